@@ -1,0 +1,59 @@
+"""The only place that knows what time it is.
+
+Everything that measures takes a `Clock`; waiting is asyncio's (`asyncio.sleep`, `asyncio.timeout`), whose
+time a test may make virtual. Then `LoopClock` reads the same virtual time, so measured and waited agree.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Two readings of one moment: a steady one to measure with, the wall's to talk to people."""
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that never steps; only differences mean anything."""
+
+    def time(self) -> float:
+        """Seconds since the epoch on the wall clock, which may step."""
+
+
+class SystemClock:
+    """The machine's own clocks.
+
+    `time.monotonic` rather than the event loop's: uvloop caches its time and counts whole milliseconds.
+    """
+
+    monotonic = staticmethod(time.monotonic)
+    time = staticmethod(time.time)
+
+
+class LoopClock:
+    """The running event loop's time, for tests whose loop runs on virtual time.
+
+    The wall clock is the loop's time after `epoch`, and `step` moves it alone, as a time server would.
+    """
+
+    def __init__(self, epoch: float = 1_700_000_000.0) -> None:
+        self._epoch = epoch
+
+    def monotonic(self) -> float:
+        """The loop's time, in seconds."""
+        return asyncio.get_running_loop().time()
+
+    def time(self) -> float:
+        """The virtual wall clock, in seconds since the epoch."""
+        return self._epoch + asyncio.get_running_loop().time()
+
+    def step(self, seconds: float) -> None:
+        """Step the wall clock, forward or back, leaving the monotonic one alone."""
+        self._epoch += seconds
+
+
+def utc(clock: Clock) -> datetime:
+    """The wall clock's reading as an aware datetime in UTC."""
+    return datetime.fromtimestamp(clock.time(), UTC)

@@ -1,0 +1,174 @@
+"""What a probe publishes: values, computed once, in one direction.
+
+A `Run` is published when it is over. What cannot wait for that, or belongs to no run (phases of a connect, a
+dropped connection, a verdict reached at a message's horizon), is a `Report` of its own. All are frozen.
+Times are seconds of `Clock.monotonic` unless a name says otherwise; durations are seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from monitor.catalogue import Outcome, Phase, Reason, Scenario, Step, Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why an exchange failed: the first cause."""
+
+    step: Step
+    reason: Reason
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """One step of a run's timeline; `started` and `ended` are seconds since the run began."""
+
+    side: str  # "dapp", "wallet" or "pair"
+    step: Step
+    started: float
+    ended: float
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageFate:
+    """One message as its run saw it end. `verdict` is None while its horizon lies ahead."""
+
+    direction: str  # "request" or "response"; "offline" for a message to an absent wallet
+    sequence: int
+    verdict: Verdict | None
+    leg: float | None = None  # intended send → receipt
+    wire: float | None = None  # bytes to the socket → bytes from the other socket
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """One exchange: what SLIs are made of. Latencies are None where they did not come about."""
+
+    outcome: Outcome
+    failure: Failure | None = None
+    round_trip: float | None = None
+    wire_request: float | None = None
+    wire_response: float | None = None
+    recovery: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pairing:
+    """One pairing of a dApp and a wallet: wallet start → both ends connected."""
+
+    outcome: Outcome
+    seconds: float | None = None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One execution of a bounded probe, or one slot of one standing pair.
+
+    `outcome` is the worst of its exchanges'; `failure` the first cause. `id` is a UUIDv7 in canonical form.
+    """
+
+    id: str
+    relay: str
+    probe: str
+    scenario: Scenario
+    started_at: datetime
+    duration: float
+    outcome: Outcome
+    failure: Failure | None
+    exchanges: tuple[Exchange, ...] = ()
+    pairing: Pairing | None = None
+    timeline: tuple[Mark, ...] = ()
+    messages: tuple[MessageFate, ...] = ()
+    pair: int | None = None  # which standing pair of the probe this slot belongs to
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What every report outside a run says of its origin."""
+
+    relay: str
+    probe: str
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseTimed(Report):
+    """One phase of a connect, or one command's reply, took `seconds`."""
+
+    phase: Phase
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paired(Report):
+    """A pairing outside a bounded run ended (a standing pair's)."""
+
+    pairing: Pairing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageSent(Report):
+    """A message went out: it is pending until its `MessageJudged`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageJudged(Report):
+    """A message reached its horizon. A misrouted publication is judged on arrival and was never pending."""
+
+    verdict: Verdict
+    pending: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disconnected(Report):
+    """A standing connection dropped; `code` is its close or unsubscribe code, None where there was none."""
+
+    code: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconnected(Report):
+    """A standing pair is whole again, `seconds` after it dropped."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairTime(Report):
+    """`seconds` that one standing pair (or idle connection) spent connected, or not."""
+
+    connected: bool
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressFailed(Report):
+    """One address of the relay could not be reached; `family` is "ip4" or "ip6"."""
+
+    family: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateSeen(Report):
+    """The earliest expiry in the certificate chain of a handshake, in seconds since the epoch."""
+
+    not_after: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmed(Report):
+    """One confirming attempt ended; `over` is "standing" or "fresh"."""
+
+    over: str
+    ok: bool
+
+
+Publish = Callable[[Run | Report], None]
+"""Where a probe hands its results; never blocks, never raises."""
