@@ -1,0 +1,385 @@
+"""One client connection to a relay, as a state machine: frames and time in, events and frames out.
+
+Implements the client side of the Centrifuge protocol: hello, commands answered in any order, subscriptions that
+resume at their last position, pings by the server's interval, and coming back with back-off. It never raises for what
+a relay sends: that ends in a `Dropped` event. `MisuseError` means this program called it wrongly.
+
+The owner of the socket drives it::
+
+    connection.connect(now)             # then: state is OPENING, so open a transport
+    connection.opened(now)              # the transport is up
+    connection.receive(text, now)       # a frame came
+    connection.lost(now, code, reason)  # the transport is gone
+    connection.tick(now)                # at deadline() at the latest
+
+and after each call sends `data_to_send()`, takes `events()` and, where `closing` is set, closes the transport.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Final
+
+from monitor.catalogue import Reason
+from monitor.errors import MisuseError
+from monitor.wire import framing
+from monitor.wire.backoff import Backoff
+from monitor.wire.codes import TEMPORARY_ERRORS, ErrorCode, reconnects_after, resubscribes_after
+from monitor.wire.commands import Command, Connect, History, Json, Position, Subscribe, Unsubscribe
+from monitor.wire.events import (
+    Connected,
+    Dropped,
+    ErrorReply,
+    Event,
+    HistoryRead,
+    MessagePushed,
+    Presented,
+    Publication,
+    Replied,
+    TokenExpiring,
+    Unanswered,
+    Unsubscribed,
+)
+from monitor.wire.subscriptions import MAX_CHANNELS, Subscription, publications_of
+
+if TYPE_CHECKING:
+    import random
+
+PING_GRACE: Final = 10.0
+"""Seconds past the server's ping interval after which a connection without a ping is dead."""
+
+MAX_PENDING: Final = 256
+"""Commands that may wait for their replies at once."""
+
+TOKEN_MARGIN: Final = 10.0
+"""Seconds before a token runs out at which a new one is asked for (half its life where that is shorter)."""
+
+
+class State(Enum):
+    """Where a connection stands. `CLOSED` is final."""
+
+    IDLE = auto()
+    OPENING = auto()  # a transport is wanted
+    HELLO = auto()  # connect is sent
+    CONNECTED = auto()
+    WAITING = auto()  # for the back-off to pass
+    CLOSED = auto()
+
+
+class Connection:
+    """The client side of one relay connection.
+
+    `hello` is the connect command, `reconnect` the back-off to come back with (None: a drop is final),
+    `reply_timeout` the seconds a command may stay unanswered, `rng` the jitter's source.
+    """
+
+    def __init__(
+        self, *, hello: Connect, rng: random.Random, reconnect: Backoff | None = None, reply_timeout: float = 5.0
+    ) -> None:
+        self.state = State.IDLE
+        self.closing: tuple[int, str] | None = None
+        self.subscriptions: dict[str, Subscription] = {}
+        self._hello = hello
+        self._rng = rng
+        self._backoff = reconnect
+        self._reply_timeout = reply_timeout
+        self._failures = 0
+        self._reconnect_at: float | None = None
+        self._last_id = 0
+        self._pending: dict[int, tuple[Command, float]] = {}  # in the order of their time-outs
+        self._pong = True
+        self._ping_interval = 0.0
+        self._ping_due: float | None = None
+        self._tokens_due: dict[str | None, float] = {}
+        self._events: list[Event] = []
+        self._out: list[str] = []
+
+    # What the owner of the socket calls.
+
+    def connect(self, now: float) -> None:
+        """Begin: from here on a transport is wanted."""
+        if self.state is not State.IDLE:
+            msg = f"connect() in state {self.state.name}"
+            raise MisuseError(msg)
+        self.state = State.OPENING
+        self._reconnect_at = now
+
+    def opened(self, now: float, hello: Connect | None = None) -> None:
+        """The transport is up; says hello, with `hello` from now on where a fresh one (a new token) is given."""
+        if self.state is not State.OPENING:
+            msg = f"opened() in state {self.state.name}"
+            raise MisuseError(msg)
+        if hello is not None:
+            self._hello = hello
+        self.state = State.HELLO
+        self.closing = None
+        self._queue(self._hello, now)
+
+    def lost(self, now: float, code: int | None = None, reason: str = "", not_before: float = 0.0) -> None:
+        """The transport is gone, or could not be opened; come back `not_before` seconds from now at the soonest."""
+        if self.state in {State.OPENING, State.HELLO, State.CONNECTED}:
+            self._drop(now, code, reason, None, back=reconnects_after(code), not_before=not_before)
+
+    def close(self, now: float, reason: str = "") -> None:
+        """Leave for good, by this side's decision."""
+        if self.state in {State.HELLO, State.CONNECTED}:
+            self.closing = (1000, reason)
+        self._backoff = None
+        if self.state is not State.CLOSED:
+            self._drop(now, None, reason, None, back=False)
+
+    def receive(self, text: str, now: float) -> None:
+        """One text frame arrived at `now`."""
+        if self.state is not State.CONNECTED and self.state is not State.HELLO:
+            return  # the rest of a connection that was given up
+        try:
+            for item in framing.decode(text):
+                self._take(item, now)
+                if self.closing is not None:
+                    return
+        except framing.FrameError as error:
+            self._give_up(now, error.reason, error.detail)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            self._give_up(now, Reason.PROTOCOL, f"unexpected shape: {type(error).__name__} {str(error)[:80]}")
+
+    def tick(self, now: float) -> None:
+        """Time passed: notices silence, comes back after the back-off, asks for tokens."""
+        if self.state is State.WAITING:
+            if self._reconnect_at is not None and now >= self._reconnect_at:
+                self.state = State.OPENING
+            return
+        if self._ping_due is not None and now >= self._ping_due:
+            self._give_up(now, Reason.SILENT, f"no ping for {self._ping_interval + PING_GRACE:g} s")
+            return
+        self._expire_commands(now)
+        for channel in [channel for channel, due in self._tokens_due.items() if now >= due]:
+            del self._tokens_due[channel]
+            self._events.append(TokenExpiring(channel=channel, at=now))
+        for subscription in self.subscriptions.values():
+            if subscription.retry_at is not None and now >= subscription.retry_at:
+                subscription.retry_at = None
+                self._queue(subscription.command(), now)
+
+    def deadline(self) -> float | None:
+        """When `tick` is due at the latest; None: nothing is waited for."""
+        if self.state is State.WAITING:
+            return self._reconnect_at
+        due = [at for at in (self._ping_due, *self._tokens_due.values()) if at is not None]
+        if self._pending:
+            due.append(next(iter(self._pending.values()))[1])
+        due += [item.retry_at for item in self.subscriptions.values() if item.retry_at is not None]
+        return min(due, default=None)
+
+    def events(self) -> list[Event]:
+        """What happened since the last call, in order."""
+        events, self._events = self._events, []
+        return events
+
+    def data_to_send(self) -> list[str]:
+        """Lines to send, in order; several may go into one frame, joined by newlines."""
+        out, self._out = self._out, []
+        return out
+
+    # What a client asks for.
+
+    def command(self, command: Command, now: float) -> int:
+        """Queue a command; its id comes back in `Replied`, `HistoryRead`, `Subscribed` or `Unanswered`.
+
+        Raises `MisuseError` when not connected, and past `MAX_PENDING` commands in flight.
+        """
+        if self.state is not State.CONNECTED:
+            msg = f"{command.method} in state {self.state.name}"
+            raise MisuseError(msg)
+        if len(self._pending) >= MAX_PENDING:
+            msg = f"{MAX_PENDING} commands are already waiting for replies"
+            raise MisuseError(msg)
+        if isinstance(command, Subscribe):
+            self._remember(command)
+        elif isinstance(command, Unsubscribe):
+            self.subscriptions.pop(command.channel, None)
+            self._tokens_due.pop(command.channel, None)
+        return self._queue(command, now)
+
+    # Inside.
+
+    def _remember(self, command: Subscribe) -> None:
+        if command.channel in self.subscriptions:
+            msg = f"{command.channel} is subscribed already"
+            raise MisuseError(msg)
+        if len(self.subscriptions) >= MAX_CHANNELS:
+            msg = f"a client holds at most {MAX_CHANNELS} channels"
+            raise MisuseError(msg)
+        self.subscriptions[command.channel] = Subscription(command)
+
+    def _queue(self, command: Command, now: float) -> int:
+        self._last_id += 1
+        self._pending[self._last_id] = (command, now + self._reply_timeout)
+        self._out.append(framing.encode(self._last_id, command))
+        return self._last_id
+
+    def _take(self, item: dict[str, Json], now: float) -> None:
+        push = item.get("push")
+        if push is not None:
+            self._take_push(push, now)
+        elif "id" in item:
+            self._take_reply(item, now)
+        elif not item:
+            self._ping_due = now + self._ping_interval + PING_GRACE if self._ping_interval else None
+            if self._pong:
+                self._out.append("{}")
+        # Anything else is a field of a later protocol version: ignored, as the protocol asks.
+
+    def _take_push(self, push: dict[str, Json], now: float) -> None:
+        channel = push.get("channel", "")
+        publication = push.get("pub")
+        if publication is not None:
+            offset = publication.get("offset", 0)
+            subscription = self.subscriptions.get(channel)
+            if subscription is not None and offset > subscription.offset:
+                subscription.offset = offset
+            self._events.append(Publication(channel, publication["data"], offset, now))
+        elif "unsubscribe" in push:
+            self._unsubscribed(channel, push["unsubscribe"], now)
+        elif "disconnect" in push:
+            code, reason = int(push["disconnect"].get("code", 0)), str(push["disconnect"].get("reason", ""))
+            self.closing = (1000, "disconnect push")
+            self._drop(now, code, reason, None, back=reconnects_after(code))
+        elif "join" in push or "leave" in push:
+            info = (push.get("join") or push.get("leave") or {}).get("info") or {}
+            self._events.append(
+                Presented(channel=channel, client=str(info.get("client", "")), joined="join" in push, at=now)
+            )
+        elif "message" in push:
+            self._events.append(MessagePushed(data=push["message"].get("data"), at=now))
+        elif "refresh" in push:
+            self._arm_token(None, push["refresh"], now)
+
+    def _unsubscribed(self, channel: str, body: dict[str, Json], now: float) -> None:
+        code = int(body.get("code", 0))
+        subscription = self.subscriptions.get(channel)
+        back = subscription is not None and resubscribes_after(code)
+        if subscription is not None:
+            subscription.active = False
+            if back:
+                self._queue(subscription.command(), now)
+            else:
+                del self.subscriptions[channel]
+        self._events.append(
+            Unsubscribed(channel=channel, code=code, reason=str(body.get("reason", "")), resubscribing=back, at=now)
+        )
+
+    def _take_reply(self, item: dict[str, Json], now: float) -> None:
+        identifier = item["id"]
+        entry = self._pending.pop(identifier, None)
+        if entry is None:
+            if not isinstance(identifier, int) or not 0 < identifier <= self._last_id:
+                raise framing.FrameError(Reason.PROTOCOL, f"a reply to command {identifier!r}, which was never sent")
+            return  # a reply past its time-out: judged already
+        command = entry[0]
+        if (error := item.get("error")) is not None:
+            code = int(error["code"])
+            temporary = bool(error.get("temporary")) or code in TEMPORARY_ERRORS
+            reply = ErrorReply(code=code, message=str(error.get("message", ""))[:200], temporary=temporary)
+            self._take_error(identifier, command, reply, now)
+            return
+        body = item.get(command.method)
+        if not isinstance(body, dict):
+            raise framing.FrameError(Reason.PROTOCOL, f"the reply to {command.method} has no {command.method}")
+        if isinstance(command, Connect):
+            self._connected(body, now)
+        elif isinstance(command, Subscribe):
+            if (subscription := self.subscriptions.get(command.channel)) is not None:
+                self._events.append(subscription.subscribed(body, now))
+                self._arm_token(command.channel, body, now)
+        elif isinstance(command, History):
+            publications = tuple(publications_of(command.channel, body, now))
+            position = Position(epoch=str(body.get("epoch", "")), offset=int(body.get("offset", 0)))
+            self._events.append(
+                HistoryRead(
+                    id=identifier, channel=command.channel, publications=publications, position=position, at=now
+                )
+            )
+            return
+        elif command.method in {"refresh", "sub_refresh"}:
+            self._arm_token(getattr(command, "channel", None), body, now)
+        self._events.append(Replied(id=identifier, command=command, result=body, error=None, at=now))
+
+    def _take_error(self, identifier: int, command: Command, error: ErrorReply, now: float) -> None:
+        self._events.append(Replied(id=identifier, command=command, result=None, error=error, at=now))
+        if isinstance(command, Connect):
+            self.closing = (1000, "hello refused")
+            back = error.temporary or error.code in {ErrorCode.TOKEN_EXPIRED, ErrorCode.EXPIRED}
+            self._drop(now, None, f"connect: {error.code} {error.message}", None, back=back)
+        elif isinstance(command, Subscribe) and (subscription := self.subscriptions.get(command.channel)) is not None:
+            if error.code == ErrorCode.UNRECOVERABLE_POSITION:
+                subscription.epoch, subscription.offset = None, 0
+            comes_back = subscription.epoch is not None or error.code == ErrorCode.UNRECOVERABLE_POSITION
+            if self._backoff is not None and comes_back and (error.temporary or error.code == ErrorCode.UNRECOVERABLE_POSITION):
+                subscription.retry_at = now + self._backoff.delay(subscription.failures, self._rng)
+                subscription.failures += 1
+            else:
+                del self.subscriptions[command.channel]
+
+    def _connected(self, body: dict[str, Json], now: float) -> None:
+        self._failures = 0
+        self.state = State.CONNECTED
+        self._pong = bool(body.get("pong"))
+        self._ping_interval = float(body.get("ping", 0))
+        if not 0 <= self._ping_interval <= 86_400:
+            raise framing.FrameError(Reason.PROTOCOL, f"a ping interval of {self._ping_interval:g} s")
+        self._ping_due = now + self._ping_interval + PING_GRACE if self._ping_interval else None
+        self._arm_token(None, body, now)
+        self._events.append(
+            Connected(
+                client=str(body["client"]),
+                version=str(body.get("version", "")),
+                ping=self._ping_interval,
+                pong=self._pong,
+                at=now,
+            )
+        )
+        for subscription in self.subscriptions.values():
+            self._queue(subscription.command(), now)
+
+    def _arm_token(self, channel: str | None, body: dict[str, Json], now: float) -> None:
+        if body.get("expires"):
+            ttl = float(body.get("ttl", 0))
+            self._tokens_due[channel] = now + max(ttl - TOKEN_MARGIN, ttl / 2)
+
+    def _expire_commands(self, now: float) -> None:
+        while self._pending:
+            identifier, (command, due) = next(iter(self._pending.items()))
+            if now < due:
+                return
+            del self._pending[identifier]
+            self._events.append(Unanswered(id=identifier, command=command, silent=True, at=now))
+            if isinstance(command, Connect) or (isinstance(command, Subscribe) and self._backoff is not None):
+                self._give_up(now, Reason.SILENT, f"no reply to {command.method} for {self._reply_timeout:g} s")
+                return
+            if isinstance(command, Subscribe):
+                self.subscriptions.pop(command.channel, None)
+
+    def _give_up(self, now: float, fault: Reason, detail: str) -> None:
+        """End a connection that this side can use no longer: it comes back if it was only silent."""
+        self.closing = (1000 if fault is Reason.SILENT else 1002, fault.value)
+        self._drop(now, None, detail, fault, back=fault is Reason.SILENT)
+
+    def _drop(
+        self, now: float, code: int | None, reason: str, fault: Reason | None, *, back: bool, not_before: float = 0.0
+    ) -> None:
+        for identifier, (command, _) in self._pending.items():
+            self._events.append(Unanswered(id=identifier, command=command, silent=False, at=now))
+        self._pending.clear()
+        self._tokens_due.clear()
+        self._out.clear()
+        self._ping_due = None
+        for subscription in self.subscriptions.values():
+            subscription.active, subscription.retry_at = False, None
+        if back and self._backoff is not None:
+            self._reconnect_at = now + max(not_before, self._backoff.delay(self._failures, self._rng))
+            self._failures += 1
+            self.state = State.WAITING
+        else:
+            self._reconnect_at = None
+            self.state = State.CLOSED
+        self._events.append(Dropped(code=code, reason=reason, fault=fault, reconnect_at=self._reconnect_at, at=now))

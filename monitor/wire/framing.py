@@ -1,0 +1,60 @@
+"""Text frames to JSON objects and back, within limits.
+
+One frame holds one or more JSON objects separated by newlines (Centrifuge client protocol, JSON form).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, NoReturn
+
+from monitor.catalogue import Reason
+
+if TYPE_CHECKING:
+    from monitor.wire.commands import Command, Json
+
+MAX_OBJECTS = 10_000
+"""Objects accepted in one frame: far above what a relay batches, far below what would stall a process."""
+
+
+class FrameError(Exception):
+    """A frame that cannot be used; `reason` is `protocol` or `too_large`. Never leaves `wire/`."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        self.reason = reason
+        self.detail = detail
+        super().__init__(detail)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    msg = f"{name} is not JSON"
+    raise ValueError(msg)
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def encode(identifier: int, command: Command) -> str:
+    """One command as the text of a frame (or of one line of a frame)."""
+    return _ENCODER.encode({"id": identifier, command.method: command.body()})
+
+
+def decode(text: str) -> list[dict[str, Json]]:
+    """The objects of one frame. Raises `FrameError` for anything else."""
+    try:
+        if "\n" not in text:
+            objects = [_DECODER.decode(text)]
+        else:
+            if text.count("\n") > MAX_OBJECTS:
+                raise FrameError(Reason.TOO_LARGE, f"more than {MAX_OBJECTS} objects in one frame")
+            objects = [_DECODER.decode(line) for line in text.split("\n") if line]
+    except RecursionError:
+        raise FrameError(Reason.PROTOCOL, "JSON nested too deeply") from None
+    except ValueError as error:
+        # Covers both malformed JSON and integers past Python's digit limit.
+        raise FrameError(Reason.PROTOCOL, f"not JSON: {str(error)[:120]}") from None
+    for item in objects:
+        if type(item) is not dict:
+            raise FrameError(Reason.PROTOCOL, f"a frame holds objects, not {type(item).__name__}")
+    return objects
