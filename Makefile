@@ -1,0 +1,71 @@
+# The four habits: make run, make test, make lint, make bench. Each sets up what it needs first.
+# Needs only a Python 3.11 to 3.13 with venv and pip; everything else comes pinned and hashed from the locks.
+
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.set-up-from-lock
+CONFIG ?= config.yaml
+# More arguments for pytest, bench or the daemon: make test ARGS='-k relay -m "not slow"'
+ARGS ?=
+
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
+# Their own line, so that a library is not asked to start on an interpreter it does not know.
+SUPPORTED = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint docs bench lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Build .venv/ from requirements-dev.lock (nothing to do when it is in step)
+
+$(STAMP): requirements-dev.lock pyproject.toml
+	@set -eu; \
+	python=; \
+	for candidate in $(PYTHON) python3 python3.13 python3.12 python3.11; do \
+		if "$$candidate" -c '$(SUPPORTED)' 2>/dev/null; then python=$$candidate; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+		echo "make setup: no Python 3.11, 3.12 or 3.13 found on PATH; install one, or name it: make setup PYTHON=/path/to/python3" >&2; \
+		exit 1; \
+	fi; \
+	if ! "$$python" -c 'import ensurepip' 2>/dev/null; then \
+		echo "make setup: $$python has no venv module; on Debian: apt-get install python3-venv" >&2; \
+		exit 1; \
+	fi; \
+	$(BIN)/python -c '$(SUPPORTED)' 2>/dev/null || clear=--clear; \
+	echo "$$python -m venv $(VENV)"; \
+	"$$python" -m venv $${clear:-} $(VENV); \
+	awk '/^[^ #]/ { ours = /^uv==/ } ours' requirements-dev.lock > $(VENV)/uv.lock; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r $(VENV)/uv.lock
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements-dev.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $(STAMP)
+
+run: $(STAMP) ## Start the monitor on config.yaml (CONFIG=… for another)
+	$(BIN)/relay-monitor run --config $(CONFIG) $(ARGS)
+
+test: $(STAMP) ## Run every test (ARGS='-k relay' for some)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMP) ## Check style, types, layers, scripts and the Dockerfile
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict monitor tests
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/shellcheck .ci/run
+	$(BIN)/hadolint Dockerfile
+
+bench: $(STAMP) ## Measure what the monitor costs and how exact it is
+	$(BIN)/python -m bench $(ARGS)
+
+lock: $(STAMP) ## Make the locks anew from pyproject.toml (UPGRADE=1 takes newer releases)
+	$(COMPILE) --output-file requirements.lock pyproject.toml
+	$(COMPILE) --output-file requirements-dev.lock --constraint requirements.lock --group dev pyproject.toml
+
+clean: ## Remove what the tools left behind (not .venv/)
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage
+	find monitor tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
