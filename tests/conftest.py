@@ -3,10 +3,30 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+pytest_plugins = ["pytester"]
+
+CI = os.environ.get("CI") == "true"
 
 # No deadline: the machine's load is not the code's fault. Under CI the same examples each time, so that red stays red.
 settings.register_profile("default", deadline=None)
 settings.register_profile("ci", parent=settings.get_profile("default"), derandomize=True, print_blob=True)
-settings.load_profile("ci" if os.environ.get("CI") == "true" else "default")
+settings.load_profile("ci" if CI else "default")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Under CI, fail a test marked `required_counterpart` that skips: a green run has met every counterpart."""
+    report = yield
+    if CI and report.skipped and item.get_closest_marker("required_counterpart"):
+        report.outcome = "failed"
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
+        report.longrepr = f"{item.nodeid}: CI must meet every real counterpart, but this was skipped: {reason}"
+    return report

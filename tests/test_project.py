@@ -1,0 +1,169 @@
+"""What holds for the project as a whole: its files, its locks, its package and its own test rules."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import monitor
+
+ROOT = Path(__file__).parents[1]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+RUNTIME = [Requirement(text) for text in PYPROJECT["project"]["dependencies"]]
+DEV = [Requirement(text) for text in PYPROJECT["dependency-groups"]["dev"]]
+
+# A lock or a note that names a host stops working behind a mirror; a machine's path works on that machine only.
+FOREIGN = re.compile(
+    r"""pypi\.(?:org|python\.org) | pythonhosted\.org | registry\.(?:npmjs\.org|yarnpkg\.com) | (?:static\.)?crates\.io
+      | (?:proxy|sum)\.golang\.org | (?:deb|security)\.debian\.org | repo1?\.maven\.(?:org|apache\.org) | -{2}find-links
+      | /(?:root|work|home/\w+|Users/\w+)/""",
+    re.VERBOSE,
+)
+LIMIT = 400
+
+
+def tracked(*patterns: str) -> list[Path]:
+    """Return the files git knows or would add, as they stand in the working tree."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *patterns],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return [path for name in sorted(set(listed.stdout.split("\0"))) if name and (path := ROOT / name).is_file()]
+
+
+def pins(name: str) -> dict[str, tuple[str, int]]:
+    """Return a lock's packages, each with its version and its number of hashes."""
+    entries = re.findall(
+        r"^(\S+)==(\S+)[^\n]*\\\n((?: {4}--hash=\S+[ \\\n]*)*)", (ROOT / name).read_text("utf-8"), re.MULTILINE
+    )
+    return {canonicalize_name(package): (version, hashes.count("--hash=")) for package, version, hashes in entries}
+
+
+def test_no_file_names_a_registry_or_a_path_of_one_machine() -> None:
+    found = []
+    for path in tracked():
+        text = path.read_bytes().decode("utf-8", errors="ignore")
+        found += [f"{path.relative_to(ROOT)}: {match.group()}" for match in FOREIGN.finditer(text)]
+    assert found == []
+
+
+def test_every_module_is_shorter_than_the_limit() -> None:
+    lengths = {
+        path.relative_to(ROOT).as_posix(): len(path.read_bytes().splitlines()) for path in tracked("monitor/*.py")
+    }
+    assert {name: length for name, length in lengths.items() if length >= LIMIT} == {}
+
+
+@pytest.mark.parametrize(("lock", "wanted"), [("requirements.lock", RUNTIME), ("requirements-dev.lock", RUNTIME + DEV)])
+def test_a_lock_pins_all_that_pyproject_asks_for(lock: str, wanted: list[Requirement]) -> None:
+    versions = pins(lock)
+    assert [
+        str(requirement)
+        for requirement in wanted
+        if not requirement.specifier.contains(versions.get(canonicalize_name(requirement.name), ("0", 0))[0])
+    ] == []
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
+def test_every_pin_has_hashes(lock: str) -> None:
+    text = (ROOT / lock).read_text(encoding="utf-8")
+    assert len(pins(lock)) == sum("==" in line.split(";")[0] for line in text.splitlines() if line[:1].isalnum())
+    assert [name for name, (_, hashes) in pins(lock).items() if not hashes] == []
+
+
+def test_what_is_tested_is_what_is_shipped() -> None:
+    """The dev lock holds the runtime lock, pin for pin."""
+    assert pins("requirements.lock").items() <= pins("requirements-dev.lock").items()
+
+
+def test_every_foreign_import_is_a_declared_dependency() -> None:
+    """A package that only another package brought along may go with its next release."""
+    declared = {canonicalize_name(requirement.name) for requirement in RUNTIME}
+    providers = importlib.metadata.packages_distributions()
+    undeclared = set()
+    for path in tracked("monitor/*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Import(names=names):
+                    modules = [alias.name for alias in names]
+                case ast.ImportFrom(module=str(module), level=0):
+                    modules = [module]
+                case _:
+                    continue
+            for top in {module.partition(".")[0] for module in modules} - sys.stdlib_module_names - {"monitor"}:
+                if not {canonicalize_name(name) for name in providers.get(top, [])} & declared:
+                    undeclared.add(f"{path.relative_to(ROOT)}: {top}")
+    assert undeclared == set()
+
+
+def test_the_program_runs_without_the_tools_of_its_developers() -> None:
+    """Importing every module loads nothing that only the dev lock installs."""
+    dev_only = pins("requirements-dev.lock").keys() - pins("requirements.lock").keys()
+    program = (
+        "import importlib, pkgutil, sys, monitor\n"
+        "for module in pkgutil.walk_packages(monitor.__path__, 'monitor.'):\n"
+        "    if not module.name.endswith('__main__'): importlib.import_module(module.name)\n"
+        "print(*{name.partition('.')[0] for name in sys.modules})"
+    )
+    run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True)
+    providers = importlib.metadata.packages_distributions()
+    loaded = {canonicalize_name(name) for top in run.stdout.split() for name in providers.get(top, [])}
+    assert loaded & dev_only == set()
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel once."""
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder], cwd=ROOT, check=True)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def test_the_wheel_holds_the_whole_package_and_nothing_else(wheel: Path) -> None:
+    """Templates, style sheets and `py.typed` count as much as modules."""
+    inside = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    assert inside == {path.relative_to(ROOT).as_posix() for path in tracked("monitor")}
+    assert "monitor/py.typed" in inside
+
+
+def test_the_wheel_has_the_version_of_the_package(wheel: Path) -> None:
+    assert wheel.name == f"relay_monitor-{monitor.__version__}-py3-none-any.whl"
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    broken = [
+        f"{path.relative_to(ROOT)}: {target}"
+        for path in tracked("*.md")
+        for target in re.findall(r"\]\(([^)#\s]+)", path.read_text(encoding="utf-8"))
+        if ":" not in target and not (path.parent / target).exists()
+    ]
+    assert broken == []
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [("true", {"failed": 1}), ("", {"skipped": 1})])
+def test_a_missing_counterpart_fails_under_ci_and_skips_elsewhere(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, ci: str, outcome: dict[str, int]
+) -> None:
+    pytester.makeconftest((ROOT / "tests" / "conftest.py").read_text(encoding="utf-8"))
+    pytester.makeini("[pytest]\nmarkers = required_counterpart(name)")
+    pytester.makepyfile(
+        "import pytest\n@pytest.mark.required_counterpart('node')\ndef test_it(): pytest.skip('install node')\n"
+    )
+    monkeypatch.setenv("CI", ci)
+    result = pytester.runpytest_subprocess("-ra")
+    result.assert_outcomes(**outcome)
+    result.stdout.fnmatch_lines(["*install node*"])
