@@ -54,6 +54,6 @@ class LoopClock:
         self._epoch += seconds
 
 
-def utc(clock: Clock) -> datetime:
-    """The wall clock's reading as an aware datetime in UTC."""
-    return datetime.fromtimestamp(clock.time(), UTC)
+def utc(clock: Clock, ago: float = 0.0) -> datetime:
+    """The wall clock's reading `ago` seconds before now, as an aware datetime in UTC."""
+    return datetime.fromtimestamp(clock.time() - ago, UTC)

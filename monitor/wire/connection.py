@@ -78,10 +78,10 @@ class Connection:
     ) -> None:
         self.state = State.IDLE
         self.closing: tuple[int, str] | None = None
+        self.reconnect = reconnect
         self.subscriptions: dict[str, Subscription] = {}
         self._hello = hello
         self._rng = rng
-        self._backoff = reconnect
         self._reply_timeout = reply_timeout
         self._failures = 0
         self._reconnect_at: float | None = None
@@ -115,16 +115,28 @@ class Connection:
         self.closing = None
         self._queue(self._hello, now)
 
-    def lost(self, now: float, code: int | None = None, reason: str = "", not_before: float = 0.0) -> None:
-        """The transport is gone, or could not be opened; come back `not_before` seconds from now at the soonest."""
+    def lost(
+        self,
+        now: float,
+        code: int | None = None,
+        reason: str = "",
+        *,
+        fault: Reason | None = None,
+        not_before: float = 0.0,
+    ) -> None:
+        """The transport is gone, or could not be opened; come back `not_before` seconds from now at the soonest.
+
+        `fault` is what the transport found wrong: bytes that break the protocol come again with the next connection.
+        """
         if self.state in {State.OPENING, State.HELLO, State.CONNECTED}:
-            self._drop(now, code, reason, None, back=reconnects_after(code), not_before=not_before)
+            back = reconnects_after(code) and fault not in {Reason.PROTOCOL, Reason.TOO_LARGE}
+            self._drop(now, code, reason, fault, back=back, not_before=not_before)
 
     def close(self, now: float, reason: str = "") -> None:
         """Leave for good, by this side's decision."""
         if self.state in {State.HELLO, State.CONNECTED}:
             self.closing = (1000, reason)
-        self._backoff = None
+        self.reconnect = None
         if self.state is not State.CLOSED:
             self._drop(now, None, reason, None, back=False)
 
@@ -233,7 +245,7 @@ class Connection:
         channel = push.get("channel", "")
         publication = push.get("pub")
         if publication is not None:
-            offset = publication.get("offset", 0)
+            offset = int(publication.get("offset", 0))
             subscription = self.subscriptions.get(channel)
             if subscription is not None and offset > subscription.offset:
                 subscription.offset = offset
@@ -275,12 +287,12 @@ class Connection:
             if not isinstance(identifier, int) or not 0 < identifier <= self._last_id:
                 raise framing.FrameError(Reason.PROTOCOL, f"a reply to command {identifier!r}, which was never sent")
             return  # a reply past its time-out: judged already
-        command = entry[0]
+        command, took = entry[0], now - (entry[1] - self._reply_timeout)
         if (error := item.get("error")) is not None:
             code = int(error["code"])
             temporary = bool(error.get("temporary")) or code in TEMPORARY_ERRORS
             reply = ErrorReply(code=code, message=str(error.get("message", ""))[:200], temporary=temporary)
-            self._take_error(identifier, command, reply, now)
+            self._take_error(Replied(id=identifier, command=command, result=None, error=reply, took=took, at=now), reply)
             return
         body = item.get(command.method)
         if not isinstance(body, dict):
@@ -296,16 +308,22 @@ class Connection:
             position = Position(epoch=str(body.get("epoch", "")), offset=int(body.get("offset", 0)))
             self._events.append(
                 HistoryRead(
-                    id=identifier, channel=command.channel, publications=publications, position=position, at=now
+                    id=identifier,
+                    channel=command.channel,
+                    publications=publications,
+                    position=position,
+                    took=took,
+                    at=now,
                 )
             )
             return
         elif command.method in {"refresh", "sub_refresh"}:
             self._arm_token(getattr(command, "channel", None), body, now)
-        self._events.append(Replied(id=identifier, command=command, result=body, error=None, at=now))
+        self._events.append(Replied(id=identifier, command=command, result=body, error=None, took=took, at=now))
 
-    def _take_error(self, identifier: int, command: Command, error: ErrorReply, now: float) -> None:
-        self._events.append(Replied(id=identifier, command=command, result=None, error=error, at=now))
+    def _take_error(self, replied: Replied, error: ErrorReply) -> None:
+        self._events.append(replied)
+        command, now = replied.command, replied.at
         if isinstance(command, Connect):
             self.closing = (1000, "hello refused")
             back = error.temporary or error.code in {ErrorCode.TOKEN_EXPIRED, ErrorCode.EXPIRED}
@@ -314,8 +332,8 @@ class Connection:
             if error.code == ErrorCode.UNRECOVERABLE_POSITION:
                 subscription.epoch, subscription.offset = None, 0
             comes_back = subscription.epoch is not None or error.code == ErrorCode.UNRECOVERABLE_POSITION
-            if self._backoff is not None and comes_back and (error.temporary or error.code == ErrorCode.UNRECOVERABLE_POSITION):
-                subscription.retry_at = now + self._backoff.delay(subscription.failures, self._rng)
+            if self.reconnect is not None and comes_back and (error.temporary or error.code == ErrorCode.UNRECOVERABLE_POSITION):
+                subscription.retry_at = now + self.reconnect.delay(subscription.failures, self._rng)
                 subscription.failures += 1
             else:
                 del self.subscriptions[command.channel]
@@ -353,7 +371,7 @@ class Connection:
                 return
             del self._pending[identifier]
             self._events.append(Unanswered(id=identifier, command=command, silent=True, at=now))
-            if isinstance(command, Connect) or (isinstance(command, Subscribe) and self._backoff is not None):
+            if isinstance(command, Connect) or (isinstance(command, Subscribe) and self.reconnect is not None):
                 self._give_up(now, Reason.SILENT, f"no reply to {command.method} for {self._reply_timeout:g} s")
                 return
             if isinstance(command, Subscribe):
@@ -375,8 +393,8 @@ class Connection:
         self._ping_due = None
         for subscription in self.subscriptions.values():
             subscription.active, subscription.retry_at = False, None
-        if back and self._backoff is not None:
-            self._reconnect_at = now + max(not_before, self._backoff.delay(self._failures, self._rng))
+        if back and self.reconnect is not None:
+            self._reconnect_at = now + max(not_before, self.reconnect.delay(self._failures, self._rng))
             self._failures += 1
             self.state = State.WAITING
         else:

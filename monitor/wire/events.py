@@ -69,12 +69,13 @@ class ErrorReply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replied:
-    """A command was answered: `result` is the body under its method, or `error` says why not."""
+    """A command was answered `took` seconds after it was sent: `result` is the body under its method, or `error`."""
 
     id: int
     command: Command
     result: Json
     error: ErrorReply | None
+    took: float
     at: float
 
 
@@ -96,6 +97,7 @@ class HistoryRead:
     channel: str
     publications: tuple[Publication, ...]
     position: Position | None
+    took: float
     at: float
 
 
