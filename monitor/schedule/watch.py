@@ -1,0 +1,65 @@
+"""The monitor's watch over its own clocks: a wall clock that steps, an event loop that lags."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from monitor.clock import Clock
+
+
+class ClockWatch:
+    """Compares the wall clock with the monotonic one, and reports when they have parted.
+
+    `on_step` gets the seconds by which the wall clock moved against the other since the last report (or since
+    this watch was made), positive for forward, once that is more than `threshold`. A suspended machine shows as a
+    step forward where, as on Linux, the monotonic clock stands still meanwhile.
+    """
+
+    def __init__(
+        self, clock: Clock, on_step: Callable[[float], None], *, threshold: float = 1.0, interval: float = 1.0
+    ) -> None:
+        self._clock = clock
+        self._on_step = on_step
+        self._threshold = threshold
+        self._interval = interval
+        self._offset = self._read()
+
+    def check(self) -> None:
+        """Look once."""
+        offset = self._read()
+        step = offset - self._offset
+        if abs(step) > self._threshold:
+            self._offset = offset
+            self._on_step(step)
+
+    async def run(self) -> None:
+        """Look every `interval` seconds, until cancelled."""
+        while True:
+            await asyncio.sleep(self._interval)
+            self.check()
+
+    def _read(self) -> float:
+        return self._clock.time() - self._clock.monotonic()
+
+
+class LoopLag:
+    """Measures how late the event loop wakes its tasks: every `interval` seconds, `on_lag` gets the seconds.
+
+    A loop blocked for N seconds is reported as one lag of about N.
+    """
+
+    def __init__(self, clock: Clock, on_lag: Callable[[float], None], *, interval: float = 0.25) -> None:
+        self._clock = clock
+        self._on_lag = on_lag
+        self._interval = interval
+
+    async def run(self) -> None:
+        """Measure until cancelled."""
+        while True:
+            due = self._clock.monotonic() + self._interval
+            await asyncio.sleep(self._interval)
+            self._on_lag(max(0.0, self._clock.monotonic() - due))
