@@ -13,6 +13,8 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 	--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 # Their own line, so that a library is not asked to start on an interpreter it does not know.
 SUPPORTED = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
+# A module called reference writes one page under docs/ from the code it stands beside, or checks it: --check.
+REFERENCES = $(subst /,.,$(basename $(wildcard monitor/*/reference.py)))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test lint docs bench lock clean
@@ -56,8 +58,12 @@ lint: $(STAMP) ## Check style, types, layers, scripts and the Dockerfile
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict monitor tests
 	$(BIN)/lint-imports --no-logo
+	$(foreach reference,$(REFERENCES),$(BIN)/python -m $(reference) --check &&) true
 	$(BIN)/shellcheck .ci/run
 	$(BIN)/hadolint Dockerfile
+
+docs: $(STAMP) ## Write the generated pages under docs/ anew
+	$(foreach reference,$(REFERENCES),$(BIN)/python -m $(reference) &&) true
 
 bench: $(STAMP) ## Measure what the monitor costs and how exact it is
 	$(BIN)/python -m bench $(ARGS)
