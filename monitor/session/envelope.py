@@ -1,0 +1,37 @@
+"""What is published: a JSON string that holds the sender, its count, and the encrypted payload."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from monitor.errors import ErrorCode, TransportError
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """One message's wrapping. `nonce` counts from 1 for each client and channel."""
+
+    client_id: str
+    nonce: int
+    payload: str
+
+
+def encode(envelope: Envelope) -> str:
+    """The publication's data."""
+    return json.dumps(
+        {"clientId": envelope.client_id, "nonce": envelope.nonce, "payload": envelope.payload}, separators=(",", ":")
+    )
+
+
+def decode(data: Any) -> Envelope:
+    """An envelope from a publication's data. Raises `TransportError` `TRANSPORT_PARSE_FAILED`."""
+    try:
+        body = json.loads(data)
+        envelope = Envelope(body["clientId"], body["nonce"], body["payload"])
+    except (TypeError, ValueError, KeyError, RecursionError) as error:
+        raise TransportError(ErrorCode.TRANSPORT_PARSE_FAILED, f"not an envelope: {type(error).__name__}") from None
+    if type(envelope.client_id) is not str or type(envelope.nonce) is not int or type(envelope.payload) is not str:
+        raise TransportError(ErrorCode.TRANSPORT_PARSE_FAILED, "not an envelope: a field has the wrong type")
+    return envelope

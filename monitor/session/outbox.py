@@ -1,0 +1,75 @@
+"""Outgoing messages: a queue, one at a time, each tried up to five times."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from monitor.errors import ErrorCode, TransportError
+from monitor.session.actions import Publish
+from monitor.session.envelope import Envelope, encode
+
+if TYPE_CHECKING:
+    from monitor.session.store import TransportStore
+
+ATTEMPTS: Final = 5
+FIRST_DELAY: Final = 0.1
+"""Seconds before the second try; each further one waits twice as long."""
+
+MAX_QUEUED: Final = 1000
+
+
+class Outbox:
+    """Messages on their way out, in order: the next goes when the relay has accepted the one before."""
+
+    def __init__(self, store: TransportStore) -> None:
+        self._store = store
+        self._queue: deque[Publish] = deque()
+        self._in_flight = False
+        self._attempts = 0
+        self._retry_at: float | None = None
+        self._last_id = 0
+
+    def put(self, channel: str, payload: str) -> int:
+        """Queue a payload; returns its message id. Raises `TransportError` when the queue is full."""
+        if len(self._queue) >= MAX_QUEUED:
+            raise TransportError(ErrorCode.TRANSPORT_PUBLISH_FAILED, f"{MAX_QUEUED} messages are waiting already")
+        self._last_id += 1
+        envelope = Envelope(self._store.client_id, self._store.next_nonce(channel), payload)
+        self._queue.append(Publish(channel, encode(envelope), self._last_id, envelope.client_id, envelope.nonce))
+        return self._last_id
+
+    def next(self) -> Publish | None:
+        """The message to publish now, if none is under way."""
+        if not self._queue or self._in_flight or self._retry_at is not None:
+            return None
+        self._in_flight = True
+        return self._queue[0]
+
+    def answered(self, message_id: int, *, ok: bool, now: float) -> Publish | None:
+        """The relay accepted a message, or did not; returns the message if it is given up."""
+        if not self._in_flight or self._queue[0].message_id != message_id:
+            return None
+        self._in_flight = False
+        if not ok:
+            self._attempts += 1
+            if self._attempts < ATTEMPTS:
+                self._retry_at = now + FIRST_DELAY * 2 ** (self._attempts - 1)
+                return None
+        self._attempts = 0
+        message = self._queue.popleft()
+        return None if ok else message
+
+    def tick(self, now: float) -> None:
+        """Time passed: a retry may be due."""
+        if self._retry_at is not None and now >= self._retry_at:
+            self._retry_at = None
+
+    def deadline(self) -> float | None:
+        """When the next retry is due."""
+        return self._retry_at
+
+    def clear(self) -> None:
+        """Forget what was queued."""
+        self._queue.clear()
+        self._in_flight, self._attempts, self._retry_at = False, 0, None

@@ -1,0 +1,238 @@
+"""What survives a restart: sessions, the client id, and how far each sender's messages have been counted.
+
+Keys and formats are those of the protocol's own clients, so that a store reads the same on both sides.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import tempfile
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from monitor.errors import ErrorCode, SessionError
+from monitor.session.crypto import KeyPair
+
+SESSION_TTL: Final = 30 * 24 * 3600
+"""Seconds a session lives."""
+
+MAX_SENDERS: Final = 64
+"""Senders counted on one channel: a pair has one; a relay that invents more must not fill the memory."""
+
+_SESSIONS: Final = "sessions:master-list"
+_CLIENT_ID: Final = "websocket-transport-client-id"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """An established session. `expires_at_ms` is milliseconds since the epoch."""
+
+    id: str
+    channel: str
+    keys: KeyPair
+    their_public_key: bytes
+    expires_at_ms: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The session as the protocol's clients store it; holds the private key."""
+        return {
+            "id": self.id,
+            "channel": self.channel,
+            "keyPair": {"publicKeyB64": _b64(self.keys.public_key), "privateKeyB64": _b64(self.keys.private_key)},
+            "theirPublicKeyB64": _b64(self.their_public_key),
+            "expiresAt": self.expires_at_ms,
+        }
+
+    @classmethod
+    def from_json(cls, body: dict[str, Any]) -> Session:
+        """A stored session. Raises KeyError, TypeError or ValueError for anything else."""
+        keys = body["keyPair"]
+        return cls(
+            id=str(body["id"]),
+            channel=str(body["channel"]),
+            keys=KeyPair(base64.b64decode(keys["publicKeyB64"]), base64.b64decode(keys["privateKeyB64"])),
+            their_public_key=base64.b64decode(body["theirPublicKeyB64"]),
+            expires_at_ms=int(body["expiresAt"]),
+        )
+
+
+class KeyValueStore(Protocol):
+    """Strings by key; a write is durable when the call returns."""
+
+    def get(self, key: str) -> str | None:
+        """The value, or None."""
+
+    def set(self, key: str, value: str) -> None:
+        """Write a value."""
+
+    def delete(self, key: str) -> None:
+        """Remove a value, if it is there."""
+
+
+@dataclass(slots=True)
+class MemoryStore:
+    """A store for as long as its owner lives."""
+
+    _values: dict[str, str] = field(default_factory=dict, repr=False)
+
+    def get(self, key: str) -> str | None:
+        """The value, or None."""
+        return self._values.get(key)
+
+    def set(self, key: str, value: str) -> None:
+        """Write a value."""
+        self._values[key] = value
+
+    def delete(self, key: str) -> None:
+        """Remove a value, if it is there."""
+        self._values.pop(key, None)
+
+
+class FileStore:
+    """A store in one JSON file, replaced whole at each write, readable by its owner alone: it holds private keys.
+
+    Raises `SessionError` `SESSION_SAVE_FAILED` when the file cannot be read or written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            text = path.read_text("utf-8") if path.exists() else "{}"
+            values = json.loads(text)
+        except (OSError, ValueError) as error:
+            raise SessionError(ErrorCode.SESSION_SAVE_FAILED, f"{path}: cannot be read: {_what(error)}") from error
+        if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
+            raise SessionError(ErrorCode.SESSION_SAVE_FAILED, f"{path}: holds no session store")
+        self._values: dict[str, str] = values
+
+    def get(self, key: str) -> str | None:
+        """The value, or None."""
+        return self._values.get(key)
+
+    def set(self, key: str, value: str) -> None:
+        """Write a value."""
+        self._write(self._values | {key: value})
+
+    def delete(self, key: str) -> None:
+        """Remove a value, if it is there."""
+        if key in self._values:
+            self._write({name: value for name, value in self._values.items() if name != key})
+
+    def _write(self, values: dict[str, str]) -> None:
+        temporary = None
+        try:
+            # mkstemp makes it 0600; in the same folder, so that the rename is atomic.
+            handle, temporary = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump(values, file)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).replace(self._path)
+        except OSError as error:
+            if temporary is not None:
+                Path(temporary).unlink(missing_ok=True)
+            raise SessionError(ErrorCode.SESSION_SAVE_FAILED, f"{self._path}: {_what(error)}") from error
+        self._values = values
+
+
+class SessionStore:
+    """Sessions by id; those that expired are removed when they are met."""
+
+    def __init__(self, store: KeyValueStore, now_ms: int) -> None:
+        self._store = store
+        for identifier in self._identifiers():
+            self.get(identifier, now_ms)
+
+    def set(self, session: Session, now_ms: int) -> None:
+        """Keep a session. Raises `SessionError` `SESSION_SAVE_FAILED` for one that has expired."""
+        if session.expires_at_ms < now_ms:
+            raise SessionError(ErrorCode.SESSION_SAVE_FAILED, "an expired session is not kept")
+        self._store.set(f"session:{session.id}", json.dumps(session.to_json()))
+        identifiers = self._identifiers()
+        if session.id not in identifiers:
+            self._store.set(_SESSIONS, json.dumps([*identifiers, session.id]))
+
+    def get(self, identifier: str, now_ms: int) -> Session | None:
+        """The session, unless it is unknown, damaged or expired."""
+        text = self._store.get(f"session:{identifier}")
+        if text is None:
+            return None
+        try:
+            session = Session.from_json(json.loads(text))
+        except (KeyError, TypeError, ValueError):
+            self.delete(identifier)
+            return None
+        if session.expires_at_ms < now_ms:
+            self.delete(identifier)
+            return None
+        return session
+
+    def all(self, now_ms: int) -> list[Session]:
+        """Every session that has not expired."""
+        return [session for identifier in self._identifiers() if (session := self.get(identifier, now_ms))]
+
+    def delete(self, identifier: str) -> None:
+        """Forget a session."""
+        self._store.delete(f"session:{identifier}")
+        self._store.set(_SESSIONS, json.dumps([name for name in self._identifiers() if name != identifier]))
+
+    def _identifiers(self) -> list[str]:
+        try:
+            names = json.loads(self._store.get(_SESSIONS) or "[]")
+        except ValueError:
+            return []
+        return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+
+
+class TransportStore:
+    """One client's id and its counts: the next nonce it sends on a channel, the newest it took from each sender."""
+
+    def __init__(self, store: KeyValueStore) -> None:
+        self._store = store
+        client_id = store.get(_CLIENT_ID)
+        if client_id is None:
+            client_id = str(uuid.uuid4())
+            store.set(_CLIENT_ID, client_id)
+        self.client_id = client_id
+        self._latest: dict[str, dict[str, int]] = {}  # what the store holds, parsed
+
+    def next_nonce(self, channel: str) -> int:
+        """Count one more message to `channel`."""
+        key = f"nonce:{self.client_id}:{channel}"
+        nonce = int(self._store.get(key) or 0) + 1
+        self._store.set(key, str(nonce))
+        return nonce
+
+    def latest(self, channel: str) -> dict[str, int]:
+        """The newest nonce taken from each sender on `channel`."""
+        if channel not in self._latest:
+            text = self._store.get(f"latest-nonces:{self.client_id}:{channel}")
+            self._latest[channel] = dict(json.loads(text)) if text else {}
+        return self._latest[channel]
+
+    def accept(self, channel: str, sender: str, nonce: int) -> bool:
+        """Whether a message is new, by the highest nonce seen from its sender; if so, it is counted and stored."""
+        latest = self.latest(channel)
+        if nonce <= latest.get(sender, 0) or (sender not in latest and len(latest) >= MAX_SENDERS):
+            return False
+        latest[sender] = nonce
+        self._store.set(f"latest-nonces:{self.client_id}:{channel}", json.dumps(latest))
+        return True
+
+    def clear(self, channel: str) -> None:
+        """Forget a channel."""
+        self._latest.pop(channel, None)
+        self._store.delete(f"nonce:{self.client_id}:{channel}")
+        self._store.delete(f"latest-nonces:{self.client_id}:{channel}")
+
+
+def _b64(raw: bytes) -> str:
+    return base64.b64encode(raw).decode("ascii")
+
+
+def _what(error: Exception) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
