@@ -11,8 +11,9 @@ ARGS ?=
 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
-# Their own line, so that a library is not asked to start on an interpreter it does not know.
+# The interpreters that pyproject.toml allows.
 SUPPORTED = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
+
 # A module called reference writes one page under docs/ from the code it stands beside, or checks it: --check.
 REFERENCES = $(subst /,.,$(basename $(wildcard monitor/*/reference.py)))
 

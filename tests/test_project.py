@@ -164,6 +164,7 @@ def test_a_missing_counterpart_fails_under_ci_and_skips_elsewhere(
         "import pytest\n@pytest.mark.required_counterpart('node')\ndef test_it(): pytest.skip('install node')\n"
     )
     monkeypatch.setenv("CI", ci)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     result = pytester.runpytest_subprocess("-ra")
     result.assert_outcomes(**outcome)
     result.stdout.fnmatch_lines(["*install node*"])
