@@ -7,6 +7,7 @@
     ├── StartupError            the machine will not let us start: a port in use, an unreadable file
     ├── MisuseError             this program called itself wrongly: a bug here, never the relay's fault
     ├── Obstacle                what stopped a run: a step and a reason of `catalogue`, raised inside a probe only
+    │   └── OwnFault            the same, on this side of the wire: the run is aborted, the relay not blamed
     └── WalletProtocolError     the wallet protocol's own errors, named by its own codes (`ErrorCode`)
         ├── SessionError
         ├── TransportError
@@ -78,6 +79,10 @@ class Obstacle(MonitorError):  # noqa: N818 - it names what stood in the way, an
         self.reason = reason
         self.detail = detail
         super().__init__(f"{step}: {reason}" + (f": {detail}" if detail else ""))
+
+
+class OwnFault(Obstacle):
+    """What stopped a run on this side: no route of our own, no descriptors, our own limits. Never the relay's fault."""
 
 
 class ErrorCode(StrEnum):

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from typing import TYPE_CHECKING
 
-from monitor.catalogue import Outcome, Phase, Reason, Scenario, Step, Verdict
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from monitor.catalogue import Outcome, Phase, Reason, Scenario, Step, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

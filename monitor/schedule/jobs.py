@@ -22,13 +22,13 @@ from apscheduler.executors.debug import DebugExecutor
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 
-from monitor.config import Cron, Every
 from monitor.errors import MisuseError
 from monitor.schedule.slots import Slots, slots_of
 from monitor.schedule.watch import ClockWatch
 
 if TYPE_CHECKING:
     from monitor.clock import Clock
+    from monitor.config import Cron, Every
 
 log = structlog.get_logger(__name__)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from monitor.errors import WalletProtocolError
-from monitor.session.request import SessionRequest
-from monitor.session.store import Session
+if TYPE_CHECKING:
+    from monitor.errors import WalletProtocolError
+    from monitor.session.request import SessionRequest
+    from monitor.session.store import Session
 
 
 class MessageKey(NamedTuple):

@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Final
 from monitor.catalogue import Reason
 from monitor.errors import MisuseError
 from monitor.wire import framing
-from monitor.wire.backoff import Backoff
 from monitor.wire.codes import TEMPORARY_ERRORS, ErrorCode, reconnects_after, resubscribes_after
 from monitor.wire.commands import Command, Connect, History, Json, Position, Subscribe, Unsubscribe
 from monitor.wire.events import (
@@ -44,6 +43,8 @@ from monitor.wire.subscriptions import MAX_CHANNELS, Subscription, publications_
 
 if TYPE_CHECKING:
     import random
+
+    from monitor.wire.backoff import Backoff
 
 PING_GRACE: Final = 10.0
 """Seconds past the server's ping interval after which a connection without a ping is dead."""

@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from monitor.catalogue import Reason
-from monitor.wire.commands import Command, Json, Position
+if TYPE_CHECKING:
+    from monitor.catalogue import Reason
+    from monitor.wire.commands import Command, Json, Position
 
 
 @dataclass(frozen=True, slots=True)

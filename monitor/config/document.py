@@ -1,0 +1,241 @@
+"""A YAML text as plain data, with the line of everything in it.
+
+Scalars stay text (or None): what a value is, its model says. So `no` is a name, `1.10` keeps its zero, and a number
+may come from the environment. Built from PyYAML's events instead of its objects: nothing is executed, and depth
+and size are bounded before anything is built, aliases included.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import yaml
+
+from monitor.errors import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+KeyPath: TypeAlias = tuple[str | int, ...]
+Data: TypeAlias = "str | list[Data] | dict[str, Data] | None"
+
+MAX_BYTES: Final = 1_048_576
+MAX_DEPTH: Final = 20
+MAX_NODES: Final = 50_000
+
+_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
+_VARIABLE: Final = re.compile(r"\$(?:(?P<dollar>\$)|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}|)")
+
+
+@dataclass(slots=True)
+class Node:
+    """One value of the document. `line` counts from 1 and is the key's own where the value has a key.
+
+    `raw` is a scalar's text as written, before the environment was put in.
+    """
+
+    line: int
+    value: str | None = None
+    raw: str | None = None
+    items: list[Node] | None = None
+    entries: dict[str, Node] | None = None
+
+    def child(self, part: str | int) -> Node | None:
+        """The value under a key or at an index, None where there is none."""
+        if isinstance(part, int):
+            return self.items[part] if self.items is not None and part < len(self.items) else None
+        return self.entries.get(part) if self.entries is not None else None
+
+    def data(self) -> Data:
+        """Everything from here down as plain lists, dicts and text."""
+        if self.items is not None:
+            return [item.data() for item in self.items]
+        if self.entries is not None:
+            return {key: node.data() for key, node in self.entries.items()}
+        return self.value
+
+
+class Unreadable(Exception):  # noqa: N818 - it ends the reading, and becomes a fault
+    """The text is no document that could be checked further."""
+
+    def __init__(self, line: int, message: str) -> None:
+        self.fault = Fault(line, "", message)
+        super().__init__(message)
+
+
+def show_path(path: KeyPath) -> str:
+    """A path as people write it: `probes[0].timeout`."""
+    shown = ""
+    for part in path:
+        shown += f"[{part}]" if isinstance(part, int) else f".{part}" if shown else part
+    return shown
+
+
+@dataclass(slots=True)
+class Document:
+    """A document that could be read. `faults` did not prevent that: duplicate keys, variables that are not set.
+
+    `unknown` holds the paths whose value is therefore not known.
+    """
+
+    root: Node
+    faults: list[Fault]
+    unknown: set[KeyPath]
+
+
+def read(text: str, environ: Mapping[str, str]) -> Document:
+    """The document in `text`, with the environment put in.
+
+    Raises `Unreadable` for what is no YAML, more than one document, too much, too deep, or tagged.
+    """
+    builder = _Builder(environ)
+    try:
+        root = builder.build(yaml.parse(text, Loader=_LOADER))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        what = ", ".join(part for part in (error.problem, error.context) if part)
+        raise Unreadable(mark.line + 1 if mark else 0, f"is not YAML: {what}") from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise Unreadable(line, f"is not YAML: the character {error.character!r} is not allowed") from None
+    return Document(root, builder.faults, builder.unknown)
+
+
+@dataclass(slots=True)
+class _Builder:
+    """Turns events into nodes, with a stack of its own: depth is a number here, not Python's stack."""
+
+    environ: Mapping[str, str]
+    faults: list[Fault] = field(default_factory=list)
+    unknown: set[KeyPath] = field(default_factory=set)
+    anchors: dict[str, Node] = field(default_factory=dict)
+    open_anchors: dict[str, int] = field(default_factory=dict)
+    nodes: int = 0
+
+    def build(self, events: Iterator[yaml.Event]) -> Node:
+        root: Node | None = None
+        stack: list[tuple[Node, KeyPath, list[Node]]] = []  # an open collection, its path, and the key that awaits a value
+        for event in events:
+            if isinstance(event, yaml.DocumentStartEvent) and root is not None:
+                raise Unreadable(_line(event), "is a second document; one file holds one")
+            if isinstance(event, (yaml.SequenceEndEvent, yaml.MappingEndEvent)):
+                self._close(stack.pop()[0])
+                continue
+            if not isinstance(event, yaml.NodeEvent):
+                continue
+            path = self._path_of_next(stack)
+            node = self._node(event, path, is_key=bool(stack) and stack[-1][0].items is None and not stack[-1][2])
+            if root is None:
+                root = node
+            else:
+                self._attach(stack[-1], node, path)
+            if isinstance(event, yaml.CollectionStartEvent):
+                if len(stack) >= MAX_DEPTH:
+                    raise Unreadable(node.line, f"is nested deeper than {MAX_DEPTH} levels")
+                stack.append((node, path, []))
+        return root if root is not None else Node(line=1)
+
+    @staticmethod
+    def _path_of_next(stack: list[tuple[Node, KeyPath, list[Node]]]) -> KeyPath:
+        if not stack:
+            return ()
+        parent, path, key = stack[-1]
+        if parent.items is not None:
+            return (*path, len(parent.items))
+        return (*path, str(key[0].raw)) if key else path
+
+    def _node(self, event: yaml.NodeEvent, path: KeyPath, *, is_key: bool) -> Node:
+        line = _line(event)
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(event.anchor, line)
+        if getattr(event, "tag", None) not in {None, "!"}:
+            raise Unreadable(line, f"has the tag {event.tag}; tags have no use here: remove it")
+        self._count(1, line)
+        if isinstance(event, yaml.ScalarEvent):
+            value = event.value if is_key else self._expand(event.value, line, path)
+            plain = event.style in {None, ""}
+            node = Node(line, None if plain and value in _NULLS else value, event.value)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            node = Node(line, items=[])
+        else:
+            node = Node(line, entries={})
+        if event.anchor:
+            self.anchors[event.anchor] = node
+            if not isinstance(event, yaml.ScalarEvent):
+                self.open_anchors[event.anchor] = id(node)
+        return node
+
+    def _alias(self, anchor: str, line: int) -> Node:
+        if anchor in self.open_anchors:
+            raise Unreadable(line, f"has the alias *{anchor} inside of what it stands for")
+        if anchor not in self.anchors:
+            raise Unreadable(line, f"is not YAML: nothing is anchored as &{anchor} before this")
+        return self._copy(self.anchors[anchor], line)
+
+    def _copy(self, node: Node, line: int) -> Node:
+        """A copy that lies, and counts, where the alias stands: a fault in it is to be mended for this place."""
+        self._count(1, line)
+        return Node(
+            line,
+            node.value,
+            node.raw,
+            None if node.items is None else [self._copy(item, line) for item in node.items],
+            None if node.entries is None else {key: self._copy(entry, line) for key, entry in node.entries.items()},
+        )
+
+    def _count(self, number: int, line: int) -> None:
+        self.nodes += number
+        if self.nodes > MAX_NODES:
+            raise Unreadable(line, f"holds more than {MAX_NODES} values, aliases included")
+
+    def _close(self, node: Node) -> None:
+        self.open_anchors = {anchor: opened for anchor, opened in self.open_anchors.items() if opened != id(node)}
+
+    def _attach(self, parent: tuple[Node, KeyPath, list[Node]], node: Node, path: KeyPath) -> None:
+        collection, _, key = parent
+        if collection.items is not None:
+            collection.items.append(node)
+            return
+        assert collection.entries is not None
+        if not key:
+            if node.raw is None:
+                raise Unreadable(node.line, "has a key that is not text")
+            key.append(node)
+            return
+        name, line = str(key[0].raw), key[0].line
+        key.clear()
+        node.line = line
+        if name in collection.entries:
+            first = collection.entries[name].line
+            self.faults.append(Fault(line, show_path(path), f"is there twice, first in line {first}; keep one"))
+        else:
+            collection.entries[name] = node
+
+    def _expand(self, text: str, line: int, path: KeyPath) -> str:
+        """`text` with `${NAME}`, `${NAME:-default}` and `$$` replaced; what cannot be is a fault, and stays."""
+
+        def replace(match: re.Match[str]) -> str:
+            if match["dollar"]:
+                return "$"
+            if match["name"] is None:
+                message = "has a lone $; write $$ for a dollar sign, ${NAME} or ${NAME:-default} for the environment's"
+            elif value := self.environ.get(match["name"]) or match["default"]:
+                return value
+            elif match["default"] is not None:
+                return ""
+            else:
+                why = "is empty" if match["name"] in self.environ else "is not set"
+                name = match["name"]
+                message = f"the environment variable {name} {why}; set it, or write ${{{name}:-default}}"
+            self.faults.append(Fault(line, show_path(path), message))
+            self.unknown.add(path)
+            return match[0]
+
+        return _VARIABLE.sub(replace, text)
+
+
+def _line(event: yaml.Event) -> int:
+    return int(event.start_mark.line) + 1

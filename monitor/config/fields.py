@@ -1,0 +1,278 @@
+"""The types that fields of the configuration are made of: each knows its limits, its text form and its description.
+
+From YAML every scalar comes as text; Python code may hand over the value itself (seconds, a `Decimal`). What a
+validator says follows on what was written: "'5' is not a duration; expected …". Texts that could hold a secret
+are refused with the error type `UNSHOWN`, and are then not repeated.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, Final
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
+from pydantic_core import PydanticCustomError, core_schema
+
+from monitor.config.units import DURATION, RATIO, parse_duration, parse_ratio
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+    from pydantic.json_schema import JsonSchemaValue
+
+UNSHOWN: Final = "unshown"
+WRONG: Final = "wrong"
+
+_HOST: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,252})?", re.ASCII)
+_IPV6: Final = re.compile(r"[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?", re.ASCII)
+_LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
+_MAX_PORT: Final = 65535
+_MAX_TEXT: Final = 2048
+_MAX_LABELS: Final = 20
+
+
+class Section(BaseModel):
+    """What every model here is: frozen, and without a place for keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
+
+
+def wrong(message: str, kind: str = WRONG) -> PydanticCustomError:
+    """The error that carries `message` whatever characters are in it."""
+    return PydanticCustomError(kind, "{message}", {"message": message})  # type: ignore[arg-type] # wants literals
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How a field's type and limits are described, to people and in faults."""
+
+    type: str
+    limits: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.type}, {self.limits}" if self.limits else self.type
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """Marks a float as seconds, written as a duration, from `low` to `high`."""
+
+    low: str
+    high: str
+
+    @property
+    def kind(self) -> Kind:
+        """Its description."""
+        return Kind("duration", f"{self.low} to {self.high}")
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """Called by pydantic."""
+        return core_schema.no_info_plain_validator_function(self._validate)
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Called by pydantic."""
+        return {"type": "string", "pattern": f"^(0|(?=.){DURATION})$", "x-limits": self.kind.limits}
+
+    def _validate(self, value: object) -> float:
+        if isinstance(value, str):
+            try:
+                seconds = parse_duration(value)
+            except ValueError as error:
+                raise wrong(str(error)) from None
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            seconds = float(value)
+        else:
+            raise wrong("is not a duration; expected one such as 500ms, 5s or 1h30m")
+        if not parse_duration(self.low) <= seconds <= parse_duration(self.high):
+            raise wrong(f"is out of bounds; expected {self.low} to {self.high}")
+        return seconds
+
+
+def _ratio(value: object) -> Decimal:
+    if isinstance(value, str):
+        try:
+            value = parse_ratio(value)
+        except ValueError as error:
+            raise wrong(str(error)) from None
+    if not isinstance(value, Decimal):
+        raise wrong("is not a ratio; expected a percentage such as 99.9%")
+    if not 0 < value <= 1:
+        raise wrong("is out of bounds; expected more than 0% and at most 100%")
+    return value
+
+
+Ratio = Annotated[
+    Decimal,
+    BeforeValidator(_ratio),
+    Kind("ratio", "above 0%, up to 100%"),
+    WithJsonSchema({"type": "string", "pattern": f"^{RATIO}$"}),
+]
+
+
+def split_host_port(text: str) -> tuple[str, int]:
+    """Host and port of `HOST:PORT` or `[IPV6]:PORT`. Raises `ValueError`."""
+    host, colon, port = text.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    host = host[1:-1] if bracketed else host
+    if not colon or not (_IPV6 if bracketed else _HOST).fullmatch(host):
+        raise ValueError("is not HOST:PORT")
+    if not (port.isascii() and port.isdigit() and int(port) <= _MAX_PORT):
+        raise ValueError(f"has no port from 0 to {_MAX_PORT}")
+    return host, int(port)
+
+
+def _checked(check: Callable[[str], object]) -> AfterValidator:
+    """A validator that lets a text through if `check` does not raise `ValueError`."""
+
+    def validate(text: str) -> str:
+        try:
+            check(text)
+        except ValueError as error:
+            raise wrong(str(error)) from None
+        return text
+
+    return AfterValidator(validate)
+
+
+def _remote(text: str) -> None:
+    try:
+        port = split_host_port(text)[1]
+    except ValueError as error:
+        raise ValueError(f"{error}; expected HOST:PORT, such as one.example.com:443 or [2001:db8::1]:443") from None
+    if not port:
+        raise ValueError("has port 0; expected 1 to 65535")
+
+
+def _listen(text: str) -> None:
+    try:
+        split_host_port(text)
+    except ValueError as error:
+        raise ValueError(f"{error}; expected HOST:PORT, such as 127.0.0.1:9464, 0.0.0.0:9464 or [::]:9464") from None
+
+
+def check_url(text: str, schemes: tuple[str, ...], *, path: bool) -> None:
+    """Raise unless `text` is a URL of one of `schemes` with a host, without credentials, with a path if need be."""
+    wanted = " or ".join(f"{scheme}://HOST[:PORT]{'/PATH' if path else ''}" for scheme in schemes)
+    if "@" in text.split("?")[0]:
+        raise wrong(f"holds credentials; put them in headers or token, and expected is {wanted}", UNSHOWN)
+    try:
+        url = urlsplit(text)
+        host, port = url.hostname or "", url.port
+    except ValueError:
+        raise wrong(f"is not a URL; expected {wanted}") from None
+    if url.scheme not in schemes:
+        raise wrong(f"has the scheme {url.scheme or 'none'!r}; expected {wanted}")
+    if not (_IPV6 if ":" in host else _HOST).fullmatch(host) or port == 0 or re.search(r"[\s\x00-\x1f]", text):
+        raise wrong(f"has no usable host or port; expected {wanted}")
+    if path and not url.path:
+        raise wrong("has no path; a Centrifugo relay's is /connection/websocket")
+    if url.fragment or text.endswith("#"):
+        raise wrong(f"has a fragment (#); expected {wanted}")
+
+
+def _relay_url(text: str) -> str:
+    if text != "embedded":
+        check_url(text, ("wss", "ws"), path=True)
+    return text
+
+
+def _endpoint_url(text: str) -> str:
+    if text == "embedded":
+        raise wrong("cannot be an endpoint; expected wss:// or ws:// URLs, or {dns: NAME:PORT}")
+    return _relay_url(text)
+
+
+def _web_url(text: str) -> str:
+    check_url(text, ("https", "http"), path=False)
+    return text
+
+
+def _selector(text: str) -> None:
+    matcher = r'[a-zA-Z_][a-zA-Z0-9_]*\s*(=|!=|=~|!~)\s*"([^"\\]|\\.)*"'
+    if not re.fullmatch(rf"\s*{matcher}\s*(,\s*{matcher}\s*)*", text):
+        raise ValueError('is not a PromQL selector without its braces; expected one such as job="centrifugo"')
+
+
+def _labels(reserved: frozenset[str]) -> Callable[[Mapping[str, str]], Mapping[str, str]]:
+    def validate(labels: Mapping[str, str]) -> Mapping[str, str]:
+        for name in labels:
+            if not _LABEL.fullmatch(name) or name.startswith("__"):
+                raise wrong(f"holds {name!r}, no Prometheus label; expected letters, digits and _, not __ in front")
+            if name in reserved:
+                raise wrong(f"holds {name!r}, which is taken; all of these are: {', '.join(sorted(reserved))}")
+        return MappingProxyType(dict(labels))
+
+    return validate
+
+
+def _path(value: object, info: ValidationInfo) -> Path:
+    if not isinstance(value, (str, Path)) or not str(value) or "\0" in str(value):
+        raise wrong("is not a path")
+    folder = info.context.get("folder") if isinstance(info.context, dict) else None
+    return Path(folder, value) if folder is not None else Path(value)
+
+
+def _existing(path: Path, info: ValidationInfo) -> Path:
+    if isinstance(info.context, dict):
+        try:
+            with path.open("rb") as file:
+                file.read(1)
+        except OSError as error:
+            raise wrong(f"cannot be read as {path}: {error.strerror}; relative paths start at this file's folder") from None
+    return path
+
+
+def at_least_once(value: Any) -> Any:  # noqa: ANN401 - whatever YAML holds; the field's type judges it next
+    """One value where a list is allowed stands for a list of one."""
+    return value if value is None or isinstance(value, (list, tuple)) else [value]
+
+
+def frozen(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The mapping, read-only."""
+    return MappingProxyType(dict(mapping))
+
+
+Name = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=63),
+    Kind("name", "letters, digits, . _ -, up to 63"),
+]
+Text = Annotated[str, Field(min_length=1, max_length=_MAX_TEXT), Kind("text", f"up to {_MAX_TEXT} characters")]
+Listen = Annotated[str, _checked(_listen), Kind("HOST:PORT")]
+HostPort = Annotated[str, Field(max_length=300), _checked(_remote), Kind("HOST:PORT")]
+RelayUrl = Annotated[
+    str, Field(max_length=_MAX_TEXT), AfterValidator(_relay_url), Kind("URL", "`wss://…`, `ws://…` or `embedded`")
+]
+EndpointUrl = Annotated[str, Field(max_length=_MAX_TEXT), AfterValidator(_endpoint_url), Kind("URL", "`wss://`, `ws://`")]
+WebUrl = Annotated[str, Field(max_length=_MAX_TEXT), AfterValidator(_web_url), Kind("URL", "`https://`, `http://`")]
+Selector = Annotated[str, Field(max_length=500), _checked(_selector), Kind("PromQL selector")]
+PlainPath = Annotated[Path, BeforeValidator(_path), Kind("path"), WithJsonSchema({"type": "string"})]
+ExistingFile = Annotated[
+    Path, BeforeValidator(_path), AfterValidator(_existing), Kind("path", "of a readable file"),
+    WithJsonSchema({"type": "string"}),
+]  # fmt: skip
+RelayLabels = Annotated[
+    Mapping[str, Annotated[str, Field(max_length=128)]],
+    Field(max_length=_MAX_LABELS),
+    AfterValidator(
+        _labels(frozenset({"location", "relay", "probe", "scenario", "max_severity", "job", "instance", "le", "slo"}))
+    ),
+    Kind("label → text", f"up to {_MAX_LABELS}, names as in Prometheus"),
+]
+AlertLabels = Annotated[
+    Mapping[str, Annotated[str, Field(max_length=128)]],
+    Field(max_length=_MAX_LABELS),
+    AfterValidator(
+        _labels(frozenset({"alertname", "severity", "service", "location", "relay", "probe", "scenario", "slo"}))
+    ),
+    Kind("label → text", f"up to {_MAX_LABELS}, names as in Prometheus"),
+]

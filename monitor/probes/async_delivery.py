@@ -1,0 +1,108 @@
+"""async-delivery: the wallet is away, the dApp writes, a new wallet on the same store gets everything, once, in order.
+
+Sessions are reused, each for an hour, because a pairing leaves channels behind on the relay and shows nothing here
+that the other probes do not; `pairing: fresh` pairs every time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from monitor.catalogue import Outcome, Reason, Step
+from monitor.errors import Obstacle
+from monitor.probes.pair import Pair
+from monitor.probes.realistic_session import pair_up
+from monitor.probes.run import Exchange
+
+if TYPE_CHECKING:
+    from monitor.config import ProbeConfig
+    from monitor.probes.bench import Bench, Recorder
+
+RENEWAL: Final = 3600.0
+"""Seconds a session is reused for."""
+
+
+class AsyncDelivery:
+    """One absence: pair or resume, drop the wallet, send, wait, resume a new wallet, compare.
+
+    One object serves one probe at one relay, since it keeps the session that is reused.
+    """
+
+    def __init__(self) -> None:
+        self._kept: tuple[Pair, float] | None = None
+
+    def due(self, config: ProbeConfig) -> int:  # noqa: ARG002 - the signature is every probe's
+        """One: what was sent to the absent wallet, all of it received."""
+        return 1
+
+    def deadline(self, config: ProbeConfig) -> float:
+        """Pairing or resuming both, publishing, the delay, the recovery."""
+        return config.wallet_delay + config.delay + 4 * config.timeout
+
+    def cost(self, config: ProbeConfig) -> tuple[int, int]:
+        """Both ends, and the new wallet; the offer of a pairing, and the messages."""
+        return 3, 1 + config.messages
+
+    async def play(self, bench: Bench, recorder: Recorder) -> None:
+        """Play one absence. The session is kept for the next run, but not one that failed."""
+        pair = await self._standing(bench, recorder)
+        good = False
+        try:
+            pair.wallet.abort()  # as a phone that loses its network: no close frame
+            sent = await pair.send_offline(bench.probe.messages)
+            await asyncio.sleep(bench.probe.delay)
+            await self._recover(pair, bench, recorder, sent)
+            good = True
+        finally:
+            pair.note_offline()
+            if good and bench.probe.pairing == "reuse":
+                pair.rest()
+            else:
+                self._kept = None
+                pair.retire()
+
+    async def _standing(self, bench: Bench, recorder: Recorder) -> Pair:
+        """A pair with both ends connected: the kept one resumed, or a new one."""
+        now = bench.clock.monotonic()
+        if self._kept is not None and now - self._kept[1] < RENEWAL:
+            pair = self._kept[0]
+            pair.recorder = recorder
+            try:
+                await pair.resume_dapp(now + bench.probe.timeout)
+                await pair.resume_wallet(bench.clock.monotonic() + bench.probe.timeout)
+            except BaseException:
+                self._kept = None
+                pair.close()
+                raise
+            return pair
+        pair = Pair(bench, recorder)
+        try:
+            await pair_up(pair, recorder)
+        except BaseException:
+            pair.close()
+            raise
+        if bench.probe.pairing == "reuse":
+            self._kept = (pair, now)
+        return pair
+
+    async def _recover(self, pair: Pair, bench: Bench, recorder: Recorder, sent: list[str]) -> None:
+        resumed_at = bench.clock.monotonic()
+        deadline = resumed_at + bench.probe.timeout
+        pair.due_by(deadline)
+        await pair.resume_wallet(deadline)
+        expected = set(sent)
+        try:
+            await pair.wallet.wait(lambda: expected <= {name for name, _ in pair.received}, deadline, Step.RECOVER)
+        except Obstacle as obstacle:
+            if obstacle.step is Step.RECOVER and obstacle.reason is Reason.SILENT:
+                raise pair.why_not_recovered() from None
+            raise
+        order = [name for name, _ in pair.received if name in expected]
+        recorder.mark("wallet", Step.RECOVER, resumed_at, pair.received[-1][1])
+        if len(order) != len(sent):
+            raise Obstacle(Step.RECOVER, Reason.DUPLICATED, f"{len(order)} messages for the {len(sent)} that were sent")
+        if order != sent:
+            raise Obstacle(Step.RECOVER, Reason.REORDERED, "not in the order they were sent")
+        arrived = max(at for name, at in pair.received if name in expected)
+        recorder.exchanges.append(Exchange(outcome=Outcome.OK, recovery=arrived - resumed_at))

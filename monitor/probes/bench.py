@@ -1,0 +1,158 @@
+"""What a probe works with: the relay, the clock, chance, and where to publish.
+
+A `Bench` outlives a run; a `Recorder` is one run's notebook, which becomes the timeline of its `Run`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from monitor.catalogue import Outcome, Phase, Scenario, Step
+from monitor.clock import utc
+from monitor.errors import OwnFault
+from monitor.probes.ids import uuid7
+from monitor.probes.run import (
+    AddressFailed,
+    CertificateSeen,
+    Exchange,
+    Failure,
+    Mark,
+    MessageFate,
+    Pairing,
+    PhaseTimed,
+    Publish,
+    Run,
+)
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable, Coroutine
+
+    from monitor.clock import Clock
+    from monitor.config import ProbeConfig
+    from monitor.errors import Obstacle
+    from monitor.relay.client import Access
+    from monitor.relay.limits import Limiter
+    from monitor.session.crypto import KeyManager
+
+MAX_MARKS = 500
+"""Marks kept of one run: a relay that makes a pair reconnect for ever must not fill the memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """One probe's workplace at one relay.
+
+    `access` makes what a client needs to reach the relay as one side ("dapp" or "wallet") for one connection;
+    successive calls go round the relay's endpoints, so that the two ends of a pair meet different nodes.
+    `background` keeps a task going past its run, until the program stops. `count` books a slot of the schedule: "started", "missed" or "skipped".
+    """
+
+    relay: str
+    probe: ProbeConfig
+    clock: Clock
+    rng: random.Random
+    connects: Limiter
+    messages: Limiter
+    crypto: KeyManager
+    access: Callable[[str], Access]
+    publish: Publish
+    background: Callable[[Coroutine[None, None, None]], None]
+    count: Callable[[str], None] = lambda _: None
+
+    def admits(self, connects: int, messages: int) -> bool:
+        """Whether the relay's limits leave room for a run that makes so many connects and publishes so much."""
+        return self.connects.wait(connects) <= 0 and self.messages.take(messages)
+
+    def recorder(self, pair: int | None = None) -> Recorder:
+        """A notebook for a new run, which begins now."""
+        return Recorder(bench=self, pair=pair)
+
+
+@dataclass(slots=True, kw_only=True)
+class Recorder:
+    """One run's notebook. Also what clients report to while they work for this run (`relay.client.Reporter`)."""
+
+    bench: Bench
+    pair: int | None = None
+    run_id: str = field(init=False)
+    started: float = field(init=False)
+    exchanges: list[Exchange] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
+    fates: list[MessageFate] = field(default_factory=list)
+    pairing: Pairing | None = None
+
+    def __post_init__(self) -> None:
+        """Take the run's id and its beginning."""
+        self.run_id = uuid7(self.bench.clock.time(), self.bench.rng)
+        self.started = self.bench.clock.monotonic()
+
+    def mark(self, side: str, step: Step, started: float, ended: float, note: str = "") -> None:
+        """Note one step, between two readings of the monotonic clock."""
+        if len(self.marks) < MAX_MARKS:
+            self.marks.append(
+                Mark(side=side, step=step, started=started - self.started, ended=ended - self.started, note=note)
+            )
+
+    def fail(self, obstacle: Obstacle, *, times: int = 1) -> None:
+        """Book `times` exchanges as failed for one cause; as aborted, where the cause is on this side."""
+        outcome = Outcome.ABORTED if isinstance(obstacle, OwnFault) else Outcome.FAILED
+        self.exchanges += [Exchange(outcome=outcome, failure=failure_of(obstacle))] * times
+
+    def abort(self, *, times: int = 1) -> None:
+        """Book `times` exchanges as given up by this program."""
+        self.exchanges += [Exchange(outcome=Outcome.ABORTED)] * times
+
+    def phase(self, phase: Phase, seconds: float) -> None:
+        """Publish how long one phase took."""
+        bench = self.bench
+        bench.publish(
+            PhaseTimed(relay=bench.relay, probe=bench.probe.name, run_id=self.run_id, phase=phase, seconds=seconds)
+        )
+
+    def address_failed(self, family: str) -> None:
+        """Publish that an address could not be reached."""
+        bench = self.bench
+        bench.publish(AddressFailed(relay=bench.relay, probe=bench.probe.name, run_id=self.run_id, family=family))
+
+    def certificate(self, not_after: float) -> None:
+        """Publish when the relay's certificate expires."""
+        bench = self.bench
+        bench.publish(
+            CertificateSeen(relay=bench.relay, probe=bench.probe.name, run_id=self.run_id, not_after=not_after)
+        )
+
+    def finish(self, *, aborted: str = "") -> Run:
+        """The run, over now. `aborted` says why this program itself gave up, if it did."""
+        bench = self.bench
+        clock = bench.clock
+        failure = next((item.failure for item in self.exchanges if item.failure is not None), None)
+        if failure is None and self.pairing is not None:
+            failure = self.pairing.failure
+        outcomes = {item.outcome for item in self.exchanges} | ({self.pairing.outcome} if self.pairing else set())
+        if aborted:
+            outcomes = {Outcome.ABORTED}
+            self.mark("pair", Step.CLOSE, clock.monotonic(), clock.monotonic(), f"aborted: {aborted}")
+        outcome = next((item for item in (Outcome.FAILED, Outcome.ABORTED) if item in outcomes), Outcome.OK)
+        duration = clock.monotonic() - self.started
+        return Run(
+            id=self.run_id,
+            relay=bench.relay,
+            probe=bench.probe.name,
+            scenario=Scenario(bench.probe.scenario),
+            started_at=utc(clock, ago=duration),
+            duration=duration,
+            outcome=outcome,
+            failure=failure,
+            exchanges=tuple(self.exchanges),
+            pairing=self.pairing,
+            timeline=tuple(self.marks),
+            messages=tuple(self.fates),
+            pair=self.pair,
+        )
+
+
+def failure_of(obstacle: Obstacle) -> Failure:
+    """An obstacle as the value a run carries."""
+    return Failure(step=obstacle.step, reason=obstacle.reason, detail=obstacle.detail)

@@ -1,0 +1,82 @@
+"""Bare connections that say hello and answer pings: what steady-state and connection-storm are made of."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from monitor.catalogue import Phase, Step
+from monitor.relay import obstacles
+from monitor.relay.client import Client
+from monitor.wire.events import Connected, Dropped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from monitor.errors import Obstacle
+    from monitor.probes.bench import Bench, Recorder
+    from monitor.wire.backoff import Backoff
+    from monitor.wire.events import Event
+
+
+class Held:
+    """One bare connection. `drops` counts how often it was lost; `on_change` is called when it comes or goes."""
+
+    def __init__(
+        self,
+        bench: Bench,
+        recorder: Recorder,
+        *,
+        reconnect: Backoff | None = None,
+        on_change: Callable[[Dropped | None], None] = lambda _: None,
+    ) -> None:
+        self.recorder = recorder
+        self.obstacle: Obstacle | None = None
+        self.lost = asyncio.Event()
+        self._on_change = on_change
+        self._client = Client(bench.access("dapp"), reporter=self, on_event=self._on_event, reconnect=reconnect)
+
+    @property
+    def connected(self) -> bool:
+        """Whether it stands."""
+        return self._client.connected
+
+    @property
+    def over(self) -> bool:
+        """Whether it will not come back by itself."""
+        return self._client.closed
+
+    async def open(self) -> None:
+        """Connect. Raises `Obstacle`."""
+        await self._client.open()
+
+    def close(self) -> None:
+        """Leave in good order."""
+        self._client.close()
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, Connected):
+            self.obstacle = None
+            self._on_change(None)
+        elif isinstance(event, Dropped):
+            self.obstacle = obstacles.of_drop(Step.HOLD, event)
+            self.lost.set()
+            self._on_change(event)
+
+    # What the client reports (`relay.client.Reporter`).
+
+    def step_taken(self, step: Step, started: float, ended: float) -> None:
+        """A step of the connect is behind us."""
+        self.recorder.mark("dapp", step, started, ended)
+
+    def phase(self, phase: Phase, seconds: float) -> None:
+        """A phase took `seconds`."""
+        self.recorder.phase(phase, seconds)
+
+    def address_failed(self, family: str) -> None:
+        """An address could not be reached."""
+        self.recorder.address_failed(family)
+
+    def certificate(self, not_after: float) -> None:
+        """The relay's certificate was seen."""
+        self.recorder.certificate(not_after)

@@ -1,0 +1,16 @@
+"""Run ids: UUIDv7 (RFC 9562, section 5.7), so that they sort by time and a log line can be dated by its id."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import random
+
+
+def uuid7(now: float, rng: random.Random) -> str:
+    """A UUIDv7 for `now`, in seconds since the epoch, in canonical form."""
+    milliseconds = int(now * 1000) & 0xFFFF_FFFF_FFFF
+    value = milliseconds << 80 | 0x7 << 76 | rng.getrandbits(12) << 64 | 0b10 << 62 | rng.getrandbits(62)
+    return str(uuid.UUID(int=value))

@@ -1,0 +1,194 @@
+"""What was sent, what came, and the verdict on each message.
+
+Verdicts come from two sets: the messages that were sent, and the raw publications the receiving side's connection
+brought, before any de-duplication. Nothing here waits or counts on its own: times are arguments, in seconds of one
+monotonic clock.
+
+A message is judged once, at its horizon: one more time-out after the deadline of its exchange, so that *late* and
+*lost* are told apart.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from monitor.catalogue import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Key(NamedTuple):
+    """What names a message on the wire: its channel, its sender's client id, its nonce there."""
+
+    channel: str
+    client_id: str
+    nonce: int
+
+
+@dataclass(slots=True, eq=False)
+class Message:
+    """One message on its way. Its `data` is the very string that was published."""
+
+    key: Key
+    data: str
+    direction: str
+    sequence: int
+    intended: float
+    deadline: float
+    horizon: float
+    attempts: int = 0
+    acked: bool = False
+    sent_at: float | None = None
+    arrived_at: float | None = None  # first intact arrival
+    deliveries: int = 0  # live ones, and those seen in the history alone
+    offsets: set[int] = field(default_factory=set)
+    corrupted: bool = False
+    overtaken: bool = False
+    settled: bool = False
+
+    @property
+    def wire(self) -> float | None:
+        """Bytes to the socket → bytes from the other socket, in seconds."""
+        return None if self.arrived_at is None or self.sent_at is None else self.arrived_at - self.sent_at
+
+    @property
+    def leg(self) -> float | None:
+        """Intended send → receipt, in seconds."""
+        return None if self.arrived_at is None else self.arrived_at - self.intended
+
+    def verdict(self) -> Verdict:
+        """What became of it, by what is known now; the first that fits of `catalogue.PRECEDENCE`."""
+        if self.corrupted:
+            return Verdict.CORRUPTED
+        if self.arrived_at is None:
+            return Verdict.LOST
+        if self.arrived_at > self.deadline:
+            return Verdict.LATE
+        if self.overtaken:
+            return Verdict.REORDERED
+        return Verdict.DUPLICATED if self.deliveries > max(self.attempts, 1) else Verdict.DELIVERED
+
+
+class Ledger:
+    """The messages of one pair, both directions.
+
+    `limit` bounds the messages kept at once; past it the oldest is settled early, as what it is by then.
+    """
+
+    def __init__(self, limit: int = 1024) -> None:
+        self._limit = limit
+        self._open: OrderedDict[Key, Message] = OrderedDict()
+        self._done: OrderedDict[Key, Message] = OrderedDict()  # judged: a still later copy is no news
+        self._newest: dict[tuple[str, str], int] = {}  # highest nonce that arrived live, per channel and sender
+        self._overflow: list[Message] = []
+        self.strangers = 0
+
+    @property
+    def pending(self) -> int:
+        """Messages sent and not yet judged."""
+        return len(self._open) + len(self._overflow)
+
+    def expect(self, message: Message) -> None:
+        """A message is about to be published."""
+        self._open[message.key] = message
+        if len(self._open) > self._limit:
+            self._overflow.append(self._settle(next(iter(self._open))))
+
+    def published(self, key: Key, at: float) -> None:
+        """Its bytes were handed to the socket, for the first time or again."""
+        if (message := self._open.get(key)) is not None:
+            message.attempts += 1
+            if message.sent_at is None:
+                message.sent_at = at
+
+    def acked(self, key: Key) -> None:
+        """The relay accepted it."""
+        if (message := self._open.get(key)) is not None:
+            message.acked = True
+
+    def arrived(self, key: Key, data: str, offset: int, at: float, *, live: bool) -> Message | None:
+        """A raw publication came to the receiving side; returns the message it is, or None for none of ours.
+
+        A `key` whose message was never sent is no stranger yet: where a message of the same channel is still
+        awaited, it is that message with its envelope damaged.
+        """
+        message = self.find(key) or self._damaged(key.channel)
+        if message is None:
+            self.strangers += 1
+            return None
+        if message.settled:
+            return message
+        if message.key != key or message.data != data:
+            message.corrupted = True
+            return message
+        self._deliver(message, offset, at, live=live)
+        return message
+
+    def garbled(self, channel: str) -> Message | None:
+        """A publication came whose envelope cannot be read: it is the oldest message still awaited there."""
+        message = self._damaged(channel)
+        if message is None:
+            self.strangers += 1
+        else:
+            message.corrupted = True
+        return message
+
+    def due(self, now: float) -> list[Message]:
+        """Settle and return the messages whose horizon has passed, oldest first."""
+        passed = [key for key, message in self._open.items() if message.horizon <= now]
+        return self._take_overflow() + [self._settle(key) for key in passed]
+
+    def settle(self) -> list[Message]:
+        """Settle every message: nothing more can arrive."""
+        return self._take_overflow() + [self._settle(key) for key in list(self._open)]
+
+    def find(self, key: Key) -> Message | None:
+        """The message with this key, judged or not."""
+        return self._open.get(key) or self._done.get(key)
+
+    def awaited(self) -> Iterator[Message]:
+        """Messages sent, not arrived intact, and not yet judged."""
+        return (message for message in self._open.values() if message.arrived_at is None)
+
+    def next_horizon(self) -> float | None:
+        """When the next message is to be judged."""
+        return min((message.horizon for message in self._open.values()), default=None)
+
+    def _take_overflow(self) -> list[Message]:
+        taken, self._overflow = self._overflow, []
+        return taken
+
+    def _deliver(self, message: Message, offset: int, at: float, *, live: bool) -> None:
+        if live:
+            sender = (message.key.channel, message.key.client_id)
+            newest = self._newest.get(sender, 0)
+            if message.key.nonce > newest:
+                self._newest[sender] = message.key.nonce
+            elif message.arrived_at is None:
+                message.overtaken = True
+        elif any(
+            other.key[:2] == message.key[:2] and other.key.nonce > message.key.nonce and max(other.offsets) < offset
+            for other in self._open.values()
+            if other.offsets and offset
+        ):
+            message.overtaken = True  # stored in another order than sent
+        if live or offset not in message.offsets:
+            # The history brings again what came live; that is no second delivery.
+            message.deliveries += 1
+        message.offsets.add(offset)
+        if message.arrived_at is None:
+            message.arrived_at = at
+
+    def _damaged(self, channel: str) -> Message | None:
+        return next((message for message in self.awaited() if message.key.channel == channel), None)
+
+    def _settle(self, key: Key) -> Message:
+        message = self._open.pop(key)
+        message.settled = True
+        self._done[key] = message
+        if len(self._done) > self._limit:
+            self._done.popitem(last=False)
+        return message

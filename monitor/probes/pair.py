@@ -1,0 +1,473 @@
+"""A dApp and a wallet with a session between them, and the account of every message they exchange.
+
+The pair is where sending, receiving and judging meet: its ends report raw publications as their bytes arrive, the
+ledger knows what was sent, and an exchange is ok only when both agree.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from monitor.catalogue import Outcome, Phase, Reason, Step, Verdict
+from monitor.errors import Obstacle, OwnFault
+from monitor.probes import payloads
+from monitor.probes.bench import failure_of
+from monitor.probes.ledger import Key, Ledger, Message
+from monitor.probes.run import Disconnected, Exchange, MessageFate, MessageJudged, MessageSent, Pairing
+from monitor.relay.end import End
+from monitor.session.dapp import Dapp
+from monitor.session.store import KeyValueStore, MemoryStore
+from monitor.session.wallet import Wallet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from monitor.probes.bench import Bench, Recorder
+    from monitor.relay.client import Access
+    from monitor.session.actions import Publish
+    from monitor.session.envelope import Envelope
+    from monitor.session.notices import MessageReceived
+    from monitor.session.session import Session
+    from monitor.wire.backoff import Backoff
+    from monitor.wire.events import Publication
+
+
+@dataclass(slots=True, kw_only=True)
+class Leg:
+    """One message on its way from one end's application to the other's."""
+
+    sender: End
+    receiver: End
+    direction: str
+    step: Step
+    payload: payloads.Payload
+    intended: float
+    deadline: float
+    arrived: asyncio.Future[float]
+    message: Message | None = None
+
+
+class Pair:
+    """One dApp, one wallet, one ledger.
+
+    `reconnect` makes the ends come back by themselves (a standing pair); None leaves a drop as the failure it is.
+    `on_change` is called when the pair becomes whole or stops being so.
+    """
+
+    def __init__(
+        self,
+        bench: Bench,
+        recorder: Recorder,
+        *,
+        reconnect: Backoff | None = None,
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.recorder = recorder
+        self.ledger = Ledger()
+        self.session: Session | None = None
+        self.received: list[tuple[str, float]] = []  # ids of messages the application got, in order, and when
+        self._bench = bench
+        self._clock = bench.clock
+        self._reconnect = reconnect
+        self._on_change = on_change
+        self._stores: dict[str, KeyValueStore] = {"dapp": MemoryStore(), "wallet": MemoryStore()}
+        self._sessions: dict[str, str] = {}  # each side's own name for the session
+        self._leg: Leg | None = None
+        self._offline: list[Message] = []
+        self._sequence = 0
+        self.dapp = self._make_dapp()
+        self.wallet = self._make_wallet()
+
+    @property
+    def whole(self) -> bool:
+        """Whether both ends stand on the session's channel."""
+        return self.dapp.whole and self.wallet.whole
+
+    @staticmethod
+    def never_connected() -> Obstacle:
+        """Why a pair that is still being made has no exchange: nothing came yet."""
+        return Obstacle(Step.HANDSHAKE, Reason.SILENT, "the pair is not connected yet")
+
+    @property
+    def over(self) -> bool:
+        """Whether the relay ended it for good: a close that says not to come back, a channel taken away."""
+        return any(end.over for end in (self.dapp, self.wallet))
+
+    @property
+    def obstacle(self) -> Obstacle:
+        """What keeps the pair from being whole."""
+        return (
+            next((end.obstacle for end in (self.dapp, self.wallet) if end.obstacle is not None), None)
+            or next((Obstacle(end.step, Reason.SILENT) for end in (self.dapp, self.wallet) if end.step), None)
+            or Obstacle(Step.HOLD, Reason.DISCONNECTED)
+        )
+
+    def _make_dapp(self) -> End:
+        peer = Dapp(store=self._stores["dapp"], keys=self._bench.crypto, clock=self._clock)
+        return End("dapp", peer, self._access("dapp"), ward=self, reconnect=self._reconnect)
+
+    def _make_wallet(self) -> End:
+        peer = Wallet(store=self._stores["wallet"], keys=self._bench.crypto, clock=self._clock)
+        return End("wallet", peer, self._access("wallet"), ward=self, reconnect=self._reconnect)
+
+    def _access(self, side: str) -> Access:
+        return self._bench.access(side)
+
+    # Pairing and resuming.
+
+    async def pair(self) -> Pairing:
+        """Pair the two anew, in trusted mode; what the relay did wrong is in the result.
+
+        Timed from the wallet's start until both ends are connected. The time-out bounds all of it but the wallet's
+        own delay.
+        """
+        probe, clock = self._bench.probe, self._clock
+        started = clock.monotonic()
+        deadline = started + probe.timeout
+        dapp, wallet = self.dapp, self.wallet
+        try:
+            dapp.do(lambda: dapp.peer.connect(mode="trusted"))
+            request = dapp.peer.request
+            await dapp.wait(lambda: dapp.has_read(request.channel), deadline, Step.HANDSHAKE)
+            if probe.wallet_delay:
+                await asyncio.sleep(probe.wallet_delay)
+            started = clock.monotonic()
+            deadline += probe.wallet_delay
+            wallet.do(lambda: wallet.peer.connect(request))
+            await asyncio.gather(
+                wallet.wait(lambda: wallet.whole, deadline, Step.HANDSHAKE),
+                dapp.wait(lambda: dapp.whole, deadline, Step.HANDSHAKE),
+            )
+        except Obstacle as obstacle:
+            outcome = Outcome.ABORTED if isinstance(obstacle, OwnFault) else Outcome.FAILED
+            pairing = Pairing(outcome=outcome, failure=failure_of(obstacle))
+        else:
+            self.session = dapp.peer.session
+            self._sessions = {end.side: end.peer.session.id for end in (dapp, wallet)}
+            pairing = Pairing(outcome=Outcome.OK, seconds=clock.monotonic() - started)
+        self.recorder.mark("pair", Step.HANDSHAKE, started, clock.monotonic())
+        return pairing
+
+    async def resume_dapp(self, deadline: float) -> None:
+        """Let a new dApp client resume the session from its store. Raises `Obstacle`."""
+        self.dapp.close()
+        self.dapp = self._make_dapp()
+        await self._resume(self.dapp, deadline)
+
+    async def resume_wallet(self, deadline: float) -> None:
+        """Let a new wallet client resume the session from its store. Raises `Obstacle`."""
+        self.wallet.close()
+        self.wallet = self._make_wallet()
+        await self._resume(self.wallet, deadline)
+
+    async def _resume(self, end: End, deadline: float) -> None:
+        started = self._clock.monotonic()
+        session_id = self._sessions[end.side]
+        end.do(lambda: end.peer.resume(session_id))
+        await end.wait(lambda: end.whole, deadline, Step.RESUME)
+        self.recorder.mark(end.side, Step.RESUME, started, self._clock.monotonic())
+
+    def retire(self) -> None:
+        """Leave: at once where every message came, else when the last one's horizon has passed.
+
+        Only a pair that still listens can tell a late message from a lost one.
+        """
+        if next(self.ledger.awaited(), None) is None:
+            self.close()
+        else:
+            self._bench.background(self._linger())
+
+    async def _linger(self) -> None:
+        try:
+            while (horizon := self.ledger.next_horizon()) is not None:
+                await asyncio.sleep(max(0.001, horizon - self._clock.monotonic()))
+                self.judge()
+        finally:
+            self.close()
+
+    def rest(self) -> None:
+        """Leave the relay, keeping the session in both stores for another run."""
+        self.close()
+
+    def close(self) -> None:
+        """Leave now; every message not judged yet is judged as what it is."""
+        self.dapp.close()
+        self.wallet.close()
+        self._publish_verdicts(self.ledger.settle())
+
+    def judge(self) -> None:
+        """Publish the verdicts on messages whose horizon has passed."""
+        self._publish_verdicts(self.ledger.due(self._clock.monotonic()))
+
+    def _publish_verdicts(self, messages: list[Message]) -> None:
+        bench = self._bench
+        for message in messages:
+            bench.publish(
+                MessageJudged(
+                    relay=bench.relay,
+                    probe=bench.probe.name,
+                    run_id=self.recorder.run_id,
+                    verdict=message.verdict(),
+                )
+            )
+
+    # Exchanges.
+
+    async def exchange(self, number: int, intended: float, pause: float) -> None:
+        """A request and its answer `pause` seconds later, booked with the recorder.
+
+        `intended` is when the request should go out. The time-out bounds both legs together; the pause lies outside.
+        """
+        request = payloads.request(self.recorder.run_id, number)
+        identifier = request["id"]
+        timeout = self._bench.probe.timeout
+        legs: list[Leg] = []
+        try:
+            legs.append(self._begin(self.dapp, self.wallet, "request", request, intended, intended + timeout))
+            asked = await self._finish(legs[0])
+            answer_at = asked + pause
+            await asyncio.sleep(max(0.0, answer_at - self._clock.monotonic()))
+            deadline = answer_at + timeout - (asked - intended)
+            answer = payloads.response(identifier)
+            legs.append(self._begin(self.wallet, self.dapp, "response", answer, answer_at, deadline))
+            answered = await self._finish(legs[1])
+        except Obstacle as obstacle:
+            self.recorder.fail(obstacle)
+        else:
+            self.recorder.exchanges.append(
+                Exchange(
+                    outcome=Outcome.OK,
+                    round_trip=(asked - intended) + (answered - answer_at),
+                    wire_request=legs[0].message.wire if legs[0].message else None,
+                    wire_response=legs[1].message.wire if legs[1].message else None,
+                )
+            )
+        finally:
+            self._leg = None
+            self._note(legs)
+
+    def _begin(
+        self, sender: End, receiver: End, direction: str, payload: payloads.Payload, intended: float, deadline: float
+    ) -> Leg:
+        step = Step.DELIVER if direction == "request" else Step.ANSWER
+        if not sender.whole:
+            raise sender.obstacle or Obstacle(step, Reason.DISCONNECTED)
+        # uvloop's timers count whole milliseconds and may fire early; a message is never sent before its time.
+        leg = Leg(
+            sender=sender,
+            receiver=receiver,
+            direction=direction,
+            step=step,
+            payload=payload,
+            intended=min(intended, self._clock.monotonic()),
+            deadline=deadline,
+            arrived=asyncio.get_running_loop().create_future(),
+        )
+        self._leg = leg
+        sender.do(lambda: sender.peer.send_message(payload))
+        return leg
+
+    async def _finish(self, leg: Leg) -> float:
+        try:
+            async with asyncio.timeout(max(0.0, leg.deadline - self._clock.monotonic())):
+                arrived = await leg.arrived
+        except TimeoutError:
+            raise self._why(leg) from None
+        if arrived > leg.deadline:
+            raise self._why(leg)
+        self.recorder.mark(leg.receiver.side, leg.step, leg.intended, arrived)
+        return arrived
+
+    def _why(self, leg: Leg) -> Obstacle:
+        """The first cause of a message that did not come in time."""
+        message = leg.message
+        if message is None or not message.acked:
+            if leg.sender.published is not None:
+                return leg.sender.published
+            return leg.sender.obstacle or Obstacle(Step.PUBLISH, Reason.SILENT, "no ack in time")
+        if message.corrupted:
+            return Obstacle(leg.step, Reason.CORRUPTED, "the bytes that came differ from those sent")
+        if not leg.receiver.whole:
+            cause = leg.receiver.obstacle
+            return Obstacle(leg.step, Reason.DISCONNECTED, cause.detail if cause else "the receiver was not connected")
+        if message.arrived_at is None:
+            return Obstacle(leg.step, Reason.LOST, "acked, never delivered")
+        if message.arrived_at > leg.deadline:
+            return Obstacle(leg.step, Reason.TIMEOUT, "it came after its deadline")
+        return Obstacle(leg.step, Reason.WRONG_PEER, "it came, and the wallet protocol did not accept it")
+
+    def _note(self, legs: list[Leg]) -> None:
+        for leg in legs:
+            if (message := leg.message) is not None:
+                self.recorder.fates.append(fate(message))
+            if not leg.arrived.done():
+                leg.arrived.cancel()
+            elif not leg.arrived.cancelled():
+                leg.arrived.exception()
+
+    # Messages to an absent wallet.
+
+    async def send_offline(self, count: int) -> list[str]:
+        """Send `count` messages, each once the relay accepted the one before; returns their ids. Raises `Obstacle`."""
+        self.received.clear()
+        self._offline = []
+        timeout = self._bench.probe.timeout
+        identifiers = []
+        for number in range(1, count + 1):
+            now = self._clock.monotonic()
+            payload = payloads.request(self.recorder.run_id, number)
+            # When it must arrive is known once the wallet comes back: `due_by` says so.
+            leg = self._begin(self.dapp, self.wallet, "offline", payload, now, float("inf"))
+            try:
+                await self.dapp.wait(lambda leg=leg: leg.message is not None and leg.message.acked, now + timeout, Step.PUBLISH)
+            finally:
+                self._leg = None
+                if leg.message is not None:
+                    self._offline.append(leg.message)
+            identifiers.append(payload["id"])
+        return identifiers
+
+    def due_by(self, deadline: float) -> None:
+        """The absent wallet is back: what was sent to it is due by `deadline`."""
+        for message in self._offline:
+            message.deadline = deadline
+            message.horizon = deadline + self._bench.probe.timeout
+
+    def note_offline(self) -> None:
+        """Write what became of the messages to the absent wallet into the run; those never due are due now."""
+        now = self._clock.monotonic()
+        for message in self._offline:
+            if message.deadline == float("inf"):
+                message.deadline, message.horizon = now, now
+            self.recorder.fates.append(fate(message))
+
+    def why_not_recovered(self) -> Obstacle:
+        """The first cause why a resumed wallet did not get all that was sent to it."""
+        missing = [message for message in self._offline if message.arrived_at is None]
+        if any(message.corrupted for message in self._offline):
+            return Obstacle(Step.RECOVER, Reason.CORRUPTED, "the bytes that came differ from those sent")
+        if missing:
+            return Obstacle(Step.RECOVER, Reason.LOST, f"{len(missing)} of {len(self._offline)} not in the history")
+        return Obstacle(Step.RECOVER, Reason.WRONG_PEER, "all came, and the wallet protocol did not accept them")
+
+    # What the ends report (`relay.end.Ward`).
+
+    def mark(self, end: End, step: Step, started: float, ended: float) -> None:
+        """A step of one end is behind us."""
+        self.recorder.mark(end.side, step, started, ended)
+
+    def phase(self, phase: Phase, seconds: float) -> None:
+        """A phase took `seconds`."""
+        self.recorder.phase(phase, seconds)
+
+    def address_failed(self, family: str) -> None:
+        """An address could not be reached."""
+        self.recorder.address_failed(family)
+
+    def certificate(self, not_after: float) -> None:
+        """The relay's certificate was seen."""
+        self.recorder.certificate(not_after)
+
+    def sent(self, end: End, publish: Publish, at: float) -> None:
+        """A message's bytes were handed to the socket; the first time, the ledger learns what to expect."""
+        key = Key(publish.channel, publish.client_id, publish.nonce)
+        leg = self._leg
+        if leg is not None and leg.message is None and end is leg.sender:
+            self._sequence += 1
+            leg.message = Message(
+                key=key,
+                data=publish.data,
+                direction=leg.direction,
+                sequence=self._sequence,
+                intended=leg.intended,
+                deadline=leg.deadline,
+                horizon=leg.deadline + self._bench.probe.timeout,
+            )
+            self.ledger.expect(leg.message)
+            bench = self._bench
+            bench.publish(MessageSent(relay=bench.relay, probe=bench.probe.name, run_id=self.recorder.run_id))
+        self.ledger.published(key, at)
+
+    def acked(self, publish: Publish) -> None:
+        """The relay accepted a message."""
+        self.ledger.acked(Key(publish.channel, publish.client_id, publish.nonce))
+
+    def raw(self, end: End, envelope: Envelope | None, publication: Publication, *, live: bool) -> None:
+        """A publication of the other side came, as the relay gave it."""
+        if self.session is None or publication.channel != self.session.channel:
+            return  # the handshake has its own account: the pairing
+        if envelope is None:
+            message = self.ledger.garbled(publication.channel)
+        else:
+            key = Key(publication.channel, envelope.client_id, envelope.nonce)
+            message = self.ledger.arrived(key, publication.data, publication.offset, publication.at, live=live)
+        leg = self._leg
+        if message is None:
+            self._misrouted(envelope)
+        elif leg is not None and message is leg.message and message.corrupted and not leg.arrived.done():
+            leg.arrived.set_exception(Obstacle(leg.step, Reason.CORRUPTED, "the bytes that came differ from those sent"))
+
+    def _misrouted(self, envelope: Envelope | None) -> None:
+        """Count a message of some other session that came on this one's channel."""
+        if envelope is None or envelope.client_id in {self.dapp.peer.client_id, self.wallet.peer.client_id}:
+            return
+        bench = self._bench
+        bench.publish(
+            MessageJudged(
+                relay=bench.relay,
+                probe=bench.probe.name,
+                run_id=self.recorder.run_id,
+                verdict=Verdict.MISROUTED,
+                pending=False,
+            )
+        )
+
+    def delivered(self, end: End, notice: MessageReceived, at: float) -> None:
+        """The wallet protocol gave a message to its application."""
+        message = self.ledger.find(notice.key)
+        arrived = message.arrived_at if message is not None and message.arrived_at is not None else at
+        identifier = notice.payload.get("id", "") if isinstance(notice.payload, dict) else ""
+        if notice.reference_dropped:
+            self.recorder.mark(end.side, Step.HISTORY, at, at, "the reference client would have dropped this message")
+        self.received.append((str(identifier), arrived))
+        leg = self._leg
+        if leg is None or end is not leg.receiver or leg.arrived.done() or message is not leg.message:
+            return
+        if notice.payload == leg.payload:
+            leg.arrived.set_result(arrived)
+        else:
+            leg.arrived.set_exception(Obstacle(leg.step, Reason.WRONG_PEER, "it decrypts, and says something else"))
+
+    def trouble(self, end: End, obstacle: Obstacle) -> None:
+        """Something went wrong at one end: what waits for it learns it now, unless the end comes back by itself."""
+        leg = self._leg
+        if leg is None or leg.arrived.done():
+            return
+        if end is leg.sender and obstacle.step is Step.PUBLISH:
+            leg.arrived.set_exception(obstacle)
+        elif self._reconnect is None or obstacle.reason in {Reason.UNDECRYPTABLE, Reason.DENIED}:
+            step = leg.step if obstacle.step in {Step.HOLD, Step.DELIVER} else obstacle.step
+            leg.arrived.set_exception(Obstacle(step, obstacle.reason, obstacle.detail))
+
+    def changed(self, end: End) -> None:
+        """An end became whole, or stopped being so."""
+        self._on_change()
+
+    def dropped(self, code: int | None) -> None:
+        """A connection or subscription that stood was taken away."""
+        if self._reconnect is not None:
+            bench = self._bench
+            bench.publish(Disconnected(relay=bench.relay, probe=bench.probe.name, run_id=self.recorder.run_id, code=code))
+
+
+def fate(message: Message) -> MessageFate:
+    """A message as its run saw it end: without a verdict while it may still come."""
+    return MessageFate(
+        direction=message.direction,
+        sequence=message.sequence,
+        verdict=message.verdict() if message.settled or message.arrived_at is not None else None,
+        leg=message.leg,
+        wire=message.wire if message.direction != "offline" else None,  # it lay in the history meanwhile
+    )

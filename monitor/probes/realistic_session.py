@@ -1,0 +1,53 @@
+"""realistic-session: a user's whole journey. Pair as users do it, exchange a few messages, leave."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from monitor.catalogue import Outcome
+from monitor.errors import Obstacle, OwnFault
+from monitor.probes.pair import Pair
+
+if TYPE_CHECKING:
+    from monitor.config import ProbeConfig
+    from monitor.probes.bench import Bench, Recorder
+
+ANSWER_DELAY: Final = 1.0
+"""Seconds the wallet takes to answer: its user looks before signing. In no latency."""
+
+
+async def pair_up(pair: Pair, recorder: Recorder) -> None:
+    """Pair, book the pairing with the run, and raise `Obstacle` if it failed."""
+    recorder.pairing = await pair.pair()
+    if (failure := recorder.pairing.failure) is not None:
+        kind = OwnFault if recorder.pairing.outcome is Outcome.ABORTED else Obstacle
+        raise kind(failure.step, failure.reason, failure.detail)
+
+
+class RealisticSession:
+    """A fresh pairing, then `messages` exchanges."""
+
+    def due(self, config: ProbeConfig) -> int:
+        """The exchanges of one journey."""
+        return config.messages
+
+    def deadline(self, config: ProbeConfig) -> float:
+        """Pairing, then for each exchange its settle time, the wallet's second and the time-out."""
+        exchanges = config.messages * (config.settle + ANSWER_DELAY + config.timeout)
+        return config.wallet_delay + config.timeout + exchanges
+
+    def cost(self, config: ProbeConfig) -> tuple[int, int]:
+        """Two connects; the offer, and two messages an exchange."""
+        return 2, 1 + 2 * config.messages
+
+    async def play(self, bench: Bench, recorder: Recorder) -> None:
+        """Play one journey."""
+        pair = Pair(bench, recorder)
+        try:
+            await pair_up(pair, recorder)
+            for number in range(1, bench.probe.messages + 1):
+                await asyncio.sleep(bench.probe.settle)
+                await pair.exchange(number, bench.clock.monotonic(), ANSWER_DELAY)
+        finally:
+            pair.retire()

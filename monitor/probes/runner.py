@@ -1,0 +1,94 @@
+"""One run of one probe, from its first connect to its `Run`: bounded, never raising for what the relay did."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+
+from monitor.catalogue import Outcome, Reason, Step
+from monitor.errors import Obstacle
+
+if TYPE_CHECKING:
+    from monitor.config import ProbeConfig
+    from monitor.probes.bench import Bench, Recorder
+    from monitor.probes.run import Run
+
+_log = structlog.get_logger(__name__)
+
+GRACE = 2.0
+"""Seconds past a run's own deadlines after which it is ended from outside: nothing hangs, not even a fault of ours."""
+
+
+class Probe(Protocol):
+    """A scenario as a bounded run. One file each in this package; `registry` names them all."""
+
+    def due(self, config: ProbeConfig) -> int:
+        """How many exchanges one run consists of; those it did not come to count as failed."""
+
+    def deadline(self, config: ProbeConfig) -> float:
+        """Seconds after which a run is over at the latest: its time-outs and its waits added up."""
+
+    def cost(self, config: ProbeConfig) -> tuple[int, int]:
+        """The connects and the publishes of one run, for the relay's limits."""
+
+    async def play(self, bench: Bench, recorder: Recorder) -> None:
+        """Play the scenario once, booking with `recorder`. Raises `Obstacle` for what stops all that is left."""
+
+
+class StandingProbe(Probe, Protocol):
+    """A scenario that can also go on for ever."""
+
+    async def serve(self, bench: Bench) -> None:
+        """Keep going until cancelled, publishing one `Run` a slot. Never returns, never raises."""
+
+
+async def execute(probe: Probe, bench: Bench) -> Run:
+    """Run `probe` once. Cancelled (a shutdown), it publishes the run as aborted before it lets the cancellation on.
+
+    The run is published here, and nowhere else.
+    """
+    recorder = bench.recorder()
+    aborted = ""
+    with structlog.contextvars.bound_contextvars(run_id=recorder.run_id, relay=bench.relay, probe=bench.probe.name):
+        try:
+            async with asyncio.timeout(probe.deadline(bench.probe) + GRACE):
+                await probe.play(bench, recorder)
+        except Obstacle as obstacle:
+            book_rest(probe, bench, recorder, obstacle)
+        except asyncio.CancelledError:
+            aborted = "stopped"
+            raise
+        except TimeoutError:
+            aborted = "the run outlived its own deadlines"
+            _log.error("run aborted", why=aborted)
+        except Exception:
+            aborted = "a fault in this program"
+            _log.exception("run aborted", why=aborted)
+        finally:
+            if aborted:
+                recorder.abort(times=max(0, probe.due(bench.probe) - len(recorder.exchanges)))
+            run = recorder.finish(aborted=aborted)
+            bench.publish(run)
+            log_run(run)
+    return run
+
+
+def book_rest(probe: Probe, bench: Bench, recorder: Recorder, obstacle: Obstacle) -> None:
+    """Book every exchange the run did not come to as failed for the one cause."""
+    recorder.fail(obstacle, times=max(0, probe.due(bench.probe) - len(recorder.exchanges)))
+
+
+def log_run(run: Run) -> None:
+    """One line a run: quiet when it was good, with step and reason when not."""
+    if run.outcome is Outcome.OK:
+        _log.debug("run ok", seconds=round(run.duration, 3))
+    else:
+        failure = run.failure
+        _log.warning(
+            f"run {run.outcome}",
+            step=failure.step if failure else Step.CLOSE,
+            reason=failure.reason if failure else Reason.INTERNAL,
+            detail=failure.detail if failure else "",
+        )

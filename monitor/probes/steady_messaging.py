@@ -1,0 +1,242 @@
+"""steady-messaging: standing pairs, each with a loop of its own, exchanging one message each way per slot.
+
+A pair keeps its place on a fixed grid whatever happens to it. It is never torn down because an exchange failed: a
+node that takes messages and pushes none shows on the standing connection only. It is rebuilt when the relay ended it
+for good, and replaced, the new one first, when it is `max_age` old, so that it meets today's nodes, names and
+certificates.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from monitor.catalogue import Outcome
+from monitor.errors import Obstacle
+from monitor.probes.grid import Grid
+from monitor.probes.pair import Pair
+from monitor.probes.realistic_session import pair_up
+from monitor.probes.run import Paired, PairTime, Reconnected
+from monitor.probes.runner import log_run
+from monitor.wire.backoff import Backoff
+
+if TYPE_CHECKING:
+    from monitor.config import ProbeConfig
+    from monitor.probes.bench import Bench, Recorder
+
+_log = structlog.get_logger(__name__)
+
+
+class SteadyMessaging:
+    """One exchange of one pair as a bounded run; standing pairs as a continuous probe."""
+
+    def due(self, config: ProbeConfig) -> int:
+        """The exchanges of a bounded run: as many as its duration holds, at least one."""
+        if not config.duration:
+            return 1
+        return max(1, int(config.duration // (config.settle + 2 * config.message_interval)))
+
+    def deadline(self, config: ProbeConfig) -> float:
+        """Pairing, then the exchanges with their waits."""
+        each = config.settle + 2 * config.message_interval + config.timeout
+        return config.wallet_delay + config.timeout + self.due(config) * each
+
+    def cost(self, config: ProbeConfig) -> tuple[int, int]:
+        """Two connects; the offer, and two messages an exchange."""
+        return 2, 1 + 2 * self.due(config)
+
+    async def play(self, bench: Bench, recorder: Recorder) -> None:
+        """Pair once and exchange for the probe's duration, on a grid."""
+        probe = bench.probe
+        pair = Pair(bench, recorder)
+        try:
+            await pair_up(pair, recorder)
+            count = self.due(probe)
+            grid = Grid(bench.clock, bench.clock.monotonic(), probe.settle + 2 * probe.message_interval, bench.count)
+            for number in range(1, count + 1):
+                intended = (await grid.wait() if count > 1 else grid.start) + probe.settle
+                await asyncio.sleep(intended - bench.clock.monotonic())
+                await pair.exchange(number, intended, probe.message_interval)
+        finally:
+            pair.retire()
+
+    async def serve(self, bench: Bench) -> None:
+        """Keep the probe's pairs going until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for number in range(bench.probe.pairs):
+                group.create_task(Standing(bench, number).serve())
+
+
+class Standing:
+    """One standing pair: its slots, its renewal, and the account of its connected time."""
+
+    def __init__(self, bench: Bench, number: int) -> None:
+        self._bench = bench
+        self._number = number
+        self._period = bench.probe.settle + 2 * bench.probe.message_interval
+        self._pair: Pair | None = None
+        self._fresh: Pair | None = None  # made, and waiting for the slot's end to take the other's place
+        self._busy = False
+        self._made_at = 0.0
+        self._making: asyncio.Task[None] | None = None
+        self._obstacle: Obstacle | None = None
+        self._failures = 0
+        self._backoff = Backoff()
+        self._dropped_at: float | None = None
+        self._counted_at = bench.clock.monotonic()
+        self._whole = False
+
+    async def serve(self) -> None:
+        """Play slot after slot until cancelled."""
+        bench, probe = self._bench, self._bench.probe
+        try:
+            self._making = asyncio.ensure_future(self._make())
+            await asyncio.wait({self._making}, timeout=probe.timeout + probe.wallet_delay)
+            # Spread over one period, so that no two pairs of a probe ever send together.
+            spread = self._period * self._number / max(1, probe.pairs)
+            self._counted_at = bench.clock.monotonic()
+            grid = Grid(bench.clock, bench.clock.monotonic() + spread, self._period, bench.count, self._admits)
+            while True:
+                intended = await grid.wait() + probe.settle
+                await self._slot(intended)
+        finally:
+            if self._making is not None:
+                self._making.cancel()
+            for pair in (self._pair, self._fresh):
+                if pair is not None:
+                    pair.close()
+
+    def _admits(self) -> bool:
+        """Whether the relay's limits leave room for one more exchange."""
+        return self._bench.messages.take(2)
+
+    async def _slot(self, intended: float) -> None:
+        """One slot: one exchange, or the reason why there was none. Nothing that happens in it ends the loop."""
+        bench = self._bench
+        recorder = bench.recorder(self._number)
+        aborted = ""
+        with structlog.contextvars.bound_contextvars(
+            run_id=recorder.run_id, relay=bench.relay, probe=bench.probe.name, pair=self._number
+        ):
+            self._busy = True
+            try:
+                self._account()
+                self._see_to_age()
+                await asyncio.sleep(intended - bench.clock.monotonic())
+                await self._exchange(recorder, intended)
+            except asyncio.CancelledError:
+                aborted = "stopped"
+                raise
+            except Exception:
+                aborted = "a fault in this program"
+                _log.exception("slot aborted", why=aborted)
+            finally:
+                if aborted:
+                    recorder.abort()
+                run = recorder.finish(aborted=aborted)
+                bench.publish(run)
+                log_run(run)
+                self._account()
+                self._busy = False
+                self._adopt()
+
+    async def _exchange(self, recorder: Recorder, intended: float) -> None:
+        pair = self._pair
+        if pair is None:
+            recorder.fail(self._obstacle or Pair.never_connected())
+            return
+        pair.recorder = recorder
+        pair.judge()
+        if pair.whole:
+            await pair.exchange(1, intended, self._bench.probe.message_interval)
+        else:
+            recorder.fail(pair.obstacle)
+
+    # Making, renewing, rebuilding.
+
+    def _see_to_age(self) -> None:
+        """Start a new pair where the old one is too old, or over for good."""
+        if self._making is not None and not self._making.done():
+            return
+        pair = self._pair
+        age = self._bench.clock.monotonic() - self._made_at
+        # Pairs of one probe take turns, a part of max_age apart, so that a renewal is no burst.
+        limit = self._bench.probe.max_age * (1 - 0.25 * self._number / max(1, self._bench.probe.pairs))
+        if pair is None or pair.over or age >= limit:
+            self._making = asyncio.ensure_future(self._make())
+
+    async def _make(self) -> None:
+        """Make a new pair and put it in the old one's place; tries until it succeeds."""
+        bench = self._bench
+        while True:
+            recorder = bench.recorder(self._number)
+            pair = Pair(bench, recorder, reconnect=self._backoff, on_change=self._changed)
+            try:
+                await pair_up(pair, recorder)
+            except Obstacle as obstacle:
+                self._obstacle = obstacle
+                pair.close()
+            except BaseException:
+                pair.close()
+                raise
+            else:
+                self._made_at, self._failures, self._obstacle = bench.clock.monotonic(), 0, None
+                self._fresh = pair
+                self._adopt()
+            if recorder.pairing is not None:
+                bench.publish(
+                    Paired(
+                        relay=bench.relay, probe=bench.probe.name, run_id=recorder.run_id, pairing=recorder.pairing
+                    )
+                )
+            if recorder.pairing is not None and recorder.pairing.outcome is Outcome.OK:
+                return
+            _log.warning("pairing failed", relay=bench.relay, probe=bench.probe.name, why=str(self._obstacle))
+            await asyncio.sleep(self._backoff.delay(self._failures, bench.rng))
+            self._failures += 1
+
+    def _adopt(self) -> None:
+        """Let the fresh pair, if there is one, take the standing one's place; never in the middle of an exchange."""
+        if self._fresh is None or self._busy:
+            return
+        old, self._pair, self._fresh = self._pair, self._fresh, None
+        if old is not None:
+            old.retire()
+        self._changed()
+
+    # The account of connected time.
+
+    def _changed(self) -> None:
+        """An end of the pair became whole, or stopped being so."""
+        self._account()
+        whole = self._pair is not None and self._pair.whole
+        if whole is self._whole:
+            return
+        self._whole = whole
+        now = self._bench.clock.monotonic()
+        if not whole:
+            self._dropped_at = now
+        elif self._dropped_at is not None:
+            bench = self._bench
+            run_id = self._pair.recorder.run_id if self._pair is not None else ""
+            bench.publish(
+                Reconnected(
+                    relay=bench.relay, probe=bench.probe.name, run_id=run_id, seconds=now - self._dropped_at
+                )
+            )
+            self._dropped_at = None
+
+    def _account(self) -> None:
+        """Publish the time since the last account, in the state it was spent in."""
+        bench = self._bench
+        now = bench.clock.monotonic()
+        seconds, self._counted_at = now - self._counted_at, now
+        if seconds > 0:
+            run_id = self._pair.recorder.run_id if self._pair is not None else ""
+            bench.publish(
+                PairTime(
+                    relay=bench.relay, probe=bench.probe.name, run_id=run_id, connected=self._whole, seconds=seconds
+                )
+            )

@@ -1,0 +1,193 @@
+"""steady-state: connections that only answer pings, the ones that a load balancer's idle time-out cuts."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from monitor.catalogue import Outcome, Reason, Step
+from monitor.errors import Obstacle
+from monitor.probes.bench import failure_of
+from monitor.probes.grid import Grid
+from monitor.probes.holding import Held
+from monitor.probes.run import Disconnected, Exchange, PairTime, Reconnected
+from monitor.probes.runner import log_run
+from monitor.wire.backoff import Backoff
+
+if TYPE_CHECKING:
+    from monitor.config import ProbeConfig
+    from monitor.probes.bench import Bench, Recorder
+    from monitor.wire.events import Dropped
+
+_log = structlog.get_logger(__name__)
+
+HOLD: Final = 30.0
+"""Seconds of one hold interval of a continuous probe: one past the usual 25 s between a relay's pings."""
+
+
+async def hold_one(bench: Bench, recorder: Recorder, start: float, hold: float) -> None:
+    """Connect at `start`, hold for `hold` seconds, book one exchange."""
+    await asyncio.sleep(start)
+    held = Held(bench, recorder)
+    try:
+        await held.open()
+        async with asyncio.timeout(hold):
+            await held.lost.wait()
+        raise held.obstacle or Obstacle(Step.HOLD, Reason.DISCONNECTED)
+    except TimeoutError:
+        recorder.exchanges.append(Exchange(outcome=Outcome.OK))
+    except Obstacle as obstacle:
+        recorder.exchanges.append(Exchange(outcome=Outcome.FAILED, failure=failure_of(obstacle)))
+    finally:
+        held.close()
+
+
+class SteadyState:
+    """So many connections, held for a while as a bounded run, or for ever as a continuous probe."""
+
+    def due(self, config: ProbeConfig) -> int:
+        """One exchange a connection: the interval survived."""
+        return config.connections
+
+    def deadline(self, config: ProbeConfig) -> float:
+        """The ramp, connecting, holding."""
+        return config.ramp_up + config.timeout + (config.duration or 0.0)
+
+    def cost(self, config: ProbeConfig) -> tuple[int, int]:
+        """As many connects as there are connections, no messages."""
+        return config.connections, 0
+
+    async def play(self, bench: Bench, recorder: Recorder) -> None:
+        """Open the connections spread over the ramp, and hold each for the duration."""
+        probe = bench.probe
+        async with asyncio.TaskGroup() as group:
+            for number in range(probe.connections):
+                start = probe.ramp_up * number / probe.connections
+                group.create_task(hold_one(bench, recorder, start, probe.duration or 0.0))
+
+    async def serve(self, bench: Bench) -> None:
+        """Keep the connections until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for number in range(bench.probe.connections):
+                group.create_task(Idle(bench, number).serve())
+
+
+class Idle:
+    """One connection kept for ever: its hold intervals and the account of its connected time."""
+
+    def __init__(self, bench: Bench, number: int) -> None:
+        self._bench = bench
+        self._number = number
+        self._held: Held | None = None
+        self._dropped: Obstacle | None = None  # why it dropped in the present interval
+        self._dropped_at: float | None = None
+        self._connected = False
+        self._counted_at = bench.clock.monotonic()
+        self._failures = 0
+        self._backoff = Backoff()
+
+    async def serve(self) -> None:
+        """Hold interval after interval until cancelled."""
+        bench = self._bench
+        period = bench.probe.duration or HOLD
+        keeper = asyncio.ensure_future(self._keep())
+        try:
+            spread = period * self._number / max(1, bench.probe.connections)
+            grid = Grid(bench.clock, bench.clock.monotonic() + spread, period, bench.count)
+            while True:
+                await grid.wait()
+                await self._slot(period)
+        finally:
+            keeper.cancel()
+            if self._held is not None:
+                self._held.close()
+
+    async def _slot(self, period: float) -> None:
+        bench = self._bench
+        recorder = bench.recorder(self._number)
+        aborted = ""
+        with structlog.contextvars.bound_contextvars(
+            run_id=recorder.run_id, relay=bench.relay, probe=bench.probe.name, connection=self._number
+        ):
+            try:
+                self._account()
+                self._dropped = None
+                if self._held is not None:
+                    self._held.recorder = recorder
+                started = bench.clock.monotonic()
+                # A little short of the period, so that this interval's end never skips the next one's beginning.
+                await asyncio.sleep(period * 0.99)
+                recorder.mark("dapp", Step.HOLD, started, bench.clock.monotonic())
+                obstacle = self._dropped or (None if self._connected else self._why())
+                if obstacle is None:
+                    recorder.exchanges.append(Exchange(outcome=Outcome.OK))
+                else:
+                    recorder.fail(obstacle)
+            except asyncio.CancelledError:
+                aborted = "stopped"
+                raise
+            finally:
+                if aborted:
+                    recorder.abort()
+                run = recorder.finish(aborted=aborted)
+                bench.publish(run)
+                log_run(run)
+                self._account()
+
+    def _why(self) -> Obstacle:
+        held = self._held
+        return (held.obstacle if held is not None else None) or Obstacle(Step.HOLD, Reason.DISCONNECTED)
+
+    async def _keep(self) -> None:
+        """Open the connection, and open it anew where the relay ended it for good."""
+        bench = self._bench
+        while True:
+            self._held = Held(bench, bench.recorder(self._number), reconnect=self._backoff, on_change=self._changed)
+            try:
+                await self._held.open()
+                self._failures = 0
+                while not self._held.over:
+                    self._held.lost.clear()
+                    await self._held.lost.wait()
+            except Obstacle as obstacle:
+                self._held.obstacle = self._dropped = obstacle
+            except BaseException:
+                self._held.close()
+                raise
+            self._held.close()
+            _log.warning("connection ended", relay=bench.relay, probe=bench.probe.name, why=str(self._why()))
+            await asyncio.sleep(self._backoff.delay(self._failures, bench.rng))
+            self._failures += 1
+
+    def _changed(self, dropped: Dropped | None) -> None:
+        self._account()
+        bench = self._bench
+        now = bench.clock.monotonic()
+        run_id = self._held.recorder.run_id if self._held is not None else ""
+        if dropped is None:
+            if self._dropped_at is not None:
+                bench.publish(
+                    Reconnected(
+                        relay=bench.relay, probe=bench.probe.name, run_id=run_id, seconds=now - self._dropped_at
+                    )
+                )
+            self._connected, self._dropped_at = True, None
+        elif self._connected:
+            self._connected, self._dropped_at, self._dropped = False, now, self._why()
+            bench.publish(
+                Disconnected(relay=bench.relay, probe=bench.probe.name, run_id=run_id, code=dropped.code)
+            )
+
+    def _account(self) -> None:
+        bench = self._bench
+        now = bench.clock.monotonic()
+        seconds, self._counted_at = now - self._counted_at, now
+        run_id = self._held.recorder.run_id if self._held is not None else ""
+        if seconds > 0:
+            bench.publish(
+                PairTime(
+                    relay=bench.relay, probe=bench.probe.name, run_id=run_id, connected=self._connected, seconds=seconds
+                )
+            )

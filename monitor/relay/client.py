@@ -1,0 +1,305 @@
+"""One client of a relay: drives `wire.Connection` over a transport and reports every event as a value.
+
+Everything that arrives is handled where its bytes arrive, in one synchronous pass: frame → events → `on_event` →
+frames out. So a receive time is never the time at which some task woke up, and a publication costs no task switch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+
+from monitor.catalogue import Phase, Step
+from monitor.errors import Obstacle
+from monitor.relay import obstacles
+from monitor.relay.dial import dial
+from monitor.relay.target import RateLimited
+from monitor.wire.commands import Command, Connect, Refresh
+from monitor.wire.connection import Connection, State
+from monitor.wire.events import Connected, Dropped, Event, HistoryRead, Replied, TokenExpiring
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Awaitable, Callable
+
+    from monitor.clock import Clock
+    from monitor.relay.target import Closed, Target
+    from monitor.relay.transport import Transport
+    from monitor.wire.backoff import Backoff
+
+_log = structlog.get_logger(__name__)
+
+_PHASE_OF_COMMAND = {
+    "connect": Phase.HELLO,
+    "subscribe": Phase.SUBSCRIBE,
+    "publish": Phase.PUBLISH_ACK,
+    "history": Phase.HISTORY,
+}
+
+
+class Reporter(Protocol):
+    """Who learns how long things took and what was seen on the way; see `probes/` for the one in use."""
+
+    def phase(self, phase: Phase, seconds: float) -> None:
+        """One phase of a connect, or one command's reply, took `seconds`."""
+
+    def address_failed(self, family: str) -> None:
+        """One address ("ip4" or "ip6") could not be reached."""
+
+    def certificate(self, not_after: float) -> None:
+        """The relay's certificate expires at `not_after`, seconds since the epoch."""
+
+    def step_taken(self, step: Step, started: float, ended: float) -> None:
+        """A step of the protocol took from `started` to `ended`, on the monotonic clock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """How one side reaches one relay, whatever it does there.
+
+    `hello` makes the connect command anew for each connect, so that a token file is read again; it may raise
+    `Obstacle`. `admit` waits until the relay's limits allow one more connect.
+    """
+
+    target: Target
+    hello: Callable[[], Connect]
+    admit: Callable[[], Awaitable[None]]
+    clock: Clock
+    rng: random.Random
+    timeout: float  # seconds for each connect, from the first look-up to the hello
+
+
+class Client:
+    """A connection to a relay that comes back by itself, once it has stood, if `reconnect` says how.
+
+    `on_event` gets every event of `wire.events`, in order, in the very call that brought the bytes. It must not raise.
+    """
+
+    def __init__(
+        self, access: Access, *, reporter: Reporter, on_event: Callable[[Event], None], reconnect: Backoff | None = None
+    ) -> None:
+        self.queued = False  # whether a connect waits for the relay's own limits to allow it
+        self.step = Step.RESOLVE  # where in the protocol a connect is, or ended
+        self._access = access
+        self._reporter = reporter
+        self._on_event = on_event
+        self._reconnect = reconnect
+        self._clock = access.clock
+        self._connection = Connection(
+            hello=Connect(name="", version=""), rng=access.rng, reply_timeout=max(access.timeout, 0.1)
+        )
+        self._transport: Transport | None = None
+        self._dialing: asyncio.Task[None] | None = None
+        self._opened: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = float("inf")
+        self._step_started = 0.0
+        self._obstacle: Obstacle | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether the relay has said hello on the present connection."""
+        return self._connection.state is State.CONNECTED
+
+    @property
+    def closed(self) -> bool:
+        """Whether this client is over for good."""
+        return self._connection.state is State.CLOSED
+
+    async def open(self) -> None:
+        """Connect and say hello. Raises `Obstacle`; every step on the way is bounded by the access's timeout."""
+        self._opened = asyncio.get_running_loop().create_future()
+        self._connection.connect(self._clock.monotonic())
+        self._pump()
+        try:
+            await self._opened
+        finally:
+            self._opened = None
+            if not self.connected:
+                self.abort()
+
+    def command(self, command: Command) -> tuple[int, float]:
+        """Send a command; returns its id and when its bytes were handed to the socket.
+
+        Raises `MisuseError` when not connected.
+        """
+        identifier = self._connection.command(command, self._clock.monotonic())
+        return identifier, self._flush()
+
+    def close(self) -> None:
+        """Leave in good order; nothing is reported any more."""
+        self._end(orderly=True)
+
+    def abort(self) -> None:
+        """Drop the connection without a word, as a phone does that loses its network."""
+        self._end(orderly=False)
+
+    def _end(self, *, orderly: bool) -> None:
+        self._on_event = _ignore
+        self._connection.close(self._clock.monotonic())
+        self._connection.events()
+        self._release(orderly=orderly)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._dialing is not None:
+            self._dialing.cancel()
+            self._dialing = None
+
+    def _release(self, *, orderly: bool) -> None:
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            if orderly:
+                transport.close(*(self._connection.closing or (1000, "")))
+            else:
+                transport.abort()
+
+    # Events in, one pass.
+
+    def _received(self, text: str, now: float) -> None:
+        self._connection.receive(text, now)
+        self._pump()
+
+    def _pump(self) -> None:
+        """Hand out events, send what is due, and see to the transport and the timer."""
+        connection = self._connection
+        while events := connection.events():
+            for event in events:
+                self._handle(event)
+        self._flush()
+        if connection.closing is not None:
+            # What this side gave up is not waited for: the peer may be the very one that answers nothing.
+            self._release(orderly=True)
+        if connection.state is State.OPENING and self._dialing is None:
+            self._dialing = asyncio.ensure_future(self._dial())
+        self._arm()
+
+    def _handle(self, event: Event) -> None:
+        match event:
+            case Replied() | HistoryRead():
+                method = "history" if isinstance(event, HistoryRead) else event.command.method
+                if (phase := _PHASE_OF_COMMAND.get(method)) is not None and getattr(event, "error", None) is None:
+                    self._reporter.phase(phase, event.took)
+            case Connected():
+                self._mark(event.at)
+                self._connection.reconnect = self._reconnect
+                self._obstacle = None
+                if self._opened is not None and not self._opened.done():
+                    self._opened.set_result(None)
+            case Dropped():
+                self._dropped(event)
+            case TokenExpiring(channel=None):
+                self._refresh()
+        self._on_event(event)
+        if isinstance(event, Replied) and event.error is not None and event.command.method == "connect":
+            self._obstacle = obstacles.of_error(Step.HELLO, event.error)
+
+    def _dropped(self, event: Dropped) -> None:
+        if self._opened is not None and not self._opened.done():
+            self._opened.set_exception(self._obstacle or obstacles.of_drop(self.step, event))
+
+    def _refresh(self) -> None:
+        try:
+            hello = self._access.hello()
+        except Obstacle as obstacle:
+            _log.warning("token not refreshed", detail=obstacle.detail)
+            return
+        if hello.token is not None and self.connected:
+            self._connection.command(Refresh(token=hello.token), self._clock.monotonic())
+
+    def _flush(self) -> float:
+        lines = self._connection.data_to_send()
+        if lines and self._transport is not None:
+            return self._transport.send(lines[0] if len(lines) == 1 else "\n".join(lines))
+        return self._clock.monotonic()
+
+    # The timer: re-armed only when something is due sooner than it fires, since most deadlines move away.
+
+    def _arm(self) -> None:
+        due = self._connection.deadline()
+        if due is None or (self._timer is not None and self._timer_at <= due):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = due
+        delay = max(0.0, due - self._clock.monotonic())
+        self._timer = asyncio.get_running_loop().call_later(delay, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self._connection.tick(self._clock.monotonic())
+        self._pump()
+
+    # Connecting.
+
+    async def _dial(self) -> None:
+        try:
+            self.queued = True
+            await self._access.admit()
+            self.queued = False
+            hello = self._access.hello()
+            self._obstacle, self._step_started = None, self._clock.monotonic()
+            async with asyncio.timeout(self._access.timeout):
+                transport = await dial(
+                    self._access.target,
+                    clock=self._clock,
+                    observer=self,
+                    on_text=self._received,
+                    on_closed=self._closed,
+                )
+        except Obstacle as obstacle:
+            self._not_opened(obstacle)
+        except TimeoutError:
+            self._not_opened(obstacles.of_deadline(self.step))
+        else:
+            self._transport = transport
+            self.entered(Step.HELLO)
+            self._connection.opened(self._clock.monotonic(), hello)
+        finally:
+            self._dialing = None
+        self._pump()
+
+    def _not_opened(self, obstacle: Obstacle) -> None:
+        self._obstacle = obstacle
+        self._mark(self._clock.monotonic())
+        not_before = obstacle.retry_after if isinstance(obstacle, RateLimited) else 0.0
+        self._connection.lost(self._clock.monotonic(), None, str(obstacle), not_before=not_before)
+
+    def _closed(self, closed: Closed) -> None:
+        if self._transport is None:
+            return  # given up by this side, and reported then
+        self._transport = None
+        self._connection.lost(self._clock.monotonic(), closed.code, closed.reason, fault=closed.fault)
+        self._pump()
+
+    def _mark(self, now: float) -> None:
+        self._reporter.step_taken(self.step, self._step_started, now)
+        self._step_started = now
+
+    # What the transport reports while it dials (`relay.target.Observer`).
+
+    def entered(self, step: Step) -> None:
+        """A step of the dial begins."""
+        if step is not self.step:
+            self._mark(self._clock.monotonic())
+            self.step = step
+
+    def phase(self, phase: Phase, started: float, ended: float) -> None:
+        """A phase of the dial took from `started` to `ended`."""
+        self._reporter.phase(phase, ended - started)
+
+    def address_failed(self, family: str) -> None:
+        """One address could not be reached."""
+        self._reporter.address_failed(family)
+
+    def certificate(self, not_after: float) -> None:
+        """The relay's certificate was seen."""
+        self._reporter.certificate(not_after)
+
+
+def _ignore(_: Event) -> None:
+    """Nothing is reported after the end."""
+

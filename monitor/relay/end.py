@@ -1,0 +1,385 @@
+"""One end of a pair: a side of the wallet protocol (`session/`) at work over a relay client.
+
+The wallet protocol's machine says what it wants (actions) and what happened (notices); the client reports what the
+relay did (events). An `End` carries each to the other in the call that brought it, and tells its `Ward` of every raw
+publication before any de-duplication, so that verdicts rest on what really came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol
+
+from monitor.catalogue import Phase, Reason, Step
+from monitor.errors import ErrorCode, Obstacle, OwnFault, WalletProtocolError
+from monitor.relay import obstacles
+from monitor.relay.client import Access, Client
+from monitor.session import actions, notices
+from monitor.session.envelope import Envelope, decode
+from monitor.wire.commands import History, Publish, Subscribe, Unsubscribe
+from monitor.wire.events import (
+    Connected,
+    Dropped,
+    Event,
+    HistoryRead,
+    Publication,
+    Replied,
+    Subscribed,
+    Unanswered,
+    Unsubscribed,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from monitor.session.peer import Peer
+    from monitor.wire.backoff import Backoff
+    from monitor.wire.commands import Command
+
+_STEPS = {"connect": Step.HELLO, "subscribe": Step.SUBSCRIBE, "history": Step.HISTORY, "publish": Step.PUBLISH}
+_REASONS = {
+    ErrorCode.SESSION_EXPIRED: Reason.EXPIRED,
+    ErrorCode.SESSION_NOT_FOUND: Reason.EXPIRED,
+    ErrorCode.REQUEST_EXPIRED: Reason.EXPIRED,
+    ErrorCode.OTP_ENTRY_TIMEOUT: Reason.EXPIRED,
+    ErrorCode.INVALID_KEY: Reason.WRONG_PEER,
+    ErrorCode.DECRYPTION_FAILED: Reason.UNDECRYPTABLE,
+    ErrorCode.TRANSPORT_PARSE_FAILED: Reason.CORRUPTED,
+}
+
+
+class Ward(Protocol):
+    """Who watches over an end; none of these may raise or wait."""
+
+    def mark(self, end: End, step: Step, started: float, ended: float) -> None:
+        """A step took from `started` to `ended`."""
+
+    def phase(self, phase: Phase, seconds: float) -> None:
+        """A phase of connecting, or a command's reply, took `seconds`."""
+
+    def address_failed(self, family: str) -> None:
+        """One address could not be reached."""
+
+    def certificate(self, not_after: float) -> None:
+        """The relay's certificate was seen."""
+
+    def sent(self, end: End, publish: actions.Publish, at: float) -> None:
+        """A message's bytes were handed to the socket, for the first time or again."""
+
+    def acked(self, publish: actions.Publish) -> None:
+        """The relay accepted a message."""
+
+    def raw(self, end: End, envelope: Envelope | None, publication: Publication, *, live: bool) -> None:
+        """A publication of the other side came; `envelope` is None where its data is none."""
+
+    def delivered(self, end: End, notice: notices.MessageReceived, at: float) -> None:
+        """The wallet protocol gave a message to its application, once."""
+
+    def trouble(self, end: End, obstacle: Obstacle) -> None:
+        """Something went wrong that nobody was waiting for."""
+
+    def changed(self, end: End) -> None:
+        """The end became whole, or stopped being so."""
+
+    def dropped(self, code: int | None) -> None:
+        """A connection or a subscription that stood was taken away, with this code."""
+
+
+class End:
+    """A dApp or a wallet over one relay connection.
+
+    `whole` is True while the peer is connected to its session and its channel is subscribed and read; otherwise
+    `obstacle` says what stands in the way.
+    """
+
+    def __init__(self, side: str, peer: Peer, access: Access, *, ward: Ward, reconnect: Backoff | None) -> None:
+        self.side = side
+        self.peer = peer
+        self.whole = False
+        self.obstacle: Obstacle | None = None
+        self.published: Obstacle | None = None  # why the latest publish was refused, if it was
+        self.client = Client(access, reporter=self, on_event=self._on_event, reconnect=reconnect)
+        self._clock = access.clock
+        self._ward = ward
+        self._standing = reconnect is not None
+        self._commands: dict[int, tuple[Step, actions.Publish | None]] = {}
+        self._read: set[str] = set()  # channels subscribed on the present connection, with their history read
+        self._evicted = False
+        self._opening: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._waiting: tuple[Callable[[], bool], asyncio.Future[None], Step] | None = None
+
+    @property
+    def step(self) -> Step | None:
+        """What the relay owes an answer to: the connect's step, or that of the oldest command in flight."""
+        if self._opening is not None and not self.client.connected:
+            return self.client.step
+        return next((step for step, _ in self._commands.values()), None)
+
+    @property
+    def over(self) -> bool:
+        """Whether it will not become whole again by itself."""
+        return self._evicted or self.client.closed
+
+    def has_read(self, channel: str) -> bool:
+        """Whether a channel is subscribed and its history read."""
+        return channel in self._read
+
+    def do(self, act: Callable[[], object]) -> None:
+        """Let the peer act, and carry out what it wants. Raises `Obstacle` for what its own protocol forbids."""
+        try:
+            act()
+        except WalletProtocolError as error:
+            raise self._obstacle_of(error, Step.HANDSHAKE) from error
+        self._pump()
+
+    async def wait(self, done: Callable[[], bool], deadline: float, step: Step) -> None:
+        """Wait until `done()`, checked after everything that happens here. Raises `Obstacle`.
+
+        Where the deadline passes, the relay's oldest debt names the step; without one it is `step`.
+        """
+        if done():
+            return
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting = (done, future, step)
+        try:
+            async with asyncio.timeout(max(0.0, deadline - self._clock.monotonic())):
+                await future
+        except TimeoutError:
+            if self.client.queued:
+                raise OwnFault(self.client.step, Reason.OVERLOADED, "limits allow no more connects now") from None
+            raise obstacles.of_deadline(self.step or step) from None
+        finally:
+            self._waiting = None
+
+    def close(self) -> None:
+        """Leave in good order."""
+        self._stop()
+        self.client.close()
+
+    def abort(self) -> None:
+        """Drop the connection without a word."""
+        self._stop()
+        self.client.abort()
+
+    def _stop(self) -> None:
+        self.whole = False
+        if self._opening is not None:
+            self._opening.cancel()
+            self._opening = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    # What the client reports while it connects (`relay.client.Reporter`).
+
+    def step_taken(self, step: Step, started: float, ended: float) -> None:
+        """A step of the connect is behind us."""
+        self._ward.mark(self, step, started, ended)
+
+    def phase(self, phase: Phase, seconds: float) -> None:
+        """A phase took `seconds`."""
+        self._ward.phase(phase, seconds)
+
+    def address_failed(self, family: str) -> None:
+        """One address could not be reached."""
+        self._ward.address_failed(family)
+
+    def certificate(self, not_after: float) -> None:
+        """The relay's certificate was seen."""
+        self._ward.certificate(not_after)
+
+    # Events of the relay.
+
+    def _on_event(self, event: Event) -> None:
+        match event:
+            case Publication():
+                self._publication(event, live=True)
+            case Replied():
+                self._replied(event)
+            case HistoryRead():
+                self._history(event)
+            case Subscribed():
+                self._read.discard(event.channel)
+                self.peer.on_subscribed(event.channel, event.at)
+                for publication in event.publications:
+                    self._publication(publication, live=True)
+            case Connected():
+                self.peer.on_connected(event.at)
+            case Unanswered():
+                self._unanswered(event)
+            case Unsubscribed():
+                self._read.discard(event.channel)
+                self._ward.dropped(event.code)
+                if not event.resubscribing:
+                    self._evicted = True
+                    detail = f"unsubscribe code {event.code} {event.reason}"
+                    self._trouble(Obstacle(self.step or Step.HOLD, Reason.DISCONNECTED, detail))
+            case Dropped():
+                self._dropped(event)
+        self._pump()
+
+    def _publication(self, publication: Publication, *, live: bool) -> None:
+        try:
+            envelope = decode(publication.data)
+        except WalletProtocolError:
+            self._ward.raw(self, None, publication, live=live)
+            self.peer.on_publication(publication.channel, publication.data, publication.at)
+            return
+        if envelope.client_id != self.peer.client_id:
+            self._ward.raw(self, envelope, publication, live=live)
+            if live:
+                self.peer.on_publication(publication.channel, envelope, publication.at)
+
+    def _replied(self, event: Replied) -> None:
+        step, publish = self._commands.pop(event.id, (None, None))
+        if step is not None:
+            self._ward.mark(self, step, event.at - event.took, event.at)
+        if event.error is None:
+            if publish is not None:
+                self.published = None
+                self._ward.acked(publish)
+                self.peer.on_published(publish.message_id, ok=True, now=event.at)
+            return
+        if step is None:
+            return  # a hello or an automatic resubscription: the drop or the retry that follows says it
+        obstacle = obstacles.of_error(step, event.error)
+        if publish is not None:
+            self.published = obstacle
+            self.peer.on_published(publish.message_id, ok=False, now=event.at)
+        else:
+            self._trouble(obstacle)
+
+    def _unanswered(self, event: Unanswered) -> None:
+        step, publish = self._commands.pop(event.id, (None, None))
+        if step is None:
+            return
+        obstacle = obstacles.of_deadline(step) if event.silent else Obstacle(step, Reason.DISCONNECTED)
+        if publish is not None:
+            self.published = obstacle
+            self.peer.on_published(publish.message_id, ok=False, now=event.at)
+        elif event.silent:
+            self._trouble(obstacle)
+
+    def _history(self, event: HistoryRead) -> None:
+        step, _ = self._commands.pop(event.id, (Step.HISTORY, None))
+        self._ward.mark(self, step, event.at - event.took, event.at)
+        for publication in event.publications:
+            self._publication(publication, live=False)
+        self._read.add(event.channel)
+        self.peer.on_history(event.channel, [publication.data for publication in event.publications], event.at)
+
+    def _dropped(self, event: Dropped) -> None:
+        step = self.step or (self._waiting[2] if self._waiting is not None else Step.HOLD)
+        self.obstacle = obstacles.of_drop(step, event)
+        self._commands.clear()
+        self._read.clear()
+        if self.whole:
+            self._ward.dropped(event.code)
+        self.peer.on_disconnected(event.at)
+        if self._opening is None and (event.reconnect_at is None or not self._standing):
+            self._trouble(self.obstacle)
+
+    # What the peer wants, and what it says.
+
+    def _pump(self) -> None:
+        peer = self.peer
+        while True:
+            wanted, said = peer.actions(), peer.notices()
+            if not wanted and not said:
+                break
+            for action in wanted:
+                self._carry_out(action)
+            for notice in said:
+                self._heed(notice)
+        self._update()
+        if self._waiting is not None:
+            done, future, _ = self._waiting
+            if not future.done() and done():
+                future.set_result(None)
+        self._arm()
+
+    def _carry_out(self, action: actions.Action) -> None:
+        match action:
+            case actions.Publish():
+                if not self.client.connected:
+                    self.peer.on_published(action.message_id, ok=False, now=self._clock.monotonic())
+                    return
+                identifier, at = self.client.command(Publish(channel=action.channel, data=action.data))
+                self._commands[identifier] = (Step.PUBLISH, action)
+                self._ward.sent(self, action, at)
+            case actions.Connect():
+                self._opening = asyncio.ensure_future(self._open())
+            case actions.Subscribe():
+                self._command(Subscribe(channel=action.channel))
+            case actions.FetchHistory():
+                self._command(History(channel=action.channel, limit=action.limit))
+            case actions.Unsubscribe():
+                self._read.discard(action.channel)
+                self._command(Unsubscribe(channel=action.channel))
+            case actions.Close():
+                self.client.close()
+
+    def _command(self, command: Command) -> None:
+        if self.client.connected:
+            identifier, _ = self.client.command(command)
+            if (step := _STEPS.get(command.method)) is not None:
+                self._commands[identifier] = (step, None)
+
+    def _heed(self, notice: notices.Notice) -> None:
+        match notice:
+            case notices.MessageReceived():
+                self._ward.delivered(self, notice, self._clock.monotonic())
+            case notices.Failed():
+                self._trouble(self._obstacle_of(notice.error, Step.HANDSHAKE))
+            case notices.Undecryptable():
+                step = self._waiting[2] if self._waiting is not None else Step.DELIVER
+                self._trouble(Obstacle(step, Reason.UNDECRYPTABLE, "equal bytes, but they do not decrypt"))
+            case _:
+                pass  # requests, OTPs and states are read off the peer by whoever waits for them
+
+    async def _open(self) -> None:
+        try:
+            await self.client.open()
+        except Obstacle as obstacle:
+            self.obstacle = obstacle
+            self._trouble(obstacle)
+        finally:
+            self._opening = None
+
+    # State.
+
+    def _update(self) -> None:
+        whole = self.client.connected and self.peer.is_connected and self.peer.channels <= self._read
+        if whole:
+            self.obstacle = None
+        if whole is not self.whole:
+            self.whole = whole
+            self._ward.changed(self)
+
+    def _trouble(self, obstacle: Obstacle) -> None:
+        if self._waiting is not None and not self._waiting[1].done():
+            self._waiting[1].set_exception(obstacle)
+        else:
+            self._ward.trouble(self, obstacle)
+
+    def _obstacle_of(self, error: WalletProtocolError, step: Step) -> Obstacle:
+        if error.code in {ErrorCode.TRANSPORT_PUBLISH_FAILED, ErrorCode.TRANSPORT_DISCONNECTED} and self.published:
+            return self.published
+        if error.code in {ErrorCode.SESSION_EXPIRED, ErrorCode.SESSION_NOT_FOUND}:
+            step = Step.RESUME
+        return Obstacle(step, _REASONS.get(error.code, Reason.PROTOCOL), f"{error.code.value}: {error}")
+
+    def _arm(self) -> None:
+        due = self.peer.deadline()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if due is not None:
+            delay = max(0.0, due - self._clock.monotonic())
+            self._timer = asyncio.get_running_loop().call_later(delay, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self.peer.tick(self._clock.monotonic())
+        self._pump()
