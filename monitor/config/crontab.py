@@ -11,6 +11,7 @@ or minute begins with `*` follows the clock: nothing in a gap, and both times th
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -40,6 +41,7 @@ _FIELDS: Final = (_MINUTE, _HOUR, _DAY, _MONTH, _WEEKDAY)
 
 _MONTH_LENGTHS: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _MAX_LENGTH: Final = 1000
+_MINUTE_SECONDS: Final = 60.0
 # The rarest day a line can name, the first of a month on a given weekday, is at most twelve years away.
 _HORIZON_DAYS: Final = 366 * 13
 # A leap year whose time zone rules are settled: the answer must not depend on the day it is asked.
@@ -90,17 +92,28 @@ class Crontab:
 
     def longest_gap(self) -> float:
         """The longest time between two consecutive moments of a leap year, in seconds, the last gap whole."""
+        return max(self._gaps())
+
+    def shortest_gap(self) -> float:
+        """The shortest time between two consecutive moments of a leap year, in seconds, the last gap whole."""
+        shortest = math.inf
+        for gap in self._gaps():
+            shortest = min(shortest, gap)
+            if shortest <= _MINUTE_SECONDS:
+                break  # moments that lie closer exist around changes of the clocks only
+        return shortest
+
+    def _gaps(self) -> Iterator[float]:
         start, end = _SAMPLE_YEAR
         last = self.after(start)
-        longest = 0.0
         for moments in self._days_from(last):
             coming = moments[bisect_right(moments, last) :]
             if coming:
-                longest = max(longest, coming[0] - last, *map(sub, coming[1:], coming))
+                yield coming[0] - last
+                yield from map(sub, coming[1:], coming)
                 last = coming[-1]
-            if last >= end:
-                break
-        return longest
+                if last >= end:
+                    break
 
     def _days_from(self, moment: float) -> Iterator[tuple[float, ...]]:
         """The moments of each matching day, in order, from the day before `moment` on: zones may step at midnight."""

@@ -117,7 +117,9 @@ class _Builder:
 
     def build(self, events: Iterator[yaml.Event]) -> Node:
         root: Node | None = None
-        stack: list[tuple[Node, KeyPath, list[Node]]] = []  # an open collection, its path, and the key that awaits a value
+        stack: list[
+            tuple[Node, KeyPath, list[Node]]
+        ] = []  # an open collection, its path, and the key that awaits a value
         for event in events:
             if isinstance(event, yaml.DocumentStartEvent) and root is not None:
                 raise Unreadable(_line(event), "is a second document; one file holds one")
@@ -150,9 +152,9 @@ class _Builder:
     def _node(self, event: yaml.NodeEvent, path: KeyPath, *, is_key: bool) -> Node:
         line = _line(event)
         if isinstance(event, yaml.AliasEvent):
-            return self._alias(event.anchor, line)
-        if getattr(event, "tag", None) not in {None, "!"}:
-            raise Unreadable(line, f"has the tag {event.tag}; tags have no use here: remove it")
+            return self._alias(str(event.anchor), line)
+        if (tag := getattr(event, "tag", None)) not in {None, "!"}:
+            raise Unreadable(line, f"has the tag {tag}; tags have no use here: remove it")
         self._count(1, line)
         if isinstance(event, yaml.ScalarEvent):
             value = event.value if is_key else self._expand(event.value, line, path)
@@ -198,21 +200,22 @@ class _Builder:
         collection, _, key = parent
         if collection.items is not None:
             collection.items.append(node)
-            return
-        assert collection.entries is not None
-        if not key:
+        elif not key:
             if node.raw is None:
                 raise Unreadable(node.line, "has a key that is not text")
             key.append(node)
-            return
+        elif collection.entries is not None:
+            self._enter(collection.entries, key, node, path)
+
+    def _enter(self, entries: dict[str, Node], key: list[Node], node: Node, path: KeyPath) -> None:
         name, line = str(key[0].raw), key[0].line
         key.clear()
         node.line = line
-        if name in collection.entries:
-            first = collection.entries[name].line
+        if name in entries:
+            first = entries[name].line
             self.faults.append(Fault(line, show_path(path), f"is there twice, first in line {first}; keep one"))
         else:
-            collection.entries[name] = node
+            entries[name] = node
 
     def _expand(self, text: str, line: int, path: KeyPath) -> str:
         """`text` with `${NAME}`, `${NAME:-default}` and `$$` replaced; what cannot be is a fault, and stays."""
@@ -238,4 +241,4 @@ class _Builder:
 
 
 def _line(event: yaml.Event) -> int:
-    return int(event.start_mark.line) + 1
+    return event.start_mark.line + 1 if event.start_mark is not None else 0

@@ -46,7 +46,7 @@ class Section(BaseModel):
 
 def wrong(message: str, kind: str = WRONG) -> PydanticCustomError:
     """The error that carries `message` whatever characters are in it."""
-    return PydanticCustomError(kind, "{message}", {"message": message})  # type: ignore[arg-type] # wants literals
+    return PydanticCustomError(kind, "{message}", {"message": message})
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +162,7 @@ def _listen(text: str) -> None:
 def check_url(text: str, schemes: tuple[str, ...], *, path: bool) -> None:
     """Raise unless `text` is a URL of one of `schemes` with a host, without credentials, with a path if need be."""
     wanted = " or ".join(f"{scheme}://HOST[:PORT]{'/PATH' if path else ''}" for scheme in schemes)
-    if "@" in text.split("?")[0]:
+    if "@" in text.partition("?")[0]:
         raise wrong(f"holds credentials; put them in headers or token, and expected is {wanted}", UNSHOWN)
     try:
         url = urlsplit(text)
@@ -209,7 +209,7 @@ def _labels(reserved: frozenset[str]) -> Callable[[Mapping[str, str]], Mapping[s
                 raise wrong(f"holds {name!r}, no Prometheus label; expected letters, digits and _, not __ in front")
             if name in reserved:
                 raise wrong(f"holds {name!r}, which is taken; all of these are: {', '.join(sorted(reserved))}")
-        return MappingProxyType(dict(labels))
+        return frozen(labels)
 
     return validate
 
@@ -227,7 +227,9 @@ def _existing(path: Path, info: ValidationInfo) -> Path:
             with path.open("rb") as file:
                 file.read(1)
         except OSError as error:
-            raise wrong(f"cannot be read as {path}: {error.strerror}; relative paths start at this file's folder") from None
+            raise wrong(
+                f"cannot be read as {path}: {error.strerror}; relative paths start at this file's folder"
+            ) from None
     return path
 
 
@@ -241,6 +243,11 @@ def frozen(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
     return MappingProxyType(dict(mapping))
 
 
+def no_entries() -> Mapping[str, Any]:
+    """The empty mapping, read-only."""
+    return frozen({})
+
+
 Name = Annotated[
     str,
     Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=63),
@@ -252,7 +259,9 @@ HostPort = Annotated[str, Field(max_length=300), _checked(_remote), Kind("HOST:P
 RelayUrl = Annotated[
     str, Field(max_length=_MAX_TEXT), AfterValidator(_relay_url), Kind("URL", "`wss://…`, `ws://…` or `embedded`")
 ]
-EndpointUrl = Annotated[str, Field(max_length=_MAX_TEXT), AfterValidator(_endpoint_url), Kind("URL", "`wss://`, `ws://`")]
+EndpointUrl = Annotated[
+    str, Field(max_length=_MAX_TEXT), AfterValidator(_endpoint_url), Kind("URL", "`wss://`, `ws://`")
+]
 WebUrl = Annotated[str, Field(max_length=_MAX_TEXT), AfterValidator(_web_url), Kind("URL", "`https://`, `http://`")]
 Selector = Annotated[str, Field(max_length=500), _checked(_selector), Kind("PromQL selector")]
 PlainPath = Annotated[Path, BeforeValidator(_path), Kind("path"), WithJsonSchema({"type": "string"})]

@@ -1,0 +1,46 @@
+"""The configuration: one YAML file, checked whole, as one frozen value.
+
+Data flows: `document` (text → nodes with lines) → `model` (`probe`, `relay`, `slo`, of the types in `fields`,
+`secrets`, `units`) → `checks` (what must hold between values) → `loading`, which gathers all faults (`faults`).
+`schema` and `reference` describe the same models to editors and to people; `crontab` is what a cron line means.
+"""
+
+from monitor.config.loading import load, parse
+from monitor.config.model import AlertsConfig, Config, MaintenanceConfig, PrometheusConfig, ServerConfig
+from monitor.config.probe import ConfirmConfig, Continuous, Cron, Every, ProbeConfig, Schedule
+from monitor.config.relay import DnsEndpoint, HeadersConfig, HistoryConfig, LimitsConfig, RelayConfig, TlsConfig
+from monitor.config.schema import schema
+from monitor.config.secrets import SecretFile, reveal
+from monitor.config.slo import OverrideConfig, SloConfig
+from monitor.config.units import parse_duration, parse_ratio, show_duration, show_ratio
+
+__all__ = [
+    "AlertsConfig",
+    "Config",
+    "ConfirmConfig",
+    "Continuous",
+    "Cron",
+    "DnsEndpoint",
+    "Every",
+    "HeadersConfig",
+    "HistoryConfig",
+    "LimitsConfig",
+    "MaintenanceConfig",
+    "OverrideConfig",
+    "ProbeConfig",
+    "PrometheusConfig",
+    "RelayConfig",
+    "Schedule",
+    "SecretFile",
+    "ServerConfig",
+    "SloConfig",
+    "TlsConfig",
+    "load",
+    "parse",
+    "parse_duration",
+    "parse_ratio",
+    "reveal",
+    "schema",
+    "show_duration",
+    "show_ratio",
+]

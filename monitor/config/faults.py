@@ -1,0 +1,119 @@
+"""From what pydantic found to faults with a line: what is wrong, and what is allowed."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Final
+
+from monitor.config.document import KeyPath, Node, show_path
+from monitor.config.fields import UNSHOWN, WRONG
+from monitor.config.model import Config
+from monitor.config.shapes import field_at, kind_of, models_in
+from monitor.errors import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pydantic_core import ErrorDetails
+
+SECRET: Final = frozenset({"token", "headers"})
+_SHOWN: Final = 60
+_WHAT: Final = {
+    "int_parsing": "is not a whole number",
+    "int_type": "is not a whole number",
+    "int_from_float": "is not a whole number",
+    "float_parsing": "is not a number",
+    "float_type": "is not a number",
+    "finite_number": "is not a number",
+    "greater_than": "is out of bounds",
+    "greater_than_equal": "is out of bounds",
+    "less_than_equal": "is out of bounds",
+    "string_too_long": "is too long",
+    "string_too_short": "is too short",
+    "string_type": "is not text",
+    "too_long": "is too long",
+    "too_short": "has too few entries",
+    "tuple_type": "is not a list",
+    "model_type": "is not a mapping",
+    "mapping_type": "is not a mapping",
+}
+
+
+def locate(root: Node, loc: KeyPath) -> tuple[KeyPath, Node]:
+    """The path as the file has it, and the node a fault is shown at: the value, or what should hold it.
+
+    pydantic's places hold tags of unions (`<every>`) and indices of lists written as a single value; both are
+    passed over. A missing last key stays in the path.
+    """
+    node, path = root, []
+    for position, part in enumerate(loc):
+        child = node.child(part)
+        if child is not None:
+            node = child
+            path.append(part)
+        elif isinstance(part, str) and position == len(loc) - 1 and not part.startswith(("<", "[")):
+            path.append(part)
+    return tuple(path), node
+
+
+def fault_of(root: Node, error: ErrorDetails) -> tuple[KeyPath, Fault]:
+    """The fault of one of pydantic's errors, with its path in the file."""
+    path, node = locate(root, error["loc"])
+    message = _message(path, node, error)
+    return path, Fault(node.line, show_path(path), message)
+
+
+def nearest(word: str, words: Iterable[str]) -> str | None:
+    """The one of `words` that was probably meant, None where nothing is close."""
+    return next(iter(difflib.get_close_matches(word, list(words), n=1)), None)
+
+
+def suggestion(word: str, words: Iterable[str]) -> str:
+    """`did you mean …?`, or what there is to choose from."""
+    known = list(words)
+    close = nearest(word, known)
+    return f"did you mean {close}?" if close else f"known are: {', '.join(known[:30])}"
+
+
+def keys_at(path: KeyPath) -> list[str]:
+    """The keys that the mapping at `path` may have."""
+    names = tuple(part for part in path if isinstance(part, str))
+    if not names:
+        return list(Config.model_fields)
+    field = field_at(Config, names)
+    if field is None:
+        # Below a mapping of the user's own making, such as a relay's override.
+        field = field_at(Config, names[:-1])
+    models = models_in(field.annotation) if field is not None else ()
+    return list(dict.fromkeys(name for model in models for name in model.model_fields))
+
+
+def _message(path: KeyPath, node: Node, error: ErrorDetails) -> str:
+    match error["type"]:
+        case "missing":
+            return f"is missing{_expected(path)}"
+        case "extra_forbidden":
+            return f"is not a key here; {suggestion(str(path[-1]), keys_at(path[:-1]))}"
+        case kind if kind in {WRONG, UNSHOWN}:
+            subject = "" if kind == UNSHOWN or node.raw is None else _subject(path, node)
+            return f"{subject}{error['msg']}"
+    return f"{_subject(path, node)}{_WHAT.get(error['type'], 'is not allowed')}{_expected(path)}"
+
+
+def _subject(path: KeyPath, node: Node) -> str:
+    """What was written, in front of what is wrong with it; never what could be a secret."""
+    if node.entries is not None:
+        return "a mapping "
+    if node.items is not None:
+        return "a list " if node.items else "[] "
+    if node.raw is None or SECRET.intersection(part for part in path if isinstance(part, str)):
+        return ""
+    text = node.raw if node.value is not None else node.raw or "nothing"
+    return f"{text if len(text) <= _SHOWN else text[: _SHOWN - 1] + '…'!r} "
+
+
+def _expected(path: KeyPath) -> str:
+    field = field_at(Config, tuple(part for part in path if isinstance(part, str)))
+    if field is None:
+        return ""
+    return f"; expected {kind_of(field)}".replace("one of, ", "one of ").replace("`", "")

@@ -1,0 +1,128 @@
+"""From a file to a `Config`, or to every fault in it at once.
+
+Faults of single values and faults between values are found in one go: values that are wrong are left out (or, where
+they cannot be, replaced), the rest is checked as if they were right, and whatever hangs on them is not judged.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import ValidationError
+
+from monitor.config import document
+from monitor.config.checks import check
+from monitor.config.document import MAX_BYTES, Document, KeyPath, Unreadable
+from monitor.config.faults import fault_of, keys_at, nearest
+from monitor.config.model import Config
+from monitor.errors import ConfigError, Fault, StartupError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# What stands in for a required value that is wrong, so that its neighbours can be checked. Nothing that hangs on
+# a stand-in is judged, so any valid value will do.
+_STAND_INS: Final[dict[str, dict[str, Any]]] = {
+    "relays": {"name": "stand-in", "url": "embedded"},
+    "probes": {"name": "stand-in", "scenario": "steady-messaging"},
+    "slos": {"name": "stand-in", "probe": ["stand-in"], "sli": "availability"},
+    "maintenance": {"cron": "0 0 * * *", "duration": "1h"},
+}
+_REQUIRED: Final = frozenset({"relays", "probes"})
+_ATTEMPTS: Final = 3
+
+
+def load(path: Path, environ: Mapping[str, str]) -> Config:
+    """The configuration in a file.
+
+    Raises `ConfigError` with every fault in it, and `StartupError` where the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise StartupError(f"{path}: the configuration cannot be read: {error.strerror}") from None
+    if len(content) > MAX_BYTES:
+        raise ConfigError(str(path), [Fault(0, "", f"is larger than {MAX_BYTES} bytes")])
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ConfigError(str(path), [Fault(line, "", "is not UTF-8 text")]) from None
+    return parse(text, str(path), environ)
+
+
+def parse(text: str, filename: str, environ: Mapping[str, str]) -> Config:
+    """The configuration in `text`; relative paths in it start at the folder of `filename`.
+
+    Raises `ConfigError` with every fault in it.
+    """
+    try:
+        read = document.read(text, environ)
+    except Unreadable as unreadable:
+        raise ConfigError(filename, [unreadable.fault]) from None
+    root = read.root
+    if root.entries is None:
+        what = "is empty" if root.items is None and root.value is None else "is not a mapping"
+        raise ConfigError(filename, [Fault(root.line, "", f"{what}; expected keys such as relays: and probes:")])
+    config, faults = _validate(read, Path(filename).parent)
+    if faults or config is None:
+        raise ConfigError(filename, faults)
+    return config.resolved()
+
+
+def _validate(read: Document, folder: Path) -> tuple[Config | None, list[Fault]]:
+    data: Any = read.root.data()
+    context = {"folder": folder}
+    faults = list(read.faults)
+    unknown = set(read.unknown)
+    config: Config | None = None
+    for attempt in range(_ATTEMPTS):
+        try:
+            config = Config.model_validate(data, context=context)
+            break
+        except ValidationError as error:
+            errors = error.errors(include_url=False, include_context=True, include_input=False)
+        for detail in errors:
+            path, fault = fault_of(read.root, detail)
+            # Later attempts only stumble over what is missing because it was left out.
+            if attempt == 0 and not any(path[: len(known)] == known for known in read.unknown):
+                faults.append(fault)
+            unknown.add(_leave_out(data, path, is_key=detail["type"] == "extra_forbidden"))
+    if config is not None:
+        faults += check(config, read.root, unknown)
+    return config, faults
+
+
+def _leave_out(data: Any, path: KeyPath, *, is_key: bool) -> KeyPath:  # noqa: ANN401 - data as YAML gave it
+    """Take the field that holds what is wrong at `path` out of `data`. Returns the path that is unknown now."""
+    section = str(path[0])
+    stand_ins = _STAND_INS.get(section, {})
+    if is_key:
+        parent = path[:-1]
+        meant = nearest(str(path[-1]), keys_at(parent))
+        for part in parent:
+            data = data[part]
+        data.pop(path[-1], None)
+        return (*parent, meant) if meant else path
+    if len(path) == 1:
+        data.pop(section, None)
+        if section in _REQUIRED:
+            data[section] = [dict(stand_ins)]
+        return path[:1]
+    if isinstance(path[1], int):
+        items = data[section]
+        if len(path) == 2 or not isinstance(items[path[1]], dict):  # noqa: PLR2004 - section and index
+            items[path[1]] = dict(stand_ins)
+            return path[:2]
+        item, name, place = items[path[1]], str(path[2]), path[:3]
+    else:
+        item, name, place = data[section], str(path[1]), path[:2]
+    if not isinstance(item, dict):
+        data.pop(section, None)
+        return path[:1]
+    item.pop(name, None)
+    if name in stand_ins:
+        item[name] = stand_ins[name]
+    return place

@@ -1,0 +1,212 @@
+"""A probe: a scenario, when it is played, and its numbers.
+
+All scenarios share one model; `USED` says which keys belong to which of them.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, TypeAlias
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
+
+from monitor.catalogue import Scenario
+from monitor.config.crontab import Crontab
+from monitor.config.fields import Duration, Kind, Name, Section, Text, wrong
+
+ANSWER_DELAY: Final = 1.0
+"""Seconds a realistic session's wallet waits before it answers, as the scenario's authors have it."""
+
+STANDING: Final = frozenset({Scenario.STEADY_MESSAGING, Scenario.STEADY_STATE})
+"""The scenarios that can be `schedule: continuous`."""
+
+_PAIRED: Final = frozenset({Scenario.STEADY_MESSAGING, Scenario.ASYNC_DELIVERY, Scenario.REALISTIC_SESSION})
+_BARE: Final = frozenset({Scenario.CONNECTION_STORM, Scenario.STEADY_STATE})
+
+USED: Final[Mapping[str, frozenset[Scenario]]] = {
+    "pairs": frozenset({Scenario.STEADY_MESSAGING}),
+    "message_interval": frozenset({Scenario.STEADY_MESSAGING}),
+    "wallet_delay": _PAIRED,
+    "settle": frozenset({Scenario.STEADY_MESSAGING, Scenario.REALISTIC_SESSION}),
+    "max_age": frozenset({Scenario.STEADY_MESSAGING}),
+    "delay": frozenset({Scenario.ASYNC_DELIVERY}),
+    "messages": frozenset({Scenario.ASYNC_DELIVERY, Scenario.REALISTIC_SESSION}),
+    "pairing": frozenset({Scenario.ASYNC_DELIVERY}),
+    "connections": _BARE,
+    "ramp_up": _BARE,
+    "duration": _BARE | {Scenario.STEADY_MESSAGING},
+    "crypto": _PAIRED,
+}
+"""The keys that not every scenario uses, and those that do."""
+
+
+def check_cron(text: str) -> str:
+    """The crontab line, if it is one."""
+    try:
+        Crontab(text)
+    except ValueError as error:
+        raise wrong(f"is not a crontab line: {error}") from None
+    return text
+
+
+def check_timezone(text: str) -> str:
+    """The name of a time zone, if the machine knows it."""
+    try:
+        ZoneInfo(text)
+    except (LookupError, ValueError, OSError):
+        raise wrong("is not a time zone known here; expected an IANA name such as Europe/Berlin") from None
+    return text
+
+
+CronLine = Annotated[Text, AfterValidator(check_cron), Kind("crontab line")]
+TimeZone = Annotated[Text, AfterValidator(check_timezone), Kind("IANA time zone")]
+
+
+class Continuous(Section):
+    """Always there: standing pairs or connections."""
+
+
+class Every(Section):
+    """A run each period, on a grid that begins within the first five seconds."""
+
+    every: Annotated[float, Duration("100ms", "7d")] = Field(description="the time from one start to the next")
+
+
+class Cron(Section):
+    """A run at each moment of a crontab line."""
+
+    cron: CronLine = Field(description="when a run starts")
+    timezone: TimeZone = Field("UTC", description="where the clock hangs")
+
+
+def _schedule_form(value: Any) -> str:  # noqa: ANN401 - whatever YAML holds
+    if isinstance(value, Continuous) or value == "continuous":
+        return "<continuous>"
+    if isinstance(value, Cron) or (isinstance(value, dict) and "cron" in value):
+        return "<cron>"
+    if isinstance(value, Every) or (isinstance(value, dict) and "every" in value):
+        return "<every>"
+    raise wrong('is not a schedule; expected continuous, {every: 5m} or {cron: "*/5 * * * *", timezone: UTC}')
+
+
+def _continuous(value: Any) -> Any:  # noqa: ANN401 - whatever YAML holds
+    return Continuous() if value == "continuous" else value
+
+
+Schedule: TypeAlias = Continuous | Every | Cron
+ScheduleField = Annotated[
+    Annotated[Continuous, BeforeValidator(_continuous), Tag("<continuous>")]
+    | Annotated[Every, Tag("<every>")]
+    | Annotated[Cron, Tag("<cron>")],
+    Discriminator(_schedule_form),
+    Kind("`continuous`, `{every: DURATION}` or `{cron: LINE, timezone: ZONE}`"),
+]
+
+
+class ConfirmConfig(Section):
+    """How a failure is confirmed before the relay is called down."""
+
+    attempts: int = Field(3, ge=1, le=10, description="fresh attempts, each a new pairing and one message")
+    within: Annotated[float, Duration("1s", "1m")] = Field(10.0, description="the time all of them have")
+
+
+def _usual_schedule(data: dict[str, Any]) -> Schedule:
+    return Continuous() if data.get("scenario") in STANDING else Every(every=300.0)
+
+
+def _usual_duration(data: dict[str, Any]) -> float | None:
+    bounded = not isinstance(data.get("schedule"), Continuous)
+    return 60.0 if bounded and data.get("scenario") in STANDING else None
+
+
+class ProbeConfig(Section):
+    """One probe: a scenario on a schedule, over some relays."""
+
+    name: Name = Field(description="what it is called in labels, alerts and pages")
+    scenario: Scenario = Field(description="what it plays")
+    relays: Annotated[tuple[Name, ...], Field(max_length=1000)] = Field(
+        (), description="the relays it watches; all of them where this is left out"
+    )
+    schedule: ScheduleField = Field(
+        default_factory=_usual_schedule,
+        description="when it runs; `steady-messaging` and `steady-state` are `continuous` unless told otherwise, "
+        "the others run every 5m. A run must be over before the next one starts",
+    )
+    timeout: Annotated[float, Duration("100ms", "1m")] = Field(
+        5.0, description="bounds the pairing, each exchange and each recovery; waits lie outside"
+    )
+    confirm: ConfirmConfig = Field(default_factory=ConfirmConfig, description="how a failure is confirmed")
+    pairs: int = Field(2, ge=1, le=1000, description="pairs at the same time")
+    message_interval: Annotated[float, Duration("100ms", "1h")] = Field(
+        5.0, description="the wallet's wait before it answers, and the dApp's before it goes on: a cycle is two"
+    )
+    wallet_delay: Annotated[float, Duration("0s", "55s")] = Field(
+        0.0, description="the pause before the wallet scans; a session request expires after 60 s"
+    )
+    settle: Annotated[float, Duration("0s", "1m")] = Field(0.5, description="the pause before each exchange")
+    max_age: Annotated[float, Duration("10s", "7d")] = Field(
+        900.0, description="a standing pair is replaced at this age, the new one first (`continuous` only)"
+    )
+    delay: Annotated[float, Duration("0s", "1d")] = Field(30.0, description="how long the wallet stays away")
+    messages: int = Field(
+        default_factory=lambda data: 3 if data.get("scenario") is Scenario.REALISTIC_SESSION else 1,
+        ge=1,
+        le=50,
+        description="async-delivery: messages sent meanwhile (default 1); realistic-session: exchanges (default 3)",
+    )
+    pairing: Literal["reuse", "fresh"] = Field(
+        "reuse", description="`fresh` pairs for each run; a reused session is renewed hourly"
+    )
+    connections: int = Field(2, ge=1, le=10_000, description="bare connections at the same time")
+    ramp_up: Annotated[float, Duration("0s", "1h")] = Field(10.0, description="the time their starts are spread over")
+    duration: Annotated[float, Duration("1s", "1d")] | None = Field(
+        default_factory=_usual_duration,
+        description="how long a bounded run lasts after its ramp (default 1m; connection-storm: not held); "
+        "of a continuous steady-state, one hold interval",
+    )
+    crypto: Literal["real", "mock"] = Field("real", description="`mock`: the load test's key manager, for relays only")
+
+    @property
+    def is_continuous(self) -> bool:
+        """Whether it is always there instead of running at slots."""
+        return isinstance(self.schedule, Continuous)
+
+    @property
+    def period(self) -> float | None:
+        """The shortest time between two runs, in seconds; None where it is continuous."""
+        match self.schedule:
+            case Every(every=period):
+                return period
+            case Cron(cron=cron, timezone=timezone):
+                return Crontab(cron, timezone).shortest_gap()
+        return None
+
+    @property
+    def cycle(self) -> float:
+        """Seconds from one exchange of a steady pair to its next."""
+        return self.settle + 2 * self.message_interval
+
+    @property
+    def exchanges(self) -> int:
+        """The exchanges one bounded run (for steady-messaging: of one pair) consists of."""
+        match self.scenario:
+            case Scenario.STEADY_MESSAGING:
+                return max(1, int(self.duration // self.cycle)) if self.duration else 1
+            case Scenario.REALISTIC_SESSION:
+                return self.messages
+            case Scenario.ASYNC_DELIVERY:
+                return 1
+        return self.connections
+
+    @property
+    def deadline(self) -> float:
+        """Seconds after which a bounded run is over at the latest: its time-outs and its waits added up."""
+        pairing = self.wallet_delay + self.timeout
+        match self.scenario:
+            case Scenario.STEADY_MESSAGING:
+                return pairing + self.exchanges * (self.cycle + self.timeout)
+            case Scenario.REALISTIC_SESSION:
+                return pairing + self.exchanges * (self.settle + ANSWER_DELAY + self.timeout)
+            case Scenario.ASYNC_DELIVERY:
+                # Pairing, or resuming both; publishing; recovering.
+                return pairing + self.delay + 3 * self.timeout
+        return self.ramp_up + self.timeout + (self.duration or 0.0)

@@ -1,0 +1,95 @@
+"""The models seen from outside: which model stands at a path, and what a field may be, in words.
+
+Faults, the reference and the checks all describe fields by this one reading of the models.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, MaxLen, MinLen
+
+from monitor.config.fields import Duration, Kind, Section
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pydantic.fields import FieldInfo
+
+
+def models_in(annotation: object) -> Iterator[type[Section]]:
+    """Every model that can stand directly under a field: itself, in a list, or as a mapping's value."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        yield annotation
+        return
+    for argument in get_args(annotation)[:1] if get_origin(annotation) is Annotated else get_args(annotation):
+        yield from models_in(argument)
+
+
+def field_at(model: type[Section], names: tuple[str, ...]) -> FieldInfo | None:
+    """The field a path of keys leads to; keys of a mapping's own making (a relay's, a header's) are passed over."""
+    if not names:
+        return None
+    head, rest = names[0], names[1:]
+    if head not in model.model_fields:
+        return field_at(model, rest) if rest else None
+    field = model.model_fields[head]
+    if not rest:
+        return field
+    return next((found for inner in models_in(field.annotation) if (found := field_at(inner, rest)) is not None), None)
+
+
+def kind_of(field: FieldInfo) -> Kind:
+    """What a field may be: its type and limits."""
+    return _kind(field.annotation, tuple(field.metadata))
+
+
+def _kind(annotation: Any, metadata: tuple[Any, ...]) -> Kind:  # noqa: ANN401, PLR0911 - annotations have no common type
+    for mark in reversed(metadata):
+        if isinstance(mark, Duration):
+            return mark.kind
+        if isinstance(mark, Kind):
+            return mark
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        # pydantic keeps constraints inside a FieldInfo of their own.
+        inner = tuple(part for item in arguments[1:] for part in (getattr(item, "metadata", None) or (item,)))
+        return _kind(arguments[0], (*inner, *metadata))
+    if origin in {Union, types.UnionType}:
+        return _kind(next(argument for argument in arguments if argument is not type(None)), metadata)
+    if origin is tuple:
+        return Kind(f"list of {_plural(_kind(arguments[0], ()).type)}", _span(metadata))
+    if origin is Literal:
+        return Kind("one of", ", ".join(f"`{value}`" for value in arguments))
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return Kind("one of", ", ".join(f"`{member.value}`" for member in annotation))
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return Kind("mapping", ", ".join(f"`{name}`" for name in annotation.model_fields))
+    return Kind({int: "whole number", float: "number", str: "text"}.get(annotation, "mapping"), _span(metadata))
+
+
+def _plural(noun: str) -> str:
+    return f"{noun}s" if noun.isalpha() else noun
+
+
+def _span(metadata: tuple[Any, ...]) -> str:
+    low = high = ""
+    for mark in metadata:
+        match mark:
+            case Ge(ge=value) | MinLen(min_length=value):
+                low = f"{value}"
+            case Gt(gt=value):
+                low = f"above {value}"
+            case Le(le=value) | MaxLen(max_length=value):
+                high = f"{value}"
+            case _:
+                pass
+    return f"{low} to {high}" if low and high else f"up to {high}" if high else low
+
+
+def is_mapping(annotation: object) -> bool:
+    """Whether a field's keys are of the user's own making."""
+    return get_origin(annotation) is Mapping

@@ -1,0 +1,78 @@
+"""A service level objective: what is measured, over which probes, and how good it must be."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from monitor.catalogue import Scenario, Sli
+from monitor.config.fields import Duration, Kind, Name, Ratio, Section, at_least_once, frozen, no_entries
+from monitor.config.probe import STANDING, ProbeConfig
+
+_ROUND_TRIPS: Final = frozenset({Scenario.STEADY_MESSAGING, Scenario.REALISTIC_SESSION})
+PRODUCED_BY: Final[Mapping[Sli, frozenset[Scenario]]] = {
+    Sli.AVAILABILITY: frozenset(Scenario),
+    Sli.LATENCY: _ROUND_TRIPS,
+    Sli.PAIRING: _ROUND_TRIPS | {Scenario.ASYNC_DELIVERY},
+    Sli.STABILITY: STANDING,
+    Sli.TREND: _ROUND_TRIPS,
+}
+"""The scenarios that produce what an SLI measures; `stability` moreover asks for `continuous`."""
+
+Threshold = Annotated[float, Duration("1ms", "1m")]
+
+
+def _usual_window(data: dict[str, Any]) -> float:
+    return 86_400.0 if data.get("sli") is Sli.TREND else 2_592_000.0
+
+
+class OverrideConfig(Section):
+    """What is different for one relay."""
+
+    threshold: Threshold | None = Field(None, description="in the place of the SLO's")
+    objective: Ratio | None = Field(None, description="in the place of the SLO's")
+
+
+class SloConfig(Section):
+    """One objective. `trend` has no budget: it compares, and warns."""
+
+    name: Name = Field(description="what it is called in labels, alerts and pages")
+    probe: Annotated[tuple[Name, ...], BeforeValidator(at_least_once), Field(min_length=1, max_length=200)] = Field(
+        description="the probe or probes whose events it judges"
+    )
+    sli: Sli = Field(
+        description="availability: exchanges that succeed; latency: exchanges within the threshold; pairing: pairings "
+        "that succeed; stability: seconds connected of those that should be; trend: P99 of the last hour against "
+        "the window before"
+    )
+    threshold: Threshold | None = Field(None, description="latency only: a good exchange takes no longer")
+    objective: Ratio | None = Field(None, description="the share of good events (not for trend)")
+    window: Annotated[float, Duration("1h", "90d")] = Field(
+        default_factory=_usual_window, description="the time it is judged over (default 30d, trend 1d)"
+    )
+    factor: Annotated[float, Field(gt=1, le=100)] | None = Field(
+        default_factory=lambda data: 1.2 if data.get("sli") is Sli.TREND else None,
+        description="trend only: warn when the P99 grows beyond this factor (default 1.2)",
+    )
+    overrides: Annotated[
+        Mapping[Name, OverrideConfig],
+        Field(max_length=1000),
+        AfterValidator(frozen),
+        Kind("relay → `{threshold, objective}`"),
+    ] = Field(default_factory=no_entries, description="relays with a threshold or an objective of their own")
+
+    def threshold_for(self, relay: str) -> float | None:
+        """The threshold in force at a relay, in seconds; None where the SLI has none."""
+        override = self.overrides.get(relay)
+        return override.threshold if override is not None and override.threshold is not None else self.threshold
+
+    def objective_for(self, relay: str) -> Decimal | None:
+        """The objective in force at a relay; None for trend."""
+        override = self.overrides.get(relay)
+        return override.objective if override is not None and override.objective is not None else self.objective
+
+
+def produces(probe: ProbeConfig, sli: Sli) -> bool:
+    """Whether `probe` makes the events that `sli` counts."""
+    return probe.scenario in PRODUCED_BY[sli] and (sli is not Sli.STABILITY or probe.is_continuous)
