@@ -6,7 +6,7 @@ import random
 import string
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,17 +18,18 @@ MAX_CHANNELS = 20_000
 
 
 class Item(NamedTuple):
-    """One stored publication: `data` is any JSON value."""
+    """One stored publication: `data` is the JSON text that was published, `info` the publisher's, as JSON text."""
 
     offset: int
-    data: Any
+    data: str
+    info: str
     expires: float
 
 
 class Subscriber(Protocol):
     """Who gets a channel's publications."""
 
-    def push(self, channel: str, item: Item) -> None:
+    def push(self, channel: str, item: Item, epoch: str) -> None:
         """A publication came."""
 
 
@@ -67,7 +68,7 @@ class Broker:
             namespace = self.namespace(channel)
             if namespace is None:
                 raise KeyError(channel)
-            stream = Stream(namespace, "".join(self._rng.choices(string.ascii_letters, k=4)))
+            stream = Stream(namespace, "".join(self._rng.choices(string.ascii_letters, k=8)))
             self._streams[channel] = stream
             self._bound()
         else:
@@ -75,21 +76,21 @@ class Broker:
             stream.expire(now)
         return stream
 
-    def publish(self, channel: str, data: Any, now: float) -> None:
+    def publish(self, channel: str, data: str, info: str, now: float) -> None:
         """Store a publication and push it to every subscriber."""
         stream = self.stream(channel, now)
         stream.offset += 1
-        item = Item(stream.offset, data, now + stream.namespace.ttl)
+        item = Item(stream.offset, data, info, now + stream.namespace.ttl)
         stream.items.append(item)
         if len(stream.items) > stream.namespace.size:
             stream.items.popleft()
         for subscriber in list(stream.subscribers):
-            subscriber.push(channel, item)
+            subscriber.push(channel, item, stream.epoch)
 
     def since(self, channel: str, epoch: str, offset: int, now: float) -> list[Item] | None:
         """What was published after a position; None where that cannot be told any more."""
         stream = self.stream(channel, now)
-        if epoch != stream.epoch or offset > stream.offset:
+        if epoch not in {"", stream.epoch} or offset > stream.offset:
             return None
         missed = [item for item in stream.items if item.offset > offset]
         return missed if len(missed) == stream.offset - offset else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+_UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +19,7 @@ class Namespace:
 
     def admits(self, rest: str) -> bool:
         """Whether a channel of this namespace may have this name after the colon."""
-        return re.match(self.pattern, rest) is not None
+        return re.fullmatch(self.pattern, rest) is not None
 
 
 PRODUCTION = (

@@ -109,10 +109,8 @@ class EmbeddedRelay:
         writer = asyncio.ensure_future(_write(session, connection, waiting))
         try:
             async for frame in connection:
-                if isinstance(frame, bytes):
-                    session.close(CloseCode.BAD_REQUEST)
-                else:
-                    session.receive(frame, time.monotonic())
+                # Centrifugo takes JSON in a binary frame too.
+                session.receive(frame if isinstance(frame, str) else frame.decode(errors="replace"), time.monotonic())
                 if session.closing is not None:
                     break
             if session.closing is not None:

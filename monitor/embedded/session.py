@@ -11,14 +11,17 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from monitor.embedded import verbatim
 from monitor.wire.codes import CloseCode, ErrorCode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from monitor.embedded.broker import Broker, Item
 
-VERSION: Final = "embedded"
+VERSION: Final = "6.9.1"
+"""The Centrifugo whose behaviour this is."""
+
 MAX_CHANNELS: Final = 128
 MAX_CHANNEL_NAME: Final = 255
 MAX_QUEUED: Final = 1 << 20
@@ -27,12 +30,20 @@ MAX_QUEUED: Final = 1 << 20
 MAX_LINES: Final = 1000
 """Commands in one frame."""
 
+REJECT_UNRECOVERED: Final = 2
+"""The subscribe flag of a client that would rather have an error than a gap."""
+
+_METHODS: Final = (
+    "connect", "subscribe", "unsubscribe", "publish", "presence", "presence_stats", "history", "rpc", "send",
+    "refresh", "sub_refresh",
+)  # fmt: skip
+"""Where a command holds several, the first of these is done."""
+
 _ENCODE = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 _MESSAGES: Final = {
     ErrorCode.UNKNOWN_CHANNEL: "unknown channel",
     ErrorCode.PERMISSION_DENIED: "permission denied",
-    ErrorCode.METHOD_NOT_FOUND: "method not found",
     ErrorCode.ALREADY_SUBSCRIBED: "already subscribed",
     ErrorCode.LIMIT_EXCEEDED: "limit exceeded",
     ErrorCode.BAD_REQUEST: "bad request",
@@ -46,6 +57,7 @@ _REASONS: Final = {
     CloseCode.INVALID_TOKEN: "invalid token",
     CloseCode.SLOW: "slow",
     CloseCode.SHUTDOWN: "shutdown",
+    CloseCode.NOT_AVAILABLE: "not available",
 }
 
 
@@ -83,7 +95,7 @@ class Session:
         self._stale_at: float | None = now + terms.stale_timeout
         self._ping_at: float | None = None
         self._pong_by: float | None = None
-        self._commands: dict[str, Callable[[dict[str, Any], float], dict[str, Any]]] = {
+        self._commands: dict[str, Callable[[dict[str, str], float], str]] = {
             "subscribe": self._subscribe,
             "unsubscribe": self._unsubscribe,
             "publish": self._publish,
@@ -91,20 +103,18 @@ class Session:
             "presence": self._not_available,
             "presence_stats": self._not_available,
             "rpc": self._not_available,
-            "refresh": self._refresh,
-            "sub_refresh": self._refresh,
+            "refresh": self._not_available,
+            "sub_refresh": self._not_permitted,
         }
 
     # What the server around it calls.
 
     def receive(self, text: str, now: float) -> None:
         """One frame came."""
-        lines = text.split("\n", MAX_LINES)
-        for line in lines:
+        for line in text.removesuffix("\n").split("\n", MAX_LINES):
             if self.closing is not None:
                 return
-            if line:
-                self._line(line, now)
+            self._line(line, now)
 
     def lines(self) -> list[str]:
         """Lines to send, in order; several may share a frame."""
@@ -127,9 +137,10 @@ class Session:
         """When `tick` is due."""
         return min((at for at in (self._stale_at, self._ping_at, self._pong_by) if at is not None), default=None)
 
-    def push(self, channel: str, item: Item) -> None:
-        """A publication for this client."""
-        self.emit(_ENCODE({"push": {"channel": channel, "pub": _publication(item)}}))
+    def push(self, channel: str, item: Item, epoch: str) -> None:
+        """A publication for this client; a stream's first one names the epoch, as Centrifugo has it."""
+        first = f',"epoch":"{epoch}"' if item.offset == 1 else ""
+        self.emit(f'{{"push":{{"channel":{_ENCODE(channel)},"pub":{_publication(item, first)}}}}}')
 
     def close(self, code: int, reason: str | None = None) -> None:
         """End the connection from the server's side."""
@@ -159,46 +170,52 @@ class Session:
 
     def _line(self, line: str, now: float) -> None:
         try:
-            command = json.loads(line)
-        except (ValueError, RecursionError):
-            command = None
-        if not isinstance(command, dict):
+            members = verbatim.members(line)
+        except ValueError:
             self.close(CloseCode.BAD_REQUEST)
-        elif not command:
+            return
+        if not members:
             self._pong()
         else:
-            self._command(command, now)
+            self._command(members, now)
 
     def _pong(self) -> None:
         if self._pong_by is None:
             self.close(CloseCode.BAD_REQUEST)
         self._pong_by = None
 
-    def _command(self, command: dict[str, Any], now: float) -> None:
-        identifier = command.get("id")
-        method = next((name for name in command if name != "id"), "")
-        body = command.get(method)
-        if type(identifier) is not int or identifier <= 0 or not isinstance(body, dict):
+    def _command(self, members: dict[str, str], now: float) -> None:
+        method = next((name for name in _METHODS if name in members), "")
+        identifier = members.get("id", "")
+        try:
+            body = verbatim.members(members[method]) if method else {}
+        except ValueError:
+            method = ""
+        if method == "send":
+            self.close(CloseCode.NOT_AVAILABLE)
+        elif not method or not identifier.isdigit() or not 0 < int(identifier) < 1 << 32:
             self.close(CloseCode.BAD_REQUEST)
         elif method == "connect":
             self._connect(identifier, body, now)
-        elif not self._connected or method not in self._commands:
+        elif not self._connected:
             self.close(CloseCode.BAD_REQUEST)
         else:
             try:
                 reply = self._commands[method](body, now)
             except Refusal as refusal:
-                error = {"code": int(refusal.code), "message": _MESSAGES[refusal.code]}
-                self.emit(_ENCODE({"id": identifier, "error": error}))
+                message = _ENCODE({"code": int(refusal.code), "message": _MESSAGES[refusal.code]})
+                self.emit(f'{{"id":{identifier},"error":{message}}}')
+            except ValueError:
+                self.close(CloseCode.BAD_REQUEST)
             else:
-                self.emit(_ENCODE({"id": identifier, method: reply}))
+                self.emit(f'{{"id":{identifier},"{method}":{reply}}}')
 
-    def _connect(self, identifier: int, body: dict[str, Any], now: float) -> None:
+    def _connect(self, identifier: str, body: dict[str, str], now: float) -> None:
         terms = self._terms
         if self._connected:
             self.close(CloseCode.BAD_REQUEST)
             return
-        token = body.get("token")
+        token = verbatim.text(body.get("token"))
         if token and token != terms.token:
             self.close(CloseCode.INVALID_TOKEN)
             return
@@ -206,15 +223,19 @@ class Session:
         reply: dict[str, Any] = {"client": self.client, "version": VERSION}
         if terms.ping_interval:
             self._ping_at = now + terms.ping_interval
-            ping = terms.ping_interval
-            reply |= {"ping": int(ping) if ping == int(ping) else ping, "pong": True}
-        self.emit(_ENCODE({"id": identifier, "connect": reply}))
+            # Whole seconds on the wire, as Centrifugo has it.
+            reply |= {"ping": max(1, int(terms.ping_interval)), "pong": True}
+        self.emit(f'{{"id":{identifier},"connect":{_ENCODE(reply)}}}')
 
-    def _channel(self, body: dict[str, Any]) -> str:
-        """The channel a command names, if this relay has it."""
-        channel = body.get("channel")
-        if not isinstance(channel, str) or not channel or len(channel) > MAX_CHANNEL_NAME:
-            raise Refusal(ErrorCode.BAD_REQUEST)
+    def _named(self, body: dict[str, str]) -> str:
+        """The channel a command names. Raises ValueError where it names none."""
+        channel = verbatim.text(body.get("channel"))
+        if not channel:
+            raise ValueError("no channel")
+        return channel
+
+    def _allowed(self, channel: str) -> str:
+        """The same channel, if this relay has it."""
         if ":" not in channel:
             raise Refusal(ErrorCode.PERMISSION_DENIED)
         namespace = self._broker.namespace(channel)
@@ -224,54 +245,54 @@ class Session:
             raise Refusal(ErrorCode.BAD_REQUEST)
         return channel
 
-    def _subscribe(self, body: dict[str, Any], now: float) -> dict[str, Any]:
-        channel = self._channel(body)
+    def _subscribe(self, body: dict[str, str], now: float) -> str:
+        channel = self._named(body)
+        if len(channel) > MAX_CHANNEL_NAME:
+            raise Refusal(ErrorCode.BAD_REQUEST)
         if channel in self.channels:
             raise Refusal(ErrorCode.ALREADY_SUBSCRIBED)
         if len(self.channels) >= MAX_CHANNELS:
             raise Refusal(ErrorCode.LIMIT_EXCEEDED)
-        stream = self._broker.stream(channel, now)
-        reply: dict[str, Any] = {"recoverable": True, "epoch": stream.epoch, "positioned": True}
+        stream = self._broker.stream(self._allowed(channel), now)
+        reply = f'"recoverable":true,"epoch":"{stream.epoch}","positioned":true'
         offset = stream.offset
-        if body.get("recover"):
-            asked = _whole(body.get("offset", 0))
-            missed = self._broker.since(channel, str(body.get("epoch", "")), asked, now)
-            reply["was_recovering"] = True
+        if body.get("recover") == "true":
+            asked = verbatim.whole(body.get("offset"))
+            missed = self._broker.since(channel, verbatim.text(body.get("epoch")), asked, now)
+            reply += ',"was_recovering":true'
             if missed is not None:
-                reply["recovered"] = True
                 offset = asked  # Centrifugo echoes what was asked for; the publications move the client on
-                if missed:
-                    reply["publications"] = [_publication(item) for item in missed]
+                reply += ',"recovered":true'
+                reply += f',"publications":[{_publications(missed)}]' if missed else ""
+            elif verbatim.whole(body.get("flag")) & REJECT_UNRECOVERED:
+                raise Refusal(ErrorCode.UNRECOVERABLE_POSITION)
         if offset:
-            reply["offset"] = offset
+            reply += f',"offset":{offset}'
         self._broker.subscribe(channel, self, now)
         self.channels.add(channel)
-        return reply
+        return f"{{{reply}}}"
 
-    def _unsubscribe(self, body: dict[str, Any], now: float) -> dict[str, Any]:
+    def _unsubscribe(self, body: dict[str, str], now: float) -> str:
         del now
-        channel = body.get("channel")
-        if not isinstance(channel, str) or not channel:
-            raise Refusal(ErrorCode.BAD_REQUEST)
+        channel = self._named(body)
         self.channels.discard(channel)
         self._broker.unsubscribe(channel, self)
-        return {}
+        return "{}"
 
-    def _publish(self, body: dict[str, Any], now: float) -> dict[str, Any]:
-        if "data" not in body:
-            raise Refusal(ErrorCode.BAD_REQUEST)
-        self._broker.publish(self._channel(body), body["data"], now)
-        return {}
+    def _publish(self, body: dict[str, str], now: float) -> str:
+        channel = self._allowed(self._named(body))
+        self._broker.publish(channel, body.get("data", "null"), f'{{"client":"{self.client}"}}', now)
+        return "{}"
 
-    def _history(self, body: dict[str, Any], now: float) -> dict[str, Any]:
-        channel = self._channel(body)
-        stream = self._broker.stream(channel, now)
-        limit = _whole(body.get("limit", 0))
+    def _history(self, body: dict[str, str], now: float) -> str:
+        stream = self._broker.stream(self._allowed(self._named(body)), now)
+        limit, reverse = verbatim.whole(body.get("limit")), body.get("reverse") == "true"
         items = list(stream.items)
-        since = body.get("since")
-        reverse = bool(body.get("reverse"))
-        if isinstance(since, dict):
-            epoch, offset = since.get("epoch", ""), _whole(since.get("offset", 0))
+        if body.get("since", "null") != "null":
+            since = verbatim.members(body["since"])
+            epoch, offset = verbatim.text(since.get("epoch")), verbatim.whole(since.get("offset"))
+            if reverse and not offset:
+                raise Refusal(ErrorCode.BAD_REQUEST)
             if epoch not in {"", stream.epoch}:
                 raise Refusal(ErrorCode.UNRECOVERABLE_POSITION)
             items = [item for item in items if (item.offset < offset if reverse else item.offset > offset)]
@@ -279,31 +300,20 @@ class Session:
             items.reverse()
         if limit >= 0:
             items = items[:limit]
-        reply: dict[str, Any] = {"epoch": stream.epoch}
-        if items:
-            reply["publications"] = [_publication(item) for item in items]
-        if stream.offset:
-            reply["offset"] = stream.offset
-        return reply
+        return f'{{"publications":[{_publications(items)}],"epoch":"{stream.epoch}","offset":{stream.offset}}}'
 
-    def _refresh(self, body: dict[str, Any], now: float) -> dict[str, Any]:
-        del now
-        if not body.get("token"):
-            raise Refusal(ErrorCode.BAD_REQUEST)
-        if body["token"] != self._terms.token:
-            self.close(CloseCode.INVALID_TOKEN)
-        return {"client": self.client, "version": VERSION}
-
-    def _not_available(self, body: dict[str, Any], now: float) -> dict[str, Any]:
+    def _not_available(self, body: dict[str, str], now: float) -> str:
         del body, now
         raise Refusal(ErrorCode.NOT_AVAILABLE)
 
+    def _not_permitted(self, body: dict[str, str], now: float) -> str:
+        del body, now
+        raise Refusal(ErrorCode.PERMISSION_DENIED)
 
-def _publication(item: Item) -> dict[str, Any]:
-    return {"data": item.data, "offset": item.offset}
+
+def _publication(item: Item, more: str = "") -> str:
+    return f'{{"data":{item.data},"info":{item.info},"offset":{item.offset}{more}}}'
 
 
-def _whole(value: Any) -> int:
-    if type(value) is not int:
-        raise Refusal(ErrorCode.BAD_REQUEST)
-    return value
+def _publications(items: Iterable[Item]) -> str:
+    return ",".join(_publication(item) for item in items)

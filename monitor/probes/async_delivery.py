@@ -32,14 +32,6 @@ class AsyncDelivery:
     def __init__(self) -> None:
         self._kept: tuple[Pair, float] | None = None
 
-    def due(self, config: ProbeConfig) -> int:  # noqa: ARG002 - the signature is every probe's
-        """One: what was sent to the absent wallet, all of it received."""
-        return 1
-
-    def deadline(self, config: ProbeConfig) -> float:
-        """Pairing or resuming both, publishing, the delay, the recovery."""
-        return config.wallet_delay + config.delay + 4 * config.timeout
-
     def cost(self, config: ProbeConfig) -> tuple[int, int]:
         """Both ends, and the new wallet; the offer of a pairing, and the messages."""
         return 3, 1 + config.messages
@@ -69,8 +61,8 @@ class AsyncDelivery:
             pair = self._kept[0]
             pair.recorder = recorder
             try:
-                await pair.resume_dapp(now + bench.probe.timeout)
-                await pair.resume_wallet(bench.clock.monotonic() + bench.probe.timeout)
+                deadline = now + bench.probe.timeout
+                await asyncio.gather(pair.resume_dapp(deadline), pair.resume_wallet(deadline))
             except BaseException:
                 self._kept = None
                 pair.close()

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from monitor.clock import Clock
     from monitor.config import ProbeConfig
     from monitor.errors import Obstacle
+    from monitor.probes.guest import Guest
     from monitor.relay.client import Access
-    from monitor.relay.limits import Limiter
     from monitor.session.crypto import KeyManager
 
 MAX_MARKS = 500
@@ -44,26 +44,26 @@ MAX_MARKS = 500
 class Bench:
     """One probe's workplace at one relay.
 
-    `access` makes what a client needs to reach the relay as one side ("dapp" or "wallet") for one connection;
-    successive calls go round the relay's endpoints, so that the two ends of a pair meet different nodes.
-    `background` keeps a task going past its run, until the program stops. `count` books a slot of the schedule: "started", "missed" or "skipped".
+    `guest` knows the way in, `crypto` encrypts, `publish` takes results. `background` keeps a task going past its run, until the program stops. `count` books a slot of the schedule: "started", "missed" or "skipped".
     """
 
     relay: str
     probe: ProbeConfig
     clock: Clock
     rng: random.Random
-    connects: Limiter
-    messages: Limiter
+    guest: Guest
     crypto: KeyManager
-    access: Callable[[str], Access]
     publish: Publish
     background: Callable[[Coroutine[None, None, None]], None]
     count: Callable[[str], None] = lambda _: None
 
     def admits(self, connects: int, messages: int) -> bool:
         """Whether the relay's limits leave room for a run that makes so many connects and publishes so much."""
-        return self.connects.wait(connects) <= 0 and self.messages.take(messages)
+        return self.guest.connects.wait(connects) <= 0 and self.guest.messages.take(messages)
+
+    def access(self, side: str, turn: int) -> Access:
+        """How `side` ("dapp" or "wallet") gets in; the two sides of one turn meet different endpoints."""
+        return self.guest.access(side, turn, self.probe.timeout)
 
     def recorder(self, pair: int | None = None) -> Recorder:
         """A notebook for a new run, which begins now."""

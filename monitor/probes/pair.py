@@ -77,6 +77,7 @@ class Pair:
         self._leg: Leg | None = None
         self._offline: list[Message] = []
         self._sequence = 0
+        self._turn = bench.guest.turn()
         self.dapp = self._make_dapp()
         self.wallet = self._make_wallet()
 
@@ -113,7 +114,7 @@ class Pair:
         return End("wallet", peer, self._access("wallet"), ward=self, reconnect=self._reconnect)
 
     def _access(self, side: str) -> Access:
-        return self._bench.access(side)
+        return self._bench.access(side, self._turn)
 
     # Pairing and resuming.
 
@@ -248,6 +249,16 @@ class Pair:
             self._leg = None
             self._note(legs)
 
+    async def cross(self, intended: float) -> None:
+        """One request, without an answer: does a message cross at all? Raises `Obstacle`."""
+        payload = payloads.request(self.recorder.run_id, 1)
+        deadline = intended + self._bench.probe.timeout
+        leg = self._begin(self.dapp, self.wallet, "request", payload, intended, deadline)
+        try:
+            await self._finish(leg)
+        finally:
+            self._leg = None
+
     def _begin(
         self, sender: End, receiver: End, direction: str, payload: payloads.Payload, intended: float, deadline: float
     ) -> Leg:
@@ -313,15 +324,15 @@ class Pair:
         """Send `count` messages, each once the relay accepted the one before; returns their ids. Raises `Obstacle`."""
         self.received.clear()
         self._offline = []
-        timeout = self._bench.probe.timeout
         identifiers = []
+        deadline = self._clock.monotonic() + self._bench.probe.timeout
         for number in range(1, count + 1):
             now = self._clock.monotonic()
             payload = payloads.request(self.recorder.run_id, number)
             # When it must arrive is known once the wallet comes back: `due_by` says so.
             leg = self._begin(self.dapp, self.wallet, "offline", payload, now, float("inf"))
             try:
-                await self.dapp.wait(lambda leg=leg: leg.message is not None and leg.message.acked, now + timeout, Step.PUBLISH)
+                await self.dapp.wait(lambda leg=leg: leg.message is not None and leg.message.acked, deadline, Step.PUBLISH)
             finally:
                 self._leg = None
                 if leg.message is not None:

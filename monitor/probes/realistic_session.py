@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from monitor.catalogue import Outcome
+from monitor.config.probe import ANSWER_DELAY
 from monitor.errors import Obstacle, OwnFault
 from monitor.probes.pair import Pair
 
 if TYPE_CHECKING:
     from monitor.config import ProbeConfig
     from monitor.probes.bench import Bench, Recorder
-
-ANSWER_DELAY: Final = 1.0
-"""Seconds the wallet takes to answer: its user looks before signing. In no latency."""
 
 
 async def pair_up(pair: Pair, recorder: Recorder) -> None:
@@ -27,15 +25,6 @@ async def pair_up(pair: Pair, recorder: Recorder) -> None:
 
 class RealisticSession:
     """A fresh pairing, then `messages` exchanges."""
-
-    def due(self, config: ProbeConfig) -> int:
-        """The exchanges of one journey."""
-        return config.messages
-
-    def deadline(self, config: ProbeConfig) -> float:
-        """Pairing, then for each exchange its settle time, the wallet's second and the time-out."""
-        exchanges = config.messages * (config.settle + ANSWER_DELAY + config.timeout)
-        return config.wallet_delay + config.timeout + exchanges
 
     def cost(self, config: ProbeConfig) -> tuple[int, int]:
         """Two connects; the offer, and two messages an exchange."""

@@ -24,12 +24,6 @@ GRACE = 2.0
 class Probe(Protocol):
     """A scenario as a bounded run. One file each in this package; `registry` names them all."""
 
-    def due(self, config: ProbeConfig) -> int:
-        """How many exchanges one run consists of; those it did not come to count as failed."""
-
-    def deadline(self, config: ProbeConfig) -> float:
-        """Seconds after which a run is over at the latest: its time-outs and its waits added up."""
-
     def cost(self, config: ProbeConfig) -> tuple[int, int]:
         """The connects and the publishes of one run, for the relay's limits."""
 
@@ -53,10 +47,10 @@ async def execute(probe: Probe, bench: Bench) -> Run:
     aborted = ""
     with structlog.contextvars.bound_contextvars(run_id=recorder.run_id, relay=bench.relay, probe=bench.probe.name):
         try:
-            async with asyncio.timeout(probe.deadline(bench.probe) + GRACE):
+            async with asyncio.timeout(bench.probe.deadline + GRACE):
                 await probe.play(bench, recorder)
         except Obstacle as obstacle:
-            book_rest(probe, bench, recorder, obstacle)
+            recorder.fail(obstacle, times=missing(bench, recorder))
         except asyncio.CancelledError:
             aborted = "stopped"
             raise
@@ -68,16 +62,16 @@ async def execute(probe: Probe, bench: Bench) -> Run:
             _log.exception("run aborted", why=aborted)
         finally:
             if aborted:
-                recorder.abort(times=max(0, probe.due(bench.probe) - len(recorder.exchanges)))
+                recorder.abort(times=missing(bench, recorder))
             run = recorder.finish(aborted=aborted)
             bench.publish(run)
             log_run(run)
     return run
 
 
-def book_rest(probe: Probe, bench: Bench, recorder: Recorder, obstacle: Obstacle) -> None:
-    """Book every exchange the run did not come to as failed for the one cause."""
-    recorder.fail(obstacle, times=max(0, probe.due(bench.probe) - len(recorder.exchanges)))
+def missing(bench: Bench, recorder: Recorder) -> int:
+    """How many of its exchanges a run did not come to: they have failed for the cause that ended it."""
+    return max(0, bench.probe.exchanges - len(recorder.exchanges))
 
 
 def log_run(run: Run) -> None:

@@ -32,29 +32,25 @@ _log = structlog.get_logger(__name__)
 class SteadyMessaging:
     """One exchange of one pair as a bounded run; standing pairs as a continuous probe."""
 
-    def due(self, config: ProbeConfig) -> int:
-        """The exchanges of a bounded run: as many as its duration holds, at least one."""
-        if not config.duration:
-            return 1
-        return max(1, int(config.duration // (config.settle + 2 * config.message_interval)))
-
-    def deadline(self, config: ProbeConfig) -> float:
-        """Pairing, then the exchanges with their waits."""
-        each = config.settle + 2 * config.message_interval + config.timeout
-        return config.wallet_delay + config.timeout + self.due(config) * each
-
     def cost(self, config: ProbeConfig) -> tuple[int, int]:
-        """Two connects; the offer, and two messages an exchange."""
-        return 2, 1 + 2 * self.due(config)
+        """Of each pair two connects; the offer, and two messages an exchange."""
+        return 2 * config.pairs, config.pairs * (1 + 2 * config.exchanges)
 
     async def play(self, bench: Bench, recorder: Recorder) -> None:
-        """Pair once and exchange for the probe's duration, on a grid."""
+        """Let each pair exchange for the probe's duration, on a grid of its own."""
         probe = bench.probe
+        async with asyncio.TaskGroup() as group:
+            for number in range(probe.pairs):
+                group.create_task(self._play_one(bench, recorder, probe.cycle * number / probe.pairs))
+
+    async def _play_one(self, bench: Bench, recorder: Recorder, start: float) -> None:
+        probe = bench.probe
+        await asyncio.sleep(start)
         pair = Pair(bench, recorder)
         try:
             await pair_up(pair, recorder)
-            count = self.due(probe)
-            grid = Grid(bench.clock, bench.clock.monotonic(), probe.settle + 2 * probe.message_interval, bench.count)
+            count = probe.exchanges
+            grid = Grid(bench.clock, bench.clock.monotonic(), probe.cycle, lambda _: None)
             for number in range(1, count + 1):
                 intended = (await grid.wait() if count > 1 else grid.start) + probe.settle
                 await asyncio.sleep(intended - bench.clock.monotonic())
@@ -75,7 +71,7 @@ class Standing:
     def __init__(self, bench: Bench, number: int) -> None:
         self._bench = bench
         self._number = number
-        self._period = bench.probe.settle + 2 * bench.probe.message_interval
+        self._period = bench.probe.cycle
         self._pair: Pair | None = None
         self._fresh: Pair | None = None  # made, and waiting for the slot's end to take the other's place
         self._busy = False
@@ -110,7 +106,7 @@ class Standing:
 
     def _admits(self) -> bool:
         """Whether the relay's limits leave room for one more exchange."""
-        return self._bench.messages.take(2)
+        return self._bench.guest.messages.take(2)
 
     async def _slot(self, intended: float) -> None:
         """One slot: one exchange, or the reason why there was none. Nothing that happens in it ends the loop."""

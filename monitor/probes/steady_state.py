@@ -47,14 +47,6 @@ async def hold_one(bench: Bench, recorder: Recorder, start: float, hold: float) 
 class SteadyState:
     """So many connections, held for a while as a bounded run, or for ever as a continuous probe."""
 
-    def due(self, config: ProbeConfig) -> int:
-        """One exchange a connection: the interval survived."""
-        return config.connections
-
-    def deadline(self, config: ProbeConfig) -> float:
-        """The ramp, connecting, holding."""
-        return config.ramp_up + config.timeout + (config.duration or 0.0)
-
     def cost(self, config: ProbeConfig) -> tuple[int, int]:
         """As many connects as there are connections, no messages."""
         return config.connections, 0

@@ -61,12 +61,14 @@ class Access:
     """How one side reaches one relay, whatever it does there.
 
     `hello` makes the connect command anew for each connect, so that a token file is read again; it may raise
-    `Obstacle`. `admit` waits until the relay's limits allow one more connect.
+    `Obstacle`. `admit` waits until the relay's limits allow one more connect; `postpone` lets none in for so many
+    seconds, because the relay said so.
     """
 
     target: Target
     hello: Callable[[], Connect]
     admit: Callable[[], Awaitable[None]]
+    postpone: Callable[[float], None]
     clock: Clock
     rng: random.Random
     timeout: float  # seconds for each connect, from the first look-up to the hello
@@ -266,6 +268,8 @@ class Client:
         self._obstacle = obstacle
         self._mark(self._clock.monotonic())
         not_before = obstacle.retry_after if isinstance(obstacle, RateLimited) else 0.0
+        if not_before:
+            self._access.postpone(not_before)
         self._connection.lost(self._clock.monotonic(), None, str(obstacle), not_before=not_before)
 
     def _closed(self, closed: Closed) -> None:

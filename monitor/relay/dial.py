@@ -124,6 +124,14 @@ def _proxy_of(target: Target) -> Proxy | None:
     return Proxy(parts.hostname, parts.port or 80, authorization)
 
 
+def _place(target: Target) -> tuple[str, int]:
+    """The name and port to look up."""
+    if target.connect_to is None:
+        return target.host, target.port
+    host, _, port = target.connect_to.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
 class _Route:
     """One dial: knows whom to tell, and turns what goes wrong into obstacles."""
 
@@ -136,7 +144,7 @@ class _Route:
     async def connect(self, proxy: Proxy | None) -> socket.socket:
         """Look up the relay (or the proxy) and connect to one of its addresses."""
         target, clock = self._target, self._clock
-        host, port = (proxy.host, proxy.port) if proxy else (target.host, target.port)
+        host, port = (proxy.host, proxy.port) if proxy else _place(target)
         started = clock.monotonic()
         try:
             found = await self._resolver(host, port, _FAMILIES[target.ip_protocol])
@@ -147,6 +155,8 @@ class _Route:
             raise Obstacle(Step.RESOLVE, Reason.DNS, f"{host}: {error}") from error
         if not found:
             raise Obstacle(Step.RESOLVE, Reason.DNS, f"{host}: no address")
+        if target.pick is not None:
+            found = [sorted(found, key=lambda item: str(item[4]))[target.pick % len(found)]]
         resolved = clock.monotonic()
         self._observer.phase(Phase.RESOLVE, started, resolved)
         step = Step.PROXY if proxy else Step.TCP

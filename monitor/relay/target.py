@@ -39,6 +39,8 @@ class Target:
     subprotocols: tuple[str, ...] = ()
     tls: TlsOptions | None = None
     ip_protocol: str = "any"  # any, ip4 or ip6
+    connect_to: str | None = None  # NAME:PORT to look up in the URL's place: a node of the cluster
+    pick: int | None = None  # of the addresses found, take this one only, counted round
     proxy: str | None = field(default=None, repr=False)
     max_frame: int = 1 << 20
 

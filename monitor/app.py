@@ -1,0 +1,247 @@
+"""The composition root: puts the parts together, starts them in order, and stops them in time."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+import monitor
+from monitor.catalogue import Outcome
+from monitor.clock import Clock, SystemClock
+from monitor.errors import ConfigError
+from monitor.journal import Journal
+from monitor.metrics import Metrics
+from monitor.fleet import Fleet, Watched
+from monitor.probes.registry import SCENARIOS, STANDING
+from monitor.probes.run import Paired, PairTime, Run
+from monitor.probes.runner import execute
+from monitor.schedule import ClockWatch, LoopLag, Maintenance, Schedule, longest_gap
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from monitor.config import Config, ProbeConfig
+    from monitor.probes.bench import Bench
+    from monitor.probes.run import Report
+
+_log = structlog.get_logger(__name__)
+
+STOP_GRACE: Final = 8.0
+"""Seconds running probes get to finish when the monitor stops; all of it is over within ten."""
+
+LAG_LIMIT: Final = 1.0
+"""Seconds of event-loop lag past which the monitor does not trust its own numbers."""
+
+DISTRUST: Final = 15.0
+"""Seconds for which it does not, after the last sign."""
+
+
+class Monitor:
+    """The daemon: schedules probes, keeps the standing ones going, and serves what they find."""
+
+    def __init__(self, config: Config, *, shard: tuple[int, int] = (0, 1), clock: Clock | None = None) -> None:
+        self.config = config
+        self.clock = clock or SystemClock()
+        self.metrics = Metrics(
+            config, version=monitor.__version__, shard=f"{shard[0]}/{shard[1]}", longest_gap=longest_gap
+        )
+        self.journal = Journal(config.state_dir)
+        self.fleet = Fleet(config, self.clock, self._publish)
+        self.maintenance = Maintenance(config.maintenance, self.clock)
+        self.schedule = Schedule(clock=self.clock, on_result=self.metrics.count_run, seed=config.location)
+        self.started_at = self.clock.time()
+        self.healthy = True
+        self._distrust_until = 0.0
+        self._standing: list[asyncio.Task[None]] = []
+        self._watches: list[asyncio.Task[None]] = []
+        self._armed = False
+
+    async def start(self) -> None:
+        """Start everything. Raises `StartupError`."""
+        self.metrics.set_healthy(True)
+        self.metrics.set_reload(True, self.clock.time())
+        await self.fleet.start(self.metrics.set_relay_up)
+        for probe in self.config.probes:
+            for relay in probe.relays:
+                self._arm(relay, probe)
+        await self.schedule.start()
+        self._watches = [
+            asyncio.ensure_future(LoopLag(self.clock, self._lag).run()),
+            asyncio.ensure_future(ClockWatch(self.clock, self._stepped).run()),
+            asyncio.ensure_future(self._see_to_health()),
+        ]
+        self._armed = True
+        _log.info("monitor started", relays=len(self.config.relays), probes=len(self.config.probes))
+
+    async def stop(self) -> None:
+        """Stop within ten seconds: running probes get a moment to finish, then they are aborted and counted so."""
+        self._armed = False
+        for task in (*self._watches, *self._standing):
+            task.cancel()
+        standing = [task for task in self._standing if not task.done()]
+        if standing:
+            await asyncio.wait(standing, timeout=1)
+        await self.schedule.stop(self._grace())
+        await self.fleet.stop()
+        self.journal.close()
+        _log.info("monitor stopped")
+
+    def _grace(self) -> float:
+        return STOP_GRACE - 2.0
+
+    def ready(self) -> str | None:
+        """Why it is not ready, or None."""
+        return None if self._armed else "the schedule is not armed yet"
+
+    def status(self) -> dict[str, Any]:
+        """What the on-call page shows of the monitor as a whole; JSON."""
+        return {
+            "version": monitor.__version__,
+            "location": self.config.location,
+            "startedAt": self.started_at,
+            "healthy": self.healthy,
+            "relays": [self._relay_status(watched) for watched in self.fleet.relays.values()],
+        }
+
+    def _relay_status(self, watched: Watched) -> dict[str, Any]:
+        name = watched.config.name
+        probes = [probe for probe in self.config.probes if name in probe.relays]
+        return {
+            "name": name,
+            "url": watched.config.url,
+            "up": watched.reachability.up,
+            "maintenance": self.maintenance.active(name),
+            "probes": [
+                {
+                    "name": probe.name,
+                    "scenario": probe.scenario.value,
+                    "schedule": _schedule_text(probe),
+                    "nextDue": self._next_due(name, probe),
+                }
+                for probe in probes
+            ],
+        }
+
+    def _next_due(self, relay: str, probe: ProbeConfig) -> str | None:
+        due = None if probe.is_continuous else self.schedule.next_due(relay, probe.name)
+        return due.isoformat() if due is not None else None
+
+    # Probes.
+
+    def _arm(self, relay: str, probe: ProbeConfig) -> None:
+        if probe.is_continuous:
+            bench = self.fleet.bench(relay, probe, lambda result: self.metrics.count_run(relay, probe.name, result))
+            standing = STANDING[probe.scenario]()
+            self._standing.append(asyncio.ensure_future(standing.serve(bench)))
+            return
+        bench = self.fleet.bench(relay, probe)
+        played = SCENARIOS[probe.scenario]()
+
+        async def run(slot: datetime) -> None:
+            del slot
+            while not bench.admits(*played.cost(probe)):
+                # Its turn comes within a minute, since `check` refuses plans past the limits.
+                await asyncio.sleep(1)
+            await execute(played, bench)
+
+        self.schedule.add(relay=relay, probe=probe.name, schedule=probe.schedule, run=run)
+
+    # Results.
+
+    def _publish(self, report: Run | Report, bench: Bench) -> None:
+        """Everything a probe reports passes here: judged against maintenance and our own health, then told on."""
+        excluded = self.maintenance.active(report.relay) is not None
+        if isinstance(report, Run):
+            if excluded:
+                report = _as(report, Outcome.EXCLUDED)
+            elif not self.healthy and report.outcome is Outcome.FAILED:
+                report = _as(report, Outcome.ABORTED)
+            self.journal.add(report)
+        elif excluded and isinstance(report, PairTime | Paired):
+            return
+        self.metrics.publish(report)
+        if not excluded and self.healthy:
+            self.fleet.relays[report.relay].reachability.take(report, bench)
+
+    # Our own health.
+
+    def _lag(self, seconds: float) -> None:
+        self.metrics.observe_loop_lag(seconds)
+        if seconds > LAG_LIMIT:
+            self._suspect("event loop blocked", seconds)
+
+    def _stepped(self, seconds: float) -> None:
+        self._suspect("wall clock stepped", seconds)
+
+    def _suspect(self, what: str, seconds: float) -> None:
+        _log.warning("monitor distrusts itself", why=what, seconds=round(seconds, 3))
+        self._distrust_until = self.clock.monotonic() + DISTRUST
+        self._set_health()
+
+    async def _see_to_health(self) -> None:
+        while True:
+            await asyncio.sleep(1)
+            self._set_health()
+            for name in self.fleet.relays:
+                active = self.maintenance.active(name) is not None
+                for probe in self.config.probes:
+                    if name in probe.relays:
+                        self.metrics.set_maintenance(name, probe.name, active)
+
+    def _set_health(self) -> None:
+        healthy = self.clock.monotonic() >= self._distrust_until
+        if healthy is not self.healthy:
+            self.healthy = healthy
+            self.metrics.set_healthy(healthy)
+
+
+def _as(run: Run, outcome: Outcome) -> Run:
+    """A run whose exchanges count for nothing."""
+    pairing = replace(run.pairing, outcome=outcome) if run.pairing is not None else None
+    exchanges = tuple(replace(exchange, outcome=outcome) for exchange in run.exchanges)
+    return replace(run, outcome=outcome, exchanges=exchanges, pairing=pairing)
+
+
+def _schedule_text(probe: ProbeConfig) -> str:
+    if probe.is_continuous:
+        return "continuous"
+    return " ".join(f"{key} {value}" for key, value in dict(probe.schedule).items())
+
+
+def shard_of(config: Config, index: int, count: int) -> Config:
+    """The part of a configuration that shard `index` of `count` runs: every `count`-th relay.
+
+    Raises `ConfigError` where nothing is left for it.
+    """
+    mine = tuple(relay for number, relay in enumerate(config.relays) if number % count == index)
+    names = {relay.name for relay in mine}
+    probes = tuple(
+        probe.model_copy(update={"relays": tuple(name for name in probe.relays if name in names)})
+        for probe in config.probes
+        if names & set(probe.relays)
+    )
+    if not mine:
+        raise ConfigError(f"shard {index}/{count}", ())
+    kept = {probe.name for probe in probes}
+    slos = tuple(slo for slo in config.slos if kept & set(slo.probe))
+    return config.model_copy(update={"relays": mine, "probes": probes, "slos": slos})
+
+
+async def serve(config: Config, *, shard: tuple[int, int] = (0, 1)) -> None:
+    """Run the daemon until SIGTERM or SIGINT. Raises `StartupError` where it cannot start."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    daemon = Monitor(config, shard=shard)
+    web = WebServer(build_app(daemon.web_state()), config.server.host, config.server.port)
+    await web.start()
+    try:
+        await daemon.start()
+        await stop.wait()
+    finally:
+        await daemon.stop()
+        await web.stop()

@@ -1,0 +1,100 @@
+"""The relays, and the probes' workplaces at them: what the daemon and `once` have in common."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from monitor.embedded import EmbeddedRelay, Namespace
+from monitor.probes.bench import Bench
+from monitor.probes.guest import Guest
+from monitor.probes.reachability import Reachability
+from monitor.session.crypto import Ecies, KeyManager, Plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from monitor.clock import Clock
+    from monitor.config import Config, ProbeConfig, RelayConfig
+    from monitor.probes.run import Report, Run
+
+    Sink = Callable[[Run | Report, Bench], None]
+
+
+class Watched:
+    """One relay at runtime: the guest's side of it, its embedded server if it is ours, and its `up`."""
+
+    def __init__(self, config: RelayConfig, embedded: EmbeddedRelay | None, guest: Guest, up: Reachability) -> None:
+        self.config = config
+        self.embedded = embedded
+        self.guest = guest
+        self.reachability = up
+
+
+class Fleet:
+    """The relays and the benches at them: what `once` and the daemon have in common."""
+
+    def __init__(self, config: Config, clock: Clock, publish: Sink, *, rng: random.Random | None = None) -> None:
+        self.config = config
+        self.relays: dict[str, Watched] = {}
+        self.background: set[asyncio.Task[None]] = set()
+        self._clock = clock
+        self._publish = publish
+        self._rng = rng or random.Random()  # noqa: S311 - spreads load, guards no secret
+        self._crypto: dict[str, KeyManager] = {"real": Ecies(), "mock": Plain()}
+
+    async def start(self, on_up: Callable[[str, bool], None]) -> None:
+        """Start the embedded relays. Raises `StartupError`."""
+        for relay in self.config.relays:
+            embedded = None
+            if relay.url == "embedded":
+                embedded = EmbeddedRelay(namespaces=_namespaces(relay))
+                await embedded.start()
+            url = embedded.url if embedded is not None else relay.url
+            up = Reachability(relay.name, lambda is_up, name=relay.name: on_up(name, is_up))
+            self.relays[relay.name] = Watched(relay, embedded, Guest(relay, url, self._clock, self._rng), up)
+
+    def bench(self, relay: str, probe: ProbeConfig, count: Callable[[str], None] = lambda _: None) -> Bench:
+        """One probe's workplace at one relay."""
+        made = Bench(
+            relay=relay,
+            probe=probe,
+            clock=self._clock,
+            rng=self._rng,
+            guest=self.relays[relay].guest,
+            crypto=self._crypto[probe.crypto],
+            publish=lambda report: self._publish(report, made),
+            background=self.spawn,
+            count=count,
+        )
+        return made
+
+    def spawn(self, work: Coroutine[None, None, None]) -> None:
+        """Keep a task going until it is done or the fleet stops."""
+        task = asyncio.ensure_future(work)
+        self.background.add(task)
+        task.add_done_callback(self.background.discard)
+
+    async def stop(self) -> None:
+        """End what is left, and the embedded relays."""
+        for watched in self.relays.values():
+            watched.reachability.stop()
+        for task in list(self.background):
+            task.cancel()
+        if self.background:
+            await asyncio.wait(self.background, timeout=1)
+        for watched in self.relays.values():
+            if watched.embedded is not None:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(1):
+                        await watched.embedded.stop()
+
+
+def _namespaces(relay: RelayConfig) -> tuple[Namespace, ...]:
+    """The production namespaces, with this relay's history for sessions."""
+    return (
+        Namespace(name="handshake", size=5, ttl=300.0),
+        Namespace(name="session", size=relay.history.size, ttl=relay.history.ttl),
+    )
