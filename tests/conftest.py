@@ -11,7 +11,7 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-pytest_plugins = ["pytester"]
+pytest_plugins = ["pytester", "tests.relays"]
 
 CI = os.environ.get("CI") == "true"
 

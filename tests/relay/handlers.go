@@ -20,10 +20,10 @@ func handle(node *centrifuge.Node, channels namespaces, token string) {
 		// The empty user is Centrifugo's anonymous one.
 		return centrifuge.ConnectReply{Credentials: &centrifuge.Credentials{UserID: ""}}, nil
 	})
-	// Presence, presence stats and RPC have no handler on purpose: the library then answers 108, as Centrifugo does.
+	// RPC has no handler on purpose: the library then answers 108, as Centrifugo does where no proxy is configured.
 	node.OnConnect(func(client *centrifuge.Client) {
 		client.OnSubscribe(func(e centrifuge.SubscribeEvent, answer centrifuge.SubscribeCallback) {
-			_, err := channels.of(e.Channel)
+			_, err := channels.of(e.Channel, centrifuge.ErrorPermissionDenied)
 			answer(centrifuge.SubscribeReply{Options: centrifuge.SubscribeOptions{
 				EnablePositioning: true,
 				EnableRecovery:    true,
@@ -31,29 +31,44 @@ func handle(node *centrifuge.Node, channels namespaces, token string) {
 			}}, err)
 		})
 		client.OnPublish(func(e centrifuge.PublishEvent, answer centrifuge.PublishCallback) {
-			ns, err := channels.of(e.Channel)
-			if err != nil {
-				answer(centrifuge.PublishReply{}, err)
-				return
-			}
-			result, err := node.Publish(
-				e.Channel, e.Data,
-				centrifuge.WithHistory(ns.size, ns.ttl, streamMetaTTL),
-				centrifuge.WithClientInfo(e.ClientInfo),
-			)
-			answer(centrifuge.PublishReply{Result: &result}, err)
+			answer(publish(node, channels, e))
 		})
 		client.OnHistory(func(e centrifuge.HistoryEvent, answer centrifuge.HistoryCallback) {
-			if _, err := channels.of(e.Channel); err != nil {
-				answer(centrifuge.HistoryReply{}, err)
-				return
-			}
-			result, err := node.History(
-				e.Channel,
-				centrifuge.WithHistoryFilter(e.Filter),
-				centrifuge.WithHistoryMetaTTL(streamMetaTTL),
-			)
-			answer(centrifuge.HistoryReply{Result: &result}, err)
+			_, err := channels.of(e.Channel, centrifuge.ErrorNotAvailable)
+			answer(centrifuge.HistoryReply{}, err)
+		})
+		client.OnPresence(func(e centrifuge.PresenceEvent, answer centrifuge.PresenceCallback) {
+			answer(centrifuge.PresenceReply{}, channels.withoutPresence(e.Channel))
+		})
+		client.OnPresenceStats(func(e centrifuge.PresenceStatsEvent, answer centrifuge.PresenceStatsCallback) {
+			answer(centrifuge.PresenceStatsReply{}, channels.withoutPresence(e.Channel))
 		})
 	})
+}
+
+// publish stores and pushes before its reply is written: a publisher that is subscribed sees its own publication first.
+func publish(
+	node *centrifuge.Node, channels namespaces, e centrifuge.PublishEvent,
+) (centrifuge.PublishReply, error) {
+	ns, err := channels.of(e.Channel, centrifuge.ErrorPermissionDenied)
+	if err != nil {
+		return centrifuge.PublishReply{}, err
+	}
+	if len(e.Data) == 0 {
+		return centrifuge.PublishReply{}, centrifuge.ErrorBadRequest
+	}
+	result, err := node.Publish(
+		e.Channel, e.Data,
+		centrifuge.WithHistory(ns.size, ns.ttl, streamMetaTTL),
+		centrifuge.WithClientInfo(e.ClientInfo),
+	)
+	return centrifuge.PublishReply{Result: &result}, err
+}
+
+// withoutPresence is the error of a question about presence, which no namespace here keeps.
+func (n namespaces) withoutPresence(channel string) error {
+	if _, err := n.of(channel, centrifuge.ErrorNotAvailable); err != nil {
+		return err
+	}
+	return centrifuge.ErrorNotAvailable
 }

@@ -19,13 +19,13 @@ type namespace struct {
 // namespaces holds every namespace of the relay by name.
 type namespaces map[string]namespace
 
-// of returns the namespace that channel belongs to, or the error with which Centrifugo turns it away. The order of
-// the checks is Centrifugo's: the namespace first, then the name within it.
-func (n namespaces) of(channel string) (namespace, error) {
+// of returns the namespace that channel belongs to, or the error with which Centrifugo turns it away: the namespace is
+// looked at first, then the name within it. A channel without a namespace is refused with none: such channels exist in
+// Centrifugo, but nothing is allowed or kept in them unless configured, and each command says so in its own way.
+func (n namespaces) of(channel string, none *centrifuge.Error) (namespace, error) {
 	name, rest, found := strings.Cut(channel, ":")
 	if !found {
-		// Channels without a namespace exist in Centrifugo, but nothing is allowed in them unless configured.
-		return namespace{}, centrifuge.ErrorPermissionDenied
+		return namespace{}, none
 	}
 	ns, found := n[name]
 	if !found {

@@ -1,0 +1,85 @@
+"""Time, size and shutdown: when and how the relay ends a connection."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.conformance.driver import Client, channel
+from tests.relays import Terms
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from tests.relays import Relay
+
+    Dial = Callable[[str], Awaitable[Client]]
+    Join = Callable[[], Awaitable[Client]]
+    StartRelay = Callable[[Terms], Awaitable[Relay]]
+
+# Whole seconds: the connect reply tells the interval in them.
+BRISK = Terms(ping_interval=1.0, pong_timeout=0.4, stale_timeout=0.5)
+
+
+async def test_a_client_that_answers_pings_stays(start_relay: StartRelay, dial: Dial) -> None:
+    client = await dial((await start_relay(BRISK)).url)
+    assert (await client.hello())["ping"] == 1
+    for _ in range(3):
+        assert await client.next() == {}
+        await client.send("{}")
+    assert "subscribe" in await client.ask("subscribe", channel=channel())
+
+
+async def test_a_client_that_does_not_answer_a_ping_is_closed_with_3012(start_relay: StartRelay, dial: Dial) -> None:
+    client = await dial((await start_relay(BRISK)).url)
+    await client.hello()
+    assert await client.next() == {}
+    pinged = asyncio.get_running_loop().time()
+    assert await client.closed() == (3012, "no pong")
+    assert asyncio.get_running_loop().time() - pinged == pytest.approx(0.4, abs=0.35)
+
+
+async def test_a_second_pong_for_one_ping_closes_with_3501(start_relay: StartRelay, dial: Dial) -> None:
+    client = await dial((await start_relay(BRISK)).url)
+    await client.hello()
+    assert await client.next() == {}
+    await client.send("{}")
+    await client.send("{}")
+    assert await client.closed() == (3501, "bad request")
+
+
+async def test_a_client_that_does_not_connect_in_time_is_closed_with_3502(start_relay: StartRelay, dial: Dial) -> None:
+    client = await dial((await start_relay(BRISK)).url)
+    assert await client.closed() == (3502, "stale")
+
+
+def publication_of(size: int, name: str) -> str:
+    """A publish command of exactly this many bytes."""
+    empty = json.dumps({"id": 2, "publish": {"channel": name, "data": ""}})
+    return empty.replace('""', '"' + "a" * (size - len(empty)) + '"')
+
+
+async def test_a_frame_of_64_kib_passes(join: Join) -> None:
+    client = await join()
+    frame = publication_of(1 << 16, channel())
+    assert len(frame) == 65536
+    await client.send(frame)
+    assert await client.next() == {"id": 2, "publish": {}}
+
+
+async def test_a_frame_of_one_byte_more_closes_with_1009(join: Join) -> None:
+    client = await join()
+    await client.send(publication_of((1 << 16) + 1, channel()))
+    assert (await client.closed())[0] == 1009
+
+
+async def test_a_relay_that_stops_sends_its_clients_elsewhere_with_3001(start_relay: StartRelay, dial: Dial) -> None:
+    relay = await start_relay(Terms())
+    client = await dial(relay.url)
+    await client.hello()
+    closing = asyncio.ensure_future(client.closed())
+    await relay.stop()
+    assert await closing == (3001, "shutdown")
