@@ -123,8 +123,16 @@ class Engine(Process):
 
     async def connections(self) -> int:
         """Clients connected now."""
-        async with httpx.AsyncClient(verify=False, trust_env=False) as client:  # noqa: S501 - it is our own child
-            return int((await client.get(f"{self.http_url}/connections")).text)
+        return int(await self._page("/connections"))
+
+    async def metrics(self) -> str:
+        """What Prometheus would scrape."""
+        return await self._page("/metrics")
+
+    async def _page(self, path: str) -> str:
+        # Its certificate is whatever the test gave it, and the address is our own child's.
+        async with httpx.AsyncClient(verify=False, trust_env=False) as client:  # noqa: S501
+            return (await client.get(f"{self.http_url}{path}")).raise_for_status().text
 
     async def __aenter__(self) -> Self:
         return self
