@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
+from monitor import __version__
 from monitor.errors import Obstacle
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Target:
     url: str
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     origin: str | None = None
-    user_agent: str = "relay-monitor"
+    user_agent: str = f"relay-monitor/{__version__}"
     subprotocols: tuple[str, ...] = ()
     tls: TlsOptions | None = None
     ip_protocol: str = "any"  # any, ip4 or ip6
@@ -59,6 +60,14 @@ class Target:
         """The port in the URL, or its scheme's."""
         return urlsplit(self.url).port or (443 if self.secure else 80)
 
+    @property
+    def place(self) -> tuple[str, int]:
+        """The name (or address) and port to connect to: the URL's, unless `connect_to` says otherwise."""
+        if self.connect_to is None:
+            return self.host, self.port
+        host, _, port = self.connect_to.rpartition(":")
+        return host.strip("[]"), int(port)
+
 
 class Observer(Protocol):
     """Who is told how a dial goes. All times are seconds of the monotonic clock."""
@@ -70,7 +79,7 @@ class Observer(Protocol):
         """A phase is done."""
 
     def address_failed(self, family: str) -> None:
-        """One address, "ip4" or "ip6", could not be reached."""
+        """One address, "ip4" or "ip6", could not be reached, and not for want of a route of our own."""
 
     def certificate(self, not_after: float) -> None:
         """The relay's certificate expires then, in seconds since the epoch."""
@@ -78,7 +87,12 @@ class Observer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """A transport's end. `code` is None where no close frame came; `fault` says what was wrong with what did come."""
+    """A transport's end, as the relay made it.
+
+    `code` is the close frame's, None where none came or it had none. `fault` is None for a close frame and for a
+    connection closed without one; otherwise it says what was wrong: RESET, PROTOCOL, TOO_LARGE, or SILENT for a
+    relay that does not read.
+    """
 
     code: int | None
     reason: str

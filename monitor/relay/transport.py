@@ -10,18 +10,16 @@ import asyncio
 import ssl
 from typing import TYPE_CHECKING, Final
 
-from websockets.client import ClientProtocol
-from websockets.datastructures import Headers
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import PayloadTooBig
 from websockets.frames import Frame, Opcode
-from websockets.http11 import Response
 from websockets.protocol import OPEN
-from websockets.uri import parse_uri
 
 from monitor.catalogue import Reason, Step
 from monitor.errors import Obstacle
 from monitor.relay import tls
-from monitor.relay.target import Closed, RateLimited
+from monitor.relay.target import Closed
+from monitor.relay.upgrade import Answer, handshake
+from monitor.wire.codes import CloseCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,18 +33,17 @@ CLOSE_WAIT: Final = 2.0
 MAX_UNSENT: Final = 4 << 20
 """Bytes that may wait for a peer that does not read before the connection is given up."""
 
-MAX_HANDSHAKE: Final = 64 << 10
-"""Bytes of an upgrade's response."""
+MAX_REASON: Final = 123
+"""Bytes of a close frame's reason (RFC 6455, section 5.5.1)."""
 
-RETRY_AFTER_LIMIT: Final = 3600.0
-
-_FAULTS: Final = {1002: Reason.PROTOCOL, 1003: Reason.PROTOCOL, 1007: Reason.PROTOCOL, 1009: Reason.TOO_LARGE}
+_TEXT, _CONT, _BINARY, _CLOSE = Opcode.TEXT, Opcode.CONT, Opcode.BINARY, Opcode.CLOSE
 
 
 class Transport(asyncio.Protocol):
     """One WebSocket connection. `on_text` and `on_closed` are called in the very call that brought the bytes.
 
-    `on_closed` is called exactly once after the upgrade, unless this side aborted.
+    `on_closed` is called exactly once, as soon as the end is known, unless this side closed or aborted: then nothing
+    is called any more. Raises `OwnFault` for a URL or headers that cannot be sent.
     """
 
     def __init__(
@@ -56,70 +53,75 @@ class Transport(asyncio.Protocol):
         on_text: Callable[[str, float], None],
         on_closed: Callable[[Closed], None],
     ) -> None:
-        self.upgraded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._clock = clock
         self._on_text = on_text
         self._on_closed: Callable[[Closed], None] | None = on_closed
-        self._max_message = target.max_frame
-        self._ws = ClientProtocol(
-            parse_uri(target.url),
-            origin=target.origin,  # type: ignore[arg-type]  # a NewType of str
-            subprotocols=target.subprotocols or None,  # type: ignore[arg-type]  # a NewType of str
-            max_size=target.max_frame,
-        )
-        self._headers = Headers([("User-Agent", target.user_agent), *target.headers])
+        self._ws = handshake(target)
+        self._upgraded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._answer: Answer | None = Answer(self._ws)  # until the upgrade is through
         self._socket: asyncio.Transport | None = None
-        self._fragments: list[bytes] = []
-        self._handshake_bytes = 0
-        self._lost: Exception | None = None
-        self._fault: Reason | None = None
-        self._closing: asyncio.TimerHandle | None = None
+        self._open = False
+        self._partial = bytearray()  # a fragmented message so far; websockets bounds it by max_size
+        self._fault: tuple[Reason, str] | None = None
+        self._giving_up: asyncio.TimerHandle | None = None
+        # Until `start`, what comes is held back; a loop's turn or two, so little can.
+        self._held: list[tuple[str, float]] = []
+        self._sink: Callable[[str, float], None] = self._hold
+        self._started = False
+        self._end: Closed | None = None
 
     @property
     def is_open(self) -> bool:
         """Whether text can be sent."""
-        return self._socket is not None and self._ws.state is OPEN
+        return self._open
 
     @property
     def bytes_buffered(self) -> int:
         """Bytes the socket has not taken yet."""
         return self._socket.get_write_buffer_size() if self._socket is not None else 0
 
-    def upgrade(self) -> None:
-        """Send the upgrade request; `upgraded` tells how it goes, with an `Obstacle` where it fails."""
-        request = self._ws.connect()
-        request.headers.update(self._headers)
-        self._ws.send_request(request)
+    async def upgrade(self) -> None:
+        """Ask for the WebSocket and wait for the answer. Raises `Obstacle`."""
         self._flush()
+        await self._upgraded
+
+    def start(self) -> None:
+        """Hand over what was held back since the upgrade, and from now on everything as it comes."""
+        self._started = True
+        if self._on_closed is None:
+            return
+        if self._end is None:
+            self._sink = self._on_text
+        held, self._held = self._held, []
+        for text, at in held:
+            if self._on_closed is not None:
+                self._on_text(text, at)
+        if self._end is not None:
+            self._report(self._end)
 
     def send(self, text: str) -> float:
         """Send one text frame; returns when its bytes were handed to the socket.
 
         Nothing is sent any more once the connection is closing.
         """
-        if self.is_open and self._socket is not None:
+        if self._open:
             self._ws.send_text(text.encode())
-            for data in self._ws.data_to_send():
-                self._socket.write(data)
-            if self._socket.get_write_buffer_size() > MAX_UNSENT:
-                self._fail(Reason.SILENT, "the relay reads nothing")
+            self._flush()
         return self._clock.monotonic()
 
-    def close(self, code: int = 1000, reason: str = "") -> None:
-        """Close in good order, waiting `CLOSE_WAIT` seconds at most for the peer."""
-        self._on_closed = None
-        if self._socket is None:
-            return
-        if not self.is_open:
-            self._socket.close()
-            return
-        self._ws.send_close(code, reason[:120])
-        self._flush()
+    def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
+        """Close in good order, waiting `CLOSE_WAIT` seconds at most for the peer. Nothing is called any more."""
+        self._fall_silent()
+        if self._open:
+            self._open = False
+            self._ws.send_close(code, reason.encode()[:MAX_REASON].decode(errors="ignore"))
+            self._flush()
         self._give_up_later()
 
     def abort(self) -> None:
-        """Drop the TCP connection: no close frame, and nothing is reported any more."""
-        self._on_closed = None
+        """Drop the TCP connection: no close frame, and nothing is called any more."""
+        self._fall_silent()
+        self._open = False
         if self._socket is not None:
             self._socket.abort()
 
@@ -132,141 +134,145 @@ class Transport(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
         now = self._clock.monotonic()
-        if not self.upgraded.done():
-            self._handshake_bytes += len(data)
-            if self._handshake_bytes > MAX_HANDSHAKE and self._ws.state is not OPEN:
-                self._refuse(Obstacle(Step.UPGRADE, Reason.TOO_LARGE, "the answer to the upgrade has no end"))
-                return
         ws = self._ws
-        ws.receive_data(data)
+        if self._answer is None:
+            ws.receive_data(data)
+        elif not self._answered(self._answer, data):
+            return
         for event in ws.events_received():
             if type(event) is Frame:
-                if self._on_closed is not None:
-                    self._frame(event, now)
-            elif isinstance(event, Response):
-                self._answered(event)
-        if ws.handshake_exc is not None and not self.upgraded.done():
-            self._refuse(Obstacle(Step.UPGRADE, Reason.BAD_UPGRADE, str(ws.handshake_exc)[:200]))
-        if ws.parser_exc is not None and self._fault is None:
-            self._fault = _FAULTS.get(ws.close_sent.code if ws.close_sent else 0, Reason.PROTOCOL)
-        self._flush()
-        if self._closing is None and ws.close_expected():
-            self._give_up_later()
+                self._frame(event, now)
+        if ws.state is OPEN:
+            self._flush()
+        else:
+            self._closing()
 
-    def eof_received(self) -> bool:
-        """The peer sends nothing more."""
-        self._ws.receive_eof()
-        return False
+    def eof_received(self) -> None:
+        """The peer sends nothing more; asyncio closes the connection."""
+        if self._answer is None:
+            self._open = False
+            self._give_up_later()
+            self._report(Closed(None, "connection closed", None))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone."""
         self._socket = None
-        if self._closing is not None:
-            self._closing.cancel()
-        if not self.upgraded.done():
+        self._open = False
+        if self._giving_up is not None:
+            self._giving_up.cancel()
+        if self._answer is not None:
             if isinstance(exc, ssl.SSLError):
                 # TLS 1.3 tells of a missing client certificate only after the client thinks the handshake done.
-                obstacle = tls.obstacle_of(exc)
+                self._refuse(tls.obstacle_of(exc))
             else:
-                detail = "closed before the upgrade was answered" if exc is None else _what(exc)
-                obstacle = Obstacle(Step.UPGRADE, Reason.RESET, detail)
-            self.upgraded.set_exception(obstacle)
-            self.upgraded.exception()  # seen, even where the dial was cancelled meanwhile
-            return
-        on_closed, self._on_closed = self._on_closed, None
-        if on_closed is None:
-            return
-        received = self._ws.close_rcvd
-        if self._fault is not None:
-            detail = self._ws.close_sent.reason if self._ws.close_sent else ""
-            on_closed(Closed(None, detail or self._fault.value, self._fault))
-        elif received is not None and received.code != 1005:
-            on_closed(Closed(received.code, received.reason, None))
-        elif received is not None:
-            on_closed(Closed(None, "a close frame without a code", None))
+                self._refuse(Obstacle(Step.UPGRADE, Reason.RESET, "connection lost before the upgrade was answered"))
+        elif self._fault is not None:
+            reason, detail = self._fault
+            self._report(Closed(None, detail, reason))
+        elif exc is None:
+            self._report(Closed(None, "connection closed", None))
+        elif isinstance(exc, ssl.SSLError):
+            self._report(Closed(None, f"TLS: {exc.reason}", Reason.PROTOCOL))
         else:
-            fault = Reason.RESET if exc is not None else None
-            on_closed(Closed(None, "connection reset" if exc is not None else "connection closed", fault))
+            self._report(Closed(None, "connection reset", Reason.RESET))
 
     # Inside.
 
-    def _answered(self, response: Response) -> None:
-        error = self._ws.handshake_exc
-        if error is None:
-            if not self.upgraded.done():
-                self.upgraded.set_result(None)
-        elif isinstance(error, InvalidStatus):
-            self._refuse(_of_status(response))
-        else:
-            self._refuse(Obstacle(Step.UPGRADE, Reason.BAD_UPGRADE, str(error)[:200]))
+    def _answered(self, answer: Answer, data: bytes) -> bool:
+        """Whether the upgrade is through with these bytes."""
+        try:
+            complete = answer.receive(data)
+        except Obstacle as obstacle:
+            self._refuse(obstacle)
+            return False
+        if complete:
+            self._answer = None
+            if not self._upgraded.done():  # the dial may have been cancelled in this turn
+                self._open = True
+                self._upgraded.set_result(None)
+        return complete
 
     def _refuse(self, obstacle: Obstacle) -> None:
-        if not self.upgraded.done():
-            self.upgraded.set_exception(obstacle)
-            self.upgraded.exception()
+        if not self._upgraded.done():
+            self._upgraded.set_exception(obstacle)
+            self._upgraded.exception()  # seen, even where nobody waits for it
         self.abort()
 
     def _frame(self, frame: Frame, now: float) -> None:
+        if self._fault is not None:
+            return
         opcode = frame.opcode
-        if opcode is Opcode.TEXT and frame.fin:
+        if opcode is _TEXT and frame.fin:
             self._text(frame.data, now)
-        elif opcode is Opcode.TEXT or opcode is Opcode.CONT:
-            # websockets bounds the sum of a message's fragments by max_size.
-            self._fragments.append(bytes(frame.data))
+        elif opcode is _TEXT or opcode is _CONT:
+            self._partial += frame.data
             if frame.fin:
-                data, self._fragments = b"".join(self._fragments), []
+                data, self._partial = self._partial, bytearray()
                 self._text(data, now)
-        elif opcode is Opcode.BINARY:
-            self._violate(1003, Reason.PROTOCOL, "a binary frame in the JSON protocol")
+        elif opcode is _BINARY:
+            self._fail(CloseCode.UNSUPPORTED_DATA, Reason.PROTOCOL, "a binary frame in a text protocol")
 
     def _text(self, data: bytes | bytearray | memoryview, now: float) -> None:
         try:
             text = str(data, "utf-8")
         except UnicodeDecodeError:
-            self._violate(1007, Reason.PROTOCOL, "text that is not UTF-8")
+            self._fail(CloseCode.INVALID_DATA, Reason.PROTOCOL, "text that is not UTF-8")
             return
-        self._on_text(text, now)
+        self._sink(text, now)
 
-    def _violate(self, code: int, fault: Reason, detail: str) -> None:
-        if self._fault is None:
-            self._fault = fault
-            self._ws.fail(code, detail)
+    def _fail(self, code: int, fault: Reason, detail: str) -> None:
+        self._fault = (fault, detail)
+        self._ws.fail(code, detail)
 
-    def _fail(self, fault: Reason, detail: str) -> None:
+    def _closing(self) -> None:
+        """A close frame came, or something that is against the protocol: answer, say so, and wait for the end."""
+        self._open = False
+        ws = self._ws
+        if ws.parser_exc is not None and self._fault is None:
+            too_large = isinstance(ws.parser_exc, PayloadTooBig)
+            self._fault = (Reason.TOO_LARGE if too_large else Reason.PROTOCOL, str(ws.parser_exc)[:200])
+        self._flush()
+        self._give_up_later()
+        received = ws.close_rcvd
+        if self._fault is not None:
+            reason, detail = self._fault
+            self._report(Closed(None, detail, reason))
+        elif received is not None:
+            named = received.code != CloseCode.NO_STATUS
+            self._report(Closed(received.code if named else None, received.reason, None))
+
+    def _hold(self, text: str, at: float) -> None:
+        self._held.append((text, at))
+
+    def _report(self, closed: Closed) -> None:
+        self._sink = _ignore
+        if not self._started:
+            self._end = self._end or closed
+            return
         on_closed, self._on_closed = self._on_closed, None
-        if self._socket is not None:
-            self._socket.abort()
         if on_closed is not None:
-            on_closed(Closed(None, detail, fault))
+            on_closed(closed)
+
+    def _fall_silent(self) -> None:
+        self._on_closed = None
+        self._sink = _ignore
 
     def _flush(self) -> None:
-        if self._socket is None:
+        socket = self._socket
+        if socket is None:
             return
         for data in self._ws.data_to_send():
-            if data:
-                self._socket.write(data)
-            elif self._socket.can_write_eof():
-                self._socket.write_eof()
-            else:
-                self._socket.close()
+            if data:  # an empty one asks to half-close, which asyncio does better after an EOF
+                socket.write(data)
+        if socket.get_write_buffer_size() > MAX_UNSENT:
+            self._fault = (Reason.SILENT, f"the relay does not read: {MAX_UNSENT >> 20} MiB wait for it")
+            self._open = False
+            socket.abort()  # reported when it is lost, not in the middle of a caller's send
 
     def _give_up_later(self) -> None:
-        if self._closing is None and self._socket is not None:
-            self._closing = asyncio.get_running_loop().call_later(CLOSE_WAIT, self._socket.abort)
+        if self._giving_up is None and self._socket is not None:
+            self._giving_up = asyncio.get_running_loop().call_later(CLOSE_WAIT, self._socket.abort)
 
 
-def _of_status(response: Response) -> Obstacle:
-    """An HTTP answer that is no upgrade, and whether it asks to come back later."""
-    detail = f"HTTP {response.status_code} {response.reason_phrase}".strip()
-    after = response.headers.get("Retry-After")
-    if response.status_code == 429 or (response.status_code == 503 and after is not None):
-        try:
-            seconds = min(max(float(after or 0), 0.0), RETRY_AFTER_LIMIT)
-        except ValueError:
-            seconds = 60.0  # a date: polite enough without trusting the relay's clock
-        return RateLimited(Step.UPGRADE, Reason.RATE_LIMITED, detail, seconds)
-    return Obstacle(Step.UPGRADE, Reason.HTTP_STATUS, detail)
-
-
-def _what(error: BaseException) -> str:
-    return (error.strerror if isinstance(error, OSError) and error.strerror else str(error))[:200]
+def _ignore(_text: str, _at: float) -> None:
+    """Nothing is handed over after the end."""
