@@ -128,7 +128,7 @@ class _Checker:
         for index, name in enumerate(names):
             if name not in self._relays:
                 message = f"{name!r} is not a relay; {suggestion(name, self._relays)}"
-                self._fault((*path, "relays", index), message, ("relays",), *known)
+                self._fault((*path, "relays", index), message, *known)
             elif name in names[:index]:
                 self._fault((*path, "relays", index), f"{name!r} is there twice; expected each relay once")
 
@@ -209,7 +209,7 @@ class _Checker:
         for index, name in enumerate(slo.probe):
             place = (*path, "probe", index)
             if name not in self._probes:
-                self._fault(place, f"{name!r} is not a probe; {suggestion(name, self._probes)}", ("probes",), *known)
+                self._fault(place, f"{name!r} is not a probe; {suggestion(name, self._probes)}", *known)
                 continue
             if name in slo.probe[:index]:
                 self._fault(place, f"{name!r} is there twice; expected each probe once")
@@ -235,7 +235,7 @@ class _Checker:
         known = [("relays", index, "name") for index in range(len(self._config.relays))]
         sli = (*path[:2], "sli")
         if relay not in self._relays:
-            self._fault(path, f"{relay!r} is not a relay; {suggestion(relay, self._relays)}", ("relays",), *known)
+            self._fault(path, f"{relay!r} is not a relay; {suggestion(relay, self._relays)}", *known)
         elif relay not in watched:
             rests_on = [("probes", index, "relays") for index in range(len(self._config.probes))]
             self._fault(path, f"no probe of this SLO watches {relay!r}; expected one of {_listed(sorted(watched))}",

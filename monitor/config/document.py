@@ -96,6 +96,9 @@ def read(text: str, environ: Mapping[str, str]) -> Document:
         root = builder.build(yaml.parse(text, Loader=_LOADER))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        if mark is not None and mark.line >= len(text.splitlines()):
+            # What is never closed is found at the end, and to be mended where it begins.
+            mark = error.context_mark or mark
         what = ", ".join(part for part in (error.problem, error.context) if part)
         raise Unreadable(mark.line + 1 if mark else 0, f"is not YAML: {what}") from None
     except yaml.reader.ReaderError as error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from monitor.config.document import KeyPath, Node, show_path
 from monitor.config.fields import UNSHOWN, WRONG
 from monitor.config.model import Config
-from monitor.config.shapes import field_at, kind_of, models_in
+from monitor.config.shapes import element_kind_of, field_at, kind_of, models_in
 from monitor.errors import Fault
 
 if TYPE_CHECKING:
@@ -43,15 +43,16 @@ def locate(root: Node, loc: KeyPath) -> tuple[KeyPath, Node]:
     """The path as the file has it, and the node a fault is shown at: the value, or what should hold it.
 
     pydantic's places hold tags of unions (`<every>`) and indices of lists written as a single value; both are
-    passed over. A missing last key stays in the path.
+    passed over. Keys that are not there stay in the path.
     """
-    node, path = root, []
-    for position, part in enumerate(loc):
-        child = node.child(part)
+    node, path, is_there = root, [], True
+    for part in loc:
+        child = node.child(part) if is_there else None
         if child is not None:
             node = child
             path.append(part)
-        elif isinstance(part, str) and position == len(loc) - 1 and not part.startswith(("<", "[")):
+        elif isinstance(part, str) and not part.startswith(("<", "[")):
+            is_there = False
             path.append(part)
     return tuple(path), node
 
@@ -61,6 +62,16 @@ def fault_of(root: Node, error: ErrorDetails) -> tuple[KeyPath, Fault]:
     path, node = locate(root, error["loc"])
     message = _message(path, node, error)
     return path, Fault(node.line, show_path(path), message)
+
+
+def is_own(root: Node, error: ErrorDetails) -> bool:
+    """Whether an error is a fault of its own, and not just pydantic's echo of another one.
+
+    Defaults that hang on a wrong value are not computed, and wrong items are not counted.
+    """
+    if error["type"] == "default_factory_not_called":
+        return False
+    return error["type"] != "too_short" or not locate(root, error["loc"])[1].items
 
 
 def nearest(word: str, words: Iterable[str]) -> str | None:
@@ -95,7 +106,9 @@ def _message(path: KeyPath, node: Node, error: ErrorDetails) -> str:
         case "extra_forbidden":
             return f"is not a key here; {suggestion(str(path[-1]), keys_at(path[:-1]))}"
         case kind if kind in {WRONG, UNSHOWN}:
-            subject = "" if kind == UNSHOWN or node.raw is None else _subject(path, node)
+            # A key is in the path already.
+            unshown = kind == UNSHOWN or node.raw is None or error["loc"][-1] == "[key]"
+            subject = "" if unshown else _subject(path, node)
             return f"{subject}{error['msg']}"
     return f"{_subject(path, node)}{_WHAT.get(error['type'], 'is not allowed')}{_expected(path)}"
 
@@ -108,12 +121,14 @@ def _subject(path: KeyPath, node: Node) -> str:
         return "a list " if node.items else "[] "
     if node.raw is None or SECRET.intersection(part for part in path if isinstance(part, str)):
         return ""
-    text = node.raw if node.value is not None else node.raw or "nothing"
-    return f"{text if len(text) <= _SHOWN else text[: _SHOWN - 1] + '…'!r} "
+    if node.value is None:
+        return "null "
+    return f"{node.raw if len(node.raw) <= _SHOWN else node.raw[: _SHOWN - 1] + '…'!r} "
 
 
 def _expected(path: KeyPath) -> str:
     field = field_at(Config, tuple(part for part in path if isinstance(part, str)))
     if field is None:
         return ""
-    return f"; expected {kind_of(field)}".replace("one of, ", "one of ").replace("`", "")
+    kind = element_kind_of(field) if isinstance(path[-1], int) else kind_of(field)
+    return f"; expected {kind}".replace("`", "")

@@ -44,6 +44,39 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
 
+class OneOrMore:
+    """Marks a list in whose place a single entry may stand."""
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """Called by pydantic."""
+        return core_schema.no_info_before_validator_function(self._listed, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Called by pydantic."""
+        listed = handler(schema)
+        return {"anyOf": [listed["items"], listed]}
+
+    @staticmethod
+    def _listed(value: object) -> object:
+        return value if value is None or isinstance(value, (list, tuple)) else [value]
+
+
+class ReadOnly:
+    """Marks a mapping that cannot be changed once it has been validated."""
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """Called by pydantic."""
+        inner = handler(source)
+        serialization = core_schema.wrap_serializer_function_ser_schema(self._thawed, schema=inner)
+        return core_schema.no_info_after_validator_function(frozen, inner, serialization=serialization)
+
+    @staticmethod
+    def _thawed(mapping: Mapping[str, object], serialize: core_schema.SerializerFunctionWrapHandler) -> object:
+        return serialize(dict(mapping))
+
+
 def wrong(message: str, kind: str = WRONG) -> PydanticCustomError:
     """The error that carries `message` whatever characters are in it."""
     return PydanticCustomError(kind, "{message}", {"message": message})
@@ -57,7 +90,8 @@ class Kind:
     limits: str = ""
 
     def __str__(self) -> str:
-        return f"{self.type}, {self.limits}" if self.limits else self.type
+        comma = "" if self.type.endswith((" of", " with")) else ","
+        return f"{self.type}{comma} {self.limits}" if self.limits else self.type
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +164,7 @@ def split_host_port(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def _checked(check: Callable[[str], object]) -> AfterValidator:
+def checked(check: Callable[[str], object]) -> AfterValidator:
     """A validator that lets a text through if `check` does not raise `ValueError`."""
 
     def validate(text: str) -> str:
@@ -163,14 +197,14 @@ def check_url(text: str, schemes: tuple[str, ...], *, path: bool) -> None:
     """Raise unless `text` is a URL of one of `schemes` with a host, without credentials, with a path if need be."""
     wanted = " or ".join(f"{scheme}://HOST[:PORT]{'/PATH' if path else ''}" for scheme in schemes)
     if "@" in text.partition("?")[0]:
-        raise wrong(f"holds credentials; put them in headers or token, and expected is {wanted}", UNSHOWN)
+        raise wrong(f"holds credentials; expected {wanted}, and credentials in headers or token", UNSHOWN)
     try:
         url = urlsplit(text)
         host, port = url.hostname or "", url.port
     except ValueError:
         raise wrong(f"is not a URL; expected {wanted}") from None
     if url.scheme not in schemes:
-        raise wrong(f"has the scheme {url.scheme or 'none'!r}; expected {wanted}")
+        raise wrong(f"has another scheme; expected {wanted}")
     if not (_IPV6 if ":" in host else _HOST).fullmatch(host) or port == 0 or re.search(r"[\s\x00-\x1f]", text):
         raise wrong(f"has no usable host or port; expected {wanted}")
     if path and not url.path:
@@ -202,16 +236,16 @@ def _selector(text: str) -> None:
         raise ValueError('is not a PromQL selector without its braces; expected one such as job="centrifugo"')
 
 
-def _labels(reserved: frozenset[str]) -> Callable[[Mapping[str, str]], Mapping[str, str]]:
-    def validate(labels: Mapping[str, str]) -> Mapping[str, str]:
-        for name in labels:
-            if not _LABEL.fullmatch(name) or name.startswith("__"):
-                raise wrong(f"holds {name!r}, no Prometheus label; expected letters, digits and _, not __ in front")
-            if name in reserved:
-                raise wrong(f"holds {name!r}, which is taken; all of these are: {', '.join(sorted(reserved))}")
-        return frozen(labels)
+def _label(reserved: frozenset[str]) -> AfterValidator:
+    """A validator of label names: those Prometheus takes, but none that our series or alerts have themselves."""
 
-    return validate
+    def check(name: str) -> None:
+        if not _LABEL.fullmatch(name) or name.startswith("__"):
+            raise ValueError("is not a label name; expected letters, digits and _, no digit and no __ in front")
+        if name in reserved:
+            raise ValueError(f"is taken; expected another label than {', '.join(sorted(reserved))}")
+
+    return checked(check)
 
 
 def _path(value: object, info: ValidationInfo) -> Path:
@@ -233,11 +267,6 @@ def _existing(path: Path, info: ValidationInfo) -> Path:
     return path
 
 
-def at_least_once(value: Any) -> Any:  # noqa: ANN401 - whatever YAML holds; the field's type judges it next
-    """One value where a list is allowed stands for a list of one."""
-    return value if value is None or isinstance(value, (list, tuple)) else [value]
-
-
 def frozen(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
     """The mapping, read-only."""
     return MappingProxyType(dict(mapping))
@@ -254,8 +283,8 @@ Name = Annotated[
     Kind("name", "letters, digits, . _ -, up to 63"),
 ]
 Text = Annotated[str, Field(min_length=1, max_length=_MAX_TEXT), Kind("text", f"up to {_MAX_TEXT} characters")]
-Listen = Annotated[str, _checked(_listen), Kind("HOST:PORT")]
-HostPort = Annotated[str, Field(max_length=300), _checked(_remote), Kind("HOST:PORT")]
+Listen = Annotated[str, checked(_listen), Kind("HOST:PORT")]
+HostPort = Annotated[str, Field(max_length=300), checked(_remote), Kind("HOST:PORT")]
 RelayUrl = Annotated[
     str, Field(max_length=_MAX_TEXT), AfterValidator(_relay_url), Kind("URL", "`wss://…`, `ws://…` or `embedded`")
 ]
@@ -263,25 +292,27 @@ EndpointUrl = Annotated[
     str, Field(max_length=_MAX_TEXT), AfterValidator(_endpoint_url), Kind("URL", "`wss://`, `ws://`")
 ]
 WebUrl = Annotated[str, Field(max_length=_MAX_TEXT), AfterValidator(_web_url), Kind("URL", "`https://`, `http://`")]
-Selector = Annotated[str, Field(max_length=500), _checked(_selector), Kind("PromQL selector")]
+Selector = Annotated[str, Field(max_length=500), checked(_selector), Kind("PromQL selector")]
 PlainPath = Annotated[Path, BeforeValidator(_path), Kind("path"), WithJsonSchema({"type": "string"})]
 ExistingFile = Annotated[
     Path, BeforeValidator(_path), AfterValidator(_existing), Kind("path", "of a readable file"),
     WithJsonSchema({"type": "string"}),
 ]  # fmt: skip
+_LabelText = Annotated[str, Field(max_length=128)]
+_LABELS = Kind("label → text", f"up to {_MAX_LABELS}, names as in Prometheus")
+_RELAY_LABELS: Final = frozenset(
+    {"location", "relay", "probe", "scenario", "slo", "max_severity", "job", "instance", "le"}
+)
+_ALERT_LABELS: Final = frozenset({"alertname", "severity", "service", "location", "relay", "probe", "scenario", "slo"})
 RelayLabels = Annotated[
-    Mapping[str, Annotated[str, Field(max_length=128)]],
+    Mapping[Annotated[str, _label(_RELAY_LABELS)], _LabelText],
     Field(max_length=_MAX_LABELS),
-    AfterValidator(
-        _labels(frozenset({"location", "relay", "probe", "scenario", "max_severity", "job", "instance", "le", "slo"}))
-    ),
-    Kind("label → text", f"up to {_MAX_LABELS}, names as in Prometheus"),
+    ReadOnly(),
+    _LABELS,
 ]
 AlertLabels = Annotated[
-    Mapping[str, Annotated[str, Field(max_length=128)]],
+    Mapping[Annotated[str, _label(_ALERT_LABELS)], _LabelText],
     Field(max_length=_MAX_LABELS),
-    AfterValidator(
-        _labels(frozenset({"alertname", "severity", "service", "location", "relay", "probe", "scenario", "slo"}))
-    ),
-    Kind("label → text", f"up to {_MAX_LABELS}, names as in Prometheus"),
+    ReadOnly(),
+    _LABELS,
 ]

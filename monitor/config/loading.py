@@ -6,6 +6,7 @@ they cannot be, replaced), the rest is checked as if they were right, and whatev
 
 from __future__ import annotations
 
+from functools import partial, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,7 +15,7 @@ from pydantic import ValidationError
 from monitor.config import document
 from monitor.config.checks import check
 from monitor.config.document import MAX_BYTES, Document, KeyPath, Unreadable
-from monitor.config.faults import fault_of, keys_at, nearest
+from monitor.config.faults import fault_of, is_own, keys_at, nearest
 from monitor.config.model import Config
 from monitor.errors import ConfigError, Fault, StartupError
 
@@ -84,7 +85,7 @@ def _validate(read: Document, folder: Path) -> tuple[Config | None, list[Fault]]
             break
         except ValidationError as error:
             errors = error.errors(include_url=False, include_context=True, include_input=False)
-        for detail in errors:
+        for detail in filter(partial(is_own, read.root), errors):
             path, fault = fault_of(read.root, detail)
             # Later attempts only stumble over what is missing because it was left out.
             if attempt == 0 and not any(path[: len(known)] == known for known in read.unknown):
@@ -95,17 +96,23 @@ def _validate(read: Document, folder: Path) -> tuple[Config | None, list[Fault]]
     return config, faults
 
 
+def _inside(data: Any, part: str | int) -> Any:  # noqa: ANN401 - data as YAML gave it
+    """What is under a key or an index, None where it has been left out."""
+    if isinstance(data, dict):
+        return data.get(part)
+    return data[part] if isinstance(data, list) and isinstance(part, int) and part < len(data) else None
+
+
 def _leave_out(data: Any, path: KeyPath, *, is_key: bool) -> KeyPath:  # noqa: ANN401 - data as YAML gave it
     """Take the field that holds what is wrong at `path` out of `data`. Returns the path that is unknown now."""
     section = str(path[0])
     stand_ins = _STAND_INS.get(section, {})
     if is_key:
-        parent = path[:-1]
-        meant = nearest(str(path[-1]), keys_at(parent))
-        for part in parent:
-            data = data[part]
-        data.pop(path[-1], None)
-        return (*parent, meant) if meant else path
+        holder = reduce(_inside, path[:-1], data)
+        if isinstance(holder, dict):
+            holder.pop(path[-1], None)
+        meant = nearest(str(path[-1]), keys_at(path[:-1]))
+        return (*path[:-1], meant) if meant else path
     if len(path) == 1:
         data.pop(section, None)
         if section in _REQUIRED:

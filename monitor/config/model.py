@@ -11,6 +11,7 @@ from monitor.config.fields import (
     HostPort,
     Listen,
     Name,
+    OneOrMore,
     PlainPath,
     Section,
     Text,
@@ -45,7 +46,7 @@ class ServerConfig(Section):
 class MaintenanceConfig(Section):
     """A maintenance window: runs go on in it and are `excluded`."""
 
-    relays: Annotated[tuple[Name, ...], Field(max_length=1000)] = Field(
+    relays: Annotated[tuple[Name, ...], Field(max_length=1000), OneOrMore()] = Field(
         (), description="the relays worked on; all of them where this is left out"
     )
     cron: CronLine = Field(description="when the window opens")
@@ -78,7 +79,7 @@ class Config(Section):
     """Everything a monitor is told."""
 
     location: Name = Field("local", description="where this monitor runs: a label on every series of it")
-    locations: Annotated[tuple[Name, ...], Field(min_length=1, max_length=100)] = Field(
+    locations: Annotated[tuple[Name, ...], Field(min_length=1, max_length=100), OneOrMore()] = Field(
         default_factory=lambda data: (data.get("location", "local"),),
         description="all monitors that watch these relays, for quorum and absence rules; by default this one",
     )

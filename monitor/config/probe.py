@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, GetJsonSchemaHandler, Tag
+from pydantic_core import core_schema
 
 from monitor.catalogue import Scenario
 from monitor.config.crontab import Crontab
-from monitor.config.fields import Duration, Kind, Name, Section, Text, wrong
+from monitor.config.fields import Duration, Kind, Name, OneOrMore, Section, Text, wrong
 
 ANSWER_DELAY: Final = 1.0
 """Seconds a realistic session's wallet waits before it answers, as the scenario's authors have it."""
@@ -44,7 +45,7 @@ def check_cron(text: str) -> str:
     try:
         Crontab(text)
     except ValueError as error:
-        raise wrong(f"is not a crontab line: {error}") from None
+        raise wrong(f"is not a crontab line: {str(error).removeprefix('cron ')}") from None
     return text
 
 
@@ -62,7 +63,15 @@ TimeZone = Annotated[Text, AfterValidator(check_timezone), Kind("IANA time zone"
 
 
 class Continuous(Section):
-    """Always there: standing pairs or connections."""
+    """Always there: standing pairs or connections. Written as the word `continuous`."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Called by pydantic."""
+        del schema, handler
+        return {"const": "continuous"}
 
 
 class Every(Section):
@@ -78,26 +87,27 @@ class Cron(Section):
     timezone: TimeZone = Field("UTC", description="where the clock hangs")
 
 
-def _schedule_form(value: Any) -> str:  # noqa: ANN401 - whatever YAML holds
-    if isinstance(value, Continuous) or value == "continuous":
-        return "<continuous>"
-    if isinstance(value, Cron) or (isinstance(value, dict) and "cron" in value):
-        return "<cron>"
-    if isinstance(value, Every) or (isinstance(value, dict) and "every" in value):
-        return "<every>"
+Schedule: TypeAlias = Continuous | Every | Cron
+
+
+def _schedule(value: Any) -> Any:  # noqa: ANN401 - whatever YAML holds
+    if value == "continuous":
+        return Continuous()
+    if isinstance(value, (Continuous, Every, Cron)) or (isinstance(value, dict) and value.keys() & {"every", "cron"}):
+        return value
     raise wrong('is not a schedule; expected continuous, {every: 5m} or {cron: "*/5 * * * *", timezone: UTC}')
 
 
-def _continuous(value: Any) -> Any:  # noqa: ANN401 - whatever YAML holds
-    return Continuous() if value == "continuous" else value
+def _schedule_form(value: Any) -> str:  # noqa: ANN401 - what `_schedule` let through
+    if isinstance(value, dict):
+        return "<cron>" if "cron" in value else "<every>"
+    return f"<{type(value).__name__.lower()}>"
 
 
-Schedule: TypeAlias = Continuous | Every | Cron
 ScheduleField = Annotated[
-    Annotated[Continuous, BeforeValidator(_continuous), Tag("<continuous>")]
-    | Annotated[Every, Tag("<every>")]
-    | Annotated[Cron, Tag("<cron>")],
+    Annotated[Continuous, Tag("<continuous>")] | Annotated[Every, Tag("<every>")] | Annotated[Cron, Tag("<cron>")],
     Discriminator(_schedule_form),
+    BeforeValidator(_schedule),
     Kind("`continuous`, `{every: DURATION}` or `{cron: LINE, timezone: ZONE}`"),
 ]
 
@@ -123,7 +133,7 @@ class ProbeConfig(Section):
 
     name: Name = Field(description="what it is called in labels, alerts and pages")
     scenario: Scenario = Field(description="what it plays")
-    relays: Annotated[tuple[Name, ...], Field(max_length=1000)] = Field(
+    relays: Annotated[tuple[Name, ...], Field(max_length=1000), OneOrMore()] = Field(
         (), description="the relays it watches; all of them where this is left out"
     )
     schedule: ScheduleField = Field(
@@ -163,7 +173,9 @@ class ProbeConfig(Section):
         description="how long a bounded run lasts after its ramp (default 1m; connection-storm: not held); "
         "of a continuous steady-state, one hold interval",
     )
-    crypto: Literal["real", "mock"] = Field("real", description="`mock`: the load test's key manager, for relays only")
+    crypto: Literal["real", "mock"] = Field(
+        "real", description="`mock` is the load test's key manager: cheaper, and checks nothing"
+    )
 
     @property
     def is_continuous(self) -> bool:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag
 
 from monitor.config.fields import (
     Duration,
@@ -13,16 +13,16 @@ from monitor.config.fields import (
     HostPort,
     Kind,
     Name,
+    OneOrMore,
+    ReadOnly,
     RelayLabels,
     RelayUrl,
     Section,
     Selector,
     Text,
     WebUrl,
-    at_least_once,
-    frozen,
+    checked,
     no_entries,
-    wrong,
 )
 from monitor.config.secrets import Secret, SecretFile, SecretOrFile, reveal
 
@@ -61,19 +61,17 @@ class TlsConfig(Section):
     server_name: Text | None = Field(None, description="the name the relay's certificate must hold, if not its host's")
 
 
-def _header_names(headers: Mapping[str, Any]) -> Mapping[str, Any]:
-    for name in headers:
-        if not _HEADER.fullmatch(name):
-            raise wrong(f"holds {name[:100]!r}, no header name; expected letters, digits and -")
-        if name.lower() in _RESERVED or name.lower().startswith("sec-websocket-"):
-            raise wrong(f"holds {name!r}, which the WebSocket upgrade sets itself (there is a key for `origin`)")
-    return frozen(headers)
+def _header_name(name: str) -> None:
+    if not _HEADER.fullmatch(name):
+        raise ValueError("is not a header name; expected letters, digits and -, up to 100")
+    if name.lower() in _RESERVED or name.lower().startswith("sec-websocket-"):
+        raise ValueError("is set by the WebSocket upgrade itself; expected another header (origin has its own key)")
 
 
 Headers = Annotated[
-    Mapping[str, SecretOrFile],
+    Mapping[Annotated[str, checked(_header_name)], SecretOrFile],
     Field(max_length=MAX_HEADERS),
-    AfterValidator(_header_names),
+    ReadOnly(),
     Kind("header → secret or {file: PATH}", f"up to {MAX_HEADERS}"),
 ]
 
@@ -101,7 +99,7 @@ class RelayConfig(Section):
 
     name: Name = Field(description="what it is called in labels, alerts and pages")
     url: RelayUrl = Field(description="its WebSocket address; `embedded` starts the built-in relay")
-    endpoints: Annotated[tuple[Endpoint, ...], BeforeValidator(at_least_once), Field(max_length=100)] = Field(
+    endpoints: Annotated[tuple[Endpoint, ...], Field(max_length=100), OneOrMore()] = Field(
         (), description="nodes of one cluster: the two ends of a pair go to different ones"
     )
     ip_protocol: Literal["any", "ip4", "ip6"] = Field("any", description="which addresses to use")

@@ -6,7 +6,6 @@ Faults, the reference and the checks all describe fields by this one reading of 
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -42,6 +41,20 @@ def field_at(model: type[Section], names: tuple[str, ...]) -> FieldInfo | None:
     return next((found for inner in models_in(field.annotation) if (found := field_at(inner, rest)) is not None), None)
 
 
+def marks_of(field: FieldInfo) -> Iterator[object]:
+    """What a field's type is annotated with, `| None` left aside."""
+    yield from field.metadata
+    for argument in get_args(field.annotation):
+        if get_origin(argument) is Annotated:
+            yield from get_args(argument)[1:]
+
+
+def element_kind_of(field: FieldInfo) -> Kind:
+    """What one item of a list may be."""
+    annotation: Any = field.annotation
+    return _kind(get_args(annotation)[0], ()) if get_origin(annotation) is tuple else kind_of(field)
+
+
 def kind_of(field: FieldInfo) -> Kind:
     """What a field may be: its type and limits."""
     return _kind(field.annotation, tuple(field.metadata))
@@ -61,13 +74,13 @@ def _kind(annotation: Any, metadata: tuple[Any, ...]) -> Kind:  # noqa: ANN401, 
     if origin in {Union, types.UnionType}:
         return _kind(next(argument for argument in arguments if argument is not type(None)), metadata)
     if origin is tuple:
-        return Kind(f"list of {_plural(_kind(arguments[0], ()).type)}", _span(metadata))
+        return Kind(f"list of {_plural(_kind(arguments[0], ()).type.removesuffix(' with'))}", _span(metadata))
     if origin is Literal:
         return Kind("one of", ", ".join(f"`{value}`" for value in arguments))
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return Kind("one of", ", ".join(f"`{member.value}`" for member in annotation))
     if isinstance(annotation, type) and issubclass(annotation, Section):
-        return Kind("mapping", ", ".join(f"`{name}`" for name in annotation.model_fields))
+        return Kind("mapping with", ", ".join(f"`{name}`" for name in annotation.model_fields))
     return Kind({int: "whole number", float: "number", str: "text"}.get(annotation, "mapping"), _span(metadata))
 
 
@@ -88,8 +101,3 @@ def _span(metadata: tuple[Any, ...]) -> str:
             case _:
                 pass
     return f"{low} to {high}" if low and high else f"up to {high}" if high else low
-
-
-def is_mapping(annotation: object) -> bool:
-    """Whether a field's keys are of the user's own making."""
-    return get_origin(annotation) is Mapping

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import Field
 
 from monitor.catalogue import Scenario, Sli
-from monitor.config.fields import Duration, Kind, Name, Ratio, Section, at_least_once, frozen, no_entries
+from monitor.config.fields import Duration, Kind, Name, OneOrMore, Ratio, ReadOnly, Section, no_entries
 from monitor.config.probe import STANDING, ProbeConfig
 
 _ROUND_TRIPS: Final = frozenset({Scenario.STEADY_MESSAGING, Scenario.REALISTIC_SESSION})
@@ -38,7 +38,7 @@ class SloConfig(Section):
     """One objective. `trend` has no budget: it compares, and warns."""
 
     name: Name = Field(description="what it is called in labels, alerts and pages")
-    probe: Annotated[tuple[Name, ...], BeforeValidator(at_least_once), Field(min_length=1, max_length=200)] = Field(
+    probe: Annotated[tuple[Name, ...], Field(min_length=1, max_length=200), OneOrMore()] = Field(
         description="the probe or probes whose events it judges"
     )
     sli: Sli = Field(
@@ -58,7 +58,7 @@ class SloConfig(Section):
     overrides: Annotated[
         Mapping[Name, OverrideConfig],
         Field(max_length=1000),
-        AfterValidator(frozen),
+        ReadOnly(),
         Kind("relay → `{threshold, objective}`"),
     ] = Field(default_factory=no_entries, description="relays with a threshold or an objective of their own")
 

@@ -1,0 +1,145 @@
+"""Writes docs/configuration.md from the models: `python -m monitor.config.reference [--check]`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from monitor.catalogue import Scenario, Sli
+from monitor.config.fields import Duration
+from monitor.config.model import Config
+from monitor.config.probe import USED
+from monitor.config.shapes import kind_of, marks_of, models_in
+from monitor.config.slo import PRODUCED_BY
+from monitor.config.units import show_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pydantic.fields import FieldInfo
+
+    from monitor.config.fields import Section
+
+TARGET: Final = Path("docs/configuration.md")
+
+_INTRODUCTION: Final = """\
+<!-- Written by `python -m monitor.config.reference` from the models in monitor/config/. Edit those. -->
+
+# Configuration reference
+
+One YAML file, [`config.yaml`](../config.yaml) unless `--config` names another. `relay-monitor check` finds every
+fault in it at once, each with its line, and says what the relays would be asked for; `relay-monitor schema` prints
+its JSON Schema, for editors.
+
+- **Durations** are written as Prometheus writes them: `500ms`, `5s`, `1h30m`, `30d` (units `y w d h m s ms`, largest
+  first). Zero needs no unit. **Ratios** are percentages: `99.9%`.
+- **Environment**: `${NAME}` is the variable, which must be set and not empty; `${NAME:-default}` has a default, that
+  may be empty; `$$` is a dollar sign. They are put in after the YAML has been read, so a value never becomes
+  structure. A value without quotes that comes out empty or as `null` is null.
+- **Secrets** are shown nowhere: no page, log or error. Each can also stand in a file (`token_file`, or
+  `{file: PATH}` for a header), which is read again at each connect. A URL is no place for one.
+- **Paths** that are relative start at the folder of the configuration file.
+- **Lists of names** and `endpoints` may be one entry without a list: `probe: steady`. Keys that nothing knows, or
+  that a probe's scenario does not use, are faults. Anchors and aliases work; tags and merge keys (`<<`) do not.
+"""
+
+
+def render() -> str:
+    """The whole reference, as Markdown."""
+    parts = [_INTRODUCTION]
+    written = set()
+    for path, model in _sections(Config, ""):
+        if model in written:
+            continue
+        written.add(model)
+        parts.append(f"## {f'`{path}`' if path else 'Top level'}\n")
+        parts.append(f"{_first_paragraph(model)}\n")
+        parts.append(_table(model))
+        if path == "slos[]":
+            parts.append(_produced())
+    return "\n".join(parts)
+
+
+def _sections(model: type[Section], path: str) -> Iterator[tuple[str, type[Section]]]:
+    """Every model with keys, with the path at which it stands, in the order of the file."""
+    yield path, model
+    for name, field in model.model_fields.items():
+        kind = kind_of(field)
+        suffix = "[]" if kind.type.startswith("list") else ".NAME" if "→" in kind.type else ""
+        inners = [inner for inner in models_in(field.annotation) if inner.model_fields]
+        for inner in inners:
+            form = f": {{{next(iter(inner.model_fields))}: …}}" if len(inners) > 1 else ""
+            yield from _sections(inner, f"{path}.{name}{suffix}{form}".lstrip("."))
+
+
+def _first_paragraph(model: type[Section]) -> str:
+    return (model.__doc__ or "").partition("\n\n")[0]
+
+
+def _table(model: type[Section]) -> str:
+    rows = [(f"`{name}`", *_row(name, field, model)) for name, field in model.model_fields.items()]
+    return _markdown(("key", "type", "default", "limits", "meaning"), rows)
+
+
+def _row(name: str, field: FieldInfo, model: type[Section]) -> tuple[str, ...]:
+    kind = kind_of(field)
+    nested = kind.type == "mapping with"
+    meaning = field.description or ""
+    if model.__name__ == "ProbeConfig" and name in USED:
+        meaning += f". Used by {', '.join(sorted(USED[name]))}"
+    what = "mapping" if nested else kind.type
+    default = "all" if name == "relays" and not field.is_required() else _default(field)
+    return what, default, "" if nested else kind.limits, meaning
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "**required**"
+    if field.default_factory is not None:
+        if field.default_factory_takes_validated_data:
+            return "see meaning"
+        value: Any = field.default_factory()  # type: ignore[call-arg] # the other kind is dealt with above
+        return "`{}`" if isinstance(value, Mapping) else "see below"
+    return _written(field.default, is_duration=any(isinstance(mark, Duration) for mark in marks_of(field)))
+
+
+def _written(value: Any, *, is_duration: bool) -> str:  # noqa: ANN401 - a default of any field
+    if value is None:
+        return "null"
+    if is_duration:
+        return f"`{show_duration(value)}`"
+    return "`[]`" if value == () else f"`{value}`"
+
+
+def _produced() -> str:
+    rows = [(f"`{scenario}`", *("yes" if scenario in PRODUCED_BY[sli] else "" for sli in Sli)) for scenario in Scenario]
+    intro = "What each scenario produces; `stability` asks for `schedule: continuous` besides:\n\n"
+    return intro + _markdown(("scenario", *(f"`{sli}`" for sli in Sli)), rows)
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |\n" for line in lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the reference, or with `--check` only compare. Returns 1 where the file is out of step."""
+    parser = argparse.ArgumentParser(prog="python -m monitor.config.reference", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if the file is out of step")
+    parser.add_argument("--output", type=Path, default=TARGET, metavar="PATH")
+    options = parser.parse_args(arguments)
+    wanted = render()
+    if not options.check:
+        options.output.write_text(wanted, encoding="utf-8")
+        return 0
+    if options.output.is_file() and options.output.read_text(encoding="utf-8") == wanted:
+        return 0
+    sys.stderr.write(f"{options.output} is out of step with the models: run python -m monitor.config.reference\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

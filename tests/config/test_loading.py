@@ -1,0 +1,247 @@
+"""Whole files: the good one, and a folder of bad ones that say themselves which faults they hold.
+
+In bad/*.yaml a line at fault ends in `#! KEY | PART OF THE MESSAGE`, once for each fault.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.catalogue import Scenario
+from monitor.config import Continuous, Every, SecretFile, load, parse
+from monitor.config.document import MAX_BYTES
+from monitor.errors import ConfigError, StartupError
+
+ROOT = Path(__file__).parents[2]
+BAD = sorted((Path(__file__).parent / "bad").glob("*.yaml"))
+ENVIRON = {"EMPTY": ""}
+
+MINIMAL = """
+relays: [{name: demo, url: embedded}]
+probes: [{name: idle, scenario: steady-state}]
+"""
+
+
+def marked(path: Path) -> list[tuple[int, str, str]]:
+    """The faults a file says it holds: line, key, part of the message."""
+    return [
+        (number, key.strip(), part.strip())
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1)
+        for key, part in re.findall(r"#! ([^|]*)\|((?:(?!  #!).)*)", line)
+    ]
+
+
+def faults_of(text: str, environ: dict[str, str] | None = None) -> list[tuple[int, str, str]]:
+    with pytest.raises(ConfigError) as raised:
+        parse(text, "config.yaml", environ or {})
+    return [(fault.line, fault.key, fault.message) for fault in raised.value.faults]
+
+
+@pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)
+def test_a_bad_file_has_exactly_the_faults_it_is_marked_with(path: Path) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load(path, ENVIRON)
+    found = [(fault.line, fault.key) for fault in raised.value.faults]
+    expected = marked(path)
+    assert found == sorted((line, key) for line, key, _ in expected), str(raised.value)
+    for line, key, part in expected:
+        messages = [fault.message for fault in raised.value.faults if (fault.line, fault.key) == (line, key)]
+        assert any(part in message for message in messages), f"{path.name}:{line}: {key}: {messages}"
+    assert "hunter2" not in str(raised.value)
+
+
+def test_ten_different_faults_are_found_at_once() -> None:
+    with pytest.raises(ConfigError) as raised:
+        load(Path(__file__).parent / "bad" / "ten-at-once.yaml", {})
+    assert len(raised.value.faults) == 10
+    assert len({re.sub(r"'.*?'|\d+", "", fault.message) for fault in raised.value.faults}) == 10
+
+
+def test_a_fault_is_shown_with_file_line_and_key() -> None:
+    with pytest.raises(ConfigError) as raised:
+        parse(MINIMAL + "state_dri: x\n", "config.yaml", {})
+    assert str(raised.value) == "config.yaml:4: state_dri: is not a key here; did you mean state_dir?"
+
+
+def test_the_shipped_file_works_as_it_is() -> None:
+    config = load(ROOT / "config.yaml", {})
+    assert [probe.scenario for probe in config.probes] == [
+        "steady-messaging", "steady-state", "async-delivery", "realistic-session",
+    ]  # fmt: skip
+    assert [slo.sli for slo in config.slos] == [
+        "latency", "availability", "stability", "availability", "pairing", "trend",
+    ]  # fmt: skip
+    assert config.server.listen == "127.0.0.1:9464"
+    assert all(probe.relays == ("demo",) for probe in config.probes)
+
+
+def test_the_shipped_file_listens_where_the_container_says() -> None:
+    server = load(ROOT / "config.yaml", {"RELAY_MONITOR_LISTEN": "[::]:9000"}).server
+    assert (server.host, server.port) == ("::", 9000)
+
+
+def test_two_lines_are_enough() -> None:
+    config = parse(MINIMAL, "config.yaml", {})
+    assert config.location == "local"
+    assert config.locations == ("local",)
+    assert isinstance(config.probes[0].schedule, Continuous)
+
+
+def test_the_locations_default_to_this_one() -> None:
+    assert parse("location: here\n" + MINIMAL, "config.yaml", {}).locations == ("here",)
+
+
+def test_relays_left_out_means_all_of_them() -> None:
+    config = parse(
+        """
+        relays: [{name: a, url: embedded}, {name: b, url: embedded}]
+        probes: [{name: idle, scenario: steady-state}, {name: one, scenario: steady-state, relays: b}]
+        maintenance: [{cron: "0 3 * * *", duration: 1h}]
+        """,
+        "config.yaml",
+        {},
+    )
+    assert [probe.relays for probe in config.probes] == [("a", "b"), ("b",)]
+    assert config.maintenance[0].relays == ("a", "b")
+
+
+def test_each_scenario_has_a_schedule_of_its_own() -> None:
+    probes = "".join(f"\n  - {{name: {scenario}, scenario: {scenario}}}" for scenario in Scenario)
+    config = parse(f"relays: [{{name: demo, url: embedded}}]\nprobes:{probes}", "config.yaml", {})
+    assert {probe.name for probe in config.probes if probe.is_continuous} == {"steady-messaging", "steady-state"}
+    assert {probe.schedule for probe in config.probes if not probe.is_continuous} == {Every(every=300.0)}
+    assert [probe.messages for probe in config.probes if probe.scenario is Scenario.REALISTIC_SESSION] == [3]
+    assert [probe.messages for probe in config.probes if probe.scenario is Scenario.ASYNC_DELIVERY] == [1]
+
+
+def test_a_bounded_steady_run_lasts_a_minute_unless_told_otherwise() -> None:
+    config = parse(
+        """
+        relays: [{name: demo, url: embedded}]
+        probes:
+          - {name: a, scenario: steady-state, schedule: {every: 5m}}
+          - {name: b, scenario: steady-state}
+          - {name: c, scenario: connection-storm}
+        """,
+        "config.yaml",
+        {},
+    )
+    assert [probe.duration for probe in config.probes] == [60.0, None, None]
+
+
+def test_a_number_may_come_from_the_environment() -> None:
+    text = """
+        relays: [{name: "${NAME}", url: embedded}]
+        probes: [{name: steady, scenario: steady-messaging, pairs: "${PAIRS}", timeout: "${TIMEOUT:-2s}"}]
+        """
+    probe = parse(text, "config.yaml", {"NAME": "demo", "PAIRS": "3"}).probes[0]
+    assert (probe.pairs, probe.timeout, probe.relays) == (3, 2.0, ("demo",))
+
+
+def test_relative_paths_start_at_the_folder_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("s3cret\n")
+    (tmp_path / "config.yaml").write_text(
+        "state_dir: journal\n"
+        "relays: [{name: demo, url: 'wss://relay.example.com/x', token_file: secret,"
+        " headers: {dapp: {X-Key: {file: secret}, X-Other: abc}}}]\n"
+        "probes: [{name: idle, scenario: steady-state}]\n"
+    )
+    config = load(tmp_path / "config.yaml", {})
+    relay = config.relays[0]
+    assert config.state_dir == tmp_path / "journal"
+    assert relay.headers.dapp["X-Key"] == SecretFile(file=tmp_path / "secret")
+    assert relay.read_token() == "s3cret"
+    assert relay.read_headers("dapp") == {"X-Key": "s3cret", "X-Other": "abc"}
+    assert relay.read_headers("wallet") == {}
+
+
+def test_a_file_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:
+    path = tmp_path / "missing.yaml"
+    with pytest.raises(StartupError) as raised:
+        load(path, {})
+    assert str(raised.value) == f"{path}: the configuration cannot be read: No such file or directory"
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("#" * (MAX_BYTES + 1))
+    with pytest.raises(ConfigError, match=f"is larger than {MAX_BYTES} bytes"):
+        load(path, {})
+
+
+def test_bytes_that_are_no_text_are_named_with_their_line(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_bytes(b"location: local\nrelays: \xff\n")
+    with pytest.raises(ConfigError) as raised:
+        load(path, {})
+    assert [(fault.line, fault.message) for fault in raised.value.faults] == [(2, "is not UTF-8 text")]
+
+
+def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(MINIMAL, encoding="utf-8-sig")
+    assert load(path, {}).relays[0].name == "demo"
+
+
+def test_a_fault_hides_no_other_that_does_not_hang_on_it() -> None:
+    text = """\
+relays:
+  - {name: demo, url: embedded, history: {size: 5, ttl: 1m}, limits: {connects_per_minute: x}}
+probes:
+  - {name: away, scenario: async-delivery, timeout: 5, delay: 2m, messages: 6}
+"""
+    # delay + timeout cannot be judged: the timeout is not known.
+    assert [(line, key) for line, key, _ in faults_of(text)] == [
+        (2, "relays[0].limits.connects_per_minute"),
+        (4, "probes[0].messages"),
+        (4, "probes[0].timeout"),
+    ]
+
+
+def test_a_variable_that_is_not_set_is_one_fault_and_not_two() -> None:
+    text = MINIMAL.replace("embedded", "'${URL}'")
+    assert [(line, key) for line, key, _ in faults_of(text)] == [(2, "relays[0].url")]
+
+
+def test_a_value_of_the_environment_is_never_structure_and_never_shown() -> None:
+    text = MINIMAL + "state_dir: ${DIR}\nlocation: ${PLACE}\n"
+    environ = {"DIR": "x\nserver: {listen: 'evil'}", "PLACE": "hunter 2"}
+    found = faults_of(text, environ)
+    assert [(line, key) for line, key, _ in found] == [(5, "location")]
+    assert "hunter" not in found[0][2]
+
+
+SCALARS = st.sampled_from(
+    [None, True, -1, 100, "", "5s", "99%", "demo", "embedded", "steady-state", "${X}", "$", "a\nb"]
+)
+KEYS = st.sampled_from(
+    [
+        "relays", "probes", "slos", "name", "url", "scenario", "schedule", "every", "cron",
+        "history", "headers", "dapp", "tls", "endpoints", "dns", "overrides", "labels",
+        "server", "listen", "maintenance", "odd",
+    ]
+)  # fmt: skip
+DOCUMENTS = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=30,
+)
+
+
+@given(DOCUMENTS)
+def test_whatever_the_document_its_faults_have_a_line_in_it(data: object) -> None:
+    text = yaml.safe_dump(data)
+    for line, _, message in faults_of(text):
+        assert message
+        assert 0 < line <= len(text.splitlines())
+
+
+@given(st.text())
+def test_whatever_the_text_it_is_answered_with_faults(text: str) -> None:
+    assert faults_of(text)

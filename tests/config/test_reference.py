@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from monitor.config import reference
+
+if TYPE_CHECKING:
+    import pytest
+
+COLUMNS = 5
+COMMITTED = Path(__file__).parents[2] / "docs" / "configuration.md"
+
+
+def test_the_committed_reference_is_in_step_with_the_models() -> None:
+    assert reference.main(["--check", "--output", str(COMMITTED)]) == 0
+
+
+def test_a_reference_out_of_step_fails_the_check_and_says_what_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "configuration.md"
+    assert reference.main(["--check", "--output", str(path)]) == 1
+    assert reference.main(["--output", str(path)]) == 0
+    assert reference.main(["--check", "--output", str(path)]) == 0
+    path.write_text(path.read_text("utf-8") + "edited by hand\n")
+    assert reference.main(["--check", "--output", str(path)]) == 1
+    assert "run python -m monitor.config.reference" in capsys.readouterr().err
+
+
+def test_every_key_of_every_section_has_a_row_with_a_meaning() -> None:
+    rendered = reference.render()
+    rows = [cells for line in rendered.splitlines() if len(cells := line.strip("| ").split(" | ")) == COLUMNS]
+    assert len(rows) > 80
+    assert [cells for cells in rows if not (cells[0].strip() and cells[1].strip() and cells[4].strip())] == []
+    assert "mapping with" not in rendered
