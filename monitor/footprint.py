@@ -29,8 +29,9 @@ class RelayFootprint:
     """What one relay is asked for by this monitor.
 
     `connections` stand all the time. `connects` and `messages` (publishes) are averages a minute; the `peak_…` are
-    those of the busiest minute, when every bounded probe runs. `channels` are made an hour; `history_keys` is how
-    many channels the relay's history holds at a time, each until its TTL after the last message.
+    what the limits must have room for: a minute in which every bounded probe starts a run. `channels` are made an
+    hour; `history_keys` is how many channels the relay's history holds at a time, each until its TTL after the last
+    message.
     """
 
     relay: str
@@ -83,18 +84,19 @@ def footprint_of(relay: RelayConfig, probes: Iterable[ProbeConfig]) -> RelayFoot
 def _load(probe: ProbeConfig, ttl: float) -> _Load:
     if probe.period is None:
         return _standing(probe)
-    connects, messages, pairings, spread = _one_run(probe, probe.period)
+    connects, messages, pairs = _one_run(probe)
     runs = _MINUTE / probe.period
-    # A run's starts are spread over `spread`, so a minute meets a part of them; a short period brings several runs.
-    peak = max(runs, min(1.0, _MINUTE / spread) if spread else 1.0)
-    reused = probe.scenario is Scenario.ASYNC_DELIVERY and probe.pairing == "reuse"
+    # A run starts only when the limits have room for the whole of it, so a whole run counts, however long it is.
+    peak = max(1.0, runs)
+    reuses = probe.scenario is Scenario.ASYNC_DELIVERY and probe.pairing == "reuse"
+    pairings = pairs * (min(1.0, probe.period / SESSION_REUSE) if reuses else 1.0)
     return _Load(
         connects=connects * runs,
         peak_connects=connects * peak,
-        messages=messages * runs,
-        peak_messages=messages * peak,
+        messages=(messages + pairings) * runs,
+        peak_messages=(messages + pairs) * peak,
         pairings=pairings * runs,
-        sessions=1.0 if reused and probe.period < ttl else 0.0,
+        sessions=1.0 if reuses and probe.period < ttl else 0.0,
     )
 
 
@@ -115,33 +117,31 @@ def _standing(probe: ProbeConfig) -> _Load:
     )
 
 
-def _one_run(probe: ProbeConfig, period: float) -> tuple[float, float, float, float]:
-    """Connects, messages and pairings of one run, and the seconds they are spread over (0: all at once)."""
+def _one_run(probe: ProbeConfig) -> tuple[int, int, int]:
+    """Connects, messages after the pairing, and pairings of one run that pairs anew."""
     match probe.scenario:
         case Scenario.STEADY_MESSAGING:
-            messages = probe.pairs * (1 + 2 * probe.exchanges)
-            return 2 * probe.pairs, messages, probe.pairs, probe.duration or 0.0
+            return 2 * probe.pairs, 2 * probe.pairs * probe.exchanges, probe.pairs
         case Scenario.REALISTIC_SESSION:
-            return 2, 1 + 2 * probe.messages, 1, 0.0
+            return 2, 2 * probe.messages, 1
         case Scenario.ASYNC_DELIVERY:
             # The dApp, the wallet before it leaves, the new wallet that comes back.
-            pairings = 1.0 if probe.pairing == "fresh" else min(1.0, period / SESSION_REUSE)
-            return 3, probe.messages + pairings, pairings, 0.0
-    return probe.connections, 0, 0, probe.ramp_up
+            return 3, probe.messages, 1
+    return probe.connections, 0, 0
 
 
-def render(footprints: Iterable[RelayFootprint], locations: int = 1) -> list[str]:
-    """The footprints as lines of text, one a relay, for people."""
+def render(config: Config) -> list[str]:
+    """The footprint as lines of text, one a relay, for people."""
     lines = [
         f"{each.relay}: {_counted(each.connections, 'standing connection')}, "
         f"{_rate(each.connects)} connects a minute (at most {_rate(each.peak_connects)}), "
         f"{_rate(each.messages)} messages a minute (at most {_rate(each.peak_messages)}), "
         f"{_rate(each.channels)} channels made an hour, "
         f"{_counted(each.history_keys, 'key')} in the relay's history"
-        for each in footprints
+        for each in footprint(config)
     ]
-    if locations > 1:
-        lines.append(f"This is one monitor's part; {locations} locations watch these relays.")
+    if len(config.locations) > 1:
+        lines.append(f"This is one monitor's part; {len(config.locations)} locations watch these relays.")
     return lines
 
 

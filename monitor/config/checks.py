@@ -115,7 +115,7 @@ class _Checker:
             if peak > allowed:
                 self._fault(
                     (*path, "limits", key),
-                    f"{allowed} is exceeded: the probes need {peak:.1f} in their busiest minute; "
+                    f"{allowed} is exceeded: the probes need {peak:.1f} in a minute that starts a run of each; "
                     "raise it, or let them run more rarely or with fewer pairs or connections",
                     *(probe_path for probe_path, _ in watching),
                 )

@@ -215,7 +215,8 @@ class ProbeConfig(Section):
         pairing = self.wallet_delay + self.timeout
         match self.scenario:
             case Scenario.STEADY_MESSAGING:
-                return pairing + self.exchanges * (self.cycle + self.timeout)
+                # Pairs start one after another within a cycle.
+                return pairing + self.cycle + self.exchanges * (self.cycle + self.timeout)
             case Scenario.REALISTIC_SESSION:
                 return pairing + self.exchanges * (self.settle + ANSWER_DELAY + self.timeout)
             case Scenario.ASYNC_DELIVERY:
