@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from monitor.config.document import KeyPath, Node, show_path
-from monitor.config.fields import UNSHOWN, WRONG
+from monitor.config.fields import Unshown
 from monitor.config.model import Config
 from monitor.config.shapes import element_kind_of, field_at, kind_of, models_in
 from monitor.errors import Fault
@@ -14,7 +14,6 @@ from monitor.errors import Fault
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pydantic_core import ErrorDetails
 
 SECRET: Final = frozenset({"token", "headers"})
 _SHOWN: Final = 60
@@ -57,14 +56,14 @@ def locate(root: Node, loc: KeyPath) -> tuple[KeyPath, Node]:
     return tuple(path), node
 
 
-def fault_of(root: Node, error: ErrorDetails) -> tuple[KeyPath, Fault]:
+def fault_of(root: Node, error: dict[str, Any]) -> tuple[KeyPath, Fault]:
     """The fault of one of pydantic's errors, with its path in the file."""
     path, node = locate(root, error["loc"])
     message = _message(path, node, error)
     return path, Fault(node.line, show_path(path), message)
 
 
-def is_own(root: Node, error: ErrorDetails) -> bool:
+def is_own(root: Node, error: dict[str, Any]) -> bool:
     """Whether an error is a fault of its own, and not just pydantic's echo of another one.
 
     Defaults that hang on a wrong value are not computed, and wrong items are not counted.
@@ -99,17 +98,17 @@ def keys_at(path: KeyPath) -> list[str]:
     return list(dict.fromkeys(name for model in models for name in model.model_fields))
 
 
-def _message(path: KeyPath, node: Node, error: ErrorDetails) -> str:
+def _message(path: KeyPath, node: Node, error: dict[str, Any]) -> str:
     match error["type"]:
         case "missing":
             return f"is missing{_expected(path)}"
         case "extra_forbidden":
             return f"is not a key here; {suggestion(str(path[-1]), keys_at(path[:-1]))}"
-        case kind if kind in {WRONG, UNSHOWN}:
+        case "value_error":
+            said: ValueError = error["ctx"]["error"]
             # A key is in the path already.
-            unshown = kind == UNSHOWN or node.raw is None or error["loc"][-1] == "[key]"
-            subject = "" if unshown else _subject(path, node)
-            return f"{subject}{error['msg']}"
+            unshown = isinstance(said, Unshown) or node.raw is None or error["loc"][-1] == "[key]"
+            return f"{'' if unshown else _subject(path, node)}{said}"
     return f"{_subject(path, node)}{_WHAT.get(error['type'], 'is not allowed')}{_expected(path)}"
 
 

@@ -1,8 +1,8 @@
 """The types that fields of the configuration are made of: each knows its limits, its text form and its description.
 
 From YAML every scalar comes as text; Python code may hand over the value itself (seconds, a `Decimal`). What a
-validator says follows on what was written: "'5' is not a duration; expected …". Texts that could hold a secret
-are refused with the error type `UNSHOWN`, and are then not repeated.
+validator says (a `ValueError`) follows on what was written: "'5' is not a duration; expected …"; what it says as
+`Unshown` stands alone.
 """
 
 from __future__ import annotations
@@ -16,8 +16,17 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Final
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
-from pydantic_core import PydanticCustomError, core_schema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    WithJsonSchema,
+    WrapSerializer,
+)
 
 from monitor.config.units import DURATION, RATIO, parse_duration, parse_ratio
 
@@ -25,10 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-    from pydantic.json_schema import JsonSchemaValue
-
-UNSHOWN: Final = "unshown"
-WRONG: Final = "wrong"
 
 _HOST: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,252})?", re.ASCII)
 _IPV6: Final = re.compile(r"[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?", re.ASCII)
@@ -44,42 +49,26 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
 
-class OneOrMore:
-    """Marks a list in whose place a single entry may stand."""
+class Unshown(ValueError):  # noqa: N818 - it says how the error is to be shown
+    """A fault of a text that could hold a secret, and is therefore not repeated."""
 
-    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        """Called by pydantic."""
-        return core_schema.no_info_before_validator_function(self._listed, handler(source))
+
+class OneOrMore:
+    """Marks a list in whose place `one_or_more` lets a single entry stand."""
 
     def __get_pydantic_json_schema__(
-        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
+        self,
+        schema: Any,  # noqa: ANN401 - pydantic's name for it is not public
+        handler: GetJsonSchemaHandler,
+    ) -> dict[str, Any]:
         """Called by pydantic."""
         listed = handler(schema)
         return {"anyOf": [listed["items"], listed]}
 
-    @staticmethod
-    def _listed(value: object) -> object:
-        return value if value is None or isinstance(value, (list, tuple)) else [value]
 
-
-class ReadOnly:
-    """Marks a mapping that cannot be changed once it has been validated."""
-
-    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        """Called by pydantic."""
-        inner = handler(source)
-        serialization = core_schema.wrap_serializer_function_ser_schema(self._thawed, schema=inner)
-        return core_schema.no_info_after_validator_function(frozen, inner, serialization=serialization)
-
-    @staticmethod
-    def _thawed(mapping: Mapping[str, object], serialize: core_schema.SerializerFunctionWrapHandler) -> object:
-        return serialize(dict(mapping))
-
-
-def wrong(message: str, kind: str = WRONG) -> PydanticCustomError:
-    """The error that carries `message` whatever characters are in it."""
-    return PydanticCustomError(kind, "{message}", {"message": message})
+def one_or_more(value: object) -> object:
+    """One entry as a list of it."""
+    return value if value is None or isinstance(value, (list, tuple)) else [value]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,41 +95,34 @@ class Duration:
         """Its description."""
         return Kind("duration", f"{self.low} to {self.high}")
 
-    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+    def __get_pydantic_core_schema__(
+        self,
+        source: object,
+        handler: GetCoreSchemaHandler,
+    ) -> Any:  # noqa: ANN401 - pydantic's name for it is not public
         """Called by pydantic."""
-        return core_schema.no_info_plain_validator_function(self._validate)
-
-    def __get_pydantic_json_schema__(
-        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        """Called by pydantic."""
-        return {"type": "string", "pattern": f"^(0|(?=.){DURATION})$", "x-limits": self.kind.limits}
+        written = WithJsonSchema({"type": "string", "pattern": f"^(0|(?=.){DURATION})$"})
+        return handler.generate_schema(Annotated[Any, BeforeValidator(self._validate), written])
 
     def _validate(self, value: object) -> float:
         if isinstance(value, str):
-            try:
-                seconds = parse_duration(value)
-            except ValueError as error:
-                raise wrong(str(error)) from None
+            seconds = parse_duration(value)
         elif isinstance(value, (int, float)) and not isinstance(value, bool):
             seconds = float(value)
         else:
-            raise wrong("is not a duration; expected one such as 500ms, 5s or 1h30m")
+            raise ValueError("is not a duration; expected one such as 500ms, 5s or 1h30m")  # noqa: TRY004 - pydantic gathers ValueErrors
         if not parse_duration(self.low) <= seconds <= parse_duration(self.high):
-            raise wrong(f"is out of bounds; expected {self.low} to {self.high}")
+            raise ValueError(f"is out of bounds; expected {self.low} to {self.high}")
         return seconds
 
 
 def _ratio(value: object) -> Decimal:
     if isinstance(value, str):
-        try:
-            value = parse_ratio(value)
-        except ValueError as error:
-            raise wrong(str(error)) from None
+        value = parse_ratio(value)
     if not isinstance(value, Decimal):
-        raise wrong("is not a ratio; expected a percentage such as 99.9%")
+        raise ValueError("is not a ratio; expected a percentage such as 99.9%")  # noqa: TRY004 - likewise
     if not 0 < value <= 1:
-        raise wrong("is out of bounds; expected more than 0% and at most 100%")
+        raise ValueError("is out of bounds; expected more than 0% and at most 100%")
     return value
 
 
@@ -168,10 +150,7 @@ def checked(check: Callable[[str], object]) -> AfterValidator:
     """A validator that lets a text through if `check` does not raise `ValueError`."""
 
     def validate(text: str) -> str:
-        try:
-            check(text)
-        except ValueError as error:
-            raise wrong(str(error)) from None
+        check(text)
         return text
 
     return AfterValidator(validate)
@@ -197,20 +176,20 @@ def check_url(text: str, schemes: tuple[str, ...], *, path: bool) -> None:
     """Raise unless `text` is a URL of one of `schemes` with a host, without credentials, with a path if need be."""
     wanted = " or ".join(f"{scheme}://HOST[:PORT]{'/PATH' if path else ''}" for scheme in schemes)
     if "@" in text.partition("?")[0]:
-        raise wrong(f"holds credentials; expected {wanted}, and credentials in headers or token", UNSHOWN)
+        raise Unshown(f"holds credentials; expected {wanted}, and credentials in headers or token")
     try:
         url = urlsplit(text)
         host, port = url.hostname or "", url.port
     except ValueError:
-        raise wrong(f"is not a URL; expected {wanted}") from None
+        raise ValueError(f"is not a URL; expected {wanted}") from None
     if url.scheme not in schemes:
-        raise wrong(f"has another scheme; expected {wanted}")
+        raise ValueError(f"has another scheme; expected {wanted}")
     if not (_IPV6 if ":" in host else _HOST).fullmatch(host) or port == 0 or re.search(r"[\s\x00-\x1f]", text):
-        raise wrong(f"has no usable host or port; expected {wanted}")
+        raise ValueError(f"has no usable host or port; expected {wanted}")
     if path and not url.path:
-        raise wrong("has no path; a Centrifugo relay's is /connection/websocket")
+        raise ValueError("has no path; a Centrifugo relay's is /connection/websocket")
     if url.fragment or text.endswith("#"):
-        raise wrong(f"has a fragment (#); expected {wanted}")
+        raise ValueError(f"has a fragment (#); expected {wanted}")
 
 
 def _relay_url(text: str) -> str:
@@ -221,7 +200,7 @@ def _relay_url(text: str) -> str:
 
 def _endpoint_url(text: str) -> str:
     if text == "embedded":
-        raise wrong("cannot be an endpoint; expected wss:// or ws:// URLs, or {dns: NAME:PORT}")
+        raise ValueError("cannot be an endpoint; expected wss:// or ws:// URLs, or {dns: NAME:PORT}")
     return _relay_url(text)
 
 
@@ -250,7 +229,7 @@ def _label(reserved: frozenset[str]) -> AfterValidator:
 
 def _path(value: object, info: ValidationInfo) -> Path:
     if not isinstance(value, (str, Path)) or not str(value) or "\0" in str(value):
-        raise wrong("is not a path")
+        raise ValueError("is not a path")
     folder = info.context.get("folder") if isinstance(info.context, dict) else None
     return Path(folder, value) if folder is not None else Path(value)
 
@@ -261,7 +240,7 @@ def _existing(path: Path, info: ValidationInfo) -> Path:
             with path.open("rb") as file:
                 file.read(1)
         except OSError as error:
-            raise wrong(
+            raise ValueError(
                 f"cannot be read as {path}: {error.strerror}; relative paths start at this file's folder"
             ) from None
     return path
@@ -270,6 +249,14 @@ def _existing(path: Path, info: ValidationInfo) -> Path:
 def frozen(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
     """The mapping, read-only."""
     return MappingProxyType(dict(mapping))
+
+
+def _thawed(mapping: Mapping[str, object], serialize: SerializerFunctionWrapHandler) -> object:
+    return serialize(dict(mapping))
+
+
+THAWED: Final = WrapSerializer(_thawed)
+"""How a mapping that `frozen` made is written out again."""
 
 
 def no_entries() -> Mapping[str, Any]:
@@ -307,12 +294,14 @@ _ALERT_LABELS: Final = frozenset({"alertname", "severity", "service", "location"
 RelayLabels = Annotated[
     Mapping[Annotated[str, _label(_RELAY_LABELS)], _LabelText],
     Field(max_length=_MAX_LABELS),
-    ReadOnly(),
+    AfterValidator(frozen),
+    THAWED,
     _LABELS,
 ]
 AlertLabels = Annotated[
     Mapping[Annotated[str, _label(_ALERT_LABELS)], _LabelText],
     Field(max_length=_MAX_LABELS),
-    ReadOnly(),
+    AfterValidator(frozen),
+    THAWED,
     _LABELS,
 ]

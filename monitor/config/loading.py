@@ -84,7 +84,9 @@ def _validate(read: Document, folder: Path) -> tuple[Config | None, list[Fault]]
             config = Config.model_validate(data, context=context)
             break
         except ValidationError as error:
-            errors = error.errors(include_url=False, include_context=True, include_input=False)
+            errors: list[dict[str, Any]] = [
+                {**each} for each in error.errors(include_url=False, include_context=True, include_input=False)
+            ]
         for detail in filter(partial(is_own, read.root), errors):
             path, fault = fault_of(read.root, detail)
             # Later attempts only stumble over what is missing because it was left out.

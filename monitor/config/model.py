@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Self
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from monitor.config.fields import (
     AlertLabels,
@@ -17,6 +17,7 @@ from monitor.config.fields import (
     Text,
     WebUrl,
     no_entries,
+    one_or_more,
     split_host_port,
 )
 from monitor.config.probe import CronLine, ProbeConfig, TimeZone
@@ -46,7 +47,7 @@ class ServerConfig(Section):
 class MaintenanceConfig(Section):
     """A maintenance window: runs go on in it and are `excluded`."""
 
-    relays: Annotated[tuple[Name, ...], Field(max_length=1000), OneOrMore()] = Field(
+    relays: Annotated[tuple[Name, ...], Field(max_length=1000), BeforeValidator(one_or_more), OneOrMore()] = Field(
         (), description="the relays worked on; all of them where this is left out"
     )
     cron: CronLine = Field(description="when the window opens")
@@ -79,7 +80,9 @@ class Config(Section):
     """Everything a monitor is told."""
 
     location: Name = Field("local", description="where this monitor runs: a label on every series of it")
-    locations: Annotated[tuple[Name, ...], Field(min_length=1, max_length=100), OneOrMore()] = Field(
+    locations: Annotated[
+        tuple[Name, ...], Field(min_length=1, max_length=100), BeforeValidator(one_or_more), OneOrMore()
+    ] = Field(
         default_factory=lambda data: (data.get("location", "local"),),
         description="all monitors that watch these relays, for quorum and absence rules; by default this one",
     )

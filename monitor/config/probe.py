@@ -4,15 +4,15 @@ All scenarios share one model; `USED` says which keys belong to which of them.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Annotated, Any, Final, Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, GetJsonSchemaHandler, Tag
-from pydantic_core import core_schema
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from monitor.catalogue import Scenario
 from monitor.config.crontab import Crontab
-from monitor.config.fields import Duration, Kind, Name, OneOrMore, Section, Text, wrong
+from monitor.config.fields import Duration, Kind, Name, OneOrMore, Section, Text, one_or_more
 
 ANSWER_DELAY: Final = 1.0
 """Seconds a realistic session's wallet waits before it answers, as the scenario's authors have it."""
@@ -40,12 +40,17 @@ USED: Final[Mapping[str, frozenset[Scenario]]] = {
 """The keys that not every scenario uses, and those that do."""
 
 
+@lru_cache(maxsize=256)
+def _shortest_gap(cron: str, timezone: str) -> float:
+    return Crontab(cron, timezone).shortest_gap()
+
+
 def check_cron(text: str) -> str:
     """The crontab line, if it is one."""
     try:
         Crontab(text)
     except ValueError as error:
-        raise wrong(f"is not a crontab line: {str(error).removeprefix('cron ')}") from None
+        raise ValueError(f"is not a crontab line: {str(error).removeprefix('cron ')}") from None
     return text
 
 
@@ -54,7 +59,7 @@ def check_timezone(text: str) -> str:
     try:
         ZoneInfo(text)
     except (LookupError, ValueError, OSError):
-        raise wrong("is not a time zone known here; expected an IANA name such as Europe/Berlin") from None
+        raise ValueError("is not a time zone known here; expected an IANA name such as Europe/Berlin") from None
     return text
 
 
@@ -62,16 +67,15 @@ CronLine = Annotated[Text, AfterValidator(check_cron), Kind("crontab line")]
 TimeZone = Annotated[Text, AfterValidator(check_timezone), Kind("IANA time zone")]
 
 
+def _as_a_word(schema: dict[str, Any]) -> None:
+    schema.clear()
+    schema["const"] = "continuous"
+
+
 class Continuous(Section):
     """Always there: standing pairs or connections. Written as the word `continuous`."""
 
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        """Called by pydantic."""
-        del schema, handler
-        return {"const": "continuous"}
+    model_config = ConfigDict(json_schema_extra=_as_a_word)
 
 
 class Every(Section):
@@ -95,7 +99,7 @@ def _schedule(value: Any) -> Any:  # noqa: ANN401 - whatever YAML holds
         return Continuous()
     if isinstance(value, (Continuous, Every, Cron)) or (isinstance(value, dict) and value.keys() & {"every", "cron"}):
         return value
-    raise wrong('is not a schedule; expected continuous, {every: 5m} or {cron: "*/5 * * * *", timezone: UTC}')
+    raise ValueError('is not a schedule; expected continuous, {every: 5m} or {cron: "*/5 * * * *", timezone: UTC}')
 
 
 def _schedule_form(value: Any) -> str:  # noqa: ANN401 - what `_schedule` let through
@@ -133,7 +137,7 @@ class ProbeConfig(Section):
 
     name: Name = Field(description="what it is called in labels, alerts and pages")
     scenario: Scenario = Field(description="what it plays")
-    relays: Annotated[tuple[Name, ...], Field(max_length=1000), OneOrMore()] = Field(
+    relays: Annotated[tuple[Name, ...], Field(max_length=1000), BeforeValidator(one_or_more), OneOrMore()] = Field(
         (), description="the relays it watches; all of them where this is left out"
     )
     schedule: ScheduleField = Field(
@@ -189,7 +193,7 @@ class ProbeConfig(Section):
             case Every(every=period):
                 return period
             case Cron(cron=cron, timezone=timezone):
-                return Crontab(cron, timezone).shortest_gap()
+                return _shortest_gap(cron, timezone)
         return None
 
     @property

@@ -38,7 +38,7 @@ its JSON Schema, for editors.
   first). Zero needs no unit. **Ratios** are percentages: `99.9%`.
 - **Environment**: `${NAME}` is the variable, which must be set and not empty; `${NAME:-default}` has a default, that
   may be empty; `$$` is a dollar sign. They are put in after the YAML has been read, so a value never becomes
-  structure. A value without quotes that comes out empty or as `null` is null.
+  structure; inside `{…}` and `[…]` they need quotes. A value without quotes that comes out empty or as `null` is null.
 - **Secrets** are shown nowhere: no page, log or error. Each can also stand in a file (`token_file`, or
   `{file: PATH}` for a header), which is read again at each connect. A URL is no place for one.
 - **Paths** that are relative start at the folder of the configuration file.

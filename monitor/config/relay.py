@@ -4,9 +4,10 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
 from monitor.config.fields import (
+    THAWED,
     Duration,
     EndpointUrl,
     ExistingFile,
@@ -14,7 +15,6 @@ from monitor.config.fields import (
     Kind,
     Name,
     OneOrMore,
-    ReadOnly,
     RelayLabels,
     RelayUrl,
     Section,
@@ -22,7 +22,9 @@ from monitor.config.fields import (
     Text,
     WebUrl,
     checked,
+    frozen,
     no_entries,
+    one_or_more,
 )
 from monitor.config.secrets import Secret, SecretFile, SecretOrFile, reveal
 
@@ -71,7 +73,8 @@ def _header_name(name: str) -> None:
 Headers = Annotated[
     Mapping[Annotated[str, checked(_header_name)], SecretOrFile],
     Field(max_length=MAX_HEADERS),
-    ReadOnly(),
+    AfterValidator(frozen),
+    THAWED,
     Kind("header → secret or {file: PATH}", f"up to {MAX_HEADERS}"),
 ]
 
@@ -99,8 +102,8 @@ class RelayConfig(Section):
 
     name: Name = Field(description="what it is called in labels, alerts and pages")
     url: RelayUrl = Field(description="its WebSocket address; `embedded` starts the built-in relay")
-    endpoints: Annotated[tuple[Endpoint, ...], Field(max_length=100), OneOrMore()] = Field(
-        (), description="nodes of one cluster: the two ends of a pair go to different ones"
+    endpoints: Annotated[tuple[Endpoint, ...], Field(max_length=100), BeforeValidator(one_or_more), OneOrMore()] = (
+        Field((), description="nodes of one cluster: the two ends of a pair go to different ones")
     )
     ip_protocol: Literal["any", "ip4", "ip6"] = Field("any", description="which addresses to use")
     history: HistoryConfig = Field(

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, Discriminator, Field, SecretStr, Tag, WithJsonSchema
 
-from monitor.config.fields import UNSHOWN, ExistingFile, Kind, Section, wrong
+from monitor.config.fields import ExistingFile, Kind, Section, Unshown
 from monitor.errors import StartupError
 
 MAX_SECRET: Final = 65_536
@@ -25,9 +25,9 @@ def _plain(value: object) -> SecretStr:
     if isinstance(value, SecretStr):
         return value
     if not isinstance(value, str):
-        raise wrong("is not text", UNSHOWN)
+        raise Unshown("is not text")
     if not value or len(value) > MAX_SECRET or not value.isprintable():
-        raise wrong(f"is empty, longer than {MAX_SECRET} characters or not printable on one line", UNSHOWN)
+        raise Unshown(f"is empty, longer than {MAX_SECRET} characters or not printable on one line")
     return SecretStr(value)
 
 

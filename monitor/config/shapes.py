@@ -9,8 +9,6 @@ import types
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
-from annotated_types import Ge, Gt, Le, MaxLen, MinLen
-
 from monitor.config.fields import Duration, Kind, Section
 
 if TYPE_CHECKING:
@@ -91,13 +89,10 @@ def _plural(noun: str) -> str:
 def _span(metadata: tuple[Any, ...]) -> str:
     low = high = ""
     for mark in metadata:
-        match mark:
-            case Ge(ge=value) | MinLen(min_length=value):
-                low = f"{value}"
-            case Gt(gt=value):
-                low = f"above {value}"
-            case Le(le=value) | MaxLen(max_length=value):
-                high = f"{value}"
-            case _:
-                pass
+        # The marks of annotated-types, known by their attributes.
+        for name in ("ge", "min_length"):
+            low = str(getattr(mark, name, low))
+        low = f"above {mark.gt}" if hasattr(mark, "gt") else low
+        for name in ("le", "max_length"):
+            high = str(getattr(mark, name, high))
     return f"{low} to {high}" if low and high else f"up to {high}" if high else low

@@ -4,10 +4,21 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Final
 
-from pydantic import Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from monitor.catalogue import Scenario, Sli
-from monitor.config.fields import Duration, Kind, Name, OneOrMore, Ratio, ReadOnly, Section, no_entries
+from monitor.config.fields import (
+    THAWED,
+    Duration,
+    Kind,
+    Name,
+    OneOrMore,
+    Ratio,
+    Section,
+    frozen,
+    no_entries,
+    one_or_more,
+)
 from monitor.config.probe import STANDING, ProbeConfig
 
 _ROUND_TRIPS: Final = frozenset({Scenario.STEADY_MESSAGING, Scenario.REALISTIC_SESSION})
@@ -38,9 +49,9 @@ class SloConfig(Section):
     """One objective. `trend` has no budget: it compares, and warns."""
 
     name: Name = Field(description="what it is called in labels, alerts and pages")
-    probe: Annotated[tuple[Name, ...], Field(min_length=1, max_length=200), OneOrMore()] = Field(
-        description="the probe or probes whose events it judges"
-    )
+    probe: Annotated[
+        tuple[Name, ...], Field(min_length=1, max_length=200), BeforeValidator(one_or_more), OneOrMore()
+    ] = Field(description="the probe or probes whose events it judges")
     sli: Sli = Field(
         description="availability: exchanges that succeed; latency: exchanges within the threshold; pairing: pairings "
         "that succeed; stability: seconds connected of those that should be; trend: P99 of the last hour against "
@@ -58,7 +69,8 @@ class SloConfig(Section):
     overrides: Annotated[
         Mapping[Name, OverrideConfig],
         Field(max_length=1000),
-        ReadOnly(),
+        AfterValidator(frozen),
+        THAWED,
         Kind("relay → `{threshold, objective}`"),
     ] = Field(default_factory=no_entries, description="relays with a threshold or an objective of their own")
 
