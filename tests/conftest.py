@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,10 @@ CI = os.environ.get("CI") == "true"
 settings.register_profile("default", deadline=None)
 settings.register_profile("ci", parent=settings.get_profile("default"), derandomize=True, print_blob=True)
 settings.load_profile("ci" if CI else "default")
+
+# looptime asks for the current loop around every test; up to Python 3.13 that makes one where none was ever set, and
+# nobody closes it.
+asyncio.set_event_loop(None)
 
 
 @pytest.hookimpl(wrapper=True)
