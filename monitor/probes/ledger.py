@@ -12,20 +12,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from monitor.catalogue import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-
-class Key(NamedTuple):
-    """What names a message on the wire: its channel, its sender's client id, its nonce there."""
-
-    channel: str
-    client_id: str
-    nonce: int
+    from monitor.session.notices import MessageKey as Key
 
 
 @dataclass(slots=True, eq=False)
@@ -138,6 +132,8 @@ class Ledger:
 
     def due(self, now: float) -> list[Message]:
         """Settle and return the messages whose horizon has passed, oldest first."""
+        if not self._open and not self._overflow:
+            return []
         passed = [key for key, message in self._open.items() if message.horizon <= now]
         return self._take_overflow() + [self._settle(key) for key in passed]
 

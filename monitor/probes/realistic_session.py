@@ -35,8 +35,8 @@ class RealisticSession:
         pair = Pair(bench, recorder)
         try:
             await pair_up(pair, recorder)
-            for number in range(1, bench.probe.messages + 1):
+            for _ in range(bench.probe.messages):
                 await asyncio.sleep(bench.probe.settle)
-                await pair.exchange(number, bench.clock.monotonic(), ANSWER_DELAY)
+                await pair.exchange(bench.clock.monotonic(), ANSWER_DELAY)
         finally:
             pair.retire()

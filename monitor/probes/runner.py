@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from monitor.catalogue import Outcome, Reason, Step
 from monitor.errors import Obstacle
 
 if TYPE_CHECKING:
@@ -45,44 +44,48 @@ async def execute(probe: Probe, bench: Bench) -> Run:
     """
     recorder = bench.recorder()
     aborted = ""
-    with structlog.contextvars.bound_contextvars(run_id=recorder.run_id, relay=bench.relay, probe=bench.probe.name):
-        try:
-            async with asyncio.timeout(bench.probe.deadline + GRACE):
-                await probe.play(bench, recorder)
-        except Obstacle as obstacle:
-            recorder.fail(obstacle, times=missing(bench, recorder))
-        except asyncio.CancelledError:
-            aborted = "stopped"
-            raise
-        except TimeoutError:
-            aborted = "the run outlived its own deadlines"
-            _log.error("run aborted", why=aborted)
-        except Exception:
-            aborted = "a fault in this program"
-            _log.exception("run aborted", why=aborted)
-        finally:
-            if aborted:
-                recorder.abort(times=missing(bench, recorder))
-            run = recorder.finish(aborted=aborted)
-            bench.publish(run)
-            log_run(run)
+    try:
+        async with asyncio.timeout(bench.probe.deadline + GRACE):
+            await probe.play(bench, recorder)
+    except Obstacle as obstacle:
+        recorder.fail(obstacle, times=missing(bench, recorder))
+    except asyncio.CancelledError:
+        aborted = "stopped"
+        raise
+    except TimeoutError:
+        aborted = "the run outlived its own deadlines"
+        _log.error("run aborted", why=aborted, run_id=recorder.run_id, probe=bench.probe.name)
+    except Exception:
+        aborted = "a fault in this program"
+        _log.exception("run aborted", why=aborted, run_id=recorder.run_id, probe=bench.probe.name)
+    finally:
+        if aborted:
+            recorder.abort(times=missing(bench, recorder))
+        run = recorder.finish(aborted=aborted)
+        bench.publish(run)
+        log_run(run)
     return run
 
 
 def missing(bench: Bench, recorder: Recorder) -> int:
     """How many of its exchanges a run did not come to: they have failed for the cause that ended it."""
-    return max(0, bench.probe.exchanges - len(recorder.exchanges))
+    due = bench.probe.exchanges
+    if bench.probe.scenario is Scenario.STEADY_MESSAGING:
+        due *= bench.probe.pairs
+    return max(0, due - len(recorder.exchanges))
 
 
 def log_run(run: Run) -> None:
-    """One line a run: quiet when it was good, with step and reason when not."""
-    if run.outcome is Outcome.OK:
-        _log.debug("run ok", seconds=round(run.duration, 3))
-    else:
-        failure = run.failure
+    """One line for a run that failed, with step and reason; good runs are in the journal and the metrics."""
+    failure = run.failure
+    if failure is not None:
         _log.warning(
-            f"run {run.outcome}",
-            step=failure.step if failure else Step.CLOSE,
-            reason=failure.reason if failure else Reason.INTERNAL,
-            detail=failure.detail if failure else "",
+            "run failed",
+            run_id=run.id,
+            relay=run.relay,
+            probe=run.probe,
+            outcome=run.outcome.value,
+            step=failure.step.value,
+            reason=failure.reason.value,
+            detail=failure.detail,
         )

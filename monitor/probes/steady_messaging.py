@@ -44,17 +44,21 @@ class SteadyMessaging:
                 group.create_task(self._play_one(bench, recorder, probe.cycle * number / probe.pairs))
 
     async def _play_one(self, bench: Bench, recorder: Recorder, start: float) -> None:
+        """One pair's part; where it stops early, what is left of it has failed for that cause."""
         probe = bench.probe
+        done = 0
         await asyncio.sleep(start)
         pair = Pair(bench, recorder)
         try:
             await pair_up(pair, recorder)
-            count = probe.exchanges
             grid = Grid(bench.clock, bench.clock.monotonic(), probe.cycle, lambda _: None)
-            for number in range(1, count + 1):
-                intended = (await grid.wait() if count > 1 else grid.start) + probe.settle
+            for done in range(probe.exchanges):
+                intended = await grid.wait() + probe.settle
                 await asyncio.sleep(intended - bench.clock.monotonic())
-                await pair.exchange(number, intended, probe.message_interval)
+                await pair.exchange(intended, probe.message_interval)
+            done = probe.exchanges
+        except Obstacle as obstacle:
+            recorder.fail(obstacle, times=probe.exchanges - done)
         finally:
             pair.retire()
 
@@ -113,30 +117,26 @@ class Standing:
         bench = self._bench
         recorder = bench.recorder(self._number)
         aborted = ""
-        with structlog.contextvars.bound_contextvars(
-            run_id=recorder.run_id, relay=bench.relay, probe=bench.probe.name, pair=self._number
-        ):
-            self._busy = True
-            try:
-                self._account()
-                self._see_to_age()
-                await asyncio.sleep(intended - bench.clock.monotonic())
-                await self._exchange(recorder, intended)
-            except asyncio.CancelledError:
-                aborted = "stopped"
-                raise
-            except Exception:
-                aborted = "a fault in this program"
-                _log.exception("slot aborted", why=aborted)
-            finally:
-                if aborted:
-                    recorder.abort()
-                run = recorder.finish(aborted=aborted)
-                bench.publish(run)
-                log_run(run)
-                self._account()
-                self._busy = False
-                self._adopt()
+        self._busy = True
+        try:
+            self._account()
+            self._see_to_age()
+            await asyncio.sleep(intended - bench.clock.monotonic())
+            await self._exchange(recorder, intended)
+        except asyncio.CancelledError:
+            aborted = "stopped"
+            raise
+        except Exception:
+            aborted = "a fault in this program"
+            _log.exception("slot aborted", why=aborted, run_id=recorder.run_id, probe=bench.probe.name)
+        finally:
+            if aborted:
+                recorder.abort()
+            run = recorder.finish(aborted=aborted)
+            bench.publish(run)
+            log_run(run)
+            self._busy = False
+            self._adopt()
 
     async def _exchange(self, recorder: Recorder, intended: float) -> None:
         pair = self._pair
@@ -146,7 +146,7 @@ class Standing:
         pair.recorder = recorder
         pair.judge()
         if pair.whole:
-            await pair.exchange(1, intended, self._bench.probe.message_interval)
+            await pair.exchange(intended, self._bench.probe.message_interval)
         else:
             recorder.fail(pair.obstacle)
 

@@ -100,33 +100,30 @@ class Idle:
         bench = self._bench
         recorder = bench.recorder(self._number)
         aborted = ""
-        with structlog.contextvars.bound_contextvars(
-            run_id=recorder.run_id, relay=bench.relay, probe=bench.probe.name, connection=self._number
-        ):
-            try:
-                self._account()
-                self._dropped = None
-                if self._held is not None:
-                    self._held.recorder = recorder
-                started = bench.clock.monotonic()
-                # A little short of the period, so that this interval's end never skips the next one's beginning.
-                await asyncio.sleep(period * 0.99)
-                recorder.mark("dapp", Step.HOLD, started, bench.clock.monotonic())
-                obstacle = self._dropped or (None if self._connected else self._why())
-                if obstacle is None:
-                    recorder.exchanges.append(Exchange(outcome=Outcome.OK))
-                else:
-                    recorder.fail(obstacle)
-            except asyncio.CancelledError:
-                aborted = "stopped"
-                raise
-            finally:
-                if aborted:
-                    recorder.abort()
-                run = recorder.finish(aborted=aborted)
-                bench.publish(run)
-                log_run(run)
-                self._account()
+        try:
+            self._account()
+            self._dropped = None
+            if self._held is not None:
+                self._held.recorder = recorder
+            started = bench.clock.monotonic()
+            # A little short of the period, so that this interval's end never skips the next one's beginning.
+            await asyncio.sleep(period * 0.99)
+            recorder.mark("dapp", Step.HOLD, started, bench.clock.monotonic())
+            obstacle = self._dropped or (None if self._connected else self._why())
+            if obstacle is None:
+                recorder.exchanges.append(Exchange(outcome=Outcome.OK))
+            else:
+                recorder.fail(obstacle)
+        except asyncio.CancelledError:
+            aborted = "stopped"
+            raise
+        finally:
+            if aborted:
+                recorder.abort()
+            run = recorder.finish(aborted=aborted)
+            bench.publish(run)
+            log_run(run)
+            self._account()
 
     def _why(self) -> Obstacle:
         held = self._held

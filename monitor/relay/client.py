@@ -19,7 +19,7 @@ from monitor.relay.dial import dial
 from monitor.relay.target import RateLimited
 from monitor.wire.commands import Command, Connect, Refresh
 from monitor.wire.connection import Connection, State
-from monitor.wire.events import Connected, Dropped, Event, HistoryRead, Replied, TokenExpiring
+from monitor.wire.events import Connected, Dropped, Event, HistoryRead, Publication, Replied, TokenExpiring
 
 if TYPE_CHECKING:
     import random
@@ -168,8 +168,8 @@ class Client:
     def _pump(self) -> None:
         """Hand out events, send what is due, and see to the transport and the timer."""
         connection = self._connection
-        while events := connection.events():
-            for event in events:
+        while connection.has_events:
+            for event in connection.events():
                 self._handle(event)
         self._flush()
         if connection.closing is not None:
@@ -180,11 +180,15 @@ class Client:
         self._arm()
 
     def _handle(self, event: Event) -> None:
+        if type(event) is Publication:  # by far the most frequent
+            self._on_event(event)
+            return
         match event:
-            case Replied() | HistoryRead():
-                method = "history" if isinstance(event, HistoryRead) else event.command.method
-                if (phase := _PHASE_OF_COMMAND.get(method)) is not None and getattr(event, "error", None) is None:
+            case Replied():
+                if event.error is None and (phase := _PHASE_OF_COMMAND.get(event.command.method)) is not None:
                     self._reporter.phase(phase, event.took)
+            case HistoryRead():
+                self._reporter.phase(Phase.HISTORY, event.took)
             case Connected():
                 self._mark(event.at)
                 self._connection.reconnect = self._reconnect

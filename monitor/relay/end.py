@@ -99,6 +99,7 @@ class End:
         self.obstacle: Obstacle | None = None
         self.published: Obstacle | None = None  # why the latest publish was refused, if it was
         self.client = Client(access, reporter=self, on_event=self._on_event, reconnect=reconnect)
+        self._own = f'{{"clientId":"{peer.client_id}",'
         self._clock = access.clock
         self._ward = ward
         self._standing = reconnect is not None
@@ -220,8 +221,11 @@ class End:
         self._pump()
 
     def _publication(self, publication: Publication, *, live: bool) -> None:
+        data = publication.data
+        if type(data) is str and data.startswith(self._own):
+            return  # one's own message, pushed back: nothing to learn from it
         try:
-            envelope = decode(publication.data)
+            envelope = decode(data)
         except WalletProtocolError:
             self._ward.raw(self, None, publication, live=live)
             self.peer.on_publication(publication.channel, publication.data, publication.at)
@@ -284,13 +288,10 @@ class End:
 
     def _pump(self) -> None:
         peer = self.peer
-        while True:
-            wanted, said = peer.actions(), peer.notices()
-            if not wanted and not said:
-                break
-            for action in wanted:
+        while not peer.idle:
+            for action in peer.actions():
                 self._carry_out(action)
-            for notice in said:
+            for notice in peer.notices():
                 self._heed(notice)
         self._update()
         if self._waiting is not None:
@@ -372,6 +373,8 @@ class End:
 
     def _arm(self) -> None:
         due = self.peer.deadline()
+        if due is None and self._timer is None:
+            return
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

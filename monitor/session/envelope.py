@@ -8,6 +8,8 @@ from typing import Any
 
 from monitor.errors import ErrorCode, TransportError
 
+_ENCODE = json.JSONEncoder(separators=(",", ":")).encode
+
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
@@ -20,9 +22,7 @@ class Envelope:
 
 def encode(envelope: Envelope) -> str:
     """The publication's data."""
-    return json.dumps(
-        {"clientId": envelope.client_id, "nonce": envelope.nonce, "payload": envelope.payload}, separators=(",", ":")
-    )
+    return _ENCODE({"clientId": envelope.client_id, "nonce": envelope.nonce, "payload": envelope.payload})
 
 
 def decode(data: Any) -> Envelope:

@@ -35,16 +35,16 @@ class Inbox:
         if self._waiting is None:
             self._waiting = []
 
-    def live(self, envelope: Envelope) -> Iterator[tuple[Envelope, bool]]:
-        """A live message: passed on if it is new, kept while the history is being read."""
+    def live(self, envelope: Envelope) -> bool:
+        """Whether a live message is to be passed on: it is new, and the history is not still being read."""
         if envelope.client_id == self._store.client_id:
-            return
-        if self._waiting is not None:
-            if len(self._waiting) < MAX_WAITING:
-                self._refer(envelope)
-                self._waiting.append(envelope)
-        elif self._store.accept(self._channel, envelope.client_id, envelope.nonce):
-            yield envelope, False
+            return False
+        if self._waiting is None:
+            return self._store.accept(self._channel, envelope.client_id, envelope.nonce)
+        if len(self._waiting) < MAX_WAITING:
+            self._refer(envelope)
+            self._waiting.append(envelope)
+        return False
 
     def history(self, envelopes: Iterable[Envelope]) -> Iterator[tuple[Envelope, bool]]:
         """The history came: what is new of it, then what waited; each with whether the reference would drop it."""

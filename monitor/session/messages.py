@@ -11,6 +11,7 @@ from typing import Any, Final
 from monitor.errors import ErrorCode, SessionError
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_ENCODE: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 _OTP: Final = re.compile(r"[0-9]{6}")
 
 
@@ -43,7 +44,7 @@ def encode(message: Message) -> str:
     """A message as the text that is encrypted."""
     match message:
         case AppMessage(payload=payload):
-            return json.dumps({"type": "message", "payload": payload}, separators=(",", ":"), ensure_ascii=False)
+            return _ENCODE({"type": "message", "payload": payload})
         case Ack():
             return '{"type":"handshake-ack"}'
         case Offer():
@@ -53,7 +54,7 @@ def encode(message: Message) -> str:
             }
             if message.otp is not None:
                 body |= {"otp": message.otp, "deadline": message.deadline_ms}
-            return json.dumps({"type": "handshake-offer", "payload": body}, separators=(",", ":"))
+            return _ENCODE({"type": "handshake-offer", "payload": body})
 
 
 def decode(text: str) -> Message:

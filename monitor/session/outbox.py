@@ -39,9 +39,14 @@ class Outbox:
         self._queue.append(Publish(channel, encode(envelope), self._last_id, envelope.client_id, envelope.nonce))
         return self._last_id
 
+    @property
+    def ready(self) -> bool:
+        """Whether `next` has a message."""
+        return bool(self._queue) and not self._in_flight and self._retry_at is None
+
     def next(self) -> Publish | None:
         """The message to publish now, if none is under way."""
-        if not self._queue or self._in_flight or self._retry_at is not None:
+        if not self.ready:
             return None
         self._in_flight = True
         return self._queue[0]

@@ -66,6 +66,11 @@ class Peer:
         """Whether the session stands."""
         return self.state is State.CONNECTED
 
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to be done or told."""
+        return not self._actions and not self._notices and not (self._online and self._outbox.ready)
+
     def actions(self) -> list[Action]:
         """What is to be done now, in order."""
         if self._online and (publish := self._outbox.next()) is not None:
@@ -141,9 +146,8 @@ class Peer:
         """A publication came live; `data` as it came, or decoded already."""
         inbox = self._inboxes.get(channel)
         envelope = data if isinstance(data, Envelope) else self._decode(channel, data)
-        if inbox is not None and envelope is not None:
-            for accepted, dropped in inbox.live(envelope):
-                self._take(channel, accepted, dropped, now)
+        if inbox is not None and envelope is not None and inbox.live(envelope):
+            self._take(channel, envelope, False, now)  # noqa: FBT003 - see `_take`
 
     def on_history(self, channel: str, data: Iterable[Any], now: float) -> None:
         """The history of a channel came, oldest first."""

@@ -92,6 +92,7 @@ class Connection:
         self._ping_interval = 0.0
         self._ping_due: float | None = None
         self._tokens_due: dict[str | None, float] = {}
+        self._retrying = False  # some subscription waits to be tried again
         self._events: list[Event] = []
         self._out: list[str] = []
 
@@ -177,11 +178,20 @@ class Connection:
         """When `tick` is due at the latest; None: nothing is waited for."""
         if self.state is State.WAITING:
             return self._reconnect_at
-        due = [at for at in (self._ping_due, *self._tokens_due.values()) if at is not None]
+        due = self._ping_due
         if self._pending:
-            due.append(next(iter(self._pending.values()))[1])
-        due += [item.retry_at for item in self.subscriptions.values() if item.retry_at is not None]
-        return min(due, default=None)
+            reply_due = next(iter(self._pending.values()))[1]
+            due = reply_due if due is None else min(due, reply_due)
+        if self._tokens_due or self._retrying:
+            others = [item.retry_at for item in self.subscriptions.values() if item.retry_at is not None]
+            others += self._tokens_due.values()
+            due = min(others if due is None else [due, *others], default=None)
+        return due
+
+    @property
+    def has_events(self) -> bool:
+        """Whether `events` has any."""
+        return bool(self._events)
 
     def events(self) -> list[Event]:
         """What happened since the last call, in order."""
@@ -336,6 +346,7 @@ class Connection:
             if self.reconnect is not None and comes_back and (error.temporary or error.code == ErrorCode.UNRECOVERABLE_POSITION):
                 subscription.retry_at = now + self.reconnect.delay(subscription.failures, self._rng)
                 subscription.failures += 1
+                self._retrying = True
             else:
                 del self.subscriptions[command.channel]
 

@@ -1,0 +1,86 @@
+"""The monitor's own standing pairs, as the daemon runs them: wire times, CPU an exchange, memory.
+
+`python -m bench.ours URL PAIRS INTERVAL SETTLE WINDOW` prints the window's figures as JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import sys
+import time
+from pathlib import Path
+
+import structlog
+import uvloop
+
+import monitor
+from monitor.catalogue import Outcome
+from monitor.clock import SystemClock
+from monitor.config import parse
+from monitor.fleet import Fleet
+from monitor.metrics import Metrics
+from monitor.probes.registry import STANDING
+from monitor.probes.run import Report, Run
+from monitor.schedule import longest_gap
+
+CONFIG = """
+relays:
+  - {{name: bench, url: "{url}", limits: {{connects_per_minute: 100000, messages_per_minute: 1000000}}}}
+probes:
+  - name: steady
+    scenario: steady-messaging
+    pairs: {pairs}
+    message_interval: {interval:g}ms
+    settle: {settle:g}ms
+    timeout: 5s
+    max_age: 1h
+slos:
+  - {{name: round-trip, probe: steady, sli: latency, threshold: 400ms, objective: 99%, window: 30d}}
+  - {{name: delivery, probe: steady, sli: availability, objective: 99.9%, window: 30d}}
+"""
+
+
+def resident() -> float:
+    """This process's resident memory in MB."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * 4096 / 1e6
+
+
+async def main(url: str, pairs: int, interval: float, settle: float, window: float) -> None:
+    """Run the pairs with the daemon's metrics behind them, and print what the window cost."""
+    text = CONFIG.format(url=url, pairs=pairs, interval=interval * 1000, settle=settle * 1000)
+    config = parse(text, "bench", {})
+    metrics = Metrics(config, version=monitor.__version__, longest_gap=longest_gap)
+    runs: list[Run] = []
+
+    def publish(report: Run | Report, _: object) -> None:
+        metrics.publish(report)
+        if isinstance(report, Run):
+            runs.append(report)
+
+    fleet = Fleet(config, SystemClock(), publish)
+    await fleet.start(lambda _name, _up: None)
+    probe = config.probes[0]
+    task = asyncio.ensure_future(STANDING[probe.scenario]().serve(fleet.bench("bench", probe)))
+    cycle = settle + 2 * interval
+    await asyncio.sleep(3 * cycle + 1)
+    gc.collect()
+    runs.clear()
+    cpu = time.process_time()
+    await asyncio.sleep(window)
+    cpu = time.process_time() - cpu
+    exchanges = [exchange for run in runs for exchange in run.exchanges]
+    wires = [wire for item in exchanges for wire in (item.wire_request, item.wire_response) if wire is not None]
+    failed = sum(item.outcome is not Outcome.OK for item in exchanges)
+    result = {"cpu": cpu, "exchanges": len(exchanges), "failed": failed, "rss": resident(), "wires": wires}
+    print(json.dumps(result))
+    task.cancel()
+    await asyncio.wait([task])
+    await fleet.stop()
+
+
+if __name__ == "__main__":
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(30))  # as the daemon: no line a good run
+    uvloop.run(main(sys.argv[1], int(sys.argv[2]), *map(float, sys.argv[3:6])))
