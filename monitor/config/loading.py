@@ -69,33 +69,28 @@ def parse(text: str, filename: str, environ: Mapping[str, str]) -> Config:
         raise ConfigError(filename, [Fault(root.line, "", f"{what}; expected keys such as relays: and probes:")])
     config, faults = _validate(read, Path(filename).parent)
     if faults or config is None:
-        raise ConfigError(filename, faults)
+        raise ConfigError(filename, [*faults])
     return config.resolved()
 
 
-def _validate(read: Document, folder: Path) -> tuple[Config | None, list[Fault]]:
+def _validate(read: Document, folder: Path) -> tuple[Config | None, set[Fault]]:
     data: Any = read.root.data()
-    context = {"folder": folder}
-    faults = list(read.faults)
+    faults = set(read.faults)
     unknown = set(read.unknown)
-    config: Config | None = None
-    for attempt in range(_ATTEMPTS):
+    # Once more for what was wrong, and once more for what that brought to light.
+    for _ in range(_ATTEMPTS):
         try:
-            config = Config.model_validate(data, context=context)
-            break
+            config = Config.model_validate(data, context={"folder": folder})
         except ValidationError as error:
-            errors: list[dict[str, Any]] = [
-                {**each} for each in error.errors(include_url=False, include_context=True, include_input=False)
-            ]
+            errors: list[dict[str, Any]] = [{**each} for each in error.errors(include_url=False, include_input=False)]
+        else:
+            return config, faults.union(check(config, read.root, unknown))
         for detail in filter(partial(is_own, read.root), errors):
             path, fault = fault_of(read.root, detail)
-            # Later attempts only stumble over what is missing because it was left out.
-            if attempt == 0 and not any(path[: len(known)] == known for known in read.unknown):
-                faults.append(fault)
+            if not any(path[: len(known)] == known for known in read.unknown):
+                faults.add(fault)
             unknown.add(_leave_out(data, path, is_key=detail["type"] == "extra_forbidden"))
-    if config is not None:
-        faults += check(config, read.root, unknown)
-    return config, faults
+    return None, faults
 
 
 def _inside(data: Any, part: str | int) -> Any:  # noqa: ANN401 - data as YAML gave it
