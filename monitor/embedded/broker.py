@@ -6,15 +6,19 @@ import random
 import string
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from monitor.embedded.namespaces import Namespace
 
-MAX_CHANNELS = 20_000
-"""Streams kept at once; past it the one unused for longest is forgotten, as if its metadata had expired."""
+MAX_IDLE: Final = 20_000
+"""Streams without a subscriber kept at once; past it the one unused for longest is forgotten, as if its metadata had
+expired. Those with subscribers are bounded by the clients there may be, and the channels a client may have."""
+
+MAX_STORED: Final = 64 << 20
+"""Characters of publications kept at once; past it the stream that was published to longest ago loses its history."""
 
 
 class Item(NamedTuple):
@@ -43,19 +47,34 @@ class Stream:
     items: deque[Item] = field(default_factory=deque)
     subscribers: dict[Subscriber, None] = field(default_factory=dict)  # in the order they came
 
-    def expire(self, now: float) -> None:
-        """Forget what is past its time. A publication restarts the time of all: they share one key's expiry."""
-        if self.items and self.items[-1].expires <= now:
-            self.items.clear()
+    def expired(self, now: float) -> bool:
+        """Whether all it keeps is past its time: a publication restarts the time of all, as they share one key."""
+        return bool(self.items) and self.items[-1].expires <= now
 
 
 class Broker:
     """Every channel of one relay."""
 
-    def __init__(self, namespaces: Sequence[Namespace], rng: random.Random | None = None) -> None:
+    def __init__(
+        self,
+        namespaces: Sequence[Namespace],
+        rng: random.Random | None = None,
+        *,
+        max_idle: int = MAX_IDLE,
+        max_stored: int = MAX_STORED,
+    ) -> None:
+        self.stored = 0
         self._namespaces = {namespace.name: namespace for namespace in namespaces}
         self._rng = rng or random.Random()  # noqa: S311 - names of streams, no secret
-        self._streams: OrderedDict[str, Stream] = OrderedDict()
+        self._max_idle, self._max_stored = max_idle, max_stored
+        self._streams: dict[str, Stream] = {}
+        self._idle: OrderedDict[str, None] = OrderedDict()  # without subscribers, the longest unused first
+        self._filled: OrderedDict[str, None] = OrderedDict()  # with publications, the longest unpublished first
+
+    @property
+    def streams(self) -> int:
+        """Streams kept now."""
+        return len(self._streams)
 
     def namespace(self, channel: str) -> Namespace | None:
         """The namespace a channel belongs to, by what stands before its colon."""
@@ -70,10 +89,10 @@ class Broker:
                 raise KeyError(channel)
             stream = Stream(namespace, "".join(self._rng.choices(string.ascii_letters, k=8)))
             self._streams[channel] = stream
-            self._bound()
-        else:
-            self._streams.move_to_end(channel)
-            stream.expire(now)
+        elif stream.expired(now):
+            self._clear(channel)
+        if not stream.subscribers:
+            self._rest(channel)
         return stream
 
     def publish(self, channel: str, data: str, info: str, now: float) -> None:
@@ -81,9 +100,7 @@ class Broker:
         stream = self.stream(channel, now)
         stream.offset += 1
         item = Item(stream.offset, data, info, now + stream.namespace.ttl)
-        stream.items.append(item)
-        if len(stream.items) > stream.namespace.size:
-            stream.items.popleft()
+        self._keep(channel, stream, item, now)
         for subscriber in list(stream.subscribers):
             subscriber.push(channel, item, stream.epoch)
 
@@ -99,16 +116,41 @@ class Broker:
         """Add a subscriber."""
         stream = self.stream(channel, now)
         stream.subscribers[subscriber] = None
+        self._idle.pop(channel, None)
         return stream
 
     def unsubscribe(self, channel: str, subscriber: Subscriber) -> None:
         """Remove a subscriber."""
         if (stream := self._streams.get(channel)) is not None:
             stream.subscribers.pop(subscriber, None)
+            if not stream.subscribers:
+                self._rest(channel)
 
-    def _bound(self) -> None:
-        for channel in list(self._streams):
-            if len(self._streams) <= MAX_CHANNELS:
+    def _rest(self, channel: str) -> None:
+        """Note that a stream without subscribers was used just now, and forget one where there are too many."""
+        self._idle[channel] = None
+        self._idle.move_to_end(channel)
+        if len(self._idle) > self._max_idle:
+            forgotten, _ = self._idle.popitem(last=False)
+            self._clear(forgotten)
+            del self._streams[forgotten]
+
+    def _keep(self, channel: str, stream: Stream, item: Item, now: float) -> None:
+        stream.items.append(item)
+        self.stored += len(item.data)
+        if len(stream.items) > stream.namespace.size:
+            self.stored -= len(stream.items.popleft().data)
+        self._filled[channel] = None
+        self._filled.move_to_end(channel)
+        # The oldest first, and each only once: a publication pays for what earlier ones left behind.
+        while self._filled:
+            oldest = next(iter(self._filled))
+            if self.stored <= self._max_stored and not self._streams[oldest].expired(now):
                 return
-            if not self._streams[channel].subscribers:
-                del self._streams[channel]
+            self._clear(oldest)
+
+    def _clear(self, channel: str) -> None:
+        items = self._streams[channel].items
+        self.stored -= sum(len(item.data) for item in items)
+        items.clear()
+        self._filled.pop(channel, None)

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 PATH: Final = "/connection/websocket"
 MAX_FRAME: Final = 64 << 10
 MAX_CLIENTS: Final = 20_000
+WRITE_TIMEOUT: Final = 1.0
+"""Seconds a client's full socket may keep a frame waiting, as Centrifugo has it."""
+
+CLOSE_TIMEOUT: Final = 2.0
+"""Seconds a client has to answer a close frame."""
 
 
 class EmbeddedRelay:
@@ -69,7 +74,7 @@ class EmbeddedRelay:
                 compression=None,
                 max_size=MAX_FRAME,
                 ping_interval=None,  # the protocol has pings of its own
-                close_timeout=2,
+                close_timeout=CLOSE_TIMEOUT,
                 process_request=self._admit,
                 server_header=None,
             )
@@ -82,11 +87,7 @@ class EmbeddedRelay:
         """Tell every client to come back later (3001), and stop."""
         self.disconnect_all(CloseCode.SHUTDOWN)
         if self._server is not None:
-            self._server.close(close_connections=False)
-            async with asyncio.timeout(5):
-                while self._sessions:
-                    await asyncio.sleep(0.01)
-            self._server.close()
+            self._server.close(close_connections=False)  # their own writers do that, with the right code
             await self._server.wait_closed()
             self._server = None
 
@@ -135,10 +136,18 @@ async def _write(session: Session, connection: ServerConnection, waiting: asynci
                 session.tick(time.monotonic())
             waiting.clear()
             if lines := session.lines():
-                await connection.send("\n".join(lines))
-        await connection.close(*session.closing)
+                try:
+                    async with asyncio.timeout(WRITE_TIMEOUT):
+                        await connection.send("\n".join(lines))
+                except TimeoutError:
+                    session.close(CloseCode.SLOW)
+        async with asyncio.timeout(CLOSE_TIMEOUT + WRITE_TIMEOUT):
+            await connection.close(*session.closing)
     except ConnectionClosed:
         pass
+    except TimeoutError:
+        # The close frame waits behind what the client does not read.
+        connection.transport.abort()
 
 
 async def serve_forever(host: str, port: int) -> None:

@@ -191,16 +191,16 @@ class Session:
             body = verbatim.members(members[method]) if method else {}
         except ValueError:
             method = ""
-        if method == "send":
+        numbered = identifier.isdigit() and 0 < int(identifier) < 1 << 32
+        if method == "send" and self._connected:
             self.close(CloseCode.NOT_AVAILABLE)
-        elif not method or not identifier.isdigit() or not 0 < int(identifier) < 1 << 32:
-            self.close(CloseCode.BAD_REQUEST)
-        elif method == "connect":
-            self._connect(identifier, body, now)
-        elif not self._connected:
+        elif not method or not numbered or (method != "connect" and not self._connected):
             self.close(CloseCode.BAD_REQUEST)
         else:
             try:
+                if method == "connect":
+                    self._connect(identifier, body, now)
+                    return
                 reply = self._commands[method](body, now)
             except Refusal as refusal:
                 message = _ENCODE({"code": int(refusal.code), "message": _MESSAGES[refusal.code]})
@@ -295,6 +295,8 @@ class Session:
                 raise Refusal(ErrorCode.BAD_REQUEST)
             if epoch not in {"", stream.epoch}:
                 raise Refusal(ErrorCode.UNRECOVERABLE_POSITION)
+            if reverse and not any(item.offset == offset - 1 for item in items):
+                items = []  # backwards it starts at the neighbour or not at all; forwards at the oldest there is
             items = [item for item in items if (item.offset < offset if reverse else item.offset > offset)]
         if reverse:
             items.reverse()
