@@ -71,7 +71,7 @@ class Terms:
     token: str | None = None
 
 
-class Refusal(Exception):
+class Refusal(Exception):  # noqa: N818 - an answer, not a mistake of ours
     """A command is answered with an error. Never leaves this module."""
 
     def __init__(self, code: ErrorCode) -> None:
@@ -100,8 +100,8 @@ class Session:
             "unsubscribe": self._unsubscribe,
             "publish": self._publish,
             "history": self._history,
-            "presence": self._not_available,
-            "presence_stats": self._not_available,
+            "presence": self._presence,
+            "presence_stats": self._presence,
             "rpc": self._not_available,
             "refresh": self._not_available,
             "sub_refresh": self._not_permitted,
@@ -234,10 +234,10 @@ class Session:
             raise ValueError("no channel")
         return channel
 
-    def _allowed(self, channel: str) -> str:
-        """The same channel, if this relay has it."""
+    def _allowed(self, channel: str, without_namespace: ErrorCode = ErrorCode.PERMISSION_DENIED) -> str:
+        """The same channel, if this relay has it; each command refuses one without a namespace in its own way."""
         if ":" not in channel:
-            raise Refusal(ErrorCode.PERMISSION_DENIED)
+            raise Refusal(without_namespace)
         namespace = self._broker.namespace(channel)
         if namespace is None:
             raise Refusal(ErrorCode.UNKNOWN_CHANNEL)
@@ -281,11 +281,13 @@ class Session:
 
     def _publish(self, body: dict[str, str], now: float) -> str:
         channel = self._allowed(self._named(body))
-        self._broker.publish(channel, body.get("data", "null"), f'{{"client":"{self.client}"}}', now)
+        if "data" not in body:
+            raise Refusal(ErrorCode.BAD_REQUEST)
+        self._broker.publish(channel, body["data"], f'{{"user":"","client":"{self.client}"}}', now)
         return "{}"
 
     def _history(self, body: dict[str, str], now: float) -> str:
-        stream = self._broker.stream(self._allowed(self._named(body)), now)
+        stream = self._broker.stream(self._allowed(self._named(body), ErrorCode.NOT_AVAILABLE), now)
         limit, reverse = verbatim.whole(body.get("limit")), body.get("reverse") == "true"
         items = list(stream.items)
         if body.get("since", "null") != "null":
@@ -303,6 +305,11 @@ class Session:
         if limit >= 0:
             items = items[:limit]
         return f'{{"publications":[{_publications(items)}],"epoch":"{stream.epoch}","offset":{stream.offset}}}'
+
+    def _presence(self, body: dict[str, str], now: float) -> str:
+        del now
+        self._allowed(self._named(body), ErrorCode.NOT_AVAILABLE)
+        raise Refusal(ErrorCode.NOT_AVAILABLE)
 
     def _not_available(self, body: dict[str, str], now: float) -> str:
         del body, now
