@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 MAX_ANSWER: Final = 16 << 10
 """Bytes of a proxy's answer."""
 
+_PROTOCOL: Final = b"HTTP/1."
+
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
@@ -44,7 +46,7 @@ def proxy_of(target: Target) -> Proxy | None:
         return None
     parts = urlsplit(url if "://" in url else f"http://{url}")
     try:
-        port = parts.port or 80
+        port = 80 if parts.port is None else parts.port
     except ValueError:
         port = 0
     if parts.scheme != "http" or not parts.hostname or not port:
@@ -78,12 +80,14 @@ async def tunnel(sock: socket.socket, proxy: Proxy, host: str, port: int) -> Non
             if not byte:
                 raise Obstacle(Step.PROXY, Reason.RESET, "the proxy closed the connection")
             answer += byte
+            if not _PROTOCOL.startswith(answer[: len(_PROTOCOL)]):
+                raise Obstacle(Step.PROXY, Reason.PROTOCOL, "the proxy does not speak HTTP")
             if len(answer) > MAX_ANSWER:
                 raise Obstacle(Step.PROXY, Reason.PROTOCOL, "the proxy's answer has no end")
     except OSError as error:
         raise errnos.obstacle_of(Step.PROXY, error) from error
-    protocol, _, status = answer.split(b"\r\n", 1)[0].decode("latin-1").partition(" ")
-    if not protocol.startswith("HTTP/1.") or not status[:3].isdecimal():
+    _, _, status = answer.split(b"\r\n", 1)[0].decode("latin-1").partition(" ")
+    if not status[:3].isdecimal():
         raise Obstacle(Step.PROXY, Reason.PROTOCOL, "the proxy does not speak HTTP")
     if not status.startswith("2"):
         phrase = "".join(character for character in status if character.isprintable())[:100]

@@ -29,7 +29,7 @@ RETRY_AFTER_DATE: Final = 60.0
 """Seconds taken for a Retry-After that is a date: polite enough, without trusting the relay's clock."""
 
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] ([1-5]\d\d)([ \r][^\r\n]*)")
-_STATUS_SIZE: Final = len(b"HTTP/1.1 101 ")
+_PROTOCOL: Final = b"HTTP/1."
 _RETRY_AFTER: Final = re.compile(rb"\r\nretry-after:[ \t]*([^\r\n]*)", re.IGNORECASE)
 _FIELD_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 _FIELD_VALUE: Final = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")  # section 5.5
@@ -81,7 +81,7 @@ class Answer:
         if end < 0:
             if len(self._bytes) > MAX_ANSWER:
                 raise Obstacle(Step.UPGRADE, Reason.TOO_LARGE, "the answer to the upgrade has no end")
-            if status is None and (len(self._bytes) > _STATUS_SIZE or b"\n" in self._bytes):
+            if not _PROTOCOL.startswith(self._bytes[: len(_PROTOCOL)]) or (status is None and b"\n" in self._bytes):
                 raise Obstacle(Step.UPGRADE, Reason.BAD_UPGRADE, "the answer to the upgrade is not HTTP")
             return False
         if status is None:

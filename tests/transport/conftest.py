@@ -1,0 +1,66 @@
+"""Every test here runs on both event loops, on real loopback sockets, and must leave no socket behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import trustme
+import uvloop
+
+from tests.transport.scene import Witness
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+
+_DESCRIPTORS = Path("/proc/self/fd")
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+async def _sockets_are_given_back() -> AsyncIterator[None]:
+    before = _sockets()
+    yield
+    async with asyncio.timeout(5):
+        while _sockets() > before:  # noqa: ASYNC110 - closing takes a loop some turns, and nothing tells of it
+            await asyncio.sleep(0.005)
+
+
+def _sockets() -> int:
+    """How many sockets this process has; 0 where that cannot be seen."""
+    found = 0
+    for descriptor in _DESCRIPTORS.iterdir() if _DESCRIPTORS.exists() else ():
+        with contextlib.suppress(OSError):  # the one that listed them is gone by now
+            found += str(descriptor.readlink()).startswith("socket:")
+    return found
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def ca_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("tls") / "ca.pem"
+    authority.cert_pem.write_to_path(str(path))
+    return path
+
+
+@pytest.fixture
+def witness() -> Witness:
+    return Witness()

@@ -1,0 +1,189 @@
+"""Through an HTTP proxy, and every way in which it can fail."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from typing import TYPE_CHECKING
+
+import pytest
+
+from monitor.catalogue import Phase, Reason, Step
+from monitor.errors import Obstacle, OwnFault
+from monitor.relay.proxy import Proxy, proxy_of
+from monitor.relay.target import Target, TlsOptions
+from tests.transport.scene import (
+    TEXT,
+    answering,
+    closed_port,
+    finding_none,
+    frame,
+    hang_up,
+    header,
+    idle,
+    read_request,
+    reset,
+    saying,
+    serving,
+)
+from tests.transport.test_tls import server_context
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import trustme
+
+    from tests.transport.scene import Play, Reader, Witness, Writer
+
+
+class TunnelProxy:
+    """A proxy of the smallest kind: one CONNECT, then bytes both ways."""
+
+    def __init__(self) -> None:
+        self.requests: list[str] = []
+
+    async def __call__(self, reader: Reader, writer: Writer) -> None:
+        self.requests.append(await read_request(reader))
+        host, _, port = self.requests[-1].split(" ", 2)[1].rpartition(":")
+        there, onwards = await asyncio.open_connection(host.strip("[]"), int(port))
+        writer.write(b"HTTP/1.1 200 Connection established\r\nVia: 1.1 test\r\n\r\n")
+        try:
+            await asyncio.gather(self._carry(reader, onwards), self._carry(there, writer))
+        finally:
+            onwards.close()
+
+    async def _carry(self, source: Reader, sink: Writer) -> None:
+        while data := await source.read(1 << 16):
+            sink.write(data)
+        sink.close()
+
+
+async def test_a_wss_relay_is_reached_through_a_tunnel(witness: Witness, authority: trustme.CA, ca_file: Path) -> None:
+    proxy = TunnelProxy()
+    relay = saying(frame(TEXT, b"hello"))
+    async with serving(relay, tls=server_context(authority, "127.0.0.1")) as port, serving(proxy) as proxy_port:
+        target = Target(
+            url=f"wss://127.0.0.1:{port}",
+            tls=TlsOptions(ca_file=ca_file),
+            proxy=f"http://user:p%40ss@127.0.0.1:{proxy_port}",
+        )
+        transport = await witness.dial(target)
+        await witness.until(lambda: witness.texts)
+        transport.abort()
+    [request] = proxy.requests
+    assert request.startswith(f"CONNECT 127.0.0.1:{port} HTTP/1.1\r\n")
+    assert header(request, "Proxy-Authorization") == "Basic " + base64.b64encode(b"user:p@ss").decode()
+    assert "p%40ss" not in repr(target)
+    assert witness.steps == [Step.PROXY, Step.TLS, Step.UPGRADE]
+    assert list(witness.phases) == [Phase.PROXY, Phase.TLS, Phase.UPGRADE]
+
+
+async def test_the_environments_proxy_is_used(witness: Witness, monkeypatch: pytest.MonkeyPatch) -> None:
+    proxy = TunnelProxy()
+    async with serving(saying()) as port, serving(proxy) as proxy_port:
+        monkeypatch.setenv("http_proxy", f"127.0.0.1:{proxy_port}")
+        (await witness.dial(Target(url=f"ws://127.0.0.1:{port}"))).abort()
+        assert len(proxy.requests) == 1
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        (await witness.dial(Target(url=f"ws://127.0.0.1:{port}"))).abort()
+        assert len(proxy.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("environment", "url", "expected"),
+    [
+        ({}, "wss://relay.example", None),
+        ({"https_proxy": "http://p:8"}, "wss://relay.example", Proxy("p", 8)),
+        ({"https_proxy": "http://p:8"}, "ws://relay.example", None),
+        ({"http_proxy": "http://p"}, "ws://relay.example", Proxy("p", 80)),
+        ({"all_proxy": "http://p:8"}, "ws://relay.example", Proxy("p", 8)),
+        ({"all_proxy": "http://[::1]:8"}, "wss://relay.example", Proxy("::1", 8)),
+        ({"all_proxy": "http://p:8", "no_proxy": ".example"}, "ws://relay.example", None),
+        ({"all_proxy": "http://p:8", "no_proxy": "::1"}, "ws://[::1]", None),
+        ({"all_proxy": "http://p:8", "no_proxy": "relay.example:81"}, "ws://relay.example:80", Proxy("p", 8)),
+        ({"all_proxy": "http://p:8", "no_proxy": "*"}, "ws://relay.example", None),
+    ],
+)
+def test_the_environment_names_a_proxy_as_for_any_program(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], url: str, expected: Proxy | None
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert proxy_of(Target(url=url)) == expected
+    assert proxy_of(Target(url=url, proxy="")) is None, "an empty proxy of the target's own means none"
+
+
+async def endless(reader: Reader, writer: Writer) -> None:
+    await read_request(reader)
+    writer.write(b"HTTP/1.1 200 OK\r\n")
+    while True:
+        writer.write(b"X-More: and more\r\n" * 100)
+        await writer.drain()
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(
+    ("play", "reason", "detail"),
+    [
+        (answering(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"), Reason.HTTP_STATUS, "407 Proxy Auth"),
+        (answering(b"HTTP/1.0 502 \x1b[1mBad Gateway\r\n\r\n"), Reason.HTTP_STATUS, "502 [1mBad Gateway"),
+        (answering(b"SSH-2.0-OpenSSH\r\n\r\n"), Reason.PROTOCOL, "HTTP"),
+        (answering(b"\r\n\r\n"), Reason.PROTOCOL, "HTTP"),
+        (endless, Reason.PROTOCOL, "no end"),
+        (hang_up, Reason.RESET, ""),
+        (reset, Reason.RESET, ""),
+    ],
+)
+async def test_a_proxy_that_opens_no_tunnel_is_told_by_step_and_reason(
+    witness: Witness, play: Play, reason: Reason, detail: str
+) -> None:
+    async with serving(play) as port:
+        with pytest.raises(Obstacle) as caught:
+            await witness.dial(Target(url="ws://relay.example", proxy=f"http://u:secret@127.0.0.1:{port}"))
+    assert (caught.value.step, caught.value.reason) == (Step.PROXY, reason)
+    assert detail in caught.value.detail
+    assert "secret" not in str(caught.value)
+    assert not witness.phases
+
+
+async def test_a_proxy_that_is_not_there(witness: Witness) -> None:
+    with pytest.raises(Obstacle) as caught:
+        await witness.dial(Target(url="ws://relay.example", proxy=f"http://127.0.0.1:{closed_port()}"))
+    assert (caught.value.step, caught.value.reason) == (Step.PROXY, Reason.REFUSED)
+
+
+async def test_a_proxy_without_an_address_is_not_the_relays_name_failing(witness: Witness) -> None:
+    with pytest.raises(Obstacle) as caught:
+        await witness.dial(Target(url="ws://relay.example", proxy="http://proxy.example"), finding_none())
+    assert (caught.value.step, caught.value.reason) == (Step.PROXY, Reason.UNREACHABLE)
+    assert caught.value.detail == "proxy proxy.example: no address"
+
+
+async def test_a_silent_proxy_ends_at_the_callers_deadline(witness: Witness) -> None:
+    async with serving(idle) as port:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.03):
+                await witness.dial(Target(url="ws://relay.example", proxy=f"http://127.0.0.1:{port}"))
+    assert witness.steps == [Step.PROXY]
+
+
+@pytest.mark.parametrize(
+    "proxy", ["socks5://secret@p:1080", "https://u:secret@p", "http://u:secret@p:port", "http://:80", "http://p:0"]
+)
+async def test_a_proxy_that_cannot_be_used_is_our_own_fault_and_stays_secret(witness: Witness, proxy: str) -> None:
+    with pytest.raises(OwnFault) as caught:
+        await witness.dial(Target(url="ws://relay.example", proxy=proxy))
+    assert (caught.value.step, caught.value.reason) == (Step.PROXY, Reason.INTERNAL)
+    assert "secret" not in str(caught.value)
+
+
+async def test_a_name_beyond_ascii_goes_to_the_proxy_as_dns_knows_it(witness: Witness) -> None:
+    requests = []
+
+    async def play(reader: Reader, _writer: Writer) -> None:
+        requests.append(await read_request(reader))
+
+    async with serving(play) as port:
+        with pytest.raises(Obstacle):
+            await witness.dial(Target(url="ws://relé.example", proxy=f"http://127.0.0.1:{port}"))
+    assert requests[0].startswith("CONNECT xn--rel-dma.example:80 HTTP/1.1\r\n")

@@ -1,0 +1,271 @@
+"""TLS kept apart: each way a handshake fails, with its own reason, and the certificate's end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from monitor.catalogue import Phase, Reason, Step
+from monitor.errors import Obstacle, OwnFault
+from monitor.relay import tls
+from monitor.relay.target import Target, TlsOptions
+from tests.transport.scene import TEXT, answering, frame, hang_up, idle, read_frame, reset, saying, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.transport.scene import Play, Reader, Witness, Writer
+
+NOW = datetime.now(UTC)
+
+
+def server_context(
+    authority: trustme.CA, *names: str, ends: datetime | None = None, maximum: ssl.TLSVersion | None = None
+) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    if maximum is not None:
+        context.maximum_version = maximum
+    authority.issue_cert(*names, not_before=NOW - timedelta(days=30), not_after=ends).configure_cert(context)
+    return context
+
+
+def url(port: int) -> str:
+    return f"wss://127.0.0.1:{port}"
+
+
+async def refused(witness: Witness, play: Play, context: ssl.SSLContext | None, options: TlsOptions) -> Obstacle:
+    async with serving(play, tls=context) as port:
+        with pytest.raises(Obstacle) as caught:
+            await witness.dial(Target(url=url(port), tls=options))
+    assert caught.value.step is Step.TLS
+    return caught.value
+
+
+async def test_a_trusted_relay_is_reached_and_each_phase_is_timed(
+    witness: Witness, authority: trustme.CA, ca_file: Path
+) -> None:
+    said: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
+
+    async def hear(reader: Reader, _writer: Writer) -> None:
+        said.set_result(await read_frame(reader))
+        await idle(reader, _writer)
+
+    async with serving(saying(frame(TEXT, b"hello"), then=hear), tls=server_context(authority, "127.0.0.1")) as port:
+        transport = await witness.dial(Target(url=url(port), tls=TlsOptions(ca_file=ca_file)))
+        transport.send("hi")
+        await witness.until(lambda: witness.texts)
+        async with asyncio.timeout(5):
+            assert await said == (TEXT, b"hi")
+        transport.abort()
+    assert witness.texts == ["hello"]
+    assert witness.steps == [Step.RESOLVE, Step.TCP, Step.TLS, Step.UPGRADE]
+    assert list(witness.phases) == [Phase.RESOLVE, Phase.TCP, Phase.TLS, Phase.UPGRADE]
+    bounds = [bound for phase in witness.phases.values() for bound in phase]
+    assert bounds == sorted(bounds), "phases follow one another"
+
+
+async def test_an_expired_certificate(witness: Witness, authority: trustme.CA, ca_file: Path) -> None:
+    context = server_context(authority, "127.0.0.1", ends=NOW - timedelta(days=1))
+    obstacle = await refused(witness, idle, context, TlsOptions(ca_file=ca_file))
+    assert obstacle.reason is Reason.TLS_EXPIRED
+
+
+@pytest.mark.parametrize("name", ["relay.example", "127.0.0.2"])
+async def test_a_certificate_for_another_name(
+    witness: Witness, authority: trustme.CA, ca_file: Path, name: str
+) -> None:
+    obstacle = await refused(witness, idle, server_context(authority, name), TlsOptions(ca_file=ca_file))
+    assert obstacle.reason is Reason.TLS_NAME
+
+
+async def test_a_name_of_ones_own_choice_is_expected_in_the_certificate(
+    witness: Witness, authority: trustme.CA, ca_file: Path
+) -> None:
+    async with serving(saying(), tls=server_context(authority, "relay.example")) as port:
+        options = TlsOptions(ca_file=ca_file, server_name="relay.example")
+        (await witness.dial(Target(url=url(port), tls=options))).abort()
+
+
+async def test_an_unknown_authority(witness: Witness, ca_file: Path) -> None:
+    context = server_context(trustme.CA(), "127.0.0.1")
+    assert (await refused(witness, idle, context, TlsOptions(ca_file=ca_file))).reason is Reason.TLS_UNTRUSTED
+    assert (await refused(witness, idle, context, TlsOptions())).reason is Reason.TLS_UNTRUSTED
+
+
+@contextlib.contextmanager
+def demanding(authority: trustme.CA, version: ssl.TLSVersion) -> Iterator[int]:
+    """A server that asks for a client certificate. A blocking one: asyncio's own server keeps its last alert back."""
+    context = server_context(authority, "127.0.0.1", maximum=version)
+    context.verify_mode = ssl.CERT_REQUIRED
+    authority.configure_trust(context)
+
+    def serve() -> None:
+        plain, _ = listener.accept()
+        with plain, contextlib.suppress(OSError):
+            context.wrap_socket(plain, server_side=True)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield listener.getsockname()[1]
+        thread.join(5)
+
+
+@pytest.mark.parametrize("trusted", ["none", "unknown"])
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_a_client_certificate_is_missing_or_not_trusted(
+    witness: Witness, authority: trustme.CA, ca_file: Path, tmp_path: Path, version: ssl.TLSVersion, trusted: str
+) -> None:
+    options = TlsOptions(ca_file=ca_file) if trusted == "none" else client_files(trustme.CA(), tmp_path, ca_file)
+    with demanding(authority, version) as port, pytest.raises(Obstacle) as caught:
+        await witness.dial(Target(url=url(port), tls=options))
+    assert (caught.value.step, caught.value.reason) == (Step.TLS, Reason.TLS_CLIENT_CERTIFICATE)
+
+
+async def test_a_client_certificate_opens_the_door(
+    witness: Witness, authority: trustme.CA, ca_file: Path, tmp_path: Path
+) -> None:
+    context = server_context(authority, "127.0.0.1")
+    context.verify_mode = ssl.CERT_REQUIRED
+    authority.configure_trust(context)
+    async with serving(saying(), tls=context) as port:
+        options = client_files(authority, tmp_path, ca_file)
+        (await witness.dial(Target(url=url(port), tls=options))).abort()
+
+
+def client_files(authority: trustme.CA, folder: Path, ca_file: Path) -> TlsOptions:
+    client = authority.issue_cert("monitor.example")
+    cert_file, key_file = folder / "client.pem", folder / "client.key"
+    client.cert_chain_pems[0].write_to_path(str(cert_file))
+    client.private_key_pem.write_to_path(str(key_file))
+    return TlsOptions(ca_file=ca_file, cert_file=cert_file, key_file=key_file)
+
+
+@pytest.mark.parametrize(
+    ("play", "reason"),
+    [
+        (hang_up, Reason.RESET),
+        (reset, Reason.RESET),
+        (answering(b"never asked so far"), Reason.TIMEOUT),
+    ],
+)
+async def test_a_server_that_gives_up_in_the_handshake(
+    witness: Witness, ca_file: Path, play: Play, reason: Reason
+) -> None:
+    if reason is Reason.TIMEOUT:
+        async with serving(idle) as port:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.03):
+                    await witness.dial(Target(url=url(port), tls=TlsOptions(ca_file=ca_file)))
+    else:
+        assert (await refused(witness, play, None, TlsOptions(ca_file=ca_file))).reason is reason
+    assert witness.steps[-1] is Step.TLS
+    assert Phase.TLS not in witness.phases
+
+
+async def plain_http(reader: Reader, writer: Writer) -> None:
+    await reader.read(1)
+    writer.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+    await idle(reader, writer)
+
+
+async def speaks_first(reader: Reader, writer: Writer) -> None:
+    writer.write(b"220 mail.example ESMTP\r\n")
+    await idle(reader, writer)
+
+
+@pytest.mark.parametrize("play", [plain_http, speaks_first])
+async def test_a_server_that_does_not_speak_tls(witness: Witness, ca_file: Path, play: Play) -> None:
+    assert (await refused(witness, play, None, TlsOptions(ca_file=ca_file))).reason is Reason.PROTOCOL
+
+
+async def test_the_end_of_the_certificate_is_told(witness: Witness, authority: trustme.CA, ca_file: Path) -> None:
+    ends = (NOW + timedelta(days=12)).replace(microsecond=0)
+    async with serving(saying(), tls=server_context(authority, "127.0.0.1", ends=ends)) as port:
+        (await witness.dial(Target(url=url(port), tls=TlsOptions(ca_file=ca_file)))).abort()
+    assert witness.expiries == [ends.timestamp()]
+
+
+async def test_a_chain_ends_with_the_first_of_its_certificates(witness: Witness, tmp_path: Path) -> None:
+    ends = (NOW + timedelta(days=3)).replace(microsecond=0)
+    authority = authority_until(ends)
+    path = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(path))
+    async with serving(saying(), tls=server_context(authority, "127.0.0.1", ends=NOW + timedelta(days=90))) as port:
+        (await witness.dial(Target(url=url(port), tls=TlsOptions(ca_file=path)))).abort()
+    assert witness.expiries == [ends.timestamp()], "the authority's own certificate ends before the relay's"
+
+
+def authority_until(ends: datetime) -> trustme.CA:
+    """An authority whose own certificate ends then, which trustme's never do."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "short-lived")])
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(NOW - timedelta(days=30))
+        .not_valid_after(ends)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return trustme.CA.from_pem(certificate.public_bytes(Encoding.PEM), pem)
+
+
+@pytest.mark.parametrize(
+    ("option", "content"),
+    [("ca", ""), ("ca", "no certificate"), ("cert", "no certificate"), ("cert", None)],
+)
+async def test_tls_files_that_cannot_be_used_are_our_own_fault(
+    witness: Witness, tmp_path: Path, option: str, content: str | None
+) -> None:
+    path = tmp_path / "broken.pem"
+    if content is not None:
+        path.write_text(content)
+    options = TlsOptions(ca_file=path) if option == "ca" else TlsOptions(cert_file=path)
+    with pytest.raises(OwnFault) as caught:
+        await witness.dial(Target(url="wss://127.0.0.1:1", tls=options))
+    assert (caught.value.step, caught.value.reason) == (Step.TLS, Reason.INTERNAL)
+
+
+async def test_an_encrypted_key_is_refused_rather_than_asked_for_on_a_terminal(
+    witness: Witness, authority: trustme.CA, tmp_path: Path
+) -> None:
+    client = authority.issue_cert("monitor.example")
+    cert_file, key_file = tmp_path / "client.pem", tmp_path / "client.key"
+    client.cert_chain_pems[0].write_to_path(str(cert_file))
+    key = load_pem_private_key(client.private_key_pem.bytes(), None)
+    key_file.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"a password of its own"))
+    )
+    with pytest.raises(OwnFault):
+        await witness.dial(Target(url="wss://127.0.0.1:1", tls=TlsOptions(cert_file=cert_file, key_file=key_file)))
+
+
+def test_a_context_is_kept_until_a_file_of_it_changes(authority: trustme.CA, tmp_path: Path) -> None:
+    path = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(path))
+    options = TlsOptions(ca_file=path)
+    first = tls.context(options)
+    assert tls.context(TlsOptions(ca_file=path)) is first
+    trustme.CA().cert_pem.write_to_path(str(path))
+    assert tls.context(options) is not first

@@ -1,0 +1,197 @@
+"""Every way in which a server can answer the upgrade."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor import __version__
+from monitor.catalogue import Phase, Reason, Step
+from monitor.errors import Obstacle, OwnFault
+from monitor.relay.target import RateLimited, Target
+from monitor.relay.upgrade import MAX_ANSWER, Answer, handshake
+from tests.transport.scene import accepting, answering, hang_up, header, idle, read_request, reset, serving
+
+if TYPE_CHECKING:
+    from tests.transport.scene import Play, Reader, Witness, Writer
+
+_101 = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+
+
+def accepting_with(*more: str) -> Play:
+    async def play(reader: Reader, writer: Writer) -> None:
+        writer.write(accepting(await read_request(reader), *more))
+        await idle(reader, writer)
+
+    return play
+
+
+async def endless_headers(reader: Reader, writer: Writer) -> None:
+    await read_request(reader)
+    writer.write(b"HTTP/1.1 101 Switching Protocols\r\n")
+    while True:
+        writer.write(b"X-More: and more\r\n" * 100)
+        await writer.drain()
+        await asyncio.sleep(0)
+
+
+async def endless_line(reader: Reader, writer: Writer) -> None:
+    await read_request(reader)
+    writer.write(b"HTTP/1.1 101 Switching Protocols\r\nX-Long: ")
+    while True:
+        writer.write(b"a" * 4096)
+        await writer.drain()
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(
+    ("play", "reason", "detail"),
+    [
+        (hang_up, Reason.RESET, "lost before"),
+        (reset, Reason.RESET, "lost before"),
+        (answering(b"SSH-2.0-OpenSSH_9.2\r\n"), Reason.BAD_UPGRADE, "not HTTP"),
+        (answering(b"+OK\r\n"), Reason.BAD_UPGRADE, "not HTTP"),
+        (answering(bytes(range(128, 192))), Reason.BAD_UPGRADE, "not HTTP"),
+        (answering(b"HTTP/2 200\r\n\r\n"), Reason.BAD_UPGRADE, "not HTTP"),
+        (answering(b"HTTP/1.1 200 OK\r\n\r\n<html>"), Reason.HTTP_STATUS, "HTTP 200 OK"),
+        (answering(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 99999\r\n\r\n"), Reason.HTTP_STATUS, "HTTP 502 Bad"),
+        (answering(b"HTTP/1.0 503 Service Unavailable\r\n\r\n"), Reason.HTTP_STATUS, "HTTP 503 Service"),
+        (answering(b"HTTP/1.1 403 \x1b[31mNo\r\n\r\n"), Reason.HTTP_STATUS, "HTTP 403 [31mNo"),
+        (answering(b"HTTP/1.1 404\r\n\r\n"), Reason.HTTP_STATUS, "HTTP 404"),
+        (answering(_101 + b"Sec-WebSocket-Accept: AAAA\r\n\r\n"), Reason.BAD_UPGRADE, "Accept"),
+        (answering(_101 + b"\r\n"), Reason.BAD_UPGRADE, "Accept"),
+        (answering(b"HTTP/1.1 101 Switching Protocols\r\n\r\n"), Reason.BAD_UPGRADE, "Connection"),
+        (answering(_101 + b"no colon\r\n\r\n"), Reason.BAD_UPGRADE, ""),
+        (accepting_with("Sec-WebSocket-Extensions: permessage-deflate"), Reason.BAD_UPGRADE, "extensions"),
+        (accepting_with("Sec-WebSocket-Protocol: mqtt"), Reason.BAD_UPGRADE, "subprotocols"),
+        (endless_headers, Reason.TOO_LARGE, "no end"),
+        (endless_line, Reason.TOO_LARGE, "no end"),
+    ],
+)
+async def test_a_server_that_does_not_upgrade_is_told_by_step_and_reason(
+    witness: Witness, play: Play, reason: Reason, detail: str
+) -> None:
+    async with serving(play) as port:
+        with pytest.raises(Obstacle) as caught:
+            await witness.dial(Target(url=f"ws://127.0.0.1:{port}"))
+    assert (caught.value.step, caught.value.reason) == (Step.UPGRADE, reason)
+    assert detail in caught.value.detail
+    assert witness.steps == [Step.RESOLVE, Step.TCP, Step.UPGRADE]
+    assert list(witness.phases) == [Phase.RESOLVE, Phase.TCP]
+    assert not witness.ends, "what never opened does not close"
+
+
+@pytest.mark.parametrize(
+    ("answer", "seconds"),
+    [
+        (b"HTTP/1.1 429 Too Many Requests\r\n\r\n", 0.0),
+        (b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 7\r\n\r\n", 7.0),
+        (b"HTTP/1.1 503 Busy\r\nRetry-After:  120 \r\n\r\n", 120.0),
+        (b"HTTP/1.1 503 Busy\r\nRetry-After: Fri, 31 Dec 1999 23:59:59 GMT\r\n\r\n", 60.0),
+        (b"HTTP/1.1 503 Busy\r\nRetry-After: -1\r\n\r\n", 60.0),
+        (b"HTTP/1.1 503 Busy\r\nRetry-After: " + b"9" * 5000 + b"\r\n\r\n", 3600.0),
+    ],
+)
+async def test_a_relay_that_asks_for_time_says_how_much(witness: Witness, answer: bytes, seconds: float) -> None:
+    async with serving(answering(answer)) as port:
+        with pytest.raises(RateLimited) as caught:
+            await witness.dial(Target(url=f"ws://127.0.0.1:{port}"))
+    assert (caught.value.step, caught.value.reason) == (Step.UPGRADE, Reason.RATE_LIMITED)
+    assert caught.value.retry_after == seconds
+
+
+async def test_silence_ends_at_the_callers_deadline_and_the_step_is_known(witness: Witness) -> None:
+    async with serving(idle) as port:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.03):
+                await witness.dial(Target(url=f"ws://127.0.0.1:{port}"))
+    assert witness.steps[-1] is Step.UPGRADE
+
+
+async def test_an_answer_that_comes_byte_by_byte_opens_the_websocket(witness: Witness) -> None:
+    async def drip(reader: Reader, writer: Writer) -> None:
+        for byte in accepting(await read_request(reader)):
+            writer.write(bytes([byte]))
+            await asyncio.sleep(0)
+        await idle(reader, writer)
+
+    async with serving(drip) as port:
+        transport = await witness.dial(Target(url=f"ws://127.0.0.1:{port}"))
+        assert transport.is_open
+        transport.abort()
+
+
+async def test_the_request_carries_the_targets_headers_once_each(witness: Witness) -> None:
+    requests = []
+
+    async def play(reader: Reader, writer: Writer) -> None:
+        requests.append(await read_request(reader))
+        writer.write(accepting(requests[0], "Sec-WebSocket-Protocol: centrifuge-json"))
+        await idle(reader, writer)
+
+    async with serving(play) as port:
+        target = Target(
+            url=f"ws://127.0.0.1:{port}/connection/websocket?a=b",
+            headers=(("X-Key", "one"), ("host", "relay.example")),
+            origin="https://app.example",
+            subprotocols=("centrifuge-json",),
+        )
+        (await witness.dial(target)).abort()
+    [request] = requests
+    assert request.startswith("GET /connection/websocket?a=b HTTP/1.1\r\n")
+    assert header(request, "Host") == "relay.example"
+    assert header(request, "X-Key") == "one"
+    assert header(request, "Origin") == "https://app.example"
+    assert header(request, "User-Agent") == f"relay-monitor/{__version__}"
+    assert header(request, "Sec-WebSocket-Extensions") is None, "no compression is offered"
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        Target(url="ws://127.0.0.1:1", headers=(("X-Key", "secret\r\nX-Other: 1"),)),
+        Target(url="ws://127.0.0.1:1", headers=(("X-Key", "secret\u20ac"),)),
+        Target(url="ws://127.0.0.1:1", headers=(("X Key", "secret"),)),
+        Target(url="ws://127.0.0.1:1", origin="secret\n"),
+        Target(url="http://secret"),
+        Target(url="ws://host:secret"),
+        Target(url="ws://secret@host"),
+    ],
+)
+async def test_a_target_that_cannot_be_asked_is_our_own_fault_and_its_values_stay_secret(
+    witness: Witness, target: Target
+) -> None:
+    with pytest.raises(OwnFault) as caught:
+        await witness.dial(target)
+    assert caught.value.reason is Reason.INTERNAL
+    assert "secret" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert witness.steps == []
+
+
+@given(
+    st.binary(max_size=300), st.sampled_from([b"", b"HTTP/1.1 ", b"HTTP/1.1 101 ", b"HTTP/1.1 503 \r\nRetry-After:"])
+)
+def test_no_answer_makes_anything_but_an_obstacle_however_it_is_split(noise: bytes, start: bytes) -> None:
+    def judge(*parts: bytes) -> object:
+        answer = Answer(handshake(Target(url="ws://relay.example")))
+        try:
+            return [answer.receive(part) for part in parts][-1]
+        except Obstacle as obstacle:
+            return obstacle.step, obstacle.reason
+
+    whole = start + noise + b"\r\n\r\n"
+    half = len(whole) // 2
+    assert judge(whole) == judge(whole[:half], whole[half:])
+
+
+def test_an_answer_is_bounded() -> None:
+    answer = Answer(handshake(Target(url="ws://relay.example")))
+    assert not answer.receive(b"HTTP/1.1 200 OK\r\nX: " + b"a" * (MAX_ANSWER - 100))
+    with pytest.raises(Obstacle) as caught:
+        answer.receive(b"a" * 200)
+    assert caught.value.reason is Reason.TOO_LARGE
