@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,14 +12,16 @@ import structlog
 import monitor
 from monitor.catalogue import Outcome
 from monitor.clock import Clock, SystemClock
-from monitor.errors import ConfigError
+from monitor.config import Continuous
+from monitor.errors import ConfigError, Fault, StartupError
+from monitor.fleet import Fleet, Watched
 from monitor.journal import Journal
 from monitor.metrics import Metrics
-from monitor.fleet import Fleet, Watched
 from monitor.probes.registry import SCENARIOS, STANDING
 from monitor.probes.run import Paired, PairTime, Run
 from monitor.probes.runner import execute
 from monitor.schedule import ClockWatch, LoopLag, Maintenance, Schedule, longest_gap
+from monitor.web import WebServer, WebState, build_app
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -92,6 +95,10 @@ class Monitor:
     def _grace(self) -> float:
         return STOP_GRACE - 2.0
 
+    def web_state(self) -> WebState:
+        """What the pages may know."""
+        return WebState(status=self.status, journal=self.journal, metrics=self.metrics.render, ready=self.ready)
+
     def ready(self) -> str | None:
         """Why it is not ready, or None."""
         return None if self._armed else "the schedule is not armed yet"
@@ -132,7 +139,7 @@ class Monitor:
     # Probes.
 
     def _arm(self, relay: str, probe: ProbeConfig) -> None:
-        if probe.is_continuous:
+        if isinstance(probe.schedule, Continuous):
             bench = self.fleet.bench(relay, probe, lambda result: self.metrics.count_run(relay, probe.name, result))
             standing = STANDING[probe.scenario]()
             self._standing.append(asyncio.ensure_future(standing.serve(bench)))
@@ -224,7 +231,7 @@ def shard_of(config: Config, index: int, count: int) -> Config:
         if names & set(probe.relays)
     )
     if not mine:
-        raise ConfigError(f"shard {index}/{count}", ())
+        raise ConfigError(f"shard {index}/{count}", [Fault(0, "relays", f"no relay is left for it: there are {len(config.relays)}")])
     kept = {probe.name for probe in probes}
     slos = tuple(slo for slo in config.slos if kept & set(slo.probe))
     return config.model_copy(update={"relays": mine, "probes": probes, "slos": slos})
@@ -237,6 +244,8 @@ async def serve(config: Config, *, shard: tuple[int, int] = (0, 1)) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     daemon = Monitor(config, shard=shard)
+    if config.server.web_config_file is not None:
+        raise StartupError("server.web_config_file: TLS and basic auth are not supported yet; put a proxy in front")
     web = WebServer(build_app(daemon.web_state()), config.server.host, config.server.port)
     await web.start()
     try:

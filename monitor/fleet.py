@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from monitor.embedded import EmbeddedRelay, Namespace
@@ -53,7 +54,7 @@ class Fleet:
                 embedded = EmbeddedRelay(namespaces=_namespaces(relay))
                 await embedded.start()
             url = embedded.url if embedded is not None else relay.url
-            up = Reachability(relay.name, lambda is_up, name=relay.name: on_up(name, is_up))
+            up = Reachability(relay.name, partial(on_up, relay.name))
             self.relays[relay.name] = Watched(relay, embedded, Guest(relay, url, self._clock, self._rng), up)
 
     def bench(self, relay: str, probe: ProbeConfig, count: Callable[[str], None] = lambda _: None) -> Bench:

@@ -37,7 +37,8 @@ class Grid:
 
     async def wait(self) -> float:
         """Wait for the next slot that can still start in time; returns its intended start."""
-        busy_until = self.clock.monotonic()
+        # The first slot has no predecessor that could be in its way, however late its clock is read.
+        busy_until = self.clock.monotonic() if self._next else self.start
         while True:
             due = self.at(self._next)
             if due < busy_until:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from monitor.catalogue import Phase, Step
+from monitor.catalogue import Phase, Reason, Step
+from monitor.errors import Obstacle
 from monitor.relay import obstacles
 from monitor.relay.client import Client
 from monitor.wire.events import Connected, Dropped
@@ -13,7 +14,6 @@ from monitor.wire.events import Connected, Dropped
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from monitor.errors import Obstacle
     from monitor.probes.bench import Bench, Recorder
     from monitor.wire.backoff import Backoff
     from monitor.wire.events import Event
@@ -45,6 +45,10 @@ class Held:
     def over(self) -> bool:
         """Whether it will not come back by itself."""
         return self._client.closed
+
+    def why(self) -> Obstacle:
+        """What became of it: why it was lost, or why it never stood."""
+        return self.obstacle or Obstacle(Step.HOLD, Reason.DISCONNECTED)
 
     async def open(self) -> None:
         """Connect. Raises `Obstacle`."""

@@ -19,17 +19,16 @@ from monitor.probes.run import Disconnected, Exchange, MessageFate, MessageJudge
 from monitor.relay.end import End
 from monitor.session.dapp import Dapp
 from monitor.session.notices import MessageKey, MessageReceived
-from monitor.session.store import KeyValueStore, MemoryStore
+from monitor.session.store import KeyValueStore, MemoryStore, Session
 from monitor.session.wallet import Wallet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from monitor.probes.bench import Bench, Recorder
-    from monitor.relay.client import Access
     from monitor.session.actions import Publish
     from monitor.session.envelope import Envelope
-    from monitor.session.session import Session
+    from monitor.session.peer import Peer
     from monitor.wire.backoff import Backoff
     from monitor.wire.events import Publication
 
@@ -47,6 +46,10 @@ class Leg:
     deadline: float
     arrived: asyncio.Future[float]
     message: Message | None = None
+
+    def accepted(self) -> bool:
+        """Whether the relay accepted its message."""
+        return self.message is not None and self.message.acked
 
 
 class Pair:
@@ -78,8 +81,9 @@ class Pair:
         self._offline: list[Message] = []
         self._sequence = 0
         self._turn = bench.guest.turn()
-        self.dapp = self._make_dapp()
-        self.wallet = self._make_wallet()
+        self._peers = self._make_peers()
+        self.dapp = self._make_end("dapp", self._peers[0])
+        self.wallet = self._make_end("wallet", self._peers[1])
 
     @property
     def whole(self) -> bool:
@@ -105,16 +109,16 @@ class Pair:
             or Obstacle(Step.HOLD, Reason.DISCONNECTED)
         )
 
-    def _make_dapp(self) -> End:
-        peer = Dapp(store=self._stores["dapp"], keys=self._bench.crypto, clock=self._clock)
-        return End("dapp", peer, self._access("dapp"), ward=self, reconnect=self._reconnect)
+    def _make_peers(self) -> tuple[Dapp, Wallet]:
+        """New clients on the same stores, as after a restart."""
+        keys, clock = self._bench.crypto, self._clock
+        return (
+            Dapp(store=self._stores["dapp"], keys=keys, clock=clock),
+            Wallet(store=self._stores["wallet"], keys=keys, clock=clock),
+        )
 
-    def _make_wallet(self) -> End:
-        peer = Wallet(store=self._stores["wallet"], keys=self._bench.crypto, clock=self._clock)
-        return End("wallet", peer, self._access("wallet"), ward=self, reconnect=self._reconnect)
-
-    def _access(self, side: str) -> Access:
-        return self._bench.access(side, self._turn)
+    def _make_end(self, side: str, peer: Peer) -> End:
+        return End(side, peer, self._bench.access(side, self._turn), ward=self, reconnect=self._reconnect)
 
     # Pairing and resuming.
 
@@ -128,15 +132,15 @@ class Pair:
         started = clock.monotonic()
         deadline = started + probe.timeout
         dapp, wallet = self.dapp, self.wallet
+        asking, answering = self._peers
         try:
-            dapp.do(lambda: dapp.peer.connect(mode="trusted"))
-            request = dapp.peer.request
+            request = dapp.do(lambda: asking.connect(mode="trusted"))
             await dapp.wait(lambda: dapp.has_read(request.channel), deadline, Step.HANDSHAKE)
             if probe.wallet_delay:
                 await asyncio.sleep(probe.wallet_delay)
             started = clock.monotonic()
             deadline += probe.wallet_delay
-            wallet.do(lambda: wallet.peer.connect(request))
+            wallet.do(lambda: answering.connect(request))
             await asyncio.gather(
                 wallet.wait(lambda: wallet.whole, deadline, Step.HANDSHAKE),
                 dapp.wait(lambda: dapp.whole, deadline, Step.HANDSHAKE),
@@ -145,8 +149,8 @@ class Pair:
             outcome = Outcome.ABORTED if isinstance(obstacle, OwnFault) else Outcome.FAILED
             pairing = Pairing(outcome=outcome, failure=failure_of(obstacle))
         else:
-            self.session = dapp.peer.session
-            self._sessions = {end.side: end.peer.session.id for end in (dapp, wallet)}
+            self.session = asking.session
+            self._sessions = {end.side: end.peer.session.id for end in (dapp, wallet) if end.peer.session is not None}
             pairing = Pairing(outcome=Outcome.OK, seconds=clock.monotonic() - started)
         self.recorder.mark("pair", Step.HANDSHAKE, started, clock.monotonic())
         return pairing
@@ -154,13 +158,13 @@ class Pair:
     async def resume_dapp(self, deadline: float) -> None:
         """Let a new dApp client resume the session from its store. Raises `Obstacle`."""
         self.dapp.close()
-        self.dapp = self._make_dapp()
+        self.dapp = self._make_end("dapp", self._make_peers()[0])
         await self._resume(self.dapp, deadline)
 
     async def resume_wallet(self, deadline: float) -> None:
         """Let a new wallet client resume the session from its store. Raises `Obstacle`."""
         self.wallet.close()
-        self.wallet = self._make_wallet()
+        self.wallet = self._make_end("wallet", self._make_peers()[1])
         await self._resume(self.wallet, deadline)
 
     async def _resume(self, end: End, deadline: float) -> None:
@@ -338,7 +342,7 @@ class Pair:
             # When it must arrive is known once the wallet comes back: `due_by` says so.
             leg = self._begin(self.dapp, self.wallet, "offline", payload, now, float("inf"))
             try:
-                await self.dapp.wait(lambda leg=leg: leg.message is not None and leg.message.acked, deadline, Step.PUBLISH)
+                await self.dapp.wait(leg.accepted, deadline, Step.PUBLISH)
             finally:
                 self._leg = None
                 if leg.message is not None:

@@ -122,7 +122,10 @@ class Reachability:
     def _set(self, *, up: bool) -> None:
         if up is not self.up:
             self.up = up
-            _log.log(20 if up else 40, "relay is up" if up else "relay is down", relay=self._relay)
+            if up:
+                _log.info("relay is up", relay=self._relay)
+            else:
+                _log.error("relay is down", relay=self._relay)
             self._on_change(up)
 
 

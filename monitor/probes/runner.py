@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
+from monitor.catalogue import Scenario
 from monitor.errors import Obstacle
 
 if TYPE_CHECKING:

@@ -35,7 +35,7 @@ async def hold_one(bench: Bench, recorder: Recorder, start: float, hold: float) 
         await held.open()
         async with asyncio.timeout(hold):
             await held.lost.wait()
-        raise held.obstacle or Obstacle(Step.HOLD, Reason.DISCONNECTED)
+        raise held.why()
     except TimeoutError:
         recorder.exchanges.append(Exchange(outcome=Outcome.OK))
     except Obstacle as obstacle:
@@ -126,8 +126,7 @@ class Idle:
             self._account()
 
     def _why(self) -> Obstacle:
-        held = self._held
-        return (held.obstacle if held is not None else None) or Obstacle(Step.HOLD, Reason.DISCONNECTED)
+        return self._held.why() if self._held is not None else Obstacle(Step.HOLD, Reason.DISCONNECTED)
 
     async def _keep(self) -> None:
         """Open the connection, and open it anew where the relay ended it for good."""

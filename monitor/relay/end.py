@@ -8,7 +8,7 @@ publication before any de-duplication, so that verdicts rest on what really came
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from monitor.catalogue import Phase, Reason, Step
 from monitor.errors import ErrorCode, Obstacle, OwnFault, WalletProtocolError
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from monitor.session.peer import Peer
     from monitor.wire.backoff import Backoff
     from monitor.wire.commands import Command
+
+T = TypeVar("T")
 
 _STEPS = {"connect": Step.HELLO, "subscribe": Step.SUBSCRIBE, "history": Step.HISTORY, "publish": Step.PUBLISH}
 _REASONS = {
@@ -126,13 +128,14 @@ class End:
         """Whether a channel is subscribed and its history read."""
         return channel in self._read
 
-    def do(self, act: Callable[[], object]) -> None:
+    def do(self, act: Callable[[], T]) -> T:
         """Let the peer act, and carry out what it wants. Raises `Obstacle` for what its own protocol forbids."""
         try:
-            act()
+            result = act()
         except WalletProtocolError as error:
             raise self._obstacle_of(error, Step.HANDSHAKE) from error
         self._pump()
+        return result
 
     async def wait(self, done: Callable[[], bool], deadline: float, step: Step) -> None:
         """Wait until `done()`, checked after everything that happens here. Raises `Obstacle`.

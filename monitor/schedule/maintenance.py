@@ -32,7 +32,7 @@ class Maintenance:
     cron line or a time zone that is none.
     """
 
-    def __init__(self, windows: Iterable[config.Maintenance], clock: Clock) -> None:
+    def __init__(self, windows: Iterable[config.MaintenanceConfig], clock: Clock) -> None:
         self._clock = clock
         self._windows = [(window, Crontab(window.cron, window.timezone)) for window in windows]
 
@@ -59,5 +59,5 @@ class Maintenance:
         return min(coming, key=lambda window: window.start, default=None)
 
 
-def _concerns(window: config.Maintenance, relay: str) -> bool:
+def _concerns(window: config.MaintenanceConfig, relay: str) -> bool:
     return not window.relays or relay in window.relays

@@ -1,0 +1,5 @@
+"""`python -m monitor` is the command `relay-monitor`."""
+
+from monitor.cli import main
+
+main()
