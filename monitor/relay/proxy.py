@@ -37,7 +37,7 @@ def proxy_of(target: Target) -> Proxy | None:
     """The proxy for a target: its own, or the environment's. Raises `OwnFault` for one that cannot be used."""
     url = target.proxy
     if url is None:
-        # With the port, because a bare IPv6 address would be split at its last colon.
+        # With the port, because NO_PROXY may name one.
         if proxy_bypass(f"{target.host}:{target.port}"):
             return None
         proxies = getproxies()

@@ -101,6 +101,7 @@ async def test_the_environments_proxy_is_used(witness: Witness, monkeypatch: pyt
         ({"all_proxy": "http://p:8", "no_proxy": ".example"}, "ws://relay.example", None),
         ({"all_proxy": "http://p:8", "no_proxy": "::1"}, "ws://[::1]", None),
         ({"all_proxy": "http://p:8", "no_proxy": "relay.example:81"}, "ws://relay.example:80", Proxy("p", 8)),
+        ({"all_proxy": "http://p:8", "no_proxy": "relay.example:80"}, "ws://relay.example", None),
         ({"all_proxy": "http://p:8", "no_proxy": "*"}, "ws://relay.example", None),
     ],
 )

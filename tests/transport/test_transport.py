@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
 
 import pytest
 
 from monitor.catalogue import Reason
+from monitor.relay import dial as dialling
 from monitor.relay import transport as transporting
 from monitor.relay.target import Closed, Target, TlsOptions
 from tests.transport.scene import (
@@ -300,18 +302,38 @@ async def test_a_relay_that_does_not_read_is_given_up(
     assert (closed.code, closed.fault) == (None, Reason.SILENT)
 
 
-async def test_an_end_may_be_met_from_within_what_came(witness: Witness) -> None:
-    """A caller may hang up in the very call that hands it a text."""
-    async with serving(saying(then=idle)) as port:
-        transport = await witness.dial(target(port))
-        witness_on_text = witness.on_text
+@pytest.mark.parametrize("moment", ["with the upgrade", "later"])
+async def test_a_caller_may_hang_up_in_the_call_that_hands_it_a_text(witness: Witness, moment: str) -> None:
+    words = frame(TEXT, b"one") + frame(TEXT, b"two") + closing(1000)
 
-        def hang_up_at_once(text: str, at: float) -> None:
-            witness_on_text(text, at)
-            transport.abort()
+    async def play(reader: Reader, writer: Writer) -> None:
+        early = words if moment == "with the upgrade" else b""
+        writer.write(accepting(await read_request(reader)) + early)
+        await read_frame(reader)
+        writer.write(words)
+        await idle(reader, writer)
 
-        transport._sink = hang_up_at_once
-        transport.data_received(frame(TEXT, b"one") + frame(TEXT, b"two") + closing(1000))
+    def hang_up_at_once(text: str, at: float) -> None:
+        witness.on_text(text, at)
+        transport.abort()
+
+    async with serving(play) as port:
+        transport = await dialling.dial(
+            target(port), clock=CLOCK, observer=witness, on_text=hang_up_at_once, on_closed=witness.on_closed
+        )
+        transport.send("go on")
+        await witness.until(lambda: witness.texts)
         await asyncio.sleep(0.01)
     assert witness.texts == ["one"]
     assert witness.ends == []
+
+
+async def test_no_log_shows_what_crosses(witness: Witness, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with serving(saying(frame(TEXT, b"secret"))) as port:
+        url = f"ws://127.0.0.1:{port}/?key=secret"
+        transport = await witness.dial(Target(url=url, headers=(("Authorization", "secret"),)))
+        transport.send("secret")
+        await witness.until(lambda: witness.texts)
+        transport.abort()
+    assert "secret" not in caplog.text
