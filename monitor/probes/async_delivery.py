@@ -7,10 +7,11 @@ that the other probes do not; `pairing: fresh` pairs every time.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from monitor.catalogue import Outcome, Reason, Step
 from monitor.errors import Obstacle
+from monitor.footprint import SESSION_REUSE
 from monitor.probes.pair import Pair
 from monitor.probes.realistic_session import pair_up
 from monitor.probes.run import Exchange
@@ -18,9 +19,6 @@ from monitor.probes.run import Exchange
 if TYPE_CHECKING:
     from monitor.config import ProbeConfig
     from monitor.probes.bench import Bench, Recorder
-
-RENEWAL: Final = 3600.0
-"""Seconds a session is reused for."""
 
 
 class AsyncDelivery:
@@ -57,7 +55,7 @@ class AsyncDelivery:
     async def _standing(self, bench: Bench, recorder: Recorder) -> Pair:
         """A pair with both ends connected: the kept one resumed, or a new one."""
         now = bench.clock.monotonic()
-        if self._kept is not None and now - self._kept[1] < RENEWAL:
+        if self._kept is not None and now - self._kept[1] < SESSION_REUSE:
             pair = self._kept[0]
             pair.recorder = recorder
             try:

@@ -5,7 +5,7 @@
 `watch` notices a stepped wall clock and a lagging event loop. Nothing here knows what a probe does.
 """
 
-from monitor.schedule.crontab import Crontab
+from monitor.config.crontab import Crontab
 from monitor.schedule.jobs import Schedule
 from monitor.schedule.maintenance import Maintenance, Window
 from monitor.schedule.slots import longest_gap

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from monitor.schedule.crontab import Crontab
+from monitor.config.crontab import Crontab
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

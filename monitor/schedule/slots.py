@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Protocol
 
 from monitor.config import Every
-from monitor.schedule.crontab import Crontab
+from monitor.config.crontab import Crontab
 
 if TYPE_CHECKING:
     from monitor.clock import Clock

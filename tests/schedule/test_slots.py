@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.config import Cron, Every
-from monitor.schedule.crontab import Crontab
+from monitor.config.crontab import Crontab
 from monitor.schedule.slots import BACKLOG, CronSlots, Due, Grid, longest_gap, stagger
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC).timestamp()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.schedule.crontab import Crontab
+from monitor.config.crontab import Crontab
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
