@@ -2,14 +2,14 @@
 
 `python -m bench.minimal URL PAIRS INTERVAL SETTLE WINDOW` prints CPU seconds and exchanges of the window as JSON. Each
 pair subscribes both ends to one channel; the dApp publishes an encrypted request, the wallet decrypts it, waits the
-interval, publishes an encrypted answer, the dApp decrypts that and waits the interval. No pairing, no history, no
-retries, no de-duplication, no deadlines, no verdicts, no metrics.
+interval, publishes an encrypted answer, the dApp decrypts that and waits the interval. Frames are websockets' (its
+Sans-I/O layer, as the monitor uses it), JSON is json's, encryption is `monitor.session.crypto`. No pairing, no history,
+no retries, no de-duplication, no deadlines, no verdicts, no metrics.
 """
 
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import sys
 import time
@@ -17,46 +17,57 @@ import uuid
 from typing import Any
 
 import uvloop
+from websockets.client import ClientProtocol
+from websockets.frames import Frame
+from websockets.uri import parse_uri
 
 from bench import frames
+from monitor.fleet import settle_memory
 from monitor.session.crypto import Ecies, KeyPair
 
 CRYPTO = Ecies()
+ADDRESS = "0x" + "1" * 40
 
 
 class Side(asyncio.Protocol):
     """One end of a pair."""
 
     def __init__(self, url: str, channel: str, keys: KeyPair, theirs: bytes, pair: Pair) -> None:
-        self.url, self.channel, self.keys, self.theirs, self.pair = url, channel, keys, theirs, pair
+        self.ws = ClientProtocol(parse_uri(url))
+        self.channel, self.keys, self.theirs, self.pair = channel, keys, theirs, pair
         self.client = str(uuid.uuid4())
-        self.buffer = bytearray()
-        self.upgraded = False
-        self.ready = asyncio.get_running_loop().create_future()
+        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.nonce = self.last = self.seen = 0
 
     def connection_made(self, transport: Any) -> None:
+        """Ask for the WebSocket."""
         self.transport = transport
-        transport.write(frames.upgrade(self.url))
+        self.ws.send_request(self.ws.connect())
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what the protocol has to say."""
+        for data in self.ws.data_to_send():
+            self.transport.write(data)
 
     def command(self, **command: Any) -> None:
+        """Send a command."""
         self.last += 1
-        self.transport.write(frames.text(json.dumps({"id": self.last} | command, separators=(",", ":")).encode()))
+        self.ws.send_text(json.dumps({"id": self.last} | command, separators=(",", ":")).encode())
+        self.flush()
 
     def data_received(self, data: bytes) -> None:
-        self.buffer += data
-        if not self.upgraded:
-            head = self.buffer.find(b"\r\n\r\n")
-            if head < 0:
-                return
-            del self.buffer[: head + 4]
-            self.upgraded = True
-            self.command(connect={"name": "minimal"})
-        for payload in frames.split(self.buffer):
-            for line in payload.split(b"\n"):
+        """Take in frames."""
+        self.ws.receive_data(data)
+        for event in self.ws.events_received():
+            if not isinstance(event, Frame):
+                self.command(connect={"name": "minimal"})
+                continue
+            for line in str(event.data, "utf-8").split("\n"):
                 self.take(json.loads(line))
 
     def take(self, item: dict[str, Any]) -> None:
+        """Take in one object."""
         if "push" in item:
             envelope = json.loads(item["push"]["pub"]["data"])
             if envelope["clientId"] != self.client and envelope["nonce"] > self.seen:
@@ -68,9 +79,11 @@ class Side(asyncio.Protocol):
         elif "subscribe" in item:
             self.ready.set_result(None)
         elif not item:
-            self.transport.write(frames.text(b"{}"))
+            self.ws.send_text(b"{}")
+            self.flush()
 
     def send(self, payload: dict[str, Any]) -> None:
+        """Encrypt and publish a message."""
         self.nonce += 1
         sealed = CRYPTO.encrypt(json.dumps({"type": "message", "payload": payload}), self.theirs)
         data = json.dumps({"clientId": self.client, "nonce": self.nonce, "payload": sealed}, separators=(",", ":"))
@@ -83,23 +96,26 @@ class Pair:
     exchanges = 0
 
     async def run(self, url: str, start: float, interval: float, settle: float) -> None:
+        """Connect both ends and begin."""
         await asyncio.sleep(start)
         loop = asyncio.get_running_loop()
         channel = f"session:{uuid.uuid4()}"
-        ours, theirs = CRYPTO.generate(), CRYPTO.generate()
-        host, port = frames.address(url)
-        _, self.dapp = await loop.create_connection(lambda: Side(url, channel, ours, theirs.public_key, self), host, port)
-        _, self.wallet = await loop.create_connection(lambda: Side(url, channel, theirs, ours.public_key, self), host, port)
-        await self.dapp.ready
-        await self.wallet.ready
+        dapp, wallet = CRYPTO.generate(), CRYPTO.generate()
+        self.dapp = Side(url, channel, dapp, wallet.public_key, self)
+        self.wallet = Side(url, channel, wallet, dapp.public_key, self)
+        for side in (self.dapp, self.wallet):
+            await loop.create_connection(lambda side=side: side, *frames.address(url))  # type: ignore[misc]
+            await side.ready
         self.interval, self.settle = interval, settle
         self.ask()
 
     def ask(self) -> None:
-        message = {"jsonrpc": "2.0", "id": str(uuid.uuid4()), "method": "personal_sign", "params": ["0x" + "0" * 16, "0x" + "1" * 40]}
-        self.dapp.send(message)
+        """Send a request."""
+        params = ["0x" + "0" * 16, ADDRESS]
+        self.dapp.send({"jsonrpc": "2.0", "id": str(uuid.uuid4()), "method": "personal_sign", "params": params})
 
     def received(self, side: Side, payload: dict[str, Any]) -> None:
+        """Answer, or go on after the answer."""
         loop = asyncio.get_running_loop()
         if side is self.wallet:
             answer = {"jsonrpc": "2.0", "id": payload["id"], "result": "0x" + "2" * 64}
@@ -112,13 +128,13 @@ class Pair:
 async def main(url: str, pairs: int, interval: float, settle: float, window: float) -> None:
     """Run the pairs, and print what the window cost."""
     cycle = settle + 2 * interval
-    tasks = [asyncio.ensure_future(Pair().run(url, cycle * number / pairs, interval, settle)) for number in range(pairs)]
-    await asyncio.wait(tasks)
+    starts = [Pair().run(url, cycle * number / pairs, interval, settle) for number in range(pairs)]
+    await asyncio.gather(*starts)
     await asyncio.sleep(2 * cycle)
-    gc.collect()
+    settle_memory()
     cpu, exchanges = time.process_time(), Pair.exchanges
     await asyncio.sleep(window)
-    print(json.dumps({"cpu": time.process_time() - cpu, "exchanges": Pair.exchanges - exchanges}))
+    print(json.dumps({"cpu": time.process_time() - cpu, "exchanges": Pair.exchanges - exchanges}), flush=True)
 
 
 if __name__ == "__main__":

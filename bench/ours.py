@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import structlog
@@ -19,7 +19,7 @@ import monitor
 from monitor.catalogue import Outcome
 from monitor.clock import SystemClock
 from monitor.config import parse
-from monitor.fleet import Fleet
+from monitor.fleet import Fleet, settle_memory
 from monitor.metrics import Metrics
 from monitor.probes.registry import STANDING
 from monitor.probes.run import Report, Run
@@ -53,12 +53,15 @@ async def main(url: str, pairs: int, interval: float, settle: float, window: flo
     text = CONFIG.format(url=url, pairs=pairs, interval=interval * 1000, settle=settle * 1000)
     config = parse(text, "bench", {})
     metrics = Metrics(config, version=monitor.__version__, longest_gap=longest_gap)
-    runs: list[Run] = []
+    wires: list[float] = []
+    outcomes: Counter[Outcome] = Counter()
 
     def publish(report: Run | Report, _: object) -> None:
         metrics.publish(report)
         if isinstance(report, Run):
-            runs.append(report)
+            for item in report.exchanges:
+                outcomes[item.outcome] += 1
+                wires.extend(wire for wire in (item.wire_request, item.wire_response) if wire is not None)
 
     fleet = Fleet(config, SystemClock(), publish)
     await fleet.start(lambda _name, _up: None)
@@ -66,16 +69,15 @@ async def main(url: str, pairs: int, interval: float, settle: float, window: flo
     task = asyncio.ensure_future(STANDING[probe.scenario]().serve(fleet.bench("bench", probe)))
     cycle = settle + 2 * interval
     await asyncio.sleep(3 * cycle + 1)
-    gc.collect()
-    runs.clear()
+    settle_memory()
+    wires.clear()
+    outcomes.clear()
     cpu = time.process_time()
     await asyncio.sleep(window)
     cpu = time.process_time() - cpu
-    exchanges = [exchange for run in runs for exchange in run.exchanges]
-    wires = [wire for item in exchanges for wire in (item.wire_request, item.wire_response) if wire is not None]
-    failed = sum(item.outcome is not Outcome.OK for item in exchanges)
-    result = {"cpu": cpu, "exchanges": len(exchanges), "failed": failed, "rss": resident(), "wires": wires}
-    print(json.dumps(result))
+    failed = outcomes.total() - outcomes[Outcome.OK]
+    result = {"cpu": cpu, "exchanges": outcomes.total(), "failed": failed, "rss": resident(), "wires": wires}
+    print(json.dumps(result), flush=True)
     task.cancel()
     await asyncio.wait([task])
     await fleet.stop()

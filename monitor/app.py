@@ -14,7 +14,7 @@ from monitor.catalogue import Outcome
 from monitor.clock import Clock, SystemClock
 from monitor.config import Continuous
 from monitor.errors import ConfigError, Fault, StartupError
-from monitor.fleet import Fleet, Watched
+from monitor.fleet import Fleet, Watched, settle_memory
 from monitor.journal import Journal
 from monitor.metrics import Metrics
 from monitor.probes.registry import SCENARIOS, STANDING
@@ -77,6 +77,7 @@ class Monitor:
             asyncio.ensure_future(self._see_to_health()),
         ]
         self._armed = True
+        settle_memory()
         _log.info("monitor started", relays=len(self.config.relays), probes=len(self.config.probes))
 
     async def stop(self) -> None:

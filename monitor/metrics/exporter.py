@@ -148,7 +148,7 @@ class Metrics:
             case PhaseTimed():
                 series.phase(report.phase, report.seconds, report.run_id)
             case MessageSent():
-                series.pending.inc()
+                series.pending += 1
             case MessageJudged():
                 series.judged(report.verdict, was_pending=report.pending)
             case Paired():

@@ -56,7 +56,8 @@ class ProbeSeries:
         self.interval = self._of("relay_probe_interval_seconds")
         self.maintenance = self._of("relay_probe_maintenance")
         self.maintenance.set(0)
-        self.pending = self._of("relay_probe_messages_pending")
+        self.pending = 0  # counted here, and read when a scrape comes
+        self._of("relay_probe_messages_pending").set_function(lambda: self.pending)
         self._round_trip = self._of("relay_probe_round_trip_seconds")
         self._recovery = self._of("relay_probe_recovery_seconds")
         self._handshake = self._of("relay_probe_handshake_seconds")
@@ -165,7 +166,7 @@ class ProbeSeries:
         """Book what became of a message."""
         self._messages[verdict].inc()
         if was_pending:
-            self.pending.dec()
+            self.pending -= 1
 
     def pair_time(self, *, connected: bool, seconds: float) -> None:
         """Book time that a standing pair spent in one state."""
@@ -198,7 +199,7 @@ class _Nothing:
     def _ignore(self, *_: object, **__: object) -> None:
         """Nothing is booked."""
 
-    inc = dec = set = observe = _ignore
+    inc = set = set_function = observe = _ignore
 
 
 _NOTHING: Final = _Nothing()

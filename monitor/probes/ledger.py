@@ -132,9 +132,12 @@ class Ledger:
 
     def due(self, now: float) -> list[Message]:
         """Settle and return the messages whose horizon has passed, oldest first."""
-        if not self._open and not self._overflow:
-            return []
-        passed = [key for key, message in self._open.items() if message.horizon <= now]
+        # In the order they were sent, so nearly always in that of their horizons: the first that is not due ends it.
+        passed = []
+        for key, message in self._open.items():
+            if message.horizon > now:
+                break
+            passed.append(key)
         return self._take_overflow() + [self._settle(key) for key in passed]
 
     def settle(self) -> list[Message]:

@@ -121,7 +121,8 @@ class Standing:
         try:
             self._account()
             self._see_to_age()
-            await asyncio.sleep(intended - bench.clock.monotonic())
+            if (early := intended - bench.clock.monotonic()) > 0:
+                await asyncio.sleep(early)
             await self._exchange(recorder, intended)
         except asyncio.CancelledError:
             aborted = "stopped"

@@ -129,7 +129,9 @@ class Client:
         Raises `MisuseError` when not connected.
         """
         identifier = self._connection.command(command, self._clock.monotonic())
-        return identifier, self._flush()
+        at = self._flush()
+        self._arm()
+        return identifier, at
 
     def close(self) -> None:
         """Leave in good order; nothing is reported any more."""

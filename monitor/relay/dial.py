@@ -147,6 +147,10 @@ class _Route:
         expiry = tls.not_after(raw)
         if expiry is not None:
             self._observer.certificate(expiry)
+        # A TLS 1.3 server turns down our certificate after our handshake is done, and hangs up. asyncio would learn of
+        # that by a failed write, and never read why: so let it read first, which takes the loop two turns.
+        for _ in range(2):
+            await asyncio.sleep(0)
 
     async def upgrade(self, transport: Transport) -> None:
         """Ask for the WebSocket."""

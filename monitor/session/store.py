@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import tempfile
 import uuid
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ SESSION_TTL: Final = 30 * 24 * 3600
 MAX_SENDERS: Final = 64
 """Senders counted on one channel: a pair has one; a relay that invents more must not fill the memory."""
 
+_PLAIN: Final = re.compile(r"[0-9A-Za-z-]{1,64}", re.ASCII)  # needs no escaping in JSON
 _SESSIONS: Final = "sessions:master-list"
 _CLIENT_ID: Final = "websocket-transport-client-id"
 
@@ -220,7 +222,8 @@ class TransportStore:
         if nonce <= latest.get(sender, 0) or (sender not in latest and len(latest) >= MAX_SENDERS):
             return False
         latest[sender] = nonce
-        self._store.set(f"latest-nonces:{self.client_id}:{channel}", json.dumps(latest))
+        text = f'{{"{sender}":{nonce}}}' if len(latest) == 1 and _PLAIN.fullmatch(sender) else json.dumps(latest)
+        self._store.set(f"latest-nonces:{self.client_id}:{channel}", text)
         return True
 
     def clear(self, channel: str) -> None:
