@@ -120,8 +120,14 @@ def demanding(authority: trustme.CA, version: ssl.TLSVersion) -> Iterator[int]:
 
     def serve() -> None:
         plain, _ = listener.accept()
-        with plain, contextlib.suppress(OSError):
-            context.wrap_socket(plain, server_side=True)
+        with context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False) as secured:
+            with contextlib.suppress(ssl.SSLError):
+                secured.do_handshake()
+            # Closed over unread bytes, the connection would be reset, and the alert be overtaken.
+            with contextlib.suppress(OSError):
+                secured.shutdown(socket.SHUT_WR)
+                while secured.recv(4096):
+                    pass
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=serve)
