@@ -232,7 +232,9 @@ def shard_of(config: Config, index: int, count: int) -> Config:
         if names & set(probe.relays)
     )
     if not mine:
-        raise ConfigError(f"shard {index}/{count}", [Fault(0, "relays", f"no relay is left for it: there are {len(config.relays)}")])
+        raise ConfigError(
+            f"shard {index}/{count}", [Fault(0, "relays", f"no relay is left for it: there are {len(config.relays)}")]
+        )
     kept = {probe.name for probe in probes}
     slos = tuple(slo for slo in config.slos if kept & set(slo.probe))
     return config.model_copy(update={"relays": mine, "probes": probes, "slos": slos})

@@ -193,9 +193,7 @@ def pairs_of(scenario: Scenario) -> tuple[tuple[Step, Reason], ...]:
 
     Each step can also fail for `internal`: a fault in this program is never booked as the relay's.
     """
-    return tuple(
-        (step, reason) for step, reasons in _STEPS[scenario].items() for reason in (*reasons, Reason.INTERNAL)
-    )
+    return tuple((step, reason) for step, reasons in _STEPS[scenario].items() for reason in (*reasons, Reason.INTERNAL))
 
 
 def booked(scenario: Scenario, step: Step, reason: Reason) -> tuple[Step, Reason]:

@@ -57,3 +57,26 @@ class LoopClock:
 def utc(clock: Clock, ago: float = 0.0) -> datetime:
     """The wall clock's reading `ago` seconds before now, as an aware datetime in UTC."""
     return datetime.fromtimestamp(clock.time() - ago, UTC)
+
+
+class Arrivals:
+    """When bytes arrived: the moment the event loop's poll returned with them.
+
+    Several sockets may be ready at once, and are read one after another; what came on the last one must not seem to
+    have come only after all the others were dealt with. So the first read after a poll takes the time, and the others
+    of the same poll share it: a callback that runs before the next poll forgets it again.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._at: float | None = None
+
+    def read(self) -> float:
+        """The arrival time of the bytes being read now, in seconds of the monotonic clock."""
+        if self._at is None:
+            self._at = self._clock.monotonic()
+            asyncio.get_running_loop().call_soon(self._forget)
+        return self._at
+
+    def _forget(self) -> None:
+        self._at = None

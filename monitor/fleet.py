@@ -9,6 +9,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
+from monitor.clock import Arrivals, Clock
 from monitor.embedded import EmbeddedRelay, Namespace
 from monitor.probes.bench import Bench
 from monitor.probes.guest import Guest
@@ -18,7 +19,6 @@ from monitor.session.crypto import Ecies, KeyManager, Plain
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from monitor.clock import Clock
     from monitor.config import Config, ProbeConfig, RelayConfig
     from monitor.probes.run import Report, Run
 
@@ -54,6 +54,7 @@ class Fleet:
         self.relays: dict[str, Watched] = {}
         self.background: set[asyncio.Task[None]] = set()
         self._clock = clock
+        self._arrivals = Arrivals(clock)
         self._publish = publish
         self._rng = rng or random.Random()  # noqa: S311 - spreads load, guards no secret
         self._crypto: dict[str, KeyManager] = {"real": Ecies(), "mock": Plain()}
@@ -67,7 +68,9 @@ class Fleet:
                 await embedded.start()
             url = embedded.url if embedded is not None else relay.url
             up = Reachability(relay.name, partial(on_up, relay.name))
-            self.relays[relay.name] = Watched(relay, embedded, Guest(relay, url, self._clock, self._rng), up)
+            self.relays[relay.name] = Watched(
+                relay, embedded, Guest(relay, url, self._clock, self._arrivals, self._rng), up
+            )
 
     def bench(self, relay: str, probe: ProbeConfig, count: Callable[[str], None] = lambda _: None) -> Bench:
         """One probe's workplace at one relay."""

@@ -218,5 +218,3 @@ def _family(
     if kind == "gauge":
         return Gauge(name, meaning, labels, registry=registry)
     return Histogram(name, meaning, labels, buckets=BUCKETS, registry=registry)
-
-

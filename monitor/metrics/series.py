@@ -52,7 +52,9 @@ class ProbeSeries:
         self._ran = self._down = False
         self._slo_names: set[str] = set()
         self._judges: list[Judge] = []
-        self._has = {item.name for item in DECLARED if item.labels[: len(PROBE)] == PROBE and probe.scenario in item.scenarios}
+        self._has = {
+            item.name for item in DECLARED if item.labels[: len(PROBE)] == PROBE and probe.scenario in item.scenarios
+        }
         self.interval = self._of("relay_probe_interval_seconds")
         self.maintenance = self._of("relay_probe_maintenance")
         self.maintenance.set(0)
@@ -67,7 +69,9 @@ class ProbeSeries:
         self._wire = {name: self._of("relay_probe_wire_seconds", name) for name in ("request", "response")}
         self._phases = {phase: self._of("relay_probe_phase_seconds", phase.value) for phase in Phase}
         self._messages = {verdict: self._of("relay_probe_messages_total", verdict.value) for verdict in Verdict}
-        self._seconds = {name: self._of("relay_probe_pair_seconds_total", name) for name in ("connected", "disconnected")}
+        self._seconds = {
+            name: self._of("relay_probe_pair_seconds_total", name) for name in ("connected", "disconnected")
+        }
         for step, reason in pairs_of(probe.scenario):
             self._of("relay_probe_failures_total", step.value, reason.value)
         for code in (*sorted(CODES), "other", "none"):

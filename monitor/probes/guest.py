@@ -16,7 +16,7 @@ from monitor.wire.commands import Connect
 if TYPE_CHECKING:
     import random
 
-    from monitor.clock import Clock
+    from monitor.clock import Arrivals, Clock
     from monitor.config import RelayConfig
 
 NAME = "relay-monitor"
@@ -25,12 +25,13 @@ NAME = "relay-monitor"
 class Guest:
     """What every probe of one relay shares. `url` is where the relay really is (an embedded one has a port by now)."""
 
-    def __init__(self, config: RelayConfig, url: str, clock: Clock, rng: random.Random) -> None:
+    def __init__(self, config: RelayConfig, url: str, clock: Clock, arrivals: Arrivals, rng: random.Random) -> None:
         self.config = config
         self.connects = Limiter(config.limits.connects_per_minute, clock)
         self.messages = Limiter(config.limits.messages_per_minute, clock)
         self._url = url
         self._clock = clock
+        self._arrivals = arrivals
         self._rng = rng
         self._turn = rng.randrange(1 << 16)
 
@@ -50,6 +51,7 @@ class Guest:
             admit=self.connects.acquire,
             postpone=self.connects.pause,
             clock=self._clock,
+            arrivals=self._arrivals,
             rng=self._rng,
             timeout=timeout,
         )
@@ -87,4 +89,3 @@ class Guest:
             connect_to=connect_to,
             pick=turn if connect_to is not None else None,
         )
-

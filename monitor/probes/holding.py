@@ -34,7 +34,9 @@ class Held:
         self.obstacle: Obstacle | None = None
         self.lost = asyncio.Event()
         self._on_change = on_change
-        self._client = Client(bench.access("dapp", bench.guest.turn()), reporter=self, on_event=self._on_event, reconnect=reconnect)
+        self._client = Client(
+            bench.access("dapp", bench.guest.turn()), reporter=self, on_event=self._on_event, reconnect=reconnect
+        )
 
     @property
     def connected(self) -> bool:

@@ -7,18 +7,16 @@ ledger knows what was sent, and an exchange is ok only when both agree.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from monitor.catalogue import Outcome, Phase, Reason, Step, Verdict
+from monitor.catalogue import Outcome, Reason, Step
 from monitor.errors import Obstacle, OwnFault
 from monitor.probes import payloads
+from monitor.probes.account import Account, Leg, fate
 from monitor.probes.bench import failure_of
-from monitor.probes.ledger import Ledger, Message
-from monitor.probes.run import Disconnected, Exchange, MessageFate, MessageJudged, MessageSent, Pairing
+from monitor.probes.run import Exchange, Pairing
 from monitor.relay.end import End
 from monitor.session.dapp import Dapp
-from monitor.session.notices import MessageKey, MessageReceived
 from monitor.session.store import KeyValueStore, MemoryStore, Session
 from monitor.session.wallet import Wallet
 
@@ -26,33 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from monitor.probes.bench import Bench, Recorder
-    from monitor.session.actions import Publish
-    from monitor.session.envelope import Envelope
+    from monitor.probes.ledger import Message
     from monitor.session.peer import Peer
     from monitor.wire.backoff import Backoff
-    from monitor.wire.events import Publication
 
 
-@dataclass(slots=True, kw_only=True)
-class Leg:
-    """One message on its way from one end's application to the other's."""
-
-    sender: End
-    receiver: End
-    direction: str
-    step: Step
-    payload: payloads.Payload
-    intended: float
-    deadline: float
-    arrived: asyncio.Future[float]
-    message: Message | None = None
-
-    def accepted(self) -> bool:
-        """Whether the relay accepted its message."""
-        return self.message is not None and self.message.acked
-
-
-class Pair:
+class Pair(Account):
     """One dApp, one wallet, one ledger.
 
     `reconnect` makes the ends come back by themselves (a standing pair); None leaves a drop as the failure it is.
@@ -67,19 +44,13 @@ class Pair:
         reconnect: Backoff | None = None,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
-        self.recorder = recorder
-        self.ledger = Ledger()
+        super().__init__(bench, recorder, standing=reconnect is not None, on_change=on_change)
         self.session: Session | None = None
-        self.received: list[tuple[str, float]] = []  # ids of messages the application got, in order, and when
-        self._bench = bench
         self._clock = bench.clock
         self._reconnect = reconnect
-        self._on_change = on_change
         self._stores: dict[str, KeyValueStore] = {"dapp": MemoryStore(), "wallet": MemoryStore()}
         self._sessions: dict[str, str] = {}  # each side's own name for the session
-        self._leg: Leg | None = None
         self._offline: list[Message] = []
-        self._sequence = 0
         self._turn = bench.guest.turn()
         self._peers = self._make_peers()
         self.dapp = self._make_end("dapp", self._peers[0])
@@ -118,6 +89,7 @@ class Pair:
         )
 
     def _make_end(self, side: str, peer: Peer) -> End:
+        self.members.add(peer.client_id)
         return End(side, peer, self._bench.access(side, self._turn), ward=self, reconnect=self._reconnect)
 
     # Pairing and resuming.
@@ -150,6 +122,7 @@ class Pair:
             pairing = Pairing(outcome=outcome, failure=failure_of(obstacle))
         else:
             self.session = asking.session
+            self.channel = self.session.channel if self.session is not None else None
             self._sessions = {end.side: end.peer.session.id for end in (dapp, wallet) if end.peer.session is not None}
             pairing = Pairing(outcome=Outcome.OK, seconds=clock.monotonic() - started)
         self.recorder.mark("pair", Step.HANDSHAKE, started, clock.monotonic())
@@ -200,23 +173,7 @@ class Pair:
         """Leave now; every message not judged yet is judged as what it is."""
         self.dapp.close()
         self.wallet.close()
-        self._publish_verdicts(self.ledger.settle())
-
-    def judge(self) -> None:
-        """Publish the verdicts on messages whose horizon has passed."""
-        self._publish_verdicts(self.ledger.due(self._clock.monotonic()))
-
-    def _publish_verdicts(self, messages: list[Message]) -> None:
-        bench = self._bench
-        for message in messages:
-            bench.publish(
-                MessageJudged(
-                    relay=bench.relay,
-                    probe=bench.probe.name,
-                    run_id=self.recorder.run_id,
-                    verdict=message.verdict(),
-                )
-            )
+        self.publish_verdicts(self.ledger.settle())
 
     # Exchanges.
 
@@ -225,7 +182,7 @@ class Pair:
 
         `intended` is when the request should go out. The time-out bounds both legs together; the pause lies outside.
         """
-        request = payloads.request(self.recorder.run_id, self._sequence + 1)
+        request = payloads.request(self.recorder.run_id, self.sequence + 1)
         identifier = request["id"]
         timeout = self._bench.probe.timeout
         legs: list[Leg] = []
@@ -250,7 +207,7 @@ class Pair:
                 )
             )
         finally:
-            self._leg = None
+            self.leg = None
             self._note(legs)
 
     async def cross(self, intended: float) -> None:
@@ -261,7 +218,7 @@ class Pair:
         try:
             await self._finish(leg)
         finally:
-            self._leg = None
+            self.leg = None
 
     def _begin(
         self, sender: End, receiver: End, direction: str, payload: payloads.Payload, intended: float, deadline: float
@@ -280,7 +237,7 @@ class Pair:
             deadline=deadline,
             arrived=asyncio.get_running_loop().create_future(),
         )
-        self._leg = leg
+        self.leg = leg
         sender.do(lambda: sender.peer.send_message(payload))
         return leg
 
@@ -344,7 +301,7 @@ class Pair:
             try:
                 await self.dapp.wait(leg.accepted, deadline, Step.PUBLISH)
             finally:
-                self._leg = None
+                self.leg = None
                 if leg.message is not None:
                     self._offline.append(leg.message)
             identifiers.append(payload["id"])
@@ -372,123 +329,3 @@ class Pair:
         if missing:
             return Obstacle(Step.RECOVER, Reason.LOST, f"{len(missing)} of {len(self._offline)} not in the history")
         return Obstacle(Step.RECOVER, Reason.WRONG_PEER, "all came, and the wallet protocol did not accept them")
-
-    # What the ends report (`relay.end.Ward`).
-
-    def mark(self, end: End, step: Step, started: float, ended: float) -> None:
-        """A step of one end is behind us."""
-        self.recorder.mark(end.side, step, started, ended)
-
-    def phase(self, phase: Phase, seconds: float) -> None:
-        """A phase took `seconds`."""
-        self.recorder.phase(phase, seconds)
-
-    def address_failed(self, family: str) -> None:
-        """An address could not be reached."""
-        self.recorder.address_failed(family)
-
-    def certificate(self, not_after: float) -> None:
-        """The relay's certificate was seen."""
-        self.recorder.certificate(not_after)
-
-    def sent(self, end: End, publish: Publish, at: float) -> None:
-        """A message's bytes were handed to the socket; the first time, the ledger learns what to expect."""
-        key = MessageKey(publish.channel, publish.client_id, publish.nonce)
-        leg = self._leg
-        if leg is not None and leg.message is None and end is leg.sender:
-            self._sequence += 1
-            leg.message = Message(
-                key=key,
-                data=publish.data,
-                direction=leg.direction,
-                sequence=self._sequence,
-                intended=leg.intended,
-                deadline=leg.deadline,
-                horizon=leg.deadline + self._bench.probe.timeout,
-            )
-            self.ledger.expect(leg.message)
-            bench = self._bench
-            bench.publish(MessageSent(relay=bench.relay, probe=bench.probe.name, run_id=self.recorder.run_id))
-        self.ledger.published(key, at)
-
-    def acked(self, publish: Publish) -> None:
-        """The relay accepted a message."""
-        self.ledger.acked(MessageKey(publish.channel, publish.client_id, publish.nonce))
-
-    def raw(self, end: End, envelope: Envelope | None, publication: Publication, *, live: bool) -> None:
-        """A publication of the other side came, as the relay gave it."""
-        if self.session is None or publication.channel != self.session.channel:
-            return  # the handshake has its own account: the pairing
-        if envelope is None:
-            message = self.ledger.garbled(publication.channel)
-        else:
-            key = MessageKey(publication.channel, envelope.client_id, envelope.nonce)
-            message = self.ledger.arrived(key, publication.data, publication.offset, publication.at, live=live)
-        leg = self._leg
-        if message is None:
-            self._misrouted(envelope)
-        elif leg is not None and message is leg.message and message.corrupted and not leg.arrived.done():
-            leg.arrived.set_exception(Obstacle(leg.step, Reason.CORRUPTED, "the bytes that came differ from those sent"))
-
-    def _misrouted(self, envelope: Envelope | None) -> None:
-        """Count a message of some other session that came on this one's channel."""
-        if envelope is None or envelope.client_id in {self.dapp.peer.client_id, self.wallet.peer.client_id}:
-            return
-        bench = self._bench
-        bench.publish(
-            MessageJudged(
-                relay=bench.relay,
-                probe=bench.probe.name,
-                run_id=self.recorder.run_id,
-                verdict=Verdict.MISROUTED,
-                pending=False,
-            )
-        )
-
-    def delivered(self, end: End, notice: MessageReceived, at: float) -> None:
-        """The wallet protocol gave a message to its application."""
-        message = self.ledger.find(notice.key)
-        arrived = message.arrived_at if message is not None and message.arrived_at is not None else at
-        identifier = notice.payload.get("id", "") if isinstance(notice.payload, dict) else ""
-        if notice.reference_dropped:
-            self.recorder.mark(end.side, Step.HISTORY, at, at, "the reference client would have dropped this message")
-        self.received.append((str(identifier), arrived))
-        leg = self._leg
-        if leg is None or end is not leg.receiver or leg.arrived.done() or message is not leg.message:
-            return
-        if notice.payload == leg.payload:
-            leg.arrived.set_result(arrived)
-        else:
-            leg.arrived.set_exception(Obstacle(leg.step, Reason.WRONG_PEER, "it decrypts, and says something else"))
-
-    def trouble(self, end: End, obstacle: Obstacle) -> None:
-        """Something went wrong at one end: what waits for it learns it now, unless the end comes back by itself."""
-        leg = self._leg
-        if leg is None or leg.arrived.done():
-            return
-        if end is leg.sender and obstacle.step is Step.PUBLISH:
-            leg.arrived.set_exception(obstacle)
-        elif self._reconnect is None or obstacle.reason in {Reason.UNDECRYPTABLE, Reason.DENIED}:
-            step = leg.step if obstacle.step in {Step.HOLD, Step.DELIVER} else obstacle.step
-            leg.arrived.set_exception(Obstacle(step, obstacle.reason, obstacle.detail))
-
-    def changed(self, end: End) -> None:
-        """An end became whole, or stopped being so."""
-        self._on_change()
-
-    def dropped(self, code: int | None) -> None:
-        """A connection or subscription that stood was taken away."""
-        if self._reconnect is not None:
-            bench = self._bench
-            bench.publish(Disconnected(relay=bench.relay, probe=bench.probe.name, run_id=self.recorder.run_id, code=code))
-
-
-def fate(message: Message) -> MessageFate:
-    """A message as its run saw it end: without a verdict while it may still come."""
-    return MessageFate(
-        direction=message.direction,
-        sequence=message.sequence,
-        verdict=message.verdict() if message.settled or message.arrived_at is not None else None,
-        leg=message.leg,
-        wire=message.wire if message.direction != "offline" else None,  # it lay in the history meanwhile
-    )

@@ -84,9 +84,9 @@ class Reachability:
         if crossed is None:
             return
         self._set(up=crossed)
-        while self.up is False:
-            await asyncio.sleep(WHILE_DOWN)
-            if self.up is False and await self._attempt(bench, 0.0):
+        while not self.up:
+            crossed = await self._attempt(bench, WHILE_DOWN)
+            if crossed:
                 self._set(up=True)
 
     async def _attempt(self, bench: Bench, start: float) -> bool | None:
@@ -95,9 +95,7 @@ class Reachability:
         silent = replace(
             bench,
             publish=lambda _: None,  # in no SLI
-            probe=bench.probe.model_copy(
-                update={"timeout": min(bench.probe.timeout, LONGEST), "wallet_delay": 0.0}
-            ),
+            probe=bench.probe.model_copy(update={"timeout": min(bench.probe.timeout, LONGEST), "wallet_delay": 0.0}),
         )
         recorder = silent.recorder()
         pair = Pair(silent, recorder)

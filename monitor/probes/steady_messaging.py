@@ -184,9 +184,7 @@ class Standing:
                 self._adopt()
             if recorder.pairing is not None:
                 bench.publish(
-                    Paired(
-                        relay=bench.relay, probe=bench.probe.name, run_id=recorder.run_id, pairing=recorder.pairing
-                    )
+                    Paired(relay=bench.relay, probe=bench.probe.name, run_id=recorder.run_id, pairing=recorder.pairing)
                 )
             if recorder.pairing is not None and recorder.pairing.outcome is Outcome.OK:
                 return
@@ -219,9 +217,7 @@ class Standing:
             bench = self._bench
             run_id = self._pair.recorder.run_id if self._pair is not None else ""
             bench.publish(
-                Reconnected(
-                    relay=bench.relay, probe=bench.probe.name, run_id=run_id, seconds=now - self._dropped_at
-                )
+                Reconnected(relay=bench.relay, probe=bench.probe.name, run_id=run_id, seconds=now - self._dropped_at)
             )
             self._dropped_at = None
 

@@ -73,7 +73,7 @@ class Idle:
         self._bench = bench
         self._number = number
         self._held: Held | None = None
-        self._dropped: Obstacle | None = None  # why it dropped in the present interval
+        self._drops: list[Obstacle] = []  # why it dropped first in the present interval
         self._dropped_at: float | None = None
         self._connected = False
         self._counted_at = bench.clock.monotonic()
@@ -102,14 +102,14 @@ class Idle:
         aborted = ""
         try:
             self._account()
-            self._dropped = None
+            self._drops.clear()
             if self._held is not None:
                 self._held.recorder = recorder
             started = bench.clock.monotonic()
             # A little short of the period, so that this interval's end never skips the next one's beginning.
             await asyncio.sleep(period * 0.99)
             recorder.mark("dapp", Step.HOLD, started, bench.clock.monotonic())
-            obstacle = self._dropped or (None if self._connected else self._why())
+            obstacle = next(iter(self._drops), None if self._connected else self._why())
             if obstacle is None:
                 recorder.exchanges.append(Exchange(outcome=Outcome.OK))
             else:
@@ -124,6 +124,10 @@ class Idle:
             bench.publish(run)
             log_run(run)
             self._account()
+
+    def _note_drop(self, obstacle: Obstacle) -> None:
+        if not self._drops:
+            self._drops.append(obstacle)  # the first cause is what counts
 
     def _why(self) -> Obstacle:
         return self._held.why() if self._held is not None else Obstacle(Step.HOLD, Reason.DISCONNECTED)
@@ -140,7 +144,8 @@ class Idle:
                     self._held.lost.clear()
                     await self._held.lost.wait()
             except Obstacle as obstacle:
-                self._held.obstacle = self._dropped = obstacle
+                self._held.obstacle = obstacle
+                self._note_drop(obstacle)
             except BaseException:
                 self._held.close()
                 raise
@@ -163,10 +168,9 @@ class Idle:
                 )
             self._connected, self._dropped_at = True, None
         elif self._connected:
-            self._connected, self._dropped_at, self._dropped = False, now, self._why()
-            bench.publish(
-                Disconnected(relay=bench.relay, probe=bench.probe.name, run_id=run_id, code=dropped.code)
-            )
+            self._connected, self._dropped_at = False, now
+            self._note_drop(self._why())
+            bench.publish(Disconnected(relay=bench.relay, probe=bench.probe.name, run_id=run_id, code=dropped.code))
 
     def _account(self) -> None:
         bench = self._bench

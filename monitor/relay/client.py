@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Awaitable, Callable
 
-    from monitor.clock import Clock
+    from monitor.clock import Arrivals, Clock
     from monitor.relay.target import Closed, Target
     from monitor.relay.transport import Transport
     from monitor.wire.backoff import Backoff
@@ -70,6 +70,7 @@ class Access:
     admit: Callable[[], Awaitable[None]]
     postpone: Callable[[float], None]
     clock: Clock
+    arrivals: Arrivals
     rng: random.Random
     timeout: float  # seconds for each connect, from the first look-up to the hello
 
@@ -100,6 +101,8 @@ class Client:
         self._timer_at = float("inf")
         self._step_started = 0.0
         self._obstacle: Obstacle | None = None
+        self._send_due = False
+        self._on_sent: list[Callable[[float], None]] = []
 
     @property
     def connected(self) -> bool:
@@ -123,15 +126,25 @@ class Client:
             if not self.connected:
                 self.abort()
 
-    def command(self, command: Command) -> tuple[int, float]:
-        """Send a command; returns its id and when its bytes were handed to the socket.
+    def command(self, command: Command, on_sent: Callable[[float], None] | None = None) -> int:
+        """Send a command; returns its id. `on_sent` is told when its bytes were handed to the socket.
 
-        Raises `MisuseError` when not connected.
+        They go out when the present callback is done, right before the loop waits for what comes: whatever this
+        program still had to do after sending would otherwise be counted as the relay's time. Raises `MisuseError`
+        when not connected.
         """
         identifier = self._connection.command(command, self._clock.monotonic())
-        at = self._flush()
+        if on_sent is not None:
+            self._on_sent.append(on_sent)
+        if not self._send_due:
+            self._send_due = True
+            asyncio.get_running_loop().call_soon(self._send)
+        return identifier
+
+    def _send(self) -> None:
+        self._send_due = False
+        self._flush()
         self._arm()
-        return identifier, at
 
     def close(self) -> None:
         """Leave in good order; nothing is reported any more."""
@@ -198,6 +211,7 @@ class Client:
                 if self._opened is not None and not self._opened.done():
                     self._opened.set_result(None)
             case Dropped():
+                self._on_sent.clear()
                 self._dropped(event)
             case TokenExpiring(channel=None):
                 self._refresh()
@@ -218,11 +232,15 @@ class Client:
         if hello.token is not None and self.connected:
             self._connection.command(Refresh(token=hello.token), self._clock.monotonic())
 
-    def _flush(self) -> float:
+    def _flush(self) -> None:
         lines = self._connection.data_to_send()
-        if lines and self._transport is not None:
-            return self._transport.send(lines[0] if len(lines) == 1 else "\n".join(lines))
-        return self._clock.monotonic()
+        if not lines or self._transport is None:
+            return
+        at = self._transport.send(lines[0] if len(lines) == 1 else "\n".join(lines))
+        if self._on_sent:
+            told, self._on_sent = self._on_sent, []
+            for on_sent in told:
+                on_sent(at)
 
     # The timer: re-armed only when something is due sooner than it fires, since most deadlines move away.
 
@@ -257,6 +275,7 @@ class Client:
                     observer=self,
                     on_text=self._received,
                     on_closed=self._closed,
+                    arrivals=self._access.arrivals,
                 )
         except Obstacle as obstacle:
             self._not_opened(obstacle)
@@ -312,4 +331,3 @@ class Client:
 
 def _ignore(_: Event) -> None:
     """Nothing is reported after the end."""
-

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import aiohappyeyeballs
 
 from monitor.catalogue import Phase, Reason, Step
+from monitor.clock import Arrivals, Clock
 from monitor.errors import Obstacle
 from monitor.relay import errnos, tls
 from monitor.relay.proxy import proxy_of, tunnel
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Awaitable, Callable
 
-    from monitor.clock import Clock
     from monitor.relay.proxy import Proxy
     from monitor.relay.target import Closed, Observer, Target
 
@@ -50,6 +50,7 @@ async def dial(
     on_text: Callable[[str, float], None],
     on_closed: Callable[[Closed], None],
     resolver: Resolver = resolve,
+    arrivals: Arrivals | None = None,
 ) -> Transport:
     """Open a WebSocket. Raises `Obstacle`, and nothing else for what network or relay do; cancelled, it leaves nothing.
 
@@ -57,7 +58,7 @@ async def dial(
     `observer` last entered is where it was. No callback is called before the caller has the transport.
     """
     # First what needs no network: a fault of the configuration is found before anyone is bothered.
-    transport = Transport(target, clock, on_text, on_closed)
+    transport = Transport(target, arrivals or Arrivals(clock), clock, on_text, on_closed)
     context = tls.context(target.tls) if target.secure else None
     proxy = proxy_of(target)
     route = _Route(target, clock, observer)

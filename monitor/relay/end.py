@@ -8,6 +8,7 @@ publication before any de-duplication, so that verdicts rest on what really came
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from monitor.catalogue import Phase, Reason, Step
@@ -65,8 +66,11 @@ class Ward(Protocol):
     def certificate(self, not_after: float) -> None:
         """The relay's certificate was seen."""
 
-    def sent(self, end: End, publish: actions.Publish, at: float) -> None:
-        """A message's bytes were handed to the socket, for the first time or again."""
+    def sending(self, end: End, publish: actions.Publish) -> None:
+        """A message is about to be sent, for the first time or again."""
+
+    def sent(self, publish: actions.Publish, at: float) -> None:
+        """Its bytes were handed to the socket."""
 
     def acked(self, publish: actions.Publish) -> None:
         """The relay accepted a message."""
@@ -309,9 +313,10 @@ class End:
                 if not self.client.connected:
                     self.peer.on_published(action.message_id, ok=False, now=self._clock.monotonic())
                     return
-                identifier, at = self.client.command(Publish(channel=action.channel, data=action.data))
+                self._ward.sending(self, action)
+                command = Publish(channel=action.channel, data=action.data)
+                identifier = self.client.command(command, partial(self._ward.sent, action))
                 self._commands[identifier] = (Step.PUBLISH, action)
-                self._ward.sent(self, action, at)
             case actions.Connect():
                 self._opening = asyncio.ensure_future(self._open())
             case actions.Subscribe():
@@ -326,7 +331,7 @@ class End:
 
     def _command(self, command: Command) -> None:
         if self.client.connected:
-            identifier, _ = self.client.command(command)
+            identifier = self.client.command(command)
             if (step := _STEPS.get(command.method)) is not None:
                 self._commands[identifier] = (step, None)
 

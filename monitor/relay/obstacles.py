@@ -51,6 +51,7 @@ def of_error(step: Step, error: ErrorReply) -> Obstacle:
 
 def of_drop(step: Step, dropped: Dropped) -> Obstacle:
     """What a connection that dropped during `step` means."""
+    reason: Reason
     if dropped.fault is not None:
         # A reset is how a connection drops, not another thing to have gone wrong once it stood.
         reason = Reason.DISCONNECTED if dropped.fault is Reason.RESET else dropped.fault

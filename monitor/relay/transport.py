@@ -24,7 +24,7 @@ from monitor.wire.codes import CloseCode
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from monitor.clock import Clock
+    from monitor.clock import Arrivals, Clock
     from monitor.relay.target import Target
 
 CLOSE_WAIT: Final = 2.0
@@ -49,11 +49,13 @@ class Transport(asyncio.Protocol):
     def __init__(
         self,
         target: Target,
+        arrivals: Arrivals,
         clock: Clock,
         on_text: Callable[[str, float], None],
         on_closed: Callable[[Closed], None],
     ) -> None:
         self._clock = clock
+        self._arrivals = arrivals
         self._on_text = on_text
         self._on_closed: Callable[[Closed], None] | None = on_closed
         self._ws = handshake(target)
@@ -133,7 +135,7 @@ class Transport(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
-        now = self._clock.monotonic()
+        now = self._arrivals.read()
         ws = self._ws
         if self._answer is None:
             ws.receive_data(data)

@@ -84,6 +84,4 @@ class Failed:
     error: WalletProtocolError
 
 
-Notice = (
-    SessionRequested | OtpShown | OtpRequired | Connected | MessageReceived | Undecryptable | ParseFailed | Failed
-)
+Notice = SessionRequested | OtpShown | OtpRequired | Connected | MessageReceived | Undecryptable | ParseFailed | Failed

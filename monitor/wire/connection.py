@@ -24,22 +24,20 @@ from monitor.catalogue import Reason
 from monitor.errors import MisuseError
 from monitor.wire import framing
 from monitor.wire.codes import TEMPORARY_ERRORS, ErrorCode, reconnects_after, resubscribes_after
-from monitor.wire.commands import Command, Connect, History, Json, Position, Subscribe, Unsubscribe
+from monitor.wire.commands import Command, Connect, History, Json, Subscribe, Unsubscribe
 from monitor.wire.events import (
     Connected,
     Dropped,
     ErrorReply,
     Event,
-    HistoryRead,
-    MessagePushed,
-    Presented,
     Publication,
     Replied,
     TokenExpiring,
     Unanswered,
     Unsubscribed,
 )
-from monitor.wire.subscriptions import MAX_CHANNELS, Subscription, publications_of
+from monitor.wire.replies import history_read, other_push
+from monitor.wire.subscriptions import MAX_CHANNELS, Subscription
 
 if TYPE_CHECKING:
     import random
@@ -267,13 +265,8 @@ class Connection:
             code, reason = int(push["disconnect"].get("code", 0)), str(push["disconnect"].get("reason", ""))
             self.closing = (1000, "disconnect push")
             self._drop(now, code, reason, None, back=reconnects_after(code))
-        elif "join" in push or "leave" in push:
-            info = (push.get("join") or push.get("leave") or {}).get("info") or {}
-            self._events.append(
-                Presented(channel=channel, client=str(info.get("client", "")), joined="join" in push, at=now)
-            )
-        elif "message" in push:
-            self._events.append(MessagePushed(data=push["message"].get("data"), at=now))
+        elif (event := other_push(push, now)) is not None:
+            self._events.append(event)
         elif "refresh" in push:
             self._arm_token(None, push["refresh"], now)
 
@@ -303,7 +296,9 @@ class Connection:
             code = int(error["code"])
             temporary = bool(error.get("temporary")) or code in TEMPORARY_ERRORS
             reply = ErrorReply(code=code, message=str(error.get("message", ""))[:200], temporary=temporary)
-            self._take_error(Replied(id=identifier, command=command, result=None, error=reply, took=took, at=now), reply)
+            self._take_error(
+                Replied(id=identifier, command=command, result=None, error=reply, took=took, at=now), reply
+            )
             return
         body = item.get(command.method)
         if not isinstance(body, dict):
@@ -315,18 +310,7 @@ class Connection:
                 self._events.append(subscription.subscribed(body, now))
                 self._arm_token(command.channel, body, now)
         elif isinstance(command, History):
-            publications = tuple(publications_of(command.channel, body, now))
-            position = Position(epoch=str(body.get("epoch", "")), offset=int(body.get("offset", 0)))
-            self._events.append(
-                HistoryRead(
-                    id=identifier,
-                    channel=command.channel,
-                    publications=publications,
-                    position=position,
-                    took=took,
-                    at=now,
-                )
-            )
+            self._events.append(history_read(identifier, command, body, took, now))
             return
         elif command.method in {"refresh", "sub_refresh"}:
             self._arm_token(getattr(command, "channel", None), body, now)
@@ -343,7 +327,11 @@ class Connection:
             if error.code == ErrorCode.UNRECOVERABLE_POSITION:
                 subscription.epoch, subscription.offset = None, 0
             comes_back = subscription.epoch is not None or error.code == ErrorCode.UNRECOVERABLE_POSITION
-            if self.reconnect is not None and comes_back and (error.temporary or error.code == ErrorCode.UNRECOVERABLE_POSITION):
+            if (
+                self.reconnect is not None
+                and comes_back
+                and (error.temporary or error.code == ErrorCode.UNRECOVERABLE_POSITION)
+            ):
                 subscription.retry_at = now + self.reconnect.delay(subscription.failures, self._rng)
                 subscription.failures += 1
                 self._retrying = True
@@ -359,14 +347,9 @@ class Connection:
             raise framing.FrameError(Reason.PROTOCOL, f"a ping interval of {self._ping_interval:g} s")
         self._ping_due = now + self._ping_interval + PING_GRACE if self._ping_interval else None
         self._arm_token(None, body, now)
+        client, version = str(body["client"]), str(body.get("version", ""))
         self._events.append(
-            Connected(
-                client=str(body["client"]),
-                version=str(body.get("version", "")),
-                ping=self._ping_interval,
-                pong=self._pong,
-                at=now,
-            )
+            Connected(client=client, version=version, ping=self._ping_interval, pong=self._pong, at=now)
         )
         for subscription in self.subscriptions.values():
             self._queue(subscription.command(), now)

@@ -1,0 +1,206 @@
+"""The account of a pair: what its ends report as they work, and the verdicts that follow from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from monitor.catalogue import Phase, Reason, Step, Verdict
+from monitor.errors import Obstacle
+from monitor.probes.ledger import Ledger, Message
+from monitor.probes.run import Disconnected, MessageFate, MessageJudged, MessageSent
+from monitor.session.notices import MessageKey, MessageReceived
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from monitor.probes import payloads
+    from monitor.probes.bench import Bench, Recorder
+    from monitor.relay.end import End
+    from monitor.session.actions import Publish
+    from monitor.session.envelope import Envelope
+    from monitor.wire.events import Publication
+
+
+@dataclass(slots=True, kw_only=True)
+class Leg:
+    """One message on its way from one end's application to the other's."""
+
+    sender: End
+    receiver: End
+    direction: str
+    step: Step
+    payload: payloads.Payload
+    intended: float
+    deadline: float
+    arrived: asyncio.Future[float]
+    message: Message | None = None
+
+    def accepted(self) -> bool:
+        """Whether the relay accepted its message."""
+        return self.message is not None and self.message.acked
+
+
+class Account:
+    """What two ends report (`relay.end.Ward`), booked with the present run's recorder and the pair's ledger.
+
+    `standing`: the ends come back by themselves, so a drop is reported and waited out rather than a failure at once.
+    `on_change` is called when an end becomes whole or stops being so.
+    """
+
+    def __init__(self, bench: Bench, recorder: Recorder, *, standing: bool, on_change: Callable[[], None]) -> None:
+        self.recorder = recorder
+        self.ledger = Ledger()
+        self.channel: str | None = None  # the session's, once there is one
+        self.members: set[str] = set()  # the client ids of the two ends
+        self.received: list[tuple[str, float]] = []  # ids of messages the application got, in order, and when
+        self.leg: Leg | None = None  # the message that is waited for
+        self.sequence = 0
+        self._bench = bench
+        self._standing = standing
+        self._on_change = on_change
+
+    def judge(self) -> None:
+        """Publish the verdicts on messages whose horizon has passed."""
+        self.publish_verdicts(self.ledger.due(self._bench.clock.monotonic()))
+
+    def publish_verdicts(self, messages: list[Message]) -> None:
+        """Publish what became of messages that are settled."""
+        bench = self._bench
+        for message in messages:
+            bench.publish(
+                MessageJudged(
+                    relay=bench.relay,
+                    probe=bench.probe.name,
+                    run_id=self.recorder.run_id,
+                    verdict=message.verdict(),
+                )
+            )
+
+    # What the ends report (`relay.end.Ward`).
+
+    def mark(self, end: End, step: Step, started: float, ended: float) -> None:
+        """A step of one end is behind us."""
+        self.recorder.mark(end.side, step, started, ended)
+
+    def phase(self, phase: Phase, seconds: float) -> None:
+        """A phase took `seconds`."""
+        self.recorder.phase(phase, seconds)
+
+    def address_failed(self, family: str) -> None:
+        """An address could not be reached."""
+        self.recorder.address_failed(family)
+
+    def certificate(self, not_after: float) -> None:
+        """The relay's certificate was seen."""
+        self.recorder.certificate(not_after)
+
+    def sending(self, end: End, publish: Publish) -> None:
+        """A message is about to be sent; the first time, the ledger learns what to expect."""
+        key = MessageKey(publish.channel, publish.client_id, publish.nonce)
+        leg = self.leg
+        if leg is not None and leg.message is None and end is leg.sender:
+            self.sequence += 1
+            leg.message = Message(
+                key=key,
+                data=publish.data,
+                direction=leg.direction,
+                sequence=self.sequence,
+                intended=leg.intended,
+                deadline=leg.deadline,
+                horizon=leg.deadline + self._bench.probe.timeout,
+            )
+            self.ledger.expect(leg.message)
+            bench = self._bench
+            bench.publish(MessageSent(relay=bench.relay, probe=bench.probe.name, run_id=self.recorder.run_id))
+
+    def sent(self, publish: Publish, at: float) -> None:
+        """Its bytes were handed to the socket."""
+        self.ledger.published(MessageKey(publish.channel, publish.client_id, publish.nonce), at)
+
+    def acked(self, publish: Publish) -> None:
+        """The relay accepted a message."""
+        self.ledger.acked(MessageKey(publish.channel, publish.client_id, publish.nonce))
+
+    def raw(self, end: End, envelope: Envelope | None, publication: Publication, *, live: bool) -> None:
+        """A publication of the other side came, as the relay gave it."""
+        if publication.channel != self.channel:
+            return  # the handshake has its own account: the pairing
+        if envelope is None:
+            message = self.ledger.garbled(publication.channel)
+        else:
+            key = MessageKey(publication.channel, envelope.client_id, envelope.nonce)
+            message = self.ledger.arrived(key, publication.data, publication.offset, publication.at, live=live)
+        leg = self.leg
+        if message is None:
+            self._misrouted(envelope)
+        elif leg is not None and message is leg.message and message.corrupted and not leg.arrived.done():
+            leg.arrived.set_exception(
+                Obstacle(leg.step, Reason.CORRUPTED, "the bytes that came differ from those sent")
+            )
+
+    def _misrouted(self, envelope: Envelope | None) -> None:
+        """Count a message of some other session that came on this one's channel."""
+        if envelope is None or envelope.client_id in self.members:
+            return
+        bench = self._bench
+        bench.publish(
+            MessageJudged(
+                relay=bench.relay,
+                probe=bench.probe.name,
+                run_id=self.recorder.run_id,
+                verdict=Verdict.MISROUTED,
+                pending=False,
+            )
+        )
+
+    def delivered(self, end: End, notice: MessageReceived, at: float) -> None:
+        """The wallet protocol gave a message to its application."""
+        message = self.ledger.find(notice.key)
+        arrived = message.arrived_at if message is not None and message.arrived_at is not None else at
+        identifier = notice.payload.get("id", "") if isinstance(notice.payload, dict) else ""
+        if notice.reference_dropped:
+            self.recorder.mark(end.side, Step.HISTORY, at, at, "the reference client would have dropped this message")
+        self.received.append((str(identifier), arrived))
+        leg = self.leg
+        if leg is None or end is not leg.receiver or leg.arrived.done() or message is not leg.message:
+            return
+        if notice.payload == leg.payload:
+            leg.arrived.set_result(arrived)
+        else:
+            leg.arrived.set_exception(Obstacle(leg.step, Reason.WRONG_PEER, "it decrypts, and says something else"))
+
+    def trouble(self, end: End, obstacle: Obstacle) -> None:
+        """Something went wrong at one end: what waits for it learns it now, unless the end comes back by itself."""
+        leg = self.leg
+        if leg is None or leg.arrived.done():
+            return
+        if end is leg.sender and obstacle.step is Step.PUBLISH:
+            leg.arrived.set_exception(obstacle)
+        elif not self._standing or obstacle.reason in {Reason.UNDECRYPTABLE, Reason.DENIED}:
+            step = leg.step if obstacle.step in {Step.HOLD, Step.DELIVER} else obstacle.step
+            leg.arrived.set_exception(Obstacle(step, obstacle.reason, obstacle.detail))
+
+    def changed(self, end: End) -> None:
+        """An end became whole, or stopped being so."""
+        self._on_change()
+
+    def dropped(self, code: int | None) -> None:
+        """A connection or subscription that stood was taken away."""
+        if self._standing:
+            bench = self._bench
+            bench.publish(
+                Disconnected(relay=bench.relay, probe=bench.probe.name, run_id=self.recorder.run_id, code=code)
+            )
+
+
+def fate(message: Message) -> MessageFate:
+    """A message as its run saw it end: without a verdict while it may still come."""
+    return MessageFate(
+        direction=message.direction,
+        sequence=message.sequence,
+        verdict=message.verdict() if message.settled or message.arrived_at is not None else None,
+        leg=message.leg,
+        wire=message.wire if message.direction != "offline" else None,  # it lay in the history meanwhile
+    )
