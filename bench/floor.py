@@ -1,6 +1,7 @@
 """Two bare sockets: the time from a publish's bytes to the socket to its push's bytes from the other one.
 
-`python -m bench.floor URL MESSAGES SECONDS_BETWEEN` prints the samples as JSON, in seconds. Blocking sockets, no library.
+`python -m bench.floor URL MESSAGES SECONDS_BETWEEN` prints the samples as JSON, in seconds. Blocking sockets,
+no library.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ class Monitor:
     async def start(self) -> None:
         """Start everything. Raises `StartupError`."""
         self.metrics.set_healthy(True)
-        self.metrics.set_reload(True, self.clock.time())
+        self.metrics.set_reload(at=self.clock.time(), ok=True)
         await self.fleet.start(self.metrics.set_relay_up)
         for probe in self.config.probes:
             for relay in probe.relays:
@@ -150,8 +150,8 @@ class Monitor:
 
         async def run(slot: datetime) -> None:
             del slot
-            while not bench.admits(*played.cost(probe)):
-                # Its turn comes within a minute, since `check` refuses plans past the limits.
+            # Its turn comes within a minute, since `check` refuses plans past the limits.
+            while not bench.admits(*played.cost(probe)):  # noqa: ASYNC110 - permits come with time, not by an event
                 await asyncio.sleep(1)
             await execute(played, bench)
 

@@ -214,7 +214,7 @@ async def _stopped() -> None:
     await stop.wait()
 
 
-def _run(work: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401 - whatever the work gives
+def _run(work: Coroutine[Any, Any, Any]) -> Any:
     """Run on uvloop where it installs, which costs less CPU a message, else on asyncio's own loop."""
     factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
     with suppress(ImportError):

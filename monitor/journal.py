@@ -1,4 +1,4 @@
-"""What ran: the last runs of each probe, and more of the failed ones; in memory, and in a file if there is a `state_dir`.
+"""What ran: the last runs of each probe, and more of the failed ones; in memory, and in a file if one is wanted.
 
 The file is JSON lines, readable by its owner alone, rotated by size. It is a convenience: one that cannot be read or
 written is said so in the log, and stops nothing.

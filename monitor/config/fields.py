@@ -58,7 +58,7 @@ class OneOrMore:
 
     def __get_pydantic_json_schema__(
         self,
-        schema: Any,  # noqa: ANN401 - pydantic's name for it is not public
+        schema: Any,
         handler: GetJsonSchemaHandler,
     ) -> dict[str, Any]:
         """Called by pydantic."""
@@ -99,7 +99,7 @@ class Duration:
         self,
         source: object,
         handler: GetCoreSchemaHandler,
-    ) -> Any:  # noqa: ANN401 - pydantic's name for it is not public
+    ) -> Any:
         """Called by pydantic."""
         written = WithJsonSchema({"type": "string", "pattern": f"^(0|(?=.){DURATION})$"})
         return handler.generate_schema(Annotated[Any, BeforeValidator(self._validate), written])

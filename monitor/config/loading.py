@@ -93,14 +93,14 @@ def _validate(read: Document, folder: Path) -> tuple[Config | None, set[Fault]]:
     return None, faults
 
 
-def _inside(data: Any, part: str | int) -> Any:  # noqa: ANN401 - data as YAML gave it
+def _inside(data: Any, part: str | int) -> Any:
     """What is under a key or an index, None where it has been left out."""
     if isinstance(data, dict):
         return data.get(part)
     return data[part] if isinstance(data, list) and isinstance(part, int) and part < len(data) else None
 
 
-def _leave_out(data: Any, path: KeyPath, *, is_key: bool) -> KeyPath:  # noqa: ANN401 - data as YAML gave it
+def _leave_out(data: Any, path: KeyPath, *, is_key: bool) -> KeyPath:
     """Take the field that holds what is wrong at `path` out of `data`. Returns the path that is unknown now."""
     section = str(path[0])
     stand_ins = _STAND_INS.get(section, {})

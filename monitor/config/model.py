@@ -120,5 +120,5 @@ class Config(Section):
         )
 
 
-def _over(item: Any, every: tuple[str, ...]) -> Any:  # noqa: ANN401 - either model that has `relays`
+def _over(item: Any, every: tuple[str, ...]) -> Any:
     return item if item.relays else item.model_copy(update={"relays": every})

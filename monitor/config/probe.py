@@ -94,7 +94,7 @@ class Cron(Section):
 Schedule: TypeAlias = Continuous | Every | Cron
 
 
-def _schedule(value: Any) -> Any:  # noqa: ANN401 - whatever YAML holds
+def _schedule(value: Any) -> Any:
     if value == "continuous":
         return Continuous()
     if isinstance(value, (Continuous, Every, Cron)) or (isinstance(value, dict) and value.keys() & {"every", "cron"}):
@@ -102,7 +102,7 @@ def _schedule(value: Any) -> Any:  # noqa: ANN401 - whatever YAML holds
     raise ValueError('is not a schedule; expected continuous, {every: 5m} or {cron: "*/5 * * * *", timezone: UTC}')
 
 
-def _schedule_form(value: Any) -> str:  # noqa: ANN401 - what `_schedule` let through
+def _schedule_form(value: Any) -> str:
     if isinstance(value, dict):
         return "<cron>" if "cron" in value else "<every>"
     return f"<{type(value).__name__.lower()}>"

@@ -106,7 +106,7 @@ def _default(field: FieldInfo) -> str:
     return _written(field.default, is_duration=any(isinstance(mark, Duration) for mark in marks_of(field)))
 
 
-def _written(value: Any, *, is_duration: bool) -> str:  # noqa: ANN401 - a default of any field
+def _written(value: Any, *, is_duration: bool) -> str:
     if value is None:
         return "null"
     if is_duration:

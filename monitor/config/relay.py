@@ -86,7 +86,7 @@ class HeadersConfig(Section):
     wallet: Headers = Field(default_factory=no_entries, description="headers of wallets")
 
 
-def _endpoint_form(value: Any) -> str:  # noqa: ANN401 - whatever YAML holds
+def _endpoint_form(value: Any) -> str:
     return "<dns>" if isinstance(value, (dict, DnsEndpoint)) else "<url>"
 
 

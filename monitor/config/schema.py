@@ -20,7 +20,7 @@ def schema() -> dict[str, Any]:
     }
 
 
-def _opened(part: Any) -> Any:  # noqa: ANN401 - any part of a schema
+def _opened(part: Any) -> Any:
     """`part` with `${NAME}` allowed wherever a value has a form of its own."""
     if isinstance(part, list):
         return [_opened(item) for item in part]

@@ -39,7 +39,7 @@ Secret = Annotated[
 ]
 
 
-def _form(value: Any) -> str:  # noqa: ANN401 - whatever YAML holds
+def _form(value: Any) -> str:
     return "<file>" if isinstance(value, (dict, SecretFile)) else "<secret>"
 
 

@@ -58,7 +58,7 @@ def kind_of(field: FieldInfo) -> Kind:
     return _kind(field.annotation, tuple(field.metadata))
 
 
-def _kind(annotation: Any, metadata: tuple[Any, ...]) -> Kind:  # noqa: ANN401, PLR0911 - annotations have no common type
+def _kind(annotation: Any, metadata: tuple[Any, ...]) -> Kind:  # noqa: PLR0911 - one answer a kind
     for mark in reversed(metadata):
         if isinstance(mark, Duration):
             return mark.kind

@@ -137,7 +137,7 @@ class Metrics:
 
     # What probes and the daemon report.
 
-    def publish(self, report: Run | Report) -> None:
+    def publish(self, report: Run | Report) -> None:  # noqa: C901 - one case a kind of report, nothing more
         """Book one run or report. One of a relay or probe that is gone is dropped: its series are too."""
         series = self._series.get((report.relay, report.probe))
         if series is None:
@@ -184,7 +184,7 @@ class Metrics:
         if (series := self._series.get((relay, probe))) is not None:
             series.maintenance.set(active)
 
-    def set_reload(self, ok: bool, at: float) -> None:  # noqa: FBT001 - as above
+    def set_reload(self, *, ok: bool, at: float) -> None:
         """How the last reading of the configuration went, at `at` seconds since the epoch."""
         self._families["relay_monitor_config_last_reload_successful"].labels(self._location).set(ok)
         if ok:

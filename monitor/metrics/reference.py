@@ -19,8 +19,8 @@ def render() -> str:
         "What `/metrics` shows, in text and, where asked for, in OpenMetrics with the run id as exemplar.",
         "This page is generated from `monitor/metrics/declared.py`: `make docs`.",
         "",
-        "Every counter exists at 0 from the start. A removed relay or probe takes its series along. Histograms have one "
-        f"layout, with edges at {', '.join(f'{edge:g}' for edge in BUCKETS)} seconds.",
+        "Every counter exists at 0 from the start. A removed relay or probe takes its series along.",
+        f"Histograms have one layout, with edges at {', '.join(f'{edge:g}' for edge in BUCKETS)} seconds.",
         "",
         "| name | type | labels | probes | meaning |",
         "|---|---|---|---|---|",

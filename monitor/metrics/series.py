@@ -29,7 +29,7 @@ CODES: Final = frozenset(int(code) for code in (*CloseCode, *UnsubscribeCode))
 class Judge:
     """One SLO's events of one probe at one relay."""
 
-    def __init__(self, family: Any, slo: SloConfig, location: str, relay: str, probe: str) -> None:  # noqa: ANN401
+    def __init__(self, family: Any, slo: SloConfig, location: str, relay: str, probe: str) -> None:
         override = slo.overrides.get(relay)
         self.sli = slo.sli
         self.threshold = (override.threshold if override else None) or slo.threshold or float("inf")
@@ -82,7 +82,7 @@ class ProbeSeries:
         for family in ("ip4", "ip6"):
             self._of("relay_probe_address_failures_total", family)
 
-    def _of(self, name: str, *more: str) -> Any:  # noqa: ANN401 - a child of any of the library's types
+    def _of(self, name: str, *more: str) -> Any:
         """A series, or a sink where this scenario has none."""
         if name not in self._has:
             return _NOTHING

@@ -123,7 +123,7 @@ class Account:
         """The relay accepted a message."""
         self.ledger.acked(MessageKey(publish.channel, publish.client_id, publish.nonce))
 
-    def raw(self, end: End, envelope: Envelope | None, publication: Publication, *, live: bool) -> None:
+    def raw(self, envelope: Envelope | None, publication: Publication, *, live: bool) -> None:
         """A publication of the other side came, as the relay gave it."""
         if publication.channel != self.channel:
             return  # the handshake has its own account: the pairing
@@ -182,7 +182,7 @@ class Account:
             step = leg.step if obstacle.step in {Step.HOLD, Step.DELIVER} else obstacle.step
             leg.arrived.set_exception(Obstacle(step, obstacle.reason, obstacle.detail))
 
-    def changed(self, end: End) -> None:
+    def changed(self) -> None:
         """An end became whole, or stopped being so."""
         self._on_change()
 

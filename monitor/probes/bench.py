@@ -44,7 +44,8 @@ MAX_MARKS = 500
 class Bench:
     """One probe's workplace at one relay.
 
-    `guest` knows the way in, `crypto` encrypts, `publish` takes results. `background` keeps a task going past its run, until the program stops. `count` books a slot of the schedule: "started", "missed" or "skipped".
+    `guest` knows the way in, `crypto` encrypts, `publish` takes results. `background` keeps a task going past its run,
+    until the program stops. `count` books a slot of the schedule: "started", "missed" or "skipped".
     """
 
     relay: str

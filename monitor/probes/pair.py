@@ -258,7 +258,7 @@ class Pair(Account):
         if not leg.arrived.done():
             leg.arrived.set_exception(self._why(leg))
 
-    def _why(self, leg: Leg) -> Obstacle:
+    def _why(self, leg: Leg) -> Obstacle:  # noqa: PLR0911 - one answer a cause, the first that fits
         """The first cause of a message that did not come in time."""
         message = leg.message
         if message is None or not message.acked:

@@ -56,7 +56,7 @@ async def execute(probe: Probe, bench: Bench) -> Run:
     except TimeoutError:
         aborted = "the run outlived its own deadlines"
         _log.error("run aborted", why=aborted, run_id=recorder.run_id, probe=bench.probe.name)
-    except Exception:
+    except Exception:  # noqa: BLE001 - a fault of ours is an aborted run, never the relay's and never the end
         aborted = "a fault in this program"
         _log.exception("run aborted", why=aborted, run_id=recorder.run_id, probe=bench.probe.name)
     finally:

@@ -52,11 +52,11 @@ class SteadyMessaging:
         try:
             await pair_up(pair, recorder)
             grid = Grid(bench.clock, bench.clock.monotonic(), probe.cycle, lambda _: None)
-            for done in range(probe.exchanges):
+            for _ in range(probe.exchanges):
                 intended = await grid.wait() + probe.settle
                 await asyncio.sleep(intended - bench.clock.monotonic())
                 await pair.exchange(intended, probe.message_interval)
-            done = probe.exchanges
+                done += 1
         except Obstacle as obstacle:
             recorder.fail(obstacle, times=probe.exchanges - done)
         finally:
@@ -127,7 +127,7 @@ class Standing:
         except asyncio.CancelledError:
             aborted = "stopped"
             raise
-        except Exception:
+        except Exception:  # noqa: BLE001 - a fault of ours is an aborted slot, never the end of the loop
             aborted = "a fault in this program"
             _log.exception("slot aborted", why=aborted, run_id=recorder.run_id, probe=bench.probe.name)
         finally:

@@ -183,8 +183,8 @@ class Client:
     def _pump(self) -> None:
         """Hand out events, send what is due, and see to the transport and the timer."""
         connection = self._connection
-        while connection.has_events:
-            for event in connection.events():
+        while events := connection.events():
+            for event in events:
                 self._handle(event)
         self._flush()
         if connection.closing is not None:

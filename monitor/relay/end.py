@@ -75,7 +75,7 @@ class Ward(Protocol):
     def acked(self, publish: actions.Publish) -> None:
         """The relay accepted a message."""
 
-    def raw(self, end: End, envelope: Envelope | None, publication: Publication, *, live: bool) -> None:
+    def raw(self, envelope: Envelope | None, publication: Publication, *, live: bool) -> None:
         """A publication of the other side came; `envelope` is None where its data is none."""
 
     def delivered(self, end: End, notice: notices.MessageReceived, at: float) -> None:
@@ -84,7 +84,7 @@ class Ward(Protocol):
     def trouble(self, end: End, obstacle: Obstacle) -> None:
         """Something went wrong that nobody was waiting for."""
 
-    def changed(self, end: End) -> None:
+    def changed(self) -> None:
         """The end became whole, or stopped being so."""
 
     def dropped(self, code: int | None) -> None:
@@ -199,7 +199,7 @@ class End:
 
     # Events of the relay.
 
-    def _on_event(self, event: Event) -> None:
+    def _on_event(self, event: Event) -> None:  # noqa: C901 - one case a kind of event, nothing more
         match event:
             case Publication():
                 self._publication(event, live=True)
@@ -234,11 +234,11 @@ class End:
         try:
             envelope = decode(data)
         except WalletProtocolError:
-            self._ward.raw(self, None, publication, live=live)
+            self._ward.raw(None, publication, live=live)
             self.peer.on_publication(publication.channel, publication.data, publication.at)
             return
         if envelope.client_id != self.peer.client_id:
-            self._ward.raw(self, envelope, publication, live=live)
+            self._ward.raw(envelope, publication, live=live)
             if live:
                 self.peer.on_publication(publication.channel, envelope, publication.at)
 
@@ -364,7 +364,7 @@ class End:
             self.obstacle = None
         if whole is not self.whole:
             self.whole = whole
-            self._ward.changed(self)
+            self._ward.changed()
 
     def _trouble(self, obstacle: Obstacle) -> None:
         if self._waiting is not None and not self._waiting[1].done():

@@ -48,7 +48,7 @@ class Limiter:
     async def acquire(self) -> None:
         """Wait for one permit and take it."""
         async with self._turn:
-            while not self.take():
+            while not self.take():  # noqa: ASYNC110 - permits come with time, not by an event
                 await asyncio.sleep(self.wait())
 
     def pause(self, seconds: float) -> None:

@@ -130,11 +130,11 @@ class Dapp(Peer):
         self._sessions.set(self.session, self._now_ms())
         self._want(self.session.channel)
 
-    def _on_channel(self, channel: str, now: float) -> None:
+    def _on_channel(self, channel: str) -> None:
         if self.session is None or channel != self.session.channel or self.state is not State.CONNECTING:
             return
         if self.request is not None:
             if self.request.mode == "untrusted":
                 self._send(channel, messages.Ack())
             self._drop_channel(self.request.channel)
-        super()._on_channel(channel, now)
+        super()._on_channel(channel)

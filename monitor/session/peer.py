@@ -134,13 +134,14 @@ class Peer:
 
     def on_subscribed(self, channel: str, now: float) -> None:
         """A channel is subscribed, for the first time or again."""
+        del now
         self._online = True
         if (inbox := self._inboxes.get(channel)) is None:
             return  # left in the meantime
         inbox.subscribed()
         self._subscribed.add(channel)
         self._actions.append(FetchHistory(channel, HISTORY_LIMIT))
-        self._on_channel(channel, now)
+        self._on_channel(channel)
 
     def on_publication(self, channel: str, data: Envelope | Any, now: float) -> None:
         """A publication came live; `data` as it came, or decoded already."""
@@ -176,7 +177,7 @@ class Peer:
 
     # For the two sides.
 
-    def _on_channel(self, channel: str, now: float) -> None:
+    def _on_channel(self, channel: str) -> None:
         """A channel is subscribed; by default that is all a resumed session needs."""
         if self.session is not None and channel == self.session.channel and self.state is State.CONNECTING:
             self._stand()

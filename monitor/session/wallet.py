@@ -63,9 +63,9 @@ class Wallet(Peer):
             due = expiry if due is None else min(due, expiry)
         return due
 
-    def _on_channel(self, channel: str, now: float) -> None:
+    def _on_channel(self, channel: str) -> None:
         if self._request is None:
-            super()._on_channel(channel, now)  # resumed
+            super()._on_channel(channel)  # resumed
         elif (
             self.session is not None
             and not self._offered

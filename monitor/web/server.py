@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 import uvicorn
@@ -12,6 +12,8 @@ import uvicorn
 from monitor.errors import StartupError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from starlette.applications import Starlette
 
 STOP_WAIT: Final = 1.0
@@ -49,7 +51,7 @@ class WebServer:
         listener = self._listen()
         self._port = listener.getsockname()[1]
         self._serving = asyncio.ensure_future(self._server.serve(sockets=[listener]))
-        while not self._server.started and not self._serving.done():
+        while not self._server.started and not self._serving.done():  # noqa: ASYNC110 - uvicorn has no event for it
             await asyncio.sleep(0.005)
 
     async def stop(self) -> None:
@@ -84,6 +86,7 @@ class WebServer:
 class _Server(uvicorn.Server):
     """uvicorn without its signal handlers: the daemon has its own."""
 
-    def capture_signals(self):  # type: ignore[no-untyped-def]  # noqa: ANN201 - a context manager of uvicorn's
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
         """Leave signals alone."""
-        return suppress()
+        yield

@@ -76,6 +76,10 @@ TEMPORARY_ERRORS: Final = frozenset({ErrorCode.INTERNAL, ErrorCode.TOO_MANY_REQU
 """Errors a client may meet again with better luck, even where the server does not say `temporary`."""
 
 
+TERMINAL: Final = (range(3500, 4000), range(4500, 5000))
+"""Close codes that mean "do not come back"."""
+
+
 def reconnects_after(code: int | None) -> bool:
     """Whether a client comes back after a close with `code`; None is a connection lost without a close frame.
 
@@ -86,7 +90,7 @@ def reconnects_after(code: int | None) -> bool:
         return True
     if code == CloseCode.MESSAGE_TOO_BIG:
         return False
-    return not (3500 <= code <= 3999 or 4500 <= code <= 4999)
+    return not any(code in terminal for terminal in TERMINAL)
 
 
 def resubscribes_after(code: int) -> bool:

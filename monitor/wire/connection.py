@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 PING_GRACE: Final = 10.0
 """Seconds past the server's ping interval after which a connection without a ping is dead."""
 
+MAX_PING_INTERVAL: Final = 86_400.0
+
 MAX_PENDING: Final = 256
 """Commands that may wait for their replies at once."""
 
@@ -185,11 +187,6 @@ class Connection:
             others += self._tokens_due.values()
             due = min(others if due is None else [due, *others], default=None)
         return due
-
-    @property
-    def has_events(self) -> bool:
-        """Whether `events` has any."""
-        return bool(self._events)
 
     def events(self) -> list[Event]:
         """What happened since the last call, in order."""
@@ -343,7 +340,7 @@ class Connection:
         self.state = State.CONNECTED
         self._pong = bool(body.get("pong"))
         self._ping_interval = float(body.get("ping", 0))
-        if not 0 <= self._ping_interval <= 86_400:
+        if not 0 <= self._ping_interval <= MAX_PING_INTERVAL:
             raise framing.FrameError(Reason.PROTOCOL, f"a ping interval of {self._ping_interval:g} s")
         self._ping_due = now + self._ping_interval + PING_GRACE if self._ping_interval else None
         self._arm_token(None, body, now)

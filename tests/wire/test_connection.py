@@ -32,7 +32,8 @@ from monitor.wire.events import (
 )
 
 CHANNEL = "session:00000000-0000-4000-8000-000000000001"
-HELLO = {"id": 1, "connect": {"client": "c1", "version": "6.9.1", "ping": 25, "pong": True}}
+HELLO_BODY = {"client": "c1", "version": "6.9.1", "ping": 25, "pong": True}
+HELLO = {"id": 1, "connect": HELLO_BODY}
 
 
 def made(*, reconnect: Backoff | None = None) -> Connection:
@@ -54,7 +55,7 @@ def sent(connection: Connection) -> list[Any]:
 
 def connected(*, reconnect: Backoff | None = None, **hello: Any) -> Connection:
     connection = made(reconnect=reconnect)
-    feed(connection, {"id": 1, "connect": HELLO["connect"] | hello})
+    feed(connection, {"id": 1, "connect": {**HELLO_BODY, **hello}})
     sent(connection)
     return connection
 
@@ -211,7 +212,7 @@ class TestSubscriptions:
         assert connection.state is State.OPENING
         connection.opened(3.0)
         hello = sent(connection)[0]
-        feed(connection, {"id": hello["id"], "connect": HELLO["connect"]}, now=3.0)
+        feed(connection, {"id": hello["id"], "connect": HELLO_BODY}, now=3.0)
         (resubscribe,) = sent(connection)
         assert resubscribe["subscribe"] == {
             "channel": CHANNEL,
@@ -388,12 +389,12 @@ class TestReconnecting:
         assert delays[0] <= 0.1 + 1e-9
         assert 15.0 <= delays[-1] <= 30.0
         connection.opened(now)
-        feed(connection, {"id": sent(connection)[0]["id"], "connect": HELLO["connect"]}, now=now)
+        feed(connection, {"id": sent(connection)[0]["id"], "connect": HELLO_BODY}, now=now)
         connection.lost(now)
-        (dropped,) = connection.events()
-        assert isinstance(dropped, Dropped)
-        assert dropped.reconnect_at is not None
-        assert dropped.reconnect_at - now <= 0.1 + 1e-9
+        (last,) = connection.events()
+        assert isinstance(last, Dropped)
+        assert last.reconnect_at is not None
+        assert last.reconnect_at - now <= 0.1 + 1e-9
 
     def test_retry_after_is_obeyed(self) -> None:
         connection = connected(reconnect=Backoff())
@@ -465,9 +466,7 @@ class TestBadFrames:
 
     @given(st.lists(st.integers(0, 3), min_size=1, max_size=12))
     def test_how_objects_are_spread_over_frames_makes_no_difference(self, cuts: list[int]) -> None:
-        pushes = [
-            json.dumps({"push": {"channel": CHANNEL, "pub": {"data": n, "offset": n + 1}}}) for n in range(12)
-        ]
+        pushes = [json.dumps({"push": {"channel": CHANNEL, "pub": {"data": n, "offset": n + 1}}}) for n in range(12)]
         whole = connected()
         whole.receive("\n".join(pushes), 1.0)
         split = connected()

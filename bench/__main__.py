@@ -1,0 +1,152 @@
+"""`python -m bench [--quick]`: every figure, beside its goal. Exit 0 when everything could be measured.
+
+The programs that are compared run in turn, several rounds of each, and medians are printed: a shared machine changes
+its speed from one second to the next, a ratio within a round less so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from monitor.clock import SystemClock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "tests" / "relay"
+PROGRAM = ROOT / "build" / "engine"
+ENVIRON = os.environ | {"PYTHONPATH": str(ROOT)}
+PORT = 19464
+
+
+@contextmanager
+def relay() -> Iterator[str]:
+    """One relay for everything: the engine, or the embedded one in its own process where there is no Go."""
+    command = [sys.executable, "-m", "monitor", "relay", "--listen", "127.0.0.1:0"]
+    PROGRAM.parent.mkdir(exist_ok=True)
+    try:
+        subprocess.run(["go", "build", "-o", str(PROGRAM), "."], cwd=SOURCE, check=True)
+        command = [str(PROGRAM), "-listen", "127.0.0.1:0"]
+    except (OSError, subprocess.CalledProcessError):
+        print("no Go here: measuring against the embedded relay instead of the engine")
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=ENVIRON)
+    try:
+        assert process.stdout is not None
+        yield process.stdout.readline().split()[1]
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def measured(program: str, *arguments: object) -> Any:
+    """What one of the programs beside this one prints."""
+    command = [sys.executable, "-m", f"bench.{program}", *map(str, arguments)]
+    result = subprocess.run(command, cwd=ROOT, env=ENVIRON, capture_output=True, text=True, timeout=120, check=False)
+    if result.returncode:
+        raise SystemExit(f"bench.{program} failed:\n{result.stderr[-2000:]}")
+    return json.loads(result.stdout.splitlines()[0])
+
+
+def show(figure: str, value: str, goal: str, *, good: bool) -> None:
+    """One line of the table."""
+    print(f"{figure:<58} {value:>22}   goal {goal:<9} {'met' if good else 'MISSED'}", flush=True)
+
+
+def wire(url: str, rounds: int) -> None:
+    """The wire time of one pair beside that of two bare sockets, in alternating blocks."""
+    ours: list[float] = []
+    floor: list[float] = []
+    for _ in range(rounds):
+        ours += measured("ours", url, 1, 0.1, 0, 5)["wires"]
+        floor += measured("floor", url, 50, 0.1)
+    ratio = statistics.median(ours) / statistics.median(floor)
+    value = f"{statistics.median(ours) * 1e6:.0f} / {statistics.median(floor) * 1e6:.0f} µs = {ratio:.2f}×"
+    show("wire p50, one pair / bare sockets", value, "≤ 1.3×", good=ratio <= 1.3)
+
+
+def cpu(url: str, rounds: int, window: float) -> None:
+    """The CPU an exchange costs, from 100 to 300 pairs, beside the minimal client's; and the memory of 100 pairs."""
+    slopes: dict[str, list[float]] = {"ours": [], "minimal": []}
+    resident: list[float] = []
+    for _ in range(rounds):
+        for program, found in slopes.items():
+            few, many = (measured(program, url, pairs, 1, 0.5, window) for pairs in (100, 300))
+            found.append((many["cpu"] - few["cpu"]) / (many["exchanges"] - few["exchanges"]))
+            if program == "ours":
+                resident.append(few["rss"])
+    ours, minimal = (statistics.median(found) for found in slopes.values())
+    ratio = statistics.median(mine / theirs for mine, theirs in zip(*slopes.values(), strict=True))
+    value = f"{ours * 1e3:.2f} / {minimal * 1e3:.2f} ms = {ratio:.2f}×"
+    show("CPU an exchange, 100 to 300 pairs / minimal client", value, "≤ 1.5×", good=ratio <= 1.5)
+    memory = statistics.median(resident)
+    show("resident memory, 100 pairs", f"{memory:.1f} MB", "≤ 85 MB", good=memory <= 85)
+
+
+def daemon(window: float) -> None:
+    """The daemon with the shipped configuration: how soon it stands, and what it costs then."""
+    clock = SystemClock()
+    environ = ENVIRON | {"RELAY_MONITOR_LISTEN": f"127.0.0.1:{PORT}"}
+    with tempfile.TemporaryFile() as log:
+        started = clock.monotonic()
+        command = [sys.executable, "-m", "monitor", "run", "--config", str(ROOT / "config.yaml")]
+        process = subprocess.Popen(command, env=environ, stderr=log)
+        try:
+            connected = _when(r'handshakes_total\{[^}]*outcome="ok",probe="steady"[^}]*\} 2', started, clock)
+            first = _when(r'exchanges_total\{[^}]*outcome="ok",probe="steady"[^}]*\} [1-9]', started, clock)
+            before = _cpu(process.pid)
+            time.sleep(window)
+            share = (_cpu(process.pid) - before) / window
+            memory = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * 4096 / 1e6
+        finally:
+            process.terminate()
+            process.wait(15)
+    show("daemon: both pairs connected after", f"{connected:.2f} s", "≤ 2 s", good=connected <= 2)
+    show("daemon: first exchange on /metrics after", f"{first:.2f} s", "≤ 7 s", good=first <= 7)
+    show("daemon: share of a core", f"{share:.2%}", "≤ 1.5 %", good=share <= 0.015)
+    show("daemon: resident memory", f"{memory:.1f} MB", "≤ 80 MB", good=memory <= 80)
+
+
+def _when(pattern: str, started: float, clock: SystemClock) -> float:
+    """Seconds until a line of /metrics matches."""
+    while (after := clock.monotonic() - started) < 30:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/metrics", timeout=1) as answer:
+                if re.search(pattern, answer.read().decode()):
+                    return clock.monotonic() - started
+        except OSError:
+            pass
+        time.sleep(0.05)
+    raise SystemExit(f"the daemon did not get to {pattern} within {after:.0f} s")
+
+
+def _cpu(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def main() -> None:
+    """Measure everything."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one short round of each")
+    quick = parser.parse_args().quick
+    with relay() as url:
+        wire(url, 1 if quick else 4)
+        cpu(url, 1 if quick else 3, 5 if quick else 10)
+    daemon(10 if quick else 60)
+
+
+if __name__ == "__main__":
+    main()
