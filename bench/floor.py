@@ -31,9 +31,11 @@ class Client:
             answer += self.socket.recv(1)
 
     def send(self, **command: object) -> float:
-        """Send a command; returns when its bytes were handed over."""
-        self.socket.sendall(frames.text(json.dumps(command).encode()))
-        return time.monotonic()
+        """Send a command; returns when its bytes went to the socket."""
+        frame = frames.text(json.dumps(command).encode())
+        now = time.monotonic()
+        self.socket.sendall(frame)
+        return now
 
     def receive(self, wanted: str) -> float:
         """Wait for a frame that contains `wanted`; returns when its bytes came. Answers pings on the way."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-from monitor.catalogue import Scenario
+from monitor.catalogue import Phase, Scenario
+
+if TYPE_CHECKING:
+    from monitor.config import ProbeConfig
 
 PROBE: Final = ("location", "relay", "probe", "scenario")
 PAIRED: Final = frozenset({Scenario.STEADY_MESSAGING, Scenario.ASYNC_DELIVERY, Scenario.REALISTIC_SESSION})
@@ -17,18 +20,22 @@ ALL: Final = frozenset(Scenario)
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """One metric: `labels` in full, `scenarios` whose probes have it (of a metric with the probe's labels)."""
+    """One metric, with its labels in full.
+
+    Of a metric with a probe's labels, `scenarios` says which probes have it; `standing`: only continuous ones.
+    """
 
     name: str
     kind: Literal["counter", "gauge", "histogram"]
     labels: tuple[str, ...]
     meaning: str
     scenarios: frozenset[Scenario] = ALL
+    standing: bool = False
 
-    @property
-    def more(self) -> tuple[str, ...]:
-        """The labels past a probe's own."""
-        return self.labels[len(PROBE) :] if self.labels[: len(PROBE)] == PROBE else self.labels
+    def belongs_to(self, probe: ProbeConfig) -> bool:
+        """Whether `probe` has a series of it."""
+        ours = self.labels[: len(PROBE)] == PROBE
+        return ours and probe.scenario in self.scenarios and (probe.is_continuous or not self.standing)
 
 
 DECLARED: Final = (
@@ -91,7 +98,7 @@ DECLARED: Final = (
     ),
     Declared(
         "relay_probe_reconnect_seconds", "histogram", PROBE,
-        "From the drop of a standing pair or connection until it was whole again.", STANDING,
+        "From the drop of a standing pair or connection until it was whole again.", STANDING, standing=True,
     ),
     Declared(
         "relay_probe_messages_total", "counter", (*PROBE, "verdict"),
@@ -100,11 +107,11 @@ DECLARED: Final = (
     Declared("relay_probe_messages_pending", "gauge", PROBE, "Messages sent and not judged yet.", PAIRED),
     Declared(
         "relay_probe_pair_seconds_total", "counter", (*PROBE, "state"),
-        "Seconds that standing pairs and connections spent connected, and not.", STANDING,
+        "Seconds that standing pairs and connections spent connected, and not.", STANDING, standing=True,
     ),
     Declared(
         "relay_probe_disconnects_total", "counter", (*PROBE, "code"),
-        "Standing connections and subscriptions taken away, by close or unsubscribe code.", STANDING,
+        "Standing connections and subscriptions taken away, by close or unsubscribe code.", STANDING, standing=True,
     ),
     Declared(
         "relay_probe_confirmations_total", "counter", (*PROBE, "over", "outcome"),
@@ -152,3 +159,10 @@ DECLARED: Final = (
         "When the configuration was last read with success, in seconds since the epoch.",
     ),
 )  # fmt: skip
+
+BARE_PHASES: Final = (Phase.RESOLVE, Phase.PROXY, Phase.TCP, Phase.TLS, Phase.UPGRADE, Phase.HELLO)
+
+
+def phases_of(scenario: Scenario) -> tuple[Phase, ...]:
+    """The phases that runs of `scenario` can time: a bare connection subscribes to nothing and publishes nothing."""
+    return tuple(Phase) if scenario in PAIRED else BARE_PHASES

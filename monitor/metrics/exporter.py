@@ -7,7 +7,6 @@ leaves the configuration takes its series along.
 from __future__ import annotations
 
 import platform
-import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from prometheus_client import (
@@ -18,12 +17,14 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
 )
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
 
-from monitor.catalogue import BUCKETS, Sli
-from monitor.config import Continuous
+from monitor.catalogue import BUCKETS, Scenario, Sli
+from monitor.errors import MisuseError
 from monitor.metrics.declared import DECLARED
-from monitor.metrics.series import RELAY_LABELS, ProbeSeries
+from monitor.metrics.series import ProbeSeries
 from monitor.probes.run import (
     AddressFailed,
     CertificateSeen,
@@ -40,7 +41,9 @@ from monitor.probes.run import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
+
+    from prometheus_client import Metric
 
     from monitor.config import Config, ProbeConfig, RelayConfig
 
@@ -49,14 +52,19 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 HOLD: Final = 30.0
 """Seconds of a continuous steady-state probe's interval where its configuration names none."""
 
-RESULTS: Final = ("started", "missed", "skipped")
+INFO: Final = "relay_probe_relay_info"
+OF_A_RELAY: Final = ("relay_up", "relay_probe_certificate_expiry_timestamp_seconds")
+OBJECTIVE: Final = "relay_slo_objective_ratio"
+THRESHOLD: Final = "relay_slo_threshold_seconds"
+WINDOW: Final = "relay_slo_window_seconds"
 
 
 class Metrics:
     """The series of one monitor, in a registry of its own.
 
-    `longest_gap` gives the longest time between two runs of a schedule, in seconds. `publish` is called on the event
-    loop; `render` may be called in a thread.
+    `longest_gap` gives the longest time between two runs of a schedule, in seconds. `render` may be called in any
+    thread, everything else on the event loop alone; none of it raises for what a relay did, and none of it waits for
+    a rendering that goes on.
     """
 
     def __init__(
@@ -66,74 +74,70 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         self._location = config.location
         self._longest_gap = longest_gap
-        self._families: dict[str, Any] = {}
-        for item in DECLARED:
-            labels = (*item.labels, *_info_labels(config)) if item.name == "relay_probe_relay_info" else item.labels
-            self._families[item.name] = _family(item.kind, item.name, item.meaning, labels, self.registry)
+        self._info = _RelayInfo(config.location)
+        self.registry.register(self._info)
+        self._families: dict[str, Any] = {
+            item.name: _family(item.kind, item.name, item.meaning, item.labels, self.registry)
+            for item in DECLARED
+            if item.name != INFO
+        }
         self._series: dict[tuple[str, str], ProbeSeries] = {}
+        self._shapes: dict[tuple[str, str], tuple[Scenario, bool]] = {}
+        self._relays: set[str] = set()
         self._relay_up: dict[str, bool] = {}
-        self._lock = threading.Lock()  # scrapes in threads must not meet a reconfiguration half done
+        self._objectives: set[tuple[str, str, str]] = set()
         self._lag = self._families["relay_monitor_event_loop_lag_seconds"].labels(self._location)
         self._families["relay_monitor_build_info"].labels(self._location, version, platform.python_version()).set(1)
         self._families["relay_monitor_shard_info"].labels(self._location, shard).set(1)
-        self._config = config.model_copy(update={"relays": (), "probes": (), "slos": ()})
         self.reconfigure(config)
 
     def reconfigure(self, config: Config) -> None:
-        """Take up another configuration: what is gone takes its series along, what is new begins at 0."""
-        with self._lock:
-            wanted = {(relay, probe.name): probe for probe in config.probes for relay in probe.relays}
-            relays = {relay.name: relay for relay in config.relays}
-            before = {(relay, probe.name): probe for probe in self._config.probes for relay in probe.relays}
-            for key in [key for key in self._series if wanted.get(key) != before.get(key) or key not in wanted]:
-                if key not in wanted or wanted[key].scenario is not before[key].scenario:
-                    self._series.pop(key).remove()
-            for relay in self._config.relays:
-                if relays.get(relay.name) != relay:
-                    self._forget(relay, gone=relay.name not in relays)
-            self._config = config
-            for relay in config.relays:
-                self._info(relay)
-            for (relay_name, _), probe in wanted.items():
-                self._add(relays[relay_name], probe)
+        """Take up another configuration: what is gone takes its series along, what is new begins at 0.
 
-    def _add(self, relay: RelayConfig, probe: ProbeConfig) -> None:
-        key = (relay.name, probe.name)
-        if key not in self._series:
-            self._series[key] = ProbeSeries(self._families, self._location, relay.name, probe)
-        series = self._series[key]
-        series.set_slos([slo for slo in self._config.slos if probe.name in slo.probe])
-        series.interval.set(self._gap(probe))
-        for result in RESULTS:
-            self._families["relay_monitor_runs_total"].labels(self._location, relay.name, probe.name, result)
-        for slo in self._config.slos:
-            if probe.name in slo.probe:
-                override = slo.overrides.get(relay.name)
-                objective = (override.objective if override else None) or slo.objective
-                threshold = (override.threshold if override else None) or slo.threshold
-                labels = (self._location, relay.name, slo.name)
+        What stays keeps its counts. Raises `MisuseError` for another location: that would be another monitor.
+        """
+        if config.location != self._location:
+            raise MisuseError(f"location is {self._location!r} and stays so while the monitor runs: restart it")
+        wanted = {(relay, probe.name): probe for probe in config.probes for relay in probe.relays}
+        shapes = {key: (probe.scenario, probe.is_continuous) for key, probe in wanted.items()}
+        for key in [key for key, shape in self._shapes.items() if shapes.get(key) != shape]:
+            self._series.pop(key).remove()
+        self._forget(self._relays - {relay.name for relay in config.relays})
+        self._shapes, self._relays = shapes, {relay.name for relay in config.relays}
+        self._info.relays = config.relays
+        for key, probe in wanted.items():
+            if key not in self._series:
+                self._series[key] = ProbeSeries(self._families, self._location, key[0], probe)
+            self._series[key].configure(self._gap(probe), [slo for slo in config.slos if probe.name in slo.probe])
+        self._show_objectives(config)
+
+    def _forget(self, relays: set[str]) -> None:
+        for relay in relays:
+            self._relay_up.pop(relay, None)
+            for name in OF_A_RELAY:
+                self._families[name].remove(self._location, relay)
+
+    def _show_objectives(self, config: Config) -> None:
+        shown: dict[tuple[str, str, str], float] = {}
+        watched = {probe.name: probe.relays for probe in config.probes}
+        for slo in config.slos:
+            for relay in dict.fromkeys(relay for probe in slo.probe for relay in watched.get(probe, ())):
+                objective, threshold = slo.objective_for(relay), slo.threshold_for(relay)
+                shown[WINDOW, relay, slo.name] = slo.window
                 if objective is not None:
-                    self._families["relay_slo_objective_ratio"].labels(*labels).set(float(objective))
+                    shown[OBJECTIVE, relay, slo.name] = float(objective)
                 if threshold is not None and slo.sli is Sli.LATENCY:
-                    self._families["relay_slo_threshold_seconds"].labels(*labels).set(threshold)
-                self._families["relay_slo_window_seconds"].labels(*labels).set(slo.window)
-
-    def _info(self, relay: RelayConfig) -> None:
-        more = [relay.labels.get(name, "") for name in _info_labels(self._config)]
-        self._families["relay_probe_relay_info"].labels(self._location, relay.name, relay.max_severity, *more).set(1)
-
-    def _forget(self, relay: RelayConfig, *, gone: bool) -> None:
-        more = [relay.labels.get(name, "") for name in _info_labels(self._config)]
-        self._families["relay_probe_relay_info"].remove(self._location, relay.name, relay.max_severity, *more)
-        if gone:
-            self._relay_up.pop(relay.name, None)
-            for name in RELAY_LABELS:
-                self._families[name].remove_by_labels({"location": self._location, "relay": relay.name})
+                    shown[THRESHOLD, relay, slo.name] = threshold
+        for name, relay, slo_name in self._objectives - shown.keys():
+            self._families[name].remove(self._location, relay, slo_name)
+        for (name, relay, slo_name), value in shown.items():
+            self._families[name].labels(self._location, relay, slo_name).set(value)
+        self._objectives = set(shown)
 
     def _gap(self, probe: ProbeConfig) -> float:
-        if not isinstance(probe.schedule, Continuous):
+        if not probe.is_continuous:
             return self._longest_gap(probe.schedule)
-        return (probe.duration or HOLD) if probe.scenario == "steady-state" else probe.cycle
+        return (probe.duration or HOLD) if probe.scenario is Scenario.STEADY_STATE else probe.cycle
 
     # What probes and the daemon report.
 
@@ -169,6 +173,8 @@ class Metrics:
 
     def set_relay_up(self, relay: str, up: bool) -> None:  # noqa: FBT001 - up is what it is called everywhere
         """The verdict on a relay."""
+        if relay not in self._relays:
+            return
         self._relay_up[relay] = up
         self._families["relay_up"].labels(self._location, relay).set(up)
         for (name, _), series in self._series.items():
@@ -182,7 +188,7 @@ class Metrics:
     def set_maintenance(self, relay: str, probe: str, active: bool) -> None:  # noqa: FBT001 - as above
         """Whether a probe is inside a maintenance window."""
         if (series := self._series.get((relay, probe))) is not None:
-            series.maintenance.set(active)
+            series.maintenance(active)
 
     def set_reload(self, *, ok: bool, at: float) -> None:
         """How the last reading of the configuration went, at `at` seconds since the epoch."""
@@ -193,21 +199,39 @@ class Metrics:
 
     def count_run(self, relay: str, probe: str, result: str) -> None:
         """One slot of the schedule was started, missed or skipped."""
-        self._families["relay_monitor_runs_total"].labels(self._location, relay, probe, result).inc()
+        if (series := self._series.get((relay, probe))) is not None:
+            series.slot(result)
 
     def observe_loop_lag(self, seconds: float) -> None:
         """One reading of the event loop's lag."""
         self._lag.observe(seconds)
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
-        """Everything, in the form that an `Accept` header asks for, and its content type."""
+        """Everything, in the form that an `Accept` header asks for, and its content type.
+
+        Each series is read whole, the page as a whole is not: a run booked meanwhile may show in one and not yet in
+        another, and so may a reconfiguration. The next scrape has it all.
+        """
         encoder, content_type = choose_encoder(accept)
-        with self._lock:
-            return encoder(self.registry), content_type
+        return encoder(self.registry), content_type
 
 
-def _info_labels(config: Config) -> tuple[str, ...]:
-    return tuple(sorted({name for relay in config.relays for name in relay.labels}))
+class _RelayInfo(Collector):
+    """One series a relay, with labels of its own, which a new configuration may change; a gauge's are fixed."""
+
+    def __init__(self, location: str) -> None:
+        self.relays: Sequence[RelayConfig] = ()
+        self._location = location
+        self._meaning = next(item.meaning for item in DECLARED if item.name == INFO)
+
+    def collect(self) -> Iterator[Metric]:
+        relays = self.relays
+        own = sorted({name for relay in relays for name in relay.labels})
+        family = GaugeMetricFamily(INFO, self._meaning, labels=["location", "relay", "max_severity", *own])
+        for relay in relays:
+            more = (relay.labels.get(name, "") for name in own)
+            family.add_metric([self._location, relay.name, relay.max_severity, *more], 1)
+        yield family
 
 
 def _family(

@@ -5,36 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from monitor.catalogue import Outcome, Phase, Sli, Verdict, booked, pairs_of
-from monitor.metrics.declared import DECLARED, PROBE
+from monitor.metrics.declared import DECLARED, phases_of
 from monitor.wire.codes import CloseCode, UnsubscribeCode
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from monitor.config import ProbeConfig, SloConfig
     from monitor.probes.run import Exchange, Pairing, Run
 
-RELAY_LABELS: Final = (
-    "relay_up",
-    "relay_probe_certificate_expiry_timestamp_seconds",
-    "relay_slo_objective_ratio",
-    "relay_slo_threshold_seconds",
-    "relay_slo_window_seconds",
-)
-"""The families a relay has series of whatever its probes."""
-
+RESULTS: Final = ("started", "missed", "skipped")
 CODES: Final = frozenset(int(code) for code in (*CloseCode, *UnsubscribeCode))
 
 
 class Judge:
-    """One SLO's events of one probe at one relay."""
+    """One SLO's events of one probe at one relay; `threshold` is in force there, in seconds."""
 
-    def __init__(self, family: Any, slo: SloConfig, location: str, relay: str, probe: str) -> None:
-        override = slo.overrides.get(relay)
-        self.sli = slo.sli
-        self.threshold = (override.threshold if override else None) or slo.threshold or float("inf")
-        self._good = family.labels(location, relay, probe, slo.name, "good")
-        self._bad = family.labels(location, relay, probe, slo.name, "bad")
+    def __init__(self, good: Any, bad: Any, threshold: float) -> None:
+        self.threshold = threshold
+        self._good, self._bad = good, bad
 
     def count(self, *, good: bool, amount: float = 1.0) -> None:
         """Count one event, or so many seconds."""
@@ -42,61 +31,76 @@ class Judge:
 
 
 class ProbeSeries:
-    """What one probe at one relay has on `/metrics`."""
+    """What one probe at one relay has on `/metrics`. `families` are the metrics by name."""
 
-    def __init__(self, families: dict[str, Any], location: str, relay: str, probe: ProbeConfig) -> None:
+    def __init__(self, families: Mapping[str, Any], location: str, relay: str, probe: ProbeConfig) -> None:
         self._families = families
         self._labels = (location, relay, probe.name, probe.scenario.value)
         self._scenario = probe.scenario
-        self._failed_before = False
-        self._ran = self._down = False
+        self._has = {item.name for item in DECLARED if item.belongs_to(probe)}
+        self._failed_before = self._down = self._ran = False
+        self._judges: dict[Sli, list[Judge]] = {sli: [] for sli in Sli}
         self._slo_names: set[str] = set()
-        self._judges: list[Judge] = []
-        self._has = {
-            item.name for item in DECLARED if item.labels[: len(PROBE)] == PROBE and probe.scenario in item.scenarios
-        }
-        self.interval = self._of("relay_probe_interval_seconds")
-        self.maintenance = self._of("relay_probe_maintenance")
-        self.maintenance.set(0)
         self.pending = 0  # counted here, and read when a scrape comes
         self._of("relay_probe_messages_pending").set_function(lambda: self.pending)
+        self._interval = self._of("relay_probe_interval_seconds")
+        self._maintenance = self._of("relay_probe_maintenance")
         self._round_trip = self._of("relay_probe_round_trip_seconds")
         self._recovery = self._of("relay_probe_recovery_seconds")
         self._handshake = self._of("relay_probe_handshake_seconds")
         self._reconnect = self._of("relay_probe_reconnect_seconds")
+        self._wire_request = self._of("relay_probe_wire_seconds", "request")
+        self._wire_response = self._of("relay_probe_wire_seconds", "response")
         self._exchanges = {outcome: self._of("relay_probe_exchanges_total", outcome.value) for outcome in Outcome}
-        self._handshakes = {name: self._of("relay_probe_handshakes_total", name) for name in ("ok", "failed")}
-        self._wire = {name: self._of("relay_probe_wire_seconds", name) for name in ("request", "response")}
-        self._phases = {phase: self._of("relay_probe_phase_seconds", phase.value) for phase in Phase}
-        self._messages = {verdict: self._of("relay_probe_messages_total", verdict.value) for verdict in Verdict}
-        self._seconds = {
-            name: self._of("relay_probe_pair_seconds_total", name) for name in ("connected", "disconnected")
+        self._handshakes = {ok: self._of("relay_probe_handshakes_total", _ended(ok)) for ok in (True, False)}
+        self._phases = {
+            phase: self._of("relay_probe_phase_seconds", phase.value) for phase in phases_of(self._scenario)
         }
-        for step, reason in pairs_of(probe.scenario):
+        self._messages = {verdict: self._of("relay_probe_messages_total", verdict.value) for verdict in Verdict}
+        self._connected = self._of("relay_probe_pair_seconds_total", "connected")
+        self._disconnected = self._of("relay_probe_pair_seconds_total", "disconnected")
+        self._runs = {
+            result: families["relay_monitor_runs_total"].labels(location, relay, probe.name, result)
+            for result in RESULTS
+        }
+        # Two gauges that say nothing before the first run.
+        self._up: Any = None
+        self._last_success: Any = None
+        self._begin_counters()
+
+    def _begin_counters(self) -> None:
+        """Bring the series that are too rare to be kept at hand into being, at 0."""
+        for step, reason in pairs_of(self._scenario):
             self._of("relay_probe_failures_total", step.value, reason.value)
         for code in (*sorted(CODES), "other", "none"):
             self._of("relay_probe_disconnects_total", str(code))
         for over in ("standing", "fresh"):
-            for outcome in ("ok", "failed"):
-                self._of("relay_probe_confirmations_total", over, outcome)
+            for ok in (True, False):
+                self._of("relay_probe_confirmations_total", over, _ended(ok))
         for family in ("ip4", "ip6"):
             self._of("relay_probe_address_failures_total", family)
+        self._maintenance.set(0)
 
     def _of(self, name: str, *more: str) -> Any:
-        """A series, or a sink where this scenario has none."""
+        """A series, or a sink where this probe has none."""
         if name not in self._has:
             return _NOTHING
         return self._families[name].labels(*self._labels, *more)
 
-    def set_slos(self, slos: Sequence[SloConfig]) -> None:
-        """The SLOs that this probe's events count for; those that left take their series along."""
+    def configure(self, interval: float, slos: Sequence[SloConfig]) -> None:
+        """Take up what may change while the counts go on; SLOs that left take their series along."""
         location, relay, probe, _ = self._labels
-        family = self._families["relay_slo_events_total"]
-        names = {slo.name for slo in slos if slo.sli is not Sli.TREND}
+        events = self._families["relay_slo_events_total"]
+        judged = [slo for slo in slos if slo.sli is not Sli.TREND]
+        names = {slo.name for slo in judged}
         for name in self._slo_names - names:
-            family.remove_by_labels({"location": location, "relay": relay, "probe": probe, "slo": name})
+            events.remove_by_labels({"location": location, "relay": relay, "probe": probe, "slo": name})
         self._slo_names = names
-        self._judges = [Judge(family, slo, location, relay, probe) for slo in slos if slo.sli is not Sli.TREND]
+        self._judges = {sli: [] for sli in Sli}
+        for slo in judged:
+            good, bad = (events.labels(location, relay, probe, slo.name, outcome) for outcome in ("good", "bad"))
+            self._judges[slo.sli].append(Judge(good, bad, slo.threshold_for(relay) or float("inf")))
+        self._interval.set(interval)
 
     def remove(self) -> None:
         """Take every series of this probe away."""
@@ -109,62 +113,67 @@ class ProbeSeries:
 
     def run(self, run: Run, *, relay_up: bool | None) -> None:
         """Book a run: its exchanges, its pairing, the probe's own up."""
+        exemplar = {"run_id": run.id}
         for exchange in run.exchanges:
-            self._exchange(exchange, run.id)
+            self._exchange(exchange, exemplar)
         if run.pairing is not None:
             self.paired(run.pairing, run.id)
-        if run.outcome in {Outcome.OK, Outcome.FAILED}:
-            failed = run.outcome is Outcome.FAILED
-            if not failed:
-                at = run.started_at.timestamp() + run.duration
-                self._of("relay_probe_last_success_timestamp_seconds").set(at)
-            self._down = failed and self._failed_before
-            self._failed_before, self._ran = failed, True
-            self._of("relay_probe_up").set(not self._down and relay_up is not False)
+        if run.outcome is Outcome.OK:
+            if self._last_success is None:
+                self._last_success = self._of("relay_probe_last_success_timestamp_seconds")
+            self._last_success.set(run.started_at.timestamp() + run.duration)
+        elif run.outcome is not Outcome.FAILED:
+            return
+        failed = run.outcome is Outcome.FAILED
+        self._down = failed and self._failed_before
+        self._failed_before, self._ran = failed, True
+        self._show_up(relay_up=relay_up)
 
     def relay_up(self, up: bool) -> None:  # noqa: FBT001 - a state, named
         """The relay's own verdict changed."""
         if self._ran:
-            self._of("relay_probe_up").set(up and not self._down)
+            self._show_up(relay_up=up)
 
-    def _exchange(self, exchange: Exchange, run_id: str) -> None:
-        exemplar = {"run_id": run_id}
-        self._exchanges[exchange.outcome].inc(exemplar=exemplar)
-        if exchange.outcome is Outcome.FAILED and exchange.failure is not None:
-            step, reason = booked(self._scenario, exchange.failure.step, exchange.failure.reason)
-            self._of("relay_probe_failures_total", step.value, reason.value).inc(exemplar=exemplar)
+    def _show_up(self, *, relay_up: bool | None) -> None:
+        if self._up is None:
+            self._up = self._of("relay_probe_up")
+        self._up.set(not self._down and relay_up is not False)
+
+    def _exchange(self, exchange: Exchange, exemplar: dict[str, str]) -> None:
+        self._exchanges[exchange.outcome].inc(1, exemplar)
         ok = exchange.outcome is Outcome.OK
+        if exchange.failure is not None and exchange.outcome is Outcome.FAILED:
+            step, reason = booked(self._scenario, exchange.failure.step, exchange.failure.reason)
+            self._of("relay_probe_failures_total", step.value, reason.value).inc(1, exemplar)
+        if exchange.wire_request is not None:
+            self._wire_request.observe(exchange.wire_request, exemplar)
+        if exchange.wire_response is not None:
+            self._wire_response.observe(exchange.wire_response, exemplar)
         if ok and exchange.round_trip is not None:
             self._round_trip.observe(exchange.round_trip, exemplar)
         if ok and exchange.recovery is not None:
             self._recovery.observe(exchange.recovery, exemplar)
-        if exchange.wire_request is not None:
-            self._wire["request"].observe(exchange.wire_request, exemplar)
-        if exchange.wire_response is not None:
-            self._wire["response"].observe(exchange.wire_response, exemplar)
         if not ok and exchange.outcome is not Outcome.FAILED:
             return
-        for judge in self._judges:
-            if judge.sli is Sli.AVAILABILITY:
-                judge.count(good=ok)
-            elif judge.sli is Sli.LATENCY:
-                judge.count(good=ok and exchange.round_trip is not None and exchange.round_trip <= judge.threshold)
+        for judge in self._judges[Sli.AVAILABILITY]:
+            judge.count(good=ok)
+        for judge in self._judges[Sli.LATENCY]:
+            judge.count(good=ok and exchange.round_trip is not None and exchange.round_trip <= judge.threshold)
 
     def paired(self, pairing: Pairing, run_id: str) -> None:
         """Book a pairing."""
         if pairing.outcome not in {Outcome.OK, Outcome.FAILED}:
             return
         ok = pairing.outcome is Outcome.OK
-        self._handshakes["ok" if ok else "failed"].inc()
-        if pairing.seconds is not None and ok:
+        self._handshakes[ok].inc()
+        if ok and pairing.seconds is not None:
             self._handshake.observe(pairing.seconds, {"run_id": run_id})
-        for judge in self._judges:
-            if judge.sli is Sli.PAIRING:
-                judge.count(good=ok)
+        for judge in self._judges[Sli.PAIRING]:
+            judge.count(good=ok)
 
     def phase(self, phase: Phase, seconds: float, run_id: str) -> None:
         """Book how long a phase took."""
-        self._phases[phase].observe(seconds, {"run_id": run_id})
+        self._phases.get(phase, _NOTHING).observe(seconds, {"run_id": run_id})
 
     def judged(self, verdict: Verdict, *, was_pending: bool) -> None:
         """Book what became of a message."""
@@ -174,10 +183,9 @@ class ProbeSeries:
 
     def pair_time(self, *, connected: bool, seconds: float) -> None:
         """Book time that a standing pair spent in one state."""
-        self._seconds["connected" if connected else "disconnected"].inc(seconds)
-        for judge in self._judges:
-            if judge.sli is Sli.STABILITY:
-                judge.count(good=connected, amount=seconds)
+        (self._connected if connected else self._disconnected).inc(seconds)
+        for judge in self._judges[Sli.STABILITY]:
+            judge.count(good=connected, amount=seconds)
 
     def disconnected(self, code: int | None) -> None:
         """Book a drop."""
@@ -190,15 +198,27 @@ class ProbeSeries:
 
     def confirmed(self, over: str, *, ok: bool) -> None:
         """Book a confirming attempt."""
-        self._of("relay_probe_confirmations_total", over, "ok" if ok else "failed").inc()
+        self._of("relay_probe_confirmations_total", over, _ended(ok)).inc()
 
     def address_failed(self, family: str) -> None:
         """Book an address that could not be reached."""
         self._of("relay_probe_address_failures_total", family).inc()
 
+    def slot(self, result: str) -> None:
+        """Book what became of a slot."""
+        self._runs[result].inc()
+
+    def maintenance(self, active: bool) -> None:  # noqa: FBT001 - a state, named
+        """Whether it is inside a maintenance window."""
+        self._maintenance.set(active)
+
+
+def _ended(ok: bool) -> str:  # noqa: FBT001 - what it is called
+    return "ok" if ok else "failed"
+
 
 class _Nothing:
-    """Stands in for a series that a scenario has not."""
+    """Stands in for a series that a probe has not."""
 
     def _ignore(self, *_: object, **__: object) -> None:
         """Nothing is booked."""

@@ -101,6 +101,7 @@ class Client:
         self._timer_at = float("inf")
         self._step_started = 0.0
         self._obstacle: Obstacle | None = None
+        self._frames: list[tuple[str, float]] = []  # what came and is not dealt with yet
         self._send_due = False
         self._on_sent: list[Callable[[float], None]] = []
 
@@ -127,7 +128,7 @@ class Client:
                 self.abort()
 
     def command(self, command: Command, on_sent: Callable[[float], None] | None = None) -> int:
-        """Send a command; returns its id. `on_sent` is told when its bytes were handed to the socket.
+        """Send a command; returns its id. `on_sent` is told when its bytes went to the socket.
 
         They go out when the present callback is done, right before the loop waits for what comes: whatever this
         program still had to do after sending would otherwise be counted as the relay's time. Raises `MisuseError`
@@ -143,8 +144,8 @@ class Client:
 
     def _send(self) -> None:
         self._send_due = False
-        self._flush()
         self._arm()
+        self._flush()
 
     def close(self) -> None:
         """Leave in good order; nothing is reported any more."""
@@ -176,9 +177,25 @@ class Client:
 
     # Events in, one pass.
 
-    def _received(self, text: str, now: float) -> None:
-        self._connection.receive(text, now)
-        self._pump()
+    def _received(self, text: str, at: float) -> None:
+        """A frame came: it is dealt with two turns of the loop later, when what else is ready has been read.
+
+        The two ends of a pair hear of one message microseconds apart. Were the first one's frame dealt with at once,
+        the other's would be timed by when that is done, and not by when its own bytes came.
+        """
+        self._frames.append((text, at))
+        if len(self._frames) == 1:
+            asyncio.get_running_loop().call_soon(self._next_turn)
+
+    def _next_turn(self) -> None:
+        asyncio.get_running_loop().call_soon(self._take_frames)
+
+    def _take_frames(self) -> None:
+        frames, self._frames = self._frames, []
+        for text, at in frames:
+            self._connection.receive(text, at)
+        if frames:
+            self._pump()
 
     def _pump(self) -> None:
         """Hand out events, send what is due, and see to the transport and the timer."""
@@ -236,7 +253,9 @@ class Client:
         lines = self._connection.data_to_send()
         if not lines or self._transport is None:
             return
-        at = self._transport.send(lines[0] if len(lines) == 1 else "\n".join(lines))
+        # Before, not after: a relay on a fast path may have answered by the time that the call returns.
+        at = self._clock.monotonic()
+        self._transport.send(lines[0] if len(lines) == 1 else "\n".join(lines))
         if self._on_sent:
             told, self._on_sent = self._on_sent, []
             for on_sent in told:
@@ -300,6 +319,7 @@ class Client:
     def _closed(self, closed: Closed) -> None:
         if self._transport is None:
             return  # given up by this side, and reported then
+        self._take_frames()
         self._transport = None
         self._connection.lost(self._clock.monotonic(), closed.code, closed.reason, fault=closed.fault)
         self._pump()
