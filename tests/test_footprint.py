@@ -13,7 +13,7 @@ HOURLY = Every(every=3600.0)
 MINUTELY = Every(every=60.0)
 
 
-def of(scenario: Scenario, **fields: Any) -> RelayFootprint:  # noqa: ANN401 - any field
+def of(scenario: Scenario, **fields: Any) -> RelayFootprint:
     relay = RelayConfig(name="demo", url="embedded", history=HistoryConfig(ttl=300.0))
     return footprint_of(relay, [ProbeConfig(name="p", scenario=scenario, **fields)])
 

@@ -23,7 +23,7 @@ from monitor.config import (
 )
 
 
-def probe(**changes: Any) -> ProbeConfig:  # noqa: ANN401 - any field
+def probe(**changes: Any) -> ProbeConfig:
     return ProbeConfig(**({"name": "p", "scenario": Scenario.STEADY_MESSAGING} | changes))
 
 

@@ -26,7 +26,7 @@ def test_the_shipped_file_is_valid(validator: jsonschema.Draft202012Validator) -
     assert [error.message for error in validator.iter_errors(yaml.safe_load(SHIPPED))] == []
 
 
-def properties(part: Any) -> Iterator[tuple[str, dict[str, Any]]]:  # noqa: ANN401 - any part of a schema
+def properties(part: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     if isinstance(part, dict):
         yield from part.get("properties", {}).items()
         for value in part.values():

@@ -205,7 +205,7 @@ async def test_fields_the_relay_does_not_know_are_ignored(join: Join) -> None:
 
 @pytest.mark.parametrize("value", ["text", "", 0, 1, -1.5, True, False, None, [], {}, [1, "a", None], {"a": {"b": []}}])
 @pytest.mark.parametrize("ascii_only", [True, False])
-async def test_data_of_every_json_type_arrives_as_it_was(join: Join, value: object, ascii_only: bool) -> None:  # noqa: FBT001
+async def test_data_of_every_json_type_arrives_as_it_was(join: Join, value: object, ascii_only: bool) -> None:
     client, other, name = await join(), await join(), channel()
     await other.do("subscribe", channel=name)
     data = [value, {"grüße 🦊": '\u2028 \x00 " \\ \n'}]

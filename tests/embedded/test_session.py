@@ -18,7 +18,7 @@ HELLO = '{"id":1,"connect":{}}'
 class Client:
     """A session and its relay, on a clock that stands still unless moved."""
 
-    def __init__(self, broker: Broker | None = None, *, connected: bool = True, **terms: Any) -> None:  # noqa: ANN401
+    def __init__(self, broker: Broker | None = None, *, connected: bool = True, **terms: Any) -> None:
         self.now = 0.0
         self.woken = 0
         self.broker = broker or Broker(PRODUCTION)

@@ -21,7 +21,7 @@ VALUES = st.recursive(
 def test_each_value_is_the_text_that_stood_there(
     values: dict[str, object],
     indent: int | None,
-    escaped: bool,  # noqa: FBT001 - hypothesis draws it
+    escaped: bool,
 ) -> None:
     written = {name: json.dumps(value, ensure_ascii=escaped, indent=indent) for name, value in values.items()}
     text = "{" + " , ".join(f"{json.dumps(name)} : {value}" for name, value in written.items()) + "}"

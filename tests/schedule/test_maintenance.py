@@ -22,7 +22,7 @@ class WallClock:
         return self.now
 
 
-def window(**changes: Any) -> Any:  # noqa: ANN401 - a window of the configuration, with these fields
+def window(**changes: Any) -> Any:
     fields = {
         "relays": ("demo",),
         "cron": "30 23 * * sat",
