@@ -1,0 +1,397 @@
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from monitor.catalogue import BUCKETS, Outcome, Phase, Scenario, Verdict, pairs_of
+from monitor.errors import MisuseError
+from monitor.metrics.declared import DECLARED
+from monitor.probes.run import (
+    AddressFailed,
+    CertificateSeen,
+    Confirmed,
+    Disconnected,
+    MessageJudged,
+    MessageSent,
+    Pairing,
+    PairTime,
+    PhaseTimed,
+    Reconnected,
+)
+from tests.metrics.sample import (
+    CONFIG,
+    OPENMETRICS,
+    RUN_ID,
+    config,
+    exchange,
+    exporter,
+    families,
+    run,
+    series,
+    slo_events,
+    value,
+)
+
+if TYPE_CHECKING:
+    from monitor.metrics import Metrics
+
+ORIGIN: dict[str, Any] = {"relay": "alpha", "probe": "steady", "run_id": RUN_ID}
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return exporter()
+
+
+def filled() -> Metrics:
+    """An exporter that has heard of everything at least once."""
+    metrics = exporter()
+    metrics.publish(run(exchange(), pairing=Pairing(outcome=Outcome.OK, seconds=0.3)))
+    metrics.publish(CertificateSeen(**ORIGIN, not_after=1.9e9))
+    metrics.set_relay_up("alpha", up=True)
+    metrics.set_healthy(healthy=True)
+    metrics.set_reload(ok=True, at=1.7e9)
+    return metrics
+
+
+class TestThePage:
+    def test_every_declared_metric_is_on_it_with_its_type_and_its_labels(self) -> None:
+        found = families(filled())
+        for item in DECLARED:
+            family = found[item.name.removesuffix("_total") if item.kind == "counter" else item.name]
+            assert family.type == item.kind, item.name
+            assert family.documentation == item.meaning
+            own = {"team"} if item.name == "relay_probe_relay_info" else set()
+            assert {frozenset(sample.labels) - {"le"} for sample in family.samples} == {frozenset(item.labels) | own}
+
+    def test_nothing_is_on_it_that_is_not_declared(self) -> None:
+        declared = {item.name.removesuffix("_total") for item in DECLARED}
+        assert {name for name in families(filled()) if not name.startswith("process_")} == declared
+
+    @pytest.mark.parametrize(
+        ("accept", "content_type"),
+        [
+            ("", "text/plain; version=0.0.4; charset=utf-8"),
+            ("text/html", "text/plain; version=0.0.4; charset=utf-8"),
+            ("text/plain;version=0.0.4;q=0.5,*/*;q=0.1", "text/plain; version=0.0.4; charset=utf-8"),
+            (OPENMETRICS + ",text/plain;q=0.5", "application/openmetrics-text; version=1.0.0; charset=utf-8"),
+        ],
+    )
+    def test_its_form_is_the_one_asked_for(self, metrics: Metrics, accept: str, content_type: str) -> None:
+        assert metrics.render(accept)[1].startswith(content_type)
+
+    def test_both_forms_say_the_same(self) -> None:
+        metrics = filled()
+        text, openmetrics = (
+            {
+                (sample.name, frozenset(sample.labels.items())): sample.value
+                for family in families(metrics, accept).values()
+                for sample in family.samples
+                if not sample.name.startswith("process_")
+            }
+            for accept in ("", OPENMETRICS)
+        )
+        assert text == openmetrics
+
+    def test_exemplars_with_the_run_id_are_in_openmetrics_alone(self) -> None:
+        metrics = filled()
+        assert b"# {" not in metrics.render()[0]
+        found = families(metrics, OPENMETRICS)
+        for name in ("relay_probe_round_trip_seconds", "relay_probe_handshake_seconds", "relay_probe_exchanges"):
+            assert {sample.exemplar.labels["run_id"] for sample in found[name].samples if sample.exemplar} == {RUN_ID}
+
+    def test_no_series_tells_when_it_was_created(self) -> None:
+        assert b"_created" not in filled().render(OPENMETRICS)[0]
+
+    def test_every_histogram_has_the_one_layout(self, metrics: Metrics) -> None:
+        expected = {*(f"{edge}" for edge in BUCKETS), "+Inf"}
+        for family in families(metrics).values():
+            if family.type == "histogram":
+                assert {sample.labels["le"] for sample in family.samples if "le" in sample.labels} == expected
+
+    def test_rendering_in_a_thread_while_runs_come_in_loses_nothing(self, metrics: Metrics) -> None:
+        """Neither side may stop the other, whatever is booked or configured meanwhile."""
+        less = config(CONFIG.replace("name: offline,", "name: away,"))
+        failed: list[BaseException] = []
+
+        def scrape() -> None:
+            try:
+                for _ in range(3):
+                    metrics.render(OPENMETRICS)
+            except BaseException as error:  # noqa: BLE001 - told to the test
+                failed.append(error)
+
+        scraper = threading.Thread(target=scrape)
+        scraper.start()
+        runs = 0
+        while scraper.is_alive() or runs < 50:
+            metrics.publish(run(exchange()))
+            metrics.reconfigure(less if runs % 2 else config())
+            runs += 1
+        scraper.join()
+        assert failed == []
+        assert value(metrics, "relay_probe_exchanges_total", outcome="ok") == runs
+
+
+class TestTheStart:
+    def test_every_counter_and_histogram_is_there_at_0(self, metrics: Metrics) -> None:
+        at: dict[str, set[float]] = {}
+        for (name, _), v in series(metrics).items():
+            at.setdefault(name, set()).add(v)
+        for item in DECLARED:
+            if item.kind == "counter":
+                assert at[item.name] == {0.0}, item.name
+            elif item.kind == "histogram":
+                assert at[f"{item.name}_count"] == {0.0}, item.name
+
+    @pytest.mark.parametrize(
+        "name",
+        ["relay_up", "relay_probe_up", "relay_probe_last_success_timestamp_seconds", "relay_monitor_healthy"],
+    )
+    def test_a_gauge_without_a_verdict_is_absent(self, metrics: Metrics, name: str) -> None:
+        assert name not in {found for found, _ in series(metrics)}
+
+    @pytest.mark.parametrize(
+        ("probe", "scenario"),
+        [
+            ("steady", Scenario.STEADY_MESSAGING),
+            ("bounded", Scenario.STEADY_MESSAGING),
+            ("idle", Scenario.STEADY_STATE),
+            ("offline", Scenario.ASYNC_DELIVERY),
+            ("session", Scenario.REALISTIC_SESSION),
+            ("storm", Scenario.CONNECTION_STORM),
+        ],
+    )
+    def test_a_probe_has_the_failures_of_its_scenario(self, metrics: Metrics, probe: str, scenario: Scenario) -> None:
+        found = {
+            (labels["step"], labels["reason"])
+            for name, pairs in series(metrics)
+            if name == "relay_probe_failures_total"
+            and (labels := dict(pairs))["probe"] == probe
+            and labels["relay"] == "alpha"
+        }
+        assert found == set(pairs_of(scenario))
+
+    @pytest.mark.parametrize(
+        ("name", "probes"),
+        [
+            ("relay_probe_round_trip_seconds", {"steady", "bounded", "session"}),
+            ("relay_probe_wire_seconds", {"steady", "bounded", "session"}),
+            ("relay_probe_recovery_seconds", {"offline"}),
+            ("relay_probe_handshakes", {"steady", "bounded", "session", "offline"}),
+            ("relay_probe_messages", {"steady", "bounded", "session", "offline"}),
+            ("relay_probe_pair_seconds", {"steady", "idle"}),
+            ("relay_probe_disconnects", {"steady", "idle"}),
+            ("relay_probe_reconnect_seconds", {"steady", "idle"}),
+            ("relay_probe_phase_seconds", {"steady", "bounded", "session", "offline", "idle", "storm"}),
+        ],
+    )
+    def test_a_probe_has_the_series_of_its_scenario_alone(self, metrics: Metrics, name: str, probes: set[str]) -> None:
+        assert {sample.labels["probe"] for sample in families(metrics)[name].samples} == probes
+
+    def test_a_bare_connection_has_no_phases_of_a_subscription(self, metrics: Metrics) -> None:
+        found = families(metrics)["relay_probe_phase_seconds"].samples
+        assert {sample.labels["phase"] for sample in found if sample.labels["probe"] == "idle"} == {
+            "resolve", "proxy", "tcp", "tls", "upgrade", "hello",
+        }  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("probe", "seconds"), [("steady", 10.5), ("bounded", 300), ("idle", 30), ("offline", 120), ("storm", 600)]
+    )
+    def test_an_interval_is_the_longest_gap_between_runs(self, metrics: Metrics, probe: str, seconds: float) -> None:
+        assert value(metrics, "relay_probe_interval_seconds", probe=probe) == seconds
+
+    def test_it_says_what_runs(self, metrics: Metrics) -> None:
+        found = families(metrics)
+        (build,) = found["relay_monitor_build_info"].samples
+        (shard,) = found["relay_monitor_shard_info"].samples
+        assert (build.labels["version"], shard.labels["shard"], build.value) == ("1.2.3", "0/2", 1.0)
+
+    def test_a_relay_carries_its_own_labels(self, metrics: Metrics) -> None:
+        assert [sample.labels for sample in families(metrics)["relay_probe_relay_info"].samples] == [
+            {"location": "here", "relay": "alpha", "max_severity": "critical", "team": "wallets"},
+            {"location": "here", "relay": "beta", "max_severity": "warning", "team": ""},
+        ]
+
+    def test_objectives_are_those_in_force_at_each_relay(self, metrics: Metrics) -> None:
+        found = {
+            (name.removeprefix("relay_slo_"), labels["relay"], labels["slo"]): v
+            for (name, pairs), v in series(metrics).items()
+            if name.startswith("relay_slo_") and name != "relay_slo_events_total" and (labels := dict(pairs))
+        }
+        at_alpha = {(name, slo): v for (name, relay, slo), v in found.items() if relay == "alpha"}
+        assert at_alpha == {
+            ("objective_ratio", "fast"): 0.99,
+            ("objective_ratio", "delivery"): 0.999,
+            ("objective_ratio", "stability"): 0.999,
+            ("objective_ratio", "pairing"): 0.99,
+            ("threshold_seconds", "fast"): 0.4,
+            ("window_seconds", "fast"): 2592000.0,
+            ("window_seconds", "delivery"): 2592000.0,
+            ("window_seconds", "stability"): 2592000.0,
+            ("window_seconds", "pairing"): 604800.0,
+            ("window_seconds", "trend"): 86400.0,
+        }
+        assert found["threshold_seconds", "beta", "fast"] == 1.0
+
+
+class TestReports:
+    def test_a_phase_is_timed_under_its_name(self, metrics: Metrics) -> None:
+        metrics.publish(PhaseTimed(**ORIGIN, phase=Phase.HELLO, seconds=0.02))
+        assert value(metrics, "relay_probe_phase_seconds_sum", phase="hello") == 0.02
+        assert value(metrics, "relay_probe_phase_seconds_count", phase="tls") == 0
+
+    def test_a_message_is_pending_until_it_is_judged(self, metrics: Metrics) -> None:
+        metrics.publish(MessageSent(**ORIGIN))
+        metrics.publish(MessageSent(**ORIGIN))
+        metrics.publish(MessageJudged(**ORIGIN, verdict=Verdict.LATE))
+        metrics.publish(MessageJudged(**ORIGIN, verdict=Verdict.MISROUTED, pending=False))
+        assert value(metrics, "relay_probe_messages_pending") == 1
+        assert value(metrics, "relay_probe_messages_total", verdict="late") == 1
+        assert value(metrics, "relay_probe_messages_total", verdict="misrouted") == 1
+
+    @pytest.mark.parametrize(
+        ("code", "label"),
+        [(3001, "3001"), (1006, "1006"), (2500, "2500"), (0, "0"), (4321, "other"), (-1, "other"), (None, "none")],
+    )
+    def test_a_drop_is_counted_by_its_code_if_that_is_known(
+        self, metrics: Metrics, code: int | None, label: str
+    ) -> None:
+        before = len(series(metrics, "relay_probe_disconnects_total"))
+        metrics.publish(Disconnected(**ORIGIN, code=code))
+        assert value(metrics, "relay_probe_disconnects_total", code=label) == 1
+        assert len(series(metrics, "relay_probe_disconnects_total")) == before
+
+    def test_the_rest_is_booked_where_it_belongs(self, metrics: Metrics) -> None:
+        metrics.publish(Reconnected(**ORIGIN, seconds=2.5))
+        metrics.publish(AddressFailed(**ORIGIN, family="ip6"))
+        metrics.publish(Confirmed(**ORIGIN, over="fresh", ok=False))
+        metrics.publish(PairTime(**ORIGIN, connected=False, seconds=0.75))
+        assert value(metrics, "relay_probe_reconnect_seconds_sum") == 2.5
+        assert value(metrics, "relay_probe_address_failures_total", family="ip6") == 1
+        assert value(metrics, "relay_probe_confirmations_total", over="fresh", outcome="failed") == 1
+        assert value(metrics, "relay_probe_pair_seconds_total", state="disconnected") == 0.75
+
+    def test_a_certificate_is_the_relays_whatever_probe_saw_it(self, metrics: Metrics) -> None:
+        metrics.publish(CertificateSeen(**ORIGIN, not_after=1.9e9))
+        labels = frozenset({("location", "here"), ("relay", "alpha")})
+        assert series(metrics)["relay_probe_certificate_expiry_timestamp_seconds", labels] == 1.9e9
+
+    def test_what_a_scenario_has_no_series_for_is_dropped(self, metrics: Metrics) -> None:
+        before = series(metrics)
+        bare = ORIGIN | {"probe": "storm"}
+        for report in (
+            PhaseTimed(**bare, phase=Phase.HISTORY, seconds=1),
+            MessageSent(**bare),
+            MessageJudged(**bare, verdict=Verdict.LOST),
+            Disconnected(**bare, code=3001),
+            PairTime(**bare, connected=True, seconds=1),
+        ):
+            metrics.publish(report)
+        assert series(metrics) == before
+
+    def test_a_report_of_a_probe_that_is_gone_is_dropped(self, metrics: Metrics) -> None:
+        metrics.publish(run(exchange(), probe="gone"))
+        metrics.publish(MessageSent(**(ORIGIN | {"relay": "gone"})))
+        metrics.count_run("alpha", "gone", "started")
+        metrics.set_maintenance("gone", "steady", active=True)
+        metrics.set_relay_up("gone", up=True)
+        assert b'"gone"' not in metrics.render()[0]
+
+
+class TestTheMonitorItself:
+    def test_slots_are_counted_by_what_became_of_them(self, metrics: Metrics) -> None:
+        for result in ("started", "started", "missed"):
+            metrics.count_run("alpha", "storm", result)
+        labels = {"location": "here", "relay": "alpha", "probe": "storm"}
+        found = series(metrics)
+        assert [
+            found["relay_monitor_runs_total", frozenset((labels | {"result": result}).items())]
+            for result in ("started", "missed", "skipped")
+        ] == [2, 1, 0]
+
+    def test_a_failed_reload_leaves_the_time_of_the_last_good_one(self, metrics: Metrics) -> None:
+        metrics.set_reload(ok=True, at=100.0)
+        metrics.set_reload(ok=False, at=200.0)
+        here = frozenset({("location", "here")})
+        found = series(metrics)
+        assert found["relay_monitor_config_last_reload_successful", here] == 0
+        assert found["relay_monitor_config_last_reload_success_timestamp_seconds", here] == 100
+
+    def test_lag_maintenance_and_health_show(self, metrics: Metrics) -> None:
+        metrics.observe_loop_lag(0.25)
+        metrics.set_healthy(healthy=False)
+        metrics.set_maintenance("alpha", "steady", active=True)
+        here = frozenset({("location", "here")})
+        assert series(metrics)["relay_monitor_event_loop_lag_seconds_sum", here] == 0.25
+        assert series(metrics)["relay_monitor_healthy", here] == 0
+        assert value(metrics, "relay_probe_maintenance") == 1
+
+
+class TestReconfigure:
+    def test_what_is_removed_takes_every_series_along(self) -> None:
+        metrics = filled()
+        metrics.set_relay_up("beta", up=False)
+        metrics.publish(run(exchange(), relay="beta"))
+        left = "\n".join(
+            line for line in CONFIG.splitlines() if "{name: beta" not in line and "{name: storm" not in line
+        )
+        metrics.reconfigure(config(left.replace(", overrides: {beta: {threshold: 1s}}", "")))
+        page = metrics.render()[0]
+        assert b"beta" not in page
+        assert b"storm" not in page
+        assert b'relay="alpha"' in page
+
+    def test_what_stays_keeps_its_counts_and_what_is_new_begins_at_0(self) -> None:
+        metrics = filled()
+        faster = CONFIG.replace("steady-messaging}", "steady-messaging, message_interval: 1s}")
+        metrics.reconfigure(config(faster.replace("name: storm,", "name: hail,")))
+        assert value(metrics, "relay_probe_exchanges_total", outcome="ok") == 1
+        assert value(metrics, "relay_probe_interval_seconds") == 2.5
+        labels = {"location": "here", "relay": "alpha", "probe": "hail", "scenario": "connection-storm"}
+        assert series(metrics)["relay_probe_exchanges_total", frozenset((labels | {"outcome": "ok"}).items())] == 0
+
+    def test_a_probe_of_another_kind_under_the_same_name_begins_anew(self) -> None:
+        metrics = filled()
+        metrics.reconfigure(
+            config(
+                CONFIG.replace(
+                    "{name: steady, scenario: steady-messaging}",
+                    "{name: steady, scenario: steady-messaging, schedule: {every: 5m}}",
+                ).replace("stability, probe: [steady, idle]", "stability, probe: idle")
+            )
+        )
+        assert value(metrics, "relay_probe_exchanges_total", outcome="ok") == 0
+        assert value(metrics, "relay_probe_pair_seconds_total", state="connected") is None
+
+    def test_an_slo_that_is_gone_takes_its_objective_and_its_events_along(self, metrics: Metrics) -> None:
+        metrics.publish(run(exchange()))
+        metrics.reconfigure(config(CONFIG.replace("name: fast,", "name: quick,")))
+        assert b'"fast"' not in metrics.render()[0]
+        assert slo_events(metrics, "quick") == (0, 0)
+        assert slo_events(metrics, "delivery") == (1, 0)
+
+    def test_an_slo_that_no_longer_covers_a_probe_leaves_it(self, metrics: Metrics) -> None:
+        metrics.reconfigure(config(CONFIG.replace("delivery, probe: [steady, session]", "delivery, probe: session")))
+        with pytest.raises(KeyError):
+            slo_events(metrics, "delivery")
+        assert slo_events(metrics, "delivery", probe="session") == (0, 0)
+
+    def test_a_new_threshold_judges_from_then_on(self, metrics: Metrics) -> None:
+        metrics.publish(run(exchange(round_trip=0.3)))
+        metrics.reconfigure(config(CONFIG.replace("400ms", "200ms")))
+        metrics.publish(run(exchange(round_trip=0.3)))
+        assert slo_events(metrics, "fast") == (1, 1)
+
+    def test_a_relays_labels_may_change_altogether(self, metrics: Metrics) -> None:
+        metrics.reconfigure(config(CONFIG.replace("{team: wallets}", "{tier: gold, zone: a}")))
+        labels = families(metrics)["relay_probe_relay_info"].samples[0].labels
+        assert labels == {
+            "location": "here", "relay": "alpha", "max_severity": "critical", "tier": "gold", "zone": "a",
+        }  # fmt: skip
+
+    def test_it_stays_where_it_is(self, metrics: Metrics) -> None:
+        with pytest.raises(MisuseError, match="restart"):
+            metrics.reconfigure(config(CONFIG.replace("location: here", "location: there")))
