@@ -56,6 +56,7 @@ class Account:
         self.members: set[str] = set()  # the client ids of the two ends
         self.received: list[tuple[str, float]] = []  # ids of messages the application got, in order, and when
         self.leg: Leg | None = None  # the message that is waited for
+        self.queued: dict[tuple[End, int], Leg] = {}  # by message id: not sent yet, and no more than an outbox holds
         self.sequence = 0
         self._bench = bench
         self._standing = standing
@@ -98,18 +99,18 @@ class Account:
 
     def sending(self, end: End, publish: Publish) -> None:
         """A message is about to be sent; the first time, the ledger learns what to expect."""
-        key = MessageKey(publish.channel, publish.client_id, publish.nonce)
-        leg = self.leg
-        if leg is not None and leg.message is None and end is leg.sender:
+        # By its id: when a relay is slow to accept, earlier messages, and tries of them, go out in later exchanges.
+        leg = self.queued.pop((end, publish.message_id), None)
+        if leg is not None:
             self.sequence += 1
             leg.message = Message(
-                key=key,
+                key=MessageKey(publish.channel, publish.client_id, publish.nonce),
                 data=publish.data,
                 direction=leg.direction,
                 sequence=self.sequence,
                 intended=leg.intended,
                 deadline=leg.deadline,
-                horizon=leg.deadline + self._bench.probe.timeout,
+                horizon=max(leg.deadline, self._bench.clock.monotonic()) + self._bench.probe.timeout,
             )
             self.ledger.expect(leg.message)
             bench = self._bench

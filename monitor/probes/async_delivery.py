@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from monitor.catalogue import Outcome, Reason, Step
 from monitor.errors import Obstacle
 from monitor.footprint import SESSION_REUSE
-from monitor.probes.pair import Pair
+from monitor.probes.pair import Pair, both
 from monitor.probes.realistic_session import pair_up
 from monitor.probes.run import Exchange
 
@@ -60,7 +60,7 @@ class AsyncDelivery:
             pair.recorder = recorder
             try:
                 deadline = now + bench.probe.timeout
-                await asyncio.gather(pair.resume_dapp(deadline), pair.resume_wallet(deadline))
+                await both(pair.resume_dapp(deadline), pair.resume_wallet(deadline))
             except BaseException:
                 self._kept = None
                 pair.close()

@@ -106,10 +106,10 @@ class Ledger:
     def arrived(self, key: Key, data: str, offset: int, at: float, *, live: bool) -> Message | None:
         """A raw publication came to the receiving side; returns the message it is, or None for none of ours.
 
-        A `key` whose message was never sent is no stranger yet: where a message of the same channel is still
-        awaited, it is that message with its envelope damaged.
+        A `key` whose message was never sent is no stranger yet: where it has the sender or the payload of a message
+        of the same channel that is still awaited, it is that message with its envelope damaged.
         """
-        message = self.find(key) or self._damaged(key.channel)
+        message = self.find(key) or next((item for item in self.awaited() if _resembles(item, key, data)), None)
         if message is None:
             self.strangers += 1
             return None
@@ -191,3 +191,14 @@ class Ledger:
         if len(self._done) > self._limit:
             self._done.popitem(last=False)
         return message
+
+
+def _resembles(message: Message, key: Key, data: str) -> bool:
+    """Whether a publication is `message` with another part of its envelope damaged."""
+    if key.channel != message.key.channel:
+        return False
+    return key.client_id == message.key.client_id or _payload(data) == _payload(message.data)
+
+
+def _payload(data: str) -> str:
+    return data.rpartition('"payload":')[2]

@@ -21,7 +21,7 @@ from monitor.session.store import KeyValueStore, MemoryStore, Session
 from monitor.session.wallet import Wallet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from monitor.probes.bench import Bench, Recorder
     from monitor.probes.ledger import Message
@@ -113,7 +113,7 @@ class Pair(Account):
             started = clock.monotonic()
             deadline += probe.wallet_delay
             wallet.do(lambda: answering.connect(request))
-            await asyncio.gather(
+            await both(
                 wallet.wait(lambda: wallet.whole, deadline, Step.HANDSHAKE),
                 dapp.wait(lambda: dapp.whole, deadline, Step.HANDSHAKE),
             )
@@ -173,6 +173,7 @@ class Pair(Account):
         """Leave now; every message not judged yet is judged as what it is."""
         self.dapp.close()
         self.wallet.close()
+        self.queued.clear()
         self.publish_verdicts(self.ledger.settle())
 
     # Exchanges.
@@ -238,7 +239,11 @@ class Pair(Account):
             arrived=asyncio.get_running_loop().create_future(),
         )
         self.leg = leg
-        sender.do(lambda: sender.peer.send_message(payload))
+
+        def send() -> None:
+            self.queued[sender, sender.peer.send_message(payload)] = leg
+
+        sender.do(send)
         return leg
 
     async def _finish(self, leg: Leg) -> float:
@@ -329,3 +334,13 @@ class Pair(Account):
         if missing:
             return Obstacle(Step.RECOVER, Reason.LOST, f"{len(missing)} of {len(self._offline)} not in the history")
         return Obstacle(Step.RECOVER, Reason.WRONG_PEER, "all came, and the wallet protocol did not accept them")
+
+
+async def both(*waits: Coroutine[None, None, None]) -> None:
+    """Wait for what both ends must come to; where one fails, the other is waited for no longer."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
