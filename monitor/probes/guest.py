@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import monitor
@@ -43,10 +44,10 @@ class Guest:
     def access(self, side: str, turn: int, timeout: float) -> Access:
         """How `side`, "dapp" or "wallet", gets in. The two of one turn meet different endpoints, if there are several.
 
-        Raises `OwnFault` where a header's file cannot be read.
+        A connect raises `OwnFault` where the file of a header or of the token cannot be read.
         """
         return Access(
-            target=self._target(side, turn + (side == "wallet")),
+            target=partial(self._target, side, turn + (side == "wallet")),
             hello=self._hello,
             admit=self.connects.acquire,
             postpone=self.connects.pause,

@@ -65,7 +65,7 @@ class Held:
             self.obstacle = None
             self._on_change(None)
         elif isinstance(event, Dropped):
-            self.obstacle = obstacles.of_drop(Step.HOLD, event)
+            self.obstacle = self._client.obstacle or obstacles.of_drop(Step.HOLD, event)
             self.lost.set()
             self._on_change(event)
 

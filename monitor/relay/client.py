@@ -60,12 +60,12 @@ class Reporter(Protocol):
 class Access:
     """How one side reaches one relay, whatever it does there.
 
-    `hello` makes the connect command anew for each connect, so that a token file is read again; it may raise
-    `Obstacle`. `admit` waits until the relay's limits allow one more connect; `postpone` lets none in for so many
-    seconds, because the relay said so.
+    `target` and `hello` are made anew for each connect, so that the files of headers and token are read again; either
+    may raise `Obstacle`. `admit` waits until the relay's limits allow one more connect; `postpone` lets none in for so
+    many seconds, because the relay said so.
     """
 
-    target: Target
+    target: Callable[[], Target]
     hello: Callable[[], Connect]
     admit: Callable[[], Awaitable[None]]
     postpone: Callable[[float], None]
@@ -101,6 +101,7 @@ class Client:
         self._timer_at = float("inf")
         self._step_started = 0.0
         self._obstacle: Obstacle | None = None
+        self._stood = False  # whether the relay has said hello on the present connection
         self._frames: list[tuple[str, float]] = []  # what came and is not dealt with yet
         self._send_due = False
         self._on_sent: list[Callable[[float], None]] = []
@@ -114,6 +115,11 @@ class Client:
     def closed(self) -> bool:
         """Whether this client is over for good."""
         return self._connection.state is State.CLOSED
+
+    @property
+    def obstacle(self) -> Obstacle | None:
+        """Why the latest connect came to nothing; None where it stood."""
+        return self._obstacle
 
     async def open(self) -> None:
         """Connect and say hello. Raises `Obstacle`; every step on the way is bounded by the access's timeout."""
@@ -224,7 +230,7 @@ class Client:
             case Connected():
                 self._mark(event.at)
                 self._connection.reconnect = self._reconnect
-                self._obstacle = None
+                self._obstacle, self._stood = None, True
                 if self._opened is not None and not self._opened.done():
                     self._opened.set_result(None)
             case Dropped():
@@ -237,8 +243,11 @@ class Client:
             self._obstacle = obstacles.of_error(Step.HELLO, event.error)
 
     def _dropped(self, event: Dropped) -> None:
-        if self._opened is not None and not self._opened.done():
-            self._opened.set_exception(self._obstacle or obstacles.of_drop(self.step, event))
+        if not self._stood and self._obstacle is None:
+            self._obstacle = obstacles.of_drop(self.step, event)
+        self._stood = False
+        if self._obstacle is not None and self._opened is not None and not self._opened.done():
+            self._opened.set_exception(self._obstacle)
 
     def _refresh(self) -> None:
         try:
@@ -285,11 +294,11 @@ class Client:
             self.queued = True
             await self._access.admit()
             self.queued = False
-            hello = self._access.hello()
             self._obstacle, self._step_started = None, self._clock.monotonic()
+            target, hello = self._access.target(), self._access.hello()
             async with asyncio.timeout(self._access.timeout):
                 transport = await dial(
-                    self._access.target,
+                    target,
                     clock=self._clock,
                     observer=self,
                     on_text=self._received,

@@ -282,7 +282,7 @@ class End:
 
     def _dropped(self, event: Dropped) -> None:
         step = self.step or (self._waiting[2] if self._waiting is not None else Step.HOLD)
-        self.obstacle = obstacles.of_drop(step, event)
+        self.obstacle = self.client.obstacle or obstacles.of_drop(step, event)
         self._commands.clear()
         self._read.clear()
         if self.whole:
@@ -353,6 +353,9 @@ class End:
         except Obstacle as obstacle:
             self.obstacle = obstacle
             self._trouble(obstacle)
+        else:
+            if self.client.closed and self.obstacle is not None:
+                self._trouble(self.obstacle)  # the hello and the drop came together
         finally:
             self._opening = None
 
