@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from monitor.probes.bench import Bench
-    from monitor.probes.run import Report
+    from monitor.probes.run import Exchange, Report
 
 _log = structlog.get_logger(__name__)
 
@@ -48,7 +48,7 @@ class Reachability:
     def take(self, report: Run | Report, bench: Bench) -> None:
         """Hear of a run or a drop: a message that crossed settles it, a failure starts the confirmation."""
         if isinstance(report, Run):
-            if any(exchange.outcome is Outcome.OK for exchange in report.exchanges):
+            if any(_crossed(exchange) for exchange in report.exchanges):
                 self._set(up=True)
             elif report.failure is not None and report.outcome is Outcome.FAILED:
                 self._doubt(bench, limited=report.failure.reason is Reason.RATE_LIMITED)
@@ -97,6 +97,8 @@ class Reachability:
             publish=lambda _: None,  # in no SLI
             probe=bench.probe.model_copy(update={"timeout": min(bench.probe.timeout, LONGEST), "wallet_delay": 0.0}),
         )
+        if not bench.guest.messages.take(2):
+            return None  # the offer and the message are held to the relay's limits, as all others are
         recorder = silent.recorder()
         pair = Pair(silent, recorder)
         try:
@@ -125,6 +127,11 @@ class Reachability:
             else:
                 _log.error("relay is down", relay=self._relay)
             self._on_change(up)
+
+
+def _crossed(exchange: Exchange) -> bool:
+    """Whether an exchange brought a message over; a bare connection that was held brings none."""
+    return exchange.outcome is Outcome.OK and (exchange.round_trip is not None or exchange.recovery is not None)
 
 
 async def _first_true(attempts: list[asyncio.Task[bool | None]]) -> bool | None:

@@ -168,6 +168,7 @@ class Standing:
         """Make a new pair and put it in the old one's place; tries until it succeeds."""
         bench = self._bench
         while True:
+            await bench.guest.messages.acquire()  # for the offer
             recorder = bench.recorder(self._number)
             pair = Pair(bench, recorder, reconnect=self._backoff, on_change=self._changed)
             try:

@@ -9,7 +9,6 @@ import structlog
 
 from monitor.catalogue import Outcome, Reason, Step
 from monitor.errors import Obstacle
-from monitor.probes.bench import failure_of
 from monitor.probes.grid import Grid
 from monitor.probes.holding import Held
 from monitor.probes.run import Disconnected, Exchange, PairTime, Reconnected
@@ -39,7 +38,7 @@ async def hold_one(bench: Bench, recorder: Recorder, start: float, hold: float) 
     except TimeoutError:
         recorder.exchanges.append(Exchange(outcome=Outcome.OK))
     except Obstacle as obstacle:
-        recorder.exchanges.append(Exchange(outcome=Outcome.FAILED, failure=failure_of(obstacle)))
+        recorder.fail(obstacle)
     finally:
         held.close()
 
@@ -102,7 +101,6 @@ class Idle:
         aborted = ""
         try:
             self._account()
-            self._drops.clear()
             if self._held is not None:
                 self._held.recorder = recorder
             started = bench.clock.monotonic()
@@ -110,6 +108,7 @@ class Idle:
             await asyncio.sleep(period * 0.99)
             recorder.mark("dapp", Step.HOLD, started, bench.clock.monotonic())
             obstacle = next(iter(self._drops), None if self._connected else self._why())
+            self._drops.clear()  # only now: what dropped between two intervals counts for the second
             if obstacle is None:
                 recorder.exchanges.append(Exchange(outcome=Outcome.OK))
             else:

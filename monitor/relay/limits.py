@@ -49,7 +49,7 @@ class Limiter:
         """Wait for one permit and take it."""
         async with self._turn:
             while not self.take():  # noqa: ASYNC110 - permits come with time, not by an event
-                await asyncio.sleep(self.wait())
+                await asyncio.sleep(max(0.001, self.wait()))  # a clock may not move in less
 
     def pause(self, seconds: float) -> None:
         """Give nothing for `seconds`: the relay asked for it (Retry-After)."""

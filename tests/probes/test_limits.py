@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import asyncio
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.clock import LoopClock
+from monitor.relay.limits import WINDOW, Limiter
+
+
+@pytest.mark.looptime
+async def test_permits_are_given_at_once_until_the_minute_is_full() -> None:
+    limiter = Limiter(3, LoopClock())
+    assert [limiter.take() for _ in range(4)] == [True, True, True, False]
+    assert limiter.wait() == WINDOW
+
+
+@pytest.mark.looptime
+async def test_a_permit_comes_back_a_minute_after_it_was_given() -> None:
+    limiter = Limiter(2, LoopClock())
+    limiter.take()
+    await asyncio.sleep(20)
+    limiter.take()
+    assert limiter.wait() == 40
+    await asyncio.sleep(40)
+    assert [limiter.take(), limiter.take()] == [True, False]
+
+
+@pytest.mark.looptime
+async def test_several_permits_are_given_all_or_none() -> None:
+    limiter = Limiter(3, LoopClock())
+    assert limiter.take(2)
+    assert not limiter.take(2)
+    assert limiter.take(1)
+
+
+@pytest.mark.looptime
+async def test_more_than_a_minutes_worth_never_comes() -> None:
+    limiter = Limiter(3, LoopClock())
+    assert limiter.wait(3) == 0
+    assert limiter.wait(4) == float("inf")
+
+
+@pytest.mark.looptime
+async def test_waiters_are_served_in_the_order_they_came() -> None:
+    limiter, served = Limiter(1, LoopClock()), list[tuple[int, float]]()
+
+    async def come(number: int) -> None:
+        await limiter.acquire()
+        served.append((number, asyncio.get_running_loop().time()))
+
+    await asyncio.gather(*(come(number) for number in range(4)))
+    assert served == [(number, number * WINDOW) for number in range(4)]
+
+
+@pytest.mark.looptime
+async def test_a_waiter_that_gives_up_takes_no_permit_and_holds_up_nobody() -> None:
+    limiter = Limiter(1, LoopClock())
+    limiter.take()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(10):
+            await limiter.acquire()
+    await limiter.acquire()
+    assert asyncio.get_running_loop().time() == WINDOW
+
+
+@pytest.mark.looptime
+async def test_nothing_is_given_while_the_relay_asked_for_a_pause() -> None:
+    limiter = Limiter(5, LoopClock())
+    limiter.pause(30)
+    limiter.pause(10)  # a shorter wish does not undo a longer one
+    assert not limiter.take()
+    await limiter.acquire()
+    assert asyncio.get_running_loop().time() == 30
+
+
+@pytest.mark.looptime
+@given(limit=st.integers(1, 5), pauses=st.lists(st.floats(0, 90), min_size=1, max_size=30))
+async def test_no_minute_ever_has_more_than_the_limit(limit: int, pauses: list[float]) -> None:
+    limiter, given_at = Limiter(limit, LoopClock()), list[float]()
+    for pause in pauses:
+        await asyncio.sleep(pause)
+        await limiter.acquire()
+        given_at.append(asyncio.get_running_loop().time())
+    assert all(later - first >= WINDOW - 1e-6 for first, later in zip(given_at, given_at[limit:], strict=False))
+    assert all(first <= later for first, later in pairwise(given_at))
