@@ -6,10 +6,16 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from monitor.wire.backoff import Backoff
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from monitor.clock import Clock
+
+REBUILDING = Backoff(shortest=1.0)
+"""Between tries to make anew what the relay ended for good, or never let in: slower than a client's own returns, since
+each try is a whole connect against the relay's limits."""
 
 LATENESS = 1.0
 """Seconds a slot may start late and still count as started; later it is missed, as a scheduled job is."""

@@ -30,6 +30,7 @@ class Guest:
         self.config = config
         self.connects = Limiter(config.limits.connects_per_minute, clock)
         self.messages = Limiter(config.limits.messages_per_minute, clock)
+        self.spare = config.limits.connects_per_minute // 4
         self._url = url
         self._clock = clock
         self._arrivals = arrivals
@@ -49,13 +50,17 @@ class Guest:
         return Access(
             target=partial(self._target, side, turn + (side == "wallet")),
             hello=self._hello,
-            admit=self.connects.acquire,
+            admit=self._admit,
             postpone=self.connects.pause,
             clock=self._clock,
             arrivals=self._arrivals,
             rng=self._rng,
             timeout=timeout,
         )
+
+    async def _admit(self, returning: bool) -> None:  # noqa: FBT001 - `Access.admit`'s one argument
+        """A return leaves some connects spare: a relay that drops everyone must not use up what confirms its repair."""
+        await self.connects.acquire(spare=self.spare if returning else 0)
 
     def _hello(self) -> Connect:
         try:

@@ -15,7 +15,7 @@ import structlog
 
 from monitor.catalogue import Outcome
 from monitor.errors import Obstacle
-from monitor.probes.grid import Grid
+from monitor.probes.grid import REBUILDING, Grid
 from monitor.probes.pair import Pair
 from monitor.probes.realistic_session import pair_up
 from monitor.probes.run import Paired, PairTime, Reconnected
@@ -117,7 +117,6 @@ class Standing:
         bench = self._bench
         recorder = bench.recorder(self._number)
         aborted = ""
-        self._busy = True
         try:
             self._account()
             self._see_to_age()
@@ -147,6 +146,7 @@ class Standing:
         pair.recorder = recorder
         pair.judge()
         if pair.whole:
+            self._busy = True
             await pair.exchange(intended, self._bench.probe.message_interval)
         else:
             recorder.fail(pair.obstacle)
@@ -180,7 +180,7 @@ class Standing:
                 pair.close()
                 raise
             else:
-                self._made_at, self._failures, self._obstacle = bench.clock.monotonic(), 0, None
+                self._made_at, self._failures = bench.clock.monotonic(), 0
                 self._fresh = pair
                 self._adopt()
             if recorder.pairing is not None:
@@ -190,7 +190,8 @@ class Standing:
             if recorder.pairing is not None and recorder.pairing.outcome is Outcome.OK:
                 return
             _log.warning("pairing failed", relay=bench.relay, probe=bench.probe.name, why=str(self._obstacle))
-            await asyncio.sleep(self._backoff.delay(self._failures, bench.rng))
+            await asyncio.sleep(REBUILDING.delay(self._failures, bench.rng))
+            await asyncio.sleep(bench.guest.connects.wait(2 + bench.guest.spare))
             self._failures += 1
 
     def _adopt(self) -> None:

@@ -9,7 +9,7 @@ import structlog
 
 from monitor.catalogue import Outcome, Reason, Step
 from monitor.errors import Obstacle
-from monitor.probes.grid import Grid
+from monitor.probes.grid import REBUILDING, Grid
 from monitor.probes.holding import Held
 from monitor.probes.run import Disconnected, Exchange, PairTime, Reconnected
 from monitor.probes.runner import log_run
@@ -150,7 +150,8 @@ class Idle:
                 raise
             self._held.close()
             _log.warning("connection ended", relay=bench.relay, probe=bench.probe.name, why=str(self._why()))
-            await asyncio.sleep(self._backoff.delay(self._failures, bench.rng))
+            await asyncio.sleep(REBUILDING.delay(self._failures, bench.rng))
+            await asyncio.sleep(bench.guest.connects.wait(1 + bench.guest.spare))
             self._failures += 1
 
     def _changed(self, dropped: Dropped | None) -> None:

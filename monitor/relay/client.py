@@ -67,7 +67,7 @@ class Access:
 
     target: Callable[[], Target]
     hello: Callable[[], Connect]
-    admit: Callable[[], Awaitable[None]]
+    admit: Callable[[bool], Awaitable[None]]
     postpone: Callable[[float], None]
     clock: Clock
     arrivals: Arrivals
@@ -101,6 +101,7 @@ class Client:
         self._timer_at = float("inf")
         self._step_started = 0.0
         self._obstacle: Obstacle | None = None
+        self._returning = False  # whether it ever did
         self._stood = False  # whether the relay has said hello on the present connection
         self._frames: list[tuple[str, float]] = []  # what came and is not dealt with yet
         self._send_due = False
@@ -230,7 +231,7 @@ class Client:
             case Connected():
                 self._mark(event.at)
                 self._connection.reconnect = self._reconnect
-                self._obstacle, self._stood = None, True
+                self._obstacle, self._stood, self._returning = None, True, True
                 if self._opened is not None and not self._opened.done():
                     self._opened.set_result(None)
             case Dropped():
@@ -292,7 +293,7 @@ class Client:
     async def _dial(self) -> None:
         try:
             self.queued = True
-            await self._access.admit()
+            await self._access.admit(self._returning)
             self.queued = False
             self._obstacle, self._step_started = None, self._clock.monotonic()
             target, hello = self._access.target(), self._access.hello()

@@ -24,7 +24,7 @@ class Limiter:
         self._limit = per_minute
         self._clock = clock
         self._given: deque[float] = deque()  # bounded: never more than `per_minute` entries
-        self._turn = asyncio.Lock()
+        self._turns = (asyncio.Lock(), asyncio.Lock())  # of those who must leave some spare, and of the others
         self._paused_until = 0.0
 
     def wait(self, permits: int = 1) -> float:
@@ -45,11 +45,12 @@ class Limiter:
         self._given.extend([self._clock.monotonic()] * permits)
         return True
 
-    async def acquire(self) -> None:
-        """Wait for one permit and take it."""
-        async with self._turn:
-            while not self.take():  # noqa: ASYNC110 - permits come with time, not by an event
-                await asyncio.sleep(max(0.001, self.wait()))  # a clock may not move in less
+    async def acquire(self, spare: int = 0) -> None:
+        """Wait for one permit and take it, where `spare` more would still be left for others."""
+        async with self._turns[spare == 0]:
+            while (delay := self.wait(min(1 + spare, self._limit))) > 0:  # noqa: ASYNC110 - permits come with time, not by an event
+                await asyncio.sleep(delay)
+            self.take()
 
     def pause(self, seconds: float) -> None:
         """Give nothing for `seconds`: the relay asked for it (Retry-After)."""
