@@ -1,0 +1,113 @@
+"""A fleet of one relay and one probe, with everything that was published."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from monitor.clock import SystemClock
+from monitor.config import parse
+from monitor.fleet import Fleet
+from monitor.probes.registry import SCENARIOS
+from monitor.probes.run import MessageJudged, MessageSent, Run
+from monitor.probes.runner import execute
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from monitor.config import ProbeConfig
+    from monitor.probes.bench import Bench
+    from monitor.probes.run import Report
+    from monitor.probes.runner import Probe
+
+T = TypeVar("T")
+
+_CONFIG = """
+relays: [{{name: demo, url: "{url}", limits: {{connects_per_minute: 6000, messages_per_minute: 6000}}}}]
+probes: [{{name: probe, scenario: {scenario}, relays: [demo]{keys}}}]
+"""
+
+
+def configure(url: str, scenario: str, **keys: str) -> str:
+    keys.setdefault("schedule", "{every: 1h}")
+    return _CONFIG.format(url=url, scenario=scenario, keys="".join(f", {key}: {value}" for key, value in keys.items()))
+
+
+class Stage:
+    """One probe at one relay; `reports` holds all it published, `slots` what was counted of its grid."""
+
+    def __init__(self, text: str, update: dict[str, Any], limits: dict[str, int]) -> None:
+        config = parse(text, "test", {})
+        probe = config.probes[0].model_copy(update=update)
+        relay = config.relays[0]
+        relay = relay.model_copy(update={"limits": relay.limits.model_copy(update=limits)})
+        self.probe: ProbeConfig = probe
+        self.reports: list[Run | Report] = []
+        self.slots: list[str] = []
+        self.ups: list[bool] = []
+        self.watch_reachability = False
+        config = config.model_copy(update={"probes": (probe,), "relays": (relay,)})
+        self.fleet = Fleet(config, SystemClock(), self._take)
+        self._news = asyncio.Event()
+
+    @property
+    def bench(self) -> Bench:
+        return self.fleet.bench("demo", self.probe, self.slots.append)
+
+    async def start(self) -> None:
+        await self.fleet.start(self._heed)
+
+    async def play(self, played: Probe | None = None) -> Run:
+        """One bounded run."""
+        return await execute(played or SCENARIOS[self.probe.scenario](), self.bench)
+
+    def all(self, kind: type[T]) -> list[T]:
+        return [report for report in self.reports if isinstance(report, kind)]
+
+    @property
+    def runs(self) -> list[Run]:
+        return self.all(Run)
+
+    async def until(self, done: Callable[[], Any], seconds: float = 10.0) -> None:
+        """Wait until `done()`, looked at after every report and every change of `up`."""
+        async with asyncio.timeout(seconds):
+            while not done():
+                self._news.clear()
+                await self._news.wait()
+
+    async def settled(self) -> None:
+        """Wait until every message sent is judged."""
+        await self.until(lambda: len(self.all(MessageSent)) <= len(self.judged))
+
+    @property
+    def judged(self) -> list[MessageJudged]:
+        return self.all(MessageJudged)
+
+    def _take(self, report: Run | Report, bench: Bench) -> None:
+        self.reports.append(report)
+        if self.watch_reachability:
+            self.fleet.relays["demo"].reachability.take(report, bench)
+        self._news.set()
+
+    def _heed(self, relay: str, up: bool) -> None:
+        assert relay == "demo"
+        self.ups.append(up)
+        self._news.set()
+
+
+@asynccontextmanager
+async def stage(
+    url: str,
+    scenario: str,
+    update: dict[str, Any] | None = None,
+    limits: dict[str, int] | None = None,
+    **keys: Any,
+) -> AsyncIterator[Stage]:
+    """A stage on `url`; `keys` as the configuration spells them, `update` and `limits` past what it allows."""
+    made = Stage(configure(url, scenario, **keys), update or {}, limits or {})
+    await made.start()
+    try:
+        yield made
+    finally:
+        await made.fleet.stop()

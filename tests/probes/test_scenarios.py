@@ -1,0 +1,214 @@
+"""Every scenario, played once against every kind of relay: the same steps, plausible times, each message accounted."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from monitor.catalogue import Outcome, Phase, Step, Verdict
+from monitor.footprint import SESSION_REUSE
+from monitor.probes.async_delivery import AsyncDelivery
+from monitor.probes.pair import Pair
+from monitor.probes.run import MessageSent, PairTime, PhaseTimed
+from monitor.probes.steady_messaging import SteadyMessaging
+from monitor.probes.steady_state import SteadyState
+from tests.probes.stage import Stage, stage
+
+if TYPE_CHECKING:
+    from monitor.probes.run import Run
+
+REACH = {Step.RESOLVE, Step.TCP, Step.UPGRADE, Step.HELLO}
+TALK = REACH | {Step.SUBSCRIBE, Step.HISTORY, Step.PUBLISH, Step.HANDSHAKE}
+EXCHANGE = TALK | {Step.DELIVER, Step.ANSWER}
+QUICK = 0.25
+"""Seconds in which a relay on this machine has answered; below the waits that no measurement may contain."""
+
+
+def assert_ok(run: Run, stage: Stage, steps: set[Step], exchanges: int) -> None:
+    assert (run.failure, run.outcome) == (None, Outcome.OK)
+    assert {mark.step for mark in run.timeline} == steps
+    assert all(0 <= mark.started <= mark.ended <= run.duration + 1 for mark in run.timeline)
+    assert [exchange.outcome for exchange in run.exchanges] == [Outcome.OK] * exchanges
+    assert stage.runs == [run]
+
+
+def assert_paired(run: Run) -> None:
+    assert run.pairing is not None
+    assert run.pairing.outcome is Outcome.OK
+    assert run.pairing.seconds is not None
+    assert 0 < run.pairing.seconds < QUICK
+
+
+def assert_messages(run: Run, stage: Stage, directions: list[str]) -> None:
+    """Every message of the run was delivered, and judged once."""
+    assert sorted(item.direction for item in run.messages) == sorted(directions)
+    assert [item.sequence for item in run.messages] == list(range(1, len(directions) + 1))
+    assert {item.verdict for item in run.messages} == {Verdict.DELIVERED}
+    assert len(stage.all(MessageSent)) == len(directions)
+    assert [item.verdict for item in stage.judged] == [Verdict.DELIVERED] * len(directions)
+
+
+def assert_round_trips(run: Run) -> None:
+    """The relay's part lies within each leg, the legs make up the round trip, and no wait is inside."""
+    legs = {item.sequence: item for item in run.messages}
+    for number, exchange in enumerate(run.exchanges):
+        request, response = legs[2 * number + 1], legs[2 * number + 2]
+        assert request.leg is not None
+        assert response.leg is not None
+        assert exchange.wire_request is not None
+        assert exchange.wire_response is not None
+        assert 0 < exchange.wire_request <= request.leg
+        assert 0 < exchange.wire_response <= response.leg
+        assert exchange.round_trip == pytest.approx(request.leg + response.leg)
+        assert exchange.round_trip < QUICK
+        assert (exchange.wire_request, exchange.wire_response) == (request.wire, response.wire)
+
+
+async def test_steady_messaging_as_a_bounded_run(relay_url: str) -> None:
+    keys: dict[str, Any] = {"schedule": "{every: 1m}", "duration": "1s", "pairs": "2"}
+    async with stage(relay_url, "steady-messaging", message_interval="300ms", settle="0s", **keys) as steady:
+        assert steady.probe.exchanges == 1
+        run = await steady.play()
+        await steady.settled()
+        assert_ok(run, steady, EXCHANGE, 2)
+        assert_paired(run)
+        assert sorted(item.direction for item in run.messages) == ["request", "request", "response", "response"]
+        assert [item.verdict for item in steady.judged] == [Verdict.DELIVERED] * len(steady.all(MessageSent))
+        for exchange in run.exchanges:
+            assert exchange.round_trip is not None
+            assert 0 < exchange.round_trip < QUICK
+
+
+async def test_steady_messaging_as_a_standing_pair(relay_url: str) -> None:
+    keys: dict[str, Any] = {"schedule": "continuous", "pairs": "1"}
+    async with stage(relay_url, "steady-messaging", message_interval="100ms", settle="0s", **keys) as steady:
+        serving = asyncio.ensure_future(SteadyMessaging().serve(steady.bench))
+        await steady.until(lambda: len(steady.runs) >= 3)
+        serving.cancel()
+        await asyncio.wait({serving})
+        *whole, last = steady.runs
+        assert last.outcome in {Outcome.ABORTED, Outcome.OK}  # a slot the end fell into, or the third
+        for run in whole:
+            assert run.outcome is Outcome.OK
+            assert run.pair == 0
+            assert_messages_of_slot(run)
+        assert steady.slots == ["started"] * len(steady.runs)
+        assert sum(time.seconds for time in steady.all(PairTime) if not time.connected) < QUICK  # the first pairing
+        assert {item.verdict for item in steady.judged} == {Verdict.DELIVERED}
+        assert len(steady.judged) == len(steady.all(MessageSent))
+
+
+def assert_messages_of_slot(run: Run) -> None:
+    assert [item.direction for item in run.messages] == ["request", "response"]
+    assert {item.verdict for item in run.messages} == {Verdict.DELIVERED}
+    assert len(run.exchanges) == 1
+    assert run.exchanges[0].round_trip == pytest.approx(sum(item.leg or 0 for item in run.messages))
+
+
+async def test_realistic_session(relay_url: str) -> None:
+    async with stage(relay_url, "realistic-session", messages="2", settle="50ms") as session:
+        run = await session.play()
+        assert_ok(run, session, EXCHANGE, 2)
+        assert_paired(run)
+        assert_messages(run, session, ["request", "response"] * 2)
+        assert_round_trips(run)
+        phases = {report.phase for report in session.all(PhaseTimed)}
+        assert phases >= {Phase.TCP, Phase.UPGRADE, Phase.HELLO, Phase.SUBSCRIBE, Phase.HISTORY, Phase.PUBLISH_ACK}
+        assert {report.run_id for report in session.all(PhaseTimed)} == {run.id}
+
+
+async def test_a_pairings_time_holds_no_wait_of_the_wallet(relay_url: str) -> None:
+    async with stage(relay_url, "realistic-session", messages="1", settle="0s", wallet_delay="300ms") as session:
+        run = await session.play()
+        assert_ok(run, session, EXCHANGE, 1)
+        assert_paired(run)
+
+
+@pytest.mark.parametrize("messages", [1, 20])
+async def test_async_delivery(relay_url: str, messages: int) -> None:
+    async with stage(relay_url, "async-delivery", delay="300ms", messages=str(messages)) as offline:
+        run = await offline.play()
+        assert_ok(run, offline, TALK | {Step.RESUME, Step.RECOVER}, 1)
+        assert_paired(run)
+        assert_messages(run, offline, ["offline"] * messages)
+        recovery = run.exchanges[0].recovery
+        assert recovery is not None
+        assert 0 < recovery < QUICK
+        # A message lay in the history meanwhile: that is no time of the wire's, and its leg is as long as the absence.
+        assert all(item.wire is None and item.leg is not None and item.leg > 0.3 for item in run.messages)
+
+
+def channels_of(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The sessions' channels, in the order of the pairings that are made from now on."""
+    seen: list[str] = []
+    pair = Pair.pair
+
+    async def watched(self: Pair) -> object:
+        result = await pair(self)
+        assert self.session is not None
+        seen.append(self.session.channel)
+        return result
+
+    monkeypatch.setattr(Pair, "pair", watched)
+    return seen
+
+
+async def test_async_delivery_reuses_its_session_for_an_hour(relay_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with stage(relay_url, "async-delivery", delay="50ms", messages="2") as offline:
+        channels = channels_of(offline, monkeypatch)
+        played = AsyncDelivery()
+        runs = [await offline.play(played) for _ in range(3)]
+        assert [run.failure for run in runs] == [None] * 3
+        assert [run.pairing is not None for run in runs] == [True, False, False]
+        assert len(channels) == 1
+        assert [item.verdict for item in offline.judged] == [Verdict.DELIVERED] * 6
+        assert played._kept is not None
+        pair, made_at = played._kept
+        played._kept = (pair, made_at - SESSION_REUSE)
+        renewed = await offline.play(played)
+        assert renewed.failure is None
+        assert renewed.pairing is not None
+        assert len(set(channels)) == 2
+
+
+async def test_async_delivery_pairs_for_each_run_where_it_is_told_so(
+    relay_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with stage(relay_url, "async-delivery", delay="50ms", pairing="fresh") as offline:
+        channels = channels_of(offline, monkeypatch)
+        played = AsyncDelivery()
+        runs = [await offline.play(played) for _ in range(2)]
+        assert [run.failure for run in runs] == [None] * 2
+        assert all(run.pairing is not None for run in runs)
+        assert len(set(channels)) == 2
+
+
+async def test_connection_storm(relay_url: str) -> None:
+    async with stage(relay_url, "connection-storm", connections="10", ramp_up="200ms") as storm:
+        run = await storm.play()
+        assert_ok(run, storm, REACH, 10)
+        assert run.duration >= 0.18
+        starts = sorted(mark.started for mark in run.timeline if mark.step is Step.RESOLVE)
+        assert starts == pytest.approx([0.02 * number for number in range(10)], abs=0.1)
+        assert run.messages == ()
+
+
+async def test_steady_state_as_a_bounded_run(relay_url: str) -> None:
+    keys: dict[str, Any] = {"schedule": "{every: 1m}", "duration": "1s", "connections": "3", "ramp_up": "0s"}
+    async with stage(relay_url, "steady-state", **keys) as idle:
+        run = await idle.play()
+        assert_ok(run, idle, REACH, 3)
+        assert 1.0 <= run.duration < 1.0 + QUICK
+
+
+async def test_steady_state_as_a_standing_connection(relay_url: str) -> None:
+    async with stage(relay_url, "steady-state", {"duration": 0.2}, schedule="continuous", connections="1") as idle:
+        serving = asyncio.ensure_future(SteadyState().serve(idle.bench))
+        await idle.until(lambda: len(idle.runs) >= 3)
+        serving.cancel()
+        await asyncio.wait({serving})
+        assert [run.outcome for run in idle.runs[:3]] == [Outcome.OK] * 3
+        assert idle.slots == ["started"] * len(idle.runs)
+        assert sum(time.seconds for time in idle.all(PairTime) if time.connected) > 0.4
