@@ -107,7 +107,7 @@ class _Checker:
             if not probe.relays or relay.name in probe.relays
         ]
         # A probe that cannot run as it stands has a fault of its own.
-        if any(probe.is_continuous and probe.scenario not in STANDING for _, probe in watching):
+        if any(probe.scenario not in STANDING and not _has_slots(probe) for _, probe in watching):
             return
         need = footprint_of(relay, [probe for _, probe in watching])
         for key, peak in (("connects_per_minute", need.peak_connects), ("messages_per_minute", need.peak_messages)):
@@ -140,9 +140,9 @@ class _Checker:
                 users = _listed(sorted(USED[key]))
                 self._fault((*path, key), f"is not used by {probe.scenario}; it belongs to {users}", scenario)
         schedule = (*path, "schedule")
-        if probe.is_continuous and probe.scenario not in STANDING:
-            message = f"{probe.scenario} cannot be continuous; expected {{every: 5m}} or {{cron: …, timezone: …}}"
-            self._fault(schedule, message, scenario)
+        if probe.scenario not in STANDING and not _has_slots(probe):
+            what = f"{probe.scenario} cannot be continuous" if probe.is_continuous else "is missing"
+            self._fault(schedule, f"{what}; expected {{every: 5m}} or {{cron: …, timezone: …}}", scenario)
         elif probe.scenario is Scenario.STEADY_MESSAGING:
             key, needs = ("duration", "a bounded run") if probe.is_continuous else ("max_age", "schedule: continuous")
             if key in probe.model_fields_set:
@@ -154,7 +154,7 @@ class _Checker:
     def _fits(self, path: KeyPath, probe: ProbeConfig) -> None:
         """A bounded run is over before the next one starts."""
         period = probe.period
-        if period is None or probe.deadline <= period:
+        if period is None or "schedule" not in probe.model_fields_set or probe.deadline <= period:
             return
         place: KeyPath = (*path, "timeout") if "timeout" in probe.model_fields_set else (*path, "schedule")
         self._fault(
@@ -269,6 +269,11 @@ class _Checker:
         fault = Fault(node.line, show_path(place), message)
         if fault not in self.faults:
             self.faults.append(fault)
+
+
+def _has_slots(probe: ProbeConfig) -> bool:
+    """Whether the file says when this probe runs."""
+    return "schedule" in probe.model_fields_set and not probe.is_continuous
 
 
 def _no_events(name: str, probe: ProbeConfig, sli: Sli) -> str:

@@ -85,8 +85,8 @@ def suggestion(word: str, words: Iterable[str]) -> str:
     return f"did you mean {close}?" if close else f"known are: {', '.join(known[:30])}"
 
 
-def keys_at(path: KeyPath) -> list[str]:
-    """The keys that the mapping at `path` may have."""
+def keys_at(path: KeyPath, loc: KeyPath = ()) -> list[str]:
+    """The keys that the mapping at `path` may have; tags in pydantic's own `loc` say which of several models it is."""
     names = tuple(part for part in path if isinstance(part, str))
     if not names:
         return list(Config.model_fields)
@@ -94,7 +94,8 @@ def keys_at(path: KeyPath) -> list[str]:
     if field is None:
         # Below a mapping of the user's own making, such as a relay's override.
         field = field_at(Config, names[:-1])
-    models = models_in(field.annotation) if field is not None else ()
+    models = list(models_in(field.annotation)) if field is not None else []
+    models = [model for model in models if f"<{model.__name__.lower()}>" in loc] or models
     return list(dict.fromkeys(name for model in models for name in model.model_fields))
 
 
@@ -103,7 +104,7 @@ def _message(path: KeyPath, node: Node, error: dict[str, Any]) -> str:
         case "missing":
             return f"is missing{_expected(path)}"
         case "extra_forbidden":
-            return f"is not a key here; {suggestion(str(path[-1]), keys_at(path[:-1]))}"
+            return f"is not a key here; {suggestion(str(path[-1]), keys_at(path[:-1], error['loc']))}"
         case "value_error":
             said: ValueError = error["ctx"]["error"]
             # A key is in the path already.

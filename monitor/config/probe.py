@@ -97,6 +97,8 @@ Schedule: TypeAlias = Continuous | Every | Cron
 def _schedule(value: Any) -> Any:
     if value == "continuous":
         return Continuous()
+    if isinstance(value, dict) and {"every", "cron"} <= value.keys():
+        raise ValueError("has both every and cron; expected one of the two")
     if isinstance(value, (Continuous, Every, Cron)) or (isinstance(value, dict) and value.keys() & {"every", "cron"}):
         return value
     raise ValueError('is not a schedule; expected continuous, {every: 5m} or {cron: "*/5 * * * *", timezone: UTC}')
@@ -124,6 +126,7 @@ class ConfirmConfig(Section):
 
 
 def _usual_schedule(data: dict[str, Any]) -> Schedule:
+    # A file must give the schedule of a bounded scenario; `checks` sees to it.
     return Continuous() if data.get("scenario") in STANDING else Every(every=300.0)
 
 
@@ -143,7 +146,7 @@ class ProbeConfig(Section):
     schedule: ScheduleField = Field(
         default_factory=_usual_schedule,
         description="when it runs; `steady-messaging` and `steady-state` are `continuous` unless told otherwise, "
-        "the others run every 5m. A run must be over before the next one starts",
+        "the others must be told. A run must be over before the next one starts",
     )
     timeout: Annotated[float, Duration("100ms", "1m")] = Field(
         5.0, description="bounds the pairing, each exchange and each recovery; waits lie outside"
@@ -225,5 +228,5 @@ class ProbeConfig(Section):
                 return pairing + self.exchanges * (self.settle + ANSWER_DELAY + self.timeout)
             case Scenario.ASYNC_DELIVERY:
                 # Pairing, or resuming both; publishing; recovering.
-                return pairing + self.delay + 3 * self.timeout
+                return pairing + self.delay + 2 * self.timeout
         return self.ramp_up + self.timeout + (self.duration or 0.0)

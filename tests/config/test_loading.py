@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from monitor.catalogue import Scenario
 from monitor.config import Continuous, Every, SecretFile, load, parse
 from monitor.config.document import MAX_BYTES
+from monitor.config.probe import STANDING
 from monitor.errors import ConfigError, StartupError
 
 ROOT = Path(__file__).parents[2]
@@ -111,13 +112,31 @@ def test_relays_left_out_means_all_of_them() -> None:
     assert config.maintenance[0].relays == ("a", "b")
 
 
-def test_each_scenario_has_a_schedule_of_its_own() -> None:
-    probes = "".join(f"\n  - {{name: {scenario}, scenario: {scenario}}}" for scenario in Scenario)
+def test_standing_scenarios_are_continuous_unless_told_otherwise() -> None:
+    probes = "".join(
+        f"\n  - {{name: {scenario}, scenario: {scenario}{'' if scenario in STANDING else ', schedule: {every: 5m}'}}}"
+        for scenario in Scenario
+    )
     config = parse(f"relays: [{{name: demo, url: embedded}}]\nprobes:{probes}", "config.yaml", {})
     assert {probe.name for probe in config.probes if probe.is_continuous} == {"steady-messaging", "steady-state"}
     assert {probe.schedule for probe in config.probes if not probe.is_continuous} == {Every(every=300.0)}
     assert [probe.messages for probe in config.probes if probe.scenario is Scenario.REALISTIC_SESSION] == [3]
     assert [probe.messages for probe in config.probes if probe.scenario is Scenario.ASYNC_DELIVERY] == [1]
+
+
+@pytest.mark.parametrize("scenario", sorted({*Scenario} - STANDING))
+def test_a_bounded_scenario_must_be_told_when_it_runs(scenario: Scenario) -> None:
+    text = f"relays: [{{name: demo, url: embedded}}]\nprobes:\n  - name: a\n    scenario: {scenario}\n"
+    assert faults_of(text) == [(3, "probes[0].schedule", "is missing; expected {every: 5m} or {cron: …, timezone: …}")]
+
+
+def test_a_run_may_take_all_of_its_period() -> None:
+    text = """\
+relays: [{name: demo, url: embedded}]
+probes: [{name: away, scenario: async-delivery, schedule: {every: 45s}, delay: 30s, timeout: 5s}]
+"""
+    assert parse(text, "config.yaml", {}).probes[0].deadline == 45.0
+    assert [key for _, key, _ in faults_of(text.replace("45s", "44s"))] == ["probes[0].timeout"]
 
 
 def test_a_bounded_steady_run_lasts_a_minute_unless_told_otherwise() -> None:
@@ -127,7 +146,7 @@ def test_a_bounded_steady_run_lasts_a_minute_unless_told_otherwise() -> None:
         probes:
           - {name: a, scenario: steady-state, schedule: {every: 5m}}
           - {name: b, scenario: steady-state}
-          - {name: c, scenario: connection-storm}
+          - {name: c, scenario: connection-storm, schedule: {every: 5m}}
         """,
         "config.yaml",
         {},
@@ -194,7 +213,7 @@ def test_a_fault_hides_no_other_that_does_not_hang_on_it() -> None:
 relays:
   - {name: demo, url: embedded, history: {size: 5, ttl: 1m}, limits: {connects_per_minute: x}}
 probes:
-  - {name: away, scenario: async-delivery, timeout: 5, delay: 2m, messages: 6}
+  - {name: away, scenario: async-delivery, schedule: {every: 5m}, timeout: 5, delay: 2m, messages: 6}
 """
     # delay + timeout cannot be judged: the timeout is not known.
     assert [(line, key) for line, key, _ in faults_of(text)] == [

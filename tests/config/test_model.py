@@ -89,7 +89,7 @@ def test_a_schedule_says_how_far_runs_are_apart() -> None:
         ({"schedule": Continuous()}, 1, 5 + 10.5 + 15.5),
         ({"schedule": Every(every=300.0)}, 5, 5 + 10.5 + 5 * 15.5),
         ({"scenario": Scenario.REALISTIC_SESSION, "wallet_delay": 2.0}, 3, 2 + 5 + 3 * (0.5 + 1 + 5)),
-        ({"scenario": Scenario.ASYNC_DELIVERY}, 1, 30 + 4 * 5),
+        ({"scenario": Scenario.ASYNC_DELIVERY}, 1, 5 + 30 + 2 * 5),
         ({"scenario": Scenario.CONNECTION_STORM, "connections": 9}, 9, 10 + 5),
         ({"scenario": Scenario.STEADY_STATE, "schedule": Every(every=300.0)}, 2, 10 + 5 + 60),
     ],
