@@ -11,7 +11,7 @@ import structlog
 
 import monitor
 from monitor.catalogue import Outcome
-from monitor.clock import Clock, SystemClock
+from monitor.clock import Clock, SystemClock, utc
 from monitor.config import Continuous
 from monitor.errors import ConfigError, Fault, StartupError
 from monitor.fleet import Fleet, Watched, settle_memory
@@ -32,11 +32,14 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
-STOP_GRACE: Final = 8.0
-"""Seconds running probes get to finish when the monitor stops; all of it is over within ten."""
+STOP_GRACE: Final = 4.0
+"""Seconds running probes get to finish when the monitor stops; with what follows, all of it is over within ten."""
 
 LAG_LIMIT: Final = 1.0
 """Seconds of event-loop lag past which the monitor does not trust its own numbers."""
+
+PULSE: Final = 0.25
+"""Seconds between two readings of that lag."""
 
 DISTRUST: Final = 15.0
 """Seconds for which it does not, after the last sign."""
@@ -55,9 +58,10 @@ class Monitor:
         self.fleet = Fleet(config, self.clock, self._publish)
         self.maintenance = Maintenance(config.maintenance, self.clock)
         self.schedule = Schedule(clock=self.clock, on_result=self.metrics.count_run, seed=config.location)
-        self.started_at = self.clock.time()
+        self.started_at = utc(self.clock)
         self.healthy = True
         self._distrust_until = 0.0
+        self._beat = self.clock.monotonic()
         self._standing: list[asyncio.Task[None]] = []
         self._watches: list[asyncio.Task[None]] = []
         self._armed = False
@@ -71,8 +75,9 @@ class Monitor:
             for relay in probe.relays:
                 self._arm(relay, probe)
         await self.schedule.start()
+        self._beat = self.clock.monotonic()
         self._watches = [
-            asyncio.ensure_future(LoopLag(self.clock, self._lag).run()),
+            asyncio.ensure_future(LoopLag(self.clock, self._lag, interval=PULSE).run()),
             asyncio.ensure_future(ClockWatch(self.clock, self._stepped).run()),
             asyncio.ensure_future(self._see_to_health()),
         ]
@@ -85,16 +90,13 @@ class Monitor:
         self._armed = False
         for task in (*self._watches, *self._standing):
             task.cancel()
+        await self.schedule.stop(STOP_GRACE)
         standing = [task for task in self._standing if not task.done()]
         if standing:
             await asyncio.wait(standing, timeout=1)
-        await self.schedule.stop(self._grace())
         await self.fleet.stop()
         self.journal.close()
         _log.info("monitor stopped")
-
-    def _grace(self) -> float:
-        return STOP_GRACE - 2.0
 
     def web_state(self) -> WebState:
         """What the pages may know."""
@@ -109,7 +111,7 @@ class Monitor:
         return {
             "version": monitor.__version__,
             "location": self.config.location,
-            "startedAt": self.started_at,
+            "startedAt": self.started_at.isoformat(),
             "healthy": self.healthy,
             "relays": [self._relay_status(watched) for watched in self.fleet.relays.values()],
         }
@@ -161,14 +163,16 @@ class Monitor:
 
     def _publish(self, report: Run | Report, bench: Bench) -> None:
         """Everything a probe reports passes here: judged against maintenance and our own health, then told on."""
+        self._feel_pulse()
         excluded = self.maintenance.active(report.relay) is not None
         if isinstance(report, Run):
             if excluded:
                 report = _as(report, Outcome.EXCLUDED)
-            elif not self.healthy and report.outcome is Outcome.FAILED:
+            elif not self.healthy:
+                # Good runs too: what a blocked loop measures is late through no fault of the relay's.
                 report = _as(report, Outcome.ABORTED)
             self.journal.add(report)
-        elif excluded and isinstance(report, PairTime | Paired):
+        elif isinstance(report, PairTime | Paired) and (excluded or not self.healthy):
             return
         self.metrics.publish(report)
         if not excluded and self.healthy:
@@ -176,7 +180,14 @@ class Monitor:
 
     # Our own health.
 
+    def _feel_pulse(self) -> None:
+        """Tell a blocked loop before its watch wakes up: a deadline that passed meanwhile may be due before it."""
+        late = self.clock.monotonic() - self._beat
+        if self.healthy and self._watches and late > LAG_LIMIT + PULSE:
+            self._suspect("event loop blocked", late)
+
     def _lag(self, seconds: float) -> None:
+        self._beat = self.clock.monotonic()
         self.metrics.observe_loop_lag(seconds)
         if seconds > LAG_LIMIT:
             self._suspect("event loop blocked", seconds)
@@ -204,6 +215,10 @@ class Monitor:
         if healthy is not self.healthy:
             self.healthy = healthy
             self.metrics.set_healthy(healthy)
+            if not healthy:
+                # Verdicts are frozen; attempts that are on their way would be judged by a clock that is not trusted.
+                for watched in self.fleet.relays.values():
+                    watched.reachability.stop()
 
 
 def _as(run: Run, outcome: Outcome) -> Run:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import sys
 import tempfile
 from contextlib import suppress
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from monitor.config import Config
+    from monitor.probes.run import Report
 
 EXIT_BAD = 1
 EXIT_USAGE = 2
@@ -111,18 +113,32 @@ def once(
     from monitor.logs import configure  # noqa: PLC0415
     from monitor.metrics import Metrics  # noqa: PLC0415
     from monitor.once import play_once, show  # noqa: PLC0415
+    from monitor.probes.run import Run  # noqa: PLC0415
     from monitor.schedule import longest_gap  # noqa: PLC0415
 
     loaded = _only(_load(config), relay, probe)
     configure("console", "error")
     metrics = Metrics(loaded, version=monitor.__version__, longest_gap=longest_gap)
-    runs = _run(play_once(loaded, metrics.publish))
+    runs: list[Run] = []
+    interrupted = False
+
+    def publish(report: Run | Report) -> None:
+        metrics.publish(report)
+        if isinstance(report, Run):
+            runs.append(report)
+
+    try:
+        runs = _run(play_once(loaded, publish))
+    except KeyboardInterrupt:
+        interrupted = True  # what there is, the runs cut short among them, is still told
     if output is Output.JSON:
         typer.echo(json.dumps([run_to_json(item) for item in runs], indent=2))
     else:
         typer.echo("\n".join(line for item in runs for line in show(item)))
     if textfile is not None:
         _write(textfile, metrics.render()[0])
+    if interrupted:
+        raise typer.Exit(EXIT_INTERRUPTED)
     if any(item.outcome is not Outcome.OK for item in runs):
         raise typer.Exit(EXIT_BAD)
 
@@ -134,7 +150,9 @@ def relay(
     """Run the embedded relay alone, with the production namespaces."""
     from monitor.config.fields import split_host_port  # noqa: PLC0415
     from monitor.embedded import EmbeddedRelay  # noqa: PLC0415
+    from monitor.logs import configure  # noqa: PLC0415
 
+    configure("console", "warning")
     try:
         host, port = split_host_port(listen)
     except ValueError as error:
@@ -176,8 +194,13 @@ def _only(config: Config, relay: str | None, probe: str | None) -> Config:
         raise typer.BadParameter(f"no probe {probe!r}; the configuration has {names}", param_hint="--probe")
     kept = {item.name for item in relays}
     probes = tuple(
-        item.model_copy(update={"relays": tuple(name for name in item.relays if name in kept)}) for item in probes
+        item.model_copy(update={"relays": tuple(name for name in item.relays if name in kept)})
+        for item in probes
+        if kept & set(item.relays)
     )
+    if not probes:
+        which = f"probe {probe!r} does not watch" if probe is not None else "no probe watches"
+        raise typer.BadParameter(f"{which} relay {relay!r}", param_hint="--relay")
     names_left = {item.name for item in probes}
     slos = tuple(
         item.model_copy(update={"probe": tuple(name for name in item.probe if name in names_left)})
@@ -188,10 +211,11 @@ def _only(config: Config, relay: str | None, probe: str | None) -> Config:
 
 
 def _shard(text: str) -> tuple[int, int]:
-    index, _, count = text.partition("/")
-    if not (index.isdigit() and count.isdigit() and int(index) < int(count)):
+    found = re.fullmatch(r"([0-9]{1,4})/([0-9]{1,4})", text)
+    index, count = (int(found[1]), int(found[2])) if found else (0, 0)
+    if index >= count:
         raise typer.BadParameter(f"{text!r} is not I/N with 0 ≤ I < N, such as 0/3", param_hint="--shard")
-    return int(index), int(count)
+    return index, count
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -101,11 +101,10 @@ class Fleet:
             task.cancel()
         if self.background:
             await asyncio.wait(self.background, timeout=1)
-        for watched in self.relays.values():
-            if watched.embedded is not None:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(1):
-                        await watched.embedded.stop()
+        embedded = [watched.embedded for watched in self.relays.values() if watched.embedded is not None]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(1):
+                await asyncio.gather(*(relay.stop() for relay in embedded))
 
 
 def _namespaces(relay: RelayConfig) -> tuple[Namespace, ...]:

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
 
-SECRET: Final = frozenset({"token", "authorization", "headers", "cookie", "password", "private_key", "otp", "payload"})
-"""Keys whose values are never shown, whoever logs them."""
+SECRET: Final = re.compile(
+    r"token$|authorization|headers?$|cookie|password|secret|private_?key|^otp$|payload", re.IGNORECASE
+)
+"""Keys whose values are never shown, whoever logs them, at whatever depth."""
+
+MAX_DEPTH: Final = 5
+
+# What a terminal would obey rather than show, or a reader take for a line of ours: a relay's words are shown as text.
+_CONTROL: Final = {
+    code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029) if code != ord("\t")
+}
 
 _FOREIGN: Final = {"apscheduler": logging.WARNING, "uvicorn": logging.WARNING, "websockets": logging.CRITICAL}
 """Libraries that say more than an operator wants: two lines a slot, one a request, a traceback a bad client."""
@@ -27,9 +37,13 @@ def configure(form: str, level: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         mask,
     ]
-    renderer: list[Processor] = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
     if form == "json":
-        renderer = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        renderer: list[Processor] = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    else:
+        # Not its usual tracebacks, which show each frame's variables: tokens and keys among them.
+        plain = structlog.dev.plain_traceback
+        colors = sys.stderr.isatty()
+        renderer = [escape, structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain)]
     structlog.configure(
         processors=[*shared, *renderer],
         wrapper_class=structlog.make_filtering_bound_logger(number),
@@ -52,6 +66,27 @@ def configure(form: str, level: str) -> None:
 
 def mask(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Hide what must not be shown."""
-    for key in SECRET & event.keys():
-        event[key] = "***"
+    for key, value in event.items():
+        if SECRET.search(key):
+            event[key] = "***"
+        elif isinstance(value, (dict, list, tuple)):
+            event[key] = _masked(value, MAX_DEPTH)
+    return event
+
+
+def _masked(value: Any, depth: int) -> Any:
+    if depth == 0:
+        return "…"
+    if isinstance(value, dict):
+        return {key: "***" if SECRET.search(str(key)) else _masked(item, depth - 1) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_masked(item, depth - 1) for item in value]
+    return value
+
+
+def escape(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Keep each line one line, and the terminal ours."""
+    for key, value in event.items():
+        if isinstance(value, str) and key != "exception":
+            event[key] = value.translate(_CONTROL)
     return event

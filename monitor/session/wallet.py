@@ -29,6 +29,11 @@ class Wallet(Peer):
     _offer_id: int | None = None
     _offered = False
 
+    @property
+    def otp(self) -> str | None:
+        """The code to show the user, once the offer of an untrusted pairing is made."""
+        return self._otp
+
     def connect(self, request: SessionRequest) -> None:
         """Answer a request. Raises `SessionError` or `CryptoError` for one that cannot be answered."""
         self._require(State.DISCONNECTED, "connect")
