@@ -1,0 +1,50 @@
+"""Runs to remember."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from monitor.catalogue import Outcome, Reason, Scenario, Step, Verdict
+from monitor.probes.run import Exchange, Failure, Mark, MessageFate, Pairing, Run
+
+START = datetime(2024, 5, 1, 12, tzinfo=UTC)
+LOST = Failure(step=Step.DELIVER, reason=Reason.LOST, detail="acked, never delivered")
+
+
+def run(number: int, *, failed: bool = False, **fields: Any) -> Run:
+    """The `number`-th run, one a minute."""
+    outcome = Outcome.FAILED if failed else Outcome.OK
+    usual: dict[str, Any] = {
+        "id": f"018f2f3a-0000-7000-8000-{number:012x}",
+        "relay": "demo",
+        "probe": "steady",
+        "scenario": Scenario.STEADY_MESSAGING,
+        "started_at": START + timedelta(minutes=number),
+        "duration": 0.25,
+        "outcome": outcome,
+        "failure": LOST if failed else None,
+        "exchanges": (Exchange(outcome=outcome, failure=LOST if failed else None, round_trip=None if failed else 0.1),),
+    }
+    return Run(**(usual | fields))
+
+
+FULL = run(
+    7,
+    failed=True,
+    pair=1,
+    pairing=Pairing(outcome=Outcome.OK, seconds=0.3),
+    exchanges=(
+        Exchange(outcome=Outcome.FAILED, failure=LOST, wire_request=0.01),
+        Exchange(outcome=Outcome.OK, round_trip=0.1, wire_request=0.01, wire_response=0.02, recovery=0.5),
+    ),
+    timeline=(
+        Mark(side="dapp", step=Step.TCP, started=0.0, ended=0.01),
+        Mark(side="wallet", step=Step.PUBLISH, started=0.1, ended=0.12, note="sent <again>"),
+    ),
+    messages=(
+        MessageFate(direction="request", sequence=1, verdict=Verdict.LOST),
+        MessageFate(direction="response", sequence=2, verdict=None, leg=0.1, wire=0.05, note="late"),
+    ),
+)
+"""A run with every field in use."""

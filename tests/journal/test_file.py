@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import stat
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from monitor.journal import file
+from monitor.journal.file import JournalFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def encode(number: int) -> dict[str, Any]:
+    return {"n": number}
+
+
+def opened(folder: Path, encoder: Callable[[Any], dict[str, Any]] = encode, *, max_bytes: int = 10_000) -> JournalFile:
+    return JournalFile(folder, encoder, max_bytes=max_bytes)
+
+
+def write(folder: Path, *entries: int, max_bytes: int = 10_000) -> None:
+    journal = opened(folder, max_bytes=max_bytes)
+    for entry in entries:
+        journal.append(entry)
+    journal.close(5)
+
+
+def read(folder: Path) -> list[int]:
+    return [data["n"] for data in opened(folder).read()]
+
+
+def test_what_was_written_is_read_in_order(tmp_path: Path) -> None:
+    write(tmp_path, *range(100))
+    write(tmp_path, 100)
+    assert read(tmp_path) == list(range(101))
+
+
+def test_there_is_nothing_to_read_at_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert read(tmp_path / "new") == []
+    assert capsys.readouterr().out == ""
+
+
+def test_its_owner_alone_may_read_it(tmp_path: Path) -> None:
+    folder = tmp_path / "made" / "here"
+    write(folder, 1)
+    assert stat.S_IMODE((folder / "runs.jsonl").stat().st_mode) == 0o600
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_a_file_that_others_could_read_is_closed_to_them(tmp_path: Path) -> None:
+    path = tmp_path / "runs.jsonl"
+    path.write_text("")
+    path.chmod(0o644)
+    write(tmp_path, 1)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_it_is_put_aside_at_its_size_and_what_is_aside_is_read_first(tmp_path: Path) -> None:
+    for number in range(40):
+        write(tmp_path, number, max_bytes=100)
+        assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 2 * (100 + 20)
+    assert {path.name for path in tmp_path.iterdir()} == {"runs.jsonl", "runs.jsonl.1"}
+    found = read(tmp_path)
+    assert found == list(range(40 - len(found), 40))
+    assert len(found) >= 10
+
+
+def test_a_line_torn_by_a_crash_costs_that_line_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, 1)
+    with (tmp_path / "runs.jsonl").open("a") as torn:
+        torn.write('{"n": 2')
+    write(tmp_path, 3)
+    assert read(tmp_path) == [1, 3]
+    assert "lines that are not JSON" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", [b"\xff\x00\xfe" * 100, b"[" * 5_000, b"\n\n\n"])
+def test_garbage_is_passed_over(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "runs.jsonl").write_bytes(content + b"\n")
+    write(tmp_path, 1)
+    assert read(tmp_path) == [1]
+
+
+def test_a_file_larger_than_any_of_ours_is_not_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "runs.jsonl").write_bytes(b'{"n": 1}\n' * 3_000)
+    assert read(tmp_path) == []
+    assert "larger than any written here" in capsys.readouterr().out
+
+
+def test_a_path_that_is_no_file_is_told_of_once_and_stops_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "runs.jsonl").mkdir()
+    assert read(tmp_path) == []
+    assert "cannot be read" in capsys.readouterr().out
+    write(tmp_path, 1, 2, 3)
+    assert capsys.readouterr().out.count("cannot be written") == 1
+
+
+def test_a_disk_that_hangs_holds_up_neither_those_who_append_nor_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(file, "MAX_WAITING", 5)
+    entered, release = threading.Event(), threading.Event()
+
+    def hang(number: int) -> dict[str, Any]:
+        entered.set()
+        release.wait(30)
+        return {"n": number}
+
+    journal = opened(tmp_path, hang)
+    journal.append(0)
+    assert entered.wait(10)
+    for number in range(1, 9):
+        journal.append(number)
+    journal.close(0.01)
+    assert capsys.readouterr().out.count("the disk does not keep up") == 1
+    release.set()
+    journal.close(5)
+    assert read(tmp_path) == list(range(6))

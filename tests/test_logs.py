@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import structlog
+
+from monitor.logs import configure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    levels = {name: logging.getLogger(name).level for name in ("apscheduler", "uvicorn", "websockets")}
+    yield
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name, number in levels.items():
+        logging.getLogger(name).setLevel(number)
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    return [json.loads(line) for line in captured.err.splitlines()]
+
+
+def test_json_lines_are_on_stderr_with_level_and_utc_time(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("json", "info")
+    structlog.get_logger().info("relay is up", relay="demo")
+    (line,) = lines(capsys)
+    assert (line["event"], line["level"], line["relay"]) == ("relay is up", "info", "demo")
+    assert line["timestamp"].endswith("Z")
+
+
+def test_what_is_below_the_level_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("json", "warning")
+    structlog.get_logger().info("quiet")
+    logging.getLogger("anyone").info("quiet")
+    structlog.get_logger().warning("loud")
+    assert [line["event"] for line in lines(capsys)] == ["loud"]
+
+
+def test_a_bound_run_id_is_on_each_line(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("json", "info")
+    with structlog.contextvars.bound_contextvars(run_id="018f"):
+        structlog.get_logger().info("inside")
+        logging.getLogger("library").info("inside as well")
+    structlog.get_logger().info("outside")
+    assert [line.get("run_id") for line in lines(capsys)] == ["018f", "018f", None]
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"token": "s3cr3t"},
+        {"Authorization": "Bearer s3cr3t"},
+        {"relay_token": "s3cr3t"},
+        {"headers": {"X-Api-Key": "s3cr3t"}},
+        {"request": {"headers": {"X-Api-Key": "s3cr3t"}}},
+        {"tries": [{"password": "s3cr3t"}]},
+        {"private_key": b"s3cr3t"},
+        {"a": {"b": {"c": {"d": {"e": {"f": "s3cr3t"}}}}}},
+    ],
+)
+def test_a_secret_is_never_shown(form: str, fields: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    configure(form, "info")
+    structlog.get_logger().info("connecting", relay="demo", **fields)
+    shown = capsys.readouterr().err
+    assert "s3cr3t" not in shown
+    assert "demo" in shown
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_a_traceback_shows_no_variables(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    configure(form, "info")
+    try:
+        credential = "s3cr" + "3t"
+        _ = 1 // (len(credential) - len(credential))
+    except ZeroDivisionError:
+        structlog.get_logger().exception("run aborted")
+        logging.getLogger("library").exception("likewise")
+    shown = capsys.readouterr().err
+    assert shown.count("ZeroDivisionError") == 2
+    assert "s3cr3t" not in shown
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_a_relays_words_make_no_line_and_move_no_terminal(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    configure(form, "info")
+    structlog.get_logger().warning("run failed", detail="gone\n2024 [info] relay is up \x1b[2J\x9b2J\r")
+    shown = capsys.readouterr().err
+    assert shown.count("\n") == 1
+    assert not {"\x1b", "\x9b", "\r"} & set(shown)
+
+
+def test_libraries_that_talk_too_much_are_held_back(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("json", "debug")
+    logging.getLogger("apscheduler.executors").info("Running job")
+    logging.getLogger("uvicorn.error").info("Started server process")
+    logging.getLogger("websockets.client").error("connection failed")
+    logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+    assert [line["event"] for line in lines(capsys)] == ["Invalid HTTP request received."]
+
+
+def test_to_configure_twice_shows_each_line_once(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("console", "info")
+    configure("json", "info")
+    logging.getLogger("library").info("once")
+    assert [line["event"] for line in lines(capsys)] == ["once"]
+
+
+def test_a_level_that_is_none_is_refused() -> None:
+    with pytest.raises(KeyError):
+        configure("json", "loud")
