@@ -1,0 +1,120 @@
+"""`session.inbox` and `outbox`: each message once, in order, whatever comes between."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.session.envelope import Envelope, decode
+from monitor.session.inbox import Inbox
+from monitor.session.outbox import ATTEMPTS, Outbox
+from monitor.session.store import MemoryStore, TransportStore
+
+if TYPE_CHECKING:
+    from monitor.session.actions import Publish
+
+CHANNEL = "session:x"
+
+
+def message(nonce: int) -> Envelope:
+    return Envelope("them", nonce, "")
+
+
+def reference(live: list[int], stored: list[int]) -> list[int]:
+    """What the protocol's own client takes: live at once, then the history, by the highest nonce so far."""
+    taken, highest = [], 0
+    for nonce in [*live, *stored]:
+        if nonce > highest:
+            highest = nonce
+            taken.append(nonce)
+    return taken
+
+
+@given(st.integers(0, 12), st.integers(0, 12), st.integers(0, 12))
+def test_history_and_live_pushes_make_one_whole(count: int, first_live: int, last_stored: int) -> None:
+    """Of `count` messages those from `first_live` on come live, and the history holds those up to `last_stored`."""
+    live = [nonce for nonce in range(1, count + 1) if nonce > first_live]
+    stored = [nonce for nonce in range(1, count + 1) if nonce <= last_stored]
+    inbox = Inbox(CHANNEL, TransportStore(MemoryStore()))
+    inbox.subscribed()
+    assert not any(inbox.live(message(nonce)) for nonce in live)  # they wait for the history
+    came = list(inbox.history(message(nonce) for nonce in stored))
+    assert [envelope.nonce for envelope, _ in came] == sorted({*live, *stored})
+    told = {envelope.nonce for envelope, dropped in came if not dropped}
+    assert told == set(reference(live, stored))
+
+
+def test_after_the_history_live_messages_pass_once() -> None:
+    inbox = Inbox(CHANNEL, TransportStore(MemoryStore()))
+    inbox.subscribed()
+    assert list(inbox.history([])) == []
+    assert [inbox.live(message(nonce)) for nonce in (1, 1, 3, 2, 4)] == [True, False, True, False, True]
+
+
+def test_a_second_subscription_waits_for_its_history_again() -> None:
+    inbox = Inbox(CHANNEL, TransportStore(MemoryStore()))
+    inbox.subscribed()
+    list(inbox.history([message(1)]))
+    inbox.subscribed()
+    assert not inbox.live(message(3))
+    assert [(envelope.nonce, dropped) for envelope, dropped in inbox.history([message(1), message(2), message(3)])] == [
+        (2, True),
+        (3, False),
+    ]
+
+
+def test_ones_own_messages_never_come_back() -> None:
+    store = TransportStore(MemoryStore())
+    inbox = Inbox(CHANNEL, store)
+    own = Envelope(store.client_id, 1, "")
+    assert list(inbox.history([own])) == []
+    assert not inbox.live(own)
+
+
+def sent(publish: Publish | None) -> int:
+    assert publish is not None
+    return publish.message_id
+
+
+def test_messages_go_one_at_a_time_in_order() -> None:
+    outbox = Outbox(TransportStore(MemoryStore()))
+    first, second = outbox.put(CHANNEL, "a"), outbox.put(CHANNEL, "b")
+    assert sent(outbox.next()) == first
+    assert outbox.next() is None
+    assert outbox.answered(first, ok=True, now=0.0) is None
+    assert sent(outbox.next()) == second
+
+
+def test_a_refused_message_is_tried_five_times_with_the_same_nonce_and_longer_waits() -> None:
+    outbox = Outbox(TransportStore(MemoryStore()))
+    identifier = outbox.put(CHANNEL, "a")
+    now, waits, nonces, given_up = 100.0, [], set(), None
+    for _ in range(ATTEMPTS):
+        publish = outbox.next()
+        assert publish is not None
+        nonces.add(decode(publish.data).nonce)
+        given_up = outbox.answered(identifier, ok=False, now=now)
+        due = outbox.deadline()
+        if due is not None:
+            outbox.tick(due - 0.001)
+            assert outbox.next() is None
+            waits.append(round(due - now, 6))
+            now = due
+            outbox.tick(now)
+    assert (waits, nonces) == ([0.1, 0.2, 0.4, 0.8], {1})
+    assert given_up is not None
+    assert given_up.message_id == identifier
+    assert outbox.next() is None
+
+
+def test_a_late_answer_to_an_earlier_message_changes_nothing() -> None:
+    outbox = Outbox(TransportStore(MemoryStore()))
+    first, second = outbox.put(CHANNEL, "a"), outbox.put(CHANNEL, "b")
+    outbox.next()
+    outbox.answered(first, ok=True, now=0.0)
+    outbox.next()
+    assert outbox.answered(first, ok=False, now=0.0) is None
+    assert outbox.answered(second, ok=True, now=0.0) is None
+    assert not outbox.ready

@@ -1,0 +1,288 @@
+"""`session.dapp` and `wallet`, wired to each other through a relay that is a dictionary."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from monitor.errors import CryptoError, ErrorCode, SessionError, TransportError, WalletProtocolError
+from monitor.session import notices
+from monitor.session.actions import Publish
+from monitor.session.crypto import Ecies
+from monitor.session.dapp import OFFER_GRACE_MS, Dapp
+from monitor.session.envelope import Envelope, encode
+from monitor.session.peer import State
+from monitor.session.request import TTL_MS, SessionRequest
+from monitor.session.store import SESSION_TTL, FileStore, MemoryStore
+from monitor.session.wallet import OTP_TTL_MS, Wallet
+from tests.session.world import ManualClock, Relay
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from monitor.session.peer import Peer
+
+
+class World:
+    """One dApp, one wallet, one relay."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.relay = Relay(self.clock)
+        self.dapp = Dapp(store=MemoryStore(), keys=Ecies(), clock=self.clock)
+        self.wallet = Wallet(store=MemoryStore(), keys=Ecies(), clock=self.clock)
+
+    def settle(self) -> None:
+        self.relay.settle(self.dapp, self.wallet)
+
+    def pair(self, mode: str = "trusted") -> None:
+        request = self.dapp.connect(mode=mode)  # type: ignore[arg-type]
+        self.settle()
+        self.wallet.connect(request)
+        self.settle()
+        if mode == "untrusted":
+            assert self.wallet.otp is not None
+            self.dapp.submit_otp(self.wallet.otp)
+            self.settle()
+
+    def received(self, peer: Peer) -> list[object]:
+        return [notice.payload for notice in self.relay.said(peer, notices.MessageReceived)]
+
+    def failures(self, peer: Peer) -> list[ErrorCode]:
+        return [notice.error.code for notice in self.relay.said(peer, notices.Failed)]
+
+    def tick(self, seconds: float) -> None:
+        self.clock.move(seconds)
+        for peer in (self.dapp, self.wallet):
+            peer.tick(self.clock.now)
+        self.settle()
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.mark.parametrize("mode", ["trusted", "untrusted"])
+def test_both_ends_stand_on_one_session_and_talk(world: World, mode: str) -> None:
+    world.pair(mode)
+    assert world.dapp.state is world.wallet.state is State.CONNECTED
+    assert world.dapp.session is not None
+    assert world.wallet.session is not None
+    assert world.dapp.session.channel == world.wallet.session.channel
+    assert world.dapp.channels == world.wallet.channels == {world.dapp.session.channel}  # the handshake's is left
+    for number in range(3):
+        world.dapp.send_message({"id": number})
+        world.settle()
+        world.wallet.send_message({"id": number, "result": "0x"})
+        world.settle()
+    assert world.received(world.wallet) == [{"id": number} for number in range(3)]
+    assert world.received(world.dapp) == [{"id": number, "result": "0x"} for number in range(3)]
+
+
+def test_the_wallet_may_be_first(world: World) -> None:
+    """A dApp that connects after the offer was made finds it in the history."""
+    request = world.dapp.connect(mode="trusted")
+    world.wallet.connect(request)
+    world.relay.settle(world.wallet)
+    assert world.wallet.is_connected
+    world.settle()
+    assert world.dapp.is_connected
+
+
+def test_the_initial_message_reaches_the_wallet(world: World) -> None:
+    request = world.dapp.connect(mode="trusted", initial_message={"id": "first"})
+    world.settle()
+    world.wallet.connect(SessionRequest.from_link(request.to_link()))
+    world.settle()
+    assert world.received(world.wallet) == [{"id": "first"}]
+
+
+class TestOtp:
+    def test_three_wrong_codes_end_the_pairing(self, world: World) -> None:
+        request = world.dapp.connect(mode="untrusted")
+        world.settle()
+        world.wallet.connect(request)
+        world.settle()
+        wrong = "000000" if world.wallet.otp != "000000" else "000001"
+        codes = []
+        for _ in range(3):
+            with pytest.raises(SessionError) as caught:
+                world.dapp.submit_otp(wrong)
+            codes.append(caught.value.code)
+        assert codes == [ErrorCode.OTP_INCORRECT, ErrorCode.OTP_INCORRECT, ErrorCode.OTP_MAX_ATTEMPTS_REACHED]
+        world.settle()
+        assert world.dapp.state is State.DISCONNECTED
+
+    def test_a_wrong_code_may_be_followed_by_the_right_one(self, world: World) -> None:
+        request = world.dapp.connect(mode="untrusted")
+        world.settle()
+        world.wallet.connect(request)
+        world.settle()
+        assert world.wallet.otp is not None
+        with pytest.raises(SessionError):
+            world.dapp.submit_otp("x")
+        world.dapp.submit_otp(world.wallet.otp)
+        world.settle()
+        assert world.dapp.is_connected
+        assert world.wallet.is_connected
+
+    def test_a_code_not_entered_in_time_ends_both_sides(self, world: World) -> None:
+        request = world.dapp.connect(mode="untrusted")
+        world.settle()
+        world.wallet.connect(request)
+        world.settle()
+        assert world.dapp.deadline() == world.wallet.deadline() == world.clock.now + OTP_TTL_MS / 1000
+        world.tick(OTP_TTL_MS / 1000)
+        assert world.failures(world.dapp) == [ErrorCode.OTP_ENTRY_TIMEOUT]
+        assert world.failures(world.wallet) == [ErrorCode.OTP_ENTRY_TIMEOUT]
+
+    def test_a_code_entered_too_late_is_refused(self, world: World) -> None:
+        request = world.dapp.connect(mode="untrusted")
+        world.settle()
+        world.wallet.connect(request)
+        world.settle()
+        world.clock.move(OTP_TTL_MS / 1000 + 1)
+        with pytest.raises(SessionError) as caught:
+            world.dapp.submit_otp("000000")
+        assert caught.value.code is ErrorCode.OTP_ENTRY_TIMEOUT
+
+    def test_a_code_nobody_asked_for_is_misuse(self, world: World) -> None:
+        with pytest.raises(SessionError) as caught:
+            world.dapp.submit_otp("000000")
+        assert caught.value.code is ErrorCode.SESSION_INVALID_STATE
+
+    def test_the_code_has_six_digits_and_is_in_no_repr(self, world: World) -> None:
+        request = world.dapp.connect(mode="untrusted")
+        world.settle()
+        world.wallet.connect(request)
+        world.settle()
+        (shown,) = world.relay.said(world.wallet, notices.OtpShown)
+        assert len(shown.otp) == 6
+        assert shown.otp not in repr(shown)
+
+
+class TestExpiry:
+    @pytest.mark.parametrize(("mode", "grace"), [("trusted", OFFER_GRACE_MS), ("untrusted", 0)])
+    def test_a_request_nobody_answers_expires(self, world: World, mode: str, grace: int) -> None:
+        world.dapp.connect(mode=mode)  # type: ignore[arg-type]
+        world.settle()
+        world.tick((TTL_MS + grace) / 1000 - 1)
+        assert world.failures(world.dapp) == []
+        world.tick(1)
+        assert world.failures(world.dapp) == [ErrorCode.REQUEST_EXPIRED]
+        assert world.dapp.state is State.DISCONNECTED
+
+    def test_a_wallet_answers_no_expired_request(self, world: World) -> None:
+        request = world.dapp.connect(mode="trusted")
+        world.clock.move(TTL_MS / 1000 + 1)
+        with pytest.raises(SessionError) as caught:
+            world.wallet.connect(request)
+        assert caught.value.code is ErrorCode.REQUEST_EXPIRED
+
+    def test_an_expired_session_refuses_to_send(self, world: World) -> None:
+        world.pair()
+        world.clock.move(SESSION_TTL + 1)
+        with pytest.raises(SessionError) as caught:
+            world.dapp.send_message({})
+        assert caught.value.code is ErrorCode.SESSION_EXPIRED
+
+    def test_an_expired_session_refuses_to_receive(self, world: World) -> None:
+        world.pair()
+        world.dapp.send_message({"id": 1})
+        (publish,) = [action for action in world.dapp.actions() if isinstance(action, Publish)]
+        world.clock.move(SESSION_TTL + 1)
+        world.wallet.on_publication(publish.channel, publish.data, world.clock.now)
+        world.settle()
+        assert world.received(world.wallet) == []
+        assert world.failures(world.wallet) == [ErrorCode.SESSION_EXPIRED]
+
+
+class TestAbsence:
+    def test_a_new_wallet_on_the_same_file_gets_what_was_sent_once_and_in_order(
+        self, world: World, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "wallet.json"
+        world.wallet = Wallet(store=FileStore(path), keys=Ecies(), clock=world.clock)
+        world.pair()
+        assert world.wallet.session is not None
+        session = world.wallet.session.id
+        world.dapp.send_message({"id": "before"})
+        world.settle()
+        world.relay.leave(world.wallet)
+        for number in range(5):
+            world.dapp.send_message({"id": number})
+            world.settle()
+        returned = Wallet(store=FileStore(path), keys=Ecies(), clock=world.clock)
+        returned.resume(session)
+        world.relay.settle(returned)
+        assert world.received(returned) == [{"id": number} for number in range(5)]
+        returned.send_message({"id": "back"})
+        world.relay.settle(returned, world.dapp)
+        assert world.received(world.dapp) == [{"id": "back"}]
+
+    def test_an_unknown_session_cannot_be_resumed(self, world: World) -> None:
+        with pytest.raises(SessionError) as caught:
+            world.wallet.resume("nobody")
+        assert caught.value.code is ErrorCode.SESSION_NOT_FOUND
+
+    def test_after_disconnecting_there_is_nothing_to_resume(self, world: World) -> None:
+        world.pair()
+        assert world.dapp.session is not None
+        session = world.dapp.session.id
+        world.dapp.disconnect()
+        world.settle()
+        assert world.dapp not in world.relay.online
+        with pytest.raises(SessionError):
+            world.dapp.resume(session)
+
+
+class TestBadDays:
+    def test_a_message_the_relay_never_accepts_is_given_up(self, world: World) -> None:
+        world.pair()
+        world.relay.refusing = True
+        world.dapp.send_message({"id": 1})
+        world.settle()
+        while (due := world.dapp.deadline()) is not None:
+            world.tick(due - world.clock.now)
+        assert world.failures(world.dapp) == [ErrorCode.TRANSPORT_PUBLISH_FAILED]
+        assert len([publish for publish in world.relay.published if publish.client_id == world.dapp.client_id]) == 5
+
+    def test_what_does_not_decrypt_is_said_and_passed_over(self, world: World) -> None:
+        world.pair()
+        assert world.wallet.session is not None
+        channel = world.wallet.session.channel
+        world.wallet.on_publication(channel, encode(Envelope(world.dapp.client_id, 90, "AAAA")), 0.0)
+        world.settle()
+        (undecryptable,) = world.relay.said(world.wallet, notices.Undecryptable)
+        assert undecryptable.error.code is ErrorCode.DECRYPTION_FAILED
+        assert undecryptable.key == (channel, world.dapp.client_id, 90)
+
+    def test_what_is_no_envelope_is_said_and_passed_over(self, world: World) -> None:
+        world.pair()
+        assert world.wallet.session is not None
+        world.wallet.on_publication(world.wallet.session.channel, {"not": "text"}, 0.0)
+        world.settle()
+        (failed,) = world.relay.said(world.wallet, notices.ParseFailed)
+        assert isinstance(failed.error, TransportError)
+
+    def test_a_request_with_a_key_that_is_none_is_refused(self, world: World) -> None:
+        request = world.dapp.connect(mode="trusted")
+        bad = SessionRequest.from_json(request.to_json() | {"publicKeyB64": "AAAA"})
+        with pytest.raises(CryptoError) as caught:
+            world.wallet.connect(bad)
+        assert caught.value.code is ErrorCode.INVALID_KEY
+
+    def test_what_a_state_does_not_allow_is_an_error(self, world: World) -> None:
+        attempts: list[Callable[[], object]] = [
+            lambda: world.dapp.send_message({}),
+            lambda: world.wallet.send_message({}),
+        ]
+        world.dapp.connect(mode="trusted")
+        attempts += [lambda: world.dapp.connect(mode="trusted"), lambda: world.dapp.resume("x")]
+        for attempt in attempts:
+            with pytest.raises(WalletProtocolError) as caught:
+                attempt()
+            assert caught.value.code is ErrorCode.SESSION_INVALID_STATE
