@@ -152,11 +152,11 @@ def relay(
     from monitor.embedded import EmbeddedRelay  # noqa: PLC0415
     from monitor.logs import configure  # noqa: PLC0415
 
-    configure("console", "warning")
     try:
         host, port = split_host_port(listen)
     except ValueError as error:
         raise typer.BadParameter(f"{listen!r} {error}", param_hint="--listen") from None
+    configure("console", "warning")
 
     async def serve() -> None:
         embedded = EmbeddedRelay(host, port)

@@ -1,0 +1,271 @@
+"""The command as its users run it: a process of its own, judged by stdout, stderr and the exit status."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+from typer.testing import CliRunner
+
+from monitor.cli import app
+from tests.config.test_loading import marked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[1]
+TEN_FAULTS = ROOT / "tests" / "config" / "bad" / "ten-at-once.yaml"
+
+ONCE = """
+relays:
+  - {name: demo, url: embedded, limits: {messages_per_minute: 6000}}
+  - {name: spare, url: embedded}
+probes:
+  - {name: steady, scenario: steady-messaging, relays: demo, message_interval: 100ms, settle: 0s}
+  - {name: offline, scenario: async-delivery, relays: demo, schedule: {every: 1m}, delay: 100ms}
+  - {name: idle, scenario: steady-state, timeout: 1s}
+"""
+
+CLOSED = """
+relays: [{{name: gone, url: "ws://127.0.0.1:{port}/connection/websocket"}}]
+probes: [{{name: session, scenario: realistic-session, schedule: {{every: 5m}}}}]
+"""
+
+
+def command(*arguments: str | Path) -> list[str]:
+    return [sys.executable, "-m", "monitor", *map(str, arguments)]
+
+
+def monitor(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "monitor.yaml"
+    path.write_text(ONCE)
+    return path
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port that is taken and not listened on: whoever connects is refused."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
+
+
+class TestCheck:
+    def test_every_fault_is_a_line_on_stderr_with_its_place(self) -> None:
+        done = monitor("check", "--config", TEN_FAULTS)
+        assert (done.returncode, done.stdout) == (2, "")
+        place = re.compile(rf"{re.escape(str(TEN_FAULTS))}:(\d+): ([^:]+): .")
+        found = [place.match(line) for line in done.stderr.splitlines()]
+        assert [(int(each[1]), each[2]) for each in found if each] == [
+            (line, key) for line, key, _ in marked(TEN_FAULTS)
+        ]
+        assert len(found) == 10
+
+    def test_a_good_file_says_what_will_be_done_to_each_relay(self) -> None:
+        done = monitor("check", "--config", ROOT / "config.yaml")
+        assert (done.returncode, done.stderr) == (0, "")
+        verdict, *footprint = done.stdout.splitlines()
+        assert verdict.endswith("config.yaml: good")
+        assert [line.partition(":")[0] for line in footprint] == ["demo"]
+        for what in ("connects a minute", "messages a minute", "channels made", "in the relay's history"):
+            assert what in footprint[0]
+
+    def test_a_file_that_is_not_there_is_one_line(self, tmp_path: Path) -> None:
+        done = monitor("check", "--config", tmp_path / "none.yaml")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert len(done.stderr.splitlines()) == 1
+        assert "cannot be read: No such file" in done.stderr
+
+
+class TestSchema:
+    def test_it_is_a_schema_and_the_shipped_file_keeps_to_it(self) -> None:
+        done = monitor("schema")
+        assert (done.returncode, done.stderr) == (0, "")
+        schema = json.loads(done.stdout)
+        jsonschema.Draft202012Validator.check_schema(schema)
+        shipped = yaml.safe_load((ROOT / "config.yaml").read_text("utf-8"))
+        assert [error.message for error in jsonschema.Draft202012Validator(schema).iter_errors(shipped)] == []
+
+
+class TestOnce:
+    def test_the_verdicts_and_the_timelines_are_told_to_people(self, config: Path) -> None:
+        done = monitor("once", "--config", config, "--relay", "demo")
+        assert (done.returncode, done.stderr) == (0, "")
+        verdicts = [line for line in done.stdout.splitlines() if not line.startswith(" ")]
+        assert [line.split()[:4] for line in verdicts] == [
+            ["ok", probe, "at", "demo"] for probe in ("steady", "offline", "idle")
+        ]
+        assert re.search(r"\d +dapp +hello", done.stdout)
+        assert re.search(r"round trip \d", done.stdout)
+        assert re.search(r"recovery \d", done.stdout)
+
+    def test_json_has_the_same_and_the_textfile_is_prometheus_text(self, config: Path, tmp_path: Path) -> None:
+        textfile = tmp_path / "relay.prom"
+        done = monitor("once", "--config", config, "--output", "json", "--textfile", textfile)
+        assert (done.returncode, done.stderr) == (0, "")
+        runs: list[dict[str, Any]] = json.loads(done.stdout)
+        assert [(run["probe"], run["relay"], run["outcome"]) for run in runs] == [
+            ("steady", "demo", "ok"),
+            ("offline", "demo", "ok"),
+            ("idle", "demo", "ok"),
+            ("idle", "spare", "ok"),
+        ]
+        steps = {mark["step"] for mark in runs[0]["timeline"]}
+        assert {"resolve", "tcp", "upgrade", "hello", "subscribe", "handshake", "deliver", "answer"} <= steps
+        samples = [sample for family in parse_text(textfile.read_text("utf-8")) for sample in family.samples]
+        good = {
+            (sample.labels["probe"], sample.labels["relay"])
+            for sample in samples
+            if sample.name == "relay_probe_exchanges_total" and sample.labels["outcome"] == "ok" and sample.value == 1
+        }
+        assert good == {("steady", "demo"), ("offline", "demo"), ("idle", "demo"), ("idle", "spare")}
+        assert [path.name for path in sorted(tmp_path.iterdir())] == ["monitor.yaml", "relay.prom"]
+
+    def test_a_closed_port_is_refused_at_tcp_and_found_out_quickly(self, tmp_path: Path, closed_port: int) -> None:
+        config = tmp_path / "monitor.yaml"
+        config.write_text(CLOSED.format(port=closed_port))
+        started = time.monotonic()
+        done = monitor("once", "--config", config, "--output", "json")
+        assert time.monotonic() - started < 5
+        assert done.returncode == 1
+        (run,) = json.loads(done.stdout)
+        assert (run["outcome"], run["failure"]["step"], run["failure"]["reason"]) == ("failed", "tcp", "refused")
+        assert [each["outcome"] for each in run["exchanges"]] == ["failed"] * 3
+        done = monitor("once", "--config", config)
+        assert done.stdout.startswith("FAILED  session at gone")
+        assert "step tcp, reason refused" in done.stdout
+
+    @pytest.mark.parametrize(
+        ("arguments", "complaint"),
+        [
+            (("--relay", "dmeo"), "no relay 'dmeo'; the configuration has demo, spare"),
+            (("--probe", "stedy"), "no probe 'stedy'; the configuration has steady, offline, idle"),
+            (("--relay", "spare", "--probe", "steady"), "probe 'steady' does not watch relay 'spare'"),
+        ],
+    )
+    def test_what_is_not_there_is_wrong_usage(self, config: Path, arguments: tuple[str, ...], complaint: str) -> None:
+        done = monitor("once", "--config", config, *arguments)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert complaint in done.stderr
+
+    def test_a_textfile_that_cannot_be_written_is_said_after_the_results(self, config: Path, tmp_path: Path) -> None:
+        done = monitor("once", "--config", config, "--probe", "offline", "--textfile", tmp_path / "none" / "x.prom")
+        assert done.returncode == 2
+        assert done.stdout.startswith("ok  offline")
+        assert len(done.stderr.splitlines()) == 1
+        assert "cannot be written" in done.stderr
+
+    def test_an_interrupt_still_tells_what_there_is(self, config: Path, tmp_path: Path) -> None:
+        config.write_text(ONCE.replace("delay: 100ms", "delay: 20s"))
+        textfile = tmp_path / "relay.prom"
+        arguments = ("--config", config, "--probe", "offline", "--output", "json", "--textfile", textfile)
+        with subprocess.Popen(
+            command("once", *arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+        ) as process:
+            _await_connection(process.pid)
+            process.send_signal(signal.SIGINT)
+            stdout, stderr = process.communicate(timeout=10)
+        assert (process.returncode, stderr.strip()) == (130, "")
+        (run,) = json.loads(stdout)
+        assert (run["probe"], run["outcome"]) == ("offline", "aborted")
+        assert 'outcome="aborted",probe="offline"' in textfile.read_text("utf-8")
+
+
+class TestRelay:
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+    async def test_it_says_where_it_listens_and_serves_until_told_to_stop(self, number: signal.Signals) -> None:
+        process = await asyncio.create_subprocess_exec(
+            *command("relay", "--listen", "127.0.0.1:0"),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            cwd=ROOT,
+        )
+        assert process.stdout is not None
+        try:
+            async with asyncio.timeout(20):
+                listening, url = (await process.stdout.readline()).decode().split()
+                assert listening == "listening"
+                ((host, port),) = re.findall(r"ws://([\d.]+):(\d+)/connection/websocket", url)
+                reader, writer = await asyncio.open_connection(host, int(port))
+                writer.write(
+                    b"GET /connection/websocket HTTP/1.1\r\nHost: demo\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+                )
+                assert (await reader.readline()).startswith(b"HTTP/1.1 101 ")
+                writer.close()
+                process.send_signal(number)
+                assert await process.wait() == 0
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+    @pytest.mark.parametrize("listen", ["8000", "127.0.0.1:x", "127.0.0.1:70000", ""])
+    def test_an_address_that_is_none_is_wrong_usage(self, listen: str) -> None:
+        done = CliRunner().invoke(app, ["relay", "--listen", listen])
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert "--listen" in done.stderr
+
+    def test_a_port_in_use_is_one_line(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            done = monitor("relay", "--listen", f"127.0.0.1:{port}")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert len(done.stderr.splitlines()) == 1
+        assert f"127.0.0.1:{port}" in done.stderr
+
+
+class TestUsage:
+    @pytest.mark.parametrize("shard", ["nonsense", "1", "3/3", "0/0", "-1/3", "²/3", "0/3/4", "9" * 5000 + "/3"])
+    def test_a_shard_that_is_none_is_refused(self, shard: str, config: Path) -> None:
+        done = CliRunner().invoke(app, ["run", "--config", str(config), "--shard", shard])
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert "Invalid value for --shard" in done.stderr
+
+    def test_a_shard_that_no_relay_is_left_for_is_refused(self, config: Path) -> None:
+        done = monitor("run", "--config", config, "--shard", "2/3")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "shard 2/3: relays: no relay is left for it: there are 2" in done.stderr
+
+    def test_a_command_that_is_none_is_refused(self) -> None:
+        assert monitor("rnu").returncode == 2
+
+    def test_every_command_explains_itself(self) -> None:
+        done = monitor("--help")
+        assert done.returncode == 0
+        for name in ("run", "check", "once", "relay", "schema"):
+            assert re.search(rf"^ +{name} +[A-Z]", done.stdout, re.MULTILINE), name
+
+
+def _await_connection(pid: int) -> None:
+    """Wait until a process has a connection to its own embedded relay, so that a run is under way."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        links = [str(link.readlink()) for link in _descriptors(pid)]
+        if sum(link.startswith("socket:") for link in links) >= 5:
+            return
+        time.sleep(0.02)
+    raise AssertionError("no run began")
+
+
+def _descriptors(pid: int) -> Iterator[Path]:
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        if link.is_symlink():
+            yield link
