@@ -212,7 +212,10 @@ class Metrics:
         Each series is read whole, the page as a whole is not: a run booked meanwhile may show in one and not yet in
         another, and so may a reconfiguration. The next scrape has it all.
         """
-        encoder, content_type = choose_encoder(accept)
+        try:
+            encoder, content_type = choose_encoder(accept)
+        except TypeError:  # what it raises for a version that is no number
+            encoder, content_type = choose_encoder("")
         return encoder(self.registry), content_type
 
 

@@ -76,6 +76,8 @@ class TestThePage:
             ("", "text/plain; version=0.0.4; charset=utf-8"),
             ("text/html", "text/plain; version=0.0.4; charset=utf-8"),
             ("text/plain;version=0.0.4;q=0.5,*/*;q=0.1", "text/plain; version=0.0.4; charset=utf-8"),
+            ("application/openmetrics-text; version=new", "text/plain; version=0.0.4; charset=utf-8"),
+            ("text/plain; version=1..0", "text/plain; version=0.0.4; charset=utf-8"),
             (OPENMETRICS + ",text/plain;q=0.5", "application/openmetrics-text; version=1.0.0; charset=utf-8"),
         ],
     )
