@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from monitor.catalogue import Outcome
+from monitor.errors import ConfigError, MonitorError
+from monitor.web.headers import SecurityHeaders
+from monitor.web.scrape import Scrape
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -22,84 +27,79 @@ if TYPE_CHECKING:
     from monitor.journal import Journal
 
 MAX_RUNS: Final = 500
-MAX_SCRAPES: Final = 4
-"""Scrapes rendered at the same time; the others wait their turn."""
-
-_HEADERS: Final = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
+FAILURES: Final = 20
+"""Failed runs on the on-call page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebState:
-    """What the pages know of the monitor. `ready` gives the reason why it is not, or None."""
+    """What the pages know of the monitor. All of it is called on the event loop, but for `metrics`.
+
+    `ready` gives the reason why it is not, or None. `reload` takes up the configuration anew: it raises `ConfigError`
+    where that is wrong, and another `MonitorError` where it cannot be taken up.
+    """
 
     status: Callable[[], dict[str, Any]]
     journal: Journal
     metrics: Callable[[str], tuple[bytes, str]]
     ready: Callable[[], str | None]
+    reload: Callable[[], Awaitable[None]] | None = None
 
 
-def build_app(state: WebState) -> Starlette:
+def build_app(state: WebState) -> SecurityHeaders:
     """The web application for one monitor."""
     pages = _Pages(state)
-    return Starlette(
+    app = Starlette(
         routes=[
-            Route("/", _dressed(pages.overview)),
-            Route("/runs/{id}", _dressed(pages.run)),
-            Route("/metrics", _dressed(pages.metrics)),
-            Route("/-/healthy", _dressed(pages.healthy)),
-            Route("/-/ready", _dressed(pages.ready)),
-            Route("/api/v1/status", _dressed(pages.api_status)),
-            Route("/api/v1/runs", _dressed(pages.api_runs)),
-            Route("/api/v1/runs/{id}", _dressed(pages.api_run)),
-        ]
+            Route("/", pages.overview),
+            Route("/runs/{id}", pages.run),
+            Route("/style.css", pages.style),
+            Route("/metrics", Scrape(state.metrics).page),
+            Route("/-/healthy", pages.healthy),
+            Route("/-/ready", pages.ready),
+            Route("/-/reload", pages.reload, methods=["POST"]),
+            Route("/api/v1/status", pages.api_status),
+            Route("/api/v1/runs", pages.api_runs),
+            Route("/api/v1/runs/{id}", pages.api_run),
+        ],
+        exception_handlers={HTTPException: _refused},
     )
-
-
-def _dressed(endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-    """An endpoint whose answers carry the security headers."""
-
-    async def answer(request: Request) -> Response:
-        response = await endpoint(request)
-        response.headers.update(_HEADERS)
-        return response
-
-    return answer
+    return SecurityHeaders(app)
 
 
 class _Pages:
+    """The endpoints. What takes longer than a look is done in a thread: the loop is the one that measures."""
+
     def __init__(self, state: WebState) -> None:
         self._state = state
-        self._scrapes = asyncio.Semaphore(MAX_SCRAPES)
+        self._reloading = asyncio.Lock()
+        self._style = files("monitor.web").joinpath("style.css").read_bytes()
         self._templates = Environment(
             loader=PackageLoader("monitor.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )
 
     async def overview(self, _: Request) -> Response:
         """The on-call page: is it broken, which relay, since when, why."""
-        status = self._state.status()
-        for relay in status["relays"]:
-            for probe in relay["probes"]:
-                probe["last"] = self._state.journal.last(relay["name"], probe["name"])
-        failures = self._state.journal.runs(outcome=Outcome.FAILED.value, limit=20)
-        return HTMLResponse(self._templates.get_template("overview.html").render(status=status, failures=failures))
+        status = self._status()
+        journal = self._state.journal
+        last = {
+            (relay["name"], probe["name"]): journal.last(relay["name"], probe["name"])
+            for relay in status["relays"]
+            for probe in relay["probes"]
+        }
+        failures = journal.runs(outcome=Outcome.FAILED.value, limit=FAILURES)
+        return await self._html("overview.html", status=status, last=last, failures=failures)
 
     async def run(self, request: Request) -> Response:
         """One run's timeline."""
-        run = self._state.journal.run(request.path_params["id"])
-        if run is None:
-            return PlainTextResponse("this run is not remembered any more\n", 404)
-        return HTMLResponse(self._templates.get_template("run.html").render(run=run))
+        kept = self._state.journal.run(request.path_params["id"])
+        if kept is None:
+            raise HTTPException(404, "this run is not remembered any more")
+        return await self._html("run.html", run=kept.run, omitted=kept.omitted)
 
-    async def metrics(self, request: Request) -> Response:
-        """Everything Prometheus wants, rendered in a thread so that measuring goes on."""
-        async with self._scrapes:
-            body, content_type = await run_in_threadpool(self._state.metrics, request.headers.get("accept", ""))
-        return Response(body, headers={"Content-Type": content_type})
+    async def style(self, _: Request) -> Response:
+        """How the pages look."""
+        return Response(self._style, media_type="text/css")
 
     async def healthy(self, _: Request) -> Response:
         """The process serves."""
@@ -112,34 +112,69 @@ class _Pages:
             return PlainTextResponse(f"not ready: {why_not}\n", 503)
         return PlainTextResponse("relay-monitor is ready\n")
 
+    async def reload(self, request: Request) -> Response:
+        """Take up the configuration anew, as SIGHUP does."""
+        if self._state.reload is None:
+            raise HTTPException(501, "this monitor cannot reload: restart it")
+        if request.headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
+            raise HTTPException(403, "a page of another site has no say here")
+        if self._reloading.locked():
+            raise HTTPException(409, "a reload goes on already")
+        async with self._reloading:
+            try:
+                await self._state.reload()
+            except ConfigError as error:
+                raise HTTPException(400, f"the configuration stays as it was:\n{error}") from None
+            except MonitorError as error:
+                raise HTTPException(500, f"the configuration stays as it was: {error}") from None
+        return PlainTextResponse("reloaded\n")
+
     async def api_status(self, _: Request) -> Response:
         """What the on-call page shows, as JSON."""
-        return JSONResponse(self._state.status())
+        return JSONResponse(self._status())
 
     async def api_runs(self, request: Request) -> Response:
         """Runs, newest first."""
         query = request.query_params
-        unknown = sorted(set(query) - {"relay", "probe", "outcome", "limit"})
-        if unknown:
-            return _bad(f"unknown parameter {unknown[0]!r}; there are relay, probe, outcome, limit")
+        known = {"relay", "probe", "outcome", "limit"}
+        if unknown := sorted(set(query) - known):
+            raise HTTPException(400, f"unknown parameter {unknown[0]!r}; there are relay, probe, outcome, limit")
+        if len(query.multi_items()) > len(query):
+            raise HTTPException(400, "a parameter is given twice")
         outcome, limit = query.get("outcome"), query.get("limit", "50")
         outcomes = [item.value for item in Outcome]
         if outcome is not None and outcome not in outcomes:
-            return _bad(f"outcome {outcome!r} is none of {', '.join(outcomes)}")
-        if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit[:6]) <= MAX_RUNS:
-            return _bad(f"limit {limit[:20]!r} is no number from 1 to {MAX_RUNS}")
-        runs = self._state.journal.runs(
+            raise HTTPException(400, f"outcome {outcome!r} is none of {', '.join(outcomes)}")
+        if not (
+            limit.isascii() and limit.isdigit() and len(limit) <= len(str(MAX_RUNS)) and 1 <= int(limit) <= MAX_RUNS
+        ):
+            raise HTTPException(400, f"limit {limit!r} is no number from 1 to {MAX_RUNS}")
+        found = self._state.journal.runs(
             relay=query.get("relay"), probe=query.get("probe"), outcome=outcome, limit=int(limit)
         )
-        return JSONResponse({"runs": runs})
+        return await run_in_threadpool(lambda: JSONResponse({"runs": [kept.to_json() for kept in found]}))
 
     async def api_run(self, request: Request) -> Response:
         """One run with its timeline."""
-        run = self._state.journal.run(request.path_params["id"])
-        if run is None:
-            return JSONResponse({"error": "this run is not remembered any more"}, 404)
-        return JSONResponse(run)
+        kept = self._state.journal.run(request.path_params["id"])
+        if kept is None:
+            raise HTTPException(404, "this run is not remembered any more")
+        return JSONResponse(kept.to_json())
+
+    def _status(self) -> dict[str, Any]:
+        status = self._state.status()
+        # A query may hold a token.
+        relays = [relay | {"url": relay["url"].partition("?")[0]} for relay in status["relays"]]
+        return status | {"relays": relays}
+
+    async def _html(self, template: str, **values: Any) -> Response:
+        render = self._templates.get_template(template).render
+        return HTMLResponse(await run_in_threadpool(render, **values))
 
 
-def _bad(message: str) -> Response:
-    return JSONResponse({"error": message}, 400)
+async def _refused(request: Request, error: Exception) -> Response:
+    """An error in the form of what was asked for: JSON from the API, else a line of text."""
+    assert isinstance(error, HTTPException)
+    if request.url.path.startswith("/api/"):
+        return JSONResponse({"error": error.detail}, error.status_code, headers=error.headers)
+    return PlainTextResponse(f"{error.detail}\n", error.status_code, headers=error.headers)

@@ -3,43 +3,62 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Final
+import sys
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from monitor.errors import StartupError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
-    from starlette.applications import Starlette
+    from starlette.types import ASGIApp
 
 STOP_WAIT: Final = 1.0
 """Seconds that answers under way have when the server stops."""
+
+MAX_CONNECTIONS: Final = 200
+FIRST_REQUEST: Final = 10.0
+"""Seconds a client has for its first request: descriptors are what probes live on."""
+
+KEEP_ALIVE: Final = 75
+"""Seconds a connection may rest between requests; longer than any scrape interval in use."""
+
+SWITCH: Final = 0.0005
+"""Seconds after which a thread that renders a page lets the measuring loop go on.
+
+Python's own are 5 ms: each message that crosses during a scrape would seem to take as much longer at every step.
+"""
 
 
 class WebServer:
     """Serves an application on `host:port` (port 0: any free one) until stopped."""
 
-    def __init__(self, app: Starlette, host: str, port: int) -> None:
+    def __init__(self, app: ASGIApp, host: str, port: int) -> None:
         self._host, self._port = host, port
         self._server = _Server(
             uvicorn.Config(
                 app,
+                http=_Connection,
+                ws="none",
                 lifespan="off",
+                loop="none",
+                interface="asgi3",
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                loop="none",
-                ws="none",
-                limit_concurrency=200,
-                timeout_keep_alive=75,
-                timeout_graceful_shutdown=int(STOP_WAIT),
+                proxy_headers=False,
+                limit_concurrency=MAX_CONNECTIONS,
+                timeout_keep_alive=KEEP_ALIVE,
             )
         )
         self._serving: asyncio.Task[None] | None = None
+        self._switch = sys.getswitchinterval()
 
     @property
     def port(self) -> int:
@@ -50,43 +69,84 @@ class WebServer:
         """Listen and serve. Raises `StartupError` where the address cannot be had."""
         listener = self._listen()
         self._port = listener.getsockname()[1]
-        self._serving = asyncio.ensure_future(self._server.serve(sockets=[listener]))
-        while not self._server.started and not self._serving.done():  # noqa: ASYNC110 - uvicorn has no event for it
-            await asyncio.sleep(0.005)
+        self._serving = asyncio.create_task(self._server.serve(sockets=[listener]), name="web")
+        up = asyncio.create_task(self._server.up.wait())
+        await asyncio.wait({self._serving, up}, return_when=asyncio.FIRST_COMPLETED)
+        up.cancel()
+        if self._serving.done():
+            listener.close()
+            raise StartupError(f"cannot serve on {self._host}:{self._port}: {self._serving.exception()}")
+        sys.setswitchinterval(SWITCH)
 
-    async def stop(self) -> None:
-        """Finish what is under way, and stop."""
+    async def stop(self, timeout: float = STOP_WAIT) -> None:
+        """Finish what is under way, for `timeout` seconds at the most, and stop."""
         if self._serving is None:
             return
+        sys.setswitchinterval(self._switch)
+        self._server.config.timeout_graceful_shutdown = timeout  # type: ignore[assignment]  # uvicorn awaits it as it is
         self._server.should_exit = True
-        with suppress(TimeoutError):
-            async with asyncio.timeout(STOP_WAIT + 1):
-                await self._serving
+        # Its own loop looks up ten times a second, and so does its shutdown.
+        await asyncio.wait({self._serving}, timeout=timeout + 1)
+        self._serving.cancel()
         self._serving = None
 
     def _listen(self) -> socket.socket:
+        where = f"{self._host}:{self._port}"
         try:
             family, kind, proto, _, address = socket.getaddrinfo(
                 self._host or None, self._port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )[0]
             listener = socket.socket(family, kind, proto)
         except OSError as error:
-            raise StartupError(f"cannot listen on {self._host}:{self._port}: {error.strerror}") from error
+            raise StartupError(f"cannot listen on {where}: {error.strerror} (see server.listen)") from error
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
+            listener.listen()
         except OSError as error:
             listener.close()
-            raise StartupError(
-                f"cannot listen on {self._host}:{self._port}: {error.strerror} (server.listen in the configuration)"
-            ) from error
+            if error.errno == errno.EADDRINUSE:
+                raise StartupError(
+                    f"cannot listen on {where}: port in use; stop what holds it, or change server.listen"
+                ) from error
+            raise StartupError(f"cannot listen on {where}: {error.strerror} (see server.listen)") from error
         return listener
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers: the daemon has its own."""
+    """uvicorn that tells when it is up, and leaves signals to the daemon."""
 
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals alone."""
-        yield
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Called by uvicorn."""
+        await super().startup(sockets)
+        self.up.set()
+
+    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
+        """Called by uvicorn, which would take SIGINT and SIGTERM here."""
+        return nullcontext()
+
+
+class _Connection(H11Protocol):
+    """uvicorn's connection, with an end to those that say nothing: it waits for a first request without limit."""
+
+    def connection_made(self, transport: Any) -> None:
+        """Called by the event loop."""
+        super().connection_made(transport)
+        if len(self.connections) > MAX_CONNECTIONS:
+            transport.abort()
+            return
+        self._patience = self.loop.call_later(FIRST_REQUEST, self._hang_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by the event loop."""
+        if (patience := getattr(self, "_patience", None)) is not None:
+            patience.cancel()
+        super().connection_lost(exc)
+
+    def _hang_up(self) -> None:
+        if self.cycle is None:
+            self.transport.abort()
