@@ -12,7 +12,7 @@ import structlog
 import monitor
 from monitor.catalogue import Outcome
 from monitor.clock import Clock, SystemClock, utc
-from monitor.config import Continuous
+from monitor.config import Continuous, Cron, Every, show_duration
 from monitor.errors import ConfigError, Fault, StartupError
 from monitor.fleet import Fleet, Watched, settle_memory
 from monitor.journal import Journal
@@ -229,9 +229,12 @@ def _as(run: Run, outcome: Outcome) -> Run:
 
 
 def _schedule_text(probe: ProbeConfig) -> str:
-    if probe.is_continuous:
-        return "continuous"
-    return " ".join(f"{key} {value}" for key, value in dict(probe.schedule).items())
+    match probe.schedule:
+        case Every(every=period):
+            return f"every {show_duration(period)}"
+        case Cron(cron=line, timezone=timezone):
+            return f"{line} {timezone}"
+    return "continuous"
 
 
 def shard_of(config: Config, index: int, count: int) -> Config:
