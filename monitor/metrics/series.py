@@ -145,6 +145,8 @@ class ProbeSeries:
         if exchange.failure is not None and exchange.outcome is Outcome.FAILED:
             step, reason = booked(self._scenario, exchange.failure.step, exchange.failure.reason)
             self._of("relay_probe_failures_total", step.value, reason.value).inc(1, exemplar)
+        if not ok and exchange.outcome is not Outcome.FAILED:
+            return
         if exchange.wire_request is not None:
             self._wire_request.observe(exchange.wire_request, exemplar)
         if exchange.wire_response is not None:
@@ -153,8 +155,6 @@ class ProbeSeries:
             self._round_trip.observe(exchange.round_trip, exemplar)
         if ok and exchange.recovery is not None:
             self._recovery.observe(exchange.recovery, exemplar)
-        if not ok and exchange.outcome is not Outcome.FAILED:
-            return
         for judge in self._judges[Sli.AVAILABILITY]:
             judge.count(good=ok)
         for judge in self._judges[Sli.LATENCY]:

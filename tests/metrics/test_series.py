@@ -52,6 +52,13 @@ class TestExchanges:
         assert value(metrics, "relay_probe_handshakes_total", outcome="ok") == 0
         assert [slo_events(metrics, slo) for slo in ("fast", "delivery", "pairing")] == [(0, 0)] * 3
 
+    @pytest.mark.parametrize("outcome", [Outcome.ABORTED, Outcome.EXCLUDED])
+    def test_nor_do_its_times(self, metrics: Metrics, outcome: Outcome) -> None:
+        """A blocked loop, or a relay under repair, says nothing of the relay's own part."""
+        metrics.publish(run(exchange(outcome, wire_request=3.0, wire_response=3.0)))
+        assert value(metrics, "relay_probe_wire_seconds_count", direction="request") == 0
+        assert value(metrics, "relay_probe_wire_seconds_count", direction="response") == 0
+
     def test_a_run_costs_microseconds(self, metrics: Metrics) -> None:
         """40 µs at the most on an idle machine; thrice that tells of a look-up that crept into the hot path."""
         one = run(exchange(wire_request=0.01, wire_response=0.02))
