@@ -23,7 +23,7 @@ from monitor.app import Monitor, shard_of
 from monitor.catalogue import Outcome
 from monitor.config import Config, parse
 from monitor.errors import ConfigError
-from monitor.probes.run import Paired, Pairing, PairTime
+from monitor.probes.run import Disconnected, Paired, Pairing, PairTime
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -247,6 +247,20 @@ class TestItsOwnHealth:
             monitor._publish(Paired(**origin, pairing=Pairing(outcome=Outcome.FAILED)), bench)
             monitor._publish(PairTime(**origin, connected=False, seconds=5.0), bench)
             assert events(monitor) == before
+
+    async def test_a_verdict_that_is_on_its_way_is_not_reached(self) -> None:
+        async with running(config()) as monitor:
+            await until(lambda: exchanged(monitor, "ok") >= 1)
+            up = monitor.fleet.relays["demo"].reachability
+            bench = monitor.fleet.bench("demo", monitor.config.probes[0])
+            monitor._publish(Disconnected(relay="demo", probe="steady", run_id="x", code=3001), bench)
+            confirming = up._confirming
+            assert confirming is not None
+            assert not confirming.done()
+            monitor._suspect("a test", 2.0)
+            await asyncio.wait({confirming}, timeout=1)
+            assert confirming.cancelled()
+            assert up.up is True
 
     async def test_it_trusts_itself_again_after_a_while(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("monitor.app.DISTRUST", 0.5)
