@@ -24,7 +24,7 @@ _CONTROL: Final = {
     code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029) if code != ord("\t")
 }
 
-_FOREIGN: Final = {"apscheduler": logging.WARNING, "uvicorn": logging.WARNING, "websockets": logging.CRITICAL}
+_FOREIGN: Final = {"apscheduler": logging.WARNING, "uvicorn": logging.ERROR, "websockets": logging.CRITICAL}
 """Libraries that say more than an operator wants: two lines a slot, one a request, a traceback a bad client."""
 
 

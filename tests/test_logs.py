@@ -108,7 +108,8 @@ def test_libraries_that_talk_too_much_are_held_back(capsys: pytest.CaptureFixtur
     logging.getLogger("uvicorn.error").info("Started server process")
     logging.getLogger("websockets.client").error("connection failed")
     logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
-    assert [line["event"] for line in lines(capsys)] == ["Invalid HTTP request received."]
+    logging.getLogger("uvicorn.error").error("Exception in ASGI application")
+    assert [line["event"] for line in lines(capsys)] == ["Exception in ASGI application"]
 
 
 def test_to_configure_twice_shows_each_line_once(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
@@ -145,9 +146,7 @@ class _Pages:
         outcomes = [item.value for item in Outcome]
         if outcome is not None and outcome not in outcomes:
             raise HTTPException(400, f"outcome {outcome!r} is none of {', '.join(outcomes)}")
-        if not (
-            limit.isascii() and limit.isdigit() and len(limit) <= len(str(MAX_RUNS)) and 1 <= int(limit) <= MAX_RUNS
-        ):
+        if not re.fullmatch("[0-9]{1,3}", limit) or not 1 <= int(limit) <= MAX_RUNS:
             raise HTTPException(400, f"limit {limit!r} is no number from 1 to {MAX_RUNS}")
         found = self._state.journal.runs(
             relay=query.get("relay"), probe=query.get("probe"), outcome=outcome, limit=int(limit)

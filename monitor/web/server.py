@@ -83,7 +83,7 @@ class WebServer:
         if self._serving is None:
             return
         sys.setswitchinterval(self._switch)
-        self._server.config.timeout_graceful_shutdown = timeout  # type: ignore[assignment]  # uvicorn awaits it as it is
+        self._server.config.timeout_graceful_shutdown = timeout  # type: ignore[assignment] # handed on to asyncio
         self._server.should_exit = True
         # Its own loop looks up ten times a second, and so does its shutdown.
         await asyncio.wait({self._serving}, timeout=timeout + 1)
@@ -148,5 +148,5 @@ class _Connection(H11Protocol):
         super().connection_lost(exc)
 
     def _hang_up(self) -> None:
-        if self.cycle is None:
+        if cast("object", self.cycle) is None:  # as it is before the first, whatever its type says
             self.transport.abort()

@@ -1,0 +1,69 @@
+"""A monitor's web state with something in it, and a client for its pages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from monitor.catalogue import Reason, Step
+from monitor.journal import Journal
+from monitor.probes.run import Failure
+from monitor.web import WebState, build_app
+from tests.journal.sample import FULL, run
+from tests.metrics.sample import exporter
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+EVIL = "<script>alert(1)</script>"
+
+
+def journal() -> Journal:
+    kept = Journal()
+    kept.add(run(1))
+    kept.add(run(2, relay="other"))
+    kept.add(FULL)
+    kept.add(
+        run(8, failed=True, probe="idle", failure=Failure(step=Step.HOLD, reason=Reason.DISCONNECTED, detail=EVIL))
+    )
+    return kept
+
+
+def status() -> dict[str, Any]:
+    def probe(name: str) -> dict[str, Any]:
+        return {"name": name, "scenario": "steady-messaging", "schedule": "continuous", "nextDue": None}
+
+    return {
+        "version": "1.2.3",
+        "location": EVIL,
+        "startedAt": "2024-05-01T12:00:00+00:00",
+        "healthy": True,
+        "relays": [
+            {
+                "name": "demo",
+                "url": "wss://relay.example.com/connection/websocket?token=s3cr3t",
+                "up": False,
+                "maintenance": "weekly upgrade",
+                "probes": [probe("steady"), probe("idle")],
+            },
+            {"name": "other", "url": "embedded", "up": True, "maintenance": None, "probes": [probe("steady")]},
+            {"name": "new", "url": "embedded", "up": None, "maintenance": None, "probes": [probe("steady")]},
+        ],
+    }
+
+
+def state(**changes: Any) -> WebState:
+    usual: dict[str, Any] = {
+        "status": status,
+        "journal": journal(),
+        "metrics": exporter().render,
+        "ready": lambda: None,
+    }
+    return WebState(**(usual | changes))
+
+
+def client(app: ASGIApp | None = None, **changes: Any) -> httpx.AsyncClient:
+    """A client whose requests go straight to the application."""
+    transport = httpx.ASGITransport(app or build_app(state(**changes)))
+    return httpx.AsyncClient(transport=transport, base_url="http://monitor.example")

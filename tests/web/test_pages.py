@@ -1,0 +1,254 @@
+from __future__ import annotations
+
+import asyncio
+import re
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING
+
+import pytest
+
+from monitor.errors import ConfigError, Fault, StartupError
+from monitor.journal import Journal
+from tests.journal.sample import FULL, run
+from tests.web.site import EVIL, client, status
+
+if TYPE_CHECKING:
+    import httpx
+
+GONE = "018f2f3a-0000-7000-8000-ffffffffffff"
+
+
+def text_of(response: httpx.Response) -> str:
+    """What a reader sees of a page, in one line."""
+    assert response.status_code == 200
+    shown: list[str] = []
+
+    class Reader(HTMLParser):
+        def handle_data(self, data: str) -> None:
+            shown.append(data)
+
+    Reader().feed(response.text)
+    return re.sub(r"\s+", " ", " ".join(shown))
+
+
+class TestOverview:
+    async def test_it_says_which_relay_is_down_and_why_the_last_run_failed(self) -> None:
+        async with client() as web:
+            shown = text_of(await web.get("/"))
+        assert "demo DOWN wss://relay.example.com/connection/websocket In maintenance: weekly upgrade" in shown
+        assert "other up embedded" in shown
+        assert "new no verdict yet embedded" in shown
+        assert "2024-05-01 12:07:00 UTC failed at deliver : lost acked, never delivered" in shown
+
+    async def test_failed_runs_are_listed_the_newest_first_with_links(self) -> None:
+        async with client() as web:
+            page = (await web.get("/")).text
+        listed = page[page.index("Failed runs") :]
+        assert re.findall(r"/runs/([0-9a-f-]+)", listed) == [run(8).id, FULL.id]
+
+    async def test_it_escapes_whatever_it_shows(self) -> None:
+        async with client() as web:
+            for path in ("/", f"/runs/{run(8).id}", f"/runs/{FULL.id}"):
+                page = (await web.get(path)).text
+                assert "<script" not in page
+                assert "<again>" not in page
+            assert EVIL in text_of(await web.get("/"))
+
+    async def test_it_needs_no_script_and_comes_anew_by_itself(self) -> None:
+        async with client() as web:
+            response = await web.get("/")
+        assert '<meta http-equiv="refresh" content="10">' in response.text
+        assert "javascript" not in response.text
+        assert response.headers["content-type"] == "text/html; charset=utf-8"
+
+    async def test_an_unhealthy_monitor_says_so_first(self) -> None:
+        async with client(status=lambda: status() | {"healthy": False}) as web:
+            assert "does not trust itself" in text_of(await web.get("/"))
+        async with client() as web:
+            assert "does not trust itself" not in text_of(await web.get("/"))
+
+    async def test_a_monitor_that_knows_nothing_yet_has_a_page(self) -> None:
+        async with client(journal=Journal(), status=lambda: status() | {"relays": []}) as web:
+            assert "None remembered" in text_of(await web.get("/"))
+
+    async def test_a_query_of_a_relays_url_is_shown_nowhere(self) -> None:
+        async with client() as web:
+            for path in ("/", "/api/v1/status"):
+                answer = (await web.get(path)).text
+                assert "relay.example.com" in answer
+                assert "s3cr3t" not in answer
+
+
+class TestRun:
+    async def test_it_shows_the_timeline_the_exchanges_and_the_messages(self) -> None:
+        async with client() as web:
+            shown = text_of(await web.get(f"/runs/{FULL.id}"))
+        assert "steady at demo: failed at deliver : lost" in shown
+        assert "100.0 20.0 wallet publish sent <again>" in shown
+        assert "ok 100.0 500.0" in shown
+        assert "2 response not judged yet 100.0 50.0 late" in shown
+        assert "left out" not in shown
+
+    async def test_it_says_what_was_left_out(self) -> None:
+        kept = Journal()
+        kept.add(run(1, exchanges=run(1).exchanges * 1_000))
+        async with client(journal=kept) as web:
+            assert "800 more exchanges" in text_of(await web.get(f"/runs/{run(1).id}"))
+
+    async def test_one_that_is_forgotten_is_404(self) -> None:
+        async with client() as web:
+            response = await web.get(f"/runs/{GONE}")
+        assert (response.status_code, response.text) == (404, "this run is not remembered any more\n")
+
+
+class TestHealth:
+    async def test_healthy_while_it_serves(self) -> None:
+        async with client() as web:
+            assert (await web.get("/-/healthy")).status_code == 200
+
+    async def test_not_ready_says_why(self) -> None:
+        why: list[str | None] = ["the schedule is not armed yet", None]
+        async with client(ready=lambda: why.pop(0)) as web:
+            before, after = await web.get("/-/ready"), await web.get("/-/ready")
+        assert (before.status_code, before.text) == (503, "not ready: the schedule is not armed yet\n")
+        assert after.status_code == 200
+
+
+class TestReload:
+    async def test_a_post_reloads(self) -> None:
+        reloads = []
+
+        async def reload() -> None:
+            reloads.append(1)
+
+        async with client(reload=reload) as web:
+            response = await web.post("/-/reload")
+            assert (response.status_code, response.text, len(reloads)) == (200, "reloaded\n", 1)
+
+    @pytest.mark.parametrize(
+        ("error", "code", "text"),
+        [
+            (ConfigError("config.yaml", [Fault(3, "relays[0].url", "is wrong")]), 400, "config.yaml:3: relays[0].url"),
+            (StartupError("config.yaml: cannot be read"), 500, "config.yaml: cannot be read"),
+        ],
+    )
+    async def test_a_configuration_that_is_wrong_is_told_with_every_fault(
+        self, error: Exception, code: int, text: str
+    ) -> None:
+        async def reload() -> None:
+            raise error
+
+        async with client(reload=reload) as web:
+            response = await web.post("/-/reload")
+            assert response.status_code == code
+            assert text in response.text
+            assert "stays as it was" in response.text
+
+    @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
+    async def test_no_other_method_does(self, method: str) -> None:
+        async with client() as web:
+            response = await web.request(method, "/-/reload")
+            assert (response.status_code, response.headers["allow"]) == (405, "POST")
+
+    async def test_there_is_one_at_a_time(self) -> None:
+        entered, release = asyncio.Event(), asyncio.Event()
+
+        async def reload() -> None:
+            entered.set()
+            await release.wait()
+
+        async with client(reload=reload) as web:
+            first = asyncio.create_task(web.post("/-/reload"))
+            await entered.wait()
+            assert (await web.post("/-/reload")).status_code == 409
+            release.set()
+            assert (await first).status_code == 200
+
+    @pytest.mark.parametrize(("site", "code"), [("cross-site", 403), ("same-site", 403), ("same-origin", 501)])
+    async def test_a_page_of_another_site_has_no_say(self, site: str, code: int) -> None:
+        async def reload() -> None:
+            pytest.fail("it was reloaded")
+
+        async with client(reload=None if code == 501 else reload) as web:
+            assert (await web.post("/-/reload", headers={"Sec-Fetch-Site": site})).status_code == code
+
+
+class TestApi:
+    async def test_the_status_is_json(self) -> None:
+        async with client() as web:
+            answer = (await web.get("/api/v1/status")).json()
+        assert answer["version"] == "1.2.3"
+        assert [relay["up"] for relay in answer["relays"]] == [False, True, None]
+
+    @pytest.mark.parametrize(
+        ("query", "numbers"),
+        [
+            ("", [8, 7, 2, 1]),
+            ("relay=demo", [8, 7, 1]),
+            ("relay=demo&probe=steady", [7, 1]),
+            ("outcome=failed&limit=1", [8]),
+            ("outcome=aborted", []),
+            ("relay=%C3%A9", []),
+            ("limit=500", [8, 7, 2, 1]),
+        ],
+    )
+    async def test_runs_are_those_asked_for(self, query: str, numbers: list[int]) -> None:
+        async with client() as web:
+            answer = (await web.get(f"/api/v1/runs?{query}")).json()
+        assert [int(item["id"][-12:], 16) for item in answer["runs"]] == numbers
+
+    @pytest.mark.parametrize(
+        ("query", "says"),
+        [
+            ("limit=0", "limit '0' is no number from 1 to 500"),
+            ("limit=501", "limit '501'"),
+            ("limit=-1", "limit '-1'"),
+            ("limit=", "limit ''"),
+            ("limit=1e2", "limit '1e2'"),
+            ("limit=%D9%A3", "limit '\u0663'"),
+            ("limit=" + "1" * 5_000, "is no number from 1 to 500"),
+            ("outcome=bad", "outcome 'bad' is none of ok, failed, aborted, excluded"),
+            ("relais=demo", "unknown parameter 'relais'; there are relay, probe, outcome, limit"),
+            ("relay=a&relay=b", "a parameter is given twice"),
+        ],
+    )
+    async def test_a_bad_parameter_is_named(self, query: str, says: str) -> None:
+        async with client() as web:
+            response = await web.get(f"/api/v1/runs?{query}")
+        assert response.status_code == 400
+        assert says in response.json()["error"]
+
+    async def test_one_run_has_its_timeline(self) -> None:
+        async with client() as web:
+            answer = (await web.get(f"/api/v1/runs/{FULL.id}")).json()
+        assert [mark["step"] for mark in answer["timeline"]] == ["tcp", "publish"]
+
+    @pytest.mark.parametrize("path", [f"runs/{GONE}", "runs/x", "nothing", "runs/a/b"])
+    async def test_what_is_not_there_is_404_in_json(self, path: str) -> None:
+        async with client() as web:
+            response = await web.get(f"/api/v1/{path}")
+        assert response.status_code == 404
+        assert response.json()["error"]
+
+
+class TestEveryAnswer:
+    @pytest.mark.parametrize(
+        "path", ["/", "/metrics", "/style.css", "/-/ready", "/api/v1/runs", "/nothing", "/-/reload"]
+    )
+    async def test_it_carries_the_security_headers(self, path: str) -> None:
+        async with client() as web:
+            headers = (await web.get(path)).headers
+        assert "default-src 'none'" in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["cache-control"] == "no-store"
+
+    async def test_a_page_loads_nothing_but_its_style(self) -> None:
+        async with client() as web:
+            page = (await web.get("/")).text
+            assert re.findall(r'(?:src|rel="stylesheet" href)="([^"]+)"', page) == ["/style.css"]
+            assert " style=" not in page
+            assert "<style" not in page
+            style = await web.get("/style.css")
+        assert style.headers["content-type"] == "text/css; charset=utf-8"
+        assert "url(" not in style.text

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import asyncio
+import gzip
+import threading
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from monitor.web.scrape import MAX_WAITING, accepts_gzip
+from tests.metrics.sample import OPENMETRICS, RUN_ID, exchange, exporter, run
+from tests.web.site import client
+
+
+async def test_prometheus_reads_it() -> None:
+    async with client() as web:
+        response = await web.get("/metrics", headers={"Accept-Encoding": "identity"})
+    assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert "content-encoding" not in response.headers
+    assert "relay_probe_exchanges" in {family.name for family in text_string_to_metric_families(response.text)}
+
+
+async def test_openmetrics_with_exemplars_is_there_for_those_who_ask() -> None:
+    metrics = exporter()
+    metrics.publish(run(exchange()))
+    async with client(metrics=metrics.render) as web:
+        plain = await web.get("/metrics")
+        response = await web.get("/metrics", headers={"Accept": OPENMETRICS})
+    assert response.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
+    assert response.headers["vary"] == "Accept, Accept-Encoding"
+    assert response.text.endswith("# EOF\n")
+    assert RUN_ID in response.text
+    assert RUN_ID not in plain.text
+
+
+async def test_it_is_packed_where_asked_for() -> None:
+    async with (
+        client(metrics=lambda _: (b"a 1\n" * 1_000, "text/plain")) as web,
+        web.stream("GET", "/metrics", headers={"Accept-Encoding": "gzip"}) as response,
+    ):
+        packed = b"".join([chunk async for chunk in response.aiter_raw()])
+    assert response.headers["content-encoding"] == "gzip"
+    assert len(packed) < 100
+    assert gzip.decompress(packed) == b"a 1\n" * 1_000
+
+
+@pytest.mark.parametrize(
+    ("header", "accepted"),
+    [
+        ("gzip", True),
+        ("deflate, GZIP;q=0.5", True),
+        ("gzip; q=1.0", True),
+        ("x-gzip", True),
+        ("", False),
+        ("identity", False),
+        ("gzip;q=0", False),
+        ("gzip; q=0.000", False),
+        ("br, *", False),
+        ("gzipped", False),
+    ],
+)
+def test_gzip_is_accepted_as_the_header_says(header: str, accepted: bool) -> None:
+    assert accepts_gzip(header) is accepted
+
+
+async def test_a_scrape_that_takes_long_holds_up_nobody_and_no_more_than_so_many_wait() -> None:
+    release = threading.Event()
+    present = most = 0
+
+    def render(_: str) -> tuple[bytes, str]:
+        nonlocal present, most
+        present += 1
+        most = max(most, present)
+        assert release.wait(30)
+        present -= 1
+        return b"", "text/plain"
+
+    async with client(metrics=render) as web:
+        scrapes = [asyncio.create_task(web.get("/metrics")) for _ in range(MAX_WAITING + 3)]
+        done, waiting = await asyncio.wait(scrapes, return_when=asyncio.FIRST_COMPLETED)
+        while len(done) < 2:
+            more, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            done |= more
+        assert [task.result().status_code for task in done] == [503, 503]
+        assert (await web.get("/-/healthy")).status_code == 200
+        release.set()
+        assert {(await task).status_code for task in waiting} == {200}
+        assert (await web.get("/metrics")).status_code == 200
+    assert most == 1
+
+
+async def test_a_page_that_cannot_be_made_takes_no_ones_turn() -> None:
+    answers = [(b"ok", "text/plain")]
+
+    def render(_: str) -> tuple[bytes, str]:
+        if len(answers) == 1:
+            answers.append((b"", ""))
+            raise RuntimeError("broken")
+        return answers[0]
+
+    async with client(metrics=render) as web:
+        with pytest.raises(RuntimeError):
+            await web.get("/metrics")
+        assert (await web.get("/metrics")).text == "ok"

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sys
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from monitor.errors import StartupError
+from monitor.web import WebServer, build_app, server
+from tests.web.site import state
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.requests import Request
+
+
+@pytest.fixture
+async def web() -> AsyncIterator[WebServer]:
+    served = WebServer(build_app(state()), "127.0.0.1", 0)
+    await served.start()
+    yield served
+    await served.stop()
+
+
+async def test_every_route_answers_over_a_real_socket(web: WebServer) -> None:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{web.port}") as client:
+        for path in ("/", "/metrics", "/-/healthy", "/-/ready", "/api/v1/status", "/api/v1/runs", "/style.css"):
+            response = await client.get(path)
+            assert response.status_code == 200, path
+            assert "server" not in response.headers
+            assert response.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_a_port_in_use_is_told_in_one_line(web: WebServer) -> None:
+    with pytest.raises(StartupError) as caught:
+        await WebServer(build_app(state()), "127.0.0.1", web.port).start()
+    assert str(caught.value) == (
+        f"cannot listen on 127.0.0.1:{web.port}: port in use; stop what holds it, or change server.listen"
+    )
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
+async def test_an_address_that_is_not_ours_is_told_in_one_line(host: str) -> None:
+    with pytest.raises(StartupError, match=rf"^cannot listen on {host}:0: [^\n]+ \(see server.listen\)$"):
+        await WebServer(build_app(state()), host, 0).start()
+
+
+async def test_it_leaves_signals_to_the_daemon() -> None:
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    served = WebServer(build_app(state()), "127.0.0.1", 0)
+    await served.start()
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+    await served.stop()
+
+
+async def test_threads_give_way_sooner_while_it_serves() -> None:
+    before = sys.getswitchinterval()
+    served = WebServer(build_app(state()), "127.0.0.1", 0)
+    await served.start()
+    assert sys.getswitchinterval() <= 0.001
+    await served.stop()
+    assert sys.getswitchinterval() == before
+
+
+async def test_to_stop_ends_what_is_under_way_in_time() -> None:
+    entered = asyncio.Event()
+
+    async def hang(_: Request) -> PlainTextResponse:
+        entered.set()
+        await asyncio.Event().wait()
+        return PlainTextResponse("never")
+
+    served = WebServer(Starlette(routes=[Route("/", hang)]), "127.0.0.1", 0)
+    await served.start()
+    async with httpx.AsyncClient() as client:
+        asking = asyncio.create_task(client.get(f"http://127.0.0.1:{served.port}/"))
+        await entered.wait()
+        async with asyncio.timeout(5):
+            await served.stop(0.1)
+        with pytest.raises(httpx.HTTPError):
+            (await asking).raise_for_status()
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", served.port)
+
+
+async def test_to_stop_twice_or_before_the_start_does_nothing(web: WebServer) -> None:
+    await WebServer(build_app(state()), "127.0.0.1", 0).stop()
+    await web.stop()
+    await web.stop()
+
+
+async def test_a_client_that_says_nothing_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "FIRST_REQUEST", 0.05)
+    served = WebServer(build_app(state()), "127.0.0.1", 0)
+    await served.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    async with asyncio.timeout(5):
+        assert await reader.read() == b""
+    writer.close()
+    await served.stop()
+
+
+async def test_a_client_that_asked_may_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "FIRST_REQUEST", 0.05)
+    served = WebServer(build_app(state()), "127.0.0.1", 0)
+    await served.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    for _ in range(2):
+        writer.write(b"GET /-/healthy HTTP/1.1\r\nHost: monitor\r\n\r\n")
+        assert b"200 OK" in await reader.readuntil(b"is healthy\n")
+        await asyncio.sleep(0.1)
+    writer.close()
+    await served.stop()
+
+
+async def test_connections_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "MAX_CONNECTIONS", 2)
+    served = WebServer(build_app(state()), "127.0.0.1", 0)
+    await served.start()
+    ends = [await asyncio.open_connection("127.0.0.1", served.port) for _ in range(3)]
+    async with asyncio.timeout(5):
+        assert await ends[2][0].read() == b""
+    for _, writer in ends:
+        writer.close()
+    await served.stop()
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+async def test_it_listens_on_ipv6_as_well() -> None:
+    served = WebServer(build_app(state()), "::1", 0)
+    await served.start()
+    async with httpx.AsyncClient() as client:
+        assert (await client.get(f"http://[::1]:{served.port}/-/healthy")).status_code == 200
+    await served.stop()
