@@ -203,8 +203,12 @@ class End:
         match event:
             case Publication():
                 self._publication(event, live=True)
+                if self.peer.idle:
+                    return  # nothing came of it
             case Replied():
                 self._replied(event)
+                if event.error is None and self.peer.idle and self._waiting is None:
+                    return
             case HistoryRead():
                 self._history(event)
             case Subscribed():

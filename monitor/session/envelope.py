@@ -8,6 +8,8 @@ from typing import Any
 
 from monitor.errors import ErrorCode, TransportError
 
+_DECODER = json.JSONDecoder()
+
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
@@ -27,7 +29,9 @@ def encode(envelope: Envelope) -> str:
 def decode(data: Any) -> Envelope:
     """An envelope from a publication's data. Raises `TransportError` `TRANSPORT_PARSE_FAILED`."""
     try:
-        body = json.loads(data)
+        body, end = _DECODER.raw_decode(data)
+        if end != len(data):
+            body = json.loads(data)  # white space around it, or something that is none of it
         envelope = Envelope(body["clientId"], body["nonce"], body["payload"])
     except (TypeError, ValueError, KeyError, RecursionError) as error:
         raise TransportError(ErrorCode.TRANSPORT_PARSE_FAILED, f"not an envelope: {type(error).__name__}") from None
