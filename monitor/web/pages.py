@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from dataclasses import dataclass
 from importlib.resources import files
@@ -12,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from monitor.catalogue import Outcome
@@ -21,11 +22,11 @@ from monitor.web.headers import SecurityHeaders
 from monitor.web.scrape import Scrape
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from starlette.requests import Request
 
-    from monitor.journal import Journal
+    from monitor.journal import Journal, Kept
 
 MAX_RUNS: Final = 500
 FAILURES: Final = 20
@@ -75,9 +76,11 @@ class _Pages:
         self._state = state
         self._reloading = asyncio.Lock()
         self._style = files("monitor.web").joinpath("style.css").read_bytes()
-        self._templates = Environment(
+        templates = Environment(
             loader=PackageLoader("monitor.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )
+        # Compiled now, while nothing is measured yet.
+        self._templates = {name: templates.get_template(name) for name in templates.list_templates()}
 
     async def overview(self, _: Request) -> Response:
         """The on-call page: is it broken, which relay, since when, why."""
@@ -132,7 +135,7 @@ class _Pages:
 
     async def api_status(self, _: Request) -> Response:
         """What the on-call page shows, as JSON."""
-        return JSONResponse(self._status())
+        return _Json(self._status())
 
     async def api_runs(self, request: Request) -> Response:
         """Runs, newest first."""
@@ -151,14 +154,14 @@ class _Pages:
         found = self._state.journal.runs(
             relay=query.get("relay"), probe=query.get("probe"), outcome=outcome, limit=int(limit)
         )
-        return await run_in_threadpool(lambda: JSONResponse({"runs": [kept.to_json() for kept in found]}))
+        return StreamingResponse(_listed(found), media_type=_Json.media_type)
 
     async def api_run(self, request: Request) -> Response:
         """One run with its timeline."""
         kept = self._state.journal.run(request.path_params["id"])
         if kept is None:
             raise HTTPException(404, "this run is not remembered any more")
-        return JSONResponse(kept.to_json())
+        return _Json(kept.to_json())
 
     def _status(self) -> dict[str, Any]:
         status = self._state.status()
@@ -168,12 +171,37 @@ class _Pages:
 
     async def _html(self, template: str, **values: Any) -> Response:
         render = self._templates.get_template(template).render
-        return HTMLResponse(await run_in_threadpool(render, **values))
+        page: str = await run_in_threadpool(render, **values)
+        return HTMLResponse(page.encode(errors="replace"))  # see _Json
+
+
+class _Json(JSONResponse):
+    """JSON in ASCII: a relay's words may hold half a surrogate pair, which UTF-8 has no bytes for."""
+
+    def render(self, content: Any) -> bytes:
+        """Called by Starlette."""
+        return _encoded(content).encode("ascii")
+
+
+def _encoded(content: Any) -> str:
+    return json.dumps(content, allow_nan=False, separators=(",", ":"))
+
+
+def _listed(runs: Sequence[Kept]) -> Iterator[str]:
+    """The runs one by one, each encoded in a thread when the one before is on its way.
+
+    `json` holds the interpreter for as long as it encodes: all at once, hundreds of large runs would stop the loop for
+    most of a second and take twice the memory that the monitor may have.
+    """
+    yield '{"runs":['
+    for number, kept in enumerate(runs):
+        yield ("," if number else "") + _encoded(kept.to_json())
+    yield "]}"
 
 
 async def _refused(request: Request, error: Exception) -> Response:
     """An error in the form of what was asked for: JSON from the API, else a line of text."""
     assert isinstance(error, HTTPException)
     if request.url.path.startswith("/api/"):
-        return JSONResponse({"error": error.detail}, error.status_code, headers=error.headers)
+        return _Json({"error": error.detail}, error.status_code, headers=error.headers)
     return PlainTextResponse(f"{error.detail}\n", error.status_code, headers=error.headers)

@@ -1,19 +1,24 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
 import pytest
 
+from monitor.catalogue import Reason, Step
 from monitor.errors import ConfigError, Fault, StartupError
 from monitor.journal import Journal
+from monitor.probes.run import Failure
+from monitor.web import build_app
 from tests.journal.sample import FULL, run
-from tests.web.site import EVIL, client, status
+from tests.web.site import EVIL, client, state, status
 
 if TYPE_CHECKING:
     import httpx
+    from starlette.types import Message
 
 GONE = "018f2f3a-0000-7000-8000-ffffffffffff"
 
@@ -230,8 +235,38 @@ class TestApi:
         assert response.status_code == 404
         assert response.json()["error"]
 
+    async def test_a_list_is_sent_run_by_run(self) -> None:
+        """As one piece, a list of large runs would hold up the loop that measures, and fill the memory."""
+        kept = Journal()
+        for number in range(50):
+            kept.add(run(number, exchanges=run(1).exchanges * 200))
+        app = build_app(state(journal=kept))
+        scope = {"type": "http", "method": "GET", "path": "/api/v1/runs", "query_string": b"", "headers": []}
+        pieces: list[bytes] = []
+
+        async def receive() -> Message:
+            await asyncio.Event().wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Message) -> None:
+            pieces.append(message.get("body", b""))
+
+        await app(scope, receive, send)
+        assert len(json.loads(b"".join(pieces))["runs"]) == 50
+        assert max(map(len, pieces)) < 2 * sum(map(len, pieces)) / 50
+
 
 class TestEveryAnswer:
+    @pytest.mark.parametrize("path", ["/", "/runs/{}", "/api/v1/runs", "/api/v1/runs/{}"])
+    async def test_half_a_character_from_a_relay_spoils_no_page(self, path: str) -> None:
+        kept = Journal()
+        broken = Failure(step=Step.HELLO, reason=Reason.RELAY_ERROR, detail="error 100 \ud83d!")
+        kept.add(run(1, failed=True, failure=broken))
+        async with client(journal=kept) as web:
+            response = await web.get(path.format(run(1).id))
+        assert response.status_code == 200
+        assert "error 100" in response.text
+
     @pytest.mark.parametrize(
         "path", ["/", "/metrics", "/style.css", "/-/ready", "/api/v1/runs", "/nothing", "/-/reload"]
     )
