@@ -170,8 +170,7 @@ class _Pages:
         return status | {"relays": relays}
 
     async def _html(self, template: str, **values: Any) -> Response:
-        render = self._templates.get_template(template).render
-        page: str = await run_in_threadpool(render, **values)
+        page: str = await run_in_threadpool(self._templates[template].render, **values)
         return HTMLResponse(page.encode(errors="replace"))  # see _Json
 
 
