@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from monitor.session.peer import Peer
     from monitor.wire.backoff import Backoff
 
+_STEPS = {"request": Step.DELIVER, "response": Step.ANSWER, "offline": Step.PUBLISH}
+
+ONE_MOMENT = 0.01
+"""Seconds within which two timers of one deadline have both fired."""
+
 
 class Pair(Account):
     """One dApp, one wallet, one ledger.
@@ -113,6 +118,7 @@ class Pair(Account):
             started = clock.monotonic()
             deadline += probe.wallet_delay
             wallet.do(lambda: answering.connect(request))
+            # The wallet first: until it has made its offer, the dApp waits for nothing that the relay owes it.
             await both(
                 wallet.wait(lambda: wallet.whole, deadline, Step.HANDSHAKE),
                 dapp.wait(lambda: dapp.whole, deadline, Step.HANDSHAKE),
@@ -224,9 +230,10 @@ class Pair(Account):
     def _begin(
         self, sender: End, receiver: End, direction: str, payload: payloads.Payload, intended: float, deadline: float
     ) -> Leg:
-        step = Step.DELIVER if direction == "request" else Step.ANSWER
+        step = _STEPS[direction]
         if not sender.whole:
-            raise sender.obstacle or Obstacle(step, Reason.DISCONNECTED)
+            obstacle = sender.obstacle or Obstacle(step, Reason.DISCONNECTED)
+            raise Obstacle(step, obstacle.reason, obstacle.detail) if obstacle.step is Step.HOLD else obstacle
         # uvloop's timers count whole milliseconds and may fire early; a message is never sent before its time.
         leg = Leg(
             sender=sender,
@@ -337,10 +344,19 @@ class Pair(Account):
 
 
 async def both(*waits: Coroutine[None, None, None]) -> None:
-    """Wait for what both ends must come to; where one fails, the other is waited for no longer."""
+    """Wait for what both ends must come to; where one fails, the other is waited for no longer.
+
+    Of two that fail at one moment, as at a common deadline, the first is raised.
+    """
     tasks = [asyncio.ensure_future(wait) for wait in waits]
     try:
-        await asyncio.gather(*tasks)
+        _, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        if rest:
+            await asyncio.wait(rest, timeout=ONE_MOMENT)
     finally:
         for task in tasks:
             task.cancel()
+    failures = [task.exception() for task in tasks if task.done() and not task.cancelled()]
+    for failure in failures:
+        if failure is not None:
+            raise failure

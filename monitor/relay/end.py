@@ -156,7 +156,7 @@ class End:
         except TimeoutError:
             if self.client.queued:
                 raise OwnFault(self.client.step, Reason.OVERLOADED, "limits allow no more connects now") from None
-            raise obstacles.of_deadline(self.step or step) from None
+            raise self.obstacle or obstacles.of_deadline(self.step or step) from None
         finally:
             self._waiting = None
 
@@ -377,6 +377,8 @@ class End:
         if self._waiting is not None and not self._waiting[1].done():
             self._waiting[1].set_exception(obstacle)
         else:
+            if not self.whole and self.obstacle is None:
+                self.obstacle = obstacle  # a wait whose time is up at this moment has yet to ask
             self._ward.trouble(self, obstacle)
 
     def _obstacle_of(self, error: WalletProtocolError, step: Step) -> Obstacle:

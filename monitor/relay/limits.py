@@ -49,7 +49,7 @@ class Limiter:
         """Wait for one permit and take it, where `spare` more would still be left for others."""
         async with self._turns[spare == 0]:
             while (delay := self.wait(min(1 + spare, self._limit))) > 0:  # noqa: ASYNC110 - permits come with time, not by an event
-                await asyncio.sleep(delay)
+                await asyncio.sleep(max(0.001, delay))  # a clock may not move in less
             self.take()
 
     def pause(self, seconds: float) -> None:

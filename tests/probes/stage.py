@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from monitor.clock import SystemClock
-from monitor.config import parse
+from monitor.config import RelayConfig, parse
 from monitor.fleet import Fleet
 from monitor.probes.registry import SCENARIOS
 from monitor.probes.run import MessageJudged, MessageSent, Run
@@ -37,10 +37,11 @@ def configure(url: str, scenario: str, **keys: str) -> str:
 class Stage:
     """One probe at one relay; `reports` holds all it published, `slots` what was counted of its grid."""
 
-    def __init__(self, text: str, update: dict[str, Any], limits: dict[str, int]) -> None:
+    def __init__(self, text: str, update: dict[str, Any], limits: dict[str, int], relay_update: dict[str, Any]) -> None:
         config = parse(text, "test", {})
         probe = config.probes[0].model_copy(update=update)
         relay = config.relays[0]
+        relay = RelayConfig.model_validate(dict(relay) | relay_update)
         relay = relay.model_copy(update={"limits": relay.limits.model_copy(update=limits)})
         self.probe: ProbeConfig = probe
         self.reports: list[Run | Report] = []
@@ -102,10 +103,11 @@ async def stage(
     scenario: str,
     update: dict[str, Any] | None = None,
     limits: dict[str, int] | None = None,
+    relay: dict[str, Any] | None = None,
     **keys: Any,
 ) -> AsyncIterator[Stage]:
     """A stage on `url`; `keys` as the configuration spells them, `update` and `limits` past what it allows."""
-    made = Stage(configure(url, scenario, **keys), update or {}, limits or {})
+    made = Stage(configure(url, scenario, **keys), update or {}, limits or {}, relay or {})
     await made.start()
     try:
         yield made

@@ -61,6 +61,7 @@ def assert_round_trips(run: Run) -> None:
         assert exchange.wire_response is not None
         assert 0 < exchange.wire_request <= request.leg
         assert 0 < exchange.wire_response <= response.leg
+        assert exchange.round_trip is not None
         assert exchange.round_trip == pytest.approx(request.leg + response.leg)
         assert exchange.round_trip < QUICK
         assert (exchange.wire_request, exchange.wire_response) == (request.wire, response.wire)
@@ -210,5 +211,5 @@ async def test_steady_state_as_a_standing_connection(relay_url: str) -> None:
         serving.cancel()
         await asyncio.wait({serving})
         assert [run.outcome for run in idle.runs[:3]] == [Outcome.OK] * 3
-        assert idle.slots == ["started"] * len(idle.runs)
+        assert idle.slots.count("started") == len(idle.runs)
         assert sum(time.seconds for time in idle.all(PairTime) if time.connected) > 0.4

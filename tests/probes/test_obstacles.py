@@ -1,0 +1,426 @@
+"""What stands in a probe's way, made to happen on a real socket: the exact step and reason, and nothing left open."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from monitor.catalogue import Outcome, Phase, Reason, Step, Verdict
+from monitor.embedded.server import EmbeddedRelay
+from monitor.probes import reachability
+from monitor.probes.run import Confirmed, Disconnected, MessageSent, Paired, PhaseTimed, Reconnected, Run
+from monitor.probes.steady_messaging import SteadyMessaging
+from monitor.probes.steady_state import SteadyState
+from monitor.wire.connection import Connection
+from tests.probes.odd import HELLO, behave, closed_port, ignore, odd_relay, refuse, reply
+from tests.probes.stage import Stage, stage
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from websockets.asyncio.server import ServerConnection
+
+_DESCRIPTORS = Path("/proc/self/fd")
+STANDING: dict[str, Any] = {
+    "schedule": "continuous",
+    "pairs": "1",
+    "message_interval": "100ms",
+    "settle": "0s",
+    "timeout": "400ms",
+}
+SESSION: dict[str, Any] = {"messages": "1", "settle": "0s", "timeout": "400ms"}
+
+
+def _sockets() -> int:
+    found = 0
+    for descriptor in _DESCRIPTORS.iterdir() if _DESCRIPTORS.exists() else ():
+        with contextlib.suppress(OSError):  # the one that listed them is gone by now
+            found += str(descriptor.readlink()).startswith("socket:")
+    return found
+
+
+@pytest.fixture(autouse=True)
+async def _nothing_is_left_open() -> AsyncIterator[None]:
+    sockets, tasks = _sockets(), len(asyncio.all_tasks())
+    yield
+    async with asyncio.timeout(5):
+        while _sockets() > sockets or len(asyncio.all_tasks()) > tasks:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+async def relay() -> AsyncIterator[EmbeddedRelay]:
+    """A relay that a test may stop and start again on the same port."""
+    running = EmbeddedRelay()
+    await running.start()
+    yield running
+    await running.stop()
+
+
+@contextlib.asynccontextmanager
+async def serving(made: Stage) -> AsyncIterator[asyncio.Task[None]]:
+    """The stage's continuous probe, going on."""
+    probe = SteadyState() if made.probe.scenario == "steady-state" else SteadyMessaging()
+    task = asyncio.ensure_future(probe.serve(made.bench))
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+def cause(run: Run) -> tuple[Step, Reason] | None:
+    return None if run.failure is None else (run.failure.step, run.failure.reason)
+
+
+def assert_failed(run: Run, step: Step, reason: Reason, exchanges: int = 1) -> None:
+    assert cause(run) == (step, reason)
+    assert run.outcome is Outcome.FAILED
+    assert [exchange.outcome for exchange in run.exchanges] == [Outcome.FAILED] * exchanges
+
+
+# A run that cannot begin.
+
+
+@pytest.mark.parametrize(
+    ("scenario", "keys", "exchanges"),
+    [
+        ("realistic-session", {"messages": "3"}, 3),
+        ("async-delivery", {"delay": "0s", "messages": "4"}, 1),
+        ("connection-storm", {"connections": "3", "ramp_up": "0s"}, 3),
+        ("steady-state", {"connections": "2", "ramp_up": "0s", "duration": "1s"}, 2),
+        ("steady-messaging", {"duration": "1s", "pairs": "2", "message_interval": "250ms", "settle": "0s"}, 4),
+    ],
+)
+async def test_a_relay_that_is_down_fails_every_due_exchange_at_once(
+    scenario: str, keys: dict[str, Any], exchanges: int
+) -> None:
+    async with stage(f"ws://127.0.0.1:{closed_port()}/", scenario, **keys) as made:
+        run = await made.play()
+        assert_failed(run, Step.TCP, Reason.REFUSED, exchanges)
+        assert run.duration < 0.5
+
+
+async def test_an_upgrade_that_is_refused_fails_with_its_status() -> None:
+    async with odd_relay(status=403) as odd, stage(odd.url, "realistic-session", **SESSION) as made:
+        run = await made.play()
+        assert_failed(run, Step.UPGRADE, Reason.HTTP_STATUS)
+        assert run.failure is not None
+        assert "403" in run.failure.detail
+
+
+async def test_a_relay_that_accepts_and_says_nothing_is_silent_at_the_hello() -> None:
+    async with odd_relay(ignore) as odd, stage(odd.url, "realistic-session", **SESSION) as made:
+        run = await made.play()
+        assert_failed(run, Step.HELLO, Reason.SILENT)
+        assert 0.35 < run.duration < 0.8
+
+
+async def test_a_channel_that_is_denied_fails_the_subscription() -> None:
+    async def deny(connection: ServerConnection, command: dict[str, Any]) -> None:
+        await (
+            refuse(connection, command, 103, "permission denied")
+            if "subscribe" in command
+            else behave(connection, command)
+        )
+
+    async with odd_relay(deny) as odd, stage(odd.url, "realistic-session", **SESSION) as made:
+        run = await made.play()
+        assert_failed(run, Step.SUBSCRIBE, Reason.DENIED)
+        assert run.duration < 0.3
+
+
+@pytest.mark.parametrize(
+    ("silent", "step"), [("subscribe", Step.SUBSCRIBE), ("history", Step.HISTORY), ("publish", Step.PUBLISH)]
+)
+async def test_a_command_that_is_not_answered_is_silence_at_its_step(silent: str, step: Step) -> None:
+    async def answer(connection: ServerConnection, command: dict[str, Any]) -> None:
+        if silent not in command:
+            await behave(connection, command)
+
+    async with odd_relay(answer) as odd, stage(odd.url, "realistic-session", **SESSION) as made:
+        assert_failed(await made.play(), step, Reason.SILENT)
+
+
+async def test_an_offer_that_is_accepted_and_not_delivered_ends_the_pairing_silent() -> None:
+    async with odd_relay() as odd, stage(odd.url, "realistic-session", **SESSION) as made:
+        run = await made.play()
+        assert_failed(run, Step.HANDSHAKE, Reason.SILENT)
+        assert run.pairing is not None
+        assert run.pairing.outcome is Outcome.FAILED
+
+
+@pytest.mark.parametrize(("code", "reason"), [(3500, Reason.UNAUTHORIZED), (3503, Reason.DISCONNECTED)])
+async def test_a_relay_that_says_hello_and_closes_at_once_is_heard_at_once(code: int, reason: Reason) -> None:
+    async def close(connection: ServerConnection, command: dict[str, Any]) -> None:
+        await connection.close(code)
+
+    async with odd_relay(close) as odd, stage(odd.url, "realistic-session", **SESSION) as made:
+        run = await made.play()
+        assert_failed(run, Step.HELLO, reason)
+        assert run.duration < 0.3
+
+
+async def test_a_hello_and_a_close_in_one_breath_are_both_heard() -> None:
+    async def close(connection: ServerConnection, command: dict[str, Any]) -> None:
+        await reply(connection, command, HELLO)
+        await connection.close(3503)
+
+    async with odd_relay(close) as odd, stage(odd.url, "realistic-session", **SESSION) as made:
+        run = await made.play()
+        assert run.failure is not None
+        assert run.failure.reason is Reason.DISCONNECTED
+        assert run.duration < 0.3
+
+
+# In the middle of an exchange.
+
+
+@pytest.mark.parametrize("code", [3500, 3001])
+async def test_a_close_while_a_run_waits_for_the_answer_fails_the_exchange_at_once(
+    relay: EmbeddedRelay, code: int
+) -> None:
+    async with stage(relay.url, "realistic-session", **SESSION | {"timeout": "5s"}) as made:
+        run = asyncio.ensure_future(made.play())
+        await made.until(lambda: acks(made) == 2)  # of the offer, and of the request
+        await asyncio.sleep(0.1)  # and the wallet has it; it answers after a second
+        relay.disconnect_all(code)
+        ended = await run
+        assert_failed(ended, Step.ANSWER, Reason.DISCONNECTED)
+        assert ended.failure is not None
+        assert str(code) in ended.failure.detail
+        await made.settled()
+        assert {item.verdict for item in made.judged} == {Verdict.DELIVERED}  # the request did cross
+
+
+def acks(made: Stage) -> int:
+    return sum(report.phase is Phase.PUBLISH_ACK for report in made.all(PhaseTimed))
+
+
+async def test_a_message_that_is_accepted_and_never_delivered_is_lost(
+    relay: EmbeddedRelay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receive = Connection.receive
+
+    def deaf(self: Connection, text: str, now: float) -> None:
+        heard = [line for line in text.splitlines() if not line.startswith('{"push":{"channel":"session:')]
+        if heard:
+            receive(self, "\n".join(heard), now)
+
+    monkeypatch.setattr(Connection, "receive", deaf)  # as if the relay pushed nothing on a session's channel
+    async with stage(relay.url, "realistic-session", **SESSION) as made:
+        run = await made.play()
+        assert_failed(run, Step.DELIVER, Reason.LOST)
+        assert [item.verdict for item in run.messages] == [None]  # it may still come, late
+        await made.settled()
+        assert [item.verdict for item in made.judged] == [Verdict.LOST]
+
+
+# Standing pairs.
+
+
+async def test_a_relay_that_is_down_from_the_start_fails_each_slot_with_the_reason() -> None:
+    async with stage(f"ws://127.0.0.1:{closed_port()}/", "steady-messaging", **STANDING) as made, serving(made):
+        await made.until(lambda: len(made.runs) == 3)
+        for run in made.runs:
+            assert_failed(run, Step.TCP, Reason.REFUSED)
+        assert {paired.pairing.outcome for paired in made.all(Paired)} == {Outcome.FAILED}
+
+
+async def test_standing_pairs_come_back_by_themselves_when_their_relay_does(relay: EmbeddedRelay) -> None:
+    async with stage(relay.url, "steady-messaging", **STANDING | {"pairs": "2"}) as made, serving(made):
+        await made.until(lambda: {run.pair for run in made.runs if run.outcome is Outcome.OK} == {0, 1})
+        await relay.stop()
+        since = len(made.runs)
+        await made.until(lambda: len(made.runs) >= since + 6)
+        failed = made.runs[since + 2 :]  # the first of each pair may have been under way
+        for run in failed:
+            assert_failed(run, Step.TCP, Reason.REFUSED)
+        dropped = made.all(Disconnected)
+        assert [report.code for report in dropped] == [3001] * 4
+        await relay.start()
+        since = len(made.runs)
+        await made.until(lambda: {run.pair for run in made.runs[since:] if run.outcome is Outcome.OK} == {0, 1})
+        assert made.all(Reconnected)
+        assert made.all(Disconnected) == dropped  # what did not stand cannot drop
+        assert len(made.all(Paired)) == 2  # the sessions are those of before
+        assert 0 <= made.slots.count("started") - len(made.runs) <= 2  # at most one under way for each pair
+
+
+async def test_a_pair_whose_relay_told_it_not_to_come_back_is_made_anew(relay: EmbeddedRelay) -> None:
+    async with stage(relay.url, "steady-messaging", **STANDING) as made, serving(made):
+        await made.until(lambda: any(run.outcome is Outcome.OK for run in made.runs))
+        relay.disconnect_all(3503)
+        await made.until(lambda: len(made.all(Paired)) == 2)
+        since = len(made.runs)
+        await made.until(lambda: any(run.outcome is Outcome.OK for run in made.runs[since:]))
+        assert {report.code for report in made.all(Disconnected)} == {3503}
+
+
+async def test_a_pair_is_replaced_at_its_age_without_a_failed_exchange(relay: EmbeddedRelay) -> None:
+    async with stage(relay.url, "steady-messaging", {"max_age": 0.3}, **STANDING) as made, serving(made):
+        await made.until(lambda: len(made.all(Paired)) >= 4)
+        assert {run.outcome for run in made.runs} == {Outcome.OK}
+        assert made.all(Disconnected) == []
+        assert relay.connections <= 4  # the old pair leaves when the new one stands
+
+
+async def test_messages_that_go_out_after_their_exchange_are_booked_as_themselves(
+    relay: EmbeddedRelay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without acks each message is tried again, and those behind it go out when later exchanges are under way."""
+    receive = Connection.receive
+    deaf = False
+
+    def without_acks(self: Connection, text: str, now: float) -> None:
+        heard = [line for line in text.splitlines() if not (deaf and line.endswith('"publish":{}}'))]
+        if heard:
+            receive(self, "\n".join(heard), now)
+
+    monkeypatch.setattr(Connection, "receive", without_acks)
+    async with stage(relay.url, "steady-messaging", **STANDING) as made, serving(made):
+        await made.until(lambda: any(run.outcome is Outcome.OK for run in made.runs))
+        deaf = True
+        await made.until(lambda: [cause(run) for run in made.runs].count((Step.PUBLISH, Reason.SILENT)) >= 2)
+        deaf = False
+        since = len(made.runs)
+        await made.until(lambda: [run.outcome for run in made.runs[since:]].count(Outcome.OK) >= 3)
+    await made.settled()
+    assert len(made.judged) == len(made.all(MessageSent))
+    assert {item.verdict for item in made.judged} <= {Verdict.DELIVERED, Verdict.LATE}
+    assert {cause(run) for run in made.runs} <= {None, (Step.PUBLISH, Reason.SILENT), (Step.DELIVER, Reason.TIMEOUT)}
+
+
+async def test_a_standing_connection_books_a_drop_on_its_interval_and_comes_back(relay: EmbeddedRelay) -> None:
+    keys: dict[str, Any] = {"schedule": "continuous", "connections": "1"}
+    async with stage(relay.url, "steady-state", {"duration": 0.4}, **keys) as made, serving(made):
+        await made.until(lambda: made.runs)
+        relay.disconnect_all(3001)
+        await made.until(lambda: len(made.runs) == 2)
+        assert made.runs[0].outcome is Outcome.OK
+        assert_failed(made.runs[1], Step.HOLD, Reason.DISCONNECTED)
+        await made.until(lambda: len(made.runs) == 3)
+        assert made.runs[2].outcome is Outcome.OK
+        assert [report.code for report in made.all(Disconnected)] == [3001]
+        assert len(made.all(Reconnected)) == 1
+
+
+# Stopped.
+
+
+@pytest.mark.parametrize(
+    ("scenario", "keys"),
+    [
+        ("realistic-session", SESSION),
+        ("async-delivery", {"delay": "30s"}),
+        ("steady-state", {"connections": "2", "duration": "30s", "ramp_up": "0s"}),
+        ("steady-messaging", {"pairs": "2", "duration": "30s"}),
+    ],
+)
+async def test_a_run_that_is_stopped_is_published_as_aborted(
+    relay: EmbeddedRelay, scenario: str, keys: dict[str, Any]
+) -> None:
+    async with stage(relay.url, scenario, **keys) as made:
+        running = asyncio.ensure_future(made.play())
+        await made.until(lambda: any(report.phase is Phase.HELLO for report in made.all(PhaseTimed)))
+        await asyncio.sleep(0.1)  # well inside
+        running.cancel()
+        await asyncio.wait({running})
+        assert running.cancelled()
+        (run,) = made.runs
+        assert run.outcome is Outcome.ABORTED
+        assert {exchange.outcome for exchange in run.exchanges} == {Outcome.ABORTED}
+    async with asyncio.timeout(2):
+        while relay.connections:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.005)
+
+
+# Our own doing.
+
+
+async def test_connects_past_the_limit_are_not_made_and_not_blamed_on_the_relay(relay: EmbeddedRelay) -> None:
+    async with stage(relay.url, "realistic-session", None, {"connects_per_minute": 1}, **SESSION) as made:
+        run = await made.play()
+        assert run.outcome is Outcome.ABORTED
+        assert run.failure is not None
+        assert run.failure.reason is Reason.OVERLOADED
+
+
+async def test_a_relay_that_refuses_is_never_asked_more_often_than_the_limit_allows() -> None:
+    limits = {"connects_per_minute": 5}
+    async with odd_relay(status=503) as odd, stage(odd.url, "steady-messaging", None, limits, **STANDING) as made:
+        made.watch_reachability = True
+        async with serving(made):
+            await made.until(lambda: len(made.runs) >= 6)
+        assert 0 < odd.connects <= 5
+
+
+async def test_a_file_of_ours_that_cannot_be_read_is_not_blamed_on_the_relay(
+    relay: EmbeddedRelay, tmp_path: Path
+) -> None:
+    header = tmp_path / "header"
+    header.write_text("one")
+    made_up = {"dapp": {"X-Key": {"file": str(header)}}}
+    async with stage(relay.url, "steady-messaging", None, {}, relay={"headers": made_up}, **STANDING) as made:
+        header.unlink()
+        async with serving(made):
+            await made.until(lambda: len(made.runs) >= 2)
+            assert {run.outcome for run in made.runs} == {Outcome.ABORTED}
+            assert cause(made.runs[-1]) == (Step.UPGRADE, Reason.INTERNAL)
+            header.write_text("two")
+            await made.until(lambda: made.runs[-1].outcome is Outcome.OK)
+
+
+# Up and down.
+
+
+async def test_a_relay_is_up_at_the_first_message_that_crosses(relay: EmbeddedRelay) -> None:
+    async with stage(relay.url, "steady-messaging", **STANDING) as made:
+        made.watch_reachability = True
+        assert made.fleet.relays["demo"].reachability.up is None
+        async with serving(made):
+            await made.until(lambda: made.ups)
+        assert made.ups == [True]
+
+
+async def test_a_connection_that_is_held_says_nothing_of_messages(relay: EmbeddedRelay) -> None:
+    keys: dict[str, Any] = {"schedule": "continuous", "connections": "1"}
+    async with stage(relay.url, "steady-state", {"duration": 0.2}, **keys) as made:
+        made.watch_reachability = True
+        async with serving(made):
+            await made.until(lambda: len(made.runs) >= 2)
+        assert {run.outcome for run in made.runs[:2]} == {Outcome.OK}
+        assert made.ups == []
+
+
+async def test_a_relay_is_down_once_fresh_attempts_confirm_it_and_up_again_when_it_is_back(
+    relay: EmbeddedRelay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reachability, "SPACING", 0.1)
+    monkeypatch.setattr(reachability, "WHILE_DOWN", 0.2)
+    async with stage(relay.url, "steady-messaging", **STANDING) as made:
+        made.watch_reachability = True
+        async with serving(made):
+            await made.until(lambda: made.ups == [True])
+            await relay.stop()
+            await made.until(lambda: made.ups == [True, False])
+            assert [report.ok for report in made.all(Confirmed)][:3] == [False] * 3
+            await relay.start()
+            await made.until(lambda: made.ups == [True, False, True])
+
+
+async def test_one_blip_takes_no_relay_down(relay: EmbeddedRelay, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reachability, "SPACING", 0.1)
+    async with stage(relay.url, "steady-messaging", **STANDING) as made:
+        made.watch_reachability = True
+        async with serving(made):
+            await made.until(lambda: made.ups == [True])
+            relay.disconnect_all(3001)
+            await made.until(lambda: any(report.ok for report in made.all(Confirmed)))
+            since = len(made.runs)
+            await made.until(lambda: any(run.outcome is Outcome.OK for run in made.runs[since:]))
+        assert made.ups == [True]
