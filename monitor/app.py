@@ -90,6 +90,7 @@ class Monitor:
         self._armed = False
         for task in (*self._watches, *self._standing):
             task.cancel()
+        self._watches.clear()  # nobody feels the pulse any more, so nobody may miss it
         await self.schedule.stop(STOP_GRACE)
         standing = [task for task in self._standing if not task.done()]
         if standing:

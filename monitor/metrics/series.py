@@ -175,9 +175,10 @@ class ProbeSeries:
         """Book how long a phase took."""
         self._phases.get(phase, _NOTHING).observe(seconds, {"run_id": run_id})
 
-    def judged(self, verdict: Verdict, *, was_pending: bool) -> None:
-        """Book what became of a message."""
-        self._messages[verdict].inc()
+    def judged(self, verdict: Verdict | None, *, was_pending: bool) -> None:
+        """Book what became of a message; None: nobody listened long enough to tell."""
+        if verdict is not None:
+            self._messages[verdict].inc()
         if was_pending:
             self.pending -= 1
 

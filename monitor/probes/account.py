@@ -67,15 +67,17 @@ class Account:
         self.publish_verdicts(self.ledger.due(self._bench.clock.monotonic()))
 
     def publish_verdicts(self, messages: list[Message]) -> None:
-        """Publish what became of messages that are settled."""
+        """Publish what became of messages that are settled; of one still under way nobody will know."""
         bench = self._bench
+        now = bench.clock.monotonic()
         for message in messages:
+            under_way = message.arrived_at is None and not message.corrupted and message.horizon > now
             bench.publish(
                 MessageJudged(
                     relay=bench.relay,
                     probe=bench.probe.name,
                     run_id=self.recorder.run_id,
-                    verdict=message.verdict(),
+                    verdict=None if under_way else message.verdict(),
                 )
             )
 

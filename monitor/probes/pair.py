@@ -326,11 +326,11 @@ class Pair(Account):
             message.horizon = deadline + self._bench.probe.timeout
 
     def note_offline(self) -> None:
-        """Write what became of the messages to the absent wallet into the run; those never due are due now."""
+        """Write what became of the messages to the absent wallet into the run; those never due are due soon."""
         now = self._clock.monotonic()
         for message in self._offline:
             if message.deadline == float("inf"):
-                message.deadline, message.horizon = now, now
+                message.deadline, message.horizon = now, now + self._bench.probe.timeout
             self.recorder.fates.append(fate(message))
 
     def why_not_recovered(self) -> Obstacle:

@@ -123,9 +123,12 @@ class MessageSent(Report):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageJudged(Report):
-    """A message reached its horizon. A misrouted publication is judged on arrival and was never pending."""
+    """A message reached its horizon. A misrouted publication is judged on arrival and was never pending.
 
-    verdict: Verdict
+    `verdict` is None where nobody listened until then: the pair was closed while the message was under way.
+    """
+
+    verdict: Verdict | None
     pending: bool = True
 
 

@@ -86,6 +86,7 @@ class Standing:
         self._backoff = Backoff()
         self._dropped_at: float | None = None
         self._counted_at = bench.clock.monotonic()
+        self._counting = False
         self._whole = False
 
     async def serve(self) -> None:
@@ -96,7 +97,8 @@ class Standing:
             await asyncio.wait({self._making}, timeout=probe.timeout + probe.wallet_delay)
             # Spread over one period, so that no two pairs of a probe ever send together.
             spread = self._period * self._number / max(1, probe.pairs)
-            self._counted_at = bench.clock.monotonic()
+            # The first pairing takes the time it takes; from here on the pair should be connected.
+            self._counting, self._counted_at = True, bench.clock.monotonic()
             grid = Grid(bench.clock, bench.clock.monotonic() + spread, self._period, bench.count, self._admits)
             while True:
                 intended = await grid.wait() + probe.settle
@@ -228,7 +230,7 @@ class Standing:
         bench = self._bench
         now = bench.clock.monotonic()
         seconds, self._counted_at = now - self._counted_at, now
-        if seconds > 0:
+        if seconds > 0 and self._counting:
             run_id = self._pair.recorder.run_id if self._pair is not None else ""
             bench.publish(
                 PairTime(

@@ -108,6 +108,7 @@ class End:
         self._own = f'{{"clientId":"{peer.client_id}",'
         self._clock = access.clock
         self._ward = ward
+        self.phase, self.address_failed, self.certificate = ward.phase, ward.address_failed, ward.certificate
         self._standing = reconnect is not None
         self._commands: dict[int, tuple[Step, actions.Publish | None]] = {}
         self._read: set[str] = set()  # channels subscribed on the present connection, with their history read
@@ -184,18 +185,6 @@ class End:
     def step_taken(self, step: Step, started: float, ended: float) -> None:
         """A step of the connect is behind us."""
         self._ward.mark(self, step, started, ended)
-
-    def phase(self, phase: Phase, seconds: float) -> None:
-        """A phase took `seconds`."""
-        self._ward.phase(phase, seconds)
-
-    def address_failed(self, family: str) -> None:
-        """One address could not be reached."""
-        self._ward.address_failed(family)
-
-    def certificate(self, not_after: float) -> None:
-        """The relay's certificate was seen."""
-        self._ward.certificate(not_after)
 
     # Events of the relay.
 
