@@ -144,7 +144,7 @@ def main() -> None:
     quick = parser.parse_args().quick
     with relay() as url:
         wire(url, 1 if quick else 4)
-        cpu(url, 1 if quick else 3, 5 if quick else 10)
+        cpu(url, 1 if quick else 3, 5 if quick else 8)
     daemon(10 if quick else 60)
 
 
