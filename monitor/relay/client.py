@@ -103,7 +103,6 @@ class Client:
         self._obstacle: Obstacle | None = None
         self._returning = False  # whether it ever did
         self._stood = False  # whether the relay has said hello on the present connection
-        self._frames: list[tuple[str, float]] = []  # what came and is not dealt with yet
         self._send_due = False
         self._on_sent: list[Callable[[float], None]] = []
 
@@ -185,24 +184,8 @@ class Client:
     # Events in, one pass.
 
     def _received(self, text: str, at: float) -> None:
-        """A frame came: it is dealt with two turns of the loop later, when what else is ready has been read.
-
-        The two ends of a pair hear of one message microseconds apart. Were the first one's frame dealt with at once,
-        the other's would be timed by when that is done, and not by when its own bytes came.
-        """
-        self._frames.append((text, at))
-        if len(self._frames) == 1:
-            asyncio.get_running_loop().call_soon(self._next_turn)
-
-    def _next_turn(self) -> None:
-        asyncio.get_running_loop().call_soon(self._take_frames)
-
-    def _take_frames(self) -> None:
-        frames, self._frames = self._frames, []
-        for text, at in frames:
-            self._connection.receive(text, at)
-        if frames:
-            self._pump()
+        self._connection.receive(text, at)
+        self._pump()
 
     def _pump(self) -> None:
         """Hand out events, send what is due, and see to the transport and the timer."""
@@ -329,7 +312,6 @@ class Client:
     def _closed(self, closed: Closed) -> None:
         if self._transport is None:
             return  # given up by this side, and reported then
-        self._take_frames()
         self._transport = None
         self._connection.lost(self._clock.monotonic(), closed.code, closed.reason, fault=closed.fault)
         self._pump()
