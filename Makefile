@@ -44,8 +44,9 @@ $(STAMP): requirements-dev.lock pyproject.toml
 	"$$python" -m venv $${clear:-} $(VENV); \
 	awk '/^[^ #]/ { ours = /^uv==/ } ours' requirements-dev.lock > $(VENV)/uv.lock; \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r $(VENV)/uv.lock
-	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements-dev.lock
+	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements-dev.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m compileall -q monitor
 	@touch $(STAMP)
 
 run: $(STAMP) ## Start the monitor on config.yaml (CONFIG=… for another)
