@@ -1,0 +1,47 @@
+"""The command line: arguments in, results on stdout, logs on stderr, and an exit status that can be relied on.
+
+0 good · 1 the verdict is bad · 2 wrong usage or configuration · 130 interrupted. What a command needs is imported when
+it runs, so that each starts quickly and the daemon carries nothing it does not use.
+
+One module a command, with its options; `shared` has what several of them need.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from monitor.cli.check import check
+from monitor.cli.once import once
+from monitor.cli.relay import relay
+from monitor.cli.run import run
+from monitor.cli.schema import schema
+from monitor.cli.shared import EXIT_INTERRUPTED, EXIT_USAGE
+from monitor.errors import ConfigError, MonitorError
+
+app = typer.Typer(
+    name="relay-monitor",
+    help="An always-on synthetic monitor for production WebSocket relays.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for command in (run, check, once, relay, schema):
+    app.command()(command)
+
+
+def main() -> None:
+    """The command `relay-monitor`."""
+    try:
+        app()
+    except ConfigError as error:
+        for line in str(error).splitlines():
+            typer.echo(line, err=True)
+        sys.exit(EXIT_USAGE)
+    except MonitorError as error:
+        typer.echo(f"relay-monitor: {error}", err=True)
+        sys.exit(EXIT_USAGE)
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)

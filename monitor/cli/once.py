@@ -1,0 +1,110 @@
+"""`relay-monitor once`: each probe once, for cron, CI and a first look."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from monitor.cli.shared import (
+    DEFAULT_CONFIG,
+    EXIT_BAD,
+    EXIT_INTERRUPTED,
+    ConfigOption,
+    Output,
+    load_config,
+    run_loop,
+)
+from monitor.errors import StartupError
+
+if TYPE_CHECKING:
+    from monitor.config import Config
+    from monitor.probes.run import Report
+
+
+def once(
+    config: ConfigOption = DEFAULT_CONFIG,
+    relay: Annotated[str | None, typer.Option(help="Only this relay.")] = None,
+    probe: Annotated[str | None, typer.Option(help="Only this probe.")] = None,
+    output: Annotated[Output, typer.Option(help="How results look.")] = Output.TEXT,
+    textfile: Annotated[
+        Path | None, typer.Option(help="Also write the metrics here, for node_exporter's textfile collector.")
+    ] = None,
+) -> None:
+    """Play each probe once, in parallel, with a step-by-step timeline; exit 1 unless all are good."""
+    import monitor  # noqa: PLC0415
+    from monitor.catalogue import Outcome  # noqa: PLC0415
+    from monitor.journal import run_to_json  # noqa: PLC0415
+    from monitor.logs import configure  # noqa: PLC0415
+    from monitor.metrics import Metrics  # noqa: PLC0415
+    from monitor.once import play_once, show  # noqa: PLC0415
+    from monitor.probes.run import Run  # noqa: PLC0415
+    from monitor.schedule import longest_gap  # noqa: PLC0415
+
+    loaded = _only(load_config(config), relay, probe)
+    configure("console", "error")
+    metrics = Metrics(loaded, version=monitor.__version__, longest_gap=longest_gap)
+    runs: list[Run] = []
+    interrupted = False
+
+    def publish(report: Run | Report) -> None:
+        metrics.publish(report)
+        if isinstance(report, Run):
+            runs.append(report)
+
+    try:
+        runs = run_loop(play_once(loaded, publish))
+    except KeyboardInterrupt:
+        interrupted = True  # what there is, the runs cut short among them, is still told
+    if output is Output.JSON:
+        typer.echo(json.dumps([run_to_json(item) for item in runs], indent=2))
+    else:
+        typer.echo("\n".join(line for item in runs for line in show(item)))
+    if textfile is not None:
+        _write(textfile, metrics.render()[0])
+    if interrupted:
+        raise typer.Exit(EXIT_INTERRUPTED)
+    if any(item.outcome is not Outcome.OK for item in runs):
+        raise typer.Exit(EXIT_BAD)
+
+
+def _only(config: Config, relay: str | None, probe: str | None) -> Config:
+    """The part of a configuration that concerns one relay or one probe."""
+    relays = tuple(item for item in config.relays if relay in {None, item.name})
+    probes = tuple(item for item in config.probes if probe in {None, item.name})
+    if not relays:
+        names = ", ".join(item.name for item in config.relays)
+        raise typer.BadParameter(f"no relay {relay!r}; the configuration has {names}", param_hint="--relay")
+    if not probes:
+        names = ", ".join(item.name for item in config.probes)
+        raise typer.BadParameter(f"no probe {probe!r}; the configuration has {names}", param_hint="--probe")
+    kept = {item.name for item in relays}
+    probes = tuple(
+        item.model_copy(update={"relays": tuple(name for name in item.relays if name in kept)})
+        for item in probes
+        if kept & set(item.relays)
+    )
+    if not probes:
+        which = f"probe {probe!r} does not watch" if probe is not None else "no probe watches"
+        raise typer.BadParameter(f"{which} relay {relay!r}", param_hint="--relay")
+    names_left = {item.name for item in probes}
+    slos = tuple(
+        item.model_copy(update={"probe": tuple(name for name in item.probe if name in names_left)})
+        for item in config.slos
+        if names_left & set(item.probe)
+    )
+    return config.model_copy(update={"relays": relays, "probes": probes, "slos": slos})
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Replace a file whole, since node_exporter may read it at any moment."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            file.write(content)
+        Path(file.name).chmod(0o644)
+        Path(file.name).replace(path)
+    except OSError as error:
+        raise StartupError(f"{path}: cannot be written: {error.strerror}") from error

@@ -1,0 +1,51 @@
+"""`relay-monitor run`: the daemon."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from monitor.cli.shared import DEFAULT_CONFIG, ConfigOption, load_config, run_loop
+
+
+class LogFormat(StrEnum):
+    """How log lines look."""
+
+    CONSOLE = "console"
+    JSON = "json"
+
+
+class LogLevel(StrEnum):
+    """What is logged at least."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+def run(
+    config: ConfigOption = DEFAULT_CONFIG,
+    shard: Annotated[str, typer.Option(help="Watch the I-th of N parts of the relays, as I/N from 0.")] = "0/1",
+    log_format: Annotated[LogFormat, typer.Option(help="How log lines look.")] = LogFormat.CONSOLE,
+    log_level: Annotated[LogLevel, typer.Option(help="What is logged at least.")] = LogLevel.INFO,
+) -> None:
+    """Run the daemon: follow the schedule, serve /metrics and the on-call page, until SIGTERM."""
+    from monitor.app import serve, shard_of  # noqa: PLC0415
+    from monitor.logs import configure  # noqa: PLC0415
+
+    index, count = _shard(shard)
+    loaded = shard_of(load_config(config), index, count)
+    configure(log_format.value, log_level.value)
+    run_loop(serve(loaded, shard=(index, count)))
+
+
+def _shard(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"([0-9]{1,4})/([0-9]{1,4})", text)
+    index, count = (int(found[1]), int(found[2])) if found else (0, 0)
+    if index >= count:
+        raise typer.BadParameter(f"{text!r} is not I/N with 0 ≤ I < N, such as 0/3", param_hint="--shard")
+    return index, count

@@ -1,0 +1,14 @@
+"""`relay-monitor schema`: the configuration's JSON Schema."""
+
+from __future__ import annotations
+
+import json
+
+import typer
+
+
+def schema() -> None:
+    """Print the JSON Schema of the configuration, for editors."""
+    from monitor.config import schema as config_schema  # noqa: PLC0415
+
+    typer.echo(json.dumps(config_schema(), indent=2))

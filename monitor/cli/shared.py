@@ -1,0 +1,59 @@
+"""What several commands have in common: exit statuses, the configuration option, and the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import suppress
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from monitor.config import Config
+
+EXIT_BAD = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The configuration file.", show_default=True)]
+DEFAULT_CONFIG = Path("config.yaml")
+
+
+class Output(StrEnum):
+    """How results look."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def load_config(path: Path) -> Config:
+    """Read a configuration with this process's environment. Raises `ConfigError`."""
+    from monitor.config import load  # noqa: PLC0415
+
+    return load(path, os.environ)
+
+
+async def until_stopped() -> None:
+    """Wait for SIGTERM or SIGINT."""
+    import signal  # noqa: PLC0415
+
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await stop.wait()
+
+
+def run_loop(work: Coroutine[Any, Any, Any]) -> Any:
+    """Run on uvloop where it installs, which costs less CPU a message, else on asyncio's own loop."""
+    factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+    with suppress(ImportError):
+        import uvloop  # noqa: PLC0415
+
+        factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        return runner.run(work)
