@@ -26,16 +26,7 @@ from monitor.errors import MisuseError
 from monitor.metrics.declared import DECLARED
 from monitor.metrics.series import ProbeSeries
 from monitor.probes.run import (
-    AddressFailed,
     CertificateSeen,
-    Confirmed,
-    Disconnected,
-    MessageJudged,
-    MessageSent,
-    Paired,
-    PairTime,
-    PhaseTimed,
-    Reconnected,
     Report,
     Run,
 )
@@ -141,35 +132,18 @@ class Metrics:
 
     # What probes and the daemon report.
 
-    def publish(self, report: Run | Report) -> None:  # noqa: C901 - one case a kind of report, nothing more
+    def publish(self, report: Run | Report) -> None:
         """Book one run or report. One of a relay or probe that is gone is dropped: its series are too."""
         series = self._series.get((report.relay, report.probe))
         if series is None:
             return
-        match report:
-            case Run():
-                series.run(report, relay_up=self._relay_up.get(report.relay))
-            case PhaseTimed():
-                series.phase(report.phase, report.seconds, report.run_id)
-            case MessageSent():
-                series.pending += 1
-            case MessageJudged():
-                series.judged(report.verdict, was_pending=report.pending)
-            case Paired():
-                series.paired(report.pairing, report.run_id)
-            case PairTime():
-                series.pair_time(connected=report.connected, seconds=report.seconds)
-            case Disconnected():
-                series.disconnected(report.code)
-            case Reconnected():
-                series.reconnected(report.seconds, report.run_id)
-            case AddressFailed():
-                series.address_failed(report.family)
-            case Confirmed():
-                series.confirmed(report.over, ok=report.ok)
-            case CertificateSeen():
-                name = "relay_probe_certificate_expiry_timestamp_seconds"
-                self._families[name].labels(self._location, report.relay).set(report.not_after)
+        if isinstance(report, Run):
+            series.run(report, relay_up=self._relay_up.get(report.relay))
+        elif isinstance(report, CertificateSeen):
+            name = "relay_probe_certificate_expiry_timestamp_seconds"
+            self._families[name].labels(self._location, report.relay).set(report.not_after)
+        else:
+            series.book(report)
 
     def set_relay_up(self, relay: str, up: bool) -> None:  # noqa: FBT001 - up is what it is called everywhere
         """The verdict on a relay."""

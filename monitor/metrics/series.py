@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from monitor.catalogue import Outcome, Phase, Sli, Verdict, booked, pairs_of
+from monitor.catalogue import Outcome, Sli, Verdict, booked, pairs_of
 from monitor.metrics.declared import DECLARED, phases_of
+from monitor.probes.run import (
+    AddressFailed,
+    Confirmed,
+    Disconnected,
+    MessageJudged,
+    MessageSent,
+    Paired,
+    PairTime,
+    PhaseTimed,
+    Reconnected,
+)
 from monitor.wire.codes import CloseCode, UnsubscribeCode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from monitor.config import ProbeConfig, SloConfig
-    from monitor.probes.run import Exchange, Pairing, Run
+    from monitor.probes.run import Exchange, Pairing, Report, Run
 
 RESULTS: Final = ("started", "missed", "skipped")
 CODES: Final = frozenset(int(code) for code in (*CloseCode, *UnsubscribeCode))
@@ -66,6 +77,17 @@ class ProbeSeries:
         # Two gauges that say nothing before the first run.
         self._up: Any = None
         self._last_success: Any = None
+        self._bookings: dict[type, Callable[[Any], None]] = {
+            PhaseTimed: self._phase,
+            MessageSent: self._sent,
+            MessageJudged: self._judged,
+            PairTime: self._pair_time,
+            Paired: self._paired,
+            Disconnected: self._dropped,
+            Reconnected: self._reconnected,
+            Confirmed: self._confirmed,
+            AddressFailed: self._address_failed,
+        }
         self._begin_counters()
 
     def _begin_counters(self) -> None:
@@ -113,11 +135,10 @@ class ProbeSeries:
 
     def run(self, run: Run, *, relay_up: bool | None) -> None:
         """Book a run: its exchanges, its pairing, the probe's own up."""
-        exemplar = {"run_id": run.id}
         for exchange in run.exchanges:
-            self._exchange(exchange, exemplar)
+            self._exchange(exchange, run.id)
         if run.pairing is not None:
-            self.paired(run.pairing, run.id)
+            self._pairing(run.pairing, run.id)
         if run.outcome is Outcome.OK:
             if self._last_success is None:
                 self._last_success = self._of("relay_probe_last_success_timestamp_seconds")
@@ -139,29 +160,39 @@ class ProbeSeries:
             self._up = self._of("relay_probe_up")
         self._up.set(not self._down and relay_up is not False)
 
-    def _exchange(self, exchange: Exchange, exemplar: dict[str, str]) -> None:
-        self._exchanges[exchange.outcome].inc(1, exemplar)
-        ok = exchange.outcome is Outcome.OK
-        if exchange.failure is not None and exchange.outcome is Outcome.FAILED:
+    def _exchange(self, exchange: Exchange, run_id: str) -> None:
+        # Exemplars where one looks for a run: what users feel, and what failed. Checking one costs more than to count.
+        outcome = exchange.outcome
+        self._exchanges[outcome].inc()
+        ok = outcome is Outcome.OK
+        if outcome is Outcome.FAILED and exchange.failure is not None:
             step, reason = booked(self._scenario, exchange.failure.step, exchange.failure.reason)
-            self._of("relay_probe_failures_total", step.value, reason.value).inc(1, exemplar)
-        if not ok and exchange.outcome is not Outcome.FAILED:
+            self._of("relay_probe_failures_total", step.value, reason.value).inc(1, {"run_id": run_id})
+        if not ok and outcome is not Outcome.FAILED:
             return
         if exchange.wire_request is not None:
-            self._wire_request.observe(exchange.wire_request, exemplar)
+            self._wire_request.observe(exchange.wire_request)
         if exchange.wire_response is not None:
-            self._wire_response.observe(exchange.wire_response, exemplar)
+            self._wire_response.observe(exchange.wire_response)
         if ok and exchange.round_trip is not None:
-            self._round_trip.observe(exchange.round_trip, exemplar)
+            self._round_trip.observe(exchange.round_trip, {"run_id": run_id})
         if ok and exchange.recovery is not None:
-            self._recovery.observe(exchange.recovery, exemplar)
+            self._recovery.observe(exchange.recovery, {"run_id": run_id})
         for judge in self._judges[Sli.AVAILABILITY]:
             judge.count(good=ok)
         for judge in self._judges[Sli.LATENCY]:
             judge.count(good=ok and exchange.round_trip is not None and exchange.round_trip <= judge.threshold)
 
-    def paired(self, pairing: Pairing, run_id: str) -> None:
-        """Book a pairing."""
+    def book(self, report: Report) -> None:
+        """Book what a report outside a run says; one of a kind that has no series here is nobody's business."""
+        booked_by = self._bookings.get(type(report))
+        if booked_by is not None:
+            booked_by(report)
+
+    def _paired(self, report: Paired) -> None:
+        self._pairing(report.pairing, report.run_id)
+
+    def _pairing(self, pairing: Pairing, run_id: str) -> None:
         if pairing.outcome not in {Outcome.OK, Outcome.FAILED}:
             return
         ok = pairing.outcome is Outcome.OK
@@ -171,39 +202,36 @@ class ProbeSeries:
         for judge in self._judges[Sli.PAIRING]:
             judge.count(good=ok)
 
-    def phase(self, phase: Phase, seconds: float, run_id: str) -> None:
-        """Book how long a phase took."""
-        self._phases.get(phase, _NOTHING).observe(seconds, {"run_id": run_id})
+    def _phase(self, report: PhaseTimed) -> None:
+        self._phases.get(report.phase, _NOTHING).observe(report.seconds)
 
-    def judged(self, verdict: Verdict | None, *, was_pending: bool) -> None:
-        """Book what became of a message; None: nobody listened long enough to tell."""
-        if verdict is not None:
-            self._messages[verdict].inc()
-        if was_pending:
+    def _sent(self, _: MessageSent) -> None:
+        self.pending += 1
+
+    def _judged(self, report: MessageJudged) -> None:
+        if report.verdict is not None:
+            self._messages[report.verdict].inc()
+        if report.pending:
             self.pending -= 1
 
-    def pair_time(self, *, connected: bool, seconds: float) -> None:
-        """Book time that a standing pair spent in one state."""
-        (self._connected if connected else self._disconnected).inc(seconds)
+    def _pair_time(self, report: PairTime) -> None:
+        (self._connected if report.connected else self._disconnected).inc(report.seconds)
         for judge in self._judges[Sli.STABILITY]:
-            judge.count(good=connected, amount=seconds)
+            judge.count(good=report.connected, amount=report.seconds)
 
-    def disconnected(self, code: int | None) -> None:
-        """Book a drop."""
+    def _dropped(self, report: Disconnected) -> None:
+        code = report.code
         label = "none" if code is None else str(int(code)) if code in CODES else "other"
         self._of("relay_probe_disconnects_total", label).inc()
 
-    def reconnected(self, seconds: float, run_id: str) -> None:
-        """Book a repair."""
-        self._reconnect.observe(seconds, {"run_id": run_id})
+    def _reconnected(self, report: Reconnected) -> None:
+        self._reconnect.observe(report.seconds, {"run_id": report.run_id})
 
-    def confirmed(self, over: str, *, ok: bool) -> None:
-        """Book a confirming attempt."""
-        self._of("relay_probe_confirmations_total", over, _ended(ok)).inc()
+    def _confirmed(self, report: Confirmed) -> None:
+        self._of("relay_probe_confirmations_total", report.over, _ended(report.ok)).inc()
 
-    def address_failed(self, family: str) -> None:
-        """Book an address that could not be reached."""
-        self._of("relay_probe_address_failures_total", family).inc()
+    def _address_failed(self, report: AddressFailed) -> None:
+        self._of("relay_probe_address_failures_total", report.family).inc()
 
     def slot(self, result: str) -> None:
         """Book what became of a slot."""

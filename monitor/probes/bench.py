@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from monitor.catalogue import Outcome, Phase, Scenario, Step
+from monitor.catalogue import Outcome, Phase, Step
 from monitor.clock import utc
 from monitor.errors import OwnFault
 from monitor.probes.ids import uuid7
@@ -128,20 +128,21 @@ class Recorder:
         """The run, over now. `aborted` says why this program itself gave up, if it did."""
         bench = self.bench
         clock = bench.clock
-        failure = next((item.failure for item in self.exchanges if item.failure is not None), None)
-        if failure is None and self.pairing is not None:
-            failure = self.pairing.failure
-        outcomes = {item.outcome for item in self.exchanges} | ({self.pairing.outcome} if self.pairing else set())
+        parts: list[Exchange | Pairing] = [*self.exchanges] if self.pairing is None else [*self.exchanges, self.pairing]
+        outcomes = [item.outcome for item in parts]
+        failure = None
         if aborted:
-            outcomes = {Outcome.ABORTED}
+            outcomes = [Outcome.ABORTED]
             self.mark("pair", Step.CLOSE, clock.monotonic(), clock.monotonic(), f"aborted: {aborted}")
         outcome = next((item for item in (Outcome.FAILED, Outcome.ABORTED) if item in outcomes), Outcome.OK)
+        if outcome is not Outcome.OK:
+            failure = next((item.failure for item in parts if item.failure is not None), None)
         duration = clock.monotonic() - self.started
         return Run(
             id=self.run_id,
             relay=bench.relay,
             probe=bench.probe.name,
-            scenario=Scenario(bench.probe.scenario),
+            scenario=bench.probe.scenario,
             started_at=utc(clock, ago=duration),
             duration=duration,
             outcome=outcome,

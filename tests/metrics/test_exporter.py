@@ -99,9 +99,10 @@ class TestThePage:
 
     def test_exemplars_with_the_run_id_are_in_openmetrics_alone(self) -> None:
         metrics = filled()
+        metrics.publish(run(exchange(Outcome.FAILED)))
         assert b"# {" not in metrics.render()[0]
         found = families(metrics, OPENMETRICS)
-        for name in ("relay_probe_round_trip_seconds", "relay_probe_handshake_seconds", "relay_probe_exchanges"):
+        for name in ("relay_probe_round_trip_seconds", "relay_probe_handshake_seconds", "relay_probe_failures"):
             assert {sample.exemplar.labels["run_id"] for sample in found[name].samples if sample.exemplar} == {RUN_ID}
 
     def test_no_series_tells_when_it_was_created(self) -> None:
