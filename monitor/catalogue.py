@@ -42,6 +42,15 @@ class Step(StrEnum):
     CLOSE = "close"
 
 
+class Finding(StrEnum):
+    """What the history says of a message that never came: the layer that broke."""
+
+    NOT_ACCEPTED = "not_accepted"  # the relay never took it: no ack, and it is in no history
+    NOT_STORED = "not_stored"  # acked, and in no history
+    STORED_NOT_PUSHED = "stored_not_pushed"  # in the history, and no push brought it
+    DROPPED_BY_REFERENCE_CLIENT = "dropped_by_reference_client"  # it came, and de-duplication discards it
+
+
 class Reason(StrEnum):
     """What went wrong there."""
 

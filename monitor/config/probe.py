@@ -217,16 +217,21 @@ class ProbeConfig(Section):
         return self.connections
 
     @property
+    def autopsy(self) -> float:
+        """Seconds that the search for a lost message may take, once its time is up."""
+        return self.timeout / 4
+
+    @property
     def deadline(self) -> float:
         """Seconds after which a bounded run is over at the latest: its time-outs and its waits added up."""
         pairing = self.wallet_delay + self.timeout
         match self.scenario:
             case Scenario.STEADY_MESSAGING:
                 # Pairs start one after another within a cycle.
-                return pairing + self.cycle + self.exchanges * (self.cycle + self.timeout)
+                return pairing + self.cycle + self.exchanges * (self.cycle + self.timeout + self.autopsy)
             case Scenario.REALISTIC_SESSION:
-                return pairing + self.exchanges * (self.settle + ANSWER_DELAY + self.timeout)
+                return pairing + self.exchanges * (self.settle + ANSWER_DELAY + self.timeout + self.autopsy)
             case Scenario.ASYNC_DELIVERY:
                 # Pairing, or resuming both; publishing; recovering.
-                return pairing + self.delay + 2 * self.timeout
+                return pairing + self.delay + 2 * self.timeout + self.autopsy
         return self.ramp_up + self.timeout + (self.duration or 0.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from monitor.catalogue import Phase, Reason, Step, Verdict
+from monitor.catalogue import Finding, Phase, Reason, Step, Verdict
 from monitor.errors import Obstacle
 from monitor.probes.ledger import Ledger, Message
 from monitor.probes.run import Disconnected, MessageFate, MessageJudged, MessageSent
@@ -164,7 +164,7 @@ class Account:
         arrived = message.arrived_at if message is not None and message.arrived_at is not None else at
         identifier = notice.payload.get("id", "") if isinstance(notice.payload, dict) else ""
         if notice.reference_dropped:
-            self.recorder.mark(end.side, Step.HISTORY, at, at, "the reference client would have dropped this message")
+            self.recorder.mark(end.side, Step.HISTORY, at, at, Finding.DROPPED_BY_REFERENCE_CLIENT.value)
         self.received.append((str(identifier), arrived))
         leg = self.leg
         if leg is None or end is not leg.receiver or leg.arrived.done() or message is not leg.message:

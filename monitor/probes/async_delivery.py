@@ -86,7 +86,7 @@ class AsyncDelivery:
             await pair.wallet.wait(lambda: expected <= {name for name, _ in pair.received}, deadline, Step.RECOVER)
         except Obstacle as obstacle:
             if obstacle.step is Step.RECOVER and obstacle.reason is Reason.SILENT:
-                raise pair.why_not_recovered() from None
+                raise await pair.why_not_recovered() from None
             raise
         order = [name for name, _ in pair.received if name in expected]
         recorder.mark("wallet", Step.RECOVER, resumed_at, pair.received[-1][1])

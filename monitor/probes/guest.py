@@ -36,11 +36,26 @@ class Guest:
         self._arrivals = arrivals
         self._rng = rng
         self._turn = rng.randrange(1 << 16)
+        self._examined_at = float("-inf")
 
     def turn(self) -> int:
         """The next turn round the relay's endpoints: one for each pair."""
         self._turn += 1
         return self._turn
+
+    @property
+    def has_several_endpoints(self) -> bool:
+        """Whether the next turn may meet another node than this one."""
+        endpoints = self.config.endpoints
+        return len(endpoints) > 1 or any(isinstance(endpoint, DnsEndpoint) for endpoint in endpoints)
+
+    def may_examine(self, spacing: float) -> bool:
+        """Whether the last autopsy here lies `spacing` seconds back; if so, another one begins."""
+        now = self._clock.monotonic()
+        if now - self._examined_at < spacing:
+            return False
+        self._examined_at = now
+        return True
 
     def access(self, side: str, turn: int, timeout: float) -> Access:
         """How `side`, "dapp" or "wallet", gets in. The two of one turn meet different endpoints, if there are several.

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from monitor.probes.bench import Bench, Recorder
+    from monitor.relay.client import Access
     from monitor.wire.backoff import Backoff
     from monitor.wire.events import Event
 
@@ -29,24 +30,24 @@ class Held:
         *,
         reconnect: Backoff | None = None,
         on_change: Callable[[Dropped | None], None] = lambda _: None,
+        access: Access | None = None,
     ) -> None:
         self.recorder = recorder
         self.obstacle: Obstacle | None = None
         self.lost = asyncio.Event()
         self._on_change = on_change
-        self._client = Client(
-            bench.access("dapp", bench.guest.turn()), reporter=self, on_event=self._on_event, reconnect=reconnect
-        )
+        access = access or bench.access("dapp", bench.guest.turn())
+        self.client = Client(access, reporter=self, on_event=self._on_event, reconnect=reconnect)
 
     @property
     def connected(self) -> bool:
         """Whether it stands."""
-        return self._client.connected
+        return self.client.connected
 
     @property
     def over(self) -> bool:
         """Whether it will not come back by itself."""
-        return self._client.closed
+        return self.client.closed
 
     def why(self) -> Obstacle:
         """What became of it: why it was lost, or why it never stood."""
@@ -54,18 +55,18 @@ class Held:
 
     async def open(self) -> None:
         """Connect. Raises `Obstacle`."""
-        await self._client.open()
+        await self.client.open()
 
     def close(self) -> None:
         """Leave in good order."""
-        self._client.close()
+        self.client.close()
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, Connected):
             self.obstacle = None
             self._on_change(None)
         elif isinstance(event, Dropped):
-            self.obstacle = self._client.obstacle or obstacles.of_drop(Step.HOLD, event)
+            self.obstacle = self.client.obstacle or obstacles.of_drop(Step.HOLD, event)
             self.lost.set()
             self._on_change(event)
 

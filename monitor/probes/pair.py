@@ -13,6 +13,7 @@ from monitor.catalogue import Outcome, Reason, Step
 from monitor.errors import Obstacle, OwnFault
 from monitor.probes import payloads
 from monitor.probes.account import Account, Leg, fate
+from monitor.probes.autopsy import examine
 from monitor.probes.bench import failure_of
 from monitor.probes.run import Exchange, Pairing
 from monitor.relay.end import End
@@ -204,6 +205,7 @@ class Pair(Account):
             answered = await self._finish(legs[1])
         except Obstacle as obstacle:
             self.recorder.fail(obstacle)
+            await self.examine(obstacle, [legs[-1].message] if legs and legs[-1].message is not None else [])
         else:
             self.recorder.exchanges.append(
                 Exchange(
@@ -226,6 +228,12 @@ class Pair(Account):
             await self._finish(leg)
         finally:
             self.leg = None
+
+    async def examine(self, obstacle: Obstacle, messages: list[Message]) -> None:
+        """Look for messages that did not come, if that is the obstacle, and note what is found."""
+        self.leg = None
+        receiver = self.dapp if messages and messages[0].direction == "response" else self.wallet
+        await examine(self._bench, self.recorder, receiver, self._turn, obstacle, messages)
 
     def _begin(
         self, sender: End, receiver: End, direction: str, payload: payloads.Payload, intended: float, deadline: float
@@ -333,9 +341,14 @@ class Pair(Account):
                 message.deadline, message.horizon = now, now + self._bench.probe.timeout
             self.recorder.fates.append(fate(message))
 
-    def why_not_recovered(self) -> Obstacle:
-        """The first cause why a resumed wallet did not get all that was sent to it."""
+    async def why_not_recovered(self) -> Obstacle:
+        """The first cause why a resumed wallet did not get all that was sent to it, and an autopsy of what it lacks."""
         missing = [message for message in self._offline if message.arrived_at is None]
+        obstacle = self._why_not_recovered(missing)
+        await self.examine(obstacle, missing)
+        return obstacle
+
+    def _why_not_recovered(self, missing: list[Message]) -> Obstacle:
         if any(message.corrupted for message in self._offline):
             return Obstacle(Step.RECOVER, Reason.CORRUPTED, "the bytes that came differ from those sent")
         if missing:

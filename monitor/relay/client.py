@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from monitor.catalogue import Phase, Step
+from monitor.catalogue import Phase, Reason, Step
 from monitor.errors import Obstacle
 from monitor.relay import obstacles
 from monitor.relay.dial import dial
@@ -105,6 +105,7 @@ class Client:
         self._stood = False  # whether the relay has said hello on the present connection
         self._send_due = False
         self._on_sent: list[Callable[[float], None]] = []
+        self._asked: dict[int, asyncio.Future[Event]] = {}
 
     @property
     def connected(self) -> bool:
@@ -148,6 +149,19 @@ class Client:
             asyncio.get_running_loop().call_soon(self._send)
         return identifier
 
+    async def ask(self, command: Command) -> Event:
+        """Send a command and wait for its `Replied`, `HistoryRead` or `Unanswered`, which `on_event` never hears of.
+
+        Ends at the latest with the connection or the time for replies. Raises `MisuseError` when not connected, and
+        `Obstacle` when this client is closed meanwhile.
+        """
+        identifier = self.command(command)
+        self._asked[identifier] = asyncio.get_running_loop().create_future()
+        try:
+            return await self._asked[identifier]
+        finally:
+            del self._asked[identifier]
+
     def _send(self) -> None:
         self._send_due = False
         self._arm()
@@ -172,6 +186,9 @@ class Client:
         if self._dialing is not None:
             self._dialing.cancel()
             self._dialing = None
+        for asked in self._asked.values():
+            if not asked.done():
+                asked.set_exception(Obstacle(self.step, Reason.DISCONNECTED))
 
     def _release(self, *, orderly: bool) -> None:
         transport, self._transport = self._transport, None
@@ -192,7 +209,8 @@ class Client:
         connection = self._connection
         while events := connection.events():
             for event in events:
-                self._handle(event)
+                if not (self._asked and self._answers(event)):
+                    self._handle(event)
         self._flush()
         if connection.closing is not None:
             # What this side gave up is not waited for: the peer may be the very one that answers nothing.
@@ -200,6 +218,13 @@ class Client:
         if connection.state is State.OPENING and self._dialing is None:
             self._dialing = asyncio.ensure_future(self._dial())
         self._arm()
+
+    def _answers(self, event: Event) -> bool:
+        """Whether it is the answer somebody asked for; if so, they have it."""
+        asked = self._asked.get(getattr(event, "id", 0))
+        if asked is not None and not asked.done():
+            asked.set_result(event)
+        return asked is not None
 
     def _handle(self, event: Event) -> None:
         if type(event) is Publication:  # by far the most frequent
