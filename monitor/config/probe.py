@@ -218,7 +218,7 @@ class ProbeConfig(Section):
 
     @property
     def autopsy(self) -> float:
-        """Seconds that the search for a lost message may take, once its time is up."""
+        """Seconds that the search for a lost message may take, after its exchange has failed and past all deadlines."""
         return self.timeout / 4
 
     @property
@@ -228,10 +228,10 @@ class ProbeConfig(Section):
         match self.scenario:
             case Scenario.STEADY_MESSAGING:
                 # Pairs start one after another within a cycle.
-                return pairing + self.cycle + self.exchanges * (self.cycle + self.timeout + self.autopsy)
+                return pairing + self.cycle + self.exchanges * (self.cycle + self.timeout)
             case Scenario.REALISTIC_SESSION:
-                return pairing + self.exchanges * (self.settle + ANSWER_DELAY + self.timeout + self.autopsy)
+                return pairing + self.exchanges * (self.settle + ANSWER_DELAY + self.timeout)
             case Scenario.ASYNC_DELIVERY:
                 # Pairing, or resuming both; publishing; recovering.
-                return pairing + self.delay + 2 * self.timeout + self.autopsy
+                return pairing + self.delay + 2 * self.timeout
         return self.ramp_up + self.timeout + (self.duration or 0.0)

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 
 GRACE = 2.0
-"""Seconds past a run's own deadlines after which it is ended from outside: nothing hangs, not even a fault of ours."""
+"""Seconds past a run's own deadlines, and the autopsies of what was lost, after which it is ended from outside: nothing
+hangs, not even a fault of ours."""
 
 
 class Probe(Protocol):
@@ -46,7 +47,8 @@ async def execute(probe: Probe, bench: Bench) -> Run:
     recorder = bench.recorder()
     aborted = ""
     try:
-        async with asyncio.timeout(bench.probe.deadline + GRACE):
+        allowed = bench.probe.deadline + bench.probe.exchanges * bench.probe.autopsy + GRACE
+        async with asyncio.timeout(allowed):
             await probe.play(bench, recorder)
     except Obstacle as obstacle:
         recorder.fail(obstacle, times=missing(bench, recorder))
