@@ -19,7 +19,7 @@ from monitor.journal import Journal
 from monitor.metrics import Metrics
 from monitor.probes.registry import SCENARIOS, STANDING
 from monitor.probes.run import Paired, PairTime, Run
-from monitor.probes.runner import execute
+from monitor.probes.runner import admission, execute
 from monitor.schedule import ClockWatch, LoopLag, Maintenance, Schedule, longest_gap
 from monitor.web import WebServer, WebState, build_app
 
@@ -153,9 +153,7 @@ class Monitor:
 
         async def run(slot: datetime) -> None:
             del slot
-            # Its turn comes within a minute, since `check` refuses plans past the limits.
-            while not bench.admits(*played.cost(probe)):  # noqa: ASYNC110 - permits come with time, not by an event
-                await asyncio.sleep(1)
+            await admission(played, bench)
             await execute(played, bench)
 
         self.schedule.add(relay=relay, probe=probe.name, schedule=probe.schedule, run=run)

@@ -9,13 +9,15 @@ from monitor.catalogue import Outcome, Scenario
 from monitor.clock import SystemClock
 from monitor.fleet import Fleet
 from monitor.probes.registry import SCENARIOS
-from monitor.probes.runner import execute
+from monitor.probes.runner import admission, execute
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from monitor.config import Config, ProbeConfig
+    from monitor.probes.bench import Bench
     from monitor.probes.run import Report, Run
+    from monitor.probes.runner import Probe
 
 
 async def play_once(config: Config, publish: Callable[[Run | Report], None]) -> list[Run]:
@@ -27,13 +29,18 @@ async def play_once(config: Config, publish: Callable[[Run | Report], None]) -> 
     await fleet.start(lambda _name, _up: None)
     try:
         plays = [
-            execute(SCENARIOS[probe.scenario](), fleet.bench(relay, as_once(probe)))
+            _play(SCENARIOS[probe.scenario](), fleet.bench(relay, as_once(probe)))
             for probe in config.probes
             for relay in probe.relays
         ]
         return list(await asyncio.gather(*plays))
     finally:
         await fleet.stop()
+
+
+async def _play(played: Probe, bench: Bench) -> Run:
+    await admission(played, bench)
+    return await execute(played, bench)
 
 
 def as_once(probe: ProbeConfig) -> ProbeConfig:

@@ -99,24 +99,29 @@ class Account:
         """The relay's certificate was seen."""
         self.recorder.certificate(not_after)
 
-    def sending(self, end: End, publish: Publish) -> None:
-        """A message is about to be sent; the first time, the ledger learns what to expect."""
+    def sending(self, end: End, publish: Publish) -> bool:
+        """A message is about to be sent; the first time, the ledger learns what to expect.
+
+        Its run took a permit of the relay's limits for it; another try needs one of its own.
+        """
         # By its id: when a relay is slow to accept, earlier messages, and tries of them, go out in later exchanges.
         leg = self.queued.pop((end, publish.message_id), None)
-        if leg is not None:
-            self.sequence += 1
-            leg.message = Message(
-                key=MessageKey(publish.channel, publish.client_id, publish.nonce),
-                data=publish.data,
-                direction=leg.direction,
-                sequence=self.sequence,
-                intended=leg.intended,
-                deadline=leg.deadline,
-                horizon=max(leg.deadline, self._bench.clock.monotonic()) + self._bench.probe.timeout,
-            )
-            self.ledger.expect(leg.message)
-            bench = self._bench
-            bench.publish(MessageSent(relay=bench.relay, probe=bench.probe.name, run_id=self.recorder.run_id))
+        if leg is None:
+            return publish.channel != self.channel or self._bench.guest.messages.take()
+        self.sequence += 1
+        bench = self._bench
+        leg.message = Message(
+            key=MessageKey(publish.channel, publish.client_id, publish.nonce),
+            data=publish.data,
+            direction=leg.direction,
+            sequence=self.sequence,
+            intended=leg.intended,
+            deadline=leg.deadline,
+            horizon=max(leg.deadline, bench.clock.monotonic()) + bench.probe.timeout,
+        )
+        self.ledger.expect(leg.message)
+        bench.publish(MessageSent(relay=bench.relay, probe=bench.probe.name, run_id=self.recorder.run_id))
+        return True
 
     def sent(self, publish: Publish, at: float) -> None:
         """Its bytes were handed to the socket."""

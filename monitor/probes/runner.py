@@ -39,6 +39,12 @@ class StandingProbe(Probe, Protocol):
         """Keep going until cancelled, publishing one `Run` a slot. Never returns, never raises."""
 
 
+async def admission(probe: Probe, bench: Bench) -> None:
+    """Wait until the relay's limits leave room for one run, and take it. `check` refuses plans past the limits."""
+    while not bench.admits(*probe.cost(bench.probe)):  # noqa: ASYNC110 - permits come with time, not by an event
+        await asyncio.sleep(1)
+
+
 async def execute(probe: Probe, bench: Bench) -> Run:
     """Run `probe` once. Cancelled (a shutdown), it publishes the run as aborted before it lets the cancellation on.
 

@@ -66,8 +66,8 @@ class Ward(Protocol):
     def certificate(self, not_after: float) -> None:
         """The relay's certificate was seen."""
 
-    def sending(self, end: End, publish: actions.Publish) -> None:
-        """A message is about to be sent, for the first time or again."""
+    def sending(self, end: End, publish: actions.Publish) -> bool:
+        """Whether a message may be sent now, for the first time or again."""
 
     def sent(self, publish: actions.Publish, at: float) -> None:
         """Its bytes were handed to the socket."""
@@ -303,10 +303,9 @@ class End:
     def _carry_out(self, action: actions.Action) -> None:
         match action:
             case actions.Publish():
-                if not self.client.connected:
+                if not self.client.connected or not self._ward.sending(self, action):
                     self.peer.on_published(action.message_id, ok=False, now=self._clock.monotonic())
                     return
-                self._ward.sending(self, action)
                 command = Publish(channel=action.channel, data=action.data)
                 identifier = self.client.command(command, partial(self._ward.sent, action))
                 self._commands[identifier] = (Step.PUBLISH, action)

@@ -48,7 +48,10 @@ class Owner:
 
     def _ignore(self, *_: object, **__: object) -> None: ...
 
-    mark = phase = address_failed = certificate = sending = sent = acked = raw = changed = dropped = _ignore
+    def sending(self, *_: object) -> bool:
+        return True
+
+    mark = phase = address_failed = certificate = sent = acked = raw = changed = dropped = _ignore
 
 
 class OurWallet:
