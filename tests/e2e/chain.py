@@ -1,0 +1,185 @@
+"""Relay, monitor, Prometheus with the generated rules, Alertmanager with the generated routes, and a receiver."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import yaml
+
+from tests.e2e.programs import Program, find, free_port
+from tests.e2e.receiver import Receiver
+from tests.relays import ROOT, Engine
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+GENERATE_TIMEOUT = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How fast everything goes: Prometheus' intervals, and what the probes of the configuration do."""
+
+    scrape: str = "1s"
+    evaluation: str = "1s"
+    group_wait: str | None = "1s"  # None: as generated
+
+
+@dataclass(slots=True, kw_only=True)
+class Chain:
+    """The parts, as they run. `config` is the monitor's configuration file."""
+
+    folder: Path
+    config: Path
+    pace: Pace
+    receiver: Receiver
+    relay: Engine | None = None
+    monitor: Program | None = None
+    prometheus: Program | None = None
+    ports: dict[str, int] = field(default_factory=dict)
+    client: httpx.AsyncClient = field(default_factory=lambda: httpx.AsyncClient(trust_env=False, timeout=10))
+
+    def address(self, part: str) -> str:
+        """Where a part serves HTTP."""
+        return f"http://127.0.0.1:{self.ports[part]}"
+
+    async def query(self, expression: str) -> list[dict[str, Any]]:
+        """What Prometheus answers to an instant query."""
+        answer = await self.client.get(f"{self.address('prometheus')}/api/v1/query", params={"query": expression})
+        answer.raise_for_status()
+        result: list[dict[str, Any]] = answer.json()["data"]["result"]
+        return result
+
+    async def value(self, expression: str) -> float | None:
+        """The value of an expression that gives one series or none."""
+        found = await self.query(expression)
+        return float(found[0]["value"][1]) if found else None
+
+    async def alerts(self) -> dict[str, str]:
+        """The alerts that Prometheus holds now, by name: pending or firing."""
+        answer = await self.client.get(f"{self.address('prometheus')}/api/v1/alerts")
+        return {alert["labels"]["alertname"]: alert["state"] for alert in answer.json()["data"]["alerts"]}
+
+    async def until(self, expression: str, done: Callable[[float | None], bool], seconds: float) -> float:
+        """Wait until an expression's value satisfies `done`; returns the seconds waited. Raises `TimeoutError`."""
+        began = time.monotonic()
+        async with asyncio.timeout(seconds):
+            while not done(await self.value(expression)):  # noqa: ASYNC110 - Prometheus tells nobody
+                await asyncio.sleep(0.2)
+        return time.monotonic() - began
+
+    def generate(self) -> None:
+        """Write rules, routes and dashboards from the configuration, as a user does."""
+        command = [
+            sys.executable,
+            "-m",
+            "monitor",
+            "generate",
+            "--config",
+            str(self.config),
+            "--output",
+            str(self.folder),
+        ]
+        subprocess.run(command, check=True, capture_output=True, timeout=GENERATE_TIMEOUT, cwd=ROOT)
+
+    async def reload_prometheus(self) -> None:
+        """Let Prometheus read its rules again."""
+        (await self.client.post(f"{self.address('prometheus')}/-/reload")).raise_for_status()
+
+    async def start_monitor(self) -> None:
+        """Start the daemon, as `relay-monitor run` does."""
+        self.monitor = Program(
+            *(sys.executable, "-m", "monitor", "run", "--config", self.config),
+            ready=f"{self.address('monitor')}/-/ready",
+            log=self.folder / "monitor.log",
+        )
+        await self.monitor.start()
+
+
+@asynccontextmanager
+async def chain(
+    folder: Path, engine: Path, config: str, pace: Pace = Pace(), *, history: Path | None = None, **fields: Any
+) -> AsyncIterator[Chain]:
+    """Start everything; `config` is the configuration with {relay} and {listen} left open, and whatever `fields` says.
+
+    `history` is a folder of blocks to begin with. Everything is stopped at the end, in the order of its making.
+    """
+    async with AsyncExitStack() as stack:
+        receiver = Receiver()
+        await receiver.start()
+        stack.push_async_callback(receiver.stop)
+        made = Chain(folder=folder, config=folder / "config.yaml", pace=pace, receiver=receiver)
+        stack.push_async_callback(made.client.aclose)
+        made.ports = {part: free_port() for part in ("relay", "monitor", "prometheus", "alertmanager")}
+        made.relay = await Engine.start(engine, "-listen", f"127.0.0.1:{made.ports['relay']}")
+        stack.push_async_callback(lambda: made.relay.stop() if made.relay is not None else asyncio.sleep(0))
+        made.config.write_text(
+            config.format(relay=made.relay.url, listen=f"127.0.0.1:{made.ports['monitor']}", **fields), encoding="utf-8"
+        )
+        made.generate()
+        await stack.enter_async_context(_alertmanager(made))
+        made.prometheus = await stack.enter_async_context(_prometheus(made, history))
+        await made.start_monitor()
+        stack.push_async_callback(lambda: made.monitor.stop() if made.monitor is not None else asyncio.sleep(0))
+        yield made
+
+
+def _alertmanager(made: Chain) -> Program:
+    """Alertmanager with the generated routes; only the addresses, and the pace where one is given, are ours."""
+    port = made.ports["alertmanager"]
+    routes = yaml.safe_load((made.folder / "alerts" / "alertmanager.yml").read_text("utf-8"))
+    for receiver in routes["receivers"]:
+        if len(receiver) > 1:
+            for kind in [kind for kind in receiver if kind != "name"]:
+                del receiver[kind]
+            receiver["webhook_configs"] = [{"url": made.receiver.url(receiver["name"]), "send_resolved": True}]
+    if made.pace.group_wait is not None:
+        _set_waits(routes["route"], made.pace.group_wait)
+    file = made.folder / "alertmanager.yml"
+    file.write_text(yaml.safe_dump(routes), encoding="utf-8")
+    return Program(
+        find("prometheus-alertmanager", "alertmanager"),
+        *(f"--config.file={file}", f"--storage.path={made.folder / 'alertmanager'}", "--cluster.listen-address="),
+        f"--web.listen-address=127.0.0.1:{port}",
+        ready=f"http://127.0.0.1:{port}/-/ready",
+        log=made.folder / "alertmanager.log",
+    )
+
+
+def _set_waits(route: dict[str, Any], wait: str) -> None:
+    route["group_wait"] = wait
+    route["group_interval"] = wait
+    for child in route.get("routes", ()):
+        _set_waits(child, wait)
+
+
+def _prometheus(made: Chain, history: Path | None) -> Program:
+    port = made.ports["prometheus"]
+    config = {
+        "global": {"scrape_interval": made.pace.scrape, "evaluation_interval": made.pace.evaluation},
+        "rule_files": [str(made.folder / "alerts" / "relay-monitor.rules.yml")],
+        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [f"127.0.0.1:{made.ports['alertmanager']}"]}]}]},
+        "scrape_configs": [
+            {
+                "job_name": "relay-monitor",
+                "static_configs": [{"targets": [f"127.0.0.1:{made.ports['monitor']}"]}],
+            }
+        ],
+    }
+    file = made.folder / "prometheus.yml"
+    file.write_text(yaml.safe_dump(config), encoding="utf-8")
+    return Program(
+        find("prometheus"),
+        *(f"--config.file={file}", f"--storage.tsdb.path={history or made.folder / 'prometheus'}"),
+        *("--storage.tsdb.retention.time=40d", "--web.enable-lifecycle", f"--web.listen-address=127.0.0.1:{port}"),
+        ready=f"http://127.0.0.1:{port}/-/ready",
+        log=made.folder / "prometheus.log",
+    )
