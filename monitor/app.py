@@ -15,12 +15,13 @@ from monitor.clock import Clock, SystemClock, utc
 from monitor.config import Continuous, Cron, Every, show_duration
 from monitor.errors import ConfigError, Fault, StartupError
 from monitor.fleet import Fleet, Watched, settle_memory
+from monitor.health import Health
 from monitor.journal import Journal
 from monitor.metrics import Metrics
 from monitor.probes.registry import SCENARIOS, STANDING
 from monitor.probes.run import Paired, PairTime, Run
 from monitor.probes.runner import admission, execute
-from monitor.schedule import ClockWatch, LoopLag, Maintenance, Schedule, longest_gap
+from monitor.schedule import Maintenance, Schedule, longest_gap
 from monitor.web import WebServer, WebState, build_app
 
 if TYPE_CHECKING:
@@ -34,15 +35,6 @@ _log = structlog.get_logger(__name__)
 
 STOP_GRACE: Final = 4.0
 """Seconds running probes get to finish when the monitor stops; with what follows, all of it is over within ten."""
-
-LAG_LIMIT: Final = 1.0
-"""Seconds of event-loop lag past which the monitor does not trust its own numbers."""
-
-PULSE: Final = 0.25
-"""Seconds between two readings of that lag."""
-
-DISTRUST: Final = 15.0
-"""Seconds for which it does not, after the last sign."""
 
 
 class Monitor:
@@ -59,11 +51,9 @@ class Monitor:
         self.maintenance = Maintenance(config.maintenance, self.clock)
         self.schedule = Schedule(clock=self.clock, on_result=self.metrics.count_run, seed=config.location)
         self.started_at = utc(self.clock)
-        self.healthy = True
-        self._distrust_until = 0.0
-        self._beat = self.clock.monotonic()
+        self.health = Health(self.clock, on_lag=self.metrics.observe_loop_lag, on_change=self._trust)
+        self._calendar: asyncio.Task[None] | None = None
         self._standing: list[asyncio.Task[None]] = []
-        self._watches: list[asyncio.Task[None]] = []
         self._armed = False
 
     async def start(self) -> None:
@@ -75,12 +65,8 @@ class Monitor:
             for relay in probe.relays:
                 self._arm(relay, probe)
         await self.schedule.start()
-        self._beat = self.clock.monotonic()
-        self._watches = [
-            asyncio.ensure_future(LoopLag(self.clock, self._lag, interval=PULSE).run()),
-            asyncio.ensure_future(ClockWatch(self.clock, self._stepped).run()),
-            asyncio.ensure_future(self._see_to_health()),
-        ]
+        self.health.start()
+        self._calendar = asyncio.ensure_future(self._show_maintenance())
         self._armed = True
         settle_memory()
         _log.info("monitor started", relays=len(self.config.relays), probes=len(self.config.probes))
@@ -88,9 +74,11 @@ class Monitor:
     async def stop(self) -> None:
         """Stop within ten seconds: running probes get a moment to finish, then they are aborted and counted so."""
         self._armed = False
-        for task in (*self._watches, *self._standing):
+        for task in self._standing:
             task.cancel()
-        self._watches.clear()  # nobody feels the pulse any more, so nobody may miss it
+        if self._calendar is not None:
+            self._calendar.cancel()
+        self.health.stop()
         await self.schedule.stop(STOP_GRACE)
         standing = [task for task in self._standing if not task.done()]
         if standing:
@@ -113,7 +101,7 @@ class Monitor:
             "version": monitor.__version__,
             "location": self.config.location,
             "startedAt": self.started_at.isoformat(),
-            "healthy": self.healthy,
+            "healthy": self.health.healthy,
             "relays": [self._relay_status(watched) for watched in self.fleet.relays.values()],
         }
 
@@ -162,62 +150,38 @@ class Monitor:
 
     def _publish(self, report: Run | Report, bench: Bench) -> None:
         """Everything a probe reports passes here: judged against maintenance and our own health, then told on."""
-        self._feel_pulse()
+        self.health.feel_pulse()
         excluded = self.maintenance.active(report.relay) is not None
         if isinstance(report, Run):
             if excluded:
                 report = _as(report, Outcome.EXCLUDED)
-            elif not self.healthy:
+            elif not self.health.healthy:
                 # Good runs too: what a blocked loop measures is late through no fault of the relay's.
                 report = _as(report, Outcome.ABORTED)
             self.journal.add(report)
-        elif isinstance(report, PairTime | Paired) and (excluded or not self.healthy):
+        elif isinstance(report, PairTime | Paired) and (excluded or not self.health.healthy):
             return
         self.metrics.publish(report)
-        if not excluded and self.healthy:
+        if not excluded and self.health.healthy:
             self.fleet.relays[report.relay].reachability.take(report, bench)
 
-    # Our own health.
+    # Our own health, and what is shown of the calendar.
 
-    def _feel_pulse(self) -> None:
-        """Tell a blocked loop before its watch wakes up: a deadline that passed meanwhile may be due before it."""
-        late = self.clock.monotonic() - self._beat
-        if self.healthy and self._watches and late > LAG_LIMIT + PULSE:
-            self._suspect("event loop blocked", late)
+    def _trust(self, healthy: bool) -> None:  # noqa: FBT001 - a state, named
+        self.metrics.set_healthy(healthy)
+        if not healthy:
+            # Verdicts are frozen; attempts that are on their way would be judged by a clock that is not trusted.
+            for watched in self.fleet.relays.values():
+                watched.reachability.stop()
 
-    def _lag(self, seconds: float) -> None:
-        self._beat = self.clock.monotonic()
-        self.metrics.observe_loop_lag(seconds)
-        if seconds > LAG_LIMIT:
-            self._suspect("event loop blocked", seconds)
-
-    def _stepped(self, seconds: float) -> None:
-        self._suspect("wall clock stepped", seconds)
-
-    def _suspect(self, what: str, seconds: float) -> None:
-        _log.warning("monitor distrusts itself", why=what, seconds=round(seconds, 3))
-        self._distrust_until = self.clock.monotonic() + DISTRUST
-        self._set_health()
-
-    async def _see_to_health(self) -> None:
+    async def _show_maintenance(self) -> None:
         while True:
             await asyncio.sleep(1)
-            self._set_health()
             for name in self.fleet.relays:
                 active = self.maintenance.active(name) is not None
                 for probe in self.config.probes:
                     if name in probe.relays:
                         self.metrics.set_maintenance(name, probe.name, active)
-
-    def _set_health(self) -> None:
-        healthy = self.clock.monotonic() >= self._distrust_until
-        if healthy is not self.healthy:
-            self.healthy = healthy
-            self.metrics.set_healthy(healthy)
-            if not healthy:
-                # Verdicts are frozen; attempts that are on their way would be judged by a clock that is not trusted.
-                for watched in self.fleet.relays.values():
-                    watched.reachability.stop()
 
 
 def _as(run: Run, outcome: Outcome) -> Run:
