@@ -18,6 +18,7 @@ from monitor.cli.relay import relay
 from monitor.cli.run import run
 from monitor.cli.schema import schema
 from monitor.cli.shared import EXIT_INTERRUPTED, EXIT_USAGE
+from monitor.cli.simulate import simulate
 from monitor.errors import ConfigError, MonitorError
 
 app = typer.Typer(
@@ -28,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (run, check, once, relay, schema):
+for command in (run, check, once, simulate, relay, schema):
     app.command()(command)
 
 

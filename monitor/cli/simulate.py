@@ -1,0 +1,50 @@
+"""`relay-monitor simulate`: what the alerts of a configuration will do, before they do it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
+from typing import Annotated
+
+import typer
+
+from monitor.cli.shared import DEFAULT_CONFIG, ConfigOption, Output, load_config
+from monitor.errors import StartupError
+
+
+def simulate(
+    config: ConfigOption = DEFAULT_CONFIG,
+    output: Annotated[Output, typer.Option(help="How results look.")] = Output.TEXT,
+    plot: Annotated[Path | None, typer.Option(help="Also draw the times to page, as SVG or PNG by its suffix.")] = None,
+    nodes: Annotated[
+        int | None, typer.Option(min=1, max=1000, help="Also the odds to meet one bad node of so many.")
+    ] = None,
+    noise: Annotated[
+        list[float], typer.Option(min=0.0, max=0.5, help="Share of events that fail by chance; may be repeated.")
+    ] = [0.0001, 0.001],  # noqa: B006 - typer's form of a repeated option's default
+    trials: Annotated[int, typer.Option(min=10, max=10_000, help="Simulated faults of each kind.")] = 50,
+    months: Annotated[int, typer.Option(min=1, max=120, help="Simulated months of noise.")] = 3,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same figures.")] = 1,
+) -> None:
+    """Per SLO and alert: time to page for outages and errors, pages in vain, and what never pages."""
+    from monitor.slo.forecast import forecast  # noqa: PLC0415
+    from monitor.slo.nodes import odds  # noqa: PLC0415
+    from monitor.slo.telling import draw, lines  # noqa: PLC0415
+
+    loaded = load_config(config)
+    found = forecast(loaded, seed=seed, trials=trials, noise=noise, months=months)
+    chances = {
+        relay.name: odds([probe for probe in loaded.probes if relay.name in probe.relays], nodes)
+        for relay in (loaded.relays if nodes is not None else ())
+        if nodes is not None
+    }
+    if output is Output.JSON:
+        typer.echo(json.dumps(asdict(found) | {"nodes": {name: asdict(item) for name, item in chances.items()}}))
+    else:
+        typer.echo("\n".join(lines(found, chances)))
+    if plot is not None:
+        try:
+            draw(found, plot)
+        except (OSError, ValueError) as error:
+            raise StartupError(f"{plot}: cannot be drawn: {error}") from error

@@ -1,0 +1,62 @@
+"""When an error budget burns too fast: the windows and factors of the SRE workbook, made for few events.
+
+Source: Site Reliability Engineering Workbook, chapter 5, "Alerting on SLOs", section 6 (multiple windows, multiple
+burn rates). A probe makes few events, so a factor may ask for no more than one failure; and when counting has just
+begun both windows hold the same few events. A single blip would page. So every condition also asks for `ENOUGH`
+failures in its long window; where the factor asks for more, that changes nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+USUAL_WINDOW: Final = 30 * 86_400.0
+"""Seconds of the window that the factors below are made for; others scale with it."""
+
+ENOUGH: Final = 3
+"""Failures that are no blip."""
+
+SHORTEST: Final = 4
+"""Scrapes that a window must hold at least: `increase` needs two, and one may be missed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Burn:
+    """One condition: the budget burns `factor` times too fast over both windows (seconds)."""
+
+    severity: str  # critical or warning
+    factor: Decimal
+    long: float
+    short: float
+    keep_firing: float
+
+    def failures(self, objective: Decimal, rate: float) -> int:
+        """Failures within the long window that fulfil the condition, at `rate` events a second."""
+        return max(ENOUGH, math.floor(float(self.factor * (1 - objective)) * rate * self.long) + 1)
+
+
+_USUAL: Final = (
+    Burn(severity="critical", factor=Decimal("14.4"), long=3600.0, short=300.0, keep_firing=300.0),
+    Burn(severity="critical", factor=Decimal(6), long=21_600.0, short=1800.0, keep_firing=300.0),
+    Burn(severity="warning", factor=Decimal(3), long=86_400.0, short=7200.0, keep_firing=1800.0),
+    Burn(severity="warning", factor=Decimal(1), long=259_200.0, short=21_600.0, keep_firing=1800.0),
+)
+
+
+def burns(window: float, scrape_interval: float) -> tuple[Burn, ...]:
+    """The conditions for an SLO over `window` seconds; no window is too short for the scrapes it needs."""
+    scale = window / USUAL_WINDOW
+    least = SHORTEST * scrape_interval
+    return tuple(
+        Burn(
+            severity=burn.severity,
+            factor=burn.factor,
+            long=max(burn.long * scale, 2 * least),
+            short=max(burn.short * scale, least),
+            keep_firing=burn.keep_firing * min(1.0, scale),
+        )
+        for burn in _USUAL
+    )

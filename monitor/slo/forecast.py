@@ -1,0 +1,205 @@
+"""The forecast of a configuration: for each relay and alert, when it pages, how often in vain, and what never pages."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from monitor.catalogue import Sli
+from monitor.slo import simulation
+from monitor.slo.burn import burns
+from monitor.slo.outage import KILLED, SILENT, pages_at
+from monitor.slo.simulation import Pace, Rule, Spread
+from monitor.slo.traffic import sources
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from decimal import Decimal
+
+    from monitor.config import Config, SloConfig
+    from monitor.slo.traffic import Source
+
+DAY: Final = 86_400.0
+MONTH: Final = 30 * DAY
+FOLLOWED: Final = {"critical": 0.25 * DAY, "warning": 3 * DAY}
+"""Seconds for which a fault is followed: past that, an alert of this severity has not paged."""
+
+ERRORS: Final = (("all fail", 1.0), ("10 % errors", 0.10), ("2 % errors", 0.02))
+SPREAD_OF_LATENCY: Final = 0.5
+"""Standard deviation of the logarithm of round trips, where a latency fault is simulated."""
+
+GROUP_WAIT: Final = 10.0
+"""Seconds Alertmanager waits before it sends a relay's first critical alert."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One line: what happens to one alert of one relay under one fault; `spread` None: it never pages."""
+
+    relay: str
+    slo: str  # "" for alerts that belong to no SLO
+    alert: str
+    severity: str
+    fault: str
+    spread: Spread | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noise:
+    """Pages in vain: how many a month a healthy relay causes where each event fails by chance."""
+
+    relay: str
+    slo: str
+    severity: str
+    ratio: float
+    pages_a_month: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """All of it."""
+
+    rows: tuple[Row, ...]
+    noise: tuple[Noise, ...]
+
+    @property
+    def never(self) -> tuple[Row, ...]:
+        """What no alert of that severity will ever tell."""
+        return tuple(row for row in self.rows if row.spread is None)
+
+
+def forecast(config: Config, *, seed: int, trials: int, noise: Sequence[float], months: int) -> Forecast:
+    """Simulate every relay and SLO of a configuration; the same seed gives the same figures."""
+    rng = np.random.default_rng(seed)
+    pace = Pace(
+        scrape=config.prometheus.scrape_interval,
+        evaluation=config.prometheus.evaluation_interval,
+        group_wait=GROUP_WAIT,
+    )
+    rows: list[Row] = []
+    vain: list[Noise] = []
+    for relay in config.relays:
+        probes = [probe for probe in config.probes if relay.name in probe.relays]
+        for outage in (KILLED, SILENT):
+            spread = Spread.of(pages_at(outage, probes, pace, max(trials, 1000), rng))
+            rows.append(
+                Row(
+                    relay=relay.name,
+                    slo="",
+                    alert="RelayDown",
+                    severity=relay.max_severity,
+                    fault=outage.name,
+                    spread=spread,
+                )
+            )
+        for slo in config.slos:
+            objective = slo.objective_for(relay.name)
+            fed = sources(config, slo, relay.name)
+            if objective is None or not fed:
+                continue
+            made = _Slo(config, slo, relay.name, objective, fed)
+            rows += made.rows(pace, trials, rng)
+            vain += made.noise(pace, noise, months, rng)
+    return Forecast(rows=tuple(rows), noise=tuple(vain))
+
+
+class _Slo:
+    """One SLO at one relay."""
+
+    def __init__(self, config: Config, slo: SloConfig, relay: str, objective: Decimal, fed: tuple[Source, ...]) -> None:
+        self._slo, self._relay, self._fed = slo, relay, fed
+        self._objective = objective
+        self._alert = "RelayMessagesLost" if objective == 1 else "RelayErrorBudgetBurn"
+        self._rules = [
+            Rule(burn=burn, objective=objective) for burn in burns(slo.window, config.prometheus.scrape_interval)
+        ]
+
+    def rows(self, pace: Pace, trials: int, rng: np.random.Generator) -> list[Row]:
+        faults = list(ERRORS)
+        if self._slo.sli is Sli.LATENCY:
+            faults.append(("latency ×2", slow_ratio(float(1 - self._objective), 2.0)))
+        return [
+            Row(
+                relay=self._relay,
+                slo=self._slo.name,
+                alert=self._alert,
+                severity=severity,
+                fault=fault,
+                spread=Spread.of(np.array(times)),
+            )
+            for fault, ratio in faults
+            for severity, times in self._times(ratio, pace, trials, rng).items()
+        ]
+
+    def _times(self, ratio: float, pace: Pace, trials: int, rng: np.random.Generator) -> dict[str, list[float]]:
+        if self._objective == 1:
+            return {severity: [self._lost(severity, ratio, pace, rng) for _ in range(trials)] for severity in FOLLOWED}
+        history, end = max(rule.burn.long for rule in self._rules), max(FOLLOWED.values())
+        times: dict[str, list[float]] = {severity: [] for severity in FOLLOWED}
+        for _ in range(trials):
+            good, bad = simulation.events(
+                self._fed, -history, end, lambda at: (at >= 0) & (rng.random(len(at)) < ratio), rng
+            )
+            for severity, followed in FOLLOWED.items():
+                rules = [rule for rule in self._rules if rule.burn.severity == severity]
+                times[severity].append(simulation.first_page(rules, good, bad, 0.0, followed, pace, rng))
+        return times
+
+    def _lost(self, severity: str, ratio: float, pace: Pace, rng: np.random.Generator) -> float:
+        """A 100 % objective: the first loss warns, the second within a quarter of an hour pages."""
+        _, bad = simulation.events(
+            self._fed, 0.0, FOLLOWED[severity], lambda at: (at >= 0) & (rng.random(len(at)) < ratio), rng
+        )
+        if severity == "warning":
+            told = bad[0] if len(bad) else math.inf
+        else:
+            close = np.flatnonzero(np.diff(bad) <= SECOND_LOSS)
+            told = bad[close[0] + 1] if len(close) else math.inf
+        return float(told + rng.uniform(0, pace.scrape) + rng.uniform(0, pace.evaluation) + pace.group_wait)
+
+    def noise(self, pace: Pace, ratios: Sequence[float], months: int, rng: np.random.Generator) -> list[Noise]:
+        found = []
+        for ratio in ratios:
+            pages = Counter[str]()
+            for _ in range(months):
+                pages.update(self._in_vain(ratio, pace, rng))
+            found += [
+                Noise(
+                    relay=self._relay,
+                    slo=self._slo.name,
+                    severity=severity,
+                    ratio=ratio,
+                    pages_a_month=pages[severity] / months,
+                )
+                for severity in FOLLOWED
+            ]
+        return found
+
+    def _in_vain(self, ratio: float, pace: Pace, rng: np.random.Generator) -> dict[str, int]:
+        good, bad = simulation.events(self._fed, 0.0, MONTH, lambda at: rng.random(len(at)) < ratio, rng)
+        if self._objective == 1:
+            return {"warning": len(bad), "critical": int(np.count_nonzero(np.diff(bad) <= SECOND_LOSS))}
+        return {
+            severity: simulation.pages_in(
+                [rule for rule in self._rules if rule.burn.severity == severity], good, bad, 0.0, MONTH, pace, rng
+            )
+            for severity in FOLLOWED
+        }
+
+
+SECOND_LOSS: Final = 900.0
+"""Seconds within which a second loss pages, where the objective is 100 %."""
+
+
+def slow_ratio(bad: float, factor: float) -> float:
+    """The share of round trips past the threshold once all take `factor` times as long.
+
+    Before, `bad` of them are: a relay that just meets its objective. Round trips are taken as log-normal.
+    """
+    normal = NormalDist()
+    return 1 - normal.cdf(normal.inv_cdf(1 - bad) - math.log(factor) / SPREAD_OF_LATENCY)

@@ -1,0 +1,60 @@
+"""How long until a relay that is gone, or says nothing, has paged: the way of `relay_up` from the fault to the page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from monitor.catalogue import Scenario
+from monitor.probes.reachability import LONGEST, SPACING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from monitor.config import ProbeConfig
+    from monitor.slo.simulation import Floats, Pace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outage:
+    """A kind of outage. `drops`: standing connections notice at once; `refuses`: a fresh attempt fails at once."""
+
+    name: str
+    drops: bool
+    refuses: bool
+
+
+KILLED: Final = Outage(name="killed", drops=True, refuses=True)
+SILENT: Final = Outage(name="silent", drops=False, refuses=False)
+
+
+def pages_at(
+    outage: Outage, probes: Sequence[ProbeConfig], pace: Pace, trials: int, rng: np.random.Generator
+) -> Floats:
+    """Seconds from the fault to the notification of `RelayDown`, for each trial; `probes` are those of one relay."""
+    noticed = np.min([_noticed(outage, probe, trials, rng) for probe in probes], axis=0)
+    first = probes[0]
+    attempt = 0.0 if outage.refuses else min(LONGEST, *(probe.timeout for probe in probes))
+    fell = noticed + SPACING * (first.confirm.attempts - 1) + attempt
+    told: Floats = fell + rng.uniform(0, pace.scrape, trials) + rng.uniform(0, pace.evaluation, trials)
+    return told + pace.group_wait
+
+
+def _noticed(outage: Outage, probe: ProbeConfig, trials: int, rng: np.random.Generator) -> Floats:
+    """Seconds until a probe's first failed run or dropped connection."""
+    if probe.is_continuous and outage.drops:
+        return np.zeros(trials)
+    if probe.scenario is Scenario.STEADY_STATE:
+        return np.full(trials, np.inf)  # silent connections are told by their pings, later than all others notice
+    late = 0.0 if outage.refuses else probe.timeout + probe.autopsy
+    if not probe.is_continuous:
+        assert probe.period is not None
+        return rng.uniform(0, probe.period, trials) + late
+    # Standing pairs send one after another: a request at the cycle's beginning, an answer an interval later.
+    spread = np.arange(probe.pairs) * probe.cycle / probe.pairs
+    phase = (rng.uniform(0, probe.cycle, (trials, 1)) + spread) % probe.cycle
+    answer = np.where(phase >= probe.message_interval, phase - probe.message_interval, np.inf)
+    sooner: Floats = np.min(np.minimum(phase, answer), axis=1)
+    return sooner + late

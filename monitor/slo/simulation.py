@@ -1,0 +1,155 @@
+"""What the alerts will do, before they do it: the configured schedule, the generated conditions, and chance.
+
+A fault begins at a random moment. Its events become counters, counters are scraped, rules are evaluated, and
+Alertmanager waits for its group: each with a phase of its own, drawn anew for every trial from a seeded generator. The
+conditions are those of `monitor.slo.burn`, over counters as Prometheus sees them: what was scraped last before the
+evaluation, against the first scrape inside the window.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from monitor.slo.burn import ENOUGH
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from decimal import Decimal
+
+    from numpy.typing import NDArray
+
+    from monitor.slo.burn import Burn
+    from monitor.slo.traffic import Source
+
+    Floats = NDArray[np.float64]
+
+PAGE_WINDOW: Final = 300.0
+"""Seconds within which a page asks for failures: it must not outlive the repair."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """Prometheus' and Alertmanager's intervals, in seconds."""
+
+    scrape: float
+    evaluation: float
+    group_wait: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """Times in seconds over many trials: the 5th, 50th and 95th percentile of those that paged, and their share."""
+
+    low: float
+    median: float
+    high: float
+    paged: float
+
+    @classmethod
+    def of(cls, times: Floats) -> Spread | None:
+        """The spread of times, of which those that never came are infinite; None where none came."""
+        came = times[np.isfinite(times)]
+        if not len(came):
+            return None
+        low, median, high = (float(value) for value in np.percentile(came, (5, 50, 95)))
+        return cls(low=low, median=median, high=high, paged=len(came) / len(times))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One SLO's condition, ready to be evaluated: `objective` as a ratio."""
+
+    burn: Burn
+    objective: Decimal
+
+
+def events(
+    sources: Sequence[Source],
+    start: float,
+    end: float,
+    bad: Callable[[Floats], NDArray[np.bool_]],
+    rng: np.random.Generator,
+) -> tuple[Floats, Floats]:
+    """When good and bad events are booked between two times; `bad` tells, by the times they begin, which will fail."""
+    good_at, bad_at = [], []
+    for source in sources:
+        begins = np.arange(start - rng.uniform(0, source.period), end, source.period)
+        begins = np.repeat(begins, source.count)
+        fails = bad(begins)
+        good_at.append(begins[~fails] + source.takes)
+        bad_at.append(begins[fails] + source.fails_after)
+    return _sorted(good_at, start, end), _sorted(bad_at, start, end)
+
+
+def first_page(
+    rules: Sequence[Rule], good: Floats, bad: Floats, start: float, end: float, pace: Pace, rng: np.random.Generator
+) -> float:
+    """When, from `start` on, the first of `rules` sends its notification; infinite where none does before `end`."""
+    earliest = min(good[0] if len(good) else start, bad[0] if len(bad) else start)
+    scrapes = np.arange(earliest - rng.uniform(0, pace.scrape), end, pace.scrape)
+    evaluations = np.arange(start + rng.uniform(0, pace.evaluation), end, pace.evaluation)
+    fires = np.zeros(len(evaluations), dtype=bool)
+    counters = _Counters(scrapes, good, bad)
+    for rule in rules:
+        fires |= _fires(rule, counters, evaluations)
+    hits = np.flatnonzero(fires)
+    return float(evaluations[hits[0]] + pace.group_wait) if len(hits) else float("inf")
+
+
+def pages_in(
+    rules: Sequence[Rule], good: Floats, bad: Floats, start: float, end: float, pace: Pace, rng: np.random.Generator
+) -> int:
+    """How often the rules, taken together as one alert, begin to fire between two times."""
+    scrapes = np.arange(start - rng.uniform(0, pace.scrape), end, pace.scrape)
+    evaluations = np.arange(start + rng.uniform(0, pace.evaluation), end, pace.evaluation)
+    counters = _Counters(scrapes, good, bad)
+    fires = np.zeros(len(evaluations), dtype=bool)
+    for rule in rules:
+        firing = _fires(rule, counters, evaluations)
+        kept = max(1, round(rule.burn.keep_firing / pace.evaluation))
+        # What fires goes on firing for `keep_firing_for`: a gap shorter than that is no second page.
+        ends = np.cumsum(firing)
+        before = np.concatenate((np.zeros(kept, dtype=ends.dtype), ends[:-kept])) if kept < len(ends) else 0
+        fires |= ends > before
+    return int(np.count_nonzero(fires[1:] & ~fires[:-1])) + int(len(fires) > 0 and fires[0])
+
+
+class _Counters:
+    """The two counters of an SLO as they were scraped."""
+
+    def __init__(self, scrapes: Floats, good: Floats, bad: Floats) -> None:
+        self.scrapes = scrapes
+        self.bad = np.searchsorted(bad, scrapes, side="right").astype(np.float64)
+        self.all = self.bad + np.searchsorted(good, scrapes, side="right")
+
+    def increases(self, evaluations: Floats, window: float) -> tuple[Floats, Floats]:
+        """The increase of bad and of all events over a window, at each evaluation; extrapolated as PromQL does."""
+        last = np.searchsorted(self.scrapes, evaluations, side="right") - 1
+        first = np.searchsorted(self.scrapes, evaluations - window, side="right")
+        usable = last > first
+        first, last = np.where(usable, first, 0), np.where(usable, last, 0)
+        covered = np.where(usable, self.scrapes[last] - self.scrapes[first], 1.0)
+        stretch = np.where(usable, np.minimum(window / covered, 1.0 + 1.1 / np.maximum(last - first, 1)), 0.0)
+        return (self.bad[last] - self.bad[first]) * stretch, (self.all[last] - self.all[first]) * stretch
+
+
+def _fires(rule: Rule, counters: _Counters, evaluations: Floats) -> NDArray[np.bool_]:
+    limit = float(rule.burn.factor * (1 - rule.objective))
+    fires = np.ones(len(evaluations), dtype=bool)
+    for window in (rule.burn.long, rule.burn.short):
+        bad, every = counters.increases(evaluations, window)
+        fires &= (every > 0) & (bad > limit * every)
+        if window == rule.burn.long:
+            fires &= bad > ENOUGH - 0.5
+    if rule.burn.severity == "critical":
+        fires &= counters.increases(evaluations, PAGE_WINDOW)[0] > 0
+    return fires
+
+
+def _sorted(parts: list[Floats], start: float, end: float) -> Floats:
+    # Stable: it takes the sorted runs that the sources are as they are.
+    every = np.sort(np.concatenate(parts), kind="stable") if parts else np.empty(0)
+    return every[(every >= start) & (every < end)]

@@ -1,0 +1,90 @@
+"""How many events an SLO sees: what the configured schedule makes at one relay."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from monitor.catalogue import Scenario, Sli
+from monitor.config.slo import produces
+from monitor.probes.steady_state import HOLD
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from monitor.config import Config, ProbeConfig, SloConfig
+
+
+STEP: Final = 5.0
+"""Seconds between two bookings of connected time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One regular source of events: `count` of them at once every `period` seconds.
+
+    `takes` is how long after its start a good event is booked, `fails_after` a failed one; seconds.
+    """
+
+    probe: str
+    period: float
+    count: int
+    takes: float
+    fails_after: float
+
+    @property
+    def rate(self) -> float:
+        """Events a second."""
+        return self.count / self.period
+
+
+def sources(config: Config, slo: SloConfig, relay: str) -> tuple[Source, ...]:
+    """What feeds an SLO at a relay; each standing pair is a source of its own, since each has its own place in time."""
+    return tuple(
+        source
+        for probe in config.probes
+        if probe.name in slo.probe and relay in probe.relays and produces(probe, slo.sli)
+        for source in _of(probe, slo.sli)
+    )
+
+
+def rate(parts: Sequence[Source]) -> float:
+    """Events a second of several sources together."""
+    return sum(part.rate for part in parts)
+
+
+def _of(probe: ProbeConfig, sli: Sli) -> list[Source]:
+    if sli is Sli.STABILITY:
+        standing = probe.connections if probe.scenario is Scenario.STEADY_STATE else probe.pairs
+        # Its events are seconds; a few at a time, since they come whenever the account of a pair is made up.
+        return [Source(probe=probe.name, period=STEP, count=int(STEP) * standing, takes=0.0, fails_after=0.0)]
+    if probe.is_continuous:
+        return _standing(probe, sli)
+    assert probe.period is not None
+    pairs = probe.pairs if probe.scenario is Scenario.STEADY_MESSAGING else 1
+    events = 1 if sli is Sli.PAIRING else probe.exchanges
+    takes = probe.delay if probe.scenario is Scenario.ASYNC_DELIVERY and sli is not Sli.PAIRING else 0.0
+    return [
+        Source(
+            probe=probe.name,
+            period=probe.period,
+            count=pairs * events,
+            takes=takes,
+            fails_after=takes + probe.timeout,
+        )
+    ]
+
+
+def _standing(probe: ProbeConfig, sli: Sli) -> list[Source]:
+    if sli is Sli.PAIRING:
+        # A standing pair is paired anew at its age; one that cannot be is tried again and again meanwhile.
+        period, takes, fails_after = probe.max_age, 0.0, probe.timeout
+    elif probe.scenario is Scenario.STEADY_STATE:
+        period, takes, fails_after = probe.duration or HOLD, 0.0, 0.0
+    else:
+        # The request goes out after the settle time; the answer, an interval later.
+        period, takes = probe.cycle, probe.settle + probe.message_interval
+        fails_after = probe.settle + probe.timeout
+    count = probe.connections if probe.scenario is Scenario.STEADY_STATE else probe.pairs
+    source = Source(probe=probe.name, period=period, count=1, takes=takes, fails_after=fails_after)
+    return [source] * count

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from monitor.slo.burn import ENOUGH, USUAL_WINDOW, burns
+
+MINUTE = 60.0
+THREE_NINES = Decimal("0.999")
+
+
+def test_the_usual_window_has_the_workbooks_windows() -> None:
+    assert [(burn.severity, str(burn.factor), burn.long, burn.short) for burn in burns(USUAL_WINDOW, 15.0)] == [
+        ("critical", "14.4", 3600.0, 300.0),
+        ("critical", "6", 21_600.0, 1800.0),
+        ("warning", "3", 86_400.0, 7200.0),
+        ("warning", "1", 259_200.0, 21_600.0),
+    ]
+
+
+def test_a_shorter_window_scales_them_all() -> None:
+    usual, short = burns(USUAL_WINDOW, 1.0), burns(USUAL_WINDOW / 10, 1.0)
+    assert [burn.long for burn in short] == [burn.long / 10 for burn in usual]
+    assert [burn.factor for burn in short] == [burn.factor for burn in usual]
+
+
+def test_no_window_is_too_short_for_its_scrapes() -> None:
+    """An hour's budget would be judged over 0.4 s, in which nothing is scraped."""
+    assert {(burn.long, burn.short) for burn in burns(3600.0, 15.0)[:2]} == {(120.0, 60.0)}
+
+
+@pytest.mark.parametrize(("a_minute", "needed"), [(1, ENOUGH), (3, ENOUGH), (12, 11)])
+def test_few_events_ask_for_more_than_one_failure(a_minute: int, needed: int) -> None:
+    """At one a minute and 99.9 % a single failure would do; at twelve it takes eleven."""
+    page = burns(USUAL_WINDOW, 15.0)[0]
+    assert page.failures(THREE_NINES, a_minute / MINUTE) == needed

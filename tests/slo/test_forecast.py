@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from monitor.cli import app
+from monitor.config import Config, parse
+from monitor.slo.forecast import Forecast, forecast, slow_ratio
+from monitor.slo.nodes import odds
+from monitor.slo.outage import KILLED, SILENT, pages_at
+from monitor.slo.simulation import Pace
+from monitor.slo.traffic import rate, sources
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TEXT = """
+relays: [{name: demo, url: embedded}]
+probes:
+  - {name: steady, scenario: steady-messaging}
+  - {name: idle, scenario: steady-state}
+  - {name: offline, scenario: async-delivery, schedule: {every: 1m}, delay: 30s}
+slos:
+  - {name: round-trip, probe: steady, sli: latency, threshold: 400ms, objective: 99%}
+  - {name: delivery, probe: steady, sli: availability, objective: 99.9%}
+  - {name: stability, probe: [steady, idle], sli: stability, objective: 99.9%}
+  - {name: recovery, probe: offline, sli: availability, objective: 100%}
+  - {name: pairing, probe: steady, sli: pairing, objective: 99%}
+  - {name: trend, probe: steady, sli: trend}
+"""
+
+
+@pytest.fixture(scope="module")
+def config() -> Config:
+    return parse(TEXT, "config.yaml", {})
+
+
+@pytest.fixture(scope="module")
+def found(config: Config) -> Forecast:
+    return forecast(config, seed=1, trials=10, noise=[0.0001], months=1)
+
+
+def test_the_schedule_makes_so_many_events_a_minute(config: Config) -> None:
+    """Two pairs, an exchange every 10.5 s each; one absence a minute; seconds of two pairs and two connections."""
+    per_minute = {slo.name: rate(sources(config, slo, "demo")) * 60 for slo in config.slos[:-1]}
+    assert per_minute == pytest.approx(
+        {"round-trip": 11.43, "delivery": 11.43, "stability": 240, "recovery": 1, "pairing": 2 / 15}, rel=1e-3
+    )
+
+
+def test_an_outage_pages_within_a_minute(config: Config) -> None:
+    pace = Pace(scrape=15.0, evaluation=15.0, group_wait=10.0)
+    rng = np.random.default_rng(1)
+    killed, silent = (pages_at(outage, config.probes, pace, 2000, rng) for outage in (KILLED, SILENT))
+    # 4 s of attempts; then a scrape, an evaluation and the group's wait.
+    assert 14.0 <= killed.min() < killed.max() <= 44.0
+    # A message, its time-out and autopsy, 4 s and 5 s of attempts; then the same.
+    assert 25.25 <= silent.min() < silent.max() <= 61.0
+
+
+def test_every_slo_with_an_objective_is_forecast_for_both_severities(found: Forecast) -> None:
+    told = {(row.slo, row.severity) for row in found.rows if row.slo}
+    assert told == {
+        (slo, severity)
+        for slo in ("round-trip", "delivery", "stability", "recovery", "pairing")
+        for severity in ("critical", "warning")
+    }
+
+
+def test_what_never_pages_is_said(found: Forecast) -> None:
+    """2 % of errors burn a budget of 1 % twice too fast: a ticket in days, and never a page."""
+    assert {(row.slo, row.severity, row.fault) for row in found.never} == {("round-trip", "critical", "2 % errors")} | {
+        (row.slo, row.severity, row.fault) for row in found.never if row.slo == "pairing"
+    }
+
+
+def test_more_errors_page_sooner(found: Forecast) -> None:
+    for slo in ("delivery", "stability", "recovery"):
+        medians = [
+            row.spread.median
+            for fault in ("all fail", "10 % errors", "2 % errors")
+            for row in found.rows
+            if (row.slo, row.fault, row.severity) == (slo, fault, "warning") and row.spread is not None
+        ]
+        assert medians == sorted(medians)
+        assert len(medians) == 3
+
+
+def test_noise_pages_nobody_where_objectives_leave_room(found: Forecast) -> None:
+    assert {item.pages_a_month for item in found.noise if item.severity == "critical"} == {0.0}
+
+
+def test_a_relay_that_just_meets_its_objective_misses_it_when_twice_as_slow() -> None:
+    assert slow_ratio(0.01, 1.0) == pytest.approx(0.01)
+    assert slow_ratio(0.01, 2.0) == pytest.approx(0.1738, abs=1e-3)
+
+
+def test_one_bad_node_of_three_is_met_soon(config: Config) -> None:
+    """A pair misses it with (2/3)²; two standing pairs with the fourth power of 2/3."""
+    met = odds(config.probes, 3)
+    assert met.at_once == pytest.approx(1 - (2 / 3) ** 4)
+    assert met.half == 0.0
+    assert 60 < met.nearly < 100
+    assert odds(config.probes, 1).at_once == 1.0
+    assert odds(config.probes[1:2], 3).nearly == float("inf")
+
+
+def test_the_command_gives_tables_json_and_a_picture(tmp_path: Path) -> None:
+    folder = tmp_path
+    (folder / "config.yaml").write_text(TEXT, encoding="utf-8")
+    picture = folder / "forecast.svg"
+    few = ("--trials", "10", "--months", "1", "--noise", "0.001", "--nodes", "3")
+    arguments = ["simulate", "--config", str(folder / "config.yaml"), *few]
+    told = CliRunner().invoke(app, [*arguments, "--output", "json", "--plot", str(picture)])
+    assert told.exit_code == 0
+    document = json.loads(told.stdout)
+    assert {row["alert"] for row in document["rows"]} == {"RelayDown", "RelayErrorBudgetBurn", "RelayMessagesLost"}
+    assert document["nodes"]["demo"]["nodes"] == 3
+    assert picture.read_text("utf-8").lstrip().startswith("<?xml")
+    text = CliRunner().invoke(app, arguments)
+    assert "| demo | – | RelayDown | critical | killed |" in text.stdout
+    assert "| demo | 3 |" in text.stdout

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from decimal import Decimal
+
+import numpy as np
+import pytest
+
+from monitor.slo.burn import USUAL_WINDOW, Burn, burns
+from monitor.slo.simulation import Pace, Rule, Spread, events, first_page, pages_in
+from monitor.slo.traffic import Source
+
+EVERY_SECOND = Pace(scrape=1.0, evaluation=1.0, group_wait=0.0)
+STEADY = Source(probe="steady", period=10.0, count=1, takes=5.0, fails_after=6.0)
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(7)
+
+
+def rule(factor: int = 5, long: float = 600.0, short: float = 60.0) -> Rule:
+    burn = Burn(severity="critical", factor=Decimal(factor), long=long, short=short, keep_firing=60.0)
+    return Rule(burn=burn, objective=Decimal("0.99"))
+
+
+def regular(start: float, end: float, period: float = 10.0) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    return np.arange(start, end, period)
+
+
+def test_events_are_booked_when_they_are_known() -> None:
+    good, bad = events([STEADY], 0.0, 100.0, lambda at: at >= 50, rng())
+    assert np.allclose(np.diff(good), 10.0)
+    assert np.allclose(np.diff(bad), 10.0)
+    assert max(good) < 50 + 5 < 50 + 6 <= min(bad)
+
+
+def test_what_happens_at_once_is_counted_as_often_as_it_happens() -> None:
+    pair = Source(probe="storm", period=10.0, count=4, takes=0.0, fails_after=0.0)
+    good, bad = events([pair], 0.0, 100.0, lambda at: at < 0, rng())
+    assert len(good) == 4 * 10
+    assert not len(bad)
+
+
+def test_a_burn_pages_when_both_windows_have_burnt_enough() -> None:
+    """Every event fails from 0 on: 5 % of the ten minutes before are 30 s of failures, three events, then one more."""
+    page = first_page([rule()], regular(-2000, 0), regular(0.5, 1000), 0.0, 1000.0, EVERY_SECOND, rng())
+    assert 20.5 < page <= 33.0
+
+
+def test_a_burn_that_is_slow_enough_never_pages() -> None:
+    bad = regular(0.5, 1000, 10.0)[::30]
+    page = first_page([rule(factor=50)], regular(-2000, 1000), bad, 0.0, 1000.0, EVERY_SECOND, rng())
+    assert page == float("inf")
+
+
+def test_fewer_than_three_failures_are_a_blip_however_few_events_there_are() -> None:
+    page = first_page([rule()], regular(-2000, 0, 60.0), regular(0.5, 1000, 60.0), 0.0, 1000.0, EVERY_SECOND, rng())
+    assert 120 < page <= 123
+
+
+def test_the_group_wait_comes_on_top() -> None:
+    slow = Pace(scrape=1.0, evaluation=1.0, group_wait=10.0)
+    good, bad = regular(-2000, 0), regular(0.5, 1000)
+    quick = first_page([rule()], good, bad, 0.0, 1000.0, EVERY_SECOND, rng())
+    assert first_page([rule()], good, bad, 0.0, 1000.0, slow, rng()) == quick + 10.0
+
+
+def test_failures_that_ended_minutes_ago_page_no_more() -> None:
+    bad = regular(-900, -400)
+    page = first_page([rule(long=2000.0, short=1000.0)], regular(-4000, 1000), bad, 0.0, 1000.0, EVERY_SECOND, rng())
+    assert page == float("inf")
+
+
+def test_one_stretch_of_failures_is_one_page() -> None:
+    good = regular(0, 10_000)
+    bad = np.sort(np.concatenate((regular(2000, 2200), regular(6000, 6200))))
+    assert pages_in([rule()], good, bad, 0.0, 10_000.0, EVERY_SECOND, rng()) == 2
+
+
+def test_the_shipped_windows_forgive_a_blip() -> None:
+    """Twelve exchanges a minute at 99.9 %: one failure, then ten in one hour, do not page; eleven do."""
+    rules = [Rule(burn=burn, objective=Decimal("0.999")) for burn in burns(USUAL_WINDOW, 15.0)[:1]]
+    pace = Pace(scrape=15.0, evaluation=15.0, group_wait=10.0)
+    good = regular(0, 10_800, 5.0)
+    for failures, pages in ((1, 0), (9, 0), (12, 1)):
+        bad = regular(7200.0, 7200.0 + 5.0 * failures, 5.0)
+        assert pages_in(rules, good, bad, 0.0, 10_800.0, pace, rng()) == pages
+
+
+def test_the_first_failure_after_a_start_is_a_blip_too() -> None:
+    rules = [Rule(burn=burn, objective=Decimal("0.999")) for burn in burns(USUAL_WINDOW, 15.0)]
+    pace = Pace(scrape=15.0, evaluation=15.0, group_wait=10.0)
+    assert pages_in(rules, regular(0, 3600, 5.0), regular(60, 70), 0.0, 3600.0, pace, rng()) == 0
+
+
+def test_a_spread_tells_how_many_never_paged() -> None:
+    assert Spread.of(np.array([1.0, 2.0, 3.0, np.inf])) == Spread(low=1.1, median=2.0, high=2.9, paged=0.75)
+    assert Spread.of(np.array([np.inf])) is None
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_same_seed_gives_the_same_page(seed: int) -> None:
+    pages = {
+        first_page(
+            [rule()],
+            *events([STEADY], -2000.0, 1000.0, lambda at: at >= 0, np.random.default_rng(seed)),
+            *(0.0, 1000.0),
+            EVERY_SECOND,
+            np.random.default_rng(seed),
+        )
+        for _ in range(3)
+    }
+    assert len(pages) == 1
