@@ -44,12 +44,12 @@ def tracked(*patterns: str) -> list[Path]:
     return [path for name in sorted(set(listed.stdout.split("\0"))) if name and (path := ROOT / name).is_file()]
 
 
-def pins(name: str) -> dict[str, tuple[str, int]]:
-    """Return a lock's packages, each with its version and its number of hashes."""
+def pins(name: str) -> dict[tuple[str, str], int]:
+    """Return the number of hashes of each package and version; newer Pythons may have another version."""
     entries = re.findall(
         r"^(\S+)==(\S+)[^\n]*\\\n((?: {4}--hash=\S+[ \\\n]*)*)", (ROOT / name).read_text("utf-8"), re.MULTILINE
     )
-    return {canonicalize_name(package): (version, hashes.count("--hash=")) for package, version, hashes in entries}
+    return {(canonicalize_name(package), version): hashes.count("--hash=") for package, version, hashes in entries}
 
 
 def test_no_file_names_a_registry_or_a_path_of_one_machine() -> None:
@@ -81,7 +81,7 @@ def test_a_lock_pins_all_that_pyproject_asks_for(lock: str, wanted: list[Require
 def test_every_pin_has_hashes(lock: str) -> None:
     text = (ROOT / lock).read_text(encoding="utf-8")
     assert len(pins(lock)) == sum("==" in line.split(";")[0] for line in text.splitlines() if line[:1].isalnum())
-    assert [name for name, (_, hashes) in pins(lock).items() if not hashes] == []
+    assert [name for name, hashes in pins(lock).items() if not hashes] == []
 
 
 def test_what_is_tested_is_what_is_shipped() -> None:

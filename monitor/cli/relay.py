@@ -11,20 +11,28 @@ from monitor.cli.shared import run_loop, until_stopped
 
 def relay(
     listen: Annotated[str, typer.Option(help="Where to listen, as HOST:PORT.")] = "127.0.0.1:8000",
+    fault: Annotated[
+        list[str], typer.Option(metavar="SPEC", help="A fault to make, such as drop:probability=0.1; may be repeated.")
+    ] = [],  # noqa: B006 - typer's form of a repeated option's default
+    seed: Annotated[int, typer.Option(help="The same seed, asked in the same order, gives the same faults.")] = 0,
 ) -> None:
-    """Run the embedded relay alone, with the production namespaces."""
+    """Run the embedded relay alone, with the production namespaces, and with faults where some are given."""
     from monitor.config.fields import split_host_port  # noqa: PLC0415
-    from monitor.embedded import EmbeddedRelay  # noqa: PLC0415
+    from monitor.embedded import EmbeddedRelay, FaultPlan, parse_fault  # noqa: PLC0415
     from monitor.logs import configure  # noqa: PLC0415
 
     try:
         host, port = split_host_port(listen)
     except ValueError as error:
         raise typer.BadParameter(f"{listen!r} {error}", param_hint="--listen") from None
+    try:
+        faults = [parse_fault(spec) for spec in fault]
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--fault") from None
     configure("console", "warning")
 
     async def serve() -> None:
-        embedded = EmbeddedRelay(host, port)
+        embedded = EmbeddedRelay(host, port, plan=FaultPlan(faults, seed=seed) if faults else None)
         await embedded.start()
         typer.echo(f"listening {embedded.url}")
         await until_stopped()

@@ -70,6 +70,7 @@ class Broker:
         self._streams: dict[str, Stream] = {}
         self._idle: OrderedDict[str, None] = OrderedDict()  # without subscribers, the longest unused first
         self._filled: OrderedDict[str, None] = OrderedDict()  # with publications, the longest unpublished first
+        self.sides: dict[str, str] = {}  # of clients that said which side they are: what faults are chosen by
 
     @property
     def streams(self) -> int:
@@ -125,6 +126,24 @@ class Broker:
             stream.subscribers.pop(subscriber, None)
             if not stream.subscribers:
                 self._rest(channel)
+
+    def forget(self, channel: str) -> None:
+        """Lose a channel's stream, as a server does that lost its memory: a new epoch, no publications."""
+        if (stream := self._streams.get(channel)) is not None:
+            self._clear(channel)
+            stream.epoch, stream.offset = "".join(self._rng.choices(string.ascii_letters, k=8)), 0
+
+    def elsewhere(self, channel: str) -> tuple[str, Stream, Subscriber] | None:
+        """Some other channel of the same namespace with a subscriber, and that one."""
+        namespace = channel.partition(":")[0]
+        return next(
+            (
+                (name, stream, next(iter(stream.subscribers)))
+                for name, stream in self._streams.items()
+                if stream.subscribers and name != channel and name.partition(":")[0] == namespace
+            ),
+            None,
+        )
 
     def _rest(self, channel: str) -> None:
         """Note that a stream without subscribers was used just now, and forget one where there are too many."""

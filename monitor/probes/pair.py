@@ -124,7 +124,10 @@ class Pair(Account):
                 wallet.wait(lambda: wallet.whole, deadline, Step.HANDSHAKE),
                 dapp.wait(lambda: dapp.whole, deadline, Step.HANDSHAKE),
             )
-        except Obstacle as obstacle:
+        except Obstacle as raised:
+            obstacle = raised
+            if raised.reason is Reason.SILENT and wallet.published is not None:
+                obstacle = wallet.published  # no offer comes that the relay did not take
             outcome = Outcome.ABORTED if isinstance(obstacle, OwnFault) else Outcome.FAILED
             pairing = Pairing(outcome=outcome, failure=failure_of(obstacle))
         else:

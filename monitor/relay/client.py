@@ -95,6 +95,7 @@ class Client:
             hello=Connect(name="", version=""), rng=access.rng, reply_timeout=max(access.timeout, 0.1)
         )
         self._transport: Transport | None = None
+        self._newest: Transport | None = None  # the same, or the one being dialled, or the last there was
         self._dialing: asyncio.Task[None] | None = None
         self._opened: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -116,6 +117,11 @@ class Client:
     def closed(self) -> bool:
         """Whether this client is over for good."""
         return self._connection.state is State.CLOSED
+
+    @property
+    def flowing(self) -> bool:
+        """Whether part of a frame, or of the answer to the upgrade, has come on the newest connection."""
+        return self._newest is not None and self._newest.flowing
 
     @property
     def obstacle(self) -> Obstacle | None:
@@ -317,7 +323,7 @@ class Client:
         except Obstacle as obstacle:
             self._not_opened(obstacle)
         except TimeoutError:
-            self._not_opened(obstacles.of_deadline(self.step))
+            self._not_opened(obstacles.of_deadline(self.step, flowing=self.flowing))
         else:
             self._transport = transport
             self.entered(Step.HELLO)
@@ -346,6 +352,10 @@ class Client:
         self._step_started = now
 
     # What the transport reports while it dials (`relay.target.Observer`).
+
+    def attached(self, transport: Transport) -> None:
+        """The dial has bytes to wait for."""
+        self._newest = transport
 
     def entered(self, step: Step) -> None:
         """A step of the dial begins."""

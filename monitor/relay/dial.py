@@ -68,6 +68,7 @@ async def dial(
         sock = await route.through(proxy, resolver)
     try:
         await route.attach(sock, transport, context)
+        observer.attached(transport)
         await route.upgrade(transport)
     except BaseException:
         transport.abort()

@@ -157,7 +157,8 @@ class End:
         except TimeoutError:
             if self.client.queued:
                 raise OwnFault(self.client.step, Reason.OVERLOADED, "limits allow no more connects now") from None
-            raise self.obstacle or obstacles.of_deadline(self.step or step) from None
+            late = obstacles.of_deadline(self.step or step, flowing=self.client.flowing)
+            raise self.obstacle or late from None
         finally:
             self._waiting = None
 
@@ -258,7 +259,9 @@ class End:
         step, publish = self._commands.pop(event.id, (None, None))
         if step is None:
             return
-        obstacle = obstacles.of_deadline(step) if event.silent else Obstacle(step, Reason.DISCONNECTED)
+        obstacle = Obstacle(step, Reason.DISCONNECTED)
+        if event.silent:
+            obstacle = obstacles.of_deadline(step, flowing=self.client.flowing)
         if publish is not None:
             self.published = obstacle
             self.peer.on_published(publish.message_id, ok=False, now=event.at)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from monitor.catalogue import Phase, Reason, Step
+    from monitor.relay.transport import Transport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +75,9 @@ class Observer(Protocol):
 
     def entered(self, step: Step) -> None:
         """A step begins: where a deadline passes, it passed there."""
+
+    def attached(self, transport: Transport) -> None:
+        """There is a connection; whether bytes are coming on it can be seen from now on."""
 
     def phase(self, phase: Phase, started: float, ended: float) -> None:
         """A phase is done."""

@@ -70,12 +70,18 @@ class Transport(asyncio.Protocol):
         self._held: list[tuple[str, float]] = []
         self._sink: Callable[[str, float], None] = self._hold
         self._started = False
+        self._incomplete = False  # the latest bytes left a frame, or the upgrade's answer, without its end
         self._end: Closed | None = None
 
     @property
     def is_open(self) -> bool:
         """Whether text can be sent."""
         return self._open
+
+    @property
+    def flowing(self) -> bool:
+        """Whether part of a message, or of the answer to the upgrade, has come."""
+        return self._incomplete or bool(self._partial)
 
     @property
     def bytes_buffered(self) -> int:
@@ -140,8 +146,11 @@ class Transport(asyncio.Protocol):
         if self._answer is None:
             ws.receive_data(data)
         elif not self._answered(self._answer, data):
+            self._incomplete = True
             return
-        for event in ws.events_received():
+        events = ws.events_received()
+        self._incomplete = not events or bool(ws.reader.buffer)
+        for event in events:
             if type(event) is Frame:
                 self._frame(event, now)
         if ws.state is OPEN:

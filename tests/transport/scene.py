@@ -43,6 +43,9 @@ class Witness:
     ends: list[Closed] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
+    def attached(self, transport: Transport) -> None:
+        self.transport = transport
+
     def entered(self, step: Step) -> None:
         self.steps.append(step)
 
