@@ -29,6 +29,7 @@ _STAGES: Final = {
     "history": Stage.HISTORY,
 }
 _MANNERS: Final = frozenset({"garbage", "oversize", "endless", "binary", "drip"})
+_INTACT: Final = frozenset({"duplicate", "misroute"})  # the publication comes at once and whole all the same
 _AHEAD: Final = 1000
 
 
@@ -76,7 +77,7 @@ class FaultySession(Session):
             super().push(channel, item, epoch)
         else:
             self._mistreat(fault, channel, item, epoch)
-        if fault is None or fault.kind != "reorder":
+        if publisher != self.client and (fault is None or fault.kind in _INTACT):
             for line in self._held.pop(channel, ()):
                 self.emit(line)
 
@@ -205,6 +206,7 @@ class FaultySession(Session):
                 if line not in self._held.get(channel, ()):
                     continue  # the next one came, and this one after it
                 self._held[channel].remove(line)
+                self._plan.note("held", Stage.PUSH, channel, line)
             super().emit(line)
         super().tick(now)
 

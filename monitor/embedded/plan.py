@@ -19,7 +19,10 @@ MAX_DEEDS: Final = 200_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deed:
-    """What a fault did: to which channel's publication (`data` as JSON text), or to whose command (`data` empty)."""
+    """What a fault did: to which channel's publication (`data` as JSON text), or to whose command.
+
+    Kind `held`: what was to be reordered was pushed alone, since no other publication came; `data` is the whole push.
+    """
 
     kind: str
     stage: Stage
@@ -89,6 +92,10 @@ class FaultPlan:
             if fault.probability < 1 and self._rng.random() >= fault.probability:
                 continue
             self._struck[number] += 1
-            self.deeds.append(Deed(kind=fault.kind, stage=stage, channel=channel, data=data, at=since))
+            self.note(fault.kind, stage, channel, data)
             return fault
         return None
+
+    def note(self, kind: str, stage: Stage, channel: str, data: str) -> None:
+        """Write down what was done."""
+        self.deeds.append(Deed(kind=kind, stage=stage, channel=channel, data=data, at=self._clock() - self._started))

@@ -136,7 +136,7 @@ class Account:
         if publication.channel != self.channel:
             return  # the handshake has its own account: the pairing
         if envelope is None:
-            message = self.ledger.garbled(publication.channel)
+            message = self.ledger.garbled(publication.channel, publication.data)
         else:
             key = MessageKey(publication.channel, envelope.client_id, envelope.nonce)
             message = self.ledger.arrived(key, publication.data, publication.offset, publication.at, live=live)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from monitor.catalogue import Verdict
 
@@ -66,6 +66,10 @@ class Message:
         return Verdict.DUPLICATED if self.deliveries > max(self.attempts, 1) else Verdict.DELIVERED
 
 
+LIKE: Final = 0.5
+"""The share of a message that must be left for a stranger to be taken for it."""
+
+
 class Ledger:
     """The messages of one pair, both directions.
 
@@ -106,10 +110,10 @@ class Ledger:
     def arrived(self, key: Key, data: str, offset: int, at: float, *, live: bool) -> Message | None:
         """A raw publication came to the receiving side; returns the message it is, or None for none of ours.
 
-        A `key` whose message was never sent is no stranger yet: where it has the sender or the payload of a message
-        of the same channel that is still awaited, it is that message with its envelope damaged.
+        A `key` whose message was never sent is no stranger yet: where most of it is what was sent on the same channel
+        and is still awaited, it is that message with its envelope damaged.
         """
-        message = self.find(key) or next((item for item in self.awaited() if _resembles(item, key, data)), None)
+        message = self.find(key) or self._likest(key.channel, data, LIKE)
         if message is None:
             self.strangers += 1
             return None
@@ -121,9 +125,12 @@ class Ledger:
         self._deliver(message, offset, at, live=live)
         return message
 
-    def garbled(self, channel: str) -> Message | None:
-        """A publication came whose envelope cannot be read: it is the oldest message still awaited there."""
-        message = self._damaged(channel)
+    def garbled(self, channel: str, data: object) -> Message | None:
+        """A publication came whose envelope cannot be read: it is the message still awaited there that is most like it.
+
+        Of two that are alike, as when nothing of it is left, it is the older one.
+        """
+        message = self._likest(channel, data if isinstance(data, str) else "", 0.0)
         if message is None:
             self.strangers += 1
         else:
@@ -181,8 +188,10 @@ class Ledger:
         if message.arrived_at is None:
             message.arrived_at = at
 
-    def _damaged(self, channel: str) -> Message | None:
-        return next((message for message in self.awaited() if message.key.channel == channel), None)
+    def _likest(self, channel: str, data: str, least: float) -> Message | None:
+        candidates = (message for message in self.awaited() if message.key.channel == channel)
+        found = max(candidates, key=lambda message: _likeness(data, message.data), default=None)
+        return found if found is not None and _likeness(data, found.data) >= least else None
 
     def _settle(self, key: Key) -> Message:
         message = self._open.pop(key)
@@ -193,12 +202,13 @@ class Ledger:
         return message
 
 
-def _resembles(message: Message, key: Key, data: str) -> bool:
-    """Whether a publication is `message` with another part of its envelope damaged."""
-    if key.channel != message.key.channel:
-        return False
-    return key.client_id == message.key.client_id or _payload(data) == _payload(message.data)
+def _likeness(damaged: str, sent: str) -> float:
+    """The share of what was sent that still stands at the beginning and the end of what came."""
+    start = _common(damaged, sent)
+    return (start + _common(damaged[:start:-1], sent[:start:-1])) / max(1, len(sent))
 
 
-def _payload(data: str) -> str:
-    return data.rpartition('"payload":')[2]
+def _common(one: str, other: str) -> int:
+    """Characters that two texts have in common from their beginnings on."""
+    pairs = zip(one, other, strict=False)
+    return next((place for place, (mine, yours) in enumerate(pairs) if mine != yours), min(len(one), len(other)))

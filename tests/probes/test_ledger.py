@@ -210,16 +210,23 @@ def test_a_message_whose_envelope_names_another_is_the_awaited_one_corrupted(dam
 def test_a_publication_without_a_readable_envelope_is_the_oldest_message_awaited_on_its_channel() -> None:
     ledger, other, one, two = Ledger(), message(1, channel="session:other"), message(2), message(3)
     send(ledger, other, one, two)
-    assert ledger.garbled(CHANNEL) is one
+    assert ledger.garbled(CHANNEL, None) is one
     assert verdicts(ledger.settle()) == [Verdict.LOST, Verdict.CORRUPTED, Verdict.LOST]
+
+
+def test_what_is_left_of_a_message_tells_which_one_it_was() -> None:
+    ledger, one, two = Ledger(), message(1), message(2)
+    send(ledger, one, two)
+    assert ledger.garbled(CHANNEL, two.data[: len(two.data) // 2 + 10]) is two
+    assert verdicts(ledger.settle()) == [Verdict.LOST, Verdict.CORRUPTED]
 
 
 def test_garbage_while_nothing_is_awaited_is_a_stranger() -> None:
     ledger, one = Ledger(), message(1)
     send(ledger, one)
     deliver(ledger, one)
-    assert ledger.garbled(CHANNEL) is None
-    assert ledger.garbled("session:other") is None
+    assert ledger.garbled(CHANNEL, None) is None
+    assert ledger.garbled("session:other", None) is None
     assert ledger.strangers == 2
     assert verdicts(ledger.settle()) == [Verdict.DELIVERED]
 
@@ -290,7 +297,7 @@ def test_the_verdicts_add_up_to_what_was_sent_whatever_happens(steps: list[tuple
             sent[number] = message(number)
             send(ledger, sent[number])
         elif what == "garble":
-            ledger.garbled(CHANNEL)
+            ledger.garbled(CHANNEL, None)
         elif what == "stranger":
             foreign = message(number, sender="somebody")
             assert ledger.arrived(foreign.key, foreign.data, 0, at, live=True) is None
