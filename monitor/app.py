@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 import monitor
-from monitor.catalogue import Outcome
+from monitor.booking import Booking
 from monitor.clock import Clock, SystemClock, utc
 from monitor.config import Continuous, Cron, Every, show_duration
 from monitor.errors import ConfigError, Fault, StartupError
@@ -19,7 +18,6 @@ from monitor.health import Health
 from monitor.journal import Journal
 from monitor.metrics import Metrics
 from monitor.probes.registry import SCENARIOS, STANDING
-from monitor.probes.run import Paired, PairTime, Run
 from monitor.probes.runner import admission, execute
 from monitor.schedule import Maintenance, Schedule, longest_gap
 from monitor.web import WebServer, WebState, build_app
@@ -28,8 +26,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from monitor.config import Config, ProbeConfig
-    from monitor.probes.bench import Bench
-    from monitor.probes.run import Report
+    from monitor.probes.reachability import Reachability
 
 _log = structlog.get_logger(__name__)
 
@@ -47,11 +44,26 @@ class Monitor:
             config, version=monitor.__version__, shard=f"{shard[0]}/{shard[1]}", longest_gap=longest_gap
         )
         self.journal = Journal(config.state_dir)
-        self.fleet = Fleet(config, self.clock, self._publish)
         self.maintenance = Maintenance(config.maintenance, self.clock)
         self.schedule = Schedule(clock=self.clock, on_result=self.metrics.count_run, seed=config.location)
         self.started_at = utc(self.clock)
-        self.health = Health(self.clock, on_lag=self.metrics.observe_loop_lag, on_change=self._trust)
+        self.health = Health(
+            self.clock,
+            on_lag=self.metrics.observe_loop_lag,
+            on_change=self._trust,
+            references=config.references,
+            crosses_elsewhere=self._crosses_elsewhere,
+        )
+        self.booking = Booking(
+            metrics=self.metrics,
+            journal=self.journal,
+            maintenance=lambda: self.maintenance,
+            health=self.health,
+            reachability=self._reachability,
+        )
+        self.fleet = Fleet(
+            config, self.clock, self.booking.take, ours=self.health.ours, on_settled=self.booking.settled
+        )
         self._calendar: asyncio.Task[None] | None = None
         self._standing: list[asyncio.Task[None]] = []
         self._armed = False
@@ -102,6 +114,7 @@ class Monitor:
             "location": self.config.location,
             "startedAt": self.started_at.isoformat(),
             "healthy": self.health.healthy,
+            "distrust": self.health.reasons,
             "relays": [self._relay_status(watched) for watched in self.fleet.relays.values()],
         }
 
@@ -146,33 +159,27 @@ class Monitor:
 
         self.schedule.add(relay=relay, probe=probe.name, schedule=probe.schedule, run=run)
 
-    # Results.
-
-    def _publish(self, report: Run | Report, bench: Bench) -> None:
-        """Everything a probe reports passes here: judged against maintenance and our own health, then told on."""
-        self.health.feel_pulse()
-        excluded = self.maintenance.active(report.relay) is not None
-        if isinstance(report, Run):
-            if excluded:
-                report = _as(report, Outcome.EXCLUDED)
-            elif not self.health.healthy:
-                # Good runs too: what a blocked loop measures is late through no fault of the relay's.
-                report = _as(report, Outcome.ABORTED)
-            self.journal.add(report)
-        elif isinstance(report, PairTime | Paired) and (excluded or not self.health.healthy):
-            return
-        self.metrics.publish(report)
-        if not excluded and self.health.healthy:
-            self.fleet.relays[report.relay].reachability.take(report, bench)
-
     # Our own health, and what is shown of the calendar.
 
     def _trust(self, healthy: bool) -> None:  # noqa: FBT001 - a state, named
         self.metrics.set_healthy(healthy)
-        if not healthy:
-            # Verdicts are frozen; attempts that are on their way would be judged by a clock that is not trusted.
-            for watched in self.fleet.relays.values():
-                watched.reachability.stop()
+        for watched in self.fleet.relays.values():
+            if healthy:
+                watched.reachability.thaw()
+            else:
+                # Attempts that are on their way would be judged by a monitor that does not trust itself.
+                watched.reachability.freeze()
+
+    def _reachability(self, relay: str) -> Reachability | None:
+        watched = self.fleet.relays.get(relay)
+        return watched.reachability if watched is not None else None
+
+    def _crosses_elsewhere(self, seconds: float) -> bool:
+        """Whether a message crossed some relay of another machine within so many seconds."""
+        since = self.clock.monotonic() - seconds
+        return any(
+            watched.reachability.crossed_at > since and not watched.is_near for watched in self.fleet.relays.values()
+        )
 
     async def _show_maintenance(self) -> None:
         while True:
@@ -182,13 +189,6 @@ class Monitor:
                 for probe in self.config.probes:
                     if name in probe.relays:
                         self.metrics.set_maintenance(name, probe.name, active)
-
-
-def _as(run: Run, outcome: Outcome) -> Run:
-    """A run whose exchanges count for nothing."""
-    pairing = replace(run.pairing, outcome=outcome) if run.pairing is not None else None
-    exchanges = tuple(replace(exchange, outcome=outcome) for exchange in run.exchanges)
-    return replace(run, outcome=outcome, exchanges=exchanges, pairing=pairing)
 
 
 def _schedule_text(probe: ProbeConfig) -> str:

@@ -8,18 +8,20 @@ import random
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from monitor.clock import Arrivals, Clock
 from monitor.embedded import EmbeddedRelay, Namespace
 from monitor.probes.bench import Bench
 from monitor.probes.guest import Guest
-from monitor.probes.reachability import Reachability
+from monitor.probes.reachability import Reachability, not_ours
 from monitor.session.crypto import Ecies, KeyManager, Plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from monitor.config import Config, ProbeConfig, RelayConfig
+    from monitor.errors import Obstacle
     from monitor.probes.run import Report, Run
 
     Sink = Callable[[Run | Report, Bench], None]
@@ -45,17 +47,37 @@ class Watched:
         self.guest = guest
         self.reachability = up
 
+    @property
+    def is_near(self) -> bool:
+        """Whether it is on this machine: then it shows nothing of the network."""
+        host = urlsplit(self.config.url).hostname or ""
+        return self.embedded is not None or host in {"localhost", "::1"} or host.startswith("127.")
+
 
 class Fleet:
-    """The relays and the benches at them: what `once` and the daemon have in common."""
+    """The relays and the benches at them: what `once` and the daemon have in common.
 
-    def __init__(self, config: Config, clock: Clock, publish: Sink, *, rng: random.Random | None = None) -> None:
+    `ours` and `on_settled` are those of each relay's `Reachability`; the latter is told the relay's name.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        clock: Clock,
+        publish: Sink,
+        *,
+        rng: random.Random | None = None,
+        ours: Callable[[Obstacle | None], Awaitable[bool]] = not_ours,
+        on_settled: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self.config = config
         self.relays: dict[str, Watched] = {}
         self.background: set[asyncio.Task[None]] = set()
         self._clock = clock
         self._arrivals = Arrivals(clock)
         self._publish = publish
+        self._ours = ours
+        self._on_settled = on_settled
         self._rng = rng or random.Random()  # noqa: S311 - spreads load, guards no secret
         self._crypto: dict[str, KeyManager] = {"real": Ecies(), "mock": Plain()}
 
@@ -67,7 +89,12 @@ class Fleet:
                 embedded = EmbeddedRelay(namespaces=_namespaces(relay))
                 await embedded.start()
             url = embedded.url if embedded is not None else relay.url
-            up = Reachability(relay.name, partial(on_up, relay.name))
+            up = Reachability(
+                relay.name,
+                partial(on_up, relay.name),
+                ours=self._ours,
+                on_settled=partial(self._on_settled, relay.name),
+            )
             self.relays[relay.name] = Watched(
                 relay, embedded, Guest(relay, url, self._clock, self._arrivals, self._rng), up
             )
@@ -95,8 +122,7 @@ class Fleet:
 
     async def stop(self) -> None:
         """End what is left, and the embedded relays."""
-        for watched in self.relays.values():
-            watched.reachability.stop()
+        await asyncio.gather(*(watched.reachability.stop() for watched in self.relays.values()))
         for task in list(self.background):
             task.cancel()
         if self.background:

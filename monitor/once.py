@@ -9,14 +9,15 @@ from monitor.catalogue import Outcome, Scenario
 from monitor.clock import SystemClock
 from monitor.fleet import Fleet
 from monitor.probes.registry import SCENARIOS
-from monitor.probes.runner import admission, execute
+from monitor.probes.run import Run
+from monitor.probes.runner import admission, execute, log_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from monitor.config import Config, ProbeConfig
     from monitor.probes.bench import Bench
-    from monitor.probes.run import Report, Run
+    from monitor.probes.run import Report
     from monitor.probes.runner import Probe
 
 
@@ -25,7 +26,13 @@ async def play_once(config: Config, publish: Callable[[Run | Report], None]) -> 
 
     Raises `StartupError` where an embedded relay cannot start.
     """
-    fleet = Fleet(config, SystemClock(), lambda report, _: publish(report))
+
+    def take(report: Run | Report, _: Bench) -> None:
+        if isinstance(report, Run):
+            log_run(report)
+        publish(report)
+
+    fleet = Fleet(config, SystemClock(), take)
     await fleet.start(lambda _name, _up: None)
     try:
         plays = [

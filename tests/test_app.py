@@ -240,12 +240,12 @@ class TestItsOwnHealth:
     async def test_while_it_distrusts_itself_nothing_counts(self) -> None:
         async with running(config()) as monitor:
             await until(lambda: exchanged(monitor, "ok") >= 1)
-            monitor.health.suspect("a test", 2.0)
+            monitor.health.suspect("test", "a test")
             before = events(monitor)
             origin = {"relay": "demo", "probe": "steady", "run_id": "x"}
             bench = monitor.fleet.bench("demo", monitor.config.probes[0])
-            monitor._publish(Paired(**origin, pairing=Pairing(outcome=Outcome.FAILED)), bench)
-            monitor._publish(PairTime(**origin, connected=False, seconds=5.0), bench)
+            monitor.booking.take(Paired(**origin, pairing=Pairing(outcome=Outcome.FAILED)), bench)
+            monitor.booking.take(PairTime(**origin, connected=False, seconds=5.0), bench)
             assert events(monitor) == before
 
     async def test_a_verdict_that_is_on_its_way_is_not_reached(self) -> None:
@@ -253,19 +253,19 @@ class TestItsOwnHealth:
             await until(lambda: exchanged(monitor, "ok") >= 1)
             up = monitor.fleet.relays["demo"].reachability
             bench = monitor.fleet.bench("demo", monitor.config.probes[0])
-            monitor._publish(Disconnected(relay="demo", probe="steady", run_id="x", code=3001), bench)
-            confirming = up._confirming
+            monitor.booking.take(Disconnected(relay="demo", probe="steady", run_id="x", code=3001), bench)
+            confirming = up._round
             assert confirming is not None
             assert not confirming.done()
-            monitor.health.suspect("a test", 2.0)
+            monitor.health.suspect("test", "a test")
             await asyncio.wait({confirming}, timeout=1)
             assert confirming.cancelled()
             assert up.up is True
 
     async def test_it_trusts_itself_again_after_a_while(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("monitor.health.DISTRUST", 0.5)
+        monkeypatch.setattr("monitor.health.trust.DISTRUST", 0.5)
         async with running(config()) as monitor:
-            monitor.health.suspect("a test", 2.0)
+            monitor.health.suspect("test", "a test")
             assert not monitor.health.healthy
             await until(lambda: monitor.health.healthy)
             assert total(page(monitor), "relay_monitor_healthy") == 1

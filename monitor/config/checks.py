@@ -110,12 +110,17 @@ class _Checker:
         if any(probe.scenario not in STANDING and not _has_slots(probe) for _, probe in watching):
             return
         need = footprint_of(relay, [probe for _, probe in watching])
-        for key, peak in (("connects_per_minute", need.peak_connects), ("messages_per_minute", need.peak_messages)):
+        reserve = relay.limits.reserve
+        for key, peak, kept in (
+            ("connects_per_minute", need.peak_connects, reserve),
+            ("messages_per_minute", need.peak_messages, 0),
+        ):
             allowed = getattr(relay.limits, key)
-            if peak > allowed:
+            if peak and peak + kept > allowed:
+                more = f", and {kept} are kept to confirm a failure" if kept else ""
                 self._fault(
                     (*path, "limits", key),
-                    f"{allowed} is exceeded: the probes need {peak:.1f} in a minute that starts a run of each; "
+                    f"{allowed} is exceeded: the probes need {peak:.1f} in a minute that starts a run of each{more}; "
                     "raise it, or let them run more rarely or with fewer pairs or connections",
                     *(probe_path for probe_path, _ in watching),
                 )

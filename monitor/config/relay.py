@@ -29,6 +29,10 @@ from monitor.config.fields import (
 from monitor.config.secrets import Secret, SecretFile, SecretOrFile, reveal
 
 MAX_HEADERS: Final = 50
+
+USUAL_CONFIRMATION: Final = 6
+"""Connects of a confirmation: three fresh attempts, each of two ends."""
+
 _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}", re.ASCII)
 # The upgrade's own: another value breaks it or is overwritten.
 _RESERVED: Final = frozenset({"host", "connection", "upgrade", "content-length", "transfer-encoding", "origin"})
@@ -52,6 +56,14 @@ class LimitsConfig(Section):
 
     connects_per_minute: int = Field(60, ge=1, le=100_000, description="connects in any minute")
     messages_per_minute: int = Field(600, ge=1, le=1_000_000, description="messages published in any minute")
+
+    @property
+    def reserve(self) -> int:
+        """Connects that only a confirmation may take: those of one that needs all its usual attempts, if there is room.
+
+        Without them a relay that fails twice in a minute could not be called down the second time.
+        """
+        return min(self.connects_per_minute // 4, USUAL_CONFIRMATION)
 
 
 class TlsConfig(Section):

@@ -115,7 +115,8 @@ DECLARED: Final = (
     ),
     Declared(
         "relay_probe_confirmations_total", "counter", (*PROBE, "over", "outcome"),
-        "Attempts that confirm a failure, over the standing connection and over fresh ones.",
+        "Attempts that confirm a failure: fresh ones, and one over the standing pair that failed. That one has failed "
+        "only where the pair stood and a fresh message, sent later, crossed: a silent node.",
     ),
     Declared(
         "relay_probe_address_failures_total", "counter", (*PROBE, "family"),
@@ -144,7 +145,8 @@ DECLARED: Final = (
         "How late the monitor's event loop ran what was due.",
     ),
     Declared(
-        "relay_monitor_healthy", "gauge", ("location",), "0 while the monitor cannot trust itself; relay_up is frozen."
+        "relay_monitor_healthy", "gauge", ("location",),
+        "0 while the monitor cannot trust itself: runs are aborted, relay_up is frozen.",
     ),
     Declared(
         "relay_monitor_build_info", "gauge", ("location", "version", "python"), "1, with the versions that run."

@@ -198,8 +198,15 @@ class Account:
         """A connection or subscription that stood was taken away."""
         if self._standing:
             bench = self._bench
+            recorder = self.recorder
             bench.publish(
-                Disconnected(relay=bench.relay, probe=bench.probe.name, run_id=self.recorder.run_id, code=code)
+                Disconnected(
+                    relay=bench.relay,
+                    probe=bench.probe.name,
+                    run_id=recorder.run_id,
+                    code=code,
+                    pair=recorder.pair,
+                )
             )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from monitor.catalogue import Outcome, Phase, Step
 from monitor.clock import utc
 from monitor.errors import OwnFault
+from monitor.probes.guest import USUAL, Guest, Terms
 from monitor.probes.ids import uuid7
 from monitor.probes.run import (
     AddressFailed,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from monitor.clock import Clock
     from monitor.config import ProbeConfig
     from monitor.errors import Obstacle
-    from monitor.probes.guest import Guest
+    from monitor.probes.pair import Pair
     from monitor.relay.client import Access
     from monitor.session.crypto import KeyManager
 
@@ -44,8 +45,9 @@ MAX_MARKS = 500
 class Bench:
     """One probe's workplace at one relay.
 
-    `guest` knows the way in, `crypto` encrypts, `publish` takes results. `background` keeps a task going past its run,
-    until the program stops. `count` books a slot of the schedule: "started", "missed" or "skipped".
+    `guest` knows the way in, on these `terms`; `crypto` encrypts, `publish` takes results. `background` keeps a task
+    going past its run, until the program stops. `count` books a slot of the schedule: "started", "missed" or "skipped".
+    `standing` holds the standing pairs by their number: what a failure of one of them is confirmed over.
     """
 
     relay: str
@@ -57,14 +59,16 @@ class Bench:
     publish: Publish
     background: Callable[[Coroutine[None, None, None]], None]
     count: Callable[[str], None] = lambda _: None
+    terms: Terms = USUAL
+    standing: dict[int, Pair] = field(default_factory=dict)
 
     def admits(self, connects: int, messages: int) -> bool:
         """Whether the relay's limits leave room for a run that makes so many connects and publishes so much."""
-        return self.guest.connects.wait(connects) <= 0 and self.guest.messages.take(messages)
+        return self.guest.has_room(connects) and self.guest.messages.take(messages)
 
     def access(self, side: str, turn: int) -> Access:
         """How `side` ("dapp" or "wallet") gets in; the two sides of one turn meet different endpoints."""
-        return self.guest.access(side, turn, self.probe.timeout)
+        return self.guest.access(side, turn, self.probe.timeout, self.terms)
 
     def recorder(self, pair: int | None = None) -> Recorder:
         """A notebook for a new run, which begins now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,23 @@ if TYPE_CHECKING:
 NAME = "relay-monitor"
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On which terms a client gets in.
+
+    `together`: both sides of a pair meet the same endpoint. `last`: it may take the very last permits of the relay's
+    limits, those which are kept for confirmations.
+    """
+
+    together: bool = False
+    last: bool = False
+
+
+USUAL = Terms()
+CONFIRMING = Terms(together=True, last=True)
+MENDING = Terms(together=True)
+
+
 class Guest:
     """What every probe of one relay shares. `url` is where the relay really is (an embedded one has a port by now)."""
 
@@ -30,13 +48,20 @@ class Guest:
         self.config = config
         self.connects = Limiter(config.limits.connects_per_minute, clock)
         self.messages = Limiter(config.limits.messages_per_minute, clock)
-        self.spare = config.limits.connects_per_minute // 4
+        self.reserve = config.limits.reserve
+        self.spare = max(config.limits.connects_per_minute // 2, self.reserve)
         self._url = url
         self._clock = clock
         self._arrivals = arrivals
         self._rng = rng
         self._turn = rng.randrange(1 << 16)
         self._examined_at = float("-inf")
+
+    def has_room(self, connects: int) -> bool:
+        """Whether so many planned connects could be made now, beside those kept for a confirmation."""
+        return (
+            self.connects.wait(min(connects + self.reserve, max(connects, self.config.limits.connects_per_minute))) <= 0
+        )
 
     def turn(self) -> int:
         """The next turn round the relay's endpoints: one for each pair."""
@@ -57,15 +82,16 @@ class Guest:
         self._examined_at = now
         return True
 
-    def access(self, side: str, turn: int, timeout: float) -> Access:
+    def access(self, side: str, turn: int, timeout: float, terms: Terms = USUAL) -> Access:
         """How `side`, "dapp" or "wallet", gets in. The two of one turn meet different endpoints, if there are several.
 
+        `terms` may put them together.
         A connect raises `OwnFault` where the file of a header or of the token cannot be read.
         """
         return Access(
-            target=partial(self._target, side, turn + (side == "wallet")),
+            target=partial(self._target, side, turn + (side == "wallet" and not terms.together)),
             hello=self._hello,
-            admit=self._admit,
+            admit=partial(self._admit, terms),
             postpone=self.connects.pause,
             clock=self._clock,
             arrivals=self._arrivals,
@@ -73,9 +99,13 @@ class Guest:
             timeout=timeout,
         )
 
-    async def _admit(self, returning: bool) -> None:  # noqa: FBT001 - `Access.admit`'s one argument
-        """A return leaves some connects spare: a relay that drops everyone must not use up what confirms its repair."""
-        await self.connects.acquire(spare=self.spare if returning else 0)
+    async def _admit(self, terms: Terms, returning: bool) -> None:  # noqa: FBT001 - `Access.admit`'s one argument
+        """Wait for a permit of the relay's limits. There are three ranks.
+
+        A confirmation may take the last one. What is planned leaves it what it needs. A client that comes back leaves
+        half: a relay that drops everyone must not use up what tells that it is down, and up again.
+        """
+        await self.connects.acquire(spare=0 if terms.last else self.spare if returning else self.reserve)
 
     def _hello(self) -> Connect:
         try:
@@ -107,6 +137,7 @@ class Guest:
             user_agent=f"{NAME}/{monitor.__version__}",
             tls=TlsOptions(**dict(tls)) if tls is not None else None,
             ip_protocol=config.ip_protocol,
+            proxy="" if config.url == "embedded" else None,  # there is none on the way to this very process
             connect_to=connect_to,
             pick=turn if connect_to is not None else None,
         )

@@ -134,9 +134,13 @@ class MessageJudged(Report):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disconnected(Report):
-    """A standing connection dropped; `code` is its close or unsubscribe code, None where there was none."""
+    """A standing connection dropped; `code` is its close or unsubscribe code, None where there was none.
+
+    `pair` is the number of the standing pair it belonged to, if it was a pair's.
+    """
 
     code: int | None
+    pair: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +174,7 @@ class CertificateSeen(Report):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confirmed(Report):
-    """One confirming attempt ended; `over` is "standing" or "fresh"."""
+    """One confirming attempt ended; `over` is "standing" or "fresh". See `reachability` for what is counted."""
 
     over: str
     ok: bool

@@ -72,7 +72,6 @@ async def execute(probe: Probe, bench: Bench) -> Run:
             recorder.abort(times=missing(bench, recorder))
         run = recorder.finish(aborted=aborted)
         bench.publish(run)
-        log_run(run)
     return run
 
 
@@ -85,11 +84,14 @@ def missing(bench: Bench, recorder: Recorder) -> int:
 
 
 def log_run(run: Run) -> None:
-    """One line for a run that failed, with step and reason; good runs are in the journal and the metrics."""
+    """One line for a run that met an obstacle; good runs are in the journal and the metrics.
+
+    For whoever takes what is published, once its outcome is final: only there it is known whether a failure counts.
+    """
     failure = run.failure
     if failure is not None:
         _log.warning(
-            "run failed",
+            f"run {run.outcome.value}",
             run_id=run.id,
             relay=run.relay,
             probe=run.probe,

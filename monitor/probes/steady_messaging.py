@@ -19,7 +19,6 @@ from monitor.probes.grid import REBUILDING, Grid
 from monitor.probes.pair import Pair
 from monitor.probes.realistic_session import pair_up
 from monitor.probes.run import Paired, PairTime, Reconnected
-from monitor.probes.runner import log_run
 from monitor.wire.backoff import Backoff
 
 if TYPE_CHECKING:
@@ -106,6 +105,7 @@ class Standing:
         finally:
             if self._making is not None:
                 self._making.cancel()
+            bench.standing.pop(self._number, None)
             for pair in (self._pair, self._fresh):
                 if pair is not None:
                     pair.close()
@@ -134,9 +134,7 @@ class Standing:
         finally:
             if aborted:
                 recorder.abort()
-            run = recorder.finish(aborted=aborted)
-            bench.publish(run)
-            log_run(run)
+            bench.publish(recorder.finish(aborted=aborted))
             self._busy = False
             self._adopt()
 
@@ -201,6 +199,7 @@ class Standing:
         if self._fresh is None or self._busy:
             return
         old, self._pair, self._fresh = self._pair, self._fresh, None
+        self._bench.standing[self._number] = self._pair
         if old is not None:
             old.retire()
         self._changed()

@@ -12,7 +12,6 @@ from monitor.errors import Obstacle
 from monitor.probes.grid import REBUILDING, Grid
 from monitor.probes.holding import Held
 from monitor.probes.run import Disconnected, Exchange, PairTime, Reconnected
-from monitor.probes.runner import log_run
 from monitor.wire.backoff import Backoff
 
 if TYPE_CHECKING:
@@ -119,9 +118,7 @@ class Idle:
         finally:
             if aborted:
                 recorder.abort()
-            run = recorder.finish(aborted=aborted)
-            bench.publish(run)
-            log_run(run)
+            bench.publish(recorder.finish(aborted=aborted))
             self._account()
 
     def _note_drop(self, obstacle: Obstacle) -> None:

@@ -7,7 +7,7 @@ only on average.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import defaultdict, deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,13 +18,16 @@ WINDOW = 60.0
 
 
 class Limiter:
-    """At most `per_minute` permits in any 60 s; waiters are served in the order they came."""
+    """At most `per_minute` permits in any 60 s; waiters are served in the order they came.
+
+    Those who must leave more spare than others wait in a queue of their own, so that they hold up nobody.
+    """
 
     def __init__(self, per_minute: int, clock: Clock) -> None:
         self._limit = per_minute
         self._clock = clock
         self._given: deque[float] = deque()  # bounded: never more than `per_minute` entries
-        self._turns = (asyncio.Lock(), asyncio.Lock())  # of those who must leave some spare, and of the others
+        self._turns: dict[int, asyncio.Lock] = defaultdict(asyncio.Lock)  # by what they leave spare: a queue each
         self._paused_until = 0.0
 
     def wait(self, permits: int = 1) -> float:
@@ -47,10 +50,15 @@ class Limiter:
 
     async def acquire(self, spare: int = 0) -> None:
         """Wait for one permit and take it, where `spare` more would still be left for others."""
-        async with self._turns[spare == 0]:
+        async with self._turns[spare]:
             while (delay := self.wait(min(1 + spare, self._limit))) > 0:  # noqa: ASYNC110 - permits come with time, not by an event
                 await asyncio.sleep(max(0.001, delay))  # a clock may not move in less
             self.take()
+
+    @property
+    def paused(self) -> bool:
+        """Whether nothing is given because the relay asked for it."""
+        return self._clock.monotonic() < self._paused_until
 
     def pause(self, seconds: float) -> None:
         """Give nothing for `seconds`: the relay asked for it (Retry-After)."""

@@ -39,6 +39,7 @@ def status() -> dict[str, Any]:
         "location": EVIL,
         "startedAt": "2024-05-01T12:00:00+00:00",
         "healthy": True,
+        "distrust": [],
         "relays": [
             {
                 "name": "demo",

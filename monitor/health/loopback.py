@@ -1,0 +1,38 @@
+"""One message to ourselves: the event loop, sockets and crypto of this process, over a relay of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from monitor.config import parse
+from monitor.errors import StartupError
+from monitor.fleet import Fleet
+from monitor.probes.attempts import fresh
+
+if TYPE_CHECKING:
+    from monitor.clock import Clock
+
+PATIENCE: Final = 3.0
+"""Seconds within which the message must be there; some milliseconds are usual."""
+
+_CONFIG: Final = """
+relays: [{name: loopback, url: embedded}]
+probes: [{name: loopback, scenario: realistic-session, schedule: {every: 1h}}]
+"""
+
+
+async def out_of_order(clock: Clock) -> str | None:
+    """Why a dApp and a wallet of this process cannot exchange a message over a relay of this process; None if they can.
+
+    The whole way that a probe's message goes, from encryption to a socket and back. Never raises.
+    """
+    config = parse(_CONFIG, "loopback", {})
+    fleet = Fleet(config, clock, lambda _report, _bench: None)
+    try:
+        await fleet.start(lambda _relay, _up: None)
+        tried = await fresh(fleet.bench("loopback", config.probes[0]), PATIENCE)
+    except (StartupError, OSError) as error:
+        return f"own loopback exchange failed: {error}"
+    finally:
+        await fleet.stop()
+    return None if tried.crossed else f"own loopback exchange failed: {tried.obstacle}"
