@@ -174,7 +174,7 @@ class Reachability:
         try:
             failed = await self._try_fresh(bench)
             # Whether the fault is ours is settled before the relay is blamed for it.
-            if failed is None or await asyncio.shield(self._ask(bench, None)) or self.crossed_at >= began:
+            if failed is None or await asyncio.shield(self._ask(bench, None)) or self.crossed_at > began:
                 return
         finally:
             self._settle()
@@ -245,7 +245,7 @@ class Reachability:
         if leg is None:
             return
         run_id = pair.recorder.run_id
-        while pair.whole:
+        while pair.whole and self.up is not False:  # once all fresh ones have failed, it shows no fault of its own
             if leg.message is not None and leg.message.arrived_at is not None:
                 self._count(bench, run_id, "standing", ok=True)
                 return
