@@ -90,7 +90,7 @@ class Monitor:
             task.cancel()
         if self._calendar is not None:
             self._calendar.cancel()
-        self.health.stop()
+        await self.health.stop()
         await self.schedule.stop(STOP_GRACE)
         standing = [task for task in self._standing if not task.done()]
         if standing:

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from structlog.testing import capture_logs
 
 from monitor.app import Monitor
 from monitor.catalogue import Outcome
 from monitor.config import parse
+from monitor.config.model import MaintenanceConfig
 from tests.probes.odd import closed_port
 from tests.relays import BUILD_TIMEOUT, ENGINE, Engine
 from tests.test_app import page, running, total, until
@@ -226,6 +228,51 @@ asyncio.run(main())
 """
 
 
+CUT_OFF = """
+import asyncio, json, sys
+from monitor.app import Monitor
+from monitor.config import parse
+
+async def main() -> None:
+    monitor = Monitor(parse(sys.argv[1], "test", {}))
+    await monitor.start()
+    async with asyncio.timeout(30):
+        while len(runs := monitor.journal.runs()) < 2 or monitor.health.healthy:
+            await asyncio.sleep(0.02)
+    status = monitor.status()
+    await monitor.stop()
+    outcomes = sorted({kept.run.outcome.value for kept in runs})
+    print(json.dumps({"why": status["distrust"], "up": status["relays"][0]["up"], "outcomes": outcomes}))
+
+asyncio.run(main())
+"""
+
+
+class TestTheNetwork:
+    def test_a_machine_without_a_route_blames_itself(self) -> None:
+        alone = ["unshare", "--map-root-user", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
+        try:
+            subprocess.run([*alone, "true"], capture_output=True, timeout=10, check=True)
+        except (OSError, subprocess.SubprocessError) as error:
+            pytest.skip(f"no network namespace can be made here: {error}")
+        text = """
+relays: [{name: demo, url: "ws://192.0.2.1/connection/websocket", limits: {messages_per_minute: 6000}}]
+probes: [{name: steady, scenario: steady-messaging, message_interval: 200ms, settle: 0s, timeout: 1s}]
+"""
+        done = subprocess.run(
+            [*alone, sys.executable, "-c", CUT_OFF, text],
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+            cwd=ROOT,
+        )
+        assert done.returncode == 0, done.stderr
+        said = json.loads(done.stdout.splitlines()[-1])
+        assert said["why"] == ["no network: no route from here: 192.0.2.1:80: Network is unreachable"]
+        assert (said["up"], said["outcomes"]) == (None, ["aborted"])
+
+
 class TestDescriptors:
     @pytest.mark.slow
     def test_none_left_is_a_fault_of_ours_and_over_when_there_are_some_again(self) -> None:
@@ -242,6 +289,26 @@ probes: [{name: steady, scenario: steady-messaging, message_interval: 200ms, set
         assert said["outcomes"] == ["aborted", "ok"]
         assert said["after"] == []
         assert [why.split(":")[0] for why in said["why"]] == ["descriptors nearly exhausted"]
+
+
+class TestTheLog:
+    async def test_it_says_what_a_run_is_booked_as(self) -> None:
+        places = [nowhere(), nowhere("127.0.0.3")]
+        url = f"ws://127.0.0.1:{closed_port()}/connection/websocket"
+        with capture_logs() as logs:
+            async with running(usual(url, *places)) as monitor:
+                await until(lambda: exchanges(monitor, "aborted") >= 2)
+        said = {(line["event"], line["outcome"]) for line in logs if line["event"].startswith("run ")}
+        assert said == {("run aborted", "aborted")}
+
+    async def test_and_of_one_in_maintenance_that_it_is_excluded(self) -> None:
+        url = f"ws://127.0.0.1:{closed_port()}/connection/websocket"
+        always = MaintenanceConfig(cron="* * * * *", duration=3600.0, relays=("demo",))
+        with capture_logs() as logs:
+            async with running(usual(url).model_copy(update={"maintenance": (always,)})) as monitor:
+                await until(lambda: exchanges(monitor, "excluded") >= 1)
+        said = {(line["event"], line["outcome"]) for line in logs if line["event"].startswith("run ")}
+        assert said == {("run excluded", "excluded")}
 
 
 class TestWhatWaits:

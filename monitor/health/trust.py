@@ -77,6 +77,7 @@ class Health:
         self._watches: list[asyncio.Task[None]] = []
         self._inquiry: asyncio.Task[None] | None = None
         self._asked_at = float("-inf")
+        self._stopped = False
 
     @property
     def reasons(self) -> list[str]:
@@ -101,12 +102,15 @@ class Health:
             asyncio.ensure_future(self._see_to_it()),
         ]
 
-    def stop(self) -> None:
-        """Watch no more."""
-        for task in (*self._watches, self._inquiry):
-            if task is not None:
-                task.cancel()
+    async def stop(self) -> None:
+        """Watch no more, and ask nobody; leaves nothing behind."""
+        self._stopped = True
+        running = {task for task in (*self._watches, self._inquiry) if task is not None}
         self._watches.clear()  # nobody feels the pulse any more, so nobody may miss it
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running, timeout=2)
 
     def feel_pulse(self) -> None:
         """Tell a blocked loop before its watch wakes up: a deadline that passed meanwhile may be due before it."""
@@ -139,7 +143,7 @@ class Health:
     async def _inquire(self) -> None:
         """Ask, unless somebody is asking already or has asked just now."""
         if self._inquiry is None or self._inquiry.done():
-            if self._clock.monotonic() - self._asked_at < FRESH:
+            if self._stopped or self._clock.monotonic() - self._asked_at < FRESH:
                 return
             self._inquiry = asyncio.ensure_future(self._ask())
         await asyncio.wait({self._inquiry})
