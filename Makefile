@@ -15,7 +15,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 SUPPORTED = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 
 # A module called reference writes one page under docs/ from the code it stands beside, or checks it: --check.
-REFERENCES = $(subst /,.,$(basename $(wildcard monitor/*/reference.py)))
+REFERENCES = $(subst /,.,$(basename $(wildcard monitor/*/reference.py tests/*/reference.py)))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test lint docs bench lock clean

@@ -43,7 +43,7 @@ class Leg:
 
 
 class Account:
-    """What two ends report (`relay.end.Ward`), booked with the present run's recorder and the pair's ledger.
+    """What two ends report (`relay.ward.Ward`), booked with the present run's recorder and the pair's ledger.
 
     `standing`: the ends come back by themselves, so a drop is reported and waited out rather than a failure at once.
     `on_change` is called when an end becomes whole or stops being so.
@@ -81,7 +81,7 @@ class Account:
                 )
             )
 
-    # What the ends report (`relay.end.Ward`).
+    # What the ends report (`relay.ward.Ward`).
 
     def mark(self, end: End, step: Step, started: float, ended: float) -> None:
         """A step of one end is behind us."""

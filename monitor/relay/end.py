@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from monitor.catalogue import Phase, Reason, Step
+from monitor.catalogue import Reason, Step
 from monitor.errors import ErrorCode, Obstacle, OwnFault, WalletProtocolError
 from monitor.relay import obstacles
 from monitor.relay.client import Access, Client
 from monitor.session import actions, notices
-from monitor.session.envelope import Envelope, decode
+from monitor.session.envelope import decode
 from monitor.wire.commands import History, Publish, Subscribe, Unsubscribe
 from monitor.wire.events import (
     Connected,
@@ -33,6 +33,7 @@ from monitor.wire.events import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from monitor.relay.ward import Ward
     from monitor.session.peer import Peer
     from monitor.wire.backoff import Backoff
     from monitor.wire.commands import Command
@@ -49,46 +50,6 @@ _REASONS = {
     ErrorCode.DECRYPTION_FAILED: Reason.UNDECRYPTABLE,
     ErrorCode.TRANSPORT_PARSE_FAILED: Reason.CORRUPTED,
 }
-
-
-class Ward(Protocol):
-    """Who watches over an end; none of these may raise or wait."""
-
-    def mark(self, end: End, step: Step, started: float, ended: float) -> None:
-        """A step took from `started` to `ended`."""
-
-    def phase(self, phase: Phase, seconds: float) -> None:
-        """A phase of connecting, or a command's reply, took `seconds`."""
-
-    def address_failed(self, family: str) -> None:
-        """One address could not be reached."""
-
-    def certificate(self, not_after: float) -> None:
-        """The relay's certificate was seen."""
-
-    def sending(self, end: End, publish: actions.Publish) -> bool:
-        """Whether a message may be sent now, for the first time or again."""
-
-    def sent(self, publish: actions.Publish, at: float) -> None:
-        """Its bytes were handed to the socket."""
-
-    def acked(self, publish: actions.Publish) -> None:
-        """The relay accepted a message."""
-
-    def raw(self, envelope: Envelope | None, publication: Publication, *, live: bool) -> None:
-        """A publication of the other side came; `envelope` is None where its data is none."""
-
-    def delivered(self, end: End, notice: notices.MessageReceived, at: float) -> None:
-        """The wallet protocol gave a message to its application, once."""
-
-    def trouble(self, end: End, obstacle: Obstacle) -> None:
-        """Something went wrong that nobody was waiting for."""
-
-    def changed(self) -> None:
-        """The end became whole, or stopped being so."""
-
-    def dropped(self, code: int | None) -> None:
-        """A connection or a subscription that stood was taken away, with this code."""
 
 
 class End:
@@ -112,6 +73,7 @@ class End:
         self._standing = reconnect is not None
         self._commands: dict[int, tuple[Step, actions.Publish | None]] = {}
         self._read: set[str] = set()  # channels subscribed on the present connection, with their history read
+        self._interrupted: Step | None = None  # the oldest command's that the drop at hand left unanswered
         self._evicted = False
         self._opening: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -216,7 +178,8 @@ class End:
                 if not event.resubscribing:
                     self._evicted = True
                     detail = f"unsubscribe code {event.code} {event.reason}"
-                    self._trouble(Obstacle(self.step or Step.HOLD, Reason.DISCONNECTED, detail))
+                    self.obstacle = Obstacle(self.step or Step.HOLD, Reason.DISCONNECTED, detail)
+                    self._trouble(self.obstacle)
             case Dropped():
                 self._dropped(event)
         self._pump()
@@ -262,6 +225,8 @@ class End:
         obstacle = Obstacle(step, Reason.DISCONNECTED)
         if event.silent:
             obstacle = obstacles.of_deadline(step, flowing=self.client.flowing)
+        else:
+            self._interrupted = self._interrupted or step
         if publish is not None:
             self.published = obstacle
             self.peer.on_published(publish.message_id, ok=False, now=event.at)
@@ -277,7 +242,8 @@ class End:
         self.peer.on_history(event.channel, [publication.data for publication in event.publications], event.at)
 
     def _dropped(self, event: Dropped) -> None:
-        step = self.step or (self._waiting[2] if self._waiting is not None else Step.HOLD)
+        step = self._interrupted or self.step or (self._waiting[2] if self._waiting is not None else Step.HOLD)
+        self._interrupted = None
         self.obstacle = self.client.obstacle or obstacles.of_drop(step, event)
         self._commands.clear()
         self._read.clear()

@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.required_counterpart(ENGINE), pytest.mark.timeout(BUIL
 
 
 class Owner:
-    """Owns our wallet as a pair does (`relay.end.Ward`), and only remembers what it is told."""
+    """Owns our wallet as a pair does (`relay.ward.Ward`), and only remembers what it is told."""
 
     def __init__(self) -> None:
         self.received: list[Any] = []

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 import struct
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,8 +17,7 @@ from monitor.clock import SystemClock
 from monitor.relay import dial as dialling
 
 if TYPE_CHECKING:
-    import ssl
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from monitor.catalogue import Phase, Step
     from monitor.relay.target import Closed, Target
@@ -230,3 +231,29 @@ def closed_port() -> int:
         taken.bind(("127.0.0.1", 0))
         port: int = taken.getsockname()[1]
         return port
+
+
+@contextlib.contextmanager
+def demanding(context: ssl.SSLContext) -> Iterator[int]:
+    """A server that asks one client for a certificate, and says so when none comes; gives its port.
+
+    A blocking one: asyncio's own server keeps its last alert back.
+    """
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=_demand, args=(listener, context))
+        thread.start()
+        yield listener.getsockname()[1]
+        thread.join(5)
+
+
+def _demand(listener: socket.socket, context: ssl.SSLContext) -> None:
+    plain, _ = listener.accept()
+    with context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False) as secured:
+        with contextlib.suppress(ssl.SSLError):
+            secured.do_handshake()
+        # Closed over unread bytes, the connection would be reset, and the alert be overtaken.
+        with contextlib.suppress(OSError):
+            secured.shutdown(socket.SHUT_WR)
+            while secured.recv(4096):
+                pass

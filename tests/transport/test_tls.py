@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
 import ssl
-import threading
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -27,10 +24,9 @@ from monitor.catalogue import Phase, Reason, Step
 from monitor.errors import Obstacle, OwnFault
 from monitor.relay import tls
 from monitor.relay.target import Target, TlsOptions
-from tests.transport.scene import TEXT, answering, frame, hang_up, idle, read_frame, reset, saying, serving
+from tests.transport.scene import TEXT, answering, demanding, frame, hang_up, idle, read_frame, reset, saying, serving
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.transport.scene import Play, Reader, Witness, Writer
@@ -111,29 +107,11 @@ async def test_an_unknown_authority(witness: Witness, ca_file: Path) -> None:
     assert (await refused(witness, idle, context, TlsOptions())).reason is Reason.TLS_UNTRUSTED
 
 
-@contextlib.contextmanager
-def demanding(authority: trustme.CA, version: ssl.TLSVersion) -> Iterator[int]:
-    """A server that asks for a client certificate. A blocking one: asyncio's own server keeps its last alert back."""
+def demanding_context(authority: trustme.CA, version: ssl.TLSVersion) -> ssl.SSLContext:
     context = server_context(authority, "127.0.0.1", maximum=version)
     context.verify_mode = ssl.CERT_REQUIRED
     authority.configure_trust(context)
-
-    def serve() -> None:
-        plain, _ = listener.accept()
-        with context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False) as secured:
-            with contextlib.suppress(ssl.SSLError):
-                secured.do_handshake()
-            # Closed over unread bytes, the connection would be reset, and the alert be overtaken.
-            with contextlib.suppress(OSError):
-                secured.shutdown(socket.SHUT_WR)
-                while secured.recv(4096):
-                    pass
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=serve)
-        thread.start()
-        yield listener.getsockname()[1]
-        thread.join(5)
+    return context
 
 
 @pytest.mark.parametrize("trusted", ["none", "unknown"])
@@ -142,7 +120,7 @@ async def test_a_client_certificate_is_missing_or_not_trusted(
     witness: Witness, authority: trustme.CA, ca_file: Path, tmp_path: Path, version: ssl.TLSVersion, trusted: str
 ) -> None:
     options = TlsOptions(ca_file=ca_file) if trusted == "none" else client_files(trustme.CA(), tmp_path, ca_file)
-    with demanding(authority, version) as port, pytest.raises(Obstacle) as caught:
+    with demanding(demanding_context(authority, version)) as port, pytest.raises(Obstacle) as caught:
         await witness.dial(Target(url=url(port), tls=options))
     assert (caught.value.step, caught.value.reason) == (Step.TLS, Reason.TLS_CLIENT_CERTIFICATE)
 

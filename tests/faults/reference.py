@@ -1,0 +1,91 @@
+"""Writes docs/faults.md from the fault table and the catalogue; with --check, says whether it is in step."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import yaml
+
+from monitor.catalogue import Outcome, Reason, Step
+from tests.faults.table import TABLE
+from tests.relays import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.faults.rows import Row
+
+PAGE: Final = ROOT / "docs" / "faults.md"
+
+HEAD: Final = """\
+# What a fault looks like
+
+For whoever is on call. A failed run has a *step* (where in the protocol it was) and a *reason* (what went wrong there):
+the page, `/api/v1/runs`, the log and `relay_probe_failures_total{step,reason}` all say them. Look up the reason here,
+then read the run's timeline. Every fault in the tables below is made to happen by the project's own tests, against the
+counterpart named there, and must be named exactly so, within the time given.
+
+This page is generated from those tests; `make docs` writes it anew.
+
+"""
+
+MEANINGS: Final = Path(__file__).with_name("meanings.yaml")
+
+
+def page() -> str:
+    """The whole page."""
+    return HEAD + "\n".join(_lines()) + "\n"
+
+
+def _lines() -> Iterator[str]:
+    meanings = yaml.safe_load(MEANINGS.read_text("utf-8"))
+    yield "## Reasons"
+    for reason in Reason:
+        meaning = meanings[reason.value]
+        steps = sorted({row.step.value for row in TABLE if row.reason is reason and row.step is not None}, key=_place)
+        yield ""
+        yield f"### {reason.value}"
+        yield ""
+        yield meaning["means"]
+        yield ""
+        yield f"First: {meaning['look']}"
+        if steps:
+            yield ""
+            yield f"Seen at: {', '.join(f'`{step}`' for step in steps)}."
+    yield ""
+    yield "## Faults, and how each shows"
+    yield ""
+    yield f"{len(TABLE)} faults. Messages: the verdicts on those of the run."
+    yield ""
+    yield "| fault | made by | step | reason | messages | ends within |"
+    yield "|---|---|---|---|---|---|"
+    for row in TABLE:
+        yield _row(row)
+
+
+def _row(row: Row) -> str:
+    shown = ("–", "none: the run is ok") if row.outcome is Outcome.OK else (f"`{row.step}`", f"`{row.reason}`")
+    verdicts = ", ".join(verdict.value for verdict in row.verdicts) or "–"
+    return f"| {row.fault} | {row.on} | {shown[0]} | {shown[1]} | {verdicts} | {row.within:g} s |"
+
+
+def _place(step: str) -> int:
+    return list(Step).index(Step(step))
+
+
+def main() -> int:
+    """Write the page, or check it."""
+    wanted = page()
+    if "--check" in sys.argv[1:]:
+        if PAGE.exists() and PAGE.read_text("utf-8") == wanted:
+            return 0
+        sys.stderr.write(f"{PAGE.relative_to(ROOT)} is not in step: run `make docs`\n")
+        return 1
+    PAGE.write_text(wanted, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

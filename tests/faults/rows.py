@@ -1,0 +1,54 @@
+"""What a row of the fault table says, and what its scene gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from monitor.catalogue import Outcome, Reason, Step, Verdict
+    from tests.faults.certificates import Certificates
+    from tests.faults.toxiproxy import Toxiproxy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Env:
+    """What scenes work with: the engine's program, a running toxiproxy, certificates."""
+
+    engine: Path
+    toxiproxy: Toxiproxy
+    certificates: Certificates
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Where:
+    """Where the relay of a scene is, and what the configuration says of it besides."""
+
+    url: str
+    relay: Mapping[str, Any] = field(default_factory=dict)
+
+
+Scene = Callable[[Env], AbstractAsyncContextManager[Where]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One fault: what makes it, what is played, and what must come of it, within so many seconds.
+
+    `on` names the real thing that has the fault. `verdicts` are those of the run's messages, in any order.
+    """
+
+    fault: str
+    on: str
+    scene: Scene
+    scenario: str
+    keys: Mapping[str, str]
+    outcome: Outcome
+    step: Step | None = None
+    reason: Reason | None = None
+    verdicts: tuple[Verdict, ...] = ()
+    within: float = 1.5
