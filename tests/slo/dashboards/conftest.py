@@ -1,0 +1,40 @@
+"""The dashboards of the shipped configuration."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from monitor.config import Config, load
+from monitor.slo.dashboards import boards, files
+from tests.relays import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from monitor.slo.dashboards.model import Board
+
+DASHBOARDS = ("relays-overview", "relay-detail", "monitor-health")
+
+
+@pytest.fixture(scope="session")
+def shipped() -> Config:
+    return load(ROOT / "config.yaml", {})
+
+
+@pytest.fixture(scope="session")
+def written(shipped: Config) -> Mapping[str, bytes]:
+    return files(shipped)
+
+
+@pytest.fixture(scope="session")
+def models(shipped: Config) -> tuple[Board, ...]:
+    return boards(shipped)
+
+
+@pytest.fixture(params=DASHBOARDS)
+def dashboard(request: pytest.FixtureRequest, written: Mapping[str, bytes]) -> Any:
+    """Each dashboard in turn, as Grafana reads it."""
+    return json.loads(written[f"dashboards/{request.param}.json"])

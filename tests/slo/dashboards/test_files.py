@@ -1,0 +1,207 @@
+"""What the files hold, whatever the configuration."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from monitor.config import Config, load, parse
+from monitor.slo.dashboards import files
+from monitor.slo.dashboards.model import Board, Kind, Panel, Query, Row
+from monitor.slo.dashboards.writing import write
+from tests.relays import ROOT
+from tests.slo.dashboards.linter import panels
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+def test_the_same_configuration_makes_the_same_bytes(written: Mapping[str, bytes]) -> None:
+    assert files(load(ROOT / "config.yaml", {})) == written
+
+
+def test_the_committed_files_are_those_of_the_shipped_configuration(written: Mapping[str, bytes]) -> None:
+    committed = {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in (ROOT / "dashboards").iterdir()}
+    committed["docs/dashboards.md"] = (ROOT / "docs" / "dashboards.md").read_bytes()
+    assert {name: committed.get(name) == text for name, text in written.items()} == dict.fromkeys(committed, True)
+
+
+def test_keys_are_sorted_and_the_file_ends_with_a_line(written: Mapping[str, bytes]) -> None:
+    for name, text in written.items():
+        assert text.endswith(b"\n"), name
+        if name.endswith(".json"):
+            assert (json.dumps(json.loads(text), indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode() == text
+
+
+def test_no_number_of_an_objective_is_typed_in(shipped: Config, written: Mapping[str, bytes]) -> None:
+    """Other thresholds and objectives, and one more of them: the dashboards read them from the series, and stay."""
+    slos = tuple(
+        slo.model_copy(update={"threshold": slo.threshold and 0.7, "objective": slo.objective and Decimal("0.95")})
+        for slo in shipped.slos
+    )
+    another = slos[0].model_copy(update={"name": "another"})
+    assert files(shipped.model_copy(update={"slos": (*slos, another)})) == written
+
+
+def places(dashboard: dict[str, Any]) -> Iterator[tuple[int, int]]:
+    for panel in dashboard["panels"]:
+        grid = panel["gridPos"]
+        for x in range(grid["x"], grid["x"] + grid["w"]):
+            for y in range(grid["y"], grid["y"] + grid["h"]):
+                yield x, y
+
+
+def test_panels_fill_the_grid_and_none_lies_on_another(dashboard: dict[str, Any]) -> None:
+    taken = list(places(dashboard))
+    assert len(taken) == len(set(taken))
+    height = max(y for _, y in taken) + 1
+    assert set(taken) == {(x, y) for x in range(24) for y in range(height)}
+
+
+def test_a_panel_keeps_its_id_when_another_comes_before_it(models: tuple[Board, ...]) -> None:
+    board = models[0]
+    new = Row(title="New", panels=(Panel(kind=Kind.STAT, title="x", description="x?", queries=(), width=24),))
+    before = {panel["title"]: panel["id"] for panel in panels(json.loads(write(board)))}
+    after = {
+        panel["title"]: panel["id"] for panel in panels(json.loads(write(replace(board, rows=(new, *board.rows)))))
+    }
+    assert after == before | {"x": after["x"]}
+    assert len(set(after.values())) == len(after)
+
+
+@pytest.mark.parametrize(
+    ("widths", "message"),
+    [((12, 8), "'b' leaves a gap: 20 columns of 24"), ((20, 8), "'b' does not fit into its line")],
+)
+def test_a_row_that_does_not_fill_the_grid_is_refused(
+    models: tuple[Board, ...], widths: tuple[int, ...], message: str
+) -> None:
+    wrong = tuple(
+        Panel(kind=Kind.STAT, title=title, description="?", queries=(Query(expr="up"),), width=width)
+        for title, width in zip("ab", widths, strict=True)
+    )
+    with pytest.raises(ValueError, match=message):
+        write(replace(models[0], rows=(Row(title="r", panels=wrong),)))
+
+
+def test_two_panels_of_one_title_are_refused(models: tuple[Board, ...]) -> None:
+    board = models[0]
+    with pytest.raises(ValueError, match="two panels of Relays overview have one id"):
+        write(replace(board, rows=(board.rows[0], replace(board.rows[0], title="Again"))))
+
+
+def test_silence_is_never_green(dashboard: dict[str, Any]) -> None:
+    for panel in panels(dashboard):
+        defaults = panel["fieldConfig"]["defaults"]
+        assert defaults["noValue"] == "no data", panel["title"]
+        assert defaults["thresholds"]["steps"][0]["color"] in {"purple", "text"}, panel["title"]
+        assert {
+            "type": "special", "options": {"match": "null+nan", "result": {"text": "no data", "color": "purple"}},
+        } in defaults["mappings"], panel["title"]  # fmt: skip
+
+
+def test_latency_graphs_lead_to_single_runs(written: Mapping[str, bytes]) -> None:
+    """Where the metric carries exemplars: round trip, pairing and recovery do; wire, phases and reconnects do not."""
+    told = {
+        "relays-overview": {"Round trip of standing pairs", "Recovery of absent wallets"},
+        "relay-detail": {
+            "Round trip of standing pairs", "All round trips of standing pairs", "Round trip of whole journeys",
+            "Pairing", "Recovery of absent wallets", "Failures by step and reason",
+        },
+    }  # fmt: skip
+    for name, titles in told.items():
+        found = {
+            panel["title"]
+            for panel in panels(json.loads(written[f"dashboards/{name}.json"]))
+            if any(target["exemplar"] for target in panel["targets"])
+        }
+        assert found == titles
+
+
+def test_links_lead_to_the_other_dashboards_the_monitor_and_the_runbooks(dashboard: dict[str, Any]) -> None:
+    assert [(link["type"], link.get("url"), link["tags"]) for link in dashboard["links"]] == [
+        ("dashboards", None, ["relay-monitor"]),
+        ("link", "http://127.0.0.1:9464", []),
+        ("link", "https://runbooks.example.com/relay-monitor", []),
+    ]
+    assert dashboard["tags"] == ["relay-monitor"]
+
+
+def test_every_link_to_a_dashboard_leads_to_one_that_there_is(written: Mapping[str, bytes]) -> None:
+    made = [json.loads(text) for name, text in written.items() if name.endswith(".json")]
+    uids = {dashboard["uid"] for dashboard in made}
+    urls = {
+        link["url"].split("?")[0]
+        for dashboard in made
+        for panel in panels(dashboard)
+        for link in panel["fieldConfig"]["defaults"].get("links", ())
+    }
+    assert urls == {"/d/relay-monitor-relay", "https://runbooks.example.com/relay-monitor/${__data.fields.alertname}"}
+    assert "relay-monitor-relay" in uids
+
+
+def test_alerts_are_marked_on_every_dashboard(dashboard: dict[str, Any]) -> None:
+    marks = {mark["name"]: mark for mark in dashboard["annotations"]["list"]}
+    assert marks["Alerts"]["expr"] == marks["Alerts"]["target"]["expr"]
+    assert 'alertstate="firing"' in marks["Alerts"]["expr"]
+    assert all(mark["enable"] for mark in marks.values())
+
+
+TWO = """
+relays:
+  - {name: one, url: embedded, centrifugo_selector: 'job="a"'}
+  - {name: two, url: embedded, centrifugo_selector: 'job="a"'}
+  - {name: three, url: embedded, centrifugo_selector: 'job="b", cluster="x"'}
+  - {name: four, url: embedded}
+probes:
+  - {name: steady, scenario: steady-messaging, schedule: continuous, pairs: 1, message_interval: 5s}
+  - {name: seldom, scenario: async-delivery, schedule: {every: 10m}, delay: 10s}
+prometheus: {scrape_interval: 30s}
+"""
+
+
+def test_each_centrifugo_has_a_collapsed_row_and_its_deploys_are_marked() -> None:
+    made = json.loads(files(parse(TWO, "config.yaml", {}))["dashboards/relay-detail.json"])
+    rows = {row["title"]: row for row in made["panels"] if row["type"] == "row" and row["collapsed"]}
+    assert list(rows) == ["The relay's own view: one, two", "The relay's own view: three"]
+    asked = [target["expr"] for panel in rows["The relay's own view: three"]["panels"] for target in panel["targets"]]
+    assert all('{job="b", cluster="x"}' in expr for expr in asked)
+    assert [mark["name"] for mark in made["annotations"]["list"]] == [
+        "Alerts", "Maintenance", "Deploys of one, two", "Deploys of three",
+    ]  # fmt: skip
+
+
+def test_a_rate_spans_enough_runs() -> None:
+    """Grafana's `$__rate_interval` is four times a query's least step."""
+    made = json.loads(files(parse(TWO, "config.yaml", {}))["dashboards/relay-detail.json"])
+    steps = {
+        (panel["title"], target["legendFormat"].split()[0]): target["interval"]
+        for panel in panels(made)
+        for target in panel["targets"]
+        if target.get("legendFormat")
+    }
+    assert steps["Standing pairs connected", "{{probe}}"] == "30s"  # the scrape interval
+    assert steps["Recovery of absent wallets", "p50"] == "750s"  # 50 min: five runs
+    # One pair makes an exchange each 10.5 s, a hundred of them take 1,050 s: 18 min.
+    assert steps["Round trip of standing pairs", "p99"] == "270s"
+
+
+def test_the_page_tells_what_every_panel_answers(models: tuple[Board, ...], written: Mapping[str, bytes]) -> None:
+    page = written["docs/dashboards.md"].decode()
+    for board in models:
+        assert f"## {board.title}\n" in page
+        for panel in board.panels:
+            assert f"| {panel.title} | {panel.description} |" in page
+            assert "?" in panel.description, panel.title
+
+
+def test_the_exceptions_are_yaml_without_aliases(written: Mapping[str, bytes]) -> None:
+    text = written["dashboards/.lint"].decode()
+    assert "&id" not in text
+    rules = yaml.safe_load(text)["exclusions"]
+    assert list(rules) == ["target-job-rule", "target-instance-rule"]

@@ -1,0 +1,107 @@
+"""Every metric and label that the dashboards ask for exists: in the declarations, or by a known producer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from monitor.metrics.declared import DECLARED
+from monitor.slo.dashboards.model import Variable
+from tests.slo.dashboards.promql import listed, selectors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from monitor.slo.dashboards.model import Board
+
+SCRAPED = {"job", "instance"}
+OBJECTIVE = {"slo", "relay", "probe", "location"}
+RECORDED = (
+    *(f"slo:sli_error:ratio_rate{window}" for window in ("5m", "30m", "1h", "2h", "6h", "1d", "3d", "30d")),
+    "slo:objective:ratio",
+    "slo:error_budget:ratio",
+    "slo:current_burn_rate:ratio",
+    "slo:period_error_budget_remaining:ratio",
+)
+FOREIGN = {
+    **dict.fromkeys(("up", "scrape_duration_seconds"), SCRAPED),
+    **dict.fromkeys(
+        ("process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds", "process_max_fds"), SCRAPED
+    ),
+    "ALERTS": OBJECTIVE | {"alertname", "alertstate", "severity", "service"},
+    "ALERTS_FOR_STATE": OBJECTIVE | {"alertname", "severity", "service"},
+    **dict.fromkeys(RECORDED, OBJECTIVE),
+    **{
+        f"centrifugo_{name}": SCRAPED | labels
+        for name, labels in {
+            "node_build": {"version"},
+            "node_num_clients": set(),
+            "node_num_nodes": set(),
+            "node_pub_sub_lag_seconds_bucket": {"le"},
+            "client_num_server_disconnects": {"code"},
+            "client_num_server_unsubscribes": {"code"},
+            "client_num_reply_errors": {"method", "code"},
+            "client_recover": {"recovered"},
+            "broker_redis_pub_sub_errors": {"error"},
+            "broker_redis_pub_sub_dropped_messages": {"channel_type"},
+            "broker_redis_pub_sub_buffered_messages": set[str](),
+        }.items()
+    },
+}
+
+
+def known() -> dict[str, set[str]]:
+    """Every series that there can be, with its labels."""
+    series = dict(FOREIGN)
+    for item in DECLARED:
+        labels = set(item.labels) | SCRAPED
+        if item.kind == "histogram":
+            series |= {f"{item.name}_bucket": labels | {"le"}, f"{item.name}_sum": labels, f"{item.name}_count": labels}
+        else:
+            series[item.name] = labels
+    return series
+
+
+def expressions(board: Board) -> Iterator[str]:
+    """Every expression of a dashboard."""
+    yield from (query.expr for panel in board.panels for query in panel.queries)
+    yield from (event.expr for event in board.events)
+    yield from (variable.source for variable in board.variables)
+
+
+def test_every_metric_exists_and_has_the_labels_asked_for(models: tuple[Board, ...]) -> None:
+    series = known()
+    wrong = []
+    for board in models:
+        for expr in expressions(board):
+            found = list(selectors(expr))
+            for selector in found:
+                missing = {label for label, _, _ in selector.matchers} - series.get(selector.name, set())
+                if selector.name not in series or missing:
+                    wrong.append((board.title, selector.name, missing))
+            possible = {label for selector in found for label in series.get(selector.name, ())}
+            if listed(expr) - possible:
+                wrong.append((board.title, expr, listed(expr) - possible))
+    assert wrong == []
+
+
+def test_legends_name_labels_that_the_expression_leaves(models: tuple[Board, ...]) -> None:
+    wrong = []
+    for board in models:
+        for panel in board.panels:
+            for query in panel.queries:
+                asked = {part.split("}}")[0] for part in query.legend.split("{{")[1:]}
+                left = listed(query.expr) or {"instance"}
+                if asked - left:
+                    wrong.append((board.title, panel.title, query.legend))
+    assert wrong == []
+
+
+@pytest.mark.parametrize("name", ["job", "instance", "location", "relay", "probe"])
+def test_what_is_chosen_at_the_top_has_an_effect(models: tuple[Board, ...], name: str) -> None:
+    for board in models:
+        chosen = [variable for variable in board.variables if variable.name == name]
+        used = [expr for expr in expressions(board) if f"${name}" in expr]
+        assert bool(chosen) == bool(used), (board.title, name)
+        assert all(isinstance(variable, Variable) for variable in chosen)
