@@ -24,7 +24,7 @@ COPY config.yaml /etc/relay-monitor/config.yaml
 # Numeric, so that Kubernetes' runAsNonRoot can see that it is not root.
 USER 65532:65532
 EXPOSE 9464
-HEALTHCHECK --interval=15s --timeout=5s --start-period=20s \
-    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:9464/-/healthy', timeout=4)"]
+HEALTHCHECK --interval=15s --timeout=10s --start-period=20s \
+    CMD ["python", "-m", "monitor.healthcheck", "127.0.0.1:9464"]
 ENTRYPOINT ["relay-monitor"]
 CMD ["run", "--config", "/etc/relay-monitor/config.yaml", "--log-format", "json"]

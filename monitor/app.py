@@ -12,7 +12,7 @@ import monitor
 from monitor.booking import Booking
 from monitor.clock import Clock, SystemClock, utc
 from monitor.config import Continuous, Cron, Every, show_duration
-from monitor.errors import ConfigError, Fault, StartupError
+from monitor.errors import ConfigError, Fault
 from monitor.fleet import Fleet, Watched, settle_memory
 from monitor.health import Health
 from monitor.journal import Journal
@@ -20,7 +20,7 @@ from monitor.metrics import Metrics
 from monitor.probes.registry import SCENARIOS, STANDING
 from monitor.probes.runner import admission, execute
 from monitor.schedule import Maintenance, Schedule, longest_gap
-from monitor.web import WebServer, WebState, build_app
+from monitor.web import Access, WebServer, WebState, build_app, read_terms
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -228,9 +228,8 @@ async def serve(config: Config, *, shard: tuple[int, int] = (0, 1)) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     daemon = Monitor(config, shard=shard)
-    if config.server.web_config_file is not None:
-        raise StartupError("server.web_config_file: TLS and basic auth are not supported yet; put a proxy in front")
-    web = WebServer(build_app(daemon.web_state()), config.server.host, config.server.port)
+    access = Access(read_terms(config.server.web_config_file))
+    web = WebServer(build_app(daemon.web_state(), access), config.server.host, config.server.port, access)
     await web.start()
     try:
         await daemon.start()

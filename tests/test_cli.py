@@ -88,6 +88,15 @@ class TestCheck:
         for what in ("connects a minute", "messages a minute", "channels made", "in the relay's history"):
             assert what in footprint[0]
 
+    def test_the_web_configuration_is_checked_as_well(self, tmp_path: Path) -> None:
+        (tmp_path / "monitor.yaml").write_text("server: {web_config_file: web.yml}\n" + ONCE)
+        (tmp_path / "web.yml").write_text("tls_server_config: {}\nbasic_auth_users:\n  prometheus: hunter2\n")
+        done = monitor("check", "--config", tmp_path / "monitor.yaml")
+        assert (done.returncode, done.stdout) == (2, "")
+        (line,) = done.stderr.splitlines()
+        assert line.startswith(f"{tmp_path / 'web.yml'}:3: basic_auth_users.prometheus: is not a bcrypt hash")
+        assert "hunter2" not in line
+
     def test_a_file_that_is_not_there_is_one_line(self, tmp_path: Path) -> None:
         done = monitor("check", "--config", tmp_path / "none.yaml")
         assert (done.returncode, done.stdout) == (2, "")

@@ -32,10 +32,13 @@ class Output(StrEnum):
 
 
 def load_config(path: Path) -> Config:
-    """Read a configuration with this process's environment. Raises `ConfigError`."""
-    from monitor.config import load  # noqa: PLC0415
+    """Read a configuration with this environment, and the web configuration that it names. Raises `ConfigError`."""
+    from monitor.config import load, load_web  # noqa: PLC0415
 
-    return load(path, os.environ)
+    config = load(path, os.environ)
+    if config.server.web_config_file is not None:
+        load_web(config.server.web_config_file)
+    return config
 
 
 async def until_stopped() -> None:

@@ -2,6 +2,7 @@
 
 Data flows: `document` (text → nodes with lines) → `model` (`probe`, `relay`, `slo`, of the types in `fields`,
 `secrets`, `units`) → `checks` (what must hold between values) → `loading`, which gathers all faults (`faults`).
+`web`, with `web_tls`, is another file that is read the same way: Prometheus' own web configuration.
 `schema` and `reference` describe the same models to editors and to people; `crontab` is what a cron line means.
 """
 
@@ -13,6 +14,8 @@ from monitor.config.schema import schema
 from monitor.config.secrets import SecretFile, reveal
 from monitor.config.slo import OverrideConfig, SloConfig
 from monitor.config.units import parse_duration, parse_ratio, show_duration, show_ratio
+from monitor.config.web import WebConfig, load_web
+from monitor.config.web_tls import server_context
 
 __all__ = [
     "AlertsConfig",
@@ -35,12 +38,15 @@ __all__ = [
     "ServerConfig",
     "SloConfig",
     "TlsConfig",
+    "WebConfig",
     "load",
+    "load_web",
     "parse",
     "parse_duration",
     "parse_ratio",
     "reveal",
     "schema",
+    "server_context",
     "show_duration",
     "show_ratio",
 ]

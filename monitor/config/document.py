@@ -86,8 +86,8 @@ class Document:
     unknown: set[KeyPath]
 
 
-def read(text: str, environ: Mapping[str, str]) -> Document:
-    """The document in `text`, with the environment put in.
+def read(text: str, environ: Mapping[str, str] | None) -> Document:
+    """The document in `text`, with the environment put in; None: a format that knows none, where `$` is itself.
 
     Raises `Unreadable` for what is no YAML, more than one document, too much, too deep, or tagged.
     """
@@ -111,7 +111,7 @@ def read(text: str, environ: Mapping[str, str]) -> Document:
 class _Builder:
     """Turns events into nodes, with a stack of its own: depth is a number here, not Python's stack."""
 
-    environ: Mapping[str, str]
+    environ: Mapping[str, str] | None
     faults: list[Fault] = field(default_factory=list)
     unknown: set[KeyPath] = field(default_factory=set)
     anchors: dict[str, Node] = field(default_factory=dict)
@@ -222,18 +222,21 @@ class _Builder:
 
     def _expand(self, text: str, line: int, path: KeyPath) -> str:
         """`text` with `${NAME}`, `${NAME:-default}` and `$$` replaced; what cannot be is a fault, and stays."""
+        environ = self.environ
+        if environ is None:
+            return text
 
         def replace(match: re.Match[str]) -> str:
             if match["dollar"]:
                 return "$"
             if match["name"] is None:
                 message = "has a lone $; write $$ for a dollar sign, ${NAME} or ${NAME:-default} for the environment's"
-            elif value := self.environ.get(match["name"]) or match["default"]:
+            elif value := environ.get(match["name"]) or match["default"]:
                 return value
             elif match["default"] is not None:
                 return ""
             else:
-                why = "is empty" if match["name"] in self.environ else "is not set"
+                why = "is empty" if match["name"] in environ else "is not set"
                 name = match["name"]
                 message = f"the environment variable {name} {why}; set it, or write ${{{name}:-default}}"
             self.faults.append(Fault(line, show_path(path), message))

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from monitor.config.document import KeyPath, Node, show_path
 from monitor.config.fields import Unshown
-from monitor.config.model import Config
 from monitor.config.shapes import element_kind_of, field_at, kind_of, models_in
 from monitor.errors import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from monitor.config.fields import Section
 
-SECRET: Final = frozenset({"token", "headers"})
+SECRET: Final = frozenset({"token", "headers", "cert", "key", "client_ca", "basic_auth_users"})
 _SHOWN: Final = 60
 _WHAT: Final = {
     "int_parsing": "is not a whole number",
@@ -56,10 +56,10 @@ def locate(root: Node, loc: KeyPath) -> tuple[KeyPath, Node]:
     return tuple(path), node
 
 
-def fault_of(root: Node, error: dict[str, Any]) -> tuple[KeyPath, Fault]:
-    """The fault of one of pydantic's errors, with its path in the file."""
+def fault_of(model: type[Section], root: Node, error: dict[str, Any]) -> tuple[KeyPath, Fault]:
+    """The fault of one of pydantic's errors about a `model`, with its path in the file."""
     path, node = locate(root, error["loc"])
-    message = _message(path, node, error)
+    message = _message(model, path, node, error)
     return path, Fault(node.line, show_path(path), message)
 
 
@@ -85,32 +85,35 @@ def suggestion(word: str, words: Iterable[str]) -> str:
     return f"did you mean {close}?" if close else f"known are: {', '.join(known[:30])}"
 
 
-def keys_at(path: KeyPath, loc: KeyPath = ()) -> list[str]:
-    """The keys that the mapping at `path` may have; tags in pydantic's own `loc` say which of several models it is."""
+def keys_at(model: type[Section], path: KeyPath, loc: KeyPath = ()) -> list[str]:
+    """The keys that the mapping at `path` of a `model` may have.
+
+    Tags in pydantic's own `loc` say which of several models stands there.
+    """
     names = tuple(part for part in path if isinstance(part, str))
     if not names:
-        return list(Config.model_fields)
-    field = field_at(Config, names)
+        return list(model.model_fields)
+    field = field_at(model, names)
     if field is None:
         # Below a mapping of the user's own making, such as a relay's override.
-        field = field_at(Config, names[:-1])
+        field = field_at(model, names[:-1])
     models = list(models_in(field.annotation)) if field is not None else []
-    models = [model for model in models if f"<{model.__name__.lower()}>" in loc] or models
-    return list(dict.fromkeys(name for model in models for name in model.model_fields))
+    models = [each for each in models if f"<{each.__name__.lower()}>" in loc] or models
+    return list(dict.fromkeys(name for each in models for name in each.model_fields))
 
 
-def _message(path: KeyPath, node: Node, error: dict[str, Any]) -> str:
+def _message(model: type[Section], path: KeyPath, node: Node, error: dict[str, Any]) -> str:
     match error["type"]:
         case "missing":
-            return f"is missing{_expected(path)}"
+            return f"is missing{_expected(model, path)}"
         case "extra_forbidden":
-            return f"is not a key here; {suggestion(str(path[-1]), keys_at(path[:-1], error['loc']))}"
+            return f"is not a key here; {suggestion(str(path[-1]), keys_at(model, path[:-1], error['loc']))}"
         case "value_error":
             said: ValueError = error["ctx"]["error"]
             # A key is in the path already.
             unshown = isinstance(said, Unshown) or node.raw is None or error["loc"][-1] == "[key]"
             return f"{'' if unshown else _subject(path, node)}{said}"
-    return f"{_subject(path, node)}{_WHAT.get(error['type'], 'is not allowed')}{_expected(path)}"
+    return f"{_subject(path, node)}{_WHAT.get(error['type'], 'is not allowed')}{_expected(model, path)}"
 
 
 def _subject(path: KeyPath, node: Node) -> str:
@@ -126,8 +129,8 @@ def _subject(path: KeyPath, node: Node) -> str:
     return f"{node.raw if len(node.raw) <= _SHOWN else node.raw[: _SHOWN - 1] + '…'!r} "
 
 
-def _expected(path: KeyPath) -> str:
-    field = field_at(Config, tuple(part for part in path if isinstance(part, str)))
+def _expected(model: type[Section], path: KeyPath) -> str:
+    field = field_at(model, tuple(part for part in path if isinstance(part, str)))
     if field is None:
         return ""
     kind = element_kind_of(field) if isinstance(path[-1], int) else kind_of(field)

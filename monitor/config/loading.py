@@ -1,4 +1,4 @@
-"""From a file to a `Config`, or to every fault in it at once.
+"""From a file to its value, or to every fault in it at once: the configuration, and other files of the same making.
 
 Faults of single values and faults between values are found in one go: values that are wrong are left out (or, where
 they cannot be, replaced), the rest is checked as if they were right, and whatever hangs on them is not judged.
@@ -6,9 +6,10 @@ they cannot be, replaced), the rest is checked as if they were right, and whatev
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial, reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from pydantic import ValidationError
 
@@ -16,11 +17,14 @@ from monitor.config import document
 from monitor.config.checks import check
 from monitor.config.document import MAX_BYTES, Document, KeyPath, Unreadable
 from monitor.config.faults import fault_of, is_own, keys_at, nearest
+from monitor.config.fields import Section
 from monitor.config.model import Config
 from monitor.errors import ConfigError, Fault, StartupError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    from monitor.config.document import Node
 
 # What stands in for a required value that is wrong, so that its neighbours can be checked. Nothing that hangs on
 # a stand-in is judged, so any valid value will do.
@@ -33,12 +37,39 @@ _STAND_INS: Final[dict[str, dict[str, Any]]] = {
 _REQUIRED: Final = frozenset({"relays", "probes"})
 _ATTEMPTS: Final = 3
 
+Model = TypeVar("Model", bound=Section)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form(Generic[Model]):
+    """A kind of file: its model, what must hold between its values, and what an empty one lacks (None: nothing)."""
+
+    model: type[Model]
+    check: Callable[[Model, Node, set[KeyPath]], list[Fault]]
+    needs: str | None = None
+
+
+CONFIG: Final = Form(model=Config, check=check, needs="keys such as relays: and probes:")
+
 
 def load(path: Path, environ: Mapping[str, str]) -> Config:
     """The configuration in a file.
 
     Raises `ConfigError` with every fault in it, and `StartupError` where the file cannot be read.
     """
+    return parse(text_of(path), str(path), environ)
+
+
+def parse(text: str, filename: str, environ: Mapping[str, str]) -> Config:
+    """The configuration in `text`; relative paths in it start at the folder of `filename`.
+
+    Raises `ConfigError` with every fault in it.
+    """
+    return parse_as(CONFIG, text, filename, environ).resolved()
+
+
+def text_of(path: Path) -> str:
+    """The text of a file. Raises `ConfigError` where it is too large or no text, `StartupError` where unreadable."""
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
@@ -51,45 +82,44 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ConfigError(str(path), [Fault(line, "", "is not UTF-8 text")]) from None
-    return parse(text, str(path), environ)
+    return text
 
 
-def parse(text: str, filename: str, environ: Mapping[str, str]) -> Config:
-    """The configuration in `text`; relative paths in it start at the folder of `filename`.
-
-    Raises `ConfigError` with every fault in it.
-    """
+def parse_as(form: Form[Model], text: str, filename: str, environ: Mapping[str, str] | None) -> Model:
+    """What `text` holds by `form`; see `parse`, and `document.read` for an `environ` of None."""
     try:
         read = document.read(text, environ)
     except Unreadable as unreadable:
         raise ConfigError(filename, [unreadable.fault]) from None
     root = read.root
+    if root.entries is None and root.items is None and root.value is None and form.needs is None:
+        return form.model()
     if root.entries is None:
         what = "is empty" if root.items is None and root.value is None else "is not a mapping"
-        raise ConfigError(filename, [Fault(root.line, "", f"{what}; expected keys such as relays: and probes:")])
-    config, faults = _validate(read, Path(filename).parent)
-    if faults or config is None:
+        raise ConfigError(filename, [Fault(root.line, "", f"{what}; expected {form.needs or 'a mapping'}")])
+    value, faults = _validate(form, read, Path(filename).parent)
+    if faults or value is None:
         raise ConfigError(filename, [*faults])
-    return config.resolved()
+    return value
 
 
-def _validate(read: Document, folder: Path) -> tuple[Config | None, set[Fault]]:
+def _validate(form: Form[Model], read: Document, folder: Path) -> tuple[Model | None, set[Fault]]:
     data: Any = read.root.data()
     faults = set(read.faults)
     unknown = set(read.unknown)
     # Once more for what was wrong, and once more for what that brought to light.
     for _ in range(_ATTEMPTS):
         try:
-            config = Config.model_validate(data, context={"folder": folder})
+            value = form.model.model_validate(data, context={"folder": folder})
         except ValidationError as error:
             errors: list[dict[str, Any]] = [{**each} for each in error.errors(include_url=False, include_input=False)]
         else:
-            return config, faults.union(check(config, read.root, unknown))
+            return value, faults.union(form.check(value, read.root, unknown))
         for detail in filter(partial(is_own, read.root), errors):
-            path, fault = fault_of(read.root, detail)
+            path, fault = fault_of(form.model, read.root, detail)
             if not any(path[: len(known)] == known for known in read.unknown):
                 faults.add(fault)
-            unknown.add(_leave_out(data, path, is_key=detail["type"] == "extra_forbidden"))
+            unknown.add(_leave_out(form.model, data, path, is_key=detail["type"] == "extra_forbidden"))
     return None, faults
 
 
@@ -100,7 +130,7 @@ def _inside(data: Any, part: str | int) -> Any:
     return data[part] if isinstance(data, list) and isinstance(part, int) and part < len(data) else None
 
 
-def _leave_out(data: Any, path: KeyPath, *, is_key: bool) -> KeyPath:
+def _leave_out(model: type[Section], data: Any, path: KeyPath, *, is_key: bool) -> KeyPath:
     """Take the field that holds what is wrong at `path` out of `data`. Returns the path that is unknown now."""
     section = str(path[0])
     stand_ins = _STAND_INS.get(section, {})
@@ -108,7 +138,7 @@ def _leave_out(data: Any, path: KeyPath, *, is_key: bool) -> KeyPath:
         holder = reduce(_inside, path[:-1], data)
         if isinstance(holder, dict):
             holder.pop(path[-1], None)
-        meant = nearest(str(path[-1]), keys_at(path[:-1]))
+        meant = nearest(str(path[-1]), keys_at(model, path[:-1]))
         return (*path[:-1], meant) if meant else path
     if len(path) == 1:
         data.pop(section, None)

@@ -20,7 +20,7 @@ HEADERS: Final = {
 
 
 class SecurityHeaders:
-    """ASGI middleware: `app` with these headers on its answers."""
+    """ASGI middleware: `app` with these headers on its answers, where it sets no others in their place."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -30,7 +30,9 @@ class SecurityHeaders:
 
         async def dressed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
             await send(message)
 
         await self._app(scope, receive, dressed)

@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from monitor.catalogue import Outcome
 from monitor.errors import ConfigError, MonitorError
+from monitor.web.access import Access, Guarded
 from monitor.web.headers import SecurityHeaders
 from monitor.web.scrape import Scrape
 
@@ -48,8 +49,8 @@ class WebState:
     reload: Callable[[], Awaitable[None]] | None = None
 
 
-def build_app(state: WebState) -> SecurityHeaders:
-    """The web application for one monitor."""
+def build_app(state: WebState, access: Access | None = None) -> SecurityHeaders:
+    """The web application for one monitor, for those whom `access` lets in."""
     pages = _Pages(state)
     app = Starlette(
         routes=[
@@ -66,7 +67,7 @@ def build_app(state: WebState) -> SecurityHeaders:
         ],
         exception_handlers={HTTPException: _refused},
     )
-    return SecurityHeaders(app)
+    return SecurityHeaders(app if access is None else Guarded(app, access))
 
 
 class _Pages:

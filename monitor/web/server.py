@@ -13,14 +13,21 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from monitor.errors import StartupError
+from monitor.web.access import Access, read_terms
+from monitor.web.door import Door, is_allowed
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from starlette.types import ASGIApp
 
+    from monitor.web.access import Terms
+
 STOP_WAIT: Final = 1.0
 """Seconds that answers under way have when the server stops."""
+
+BACKLOG: Final = 256
+"""Connections that the system keeps until they are taken."""
 
 MAX_CONNECTIONS: Final = 200
 FIRST_REQUEST: Final = 10.0
@@ -37,10 +44,12 @@ Python's own are 5 ms: each message that crosses during a scrape would seem to t
 
 
 class WebServer:
-    """Serves an application on `host:port` (port 0: any free one) until stopped."""
+    """Serves an application on `host:port` (port 0: any free one) until stopped; on TLS where `access` says so."""
 
-    def __init__(self, app: ASGIApp, host: str, port: int) -> None:
+    def __init__(self, app: ASGIApp, host: str, port: int, access: Access | None = None) -> None:
         self._host, self._port = host, port
+        self._access = access or Access(read_terms(None))
+        self._door: Door | None = None
         self._server = _Server(
             uvicorn.Config(
                 app,
@@ -69,13 +78,14 @@ class WebServer:
         """Listen and serve. Raises `StartupError` where the address cannot be had."""
         listener = self._listen()
         self._port = listener.getsockname()[1]
-        self._serving = asyncio.create_task(self._server.serve(sockets=[listener]), name="web")
+        self._serving = asyncio.create_task(self._server.serve(sockets=[]), name="web")
         up = asyncio.create_task(self._server.up.wait())
         await asyncio.wait({self._serving, up}, return_when=asyncio.FIRST_COMPLETED)
         up.cancel()
         if self._serving.done():
             listener.close()
             raise StartupError(f"cannot serve on {self._host}:{self._port}: {self._serving.exception()}")
+        self._door = Door(listener, self._access, self._server.connection)
         sys.setswitchinterval(SWITCH)
 
     async def stop(self, timeout: float = STOP_WAIT) -> None:
@@ -83,6 +93,8 @@ class WebServer:
         if self._serving is None:
             return
         sys.setswitchinterval(self._switch)
+        if self._door is not None:
+            self._door.close()
         self._server.config.timeout_graceful_shutdown = timeout  # type: ignore[assignment] # handed on to asyncio
         self._server.should_exit = True
         # Its own loop looks up ten times a second, and so does its shutdown.
@@ -102,7 +114,7 @@ class WebServer:
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
-            listener.listen()
+            listener.listen(BACKLOG)
         except OSError as error:
             listener.close()
             if error.errno == errno.EADDRINUSE:
@@ -125,6 +137,12 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         self.up.set()
 
+    def connection(self, terms: Terms) -> asyncio.Protocol:
+        """What speaks HTTP on one connection."""
+        made = _Connection(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+        made.terms = terms
+        return made
+
     def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
         """Called by uvicorn, which would take SIGINT and SIGTERM here."""
         return nullcontext()
@@ -133,13 +151,22 @@ class _Server(uvicorn.Server):
 class _Connection(H11Protocol):
     """uvicorn's connection, with an end to those that say nothing: it waits for a first request without limit."""
 
+    terms: Terms
+    _is_welcome = False
+
     def connection_made(self, transport: Any) -> None:
         """Called by the event loop."""
         super().connection_made(transport)
-        if len(self.connections) > MAX_CONNECTIONS:
+        self._is_welcome = len(self.connections) <= MAX_CONNECTIONS and is_allowed(self.terms, transport)
+        if not self._is_welcome:
             transport.abort()
             return
         self._patience = self.loop.call_later(FIRST_REQUEST, self._hang_up)
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the event loop; the first request may come along with the end of the handshake."""
+        if self._is_welcome:
+            super().data_received(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the event loop."""
