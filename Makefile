@@ -18,7 +18,7 @@ SUPPORTED = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 REFERENCES = $(subst /,.,$(basename $(wildcard monitor/*/reference.py tests/*/reference.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint docs bench lock clean
+.PHONY: help setup run test lint docs bench truth lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ docs: $(STAMP) ## Write the generated pages under docs/ anew
 
 bench: $(STAMP) ## Measure what the monitor costs and how exact it is
 	$(BIN)/python -m bench $(ARGS)
+
+truth: $(STAMP) ## Inject latency, read it back, and write docs/accuracy.md
+	$(BIN)/python -m bench.truth --write
 
 lock: $(STAMP) ## Make the locks anew from pyproject.toml (UPGRADE=1 takes newer releases)
 	$(COMPILE) --output-file requirements.lock pyproject.toml

@@ -1,0 +1,78 @@
+"""No sample vanishes: what a blocked loop does to exchanges shows in their numbers, and every slot is accounted for."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from monitor.catalogue import Outcome
+from monitor.embedded import EmbeddedRelay, FaultPlan, parse_fault
+from monitor.probes.run import MessageSent
+from monitor.probes.steady_messaging import SteadyMessaging
+from tests.probes.stage import stage
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.probes.stage import Stage
+
+PERIOD = 0.2
+KEYS: Any = {"schedule": "continuous", "pairs": "3", "message_interval": "100ms", "settle": "0s", "timeout": "5s"}
+
+
+@pytest.fixture
+async def relay() -> AsyncIterator[EmbeddedRelay]:
+    running = EmbeddedRelay(plan=FaultPlan())
+    await running.start()
+    yield running
+    await running.stop()
+
+
+def _has_runs(made: Stage, number: int) -> bool:
+    return len(made.runs) >= number
+
+
+@pytest.mark.parametrize("blocked", [0.6, 2.5])
+async def test_a_blocked_loop_makes_numbers_worse_and_none_vanish(relay: EmbeddedRelay, blocked: float) -> None:
+    async with stage(relay.url, "steady-messaging", **KEYS) as made:
+        task = asyncio.ensure_future(SteadyMessaging().serve(made.bench))
+        await made.until(lambda: len(made.runs) >= 6)
+        began = time.monotonic()
+        for _ in range(2):
+            # In the middle of exchanges, three pairs being spread over every period.
+            asyncio.get_running_loop().call_later(PERIOD / 5, time.sleep, blocked)
+            enough = len(made.runs) + 9
+            await made.until(partial(_has_runs, made, enough))
+        task.cancel()
+        await asyncio.wait({task})
+        lasted = time.monotonic() - began
+        await made.settled()
+    runs = made.runs
+    # Every slot that was started has its run; the last of each pair, cut short, is aborted.
+    assert made.slots.count("started") == len(runs)
+    assert [run.outcome for run in runs].count(Outcome.ABORTED) <= 3
+    assert {run.outcome for run in runs} <= {Outcome.OK, Outcome.ABORTED}
+    # What was under way shows the stall; what should have begun meanwhile was missed or begun late, and counted.
+    slowest = max(exchange.round_trip or 0.0 for run in runs for exchange in run.exchanges)
+    assert slowest > blocked / 2
+    grid = 3 * lasted / PERIOD
+    assert abs(len(made.slots) - 3 * 2 - grid) < 3 * 3 + 3
+    if blocked > 1:
+        assert made.slots.count("missed") > 0
+    assert len(made.all(MessageSent)) == len(made.judged)
+
+
+async def test_what_is_held_back_is_measured(relay: EmbeddedRelay) -> None:
+    assert relay.plan is not None
+    relay.plan.set([parse_fault("delay:channel=session,by=0.25")])
+    async with stage(relay.url, "realistic-session", messages="2", settle="0s", timeout="5s") as made:
+        run = await made.play()
+    for exchange in run.exchanges:
+        assert exchange.wire_request is not None
+        assert exchange.round_trip is not None
+        assert 0.25 <= exchange.wire_request < 0.35
+        assert 0.5 <= exchange.round_trip < 0.7
