@@ -13,6 +13,7 @@ import sys
 import typer
 
 from monitor.cli.check import check
+from monitor.cli.load import LoadCommand, load
 from monitor.cli.once import once
 from monitor.cli.relay import relay
 from monitor.cli.run import run
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 for command in (run, check, once, simulate, relay, schema):
     app.command()(command)
+app.command(cls=LoadCommand)(load)
 
 
 def main() -> None:

@@ -42,7 +42,7 @@ class AsyncDelivery:
             pair.wallet.abort()  # as a phone that loses its network: no close frame
             sent = await pair.send_offline(bench.probe.messages)
             await asyncio.sleep(bench.probe.delay)
-            await self._recover(pair, bench, recorder, sent)
+            await recover(pair, bench, recorder, sent, bench.probe.timeout)
             good = True
         finally:
             pair.note_offline()
@@ -76,23 +76,28 @@ class AsyncDelivery:
             self._kept = (pair, now)
         return pair
 
-    async def _recover(self, pair: Pair, bench: Bench, recorder: Recorder, sent: list[str]) -> None:
-        resumed_at = bench.clock.monotonic()
-        deadline = resumed_at + bench.probe.timeout
-        pair.due_by(deadline)
-        await pair.resume_wallet(deadline)
-        expected = set(sent)
-        try:
-            await pair.wallet.wait(lambda: expected <= {name for name, _ in pair.received}, deadline, Step.RECOVER)
-        except Obstacle as obstacle:
-            if obstacle.step is Step.RECOVER and obstacle.reason is Reason.SILENT:
-                raise await pair.why_not_recovered() from None
-            raise
-        order = [name for name, _ in pair.received if name in expected]
-        recorder.mark("wallet", Step.RECOVER, resumed_at, pair.received[-1][1])
-        if len(order) != len(sent):
-            raise Obstacle(Step.RECOVER, Reason.DUPLICATED, f"{len(order)} messages for the {len(sent)} that were sent")
-        if order != sent:
-            raise Obstacle(Step.RECOVER, Reason.REORDERED, "not in the order they were sent")
-        arrived = max(at for name, at in pair.received if name in expected)
-        recorder.exchanges.append(Exchange(outcome=Outcome.OK, recovery=arrived - resumed_at))
+
+async def recover(pair: Pair, bench: Bench, recorder: Recorder, sent: list[str], within: float) -> None:
+    """Let a new wallet on the same store resume, and book whether all that was sent came: once, in order, `within` s.
+
+    Raises `Obstacle`.
+    """
+    resumed_at = bench.clock.monotonic()
+    deadline = resumed_at + within
+    pair.due_by(deadline)
+    await pair.resume_wallet(deadline)
+    expected = set(sent)
+    try:
+        await pair.wallet.wait(lambda: expected <= {name for name, _ in pair.received}, deadline, Step.RECOVER)
+    except Obstacle as obstacle:
+        if obstacle.step is Step.RECOVER and obstacle.reason is Reason.SILENT:
+            raise await pair.why_not_recovered() from None
+        raise
+    order = [name for name, _ in pair.received if name in expected]
+    recorder.mark("wallet", Step.RECOVER, resumed_at, pair.received[-1][1])
+    if len(order) != len(sent):
+        raise Obstacle(Step.RECOVER, Reason.DUPLICATED, f"{len(order)} messages for the {len(sent)} that were sent")
+    if order != sent:
+        raise Obstacle(Step.RECOVER, Reason.REORDERED, "not in the order they were sent")
+    arrived = max(at for name, at in pair.received if name in expected)
+    recorder.exchanges.append(Exchange(outcome=Outcome.OK, recovery=arrived - resumed_at))

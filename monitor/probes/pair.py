@@ -111,6 +111,13 @@ class Pair(Account):
         deadline = started + probe.timeout
         dapp, wallet = self.dapp, self.wallet
         asking, answering = self._peers
+        wallet_connected = started
+
+        async def wallet_connects() -> None:
+            nonlocal wallet_connected
+            await wallet.wait(lambda: wallet.whole, deadline, Step.HANDSHAKE)
+            wallet_connected = clock.monotonic()
+
         try:
             request = dapp.do(lambda: asking.connect(mode="trusted"))
             await dapp.wait(lambda: dapp.has_read(request.channel), deadline, Step.HANDSHAKE)
@@ -121,7 +128,7 @@ class Pair(Account):
             wallet.do(lambda: answering.connect(request))
             # The wallet first: until it has made its offer, the dApp waits for nothing that the relay owes it.
             await both(
-                wallet.wait(lambda: wallet.whole, deadline, Step.HANDSHAKE),
+                wallet_connects(),
                 dapp.wait(lambda: dapp.whole, deadline, Step.HANDSHAKE),
             )
         except Obstacle as raised:
@@ -134,7 +141,9 @@ class Pair(Account):
             self.session = asking.session
             self.channel = self.session.channel if self.session is not None else None
             self._sessions = {end.side: end.peer.session.id for end in (dapp, wallet) if end.peer.session is not None}
-            pairing = Pairing(outcome=Outcome.OK, seconds=clock.monotonic() - started)
+            pairing = Pairing(
+                outcome=Outcome.OK, seconds=clock.monotonic() - started, wallet_seconds=wallet_connected - started
+            )
         self.recorder.mark("pair", Step.HANDSHAKE, started, clock.monotonic())
         return pairing
 

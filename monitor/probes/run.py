@@ -63,10 +63,11 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pairing:
-    """One pairing of a dApp and a wallet: wallet start → both ends connected."""
+    """One pairing of a dApp and a wallet: wallet start → both ends connected; `wallet_seconds`: → the wallet is."""
 
     outcome: Outcome
     seconds: float | None = None
+    wallet_seconds: float | None = None
     failure: Failure | None = None
 
 

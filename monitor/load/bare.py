@@ -1,0 +1,169 @@
+"""What one bare connection does in connection-storm and steady-state, and what becomes of those that are held."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from monitor.catalogue import Outcome, Reason, Step
+from monitor.errors import Obstacle
+from monitor.probes.bench import failure_of
+from monitor.probes.holding import Held
+from monitor.probes.run import Disconnected, Exchange
+from monitor.wire.backoff import Backoff
+
+if TYPE_CHECKING:
+    from monitor.load.scenarios import Scene
+    from monitor.wire.events import Dropped
+
+RETRY: Final = Backoff(shortest=0.5, longest=5.0)
+"""Between the tries of one connection, as the relay team's tool has it."""
+
+
+class Bare:
+    """One connection: immediate, recovered after retries, or failed."""
+
+    def __init__(self, scene: Scene, number: int, hold: Hold | None = None) -> None:
+        self._scene = scene
+        self._hold = hold
+        self._recorder = scene.bench.recorder(number)
+        self._held: Held | None = None
+        self._stood = False
+
+    async def connect(self) -> bool:
+        """Connect, trying again until it stands or its time is up; booked, and published as one exchange."""
+        scene, recorder = self._scene, self._recorder
+        clock, tally = scene.clock, scene.tally
+        started = clock.monotonic()
+        deadline = started + scene.plan.connect_timeout
+        retries = 0
+        tally.started()
+        while True:
+            obstacle = await self._try(deadline)
+            if obstacle is None:
+                self._stood = True
+                tally.active += 1
+                tally.connected(clock.monotonic() - started, retries)
+                recorder.exchanges.append(Exchange(outcome=Outcome.OK))
+                break
+            pause = RETRY.delay(retries, scene.bench.rng)
+            if clock.monotonic() + pause >= deadline:
+                tally.not_connected(failure_of(obstacle), retries)
+                recorder.fail(obstacle)
+                break
+            retries += 1
+            await asyncio.sleep(pause)
+        scene.bench.publish(recorder.finish())
+        recorder.marks = []
+        return self._stood
+
+    async def _try(self, deadline: float) -> Obstacle | None:
+        held = self._held = Held(self._scene.bench, self._recorder, reconnect=RETRY, on_change=self._changed)
+        try:
+            async with asyncio.timeout(max(0.0, deadline - self._scene.clock.monotonic())):
+                await held.open()
+        except Obstacle as obstacle:
+            held.close()
+            return obstacle
+        except TimeoutError:
+            step = held.client.step
+            held.close()
+            return Obstacle(step, Reason.SILENT, "its time was up")
+        except BaseException:
+            held.close()
+            raise
+        return None
+
+    def leave(self) -> None:
+        """Disconnect."""
+        if self._stood and self._held is not None:
+            self._scene.tally.active -= self._held.connected
+            self._held.close()
+
+    def _changed(self, dropped: Dropped | None) -> None:
+        if not self._stood:
+            return
+        tally, bench = self._scene.tally, self._scene.bench
+        if dropped is None:
+            tally.active += 1
+        else:
+            tally.active -= 1
+            obstacle = self._held.why() if self._held is not None else Obstacle(Step.HOLD, Reason.DISCONNECTED)
+            tally.dropped(failure_of(obstacle))
+            bench.publish(
+                Disconnected(relay=bench.relay, probe=bench.probe.name, run_id=self._recorder.run_id, code=dropped.code)
+            )
+        if self._hold is not None:
+            self._hold.changed(away=dropped is not None)
+
+
+class Hold:
+    """The time for which connections are held: it begins when the ramp-up is over and each has connected or failed."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._undecided = len(scene.plan.numbers)
+        self._decided = asyncio.Event()
+        self._over = asyncio.Event()
+        self._began: float | None = None
+        self._away = 0
+        if not self._undecided:
+            self._decided.set()
+
+    async def run(self) -> None:
+        """Hold. Stopped early, what was seen until then counts."""
+        scene = self._scene
+        try:
+            await self._decided.wait()
+            await scene.until(scene.began + scene.plan.ramp_up)
+            if scene.tally.totals.successful:
+                self._began = scene.clock.monotonic()
+                scene.tally.totals.hold.peak = self._away
+                await asyncio.sleep(scene.plan.duration)
+        finally:
+            self._finish()
+
+    def _finish(self) -> None:
+        hold = self._scene.tally.totals.hold
+        if self._began is not None:
+            hold.seconds = self._scene.clock.monotonic() - self._began
+            hold.current = self._away
+            self._began = None
+        self._over.set()
+
+    async def wait(self) -> None:
+        """One connection stands or failed: wait until the hold is over."""
+        self._undecided -= 1
+        if self._undecided <= 0:
+            self._decided.set()
+        await self._over.wait()
+
+    def changed(self, *, away: bool) -> None:
+        """A connection dropped, or came back."""
+        hold = self._scene.tally.totals.hold
+        self._away += 1 if away else -1
+        if self._began is not None:
+            hold.peak = max(hold.peak, self._away)
+            hold.reconnects += not away
+
+
+async def connection_storm(scene: Scene, number: int) -> None:
+    """Connect, and leave when the ramp-up is over."""
+    bare = Bare(scene, number)
+    try:
+        if await bare.connect():
+            await scene.until(scene.began + scene.plan.ramp_up)
+            await scene.door.pass_through()
+    finally:
+        bare.leave()
+
+
+async def steady_state(scene: Scene, number: int, hold: Hold) -> None:
+    """Connect, be held, leave."""
+    bare = Bare(scene, number, hold)
+    try:
+        await bare.connect()
+        await hold.wait()
+        await scene.door.pass_through()
+    finally:
+        bare.leave()

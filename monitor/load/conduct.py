@@ -1,0 +1,73 @@
+"""A whole test on one event loop: room for its sockets, the play, and what it cost."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from monitor.load import machine
+from monitor.load.play import Play
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from monitor.clock import Clock
+    from monitor.load.plan import Plan
+    from monitor.load.totals import Totals
+    from monitor.probes.run import Report, Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a test, or a worker's part of one, ended."""
+
+    totals: Totals
+    interrupted: bool
+    began: float  # seconds since the epoch
+    cost: dict[str, float] = field(default_factory=dict)
+
+    def meta(self, version: str, plan: Plan, workers: int = 1) -> dict[str, Any]:
+        """What a result says of itself."""
+        return {
+            "version": version,
+            "interrupted": self.interrupted,
+            "workers": workers,
+            "config": plan.to_json(),
+            "machine": machine.describe(),
+            "cost": self.cost,
+        }
+
+
+async def conduct(
+    plan: Plan,
+    clock: Clock,
+    *,
+    watch: Callable[[Play], Any] = lambda _: None,
+    publish: Callable[[Run | Report], None] = lambda _: None,
+) -> Ended:
+    """Play a test in this process, until it is done or SIGINT or SIGTERM comes. Raises `StartupError`.
+
+    `watch` is called with the play before it begins; where it gives a coroutine, that runs beside it until the end.
+    """
+    machine.make_room(plan.sockets)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    play = Play(plan, clock, publish)
+    began = clock.time()
+    watching = watch(play)
+    beside = None if watching is None else asyncio.ensure_future(watching)
+    try:
+        await play.run(stop)
+    finally:
+        if beside is not None:
+            beside.cancel()
+            with suppress(asyncio.CancelledError):
+                await beside
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+    return Ended(totals=play.tally.totals, interrupted=play.interrupted, began=began, cost=machine.cost())

@@ -1,0 +1,53 @@
+"""The machine a test runs on: what it is, and whether it lets us open as many sockets as the test needs."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+from pathlib import Path
+from typing import Any, Final
+
+from monitor.errors import StartupError
+
+SPARE: Final = 64
+"""Descriptors for everything but the test's own sockets."""
+
+
+def make_room(sockets: int) -> None:
+    """Raise the soft limit of open files to the hard one. Raises `StartupError` where that is too low for a test."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    needed = sockets + SPARE
+    if hard != resource.RLIM_INFINITY and needed > hard:
+        raise StartupError(
+            f"this test opens {sockets} sockets and needs {needed} file descriptors, and this process may have {hard}: "
+            "raise the hard limit (`ulimit -Hn`, LimitNOFILE=, nofile in limits.conf), ask for fewer pairs, "
+            "or spread them with --workers"
+        )
+
+
+def describe() -> dict[str, Any]:
+    """The machine, as it goes into a result."""
+    return {
+        "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cpu": _cpu(),
+        "memoryMb": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 1_000_000,
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+    }
+
+
+def cost() -> dict[str, float]:
+    """CPU seconds that this process has used, and the most memory it has had, in MB."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return {"cpuSeconds": used.ru_utime + used.ru_stime, "peakRssMb": used.ru_maxrss * 1024 / 1e6}
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.machine()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())

@@ -1,0 +1,211 @@
+"""What one pair does in each of the three scenarios of pairs, exactly as the scenarios' authors run them.
+
+Waits are in no latency: the user's scan, the settling before an exchange, the wallet's thinking, the interval.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from monitor.catalogue import Outcome, Step
+from monitor.config.probe import ANSWER_DELAY
+from monitor.errors import Obstacle
+from monitor.load.plan import SETTLE
+from monitor.probes.async_delivery import recover
+from monitor.probes.ledger import Ledger
+from monitor.probes.pair import Pair
+from monitor.probes.run import Paired
+from monitor.wire.backoff import Backoff
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from monitor.clock import Clock
+    from monitor.load.pacing import Door
+    from monitor.load.plan import Plan
+    from monitor.load.tally import Tally
+    from monitor.probes.bench import Bench, Recorder
+
+REMEMBERED: Final = 64
+"""Messages a pair's ledger keeps: more than a pair can have under way, and little memory for a thousand pairs."""
+
+_CONNECT: Final = frozenset({Step.RESOLVE, Step.PROXY, Step.TCP, Step.TLS, Step.UPGRADE, Step.HELLO})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """What all pairs of one test share. `began` and `ends` are readings of the monotonic clock."""
+
+    plan: Plan
+    bench: Bench
+    tally: Tally
+    clock: Clock
+    door: Door
+    began: float
+
+    @property
+    def ends(self) -> float:
+        """When the steady part is over: its duration begins after the ramp-up."""
+        return self.began + self.plan.ramp_up + self.plan.duration
+
+    async def until(self, moment: float) -> None:
+        """Sleep until the clock reads `moment`."""
+        await asyncio.sleep(max(0.0, moment - self.clock.monotonic()))
+
+
+async def pair_up(
+    scene: Scene, number: int, *, reconnect: Backoff | None = None, on_change: Callable[[], None] = lambda: None
+) -> Pair | None:
+    """A new pair, paired; None where that failed. Booked either way."""
+    bench, tally = scene.bench, scene.tally
+    tally.started()
+    recorder = bench.recorder(number)
+    pair = Pair(bench, recorder, reconnect=reconnect, on_change=on_change)
+    pair.ledger = Ledger(limit=REMEMBERED)
+    try:
+        pairing = await pair.pair()
+    except BaseException:
+        pair.close()
+        raise
+    for seconds in _connect_times(recorder):
+        tally.reached(seconds)
+    tally.paired(pairing)
+    bench.publish(Paired(relay=bench.relay, probe=bench.probe.name, run_id=recorder.run_id, pairing=pairing))
+    if pairing.outcome is not Outcome.OK:
+        pair.close()
+        return None
+    recorder.marks.clear()
+    tally.active += 1
+    return pair
+
+
+def _connect_times(recorder: Recorder) -> list[float]:
+    """From the first step of each end's connect to its hello."""
+    times = []
+    for side in ("dapp", "wallet"):
+        marks = [mark for mark in recorder.marks if mark.side == side and mark.step in _CONNECT]
+        if any(mark.step is Step.HELLO for mark in marks):
+            times.append(max(mark.ended for mark in marks) - min(mark.started for mark in marks))
+    return times
+
+
+async def exchange(scene: Scene, pair: Pair, number: int, intended: float, pause: float) -> bool:
+    """One exchange, published as soon as it is over; whether it was good."""
+    recorder = pair.recorder = scene.bench.recorder(number)
+    pair.judge()
+    try:
+        if pair.whole:
+            await pair.exchange(intended, pause)
+        else:
+            recorder.fail(pair.obstacle)
+    except asyncio.CancelledError:
+        recorder.abort()
+        raise
+    finally:
+        run = recorder.finish()
+        recorder.marks = []
+        scene.bench.publish(run)
+    return run.outcome is Outcome.OK
+
+
+async def realistic_session(scene: Scene, number: int) -> None:
+    """A user's whole journey: pair, exchange a few messages, the wallet answering after a second, leave."""
+    pair = await pair_up(scene, number)
+    if pair is None:
+        return
+    try:
+        for _ in range(scene.plan.messages_per_session):
+            intended = scene.clock.monotonic() + SETTLE
+            await scene.until(intended)
+            await exchange(scene, pair, number, intended, ANSWER_DELAY)
+    except asyncio.CancelledError:
+        pair.close()
+        raise
+    finally:
+        scene.tally.active -= 1
+        pair.retire()
+
+
+async def async_delivery(scene: Scene, number: int) -> None:
+    """The wallet's transport drops; the dApp sends; after the delay a new wallet on the same store resumes."""
+    pair = await pair_up(scene, number)
+    if pair is None:
+        return
+    bench, plan = scene.bench, scene.plan
+    recorder = pair.recorder = bench.recorder(number)
+    try:
+        pair.wallet.abort()
+        sent = await pair.send_offline(1)
+        await asyncio.sleep(plan.delay)
+        await recover(pair, bench, recorder, sent, plan.recovery_timeout)
+    except Obstacle as obstacle:
+        recorder.fail(obstacle)
+    except asyncio.CancelledError:
+        recorder.abort()
+        pair.close()
+        raise
+    finally:
+        pair.note_offline()
+        scene.tally.active -= 1
+        bench.publish(recorder.finish())
+        pair.retire()
+
+
+async def steady_messaging(scene: Scene, number: int) -> None:
+    """Exchange, wait the interval, exchange, until the test ends; the last exchange begun is finished."""
+    plan, clock = scene.plan, scene.clock
+    standing = Standing(scene)
+    pair = await pair_up(scene, number, reconnect=Backoff(), on_change=standing.changed)
+    if pair is None:
+        return
+    standing.watch(pair)
+    try:
+        intended = clock.monotonic() + SETTLE
+        while intended < scene.ends and not pair.over:
+            await scene.until(intended)
+            await exchange(scene, pair, number, intended, plan.message_interval)
+            intended = clock.monotonic() + plan.message_interval + SETTLE
+        await scene.until(scene.ends if not pair.over else 0.0)
+        await scene.door.pass_through()
+    except asyncio.CancelledError:
+        pair.close()
+        raise
+    finally:
+        scene.tally.active -= standing.leave()
+        pair.retire()
+
+
+class Standing:
+    """Whether a steady pair stands: its drops, and when it was whole again."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._pair: Pair | None = None
+        self._whole = True
+        self._dropped_before = False
+
+    def watch(self, pair: Pair) -> None:
+        """It is paired, and stands."""
+        self._pair = pair
+        self.changed()
+
+    def leave(self) -> bool:
+        """Watch no longer; whether it stood until now."""
+        self._pair = None
+        return self._whole
+
+    def changed(self) -> None:
+        """An end of the pair became whole, or stopped being so."""
+        if self._pair is None or self._pair.whole is self._whole:
+            return
+        self._whole = self._pair.whole
+        tally = self._scene.tally
+        if self._whole:
+            tally.active += 1
+            tally.totals.reconnects += 1
+        else:
+            tally.active -= 1
+            tally.totals.disconnects += not self._dropped_before
+            self._dropped_before = True

@@ -1,0 +1,156 @@
+"""A load test held against objectives: those of the relay's team, those of a configuration, those given by flags."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+from monitor.catalogue import Scenario, Sli
+from monitor.load.plan import PAIRED
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from monitor.config import Config, SloConfig
+    from monitor.load.totals import Totals
+
+
+class Aim(StrEnum):
+    """What an objective is about."""
+
+    ROUND_TRIP = "round trip P99"  # seconds
+    WITHIN = "round trips within the threshold"  # share
+    SUCCESS = "success"  # share of pairs or connections that came about
+    DELIVERY = "delivery"  # share of exchanges
+    RECOVERY = "historical recovery"  # share of messages to an absent wallet
+    STABILITY = "stability"  # share of pairs or connections that stayed
+    TREND = "latency trend"  # last P99 over the first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objective:
+    """One objective: a share at least `limit`, or seconds or a factor at most `limit`. `threshold` is for WITHIN."""
+
+    name: str
+    aim: Aim
+    limit: float
+    threshold: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """An objective and what was measured; `value` None: nothing was, which is no pass."""
+
+    objective: Objective
+    value: float | None
+
+    @property
+    def passed(self) -> bool:
+        """Whether it was met."""
+        if self.value is None:
+            return False
+        if self.objective.aim in {Aim.ROUND_TRIP, Aim.TREND}:
+            return self.value <= self.objective.limit
+        return self.value >= self.objective.limit
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in a result: shares in percent, times in milliseconds."""
+        aim = self.objective.aim
+        scale = {Aim.ROUND_TRIP: 1e3, Aim.TREND: 1.0}.get(aim, 100.0)
+        value = None if self.value is None else self.value * scale
+        return {
+            "name": self.objective.name,
+            "aim": aim.value,
+            "objective": round(self.objective.limit * scale, 9),
+            "measured": value,
+            "passed": self.passed,
+        }
+
+
+STEADY: Final = frozenset({Scenario.STEADY_MESSAGING, Scenario.STEADY_STATE})
+EXCHANGING: Final = frozenset({Scenario.STEADY_MESSAGING, Scenario.REALISTIC_SESSION})
+APPLIES: Final[Mapping[Aim, frozenset[Scenario]]] = {
+    Aim.ROUND_TRIP: EXCHANGING,
+    Aim.WITHIN: EXCHANGING,
+    Aim.SUCCESS: frozenset(Scenario),
+    Aim.DELIVERY: EXCHANGING,
+    Aim.RECOVERY: frozenset({Scenario.ASYNC_DELIVERY}),
+    Aim.STABILITY: STEADY,
+    Aim.TREND: frozenset({Scenario.STEADY_MESSAGING}),
+}
+"""The scenarios that measure what an objective is about."""
+
+USUAL: Final[Mapping[Aim, float]] = {
+    Aim.ROUND_TRIP: 0.4,
+    Aim.SUCCESS: 0.99,
+    Aim.DELIVERY: 0.999,
+    Aim.RECOVERY: 1.0,
+    Aim.STABILITY: 0.999,
+}
+"""The levels the relay's own team checks. A trend is told, and judged only where somebody asks: P99s of few exchanges
+differ by chance."""
+
+COLOURS: Final[Mapping[Aim, tuple[float, float]]] = {
+    Aim.SUCCESS: (0.99, 0.95),
+    Aim.DELIVERY: (0.999, 0.99),
+    Aim.RECOVERY: (0.999, 0.99),
+    Aim.STABILITY: (0.999, 0.99),
+}
+"""Shares from which on a figure is green, and yellow; below it is red."""
+
+
+def objectives(scenario: Scenario, config: Config | None, given: Mapping[Aim, float]) -> list[Objective]:
+    """What a test is held against: a configuration's SLOs, or the usual ones.
+
+    Those `given` take the place of those about the same.
+    """
+    if config is None:
+        found = [Objective(name=aim.value, aim=aim, limit=limit) for aim, limit in USUAL.items()]
+    else:
+        played = {probe.name for probe in config.probes if probe.scenario is scenario}
+        found = [_of(slo, scenario) for slo in config.slos if played & set(slo.probe)]
+    found = [item for item in found if item.aim not in given]
+    found += [Objective(name=aim.value, aim=aim, limit=limit) for aim, limit in given.items()]
+    return [item for item in found if scenario in APPLIES[item.aim]]
+
+
+def _of(slo: SloConfig, scenario: Scenario) -> Objective:
+    availability = Aim.DELIVERY if scenario in EXCHANGING else Aim.SUCCESS
+    aim = {
+        Sli.AVAILABILITY: Aim.RECOVERY if scenario is Scenario.ASYNC_DELIVERY else availability,
+        Sli.LATENCY: Aim.WITHIN,
+        Sli.PAIRING: Aim.SUCCESS,
+        Sli.STABILITY: Aim.STABILITY,
+        Sli.TREND: Aim.TREND,
+    }[slo.sli]
+    limit = float(slo.factor or 0.0) if slo.sli is Sli.TREND else float(slo.objective or 0)
+    return Objective(name=slo.name, aim=aim, limit=limit, threshold=slo.threshold or 0.0)
+
+
+def judge(scenario: Scenario, totals: Totals, wanted: Sequence[Objective]) -> list[Judged]:
+    """Each objective with what was measured."""
+    return [Judged(objective=item, value=measured(scenario, totals, item.aim, item.threshold)) for item in wanted]
+
+
+def passed(scenario: Scenario, totals: Totals, judged: Sequence[Judged]) -> bool:
+    """Whether a test is good: something came through, and every objective was met."""
+    through = totals.good if scenario in PAIRED else totals.successful
+    return through > 0 and all(item.passed for item in judged)
+
+
+def measured(scenario: Scenario, totals: Totals, aim: Aim, threshold: float = 0.0) -> float | None:
+    """What an objective is about, as it came out; None where nothing was measured."""
+    away = totals.disconnects if scenario is Scenario.STEADY_MESSAGING else totals.hold.current
+    sketch, trend = totals.sketches["messages"], totals.trend
+    parts = {
+        Aim.WITHIN: (sketch.within(threshold), totals.sent),
+        Aim.SUCCESS: (totals.successful, totals.attempted),
+        Aim.DELIVERY: (totals.received, totals.sent),
+        Aim.RECOVERY: (totals.brought, totals.awaited),
+        Aim.STABILITY: (totals.successful - away, totals.successful),
+        Aim.TREND: (trend[1], trend[0]) if trend is not None else (0.0, 0.0),
+        Aim.ROUND_TRIP: (sketch.quantile(0.99), 1.0 if sketch.counts else 0.0),
+    }
+    part, whole = parts[aim]
+    return part / whole if whole else None

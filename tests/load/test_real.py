@@ -1,0 +1,86 @@
+"""Each scenario for real, small: against the embedded relay and the engine, and relays that are ill."""
+
+from __future__ import annotations
+
+import json
+import socket
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from typer.testing import CliRunner
+
+from monitor.catalogue import Scenario
+from monitor.cli import app
+from monitor.clock import SystemClock
+from monitor.load.plan import Plan
+from monitor.load.play import Play
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SMALL: dict[Scenario, dict[str, Any]] = {
+    Scenario.REALISTIC_SESSION: {"messages_per_session": 1},
+    Scenario.ASYNC_DELIVERY: {"delay": 0.5},
+    Scenario.STEADY_MESSAGING: {"duration": 7.0, "message_interval": 0.2},
+    Scenario.CONNECTION_STORM: {},
+    Scenario.STEADY_STATE: {"duration": 0.5},
+}
+
+
+@pytest.mark.parametrize("scenario", Scenario)
+async def test_every_scenario_is_played_to_the_full(
+    scenario: Scenario, relay_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    plan = Plan(target=relay_url, scenario=scenario, connections=5, connection_pairs=5, ramp_up=0.5, **SMALL[scenario])
+    play = Play(plan, SystemClock())
+    await play.run()
+    totals = play.tally.totals
+    assert (totals.attempted, totals.immediate, totals.failed) == (5, 5, 0)
+    assert totals.reasons == {}
+    assert totals.exchanges == totals.good
+    assert (totals.good > 0) is plan.is_paired
+    assert play.tally.active == 0
+    assert totals.verdicts.keys() <= {"delivered"}
+    assert totals.verdicts["delivered"] == 2 * totals.received + totals.brought
+
+
+def load(target: str, output: Path, *flags: str) -> tuple[int, dict[str, Any], str]:
+    """The command's exit status, its JSON, and what it printed."""
+    arguments = ["load", "--target", target, "--ramp-up", "0", "--output", str(output), *flags]
+    done = CliRunner().invoke(app, arguments, env={"NO_PROXY": "127.0.0.1"})
+    return done.exit_code, json.loads(output.read_text()), done.stdout
+
+
+def test_a_good_test_exits_0(tmp_path: Path) -> None:
+    status, result, text = load("embedded", tmp_path / "r.json", "--connections", "3")
+    assert status == 0
+    assert result["results"]["connections"] == {
+        "attempted": 3,
+        "successful": 3,
+        "failed": 0,
+        "successRate": 100.0,
+        "immediate": 3,
+        "recovered": 0,
+    }
+    assert text.splitlines()[-1] == "PASS"
+
+
+def test_a_relay_that_is_down_is_refused(tmp_path: Path) -> None:
+    flags = ("--scenario", "realistic-session", "--connection-pairs", "2")
+    status, result, text = load("ws://127.0.0.1:1/connection/websocket", tmp_path / "r.json", *flags)
+    assert status == 1
+    assert result["results"]["reasons"] == {"tcp/refused": 2}
+    assert "FAIL  not a single exchange" in text
+    assert text.splitlines()[-1] == "FAIL"
+
+
+def test_a_relay_that_accepts_and_says_nothing_is_silent_within_the_time_out(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        target = f"ws://127.0.0.1:{deaf.getsockname()[1]}/connection/websocket"
+        flags = ("--scenario", "steady-messaging", "--connection-pairs", "3", "--timeout", "1", "--duration", "0")
+        status, result, text = load(target, tmp_path / "r.json", *flags)
+    assert status == 1
+    assert result["results"]["reasons"] == {"upgrade/silent": 3}
+    assert result["results"]["timing"]["totalTimeMs"] < 1000 + 5000
+    assert text.splitlines()[-1] == "FAIL"

@@ -1,0 +1,252 @@
+"""The five scenarios in virtual time, against a relay that takes exactly 10 ms for each way there and back."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from monitor.catalogue import Scenario
+from monitor.load.plan import Plan
+from monitor.load.play import Play
+from monitor.probes.run import Paired, Report, Run
+
+if TYPE_CHECKING:
+    from tests.load.stand_in import StandIn
+
+pytestmark = pytest.mark.looptime
+
+TARGET = "ws://relay.test/connection/websocket"
+PAIRS = 4
+
+
+class Stage:
+    """One play and what it published, each with the moment, in seconds since the beginning."""
+
+    def __init__(self, relay: StandIn, scenario: Scenario, **keys: Any) -> None:
+        self.relay = relay
+        usual: dict[str, Any] = {"connections": PAIRS, "connection_pairs": PAIRS, "ramp_up": 8.0, "crypto": "mock"}
+        self.plan = Plan(target=TARGET, scenario=scenario, **(usual | keys))
+        self.play = Play(self.plan, relay.clock, self._take)
+        self.published: list[tuple[float, Run | Report]] = []
+
+    def _take(self, report: Run | Report) -> None:
+        self.published.append((self.now, report))
+
+    @property
+    def now(self) -> float:
+        return self.relay.clock.monotonic() - self.play.tally.began
+
+    async def run(self, stop: asyncio.Event | None = None) -> Stage:
+        await self.play.run(stop)
+        return self
+
+    @property
+    def totals(self) -> Any:
+        return self.play.tally.totals
+
+    def moments(self, kind: type[Run | Report]) -> list[float]:
+        return [at for at, report in self.published if isinstance(report, kind)]
+
+    def exchanges(self, pair: int) -> list[float]:
+        """When each exchange of one pair ended."""
+        return [at for at, report in self.published if isinstance(report, Run) and report.pair == pair]
+
+    @property
+    def dialled(self) -> list[float]:
+        return [at - self.play.tally.began for at in self.relay.dialled]
+
+    @property
+    def left(self) -> list[float]:
+        return [at - self.play.tally.began for at in self.relay.left]
+
+
+async def test_starts_are_spread_over_the_ramp_up_and_wait_for_nobody(relay: StandIn) -> None:
+    relay.silent = True
+    stage = await Stage(relay, Scenario.REALISTIC_SESSION, timeout=30.0).run()
+    assert stage.dialled == pytest.approx([0.0, 2.0, 4.0, 6.0])  # though none of them was ever answered
+    assert stage.totals.attempted == PAIRS
+    assert stage.totals.reasons == {"hello/silent": PAIRS}
+
+
+async def test_a_workers_starts_are_those_a_single_process_would_make(relay: StandIn) -> None:
+    relay.silent = True
+    stage = await Stage(relay, Scenario.REALISTIC_SESSION, worker=(1, 2), timeout=5.0).run()
+    assert stage.dialled == pytest.approx([2.0, 6.0])
+
+
+async def test_a_realistic_session_takes_its_waits_and_counts_none_of_them(relay: StandIn) -> None:
+    stage = await Stage(relay, Scenario.REALISTIC_SESSION, connection_pairs=1).run()
+    # The dApp connects; five seconds later the wallet does.
+    dapp, wallet = stage.dialled
+    assert dapp == pytest.approx(0.0)
+    assert wallet == pytest.approx(5.03, abs=0.011)  # the dApp's hello, subscribe, history: 10 ms each
+    # Three exchanges, each half a second of settling, 10 ms there, a second's thinking, 10 ms back.
+    paired = stage.moments(Paired)[0]
+    assert stage.exchanges(0) == pytest.approx([paired + 1.52 * number for number in (1, 2, 3)])
+    messages = stage.totals.sketches["messages"]
+    assert (messages.count, messages.least, messages.greatest) == (3, pytest.approx(0.02), pytest.approx(0.02))
+    # And leaves at once.
+    assert stage.left == pytest.approx([stage.exchanges(0)[-1]] * 2)
+    assert stage.totals.sketches["handshake"].greatest < 0.1
+    assert stage.totals.sketches["connectTime"].count == 2
+
+
+async def test_steady_pairs_loop_from_their_connecting_to_the_end(relay: StandIn) -> None:
+    stage = await Stage(relay, Scenario.STEADY_MESSAGING, duration=60.0).run()
+    first = stage.exchanges(0)
+    # Settle, 10 ms, the wallet's five seconds, 10 ms; the dApp's five seconds; and so on.
+    assert first[0] == pytest.approx(stage.moments(Paired)[0] + 5.52)
+    assert [later - earlier for earlier, later in pairwise(first)] == pytest.approx([10.52] * (len(first) - 1))
+    # The duration begins after the ramp-up: the last exchange began before 8 + 60 s, and was finished.
+    assert first[-1] - 5.02 < 68.0 <= first[-1] - 5.02 + 10.52
+    assert stage.totals.sketches["messages"].greatest == pytest.approx(0.02)
+    assert stage.totals.unheard == 0
+
+
+async def test_steady_pairs_never_send_in_one_burst(relay: StandIn) -> None:
+    stage = await Stage(relay, Scenario.STEADY_MESSAGING, duration=30.0).run()
+    ends = sorted(at for number in range(PAIRS) for at in stage.exchanges(number))
+    assert min(later - earlier for earlier, later in pairwise(ends)) > 0.5
+
+
+async def test_pairs_leave_one_after_another(relay: StandIn) -> None:
+    stage = await Stage(relay, Scenario.STEADY_MESSAGING, duration=30.0, ramp_up=0.0, connection_pairs=5).run()
+    leaving = sorted(stage.left)[::2]  # each pair has two connections
+    assert [later - earlier for earlier, later in pairwise(leaving)] == pytest.approx([0.001] * 4)
+    stage = await Stage(begun_anew(relay), Scenario.STEADY_STATE, duration=1.0, ramp_up=8.0, connections=5).run()
+    assert [later - earlier for earlier, later in pairwise(stage.left)] == pytest.approx([1.0] * 4)
+
+
+def begun_anew(relay: StandIn) -> StandIn:
+    relay.left.clear()
+    relay.dialled.clear()
+    return relay
+
+
+async def test_snapshots_are_ten_seconds_and_the_trend_is_last_against_first(relay: StandIn) -> None:
+    stage = Stage(relay, Scenario.STEADY_MESSAGING, duration=60.0, ramp_up=8.0)
+
+    async def slow_down() -> None:
+        await asyncio.sleep(50)
+        relay.way = 0.03
+
+    slowing = asyncio.ensure_future(slow_down())
+    await stage.run()
+    await slowing
+    windows = stage.totals.windows
+    assert [window.at for window in windows] == [10.0, 20.0, 30.0, 40.0, 50.0, 60.0]
+    assert sum(window.sketch.count for window in windows) == stage.totals.received
+    assert stage.totals.trend == pytest.approx((0.02, 0.06), rel=0.001)
+
+
+async def test_a_pair_that_drops_is_counted_once_and_comes_back(relay: StandIn) -> None:
+    stage = Stage(relay, Scenario.STEADY_MESSAGING, duration=60.0, connection_pairs=2)
+
+    async def cut() -> None:
+        for at in (20.0, 30.0):
+            await asyncio.sleep(at - stage.now)
+            relay.lines[0].cut()
+            relay.lines[-1].cut()
+
+    cutting = asyncio.ensure_future(cut())
+    await stage.run()
+    await cutting
+    totals = stage.totals
+    assert totals.disconnects == 2
+    assert totals.reconnects >= 2
+    assert totals.received > 0
+    assert stage.play.tally.active == 0
+
+
+async def test_async_delivery_resumes_a_new_wallet_on_the_same_store(relay: StandIn) -> None:
+    stage = await Stage(relay, Scenario.ASYNC_DELIVERY, connection_pairs=1, delay=30.0).run()
+    _, wallet, new_wallet = stage.dialled
+    assert wallet < 1.0  # nobody scans here
+    published = stage.exchanges(0)[0]
+    # The message is accepted 10 ms after the pairing, then the delay; the new wallet is a connection of its own.
+    assert new_wallet == pytest.approx(stage.moments(Paired)[0] + 0.01 + 30.0)
+    recovery = stage.totals.sketches["recovery"]
+    assert (recovery.count, recovery.greatest) == (1, pytest.approx(published - new_wallet))
+    assert recovery.greatest == pytest.approx(0.03)  # hello, subscribe, history
+    assert (stage.totals.awaited, stage.totals.brought, stage.totals.missed) == (1, 1, 0)
+    assert stage.totals.verdicts == {"delivered": 1}
+
+
+async def test_a_recovery_has_60_s_or_20_ms_a_pair(relay: StandIn) -> None:
+    stage = Stage(relay, Scenario.ASYNC_DELIVERY, connection_pairs=1, delay=30.0, timeout=100.0)
+
+    async def fall_silent() -> None:
+        await asyncio.sleep(20)
+        relay.silent = True
+
+    falling = asyncio.ensure_future(fall_silent())
+    await stage.run()
+    await falling
+    resumed = stage.dialled[2]
+    assert stage.exchanges(0)[0] - resumed == pytest.approx(60.0)
+    assert stage.totals.missed == 1
+    assert Plan(target=TARGET, scenario=Scenario.ASYNC_DELIVERY, connection_pairs=5000).recovery_timeout == 100.0
+
+
+async def test_a_connect_is_immediate_or_recovered_after_retries(relay: StandIn) -> None:
+    relay.refuse = 3
+    stage = await Stage(relay, Scenario.CONNECTION_STORM, ramp_up=4.0, seed=7).run()
+    totals = stage.totals
+    assert (totals.immediate, totals.recovered, totals.failed) == (2, 2, 0)
+    assert totals.retries == 3
+    # Immediate ones took their hello; recovered ones also the pauses before their retries, which belong to them.
+    assert totals.sketches["connectTime"].least == pytest.approx(0.01)
+    assert totals.sketches["connectTime"].greatest > 0.5
+
+
+async def test_a_connect_that_never_stands_failed(relay: StandIn) -> None:
+    relay.refuse = 10**6
+    stage = await Stage(relay, Scenario.CONNECTION_STORM, timeout=10.0).run()
+    assert (stage.totals.immediate, stage.totals.recovered, stage.totals.failed) == (0, 0, PAIRS)
+    assert stage.totals.reasons == {"tcp/refused": PAIRS}
+    assert stage.now < 8.0 + 30.0
+
+
+async def test_the_hold_begins_after_the_ramp_up_and_counts_who_is_away(relay: StandIn) -> None:
+    stage = Stage(relay, Scenario.STEADY_STATE, duration=20.0)
+
+    async def cut() -> None:
+        await asyncio.sleep(15)
+        relay.lines[0].cut()
+        relay.lines[1].cut()
+        await asyncio.sleep(12.9)
+        relay.lines[2].cut()  # too late to come back before the end
+
+    cutting = asyncio.ensure_future(cut())
+    await stage.run()
+    await cutting
+    hold = stage.totals.hold
+    assert hold.seconds == pytest.approx(20.0)
+    assert min(stage.left) == pytest.approx(28.0)
+    assert (hold.current, hold.peak, hold.reconnects) == (1, 2, 2)
+    assert stage.totals.reasons == {"hold/disconnected": 3}
+
+
+async def test_stopped_early_it_keeps_what_there_is(relay: StandIn) -> None:
+    stop = asyncio.Event()
+    stage = Stage(relay, Scenario.STEADY_MESSAGING, duration=600.0)
+    asyncio.get_running_loop().call_later(40.0, stop.set)
+    await stage.run(stop)
+    assert stage.play.interrupted
+    assert stage.now == pytest.approx(40.0, abs=0.1)
+    totals = stage.totals
+    assert totals.received > 0
+    assert totals.sent == totals.received
+    assert totals.aborted <= PAIRS
+    assert stage.play.tally.active == 0
+
+
+async def test_no_pair_is_kept_that_could_not_be_made(relay: StandIn) -> None:
+    relay.refuse = 2
+    stage = await Stage(relay, Scenario.STEADY_MESSAGING, duration=30.0).run()
+    assert (stage.totals.immediate, stage.totals.failed) == (2, 2)
+    assert stage.totals.reasons == {"tcp/refused": 2}
+    assert stage.totals.sent == stage.totals.received > 0
