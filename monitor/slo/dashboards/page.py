@@ -27,6 +27,9 @@ into Grafana 11 or later, or let it read them from a folder, as `compose.yaml` d
   `<external_url>/runs/${__value.raw}`; and Prometheus keeps them with `--enable-feature=exemplar-storage`.
 - `slo:*` needs Prometheus to keep as much as the longest window, 30 days; it keeps 15 unless told otherwise
   (`--storage.tsdb.retention.time=40d`).
+- Every expression is asked of a real Prometheus that scrapes a real monitor, while all is well and after an outage:
+  `.venv/bin/python -m pytest tests/slo/dashboards/test_expressions.py` prints how many answer, and why the others are
+  empty.
 - With `centrifugo_selector`, the detail of a relay has a row with its Centrifugo's own metrics, and marks its deploys.
 """
 

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from grafana_foundation_sdk.cog import plugins
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models import dashboard as dashboard_model
 
 from monitor.config import Config, load, parse
 from monitor.slo.dashboards import files
@@ -205,3 +208,23 @@ def test_the_exceptions_are_yaml_without_aliases(written: Mapping[str, bytes]) -
     assert "&id" not in text
     rules = yaml.safe_load(text)["exclusions"]
     assert list(rules) == ["target-job-rule", "target-instance-rule"]
+
+
+def survives(ours: Any, theirs: Any, path: str = "") -> Iterator[str]:
+    """Where something of ours is not what it was."""
+    if isinstance(ours, dict):
+        for key, value in ours.items():
+            yield from survives(value, theirs[key], f"{path}.{key}") if key in theirs else (f"{path}.{key}",)
+    elif isinstance(ours, list):
+        for place, (mine, its) in enumerate(zip(ours, theirs, strict=True)):
+            yield from survives(mine, its, f"{path}[{place}]")
+    elif ours != theirs:
+        yield path
+
+
+def test_grafanas_own_library_reads_them_and_loses_nothing(dashboard: dict[str, Any]) -> None:
+    """What it does not know, Grafana does not know either; but of annotations it knows only a part."""
+    plugins.register_default_plugins()
+    back = json.loads(json.dumps(dashboard_model.Dashboard.from_json(dashboard), cls=JSONEncoder))
+    del dashboard["annotations"]
+    assert list(survives(dashboard, back)) == []

@@ -1,0 +1,261 @@
+"""Every expression of every panel, variable and annotation, answered by a real Prometheus that scrapes a real monitor.
+
+While all is well each gives series, or says why it gives none; what is empty then is asked again after an outage. Of a
+monitor that is gone the states say so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import math
+import re
+import subprocess
+import sys
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+import yaml
+
+from monitor.config import load
+from monitor.slo.dashboards import boards, files
+from monitor.slo.dashboards.centrifugo import REDIS
+from monitor.slo.dashboards.promql import MONITOR, select, state
+from tests.e2e.programs import Program, find, free_port
+from tests.relays import BUILD_TIMEOUT, ENGINE, ROOT, Engine
+from tests.slo.dashboards.linter import panels
+from tests.slo.dashboards.rules import stand_in
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from pathlib import Path
+
+SETTLED = 60.0
+"""Seconds of data that the expressions are asked over."""
+
+CONFIG = """
+server: {{listen: "{listen}"}}
+relays:
+  - name: demo
+    url: {relay}
+    centrifugo_selector: job="centrifugo"
+    limits: {{connects_per_minute: 600, messages_per_minute: 6000}}
+probes:
+  - {{name: steady, scenario: steady-messaging, pairs: 2, message_interval: 500ms, settle: 200ms, timeout: 2s}}
+  - {{name: idle, scenario: steady-state, connections: 2}}
+  - {{name: offline, scenario: async-delivery, schedule: {{every: 8s}}, delay: 500ms, timeout: 2s}}
+  - {{name: session, scenario: realistic-session, schedule: {{every: 8s}}, messages: 1, timeout: 2s}}
+slos:
+  - {{name: round-trip, probe: steady, sli: latency, threshold: 400ms, objective: 99%, window: 30d}}
+  - {{name: delivery, probe: steady, sli: availability, objective: 99%, window: 30d}}
+  - {{name: stability, probe: [steady, idle], sli: stability, objective: 99%, window: 30d}}
+prometheus: {{scrape_interval: 1s, evaluation_interval: 1s}}
+"""
+
+NEVER_HERE = {
+    REDIS,
+    "there is one node: nothing goes from one to another",
+    "the server sends nobody away",
+    "no command fails",
+    "no client comes back with a position",
+    "the relay is reached without TLS",
+    "no maintenance window is open",
+}
+"""Reasons that an outage of a single node without Redis does not end."""
+
+
+STATES = ("relay_up", "relay_probe_up", "relay_monitor_healthy")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One expression, where it stands, and why it may be empty."""
+
+    where: str
+    expr: str
+    quiet: str = ""
+    exemplars: bool = False
+
+
+@dataclass(slots=True)
+class Scene:
+    """What runs."""
+
+    address: str
+    config: Path
+    start_relay: Callable[[], Awaitable[None]]
+    kill_relay: Callable[[], Awaitable[None]]
+    monitor: Program
+    client: httpx.AsyncClient = field(default_factory=lambda: httpx.AsyncClient(trust_env=False, timeout=30))
+
+    async def get(self, path: str, **parameters: str) -> Any:
+        answer = await self.client.get(f"{self.address}/api/v1/{path}", params=parameters)
+        assert answer.status_code == httpx.codes.OK, answer.text
+        return answer.json()["data"]
+
+    async def numbers(self, expr: str) -> list[float]:
+        """What an expression gives now."""
+        return [float(series["value"][1]) for series in (await self.get("query", query=expr))["result"]]
+
+    async def answers(self, question: Question) -> bool:
+        """Whether it has given a number, at any time within the last minute."""
+        now = time.time()
+        data = await self.get("query_range", query=question.expr, start=str(now - SETTLED), end=str(now), step="1")
+        return any(not math.isnan(float(value)) for series in data["result"] for _, value in series["values"])
+
+
+@pytest.fixture
+async def scene(tmp_path: Path, engine_program: Path) -> AsyncIterator[Scene]:
+    """The engine, a monitor on it, and a Prometheus that scrapes both and evaluates the rules."""
+    prometheus = find("prometheus")
+    ports = {part: free_port() for part in ("relay", "monitor", "prometheus")}
+    listen = {part: f"127.0.0.1:{port}" for part, port in ports.items()}
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        CONFIG.format(listen=listen["monitor"], relay=f"ws://{listen['relay']}/connection/websocket"), "utf-8"
+    )
+    _generate(config, tmp_path)
+    (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(_prometheus(listen)), "utf-8")
+    async with AsyncExitStack() as stack:
+        running: list[Engine] = []
+
+        async def start() -> None:
+            running.append(await Engine.start(engine_program, "-listen", listen["relay"]))
+
+        async def stop() -> None:
+            await running[-1].kill()
+
+        await start()
+        stack.push_async_callback(stop)
+        monitor = await stack.enter_async_context(
+            Program(
+                *(sys.executable, "-m", "monitor", "run", "--config", config),
+                ready=f"http://{listen['monitor']}/-/ready",
+                log=tmp_path / "monitor.log",
+            )
+        )
+        await stack.enter_async_context(
+            Program(
+                *(
+                    prometheus,
+                    f"--config.file={tmp_path / 'prometheus.yml'}",
+                    f"--storage.tsdb.path={tmp_path / 'data'}",
+                ),
+                *("--enable-feature=exemplar-storage", f"--web.listen-address={listen['prometheus']}"),
+                ready=f"http://{listen['prometheus']}/-/ready",
+                log=tmp_path / "prometheus.log",
+            )
+        )
+        made = Scene(f"http://{listen['prometheus']}", config, start, stop, monitor)
+        stack.push_async_callback(made.client.aclose)
+        yield made
+
+
+def _generate(config: Path, folder: Path) -> None:
+    if importlib.util.find_spec("monitor.cli.generate") is None:
+        (folder / "alerts").mkdir()
+        (folder / "alerts" / "relay-monitor.rules.yml").write_text(yaml.safe_dump(stand_in()), "utf-8")
+        return
+    command = [sys.executable, "-m", "monitor", "generate", "--config", str(config), "--output", str(folder)]
+    subprocess.run(command, check=True, cwd=ROOT, timeout=60, capture_output=True)
+
+
+def _prometheus(listen: dict[str, str]) -> dict[str, Any]:
+    return {
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "rule_files": ["alerts/relay-monitor.rules.yml"],
+        "scrape_configs": [
+            {"job_name": "relay-monitor", "static_configs": [{"targets": [listen["monitor"]]}]},
+            {
+                "job_name": "centrifugo",
+                "static_configs": [{"targets": [listen["relay"]]}],
+                # The library's metrics are Centrifugo's, under a name of its own.
+                "metric_relabel_configs": [
+                    {
+                        "source_labels": ["__name__"],
+                        "regex": "centrifuge_(.+)",
+                        "target_label": "__name__",
+                        "replacement": "centrifugo_$1",
+                    }
+                ],
+            },
+        ],
+    }
+
+
+def filled(expr: str, rate_interval: str = "4s") -> str:
+    """The expression as Grafana sends it, with everything chosen."""
+    values = {"__rate_interval": rate_interval, "__range": "5m", "relay": "demo"}
+    return re.sub(r"\$(\w+)", lambda match: values.get(match.group(1), ".+"), expr)
+
+
+def questions(config: Path) -> Iterator[Question]:
+    """Every expression of the dashboards; the files' own, with the models' word on why one may be empty."""
+    loaded = load(config, {})
+    made = files(loaded)
+    for board in boards(loaded):
+        dashboard = json.loads(made[f"dashboards/{board.file}"])
+        quiet = {query.expr: query.quiet for panel in board.panels for query in panel.queries}
+        for variable in dashboard["templating"]["list"]:
+            if variable["type"] == "query":
+                source = re.fullmatch(r"label_values\((.+), \w+\)", variable["query"]["query"])
+                assert source is not None
+                yield Question(f"{board.title}: ${variable['name']}", filled(source[1]))
+        for event, mark in zip(board.events, dashboard["annotations"]["list"], strict=True):
+            yield Question(f"{board.title}: mark {mark['name']}", filled(mark["expr"]), event.quiet)
+        for panel in panels(dashboard):
+            for target in panel["targets"]:
+                step = int(target["interval"].removesuffix("s"))
+                yield Question(
+                    f"{board.title}: {panel['title']} {target['refId']}",
+                    filled(target["expr"], f"{4 * step}s"),
+                    quiet[target["expr"]],
+                    target["exemplar"],
+                )
+
+
+@pytest.mark.required_counterpart("prometheus")
+@pytest.mark.required_counterpart(ENGINE)
+@pytest.mark.slow
+@pytest.mark.timeout(BUILD_TIMEOUT)
+async def test_every_expression_has_an_answer(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    await asyncio.sleep(SETTLED)
+    asked = list(questions(scene.config))
+    well = {question: await scene.answers(question) for question in asked}
+    empty = [question for question, answered in well.items() if not answered]
+    with capsys.disabled():
+        print(f"\n{len(asked)} run, {sum(well.values())} with data; empty while all is well:")  # noqa: T201
+        for question in empty:
+            print(f"  {question.where}: {question.quiet}")  # noqa: T201
+    assert [question for question in empty if not question.quiet] == []
+
+    shown = [question for question in asked if question.exemplars and not question.quiet]
+    now = time.time()
+    pointless = [
+        question.where
+        for question in shown
+        if not await scene.get("query_exemplars", query=question.expr, start=str(now - SETTLED), end=str(now))
+    ]
+    assert (bool(shown), pointless) == (True, [])
+
+    await scene.kill_relay()
+    await asyncio.sleep(30)
+    await scene.start_relay()
+    await asyncio.sleep(15)
+    waiting = [question for question in empty if question.quiet not in NEVER_HERE]
+    ill = {question: await scene.answers(question) for question in waiting}
+    with capsys.disabled():
+        print(f"{len(waiting)} of them run after an outage, {sum(ill.values())} with data")  # noqa: T201
+    assert [question for question, answered in ill.items() if not answered] == []
+
+    await scene.monitor.stop()
+    async with asyncio.timeout(30):
+        while await scene.numbers(filled(select("relay_monitor_healthy", MONITOR))):  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(1)
+    silent = {gauge: await scene.numbers(filled(state(gauge, MONITOR, ("location",)))) for gauge in STATES}
+    assert silent == {gauge: [-1.0] for gauge in STATES}
