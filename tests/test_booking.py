@@ -19,6 +19,7 @@ from monitor.app import Monitor
 from monitor.catalogue import Outcome
 from monitor.config import parse
 from monitor.config.model import MaintenanceConfig
+from monitor.embedded import EmbeddedRelay
 from tests.probes.odd import closed_port
 from tests.relays import BUILD_TIMEOUT, ENGINE, Engine
 from tests.test_app import page, running, total, until
@@ -37,7 +38,9 @@ references: [{references}]
 probes:
   - {{name: steady, scenario: steady-messaging, message_interval: 1s, settle: 0s, timeout: 2s}}
   - {{name: idle, scenario: steady-state, connections: 2}}
-slos: [{{name: delivery, probe: steady, sli: availability, objective: 99%}}]
+slos:
+  - {{name: delivery, probe: steady, sli: availability, objective: 99%}}
+  - {{name: stability, probe: [steady, idle], sli: stability, objective: 99%}}
 """
 
 CONFIRM = 10.0
@@ -156,7 +159,8 @@ class TestAFaultOfOurOwn:
             found = page(monitor)
             assert total(found, "relay_monitor_healthy") == 0
             assert exchanges(monitor, "failed") == 0
-            assert total(found, "relay_slo_events_total") == 0
+            assert total(found, "relay_slo_events_total", slo="delivery") == 0
+            assert total(found, "relay_slo_events_total", slo="stability") < 0.5
             assert up(monitor) is None
             (why,) = monitor.status()["distrust"]
             assert why == "no reference reachable: " + ", ".join(
@@ -172,6 +176,28 @@ class TestAFaultOfOurOwn:
             assert exchanges(monitor, "aborted") == 0
             assert total(page(monitor), "relay_monitor_healthy") == 1
             assert monitor.status()["distrust"] == []
+
+    async def test_where_everything_is_gone_at_once_nothing_is_held_against_the_relay(self) -> None:
+        relay = EmbeddedRelay()
+        await relay.start()
+        with contextlib.ExitStack() as network:
+            first, second = (
+                network.enter_context(socket.create_server((host, 0), backlog=64))
+                for host in ("127.0.0.1", "127.0.0.2")
+            )
+            places = [f"{host}:{port}" for host, port in (each.getsockname() for each in (first, second))]
+            async with running(usual(relay.url, *places)) as monitor:
+                await until(lambda: exchanges(monitor, "ok") >= 2)
+                network.close()
+                await relay.stop()
+                await until(lambda: exchanges(monitor, "aborted") >= 2)
+                found = page(monitor)
+                assert total(found, "relay_monitor_healthy") == 0
+                assert total(found, "relay_slo_events_total", slo="delivery", outcome="bad") == 0
+                # A relay that stops drops one after another, while others still cross it: a moment of that is its own.
+                assert total(found, "relay_slo_events_total", slo="stability", outcome="bad") < 0.5
+                assert exchanges(monitor, "failed") == 0
+                assert up(monitor) is True
 
     async def test_it_trusts_itself_again_when_a_reference_is_back(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("monitor.health.trust.DISTRUST", 2.0)

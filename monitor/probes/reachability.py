@@ -1,10 +1,11 @@
 """Does a message cross this relay at all? A failure is confirmed by fresh attempts before the relay is called down.
 
-A failed run or a standing connection that drops starts a **round** at once: a few fresh attempts (each a new pairing
-and one message) spaced by `SPACING`, in parallel. The first that crosses ends it. Where all fail, and the fault is
-not found to be this monitor's own, the relay is down; from then on one attempt every `WHILE_DOWN` seconds looks for the
-repair, and the first message that crosses, whoever sent it, makes it up again. Every fall and rise is published as it
-comes. There is one round at a time, at most every `ROUND_EVERY` seconds, and none while the relay asks for less.
+A failed run, a standing pair that cannot be made or a standing connection that drops starts a **round** at once: a few
+fresh attempts (each a new pairing and one message) spaced by `SPACING`, in parallel. The first that crosses ends it.
+Where all fail, and the fault is not found to be this monitor's own, the relay is down; from then on one attempt every
+`WHILE_DOWN` seconds looks for the repair, and the first message that crosses, whoever sent it, makes it up again. Every
+fall and rise is published as it comes. There is one round at a time, at most every `ROUND_EVERY` seconds, and none
+while the relay asks for less.
 
 Where the failure was a standing pair's, one message more goes over that very pair as it stands (`once_more`). What is
 counted of it makes a silent node visible, a node that accepts and stores and pushes nothing:
@@ -35,7 +36,7 @@ import structlog
 from monitor.catalogue import Outcome, Reason
 from monitor.errors import Obstacle, OwnFault
 from monitor.probes.attempts import Tried, fresh, once_more
-from monitor.probes.run import Confirmed, Disconnected, Run
+from monitor.probes.run import Confirmed, Disconnected, Paired, Run
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -121,6 +122,10 @@ class Reachability:
                 self._ask(bench, OwnFault(report.failure.step, report.failure.reason, report.failure.detail))
         elif isinstance(report, Disconnected):
             self._doubt(bench, report.pair, "request")
+        elif isinstance(report, Paired) and report.pairing.outcome is Outcome.FAILED:
+            failure = report.pairing.failure
+            if failure is None or failure.reason is not Reason.RATE_LIMITED:
+                self._doubt(bench, None, "request")  # a standing pair cannot be made: no run may tell of it for long
 
     def freeze(self) -> None:
         """Confirm nothing, and reach no verdict, until the next failure or `thaw`."""

@@ -21,7 +21,7 @@ from monitor.errors import Obstacle, OwnFault
 from monitor.fleet import Fleet
 from monitor.probes import reachability
 from monitor.probes.attempts import Tried
-from monitor.probes.run import Confirmed, Disconnected, Exchange, Failure, MessageFate, Run
+from monitor.probes.run import Confirmed, Disconnected, Exchange, Failure, MessageFate, Paired, Pairing, Run
 from tests.test_app import page, total, until
 
 if TYPE_CHECKING:
@@ -247,6 +247,18 @@ class TestDown:
             world.drop()
             await asyncio.sleep(20)
         assert [up for _, up in world.ups] == [True, False, True, False, True, False, True]
+
+    async def test_a_standing_pair_that_cannot_be_made_starts_a_round_too(self, world: World) -> None:
+        origin = {"relay": "demo", "probe": "steady", "run_id": "x"}
+        failure = Failure(step=Step.UPGRADE, reason=Reason.RATE_LIMITED)
+        world.up.take(Paired(**origin, pairing=Pairing(outcome=Outcome.FAILED, failure=failure)), world.bench)
+        await asyncio.sleep(1)
+        world.up.take(Paired(**origin, pairing=Pairing(outcome=Outcome.ABORTED)), world.bench)
+        await asyncio.sleep(1)
+        assert world.starts == []
+        world.up.take(Paired(**origin, pairing=Pairing(outcome=Outcome.FAILED)), world.bench)
+        await asyncio.sleep(1)
+        assert world.starts == [0]
 
     async def test_rounds_start_five_seconds_apart_at_least(self, world: World) -> None:
         world.script = lambda _: (0.1, crossed())
