@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -11,22 +12,22 @@ import structlog
 import monitor
 from monitor.booking import Booking
 from monitor.clock import Clock, SystemClock, utc
-from monitor.config import Continuous, Cron, Every, show_duration
-from monitor.errors import ConfigError, Fault
+from monitor.config import Cron, Every, changes, refusals, show_duration
+from monitor.errors import ConfigError, Fault, MonitorError, StartupError
 from monitor.fleet import Fleet, Watched, settle_memory
 from monitor.health import Health
 from monitor.journal import Journal
 from monitor.metrics import Metrics
-from monitor.probes.registry import SCENARIOS, STANDING
-from monitor.probes.runner import admission, execute
+from monitor.roster import Roster
 from monitor.schedule import Maintenance, Schedule, longest_gap
 from monitor.web import Access, WebServer, WebState, build_app, read_terms
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Callable
 
-    from monitor.config import Config, ProbeConfig
+    from monitor.config import Changes, Config, ProbeConfig
     from monitor.probes.reachability import Reachability
+    from monitor.web.access import Terms
 
 _log = structlog.get_logger(__name__)
 
@@ -34,11 +35,31 @@ STOP_GRACE: Final = 4.0
 """Seconds running probes get to finish when the monitor stops; with what follows, all of it is over within ten."""
 
 
-class Monitor:
-    """The daemon: schedules probes, keeps the standing ones going, and serves what they find."""
+RELOAD_GRACE: Final = 2.0
+"""Seconds a reload that goes on gets to finish when the monitor stops."""
 
-    def __init__(self, config: Config, *, shard: tuple[int, int] = (0, 1), clock: Clock | None = None) -> None:
+
+MAX_RELOADS: Final = 2
+"""Reloads by SIGHUP at once: one that goes on, and one that waits."""
+
+
+class Monitor:
+    """The daemon: schedules probes, keeps the standing ones going, and serves what they find.
+
+    `source` reads the configuration anew, in a thread, and raises `MonitorError`; None: there is no reload. Raises what
+    `read_terms` raises.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        shard: tuple[int, int] = (0, 1),
+        clock: Clock | None = None,
+        source: Callable[[], Config] | None = None,
+    ) -> None:
         self.config = config
+        self._source = source
         self.clock = clock or SystemClock()
         self.metrics = Metrics(
             config, version=monitor.__version__, shard=f"{shard[0]}/{shard[1]}", longest_gap=longest_gap
@@ -64,44 +85,51 @@ class Monitor:
         self.fleet = Fleet(
             config, self.clock, self.booking.take, ours=self.health.ours, on_settled=self.booking.settled
         )
+        self.roster = Roster(self.fleet, self.schedule, self.metrics.count_run)
+        self.access = Access(read_terms(config.server.web_config_file))
         self._calendar: asyncio.Task[None] | None = None
-        self._standing: list[asyncio.Task[None]] = []
-        self._armed = False
+        self._turn = asyncio.Lock()  # to start, or to take up another configuration
+        self._armed = self._stopping = False
 
     async def start(self) -> None:
         """Start everything. Raises `StartupError`."""
-        self.metrics.set_healthy(True)
-        self.metrics.set_reload(at=self.clock.time(), ok=True)
-        await self.fleet.start(self.metrics.set_relay_up)
-        for probe in self.config.probes:
-            for relay in probe.relays:
-                self._arm(relay, probe)
-        await self.schedule.start()
-        self.health.start()
-        self._calendar = asyncio.ensure_future(self._show_maintenance())
-        self._armed = True
+        async with self._turn:
+            self.metrics.set_healthy(True)
+            self.metrics.set_reload(at=self.clock.time(), ok=True)
+            await self.fleet.start(self.metrics.set_relay_up)
+            for probe in self.config.probes:
+                for relay in probe.relays:
+                    self.roster.start(relay, probe)
+            await self.schedule.start()
+            self.health.start()
+            self._calendar = asyncio.ensure_future(self._show_maintenance())
+            self._armed = True
         settle_memory()
         _log.info("monitor started", relays=len(self.config.relays), probes=len(self.config.probes))
 
     async def stop(self) -> None:
         """Stop within ten seconds: running probes get a moment to finish, then they are aborted and counted so."""
-        self._armed = False
-        for task in self._standing:
-            task.cancel()
+        self._armed, self._stopping = False, True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(RELOAD_GRACE), self._turn:
+                pass
         if self._calendar is not None:
             self._calendar.cancel()
         await self.health.stop()
-        await self.schedule.stop(STOP_GRACE)
-        standing = [task for task in self._standing if not task.done()]
-        if standing:
-            await asyncio.wait(standing, timeout=1)
+        await self.roster.stop_all(STOP_GRACE)
         await self.fleet.stop()
         self.journal.close()
         _log.info("monitor stopped")
 
     def web_state(self) -> WebState:
         """What the pages may know."""
-        return WebState(status=self.status, journal=self.journal, metrics=self.metrics.render, ready=self.ready)
+        return WebState(
+            status=self.status,
+            journal=self.journal,
+            metrics=self.metrics.render,
+            ready=self.ready,
+            reload=self.reload if self._source is not None else None,
+        )
 
     def ready(self) -> str | None:
         """Why it is not ready, or None."""
@@ -141,23 +169,53 @@ class Monitor:
         due = None if probe.is_continuous else self.schedule.next_due(relay, probe.name)
         return due.isoformat() if due is not None else None
 
-    # Probes.
+    # Another configuration.
 
-    def _arm(self, relay: str, probe: ProbeConfig) -> None:
-        if isinstance(probe.schedule, Continuous):
-            bench = self.fleet.bench(relay, probe, lambda result: self.metrics.count_run(relay, probe.name, result))
-            standing = STANDING[probe.scenario]()
-            self._standing.append(asyncio.ensure_future(standing.serve(bench)))
-            return
-        bench = self.fleet.bench(relay, probe)
-        played = SCENARIOS[probe.scenario]()
+    async def reload(self) -> None:
+        """Take up the configuration anew: what did not change goes on untouched, what went takes its series along.
 
-        async def run(slot: datetime) -> None:
-            del slot
-            await admission(played, bench)
-            await execute(played, bench)
+        One reload at a time, in the order they were asked for. Raises `ConfigError` with what is wrong, or another
+        `MonitorError` where it cannot be taken up; the configuration then stays as it was, all of it.
+        """
+        async with self._turn:
+            try:
+                config, maintenance, terms = await self._read()
+                difference = changes(self.config, config)
+                opened = await self.fleet.open(difference.opened)
+            except Exception as error:
+                self.metrics.set_reload(at=self.clock.time(), ok=False)
+                _log.error("configuration stays as it was", why=str(error))
+                raise
+            await self._change(config, difference, opened)
+            self.maintenance = maintenance
+            self.access.take_up(terms)
+            self.metrics.set_reload(at=self.clock.time(), ok=True)
+            _log.info("configuration taken up", stopped=len(difference.stopped), started=len(difference.started))
 
-        self.schedule.add(relay=relay, probe=probe.name, schedule=probe.schedule, run=run)
+    async def _read(self) -> tuple[Config, Maintenance, Terms]:
+        """The configuration as it is written now, and what is made of it; all of it checked."""
+        if self._stopping or self._source is None:
+            raise StartupError("the monitor is stopping" if self._stopping else "it knows no file to read")
+        config = await asyncio.to_thread(self._source)
+        if faults := refusals(self.config, config):
+            raise ConfigError("the configuration", faults)
+        terms = await asyncio.to_thread(read_terms, config.server.web_config_file)
+        return config, Maintenance(config.maintenance, self.clock), terms
+
+    async def _change(self, config: Config, difference: Changes, opened: list[Watched]) -> None:
+        """Go from one configuration to another. Nothing here can be refused any more."""
+        await self.roster.stop(difference.stopped)
+        left = [self.fleet.relays[name] for name in difference.closed]
+        await self.fleet.close(left)
+        # Their series go once they have said all they had to say.
+        self.metrics.reconfigure(config)
+        self.metrics.forget(difference.closed & {relay.name for relay in config.relays})
+        self.fleet.change(config, difference, opened)
+        if config.references != self.config.references:
+            self.health.references = config.references
+        self.config = config
+        for relay, probe in difference.started:
+            self.roster.start(relay, probe)
 
     # Our own health, and what is shown of the calendar.
 
@@ -221,15 +279,30 @@ def shard_of(config: Config, index: int, count: int) -> Config:
     return config.model_copy(update={"relays": mine, "probes": probes, "slos": slos})
 
 
-async def serve(config: Config, *, shard: tuple[int, int] = (0, 1)) -> None:
-    """Run the daemon until SIGTERM or SIGINT. Raises `StartupError` where it cannot start."""
+async def serve(config: Config, *, shard: tuple[int, int] = (0, 1), source: Callable[[], Config] | None = None) -> None:
+    """Run the daemon until SIGTERM or SIGINT; `source` reads the configuration anew, at SIGHUP among others.
+
+    Raises `ConfigError` or `StartupError` where it cannot start.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    daemon = Monitor(config, shard=shard)
-    access = Access(read_terms(config.server.web_config_file))
-    web = WebServer(build_app(daemon.web_state(), access), config.server.host, config.server.port, access)
+    daemon = Monitor(config, shard=shard, source=source)
+    reloads: set[asyncio.Task[None]] = set()
+
+    async def reload() -> None:
+        with suppress(MonitorError):  # it is in the log, and in the metrics
+            await daemon.reload()
+
+    def hang_up() -> None:
+        if len(reloads) < MAX_RELOADS:  # one that waits will read all that has changed until then
+            reloads.add(task := asyncio.ensure_future(reload()))
+            task.add_done_callback(reloads.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, hang_up)
+    app = build_app(daemon.web_state(), daemon.access)
+    web = WebServer(app, config.server.host, config.server.port, daemon.access)
     await web.start()
     try:
         await daemon.start()
@@ -237,3 +310,5 @@ async def serve(config: Config, *, shard: tuple[int, int] = (0, 1)) -> None:
     finally:
         await daemon.stop()
         await web.stop()
+        for task in reloads:
+            task.cancel()

@@ -18,9 +18,9 @@ from monitor.probes.reachability import Reachability, not_ours
 from monitor.session.crypto import Ecies, KeyManager, Plain
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable
 
-    from monitor.config import Config, ProbeConfig, RelayConfig
+    from monitor.config import Changes, Config, Place, ProbeConfig, RelayConfig
     from monitor.errors import Obstacle
     from monitor.probes.run import Report, Run
 
@@ -78,29 +78,71 @@ class Fleet:
         self._publish = publish
         self._ours = ours
         self._on_settled = on_settled
+        self._terms: dict[Place, object] = {}  # of office: one for as long as the series of a probe go on
+        self._on_up: Callable[[str, bool], None] = lambda _name, _up: None
         self._rng = rng or random.Random()  # noqa: S311 - spreads load, guards no secret
         self._crypto: dict[str, KeyManager] = {"real": Ecies(), "mock": Plain()}
 
     async def start(self, on_up: Callable[[str, bool], None]) -> None:
         """Start the embedded relays. Raises `StartupError`."""
-        for relay in self.config.relays:
-            embedded = None
-            if relay.url == "embedded":
-                embedded = EmbeddedRelay(namespaces=_namespaces(relay))
-                await embedded.start()
-            url = embedded.url if embedded is not None else relay.url
-            up = Reachability(
-                relay.name,
-                partial(on_up, relay.name),
-                ours=self._ours,
-                on_settled=partial(self._on_settled, relay.name),
-            )
-            self.relays[relay.name] = Watched(
-                relay, embedded, Guest(relay, url, self._clock, self._arrivals, self._rng), up
-            )
+        self._on_up = on_up
+        for watched in await self.open(self.config.relays):
+            self.relays[watched.config.name] = watched
+
+    async def open(self, relays: Iterable[RelayConfig]) -> list[Watched]:
+        """Relays ready to be watched, all of them or none; not of the fleet yet. Raises `StartupError`."""
+        opened: list[Watched] = []
+        try:
+            for relay in relays:
+                embedded = None
+                if relay.url == "embedded":
+                    embedded = EmbeddedRelay(namespaces=_namespaces(relay))
+                    await embedded.start()
+                opened.append(self._watched(relay, embedded))
+        except BaseException:
+            await self.close(opened)
+            raise
+        return opened
+
+    def _watched(self, relay: RelayConfig, embedded: EmbeddedRelay | None) -> Watched:
+        url = embedded.url if embedded is not None else relay.url
+        up = Reachability(
+            relay.name,
+            partial(self._on_up, relay.name),
+            ours=self._ours,
+            on_settled=partial(self._on_settled, relay.name),
+        )
+        return Watched(relay, embedded, Guest(relay, url, self._clock, self._arrivals, self._rng), up)
+
+    def change(self, config: Config, difference: Changes, opened: Iterable[Watched]) -> None:
+        """Become the fleet of another configuration; whoever was closed is gone before."""
+        for relay in difference.adjusted:
+            self.relays[relay.name].config = relay
+            self.relays[relay.name].guest.adjust(relay)
+        for place in difference.forgotten:
+            self._terms.pop(place, None)
+        known = self.relays | {watched.config.name: watched for watched in opened}
+        self.config = config
+        self.relays = {relay.name: known[relay.name] for relay in config.relays}
+
+    async def close(self, left: Iterable[Watched]) -> None:
+        """Give up relays: no verdict on them any more, and the embedded ones end."""
+        left = list(left)
+        await asyncio.gather(*(watched.reachability.stop() for watched in left))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(1):
+                await asyncio.gather(*(watched.embedded.stop() for watched in left if watched.embedded is not None))
 
     def bench(self, relay: str, probe: ProbeConfig, count: Callable[[str], None] = lambda _: None) -> Bench:
         """One probe's workplace at one relay."""
+        place = (relay, probe.name)
+        term = self._terms.setdefault(place, object())
+
+        def publish(report: Run | Report) -> None:
+            # A message may be judged when its probe is long gone: its successor's account must not hear of it.
+            if self._terms.get(place) is term:
+                self._publish(report, made)
+
         made = Bench(
             relay=relay,
             probe=probe,
@@ -108,7 +150,7 @@ class Fleet:
             rng=self._rng,
             guest=self.relays[relay].guest,
             crypto=self._crypto[probe.crypto],
-            publish=lambda report: self._publish(report, made),
+            publish=publish,
             background=self.spawn,
             count=count,
         )
@@ -127,10 +169,7 @@ class Fleet:
             task.cancel()
         if self.background:
             await asyncio.wait(self.background, timeout=1)
-        embedded = [watched.embedded for watched in self.relays.values() if watched.embedded is not None]
-        with suppress(TimeoutError):
-            async with asyncio.timeout(1):
-                await asyncio.gather(*(relay.stop() for relay in embedded))
+        await self.close(self.relays.values())
 
 
 def _namespaces(relay: RelayConfig) -> tuple[Namespace, ...]:

@@ -77,7 +77,7 @@ class Daemon:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self.state = folder / "state"
-        path = folder / "monitor.yaml"
+        self.path = path = folder / "monitor.yaml"
         path.write_text(STEADY.format(port=port))
         self.log = folder / "log.jsonl"
         with self.log.open("wb") as log:

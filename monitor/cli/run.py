@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from monitor.cli.shared import DEFAULT_CONFIG, ConfigOption, load_config, run_loop
+
+if TYPE_CHECKING:
+    from monitor.config import Config
 
 
 class LogFormat(StrEnum):
@@ -33,14 +36,18 @@ def run(
     log_format: Annotated[LogFormat, typer.Option(help="How log lines look.")] = LogFormat.CONSOLE,
     log_level: Annotated[LogLevel, typer.Option(help="What is logged at least.")] = LogLevel.INFO,
 ) -> None:
-    """Run the daemon: follow the schedule, serve /metrics and the on-call page, until SIGTERM."""
+    """Run the daemon: follow the schedule, serve /metrics and the on-call page, until SIGTERM; SIGHUP reloads."""
     from monitor.app import serve, shard_of  # noqa: PLC0415
     from monitor.logs import configure  # noqa: PLC0415
 
     index, count = _shard(shard)
-    loaded = shard_of(load_config(config), index, count)
+
+    def source() -> Config:
+        return shard_of(load_config(config), index, count)
+
+    loaded = source()
     configure(log_format.value, log_level.value)
-    run_loop(serve(loaded, shard=(index, count)))
+    run_loop(serve(loaded, shard=(index, count), source=source))
 
 
 def _shard(text: str) -> tuple[int, int]:

@@ -3,9 +3,11 @@
 Data flows: `document` (text → nodes with lines) → `model` (`probe`, `relay`, `slo`, of the types in `fields`,
 `secrets`, `units`) → `checks` (what must hold between values) → `loading`, which gathers all faults (`faults`).
 `web`, with `web_tls`, is another file that is read the same way: Prometheus' own web configuration.
+`changes` tells two configurations apart.
 `schema` and `reference` describe the same models to editors and to people; `crontab` is what a cron line means.
 """
 
+from monitor.config.changes import Changes, Place, changes, refusals
 from monitor.config.loading import load, parse
 from monitor.config.model import AlertsConfig, Config, MaintenanceConfig, PrometheusConfig, ServerConfig
 from monitor.config.probe import ConfirmConfig, Continuous, Cron, Every, ProbeConfig, Schedule
@@ -19,6 +21,7 @@ from monitor.config.web_tls import server_context
 
 __all__ = [
     "AlertsConfig",
+    "Changes",
     "Config",
     "ConfirmConfig",
     "Continuous",
@@ -30,6 +33,7 @@ __all__ = [
     "LimitsConfig",
     "MaintenanceConfig",
     "OverrideConfig",
+    "Place",
     "ProbeConfig",
     "PrometheusConfig",
     "RelayConfig",
@@ -39,11 +43,13 @@ __all__ = [
     "SloConfig",
     "TlsConfig",
     "WebConfig",
+    "changes",
     "load",
     "load_web",
     "parse",
     "parse_duration",
     "parse_ratio",
+    "refusals",
     "reveal",
     "schema",
     "server_context",

@@ -32,7 +32,7 @@ from monitor.probes.run import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from prometheus_client import Metric
 
@@ -93,7 +93,7 @@ class Metrics:
         shapes = {key: (probe.scenario, probe.is_continuous) for key, probe in wanted.items()}
         for key in [key for key, shape in self._shapes.items() if shapes.get(key) != shape]:
             self._series.pop(key).remove()
-        self._forget(self._relays - {relay.name for relay in config.relays})
+        self.forget(self._relays - {relay.name for relay in config.relays})
         self._shapes, self._relays = shapes, {relay.name for relay in config.relays}
         self._info.relays = config.relays
         for key, probe in wanted.items():
@@ -102,7 +102,8 @@ class Metrics:
             self._series[key].configure(self._gap(probe), [slo for slo in config.slos if probe.name in slo.probe])
         self._show_objectives(config)
 
-    def _forget(self, relays: set[str]) -> None:
+    def forget(self, relays: Iterable[str]) -> None:
+        """Show no verdict on these relays, nor their certificates: they are gone, or are others now."""
         for relay in relays:
             self._relay_up.pop(relay, None)
             for name in OF_A_RELAY:

@@ -45,11 +45,9 @@ class Guest:
     """What every probe of one relay shares. `url` is where the relay really is (an embedded one has a port by now)."""
 
     def __init__(self, config: RelayConfig, url: str, clock: Clock, arrivals: Arrivals, rng: random.Random) -> None:
-        self.config = config
         self.connects = Limiter(config.limits.connects_per_minute, clock)
         self.messages = Limiter(config.limits.messages_per_minute, clock)
-        self.reserve = config.limits.reserve
-        self.spare = max(config.limits.connects_per_minute // 2, self.reserve)
+        self.adjust(config)
         self._url = url
         self._clock = clock
         self._arrivals = arrivals
@@ -62,6 +60,14 @@ class Guest:
         return (
             self.connects.wait(min(connects + self.reserve, max(connects, self.config.limits.connects_per_minute))) <= 0
         )
+
+    def adjust(self, config: RelayConfig) -> None:
+        """Take up what may change while connections stand: other limits, from now on."""
+        self.config = config
+        self.connects.allow(config.limits.connects_per_minute)
+        self.messages.allow(config.limits.messages_per_minute)
+        self.reserve = config.limits.reserve
+        self.spare = max(config.limits.connects_per_minute // 2, self.reserve)
 
     def turn(self) -> int:
         """The next turn round the relay's endpoints: one for each pair."""

@@ -30,6 +30,10 @@ class Limiter:
         self._turns: dict[int, asyncio.Lock] = defaultdict(asyncio.Lock)  # by what they leave spare: a queue each
         self._paused_until = 0.0
 
+    def allow(self, per_minute: int) -> None:
+        """Take up another limit; what was given counts on."""
+        self._limit = per_minute
+
     def wait(self, permits: int = 1) -> float:
         """Seconds until `permits` could be given at once; 0 when now. Infinite for more than a minute's worth."""
         now = self._clock.monotonic()

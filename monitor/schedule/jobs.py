@@ -108,10 +108,10 @@ class Schedule:
         if self._supervisor is not None:
             self._arm(job)
 
-    def remove(self, relay: str, probe: str) -> None:
-        """Forget a job; a run of it that goes on is cancelled. Its slots are told no more.
+    def remove(self, relay: str, probe: str) -> asyncio.Task[None] | None:
+        """Forget a job; a run of it that goes on is cancelled, and returned for whoever waits for its end.
 
-        Raises `MisuseError` where there is none.
+        Its slots are told no more. Raises `MisuseError` where there is none.
         """
         job = self._jobs.pop((relay, probe), None)
         if job is None:
@@ -120,6 +120,7 @@ class Schedule:
             self._scheduler.remove_job(job.id)
         if job.task is not None:
             job.task.cancel()
+        return job.task
 
     async def start(self) -> None:
         """Begin; the grids of `every` count from here."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from dataclasses import dataclass
@@ -75,7 +74,6 @@ class _Pages:
 
     def __init__(self, state: WebState) -> None:
         self._state = state
-        self._reloading = asyncio.Lock()
         self._style = files("monitor.web").joinpath("style.css").read_bytes()
         templates = Environment(
             loader=PackageLoader("monitor.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
@@ -123,15 +121,12 @@ class _Pages:
             raise HTTPException(501, "this monitor cannot reload: restart it")
         if request.headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
             raise HTTPException(403, "a page of another site has no say here")
-        if self._reloading.locked():
-            raise HTTPException(409, "a reload goes on already")
-        async with self._reloading:
-            try:
-                await self._state.reload()
-            except ConfigError as error:
-                raise HTTPException(400, f"the configuration stays as it was:\n{error}") from None
-            except MonitorError as error:
-                raise HTTPException(500, f"the configuration stays as it was: {error}") from None
+        try:
+            await self._state.reload()
+        except ConfigError as error:
+            raise HTTPException(400, f"the configuration stays as it was:\n{error}") from None
+        except MonitorError as error:
+            raise HTTPException(500, f"the configuration stays as it was: {error}") from None
         return PlainTextResponse("reloaded\n")
 
     async def api_status(self, _: Request) -> Response:

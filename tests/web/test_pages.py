@@ -155,20 +155,6 @@ class TestReload:
             response = await web.request(method, "/-/reload")
             assert (response.status_code, response.headers["allow"]) == (405, "POST")
 
-    async def test_there_is_one_at_a_time(self) -> None:
-        entered, release = asyncio.Event(), asyncio.Event()
-
-        async def reload() -> None:
-            entered.set()
-            await release.wait()
-
-        async with client(reload=reload) as web:
-            first = asyncio.create_task(web.post("/-/reload"))
-            await entered.wait()
-            assert (await web.post("/-/reload")).status_code == 409
-            release.set()
-            assert (await first).status_code == 200
-
     @pytest.mark.parametrize(("site", "code"), [("cross-site", 403), ("same-site", 403), ("same-origin", 501)])
     async def test_a_page_of_another_site_has_no_say(self, site: str, code: int) -> None:
         async def reload() -> None:

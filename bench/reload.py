@@ -1,0 +1,144 @@
+"""`python -m bench.reload [N]`: N reloads (1,000) of a daemon that measures meanwhile, and what they leave behind.
+
+Half of them change nothing; the others add a relay or a probe, or take it away again. Prints one JSON object; exits 1
+where something grew or a standing pair lost its connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from monitor.app import Monitor
+from monitor.config import Config, parse
+from monitor.embedded import EmbeddedRelay
+from monitor.logs import configure
+
+LIMITS = "limits: {messages_per_minute: 60000, connects_per_minute: 100000}"
+BASE = """\
+relays:
+  - {{name: outside, url: "{url}", {limits}}}
+{relay}probes:
+  - {{name: steady, scenario: steady-messaging, relays: outside, pairs: 5, message_interval: 100ms, timeout: 5s}}
+  - {{name: away, scenario: async-delivery, relays: outside, schedule: {{every: 8s}}, delay: 1s, timeout: 2s}}
+{probe}"""
+RELAY = f"  - {{name: inside, url: embedded, {LIMITS}}}\n"
+PROBE = "  - {name: idle, scenario: steady-state, connections: 3}\n"
+STANDING = 10
+WARM_UP = 50
+PAUSE = 0.02
+"""Seconds; what is new has made its connections in the longest pauses, and is met half made in the others."""
+
+MEMORY_GOAL = 1.05
+"""What the memory after all reloads may be, of that after the first few."""
+
+
+class Daemon:
+    """A monitor and the configuration it reads next."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self.relay = self.probe = ""
+        self.monitor = Monitor(self.read(), source=self.read)
+
+    def read(self) -> Config:
+        """The configuration as it is now."""
+        text = BASE.format(url=self._url, limits=LIMITS, relay=self.relay, probe=self.probe)
+        return parse(text, "bench.yaml", {})
+
+    async def reload(self, number: int) -> float:
+        """One more; the milliseconds it took."""
+        self.relay = RELAY if number % 8 in {1, 2, 3} else ""
+        self.probe = PROBE if number % 8 in {3, 4, 5} else ""
+        started = time.perf_counter()
+        await self.monitor.reload()
+        return (time.perf_counter() - started) * 1000
+
+
+def held() -> dict[str, Any]:
+    """What must not grow."""
+    gc.collect()
+    status = Path("/proc/self/status").read_text()
+    return {
+        "tasks": len(asyncio.all_tasks()),
+        "descriptors": len(list(Path("/proc/self/fd").iterdir())),
+        "objects": len(gc.get_objects()),
+        "resident_mb": int(status.partition("VmRSS:")[2].split()[0]) / 1024,
+    }
+
+
+async def rest(daemon: Daemon, outside: EmbeddedRelay) -> dict[str, Any]:
+    """Back to the first configuration, and quiet."""
+    await daemon.reload(0)
+    await asyncio.sleep(1)
+    async with asyncio.timeout(60):
+        # Between two runs of the bounded probe, and when nobody waits for late messages any more.
+        while daemon.monitor.fleet.background or daemon.monitor.schedule._tasks or outside.connections > STANDING:  # noqa: ASYNC110, SLF001 - nothing tells of it
+            await asyncio.sleep(0.1)
+    return held() | {"series": daemon.monitor.metrics.render()[0].count(b"\n")}
+
+
+async def measure(reloads: int) -> dict[str, Any]:
+    """The whole of it."""
+    outside = EmbeddedRelay()
+    await outside.start()
+    daemon = Daemon(outside.url)
+    await daemon.monitor.start()
+    while outside.connections < STANDING:  # noqa: ASYNC110 - nothing tells of it
+        await asyncio.sleep(0.05)
+    for number in range(WARM_UP):
+        await daemon.reload(number)
+        await asyncio.sleep(PAUSE)
+    before = await rest(daemon, outside)
+    sessions = set(outside._sessions)  # noqa: SLF001 - who is connected, not only how many
+    took = []
+    for number in range(reloads):
+        took.append(await daemon.reload(number))
+        await asyncio.sleep(PAUSE * (number % 3))
+    after = await rest(daemon, outside)
+    page = daemon.monitor.metrics.render()[0].decode()
+    exchanges = {
+        outcome: sum(
+            float(line.rpartition(" ")[2])
+            for line in page.splitlines()
+            if line.startswith("relay_probe_exchanges_total") and 'probe="steady"' in line and f'"{outcome}"' in line
+        )
+        for outcome in ("ok", "failed", "aborted")
+    }
+    kept = len(sessions & set(outside._sessions))  # noqa: SLF001 - as above
+    for task in list(daemon.monitor.schedule._tasks):  # noqa: SLF001 - nobody waits for an absence to end
+        task.cancel()
+    await daemon.monitor.stop()
+    await outside.stop()
+    took.sort()
+    return {
+        "reloads": reloads,
+        "median_ms": round(took[len(took) // 2], 2),
+        "p99_ms": round(took[len(took) * 99 // 100], 2),
+        "before": before,
+        "after": after,
+        "standing_connections_kept": kept,
+        "exchanges": exchanges,
+    }
+
+
+def main() -> int:
+    """The command."""
+    configure("console", "error")
+    found = asyncio.run(measure(int(sys.argv[1]) if len(sys.argv) > 1 else 1000))
+    print(json.dumps(found, indent=2))
+    before, after = found["before"], found["after"]
+    grown = [name for name in ("tasks", "descriptors", "series") if after[name] > before[name] + 2]
+    grown += ["memory"] if after["resident_mb"] > before["resident_mb"] * MEMORY_GOAL else []
+    lost = found["standing_connections_kept"] < STANDING or found["exchanges"]["failed"] > 0
+    print("grew: " + ", ".join(grown) if grown else "nothing grew", file=sys.stderr)
+    return int(bool(grown) or lost)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
