@@ -18,7 +18,7 @@ SUPPORTED = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 REFERENCES = $(subst /,.,$(basename $(wildcard monitor/*/reference.py tests/*/reference.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint docs bench truth lock clean
+.PHONY: help setup run test lint docs bench truth endurance fuzz lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +72,12 @@ bench: $(STAMP) ## Measure what the monitor costs and how exact it is
 
 truth: $(STAMP) ## Inject latency, read it back, and write docs/accuracy.md
 	$(BIN)/python -m bench.truth --write
+
+endurance: $(STAMP) ## Play 20,000 runs against an engine that has a bad day, and write docs/performance.md
+	$(BIN)/python -m bench.endurance --write
+
+fuzz: $(STAMP) ## Fuzz each decoder for TIME seconds (60), on Linux; findings go to fuzz/findings/ and become tests
+	for target in wire wallet server upgrade config fault; do $(BIN)/python -m fuzz $$target $(or $(TIME),60) || exit; done
 
 lock: $(STAMP) ## Make the locks anew from pyproject.toml (UPGRADE=1 takes newer releases)
 	$(COMPILE) --output-file requirements.lock pyproject.toml

@@ -94,6 +94,10 @@ CODES: Final = {"status": 503, "error": 100, "close": 3000, "unsubscribe": 2500}
 """The code that a kind uses where none is given."""
 
 
+ALLOWED_CODES: Final = {"status": range(400, 506), "close": range(3000, 5000), "unsubscribe": range(2000, 3000)}
+"""What the code of a kind may be, where not every number will do."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
     """One fault. Times are seconds since the plan was made.
@@ -126,6 +130,9 @@ class Fault:
         if at not in meaning.stages:
             raise ValueError(f"{kind} cannot strike at {at}; it can at {', '.join(dict.fromkeys(meaning.stages))}")
         keys.setdefault("code", CODES.get(kind, 0))
+        codes = ALLOWED_CODES.get(kind)
+        if codes is not None and keys["code"] not in codes:
+            raise ValueError(f"{kind} cannot have code={keys['code']}; it takes {codes[0]} to {codes[-1]}")
         return cls(kind=kind, at=at, **keys)  # type: ignore[arg-type]  # checked by `parse`, or by the caller's eyes
 
 

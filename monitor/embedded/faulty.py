@@ -51,6 +51,7 @@ class FaultySession(Session):
         super().__init__(broker, terms, now, wake)
         self.side = side
         self.manner: Manner | None = None
+        self.on_mistreatment: Callable[[], None] = lambda: None  # told before a frame that may never end
         self._plan = plan
         self._later: list[tuple[float, int, str, str]] = []  # due, order, channel whose next publication ends it, line
         self._order = itertools.count()
@@ -170,6 +171,7 @@ class FaultySession(Session):
             case "forget":
                 self._broker.forget(channel)
             case kind if kind in _MANNERS:
+                self.on_mistreatment()
                 self.manner = Manner(kind=kind, by=fault.by, bytes=fault.bytes)
         self._fault = fault
         super()._command(members, now)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
+from weakref import WeakSet
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
@@ -68,6 +70,7 @@ class EmbeddedRelay:
         self._sessions: dict[Session, None] = {}
         self._server: Server | None = None
         self._closed_door: ClosedDoor | None = None
+        self._mistreated: WeakSet[ServerConnection] = WeakSet()  # by a fault that never ends by itself
 
     @property
     def broker(self) -> Broker:
@@ -117,6 +120,8 @@ class EmbeddedRelay:
             self._closed_door = None
         if self._server is not None:
             self._server.close(close_connections=False)  # their own writers do that, with the right code
+            for connection in self._mistreated:
+                connection.transport.abort()  # nobody is there who could close them in good order
             await self._server.wait_closed()
             self._server = None
 
@@ -133,6 +138,7 @@ class EmbeddedRelay:
     async def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
         side = request.headers.get(SIDE, "")
         if self.plan is not None and (fault := self.plan.strikes(Stage.UPGRADE, to=side, sender=side)) is not None:
+            self._mistreated.add(connection)
             return await refuse(connection, fault)
         if request.path.partition("?")[0] != PATH:
             return connection.respond(HTTPStatus.NOT_FOUND, "not found\n")
@@ -144,6 +150,8 @@ class EmbeddedRelay:
         waiting = asyncio.Event()
         session = self._session(connection, waiting)
         self._sessions[session] = None
+        if isinstance(session, FaultySession):
+            session.on_mistreatment = partial(self._mistreated.add, connection)
         writer = asyncio.ensure_future(_write(session, connection, waiting))
         try:
             async for frame in connection:

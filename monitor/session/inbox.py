@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from monitor.session.store import TransportStore
 
 MAX_WAITING = 1000
-"""Live messages kept while the history is being read."""
+MAX_WAITING_SIZE = 4 << 20
+"""Live messages, and characters of their payloads, kept while the history is being read."""
 
 
 class Inbox:
@@ -27,6 +28,7 @@ class Inbox:
         self._channel = channel
         self._store = store
         self._waiting: list[Envelope] | None = []  # None: the history is read, live messages pass at once
+        self._waiting_size = 0
         self._reference: dict[str, int] = dict(store.latest(channel))
         self._reference_took: set[tuple[str, int]] = set()
 
@@ -41,14 +43,16 @@ class Inbox:
             return False
         if self._waiting is None:
             return self._store.accept(self._channel, envelope.client_id, envelope.nonce)
-        if len(self._waiting) < MAX_WAITING:
+        size = self._waiting_size + len(envelope.payload)
+        if len(self._waiting) < MAX_WAITING and size <= MAX_WAITING_SIZE:
+            self._waiting_size = size
             self._refer(envelope)
             self._waiting.append(envelope)
         return False
 
     def history(self, envelopes: Iterable[Envelope]) -> Iterator[tuple[Envelope, bool]]:
         """The history came: what is new of it, then what waited; each with whether the reference would drop it."""
-        waiting, self._waiting = self._waiting or [], None
+        waiting, self._waiting, self._waiting_size = self._waiting or [], None, 0
         stored = [envelope for envelope in envelopes if envelope.client_id != self._store.client_id]
         for envelope in stored:
             self._refer(envelope)

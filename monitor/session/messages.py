@@ -68,7 +68,7 @@ def decode(text: str) -> Message:
             return Ack()
         if kind == "handshake-offer":
             return _offer(body["payload"])
-    except (TypeError, ValueError, KeyError, RecursionError) as error:
+    except (TypeError, ValueError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise SessionError(ErrorCode.UNKNOWN, f"not a message: {type(error).__name__} {str(error)[:60]}") from None
     raise SessionError(ErrorCode.UNKNOWN, f"not a message: type {str(kind)[:40]!r}")
 

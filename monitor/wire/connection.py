@@ -38,6 +38,7 @@ from monitor.wire.events import (
 )
 from monitor.wire.replies import history_read, other_push
 from monitor.wire.subscriptions import MAX_CHANNELS, Subscription
+from monitor.wire.tokens import renewal
 
 if TYPE_CHECKING:
     import random
@@ -51,9 +52,6 @@ MAX_PING_INTERVAL: Final = 86_400.0
 
 MAX_PENDING: Final = 256
 """Commands that may wait for their replies at once."""
-
-TOKEN_MARGIN: Final = 10.0
-"""Seconds before a token runs out at which a new one is asked for (half its life where that is shorter)."""
 
 
 class State(Enum):
@@ -153,7 +151,7 @@ class Connection:
                     return
         except framing.FrameError as error:
             self._give_up(now, error.reason, error.detail)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             self._give_up(now, Reason.PROTOCOL, f"unexpected shape: {type(error).__name__} {str(error)[:80]}")
 
     def tick(self, now: float) -> None:
@@ -259,7 +257,7 @@ class Connection:
         elif "unsubscribe" in push:
             self._unsubscribed(channel, push["unsubscribe"], now)
         elif "disconnect" in push:
-            code, reason = int(push["disconnect"].get("code", 0)), str(push["disconnect"].get("reason", ""))
+            code, reason = int(push["disconnect"].get("code", 0)), framing.words(push["disconnect"].get("reason", ""))
             self.closing = (1000, "disconnect push")
             self._drop(now, code, reason, None, back=reconnects_after(code))
         elif (event := other_push(push, now)) is not None:
@@ -278,21 +276,23 @@ class Connection:
             else:
                 del self.subscriptions[channel]
         self._events.append(
-            Unsubscribed(channel=channel, code=code, reason=str(body.get("reason", "")), resubscribing=back, at=now)
+            Unsubscribed(
+                channel=channel, code=code, reason=framing.words(body.get("reason", "")), resubscribing=back, at=now
+            )
         )
 
     def _take_reply(self, item: dict[str, Json], now: float) -> None:
         identifier = item["id"]
-        entry = self._pending.pop(identifier, None)
+        entry = self._pending.pop(identifier, None) if type(identifier) is int else None
         if entry is None:
-            if not isinstance(identifier, int) or not 0 < identifier <= self._last_id:
+            if type(identifier) is not int or not 0 < identifier <= self._last_id:
                 raise framing.FrameError(Reason.PROTOCOL, f"a reply to command {identifier!r}, which was never sent")
             return  # a reply past its time-out: judged already
         command, took = entry[0], now - (entry[1] - self._reply_timeout)
         if (error := item.get("error")) is not None:
             code = int(error["code"])
             temporary = bool(error.get("temporary")) or code in TEMPORARY_ERRORS
-            reply = ErrorReply(code=code, message=str(error.get("message", ""))[:200], temporary=temporary)
+            reply = ErrorReply(code=code, message=framing.words(error.get("message", "")), temporary=temporary)
             self._take_error(
                 Replied(id=identifier, command=command, result=None, error=reply, took=took, at=now), reply
             )
@@ -344,7 +344,7 @@ class Connection:
             raise framing.FrameError(Reason.PROTOCOL, f"a ping interval of {self._ping_interval:g} s")
         self._ping_due = now + self._ping_interval + PING_GRACE if self._ping_interval else None
         self._arm_token(None, body, now)
-        client, version = str(body["client"]), str(body.get("version", ""))
+        client, version = framing.words(body["client"]), framing.words(body.get("version", ""))
         self._events.append(
             Connected(client=client, version=version, ping=self._ping_interval, pong=self._pong, at=now)
         )
@@ -352,9 +352,8 @@ class Connection:
             self._queue(subscription.command(), now)
 
     def _arm_token(self, channel: str | None, body: dict[str, Json], now: float) -> None:
-        if body.get("expires"):
-            ttl = float(body.get("ttl", 0))
-            self._tokens_due[channel] = now + max(ttl - TOKEN_MARGIN, ttl / 2)
+        if (due := renewal(body, now)) is not None:
+            self._tokens_due[channel] = due
 
     def _expire_commands(self, now: float) -> None:
         while self._pending:

@@ -6,7 +6,7 @@ One frame holds one or more JSON objects separated by newlines (Centrifuge clien
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from monitor.catalogue import Reason
 from monitor.wire.commands import Publish
@@ -27,6 +27,10 @@ class FrameError(Exception):
         super().__init__(detail)
 
 
+MAX_WORDS: Final = 200
+"""Characters kept of a reason or a message."""
+
+
 def _refuse_constant(name: str) -> NoReturn:
     msg = f"{name} is not JSON"
     raise ValueError(msg)
@@ -35,6 +39,11 @@ def _refuse_constant(name: str) -> NoReturn:
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 _STRING = json.encoder.encode_basestring
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def words(text: Json) -> str:
+    """What a relay says in words, fit for logs and pages: no longer than `MAX_WORDS`, and text in any encoding."""
+    return str(text)[:MAX_WORDS].encode("utf-8", "replace").decode()
 
 
 def encode(identifier: int, command: Command) -> str:

@@ -47,11 +47,12 @@ class Subscription:
     def subscribed(self, body: dict[str, Json], at: float) -> Subscribed:
         """Take in a subscribe reply. Raises KeyError, TypeError or ValueError for a body that is none."""
         publications = tuple(publications_of(self.request.channel, body, at))
-        epoch = body.get("epoch")
+        epoch = str(body.get("epoch") or "")
+        epoch.encode()  # it goes back to the relay: a lone surrogate could not
         offset = publications[-1].offset if publications else int(body.get("offset", 0))
         recoverable = bool(body.get("recoverable")) or bool(body.get("positioned"))
         self.active, self.failures, self.retry_at = True, 0, None
-        self.epoch, self.offset = (str(epoch or ""), offset) if recoverable else (None, 0)
+        self.epoch, self.offset = (epoch, offset) if recoverable else (None, 0)
         return Subscribed(
             channel=self.request.channel,
             position=Position(epoch=self.epoch, offset=offset) if self.epoch is not None else None,

@@ -65,6 +65,8 @@ class TestSpecs:
             ("drop:count=1,count=2", "count is given twice"),
             ("drop:channel=", "channel is empty"),
             ("delay:by=nan", "by=nan is out of range"),
+            ("status:code=999", "status cannot have code=999; it takes 400 to 505"),
+            ("close:code=70000", "close cannot have code=70000; it takes 3000 to 4999"),
         ],
     )
     def test_a_wrong_spec_is_told_what_is_allowed(self, spec: str, said: str) -> None:
@@ -351,6 +353,23 @@ async def test_one_node_of_a_cluster_may_be_ill_while_the_other_is_well() -> Non
     assert pushed(await hearing.read()) == [(CHANNEL, "from the ill node")]
     await ill.stop()
     await well.stop()
+
+
+@pytest.mark.parametrize("spec", ["silent:at=upgrade", "endless:at=hello", "drip:at=hello,by=1", "silent:at=hello"])
+async def test_a_relay_stops_whatever_it_does_to_its_clients(spec: str) -> None:
+    made = EmbeddedRelay(plan=FaultPlan([parse_fault(spec)]))
+    await made.start()
+    reader, writer = await asyncio.open_connection(*made.url.removeprefix("ws://").partition("/")[0].split(":"))
+    writer.write(
+        b"GET /connection/websocket HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        b"\x81\x97\x00\x00\x00\x00" + b'{"id":1,"connect":{}}  '
+    )
+    await asyncio.sleep(0.2)
+    async with asyncio.timeout(5):
+        await made.stop()
+    writer.close()
+    del reader
 
 
 def test_every_kind_says_what_it_does() -> None:

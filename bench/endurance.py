@@ -1,0 +1,298 @@
+"""Thousands of runs against an engine that has a bad day: `python -m bench.endurance [RUNS] [--write]`.
+
+Probes of four scenarios run side by side, as fast as they can, through toxiproxy to the engine, while chance cuts all
+connections, slows them down, stops the engine in its tracks, kills it and starts it anew. Before and after, with all of
+it over, tasks, sockets, descriptors, series and memory are counted; and every message and exchange must be accounted
+for. Exit status 1 where something has not come back or does not add up; with `--write` the table goes into
+docs/performance.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import io
+import os
+import random
+import re
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+import uvloop
+
+import monitor
+from bench.__main__ import PROGRAM, ROOT
+from bench.ours import resident
+from bench.truth import proxied, toxiproxy
+from monitor.clock import SystemClock
+from monitor.config import parse
+from monitor.fleet import Fleet
+from monitor.metrics import Metrics
+from monitor.probes.registry import SCENARIOS
+from monitor.probes.run import MessageJudged, MessageSent, Report, Run
+from monitor.probes.runner import execute
+from monitor.schedule import longest_gap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import httpx
+
+    from monitor.probes.bench import Bench
+
+CONFIG = """
+relays: [{{name: relay, url: "{url}", limits: {{connects_per_minute: 100000, messages_per_minute: 1000000}}}}]
+probes:
+  - name: steady
+    scenario: steady-messaging
+    schedule: {{every: 1h}}
+    pairs: 1
+    message_interval: 100ms
+    settle: 0s
+    duration: 1s
+    timeout: 1s
+  - {{name: away, scenario: async-delivery, schedule: {{every: 1h}}, delay: 50ms, messages: 3, pairing: fresh,
+     timeout: 1s}}
+  - {{name: hold, scenario: steady-state, schedule: {{every: 1h}}, connections: 2, ramp_up: 0s, duration: 1s,
+     timeout: 1s}}
+  - {{name: storm, scenario: connection-storm, schedule: {{every: 1h}}, connections: 4, ramp_up: 100ms, timeout: 1s}}
+"""
+WORKERS = 60
+PAGE = ROOT / "docs" / "performance.md"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a process holds."""
+
+    tasks: int
+    sockets: int
+    descriptors: int
+    series: int
+    memory: float  # MB
+
+    @classmethod
+    def now(cls, metrics: Metrics) -> Held:
+        """What this one holds now."""
+        gc.collect()
+        links = []
+        for link in Path("/proc/self/fd").iterdir():
+            with suppress(OSError):
+                links.append(str(link.readlink()))
+        page = metrics.render()[0].decode()
+        return cls(
+            tasks=len(asyncio.all_tasks()),
+            sockets=sum(link.startswith("socket:") for link in links),
+            descriptors=len(links),
+            series=sum(not line.startswith("#") for line in page.splitlines()),
+            memory=resident(),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of it."""
+
+    before: Held
+    after: Held
+    runs: Counter[str]
+    exchanges: Counter[str]
+    sent: int
+    verdicts: Counter[str]
+    faults: Counter[str]
+    tracebacks: int
+    seconds: float
+
+    def faults_found(self) -> list[str]:
+        """What has not come back, or does not add up."""
+        before, after = self.before, self.after
+        found = [
+            f"{name}: {getattr(before, name)} before, {getattr(after, name)} after"
+            for name in ("tasks", "sockets", "descriptors", "series")
+            if getattr(after, name) > getattr(before, name)
+        ]
+        if self.sent != self.verdicts.total():
+            found.append(f"{self.sent} messages sent, {self.verdicts.total()} judged")
+        if self.tracebacks:
+            found.append(f"{self.tracebacks} tracebacks in the log")
+        return found
+
+
+class Engine:
+    """The engine on a port of its own, killed and started anew as chance will have it."""
+
+    def __init__(self) -> None:
+        self.place = "127.0.0.1:18500"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Run it."""
+        command = [str(PROGRAM), "-listen", self.place]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def kill(self) -> None:
+        """End it without a word."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    async def pause(self, seconds: float) -> None:
+        """Stop it in its tracks for a while."""
+        assert self._process is not None
+        self._process.send_signal(19)
+        await asyncio.sleep(seconds)
+        self._process.send_signal(18)
+
+
+async def chaos(engine: Engine, api: httpx.AsyncClient, rng: random.Random, faults: Counter[str]) -> None:
+    """One fault after another, until cancelled."""
+    while True:
+        await asyncio.sleep(rng.uniform(0.5, 2.0))
+        kind = rng.choice(["cut", "cut", "slow", "pause", "kill"])
+        faults[kind] += 1
+        if kind == "cut":
+            await api.post("/proxies/relay", json={"enabled": False})
+            await asyncio.sleep(rng.uniform(0, 0.2))
+            await api.post("/proxies/relay", json={"enabled": True})
+        elif kind == "slow":
+            toxic = {"name": "slow", "type": "latency", "attributes": {"latency": 300, "jitter": 200}}
+            await api.post("/proxies/relay/toxics", json=toxic)
+            await asyncio.sleep(rng.uniform(0.2, 1.0))
+            await api.delete("/proxies/relay/toxics/slow")
+        elif kind == "pause":
+            await engine.pause(rng.uniform(0.2, 1.5))
+        else:
+            engine.kill()
+            await asyncio.sleep(rng.uniform(0, 0.3))
+            engine.start()
+
+
+async def endure(runs: int, seed: int = 1) -> Outcome:
+    """So many runs; traffic stays on loopback, and all of it is over when this returns."""
+    engine, faults, log = Engine(), Counter[str](), io.StringIO()
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(40), logger_factory=structlog.PrintLoggerFactory(log)
+    )
+    engine.start()
+    try:
+        async with toxiproxy() as api:
+            url = f"ws://{await proxied(api, engine.place, 0, 'relay')}/connection/websocket"
+            return await _endure(runs, url, random.Random(seed), (engine, api, faults), log)  # noqa: S311
+    finally:
+        engine.kill()
+        structlog.reset_defaults()
+
+
+async def _endure(
+    runs: int,
+    url: str,
+    rng: random.Random,
+    trouble: tuple[Engine, httpx.AsyncClient, Counter[str]],
+    log: io.StringIO,
+) -> Outcome:
+    config = parse(CONFIG.format(url=url), "endurance", {})
+    metrics = Metrics(config, version=monitor.__version__, longest_gap=longest_gap)
+    outcomes, exchanges, verdicts = Counter[str](), Counter[str](), Counter[str]()
+    sent = 0
+
+    def publish(report: Run | Report, _: Bench) -> None:
+        nonlocal sent
+        metrics.publish(report)
+        if isinstance(report, Run):
+            outcomes[report.outcome.value] += 1
+            exchanges.update(item.outcome.value for item in report.exchanges)
+        elif isinstance(report, MessageSent):
+            sent += 1
+        elif isinstance(report, MessageJudged) and report.pending:
+            verdicts[report.verdict.value if report.verdict is not None else "left before"] += 1
+
+    fleet = Fleet(config, SystemClock(), publish, rng=rng)
+    await fleet.start(lambda _name, _up: None)
+
+    async def work(turns: Iterator[int]) -> None:
+        for turn in turns:
+            probe = config.probes[turn % len(config.probes)]
+            await execute(SCENARIOS[probe.scenario](), fleet.bench("relay", probe))
+
+    # Each kind of run a few times first: what is imported and cached then is there before and after.
+    warming = iter(range(WORKERS))
+    await asyncio.gather(*(work(warming) for _ in range(WORKERS)))
+    while fleet.background:
+        await asyncio.wait(fleet.background)
+    await asyncio.sleep(0.5)
+    for counted in (outcomes, exchanges, verdicts):
+        counted.clear()
+    sent, turns = 0, iter(range(runs))
+    before, began = Held.now(metrics), time.monotonic()
+    disturbing = asyncio.ensure_future(chaos(trouble[0], trouble[1], rng, trouble[2]))
+    await asyncio.gather(*(work(turns) for _ in range(WORKERS)))
+    disturbing.cancel()
+    await asyncio.wait([disturbing])
+    while fleet.background:  # pairs that still listen for what may come late
+        await asyncio.wait(fleet.background)
+    await asyncio.sleep(3)  # orderly closes wait two seconds at most
+    after = Held.now(metrics)
+    await fleet.stop()
+    return Outcome(
+        before=before,
+        after=after,
+        runs=outcomes,
+        exchanges=exchanges,
+        sent=sent,
+        verdicts=verdicts,
+        faults=trouble[2],
+        tracebacks=log.getvalue().count("Traceback"),
+        seconds=time.monotonic() - began,
+    )
+
+
+def table(outcome: Outcome) -> list[str]:
+    """As Markdown."""
+
+    def told(counts: Counter[str]) -> str:
+        return ", ".join(f"{number:,} {name}" for name, number in sorted(counts.items()))
+
+    before, after = outcome.before, outcome.after
+    lines = ["| | before | after |", "|---|---|---|"]
+    lines += [
+        f"| {name} | {getattr(before, name)} | {getattr(after, name)} |"
+        for name in ("tasks", "sockets", "descriptors", "series")
+    ]
+    lines.append(f"| resident memory | {before.memory:.1f} MB | {after.memory:.1f} MB |")
+    return [
+        *lines,
+        "",
+        (
+            f"{outcome.runs.total():,} runs in {outcome.seconds:.0f} s ({told(outcome.runs)}) under "
+            f"{outcome.faults.total()} faults ({told(outcome.faults)}). Exchanges: {told(outcome.exchanges)}. "
+            f"{outcome.sent:,} messages sent = {told(outcome.verdicts)}. Tracebacks in the log: {outcome.tracebacks}."
+        ),
+    ]
+
+
+def main() -> int:
+    """Run it, print the table, and say what is wrong."""
+    numbers = [int(argument) for argument in sys.argv[1:] if argument.isdigit()]
+    outcome = uvloop.run(endure(numbers[0] if numbers else 20_000))
+    lines = table(outcome)
+    print("\n".join(lines))
+    if "--write" in sys.argv[1:]:
+        between = re.compile(r"(<!-- endurance -->\n).*?(\n<!-- end -->)", re.DOTALL)
+        text = PAGE.read_text("utf-8")
+        PAGE.write_text(between.sub(lambda found: found[1] + "\n".join(lines) + found[2], text), encoding="utf-8")
+    wrong = outcome.faults_found()
+    for line in wrong:
+        print(f"WRONG: {line}")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("NO_PROXY", "127.0.0.1")
+    sys.exit(main())

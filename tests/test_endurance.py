@@ -1,0 +1,24 @@
+"""A few hundred runs of what `make endurance` plays twenty thousand of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bench.endurance import endure
+from tests.faults.toxiproxy import toxiproxy_program  # noqa: F401 - a fixture
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.required_counterpart("toxiproxy")
+async def test_bad_days_leave_nothing_behind(engine_program: Path, toxiproxy_program: Path) -> None:  # noqa: F811
+    outcome = await endure(400)
+    assert outcome.faults_found() == []
+    assert outcome.runs.total() == 400
+    assert set(outcome.runs) <= {"ok", "failed"}
+    assert outcome.runs["failed"] > 0
+    assert outcome.runs["ok"] > 0
+    assert outcome.after.memory < outcome.before.memory + 40
