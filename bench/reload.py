@@ -1,7 +1,9 @@
 """`python -m bench.reload [N]`: N reloads (1,000) of a daemon that measures meanwhile, and what they leave behind.
 
-Half of them change nothing; the others add a relay or a probe, or take it away again. Prints one JSON object; exits 1
-where something grew or a standing pair lost its connection.
+Half of them change nothing; the others add a relay or a probe, or take it away again. What the daemon remembers of its
+runs grows meanwhile, up to a limit, whether it reloads or not: so it is left alone for as long first, and memory may
+grow no more with reloads than without. Prints one JSON object; exits 1 where something grew or a standing pair lost its
+connection.
 """
 
 from __future__ import annotations
@@ -30,12 +32,15 @@ relays:
 RELAY = f"  - {{name: inside, url: embedded, {LIMITS}}}\n"
 PROBE = "  - {name: idle, scenario: steady-state, connections: 3}\n"
 STANDING = 10
-WARM_UP = 50
+WARM_UP = 300
 PAUSE = 0.02
 """Seconds; what is new has made its connections in the longest pauses, and is met half made in the others."""
 
-MEMORY_GOAL = 1.05
-"""What the memory after all reloads may be, of that after the first few."""
+OBJECTS = 0.5
+"""Objects that one reload may leave behind, beyond what as much time leaves without reloads."""
+
+KILOBYTES = 2.0
+"""The same of resident memory, which the allocator rounds up by the hundred."""
 
 
 class Daemon:
@@ -95,6 +100,8 @@ async def measure(reloads: int) -> dict[str, Any]:
         await daemon.reload(number)
         await asyncio.sleep(PAUSE)
     before = await rest(daemon, outside)
+    await asyncio.sleep(reloads * PAUSE * 1.1)
+    left_alone = await rest(daemon, outside)
     sessions = set(outside._sessions)  # noqa: SLF001 - who is connected, not only how many
     took = []
     for number in range(reloads):
@@ -121,6 +128,7 @@ async def measure(reloads: int) -> dict[str, Any]:
         "median_ms": round(took[len(took) // 2], 2),
         "p99_ms": round(took[len(took) * 99 // 100], 2),
         "before": before,
+        "left_alone": left_alone,
         "after": after,
         "standing_connections_kept": kept,
         "exchanges": exchanges,
@@ -132,9 +140,11 @@ def main() -> int:
     configure("console", "error")
     found = asyncio.run(measure(int(sys.argv[1]) if len(sys.argv) > 1 else 1000))
     print(json.dumps(found, indent=2))
-    before, after = found["before"], found["after"]
-    grown = [name for name in ("tasks", "descriptors", "series") if after[name] > before[name] + 2]
-    grown += ["memory"] if after["resident_mb"] > before["resident_mb"] * MEMORY_GOAL else []
+    before, alone, after = found["before"], found["left_alone"], found["after"]
+    grown = [name for name in ("tasks", "descriptors", "series") if after[name] > alone[name]]
+    for name, goal in (("objects", OBJECTS), ("resident_mb", KILOBYTES / 1024)):
+        without, with_them = alone[name] - before[name], after[name] - alone[name]
+        grown += [name] if with_them > without + goal * found["reloads"] else []
     lost = found["standing_connections_kept"] < STANDING or found["exchanges"]["failed"] > 0
     print("grew: " + ", ".join(grown) if grown else "nothing grew", file=sys.stderr)
     return int(bool(grown) or lost)

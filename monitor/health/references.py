@@ -9,6 +9,7 @@ import socket
 from typing import TYPE_CHECKING, Any, Final
 
 from monitor.config.fields import split_host_port
+from monitor.relay.lookup import look_up
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,8 +73,7 @@ class References:
         running = self._lookups.get(place)
         if running is None or running.done():
             host, port = split_host_port(place)
-            loop = asyncio.get_running_loop()
-            running = asyncio.ensure_future(loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+            running = asyncio.ensure_future(look_up(host, port))
             running.add_done_callback(_heed)
             self._lookups[place] = running
         found: list[Any] = await asyncio.shield(running)

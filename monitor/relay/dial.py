@@ -16,6 +16,7 @@ from monitor.catalogue import Phase, Reason, Step
 from monitor.clock import Arrivals, Clock
 from monitor.errors import Obstacle
 from monitor.relay import errnos, tls
+from monitor.relay.lookup import look_up
 from monitor.relay.proxy import proxy_of, tunnel
 from monitor.relay.transport import CLOSE_WAIT, Transport
 
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Awaitable, Callable
 
+    from monitor.relay.lookup import AddressInfo
     from monitor.relay.proxy import Proxy
     from monitor.relay.target import Closed, Observer, Target
 
-    AddressInfo = tuple[int, int, int, str, tuple[Any, ...]]
     Resolver = Callable[[str, int, socket.AddressFamily], Awaitable[list[AddressInfo]]]
 
 EYEBALLS_DELAY: Final = 0.25
@@ -36,12 +37,6 @@ _DAY: Final = 86400.0
 _FAMILIES: Final = {"any": socket.AF_UNSPEC, "ip4": socket.AF_INET, "ip6": socket.AF_INET6}
 
 
-async def resolve(host: str, port: int, family: socket.AddressFamily) -> list[AddressInfo]:
-    """Every address of a name, as the system's resolver gives them."""
-    loop = asyncio.get_running_loop()
-    return await loop.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)  # type: ignore[return-value]
-
-
 async def dial(
     target: Target,
     *,
@@ -49,7 +44,7 @@ async def dial(
     observer: Observer,
     on_text: Callable[[str, float], None],
     on_closed: Callable[[Closed], None],
-    resolver: Resolver = resolve,
+    resolver: Resolver = look_up,
     arrivals: Arrivals | None = None,
 ) -> Transport:
     """Open a WebSocket. Raises `Obstacle`, and nothing else for what network or relay do; cancelled, it leaves nothing.

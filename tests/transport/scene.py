@@ -15,6 +15,7 @@ from websockets.utils import accept_key
 
 from monitor.clock import SystemClock
 from monitor.relay import dial as dialling
+from monitor.relay.lookup import AddressInfo, look_up
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -80,7 +81,7 @@ class Witness:
         [closed] = self.ends
         return closed
 
-    async def dial(self, target: Target, resolver: dialling.Resolver = dialling.resolve) -> Transport:
+    async def dial(self, target: Target, resolver: dialling.Resolver = look_up) -> Transport:
         async with asyncio.timeout(5):
             return await dialling.dial(
                 target, clock=CLOCK, observer=self, on_text=self.on_text, on_closed=self.on_closed, resolver=resolver
@@ -203,7 +204,7 @@ async def reset(_reader: Reader, writer: Writer) -> None:
 def addresses(*hosts: str) -> dialling.Resolver:
     """A resolver that finds exactly these."""
 
-    async def resolver(_name: str, port: int, _family: socket.AddressFamily) -> list[dialling.AddressInfo]:
+    async def resolver(_name: str, port: int, _family: socket.AddressFamily) -> list[AddressInfo]:
         return [
             (socket.AF_INET6, socket.SOCK_STREAM, 6, "", (host, port, 0, 0))
             if ":" in host
@@ -217,7 +218,7 @@ def addresses(*hosts: str) -> dialling.Resolver:
 def finding_none(error: Exception | None = None) -> dialling.Resolver:
     """A resolver that finds nothing, or fails so."""
 
-    async def resolver(*_: object) -> list[dialling.AddressInfo]:
+    async def resolver(*_: object) -> list[AddressInfo]:
         if error is not None:
             raise error
         return []

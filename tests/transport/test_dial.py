@@ -15,6 +15,7 @@ from monitor.catalogue import Phase, Reason, Step
 from monitor.errors import Obstacle, OwnFault
 from monitor.relay import dial as dialling
 from monitor.relay import errnos
+from monitor.relay.lookup import AddressInfo, look_up
 from monitor.relay.target import Target
 from tests.transport.scene import (
     CLOCK,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 NO_ROUTE = "255.255.255.255"  # TCP to it ends in the kernel: ENETUNREACH
 
 
-async def fails(witness: Witness, target: Target, resolver: dialling.Resolver = dialling.resolve) -> Obstacle:
+async def fails(witness: Witness, target: Target, resolver: dialling.Resolver = look_up) -> Obstacle:
     with pytest.raises(Obstacle) as caught:
         await witness.dial(target, resolver)
     return caught.value
@@ -119,7 +120,7 @@ async def test_only_the_addresses_asked_for_are_looked_up(
 ) -> None:
     asked = []
 
-    async def resolver(host: str, port: int, family: socket.AddressFamily) -> list[dialling.AddressInfo]:
+    async def resolver(host: str, port: int, family: socket.AddressFamily) -> list[AddressInfo]:
         asked.append((host, port, family))
         return []
 
@@ -162,7 +163,7 @@ def test_an_error_of_the_system_has_a_reason_and_an_owner(number: int, reason: R
 
 
 async def test_a_look_up_that_hangs_is_cancelled_at_the_callers_deadline(witness: Witness) -> None:
-    async def resolver(*_: object) -> list[dialling.AddressInfo]:
+    async def resolver(*_: object) -> list[AddressInfo]:
         await asyncio.Event().wait()
         return []
 
