@@ -39,8 +39,8 @@ PAUSE = 0.02
 OBJECTS = 0.5
 """Objects that one reload may leave behind, beyond what as much time leaves without reloads."""
 
-KILOBYTES = 2.0
-"""The same of resident memory, which the allocator rounds up by the hundred."""
+KILOBYTES = 4.0
+"""The same of resident memory, of which the allocator keeps the most that was ever needed at once."""
 
 
 class Daemon:
