@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -47,7 +48,7 @@ def configure(form: str, level: str) -> None:
     structlog.configure(
         processors=[*shared, *renderer],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(_Stderr()),  # type: ignore[arg-type]  # all it does is to write
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -62,6 +63,20 @@ def configure(form: str, level: str) -> None:
     root.setLevel(number)
     for name, least in _FOREIGN.items():
         logging.getLogger(name).setLevel(max(least, number))
+
+
+class _Stderr:
+    """Where lines go: stderr as it is now. What it does not take is lost; a verdict must not hang on its log line."""
+
+    def write(self, text: str) -> None:
+        """Write, if it can be."""
+        with suppress(OSError, ValueError):  # a pipe without a reader, a file that is closed
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        """See it off, if it can be."""
+        with suppress(OSError, ValueError):
+            sys.stderr.flush()
 
 
 def mask(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

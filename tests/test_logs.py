@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import logging
 from typing import TYPE_CHECKING, Any
@@ -122,3 +123,11 @@ def test_to_configure_twice_shows_each_line_once(capsys: pytest.CaptureFixture[s
 def test_a_level_that_is_none_is_refused() -> None:
     with pytest.raises(KeyError):
         configure("json", "loud")
+
+
+def test_a_stderr_that_takes_nothing_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    configure("json", "info")
+    gone = io.StringIO()
+    gone.close()
+    monkeypatch.setattr("sys.stderr", gone)
+    structlog.get_logger().error("relay is down", relay="demo")
