@@ -61,11 +61,13 @@ lint: $(STAMP) ## Check style, types, layers, scripts and the Dockerfile
 	$(BIN)/mypy --strict monitor tests
 	$(BIN)/lint-imports --no-logo
 	$(foreach reference,$(REFERENCES),$(BIN)/python -m $(reference) --check &&) true
+	$(BIN)/python -m monitor generate --check
 	$(BIN)/shellcheck .ci/run
 	$(BIN)/hadolint Dockerfile
 
 docs: $(STAMP) ## Write the generated pages under docs/ anew
 	$(foreach reference,$(REFERENCES),$(BIN)/python -m $(reference) &&) true
+	$(BIN)/python -m monitor generate
 
 bench: $(STAMP) ## Measure what the monitor costs and how exact it is
 	$(BIN)/python -m bench $(ARGS)

@@ -13,6 +13,7 @@ import sys
 import typer
 
 from monitor.cli.check import check
+from monitor.cli.generate import generate
 from monitor.cli.load import LoadCommand, load
 from monitor.cli.once import once
 from monitor.cli.relay import relay
@@ -30,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (run, check, once, simulate, relay, schema):
+for command in (run, check, once, generate, simulate, relay, schema):
     app.command()(command)
 app.command(cls=LoadCommand)(load)
 

@@ -25,13 +25,17 @@ SHORTEST: Final = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Burn:
-    """One condition: the budget burns `factor` times too fast over both windows (seconds)."""
+    """One condition: the budget burns `factor` times too fast over both windows (seconds).
+
+    A page also asks for failures within `recent` seconds: it must not outlive the repair.
+    """
 
     severity: str  # critical or warning
     factor: Decimal
     long: float
     short: float
     keep_firing: float
+    recent: float = 300.0
 
     def failures(self, objective: Decimal, rate: float) -> int:
         """Failures within the long window that fulfil the condition, at `rate` events a second."""
@@ -57,6 +61,7 @@ def burns(window: float, scrape_interval: float) -> tuple[Burn, ...]:
             long=max(burn.long * scale, 2 * least),
             short=max(burn.short * scale, least),
             keep_firing=burn.keep_firing * min(1.0, scale),
+            recent=max(burn.recent * min(1.0, scale), least),
         )
         for burn in _USUAL
     )

@@ -14,6 +14,7 @@ from monitor.catalogue import Sli
 from monitor.slo import simulation
 from monitor.slo.burn import burns
 from monitor.slo.outage import KILLED, SILENT, pages_at
+from monitor.slo.rules.relays import SECOND_LOSS
 from monitor.slo.simulation import Pace, Rule, Spread
 from monitor.slo.traffic import sources
 
@@ -190,10 +191,6 @@ class _Slo:
             )
             for severity in FOLLOWED
         }
-
-
-SECOND_LOSS: Final = 900.0
-"""Seconds within which a second loss pages, where the objective is 100 %."""
 
 
 def slow_ratio(bad: float, factor: float) -> float:

@@ -9,7 +9,7 @@ evaluation, against the first scrape inside the window.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from monitor.slo.traffic import Source
 
     Floats = NDArray[np.float64]
-
-PAGE_WINDOW: Final = 300.0
-"""Seconds within which a page asks for failures: it must not outlive the repair."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +142,7 @@ def _fires(rule: Rule, counters: _Counters, evaluations: Floats) -> NDArray[np.b
         if window == rule.burn.long:
             fires &= bad > ENOUGH - 0.5
     if rule.burn.severity == "critical":
-        fires &= counters.increases(evaluations, PAGE_WINDOW)[0] > 0
+        fires &= counters.increases(evaluations, rule.burn.recent)[0] > 0
     return fires
 
 

@@ -88,3 +88,10 @@ def _standing(probe: ProbeConfig, sli: Sli) -> list[Source]:
     count = probe.connections if probe.scenario is Scenario.STEADY_STATE else probe.pairs
     source = Source(probe=probe.name, period=period, count=1, takes=takes, fails_after=fails_after)
     return [source] * count
+
+
+def gap(probe: ProbeConfig) -> float:
+    """The usual time between two runs of a probe, in seconds."""
+    if probe.period is not None:
+        return probe.period
+    return (probe.duration or HOLD) if probe.scenario is Scenario.STEADY_STATE else probe.cycle

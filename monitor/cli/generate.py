@@ -1,0 +1,43 @@
+"""`relay-monitor generate`: rules, routes, dashboards and runbooks from the configuration."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from monitor.cli.shared import DEFAULT_CONFIG, EXIT_BAD, ConfigOption, load_config
+from monitor.errors import StartupError
+
+
+class Format(StrEnum):
+    """Who reads the rules."""
+
+    PROMETHEUS = "prometheus"
+    OPERATOR = "operator"
+
+
+def generate(
+    config: ConfigOption = DEFAULT_CONFIG,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 where a file is not in step.")] = False,  # noqa: FBT002 - a flag
+    output: Annotated[Path, typer.Option(help="The folder to write into.")] = Path(),
+    format: Annotated[  # noqa: A002 - what the option is called
+        Format, typer.Option(help="The rules for Prometheus, or as a PrometheusRule for its Operator.")
+    ] = Format.PROMETHEUS,
+) -> None:
+    """Write alerts/, dashboards/ and docs/runbooks/ from the configuration's SLOs, or check that they are in step."""
+    from monitor.slo.generate import drift, generated, write  # noqa: PLC0415
+
+    files = generated(load_config(config), operator=format is Format.OPERATOR)
+    if check:
+        if found := drift(files, output):
+            typer.echo("\n".join([*found, "run: relay-monitor generate"]))
+            raise typer.Exit(EXIT_BAD)
+        return
+    try:
+        write(files, output)
+    except OSError as error:
+        raise StartupError(f"{error.filename}: cannot be written: {error.strerror}") from error
+    typer.echo(f"{len(files)} files written")

@@ -1,0 +1,192 @@
+"""What `generate` writes: in step with the configuration, accepted by the real tools, and right in every case."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from monitor.cli import app
+from monitor.config import parse
+from monitor.slo.generate import generated
+from monitor.slo.rules import alerts
+from tests.relays import ROOT
+from tests.slo import promtool as cases
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CONTRACT = {
+    "RelayDown", "RelayPartialFailure", "RelayProbeFailing", "RelayErrorBudgetBurn", "RelayMessagesLost",
+    "RelayLatencyTrend", "RelayPairsUnstable", "RelayProbeRateLimited", "RelayCertificateExpiring", "RelayProbeStale",
+    "RelayMonitorAbsent", "RelayMonitorUnhealthy", "RelayMonitorConfigReloadFailed", "RelayMonitorRulesDrift",
+    "Watchdog",
+}  # fmt: skip
+RULES = ROOT / "alerts" / "relay-monitor.rules.yml"
+PROMTOOL_3 = ROOT / "build" / "promtool3"
+SHIPPED = (ROOT / "config.yaml").read_text("utf-8")
+
+
+def tool(*names: str) -> str:
+    for name in names:
+        if (found := shutil.which(name)) is not None:
+            return found
+    return str(pytest.skip(f"{names[0]} is not there: apt-get install -y prometheus prometheus-alertmanager"))
+
+
+def run(*command: str | Path, timeout: float = 110) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def rules(text: str, **options: Any) -> dict[str, list[dict[str, Any]]]:
+    """The alerts of a configuration, by name."""
+    document = yaml.safe_load(generated(parse(text, "config.yaml", {}), **options)["alerts/relay-monitor.rules.yml"])
+    found: dict[str, list[dict[str, Any]]] = {}
+    for group in document.get("spec", document)["groups"]:
+        for rule in group["rules"]:
+            if "alert" in rule:
+                found.setdefault(rule["alert"], []).append(rule)
+    return found
+
+
+def test_the_committed_files_are_those_of_the_shipped_configuration() -> None:
+    done = CliRunner().invoke(
+        app, ["generate", "--check", "--config", str(ROOT / "config.yaml"), "--output", str(ROOT)]
+    )
+    assert done.stdout == ""
+    assert done.exit_code == 0
+
+
+def test_what_drifted_is_named(tmp_path: Path) -> None:
+    arguments = ["generate", "--config", str(ROOT / "config.yaml"), "--output", str(tmp_path)]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    (tmp_path / "alerts" / "alertmanager.yml").unlink()
+    (tmp_path / "docs" / "runbooks" / "RelayDown.md").write_text("mine", encoding="utf-8")
+    (tmp_path / "docs" / "runbooks" / "Forgotten.md").write_text("", encoding="utf-8")
+    done = CliRunner().invoke(app, [*arguments, "--check"])
+    assert done.exit_code == 1
+    assert done.stdout.splitlines() == [
+        f"{tmp_path}/alerts/alertmanager.yml: is missing",
+        f"{tmp_path}/docs/runbooks/RelayDown.md: is not in step with the configuration",
+        f"{tmp_path}/docs/runbooks/Forgotten.md: belongs to no alert any more",
+        "run: relay-monitor generate",
+    ]
+
+
+def test_every_alert_is_there_with_all_it_must_carry() -> None:
+    found = rules(SHIPPED)
+    assert set(found) == CONTRACT | {"RelayInMaintenance"}
+    for name, made in found.items():
+        assert (ROOT / "docs" / "runbooks" / f"{name}.md").exists()
+        for rule in made:
+            assert rule["labels"]["service"] == "relay-monitor"
+            assert rule["labels"]["severity"] in {"critical", "warning", "info", "none"}
+            assert set(rule["annotations"]) == {"summary", "description", "runbook_url", "dashboard_url"}
+            assert rule["annotations"]["runbook_url"].endswith(f"/{name}")
+            assert "{{" not in rule["annotations"]["summary"]
+
+
+def test_a_relay_worth_no_page_pages_nobody() -> None:
+    text = SHIPPED.replace("max_severity: critical", "max_severity: warning")
+    severities = {name: {rule["labels"]["severity"] for rule in made} for name, made in rules(text).items()}
+    assert severities["RelayDown"] == {"warning"}
+    assert "critical" not in severities["RelayErrorBudgetBurn"] | severities["RelayMessagesLost"]
+    assert rules(text)["RelayDown"][0]["expr"] == 'relay_up{relay=~"demo"} == 0'
+
+
+def test_several_locations_page_on_a_quorum_and_warn_alone() -> None:
+    text = SHIPPED.replace("locations: [local]", "locations: [local, remote, third]")
+    found = rules(text)
+    (down,) = found["RelayDown"]
+    assert down["expr"] == "count by (relay) (relay_up == 0)\n> 0.5 * count by (relay) (relay_up)"
+    assert "unless on (relay)" in found["RelayProbeFailing"][0]["expr"]
+    assert len(found["RelayMonitorAbsent"]) == 3
+    assert {rule["labels"]["severity"] for rule in found["RelayMonitorAbsent"]} == {"warning"}
+    pages = [rule for rule in found["RelayErrorBudgetBurn"] if rule["labels"]["severity"] == "critical"]
+    assert all(rule["expr"].startswith("count by (slo, relay, probe)") for rule in pages)
+
+
+def test_labels_of_ones_own_are_on_every_alert() -> None:
+    text = SHIPPED.replace(
+        "  labels: {}                         # on every alert", "  labels: {namespace: wallets}  # on every"
+    )
+    assert all(rule["labels"]["namespace"] == "wallets" for made in rules(text).values() for rule in made)
+
+
+def test_a_new_slo_in_three_lines_is_in_rules_runbooks_and_dashboards() -> None:
+    line = "slos:\n  - {name: quick, probe: steady, sli: latency, threshold: 150ms, objective: 95%, window: 7d}\n"
+    config = parse(SHIPPED.replace("slos:\n", line, 1), "config.yaml", {})
+    files = generated(config)
+    before = generated(parse(SHIPPED, "config.yaml", {}))
+    recorded = files["alerts/relay-monitor.rules.yml"].decode()
+    assert 'slo="quick", relay=~"demo"}) + 0.95' in recorded
+    assert "ratio_rate14m" in recorded  # an hour of thirty days is fourteen minutes of seven
+    assert "| quick | latency | steady | 95% | 150ms | 7d |" in files["docs/runbooks/RelayErrorBudgetBurn.md"].decode()
+    assert {name for name in files if files[name] != before.get(name)} >= {"alerts/relay-monitor.rules.yml"}
+    assert len(alerts(config)) > len(alerts(parse(SHIPPED, "config.yaml", {})))
+
+
+def test_the_operator_gets_the_same_rules() -> None:
+    plain, wrapped = rules(SHIPPED), rules(SHIPPED, operator=True)
+    assert plain == wrapped
+
+
+def test_no_rule_is_a_yaml_alias() -> None:
+    """Prometheus takes them, and never evaluates what they stand for."""
+    for name in ("relay-monitor.rules.yml", "alertmanager.yml"):
+        text = (ROOT / "alerts" / name).read_text("utf-8")
+        assert not [line for line in text.splitlines() if line.strip().startswith(("&", "*", "- &", "- *"))]
+
+
+def test_the_cases_are_those_that_are_committed() -> None:
+    for name, text in cases.files().items():
+        assert (ROOT / "alerts" / "tests" / name).read_text("utf-8") == text
+
+
+def test_every_alert_has_cases() -> None:
+    asked = {alert for case in (*cases.CASES, *cases.SLOW) for _, alert, _, firing in case.expect if firing}
+    assert asked >= CONTRACT | {"RelayInMaintenance"}
+
+
+@pytest.mark.required_counterpart("promtool")
+class TestPromtool:
+    def test_it_finds_no_fault_in_the_rules(self) -> None:
+        run(tool("promtool"), "check", "rules", "--lint=all", RULES)
+
+    @pytest.mark.parametrize("name", sorted(cases.files()))
+    def test_every_case_comes_out_as_it_should(self, name: str) -> None:
+        run(tool("promtool"), "test", "rules", ROOT / "alerts" / "tests" / name)
+
+    @pytest.mark.parametrize("name", sorted(cases.files()))
+    def test_and_so_it_does_on_prometheus_3(self, name: str) -> None:
+        if not PROMTOOL_3.exists():
+            pytest.skip("build/promtool3 is not there: see CONTRIBUTING.md")
+        run(PROMTOOL_3, "test", "rules", ROOT / "alerts" / "tests" / name)
+
+
+@pytest.mark.required_counterpart("amtool")
+class TestAmtool:
+    FILE = ROOT / "alerts" / "alertmanager.yml"
+
+    def test_it_accepts_the_routes(self) -> None:
+        run(tool("amtool"), "check-config", self.FILE)
+
+    @pytest.mark.parametrize(
+        ("labels", "receiver"),
+        [
+            ("alertname=RelayDown severity=critical relay=demo", "pages"),
+            ("alertname=RelayErrorBudgetBurn severity=warning relay=demo", "tickets"),
+            ("alertname=RelayMonitorAbsent severity=critical", "pages"),
+            ("alertname=Watchdog severity=none", "dead-mans-switch"),
+            ("alertname=RelayInMaintenance severity=info relay=demo", "nobody"),
+        ],
+    )
+    def test_an_alert_goes_where_it_should(self, labels: str, receiver: str) -> None:
+        command = (tool("amtool"), "config", "routes", "test", f"--config.file={self.FILE}", "service=relay-monitor")
+        assert run(*command, *labels.split()).strip() == receiver
