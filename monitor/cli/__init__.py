@@ -13,8 +13,11 @@ import sys
 import typer
 
 from monitor.cli.check import check
+from monitor.cli.compare import compare
+from monitor.cli.flags import LoadCommand
 from monitor.cli.generate import generate
-from monitor.cli.load import LoadCommand, load
+from monitor.cli.load import load, load_worker
+from monitor.cli.merge import merge
 from monitor.cli.once import once
 from monitor.cli.relay import relay
 from monitor.cli.run import run
@@ -34,6 +37,9 @@ app = typer.Typer(
 for command in (run, check, once, generate, simulate, relay, schema):
     app.command()(command)
 app.command(cls=LoadCommand)(load)
+app.command()(merge)
+app.command()(compare)
+app.command(hidden=True)(load_worker)
 
 
 def main() -> None:

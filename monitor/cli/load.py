@@ -4,145 +4,55 @@ from __future__ import annotations
 
 import json
 import sys
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
-from typer.core import TyperCommand, TyperOption
 
+from monitor.cli.flags import (
+    USED,
+    Crypto,
+    Scenario,
+    listen_of,
+    seconds_of,
+    share_of,
+    some_seconds_of,
+    target_of,
+    worker_of,
+)
 from monitor.cli.shared import EXIT_BAD, EXIT_INTERRUPTED, load_config, run_loop
 from monitor.errors import StartupError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from monitor.config import Config
     from monitor.load.conduct import Ended
+    from monitor.load.live import Live
     from monitor.load.plan import Plan
-
-
-class Scenario(StrEnum):
-    """The scenarios, as the relay team names them."""
-
-    CONNECTION_STORM = "connection-storm"
-    STEADY_STATE = "steady-state"
-    REALISTIC_SESSION = "realistic-session"
-    ASYNC_DELIVERY = "async-delivery"
-    STEADY_MESSAGING = "steady-messaging"
-
-
-class Crypto(StrEnum):
-    """How messages are encrypted."""
-
-    REAL = "real"
-    MOCK = "mock"
-
-
-_PAIRS: Final = (Scenario.REALISTIC_SESSION, Scenario.ASYNC_DELIVERY, Scenario.STEADY_MESSAGING)
-_BARE: Final = (Scenario.CONNECTION_STORM, Scenario.STEADY_STATE)
-USED: Final = {
-    "connections": _BARE,
-    "connection_pairs": _PAIRS,
-    "crypto": _PAIRS,
-    "duration": (Scenario.STEADY_STATE, Scenario.STEADY_MESSAGING),
-    "messages_per_session": (Scenario.REALISTIC_SESSION,),
-    "delay": (Scenario.ASYNC_DELIVERY,),
-    "message_interval": (Scenario.STEADY_MESSAGING,),
-}
-"""The flags that not every scenario uses, and those that do."""
-
-
-class LoadCommand(TyperCommand):
-    """The command with its options shown under the scenarios that use them."""
-
-    def format_options(self, ctx: Any, formatter: Any) -> None:
-        """First what concerns every scenario, then each scenario's own."""
-        common: list[Any] = []
-        own: dict[Scenario, list[Any]] = {scenario: [] for scenario in Scenario}
-        for param in self.get_params(ctx):
-            record = param.get_help_record(ctx)
-            if record is None:
-                continue
-            scenarios = USED.get(param.name or "")
-            if scenarios is None or not isinstance(param, TyperOption):
-                common.append(record)
-            for scenario in scenarios or ():
-                own[scenario].append(record)
-        with formatter.section("Every scenario"):
-            formatter.write_dl(common)
-        for scenario, records in own.items():
-            with formatter.section(scenario.value):
-                formatter.write_dl(records)
-
-
-def _seconds(text: str) -> float:
-    from monitor.config import parse_duration  # noqa: PLC0415
-
-    try:
-        value = float(text)
-    except ValueError:
-        try:
-            value = parse_duration(text)
-        except ValueError:
-            raise typer.BadParameter(f"{text!r} is no time; expected seconds, such as 60, or 500ms, 5m") from None
-    if not 0 <= value <= 7 * 86_400:
-        raise typer.BadParameter(f"{text!r} is out of range; expected 0 to 7 days")
-    return value
-
-
-def _some(text: str) -> float:
-    value = _seconds(text)
-    if value <= 0:
-        raise typer.BadParameter(f"{text!r} is no time to wait for; expected more than 0")
-    return value
-
-
-def _share(text: str) -> float:
-    try:
-        value = float(text.removesuffix("%"))
-    except ValueError:
-        value = -1.0
-    if not 0 < value <= 100:  # noqa: PLR2004 - percent
-        raise typer.BadParameter(f"{text!r} is no share; expected a percentage above 0, up to 100, such as 99.9")
-    return value / 100
-
-
-def _worker(text: str) -> tuple[int, int]:
-    index, slash, count = text.partition("/")
-    if not (slash and index.isdecimal() and count.isdecimal() and int(index) < int(count) <= 1000):  # noqa: PLR2004
-        raise typer.BadParameter(f"{text!r} is not I/N with 0 ≤ I < N ≤ 1000, such as 0/4")
-    return int(index), int(count)
-
-
-def _target(text: str) -> str:
-    from pydantic import ValidationError  # noqa: PLC0415
-
-    from monitor.config import RelayConfig  # noqa: PLC0415
-
-    try:
-        return RelayConfig(name="target", url=text).url
-    except ValidationError as error:
-        raise typer.BadParameter(f"{text!r}: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
+    from monitor.load.play import Play
 
 
 def load(  # noqa: PLR0913, PLR0917 - the flags of the tool it replaces, and what goes beyond it
     ctx: typer.Context,
-    target: Annotated[str, typer.Option(parser=_target, metavar="URL", help="The relay; `embedded` starts one.")],
+    target: Annotated[str, typer.Option(parser=target_of, metavar="URL", help="The relay; `embedded` starts one.")],
     scenario: Annotated[Scenario, typer.Option(help="What is played.")] = Scenario.CONNECTION_STORM,
     ramp_up: Annotated[
-        Any, typer.Option(parser=_seconds, metavar="SECONDS", help="The time that all starts are spread over evenly.")
+        Any, typer.Option(parser=seconds_of, metavar="SECONDS", help="The time that all starts are spread over evenly.")
     ] = "10",
     connections: Annotated[int, typer.Option(min=1, max=1_000_000, help="Bare connections.")] = 100,
     connection_pairs: Annotated[int, typer.Option(min=1, max=500_000, help="Pairs of a dApp and a wallet.")] = 100,
     duration: Annotated[
-        Any, typer.Option(parser=_seconds, metavar="SECONDS", help="How long it lasts after the ramp-up.")
+        Any, typer.Option(parser=seconds_of, metavar="SECONDS", help="How long it lasts after the ramp-up.")
     ] = "60",
     messages_per_session: Annotated[int, typer.Option(min=1, max=10_000, help="Exchanges of each pair.")] = 3,
     delay: Annotated[
-        Any, typer.Option(parser=_seconds, metavar="SECONDS", help="How long the wallet stays away.")
+        Any, typer.Option(parser=seconds_of, metavar="SECONDS", help="How long the wallet stays away.")
     ] = "30",
     message_interval: Annotated[
         Any,
         typer.Option(
-            parser=_some, metavar="SECONDS", help="The wallet's wait before it answers, and the dApp's after."
+            parser=some_seconds_of, metavar="SECONDS", help="The wallet's wait before it answers, and the dApp's after."
         ),
     ] = "5",
     crypto: Annotated[
@@ -151,14 +61,26 @@ def load(  # noqa: PLR0913, PLR0917 - the flags of the tool it replaces, and wha
     timeout: Annotated[
         Any,
         typer.Option(
-            parser=_some, metavar="SECONDS", help="Bounds one try to connect, the handshake, and each exchange."
+            parser=some_seconds_of,
+            metavar="SECONDS",
+            help="Bounds one try to connect, the handshake, and each exchange.",
         ),
     ] = "10",
     output: Annotated[Path, typer.Option(metavar="FILE.json", help="Where the result goes.")] = Path("results.json"),
+    report: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Also a page of it.")] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, max=256, help="Processes of this machine that share the test, one event loop each.")
+    ] = 1,
+    metrics: Annotated[
+        Any, typer.Option(parser=listen_of, metavar="HOST:PORT", help="Serve /metrics here while it runs.")
+    ] = None,
+    push_gateway: Annotated[
+        str | None, typer.Option(metavar="URL", help="Push the metrics here when it is over.")
+    ] = None,
     worker: Annotated[
         Any,
         typer.Option(
-            parser=_worker,
+            parser=worker_of,
             metavar="I/N",
             help="Play the I-th of N parts of this test, of which other machines play one.",
         ),
@@ -168,20 +90,25 @@ def load(  # noqa: PLR0913, PLR0917 - the flags of the tool it replaces, and wha
         Path | None, typer.Option("--config", "-c", help="Hold the result against the SLOs of this configuration.")
     ] = None,
     slo_round_trip: Annotated[
-        Any, typer.Option(parser=_some, metavar="TIME", help="Round trip P99 at most (400ms).", show_default=False)
+        Any,
+        typer.Option(
+            parser=some_seconds_of, metavar="TIME", help="Round trip P99 at most (400ms).", show_default=False
+        ),
     ] = None,
     slo_success: Annotated[
-        Any, typer.Option(parser=_share, metavar="PERCENT", help="Connected at least (99).", show_default=False)
+        Any, typer.Option(parser=share_of, metavar="PERCENT", help="Connected at least (99).", show_default=False)
     ] = None,
     slo_delivery: Annotated[
-        Any, typer.Option(parser=_share, metavar="PERCENT", help="Exchanges at least (99.9).", show_default=False)
+        Any, typer.Option(parser=share_of, metavar="PERCENT", help="Exchanges at least (99.9).", show_default=False)
     ] = None,
     slo_recovery: Annotated[
         Any,
-        typer.Option(parser=_share, metavar="PERCENT", help="Historical recovery at least (100).", show_default=False),
+        typer.Option(
+            parser=share_of, metavar="PERCENT", help="Historical recovery at least (100).", show_default=False
+        ),
     ] = None,
     slo_stability: Annotated[
-        Any, typer.Option(parser=_share, metavar="PERCENT", help="Not dropped at least (99.9).", show_default=False)
+        Any, typer.Option(parser=share_of, metavar="PERCENT", help="Not dropped at least (99.9).", show_default=False)
     ] = None,
     slo_trend: Annotated[
         float | None, typer.Option(min=1.0, help="The last snapshot's P99 over the first's, at most (only told).")
@@ -189,15 +116,14 @@ def load(  # noqa: PLR0913, PLR0917 - the flags of the tool it replaces, and wha
 ) -> None:
     """Play a load scenario against a relay; exit 1 when an objective is missed, or nothing came through."""
     from monitor import catalogue  # noqa: PLC0415
-    from monitor.clock import SystemClock  # noqa: PLC0415
-    from monitor.load.conduct import conduct  # noqa: PLC0415
     from monitor.load.plan import Plan  # noqa: PLC0415
     from monitor.load.verdict import Aim, objectives  # noqa: PLC0415
     from monitor.logs import configure  # noqa: PLC0415
 
     configure("console", "error")
     _warn_of_unused(ctx, scenario)
-    _check_folder(output, "--output")
+    for path, flag in ((output, "--output"), (report, "--report")):
+        check_folder(path, flag)
     plan = Plan(
         target=target,
         scenario=catalogue.Scenario(scenario.value),
@@ -225,30 +151,96 @@ def load(  # noqa: PLR0913, PLR0917 - the flags of the tool it replaces, and wha
         Aim.STABILITY: slo_stability,
         Aim.TREND: slo_trend,
     }
-    wanted = objectives(
-        plan.scenario,
-        load_config(config) if config is not None else None,
-        {aim: limit for aim, limit in given.items() if limit is not None},
-    )
-    ended = run_loop(conduct(plan, SystemClock()))
-    tell(plan, ended, wanted, output)
+    loaded = load_config(config) if config is not None else None
+    wanted = objectives(plan.scenario, loaded, {aim: limit for aim, limit in given.items() if limit is not None})
+    if workers > 1:
+        _check_workers(plan, workers, in_the_way=metrics is not None or push_gateway is not None)
+        ended = _on_several(plan, workers)
+    else:
+        ended = _on_one(plan, loaded, metrics, push_gateway)
+    tell(plan, ended, wanted, output, report, workers=workers)
 
 
-def tell(plan: Plan, ended: Ended, wanted: list[Any], output: Path, workers: int = 1) -> None:
+def _check_workers(plan: Plan, workers: int, *, in_the_way: bool) -> None:
+    """What several processes cannot do."""
+    hint = "--workers"
+    if plan.target == "embedded":
+        raise typer.BadParameter("needs a relay that all of them reach, such as relay-monitor relay", param_hint=hint)
+    if in_the_way:
+        raise typer.BadParameter("goes without --metrics and --push-gateway, which are one process's", param_hint=hint)
+    if plan.worker != (0, 1):
+        raise typer.BadParameter("goes without --worker: this machine's part is split no further", param_hint=hint)
+    if workers > plan.total:
+        raise typer.BadParameter(f"{workers} workers are more than there is to play: {plan.total}", param_hint=hint)
+
+
+def _on_one(plan: Plan, config: Config | None, listen: tuple[str, int] | None, gateway: str | None) -> Ended:
+    """The test in this process."""
+    from monitor.clock import SystemClock  # noqa: PLC0415
+    from monitor.load.conduct import conduct  # noqa: PLC0415
+    from monitor.load.live import live_of  # noqa: PLC0415
+    from monitor.load.progress import show_progress  # noqa: PLC0415
+
+    clock = SystemClock()
+
+    def watch(play: Play) -> Any:
+        return show_progress(plan, clock, lambda: live_of(play.tally))
+
+    if listen is None and gateway is None:
+        return cast("Ended", run_loop(conduct(plan, clock, watch=watch)))
+    from monitor.load.serving import metrics_of  # noqa: PLC0415
+
+    played = {probe.name for probe in config.probes if probe.scenario is plan.scenario} if config is not None else set()
+    slos = tuple(slo for slo in config.slos if played & set(slo.probe)) if config is not None else ()
+    with metrics_of(plan, slos, listen, gateway) as publish:
+        return cast("Ended", run_loop(conduct(plan, clock, watch=watch, publish=publish)))
+
+
+def _on_several(plan: Plan, workers: int) -> Ended:
+    """The test in processes of its own."""
+    from monitor.clock import SystemClock  # noqa: PLC0415
+    from monitor.load.progress import show_progress  # noqa: PLC0415
+    from monitor.load.workers import conduct_workers  # noqa: PLC0415
+
+    def watch(live: Callable[[], Live]) -> Any:
+        return show_progress(plan, SystemClock(), live)
+
+    return cast("Ended", run_loop(conduct_workers(plan, workers, watch)))
+
+
+def load_worker() -> None:
+    """One process of `load --workers`; not for people."""
+    from monitor.load.worker import serve  # noqa: PLC0415
+    from monitor.logs import configure  # noqa: PLC0415
+
+    configure("console", "error")
+    run_loop(serve())
+
+
+def tell(
+    plan: Plan, ended: Ended, wanted: list[Any], output: Path, report: Path | None = None, *, workers: int = 1
+) -> None:
     """Print and write a result, and exit as it deserves."""
     import monitor  # noqa: PLC0415
     from monitor.load.result import to_json  # noqa: PLC0415
-    from monitor.load.text import Summary  # noqa: PLC0415
+    from monitor.load.text import Summary, show  # noqa: PLC0415
     from monitor.load.verdict import judge, passed  # noqa: PLC0415
 
     judged = judge(plan.scenario, ended.totals, wanted)
     good = passed(plan.scenario, ended.totals, judged)
-    meta = ended.meta(monitor.__version__, plan, workers)
     slos = [item.to_json() for item in judged]
-    _write(output, json.dumps(to_json(plan, ended.totals, meta, slos, ended.began), indent=2) + "\n")
+    result = to_json(plan, ended.totals, ended.meta(monitor.__version__, plan, workers), slos, ended.began)
+    result["passed"] = good
     for line in Summary(plan, ended.totals, judged, colour=sys.stdout.isatty()).lines():
         typer.echo(line)
-    typer.echo(f"written to {output}", err=True)
+    _write(output, json.dumps(result, indent=2) + "\n")
+    if report is not None:
+        from monitor.load.report import page  # noqa: PLC0415
+
+        text = list(Summary(plan, ended.totals, judged).lines())
+        shown = [(item.objective.name, show(item), item.passed) for item in judged]
+        _write(report, page(plan, ended.totals, result, passed=good, text=text, slos=shown))
+    typer.echo(f"written to {' and '.join(str(path) for path in (output, report) if path is not None)}", err=True)
     if ended.interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)
     if not good:
@@ -262,9 +254,9 @@ def _warn_of_unused(ctx: typer.Context, scenario: Scenario) -> None:
             typer.echo(f"relay-monitor: {scenario.value} has no use for --{name.replace('_', '-')}", err=True)
 
 
-def _check_folder(path: Path, flag: str) -> None:
+def check_folder(path: Path | None, flag: str) -> None:
     """Before a test of an hour, rather than after it."""
-    if not path.parent.is_dir():
+    if path is not None and not path.parent.is_dir():
         raise typer.BadParameter(f"there is no folder {path.parent}", param_hint=flag)
 
 

@@ -47,13 +47,14 @@ async def conduct(
     *,
     watch: Callable[[Play], Any] = lambda _: None,
     publish: Callable[[Run | Report], None] = lambda _: None,
+    stop: asyncio.Event | None = None,
 ) -> Ended:
-    """Play a test in this process, until it is done or SIGINT or SIGTERM comes. Raises `StartupError`.
+    """Play a test in this process, until it is done, `stop` is set, or SIGINT or SIGTERM comes. Raises `StartupError`.
 
     `watch` is called with the play before it begins; where it gives a coroutine, that runs beside it until the end.
     """
     machine.make_room(plan.sockets)
-    stop = asyncio.Event()
+    stop = stop or asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)

@@ -94,9 +94,11 @@ class Sketch:
         made = cls()
         try:
             dense = HdrHistogram.decode(text)
-            for item in dense.get_recorded_iterator():
-                value = item.value_iterated_to
-                made.counts[value & -_width(value)] += item.count_at_value_iterated_to
+            # Not by the library's iterator, which works out a dozen figures for each of 23,552 counters.
+            for index, count in enumerate(dense.counts):
+                if count:
+                    value = dense.get_value_from_index(index)
+                    made.counts[value & -_width(value)] += count
         except Exception as error:
             # The library raises whatever it comes across: struct.error, zlib.error, IndexError, its own.
             raise ValueError(f"is no HDR histogram in base64: {error}") from error

@@ -28,6 +28,10 @@ class Aim(StrEnum):
     TREND = "latency trend"  # last P99 over the first
 
 
+_SCALES: Final = {Aim.ROUND_TRIP: 1e3, Aim.TREND: 1.0}
+"""What turns seconds into the JSON's milliseconds, and leaves a factor alone; shares become percent."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Objective:
     """One objective: a share at least `limit`, or seconds or a factor at most `limit`. `threshold` is for WITHIN."""
@@ -36,6 +40,13 @@ class Objective:
     aim: Aim
     limit: float
     threshold: float = 0.0
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Objective:
+        """The objective that a result was held against (`Judged.to_json`)."""
+        aim = Aim(data["aim"])
+        limit = data["objective"] / _SCALES.get(aim, 100.0)
+        return cls(name=data["name"], aim=aim, limit=limit, threshold=data.get("thresholdMs", 0.0) / 1e3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,16 +67,15 @@ class Judged:
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in a result: shares in percent, times in milliseconds."""
-        aim = self.objective.aim
-        scale = {Aim.ROUND_TRIP: 1e3, Aim.TREND: 1.0}.get(aim, 100.0)
-        value = None if self.value is None else self.value * scale
+        objective = self.objective
+        scale = _SCALES.get(objective.aim, 100.0)
         return {
-            "name": self.objective.name,
-            "aim": aim.value,
-            "objective": round(self.objective.limit * scale, 9),
-            "measured": value,
+            "name": objective.name,
+            "aim": objective.aim.value,
+            "objective": round(objective.limit * scale, 9),
+            "measured": None if self.value is None else round(self.value * scale, 9),
             "passed": self.passed,
-        }
+        } | ({"thresholdMs": objective.threshold * 1e3} if objective.aim is Aim.WITHIN else {})
 
 
 STEADY: Final = frozenset({Scenario.STEADY_MESSAGING, Scenario.STEADY_STATE})

@@ -1,0 +1,128 @@
+"""The flags of `load`: what each may say, which scenario uses it, and how the help shows them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Final
+
+import typer
+from typer.core import TyperCommand, TyperOption
+
+
+class Scenario(StrEnum):
+    """The scenarios, as the relay team names them."""
+
+    CONNECTION_STORM = "connection-storm"
+    STEADY_STATE = "steady-state"
+    REALISTIC_SESSION = "realistic-session"
+    ASYNC_DELIVERY = "async-delivery"
+    STEADY_MESSAGING = "steady-messaging"
+
+
+class Crypto(StrEnum):
+    """How messages are encrypted."""
+
+    REAL = "real"
+    MOCK = "mock"
+
+
+_PAIRS: Final = (Scenario.REALISTIC_SESSION, Scenario.ASYNC_DELIVERY, Scenario.STEADY_MESSAGING)
+_BARE: Final = (Scenario.CONNECTION_STORM, Scenario.STEADY_STATE)
+USED: Final = {
+    "connections": _BARE,
+    "connection_pairs": _PAIRS,
+    "crypto": _PAIRS,
+    "duration": (Scenario.STEADY_STATE, Scenario.STEADY_MESSAGING),
+    "messages_per_session": (Scenario.REALISTIC_SESSION,),
+    "delay": (Scenario.ASYNC_DELIVERY,),
+    "message_interval": (Scenario.STEADY_MESSAGING,),
+}
+"""The flags that not every scenario uses, and those that do."""
+
+
+class LoadCommand(TyperCommand):
+    """The command with its options shown under the scenarios that use them."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """First what concerns every scenario, then each scenario's own."""
+        common: list[Any] = []
+        own: dict[Scenario, list[Any]] = {scenario: [] for scenario in Scenario}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is None:
+                continue
+            scenarios = USED.get(param.name or "")
+            if scenarios is None or not isinstance(param, TyperOption):
+                common.append(record)
+            for scenario in scenarios or ():
+                own[scenario].append(record)
+        with formatter.section("Every scenario"):
+            formatter.write_dl(common)
+        for scenario, records in own.items():
+            with formatter.section(scenario.value):
+                formatter.write_dl(records)
+
+
+def seconds_of(text: str) -> float:
+    """Seconds of `60`, or of a duration such as `5m`. Raises `BadParameter`."""
+    from monitor.config import parse_duration  # noqa: PLC0415
+
+    try:
+        value = float(text)
+    except ValueError:
+        try:
+            value = parse_duration(text)
+        except ValueError:
+            raise typer.BadParameter(f"{text!r} is no time; expected seconds, such as 60, or 500ms, 5m") from None
+    if not 0 <= value <= 7 * 86_400:
+        raise typer.BadParameter(f"{text!r} is out of range; expected 0 to 7 days")
+    return value
+
+
+def some_seconds_of(text: str) -> float:
+    """The same, above 0. Raises `BadParameter`."""
+    value = seconds_of(text)
+    if value <= 0:
+        raise typer.BadParameter(f"{text!r} is no time to wait for; expected more than 0")
+    return value
+
+
+def share_of(text: str) -> float:
+    """The ratio of a percentage, with or without its sign. Raises `BadParameter`."""
+    try:
+        value = float(text.removesuffix("%"))
+    except ValueError:
+        value = -1.0
+    if not 0 < value <= 100:  # noqa: PLR2004 - percent
+        raise typer.BadParameter(f"{text!r} is no share; expected a percentage above 0, up to 100, such as 99.9")
+    return value / 100
+
+
+def worker_of(text: str) -> tuple[int, int]:
+    """Index and count of `I/N`. Raises `BadParameter`."""
+    index, slash, count = text.partition("/")
+    if not (slash and index.isdecimal() and count.isdecimal() and int(index) < int(count) <= 1000):  # noqa: PLR2004
+        raise typer.BadParameter(f"{text!r} is not I/N with 0 ≤ I < N ≤ 1000, such as 0/4")
+    return int(index), int(count)
+
+
+def target_of(text: str) -> str:
+    """A relay's address, or `embedded`. Raises `BadParameter`."""
+    from pydantic import ValidationError  # noqa: PLC0415
+
+    from monitor.config import RelayConfig  # noqa: PLC0415
+
+    try:
+        return RelayConfig(name="target", url=text).url
+    except ValidationError as error:
+        raise typer.BadParameter(f"{text!r}: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
+
+
+def listen_of(text: str) -> tuple[str, int]:
+    """Host and port of `HOST:PORT`. Raises `BadParameter`."""
+    from monitor.config.fields import split_host_port  # noqa: PLC0415
+
+    try:
+        return split_host_port(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} {error}") from None

@@ -1,0 +1,77 @@
+"""Results of several workers, of one machine or many, joined into one: sketches are added, nothing is averaged."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from monitor.errors import StartupError
+from monitor.load.conduct import Ended
+from monitor.load.plan import Plan
+from monitor.load.result import is_ours, totals_of
+from monitor.load.totals import Totals
+from monitor.load.verdict import Objective
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from monitor.load.result import Json
+
+
+def merge(results: Sequence[tuple[str, Json]]) -> tuple[Plan, Ended, list[Objective], list[Json]]:
+    """One test out of its workers' results, each with the name of its file: plan, end, objectives, the workers' metas.
+
+    Raises `StartupError` for what cannot be joined: no sketches, another test, the same worker twice.
+    """
+    totals = Totals()
+    plans: dict[str, Plan] = {}
+    metas: list[Json] = []
+    began: list[float] = []
+    objectives: list[Objective] = []
+    for name, data in results:
+        if not is_ours(data):
+            raise StartupError(f"{name}: has no sketches, so that it cannot be joined exactly; another tool wrote it")
+        try:
+            plans[name] = Plan.from_json(data["meta"]["config"])
+            totals.add(totals_of(data))
+            began.append(datetime.fromisoformat(data["timestamp"]).timestamp())
+            objectives = objectives or [Objective.from_json(item) for item in data["results"]["slos"]]
+            metas.append(data["meta"])
+        except (KeyError, ValueError, TypeError) as error:
+            raise StartupError(f"{name}: is no complete result: {type(error).__name__}: {error}") from error
+    _belong_together(plans)
+    plan = next(iter(plans.values()))
+    ended = Ended(
+        totals=totals,
+        interrupted=any(meta["interrupted"] for meta in metas),
+        began=min(began),
+        cost={name: sum(meta["cost"].get(name, 0.0) for meta in metas) for name in ("cpuSeconds", "peakRssMb")},
+    )
+    return plan, ended, objectives, metas
+
+
+def _belong_together(plans: dict[str, Plan]) -> None:
+    first_name, first = next(iter(plans.items()))
+    seen: dict[int, str] = {}
+    for name, plan in plans.items():
+        mine, theirs = _alike(first), _alike(plan)
+        different = sorted(key for key in mine if mine[key] != theirs[key])
+        if different:
+            what = ", ".join(f"{key} {theirs[key]!r} for {mine[key]!r}" for key in different)
+            raise StartupError(f"{name}: is of another test than {first_name}: {what}")
+        index, count = plan.worker
+        if count > 1 and index in seen:
+            raise StartupError(f"{name}: is of the same worker {index}/{count} as {seen[index]}")
+        seen[index] = name
+
+
+def _alike(plan: Plan) -> dict[str, Any]:
+    """What all workers of one test have in common."""
+    fields = plan.to_json()
+    return fields | {"worker": plan.worker[1]}
+
+
+def missing(plans: Plan, metas: Sequence[Json]) -> list[int]:
+    """The workers of a test whose results are not there."""
+    count = plans.worker[1]
+    return sorted(set(range(count)) - {meta["config"]["worker"][0] for meta in metas})

@@ -1,0 +1,132 @@
+"""A test on several processes of this machine, one event loop each: started together, joined as `merge` joins."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from monitor.errors import StartupError
+from monitor.load.live import Live, together
+from monitor.load.merge import merge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from monitor.load.conduct import Ended
+    from monitor.load.plan import Plan
+
+START_TIMEOUT = 60.0
+"""Seconds a worker may take until it is ready."""
+
+LIMIT = 1 << 28
+"""Bytes of a worker's longest line, its result."""
+
+
+class Worker:
+    """One worker process."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.live = Live()
+        self.result: dict[str, Any] | None = None
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def ready(self) -> None:
+        """Start it, and wait until it can begin. Raises `StartupError`."""
+        command = [sys.executable, "-m", "monitor", "load-worker"]
+        # In a session of its own: a Ctrl-C is ours to pass on, once.
+        self._process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            start_new_session=True,
+            limit=LIMIT,
+        )
+        self._write(json.dumps(self.plan.to_json()))
+        try:
+            async with asyncio.timeout(START_TIMEOUT):
+                said = await self._said()
+        except TimeoutError:
+            raise StartupError(f"worker {self.plan.worker[0]} did not start within {START_TIMEOUT:g} s") from None
+        if said is None or "ready" not in said:
+            raise StartupError((said or {}).get("error", f"worker {self.plan.worker[0]} did not start"))
+
+    async def run(self) -> None:
+        """Let it begin, and listen until its result is there. Raises `StartupError`."""
+        self._write("go")
+        while (said := await self._said()) is not None:
+            if "live" in said:
+                self.live = Live.from_json(said["live"])
+            elif "result" in said:
+                self.result = said["result"]
+            else:
+                raise StartupError(str(said.get("error", said)))
+        if self.result is None:
+            raise StartupError(f"worker {self.plan.worker[0]} ended without a result")
+
+    def stop(self) -> None:
+        """Let it stop, and hand in what there is: its orders end."""
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+
+    async def end(self) -> None:
+        """Make sure that it is gone."""
+        if self._process is not None:
+            self.stop()
+            try:
+                async with asyncio.timeout(START_TIMEOUT):
+                    await self._process.wait()
+            except TimeoutError:
+                self._process.kill()
+                await self._process.wait()
+
+    def _write(self, line: str) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        self._process.stdin.write(line.encode() + b"\n")
+
+    async def _said(self) -> dict[str, Any] | None:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        line = await self._process.stdout.readline()
+        return json.loads(line) if line else None
+
+
+async def conduct_workers(
+    plan: Plan, count: int, watch: Callable[[Callable[[], Live]], Coroutine[Any, Any, None] | None]
+) -> Ended:
+    """Play a test on so many processes, until all are done or SIGINT or SIGTERM comes. Raises `StartupError`.
+
+    `watch` is given a function that tells where they stand; what it returns runs beside them.
+    """
+    workers = [Worker(replace(plan, worker=(index, count))) for index in range(count)]
+    loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
+
+    def stop() -> None:
+        stopped.set()
+        for worker in workers:
+            worker.stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    beside: asyncio.Task[None] | None = None
+    try:
+        await asyncio.gather(*(worker.ready() for worker in workers))
+        watching = watch(lambda: together(worker.live for worker in workers))
+        beside = None if watching is None else asyncio.ensure_future(watching)
+        await asyncio.gather(*(worker.run() for worker in workers))
+    finally:
+        if beside is not None:
+            beside.cancel()
+            await asyncio.wait([beside])
+        await asyncio.gather(*(worker.end() for worker in workers))
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+    results = [(f"worker {worker.plan.worker[0]}", worker.result or {}) for worker in workers]
+    _, ended, _, _ = merge(results)
+    return replace(ended, interrupted=ended.interrupted or stopped.is_set())

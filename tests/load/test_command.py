@@ -1,0 +1,223 @@
+"""`relay-monitor load` as its users run it."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import os
+import re
+import resource
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from monitor.catalogue import Scenario
+from monitor.cli import app
+from monitor.clock import LoopClock
+from monitor.errors import StartupError
+from monitor.load import machine
+from monitor.load.live import Live, together
+from monitor.load.progress import line, picture, show_progress
+from monitor.load.report import page
+from tests.load.sample import plan_of, result_of, totals_of_samples
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.relays import Engine
+
+from tests.probes.odd import closed_port
+
+ENVIRON = os.environ | {"NO_PROXY": "127.0.0.1"}
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--target", "http://x"], "http://x"),
+        (["--target", "embedded", "--scenario", "steady"], "'steady'"),
+        (["--target", "embedded", "--ramp-up", "soon"], "'soon' is no time; expected seconds, such as 60"),
+        (["--target", "embedded", "--ramp-up", "-1"], "is out of range"),
+        (["--target", "embedded", "--message-interval", "0"], "expected more than 0"),
+        (["--target", "embedded", "--connections", "0"], "--connections"),
+        (["--target", "embedded", "--crypto", "none"], "'none'"),
+        (["--target", "embedded", "--slo-delivery", "101"], "expected a percentage above 0, up to 100"),
+        (["--target", "embedded", "--worker", "4/4"], "is not I/N"),
+        (["--target", "embedded", "--connections", "2", "--worker", "3/4"], "none is left for worker 3/4"),
+        (["--target", "embedded", "--workers", "2"], "needs a relay that all of them reach"),
+        (["--target", "ws://h/x", "--workers", "2", "--worker", "0/2"], "goes without --worker"),
+        (["--target", "ws://h/x", "--workers", "2", "--metrics", "127.0.0.1:0"], "goes without --metrics"),
+        (["--target", "ws://h/x", "--workers", "9", "--connections", "3"], "more than there is to play"),
+        (["--target", "embedded", "--output", "/no/such/folder/r.json"], "there is no folder"),
+        (["--target", "embedded", "--metrics", "9464"], "--metrics"),
+        ([], "--target"),
+    ],
+)
+def test_wrong_usage_is_told_and_exits_2(flags: list[str], message: str) -> None:
+    done = CliRunner().invoke(app, ["load", *flags], env={"COLUMNS": "400"})
+    assert done.exit_code == 2
+    assert message in re.sub(r"\s+", " ", done.stderr)
+
+
+def test_the_help_shows_each_scenarios_flags_under_it() -> None:
+    text = CliRunner().invoke(app, ["load", "--help"]).stdout
+    sections = re.split(r"^(\S.*):$", text, flags=re.MULTILINE)
+    shown = dict(zip(sections[1::2], sections[2::2], strict=True))
+    assert shown.keys() == {"Every scenario", *(scenario.value for scenario in Scenario)}
+    flags = {name: set(re.findall(r"^  (--[a-z-]+)", part, re.MULTILINE)) for name, part in shown.items()}
+    assert flags["async-delivery"] == {"--connection-pairs", "--delay", "--crypto"}
+    assert flags["connection-storm"] == {"--connections"}
+    assert flags["steady-messaging"] == {"--connection-pairs", "--duration", "--message-interval", "--crypto"}
+    assert {"--target", "--scenario", "--output"} <= flags["Every scenario"]
+
+
+def test_a_flag_that_the_scenario_has_no_use_for_is_told(tmp_path: Path) -> None:
+    flags = ["--connections", "1", "--ramp-up", "0", "--delay", "3", "--output", str(tmp_path / "r.json")]
+    done = CliRunner().invoke(app, ["load", "--target", "embedded", *flags])
+    assert done.exit_code == 0
+    assert "connection-storm has no use for --delay" in done.stderr
+
+
+async def start(*flags: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "monitor", "load", *flags),
+        env=ENVIRON,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+@pytest.mark.required_counterpart("relay engine")
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_interrupted_it_tells_and_writes_what_there_is(engine: Engine, tmp_path: Path, workers: int) -> None:
+    output = tmp_path / "r.json"
+    flags = ("--scenario", "steady-state", "--connections", "6", "--ramp-up", "0.5", "--duration", "600")
+    process = await start("--target", engine.url, *flags, "--workers", str(workers), "--output", str(output))
+    async with asyncio.timeout(60):
+        while await engine.connections() < 6:  # noqa: ASYNC110 - a foreign program, told of by nobody
+            await asyncio.sleep(0.1)  # not virtual: a process starts
+        process.send_signal(signal.SIGINT)
+        stdout, _ = await process.communicate()
+    assert process.returncode == 130
+    result = json.loads(output.read_text())
+    assert result["meta"]["interrupted"] is True
+    assert result["results"]["connections"]["immediate"] == 6
+    assert b"steady-state at" in stdout
+    assert await engine.connections() == 0
+
+
+@pytest.mark.required_counterpart("relay engine")
+async def test_workers_share_a_test_and_their_results_are_joined(engine: Engine, tmp_path: Path) -> None:
+    output, report = tmp_path / "r.json", tmp_path / "r.html"
+    flags = ("--scenario", "async-delivery", "--connection-pairs", "5", "--ramp-up", "0.5", "--delay", "0.2")
+    process = await start(
+        *("--target", engine.url, *flags, "--workers", "2", "--output", str(output), "--report", str(report))
+    )
+    async with asyncio.timeout(60):
+        stdout, stderr = await process.communicate()
+    assert (process.returncode, stdout.decode().splitlines()[-1]) == (0, "PASS"), stderr.decode()
+    result = json.loads(output.read_text())
+    assert result["results"]["recovery"]["received"] == 5
+    assert (result["meta"]["workers"], result["passed"]) == (2, True)
+    assert result["results"]["latencyMs"]["recovery"]["count"] == 5
+    assert "async-delivery" in report.read_text()
+
+
+async def test_metrics_are_served_while_it_runs(tmp_path: Path) -> None:
+    flags = ("--scenario", "steady-state", "--connections", "3", "--ramp-up", "0", "--duration", "600")
+    port = closed_port()
+    process = await start(
+        *("--target", "embedded", *flags, "--metrics", f"127.0.0.1:{port}", "--output", str(tmp_path / "r.json"))
+    )
+    wanted = b'relay_probe_exchanges_total{location="local",outcome="ok",probe="steady-state",relay="target"'
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                await asyncio.sleep(0.1)  # not virtual: a process starts
+                continue
+            writer.write(b"GET /metrics HTTP/1.0\r\n\r\n")
+            body = await reader.read()
+            writer.close()
+            if any(part.startswith(wanted) and part.endswith(b" 3.0") for part in body.splitlines()):
+                break
+            await asyncio.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        await process.communicate()
+    assert process.returncode == 130
+
+
+def test_a_test_too_large_for_this_machine_says_so_before_it_starts() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY:
+        pytest.skip("this machine has no limit of file descriptors")
+    with pytest.raises(StartupError, match=rf"needs {hard + 64} file descriptors, and this process may have {hard}"):
+        machine.make_room(hard)
+
+
+# What is seen while it runs.
+
+LIVE = Live(
+    started=7, connected=6, failed=1, active=6, good=50, bad=2, reasons={"tcp/refused": 1, "deliver/lost": 2},
+    recent={2000: 99, 8000: 1},
+)  # fmt: skip
+
+
+def test_a_line_says_where_a_test_stands() -> None:
+    assert line(plan_of(connection_pairs=10), 30.0, LIVE) == (
+        "steady-messaging: 30 s; 7 of 10 started; 6 active; 50 exchanges, 2 failed; "
+        "recent P50 2.0 ms, P99 2.0 ms; deliver/lost 2, tcp/refused 1; 45 s left"
+    )
+
+
+def test_workers_progress_is_added_up() -> None:
+    both = together([LIVE, LIVE])
+    assert (both.started, both.good, both.reasons["tcp/refused"], both.recent[2000]) == (14, 100, 2, 198)
+    assert Live.from_json(json.loads(json.dumps(LIVE.to_json()))) == LIVE
+
+
+def test_a_picture_has_bars_and_errors() -> None:
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(picture(plan_of(connection_pairs=10), 30.0, LIVE))
+    text = console.export_text()
+    for part in ("ramp", "time", "45 s left", "6 active", "50 good, 2 failed", "recent P50", "errors: deliver/lost 2"):
+        assert part in text
+
+
+@pytest.mark.looptime
+async def test_off_a_terminal_it_is_a_line_every_ten_seconds(capsys: pytest.CaptureFixture[str]) -> None:
+    showing = asyncio.ensure_future(show_progress(plan_of(), LoopClock(), lambda: LIVE, terminal=False))
+    await asyncio.sleep(35)
+    showing.cancel()
+    lines = capsys.readouterr().err.splitlines()
+    assert [item.split(";")[0] for item in lines] == [f"steady-messaging: {at} s" for at in (10, 20, 30)]
+
+
+# The page.
+
+
+def test_the_page_needs_nothing_but_itself() -> None:
+    totals = totals_of_samples([(float(at), 0.01 * (at + 1)) for at in range(30)])
+    totals.reasons["deliver/lost"] = 3
+    plan = plan_of()
+    result = result_of(plan, totals)
+    made = page(plan, totals, result, passed=True, text=["<summary & more>"], slos=[("delivery", "100 %", True)])
+    assert not re.search(r"""(src|href)\s*=\s*["'](?!#)|url\((?!#)|@import|<script|<link""", made)
+    assert made.count("<svg") == 1
+    assert "&lt;summary &amp; more&gt;" in made
+    assert "round trip" in made
+    assert page(plan, totals, result, passed=True, text=[], slos=[]) == page(
+        plan, totals, result, passed=True, text=[], slos=[]
+    )
+
+
+def test_a_page_of_nothing_can_be_made() -> None:
+    plan = plan_of(Scenario.CONNECTION_STORM)
+    totals = totals_of_samples([])
+    assert "FAIL" in page(plan, totals, result_of(plan, totals), passed=False, text=[], slos=[])

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import pytest
+
+from monitor.catalogue import Scenario
+from monitor.config import parse
+from monitor.load.text import GREEN, RED, YELLOW, Summary
+from monitor.load.totals import Totals
+from monitor.load.verdict import Aim, Judged, Objective, judge, objectives, passed
+from tests.load.sample import plan_of, totals_of_samples
+
+STEADY = Scenario.STEADY_MESSAGING
+
+CONFIG = """
+relays: [{name: demo, url: embedded}]
+probes:
+  - {name: steady, scenario: steady-messaging, message_interval: 1s}
+  - {name: offline, scenario: async-delivery, schedule: {every: 1h}}
+slos:
+  - {name: quick, probe: steady, sli: latency, threshold: 100ms, objective: 90%, window: 30d}
+  - {name: delivery, probe: steady, sli: availability, objective: 99%, window: 30d}
+  - {name: trend, probe: steady, sli: trend, factor: 1.5, window: 1d}
+  - {name: recovery, probe: offline, sli: availability, objective: 100%, window: 30d}
+"""
+
+
+def verdicts(totals: Totals, scenario: Scenario = STEADY, **given: float) -> dict[str, bool]:
+    wanted = objectives(scenario, None, {Aim[name.upper()]: limit for name, limit in given.items()})
+    return {item.objective.name: item.passed for item in judge(scenario, totals, wanted)}
+
+
+def test_the_usual_objectives_are_the_relay_teams() -> None:
+    totals = totals_of_samples([(1.0, 0.4)] * 100)
+    assert verdicts(totals) == {"round trip P99": True, "success": True, "delivery": True, "stability": True}
+    totals.sketches["messages"].record(0.5)
+    totals.sketches["messages"].record(0.5)
+    totals.unheard = 1
+    totals.sent += 1
+    totals.failed = 2
+    totals.attempted += 2
+    totals.disconnects = 1
+    assert verdicts(totals) == {"round trip P99": False, "success": False, "delivery": False, "stability": False}
+
+
+def test_a_recovery_must_be_whole() -> None:
+    totals = Totals(attempted=1000, immediate=1000, awaited=1000, brought=1000)
+    assert verdicts(totals, Scenario.ASYNC_DELIVERY) == {"success": True, "historical recovery": True}
+    totals.brought, totals.missed = 999, 1
+    assert verdicts(totals, Scenario.ASYNC_DELIVERY)["historical recovery"] is False
+
+
+def test_given_objectives_take_the_usual_ones_place() -> None:
+    totals = totals_of_samples([(1.0, 0.02), (11.0, 0.05)])
+    assert verdicts(totals, round_trip=0.04, trend=2.0) == {
+        "round trip P99": False, "success": True, "delivery": True, "stability": True, "latency trend": False
+    }  # fmt: skip
+
+
+def test_a_configurations_objectives_are_those_of_the_probes_that_play_the_scenario() -> None:
+    config = parse(CONFIG, "test", {})
+    wanted = objectives(STEADY, config, {})
+    assert [(item.name, item.aim, item.limit, item.threshold) for item in wanted] == [
+        ("quick", Aim.WITHIN, 0.9, 0.1),
+        ("delivery", Aim.DELIVERY, 0.99, 0.0),
+        ("trend", Aim.TREND, 1.5, 0.0),
+    ]
+    totals = totals_of_samples([(1.0, 0.05)] * 8 + [(1.0, 0.2)] * 2)
+    judged = judge(STEADY, totals, wanted)
+    assert [(item.value, item.passed) for item in judged] == [(0.8, False), (1.0, True), (None, False)]
+    assert [item.name for item in objectives(Scenario.ASYNC_DELIVERY, config, {})] == ["recovery"]
+
+
+def test_objectives_are_read_back_from_a_result() -> None:
+    for item in objectives(STEADY, parse(CONFIG, "test", {}), {Aim.ROUND_TRIP: 0.4}):
+        assert Objective.from_json(Judged(objective=item, value=0.123).to_json()) == item
+
+
+@pytest.mark.parametrize("scenario", Scenario)
+def test_a_test_without_a_single_exchange_is_no_pass(scenario: Scenario) -> None:
+    assert not passed(scenario, Totals(attempted=3, failed=3), [])
+    lines = list(Summary(plan_of(scenario), Totals(attempted=3, failed=3), []).lines())
+    assert lines[-1] == "FAIL"
+    assert lines[-2].startswith("FAIL  not a single")
+
+
+@pytest.mark.parametrize(("successful", "colour"), [(100, GREEN), (99, GREEN), (98, YELLOW), (95, YELLOW), (94, RED)])
+def test_success_is_coloured_as_the_relay_team_reads_it(successful: int, colour: str) -> None:
+    totals = Totals(attempted=100, immediate=successful, failed=100 - successful)
+    lines = list(Summary(plan_of(Scenario.CONNECTION_STORM), totals, [], colour=True).lines())
+    assert f"{colour}{successful:.2f}%" in lines[3]
+
+
+@pytest.mark.parametrize(("received", "colour"), [(1000, GREEN), (999, GREEN), (990, YELLOW), (989, RED)])
+def test_delivery_is_coloured_as_the_relay_team_reads_it(received: int, colour: str) -> None:
+    totals = Totals(attempted=1, immediate=1, sent=1000, received=received, unheard=1000 - received)
+    lines = "\n".join(Summary(plan_of(), totals, [], colour=True).lines())
+    assert f"{received} of 1000 delivered  {colour}" in lines
