@@ -1,0 +1,91 @@
+"""What a load test costs: CPU an exchange and memory at several sizes, and beside the minimal client.
+
+`python -m bench.load` starts a relay and prints the table; `python -m bench.load URL PAIRS INTERVAL WINDOW CRYPTO`
+plays steady pairs and prints one window's figures as JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import statistics
+import sys
+import time
+
+import uvloop
+
+from bench.__main__ import measured, relay
+from bench.ours import resident
+from monitor.catalogue import Scenario
+from monitor.clock import SystemClock
+from monitor.load.machine import make_room
+from monitor.load.plan import SCAN, SETTLE, Plan
+from monitor.load.play import Play
+
+SIZES = (100, 300, 1000)
+WINDOW = 15.0
+ROUNDS = 3
+FOREVER = 86_400.0
+
+
+async def window_of(url: str, pairs: int, interval: float, window: float, crypto: str) -> None:
+    """Play steady pairs, and print what a window cost once all of them stand."""
+    cycle = SETTLE + 2 * interval
+    plan = Plan(
+        target=url,
+        scenario=Scenario.STEADY_MESSAGING,
+        connection_pairs=pairs,
+        duration=FOREVER,
+        ramp_up=max(cycle, pairs / 100),
+        message_interval=interval,
+        crypto=crypto,
+    )
+    make_room(plan.sockets)
+    play = Play(plan, SystemClock())
+    stop = asyncio.Event()
+    task = asyncio.ensure_future(play.run(stop))
+    await asyncio.sleep(plan.ramp_up + SCAN + cycle)
+    cpu, exchanges = time.process_time(), play.tally.totals.received
+    await asyncio.sleep(window)
+    cpu = time.process_time() - cpu
+    totals = play.tally.totals
+    figures = {"cpu": cpu, "exchanges": totals.received - exchanges, "failed": totals.unheard, "rss": resident()}
+    print(json.dumps(figures | {"p99": totals.sketches["messages"].quantile(0.99) * 1e3}), flush=True)
+    stop.set()
+    await task
+
+
+def table(url: str) -> None:
+    """Each size with real and mock encryption."""
+    print(f"{'pairs':>6} {'crypto':>7} {'ms CPU an exchange':>20} {'share of a core':>16} {'RSS MB':>8} {'P99 ms':>8}")
+    for pairs in SIZES:
+        for crypto in ("real", "mock"):
+            found = measured("load", url, pairs, 1 if pairs < SIZES[-1] else 5, WINDOW, crypto)
+            each = found["cpu"] / max(1, found["exchanges"]) * 1e3
+            row = f"{pairs:>6} {crypto:>7} {each:>20.2f} {found['cpu'] / WINDOW:>16.1%}"
+            print(f"{row} {found['rss']:>8.1f} {found['p99']:>8.1f}", flush=True)
+
+
+def slope(url: str) -> None:
+    """CPU an exchange from 100 to 300 pairs beside the minimal client's, in turn; medians."""
+    ours: list[float] = []
+    minimal: list[float] = []
+    for _ in range(ROUNDS):
+        few, many = (measured("load", url, pairs, 1, WINDOW, "real") for pairs in (100, 300))
+        ours.append((many["cpu"] - few["cpu"]) / (many["exchanges"] - few["exchanges"]))
+        few, many = (measured("minimal", url, pairs, 1, SETTLE, WINDOW) for pairs in (100, 300))
+        minimal.append((many["cpu"] - few["cpu"]) / (many["exchanges"] - few["exchanges"]))
+    ratio = statistics.median(mine / theirs for mine, theirs in zip(ours, minimal, strict=True))
+    print(
+        f"CPU an exchange, 100 to 300 pairs: {statistics.median(ours) * 1e3:.2f} ms, minimal client "
+        f"{statistics.median(minimal) * 1e3:.2f} ms: {ratio:.2f}× (goal ≤ 1.5×)"
+    )
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        uvloop.run(window_of(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4]), sys.argv[5]))
+    else:
+        with relay() as place:
+            table(place)
+            slope(place)
