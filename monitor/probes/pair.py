@@ -222,7 +222,8 @@ class Pair(Account):
             self.recorder.exchanges.append(
                 Exchange(
                     outcome=Outcome.OK,
-                    round_trip=(asked - intended) + (answered - answer_at),
+                    # From each leg's own intention: a timer that fired early sent it before the one asked for.
+                    round_trip=(asked - legs[0].intended) + (answered - legs[1].intended),
                     wire_request=legs[0].message.wire if legs[0].message else None,
                     wire_response=legs[1].message.wire if legs[1].message else None,
                 )

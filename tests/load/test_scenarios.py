@@ -94,6 +94,20 @@ async def test_a_realistic_session_takes_its_waits_and_counts_none_of_them(relay
     assert stage.totals.sketches["connectTime"].count == 2
 
 
+async def test_a_timer_that_fires_early_makes_no_latency_shorter(
+    relay: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As uvloop's do, which count whole milliseconds."""
+    sleep = asyncio.sleep
+
+    async def sleep_short(delay: float) -> None:
+        await sleep(max(0.0, delay - 0.0009))
+
+    monkeypatch.setattr(asyncio, "sleep", sleep_short)
+    stage = await Stage(relay, Scenario.REALISTIC_SESSION, connection_pairs=1).run()
+    assert stage.totals.sketches["messages"].least == pytest.approx(0.02)
+
+
 async def test_steady_pairs_loop_from_their_connecting_to_the_end(relay: StandIn) -> None:
     stage = await Stage(relay, Scenario.STEADY_MESSAGING, duration=60.0).run()
     first = stage.exchanges(0)
