@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from monitor.clock import Clock
     from monitor.load.plan import Plan
 
-LEAVING: Final = 5.0
-"""Seconds over which the disconnects at the end are spread at most, unless that were too many a second."""
+LEAVING: Final = 30.0
+"""Seconds over which the disconnects at the end are spread at most; else they are as far apart as the starts."""
 
 FASTEST: Final = 1000
 """Disconnects a second at most."""

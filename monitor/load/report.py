@@ -50,7 +50,7 @@ svg { width: 100%; height: auto; } pre { background: #f4f6f8; padding: 1rem; ove
 <h1>{{ title }} <span class="verdict {{ 'pass' if passed else 'fail' }}">{{ 'PASS' if passed else 'FAIL' }}</span></h1>
 <p class="sub">{{ when }}, relay-monitor {{ version }}{% if interrupted %}, interrupted{% endif %}</p>
 <table>
-<tr><th>objective</th><th>asked</th><th></th></tr>
+<tr><th>objective</th><th>measured, asked</th><th></th></tr>
 {% for name, shown, good in slos %}
 <tr><td>{{ name }}</td><td>{{ shown }}</td><td><span class="verdict {{ 'pass' if good else 'fail' }}">
 {{- 'PASS' if good else 'FAIL' }}</span></td></tr>

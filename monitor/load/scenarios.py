@@ -28,8 +28,11 @@ if TYPE_CHECKING:
     from monitor.load.tally import Tally
     from monitor.probes.bench import Bench, Recorder
 
-REMEMBERED: Final = 64
-"""Messages a pair's ledger keeps: more than a pair can have under way, and little memory for a thousand pairs."""
+AWAITED: Final = 64
+"""Messages of a pair that can be short of their horizon: at the shortest intervals, about as many."""
+
+REMEMBERED: Final = 4
+"""Messages a pair's ledger keeps after their verdict: little, since a test has thousands of pairs."""
 
 _CONNECT: Final = frozenset({Step.RESOLVE, Step.PROXY, Step.TCP, Step.TLS, Step.UPGRADE, Step.HELLO})
 
@@ -63,7 +66,7 @@ async def pair_up(
     tally.started()
     recorder = bench.recorder(number)
     pair = Pair(bench, recorder, reconnect=reconnect, on_change=on_change)
-    pair.ledger = Ledger(limit=REMEMBERED)
+    pair.ledger = Ledger(limit=AWAITED, remembered=REMEMBERED)
     try:
         pairing = await pair.pair()
     except BaseException:
@@ -95,6 +98,7 @@ async def exchange(scene: Scene, pair: Pair, number: int, intended: float, pause
     """One exchange, published as soon as it is over; whether it was good."""
     recorder = pair.recorder = scene.bench.recorder(number)
     pair.judge()
+    pair.received.clear()
     try:
         if pair.whole:
             await pair.exchange(intended, pause)

@@ -73,11 +73,13 @@ LIKE: Final = 0.5
 class Ledger:
     """The messages of one pair, both directions.
 
-    `limit` bounds the messages kept at once; past it the oldest is settled early, as what it is by then.
+    `limit` bounds the messages kept at once; past it the oldest is settled early, as what it is by then. `remembered`
+    bounds those judged already, whose still later copies are no news (by default as many).
     """
 
-    def __init__(self, limit: int = 1024) -> None:
+    def __init__(self, limit: int = 1024, remembered: int | None = None) -> None:
         self._limit = limit
+        self._remembered = limit if remembered is None else remembered
         self._open: OrderedDict[Key, Message] = OrderedDict()
         self._done: OrderedDict[Key, Message] = OrderedDict()  # judged: a still later copy is no news
         self._newest: dict[tuple[str, str], int] = {}  # highest nonce that arrived live, per channel and sender
@@ -197,7 +199,7 @@ class Ledger:
         message = self._open.pop(key)
         message.settled = True
         self._done[key] = message
-        if len(self._done) > self._limit:
+        if len(self._done) > self._remembered:
             self._done.popitem(last=False)
         return message
 
