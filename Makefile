@@ -18,7 +18,7 @@ SUPPORTED = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 REFERENCES = $(subst /,.,$(basename $(wildcard monitor/*/reference.py tests/*/reference.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint docs bench truth endurance fuzz lock clean
+.PHONY: help setup run test lint docs bench truth endurance e2e fuzz lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ truth: $(STAMP) ## Inject latency, read it back, and write docs/accuracy.md
 
 endurance: $(STAMP) ## Play 20,000 runs against an engine that has a bad day, and write docs/performance.md
 	$(BIN)/python -m bench.endurance --write
+
+e2e: $(STAMP) ## Measure the time from an outage to the page, at 15 s intervals, TRIES times (10) each
+	$(BIN)/python -m tests.e2e $(or $(TRIES),10)
 
 fuzz: $(STAMP) ## Fuzz each decoder for TIME seconds (60), on Linux; findings go to fuzz/findings/ and become tests
 	for target in wire wallet server upgrade config fault; do $(BIN)/python -m fuzz $$target $(or $(TIME),60) || exit; done

@@ -22,9 +22,6 @@ from tests.relays import ROOT, Terms, centrifugo_config
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))
 SERVICES: dict[str, Any] = COMPOSE["services"]
 FOLDER = ROOT / "deploy" / "compose"
-GENERATED = pytest.mark.skipif(
-    not (ROOT / "alerts").is_dir(), reason="alerts/ is not there yet: relay-monitor generate writes it"
-)
 
 
 def read(name: str) -> Any:
@@ -62,7 +59,6 @@ def test_every_image_is_pinned_by_a_version() -> None:
     assert SERVICES["monitor"]["build"] == "."
 
 
-@GENERATED
 def test_everything_that_is_mounted_is_there_and_read_only() -> None:
     for name, service in SERVICES.items():
         for source, target in mounts(name).items():
@@ -132,7 +128,6 @@ def test_prometheus_keeps_as_much_as_the_longest_window_needs(config: Config) ->
     assert "--enable-feature=exemplar-storage" in command
 
 
-@GENERATED
 def test_promtool_accepts_the_configuration_and_the_rules() -> None:
     program = shutil.which("promtool")
     if program is None:
@@ -144,7 +139,6 @@ def test_promtool_accepts_the_configuration_and_the_rules() -> None:
     assert "1 rule files found" in done.stdout
 
 
-@GENERATED
 def test_amtool_accepts_the_mounted_routes() -> None:
     program = shutil.which("amtool")
     if program is None:

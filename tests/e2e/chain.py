@@ -18,7 +18,7 @@ from tests.e2e.receiver import Receiver
 from tests.relays import ROOT, Engine
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
 GENERATE_TIMEOUT = 60.0
@@ -103,12 +103,35 @@ class Chain:
         )
         await self.monitor.start()
 
+    async def quiet(self, seconds: float) -> None:
+        """Let time pass, and see that nobody is paged meanwhile."""
+        before = len(self.receiver.pages())
+        await asyncio.sleep(seconds)
+        assert len(self.receiver.pages()) == before, self.receiver.pages()[-1]
+
+    async def healthy(self, seconds: float = 60.0) -> None:
+        """Wait until Prometheus knows that a message crosses the relay, and every probe had its first run."""
+        await self.until("min(relay_up)", lambda value: value == 1, seconds)
+        await self.until("min(relay_probe_up)", lambda value: value == 1, seconds)
+
+    async def paged(self, alert: str, seconds: float) -> float:
+        """Wait for a page that names an alert; returns the seconds waited. Raises `TimeoutError`."""
+        began = time.monotonic()
+        await self.receiver.until(lambda: any(alert in page.names() for page in self.receiver.pages()), seconds)
+        return time.monotonic() - began
+
 
 @asynccontextmanager
 async def chain(
-    folder: Path, engine: Path, config: str, pace: Pace = Pace(), *, history: Path | None = None, **fields: Any
+    folder: Path,
+    engine: Path,
+    config: str,
+    fields: Mapping[str, str],
+    *,
+    pace: Pace = Pace(),
+    history: Path | None = None,
 ) -> AsyncIterator[Chain]:
-    """Start everything; `config` is the configuration with {relay} and {listen} left open, and whatever `fields` says.
+    """Start everything; `config` is the configuration with {relay} and {listen} left open, and all that `fields` has.
 
     `history` is a folder of blocks to begin with. Everything is stopped at the end, in the order of its making.
     """
