@@ -80,7 +80,7 @@ class Play:
                 playing.cancel()
                 self.tally.totals.seconds = self._clock.monotonic() - self.tally.began
             if not self.interrupted:
-                await self._settle()
+                await self._settle(stop)
         finally:
             await self._fleet.stop()
 
@@ -118,10 +118,20 @@ class Play:
             self.tally.totals.aborted += 1
             self.tally.totals.reasons[f"close/{Reason.INTERNAL.value}"] += 1
 
-    async def _settle(self) -> None:
+    async def _settle(self, stop: asyncio.Event) -> None:
         """Give messages that have not come yet their time, so that late ones are not taken for lost."""
-        if self._fleet.background:
-            await asyncio.wait(set(self._fleet.background), timeout=2 * self.plan.timeout)
+        if not self._fleet.background:
+            return
+        stopping = asyncio.ensure_future(stop.wait())
+        lingering = asyncio.ensure_future(asyncio.wait(set(self._fleet.background)))
+        try:
+            await asyncio.wait(
+                {stopping, lingering}, timeout=2 * self.plan.timeout, return_when=asyncio.FIRST_COMPLETED
+            )
+            self.interrupted = stop.is_set()
+        finally:
+            stopping.cancel()
+            lingering.cancel()
 
     def _take(self, report: Run | Report, _: Bench) -> None:
         self.tally.take(report)

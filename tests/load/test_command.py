@@ -10,7 +10,9 @@ import re
 import resource
 import signal
 import sys
-from typing import TYPE_CHECKING
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from rich.console import Console
@@ -151,6 +153,44 @@ async def test_metrics_are_served_while_it_runs(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         await process.communicate()
     assert process.returncode == 130
+
+
+def test_metrics_are_pushed_when_it_is_over(tmp_path: Path) -> None:
+    pushed: dict[str, bytes] = {}
+
+    class Gateway(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            pushed[self.path] = self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Gateway) as server:
+        serving = Thread(target=server.serve_forever)
+        serving.start()
+        try:
+            done = a_connection(tmp_path, "--push-gateway", f"http://127.0.0.1:{server.server_port}")
+        finally:
+            server.shutdown()
+            serving.join()
+    assert done.exit_code == 0
+    ((path, body),) = pushed.items()
+    assert path == "/metrics/job/relay-monitor-load/scenario/connection-storm/worker/0"
+    assert b'relay="target",scenario="connection-storm"} 1.0' in body
+
+
+def test_a_gateway_that_is_gone_costs_no_result(tmp_path: Path) -> None:
+    done = a_connection(tmp_path, "--push-gateway", f"http://127.0.0.1:{closed_port()}")
+    assert done.exit_code == 0
+    assert (tmp_path / "r.json").exists()
+
+
+def a_connection(folder: Path, *flags: str) -> Any:
+    """A load test of one connection."""
+    usual = ("--target", "embedded", "--connections", "1", "--ramp-up", "0", "--output", str(folder / "r.json"))
+    return CliRunner().invoke(app, ["load", *usual, *flags], env={"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"})
 
 
 def test_a_test_too_large_for_this_machine_says_so_before_it_starts() -> None:
