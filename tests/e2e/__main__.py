@@ -27,8 +27,8 @@ def shipped() -> str:
     for line in text.splitlines():
         if line.lstrip().startswith("url: ") and "RELAY_URL" in line:
             line = '    url: "{relay}"'  # noqa: PLW2901 - the one line that changes
-        elif line.startswith("server:"):
-            line = 'server: {{listen: "{listen}"}}'  # noqa: PLW2901 - and this one
+        elif line.lstrip().startswith("listen: "):
+            line = '  listen: "{listen}"'  # noqa: PLW2901 - and this one
         lines.append(line)
     return "\n".join(lines) + "\n"
 
@@ -62,8 +62,8 @@ async def main() -> None:
             with tempfile.TemporaryDirectory() as folder:
                 async with chain(Path(folder), PROGRAM, shipped(), {}, pace=PACE) as made:
                     times.append(await one(made, kind))
-            print(f"{kind}: {times[-1]:.1f} s", file=sys.stderr, flush=True)
-        print(f"{kind}: median {statistics.median(times):.1f} s, worst {max(times):.1f} s of {tries}", flush=True)
+            sys.stderr.write(f"{kind}: {times[-1]:.1f} s\n")
+        sys.stdout.write(f"{kind}: median {statistics.median(times):.1f} s, worst {max(times):.1f} s of {tries}\n")
 
 
 if __name__ == "__main__":

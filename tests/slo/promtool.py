@@ -114,6 +114,26 @@ CASES: Final[tuple[Case, ...]] = (
         expect=[("2h", "RelayErrorBudgetBurn", "critical", 0), ("2h", "RelayErrorBudgetBurn", "warning", 0)],
     ),
     Case(
+        name="RelayErrorBudgetBurn, RelayMessagesLost: an outage pages once, and not again when it is over",
+        series={
+            UP: then("1x480", "0x8", "1x80"),
+            slo("delivery", "good"): counter((3, 481), (0, 8), (3, 80)),
+            slo("delivery", "bad"): counter((0, 481), (3, 8), (0, 80)),
+            slo("recovery", "good"): counter((1, 481), (0, 8), (1, 80)),
+            slo("recovery", "bad"): counter((0, 481), (1, 8), (0, 80)),
+        },
+        expect=[
+            ("121m", "RelayDown", "critical", 1),
+            *(
+                (minute, name, "critical", 0)
+                for minute in ("121m", "122m15s", "123m", "125m")
+                for name in ("RelayErrorBudgetBurn", "RelayMessagesLost")
+            ),
+            ("123m", "RelayDown", "critical", 0),
+            ("123m", "RelayMessagesLost", "warning", 1),
+        ],
+    ),
+    Case(
         name="RelayErrorBudgetBurn: a single blip pages nobody, at 99.9 % and twelve a minute",
         series={
             slo("delivery", "good"): steady(3, 5),

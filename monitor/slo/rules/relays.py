@@ -138,6 +138,7 @@ class Relays:
             parts.append(f"{bad(burn.recent, ', ' + slos + '@')} > 0")
         condition = "\nand\n".join(parts)
         if critical:
+            condition += _unless_down(2 * burn.recent)
             condition = self._quorum(condition, f"slo:error_budget:ratio{{{slos}@}}", "slo, relay, probe")
         alert = Alert(
             name="RelayErrorBudgetBurn",
@@ -170,7 +171,7 @@ class Relays:
         }
         yield _where(Alert(severity="warning", expr=f"{lost} > 0.5\nand\n{zero}", **common), "")  # type: ignore[arg-type]
         recent = bad(max(RECENT, SCRAPES * self._scrape), slos + "@")
-        again = f"{lost} > 1.5\nand\n{recent} > 0\nand\n{zero}"
+        again = f"{lost} > 1.5\nand\n{recent} > 0\nand\n{zero}" + _unless_down(SECOND_LOSS)
         yield from self._capped(Alert(severity="critical", expr=again, **common))  # type: ignore[arg-type]
 
     def _is_zero(self, name: str) -> bool:
@@ -245,6 +246,15 @@ class Relays:
         yield _where(warning, "")
         critical = Alert(severity="critical", expr=f"{left} < {3 * DAY:.0f}", wait=300.0, **common)  # type: ignore[arg-type]
         yield from self._capped(critical)
+
+
+def _unless_down(window: float) -> str:
+    """No page about what an outage left behind: `RelayDown` has paged for it, and the repair must not page again.
+
+    Asked of the alert and not of `relay_up`: a relay that is away too briefly to page must not silence the others.
+    """
+    paged = 'ALERTS{alertname="RelayDown", alertstate="firing"}'
+    return f"\nunless on (relay)\nmax_over_time({paged}[{show_duration(window)}]) > 0"
 
 
 def _where(alert: Alert, matcher: str, *, severity: str | None = None) -> Alert:
