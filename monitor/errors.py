@@ -80,6 +80,11 @@ class Obstacle(MonitorError):  # noqa: N818 - it names what stood in the way, an
         self.detail = detail
         super().__init__(f"{step}: {reason}" + (f": {detail}" if detail else ""))
 
+    def reword(self, detail: str) -> None:
+        """Put other words in the place of `detail`."""
+        if detail != self.detail:
+            Obstacle.__init__(self, self.step, self.reason, detail)
+
 
 class OwnFault(Obstacle):
     """What stopped a run on this side: no route of our own, no descriptors, our own limits. Never the relay's fault."""

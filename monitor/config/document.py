@@ -156,8 +156,9 @@ class _Builder:
         line = _line(event)
         if isinstance(event, yaml.AliasEvent):
             return self._alias(str(event.anchor), line)
-        if (tag := getattr(event, "tag", None)) not in {None, "!"}:
-            raise Unreadable(line, f"has the tag {tag}; tags have no use here: remove it")
+        if getattr(event, "tag", None) not in {None, "!"}:
+            # Not shown: it may be the beginning of a password.
+            raise Unreadable(line, "has a tag; tags have no use here: put text that begins with ! in quotes")
         self._count(1, line)
         if isinstance(event, yaml.ScalarEvent):
             value = event.value if is_key else self._expand(event.value, line, path)
@@ -175,9 +176,13 @@ class _Builder:
 
     def _alias(self, anchor: str, line: int) -> Node:
         if anchor in self.open_anchors:
-            raise Unreadable(line, f"has the alias *{anchor} inside of what it stands for")
+            raise Unreadable(line, "has an alias inside of what it stands for")
         if anchor not in self.anchors:
-            raise Unreadable(line, f"is not YAML: nothing is anchored as &{anchor} before this")
+            # Not named: it may be a password.
+            raise Unreadable(
+                line,
+                "has an alias of what is not anchored before this; put text that begins with * in quotes",
+            )
         return self._copy(self.anchors[anchor], line)
 
     def _copy(self, node: Node, line: int) -> Node:

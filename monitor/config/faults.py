@@ -126,7 +126,9 @@ def _subject(path: KeyPath, node: Node) -> str:
         return ""
     if node.value is None:
         return "null "
-    return f"{node.raw if len(node.raw) <= _SHOWN else node.raw[: _SHOWN - 1] + '…'!r} "
+    # A query may hold a token.
+    shown = node.raw if "://" not in node.raw else node.raw.partition("?")[0]
+    return f"{shown if len(shown) <= _SHOWN else shown[: _SHOWN - 1] + '…'!r} "
 
 
 def _expected(model: type[Section], path: KeyPath) -> str:

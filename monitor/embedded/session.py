@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from monitor.embedded import verbatim
@@ -68,7 +68,7 @@ class Terms:
     ping_interval: float = 25.0
     pong_timeout: float = 8.0
     stale_timeout: float = 10.0
-    token: str | None = None
+    token: str | None = field(default=None, repr=False)
 
 
 class Refusal(Exception):  # noqa: N818 - an answer, not a mistake of ours

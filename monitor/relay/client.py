@@ -16,6 +16,8 @@ from monitor.catalogue import Phase, Reason, Step
 from monitor.errors import Obstacle
 from monitor.relay import obstacles
 from monitor.relay.dial import dial
+from monitor.relay.discretion import clean, cleaned, secrets_of
+from monitor.relay.proxy import proxy_of
 from monitor.relay.target import RateLimited
 from monitor.wire.commands import Command, Connect, Refresh
 from monitor.wire.connection import Connection, State
@@ -38,6 +40,10 @@ _PHASE_OF_COMMAND = {
     "publish": Phase.PUBLISH_ACK,
     "history": Phase.HISTORY,
 }
+
+
+MAX_SECRETS = 200
+"""What is kept of the secrets a relay was told, through any number of refreshed tokens."""
 
 
 class Reporter(Protocol):
@@ -107,6 +113,7 @@ class Client:
         self._send_due = False
         self._on_sent: list[Callable[[float], None]] = []
         self._asked: dict[int, asyncio.Future[Event]] = {}
+        self._secrets: tuple[str, ...] = ()  # what the relay was told, and may say again
 
     @property
     def connected(self) -> bool:
@@ -216,7 +223,7 @@ class Client:
         while events := connection.events():
             for event in events:
                 if not (self._asked and self._answers(event)):
-                    self._handle(event)
+                    self._handle(event if type(event) is Publication else cleaned(event, self._secrets))
         self._flush()
         if connection.closing is not None:
             # What this side gave up is not waited for: the peer may be the very one that answers nothing.
@@ -229,7 +236,7 @@ class Client:
         """Whether it is the answer somebody asked for; if so, they have it."""
         asked = self._asked.get(getattr(event, "id", 0))
         if asked is not None and not asked.done():
-            asked.set_result(event)
+            asked.set_result(cleaned(event, self._secrets))
         return asked is not None
 
     def _handle(self, event: Event) -> None:
@@ -271,6 +278,7 @@ class Client:
             _log.warning("token not refreshed", detail=obstacle.detail)
             return
         if hello.token is not None and self.connected:
+            self._secrets = (hello.token, *self._secrets[:MAX_SECRETS])
             self._connection.command(Refresh(token=hello.token), self._clock.monotonic())
 
     def _flush(self) -> None:
@@ -311,6 +319,7 @@ class Client:
             self.queued = False
             self._obstacle, self._step_started = None, self._clock.monotonic()
             target, hello = self._access.target(), self._access.hello()
+            self._secrets = secrets_of(target, hello.token, proxy_of(target))
             async with asyncio.timeout(self._access.timeout):
                 transport = await dial(
                     target,
@@ -333,6 +342,7 @@ class Client:
         self._pump()
 
     def _not_opened(self, obstacle: Obstacle) -> None:
+        obstacle.reword(clean(obstacle.detail, self._secrets))
         self._obstacle = obstacle
         self._mark(self._clock.monotonic())
         not_before = obstacle.retry_after if isinstance(obstacle, RateLimited) else 0.0

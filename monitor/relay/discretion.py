@@ -1,0 +1,57 @@
+"""What a relay or a proxy says may quote what it was told. Before its words go further, our secrets are taken out."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qsl, urlsplit
+
+from monitor.wire.events import Dropped, Event, Replied, Unsubscribed
+
+if TYPE_CHECKING:
+    from monitor.relay.proxy import Proxy
+    from monitor.relay.target import Target
+
+LEAST: Final = 4
+"""Characters of a secret that is looked for: one that is shorter would be found in every other word."""
+
+PART: Final = 8
+"""Characters of a secret's beginning that are taken out at the end of a text."""
+
+HIDDEN: Final = "***"
+
+
+def secrets_of(target: Target, token: str | None, proxy: Proxy | None) -> tuple[str, ...]:
+    """All that is told on the way into a relay and nobody else's business, longest first."""
+    headers = [value for _, value in target.headers]
+    if proxy is not None and proxy.authorization is not None:
+        headers.append(proxy.authorization)
+    # Of "Bearer abc" the second word is the secret.
+    told = headers + [value.partition(" ")[2] for value in headers]
+    told += [value for _, value in parse_qsl(urlsplit(target.url).query)]
+    if token is not None:
+        told.append(token)
+    if proxy is not None and proxy.authorization is not None:
+        told.append(base64.b64decode(proxy.authorization.partition(" ")[2]).decode().partition(":")[2])
+    return tuple(sorted({value for value in told if len(value) >= LEAST}, key=len, reverse=True))
+
+
+def clean(text: str, secrets: tuple[str, ...]) -> str:
+    """`text` without them, whole or, where the text was cut off within one, in part."""
+    for secret in secrets:
+        text = text.replace(secret, HIDDEN)
+        for length in range(min(len(secret) - 1, len(text)), PART - 1, -1):
+            if text.endswith(secret[:length]):
+                text = text[:-length] + HIDDEN
+                break
+    return text
+
+
+def cleaned(event: Event, secrets: tuple[str, ...]) -> Event:
+    """An event whose words, if it has any of the relay's, are without them."""
+    if isinstance(event, Dropped | Unsubscribed):
+        return replace(event, reason=clean(event.reason, secrets))
+    if isinstance(event, Replied) and event.error is not None:
+        return replace(event, error=replace(event.error, message=clean(event.error.message, secrets)))
+    return event
