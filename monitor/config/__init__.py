@@ -1,7 +1,8 @@
 """The configuration: one YAML file, checked whole, as one frozen value.
 
 Data flows: `document` (text → nodes with lines) → `model` (`probe`, `relay`, `slo`, of the types in `fields`,
-`secrets`, `units`) → `checks` (what must hold between values) → `loading`, which gathers all faults (`faults`).
+`secrets`, `units`) → `checks` (what must hold between values; `objectives` for the SLOs, by the events that `traffic`
+counts) → `loading`, which gathers all faults (`faults`).
 `web`, with `web_tls`, is another file that is read the same way: Prometheus' own web configuration.
 `changes` tells two configurations apart.
 `schema` and `reference` describe the same models to editors and to people; `crontab` is what a cron line means.

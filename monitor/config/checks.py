@@ -7,29 +7,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from monitor.catalogue import Scenario, Sli
-from monitor.config.document import KeyPath, Node, show_path
-from monitor.config.faults import locate, suggestion
+from monitor.catalogue import Scenario
+from monitor.config.faults import Findings, listed, suggestion
+from monitor.config.objectives import Objectives
 from monitor.config.probe import STANDING, USED
-from monitor.config.slo import PRODUCED_BY, produces
 from monitor.config.units import show_duration
-from monitor.errors import Fault
 from monitor.footprint import footprint_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from monitor.config.document import KeyPath, Node
     from monitor.config.model import Config
     from monitor.config.probe import ProbeConfig
     from monitor.config.relay import RelayConfig
-    from monitor.config.slo import OverrideConfig, SloConfig
+    from monitor.config.slo import SloConfig
+    from monitor.errors import Fault
 
 _INDEPENDENT: Final = 2
 
 
 def check(config: Config, root: Node, unknown: Iterable[KeyPath]) -> list[Fault]:
     """Every fault between the values of `config`, which `root` was read from; nothing that rests on `unknown` paths."""
-    checker = _Checker(config, root, frozenset(unknown))
+    found = Findings(root, unknown)
+    checker, objectives = _Checker(config, found), Objectives(config, found)
     checker.monitor()
     for section in ("relays", "probes", "slos"):
         checker.names(section)
@@ -39,38 +40,34 @@ def check(config: Config, root: Node, unknown: Iterable[KeyPath]) -> list[Fault]
         checker.watched(("probes", index), probe.relays, given="relays" in probe.model_fields_set)
         checker.probe(("probes", index), probe)
     for index, slo in enumerate(config.slos):
-        checker.slo(("slos", index), slo)
+        objectives.slo(("slos", index), slo)
     for index, window in enumerate(config.maintenance):
         checker.watched(("maintenance", index), window.relays, given="relays" in window.model_fields_set)
-    return checker.faults
+    return found.faults
 
 
 class _Checker:
     """Collects faults. Methods take the path of what they check and the value there."""
 
-    def __init__(self, config: Config, root: Node, unknown: frozenset[KeyPath]) -> None:
-        self.faults: list[Fault] = []
-        self._config = config
-        self._root = root
-        self._unknown = unknown
+    def __init__(self, config: Config, found: Findings) -> None:
+        self._config, self._found = config, found
         self._relays = {relay.name: (("relays", index), relay) for index, relay in enumerate(config.relays)}
-        self._probes = {probe.name: (("probes", index), probe) for index, probe in enumerate(config.probes)}
 
     def monitor(self) -> None:
         """Location and reference hosts."""
         config = self._config
         if config.location not in config.locations:
-            self._fault(
+            self._found.add(
                 ("location",),
                 f"{config.location!r} is not among locations; expected one of {', '.join(config.locations)}",
                 ("locations",),
             )
         for index, name in enumerate(config.locations):
             if name in config.locations[:index]:
-                self._fault(("locations", index), f"{name!r} is there twice; expected each location once")
+                self._found.add(("locations", index), f"{name!r} is there twice; expected each location once")
         hosts = {reference.rpartition(":")[0].lower() for reference in config.references}
         if config.references and len(hosts) < _INDEPENDENT:
-            self._fault(("references",), "names one host; expected two or more independent ones, or none")
+            self._found.add(("references",), "names one host; expected two or more independent ones, or none")
 
     def names(self, section: str) -> None:
         """Names are unique within their section."""
@@ -80,24 +77,28 @@ class _Checker:
             before = first.setdefault(item.name, index)
             if before != index:
                 other = (section, before, "name")
-                line = locate(self._root, other)[1].line
-                self._fault((section, index, "name"), f"{item.name!r} is taken in line {line}; expected another", other)
+                line = self._found.line_of(other)
+                self._found.add(
+                    (section, index, "name"), f"{item.name!r} is taken in line {line}; expected another", other
+                )
 
     def relay(self, path: KeyPath, relay: RelayConfig) -> None:
         """A relay's ways in fit together, and the probes fit its limits."""
         url = (*path, "url")
         if relay.url == "embedded" and relay.endpoints:
-            self._fault((*path, "endpoints"), "has no meaning for the embedded relay; expected none", url)
+            self._found.add((*path, "endpoints"), "has no meaning for the embedded relay; expected none", url)
         if relay.token is not None and relay.token_file is not None:
-            self._fault((*path, "token_file"), "stands beside token; expected one of the two")
+            self._found.add((*path, "token_file"), "stands beside token; expected one of the two")
         if relay.tls is not None:
             if not relay.url.startswith("wss://"):
-                self._fault((*path, "tls"), "needs a wss:// url", url)
+                self._found.add((*path, "tls"), "needs a wss:// url", url)
             if (relay.tls.cert_file is None) != (relay.tls.key_file is None):
-                self._fault((*path, "tls"), "has one of cert_file and key_file; expected both or none")
+                self._found.add((*path, "tls"), "has one of cert_file and key_file; expected both or none")
         urls = [endpoint for endpoint in relay.endpoints if isinstance(endpoint, str)]
         if any(each.split(":")[0] != relay.url.split(":")[0] for each in urls) and relay.url != "embedded":
-            self._fault((*path, "endpoints"), "differ from url in their scheme; expected all wss:// or all ws://", url)
+            self._found.add(
+                (*path, "endpoints"), "differ from url in their scheme; expected all wss:// or all ws://", url
+            )
         self._limits(path, relay)
 
     def _limits(self, path: KeyPath, relay: RelayConfig) -> None:
@@ -107,7 +108,7 @@ class _Checker:
             if not probe.relays or relay.name in probe.relays
         ]
         # A probe that cannot run as it stands has a fault of its own.
-        if any(probe.scenario not in STANDING and not _has_slots(probe) for _, probe in watching):
+        if any(probe.scenario not in STANDING and not probe.is_scheduled for _, probe in watching):
             return
         need = footprint_of(relay, [probe for _, probe in watching])
         reserve = relay.limits.reserve
@@ -118,7 +119,7 @@ class _Checker:
             allowed = getattr(relay.limits, key)
             if peak and peak + kept > allowed:
                 more = f", and {kept} are kept to confirm a failure" if kept else ""
-                self._fault(
+                self._found.add(
                     (*path, "limits", key),
                     f"{allowed} is exceeded: the probes need {peak:.1f} in a minute that starts a run of each{more}; "
                     "raise it, or let them run more rarely or with fewer pairs or connections",
@@ -128,30 +129,30 @@ class _Checker:
     def watched(self, path: KeyPath, names: tuple[str, ...], *, given: bool) -> None:
         """`relays` of a probe or a window names relays that exist, each once, and at least one."""
         if given and not names:
-            self._fault((*path, "relays"), "names no relay; name one, or leave the key out for all")
+            self._found.add((*path, "relays"), "names no relay; name one, or leave the key out for all")
         known = [("relays", index, "name") for index in range(len(self._config.relays))]
         for index, name in enumerate(names):
             if name not in self._relays:
                 message = f"{name!r} is not a relay; {suggestion(name, self._relays)}"
-                self._fault((*path, "relays", index), message, *known)
+                self._found.add((*path, "relays", index), message, *known)
             elif name in names[:index]:
-                self._fault((*path, "relays", index), f"{name!r} is there twice; expected each relay once")
+                self._found.add((*path, "relays", index), f"{name!r} is there twice; expected each relay once")
 
     def probe(self, path: KeyPath, probe: ProbeConfig) -> None:
         """A probe's keys belong to its scenario, and its numbers fit each other and its relays."""
         scenario = (*path, "scenario")
         for key in USED.keys() & probe.model_fields_set:
             if probe.scenario not in USED[key]:
-                users = _listed(sorted(USED[key]))
-                self._fault((*path, key), f"is not used by {probe.scenario}; it belongs to {users}", scenario)
+                users = listed(sorted(USED[key]))
+                self._found.add((*path, key), f"is not used by {probe.scenario}; it belongs to {users}", scenario)
         schedule = (*path, "schedule")
-        if probe.scenario not in STANDING and not _has_slots(probe):
+        if probe.scenario not in STANDING and not probe.is_scheduled:
             what = f"{probe.scenario} cannot be continuous" if probe.is_continuous else "is missing"
-            self._fault(schedule, f"{what}; expected {{every: 5m}} or {{cron: …, timezone: …}}", scenario)
+            self._found.add(schedule, f"{what}; expected {{every: 5m}} or {{cron: …, timezone: …}}", scenario)
         elif probe.scenario is Scenario.STEADY_MESSAGING:
             key, needs = ("duration", "a bounded run") if probe.is_continuous else ("max_age", "schedule: continuous")
             if key in probe.model_fields_set:
-                self._fault((*path, key), f"belongs to {needs}; leave it out here", schedule, scenario)
+                self._found.add((*path, key), f"belongs to {needs}; leave it out here", schedule, scenario)
         self._fits(path, probe)
         if probe.scenario is Scenario.ASYNC_DELIVERY:
             self._kept(path, probe)
@@ -162,7 +163,7 @@ class _Checker:
         if period is None or "schedule" not in probe.model_fields_set or probe.deadline <= period:
             return
         place: KeyPath = (*path, "timeout") if "timeout" in probe.model_fields_set else (*path, "schedule")
-        self._fault(
+        self._found.add(
             place,
             f"cannot fit: with its waits and time-outs a run takes up to {show_duration(probe.deadline)}, "
             f"and the next one starts {show_duration(period)} after it; expected a shorter run or a longer period",
@@ -179,7 +180,7 @@ class _Checker:
             rests_on = (history, (*path, "scenario"), (*path, "relays"))
             away = probe.delay + probe.timeout
             if away > relay.history.ttl:
-                self._fault(
+                self._found.add(
                     (*path, "delay"),
                     f"delay + timeout is {show_duration(away)}, past the history of relay {name}; "
                     f"expected at most its ttl of {show_duration(relay.history.ttl)}",
@@ -187,106 +188,14 @@ class _Checker:
                     *rests_on,
                 )
             if probe.messages > relay.history.size:
-                self._fault(
+                self._found.add(
                     (*path, "messages"),
                     f"{probe.messages} is more than the history of relay {name} holds; "
                     f"expected at most its size of {relay.history.size}",
                     *rests_on,
                 )
 
-    def slo(self, path: KeyPath, slo: SloConfig) -> None:
-        """An objective has what its SLI needs and nothing else, and its probes produce that SLI."""
-        sli = (*path, "sli")
-        for key, users in (
-            ("threshold", {Sli.LATENCY}),
-            ("objective", set(Sli) - {Sli.TREND}),
-            ("factor", {Sli.TREND}),
-            ("overrides", set(Sli) - {Sli.TREND}),
-        ):
-            given = getattr(slo, key) if key != "factor" else key in slo.model_fields_set
-            if given and slo.sli not in users:
-                self._fault((*path, key), f"is not used by {slo.sli}; it belongs to {_listed(sorted(users))}", sli)
-            elif not getattr(slo, key) and slo.sli in users and key in {"threshold", "objective"}:
-                example = "400ms" if key == "threshold" else "99.9%"
-                self._fault((*path, key), f"is missing; {slo.sli} needs one, such as {example}", sli)
-        watched: dict[str, list[tuple[KeyPath, ProbeConfig]]] = {}
-        known = [("probes", index, "name") for index in range(len(self._config.probes))]
-        for index, name in enumerate(slo.probe):
-            place = (*path, "probe", index)
-            if name not in self._probes:
-                self._fault(place, f"{name!r} is not a probe; {suggestion(name, self._probes)}", *known)
-                continue
-            if name in slo.probe[:index]:
-                self._fault(place, f"{name!r} is there twice; expected each probe once")
-            probe_path, probe = self._probes[name]
-            rests_on = [(*probe_path, key) for key in ("name", "scenario", "schedule")]
-            if not produces(probe, slo.sli):
-                self._fault(place, f"{_no_events(name, probe, slo.sli)}", sli, *rests_on)
-            for relay in probe.relays or self._relays:
-                watched.setdefault(relay, []).append((probe_path, probe))
-        probes = {name: self._probes[name] for name in slo.probe if name in self._probes}
-        self._threshold(path, slo.threshold, probes.values(), sli)
-        for relay, override in slo.overrides.items():
-            self._override((*path, "overrides", relay), relay, override, watched, slo)
-
-    def _override(
-        self,
-        path: KeyPath,
-        relay: str,
-        override: OverrideConfig,
-        watched: dict[str, list[tuple[KeyPath, ProbeConfig]]],
-        slo: SloConfig,
-    ) -> None:
-        known = [("relays", index, "name") for index in range(len(self._config.relays))]
-        sli = (*path[:2], "sli")
-        if relay not in self._relays:
-            self._fault(path, f"{relay!r} is not a relay; {suggestion(relay, self._relays)}", *known)
-        elif relay not in watched:
-            rests_on = [("probes", index, "relays") for index in range(len(self._config.probes))]
-            self._fault(path, f"no probe of this SLO watches {relay!r}; expected one of {_listed(sorted(watched))}",
-                        (*path[:2], "probe"), *known, *rests_on)  # fmt: skip
-        if override.threshold is None and override.objective is None:
-            self._fault(path, "changes nothing; expected threshold or objective")
-        if override.threshold is not None and slo.sli is not Sli.LATENCY:
-            self._fault((*path, "threshold"), f"is not used by {slo.sli}; it belongs to latency", sli)
-        self._threshold(path, override.threshold, watched.get(relay, ()), sli)
-
-    def _threshold(
-        self, path: KeyPath, threshold: float | None, probes: Iterable[tuple[KeyPath, ProbeConfig]], sli: KeyPath
-    ) -> None:
-        """An exchange is over at its probe's time-out: a threshold above it would never be met late."""
-        for probe_path, probe in probes:
-            if threshold is not None and threshold > probe.timeout:
-                self._fault(
-                    (*path, "threshold"),
-                    f"{show_duration(threshold)} is above the timeout of probe {probe.name}; "
-                    f"expected at most {show_duration(probe.timeout)}",
-                    (*probe_path, "timeout"),
-                    sli,
-                )
-
-    def _fault(self, path: KeyPath, message: str, *rests_on: KeyPath) -> None:
-        """Report a fault, unless the value at `path` or one that it rests on is not known."""
-        for known in (path, *rests_on):
-            if any(known[: len(each)] == each or each[: len(known)] == known for each in self._unknown):
-                return
-        place, node = locate(self._root, path)
-        fault = Fault(node.line, show_path(place), message)
-        if fault not in self.faults:
-            self.faults.append(fault)
-
 
 def _has_slots(probe: ProbeConfig) -> bool:
     """Whether the file says when this probe runs."""
     return "schedule" in probe.model_fields_set and not probe.is_continuous
-
-
-def _no_events(name: str, probe: ProbeConfig, sli: Sli) -> str:
-    allowed = _listed(sorted(PRODUCED_BY[sli]))
-    continuous = "continuous " if sli is Sli.STABILITY else ""
-    kind = f"{'continuous' if probe.is_continuous else 'bounded'} {probe.scenario}"
-    return f"{name!r} is {kind}, which has no {sli}; expected a probe of {continuous}{allowed}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " or ".join(", ".join(names).rsplit(", ", 1))

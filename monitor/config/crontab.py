@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections import deque
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from operator import sub
@@ -81,14 +82,14 @@ class Crontab:
                 return moments[index]
         raise AssertionError("a valid crontab line has a next moment")  # pragma: no cover
 
-    def count(self, after: float, until: float, limit: int) -> int:
+    def count(self, after: float, until: float, limit: float) -> int:
         """How many moments lie in (`after`, `until`]; stops counting at `limit`."""
         total = 0
         for moments in self._days_from(after) if until > after else ():
             total += max(0, bisect_right(moments, until) - bisect_right(moments, after))
             if total >= limit or moments[-1] > until:
                 break
-        return min(total, limit)
+        return int(min(total, limit))
 
     def longest_gap(self) -> float:
         """The longest time between two consecutive moments of a leap year, in seconds, the last gap whole."""
@@ -96,12 +97,24 @@ class Crontab:
 
     def shortest_gap(self) -> float:
         """The shortest time between two consecutive moments of a leap year, in seconds, the last gap whole."""
-        shortest = math.inf
+        return self.shortest_span(2)
+
+    def shortest_span(self, moments: int) -> float:
+        """The shortest time from the first to the last of so many consecutive moments of a leap year, in seconds."""
+        shortest, gaps = math.inf, deque[float](maxlen=moments - 1)
         for gap in self._gaps():
-            shortest = min(shortest, gap)
-            if shortest <= _MINUTE_SECONDS:
+            gaps.append(gap)
+            if len(gaps) == moments - 1:
+                shortest = min(shortest, sum(gaps))
+            if shortest <= _MINUTE_SECONDS * (moments - 1):
                 break  # moments that lie closer exist around changes of the clocks only
         return shortest
+
+    def average_gap(self) -> float:
+        """The average time between two consecutive moments of a leap year, in seconds; infinite without one."""
+        start, end = _SAMPLE_YEAR
+        count = self.count(start, end, limit=math.inf)
+        return (end - start) / count if count else math.inf
 
     def _gaps(self) -> Iterator[float]:
         start, end = _SAMPLE_YEAR

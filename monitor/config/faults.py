@@ -11,7 +11,7 @@ from monitor.config.shapes import element_kind_of, field_at, kind_of, models_in
 from monitor.errors import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from monitor.config.fields import Section
 
@@ -56,6 +56,28 @@ def locate(root: Node, loc: KeyPath) -> tuple[KeyPath, Node]:
     return tuple(path), node
 
 
+class Findings:
+    """The faults found between the values of a file; silent about whatever rests on one that is not known."""
+
+    def __init__(self, root: Node, unknown: Iterable[KeyPath]) -> None:
+        self.faults: list[Fault] = []
+        self._root, self._unknown = root, frozenset(unknown)
+
+    def add(self, path: KeyPath, message: str, *rests_on: KeyPath) -> None:
+        """Report a fault, unless the value at `path`, or one that it rests on, or one inside them is not known."""
+        for known in (path, *rests_on):
+            if any(known[: len(each)] == each or each[: len(known)] == known for each in self._unknown):
+                return
+        place, node = locate(self._root, path)
+        fault = Fault(node.line, show_path(place), message)
+        if fault not in self.faults:
+            self.faults.append(fault)
+
+    def line_of(self, path: KeyPath) -> int:
+        """The line of the file where a value stands."""
+        return locate(self._root, path)[1].line
+
+
 def fault_of(model: type[Section], root: Node, error: dict[str, Any]) -> tuple[KeyPath, Fault]:
     """The fault of one of pydantic's errors about a `model`, with its path in the file."""
     path, node = locate(root, error["loc"])
@@ -71,6 +93,11 @@ def is_own(root: Node, error: dict[str, Any]) -> bool:
     if error["type"] == "default_factory_not_called":
         return False
     return error["type"] != "too_short" or not locate(root, error["loc"])[1].items
+
+
+def listed(names: Sequence[str]) -> str:
+    """`a, b or c`."""
+    return " or ".join(", ".join(names).rsplit(", ", 1))
 
 
 def nearest(word: str, words: Iterable[str]) -> str | None:

@@ -17,6 +17,10 @@ from monitor.config.fields import Duration, Kind, Name, OneOrMore, Section, Text
 ANSWER_DELAY: Final = 1.0
 """Seconds a realistic session's wallet waits before it answers, as the scenario's authors have it."""
 
+HOLD: Final = 30.0
+"""Seconds of one hold interval of a continuous steady-state, where its configuration names none: one past the usual
+25 s between a relay's pings."""
+
 STANDING: Final = frozenset({Scenario.STEADY_MESSAGING, Scenario.STEADY_STATE})
 """The scenarios that can be `schedule: continuous`."""
 
@@ -41,8 +45,18 @@ USED: Final[Mapping[str, frozenset[Scenario]]] = {
 
 
 @lru_cache(maxsize=256)
-def _shortest_gap(cron: str, timezone: str) -> float:
-    return Crontab(cron, timezone).shortest_gap()
+def _shortest_span(cron: str, timezone: str, moments: int) -> float:
+    return Crontab(cron, timezone).shortest_span(moments)
+
+
+@lru_cache(maxsize=256)
+def _longest_gap(cron: str, timezone: str) -> float:
+    return Crontab(cron, timezone).longest_gap()
+
+
+@lru_cache(maxsize=256)
+def _average_gap(cron: str, timezone: str) -> float:
+    return Crontab(cron, timezone).average_gap()
 
 
 def check_cron(text: str) -> str:
@@ -190,14 +204,57 @@ class ProbeConfig(Section):
         return isinstance(self.schedule, Continuous)
 
     @property
+    def is_scheduled(self) -> bool:
+        """Whether the file says when its runs start."""
+        return "schedule" in self.model_fields_set and not self.is_continuous
+
+    @property
     def period(self) -> float | None:
         """The shortest time between two runs, in seconds; None where it is continuous."""
         match self.schedule:
             case Every(every=period):
                 return period
             case Cron(cron=cron, timezone=timezone):
-                return _shortest_gap(cron, timezone)
+                return _shortest_span(cron, timezone, 2)
         return None
+
+    @property
+    def hold(self) -> float:
+        """Seconds of one hold interval of a continuous steady-state."""
+        return self.duration or HOLD
+
+    def shortest_span(self, runs: int) -> float:
+        """Seconds from the first to the last of so many runs, where the schedule has them closest together."""
+        match self.schedule:
+            case Every(every=period):
+                return (runs - 1) * period
+            case Cron(cron=cron, timezone=timezone):
+                return _shortest_span(cron, timezone, runs)
+        return (runs - 1) * self._beat
+
+    @property
+    def longest_gap(self) -> float:
+        """The longest time between two runs, in seconds; of a continuous probe, between a pair's or connection's."""
+        match self.schedule:
+            case Every(every=period):
+                return period
+            case Cron(cron=cron, timezone=timezone):
+                return _longest_gap(cron, timezone)
+        return self._beat
+
+    @property
+    def average_gap(self) -> float:
+        """The average time between two runs, in seconds, nights and weekends of a cron line included."""
+        match self.schedule:
+            case Every(every=period):
+                return period
+            case Cron(cron=cron, timezone=timezone):
+                return _average_gap(cron, timezone)
+        return self._beat
+
+    @property
+    def _beat(self) -> float:
+        return self.hold if self.scenario is Scenario.STEADY_STATE else self.cycle
 
     @property
     def cycle(self) -> float:

@@ -40,9 +40,6 @@ if TYPE_CHECKING:
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
-HOLD: Final = 30.0
-"""Seconds of a continuous steady-state probe's interval where its configuration names none."""
-
 INFO: Final = "relay_probe_relay_info"
 OF_A_RELAY: Final = ("relay_up", "relay_probe_certificate_expiry_timestamp_seconds")
 OBJECTIVE: Final = "relay_slo_objective_ratio"
@@ -127,9 +124,7 @@ class Metrics:
         self._objectives = set(shown)
 
     def _gap(self, probe: ProbeConfig) -> float:
-        if not probe.is_continuous:
-            return self._longest_gap(probe.schedule)
-        return (probe.duration or HOLD) if probe.scenario is Scenario.STEADY_STATE else probe.cycle
+        return probe.longest_gap if probe.is_continuous else self._longest_gap(probe.schedule)
 
     # What probes and the daemon report.
 

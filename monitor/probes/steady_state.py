@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from monitor.wire.events import Dropped
 
 _log = structlog.get_logger(__name__)
-
-HOLD: Final = 30.0
-"""Seconds of one hold interval of a continuous probe: one past the usual 25 s between a relay's pings."""
 
 
 async def hold_one(bench: Bench, recorder: Recorder, start: float, hold: float) -> None:
@@ -81,7 +78,7 @@ class Idle:
     async def serve(self) -> None:
         """Hold interval after interval until cancelled."""
         bench = self._bench
-        period = bench.probe.duration or HOLD
+        period = bench.probe.hold
         keeper = asyncio.ensure_future(self._keep())
         try:
             spread = period * self._number / max(1, bench.probe.connections)

@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from monitor.burn import burns
 from monitor.catalogue import Sli
+from monitor.config.traffic import sources
 from monitor.slo import simulation
-from monitor.slo.burn import burns
 from monitor.slo.outage import KILLED, SILENT, pages_at
 from monitor.slo.rules.relays import SECOND_LOSS
 from monitor.slo.simulation import Pace, Rule, Spread
-from monitor.slo.traffic import sources
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from decimal import Decimal
 
     from monitor.config import Config, SloConfig
-    from monitor.slo.traffic import Source
+    from monitor.config.traffic import Source
 
 DAY: Final = 86_400.0
 MONTH: Final = 30 * DAY

@@ -2,7 +2,7 @@
 
 A fault begins at a random moment. Its events become counters, counters are scraped, rules are evaluated, and
 Alertmanager waits for its group: each with a phase of its own, drawn anew for every trial from a seeded generator. The
-conditions are those of `monitor.slo.burn`, over counters as Prometheus sees them: what was scraped last before the
+conditions are those of `monitor.burn`, over counters as Prometheus sees them: what was scraped last before the
 evaluation, against the first scrape inside the window.
 """
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from monitor.slo.burn import ENOUGH
+from monitor.burn import ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from monitor.slo.burn import Burn
-    from monitor.slo.traffic import Source
+    from monitor.burn import Burn
+    from monitor.config.traffic import Source
 
     Floats = NDArray[np.float64]
 

@@ -223,3 +223,21 @@ def test_the_next_moment_is_the_first_minute_that_reads_so_on_days_without_a_cha
         and local.isoweekday() % 7 in sets[weekday]
     ]
     assert matching == [found]
+
+
+@pytest.mark.parametrize(
+    ("expression", "moments", "span"),
+    [
+        ("*/5 * * * *", 3, timedelta(minutes=10)),
+        ("0,5 9 * * *", 2, timedelta(minutes=5)),
+        ("0,5 9 * * *", 3, timedelta(hours=23)),  # the day on which the clocks go forward is an hour shorter
+        ("0 12 29 2 *", 1, timedelta(0)),
+    ],
+)
+def test_the_shortest_span_knows_that_moments_come_in_bunches(expression: str, moments: int, span: timedelta) -> None:
+    assert Crontab(expression, "Europe/Berlin").shortest_span(moments) == span.total_seconds()
+
+
+def test_the_average_gap_counts_the_nights() -> None:
+    assert Crontab("0,5 9 * * *").average_gap() == 12 * 3600
+    assert Crontab("0 0-23/2 * * *").average_gap() == 2 * 3600

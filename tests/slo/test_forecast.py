@@ -9,11 +9,11 @@ from typer.testing import CliRunner
 
 from monitor.cli import app
 from monitor.config import Config, parse
+from monitor.config.traffic import rate, sources
 from monitor.slo.forecast import Forecast, forecast, slow_ratio
 from monitor.slo.nodes import odds
 from monitor.slo.outage import KILLED, SILENT, pages_at
 from monitor.slo.simulation import Pace
-from monitor.slo.traffic import rate, sources
 
 if TYPE_CHECKING:
     from pathlib import Path

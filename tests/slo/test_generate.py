@@ -112,6 +112,13 @@ def test_several_locations_page_on_a_quorum_and_warn_alone() -> None:
     assert all(rule["expr"].startswith("count by (slo, relay, probe)") for rule in pages)
 
 
+def test_the_nights_of_a_cron_line_are_no_silence() -> None:
+    text = SHIPPED.replace("schedule: {every: 5m}", 'schedule: {cron: "*/30 8-17 * * mon-fri"}')
+    (stale,) = (rule["expr"] for rule in rules(text)["RelayProbeStale"] if "session" in rule["expr"])
+    # From Friday 17:30 to Monday 8:00, and two runs more.
+    assert 'increase(relay_monitor_runs_total{result="started", probe=~"session"}[2d15h30m])' in stale
+
+
 def test_labels_of_ones_own_are_on_every_alert() -> None:
     text = SHIPPED.replace(
         "  labels: {}                         # on every alert", "  labels: {namespace: wallets}  # on every"

@@ -5,9 +5,9 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from monitor.slo.burn import USUAL_WINDOW, Burn, burns
+from monitor.burn import USUAL_WINDOW, Burn, burns
+from monitor.config.traffic import Source
 from monitor.slo.simulation import Pace, Rule, Spread, events, first_page, pages_in
-from monitor.slo.traffic import Source
 
 EVERY_SECOND = Pace(scrape=1.0, evaluation=1.0, group_wait=0.0)
 STEADY = Source(probe="steady", period=10.0, count=1, takes=5.0, fails_after=6.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from monitor.slo.burn import USUAL_WINDOW, burns
+from monitor.burn import USUAL_WINDOW, burns
 from monitor.slo.dashboards.model import (
     AMBER,
     BLUE,

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 from monitor.config import show_duration
 from monitor.slo.rules.recorded import budgeted
 from monitor.slo.rules.rule import Alert
-from monitor.slo.traffic import gap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +55,9 @@ def alerts(config: Config) -> Iterator[Alert]:
 def _stale(config: Config) -> Iterator[Alert]:
     by_window: dict[float, list[str]] = {}
     for probe in config.probes:
-        by_window.setdefault(max(LEAST, 3 * gap(probe)), []).append(probe.name)
+        # Two runs may be missed; a cron line's nights are no silence.
+        missed = 2 * (probe.period or probe.longest_gap)
+        by_window.setdefault(max(LEAST, probe.longest_gap + missed), []).append(probe.name)
     for window, names in sorted(by_window.items()):
         started = f'relay_monitor_runs_total{{result="started", probe=~"{"|".join(names)}"}}'
         yield Alert(

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from monitor.burn import burns
 from monitor.catalogue import Sli
 from monitor.config import show_duration
-from monitor.slo.burn import burns
 from monitor.slo.rules.rule import Group, Record
 
 if TYPE_CHECKING:

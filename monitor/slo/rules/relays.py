@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from monitor.burn import ENOUGH, burns
 from monitor.catalogue import Sli
 from monitor.config import show_duration
-from monitor.slo.burn import ENOUGH, burns
 from monitor.slo.rules.recorded import BY, EVENTS, bad, budgeted, ratio
 from monitor.slo.rules.rule import Alert
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from monitor.burn import Burn
     from monitor.config import Config
-    from monitor.slo.burn import Burn
 
 DETAIL: Final = "relay-monitor-relay?var-relay={{ $labels.relay }}"
 SECOND_LOSS: Final = 900.0

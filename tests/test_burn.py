@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from monitor.slo.burn import ENOUGH, USUAL_WINDOW, burns
+from monitor.burn import ENOUGH, USUAL_WINDOW, burns
 
 MINUTE = 60.0
 THREE_NINES = Decimal("0.999")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from monitor.catalogue import Scenario, Sli
 from monitor.config.slo import produces
-from monitor.probes.steady_state import HOLD
+from monitor.footprint import SESSION_REUSE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +45,7 @@ def sources(config: Config, slo: SloConfig, relay: str) -> tuple[Source, ...]:
         source
         for probe in config.probes
         if probe.name in slo.probe and relay in probe.relays and produces(probe, slo.sli)
-        for source in _of(probe, slo.sli)
+        for source in made_by(probe, slo.sli)
     )
 
 
@@ -53,7 +54,24 @@ def rate(parts: Sequence[Source]) -> float:
     return sum(part.rate for part in parts)
 
 
-def _of(probe: ProbeConfig, sli: Sli) -> list[Source]:
+def within(probe: ProbeConfig, sli: Sli, seconds: float) -> float:
+    """How many events a healthy probe makes for an SLI in so long: on average, a cron line's nights included."""
+    sparse = 1.0 if probe.period is None else probe.period / probe.average_gap
+    return rate(made_by(probe, sli)) * sparse * seconds
+
+
+def shortest_span(probe: ProbeConfig, sli: Sli, events: int) -> float:
+    """Seconds from the first to the last of so many failures in a row, where the schedule has them closest together."""
+    if probe.is_continuous:
+        if sli in {Sli.PAIRING, Sli.STABILITY}:
+            return 0.0  # a pair that cannot be is tried again and again, and seconds follow one another
+        return (events - 1) * probe.shortest_span(2) / len(made_by(probe, sli))
+    a_run = sum(source.count for source in made_by(probe, sli))
+    return probe.shortest_span(math.ceil(events / a_run))
+
+
+def made_by(probe: ProbeConfig, sli: Sli) -> list[Source]:
+    """What a probe makes for an SLI at each of its relays."""
     if sli is Sli.STABILITY:
         standing = probe.connections if probe.scenario is Scenario.STEADY_STATE else probe.pairs
         # Its events are seconds; a few at a time, since they come whenever the account of a pair is made up.
@@ -63,11 +81,13 @@ def _of(probe: ProbeConfig, sli: Sli) -> list[Source]:
     assert probe.period is not None
     pairs = probe.pairs if probe.scenario is Scenario.STEADY_MESSAGING else 1
     events = 1 if sli is Sli.PAIRING else probe.exchanges
-    takes = probe.delay if probe.scenario is Scenario.ASYNC_DELIVERY and sli is not Sli.PAIRING else 0.0
+    away = probe.scenario is Scenario.ASYNC_DELIVERY
+    takes = probe.delay if away and sli is not Sli.PAIRING else 0.0
+    reused = away and sli is Sli.PAIRING and probe.pairing == "reuse"
     return [
         Source(
             probe=probe.name,
-            period=probe.period,
+            period=max(probe.period, SESSION_REUSE) if reused else probe.period,
             count=pairs * events,
             takes=takes,
             fails_after=takes + probe.timeout,
@@ -80,7 +100,7 @@ def _standing(probe: ProbeConfig, sli: Sli) -> list[Source]:
         # A standing pair is paired anew at its age; one that cannot be is tried again and again meanwhile.
         period, takes, fails_after = probe.max_age, 0.0, probe.timeout
     elif probe.scenario is Scenario.STEADY_STATE:
-        period, takes, fails_after = probe.duration or HOLD, 0.0, 0.0
+        period, takes, fails_after = probe.hold, 0.0, 0.0
     else:
         # The request goes out after the settle time; the answer, an interval later.
         period, takes = probe.cycle, probe.settle + probe.message_interval
@@ -88,10 +108,3 @@ def _standing(probe: ProbeConfig, sli: Sli) -> list[Source]:
     count = probe.connections if probe.scenario is Scenario.STEADY_STATE else probe.pairs
     source = Source(probe=probe.name, period=period, count=1, takes=takes, fails_after=fails_after)
     return [source] * count
-
-
-def gap(probe: ProbeConfig) -> float:
-    """The usual time between two runs of a probe, in seconds."""
-    if probe.period is not None:
-        return probe.period
-    return (probe.duration or HOLD) if probe.scenario is Scenario.STEADY_STATE else probe.cycle
