@@ -1,16 +1,18 @@
-"""What every test stands on: hypothesis' profiles, and counterparts that must be there under CI."""
+"""What every test stands on: hypothesis' profiles, logging as it was, and counterparts that must be there under CI."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 from hypothesis import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
 
 pytest_plugins = ["pytester", "tests.relays"]
 
@@ -35,3 +37,17 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
         report.longrepr = f"{item.nodeid}: CI must meet every real counterpart, but this was skipped: {reason}"
     return report
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """A test may run a command, which sets up logging for the whole process."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    levels = {name: logging.getLogger(name).level for name in ("apscheduler", "uvicorn", "websockets")}
+    yield
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name, number in levels.items():
+        logging.getLogger(name).setLevel(number)
