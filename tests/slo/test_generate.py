@@ -170,10 +170,18 @@ class TestPromtool:
     def test_every_case_comes_out_as_it_should(self, name: str) -> None:
         run(tool("promtool"), "test", "rules", ROOT / "alerts" / "tests" / name)
 
-    @pytest.mark.parametrize("name", sorted(cases.files()))
-    def test_and_so_it_does_on_prometheus_3(self, name: str) -> None:
+
+class TestPrometheus3:
+    @pytest.fixture(autouse=True)
+    def _there(self) -> None:
         if not PROMTOOL_3.exists():
-            pytest.skip("build/promtool3 is not there: see CONTRIBUTING.md")
+            pytest.skip(f"{PROMTOOL_3.relative_to(ROOT)} is not there: CONTRIBUTING.md says how to build it")
+
+    def test_it_finds_no_fault_in_the_rules(self) -> None:
+        run(PROMTOOL_3, "check", "rules", "--lint=all", RULES)
+
+    @pytest.mark.parametrize("name", sorted(cases.files()))
+    def test_every_case_comes_out_as_it_should(self, name: str) -> None:
         run(PROMTOOL_3, "test", "rules", ROOT / "alerts" / "tests" / name)
 
 
