@@ -86,6 +86,9 @@ class Config(Section):
         default_factory=lambda data: (data.get("location", "local"),),
         description="all monitors that watch these relays, for quorum and absence rules; by default this one",
     )
+    shards: int = Field(
+        1, ge=1, le=1000, description="processes that share out a location's relays (`run --shard I/N`): absence rules"
+    )
     server: ServerConfig = Field(default_factory=ServerConfig, description="the monitor's own HTTP server")
     state_dir: PlainPath | None = Field(
         None, description="folder that keeps the run journal across restarts; null: memory"

@@ -59,6 +59,7 @@ def counter(*stretches: tuple[int, int], start: int = 0) -> str:
 UP: Final = 'relay_up{location="local", relay="demo"}'
 PROBE_UP: Final = f"relay_probe_up{{{PROBE}}}"
 BUILD: Final = 'relay_monitor_build_info{location="local", version="1", python_version="3"}'
+SHARD: Final = 'relay_monitor_shard_info{location="local", shard="0/1"}'
 HEALTHY: Final = 'relay_monitor_healthy{location="local"}'
 CONFIRMED: Final = f'relay_probe_confirmations_total{{{PROBE}, over="standing", outcome="failed"}}'
 RUNS: Final = 'relay_monitor_runs_total{location="local", relay="demo", probe="steady", result="started"}'
@@ -245,7 +246,7 @@ CASES: Final[tuple[Case, ...]] = (
     ),
     Case(
         name="RelayMonitorAbsent: gone for a minute",
-        series={BUILD: then("1x40", "_x40")},
+        series={SHARD: then("1x40", "_x40")},
         expect=[("9m", "RelayMonitorAbsent", "critical", 0), ("19m", "RelayMonitorAbsent", "critical", 1)],
     ),
     Case(
@@ -285,6 +286,15 @@ CASES: Final[tuple[Case, ...]] = (
             'relay_slo_objective_ratio{location="local", relay="demo", slo="unheard-of"}': "0.9x200",
         },
         expect=[("15m", "RelayMonitorRulesDrift", "warning", 1)],
+    ),
+    Case(
+        name="RelayMonitorRulesDrift: a shard, and a location, of which the rules know nothing",
+        series={
+            SHARD: "1x200",
+            'relay_monitor_shard_info{location="local", shard="1/2"}': "1x200",
+            'relay_monitor_shard_info{location="elsewhere", shard="0/1"}': "1x200",
+        },
+        expect=[("5m", "RelayMonitorRulesDrift", "warning", 0), ("15m", "RelayMonitorRulesDrift", "warning", 2)],
     ),
     Case(
         name="RelayInMaintenance: says so, for Alertmanager to hold back the rest",
@@ -349,6 +359,11 @@ def documents() -> dict[str, dict[str, Any]]:
         "relay-monitor_test.yml": _document(f"{SCRAPE}s", [*(_test(case, f"{SCRAPE}s") for case in CASES), recorded]),
         "relay-monitor-slow_test.yml": _document("1m", [_test(case, "1m") for case in SLOW]),
     }
+
+
+def document(rules: str, cases: Sequence[Case]) -> dict[str, Any]:
+    """Cases about the rules of a file."""
+    return _document(f"{SCRAPE}s", [_test(case, f"{SCRAPE}s") for case in cases]) | {"rule_files": [rules]}
 
 
 def _document(interval: str, tests: list[dict[str, Any]]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from monitor.slo.generate import generated
 from monitor.slo.rules import alerts
 from tests.relays import ROOT
 from tests.slo import promtool as cases
+from tests.slo import spread
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -119,6 +120,15 @@ def test_the_nights_of_a_cron_line_are_no_silence() -> None:
     assert 'increase(relay_monitor_runs_total{result="started", probe=~"session"}[2d15h30m])' in stale
 
 
+def test_each_shard_of_each_location_is_missed_by_itself() -> None:
+    text = SHIPPED.replace("locations: [local]", "locations: [local, remote]").replace("shards: 1", "shards: 3")
+    assert [rule["expr"] for rule in rules(text)["RelayMonitorAbsent"]] == [
+        f'absent(relay_monitor_shard_info{{location="{location}", shard="{index}/3"}})'
+        for location in ("local", "remote")
+        for index in range(3)
+    ]
+
+
 def test_labels_of_ones_own_are_on_every_alert() -> None:
     text = SHIPPED.replace(
         "  labels: {}                         # on every alert", "  labels: {namespace: wallets}  # on every"
@@ -183,6 +193,21 @@ class TestPrometheus3:
     @pytest.mark.parametrize("name", sorted(cases.files()))
     def test_every_case_comes_out_as_it_should(self, name: str) -> None:
         run(PROMTOOL_3, "test", "rules", ROOT / "alerts" / "tests" / name)
+
+
+@pytest.mark.required_counterpart("promtool")
+@pytest.mark.parametrize("which", ["promtool", "promtool3"])
+def test_several_locations_and_shards_come_out_as_they_should(tmp_path: Path, which: str) -> None:
+    program: str | Path = tool("promtool")
+    if which == "promtool3" and not (program := PROMTOOL_3).exists():
+        pytest.skip("build/promtool3 is not there: see CONTRIBUTING.md")
+    made = generated(parse(spread.CONFIG, "config.yaml", {}))["alerts/relay-monitor.rules.yml"]
+    (tmp_path / "rules.yml").write_bytes(made)
+    (tmp_path / "cases.yml").write_text(
+        yaml.safe_dump(cases.document("rules.yml", spread.CASES), width=10_000), encoding="utf-8"
+    )
+    run(program, "check", "rules", "--lint=all", tmp_path / "rules.yml")
+    run(program, "test", "rules", tmp_path / "cases.yml")
 
 
 @pytest.mark.required_counterpart("amtool")

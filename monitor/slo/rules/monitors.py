@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from monitor.config import Config
 
 HEALTH: Final = "relay-monitor-health"
+SHARD: Final = "relay_monitor_shard_info"
 LEAST: Final = 300.0
 """Seconds without a run after which a probe is stale at the soonest."""
 
@@ -74,17 +75,21 @@ def _stale(config: Config) -> Iterator[Alert]:
 
 
 def _absent(config: Config) -> Iterator[Alert]:
+    """One rule for each monitor: a rule over several of them is silent while any one lives."""
     severity = "critical" if len(config.locations) == 1 else "warning"
     for location in config.locations:
-        yield Alert(
-            name="RelayMonitorAbsent",
-            severity=severity,
-            expr=f'absent(relay_monitor_build_info{{location="{location}"}})',
-            wait=60.0,
-            summary="A monitor is gone: nobody watches from there.",
-            description=f"No monitor of location {location} is scraped: it is down, or Prometheus cannot reach it.",
-            panel=HEALTH,
-        )
+        for shard in range(config.shards):
+            part = f"{shard}/{config.shards}"
+            who = f"shard {part} of location {location}" if config.shards > 1 else f"location {location}"
+            yield Alert(
+                name="RelayMonitorAbsent",
+                severity=severity,
+                expr=f'absent({SHARD}{{location="{location}", shard="{part}"}})',
+                wait=60.0,
+                summary="A monitor is gone: nobody watches from there.",
+                description=f"No monitor of {who} is scraped: it is down, or Prometheus cannot reach it.",
+                panel=HEALTH,
+            )
 
 
 def _unhealthy() -> Iterator[Alert]:
@@ -102,6 +107,18 @@ def _unhealthy() -> Iterator[Alert]:
 
 
 def _drift(config: Config) -> Iterator[Alert]:
+    places = "|".join(config.locations)
+    yield Alert(
+        name="RelayMonitorRulesDrift",
+        severity="warning",
+        expr=f'{SHARD}{{location!~"{places}"}}\nor\n{SHARD}{{shard!~"[0-9]+/{config.shards}"}}',
+        wait=600.0,
+        summary="The monitor's configuration and the deployed rules disagree.",
+        description="A monitor runs as shard {{ $labels.shard }} of location {{ $labels.location }}, of which the "
+        "rules know nothing: its absence would not be told, and its voice not counted right. Set `locations` and "
+        "`shards`, generate the rules and deploy them again.",
+        panel=HEALTH,
+    )
     if not budgeted(config):
         return
     by = "slo, relay, location"

@@ -53,15 +53,20 @@ class Relays:
         yield from self._limited()
         yield from self._certificates()
 
-    def _capped(self, alert: Alert) -> Iterator[Alert]:
-        """A critical alert; for relays that are worth no page, the same as a warning."""
+    def _capped(self, alert: Alert, *, warned: bool = False) -> Iterator[Alert]:
+        """A critical alert; for relays that are worth no page, the same as a warning.
+
+        `warned`: there is a warning of the same labels, which holds whenever this does. Two alerts of all the same
+        labels are one to Alertmanager, and an error to Prometheus, which records both.
+        """
         low = [relay.name for relay in self._config.relays if relay.max_severity != "critical"]
         if not low:
             yield _where(alert, "")
             return
         if len(low) < len(self._config.relays):
             yield _where(alert, f'relay!~"{"|".join(low)}"')
-        yield _where(alert, f'relay=~"{"|".join(low)}"', severity="warning")
+        if not warned:
+            yield _where(alert, f'relay=~"{"|".join(low)}"', severity="warning")
 
     def _quorum(self, condition: str, voters: str, by: str) -> str:
         """A condition that holds at most locations that have data; with one location, where that one says so."""
@@ -172,7 +177,7 @@ class Relays:
         yield _where(Alert(severity="warning", expr=f"{lost} > 0.5\nand\n{zero}", **common), "")  # type: ignore[arg-type]
         recent = bad(max(RECENT, SCRAPES * self._scrape), slos + "@")
         again = f"{lost} > 1.5\nand\n{recent} > 0\nand\n{zero}" + _unless_down(SECOND_LOSS)
-        yield from self._capped(Alert(severity="critical", expr=again, **common))  # type: ignore[arg-type]
+        yield from self._capped(Alert(severity="critical", expr=again, **common), warned=True)  # type: ignore[arg-type]
 
     def _is_zero(self, name: str) -> bool:
         return any(
@@ -245,7 +250,7 @@ class Relays:
         warning = Alert(severity="warning", expr=f"{left} < {14 * DAY:.0f}", wait=300.0, **common)  # type: ignore[arg-type]
         yield _where(warning, "")
         critical = Alert(severity="critical", expr=f"{left} < {3 * DAY:.0f}", wait=300.0, **common)  # type: ignore[arg-type]
-        yield from self._capped(critical)
+        yield from self._capped(critical, warned=True)
 
 
 def _unless_down(window: float) -> str:

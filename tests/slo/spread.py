@@ -1,0 +1,140 @@
+"""Cases for promtool where several locations watch, each in two shards: quorum, absence, relays worth no page."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.slo.promtool import HOUR, Case, counter, steady, then
+
+CONFIG: Final = """
+location: here
+locations: [here, there, third]
+shards: 2
+relays:
+  - {name: demo, url: embedded}
+  - {name: staging, url: embedded, max_severity: warning}
+probes: [{name: steady, scenario: steady-messaging}]
+slos:
+  - {name: delivery, probe: steady, sli: availability, objective: 99.9%}
+  - {name: strict, probe: steady, sli: availability, objective: 100%}
+"""
+PLACES: Final = ("here", "there", "third")
+
+
+def up(location: str, relay: str = "demo") -> str:
+    return f'relay_up{{location="{location}", relay="{relay}"}}'
+
+
+def events(location: str, outcome: str, relay: str = "demo", slo: str = "delivery") -> str:
+    labels = f'location="{location}", relay="{relay}", probe="steady", slo="{slo}", outcome="{outcome}"'
+    return f"relay_slo_events_total{{{labels}}}"
+
+
+def failing(*places: str, relay: str = "demo") -> dict[str, str]:
+    """Three hours of health, then twenty minutes of failures at some places, with the relay up all the while."""
+    bad = counter((0, 3 * HOUR), (3, 80), (0, HOUR))
+    good = counter((3, 3 * HOUR), (0, 80), (3, HOUR))
+    made = {}
+    for place in PLACES:
+        made[events(place, "good", relay)] = good if place in places else steady(3, 5)
+        made[events(place, "bad", relay)] = bad if place in places else steady(0, 5)
+    return made
+
+
+def shard(location: str, index: int) -> str:
+    return f'relay_monitor_shard_info{{location="{location}", shard="{index}/2"}}'
+
+
+CASES: Final = (
+    Case(
+        name="RelayDown: one location alone warns, the second pages",
+        series={
+            up("here"): then("1x40", "0x80"),
+            up("there"): then("1x80", "0x40"),
+            up("third"): "1x120",
+        },
+        expect=[
+            ("5m", "RelayProbeFailing", "warning", 0),
+            ("15m", "RelayDown", "critical", 0),
+            ("15m", "RelayProbeFailing", "warning", 1),
+            ("22m", "RelayDown", "critical", 1),
+            ("25m", "RelayProbeFailing", "warning", 0),
+        ],
+    ),
+    Case(
+        name="RelayDown: a location without data does not vote",
+        series={up("here"): then("1x40", "0x40"), up("there"): then("1x20", "_x60")},
+        expect=[("3m", "RelayDown", "critical", 0), ("15m", "RelayDown", "critical", 1)],
+    ),
+    Case(
+        name="RelayDown: a relay that is worth no page warns",
+        series={up(place, "staging"): "0x40" for place in PLACES},
+        expect=[("5m", "RelayDown", "critical", 0), ("5m", "RelayDown", "warning", 1)],
+    ),
+    Case(
+        name="RelayErrorBudgetBurn: a budget that burns at one location of three pages nobody",
+        series=failing("here"),
+        expect=[("3h10m", "RelayErrorBudgetBurn", "critical", 0), ("3h10m", "RelayErrorBudgetBurn", "warning", 2)],
+    ),
+    Case(
+        name="RelayErrorBudgetBurn: at two of three it does",
+        series=failing("here", "third"),
+        expect=[
+            ("2h59m", "RelayErrorBudgetBurn", "critical", 0),
+            ("3h10m", "RelayErrorBudgetBurn", "critical", 2),
+            ("3h50m", "RelayErrorBudgetBurn", "critical", 0),
+        ],
+    ),
+    Case(
+        name="RelayErrorBudgetBurn: of a relay that is worth no page, nowhere",
+        series=failing(*PLACES, relay="staging"),
+        expect=[
+            ("3h10m", "RelayErrorBudgetBurn", "critical", 0),
+            # Two slow ones of each location, and the two that would be pages, once each.
+            ("3h10m", "RelayErrorBudgetBurn", "warning", 8),
+        ],
+    ),
+    Case(
+        name="RelayMessagesLost: of a relay that is worth no page, the second loss is the warning that it was",
+        series={events("here", "bad", "staging", "strict"): counter((0, 80), (1, 1), (0, 23), (1, 1), (0, 100))},
+        expect=[
+            ("22m", "RelayMessagesLost", "warning", 1),
+            ("27m", "RelayMessagesLost", "critical", 0),
+            ("27m", "RelayMessagesLost", "warning", 1),
+        ],
+    ),
+    Case(
+        name="RelayCertificateExpiring: of a relay that is worth no page, one warning",
+        series={
+            f'relay_probe_certificate_expiry_timestamp_seconds{{location="here", relay="{relay}"}}': f"{86400}x80"
+            for relay in ("demo", "staging")
+        },
+        expect=[
+            ("10m", "RelayCertificateExpiring", "critical", 1),
+            ("10m", "RelayCertificateExpiring", "warning", 2),
+        ],
+    ),
+    Case(
+        name="RelayMonitorAbsent: one shard of one location is gone, all others are there",
+        series={
+            shard(place, index): then("1x40", "_x40") if (place, index) == ("there", 1) else "1x80"
+            for place in PLACES
+            for index in range(2)
+        },
+        expect=[
+            ("9m", "RelayMonitorAbsent", "warning", 0),
+            ("19m", "RelayMonitorAbsent", "warning", 1),
+            ("19m", "RelayMonitorAbsent", "critical", 0),
+        ],
+    ),
+    Case(
+        name="RelayMonitorAbsent: nobody is there, and each is missed",
+        series={up("here"): "1x20"},
+        expect=[("3m", "RelayMonitorAbsent", "warning", 6)],
+    ),
+    Case(
+        name="RelayMonitorRulesDrift: all shards of all locations are those that the rules know",
+        series={shard(place, index): "1x80" for place in PLACES for index in range(2)},
+        expect=[("15m", "RelayMonitorRulesDrift", "warning", 0)],
+    ),
+)
