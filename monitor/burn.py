@@ -54,14 +54,16 @@ def burns(window: float, scrape_interval: float) -> tuple[Burn, ...]:
     """The conditions for an SLO over `window` seconds; no window is too short for the scrapes it needs."""
     scale = window / USUAL_WINDOW
     least = SHORTEST * scrape_interval
-    return tuple(
+    made = [
         Burn(
             severity=burn.severity,
             factor=burn.factor,
-            long=max(burn.long * scale, 2 * least),
-            short=max(burn.short * scale, least),
+            long=round(max(burn.long * scale, 2 * least), 3),
+            short=round(max(burn.short * scale, least), 3),
             keep_firing=burn.keep_firing * min(1.0, scale),
-            recent=max(burn.recent * min(1.0, scale), least),
+            recent=round(max(burn.recent * min(1.0, scale), least), 3),
         )
         for burn in _USUAL
-    )
+    ]
+    # Where windows are too short to differ, the smaller factor, which comes later, says all that the other would.
+    return tuple({(burn.severity, burn.long, burn.short): burn for burn in made}.values())

@@ -27,7 +27,11 @@ def test_a_shorter_window_scales_them_all() -> None:
 
 def test_no_window_is_too_short_for_its_scrapes() -> None:
     """An hour's budget would be judged over 0.4 s, in which nothing is scraped."""
-    assert {(burn.long, burn.short) for burn in burns(3600.0, 15.0)[:2]} == {(120.0, 60.0)}
+    assert [(burn.severity, burn.factor, burn.long, burn.short) for burn in burns(3600.0, 15.0)] == [
+        ("critical", Decimal(6), 120.0, 60.0),
+        ("warning", Decimal(3), 120.0, 60.0),
+        ("warning", Decimal(1), 360.0, 60.0),
+    ]
 
 
 @pytest.mark.parametrize(("a_minute", "needed"), [(1, ENOUGH), (3, ENOUGH), (12, 11)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.slo.promtool import HOUR, Case, counter, steady, then
+from tests.slo.cases import HOUR, Case, counter, steady, then
 
 CONFIG: Final = """
 location: here
@@ -31,13 +31,13 @@ def events(location: str, outcome: str, relay: str = "demo", slo: str = "deliver
 
 
 def failing(*places: str, relay: str = "demo") -> dict[str, str]:
-    """Three hours of health, then twenty minutes of failures at some places, with the relay up all the while."""
-    bad = counter((0, 3 * HOUR), (3, 80), (0, HOUR))
-    good = counter((3, 3 * HOUR), (0, 80), (3, HOUR))
+    """An hour of health, then twenty minutes of failures at some places, with the relay up all the while."""
+    bad = counter((0, HOUR), (3, 80), (0, HOUR))
+    good = counter((3, HOUR), (0, 80), (3, HOUR))
     made = {}
     for place in PLACES:
-        made[events(place, "good", relay)] = good if place in places else steady(3, 5)
-        made[events(place, "bad", relay)] = bad if place in places else steady(0, 5)
+        made[events(place, "good", relay)] = good if place in places else steady(3, 2.3)
+        made[events(place, "bad", relay)] = bad if place in places else steady(0, 2.3)
     return made
 
 
@@ -74,24 +74,24 @@ CASES: Final = (
     Case(
         name="RelayErrorBudgetBurn: a budget that burns at one location of three pages nobody",
         series=failing("here"),
-        expect=[("3h10m", "RelayErrorBudgetBurn", "critical", 0), ("3h10m", "RelayErrorBudgetBurn", "warning", 2)],
+        expect=[("1h10m", "RelayErrorBudgetBurn", "critical", 0), ("1h10m", "RelayErrorBudgetBurn", "warning", 2)],
     ),
     Case(
         name="RelayErrorBudgetBurn: at two of three it does",
         series=failing("here", "third"),
         expect=[
-            ("2h59m", "RelayErrorBudgetBurn", "critical", 0),
-            ("3h10m", "RelayErrorBudgetBurn", "critical", 2),
-            ("3h50m", "RelayErrorBudgetBurn", "critical", 0),
+            ("59m", "RelayErrorBudgetBurn", "critical", 0),
+            ("1h10m", "RelayErrorBudgetBurn", "critical", 2),
+            ("1h50m", "RelayErrorBudgetBurn", "critical", 0),
         ],
     ),
     Case(
         name="RelayErrorBudgetBurn: of a relay that is worth no page, nowhere",
         series=failing(*PLACES, relay="staging"),
         expect=[
-            ("3h10m", "RelayErrorBudgetBurn", "critical", 0),
+            ("1h10m", "RelayErrorBudgetBurn", "critical", 0),
             # Two slow ones of each location, and the two that would be pages, once each.
-            ("3h10m", "RelayErrorBudgetBurn", "warning", 8),
+            ("1h10m", "RelayErrorBudgetBurn", "warning", 8),
         ],
     ),
     Case(

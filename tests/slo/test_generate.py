@@ -15,8 +15,7 @@ from monitor.config import parse
 from monitor.slo.generate import generated
 from monitor.slo.rules import alerts
 from tests.relays import ROOT
-from tests.slo import promtool as cases
-from tests.slo import spread
+from tests.slo import cases, promtool, spread
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,6 +36,12 @@ def tool(*names: str) -> str:
         if (found := shutil.which(name)) is not None:
             return found
     return str(pytest.skip(f"{names[0]} is not there: apt-get install -y prometheus prometheus-alertmanager"))
+
+
+def promtool_3() -> str:
+    if not PROMTOOL_3.exists():
+        pytest.skip(f"{PROMTOOL_3.relative_to(ROOT)} is not there: CONTRIBUTING.md says how to build it")
+    return str(PROMTOOL_3)
 
 
 def run(*command: str | Path, timeout: float = 110) -> str:
@@ -162,7 +167,7 @@ def test_no_rule_is_a_yaml_alias() -> None:
 
 
 def test_the_cases_are_those_that_are_committed() -> None:
-    for name, text in cases.files().items():
+    for name, text in promtool.files().items():
         assert (ROOT / "alerts" / "tests" / name).read_text("utf-8") == text
 
 
@@ -176,35 +181,29 @@ class TestPromtool:
     def test_it_finds_no_fault_in_the_rules(self) -> None:
         run(tool("promtool"), "check", "rules", "--lint=all", RULES)
 
-    @pytest.mark.parametrize("name", sorted(cases.files()))
+    @pytest.mark.parametrize("name", sorted(promtool.files()))
     def test_every_case_comes_out_as_it_should(self, name: str) -> None:
         run(tool("promtool"), "test", "rules", ROOT / "alerts" / "tests" / name)
 
 
 class TestPrometheus3:
-    @pytest.fixture(autouse=True)
-    def _there(self) -> None:
-        if not PROMTOOL_3.exists():
-            pytest.skip(f"{PROMTOOL_3.relative_to(ROOT)} is not there: CONTRIBUTING.md says how to build it")
-
     def test_it_finds_no_fault_in_the_rules(self) -> None:
-        run(PROMTOOL_3, "check", "rules", "--lint=all", RULES)
+        run(promtool_3(), "check", "rules", "--lint=all", RULES)
 
-    @pytest.mark.parametrize("name", sorted(cases.files()))
+    @pytest.mark.parametrize("name", sorted(promtool.files()))
     def test_every_case_comes_out_as_it_should(self, name: str) -> None:
-        run(PROMTOOL_3, "test", "rules", ROOT / "alerts" / "tests" / name)
+        run(promtool_3(), "test", "rules", ROOT / "alerts" / "tests" / name)
 
 
-@pytest.mark.required_counterpart("promtool")
-@pytest.mark.parametrize("which", ["promtool", "promtool3"])
+@pytest.mark.parametrize(
+    "which", [pytest.param("promtool", marks=pytest.mark.required_counterpart("promtool")), "promtool3"]
+)
 def test_several_locations_and_shards_come_out_as_they_should(tmp_path: Path, which: str) -> None:
-    program: str | Path = tool("promtool")
-    if which == "promtool3" and not (program := PROMTOOL_3).exists():
-        pytest.skip("build/promtool3 is not there: see CONTRIBUTING.md")
+    program = tool("promtool") if which == "promtool" else promtool_3()
     made = generated(parse(spread.CONFIG, "config.yaml", {}))["alerts/relay-monitor.rules.yml"]
     (tmp_path / "rules.yml").write_bytes(made)
     (tmp_path / "cases.yml").write_text(
-        yaml.safe_dump(cases.document("rules.yml", spread.CASES), width=10_000), encoding="utf-8"
+        yaml.safe_dump(promtool.document("rules.yml", spread.CASES), width=10_000), encoding="utf-8"
     )
     run(program, "check", "rules", "--lint=all", tmp_path / "rules.yml")
     run(program, "test", "rules", tmp_path / "cases.yml")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from monitor.catalogue import Sli
 from monitor.config import show_duration
 from monitor.slo.rules.recorded import budgeted
 from monitor.slo.rules.rule import Alert
@@ -122,10 +123,12 @@ def _drift(config: Config) -> Iterator[Alert]:
     if not budgeted(config):
         return
     by = "slo, relay, location"
-    pairs = (
+    pairs: tuple[tuple[str, str], ...] = (
         ("relay_slo_objective_ratio", "slo:objective:ratio"),
         ("relay_slo_threshold_seconds", "slo:threshold:seconds"),
     )
+    if not any(slo.sli is Sli.LATENCY for slo in config.slos):
+        pairs = pairs[:1]
     differ = [f"(max by ({by}) ({running}) != on ({by}) max by ({by}) ({ruled}))" for running, ruled in pairs]
     unknown = [f"(max by ({by}) ({running}) unless on ({by}) {ruled})" for running, ruled in pairs]
     yield Alert(

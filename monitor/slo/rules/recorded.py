@@ -64,7 +64,7 @@ def groups(config: Config) -> Iterator[Group]:
     short = [window for window in every if window < LONG]
     yield Group(name="relay-slo", rules=[*_objectives(config), *(_ratio(window) for window in short)])
     long = [_ratio(window) for window in every if window >= LONG]
-    rules = [*long, _burning(), _left(config)]
+    rules = [*long, _burning(), *_left(config)]
     yield Group(name="relay-slo-long", rules=rules, interval=max(LONG_INTERVAL, config.prometheus.evaluation_interval))
 
 
@@ -120,6 +120,12 @@ def _by_threshold(config: Config, slo: SloConfig) -> dict[str, list[str]]:
     return found
 
 
+def objectives(config: Config, slo: SloConfig, relays: Sequence[str]) -> set[Decimal]:
+    """The objectives of an SLO that are in force at some relays, where a probe of it watches them."""
+    found = {slo.objective_for(relay) for relay in relays if watched(config, slo, relay)}
+    return {objective for objective in found if objective is not None}
+
+
 def watched(config: Config, slo: SloConfig, relay: str) -> bool:
     """Whether a probe of an SLO watches a relay."""
     return any(probe.name in slo.probe and relay in probe.relays for probe in config.probes)
@@ -129,9 +135,14 @@ def _burning() -> Record:
     return Record(name="slo:current_burn_rate:ratio", expr=f"{ratio(ALWAYS[0])}\n/\n(slo:error_budget:ratio > 0)\n")
 
 
-def _left(config: Config) -> Record:
-    parts = []
-    for window in sorted({slo.window for slo in budgeted(config)}):
-        names = "|".join(slo.name for slo in budgeted(config) if slo.window == window)
-        parts.append(f'1 - {ratio(window)}{{slo=~"{names}"}} / (slo:error_budget:ratio > 0)')
-    return Record(name="slo:period_error_budget_remaining:ratio", expr="\nor\n".join(parts))
+def _left(config: Config) -> Iterator[Record]:
+    names: dict[float, list[str]] = {}
+    for slo in budgeted(config):
+        if any(objective < 1 for objective in objectives(config, slo, [relay.name for relay in config.relays])):
+            names.setdefault(slo.window, []).append(slo.name)
+    parts = [
+        f'1 - {ratio(window)}{{slo=~"{"|".join(names[window])}"}} / (slo:error_budget:ratio > 0)'
+        for window in sorted(names)
+    ]
+    if parts:
+        yield Record(name="slo:period_error_budget_remaining:ratio", expr="\nor\n".join(parts))

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Final
 from monitor.burn import ENOUGH, burns
 from monitor.catalogue import Sli
 from monitor.config import show_duration
-from monitor.slo.rules.recorded import BY, EVENTS, bad, budgeted, ratio
+from monitor.slo.rules.recorded import BY, EVENTS, bad, budgeted, objectives, ratio
 from monitor.slo.rules.rule import Alert
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from monitor.burn import Burn
-    from monitor.config import Config
+    from monitor.config import Config, SloConfig
 
 DETAIL: Final = "relay-monitor-relay?var-relay={{ $labels.relay }}"
 SECOND_LOSS: Final = 900.0
@@ -59,14 +59,21 @@ class Relays:
         `warned`: there is a warning of the same labels, which holds whenever this does. Two alerts of all the same
         labels are one to Alertmanager, and an error to Prometheus, which records both.
         """
-        low = [relay.name for relay in self._config.relays if relay.max_severity != "critical"]
-        if not low:
-            yield _where(alert, "")
-            return
-        if len(low) < len(self._config.relays):
-            yield _where(alert, f'relay!~"{"|".join(low)}"')
-        if not warned:
-            yield _where(alert, f'relay=~"{"|".join(low)}"', severity="warning")
+        for matcher, severity, _ in self._classes():
+            if severity == "critical" or not warned:
+                yield _where(alert, matcher, severity=severity)
+
+    def _classes(self) -> list[tuple[str, str, list[str]]]:
+        """The relays that page, and those that at most warn: the matcher that finds them, the severity, their names."""
+        watched = {relay for probe in self._config.probes for relay in probe.relays}
+        relays = [relay for relay in self._config.relays if relay.name in watched]
+        low = [relay.name for relay in relays if relay.max_severity != "critical"]
+        high = [relay.name for relay in relays if relay.name not in low]
+        classes = [
+            (f'relay!~"{"|".join(low)}"' if low else "", "critical", high),
+            (f'relay=~"{"|".join(low)}"', "warning", low),
+        ]
+        return [each for each in classes if each[2]]
 
     def _quorum(self, condition: str, voters: str, by: str) -> str:
         """A condition that holds at most locations that have data; with one location, where that one says so."""
@@ -123,14 +130,23 @@ class Relays:
     # Budgets.
 
     def _burning(self) -> Iterator[Alert]:
+        everywhere = [("", "warning", [relay.name for relay in self._config.relays])]
         for window in sorted({slo.window for slo in budgeted(self._config)}):
-            names = "|".join(slo.name for slo in budgeted(self._config) if slo.window == window)
-            for severity in ("critical", "warning"):
-                conditions = [burn for burn in burns(window, self._scrape) if burn.severity == severity]
-                for burn in conditions:
-                    yield from self._burn(burn, names)
+            slos = [slo for slo in budgeted(self._config) if slo.window == window]
+            conditions = burns(window, self._scrape)
+            warned = {(burn.long, burn.short) for burn in conditions if burn.severity == "warning"}
+            for burn in conditions:
+                for matcher, severity, relays in self._classes() if burn.severity == "critical" else everywhere:
+                    if severity != burn.severity and (burn.long, burn.short) in warned:
+                        continue  # the warning of these windows asks for less
+                    if names := self._with_budget(slos, relays):
+                        yield _where(self._burn(burn, names), matcher, severity=severity)
 
-    def _burn(self, burn: Burn, names: str) -> Iterator[Alert]:
+    def _with_budget(self, slos: Sequence[SloConfig], relays: Sequence[str]) -> str:
+        """Those that allow a failure at any of some relays: the others have nothing that could burn."""
+        return "|".join(slo.name for slo in slos if any(0 < each < 1 for each in objectives(self._config, slo, relays)))
+
+    def _burn(self, burn: Burn, names: str) -> Alert:
         slos = f'slo=~"{names}"'
         limit = f"{burn.factor:f} * (slo:error_budget:ratio{{{slos}@}} > 0)"
         parts = [
@@ -145,7 +161,7 @@ class Relays:
         if critical:
             condition += _unless_down(2 * burn.recent)
             condition = self._quorum(condition, f"slo:error_budget:ratio{{{slos}@}}", "slo, relay, probe")
-        alert = Alert(
+        return Alert(
             name="RelayErrorBudgetBurn",
             severity=burn.severity,
             expr=condition,
@@ -157,34 +173,35 @@ class Relays:
             f"{show_duration(burn.short)}.",
             panel=DETAIL,
         )
-        yield from self._capped(alert) if critical else iter([_where(alert, "")])
 
     def _lost(self) -> Iterator[Alert]:
-        names = [slo.name for slo in budgeted(self._config) if self._is_zero(slo.name)]
-        if not names:
-            return
-        slos = f', slo=~"{"|".join(names)}"'
+        if names := self._without_budget([relay.name for relay in self._config.relays]):
+            yield _where(self._loss(names, "warning"), "")
+        for matcher, severity, relays in self._classes():
+            # Where no page is worth it, the warning says it already.
+            if severity == "critical" and (names := self._without_budget(relays)):
+                yield _where(self._loss(names, severity), matcher)
+
+    def _without_budget(self, relays: Sequence[str]) -> str:
+        return "|".join(slo.name for slo in budgeted(self._config) if 1 in objectives(self._config, slo, relays))
+
+    def _loss(self, names: str, severity: str) -> Alert:
+        slos = f', slo=~"{names}"'
         lost = bad(SECOND_LOSS, slos + "@")
-        zero = f'(slo:error_budget:ratio{{slo=~"{"|".join(names)}"@}} == 0)'
-        common = {
-            "name": "RelayMessagesLost",
-            "panel": DETAIL,
-            "summary": "A message was lost where none may be.",
-            "description": "SLO {{ $labels.slo }} of {{ $labels.relay }} allows no loss: probe {{ $labels.probe }} has "
+        zero = f'(slo:error_budget:ratio{{slo=~"{names}"@}} == 0)'
+        condition = f"{lost} > 0.5\nand\n{zero}"
+        if severity == "critical":
+            recent = bad(max(RECENT, SCRAPES * self._scrape), slos + "@")
+            condition = f"{lost} > 1.5\nand\n{recent} > 0\nand\n{zero}" + _unless_down(SECOND_LOSS)
+        return Alert(
+            name="RelayMessagesLost",
+            severity=severity,
+            expr=condition,
+            summary="A message was lost where none may be.",
+            description="SLO {{ $labels.slo }} of {{ $labels.relay }} allows no loss: probe {{ $labels.probe }} has "
             '{{ $value | printf "%.0f" }} within a quarter of an hour. The run\'s timeline ends with where the '
             "message was found.",
-        }
-        yield _where(Alert(severity="warning", expr=f"{lost} > 0.5\nand\n{zero}", **common), "")  # type: ignore[arg-type]
-        recent = bad(max(RECENT, SCRAPES * self._scrape), slos + "@")
-        again = f"{lost} > 1.5\nand\n{recent} > 0\nand\n{zero}" + _unless_down(SECOND_LOSS)
-        yield from self._capped(Alert(severity="critical", expr=again, **common), warned=True)  # type: ignore[arg-type]
-
-    def _is_zero(self, name: str) -> bool:
-        return any(
-            slo.objective_for(relay.name) == 1
-            for slo in self._config.slos
-            if slo.name == name
-            for relay in self._config.relays
+            panel=DETAIL,
         )
 
     def _trend(self) -> Iterator[Alert]:
@@ -213,6 +230,8 @@ class Relays:
     # The rest.
 
     def _unstable(self) -> Iterator[Alert]:
+        if not any(probe.is_continuous for probe in self._config.probes):
+            return  # nothing stands
         by = "relay, probe, location"
         away = f'sum by ({by}) (increase(relay_probe_pair_seconds_total{{state="disconnected"}}[15m]))'
         every = f"sum by ({by}) (increase(relay_probe_pair_seconds_total[15m]))"

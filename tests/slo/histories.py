@@ -1,0 +1,238 @@
+"""What Prometheus makes of counters, computed by hand: PromQL's `increase`, the generated ratios, and who fires when.
+
+Written from the documentation of PromQL and of the alerts, not from the rules: it knows objectives and burn conditions,
+and no expression. Times are milliseconds since the first scrape, as Prometheus has them.
+
+Two of Prometheus' ways changed with version 3: a range no longer holds a sample that lies exactly at its start; and
+what `increase` adds before the first sample is bound by the counter's zero in another order.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+from monitor.burn import ENOUGH, burns
+from monitor.config import show_duration
+from monitor.slo.rules.recorded import budgeted
+from monitor.slo.rules.relays import RECENT, SCRAPES, SECOND_LOSS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from monitor.burn import Burn
+    from monitor.config import Config
+
+Samples = list[tuple[int, float]]
+NEAR: Final = 1.1
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Key:
+    """Whose events they are."""
+
+    slo: str
+    relay: str
+    probe: str
+    location: str
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """The counters of good and bad events at each scrape; None: nothing was scraped."""
+
+    good: Sequence[int | None]
+    bad: Sequence[int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What was scraped every `scrape` seconds, and is evaluated every `evaluation` seconds."""
+
+    scrape: int
+    evaluation: int
+    events: Mapping[Key, Events]
+    up: Mapping[tuple[str, str], Sequence[int]]  # relay and location
+
+    @property
+    def end(self) -> int:
+        lengths = [len(each.good) for each in self.events.values()] + [len(each) for each in self.up.values()]
+        return (max(lengths) - 1) * self.scrape * 1000
+
+    def evaluations(self) -> range:
+        return range(0, self.end + 1, self.evaluation * 1000)
+
+
+def increase(samples: Samples, now: int, window: int, *, version: int) -> float | None:
+    """PromQL's `increase(samples[window])` at `now`."""
+    start = now - window
+    first = (bisect_left if version < 3 else bisect_right)(samples, start, key=lambda sample: sample[0])
+    inside = samples[first : bisect_right(samples, now, key=lambda sample: sample[0])]
+    if len(inside) < 2:
+        return None
+    grown = inside[-1][1] - inside[0][1]
+    grown += sum(before[1] for before, after in pairwise(inside) if after[1] < before[1])
+    covered = (inside[-1][0] - inside[0][0]) / 1000
+    average = covered / (len(inside) - 1)
+    lead, tail = (inside[0][0] - start) / 1000, (now - inside[-1][0]) / 1000
+    zero = covered * (inside[0][1] / grown) if grown > 0 else float("inf")
+    if version < 3:
+        lead = min(lead, zero)
+        lead = lead if lead < average * NEAR else average / 2
+    else:
+        lead = min(lead if lead < average * NEAR else average / 2, zero)
+    tail = tail if tail < average * NEAR else average / 2
+    return grown * ((covered + lead + tail) / covered)
+
+
+@dataclass(frozen=True, slots=True)
+class Firing:
+    """One alert that should, or should not, fire."""
+
+    alert: str
+    severity: str
+    key: Key
+    burn: Burn | None
+
+    def selector(self) -> str:
+        windows = (
+            f', long_window="{show_duration(self.burn.long)}", short_window="{show_duration(self.burn.short)}"'
+            if self.burn is not None
+            else ""
+        )
+        return (
+            f'ALERTS{{alertname="{self.alert}", alertstate="firing", severity="{self.severity}", '
+            f'slo="{self.key.slo}", relay="{self.key.relay}", probe="{self.key.probe}"{windows}}}'
+        )
+
+
+@dataclass(slots=True)
+class Oracle:
+    """Knows what the rules of `config` should make of a history, on a version of Prometheus."""
+
+    config: Config
+    history: History
+    version: int
+    _samples: dict[tuple[Key, str], Samples] = field(default_factory=dict)
+    _increases: dict[tuple[Key, str, int, float], float | None] = field(default_factory=dict)
+    _down: dict[str, list[int]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        step = self.history.scrape * 1000
+        for key, events in self.history.events.items():
+            for outcome, values in (("good", events.good), ("bad", events.bad)):
+                self._samples[key, outcome] = [
+                    (index * step, float(value)) for index, value in enumerate(values) if value is not None
+                ]
+
+    def bad(self, key: Key, now: int, seconds: float) -> float | None:
+        """How many bad events there were within so long."""
+        return self._increase(key, "bad", now, seconds)
+
+    def _increase(self, key: Key, outcome: str, now: int, seconds: float) -> float | None:
+        known = (key, outcome, now, seconds)
+        if known not in self._increases:
+            window = round(seconds * 1000)
+            self._increases[known] = increase(self._samples[key, outcome], now, window, version=self.version)
+        return self._increases[known]
+
+    def ratio(self, key: Key, now: int, seconds: float) -> float | None:
+        """The share of bad events; None where there were none at all."""
+        bad = self.bad(key, now, seconds)
+        good = self._increase(key, "good", now, seconds)
+        if bad is None or good is None or bad + good <= 0:
+            return None
+        return bad / (bad + good)
+
+    def firing(self) -> Iterator[tuple[Firing, list[int]]]:
+        """Every alert about budgets, and how many of it fire at each evaluation."""
+        for slo in budgeted(self.config):
+            conditions = burns(slo.window, self.config.prometheus.scrape_interval)
+            for relay in self.config.relays:
+                objective = slo.objective_for(relay.name)
+                assert objective is not None
+                for probe in slo.probe:
+                    keys = [
+                        key
+                        for key in self.history.events
+                        if (key.slo, key.relay, key.probe) == (slo.name, relay.name, probe)
+                    ]
+                    if not keys:
+                        continue
+                    paging = relay.max_severity
+                    if objective == 1:
+                        yield Firing("RelayMessagesLost", "warning", keys[0], None), self._each(keys, self._lost, 0.0)
+                        if paging == "critical":
+                            fires = self._each(keys, self._lost_again, 0.0)
+                            yield Firing("RelayMessagesLost", "critical", keys[0], None), fires
+                        continue
+                    for burn in conditions:
+                        severity = paging if burn.severity == "critical" else "warning"
+                        yield (
+                            Firing("RelayErrorBudgetBurn", severity, keys[0], burn),
+                            self._burns(keys, burn, objective),
+                        )
+
+    def _burns(self, keys: Sequence[Key], burn: Burn, objective: object) -> list[int]:
+        limit = float(burn.factor) * float(1 - objective)  # type: ignore[operator]
+
+        def holds(key: Key, now: int) -> bool:
+            long, short = self.ratio(key, now, burn.long), self.ratio(key, now, burn.short)
+            bad, recent = self.bad(key, now, burn.long), self.bad(key, now, burn.recent)
+            if long is None or short is None or bad is None or not (long > limit and short > limit):
+                return False
+            if not bad > ENOUGH - 0.5:
+                return False
+            if burn.severity != "critical":
+                return True
+            return recent is not None and recent > 0 and not self._was_down(key.relay, now, 2 * burn.recent)
+
+        if burn.severity != "critical" or len(self.config.locations) == 1:
+            return self._each(keys, holds, burn.keep_firing)
+
+        def quorum(now: int) -> bool:
+            return sum(holds(key, now) for key in keys) > 0.5 * len(keys)
+
+        return self._kept(quorum, burn.keep_firing)
+
+    def _lost(self, key: Key, now: int) -> bool:
+        return (self.bad(key, now, SECOND_LOSS) or 0.0) > 0.5
+
+    def _lost_again(self, key: Key, now: int) -> bool:
+        recent = max(RECENT, SCRAPES * self.config.prometheus.scrape_interval)
+        return (
+            (self.bad(key, now, SECOND_LOSS) or 0.0) > 1.5
+            and (self.bad(key, now, recent) or 0.0) > 0
+            and not self._was_down(key.relay, now, SECOND_LOSS)
+        )
+
+    def _was_down(self, relay: str, now: int, seconds: float) -> bool:
+        """Whether `RelayDown` fired at an evaluation within so long."""
+        if relay not in self._down:
+            self._down[relay] = [at for at in self.history.evaluations() if self._is_down(relay, at)]
+        start = now - round(seconds * 1000)
+        return any(at <= now and (at >= start if self.version < 3 else at > start) for at in self._down[relay])
+
+    def _is_down(self, relay: str, now: int) -> bool:
+        scrape = now // (self.history.scrape * 1000)
+        votes = [values[scrape] for (name, _), values in self.history.up.items() if name == relay]
+        return votes.count(0) > 0.5 * len(votes)
+
+    def _each(self, keys: Sequence[Key], holds: Callable[[Key, int], bool], keep: float) -> list[int]:
+        rows = [self._kept(lambda now, key=key: holds(key, now), keep) for key in keys]  # type: ignore[misc]
+        return [sum(column) for column in zip(*rows, strict=True)]
+
+    def _kept(self, holds: Callable[[int], bool], keep: float) -> list[int]:
+        """Whether it fires at each evaluation: while it holds, and `keep` seconds from where it holds no more."""
+        fires: list[int] = []
+        since: int | None = None
+        for now in self.history.evaluations():
+            if holds(now):
+                since = None
+                fires.append(1)
+                continue
+            since = now if since is None else since
+            fires.append(int(bool(fires) and fires[-1] == 1 and now - since < keep * 1000))
+        return fires
