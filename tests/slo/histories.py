@@ -170,6 +170,9 @@ class Oracle:
                         continue
                     for burn in conditions:
                         severity = paging if burn.severity == "critical" else "warning"
+                        same = [each for each in conditions if (each.long, each.short) == (burn.long, burn.short)]
+                        if severity != burn.severity and len(same) > 1:
+                            continue  # a page that is worth a warning, and the warning is there already
                         yield (
                             Firing("RelayErrorBudgetBurn", severity, keys[0], burn),
                             self._burns(keys, burn, objective),
