@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import yaml
 
+from tests.e2e.history import backfill
 from tests.e2e.programs import Program, find, free_port
 from tests.e2e.receiver import Receiver
 from tests.relays import ROOT, Engine
@@ -31,6 +32,7 @@ class Pace:
     scrape: str = "1s"
     evaluation: str = "1s"
     group_wait: str | None = "1s"  # None: as generated
+    resend: str = "1s"  # how often Prometheus tells again what fires; four times that without a word, and it is over
 
 
 @dataclass(slots=True, kw_only=True)
@@ -129,11 +131,11 @@ async def chain(
     fields: Mapping[str, str],
     *,
     pace: Pace = Pace(),
-    history: Path | None = None,
+    history: bool = False,
 ) -> AsyncIterator[Chain]:
     """Start everything; `config` is the configuration with {relay} and {listen} left open, and all that `fields` has.
 
-    `history` is a folder of blocks to begin with. Everything is stopped at the end, in the order of its making.
+    `history`: Prometheus begins with a good day behind it. Everything is stopped at the end, last made first.
     """
     async with AsyncExitStack() as stack:
         receiver = Receiver()
@@ -148,8 +150,11 @@ async def chain(
             config.format(relay=made.relay.url, listen=f"127.0.0.1:{made.ports['monitor']}", **fields), encoding="utf-8"
         )
         made.generate()
+        if history:
+            instance = f"127.0.0.1:{made.ports['monitor']}"
+            await asyncio.to_thread(backfill, made.config.read_text("utf-8"), folder, instance)
         await stack.enter_async_context(_alertmanager(made))
-        made.prometheus = await stack.enter_async_context(_prometheus(made, history))
+        made.prometheus = await stack.enter_async_context(_prometheus(made))
         await made.start_monitor()
         stack.push_async_callback(lambda: made.monitor.stop() if made.monitor is not None else asyncio.sleep(0))
         yield made
@@ -180,11 +185,13 @@ def _alertmanager(made: Chain) -> Program:
 def _set_waits(route: dict[str, Any], wait: str) -> None:
     route["group_wait"] = wait
     route["group_interval"] = wait
+    if route["receiver"] == "dead-mans-switch":
+        route["repeat_interval"] = wait
     for child in route.get("routes", ()):
         _set_waits(child, wait)
 
 
-def _prometheus(made: Chain, history: Path | None) -> Program:
+def _prometheus(made: Chain) -> Program:
     port = made.ports["prometheus"]
     config = {
         "global": {"scrape_interval": made.pace.scrape, "evaluation_interval": made.pace.evaluation},
@@ -201,7 +208,8 @@ def _prometheus(made: Chain, history: Path | None) -> Program:
     file.write_text(yaml.safe_dump(config), encoding="utf-8")
     return Program(
         find("prometheus"),
-        *(f"--config.file={file}", f"--storage.tsdb.path={history or made.folder / 'prometheus'}"),
+        *(f"--config.file={file}", f"--storage.tsdb.path={made.folder / 'prometheus'}"),
+        f"--rules.alert.resend-delay={made.pace.resend}",
         *("--storage.tsdb.retention.time=40d", "--web.enable-lifecycle", f"--web.listen-address=127.0.0.1:{port}"),
         ready=f"http://127.0.0.1:{port}/-/ready",
         log=made.folder / "prometheus.log",
