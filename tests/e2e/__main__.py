@@ -1,8 +1,8 @@
 """How long until somebody is paged, with the intervals people use: `python -m tests.e2e [TRIES]`.
 
-The shipped probes and SLOs, a scrape and an evaluation every 15 s, Alertmanager's waits as generated. The engine is
-killed, or stopped in its tracks, at a random moment; printed is the time until the webhook has `RelayDown`. A few tries
-run side by side, each with programs and data of its own: a group that has paged waits before it pages again.
+The shipped probes and SLOs, a scrape and an evaluation every 15 s, Alertmanager's waits as generated, and a good day
+behind them. Printed is the time from the fault, at a random moment, to the webhook's receipt of the page; and of blips,
+how many paged anybody. A few tries run side by side, each with programs and data of its own.
 """
 
 from __future__ import annotations
@@ -12,13 +12,26 @@ import random
 import statistics
 import sys
 import tempfile
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
 
+from monitor.embedded import EmbeddedRelay, FaultPlan, parse_fault
+from tests.e2e.blips import BLIPS, blip
 from tests.e2e.chain import Chain, Pace, chain
 from tests.relays import PROGRAM, ROOT
 
-AT_ONCE = 4
-PACE = Pace(scrape="15s", evaluation="15s", group_wait=None, resend="1m")
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from tests.e2e.receiver import Notification
+
+T = TypeVar("T")
+
+AT_ONCE: Final = 8
+PACE: Final = Pace(scrape="15s", evaluation="15s", group_wait=None, resend="1m")
 
 
 def shipped() -> str:
@@ -34,42 +47,123 @@ def shipped() -> str:
     return "\n".join(lines) + "\n"
 
 
-async def one(kind: str, slots: asyncio.Semaphore) -> float:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """One way to break, so many tries of it; the alert, and of which SLO, that is to page within `seconds`."""
+
+    name: str
+    alert: str
+    slo: str = ""
+    seconds: float
+    tries: int = 0  # 0: as many as asked for
+    fault: str = ""  # of an embedded relay; otherwise the engine is killed or stopped
+
+    def pages(self, page: Notification) -> bool:
+        """Whether this is the page."""
+        labels = [alert["labels"] for alert in page.alerts if alert["status"] == "firing"]
+        return any(item["alertname"] == self.alert and item.get("slo", "") == self.slo for item in labels)
+
+
+BURN: Final = "RelayErrorBudgetBurn"
+KINDS: Final = (
+    Kind(name="killed", alert="RelayDown", seconds=180),
+    Kind(name="silent", alert="RelayDown", seconds=180),
+    Kind(
+        name="half a second more each way",
+        alert=BURN,
+        slo="round-trip",
+        seconds=1200,
+        tries=3,
+        fault="delay:channel=session,by=0.5",
+    ),
+    Kind(
+        name="one message in twenty lost",
+        alert=BURN,
+        slo="delivery",
+        seconds=1800,
+        tries=5,
+        fault="drop:channel=session,probability=0.0513",  # one exchange in ten
+    ),
+)
+BLIP_TRIES: Final = 20
+WATCHED: Final = 150.0
+"""Seconds after a blip in which somebody would be paged: several scrapes, evaluations and waits."""
+
+
+async def one(kind: Kind) -> float:
     """Seconds until the page."""
-    async with slots:
-        with tempfile.TemporaryDirectory() as folder:
-            async with chain(Path(folder), PROGRAM, shipped(), {}, pace=PACE) as made:
-                took = await _break(made, kind)
-    sys.stderr.write(f"{kind}: {took:.1f} s\n")
+    async with AsyncExitStack() as stack:
+        relay, config = await _relay(stack) if kind.fault else (None, shipped())
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        made = await stack.enter_async_context(chain(folder, PROGRAM, config, {}, pace=PACE, history=True))
+        await _well(made)
+        began = time.monotonic()
+        if relay is not None:
+            assert relay.plan is not None
+            relay.plan.set([parse_fault(kind.fault)])
+        elif kind.name == "killed":
+            assert made.relay is not None
+            await made.relay.kill()
+        else:
+            assert made.relay is not None
+            made.relay.pause()
+            stack.callback(made.relay.resume)
+        await made.receiver.until(lambda: any(kind.pages(page) for page in made.receiver.pages()), kind.seconds)
+        took = time.monotonic() - began
+    sys.stderr.write(f"{kind.name}: {took:.1f} s; pages: {[sorted(page.names()) for page in made.receiver.pages()]}\n")
     return took
 
 
-async def _break(made: Chain, kind: str) -> float:
+async def unnoticed(kind: str) -> bool:
+    """Whether one blip paged nobody."""
+    async with AsyncExitStack() as stack:
+        relay, config = await _relay(stack)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        made = await stack.enter_async_context(chain(folder, PROGRAM, config, {}, pace=PACE, history=True))
+        await _well(made)
+        await blip(relay, kind)
+        await asyncio.sleep(WATCHED)
+        pages = made.receiver.pages()
+    sys.stderr.write(f"blip {kind}: pages: {[sorted(page.names()) for page in pages]}\n")
+    return not pages
+
+
+async def _relay(stack: AsyncExitStack) -> tuple[EmbeddedRelay, str]:
+    """A relay that does as it is told, and the configuration that watches it."""
+    relay = EmbeddedRelay(plan=FaultPlan())
+    await relay.start()
+    stack.push_async_callback(relay.stop)
+    return relay, shipped().replace("{relay}", relay.url)
+
+
+async def _well(made: Chain) -> None:
+    """All is well, until some moment between two scrapes."""
     await made.healthy(180)
     await asyncio.sleep(random.uniform(30, 60))
-    assert made.relay is not None
     assert made.receiver.pages() == []
-    if kind == "killed":
-        await made.relay.kill()
-    else:
-        made.relay.pause()
-    took = await made.paged("RelayDown", 180)
-    for page in made.receiver.pages():
-        if page.names() != {"RelayDown"}:
-            sys.stderr.write(f"{kind}: another page: {page}\n")
-    if kind == "silent":
-        made.relay.resume()
-    return took
+
+
+async def _bounded(slots: asyncio.Semaphore, work: Coroutine[None, None, T]) -> T:
+    async with slots:
+        return await work
 
 
 async def main() -> None:
-    """Try each kind so often."""
-    tries = int(sys.argv[1]) if len(sys.argv) > 1 else 10
+    """Try each kind so often, and print what came of it."""
+    asked = int(sys.argv[1]) if len(sys.argv) > 1 else 10
     slots = asyncio.Semaphore(AT_ONCE)
-    for kind in ("killed", "silent"):
-        times = await asyncio.gather(*(one(kind, slots) for _ in range(tries)))
-        sys.stdout.write(f"{kind}: median {statistics.median(times):.1f} s, worst {max(times):.1f} s of {tries}\n")
-        sys.stdout.flush()
+    async with asyncio.TaskGroup() as group:
+        tried = {
+            kind: [group.create_task(_bounded(slots, one(kind))) for _ in range(min(asked, kind.tries or asked))]
+            for kind in KINDS
+        }
+        blips = [BLIPS[number % len(BLIPS)] for number in range(min(2 * asked, BLIP_TRIES))]
+        quiet = [group.create_task(_bounded(slots, unnoticed(kind))) for kind in blips]
+    for kind, tasks in tried.items():
+        times = [task.result() for task in tasks]
+        middle, worst = statistics.median(times), max(times)
+        sys.stdout.write(f"{kind.name}: {kind.alert} after {middle:.1f} s, worst {worst:.1f} s, of {len(times)}\n")
+    sys.stdout.write(f"blips: {sum(not task.result() for task in quiet)} pages of {len(quiet)}\n")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Twenty-four good hours before the test began, as Prometheus would have kept them of the same monitor.
 
-The series are those that a monitor of this configuration shows before its first run; what counts good events grows,
-everything else stays as it is.
+The series are those that a monitor of this configuration shows before its first run; what counts good events grows as
+fast as the configured schedule makes them, everything else stays as it is.
 """
 
 from __future__ import annotations
@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Final
 from prometheus_client.parser import text_string_to_metric_families
 
 from monitor.config import parse
+from monitor.config.traffic import rate, sources
 from monitor.metrics import Metrics
 from monitor.schedule import longest_gap
 from tests.e2e.programs import find
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from monitor.config import Config
 
 HOURS: Final = 24
 STEP: Final = 60
@@ -63,8 +66,16 @@ def _lines(config: str, instance: str, moments: list[float]) -> Iterator[str]:
         yield f"# TYPE {family.name} {family.type}\n"
         for sample in family.samples:
             labels = sample.labels | {"job": "relay-monitor", "instance": instance}
-            grows = family.type == "counter" and bool(set(labels.values()) & {"good", "connected", "started"})
+            speed = _speed(parsed, labels)
             series = ",".join(f'{name}="{value}"' for name, value in labels.items())
             for number, moment in enumerate(moments):
-                value = STEP * number if grows else sample.value
+                value = speed * STEP * number if speed else sample.value
                 yield f"{sample.name}{{{series}}} {value} {moment:.3f}\n"
+
+
+def _speed(config: Config, labels: Mapping[str, str]) -> float:
+    """What a counter gains a second in health."""
+    if labels.get("outcome") == "good":
+        slo = next(slo for slo in config.slos if slo.name == labels["slo"])
+        return rate([source for source in sources(config, slo, labels["relay"]) if source.probe == labels["probe"]])
+    return float(bool(set(labels.values()) & {"connected", "started"}))
