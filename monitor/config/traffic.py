@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from monitor.config import Config, ProbeConfig, SloConfig
 
 
+RETRY: Final = 22.5
+"""Seconds until a pairing that failed again is tried once more: the back-off at its longest, its jitter halfway."""
+
 STEP: Final = 5.0
 """Seconds between two bookings of connected time."""
 
@@ -24,7 +27,8 @@ STEP: Final = 5.0
 class Source:
     """One regular source of events: `count` of them at once every `period` seconds.
 
-    `takes` is how long after its start a good event is booked, `fails_after` a failed one; seconds.
+    `takes` is how long after its start a good event is booked, `fails_after` a failed one; `retry` how long after that
+    it is tried again, None: not before the next period. Seconds.
     """
 
     probe: str
@@ -32,6 +36,7 @@ class Source:
     count: int
     takes: float
     fails_after: float
+    retry: float | None = None
 
     @property
     def rate(self) -> float:
@@ -96,9 +101,10 @@ def made_by(probe: ProbeConfig, sli: Sli) -> list[Source]:
 
 
 def _standing(probe: ProbeConfig, sli: Sli) -> list[Source]:
+    retry = None
     if sli is Sli.PAIRING:
         # A standing pair is paired anew at its age; one that cannot be is tried again and again meanwhile.
-        period, takes, fails_after = probe.max_age, 0.0, probe.timeout
+        period, takes, fails_after, retry = probe.max_age, 0.0, probe.timeout, RETRY
     elif probe.scenario is Scenario.STEADY_STATE:
         period, takes, fails_after = probe.hold, 0.0, 0.0
     else:
@@ -106,5 +112,5 @@ def _standing(probe: ProbeConfig, sli: Sli) -> list[Source]:
         period, takes = probe.cycle, probe.settle + probe.message_interval
         fails_after = probe.settle + probe.timeout
     count = probe.connections if probe.scenario is Scenario.STEADY_STATE else probe.pairs
-    source = Source(probe=probe.name, period=period, count=1, takes=takes, fails_after=fails_after)
+    source = Source(probe=probe.name, period=period, count=1, takes=takes, fails_after=fails_after, retry=retry)
     return [source] * count

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass
+from itertools import groupby
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Final
 
@@ -19,18 +20,23 @@ from monitor.slo.rules.relays import SECOND_LOSS
 from monitor.slo.simulation import Pace, Rule, Spread
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from decimal import Decimal
+    from collections.abc import Callable, Sequence
 
-    from monitor.config import Config, SloConfig
+    from numpy.typing import NDArray
+
+    from monitor.config import Config, RelayConfig, SloConfig
     from monitor.config.traffic import Source
+    from monitor.slo.simulation import Floats, Track
 
 DAY: Final = 86_400.0
 MONTH: Final = 30 * DAY
 FOLLOWED: Final = {"critical": 0.25 * DAY, "warning": 3 * DAY}
 """Seconds for which a fault is followed: past that, an alert of this severity has not paged."""
 
-ERRORS: Final = (("all fail", 1.0), ("10 % errors", 0.10), ("2 % errors", 0.02))
+UP: Final = "all fail, relay up"
+"""All of a probe's events fail, and fresh attempts get through; where they do not, `RelayDown` is what pages."""
+
+ERRORS: Final = ((UP, 1.0), ("10 % errors", 0.10), ("2 % errors", 0.02))
 SPREAD_OF_LATENCY: Final = 0.5
 """Standard deviation of the logarithm of round trips, where a latency fault is simulated."""
 
@@ -99,26 +105,29 @@ def forecast(config: Config, *, seed: int, trials: int, noise: Sequence[float], 
                 )
             )
         for slo in config.slos:
-            objective = slo.objective_for(relay.name)
             fed = sources(config, slo, relay.name)
-            if objective is None or not fed:
+            if slo.sli is Sli.TREND or not fed:
                 continue
-            made = _Slo(config, slo, relay.name, objective, fed)
+            made = _Slo(config, slo, relay, fed)
             rows += made.rows(pace, trials, rng)
             vain += made.noise(pace, noise, months, rng)
     return Forecast(rows=tuple(rows), noise=tuple(vain))
 
 
 class _Slo:
-    """One SLO at one relay."""
+    """One SLO at one relay; each of its probes is judged by itself, and any of them sends the SLO's alert."""
 
-    def __init__(self, config: Config, slo: SloConfig, relay: str, objective: Decimal, fed: tuple[Source, ...]) -> None:
-        self._slo, self._relay, self._fed = slo, relay, fed
-        self._objective = objective
+    def __init__(self, config: Config, slo: SloConfig, relay: RelayConfig, fed: Sequence[Source]) -> None:
+        objective = slo.objective_for(relay.name)
+        assert objective is not None
+        self._slo, self._relay, self._objective = slo, relay.name, objective
+        self._fed = [list(each) for _, each in groupby(fed, lambda source: source.probe)]
         self._alert = "RelayMessagesLost" if objective == 1 else "RelayErrorBudgetBurn"
-        self._rules = [
-            Rule(burn=burn, objective=objective) for burn in burns(slo.window, config.prometheus.scrape_interval)
-        ]
+        pages = relay.max_severity == "critical"
+        self._severities = ("critical", "warning") if pages else ("warning",)
+        self._rules: dict[str, list[Rule]] = {severity: [] for severity in self._severities}
+        for burn in burns(slo.window, config.prometheus.scrape_interval):
+            self._rules[burn.severity if pages else "warning"].append(Rule(burn=burn, objective=objective))
 
     def rows(self, pace: Pace, trials: int, rng: np.random.Generator) -> list[Row]:
         faults = list(ERRORS)
@@ -138,30 +147,29 @@ class _Slo:
         ]
 
     def _times(self, ratio: float, pace: Pace, trials: int, rng: np.random.Generator) -> dict[str, list[float]]:
-        if self._objective == 1:
-            return {severity: [self._lost(severity, ratio, pace, rng) for _ in range(trials)] for severity in FOLLOWED}
-        history, end = max(rule.burn.long for rule in self._rules), max(FOLLOWED.values())
-        times: dict[str, list[float]] = {severity: [] for severity in FOLLOWED}
+        zero = self._objective == 1
+        history = 0.0 if zero else max(rule.burn.long for rules in self._rules.values() for rule in rules)
+        times: dict[str, list[float]] = {severity: [] for severity in self._severities}
         for _ in range(trials):
-            good, bad = simulation.events(
-                self._fed, -history, end, lambda at: (at >= 0) & (rng.random(len(at)) < ratio), rng
+            tracks = self._tracks(
+                -history, max(FOLLOWED.values()), lambda at: (at >= 0) & (rng.random(len(at)) < ratio), rng
             )
-            for severity, followed in FOLLOWED.items():
-                rules = [rule for rule in self._rules if rule.burn.severity == severity]
-                times[severity].append(simulation.first_page(rules, good, bad, 0.0, followed, pace, rng))
+            for severity in self._severities:
+                followed = FOLLOWED[severity]
+                if zero:
+                    told = min(_second_loss(track.bad, severity) for track in tracks)
+                    late = rng.uniform(0, pace.scrape) + rng.uniform(0, pace.evaluation) + pace.group_wait
+                    times[severity].append(told + late if told < followed else math.inf)
+                else:
+                    times[severity].append(
+                        simulation.first_page(self._rules[severity], tracks, 0.0, followed, pace, rng)
+                    )
         return times
 
-    def _lost(self, severity: str, ratio: float, pace: Pace, rng: np.random.Generator) -> float:
-        """A 100 % objective: the first loss warns, the second within a quarter of an hour pages."""
-        _, bad = simulation.events(
-            self._fed, 0.0, FOLLOWED[severity], lambda at: (at >= 0) & (rng.random(len(at)) < ratio), rng
-        )
-        if severity == "warning":
-            told = bad[0] if len(bad) else math.inf
-        else:
-            close = np.flatnonzero(np.diff(bad) <= SECOND_LOSS)
-            told = bad[close[0] + 1] if len(close) else math.inf
-        return float(told + rng.uniform(0, pace.scrape) + rng.uniform(0, pace.evaluation) + pace.group_wait)
+    def _tracks(
+        self, start: float, end: float, bad: Callable[[Floats], NDArray[np.bool_]], rng: np.random.Generator
+    ) -> list[Track]:
+        return [simulation.events(sources, start, end, bad, rng) for sources in self._fed]
 
     def noise(self, pace: Pace, ratios: Sequence[float], months: int, rng: np.random.Generator) -> list[Noise]:
         found = []
@@ -177,20 +185,28 @@ class _Slo:
                     ratio=ratio,
                     pages_a_month=pages[severity] / months,
                 )
-                for severity in FOLLOWED
+                for severity in self._severities
             ]
         return found
 
     def _in_vain(self, ratio: float, pace: Pace, rng: np.random.Generator) -> dict[str, int]:
-        good, bad = simulation.events(self._fed, 0.0, MONTH, lambda at: rng.random(len(at)) < ratio, rng)
+        tracks = self._tracks(0.0, MONTH, lambda at: rng.random(len(at)) < ratio, rng)
         if self._objective == 1:
-            return {"warning": len(bad), "critical": int(np.count_nonzero(np.diff(bad) <= SECOND_LOSS))}
+            # A loss is told until none was there for a quarter of an hour; one within it is the second.
+            close = [np.diff(track.bad) <= SECOND_LOSS for track in tracks]
+            begun = sum(len(track.bad) - int(np.count_nonzero(near)) for track, near in zip(tracks, close, strict=True))
+            again = sum(int(np.count_nonzero(near)) for near in close)
+            return {severity: begun if severity == "warning" else again for severity in self._severities}
         return {
-            severity: simulation.pages_in(
-                [rule for rule in self._rules if rule.burn.severity == severity], good, bad, 0.0, MONTH, pace, rng
-            )
-            for severity in FOLLOWED
+            severity: simulation.pages_in(rules, tracks, 0.0, MONTH, pace, rng)
+            for severity, rules in self._rules.items()
         }
+
+
+def _second_loss(bad: Floats, severity: str) -> float:
+    """When the loss comes that is told: the first warns, the second within a quarter of an hour pages."""
+    told = bad if severity == "warning" else bad[1:][np.diff(bad) <= SECOND_LOSS]
+    return float(told[0]) if len(told) else math.inf
 
 
 def slow_ratio(bad: float, factor: float) -> float:

@@ -4,11 +4,14 @@ A fault begins at a random moment. Its events become counters, counters are scra
 Alertmanager waits for its group: each with a phase of its own, drawn anew for every trial from a seeded generator. The
 conditions are those of `monitor.burn`, over counters as Prometheus sees them: what was scraped last before the
 evaluation, against the first scrape inside the window.
+
+Like the rules, it judges each probe by itself: what many events of one probe dilute can be plain in another's few.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -63,48 +66,69 @@ class Rule:
     objective: Decimal
 
 
+@dataclass(frozen=True, slots=True)
+class Track:
+    """When the good and the bad events of one probe are booked, in order; seconds."""
+
+    good: Floats
+    bad: Floats
+
+    @property
+    def first(self) -> float:
+        """When the first of them is booked; infinite without one."""
+        return float(min((times[0] for times in (self.good, self.bad) if len(times)), default=np.inf))
+
+
 def events(
     sources: Sequence[Source],
     start: float,
     end: float,
     bad: Callable[[Floats], NDArray[np.bool_]],
     rng: np.random.Generator,
-) -> tuple[Floats, Floats]:
-    """When good and bad events are booked between two times; `bad` tells, by the times they begin, which will fail."""
+) -> Track:
+    """The events of one probe between two times; `bad` tells, by the times they begin, which will fail."""
     good_at, bad_at = [], []
     for source in sources:
         begins = np.arange(start - rng.uniform(0, source.period), end, source.period)
         begins = np.repeat(begins, source.count)
-        fails = bad(begins)
-        good_at.append(begins[~fails] + source.takes)
-        bad_at.append(begins[fails] + source.fails_after)
-    return _sorted(good_at, start, end), _sorted(bad_at, start, end)
+        until = begins + source.period
+        while len(begins):
+            fails = bad(begins)
+            good_at.append(begins[~fails] + source.takes)
+            failed = begins[fails] + source.fails_after
+            bad_at.append(failed)
+            if source.retry is None:
+                break
+            # What was not made until its successor is due is that one's business.
+            begins, until = failed + source.retry, until[fails]
+            due = begins < np.minimum(until, end)
+            begins, until = begins[due], until[due]
+    return Track(_sorted(good_at, start, end), _sorted(bad_at, start, end))
 
 
 def first_page(
-    rules: Sequence[Rule], good: Floats, bad: Floats, start: float, end: float, pace: Pace, rng: np.random.Generator
+    rules: Sequence[Rule], tracks: Sequence[Track], start: float, end: float, pace: Pace, rng: np.random.Generator
 ) -> float:
-    """When, from `start` on, the first of `rules` sends its notification; infinite where none does before `end`."""
-    earliest = min(good[0] if len(good) else start, bad[0] if len(bad) else start)
+    """When, from `start` on, the first of `rules` sends its notification about any probe; infinite: none before."""
+    earliest = min(start, *(track.first for track in tracks))
     scrapes = np.arange(earliest - rng.uniform(0, pace.scrape), end, pace.scrape)
     evaluations = np.arange(start + rng.uniform(0, pace.evaluation), end, pace.evaluation)
     fires = np.zeros(len(evaluations), dtype=bool)
-    counters = _Counters(scrapes, good, bad)
-    for rule in rules:
-        fires |= _fires(rule, counters, evaluations)
+    for counters in [_Counters(scrapes, track) for track in tracks]:
+        for rule in rules:
+            fires |= _fires(rule, counters, evaluations)
     hits = np.flatnonzero(fires)
     return float(evaluations[hits[0]] + pace.group_wait) if len(hits) else float("inf")
 
 
 def pages_in(
-    rules: Sequence[Rule], good: Floats, bad: Floats, start: float, end: float, pace: Pace, rng: np.random.Generator
+    rules: Sequence[Rule], tracks: Sequence[Track], start: float, end: float, pace: Pace, rng: np.random.Generator
 ) -> int:
-    """How often the rules, taken together as one alert, begin to fire between two times."""
+    """How often an SLO's alert begins to fire between two times: any rule of it about any probe, one group."""
     scrapes = np.arange(start - rng.uniform(0, pace.scrape), end, pace.scrape)
     evaluations = np.arange(start + rng.uniform(0, pace.evaluation), end, pace.evaluation)
-    counters = _Counters(scrapes, good, bad)
     fires = np.zeros(len(evaluations), dtype=bool)
-    for rule in rules:
+    for rule, counters in product(rules, [_Counters(scrapes, track) for track in tracks]):
         firing = _fires(rule, counters, evaluations)
         kept = max(1, round(rule.burn.keep_firing / pace.evaluation))
         # What fires goes on firing for `keep_firing_for`: a gap shorter than that is no second page.
@@ -115,12 +139,12 @@ def pages_in(
 
 
 class _Counters:
-    """The two counters of an SLO as they were scraped."""
+    """The two counters of an SLO at one probe as they were scraped."""
 
-    def __init__(self, scrapes: Floats, good: Floats, bad: Floats) -> None:
+    def __init__(self, scrapes: Floats, track: Track) -> None:
         self.scrapes = scrapes
-        self.bad = np.searchsorted(bad, scrapes, side="right").astype(np.float64)
-        self.all = self.bad + np.searchsorted(good, scrapes, side="right")
+        self.bad = np.searchsorted(track.bad, scrapes, side="right").astype(np.float64)
+        self.all = self.bad + np.searchsorted(track.good, scrapes, side="right")
 
     def increases(self, evaluations: Floats, window: float) -> tuple[Floats, Floats]:
         """The increase of bad and of all events over a window, at each evaluation; extrapolated as PromQL does."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
+from monitor.slo.forecast import UP
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
@@ -25,6 +27,9 @@ def lines(found: Forecast, chances: Mapping[str, Odds]) -> Iterator[str]:
             spread = row.spread
             told = f"{_time(spread.median)} | {_time(spread.low)} – {_time(spread.high)} | {spread.paged:.0%}"
         yield f"| {row.relay} | {row.slo or '–'} | {row.alert} | {row.severity} | {row.fault} | {told} |"
+    yield ""
+    yield f"*{UP}*: of this SLO, while fresh attempts cross the relay. Where none does, `RelayDown` pages, and budgets"
+    yield "and losses do not page beside it, nor for what it left behind. An SLO pages when any of its probes does."
     yield ""
     yield "| relay | SLO | severity | events that fail by chance | pages in vain a month |"
     yield "|---|---|---|---|---|"

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from monitor.cli import app
 from monitor.config import Config, parse
 from monitor.config.traffic import rate, sources
-from monitor.slo.forecast import Forecast, forecast, slow_ratio
+from monitor.slo.forecast import UP, Forecast, forecast, slow_ratio
 from monitor.slo.nodes import odds
 from monitor.slo.outage import KILLED, SILENT, pages_at
 from monitor.slo.simulation import Pace
@@ -71,6 +71,16 @@ def test_every_slo_with_an_objective_is_forecast_for_both_severities(found: Fore
     }
 
 
+def test_a_relay_worth_no_page_is_forecast_to_warn() -> None:
+    text = TEXT.replace("url: embedded", "url: embedded, max_severity: warning")
+    found = forecast(parse(text, "config.yaml", {}), seed=1, trials=10, noise=[0.0001], months=1)
+    assert {row.severity for row in found.rows} == {item.severity for item in found.noise} == {"warning"}
+    # By what would be a page elsewhere: not in the warning's own three quarters of an hour.
+    (late,) = (row.spread for row in found.rows if (row.slo, row.fault) == ("round-trip", UP))
+    assert late is not None
+    assert late.high < 660
+
+
 def test_what_never_pages_is_said(found: Forecast) -> None:
     """2 % of errors burn a budget of 1 % twice too fast: a ticket in days, and never a page."""
     assert {(row.slo, row.severity, row.fault) for row in found.never} == {("round-trip", "critical", "2 % errors")} | {
@@ -82,7 +92,7 @@ def test_more_errors_page_sooner(found: Forecast) -> None:
     for slo in ("delivery", "stability", "recovery"):
         medians = [
             row.spread.median
-            for fault in ("all fail", "10 % errors", "2 % errors")
+            for fault in (UP, "10 % errors", "2 % errors")
             for row in found.rows
             if (row.slo, row.fault, row.severity) == (slo, fault, "warning") and row.spread is not None
         ]

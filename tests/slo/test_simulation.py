@@ -7,7 +7,7 @@ import pytest
 
 from monitor.burn import USUAL_WINDOW, Burn, burns
 from monitor.config.traffic import Source
-from monitor.slo.simulation import Pace, Rule, Spread, events, first_page, pages_in
+from monitor.slo.simulation import Pace, Rule, Spread, Track, events, first_page, pages_in
 
 EVERY_SECOND = Pace(scrape=1.0, evaluation=1.0, group_wait=0.0)
 STEADY = Source(probe="steady", period=10.0, count=1, takes=5.0, fails_after=6.0)
@@ -27,53 +27,75 @@ def regular(start: float, end: float, period: float = 10.0) -> np.ndarray[tuple[
 
 
 def test_events_are_booked_when_they_are_known() -> None:
-    good, bad = events([STEADY], 0.0, 100.0, lambda at: at >= 50, rng())
-    assert np.allclose(np.diff(good), 10.0)
-    assert np.allclose(np.diff(bad), 10.0)
-    assert max(good) < 50 + 5 < 50 + 6 <= min(bad)
+    made = events([STEADY], 0.0, 100.0, lambda at: at >= 50, rng())
+    assert np.allclose(np.diff(made.good), 10.0)
+    assert np.allclose(np.diff(made.bad), 10.0)
+    assert max(made.good) < 50 + 5 < 50 + 6 <= min(made.bad)
+    assert made.first == made.good[0]
 
 
 def test_what_happens_at_once_is_counted_as_often_as_it_happens() -> None:
     pair = Source(probe="storm", period=10.0, count=4, takes=0.0, fails_after=0.0)
-    good, bad = events([pair], 0.0, 100.0, lambda at: at < 0, rng())
-    assert len(good) == 4 * 10
-    assert not len(bad)
+    made = events([pair], 0.0, 100.0, lambda at: at < 0, rng())
+    assert len(made.good) == 4 * 10
+    assert not len(made.bad)
+
+
+def test_a_pairing_that_failed_is_tried_again_until_it_succeeds_or_the_next_is_due() -> None:
+    renewal = Source(probe="steady", period=100.0, count=1, takes=0.0, fails_after=5.0, retry=20.0)
+    made = events([renewal], 0.0, 1000.0, lambda at: (at >= 300) & (at < 460), rng())
+    begins = made.good[0] + 100 * np.arange(3)
+    assert np.allclose(made.good[:3], begins)
+    # Every 25 s from the first that fails; the next period's takes over.
+    failed = begins[-1] + 100 + 5 + np.array([0, 25, 50, 75, 100, 125, 150])
+    assert np.allclose(made.bad, failed[failed - 5 < 460])
 
 
 def test_a_burn_pages_when_both_windows_have_burnt_enough() -> None:
     """Every event fails from 0 on: 5 % of the ten minutes before are 30 s of failures, three events, then one more."""
-    page = first_page([rule()], regular(-2000, 0), regular(0.5, 1000), 0.0, 1000.0, EVERY_SECOND, rng())
+    page = first_page([rule()], [Track(regular(-2000, 0), regular(0.5, 1000))], 0.0, 1000.0, EVERY_SECOND, rng())
     assert 20.5 < page <= 33.0
 
 
 def test_a_burn_that_is_slow_enough_never_pages() -> None:
     bad = regular(0.5, 1000, 10.0)[::30]
-    page = first_page([rule(factor=50)], regular(-2000, 1000), bad, 0.0, 1000.0, EVERY_SECOND, rng())
+    page = first_page([rule(factor=50)], [Track(regular(-2000, 1000), bad)], 0.0, 1000.0, EVERY_SECOND, rng())
     assert page == float("inf")
 
 
 def test_fewer_than_three_failures_are_a_blip_however_few_events_there_are() -> None:
-    page = first_page([rule()], regular(-2000, 0, 60.0), regular(0.5, 1000, 60.0), 0.0, 1000.0, EVERY_SECOND, rng())
+    few = Track(regular(-2000, 0, 60.0), regular(0.5, 1000, 60.0))
+    page = first_page([rule()], [few], 0.0, 1000.0, EVERY_SECOND, rng())
     assert 120 < page <= 123
 
 
 def test_the_group_wait_comes_on_top() -> None:
     slow = Pace(scrape=1.0, evaluation=1.0, group_wait=10.0)
     good, bad = regular(-2000, 0), regular(0.5, 1000)
-    quick = first_page([rule()], good, bad, 0.0, 1000.0, EVERY_SECOND, rng())
-    assert first_page([rule()], good, bad, 0.0, 1000.0, slow, rng()) == quick + 10.0
+    quick = first_page([rule()], [Track(good, bad)], 0.0, 1000.0, EVERY_SECOND, rng())
+    assert first_page([rule()], [Track(good, bad)], 0.0, 1000.0, slow, rng()) == quick + 10.0
 
 
 def test_failures_that_ended_minutes_ago_page_no_more() -> None:
-    bad = regular(-900, -400)
-    page = first_page([rule(long=2000.0, short=1000.0)], regular(-4000, 1000), bad, 0.0, 1000.0, EVERY_SECOND, rng())
+    over = Track(regular(-4000, 1000), regular(-900, -400))
+    page = first_page([rule(long=2000.0, short=1000.0)], [over], 0.0, 1000.0, EVERY_SECOND, rng())
     assert page == float("inf")
+
+
+def test_each_probe_is_judged_by_itself() -> None:
+    """One a minute fails beside sixty that succeed: together 1.6 % errors, which five times 1 % forgives."""
+    many, few = Track(regular(-2000, 1000, 1.0), np.empty(0)), Track(regular(-2000, 0, 60.0), regular(0.5, 1000, 60.0))
+    together = Track(np.sort(np.concatenate((many.good, few.good))), few.bad)
+    assert first_page([rule()], [together], 0.0, 1000.0, EVERY_SECOND, rng()) == float("inf")
+    assert 120 < first_page([rule()], [many, few], 0.0, 1000.0, EVERY_SECOND, rng()) <= 123
+    assert pages_in([rule()], [together], 0.0, 1000.0, EVERY_SECOND, rng()) == 0
+    assert pages_in([rule()], [many, few], 0.0, 1000.0, EVERY_SECOND, rng()) == 1
 
 
 def test_one_stretch_of_failures_is_one_page() -> None:
     good = regular(0, 10_000)
     bad = np.sort(np.concatenate((regular(2000, 2200), regular(6000, 6200))))
-    assert pages_in([rule()], good, bad, 0.0, 10_000.0, EVERY_SECOND, rng()) == 2
+    assert pages_in([rule()], [Track(good, bad)], 0.0, 10_000.0, EVERY_SECOND, rng()) == 2
 
 
 def test_the_shipped_windows_forgive_a_blip() -> None:
@@ -83,13 +105,13 @@ def test_the_shipped_windows_forgive_a_blip() -> None:
     good = regular(0, 10_800, 5.0)
     for failures, pages in ((1, 0), (9, 0), (12, 1)):
         bad = regular(7200.0, 7200.0 + 5.0 * failures, 5.0)
-        assert pages_in(rules, good, bad, 0.0, 10_800.0, pace, rng()) == pages
+        assert pages_in(rules, [Track(good, bad)], 0.0, 10_800.0, pace, rng()) == pages
 
 
 def test_the_first_failure_after_a_start_is_a_blip_too() -> None:
     rules = [Rule(burn=burn, objective=Decimal("0.999")) for burn in burns(USUAL_WINDOW, 15.0)]
     pace = Pace(scrape=15.0, evaluation=15.0, group_wait=10.0)
-    assert pages_in(rules, regular(0, 3600, 5.0), regular(60, 70), 0.0, 3600.0, pace, rng()) == 0
+    assert pages_in(rules, [Track(regular(0, 3600, 5.0), regular(60, 70))], 0.0, 3600.0, pace, rng()) == 0
 
 
 def test_a_spread_tells_how_many_never_paged() -> None:
@@ -102,7 +124,7 @@ def test_the_same_seed_gives_the_same_page(seed: int) -> None:
     pages = {
         first_page(
             [rule()],
-            *events([STEADY], -2000.0, 1000.0, lambda at: at >= 0, np.random.default_rng(seed)),
+            [events([STEADY], -2000.0, 1000.0, lambda at: at >= 0, np.random.default_rng(seed))],
             *(0.0, 1000.0),
             EVERY_SECOND,
             np.random.default_rng(seed),
