@@ -13,7 +13,6 @@ from typer.testing import CliRunner
 from monitor.cli import app
 from monitor.config import parse
 from monitor.slo.generate import generated
-from monitor.slo.rules import alerts
 from tests.relays import ROOT
 from tests.slo import cases, promtool, spread
 
@@ -139,19 +138,6 @@ def test_labels_of_ones_own_are_on_every_alert() -> None:
         "  labels: {}                         # on every alert", "  labels: {namespace: wallets}  # on every"
     )
     assert all(rule["labels"]["namespace"] == "wallets" for made in rules(text).values() for rule in made)
-
-
-def test_a_new_slo_in_three_lines_is_in_rules_runbooks_and_dashboards() -> None:
-    line = "slos:\n  - {name: quick, probe: steady, sli: latency, threshold: 150ms, objective: 95%, window: 7d}\n"
-    config = parse(SHIPPED.replace("slos:\n", line, 1), "config.yaml", {})
-    files = generated(config)
-    before = generated(parse(SHIPPED, "config.yaml", {}))
-    recorded = files["alerts/relay-monitor.rules.yml"].decode()
-    assert 'slo="quick", relay=~"demo"}) + 0.95' in recorded
-    assert "ratio_rate14m" in recorded  # an hour of thirty days is fourteen minutes of seven
-    assert "| quick | latency | steady | 95% | 150ms | 7d |" in files["docs/runbooks/RelayErrorBudgetBurn.md"].decode()
-    assert {name for name in files if files[name] != before.get(name)} >= {"alerts/relay-monitor.rules.yml"}
-    assert len(alerts(config)) > len(alerts(parse(SHIPPED, "config.yaml", {})))
 
 
 def test_the_operator_gets_the_same_rules() -> None:
