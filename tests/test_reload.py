@@ -35,7 +35,7 @@ probes:
   - {name: idle, scenario: steady-state}
   - {name: away, scenario: async-delivery, schedule: {every: 2m}, delay: 60s}
 slos:
-  - {name: fast, probe: steady, sli: latency, threshold: 2s, objective: 99%}
+  - {name: fast, probe: steady, sli: latency, threshold: 1500ms, objective: 99%}
 """
 TWO = ONE.replace(
     "probes:", "  - {name: two, url: embedded, limits: {messages_per_minute: 6000, connects_per_minute: 600}}\nprobes:"
@@ -129,7 +129,7 @@ class TestWhatDidNotChange:
             await made.goes_on("one")
             task, watched = made.task("one", "steady"), made.monitor.fleet.relays["one"]
             await made.reload(
-                ("threshold: 2s", "threshold: 1ms"),
+                ("threshold: 1500ms", "threshold: 1ms"),
                 ("messages_per_minute: 6000", "messages_per_minute: 5000"),
                 ("url: embedded,", "url: embedded, labels: {team: wallets}, max_severity: warning,"),
                 ("slos:", "maintenance: [{cron: '* * * * *', duration: 1h, reason: moving}]\nslos:"),
