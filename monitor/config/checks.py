@@ -54,7 +54,7 @@ class _Checker:
         self._relays = {relay.name: (("relays", index), relay) for index, relay in enumerate(config.relays)}
 
     def monitor(self) -> None:
-        """Location and reference hosts."""
+        """Location, shards and reference hosts."""
         config = self._config
         if config.location not in config.locations:
             self._found.add(
@@ -65,6 +65,13 @@ class _Checker:
         for index, name in enumerate(config.locations):
             if name in config.locations[:index]:
                 self._found.add(("locations", index), f"{name!r} is there twice; expected each location once")
+        if config.shards > len(config.relays):
+            self._found.add(
+                ("shards",),
+                f"{config.shards} is more than there are relays, and one shard would have none; "
+                f"expected at most {len(config.relays)}",
+                ("relays",),
+            )
         hosts = {reference.rpartition(":")[0].lower() for reference in config.references}
         if config.references and len(hosts) < _INDEPENDENT:
             self._found.add(("references",), "names one host; expected two or more independent ones, or none")

@@ -58,7 +58,7 @@ def configs(draw: st.DrawFn, *, trend: bool = True) -> Config:
         {
             "location": "here",
             "locations": places,
-            "shards": draw(st.integers(1, 2)),
+            "shards": draw(st.integers(1, len(relays))),
             "relays": relays,
             "probes": probes,
             "slos": slos,

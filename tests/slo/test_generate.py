@@ -125,12 +125,13 @@ def test_the_nights_of_a_cron_line_are_no_silence() -> None:
 
 
 def test_each_shard_of_each_location_is_missed_by_itself() -> None:
-    text = SHIPPED.replace("locations: [local]", "locations: [local, remote]").replace("shards: 1", "shards: 3")
-    assert [rule["expr"] for rule in rules(text)["RelayMonitorAbsent"]] == [
-        f'absent(relay_monitor_shard_info{{location="{location}", shard="{index}/3"}})'
-        for location in ("local", "remote")
-        for index in range(3)
+    found = rules(spread.CONFIG)["RelayMonitorAbsent"]
+    assert [rule["expr"] for rule in found] == [
+        f'absent(relay_monitor_shard_info{{location="{location}", shard="{index}/2"}})'
+        for location in spread.PLACES
+        for index in range(2)
     ]
+    assert "shard 1/2 of location third" in found[-1]["annotations"]["description"]
 
 
 def test_labels_of_ones_own_are_on_every_alert() -> None:
