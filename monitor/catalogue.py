@@ -169,7 +169,7 @@ _COMMAND: Final = (
     _R.TOO_LARGE,
 )  # fmt: skip
 _TALK: Final[dict[Step, tuple[Reason, ...]]] = {
-    Step.SUBSCRIBE: (*_COMMAND, _R.UNRECOVERED, _R.EPOCH_CHANGED),
+    Step.SUBSCRIBE: (*_COMMAND, _R.UNRECOVERED),
     Step.HISTORY: _COMMAND,
     Step.PUBLISH: _COMMAND,
     Step.HANDSHAKE: (
@@ -184,7 +184,7 @@ _MESSAGE: Final = (
 _EXCHANGE: Final[dict[Step, tuple[Reason, ...]]] = {Step.DELIVER: _MESSAGE, Step.ANSWER: _MESSAGE}
 _ABSENCE: Final[dict[Step, tuple[Reason, ...]]] = {
     Step.RESUME: (_R.EXPIRED, _R.DISCONNECTED, _R.SILENT, _R.TIMEOUT),
-    Step.RECOVER: (*_MESSAGE, _R.DUPLICATED, _R.UNRECOVERED, _R.EPOCH_CHANGED),
+    Step.RECOVER: (*_MESSAGE, _R.DUPLICATED, _R.EPOCH_CHANGED),
 }
 _HOLD: Final[dict[Step, tuple[Reason, ...]]] = {Step.HOLD: (_R.DISCONNECTED, _R.SILENT, _R.PROTOCOL, _R.TOO_LARGE)}
 

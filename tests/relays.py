@@ -78,6 +78,11 @@ class Process:
         parts = urlsplit(self.url)
         return f"{'https' if parts.scheme == 'wss' else 'http'}://{parts.netloc}"
 
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._process.pid
+
     def pause(self) -> None:
         """Stop the relay in its tracks: its sockets stay open and nothing answers."""
         self._process.send_signal(signal.SIGSTOP)

@@ -52,8 +52,9 @@ KINDS: Final[Mapping[str, Meaning]] = {
     ),
     "duplicate": Meaning(does="a publication is pushed twice", stages=PUBLICATIONS),
     "reorder": Meaning(
-        does="a publication is pushed after the next one of its channel, or after `by` seconds",
-        stages=PUBLICATIONS,
+        does="a publication is pushed after the next one of its channel, or after `by` seconds; a history reply shows "
+        "them stored in the opposite order",
+        stages=(*PUBLICATIONS, Stage.HISTORY),
         keys=("by",),
     ),
     "corrupt": Meaning(does="one character of a publication's payload is another one", stages=PUBLICATIONS),

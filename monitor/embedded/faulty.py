@@ -191,6 +191,8 @@ class FaultySession(Session):
             super().emit(line.replace('"epoch":"', '"epoch":"not', 1))
         elif fault.kind == "offset":
             super().emit(f'{line[:-2]},"offset":{_AHEAD}}}}}')
+        elif fault.kind == "reorder":
+            super().emit(_backwards(line))
         elif fault.kind != "unacked":
             super().emit(line)
 
@@ -223,6 +225,15 @@ class FaultySession(Session):
         """End the connection from the server's side."""
         super().close(code, reason)
         self._later.clear()
+
+
+def _backwards(line: str) -> str:
+    """A history reply as if its publications had been stored in the opposite order."""
+    reply = json.loads(line)
+    publications = reply["history"].get("publications", [])
+    for publication, data in zip(publications, [item["data"] for item in reversed(publications)], strict=True):
+        publication["data"] = data
+    return json.dumps(reply, separators=(",", ":"))
 
 
 def corrupt(data: str, chance: float) -> str:

@@ -33,6 +33,8 @@ HISTORY_LIMIT: Final = 50
 SPACING: Final = 20.0
 """Seconds between two autopsies at one relay: its limits are for probes, and the first loss tells the most."""
 
+_LOSSES: Final = frozenset({Reason.LOST, Reason.EPOCH_CHANGED, Reason.SILENT, Reason.WRONG_PEER})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
@@ -57,7 +59,7 @@ async def examine(
     `turn` is the pair's turn round the relay's endpoints, `receiver` the end that should have got them.
     """
     missing = [message for message in messages if message.arrived_at is None or message.overtaken]
-    if obstacle.reason not in {Reason.LOST, Reason.SILENT, Reason.WRONG_PEER} or not missing:
+    if obstacle.reason not in _LOSSES or not missing:
         return
     readings: list[Reading] = []
     if any(message.arrived_at is None for message in missing):

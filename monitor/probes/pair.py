@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _STEPS = {"request": Step.DELIVER, "response": Step.ANSWER, "offline": Step.PUBLISH}
 
+_OVERTAKEN = "it came after a later one, and the wallet protocol drops what is older than what it has"
+
 ONE_MOMENT = 0.01
 """Seconds within which two timers of one deadline have both fired."""
 
@@ -57,6 +59,7 @@ class Pair(Account):
         self._stores: dict[str, KeyValueStore] = {"dapp": MemoryStore(), "wallet": MemoryStore()}
         self._sessions: dict[str, str] = {}  # each side's own name for the session
         self._offline: list[Message] = []
+        self._epoch: str | None = None  # of the stream that the messages to an absent wallet went into
         self._turn = bench.guest.turn()
         self._peers = self._make_peers()
         self.dapp = self._make_end("dapp", self._peers[0])
@@ -307,6 +310,8 @@ class Pair(Account):
             return Obstacle(leg.step, Reason.LOST, "acked, never delivered")
         if message.arrived_at > leg.deadline:
             return Obstacle(leg.step, Reason.TIMEOUT, "it came after its deadline")
+        if message.overtaken:
+            return Obstacle(leg.step, Reason.REORDERED, _OVERTAKEN)
         return Obstacle(leg.step, Reason.WRONG_PEER, "it came, and the wallet protocol did not accept it")
 
     def _note(self, legs: list[Leg]) -> None:
@@ -324,6 +329,7 @@ class Pair(Account):
         """Send `count` messages, each once the relay accepted the one before; returns their ids. Raises `Obstacle`."""
         self.received.clear()
         self._offline = []
+        self._epoch = self.dapp.epochs.get(self.channel or "")
         identifiers = []
         deadline = self._clock.monotonic() + self._bench.probe.timeout
         for number in range(1, count + 1):
@@ -365,7 +371,12 @@ class Pair(Account):
         if any(message.corrupted for message in self._offline):
             return Obstacle(Step.RECOVER, Reason.CORRUPTED, "the bytes that came differ from those sent")
         if missing:
-            return Obstacle(Step.RECOVER, Reason.LOST, f"{len(missing)} of {len(self._offline)} not in the history")
+            lack = f"{len(missing)} of {len(self._offline)} not in the history"
+            if self._epoch not in {None, self.wallet.epochs.get(self.channel or "")}:
+                return Obstacle(Step.RECOVER, Reason.EPOCH_CHANGED, f"{lack}, which began anew meanwhile")
+            return Obstacle(Step.RECOVER, Reason.LOST, lack)
+        if any(message.overtaken for message in self._offline):
+            return Obstacle(Step.RECOVER, Reason.REORDERED, _OVERTAKEN)
         return Obstacle(Step.RECOVER, Reason.WRONG_PEER, "all came, and the wallet protocol did not accept them")
 
 

@@ -65,6 +65,7 @@ class End:
         self.whole = False
         self.obstacle: Obstacle | None = None
         self.published: Obstacle | None = None  # why the latest publish was refused, if it was
+        self.epochs: dict[str, str] = {}  # by channel: of which stream the latest subscription said it is
         self.client = Client(access, reporter=self, on_event=self._on_event, reconnect=reconnect)
         self._own = f'{{"clientId":"{peer.client_id}",'
         self._clock = access.clock
@@ -164,10 +165,7 @@ class End:
             case HistoryRead():
                 self._history(event)
             case Subscribed():
-                self._read.discard(event.channel)
-                self.peer.on_subscribed(event.channel, event.at)
-                for publication in event.publications:
-                    self._publication(publication, live=True)
+                self._subscribed(event)
             case Connected():
                 self.peer.on_connected(event.at)
             case Unanswered():
@@ -183,6 +181,14 @@ class End:
             case Dropped():
                 self._dropped(event)
         self._pump()
+
+    def _subscribed(self, event: Subscribed) -> None:
+        self._read.discard(event.channel)
+        if event.position is not None:
+            self.epochs[event.channel] = event.position.epoch
+        self.peer.on_subscribed(event.channel, event.at)
+        for publication in event.publications:
+            self._publication(publication, live=True)
 
     def _publication(self, publication: Publication, *, live: bool) -> None:
         data = publication.data

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Final
 
 import yaml
 
-from monitor.catalogue import Outcome, Reason, Step
+from monitor.catalogue import Finding, Outcome, Reason, Step
 from tests.faults.table import TABLE
 from tests.relays import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from enum import StrEnum
 
     from tests.faults.rows import Row
 
@@ -41,9 +42,22 @@ def page() -> str:
 
 def _lines() -> Iterator[str]:
     meanings = yaml.safe_load(MEANINGS.read_text("utf-8"))
+    yield "## Steps"
+    yield ""
+    yield "In their order. What was reached before a failed step works."
+    yield ""
+    yield from _meanings(Step, meanings["steps"])
+    yield ""
+    yield "## What became of a lost message"
+    yield ""
+    yield "The last lines of a failed run's timeline: the channel's history was read, over the connection that should"
+    yield "have brought the message, over a fresh one, and over another endpoint where there is one."
+    yield ""
+    yield from _meanings(Finding, meanings["findings"])
+    yield ""
     yield "## Reasons"
     for reason in Reason:
-        meaning = meanings[reason.value]
+        meaning = meanings["reasons"][reason.value]
         steps = sorted({row.step.value for row in TABLE if row.reason is reason and row.step is not None}, key=_place)
         yield ""
         yield f"### {reason.value}"
@@ -63,6 +77,13 @@ def _lines() -> Iterator[str]:
     yield "|---|---|---|---|---|---|"
     for row in TABLE:
         yield _row(row)
+
+
+def _meanings(kind: type[StrEnum], meanings: dict[str, str]) -> Iterator[str]:
+    yield f"| {kind.__name__.lower()} | |"
+    yield "|---|---|"
+    for item in kind:
+        yield f"| `{item.value}` | {meanings[item.value]} |"
 
 
 def _row(row: Row) -> str:

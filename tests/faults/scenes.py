@@ -4,8 +4,10 @@ engine itself."""
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from monitor.embedded import EmbeddedRelay, FaultPlan, parse_fault
@@ -121,6 +123,16 @@ async def _later(seconds: float, relay: Engine, act: Callable[[Engine], Awaitabl
 async def pause(relay: Engine) -> None:
     """Stop it in its tracks."""
     relay.pause()
+
+
+async def starve(relay: Engine) -> None:
+    """Let it open nothing more: not a file, not a connection."""
+    _starve(relay.pid)
+
+
+def _starve(pid: int) -> None:
+    highest = max(int(entry.name) for entry in Path(f"/proc/{pid}/fd").iterdir())
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (highest + 1, highest + 1))
 
 
 async def kill(relay: Engine) -> None:

@@ -21,7 +21,13 @@ TIMEOUT: Final = 0.6
 SESSION = {"timeout": "600ms", "settle": "0s", "messages": "1"}
 AWAY = {"timeout": "600ms", "delay": "300ms", "messages": "3"}
 HOLD = {"timeout": "600ms", "connections": "1", "ramp_up": "0s", "duration": "1s"}
-PLAYED = {"realistic-session": SESSION, "async-delivery": AWAY, "steady-state": HOLD}
+STANDING = {"timeout": "600ms", "settle": "0s", "message_interval": "250ms", "pairs": "1", "duration": "1s"}
+PLAYED = {
+    "realistic-session": SESSION,
+    "async-delivery": AWAY,
+    "steady-state": HOLD,
+    "steady-messaging": STANDING,
+}
 
 
 async def plain(_reader: Reader, writer: Writer) -> None:
@@ -143,6 +149,7 @@ COMMANDS: Final = (
     plan("a channel is denied", "error:at=subscribe,code=103", Step.SUBSCRIBE, Reason.DENIED),
     plan("no such namespace", "error:at=subscribe,code=102", Step.SUBSCRIBE, Reason.DENIED),
     plan("too many channels", "error:at=subscribe,code=106", Step.SUBSCRIBE, Reason.LIMIT),
+    plan("a position that cannot be recovered", "error:at=subscribe,code=112", Step.SUBSCRIBE, Reason.UNRECOVERED),
     plan("an internal error at the subscribe", "error:at=subscribe,code=100", Step.SUBSCRIBE, Reason.RELAY_ERROR),
     plan("the history is not available", "error:at=history,code=108", Step.HISTORY, Reason.RELAY_ERROR),
     plan("the offer is refused", "error:at=publish,code=103", Step.PUBLISH, Reason.DENIED),
@@ -164,6 +171,10 @@ COMMANDS: Final = (
         Step.ANSWER, Reason.DISCONNECTED, DELIVERED,
     ),
     plan("unsubscribed, and welcome again", "unsubscribe:code=2500", None, None, DELIVERED, DELIVERED, within=LONGER),
+    plan(
+        "closed for want of a pong", "close:at=publish,channel=session,code=3012",
+        Step.PUBLISH, Reason.DISCONNECTED, LOST,
+    ),
     plan("closed at a message", "close:at=publish,channel=session,code=3004", Step.PUBLISH, Reason.DISCONNECTED, LOST),
 )  # fmt: skip
 
@@ -230,6 +241,10 @@ ABSENCE: Final = (
         scenario="async-delivery",
     ),
     plan(
+        "the history has them in the opposite order", "reorder:at=history,channel=session,skip=2",
+        Step.RECOVER, Reason.REORDERED, Verdict.REORDERED, Verdict.REORDERED, DELIVERED, scenario="async-delivery",
+    ),
+    plan(
         "the history does not answer the wallet that came back", "silent:at=history,channel=session,skip=2",
         Step.HISTORY, Reason.SILENT, LOST, LOST, LOST, scenario="async-delivery", within=LONGER,
     ),
@@ -239,6 +254,10 @@ HELD: Final = (
     plan(
         "a held connection is closed", "close:at=history,code=3004",
         None, None, scenario="steady-state", within=LONGER,
+    ),
+    plan(
+        "no ping comes any more", "pings", Step.HOLD, Reason.SILENT,
+        scenario="steady-state", duration="13s", ping_interval=1.0, within=15.0,
     ),
     row(
         "the relay is killed while connections are held", "engine", scenes.engine(meanwhile=scenes.kill, after=0.4),
@@ -250,7 +269,22 @@ HELD: Final = (
     ),
 )  # fmt: skip
 
+STEADY: Final = (
+    plan(
+        "one answer of two is lost", "drop:channel=session,skip=1,count=1", Step.ANSWER, Reason.LOST,
+        DELIVERED, LOST, DELIVERED, DELIVERED, scenario="steady-messaging", within=LONGER,
+    ),
+    plan(
+        "the first of two exchanges is slow", "delay:channel=session,by=0.9,count=1", Step.DELIVER, Reason.LOST,
+        LATE, DELIVERED, DELIVERED, scenario="steady-messaging", within=LONGER,
+    ),
+)  # fmt: skip
+
 SERVER: Final = (
+    row(
+        "the relay has no descriptors left", "engine, prlimit", scenes.engine(meanwhile=scenes.starve),
+        Step.UPGRADE, Reason.SILENT,
+    ),
     row("the relay is killed", "engine", scenes.engine(meanwhile=scenes.kill), Step.TCP, Reason.REFUSED),
     row("the relay hangs", "engine", scenes.engine(meanwhile=scenes.pause), Step.UPGRADE, Reason.SILENT),
     row(
@@ -263,7 +297,7 @@ SERVER: Final = (
     ),
     row(
         "the relay is restarted while the wallet is away: another epoch, nothing stored", "engine",
-        scenes.restarted(0.5), Step.RECOVER, Reason.LOST, LOST, LOST, LOST,
+        scenes.restarted(0.5), Step.RECOVER, Reason.EPOCH_CHANGED, LOST, LOST, LOST,
         scenario="async-delivery", delay="1500ms", within=LONGER + 1,
     ),
 )  # fmt: skip
@@ -312,4 +346,4 @@ NETWORK: Final = (
     ),
 )  # fmt: skip
 
-TABLE: Final = (*GETTING_IN, *TLS, *COMMANDS, *FRAMES, *MESSAGES, *ABSENCE, *HELD, *SERVER, *NETWORK)
+TABLE: Final = (*GETTING_IN, *TLS, *COMMANDS, *FRAMES, *MESSAGES, *ABSENCE, *HELD, *STEADY, *SERVER, *NETWORK)

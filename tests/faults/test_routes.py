@@ -7,21 +7,30 @@ import os
 import shutil
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.relays import ROOT
+from tests.relays import ENGINE, ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
 INSTALL = "apt-get install -y iproute2, and run as root where network namespaces are allowed"
 
 CONFIG = """
 relays: [{name: far, url: "ws://192.0.2.1/connection/websocket"}]
 probes: [{name: session, scenario: realistic-session, schedule: {every: 5m}, messages: 1, timeout: 1s}]
+"""
+
+MUTE_RESOLVER = """
+import socket, time
+taken = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+taken.bind(("127.0.0.1", 53))
+print("bound", flush=True)
+time.sleep(60)
 """
 
 
@@ -46,6 +55,56 @@ def namespace() -> Iterator[str]:
         _ip("netns", "delete", name)
 
 
+def _inside(namespace: str, *command: str) -> subprocess.Popen[str]:
+    """A program in a namespace; ended at the end of the `with`."""
+    return _Ended(
+        ["ip", "netns", "exec", namespace, *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+
+
+class _Ended(subprocess.Popen[str]):
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        self.communicate(timeout=10)
+
+
+def _once(namespace: str, folder: Path, config: str) -> subprocess.Popen[str]:
+    file = folder / "config.yaml"
+    file.write_text(config, encoding="utf-8")
+    return _inside(namespace, sys.executable, "-m", "monitor", "once", "--config", str(file), "--output", "json")
+
+
+def _told(once: subprocess.Popen[str]) -> dict[str, Any]:
+    """The run that a failed `once` tells of."""
+    stdout, stderr = once.communicate(timeout=30)
+    assert once.returncode == 1, stderr
+    (run,) = json.loads(stdout)
+    return dict(run)
+
+
+def _connections(namespace: str) -> int:
+    """TCP connections established to port 80."""
+    table = subprocess.run(
+        ["ip", "netns", "exec", namespace, "cat", "/proc/net/tcp"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=10,
+    ).stdout
+    return sum(fields[1].endswith(":0050") and fields[3] == "01" for fields in map(str.split, table.splitlines()))
+
+
+def _wait(done: Callable[[], bool], seconds: float = 20.0) -> None:
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
 @pytest.mark.parametrize(
     ("route", "outcome", "cause"),
     [
@@ -59,14 +118,47 @@ def test_a_route_that_ends_is_the_relays_and_none_at_all_is_ours(
 ) -> None:
     if route:
         assert _ip("netns", "exec", namespace, "ip", "route", "add", *route)
-    config = tmp_path / "config.yaml"
-    config.write_text(CONFIG, encoding="utf-8")
-    command = ("ip", "netns", "exec", namespace, sys.executable, "-m", "monitor", "once", "--config", str(config))
-    done = subprocess.run(
-        [*command, "--output", "json"], capture_output=True, text=True, timeout=30, check=False, cwd=ROOT
-    )
-    (run,) = json.loads(done.stdout)
-    assert done.returncode == 1
+    run = _told(_once(namespace, tmp_path, CONFIG))
     assert run["outcome"] == outcome
     if cause is not None:
         assert (run["failure"]["step"], run["failure"]["reason"]) == cause
+
+
+def test_a_resolver_that_never_answers_is_named(namespace: str, tmp_path: Path) -> None:
+    resolver = Path("/etc/netns") / namespace / "resolv.conf"
+    resolver.parent.mkdir(parents=True)
+    try:
+        resolver.write_text("nameserver 127.0.0.1\n", encoding="ascii")
+        with _inside(namespace, sys.executable, "-c", MUTE_RESOLVER) as mute:
+            assert mute.stdout is not None
+            assert mute.stdout.readline() == "bound\n"
+            run = _told(_once(namespace, tmp_path, CONFIG.replace("192.0.2.1", "relay.example.com")))
+    finally:
+        shutil.rmtree(resolver.parent)
+    assert (run["failure"]["step"], run["failure"]["reason"]) == ("resolve", "timeout")
+    assert run["durationSeconds"] < 3
+
+
+@pytest.mark.required_counterpart(ENGINE)
+def test_a_link_that_goes_down_amid_a_session_is_silence(namespace: str, engine_program: Path, tmp_path: Path) -> None:
+    """Half-open: neither end hears of it, and nothing is refused."""
+    far = f"{namespace}-far"
+    assert _ip("netns", "add", far)
+    try:
+        assert _ip("link", "add", "near0", "netns", namespace, "type", "veth", "peer", "name", "far0", "netns", far)
+        for name, link, address in ((namespace, "near0", "192.0.2.2/24"), (far, "far0", "192.0.2.1/24")):
+            assert _ip("netns", "exec", name, "ip", "address", "add", address, "dev", link)
+            assert _ip("netns", "exec", name, "ip", "link", "set", link, "up")
+        with _inside(far, str(engine_program), "-listen", "192.0.2.1:80") as engine:
+            assert engine.stdout is not None
+            assert engine.stdout.readline().startswith("listening")
+            once = _once(
+                namespace, tmp_path, CONFIG.replace("timeout: 1s", "timeout: 2s, settle: 5s, wallet_delay: 0s")
+            )
+            _wait(lambda: _connections(far) == 2)
+            time.sleep(1)  # the pairing, which takes milliseconds
+            assert _ip("netns", "exec", far, "ip", "link", "set", "far0", "down")
+            run = _told(once)
+    finally:
+        _ip("netns", "delete", far)
+    assert (run["failure"]["step"], run["failure"]["reason"]) == ("publish", "silent")

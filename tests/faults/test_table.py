@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from tests.faults.rows import Env
 from tests.faults.table import TABLE
 from tests.faults.toxiproxy import toxiproxy, toxiproxy_program  # noqa: F401 - fixtures
 from tests.probes.stage import stage
+from tests.relays import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,16 +22,18 @@ if TYPE_CHECKING:
     from tests.faults.toxiproxy import Toxiproxy
 
 ELSEWHERE = {
-    Reason.UNREACHABLE: "needs a route that ends: tests/faults/test_routes.py",
-    Reason.MISROUTED: "a verdict, never a cause: tests/probes/test_verdicts.py",
-    Reason.REORDERED: "takes two messages on their way at once: tests/probes/test_verdicts.py",
-    Reason.DUPLICATED: "takes a wallet that lets a copy through, which this one does not",
-    Reason.WRONG_PEER: "takes a peer that is not ours: tests/interop",
-    Reason.UNRECOVERED: "takes a subscription that asks for recovery or an error: tests/wire",
-    Reason.EPOCH_CHANGED: "likewise",
-    Reason.OVERLOADED: "ours: tests/test_health.py",
-    Reason.INTERNAL: "ours: tests/test_app.py",
+    Reason.UNREACHABLE: "tests/faults/test_routes.py::test_a_route_that_ends_is_the_relays_and_none_at_all_is_ours",
+    Reason.WRONG_PEER: "tests/probes/test_obstacles.py::"
+    "test_a_message_that_the_wallet_protocol_does_not_accept_is_named",
+    Reason.OVERLOADED: "tests/probes/test_obstacles.py::"
+    "test_connects_past_the_limit_are_not_made_and_not_blamed_on_the_relay",
+    Reason.INTERNAL: "tests/probes/test_obstacles.py::"
+    "test_a_file_of_ours_that_cannot_be_read_is_not_blamed_on_the_relay",
 }
+"""Reasons whose fault no row can make, and the test that makes it."""
+
+NEVER_A_CAUSE = {Reason.MISROUTED, Reason.DUPLICATED}
+"""Verdicts on a message besides others, which make no exchange fail: the wallet protocol drops what comes twice."""
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +67,21 @@ def test_there_are_enough_of_them_and_none_twice() -> None:
 
 def test_every_reason_is_in_the_table_or_elsewhere() -> None:
     told = {row.reason for row in TABLE} - {None}
-    assert {reason for reason in Reason if reason not in told} <= ELSEWHERE.keys()
+    assert set(Reason) - told - NEVER_A_CAUSE == ELSEWHERE.keys()
+
+
+@pytest.mark.parametrize("reason", ELSEWHERE, ids=str)
+def test_elsewhere_is_a_test_that_asserts_it(reason: Reason) -> None:
+    file, _, name = ELSEWHERE[reason].partition("::")
+    text = (ROOT / file).read_text("utf-8")
+    (test,) = (
+        node
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name
+    )
+    first = min(node.lineno for node in (test, *test.decorator_list))
+    said = "\n".join(text.splitlines()[first - 1 : test.end_lineno])
+    assert f"Reason.{reason.name}" in said or f'"{reason.value}"' in said
 
 
 def test_every_cause_in_the_table_is_one_that_metrics_know() -> None:

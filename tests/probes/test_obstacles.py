@@ -12,6 +12,7 @@ import pytest
 from monitor.catalogue import Outcome, Phase, Reason, Step, Verdict
 from monitor.embedded.server import EmbeddedRelay
 from monitor.probes import reachability
+from monitor.probes.pair import Pair
 from monitor.probes.run import Confirmed, Disconnected, MessageSent, Paired, PhaseTimed, Reconnected, Run
 from monitor.probes.steady_messaging import SteadyMessaging
 from monitor.probes.steady_state import SteadyState
@@ -199,6 +200,20 @@ async def test_a_close_while_a_run_waits_for_the_answer_fails_the_exchange_at_on
 
 def acks(made: Stage) -> int:
     return sum(report.phase is Phase.PUBLISH_ACK for report in made.all(PhaseTimed))
+
+
+async def test_a_message_that_the_wallet_protocol_does_not_accept_is_named(relay: EmbeddedRelay) -> None:
+    async with stage(relay.url, "realistic-session", **SESSION) as made:
+        bench = made.bench
+        recorder = bench.recorder()
+        pair = Pair(bench, recorder)
+        assert (await pair.pair()).outcome is Outcome.OK
+        # As a wallet does that was restored from a later copy of its store: what comes is old news to it.
+        assert pair.channel is not None
+        pair.wallet.peer._transport.accept(pair.channel, pair.dapp.peer.client_id, 1000)
+        await pair.exchange(bench.clock.monotonic(), 0.0)
+        pair.close()
+        assert_failed(recorder.finish(), Step.DELIVER, Reason.WRONG_PEER)
 
 
 async def test_a_message_that_is_accepted_and_never_delivered_is_lost(
