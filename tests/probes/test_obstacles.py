@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from monitor.catalogue import Outcome, Phase, Reason, Step, Verdict
-from monitor.embedded.server import EmbeddedRelay
+from monitor.embedded import EmbeddedRelay, FaultPlan, parse_fault
 from monitor.probes import reachability
 from monitor.probes.pair import Pair
 from monitor.probes.run import Confirmed, Disconnected, MessageSent, Paired, PhaseTimed, Reconnected, Run
@@ -372,6 +372,19 @@ async def test_a_relay_that_refuses_is_never_asked_more_often_than_the_limit_all
         async with serving(made):
             await made.until(lambda: len(made.runs) >= 6)
         assert 0 < odd.connects <= 5
+
+
+async def test_tries_of_a_message_hold_to_the_limit_too() -> None:
+    """The wallet protocol tries each message five times; a relay that refuses them all must not be asked more often."""
+    plan = FaultPlan([parse_fault("error:at=publish,channel=session,code=100")])
+    relay = EmbeddedRelay(plan=plan)
+    await relay.start()
+    limits = {"messages_per_minute": 12}
+    async with stage(relay.url, "steady-messaging", None, limits, **STANDING) as made, serving(made):
+        await made.until(lambda: "skipped" in made.slots, 30)  # nothing is left of the limit
+        await asyncio.sleep(2)  # in which a message that is refused would be tried again and again
+        assert 5 <= len(plan.deeds) <= 11  # the offer was one
+    await relay.stop()
 
 
 async def test_a_file_of_ours_that_cannot_be_read_is_not_blamed_on_the_relay(
