@@ -114,7 +114,7 @@ def first_page(
     scrapes = np.arange(earliest - rng.uniform(0, pace.scrape), end, pace.scrape)
     evaluations = np.arange(start + rng.uniform(0, pace.evaluation), end, pace.evaluation)
     fires = np.zeros(len(evaluations), dtype=bool)
-    for counters in [_Counters(scrapes, track) for track in tracks]:
+    for counters in [Counters(scrapes, track) for track in tracks]:
         for rule in rules:
             fires |= _fires(rule, counters, evaluations)
     hits = np.flatnonzero(fires)
@@ -128,7 +128,7 @@ def pages_in(
     scrapes = np.arange(start - rng.uniform(0, pace.scrape), end, pace.scrape)
     evaluations = np.arange(start + rng.uniform(0, pace.evaluation), end, pace.evaluation)
     fires = np.zeros(len(evaluations), dtype=bool)
-    for rule, counters in product(rules, [_Counters(scrapes, track) for track in tracks]):
+    for rule, counters in product(rules, [Counters(scrapes, track) for track in tracks]):
         firing = _fires(rule, counters, evaluations)
         kept = max(1, round(rule.burn.keep_firing / pace.evaluation))
         # What fires goes on firing for `keep_firing_for`: a gap shorter than that is no second page.
@@ -138,13 +138,13 @@ def pages_in(
     return int(np.count_nonzero(fires[1:] & ~fires[:-1])) + int(len(fires) > 0 and fires[0])
 
 
-class _Counters:
+class Counters:
     """The two counters of an SLO at one probe as they were scraped."""
 
     def __init__(self, scrapes: Floats, track: Track) -> None:
         self.scrapes = scrapes
-        self.bad = np.searchsorted(track.bad, scrapes, side="right").astype(np.float64)
-        self.all = self.bad + np.searchsorted(track.good, scrapes, side="right")
+        self._bad = np.searchsorted(track.bad, scrapes, side="right").astype(np.float64)
+        self._good = np.searchsorted(track.good, scrapes, side="right").astype(np.float64)
 
     def increases(self, evaluations: Floats, window: float) -> tuple[Floats, Floats]:
         """The increase of bad and of all events over a window, at each evaluation; extrapolated as PromQL does."""
@@ -153,11 +153,26 @@ class _Counters:
         usable = last > first
         first, last = np.where(usable, first, 0), np.where(usable, last, 0)
         covered = np.where(usable, self.scrapes[last] - self.scrapes[first], 1.0)
-        stretch = np.where(usable, np.minimum(window / covered, 1.0 + 1.1 / np.maximum(last - first, 1)), 0.0)
-        return (self.bad[last] - self.bad[first]) * stretch, (self.all[last] - self.all[first]) * stretch
+        gap = covered / np.maximum(last - first, 1)
+        lead, tail = self.scrapes[first] - (evaluations - window), evaluations - self.scrapes[last]
+        # Up to the window's edges where the next scrape was due about there, else half a gap further.
+        lead, tail = np.where(lead < 1.1 * gap, lead, gap / 2), np.where(tail < 1.1 * gap, tail, gap / 2)
+        bad, good = (
+            np.where(usable, _stretched(values[first], values[last], covered, lead, tail), 0.0)
+            for values in (self._bad, self._good)
+        )
+        return bad, bad + good
 
 
-def _fires(rule: Rule, counters: _Counters, evaluations: Floats) -> NDArray[np.bool_]:
+def _stretched(first: Floats, last: Floats, covered: Floats, lead: Floats, tail: Floats) -> Floats:
+    """A counter's growth over what is covered, stretched to the window; not to before it can have been zero."""
+    grown = last - first
+    zero = np.where(grown > 0, covered * first / np.maximum(grown, 1.0), np.inf)
+    stretched: Floats = grown * (covered + np.minimum(lead, zero) + tail) / covered
+    return stretched
+
+
+def _fires(rule: Rule, counters: Counters, evaluations: Floats) -> NDArray[np.bool_]:
     limit = float(rule.burn.factor * (1 - rule.objective))
     fires = np.ones(len(evaluations), dtype=bool)
     for window in (rule.burn.long, rule.burn.short):

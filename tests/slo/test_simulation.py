@@ -4,10 +4,13 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from monitor.burn import USUAL_WINDOW, Burn, burns
 from monitor.config.traffic import Source
-from monitor.slo.simulation import Pace, Rule, Spread, Track, events, first_page, pages_in
+from monitor.slo.simulation import Counters, Pace, Rule, Spread, Track, events, first_page, pages_in
+from tests.slo.histories import increase
 
 EVERY_SECOND = Pace(scrape=1.0, evaluation=1.0, group_wait=0.0)
 STEADY = Source(probe="steady", period=10.0, count=1, takes=5.0, fails_after=6.0)
@@ -90,6 +93,27 @@ def test_each_probe_is_judged_by_itself() -> None:
     assert 120 < first_page([rule()], [many, few], 0.0, 1000.0, EVERY_SECOND, rng()) <= 123
     assert pages_in([rule()], [together], 0.0, 1000.0, EVERY_SECOND, rng()) == 0
     assert pages_in([rule()], [many, few], 0.0, 1000.0, EVERY_SECOND, rng()) == 1
+
+
+@given(
+    bad=st.lists(st.floats(0, 1000), max_size=30),
+    good=st.lists(st.floats(0, 1000), max_size=30),
+    phase=st.integers(0, 14_999),
+    window=st.sampled_from((20, 60, 300, 2000)),
+    now=st.integers(20_000, 1_100_000),
+)
+def test_counters_grow_as_prometheus_has_it(
+    bad: list[float], good: list[float], phase: int, window: int, now: int
+) -> None:
+    """As `histories` computes it, which is held against Prometheus itself."""
+    times = np.arange(phase, 1_000_001, 15_000)
+    track = Track(np.sort(np.array(good)), np.sort(np.array(bad)))
+    found = Counters(times / 1000, track).increases(np.array([now / 1000]), float(window))
+    expected = []
+    for booked in (track.bad, track.good):
+        samples = [(int(at), float(np.count_nonzero(booked <= at / 1000))) for at in times]
+        expected.append(increase(samples, now, window * 1000, version=3) or 0.0)
+    assert [float(each[0]) for each in found] == pytest.approx([expected[0], sum(expected)], rel=1e-9, abs=1e-9)
 
 
 def test_one_stretch_of_failures_is_one_page() -> None:
