@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -146,6 +147,28 @@ class TestTheProcess:
         runs = [json.loads(line) for line in (daemon.state / "runs.jsonl").read_text().splitlines() if line]
         assert {run["outcome"] for run in runs} <= {"ok", "aborted"}
         assert [run["outcome"] for run in runs if run["probe"] == "offline"] == ["aborted"]
+
+    @pytest.mark.slow
+    async def test_fifty_who_scrape_at_once_disturb_no_measurement(self, daemon: Daemon) -> None:
+        await asyncio.to_thread(daemon.until, lambda: daemon.exchanged("steady", "ok") >= 2)
+        answers: Counter[int] = Counter()
+        end = time.monotonic() + 5
+
+        async def scrape(client: httpx.AsyncClient) -> None:
+            while time.monotonic() < end:
+                answers[(await client.get(f"{daemon.url}/metrics")).status_code] += 1
+
+        limits = httpx.Limits(max_connections=50)
+        async with httpx.AsyncClient(timeout=30, limits=limits) as client, asyncio.TaskGroup() as group:
+            for _ in range(50):
+                group.create_task(scrape(client))
+        assert set(answers) == {200, 503}  # one at a time is rendered, a few wait, the others come back later
+        ok = daemon.exchanged("steady", "ok")
+        await asyncio.to_thread(daemon.until, lambda: daemon.exchanged("steady", "ok") >= ok + 2)
+        found = samples(daemon.get("/metrics").text)
+        assert total(found, "relay_probe_exchanges_total", outcome="failed") == 0
+        assert total(found, "relay_probe_exchanges_total", outcome="aborted") == 0
+        assert total(found, "relay_monitor_healthy") == 1
 
     def test_a_port_in_use_is_one_clear_line(self, tmp_path: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:

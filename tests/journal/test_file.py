@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import stat
+import subprocess
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -122,3 +124,25 @@ def test_a_disk_that_hangs_holds_up_neither_those_who_append_nor_the_end(
     release.set()
     journal.close(5)
     assert read(tmp_path) == list(range(6))
+
+
+def test_a_full_disk_is_told_of_once_and_written_to_again_when_there_is_room(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ("mount", "-t", "tmpfs", "-o", "size=64k", "none", str(disk))
+    if subprocess.run(mount, capture_output=True, timeout=10, check=False).returncode:
+        pytest.skip("no file system can be mounted here: run as root, where mounting is allowed")
+    try:
+        with contextlib.suppress(OSError), (disk / "ballast").open("wb", buffering=0) as ballast:
+            while ballast.write(b"x" * 4096):
+                pass
+        write(disk, 1)
+        write(disk, 2)
+        assert capsys.readouterr().out.count("No space left on device") == 2  # once for each that had it open
+        (disk / "ballast").unlink()
+        write(disk, 3)
+        assert read(disk) == [3]
+    finally:
+        subprocess.run(("umount", str(disk)), capture_output=True, timeout=10, check=True)
