@@ -269,10 +269,10 @@ class Transport(asyncio.Protocol):
         self._sink = _ignore
 
     def _flush(self) -> None:
-        socket = self._socket
-        if socket is None:
+        socket, pieces = self._socket, self._ws.data_to_send()
+        if socket is None or not pieces:
             return
-        for data in self._ws.data_to_send():
+        for data in pieces:
             if data:  # an empty one asks to half-close, which asyncio does better after an EOF
                 socket.write(data)
         if socket.get_write_buffer_size() > MAX_UNSENT:
