@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.relays import ENGINE, ROOT
+from tests.relays import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,6 +32,31 @@ taken.bind(("127.0.0.1", 53))
 print("bound", flush=True)
 time.sleep(60)
 """
+
+LOSSY_LINE = """
+import fcntl, os, random, selectors, struct
+TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
+chance, waiting = random.Random(1), selectors.DefaultSelector()
+
+def end(name):
+    opened = os.open("/dev/net/tun", os.O_RDWR)
+    fcntl.ioctl(opened, TUNSETIFF, struct.pack("16sH", name, IFF_TUN | IFF_NO_PI))
+    return opened
+
+near, far = end(b"near0"), end(b"far0")
+waiting.register(near, selectors.EVENT_READ, far)
+waiting.register(far, selectors.EVENT_READ, near)
+print("open", flush=True)
+while True:
+    for ready, _ in waiting.select():
+        packet = os.read(ready.fd, 65536)
+        if chance.random() >= 0.07:
+            try:
+                os.write(ready.data, packet)
+            except OSError:
+                pass  # the other end is not up yet
+"""
+"""A line between two networks that loses 7 % of its packets; not every kernel has netem."""
 
 
 def _ip(*arguments: str) -> bool:
@@ -139,26 +164,56 @@ def test_a_resolver_that_never_answers_is_named(namespace: str, tmp_path: Path) 
     assert run["durationSeconds"] < 3
 
 
-@pytest.mark.required_counterpart(ENGINE)
-def test_a_link_that_goes_down_amid_a_session_is_silence(namespace: str, engine_program: Path, tmp_path: Path) -> None:
-    """Half-open: neither end hears of it, and nothing is refused."""
-    far = f"{namespace}-far"
-    assert _ip("netns", "add", far)
-    try:
-        assert _ip("link", "add", "near0", "netns", namespace, "type", "veth", "peer", "name", "far0", "netns", far)
-        for name, link, address in ((namespace, "near0", "192.0.2.2/24"), (far, "far0", "192.0.2.1/24")):
-            assert _ip("netns", "exec", name, "ip", "address", "add", address, "dev", link)
-            assert _ip("netns", "exec", name, "ip", "link", "set", link, "up")
+@pytest.fixture
+def far(namespace: str) -> Iterator[str]:
+    """A second network."""
+    name = f"{namespace}-far"
+    assert _ip("netns", "add", name)
+    yield name
+    _ip("netns", "delete", name)
+
+
+def _join(namespace: str, far: str) -> None:
+    """Give the two ends of a line, near0 and far0, their addresses."""
+    for name, link, address in ((namespace, "near0", "192.0.2.2/24"), (far, "far0", "192.0.2.1/24")):
+        assert _ip("netns", "exec", name, "ip", "address", "add", address, "dev", link)
+        assert _ip("netns", "exec", name, "ip", "link", "set", link, "up")
+
+
+def test_packets_that_are_lost_cost_time_and_no_message(
+    namespace: str, far: str, engine_program: Path, tmp_path: Path
+) -> None:
+    with _inside(namespace, sys.executable, "-c", LOSSY_LINE) as line:
+        assert line.stdout is not None
+        if line.stdout.readline() != "open\n":
+            pytest.skip("no tun device can be made: it takes root, and /dev/net/tun")
+        assert _ip("netns", "exec", namespace, "ip", "link", "set", "far0", "netns", far)
+        _join(namespace, far)
         with _inside(far, str(engine_program), "-listen", "192.0.2.1:80") as engine:
             assert engine.stdout is not None
             assert engine.stdout.readline().startswith("listening")
-            once = _once(
-                namespace, tmp_path, CONFIG.replace("timeout: 1s", "timeout: 2s, settle: 5s, wallet_delay: 0s")
-            )
-            _wait(lambda: _connections(far) == 2)
-            time.sleep(1)  # the pairing, which takes milliseconds
-            assert _ip("netns", "exec", far, "ip", "link", "set", "far0", "down")
-            run = _told(once)
-    finally:
-        _ip("netns", "delete", far)
+            config = CONFIG.replace("messages: 1, timeout: 1s", "messages: 3, timeout: 15s, wallet_delay: 0s")
+            once = _once(namespace, tmp_path, config)
+            stdout, stderr = once.communicate(timeout=100)
+    assert once.returncode == 0, stderr
+    (run,) = json.loads(stdout)
+    assert run["outcome"] == "ok"
+    assert {message["verdict"] for message in run["messages"]} == {"delivered"}
+
+
+def test_a_link_that_goes_down_amid_a_session_is_silence(
+    namespace: str, far: str, engine_program: Path, tmp_path: Path
+) -> None:
+    """Half-open: neither end hears of it, and nothing is refused."""
+    assert _ip("link", "add", "near0", "netns", namespace, "type", "veth", "peer", "name", "far0", "netns", far)
+    _join(namespace, far)
+    with _inside(far, str(engine_program), "-listen", "192.0.2.1:80") as engine:
+        assert engine.stdout is not None
+        assert engine.stdout.readline().startswith("listening")
+        config = CONFIG.replace("timeout: 1s", "timeout: 2s, settle: 5s, wallet_delay: 0s")
+        once = _once(namespace, tmp_path, config)
+        _wait(lambda: _connections(far) == 2)
+        time.sleep(1)  # the pairing, which takes milliseconds
+        assert _ip("netns", "exec", far, "ip", "link", "set", "far0", "down")
+        run = _told(once)
     assert (run["failure"]["step"], run["failure"]["reason"]) == ("publish", "silent")
