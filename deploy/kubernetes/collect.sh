@@ -25,5 +25,5 @@ while [ "$index" -lt "$count" ]; do
     index=$((index + 1))
 done
 
-# Says which are missing, and exits 1 where an objective is missed.
+# Says which are missing, and exits 1 where one is, or an objective is missed.
 exec relay-monitor merge "$folder"/[0-9]*.json --output "$folder/merged.json" --report "$folder/merged.html"

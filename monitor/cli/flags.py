@@ -118,6 +118,16 @@ def target_of(text: str) -> str:
         raise typer.BadParameter(f"{text!r}: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
 
 
+def gateway_of(text: str) -> str:
+    """The address of a push gateway. Raises `BadParameter`."""
+    from pydantic import HttpUrl, TypeAdapter, ValidationError  # noqa: PLC0415
+
+    try:
+        return str(TypeAdapter(HttpUrl).validate_python(text)).rstrip("/")
+    except ValidationError:
+        raise typer.BadParameter(f"{text!r} is no address such as http://gateway:9091") from None
+
+
 def listen_of(text: str) -> tuple[str, int]:
     """Host and port of `HOST:PORT`. Raises `BadParameter`."""
     from monitor.config.fields import split_host_port  # noqa: PLC0415

@@ -13,6 +13,7 @@ from monitor.cli.flags import (
     USED,
     Crypto,
     Scenario,
+    gateway_of,
     listen_of,
     seconds_of,
     share_of,
@@ -75,7 +76,7 @@ def load(  # noqa: PLR0913, PLR0917 - the flags of the tool it replaces, and wha
         Any, typer.Option(parser=listen_of, metavar="HOST:PORT", help="Serve /metrics here while it runs.")
     ] = None,
     push_gateway: Annotated[
-        str | None, typer.Option(metavar="URL", help="Push the metrics here when it is over.")
+        Any, typer.Option(parser=gateway_of, metavar="URL", help="Push the metrics here when it is over.")
     ] = None,
     worker: Annotated[
         Any,
@@ -123,7 +124,7 @@ def load(  # noqa: PLR0913, PLR0917 - the flags of the tool it replaces, and wha
     configure("console", "error")
     _warn_of_unused(ctx, scenario)
     for path, flag in ((output, "--output"), (report, "--report")):
-        check_folder(path, flag)
+        check_writable(path, flag)
     plan = Plan(
         target=target,
         scenario=catalogue.Scenario(scenario.value),
@@ -227,19 +228,21 @@ def tell(
     from monitor.load.verdict import judge, passed  # noqa: PLC0415
 
     judged = judge(plan.scenario, ended.totals, wanted)
-    good = passed(plan.scenario, ended.totals, judged)
+    good = passed(plan.scenario, ended, judged)
     slos = [item.to_json() for item in judged]
     result = to_json(plan, ended.totals, ended.meta(monitor.__version__, plan, workers), slos, ended.began)
     result["passed"] = good
-    for line in Summary(plan, ended.totals, judged, colour=sys.stdout.isatty()).lines():
-        typer.echo(line)
-    _write(output, json.dumps(result, indent=2) + "\n")
-    if report is not None:
-        from monitor.load.report import page  # noqa: PLC0415
+    try:  # the files before the lines: whoever reads those may be gone
+        _write(output, json.dumps(result, indent=2) + "\n")
+        if report is not None:
+            from monitor.load.report import page  # noqa: PLC0415
 
-        text = list(Summary(plan, ended.totals, judged).lines())
-        shown = [(item.objective.name, show(item), item.passed) for item in judged]
-        _write(report, page(plan, ended.totals, result, passed=good, text=text, slos=shown))
+            text = list(Summary(plan, ended, judged).lines())
+            shown = [(item.objective.name, show(item), item.passed) for item in judged]
+            _write(report, page(plan, ended.totals, result, passed=good, text=text, slos=shown))
+    finally:
+        for line in Summary(plan, ended, judged, colour=sys.stdout.isatty()).lines():
+            typer.echo(line)
     typer.echo(f"written to {' and '.join(str(path) for path in (output, report) if path is not None)}", err=True)
     if ended.interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)
@@ -254,10 +257,21 @@ def _warn_of_unused(ctx: typer.Context, scenario: Scenario) -> None:
             typer.echo(f"relay-monitor: {scenario.value} has no use for --{name.replace('_', '-')}", err=True)
 
 
-def check_folder(path: Path | None, flag: str) -> None:
+def check_writable(path: Path | None, flag: str) -> None:
     """Before a test of an hour, rather than after it."""
-    if path is not None and not path.parent.is_dir():
+    if path is None:
+        return
+    if not path.parent.is_dir():
         raise typer.BadParameter(f"there is no folder {path.parent}", param_hint=flag)
+    there = path.exists()
+    if there and not (path.is_file() or path.is_dir()):
+        return  # a pipe or a device, whose opening may wait
+    try:
+        path.open("ab").close()  # permissions alone do not tell: a file system can be read-only
+    except OSError as error:
+        raise typer.BadParameter(f"{path} cannot be written: {error.strerror}", param_hint=flag) from None
+    if not there:
+        path.unlink()
 
 
 def _write(path: Path, text: str) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from monitor.cli.load import check_folder, tell
+from monitor.cli.load import check_writable, tell
 
 
 def merge(
@@ -19,15 +19,12 @@ def merge(
 ) -> None:
     """Join results of one test exactly: counts, snapshots and sketches are added, no percentile is averaged.
 
-    Held against the objectives that the workers were held against; exit 1 where one is missed.
+    Held against the objectives that the workers were held against; exit 1 where one is missed, or a worker is missing.
     """
     from monitor.load.merge import merge as joined  # noqa: PLC0415
-    from monitor.load.merge import missing  # noqa: PLC0415
     from monitor.load.result import read  # noqa: PLC0415
 
     for path, flag in ((output, "--output"), (report, "--report")):
-        check_folder(path, flag)
+        check_writable(path, flag)
     plan, ended, objectives, metas = joined([(str(path), read(path)) for path in results])
-    if absent := missing(plan, metas):
-        typer.echo(f"relay-monitor: results of workers {', '.join(map(str, absent))} are missing", err=True)
     tell(plan, ended, objectives, output, report, workers=len(metas))

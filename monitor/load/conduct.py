@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """How a test, or a worker's part of one, ended."""
+    """How a test, or a worker's part of one, ended. `missing` are the workers whose results are not in it."""
 
     totals: Totals
     interrupted: bool
     began: float  # seconds since the epoch
     cost: dict[str, float] = field(default_factory=dict)
+    missing: tuple[int, ...] = ()
 
     def meta(self, version: str, plan: Plan, workers: int = 1) -> dict[str, Any]:
         """What a result says of itself."""
@@ -35,6 +36,7 @@ class Ended:
             "version": version,
             "interrupted": self.interrupted,
             "workers": workers,
+            "missingWorkers": list(self.missing),
             "config": plan.to_json(),
             "machine": machine.describe(),
             "cost": self.cost,

@@ -46,6 +46,7 @@ def merge(results: Sequence[tuple[str, Json]]) -> tuple[Plan, Ended, list[Object
         interrupted=any(meta["interrupted"] for meta in metas),
         began=min(began),
         cost={name: sum(meta["cost"].get(name, 0.0) for meta in metas) for name in ("cpuSeconds", "peakRssMb")},
+        missing=tuple(sorted(set(range(plan.worker[1])) - {each.worker[0] for each in plans.values()})),
     )
     return plan, ended, objectives, metas
 
@@ -69,9 +70,3 @@ def _alike(plan: Plan) -> dict[str, Any]:
     """What all workers of one test have in common."""
     fields = plan.to_json()
     return fields | {"worker": plan.worker[1]}
-
-
-def missing(plans: Plan, metas: Sequence[Json]) -> list[int]:
-    """The workers of a test whose results are not there."""
-    count = plans.worker[1]
-    return sorted(set(range(count)) - {meta["config"]["worker"][0] for meta in metas})

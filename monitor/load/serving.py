@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -64,5 +65,5 @@ def _push(gateway: str, plan: Plan, metrics: Metrics) -> None:
     grouping = {"scenario": plan.scenario.value, "worker": str(plan.worker[0])}
     try:
         push_to_gateway(gateway, job=JOB, registry=metrics.registry, grouping_key=grouping, timeout=10)
-    except OSError as error:
+    except (OSError, HTTPException) as error:  # the latter of an answer that is no HTTP
         _log.error("metrics not pushed", gateway=gateway, why=str(error))  # the result is there all the same

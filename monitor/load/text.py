@@ -11,9 +11,9 @@ from monitor.load.verdict import COLOURS, Aim, Judged, measured, passed
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from monitor.load.conduct import Ended
     from monitor.load.plan import Plan
     from monitor.load.sketch import Sketch
-    from monitor.load.totals import Totals
 
 GREEN, YELLOW, RED, PLAIN = "\x1b[32m", "\x1b[33m", "\x1b[31m", "\x1b[0m"
 RULE: Final = "─" * 72
@@ -22,8 +22,8 @@ RULE: Final = "─" * 72
 class Summary:
     """The lines of one result; `colour` for a terminal."""
 
-    def __init__(self, plan: Plan, totals: Totals, judged: Sequence[Judged], *, colour: bool = False) -> None:
-        self._plan, self._totals, self._judged = plan, totals, judged
+    def __init__(self, plan: Plan, ended: Ended, judged: Sequence[Judged], *, colour: bool = False) -> None:
+        self._plan, self._ended, self._totals, self._judged = plan, ended, ended.totals, judged
         self._colour = colour
 
     def lines(self) -> Iterator[str]:
@@ -95,11 +95,15 @@ class Summary:
         for item in self._judged:
             word = self._tint("PASS", GREEN) if item.passed else self._tint("FAIL", RED)
             yield f"{word}  {item.objective.name}: {show(item)}"
-        good = passed(self._plan.scenario, self._totals, self._judged)
+        good = passed(self._plan.scenario, self._ended, self._judged)
         through = self._totals.good if self._plan.is_paired else self._totals.successful
         if not through:
             yield f"{self._tint('FAIL', RED)}  not a single {'exchange' if self._plan.is_paired else 'connection'}"
-        yield self._tint("PASS" if good else "FAIL", GREEN if good else RED)
+        if missing := self._ended.missing:
+            which = f"worker{'s' if len(missing) > 1 else ''} {', '.join(map(str, missing))}"
+            yield f"{self._tint('FAIL', RED)}  no result of {which}: their part is in no figure above"
+        verdict = self._tint("PASS" if good else "FAIL", GREEN if good else RED)
+        yield f"{verdict}, of what was played until it was interrupted" if self._ended.interrupted else verdict
 
 
 def figures(sketch: Sketch) -> str:

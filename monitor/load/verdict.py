@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from monitor.config import Config, SloConfig
+    from monitor.load.conduct import Ended
     from monitor.load.totals import Totals
 
 
@@ -143,10 +144,10 @@ def judge(scenario: Scenario, totals: Totals, wanted: Sequence[Objective]) -> li
     return [Judged(objective=item, value=measured(scenario, totals, item.aim, item.threshold)) for item in wanted]
 
 
-def passed(scenario: Scenario, totals: Totals, judged: Sequence[Judged]) -> bool:
-    """Whether a test is good: something came through, and every objective was met."""
-    through = totals.good if scenario in PAIRED else totals.successful
-    return through > 0 and all(item.passed for item in judged)
+def passed(scenario: Scenario, ended: Ended, judged: Sequence[Judged]) -> bool:
+    """Whether a test is good: something came through, every objective was met, and no worker's part is missing."""
+    through = ended.totals.good if scenario in PAIRED else ended.totals.successful
+    return through > 0 and not ended.missing and all(item.passed for item in judged)
 
 
 def measured(scenario: Scenario, totals: Totals, aim: Aim, threshold: float = 0.0) -> float | None:

@@ -6,8 +6,11 @@ import asyncio
 import json
 import signal
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+import structlog
 
 from monitor.errors import StartupError
 from monitor.load.live import Live, together
@@ -19,8 +22,14 @@ if TYPE_CHECKING:
     from monitor.load.conduct import Ended
     from monitor.load.plan import Plan
 
+_log = structlog.get_logger(__name__)
+
 START_TIMEOUT = 60.0
 """Seconds a worker may take until it is ready."""
+
+SILENCE = 300.0
+"""Seconds without a word after which a worker, which says one every second, is given up. The result of a test of a week
+is written in half of that."""
 
 LIMIT = 1 << 28
 """Bytes of a worker's longest line, its result."""
@@ -56,17 +65,22 @@ class Worker:
             raise StartupError((said or {}).get("error", f"worker {self.plan.worker[0]} did not start"))
 
     async def run(self) -> None:
-        """Let it begin, and listen until its result is there. Raises `StartupError`."""
+        """Let it begin, and listen until its result is there, it died, or fell silent. Raises `StartupError`."""
         self._write("go")
-        while (said := await self._said()) is not None:
-            if "live" in said:
-                self.live = Live.from_json(said["live"])
-            elif "result" in said:
-                self.result = said["result"]
-            else:
-                raise StartupError(str(said.get("error", said)))
-        if self.result is None:
-            raise StartupError(f"worker {self.plan.worker[0]} ended without a result")
+        try:
+            while (said := await asyncio.wait_for(self._said(), SILENCE)) is not None:
+                if "live" in said:
+                    self.live = Live.from_json(said["live"])
+                elif "result" in said:
+                    self.result = said["result"]
+                else:
+                    raise StartupError(str(said.get("error", said)))
+        except TimeoutError:
+            _log.error("worker given up: not a word from it", worker=self.plan.worker[0], seconds=SILENCE)
+            self._kill()
+        else:
+            if self.result is None:
+                _log.error("worker died", worker=self.plan.worker[0], exit=await self._exit())
 
     def stop(self) -> None:
         """Let it stop, and hand in what there is: its orders end."""
@@ -81,8 +95,17 @@ class Worker:
                 async with asyncio.timeout(START_TIMEOUT):
                     await self._process.wait()
             except TimeoutError:
-                self._process.kill()
+                self._kill()
                 await self._process.wait()
+
+    def _kill(self) -> None:
+        assert self._process is not None
+        with suppress(ProcessLookupError):
+            self._process.kill()
+
+    async def _exit(self) -> int:
+        assert self._process is not None
+        return await self._process.wait()
 
     def _write(self, line: str) -> None:
         assert self._process is not None
@@ -93,7 +116,7 @@ class Worker:
         assert self._process is not None
         assert self._process.stdout is not None
         line = await self._process.stdout.readline()
-        return json.loads(line) if line else None
+        return json.loads(line) if line.endswith(b"\n") else None  # half a line: it died while it wrote
 
 
 async def conduct_workers(
@@ -127,6 +150,10 @@ async def conduct_workers(
         await asyncio.gather(*(worker.end() for worker in workers))
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
-    results = [(f"worker {worker.plan.worker[0]}", worker.result or {}) for worker in workers]
+    results = [(f"worker {worker.plan.worker[0]}", worker.result) for worker in workers if worker.result is not None]
+    if not results and stopped.is_set():
+        raise KeyboardInterrupt  # before there was anything to tell
+    if not results:
+        raise StartupError("no worker handed in a result")
     _, ended, _, _ = merge(results)
     return replace(ended, interrupted=ended.interrupted or stopped.is_set())

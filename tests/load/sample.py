@@ -34,8 +34,14 @@ def totals_of_samples(samples: list[tuple[float, float]]) -> Totals:
     return totals
 
 
+def ended_with(totals: Totals, **keys: Any) -> Ended:
+    """The end of a test that came to `totals`."""
+    fields: dict[str, Any] = {"totals": totals, "interrupted": False, "began": 1_700_000_000.0, "cost": COST} | keys
+    return Ended(**fields)
+
+
 def result_of(plan: Plan, totals: Totals) -> Json:
     """Its result, as the command writes it."""
-    ended = Ended(totals=totals, interrupted=False, began=1_700_000_000.0, cost=COST)
+    ended = ended_with(totals)
     judged = judge(plan.scenario, totals, objectives(plan.scenario, None, {}))
     return to_json(plan, totals, ended.meta("1.2.3", plan), [item.to_json() for item in judged], ended.began)

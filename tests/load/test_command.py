@@ -9,8 +9,10 @@ import os
 import re
 import resource
 import signal
+import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +31,6 @@ from monitor.load.report import page
 from tests.load.sample import plan_of, result_of, totals_of_samples
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.relays import Engine
 
 from tests.probes.odd import closed_port
@@ -56,7 +56,10 @@ ENVIRON = os.environ | {"NO_PROXY": "127.0.0.1"}
         (["--target", "ws://h/x", "--workers", "2", "--metrics", "127.0.0.1:0"], "goes without --metrics"),
         (["--target", "ws://h/x", "--workers", "9", "--connections", "3"], "more than there is to play"),
         (["--target", "embedded", "--output", "/no/such/folder/r.json"], "there is no folder"),
+        (["--target", "embedded", "--output", "/"], "/ cannot be written: Is a directory"),
+        (["--target", "embedded", "--report", "/proc/r.html"], "/proc/r.html cannot be written"),
         (["--target", "embedded", "--metrics", "9464"], "--metrics"),
+        (["--target", "embedded", "--push-gateway", "no where"], "is no address such as http://gateway:9091"),
         ([], "--target"),
     ],
 )
@@ -128,6 +131,47 @@ async def test_workers_share_a_test_and_their_results_are_joined(engine: Engine,
     assert (result["meta"]["workers"], result["passed"]) == (2, True)
     assert result["results"]["latencyMs"]["recovery"]["count"] == 5
     assert "async-delivery" in report.read_text()
+
+
+@pytest.mark.required_counterpart("relay engine")
+async def test_what_a_killed_worker_did_is_missed_and_what_the_other_did_is_kept(
+    engine: Engine, tmp_path: Path
+) -> None:
+    output = tmp_path / "r.json"
+    flags = ("--scenario", "steady-state", "--connections", "6", "--ramp-up", "0.5", "--duration", "5")
+    process = await start("--target", engine.url, *flags, "--workers", "2", "--output", str(output))
+    async with asyncio.timeout(60):
+        while await engine.connections() < 6:  # noqa: ASYNC110 - a foreign program, told of by nobody
+            await asyncio.sleep(0.1)  # not virtual: a process starts
+        os.kill(children_of(process.pid)[1], signal.SIGKILL)
+        stdout, stderr = await process.communicate()
+    assert process.returncode == 1
+    result = json.loads(output.read_text())
+    assert (result["passed"], result["meta"]["missingWorkers"]) == (False, [1])
+    assert result["results"]["connections"]["immediate"] == 3
+    assert b"FAIL  no result of worker 1" in stdout
+    assert b"Traceback" not in stderr
+
+
+def children_of(pid: int) -> list[int]:
+    """Its processes, in the order in which they were started."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_a_result_is_written_though_nobody_reads_the_lines(tmp_path: Path) -> None:
+    output = tmp_path / "r.json"
+    reader, writer = os.pipe()
+    os.close(reader)
+    flags = ("--connections", "1", "--ramp-up", "0", "--output", str(output))
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "monitor", "load", "--target", "embedded", *flags],
+            env=ENVIRON, stdout=writer, stderr=subprocess.PIPE, timeout=60, check=False,
+        )  # fmt: skip
+    finally:
+        os.close(writer)
+    assert json.loads(output.read_text())["passed"] is True
+    assert b"Traceback" not in done.stderr
 
 
 async def test_metrics_are_served_while_it_runs(tmp_path: Path) -> None:

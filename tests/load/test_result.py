@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from monitor.catalogue import Scenario
 from monitor.errors import StartupError
-from monitor.load.merge import merge, missing
+from monitor.load.merge import merge
 from monitor.load.result import read, totals_of
 from monitor.load.totals import Hold, Totals
 from tests.load.sample import COST, plan_of, result_of, totals_of_samples
@@ -139,7 +139,8 @@ def test_workers_results_merged_are_the_result_of_all_samples(dealt: list[tuple[
     assert differing(result_of(plan, ended.totals)["results"], whole) == []
     assert ended.cost == {"cpuSeconds": 6.0, "peakRssMb": 320.0}
     assert [item.name for item in objectives] == ["round trip P99", "success", "delivery", "stability"]
-    assert missing(plan, metas) == []
+    assert ended.missing == ()
+    assert len(metas) == 4
 
 
 def part(index: int, count: int = 4, **keys: Any) -> Json:
@@ -147,8 +148,8 @@ def part(index: int, count: int = 4, **keys: Any) -> Json:
 
 
 def test_a_missing_worker_is_named() -> None:
-    plan, _, _, metas = merge([("a", part(0)), ("b", part(3))])
-    assert missing(plan, metas) == [1, 2]
+    _, ended, _, _ = merge([("a", part(0)), ("b", part(3))])
+    assert ended.missing == (1, 2)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from monitor.config import parse
 from monitor.load.text import GREEN, RED, YELLOW, Summary
 from monitor.load.totals import Totals
 from monitor.load.verdict import Aim, Judged, Objective, judge, objectives, passed
-from tests.load.sample import plan_of, totals_of_samples
+from tests.load.sample import ended_with, plan_of, totals_of_samples
 
 STEADY = Scenario.STEADY_MESSAGING
 
@@ -77,8 +77,9 @@ def test_objectives_are_read_back_from_a_result() -> None:
 
 @pytest.mark.parametrize("scenario", Scenario)
 def test_a_test_without_a_single_exchange_is_no_pass(scenario: Scenario) -> None:
-    assert not passed(scenario, Totals(attempted=3, failed=3), [])
-    lines = list(Summary(plan_of(scenario), Totals(attempted=3, failed=3), []).lines())
+    ended = ended_with(Totals(attempted=3, failed=3))
+    assert not passed(scenario, ended, [])
+    lines = list(Summary(plan_of(scenario), ended, []).lines())
     assert lines[-1] == "FAIL"
     assert lines[-2].startswith("FAIL  not a single")
 
@@ -86,12 +87,26 @@ def test_a_test_without_a_single_exchange_is_no_pass(scenario: Scenario) -> None
 @pytest.mark.parametrize(("successful", "colour"), [(100, GREEN), (99, GREEN), (98, YELLOW), (95, YELLOW), (94, RED)])
 def test_success_is_coloured_as_the_relay_team_reads_it(successful: int, colour: str) -> None:
     totals = Totals(attempted=100, immediate=successful, failed=100 - successful)
-    lines = list(Summary(plan_of(Scenario.CONNECTION_STORM), totals, [], colour=True).lines())
+    lines = list(Summary(plan_of(Scenario.CONNECTION_STORM), ended_with(totals), [], colour=True).lines())
     assert f"{colour}{successful:.2f}%" in lines[3]
 
 
 @pytest.mark.parametrize(("received", "colour"), [(1000, GREEN), (999, GREEN), (990, YELLOW), (989, RED)])
 def test_delivery_is_coloured_as_the_relay_team_reads_it(received: int, colour: str) -> None:
     totals = Totals(attempted=1, immediate=1, sent=1000, received=received, unheard=1000 - received)
-    lines = "\n".join(Summary(plan_of(), totals, [], colour=True).lines())
+    lines = "\n".join(Summary(plan_of(), ended_with(totals), [], colour=True).lines())
     assert f"{received} of 1000 delivered  {colour}" in lines
+
+
+def test_a_test_that_lacks_a_worker_is_no_pass_however_good_the_others() -> None:
+    ended = ended_with(totals_of_samples([(1.0, 0.01)] * 9), missing=(1, 3))
+    judged = judge(STEADY, ended.totals, objectives(STEADY, None, {}))
+    assert all(item.passed for item in judged)
+    assert not passed(STEADY, ended, judged)
+    lines = list(Summary(plan_of(), ended, judged).lines())
+    assert lines[-2:] == ["FAIL  no result of workers 1, 3: their part is in no figure above", "FAIL"]
+
+
+def test_an_interrupted_test_says_what_its_verdict_is_of() -> None:
+    ended = ended_with(totals_of_samples([(1.0, 0.01)] * 9), interrupted=True)
+    assert list(Summary(plan_of(), ended, []).lines())[-1] == "PASS, of what was played until it was interrupted"
