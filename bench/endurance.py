@@ -14,7 +14,6 @@ import gc
 import io
 import os
 import random
-import re
 import subprocess
 import sys
 import time
@@ -30,6 +29,7 @@ import uvloop
 import monitor
 from bench.__main__ import PROGRAM, ROOT
 from bench.ours import resident
+from bench.pages import write
 from bench.truth import proxied, toxiproxy
 from monitor.clock import SystemClock
 from monitor.config import parse
@@ -284,9 +284,7 @@ def main() -> int:
     lines = table(outcome)
     print("\n".join(lines))
     if "--write" in sys.argv[1:]:
-        between = re.compile(r"(<!-- endurance -->\n).*?(\n<!-- end -->)", re.DOTALL)
-        text = PAGE.read_text("utf-8")
-        PAGE.write_text(between.sub(lambda found: found[1] + "\n".join(lines) + found[2], text), encoding="utf-8")
+        write(PAGE, "endurance", lines)
     wrong = outcome.faults_found()
     for line in wrong:
         print(f"WRONG: {line}")

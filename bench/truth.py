@@ -9,7 +9,6 @@ into docs/accuracy.md, and a picture beside it.
 from __future__ import annotations
 
 import asyncio
-import re
 import statistics
 import subprocess
 import sys
@@ -24,6 +23,7 @@ import uvloop
 
 from bench.__main__ import PROGRAM, ROOT, relay
 from bench.ours import CONFIG
+from bench.pages import write
 from monitor.clock import SystemClock
 from monitor.config import parse
 from monitor.fleet import Fleet
@@ -202,9 +202,7 @@ async def main() -> None:
     lines = table(readings)
     print("\n".join(lines))
     if "--write" in sys.argv[1:]:
-        between = re.compile(r"(<!-- measured -->\n).*?(\n<!-- end -->)", re.DOTALL)
-        text = PAGE.read_text("utf-8")
-        PAGE.write_text(between.sub(lambda found: found[1] + "\n".join(lines) + found[2], text), encoding="utf-8")
+        write(PAGE, "measured", lines)
         draw(readings)
 
 

@@ -24,6 +24,7 @@ from monitor.web import Access, WebServer, WebState, build_app, read_terms
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from monitor.config import Changes, Config, ProbeConfig
     from monitor.probes.reachability import Reachability
@@ -147,12 +148,15 @@ class Monitor:
         }
 
     def _relay_status(self, watched: Watched) -> dict[str, Any]:
-        name = watched.config.name
+        name, reachability = watched.config.name, watched.reachability
+        ago = self.clock.monotonic() - reachability.crossed_at
         probes = [probe for probe in self.config.probes if name in probe.relays]
         return {
             "name": name,
             "url": watched.config.url,
-            "up": watched.reachability.up,
+            "up": reachability.up,
+            "since": _iso(reachability.since),
+            "lastCrossing": None if ago == float("inf") else _iso(utc(self.clock, ago)),
             "maintenance": self.maintenance.active(name),
             "probes": [
                 {
@@ -166,8 +170,7 @@ class Monitor:
         }
 
     def _next_due(self, relay: str, probe: ProbeConfig) -> str | None:
-        due = None if probe.is_continuous else self.schedule.next_due(relay, probe.name)
-        return due.isoformat() if due is not None else None
+        return _iso(None if probe.is_continuous else self.schedule.next_due(relay, probe.name))
 
     # Another configuration.
 
@@ -247,6 +250,10 @@ class Monitor:
                 for probe in self.config.probes:
                     if name in probe.relays:
                         self.metrics.set_maintenance(name, probe.name, active)
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
 
 
 def _schedule_text(probe: ProbeConfig) -> str:

@@ -326,6 +326,8 @@ class TestTheState:
                 ("steady", "continuous"),
                 ("offline", "every 2m"),
             ]
+            since, crossed = (datetime.fromisoformat(relay[key]) for key in ("since", "lastCrossing"))
+            assert before < since < crossed + timedelta(seconds=0.1) < datetime.now(UTC) + timedelta(seconds=0.2)
             due = datetime.fromisoformat(relay["probes"][1]["nextDue"])
             assert before < due < before + timedelta(minutes=3)
 

@@ -15,12 +15,13 @@ done
 index=0
 while [ "$index" -lt "$count" ]; do
     pod=$(kubectl get pods -l "batch.kubernetes.io/job-name=$job,batch.kubernetes.io/job-completion-index=$index" \
-        -o 'jsonpath={.items[0].metadata.name}')
-    if kubectl logs "$pod" | grep '^{ *"schemaVersion"' > "$folder/$index.json"; then
+        -o 'jsonpath={.items[*].metadata.name}')
+    pod=${pod%% *}
+    if [ -n "$pod" ] && kubectl logs "$pod" | grep '^{ *"schemaVersion"' > "$folder/$index.json"; then
         echo "$pod: $folder/$index.json" >&2
     else
         rm -f "$folder/$index.json"
-        echo "$pod: has no result" >&2
+        echo "${pod:-index $index, whose pod is gone}: has no result" >&2
     fi
     index=$((index + 1))
 done

@@ -69,7 +69,7 @@ class AlertsConfig(Section):
 
     runbook_base_url: WebUrl = Field(
         "https://runbooks.example.com/relay-monitor",
-        description="where docs/runbooks/ is served; an alert adds its name",
+        description="where docs/runbooks/ is served, each page at its name without .md: an alert adds its own",
     )
     grafana_url: WebUrl = Field("http://127.0.0.1:3000", description="the Grafana with the generated dashboards")
     external_url: WebUrl = Field("http://127.0.0.1:9464", description="where people reach this monitor's pages")

@@ -7,7 +7,19 @@ from pathlib import Path
 
 from monitor.catalogue import BUCKETS, Outcome, Phase, Reason, Scenario, Step, Verdict
 from monitor.metrics.declared import ALL, DECLARED
+from monitor.metrics.series import DIRECTIONS, ENDINGS, FAMILIES, JUDGED, OVER, RESULTS, STATES
 
+OWN = (
+    ("relay_probe_wire_seconds", "direction", DIRECTIONS),
+    ("relay_probe_handshakes_total", "outcome", ENDINGS),
+    ("relay_probe_pair_seconds_total", "state", STATES),
+    ("relay_probe_confirmations_total", "over", OVER),
+    ("relay_probe_confirmations_total", "outcome", ENDINGS),
+    ("relay_probe_address_failures_total", "family", FAMILIES),
+    ("relay_monitor_runs_total", "result", RESULTS),
+    ("relay_slo_events_total", "outcome", JUDGED),
+)
+"""Labels of one metric alone."""
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 
 
@@ -40,6 +52,8 @@ def render() -> str:
         ("reason", Reason),
     ):
         lines.append(f"- `{label}`: " + ", ".join(f"`{value.value}`" for value in values))
+    lines.append("")
+    lines += [f"- `{label}` of `{name}`: {', '.join(f'`{value}`' for value in values)}" for name, label, values in OWN]
     return "\n".join(lines) + "\n"
 
 

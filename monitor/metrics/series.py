@@ -25,7 +25,14 @@ if TYPE_CHECKING:
     from monitor.config import ProbeConfig, SloConfig
     from monitor.probes.run import Exchange, Pairing, Report, Run
 
+# Values of labels that only one metric has.
+DIRECTIONS: Final = ("request", "response")
+ENDINGS: Final = ("ok", "failed")
+FAMILIES: Final = ("ip4", "ip6")
+JUDGED: Final = ("good", "bad")
+OVER: Final = ("standing", "fresh")
 RESULTS: Final = ("started", "missed", "skipped")
+STATES: Final = ("connected", "disconnected")
 CODES: Final = frozenset(int(code) for code in (*CloseCode, *UnsubscribeCode))
 
 
@@ -60,16 +67,16 @@ class ProbeSeries:
         self._recovery = self._of("relay_probe_recovery_seconds")
         self._handshake = self._of("relay_probe_handshake_seconds")
         self._reconnect = self._of("relay_probe_reconnect_seconds")
-        self._wire_request = self._of("relay_probe_wire_seconds", "request")
-        self._wire_response = self._of("relay_probe_wire_seconds", "response")
+        self._wire_request, self._wire_response = (
+            self._of("relay_probe_wire_seconds", direction) for direction in DIRECTIONS
+        )
         self._exchanges = {outcome: self._of("relay_probe_exchanges_total", outcome.value) for outcome in Outcome}
         self._handshakes = {ok: self._of("relay_probe_handshakes_total", _ended(ok)) for ok in (True, False)}
         self._phases = {
             phase: self._of("relay_probe_phase_seconds", phase.value) for phase in phases_of(self._scenario)
         }
         self._messages = {verdict: self._of("relay_probe_messages_total", verdict.value) for verdict in Verdict}
-        self._connected = self._of("relay_probe_pair_seconds_total", "connected")
-        self._disconnected = self._of("relay_probe_pair_seconds_total", "disconnected")
+        self._connected, self._disconnected = (self._of("relay_probe_pair_seconds_total", state) for state in STATES)
         self._runs = {
             result: families["relay_monitor_runs_total"].labels(location, relay, probe.name, result)
             for result in RESULTS
@@ -96,10 +103,10 @@ class ProbeSeries:
             self._of("relay_probe_failures_total", step.value, reason.value)
         for code in (*sorted(CODES), "other", "none"):
             self._of("relay_probe_disconnects_total", str(code))
-        for over in ("standing", "fresh"):
+        for over in OVER:
             for ok in (True, False):
                 self._of("relay_probe_confirmations_total", over, _ended(ok))
-        for family in ("ip4", "ip6"):
+        for family in FAMILIES:
             self._of("relay_probe_address_failures_total", family)
         self._maintenance.set(0)
 
@@ -120,7 +127,7 @@ class ProbeSeries:
         self._slo_names = names
         self._judges = {sli: [] for sli in Sli}
         for slo in judged:
-            good, bad = (events.labels(location, relay, probe, slo.name, outcome) for outcome in ("good", "bad"))
+            good, bad = (events.labels(location, relay, probe, slo.name, outcome) for outcome in JUDGED)
             self._judges[slo.sli].append(Judge(good, bad, slo.threshold_for(relay) or float("inf")))
         self._interval.set(interval)
 

@@ -34,12 +34,14 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from monitor.catalogue import Outcome, Reason
+from monitor.clock import utc
 from monitor.errors import Obstacle, OwnFault
 from monitor.probes.attempts import Tried, fresh, once_more
 from monitor.probes.run import Confirmed, Disconnected, Paired, Run
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from datetime import datetime
 
     from monitor.probes.bench import Bench
     from monitor.probes.pair import Pair
@@ -78,7 +80,7 @@ async def not_ours(_: Obstacle | None) -> bool:
 
 
 class Reachability:
-    """One relay's `up`: None before the first verdict. `on_change` is told each verdict that changes it.
+    """One relay's `up`, and `since` when it is so: None before the first verdict. `on_change` is told each change.
 
     `ours` finds out whether the fault is this monitor's own; it is told what stood in the way, if anything is known.
     While that question is open, `unsettled` is True; `on_settled` is called when it is answered.
@@ -93,6 +95,7 @@ class Reachability:
         on_settled: Callable[[], None] = lambda: None,
     ) -> None:
         self.up: bool | None = None
+        self.since: datetime | None = None
         self.unsettled = False
         self._relay = relay
         self._on_change = on_change
@@ -186,7 +189,7 @@ class Reachability:
         if failed < min(2, bench.probe.confirm.attempts):
             _log.warning("failure not confirmed", relay=self._relay, why="too few attempts could be made")
             return
-        self._set(up=False)
+        self._set(bench, up=False)
         await self._mend(bench)
 
     async def _try_fresh(self, bench: Bench) -> int | None:
@@ -271,7 +274,7 @@ class Reachability:
 
     def _crossing(self, bench: Bench) -> None:
         self.crossed_at = bench.clock.monotonic()
-        self._set(up=True)
+        self._set(bench, up=True)
         self._settle()
 
     def _ask(self, bench: Bench, obstacle: Obstacle | None) -> asyncio.Task[bool]:
@@ -293,9 +296,9 @@ class Reachability:
             self.unsettled = False
             self._on_settled()
 
-    def _set(self, *, up: bool) -> None:
+    def _set(self, bench: Bench, *, up: bool) -> None:
         if up is not self.up:
-            self.up = up
+            self.up, self.since = up, utc(bench.clock)
             if up:
                 _log.info("relay is up", relay=self._relay)
             else:

@@ -166,7 +166,7 @@ def test_every_alert_has_cases() -> None:
 @pytest.mark.required_counterpart("promtool")
 class TestPromtool:
     def test_it_finds_no_fault_in_the_rules(self) -> None:
-        run(tool("promtool"), "check", "rules", "--lint=all", RULES)
+        run(tool("promtool"), "check", "rules", "--lint=all", "--lint-fatal", RULES)
 
     @pytest.mark.parametrize("name", sorted(promtool.files()))
     def test_every_case_comes_out_as_it_should(self, name: str) -> None:
@@ -175,7 +175,7 @@ class TestPromtool:
 
 class TestPrometheus3:
     def test_it_finds_no_fault_in_the_rules(self) -> None:
-        run(promtool_3(), "check", "rules", "--lint=all", RULES)
+        run(promtool_3(), "check", "rules", "--lint=all", "--lint-fatal", RULES)
 
     @pytest.mark.parametrize("name", sorted(promtool.files()))
     def test_every_case_comes_out_as_it_should(self, name: str) -> None:
@@ -192,7 +192,7 @@ def test_several_locations_and_shards_come_out_as_they_should(tmp_path: Path, wh
     (tmp_path / "cases.yml").write_text(
         yaml.safe_dump(promtool.document("rules.yml", spread.CASES), width=10_000), encoding="utf-8"
     )
-    run(program, "check", "rules", "--lint=all", tmp_path / "rules.yml")
+    run(program, "check", "rules", "--lint=all", "--lint-fatal", tmp_path / "rules.yml")
     run(program, "test", "rules", tmp_path / "cases.yml")
 
 

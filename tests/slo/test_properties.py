@@ -105,7 +105,7 @@ class TestPromtool:
             files = [Path(folder) / f"{number}.rules.yml" for number in range(len(drawn))]
             for file, config in zip(files, drawn, strict=True):
                 file.write_bytes(rules_file(config))
-            promtool(tool("promtool"), "check", "rules", "--lint=all", *files)
+            promtool(tool("promtool"), "check", "rules", "--lint=all", "--lint-fatal", *files)
 
     @pytest.mark.required_counterpart("promtool")
     @PROMTOOL

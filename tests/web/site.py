@@ -34,6 +34,11 @@ def status() -> dict[str, Any]:
     def probe(name: str) -> dict[str, Any]:
         return {"name": name, "scenario": "steady-messaging", "schedule": "continuous", "nextDue": None}
 
+    def never(name: str, *, up: bool | None) -> dict[str, Any]:
+        """A relay that no message has crossed."""
+        times = {"since": None, "lastCrossing": None}
+        return {"name": name, "url": "embedded", "up": up, **times, "maintenance": None, "probes": [probe("steady")]}
+
     return {
         "version": "1.2.3",
         "location": EVIL,
@@ -45,11 +50,14 @@ def status() -> dict[str, Any]:
                 "name": "demo",
                 "url": "wss://relay.example.com/connection/websocket?token=s3cr3t",
                 "up": False,
+                "since": "2024-05-01T12:07:05.250000+00:00",
+                "lastCrossing": "2024-05-01T12:06:58+00:00",
                 "maintenance": "weekly upgrade",
                 "probes": [probe("steady"), probe("idle")],
             },
-            {"name": "other", "url": "embedded", "up": True, "maintenance": None, "probes": [probe("steady")]},
-            {"name": "new", "url": "embedded", "up": None, "maintenance": None, "probes": [probe("steady")]},
+            never("other", up=True) | {"since": "2024-05-01T12:00:01+00:00"},
+            never("new", up=None),
+            never("fresh", up=False) | {"since": "2024-05-01T12:00:09+00:00"},
         ],
     }
 

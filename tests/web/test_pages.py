@@ -40,8 +40,12 @@ class TestOverview:
     async def test_it_says_which_relay_is_down_and_why_the_last_run_failed(self) -> None:
         async with client() as web:
             shown = text_of(await web.get("/"))
-        assert "demo DOWN wss://relay.example.com/connection/websocket In maintenance: weekly upgrade" in shown
-        assert "other up embedded" in shown
+        assert (
+            "demo DOWN since 2024-05-01 12:07:05 UTC wss://relay.example.com/connection/websocket "
+            "The last message crossed it at 2024-05-01 12:06:58 UTC . In maintenance: weekly upgrade"
+        ) in shown
+        assert "fresh DOWN since 2024-05-01 12:00:09 UTC embedded No message has crossed it since" in shown
+        assert "other up since 2024-05-01 12:00:01 UTC embedded" in shown
         assert "new no verdict yet embedded" in shown
         assert "2024-05-01 12:07:00 UTC failed at deliver : lost acked, never delivered" in shown
 
@@ -169,7 +173,7 @@ class TestApi:
         async with client() as web:
             answer = (await web.get("/api/v1/status")).json()
         assert answer["version"] == "1.2.3"
-        assert [relay["up"] for relay in answer["relays"]] == [False, True, None]
+        assert [relay["up"] for relay in answer["relays"]] == [False, True, None, False]
 
     @pytest.mark.parametrize(
         ("query", "numbers"),

@@ -87,6 +87,7 @@ def _absent(config: Config) -> Iterator[Alert]:
                 severity=severity,
                 expr=f'absent({SHARD}{{location="{location}", shard="{part}"}})',
                 wait=60.0,
+                labels={"location": location, "shard": part},
                 summary="A monitor is gone: nobody watches from there.",
                 description=f"No monitor of {who} is scraped: it is down, or Prometheus cannot reach it.",
                 panel=HEALTH,
@@ -114,6 +115,7 @@ def _drift(config: Config) -> Iterator[Alert]:
         severity="warning",
         expr=f'{SHARD}{{location!~"{places}"}}\nor\n{SHARD}{{shard!~"[0-9]+/{config.shards}"}}',
         wait=600.0,
+        labels={"about": "monitors"},
         summary="The monitor's configuration and the deployed rules disagree.",
         description="A monitor runs as shard {{ $labels.shard }} of location {{ $labels.location }}, of which the "
         "rules know nothing: its absence would not be told, and its voice not counted right. Set `locations` and "
@@ -136,6 +138,7 @@ def _drift(config: Config) -> Iterator[Alert]:
         severity="warning",
         expr="\nor\n".join([*differ, *unknown]),
         wait=600.0,
+        labels={"about": "objectives"},
         summary="The monitor's configuration and the deployed rules disagree.",
         description="SLO {{ $labels.slo }} of {{ $labels.relay }} is judged by another objective or threshold than the "
         "rules were generated with, or they do not know it: generate and deploy them again.",

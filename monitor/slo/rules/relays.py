@@ -197,10 +197,10 @@ class Relays:
             name="RelayMessagesLost",
             severity=severity,
             expr=condition,
-            summary="A message was lost where none may be.",
-            description="SLO {{ $labels.slo }} of {{ $labels.relay }} allows no loss: probe {{ $labels.probe }} has "
-            '{{ $value | printf "%.0f" }} within a quarter of an hour. The run\'s timeline ends with where the '
-            "message was found.",
+            summary="An SLO that allows no failure has one.",
+            description="SLO {{ $labels.slo }} of {{ $labels.relay }} allows none: probe {{ $labels.probe }} has "
+            '{{ $value | printf "%.0f" }} within a quarter of an hour. At step recover a message was lost, and the '
+            "run's timeline ends with where it was found; at an earlier step none could be sent.",
             panel=DETAIL,
         )
 
