@@ -170,11 +170,11 @@ _COMMAND: Final = (
 )  # fmt: skip
 _TALK: Final[dict[Step, tuple[Reason, ...]]] = {
     Step.SUBSCRIBE: (*_COMMAND, _R.UNRECOVERED),
-    Step.HISTORY: _COMMAND,
-    Step.PUBLISH: _COMMAND,
+    Step.HISTORY: (*_COMMAND, _R.UNRECOVERED),
+    Step.PUBLISH: (*_COMMAND, _R.UNRECOVERED),
     Step.HANDSHAKE: (
         _R.SILENT, _R.TIMEOUT, _R.LOST, _R.DISCONNECTED, _R.CORRUPTED, _R.UNDECRYPTABLE, _R.WRONG_PEER, _R.EXPIRED,
-        _R.PROTOCOL,
+        _R.PROTOCOL, _R.TOO_LARGE, _R.RATE_LIMITED, _R.LIMIT,
     ),
 }  # fmt: skip
 _MESSAGE: Final = (
@@ -183,10 +183,14 @@ _MESSAGE: Final = (
 )  # fmt: skip
 _EXCHANGE: Final[dict[Step, tuple[Reason, ...]]] = {Step.DELIVER: _MESSAGE, Step.ANSWER: _MESSAGE}
 _ABSENCE: Final[dict[Step, tuple[Reason, ...]]] = {
-    Step.RESUME: (_R.EXPIRED, _R.DISCONNECTED, _R.SILENT, _R.TIMEOUT),
+    Step.RESUME: (
+        _R.EXPIRED, _R.DISCONNECTED, _R.SILENT, _R.TIMEOUT, _R.PROTOCOL, _R.TOO_LARGE, _R.RATE_LIMITED, _R.LIMIT,
+    ),
     Step.RECOVER: (*_MESSAGE, _R.DUPLICATED, _R.EPOCH_CHANGED),
+}  # fmt: skip
+_HOLD: Final[dict[Step, tuple[Reason, ...]]] = {
+    Step.HOLD: (_R.DISCONNECTED, _R.SILENT, _R.PROTOCOL, _R.TOO_LARGE, _R.RATE_LIMITED, _R.LIMIT),
 }
-_HOLD: Final[dict[Step, tuple[Reason, ...]]] = {Step.HOLD: (_R.DISCONNECTED, _R.SILENT, _R.PROTOCOL, _R.TOO_LARGE)}
 
 _STEPS: Final[dict[Scenario, dict[Step, tuple[Reason, ...]]]] = {
     Scenario.STEADY_MESSAGING: _REACH | _TALK | _EXCHANGE | _HOLD,
