@@ -7,8 +7,9 @@ import errno
 import socket
 import sys
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
+import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -30,8 +31,9 @@ BACKLOG: Final = 256
 """Connections that the system keeps until they are taken."""
 
 MAX_CONNECTIONS: Final = 200
-FIRST_REQUEST: Final = 10.0
-"""Seconds a client has for its first request: descriptors are what probes live on."""
+REQUEST: Final = 10.0
+"""Seconds a client has for a request, from its first byte on, and for the first one to begin: descriptors are what
+probes live on."""
 
 KEEP_ALIVE: Final = 75
 """Seconds a connection may rest between requests; longer than any scrape interval in use."""
@@ -149,10 +151,11 @@ class _Server(uvicorn.Server):
 
 
 class _Connection(H11Protocol):
-    """uvicorn's connection, with an end to those that say nothing: it waits for a first request without limit."""
+    """uvicorn's connection, with an end to those that do not finish a request: it waits for one without limit."""
 
     terms: Terms
     _is_welcome = False
+    _patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         """Called by the event loop."""
@@ -161,19 +164,24 @@ class _Connection(H11Protocol):
         if not self._is_welcome:
             transport.abort()
             return
-        self._patience = self.loop.call_later(FIRST_REQUEST, self._hang_up)
+        self._patience = self.loop.call_later(REQUEST, transport.abort)
 
     def data_received(self, data: bytes) -> None:
         """Called by the event loop; the first request may come along with the end of the handshake."""
-        if self._is_welcome:
-            super().data_received(data)
+        if not self._is_welcome:
+            return
+        super().data_received(data)
+        if self.conn.their_state not in {h11.IDLE, h11.SEND_BODY}:  # it is whole
+            self._calm()
+        elif self._patience is None:
+            self._patience = self.loop.call_later(REQUEST, self.transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the event loop."""
-        if (patience := getattr(self, "_patience", None)) is not None:
-            patience.cancel()
+        self._calm()
         super().connection_lost(exc)
 
-    def _hang_up(self) -> None:
-        if cast("object", self.cycle) is None:  # as it is before the first, whatever its type says
-            self.transport.abort()
+    def _calm(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import socket
 import sys
@@ -98,7 +99,7 @@ async def test_to_stop_twice_or_before_the_start_does_nothing(web: WebServer) ->
 
 
 async def test_a_client_that_says_nothing_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "FIRST_REQUEST", 0.05)
+    monkeypatch.setattr(server, "REQUEST", 0.05)
     served = WebServer(build_app(state()), "127.0.0.1", 0)
     await served.start()
     reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
@@ -109,7 +110,7 @@ async def test_a_client_that_says_nothing_is_hung_up_on(monkeypatch: pytest.Monk
 
 
 async def test_a_client_that_asked_may_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "FIRST_REQUEST", 0.05)
+    monkeypatch.setattr(server, "REQUEST", 0.05)
     served = WebServer(build_app(state()), "127.0.0.1", 0)
     await served.start()
     reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
@@ -117,6 +118,27 @@ async def test_a_client_that_asked_may_stay(monkeypatch: pytest.MonkeyPatch) -> 
         writer.write(b"GET /-/healthy HTTP/1.1\r\nHost: monitor\r\n\r\n")
         assert b"200 OK" in await reader.readuntil(b"is healthy\n")
         await asyncio.sleep(0.1)
+    writer.close()
+    await served.stop()
+
+
+async def test_a_client_that_does_not_finish_its_request_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "REQUEST", 0.05)
+    served = WebServer(build_app(state()), "127.0.0.1", 0)
+    await served.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    writer.write(b"GET /-/healthy HTTP/1.1\r\nHost: monitor\r\n\r\n")
+    assert b"200 OK" in await reader.readuntil(b"is healthy\n")
+    async with asyncio.timeout(5):
+        with contextlib.suppress(ConnectionError):
+            for byte in b"POST /-/reload HTTP/1.1\r\nHost: monitor\r\nContent-Length: 9\r\n\r\n" + b"x" * 1000:
+                writer.write(bytes([byte]))
+                await writer.drain()
+                if reader.at_eof():
+                    break
+                await asyncio.sleep(0.005)
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
     writer.close()
     await served.stop()
 
