@@ -38,6 +38,7 @@ from monitor.clock import utc
 from monitor.errors import Obstacle, OwnFault
 from monitor.probes.attempts import Tried, fresh, once_more
 from monitor.probes.run import Confirmed, Disconnected, Paired, Run
+from monitor.wire.codes import CloseCode
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -69,6 +70,9 @@ AT_ONCE: Final = 3
 
 LOOK: Final = 0.05
 """Seconds between two looks at a message under way over a standing pair; nothing is timed by it."""
+
+ASKED_FOR_LESS: Final = frozenset({CloseCode.TOO_MANY_REQUESTS, CloseCode.CONNECTION_LIMIT})
+"""Close codes of a relay that must not be answered with more connections."""
 
 CLEARED: Final = 10.0
 """Seconds for which this monitor, once found to be without fault, is not asked again."""
@@ -124,7 +128,8 @@ class Reachability:
                 # Aborted, so the run found no way out of this machine.
                 self._ask(bench, OwnFault(report.failure.step, report.failure.reason, report.failure.detail))
         elif isinstance(report, Disconnected):
-            self._doubt(bench, report.pair, "request")
+            if report.code not in ASKED_FOR_LESS:
+                self._doubt(bench, report.pair, "request")
         elif isinstance(report, Paired) and report.pairing.outcome is Outcome.FAILED:
             failure = report.pairing.failure
             if failure is None or failure.reason is not Reason.RATE_LIMITED:

@@ -114,9 +114,9 @@ class World:
         exchange = Exchange(outcome=Outcome.OK, round_trip=0.01)
         self.up.take(run(self.clock, Outcome.OK, None, 0, (), (exchange,)), self.bench)
 
-    def drop(self, pair: int | None = None) -> None:
+    def drop(self, pair: int | None = None, code: int = 3001) -> None:
         self._begin()
-        self.up.take(Disconnected(relay="demo", probe="steady", run_id="x", code=3001, pair=pair), self.bench)
+        self.up.take(Disconnected(relay="demo", probe="steady", run_id="x", code=code, pair=pair), self.bench)
 
     def stand(self, number: int = 0, *, whole: bool = True) -> StandingPair:
         pair = StandingPair(whole=whole)
@@ -292,6 +292,13 @@ class TestNoVerdict:
         world.drop()
         await asyncio.sleep(20)
         assert (world.starts, world.ups, world.up.unsettled) == ([], [], False)
+
+    @pytest.mark.parametrize(("code", "rounds"), [(3001, 1), (3013, 0), (3504, 0)])
+    async def test_none_where_it_closes_to_have_fewer(self, world: World, code: int, rounds: int) -> None:
+        world.script = lambda _: (0.1, crossed())
+        world.drop(code=code)
+        await asyncio.sleep(20)
+        assert len(world.starts) == rounds
 
     async def test_an_attempt_that_is_asked_for_fewer_ends_the_round(self, world: World) -> None:
         world.script = lambda _: (0.1, unknown(Obstacle(Step.UPGRADE, Reason.RATE_LIMITED)))
