@@ -103,6 +103,7 @@ class Monitor:
                     self.roster.start(relay, probe)
             await self.schedule.start()
             self.health.start()
+            self.fleet.spawn(self.fleet.watch_certificates())
             self._calendar = asyncio.ensure_future(self._show_maintenance())
             self._armed = True
         settle_memory()

@@ -7,14 +7,16 @@ import gc
 import random
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from monitor.clock import Arrivals, Clock
 from monitor.embedded import EmbeddedRelay, Namespace
 from monitor.probes.bench import Bench
 from monitor.probes.guest import Guest
+from monitor.probes.holding import see_certificate
 from monitor.probes.reachability import Reachability, not_ours
+from monitor.probes.run import CertificateSeen
 from monitor.session.crypto import Ecies, KeyManager, Plain
 
 if TYPE_CHECKING:
@@ -38,6 +40,13 @@ def settle_memory() -> None:
     gc.set_threshold(20_000, 20, 50)
 
 
+CERTIFICATE_AGE: Final = 23 * 3600.0
+"""Seconds after which what is known of a relay's certificate is renewed: it is told at least daily."""
+
+CERTIFICATE_CHECK: Final = 900.0
+"""Seconds between two looks at that age, and between two tries where the relay does not let us in."""
+
+
 class Watched:
     """One relay at runtime: the guest's side of it, its embedded server if it is ours, and its `up`."""
 
@@ -46,6 +55,7 @@ class Watched:
         self.embedded = embedded
         self.guest = guest
         self.reachability = up
+        self.handshake_at = float("-inf")  # when its certificate was seen last, on the monotonic clock
 
     @property
     def is_near(self) -> bool:
@@ -141,6 +151,8 @@ class Fleet:
         def publish(report: Run | Report) -> None:
             # A message may be judged when its probe is long gone: its successor's account must not hear of it.
             if self._terms.get(place) is term:
+                if isinstance(report, CertificateSeen) and (watched := self.relays.get(relay)) is not None:
+                    watched.handshake_at = self._clock.monotonic()
                 self._publish(report, made)
 
         made = Bench(
@@ -155,6 +167,19 @@ class Fleet:
             count=count,
         )
         return made
+
+    async def watch_certificates(self) -> None:
+        """Connect to each `wss` relay whose certificate nobody has seen for a day, for as long as the fleet lasts.
+
+        Probes that only hold connections, or run once a week, would never tell of a new one.
+        """
+        while True:
+            await asyncio.sleep(CERTIFICATE_CHECK)
+            oldest = self._clock.monotonic() - CERTIFICATE_AGE
+            for name, watched in self.relays.items():
+                probe = next((probe for probe in self.config.probes if name in probe.relays), None)
+                if watched.config.url.startswith("wss:") and watched.handshake_at < oldest and probe is not None:
+                    self.spawn(see_certificate(self.bench(name, probe)))
 
     def spawn(self, work: Coroutine[None, None, None]) -> None:
         """Keep a task going until it is done or the fleet stops."""

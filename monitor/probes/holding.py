@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
 
 from monitor.catalogue import Phase, Reason, Step
 from monitor.errors import Obstacle
@@ -18,6 +19,19 @@ if TYPE_CHECKING:
     from monitor.relay.client import Access
     from monitor.wire.backoff import Backoff
     from monitor.wire.events import Event
+
+
+PERMIT_WAIT: Final = 60.0
+"""Seconds that a look at the certificate waits for the relay's limits to allow it."""
+
+
+async def see_certificate(bench: Bench) -> None:
+    """Connect once, and leave: what the handshake showed is published. What fails is for probes to tell."""
+    held = Held(bench, bench.recorder())
+    with suppress(Obstacle, TimeoutError):
+        async with asyncio.timeout(PERMIT_WAIT + bench.probe.timeout):
+            await held.open()
+    held.close()
 
 
 class Held:

@@ -12,6 +12,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from websockets.http11 import Request, Response
@@ -26,7 +27,8 @@ SUBSCRIBED = {"subscribe": {"recoverable": True, "positioned": True, "epoch": "e
 class OddRelay:
     """What an odd relay has seen: `connects` upgrades asked for, `commands` by their methods."""
 
-    def __init__(self) -> None:
+    def __init__(self, scheme: str) -> None:
+        self.scheme = scheme
         self.port = 0
         self.connects = 0
         self.commands: list[str] = []
@@ -34,7 +36,7 @@ class OddRelay:
 
     @property
     def url(self) -> str:
-        return f"ws://127.0.0.1:{self.port}/connection/websocket"
+        return f"{self.scheme}://127.0.0.1:{self.port}/connection/websocket"
 
 
 async def reply(connection: ServerConnection, command: Command, body: Command) -> None:
@@ -60,9 +62,11 @@ async def behave(connection: ServerConnection, command: Command) -> None:
 
 
 @asynccontextmanager
-async def odd_relay(answer: Answer = behave, status: int | None = None, **headers: str) -> AsyncIterator[OddRelay]:
+async def odd_relay(
+    answer: Answer = behave, status: int | None = None, tls: ssl.SSLContext | None = None, **headers: str
+) -> AsyncIterator[OddRelay]:
     """A relay that answers each command with `answer`, or each upgrade with an HTTP `status`."""
-    relay = OddRelay()
+    relay = OddRelay("ws" if tls is None else "wss")
 
     def admit(connection: ServerConnection, request: Request) -> Response | None:
         relay.connects += 1
@@ -86,7 +90,9 @@ async def odd_relay(answer: Answer = behave, status: int | None = None, **header
         finally:
             relay.connections.discard(connection)
 
-    async with serve(handle, "127.0.0.1", 0, process_request=admit, ping_interval=None, close_timeout=0.5) as server:
+    async with serve(
+        handle, "127.0.0.1", 0, ssl=tls, process_request=admit, ping_interval=None, close_timeout=0.5
+    ) as server:
         relay.port = next(iter(server.sockets)).getsockname()[1]
         yield relay
 
