@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 
 from monitor.catalogue import Phase, Reason, Step
-from monitor.errors import Obstacle
+from monitor.errors import Obstacle, OwnFault
 from monitor.relay import obstacles
 from monitor.relay.dial import dial
 from monitor.relay.discretion import clean, cleaned, secrets_of
@@ -109,6 +109,7 @@ class Client:
         self._step_started = 0.0
         self._obstacle: Obstacle | None = None
         self._returning = False  # whether it ever did
+        self._proxied = False  # whether a proxy has taken the connection of the present dial
         self._stood = False  # whether the relay has said hello on the present connection
         self._send_due = False
         self._on_sent: list[Callable[[float], None]] = []
@@ -126,14 +127,14 @@ class Client:
         return self._connection.state is State.CLOSED
 
     @property
-    def flowing(self) -> bool:
-        """Whether part of a frame, or of the answer to the upgrade, has come on the newest connection."""
-        return self._newest is not None and self._newest.flowing
-
-    @property
     def obstacle(self) -> Obstacle | None:
         """Why the latest connect came to nothing; None where it stood."""
         return self._obstacle
+
+    def late(self, step: Step) -> Obstacle:
+        """What it means that a deadline passed during `step`."""
+        flowing = self._newest is not None and self._newest.flowing
+        return obstacles.of_deadline(step, flowing=flowing, proxied=self._proxied)
 
     async def open(self) -> None:
         """Connect and say hello. Raises `Obstacle`; every step on the way is bounded by the access's timeout."""
@@ -318,6 +319,7 @@ class Client:
             await self._access.admit(self._returning)
             self.queued = False
             self._obstacle, self._step_started = None, self._clock.monotonic()
+            self._proxied = False
             target, hello = self._access.target(), self._access.hello()
             self._secrets = secrets_of(target, hello.token, proxy_of(target))
             async with asyncio.timeout(self._access.timeout):
@@ -332,7 +334,10 @@ class Client:
         except Obstacle as obstacle:
             self._not_opened(obstacle)
         except TimeoutError:
-            self._not_opened(obstacles.of_deadline(self.step, flowing=self.flowing))
+            self._not_opened(self.late(self.step))
+        except Exception as error:  # noqa: BLE001 - whatever it is: to go on waiting would blame the relay for it
+            _log.exception("connect broken off by a fault of this program", step=self.step.value)
+            self._not_opened(OwnFault(self.step, Reason.INTERNAL, f"{type(error).__name__}: {error}"))
         else:
             self._transport = transport
             self.entered(Step.HELLO)
@@ -372,6 +377,10 @@ class Client:
         if step is not self.step:
             self._mark(self._clock.monotonic())
             self.step = step
+
+    def proxied(self) -> None:
+        """The connection to the proxy stands."""
+        self._proxied = True
 
     def phase(self, phase: Phase, started: float, ended: float) -> None:
         """A phase of the dial took from `started` to `ended`."""

@@ -106,6 +106,7 @@ class _Route:
         except Obstacle as obstacle:
             raise Obstacle(Step.PROXY, Reason.UNREACHABLE, f"proxy {obstacle.detail}") from obstacle
         sock = await self._connect(Step.PROXY, found)
+        self._observer.proxied()
         try:
             await tunnel(sock, proxy, *self._target.place)
         except BaseException:

@@ -120,7 +120,7 @@ class End:
         except TimeoutError:
             if self.client.queued:
                 raise OwnFault(self.client.step, Reason.OVERLOADED, "limits allow no more connects now") from None
-            late = obstacles.of_deadline(self.step or step, flowing=self.client.flowing)
+            late = self.client.late(self.step or step)
             raise self.obstacle or late from None
         finally:
             self._waiting = None
@@ -230,7 +230,7 @@ class End:
             return
         obstacle = Obstacle(step, Reason.DISCONNECTED)
         if event.silent:
-            obstacle = obstacles.of_deadline(step, flowing=self.client.flowing)
+            obstacle = self.client.late(step)
         else:
             self._interrupted = self._interrupted or step
         if publish is not None:

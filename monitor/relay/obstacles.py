@@ -62,12 +62,13 @@ def of_drop(step: Step, dropped: Dropped) -> Obstacle:
     return Obstacle(step, reason, f"{code} {dropped.reason}".strip())
 
 
-def of_deadline(step: Step, *, flowing: bool = False) -> Obstacle:
-    """A deadline passed during `step`, before the relay said anything whole there; `flowing`: bytes were on their way.
+def of_deadline(step: Step, *, flowing: bool = False, proxied: bool = False) -> Obstacle:
+    """A deadline passed during `step`, before the relay said anything whole there.
 
-    Until a connection stands, nobody was there to be silent: that is a `timeout` too.
+    `flowing`: bytes were on their way. Until a connection stands, nobody was there to be silent: that is a `timeout`
+    too; `proxied`: the connection to a proxy stood.
     """
     if flowing:
         return Obstacle(step, Reason.TIMEOUT, "bytes were coming, and too slowly to be an answer in time")
-    waiting_for_an_address = step in {Step.RESOLVE, Step.TCP}
+    waiting_for_an_address = step in {Step.RESOLVE, Step.TCP} or (step is Step.PROXY and not proxied)
     return Obstacle(step, Reason.TIMEOUT if waiting_for_an_address else Reason.SILENT, "nothing came in time")

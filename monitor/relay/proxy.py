@@ -44,16 +44,17 @@ def proxy_of(target: Target) -> Proxy | None:
         url = proxies.get("https" if target.secure else "http") or proxies.get("all")
     if not url:
         return None
-    parts = urlsplit(url if "://" in url else f"http://{url}")
+    # The URL itself may hold a password, so it is not shown.
+    unusable = OwnFault(
+        Step.PROXY, Reason.INTERNAL, "this proxy cannot be used: expected http://[USER:PASSWORD@]HOST:PORT"
+    )
     try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
         port = 80 if parts.port is None else parts.port
     except ValueError:
-        port = 0
+        raise unusable from None
     if parts.scheme != "http" or not parts.hostname or not port:
-        # The URL itself may hold a password, so it is not shown.
-        raise OwnFault(
-            Step.PROXY, Reason.INTERNAL, "this proxy cannot be used: expected http://[USER:PASSWORD@]HOST:PORT"
-        )
+        raise unusable
     authorization = None
     if parts.username is not None:
         credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}"

@@ -76,6 +76,9 @@ class Observer(Protocol):
     def entered(self, step: Step) -> None:
         """A step begins: where a deadline passes, it passed there."""
 
+    def proxied(self) -> None:
+        """The connection to the proxy stands: from now on it is the proxy that is waited for."""
+
     def attached(self, transport: Transport) -> None:
         """There is a connection; whether bytes are coming on it can be seen from now on."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import ssl
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -86,7 +87,9 @@ def not_after(transport: asyncio.BaseTransport) -> float | None:
     if not certificate:
         return None
     expiries = [float(ssl.cert_time_to_seconds(certificate["notAfter"]))]
-    expiries += [x509.load_der_x509_certificate(der).not_valid_after_utc.timestamp() for der in _chain(tls)]
+    for der in _chain(tls):
+        with suppress(ValueError):  # OpenSSL is content with more than this parser: it is not the relay's fault
+            expiries.append(x509.load_der_x509_certificate(der).not_valid_after_utc.timestamp())
     return min(expiries)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +23,7 @@ from tests.probes.odd import HELLO, behave, closed_port, ignore, odd_relay, refu
 from tests.probes.stage import Stage, stage
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from websockets.asyncio.server import ServerConnection
 
@@ -401,6 +403,61 @@ async def test_a_file_of_ours_that_cannot_be_read_is_not_blamed_on_the_relay(
             assert cause(made.runs[-1]) == (Step.UPGRADE, Reason.INTERNAL)
             header.write_text("two")
             await made.until(lambda: made.runs[-1].outcome is Outcome.OK)
+
+
+async def test_a_proxy_that_is_no_address_is_ours(relay: EmbeddedRelay, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://[::1:3128")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    async with stage(relay.url, "realistic-session", **SESSION) as made:
+        run = await made.play()
+    assert (run.outcome, cause(run)) == (Outcome.ABORTED, (Step.PROXY, Reason.INTERNAL))
+
+
+async def test_a_proxy_whose_address_does_not_answer_is_no_silent_one(
+    relay: EmbeddedRelay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    async with stage(relay.url, "realistic-session", **SESSION) as made:
+        with unanswering() as proxy:
+            monkeypatch.setenv("http_proxy", proxy)
+            assert cause(await made.play()) == (Step.PROXY, Reason.TIMEOUT)
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            monkeypatch.setenv("http_proxy", f"127.0.0.1:{silent.getsockname()[1]}")
+            assert cause(await made.play()) == (Step.PROXY, Reason.SILENT)
+
+
+async def test_a_fault_of_this_program_in_the_way_back_is_ours_and_over_when_it_is(
+    relay: EmbeddedRelay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that has no threads left, as the resolver needs one."""
+    url = relay.url.replace("127.0.0.1", "localhost")
+    async with stage(url, "steady-messaging", **STANDING) as made, serving(made):
+        await made.until(lambda: made.runs and made.runs[-1].outcome is Outcome.OK)
+
+        def start(_: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", start)
+            await relay.stop()
+            await relay.start()
+            await made.until(lambda: made.runs[-1].failure is not None and made.runs[-1].outcome is Outcome.ABORTED)
+            assert cause(made.runs[-1]) == (Step.RESOLVE, Reason.INTERNAL)
+        await made.until(lambda: made.runs[-1].outcome is Outcome.OK)
+
+
+@contextlib.contextmanager
+def unanswering() -> Iterator[str]:
+    """An address at which no connect is answered: its backlog is full."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server, contextlib.ExitStack() as waiting:
+        address = server.getsockname()
+        for _ in range(4):
+            client = waiting.enter_context(socket.socket())
+            client.settimeout(0)
+            client.connect_ex(address)
+        yield f"127.0.0.1:{address[1]}"
 
 
 # Up and down.

@@ -44,6 +44,10 @@ class Witness:
     times: list[float] = field(default_factory=list)
     ends: list[Closed] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    has_proxy: bool = False
+
+    def proxied(self) -> None:
+        self.has_proxy = True
 
     def attached(self, transport: Transport) -> None:
         self.transport = transport

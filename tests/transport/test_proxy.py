@@ -75,6 +75,7 @@ async def test_a_wss_relay_is_reached_through_a_tunnel(witness: Witness, authori
     assert header(request, "Proxy-Authorization") == "Basic " + base64.b64encode(b"user:p@ss").decode()
     assert "p%40ss" not in repr(target)
     assert witness.steps == [Step.PROXY, Step.TLS, Step.UPGRADE]
+    assert witness.has_proxy
     assert list(witness.phases) == [Phase.PROXY, Phase.TLS, Phase.UPGRADE]
 
 
