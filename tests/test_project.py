@@ -151,6 +151,12 @@ def test_the_wheel_has_the_version_of_the_package(wheel: Path) -> None:
     assert wheel.name == f"relay_monitor-{monitor.__version__}-py3-none-any.whl"
 
 
+def test_every_place_for_figures_has_some() -> None:
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        for name, figures in re.findall(r"<!-- (\w+) -->\n(.*?)<!-- end -->", page.read_text("utf-8"), re.DOTALL):
+            assert "|---|" in figures, f"{page.name}: {name}"
+
+
 def test_links_between_documents_lead_somewhere() -> None:
     broken = [
         f"{path.relative_to(ROOT)}: {target}"
