@@ -6,6 +6,7 @@ In bad/*.yaml a line at fault ends in `#! KEY | PART OF THE MESSAGE`, once for e
 from __future__ import annotations
 
 import operator
+import os
 import re
 from functools import reduce
 from pathlib import Path
@@ -186,6 +187,42 @@ def test_relative_paths_start_at_the_folder_of_the_file(tmp_path: Path) -> None:
     assert relay.read_token() == "s3cret"
     assert relay.read_headers("dapp") == {"X-Key": "s3cret", "X-Other": "abc"}
     assert relay.read_headers("wallet") == {}
+
+
+NAMING_FILES = """\
+server: {web_config_file: named}
+relays:
+  - name: demo
+    url: wss://relay.example.com/x
+    token_file: named
+    headers: {dapp: {X-Key: {file: named}}}
+    tls: {ca_file: named, cert_file: named, key_file: named}
+probes: [{name: idle, scenario: steady-state}]
+"""
+
+
+@pytest.mark.timeout(10)
+def test_a_pipe_is_refused_wherever_a_file_is_named(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "named")
+    with pytest.raises(ConfigError) as raised:
+        parse(NAMING_FILES, str(tmp_path / "config.yaml"), {})
+    why = f"cannot be read as {tmp_path / 'named'}: Is not a regular file; "
+    assert [(fault.line, fault.key) for fault in raised.value.faults if why in fault.message] == [
+        (1, "server.web_config_file"),
+        (5, "relays[0].token_file"),
+        (6, "relays[0].headers.dapp.X-Key.file"),
+        (7, "relays[0].tls.ca_file"),
+        (7, "relays[0].tls.cert_file"),
+        (7, "relays[0].tls.key_file"),
+    ]
+
+
+def test_a_file_may_be_named_by_a_link_as_kubernetes_mounts_secrets(tmp_path: Path) -> None:
+    (tmp_path / "..2026").mkdir()
+    (tmp_path / "..2026" / "named").write_text("s3cret\n")
+    (tmp_path / "..data").symlink_to("..2026")
+    (tmp_path / "named").symlink_to("..data/named")
+    assert parse(NAMING_FILES, str(tmp_path / "config.yaml"), {}).relays[0].read_token() == "s3cret"
 
 
 def test_a_file_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:
