@@ -8,6 +8,7 @@ import json
 import re
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -140,6 +141,8 @@ class TestOnce:
         steps = {mark["step"] for mark in runs[0]["timeline"]}
         assert {"resolve", "tcp", "upgrade", "hello", "subscribe", "handshake", "deliver", "answer"} <= steps
         samples = [sample for family in parse_text(textfile.read_text("utf-8")) for sample in family.samples]
+        assert {sample.name.partition("_")[0] for sample in samples} == {"relay"}  # process_* are node_exporter's own
+        assert stat.S_IMODE(textfile.stat().st_mode) == 0o644
         good = {
             (sample.labels["probe"], sample.labels["relay"])
             for sample in samples
@@ -181,6 +184,18 @@ class TestOnce:
         assert done.stdout.startswith("ok  offline")
         assert len(done.stderr.splitlines()) == 1
         assert "cannot be written" in done.stderr
+
+    def test_a_textfile_that_is_a_folder_is_said_in_one_line_and_nothing_is_left_behind(
+        self, config: Path, tmp_path: Path
+    ) -> None:
+        folder = tmp_path / "collector" / "x.prom"
+        folder.mkdir(parents=True)
+        done = monitor("once", "--config", config, "--probe", "offline", "--textfile", folder)
+        assert done.returncode == 2
+        assert done.stderr.endswith(f"{folder}: cannot be written: Is a directory\n")
+        assert len(done.stderr.splitlines()) == 1
+        assert [*folder.parent.iterdir()] == [folder]
+        assert [*folder.iterdir()] == []
 
     def test_an_interrupt_still_tells_what_there_is(self, config: Path, tmp_path: Path) -> None:
         config.write_text(ONCE.replace("delay: 100ms", "delay: 20s"))

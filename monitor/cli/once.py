@@ -46,7 +46,8 @@ def once(
 
     loaded = _only(load_config(config), relay, probe)
     configure("console", "error")
-    metrics = Metrics(loaded, version=monitor.__version__, longest_gap=longest_gap)
+    # node_exporter, which reads the text file, has process_* of its own: series of the same name are an error there.
+    metrics = Metrics(loaded, version=monitor.__version__, longest_gap=longest_gap, of_process=False)
     runs: list[Run] = []
     interrupted = False
 
@@ -102,9 +103,11 @@ def _only(config: Config, relay: str | None, probe: str | None) -> Config:
 def _write(path: Path, content: bytes) -> None:
     """Replace a file whole, since node_exporter may read it at any moment."""
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            file.write(content)
-        Path(file.name).chmod(0o644)
-        Path(file.name).replace(path)
+        # In a folder of its own, which is gone afterwards whatever happens, and next to it: a rename stays on one disk.
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+            temporary = Path(folder, "metrics")
+            temporary.write_bytes(content)
+            temporary.chmod(0o644)
+            temporary.replace(path)
     except OSError as error:
         raise StartupError(f"{path}: cannot be written: {error.strerror}") from error

@@ -131,6 +131,7 @@ class _Checker:
                     f"{allowed} is exceeded: the probes need {peak:.1f} in a minute that starts a run of each{more}; "
                     "raise it, or let them run more rarely or with fewer pairs or connections",
                     *(probe_path for probe_path, _ in watching),
+                    *(("probes", index, "relays") for index in range(len(self._config.probes))),
                 )
 
     def watched(self, path: KeyPath, names: tuple[str, ...], *, given: bool) -> None:

@@ -56,6 +56,12 @@ def locate(root: Node, loc: KeyPath) -> tuple[KeyPath, Node]:
     return tuple(path), node
 
 
+def nested(one: KeyPath, other: KeyPath) -> bool:
+    """Whether two paths are the same, or one leads into the other."""
+    shorter = min(len(one), len(other))
+    return one[:shorter] == other[:shorter]
+
+
 class Findings:
     """The faults found between the values of a file; silent about whatever rests on one that is not known."""
 
@@ -66,7 +72,7 @@ class Findings:
     def add(self, path: KeyPath, message: str, *rests_on: KeyPath) -> None:
         """Report a fault, unless the value at `path`, or one that it rests on, or one inside them is not known."""
         for known in (path, *rests_on):
-            if any(known[: len(each)] == each or each[: len(known)] == known for each in self._unknown):
+            if any(nested(known, each) for each in self._unknown):
                 return
         place, node = locate(self._root, path)
         fault = Fault(node.line, show_path(place), message)
@@ -92,7 +98,7 @@ def is_own(root: Node, error: dict[str, Any]) -> bool:
     """
     if error["type"] == "default_factory_not_called":
         return False
-    return error["type"] != "too_short" or not locate(root, error["loc"])[1].items
+    return error["type"] != "too_short" or locate(root, error["loc"])[1].items == []
 
 
 def listed(names: Sequence[str]) -> str:

@@ -7,7 +7,9 @@ validator says (a `ValueError`) follows on what was written: "'5' is not a durat
 
 from __future__ import annotations
 
+import errno
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -234,11 +236,22 @@ def _path(value: object, info: ValidationInfo) -> Path:
     return Path(folder, value) if folder is not None else Path(value)
 
 
+def read_file(path: Path, size: int) -> bytes:
+    """The first `size` bytes of a file, which a link may lead to. Raises `OSError`, for all but files too.
+
+    A pipe or a device could keep us waiting for ever, and gives what it holds only once.
+    """
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # a folder is refused when it is opened
+        raise OSError(errno.EINVAL, "Is not a regular file")
+    with path.open("rb") as file:
+        return file.read(size)
+
+
 def _existing(path: Path, info: ValidationInfo) -> Path:
     if isinstance(info.context, dict):
         try:
-            with path.open("rb") as file:
-                file.read(1)
+            read_file(path, 1)
         except OSError as error:
             raise ValueError(
                 f"cannot be read as {path}: {error.strerror}; relative paths start at this file's folder"

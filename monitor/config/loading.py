@@ -6,6 +6,7 @@ they cannot be, replaced), the rest is checked as if they were right, and whatev
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial, reduce
 from pathlib import Path
@@ -16,7 +17,7 @@ from pydantic import ValidationError
 from monitor.config import document
 from monitor.config.checks import check
 from monitor.config.document import MAX_BYTES, Document, KeyPath, Unreadable
-from monitor.config.faults import fault_of, is_own, keys_at, nearest
+from monitor.config.faults import fault_of, is_own, keys_at, nearest, nested
 from monitor.config.fields import Section
 from monitor.config.model import Config
 from monitor.errors import ConfigError, Fault, StartupError
@@ -26,16 +27,18 @@ if TYPE_CHECKING:
 
     from monitor.config.document import Node
 
-# What stands in for a required value that is wrong, so that its neighbours can be checked. Nothing that hangs on
-# a stand-in is judged, so any valid value will do.
-_STAND_INS: Final[dict[str, dict[str, Any]]] = {
-    "relays": {"name": "stand-in", "url": "embedded"},
-    "probes": {"name": "stand-in", "scenario": "steady-messaging"},
-    "slos": {"name": "stand-in", "probe": ["stand-in"], "sli": "availability"},
-    "maintenance": {"cron": "0 0 * * *", "duration": "1h"},
+# What stands in for a value that is wrong and cannot be left out, so that its neighbours can be checked: at its own
+# path, each item of a list as the first one. Nothing that hangs on it is judged, so any valid value will do.
+_STAND_INS: Final[dict[str, Any]] = {
+    "locations": ["stand-in"],
+    "references": ["stand-in:443"],
+    "relays": [{"name": "stand-in", "url": "embedded"}],
+    "probes": [{"name": "stand-in", "scenario": "steady-messaging", "relays": ["stand-in"]}],
+    "slos": [{"name": "stand-in", "probe": ["stand-in"], "sli": "availability"}],
+    "maintenance": [{"relays": ["stand-in"], "cron": "0 0 * * *", "duration": "1h"}],
 }
-_REQUIRED: Final = frozenset({"relays", "probes"})
-_ATTEMPTS: Final = 3
+# Once for what is wrong, and once for each thing around it that cannot be without it.
+_ATTEMPTS: Final = 4
 
 Model = TypeVar("Model", bound=Section)
 
@@ -106,20 +109,24 @@ def parse_as(form: Form[Model], text: str, filename: str, environ: Mapping[str, 
 def _validate(form: Form[Model], read: Document, folder: Path) -> tuple[Model | None, set[Fault]]:
     data: Any = read.root.data()
     faults = set(read.faults)
-    unknown = set(read.unknown)
-    # Once more for what was wrong, and once more for what that brought to light.
+    left_out: set[KeyPath] = set()
+    meant: set[KeyPath] = set()
     for _ in range(_ATTEMPTS):
         try:
             value = form.model.model_validate(data, context={"folder": folder})
         except ValidationError as error:
             errors: list[dict[str, Any]] = [{**each} for each in error.errors(include_url=False, include_input=False)]
         else:
-            return value, faults.union(form.check(value, read.root, unknown))
+            return value, faults.union(form.check(value, read.root, read.unknown | left_out | meant))
+        before = frozenset(left_out)
         for detail in filter(partial(is_own, read.root), errors):
             path, fault = fault_of(form.model, read.root, detail)
-            if not any(path[: len(known)] == known for known in read.unknown):
+            is_echo = any(nested(path, each) for each in before)
+            if not is_echo and not any(path[: len(each)] == each for each in read.unknown):
                 faults.add(fault)
-            unknown.add(_leave_out(form.model, data, path, is_key=detail["type"] == "extra_forbidden"))
+            left_out.add(_leave_out(data, path, before))
+            if detail["type"] == "extra_forbidden" and (key := nearest(str(path[-1]), keys_at(form.model, path[:-1]))):
+                meant.add((*path[:-1], key))
     return None, faults
 
 
@@ -130,33 +137,19 @@ def _inside(data: Any, part: str | int) -> Any:
     return data[part] if isinstance(data, list) and isinstance(part, int) and part < len(data) else None
 
 
-def _leave_out(model: type[Section], data: Any, path: KeyPath, *, is_key: bool) -> KeyPath:
-    """Take the field that holds what is wrong at `path` out of `data`. Returns the path that is unknown now."""
-    section = str(path[0])
-    stand_ins = _STAND_INS.get(section, {})
-    if is_key:
-        holder = reduce(_inside, path[:-1], data)
-        if isinstance(holder, dict):
-            holder.pop(path[-1], None)
-        meant = nearest(str(path[-1]), keys_at(model, path[:-1]))
-        return (*path[:-1], meant) if meant else path
-    if len(path) == 1:
-        data.pop(section, None)
-        if section in _REQUIRED:
-            data[section] = [dict(stand_ins)]
-        return path[:1]
-    if isinstance(path[1], int):
-        items = data[section]
-        if len(path) == 2 or not isinstance(items[path[1]], dict):  # noqa: PLR2004 - section and index
-            items[path[1]] = dict(stand_ins)
-            return path[:2]
-        item, name, place = items[path[1]], str(path[2]), path[:3]
+def _leave_out(data: Any, path: KeyPath, before: frozenset[KeyPath]) -> KeyPath:
+    """Take what is wrong at `path` out of `data`, or put a stand-in there. Returns the path that is unknown now.
+
+    That is what holds it, where it was left out `before` and is missed, or is an item for which nothing can stand in.
+    """
+    holder = reduce(_inside, path[:-1], data)
+    first = (0 if isinstance(part, int) else part for part in path)
+    stand_in: Any = deepcopy(reduce(_inside, first, _STAND_INS))
+    is_possible = isinstance(holder, dict) or (isinstance(holder, list) and stand_in is not None)
+    if len(path) > 1 and (path in before or not is_possible):
+        return _leave_out(data, path[:-1], before)
+    if stand_in is not None:
+        holder[path[-1]] = stand_in
     else:
-        item, name, place = data[section], str(path[1]), path[:2]
-    if not isinstance(item, dict):
-        data.pop(section, None)
-        return path[:1]
-    item.pop(name, None)
-    if name in stand_ins:
-        item[name] = stand_ins[name]
-    return place
+        holder.pop(path[-1], None)
+    return path

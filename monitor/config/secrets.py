@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, Discriminator, Field, SecretStr, Tag, WithJsonSchema
 
-from monitor.config.fields import ExistingFile, Kind, Section, Unshown
+from monitor.config.fields import ExistingFile, Kind, Section, Unshown, read_file
 from monitor.errors import StartupError
 
 MAX_SECRET: Final = 65_536
@@ -56,8 +56,7 @@ def reveal(secret: SecretStr | SecretFile | Path) -> str:
         return secret.get_secret_value()
     path = secret.file if isinstance(secret, SecretFile) else secret
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_SECRET + 1)
+        content = read_file(path, MAX_SECRET + 1)
         text = content.decode().rstrip("\r\n")
     except OSError as error:
         raise StartupError(f"the secret in {path} cannot be read: {error.strerror}") from None

@@ -11,6 +11,8 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from monitor.embedded.namespaces import PRODUCTION
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -98,6 +100,15 @@ CODES: Final = {"status": 503, "error": 100, "close": 3000, "unsubscribe": 2500}
 ALLOWED_CODES: Final = {"status": range(400, 506), "close": range(3000, 5000), "unsubscribe": range(2000, 3000)}
 """What the code of a kind may be, where not every number will do."""
 
+_NOT_KNOWN: Final[Mapping[Stage, tuple[str, ...]]] = {
+    Stage.TCP: ("channel", "to", "sender"),
+    Stage.TLS: ("channel", "to", "sender"),
+    Stage.UPGRADE: ("channel",),
+    Stage.HELLO: ("channel",),
+    Stage.PING: ("channel", "sender"),
+}
+"""What is not known where a fault strikes, so that none can be chosen by it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
@@ -130,14 +141,21 @@ class Fault:
         at = Stage(str(keys.pop("at", meaning.stages[0])))
         if at not in meaning.stages:
             raise ValueError(f"{kind} cannot strike at {at}; it can at {', '.join(dict.fromkeys(meaning.stages))}")
+        for key in _NOT_KNOWN.get(at, ()):
+            if keys.get(key) is not None:
+                raise ValueError(f"{kind} cannot have {key} at {at}: nothing there has one; leave it out")
         keys.setdefault("code", CODES.get(kind, 0))
         codes = ALLOWED_CODES.get(kind)
         if codes is not None and keys["code"] not in codes:
             raise ValueError(f"{kind} cannot have code={keys['code']}; it takes {codes[0]} to {codes[-1]}")
-        return cls(kind=kind, at=at, **keys)  # type: ignore[arg-type]  # checked by `parse`, or by the caller's eyes
+        fault = cls(kind=kind, at=at, **keys)  # type: ignore[arg-type]  # checked by `parse`, or by the caller's eyes
+        if fault.until <= fault.after:
+            raise ValueError(f"until={fault.until:g} is no later than after={fault.after:g}; it would never strike")
+        return fault
 
 
 _COMMON: Final = ("at", "channel", "to", "sender", "probability", "skip", "count", "after", "until")
+_CHANNELS: Final = tuple(namespace.name for namespace in PRODUCTION)
 _NUMBERS: Final = {"skip": int, "count": int, "code": int, "bytes": int}
 
 
@@ -169,6 +187,8 @@ def _value(key: str, text: str) -> object:
     if key in {"at", "channel", "to", "sender"}:
         if not text:
             raise ValueError(f"{key} is empty")
+        if key == "channel" and text not in _CHANNELS:
+            raise ValueError(f"{text!r} is no namespace of channels; there are {', '.join(_CHANNELS)}")
         return text
     try:
         number = _NUMBERS.get(key, float)(text)

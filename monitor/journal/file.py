@@ -45,7 +45,7 @@ class JournalFile:
         self._waiting: queue.Queue[Any] = queue.Queue(MAX_WAITING)
         self._thread: threading.Thread | None = None
         self._failing = self._dropping = False
-        self._new_line = b"\n"  # the process before may have ended in the middle of one
+        self._new_line = b"\n"  # the process before may have ended in the middle of a line
 
     def read(self) -> Iterator[Any]:
         """What was written, the oldest first; lines that are no JSON are counted, told of in the log, and left out."""
@@ -117,5 +117,6 @@ class JournalFile:
             if not self._failing:
                 _log.warning("the run journal cannot be written", path=str(self.path), why=error.strerror)
             self._failing = True
+            self._new_line = b"\n"  # and so may what could not be written
         else:
             self._failing = False

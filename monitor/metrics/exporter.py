@@ -50,16 +50,23 @@ WINDOW: Final = "relay_slo_window_seconds"
 class Metrics:
     """The series of one monitor, in a registry of its own.
 
-    `longest_gap` gives the longest time between two runs of a schedule, in seconds. `render` may be called in any
-    thread, everything else on the event loop alone; none of it raises for what a relay did, and none of it waits for
-    a rendering that goes on.
+    `longest_gap` gives the longest time between two runs of a schedule, in seconds; `of_process` adds `process_*`,
+    what this process itself takes. `render` may be called in any thread, everything else on the event loop alone;
+    none of it raises for what a relay did, and none of it waits for a rendering that goes on.
     """
 
     def __init__(
-        self, config: Config, *, version: str, longest_gap: Callable[[Any], float], shard: str = "0/1"
+        self,
+        config: Config,
+        *,
+        version: str,
+        longest_gap: Callable[[Any], float],
+        shard: str = "0/1",
+        of_process: bool = True,
     ) -> None:
         self.registry = CollectorRegistry(auto_describe=False)
-        ProcessCollector(registry=self.registry)
+        if of_process:
+            ProcessCollector(registry=self.registry)
         self._location = config.location
         self._longest_gap = longest_gap
         self._info = _RelayInfo(config.location)

@@ -51,7 +51,7 @@ class Session:
 
     @classmethod
     def from_json(cls, body: dict[str, Any]) -> Session:
-        """A stored session. Raises KeyError, TypeError or ValueError for anything else."""
+        """A stored session. Raises KeyError, TypeError, ValueError or OverflowError for anything else."""
         keys = body["keyPair"]
         return cls(
             id=str(body["id"]),
@@ -104,7 +104,7 @@ class FileStore:
         self._path = path
         try:
             text = path.read_text("utf-8") if path.exists() else "{}"
-            values = json.loads(text)
+            values = _parsed(text)
         except (OSError, ValueError) as error:
             raise SessionError(ErrorCode.SESSION_SAVE_FAILED, f"{path}: cannot be read: {_what(error)}") from error
         if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
@@ -164,8 +164,8 @@ class SessionStore:
         if text is None:
             return None
         try:
-            session = Session.from_json(json.loads(text))
-        except (KeyError, TypeError, ValueError):
+            session = Session.from_json(_parsed(text))
+        except (KeyError, TypeError, ValueError, OverflowError):
             self.delete(identifier)
             return None
         if session.expires_at_ms < now_ms:
@@ -184,14 +184,17 @@ class SessionStore:
 
     def _identifiers(self) -> list[str]:
         try:
-            names = json.loads(self._store.get(_SESSIONS) or "[]")
+            names = _parsed(self._store.get(_SESSIONS) or "[]")
         except ValueError:
             return []
         return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
 
 
 class TransportStore:
-    """One client's id and its counts: the next nonce it sends on a channel, the newest it took from each sender."""
+    """One client's id and its counts: the next nonce it sends on a channel, the newest it took from each sender.
+
+    Raises `SessionError` `SESSION_SAVE_FAILED` for a count that is damaged: what to go on from is not known.
+    """
 
     def __init__(self, store: KeyValueStore) -> None:
         self._store = store
@@ -205,15 +208,24 @@ class TransportStore:
     def next_nonce(self, channel: str) -> int:
         """Count one more message to `channel`."""
         key = f"nonce:{self.client_id}:{channel}"
-        nonce = int(self._store.get(key) or 0) + 1
+        try:
+            nonce = int(self._store.get(key) or 0) + 1
+        except ValueError:
+            raise _damaged(key, "a whole number") from None
         self._store.set(key, str(nonce))
         return nonce
 
     def latest(self, channel: str) -> dict[str, int]:
         """The newest nonce taken from each sender on `channel`."""
         if channel not in self._latest:
-            text = self._store.get(f"latest-nonces:{self.client_id}:{channel}")
-            self._latest[channel] = dict(json.loads(text)) if text else {}
+            key = f"latest-nonces:{self.client_id}:{channel}"
+            try:
+                latest = _parsed(self._store.get(key) or "{}")
+            except ValueError:
+                latest = None
+            if not isinstance(latest, dict) or not all(type(nonce) is int for nonce in latest.values()):
+                raise _damaged(key, "a whole number for each sender, as JSON")
+            self._latest[channel] = latest
         return self._latest[channel]
 
     def accept(self, channel: str, sender: str, nonce: int) -> bool:
@@ -235,6 +247,18 @@ class TransportStore:
 
 def _b64(raw: bytes) -> str:
     return base64.b64encode(raw).decode("ascii")
+
+
+def _parsed(text: str) -> Any:
+    """What JSON says. Raises ValueError."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("is nested too deeply") from None
+
+
+def _damaged(key: str, expected: str) -> SessionError:
+    return SessionError(ErrorCode.SESSION_SAVE_FAILED, f"{key} is damaged in the store: expected {expected}; remove it")
 
 
 def _what(error: Exception) -> str:

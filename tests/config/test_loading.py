@@ -5,8 +5,12 @@ In bad/*.yaml a line at fault ends in `#! KEY | PART OF THE MESSAGE`, once for e
 
 from __future__ import annotations
 
+import operator
+import os
 import re
+from functools import reduce
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
@@ -14,10 +18,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.catalogue import Scenario
-from monitor.config import Continuous, Every, SecretFile, load, parse
-from monitor.config.document import MAX_BYTES
+from monitor.config import Continuous, Every, SecretFile, document, load, parse
+from monitor.config.document import MAX_BYTES, show_path
 from monitor.config.probe import STANDING
 from monitor.errors import ConfigError, StartupError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from monitor.config.document import KeyPath, Node
 
 ROOT = Path(__file__).parents[2]
 BAD = sorted((Path(__file__).parent / "bad").glob("*.yaml"))
@@ -180,6 +189,42 @@ def test_relative_paths_start_at_the_folder_of_the_file(tmp_path: Path) -> None:
     assert relay.read_headers("wallet") == {}
 
 
+NAMING_FILES = """\
+server: {web_config_file: named}
+relays:
+  - name: demo
+    url: wss://relay.example.com/x
+    token_file: named
+    headers: {dapp: {X-Key: {file: named}}}
+    tls: {ca_file: named, cert_file: named, key_file: named}
+probes: [{name: idle, scenario: steady-state}]
+"""
+
+
+@pytest.mark.timeout(10)
+def test_a_pipe_is_refused_wherever_a_file_is_named(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "named")
+    with pytest.raises(ConfigError) as raised:
+        parse(NAMING_FILES, str(tmp_path / "config.yaml"), {})
+    why = f"cannot be read as {tmp_path / 'named'}: Is not a regular file; "
+    assert [(fault.line, fault.key) for fault in raised.value.faults if why in fault.message] == [
+        (1, "server.web_config_file"),
+        (5, "relays[0].token_file"),
+        (6, "relays[0].headers.dapp.X-Key.file"),
+        (7, "relays[0].tls.ca_file"),
+        (7, "relays[0].tls.cert_file"),
+        (7, "relays[0].tls.key_file"),
+    ]
+
+
+def test_a_file_may_be_named_by_a_link_as_kubernetes_mounts_secrets(tmp_path: Path) -> None:
+    (tmp_path / "..2026").mkdir()
+    (tmp_path / "..2026" / "named").write_text("s3cret\n")
+    (tmp_path / "..data").symlink_to("..2026")
+    (tmp_path / "named").symlink_to("..data/named")
+    assert parse(NAMING_FILES, str(tmp_path / "config.yaml"), {}).relays[0].read_token() == "s3cret"
+
+
 def test_a_file_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:
     path = tmp_path / "missing.yaml"
     with pytest.raises(StartupError) as raised:
@@ -221,6 +266,74 @@ probes:
         (4, "probes[0].messages"),
         (4, "probes[0].timeout"),
     ]
+
+
+# One of everything, and three faults between values: of a relay, of a probe and of an SLO.
+EVERYTHING = """
+location: here
+locations: [here, there]
+shards: 1
+server: {listen: "127.0.0.1:0", web_config_file: config.yaml}
+state_dir: state
+references: ["a.example.com:443", "b.example.com:443"]
+relays:
+- {name: one, url: "wss://one.example.com/x", token: abc, token_file: config.yaml}
+- name: two
+  url: wss://two.example.com/x
+  endpoints: ["wss://a.example.com/x", {dns: "b.example.com:443"}]
+  ip_protocol: any
+  history: {size: 20, ttl: 5m}
+  limits: {connects_per_minute: 1000, messages_per_minute: 10000}
+  labels: {team: a}
+  max_severity: warning
+  headers: {dapp: {X-A: a, X-B: {file: config.yaml}}, wallet: {X-A: a}}
+  origin: https://two.example.com
+  tls: {ca_file: config.yaml, server_name: two}
+  centrifugo_selector: job="centrifugo"
+probes:
+- {name: idle, scenario: steady-state, pairs: 2}
+- {name: steady, scenario: steady-messaging, relays: two, schedule: continuous, confirm: {attempts: 3, within: 10s}}
+- {name: away, scenario: async-delivery, relays: [one, two], schedule: {every: 5m}, delay: 30s, messages: 2}
+- {name: user, scenario: realistic-session, schedule: {cron: "*/5 * * * *", timezone: UTC}, crypto: real}
+slos:
+- {name: idle, probe: idle, sli: availability, threshold: 1s, objective: 99%}
+- {name: user, probe: [steady, user], sli: latency, threshold: 1s, objective: 99%, overrides: {two: {threshold: 2s}}}
+- {name: trend, probe: steady, sli: trend, window: 1d, factor: 1.2}
+maintenance:
+- {relays: [one, two], cron: 0 3 * * *, timezone: UTC, duration: 1h, reason: new disks}
+prometheus: {url: "http://prometheus:9090", scrape_interval: 15s, evaluation_interval: 15s}
+alerts: {runbook_base_url: "https://runbooks.example.com", labels: {team: a}}
+"""
+RESTS_ON = {
+    "relays[0].token_file": {"relays[0].token", "relays[0].token_file"},
+    "probes[0].pairs": {"probes[0].scenario", "probes[0].pairs"},
+    "slos[0].threshold": {"slos[0].sli", "slos[0].threshold"},
+}
+
+
+def paths_in(node: Node, path: KeyPath = ()) -> Iterator[KeyPath]:
+    yield from [path] * bool(path)
+    for key, child in (node.entries or {}).items():
+        yield from paths_in(child, (*path, key))
+    for index, child in enumerate(node.items or ()):
+        yield from paths_in(child, (*path, index))
+
+
+@pytest.mark.parametrize("path", [*paths_in(document.read(EVERYTHING, {}).root)], ids=show_path)
+def test_whatever_value_is_wrong_it_is_one_fault_and_hides_none_that_does_not_rest_on_it(
+    path: KeyPath, tmp_path: Path
+) -> None:
+    data = yaml.load(EVERYTHING, yaml.BaseLoader)  # noqa: S506 - it makes text alone
+    reduce(operator.getitem, path[:-1], data)[path[-1]] = [[]]
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(data, sort_keys=False))
+    with pytest.raises(ConfigError) as raised:
+        load(tmp_path / "config.yaml", {})
+    keys = [fault.key for fault in raised.value.faults]
+    spoilt = show_path(path)
+    left = [key for key, values in RESTS_ON.items() if not any(value.startswith(spoilt) for value in values)]
+    assert [key for key in keys if key in left] == left
+    (own,) = [key for key in keys if key not in left]
+    assert own.startswith(spoilt)
 
 
 def test_a_variable_that_is_not_set_is_one_fault_and_not_two() -> None:

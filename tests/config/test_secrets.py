@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -66,4 +67,11 @@ def test_a_file_that_holds_no_secret_is_named_and_its_content_is_not(tmp_path: P
 
 def test_a_file_that_went_away_is_named(tmp_path: Path) -> None:
     with pytest.raises(StartupError, match="No such file or directory"):
+        reveal(tmp_path / "token")
+
+
+@pytest.mark.timeout(10)
+def test_a_file_that_became_a_pipe_is_named_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "token")
+    with pytest.raises(StartupError, match=r"token cannot be read: Is not a regular file$"):
         reveal(tmp_path / "token")

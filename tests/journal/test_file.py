@@ -3,7 +3,9 @@ from __future__ import annotations
 import contextlib
 import stat
 import subprocess
+import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +15,8 @@ from monitor.journal.file import JournalFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
 
 
 def encode(number: int) -> dict[str, Any]:
@@ -78,6 +81,27 @@ def test_a_line_torn_by_a_crash_costs_that_line_alone(tmp_path: Path, capsys: py
     write(tmp_path, 3)
     assert read(tmp_path) == [1, 3]
     assert "lines that are not JSON" in capsys.readouterr().out
+
+
+# What a write could not finish, since files may not grow any more, and what came after it.
+TORN = """
+import resource, sys
+from pathlib import Path
+from monitor.journal.file import JournalFile
+
+journal = JournalFile(Path(sys.argv[1]), lambda number: {"n": number})
+for number, most in ((1, -1), (2, 12), (3, -1), (4, -1)):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, -1))
+    journal.append(number)
+    journal.close(5)
+"""
+
+
+def test_a_line_torn_by_a_full_disk_costs_that_line_alone(tmp_path: Path) -> None:
+    done = subprocess.run((sys.executable, "-c", TORN, str(tmp_path)), cwd=ROOT, capture_output=True, check=True)
+    assert b"cannot be written" in done.stdout
+    assert (tmp_path / "runs.jsonl").read_text().split() == ['{"n":1}', '{"n', '{"n":3}', '{"n":4}']
+    assert read(tmp_path) == [1, 3, 4]
 
 
 @pytest.mark.parametrize("content", [b"\xff\x00\xfe" * 100, b"[" * 5_000, b"\n\n\n"])

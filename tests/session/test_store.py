@@ -48,7 +48,10 @@ def test_a_file_is_read_again_and_its_owner_alone_may(tmp_path: Path) -> None:
     assert [item.name for item in tmp_path.iterdir()] == ["store.json"]  # nothing half-written is left
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"a": 1}', "\xff"])
+DEEP = "[" * 100_000
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"a": 1}', "\xff", DEEP])
 def test_a_damaged_file_is_said_so(tmp_path: Path, content: str) -> None:
     path = tmp_path / "store.json"
     path.write_text(content, "latin-1")
@@ -93,11 +96,12 @@ def test_expired_sessions_are_neither_kept_nor_given(store: KeyValueStore) -> No
     assert [session.id for session in sessions.all(NOW + 100)] == ["new"]
 
 
-def test_a_damaged_session_is_forgotten() -> None:
+@pytest.mark.parametrize("content", ["{}", "[]", "{", DEEP, json.dumps(made().to_json() | {"expiresAt": float("inf")})])
+def test_a_damaged_session_is_forgotten(content: str) -> None:
     store = MemoryStore()
     sessions = SessionStore(store, NOW)
     sessions.set(made(), NOW)
-    store.set("session:one", "{}")
+    store.set("session:one", content)
     assert sessions.get("one", NOW) is None
     assert sessions.all(NOW) == []
 
@@ -112,6 +116,32 @@ def test_client_id_and_counts_survive(store: KeyValueStore) -> None:
     assert [again.accept(CHANNEL, "them", nonce) for nonce in (2, 3, 4)] == [False, False, True]
     again.clear(CHANNEL)
     assert TransportStore(store).next_nonce(CHANNEL) == 1
+
+
+@pytest.mark.parametrize("content", ["x", "1.5", "[]", "9" * 5_000])
+def test_a_damaged_count_of_what_was_sent_is_said_so(store: KeyValueStore, content: str) -> None:
+    transport = TransportStore(store)
+    store.set(f"nonce:{transport.client_id}:{CHANNEL}", content)
+    with pytest.raises(
+        SessionError, match=rf"^nonce:\S+:{CHANNEL} is damaged in the store: expected a whole number; "
+    ) as caught:
+        transport.next_nonce(CHANNEL)
+    assert caught.value.code is ErrorCode.SESSION_SAVE_FAILED
+    transport.clear(CHANNEL)
+    assert transport.next_nonce(CHANNEL) == 1
+
+
+@pytest.mark.parametrize("content", ["x", "[]", "1", '{"them": "1"}', '{"them": null}', '[["them", 1]]', DEEP])
+def test_a_damaged_count_of_what_was_taken_is_said_so(store: KeyValueStore, content: str) -> None:
+    transport = TransportStore(store)
+    store.set(f"latest-nonces:{transport.client_id}:{CHANNEL}", content)
+    with pytest.raises(
+        SessionError, match=r"is damaged in the store: expected a whole number for each sender"
+    ) as caught:
+        transport.accept(CHANNEL, "them", 1)
+    assert caught.value.code is ErrorCode.SESSION_SAVE_FAILED
+    transport.clear(CHANNEL)
+    assert transport.accept(CHANNEL, "them", 1)
 
 
 def test_a_sender_may_be_called_anything(store: KeyValueStore) -> None:
