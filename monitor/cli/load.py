@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,8 +19,8 @@ from monitor.cli.flags import (
     target_of,
     worker_of,
 )
-from monitor.cli.shared import EXIT_BAD, EXIT_INTERRUPTED, load_config, run_loop
-from monitor.errors import StartupError
+from monitor.cli.shared import load_config, run_loop
+from monitor.cli.told import Told, check_writable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -154,12 +152,13 @@ def load(  # noqa: PLR0913, PLR0917 - the flags of the tool it replaces, and wha
     }
     loaded = load_config(config) if config is not None else None
     wanted = objectives(plan.scenario, loaded, {aim: limit for aim, limit in given.items() if limit is not None})
+    told = Told(plan, wanted, output, report, workers=workers)
     if workers > 1:
         _check_workers(plan, workers, in_the_way=metrics is not None or push_gateway is not None)
-        ended = _on_several(plan, workers)
+        _on_several(plan, workers, told.write)
     else:
-        ended = _on_one(plan, loaded, metrics, push_gateway)
-    tell(plan, ended, wanted, output, report, workers=workers)
+        _on_one(plan, loaded, metrics, push_gateway, told.write)
+    told.show()
 
 
 def _check_workers(plan: Plan, workers: int, *, in_the_way: bool) -> None:
@@ -175,7 +174,13 @@ def _check_workers(plan: Plan, workers: int, *, in_the_way: bool) -> None:
         raise typer.BadParameter(f"{workers} workers are more than there is to play: {plan.total}", param_hint=hint)
 
 
-def _on_one(plan: Plan, config: Config | None, listen: tuple[str, int] | None, gateway: str | None) -> Ended:
+def _on_one(
+    plan: Plan,
+    config: Config | None,
+    listen: tuple[str, int] | None,
+    gateway: str | None,
+    finish: Callable[[Ended], None],
+) -> None:
     """The test in this process."""
     from monitor.clock import SystemClock  # noqa: PLC0415
     from monitor.load.conduct import conduct  # noqa: PLC0415
@@ -188,16 +193,17 @@ def _on_one(plan: Plan, config: Config | None, listen: tuple[str, int] | None, g
         return show_progress(plan, clock, lambda: live_of(play.tally))
 
     if listen is None and gateway is None:
-        return cast("Ended", run_loop(conduct(plan, clock, watch=watch)))
+        run_loop(conduct(plan, clock, watch=watch, finish=finish))
+        return
     from monitor.load.serving import metrics_of  # noqa: PLC0415
 
     played = {probe.name for probe in config.probes if probe.scenario is plan.scenario} if config is not None else set()
     slos = tuple(slo for slo in config.slos if played & set(slo.probe)) if config is not None else ()
     with metrics_of(plan, slos, listen, gateway) as publish:
-        return cast("Ended", run_loop(conduct(plan, clock, watch=watch, publish=publish)))
+        run_loop(conduct(plan, clock, watch=watch, publish=publish, finish=finish))
 
 
-def _on_several(plan: Plan, workers: int) -> Ended:
+def _on_several(plan: Plan, workers: int, finish: Callable[[Ended], None]) -> None:
     """The test in processes of its own."""
     from monitor.clock import SystemClock  # noqa: PLC0415
     from monitor.load.progress import show_progress  # noqa: PLC0415
@@ -206,7 +212,7 @@ def _on_several(plan: Plan, workers: int) -> Ended:
     def watch(live: Callable[[], Live]) -> Any:
         return show_progress(plan, SystemClock(), live)
 
-    return cast("Ended", run_loop(conduct_workers(plan, workers, watch)))
+    run_loop(conduct_workers(plan, workers, watch, finish))
 
 
 def load_worker() -> None:
@@ -218,64 +224,8 @@ def load_worker() -> None:
     run_loop(serve())
 
 
-def tell(
-    plan: Plan, ended: Ended, wanted: list[Any], output: Path, report: Path | None = None, *, workers: int = 1
-) -> None:
-    """Print and write a result, and exit as it deserves."""
-    import monitor  # noqa: PLC0415
-    from monitor.load.result import to_json  # noqa: PLC0415
-    from monitor.load.text import Summary, show  # noqa: PLC0415
-    from monitor.load.verdict import judge, passed  # noqa: PLC0415
-
-    judged = judge(plan.scenario, ended.totals, wanted)
-    good = passed(plan.scenario, ended, judged)
-    slos = [item.to_json() for item in judged]
-    result = to_json(plan, ended.totals, ended.meta(monitor.__version__, plan, workers), slos, ended.began)
-    result["passed"] = good
-    try:  # the files before the lines: whoever reads those may be gone
-        _write(output, json.dumps(result, indent=2) + "\n")
-        if report is not None:
-            from monitor.load.report import page  # noqa: PLC0415
-
-            text = list(Summary(plan, ended, judged).lines())
-            shown = [(item.objective.name, show(item), item.passed) for item in judged]
-            _write(report, page(plan, ended.totals, result, passed=good, text=text, slos=shown))
-    finally:
-        for line in Summary(plan, ended, judged, colour=sys.stdout.isatty()).lines():
-            typer.echo(line)
-    typer.echo(f"written to {' and '.join(str(path) for path in (output, report) if path is not None)}", err=True)
-    if ended.interrupted:
-        raise typer.Exit(EXIT_INTERRUPTED)
-    if not good:
-        raise typer.Exit(EXIT_BAD)
-
-
 def _warn_of_unused(ctx: typer.Context, scenario: Scenario) -> None:
     for name, scenarios in USED.items():
         source = ctx.get_parameter_source(name)
         if scenario not in scenarios and source is not None and source.name == "COMMANDLINE":
             typer.echo(f"relay-monitor: {scenario.value} has no use for --{name.replace('_', '-')}", err=True)
-
-
-def check_writable(path: Path | None, flag: str) -> None:
-    """Before a test of an hour, rather than after it."""
-    if path is None:
-        return
-    if not path.parent.is_dir():
-        raise typer.BadParameter(f"there is no folder {path.parent}", param_hint=flag)
-    there = path.exists()
-    if there and not (path.is_file() or path.is_dir()):
-        return  # a pipe or a device, whose opening may wait
-    try:
-        path.open("ab").close()  # permissions alone do not tell: a file system can be read-only
-    except OSError as error:
-        raise typer.BadParameter(f"{path} cannot be written: {error.strerror}", param_hint=flag) from None
-    if not there:
-        path.unlink()
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise StartupError(f"{path}: cannot be written: {error.strerror}") from error

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from monitor.cli.load import check_writable, tell
+from monitor.cli.told import Told, check_writable
 
 
 def merge(
@@ -27,4 +27,6 @@ def merge(
     for path, flag in ((output, "--output"), (report, "--report")):
         check_writable(path, flag)
     plan, ended, objectives, metas = joined([(str(path), read(path)) for path in results])
-    tell(plan, ended, objectives, output, report, workers=len(metas))
+    told = Told(plan, objectives, output, report, workers=len(metas))
+    told.write(ended)
+    told.show()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -50,10 +49,12 @@ async def conduct(
     watch: Callable[[Play], Any] = lambda _: None,
     publish: Callable[[Run | Report], None] = lambda _: None,
     stop: asyncio.Event | None = None,
+    finish: Callable[[Ended], None] = lambda _: None,
 ) -> Ended:
     """Play a test in this process, until it is done, `stop` is set, or SIGINT or SIGTERM comes. Raises `StartupError`.
 
     `watch` is called with the play before it begins; where it gives a coroutine, that runs beside it until the end.
+    `finish` is told how it ended while signals are still heeded: a second Ctrl-C must not take the result.
     """
     machine.make_room(plan.sockets)
     stop = stop or asyncio.Event()
@@ -65,12 +66,22 @@ async def conduct(
     watching = watch(play)
     beside = None if watching is None else asyncio.ensure_future(watching)
     try:
-        await play.run(stop)
+        try:
+            await play.run(stop)
+        finally:
+            await end_beside(beside)
+        ended = Ended(totals=play.tally.totals, interrupted=play.interrupted, began=began, cost=machine.cost())
+        finish(ended)
     finally:
-        if beside is not None:
-            beside.cancel()
-            with suppress(asyncio.CancelledError):
-                await beside
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
-    return Ended(totals=play.tally.totals, interrupted=play.interrupted, began=began, cost=machine.cost())
+    return ended
+
+
+async def end_beside(beside: asyncio.Task[None] | None) -> None:
+    """End what ran beside a test, which is none the worse whatever became of that: nobody may read the progress."""
+    if beside is not None:
+        beside.cancel()
+        await asyncio.wait([beside])
+        if not beside.cancelled():
+            beside.exception()

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from monitor.errors import StartupError
+from monitor.load.conduct import end_beside
 from monitor.load.live import Live, together
 from monitor.load.merge import merge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
 
     from monitor.load.conduct import Ended
     from monitor.load.plan import Plan
@@ -42,6 +43,7 @@ class Worker:
         self.plan = plan
         self.live = Live()
         self.result: dict[str, Any] | None = None
+        self._stopped = False
         self._process: asyncio.subprocess.Process | None = None
 
     async def ready(self) -> None:
@@ -56,6 +58,8 @@ class Worker:
             limit=LIMIT,
         )
         self._write(json.dumps(self.plan.to_json()))
+        if self._stopped:  # while it was being started
+            self.stop()
         try:
             async with asyncio.timeout(START_TIMEOUT):
                 said = await self._said()
@@ -79,11 +83,12 @@ class Worker:
             _log.error("worker given up: not a word from it", worker=self.plan.worker[0], seconds=SILENCE)
             self._kill()
         else:
-            if self.result is None:
+            if self.result is None and not self._stopped:
                 _log.error("worker died", worker=self.plan.worker[0], exit=await self._exit())
 
     def stop(self) -> None:
         """Let it stop, and hand in what there is: its orders end."""
+        self._stopped = True
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
 
@@ -110,7 +115,8 @@ class Worker:
     def _write(self, line: str) -> None:
         assert self._process is not None
         assert self._process.stdin is not None
-        self._process.stdin.write(line.encode() + b"\n")
+        if not self._process.stdin.is_closing():
+            self._process.stdin.write(line.encode() + b"\n")
 
     async def _said(self) -> dict[str, Any] | None:
         assert self._process is not None
@@ -120,11 +126,14 @@ class Worker:
 
 
 async def conduct_workers(
-    plan: Plan, count: int, watch: Callable[[Callable[[], Live]], Coroutine[Any, Any, None] | None]
+    plan: Plan,
+    count: int,
+    watch: Callable[[Callable[[], Live]], Coroutine[Any, Any, None] | None],
+    finish: Callable[[Ended], None] = lambda _: None,
 ) -> Ended:
     """Play a test on so many processes, until all are done or SIGINT or SIGTERM comes. Raises `StartupError`.
 
-    `watch` is given a function that tells where they stand; what it returns runs beside them.
+    `watch` is given a function that tells where they stand; what it returns runs beside them. `finish` is `conduct`'s.
     """
     workers = [Worker(replace(plan, worker=(index, count))) for index in range(count)]
     loop = asyncio.get_running_loop()
@@ -137,23 +146,42 @@ async def conduct_workers(
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
+    try:
+        await _play(workers, watch, stopped)
+        ended = _join(workers, interrupted=stopped.is_set())
+        finish(ended)
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+    return ended
+
+
+async def _play(
+    workers: Sequence[Worker],
+    watch: Callable[[Callable[[], Live]], Coroutine[Any, Any, None] | None],
+    stopped: asyncio.Event,
+) -> None:
+    """All of them at once, and none is left behind."""
     beside: asyncio.Task[None] | None = None
     try:
         await asyncio.gather(*(worker.ready() for worker in workers))
         watching = watch(lambda: together(worker.live for worker in workers))
         beside = None if watching is None else asyncio.ensure_future(watching)
         await asyncio.gather(*(worker.run() for worker in workers))
+    except StartupError:
+        if not stopped.is_set():  # else it is why they did not start
+            raise
     finally:
-        if beside is not None:
-            beside.cancel()
-            await asyncio.wait([beside])
+        await end_beside(beside)
         await asyncio.gather(*(worker.end() for worker in workers))
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
+
+
+def _join(workers: Sequence[Worker], *, interrupted: bool) -> Ended:
+    """How it ended, of the results there are."""
     results = [(f"worker {worker.plan.worker[0]}", worker.result) for worker in workers if worker.result is not None]
-    if not results and stopped.is_set():
+    if not results and interrupted:
         raise KeyboardInterrupt  # before there was anything to tell
     if not results:
         raise StartupError("no worker handed in a result")
     _, ended, _, _ = merge(results)
-    return replace(ended, interrupted=ended.interrupted or stopped.is_set())
+    return replace(ended, interrupted=ended.interrupted or interrupted)

@@ -25,12 +25,16 @@ from monitor.cli import app
 from monitor.clock import LoopClock
 from monitor.errors import StartupError
 from monitor.load import machine
+from monitor.load.conduct import conduct
 from monitor.load.live import Live, together
+from monitor.load.plan import Plan
 from monitor.load.progress import line, picture, show_progress
 from monitor.load.report import page
 from tests.load.sample import plan_of, result_of, totals_of_samples
 
 if TYPE_CHECKING:
+    from monitor.load.conduct import Ended
+    from monitor.load.play import Play
     from tests.relays import Engine
 
 from tests.probes.odd import closed_port
@@ -114,6 +118,36 @@ async def test_interrupted_it_tells_and_writes_what_there_is(engine: Engine, tmp
     assert result["results"]["connections"]["immediate"] == 6
     assert b"steady-state at" in stdout
     assert await engine.connections() == 0
+
+
+async def test_ctrl_c_again_takes_no_result() -> None:
+    """Whoever is impatient presses it again, just when the files are being written."""
+    plays: list[Play] = []
+    told: list[Ended] = []
+
+    def finish(ended: Ended) -> None:
+        signal.raise_signal(signal.SIGINT)
+        told.append(ended)
+
+    plan = Plan(target="embedded", scenario=Scenario.STEADY_STATE, connections=2, ramp_up=0.0, duration=600.0)
+    going = asyncio.ensure_future(conduct(plan, LoopClock(), watch=plays.append, finish=finish))
+    async with asyncio.timeout(30):
+        while not plays or plays[0].tally.active < 2:  # noqa: ASYNC110 - told of by nobody
+            await asyncio.sleep(0.05)
+        signal.raise_signal(signal.SIGINT)
+        ended = await going
+    assert told == [ended]
+    assert ended.interrupted
+    assert ended.totals.immediate == 2
+
+
+async def test_progress_that_breaks_costs_no_result() -> None:
+    async def break_down() -> None:
+        raise BrokenPipeError
+
+    plan = Plan(target="embedded", scenario=Scenario.CONNECTION_STORM, connections=1, ramp_up=0.1)
+    ended = await conduct(plan, LoopClock(), watch=lambda _: break_down())
+    assert ended.totals.immediate == 1
 
 
 @pytest.mark.required_counterpart("relay engine")
