@@ -67,7 +67,8 @@ class Watched:
 class Fleet:
     """The relays and the benches at them: what `once` and the daemon have in common.
 
-    `ours` and `on_settled` are those of each relay's `Reachability`; the latter is told the relay's name.
+    `ours` and `on_settled` are those of each relay's `Reachability`; the latter is told the relay's name. `together` is
+    `Guest`'s.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Fleet:
         rng: random.Random | None = None,
         ours: Callable[[Obstacle | None], Awaitable[bool]] = not_ours,
         on_settled: Callable[[str], None] = lambda _: None,
+        together: bool = True,
     ) -> None:
         self.config = config
         self.relays: dict[str, Watched] = {}
@@ -88,6 +90,7 @@ class Fleet:
         self._publish = publish
         self._ours = ours
         self._on_settled = on_settled
+        self._together = together
         self._terms: dict[Place, object] = {}  # of office: one for as long as the series of a probe go on
         self._on_up: Callable[[str, bool], None] = lambda _name, _up: None
         self._rng = rng or random.Random()  # noqa: S311 - spreads load, guards no secret
@@ -122,7 +125,8 @@ class Fleet:
             ours=self._ours,
             on_settled=partial(self._on_settled, relay.name),
         )
-        return Watched(relay, embedded, Guest(relay, url, self._clock, self._arrivals, self._rng), up)
+        guest = Guest(relay, url, self._clock, self._arrivals, self._rng, together=self._together)
+        return Watched(relay, embedded, guest, up)
 
     def change(self, config: Config, difference: Changes, opened: Iterable[Watched]) -> None:
         """Become the fleet of another configuration; whoever was closed is gone before."""

@@ -10,6 +10,7 @@ from monitor.errors import Obstacle
 from monitor.probes.bench import failure_of
 from monitor.probes.holding import Held
 from monitor.probes.run import Disconnected, Exchange
+from monitor.relay.target import RateLimited
 from monitor.wire.backoff import Backoff
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class Bare:
         self._hold = hold
         self._recorder = scene.bench.recorder(number)
         self._held: Held | None = None
-        self._stood = False
+        self._stood = self._away = False
 
     async def connect(self) -> bool:
         """Connect, trying again until it stands or its time is up; booked, and published as one exchange."""
@@ -47,6 +48,8 @@ class Bare:
                 recorder.exchanges.append(Exchange(outcome=Outcome.OK))
                 break
             pause = RETRY.delay(retries, scene.bench.rng)
+            if isinstance(obstacle, RateLimited):
+                pause = max(pause, obstacle.retry_after)
             if clock.monotonic() + pause >= deadline:
                 tally.not_connected(failure_of(obstacle), retries)
                 recorder.fail(obstacle)
@@ -81,8 +84,9 @@ class Bare:
             self._held.close()
 
     def _changed(self, dropped: Dropped | None) -> None:
-        if not self._stood:
-            return
+        if not self._stood or self._away is (dropped is not None):
+            return  # each try to come back that fails is told too
+        self._away = dropped is not None
         tally, bench = self._scene.tally, self._scene.bench
         if dropped is None:
             tally.active += 1

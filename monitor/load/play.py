@@ -57,7 +57,8 @@ class Play:
         index, _ = plan.worker
         # Chance spreads back-offs and picks turns; a worker's own, so that no two make the same choices.
         chance = random.Random() if plan.seed is None else random.Random(f"{plan.seed}/{index}")  # noqa: S311
-        self._fleet = Fleet(config_of(plan), clock, self._take, rng=chance)
+        # Each stands for a user of their own, who knows nothing of what the relay asked another to do.
+        self._fleet = Fleet(config_of(plan), clock, self._take, rng=chance, together=False)
 
     async def run(self, stop: asyncio.Event | None = None) -> None:
         """Play until all is done, or until `stop` is set. Raises `StartupError`."""

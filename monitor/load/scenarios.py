@@ -158,7 +158,11 @@ async def async_delivery(scene: Scene, number: int) -> None:
 
 
 async def steady_messaging(scene: Scene, number: int) -> None:
-    """Exchange, wait the interval, exchange, until the test ends; the last exchange begun is finished."""
+    """Exchange, wait the interval, exchange, until the test ends; the last exchange begun is finished.
+
+    An exchange that cannot be made takes the place and the time of one that could: neither a relay that drops a pair
+    nor one that ends it for good makes fewer of them due, or more.
+    """
     plan, clock = scene.plan, scene.clock
     standing = Standing(scene)
     pair = await pair_up(scene, number, reconnect=Backoff(), on_change=standing.changed)
@@ -167,11 +171,12 @@ async def steady_messaging(scene: Scene, number: int) -> None:
     standing.watch(pair)
     try:
         intended = clock.monotonic() + SETTLE
-        while intended < scene.ends and not pair.over:
+        while intended < scene.ends:
             await scene.until(intended)
             await exchange(scene, pair, number, intended, plan.message_interval)
-            intended = clock.monotonic() + plan.message_interval + SETTLE
-        await scene.until(scene.ends if not pair.over else 0.0)
+            ended = max(clock.monotonic(), intended + plan.message_interval)
+            intended = ended + plan.message_interval + SETTLE
+        await scene.until(scene.ends)
         await scene.door.pass_through()
     except asyncio.CancelledError:
         pair.close()

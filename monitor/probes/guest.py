@@ -42,13 +42,26 @@ MENDING = Terms(together=True)
 
 
 class Guest:
-    """What every probe of one relay shares. `url` is where the relay really is (an embedded one has a port by now)."""
+    """What every probe of one relay shares. `url` is where the relay really is (an embedded one has a port by now).
 
-    def __init__(self, config: RelayConfig, url: str, clock: Clock, arrivals: Arrivals, rng: random.Random) -> None:
+    `together`: where the relay asks one client to wait, all of them do.
+    """
+
+    def __init__(
+        self,
+        config: RelayConfig,
+        url: str,
+        clock: Clock,
+        arrivals: Arrivals,
+        rng: random.Random,
+        *,
+        together: bool = True,
+    ) -> None:
         self.connects = Limiter(config.limits.connects_per_minute, clock)
         self.messages = Limiter(config.limits.messages_per_minute, clock)
         self.adjust(config)
         self._url = url
+        self._postpone = self.connects.pause if together else _alone
         self._clock = clock
         self._arrivals = arrivals
         self._rng = rng
@@ -98,7 +111,7 @@ class Guest:
             target=partial(self._target, side, turn + (side == "wallet" and not terms.together)),
             hello=self._hello,
             admit=partial(self._admit, terms),
-            postpone=self.connects.pause,
+            postpone=self._postpone,
             clock=self._clock,
             arrivals=self._arrivals,
             rng=self._rng,
@@ -147,3 +160,7 @@ class Guest:
             connect_to=connect_to,
             pick=turn if connect_to is not None else None,
         )
+
+
+def _alone(_: float) -> None:
+    """Whoever was asked to wait does, and nobody else."""

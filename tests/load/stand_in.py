@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 
 
 class StandIn:
-    """Notes when each connection was dialled and when its client left; `refuse` so many dials first."""
+    """Notes when each connection was dialled and when its client left; `refuse` so many dials, with `refusal`."""
 
     def __init__(self, way: float = 0.01) -> None:
         self.way = way
         self.refuse = 0
+        self.refusal = Obstacle(Step.TCP, Reason.REFUSED)
         self.silent = False
         self.clock = LoopClock()
         self.broker = Broker(PRODUCTION)
@@ -42,7 +43,7 @@ class StandIn:
         observer.entered(Step.TCP)
         if self.refuse:
             self.refuse -= 1
-            raise Obstacle(Step.TCP, Reason.REFUSED)
+            raise self.refusal
         observer.phase(Phase.TCP, now, now)
         line = Line(self, on_text, on_closed)
         self.lines.append(line)
@@ -70,11 +71,11 @@ class Line:
             asyncio.get_running_loop().call_later(self._relay.way / 2, self._reach, text)
         return now
 
-    def cut(self) -> None:
+    def cut(self, code: int = 3000) -> None:
         """The relay drops the connection."""
         if self.open:
             self._end()
-            self._on_closed(Closed(code=3000, reason="cut", fault=None))
+            self._on_closed(Closed(code=code, reason="cut", fault=None))
 
     def close(self, *_: Any) -> None:
         if self.open:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from monitor.catalogue import Scenario
+from monitor.catalogue import Reason, Scenario, Step
 from monitor.load.plan import Plan
 from monitor.load.play import Play
 from monitor.probes.run import Paired, Report, Run
+from monitor.relay.target import RateLimited
 
 if TYPE_CHECKING:
     from tests.load.stand_in import StandIn
@@ -175,6 +176,25 @@ async def test_a_pair_that_drops_is_counted_once_and_comes_back(relay: StandIn) 
     assert stage.play.tally.active == 0
 
 
+async def test_a_pair_that_is_ended_for_good_fails_what_was_still_due(relay: StandIn) -> None:
+    """Fewer exchanges would be due the worse the relay is, and the rest would look well."""
+    stage = Stage(relay, Scenario.STEADY_MESSAGING, duration=60.0, connection_pairs=2)
+
+    async def end() -> None:
+        await asyncio.sleep(30.0 - stage.now)
+        relay.lines[0].cut(3500)
+
+    ending = asyncio.ensure_future(end())
+    await stage.run()
+    await ending
+    ended, other = stage.exchanges(0), stage.exchanges(1)
+    totals = stage.totals
+    assert len(ended) == pytest.approx(len(other), abs=1)
+    assert totals.unheard == len([at for at in ended if at > 30.0]) >= 3
+    assert (totals.disconnects, totals.reconnects) == (1, 0)
+    assert totals.reasons == {"answer/disconnected": 1, "hold/disconnected": totals.unheard - 1}
+
+
 async def test_async_delivery_resumes_a_new_wallet_on_the_same_store(relay: StandIn) -> None:
     stage = await Stage(relay, Scenario.ASYNC_DELIVERY, connection_pairs=1, delay=30.0).run()
     _, wallet, new_wallet = stage.dialled
@@ -216,6 +236,13 @@ async def test_a_connect_is_immediate_or_recovered_after_retries(relay: StandIn)
     assert totals.sketches["connectTime"].greatest > 0.5
 
 
+async def test_who_is_asked_to_come_back_later_does_and_nobody_else(relay: StandIn) -> None:
+    relay.refuse, relay.refusal = 1, RateLimited(Step.UPGRADE, Reason.RATE_LIMITED, "HTTP 503", retry_after=7.0)
+    stage = await Stage(relay, Scenario.CONNECTION_STORM, ramp_up=4.0, timeout=10.0).run()
+    assert stage.dialled == pytest.approx([0.0, 1.0, 2.0, 3.0, 7.0], abs=0.02)
+    assert (stage.totals.immediate, stage.totals.recovered, stage.totals.retries) == (3, 1, 1)
+
+
 async def test_a_connect_that_never_stands_failed(relay: StandIn) -> None:
     relay.refuse = 10**6
     stage = await Stage(relay, Scenario.CONNECTION_STORM, timeout=10.0).run()
@@ -242,6 +269,24 @@ async def test_the_hold_begins_after_the_ramp_up_and_counts_who_is_away(relay: S
     assert min(stage.left) == pytest.approx(28.0)
     assert (hold.current, hold.peak, hold.reconnects) == (1, 2, 2)
     assert stage.totals.reasons == {"hold/disconnected": 3}
+
+
+async def test_a_drop_is_one_however_many_tries_it_takes_to_come_back(relay: StandIn) -> None:
+    stage = Stage(relay, Scenario.STEADY_STATE, duration=40.0, connections=2)
+
+    async def cut() -> None:
+        await asyncio.sleep(15)
+        relay.refuse = 4
+        relay.lines[0].cut()
+
+    cutting = asyncio.ensure_future(cut())
+    await stage.run()
+    await cutting
+    assert relay.refuse == 0
+    assert stage.totals.reasons == {"hold/disconnected": 1}
+    hold = stage.totals.hold
+    assert (hold.current, hold.peak, hold.reconnects) == (0, 1, 1)
+    assert stage.play.tally.active == 0
 
 
 async def test_stopped_early_it_keeps_what_there_is(relay: StandIn) -> None:
