@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from monitor.burn import burns
+from monitor.config import parse
 from monitor.metrics import Metrics
 from monitor.metrics.declared import DECLARED
 from monitor.schedule import longest_gap
@@ -92,6 +93,21 @@ class TestNoAlertIsDead:
     def test_no_two_alerts_are_the_same(self, config: Config) -> None:
         """Where they would carry the same labels, Prometheus refuses to record the second."""
         told = list(judged(config))
+        assert len(told) == len(set(told))
+
+    def test_short_windows_of_different_slos_are_told_apart(self) -> None:
+        """A relay that is worth no page is warned of what would be one, over windows that another SLO's warning has."""
+        relays = "relays: [{name: one, url: embedded, max_severity: warning}]\n"
+        slo = "  - {{name: of-{0}, probe: steady, sli: latency, threshold: 400ms, objective: 90%, window: {0}}}\n"
+        slos = "".join(slo.format(window) for window in ("1h", "6h"))
+        probes = "probes: [{name: steady, scenario: steady-messaging}]\n"
+        pace = "prometheus: {scrape_interval: 30s}\n"
+        config = parse(f"{relays}{probes}slos:\n{slos}{pace}", "config.yaml", {})
+        rules = [rule for group in groups(config) for rule in group.rules if isinstance(rule, Alert)]
+        burning = [rule for rule in rules if rule.name == "RelayErrorBudgetBurn"]
+        spans = [(rule.severity, rule.labels["long_window"], rule.labels["short_window"]) for rule in burning]
+        assert ("warning", "4m", "2m") in {each for each in spans if spans.count(each) > 1}
+        told = [(rule.name, rule.severity, tuple(rule.labels.items())) for rule in rules]
         assert len(told) == len(set(told))
 
 

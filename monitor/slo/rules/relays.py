@@ -140,13 +140,14 @@ class Relays:
                     if severity != burn.severity and (burn.long, burn.short) in warned:
                         continue  # the warning of these windows asks for less
                     if names := self._with_budget(slos, relays):
-                        yield _where(self._burn(burn, names), matcher, severity=severity)
+                        yield _where(self._burn(burn, names, window), matcher, severity=severity)
 
     def _with_budget(self, slos: Sequence[SloConfig], relays: Sequence[str]) -> str:
         """Those that allow a failure at any of some relays: the others have nothing that could burn."""
         return "|".join(slo.name for slo in slos if any(0 < each < 1 for each in objectives(self._config, slo, relays)))
 
-    def _burn(self, burn: Burn, names: str) -> Alert:
+    def _burn(self, burn: Burn, names: str, window: float) -> Alert:
+        spans = {"slo_window": window, "long_window": burn.long, "short_window": burn.short}
         slos = f'slo=~"{names}"'
         limit = f"{burn.factor:f} * (slo:error_budget:ratio{{{slos}@}} > 0)"
         parts = [
@@ -166,7 +167,7 @@ class Relays:
             severity=burn.severity,
             expr=condition,
             keep_firing=burn.keep_firing,
-            labels={"long_window": show_duration(burn.long), "short_window": show_duration(burn.short)},
+            labels={name: show_duration(seconds) for name, seconds in spans.items()},
             summary="An SLO's error budget burns too fast.",
             description="SLO {{ $labels.slo }} of {{ $labels.relay }} (probe {{ $labels.probe }}): the budget burns "
             f"more than {burn.factor:f} times too fast over {show_duration(burn.long)} and "
