@@ -141,12 +141,8 @@ class Ledger:
 
     def due(self, now: float) -> list[Message]:
         """Settle and return the messages whose horizon has passed, oldest first."""
-        # In the order they were sent, so nearly always in that of their horizons: the first that is not due ends it.
-        passed = []
-        for key, message in self._open.items():
-            if message.horizon > now:
-                break
-            passed.append(key)
+        # Not in the order they were sent: what was sent to an absent wallet is due when the wallet is back.
+        passed = [key for key, message in self._open.items() if message.horizon <= now]
         return self._take_overflow() + [self._settle(key) for key in passed]
 
     def settle(self) -> list[Message]:

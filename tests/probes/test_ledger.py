@@ -244,6 +244,18 @@ def test_each_message_is_judged_once_at_its_own_horizon() -> None:
     assert ledger.next_horizon() is None
 
 
+def test_a_horizon_that_moved_holds_up_no_other() -> None:
+    """What was sent to an absent wallet is due when the wallet is back; what was sent before and after it, as ever."""
+    ledger, one, two, three = Ledger(), message(1), message(2), message(3)
+    send(ledger, one, two, three)
+    one.horizon = 100.0
+    assert ledger.next_horizon() == two.horizon
+    assert ledger.due(two.horizon) == [two]
+    assert ledger.due(three.horizon) == [three]
+    assert ledger.due(99.0) == []
+    assert ledger.due(100.0) == [one]
+
+
 def test_what_comes_after_the_verdict_changes_nothing() -> None:
     ledger, one = Ledger(), message(1)
     send(ledger, one)
