@@ -88,7 +88,7 @@ class Monitor:
         )
         self.roster = Roster(self.fleet, self.schedule, self.metrics.count_run)
         self.access = Access(read_terms(config.server.web_config_file))
-        self._calendar: asyncio.Task[None] | None = None
+        self._beside: list[asyncio.Task[None]] = []  # what goes on for as long as the monitor does
         self._turn = asyncio.Lock()  # to start, or to take up another configuration
         self._armed = self._stopping = False
 
@@ -103,8 +103,8 @@ class Monitor:
                     self.roster.start(relay, probe)
             await self.schedule.start()
             self.health.start()
-            self.fleet.spawn(self.fleet.watch_certificates())
-            self._calendar = asyncio.ensure_future(self._show_maintenance())
+            lasting = (self.fleet.watch_certificates(), self._show_maintenance())
+            self._beside = [asyncio.ensure_future(each) for each in lasting]
             self._armed = True
         settle_memory()
         _log.info("monitor started", relays=len(self.config.relays), probes=len(self.config.probes))
@@ -115,8 +115,8 @@ class Monitor:
         with suppress(TimeoutError):
             async with asyncio.timeout(RELOAD_GRACE), self._turn:
                 pass
-        if self._calendar is not None:
-            self._calendar.cancel()
+        for task in self._beside:
+            task.cancel()
         await self.health.stop()
         await self.roster.stop_all(STOP_GRACE)
         await self.fleet.stop()
