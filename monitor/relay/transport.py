@@ -33,6 +33,12 @@ CLOSE_WAIT: Final = 2.0
 MAX_UNSENT: Final = 4 << 20
 """Bytes that may wait for a peer that does not read before the connection is given up."""
 
+TURN: Final = 8 << 10
+"""Bytes that one turn of the event loop takes at most: two thousand frames, should a relay send so small ones.
+
+uvloop would read on for as long as more comes, 8 MiB in one turn, and every timer and connection would wait for it.
+"""
+
 MAX_REASON: Final = 123
 """Bytes of a close frame's reason (RFC 6455, section 5.5.1)."""
 
@@ -142,6 +148,23 @@ class Transport(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
         now = self._arrivals.read()
+        if len(data) <= TURN:
+            self._take(data, now)
+        elif self._socket is not None:
+            self._socket.pause_reading()
+            self._take_in_turns(memoryview(data), now)
+
+    def _take_in_turns(self, data: memoryview, now: float) -> None:
+        """Take what one turn may, and leave the rest to the next ones; until then nothing more is read."""
+        self._take(bytes(data[:TURN]), now)
+        if self._socket is None or self._socket.is_closing():
+            return
+        if rest := data[TURN:]:
+            asyncio.get_running_loop().call_soon(self._take_in_turns, rest, now)
+        else:
+            self._socket.resume_reading()
+
+    def _take(self, data: bytes, now: float) -> None:
         ws = self._ws
         if self._answer is None:
             ws.receive_data(data)

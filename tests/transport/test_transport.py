@@ -96,6 +96,33 @@ async def test_several_texts_of_one_segment_have_one_time(witness: Witness) -> N
     assert len(set(witness.times)) == 1
 
 
+async def test_a_flood_leaves_each_turn_of_the_loop_to_others_too(witness: Witness) -> None:
+    count = 50_000
+    async with serving(saying(frame(TEXT, b"{}") * count, frame(TEXT, b"x" * 60_000))) as port:
+        transport = await witness.dial(target(port))
+        turns = []
+        async with asyncio.timeout(30):
+            while len(witness.texts) <= count:
+                before = len(witness.texts)
+                await asyncio.sleep(0)
+                turns.append(len(witness.texts) - before)
+        transport.abort()
+    # Twice what is taken at once: the end of what came before, and the beginning of what comes.
+    assert max(turns) <= 2 * (transporting.TURN // len(frame(TEXT, b"{}")) + 1)
+    assert witness.texts == ["{}"] * count + ["x" * 60_000]
+
+
+async def test_a_flood_that_is_left_is_left_at_once(witness: Witness) -> None:
+    async with serving(saying(frame(TEXT, b"{}") * 50_000)) as port:
+        transport = await witness.dial(target(port))
+        await witness.until(lambda: witness.texts)
+        transport.abort()
+        heard = len(witness.texts)
+        await asyncio.sleep(0.05)
+    assert len(witness.texts) == heard
+    assert not witness.ends
+
+
 async def test_a_fragmented_text_is_put_together_and_pings_in_between_are_answered(witness: Witness) -> None:
     listener = Listener()
     euro = "€".encode()
