@@ -52,8 +52,10 @@ async def node(other: EmbeddedRelay | None = None) -> AsyncIterator[EmbeddedRela
     """A relay that does as it is told; of the same cluster as `other`."""
     relay = EmbeddedRelay(plan=FaultPlan(), broker=other.broker if other is not None else None)
     await relay.start()
-    yield relay
-    await relay.stop()
+    try:
+        yield relay
+    finally:
+        await relay.stop()
 
 
 def one_page(made: Chain, alert: str) -> None:
@@ -111,11 +113,15 @@ async def test_blips_page_nobody(tmp_path: Path, engine_program: Path) -> None:
 
 
 async def test_a_rolling_restart_without_loss_pages_nobody(tmp_path: Path, engine_program: Path) -> None:
-    """Both nodes of a cluster, in turn, send their clients to the other one; then both lose their place for all."""
+    """Both nodes of a cluster, in turn, send their clients to the other one; then both lose their place for all.
+
+    Without the wallet that comes back now and then: where it meets a closed door, its run has failed for good reason.
+    """
     async with node() as first, node(first) as second:
         endpoints = f'"{first.url}", "{second.url}"'
         config = CONFIG.replace('url: "{relay}"', f'url: "{first.url}", endpoints: [{endpoints}]')
         config = config.replace("timeout: 1s", "timeout: 4s", 1)  # a pair that drops is back within two
+        config = "\n".join(line for line in config.splitlines() if "offline" not in line)
         async with chain(tmp_path, engine_program, config, STRICT, history=True) as made:
             await made.healthy()
             for relay in (first, second):
