@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from monitor.catalogue import Sli
 from monitor.config import show_duration
 from monitor.slo.rules.recorded import budgeted
-from monitor.slo.rules.rule import Alert
+from monitor.slo.rules.rule import Alert, any_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +61,7 @@ def _stale(config: Config) -> Iterator[Alert]:
         missed = 2 * (probe.period or probe.longest_gap)
         by_window.setdefault(max(LEAST, probe.longest_gap + missed), []).append(probe.name)
     for window, names in sorted(by_window.items()):
-        started = f'relay_monitor_runs_total{{result="started", probe=~"{"|".join(names)}"}}'
+        started = f'relay_monitor_runs_total{{result="started", probe=~"{any_of(names)}"}}'
         yield Alert(
             name="RelayProbeStale",
             severity="warning",
@@ -109,7 +109,7 @@ def _unhealthy() -> Iterator[Alert]:
 
 
 def _drift(config: Config) -> Iterator[Alert]:
-    places = "|".join(config.locations)
+    places = any_of(config.locations)
     yield Alert(
         name="RelayMonitorRulesDrift",
         severity="warning",

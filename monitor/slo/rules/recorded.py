@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from monitor.burn import burns
 from monitor.catalogue import Sli
 from monitor.config import show_duration
-from monitor.slo.rules.rule import Group, Record
+from monitor.slo.rules.rule import Group, Record, any_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -98,7 +98,7 @@ def _objectives(config: Config) -> Iterator[Record]:
 
 
 def _wherever(slo: str, relays: Sequence[str]) -> str:
-    where = f'{EVENTS}{{slo="{slo}", relay=~"{"|".join(relays)}"}}'
+    where = f'{EVENTS}{{slo="{slo}", relay=~"{any_of(relays)}"}}'
     return f"0 * sum by ({BY}) ({where})"
 
 
@@ -141,7 +141,7 @@ def _left(config: Config) -> Iterator[Record]:
         if any(objective < 1 for objective in objectives(config, slo, [relay.name for relay in config.relays])):
             names.setdefault(slo.window, []).append(slo.name)
     parts = [
-        f'1 - {ratio(window)}{{slo=~"{"|".join(names[window])}"}} / (slo:error_budget:ratio > 0)'
+        f'1 - {ratio(window)}{{slo=~"{any_of(names[window])}"}} / (slo:error_budget:ratio > 0)'
         for window in sorted(names)
     ]
     if parts:

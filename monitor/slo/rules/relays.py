@@ -8,7 +8,7 @@ from monitor.burn import ENOUGH, burns
 from monitor.catalogue import Sli
 from monitor.config import show_duration
 from monitor.slo.rules.recorded import BY, EVENTS, bad, budgeted, objectives, ratio
-from monitor.slo.rules.rule import Alert
+from monitor.slo.rules.rule import Alert, any_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -70,8 +70,8 @@ class Relays:
         low = [relay.name for relay in relays if relay.max_severity != "critical"]
         high = [relay.name for relay in relays if relay.name not in low]
         classes = [
-            (f'relay!~"{"|".join(low)}"' if low else "", "critical", high),
-            (f'relay=~"{"|".join(low)}"', "warning", low),
+            (f'relay!~"{any_of(low)}"' if low else "", "critical", high),
+            (f'relay=~"{any_of(low)}"', "warning", low),
         ]
         return [each for each in classes if each[2]]
 
@@ -144,7 +144,7 @@ class Relays:
 
     def _with_budget(self, slos: Sequence[SloConfig], relays: Sequence[str]) -> str:
         """Those that allow a failure at any of some relays: the others have nothing that could burn."""
-        return "|".join(slo.name for slo in slos if any(0 < each < 1 for each in objectives(self._config, slo, relays)))
+        return any_of(slo.name for slo in slos if any(0 < each < 1 for each in objectives(self._config, slo, relays)))
 
     def _burn(self, burn: Burn, names: str, window: float) -> Alert:
         spans = {"slo_window": window, "long_window": burn.long, "short_window": burn.short}
@@ -184,7 +184,7 @@ class Relays:
                 yield _where(self._loss(names, severity), matcher)
 
     def _without_budget(self, relays: Sequence[str]) -> str:
-        return "|".join(slo.name for slo in budgeted(self._config) if 1 in objectives(self._config, slo, relays))
+        return any_of(slo.name for slo in budgeted(self._config) if 1 in objectives(self._config, slo, relays))
 
     def _loss(self, names: str, severity: str) -> Alert:
         slos = f', slo=~"{names}"'
@@ -210,8 +210,8 @@ class Relays:
             if slo.sli is not Sli.TREND or slo.factor is None:
                 continue
             by = "le, relay, probe, location"
-            buckets = f'relay_probe_round_trip_seconds_bucket{{probe=~"{"|".join(slo.probe)}"}}'
-            counted = f'relay_probe_round_trip_seconds_count{{probe=~"{"|".join(slo.probe)}"}}'
+            buckets = f'relay_probe_round_trip_seconds_bucket{{probe=~"{any_of(slo.probe)}"}}'
+            counted = f'relay_probe_round_trip_seconds_count{{probe=~"{any_of(slo.probe)}"}}'
             before = show_duration(slo.window)
             yield Alert(
                 name="RelayLatencyTrend",

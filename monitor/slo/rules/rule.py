@@ -10,7 +10,7 @@ import yaml
 from monitor.config import show_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 HEADER: Final = "# Written by `relay-monitor generate` from config.yaml; change that, and generate again.\n"
 
@@ -72,6 +72,11 @@ class Group:
     name: str
     rules: Sequence[Record | Alert]
     interval: float | None = None
+
+
+def any_of(names: Iterable[str]) -> str:
+    """A pattern for `=~` that fits these names and no others: of what a name may hold, the dot alone means more."""
+    return "|".join(name.replace(".", "[.]") for name in names)
 
 
 class _Dumper(yaml.SafeDumper):
