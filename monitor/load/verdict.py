@@ -121,18 +121,24 @@ COLOURS: Final[Mapping[Aim, tuple[float, float]]] = {
 
 
 def objectives(scenario: Scenario, config: Config | None, given: Mapping[Aim, float]) -> list[Objective]:
-    """What a test is held against: a configuration's SLOs, or the usual ones.
+    """What a test is held against: the SLOs of a configuration that the scenario measures, else the usual ones.
 
-    Those `given` take the place of those about the same.
+    Those `given` take the place of those about the same. Never none: every scenario measures SUCCESS at least.
     """
-    if config is None:
-        found = [Objective(name=aim.value, aim=aim, limit=limit) for aim, limit in USUAL.items()]
-    else:
-        played = {probe.name for probe in config.probes if probe.scenario is scenario}
-        found = [_of(slo, scenario) for slo in config.slos if played & set(slo.probe)]
+    found = [] if config is None else [item for item in of_config(scenario, config) if scenario in APPLIES[item.aim]]
+    found = found or [Objective(name=aim.value, aim=aim, limit=limit) for aim, limit in USUAL.items()]
     found = [item for item in found if item.aim not in given]
     found += [Objective(name=aim.value, aim=aim, limit=limit) for aim, limit in given.items()]
     return [item for item in found if scenario in APPLIES[item.aim]]
+
+
+def of_config(scenario: Scenario, config: Config) -> list[Objective]:
+    """The SLOs of a configuration's probes that play a scenario, also those about what a load test of it measures not.
+
+    A `trend` of *realistic-session* is one: the monitor compares an hour with a day.
+    """
+    played = {probe.name for probe in config.probes if probe.scenario is scenario}
+    return [_of(slo, scenario) for slo in config.slos if played & set(slo.probe)]
 
 
 def _of(slo: SloConfig, scenario: Scenario) -> Objective:

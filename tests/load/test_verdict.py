@@ -72,6 +72,16 @@ def test_a_configurations_objectives_are_those_of_the_probes_that_play_the_scena
     assert [item.name for item in objectives(Scenario.ASYNC_DELIVERY, config, {})] == ["recovery"]
 
 
+@pytest.mark.parametrize("scenario", Scenario)
+def test_no_test_is_without_an_objective(scenario: Scenario) -> None:
+    usual = objectives(scenario, None, {})
+    assert Aim.SUCCESS in {item.aim for item in usual}
+    nothing_said = parse(CONFIG, "test", {}).model_copy(update={"slos": ()})
+    assert objectives(scenario, nothing_said, {}) == usual
+    (given,) = (item for item in objectives(scenario, nothing_said, {Aim.SUCCESS: 0.5}) if item.aim is Aim.SUCCESS)
+    assert given.limit == 0.5
+
+
 def test_objectives_are_read_back_from_a_result() -> None:
     for item in objectives(STEADY, parse(CONFIG, "test", {}), {Aim.ROUND_TRIP: 0.4}):
         assert Objective.from_json(Judged(objective=item, value=0.123).to_json()) == item
