@@ -20,7 +20,7 @@ from monitor.cli.flags import (
     worker_of,
 )
 from monitor.cli.shared import load_config, run_loop
-from monitor.cli.told import Told, check_writable
+from monitor.cli.told import Told, check_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,8 +121,7 @@ def load(  # noqa: PLR0913, PLR0917 - the flags of the tool it replaces, and wha
 
     configure("console", "error")
     _warn_of_unused(ctx, scenario)
-    for path, flag in ((output, "--output"), (report, "--report")):
-        check_writable(path, flag)
+    check_files(output, report)
     plan = Plan(
         target=target,
         scenario=catalogue.Scenario(scenario.value),

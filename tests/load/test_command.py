@@ -62,6 +62,7 @@ ENVIRON = os.environ | {"NO_PROXY": "127.0.0.1"}
         (["--target", "embedded", "--output", "/no/such/folder/r.json"], "there is no folder"),
         (["--target", "embedded", "--output", "/"], "/ cannot be written: Is a directory"),
         (["--target", "embedded", "--report", "/proc/r.html"], "/proc/r.html cannot be written"),
+        (["--target", "embedded", "--output", "same", "--report", "./same"], "same is the file of --output already"),
         (["--target", "embedded", "--metrics", "9464"], "--metrics"),
         (["--target", "embedded", "--push-gateway", "no where"], "is no address such as http://gateway:9091"),
         ([], "--target"),
