@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from hypothesis import given, settings
@@ -147,6 +149,19 @@ def part(index: int, count: int = 4, **keys: Any) -> Json:
     return written(result_of(plan_of(worker=(index, count), **keys), totals_of_samples([(1.0, 0.01)])))
 
 
+def changed(data: Json, path: str, value: Any) -> Json:
+    """A result with another value at the path, or, of `...`, none."""
+    *way, last = path.split(".")
+    held = data
+    for key in way:
+        held = held[key]
+    if value is ...:
+        del held[last]
+    else:
+        held[last] = value
+    return data
+
+
 def test_a_missing_worker_is_named() -> None:
     _, ended, _, _ = merge([("a", part(0)), ("b", part(3))])
     assert ended.missing == (1, 2)
@@ -159,7 +174,9 @@ def test_a_missing_worker_is_named() -> None:
         ([("a", part(0)), ("b", part(1, delay=3.0))], r"b: is of another test than a: delay 3.0 for 30.0"),
         ([("a", part(0)), ("b", part(1, 5))], "b: is of another test than a: worker 5 for 4"),
         ([("a", {"scenario": "x", "results": {}})], "a: has no sketches, so that it cannot be joined exactly"),
-        ([("a", {**part(0), "meta": {}})], "a: is no complete result: KeyError"),
+        ([("a", changed(part(0), "results.sketches.messages", "AAAA"))], "a: is no complete result: ValueError"),
+        ([("a", changed(part(0), "timestamp", "noon"))], "a: is no complete result: ValueError"),
+        ([("a", changed(part(0), "meta.config.moons", 3))], "a: is no complete result: TypeError: .*'moons'"),
     ],
 )
 def test_what_does_not_belong_together_is_refused(parts: list[tuple[str, Json]], message: str) -> None:
@@ -167,7 +184,97 @@ def test_what_does_not_belong_together_is_refused(parts: list[tuple[str, Json]],
         merge(parts)
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"scenario": "x"}', "\xff"])
+NODES: Final = {
+    "scenario": "steady-state",
+    "results": {
+        "connections": {"attempted": 100, "successful": 100},
+        "connectTime": {"min": 1, "max": 9, "avg": 3, "p50": 2, "p95": 8, "p99": 9},
+        "steadyState": {"currentDisconnects": 0},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("meta.interrupted", ..., "meta.interrupted: Field required"),
+        ("meta.cost", [], "meta.cost: Input should be an object"),
+        ("meta.config.worker", [0, "4"], "meta.config.worker.1: Input should be a valid integer"),
+        ("meta.config.worker", [4, 4], "meta: a test of 4 workers has those from 0 to 3"),
+        ("meta.includedWorkers", [7], "meta: a test of 4 workers has those from 0 to 3"),
+        ("meta.includedWorkers", [], "meta.includedWorkers: List should have at least 1 item"),
+        ("meta.config.scenario", "tea", "meta.config.scenario: Input should be"),
+        ("results.messages", None, "steady-messaging has results.messages"),
+        ("results.messages", ..., "steady-messaging has results.messages"),
+        ("results.steadyMessaging", None, "steady-messaging has results.steadyMessaging"),
+        ("results.messages.sent", True, "results.messages.sent: Input should be a valid integer"),
+        ("results.messages.failed", -1, "results.messages.failed: Input should be greater than or equal to 0"),
+        ("results.connections", None, "results.connections: Input should be an object"),
+        ("results.reasons", {"tcp/refused": None}, "results.reasons.tcp/refused: Input should be a valid integer"),
+        ("results.sketches", None, "results.sketches: Input should be an object"),
+        ("results.sketches.overTime", [{"hdr": ""}], "results.sketches.overTime.0.min: Field required"),
+        ("results.latencyMs.messages", 5, "results.latencyMs.messages: Input should be an object"),
+        ("results.slos", [{"name": "x", "aim": "moon", "objective": 1}], "results.slos.0.aim: Input should be"),
+        ("results.connectTime.p50", float("nan"), "results.connectTime.p50: Input should be a finite number"),
+    ],
+)
+def test_a_damaged_result_is_refused_with_what_is_wrong_and_where(
+    path: str, value: Any, message: str, tmp_path: Path
+) -> None:
+    refused(changed(part(0), path, value), message, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("results.connectTime.p50", ..., "results.connectTime.p50: Field required"),
+        ("results.connectTime", 5, "results.connectTime: Input should be an object"),
+        ("results.connectTime.p99", None, "results.connectTime.p99: Input should be a valid number"),
+        ("results.connections.successful", "all", "results.connections.successful: Input should be a valid integer"),
+        ("results.steadyState", [], "results.steadyState: Input should be an object"),
+        ("scenario", 7, "scenario: Input should be a valid string"),
+    ],
+)
+def test_so_is_one_of_the_relay_teams_tool(path: str, value: Any, message: str, tmp_path: Path) -> None:
+    refused(changed(written(NODES), path, value), message, tmp_path)
+
+
+def refused(data: Json, message: str, folder: Path) -> None:
+    """That it cannot be read, by one line which names the file."""
+    path = folder / "r.json"
+    path.write_text(json.dumps(data))
+    with pytest.raises(StartupError) as caught:
+        read(path)
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith(f"{path}: is no complete result: {message}")
+
+
+@pytest.mark.parametrize("command", ["compare", "merge"])
+@pytest.mark.parametrize(("path", "value"), [("results.messages", None), ("meta", [])])
+def test_the_commands_exit_2_on_a_damaged_result(command: str, path: str, value: Any, tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.json", tmp_path / "bad.json"
+    good.write_text(json.dumps(part(1)))
+    bad.write_text(json.dumps(changed(part(0), path, value)))
+    done = subprocess.run(
+        [sys.executable, "-m", "monitor", command, good, bad], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"relay-monitor: {bad}: is no complete result: ")
+
+
+def test_a_result_of_each_scenario_and_an_empty_one_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    for scenario in Scenario:
+        for samples in ([], [(1.0, 0.01)]):
+            data = written(result_of(plan_of(scenario), totals_of_samples(samples)))
+            path.write_text(json.dumps(data))
+            assert read(path) == data
+    path.write_text(json.dumps(NODES), encoding="utf-16")
+    assert read(path) == NODES
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "", "[]", '{"scenario": "x"}', "\xff"])
 def test_what_is_no_result_is_refused(text: str, tmp_path: Path) -> None:
     path = tmp_path / "r.json"
     path.write_text(text)
