@@ -250,7 +250,7 @@ def refused(data: Json, message: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["compare", "merge"])
-@pytest.mark.parametrize(("path", "value"), [("results.messages", None), ("meta", [])])
+@pytest.mark.parametrize(("path", "value"), [("results.messages", None), ("results.sketches.connectTime", "AAAA")])
 def test_the_commands_exit_2_on_a_damaged_result(command: str, path: str, value: Any, tmp_path: Path) -> None:
     good, bad = tmp_path / "good.json", tmp_path / "bad.json"
     good.write_text(json.dumps(part(1)))
