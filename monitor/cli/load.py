@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -157,11 +158,13 @@ def load(  # noqa: PLR0913, PLR0917 - the flags of the tool it replaces, and wha
     if loaded is not None:
         _warn_of_unjudged(plan, loaded, config)
     wanted = objectives(plan.scenario, loaded, given)
-    told = Told(plan, wanted, output, report, workers=workers)
     if workers > 1:
         _check_workers(plan, workers, in_the_way=metrics is not None or push_gateway is not None)
+        # Its result is one of so many parts, of which some may be missing.
+        told = Told(replace(plan, worker=(0, workers)), wanted, output, report, workers=workers)
         _on_several(plan, workers, told.write)
     else:
+        told = Told(plan, wanted, output, report)
         _on_one(plan, loaded, metrics, push_gateway, told.write)
     told.show()
 

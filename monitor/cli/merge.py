@@ -25,7 +25,7 @@ def merge(
     from monitor.load.result import read  # noqa: PLC0415
 
     check_files(output, report)
-    plan, ended, objectives, metas = joined([(str(path), read(path)) for path in results])
-    told = Told(plan, objectives, output, report, workers=len(metas))
+    plan, ended, objectives = joined([(str(path), read(path)) for path in results])
+    told = Told(plan, objectives, output, report, workers=len(ended.included))
     told.write(ended)
     told.show()

@@ -221,6 +221,10 @@ async def test_what_a_killed_worker_did_is_missed_and_what_the_other_did_is_kept
     assert process.returncode == 1
     result = json.loads(output.read_text())
     assert (result["passed"], result["meta"]["missingWorkers"]) == (False, [1])
+    assert (result["meta"]["includedWorkers"], result["meta"]["config"]["worker"]) == ([0], [0, 2])
+    merged = CliRunner().invoke(app, ["merge", str(output), "--output", str(tmp_path / "merged.json")])
+    assert merged.exit_code == 1
+    assert "FAIL  no result of worker 1" in merged.stdout
     assert result["results"]["connections"]["immediate"] == 3
     assert b"FAIL  no result of worker 1" in stdout
     assert b"Traceback" not in stderr

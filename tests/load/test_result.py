@@ -3,22 +3,24 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from monitor.catalogue import Scenario
+from monitor.cli import app
 from monitor.errors import StartupError
 from monitor.load.merge import merge
-from monitor.load.result import read, totals_of
+from monitor.load.result import read, to_json, totals_of
 from monitor.load.totals import Hold, Totals
+from monitor.load.verdict import judge
 from tests.load.sample import COST, plan_of, result_of, totals_of_samples
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from monitor.load.result import Json
 
 # Whole microseconds: what a result's nanoseconds hold exactly.
@@ -136,17 +138,23 @@ def test_workers_results_merged_are_the_result_of_all_samples(dealt: list[tuple[
         (f"{index}.json", written(result_of(plan_of(worker=(index, 4)), totals_of_samples(dealt[index::4]))))
         for index in range(4)
     ]
-    plan, ended, objectives, metas = merge(parts)
+    plan, ended, objectives = merge(parts)
     whole = result_of(plan, totals_of_samples(dealt))["results"]
     assert differing(result_of(plan, ended.totals)["results"], whole) == []
     assert ended.cost == {"cpuSeconds": 6.0, "peakRssMb": 320.0}
     assert [item.name for item in objectives] == ["round trip P99", "success", "delivery", "stability"]
-    assert ended.missing == ()
-    assert len(metas) == 4
+    assert (ended.included, ended.missing) == ((0, 1, 2, 3), ())
 
 
 def part(index: int, count: int = 4, **keys: Any) -> Json:
     return written(result_of(plan_of(worker=(index, count), **keys), totals_of_samples([(1.0, 0.01)])))
+
+
+def joined(*parts: Json) -> Json:
+    """What `merge` writes of them."""
+    plan, ended, objectives = merge([(str(number), each) for number, each in enumerate(parts)])
+    slos = [item.to_json() for item in judge(plan.scenario, ended.totals, objectives)]
+    return written(to_json(plan, ended.totals, ended.meta("1.2.3", plan), slos, ended.began))
 
 
 def changed(data: Json, path: str, value: Any) -> Json:
@@ -163,14 +171,51 @@ def changed(data: Json, path: str, value: Any) -> Json:
 
 
 def test_a_missing_worker_is_named() -> None:
-    _, ended, _, _ = merge([("a", part(0)), ("b", part(3))])
+    _, ended, _ = merge([("a", part(0)), ("b", part(3))])
     assert ended.missing == (1, 2)
+
+
+def test_what_was_merged_is_merged_with_the_rest() -> None:
+    some = joined(part(3), part(1))
+    assert some["meta"]["includedWorkers"] == [1, 3]
+    _, ended, _ = merge([("some", some)])
+    assert ended.missing == (0, 2)
+    _, ended, _ = merge([("some", some), ("rest", joined(part(0), part(2)))])
+    assert (ended.included, ended.missing, ended.totals.received) == ((0, 1, 2, 3), (), 4)
+
+
+def test_the_same_file_twice_is_refused_by_the_command_too(tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps(part(0, 1)))
+    out = str(tmp_path / "merged.json")
+    done = CliRunner().invoke(app, ["merge", str(path), "--output", out])
+    assert (done.exit_code, read(Path(out))["meta"]["workers"]) == (0, 1)
+    for files in ([path, path], [path, out]):
+        done = CliRunner().invoke(app, ["merge", *map(str, files), "--output", str(tmp_path / "twice.json")])
+        assert f"{files[1]}: is of the same worker 0/1 as {path}" in str(done.exception)
+    assert not (tmp_path / "twice.json").exists()
+    done = CliRunner().invoke(app, ["merge", str(path), "--output", out, "--report", out], env={"COLUMNS": "400"})
+    assert done.exit_code == 2
+    assert "is the file of --output already" in done.stderr
+
+
+def test_a_worker_that_an_earlier_result_misses_is_missed_by_the_joined_one() -> None:
+    """Also one of before `includedWorkers` was written, whose plan knows of no other worker."""
+    old = part(0, 1)
+    del old["meta"]["includedWorkers"]
+    old["meta"]["missingWorkers"] = [1]
+    _, ended, _ = merge([("old", old)])
+    assert ended.missing == (1,)
 
 
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
         ([("a", part(0)), ("b", part(0))], "b: is of the same worker 0/4 as a"),
+        ([("a", part(2)), ("a", part(2))], "a: is of the same worker 2/4 as a"),
+        ([("a", part(0, 1)), ("b", part(0, 1))], "b: is of the same worker 0/1 as a"),
+        ([("a", joined(part(0), part(1))), ("b", part(1))], "b: is of the same worker 1/4 as a"),
+        ([("a", part(1)), ("b", joined(part(0), part(1)))], "b: is of the same worker 1/4 as a"),
         ([("a", part(0)), ("b", part(1, delay=3.0))], r"b: is of another test than a: delay 3.0 for 30.0"),
         ([("a", part(0)), ("b", part(1, 5))], "b: is of another test than a: worker 5 for 4"),
         ([("a", {"scenario": "x", "results": {}})], "a: has no sketches, so that it cannot be joined exactly"),
