@@ -27,7 +27,7 @@ def compare(
     from monitor.load.compare import lines  # noqa: PLC0415
     from monitor.load.result import read  # noqa: PLC0415
 
-    changes = changes_of(read(before), read(after), ratio=ratio)
+    changes = changes_of(read(before), read(after), ratio=ratio, names=(str(before), str(after)))
     if output is Output.JSON:
         typer.echo(json.dumps([item.to_json() for item in changes], indent=2))
     else:

@@ -89,13 +89,17 @@ def some_seconds_of(text: str) -> float:
 
 def share_of(text: str) -> float:
     """The ratio of a percentage, with or without its sign. Raises `BadParameter`."""
+    from decimal import InvalidOperation  # noqa: PLC0415
+
+    from monitor.load.verdict import unscaled  # noqa: PLC0415
+
     try:
-        value = float(text.removesuffix("%"))
-    except ValueError:
+        value = unscaled(text.removesuffix("%"), 100)
+    except InvalidOperation:
         value = -1.0
-    if not 0 < value <= 100:  # noqa: PLR2004 - percent
+    if not 0 < value <= 1:
         raise typer.BadParameter(f"{text!r} is no share; expected a percentage above 0, up to 100, such as 99.9")
-    return value / 100
+    return value
 
 
 def worker_of(text: str) -> tuple[int, int]:

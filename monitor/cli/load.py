@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,7 +21,7 @@ from monitor.cli.flags import (
     worker_of,
 )
 from monitor.cli.shared import load_config, run_loop
-from monitor.cli.told import Told, check_writable
+from monitor.cli.told import Told, check_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,13 +117,12 @@ def load(  # noqa: PLR0913, PLR0917 - the flags of the tool it replaces, and wha
     """Play a load scenario against a relay; exit 1 when an objective is missed, or nothing came through."""
     from monitor import catalogue  # noqa: PLC0415
     from monitor.load.plan import Plan  # noqa: PLC0415
-    from monitor.load.verdict import Aim, objectives  # noqa: PLC0415
+    from monitor.load.verdict import APPLIES, Aim, objectives  # noqa: PLC0415
     from monitor.logs import configure  # noqa: PLC0415
 
     configure("console", "error")
     _warn_of_unused(ctx, scenario)
-    for path, flag in ((output, "--output"), (report, "--report")):
-        check_writable(path, flag)
+    check_files(output, report)
     plan = Plan(
         target=target,
         scenario=catalogue.Scenario(scenario.value),
@@ -150,13 +150,21 @@ def load(  # noqa: PLR0913, PLR0917 - the flags of the tool it replaces, and wha
         Aim.STABILITY: slo_stability,
         Aim.TREND: slo_trend,
     }
+    given = {aim: limit for aim, limit in given.items() if limit is not None}
+    for aim in given:
+        if plan.scenario not in APPLIES[aim]:
+            _warn(f"{scenario.value} has no use for --slo-{aim.name.lower().replace('_', '-')}")
     loaded = load_config(config) if config is not None else None
-    wanted = objectives(plan.scenario, loaded, {aim: limit for aim, limit in given.items() if limit is not None})
-    told = Told(plan, wanted, output, report, workers=workers)
+    if loaded is not None:
+        _warn_of_unjudged(plan, loaded, config)
+    wanted = objectives(plan.scenario, loaded, given)
     if workers > 1:
         _check_workers(plan, workers, in_the_way=metrics is not None or push_gateway is not None)
+        # Its result is one of so many parts, of which some may be missing.
+        told = Told(replace(plan, worker=(0, workers)), wanted, output, report, workers=workers)
         _on_several(plan, workers, told.write)
     else:
+        told = Told(plan, wanted, output, report)
         _on_one(plan, loaded, metrics, push_gateway, told.write)
     told.show()
 
@@ -228,4 +236,20 @@ def _warn_of_unused(ctx: typer.Context, scenario: Scenario) -> None:
     for name, scenarios in USED.items():
         source = ctx.get_parameter_source(name)
         if scenario not in scenarios and source is not None and source.name == "COMMANDLINE":
-            typer.echo(f"relay-monitor: {scenario.value} has no use for --{name.replace('_', '-')}", err=True)
+            _warn(f"{scenario.value} has no use for --{name.replace('_', '-')}")
+
+
+def _warn_of_unjudged(plan: Plan, config: Config, path: Path | None) -> None:
+    """Whoever named a configuration counts on its SLOs."""
+    from monitor.load.verdict import APPLIES, of_config  # noqa: PLC0415
+
+    found = of_config(plan.scenario, config)
+    unjudged = [item for item in found if plan.scenario not in APPLIES[item.aim]]
+    for item in unjudged:
+        _warn(f"{plan.scenario.value} has no use for the SLO {item.name!r}: a load test of it measures no such thing")
+    if len(unjudged) == len(found):
+        _warn(f"{path} has no SLO that {plan.scenario.value} could be held against: the usual objectives stand")
+
+
+def _warn(text: str) -> None:
+    typer.echo(f"relay-monitor: {text}", err=True)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from monitor.cli.told import Told, check_writable
+from monitor.cli.told import Told, check_files
 
 
 def merge(
@@ -24,9 +24,8 @@ def merge(
     from monitor.load.merge import merge as joined  # noqa: PLC0415
     from monitor.load.result import read  # noqa: PLC0415
 
-    for path, flag in ((output, "--output"), (report, "--report")):
-        check_writable(path, flag)
-    plan, ended, objectives, metas = joined([(str(path), read(path)) for path in results])
-    told = Told(plan, objectives, output, report, workers=len(metas))
+    check_files(output, report)
+    plan, ended, objectives = joined([(str(path), read(path)) for path in results])
+    told = Told(plan, objectives, output, report, workers=len(ended.included))
     told.write(ended)
     told.show()

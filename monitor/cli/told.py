@@ -82,10 +82,16 @@ class Told:
         return page(self._plan, ended.totals, result, passed=self._good, text=text, slos=slos)
 
 
-def check_writable(path: Path | None, flag: str) -> None:
-    """Before a test of an hour, rather than after it."""
-    if path is None:
-        return
+def check_files(output: Path, report: Path | None) -> None:
+    """Whether both can be written: before a test of an hour, rather than after it. Raises `BadParameter`."""
+    _check_writable(output, "--output")
+    if report is not None:
+        _check_writable(report, "--report")
+        if report.resolve() == output.resolve():
+            raise typer.BadParameter(f"{report} is the file of --output already", param_hint="--report")
+
+
+def _check_writable(path: Path, flag: str) -> None:
     if not path.parent.is_dir():
         raise typer.BadParameter(f"there is no folder {path.parent}", param_hint=flag)
     there = path.exists()

@@ -5,7 +5,10 @@ many of n samples lie below the true q-quantile is binomial in n and q (by the n
 lies between the values of that rank and the next. Ranks are drawn for each sketch, and the 2.5 % point of the least
 ratios and the 97.5 % point of the greatest are the interval. Beyond the last sample nothing is known: a P99 of fewer
 than 368 exchanges has no upper end, and proves nothing. Shares: Newcombe's interval of a difference, from Wilson's two.
-Without sketches, as in results of the relay team's own tool, there are whole milliseconds and no interval.
+Without sketches, as in results of the relay team's own tool, there are whole milliseconds and no interval: what
+rounding alone can have done is not held against B.
+
+What A has and B has not (nothing came through) is no gap in the table but the worst of regressions.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 DRAWS: Final = 4000
 CONFIDENCE: Final = 0.95
 _Z: Final = 1.959963984540054  # of the normal distribution, for 95 %
+_HALF: Final = 0.5  # of a whole millisecond, lost to rounding
 _SMALL: Final = 200  # samples up to which ranks are drawn one Bernoulli trial at a time
 
 LATENCIES: Final = (
@@ -36,10 +40,15 @@ LATENCIES: Final = (
 """What is compared: its name, its sketch, and where the whole milliseconds stand under `results`."""
 
 SHARES: Final = (
-    ("connected", ("connections",), "successful", "attempted"),
-    ("delivered", ("messages",), "received", "sent"),
-    ("recovered", ("recovery",), "received", "attempted"),
+    ("connected", "connections", "successful", "attempted"),
+    ("delivered", "messages", "received", "sent"),
+    ("recovered", "recovery", "received", "attempted"),
 )
+"""Its name, its part of `results`, and what of it is held over what."""
+
+STABLE: Final = "stable"
+DROPS: Final = (("steadyMessaging", "disconnects"), ("steadyState", "currentDisconnects"))
+"""Where those stand that came about and did not stay."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,78 +56,86 @@ class Change:
     """One figure of A beside that of B.
 
     Of a latency (ms) `effect` is B over A, of a share (percent) B minus A in points; `interval` is the effect's, where
-    there is one. `worse`: beyond the ratio asked for, and not by chance.
+    there is one. `after` and `effect` are None where B has no such figure. `worse`: beyond the ratio asked for, and not
+    by chance; or B has none.
     """
 
     name: str
     before: float
-    after: float
-    effect: float
+    after: float | None
+    effect: float | None
     interval: tuple[float, float] | None
     worse: bool
 
     def to_json(self) -> Json:
         """As JSON, which knows no infinity: null where there is no end."""
         interval = None if self.interval is None else [_finite(end) for end in self.interval]
-        return asdict(self) | {"effect": _finite(self.effect), "interval": interval}
+        effect = None if self.effect is None else _finite(self.effect)
+        return asdict(self) | {"effect": effect, "interval": interval}
 
 
 def _finite(value: float) -> float | None:
     return value if isfinite(value) else None
 
 
-def compare(before: Json, after: Json, *, ratio: float, seed: int = 1) -> list[Change]:
+def compare(
+    before: Json, after: Json, *, ratio: float, seed: int = 1, names: tuple[str, str] = ("A", "B")
+) -> list[Change]:
     """What changed from A to B. A latency is worse where it grew beyond `ratio`, a share where its failures did.
 
-    Where there is an interval it must also lie wholly on the worse side. Raises `StartupError` for results of
-    different scenarios.
+    Where there is an interval it must also lie wholly on the worse side. `names` are the files'. Raises `StartupError`
+    for results of different scenarios, for a sketch that is none, and where A has nothing to compare with.
     """
     if before["scenario"] != after["scenario"]:
         raise StartupError(f"cannot compare {before['scenario']} with {after['scenario']}")
-    changes = _latencies(before, after, ratio, random.Random(seed))  # noqa: S311 - draws ranks
-    return changes + _shares(before, after, ratio)
+    sketches = _sketches(before, names[0]), _sketches(after, names[1])
+    changes = _latencies(before, after, sketches, ratio, random.Random(seed))  # noqa: S311 - draws ranks
+    changes += _shares(before, after, ratio)
+    if not changes:
+        raise StartupError(f"{names[0]}: has nothing to compare with: no connection was tried in it")
+    return changes
 
 
-def _latencies(before: Json, after: Json, ratio: float, rng: random.Random) -> list[Change]:
-    sketches = [_sketches(data) for data in (before, after)]
+def _latencies(
+    before: Json, after: Json, sketches: tuple[dict[str, Sketch], dict[str, Sketch]], ratio: float, rng: random.Random
+) -> list[Change]:
     changes = []
     for name, key, path in LATENCIES:
         one, two = (found.get(key) for found in sketches)
         for quantile, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99)):
-            interval = None
-            if one is not None and two is not None and one.counts and two.counts:
-                values = (one.quantile(share) * 1e3, two.quantile(share) * 1e3)
-                interval = _interval(one, two, share, rng)
-            else:
-                found = (_whole(before, one, path, quantile, share), _whole(after, two, path, quantile, share))
-                if found[0] is None or found[1] is None:
-                    continue
-                values = (found[0], found[1])
-            effect = values[1] / values[0] if values[0] else (1.0 if not values[1] else inf)
-            worse = effect > ratio and (interval is None or interval[0] > 1.0)
+            was, became = _figure(before, one, path, quantile, share), _figure(after, two, path, quantile, share)
+            if was is None:
+                continue
+            name_of = f"{name} {quantile}"
+            if became is None:
+                changes.append(_gone(name_of, was))
+                continue
+            interval = _interval(one, two, share, rng) if one is not None and two is not None else None
+            effect = became / was if was else (1.0 if not became else inf)
+            # Of whole milliseconds the true ones may lie closer to each other, by half of one each.
+            grew = became - (_HALF if two is None else 0.0) > ratio * (was + (_HALF if one is None else 0.0))
+            worse = grew and (interval is None or interval[0] > 1.0)
             changes.append(
-                Change(
-                    name=f"{name} {quantile}",
-                    before=values[0],
-                    after=values[1],
-                    effect=effect,
-                    interval=interval,
-                    worse=worse,
-                )
+                Change(name=name_of, before=was, after=became, effect=effect, interval=interval, worse=worse)
             )
     return changes
 
 
-def _sketches(data: Json) -> dict[str, Sketch]:
+def _gone(name: str, before: float) -> Change:
+    """What A has and B has not."""
+    return Change(name=name, before=before, after=None, effect=None, interval=None, worse=True)
+
+
+def _sketches(data: Json, name: str) -> dict[str, Sketch]:
     if not is_ours(data):
         return {}
     try:
         return totals_of(data).sketches
-    except (KeyError, ValueError, TypeError) as error:
-        raise StartupError(f"a result is incomplete: {type(error).__name__}: {error}") from error
+    except ValueError as error:
+        raise StartupError(f"{name}: is no complete result: {error}") from error
 
 
-def _whole(data: Json, sketch: Sketch | None, path: tuple[str, ...], quantile: str, share: float) -> float | None:
+def _figure(data: Json, sketch: Sketch | None, path: tuple[str, ...], quantile: str, share: float) -> float | None:
     """A quantile in milliseconds: of the sketch where there is one, else what the result says."""
     if sketch is not None:
         return sketch.quantile(share) * 1e3 if sketch.counts else None
@@ -157,9 +174,11 @@ def _drawn(sketch: Sketch, share: float, rng: random.Random) -> list[tuple[float
 
 def _shares(before: Json, after: Json, ratio: float) -> list[Change]:
     changes = []
-    for name, path, part, whole in SHARES:
-        one, two = (_counts(data, path, part, whole) for data in (before, after))
-        if one is None or two is None:
+    ones, twos = _counts(before), _counts(after)
+    for name, one in ones.items():
+        two = twos.get(name)
+        if two is None:
+            changes.append(_gone(name, one[0] / one[1] * 100))
             continue
         rates = one[0] / one[1], two[0] / two[1]
         interval = _difference(one, two)
@@ -177,11 +196,18 @@ def _shares(before: Json, after: Json, ratio: float) -> list[Change]:
     return changes
 
 
-def _counts(data: Json, path: tuple[str, ...], part: str, whole: str) -> tuple[int, int] | None:
-    found: Any = data["results"]
-    for key in path:
-        found = (found or {}).get(key)
-    return (int(found[part]), int(found[whole])) if found and found.get(whole) else None
+def _counts(data: Json) -> dict[str, tuple[int, int]]:
+    """The good and all of them for each share, where there were any."""
+    results = data["results"]
+    found = {}
+    for name, key, part, whole in SHARES:
+        if held := results.get(key):
+            found[name] = held[part], held[whole]
+    for key, drops in DROPS:
+        if (held := results.get(key)) and (connections := results.get("connections")):
+            came = connections["successful"]
+            found[STABLE] = came - held[drops], came
+    return {name: (min(whole, max(0, part)), whole) for name, (part, whole) in found.items() if whole}
 
 
 def _wilson(good: int, count: int) -> tuple[float, float]:
@@ -204,15 +230,17 @@ def lines(changes: list[Change], ratio: float) -> list[str]:
     """The changes as a table, and the verdict."""
     shown = [f"{'':<18}{'A':>10}{'B':>10}{'change':>10}  95 % interval"]
     for item in changes:
-        points = item.name in {name for name, *_ in SHARES}
-        effect = f"{item.effect:+.2f} pt" if points else f"{item.effect:.2f}×"
-        interval = "none: no sketches"
+        points = item.name in {STABLE, *(name for name, *_ in SHARES)}
+        unit = " %" if points else ""
+        before, after, effect = f"{item.before:.2f}{unit}", "none", ""
+        interval = "none: nothing of it in B" if item.after is None else "none: no sketches"
+        if item.after is not None and item.effect is not None:
+            after = f"{item.after:.2f}{unit}"
+            effect = f"{item.effect:+.2f} pt" if points else f"{item.effect:.2f}×"
         if item.interval is not None:
             low, high = item.interval
             interval = f"{low:+.2f} … {high:+.2f} pt" if points else f"{low:.2f} … {high:.2f}×"
-        unit = " %" if points else ""
-        values = f"{item.before:>{10 - len(unit)}.2f}{unit}{item.after:>{10 - len(unit)}.2f}{unit}"
-        shown.append(f"{item.name:<18}{values}{effect:>10}  {interval}{'  WORSE' if item.worse else ''}")
+        shown.append(f"{item.name:<18}{before:>10}{after:>10}{effect:>10}  {interval}{'  WORSE' if item.worse else ''}")
     worse = sum(item.worse for item in changes)
     verdict = f"FAIL: {worse} worse beyond {ratio:g}×" if worse else f"PASS: nothing worse beyond {ratio:g}×"
     return [*shown, "latencies in ms; intervals from order statistics, of shares by Newcombe", verdict]

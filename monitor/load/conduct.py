@@ -21,12 +21,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """How a test, or a worker's part of one, ended. `missing` are the workers whose results are not in it."""
+    """How a test, or a worker's part of one, ended.
+
+    `included` are the workers whose results are in it, where they are more than the plan's one; `missing` those whose
+    are not.
+    """
 
     totals: Totals
     interrupted: bool
     began: float  # seconds since the epoch
     cost: dict[str, float] = field(default_factory=dict)
+    included: tuple[int, ...] = ()
     missing: tuple[int, ...] = ()
 
     def meta(self, version: str, plan: Plan, workers: int = 1) -> dict[str, Any]:
@@ -35,6 +40,7 @@ class Ended:
             "version": version,
             "interrupted": self.interrupted,
             "workers": workers,
+            "includedWorkers": list(self.included or plan.worker[:1]),
             "missingWorkers": list(self.missing),
             "config": plan.to_json(),
             "machine": machine.describe(),

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from monitor.load.result import Json
 
 
-def merge(results: Sequence[tuple[str, Json]]) -> tuple[Plan, Ended, list[Objective], list[Json]]:
-    """One test out of its workers' results, each with the name of its file: plan, end, objectives, the workers' metas.
+def merge(results: Sequence[tuple[str, Json]]) -> tuple[Plan, Ended, list[Objective]]:
+    """One test out of its workers' results, each with the name of its file, and joined before or not.
 
     Raises `StartupError` for what cannot be joined: no sketches, another test, the same worker twice.
     """
     totals = Totals()
-    plans: dict[str, Plan] = {}
+    plans: list[tuple[str, Plan]] = []
     metas: list[Json] = []
     began: list[float] = []
     objectives: list[Objective] = []
@@ -32,38 +32,48 @@ def merge(results: Sequence[tuple[str, Json]]) -> tuple[Plan, Ended, list[Object
         if not is_ours(data):
             raise StartupError(f"{name}: has no sketches, so that it cannot be joined exactly; another tool wrote it")
         try:
-            plans[name] = Plan.from_json(data["meta"]["config"])
+            plans.append((name, Plan.from_json(data["meta"]["config"])))
             totals.add(totals_of(data))
             began.append(datetime.fromisoformat(data["timestamp"]).timestamp())
             objectives = objectives or [Objective.from_json(item) for item in data["results"]["slos"]]
             metas.append(data["meta"])
-        except (KeyError, ValueError, TypeError) as error:
+        except (ValueError, TypeError) as error:  # of what `shape` has checked: a sketch, a time, a plan of tomorrow
             raise StartupError(f"{name}: is no complete result: {type(error).__name__}: {error}") from error
-    _belong_together(plans)
-    plan = next(iter(plans.values()))
+    _same_test(plans)
+    included = _included(plans, metas)
+    plan = plans[0][1]
+    every = set(range(plan.worker[1])).union(*(meta.get("missingWorkers", ()) for meta in metas))
     ended = Ended(
         totals=totals,
         interrupted=any(meta["interrupted"] for meta in metas),
         began=min(began),
         cost={name: sum(meta["cost"].get(name, 0.0) for meta in metas) for name in ("cpuSeconds", "peakRssMb")},
-        missing=tuple(sorted(set(range(plan.worker[1])) - {each.worker[0] for each in plans.values()})),
+        included=included,
+        missing=tuple(sorted(every.difference(included))),
     )
-    return plan, ended, objectives, metas
+    return plan, ended, objectives
 
 
-def _belong_together(plans: dict[str, Plan]) -> None:
-    first_name, first = next(iter(plans.items()))
-    seen: dict[int, str] = {}
-    for name, plan in plans.items():
+def _same_test(plans: Sequence[tuple[str, Plan]]) -> None:
+    first_name, first = plans[0]
+    for name, plan in plans:
         mine, theirs = _alike(first), _alike(plan)
         different = sorted(key for key in mine if mine[key] != theirs[key])
         if different:
             what = ", ".join(f"{key} {theirs[key]!r} for {mine[key]!r}" for key in different)
             raise StartupError(f"{name}: is of another test than {first_name}: {what}")
+
+
+def _included(plans: Sequence[tuple[str, Plan]], metas: Sequence[Json]) -> tuple[int, ...]:
+    """The workers whose results these are, no one twice."""
+    seen: dict[int, str] = {}
+    for (name, plan), meta in zip(plans, metas, strict=True):
         index, count = plan.worker
-        if count > 1 and index in seen:
-            raise StartupError(f"{name}: is of the same worker {index}/{count} as {seen[index]}")
-        seen[index] = name
+        for each in meta.get("includedWorkers") or (index,):
+            if each in seen:
+                raise StartupError(f"{name}: is of the same worker {each}/{count} as {seen[each]}")
+            seen[each] = name
+    return tuple(sorted(seen))
 
 
 def _alike(plan: Plan) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from monitor.catalogue import Scenario
 from monitor.errors import StartupError
+from monitor.load import shape
 from monitor.load.plan import PAIRED
 from monitor.load.sketch import Sketch
 from monitor.load.totals import SKETCHES, Hold, Totals, Window
@@ -170,13 +171,14 @@ def _kept(sketch: Sketch) -> Json:
 
 
 def read(path: Path) -> Json:
-    """A result's file, ours or the relay team's. Raises `StartupError`."""
+    """A result's file, ours or the relay team's, of which `shape` has been checked. Raises `StartupError`."""
     try:
         data = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise StartupError(f"{path}: cannot be read as a result: {error}") from error
     if not (isinstance(data, dict) and isinstance(data.get("results"), dict) and "scenario" in data):
         raise StartupError(f"{path}: is no result of a load test: it has no `scenario` and `results`")
+    shape.check(str(path), data)
     return data
 
 
@@ -186,10 +188,11 @@ def is_ours(data: Json) -> bool:
 
 
 def totals_of(data: Json) -> Totals:
-    """The totals a result of ours was made of, complete. Raises `ValueError`, `KeyError` or `TypeError`."""
+    """The totals a result of ours was made of, complete. Raises `ValueError` where a sketch is none."""
     results = data["results"]
-    connections, messages = results["connections"], results.get("messages", {})
-    recovery, steady, held = results.get("recovery", {}), results.get("steadyMessaging", {}), results.get("steadyState")
+    connections, messages = results["connections"], results.get("messages") or {}
+    recovery, steady = results.get("recovery") or {}, results.get("steadyMessaging") or {}
+    held = results.get("steadyState")
     totals = Totals(
         attempted=connections["attempted"],
         immediate=connections["immediate"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,8 +30,16 @@ class Aim(StrEnum):
     TREND = "latency trend"  # last P99 over the first
 
 
-_SCALES: Final = {Aim.ROUND_TRIP: 1e3, Aim.TREND: 1.0}
+_SCALES: Final = {Aim.ROUND_TRIP: 1000, Aim.TREND: 1}
 """What turns seconds into the JSON's milliseconds, and leaves a factor alone; shares become percent."""
+
+
+def unscaled(value: float | str, scale: int) -> float:
+    """A figure of a result or a flag divided by its scale. Raises `decimal.InvalidOperation` for what is no number.
+
+    In decimals: as floats 99.9 / 100 is a hair more than 0.999, which exactly 99.9 % would miss.
+    """
+    return float(Decimal(str(value)) / scale)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +55,8 @@ class Objective:
     def from_json(cls, data: Mapping[str, Any]) -> Objective:
         """The objective that a result was held against (`Judged.to_json`)."""
         aim = Aim(data["aim"])
-        limit = data["objective"] / _SCALES.get(aim, 100.0)
-        return cls(name=data["name"], aim=aim, limit=limit, threshold=data.get("thresholdMs", 0.0) / 1e3)
+        limit = unscaled(data["objective"], _SCALES.get(aim, 100))
+        return cls(name=data["name"], aim=aim, limit=limit, threshold=unscaled(data.get("thresholdMs", 0.0), 1000))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,14 +78,14 @@ class Judged:
     def to_json(self) -> dict[str, Any]:
         """As it stands in a result: shares in percent, times in milliseconds."""
         objective = self.objective
-        scale = _SCALES.get(objective.aim, 100.0)
+        scale = _SCALES.get(objective.aim, 100)
         return {
             "name": objective.name,
             "aim": objective.aim.value,
             "objective": round(objective.limit * scale, 9),
             "measured": None if self.value is None else round(self.value * scale, 9),
             "passed": self.passed,
-        } | ({"thresholdMs": objective.threshold * 1e3} if objective.aim is Aim.WITHIN else {})
+        } | ({"thresholdMs": round(objective.threshold * 1e3, 9)} if objective.aim is Aim.WITHIN else {})
 
 
 STEADY: Final = frozenset({Scenario.STEADY_MESSAGING, Scenario.STEADY_STATE})
@@ -112,18 +121,24 @@ COLOURS: Final[Mapping[Aim, tuple[float, float]]] = {
 
 
 def objectives(scenario: Scenario, config: Config | None, given: Mapping[Aim, float]) -> list[Objective]:
-    """What a test is held against: a configuration's SLOs, or the usual ones.
+    """What a test is held against: the SLOs of a configuration that the scenario measures, else the usual ones.
 
-    Those `given` take the place of those about the same.
+    Those `given` take the place of those about the same. Never none: every scenario measures SUCCESS at least.
     """
-    if config is None:
-        found = [Objective(name=aim.value, aim=aim, limit=limit) for aim, limit in USUAL.items()]
-    else:
-        played = {probe.name for probe in config.probes if probe.scenario is scenario}
-        found = [_of(slo, scenario) for slo in config.slos if played & set(slo.probe)]
+    found = [] if config is None else [item for item in of_config(scenario, config) if scenario in APPLIES[item.aim]]
+    found = found or [Objective(name=aim.value, aim=aim, limit=limit) for aim, limit in USUAL.items()]
     found = [item for item in found if item.aim not in given]
     found += [Objective(name=aim.value, aim=aim, limit=limit) for aim, limit in given.items()]
     return [item for item in found if scenario in APPLIES[item.aim]]
+
+
+def of_config(scenario: Scenario, config: Config) -> list[Objective]:
+    """The SLOs of a configuration's probes that play a scenario, also those about what a load test of it measures not.
+
+    A `trend` of *realistic-session* is one: the monitor compares an hour with a day.
+    """
+    played = {probe.name for probe in config.probes if probe.scenario is scenario}
+    return [_of(slo, scenario) for slo in config.slos if played & set(slo.probe)]
 
 
 def _of(slo: SloConfig, scenario: Scenario) -> Objective:

@@ -183,5 +183,5 @@ def _join(workers: Sequence[Worker], *, interrupted: bool) -> Ended:
         raise KeyboardInterrupt  # before there was anything to tell
     if not results:
         raise StartupError("no worker handed in a result")
-    _, ended, _, _ = merge(results)
+    _, ended, _ = merge(results)
     return replace(ended, interrupted=ended.interrupted or interrupted)

@@ -62,6 +62,7 @@ ENVIRON = os.environ | {"NO_PROXY": "127.0.0.1"}
         (["--target", "embedded", "--output", "/no/such/folder/r.json"], "there is no folder"),
         (["--target", "embedded", "--output", "/"], "/ cannot be written: Is a directory"),
         (["--target", "embedded", "--report", "/proc/r.html"], "/proc/r.html cannot be written"),
+        (["--target", "embedded", "--output", "same", "--report", "./same"], "same is the file of --output already"),
         (["--target", "embedded", "--metrics", "9464"], "--metrics"),
         (["--target", "embedded", "--push-gateway", "no where"], "is no address such as http://gateway:9091"),
         ([], "--target"),
@@ -90,6 +91,44 @@ def test_a_flag_that_the_scenario_has_no_use_for_is_told(tmp_path: Path) -> None
     done = CliRunner().invoke(app, ["load", "--target", "embedded", *flags])
     assert done.exit_code == 0
     assert "connection-storm has no use for --delay" in done.stderr
+
+
+def test_an_objective_that_the_scenario_does_not_measure_is_told(tmp_path: Path) -> None:
+    done = a_connection(tmp_path, "--slo-round-trip", "1ms", "--slo-stability", "99", "--slo-success", "50")
+    assert done.exit_code == 0
+    told = [line.partition(" has no use for ")[2] for line in done.stderr.splitlines() if "no use for" in line]
+    assert told == ["--slo-round-trip", "--slo-stability"]
+
+
+CONFIG = """
+relays: [{name: demo, url: embedded}]
+probes:
+  - {name: steady, scenario: steady-messaging, message_interval: 1s}
+  - {name: session, scenario: realistic-session, schedule: {every: 1m}}
+slos:
+  - {name: delivery, probe: steady, sli: availability, objective: 99%, window: 30d}
+  - {name: slower, probe: session, sli: trend, factor: 1.5, window: 1d}
+"""
+
+
+def test_a_configuration_that_says_nothing_of_the_scenario_makes_no_bad_test_good(tmp_path: Path) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text(CONFIG)
+    flags = ("--target", f"ws://127.0.0.1:{closed_port()}/x", "--timeout", "0.1")
+    done = a_connection(tmp_path, "--config", str(config), *flags)
+    assert done.exit_code == 1
+    assert f"{config} has no SLO that connection-storm could be held against: the usual objectives" in done.stderr
+    assert "FAIL  success: 0.000%, at least 99 %" in done.stdout
+
+
+def test_an_slo_that_a_load_test_cannot_judge_is_told(tmp_path: Path) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text(CONFIG)
+    flags = ("--target", f"ws://127.0.0.1:{closed_port()}/x", "--scenario", "realistic-session")
+    done = a_connection(tmp_path, "--config", str(config), *flags, "--connection-pairs", "1")
+    assert done.exit_code == 1
+    assert "realistic-session has no use for the SLO 'slower'" in done.stderr
+    assert "FAIL  delivery: none, at least 99.9 %" in done.stdout
 
 
 async def start(*flags: str) -> asyncio.subprocess.Process:
@@ -182,6 +221,10 @@ async def test_what_a_killed_worker_did_is_missed_and_what_the_other_did_is_kept
     assert process.returncode == 1
     result = json.loads(output.read_text())
     assert (result["passed"], result["meta"]["missingWorkers"]) == (False, [1])
+    assert (result["meta"]["includedWorkers"], result["meta"]["config"]["worker"]) == ([0], [0, 2])
+    merged = CliRunner().invoke(app, ["merge", str(output), "--output", str(tmp_path / "merged.json")])
+    assert merged.exit_code == 1
+    assert "FAIL  no result of worker 1" in merged.stdout
     assert result["results"]["connections"]["immediate"] == 3
     assert b"FAIL  no result of worker 1" in stdout
     assert b"Traceback" not in stderr

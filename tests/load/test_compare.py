@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from monitor.cli import app
 from monitor.errors import StartupError
 from monitor.load.compare import Change, compare, lines
+from monitor.load.sketch import Sketch
 from tests.load.sample import plan_of, result_of, totals_of_samples
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def test_what_chance_can_do_is_no_regression() -> None:
     before = result_of(plan_of(), totals_of_samples([(1.0, 0.01 + number / 1000) for number in range(8)]))
     changes = compare(before, result_of(plan_of(), slow), ratio=1.2)
     found = change(changes, "round trip p99")
+    assert found.effect is not None
     assert found.effect > 5
     assert not found.worse
 
@@ -102,6 +104,73 @@ def test_the_relay_teams_own_results_are_compared_without_intervals() -> None:
     assert "none: no sketches" in "\n".join(lines(changes, 1.2))
     mixed = compare(nodes(10, 20), result(1.0), ratio=100.0)
     assert change(mixed, "round trip p99").interval is None
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "worse"),
+    [(0, 1, False), (1, 2, False), (2, 3, False), (0, 2, True), (2, 4, True), (9, 14, True)],
+)
+def test_what_rounding_to_whole_milliseconds_may_have_done_is_no_regression(
+    before: int, after: int, worse: bool
+) -> None:
+    assert change(compare(nodes(before, 20), nodes(after, 20), ratio=1.2), "round trip p50").worse is worse
+
+
+def dropped(scenario: str, count: int) -> Json:
+    """The relay team's result of a hundred that came about, of which so many did not stay."""
+    parts = {
+        "steady-state": ("steadyState", "currentDisconnects"),
+        "steady-messaging": ("steadyMessaging", "disconnects"),
+    }
+    key, drops = parts[scenario]
+    made = nodes(10, 20)
+    made["results"][key] = {drops: count}
+    return made | {"scenario": scenario}
+
+
+@pytest.mark.parametrize("scenario", ["steady-state", "steady-messaging"])
+def test_more_drops_than_chance_makes_are_a_regression(scenario: str) -> None:
+    found = change(compare(dropped(scenario, 0), dropped(scenario, 90), ratio=1.2), "stable")
+    assert (found.before, found.after, found.worse) == (100.0, 10.0, True)
+    assert found.effect == -90.0
+    assert not change(compare(dropped(scenario, 4), dropped(scenario, 5), ratio=1.2), "stable").worse
+
+
+def test_what_came_through_no_more_is_a_regression_and_shown() -> None:
+    whole = result_of(plan_of(), totals_of_samples([(1.0, 0.01)] * 20))
+    totals = totals_of_samples([(1.0, 0.01)] * 20)
+    totals.sent = totals.received = 0
+    totals.sketches["messages"] = Sketch()
+    for before, after in ((whole, result_of(plan_of(), totals)), (nodes(1, 1), mute(nodes(1, 1)))):
+        changes = compare(before, after, ratio=1.2)
+        for name in ("delivered", "round trip p50", "round trip p99"):
+            found = change(changes, name)
+            assert (found.after, found.effect, found.interval, found.worse) == (None, None, None, True)
+            assert found.to_json()["after"] is None
+        assert not change(changes, "connected").worse
+        shown = next(line for line in lines(changes, 1.2) if line.startswith("delivered"))
+        assert " ".join(shown.split()) == "delivered 100.00 % none none: nothing of it in B WORSE"
+        assert lines(changes, 1.2)[-1] == "FAIL: 4 worse beyond 1.2×"
+        gained = compare(after, before, ratio=1.2)
+        assert {item.name for item in gained} & {"delivered", "round trip p50"} == set()
+
+
+def mute(data: Json) -> Json:
+    """A result in which not one message was sent."""
+    data["results"]["messages"] = {"sent": 0, "received": 0, "latency": None}
+    return data
+
+
+def test_a_result_with_nothing_in_it_is_no_measure_for_another() -> None:
+    empty: Json = {"scenario": "steady-messaging", "results": {}}
+    for after in (empty, nodes(1, 1)):
+        with pytest.raises(StartupError, match=r"^a\.json: has nothing to compare with"):
+            compare(empty, after, ratio=1.2, names=("a.json", "b.json"))
+    assert all(item.worse for item in compare(nodes(1, 1), empty, ratio=1.2))
+
+
+def test_more_than_all_is_all() -> None:
+    assert change(compare(nodes(1, 1, received=101), nodes(1, 1), ratio=1.2), "delivered").before == 100.0
 
 
 def test_different_scenarios_are_not_compared() -> None:

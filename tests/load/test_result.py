@@ -1,22 +1,26 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from monitor.catalogue import Scenario
+from monitor.cli import app
 from monitor.errors import StartupError
 from monitor.load.merge import merge
-from monitor.load.result import read, totals_of
+from monitor.load.result import read, to_json, totals_of
 from monitor.load.totals import Hold, Totals
+from monitor.load.verdict import judge
 from tests.load.sample import COST, plan_of, result_of, totals_of_samples
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from monitor.load.result import Json
 
 # Whole microseconds: what a result's nanoseconds hold exactly.
@@ -134,32 +138,90 @@ def test_workers_results_merged_are_the_result_of_all_samples(dealt: list[tuple[
         (f"{index}.json", written(result_of(plan_of(worker=(index, 4)), totals_of_samples(dealt[index::4]))))
         for index in range(4)
     ]
-    plan, ended, objectives, metas = merge(parts)
+    plan, ended, objectives = merge(parts)
     whole = result_of(plan, totals_of_samples(dealt))["results"]
     assert differing(result_of(plan, ended.totals)["results"], whole) == []
     assert ended.cost == {"cpuSeconds": 6.0, "peakRssMb": 320.0}
     assert [item.name for item in objectives] == ["round trip P99", "success", "delivery", "stability"]
-    assert ended.missing == ()
-    assert len(metas) == 4
+    assert (ended.included, ended.missing) == ((0, 1, 2, 3), ())
 
 
 def part(index: int, count: int = 4, **keys: Any) -> Json:
     return written(result_of(plan_of(worker=(index, count), **keys), totals_of_samples([(1.0, 0.01)])))
 
 
+def joined(*parts: Json) -> Json:
+    """What `merge` writes of them."""
+    plan, ended, objectives = merge([(str(number), each) for number, each in enumerate(parts)])
+    slos = [item.to_json() for item in judge(plan.scenario, ended.totals, objectives)]
+    return written(to_json(plan, ended.totals, ended.meta("1.2.3", plan), slos, ended.began))
+
+
+def changed(data: Json, path: str, value: Any) -> Json:
+    """A result with another value at the path, or, of `...`, none."""
+    *way, last = path.split(".")
+    held = data
+    for key in way:
+        held = held[key]
+    if value is ...:
+        del held[last]
+    else:
+        held[last] = value
+    return data
+
+
 def test_a_missing_worker_is_named() -> None:
-    _, ended, _, _ = merge([("a", part(0)), ("b", part(3))])
+    _, ended, _ = merge([("a", part(0)), ("b", part(3))])
     assert ended.missing == (1, 2)
+
+
+def test_what_was_merged_is_merged_with_the_rest() -> None:
+    some = joined(part(3), part(1))
+    assert some["meta"]["includedWorkers"] == [1, 3]
+    _, ended, _ = merge([("some", some)])
+    assert ended.missing == (0, 2)
+    _, ended, _ = merge([("some", some), ("rest", joined(part(0), part(2)))])
+    assert (ended.included, ended.missing, ended.totals.received) == ((0, 1, 2, 3), (), 4)
+
+
+def test_the_same_file_twice_is_refused_by_the_command_too(tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps(part(0, 1)))
+    out = str(tmp_path / "merged.json")
+    done = CliRunner().invoke(app, ["merge", str(path), "--output", out])
+    assert (done.exit_code, read(Path(out))["meta"]["workers"]) == (0, 1)
+    for files in ([path, path], [path, out]):
+        done = CliRunner().invoke(app, ["merge", *map(str, files), "--output", str(tmp_path / "twice.json")])
+        assert f"{files[1]}: is of the same worker 0/1 as {path}" in str(done.exception)
+    assert not (tmp_path / "twice.json").exists()
+    done = CliRunner().invoke(app, ["merge", str(path), "--output", out, "--report", out], env={"COLUMNS": "400"})
+    assert done.exit_code == 2
+    assert "is the file of --output already" in done.stderr
+
+
+def test_a_worker_that_an_earlier_result_misses_is_missed_by_the_joined_one() -> None:
+    """Also one of before `includedWorkers` was written, whose plan knows of no other worker."""
+    old = part(0, 1)
+    del old["meta"]["includedWorkers"]
+    old["meta"]["missingWorkers"] = [1]
+    _, ended, _ = merge([("old", old)])
+    assert ended.missing == (1,)
 
 
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
         ([("a", part(0)), ("b", part(0))], "b: is of the same worker 0/4 as a"),
+        ([("a", part(2)), ("a", part(2))], "a: is of the same worker 2/4 as a"),
+        ([("a", part(0, 1)), ("b", part(0, 1))], "b: is of the same worker 0/1 as a"),
+        ([("a", joined(part(0), part(1))), ("b", part(1))], "b: is of the same worker 1/4 as a"),
+        ([("a", part(1)), ("b", joined(part(0), part(1)))], "b: is of the same worker 1/4 as a"),
         ([("a", part(0)), ("b", part(1, delay=3.0))], r"b: is of another test than a: delay 3.0 for 30.0"),
         ([("a", part(0)), ("b", part(1, 5))], "b: is of another test than a: worker 5 for 4"),
         ([("a", {"scenario": "x", "results": {}})], "a: has no sketches, so that it cannot be joined exactly"),
-        ([("a", {**part(0), "meta": {}})], "a: is no complete result: KeyError"),
+        ([("a", changed(part(0), "results.sketches.messages", "AAAA"))], "a: is no complete result: ValueError"),
+        ([("a", changed(part(0), "timestamp", "noon"))], "a: is no complete result: ValueError"),
+        ([("a", changed(part(0), "meta.config.moons", 3))], "a: is no complete result: TypeError: .*'moons'"),
     ],
 )
 def test_what_does_not_belong_together_is_refused(parts: list[tuple[str, Json]], message: str) -> None:
@@ -167,7 +229,97 @@ def test_what_does_not_belong_together_is_refused(parts: list[tuple[str, Json]],
         merge(parts)
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"scenario": "x"}', "\xff"])
+NODES: Final = {
+    "scenario": "steady-state",
+    "results": {
+        "connections": {"attempted": 100, "successful": 100},
+        "connectTime": {"min": 1, "max": 9, "avg": 3, "p50": 2, "p95": 8, "p99": 9},
+        "steadyState": {"currentDisconnects": 0},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("meta.interrupted", ..., "meta.interrupted: Field required"),
+        ("meta.cost", [], "meta.cost: Input should be an object"),
+        ("meta.config.worker", [0, "4"], "meta.config.worker.1: Input should be a valid integer"),
+        ("meta.config.worker", [4, 4], "meta: a test of 4 workers has those from 0 to 3"),
+        ("meta.includedWorkers", [7], "meta: a test of 4 workers has those from 0 to 3"),
+        ("meta.includedWorkers", [], "meta.includedWorkers: List should have at least 1 item"),
+        ("meta.config.scenario", "tea", "meta.config.scenario: Input should be"),
+        ("results.messages", None, "steady-messaging has results.messages"),
+        ("results.messages", ..., "steady-messaging has results.messages"),
+        ("results.steadyMessaging", None, "steady-messaging has results.steadyMessaging"),
+        ("results.messages.sent", True, "results.messages.sent: Input should be a valid integer"),
+        ("results.messages.failed", -1, "results.messages.failed: Input should be greater than or equal to 0"),
+        ("results.connections", None, "results.connections: Input should be an object"),
+        ("results.reasons", {"tcp/refused": None}, "results.reasons.tcp/refused: Input should be a valid integer"),
+        ("results.sketches", None, "results.sketches: Input should be an object"),
+        ("results.sketches.overTime", [{"hdr": ""}], "results.sketches.overTime.0.min: Field required"),
+        ("results.latencyMs.messages", 5, "results.latencyMs.messages: Input should be an object"),
+        ("results.slos", [{"name": "x", "aim": "moon", "objective": 1}], "results.slos.0.aim: Input should be"),
+        ("results.connectTime.p50", float("nan"), "results.connectTime.p50: Input should be a finite number"),
+    ],
+)
+def test_a_damaged_result_is_refused_with_what_is_wrong_and_where(
+    path: str, value: Any, message: str, tmp_path: Path
+) -> None:
+    refused(changed(part(0), path, value), message, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("results.connectTime.p50", ..., "results.connectTime.p50: Field required"),
+        ("results.connectTime", 5, "results.connectTime: Input should be an object"),
+        ("results.connectTime.p99", None, "results.connectTime.p99: Input should be a valid number"),
+        ("results.connections.successful", "all", "results.connections.successful: Input should be a valid integer"),
+        ("results.steadyState", [], "results.steadyState: Input should be an object"),
+        ("scenario", 7, "scenario: Input should be a valid string"),
+    ],
+)
+def test_so_is_one_of_the_relay_teams_tool(path: str, value: Any, message: str, tmp_path: Path) -> None:
+    refused(changed(written(NODES), path, value), message, tmp_path)
+
+
+def refused(data: Json, message: str, folder: Path) -> None:
+    """That it cannot be read, by one line which names the file."""
+    path = folder / "r.json"
+    path.write_text(json.dumps(data))
+    with pytest.raises(StartupError) as caught:
+        read(path)
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith(f"{path}: is no complete result: {message}")
+
+
+@pytest.mark.parametrize("command", ["compare", "merge"])
+@pytest.mark.parametrize(("path", "value"), [("results.messages", None), ("results.sketches.connectTime", "AAAA")])
+def test_the_commands_exit_2_on_a_damaged_result(command: str, path: str, value: Any, tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.json", tmp_path / "bad.json"
+    good.write_text(json.dumps(part(1)))
+    bad.write_text(json.dumps(changed(part(0), path, value)))
+    done = subprocess.run(
+        [sys.executable, "-m", "monitor", command, good, bad], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"relay-monitor: {bad}: is no complete result: ")
+
+
+def test_a_result_of_each_scenario_and_an_empty_one_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    for scenario in Scenario:
+        for samples in ([], [(1.0, 0.01)]):
+            data = written(result_of(plan_of(scenario), totals_of_samples(samples)))
+            path.write_text(json.dumps(data))
+            assert read(path) == data
+    path.write_text(json.dumps(NODES), encoding="utf-16")
+    assert read(path) == NODES
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "", "[]", '{"scenario": "x"}', "\xff"])
 def test_what_is_no_result_is_refused(text: str, tmp_path: Path) -> None:
     path = tmp_path / "r.json"
     path.write_text(text)

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import pytest
+import typer
 
 from monitor.catalogue import Scenario
+from monitor.cli.flags import share_of
 from monitor.config import parse
 from monitor.load.text import GREEN, RED, YELLOW, Summary
 from monitor.load.totals import Totals
@@ -70,9 +72,41 @@ def test_a_configurations_objectives_are_those_of_the_probes_that_play_the_scena
     assert [item.name for item in objectives(Scenario.ASYNC_DELIVERY, config, {})] == ["recovery"]
 
 
+@pytest.mark.parametrize("scenario", Scenario)
+def test_no_test_is_without_an_objective(scenario: Scenario) -> None:
+    usual = objectives(scenario, None, {})
+    assert Aim.SUCCESS in {item.aim for item in usual}
+    nothing_said = parse(CONFIG, "test", {}).model_copy(update={"slos": ()})
+    assert objectives(scenario, nothing_said, {}) == usual
+    (given,) = (item for item in objectives(scenario, nothing_said, {Aim.SUCCESS: 0.5}) if item.aim is Aim.SUCCESS)
+    assert given.limit == 0.5
+
+
 def test_objectives_are_read_back_from_a_result() -> None:
     for item in objectives(STEADY, parse(CONFIG, "test", {}), {Aim.ROUND_TRIP: 0.4}):
         assert Objective.from_json(Judged(objective=item, value=0.123).to_json()) == item
+
+
+@pytest.mark.parametrize("percent", ["99.9", "99.99", "99.7%", "0.7", "28.9", "57.3"])
+def test_exactly_what_was_asked_is_enough_by_a_flag_and_read_back(percent: str) -> None:
+    good = round(float(percent.removesuffix("%")) * 100)
+    asked = Objective(name="delivery", aim=Aim.DELIVERY, limit=share_of(percent))
+    read_back = Objective.from_json(Judged(objective=asked, value=None).to_json())
+    for number, passes in ((good, True), (good - 1, False)):
+        totals = Totals(attempted=1, immediate=1, sent=10_000, received=number)
+        assert [item.passed for item in judge(STEADY, totals, [asked, read_back])] == [passes, passes]
+
+
+@pytest.mark.parametrize("text", ["", "much", "nan", "-inf", "inf", "0", "100.1", "9 9"])
+def test_what_is_no_percentage_is_refused(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match="is no share"):
+        share_of(text)
+
+
+def test_a_threshold_is_read_back_to_the_last_digit() -> None:
+    for micros in range(1000, 100_000, 7):
+        asked = Objective(name="quick", aim=Aim.WITHIN, limit=0.9, threshold=float(f"{micros}e-6"))
+        assert Objective.from_json(Judged(objective=asked, value=None).to_json()) == asked
 
 
 @pytest.mark.parametrize("scenario", Scenario)
