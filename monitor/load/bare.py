@@ -135,11 +135,14 @@ class Hold:
             self._began = None
         self._over.set()
 
-    async def wait(self) -> None:
-        """One connection stands or failed: wait until the hold is over."""
+    def decided(self) -> None:
+        """One more connection stands, failed, or was given up."""
         self._undecided -= 1
         if self._undecided <= 0:
             self._decided.set()
+
+    async def wait(self) -> None:
+        """Wait until the hold is over."""
         await self._over.wait()
 
     def changed(self, *, away: bool) -> None:
@@ -166,7 +169,10 @@ async def steady_state(scene: Scene, number: int, hold: Hold) -> None:
     """Connect, be held, leave."""
     bare = Bare(scene, number, hold)
     try:
-        await bare.connect()
+        try:
+            await bare.connect()
+        finally:
+            hold.decided()  # whatever became of it: the others' hold waits for each
         await hold.wait()
         await scene.door.pass_through()
     finally:

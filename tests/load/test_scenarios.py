@@ -11,6 +11,7 @@ import pytest
 from monitor.catalogue import Reason, Scenario, Step
 from monitor.load.plan import Plan
 from monitor.load.play import Play
+from monitor.probes.holding import Held
 from monitor.probes.run import Paired, Report, Run
 from monitor.relay.target import RateLimited
 
@@ -287,6 +288,27 @@ async def test_a_drop_is_one_however_many_tries_it_takes_to_come_back(relay: Sta
     hold = stage.totals.hold
     assert (hold.current, hold.peak, hold.reconnects) == (0, 1, 1)
     assert stage.play.tally.active == 0
+
+
+async def test_a_fault_of_our_own_in_one_connection_holds_up_none_of_the_others(
+    relay: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = Held.open
+    opening = iter([False, True, False, False])
+
+    async def open_or_break(held: Held) -> None:
+        if next(opening):
+            raise RuntimeError("a fault of ours")
+        await opened(held)
+
+    monkeypatch.setattr(Held, "open", open_or_break)
+    stage = Stage(relay, Scenario.STEADY_STATE, duration=20.0)
+    async with asyncio.timeout(100):
+        await stage.run()
+    totals = stage.totals
+    assert (totals.immediate, totals.failed, totals.aborted) == (PAIRS - 1, 0, 1)
+    assert totals.reasons == {"close/internal": 1}
+    assert totals.hold.seconds == pytest.approx(20.0)
 
 
 async def test_stopped_early_it_keeps_what_there_is(relay: StandIn) -> None:
