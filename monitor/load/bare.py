@@ -111,6 +111,7 @@ class Hold:
         self._over = asyncio.Event()
         self._began: float | None = None
         self._away = 0
+        self._held = 0  # of those that came about, once the hold has begun
         if not self._undecided:
             self._decided.set()
 
@@ -122,6 +123,8 @@ class Hold:
             await scene.until(scene.began + scene.plan.ramp_up)
             if scene.tally.totals.successful:
                 self._began = scene.clock.monotonic()
+                self._held = scene.tally.totals.successful
+                scene.presence.change(due=self._held, away=self._away)
                 scene.tally.totals.hold.peak = self._away
                 await asyncio.sleep(scene.plan.duration)
         finally:
@@ -132,6 +135,7 @@ class Hold:
         if self._began is not None:
             hold.seconds = self._scene.clock.monotonic() - self._began
             hold.current = self._away
+            self._scene.presence.change(due=-self._held, away=-self._away)
             self._began = None
         self._over.set()
 
@@ -150,6 +154,7 @@ class Hold:
         hold = self._scene.tally.totals.hold
         self._away += 1 if away else -1
         if self._began is not None:
+            self._scene.presence.change(away=1 if away else -1)
             hold.peak = max(hold.peak, self._away)
             hold.reconnects += not away
 

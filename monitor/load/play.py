@@ -16,6 +16,7 @@ from monitor.fleet import Fleet, settle_memory
 from monitor.load.bare import Hold, connection_storm, steady_state
 from monitor.load.pacing import Door, paced
 from monitor.load.plan import RELAY
+from monitor.load.presence import Presence
 from monitor.load.scenarios import Scene, async_delivery, realistic_session, steady_messaging
 from monitor.load.tally import Tally
 
@@ -87,14 +88,24 @@ class Play:
 
     async def _play(self) -> None:
         plan, clock = self.plan, self._clock
+        bench = self._fleet.bench(RELAY, self._fleet.config.probes[0])
         scene = Scene(
             plan=plan,
-            bench=self._fleet.bench(RELAY, self._fleet.config.probes[0]),
+            bench=bench,
             tally=self.tally,
             clock=clock,
             door=Door(plan, clock),
+            presence=Presence(bench, clock),
             began=self.tally.began,
         )
+        present = asyncio.ensure_future(scene.presence.run())
+        try:
+            await self._play_all(scene)
+        finally:
+            present.cancel()
+
+    async def _play_all(self, scene: Scene) -> None:
+        plan, clock = self.plan, self._clock
         one: Callable[[int], Awaitable[None]]
         if plan.scenario is Scenario.STEADY_STATE:
             hold = Hold(scene)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from monitor.clock import Clock
     from monitor.load.pacing import Door
     from monitor.load.plan import Plan
+    from monitor.load.presence import Presence
     from monitor.load.tally import Tally
     from monitor.probes.bench import Bench, Recorder
 
@@ -46,6 +47,7 @@ class Scene:
     tally: Tally
     clock: Clock
     door: Door
+    presence: Presence
     began: float
 
     @property
@@ -196,13 +198,15 @@ class Standing:
         self._dropped_before = False
 
     def watch(self, pair: Pair) -> None:
-        """It is paired, and stands."""
+        """It is paired, and stands; from now on it should."""
         self._pair = pair
+        self._scene.presence.change(due=1)
         self.changed()
 
     def leave(self) -> bool:
         """Watch no longer; whether it stood until now."""
         self._pair = None
+        self._scene.presence.change(due=-1, away=-(not self._whole))
         return self._whole
 
     def changed(self) -> None:
@@ -210,6 +214,7 @@ class Standing:
         if self._pair is None or self._pair.whole is self._whole:
             return
         self._whole = self._pair.whole
+        self._scene.presence.change(away=-1 if self._whole else 1)
         tally = self._scene.tally
         if self._whole:
             tally.active += 1

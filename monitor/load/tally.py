@@ -9,7 +9,7 @@ from monitor.catalogue import Outcome, Scenario
 from monitor.load.plan import PAIRED
 from monitor.load.sketch import Sketch
 from monitor.load.totals import Totals
-from monitor.probes.run import MessageJudged, Reconnected, Run
+from monitor.probes.run import MessageJudged, PairTime, Reconnected, Run
 
 if TYPE_CHECKING:
     from monitor.clock import Clock
@@ -86,6 +86,9 @@ class Tally:
                 self.totals.verdicts[report.verdict.value] += 1
         elif isinstance(report, Reconnected):
             self.totals.reconnects += 1
+        elif isinstance(report, PairTime):
+            self.totals.due_seconds += report.seconds
+            self.totals.connected_seconds += report.seconds if report.connected else 0.0
 
     def _exchange(self, exchange: Exchange) -> None:
         totals = self.totals

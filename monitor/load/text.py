@@ -47,8 +47,9 @@ class Summary:
             hold = totals.hold
             yield (
                 f"{'Hold':<14}{hold.seconds:.0f} s: away at the end {hold.current}, at worst {hold.peak}; "
-                f"{hold.reconnects} reconnects; stability {self._tinted(Aim.STABILITY)}"
+                f"{hold.reconnects} reconnects"
             )
+            yield from self._stability()
         for title, counter in (("Failures", totals.reasons), ("Verdicts", totals.verdicts)):
             if counter:
                 yield f"{title:<14}" + ", ".join(f"{name} {count}" for name, count in counter.most_common(12))
@@ -67,14 +68,18 @@ class Summary:
             yield from self._latency("Round trip", "messages")
             yield from self._latency("Wire", "wireRequest")
         if scenario is Scenario.STEADY_MESSAGING:
-            yield (
-                f"{'Drops':<14}{totals.disconnects} pairs dropped, {totals.reconnects} times one was whole again; "
-                f"stability {self._tinted(Aim.STABILITY)}"
-            )
+            yield (f"{'Drops':<14}{totals.disconnects} pairs dropped, {totals.reconnects} times one was whole again")
+            yield from self._stability()
             if (trend := totals.trend) is not None:
                 first, last = (value * 1e3 for value in trend)
                 factor = f" ({last / first:.2f}×)" if first else ""
                 yield f"{'Trend':<14}P99 of the first snapshot {first:.1f} ms, of the last {last:.1f} ms{factor}"
+
+    def _stability(self) -> Iterator[str]:
+        totals = self._totals
+        stood = f"connected {totals.connected_seconds:.1f} of the {totals.due_seconds:.1f} s that were due"
+        what = "pairs" if self._plan.is_paired else "connections"
+        yield f"{'Stability':<14}{self._tinted(Aim.STABILITY)}  {stood}, all {what} together"
 
     def _latency(self, title: str, name: str) -> Iterator[str]:
         sketch = self._totals.sketches[name]

@@ -55,6 +55,8 @@ class Totals:
     missed: int = 0  # and those that it did not
     disconnects: int = 0  # pairs that dropped at least once
     reconnects: int = 0  # times that a pair was whole again
+    due_seconds: float = 0.0  # that pairs or connections should have stood, added up over them
+    connected_seconds: float = 0.0  # and those that they did
     hold: Hold = field(default_factory=Hold)
     reasons: Counter[str] = field(default_factory=Counter)  # "step/reason"
     verdicts: Counter[str] = field(default_factory=Counter)
@@ -101,7 +103,7 @@ class Totals:
         """Add another worker's part. The workers ran at the same time: their durations overlap, and so do snapshots."""
         for name in (
             "attempted", "immediate", "recovered", "failed", "retries", "sent", "received", "unheard", "aborted",
-            "awaited", "brought", "missed", "disconnects", "reconnects",
+            "awaited", "brought", "missed", "disconnects", "reconnects", "due_seconds", "connected_seconds",
         ):  # fmt: skip
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.hold.seconds = max(self.hold.seconds, other.hold.seconds)

@@ -113,6 +113,7 @@ def differing(one: Json, other: Json) -> list[str]:
 
 def test_a_hold_is_read_back() -> None:
     totals = Totals(attempted=9, immediate=7, recovered=1, failed=1, retries=4, seconds=30.0)
+    totals.due_seconds, totals.connected_seconds = 160.0, 123.456789
     totals.hold = Hold(seconds=20.0, current=2, peak=3, reconnects=4)
     result = result_of(plan_of(Scenario.STEADY_STATE), totals)
     assert result["results"]["steadyState"] == {
@@ -122,7 +123,9 @@ def test_a_hold_is_read_back() -> None:
         "reconnectsDuringHold": 4,
         "connectionStability": 75.0,
     }
+    assert result["results"]["stability"] == {"connectedSeconds": 123.456789, "dueSeconds": 160.0}
     back = totals_of(written(result))
+    assert (back.due_seconds, back.connected_seconds) == (160.0, 123.456789)
     assert (back.hold, back.retries, back.recovered) == (totals.hold, 4, 1)
 
 

@@ -12,7 +12,7 @@ from monitor.catalogue import Reason, Scenario, Step
 from monitor.load.plan import Plan
 from monitor.load.play import Play
 from monitor.probes.holding import Held
-from monitor.probes.run import Paired, Report, Run
+from monitor.probes.run import Paired, PairTime, Report, Run
 from monitor.relay.target import RateLimited
 
 if TYPE_CHECKING:
@@ -288,6 +288,59 @@ async def test_a_drop_is_one_however_many_tries_it_takes_to_come_back(relay: Sta
     hold = stage.totals.hold
     assert (hold.current, hold.peak, hold.reconnects) == (0, 1, 1)
     assert stage.play.tally.active == 0
+
+
+@pytest.mark.parametrize("scenario", [Scenario.STEADY_STATE, Scenario.STEADY_MESSAGING])
+async def test_stability_is_seconds_connected_of_seconds_due_though_all_came_back(
+    relay: StandIn, scenario: Scenario
+) -> None:
+    stage = Stage(relay, scenario, duration=60.0)
+
+    async def kill() -> None:
+        await asyncio.sleep(30)
+        relay.refuse = 10**6
+        for line in relay.lines:
+            line.cut()
+        await asyncio.sleep(3)
+        relay.refuse = 0
+
+    killing = asyncio.ensure_future(kill())
+    await stage.run()
+    await killing
+    totals = stage.totals
+    # A hold is 60 s of each; pairs stand from their pairing, some five seconds after their start, to the end.
+    if scenario is Scenario.STEADY_STATE:
+        assert totals.due_seconds == pytest.approx(PAIRS * 60.0)
+    else:
+        assert PAIRS * 60.0 < totals.due_seconds < PAIRS * 80.0
+    away = totals.due_seconds - totals.connected_seconds
+    assert 3.0 * PAIRS <= away < 10.0 * PAIRS  # three seconds, and the back-off
+    published = [report for _, report in stage.published if isinstance(report, PairTime)]
+    assert sum(report.seconds for report in published if not report.connected) == pytest.approx(away)
+    assert max(later - earlier for earlier, later in pairwise(stage.moments(PairTime))) < 1.1
+
+
+async def test_a_pair_that_never_came_back_was_away_until_the_end(relay: StandIn) -> None:
+    stage = Stage(relay, Scenario.STEADY_MESSAGING, duration=60.0, connection_pairs=1)
+
+    async def end() -> None:
+        await asyncio.sleep(28.0 - stage.now)
+        relay.lines[0].cut(3500)
+
+    ending = asyncio.ensure_future(end())
+    await stage.run()
+    await ending
+    totals = stage.totals
+    assert totals.due_seconds - totals.connected_seconds == pytest.approx(stage.now - 28.0, abs=0.01)
+
+
+async def test_stopped_before_the_hold_nothing_was_due(relay: StandIn) -> None:
+    stop = asyncio.Event()
+    stage = Stage(relay, Scenario.STEADY_STATE, duration=60.0)
+    asyncio.get_running_loop().call_later(5.0, stop.set)
+    await stage.run(stop)
+    assert stage.totals.immediate == 3
+    assert stage.totals.due_seconds == 0.0
 
 
 async def test_a_fault_of_our_own_in_one_connection_holds_up_none_of_the_others(
