@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from monitor.catalogue import Outcome, Reason, Step
-from monitor.errors import Obstacle
+from monitor.errors import Obstacle, OwnFault
 from monitor.probes.bench import failure_of
 from monitor.probes.holding import Held
 from monitor.probes.run import Disconnected, Exchange
@@ -36,29 +36,42 @@ class Bare:
         scene, recorder = self._scene, self._recorder
         clock, tally = scene.clock, scene.tally
         started = clock.monotonic()
-        deadline = started + scene.plan.connect_timeout
-        retries = 0
         tally.started()
-        while True:
-            obstacle = await self._try(deadline)
+        try:
+            obstacle, retries = await self._persist(started + scene.plan.connect_timeout)
+        except BaseException:
+            tally.unfinished()
+            recorder.abort()
+            raise
+        else:
             if obstacle is None:
                 self._stood = True
                 tally.active += 1
                 tally.connected(clock.monotonic() - started, retries)
                 recorder.exchanges.append(Exchange(outcome=Outcome.OK))
-                break
-            pause = RETRY.delay(retries, scene.bench.rng)
-            if isinstance(obstacle, RateLimited):
-                pause = max(pause, obstacle.retry_after)
-            if clock.monotonic() + pause >= deadline:
+            elif isinstance(obstacle, OwnFault):
+                tally.unfinished(failure_of(obstacle))
+                recorder.fail(obstacle)
+            else:
                 tally.not_connected(failure_of(obstacle), retries)
                 recorder.fail(obstacle)
+        finally:
+            scene.bench.publish(recorder.finish())
+            recorder.marks = []
+        return self._stood
+
+    async def _persist(self, deadline: float) -> tuple[Obstacle | None, int]:
+        """Try until it stands (None), or its time is up (why it last did not); and how often it was tried again."""
+        retries = 0
+        while (obstacle := await self._try(deadline)) is not None:
+            pause = RETRY.delay(retries, self._scene.bench.rng)
+            if isinstance(obstacle, RateLimited):
+                pause = max(pause, obstacle.retry_after)
+            if self._scene.clock.monotonic() + pause >= deadline:
                 break
             retries += 1
             await asyncio.sleep(pause)
-        scene.bench.publish(recorder.finish())
-        recorder.marks = []
-        return self._stood
+        return obstacle, retries
 
     async def _try(self, deadline: float) -> Obstacle | None:
         held = self._held = Held(self._scene.bench, self._recorder, reconnect=RETRY, on_change=self._changed)

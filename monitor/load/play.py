@@ -125,9 +125,8 @@ class Play:
         """A fault in this program is nobody's failure but ours, and must not vanish."""
         try:
             await one(number)
-        except Exception:  # noqa: BLE001 - logged, and counted as what it is
+        except Exception:  # noqa: BLE001 - logged, and named as what it is; what it took is counted where it was
             _log.exception("given up: a fault in this program", number=number)
-            self.tally.totals.aborted += 1
             self.tally.totals.reasons[f"close/{Reason.INTERNAL.value}"] += 1
 
     async def _settle(self, stop: asyncio.Event) -> None:

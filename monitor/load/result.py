@@ -1,7 +1,8 @@
 """A load test's result as JSON: the relay team's own keys and units, and beside them what makes it mergeable.
 
 Their latencies are whole milliseconds, their rates percent. Ours adds `schemaVersion` and `meta` at the top, and under
-`results` the keys `latencyMs`, `wireMs`, `reasons`, `verdicts`, `aborted`, `stability`, `sketches` and `slos`.
+`results` the keys `latencyMs`, `wireMs`, `reasons`, `verdicts`, `aborted`, `unfinished`, `stability`, `sketches`
+and `slos`.
 """
 
 from __future__ import annotations
@@ -131,6 +132,7 @@ def _results(scenario: Scenario, plan: Plan, totals: Totals) -> Json:
         "reasons": dict(totals.reasons.most_common()),
         "verdicts": dict(totals.verdicts.most_common()),
         "aborted": totals.aborted,
+        "unfinished": totals.unfinished,
         "sketches": {name: sketch.encode() for name, sketch in totals.sketches.items()}
         | {"overTime": [{"timestampMs": round(item.at * 1e3), **_kept(item.sketch)} for item in totals.windows]},
     }
@@ -198,6 +200,7 @@ def totals_of(data: Json) -> Totals:
     recovery, steady, held = results.get("recovery", {}), results.get("steadyMessaging", {}), results.get("steadyState")
     totals = Totals(
         attempted=connections["attempted"],
+        unfinished=results.get("unfinished", 0),
         immediate=connections["immediate"],
         recovered=connections["recovered"],
         failed=connections["failed"],

@@ -72,6 +72,7 @@ async def pair_up(
     try:
         pairing = await pair.pair()
     except BaseException:
+        tally.unfinished()
         pair.close()
         raise
     for seconds in _connect_times(recorder):
@@ -97,7 +98,7 @@ def _connect_times(recorder: Recorder) -> list[float]:
 
 
 async def exchange(scene: Scene, pair: Pair, number: int, intended: float, pause: float) -> bool:
-    """One exchange, published as soon as it is over; whether it was good."""
+    """One exchange, published as soon as it is over, or given up; whether it was good."""
     recorder = pair.recorder = scene.bench.recorder(number)
     pair.judge()
     pair.received.clear()
@@ -106,7 +107,7 @@ async def exchange(scene: Scene, pair: Pair, number: int, intended: float, pause
             await pair.exchange(intended, pause)
         else:
             recorder.fail(pair.obstacle)
-    except asyncio.CancelledError:
+    except BaseException:
         recorder.abort()
         raise
     finally:
@@ -148,7 +149,7 @@ async def async_delivery(scene: Scene, number: int) -> None:
         await recover(pair, bench, recorder, sent, plan.recovery_timeout)
     except Obstacle as obstacle:
         recorder.fail(obstacle)
-    except asyncio.CancelledError:
+    except BaseException:
         recorder.abort()
         pair.close()
         raise

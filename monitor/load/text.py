@@ -30,8 +30,9 @@ class Summary:
         """The whole, from what was tried to the verdict."""
         plan, totals = self._plan, self._totals
         what = "pairs" if plan.is_paired else "connections"
+        begun = totals.attempted + totals.unfinished
         yield RULE
-        yield f"{plan.scenario.value} at {plan.target}: {totals.attempted} {what} in {totals.seconds:.1f} s"
+        yield f"{plan.scenario.value} at {plan.target}: {begun} {what} in {totals.seconds:.1f} s"
         yield RULE
         success = self._tinted(Aim.SUCCESS)
         yield f"{what.capitalize():<14}{totals.successful} of {totals.attempted} connected  {success}"
@@ -54,7 +55,9 @@ class Summary:
             if counter:
                 yield f"{title:<14}" + ", ".join(f"{name} {count}" for name, count in counter.most_common(12))
         if totals.aborted:
-            yield f"{'Aborted':<14}{totals.aborted} given up by this program, not held against the relay"
+            doing = "pairing" if plan.is_paired else "connecting"
+            making = f"; {totals.unfinished} were still {doing}" if totals.unfinished else ""
+            yield f"{'Aborted':<14}{totals.aborted} given up by this program, not held against the relay{making}"
         yield RULE
         yield from self._verdict()
 

@@ -91,6 +91,7 @@ def test_a_result_read_back_is_the_totals_it_was_made_of(dealt: list[tuple[float
     totals = totals_of_samples(dealt)
     totals.reasons["tcp/refused"] = 3
     totals.disconnects = 1
+    totals.aborted, totals.unfinished = 5, 2
     result = result_of(plan_of(), totals)
     back = result_of(plan_of(), totals_of(written(result)))
     assert differing(back["results"], result["results"]) == []

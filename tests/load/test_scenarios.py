@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from monitor.catalogue import Reason, Scenario, Step
+from monitor.catalogue import Outcome, Reason, Scenario, Step
+from monitor.errors import OwnFault
 from monitor.load.plan import Plan
 from monitor.load.play import Play
 from monitor.probes.holding import Held
@@ -359,7 +360,7 @@ async def test_a_fault_of_our_own_in_one_connection_holds_up_none_of_the_others(
     async with asyncio.timeout(100):
         await stage.run()
     totals = stage.totals
-    assert (totals.immediate, totals.failed, totals.aborted) == (PAIRS - 1, 0, 1)
+    assert (totals.immediate, totals.failed, totals.unfinished, totals.aborted) == (PAIRS - 1, 0, 1, 1)
     assert totals.reasons == {"close/internal": 1}
     assert totals.hold.seconds == pytest.approx(20.0)
 
@@ -376,6 +377,43 @@ async def test_stopped_early_it_keeps_what_there_is(relay: StandIn) -> None:
     assert totals.sent == totals.received
     assert totals.aborted <= PAIRS
     assert stage.play.tally.active == 0
+
+
+async def test_stopped_in_the_ramp_up_it_blames_nobody_for_what_was_still_being_made(relay: StandIn) -> None:
+    stop = asyncio.Event()
+    stage = Stage(relay, Scenario.STEADY_MESSAGING, duration=60.0, connection_pairs=10, ramp_up=10.0)
+    asyncio.get_running_loop().call_later(8.5, stop.set)
+    await stage.run(stop)
+    totals = stage.totals
+    # Nine had started; the users of the last five had not scanned yet.
+    assert (totals.attempted, totals.immediate, totals.failed, totals.unfinished) == (4, 4, 0, 5)
+    assert stage.play.tally.begun == 9
+    assert totals.aborted >= totals.unfinished
+    assert totals.reasons == {}
+
+
+@pytest.mark.parametrize("scenario", [Scenario.STEADY_STATE, Scenario.CONNECTION_STORM])
+async def test_stopped_while_connections_are_being_made_it_blames_nobody(relay: StandIn, scenario: Scenario) -> None:
+    stop = asyncio.Event()
+    stage = Stage(relay, scenario)
+    asyncio.get_running_loop().call_later(3.0, lambda: setattr(relay, "silent", True))
+    asyncio.get_running_loop().call_later(5.0, stop.set)
+    await stage.run(stop)
+    totals = stage.totals
+    assert (totals.attempted, totals.immediate, totals.failed) == (2, 2, 0)
+    assert (totals.unfinished, totals.aborted, totals.reasons) == (1, 1, {})
+    assert [run.outcome for _, run in stage.published if isinstance(run, Run)].count(Outcome.ABORTED) == 1
+
+
+@pytest.mark.parametrize("scenario", Scenario)
+async def test_what_fails_for_a_fault_of_our_own_is_aborted_and_in_no_rate(relay: StandIn, scenario: Scenario) -> None:
+    relay.refuse, relay.refusal = 10**6, OwnFault(Step.TCP, Reason.UNREACHABLE, "no route from here")
+    stage = await Stage(relay, scenario, duration=5.0, timeout=2.0).run()
+    totals = stage.totals
+    assert (totals.attempted, totals.failed) == (0, 0)
+    assert (totals.unfinished, totals.aborted) == (PAIRS, PAIRS)
+    assert totals.reasons == {"tcp/unreachable": PAIRS}
+    assert stage.play.tally.begun == PAIRS
 
 
 async def test_no_pair_is_kept_that_could_not_be_made(relay: StandIn) -> None:

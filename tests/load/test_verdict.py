@@ -105,6 +105,23 @@ def test_a_test_without_a_single_exchange_is_no_pass(scenario: Scenario) -> None
     assert lines[-2].startswith("FAIL  not a single")
 
 
+def test_what_was_given_up_is_told_and_is_in_no_rate() -> None:
+    totals = Totals(attempted=4, immediate=4, aborted=7, unfinished=5, sent=4, received=4)
+    assert verdicts(totals)["success"] is True
+    lines = list(Summary(plan_of(), ended_with(totals, interrupted=True), []).lines())
+    assert "9 pairs in" in lines[1]
+    assert "4 of 4 connected  100.00%" in lines[3]
+    assert "Aborted       7 given up by this program, not held against the relay; 5 were still pairing" in lines
+
+
+@pytest.mark.parametrize("scenario", Scenario)
+def test_a_test_that_was_only_given_up_is_no_pass(scenario: Scenario) -> None:
+    ended = ended_with(Totals(aborted=3, unfinished=3))
+    judged = judge(scenario, ended.totals, objectives(scenario, None, {}))
+    assert not any(item.passed for item in judged)
+    assert not passed(scenario, ended, judged)
+
+
 @pytest.mark.parametrize(("successful", "colour"), [(100, GREEN), (99, GREEN), (98, YELLOW), (95, YELLOW), (94, RED)])
 def test_success_is_coloured_as_the_relay_team_reads_it(successful: int, colour: str) -> None:
     totals = Totals(attempted=100, immediate=successful, failed=100 - successful)
