@@ -26,6 +26,7 @@ class Bare:
 
     def __init__(self, scene: Scene, number: int, hold: Hold | None = None) -> None:
         self._scene = scene
+        self._number = number
         self._hold = hold
         self._recorder = scene.bench.recorder(number)
         self._held: Held | None = None
@@ -36,6 +37,7 @@ class Bare:
         scene, recorder = self._scene, self._recorder
         clock, tally = scene.clock, scene.tally
         started = clock.monotonic()
+        intended = min(scene.start_of(self._number), started)
         tally.started()
         try:
             obstacle, retries = await self._persist(started + scene.plan.connect_timeout)
@@ -47,7 +49,7 @@ class Bare:
             if obstacle is None:
                 self._stood = True
                 tally.active += 1
-                tally.connected(clock.monotonic() - started, retries)
+                tally.connected(clock.monotonic() - intended, retries)
                 recorder.exchanges.append(Exchange(outcome=Outcome.OK))
             elif isinstance(obstacle, OwnFault):
                 tally.unfinished(failure_of(obstacle))

@@ -112,14 +112,14 @@ class Play:
             holding = asyncio.ensure_future(hold.run())
             one = partial(steady_state, scene, hold=hold)
             try:
-                await paced(plan, clock, partial(self._guarded, one))
+                await paced(plan, clock, scene.began, partial(self._guarded, one))
             finally:
                 holding.cancel()
                 with suppress(asyncio.CancelledError):
                     await holding
             return
         one = partial(_PAIRED.get(plan.scenario, connection_storm), scene)
-        await paced(plan, clock, partial(self._guarded, one))
+        await paced(plan, clock, scene.began, partial(self._guarded, one))
 
     async def _guarded(self, one: Callable[[int], Awaitable[None]], number: int) -> None:
         """A fault in this program is nobody's failure but ours, and must not vanish."""

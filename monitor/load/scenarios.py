@@ -55,6 +55,10 @@ class Scene:
         """When the steady part is over: its duration begins after the ramp-up."""
         return self.began + self.plan.ramp_up + self.plan.duration
 
+    def start_of(self, number: int) -> float:
+        """When a pair or a connection is to start; it may be late, or early by the millisecond uvloop rounds to."""
+        return self.began + self.plan.start_of(number)
+
     async def until(self, moment: float) -> None:
         """Sleep until the clock reads `moment`."""
         await asyncio.sleep(max(0.0, moment - self.clock.monotonic()))
@@ -75,7 +79,7 @@ async def pair_up(
         tally.unfinished()
         pair.close()
         raise
-    for seconds in _connect_times(recorder):
+    for seconds in _connect_times(recorder, min(scene.start_of(number), recorder.started)):
         tally.reached(seconds)
     tally.paired(pairing)
     bench.publish(Paired(relay=bench.relay, probe=bench.probe.name, run_id=recorder.run_id, pairing=pairing))
@@ -87,13 +91,17 @@ async def pair_up(
     return pair
 
 
-def _connect_times(recorder: Recorder) -> list[float]:
-    """From the first step of each end's connect to its hello."""
+def _connect_times(recorder: Recorder, intended: float) -> list[float]:
+    """From when each end was to connect to its hello: the dApp at `intended`, the wallet when the handshake began."""
+    starts = {"dapp": intended - recorder.started}
+    for mark in recorder.marks:
+        if mark.step is Step.HANDSHAKE:
+            starts["wallet"] = mark.started
     times = []
-    for side in ("dapp", "wallet"):
+    for side, start in starts.items():
         marks = [mark for mark in recorder.marks if mark.side == side and mark.step in _CONNECT]
         if any(mark.step is Step.HELLO for mark in marks):
-            times.append(max(mark.ended for mark in marks) - min(mark.started for mark in marks))
+            times.append(max(mark.ended for mark in marks) - start)
     return times
 
 
@@ -145,8 +153,9 @@ async def async_delivery(scene: Scene, number: int) -> None:
     try:
         pair.wallet.abort()
         sent = await pair.send_offline(1)
-        await asyncio.sleep(plan.delay)
-        await recover(pair, bench, recorder, sent, plan.recovery_timeout)
+        back = scene.clock.monotonic() + plan.delay
+        await scene.until(back)
+        await recover(pair, bench, recorder, sent, back, plan.recovery_timeout)
     except Obstacle as obstacle:
         recorder.fail(obstacle)
     except BaseException:

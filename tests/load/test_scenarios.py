@@ -107,8 +107,50 @@ async def test_a_timer_that_fires_early_makes_no_latency_shorter(
         await sleep(max(0.0, delay - 0.0009))
 
     monkeypatch.setattr(asyncio, "sleep", sleep_short)
-    stage = await Stage(relay, Scenario.REALISTIC_SESSION, connection_pairs=1).run()
-    assert stage.totals.sketches["messages"].least == pytest.approx(0.02)
+    sketches = (await Stage(relay, Scenario.REALISTIC_SESSION).run()).totals.sketches
+    assert sketches["messages"].least == pytest.approx(0.02)
+    assert sketches["connectTime"].least == pytest.approx(0.01)
+    assert sketches["handshake"].least > 0.02
+    sketches = (await Stage(relay, Scenario.ASYNC_DELIVERY).run()).totals.sketches
+    assert sketches["recovery"].least == pytest.approx(0.03)
+    sketches = (await Stage(relay, Scenario.CONNECTION_STORM).run()).totals.sketches
+    assert sketches["connectTime"].least == pytest.approx(0.01)
+
+
+@pytest.fixture
+def late(monkeypatch: pytest.MonkeyPatch) -> float:
+    """As where the loop was blocked for so many seconds over the moment when each timer was due."""
+    sleep, seconds = asyncio.sleep, 1.5
+
+    async def sleep_long(delay: float) -> None:
+        await sleep(delay + seconds if delay > 0 else 0)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep_long)
+    return seconds
+
+
+@pytest.mark.parametrize("scenario", [Scenario.CONNECTION_STORM, Scenario.STEADY_STATE])
+async def test_a_connection_is_timed_from_when_it_was_to_start(relay: StandIn, late: float, scenario: Scenario) -> None:
+    totals = (await Stage(relay, scenario, duration=20.0).run()).totals
+    connects = totals.sketches["connectTime"]
+    # The first start waits for nothing.
+    assert (connects.least, connects.quantile(0.5)) == pytest.approx((0.01, late + 0.01), rel=0.001)
+    assert totals.immediate == PAIRS
+
+
+async def test_a_pairing_is_timed_from_when_the_wallet_was_to_start(relay: StandIn, late: float) -> None:
+    totals = (await Stage(relay, Scenario.REALISTIC_SESSION).run()).totals
+    assert totals.sketches["handshake"].least == pytest.approx(late + 0.05, abs=0.03)
+    connects = totals.sketches["connectTime"]
+    # Of eight ends only the first dApp, which waits for nothing, is in time.
+    assert (connects.count, connects.least) == (2 * PAIRS, pytest.approx(0.01))
+    assert connects.ranked(2) == pytest.approx(late + 0.01, rel=0.001)
+
+
+async def test_a_recovery_is_timed_from_when_the_wallet_was_to_be_back(relay: StandIn, late: float) -> None:
+    totals = (await Stage(relay, Scenario.ASYNC_DELIVERY).run()).totals
+    recovery = totals.sketches["recovery"]
+    assert (recovery.count, recovery.least) == (PAIRS, pytest.approx(late + 0.03))
 
 
 async def test_steady_pairs_loop_from_their_connecting_to_the_end(relay: StandIn) -> None:
