@@ -9,7 +9,7 @@ from monitor.catalogue import Outcome, Reason, Step
 from monitor.errors import Obstacle, OwnFault
 from monitor.probes.bench import failure_of
 from monitor.probes.holding import Held
-from monitor.probes.run import Disconnected, Exchange
+from monitor.probes.run import Disconnected, Exchange, Reconnected
 from monitor.relay.target import RateLimited
 from monitor.wire.backoff import Backoff
 
@@ -31,6 +31,7 @@ class Bare:
         self._recorder = scene.bench.recorder(number)
         self._held: Held | None = None
         self._stood = self._away = False
+        self._dropped_at = 0.0
 
     async def connect(self) -> bool:
         """Connect, trying again until it stands or its time is up; booked, and published as one exchange."""
@@ -102,16 +103,17 @@ class Bare:
         if not self._stood or self._away is (dropped is not None):
             return  # each try to come back that fails is told too
         self._away = dropped is not None
-        tally, bench = self._scene.tally, self._scene.bench
+        tally, bench, now = self._scene.tally, self._scene.bench, self._scene.clock.monotonic()
+        relay, probe, run_id = bench.relay, bench.probe.name, self._recorder.run_id
         if dropped is None:
             tally.active += 1
+            bench.publish(Reconnected(relay=relay, probe=probe, run_id=run_id, seconds=now - self._dropped_at))
         else:
             tally.active -= 1
+            self._dropped_at = now
             obstacle = self._held.why() if self._held is not None else Obstacle(Step.HOLD, Reason.DISCONNECTED)
             tally.dropped(failure_of(obstacle))
-            bench.publish(
-                Disconnected(relay=bench.relay, probe=bench.probe.name, run_id=self._recorder.run_id, code=dropped.code)
-            )
+            bench.publish(Disconnected(relay=relay, probe=probe, run_id=run_id, code=dropped.code))
         if self._hold is not None:
             self._hold.changed(away=dropped is not None)
 

@@ -16,7 +16,7 @@ from monitor.load.plan import SETTLE
 from monitor.probes.async_delivery import recover
 from monitor.probes.ledger import Ledger
 from monitor.probes.pair import Pair
-from monitor.probes.run import Paired
+from monitor.probes.run import Paired, Reconnected
 from monitor.wire.backoff import Backoff
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ class Standing:
         self._scene = scene
         self._pair: Pair | None = None
         self._whole = True
-        self._dropped_before = False
+        self._dropped_at: float | None = None
 
     def watch(self, pair: Pair) -> None:
         """It is paired, and stands; from now on it should."""
@@ -225,11 +225,18 @@ class Standing:
             return
         self._whole = self._pair.whole
         self._scene.presence.change(away=-1 if self._whole else 1)
-        tally = self._scene.tally
-        if self._whole:
-            tally.active += 1
-            tally.totals.reconnects += 1
-        else:
+        tally, bench, now = self._scene.tally, self._scene.bench, self._scene.clock.monotonic()
+        if not self._whole:
             tally.active -= 1
-            tally.totals.disconnects += not self._dropped_before
-            self._dropped_before = True
+            tally.totals.disconnects += self._dropped_at is None
+            self._dropped_at = now
+        elif self._dropped_at is not None:
+            tally.active += 1
+            bench.publish(
+                Reconnected(
+                    relay=bench.relay,
+                    probe=bench.probe.name,
+                    run_id=self._pair.recorder.run_id,
+                    seconds=now - self._dropped_at,
+                )
+            )

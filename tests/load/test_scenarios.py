@@ -13,7 +13,7 @@ from monitor.errors import OwnFault
 from monitor.load.plan import Plan
 from monitor.load.play import Play
 from monitor.probes.holding import Held
-from monitor.probes.run import Paired, PairTime, Report, Run
+from monitor.probes.run import Paired, PairTime, Reconnected, Report, Run
 from monitor.relay.target import RateLimited
 
 if TYPE_CHECKING:
@@ -215,7 +215,9 @@ async def test_a_pair_that_drops_is_counted_once_and_comes_back(relay: StandIn) 
     await cutting
     totals = stage.totals
     assert totals.disconnects == 2
-    assert totals.reconnects >= 2
+    back = [report.seconds for _, report in stage.published if isinstance(report, Reconnected)]
+    assert totals.reconnects == len(back) >= 2
+    assert all(0.0 < seconds < 10.0 for seconds in back)
     assert totals.received > 0
     assert stage.play.tally.active == 0
 
@@ -330,6 +332,8 @@ async def test_a_drop_is_one_however_many_tries_it_takes_to_come_back(relay: Sta
     assert stage.totals.reasons == {"hold/disconnected": 1}
     hold = stage.totals.hold
     assert (hold.current, hold.peak, hold.reconnects) == (0, 1, 1)
+    (away,) = [report.seconds for _, report in stage.published if isinstance(report, Reconnected)]
+    assert away == pytest.approx(stage.totals.due_seconds - stage.totals.connected_seconds)
     assert stage.play.tally.active == 0
 
 
