@@ -91,7 +91,7 @@ class Bare:
         except BaseException:
             held.close()
             raise
-        return None
+        return None if held.connected else held.why()  # the hello and the drop may come together
 
     def leave(self) -> None:
         """Disconnect."""

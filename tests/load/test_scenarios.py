@@ -15,6 +15,7 @@ from monitor.load.play import Play
 from monitor.probes.holding import Held
 from monitor.probes.run import Paired, PairTime, Reconnected, Report, Run
 from monitor.relay.target import RateLimited
+from tests.load.stand_in import Line
 
 if TYPE_CHECKING:
     from tests.load.stand_in import StandIn
@@ -409,6 +410,26 @@ async def test_a_fault_of_our_own_in_one_connection_holds_up_none_of_the_others(
     assert (totals.immediate, totals.failed, totals.unfinished, totals.aborted) == (PAIRS - 1, 0, 1, 1)
     assert totals.reasons == {"close/internal": 1}
     assert totals.hold.seconds == pytest.approx(20.0)
+
+
+async def test_a_connection_that_is_greeted_and_dropped_in_one_breath_does_not_stand(
+    relay: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    come, dropping = Line._come, [True]
+
+    def come_and_drop(line: Line, text: str) -> None:
+        come(line, text)
+        if dropping and line is relay.lines[0]:
+            dropping.clear()
+            line.cut()
+
+    monkeypatch.setattr(Line, "_come", come_and_drop)
+    stage = await Stage(relay, Scenario.STEADY_STATE, duration=20.0).run()
+    totals = stage.totals
+    assert (totals.immediate, totals.recovered, totals.failed) == (PAIRS - 1, 1, 0)
+    assert (totals.due_seconds, totals.connected_seconds) == pytest.approx((PAIRS * 20.0, PAIRS * 20.0))
+    assert len(stage.left) == PAIRS
+    assert stage.play.tally.active == 0
 
 
 async def test_stopped_early_it_keeps_what_there_is(relay: StandIn) -> None:
