@@ -204,11 +204,13 @@ def _on_one(
         run_loop(conduct(plan, clock, watch=watch, finish=finish))
         return
     from monitor.load.serving import metrics_of  # noqa: PLC0415
+    from monitor.schedule import LoopLag  # noqa: PLC0415
 
     played = {probe.name for probe in config.probes if probe.scenario is plan.scenario} if config is not None else set()
     slos = tuple(slo for slo in config.slos if played & set(slo.probe)) if config is not None else ()
-    with metrics_of(plan, slos, listen, gateway) as publish:
-        run_loop(conduct(plan, clock, watch=watch, publish=publish, finish=finish))
+    with metrics_of(plan, slos, listen, gateway) as served:
+        lag = LoopLag(clock, served.observe_loop_lag)
+        run_loop(conduct(plan, clock, watch=watch, publish=served.publish, beside=lag.run, finish=finish))
 
 
 def _on_several(plan: Plan, workers: int, finish: Callable[[Ended], None]) -> None:

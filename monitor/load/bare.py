@@ -6,10 +6,10 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from monitor.catalogue import Outcome, Reason, Step
-from monitor.errors import Obstacle
+from monitor.errors import Obstacle, OwnFault
 from monitor.probes.bench import failure_of
 from monitor.probes.holding import Held
-from monitor.probes.run import Disconnected, Exchange
+from monitor.probes.run import Disconnected, Exchange, Reconnected
 from monitor.relay.target import RateLimited
 from monitor.wire.backoff import Backoff
 
@@ -26,39 +26,55 @@ class Bare:
 
     def __init__(self, scene: Scene, number: int, hold: Hold | None = None) -> None:
         self._scene = scene
+        self._number = number
         self._hold = hold
         self._recorder = scene.bench.recorder(number)
         self._held: Held | None = None
         self._stood = self._away = False
+        self._dropped_at = 0.0
 
     async def connect(self) -> bool:
         """Connect, trying again until it stands or its time is up; booked, and published as one exchange."""
         scene, recorder = self._scene, self._recorder
         clock, tally = scene.clock, scene.tally
         started = clock.monotonic()
-        deadline = started + scene.plan.connect_timeout
-        retries = 0
+        intended = min(scene.start_of(self._number), started)
         tally.started()
-        while True:
-            obstacle = await self._try(deadline)
+        try:
+            obstacle, retries = await self._persist(started + scene.plan.connect_timeout)
+        except BaseException:
+            tally.unfinished()
+            recorder.abort()
+            raise
+        else:
             if obstacle is None:
                 self._stood = True
                 tally.active += 1
-                tally.connected(clock.monotonic() - started, retries)
+                tally.connected(clock.monotonic() - intended, retries)
                 recorder.exchanges.append(Exchange(outcome=Outcome.OK))
-                break
-            pause = RETRY.delay(retries, scene.bench.rng)
-            if isinstance(obstacle, RateLimited):
-                pause = max(pause, obstacle.retry_after)
-            if clock.monotonic() + pause >= deadline:
+            elif isinstance(obstacle, OwnFault):
+                tally.unfinished(failure_of(obstacle))
+                recorder.fail(obstacle)
+            else:
                 tally.not_connected(failure_of(obstacle), retries)
                 recorder.fail(obstacle)
+        finally:
+            scene.bench.publish(recorder.finish())
+            recorder.marks = []
+        return self._stood
+
+    async def _persist(self, deadline: float) -> tuple[Obstacle | None, int]:
+        """Try until it stands (None), or its time is up (why it last did not); and how often it was tried again."""
+        retries = 0
+        while (obstacle := await self._try(deadline)) is not None:
+            pause = RETRY.delay(retries, self._scene.bench.rng)
+            if isinstance(obstacle, RateLimited):
+                pause = max(pause, obstacle.retry_after)
+            if self._scene.clock.monotonic() + pause >= deadline:
                 break
             retries += 1
             await asyncio.sleep(pause)
-        scene.bench.publish(recorder.finish())
-        recorder.marks = []
-        return self._stood
+        return obstacle, retries
 
     async def _try(self, deadline: float) -> Obstacle | None:
         held = self._held = Held(self._scene.bench, self._recorder, reconnect=RETRY, on_change=self._changed)
@@ -75,7 +91,7 @@ class Bare:
         except BaseException:
             held.close()
             raise
-        return None
+        return None if held.connected else held.why()  # the hello and the drop may come together
 
     def leave(self) -> None:
         """Disconnect."""
@@ -87,16 +103,17 @@ class Bare:
         if not self._stood or self._away is (dropped is not None):
             return  # each try to come back that fails is told too
         self._away = dropped is not None
-        tally, bench = self._scene.tally, self._scene.bench
+        tally, bench, now = self._scene.tally, self._scene.bench, self._scene.clock.monotonic()
+        relay, probe, run_id = bench.relay, bench.probe.name, self._recorder.run_id
         if dropped is None:
             tally.active += 1
+            bench.publish(Reconnected(relay=relay, probe=probe, run_id=run_id, seconds=now - self._dropped_at))
         else:
             tally.active -= 1
+            self._dropped_at = now
             obstacle = self._held.why() if self._held is not None else Obstacle(Step.HOLD, Reason.DISCONNECTED)
             tally.dropped(failure_of(obstacle))
-            bench.publish(
-                Disconnected(relay=bench.relay, probe=bench.probe.name, run_id=self._recorder.run_id, code=dropped.code)
-            )
+            bench.publish(Disconnected(relay=relay, probe=probe, run_id=run_id, code=dropped.code))
         if self._hold is not None:
             self._hold.changed(away=dropped is not None)
 
@@ -111,6 +128,7 @@ class Hold:
         self._over = asyncio.Event()
         self._began: float | None = None
         self._away = 0
+        self._held = 0  # of those that came about, once the hold has begun
         if not self._undecided:
             self._decided.set()
 
@@ -122,6 +140,8 @@ class Hold:
             await scene.until(scene.began + scene.plan.ramp_up)
             if scene.tally.totals.successful:
                 self._began = scene.clock.monotonic()
+                self._held = scene.tally.totals.successful
+                scene.presence.change(due=self._held, away=self._away)
                 scene.tally.totals.hold.peak = self._away
                 await asyncio.sleep(scene.plan.duration)
         finally:
@@ -132,14 +152,18 @@ class Hold:
         if self._began is not None:
             hold.seconds = self._scene.clock.monotonic() - self._began
             hold.current = self._away
+            self._scene.presence.change(due=-self._held, away=-self._away)
             self._began = None
         self._over.set()
 
-    async def wait(self) -> None:
-        """One connection stands or failed: wait until the hold is over."""
+    def decided(self) -> None:
+        """One more connection stands, failed, or was given up."""
         self._undecided -= 1
         if self._undecided <= 0:
             self._decided.set()
+
+    async def wait(self) -> None:
+        """Wait until the hold is over."""
         await self._over.wait()
 
     def changed(self, *, away: bool) -> None:
@@ -147,6 +171,7 @@ class Hold:
         hold = self._scene.tally.totals.hold
         self._away += 1 if away else -1
         if self._began is not None:
+            self._scene.presence.change(away=1 if away else -1)
             hold.peak = max(hold.peak, self._away)
             hold.reconnects += not away
 
@@ -166,7 +191,10 @@ async def steady_state(scene: Scene, number: int, hold: Hold) -> None:
     """Connect, be held, leave."""
     bare = Bare(scene, number, hold)
     try:
-        await bare.connect()
+        try:
+            await bare.connect()
+        finally:
+            hold.decided()  # whatever became of it: the others' hold waits for each
         await hold.wait()
         await scene.door.pass_through()
     finally:

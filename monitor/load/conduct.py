@@ -11,7 +11,7 @@ from monitor.load import machine
 from monitor.load.play import Play
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from monitor.clock import Clock
     from monitor.load.plan import Plan
@@ -54,12 +54,14 @@ async def conduct(
     *,
     watch: Callable[[Play], Any] = lambda _: None,
     publish: Callable[[Run | Report], None] = lambda _: None,
+    beside: Callable[[], Coroutine[Any, Any, None]] | None = None,
     stop: asyncio.Event | None = None,
     finish: Callable[[Ended], None] = lambda _: None,
 ) -> Ended:
     """Play a test in this process, until it is done, `stop` is set, or SIGINT or SIGTERM comes. Raises `StartupError`.
 
-    `watch` is called with the play before it begins; where it gives a coroutine, that runs beside it until the end.
+    `watch` is called with the play before it begins; where it gives a coroutine, that runs beside it until the end, as
+    does what `beside` gives.
     `finish` is told how it ended while signals are still heeded: a second Ctrl-C must not take the result.
     """
     machine.make_room(plan.sockets)
@@ -69,13 +71,13 @@ async def conduct(
         loop.add_signal_handler(number, stop.set)
     play = Play(plan, clock, publish)
     began = clock.time()
-    watching = watch(play)
-    beside = None if watching is None else asyncio.ensure_future(watching)
+    running = [asyncio.ensure_future(work) for work in (watch(play), beside and beside()) if work is not None]
     try:
         try:
             await play.run(stop)
         finally:
-            await end_beside(beside)
+            for task in running:
+                await end_beside(task)
         ended = Ended(totals=play.tally.totals, interrupted=play.interrupted, began=began, cost=machine.cost())
         finish(ended)
     finally:

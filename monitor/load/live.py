@@ -49,7 +49,7 @@ def live_of(tally: Tally) -> Live:
     """Where one process stands."""
     totals = tally.totals
     return Live(
-        started=totals.attempted,
+        started=tally.begun,
         connected=totals.successful,
         failed=totals.failed,
         active=tally.active,

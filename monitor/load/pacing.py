@@ -19,13 +19,12 @@ FASTEST: Final = 1000
 """Disconnects a second at most."""
 
 
-async def paced(plan: Plan, clock: Clock, play: Callable[[int], Awaitable[None]]) -> None:
-    """Play each of this worker's pairs or connections by its number, each from its own moment of the ramp-up on.
+async def paced(plan: Plan, clock: Clock, began: float, play: Callable[[int], Awaitable[None]]) -> None:
+    """Play each of this worker's pairs or connections by its number, each from its own moment after `began` on.
 
     Starts wait for no other's connect or answer. Returns when all are done; cancelled, it cancels them all and waits
     until they have come to their end.
     """
-    began = clock.monotonic()
 
     async def one(number: int) -> None:
         with suppress(asyncio.CancelledError):  # stopped, and booked as far as it came

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 PAIRED: Final = frozenset({Scenario.REALISTIC_SESSION, Scenario.ASYNC_DELIVERY, Scenario.STEADY_MESSAGING})
 """The scenarios of dApps and wallets; the others use bare connections."""
 
+STEADY: Final = frozenset({Scenario.STEADY_MESSAGING, Scenario.STEADY_STATE})
+"""The scenarios whose pairs or connections should stand for a while."""
+
 SCAN: Final = 5.0
 """Seconds a user takes to scan the QR code."""
 
@@ -63,6 +66,11 @@ class Plan:
     def is_paired(self) -> bool:
         """Whether it is played by pairs."""
         return self.scenario in PAIRED
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether its pairs or connections should stand for a while."""
+        return self.scenario in STEADY
 
     @property
     def total(self) -> int:
@@ -116,12 +124,11 @@ class Plan:
 
     def probe(self) -> ProbeConfig:
         """The probe that plays it: the daemon's own, past the sizes that a standing configuration may have."""
-        standing = self.scenario in {Scenario.STEADY_MESSAGING, Scenario.STEADY_STATE}
         usual = ProbeConfig(
             name=self.scenario.value,
             scenario=self.scenario,
             relays=(RELAY,),
-            schedule=Continuous() if standing else Every(every=60.0),
+            schedule=Continuous() if self.is_steady else Every(every=60.0),
         )
         return usual.model_copy(
             update={

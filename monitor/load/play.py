@@ -16,6 +16,7 @@ from monitor.fleet import Fleet, settle_memory
 from monitor.load.bare import Hold, connection_storm, steady_state
 from monitor.load.pacing import Door, paced
 from monitor.load.plan import RELAY
+from monitor.load.presence import Presence
 from monitor.load.scenarios import Scene, async_delivery, realistic_session, steady_messaging
 from monitor.load.tally import Tally
 
@@ -87,36 +88,45 @@ class Play:
 
     async def _play(self) -> None:
         plan, clock = self.plan, self._clock
+        bench = self._fleet.bench(RELAY, self._fleet.config.probes[0])
         scene = Scene(
             plan=plan,
-            bench=self._fleet.bench(RELAY, self._fleet.config.probes[0]),
+            bench=bench,
             tally=self.tally,
             clock=clock,
             door=Door(plan, clock),
+            presence=Presence(bench, clock),
             began=self.tally.began,
         )
+        present = asyncio.ensure_future(scene.presence.run())
+        try:
+            await self._play_all(scene)
+        finally:
+            present.cancel()
+
+    async def _play_all(self, scene: Scene) -> None:
+        plan, clock = self.plan, self._clock
         one: Callable[[int], Awaitable[None]]
         if plan.scenario is Scenario.STEADY_STATE:
             hold = Hold(scene)
             holding = asyncio.ensure_future(hold.run())
             one = partial(steady_state, scene, hold=hold)
             try:
-                await paced(plan, clock, partial(self._guarded, one))
+                await paced(plan, clock, scene.began, partial(self._guarded, one))
             finally:
                 holding.cancel()
                 with suppress(asyncio.CancelledError):
                     await holding
             return
         one = partial(_PAIRED.get(plan.scenario, connection_storm), scene)
-        await paced(plan, clock, partial(self._guarded, one))
+        await paced(plan, clock, scene.began, partial(self._guarded, one))
 
     async def _guarded(self, one: Callable[[int], Awaitable[None]], number: int) -> None:
         """A fault in this program is nobody's failure but ours, and must not vanish."""
         try:
             await one(number)
-        except Exception:  # noqa: BLE001 - logged, and counted as what it is
+        except Exception:  # noqa: BLE001 - logged, and named as what it is; what it took is counted where it was
             _log.exception("given up: a fault in this program", number=number)
-            self.tally.totals.aborted += 1
             self.tally.totals.reasons[f"close/{Reason.INTERNAL.value}"] += 1
 
     async def _settle(self, stop: asyncio.Event) -> None:

@@ -1,7 +1,8 @@
 """A load test's result as JSON: the relay team's own keys and units, and beside them what makes it mergeable.
 
 Their latencies are whole milliseconds, their rates percent. Ours adds `schemaVersion` and `meta` at the top, and under
-`results` the keys `latencyMs`, `wireMs`, `reasons`, `verdicts`, `aborted`, `sketches` and `slos`.
+`results` the keys `latencyMs`, `wireMs`, `reasons`, `verdicts`, `aborted`, `unfinished`, `stability`, `sketches`
+and `slos`.
 """
 
 from __future__ import annotations
@@ -120,12 +121,19 @@ def _results(scenario: Scenario, plan: Plan, totals: Totals) -> Json:
             "reconnects": totals.reconnects,
             "latencyOverTime": [_snapshot(window) for window in totals.windows],
         }
+    if plan.is_steady:
+        # Not the share of those that stand at the end: one that was away and came back was away.
+        results["stability"] = {
+            "connectedSeconds": round(totals.connected_seconds, 6),
+            "dueSeconds": round(totals.due_seconds, 6),
+        }
     return results | {
         "latencyMs": {name: _exact(totals.sketches[name]) for name in SKETCHES if name not in WIRE},
         "wireMs": {WIRE[name]: _exact(totals.sketches[name]) for name in SKETCHES if name in WIRE},
         "reasons": dict(totals.reasons.most_common()),
         "verdicts": dict(totals.verdicts.most_common()),
         "aborted": totals.aborted,
+        "unfinished": totals.unfinished,
         "sketches": {name: sketch.encode() for name, sketch in totals.sketches.items()}
         | {"overTime": [{"timestampMs": round(item.at * 1e3), **_kept(item.sketch)} for item in totals.windows]},
     }
@@ -195,6 +203,7 @@ def totals_of(data: Json) -> Totals:
     held = results.get("steadyState")
     totals = Totals(
         attempted=connections["attempted"],
+        unfinished=results.get("unfinished", 0),
         immediate=connections["immediate"],
         recovered=connections["recovered"],
         failed=connections["failed"],
@@ -219,6 +228,8 @@ def totals_of(data: Json) -> Totals:
             peak=held["peakDisconnects"],
             reconnects=held["reconnectsDuringHold"],
         )
+    if (stability := results.get("stability")) is not None:
+        totals.due_seconds, totals.connected_seconds = stability["dueSeconds"], stability["connectedSeconds"]
     sketches = results["sketches"]
     for name in SKETCHES:
         figures = results["wireMs"][WIRE[name]] if name in WIRE else results["latencyMs"][name]

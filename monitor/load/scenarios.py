@@ -16,7 +16,7 @@ from monitor.load.plan import SETTLE
 from monitor.probes.async_delivery import recover
 from monitor.probes.ledger import Ledger
 from monitor.probes.pair import Pair
-from monitor.probes.run import Paired
+from monitor.probes.run import Paired, Reconnected
 from monitor.wire.backoff import Backoff
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from monitor.clock import Clock
     from monitor.load.pacing import Door
     from monitor.load.plan import Plan
+    from monitor.load.presence import Presence
     from monitor.load.tally import Tally
     from monitor.probes.bench import Bench, Recorder
 
@@ -46,12 +47,17 @@ class Scene:
     tally: Tally
     clock: Clock
     door: Door
+    presence: Presence
     began: float
 
     @property
     def ends(self) -> float:
         """When the steady part is over: its duration begins after the ramp-up."""
         return self.began + self.plan.ramp_up + self.plan.duration
+
+    def start_of(self, number: int) -> float:
+        """When a pair or a connection is to start; it may be late, or early by the millisecond uvloop rounds to."""
+        return self.began + self.plan.start_of(number)
 
     async def until(self, moment: float) -> None:
         """Sleep until the clock reads `moment`."""
@@ -70,9 +76,10 @@ async def pair_up(
     try:
         pairing = await pair.pair()
     except BaseException:
+        tally.unfinished()
         pair.close()
         raise
-    for seconds in _connect_times(recorder):
+    for seconds in _connect_times(recorder, min(scene.start_of(number), recorder.started)):
         tally.reached(seconds)
     tally.paired(pairing)
     bench.publish(Paired(relay=bench.relay, probe=bench.probe.name, run_id=recorder.run_id, pairing=pairing))
@@ -84,18 +91,22 @@ async def pair_up(
     return pair
 
 
-def _connect_times(recorder: Recorder) -> list[float]:
-    """From the first step of each end's connect to its hello."""
+def _connect_times(recorder: Recorder, intended: float) -> list[float]:
+    """From when each end was to connect to its hello: the dApp at `intended`, the wallet when the handshake began."""
+    starts = {"dapp": intended - recorder.started}
+    for mark in recorder.marks:
+        if mark.step is Step.HANDSHAKE:
+            starts["wallet"] = mark.started
     times = []
-    for side in ("dapp", "wallet"):
+    for side, start in starts.items():
         marks = [mark for mark in recorder.marks if mark.side == side and mark.step in _CONNECT]
         if any(mark.step is Step.HELLO for mark in marks):
-            times.append(max(mark.ended for mark in marks) - min(mark.started for mark in marks))
+            times.append(max(mark.ended for mark in marks) - start)
     return times
 
 
 async def exchange(scene: Scene, pair: Pair, number: int, intended: float, pause: float) -> bool:
-    """One exchange, published as soon as it is over; whether it was good."""
+    """One exchange, published as soon as it is over, or given up; whether it was good."""
     recorder = pair.recorder = scene.bench.recorder(number)
     pair.judge()
     pair.received.clear()
@@ -104,7 +115,7 @@ async def exchange(scene: Scene, pair: Pair, number: int, intended: float, pause
             await pair.exchange(intended, pause)
         else:
             recorder.fail(pair.obstacle)
-    except asyncio.CancelledError:
+    except BaseException:
         recorder.abort()
         raise
     finally:
@@ -142,11 +153,12 @@ async def async_delivery(scene: Scene, number: int) -> None:
     try:
         pair.wallet.abort()
         sent = await pair.send_offline(1)
-        await asyncio.sleep(plan.delay)
-        await recover(pair, bench, recorder, sent, plan.recovery_timeout)
+        back = scene.clock.monotonic() + plan.delay
+        await scene.until(back)
+        await recover(pair, bench, recorder, sent, back, plan.recovery_timeout)
     except Obstacle as obstacle:
         recorder.fail(obstacle)
-    except asyncio.CancelledError:
+    except BaseException:
         recorder.abort()
         pair.close()
         raise
@@ -193,16 +205,18 @@ class Standing:
         self._scene = scene
         self._pair: Pair | None = None
         self._whole = True
-        self._dropped_before = False
+        self._dropped_at: float | None = None
 
     def watch(self, pair: Pair) -> None:
-        """It is paired, and stands."""
+        """It is paired, and stands; from now on it should."""
         self._pair = pair
+        self._scene.presence.change(due=1)
         self.changed()
 
     def leave(self) -> bool:
         """Watch no longer; whether it stood until now."""
         self._pair = None
+        self._scene.presence.change(due=-1, away=-(not self._whole))
         return self._whole
 
     def changed(self) -> None:
@@ -210,11 +224,19 @@ class Standing:
         if self._pair is None or self._pair.whole is self._whole:
             return
         self._whole = self._pair.whole
-        tally = self._scene.tally
-        if self._whole:
-            tally.active += 1
-            tally.totals.reconnects += 1
-        else:
+        self._scene.presence.change(away=-1 if self._whole else 1)
+        tally, bench, now = self._scene.tally, self._scene.bench, self._scene.clock.monotonic()
+        if not self._whole:
             tally.active -= 1
-            tally.totals.disconnects += not self._dropped_before
-            self._dropped_before = True
+            tally.totals.disconnects += self._dropped_at is None
+            self._dropped_at = now
+        elif self._dropped_at is not None:
+            tally.active += 1
+            bench.publish(
+                Reconnected(
+                    relay=bench.relay,
+                    probe=bench.probe.name,
+                    run_id=self._pair.recorder.run_id,
+                    seconds=now - self._dropped_at,
+                )
+            )

@@ -15,11 +15,10 @@ from monitor.load.play import config_of
 from monitor.metrics import Metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from monitor.config import SloConfig
     from monitor.load.plan import Plan
-    from monitor.probes.run import Report, Run
 
 _log = structlog.get_logger(__name__)
 
@@ -33,14 +32,11 @@ GAP: Final = 60.0
 @contextmanager
 def metrics_of(
     plan: Plan, slos: tuple[SloConfig, ...], listen: tuple[str, int] | None, gateway: str | None
-) -> Iterator[Callable[[Run | Report], None]]:
-    """Take what probes publish, serve it on `listen`, and push it to `gateway` at the end. Raises `StartupError`.
+) -> Iterator[Metrics]:
+    """Metrics to publish to, served on `listen` and pushed to `gateway` at the end. Raises `StartupError`.
 
     SLOs count for the probe that plays the test.
     """
-    if listen is None and gateway is None:
-        yield lambda _: None
-        return
     ours = tuple(slo.model_copy(update={"probe": (plan.scenario.value,)}) for slo in slos)
     metrics = Metrics(config_of(plan, ours), version=monitor.__version__, longest_gap=lambda _: GAP)
     metrics.set_healthy(True)
@@ -51,7 +47,7 @@ def metrics_of(
         except OSError as error:
             raise StartupError(f"{listen[0]}:{listen[1]}: cannot serve metrics: {error.strerror}") from error
     try:
-        yield metrics.publish
+        yield metrics
     finally:
         if server is not None:
             server.shutdown()

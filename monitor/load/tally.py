@@ -9,7 +9,7 @@ from monitor.catalogue import Outcome, Scenario
 from monitor.load.plan import PAIRED
 from monitor.load.sketch import Sketch
 from monitor.load.totals import Totals
-from monitor.probes.run import MessageJudged, Reconnected, Run
+from monitor.probes.run import MessageJudged, PairTime, Reconnected, Run
 
 if TYPE_CHECKING:
     from monitor.clock import Clock
@@ -22,11 +22,14 @@ SPAN: Final = 5.0
 
 
 class Tally:
-    """Fills `totals` from what is published; `active` are the pairs or connections that stand now."""
+    """Fills `totals` from what is published.
+
+    `begun` are the pairs or connections that started, `active` those that stand now.
+    """
 
     def __init__(self, scenario: Scenario, clock: Clock) -> None:
         self.totals = Totals()
-        self.active = 0
+        self.begun = self.active = 0
         self.began = clock.monotonic()
         self._scenario = scenario
         self._clock = clock
@@ -36,11 +39,12 @@ class Tally:
 
     def started(self) -> None:
         """A pair or a connection starts."""
-        self.totals.attempted += 1
+        self.begun += 1
 
     def connected(self, seconds: float, retries: int = 0) -> None:
         """A bare connection stands, so many seconds and retries after its start."""
         totals = self.totals
+        totals.attempted += 1
         if retries:
             totals.recovered += 1
         else:
@@ -50,9 +54,17 @@ class Tally:
 
     def not_connected(self, failure: Failure, retries: int = 0) -> None:
         """A bare connection came to nothing."""
+        self.totals.attempted += 1
         self.totals.failed += 1
         self.totals.retries += retries
         self._blame(failure)
+
+    def unfinished(self, failure: Failure | None = None) -> None:
+        """This program gave up a pair or a connection that was being made: it was stopped, or the fault was its own."""
+        self.totals.unfinished += 1
+        self.totals.aborted += 1
+        if failure is not None:
+            self._blame(failure)
 
     def reached(self, seconds: float) -> None:
         """One end of a pair had its connection after so many seconds."""
@@ -61,6 +73,10 @@ class Tally:
     def paired(self, pairing: Pairing) -> None:
         """A pairing ended."""
         totals = self.totals
+        if pairing.outcome is Outcome.ABORTED:
+            self.unfinished(pairing.failure)
+            return
+        totals.attempted += 1
         if pairing.outcome is Outcome.OK:
             totals.immediate += 1
             if pairing.wallet_seconds is not None:
@@ -86,6 +102,9 @@ class Tally:
                 self.totals.verdicts[report.verdict.value] += 1
         elif isinstance(report, Reconnected):
             self.totals.reconnects += 1
+        elif isinstance(report, PairTime):
+            self.totals.due_seconds += report.seconds
+            self.totals.connected_seconds += report.seconds if report.connected else 0.0
 
     def _exchange(self, exchange: Exchange) -> None:
         totals = self.totals

@@ -30,8 +30,9 @@ class Summary:
         """The whole, from what was tried to the verdict."""
         plan, totals = self._plan, self._totals
         what = "pairs" if plan.is_paired else "connections"
+        begun = totals.attempted + totals.unfinished
         yield RULE
-        yield f"{plan.scenario.value} at {plan.target}: {totals.attempted} {what} in {totals.seconds:.1f} s"
+        yield f"{plan.scenario.value} at {plan.target}: {begun} {what} in {totals.seconds:.1f} s"
         yield RULE
         success = self._tinted(Aim.SUCCESS)
         yield f"{what.capitalize():<14}{totals.successful} of {totals.attempted} connected  {success}"
@@ -47,13 +48,16 @@ class Summary:
             hold = totals.hold
             yield (
                 f"{'Hold':<14}{hold.seconds:.0f} s: away at the end {hold.current}, at worst {hold.peak}; "
-                f"{hold.reconnects} reconnects; stability {self._tinted(Aim.STABILITY)}"
+                f"{hold.reconnects} reconnects"
             )
+            yield from self._stability()
         for title, counter in (("Failures", totals.reasons), ("Verdicts", totals.verdicts)):
             if counter:
                 yield f"{title:<14}" + ", ".join(f"{name} {count}" for name, count in counter.most_common(12))
         if totals.aborted:
-            yield f"{'Aborted':<14}{totals.aborted} given up by this program, not held against the relay"
+            doing = "pairing" if plan.is_paired else "connecting"
+            making = f"; {totals.unfinished} were still {doing}" if totals.unfinished else ""
+            yield f"{'Aborted':<14}{totals.aborted} given up by this program, not held against the relay{making}"
         yield RULE
         yield from self._verdict()
 
@@ -67,14 +71,18 @@ class Summary:
             yield from self._latency("Round trip", "messages")
             yield from self._latency("Wire", "wireRequest")
         if scenario is Scenario.STEADY_MESSAGING:
-            yield (
-                f"{'Drops':<14}{totals.disconnects} pairs dropped, {totals.reconnects} times one was whole again; "
-                f"stability {self._tinted(Aim.STABILITY)}"
-            )
+            yield (f"{'Drops':<14}{totals.disconnects} pairs dropped, {totals.reconnects} times one was whole again")
+            yield from self._stability()
             if (trend := totals.trend) is not None:
                 first, last = (value * 1e3 for value in trend)
                 factor = f" ({last / first:.2f}×)" if first else ""
                 yield f"{'Trend':<14}P99 of the first snapshot {first:.1f} ms, of the last {last:.1f} ms{factor}"
+
+    def _stability(self) -> Iterator[str]:
+        totals = self._totals
+        stood = f"connected {totals.connected_seconds:.1f} of the {totals.due_seconds:.1f} s that were due"
+        what = "pairs" if self._plan.is_paired else "connections"
+        yield f"{'Stability':<14}{self._tinted(Aim.STABILITY)}  {stood}, all {what} together"
 
     def _latency(self, title: str, name: str) -> Iterator[str]:
         sketch = self._totals.sketches[name]

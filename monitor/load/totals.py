@@ -41,7 +41,8 @@ def _sketches() -> dict[str, Sketch]:
 class Totals:
     """The account of a load test, or of one worker's part of it. Durations are seconds."""
 
-    attempted: int = 0  # pairs, or bare connections
+    attempted: int = 0  # pairs, or bare connections, that came about or failed
+    unfinished: int = 0  # and those that this program gave up before; they are among `aborted` too
     immediate: int = 0
     recovered: int = 0
     failed: int = 0
@@ -49,12 +50,14 @@ class Totals:
     sent: int = 0  # exchanges begun: a request that asks for an answer
     received: int = 0  # and those that came to their end
     unheard: int = 0  # those that did not
-    aborted: int = 0  # given up by this program; neither received nor failed
+    aborted: int = 0  # given up by this program: pairings, connects, exchanges; in no rate
     awaited: int = 0  # messages to absent wallets
     brought: int = 0  # and those that the new wallet got
     missed: int = 0  # and those that it did not
     disconnects: int = 0  # pairs that dropped at least once
     reconnects: int = 0  # times that a pair was whole again
+    due_seconds: float = 0.0  # that pairs or connections should have stood, added up over them
+    connected_seconds: float = 0.0  # and those that they did
     hold: Hold = field(default_factory=Hold)
     reasons: Counter[str] = field(default_factory=Counter)  # "step/reason"
     verdicts: Counter[str] = field(default_factory=Counter)
@@ -100,8 +103,8 @@ class Totals:
     def add(self, other: Totals) -> None:
         """Add another worker's part. The workers ran at the same time: their durations overlap, and so do snapshots."""
         for name in (
-            "attempted", "immediate", "recovered", "failed", "retries", "sent", "received", "unheard", "aborted",
-            "awaited", "brought", "missed", "disconnects", "reconnects",
+            "attempted", "unfinished", "immediate", "recovered", "failed", "retries", "sent", "received", "unheard",
+            "aborted", "awaited", "brought", "missed", "disconnects", "reconnects", "due_seconds", "connected_seconds",
         ):  # fmt: skip
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.hold.seconds = max(self.hold.seconds, other.hold.seconds)

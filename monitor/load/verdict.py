@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from monitor.catalogue import Scenario, Sli
-from monitor.load.plan import PAIRED
+from monitor.load.plan import PAIRED, STEADY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ class Aim(StrEnum):
     SUCCESS = "success"  # share of pairs or connections that came about
     DELIVERY = "delivery"  # share of exchanges
     RECOVERY = "historical recovery"  # share of messages to an absent wallet
-    STABILITY = "stability"  # share of pairs or connections that stayed
+    STABILITY = "stability"  # share of the seconds that pairs or connections should have stood
     TREND = "latency trend"  # last P99 over the first
 
 
@@ -88,7 +88,6 @@ class Judged:
         } | ({"thresholdMs": round(objective.threshold * 1e3, 9)} if objective.aim is Aim.WITHIN else {})
 
 
-STEADY: Final = frozenset({Scenario.STEADY_MESSAGING, Scenario.STEADY_STATE})
 EXCHANGING: Final = frozenset({Scenario.STEADY_MESSAGING, Scenario.REALISTIC_SESSION})
 APPLIES: Final[Mapping[Aim, frozenset[Scenario]]] = {
     Aim.ROUND_TRIP: EXCHANGING,
@@ -167,14 +166,15 @@ def passed(scenario: Scenario, ended: Ended, judged: Sequence[Judged]) -> bool:
 
 def measured(scenario: Scenario, totals: Totals, aim: Aim, threshold: float = 0.0) -> float | None:
     """What an objective is about, as it came out; None where nothing was measured."""
-    away = totals.disconnects if scenario is Scenario.STEADY_MESSAGING else totals.hold.current
+    if scenario not in APPLIES[aim]:
+        return None
     sketch, trend = totals.sketches["messages"], totals.trend
     parts = {
         Aim.WITHIN: (sketch.within(threshold), totals.sent),
         Aim.SUCCESS: (totals.successful, totals.attempted),
         Aim.DELIVERY: (totals.received, totals.sent),
         Aim.RECOVERY: (totals.brought, totals.awaited),
-        Aim.STABILITY: (totals.successful - away, totals.successful),
+        Aim.STABILITY: (totals.connected_seconds, totals.due_seconds),
         Aim.TREND: (trend[1], trend[0]) if trend is not None else (0.0, 0.0),
         Aim.ROUND_TRIP: (sketch.quantile(0.99), 1.0 if sketch.counts else 0.0),
     }

@@ -41,8 +41,9 @@ class AsyncDelivery:
         try:
             pair.wallet.abort()  # as a phone that loses its network: no close frame
             sent = await pair.send_offline(bench.probe.messages)
+            back = bench.clock.monotonic() + bench.probe.delay
             await asyncio.sleep(bench.probe.delay)
-            await recover(pair, bench, recorder, sent, bench.probe.timeout)
+            await recover(pair, bench, recorder, sent, back, bench.probe.timeout)
             good = True
         finally:
             pair.note_offline()
@@ -77,13 +78,15 @@ class AsyncDelivery:
         return pair
 
 
-async def recover(pair: Pair, bench: Bench, recorder: Recorder, sent: list[str], within: float) -> None:
+async def recover(
+    pair: Pair, bench: Bench, recorder: Recorder, sent: list[str], intended: float, within: float
+) -> None:
     """Let a new wallet on the same store resume, and book whether all that was sent came: once, in order, `within` s.
 
-    Raises `Obstacle`.
+    Timed from `intended`, when it should come back, or from now if a timer fired early. Raises `Obstacle`.
     """
-    resumed_at = bench.clock.monotonic()
-    deadline = resumed_at + within
+    now = bench.clock.monotonic()
+    resumed_at, deadline = min(intended, now), now + within
     pair.due_by(deadline)
     await pair.resume_wallet(deadline)
     expected = set(sent)

@@ -36,7 +36,8 @@ class RealisticSession:
         try:
             await pair_up(pair, recorder)
             for _ in range(bench.probe.messages):
+                intended = bench.clock.monotonic() + bench.probe.settle
                 await asyncio.sleep(bench.probe.settle)
-                await pair.exchange(bench.clock.monotonic(), ANSWER_DELAY)
+                await pair.exchange(intended, ANSWER_DELAY)
         finally:
             pair.retire()

@@ -153,7 +153,7 @@ class Reconnected(Report):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairTime(Report):
-    """`seconds` that one standing pair (or idle connection) spent connected, or not."""
+    """`seconds` that a standing pair (or idle connection) spent connected, or not; or several together."""
 
     connected: bool
     seconds: float

@@ -25,6 +25,8 @@ def totals_of_samples(samples: list[tuple[float, float]]) -> Totals:
     for at, seconds in samples:
         totals.attempted += 1
         totals.immediate += 1
+        totals.due_seconds += 60.0
+        totals.connected_seconds += 60.0
         totals.sent += 1
         totals.received += 1
         totals.verdicts["delivered"] += 2

@@ -251,13 +251,30 @@ def test_a_result_is_written_though_nobody_reads_the_lines(tmp_path: Path) -> No
     assert b"Traceback" not in done.stderr
 
 
+SLO = """
+relays: [{name: demo, url: embedded}]
+probes: [{name: idle, scenario: steady-state}]
+slos: [{name: stability, probe: idle, sli: stability, objective: 99.9%, window: 30d}]
+"""
+
+
 async def test_metrics_are_served_while_it_runs(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(SLO)
     flags = ("--scenario", "steady-state", "--connections", "3", "--ramp-up", "0", "--duration", "600")
     port = closed_port()
     process = await start(
-        *("--target", "embedded", *flags, "--metrics", f"127.0.0.1:{port}", "--output", str(tmp_path / "r.json"))
+        *("--target", "embedded", *flags, "--metrics", f"127.0.0.1:{port}"),
+        *("--config", str(config), "--output", str(tmp_path / "r.json")),
     )
-    wanted = b'relay_probe_exchanges_total{location="local",outcome="ok",probe="steady-state",relay="target"'
+    # What the panels of the dashboards show: who connected, who stands, against which objective, how busy we are.
+    ours = 'probe="steady-state",relay="target"'
+    wanted = (
+        'relay_probe_exchanges_total{location="local",outcome="ok",',
+        f'relay_probe_pair_seconds_total{{location="local",{ours},scenario="steady-state",state="connected"}}',
+        f'relay_slo_events_total{{location="local",outcome="good",{ours},slo="stability"}}',
+        "relay_monitor_event_loop_lag_seconds_count",
+    )
     async with asyncio.timeout(60):
         while True:
             try:
@@ -268,7 +285,8 @@ async def test_metrics_are_served_while_it_runs(tmp_path: Path) -> None:
             writer.write(b"GET /metrics HTTP/1.0\r\n\r\n")
             body = await reader.read()
             writer.close()
-            if any(part.startswith(wanted) and part.endswith(b" 3.0") for part in body.splitlines()):
+            shown = [part for part in body.decode().splitlines() if part.startswith(wanted)]
+            if len(shown) == len(wanted) and all(float(part.split()[-1]) >= 3 for part in shown):
                 break
             await asyncio.sleep(0.1)
         process.send_signal(signal.SIGINT)

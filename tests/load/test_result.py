@@ -95,6 +95,7 @@ def test_a_result_read_back_is_the_totals_it_was_made_of(dealt: list[tuple[float
     totals = totals_of_samples(dealt)
     totals.reasons["tcp/refused"] = 3
     totals.disconnects = 1
+    totals.aborted, totals.unfinished = 5, 2
     result = result_of(plan_of(), totals)
     back = result_of(plan_of(), totals_of(written(result)))
     assert differing(back["results"], result["results"]) == []
@@ -117,6 +118,7 @@ def differing(one: Json, other: Json) -> list[str]:
 
 def test_a_hold_is_read_back() -> None:
     totals = Totals(attempted=9, immediate=7, recovered=1, failed=1, retries=4, seconds=30.0)
+    totals.due_seconds, totals.connected_seconds = 160.0, 123.456789
     totals.hold = Hold(seconds=20.0, current=2, peak=3, reconnects=4)
     result = result_of(plan_of(Scenario.STEADY_STATE), totals)
     assert result["results"]["steadyState"] == {
@@ -126,7 +128,9 @@ def test_a_hold_is_read_back() -> None:
         "reconnectsDuringHold": 4,
         "connectionStability": 75.0,
     }
+    assert result["results"]["stability"] == {"connectedSeconds": 123.456789, "dueSeconds": 160.0}
     back = totals_of(written(result))
+    assert (back.due_seconds, back.connected_seconds) == (160.0, 123.456789)
     assert (back.hold, back.retries, back.recovered) == (totals.hold, 4, 1)
 
 

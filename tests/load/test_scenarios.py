@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from monitor.catalogue import Reason, Scenario, Step
+from monitor.catalogue import Outcome, Reason, Scenario, Step
+from monitor.errors import OwnFault
 from monitor.load.plan import Plan
 from monitor.load.play import Play
-from monitor.probes.run import Paired, Report, Run
+from monitor.probes.holding import Held
+from monitor.probes.run import Paired, PairTime, Reconnected, Report, Run
 from monitor.relay.target import RateLimited
+from tests.load.stand_in import Line
 
 if TYPE_CHECKING:
     from tests.load.stand_in import StandIn
@@ -105,8 +108,50 @@ async def test_a_timer_that_fires_early_makes_no_latency_shorter(
         await sleep(max(0.0, delay - 0.0009))
 
     monkeypatch.setattr(asyncio, "sleep", sleep_short)
-    stage = await Stage(relay, Scenario.REALISTIC_SESSION, connection_pairs=1).run()
-    assert stage.totals.sketches["messages"].least == pytest.approx(0.02)
+    sketches = (await Stage(relay, Scenario.REALISTIC_SESSION).run()).totals.sketches
+    assert sketches["messages"].least == pytest.approx(0.02)
+    assert sketches["connectTime"].least == pytest.approx(0.01)
+    assert sketches["handshake"].least > 0.02
+    sketches = (await Stage(relay, Scenario.ASYNC_DELIVERY).run()).totals.sketches
+    assert sketches["recovery"].least == pytest.approx(0.03)
+    sketches = (await Stage(relay, Scenario.CONNECTION_STORM).run()).totals.sketches
+    assert sketches["connectTime"].least == pytest.approx(0.01)
+
+
+@pytest.fixture
+def late(monkeypatch: pytest.MonkeyPatch) -> float:
+    """As where the loop was blocked for so many seconds over the moment when each timer was due."""
+    sleep, seconds = asyncio.sleep, 1.5
+
+    async def sleep_long(delay: float) -> None:
+        await sleep(delay + seconds if delay > 0 else 0)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep_long)
+    return seconds
+
+
+@pytest.mark.parametrize("scenario", [Scenario.CONNECTION_STORM, Scenario.STEADY_STATE])
+async def test_a_connection_is_timed_from_when_it_was_to_start(relay: StandIn, late: float, scenario: Scenario) -> None:
+    totals = (await Stage(relay, scenario, duration=20.0).run()).totals
+    connects = totals.sketches["connectTime"]
+    # The first start waits for nothing.
+    assert (connects.least, connects.quantile(0.5)) == pytest.approx((0.01, late + 0.01), rel=0.001)
+    assert totals.immediate == PAIRS
+
+
+async def test_a_pairing_is_timed_from_when_the_wallet_was_to_start(relay: StandIn, late: float) -> None:
+    totals = (await Stage(relay, Scenario.REALISTIC_SESSION).run()).totals
+    assert totals.sketches["handshake"].least == pytest.approx(late + 0.05, abs=0.03)
+    connects = totals.sketches["connectTime"]
+    # Of eight ends only the first dApp, which waits for nothing, is in time.
+    assert (connects.count, connects.least) == (2 * PAIRS, pytest.approx(0.01))
+    assert connects.ranked(2) == pytest.approx(late + 0.01, rel=0.001)
+
+
+async def test_a_recovery_is_timed_from_when_the_wallet_was_to_be_back(relay: StandIn, late: float) -> None:
+    totals = (await Stage(relay, Scenario.ASYNC_DELIVERY).run()).totals
+    recovery = totals.sketches["recovery"]
+    assert (recovery.count, recovery.least) == (PAIRS, pytest.approx(late + 0.03))
 
 
 async def test_steady_pairs_loop_from_their_connecting_to_the_end(relay: StandIn) -> None:
@@ -171,7 +216,9 @@ async def test_a_pair_that_drops_is_counted_once_and_comes_back(relay: StandIn) 
     await cutting
     totals = stage.totals
     assert totals.disconnects == 2
-    assert totals.reconnects >= 2
+    back = [report.seconds for _, report in stage.published if isinstance(report, Reconnected)]
+    assert totals.reconnects == len(back) >= 2
+    assert all(0.0 < seconds < 10.0 for seconds in back)
     assert totals.received > 0
     assert stage.play.tally.active == 0
 
@@ -286,6 +333,102 @@ async def test_a_drop_is_one_however_many_tries_it_takes_to_come_back(relay: Sta
     assert stage.totals.reasons == {"hold/disconnected": 1}
     hold = stage.totals.hold
     assert (hold.current, hold.peak, hold.reconnects) == (0, 1, 1)
+    (away,) = [report.seconds for _, report in stage.published if isinstance(report, Reconnected)]
+    assert away == pytest.approx(stage.totals.due_seconds - stage.totals.connected_seconds)
+    assert stage.play.tally.active == 0
+
+
+@pytest.mark.parametrize("scenario", [Scenario.STEADY_STATE, Scenario.STEADY_MESSAGING])
+async def test_stability_is_seconds_connected_of_seconds_due_though_all_came_back(
+    relay: StandIn, scenario: Scenario
+) -> None:
+    stage = Stage(relay, scenario, duration=60.0)
+
+    async def kill() -> None:
+        await asyncio.sleep(30)
+        relay.refuse = 10**6
+        for line in relay.lines:
+            line.cut()
+        await asyncio.sleep(3)
+        relay.refuse = 0
+
+    killing = asyncio.ensure_future(kill())
+    await stage.run()
+    await killing
+    totals = stage.totals
+    # A hold is 60 s of each; pairs stand from their pairing, some five seconds after their start, to the end.
+    if scenario is Scenario.STEADY_STATE:
+        assert totals.due_seconds == pytest.approx(PAIRS * 60.0)
+    else:
+        assert PAIRS * 60.0 < totals.due_seconds < PAIRS * 80.0
+    away = totals.due_seconds - totals.connected_seconds
+    assert 3.0 * PAIRS <= away < 10.0 * PAIRS  # three seconds, and the back-off
+    published = [report for _, report in stage.published if isinstance(report, PairTime)]
+    assert sum(report.seconds for report in published if not report.connected) == pytest.approx(away)
+    assert max(later - earlier for earlier, later in pairwise(stage.moments(PairTime))) < 1.1
+
+
+async def test_a_pair_that_never_came_back_was_away_until_the_end(relay: StandIn) -> None:
+    stage = Stage(relay, Scenario.STEADY_MESSAGING, duration=60.0, connection_pairs=1)
+
+    async def end() -> None:
+        await asyncio.sleep(28.0 - stage.now)
+        relay.lines[0].cut(3500)
+
+    ending = asyncio.ensure_future(end())
+    await stage.run()
+    await ending
+    totals = stage.totals
+    assert totals.due_seconds - totals.connected_seconds == pytest.approx(stage.now - 28.0, abs=0.01)
+
+
+async def test_stopped_before_the_hold_nothing_was_due(relay: StandIn) -> None:
+    stop = asyncio.Event()
+    stage = Stage(relay, Scenario.STEADY_STATE, duration=60.0)
+    asyncio.get_running_loop().call_later(5.0, stop.set)
+    await stage.run(stop)
+    assert stage.totals.immediate == 3
+    assert stage.totals.due_seconds == 0.0
+
+
+async def test_a_fault_of_our_own_in_one_connection_holds_up_none_of_the_others(
+    relay: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = Held.open
+    opening = iter([False, True, False, False])
+
+    async def open_or_break(held: Held) -> None:
+        if next(opening):
+            raise RuntimeError("a fault of ours")
+        await opened(held)
+
+    monkeypatch.setattr(Held, "open", open_or_break)
+    stage = Stage(relay, Scenario.STEADY_STATE, duration=20.0)
+    async with asyncio.timeout(100):
+        await stage.run()
+    totals = stage.totals
+    assert (totals.immediate, totals.failed, totals.unfinished, totals.aborted) == (PAIRS - 1, 0, 1, 1)
+    assert totals.reasons == {"close/internal": 1}
+    assert totals.hold.seconds == pytest.approx(20.0)
+
+
+async def test_a_connection_that_is_greeted_and_dropped_in_one_breath_does_not_stand(
+    relay: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    come, dropping = Line._come, [True]
+
+    def come_and_drop(line: Line, text: str) -> None:
+        come(line, text)
+        if dropping and line is relay.lines[0]:
+            dropping.clear()
+            line.cut()
+
+    monkeypatch.setattr(Line, "_come", come_and_drop)
+    stage = await Stage(relay, Scenario.STEADY_STATE, duration=20.0).run()
+    totals = stage.totals
+    assert (totals.immediate, totals.recovered, totals.failed) == (PAIRS - 1, 1, 0)
+    assert (totals.due_seconds, totals.connected_seconds) == pytest.approx((PAIRS * 20.0, PAIRS * 20.0))
+    assert len(stage.left) == PAIRS
     assert stage.play.tally.active == 0
 
 
@@ -301,6 +444,43 @@ async def test_stopped_early_it_keeps_what_there_is(relay: StandIn) -> None:
     assert totals.sent == totals.received
     assert totals.aborted <= PAIRS
     assert stage.play.tally.active == 0
+
+
+async def test_stopped_in_the_ramp_up_it_blames_nobody_for_what_was_still_being_made(relay: StandIn) -> None:
+    stop = asyncio.Event()
+    stage = Stage(relay, Scenario.STEADY_MESSAGING, duration=60.0, connection_pairs=10, ramp_up=10.0)
+    asyncio.get_running_loop().call_later(8.5, stop.set)
+    await stage.run(stop)
+    totals = stage.totals
+    # Nine had started; the users of the last five had not scanned yet.
+    assert (totals.attempted, totals.immediate, totals.failed, totals.unfinished) == (4, 4, 0, 5)
+    assert stage.play.tally.begun == 9
+    assert totals.aborted >= totals.unfinished
+    assert totals.reasons == {}
+
+
+@pytest.mark.parametrize("scenario", [Scenario.STEADY_STATE, Scenario.CONNECTION_STORM])
+async def test_stopped_while_connections_are_being_made_it_blames_nobody(relay: StandIn, scenario: Scenario) -> None:
+    stop = asyncio.Event()
+    stage = Stage(relay, scenario)
+    asyncio.get_running_loop().call_later(3.0, lambda: setattr(relay, "silent", True))
+    asyncio.get_running_loop().call_later(5.0, stop.set)
+    await stage.run(stop)
+    totals = stage.totals
+    assert (totals.attempted, totals.immediate, totals.failed) == (2, 2, 0)
+    assert (totals.unfinished, totals.aborted, totals.reasons) == (1, 1, {})
+    assert [run.outcome for _, run in stage.published if isinstance(run, Run)].count(Outcome.ABORTED) == 1
+
+
+@pytest.mark.parametrize("scenario", Scenario)
+async def test_what_fails_for_a_fault_of_our_own_is_aborted_and_in_no_rate(relay: StandIn, scenario: Scenario) -> None:
+    relay.refuse, relay.refusal = 10**6, OwnFault(Step.TCP, Reason.UNREACHABLE, "no route from here")
+    stage = await Stage(relay, scenario, duration=5.0, timeout=2.0).run()
+    totals = stage.totals
+    assert (totals.attempted, totals.failed) == (0, 0)
+    assert (totals.unfinished, totals.aborted) == (PAIRS, PAIRS)
+    assert totals.reasons == {"tcp/unreachable": PAIRS}
+    assert stage.play.tally.begun == PAIRS
 
 
 async def test_no_pair_is_kept_that_could_not_be_made(relay: StandIn) -> None:

@@ -40,7 +40,7 @@ def test_the_usual_objectives_are_the_relay_teams() -> None:
     totals.sent += 1
     totals.failed = 2
     totals.attempted += 2
-    totals.disconnects = 1
+    totals.connected_seconds -= 7.0
     assert verdicts(totals) == {"round trip P99": False, "success": False, "delivery": False, "stability": False}
 
 
@@ -49,6 +49,27 @@ def test_a_recovery_must_be_whole() -> None:
     assert verdicts(totals, Scenario.ASYNC_DELIVERY) == {"success": True, "historical recovery": True}
     totals.brought, totals.missed = 999, 1
     assert verdicts(totals, Scenario.ASYNC_DELIVERY)["historical recovery"] is False
+
+
+@pytest.mark.parametrize("scenario", [STEADY, Scenario.STEADY_STATE])
+def test_stability_is_seconds_connected_of_seconds_due(scenario: Scenario) -> None:
+    totals = Totals(attempted=3, immediate=3, due_seconds=180.0, connected_seconds=171.0)
+    (stability,) = [item for item in judge(scenario, totals, objectives(scenario, None, {})) if _is_stability(item)]
+    assert (stability.value, stability.passed) == (0.95, False)
+    what = "pairs" if scenario is STEADY else "connections"
+    line = f"Stability     95.00%  connected 171.0 of the 180.0 s that were due, all {what} together"
+    assert line in Summary(plan_of(scenario), ended_with(totals), []).lines()
+
+
+def test_stability_of_a_hold_that_never_began_is_not_measured() -> None:
+    scenario = Scenario.STEADY_STATE
+    totals = Totals(attempted=3, immediate=3)
+    (stability,) = [item for item in judge(scenario, totals, objectives(scenario, None, {})) if _is_stability(item)]
+    assert stability.value is None
+
+
+def _is_stability(item: Judged) -> bool:
+    return item.objective.aim is Aim.STABILITY
 
 
 def test_given_objectives_take_the_usual_ones_place() -> None:
@@ -116,6 +137,23 @@ def test_a_test_without_a_single_exchange_is_no_pass(scenario: Scenario) -> None
     lines = list(Summary(plan_of(scenario), ended, []).lines())
     assert lines[-1] == "FAIL"
     assert lines[-2].startswith("FAIL  not a single")
+
+
+def test_what_was_given_up_is_told_and_is_in_no_rate() -> None:
+    totals = Totals(attempted=4, immediate=4, aborted=7, unfinished=5, sent=4, received=4)
+    assert verdicts(totals)["success"] is True
+    lines = list(Summary(plan_of(), ended_with(totals, interrupted=True), []).lines())
+    assert "9 pairs in" in lines[1]
+    assert "4 of 4 connected  100.00%" in lines[3]
+    assert "Aborted       7 given up by this program, not held against the relay; 5 were still pairing" in lines
+
+
+@pytest.mark.parametrize("scenario", Scenario)
+def test_a_test_that_was_only_given_up_is_no_pass(scenario: Scenario) -> None:
+    ended = ended_with(Totals(aborted=3, unfinished=3))
+    judged = judge(scenario, ended.totals, objectives(scenario, None, {}))
+    assert not any(item.passed for item in judged)
+    assert not passed(scenario, ended, judged)
 
 
 @pytest.mark.parametrize(("successful", "colour"), [(100, GREEN), (99, GREEN), (98, YELLOW), (95, YELLOW), (94, RED)])

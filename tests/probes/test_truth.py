@@ -66,6 +66,26 @@ async def test_a_blocked_loop_makes_numbers_worse_and_none_vanish(relay: Embedde
     assert len(made.all(MessageSent)) == len(made.judged)
 
 
+async def test_what_a_timer_is_late_by_is_in_every_figure_that_it_holds_up(
+    relay: EmbeddedRelay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sleep, wait, late = asyncio.sleep, 0.123, 0.3
+
+    async def sleep_long(delay: float) -> None:
+        await sleep(delay + late if delay == wait else delay)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep_long)
+    waits: Any = {"timeout": "5s", "messages": "1"}
+    async with stage(relay.url, "realistic-session", settle="123ms", wallet_delay="123ms", **waits) as made:
+        session = await made.play()
+    async with stage(relay.url, "async-delivery", delay="123ms", **waits) as made:
+        delivery = await made.play()
+    assert session.pairing is not None
+    for seconds in (session.pairing.seconds, session.exchanges[0].round_trip, delivery.exchanges[0].recovery):
+        assert seconds is not None
+        assert late <= seconds < late + 0.2
+
+
 async def test_what_is_held_back_is_measured(relay: EmbeddedRelay) -> None:
     assert relay.plan is not None
     relay.plan.set([parse_fault("delay:channel=session,by=0.25")])
