@@ -108,7 +108,13 @@ def load(  # noqa: PLR0913, PLR0917 - the flags of the tool it replaces, and wha
         ),
     ] = None,
     slo_stability: Annotated[
-        Any, typer.Option(parser=share_of, metavar="PERCENT", help="Not dropped at least (99.9).", show_default=False)
+        Any,
+        typer.Option(
+            parser=share_of,
+            metavar="PERCENT",
+            help="Seconds connected of those due, at least (99.9).",
+            show_default=False,
+        ),
     ] = None,
     slo_trend: Annotated[
         float | None, typer.Option(min=1.0, help="The last snapshot's P99 over the first's, at most (only told).")

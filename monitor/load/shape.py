@@ -104,6 +104,13 @@ class _OurSteadyState(_SteadyState):
     reconnects_during_hold: NonNegativeInt
 
 
+class _Stability(_Part):
+    """Seconds."""
+
+    connected_seconds: NonNegativeFloat
+    due_seconds: NonNegativeFloat
+
+
 class _OurSteadyMessaging(_SteadyMessaging):
     reconnects: NonNegativeInt
 
@@ -163,6 +170,8 @@ class _OurResults(_Results):
     reasons: dict[str, NonNegativeInt]
     verdicts: dict[str, NonNegativeInt]
     aborted: NonNegativeInt
+    unfinished: NonNegativeInt = 0
+    stability: _Stability | None = None
     sketches: _Sketches
     slos: list[_Slo]
 

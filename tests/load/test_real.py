@@ -14,6 +14,7 @@ from monitor.cli import app
 from monitor.clock import SystemClock
 from monitor.load.plan import Plan
 from monitor.load.play import Play
+from tests.probes.odd import closed_port
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,7 +69,7 @@ def test_a_good_test_exits_0(tmp_path: Path) -> None:
 
 def test_a_relay_that_is_down_is_refused(tmp_path: Path) -> None:
     flags = ("--scenario", "realistic-session", "--connection-pairs", "2")
-    status, result, text = load("ws://127.0.0.1:1/connection/websocket", tmp_path / "r.json", *flags)
+    status, result, text = load(f"ws://127.0.0.1:{closed_port()}/connection/websocket", tmp_path / "r.json", *flags)
     assert status == 1
     assert result["results"]["reasons"] == {"tcp/refused": 2}
     assert "FAIL  not a single exchange" in text
