@@ -50,10 +50,16 @@ class Dapp(Peer):
         self._want(self.request.channel)
         return self.request
 
+    def resume(self, session_id: str) -> None:
+        """Take up a stored session again. Raises `SessionError` or `CryptoError`."""
+        super().resume(session_id)
+        self.request = self._offer = None  # of a pairing that came to nothing
+
     def submit_otp(self, otp: str) -> None:
         """The user's code. Raises `SessionError`: `OTP_INCORRECT`, `OTP_MAX_ATTEMPTS_REACHED`, `OTP_ENTRY_TIMEOUT`."""
         offer = self._offer
-        if offer is None or offer.otp is None or offer.deadline_ms is None:
+        asked = self.state is State.CONNECTING and self.session is None
+        if not asked or offer is None or offer.otp is None or offer.deadline_ms is None:
             raise SessionError(ErrorCode.SESSION_INVALID_STATE, "no code is asked for")
         if self._now_ms() > offer.deadline_ms:
             error = SessionError(ErrorCode.OTP_ENTRY_TIMEOUT, "the code has expired")
@@ -71,7 +77,7 @@ class Dapp(Peer):
     def tick(self, now: float) -> None:
         """Time passed: requests and codes expire."""
         super().tick(now)
-        if self.state is State.CONNECTING and self.request is not None and self._now_ms() >= self._last_moment():
+        if self._is_awaiting and self._now_ms() >= self._last_moment():
             if self._offer is None:
                 self._fail(SessionError(ErrorCode.REQUEST_EXPIRED, "no offer came before the request expired"))
             else:
@@ -80,10 +86,15 @@ class Dapp(Peer):
     def deadline(self) -> float | None:
         """When `tick` is due at the latest."""
         due = super().deadline()
-        if self.state is State.CONNECTING and self.request is not None:
+        if self._is_awaiting:
             expiry = self._clock.monotonic() + (self._last_moment() - self._now_ms()) / 1000
             due = expiry if due is None else min(due, expiry)
         return due
+
+    @property
+    def _is_awaiting(self) -> bool:
+        """Whether an offer or a code is still to come."""
+        return self.state is State.CONNECTING and self.request is not None and self.session is None
 
     def _last_moment(self) -> int:
         assert self.request is not None

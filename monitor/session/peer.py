@@ -114,6 +114,7 @@ class Peer:
             self._drop_channel(channel)
         if session is not None:
             self._sessions.delete(session.id)
+        self._online = False
         self._actions.append(Close())
 
     # What the relay did.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import re
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -55,12 +56,12 @@ class SessionRequest:
         identifier, mode, channel = body.get("id"), body.get("mode"), body.get("channel")
         if not isinstance(identifier, str) or not _UUID.fullmatch(identifier):
             raise _invalid("id is no UUID")
-        if mode not in {"trusted", "untrusted"}:
+        if mode != "trusted" and mode != "untrusted":  # noqa: PLR1714 - of any JSON: a list cannot be hashed
             raise _invalid("mode is neither trusted nor untrusted")
         if channel != f"handshake:{identifier}":
             raise _invalid("channel is not handshake:<id>")
         expires = body.get("expiresAt")
-        if isinstance(expires, bool) or not isinstance(expires, int | float):
+        if isinstance(expires, bool) or not isinstance(expires, int | float) or not math.isfinite(expires):
             raise _invalid("expiresAt is no number")
         try:
             key = base64.b64decode(body["publicKeyB64"], validate=True)

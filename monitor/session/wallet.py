@@ -54,6 +54,11 @@ class Wallet(Peer):
         self._want(request.channel)
         self._want(self.session.channel)
 
+    def resume(self, session_id: str) -> None:
+        """Take up a stored session again. Raises `SessionError` or `CryptoError`."""
+        super().resume(session_id)
+        self._request = self._deadline_ms = None  # of a pairing that came to nothing
+
     def tick(self, now: float) -> None:
         """Time passed: an offer with a code expires."""
         super().tick(now)

@@ -101,6 +101,9 @@ def test_a_session_request_survives_the_qr_code(initial: Any) -> None:
         ({"publicKeyB64": None}, "publicKeyB64"),
         ({"expiresAt": "soon"}, "expiresAt"),
         ({"expiresAt": True}, "expiresAt"),
+        ({"expiresAt": float("inf")}, "expiresAt"),
+        ({"expiresAt": float("nan")}, "expiresAt"),
+        ({"mode": []}, "mode"),
         ({"initialMessage": {"type": "other"}}, "initialMessage"),
     ],
 )

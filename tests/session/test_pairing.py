@@ -10,7 +10,7 @@ from monitor.errors import CryptoError, ErrorCode, SessionError, TransportError,
 from monitor.session import notices
 from monitor.session.actions import Publish
 from monitor.session.crypto import Ecies
-from monitor.session.dapp import OFFER_GRACE_MS, Dapp
+from monitor.session.dapp import OFFER_GRACE_MS, OTP_ATTEMPTS, Dapp
 from monitor.session.envelope import Envelope, encode
 from monitor.session.peer import State
 from monitor.session.request import TTL_MS, SessionRequest
@@ -154,6 +154,30 @@ class TestOtp:
             world.dapp.submit_otp("000000")
         assert caught.value.code is ErrorCode.SESSION_INVALID_STATE
 
+    def test_a_code_is_asked_for_once(self, world: World) -> None:
+        world.pair("untrusted")
+        session = world.dapp.session
+        assert session is not None
+        for _ in range(OTP_ATTEMPTS + 1):
+            with pytest.raises(SessionError) as caught:
+                world.dapp.submit_otp("wrong!")
+            assert caught.value.code is ErrorCode.SESSION_INVALID_STATE
+        assert world.dapp.state is State.CONNECTED
+        assert world.dapp.session is session
+
+    def test_a_code_entered_in_time_is_in_time_however_long_the_relay_takes_then(self, world: World) -> None:
+        request = world.dapp.connect(mode="untrusted")
+        world.settle()
+        world.wallet.connect(request)
+        world.settle()
+        assert world.wallet.otp is not None
+        world.clock.move(59.0)
+        world.dapp.submit_otp(world.wallet.otp)
+        world.clock.move(2.0)
+        world.dapp.tick(world.clock.now)
+        world.settle()
+        assert world.dapp.state is State.CONNECTED
+
     def test_the_code_has_six_digits_and_is_in_no_repr(self, world: World) -> None:
         request = world.dapp.connect(mode="untrusted")
         world.settle()
@@ -222,6 +246,25 @@ class TestAbsence:
         returned.send_message({"id": "back"})
         world.relay.settle(returned, world.dapp)
         assert world.received(world.dapp) == [{"id": "back"}]
+
+    @pytest.mark.parametrize("mode", ["trusted", "untrusted"])
+    def test_a_pairing_that_came_to_nothing_is_forgotten_when_a_session_is_resumed(
+        self, world: World, mode: str
+    ) -> None:
+        world.pair()
+        assert world.dapp.session is not None
+        assert world.wallet.session is not None
+        store, session_id = world.wallet._sessions, world.wallet.session.id
+        other = Dapp(store=MemoryStore(), keys=Ecies(), clock=world.clock)
+        world.relay.leave(world.wallet)
+        again = Wallet(store=MemoryStore(), keys=Ecies(), clock=world.clock)
+        again._sessions = store
+        again.connect(other.connect(mode=mode))  # type: ignore[arg-type]
+        again.disconnect()
+        world.relay.settle(again)
+        again.resume(session_id)
+        world.relay.settle(again)
+        assert again.state is State.CONNECTED
 
     def test_an_unknown_session_cannot_be_resumed(self, world: World) -> None:
         with pytest.raises(SessionError) as caught:
