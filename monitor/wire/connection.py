@@ -230,6 +230,8 @@ class Connection:
     def _queue(self, command: Command, now: float) -> int:
         self._last_id += 1
         self._pending[self._last_id] = (command, now + self._reply_timeout)
+        if isinstance(command, Subscribe):
+            self.subscriptions[command.channel].asked = self._last_id
         self._out.append(framing.encode(self._last_id, command))
         return self._last_id
 
@@ -270,10 +272,10 @@ class Connection:
         subscription = self.subscriptions.get(channel)
         back = subscription is not None and resubscribes_after(code)
         if subscription is not None:
-            subscription.active = False
-            if back:
+            stood, subscription.active = subscription.active, False
+            if back and stood:  # else it is coming back already
                 self._queue(subscription.command(), now)
-            else:
+            elif not back:
                 del self.subscriptions[channel]
         self._events.append(
             Unsubscribed(
@@ -320,7 +322,11 @@ class Connection:
             self.closing = (1000, "hello refused")
             back = error.temporary or error.code in {ErrorCode.TOKEN_EXPIRED, ErrorCode.EXPIRED}
             self._drop(now, None, f"connect: {error.code} {error.message}", None, back=back)
-        elif isinstance(command, Subscribe) and (subscription := self.subscriptions.get(command.channel)) is not None:
+        elif (
+            isinstance(command, Subscribe)
+            and (subscription := self.subscriptions.get(command.channel)) is not None
+            and subscription.asked == replied.id
+        ):
             if error.code == ErrorCode.UNRECOVERABLE_POSITION:
                 subscription.epoch, subscription.offset = None, 0
             comes_back = subscription.epoch is not None or error.code == ErrorCode.UNRECOVERABLE_POSITION

@@ -27,6 +27,7 @@ class Subscription:
     epoch: str | None = None
     offset: int = 0
     active: bool = False  # subscribed on the present connection
+    asked: int = 0  # the id of the command that asked last: what others come to is no news
     failures: int = 0  # refusals in a row while coming back
     retry_at: float | None = None
 

@@ -249,6 +249,21 @@ class TestSubscriptions:
         commands = sent(connection)
         assert [command["subscribe"]["offset"] for command in commands] == ([4] if back else [])
 
+    def test_pushes_that_say_so_again_ask_for_no_second_resubscription(self) -> None:
+        connection = connected(reconnect=Backoff())
+        subscribed(connection, offset=4)
+        push = {"push": {"channel": CHANNEL, "unsubscribe": {"code": 2500, "reason": ""}}}
+        assert len(feed(connection, *[push] * 9000)) == 9000
+        assert len(sent(connection)) == 1
+
+    def test_a_refusal_of_an_earlier_subscription_ends_no_later_one(self) -> None:
+        connection = connected()
+        first = connection.command(Subscribe(channel=CHANNEL), 1.0)
+        connection.command(Unsubscribe(channel=CHANNEL), 1.0)
+        connection.command(Subscribe(channel=CHANNEL), 1.0)
+        feed(connection, {"id": first, "error": {"code": 105, "message": "already subscribed"}})
+        assert list(connection.subscriptions) == [CHANNEL]
+
     def test_a_refused_first_subscription_is_forgotten(self) -> None:
         connection = connected()
         identifier = connection.command(Subscribe(channel=CHANNEL), 1.0)
