@@ -41,6 +41,8 @@ _WEEKDAY: Final = _Field("day of week", 0, 7, ("sun", "mon", "tue", "wed", "thu"
 _FIELDS: Final = (_MINUTE, _HOUR, _DAY, _MONTH, _WEEKDAY)
 
 _MONTH_LENGTHS: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+_FEBRUARY: Final = 2
+_WEEK: Final = 7
 _MAX_LENGTH: Final = 1000
 _MINUTE_SECONDS: Final = 60.0
 # The rarest day a line can name, the first of a month on a given weekday, is at most twelve years away.
@@ -71,6 +73,9 @@ class Crontab:
         longest_month = max(_MONTH_LENGTHS[month - 1] for month in self._months)
         if min(self._days) > longest_month and not self._either_day:
             raise ValueError(f"cron {expression!r}: none of its months has a day {min(self._days)}")
+        leap_day = self._months == {_FEBRUARY} and min(self._days) == _MONTH_LENGTHS[1]
+        if leap_day and len(self._weekdays) < _WEEK and not self._either_day:
+            raise ValueError(f"cron {expression!r}: 29 February is on a given weekday once in 28 years")
         # Consecutive questions are about the same day; three days are what one question may touch.
         self._moments_on: Callable[[date], tuple[float, ...]] = lru_cache(maxsize=3)(self._compute_day)
 

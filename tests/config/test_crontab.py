@@ -105,6 +105,7 @@ def test_the_twenty_ninth_of_february_is_found_over_a_century_that_has_none() ->
         ("1,, * * * *", "UTC", "'' is not a number from 0 to 59"),
         ("² * * * *", "UTC", "'²' is not a number from 0 to 59"),
         ("0 0 30 2 *", "UTC", "none of its months has a day 30"),
+        ("0 0 29 2 */7", "UTC", "29 February is on a given weekday once in 28 years"),
         ("* * * * *", "Mars/Olympus", "timezone 'Mars/Olympus' is unknown here"),
         ("* * * * *", "../etc/passwd", "is unknown here"),
         ("* " * 5000, "UTC", "expected five fields"),

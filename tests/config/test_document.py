@@ -76,7 +76,7 @@ def test_the_environment_is_put_in_once_and_as_text(text: str, value: str | None
     assert found.root.data() == {"key": value}
 
 
-@pytest.mark.parametrize("text", ["$", "a$b", "${", "${A", "${1}", "${A-b}", "$A", "$$$"])
+@pytest.mark.parametrize("text", ["$", "a$b", "${", "${A", "${1}", "${A-b}", "$A", "$$$", "${A:-${B:-c}}"])
 def test_a_lone_dollar_is_a_fault_that_does_not_repeat_the_value(text: str) -> None:
     found = read(f"key: 'secret {text}'", A="one")
     assert [(fault.line, fault.key) for fault in found.faults] == [(1, "key")]
