@@ -314,6 +314,7 @@ async def serve(config: Config, *, shard: tuple[int, int] = (0, 1), source: Call
     app = build_app(daemon.web_state(), daemon.access)
     web = WebServer(app, config.server.host, config.server.port, daemon.access)
     await web.start()
+    _log.info("serving", host=config.server.host, port=web.port)
     try:
         await daemon.start()
         await stop.wait()

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import re
+import shlex
 import signal
 import socket
 import stat
@@ -197,7 +198,8 @@ class TestOnce:
         assert [*folder.parent.iterdir()] == [folder]
         assert [*folder.iterdir()] == []
 
-    def test_an_interrupt_still_tells_what_there_is(self, config: Path, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+    def test_an_interrupt_still_tells_what_there_is(self, config: Path, tmp_path: Path, number: signal.Signals) -> None:
         config.write_text(ONCE.replace("delay: 100ms", "delay: 20s"))
         textfile = tmp_path / "relay.prom"
         arguments = ("--config", config, "--probe", "offline", "--output", "json", "--textfile", textfile)
@@ -205,12 +207,27 @@ class TestOnce:
             command("once", *arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
         ) as process:
             _await_connection(process.pid)
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
             stdout, stderr = process.communicate(timeout=10)
         assert (process.returncode, stderr.strip()) == (130, "")
         (run,) = json.loads(stdout)
         assert (run["probe"], run["outcome"]) == ("offline", "aborted")
         assert 'outcome="aborted",probe="offline"' in textfile.read_text("utf-8")
+
+
+class TestWhereNobodyListens:
+    def test_a_full_disk_behind_stdout_is_one_line(self, config: Path) -> None:
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(
+                command("check", "--config", config), stdout=full, stderr=subprocess.PIPE, text=True, timeout=60,
+                check=False, cwd=ROOT,
+            )  # fmt: skip
+        assert (done.returncode, done.stderr) == (2, "relay-monitor: stdout: No space left on device\n")
+
+    def test_a_stderr_that_is_closed_changes_no_verdict(self, config: Path) -> None:
+        shell = f"exec {shlex.join(command('once', '--config', config, '--probe', 'idle'))} 2>&-"
+        done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
+        assert (done.returncode, done.stdout[:2]) == (0, "ok")
 
 
 class TestRelay:

@@ -8,6 +8,7 @@ One module a command, with its options; `shared` has what several of them need.
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
@@ -44,6 +45,8 @@ app.command(hidden=True)(load_worker)
 
 def main() -> None:
     """The command `relay-monitor`."""
+    if sys.stderr is None:  # closed by whoever started us; what is said there is said to nobody
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - for as long as the process lives
     try:
         app()
     except ConfigError as error:
@@ -52,6 +55,9 @@ def main() -> None:
         sys.exit(EXIT_USAGE)
     except MonitorError as error:
         typer.echo(f"relay-monitor: {error}", err=True)
+        sys.exit(EXIT_USAGE)
+    except OSError as error:  # a disk that is full, behind stdout: no verdict was given
+        typer.echo(f"relay-monitor: {error.filename or 'stdout'}: {error.strerror}", err=True)
         sys.exit(EXIT_USAGE)
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)

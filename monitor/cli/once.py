@@ -17,6 +17,7 @@ from monitor.cli.shared import (
     Output,
     load_config,
     run_loop,
+    until_stopped_by_signal,
 )
 from monitor.errors import StartupError
 
@@ -57,7 +58,7 @@ def once(
             runs.append(report)
 
     try:
-        runs = run_loop(play_once(loaded, publish))
+        runs = run_loop(until_stopped_by_signal(play_once(loaded, publish)))
     except KeyboardInterrupt:
         interrupted = True  # what there is, the runs cut short among them, is still told
     if output is Output.JSON:

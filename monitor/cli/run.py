@@ -45,9 +45,8 @@ def run(
     def source() -> Config:
         return shard_of(load_config(config), index, count)
 
-    loaded = source()
     configure(log_format.value, log_level.value)
-    run_loop(serve(loaded, shard=(index, count), source=source))
+    run_loop(serve(source(), shard=(index, count), source=source))
 
 
 def _shard(text: str) -> tuple[int, int]:

@@ -7,9 +7,11 @@ import os
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+
+T = TypeVar("T")
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -49,6 +51,27 @@ async def until_stopped() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     await stop.wait()
+
+
+async def until_stopped_by_signal(work: Coroutine[Any, Any, T]) -> T:
+    """Let SIGTERM end some work as SIGINT does: it is cancelled, and `KeyboardInterrupt` raised."""
+    import signal  # noqa: PLC0415
+
+    stopped = False
+
+    def stop() -> None:
+        nonlocal stopped
+        stopped = True
+        task.cancel()
+
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if stopped:
+            raise KeyboardInterrupt from None
+        raise
 
 
 def run_loop(work: Coroutine[Any, Any, Any]) -> Any:
