@@ -41,7 +41,6 @@ _PHASE_OF_COMMAND = {
     "history": Phase.HISTORY,
 }
 
-
 MAX_SECRETS = 200
 """What is kept of the secrets a relay was told, through any number of refreshed tokens."""
 
@@ -126,6 +125,10 @@ class Client:
         """Whether this client is over for good."""
         return self._connection.state is State.CLOSED
 
+    def wants(self, channel: str) -> bool:
+        """Whether a channel is subscribed, or will be by itself."""
+        return channel in self._connection.subscriptions
+
     @property
     def obstacle(self) -> Obstacle | None:
         """Why the latest connect came to nothing; None where it stood."""
@@ -194,12 +197,10 @@ class Client:
         self._connection.close(self._clock.monotonic())
         self._connection.events()
         self._release(orderly=orderly)
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._dialing is not None:
-            self._dialing.cancel()
-            self._dialing = None
+        for waiting in (self._timer, self._dialing):
+            if waiting is not None:
+                waiting.cancel()
+        self._timer = self._dialing = None
         for asked in self._asked.values():
             if not asked.done():
                 asked.set_exception(Obstacle(self.step, Reason.DISCONNECTED))
