@@ -172,12 +172,9 @@ class Client:
         Ends at the latest with the connection or the time for replies. Raises `MisuseError` when not connected, and
         `Obstacle` when this client is closed meanwhile.
         """
-        identifier = self.command(command)
-        self._asked[identifier] = asyncio.get_running_loop().create_future()
-        try:
-            return await self._asked[identifier]
-        finally:
-            del self._asked[identifier]
+        asked: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
+        self._asked[self.command(command)] = asked
+        return await asked  # whoever waits no longer leaves it here: an answer that comes then is still not for others
 
     def _send(self) -> None:
         self._send_due = False
@@ -204,6 +201,7 @@ class Client:
         for asked in self._asked.values():
             if not asked.done():
                 asked.set_exception(Obstacle(self.step, Reason.DISCONNECTED))
+        self._asked.clear()
 
     def _release(self, *, orderly: bool) -> None:
         transport, self._transport = self._transport, None
@@ -235,8 +233,8 @@ class Client:
         self._arm()
 
     def _answers(self, event: Event) -> bool:
-        """Whether it is the answer somebody asked for; if so, they have it."""
-        asked = self._asked.get(getattr(event, "id", 0))
+        """Whether it is the answer somebody asked for; if so, they have it, if they still want it."""
+        asked = self._asked.pop(getattr(event, "id", 0), None)
         if asked is not None and not asked.done():
             asked.set_result(cleaned(event, self._secrets))
         return asked is not None
