@@ -121,7 +121,8 @@ class End:
             if self.client.queued:
                 raise OwnFault(self.client.step, Reason.OVERLOADED, "limits allow no more connects now") from None
             late = self.client.late(self.step or step)
-            raise self.obstacle or late from None
+            refused = self.published if late.step is Step.PUBLISH else None  # between two tries nothing is owed
+            raise self.obstacle or refused or late from None
         finally:
             self._waiting = None
 

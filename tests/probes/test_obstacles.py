@@ -151,6 +151,13 @@ async def test_a_command_that_is_not_answered_is_silence_at_its_step(silent: str
         assert_failed(await made.play(), step, Reason.SILENT)
 
 
+@pytest.mark.parametrize("scenario", ["async-delivery", "realistic-session"])
+async def test_a_message_that_is_refused_at_each_try_is_no_silence(relay: EmbeddedRelay, scenario: str) -> None:
+    relay.plan = FaultPlan([parse_fault("error:at=publish,channel=session,code=103")])
+    async with stage(relay.url, scenario, messages="1", timeout="1s") as made:  # the five tries take longer
+        assert_failed(await made.play(), Step.PUBLISH, Reason.DENIED)
+
+
 async def test_an_offer_that_is_accepted_and_not_delivered_ends_the_pairing_silent() -> None:
     async with odd_relay() as odd, stage(odd.url, "realistic-session", **SESSION) as made:
         run = await made.play()
