@@ -41,7 +41,6 @@ _PHASE_OF_COMMAND = {
     "history": Phase.HISTORY,
 }
 
-
 MAX_SECRETS = 200
 """What is kept of the secrets a relay was told, through any number of refreshed tokens."""
 
@@ -126,6 +125,10 @@ class Client:
         """Whether this client is over for good."""
         return self._connection.state is State.CLOSED
 
+    def wants(self, channel: str) -> bool:
+        """Whether a channel is subscribed, or will be by itself."""
+        return channel in self._connection.subscriptions
+
     @property
     def obstacle(self) -> Obstacle | None:
         """Why the latest connect came to nothing; None where it stood."""
@@ -169,12 +172,9 @@ class Client:
         Ends at the latest with the connection or the time for replies. Raises `MisuseError` when not connected, and
         `Obstacle` when this client is closed meanwhile.
         """
-        identifier = self.command(command)
-        self._asked[identifier] = asyncio.get_running_loop().create_future()
-        try:
-            return await self._asked[identifier]
-        finally:
-            del self._asked[identifier]
+        asked: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
+        self._asked[self.command(command)] = asked
+        return await asked  # whoever waits no longer leaves it here: an answer that comes then is still not for others
 
     def _send(self) -> None:
         self._send_due = False
@@ -194,15 +194,14 @@ class Client:
         self._connection.close(self._clock.monotonic())
         self._connection.events()
         self._release(orderly=orderly)
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._dialing is not None:
-            self._dialing.cancel()
-            self._dialing = None
+        for waiting in (self._timer, self._dialing):
+            if waiting is not None:
+                waiting.cancel()
+        self._timer = self._dialing = None
         for asked in self._asked.values():
             if not asked.done():
                 asked.set_exception(Obstacle(self.step, Reason.DISCONNECTED))
+        self._asked.clear()
 
     def _release(self, *, orderly: bool) -> None:
         transport, self._transport = self._transport, None
@@ -234,8 +233,8 @@ class Client:
         self._arm()
 
     def _answers(self, event: Event) -> bool:
-        """Whether it is the answer somebody asked for; if so, they have it."""
-        asked = self._asked.get(getattr(event, "id", 0))
+        """Whether it is the answer somebody asked for; if so, they have it, if they still want it."""
+        asked = self._asked.pop(getattr(event, "id", 0), None)
         if asked is not None and not asked.done():
             asked.set_result(cleaned(event, self._secrets))
         return asked is not None

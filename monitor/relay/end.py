@@ -121,7 +121,8 @@ class End:
             if self.client.queued:
                 raise OwnFault(self.client.step, Reason.OVERLOADED, "limits allow no more connects now") from None
             late = self.client.late(self.step or step)
-            raise self.obstacle or late from None
+            refused = self.published if late.step is Step.PUBLISH else None  # between two tries nothing is owed
+            raise self.obstacle or refused or late from None
         finally:
             self._waiting = None
 
@@ -216,13 +217,15 @@ class End:
                 self.peer.on_published(publish.message_id, ok=True, now=event.at)
             return
         if step is None:
-            return  # a hello or an automatic resubscription: the drop or the retry that follows says it
+            if not isinstance(event.command, Subscribe) or self.client.wants(event.command.channel):
+                return  # a hello or an automatic resubscription: the drop or the retry that follows says it
+            step = Step.SUBSCRIBE
         obstacle = obstacles.of_error(step, event.error)
         if publish is not None:
             self.published = obstacle
             self.peer.on_published(publish.message_id, ok=False, now=event.at)
         else:
-            self._trouble(obstacle)
+            self._stuck(obstacle)
 
     def _unanswered(self, event: Unanswered) -> None:
         step, publish = self._commands.pop(event.id, (None, None))
@@ -237,7 +240,13 @@ class End:
             self.published = obstacle
             self.peer.on_published(publish.message_id, ok=False, now=event.at)
         elif event.silent:
-            self._trouble(obstacle)
+            self._stuck(obstacle)
+
+    def _stuck(self, obstacle: Obstacle) -> None:
+        """A subscription or its history failed, which nothing but another connection would ask for again."""
+        if self._standing:
+            self._evicted, self.obstacle = True, obstacle  # to be made anew, at a pace that asks nobody too often
+        self._trouble(obstacle)
 
     def _history(self, event: HistoryRead) -> None:
         step, _ = self._commands.pop(event.id, (Step.HISTORY, None))

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from websockets.asyncio.server import ServerConnection
 
+    from monitor.probes.bench import Bench
+
 _DESCRIPTORS = Path("/proc/self/fd")
 STANDING: dict[str, Any] = {
     "schedule": "continuous",
@@ -65,10 +67,10 @@ async def relay() -> AsyncIterator[EmbeddedRelay]:
 
 
 @contextlib.asynccontextmanager
-async def serving(made: Stage) -> AsyncIterator[asyncio.Task[None]]:
+async def serving(made: Stage, bench: Bench | None = None) -> AsyncIterator[asyncio.Task[None]]:
     """The stage's continuous probe, going on."""
     probe = SteadyState() if made.probe.scenario == "steady-state" else SteadyMessaging()
-    task = asyncio.ensure_future(probe.serve(made.bench))
+    task = asyncio.ensure_future(probe.serve(bench or made.bench))
     try:
         yield task
     finally:
@@ -147,6 +149,13 @@ async def test_a_command_that_is_not_answered_is_silence_at_its_step(silent: str
 
     async with odd_relay(answer) as odd, stage(odd.url, "realistic-session", **SESSION) as made:
         assert_failed(await made.play(), step, Reason.SILENT)
+
+
+@pytest.mark.parametrize("scenario", ["async-delivery", "realistic-session"])
+async def test_a_message_that_is_refused_at_each_try_is_no_silence(relay: EmbeddedRelay, scenario: str) -> None:
+    relay.plan = FaultPlan([parse_fault("error:at=publish,channel=session,code=103")])
+    async with stage(relay.url, scenario, messages="1", timeout="1s") as made:  # the five tries take longer
+        assert_failed(await made.play(), Step.PUBLISH, Reason.DENIED)
 
 
 async def test_an_offer_that_is_accepted_and_not_delivered_ends_the_pairing_silent() -> None:
@@ -276,6 +285,32 @@ async def test_a_pair_whose_relay_told_it_not_to_come_back_is_made_anew(relay: E
         since = len(made.runs)
         await made.until(lambda: any(run.outcome is Outcome.OK for run in made.runs[since:]))
         assert {report.code for report in made.all(Disconnected)} == {3503}
+
+
+@pytest.mark.parametrize(
+    ("fault", "why"),
+    [
+        ("error:at=history,code=100,count=1", (Step.HISTORY, Reason.RELAY_ERROR)),
+        ("silent:at=history,count=1", (Step.HISTORY, Reason.SILENT)),
+        ("error:at=subscribe,code=103,count=1", (Step.SUBSCRIBE, Reason.DENIED)),
+    ],
+)
+@pytest.mark.parametrize("loss", ["close:at=push,code=3001,count=1", "unsubscribe:code=2500,count=1"])
+async def test_a_pair_that_cannot_take_its_channel_up_again_says_why_and_is_made_anew(
+    relay: EmbeddedRelay, fault: str, why: tuple[Step, Reason], loss: str
+) -> None:
+    relay.plan = FaultPlan()
+    async with stage(relay.url, "steady-messaging", **STANDING) as made, serving(made, bench := made.bench):
+        await made.until(lambda: any(run.outcome is Outcome.OK for run in made.runs))
+        (pair,) = bench.standing.values()
+        before = len(made.all(Paired))
+        relay.plan.set([parse_fault(fault), parse_fault(loss)])
+        await made.until(lambda: pair.over)
+        assert (pair.obstacle.step, pair.obstacle.reason) == why
+        await made.until(lambda: len(made.all(Paired)) > before)
+        await made.until(lambda: made.runs[-1].outcome is Outcome.OK)
+        await asyncio.sleep(0.5)  # in which a pair that is made again and again would be
+        assert len(made.all(Paired)) == before + 1
 
 
 async def test_a_pair_is_replaced_at_its_age_without_a_failed_exchange(relay: EmbeddedRelay) -> None:

@@ -189,6 +189,15 @@ class TestAutopsy:
         assert run.failure.reason is (Reason.SILENT if silent else Reason.LOST)
         assert run.failure.step is (Step.PUBLISH if silent else Step.DELIVER)
 
+    async def test_an_answer_that_comes_when_it_is_over_changes_no_verdict(self, ill: EmbeddedRelay) -> None:
+        arm(ill, "drop:channel=session,count=1", "delay:at=history,skip=3,by=0.6")  # the pair's own come first
+        keys: Any = {"timeout": "1s", "settle": "0s", "messages": "1"}
+        async with stage(ill.url, "realistic-session", **keys) as made:
+            run = await made.play()
+            await made.settled()
+        assert any("the standing connection: no answer" in mark.note for mark in run.timeline)
+        assert [item.verdict for item in made.judged] == [Verdict.LOST]
+
     async def test_an_absent_wallets_message_is_looked_for_when_it_is_not_recovered(self, ill: EmbeddedRelay) -> None:
         arm(ill, "unstored:channel=session,skip=1,count=1")
         keys: Any = {"timeout": "500ms", "delay": "50ms", "messages": "3"}
