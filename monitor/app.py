@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import signal
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 import monitor
+from monitor.aside import aside
 from monitor.booking import Booking
 from monitor.clock import Clock, SystemClock, utc
 from monitor.config import Cron, Every, changes, refusals, show_duration
@@ -200,10 +202,10 @@ class Monitor:
         """The configuration as it is written now, and what is made of it; all of it checked."""
         if self._stopping or self._source is None:
             raise StartupError("the monitor is stopping" if self._stopping else "it knows no file to read")
-        config = await asyncio.to_thread(self._source)
+        config = await aside("read of the configuration", self._source)
         if faults := refusals(self.config, config):
             raise ConfigError("the configuration", faults)
-        terms = await asyncio.to_thread(read_terms, config.server.web_config_file)
+        terms = await aside("read of the web configuration", partial(read_terms, config.server.web_config_file))
         return config, Maintenance(config.maintenance, self.clock), terms
 
     async def _change(self, config: Config, difference: Changes, opened: list[Watched]) -> None:

@@ -22,12 +22,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from monitor.catalogue import Reason, Step
+
+
+MAX_DETAIL: Final = 500
+"""Characters kept of what is said about a failure: a relay may have chosen them, and runs are kept by the hundred."""
 
 
 class MonitorError(Exception):
@@ -71,14 +75,15 @@ class MisuseError(MonitorError):
 class Obstacle(MonitorError):  # noqa: N818 - it names what stood in the way, and is a result rather than an error
     """What stopped a run, and where: `step` and `reason` of the catalogue, `detail` for people.
 
-    `detail` is shown on pages and in logs, so it never holds a token, a header's value or a key.
+    `detail` is shown on pages and in logs, so it never holds a token, a header's value or a key; it is cut off past
+    `MAX_DETAIL`.
     """
 
     def __init__(self, step: Step, reason: Reason, detail: str = "") -> None:
         self.step = step
         self.reason = reason
-        self.detail = detail
-        super().__init__(f"{step}: {reason}" + (f": {detail}" if detail else ""))
+        self.detail = detail[:MAX_DETAIL]
+        super().__init__(f"{step}: {reason}" + (f": {self.detail}" if detail else ""))
 
     def reword(self, detail: str) -> None:
         """Put other words in the place of `detail`."""

@@ -10,7 +10,7 @@ import socket
 import sys
 import threading
 import time
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -195,3 +195,47 @@ async def test_the_process_ends_within_ten_seconds_of_sigterm(tmp_path: Path) ->
     runs = [json.loads(line) for line in (tmp_path / "state" / "runs.jsonl").read_text().splitlines() if line]
     assert set(judged(runs)) == set(STEPS)
     assert {step: outcomes for step, outcomes in judged(runs).items() if outcomes != {"aborted"}} == {}
+
+
+@pytest.mark.slow
+async def test_files_whose_reading_hangs_do_not_hold_up_the_end(tmp_path: Path) -> None:
+    config, web, port = tmp_path / "monitor.yaml", tmp_path / "web.yml", free_port()
+    web.write_text("")
+    config.write_text(
+        f'server: {{listen: "127.0.0.1:{port}", web_config_file: web.yml}}\n'
+        "relays: [{name: demo, url: embedded}]\nprobes: [{name: idle, scenario: steady-state}]\n"
+    )
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "monitor", "run", "--config", str(config)), stderr=asyncio.subprocess.DEVNULL, cwd=ROOT
+    )
+    held: list[int] = []
+
+    def answers() -> bool:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            return True
+        return False
+
+    def is_read(path: Path) -> bool:
+        # A pipe can be opened to be written into once somebody reads; who then writes nothing lets him wait.
+        with suppress(OSError):
+            held.append(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+            return True
+        return False
+
+    try:
+        await until(answers, 20)
+        for path in (config, web):
+            path.unlink()
+            os.mkfifo(path)
+        process.send_signal(signal.SIGHUP)
+        await until(lambda: is_read(config))
+        await until(lambda: answers() and is_read(web))  # who connects has the web configuration looked at
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(10):
+            assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+        for descriptor in held:
+            os.close(descriptor)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import unquote, unquote_plus, urlsplit
 
 from monitor.wire.events import Dropped, Event, Replied, Unsubscribed
 
@@ -27,14 +27,29 @@ def secrets_of(target: Target, token: str | None, proxy: Proxy | None) -> tuple[
     headers = [value for _, value in target.headers]
     if proxy is not None and proxy.authorization is not None:
         headers.append(proxy.authorization)
-    # Of "Bearer abc" the second word is the secret.
-    told = headers + [value.partition(" ")[2] for value in headers]
-    told += [value for _, value in parse_qsl(urlsplit(target.url).query)]
+    # Of "Bearer abc" the second word is the secret, and of "Basic abc" what it stands for too.
+    told = headers + [value.partition(" ")[2] for value in headers] + [_password(value) for value in headers]
+    told += _queried(urlsplit(target.url).query)
     if token is not None:
         told.append(token)
-    if proxy is not None and proxy.authorization is not None:
-        told.append(base64.b64decode(proxy.authorization.partition(" ")[2]).decode().partition(":")[2])
     return tuple(sorted({value for value in told if len(value) >= LEAST}, key=len, reverse=True))
+
+
+def _password(header: str) -> str:
+    """The password in a header's value, "" where there is none."""
+    scheme, _, encoded = header.partition(" ")
+    if scheme.lower() != "basic":
+        return ""
+    try:
+        return base64.b64decode(encoded).decode("utf-8", "replace").partition(":")[2]
+    except ValueError:
+        return ""
+
+
+def _queried(query: str) -> list[str]:
+    """The secrets of a query as they are sent and as they are meant: its values, and keys that have none."""
+    parts = [value or key for key, _, value in (part.partition("=") for part in query.split("&"))]
+    return [query, *parts, *map(unquote, parts), *map(unquote_plus, parts)]
 
 
 def clean(text: str, secrets: tuple[str, ...]) -> str:

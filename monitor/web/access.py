@@ -10,12 +10,14 @@ import base64
 import binascii
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 
+from monitor.aside import aside
 from monitor.config import WebConfig, load_web, server_context
 from monitor.errors import MonitorError, StartupError
 from monitor.web.passwords import Passwords, TooManyError
@@ -88,11 +90,11 @@ class Access:
         return self.terms
 
     async def _look(self, before: Terms, path: Path) -> None:
-        versions = await asyncio.to_thread(_versions, path, before.config)
+        versions = await aside("look at the web configuration", partial(_versions, path, before.config))
         if versions in {before.versions, self._refused}:
             return
         try:
-            terms = await asyncio.to_thread(read_terms, path)
+            terms = await aside("read of the web configuration", partial(read_terms, path))
         except MonitorError as error:
             self._refused = versions
             _log.error("web configuration stays as it was", why=str(error))

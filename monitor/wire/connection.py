@@ -21,7 +21,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
 from monitor.catalogue import Reason
-from monitor.errors import MisuseError
+from monitor.errors import MAX_DETAIL, MisuseError
 from monitor.wire import framing
 from monitor.wire.codes import TEMPORARY_ERRORS, ErrorCode, reconnects_after, resubscribes_after
 from monitor.wire.commands import Command, Connect, History, Json, Subscribe, Unsubscribe
@@ -151,7 +151,7 @@ class Connection:
                     return
         except framing.FrameError as error:
             self._give_up(now, error.reason, error.detail)
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
             self._give_up(now, Reason.PROTOCOL, f"unexpected shape: {type(error).__name__} {str(error)[:80]}")
 
     def tick(self, now: float) -> None:
@@ -288,7 +288,8 @@ class Connection:
         entry = self._pending.pop(identifier, None) if type(identifier) is int else None
         if entry is None:
             if type(identifier) is not int or not 0 < identifier <= self._last_id:
-                raise framing.FrameError(Reason.PROTOCOL, f"a reply to command {identifier!r}, which was never sent")
+                said = framing.words(repr(identifier))
+                raise framing.FrameError(Reason.PROTOCOL, f"a reply to command {said}, which was never sent")
             return  # a reply past its time-out: judged already
         command, took = entry[0], now - (entry[1] - self._reply_timeout)
         if (error := item.get("error")) is not None:
@@ -397,4 +398,5 @@ class Connection:
         else:
             self._reconnect_at = None
             self.state = State.CLOSED
-        self._events.append(Dropped(code=code, reason=reason, fault=fault, reconnect_at=self._reconnect_at, at=now))
+        said = reason[:MAX_DETAIL]
+        self._events.append(Dropped(code=code, reason=said, fault=fault, reconnect_at=self._reconnect_at, at=now))

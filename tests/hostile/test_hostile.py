@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from monitor.errors import MAX_DETAIL
 from tests.relays import ROOT
 from tests.transport.scene import (
     CLOSE,
@@ -85,6 +86,7 @@ PLAYS: dict[str, tuple[Play, str, set[str]]] = {
     ),
     "deep objects": (saying(large(TEXT, b'{"a":' * 200_000)), "hello", {"protocol"}),
     "a number past all others": (saying(frame(TEXT, b'{"id":1,"connect":{"ping":1e999}}')), "hello", {"protocol"}),
+    "an id that fills the frame": (saying(large(TEXT, b'{"id":"' + b"x" * 900_000 + b'"}')), "hello", {"protocol"}),
     "NaN": (saying(frame(TEXT, b'{"id":1,"connect":{"ping":NaN}}')), "hello", {"protocol"}),
     "a lone surrogate": (
         saying(frame(TEXT, b'{"id":1,"connect":{"client":"\\ud800","version":"0"}}')), "subscribe", {"silent"}
@@ -128,6 +130,7 @@ async def test_harm_is_named_in_time_and_in_bounded_memory(harm: str, tmp_path: 
     (run,) = json.loads(said.read_text("utf-8"))
     assert run["failure"]["step"] == step
     assert run["failure"]["reason"] in reasons
+    assert len(run["failure"]["detail"]) <= MAX_DETAIL
     assert run["durationSeconds"] < 3.5
     assert b"Traceback" not in (tmp_path / "stderr").read_bytes()
     assert 10 << 20 < held < MEMORY

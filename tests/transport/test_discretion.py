@@ -41,6 +41,38 @@ def test_what_was_told_is_not_said_again(said: str, shown: str) -> None:
     assert clean(said, secrets()) == shown
 
 
+@pytest.mark.parametrize(
+    ("query", "said", "shown"),
+    [
+        ("key=ab%2Bcd%2Fef%3D%3D", "no such key=ab%2Bcd%2Fef%3D%3D", "no such ***"),
+        ("key=ab%2Bcd%2Fef%3D%3D&n=1", "ab%2Bcd%2Fef%3D%3D, that is ab+cd/ef==", "***, that is ***"),
+        ("n=1&key=a+b+c+d", "key a b c d, or a+b+c+d", "key ***, or ***"),
+        ("key=ab==cd", "ab==cd", "***"),
+        ("WITHOUT%20VALUE", "/x?WITHOUT%20VALUE: WITHOUT VALUE", "/x?***: ***"),
+        ("n=1&WITHOUTVALUE=", "WITHOUTVALUE", "***"),
+        ("number=1", "number 1 is not a number", "number 1 is not a number"),
+        ("key=abc&tag", "key abc, tag", "key abc, tag"),
+    ],
+)
+def test_a_query_is_hidden_as_it_is_sent_and_as_it_is_meant(query: str, said: str, shown: str) -> None:
+    target = Target(url=f"wss://relay.example.com/x?{query}")
+    assert clean(said, secrets_of(target, None, None)) == shown
+
+
+@pytest.mark.parametrize(
+    ("header", "shown"),
+    [
+        ("Basic " + base64.b64encode(b"me:hunter22").decode(), "wrong password ***"),
+        ("basic " + base64.b64encode(b"\xff:hunter22").decode(), "wrong password ***"),
+        ("Basic hunter2", "wrong password ***2"),  # no Base64, so it stands for nothing else
+        ("Basic " + base64.b64encode(b"me:hun").decode(), "wrong password hunter22"),
+    ],
+)
+def test_the_password_that_a_header_stands_for_is_hidden_too(header: str, shown: str) -> None:
+    target = Target(url="wss://relay.example.com/x", headers=(("Authorization", header),))
+    assert clean("wrong password hunter22", secrets_of(target, None, None)) == shown
+
+
 def test_nothing_told_is_nothing_to_hide() -> None:
     assert secrets_of(Target(url="ws://relay.example.com/x"), None, None) == ()
     assert clean("as it is", ()) == "as it is"

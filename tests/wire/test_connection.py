@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.catalogue import Reason
-from monitor.errors import MisuseError
+from monitor.errors import MAX_DETAIL, MisuseError
 from monitor.wire.backoff import Backoff
 from monitor.wire.commands import Connect, History, Position, Presence, Publish, Refresh, Subscribe, Unsubscribe
 from monitor.wire.connection import MAX_PENDING, PING_GRACE, Connection, State
@@ -450,6 +450,24 @@ class TestBadFrames:
         assert [event.fault for event in dropped] == [fault]
         assert connection.state is State.CLOSED  # the same bytes would come again
         assert connection.closing is not None
+
+    @pytest.mark.parametrize("depth", [1, 300])
+    def test_a_reply_to_a_command_that_never_was_is_quoted_in_part(self, depth: int) -> None:
+        identifier = "[" * depth + '"' + "x" * 1_000_000 + '"' + "]" * depth
+        connection = made()
+        connection.receive(f'{{"id": {identifier}}}', 1.0)
+        (dropped,) = [event for event in connection.events() if isinstance(event, Dropped)]
+        assert dropped.fault is Reason.PROTOCOL
+        assert dropped.reason.startswith("a reply to command [")
+        assert dropped.reason.endswith(", which was never sent")
+        assert len(dropped.reason) < 300
+
+    def test_whoever_says_why_it_dropped_is_cut_short(self) -> None:
+        connection = connected()
+        connection.lost(2.0, 3000, "x" * 1_000_000)
+        (dropped,) = connection.events()
+        assert isinstance(dropped, Dropped)
+        assert dropped.reason == "x" * MAX_DETAIL
 
     @given(text=st.text())
     def test_no_text_makes_it_raise(self, text: str) -> None:
