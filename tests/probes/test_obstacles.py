@@ -18,6 +18,7 @@ from monitor.probes.pair import Pair
 from monitor.probes.run import Confirmed, Disconnected, MessageSent, Paired, PhaseTimed, Reconnected, Run
 from monitor.probes.steady_messaging import SteadyMessaging
 from monitor.probes.steady_state import SteadyState
+from monitor.relay import limits
 from monitor.wire.connection import Connection
 from tests.probes.odd import HELLO, behave, closed_port, ignore, odd_relay, refuse, reply
 from tests.probes.stage import Stage, stage
@@ -403,12 +404,24 @@ async def test_connects_past_the_limit_are_not_made_and_not_blamed_on_the_relay(
 
 
 async def test_a_relay_that_refuses_is_never_asked_more_often_than_the_limit_allows() -> None:
-    limits = {"connects_per_minute": 5}
-    async with odd_relay(status=503) as odd, stage(odd.url, "steady-messaging", None, limits, **STANDING) as made:
+    few = {"connects_per_minute": 5}
+    async with odd_relay(status=503) as odd, stage(odd.url, "steady-messaging", None, few, **STANDING) as made:
         made.watch_reachability = True
         async with serving(made):
             await made.until(lambda: len(made.runs) >= 6)
         assert 0 < odd.connects <= 5
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+async def test_a_pair_that_was_refused_is_tried_again_under_the_smallest_limit(
+    relay: EmbeddedRelay, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    monkeypatch.setattr(limits, "WINDOW", 0.3)  # a minute is that long here
+    relay.plan = FaultPlan([parse_fault("error:at=hello,code=107,count=1")])
+    few = {"connects_per_minute": limit}
+    async with stage(relay.url, "steady-messaging", None, few, **STANDING | {"timeout": "2s"}) as made, serving(made):
+        await made.until(lambda: made.runs and made.runs[-1].outcome is Outcome.OK)
+        assert relay.plan.deeds
 
 
 async def test_tries_of_a_message_hold_to_the_limit_too() -> None:
@@ -416,8 +429,8 @@ async def test_tries_of_a_message_hold_to_the_limit_too() -> None:
     plan = FaultPlan([parse_fault("error:at=publish,channel=session,code=100")])
     relay = EmbeddedRelay(plan=plan)
     await relay.start()
-    limits = {"messages_per_minute": 12}
-    async with stage(relay.url, "steady-messaging", None, limits, **STANDING) as made, serving(made):
+    few = {"messages_per_minute": 12}
+    async with stage(relay.url, "steady-messaging", None, few, **STANDING) as made, serving(made):
         await made.until(lambda: "skipped" in made.slots, 30)  # nothing is left of the limit
         await asyncio.sleep(2)  # in which a message that is refused would be tried again and again
         assert 5 <= len(plan.deeds) <= 11  # the offer was one
