@@ -392,6 +392,32 @@ async def test_a_run_that_is_stopped_is_published_as_aborted(
             await asyncio.sleep(0.005)
 
 
+@pytest.mark.parametrize("pairing", ["fresh", "reuse"])
+async def test_what_an_absent_wallet_had_yet_to_get_when_its_run_is_stopped_is_not_lost(
+    relay: EmbeddedRelay, pairing: str
+) -> None:
+    keys: dict[str, Any] = {"delay": "30s", "messages": "2", "timeout": "400ms", "pairing": pairing}
+    async with stage(relay.url, "async-delivery", **keys) as made:
+        running = asyncio.ensure_future(made.play())
+        await made.until(lambda: acks(made) == 3)  # of the offer, and of both messages
+        running.cancel()
+        await asyncio.wait({running})
+        await made.settled()
+        assert [item.verdict for item in made.judged] == [None, None]
+
+
+async def test_what_a_relay_keeps_from_a_wallet_that_it_refuses_is_lost(relay: EmbeddedRelay) -> None:
+    relay.plan = FaultPlan()
+    keys: dict[str, Any] = {"delay": "300ms", "messages": "1", "timeout": "400ms"}
+    async with stage(relay.url, "async-delivery", **keys) as made:
+        running = asyncio.ensure_future(made.play())
+        await made.until(lambda: acks(made) == 2)
+        relay.plan.set([parse_fault("error:at=hello,code=103")])
+        assert_failed(await running, Step.HELLO, Reason.UNAUTHORIZED)
+        await made.settled()
+        assert [item.verdict for item in made.judged] == [Verdict.LOST]
+
+
 # Our own doing.
 
 
