@@ -95,6 +95,8 @@ def _blames(report: Run | Report) -> bool:
         return report.outcome is Outcome.FAILED
     if isinstance(report, Paired):
         return report.pairing.outcome is Outcome.FAILED
+    if isinstance(report, MessageJudged):
+        return report.verdict in _UNTOLD
     return isinstance(report, PairTime) and not report.connected
 
 

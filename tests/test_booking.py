@@ -16,10 +16,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from monitor.app import Monitor
-from monitor.catalogue import Outcome
+from monitor.catalogue import Outcome, Verdict
 from monitor.config import parse
 from monitor.config.model import MaintenanceConfig
 from monitor.embedded import EmbeddedRelay
+from monitor.probes.run import MessageJudged
 from tests.probes.odd import closed_port
 from tests.relays import BUILD_TIMEOUT, ENGINE, Engine
 from tests.test_app import page, running, total, until
@@ -338,6 +339,26 @@ class TestTheLog:
 
 
 class TestWhatWaits:
+    @pytest.mark.parametrize("ours", [False, True])
+    async def test_a_message_is_lost_only_when_it_is_settled_that_the_fault_is_not_ours(self, *, ours: bool) -> None:
+        relay = EmbeddedRelay()
+        await relay.start()
+        async with running(usual(relay.url)) as monitor:
+
+            def lost() -> float:
+                return total(page(monitor), "relay_probe_messages_total", verdict="lost")
+
+            bench = monitor.fleet.bench("demo", monitor.config.probes[0])
+            report = MessageJudged(relay="demo", probe="steady", run_id="", verdict=Verdict.LOST)
+            monitor.fleet.relays["demo"].reachability.unsettled = True
+            monitor.booking.take(report, bench)
+            assert lost() == 0
+            if ours:
+                monitor.health.suspect("network", "no route from here")
+            monitor.booking.settled("demo")
+            assert lost() == (0 if ours else 1)
+        await relay.stop()
+
     async def test_it_is_booked_in_the_end_when_the_monitor_stops(self) -> None:
         url = f"ws://127.0.0.1:{closed_port()}/connection/websocket"
         monitor = Monitor(usual(url))

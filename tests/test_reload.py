@@ -16,6 +16,7 @@ import pytest
 from monitor.app import Monitor
 from monitor.catalogue import Outcome
 from monitor.config import Config, parse
+from monitor.embedded import FaultPlan, parse_fault
 from monitor.errors import MonitorError, StartupError
 from monitor.web import WebServer, build_app
 from tests.relays import BUILD_TIMEOUT, ENGINE, Engine
@@ -185,17 +186,25 @@ class TestWhatWent:
             assert made.monitor.schedule.next_due("one", "away") is not None
 
     async def test_what_comes_back_begins_at_zero_and_hears_nothing_of_before(self) -> None:
+        def pending() -> float:
+            return total(page(made.monitor), "relay_probe_messages_pending", probe="visit")
+
         async with running() as made:
-            await until(lambda: total(page(made.monitor), "relay_probe_messages_pending", probe="away") == 1)
-            away = "  - {name: away, scenario: async-delivery, schedule: {every: 2m}, delay: 60s}\n"
-            await made.reload((away, ""))
+            await made.goes_on("one")
+            embedded = made.monitor.fleet.relays["one"].embedded
+            assert embedded is not None
+            embedded.plan = FaultPlan([parse_fault("drop:channel=session")])  # of connections from now on
+            visit = "  - {name: visit, scenario: realistic-session, schedule: {every: 2m}, timeout: 2s}\n"
+            await made.reload(("slos:", visit + "slos:"))
+            await until(lambda: pending() == 1)
+            await made.reload((visit, ""))
             assert made.monitor.fleet.background  # the message is still looked out for
-            await made.reload(("slos:", away + "slos:"))
-            pending = [total(page(made.monitor), "relay_probe_messages_pending", probe="away")]
+            await made.reload(("slos:", visit + "slos:"))
+            seen = [pending()]
             while made.monitor.fleet.background:
                 await asyncio.sleep(0.02)
-                pending.append(total(page(made.monitor), "relay_probe_messages_pending", probe="away"))
-            assert min(pending) == 0
+                seen.append(pending())
+            assert min(seen) == 0
 
 
 class TestWhatChanged:

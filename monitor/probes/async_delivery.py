@@ -10,7 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from monitor.catalogue import Outcome, Reason, Step
-from monitor.errors import Obstacle
+from monitor.errors import Obstacle, OwnFault
 from monitor.footprint import SESSION_REUSE
 from monitor.probes.pair import Pair, both
 from monitor.probes.realistic_session import pair_up
@@ -37,7 +37,7 @@ class AsyncDelivery:
     async def play(self, bench: Bench, recorder: Recorder) -> None:
         """Play one absence. The session is kept for the next run, but not one that failed."""
         pair = await self._standing(bench, recorder)
-        good = False
+        good, refused = False, False
         try:
             pair.wallet.abort()  # as a phone that loses its network: no close frame
             sent = await pair.send_offline(bench.probe.messages)
@@ -45,13 +45,19 @@ class AsyncDelivery:
             await asyncio.sleep(bench.probe.delay)
             await recover(pair, bench, recorder, sent, back, bench.probe.timeout)
             good = True
+        except Obstacle as obstacle:
+            refused = not isinstance(obstacle, OwnFault)
+            raise
         finally:
             pair.note_offline()
             if good and bench.probe.pairing == "reuse":
                 pair.rest()
             else:
                 self._kept = None
-                pair.retire()
+                if refused or pair.wallet.whole:
+                    pair.retire()
+                else:
+                    pair.close()  # it was us who sent no wallet to listen: what became of the messages nobody knows
 
     async def _standing(self, bench: Bench, recorder: Recorder) -> Pair:
         """A pair with both ends connected: the kept one resumed, or a new one."""

@@ -74,6 +74,11 @@ class Guest:
             self.connects.wait(min(connects + self.reserve, max(connects, self.config.limits.connects_per_minute))) <= 0
         )
 
+    def wait_to_mend(self, connects: int) -> float:
+        """Seconds until so many connects would leave half to others, as a client that comes back does."""
+        # Of a limit too small for both there is no half to leave: it is waited for as a whole, and not for ever.
+        return self.connects.wait(min(connects + self.spare, self.config.limits.connects_per_minute))
+
     def adjust(self, config: RelayConfig) -> None:
         """Take up what may change while connections stand: other limits, from now on."""
         self.config = config

@@ -191,7 +191,7 @@ class Standing:
                 return
             _log.warning("pairing failed", relay=bench.relay, probe=bench.probe.name, why=str(self._obstacle))
             await asyncio.sleep(REBUILDING.delay(self._failures, bench.rng))
-            await asyncio.sleep(bench.guest.connects.wait(2 + bench.guest.spare))
+            await asyncio.sleep(bench.guest.wait_to_mend(2))
             self._failures += 1
 
     def _adopt(self) -> None:

@@ -145,7 +145,7 @@ class Idle:
             self._held.close()
             _log.warning("connection ended", relay=bench.relay, probe=bench.probe.name, why=str(self._why()))
             await asyncio.sleep(REBUILDING.delay(self._failures, bench.rng))
-            await asyncio.sleep(bench.guest.connects.wait(1 + bench.guest.spare))
+            await asyncio.sleep(bench.guest.wait_to_mend(1))
             self._failures += 1
 
     def _changed(self, dropped: Dropped | None) -> None:

@@ -18,6 +18,7 @@ from monitor.probes.pair import Pair
 from monitor.probes.run import Confirmed, Disconnected, MessageSent, Paired, PhaseTimed, Reconnected, Run
 from monitor.probes.steady_messaging import SteadyMessaging
 from monitor.probes.steady_state import SteadyState
+from monitor.relay import limits
 from monitor.wire.connection import Connection
 from tests.probes.odd import HELLO, behave, closed_port, ignore, odd_relay, refuse, reply
 from tests.probes.stage import Stage, stage
@@ -391,6 +392,32 @@ async def test_a_run_that_is_stopped_is_published_as_aborted(
             await asyncio.sleep(0.005)
 
 
+@pytest.mark.parametrize("pairing", ["fresh", "reuse"])
+async def test_what_an_absent_wallet_had_yet_to_get_when_its_run_is_stopped_is_not_lost(
+    relay: EmbeddedRelay, pairing: str
+) -> None:
+    keys: dict[str, Any] = {"delay": "30s", "messages": "2", "timeout": "400ms", "pairing": pairing}
+    async with stage(relay.url, "async-delivery", **keys) as made:
+        running = asyncio.ensure_future(made.play())
+        await made.until(lambda: acks(made) == 3)  # of the offer, and of both messages
+        running.cancel()
+        await asyncio.wait({running})
+        await made.settled()
+        assert [item.verdict for item in made.judged] == [None, None]
+
+
+async def test_what_a_relay_keeps_from_a_wallet_that_it_refuses_is_lost(relay: EmbeddedRelay) -> None:
+    relay.plan = FaultPlan()
+    keys: dict[str, Any] = {"delay": "300ms", "messages": "1", "timeout": "400ms"}
+    async with stage(relay.url, "async-delivery", **keys) as made:
+        running = asyncio.ensure_future(made.play())
+        await made.until(lambda: acks(made) == 2)
+        relay.plan.set([parse_fault("error:at=hello,code=103")])
+        assert_failed(await running, Step.HELLO, Reason.UNAUTHORIZED)
+        await made.settled()
+        assert [item.verdict for item in made.judged] == [Verdict.LOST]
+
+
 # Our own doing.
 
 
@@ -403,12 +430,24 @@ async def test_connects_past_the_limit_are_not_made_and_not_blamed_on_the_relay(
 
 
 async def test_a_relay_that_refuses_is_never_asked_more_often_than_the_limit_allows() -> None:
-    limits = {"connects_per_minute": 5}
-    async with odd_relay(status=503) as odd, stage(odd.url, "steady-messaging", None, limits, **STANDING) as made:
+    few = {"connects_per_minute": 5}
+    async with odd_relay(status=503) as odd, stage(odd.url, "steady-messaging", None, few, **STANDING) as made:
         made.watch_reachability = True
         async with serving(made):
             await made.until(lambda: len(made.runs) >= 6)
         assert 0 < odd.connects <= 5
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+async def test_a_pair_that_was_refused_is_tried_again_under_the_smallest_limit(
+    relay: EmbeddedRelay, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    monkeypatch.setattr(limits, "WINDOW", 0.3)  # a minute is that long here
+    relay.plan = FaultPlan([parse_fault("error:at=hello,code=107,count=1")])
+    few = {"connects_per_minute": limit}
+    async with stage(relay.url, "steady-messaging", None, few, **STANDING | {"timeout": "2s"}) as made, serving(made):
+        await made.until(lambda: made.runs and made.runs[-1].outcome is Outcome.OK)
+        assert relay.plan.deeds
 
 
 async def test_tries_of_a_message_hold_to_the_limit_too() -> None:
@@ -416,8 +455,8 @@ async def test_tries_of_a_message_hold_to_the_limit_too() -> None:
     plan = FaultPlan([parse_fault("error:at=publish,channel=session,code=100")])
     relay = EmbeddedRelay(plan=plan)
     await relay.start()
-    limits = {"messages_per_minute": 12}
-    async with stage(relay.url, "steady-messaging", None, limits, **STANDING) as made, serving(made):
+    few = {"messages_per_minute": 12}
+    async with stage(relay.url, "steady-messaging", None, few, **STANDING) as made, serving(made):
         await made.until(lambda: "skipped" in made.slots, 30)  # nothing is left of the limit
         await asyncio.sleep(2)  # in which a message that is refused would be tried again and again
         assert 5 <= len(plan.deeds) <= 11  # the offer was one
