@@ -112,10 +112,11 @@ class Ledger:
     def arrived(self, key: Key, data: str, offset: int, at: float, *, live: bool) -> Message | None:
         """A raw publication came to the receiving side; returns the message it is, or None for none of ours.
 
-        A `key` whose message was never sent is no stranger yet: where most of it is what was sent on the same channel
-        and is still awaited, it is that message with its envelope damaged.
+        A `key` whose message was never sent is no stranger yet, nor is other data than was sent with it a damaged copy:
+        where most of it is what was sent on the same channel and is still awaited, it is that message with its envelope
+        damaged.
         """
-        message = self.find(key) or self._likest(key.channel, data, LIKE)
+        message = self._meant(key, data)
         if message is None:
             self.strangers += 1
             return None
@@ -185,6 +186,16 @@ class Ledger:
         message.offsets.add(offset)
         if message.arrived_at is None:
             message.arrived_at = at
+
+    def _meant(self, key: Key, data: str) -> Message | None:
+        """The message that this is: the one it names, unless it is more like another that is still awaited."""
+        named = self.find(key)
+        if named is not None and named.data == data:
+            return named
+        likest = self._likest(key.channel, data, LIKE)
+        if named is None or (likest is not None and _likeness(data, likest.data) > _likeness(data, named.data)):
+            return likest
+        return named
 
     def _likest(self, channel: str, data: str, least: float) -> Message | None:
         candidates = (message for message in self.awaited() if message.key.channel == channel)

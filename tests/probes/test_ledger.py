@@ -207,6 +207,29 @@ def test_a_message_whose_envelope_names_another_is_the_awaited_one_corrupted(dam
     assert verdicts(ledger.settle()) == [Verdict.CORRUPTED]
 
 
+@pytest.mark.parametrize("arrives", [True, False], ids=["which arrived", "which is awaited too"])
+def test_a_message_whose_envelope_names_an_older_one_is_itself_corrupted_and_not_that_one(arrives: bool) -> None:
+    ledger, one, two = Ledger(), message(1), message(2)
+    two.data = encode(Envelope(DAPP, 2, "what the second one says"))
+    send(ledger, one, two)
+    if arrives:
+        deliver(ledger, one)
+    data = encode(Envelope(DAPP, 1, "what the second one says"))
+    assert ledger.arrived(one.key, data, 2, 2.1, live=True) is two
+    if not arrives:
+        deliver(ledger, one, 2.2)
+    assert verdicts(ledger.settle()) == [Verdict.DELIVERED, Verdict.CORRUPTED]
+
+
+def test_a_damaged_copy_of_a_message_that_arrived_is_no_other_message() -> None:
+    ledger, one, two = Ledger(), message(1), message(2)
+    send(ledger, one, two)
+    deliver(ledger, one)
+    assert ledger.arrived(one.key, one.data.replace("payload of", "payload oF"), 2, 2.1, live=True) is one
+    deliver(ledger, two, 2.2)
+    assert verdicts(ledger.settle()) == [Verdict.CORRUPTED, Verdict.DELIVERED]
+
+
 def test_a_publication_without_a_readable_envelope_is_the_oldest_message_awaited_on_its_channel() -> None:
     ledger, other, one, two = Ledger(), message(1, channel="session:other"), message(2), message(3)
     send(ledger, other, one, two)
