@@ -180,7 +180,7 @@ def test_of_several_verdicts_the_first_of_the_precedence_is_given() -> None:
     see(Verdict.REORDERED, lambda: setattr(item, "overtaken", True))
     see(Verdict.LATE, lambda: setattr(item, "arrived_at", item.deadline + 1))
     see(Verdict.LOST, lambda: setattr(item, "arrived_at", None))
-    see(Verdict.CORRUPTED, lambda: setattr(item, "corrupted", True))
+    see(Verdict.CORRUPTED, lambda: setattr(item, "damaged", True))
     assert list(reversed(seen[1:])) == list(PRECEDENCE)
 
 
@@ -242,6 +242,26 @@ def test_what_is_left_of_a_message_tells_which_one_it_was() -> None:
     send(ledger, one, two)
     assert ledger.garbled(CHANNEL, two.data[: len(two.data) // 2 + 10]) is two
     assert verdicts(ledger.settle()) == [Verdict.LOST, Verdict.CORRUPTED]
+
+
+@pytest.mark.parametrize("junk", [None, "hello", '{"hello":"world"}', "[]"])
+def test_garbage_is_a_stranger_after_all_once_the_message_comes_intact(junk: str | None) -> None:
+    ledger, one = Ledger(), message(1)
+    one.data = encode(Envelope(DAPP, 1, "as long as an encrypted payload is" * 5))
+    send(ledger, one)
+    assert ledger.garbled(CHANNEL, junk) is one
+    assert (one.verdict(), ledger.strangers) == (Verdict.CORRUPTED, 0)
+    deliver(ledger, one)
+    assert (one.verdict(), ledger.strangers) == (Verdict.DELIVERED, 1)
+    assert verdicts(ledger.settle()) == [Verdict.DELIVERED]
+
+
+def test_a_message_of_which_something_is_left_stays_corrupted_though_it_comes_intact_too() -> None:
+    ledger, one = Ledger(), message(1)
+    send(ledger, one)
+    assert ledger.garbled(CHANNEL, one.data[: len(one.data) // 2]) is one
+    deliver(ledger, one)
+    assert verdicts(ledger.settle()) == [Verdict.CORRUPTED]
 
 
 def test_garbage_while_nothing_is_awaited_is_a_stranger() -> None:
