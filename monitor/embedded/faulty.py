@@ -30,6 +30,7 @@ _STAGES: Final = {
 }
 _MANNERS: Final = frozenset({"garbage", "oversize", "endless", "binary", "drip"})
 _INTACT: Final = frozenset({"duplicate", "misroute"})  # the publication comes at once and whole all the same
+_REWORDING: Final = frozenset({"epoch", "offset", "reorder"})  # they need what only a reply without an error has
 _AHEAD: Final = 1000
 
 
@@ -184,6 +185,9 @@ class FaultySession(Session):
             self._pong_by = None
             return
         if fault is None or not line.startswith('{"id":'):
+            super().emit(line)
+        elif fault.kind in _REWORDING and line.partition(",")[2].startswith('"error":'):
+            self._plan.deeds.pop()  # there is nothing to change
             super().emit(line)
         elif fault.kind == "delay":
             self._emit_later(fault.by, line)

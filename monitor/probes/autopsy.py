@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from monitor.relay.client import Client
     from monitor.relay.end import End
 
-HISTORY_LIMIT: Final = 50
-"""Publications asked for: as many as the protocol's own clients ask for."""
-
 SPACING: Final = 20.0
 """Seconds between two autopsies at one relay: its limits are for probes, and the first loss tells the most."""
 
@@ -38,17 +35,23 @@ _LOSSES: Final = frozenset({Reason.LOST, Reason.EPOCH_CHANGED, Reason.SILENT, Re
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What one place had: the data of the history's publications, or why it could not be read."""
+    """What one place had: the data of the history's publications, or why it could not be read.
+
+    `is_whole`: the newest that is stored came too. A relay gives the oldest first, and no more than it cares to.
+    """
 
     over: str
     data: frozenset[object] | None
+    is_whole: bool = True
     detail: str = ""
 
     def says(self, message: Message) -> str:
         """In words, whether the message is there."""
         if self.data is None:
             return f"{self.over}: {self.detail}"
-        return f"{self.over}: {'stored' if message.data in self.data else 'not stored'}"
+        if message.data in self.data:
+            return f"{self.over}: stored"
+        return f"{self.over}: {'not stored' if self.is_whole else f'not among the oldest {len(self.data)}'}"
 
 
 async def examine(
@@ -78,16 +81,16 @@ def find(message: Message, readings: Sequence[Reading]) -> Finding | None:
     """The broken layer, as far as it can be told."""
     if message.arrived_at is not None:
         return Finding.DROPPED_BY_REFERENCE_CLIENT
-    answered = [reading.data for reading in readings if reading.data is not None]
-    if any(message.data in data for data in answered):
+    answered = [reading for reading in readings if reading.data is not None]
+    if any(message.data in (reading.data or ()) for reading in answered):
         return Finding.STORED_NOT_PUSHED
     if not message.acked:
         return Finding.NOT_ACCEPTED
-    return Finding.NOT_STORED if answered else None
+    return Finding.NOT_STORED if answered and all(reading.is_whole for reading in answered) else None
 
 
 async def _read(bench: Bench, receiver: End, turn: int, channel: str) -> list[Reading]:
-    command = History(channel=channel, limit=HISTORY_LIMIT)
+    command = History(channel=channel, limit=bench.guest.history)
     reads = [_read_fresh(bench, receiver.side, turn, command)]
     if bench.guest.has_several_endpoints:
         reads.append(_read_fresh(bench, receiver.side, turn + 1, command))
@@ -98,29 +101,39 @@ async def _read(bench: Bench, receiver: End, turn: int, channel: str) -> list[Re
     )
 
 
-async def _bounded(seconds: float, over: str, read: Awaitable[frozenset[object]]) -> Reading:
+async def _bounded(seconds: float, over: str, read: Awaitable[HistoryRead]) -> Reading:
     try:
         async with asyncio.timeout(seconds):
-            return Reading(over=over, data=await read)
+            return reading_of(over, await read)
     except TimeoutError:
         return Reading(over=over, data=None, detail=f"no answer within {seconds:g} s")
     except Obstacle as obstacle:
         return Reading(over=over, data=None, detail=str(obstacle))
 
 
-async def _read_over(client: Client, command: History) -> frozenset[object]:
-    """The data in the history. Raises `Obstacle`."""
+def reading_of(over: str, event: HistoryRead) -> Reading:
+    """What one place had, by its reply."""
+    publications, newest = event.publications, event.position.offset if event.position is not None else 0
+    return Reading(
+        over=over,
+        data=frozenset(item.data for item in publications if isinstance(item.data, str)),
+        is_whole=not publications or publications[-1].offset >= newest,
+    )
+
+
+async def _read_over(client: Client, command: History) -> HistoryRead:
+    """The history. Raises `Obstacle`."""
     if not client.connected:
         raise Obstacle(Step.HISTORY, Reason.DISCONNECTED)
     event = await client.ask(command)
     if isinstance(event, HistoryRead):
-        return frozenset(item.data for item in event.publications if isinstance(item.data, str))
+        return event
     if isinstance(event, Replied) and event.error is not None:
         raise obstacles.of_error(Step.HISTORY, event.error)
     raise Obstacle(Step.HISTORY, Reason.DISCONNECTED)
 
 
-async def _read_fresh(bench: Bench, side: str, turn: int, command: History) -> frozenset[object]:
+async def _read_fresh(bench: Bench, side: str, turn: int, command: History) -> HistoryRead:
     silent = replace(bench, publish=lambda _: None)  # in no SLI
     held = Held(silent, silent.recorder(), access=silent.guest.access(side, turn, bench.probe.autopsy))
     try:

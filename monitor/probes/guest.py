@@ -13,6 +13,7 @@ from monitor.errors import OwnFault, StartupError
 from monitor.relay.client import Access
 from monitor.relay.limits import Limiter
 from monitor.relay.target import Target, TlsOptions
+from monitor.session.peer import HISTORY_LIMIT
 from monitor.wire.commands import Connect
 
 if TYPE_CHECKING:
@@ -97,6 +98,11 @@ class Guest:
         """Whether the next turn may meet another node than this one."""
         endpoints = self.config.endpoints
         return len(endpoints) > 1 or any(isinstance(endpoint, DnsEndpoint) for endpoint in endpoints)
+
+    @property
+    def history(self) -> int:
+        """Publications to ask for, so that all that the relay keeps of a channel come."""
+        return max(HISTORY_LIMIT, self.config.history.size)
 
     def may_examine(self, spacing: float) -> bool:
         """Whether the last autopsy here lies `spacing` seconds back; if so, another one begins."""

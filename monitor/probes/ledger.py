@@ -39,9 +39,15 @@ class Message:
     arrived_at: float | None = None  # first intact arrival
     deliveries: int = 0  # live ones, and those seen in the history alone
     offsets: set[int] = field(default_factory=set)
-    corrupted: bool = False
+    damaged: bool = False  # other bytes came for it
+    junk: int = 0  # what came and showed nothing of it, but may have been it
     overtaken: bool = False
     settled: bool = False
+
+    @property
+    def corrupted(self) -> bool:
+        """Whether it came damaged; what showed nothing of it was somebody else's once it came intact."""
+        return self.damaged or (self.junk > 0 and self.arrived_at is None)
 
     @property
     def wire(self) -> float | None:
@@ -68,6 +74,9 @@ class Message:
 
 LIKE: Final = 0.5
 """The share of a message that must be left for a stranger to be taken for it."""
+
+LEFT: Final = 0.1
+"""The share of a message below which nothing is left of it: any JSON has braces and quotes in common with it."""
 
 
 class Ledger:
@@ -112,17 +121,18 @@ class Ledger:
     def arrived(self, key: Key, data: str, offset: int, at: float, *, live: bool) -> Message | None:
         """A raw publication came to the receiving side; returns the message it is, or None for none of ours.
 
-        A `key` whose message was never sent is no stranger yet: where most of it is what was sent on the same channel
-        and is still awaited, it is that message with its envelope damaged.
+        A `key` whose message was never sent is no stranger yet, nor is other data than was sent with it a damaged copy:
+        where most of it is what was sent on the same channel and is still awaited, it is that message with its envelope
+        damaged.
         """
-        message = self.find(key) or self._likest(key.channel, data, LIKE)
+        message = self._meant(key, data)
         if message is None:
             self.strangers += 1
             return None
         if message.settled:
             return message
         if message.key != key or message.data != data:
-            message.corrupted = True
+            message.damaged = True
             return message
         self._deliver(message, offset, at, live=live)
         return message
@@ -130,13 +140,17 @@ class Ledger:
     def garbled(self, channel: str, data: object) -> Message | None:
         """A publication came whose envelope cannot be read: it is the message still awaited there that is most like it.
 
-        Of two that are alike, as when nothing of it is left, it is the older one.
+        Of two that are alike, as when nothing of it is left, it is the older one. With nothing left of it, it is a
+        stranger after all if that message still comes intact.
         """
-        message = self._likest(channel, data if isinstance(data, str) else "", 0.0)
+        text = data if isinstance(data, str) else ""
+        message = self._likest(channel, text, 0.0)
         if message is None:
             self.strangers += 1
+        elif _likeness(text, message.data) < LEFT:
+            message.junk += 1
         else:
-            message.corrupted = True
+            message.damaged = True
         return message
 
     def due(self, now: float) -> list[Message]:
@@ -185,6 +199,17 @@ class Ledger:
         message.offsets.add(offset)
         if message.arrived_at is None:
             message.arrived_at = at
+            self.strangers += message.junk
+
+    def _meant(self, key: Key, data: str) -> Message | None:
+        """The message that this is: the one it names, unless it is more like another that is still awaited."""
+        named = self.find(key)
+        if named is not None and named.data == data:
+            return named
+        likest = self._likest(key.channel, data, LIKE)
+        if named is None or (likest is not None and _likeness(data, likest.data) > _likeness(data, named.data)):
+            return likest
+        return named
 
     def _likest(self, channel: str, data: str, least: float) -> Message | None:
         candidates = (message for message in self.awaited() if message.key.channel == channel)

@@ -91,10 +91,10 @@ class Pair(Account):
 
     def _make_peers(self) -> tuple[Dapp, Wallet]:
         """New clients on the same stores, as after a restart."""
-        keys, clock = self._bench.crypto, self._clock
+        keys, clock, history = self._bench.crypto, self._clock, self._bench.guest.history
         return (
-            Dapp(store=self._stores["dapp"], keys=keys, clock=clock),
-            Wallet(store=self._stores["wallet"], keys=keys, clock=clock),
+            Dapp(store=self._stores["dapp"], keys=keys, clock=clock, history=history),
+            Wallet(store=self._stores["wallet"], keys=keys, clock=clock, history=history),
         )
 
     def _make_end(self, side: str, peer: Peer) -> End:

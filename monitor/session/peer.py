@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from monitor.session.store import KeyValueStore
 
 HISTORY_LIMIT: Final = 50
-"""Publications asked for after each subscription."""
+"""Publications asked for after each subscription, as many as the protocol's own clients ask for."""
 
 
 class State(Enum):
@@ -39,14 +39,19 @@ class State(Enum):
 
 
 class Peer:
-    """One side of a session. See `Dapp` and `Wallet`."""
+    """One side of a session. See `Dapp` and `Wallet`.
 
-    def __init__(self, *, store: KeyValueStore, keys: KeyManager, clock: Clock) -> None:
+    `history` publications are asked for after each subscription; they come oldest first, so that fewer than the relay
+    keeps leave out the newest.
+    """
+
+    def __init__(self, *, store: KeyValueStore, keys: KeyManager, clock: Clock, history: int = HISTORY_LIMIT) -> None:
         self.state = State.DISCONNECTED
         self.session: Session | None = None
         self.channels: set[str] = set()  # wanted
         self._keys = keys
         self._clock = clock
+        self._history = history
         self._sessions = SessionStore(store, self._now_ms())
         self._transport = TransportStore(store)
         self._inboxes: dict[str, Inbox] = {}
@@ -141,7 +146,7 @@ class Peer:
             return  # left in the meantime
         inbox.subscribed()
         self._subscribed.add(channel)
-        self._actions.append(FetchHistory(channel, HISTORY_LIMIT))
+        self._actions.append(FetchHistory(channel, self._history))
         self._on_channel(channel)
 
     def on_publication(self, channel: str, data: Envelope | Any, now: float) -> None:

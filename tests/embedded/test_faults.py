@@ -288,6 +288,28 @@ async def test_an_unacked_publish_is_pushed(relay: EmbeddedRelay) -> None:
     assert await sender.nothing()
 
 
+@pytest.mark.parametrize(
+    ("spec", "command"),
+    [
+        ("epoch:at=subscribe", {"subscribe": {"channel": "nowhere:x"}}),
+        ("offset:at=subscribe", {"subscribe": {"channel": "nowhere:x"}}),
+        ("epoch:at=history", {"history": {"channel": "nowhere:x", "limit": -1}}),
+        ("offset:at=history", {"history": {"channel": "nowhere:x", "limit": -1}}),
+        ("reorder:at=history", {"history": {"channel": "nowhere:x", "limit": -1}}),
+    ],
+)
+async def test_a_refusal_is_left_as_it_is(relay: EmbeddedRelay, spec: str, command: dict[str, Any]) -> None:
+    (peer,) = await peers(relay, CHANNEL)
+    await peer.ask(**command)
+    (refusal,) = await peer.read()
+    assert refusal["error"]["code"] >= 100
+    arm(relay, spec)
+    await peer.ask(**command)
+    assert await peer.read() == [refusal | {"id": refusal["id"] + 1}]
+    assert relay.plan is not None
+    assert not relay.plan.deeds
+
+
 @pytest.mark.parametrize("stage", COMMANDS)
 @pytest.mark.parametrize("kind", ["silent", "error", "junk", "binary", "delay", "close", "reset", "garbage", "drip"])
 async def test_a_command_is_mistreated_at_its_stage(relay: EmbeddedRelay, stage: Stage, kind: str) -> None:

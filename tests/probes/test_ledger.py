@@ -180,7 +180,7 @@ def test_of_several_verdicts_the_first_of_the_precedence_is_given() -> None:
     see(Verdict.REORDERED, lambda: setattr(item, "overtaken", True))
     see(Verdict.LATE, lambda: setattr(item, "arrived_at", item.deadline + 1))
     see(Verdict.LOST, lambda: setattr(item, "arrived_at", None))
-    see(Verdict.CORRUPTED, lambda: setattr(item, "corrupted", True))
+    see(Verdict.CORRUPTED, lambda: setattr(item, "damaged", True))
     assert list(reversed(seen[1:])) == list(PRECEDENCE)
 
 
@@ -207,6 +207,29 @@ def test_a_message_whose_envelope_names_another_is_the_awaited_one_corrupted(dam
     assert verdicts(ledger.settle()) == [Verdict.CORRUPTED]
 
 
+@pytest.mark.parametrize("arrives", [True, False], ids=["which arrived", "which is awaited too"])
+def test_a_message_whose_envelope_names_an_older_one_is_itself_corrupted_and_not_that_one(arrives: bool) -> None:
+    ledger, one, two = Ledger(), message(1), message(2)
+    two.data = encode(Envelope(DAPP, 2, "what the second one says"))
+    send(ledger, one, two)
+    if arrives:
+        deliver(ledger, one)
+    data = encode(Envelope(DAPP, 1, "what the second one says"))
+    assert ledger.arrived(one.key, data, 2, 2.1, live=True) is two
+    if not arrives:
+        deliver(ledger, one, 2.2)
+    assert verdicts(ledger.settle()) == [Verdict.DELIVERED, Verdict.CORRUPTED]
+
+
+def test_a_damaged_copy_of_a_message_that_arrived_is_no_other_message() -> None:
+    ledger, one, two = Ledger(), message(1), message(2)
+    send(ledger, one, two)
+    deliver(ledger, one)
+    assert ledger.arrived(one.key, one.data.replace("payload of", "payload oF"), 2, 2.1, live=True) is one
+    deliver(ledger, two, 2.2)
+    assert verdicts(ledger.settle()) == [Verdict.CORRUPTED, Verdict.DELIVERED]
+
+
 def test_a_publication_without_a_readable_envelope_is_the_oldest_message_awaited_on_its_channel() -> None:
     ledger, other, one, two = Ledger(), message(1, channel="session:other"), message(2), message(3)
     send(ledger, other, one, two)
@@ -219,6 +242,26 @@ def test_what_is_left_of_a_message_tells_which_one_it_was() -> None:
     send(ledger, one, two)
     assert ledger.garbled(CHANNEL, two.data[: len(two.data) // 2 + 10]) is two
     assert verdicts(ledger.settle()) == [Verdict.LOST, Verdict.CORRUPTED]
+
+
+@pytest.mark.parametrize("junk", [None, "hello", '{"hello":"world"}', "[]"])
+def test_garbage_is_a_stranger_after_all_once_the_message_comes_intact(junk: str | None) -> None:
+    ledger, one = Ledger(), message(1)
+    one.data = encode(Envelope(DAPP, 1, "as long as an encrypted payload is" * 5))
+    send(ledger, one)
+    assert ledger.garbled(CHANNEL, junk) is one
+    assert (one.verdict(), ledger.strangers) == (Verdict.CORRUPTED, 0)
+    deliver(ledger, one)
+    assert (one.verdict(), ledger.strangers) == (Verdict.DELIVERED, 1)
+    assert verdicts(ledger.settle()) == [Verdict.DELIVERED]
+
+
+def test_a_message_of_which_something_is_left_stays_corrupted_though_it_comes_intact_too() -> None:
+    ledger, one = Ledger(), message(1)
+    send(ledger, one)
+    assert ledger.garbled(CHANNEL, one.data[: len(one.data) // 2]) is one
+    deliver(ledger, one)
+    assert verdicts(ledger.settle()) == [Verdict.CORRUPTED]
 
 
 def test_garbage_while_nothing_is_awaited_is_a_stranger() -> None:

@@ -11,7 +11,9 @@ import pytest
 
 from monitor.catalogue import Finding, Outcome, Reason, Step, Verdict
 from monitor.embedded import EmbeddedRelay, FaultPlan, parse_fault
+from monitor.embedded.namespaces import Namespace
 from monitor.probes import payloads
+from monitor.probes.async_delivery import AsyncDelivery
 from monitor.probes.pair import Pair
 from monitor.probes.run import MessageSent
 from monitor.wire.backoff import Backoff
@@ -164,6 +166,24 @@ async def test_nothing_is_lost_across_reconnects(ill: EmbeddedRelay) -> None:
     assert verdicts.total() == len(made.all(MessageSent))
 
 
+def keeping(size: int) -> tuple[Namespace, ...]:
+    """The production namespaces of a relay that keeps so many messages of a session."""
+    return (Namespace(name="handshake", size=5, ttl=300.0), Namespace(name="session", size=size, ttl=300.0))
+
+
+async def test_a_session_with_more_messages_than_clients_usually_ask_for_loses_none() -> None:
+    relay = EmbeddedRelay(namespaces=keeping(200))
+    await relay.start()
+    kept: Any = {"history": {"size": 200, "ttl": "300s"}}
+    async with stage(relay.url, "async-delivery", timeout="2s", delay="0s", messages="20", relay=kept) as made:
+        probe = AsyncDelivery()
+        runs = [await made.play(probe) for _ in range(5)]
+        await made.settled()
+    await relay.stop()
+    assert {run.outcome for run in runs} == {Outcome.OK}
+    assert {report.verdict for report in made.judged} == {Verdict.DELIVERED}
+
+
 class TestAutopsy:
     """Which layer lost a message is told by the history, read from several places."""
 
@@ -207,6 +227,20 @@ class TestAutopsy:
         assert (run.failure.step, run.failure.reason) == (Step.RECOVER, Reason.LOST)
         (note,) = [mark.note for mark in run.timeline if mark.note]
         assert note.startswith(f"{Finding.NOT_STORED.value}: the standing connection: not stored")
+
+    async def test_what_was_not_read_is_not_called_not_stored(self) -> None:
+        """A relay that keeps more than the configuration says gives the oldest only."""
+        relay = EmbeddedRelay(namespaces=keeping(100))
+        await relay.start()
+        async with stage(relay.url, "async-delivery", timeout="2s", delay="0s", messages="20") as made:
+            probe = AsyncDelivery()
+            runs = [await made.play(probe) for _ in range(3)]
+        await relay.stop()
+        assert [run.outcome for run in runs] == [Outcome.OK, Outcome.OK, Outcome.FAILED]
+        cut = "not among the oldest 50"
+        assert {mark.note for mark in runs[-1].timeline if mark.note} == {
+            f"not known: the standing connection: {cut}; a fresh connection: {cut}"
+        }
 
     async def test_another_endpoint_is_asked_where_there_is_one(self, ill: EmbeddedRelay) -> None:
         well = EmbeddedRelay(broker=ill.broker)
