@@ -36,6 +36,7 @@ def check(config: Config, root: Node, unknown: Iterable[KeyPath]) -> list[Fault]
         checker.names(section)
     for index, relay in enumerate(config.relays):
         checker.relay(("relays", index), relay)
+        checker.seen(("relays", index), relay)
     for index, probe in enumerate(config.probes):
         checker.watched(("probes", index), probe.relays, given="relays" in probe.model_fields_set)
         checker.probe(("probes", index), probe)
@@ -107,6 +108,16 @@ class _Checker:
                 (*path, "endpoints"), "differ from url in their scheme; expected all wss:// or all ws://", url
             )
         self._limits(path, relay)
+
+    def seen(self, path: KeyPath, relay: RelayConfig) -> None:
+        """A relay is watched: of one that no probe names nothing would be known, and nobody told when it is down."""
+        probes = self._config.probes
+        if not any(not probe.relays or relay.name in probe.relays for probe in probes):
+            self._found.add(
+                (*path, "name"),
+                f"{relay.name!r} is watched by no probe; name it in the relays of one, or take it out",
+                *(("probes", index, "relays") for index in range(len(probes))),
+            )
 
     def _limits(self, path: KeyPath, relay: RelayConfig) -> None:
         watching = [

@@ -208,6 +208,8 @@ def _endpoint_url(text: str) -> str:
 
 def _web_url(text: str) -> str:
     check_url(text, ("https", "http"), path=False)
+    if "?" in text:
+        raise ValueError("has a query (?); expected https://HOST[:PORT][/PATH] or http://HOST[:PORT][/PATH]")
     return text
 
 
@@ -227,6 +229,12 @@ def _label(reserved: frozenset[str]) -> AfterValidator:
             raise ValueError(f"is taken; expected another label than {', '.join(sorted(reserved))}")
 
     return checked(check)
+
+
+def _untemplated(text: str) -> None:
+    # An alert's labels are templates to Prometheus, which loads no rules at all where one is none.
+    if "{{" in text:
+        raise ValueError("holds {{, which begins a template to Prometheus; expected plain text")
 
 
 def _path(value: object, info: ValidationInfo) -> Path:
@@ -303,7 +311,13 @@ _LABELS = Kind("label → text", f"up to {_MAX_LABELS}, names as in Prometheus")
 _RELAY_LABELS: Final = frozenset(
     {"location", "relay", "probe", "scenario", "slo", "max_severity", "job", "instance", "le"}
 )
-_ALERT_LABELS: Final = frozenset({"alertname", "severity", "service", "location", "relay", "probe", "scenario", "slo"})
+_ALERT_LABELS: Final = (
+    # What tells alerts of one rule apart; with one value for all, Prometheus gives none of them.
+    {"location", "relay", "probe", "scenario", "slo", "max_severity", "job", "instance", "shard"}
+    # What rules and Prometheus set themselves.
+    | {"alertname", "alertstate", "severity", "service", "window", "about"}
+    | {"slo_window", "long_window", "short_window"}
+)
 RelayLabels = Annotated[
     Mapping[Annotated[str, _label(_RELAY_LABELS)], _LabelText],
     Field(max_length=_MAX_LABELS),
@@ -312,7 +326,7 @@ RelayLabels = Annotated[
     _LABELS,
 ]
 AlertLabels = Annotated[
-    Mapping[Annotated[str, _label(_ALERT_LABELS)], _LabelText],
+    Mapping[Annotated[str, _label(frozenset(_ALERT_LABELS))], Annotated[_LabelText, checked(_untemplated)]],
     Field(max_length=_MAX_LABELS),
     AfterValidator(frozen),
     THAWED,

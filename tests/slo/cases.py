@@ -298,6 +298,11 @@ CASES: Final[tuple[Case, ...]] = (
         ],
     ),
     Case(name="Watchdog: always fires", series={BUILD: "1x20"}, expect=[("1m", "Watchdog", "none", 1)]),
+    Case(
+        name="RelayProbeFailing: resolved once the probe gets through again",
+        series={UP: "1x160", PROBE_UP: then("1x40", "0x40", "1x80")},
+        expect=[("15m", "RelayProbeFailing", "warning", 1), ("21m", "RelayProbeFailing", "warning", 0)],
+    ),
 )
 
 MINUTES: Final = 60
@@ -305,15 +310,19 @@ MINUTES: Final = 60
 
 SLOW: Final = (
     Case(
-        name="RelayLatencyTrend: twice as slow for an hour",
+        name="RelayLatencyTrend: four times as slow for two hours, and resolved an hour after",
         series={
             f'relay_probe_round_trip_seconds_bucket{{{PROBE}, le="0.1"}}': counter(
-                (12, 26 * MINUTES), (0, 3 * MINUTES)
+                (12, 26 * MINUTES), (0, 2 * MINUTES), (12, 2 * MINUTES)
             ),
-            f'relay_probe_round_trip_seconds_bucket{{{PROBE}, le="0.4"}}': f"0+12x{29 * MINUTES}",
-            f'relay_probe_round_trip_seconds_bucket{{{PROBE}, le="+Inf"}}': f"0+12x{29 * MINUTES}",
-            f"relay_probe_round_trip_seconds_count{{{PROBE}}}": f"0+12x{29 * MINUTES}",
+            f'relay_probe_round_trip_seconds_bucket{{{PROBE}, le="0.4"}}': f"0+12x{30 * MINUTES}",
+            f'relay_probe_round_trip_seconds_bucket{{{PROBE}, le="+Inf"}}': f"0+12x{30 * MINUTES}",
+            f"relay_probe_round_trip_seconds_count{{{PROBE}}}": f"0+12x{30 * MINUTES}",
         },
-        expect=[("25h", "RelayLatencyTrend", "warning", 0), ("27h30m", "RelayLatencyTrend", "warning", 1)],
+        expect=[
+            ("25h", "RelayLatencyTrend", "warning", 0),
+            ("27h30m", "RelayLatencyTrend", "warning", 1),
+            ("29h30m", "RelayLatencyTrend", "warning", 0),
+        ],
     ),
 )

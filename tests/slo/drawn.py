@@ -51,6 +51,8 @@ def configs(draw: st.DrawFn, *, trend: bool = True) -> Config:
     some = st.lists(st.sampled_from(names), min_size=1, unique=True)
     chosen = draw(st.lists(st.sampled_from(tuple(PROBES)), min_size=1, unique=True))
     probes = [{"name": name, **PROBES[name], "relays": draw(some)} for name in chosen]
+    names = [name for name in names if any(name in probe["relays"] for probe in probes)]
+    relays = [relay for relay in relays if relay["name"] in names]  # one that nobody watches is refused
     slos = [
         slo
         for number in range(draw(st.integers(1, 5)))

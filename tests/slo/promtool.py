@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from tests.relays import ROOT
+from tests.slo import monitor_cases
 from tests.slo.cases import CASES, SCRAPE, SLOW, slo, steady
 
 if TYPE_CHECKING:
@@ -51,6 +52,10 @@ def documents() -> dict[str, dict[str, Any]]:
     }
     return {
         "relay-monitor_test.yml": _document(f"{SCRAPE}s", [*(_test(case, f"{SCRAPE}s") for case in CASES), recorded]),
+        # Apart, since all cases of a file take their time one after the other.
+        "relay-monitor-health_test.yml": _document(
+            f"{SCRAPE}s", [_test(case, f"{SCRAPE}s") for case in monitor_cases.CASES]
+        ),
         "relay-monitor-slow_test.yml": _document("1m", [_test(case, "1m") for case in SLOW]),
     }
 

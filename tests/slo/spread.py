@@ -45,6 +45,26 @@ def shard(location: str, index: int) -> str:
     return f'relay_monitor_shard_info{{location="{location}", shard="{index}/2"}}'
 
 
+GONE: Final = (("here", 0), ("there", 0), ("third", 1))
+SEVERITIES: Final = {"demo": "critical", "staging": "warning"}
+RUNNING: Final = {
+    series: value
+    for place in PLACES
+    for relay, severity in SEVERITIES.items()
+    for series, value in {
+        f'relay_probe_relay_info{{location="{place}", relay="{relay}", max_severity="{severity}"}}': "1x80",
+        events(place, "good", relay): "0x80",
+        events(place, "good", relay, "strict"): "0x80",
+        **{
+            f'{name}{{location="{place}", relay="{relay}", slo="{slo}"}}': f"{value}x80"
+            for slo, objective in (("delivery", 0.999), ("strict", 1))
+            for name, value in (("relay_slo_objective_ratio", objective), ("relay_slo_window_seconds", 2_592_000))
+        },
+    }.items()
+}
+"""What the monitors say that run with this configuration."""
+
+
 CASES: Final = (
     Case(
         name="RelayDown: one location alone warns, the second pages",
@@ -128,13 +148,40 @@ CASES: Final = (
         ],
     ),
     Case(
-        name="RelayMonitorAbsent: nobody is there, and each is missed",
+        name="RelayMonitorAbsent: most monitors of a shard are gone, and one of the other: a page for the first",
+        series={
+            shard(place, index): then("1x40", "_x40", "1x40") if (place, index) in GONE else "1x120"
+            for place in PLACES
+            for index in range(2)
+        },
+        expect=[
+            ("9m", "RelayMonitorAbsent", "critical", 0),
+            ("19m", "RelayMonitorAbsent", "warning", 3),
+            ("19m", "RelayMonitorAbsent", "critical", 1),
+            ("22m", "RelayMonitorAbsent", "warning", 0),
+            ("22m", "RelayMonitorAbsent", "critical", 0),
+        ],
+    ),
+    Case(
+        name="RelayMonitorAbsent: nobody is there, which pages, and each is missed",
         series={up("here"): "1x20"},
-        expect=[("3m", "RelayMonitorAbsent", "warning", 6)],
+        expect=[("3m", "RelayMonitorAbsent", "warning", 6), ("3m", "RelayMonitorAbsent", "critical", 2)],
     ),
     Case(
         name="RelayMonitorRulesDrift: all shards of all locations are those that the rules know",
-        series={shard(place, index): "1x80" for place in PLACES for index in range(2)},
+        series={shard(place, index): "1x80" for place in PLACES for index in range(2)} | RUNNING,
         expect=[("15m", "RelayMonitorRulesDrift", "warning", 0)],
+    ),
+    Case(
+        name="RelayMonitorRulesDrift: a shard of which all monitors are gone has no relays, and differs in nothing",
+        series={shard(place, 0): "1x80" for place in PLACES}
+        | {series: values for series, values in RUNNING.items() if 'relay="demo"' in series},
+        expect=[("15m", "RelayMonitorRulesDrift", "warning", 0)],
+    ),
+    Case(
+        name="RelayMonitorRulesDrift: a relay that the rules know and no monitor watches, while all are there",
+        series={shard(place, index): "1x80" for place in PLACES for index in range(2)}
+        | {series: values for series, values in RUNNING.items() if 'relay="demo"' in series},
+        expect=[("5m", "RelayMonitorRulesDrift", "warning", 0), ("15m", "RelayMonitorRulesDrift", "warning", 1)],
     ),
 )

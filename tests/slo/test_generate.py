@@ -14,9 +14,10 @@ from monitor.cli import app
 from monitor.config import parse
 from monitor.slo.generate import generated
 from tests.relays import ROOT
-from tests.slo import cases, promtool, spread
+from tests.slo import cases, monitor_cases, promtool, spread
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 CONTRACT = {
@@ -111,8 +112,7 @@ def test_several_locations_page_on_a_quorum_and_warn_alone() -> None:
     (down,) = found["RelayDown"]
     assert down["expr"] == "count by (relay) (relay_up == 0)\n> 0.5 * count by (relay) (relay_up)"
     assert "unless on (relay)" in found["RelayProbeFailing"][0]["expr"]
-    assert len(found["RelayMonitorAbsent"]) == 3
-    assert {rule["labels"]["severity"] for rule in found["RelayMonitorAbsent"]} == {"warning"}
+    assert [rule["labels"]["severity"] for rule in found["RelayMonitorAbsent"]] == [*["warning"] * 3, "critical"]
     pages = [rule for rule in found["RelayErrorBudgetBurn"] if rule["labels"]["severity"] == "critical"]
     assert all(rule["expr"].startswith("count by (slo, relay, probe)") for rule in pages)
 
@@ -125,7 +125,7 @@ def test_the_nights_of_a_cron_line_are_no_silence() -> None:
 
 
 def test_each_shard_of_each_location_is_missed_by_itself() -> None:
-    found = rules(spread.CONFIG)["RelayMonitorAbsent"]
+    found = [rule for rule in rules(spread.CONFIG)["RelayMonitorAbsent"] if rule["labels"]["severity"] == "warning"]
     assert [rule["expr"] for rule in found] == [
         f'absent(relay_monitor_shard_info{{location="{location}", shard="{index}/2"}})'
         for location in spread.PLACES
@@ -182,18 +182,44 @@ class TestPrometheus3:
         run(promtool_3(), "test", "rules", ROOT / "alerts" / "tests" / name)
 
 
+def come_out(folder: Path, program: str, made: bytes, told: Sequence[cases.Case]) -> None:
+    """The rules have no fault, and what the cases say comes out."""
+    (folder / "rules.yml").write_bytes(made)
+    (folder / "cases.yml").write_text(
+        yaml.safe_dump(promtool.document("rules.yml", told), width=10_000), encoding="utf-8"
+    )
+    run(program, "check", "rules", "--lint=all", "--lint-fatal", folder / "rules.yml")
+    run(program, "test", "rules", folder / "cases.yml")
+
+
 @pytest.mark.parametrize(
     "which", [pytest.param("promtool", marks=pytest.mark.required_counterpart("promtool")), "promtool3"]
 )
 def test_several_locations_and_shards_come_out_as_they_should(tmp_path: Path, which: str) -> None:
     program = tool("promtool") if which == "promtool" else promtool_3()
     made = generated(parse(spread.CONFIG, "config.yaml", {}))["alerts/relay-monitor.rules.yml"]
-    (tmp_path / "rules.yml").write_bytes(made)
-    (tmp_path / "cases.yml").write_text(
-        yaml.safe_dump(promtool.document("rules.yml", spread.CASES), width=10_000), encoding="utf-8"
+    come_out(tmp_path, program, made, spread.CASES)
+
+
+@pytest.mark.required_counterpart("promtool")
+def test_rules_without_objectives_know_that_a_monitor_has_some(tmp_path: Path) -> None:
+    text = SHIPPED[: SHIPPED.index("\nslos:")]
+    made = generated(parse(text, "config.yaml", {}))["alerts/relay-monitor.rules.yml"]
+    come_out(
+        tmp_path,
+        tool("promtool"),
+        made,
+        [
+            cases.Case(
+                name="RelayMonitorRulesDrift: the first SLO",
+                series={monitor_cases.window("delivery"): "2592000x80"},
+                expect=[
+                    ("5m", "RelayMonitorRulesDrift", "warning", 0),
+                    ("15m", "RelayMonitorRulesDrift", "warning", 1),
+                ],
+            )
+        ],
     )
-    run(program, "check", "rules", "--lint=all", "--lint-fatal", tmp_path / "rules.yml")
-    run(program, "test", "rules", tmp_path / "cases.yml")
 
 
 @pytest.mark.required_counterpart("amtool")

@@ -1,6 +1,7 @@
 """Recording rules and alerts from the SLOs of a configuration, for Prometheus 2.42 and later.
 
-`rule` has them as values and as YAML, `recorded` what is recorded, `relays` and `monitors` the alerts.
+`rule` has them as values and as YAML, `recorded` what is recorded, `relays` and `monitors` the alerts,
+and `drift` those for monitors that run with another configuration.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from monitor.config import show_duration
-from monitor.slo.rules import monitors, recorded
+from monitor.slo.rules import drift, monitors, recorded
 from monitor.slo.rules.relays import Relays
 from monitor.slo.rules.rule import Alert, Group, dump
 
@@ -21,7 +22,7 @@ def groups(config: Config) -> list[Group]:
     return [
         *recorded.groups(config),
         Group(name="relay-alerts", rules=list(Relays(config).alerts())),
-        Group(name="relay-monitor-alerts", rules=list(monitors.alerts(config))),
+        Group(name="relay-monitor-alerts", rules=[*monitors.alerts(config), *drift.alerts(config)]),
     ]
 
 

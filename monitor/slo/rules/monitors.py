@@ -1,12 +1,10 @@
-"""Alerts about the monitors themselves: are they there, do they trust themselves, do the rules fit them."""
+"""Alerts about the monitors themselves: are they there, do they run, do they trust themselves."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from monitor.catalogue import Sli
 from monitor.config import show_duration
-from monitor.slo.rules.recorded import budgeted
 from monitor.slo.rules.rule import Alert, any_of
 
 if TYPE_CHECKING:
@@ -35,7 +33,6 @@ def alerts(config: Config) -> Iterator[Alert]:
         "`relay-monitor check` names them.",
         panel=HEALTH,
     )
-    yield from _drift(config)
     yield Alert(
         name="Watchdog",
         severity="none",
@@ -62,29 +59,31 @@ def _stale(config: Config) -> Iterator[Alert]:
         by_window.setdefault(max(LEAST, probe.longest_gap + missed), []).append(probe.name)
     for window, names in sorted(by_window.items()):
         started = f'relay_monitor_runs_total{{result="started", probe=~"{any_of(names)}"}}'
+        span, by = show_duration(window), "relay, probe, location"
         yield Alert(
             name="RelayProbeStale",
             severity="warning",
-            expr=f"sum by (relay, probe, location) (increase({started}[{show_duration(window)}])) == 0",
+            # What was not there yet when the window began may have its first run ahead of it.
+            expr=f"sum by ({by}) (increase({started}[{span}])) == 0\nand\nsum by ({by}) ({started} offset {span})",
             wait=60.0,
-            labels={"window": show_duration(window)},
+            labels={"window": span},
             summary="A probe has not run for a long time.",
             description="Probe {{ $labels.probe }} at {{ $labels.relay }} ({{ $labels.location }}) has not run for "
-            f"{show_duration(window)}: what it should tell is not known.",
+            f"{span}: what it should tell is not known.",
             panel=HEALTH,
         )
 
 
 def _absent(config: Config) -> Iterator[Alert]:
-    """One rule for each monitor: a rule over several of them is silent while any one lives."""
-    severity = "critical" if len(config.locations) == 1 else "warning"
+    """One rule for each monitor, since one over several is silent while any lives; a page once most are gone."""
+    alone = len(config.locations) == 1
+    parts = [f"{shard}/{config.shards}" for shard in range(config.shards)]
     for location in config.locations:
-        for shard in range(config.shards):
-            part = f"{shard}/{config.shards}"
+        for part in parts:
             who = f"shard {part} of location {location}" if config.shards > 1 else f"location {location}"
             yield Alert(
                 name="RelayMonitorAbsent",
-                severity=severity,
+                severity="critical" if alone else "warning",
                 expr=f'absent({SHARD}{{location="{location}", shard="{part}"}})',
                 wait=60.0,
                 labels={"location": location, "shard": part},
@@ -92,6 +91,19 @@ def _absent(config: Config) -> Iterator[Alert]:
                 description=f"No monitor of {who} is scraped: it is down, or Prometheus cannot reach it.",
                 panel=HEALTH,
             )
+    for part in () if alone else parts:
+        there = f'{SHARD}{{location=~"{any_of(config.locations)}", shard="{part}"}}'
+        yield Alert(
+            name="RelayMonitorAbsent",
+            severity="critical",
+            expr=f"count(count by (location) ({there})) < {len(config.locations) / 2:g}\nor\nabsent({there})",
+            wait=60.0,
+            labels={"shard": part},
+            summary="Most monitors are gone: hardly anybody watches.",
+            description=f"Of shard {part}, monitors of more than half of all locations are not scraped: they are down, "
+            "or Prometheus cannot reach them.",
+            panel=HEALTH,
+        )
 
 
 def _unhealthy() -> Iterator[Alert]:
@@ -106,41 +118,3 @@ def _unhealthy() -> Iterator[Alert]:
             "descriptors, its memory or its own network are in trouble. Its log and /api/v1/status say which.",
             panel=HEALTH,
         )
-
-
-def _drift(config: Config) -> Iterator[Alert]:
-    places = any_of(config.locations)
-    yield Alert(
-        name="RelayMonitorRulesDrift",
-        severity="warning",
-        expr=f'{SHARD}{{location!~"{places}"}}\nor\n{SHARD}{{shard!~"[0-9]+/{config.shards}"}}',
-        wait=600.0,
-        labels={"about": "monitors"},
-        summary="The monitor's configuration and the deployed rules disagree.",
-        description="A monitor runs as shard {{ $labels.shard }} of location {{ $labels.location }}, of which the "
-        "rules know nothing: its absence would not be told, and its voice not counted right. Set `locations` and "
-        "`shards`, generate the rules and deploy them again.",
-        panel=HEALTH,
-    )
-    if not budgeted(config):
-        return
-    by = "slo, relay, location"
-    pairs: tuple[tuple[str, str], ...] = (
-        ("relay_slo_objective_ratio", "slo:objective:ratio"),
-        ("relay_slo_threshold_seconds", "slo:threshold:seconds"),
-    )
-    if not any(slo.sli is Sli.LATENCY for slo in config.slos):
-        pairs = pairs[:1]
-    differ = [f"(max by ({by}) ({running}) != on ({by}) max by ({by}) ({ruled}))" for running, ruled in pairs]
-    unknown = [f"(max by ({by}) ({running}) unless on ({by}) {ruled})" for running, ruled in pairs]
-    yield Alert(
-        name="RelayMonitorRulesDrift",
-        severity="warning",
-        expr="\nor\n".join([*differ, *unknown]),
-        wait=600.0,
-        labels={"about": "objectives"},
-        summary="The monitor's configuration and the deployed rules disagree.",
-        description="SLO {{ $labels.slo }} of {{ $labels.relay }} is judged by another objective or threshold than the "
-        "rules were generated with, or they do not know it: generate and deploy them again.",
-        panel=HEALTH,
-    )
