@@ -30,11 +30,12 @@ PROBES: Final[dict[str, dict[str, Any]]] = {
     "idle": {"scenario": "steady-state"},
     "offline": {"scenario": "async-delivery", "schedule": {"every": "1m"}, "pairing": "fresh"},
     "session": {"scenario": "realistic-session", "schedule": {"every": "5m"}},
+    "journey": {"scenario": "realistic-session", "schedule": {"every": "20m"}},
 }
 MADE_BY: Final = {
-    "availability": ("steady", "idle", "offline", "session"),
-    "latency": ("steady", "session"),
-    "pairing": ("steady", "offline", "session"),
+    "availability": ("steady", "idle", "offline", "session", "journey"),
+    "latency": ("steady", "session", "journey"),
+    "pairing": ("steady", "offline", "session", "journey"),
     "stability": ("steady", "idle"),
     "trend": ("steady", "session"),
 }
@@ -130,12 +131,14 @@ def _events(draw: st.DrawFn, scrapes: int) -> Events:
     good: list[int | None] = []
     bad: list[int | None] = []
     sums = [draw(st.integers(0, 50)), draw(st.sampled_from((0, 0, 2)))]
+    every = draw(st.sampled_from((1, 1, 10, 40)))  # scrapes: some probes are rare
     while len(good) < scrapes:
         kind, growth, length = draw(STRETCH)
         if kind == "resets":
             sums = [0, 0]
         for _ in range(min(length, MISSED) if kind == "is not scraped" else length):
-            sums = [total + more for total, more in zip(sums, growth, strict=True)]
+            if len(good) % every == 0:
+                sums = [total + more for total, more in zip(sums, growth, strict=True)]
             missed = kind == "is not scraped" and good
             good.append(None if missed else sums[0])
             bad.append(None if missed else sums[1])

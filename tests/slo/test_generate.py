@@ -14,9 +14,10 @@ from monitor.cli import app
 from monitor.config import parse
 from monitor.slo.generate import generated
 from tests.relays import ROOT
-from tests.slo import cases, promtool, spread
+from tests.slo import cases, promtool, rare, spread
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 CONTRACT = {
@@ -124,6 +125,15 @@ def test_the_nights_of_a_cron_line_are_no_silence() -> None:
     assert 'increase(relay_monitor_runs_total{result="started", probe=~"session"}[2d15h30m])' in stale
 
 
+def test_only_the_probes_that_run_rarely_have_rules_of_their_own() -> None:
+    """And the nights of a cron line make none rare: nobody tries, and what pages may end."""
+    text = SHIPPED.replace("schedule: {every: 5m}", 'schedule: {cron: "*/2 8-17 * * *"}')
+    assert rules(text)["RelayErrorBudgetBurn"] == rules(SHIPPED)["RelayErrorBudgetBurn"]
+    found = rules(SHIPPED.replace("schedule: {every: 5m}", "schedule: {every: 30m}"))["RelayErrorBudgetBurn"]
+    assert len(found) == 2 * len(rules(SHIPPED)["RelayErrorBudgetBurn"])
+    assert {rule["labels"].get("longest_gap") for rule in found if "session" in rule["expr"]} == {"30m"}
+
+
 def test_each_shard_of_each_location_is_missed_by_itself() -> None:
     found = rules(spread.CONFIG)["RelayMonitorAbsent"]
     assert [rule["expr"] for rule in found] == [
@@ -185,12 +195,22 @@ class TestPrometheus3:
 @pytest.mark.parametrize(
     "which", [pytest.param("promtool", marks=pytest.mark.required_counterpart("promtool")), "promtool3"]
 )
-def test_several_locations_and_shards_come_out_as_they_should(tmp_path: Path, which: str) -> None:
+@pytest.mark.parametrize(
+    ("config", "about", "scrape"),
+    [
+        pytest.param(spread.CONFIG, spread.CASES, cases.SCRAPE, id="several locations and shards"),
+        pytest.param(rare.ALONE, rare.CASES_ALONE, rare.SCRAPE, id="rare probes"),
+        pytest.param(rare.SPREAD, rare.CASES_SPREAD, rare.SCRAPE, id="rare probes at several locations"),
+    ],
+)
+def test_other_configurations_come_out_as_they_should(
+    tmp_path: Path, which: str, config: str, about: Sequence[cases.Case], scrape: int
+) -> None:
     program = tool("promtool") if which == "promtool" else promtool_3()
-    made = generated(parse(spread.CONFIG, "config.yaml", {}))["alerts/relay-monitor.rules.yml"]
+    made = generated(parse(config, "config.yaml", {}))["alerts/relay-monitor.rules.yml"]
     (tmp_path / "rules.yml").write_bytes(made)
     (tmp_path / "cases.yml").write_text(
-        yaml.safe_dump(promtool.document("rules.yml", spread.CASES), width=10_000), encoding="utf-8"
+        yaml.safe_dump(promtool.document("rules.yml", about, scrape), width=10_000), encoding="utf-8"
     )
     run(program, "check", "rules", "--lint=all", "--lint-fatal", tmp_path / "rules.yml")
     run(program, "test", "rules", tmp_path / "cases.yml")

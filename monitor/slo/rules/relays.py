@@ -11,10 +11,10 @@ from monitor.slo.rules.recorded import BY, EVENTS, bad, budgeted, objectives, ra
 from monitor.slo.rules.rule import Alert, any_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from monitor.burn import Burn
-    from monitor.config import Config, SloConfig
+    from monitor.config import Config, ProbeConfig, SloConfig
 
 DETAIL: Final = "relay-monitor-relay?var-relay={{ $labels.relay }}"
 SECOND_LOSS: Final = 900.0
@@ -130,38 +130,60 @@ class Relays:
     # Budgets.
 
     def _burning(self) -> Iterator[Alert]:
-        everywhere = [("", "warning", [relay.name for relay in self._config.relays])]
         for window in sorted({slo.window for slo in budgeted(self._config)}):
-            slos = [slo for slo in budgeted(self._config) if slo.window == window]
-            conditions = burns(window, self._scrape)
-            warned = {(burn.long, burn.short) for burn in conditions if burn.severity == "warning"}
-            for burn in conditions:
-                for matcher, severity, relays in self._classes() if burn.severity == "critical" else everywhere:
-                    if severity != burn.severity and (burn.long, burn.short) in warned:
-                        continue  # the warning of these windows asks for less
-                    if names := self._with_budget(slos, relays):
-                        yield _where(self._burn(burn, names, window), matcher, severity=severity)
+            paces = self._paces(window)
+            for gap, probes in sorted(paces.items()):
+                matcher = f', probe=~"{any_of(probe.name for probe in probes)}"' if len(paces) > 1 else ""
+                yield from self._burning_at(window, gap, probes, matcher)
+
+    def _paces(self, window: float) -> dict[float, list[ProbeConfig]]:
+        """The probes of the SLOs of a window by the time between their runs; 0: often enough not to matter."""
+        paces: dict[float, list[ProbeConfig]] = {}
+        watching = {name for slo in budgeted(self._config) if slo.window == window for name in slo.probe}
+        for probe in self._config.probes:
+            if probe.name in watching:
+                often = burns(window, self._scrape, pace(probe)) == burns(window, self._scrape)
+                paces.setdefault(0.0 if often else pace(probe), []).append(probe)
+        return paces
+
+    def _burning_at(self, window: float, gap: float, probes: Sequence[ProbeConfig], theirs: str) -> Iterator[Alert]:
+        """The alerts for the SLOs of a window as far as these probes go."""
+        fed = {probe.name for probe in probes}
+        slos = [slo for slo in budgeted(self._config) if slo.window == window and fed & set(slo.probe)]
+        watched = {relay for probe in probes for relay in probe.relays}
+        everywhere = [("", "warning", [relay.name for relay in self._config.relays])]
+        spans = {"slo_window": window} | ({"longest_gap": gap} if gap else {})
+        conditions = burns(window, self._scrape, gap)
+        warned = {(burn.long, burn.short) for burn in conditions if burn.severity == "warning"}
+        for burn in conditions:
+            for matcher, severity, relays in self._classes() if burn.severity == "critical" else everywhere:
+                if severity != burn.severity and (burn.long, burn.short) in warned:
+                    continue  # the warning of these windows asks for less
+                if names := self._with_budget(slos, [relay for relay in relays if relay in watched]):
+                    made = self._burn(burn, f'slo=~"{names}"{theirs}', spans)
+                    yield _where(made, matcher, severity=severity)
 
     def _with_budget(self, slos: Sequence[SloConfig], relays: Sequence[str]) -> str:
         """Those that allow a failure at any of some relays: the others have nothing that could burn."""
         return any_of(slo.name for slo in slos if any(0 < each < 1 for each in objectives(self._config, slo, relays)))
 
-    def _burn(self, burn: Burn, names: str, window: float) -> Alert:
-        spans = {"slo_window": window, "long_window": burn.long, "short_window": burn.short}
-        slos = f'slo=~"{names}"'
+    def _burn(self, burn: Burn, slos: str, spans: Mapping[str, float]) -> Alert:
+        spans = {**spans, "long_window": burn.long, "short_window": burn.short}
         limit = f"{burn.factor:f} * (slo:error_budget:ratio{{{slos}@}} > 0)"
-        parts = [
-            f"{ratio(burn.long)}{{{slos}@}} > {limit}",
-            f"{ratio(burn.short)}{{{slos}@}} > {limit}",
-            f"{bad(burn.long, ', ' + slos + '@')} > {ENOUGH - 0.5:g}",
-        ]
-        critical = burn.severity == "critical"
-        if critical:
-            parts.append(f"{bad(burn.recent, ', ' + slos + '@')} > 0")
-        condition = "\nand\n".join(parts)
-        if critical:
-            condition += _unless_down(2 * burn.recent)
-            condition = self._quorum(condition, f"slo:error_budget:ratio{{{slos}@}}", "slo, relay, probe")
+        short = f"{ratio(burn.short)}{{{slos}@}}"
+        if burn.recent > burn.short:
+            short = f"last_over_time({short}[{show_duration(burn.recent)}])"
+        condition = "\nand\n".join(
+            (
+                f"{ratio(burn.long)}{{{slos}@}} > {limit}",
+                f"{short} > {limit}",
+                f"{bad(burn.counted or burn.long, f', {slos}@')} > {ENOUGH - 0.5:g}",
+            )
+        )
+        if burn.severity == "critical":
+            # Who has no events votes for nothing: a monitor that is gone, or that does not trust itself.
+            condition = self._quorum(condition, short, "slo, relay, probe")
+            condition += self._lately(burn.recent, slos) + _unless_down(burn.recent + min(RECENT, burn.recent))
         return Alert(
             name="RelayErrorBudgetBurn",
             severity=burn.severity,
@@ -174,6 +196,11 @@ class Relays:
             f"{show_duration(burn.short)}.",
             panel=DETAIL,
         )
+
+    def _lately(self, window: float, slos: str) -> str:
+        """And something failed within a window, wherever: locations try at different times, so not in each at once."""
+        by = "slo, relay, probe" if self._several else BY
+        return f"\nand\n{bad(window, f', {slos}@', by)} > 0"
 
     def _lost(self) -> Iterator[Alert]:
         if names := self._without_budget([relay.name for relay in self._config.relays]):
@@ -271,6 +298,14 @@ class Relays:
         yield _where(warning, "")
         critical = Alert(severity="critical", expr=f"{left} < {3 * DAY:.0f}", wait=300.0, **common)  # type: ignore[arg-type]
         yield from self._capped(critical, warned=True)
+
+
+def pace(probe: ProbeConfig) -> float:
+    """The longest time between two runs of a probe, in seconds, while it runs.
+
+    The nights of a cron line are no such time: nobody tries, and a page about the evening may end.
+    """
+    return min(probe.longest_gap, probe.shortest_span(ENOUGH))
 
 
 def _unless_down(window: float) -> str:
