@@ -162,9 +162,17 @@ def histories(draw: st.DrawFn, config: Config, *, most: int) -> History:
             for location in config.locations:
                 falls, rises = sorted((draw(st.integers(1, scrapes)), draw(st.integers(1, scrapes))))
                 ups[relay.name, location] = [1] * falls + [0] * (rises - falls) + [1] * (scrapes - rises)
+    events = {key: draw(_events(scrapes)) for key in sorted(picked)}
+    gone = {}
+    for key, made in events.items():
+        # With each failure a message is gone, or with none.
+        if key.probe != "idle" and draw(st.booleans()):
+            lost = draw(st.booleans())
+            gone[key.relay, key.probe, key.location] = [value if lost or value is None else 0 for value in made.bad]
     return History(
         scrape=scrape,
         evaluation=round(config.prometheus.evaluation_interval),
-        events={key: draw(_events(scrapes)) for key in sorted(picked)},
+        events=events,
         up=ups,
+        gone=gone,
     )

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from monitor.burn import Burn
-    from monitor.config import Config
+    from monitor.config import Config, SloConfig
 
 Samples = list[tuple[int, float]]
 NEAR: Final = 1.1
@@ -55,6 +55,7 @@ class History:
     evaluation: int
     events: Mapping[Key, Events]
     up: Mapping[tuple[str, str], Sequence[int]]  # relay and location
+    gone: Mapping[tuple[str, str, str], Sequence[int | None]]  # messages, by relay, probe and location
 
     @property
     def end(self) -> int:
@@ -166,7 +167,7 @@ class Oracle:
                     if objective == 1:
                         yield Firing("RelayMessagesLost", "warning", keys[0], None), self._each(keys, self._lost, 0.0)
                         if paging == "critical":
-                            fires = self._each(keys, self._lost_again, 0.0)
+                            fires = self._lost_again(keys, slo)
                             yield Firing("RelayMessagesLost", "critical", keys[0], None), fires
                         continue
                     for burn in conditions:
@@ -220,13 +221,37 @@ class Oracle:
     def _lost(self, key: Key, now: int) -> bool:
         return (self.bad(key, now, SECOND_LOSS) or 0.0) > 0.5
 
-    def _lost_again(self, key: Key, now: int) -> bool:
-        recent = max(RECENT, SCRAPES * self.config.prometheus.scrape_interval)
-        return (
-            (self.bad(key, now, SECOND_LOSS) or 0.0) > 1.5
-            and (self.bad(key, now, recent) or 0.0) > 0
-            and not self._was_down(key.relay, now, SECOND_LOSS)
-        )
+    def _lost_again(self, keys: Sequence[Key], slo: SloConfig) -> list[int]:
+        """Where a quorum of those that tried has two failures, and two messages gone if it is messages that count."""
+        gaps = [probe.longest_gap for probe in self.config.probes if probe.name in slo.probe]
+        scrape = self.config.prometheus.scrape_interval
+        recent = max([RECENT, SCRAPES * scrape, *(gap + 2 * scrape for gap in gaps if RECENT < gap <= SECOND_LOSS / 2)])
+
+        def twice(key: Key, now: int) -> bool:
+            gone = self._gone(key, now) if slo.sli == "availability" else None
+            return (self.bad(key, now, SECOND_LOSS) or 0.0) > 1.5 and (gone is None or gone >= 1.5)
+
+        def tried(key: Key, now: int) -> bool:
+            counted = (self._increase(key, outcome, now, SECOND_LOSS) or 0.0 for outcome in ("good", "bad"))
+            return sum(counted) > 0
+
+        def lately(keys: Sequence[Key], now: int) -> bool:
+            failed = sum(self.bad(key, now, recent) or 0.0 for key in keys)
+            return failed > 0 and not self._was_down(keys[0].relay, now, SECOND_LOSS)
+
+        def quorum(now: int) -> bool:
+            votes = [twice(key, now) for key in keys if tried(key, now)]
+            return sum(votes) > 0.5 * len(votes) and lately(keys, now)
+
+        if len(self.config.locations) > 1:
+            return self._kept(quorum, 0.0)
+        return self._each(keys, lambda key, now: twice(key, now) and lately([key], now), 0.0)
+
+    def _gone(self, key: Key, now: int) -> float | None:
+        values = self.history.gone.get((key.relay, key.probe, key.location), ())
+        step = self.history.scrape * 1000
+        samples = [(index * step, float(value)) for index, value in enumerate(values) if value is not None]
+        return increase(samples, now, round(SECOND_LOSS * 1000), version=self.version)
 
     def _was_down(self, relay: str, now: int, seconds: float) -> bool:
         """Whether `RelayDown` fired at an evaluation within so long."""

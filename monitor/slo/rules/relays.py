@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from monitor.burn import ENOUGH, burns
 from monitor.catalogue import Sli
 from monitor.config import show_duration
+from monitor.metrics.declared import PAIRED
 from monitor.slo.rules.recorded import BY, EVENTS, bad, budgeted, objectives, ratio
 from monitor.slo.rules.rule import Alert, any_of
 
@@ -203,34 +204,72 @@ class Relays:
         return f"\nand\n{bad(window, f', {slos}@', by)} > 0"
 
     def _lost(self) -> Iterator[Alert]:
-        if names := self._without_budget([relay.name for relay in self._config.relays]):
-            yield _where(self._loss(names, "warning"), "")
+        everywhere = [relay.name for relay in self._config.relays]
+        strict = [slo for slo in budgeted(self._config) if 1 in objectives(self._config, slo, everywhere)]
+        if strict:
+            yield _where(self._loss(any_of(slo.name for slo in strict)), "")
+        # Whoever asks for 100 % of something else means each of its events, and there is no message to ask for.
+        sending = [slo for slo in strict if slo.sli is Sli.AVAILABILITY and self._senders([slo])]
+        others = [slo for slo in strict if slo not in sending]
         for matcher, severity, relays in self._classes():
-            # Where no page is worth it, the warning says it already.
-            if severity == "critical" and (names := self._without_budget(relays)):
-                yield _where(self._loss(names, severity), matcher)
+            if severity != "critical":
+                continue  # where no page is worth it, the warning says it already
+            for slos, labels in ((sending, {}), (others, {"about": "events"})):
+                if found := [slo for slo in slos if 1 in objectives(self._config, slo, relays)]:
+                    yield _where(
+                        self._loss_again(found, self._senders(slos) if slos is sending else [], labels), matcher
+                    )
 
-    def _without_budget(self, relays: Sequence[str]) -> str:
-        return any_of(slo.name for slo in budgeted(self._config) if 1 in objectives(self._config, slo, relays))
+    def _senders(self, slos: Sequence[SloConfig]) -> list[str]:
+        """The probes of some SLOs that send messages."""
+        fed = {name for slo in slos for name in slo.probe}
+        return [probe.name for probe in self._config.probes if probe.name in fed and probe.scenario in PAIRED]
 
-    def _loss(self, names: str, severity: str) -> Alert:
-        slos = f', slo=~"{names}"'
-        lost = bad(SECOND_LOSS, slos + "@")
-        zero = f'(slo:error_budget:ratio{{slo=~"{names}"@}} == 0)'
-        condition = f"{lost} > 0.5\nand\n{zero}"
-        if severity == "critical":
-            recent = bad(max(RECENT, SCRAPES * self._scrape), slos + "@")
-            condition = f"{lost} > 1.5\nand\n{recent} > 0\nand\n{zero}" + _unless_down(SECOND_LOSS)
+    def _loss(self, names: str) -> Alert:
+        slos = f'slo=~"{names}"'
         return Alert(
             name="RelayMessagesLost",
-            severity=severity,
-            expr=condition,
+            severity="warning",
+            expr=f"{bad(SECOND_LOSS, f', {slos}@')} > 0.5\nand\n(slo:error_budget:ratio{{{slos}@}} == 0)",
             summary="An SLO that allows no failure has one.",
             description="SLO {{ $labels.slo }} of {{ $labels.relay }} allows none: probe {{ $labels.probe }} has "
             '{{ $value | printf "%.0f" }} within a quarter of an hour. At step recover a message was lost, and the '
             "run's timeline ends with where it was found; at an earlier step none could be sent.",
             panel=DETAIL,
         )
+
+    def _loss_again(self, strict: Sequence[SloConfig], senders: Sequence[str], labels: Mapping[str, str]) -> Alert:
+        """The page: a second failure and, of probes that send messages, a second message that is gone."""
+        slos = f'slo=~"{any_of(slo.name for slo in strict)}"'
+        condition = f"{bad(SECOND_LOSS, f', {slos}@')} > 1.5\nand\n(slo:error_budget:ratio{{{slos}@}} == 0)"
+        if senders:
+            # A connection that is refused loses nothing; and what is late is not lost.
+            about = f'probe=~"{any_of(senders)}", verdict!~"delivered|late"'
+            gone = f"increase(relay_probe_messages_total{{{about}}}[{show_duration(SECOND_LOSS)}])"
+            condition += f"\nunless on (relay, probe, location)\nsum by (relay, probe, location) ({gone}) < 1.5"
+        voters = f"sum by ({BY}) (increase({EVENTS}{{{slos}@}}[{show_duration(SECOND_LOSS)}])) > 0"
+        condition = self._quorum(condition, voters, "slo, relay, probe")
+        condition += self._lately(self._recent_loss(strict), slos) + _unless_down(SECOND_LOSS)
+        many = "failed again" if self._several else 'has {{ $value | printf "%.0f" }}'
+        where = " at most locations" if self._several else ""
+        return Alert(
+            name="RelayMessagesLost",
+            severity="critical",
+            expr=condition,
+            labels=labels,
+            summary="An SLO that allows no failure has another.",
+            description="SLO {{ $labels.slo }} of {{ $labels.relay }} allows no failure: probe {{ $labels.probe }} "
+            f"{many} within a quarter of an hour{where}. The run's timeline has the step and, of a message that was "
+            "lost, where it was found.",
+            panel=DETAIL,
+        )
+
+    def _recent_loss(self, strict: Sequence[SloConfig]) -> float:
+        """Seconds within which the last loss must be: what the slowest that can lose two takes to try again."""
+        fed = {name for slo in strict for name in slo.probe}
+        paces = [pace(probe) for probe in self._config.probes if probe.name in fed]
+        slowest = max((each for each in paces if RECENT < each <= SECOND_LOSS / 2), default=0.0)
+        return max(RECENT, SCRAPES * self._scrape, slowest + 2 * self._scrape if slowest else 0.0)
 
     def _trend(self) -> Iterator[Alert]:
         for slo in self._config.slos:
