@@ -9,7 +9,7 @@ failures in its long window; where the factor asks for more, that changes nothin
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
 
@@ -27,7 +27,9 @@ SHORTEST: Final = 4
 class Burn:
     """One condition: the budget burns `factor` times too fast over both windows (seconds).
 
-    A page also asks for failures within `recent` seconds: it must not outlive the repair.
+    A page also asks for failures within `recent` seconds: it must not outlive the repair. What has no events in its
+    short window is judged by the last such window that had some, if that was as recent. `ENOUGH` failures are asked for
+    within `counted` seconds; None: within the long window.
     """
 
     severity: str  # critical or warning
@@ -36,6 +38,7 @@ class Burn:
     short: float
     keep_firing: float
     recent: float = 300.0
+    counted: float | None = None
 
     def failures(self, objective: Decimal, rate: float) -> int:
         """Failures within the long window that fulfil the condition, at `rate` events a second."""
@@ -50,20 +53,39 @@ _USUAL: Final = (
 )
 
 
-def burns(window: float, scrape_interval: float) -> tuple[Burn, ...]:
-    """The conditions for an SLO over `window` seconds; no window is too short for the scrapes it needs."""
+def burns(window: float, scrape_interval: float, gap: float = 0.0) -> tuple[Burn, ...]:
+    """The conditions for an SLO over `window` seconds; no window is too short for the scrapes it needs.
+
+    `gap` is the longest time between two of its events, in seconds. What happens more rarely than `recent` is recent
+    for as long: else a page would end before anything was tried again, and come anew with each failure.
+    """
     scale = window / USUAL_WINDOW
     least = SHORTEST * scrape_interval
     made = [
-        Burn(
-            severity=burn.severity,
-            factor=burn.factor,
-            long=round(max(burn.long * scale, 2 * least), 3),
-            short=round(max(burn.short * scale, least), 3),
-            keep_firing=burn.keep_firing * min(1.0, scale),
-            recent=round(max(burn.recent * min(1.0, scale), least), 3),
+        _for_gap(
+            Burn(
+                severity=burn.severity,
+                factor=burn.factor,
+                long=round(max(burn.long * scale, 2 * least), 3),
+                short=round(max(burn.short * scale, least), 3),
+                # A failure is seen up to two scrapes after it came.
+                keep_firing=max(burn.keep_firing * min(1.0, scale), 2 * scrape_interval),
+                recent=round(max(burn.recent * min(1.0, scale), least), 3),
+            ),
+            gap,
+            2 * scrape_interval,
         )
         for burn in _USUAL
     ]
     # Where windows are too short to differ, the smaller factor, which comes later, says all that the other would.
     return tuple({(burn.severity, burn.long, burn.short): burn for burn in made}.values())
+
+
+def _for_gap(burn: Burn, gap: float, late: float) -> Burn:
+    """The condition for events that are so far apart, and counted so late."""
+    if gap <= burn.recent:
+        return burn
+    # The long window may hold enough failures at times only; one that always does is at most half as long again.
+    always = ENOUGH * gap + late
+    fits_at_times = (ENOUGH - 1) * gap < burn.long < always
+    return replace(burn, recent=round(gap + late, 3), counted=round(always, 3) if fits_at_times else None)

@@ -39,3 +39,16 @@ def test_few_events_ask_for_more_than_one_failure(a_minute: int, needed: int) ->
     """At one a minute and 99.9 % a single failure would do; at twelve it takes eleven."""
     page = burns(USUAL_WINDOW, 15.0)[0]
     assert page.failures(THREE_NINES, a_minute / MINUTE) == needed
+
+
+def test_what_happens_rarely_is_recent_until_it_can_happen_again() -> None:
+    hour = 60 * MINUTE
+    assert {burn.recent for burn in burns(USUAL_WINDOW, 15.0, 5 * MINUTE)} == {5 * MINUTE}
+    assert {burn.recent for burn in burns(USUAL_WINDOW, 15.0, hour)} == {hour + 30.0}
+
+
+def test_failures_that_just_fit_into_the_long_window_are_counted_where_they_always_do() -> None:
+    """At 2 h 30 min, 6 hours hold the third failure for an hour, and for an hour and a half they do not."""
+    hours = 3600.0
+    counted = [burn.counted for burn in burns(USUAL_WINDOW, 15.0, 2.5 * hours)]
+    assert counted == [None, 7.5 * hours + 30.0, None, None]

@@ -55,6 +55,9 @@ SHARD: Final = 'relay_monitor_shard_info{location="local", shard="0/1"}'
 HEALTHY: Final = 'relay_monitor_healthy{location="local"}'
 CONFIRMED: Final = f'relay_probe_confirmations_total{{{PROBE}, over="standing", outcome="failed"}}'
 RUNS: Final = 'relay_monitor_runs_total{location="local", relay="demo", probe="steady", result="started"}'
+OFFLINE: Final = 'location="local", relay="demo", probe="offline-30s", scenario="async-delivery"'
+GONE: Final = f'relay_probe_messages_total{{{OFFLINE}, verdict="lost"}}'
+LATE: Final = f'relay_probe_messages_total{{{OFFLINE}, verdict="late"}}'
 HEALTH: Final = {slo("delivery", "good"): steady(3, 3), slo("delivery", "bad"): steady(0, 3)}
 
 CASES: Final[tuple[Case, ...]] = (
@@ -181,6 +184,7 @@ CASES: Final[tuple[Case, ...]] = (
         series={
             slo("recovery", "good", "offline-30s"): steady(1, 3),
             slo("recovery", "bad", "offline-30s"): counter((0, 80), (1, 1), (0, 23), (1, 1), (0, 200)),
+            GONE: counter((0, 80), (1, 1), (0, 23), (1, 1), (0, 200)),
         },
         expect=[
             ("19m", "RelayMessagesLost", "warning", 0),
@@ -189,6 +193,20 @@ CASES: Final[tuple[Case, ...]] = (
             ("27m", "RelayMessagesLost", "critical", 1),
             ("34m", "RelayMessagesLost", "critical", 0),
             ("44m", "RelayMessagesLost", "warning", 0),
+        ],
+    ),
+    Case(
+        name="RelayMessagesLost: connections that are refused lose no message, and page nobody",
+        series={
+            slo("recovery", "good", "offline-30s"): steady(1, 3),
+            slo("recovery", "bad", "offline-30s"): counter((0, 80), (1, 1), (0, 23), (1, 1), (0, 200)),
+            GONE: steady(0, 3),
+            LATE: counter((0, 80), (1, 1), (0, 23), (1, 1), (0, 200)),
+        },
+        expect=[
+            ("22m", "RelayMessagesLost", "warning", 1),
+            ("27m", "RelayMessagesLost", "warning", 1),
+            ("27m", "RelayMessagesLost", "critical", 0),
         ],
     ),
     Case(

@@ -30,11 +30,12 @@ PROBES: Final[dict[str, dict[str, Any]]] = {
     "idle": {"scenario": "steady-state"},
     "offline": {"scenario": "async-delivery", "schedule": {"every": "1m"}, "pairing": "fresh"},
     "session": {"scenario": "realistic-session", "schedule": {"every": "5m"}},
+    "journey": {"scenario": "realistic-session", "schedule": {"every": "20m"}},
 }
 MADE_BY: Final = {
-    "availability": ("steady", "idle", "offline", "session"),
-    "latency": ("steady", "session"),
-    "pairing": ("steady", "offline", "session"),
+    "availability": ("steady", "idle", "offline", "session", "journey"),
+    "latency": ("steady", "session", "journey"),
+    "pairing": ("steady", "offline", "session", "journey"),
     "stability": ("steady", "idle"),
     "trend": ("steady", "session"),
 }
@@ -132,12 +133,14 @@ def _events(draw: st.DrawFn, scrapes: int) -> Events:
     good: list[int | None] = []
     bad: list[int | None] = []
     sums = [draw(st.integers(0, 50)), draw(st.sampled_from((0, 0, 2)))]
+    every = draw(st.sampled_from((1, 1, 10, 40)))  # scrapes: some probes are rare
     while len(good) < scrapes:
         kind, growth, length = draw(STRETCH)
         if kind == "resets":
             sums = [0, 0]
         for _ in range(min(length, MISSED) if kind == "is not scraped" else length):
-            sums = [total + more for total, more in zip(sums, growth, strict=True)]
+            if len(good) % every == 0:
+                sums = [total + more for total, more in zip(sums, growth, strict=True)]
             missed = kind == "is not scraped" and good
             good.append(None if missed else sums[0])
             bad.append(None if missed else sums[1])
@@ -161,9 +164,17 @@ def histories(draw: st.DrawFn, config: Config, *, most: int) -> History:
             for location in config.locations:
                 falls, rises = sorted((draw(st.integers(1, scrapes)), draw(st.integers(1, scrapes))))
                 ups[relay.name, location] = [1] * falls + [0] * (rises - falls) + [1] * (scrapes - rises)
+    events = {key: draw(_events(scrapes)) for key in sorted(picked)}
+    gone = {}
+    for key, made in events.items():
+        # With each failure a message is gone, or with none.
+        if key.probe != "idle" and draw(st.booleans()):
+            lost = draw(st.booleans())
+            gone[key.relay, key.probe, key.location] = [value if lost or value is None else 0 for value in made.bad]
     return History(
         scrape=scrape,
         evaluation=round(config.prometheus.evaluation_interval),
-        events={key: draw(_events(scrapes)) for key in sorted(picked)},
+        events=events,
         up=ups,
+        gone=gone,
     )

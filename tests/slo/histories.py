@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from monitor.burn import Burn
-    from monitor.config import Config
+    from monitor.config import Config, SloConfig
 
 Samples = list[tuple[int, float]]
 NEAR: Final = 1.1
@@ -55,6 +55,7 @@ class History:
     evaluation: int
     events: Mapping[Key, Events]
     up: Mapping[tuple[str, str], Sequence[int]]  # relay and location
+    gone: Mapping[tuple[str, str, str], Sequence[int | None]]  # messages, by relay, probe and location
 
     @property
     def end(self) -> int:
@@ -149,11 +150,12 @@ class Oracle:
     def firing(self) -> Iterator[tuple[Firing, list[int]]]:
         """Every alert about budgets, and how many of it fire at each evaluation."""
         for slo in budgeted(self.config):
-            conditions = burns(slo.window, self.config.prometheus.scrape_interval)
             for relay in self.config.relays:
                 objective = slo.objective_for(relay.name)
                 assert objective is not None
                 for probe in slo.probe:
+                    gap = next(each.longest_gap for each in self.config.probes if each.name == probe)
+                    conditions = burns(slo.window, self.config.prometheus.scrape_interval, gap)
                     keys = [
                         key
                         for key in self.history.events
@@ -165,7 +167,7 @@ class Oracle:
                     if objective == 1:
                         yield Firing("RelayMessagesLost", "warning", keys[0], None), self._each(keys, self._lost, 0.0)
                         if paging == "critical":
-                            fires = self._each(keys, self._lost_again, 0.0)
+                            fires = self._lost_again(keys, slo)
                             yield Firing("RelayMessagesLost", "critical", keys[0], None), fires
                         continue
                     for burn in conditions:
@@ -181,35 +183,75 @@ class Oracle:
     def _burns(self, keys: Sequence[Key], burn: Burn, objective: object) -> list[int]:
         limit = float(burn.factor) * float(1 - objective)  # type: ignore[operator]
 
+        several = burn.severity == "critical" and len(self.config.locations) > 1
+
         def holds(key: Key, now: int) -> bool:
-            long, short = self.ratio(key, now, burn.long), self.ratio(key, now, burn.short)
-            bad, recent = self.bad(key, now, burn.long), self.bad(key, now, burn.recent)
+            long, short = self.ratio(key, now, burn.long), self._last(key, now, burn)
+            bad = self.bad(key, now, burn.counted or burn.long)
             if long is None or short is None or bad is None or not (long > limit and short > limit):
                 return False
-            if not bad > ENOUGH - 0.5:
-                return False
+            return bad > ENOUGH - 0.5
+
+        def lately(keys: Sequence[Key], now: int) -> bool:
             if burn.severity != "critical":
                 return True
-            return recent is not None and recent > 0 and not self._was_down(key.relay, now, 2 * burn.recent)
-
-        if burn.severity != "critical" or len(self.config.locations) == 1:
-            return self._each(keys, holds, burn.keep_firing)
+            quiet = burn.recent + min(burn.recent, RECENT)
+            failed = sum(self.bad(key, now, burn.recent) or 0.0 for key in keys)
+            return failed > 0 and not self._was_down(keys[0].relay, now, quiet)
 
         def quorum(now: int) -> bool:
-            return sum(holds(key, now) for key in keys) > 0.5 * len(keys)
+            votes = [holds(key, now) for key in keys if self._last(key, now, burn) is not None]
+            return sum(votes) > 0.5 * len(votes) and lately(keys, now)
 
-        return self._kept(quorum, burn.keep_firing)
+        if several:
+            return self._kept(quorum, burn.keep_firing)
+        return self._each(keys, lambda key, now: holds(key, now) and lately([key], now), burn.keep_firing)
+
+    def _last(self, key: Key, now: int, burn: Burn) -> float | None:
+        """The ratio over the short window; where that has no events, over the last one that had some, if recent."""
+        step, reach = self.history.evaluation * 1000, round(burn.recent * 1000)
+        if burn.recent <= burn.short:
+            return self.ratio(key, now, burn.short)
+        for at in range(now, max(now - reach, 0) - 1, -step):
+            within = at > now - reach or self.version < 3
+            if within and (found := self.ratio(key, at, burn.short)) is not None:
+                return found
+        return None
 
     def _lost(self, key: Key, now: int) -> bool:
         return (self.bad(key, now, SECOND_LOSS) or 0.0) > 0.5
 
-    def _lost_again(self, key: Key, now: int) -> bool:
-        recent = max(RECENT, SCRAPES * self.config.prometheus.scrape_interval)
-        return (
-            (self.bad(key, now, SECOND_LOSS) or 0.0) > 1.5
-            and (self.bad(key, now, recent) or 0.0) > 0
-            and not self._was_down(key.relay, now, SECOND_LOSS)
-        )
+    def _lost_again(self, keys: Sequence[Key], slo: SloConfig) -> list[int]:
+        """Where a quorum of those that tried has two failures, and two messages gone if it is messages that count."""
+        gaps = [probe.longest_gap for probe in self.config.probes if probe.name in slo.probe]
+        scrape = self.config.prometheus.scrape_interval
+        recent = max([RECENT, SCRAPES * scrape, *(gap + 2 * scrape for gap in gaps if RECENT < gap <= SECOND_LOSS / 2)])
+
+        def twice(key: Key, now: int) -> bool:
+            gone = self._gone(key, now) if slo.sli == "availability" else None
+            return (self.bad(key, now, SECOND_LOSS) or 0.0) > 1.5 and (gone is None or gone >= 1.5)
+
+        def tried(key: Key, now: int) -> bool:
+            counted = (self._increase(key, outcome, now, SECOND_LOSS) or 0.0 for outcome in ("good", "bad"))
+            return sum(counted) > 0
+
+        def lately(keys: Sequence[Key], now: int) -> bool:
+            failed = sum(self.bad(key, now, recent) or 0.0 for key in keys)
+            return failed > 0 and not self._was_down(keys[0].relay, now, SECOND_LOSS)
+
+        def quorum(now: int) -> bool:
+            votes = [twice(key, now) for key in keys if tried(key, now)]
+            return sum(votes) > 0.5 * len(votes) and lately(keys, now)
+
+        if len(self.config.locations) > 1:
+            return self._kept(quorum, 0.0)
+        return self._each(keys, lambda key, now: twice(key, now) and lately([key], now), 0.0)
+
+    def _gone(self, key: Key, now: int) -> float | None:
+        values = self.history.gone.get((key.relay, key.probe, key.location), ())
+        step = self.history.scrape * 1000
+        samples = [(index * step, float(value)) for index, value in enumerate(values) if value is not None]
+        return increase(samples, now, round(SECOND_LOSS * 1000), version=self.version)
 
     def _was_down(self, relay: str, now: int, seconds: float) -> bool:
         """Whether `RelayDown` fired at an evaluation within so long."""

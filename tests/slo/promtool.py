@@ -60,9 +60,9 @@ def documents() -> dict[str, dict[str, Any]]:
     }
 
 
-def document(rules: str, cases: Sequence[Case]) -> dict[str, Any]:
-    """Cases about the rules of a file."""
-    return _document(f"{SCRAPE}s", [_test(case, f"{SCRAPE}s") for case in cases]) | {"rule_files": [rules]}
+def document(rules: str, cases: Sequence[Case], scrape: int = SCRAPE) -> dict[str, Any]:
+    """Cases about the rules of a file, scraped and evaluated every so many seconds."""
+    return _document(f"{scrape}s", [_test(case, f"{scrape}s") for case in cases]) | {"rule_files": [rules]}
 
 
 def _document(interval: str, tests: list[dict[str, Any]]) -> dict[str, Any]:

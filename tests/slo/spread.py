@@ -115,6 +115,45 @@ CASES: Final = (
         ],
     ),
     Case(
+        name="RelayMessagesLost: one location alone warns, whatever it loses",
+        series={
+            **{events(place, "bad", slo="strict"): "0x200" for place in PLACES},
+            **{events(place, "good", slo="strict"): steady(1, 1) for place in PLACES},
+            events("there", "bad", slo="strict"): counter((0, 80), (1, 8), (0, 100)),
+            up("there"): then("1x80", "0x40", "1x80"),
+            up("here"): "1x200",
+            up("third"): "1x200",
+        },
+        expect=[
+            ("19m", "RelayMessagesLost", "warning", 0),
+            ("24m", "RelayMessagesLost", "warning", 1),
+            ("24m", "RelayMessagesLost", "critical", 0),
+        ],
+    ),
+    Case(
+        name="RelayMessagesLost: two of three page, though they lose at different times",
+        series={
+            **{events(place, "good", slo="strict"): steady(1, 1) for place in PLACES},
+            events("here", "bad", slo="strict"): "0x200",
+            events("there", "bad", slo="strict"): counter((0, 80), (1, 2), (0, 100)),
+            events("third", "bad", slo="strict"): counter((0, 112), (1, 2), (0, 100)),
+        },
+        expect=[
+            ("27m", "RelayMessagesLost", "critical", 0),
+            ("29m", "RelayMessagesLost", "critical", 1),
+            ("34m", "RelayMessagesLost", "critical", 0),
+        ],
+    ),
+    Case(
+        name="RelayMessagesLost: who has not tried has no vote",
+        series={
+            events("here", "bad", slo="strict"): counter((0, 80), (1, 2), (0, 100)),
+            events("here", "good", slo="strict"): steady(1, 1),
+            **{events(place, "good", slo="strict"): "7x200" for place in ("there", "third")},
+        },
+        expect=[("19m", "RelayMessagesLost", "critical", 0), ("22m", "RelayMessagesLost", "critical", 1)],
+    ),
+    Case(
         name="RelayMessagesLost: of a relay that is worth no page, the second loss is the warning that it was",
         series={events("here", "bad", "staging", "strict"): counter((0, 80), (1, 1), (0, 23), (1, 1), (0, 100))},
         expect=[

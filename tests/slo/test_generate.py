@@ -14,7 +14,7 @@ from monitor.cli import app
 from monitor.config import parse
 from monitor.slo.generate import generated
 from tests.relays import ROOT
-from tests.slo import cases, monitor_cases, promtool, spread
+from tests.slo import cases, monitor_cases, promtool, rare, spread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -124,6 +124,15 @@ def test_the_nights_of_a_cron_line_are_no_silence() -> None:
     assert 'increase(relay_monitor_runs_total{result="started", probe=~"session"}[2d15h30m])' in stale
 
 
+def test_only_the_probes_that_run_rarely_have_rules_of_their_own() -> None:
+    """And the nights of a cron line make none rare: nobody tries, and what pages may end."""
+    text = SHIPPED.replace("schedule: {every: 5m}", 'schedule: {cron: "*/2 8-17 * * *"}')
+    assert rules(text)["RelayErrorBudgetBurn"] == rules(SHIPPED)["RelayErrorBudgetBurn"]
+    found = rules(SHIPPED.replace("schedule: {every: 5m}", "schedule: {every: 30m}"))["RelayErrorBudgetBurn"]
+    assert len(found) == 2 * len(rules(SHIPPED)["RelayErrorBudgetBurn"])
+    assert {rule["labels"].get("longest_gap") for rule in found if "session" in rule["expr"]} == {"30m"}
+
+
 def test_each_shard_of_each_location_is_missed_by_itself() -> None:
     found = [rule for rule in rules(spread.CONFIG)["RelayMonitorAbsent"] if rule["labels"]["severity"] == "warning"]
     assert [rule["expr"] for rule in found] == [
@@ -182,11 +191,13 @@ class TestPrometheus3:
         run(promtool_3(), "test", "rules", ROOT / "alerts" / "tests" / name)
 
 
-def come_out(folder: Path, program: str, made: bytes, told: Sequence[cases.Case]) -> None:
+def come_out(
+    folder: Path, program: str, made: bytes, told: Sequence[cases.Case], scrape: int = cases.SCRAPE
+) -> None:
     """The rules have no fault, and what the cases say comes out."""
     (folder / "rules.yml").write_bytes(made)
     (folder / "cases.yml").write_text(
-        yaml.safe_dump(promtool.document("rules.yml", told), width=10_000), encoding="utf-8"
+        yaml.safe_dump(promtool.document("rules.yml", told, scrape), width=10_000), encoding="utf-8"
     )
     run(program, "check", "rules", "--lint=all", "--lint-fatal", folder / "rules.yml")
     run(program, "test", "rules", folder / "cases.yml")
@@ -195,10 +206,20 @@ def come_out(folder: Path, program: str, made: bytes, told: Sequence[cases.Case]
 @pytest.mark.parametrize(
     "which", [pytest.param("promtool", marks=pytest.mark.required_counterpart("promtool")), "promtool3"]
 )
-def test_several_locations_and_shards_come_out_as_they_should(tmp_path: Path, which: str) -> None:
+@pytest.mark.parametrize(
+    ("config", "about", "scrape"),
+    [
+        pytest.param(spread.CONFIG, spread.CASES, cases.SCRAPE, id="several locations and shards"),
+        pytest.param(rare.ALONE, rare.CASES_ALONE, rare.SCRAPE, id="rare probes"),
+        pytest.param(rare.SPREAD, rare.CASES_SPREAD, rare.SCRAPE, id="rare probes at several locations"),
+    ],
+)
+def test_other_configurations_come_out_as_they_should(
+    tmp_path: Path, which: str, config: str, about: Sequence[cases.Case], scrape: int
+) -> None:
     program = tool("promtool") if which == "promtool" else promtool_3()
-    made = generated(parse(spread.CONFIG, "config.yaml", {}))["alerts/relay-monitor.rules.yml"]
-    come_out(tmp_path, program, made, spread.CASES)
+    made = generated(parse(config, "config.yaml", {}))["alerts/relay-monitor.rules.yml"]
+    come_out(tmp_path, program, made, about, scrape)
 
 
 @pytest.mark.required_counterpart("promtool")

@@ -195,7 +195,7 @@ def judged(config: Config) -> Iterator[tuple[str, str, Key, str]]:
         for rule in group.rules:
             if not isinstance(rule, Alert) or rule.name not in {"RelayErrorBudgetBurn", "RelayMessagesLost"}:
                 continue
-            asked = [each for each in selectors(rule.expr) if each.name != "ALERTS"]
+            asked = [each for each in selectors(rule.expr) if each.name not in {"ALERTS", "relay_probe_messages_total"}]
             keys = []
             for key in keys_of(config):
                 labels = {"slo": key.slo, "relay": key.relay, "probe": key.probe, "location": key.location}
@@ -242,6 +242,14 @@ def document(rules: str, config: Config, history: History, asked: Sequence[int],
     series += [
         {"series": f'relay_up{{relay="{relay}", location="{location}"}}', "values": values_of(values)}
         for (relay, location), values in history.up.items()
+    ]
+    series += [
+        {
+            "series": f'relay_probe_messages_total{{relay="{relay}", probe="{probe}", location="{location}", '
+            'verdict="lost"}',
+            "values": values_of(values),
+        }
+        for (relay, probe, location), values in history.gone.items()
     ]
     questions = []
     for at in asked:

@@ -51,9 +51,9 @@ def ratio(window: float) -> str:
     return f"slo:sli_error:ratio_rate{show_duration(window)}"
 
 
-def bad(window: float, more: str = "") -> str:
+def bad(window: float, more: str = "", by: str = BY) -> str:
     """The bad events within a window."""
-    return f'sum by ({BY}) (increase({EVENTS}{{outcome="bad"{more}}}[{show_duration(window)}]))'
+    return f'sum by ({by}) (increase({EVENTS}{{outcome="bad"{more}}}[{show_duration(window)}]))'
 
 
 def groups(config: Config) -> Iterator[Group]:

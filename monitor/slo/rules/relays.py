@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Final
 from monitor.burn import ENOUGH, burns
 from monitor.catalogue import Sli
 from monitor.config import show_duration
+from monitor.metrics.declared import PAIRED
 from monitor.slo.rules.recorded import BY, EVENTS, bad, budgeted, objectives, ratio
 from monitor.slo.rules.rule import Alert, any_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from monitor.burn import Burn
-    from monitor.config import Config, SloConfig
+    from monitor.config import Config, ProbeConfig, SloConfig
 
 DETAIL: Final = "relay-monitor-relay?var-relay={{ $labels.relay }}"
 SECOND_LOSS: Final = 900.0
@@ -130,38 +131,60 @@ class Relays:
     # Budgets.
 
     def _burning(self) -> Iterator[Alert]:
-        everywhere = [("", "warning", [relay.name for relay in self._config.relays])]
         for window in sorted({slo.window for slo in budgeted(self._config)}):
-            slos = [slo for slo in budgeted(self._config) if slo.window == window]
-            conditions = burns(window, self._scrape)
-            warned = {(burn.long, burn.short) for burn in conditions if burn.severity == "warning"}
-            for burn in conditions:
-                for matcher, severity, relays in self._classes() if burn.severity == "critical" else everywhere:
-                    if severity != burn.severity and (burn.long, burn.short) in warned:
-                        continue  # the warning of these windows asks for less
-                    if names := self._with_budget(slos, relays):
-                        yield _where(self._burn(burn, names, window), matcher, severity=severity)
+            paces = self._paces(window)
+            for gap, probes in sorted(paces.items()):
+                matcher = f', probe=~"{any_of(probe.name for probe in probes)}"' if len(paces) > 1 else ""
+                yield from self._burning_at(window, gap, probes, matcher)
+
+    def _paces(self, window: float) -> dict[float, list[ProbeConfig]]:
+        """The probes of the SLOs of a window by the time between their runs; 0: often enough not to matter."""
+        paces: dict[float, list[ProbeConfig]] = {}
+        watching = {name for slo in budgeted(self._config) if slo.window == window for name in slo.probe}
+        for probe in self._config.probes:
+            if probe.name in watching:
+                often = burns(window, self._scrape, pace(probe)) == burns(window, self._scrape)
+                paces.setdefault(0.0 if often else pace(probe), []).append(probe)
+        return paces
+
+    def _burning_at(self, window: float, gap: float, probes: Sequence[ProbeConfig], theirs: str) -> Iterator[Alert]:
+        """The alerts for the SLOs of a window as far as these probes go."""
+        fed = {probe.name for probe in probes}
+        slos = [slo for slo in budgeted(self._config) if slo.window == window and fed & set(slo.probe)]
+        watched = {relay for probe in probes for relay in probe.relays}
+        everywhere = [("", "warning", [relay.name for relay in self._config.relays])]
+        spans = {"slo_window": window} | ({"longest_gap": gap} if gap else {})
+        conditions = burns(window, self._scrape, gap)
+        warned = {(burn.long, burn.short) for burn in conditions if burn.severity == "warning"}
+        for burn in conditions:
+            for matcher, severity, relays in self._classes() if burn.severity == "critical" else everywhere:
+                if severity != burn.severity and (burn.long, burn.short) in warned:
+                    continue  # the warning of these windows asks for less
+                if names := self._with_budget(slos, [relay for relay in relays if relay in watched]):
+                    made = self._burn(burn, f'slo=~"{names}"{theirs}', spans)
+                    yield _where(made, matcher, severity=severity)
 
     def _with_budget(self, slos: Sequence[SloConfig], relays: Sequence[str]) -> str:
         """Those that allow a failure at any of some relays: the others have nothing that could burn."""
         return any_of(slo.name for slo in slos if any(0 < each < 1 for each in objectives(self._config, slo, relays)))
 
-    def _burn(self, burn: Burn, names: str, window: float) -> Alert:
-        spans = {"slo_window": window, "long_window": burn.long, "short_window": burn.short}
-        slos = f'slo=~"{names}"'
+    def _burn(self, burn: Burn, slos: str, spans: Mapping[str, float]) -> Alert:
+        spans = {**spans, "long_window": burn.long, "short_window": burn.short}
         limit = f"{burn.factor:f} * (slo:error_budget:ratio{{{slos}@}} > 0)"
-        parts = [
-            f"{ratio(burn.long)}{{{slos}@}} > {limit}",
-            f"{ratio(burn.short)}{{{slos}@}} > {limit}",
-            f"{bad(burn.long, ', ' + slos + '@')} > {ENOUGH - 0.5:g}",
-        ]
-        critical = burn.severity == "critical"
-        if critical:
-            parts.append(f"{bad(burn.recent, ', ' + slos + '@')} > 0")
-        condition = "\nand\n".join(parts)
-        if critical:
-            condition += _unless_down(2 * burn.recent)
-            condition = self._quorum(condition, f"slo:error_budget:ratio{{{slos}@}}", "slo, relay, probe")
+        short = f"{ratio(burn.short)}{{{slos}@}}"
+        if burn.recent > burn.short:
+            short = f"last_over_time({short}[{show_duration(burn.recent)}])"
+        condition = "\nand\n".join(
+            (
+                f"{ratio(burn.long)}{{{slos}@}} > {limit}",
+                f"{short} > {limit}",
+                f"{bad(burn.counted or burn.long, f', {slos}@')} > {ENOUGH - 0.5:g}",
+            )
+        )
+        if burn.severity == "critical":
+            # Who has no events votes for nothing: a monitor that is gone, or that does not trust itself.
+            condition = self._quorum(condition, short, "slo, relay, probe")
+            condition += self._lately(burn.recent, slos) + _unless_down(burn.recent + min(RECENT, burn.recent))
         return Alert(
             name="RelayErrorBudgetBurn",
             severity=burn.severity,
@@ -175,35 +198,78 @@ class Relays:
             panel=DETAIL,
         )
 
+    def _lately(self, window: float, slos: str) -> str:
+        """And something failed within a window, wherever: locations try at different times, so not in each at once."""
+        by = "slo, relay, probe" if self._several else BY
+        return f"\nand\n{bad(window, f', {slos}@', by)} > 0"
+
     def _lost(self) -> Iterator[Alert]:
-        if names := self._without_budget([relay.name for relay in self._config.relays]):
-            yield _where(self._loss(names, "warning"), "")
+        everywhere = [relay.name for relay in self._config.relays]
+        strict = [slo for slo in budgeted(self._config) if 1 in objectives(self._config, slo, everywhere)]
+        if strict:
+            yield _where(self._loss(any_of(slo.name for slo in strict)), "")
+        # Whoever asks for 100 % of something else means each of its events, and there is no message to ask for.
+        sending = [slo for slo in strict if slo.sli is Sli.AVAILABILITY and self._senders([slo])]
+        others = [slo for slo in strict if slo not in sending]
         for matcher, severity, relays in self._classes():
-            # Where no page is worth it, the warning says it already.
-            if severity == "critical" and (names := self._without_budget(relays)):
-                yield _where(self._loss(names, severity), matcher)
+            if severity != "critical":
+                continue  # where no page is worth it, the warning says it already
+            for slos, labels in ((sending, {}), (others, {"about": "events"})):
+                if found := [slo for slo in slos if 1 in objectives(self._config, slo, relays)]:
+                    yield _where(
+                        self._loss_again(found, self._senders(slos) if slos is sending else [], labels), matcher
+                    )
 
-    def _without_budget(self, relays: Sequence[str]) -> str:
-        return any_of(slo.name for slo in budgeted(self._config) if 1 in objectives(self._config, slo, relays))
+    def _senders(self, slos: Sequence[SloConfig]) -> list[str]:
+        """The probes of some SLOs that send messages."""
+        fed = {name for slo in slos for name in slo.probe}
+        return [probe.name for probe in self._config.probes if probe.name in fed and probe.scenario in PAIRED]
 
-    def _loss(self, names: str, severity: str) -> Alert:
-        slos = f', slo=~"{names}"'
-        lost = bad(SECOND_LOSS, slos + "@")
-        zero = f'(slo:error_budget:ratio{{slo=~"{names}"@}} == 0)'
-        condition = f"{lost} > 0.5\nand\n{zero}"
-        if severity == "critical":
-            recent = bad(max(RECENT, SCRAPES * self._scrape), slos + "@")
-            condition = f"{lost} > 1.5\nand\n{recent} > 0\nand\n{zero}" + _unless_down(SECOND_LOSS)
+    def _loss(self, names: str) -> Alert:
+        slos = f'slo=~"{names}"'
         return Alert(
             name="RelayMessagesLost",
-            severity=severity,
-            expr=condition,
+            severity="warning",
+            expr=f"{bad(SECOND_LOSS, f', {slos}@')} > 0.5\nand\n(slo:error_budget:ratio{{{slos}@}} == 0)",
             summary="An SLO that allows no failure has one.",
             description="SLO {{ $labels.slo }} of {{ $labels.relay }} allows none: probe {{ $labels.probe }} has "
             '{{ $value | printf "%.0f" }} within a quarter of an hour. At step recover a message was lost, and the '
             "run's timeline ends with where it was found; at an earlier step none could be sent.",
             panel=DETAIL,
         )
+
+    def _loss_again(self, strict: Sequence[SloConfig], senders: Sequence[str], labels: Mapping[str, str]) -> Alert:
+        """The page: a second failure and, of probes that send messages, a second message that is gone."""
+        slos = f'slo=~"{any_of(slo.name for slo in strict)}"'
+        condition = f"{bad(SECOND_LOSS, f', {slos}@')} > 1.5\nand\n(slo:error_budget:ratio{{{slos}@}} == 0)"
+        if senders:
+            # A connection that is refused loses nothing; and what is late is not lost.
+            about = f'probe=~"{any_of(senders)}", verdict!~"delivered|late"'
+            gone = f"increase(relay_probe_messages_total{{{about}}}[{show_duration(SECOND_LOSS)}])"
+            condition += f"\nunless on (relay, probe, location)\nsum by (relay, probe, location) ({gone}) < 1.5"
+        voters = f"sum by ({BY}) (increase({EVENTS}{{{slos}@}}[{show_duration(SECOND_LOSS)}])) > 0"
+        condition = self._quorum(condition, voters, "slo, relay, probe")
+        condition += self._lately(self._recent_loss(strict), slos) + _unless_down(SECOND_LOSS)
+        many = "failed again" if self._several else 'has {{ $value | printf "%.0f" }}'
+        where = " at most locations" if self._several else ""
+        return Alert(
+            name="RelayMessagesLost",
+            severity="critical",
+            expr=condition,
+            labels=labels,
+            summary="An SLO that allows no failure has another.",
+            description="SLO {{ $labels.slo }} of {{ $labels.relay }} allows no failure: probe {{ $labels.probe }} "
+            f"{many} within a quarter of an hour{where}. The run's timeline has the step and, of a message that was "
+            "lost, where it was found.",
+            panel=DETAIL,
+        )
+
+    def _recent_loss(self, strict: Sequence[SloConfig]) -> float:
+        """Seconds within which the last loss must be: what the slowest that can lose two takes to try again."""
+        fed = {name for slo in strict for name in slo.probe}
+        paces = [pace(probe) for probe in self._config.probes if probe.name in fed]
+        slowest = max((each for each in paces if RECENT < each <= SECOND_LOSS / 2), default=0.0)
+        return max(RECENT, SCRAPES * self._scrape, slowest + 2 * self._scrape if slowest else 0.0)
 
     def _trend(self) -> Iterator[Alert]:
         for slo in self._config.slos:
@@ -271,6 +337,14 @@ class Relays:
         yield _where(warning, "")
         critical = Alert(severity="critical", expr=f"{left} < {3 * DAY:.0f}", wait=300.0, **common)  # type: ignore[arg-type]
         yield from self._capped(critical, warned=True)
+
+
+def pace(probe: ProbeConfig) -> float:
+    """The longest time between two runs of a probe, in seconds, while it runs.
+
+    The nights of a cron line are no such time: nobody tries, and a page about the evening may end.
+    """
+    return min(probe.longest_gap, probe.shortest_span(ENOUGH))
 
 
 def _unless_down(window: float) -> str:

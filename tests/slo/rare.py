@@ -1,0 +1,94 @@
+"""Cases for promtool about probes that run rarely: their pages come, and stay until something succeeds."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.slo.cases import Case
+
+SCRAPE: Final = 120
+"""Seconds: half a day of shorter ones would take minutes to evaluate."""
+
+HOUR: Final = 3600 // SCRAPE
+PROBES: Final = f"""
+prometheus: {{scrape_interval: {SCRAPE}s, evaluation_interval: {SCRAPE}s}}
+relays: [{{name: demo, url: embedded}}]
+probes:
+  - {{name: hourly, scenario: realistic-session, schedule: {{every: 1h}}, messages: 1}}
+  - {{name: rarely, scenario: realistic-session, schedule: {{every: 2h40m}}, messages: 1}}
+slos:
+  - {{name: journey, probe: hourly, sli: availability, objective: 99%}}
+  - {{name: trip, probe: rarely, sli: availability, objective: 99%}}
+"""
+ALONE: Final = PROBES
+SPREAD: Final = f"location: a\nlocations: [a, b, c]\n{PROBES}"
+PERIODS: Final = {"hourly": HOUR, "rarely": 8 * HOUR // 3}
+SLOS: Final = {"hourly": "journey", "rarely": "trip"}
+
+
+def runs(probe: str, bad: int, good: int, *, location: str = "local", first: int = 4) -> dict[str, str]:
+    """The events of a probe of which so many runs fail and then so many succeed, the first of them at a scrape."""
+    period = PERIODS[probe]
+    end = first + (bad + good) * period
+    booked = [first + run * period for run in range(bad + good)]
+    counters = {"bad": booked[:bad], "good": booked[bad:]}
+    return {
+        f'relay_slo_events_total{{location="{location}", relay="demo", probe="{probe}", '
+        f'slo="{SLOS[probe]}", outcome="{outcome}"}}': " ".join(
+            f"{before}x{stop - start - 1}"
+            for before, (start, stop) in enumerate(zip([0, *times], [*times, end], strict=True))
+        )
+        for outcome, times in counters.items()
+    }
+
+
+def everywhere(probe: str, bad: int, good: int) -> dict[str, str]:
+    """The same at three locations, each at its own time: a third of the period after the one before."""
+    made: dict[str, str] = {}
+    for index, location in enumerate("abc"):
+        made |= runs(probe, bad, good, location=location, first=4 + index * PERIODS[probe] // 3)
+    return made
+
+
+def pages(minutes: range, count: int) -> list[tuple[str, str, str, int]]:
+    return [(f"{minute}m", "RelayErrorBudgetBurn", "critical", count) for minute in minutes]
+
+
+CASES_ALONE: Final = (
+    Case(
+        name="RelayErrorBudgetBurn: what runs once an hour fails each time, and that is one page until a run succeeds",
+        # The third failure is at 2h8m, the last at 7h8m, the first success at 8h8m.
+        series=runs("hourly", 8, 4),
+        expect=[*pages(range(0, 128, 10), 0), *pages(range(130, 488, 7), 1), *pages(range(500, 720, 10), 0)],
+    ),
+    Case(
+        name="RelayErrorBudgetBurn: two failures an hour apart are no page",
+        series=runs("hourly", 2, 6),
+        expect=pages(range(0, 480, 10), 0),
+    ),
+    Case(
+        name="RelayErrorBudgetBurn: three failures just fit into the longest window, and that is one page as well",
+        # The third failure is at 5h28m, the first success at 13h28m.
+        series=runs("rarely", 5, 2),
+        expect=[*pages(range(0, 328, 10), 0), *pages(range(330, 808, 13), 1), *pages(range(820, 1000, 30), 0)],
+    ),
+)
+
+CASES_SPREAD: Final = (
+    Case(
+        name="RelayErrorBudgetBurn: three locations fail, each once an hour and at its own time, and that is one page",
+        # Two of three have failed three times at 2h28m; two of three succeed from 8h28m on.
+        series=everywhere("hourly", 8, 4),
+        expect=[*pages(range(0, 148, 10), 0), *pages(range(150, 508, 7), 1), *pages(range(520, 720, 10), 0)],
+    ),
+    Case(
+        name="RelayErrorBudgetBurn: one of three locations fails, however rarely they look",
+        series=everywhere("hourly", 0, 12) | runs("hourly", 12, 0, location="b", first=14),
+        expect=pages(range(0, 720, 10), 0),
+    ),
+    Case(
+        name="RelayErrorBudgetBurn: three failures just fit into the longest window, at each location at another time",
+        series=everywhere("rarely", 6, 1),
+        expect=pages(range(390, 960, 15), 1),
+    ),
+)
