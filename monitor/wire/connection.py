@@ -323,11 +323,10 @@ class Connection:
             self.closing = (1000, "hello refused")
             back = error.temporary or error.code in {ErrorCode.TOKEN_EXPIRED, ErrorCode.EXPIRED}
             self._drop(now, None, f"connect: {error.code} {error.message}", None, back=back)
-        elif (
-            isinstance(command, Subscribe)
-            and (subscription := self.subscriptions.get(command.channel)) is not None
-            and subscription.asked == replied.id
-        ):
+        elif isinstance(command, Subscribe):
+            subscription = self.subscriptions.get(command.channel)
+            if subscription is None or subscription.asked != replied.id:
+                return
             if error.code == ErrorCode.UNRECOVERABLE_POSITION:
                 subscription.epoch, subscription.offset = None, 0
             comes_back = subscription.epoch is not None or error.code == ErrorCode.UNRECOVERABLE_POSITION

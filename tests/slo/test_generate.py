@@ -191,9 +191,7 @@ class TestPrometheus3:
         run(promtool_3(), "test", "rules", ROOT / "alerts" / "tests" / name)
 
 
-def come_out(
-    folder: Path, program: str, made: bytes, told: Sequence[cases.Case], scrape: int = cases.SCRAPE
-) -> None:
+def come_out(folder: Path, program: str, made: bytes, told: Sequence[cases.Case], scrape: int = cases.SCRAPE) -> None:
     """The rules have no fault, and what the cases say comes out."""
     (folder / "rules.yml").write_bytes(made)
     (folder / "cases.yml").write_text(
