@@ -327,14 +327,10 @@ class Connection:
             subscription = self.subscriptions.get(command.channel)
             if subscription is None or subscription.asked != replied.id:
                 return
-            if error.code == ErrorCode.UNRECOVERABLE_POSITION:
+            lost = error.code == ErrorCode.UNRECOVERABLE_POSITION
+            if lost:
                 subscription.epoch, subscription.offset = None, 0
-            comes_back = subscription.epoch is not None or error.code == ErrorCode.UNRECOVERABLE_POSITION
-            if (
-                self.reconnect is not None
-                and comes_back
-                and (error.temporary or error.code == ErrorCode.UNRECOVERABLE_POSITION)
-            ):
+            if self.reconnect is not None and (lost or (error.temporary and subscription.epoch is not None)):
                 subscription.retry_at = now + self.reconnect.delay(subscription.failures, self._rng)
                 subscription.failures += 1
                 self._retrying = True
