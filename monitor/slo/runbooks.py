@@ -9,11 +9,12 @@ import yaml
 
 from monitor.config import show_duration, show_ratio
 from monitor.slo.rules import alerts
+from monitor.slo.rules.recorded import watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from monitor.config import Config
+    from monitor.config import Config, SloConfig
     from monitor.slo.rules import Alert
 
 
@@ -43,7 +44,8 @@ def _page(config: Config, name: str, rules: Sequence[Alert], words: Mapping[str,
         yield words[title.lower().replace(" ", "_")].strip()
         if title == "First look":
             yield ""
-            yield f"The on-call page: <{config.alerts.external_url}/>. The rule, as deployed, in Prometheus:"
+            page = config.alerts.external_url.rstrip("/")
+            yield f"The on-call page: <{page}/>. The rule, as deployed, in Prometheus:"
             for alert in rules:
                 yield ""
                 yield f"```promql\n# {_about(alert)}\n{alert.expr.strip()}\n```"
@@ -67,10 +69,22 @@ def _about(alert: Alert) -> str:
 
 
 def _objectives(config: Config) -> Iterator[str]:
-    yield "| SLO | SLI | probes | objective | threshold | window |"
-    yield "|---|---|---|---|---|---|"
+    yield "| SLO | SLI | probes | relays | objective | threshold | window |"
+    yield "|---|---|---|---|---|---|---|"
     for slo in config.slos:
-        objective = show_ratio(slo.objective) if slo.objective is not None else f"≤ {slo.factor:g}× (trend)"
-        threshold = show_duration(slo.threshold) if slo.threshold is not None else "–"
-        probes = ", ".join(slo.probe)
-        yield f"| {slo.name} | {slo.sli} | {probes} | {objective} | {threshold} | {show_duration(slo.window)} |"
+        for relays, objective, threshold in _in_force(config, slo):
+            probes = ", ".join(slo.probe)
+            shown = show_duration(slo.window)
+            yield f"| {slo.name} | {slo.sli} | {probes} | {relays} | {objective} | {threshold} | {shown} |"
+
+
+def _in_force(config: Config, slo: SloConfig) -> Iterator[tuple[str, str, str]]:
+    """Objective and threshold of an SLO, by the relays for which they hold."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for relay in config.relays:
+        if watched(config, slo, relay.name):
+            objective, threshold = slo.objective_for(relay.name), slo.threshold_for(relay.name)
+            told = show_ratio(objective) if objective is not None else f"≤ {slo.factor:g}× (trend)"
+            found.setdefault((told, show_duration(threshold) if threshold is not None else "–"), []).append(relay.name)
+    for (objective_shown, threshold_shown), relays in found.items():
+        yield "all" if len(found) == 1 else ", ".join(relays), objective_shown, threshold_shown

@@ -150,6 +150,40 @@ def test_labels_of_ones_own_are_on_every_alert() -> None:
     assert all(rule["labels"]["namespace"] == "wallets" for made in rules(text).values() for rule in made)
 
 
+def test_an_alert_opens_its_relay_over_what_it_looks_back_on() -> None:
+    found = rules(SHIPPED)
+    detail = "http://127.0.0.1:3000/d/relay-monitor-relay?var-relay={{ $labels.relay }}"
+    assert found["RelayDown"][0]["annotations"]["dashboard_url"] == f"{detail}&from=now-3600s&to=now"
+    spans = {rule["annotations"]["dashboard_url"].removeprefix(detail) for rule in found["RelayErrorBudgetBurn"]}
+    # 1 h, 6 h, 1 d and 3 d.
+    assert spans == {f"&from=now-{span}s&to=now" for span in (3600, 21_600, 86_400, 259_200)}
+    assert found["RelayMonitorAbsent"][0]["annotations"]["dashboard_url"].endswith("-health?from=now-3600s&to=now")
+
+
+def test_a_runbook_has_the_objectives_of_every_relay_and_the_address_of_the_page() -> None:
+    text = """
+relays: [{name: demo, url: embedded}, {name: stage, url: embedded}]
+probes: [{name: steady, scenario: steady-messaging}]
+slos:
+  - {name: delivery, probe: steady, sli: availability, objective: 99.9%}
+  - name: round-trip
+    probe: steady
+    sli: latency
+    threshold: 400ms
+    objective: 99%
+    window: 7d
+    overrides: {stage: {objective: 95%, threshold: 1s}}
+alerts: {external_url: "http://mon.example.com/"}
+"""
+    made = generated(parse(text, "config.yaml", {}))["docs/runbooks/RelayErrorBudgetBurn.md"].decode()
+    assert made[made.index("| delivery") :].splitlines() == [
+        "| delivery | availability | steady | all | 99.9% | – | 30d |",
+        "| round-trip | latency | steady | demo | 99% | 400ms | 7d |",
+        "| round-trip | latency | steady | stage | 95% | 1s | 7d |",
+    ]
+    assert "<http://mon.example.com/>" in made
+
+
 def test_the_operator_gets_the_same_rules() -> None:
     plain, wrapped = rules(SHIPPED), rules(SHIPPED, operator=True)
     assert plain == wrapped

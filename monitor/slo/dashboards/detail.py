@@ -19,6 +19,7 @@ from monitor.slo.dashboards.promql import (
     share,
 )
 from monitor.slo.dashboards.speed import speed
+from monitor.slo.rules.relays import EXPIRES
 
 if TYPE_CHECKING:
     from monitor.config import Config
@@ -43,7 +44,7 @@ def detail(config: Config) -> Board:
             _now(config),
             failures(config),
             speed(config),
-            parts.objectives(),
+            parts.objectives(config),
             _connections(config),
             *centrifugo.rows(config),
         ),
@@ -85,7 +86,6 @@ def _now(config: Config) -> Row:
                 decimals=3,
                 width=4,
                 height=4,
-                steps=((0, RED), (0.99, AMBER), (0.999, GREEN)),
             ),
             Panel(
                 kind=Kind.STAT,
@@ -190,7 +190,7 @@ def _connections(config: Config) -> Row:
                 queries=(Query(expr=f"min({expiry}) - time()", quiet="the relay is reached without TLS"),),
                 unit="dtdurations",
                 width=8,
-                steps=((-1e9, RED), (7 * 86_400, AMBER), (21 * 86_400, GREEN)),
+                steps=((-1e9, RED), (EXPIRES["critical"], AMBER), (EXPIRES["warning"], GREEN)),
             ),
             Panel(
                 kind=Kind.TABLE,

@@ -33,7 +33,7 @@ def overview(config: Config) -> Board:
         description="Is it broken, which relay, since when, and can I trust the monitor?",
         variables=(*parts.MONITORS, parts.RELAYS),
         events=(parts.ALERTS, parts.MAINTENANCE),
-        rows=(_now(config), parts.objectives(), _speed(config), _traffic(config)),
+        rows=(_now(config), parts.objectives(config), _speed(config), _traffic(config)),
         scrape_interval=config.prometheus.scrape_interval,
         external_url=config.alerts.external_url,
         runbook_base_url=config.alerts.runbook_base_url,
@@ -70,7 +70,6 @@ def _now(config: Config) -> Row:
                 unit="percentunit",
                 width=4,
                 height=4,
-                steps=((0, RED), (0.99, AMBER), (0.999, GREEN)),
             ),
             Panel(
                 kind=Kind.STAT,

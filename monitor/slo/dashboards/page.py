@@ -19,8 +19,9 @@ into Grafana 11 or later, or let it read them from a folder, as `compose.yaml` d
   opens its detail, the points on latency graphs are single runs, and lead to their timelines on the on-call page.
 - **Silence is never green.** What has no data says so, in purple. Zero alerts are shown only while the rules are
   evaluated.
-- **No number is typed in**: objectives and thresholds are read from `relay_slo_*`, as they are in force. Only the burn
-  rates at which alerts begin are drawn as lines: they belong to the method.
+- **No objective is typed in**: objectives and thresholds are read from `relay_slo_*`, as they are in force, and what is
+  kept of them is coloured by the budget that is left. Burn rates, and the days that a certificate lasts, are those at
+  which alerts begin. What else has colours counts what should not be, or runs that are overdue.
 - Quantiles need events. A P99 is drawn over the time in which a hundred of them come; probes that run rarely have
   longer steps.
 - Points lead to runs where Grafana's Prometheus data source knows where exemplars go: name `run_id`, URL

@@ -24,6 +24,7 @@ from monitor.slo.dashboards.promql import (
     ALERT,
     MONITOR,
     OBJECTIVE,
+    RECORDED,
     RELAY,
     burning,
     firing,
@@ -31,6 +32,7 @@ from monitor.slo.dashboards.promql import (
     select,
     state,
 )
+from monitor.slo.rules.recorded import budgeted, ratio
 
 if TYPE_CHECKING:
     from monitor.catalogue import Scenario
@@ -205,7 +207,17 @@ def alert_table(config: Config, width: int = 12) -> Panel:
     )
 
 
-def objectives() -> Row:
+def kept(config: Config) -> str:
+    """The good events as a part of all, of each SLO over its own window."""
+    windows = sorted({slo.window for slo in budgeted(config)}) or [USUAL_WINDOW]
+    parts = [select(ratio(window), RECORDED) for window in windows]
+    if len(windows) > 1:
+        own = f"on (relay, slo, location) {select('relay_slo_window_seconds', RELAY)}"
+        parts = [f"{part} and {own} == {window:.0f}" for part, window in zip(parts, windows, strict=True)]
+    return f"1 - max by ({', '.join(OBJECTIVE)}) ({' or '.join(parts)})"
+
+
+def objectives(config: Config) -> Row:
     """How the objectives stand, the same for one relay and for many."""
     factors = sorted({float(burn.factor) for burn in burns(USUAL_WINDOW, 15.0)})
     colours = (BLUE, AMBER, AMBER, RED)
@@ -221,7 +233,7 @@ def objectives() -> Row:
                 "left of the error budget, and how many times too fast it burns now.",
                 queries=(
                     Query(expr=recorded("slo:objective:ratio"), column="objective", unit="percentunit"),
-                    Query(expr=f"1 - {recorded('slo:sli_error:ratio_rate30d')}", column="kept", unit="percentunit"),
+                    Query(expr=kept(config), column="kept", unit="percentunit"),
                     Query(
                         expr=recorded("slo:period_error_budget_remaining:ratio"),
                         column="budget left",

@@ -32,6 +32,8 @@ TREND_EVENTS: Final = 100
 
 SCRAPES: Final = 4
 DAY: Final = 86_400.0
+EXPIRES: Final = {"warning": 14 * DAY, "critical": 3 * DAY}
+"""Seconds that a certificate must still last."""
 
 
 class Relays:
@@ -333,9 +335,9 @@ class Relays:
             "summary": "The relay's certificate expires soon.",
             "description": "The certificate of {{ $labels.relay }} expires in {{ $value | humanizeDuration }}.",
         }
-        warning = Alert(severity="warning", expr=f"{left} < {14 * DAY:.0f}", wait=300.0, **common)  # type: ignore[arg-type]
+        warning = Alert(severity="warning", expr=f"{left} < {EXPIRES['warning']:.0f}", wait=300.0, **common)  # type: ignore[arg-type]
         yield _where(warning, "")
-        critical = Alert(severity="critical", expr=f"{left} < {3 * DAY:.0f}", wait=300.0, **common)  # type: ignore[arg-type]
+        critical = Alert(severity="critical", expr=f"{left} < {EXPIRES['critical']:.0f}", wait=300.0, **common)  # type: ignore[arg-type]
         yield from self._capped(critical, warned=True)
 
 

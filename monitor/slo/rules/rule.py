@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from monitor.config import show_duration
+from monitor.config.units import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+HOUR: Final = 3600.0
 HEADER: Final = "# Written by `relay-monitor generate` from config.yaml; change that, and generate again.\n"
 
 
@@ -60,9 +62,15 @@ class Alert:
                 "summary": self.summary,
                 "description": self.description,
                 "runbook_url": f"{runbooks.rstrip('/')}/{self.name}",
-                "dashboard_url": f"{grafana.rstrip('/')}/d/{self.panel}",
+                "dashboard_url": f"{grafana.rstrip('/')}/d/{self._shown()}",
             },
         }
+
+    def _shown(self) -> str:
+        """The dashboard, over what the alert looks back on and over an hour at least."""
+        windows = [self.labels[name] for name in ("long_window", "window") if name in self.labels]
+        back = max([HOUR, *(parse_duration(window) for window in windows)])
+        return f"{self.panel}{'&' if '?' in self.panel else '?'}from=now-{back:.0f}s&to=now"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

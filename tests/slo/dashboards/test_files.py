@@ -194,6 +194,33 @@ def test_a_rate_spans_enough_runs() -> None:
     assert steps["Round trip of standing pairs", "p99"] == "270s"
 
 
+def test_what_was_kept_of_an_objective_is_told_over_its_own_window() -> None:
+    slos = """
+slos:
+  - {name: week, probe: steady, sli: availability, objective: 99%, window: 7d}
+  - {name: month, probe: steady, sli: availability, objective: 99%}
+"""
+    made = json.loads(files(parse(TWO + slos, "config.yaml", {}))["dashboards/relay-detail.json"])
+    (table,) = (panel for panel in panels(made) if panel["title"] == "How the objectives stand")
+    parts = [
+        f'slo:sli_error:ratio_rate{window}{{location=~"$location", relay=~"$relay"}} and on (relay, slo, location) '
+        'relay_slo_window_seconds{job=~"$job", instance=~"$instance", location=~"$location", relay=~"$relay"} '
+        f"== {seconds}"
+        for window, seconds in (("7d", 604_800), ("30d", 2_592_000))
+    ]
+    assert table["targets"][1]["expr"] == f"1 - max by (relay, slo, probe, location) ({' or '.join(parts)})"
+
+
+def test_colours_begin_where_alerts_do_or_stay_away(dashboard: dict[str, Any]) -> None:
+    """A certificate's two weeks and three days; what has objectives shows none of its own."""
+    steps = {
+        panel["title"]: [step["value"] for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"][1:]]
+        for panel in panels(dashboard)
+    }
+    assert steps.get("Exchanges that succeeded", []) == steps.get("Standing pairs connected", []) == []
+    assert steps.get("Certificate expires in", [-1e9, 3 * 86_400, 14 * 86_400]) == [-1e9, 3 * 86_400, 14 * 86_400]
+
+
 def test_the_page_tells_what_every_panel_answers(models: tuple[Board, ...], written: Mapping[str, bytes]) -> None:
     page = written["docs/dashboards.md"].decode()
     for board in models:
