@@ -27,6 +27,9 @@ RECENT: Final = 300.0
 FLAP: Final = 120.0
 """Seconds that a silent node's alert goes on after its last failure: a pair shows it once a cycle."""
 
+VOTERS: Final = "(relay_up{@} unless on (location, instance, job) relay_monitor_healthy == 0)"
+"""What locations say of relays, but for monitors that do not trust themselves: theirs is frozen."""
+
 TREND_EVENTS: Final = 100
 """Round trips that a P99 needs."""
 
@@ -87,13 +90,17 @@ class Relays:
             Alert(
                 name="RelayDown",
                 severity="critical",
-                expr=self._quorum("relay_up{@} == 0", "relay_up{@}", "relay"),
+                expr=self._sees_down(),
                 summary="No message crosses the relay.",
                 description="Fresh attempts to pair and to send one message over {{ $labels.relay }} all failed; "
                 "step and reason are on the dashboard and in relay_probe_failures_total.",
                 panel=DETAIL,
             )
         )
+
+    def _sees_down(self) -> str:
+        voters = VOTERS if self._several else "relay_up{@}"
+        return self._quorum(f"{voters} == 0", voters, "relay")
 
     def _partial(self) -> Iterator[Alert]:
         window = show_duration(max(60.0, SCRAPES * self._scrape))
@@ -113,20 +120,29 @@ class Relays:
         )
 
     def _failing(self) -> Iterator[Alert]:
-        failing = "relay_probe_up == 0 and on (relay, location) relay_up == 1"
-        if self._several:
-            alone = "relay_up == 0 unless on (relay) (\n" + self._quorum("relay_up == 0", "relay_up", "relay") + "\n)"
-            failing = f"({failing})\nor\n({alone})"
         yield Alert(
             name="RelayProbeFailing",
             severity="warning",
-            expr=failing,
+            expr="relay_probe_up == 0 and on (relay, location) relay_up == 1",
             wait=60.0,
-            summary="A probe fails while messages cross the relay, or one location alone sees it down.",
+            summary="A probe fails while messages cross the relay.",
             description="Probe {{ $labels.probe }} at {{ $labels.relay }} ({{ $labels.location }}) failed twice in a "
             "row; others get through.",
             panel=DETAIL,
         )
+        if self._several:
+            alone = Alert(
+                name="RelayProbeFailing",
+                severity="warning",
+                expr=f"{VOTERS} == 0\nunless on (relay) (\n{self._sees_down()}\n)",
+                wait=60.0,
+                labels={"about": "location"},
+                summary="A location sees the relay down, and most others do not.",
+                description="From {{ $labels.location }} no message crosses {{ $labels.relay }}, and from most other "
+                "locations they do.",
+                panel=DETAIL,
+            )
+            yield _where(alone, "")
 
     # Budgets.
 
