@@ -205,6 +205,7 @@ class TestPrometheus3:
     [
         pytest.param(spread.CONFIG, spread.CASES, cases.SCRAPE, id="several locations and shards"),
         pytest.param(rare.ALONE, rare.CASES_ALONE, rare.SCRAPE, id="rare probes"),
+        pytest.param(rare.SLOW, rare.CASES_SLOW, cases.SCRAPE, id="slow pairs"),
         pytest.param(rare.SPREAD, rare.CASES_SPREAD, rare.SCRAPE, id="rare probes at several locations"),
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from monitor.burn import ENOUGH, burns
-from monitor.catalogue import Sli
+from monitor.catalogue import Scenario, Sli
 from monitor.config import show_duration
 from monitor.metrics.declared import PAIRED
 from monitor.slo.rules.recorded import BY, EVENTS, bad, budgeted, objectives, ratio
@@ -25,7 +25,7 @@ RECENT: Final = 300.0
 """Seconds within which a page asks for losses: it must not outlive the repair."""
 
 FLAP: Final = 120.0
-"""Seconds that a silent node's alert goes on after its last failure: a pair shows it once a cycle."""
+"""Seconds that a silent node's alert goes on after its last failure, at least: a pair shows it once a cycle."""
 
 VOTERS: Final = "(relay_up{@} unless on (location, instance, job) relay_monitor_healthy == 0)"
 """What locations say of relays, but for monitors that do not trust themselves: theirs is frozen."""
@@ -110,7 +110,7 @@ class Relays:
                 name="RelayPartialFailure",
                 severity="critical",
                 expr=f"sum by (relay, location) (increase({failed}[{window}])) > 0",
-                keep_firing=FLAP,
+                keep_firing=self._shown_again(),
                 summary="A standing pair's messages fail while fresh ones cross: a node of the relay is silent.",
                 description="At {{ $labels.relay }} two messages in a row failed over a connection that stood all the "
                 "time, while a new pair's message crossed. A node accepts and delivers nothing; its health page may "
@@ -118,6 +118,15 @@ class Relays:
                 panel=DETAIL,
             )
         )
+
+    def _shown_again(self) -> float:
+        """Seconds from one failure of a pair at a silent node to where its next one is seen, at the slowest probe."""
+        standing = [
+            probe
+            for probe in self._config.probes
+            if probe.is_continuous and probe.scenario is Scenario.STEADY_MESSAGING
+        ]
+        return max([FLAP, *(probe.cycle + probe.timeout + 2 * self._scrape for probe in standing)])
 
     def _failing(self) -> Iterator[Alert]:
         yield Alert(
