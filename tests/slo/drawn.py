@@ -151,6 +151,13 @@ def _events(draw: st.DrawFn, scrapes: int) -> Events:
 
 
 @st.composite
+def _dip(draw: st.DrawFn, scrapes: int) -> list[int]:
+    """A gauge that is 1, then 0, then 1 again."""
+    falls, rises = sorted((draw(st.integers(1, scrapes)), draw(st.integers(1, scrapes))))
+    return [1] * falls + [0] * (rises - falls) + [1] * (scrapes - rises)
+
+
+@st.composite
 def histories(draw: st.DrawFn, config: Config, *, most: int) -> History:
     """An hour and a half of some of the series of a configuration."""
     scrape = round(config.prometheus.scrape_interval)
@@ -162,8 +169,8 @@ def histories(draw: st.DrawFn, config: Config, *, most: int) -> History:
     for relay in config.relays:
         if draw(st.booleans()):
             for location in config.locations:
-                falls, rises = sorted((draw(st.integers(1, scrapes)), draw(st.integers(1, scrapes))))
-                ups[relay.name, location] = [1] * falls + [0] * (rises - falls) + [1] * (scrapes - rises)
+                ups[relay.name, location] = draw(_dip(scrapes))
+    healthy = {location: draw(st.just([1] * scrapes) | _dip(scrapes)) for location in config.locations}
     events = {key: draw(_events(scrapes)) for key in sorted(picked)}
     gone = {}
     for key, made in events.items():
@@ -176,5 +183,6 @@ def histories(draw: st.DrawFn, config: Config, *, most: int) -> History:
         evaluation=round(config.prometheus.evaluation_interval),
         events=events,
         up=ups,
+        healthy=healthy,
         gone=gone,
     )

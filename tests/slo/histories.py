@@ -55,6 +55,7 @@ class History:
     evaluation: int
     events: Mapping[Key, Events]
     up: Mapping[tuple[str, str], Sequence[int]]  # relay and location
+    healthy: Mapping[str, Sequence[int]]  # location
     gone: Mapping[tuple[str, str, str], Sequence[int | None]]  # messages, by relay, probe and location
 
     @property
@@ -262,7 +263,11 @@ class Oracle:
 
     def _is_down(self, relay: str, now: int) -> bool:
         scrape = now // (self.history.scrape * 1000)
-        votes = [values[scrape] for (name, _), values in self.history.up.items() if name == relay]
+        votes = [
+            values[scrape]
+            for (name, location), values in self.history.up.items()
+            if name == relay and (len(self.config.locations) == 1 or self.history.healthy[location][scrape])
+        ]
         return votes.count(0) > 0.5 * len(votes)
 
     def _each(self, keys: Sequence[Key], holds: Callable[[Key, int], bool], keep: float) -> list[int]:

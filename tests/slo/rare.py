@@ -1,10 +1,10 @@
-"""Cases for promtool about probes that run rarely: their pages come, and stay until something succeeds."""
+"""Cases for promtool about probes that run rarely: their pages come, and stay until they have tried again."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from tests.slo.cases import Case
+from tests.slo.cases import CONFIRMED, Case
 
 SCRAPE: Final = 120
 """Seconds: half a day of shorter ones would take minutes to evaluate."""
@@ -53,6 +53,24 @@ def everywhere(probe: str, bad: int, good: int) -> dict[str, str]:
 def pages(minutes: range, count: int) -> list[tuple[str, str, str, int]]:
     return [(f"{minute}m", "RelayErrorBudgetBurn", "critical", count) for minute in minutes]
 
+
+SLOW: Final = """
+relays: [{name: demo, url: embedded}]
+probes: [{name: steady, scenario: steady-messaging, message_interval: 2m, pairs: 1}]
+slos: [{name: delivery, probe: steady, sli: availability, objective: 99%}]
+"""
+CASES_SLOW: Final = (
+    Case(
+        name="RelayPartialFailure: a pair that shows a silent node every four minutes is one page until the repair",
+        # A failure is seen every 16 scrapes, from 10m to 26m.
+        series={CONFIRMED: " ".join(["0x39", *(f"{count}x15" for count in range(1, 5)), "5x80"])},
+        expect=[
+            ("9m", "RelayPartialFailure", "critical", 0),
+            *((f"{minute}m", "RelayPartialFailure", "critical", 1) for minute in range(10, 31)),
+            ("33m", "RelayPartialFailure", "critical", 0),
+        ],
+    ),
+)
 
 CASES_ALONE: Final = (
     Case(

@@ -21,8 +21,12 @@ slos:
 PLACES: Final = ("here", "there", "third")
 
 
-def up(location: str, relay: str = "demo") -> str:
-    return f'relay_up{{location="{location}", relay="{relay}"}}'
+def up(location: str, relay: str = "demo", more: str = "") -> str:
+    return f'relay_up{{location="{location}", relay="{relay}"{more}}}'
+
+
+def healthy(location: str, more: str = "") -> str:
+    return f'relay_monitor_healthy{{location="{location}"{more}}}'
 
 
 def events(location: str, outcome: str, relay: str = "demo", slo: str = "delivery") -> str:
@@ -85,6 +89,34 @@ CASES: Final = (
         name="RelayDown: a location without data does not vote",
         series={up("here"): then("1x40", "0x40"), up("there"): then("1x20", "_x60")},
         expect=[("3m", "RelayDown", "critical", 0), ("15m", "RelayDown", "critical", 1)],
+    ),
+    Case(
+        name="RelayDown: monitors that do not trust themselves say up, and have no vote",
+        series={
+            up("here"): then("1x40", "0x80"),
+            **{up(place): "1x120" for place in ("there", "third")},
+            **{healthy(place): then("1x60", "0x60") for place in ("there", "third")},
+            healthy("here"): "1x120",
+        },
+        expect=[
+            ("14m", "RelayDown", "critical", 0),
+            ("14m", "RelayProbeFailing", "warning", 1),
+            ("16m", "RelayDown", "critical", 1),
+            ("18m", "RelayProbeFailing", "warning", 0),
+        ],
+    ),
+    Case(
+        name="RelayDown: nor do those that say down; and a shard's voice is its own",
+        series={
+            up("here"): "0x120",
+            up("there"): "0x120",
+            up("third", more=', instance="third:1"'): "1x120",
+            healthy("here"): "0x120",
+            healthy("there"): "1x120",
+            healthy("third", more=', instance="third:0"'): "0x120",
+            healthy("third", more=', instance="third:1"'): "1x120",
+        },
+        expect=[("14m", "RelayDown", "critical", 0), ("14m", "RelayProbeFailing", "warning", 1)],
     ),
     Case(
         name="RelayDown: a relay that is worth no page warns",

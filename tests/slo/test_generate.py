@@ -110,10 +110,15 @@ def test_several_locations_page_on_a_quorum_and_warn_alone() -> None:
     text = SHIPPED.replace("locations: [local]", "locations: [local, remote, third]")
     found = rules(text)
     (down,) = found["RelayDown"]
-    assert down["expr"] == "count by (relay) (relay_up == 0)\n> 0.5 * count by (relay) (relay_up)"
-    assert "unless on (relay)" in found["RelayProbeFailing"][0]["expr"]
+    trusted = "(relay_up unless on (location, instance, job) relay_monitor_healthy == 0)"
+    assert down["expr"] == f"count by (relay) ({trusted} == 0)\n> 0.5 * count by (relay) ({trusted})"
+    probe, location = found["RelayProbeFailing"]
+    assert "$labels.probe" in probe["annotations"]["description"]
+    assert "$labels.probe" not in location["annotations"]["description"]
+    assert location["expr"].startswith(f"{trusted} == 0\nunless on (relay)")
     assert [rule["labels"]["severity"] for rule in found["RelayMonitorAbsent"]] == [*["warning"] * 3, "critical"]
     pages = [rule for rule in found["RelayErrorBudgetBurn"] if rule["labels"]["severity"] == "critical"]
+    pages += [rule for rule in found["RelayMessagesLost"] if rule["labels"]["severity"] == "critical"]
     assert all(rule["expr"].startswith("count by (slo, relay, probe)") for rule in pages)
 
 
@@ -243,6 +248,7 @@ def come_out(folder: Path, program: str, made: bytes, told: Sequence[cases.Case]
     [
         pytest.param(spread.CONFIG, spread.CASES, cases.SCRAPE, id="several locations and shards"),
         pytest.param(rare.ALONE, rare.CASES_ALONE, rare.SCRAPE, id="rare probes"),
+        pytest.param(rare.SLOW, rare.CASES_SLOW, cases.SCRAPE, id="slow pairs"),
         pytest.param(rare.SPREAD, rare.CASES_SPREAD, rare.SCRAPE, id="rare probes at several locations"),
     ],
 )

@@ -244,6 +244,10 @@ def document(rules: str, config: Config, history: History, asked: Sequence[int],
         for (relay, location), values in history.up.items()
     ]
     series += [
+        {"series": f'relay_monitor_healthy{{location="{location}"}}', "values": values_of(values)}
+        for location, values in history.healthy.items()
+    ]
+    series += [
         {
             "series": f'relay_probe_messages_total{{relay="{relay}", probe="{probe}", location="{location}", '
             'verdict="lost"}',

@@ -1,6 +1,6 @@
 """Recording rules and alerts from the SLOs of a configuration, for Prometheus 2.42 and later.
 
-`rule` has them as values and as YAML, `recorded` what is recorded, `relays` and `monitors` the alerts,
+`rule` has them as values and as YAML, `recorded` what is recorded, `relays`, `probes` and `monitors` the alerts,
 and `drift` those for monitors that run with another configuration.
 """
 

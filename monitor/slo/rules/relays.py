@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from monitor.burn import ENOUGH, burns
-from monitor.catalogue import Sli
+from monitor.catalogue import Scenario, Sli
 from monitor.config import show_duration
 from monitor.metrics.declared import PAIRED
+from monitor.slo.rules.probes import DETAIL, probe_alerts
 from monitor.slo.rules.recorded import BY, EVENTS, bad, budgeted, objectives, ratio
 from monitor.slo.rules.rule import Alert, any_of
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from monitor.burn import Burn
     from monitor.config import Config, ProbeConfig, SloConfig
 
-DETAIL: Final = "relay-monitor-relay?var-relay={{ $labels.relay }}"
 SECOND_LOSS: Final = 900.0
 """Seconds within which a second loss pages, where the objective is 100 %."""
 
@@ -25,10 +25,10 @@ RECENT: Final = 300.0
 """Seconds within which a page asks for losses: it must not outlive the repair."""
 
 FLAP: Final = 120.0
-"""Seconds that a silent node's alert goes on after its last failure: a pair shows it once a cycle."""
+"""Seconds that a silent node's alert goes on after its last failure, at least: a pair shows it once a cycle."""
 
-TREND_EVENTS: Final = 100
-"""Round trips that a P99 needs."""
+VOTERS: Final = "(relay_up{@} unless on (location, instance, job) relay_monitor_healthy == 0)"
+"""What locations say of relays, but for monitors that do not trust themselves: theirs is frozen."""
 
 SCRAPES: Final = 4
 DAY: Final = 86_400.0
@@ -51,9 +51,7 @@ class Relays:
         yield from self._failing()
         yield from self._burning()
         yield from self._lost()
-        yield from self._trend()
-        yield from self._unstable()
-        yield from self._limited()
+        yield from probe_alerts(self._config)
         yield from self._certificates()
 
     def _capped(self, alert: Alert, *, warned: bool = False) -> Iterator[Alert]:
@@ -89,13 +87,17 @@ class Relays:
             Alert(
                 name="RelayDown",
                 severity="critical",
-                expr=self._quorum("relay_up{@} == 0", "relay_up{@}", "relay"),
+                expr=self._sees_down(),
                 summary="No message crosses the relay.",
                 description="Fresh attempts to pair and to send one message over {{ $labels.relay }} all failed; "
                 "step and reason are on the dashboard and in relay_probe_failures_total.",
                 panel=DETAIL,
             )
         )
+
+    def _sees_down(self) -> str:
+        voters = VOTERS if self._several else "relay_up{@}"
+        return self._quorum(f"{voters} == 0", voters, "relay")
 
     def _partial(self) -> Iterator[Alert]:
         window = show_duration(max(60.0, SCRAPES * self._scrape))
@@ -105,7 +107,7 @@ class Relays:
                 name="RelayPartialFailure",
                 severity="critical",
                 expr=f"sum by (relay, location) (increase({failed}[{window}])) > 0",
-                keep_firing=FLAP,
+                keep_firing=self._shown_again(),
                 summary="A standing pair's messages fail while fresh ones cross: a node of the relay is silent.",
                 description="At {{ $labels.relay }} two messages in a row failed over a connection that stood all the "
                 "time, while a new pair's message crossed. A node accepts and delivers nothing; its health page may "
@@ -114,21 +116,39 @@ class Relays:
             )
         )
 
+    def _shown_again(self) -> float:
+        """Seconds from one failure of a pair at a silent node to where its next one is seen, at the slowest probe."""
+        standing = [
+            probe
+            for probe in self._config.probes
+            if probe.is_continuous and probe.scenario is Scenario.STEADY_MESSAGING
+        ]
+        return max([FLAP, *(probe.cycle + probe.timeout + 2 * self._scrape for probe in standing)])
+
     def _failing(self) -> Iterator[Alert]:
-        failing = "relay_probe_up == 0 and on (relay, location) relay_up == 1"
-        if self._several:
-            alone = "relay_up == 0 unless on (relay) (\n" + self._quorum("relay_up == 0", "relay_up", "relay") + "\n)"
-            failing = f"({failing})\nor\n({alone})"
         yield Alert(
             name="RelayProbeFailing",
             severity="warning",
-            expr=failing,
+            expr="relay_probe_up == 0 and on (relay, location) relay_up == 1",
             wait=60.0,
-            summary="A probe fails while messages cross the relay, or one location alone sees it down.",
+            summary="A probe fails while messages cross the relay.",
             description="Probe {{ $labels.probe }} at {{ $labels.relay }} ({{ $labels.location }}) failed twice in a "
             "row; others get through.",
             panel=DETAIL,
         )
+        if self._several:
+            alone = Alert(
+                name="RelayProbeFailing",
+                severity="warning",
+                expr=f"{VOTERS} == 0\nunless on (relay) (\n{self._sees_down()}\n)",
+                wait=60.0,
+                labels={"about": "location"},
+                summary="A location sees the relay down, and most others do not.",
+                description="From {{ $labels.location }} no message crosses {{ $labels.relay }}, and from most other "
+                "locations they do.",
+                panel=DETAIL,
+            )
+            yield _where(alone, "")
 
     # Budgets.
 
@@ -272,60 +292,6 @@ class Relays:
         paces = [pace(probe) for probe in self._config.probes if probe.name in fed]
         slowest = max((each for each in paces if RECENT < each <= SECOND_LOSS / 2), default=0.0)
         return max(RECENT, SCRAPES * self._scrape, slowest + 2 * self._scrape if slowest else 0.0)
-
-    def _trend(self) -> Iterator[Alert]:
-        for slo in self._config.slos:
-            if slo.sli is not Sli.TREND or slo.factor is None:
-                continue
-            by = "le, relay, probe, location"
-            buckets = f'relay_probe_round_trip_seconds_bucket{{probe=~"{any_of(slo.probe)}"}}'
-            counted = f'relay_probe_round_trip_seconds_count{{probe=~"{any_of(slo.probe)}"}}'
-            before = show_duration(slo.window)
-            yield Alert(
-                name="RelayLatencyTrend",
-                severity="warning",
-                expr=f"histogram_quantile(0.99, sum by ({by}) (rate({buckets}[1h])))\n"
-                f"> {slo.factor:g} * histogram_quantile(0.99, sum by ({by}) (rate({buckets}[{before}] offset 1h)))\n"
-                f"and\nsum by (relay, probe, location) (increase({counted}[1h])) > {TREND_EVENTS}\n"
-                f"and\nsum by (relay, probe, location) (increase({counted}[{before}] offset 1h)) > {TREND_EVENTS}",
-                wait=600.0,
-                labels={"slo": slo.name},
-                summary="Round trips have become slower than they were.",
-                description="P99 of the last hour at {{ $labels.relay }} (probe {{ $labels.probe }}) is more than "
-                f"{slo.factor:g} times that of the {before} before; now {{{{ $value | humanizeDuration }}}}.",
-                panel=DETAIL,
-            )
-
-    # The rest.
-
-    def _unstable(self) -> Iterator[Alert]:
-        if not any(probe.is_continuous for probe in self._config.probes):
-            return  # nothing stands
-        by = "relay, probe, location"
-        away = f'sum by ({by}) (increase(relay_probe_pair_seconds_total{{state="disconnected"}}[15m]))'
-        every = f"sum by ({by}) (increase(relay_probe_pair_seconds_total[15m]))"
-        drops = f'sum by ({by}) (increase(relay_probe_disconnects_total{{code!~"3001|2500"}}[15m]))'
-        yield Alert(
-            name="RelayPairsUnstable",
-            severity="warning",
-            expr=f"{away}\n/ ({every} > 0) > 0.01\nand\n{drops} > {ENOUGH - 0.5:g}",
-            keep_firing=300.0,
-            summary="Standing connections drop again and again.",
-            description="Standing connections of probe {{ $labels.probe }} at {{ $labels.relay }} were away "
-            "{{ $value | humanizePercentage }} of a quarter of an hour; shutdowns and lost positions not counted.",
-            panel=DETAIL,
-        )
-
-    def _limited(self) -> Iterator[Alert]:
-        limited = 'relay_probe_failures_total{reason="rate_limited"}'
-        yield Alert(
-            name="RelayProbeRateLimited",
-            severity="warning",
-            expr=f"sum by (relay, probe, location) (increase({limited}[15m])) > 0.5",
-            summary="The relay asks the monitor for less.",
-            description="{{ $labels.relay }} rate-limits probe {{ $labels.probe }}; nothing is confirmed meanwhile.",
-            panel=DETAIL,
-        )
 
     def _certificates(self) -> Iterator[Alert]:
         left = "min by (relay, location) (relay_probe_certificate_expiry_timestamp_seconds{@} - time())"

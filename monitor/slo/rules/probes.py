@@ -1,0 +1,83 @@
+"""Alerts about what probes see beside up and down: slower than before, unstable, rate-limited."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from monitor.burn import ENOUGH
+from monitor.catalogue import Sli
+from monitor.config import show_duration
+from monitor.slo.rules.rule import Alert, any_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from monitor.config import Config
+
+DETAIL: Final = "relay-monitor-relay?var-relay={{ $labels.relay }}"
+"""The dashboard that an alert about a relay opens."""
+
+TREND_EVENTS: Final = 100
+"""Round trips that a P99 needs."""
+
+
+def probe_alerts(config: Config) -> Iterator[Alert]:
+    """All of them."""
+    yield from _trend(config)
+    yield from _unstable(config)
+    yield from _limited()
+
+
+def _trend(config: Config) -> Iterator[Alert]:
+    for slo in config.slos:
+        if slo.sli is not Sli.TREND or slo.factor is None:
+            continue
+        by = "le, relay, probe, location"
+        buckets = f'relay_probe_round_trip_seconds_bucket{{probe=~"{any_of(slo.probe)}"}}'
+        counted = f'relay_probe_round_trip_seconds_count{{probe=~"{any_of(slo.probe)}"}}'
+        before = show_duration(slo.window)
+        yield Alert(
+            name="RelayLatencyTrend",
+            severity="warning",
+            expr=f"histogram_quantile(0.99, sum by ({by}) (rate({buckets}[1h])))\n"
+            f"> {slo.factor:g} * histogram_quantile(0.99, sum by ({by}) (rate({buckets}[{before}] offset 1h)))\n"
+            f"and\nsum by (relay, probe, location) (increase({counted}[1h])) > {TREND_EVENTS}\n"
+            f"and\nsum by (relay, probe, location) (increase({counted}[{before}] offset 1h)) > {TREND_EVENTS}",
+            wait=600.0,
+            labels={"slo": slo.name},
+            summary="Round trips have become slower than they were.",
+            description="P99 of the last hour at {{ $labels.relay }} (probe {{ $labels.probe }}) is more than "
+            f"{slo.factor:g} times that of the {before} before; now {{{{ $value | humanizeDuration }}}}.",
+            panel=DETAIL,
+        )
+
+
+def _unstable(config: Config) -> Iterator[Alert]:
+    if not any(probe.is_continuous for probe in config.probes):
+        return  # nothing stands
+    by = "relay, probe, location"
+    away = f'sum by ({by}) (increase(relay_probe_pair_seconds_total{{state="disconnected"}}[15m]))'
+    every = f"sum by ({by}) (increase(relay_probe_pair_seconds_total[15m]))"
+    drops = f'sum by ({by}) (increase(relay_probe_disconnects_total{{code!~"3001|2500"}}[15m]))'
+    yield Alert(
+        name="RelayPairsUnstable",
+        severity="warning",
+        expr=f"{away}\n/ ({every} > 0) > 0.01\nand\n{drops} > {ENOUGH - 0.5:g}",
+        keep_firing=300.0,
+        summary="Standing connections drop again and again.",
+        description="Standing connections of probe {{ $labels.probe }} at {{ $labels.relay }} were away "
+        "{{ $value | humanizePercentage }} of a quarter of an hour; shutdowns and lost positions not counted.",
+        panel=DETAIL,
+    )
+
+
+def _limited() -> Iterator[Alert]:
+    limited = 'relay_probe_failures_total{reason="rate_limited"}'
+    yield Alert(
+        name="RelayProbeRateLimited",
+        severity="warning",
+        expr=f"sum by (relay, probe, location) (increase({limited}[15m])) > 0.5",
+        summary="The relay asks the monitor for less.",
+        description="{{ $labels.relay }} rate-limits probe {{ $labels.probe }}; nothing is confirmed meanwhile.",
+        panel=DETAIL,
+    )
