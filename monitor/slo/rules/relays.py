@@ -29,6 +29,9 @@ FLAP: Final = 120.0
 TREND_EVENTS: Final = 100
 """Round trips that a P99 needs."""
 
+TREND_WAIT: Final = 600.0
+"""Seconds for which they must have been slower."""
+
 SCRAPES: Final = 4
 DAY: Final = 86_400.0
 EXPIRES: Final = {"warning": 14 * DAY, "critical": 3 * DAY}
@@ -222,7 +225,7 @@ class Relays:
                 f"> {slo.factor:g} * histogram_quantile(0.99, sum by ({by}) (rate({buckets}[{before}] offset 1h)))\n"
                 f"and\nsum by (relay, probe, location) (increase({counted}[1h])) > {TREND_EVENTS}\n"
                 f"and\nsum by (relay, probe, location) (increase({counted}[{before}] offset 1h)) > {TREND_EVENTS}",
-                wait=600.0,
+                wait=TREND_WAIT,
                 labels={"slo": slo.name},
                 summary="Round trips have become slower than they were.",
                 description="P99 of the last hour at {{ $labels.relay }} (probe {{ $labels.probe }}) is more than "
