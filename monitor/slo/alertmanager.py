@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from monitor.config import show_duration
 from monitor.slo.rules.rule import dump
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 OURS: Final = 'service="relay-monitor"'
 OF_A_RELAY: Final = 'relay=~".+"'
 EQUAL: Final = ["service", "relay"]
+GROUP_WAIT: Final = {"critical": 10.0, "warning": 30.0}
+"""Seconds that are waited before the first of a group is told, by its severity."""
 
 
 def alertmanager_file(config: Config) -> bytes:
@@ -28,7 +31,7 @@ def alertmanager_file(config: Config) -> bytes:
             "route": {
                 "receiver": "tickets",
                 "group_by": ["alertname", "slo", "relay"],
-                "group_wait": "30s",
+                "group_wait": show_duration(GROUP_WAIT["warning"]),
                 "group_interval": "5m",
                 "repeat_interval": "12h",
                 "routes": [
@@ -44,7 +47,7 @@ def alertmanager_file(config: Config) -> bytes:
                         "receiver": "pages",
                         "matchers": [OURS, 'severity="critical"'],
                         "group_by": ["relay"],
-                        "group_wait": "10s",
+                        "group_wait": show_duration(GROUP_WAIT["critical"]),
                         "group_interval": "1m",
                         "repeat_interval": "4h",
                     },

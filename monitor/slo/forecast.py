@@ -15,9 +15,11 @@ from monitor.burn import burns
 from monitor.catalogue import Sli
 from monitor.config.traffic import sources
 from monitor.slo import simulation
+from monitor.slo.alertmanager import GROUP_WAIT
 from monitor.slo.outage import KILLED, SILENT, pages_at
 from monitor.slo.rules.relays import SECOND_LOSS
 from monitor.slo.simulation import Pace, Rule, Spread
+from monitor.slo.trend import SPREAD_OF_LATENCY, trend_fires_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,11 +39,8 @@ UP: Final = "all fail, relay up"
 """All of a probe's events fail, and fresh attempts get through; where they do not, `RelayDown` is what pages."""
 
 ERRORS: Final = ((UP, 1.0), ("10 % errors", 0.10), ("2 % errors", 0.02))
-SPREAD_OF_LATENCY: Final = 0.5
-"""Standard deviation of the logarithm of round trips, where a latency fault is simulated."""
-
-GROUP_WAIT: Final = 10.0
-"""Seconds Alertmanager waits before it sends a relay's first critical alert."""
+SLOWER: Final = "latency ×2"
+TWICE: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,32 +85,51 @@ def forecast(config: Config, *, seed: int, trials: int, noise: Sequence[float], 
     pace = Pace(
         scrape=config.prometheus.scrape_interval,
         evaluation=config.prometheus.evaluation_interval,
-        group_wait=GROUP_WAIT,
     )
     rows: list[Row] = []
     vain: list[Noise] = []
     for relay in config.relays:
         probes = [probe for probe in config.probes if relay.name in probe.relays]
+        severity = "critical" if relay.max_severity == "critical" else "warning"
         for outage in (KILLED, SILENT):
-            spread = Spread.of(pages_at(outage, probes, pace, max(trials, 1000), rng))
+            spread = Spread.of(pages_at(outage, probes, pace, max(trials, 1000), rng) + GROUP_WAIT[severity])
             rows.append(
                 Row(
                     relay=relay.name,
                     slo="",
                     alert="RelayDown",
-                    severity=relay.max_severity,
+                    severity=severity,
                     fault=outage.name,
                     spread=spread,
                 )
             )
         for slo in config.slos:
             fed = sources(config, slo, relay.name)
-            if slo.sli is Sli.TREND or not fed:
+            if not fed:
+                continue
+            if slo.sli is Sli.TREND:
+                rows.append(_trend(slo, relay, fed, pace, trials, rng))
                 continue
             made = _Slo(config, slo, relay, fed)
             rows += made.rows(pace, trials, rng)
             vain += made.noise(pace, noise, months, rng)
     return Forecast(rows=tuple(rows), noise=tuple(vain))
+
+
+def _trend(
+    slo: SloConfig, relay: RelayConfig, fed: Sequence[Source], pace: Pace, trials: int, rng: np.random.Generator
+) -> Row:
+    """A trend has no budget that errors could burn: only slower round trips are its fault."""
+    by_probe = [list(each) for _, each in groupby(fed, lambda source: source.probe)]
+    times = [min(trend_fires_at(slo, each, TWICE, pace, rng) for each in by_probe) for _ in range(trials)]
+    return Row(
+        relay=relay.name,
+        slo=slo.name,
+        alert="RelayLatencyTrend",
+        severity="warning",
+        fault=SLOWER,
+        spread=Spread.of(np.array(times) + GROUP_WAIT["warning"]),
+    )
 
 
 class _Slo:
@@ -132,7 +150,7 @@ class _Slo:
     def rows(self, pace: Pace, trials: int, rng: np.random.Generator) -> list[Row]:
         faults = list(ERRORS)
         if self._slo.sli is Sli.LATENCY:
-            faults.append(("latency ×2", slow_ratio(float(1 - self._objective), 2.0)))
+            faults.append((SLOWER, slow_ratio(float(1 - self._objective), TWICE)))
         return [
             Row(
                 relay=self._relay,
@@ -140,7 +158,7 @@ class _Slo:
                 alert=self._alert,
                 severity=severity,
                 fault=fault,
-                spread=Spread.of(np.array(times)),
+                spread=Spread.of(np.array(times) + GROUP_WAIT[severity]),
             )
             for fault, ratio in faults
             for severity, times in self._times(ratio, pace, trials, rng).items()
@@ -158,7 +176,7 @@ class _Slo:
                 followed = FOLLOWED[severity]
                 if zero:
                     told = min(_second_loss(track.bad, severity) for track in tracks)
-                    late = rng.uniform(0, pace.scrape) + rng.uniform(0, pace.evaluation) + pace.group_wait
+                    late = rng.uniform(0, pace.scrape) + rng.uniform(0, pace.evaluation)
                     times[severity].append(told + late if told < followed else math.inf)
                 else:
                     times[severity].append(

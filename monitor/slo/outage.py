@@ -1,4 +1,4 @@
-"""How long until a relay that is gone, or says nothing, has paged: the way of `relay_up` from the fault to the page."""
+"""How long until a relay that is gone, or says nothing, pages: the way of `relay_up` from the fault to the alert."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ SILENT: Final = Outage(name="silent", drops=False, refuses=False)
 def pages_at(
     outage: Outage, probes: Sequence[ProbeConfig], pace: Pace, trials: int, rng: np.random.Generator
 ) -> Floats:
-    """Seconds from the fault to the notification of `RelayDown`, for each trial; `probes` are those of one relay."""
+    """Seconds from the fault until `RelayDown` fires, for each trial; `probes` are those of one relay."""
     noticed = np.min([_noticed(outage, probe, trials, rng) for probe in probes], axis=0)
     first = probes[0]
     attempt = 0.0 if outage.refuses else min(LONGEST, *(probe.timeout for probe in probes))
     fell = noticed + SPACING * (first.confirm.attempts - 1) + attempt
-    told: Floats = fell + rng.uniform(0, pace.scrape, trials) + rng.uniform(0, pace.evaluation, trials)
-    return told + pace.group_wait
+    fires: Floats = fell + rng.uniform(0, pace.scrape, trials) + rng.uniform(0, pace.evaluation, trials)
+    return fires
 
 
 def _noticed(outage: Outage, probe: ProbeConfig, trials: int, rng: np.random.Generator) -> Floats:

@@ -1,9 +1,9 @@
 """What the alerts will do, before they do it: the configured schedule, the generated conditions, and chance.
 
-A fault begins at a random moment. Its events become counters, counters are scraped, rules are evaluated, and
-Alertmanager waits for its group: each with a phase of its own, drawn anew for every trial from a seeded generator. The
-conditions are those of `monitor.burn`, over counters as Prometheus sees them: what was scraped last before the
-evaluation, against the first scrape inside the window.
+A fault begins at a random moment. Its events become counters, counters are scraped, ratios are recorded, the long ones
+less often, alerts are evaluated, and Alertmanager waits for its group: each with a phase of its own, drawn anew for
+every trial from a seeded generator. The conditions are those of `monitor.burn`, over counters as Prometheus sees them:
+what was scraped last before the evaluation, against the first scrape inside the window.
 
 Like the rules, it judges each probe by itself: what many events of one probe dilute can be plain in another's few.
 """
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from monitor.burn import ENOUGH
+from monitor.slo.rules.recorded import LONG, LONG_INTERVAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,11 +33,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """Prometheus' and Alertmanager's intervals, in seconds."""
+    """Prometheus' intervals, in seconds."""
 
     scrape: float
     evaluation: float
-    group_wait: float
+
+    @property
+    def seldom(self) -> float:
+        """Seconds between two evaluations of the long windows."""
+        return max(LONG_INTERVAL, self.evaluation)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,16 +114,16 @@ def events(
 def first_page(
     rules: Sequence[Rule], tracks: Sequence[Track], start: float, end: float, pace: Pace, rng: np.random.Generator
 ) -> float:
-    """When, from `start` on, the first of `rules` sends its notification about any probe; infinite: none before."""
+    """When, from `start` on, the first of `rules` fires about any probe; infinite: none before `end`."""
     earliest = min(start, *(track.first for track in tracks))
     scrapes = np.arange(earliest - rng.uniform(0, pace.scrape), end, pace.scrape)
-    evaluations = np.arange(start + rng.uniform(0, pace.evaluation), end, pace.evaluation)
-    fires = np.zeros(len(evaluations), dtype=bool)
+    evaluations = Evaluations(start, end, pace, rng)
+    fires = np.zeros(len(evaluations.alerts), dtype=bool)
     for counters in [Counters(scrapes, track) for track in tracks]:
         for rule in rules:
             fires |= _fires(rule, counters, evaluations)
     hits = np.flatnonzero(fires)
-    return float(evaluations[hits[0]] + pace.group_wait) if len(hits) else float("inf")
+    return float(evaluations.alerts[hits[0]]) if len(hits) else float("inf")
 
 
 def pages_in(
@@ -126,8 +131,8 @@ def pages_in(
 ) -> int:
     """How often an SLO's alert begins to fire between two times: any rule of it about any probe, one group."""
     scrapes = np.arange(start - rng.uniform(0, pace.scrape), end, pace.scrape)
-    evaluations = np.arange(start + rng.uniform(0, pace.evaluation), end, pace.evaluation)
-    fires = np.zeros(len(evaluations), dtype=bool)
+    evaluations = Evaluations(start, end, pace, rng)
+    fires = np.zeros(len(evaluations.alerts), dtype=bool)
     for rule, counters in product(rules, [Counters(scrapes, track) for track in tracks]):
         firing = _fires(rule, counters, evaluations)
         kept = max(1, round(rule.burn.keep_firing / pace.evaluation))
@@ -136,6 +141,22 @@ def pages_in(
         before = np.concatenate((np.zeros(kept, dtype=ends.dtype), ends[:-kept])) if kept < len(ends) else 0
         fires |= ends > before
     return int(np.count_nonzero(fires[1:] & ~fires[:-1])) + int(len(fires) > 0 and fires[0])
+
+
+class Evaluations:
+    """When alerts are evaluated, and when what they find recorded then was."""
+
+    def __init__(self, start: float, end: float, pace: Pace, rng: np.random.Generator) -> None:
+        self.alerts: Floats = np.arange(start + rng.uniform(0, pace.evaluation), end, pace.evaluation)
+        self._short, self._long = (
+            interval * np.floor((self.alerts - phase) / interval) + phase
+            for interval in (pace.evaluation, pace.seldom)
+            for phase in (start + rng.uniform(0, interval),)
+        )
+
+    def of(self, window: float) -> Floats:
+        """When the ratio over a window was recorded, for each evaluation of the alerts."""
+        return self._short if window < LONG else self._long
 
 
 class Counters:
@@ -172,16 +193,15 @@ def _stretched(first: Floats, last: Floats, covered: Floats, lead: Floats, tail:
     return stretched
 
 
-def _fires(rule: Rule, counters: Counters, evaluations: Floats) -> NDArray[np.bool_]:
+def _fires(rule: Rule, counters: Counters, evaluations: Evaluations) -> NDArray[np.bool_]:
     limit = float(rule.burn.factor * (1 - rule.objective))
-    fires = np.ones(len(evaluations), dtype=bool)
-    for window in (rule.burn.long, rule.burn.short):
-        bad, every = counters.increases(evaluations, window)
-        fires &= (every > 0) & (bad > limit * every)
-        if window == rule.burn.long:
-            fires &= bad > ENOUGH - 0.5
+    # Failures are counted when the alert is evaluated, ratios when they are recorded.
+    fires = counters.increases(evaluations.alerts, rule.burn.long)[0] > ENOUGH - 0.5
     if rule.burn.severity == "critical":
-        fires &= counters.increases(evaluations, rule.burn.recent)[0] > 0
+        fires &= counters.increases(evaluations.alerts, rule.burn.recent)[0] > 0
+    for window in (rule.burn.long, rule.burn.short):
+        bad, every = counters.increases(evaluations.of(window), window)
+        fires &= (every > 0) & (bad > limit * every)
     return fires
 
 

@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from monitor.cli import app
 from monitor.config import Config, parse
 from monitor.config.traffic import rate, sources
+from monitor.slo.alertmanager import alertmanager_file
 from monitor.slo.forecast import UP, Forecast, forecast, slow_ratio
 from monitor.slo.nodes import odds
 from monitor.slo.outage import KILLED, SILENT, pages_at
@@ -53,17 +55,17 @@ def test_the_schedule_makes_so_many_events_a_minute(config: Config) -> None:
 
 
 def test_an_outage_pages_within_a_minute(config: Config) -> None:
-    pace = Pace(scrape=15.0, evaluation=15.0, group_wait=10.0)
+    pace = Pace(scrape=15.0, evaluation=15.0)
     rng = np.random.default_rng(1)
     killed, silent = (pages_at(outage, config.probes, pace, 2000, rng) for outage in (KILLED, SILENT))
-    # 4 s of attempts; then a scrape, an evaluation and the group's wait.
-    assert 14.0 <= killed.min() < killed.max() <= 44.0
+    # 4 s of attempts; then a scrape and an evaluation. The group's wait of 10 s comes on top.
+    assert 4.0 <= killed.min() < killed.max() <= 34.0
     # A message, its time-out and autopsy, 4 s and 5 s of attempts; then the same.
-    assert 25.25 <= silent.min() < silent.max() <= 61.0
+    assert 15.25 <= silent.min() < silent.max() <= 51.0
 
 
 def test_every_slo_with_an_objective_is_forecast_for_both_severities(found: Forecast) -> None:
-    told = {(row.slo, row.severity) for row in found.rows if row.slo}
+    told = {(row.slo, row.severity) for row in found.rows if row.slo not in {"", "trend"}}
     assert told == {
         (slo, severity)
         for slo in ("round-trip", "delivery", "stability", "recovery", "pairing")
@@ -79,6 +81,38 @@ def test_a_relay_worth_no_page_is_forecast_to_warn() -> None:
     (late,) = (row.spread for row in found.rows if (row.slo, row.fault) == ("round-trip", UP))
     assert late is not None
     assert late.high < 660
+
+
+def test_a_trend_is_told_when_round_trips_get_slower(found: Forecast) -> None:
+    """After some minutes of the hour that it looks at, and ten for which it must last."""
+    (row,) = (row for row in found.rows if row.slo == "trend")
+    assert (row.alert, row.severity, row.fault) == ("RelayLatencyTrend", "warning", "latency ×2")
+    assert row.spread is not None
+    assert (row.spread.paged, 600 < row.spread.low < row.spread.high < 3600) == (1.0, True)
+
+
+def test_a_trend_of_too_few_round_trips_is_never_told() -> None:
+    text = TEXT.replace("scenario: steady-messaging}", "scenario: steady-messaging, message_interval: 1m, pairs: 1}")
+    text = text[: text.index("  - {name: round-trip")] + text[text.index("  - {name: trend") :]
+    found = forecast(parse(text, "config.yaml", {}), seed=1, trials=10, noise=[], months=1)
+    assert [row.spread for row in found.rows if row.slo == "trend"] == [None]
+
+
+@pytest.mark.parametrize(("severity", "least"), [("critical", 10.0), ("warning", 30.0)])
+def test_alertmanager_waits_as_long_as_its_route_says(severity: str, least: float) -> None:
+    text = TEXT.replace("url: embedded", f"url: embedded, max_severity: {severity}")
+    config = parse(text, "config.yaml", {})
+    found = forecast(config, seed=1, trials=10, noise=[], months=1)
+    fell = float(
+        np.min(pages_at(KILLED, config.probes, Pace(scrape=15.0, evaluation=15.0), 1000, np.random.default_rng(2)))
+    )
+    (row,) = (row for row in found.rows if row.fault == "killed")
+    assert row.severity == severity
+    assert row.spread is not None
+    assert fell + least < row.spread.low < fell + least + 10
+    routes = yaml.safe_load(alertmanager_file(config))["route"]
+    waits = {route["receiver"]: route["group_wait"] for route in (routes, *routes["routes"]) if "group_wait" in route}
+    assert waits["pages" if severity == "critical" else "tickets"] == f"{least:.0f}s"
 
 
 def test_what_never_pages_is_said(found: Forecast) -> None:
@@ -128,7 +162,8 @@ def test_the_command_gives_tables_json_and_a_picture(tmp_path: Path) -> None:
     told = CliRunner().invoke(app, [*arguments, "--output", "json", "--plot", str(picture)])
     assert told.exit_code == 0
     document = json.loads(told.stdout)
-    assert {row["alert"] for row in document["rows"]} == {"RelayDown", "RelayErrorBudgetBurn", "RelayMessagesLost"}
+    alerts = {"RelayDown", "RelayErrorBudgetBurn", "RelayMessagesLost", "RelayLatencyTrend"}
+    assert {row["alert"] for row in document["rows"]} == alerts
     assert document["nodes"]["demo"]["nodes"] == 3
     assert picture.read_text("utf-8").lstrip().startswith("<?xml")
     text = CliRunner().invoke(app, arguments)

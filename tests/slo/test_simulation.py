@@ -12,7 +12,7 @@ from monitor.config.traffic import Source
 from monitor.slo.simulation import Counters, Pace, Rule, Spread, Track, events, first_page, pages_in
 from tests.slo.histories import increase
 
-EVERY_SECOND = Pace(scrape=1.0, evaluation=1.0, group_wait=0.0)
+EVERY_SECOND = Pace(scrape=1.0, evaluation=1.0)
 STEADY = Source(probe="steady", period=10.0, count=1, takes=5.0, fails_after=6.0)
 
 
@@ -72,11 +72,18 @@ def test_fewer_than_three_failures_are_a_blip_however_few_events_there_are() -> 
     assert 120 < page <= 123
 
 
-def test_the_group_wait_comes_on_top() -> None:
-    slow = Pace(scrape=1.0, evaluation=1.0, group_wait=10.0)
-    good, bad = regular(-2000, 0), regular(0.5, 1000)
-    quick = first_page([rule()], [Track(good, bad)], 0.0, 1000.0, EVERY_SECOND, rng())
-    assert first_page([rule()], [Track(good, bad)], 0.0, 1000.0, slow, rng()) == quick + 10.0
+def test_long_windows_are_recorded_less_often_than_alerts_are_evaluated() -> None:
+    """Every minute: a page may wait for that; where both windows are short, for a second."""
+    lates = {}
+    for long, short in ((600.0, 60.0), (7200.0, 60.0)):
+        track = Track(regular(-9000, 0), regular(0.5, 1000))
+        pages = [
+            first_page([rule(1, long, short)], [track], 0.0, 1000.0, EVERY_SECOND, np.random.default_rng(seed))
+            for seed in range(40)
+        ]
+        lates[long] = max(pages) - min(pages)
+    assert lates[600.0] <= 3.0
+    assert 40.0 < lates[7200.0] <= 62.0
 
 
 def test_failures_that_ended_minutes_ago_page_no_more() -> None:
@@ -125,7 +132,7 @@ def test_one_stretch_of_failures_is_one_page() -> None:
 def test_the_shipped_windows_forgive_a_blip() -> None:
     """Twelve exchanges a minute at 99.9 %: one failure, then ten in one hour, do not page; eleven do."""
     rules = [Rule(burn=burn, objective=Decimal("0.999")) for burn in burns(USUAL_WINDOW, 15.0)[:1]]
-    pace = Pace(scrape=15.0, evaluation=15.0, group_wait=10.0)
+    pace = Pace(scrape=15.0, evaluation=15.0)
     good = regular(0, 10_800, 5.0)
     for failures, pages in ((1, 0), (9, 0), (12, 1)):
         bad = regular(7200.0, 7200.0 + 5.0 * failures, 5.0)
@@ -134,7 +141,7 @@ def test_the_shipped_windows_forgive_a_blip() -> None:
 
 def test_the_first_failure_after_a_start_is_a_blip_too() -> None:
     rules = [Rule(burn=burn, objective=Decimal("0.999")) for burn in burns(USUAL_WINDOW, 15.0)]
-    pace = Pace(scrape=15.0, evaluation=15.0, group_wait=10.0)
+    pace = Pace(scrape=15.0, evaluation=15.0)
     assert pages_in(rules, [Track(regular(0, 3600, 5.0), regular(60, 70))], 0.0, 3600.0, pace, rng()) == 0
 
 

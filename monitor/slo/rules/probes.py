@@ -20,6 +20,9 @@ DETAIL: Final = "relay-monitor-relay?var-relay={{ $labels.relay }}"
 TREND_EVENTS: Final = 100
 """Round trips that a P99 needs."""
 
+TREND_WAIT: Final = 600.0
+"""Seconds for which they must have been slower."""
+
 
 def probe_alerts(config: Config) -> Iterator[Alert]:
     """All of them."""
@@ -43,7 +46,7 @@ def _trend(config: Config) -> Iterator[Alert]:
             f"> {slo.factor:g} * histogram_quantile(0.99, sum by ({by}) (rate({buckets}[{before}] offset 1h)))\n"
             f"and\nsum by (relay, probe, location) (increase({counted}[1h])) > {TREND_EVENTS}\n"
             f"and\nsum by (relay, probe, location) (increase({counted}[{before}] offset 1h)) > {TREND_EVENTS}",
-            wait=600.0,
+            wait=TREND_WAIT,
             labels={"slo": slo.name},
             summary="Round trips have become slower than they were.",
             description="P99 of the last hour at {{ $labels.relay }} (probe {{ $labels.probe }}) is more than "
