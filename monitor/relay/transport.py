@@ -148,6 +148,8 @@ class Transport(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
         now = self._arrivals.read()
+        if self._fault is not None:
+            return  # nothing is heard any more but the end
         if len(data) <= TURN:
             self._take(data, now)
         elif self._socket is not None:
@@ -159,7 +161,8 @@ class Transport(asyncio.Protocol):
         self._take(bytes(data[:TURN]), now)
         if self._socket is None or self._socket.is_closing():
             return
-        if rest := data[TURN:]:
+        rest = data[TURN:]
+        if rest and self._fault is None:
             asyncio.get_running_loop().call_soon(self._take_in_turns, rest, now)
         else:
             self._socket.resume_reading()

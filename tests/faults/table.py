@@ -184,7 +184,10 @@ FRAMES: Final = (
     plan("bytes that are no frame", "garbage:at=hello", Step.HELLO, Reason.PROTOCOL),
     plan("a binary frame", "binary:at=subscribe", Step.SUBSCRIBE, Reason.PROTOCOL),
     plan("a frame of two megabytes", "oversize:at=hello", Step.HELLO, Reason.TOO_LARGE),
-    plan("a message without an end", "endless:at=subscribe", Step.SUBSCRIBE, Reason.TOO_LARGE),
+    plan(
+        "a message without an end", "endless:at=subscribe", Step.SUBSCRIBE, Reason.TOO_LARGE,
+        timeout="3s", within=8.0,
+    ),
     plan("a slow drip", "drip:at=hello,by=0.1", Step.HELLO, Reason.TIMEOUT),
     row(
         "text that is not UTF-8", "a server", scenes.server(saying(frame(1, b"\xff\xfe"))), Step.HELLO, Reason.PROTOCOL,
