@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 GENERATE_TIMEOUT = 60.0
+DEPLOYED = "deploy/compose/prometheus.yml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,19 +193,16 @@ def _set_waits(route: dict[str, Any], wait: str) -> None:
 
 
 def _prometheus(made: Chain) -> Program:
+    """Prometheus with the configuration that compose.yaml mounts; only the addresses and the pace are ours."""
     port = made.ports["prometheus"]
-    config = {
-        "global": {"scrape_interval": made.pace.scrape, "evaluation_interval": made.pace.evaluation},
-        "rule_files": [str(made.folder / "alerts" / "relay-monitor.rules.yml")],
-        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [f"127.0.0.1:{made.ports['alertmanager']}"]}]}]},
-        "scrape_configs": [
-            {
-                "job_name": "relay-monitor",
-                "static_configs": [{"targets": [f"127.0.0.1:{made.ports['monitor']}"]}],
-            }
-        ],
-    }
-    file = made.folder / "prometheus.yml"
+    config = yaml.safe_load((ROOT / DEPLOYED).read_text("utf-8"))
+    config["global"] |= {"scrape_interval": made.pace.scrape, "evaluation_interval": made.pace.evaluation}
+    for part in (*config["scrape_configs"], *config["alerting"]["alertmanagers"]):
+        for targets in part["static_configs"]:
+            targets["targets"] = [f"127.0.0.1:{made.ports[name.partition(':')[0]]}" for name in targets["targets"]]
+    # Where it finds the rules, from its own place.
+    file = made.folder / DEPLOYED
+    file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(yaml.safe_dump(config), encoding="utf-8")
     return Program(
         find("prometheus"),

@@ -69,6 +69,9 @@ def one_page(made: Chain, alert: str) -> None:
 async def test_a_killed_relay_is_one_page_and_its_revival_resolves_it(tmp_path: Path, engine_program: Path) -> None:
     async with chain(tmp_path, engine_program, CONFIG, STRICT, history=True) as made:
         await made.healthy()
+        # The relay's own metrics come with the deployed configuration.
+        await made.until('up{job="centrifugo"}', lambda value: value == 1, 10)
+        assert await made.alerts() == {"Watchdog": "firing"}  # nor is any pending: rules and monitor agree
         assert made.relay is not None
         await made.relay.kill()
         await made.paged("RelayDown", 30)

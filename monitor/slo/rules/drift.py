@@ -74,9 +74,10 @@ def _relays(config: Config) -> Iterator[str]:
         yield _infos(f'relay=~"{names}", max_severity!="{severity}"')
     if len(config.relays) > 1:  # a monitor has at least one, and where none is known, says so above
         everybody = len(config.locations) * config.shards
+        expected = f'location=~"{any_of(config.locations)}", shard=~"[0-9]+/{config.shards}"'
         yield (
             f'(count(count by (relay) ({INFO}{{relay=~"{known}"}})) < {len(config.relays)}\n'
-            f"and\ncount(count by (location, shard) ({SHARD})) >= {everybody})"
+            f"and\ncount(count by (location, shard) ({SHARD}{{{expected}}})) >= {everybody})"
         )
 
 
