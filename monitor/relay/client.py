@@ -266,7 +266,9 @@ class Client:
 
     def _dropped(self, event: Dropped) -> None:
         if not self._stood and self._obstacle is None:
-            self._obstacle = obstacles.of_drop(self.step, event)
+            # Whether the reply's time runs out first or that of whoever waits: what is on its way is not silence.
+            slow = event.fault is Reason.SILENT and self._newest is not None and self._newest.flowing
+            self._obstacle = self.late(self.step) if slow else obstacles.of_drop(self.step, event)
         self._stood = False
         if self._obstacle is not None and self._opened is not None and not self._opened.done():
             self._opened.set_exception(self._obstacle)

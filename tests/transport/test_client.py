@@ -1,0 +1,66 @@
+"""A client on its own: what a connect that comes to nothing is put down to, by its own clocks alone."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from monitor.catalogue import Phase, Reason, Step
+from monitor.clock import Arrivals
+from monitor.errors import Obstacle
+from monitor.relay.client import Access, Client
+from monitor.relay.target import Target
+from monitor.wire.commands import Connect
+from tests.transport.scene import CLOCK, TEXT, accepting, frame, idle, read_request, serving
+
+if TYPE_CHECKING:
+    from tests.transport.scene import Reader, Writer
+
+
+class Unread:
+    """A reporter whose reports nobody reads."""
+
+    def phase(self, phase: Phase, seconds: float) -> None: ...
+
+    def address_failed(self, family: str) -> None: ...
+
+    def certificate(self, not_after: float) -> None: ...
+
+    def step_taken(self, step: Step, started: float, ended: float) -> None: ...
+
+
+def client_of(port: int, timeout: float) -> Client:
+    async def admit(_: bool) -> None: ...
+
+    access = Access(
+        target=lambda: Target(url=f"ws://127.0.0.1:{port}"),
+        hello=lambda: Connect(name="relay-monitor", version="test"),
+        admit=admit,
+        postpone=lambda _: None,
+        clock=CLOCK,
+        arrivals=Arrivals(CLOCK),
+        rng=random.Random(1),
+        timeout=timeout,
+    )
+    return Client(access, reporter=Unread(), on_event=lambda _: None)
+
+
+@pytest.mark.parametrize(("begun", "reason"), [(False, Reason.SILENT), (True, Reason.TIMEOUT)])
+async def test_a_hello_that_was_on_its_way_when_the_time_for_replies_ran_out_was_slow(
+    begun: bool,
+    reason: Reason,
+) -> None:
+    async def play(reader: Reader, writer: Writer) -> None:
+        writer.write(accepting(await read_request(reader)))
+        if begun:
+            writer.write(frame(TEXT, b'{"id":1,"connect":{}}')[:9])
+        await idle(reader, writer)
+
+    async with serving(play) as port:
+        with pytest.raises(Obstacle) as caught:
+            async with asyncio.timeout(5):
+                await client_of(port, timeout=0.1).open()
+    assert (caught.value.step, caught.value.reason) == (Step.HELLO, reason)
