@@ -7,6 +7,8 @@ import socket
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
+from websockets.protocol import State
+
 from monitor.embedded.faults import Stage
 
 if TYPE_CHECKING:
@@ -102,7 +104,7 @@ async def misbehave(connection: ServerConnection, text: str, manner: Manner) -> 
 async def _flow(connection: ServerConnection, pieces: Iterable[bytes], pause: float) -> None:
     transport = connection.transport
     for piece in pieces:
-        if transport.is_closing():
+        if connection.state is not State.OPEN:  # closing handshake under way: the transport takes no more
             return
         transport.write(piece)
         # As fast as the client reads, no faster: what it does not take must not fill our own memory.
