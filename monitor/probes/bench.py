@@ -66,9 +66,12 @@ class Bench:
         """Whether the relay's limits leave room for a run that makes so many connects and publishes so much."""
         return self.guest.has_room(connects) and self.guest.messages.take(messages)
 
-    def access(self, side: str, turn: int) -> Access:
-        """How `side` ("dapp" or "wallet") gets in; the two sides of one turn meet different endpoints."""
-        return self.guest.access(side, turn, self.probe.timeout, self.terms)
+    def access(self, side: str, turn: int, *, admitted: bool = False) -> Access:
+        """How `side` ("dapp" or "wallet") gets in; the two sides of one turn meet different endpoints.
+
+        `admitted`: its first connect has its permit already.
+        """
+        return self.guest.access(side, turn, self.probe.timeout, self.terms, admitted=admitted)
 
     def recorder(self, pair: int | None = None) -> Recorder:
         """A notebook for a new run, which begins now."""

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from monitor.catalogue import Phase, Reason, Step
+from monitor.catalogue import Phase, Step
 from monitor.errors import Obstacle
 from monitor.relay import obstacles
 from monitor.relay.client import Client
@@ -64,8 +64,8 @@ class Held:
         return self.client.closed
 
     def why(self) -> Obstacle:
-        """What became of it: why it was lost, or why it never stood."""
-        return self.obstacle or Obstacle(Step.HOLD, Reason.DISCONNECTED)
+        """What became of it: why it was lost, or why it does not stand yet."""
+        return self.obstacle or self.client.late(self.client.step)
 
     async def open(self) -> None:
         """Connect. Raises `Obstacle`."""

@@ -41,7 +41,8 @@ class Pair(Account):
     """One dApp, one wallet, one ledger.
 
     `reconnect` makes the ends come back by themselves (a standing pair); None leaves a drop as the failure it is.
-    `on_change` is called when the pair becomes whole or stops being so.
+    `on_change` is called when the pair becomes whole or stops being so. `admitted`: the relay's limits have been asked
+    for the first connects of both.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Pair(Account):
         *,
         reconnect: Backoff | None = None,
         on_change: Callable[[], None] = lambda: None,
+        admitted: bool = False,
     ) -> None:
         super().__init__(bench, recorder, standing=reconnect is not None, on_change=on_change)
         self.session: Session | None = None
@@ -62,8 +64,8 @@ class Pair(Account):
         self._epoch: str | None = None  # of the stream that the messages to an absent wallet went into
         self._turn = bench.guest.turn()
         self._peers = self._make_peers()
-        self.dapp = self._make_end("dapp", self._peers[0])
-        self.wallet = self._make_end("wallet", self._peers[1])
+        self.dapp = self._make_end("dapp", self._peers[0], admitted=admitted)
+        self.wallet = self._make_end("wallet", self._peers[1], admitted=admitted)
 
     @property
     def whole(self) -> bool:
@@ -97,9 +99,10 @@ class Pair(Account):
             Wallet(store=self._stores["wallet"], keys=keys, clock=clock, history=history),
         )
 
-    def _make_end(self, side: str, peer: Peer) -> End:
+    def _make_end(self, side: str, peer: Peer, *, admitted: bool = False) -> End:
         self.members.add(peer.client_id)
-        return End(side, peer, self._bench.access(side, self._turn), ward=self, reconnect=self._reconnect)
+        access = self._bench.access(side, self._turn, admitted=admitted)
+        return End(side, peer, access, ward=self, reconnect=self._reconnect)
 
     # Pairing and resuming.
 
@@ -184,6 +187,25 @@ class Pair(Account):
                 self.judge()
         finally:
             self.close()
+
+    async def look_again(self) -> None:
+        """Let a new wallet take what the relay kept for the one that is away, and leave as from any other run.
+
+        For a run that ended before its wallet came back: what the relay stored is not lost.
+        """
+        deadline = self._clock.monotonic() + self._bench.probe.timeout
+        self.due_by(deadline)
+        try:
+            await self.resume_wallet(deadline)
+        except OwnFault:
+            self.close()  # nobody was there to listen: what became of the messages nobody knows
+        except Obstacle:
+            self.retire()
+        except BaseException:
+            self.close()
+            raise
+        else:
+            self.retire()
 
     def rest(self) -> None:
         """Leave the relay, keeping the session in both stores for another run."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from monitor.catalogue import Outcome
-from monitor.errors import Obstacle
+from monitor.errors import Obstacle, OwnFault
 from monitor.probes.grid import REBUILDING, Grid
 from monitor.probes.pair import Pair
 from monitor.probes.realistic_session import pair_up
@@ -77,6 +77,7 @@ class Standing:
         self._period = bench.probe.cycle
         self._pair: Pair | None = None
         self._fresh: Pair | None = None  # made, and waiting for the slot's end to take the other's place
+        self._queued = False  # whether the next pair waits for the relay's own limits to allow it
         self._busy = False
         self._made_at = 0.0
         self._making: asyncio.Task[None] | None = None
@@ -111,8 +112,16 @@ class Standing:
                     pair.close()
 
     def _admits(self) -> bool:
-        """Whether the relay's limits leave room for one more exchange."""
-        return self._bench.guest.messages.take(2)
+        """Whether the relay's limits leave room for one more exchange, and did so for the pair that is to have it."""
+        untried = self._pair is None and self._obstacle is None
+        return not (untried and self._queued) and self._bench.guest.messages.take(2)
+
+    @property
+    def _held_back(self) -> bool:
+        """Whether there is no pair yet, and nothing but this side's own limits or faults are why."""
+        if self._pair is not None:
+            return False
+        return self._queued if self._obstacle is None else isinstance(self._obstacle, OwnFault)
 
     async def _slot(self, intended: float) -> None:
         """One slot: one exchange, or the reason why there was none. Nothing that happens in it ends the loop."""
@@ -168,12 +177,17 @@ class Standing:
         """Make a new pair and put it in the old one's place; tries until it succeeds."""
         bench = self._bench
         while True:
+            self._queued = True
             await bench.guest.messages.acquire()  # for the offer
+            admitted = await bench.guest.admit_pair()
+            self._account()
+            self._queued = False
             recorder = bench.recorder(self._number)
-            pair = Pair(bench, recorder, reconnect=self._backoff, on_change=self._changed)
+            pair = Pair(bench, recorder, reconnect=self._backoff, on_change=self._changed, admitted=admitted)
             try:
                 await pair_up(pair, recorder)
             except Obstacle as obstacle:
+                self._account()
                 self._obstacle = obstacle
                 pair.close()
             except BaseException:
@@ -229,7 +243,7 @@ class Standing:
         bench = self._bench
         now = bench.clock.monotonic()
         seconds, self._counted_at = now - self._counted_at, now
-        if seconds > 0 and self._counting:
+        if seconds > 0 and self._counting and not self._held_back:
             run_id = self._pair.recorder.run_id if self._pair is not None else ""
             bench.publish(
                 PairTime(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from monitor.catalogue import Outcome, Reason, Step
-from monitor.errors import Obstacle
+from monitor.errors import Obstacle, OwnFault
 from monitor.probes.grid import REBUILDING, Grid
 from monitor.probes.holding import Held
 from monitor.probes.run import Disconnected, Exchange, PairTime, Reconnected
@@ -69,6 +69,7 @@ class Idle:
         self._number = number
         self._held: Held | None = None
         self._drops: list[Obstacle] = []  # why it dropped first in the present interval
+        self._obstacle: Obstacle | None = None  # why the latest connect came to nothing, or the connection dropped
         self._dropped_at: float | None = None
         self._connected = False
         self._counted_at = bench.clock.monotonic()
@@ -82,7 +83,7 @@ class Idle:
         keeper = asyncio.ensure_future(self._keep())
         try:
             spread = period * self._number / max(1, bench.probe.connections)
-            grid = Grid(bench.clock, bench.clock.monotonic() + spread, period, bench.count)
+            grid = Grid(bench.clock, bench.clock.monotonic() + spread, period, bench.count, self._admits)
             while True:
                 await grid.wait()
                 await self._slot(period)
@@ -103,7 +104,7 @@ class Idle:
             # A little short of the period, so that this interval's end never skips the next one's beginning.
             await asyncio.sleep(period * 0.99)
             recorder.mark("dapp", Step.HOLD, started, bench.clock.monotonic())
-            obstacle = next(iter(self._drops), None if self._connected else self._why())
+            obstacle = next(iter(self._drops), None if self._connected else self._obstacle or self._why())
             self._drops.clear()  # only now: what dropped between two intervals counts for the second
             if obstacle is None:
                 recorder.exchanges.append(Exchange(outcome=Outcome.OK))
@@ -118,7 +119,19 @@ class Idle:
             bench.publish(recorder.finish(aborted=aborted))
             self._account()
 
+    @property
+    def _untried(self) -> bool:
+        """Whether it never stood, and the relay had no part in that so far."""
+        never_stood = not self._connected and self._dropped_at is None
+        return never_stood and (self._obstacle is None or isinstance(self._obstacle, OwnFault))
+
+    def _admits(self) -> bool:
+        """Whether the relay's limits leave room for a connection that has not been there yet."""
+        return not (self._untried and self._held is not None and self._held.client.queued)
+
     def _note_drop(self, obstacle: Obstacle) -> None:
+        self._account()
+        self._obstacle = obstacle
         if not self._drops:
             self._drops.append(obstacle)  # the first cause is what counts
 
@@ -160,7 +173,7 @@ class Idle:
                         relay=bench.relay, probe=bench.probe.name, run_id=run_id, seconds=now - self._dropped_at
                     )
                 )
-            self._connected, self._dropped_at = True, None
+            self._connected, self._dropped_at, self._obstacle = True, None, None
         elif self._connected:
             self._connected, self._dropped_at = False, now
             self._note_drop(self._why())
@@ -171,7 +184,7 @@ class Idle:
         now = bench.clock.monotonic()
         seconds, self._counted_at = now - self._counted_at, now
         run_id = self._held.recorder.run_id if self._held is not None else ""
-        if seconds > 0:
+        if seconds > 0 and not self._untried:
             bench.publish(
                 PairTime(
                     relay=bench.relay, probe=bench.probe.name, run_id=run_id, connected=self._connected, seconds=seconds

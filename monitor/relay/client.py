@@ -136,6 +136,8 @@ class Client:
 
     def late(self, step: Step) -> Obstacle:
         """What it means that a deadline passed during `step`."""
+        if self.queued:
+            return OwnFault(self.step, Reason.OVERLOADED, "limits allow no more connects now")
         flowing = self._newest is not None and self._newest.flowing
         return obstacles.of_deadline(step, flowing=flowing, proxied=self._proxied)
 

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from monitor.catalogue import Reason, Step
-from monitor.errors import ErrorCode, Obstacle, OwnFault, WalletProtocolError
+from monitor.errors import ErrorCode, Obstacle, WalletProtocolError
 from monitor.relay import obstacles
 from monitor.relay.client import Access, Client
 from monitor.session import actions, notices
@@ -118,9 +118,9 @@ class End:
             async with asyncio.timeout(max(0.0, deadline - self._clock.monotonic())):
                 await future
         except TimeoutError:
-            if self.client.queued:
-                raise OwnFault(self.client.step, Reason.OVERLOADED, "limits allow no more connects now") from None
             late = self.client.late(self.step or step)
+            if self.client.queued:
+                raise late from None
             refused = self.published if late.step is Step.PUBLISH else None  # between two tries nothing is owed
             raise self.obstacle or refused or late from None
         finally:

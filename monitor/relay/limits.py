@@ -52,12 +52,12 @@ class Limiter:
         self._given.extend([self._clock.monotonic()] * permits)
         return True
 
-    async def acquire(self, spare: int = 0) -> None:
-        """Wait for one permit and take it, where `spare` more would still be left for others."""
+    async def acquire(self, permits: int = 1, *, spare: int = 0) -> None:
+        """Wait for `permits`, and take them all at once, where `spare` more would still be left for others."""
         async with self._turns[spare]:
-            while (delay := self.wait(min(1 + spare, self._limit))) > 0:  # noqa: ASYNC110 - permits come with time, not by an event
+            while (delay := self.wait(min(permits + spare, max(permits, self._limit)))) > 0:  # noqa: ASYNC110 - permits come with time, not by an event
                 await asyncio.sleep(max(0.001, delay))  # a clock may not move in less
-            self.take()
+            self.take(permits)
 
     @property
     def paused(self) -> bool:

@@ -1,0 +1,72 @@
+"""Waiting for one's own limits: it takes as long as it takes, and nothing of it is put down to the relay."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from monitor.catalogue import Outcome
+from monitor.embedded import EmbeddedRelay
+from monitor.probes.run import Paired, PairTime
+from monitor.probes.steady_messaging import SteadyMessaging
+from monitor.probes.steady_state import SteadyState
+from monitor.relay import limits
+from tests.probes.stage import stage
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+MINUTE = 0.5
+"""How long a minute of the limits is here."""
+
+
+@pytest.fixture
+async def relay(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[EmbeddedRelay]:
+    monkeypatch.setattr(limits, "WINDOW", MINUTE)
+    running = EmbeddedRelay()
+    await running.start()
+    yield running
+    await running.stop()
+
+
+@contextlib.asynccontextmanager
+async def serving(probe: SteadyMessaging | SteadyState, bench: Any) -> AsyncIterator[None]:
+    task = asyncio.ensure_future(probe.serve(bench))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+async def test_a_connection_that_waits_for_its_first_permit_is_not_disconnected(relay: EmbeddedRelay) -> None:
+    few = {"connects_per_minute": 1}
+    async with (
+        stage(relay.url, "steady-state", {"duration": 0.1}, few, schedule="continuous", connections="3") as made,
+        serving(SteadyState(), made.bench),
+    ):
+        await made.until(lambda: relay.connections == 3 and made.runs)
+        last = len(made.runs)
+        await made.until(lambda: len(made.runs) >= last + 6)
+    assert {run.outcome for run in made.runs} <= {Outcome.OK, Outcome.ABORTED}
+    assert made.runs[last].outcome is Outcome.OK
+    assert "skipped" in made.slots
+    assert [time.seconds for time in made.all(PairTime) if not time.connected] == []
+
+
+async def test_pairs_that_wait_for_each_others_permits_come_about_one_after_the_other(relay: EmbeddedRelay) -> None:
+    """Each end on its own would wait until its partner's time is up: many pairs at a small limit would never be."""
+    few = {"connects_per_minute": 3}
+    keys: dict[str, Any] = {"message_interval": "100ms", "settle": "0s", "timeout": "300ms", "pairs": "5"}
+    async with (
+        stage(relay.url, "steady-messaging", None, few, schedule="continuous", **keys) as made,
+        serving(SteadyMessaging(), made.bench),
+    ):
+        await made.until(lambda: len({run.pair for run in made.runs if run.outcome is Outcome.OK}) == 5)
+    assert [paired.pairing.outcome for paired in made.all(Paired)] == [Outcome.OK] * 5
+    assert not [run for run in made.runs if run.outcome is Outcome.FAILED]
+    waited = sum(time.seconds for time in made.all(PairTime) if not time.connected)
+    assert waited < MINUTE
