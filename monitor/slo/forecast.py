@@ -18,6 +18,7 @@ from monitor.slo import simulation
 from monitor.slo.alertmanager import GROUP_WAIT
 from monitor.slo.outage import KILLED, SILENT, pages_at
 from monitor.slo.rules.relays import SECOND_LOSS
+from monitor.slo.rules.relays import pace as rarity
 from monitor.slo.simulation import Pace, Rule, Spread
 from monitor.slo.trend import SPREAD_OF_LATENCY, trend_fires_at
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from monitor.config import Config, RelayConfig, SloConfig
     from monitor.config.traffic import Source
-    from monitor.slo.simulation import Floats, Track
+    from monitor.slo.simulation import Floats, Judged, Track
 
 DAY: Final = 86_400.0
 MONTH: Final = 30 * DAY
@@ -143,9 +144,13 @@ class _Slo:
         self._alert = "RelayMessagesLost" if objective == 1 else "RelayErrorBudgetBurn"
         pages = relay.max_severity == "critical"
         self._severities = ("critical", "warning") if pages else ("warning",)
-        self._rules: dict[str, list[Rule]] = {severity: [] for severity in self._severities}
-        for burn in burns(slo.window, config.prometheus.scrape_interval):
-            self._rules[burn.severity if pages else "warning"].append(Rule(burn=burn, objective=objective))
+        self._rules: list[dict[str, list[Rule]]] = []  # each probe's, as rare as it is, by severity
+        gaps = {probe.name: rarity(probe) for probe in config.probes}
+        for each in self._fed:
+            rules: dict[str, list[Rule]] = {severity: [] for severity in self._severities}
+            for burn in burns(slo.window, config.prometheus.scrape_interval, gaps[each[0].probe]):
+                rules[burn.severity if pages else "warning"].append(Rule(burn=burn, objective=objective))
+            self._rules.append(rules)
 
     def rows(self, pace: Pace, trials: int, rng: np.random.Generator) -> list[Row]:
         faults = list(ERRORS)
@@ -166,7 +171,9 @@ class _Slo:
 
     def _times(self, ratio: float, pace: Pace, trials: int, rng: np.random.Generator) -> dict[str, list[float]]:
         zero = self._objective == 1
-        history = 0.0 if zero else max(rule.burn.long for rules in self._rules.values() for rule in rules)
+        history = (
+            0.0 if zero else max(rule.burn.long for rules in self._rules for each in rules.values() for rule in each)
+        )
         times: dict[str, list[float]] = {severity: [] for severity in self._severities}
         for _ in range(trials):
             tracks = self._tracks(
@@ -180,7 +187,7 @@ class _Slo:
                     times[severity].append(told + late if told < followed else math.inf)
                 else:
                     times[severity].append(
-                        simulation.first_page(self._rules[severity], tracks, 0.0, followed, pace, rng)
+                        simulation.first_page(self._judged(severity, tracks), 0.0, followed, pace, rng)
                     )
         return times
 
@@ -188,6 +195,9 @@ class _Slo:
         self, start: float, end: float, bad: Callable[[Floats], NDArray[np.bool_]], rng: np.random.Generator
     ) -> list[Track]:
         return [simulation.events(sources, start, end, bad, rng) for sources in self._fed]
+
+    def _judged(self, severity: str, tracks: Sequence[Track]) -> list[Judged]:
+        return [(track, rules[severity]) for track, rules in zip(tracks, self._rules, strict=True)]
 
     def noise(self, pace: Pace, ratios: Sequence[float], months: int, rng: np.random.Generator) -> list[Noise]:
         found = []
@@ -216,8 +226,8 @@ class _Slo:
             again = sum(int(np.count_nonzero(near)) for near in close)
             return {severity: begun if severity == "warning" else again for severity in self._severities}
         return {
-            severity: simulation.pages_in(rules, tracks, 0.0, MONTH, pace, rng)
-            for severity, rules in self._rules.items()
+            severity: simulation.pages_in(self._judged(severity, tracks), 0.0, MONTH, pace, rng)
+            for severity in self._severities
         }
 
 

@@ -11,8 +11,7 @@ Like the rules, it judges each probe by itself: what many events of one probe di
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -71,6 +70,10 @@ class Rule:
     objective: Decimal
 
 
+Judged: TypeAlias = "tuple[Track, Sequence[Rule]]"
+"""One probe's events, and the conditions that they are held against."""
+
+
 @dataclass(frozen=True, slots=True)
 class Track:
     """When the good and the bad events of one probe are booked, in order; seconds."""
@@ -111,29 +114,27 @@ def events(
     return Track(_sorted(good_at, start, end), _sorted(bad_at, start, end))
 
 
-def first_page(
-    rules: Sequence[Rule], tracks: Sequence[Track], start: float, end: float, pace: Pace, rng: np.random.Generator
-) -> float:
-    """When, from `start` on, the first of `rules` fires about any probe; infinite: none before `end`."""
-    earliest = min(start, *(track.first for track in tracks))
+def first_page(judged: Sequence[Judged], start: float, end: float, pace: Pace, rng: np.random.Generator) -> float:
+    """When, from `start` on, the first rule fires about any probe; infinite: none before `end`."""
+    earliest = min(start, *(track.first for track, _ in judged))
     scrapes = np.arange(earliest - rng.uniform(0, pace.scrape), end, pace.scrape)
     evaluations = Evaluations(start, end, pace, rng)
     fires = np.zeros(len(evaluations.alerts), dtype=bool)
-    for counters in [Counters(scrapes, track) for track in tracks]:
+    for track, rules in judged:
+        counters = Counters(scrapes, track)
         for rule in rules:
             fires |= _fires(rule, counters, evaluations)
     hits = np.flatnonzero(fires)
     return float(evaluations.alerts[hits[0]]) if len(hits) else float("inf")
 
 
-def pages_in(
-    rules: Sequence[Rule], tracks: Sequence[Track], start: float, end: float, pace: Pace, rng: np.random.Generator
-) -> int:
+def pages_in(judged: Sequence[Judged], start: float, end: float, pace: Pace, rng: np.random.Generator) -> int:
     """How often an SLO's alert begins to fire between two times: any rule of it about any probe, one group."""
     scrapes = np.arange(start - rng.uniform(0, pace.scrape), end, pace.scrape)
     evaluations = Evaluations(start, end, pace, rng)
     fires = np.zeros(len(evaluations.alerts), dtype=bool)
-    for rule, counters in product(rules, [Counters(scrapes, track) for track in tracks]):
+    each = ((rule, counters) for track, rules in judged for counters in [Counters(scrapes, track)] for rule in rules)
+    for rule, counters in each:
         firing = _fires(rule, counters, evaluations)
         kept = max(1, round(rule.burn.keep_firing / pace.evaluation))
         # What fires goes on firing for `keep_firing_for`: a gap shorter than that is no second page.
@@ -196,12 +197,19 @@ def _stretched(first: Floats, last: Floats, covered: Floats, lead: Floats, tail:
 def _fires(rule: Rule, counters: Counters, evaluations: Evaluations) -> NDArray[np.bool_]:
     limit = float(rule.burn.factor * (1 - rule.objective))
     # Failures are counted when the alert is evaluated, ratios when they are recorded.
-    fires = counters.increases(evaluations.alerts, rule.burn.long)[0] > ENOUGH - 0.5
-    if rule.burn.severity == "critical":
-        fires &= counters.increases(evaluations.alerts, rule.burn.recent)[0] > 0
-    for window in (rule.burn.long, rule.burn.short):
-        bad, every = counters.increases(evaluations.of(window), window)
-        fires &= (every > 0) & (bad > limit * every)
+    burn = rule.burn
+    fires = counters.increases(evaluations.alerts, burn.counted or burn.long)[0] > ENOUGH - 0.5
+    if burn.severity == "critical":
+        fires &= counters.increases(evaluations.alerts, burn.recent)[0] > 0
+    for window in (burn.long, burn.short):
+        at = evaluations.of(window)
+        bad, every = counters.increases(at, window)
+        over = (every > 0) & (bad > limit * every)
+        if burn.short == window < burn.recent:
+            # What has no events in this window is judged by the last one that had some, if that was as recent.
+            last = np.maximum.accumulate(np.where(every > 0, np.arange(len(at)), 0))
+            over = over[last] & (evaluations.alerts - at[last] < burn.recent)
+        fires &= over
     return fires
 
 
