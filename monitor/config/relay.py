@@ -127,7 +127,7 @@ class RelayConfig(Section):
     labels: RelayLabels = Field(
         default_factory=no_entries, description="labels of `relay_probe_relay_info`, to join with"
     )
-    max_severity: Literal["critical", "warning", "info"] = Field(
+    max_severity: Literal["critical", "warning"] = Field(
         "critical", description="the most severe alert it may raise; `warning` suits a staging relay"
     )
     headers: HeadersConfig = Field(default_factory=HeadersConfig, description="more headers of the upgrade request")
