@@ -143,7 +143,7 @@ class Account:
         leg = self.leg
         if message is None:
             self._misrouted(envelope)
-        elif leg is not None and message is leg.message and message.corrupted and not leg.arrived.done():
+        elif leg is not None and message is leg.message and message.damaged and not leg.arrived.done():
             leg.arrived.set_exception(
                 Obstacle(leg.step, Reason.CORRUPTED, "the bytes that came differ from those sent")
             )

@@ -37,12 +37,13 @@ class AsyncDelivery:
     async def play(self, bench: Bench, recorder: Recorder) -> None:
         """Play one absence. The session is kept for the next run, but not one that failed."""
         pair = await self._standing(bench, recorder)
-        good, refused = False, False
+        good, refused, came_back = False, False, False
         try:
             pair.wallet.abort()  # as a phone that loses its network: no close frame
             sent = await pair.send_offline(bench.probe.messages)
             back = bench.clock.monotonic() + bench.probe.delay
             await asyncio.sleep(bench.probe.delay)
+            came_back = True
             await recover(pair, bench, recorder, sent, back, bench.probe.timeout)
             good = True
         except Obstacle as obstacle:
@@ -54,8 +55,10 @@ class AsyncDelivery:
                 pair.rest()
             else:
                 self._kept = None
-                if refused or pair.wallet.whole:
+                if pair.wallet.whole or (refused and came_back):
                     pair.retire()
+                elif refused:
+                    bench.background(pair.look_again())
                 else:
                     pair.close()  # it was us who sent no wallet to listen: what became of the messages nobody knows
 

@@ -418,6 +418,32 @@ async def test_what_a_relay_keeps_from_a_wallet_that_it_refuses_is_lost(relay: E
         assert [item.verdict for item in made.judged] == [Verdict.LOST]
 
 
+async def test_what_a_relay_stored_before_it_refused_the_rest_is_not_lost(relay: EmbeddedRelay) -> None:
+    """A new wallet looks for it, though the run is over."""
+    relay.plan = FaultPlan([parse_fault("error:at=publish,channel=session,skip=1,code=100")])
+    keys: dict[str, Any] = {"delay": "0s", "messages": "2", "timeout": "400ms"}
+    async with stage(relay.url, "async-delivery", **keys) as made:
+        assert_failed(await made.play(), Step.PUBLISH, Reason.RELAY_ERROR)
+        await made.settled()
+        assert sorted(str(item.verdict) for item in made.judged) == [Verdict.DELIVERED, Verdict.LOST]
+
+
+async def test_junk_on_the_channel_spoils_no_message_that_comes_intact_after_it(relay: EmbeddedRelay) -> None:
+    """Whoever can write on a channel could else make a sound relay look broken."""
+    relay.plan = FaultPlan([parse_fault("delay:channel=session,by=0.1")])  # so that junk comes while it is awaited
+    async with stage(relay.url, "steady-messaging", **STANDING | {"timeout": "2s"}) as made:
+        bench = made.bench
+        async with serving(made, bench):
+            await made.until(lambda: made.runs)
+            channel = bench.standing[0].channel
+            assert channel is not None
+            while len(made.runs) < 4:
+                relay.broker.publish(channel, '"junk"', "{}", asyncio.get_running_loop().time())
+                await asyncio.sleep(0.02)
+    assert [cause(run) for run in made.runs[:4]] == [None] * 4
+    assert {item.verdict for item in made.judged} <= {Verdict.DELIVERED, None}
+
+
 # Our own doing.
 
 
