@@ -140,6 +140,11 @@ def render(config: Config) -> list[str]:
         f"{_counted(each.history_keys, 'key')} in the relay's history"
         for each in footprint(config)
     ]
+    lines += [
+        f"{relay.name}: its limits let so many connections come about within {minutes} minutes of a start."
+        for relay, each in zip(config.relays, footprint(config), strict=True)
+        if (minutes := math.ceil(each.connections / (relay.limits.connects_per_minute - relay.limits.reserve))) > 1
+    ]
     if len(config.locations) > 1:
         lines.append(f"This is one monitor's part; {len(config.locations)} locations watch these relays.")
     return lines

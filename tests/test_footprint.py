@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from monitor.catalogue import Scenario
-from monitor.config import Config, Cron, Every, HistoryConfig, ProbeConfig, RelayConfig, load
+from monitor.config import Config, Cron, Every, HistoryConfig, ProbeConfig, RelayConfig, load, parse
 from monitor.footprint import RelayFootprint, footprint, footprint_of, render
 
 HOURLY = Every(every=3600.0)
@@ -108,3 +108,13 @@ def test_the_footprint_of_the_shipped_file_is_small_and_told_in_a_line() -> None
 def test_many_locations_are_pointed_out() -> None:
     config = load(Path(__file__).parents[1] / "config.yaml", {}).model_copy(update={"locations": ("local", "far")})
     assert render(config)[1:] == ["This is one monitor's part; 2 locations watch these relays."]
+
+
+def test_a_start_that_the_limits_draw_out_is_told() -> None:
+    text = """
+relays: [{name: demo, url: embedded, limits: {connects_per_minute: 60}}]
+probes: [{name: idle, scenario: steady-state, schedule: continuous, connections: CONNECTIONS}]
+"""
+    usual, many = (render(parse(text.replace("CONNECTIONS", each), "test", {})) for each in ("50", "110"))
+    assert len(usual) == 1
+    assert many[1] == "demo: its limits let so many connections come about within 3 minutes of a start."
