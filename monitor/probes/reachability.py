@@ -279,6 +279,8 @@ class Reachability:
 
     def _crossing(self, bench: Bench) -> None:
         self.crossed_at = bench.clock.monotonic()
+        if self.up is False and self._round is not None and self._round is not asyncio.current_task():
+            self._round.cancel()  # the search for the repair: should it fail again, a round must begin at once
         self._set(bench, up=True)
         self._settle()
 

@@ -221,7 +221,17 @@ class TestDown:
         world.cross()
         await asyncio.sleep(30)
         assert world.ups == [(5.1, False), (7, True)]
-        assert len(world.starts) == 3 + 1, "the search that was on its way ends with its attempt"
+        assert len(world.starts) == 3, "nobody looks for a repair any more"
+
+    async def test_what_fails_again_right_after_a_repair_is_confirmed_at_once(self, world: World) -> None:
+        world.fail()
+        await asyncio.sleep(7)
+        world.cross()
+        await asyncio.sleep(1)
+        world.fail()
+        await asyncio.sleep(7)
+        assert world.starts == [0, 2, 4, 8, 10, 12]
+        assert world.ups == [(5.1, False), (7, True), (13.1, False)]
 
     async def test_one_that_crosses_ends_the_round_and_nothing_falls(self, world: World) -> None:
         world.cross()
