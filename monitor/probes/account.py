@@ -71,7 +71,7 @@ class Account:
         bench = self._bench
         now = bench.clock.monotonic()
         for message in messages:
-            under_way = message.arrived_at is None and not message.corrupted and message.horizon > now
+            under_way = message.arrived_at is None and not message.damaged and message.horizon > now
             bench.publish(
                 MessageJudged(
                     relay=bench.relay,

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from monitor.errors import Obstacle
     from monitor.probes.pair import Pair
     from monitor.relay.client import Access
+    from monitor.relay.limits import Permit
     from monitor.session.crypto import KeyManager
 
 MAX_MARKS = 500
@@ -66,12 +67,12 @@ class Bench:
         """Whether the relay's limits leave room for a run that makes so many connects and publishes so much."""
         return self.guest.has_room(connects) and self.guest.messages.take(messages)
 
-    def access(self, side: str, turn: int, *, admitted: bool = False) -> Access:
+    def access(self, side: str, turn: int, permit: Permit | None = None) -> Access:
         """How `side` ("dapp" or "wallet") gets in; the two sides of one turn meet different endpoints.
 
-        `admitted`: its first connect has its permit already.
+        `permit` is what its first connect has already.
         """
-        return self.guest.access(side, turn, self.probe.timeout, self.terms, admitted=admitted)
+        return self.guest.access(side, turn, self.probe.timeout, self.terms, permit)
 
     def recorder(self, pair: int | None = None) -> Recorder:
         """A notebook for a new run, which begins now."""

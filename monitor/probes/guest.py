@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from monitor.clock import Arrivals, Clock
     from monitor.config import RelayConfig
+    from monitor.relay.limits import Permit
 
 NAME = "relay-monitor"
 
@@ -112,26 +113,25 @@ class Guest:
         self._examined_at = now
         return True
 
-    async def admit_pair(self) -> bool:
+    async def admit_pair(self) -> list[Permit]:
         """Wait for the permits of both connects of a pair, so that neither end waits for the other's in vain.
 
-        False, at once, where the relay's limits never allow two: then each has to wait for its own.
+        Only one where the relay's limits never allow two.
         """
-        both = self.config.limits.connects_per_minute > 1
-        if both:
-            await self.connects.acquire(2, spare=self.reserve)
-        return both
+        return await self.connects.ahead(2, spare=self.reserve)
 
-    def access(self, side: str, turn: int, timeout: float, terms: Terms = USUAL, *, admitted: bool = False) -> Access:
+    def access(
+        self, side: str, turn: int, timeout: float, terms: Terms = USUAL, permit: Permit | None = None
+    ) -> Access:
         """How `side`, "dapp" or "wallet", gets in. The two of one turn meet different endpoints, if there are several.
 
-        `terms` may put them together. `admitted`: its first connect has its permit already.
+        `terms` may put them together. `permit` is what its first connect has already.
         A connect raises `OwnFault` where the file of a header or of the token cannot be read.
         """
         return Access(
             target=partial(self._target, side, turn + (side == "wallet" and not terms.together)),
             hello=self._hello,
-            admit=partial(self._admit, terms, admitted),
+            admit=partial(self._admit, terms, permit),
             postpone=self._postpone,
             clock=self._clock,
             arrivals=self._arrivals,
@@ -139,13 +139,15 @@ class Guest:
             timeout=timeout,
         )
 
-    async def _admit(self, terms: Terms, admitted: bool, returning: bool) -> None:  # noqa: FBT001 - `Access.admit`
+    async def _admit(self, terms: Terms, permit: Permit | None, returning: bool) -> None:  # noqa: FBT001 - `Access.admit`
         """Wait for a permit of the relay's limits. There are three ranks.
 
         A confirmation may take the last one. What is planned leaves it what it needs. A client that comes back leaves
         half: a relay that drops everyone must not use up what tells that it is down, and up again.
         """
-        if returning or not admitted:
+        if permit is not None and not returning:
+            await permit.use()
+        else:
             await self.connects.acquire(spare=0 if terms.last else self.spare if returning else self.reserve)
 
     def _hello(self) -> Connect:

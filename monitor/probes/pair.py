@@ -22,10 +22,11 @@ from monitor.session.store import KeyValueStore, MemoryStore, Session
 from monitor.session.wallet import Wallet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
 
     from monitor.probes.bench import Bench, Recorder
     from monitor.probes.ledger import Message
+    from monitor.relay.limits import Permit
     from monitor.session.peer import Peer
     from monitor.wire.backoff import Backoff
 
@@ -41,8 +42,8 @@ class Pair(Account):
     """One dApp, one wallet, one ledger.
 
     `reconnect` makes the ends come back by themselves (a standing pair); None leaves a drop as the failure it is.
-    `on_change` is called when the pair becomes whole or stops being so. `admitted`: the relay's limits have been asked
-    for the first connects of both.
+    `on_change` is called when the pair becomes whole or stops being so. `permits` are what the first connects of dApp
+    and wallet have of the relay's limits already.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class Pair(Account):
         *,
         reconnect: Backoff | None = None,
         on_change: Callable[[], None] = lambda: None,
-        admitted: bool = False,
+        permits: Sequence[Permit] = (),
     ) -> None:
         super().__init__(bench, recorder, standing=reconnect is not None, on_change=on_change)
         self.session: Session | None = None
@@ -64,8 +65,9 @@ class Pair(Account):
         self._epoch: str | None = None  # of the stream that the messages to an absent wallet went into
         self._turn = bench.guest.turn()
         self._peers = self._make_peers()
-        self.dapp = self._make_end("dapp", self._peers[0], admitted=admitted)
-        self.wallet = self._make_end("wallet", self._peers[1], admitted=admitted)
+        first, second, *_ = (*permits, None, None)
+        self.dapp = self._make_end("dapp", self._peers[0], first)
+        self.wallet = self._make_end("wallet", self._peers[1], second)
 
     @property
     def whole(self) -> bool:
@@ -99,9 +101,9 @@ class Pair(Account):
             Wallet(store=self._stores["wallet"], keys=keys, clock=clock, history=history),
         )
 
-    def _make_end(self, side: str, peer: Peer, *, admitted: bool = False) -> End:
+    def _make_end(self, side: str, peer: Peer, permit: Permit | None = None) -> End:
         self.members.add(peer.client_id)
-        access = self._bench.access(side, self._turn, admitted=admitted)
+        access = self._bench.access(side, self._turn, permit)
         return End(side, peer, access, ward=self, reconnect=self._reconnect)
 
     # Pairing and resuming.

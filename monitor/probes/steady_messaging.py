@@ -16,7 +16,7 @@ import structlog
 from monitor.catalogue import Outcome
 from monitor.errors import Obstacle, OwnFault
 from monitor.probes.grid import REBUILDING, Grid
-from monitor.probes.pair import Pair
+from monitor.probes.pair import ONE_MOMENT, Pair
 from monitor.probes.realistic_session import pair_up
 from monitor.probes.run import Paired, PairTime, Reconnected
 from monitor.wire.backoff import Backoff
@@ -77,7 +77,6 @@ class Standing:
         self._period = bench.probe.cycle
         self._pair: Pair | None = None
         self._fresh: Pair | None = None  # made, and waiting for the slot's end to take the other's place
-        self._queued = False  # whether the next pair waits for the relay's own limits to allow it
         self._busy = False
         self._made_at = 0.0
         self._making: asyncio.Task[None] | None = None
@@ -94,7 +93,8 @@ class Standing:
         bench, probe = self._bench, self._bench.probe
         try:
             self._making = asyncio.ensure_future(self._make())
-            await asyncio.wait({self._making}, timeout=probe.timeout + probe.wallet_delay)
+            # What fails at its deadline is known a moment later.
+            await asyncio.wait({self._making}, timeout=probe.timeout + probe.wallet_delay + 10 * ONE_MOMENT)
             # Spread over one period, so that no two pairs of a probe ever send together.
             spread = self._period * self._number / max(1, probe.pairs)
             # The first pairing takes the time it takes; from here on the pair should be connected.
@@ -114,14 +114,12 @@ class Standing:
     def _admits(self) -> bool:
         """Whether the relay's limits leave room for one more exchange, and did so for the pair that is to have it."""
         untried = self._pair is None and self._obstacle is None
-        return not (untried and self._queued) and self._bench.guest.messages.take(2)
+        return not untried and self._bench.guest.messages.take(2)
 
     @property
     def _held_back(self) -> bool:
-        """Whether there is no pair yet, and nothing but this side's own limits or faults are why."""
-        if self._pair is not None:
-            return False
-        return self._queued if self._obstacle is None else isinstance(self._obstacle, OwnFault)
+        """Whether there is no pair yet, and the relay had no part in that so far."""
+        return self._pair is None and (self._obstacle is None or isinstance(self._obstacle, OwnFault))
 
     async def _slot(self, intended: float) -> None:
         """One slot: one exchange, or the reason why there was none. Nothing that happens in it ends the loop."""
@@ -177,13 +175,10 @@ class Standing:
         """Make a new pair and put it in the old one's place; tries until it succeeds."""
         bench = self._bench
         while True:
-            self._queued = True
             await bench.guest.messages.acquire()  # for the offer
-            admitted = await bench.guest.admit_pair()
-            self._account()
-            self._queued = False
+            permits = await bench.guest.admit_pair()
             recorder = bench.recorder(self._number)
-            pair = Pair(bench, recorder, reconnect=self._backoff, on_change=self._changed, admitted=admitted)
+            pair = Pair(bench, recorder, reconnect=self._backoff, on_change=self._changed, permits=permits)
             try:
                 await pair_up(pair, recorder)
             except Obstacle as obstacle:
@@ -197,6 +192,9 @@ class Standing:
                 self._made_at, self._failures = bench.clock.monotonic(), 0
                 self._fresh = pair
                 self._adopt()
+            finally:
+                for permit in permits:
+                    permit.give_back()
             if recorder.pairing is not None:
                 bench.publish(
                     Paired(relay=bench.relay, probe=bench.probe.name, run_id=recorder.run_id, pairing=recorder.pairing)

@@ -119,8 +119,6 @@ class End:
                 await future
         except TimeoutError:
             late = self.client.late(self.step or step)
-            if self.client.queued:
-                raise late from None
             refused = self.published if late.step is Step.PUBLISH else None  # between two tries nothing is owed
             raise self.obstacle or refused or late from None
         finally:

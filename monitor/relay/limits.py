@@ -8,13 +8,40 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from monitor.clock import Clock
 
 WINDOW = 60.0
 """Seconds over which a limit counts."""
+
+
+UNKNOWN: Final = 1.0
+"""Seconds after which to look again for a permit that may come at any time."""
+
+
+class Permit:
+    """One permit, taken ahead of its use."""
+
+    def __init__(self, limiter: Limiter) -> None:
+        self._limiter: Limiter | None = limiter
+        limiter.kept += 1
+
+    async def use(self) -> None:
+        """Use it, once a pause that the relay asked for is over."""
+        limiter = self._limiter
+        while limiter is not None and (delay := limiter.wait(0)) > 0:  # noqa: ASYNC110 - a pause ends with time
+            await asyncio.sleep(max(0.001, delay))
+        if limiter is not None and self.give_back():
+            limiter.use()
+
+    def give_back(self) -> bool:
+        """Give it back; False where it is used already, or given back."""
+        limiter, self._limiter = self._limiter, None
+        if limiter is not None:
+            limiter.kept -= 1
+        return limiter is not None
 
 
 class Limiter:
@@ -27,6 +54,7 @@ class Limiter:
         self._limit = per_minute
         self._clock = clock
         self._given: deque[float] = deque()  # bounded: never more than `per_minute` entries
+        self.kept = 0  # taken ahead of their use
         self._turns: dict[int, asyncio.Lock] = defaultdict(asyncio.Lock)  # by what they leave spare: a queue each
         self._paused_until = 0.0
 
@@ -42,8 +70,12 @@ class Limiter:
         if permits > self._limit:
             return float("inf")
         pause = max(0.0, self._paused_until - now)
-        over = len(self._given) + permits - self._limit
-        return max(pause, self._given[over - 1] + WINDOW - now) if over > 0 else pause
+        over = len(self._given) + self.kept + permits - self._limit
+        if over <= 0:
+            return pause
+        # When what is kept will be free again nobody knows: as soon as it is given back, or a minute after its use.
+        known = over <= len(self._given)
+        return max(pause, self._given[over - 1] + WINDOW - now if known else UNKNOWN)
 
     def take(self, permits: int = 1) -> bool:
         """Take `permits` if they can be given now, all or none."""
@@ -52,12 +84,29 @@ class Limiter:
         self._given.extend([self._clock.monotonic()] * permits)
         return True
 
-    async def acquire(self, permits: int = 1, *, spare: int = 0) -> None:
-        """Wait for `permits`, and take them all at once, where `spare` more would still be left for others."""
+    async def acquire(self, permits: int = 1, *, spare: int = 0) -> int:
+        """Wait for `permits`, and take them all at once, where `spare` more would still be left for others.
+
+        Returns how many: no more than a minute's worth.
+        """
         async with self._turns[spare]:
-            while (delay := self.wait(min(permits + spare, max(permits, self._limit)))) > 0:  # noqa: ASYNC110 - permits come with time, not by an event
-                await asyncio.sleep(max(0.001, delay))  # a clock may not move in less
-            self.take(permits)
+            while (delay := self.wait(min(permits + spare, self._limit))) > 0:  # noqa: ASYNC110 - permits come with time, not by an event
+                # A clock may not move in less than a millisecond, and the limit may be another in a second.
+                await asyncio.sleep(min(max(0.001, delay), 1.0))
+            taken = min(permits, self._limit)
+            self.take(taken)
+            return taken
+
+    async def ahead(self, permits: int, *, spare: int = 0) -> list[Permit]:
+        """The same, for connects to come: each counts until it is made, and from then on for its minute."""
+        taken = await self.acquire(permits, spare=spare)
+        for _ in range(taken):
+            self._given.pop()
+        return [Permit(self) for _ in range(taken)]
+
+    def use(self) -> None:
+        """Count one permit that was kept until now."""
+        self._given.append(self._clock.monotonic())
 
     @property
     def paused(self) -> bool:

@@ -87,3 +87,38 @@ async def test_no_minute_ever_has_more_than_the_limit(limit: int, pauses: list[f
         given_at.append(asyncio.get_running_loop().time())
     assert all(later - first >= WINDOW - 1e-6 for first, later in zip(given_at, given_at[limit:], strict=False))
     assert all(first <= later for first, later in pairwise(given_at))
+
+
+@pytest.mark.looptime
+async def test_what_is_taken_ahead_counts_until_it_is_used_and_for_a_minute_from_then() -> None:
+    limiter = Limiter(2, LoopClock())
+    first, second = await limiter.ahead(2)
+    await asyncio.sleep(100)
+    assert not limiter.take()
+    await first.use()
+    second.give_back()
+    assert limiter.take()
+    assert not first.give_back()
+    assert limiter.wait() == WINDOW
+    await asyncio.sleep(WINDOW)
+    assert limiter.take(2)
+
+
+@pytest.mark.looptime
+async def test_what_is_taken_ahead_is_not_used_while_the_relay_asked_for_a_pause() -> None:
+    limiter = Limiter(2, LoopClock())
+    (permit,) = await limiter.ahead(1)
+    limiter.pause(30)
+    await permit.use()
+    assert asyncio.get_running_loop().time() == 30
+
+
+@pytest.mark.looptime
+async def test_a_limit_lowered_meanwhile_holds_nobody_up_for_ever() -> None:
+    limiter = Limiter(2, LoopClock())
+    limiter.take(2)
+    waiting = asyncio.ensure_future(limiter.ahead(2))
+    await asyncio.sleep(1)
+    limiter.allow(1)
+    assert len(await waiting) == 1
+    assert asyncio.get_running_loop().time() == WINDOW

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from monitor.catalogue import Outcome
-from monitor.embedded import EmbeddedRelay
+from monitor.catalogue import Outcome, Reason
+from monitor.embedded import EmbeddedRelay, FaultPlan, parse_fault
 from monitor.probes.run import Paired, PairTime
 from monitor.probes.steady_messaging import SteadyMessaging
 from monitor.probes.steady_state import SteadyState
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 MINUTE = 0.5
 """How long a minute of the limits is here."""
+
+QUICK = 0.1
+"""Seconds within which a handshake is over, on a machine that does other things."""
 
 
 @pytest.fixture
@@ -68,5 +71,35 @@ async def test_pairs_that_wait_for_each_others_permits_come_about_one_after_the_
         await made.until(lambda: len({run.pair for run in made.runs if run.outcome is Outcome.OK}) == 5)
     assert [paired.pairing.outcome for paired in made.all(Paired)] == [Outcome.OK] * 5
     assert not [run for run in made.runs if run.outcome is Outcome.FAILED]
-    waited = sum(time.seconds for time in made.all(PairTime) if not time.connected)
-    assert waited < MINUTE
+    assert sum(time.seconds for time in made.all(PairTime) if not time.connected) < QUICK
+
+
+async def test_a_pair_whose_turn_came_late_owes_nothing_before_its_wallet_is_there(relay: EmbeddedRelay) -> None:
+    few = {"connects_per_minute": 3}
+    keys: dict[str, Any] = {"message_interval": "100ms", "settle": "0s", "timeout": "300ms", "pairs": "3"}
+    async with (
+        stage(relay.url, "steady-messaging", {"wallet_delay": 0.5}, few, schedule="continuous", **keys) as made,
+        serving(SteadyMessaging(), made.bench),
+    ):
+        await made.until(lambda: len({run.pair for run in made.runs}) == 3)
+    assert {run.outcome for run in made.runs} <= {Outcome.OK, Outcome.ABORTED}  # one may be stopped on its way
+    assert sum(time.seconds for time in made.all(PairTime) if not time.connected) < QUICK
+
+
+async def test_a_relay_that_drops_every_new_pair_is_blamed_though_our_limits_keep_the_pair_away(
+    relay: EmbeddedRelay,
+) -> None:
+    """It comes back until half of the limit is used, and then has to wait: for the relay's sake, not for ours."""
+    relay.plan = FaultPlan([parse_fault("close:at=subscribe,code=3004")])
+    few = {"connects_per_minute": 4}
+    keys: dict[str, Any] = {"message_interval": "100ms", "settle": "0s", "timeout": "400ms", "pairs": "1"}
+    async with (
+        stage(relay.url, "steady-messaging", None, few, schedule="continuous", **keys) as made,
+        serving(SteadyMessaging(), made.bench),
+    ):
+        await made.until(lambda: len(made.all(Paired)) >= 1 and len(made.runs) >= 2)
+    assert {paired.pairing.outcome for paired in made.all(Paired)} == {Outcome.FAILED}
+    assert made.runs[0].outcome is Outcome.FAILED
+    assert made.runs[0].failure is not None
+    assert made.runs[0].failure.reason is Reason.DISCONNECTED
+    assert sum(time.seconds for time in made.all(PairTime) if not time.connected) > 0
