@@ -47,7 +47,9 @@ class Told:
         self._good = passed(plan.scenario, ended, self._judged)
         slos = [item.to_json() for item in self._judged]
         meta = ended.meta(monitor.__version__, plan, self._workers)
-        result = to_json(plan, ended.totals, meta, slos, ended.began) | {"passed": self._good}
+        # What was stopped on its way is no pass to a program that reads this; people are told what its verdict is of.
+        whole = self._good and not ended.interrupted
+        result = to_json(plan, ended.totals, meta, slos, ended.began) | {"passed": whole}
         try:
             _write(self._output, json.dumps(result, indent=2) + "\n")
             if self._report is not None:
@@ -79,7 +81,7 @@ class Told:
 
         text = list(Summary(self._plan, ended, self._judged).lines())
         slos = [(item.objective.name, show(item), item.passed) for item in self._judged]
-        return page(self._plan, ended.totals, result, passed=self._good, text=text, slos=slos)
+        return page(self._plan, ended.totals, result, passed=result["passed"], text=text, slos=slos)
 
 
 def check_files(output: Path, report: Path | None) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitor.catalogue import Scenario
 from monitor.load.plan import PAIRED
-from monitor.load.verdict import COLOURS, Aim, Judged, measured, passed
+from monitor.load.verdict import COLOURS, Aim, Judged, gave_up, measured, passed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -107,6 +107,9 @@ class Summary:
         through = self._totals.good if self._plan.is_paired else self._totals.successful
         if not through:
             yield f"{self._tint('FAIL', RED)}  not a single {'exchange' if self._plan.is_paired else 'connection'}"
+        if gave_up(self._ended):
+            told = f"this program gave up {self._totals.aborted}: what they would have shown is not known"
+            yield f"{self._tint('FAIL', RED)}  {told}"
         if missing := self._ended.missing:
             which = f"worker{'s' if len(missing) > 1 else ''} {', '.join(map(str, missing))}"
             yield f"{self._tint('FAIL', RED)}  no result of {which}: their part is in no figure above"

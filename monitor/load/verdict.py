@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from monitor.load.totals import Totals
 
 
+GIVEN_UP: Final = 0.01
+"""The share of a test that this program may give up, for want of ports, say, before the test is no good."""
+
+
 class Aim(StrEnum):
     """What an objective is about."""
 
@@ -159,9 +163,16 @@ def judge(scenario: Scenario, totals: Totals, wanted: Sequence[Objective]) -> li
 
 
 def passed(scenario: Scenario, ended: Ended, judged: Sequence[Judged]) -> bool:
-    """Whether a test is good: something came through, every objective was met, and no worker's part is missing."""
+    """Whether a test is good: something came through, every objective was met, and no part of it is missing."""
     through = ended.totals.good if scenario in PAIRED else ended.totals.successful
-    return through > 0 and not ended.missing and all(item.passed for item in judged)
+    return through > 0 and not ended.missing and not gave_up(ended) and all(item.passed for item in judged)
+
+
+def gave_up(ended: Ended) -> bool:
+    """Whether this program gave up so much of a test, unasked, that the rest proves nothing."""
+    totals = ended.totals
+    every = totals.attempted + totals.sent + totals.awaited + totals.aborted
+    return not ended.interrupted and totals.aborted > GIVEN_UP * every
 
 
 def measured(scenario: Scenario, totals: Totals, aim: Aim, threshold: float = 0.0) -> float | None:

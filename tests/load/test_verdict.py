@@ -156,6 +156,19 @@ def test_a_test_that_was_only_given_up_is_no_pass(scenario: Scenario) -> None:
     assert not passed(scenario, ended, judged)
 
 
+@pytest.mark.parametrize(("aborted", "good"), [(1, True), (2, False), (99, False)])
+def test_a_test_of_which_much_was_given_up_proves_nothing(aborted: int, good: bool) -> None:
+    totals = Totals(attempted=100, immediate=100, aborted=aborted, unfinished=aborted)
+    scenario = Scenario.CONNECTION_STORM
+    ended = ended_with(totals)
+    judged = judge(scenario, totals, objectives(scenario, None, {}))
+    assert passed(scenario, ended, judged) is good
+    told = f"FAIL  this program gave up {aborted}: what they would have shown is not known"
+    assert (told in Summary(plan_of(scenario), ended, judged).lines()) is not good
+    stopped = ended_with(totals, interrupted=True)
+    assert passed(scenario, stopped, judged)
+
+
 @pytest.mark.parametrize(("successful", "colour"), [(100, GREEN), (99, GREEN), (98, YELLOW), (95, YELLOW), (94, RED)])
 def test_success_is_coloured_as_the_relay_team_reads_it(successful: int, colour: str) -> None:
     totals = Totals(attempted=100, immediate=successful, failed=100 - successful)
