@@ -47,8 +47,8 @@ SHARES: Final = (
 """Its name, its part of `results`, and what of it is held over what."""
 
 STABLE: Final = "stable"
-DROPS: Final = (("steadyMessaging", "disconnects"), ("steadyState", "currentDisconnects"))
-"""Where those stand that came about and did not stay."""
+DROPS: Final = (("steadyMessaging", "disconnects"), ("steadyState", "peakDisconnects"))
+"""Where those stand that came about and did not stay: of connections that are held, the most away at a time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +84,10 @@ def compare(
     """What changed from A to B. A latency is worse where it grew beyond `ratio`, a share where its failures did.
 
     Where there is an interval it must also lie wholly on the worse side. `names` are the files'. Raises `StartupError`
-    for results of different scenarios, for a sketch that is none, and where A has nothing to compare with.
+    for results of different scenarios, for one that is not whole, and where A has nothing to compare with.
     """
+    _whole(before, names[0])
+    _whole(after, names[1])
     if before["scenario"] != after["scenario"]:
         raise StartupError(f"cannot compare {before['scenario']} with {after['scenario']}")
     sketches = _sketches(before, names[0]), _sketches(after, names[1])
@@ -94,6 +96,15 @@ def compare(
     if not changes:
         raise StartupError(f"{names[0]}: has nothing to compare with: no connection was tried in it")
     return changes
+
+
+def _whole(data: Json, name: str) -> None:
+    """What is left of a test shows nothing of the rest."""
+    meta = data.get("meta", {}) if is_ours(data) else {}
+    if missing := meta.get("missingWorkers"):
+        raise StartupError(f"{name}: is no complete result: it lacks worker {', '.join(map(str, missing))}")
+    if meta.get("interrupted"):
+        raise StartupError(f"{name}: is no complete result: the test was interrupted")
 
 
 def _latencies(

@@ -52,7 +52,7 @@ class _Recovery(_Part):
 
 
 class _SteadyState(_Part):
-    current_disconnects: NonNegativeInt
+    peak_disconnects: NonNegativeInt
 
 
 class _SteadyMessaging(_Part):
@@ -100,7 +100,7 @@ class _OurRecovery(_Recovery):
 
 class _OurSteadyState(_SteadyState):
     hold_duration_ms: NonNegativeFloat
-    peak_disconnects: NonNegativeInt
+    current_disconnects: NonNegativeInt
     reconnects_during_hold: NonNegativeInt
 
 

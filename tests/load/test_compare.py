@@ -119,7 +119,7 @@ def test_what_rounding_to_whole_milliseconds_may_have_done_is_no_regression(
 def dropped(scenario: str, count: int) -> Json:
     """The relay team's result of a hundred that came about, of which so many did not stay."""
     parts = {
-        "steady-state": ("steadyState", "currentDisconnects"),
+        "steady-state": ("steadyState", "peakDisconnects"),
         "steady-messaging": ("steadyMessaging", "disconnects"),
     }
     key, drops = parts[scenario]
@@ -171,6 +171,17 @@ def test_a_result_with_nothing_in_it_is_no_measure_for_another() -> None:
 
 def test_more_than_all_is_all() -> None:
     assert change(compare(nodes(1, 1, received=101), nodes(1, 1), ratio=1.2), "delivered").before == 100.0
+
+
+@pytest.mark.parametrize(
+    ("meta", "why"), [({"missingWorkers": [1]}, "lacks worker 1"), ({"interrupted": True}, "interr")]
+)
+def test_what_is_left_of_a_test_is_not_compared(meta: Json, why: str) -> None:
+    whole = result_of(plan_of(), totals_of_samples([(1.0, 0.01)] * 20))
+    part = whole | {"meta": whole["meta"] | meta}
+    for pair in ((whole, part), (part, whole)):
+        with pytest.raises(StartupError, match=f"is no complete result: .*{why}"):
+            compare(*pair, ratio=1.2)
 
 
 def test_different_scenarios_are_not_compared() -> None:

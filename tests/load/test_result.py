@@ -188,6 +188,19 @@ def test_what_was_merged_is_merged_with_the_rest() -> None:
     assert (ended.included, ended.missing, ended.totals.received) == ((0, 1, 2, 3), (), 4)
 
 
+def test_a_file_left_over_from_another_day_stands_in_for_no_worker() -> None:
+    other = changed(part(1, 2), "timestamp", "2023-11-07T22:13:20+00:00")
+    with pytest.raises(StartupError, match=r"^a: is of another test than b, which had ended \d+ s before it began"):
+        merge([("a", part(0, 2)), ("b", other)])
+
+
+def test_workers_held_against_different_objectives_are_not_joined() -> None:
+    lax = part(1, 2)
+    lax["results"]["slos"] = lax["results"]["slos"][1:]
+    with pytest.raises(StartupError, match=r"^b: was held against other objectives than a$"):
+        merge([("a", part(0, 2)), ("b", lax)])
+
+
 def test_the_same_file_twice_is_refused_by_the_command_too(tmp_path: Path) -> None:
     path = tmp_path / "r.json"
     path.write_text(json.dumps(part(0, 1)))
@@ -238,7 +251,7 @@ NODES: Final = {
     "results": {
         "connections": {"attempted": 100, "successful": 100},
         "connectTime": {"min": 1, "max": 9, "avg": 3, "p50": 2, "p95": 8, "p99": 9},
-        "steadyState": {"currentDisconnects": 0},
+        "steadyState": {"currentDisconnects": 0, "peakDisconnects": 0},
     },
 }
 
