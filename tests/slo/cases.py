@@ -250,6 +250,25 @@ CASES: Final[tuple[Case, ...]] = (
         ],
     ),
     Case(
+        name="RelayCertificateExpiring: one node of two has kept its old certificate",
+        series={
+            'relay_probe_certificate_expiry_timestamp_seconds{location="local", relay="demo"}': " ".join(
+                [f"{2 * 86400}x1 {90 * 86400}x1"] * 60
+            ),
+        },
+        expect=[
+            ("10m", "RelayCertificateExpiring", "warning", 1),
+            ("50m", "RelayCertificateExpiring", "critical", 1),
+        ],
+    ),
+    Case(
+        name="RelayProbeStale: what was taken out of the configuration is not missed",
+        series={
+            RUNS.replace("steady", "session"): then(*(f"{runs}x19" for runs in range(8)), "8x13", "stale"),
+        },
+        expect=[(minute, "RelayProbeStale", "warning", 0) for minute in ("40m", "50m", "53m", "56m", "59m")],
+    ),
+    Case(
         name="RelayProbeStale: no run for five minutes, whatever the clocks say",
         series={RUNS: then(counter((1, 80)), "80x80")},
         expect=[("19m", "RelayProbeStale", "warning", 0), ("28m", "RelayProbeStale", "warning", 1)],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from monitor.catalogue import Scenario
+from monitor.config import show_duration
 from monitor.slo.dashboards import centrifugo, parts
 from monitor.slo.dashboards.failing import failures
 from monitor.slo.dashboards.model import AMBER, GREEN, RED, Board, Kind, Panel, Query, Row, Variable
@@ -19,7 +20,7 @@ from monitor.slo.dashboards.promql import (
     share,
 )
 from monitor.slo.dashboards.speed import speed
-from monitor.slo.rules.relays import EXPIRES
+from monitor.slo.rules.relays import CERTIFICATE, EXPIRES, lately
 
 if TYPE_CHECKING:
     from monitor.config import Config
@@ -109,7 +110,7 @@ def _now(config: Config) -> Row:
 
 def _connections(config: Config) -> Row:
     seconds = "relay_probe_pair_seconds_total"
-    expiry = select("relay_probe_certificate_expiry_timestamp_seconds", RELAY)
+    expiry = f"min_over_time({select(CERTIFICATE, RELAY)}[{show_duration(lately(config))}])"
     window = parts.sparse(config, *Scenario)
     return Row(
         title="Connections",
@@ -185,8 +186,8 @@ def _connections(config: Config) -> Row:
             Panel(
                 kind=Kind.STAT,
                 title="Certificate expires in",
-                description="When does the relay's certificate chain break? The earliest expiry in it, as the newest "
-                "handshake saw it; only for wss.",
+                description="When does the relay's certificate chain break? The earliest expiry in it, of all that "
+                "handshakes saw lately; only for wss.",
                 queries=(Query(expr=f"min({expiry}) - time()", quiet="the relay is reached without TLS"),),
                 unit="dtdurations",
                 width=8,

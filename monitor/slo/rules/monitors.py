@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from monitor.burn import SHORTEST
 from monitor.config import show_duration
 from monitor.slo.rules.rule import Alert, any_of
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 HEALTH: Final = "relay-monitor-health"
 SHARD: Final = "relay_monitor_shard_info"
 LEAST: Final = 300.0
-"""Seconds without a run after which a probe is stale at the soonest."""
+"""Seconds without a run after which a probe is stale at the soonest, where scrapes are close enough to see it."""
 
 
 def alerts(config: Config) -> Iterator[Alert]:
@@ -53,18 +54,21 @@ def alerts(config: Config) -> Iterator[Alert]:
 
 def _stale(config: Config) -> Iterator[Alert]:
     by_window: dict[float, list[str]] = {}
+    least = max(LEAST, SHORTEST * config.prometheus.scrape_interval)
     for probe in config.probes:
         # Two runs may be missed; a cron line's nights are no silence.
         missed = 2 * (probe.period or probe.longest_gap)
-        by_window.setdefault(max(LEAST, probe.longest_gap + missed), []).append(probe.name)
+        by_window.setdefault(max(least, probe.longest_gap + missed), []).append(probe.name)
     for window, names in sorted(by_window.items()):
         started = f'relay_monitor_runs_total{{result="started", probe=~"{any_of(names)}"}}'
         span, by = show_duration(window), "relay, probe, location"
         yield Alert(
             name="RelayProbeStale",
             severity="warning",
-            # What was not there yet when the window began may have its first run ahead of it.
-            expr=f"sum by ({by}) (increase({started}[{span}])) == 0\nand\nsum by ({by}) ({started} offset {span})",
+            # What was not there yet when the window began may have its first run ahead of it; what is gone by now was
+            # taken out of the configuration, or its monitor is gone, which RelayMonitorAbsent tells.
+            expr=f"sum by ({by}) (increase({started}[{span}])) == 0\n"
+            f"and\nsum by ({by}) ({started} offset {span})\nand\nsum by ({by}) ({started})",
             wait=60.0,
             labels={"window": span},
             summary="A probe has not run for a long time.",

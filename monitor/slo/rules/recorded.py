@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from monitor.burn import burns
+from monitor.burn import SHORTEST, burns
 from monitor.catalogue import Sli
 from monitor.config import show_duration
 from monitor.slo.rules.rule import Group, Record, any_of
@@ -64,7 +64,7 @@ def groups(config: Config) -> Iterator[Group]:
     short = [window for window in every if window < LONG]
     yield Group(name="relay-slo", rules=[*_objectives(config), *(_ratio(window) for window in short)])
     long = [_ratio(window) for window in every if window >= LONG]
-    rules = [*long, _burning(), *_left(config)]
+    rules = [*long, _burning(config), *_left(config)]
     yield Group(name="relay-slo-long", rules=rules, interval=max(LONG_INTERVAL, config.prometheus.evaluation_interval))
 
 
@@ -131,8 +131,10 @@ def watched(config: Config, slo: SloConfig, relay: str) -> bool:
     return any(probe.name in slo.probe and relay in probe.relays for probe in config.probes)
 
 
-def _burning() -> Record:
-    return Record(name="slo:current_burn_rate:ratio", expr=f"{ratio(ALWAYS[0])}\n/\n(slo:error_budget:ratio > 0)\n")
+def _burning(config: Config) -> Record:
+    least = SHORTEST * config.prometheus.scrape_interval
+    present = next(window for window in ALWAYS if window >= least)
+    return Record(name="slo:current_burn_rate:ratio", expr=f"{ratio(present)}\n/\n(slo:error_budget:ratio > 0)\n")
 
 
 def _left(config: Config) -> Iterator[Record]:

@@ -32,6 +32,8 @@ VOTERS: Final = "(relay_up{@} unless on (location, instance, job) relay_monitor_
 
 SCRAPES: Final = 4
 DAY: Final = 86_400.0
+CERTIFICATE: Final = "relay_probe_certificate_expiry_timestamp_seconds"
+
 EXPIRES: Final = {"warning": 14 * DAY, "critical": 3 * DAY}
 """Seconds that a certificate must still last."""
 
@@ -294,7 +296,8 @@ class Relays:
         return max(RECENT, SCRAPES * self._scrape, slowest + 2 * self._scrape if slowest else 0.0)
 
     def _certificates(self) -> Iterator[Alert]:
-        left = "min by (relay, location) (relay_probe_certificate_expiry_timestamp_seconds{@} - time())"
+        seen = f"min_over_time({CERTIFICATE}{{@}}[{show_duration(lately(self._config))}])"
+        left = f"min by (relay, location) ({seen} - time())"
         common = {
             "name": "RelayCertificateExpiring",
             "panel": DETAIL,
@@ -305,6 +308,11 @@ class Relays:
         yield _where(warning, "")
         critical = Alert(severity="critical", expr=f"{left} < {EXPIRES['critical']:.0f}", wait=300.0, **common)  # type: ignore[arg-type]
         yield from self._capped(critical, warned=True)
+
+
+def lately(config: Config) -> float:
+    """Seconds in which handshakes meet every node: each meets another, and one may have kept its old certificate."""
+    return max([1800.0, *(probe.max_age for probe in config.probes if probe.is_continuous)])
 
 
 def pace(probe: ProbeConfig) -> float:
