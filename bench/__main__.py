@@ -1,7 +1,7 @@
 """`python -m bench [--quick]`: every figure, beside its goal. Exit 0 when everything could be measured.
 
-The programs that are compared run in turn, several rounds of each, and medians are printed: a shared machine changes
-its speed from one second to the next, a ratio within a round less so.
+The programs that are compared run in turn, several rounds of each, and medians are printed, of ratios those within a
+round: a shared machine changes its speed from one second to the next, which such a ratio feels less.
 """
 
 from __future__ import annotations
@@ -70,11 +70,17 @@ def wire(url: str, rounds: int) -> None:
     ours: list[float] = []
     floor: list[float] = []
     for _ in range(rounds):
-        ours += measured("ours", url, 1, 0.1, 0, 5)["wires"]
-        floor += measured("floor", url, 50, 0.1)
-    ratio = statistics.median(ours) / statistics.median(floor)
-    value = f"{statistics.median(ours) * 1e6:.0f} / {statistics.median(floor) * 1e6:.0f} µs = {ratio:.2f}×"
+        ours.append(statistics.median(measured("ours", url, 1, 0.1, 0, 5)["wires"]))
+        floor.append(statistics.median(measured("floor", url, 50, 0.1)))
+    one, other, ratio = side_by_side(ours, floor)
+    value = f"{one * 1e6:.0f} / {other * 1e6:.0f} µs: {ratio:.2f}×"
     show("wire p50, one pair / bare sockets", value, "≤ 1.3×", good=ratio <= 1.3)
+
+
+def side_by_side(ones: Sequence[float], others: Sequence[float]) -> tuple[float, float, float]:
+    """The medians of both over the rounds, and that of the ratio within a round, which need not be the medians'."""
+    ratio = statistics.median(one / other for one, other in zip(ones, others, strict=True))
+    return statistics.median(ones), statistics.median(others), ratio
 
 
 def slopes(url: str, programs: Mapping[str, Sequence[object]], rounds: int) -> dict[str, list[Any]]:
@@ -98,9 +104,9 @@ def slopes(url: str, programs: Mapping[str, Sequence[object]], rounds: int) -> d
 def cpu(url: str, rounds: int, window: float) -> None:
     """The CPU an exchange costs, from 100 to 300 pairs, beside the minimal client's; and the memory of 100 pairs."""
     found = slopes(url, {"ours": (1, 0.5, window), "minimal": (1, 0.5, window)}, rounds)
-    ours, minimal = (statistics.median(slope for slope, _ in results) for results in found.values())
-    value = f"{ours * 1e3:.2f} / {minimal * 1e3:.2f} ms = {ours / minimal:.2f}×"
-    show("CPU an exchange, 100 to 300 pairs / minimal client", value, "≤ 1.5×", good=ours / minimal <= 1.5)
+    ours, minimal, ratio = side_by_side(*([slope for slope, _ in results] for results in found.values()))
+    value = f"{ours * 1e3:.2f} / {minimal * 1e3:.2f} ms: {ratio:.2f}×"
+    show("CPU an exchange, 100 to 300 pairs / minimal client", value, "≤ 1.5×", good=ratio <= 1.5)
     memory = statistics.median(few["rss"] for _, few in found["ours"])
     show("resident memory, 100 pairs", f"{memory:.1f} MB", "≤ 85 MB", good=memory <= 85)
 

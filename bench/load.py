@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import statistics
 import sys
 import time
 
 import uvloop
 
-from bench.__main__ import measured, relay, slopes
+from bench.__main__ import measured, relay, side_by_side, slopes
 from bench.ours import resident
 from monitor.catalogue import Scenario
 from monitor.clock import SystemClock
@@ -67,18 +66,12 @@ def table(url: str) -> None:
 
 
 def slope(url: str) -> None:
-    """The slope of CPU over exchanges from 100 to 300 pairs, beside the minimal client's, in turn.
-
-    The median of each over the rounds; and of the ratio within a round, which a machine that changes its speed from one
-    round to the next spoils less. So the ratio is not that of the medians.
-    """
+    """The slope of CPU over exchanges from 100 to 300 pairs, beside the minimal client's, in turn."""
     found = slopes(url, {"load": (1, WINDOW, "real"), "minimal": (1, SETTLE, WINDOW)}, ROUNDS)
-    ours, minimal = ([each for each, _ in results] for results in found.values())
-    ratio = statistics.median(one / other for one, other in zip(ours, minimal, strict=True))
+    ours, minimal, ratio = side_by_side(*([each for each, _ in results] for results in found.values()))
     print(
-        f"slope from 100 to 300 pairs, medians of {ROUNDS} rounds: {statistics.median(ours) * 1e3:.2f} ms CPU an "
-        f"exchange, minimal client {statistics.median(minimal) * 1e3:.2f} ms; the ratio within a round {ratio:.2f}× "
-        "(goal ≤ 1.5×)"
+        f"slope from 100 to 300 pairs, medians of {ROUNDS} rounds: {ours * 1e3:.2f} ms CPU an exchange, "
+        f"minimal client {minimal * 1e3:.2f} ms; the ratio within a round {ratio:.2f}× (goal ≤ 1.5×)"
     )
 
 
