@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from monitor.errors import StartupError
 from monitor.load.conduct import Ended
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from monitor.load.result import Json
+
+
+APART: Final = 60.0
+"""Seconds that may lie between two parts of one test: short ones are started by hand."""
 
 
 def merge(results: Sequence[tuple[str, Json]]) -> tuple[Plan, Ended, list[Objective]]:
@@ -71,7 +75,7 @@ def _same_time(spans: Sequence[tuple[str, float, float]]) -> None:
     """Workers load the relay together: a file left over from another day is no part of this test."""
     first, _, ended = min(spans, key=lambda span: span[2])
     last, began, _ = max(spans, key=lambda span: span[1])
-    if began > ended:
+    if began > ended + APART:
         raise StartupError(
             f"{last}: is of another test than {first}, which had ended {began - ended:.0f} s before it began"
         )
