@@ -24,6 +24,7 @@ from monitor.wire.backoff import Backoff
 if TYPE_CHECKING:
     from monitor.config import ProbeConfig
     from monitor.probes.bench import Bench, Recorder
+    from monitor.relay.limits import Permit
 
 _log = structlog.get_logger(__name__)
 
@@ -113,7 +114,8 @@ class Standing:
 
     def _admits(self) -> bool:
         """Whether the relay's limits leave room for one more exchange, and did so for the pair that is to have it."""
-        untried = self._pair is None and self._obstacle is None
+        in_the_making = self._making is not None and not self._making.done()
+        untried = self._pair is None and self._obstacle is None and in_the_making
         return not untried and self._bench.guest.messages.take(2)
 
     @property
@@ -175,23 +177,10 @@ class Standing:
         """Make a new pair and put it in the old one's place; tries until it succeeds."""
         bench = self._bench
         while True:
-            await bench.guest.messages.acquire()  # for the offer
             permits = await bench.guest.admit_pair()
-            recorder = bench.recorder(self._number)
-            pair = Pair(bench, recorder, reconnect=self._backoff, on_change=self._changed, permits=permits)
             try:
-                await pair_up(pair, recorder)
-            except Obstacle as obstacle:
-                self._account()
-                self._obstacle = obstacle
-                pair.close()
-            except BaseException:
-                pair.close()
-                raise
-            else:
-                self._made_at, self._failures = bench.clock.monotonic(), 0
-                self._fresh = pair
-                self._adopt()
+                await bench.guest.messages.acquire()  # for the offer
+                recorder = await self._try(permits)
             finally:
                 for permit in permits:
                     permit.give_back()
@@ -205,6 +194,26 @@ class Standing:
             await asyncio.sleep(REBUILDING.delay(self._failures, bench.rng))
             await asyncio.sleep(bench.guest.wait_to_mend(2))
             self._failures += 1
+
+    async def _try(self, permits: list[Permit]) -> Recorder:
+        """One pairing; its notebook tells what came of it."""
+        bench = self._bench
+        recorder = bench.recorder(self._number)
+        pair = Pair(bench, recorder, reconnect=self._backoff, on_change=self._changed, permits=permits)
+        try:
+            await pair_up(pair, recorder)
+        except Obstacle as obstacle:
+            self._account()
+            self._obstacle = obstacle
+            pair.close()
+        except BaseException:
+            pair.close()
+            raise
+        else:
+            self._made_at, self._failures = bench.clock.monotonic(), 0
+            self._fresh = pair
+            self._adopt()
+        return recorder
 
     def _adopt(self) -> None:
         """Let the fresh pair, if there is one, take the standing one's place; never in the middle of an exchange."""

@@ -178,6 +178,8 @@ class Idle:
             self._connected, self._dropped_at = False, now
             self._note_drop(self._why())
             bench.publish(Disconnected(relay=bench.relay, probe=bench.probe.name, run_id=run_id, code=dropped.code))
+        else:
+            self._obstacle = self._why()  # of its latest return: what keeps it away by now may be ours
 
     def _account(self) -> None:
         bench = self._bench

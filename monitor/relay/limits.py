@@ -31,8 +31,8 @@ class Permit:
     async def use(self) -> None:
         """Use it, once a pause that the relay asked for is over."""
         limiter = self._limiter
-        while limiter is not None and (delay := limiter.wait(0)) > 0:  # noqa: ASYNC110 - a pause ends with time
-            await asyncio.sleep(max(0.001, delay))
+        while limiter is not None and (left := limiter.pause_left) > 0:  # noqa: ASYNC110 - a pause ends with time
+            await asyncio.sleep(max(0.001, left))
         if limiter is not None and self.give_back():
             limiter.use()
 
@@ -69,7 +69,7 @@ class Limiter:
             self._given.popleft()
         if permits > self._limit:
             return float("inf")
-        pause = max(0.0, self._paused_until - now)
+        pause = self.pause_left
         over = len(self._given) + self.kept + permits - self._limit
         if over <= 0:
             return pause
@@ -111,7 +111,12 @@ class Limiter:
     @property
     def paused(self) -> bool:
         """Whether nothing is given because the relay asked for it."""
-        return self._clock.monotonic() < self._paused_until
+        return self.pause_left > 0
+
+    @property
+    def pause_left(self) -> float:
+        """Seconds until anything is given again."""
+        return max(0.0, self._paused_until - self._clock.monotonic())
 
     def pause(self, seconds: float) -> None:
         """Give nothing for `seconds`: the relay asked for it (Retry-After)."""

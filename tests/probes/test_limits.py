@@ -114,6 +114,17 @@ async def test_what_is_taken_ahead_is_not_used_while_the_relay_asked_for_a_pause
 
 
 @pytest.mark.looptime
+async def test_what_is_taken_ahead_may_be_used_under_a_lower_limit() -> None:
+    limiter = Limiter(4, LoopClock())
+    permits = await limiter.ahead(4)
+    limiter.allow(2)
+    for permit in permits:
+        await permit.use()
+    assert asyncio.get_running_loop().time() == 0
+    assert not limiter.take()
+
+
+@pytest.mark.looptime
 async def test_a_limit_lowered_meanwhile_holds_nobody_up_for_ever() -> None:
     limiter = Limiter(2, LoopClock())
     limiter.take(2)

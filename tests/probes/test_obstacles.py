@@ -15,6 +15,7 @@ from monitor.catalogue import Outcome, Phase, Reason, Step, Verdict
 from monitor.embedded import EmbeddedRelay, FaultPlan, parse_fault
 from monitor.probes import reachability
 from monitor.probes.pair import Pair
+from monitor.probes.realistic_session import pair_up
 from monitor.probes.run import Confirmed, Disconnected, MessageSent, Paired, PhaseTimed, Reconnected, Run
 from monitor.probes.steady_messaging import SteadyMessaging
 from monitor.probes.steady_state import SteadyState
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from websockets.asyncio.server import ServerConnection
 
-    from monitor.probes.bench import Bench
+    from monitor.probes.bench import Bench, Recorder
 
 _DESCRIPTORS = Path("/proc/self/fd")
 STANDING: dict[str, Any] = {
@@ -503,6 +504,40 @@ async def test_a_file_of_ours_that_cannot_be_read_is_not_blamed_on_the_relay(
             assert cause(made.runs[-1]) == (Step.UPGRADE, Reason.INTERNAL)
             header.write_text("two")
             await made.until(lambda: made.runs[-1].outcome is Outcome.OK)
+
+
+async def test_what_keeps_a_dropped_connection_away_may_be_ours(relay: EmbeddedRelay, tmp_path: Path) -> None:
+    header = tmp_path / "header"
+    header.write_text("one")
+    made_up = {"dapp": {"X-Key": {"file": str(header)}}}
+    keys: dict[str, Any] = {"schedule": "continuous", "connections": "1", "timeout": "5s"}
+    async with (
+        stage(relay.url, "steady-state", {"duration": 0.3}, relay={"headers": made_up}, **keys) as made,
+        serving(made),
+    ):
+        await made.until(lambda: relay.connections == 1)
+        header.unlink()
+        relay.disconnect_all(3001)
+        await made.until(lambda: made.runs and made.runs[-1].outcome is Outcome.ABORTED)
+        assert cause(made.runs[-1]) == (Step.UPGRADE, Reason.INTERNAL)
+        assert Outcome.FAILED in {run.outcome for run in made.runs}  # the drop itself was the relay's
+
+
+async def test_a_pair_that_a_fault_of_ours_kept_from_being_made_is_made_at_its_next_slot(
+    relay: EmbeddedRelay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[Pair] = []
+
+    async def fail_at_first(pair: Pair, recorder: Recorder) -> None:
+        tries.append(pair)
+        if len(tries) == 1:
+            raise RuntimeError("a fault of this program")
+        await pair_up(pair, recorder)
+
+    monkeypatch.setattr("monitor.probes.steady_messaging.pair_up", fail_at_first)
+    async with stage(relay.url, "steady-messaging", **STANDING | {"timeout": "2s"}) as made, serving(made):
+        await made.until(lambda: made.runs and made.runs[-1].outcome is Outcome.OK)
+    assert len(tries) == 2
 
 
 async def test_a_proxy_that_is_no_address_is_ours(relay: EmbeddedRelay, monkeypatch: pytest.MonkeyPatch) -> None:
