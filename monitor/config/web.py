@@ -91,9 +91,10 @@ def _version(name: str) -> None:
 
 
 def _flag(value: object) -> bool:
-    if value in {True, "true"}:
+    # Compared one by one: what YAML gives may be a list, which no set takes.
+    if value is True or value == "true":
         return True
-    if value in {False, "false"}:
+    if value is False or value == "false":
         return False
     raise ValueError("is neither true nor false")
 

@@ -95,9 +95,10 @@ class Access:
             return
         try:
             terms = await aside("read of the web configuration", partial(read_terms, path))
-        except MonitorError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the connection that made us look is none the worse
             self._refused = versions
-            _log.error("web configuration stays as it was", why=str(error))
+            ours = not isinstance(error, MonitorError)
+            _log.error("web configuration stays as it was", why=str(error), exc_info=ours)
             return
         if self.terms is before:  # else a reload came first
             self.take_up(terms)

@@ -79,6 +79,9 @@ class Door:
         except asyncio.CancelledError:
             taken.close()
             raise
+        except Exception:  # noqa: BLE001 - a fault of ours, and no client is left waiting for it
+            taken.close()
+            _log.exception("a client could not be let in")
 
 
 def is_allowed(terms: Terms, transport: asyncio.BaseTransport) -> bool:

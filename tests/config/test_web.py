@@ -101,7 +101,7 @@ tls_server_config:
   ciphersuites: []
 http_server_config:
   headers: {X-Powered-By: us}
-  http2: maybe
+  http2: [yes]
 basic_auth_users:
   prometheus: hunter2
   slow: $2y$31$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG

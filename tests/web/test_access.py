@@ -249,8 +249,36 @@ class TestChanges:
             (folder / "web.yml").unlink()
             assert (await http.get(f"http://{where}/")).status_code == 401
 
+    async def test_a_fault_of_ours_while_it_is_read_keeps_nobody_waiting(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(_: Path) -> None:
+            raise TypeError("a fault of this program")
+
+        async with serving(folder, users()) as where:
+            monkeypatch.setattr(access, "read_terms", fail)
+            for number in range(3):
+                (folder / "web.yml").write_text(f"# {number}\n{users()}")
+                async with client(folder) as http:
+                    answer = await http.get(f"http://{where}/", auth=("prometheus", PASSWORD))
+                    assert answer.status_code == 200
+
 
 class TestTheDoor:
+    async def test_who_cannot_be_let_in_for_a_fault_of_ours_is_hung_up_on(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def fail(_: access.Access) -> None:
+            raise TypeError("a fault of this program")
+
+        async with serving(folder, users()) as where:
+            monkeypatch.setattr(access.Access, "current", fail)
+            host, _, port = where.partition(":")
+            reader, writer = await asyncio.open_connection(host, int(port))
+            async with asyncio.timeout(5):
+                assert await reader.read() == b""
+            writer.close()
+
     async def test_who_never_finishes_the_handshake_is_hung_up_on(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
