@@ -188,11 +188,16 @@ class Monitor:
                 config, maintenance, terms = await self._read()
                 difference = changes(self.config, config)
                 opened = await self.fleet.open(difference.opened)
-            except Exception as error:
+                await self._change(config, difference, opened)
+            except MonitorError as error:
                 self.metrics.set_reload(at=self.clock.time(), ok=False)
                 _log.error("configuration stays as it was", why=str(error))
                 raise
-            await self._change(config, difference, opened)
+            except Exception as error:
+                self.metrics.set_reload(at=self.clock.time(), ok=False)
+                _log.exception("reload broken off by a fault of this program")
+                why = f"a fault of this program, {type(error).__name__}: {error}; it is in the log; restart the monitor"
+                raise StartupError(why) from error
             self.maintenance = maintenance
             self.access.take_up(terms)
             self.metrics.set_reload(at=self.clock.time(), ok=True)

@@ -279,6 +279,18 @@ class TestWhatIsRefused:
             assert made.task("one", "steady") is task
             assert list(made.monitor.fleet.relays) == ["one"]
 
+    async def test_one_that_a_fault_of_ours_breaks_off_says_so_and_shows(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        async with running() as made:
+            await made.goes_on("one")
+
+            def fail(*_: object) -> None:
+                raise TypeError("no such thing")
+
+            monkeypatch.setattr(made.monitor.roster, "start", fail)
+            said = await made.refused(TWO)
+            assert said.startswith("a fault of this program, TypeError: no such thing")
+            assert total(page(made.monitor), "relay_monitor_config_last_reload_successful") == 0
+
     async def test_a_faulty_web_configuration_is_one_of_them(self, tmp_path: Path) -> None:
         web = tmp_path / "web.yml"
         web.write_text("basic_auth_users: {}\n")
