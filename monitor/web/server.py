@@ -35,6 +35,9 @@ REQUEST: Final = 10.0
 """Seconds a client has for a request, from its first byte on, and for the first one to begin: descriptors are what
 probes live on."""
 
+RESPONSE: Final = 60.0
+"""Seconds a client may take to read its answer."""
+
 KEEP_ALIVE: Final = 75
 """Seconds a connection may rest between requests; longer than any scrape interval in use."""
 
@@ -151,11 +154,12 @@ class _Server(uvicorn.Server):
 
 
 class _Connection(H11Protocol):
-    """uvicorn's connection, with an end to those that do not finish a request: it waits for one without limit."""
+    """uvicorn's connection, with an end to those that finish no request or take no answer: it waits without limit."""
 
     terms: Terms
     _is_welcome = False
-    _patience: asyncio.TimerHandle | None = None
+    _patience: asyncio.TimerHandle | None = None  # with its request
+    _delivery: asyncio.TimerHandle | None = None  # of the answer to its latest
 
     def connection_made(self, transport: Any) -> None:
         """Called by the event loop."""
@@ -173,6 +177,7 @@ class _Connection(H11Protocol):
         super().data_received(data)
         if self.conn.their_state not in {h11.IDLE, h11.SEND_BODY}:  # it is whole
             self._calm()
+            self._delivery = self.loop.call_later(RESPONSE, self._overdue)
         elif self._patience is None:
             self._patience = self.loop.call_later(REQUEST, self.transport.abort)
 
@@ -181,7 +186,14 @@ class _Connection(H11Protocol):
         self._calm()
         super().connection_lost(exc)
 
+    def _overdue(self) -> None:
+        """The answer should have been taken by now; to close in good order would wait until it is."""
+        self._delivery = None
+        if self.transport.get_write_buffer_size() or not getattr(self.cycle, "response_complete", True):
+            self.transport.abort()
+
     def _calm(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
+        for timer in (self._patience, self._delivery):
+            if timer is not None:
+                timer.cancel()
+        self._patience = self._delivery = None

@@ -143,6 +143,25 @@ async def test_a_client_that_does_not_finish_its_request_is_hung_up_on(monkeypat
     await served.stop()
 
 
+async def test_a_client_that_does_not_take_its_answer_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To close in good order would wait until it does."""
+    monkeypatch.setattr(server, "RESPONSE", 0.2)
+
+    async def large(_: Request) -> PlainTextResponse:
+        return PlainTextResponse("x" * 50_000_000)
+
+    served = WebServer(Starlette(routes=[Route("/", large)]), "127.0.0.1", 0)
+    await served.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port, limit=1)
+    writer.write(b"GET / HTTP/1.1\r\nHost: monitor\r\n\r\n")
+    await asyncio.sleep(1)
+    async with asyncio.timeout(5):
+        with contextlib.suppress(ConnectionError):
+            assert len(await reader.read()) < 50_000_000
+    writer.close()
+    await served.stop()
+
+
 async def test_connections_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "MAX_CONNECTIONS", 2)
     served = WebServer(build_app(state()), "127.0.0.1", 0)
