@@ -363,8 +363,12 @@ class TestWhatWaits:
         url = f"ws://127.0.0.1:{closed_port()}/connection/websocket"
         monitor = Monitor(usual(url))
         await monitor.start()
-        with contextlib.suppress(TimeoutError):
-            await until(lambda: monitor.fleet.relays["demo"].reachability.unsettled, 5)
+        bench = monitor.fleet.bench("demo", monitor.config.probes[0])
+        report = MessageJudged(relay="demo", probe="steady", run_id="", verdict=Verdict.LOST)
+        monitor.fleet.relays["demo"].reachability.unsettled = True
+        monitor.booking.take(report, bench)
+        assert monitor.booking._held
         await monitor.stop()
         assert monitor.booking._held == {}
+        assert total(page(monitor), "relay_probe_messages_total", verdict="lost") == 1
         assert asyncio.all_tasks() == {asyncio.current_task()}

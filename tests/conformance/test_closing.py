@@ -6,8 +6,6 @@ import asyncio
 import json
 from typing import TYPE_CHECKING
 
-import pytest
-
 from tests.conformance.driver import Client, channel
 from tests.relays import Terms
 
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
     StartRelay = Callable[[Terms], Awaitable[Relay]]
 
 # Whole seconds: the connect reply tells the interval in them.
-BRISK = Terms(ping_interval=1.0, pong_timeout=0.4, stale_timeout=0.5)
+BRISK = Terms(ping_interval=1.0, pong_timeout=0.9, stale_timeout=2.0)
 
 
 async def test_a_client_that_answers_pings_stays(start_relay: StartRelay, dial: Dial) -> None:
@@ -39,7 +37,7 @@ async def test_a_client_that_does_not_answer_a_ping_is_closed_with_3012(start_re
     assert await client.next() == {}
     pinged = asyncio.get_running_loop().time()
     assert await client.closed() == (3012, "no pong")
-    assert asyncio.get_running_loop().time() - pinged == pytest.approx(0.4, abs=0.35)
+    assert 0.5 < asyncio.get_running_loop().time() - pinged < 3
 
 
 async def test_a_second_pong_for_one_ping_closes_with_3501(start_relay: StartRelay, dial: Dial) -> None:

@@ -362,7 +362,7 @@ async def test_a_stream_is_forgotten(relay: EmbeddedRelay) -> None:
 
 
 async def test_no_ping_is_sent_and_nobody_is_blamed_for_no_pong() -> None:
-    made = EmbeddedRelay(plan=FaultPlan([parse_fault("pings:count=2")]), ping_interval=0.05, pong_timeout=0.02)
+    made = EmbeddedRelay(plan=FaultPlan([parse_fault("pings:count=2")]), ping_interval=0.5, pong_timeout=0.02)
     await made.start()
     (peer,) = await peers(made, CHANNEL)
     assert await peer.read() == [{}]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from monitor.catalogue import Outcome, Reason, Step, Verdict
     from tests.faults.certificates import Certificates
     from tests.faults.toxiproxy import Toxiproxy
+    from tests.probes.stage import Stage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,12 +25,17 @@ class Env:
     certificates: Certificates
 
 
+async def nothing(_: Stage) -> None:
+    """Leave the relay as it is."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Where:
-    """Where the relay of a scene is, and what the configuration says of it besides."""
+    """Where the relay of a scene is, what the configuration says of it besides, and what befalls it amid the run."""
 
     url: str
     relay: Mapping[str, Any] = field(default_factory=dict)
+    meanwhile: Callable[[Stage], Awaitable[None]] = nothing
 
 
 Scene = Callable[[Env], AbstractAsyncContextManager[Where]]

@@ -3,14 +3,15 @@ engine itself."""
 
 from __future__ import annotations
 
-import asyncio
 import resource
 import socket
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from monitor.embedded import EmbeddedRelay, FaultPlan, parse_fault
+from monitor.probes.run import PhaseTimed
 from tests.faults.rows import Where
 from tests.faults.toxiproxy import toxic
 from tests.relays import Engine
@@ -19,7 +20,9 @@ from tests.transport.scene import closed_port, demanding, serving
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from monitor.catalogue import Phase
     from tests.faults.rows import Env, Scene
+    from tests.probes.stage import Stage
     from tests.transport.scene import Play
 
 
@@ -97,27 +100,36 @@ def proxied(kind: str, stream: str = "downstream", **attributes: int) -> Scene:
     return scene
 
 
-def engine(*flags: str, meanwhile: Callable[[Engine], Awaitable[None]] | None = None, after: float = 0.0) -> Scene:
-    """The engine; `meanwhile` is done to it `after` seconds into the run, or before it where that is 0."""
+@dataclass(frozen=True, slots=True)
+class Once:
+    """The moment when a run has reported a phase so often; by the clock it is another one on every machine."""
+
+    phase: Phase
+    often: int
+
+    async def reached(self, made: Stage) -> None:
+        """Wait for it."""
+        await made.until(lambda: [report.phase for report in made.all(PhaseTimed)].count(self.phase) >= self.often)
+
+
+def engine(act: Callable[[Engine], Awaitable[None]], once: Once | None = None) -> Scene:
+    """The engine; `act` is done to it at that moment of the run, or before it."""
 
     @asynccontextmanager
     async def scene(env: Env) -> AsyncIterator[Where]:
-        async with await Engine.start(env.engine, *flags) as relay:
-            doing = None
-            if meanwhile is not None and not after:
-                await meanwhile(relay)
-            elif meanwhile is not None:
-                doing = asyncio.ensure_future(_later(after, relay, meanwhile))
-            yield Where(url=relay.url)
-            if doing is not None:
-                await doing
+        async with await Engine.start(env.engine) as relay:
+            if once is None:
+                await act(relay)
+                yield Where(url=relay.url)
+                return
+
+            async def meanwhile(made: Stage) -> None:
+                await once.reached(made)
+                await act(relay)
+
+            yield Where(url=relay.url, meanwhile=meanwhile)
 
     return scene
-
-
-async def _later(seconds: float, relay: Engine, act: Callable[[Engine], Awaitable[None]]) -> None:
-    await asyncio.sleep(seconds)
-    await act(relay)
 
 
 async def pause(relay: Engine) -> None:
@@ -145,8 +157,8 @@ async def stop(relay: Engine) -> None:
     await relay.stop()
 
 
-def restarted(after: float) -> Scene:
-    """The engine, killed and started anew on the same port: another epoch, no history."""
+def restarted(once: Once) -> Scene:
+    """The engine, killed at that moment and started anew on the same port: another epoch, no history."""
 
     @asynccontextmanager
     async def scene(env: Env) -> AsyncIterator[Where]:
@@ -156,15 +168,13 @@ def restarted(after: float) -> Scene:
         old = await Engine.start(env.engine, "-listen", f"127.0.0.1:{port}")
         new: list[Engine] = []
 
-        async def restart() -> None:
-            await asyncio.sleep(after)
+        async def restart(made: Stage) -> None:
+            await once.reached(made)
             await old.kill()
             new.append(await Engine.start(env.engine, "-listen", f"127.0.0.1:{port}"))
 
-        doing = asyncio.ensure_future(restart())
         try:
-            yield Where(url=old.url)
-            await doing
+            yield Where(url=old.url, meanwhile=restart)
         finally:
             for relay in (old, *new):
                 await relay.kill()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from monitor.catalogue import Outcome, Reason, Step, Verdict
+from monitor.catalogue import Outcome, Phase, Reason, Step, Verdict
 from tests.faults import scenes
 from tests.faults.rows import Row, Scene
 from tests.transport.scene import answering, frame, hang_up, idle, reset, saying
@@ -67,6 +67,12 @@ def plan(fault: str, spec: str, *expected: Any, **more: Any) -> Row:
     scene = scenes.embedded(spec, ping_interval=ping_interval, scheme=scheme)
     return row(fault, f"embedded relay, `{spec}`", scene, *expected, **more)
 
+
+GREETED: Final = scenes.Once(Phase.HELLO, 1)
+PAIRED: Final = scenes.Once(Phase.HISTORY, 4)
+"""Each end has read the channel of the handshake and that of the session."""
+STORED: Final = scenes.Once(Phase.PUBLISH_ACK, 1 + int(AWAY["messages"]))
+"""The offer was taken, and so were the messages to the absent wallet."""
 
 LONGER: Final = TIMEOUT + 2.5
 """A run that goes on after the fault: the wallet waits a second before it answers."""
@@ -263,12 +269,12 @@ HELD: Final = (
         scenario="steady-state", duration="13s", ping_interval=1.0, within=15.0,
     ),
     row(
-        "the relay is killed while connections are held", "engine", scenes.engine(meanwhile=scenes.kill, after=0.4),
-        Step.HOLD, Reason.DISCONNECTED, scenario="steady-state",
+        "the relay is killed while connections are held", "engine", scenes.engine(scenes.kill, GREETED),
+        Step.HOLD, Reason.DISCONNECTED, scenario="steady-state", duration="5s",
     ),
     row(
-        "the relay is stopped while connections are held", "engine", scenes.engine(meanwhile=scenes.stop, after=0.4),
-        Step.HOLD, Reason.DISCONNECTED, scenario="steady-state",
+        "the relay is stopped while connections are held", "engine", scenes.engine(scenes.stop, GREETED),
+        Step.HOLD, Reason.DISCONNECTED, scenario="steady-state", duration="5s",
     ),
 )  # fmt: skip
 
@@ -285,23 +291,23 @@ STEADY: Final = (
 
 SERVER: Final = (
     row(
-        "the relay has no descriptors left", "engine, prlimit", scenes.engine(meanwhile=scenes.starve),
+        "the relay has no descriptors left", "engine, prlimit", scenes.engine(scenes.starve),
         Step.UPGRADE, Reason.SILENT,
     ),
-    row("the relay is killed", "engine", scenes.engine(meanwhile=scenes.kill), Step.TCP, Reason.REFUSED),
-    row("the relay hangs", "engine", scenes.engine(meanwhile=scenes.pause), Step.UPGRADE, Reason.SILENT),
+    row("the relay is killed", "engine", scenes.engine(scenes.kill), Step.TCP, Reason.REFUSED),
+    row("the relay hangs", "engine", scenes.engine(scenes.pause), Step.UPGRADE, Reason.SILENT),
     row(
-        "the relay hangs amid a session", "engine", scenes.engine(meanwhile=scenes.pause, after=0.4),
+        "the relay hangs amid a session", "engine", scenes.engine(scenes.pause, PAIRED),
         Step.PUBLISH, Reason.SILENT, LOST, settle="700ms", within=LONGER,
     ),
     row(
-        "the relay is killed amid a session", "engine", scenes.engine(meanwhile=scenes.kill, after=0.4),
+        "the relay is killed amid a session", "engine", scenes.engine(scenes.kill, PAIRED),
         Step.DELIVER, Reason.DISCONNECTED, settle="700ms", within=LONGER,
     ),
     row(
         "the relay is restarted while the wallet is away: another epoch, nothing stored", "engine",
-        scenes.restarted(0.5), Step.RECOVER, Reason.EPOCH_CHANGED, LOST, LOST, LOST,
-        scenario="async-delivery", delay="1500ms", within=LONGER + 1,
+        scenes.restarted(STORED), Step.RECOVER, Reason.EPOCH_CHANGED, LOST, LOST, LOST,
+        scenario="async-delivery", delay="2s", within=LONGER + 2,
     ),
 )  # fmt: skip
 

@@ -52,7 +52,7 @@ async def test_a_fault_is_named_in_time(row: Row, env: Env) -> None:
     keys: Any = dict(row.keys)
     async with row.scene(env) as where, stage(where.url, row.scenario, relay=dict(where.relay), **keys) as made:
         async with asyncio.timeout(row.within):
-            run = await made.play()
+            run, _ = await asyncio.gather(made.play(), where.meanwhile(made))
         failure = run.failure
         found = (run.outcome, failure and failure.step, failure and failure.reason)
         assert found == (row.outcome, row.step, row.reason), failure

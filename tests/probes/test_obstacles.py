@@ -40,6 +40,8 @@ STANDING: dict[str, Any] = {
     "timeout": "400ms",
 }
 SESSION: dict[str, Any] = {"messages": "1", "settle": "0s", "timeout": "400ms"}
+PATIENT: dict[str, Any] = SESSION | {"timeout": "5s"}
+"""For what must be over long before the time-out."""
 
 
 def _sockets() -> int:
@@ -99,8 +101,8 @@ def assert_failed(run: Run, step: Step, reason: Reason, exchanges: int = 1) -> N
         ("realistic-session", {"messages": "3"}, 3),
         ("async-delivery", {"delay": "0s", "messages": "4"}, 1),
         ("connection-storm", {"connections": "3", "ramp_up": "0s"}, 3),
-        ("steady-state", {"connections": "2", "ramp_up": "0s", "duration": "1s"}, 2),
-        ("steady-messaging", {"duration": "1s", "pairs": "2", "message_interval": "250ms", "settle": "0s"}, 4),
+        ("steady-state", {"connections": "2", "ramp_up": "0s", "duration": "3s"}, 2),
+        ("steady-messaging", {"duration": "3s", "pairs": "2", "message_interval": "750ms", "settle": "0s"}, 4),
     ],
 )
 async def test_a_relay_that_is_down_fails_every_due_exchange_at_once(
@@ -109,7 +111,7 @@ async def test_a_relay_that_is_down_fails_every_due_exchange_at_once(
     async with stage(f"ws://127.0.0.1:{closed_port()}/", scenario, **keys) as made:
         run = await made.play()
         assert_failed(run, Step.TCP, Reason.REFUSED, exchanges)
-        assert run.duration < 0.5
+        assert run.duration < 2
 
 
 async def test_an_upgrade_that_is_refused_fails_with_its_status() -> None:
@@ -124,7 +126,7 @@ async def test_a_relay_that_accepts_and_says_nothing_is_silent_at_the_hello() ->
     async with odd_relay(ignore) as odd, stage(odd.url, "realistic-session", **SESSION) as made:
         run = await made.play()
         assert_failed(run, Step.HELLO, Reason.SILENT)
-        assert 0.35 < run.duration < 0.8
+        assert 0.35 < run.duration < 3
 
 
 async def test_a_channel_that_is_denied_fails_the_subscription() -> None:
@@ -135,10 +137,10 @@ async def test_a_channel_that_is_denied_fails_the_subscription() -> None:
             else behave(connection, command)
         )
 
-    async with odd_relay(deny) as odd, stage(odd.url, "realistic-session", **SESSION) as made:
+    async with odd_relay(deny) as odd, stage(odd.url, "realistic-session", **PATIENT) as made:
         run = await made.play()
         assert_failed(run, Step.SUBSCRIBE, Reason.DENIED)
-        assert run.duration < 0.3
+        assert run.duration < 2
 
 
 @pytest.mark.parametrize(
@@ -173,10 +175,10 @@ async def test_a_relay_that_says_hello_and_closes_at_once_is_heard_at_once(code:
     async def close(connection: ServerConnection, command: dict[str, Any]) -> None:
         await connection.close(code)
 
-    async with odd_relay(close) as odd, stage(odd.url, "realistic-session", **SESSION) as made:
+    async with odd_relay(close) as odd, stage(odd.url, "realistic-session", **PATIENT) as made:
         run = await made.play()
         assert_failed(run, Step.HELLO, reason)
-        assert run.duration < 0.3
+        assert run.duration < 2
 
 
 async def test_a_hello_and_a_close_in_one_breath_are_both_heard() -> None:
@@ -184,11 +186,11 @@ async def test_a_hello_and_a_close_in_one_breath_are_both_heard() -> None:
         await reply(connection, command, HELLO)
         await connection.close(3503)
 
-    async with odd_relay(close) as odd, stage(odd.url, "realistic-session", **SESSION) as made:
+    async with odd_relay(close) as odd, stage(odd.url, "realistic-session", **PATIENT) as made:
         run = await made.play()
         assert run.failure is not None
         assert run.failure.reason is Reason.DISCONNECTED
-        assert run.duration < 0.3
+        assert run.duration < 2
 
 
 # In the middle of an exchange.
@@ -316,7 +318,10 @@ async def test_a_pair_that_cannot_take_its_channel_up_again_says_why_and_is_made
 
 
 async def test_a_pair_is_replaced_at_its_age_without_a_failed_exchange(relay: EmbeddedRelay) -> None:
-    async with stage(relay.url, "steady-messaging", {"max_age": 0.3}, **STANDING) as made, serving(made):
+    async with (
+        stage(relay.url, "steady-messaging", {"max_age": 0.3}, **STANDING | {"timeout": "5s"}) as made,
+        serving(made),
+    ):
         await made.until(lambda: len(made.all(Paired)) >= 4)
         assert {run.outcome for run in made.runs} == {Outcome.OK}
         assert made.all(Disconnected) == []

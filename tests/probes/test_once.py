@@ -40,7 +40,7 @@ def test_a_bounded_probe_is_played_as_it_is(scenario: str) -> None:
 CONFIG = """
 relays: [{name: one, url: embedded}, {name: two, url: embedded}]
 probes:
-  - {name: idle, scenario: steady-state, relays: [two, one], schedule: continuous, timeout: 100ms}
+  - {name: idle, scenario: steady-state, relays: [two, one], schedule: continuous, timeout: 1s}
   - {name: session, scenario: realistic-session, relays: [one], schedule: {every: 1h}, messages: 1, settle: 0s}
   - {name: steady, scenario: steady-messaging, relays: [two], schedule: continuous, message_interval: 100ms}
 """

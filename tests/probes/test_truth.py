@@ -69,7 +69,7 @@ async def test_a_blocked_loop_makes_numbers_worse_and_none_vanish(relay: Embedde
 async def test_what_a_timer_is_late_by_is_in_every_figure_that_it_holds_up(
     relay: EmbeddedRelay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sleep, wait, late = asyncio.sleep, 0.123, 0.3
+    sleep, wait, late = asyncio.sleep, 0.123, 1.0
 
     async def sleep_long(delay: float) -> None:
         await sleep(delay + late if delay == wait else delay)
@@ -83,16 +83,16 @@ async def test_what_a_timer_is_late_by_is_in_every_figure_that_it_holds_up(
     assert session.pairing is not None
     for seconds in (session.pairing.seconds, session.exchanges[0].round_trip, delivery.exchanges[0].recovery):
         assert seconds is not None
-        assert late <= seconds < late + 0.2
+        assert late <= seconds < 2 * late
 
 
 async def test_what_is_held_back_is_measured(relay: EmbeddedRelay) -> None:
     assert relay.plan is not None
-    relay.plan.set([parse_fault("delay:channel=session,by=0.25")])
+    relay.plan.set([parse_fault("delay:channel=session,by=1.0")])
     async with stage(relay.url, "realistic-session", messages="2", settle="0s", timeout="5s") as made:
         run = await made.play()
     for exchange in run.exchanges:
         assert exchange.wire_request is not None
         assert exchange.round_trip is not None
-        assert 0.25 <= exchange.wire_request < 0.35
-        assert 0.5 <= exchange.round_trip < 0.7
+        assert 1.0 <= exchange.wire_request < 1.9
+        assert 2.0 <= exchange.round_trip < 2.9

@@ -54,6 +54,7 @@ class Witness:
 
     def entered(self, step: Step) -> None:
         self.steps.append(step)
+        self.changed.set()
 
     def phase(self, phase: Phase, started: float, ended: float) -> None:
         self.phases[phase] = (started, ended)
@@ -90,6 +91,14 @@ class Witness:
             return await dialling.dial(
                 target, clock=CLOCK, observer=self, on_text=self.on_text, on_closed=self.on_closed, resolver=resolver
             )
+
+    async def give_up(self, target: Target, at: Step) -> None:
+        """Dial, and cancel the dial once it is at that step."""
+        task = asyncio.ensure_future(self.dial(target))
+        await self.until(lambda: self.steps[-1:] == [at])
+        task.cancel()
+        await asyncio.wait({task})
+        assert task.cancelled()
 
 
 @contextlib.asynccontextmanager
