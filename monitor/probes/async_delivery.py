@@ -9,16 +9,21 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import structlog
+
 from monitor.catalogue import Outcome, Reason, Step
 from monitor.errors import Obstacle, OwnFault
 from monitor.footprint import SESSION_REUSE
-from monitor.probes.pair import Pair, both
+from monitor.probes.pair import Pair
 from monitor.probes.realistic_session import pair_up
 from monitor.probes.run import Exchange
+from monitor.probes.together import both
 
 if TYPE_CHECKING:
     from monitor.config import ProbeConfig
     from monitor.probes.bench import Bench, Recorder
+
+_log = structlog.get_logger(__name__)
 
 
 class AsyncDelivery:
@@ -58,7 +63,7 @@ class AsyncDelivery:
                 if pair.wallet.whole or (refused and came_back):
                     pair.retire()
                 elif refused:
-                    bench.background(pair.look_again())
+                    bench.background(look_again(pair, bench))
                 else:
                     pair.close()  # it was us who sent no wallet to listen: what became of the messages nobody knows
 
@@ -85,6 +90,25 @@ class AsyncDelivery:
         if bench.probe.pairing == "reuse":
             self._kept = (pair, now)
         return pair
+
+
+async def look_again(pair: Pair, bench: Bench) -> None:
+    """Let a new wallet take what the relay kept for the one that is away, and leave as from any other run.
+
+    For a run that ended before its wallet came back: what the relay stored is not lost.
+    """
+    deadline = bench.clock.monotonic() + bench.probe.timeout
+    pair.due_by(deadline)
+    leave = pair.close  # where nobody was there to listen, what became of the messages nobody knows
+    try:
+        await pair.resume_wallet(deadline)
+        leave = pair.retire
+    except OwnFault as fault:
+        _log.info("no wallet to look for what was stored", why=str(fault))
+    except Obstacle:
+        leave = pair.retire
+    finally:
+        leave()
 
 
 async def recover(

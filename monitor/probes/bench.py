@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from monitor.config import ProbeConfig
     from monitor.errors import Obstacle
     from monitor.probes.pair import Pair
-    from monitor.relay.client import Access
+    from monitor.relay.access import Access
     from monitor.relay.limits import Permit
     from monitor.session.crypto import KeyManager
 

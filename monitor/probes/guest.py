@@ -10,7 +10,7 @@ import monitor
 from monitor.catalogue import Reason, Step
 from monitor.config.relay import DnsEndpoint
 from monitor.errors import OwnFault, StartupError
-from monitor.relay.client import Access
+from monitor.relay.access import Access
 from monitor.relay.limits import Limiter
 from monitor.relay.target import Target, TlsOptions
 from monitor.session.peer import HISTORY_LIMIT

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from monitor.probes.bench import Bench, Recorder
-    from monitor.relay.client import Access
+    from monitor.relay.access import Access
     from monitor.wire.backoff import Backoff
     from monitor.wire.events import Event
 

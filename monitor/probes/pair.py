@@ -16,13 +16,14 @@ from monitor.probes.account import Account, Leg, fate
 from monitor.probes.autopsy import examine
 from monitor.probes.bench import failure_of
 from monitor.probes.run import Exchange, Pairing
+from monitor.probes.together import both
 from monitor.relay.end import End
 from monitor.session.dapp import Dapp
 from monitor.session.store import KeyValueStore, MemoryStore, Session
 from monitor.session.wallet import Wallet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Sequence
 
     from monitor.probes.bench import Bench, Recorder
     from monitor.probes.ledger import Message
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
 _STEPS = {"request": Step.DELIVER, "response": Step.ANSWER, "offline": Step.PUBLISH}
 
 _OVERTAKEN = "it came after a later one, and the wallet protocol drops what is older than what it has"
-
-ONE_MOMENT = 0.01
-"""Seconds within which two timers of one deadline have both fired."""
 
 
 class Pair(Account):
@@ -189,25 +187,6 @@ class Pair(Account):
                 self.judge()
         finally:
             self.close()
-
-    async def look_again(self) -> None:
-        """Let a new wallet take what the relay kept for the one that is away, and leave as from any other run.
-
-        For a run that ended before its wallet came back: what the relay stored is not lost.
-        """
-        deadline = self._clock.monotonic() + self._bench.probe.timeout
-        self.due_by(deadline)
-        try:
-            await self.resume_wallet(deadline)
-        except OwnFault:
-            self.close()  # nobody was there to listen: what became of the messages nobody knows
-        except Obstacle:
-            self.retire()
-        except BaseException:
-            self.close()
-            raise
-        else:
-            self.retire()
 
     def rest(self) -> None:
         """Leave the relay, keeping the session in both stores for another run."""
@@ -400,22 +379,3 @@ class Pair(Account):
         if any(message.overtaken for message in self._offline):
             return Obstacle(Step.RECOVER, Reason.REORDERED, _OVERTAKEN)
         return Obstacle(Step.RECOVER, Reason.WRONG_PEER, "all came, and the wallet protocol did not accept them")
-
-
-async def both(*waits: Coroutine[None, None, None]) -> None:
-    """Wait for what both ends must come to; where one fails, the other is waited for no longer.
-
-    Of two that fail at one moment, as at a common deadline, the first is raised.
-    """
-    tasks = [asyncio.ensure_future(wait) for wait in waits]
-    try:
-        _, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-        if rest:
-            await asyncio.wait(rest, timeout=ONE_MOMENT)
-    finally:
-        for task in tasks:
-            task.cancel()
-    failures = [task.exception() for task in tasks if task.done() and not task.cancelled()]
-    for failure in failures:
-        if failure is not None:
-            raise failure

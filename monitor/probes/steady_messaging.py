@@ -16,9 +16,10 @@ import structlog
 from monitor.catalogue import Outcome
 from monitor.errors import Obstacle, OwnFault
 from monitor.probes.grid import REBUILDING, Grid
-from monitor.probes.pair import ONE_MOMENT, Pair
+from monitor.probes.pair import Pair
 from monitor.probes.realistic_session import pair_up
 from monitor.probes.run import Paired, PairTime, Reconnected
+from monitor.probes.together import ONE_MOMENT
 from monitor.wire.backoff import Backoff
 
 if TYPE_CHECKING:

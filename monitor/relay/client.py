@@ -7,7 +7,6 @@ frames out. So a receive time is never the time at which some task woke up, and 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
@@ -24,11 +23,10 @@ from monitor.wire.connection import Connection, State
 from monitor.wire.events import Connected, Dropped, Event, HistoryRead, Publication, Replied, TokenExpiring
 
 if TYPE_CHECKING:
-    import random
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
-    from monitor.clock import Arrivals, Clock
-    from monitor.relay.target import Closed, Target
+    from monitor.relay.access import Access
+    from monitor.relay.target import Closed
     from monitor.relay.transport import Transport
     from monitor.wire.backoff import Backoff
 
@@ -59,25 +57,6 @@ class Reporter(Protocol):
 
     def step_taken(self, step: Step, started: float, ended: float) -> None:
         """A step of the protocol took from `started` to `ended`, on the monotonic clock."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
-    """How one side reaches one relay, whatever it does there.
-
-    `target` and `hello` are made anew for each connect, so that the files of headers and token are read again; either
-    may raise `Obstacle`. `admit` waits until the relay's limits allow one more connect; `postpone` lets none in for so
-    many seconds, because the relay said so.
-    """
-
-    target: Callable[[], Target]
-    hello: Callable[[], Connect]
-    admit: Callable[[bool], Awaitable[None]]
-    postpone: Callable[[float], None]
-    clock: Clock
-    arrivals: Arrivals
-    rng: random.Random
-    timeout: float  # seconds for each connect, from the first look-up to the hello
 
 
 class Client:

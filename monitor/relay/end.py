@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from monitor.catalogue import Reason, Step
 from monitor.errors import ErrorCode, Obstacle, WalletProtocolError
 from monitor.relay import obstacles
-from monitor.relay.client import Access, Client
+from monitor.relay.client import Client
 from monitor.session import actions, notices
 from monitor.session.envelope import decode
 from monitor.wire.commands import History, Publish, Subscribe, Unsubscribe
@@ -33,6 +33,7 @@ from monitor.wire.events import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from monitor.relay.access import Access
     from monitor.relay.ward import Ward
     from monitor.session.peer import Peer
     from monitor.wire.backoff import Backoff

@@ -9,7 +9,7 @@ import pytest
 
 from monitor.catalogue import Step
 from monitor.clock import Arrivals, SystemClock
-from monitor.relay.client import Access
+from monitor.relay.access import Access
 from monitor.relay.end import End
 from monitor.relay.target import Target
 from monitor.session.crypto import Ecies

@@ -11,7 +11,8 @@ import pytest
 from monitor.catalogue import Phase, Reason, Step
 from monitor.clock import Arrivals
 from monitor.errors import Obstacle
-from monitor.relay.client import Access, Client
+from monitor.relay.access import Access
+from monitor.relay.client import Client
 from monitor.relay.target import Target
 from monitor.wire.commands import Connect
 from tests.transport.scene import CLOCK, TEXT, accepting, frame, idle, read_request, serving
