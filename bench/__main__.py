@@ -21,13 +21,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from monitor.clock import SystemClock
+from tests.relays import PROGRAM, ROOT, built_engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-ROOT = Path(__file__).parents[1]
-SOURCE = ROOT / "tests" / "relay"
-PROGRAM = ROOT / "build" / "engine"
 ENVIRON = os.environ | {"PYTHONPATH": str(ROOT)}
 PORT = 19464
 
@@ -35,12 +33,9 @@ PORT = 19464
 @contextmanager
 def relay() -> Iterator[str]:
     """One relay for everything: the engine, or the embedded one in its own process where there is no Go."""
-    command = [sys.executable, "-m", "monitor", "relay", "--listen", "127.0.0.1:0"]
-    PROGRAM.parent.mkdir(exist_ok=True)
-    try:
-        subprocess.run(["go", "build", "-o", str(PROGRAM), "."], cwd=SOURCE, check=True)
-        command = [str(PROGRAM), "-listen", "127.0.0.1:0"]
-    except (OSError, subprocess.CalledProcessError):
+    command = [str(PROGRAM), "-listen", "127.0.0.1:0"]
+    if built_engine() is None:
+        command = [sys.executable, "-m", "monitor", "relay", "--listen", "127.0.0.1:0"]
         print("no Go here: measuring against the embedded relay instead of the engine")
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=ENVIRON)
     try:

@@ -13,7 +13,8 @@ import shutil
 import subprocess
 import sys
 
-from bench.__main__ import ENVIRON, ROOT, relay
+from bench.__main__ import ENVIRON, relay
+from tests.relays import ROOT
 
 PAIRS = 10
 WINDOWS = (10, 50)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from monitor.embedded import EmbeddedRelay, FaultPlan, parse_fault
 from tests.e2e.blips import BLIPS, blip
 from tests.e2e.chain import Chain, Pace, chain
-from tests.relays import PROGRAM, ROOT
+from tests.relays import NO_GO, PROGRAM, ROOT, built_engine
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -150,6 +150,8 @@ async def _bounded(slots: asyncio.Semaphore, work: Coroutine[None, None, T]) -> 
 
 async def main() -> None:
     """Try each kind so often, and print what came of it."""
+    if built_engine() is None:
+        sys.exit(NO_GO)
     asked = int(sys.argv[1]) if len(sys.argv) > 1 else 10
     slots = asyncio.Semaphore(AT_ONCE)
     async with asyncio.TaskGroup() as group:
