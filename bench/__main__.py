@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from monitor.clock import SystemClock
-from tests.relays import PROGRAM, ROOT, built_engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+ROOT = Path(__file__).parents[1]
+PROGRAM = ROOT / "build" / "engine"
 ENVIRON = os.environ | {"PYTHONPATH": str(ROOT)}
 PORT = 19464
 
@@ -33,6 +34,8 @@ PORT = 19464
 @contextmanager
 def relay() -> Iterator[str]:
     """One relay for everything: the engine, or the embedded one in its own process where there is no Go."""
+    from tests.relays import built_engine  # noqa: PLC0415 - not into the memory of those that are measured
+
     command = [str(PROGRAM), "-listen", "127.0.0.1:0"]
     if built_engine() is None:
         command = [sys.executable, "-m", "monitor", "relay", "--listen", "127.0.0.1:0"]

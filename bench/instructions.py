@@ -13,8 +13,7 @@ import shutil
 import subprocess
 import sys
 
-from bench.__main__ import ENVIRON, relay
-from tests.relays import ROOT
+from bench.__main__ import ENVIRON, ROOT, relay
 
 PAIRS = 10
 WINDOWS = (10, 50)

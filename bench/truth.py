@@ -21,7 +21,7 @@ import httpx
 import structlog
 import uvloop
 
-from bench.__main__ import relay
+from bench.__main__ import PROGRAM, ROOT, relay
 from bench.ours import CONFIG
 from bench.pages import write
 from monitor.clock import SystemClock
@@ -29,7 +29,6 @@ from monitor.config import parse
 from monitor.fleet import Fleet
 from monitor.probes.registry import STANDING
 from monitor.probes.run import Report, Run
-from tests.relays import PROGRAM, ROOT
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
