@@ -86,6 +86,8 @@ class Process:
     def pause(self) -> None:
         """Stop the relay in its tracks: its sockets stay open and nothing answers."""
         self._process.send_signal(signal.SIGSTOP)
+        # The signal is only sent by now; the last of the relay's threads may answer for a while yet.
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
         """Let a paused relay go on."""
