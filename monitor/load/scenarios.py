@@ -109,7 +109,6 @@ async def exchange(scene: Scene, pair: Pair, number: int, intended: float, pause
     """One exchange, published as soon as it is over, or given up; whether it was good."""
     recorder = pair.recorder = scene.bench.recorder(number)
     pair.judge()
-    pair.received.clear()
     try:
         if pair.whole:
             await pair.exchange(intended, pause)

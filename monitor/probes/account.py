@@ -51,7 +51,7 @@ class Account:
 
     def __init__(self, bench: Bench, recorder: Recorder, *, standing: bool, on_change: Callable[[], None]) -> None:
         self.recorder = recorder
-        self.ledger = Ledger()
+        self.ledger = Ledger(remembered=bench.guest.history)
         self.channel: str | None = None  # the session's, once there is one
         self.members: set[str] = set()  # the client ids of the two ends
         self.received: list[tuple[str, float]] = []  # ids of messages the application got, in order, and when
@@ -107,11 +107,11 @@ class Account:
         # By its id: when a relay is slow to accept, earlier messages, and tries of them, go out in later exchanges.
         leg = self.queued.pop((end, publish.message_id), None)
         if leg is None:
-            return publish.channel != self.channel or self._bench.guest.messages.take()
+            return publish.key.channel != self.channel or self._bench.guest.messages.take()
         self.sequence += 1
         bench = self._bench
         leg.message = Message(
-            key=MessageKey(publish.channel, publish.client_id, publish.nonce),
+            key=publish.key,
             data=publish.data,
             direction=leg.direction,
             sequence=self.sequence,
@@ -125,11 +125,11 @@ class Account:
 
     def sent(self, publish: Publish, at: float) -> None:
         """Its bytes were handed to the socket."""
-        self.ledger.published(MessageKey(publish.channel, publish.client_id, publish.nonce), at)
+        self.ledger.published(publish.key, at)
 
     def acked(self, publish: Publish) -> None:
         """The relay accepted a message."""
-        self.ledger.acked(MessageKey(publish.channel, publish.client_id, publish.nonce))
+        self.ledger.acked(publish.key)
 
     def raw(self, envelope: Envelope | None, publication: Publication, *, live: bool) -> None:
         """A publication of the other side came, as the relay gave it."""

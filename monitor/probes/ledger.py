@@ -83,12 +83,12 @@ class Ledger:
     """The messages of one pair, both directions.
 
     `limit` bounds the messages kept at once; past it the oldest is settled early, as what it is by then. `remembered`
-    bounds those judged already, whose still later copies are no news (by default as many).
+    bounds those judged already, whose still later copies are no news: as many as the history may bring once more.
     """
 
-    def __init__(self, limit: int = 1024, remembered: int | None = None) -> None:
+    def __init__(self, limit: int = 1024, remembered: int = 64) -> None:
         self._limit = limit
-        self._remembered = limit if remembered is None else remembered
+        self._remembered = remembered
         self._open: OrderedDict[Key, Message] = OrderedDict()
         self._done: OrderedDict[Key, Message] = OrderedDict()  # judged: a still later copy is no news
         self._newest: dict[tuple[str, str], int] = {}  # highest nonce that arrived live, per channel and sender

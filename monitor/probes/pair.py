@@ -206,6 +206,7 @@ class Pair(Account):
 
         `intended` is when the request should go out. The time-out bounds both legs together; the pause lies outside.
         """
+        self.received.clear()
         request = payloads.request(self.recorder.run_id, self.sequence + 1)
         identifier = request["id"]
         timeout = self._bench.probe.timeout

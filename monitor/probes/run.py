@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -26,8 +26,7 @@ class Failure:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mark:
+class Mark(NamedTuple):
     """One step of a run's timeline; `started` and `ended` are seconds since the run began."""
 
     side: str  # "dapp", "wallet" or "pair"
@@ -37,8 +36,7 @@ class Mark:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MessageFate:
+class MessageFate(NamedTuple):
     """One message as its run saw it end. `verdict` is None while its horizon lies ahead."""
 
     direction: str  # "request" or "response"; "offline" for a message to an absent wallet

@@ -159,8 +159,9 @@ class Client:
 
     def _send(self) -> None:
         self._send_due = False
-        self._arm()
-        self._flush()
+        if self._connection.stirred:
+            self._arm()
+            self._flush()
 
     def close(self) -> None:
         """Leave in good order; nothing is reported any more."""
@@ -203,8 +204,12 @@ class Client:
         connection = self._connection
         while events := connection.events():
             for event in events:
-                if not (self._asked and self._answers(event)):
-                    self._handle(event if type(event) is Publication else cleaned(event, self._secrets))
+                if type(event) is Publication:  # by far the most frequent, and in no word the relay's own
+                    self._on_event(event)
+                elif not (self._asked and self._answers(event)):
+                    self._handle(event)
+        if not connection.stirred:
+            return
         self._flush()
         if connection.closing is not None:
             # What this side gave up is not waited for: the peer may be the very one that answers nothing.
@@ -221,13 +226,13 @@ class Client:
         return asked is not None
 
     def _handle(self, event: Event) -> None:
-        if type(event) is Publication:  # by far the most frequent
+        if type(event) is Replied and event.error is None:  # the next most frequent
+            if (phase := _PHASE_OF_COMMAND.get(event.command.method)) is not None:
+                self._reporter.phase(phase, event.took)
             self._on_event(event)
             return
+        event = cleaned(event, self._secrets)
         match event:
-            case Replied():
-                if event.error is None and (phase := _PHASE_OF_COMMAND.get(event.command.method)) is not None:
-                    self._reporter.phase(phase, event.took)
             case HistoryRead():
                 self._reporter.phase(Phase.HISTORY, event.took)
             case Connected():
@@ -242,7 +247,7 @@ class Client:
             case TokenExpiring(channel=None):
                 self._refresh()
         self._on_event(event)
-        if isinstance(event, Replied) and event.error is not None and event.command.method == "connect":
+        if type(event) is Replied and event.error is not None and event.command.method == "connect":
             self._obstacle = obstacles.of_error(Step.HELLO, event.error)
 
     def _dropped(self, event: Dropped) -> None:
@@ -290,8 +295,11 @@ class Client:
 
     def _tick(self) -> None:
         self._timer = None
-        self._connection.tick(self._clock.monotonic())
-        self._pump()
+        now, due = self._clock.monotonic(), self._connection.deadline()
+        if due is not None and due <= now:
+            self._connection.tick(now)
+            self._pump()
+        self._arm()
 
     # Connecting.
 

@@ -68,7 +68,7 @@ def cleaned(event: Event, secrets: tuple[str, ...]) -> Event:
     if isinstance(event, Replied):  # by far the most frequent, and nearly always without words
         if event.error is None:
             return event
-        return replace(event, error=replace(event.error, message=clean(event.error.message, secrets)))
+        return event._replace(error=replace(event.error, message=clean(event.error.message, secrets)))
     if isinstance(event, (Dropped, Unsubscribed)):
         return replace(event, reason=clean(event.reason, secrets))
     return event

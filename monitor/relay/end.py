@@ -155,9 +155,8 @@ class End:
     def _on_event(self, event: Event) -> None:  # noqa: C901 - one case a kind of event, nothing more
         match event:
             case Publication():
-                self._publication(event, live=True)
-                if self.peer.idle:
-                    return  # nothing came of it
+                if not self._publication(event, live=True):
+                    return
             case Replied():
                 self._replied(event)
                 if event.error is None and self.peer.idle and self._waiting is None:
@@ -190,20 +189,22 @@ class End:
         for publication in event.publications:
             self._publication(publication, live=True)
 
-    def _publication(self, publication: Publication, *, live: bool) -> None:
+    def _publication(self, publication: Publication, *, live: bool) -> bool:
+        """Take in a publication; returns whether something may come of it."""
         data = publication.data
         if type(data) is str and data.startswith(self._own):
-            return  # one's own message, pushed back: nothing to learn from it
+            return False  # one's own message, pushed back: nothing to learn from it
         try:
             envelope = decode(data)
         except WalletProtocolError:
             self._ward.raw(None, publication, live=live)
             self.peer.on_publication(publication.channel, publication.data, publication.at)
-            return
+            return True
         if envelope.client_id != self.peer.client_id:
             self._ward.raw(envelope, publication, live=live)
             if live:
                 self.peer.on_publication(publication.channel, envelope, publication.at)
+        return True
 
     def _replied(self, event: Replied) -> None:
         step, publish = self._commands.pop(event.id, (None, None))
@@ -289,7 +290,7 @@ class End:
                 if not self.client.connected or not self._ward.sending(self, action):
                     self.peer.on_published(action.message_id, ok=False, now=self._clock.monotonic())
                     return
-                command = Publish(channel=action.channel, data=action.data)
+                command = Publish(channel=action.key.channel, data=action.data)
                 identifier = self.client.command(command, partial(self._ward.sent, action))
                 self._commands[identifier] = (Step.PUBLISH, action)
             case actions.Connect():

@@ -179,9 +179,7 @@ class Transport(asyncio.Protocol):
         for event in events:
             if type(event) is Frame:
                 self._frame(event, now)
-        if ws.state is OPEN:
-            self._flush()
-        else:
+        if ws.state is not OPEN:
             self._closing()
 
     def eof_received(self) -> None:
@@ -248,6 +246,8 @@ class Transport(asyncio.Protocol):
                 self._text(data, now)
         elif opcode is _BINARY:
             self._fail(CloseCode.UNSUPPORTED_DATA, Reason.PROTOCOL, "a binary frame in a text protocol")
+        else:
+            self._flush()  # websockets has the answer to a ping ready
 
     def _text(self, data: bytes | bytearray | memoryview, now: float) -> None:
         try:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from monitor.session.notices import MessageKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +36,12 @@ class FetchHistory:
     limit: int
 
 
-@dataclass(frozen=True, slots=True)
-class Publish:
-    """Publish `data`, an envelope as text; `client_id` and `nonce` are what it carries."""
+class Publish(NamedTuple):
+    """Publish `data`, an envelope as text, to the channel of its `key`; sender and nonce are what it carries."""
 
-    channel: str
+    key: MessageKey
     data: str
     message_id: int
-    client_id: str
-    nonce: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import base64
 import json
 import re
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from monitor.errors import ErrorCode, SessionError
 
@@ -30,8 +30,7 @@ class Ack:
     """The dApp's answer to an offer, in untrusted mode."""
 
 
-@dataclass(frozen=True, slots=True)
-class AppMessage:
+class AppMessage(NamedTuple):
     """A message of the application; any JSON value."""
 
     payload: Any

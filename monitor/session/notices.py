@@ -48,8 +48,7 @@ class Connected:
     session: Session
 
 
-@dataclass(frozen=True, slots=True)
-class MessageReceived:
+class MessageReceived(NamedTuple):
     """A message for the application, once.
 
     `reference_dropped`: the protocol's own client would have discarded it, because an older message that comes by

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from monitor.errors import ErrorCode, TransportError
 from monitor.session.actions import Publish
 from monitor.session.envelope import Envelope, encode
+from monitor.session.notices import MessageKey
 
 if TYPE_CHECKING:
     from monitor.session.store import TransportStore
@@ -35,8 +36,8 @@ class Outbox:
         if len(self._queue) >= MAX_QUEUED:
             raise TransportError(ErrorCode.TRANSPORT_PUBLISH_FAILED, f"{MAX_QUEUED} messages are waiting already")
         self._last_id += 1
-        envelope = Envelope(self._store.client_id, self._store.next_nonce(channel), payload)
-        self._queue.append(Publish(channel, encode(envelope), self._last_id, envelope.client_id, envelope.nonce))
+        key = MessageKey(channel, self._store.client_id, self._store.next_nonce(channel))
+        self._queue.append(Publish(key, encode(Envelope(key.client_id, key.nonce, payload)), self._last_id))
         return self._last_id
 
     @property

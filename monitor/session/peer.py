@@ -168,7 +168,7 @@ class Peer:
         """The relay accepted a message, or did not, or did not answer."""
         given_up = self._outbox.answered(message_id, ok=ok, now=now)
         if given_up is not None:
-            detail = f"message {given_up.nonce} was not accepted in five tries"
+            detail = f"message {given_up.key.nonce} was not accepted in five tries"
             self._notices.append(Failed(TransportError(ErrorCode.TRANSPORT_PUBLISH_FAILED, detail)))
         if ok:
             self._on_accepted(message_id)

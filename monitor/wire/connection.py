@@ -12,7 +12,8 @@ The owner of the socket drives it::
     connection.lost(now, code, reason)  # the transport is gone
     connection.tick(now)                # at deadline() at the latest
 
-and after each call sends `data_to_send()`, takes `events()` and, where `closing` is set, closes the transport.
+and after each call takes `events()` and, where it is `stirred`, sends `data_to_send()`, looks at `deadline()` and
+`state`, and closes the transport where `closing` is set.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from typing import TYPE_CHECKING, Final
 from monitor.catalogue import Reason
 from monitor.errors import MAX_DETAIL, MisuseError
 from monitor.wire import framing
-from monitor.wire.codes import TEMPORARY_ERRORS, ErrorCode, reconnects_after, resubscribes_after
-from monitor.wire.commands import Command, Connect, History, Json, Subscribe, Unsubscribe
+from monitor.wire.codes import ErrorCode, reconnects_after, resubscribes_after
+from monitor.wire.commands import Command, Connect, History, Json, Publish, Subscribe, Unsubscribe
 from monitor.wire.events import (
     Connected,
     Dropped,
@@ -36,7 +37,7 @@ from monitor.wire.events import (
     Unanswered,
     Unsubscribed,
 )
-from monitor.wire.replies import history_read, other_push
+from monitor.wire.replies import history_read, other_push, refusal
 from monitor.wire.subscriptions import MAX_CHANNELS, Subscription
 from monitor.wire.tokens import renewal
 
@@ -77,6 +78,7 @@ class Connection:
     ) -> None:
         self.state = State.IDLE
         self.closing: tuple[int, str] | None = None
+        self.stirred = False  # whether there may be more to see to than events, since `data_to_send`
         self.reconnect = reconnect
         self.subscriptions: dict[str, Subscription] = {}
         self._hello = hello
@@ -103,6 +105,7 @@ class Connection:
             raise MisuseError(msg)
         self.state = State.OPENING
         self._reconnect_at = now
+        self.stirred = True
 
     def opened(self, now: float, hello: Connect | None = None) -> None:
         """The transport is up; says hello, with `hello` from now on where a fresh one (a new token) is given."""
@@ -158,7 +161,7 @@ class Connection:
         """Time passed: notices silence, comes back after the back-off, asks for tokens."""
         if self.state is State.WAITING:
             if self._reconnect_at is not None and now >= self._reconnect_at:
-                self.state = State.OPENING
+                self.state, self.stirred = State.OPENING, True
             return
         if self._ping_due is not None and now >= self._ping_due:
             self._give_up(now, Reason.SILENT, f"no ping for {self._ping_interval + PING_GRACE:g} s")
@@ -179,7 +182,8 @@ class Connection:
         due = self._ping_due
         if self._pending:
             reply_due = next(iter(self._pending.values()))[1]
-            due = reply_due if due is None else min(due, reply_due)
+            if due is None or reply_due < due:
+                due = reply_due
         if self._tokens_due or self._retrying:
             others = [item.retry_at for item in self.subscriptions.values() if item.retry_at is not None]
             others += self._tokens_due.values()
@@ -193,7 +197,7 @@ class Connection:
 
     def data_to_send(self) -> list[str]:
         """Lines to send, in order; several may go into one frame, joined by newlines."""
-        out, self._out = self._out, []
+        out, self._out, self.stirred = self._out, [], False
         return out
 
     # What a client asks for.
@@ -233,6 +237,7 @@ class Connection:
         if isinstance(command, Subscribe):
             self.subscriptions[command.channel].asked = self._last_id
         self._out.append(framing.encode(self._last_id, command))
+        self.stirred = True
         return self._last_id
 
     def _take(self, item: dict[str, Json], now: float) -> None:
@@ -245,6 +250,7 @@ class Connection:
             self._ping_due = now + self._ping_interval + PING_GRACE if self._ping_interval else None
             if self._pong:
                 self._out.append("{}")
+                self.stirred = True
         # Anything else is a field of a later protocol version: ignored, as the protocol asks.
 
     def _take_push(self, push: dict[str, Json], now: float) -> None:
@@ -277,11 +283,8 @@ class Connection:
                 self._queue(subscription.command(), now)
             elif not back:
                 del self.subscriptions[channel]
-        self._events.append(
-            Unsubscribed(
-                channel=channel, code=code, reason=framing.words(body.get("reason", "")), resubscribing=back, at=now
-            )
-        )
+        reason = framing.words(body.get("reason", ""))
+        self._events.append(Unsubscribed(channel=channel, code=code, reason=reason, resubscribing=back, at=now))
 
     def _take_reply(self, item: dict[str, Json], now: float) -> None:
         identifier = item["id"]
@@ -293,39 +296,37 @@ class Connection:
             return  # a reply past its time-out: judged already
         command, took = entry[0], now - (entry[1] - self._reply_timeout)
         if (error := item.get("error")) is not None:
-            code = int(error["code"])
-            temporary = bool(error.get("temporary")) or code in TEMPORARY_ERRORS
-            reply = ErrorReply(code=code, message=framing.words(error.get("message", "")), temporary=temporary)
-            self._take_error(
-                Replied(id=identifier, command=command, result=None, error=reply, took=took, at=now), reply
-            )
+            self._take_error(identifier, command, refusal(error), took, now)
             return
         body = item.get(command.method)
         if not isinstance(body, dict):
             raise framing.FrameError(Reason.PROTOCOL, f"the reply to {command.method} has no {command.method}")
+        if isinstance(command, History):
+            self._events.append(history_read(identifier, command, body, took, now))
+            return
+        if not isinstance(command, Publish):  # nearly all are, and of them there is nothing to learn
+            self._take_result(command, body, now)
+        self._events.append(Replied(id=identifier, command=command, result=body, error=None, took=took, at=now))
+
+    def _take_result(self, command: Command, body: dict[str, Json], now: float) -> None:
         if isinstance(command, Connect):
             self._connected(body, now)
         elif isinstance(command, Subscribe):
             if (subscription := self.subscriptions.get(command.channel)) is not None:
                 self._events.append(subscription.subscribed(body, now))
                 self._arm_token(command.channel, body, now)
-        elif isinstance(command, History):
-            self._events.append(history_read(identifier, command, body, took, now))
-            return
         elif command.method in {"refresh", "sub_refresh"}:
             self._arm_token(getattr(command, "channel", None), body, now)
-        self._events.append(Replied(id=identifier, command=command, result=body, error=None, took=took, at=now))
 
-    def _take_error(self, replied: Replied, error: ErrorReply) -> None:
-        self._events.append(replied)
-        command, now = replied.command, replied.at
+    def _take_error(self, identifier: int, command: Command, error: ErrorReply, took: float, now: float) -> None:
+        self._events.append(Replied(id=identifier, command=command, result=None, error=error, took=took, at=now))
         if isinstance(command, Connect):
             self.closing = (1000, "hello refused")
             back = error.temporary or error.code in {ErrorCode.TOKEN_EXPIRED, ErrorCode.EXPIRED}
             self._drop(now, None, f"connect: {error.code} {error.message}", None, back=back)
         elif isinstance(command, Subscribe):
             subscription = self.subscriptions.get(command.channel)
-            if subscription is None or subscription.asked != replied.id:
+            if subscription is None or subscription.asked != identifier:
                 return
             lost = error.code == ErrorCode.UNRECOVERABLE_POSITION
             if lost:
@@ -333,13 +334,13 @@ class Connection:
             if self.reconnect is not None and (lost or (error.temporary and subscription.epoch is not None)):
                 subscription.retry_at = now + self.reconnect.delay(subscription.failures, self._rng)
                 subscription.failures += 1
-                self._retrying = True
+                self._retrying = self.stirred = True
             else:
                 del self.subscriptions[command.channel]
 
     def _connected(self, body: dict[str, Json], now: float) -> None:
         self._failures = 0
-        self.state = State.CONNECTED
+        self.state, self.stirred = State.CONNECTED, True
         self._pong = bool(body.get("pong"))
         self._ping_interval = float(body.get("ping", 0))
         if not 0 <= self._ping_interval <= MAX_PING_INTERVAL:
@@ -356,6 +357,7 @@ class Connection:
     def _arm_token(self, channel: str | None, body: dict[str, Json], now: float) -> None:
         if (due := renewal(body, now)) is not None:
             self._tokens_due[channel] = due
+            self.stirred = True
 
     def _expire_commands(self, now: float) -> None:
         while self._pending:
@@ -383,6 +385,7 @@ class Connection:
         self._pending.clear()
         self._tokens_due.clear()
         self._out.clear()
+        self.stirred = True
         self._ping_due = None
         for subscription in self.subscriptions.values():
             subscription.active, subscription.retry_at = False, None

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from monitor.wire.codes import TEMPORARY_ERRORS
 from monitor.wire.commands import History, Json, Position
-from monitor.wire.events import HistoryRead, MessagePushed, Presented
+from monitor.wire.events import ErrorReply, HistoryRead, MessagePushed, Presented
+from monitor.wire.framing import words
 from monitor.wire.subscriptions import publications_of
 
 if TYPE_CHECKING:
@@ -25,6 +27,13 @@ def history_read(identifier: int, command: History, body: dict[str, Json], took:
         took=took,
         at=now,
     )
+
+
+def refusal(error: dict[str, Json]) -> ErrorReply:
+    """A relay's "no" to one command."""
+    code = int(error["code"])
+    temporary = bool(error.get("temporary")) or code in TEMPORARY_ERRORS
+    return ErrorReply(code=code, message=words(error.get("message", "")), temporary=temporary)
 
 
 def other_push(push: dict[str, Json], now: float) -> Event | None:

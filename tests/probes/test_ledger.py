@@ -324,7 +324,7 @@ def test_past_its_limit_the_ledger_judges_the_oldest_early_and_forgets_none() ->
 
 
 def test_messages_judged_are_forgotten_past_the_limit() -> None:
-    ledger, sent = Ledger(limit=2), [message(number) for number in range(1, 4)]
+    ledger, sent = Ledger(remembered=2), [message(number) for number in range(1, 4)]
     for item in sent:
         send(ledger, item)
         ledger.settle()

@@ -218,7 +218,7 @@ class TestExpiry:
         world.dapp.send_message({"id": 1})
         (publish,) = [action for action in world.dapp.actions() if isinstance(action, Publish)]
         world.clock.move(SESSION_TTL + 1)
-        world.wallet.on_publication(publish.channel, publish.data, world.clock.now)
+        world.wallet.on_publication(publish.key.channel, publish.data, world.clock.now)
         world.settle()
         assert world.received(world.wallet) == []
         assert world.failures(world.wallet) == [ErrorCode.SESSION_EXPIRED]
@@ -291,7 +291,7 @@ class TestBadDays:
         while (due := world.dapp.deadline()) is not None:
             world.tick(due - world.clock.now)
         assert world.failures(world.dapp) == [ErrorCode.TRANSPORT_PUBLISH_FAILED]
-        assert len([publish for publish in world.relay.published if publish.client_id == world.dapp.client_id]) == 5
+        assert len([publish for publish in world.relay.published if publish.key.client_id == world.dapp.client_id]) == 5
 
     def test_what_does_not_decrypt_is_said_and_passed_over(self, world: World) -> None:
         world.pair()

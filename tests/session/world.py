@@ -79,10 +79,10 @@ class Relay:
                 if self.refusing:
                     peer.on_published(action.message_id, ok=False, now=now)
                     return
-                self.history.setdefault(action.channel, []).append(action.data)
+                self.history.setdefault(action.key.channel, []).append(action.data)
                 peer.on_published(action.message_id, ok=True, now=now)
-                for subscriber in list(self.present.get(action.channel, [])):
-                    subscriber.on_publication(action.channel, action.data, now)
+                for subscriber in list(self.present.get(action.key.channel, [])):
+                    subscriber.on_publication(action.key.channel, action.data, now)
             case actions.Close():
                 if peer in self.online:
                     self.leave(peer)
