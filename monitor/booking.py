@@ -85,7 +85,7 @@ class Booking:
             if isinstance(report, PairTime | Paired):
                 return
             if isinstance(report, MessageJudged) and report.verdict in _UNTOLD and not healthy:
-                report = replace(report, verdict=None)
+                report = report._replace(verdict=None)
         self._metrics.publish(report)
 
 
@@ -103,5 +103,5 @@ def _blames(report: Run | Report) -> bool:
 def _as(run: Run, outcome: Outcome) -> Run:
     """A run whose exchanges count for nothing."""
     pairing = replace(run.pairing, outcome=outcome) if run.pairing is not None else None
-    exchanges = tuple(replace(exchange, outcome=outcome) for exchange in run.exchanges)
-    return replace(run, outcome=outcome, exchanges=exchanges, pairing=pairing)
+    exchanges = tuple(exchange._replace(outcome=outcome) for exchange in run.exchanges)
+    return run._replace(outcome=outcome, exchanges=exchanges, pairing=pairing)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -139,8 +139,7 @@ def _cut(run: Run) -> Kept:
         return Kept(run)
     failed_first = sorted(run.exchanges, key=lambda exchange: exchange.outcome is not Outcome.FAILED)
     return Kept(
-        replace(
-            run,
+        run._replace(
             exchanges=tuple(failed_first[:MAX_PARTS]),
             messages=run.messages[:MAX_PARTS],
             timeline=run.timeline[:MAX_PARTS],

@@ -25,11 +25,6 @@ from monitor.catalogue import BUCKETS, Scenario, Sli
 from monitor.errors import MisuseError
 from monitor.metrics.declared import DECLARED
 from monitor.metrics.series import ProbeSeries
-from monitor.probes.run import (
-    CertificateSeen,
-    Report,
-    Run,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -37,6 +32,7 @@ if TYPE_CHECKING:
     from prometheus_client import Metric
 
     from monitor.config import Config, ProbeConfig, RelayConfig
+    from monitor.probes.run import Report, Run
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -103,6 +99,7 @@ class Metrics:
         for key, probe in wanted.items():
             if key not in self._series:
                 self._series[key] = ProbeSeries(self._families, self._location, key[0], probe)
+                self._series[key].set_relay_up(self._relay_up.get(key[0]))
             self._series[key].configure(self._gap(probe), [slo for slo in config.slos if probe.name in slo.probe])
         self._show_objectives(config)
 
@@ -110,6 +107,7 @@ class Metrics:
         """Show no verdict on these relays, nor their certificates: they are gone, or are others now."""
         for relay in relays:
             self._relay_up.pop(relay, None)
+            self._tell_verdict(relay)
             for name in OF_A_RELAY:
                 self._families[name].remove(self._location, relay)
 
@@ -138,14 +136,7 @@ class Metrics:
     def publish(self, report: Run | Report) -> None:
         """Book one run or report. One of a relay or probe that is gone is dropped: its series are too."""
         series = self._series.get((report.relay, report.probe))
-        if series is None:
-            return
-        if isinstance(report, Run):
-            series.run(report, relay_up=self._relay_up.get(report.relay))
-        elif isinstance(report, CertificateSeen):
-            name = "relay_probe_certificate_expiry_timestamp_seconds"
-            self._families[name].labels(self._location, report.relay).set(report.not_after)
-        else:
+        if series is not None:
             series.book(report)
 
     def set_relay_up(self, relay: str, up: bool) -> None:  # noqa: FBT001 - up is what it is called everywhere
@@ -154,9 +145,12 @@ class Metrics:
             return
         self._relay_up[relay] = up
         self._families["relay_up"].labels(self._location, relay).set(up)
+        self._tell_verdict(relay)
+
+    def _tell_verdict(self, relay: str) -> None:
         for (name, _), series in self._series.items():
             if name == relay:
-                series.relay_up(up)
+                series.set_relay_up(self._relay_up.get(relay))
 
     def set_healthy(self, healthy: bool) -> None:  # noqa: FBT001 - as above
         """Whether the monitor trusts itself."""

@@ -8,6 +8,7 @@ from monitor.catalogue import Outcome, Sli, Verdict, booked, pairs_of
 from monitor.metrics.declared import DECLARED, phases_of
 from monitor.probes.run import (
     AddressFailed,
+    CertificateSeen,
     Confirmed,
     Disconnected,
     MessageJudged,
@@ -16,6 +17,7 @@ from monitor.probes.run import (
     PairTime,
     PhaseTimed,
     Reconnected,
+    Run,
 )
 from monitor.wire.codes import CloseCode, UnsubscribeCode
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from monitor.config import ProbeConfig, SloConfig
-    from monitor.probes.run import Exchange, Pairing, Report, Run
+    from monitor.probes.run import Exchange, Pairing, Report
 
 # Values of labels that only one metric has.
 DIRECTIONS: Final = ("request", "response")
@@ -57,6 +59,8 @@ class ProbeSeries:
         self._scenario = probe.scenario
         self._has = {item.name for item in DECLARED if item.belongs_to(probe)}
         self._failed_before = self._down = self._ran = False
+        self._relay_up: bool | None = None  # the verdict on the relay, once there is one
+        self._succeeded_at = 0.0  # the end of the last good run, in seconds since the epoch; read when a scrape comes
         self._judges: dict[Sli, list[Judge]] = {sli: [] for sli in Sli}
         self._slo_names: set[str] = set()
         self.pending = 0  # counted here, and read when a scrape comes
@@ -83,8 +87,10 @@ class ProbeSeries:
         }
         # Two gauges that say nothing before the first run.
         self._up: Any = None
+        self._shown_up: bool | None = None
         self._last_success: Any = None
         self._bookings: dict[type, Callable[[Any], None]] = {
+            Run: self._run,
             PhaseTimed: self._phase,
             MessageSent: self._sent,
             MessageJudged: self._judged,
@@ -94,6 +100,7 @@ class ProbeSeries:
             Reconnected: self._reconnected,
             Confirmed: self._confirmed,
             AddressFailed: self._address_failed,
+            CertificateSeen: self._certificate_seen,
         }
         self._begin_counters()
 
@@ -140,32 +147,44 @@ class ProbeSeries:
 
     # Results.
 
-    def run(self, run: Run, *, relay_up: bool | None) -> None:
+    def book(self, report: Run | Report) -> None:
+        """Book a run or what a report outside one says; one of a kind that has no series here is nobody's business."""
+        booked_by = self._bookings.get(type(report))
+        if booked_by is not None:
+            booked_by(report)
+
+    def _run(self, run: Run) -> None:
         """Book a run: its exchanges, its pairing, the probe's own up."""
         for exchange in run.exchanges:
             self._exchange(exchange, run.id)
         if run.pairing is not None:
             self._pairing(run.pairing, run.id)
         if run.outcome is Outcome.OK:
+            self._succeeded_at = run.started_at.timestamp() + run.duration
             if self._last_success is None:
                 self._last_success = self._of("relay_probe_last_success_timestamp_seconds")
-            self._last_success.set(run.started_at.timestamp() + run.duration)
+                self._last_success.set_function(lambda: self._succeeded_at)
         elif run.outcome is not Outcome.FAILED:
             return
         failed = run.outcome is Outcome.FAILED
         self._down = failed and self._failed_before
         self._failed_before, self._ran = failed, True
-        self._show_up(relay_up=relay_up)
+        self._show_up()
 
-    def relay_up(self, up: bool) -> None:  # noqa: FBT001 - a state, named
-        """The relay's own verdict changed."""
+    def set_relay_up(self, up: bool | None) -> None:  # noqa: FBT001 - a state, named
+        """The verdict on the relay; None: there is none."""
+        self._relay_up = up
         if self._ran:
-            self._show_up(relay_up=up)
+            self._show_up()
 
-    def _show_up(self, *, relay_up: bool | None) -> None:
+    def _show_up(self) -> None:
+        up = not self._down and self._relay_up is not False
+        if up is self._shown_up:
+            return
         if self._up is None:
             self._up = self._of("relay_probe_up")
-        self._up.set(not self._down and relay_up is not False)
+        self._shown_up = up
+        self._up.set(up)
 
     def _exchange(self, exchange: Exchange, run_id: str) -> None:
         # Exemplars where one looks for a run: what users feel, and what failed. Checking one costs more than to count.
@@ -189,12 +208,6 @@ class ProbeSeries:
             judge.count(good=ok)
         for judge in self._judges[Sli.LATENCY]:
             judge.count(good=ok and exchange.round_trip is not None and exchange.round_trip <= judge.threshold)
-
-    def book(self, report: Report) -> None:
-        """Book what a report outside a run says; one of a kind that has no series here is nobody's business."""
-        booked_by = self._bookings.get(type(report))
-        if booked_by is not None:
-            booked_by(report)
 
     def _paired(self, report: Paired) -> None:
         self._pairing(report.pairing, report.run_id)
@@ -239,6 +252,10 @@ class ProbeSeries:
 
     def _address_failed(self, report: AddressFailed) -> None:
         self._of("relay_probe_address_failures_total", report.family).inc()
+
+    def _certificate_seen(self, report: CertificateSeen) -> None:
+        location, relay, *_ = self._labels
+        self._families["relay_probe_certificate_expiry_timestamp_seconds"].labels(location, relay).set(report.not_after)
 
     def slot(self, result: str) -> None:
         """Book what became of a slot."""

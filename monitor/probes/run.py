@@ -1,7 +1,8 @@
 """What a probe publishes: values, computed once, in one direction.
 
 A `Run` is published when it is over. What cannot wait for that, or belongs to no run (phases of a connect, a
-dropped connection, a verdict reached at a message's horizon), is a `Report` of its own. All are frozen.
+dropped connection, a verdict reached at a message's horizon), is a `Report` of its own. All are frozen, and most are
+tuples: an exchange makes twenty of them, and a frozen dataclass takes several times as long.
 Times are seconds of `Clock.monotonic` unless a name says otherwise; durations are seconds.
 """
 
@@ -47,8 +48,7 @@ class MessageFate(NamedTuple):
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange:
+class Exchange(NamedTuple):
     """One exchange: what SLIs are made of. Latencies are None where they did not come about."""
 
     outcome: Outcome
@@ -69,8 +69,7 @@ class Pairing:
     failure: Failure | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class Run(NamedTuple):
     """One execution of a bounded probe, or one slot of one standing pair.
 
     `outcome` is the worst of its exchanges'; `failure` the first cause. `id` is a UUIDv7 in canonical form.
@@ -91,93 +90,119 @@ class Run:
     pair: int | None = None  # which standing pair of the probe this slot belongs to
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """What every report outside a run says of its origin."""
+class PhaseTimed(NamedTuple):
+    """One phase of a connect, or one command's reply, took `seconds`."""
+
+    relay: str
+    probe: str
+    run_id: str
+    phase: Phase
+    seconds: float
+
+
+class Paired(NamedTuple):
+    """A pairing outside a bounded run ended (a standing pair's)."""
+
+    relay: str
+    probe: str
+    run_id: str
+    pairing: Pairing
+
+
+class MessageSent(NamedTuple):
+    """A message went out: it is pending until its `MessageJudged`."""
 
     relay: str
     probe: str
     run_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PhaseTimed(Report):
-    """One phase of a connect, or one command's reply, took `seconds`."""
-
-    phase: Phase
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Paired(Report):
-    """A pairing outside a bounded run ended (a standing pair's)."""
-
-    pairing: Pairing
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MessageSent(Report):
-    """A message went out: it is pending until its `MessageJudged`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MessageJudged(Report):
+class MessageJudged(NamedTuple):
     """A message reached its horizon. A misrouted publication is judged on arrival and was never pending.
 
     `verdict` is None where nobody listened until then: the pair was closed while the message was under way.
     """
 
+    relay: str
+    probe: str
+    run_id: str
     verdict: Verdict | None
     pending: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Disconnected(Report):
+class Disconnected(NamedTuple):
     """A standing connection dropped; `code` is its close or unsubscribe code, None where there was none.
 
     `pair` is the number of the standing pair it belonged to, if it was a pair's.
     """
 
+    relay: str
+    probe: str
+    run_id: str
     code: int | None
     pair: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reconnected(Report):
+class Reconnected(NamedTuple):
     """A standing pair is whole again, `seconds` after it dropped."""
 
+    relay: str
+    probe: str
+    run_id: str
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairTime(Report):
+class PairTime(NamedTuple):
     """`seconds` that a standing pair (or idle connection) spent connected, or not; or several together."""
 
+    relay: str
+    probe: str
+    run_id: str
     connected: bool
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AddressFailed(Report):
+class AddressFailed(NamedTuple):
     """One address of the relay could not be reached; `family` is "ip4" or "ip6"."""
 
+    relay: str
+    probe: str
+    run_id: str
     family: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CertificateSeen(Report):
+class CertificateSeen(NamedTuple):
     """The earliest expiry in the certificate chain of a handshake, in seconds since the epoch."""
 
+    relay: str
+    probe: str
+    run_id: str
     not_after: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Confirmed(Report):
+class Confirmed(NamedTuple):
     """One confirming attempt ended; `over` is "standing" or "fresh". See `reachability` for what is counted."""
 
+    relay: str
+    probe: str
+    run_id: str
     over: str
     ok: bool
 
+
+Report = (
+    PhaseTimed
+    | Paired
+    | MessageSent
+    | MessageJudged
+    | Disconnected
+    | Reconnected
+    | PairTime
+    | AddressFailed
+    | CertificateSeen
+    | Confirmed
+)
+"""Every report says which relay, probe and run it comes of."""
 
 Publish = Callable[[Run | Report], None]
 """Where a probe hands its results; never blocks, never raises."""

@@ -103,7 +103,7 @@ class End:
             result = act()
         except WalletProtocolError as error:
             raise self._obstacle_of(error, Step.HANDSHAKE) from error
-        self._pump()
+        self._pump(moved=False)
         return result
 
     async def wait(self, done: Callable[[], bool], deadline: float, step: Step) -> None:
@@ -155,8 +155,9 @@ class End:
     def _on_event(self, event: Event) -> None:  # noqa: C901 - one case a kind of event, nothing more
         match event:
             case Publication():
-                if not self._publication(event, live=True):
-                    return
+                if self._publication(event, live=True):
+                    self._pump(moved=False)
+                return
             case Replied():
                 self._replied(event)
                 if event.error is None and self.peer.idle and self._waiting is None:
@@ -270,25 +271,33 @@ class End:
 
     # What the peer wants, and what it says.
 
-    def _pump(self) -> None:
+    def _pump(self, *, moved: bool = True) -> None:
+        """Carry out what the peer wants and heed what it says.
+
+        Where all of that is messages, sent and received, its state and its timers have not `moved`.
+        """
         peer = self.peer
         while not peer.idle:
             for action in peer.actions():
+                moved = moved or type(action) is not actions.Publish
                 self._carry_out(action)
             for notice in peer.notices():
+                moved = moved or type(notice) is not notices.MessageReceived
                 self._heed(notice)
-        self._update()
+        if moved:
+            self._update()
+            self._arm()
         if self._waiting is not None:
             done, future, _ = self._waiting
             if not future.done() and done():
                 future.set_result(None)
-        self._arm()
 
     def _carry_out(self, action: actions.Action) -> None:
         match action:
             case actions.Publish():
                 if not self.client.connected or not self._ward.sending(self, action):
                     self.peer.on_published(action.message_id, ok=False, now=self._clock.monotonic())
+                    self._arm()
                     return
                 command = Publish(channel=action.key.channel, data=action.data)
                 identifier = self.client.command(command, partial(self._ward.sent, action))

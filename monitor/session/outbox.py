@@ -43,11 +43,11 @@ class Outbox:
     @property
     def ready(self) -> bool:
         """Whether `next` has a message."""
-        return bool(self._queue) and not self._in_flight and self._retry_at is None
+        return not self._in_flight and bool(self._queue) and self._retry_at is None
 
     def next(self) -> Publish | None:
         """The message to publish now, if none is under way."""
-        if not self.ready:
+        if self._in_flight or not self._queue or self._retry_at is not None:
             return None
         self._in_flight = True
         return self._queue[0]

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -174,7 +173,7 @@ class TestAcrossRestarts:
         (tmp_path / "file").write_text("in the way")
         kept = Journal(tmp_path / "file" / "state")
         for number in range(3):
-            kept.add(replace(run(number)))
+            kept.add(run(number))
         kept.close()
         assert numbers(kept.runs()) == [2, 1, 0]
         assert "Not a directory" in capsys.readouterr().out

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -91,8 +90,7 @@ def test_a_run_is_shown_with_its_steps_in_the_order_they_began() -> None:
 
 def test_a_failed_run_says_where_and_why() -> None:
     failure = Failure(step=Step.DELIVER, reason=Reason.LOST, detail="acked, never delivered")
-    failed = replace(
-        GOOD,
+    failed = GOOD._replace(
         outcome=Outcome.FAILED,
         failure=failure,
         exchanges=(Exchange(outcome=Outcome.FAILED, failure=failure),),
