@@ -9,7 +9,6 @@ import asyncio
 import json
 import sys
 import time
-from collections import Counter
 from pathlib import Path
 
 import structlog
@@ -22,7 +21,7 @@ from monitor.config import parse
 from monitor.fleet import Fleet, settle_memory
 from monitor.metrics import Metrics
 from monitor.probes.registry import STANDING
-from monitor.probes.run import Report, Run
+from monitor.probes.run import Exchange, Report, Run
 from monitor.schedule import longest_gap
 
 CONFIG = """
@@ -53,15 +52,12 @@ async def main(url: str, pairs: int, interval: float, settle: float, window: flo
     text = CONFIG.format(url=url, pairs=pairs, interval=interval * 1000, settle=settle * 1000)
     config = parse(text, "bench", {})
     metrics = Metrics(config, version=monitor.__version__, longest_gap=longest_gap)
-    wires: list[float] = []
-    outcomes: Counter[Outcome] = Counter()
+    exchanges: list[Exchange] = []
 
     def publish(report: Run | Report, _: object) -> None:
         metrics.publish(report)
-        if isinstance(report, Run):
-            for item in report.exchanges:
-                outcomes[item.outcome] += 1
-                wires.extend(wire for wire in (item.wire_request, item.wire_response) if wire is not None)
+        if type(report) is Run:
+            exchanges.extend(report.exchanges)
 
     fleet = Fleet(config, SystemClock(), publish)
     await fleet.start(lambda _name, _up: None)
@@ -70,13 +66,14 @@ async def main(url: str, pairs: int, interval: float, settle: float, window: flo
     cycle = settle + 2 * interval
     await asyncio.sleep(3 * cycle + 1)
     settle_memory()
-    wires.clear()
-    outcomes.clear()
+    exchanges.clear()
     cpu = time.process_time()
     await asyncio.sleep(window)
     cpu = time.process_time() - cpu
-    failed = outcomes.total() - outcomes[Outcome.OK]
-    result = {"cpu": cpu, "exchanges": outcomes.total(), "failed": failed, "rss": resident(), "wires": wires}
+    rss, done = resident(), tuple(exchanges)
+    failed = sum(item.outcome is not Outcome.OK for item in done)
+    wires = [wire for item in done for wire in (item.wire_request, item.wire_response) if wire is not None]
+    result = {"cpu": cpu, "exchanges": len(done), "failed": failed, "rss": rss, "wires": wires}
     print(json.dumps(result), flush=True)
     task.cancel()
     await asyncio.wait([task])

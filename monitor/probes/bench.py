@@ -137,14 +137,10 @@ class Recorder:
         bench = self.bench
         clock = bench.clock
         parts: list[Exchange | Pairing] = [*self.exchanges] if self.pairing is None else [*self.exchanges, self.pairing]
-        outcomes = [item.outcome for item in parts]
-        failure = None
+        outcome, failure = _worst(parts)
         if aborted:
-            outcomes = [Outcome.ABORTED]
+            outcome = Outcome.ABORTED
             self.mark("pair", Step.CLOSE, clock.monotonic(), clock.monotonic(), f"aborted: {aborted}")
-        outcome = next((item for item in (Outcome.FAILED, Outcome.ABORTED) if item in outcomes), Outcome.OK)
-        if outcome is not Outcome.OK:
-            failure = next((item.failure for item in parts if item.failure is not None), None)
         duration = clock.monotonic() - self.started
         return Run(
             id=self.run_id,
@@ -161,6 +157,15 @@ class Recorder:
             messages=tuple(self.fates),
             pair=self.pair,
         )
+
+
+def _worst(parts: list[Exchange | Pairing]) -> tuple[Outcome, Failure | None]:
+    """The outcome of a run of such parts, and the first cause."""
+    outcomes = [item.outcome for item in parts if item.outcome is not Outcome.OK]
+    if not outcomes:
+        return Outcome.OK, None
+    failure = next((item.failure for item in parts if item.failure is not None), None)
+    return (Outcome.FAILED if Outcome.FAILED in outcomes else Outcome.ABORTED), failure
 
 
 def failure_of(obstacle: Obstacle) -> Failure:

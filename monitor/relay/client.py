@@ -75,9 +75,8 @@ class Client:
         self._on_event = on_event
         self._reconnect = reconnect
         self._clock = access.clock
-        self._connection = Connection(
-            hello=Connect(name="", version=""), rng=access.rng, reply_timeout=max(access.timeout, 0.1)
-        )
+        self._patience = max(access.timeout, 0.1)
+        self._connection = Connection(hello=Connect(name="", version=""), rng=access.rng, reply_timeout=self._patience)
         self._transport: Transport | None = None
         self._newest: Transport | None = None  # the same, or the one being dialled, or the last there was
         self._dialing: asyncio.Task[None] | None = None
@@ -159,8 +158,9 @@ class Client:
 
     def _send(self) -> None:
         self._send_due = False
-        if self._connection.stirred:
+        if self._timer is None:
             self._arm()
+        if self._connection.stirred:
             self._flush()
 
     def close(self) -> None:
@@ -202,12 +202,11 @@ class Client:
     def _pump(self) -> None:
         """Hand out events, send what is due, and see to the transport and the timer."""
         connection = self._connection
-        while events := connection.events():
-            for event in events:
-                if type(event) is Publication:  # by far the most frequent, and in no word the relay's own
-                    self._on_event(event)
-                elif not (self._asked and self._answers(event)):
-                    self._handle(event)
+        for event in connection.events():  # what is done about one brings no other
+            if type(event) is Publication:  # by far the most frequent, and in no word the relay's own
+                self._on_event(event)
+            elif not (self._asked and self._answers(event)):
+                self._handle(event)
         if not connection.stirred:
             return
         self._flush()
@@ -281,7 +280,8 @@ class Client:
             for on_sent in told:
                 on_sent(at)
 
-    # The timer: re-armed only when something is due sooner than it fires, since most deadlines move away.
+    # The timer: re-armed only when something is due sooner than it fires, since most deadlines move away. And never
+    # further away than a reply may be, so that a command, of which there are many, need not look at it.
 
     def _arm(self) -> None:
         due = self._connection.deadline()
@@ -289,8 +289,9 @@ class Client:
             return
         if self._timer is not None:
             self._timer.cancel()
-        self._timer_at = due
-        delay = max(0.0, due - self._clock.monotonic())
+        now = self._clock.monotonic()
+        self._timer_at = min(due, now + self._patience)
+        delay = max(0.0, self._timer_at - now)
         self._timer = asyncio.get_running_loop().call_later(delay, self._tick)
 
     def _tick(self) -> None:

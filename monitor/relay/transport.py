@@ -177,7 +177,11 @@ class Transport(asyncio.Protocol):
         events = ws.events_received()
         self._incomplete = not events or bool(ws.reader.buffer)
         for event in events:
-            if type(event) is Frame:
+            if type(event) is not Frame or self._fault is not None:
+                continue
+            if event.opcode is _TEXT and event.fin:  # nearly all are
+                self._text(event.data, now)
+            else:
                 self._frame(event, now)
         if ws.state is not OPEN:
             self._closing()
@@ -234,12 +238,8 @@ class Transport(asyncio.Protocol):
         self.abort()
 
     def _frame(self, frame: Frame, now: float) -> None:
-        if self._fault is not None:
-            return
         opcode = frame.opcode
-        if opcode is _TEXT and frame.fin:
-            self._text(frame.data, now)
-        elif opcode is _TEXT or opcode is _CONT:
+        if opcode is _TEXT or opcode is _CONT:
             self._partial += frame.data
             if frame.fin:
                 data, self._partial = self._partial, bytearray()

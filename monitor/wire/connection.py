@@ -12,8 +12,7 @@ The owner of the socket drives it::
     connection.lost(now, code, reason)  # the transport is gone
     connection.tick(now)                # at deadline() at the latest
 
-and after each call takes `events()` and, where it is `stirred`, sends `data_to_send()`, looks at `deadline()` and
-`state`, and closes the transport where `closing` is set.
+and after each call takes `events()`, and where `stirred` sees to `data_to_send()`, `closing`, `state`, `deadline()`.
 """
 
 from __future__ import annotations

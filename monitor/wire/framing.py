@@ -69,9 +69,9 @@ def decode(text: str) -> list[dict[str, Json]]:
     try:
         if "\n" not in text:
             objects = [_parse(text)]
+        elif text.count("\n") > MAX_OBJECTS:
+            raise FrameError(Reason.TOO_LARGE, f"more than {MAX_OBJECTS} objects in one frame")
         else:
-            if text.count("\n") > MAX_OBJECTS:
-                raise FrameError(Reason.TOO_LARGE, f"more than {MAX_OBJECTS} objects in one frame")
             objects = [_parse(line) for line in text.split("\n") if line]
     except RecursionError:
         raise FrameError(Reason.PROTOCOL, "JSON nested too deeply") from None
