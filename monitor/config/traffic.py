@@ -108,9 +108,9 @@ def _standing(probe: ProbeConfig, sli: Sli) -> list[Source]:
     elif probe.scenario is Scenario.STEADY_STATE:
         period, takes, fails_after = probe.hold, 0.0, 0.0
     else:
-        # The request goes out after the settle time; the answer, an interval later.
-        period, takes = probe.cycle, probe.settle + probe.message_interval
-        fails_after = probe.settle + probe.timeout
+        # The slot begins with the request; the answer goes out an interval later.
+        period, takes = probe.cycle, probe.message_interval
+        fails_after = probe.timeout
     count = probe.connections if probe.scenario is Scenario.STEADY_STATE else probe.pairs
     source = Source(probe=probe.name, period=period, count=1, takes=takes, fails_after=fails_after, retry=retry)
     return [source] * count

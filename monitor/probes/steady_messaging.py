@@ -52,11 +52,9 @@ class SteadyMessaging:
         pair = Pair(bench, recorder)
         try:
             await pair_up(pair, recorder)
-            grid = Grid(bench.clock, bench.clock.monotonic(), probe.cycle, lambda _: None)
+            grid = Grid(bench.clock, bench.clock.monotonic() + probe.settle, probe.cycle, lambda _: None)
             for _ in range(probe.exchanges):
-                intended = await grid.wait() + probe.settle
-                await asyncio.sleep(intended - bench.clock.monotonic())
-                await pair.exchange(intended, probe.message_interval)
+                await pair.exchange(await grid.wait(), probe.message_interval)
                 done += 1
         except Obstacle as obstacle:
             recorder.fail(obstacle, times=probe.exchanges - done)
@@ -101,10 +99,10 @@ class Standing:
             spread = self._period * self._number / max(1, probe.pairs)
             # The first pairing takes the time it takes; from here on the pair should be connected.
             self._counting, self._counted_at = True, bench.clock.monotonic()
-            grid = Grid(bench.clock, bench.clock.monotonic() + spread, self._period, bench.count, self._admits)
+            start = bench.clock.monotonic() + spread + probe.settle
+            grid = Grid(bench.clock, start, self._period, bench.count, self._admits)
             while True:
-                intended = await grid.wait() + probe.settle
-                await self._slot(intended)
+                await self._slot(await grid.wait())
         finally:
             if self._making is not None:
                 self._making.cancel()
@@ -125,16 +123,17 @@ class Standing:
         return self._pair is None and (self._obstacle is None or isinstance(self._obstacle, OwnFault))
 
     async def _slot(self, intended: float) -> None:
-        """One slot: one exchange, or the reason why there was none. Nothing that happens in it ends the loop."""
+        """One slot: one exchange, or the reason why there was none. Nothing that happens in it ends the loop.
+
+        It begins when the request is to go out; what is not needed for that comes after the exchange.
+        """
         bench = self._bench
         recorder = bench.recorder(self._number)
         aborted = ""
         try:
+            await self._exchange(recorder, intended)
             self._account()
             self._see_to_age()
-            if (early := intended - bench.clock.monotonic()) > 0:
-                await asyncio.sleep(early)
-            await self._exchange(recorder, intended)
         except asyncio.CancelledError:
             aborted = "stopped"
             raise
@@ -154,12 +153,12 @@ class Standing:
             recorder.fail(self._obstacle or Pair.never_connected())
             return
         pair.recorder = recorder
-        pair.judge()
         if pair.whole:
             self._busy = True
             await pair.exchange(intended, self._bench.probe.message_interval)
         else:
             recorder.fail(pair.obstacle)
+        pair.judge()
 
     # Making, renewing, rebuilding.
 
