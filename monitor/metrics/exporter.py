@@ -136,8 +136,8 @@ class Metrics:
     def publish(self, report: Run | Report) -> None:
         """Book one run or report. One of a relay or probe that is gone is dropped: its series are too."""
         series = self._series.get((report.relay, report.probe))
-        if series is not None:
-            series.book(report)
+        if series is not None and (booked_by := series.bookings.get(type(report))) is not None:
+            booked_by(report)
 
     def set_relay_up(self, relay: str, up: bool) -> None:  # noqa: FBT001 - up is what it is called everywhere
         """The verdict on a relay."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from monitor.config import ProbeConfig, SloConfig
-    from monitor.probes.run import Exchange, Pairing, Report
+    from monitor.probes.run import Exchange, Pairing
 
 # Values of labels that only one metric has.
 DIRECTIONS: Final = ("request", "response")
@@ -89,7 +89,8 @@ class ProbeSeries:
         self._up: Any = None
         self._shown_up: bool | None = None
         self._last_success: Any = None
-        self._bookings: dict[type, Callable[[Any], None]] = {
+        # What books each kind of report; one of a kind that has no series here is nobody's business.
+        self.bookings: dict[type, Callable[[Any], None]] = {
             Run: self._run,
             PhaseTimed: self._phase,
             MessageSent: self._sent,
@@ -146,12 +147,6 @@ class ProbeSeries:
             self._families[name].remove_by_labels(labels)
 
     # Results.
-
-    def book(self, report: Run | Report) -> None:
-        """Book a run or what a report outside one says; one of a kind that has no series here is nobody's business."""
-        booked_by = self._bookings.get(type(report))
-        if booked_by is not None:
-            booked_by(report)
 
     def _run(self, run: Run) -> None:
         """Book a run: its exchanges, its pairing, the probe's own up."""

@@ -61,11 +61,10 @@ class Message:
 
     def verdict(self) -> Verdict:
         """What became of it, by what is known now; the first that fits of `catalogue.PRECEDENCE`."""
-        if self.corrupted:
-            return Verdict.CORRUPTED
-        if self.arrived_at is None:
-            return Verdict.LOST
-        if self.arrived_at > self.deadline:
+        arrived_at = self.arrived_at
+        if self.damaged or arrived_at is None:
+            return Verdict.CORRUPTED if self.corrupted else Verdict.LOST
+        if arrived_at > self.deadline:
             return Verdict.LATE
         if self.overtaken:
             return Verdict.REORDERED

@@ -56,6 +56,7 @@ class Pair(Account):
         super().__init__(bench, recorder, standing=reconnect is not None, on_change=on_change)
         self.session: Session | None = None
         self._clock = bench.clock
+        self._loop = asyncio.get_running_loop()
         self._reconnect = reconnect
         self._stores: dict[str, KeyValueStore] = {"dapp": MemoryStore(), "wallet": MemoryStore()}
         self._sessions: dict[str, str] = {}  # each side's own name for the session
@@ -269,7 +270,7 @@ class Pair(Account):
             payload=payload,
             intended=min(intended, self._clock.monotonic()),
             deadline=deadline,
-            arrived=asyncio.get_running_loop().create_future(),
+            arrived=self._loop.create_future(),
         )
         self.leg = leg
 
@@ -282,7 +283,7 @@ class Pair(Account):
     async def _finish(self, leg: Leg) -> float:
         # A timer of its own rather than asyncio.timeout, which costs an exchange three times as much.
         delay = max(0.0, leg.deadline - self._clock.monotonic())
-        timer = asyncio.get_running_loop().call_later(delay, self._expire, leg)
+        timer = self._loop.call_later(delay, self._expire, leg)
         try:
             arrived = await leg.arrived
         finally:

@@ -75,6 +75,7 @@ class Client:
         self._on_event = on_event
         self._reconnect = reconnect
         self._clock = access.clock
+        self._loop = asyncio.get_running_loop()  # kept: to ask for it is a system call in Python 3.11
         self._patience = max(access.timeout, 0.1)
         self._connection = Connection(hello=Connect(name="", version=""), rng=access.rng, reply_timeout=self._patience)
         self._transport: Transport | None = None
@@ -121,7 +122,7 @@ class Client:
 
     async def open(self) -> None:
         """Connect and say hello. Raises `Obstacle`; every step on the way is bounded by the access's timeout."""
-        self._opened = asyncio.get_running_loop().create_future()
+        self._opened = self._loop.create_future()
         self._connection.connect(self._clock.monotonic())
         self._pump()
         try:
@@ -143,7 +144,7 @@ class Client:
             self._on_sent.append(on_sent)
         if not self._send_due:
             self._send_due = True
-            asyncio.get_running_loop().call_soon(self._send)
+            self._loop.call_soon(self._send)
         return identifier
 
     async def ask(self, command: Command) -> Event:
@@ -152,7 +153,7 @@ class Client:
         Ends at the latest with the connection or the time for replies. Raises `MisuseError` when not connected, and
         `Obstacle` when this client is closed meanwhile.
         """
-        asked: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
+        asked: asyncio.Future[Event] = self._loop.create_future()
         self._asked[self.command(command)] = asked
         return await asked  # whoever waits no longer leaves it here: an answer that comes then is still not for others
 
@@ -292,7 +293,7 @@ class Client:
         now = self._clock.monotonic()
         self._timer_at = min(due, now + self._patience)
         delay = max(0.0, self._timer_at - now)
-        self._timer = asyncio.get_running_loop().call_later(delay, self._tick)
+        self._timer = self._loop.call_later(delay, self._tick)
 
     def _tick(self) -> None:
         self._timer = None

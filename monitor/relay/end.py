@@ -160,7 +160,8 @@ class End:
                 return
             case Replied():
                 self._replied(event)
-                if event.error is None and self.peer.idle and self._waiting is None:
+                if event.error is None:
+                    self._pump(moved=False)
                     return
             case HistoryRead():
                 self._history(event)
@@ -276,14 +277,15 @@ class End:
 
         Where all of that is messages, sent and received, its state and its timers have not `moved`.
         """
-        peer = self.peer
-        while not peer.idle:
-            for action in peer.actions():
+        wanted, told = self.peer.take()
+        while wanted or told:
+            for action in wanted:
                 moved = moved or type(action) is not actions.Publish
                 self._carry_out(action)
-            for notice in peer.notices():
+            for notice in told:
                 moved = moved or type(notice) is not notices.MessageReceived
                 self._heed(notice)
+            wanted, told = self.peer.take()
         if moved:
             self._update()
             self._arm()

@@ -40,11 +40,6 @@ class Outbox:
         self._queue.append(Publish(key, encode(Envelope(key.client_id, key.nonce, payload)), self._last_id))
         return self._last_id
 
-    @property
-    def ready(self) -> bool:
-        """Whether `next` has a message."""
-        return not self._in_flight and bool(self._queue) and self._retry_at is None
-
     def next(self) -> Publish | None:
         """The message to publish now, if none is under way."""
         if self._in_flight or not self._queue or self._retry_at is not None:

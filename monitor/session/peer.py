@@ -1,7 +1,7 @@
 """What dApp and wallet have in common: one session, one relay connection, messages in and out.
 
 Inputs are methods named `on_…`, called with what the relay did; each returns nothing. What the peer wants and what
-happened is taken with `actions()` and `notices()` afterwards. `now` is seconds of one monotonic clock; expiry goes by
+happened is taken with `take()` afterwards. `now` is seconds of one monotonic clock; expiry goes by
 the wall clock of `clock`.
 """
 
@@ -71,22 +71,13 @@ class Peer:
         """Whether the session stands."""
         return self.state is State.CONNECTED
 
-    @property
-    def idle(self) -> bool:
-        """Whether there is nothing to be done or told."""
-        return not self._actions and not self._notices and not (self._online and self._outbox.ready)
-
-    def actions(self) -> list[Action]:
-        """What is to be done now, in order."""
+    def take(self) -> tuple[list[Action], list[Notice]]:
+        """What is to be done now, and what happened since the last call, each in order."""
         if self._online and (publish := self._outbox.next()) is not None:
             self._actions.append(publish)
-        actions, self._actions = self._actions, []
-        return actions
-
-    def notices(self) -> list[Notice]:
-        """What happened since the last call, in order."""
-        notices, self._notices = self._notices, []
-        return notices
+        taken = self._actions, self._notices
+        self._actions, self._notices = [], []
+        return taken
 
     # What an application asks for.
 

@@ -117,4 +117,4 @@ def test_a_late_answer_to_an_earlier_message_changes_nothing() -> None:
     outbox.next()
     assert outbox.answered(first, ok=False, now=0.0) is None
     assert outbox.answered(second, ok=True, now=0.0) is None
-    assert not outbox.ready
+    assert outbox.next() is None

@@ -43,11 +43,15 @@ class Relay:
 
     def settle(self, *peers: Peer) -> None:
         """Until nobody wants anything any more."""
-        while any(not peer.idle for peer in peers):
+        busy = True
+        while busy:
+            busy = False
             for peer in peers:
-                for action in peer.actions():
+                wanted, told = peer.take()
+                for action in wanted:
                     self._carry_out(peer, action)
-                self.heard += [(peer, notice) for notice in peer.notices()]
+                self.heard += [(peer, notice) for notice in told]
+                busy = busy or bool(wanted or told)
 
     def said(self, peer: Peer, kind: type[Any]) -> list[Any]:
         """What a peer was told, of one kind, in order."""
