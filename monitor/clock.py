@@ -70,12 +70,15 @@ class Arrivals:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._at: float | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None  # kept: to ask for it is a system call in Python 3.11
 
     def read(self) -> float:
         """The arrival time of the bytes being read now, in seconds of the monotonic clock."""
         if self._at is None:
             self._at = self._clock.monotonic()
-            asyncio.get_running_loop().call_soon(self._forget)
+            if self._loop is None:
+                self._loop = asyncio.get_running_loop()
+            self._loop.call_soon(self._forget)
         return self._at
 
     def _forget(self) -> None:

@@ -10,7 +10,6 @@ A message is judged once, at its horizon: one more time-out after the deadline o
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -88,8 +87,8 @@ class Ledger:
     def __init__(self, limit: int = 1024, remembered: int = 64) -> None:
         self._limit = limit
         self._remembered = remembered
-        self._open: OrderedDict[Key, Message] = OrderedDict()
-        self._done: OrderedDict[Key, Message] = OrderedDict()  # judged: a still later copy is no news
+        self._open: dict[Key, Message] = {}  # in the order they were sent
+        self._done: dict[Key, Message] = {}  # judged, in that order: a still later copy is no news
         self._newest: dict[tuple[str, str], int] = {}  # highest nonce that arrived live, per channel and sender
         self._overflow: list[Message] = []
         self.strangers = 0
@@ -220,7 +219,7 @@ class Ledger:
         message.settled = True
         self._done[key] = message
         if len(self._done) > self._remembered:
-            self._done.popitem(last=False)
+            del self._done[next(iter(self._done))]
         return message
 
 

@@ -75,7 +75,7 @@ class Client:
         self._on_event = on_event
         self._reconnect = reconnect
         self._clock = access.clock
-        self._loop = asyncio.get_running_loop()  # kept: to ask for it is a system call in Python 3.11
+        self._loop = asyncio.get_running_loop()
         self._patience = max(access.timeout, 0.1)
         self._connection = Connection(hello=Connect(name="", version=""), rng=access.rng, reply_timeout=self._patience)
         self._transport: Transport | None = None

@@ -53,7 +53,7 @@ async def dial(
     `observer` last entered is where it was. No callback is called before the caller has the transport.
     """
     # First what needs no network: a fault of the configuration is found before anyone is bothered.
-    transport = Transport(target, arrivals or Arrivals(clock), clock, on_text, on_closed)
+    transport = Transport(target, arrivals or Arrivals(clock), on_text, on_closed)
     context = tls.context(target.tls) if target.secure else None
     proxy = proxy_of(target)
     route = _Route(target, clock, observer)

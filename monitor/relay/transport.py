@@ -24,7 +24,7 @@ from monitor.wire.codes import CloseCode
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from monitor.clock import Arrivals, Clock
+    from monitor.clock import Arrivals
     from monitor.relay.target import Target
 
 CLOSE_WAIT: Final = 2.0
@@ -56,11 +56,9 @@ class Transport(asyncio.Protocol):
         self,
         target: Target,
         arrivals: Arrivals,
-        clock: Clock,
         on_text: Callable[[str, float], None],
         on_closed: Callable[[Closed], None],
     ) -> None:
-        self._clock = clock
         self._arrivals = arrivals
         self._on_text = on_text
         self._on_closed: Callable[[Closed], None] | None = on_closed
@@ -113,15 +111,11 @@ class Transport(asyncio.Protocol):
         if self._end is not None:
             self._report(self._end)
 
-    def send(self, text: str) -> float:
-        """Send one text frame; returns when its bytes were handed to the socket.
-
-        Nothing is sent any more once the connection is closing.
-        """
+    def send(self, text: str) -> None:
+        """Send one text frame; nothing is sent any more once the connection is closing."""
         if self._open:
             self._ws.send_text(text.encode())
             self._flush()
-        return self._clock.monotonic()
 
     def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
         """Close in good order, waiting `CLOSE_WAIT` seconds at most for the peer. Nothing is called any more."""

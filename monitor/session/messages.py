@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from monitor.errors import ErrorCode, SessionError
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_DECODER: Final = json.JSONDecoder()
 _ENCODE: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 _OTP: Final = re.compile(r"[0-9]{6}")
 
@@ -59,7 +60,9 @@ def encode(message: Message) -> str:
 def decode(text: str) -> Message:
     """A message from decrypted text. Raises `SessionError` `UNKNOWN` for anything that is none."""
     try:
-        body = json.loads(text)
+        body, end = _DECODER.raw_decode(text)
+        if end != len(text):
+            body = json.loads(text)  # white space around it, or something that is none of it
         kind = body["type"]
         if kind == "message":
             return AppMessage(body["payload"])
