@@ -24,6 +24,7 @@ class Outbox:
     """Messages on their way out, in order: the next goes when the relay has accepted the one before."""
 
     def __init__(self, store: TransportStore) -> None:
+        self.ready = False  # whether `next` has a message
         self._store = store
         self._queue: deque[Publish] = deque()
         self._in_flight = False
@@ -38,13 +39,14 @@ class Outbox:
         self._last_id += 1
         key = MessageKey(channel, self._store.client_id, self._store.next_nonce(channel))
         self._queue.append(Publish(key, encode(Envelope(key.client_id, key.nonce, payload)), self._last_id))
+        self.ready = not self._in_flight and self._retry_at is None
         return self._last_id
 
     def next(self) -> Publish | None:
         """The message to publish now, if none is under way."""
-        if self._in_flight or not self._queue or self._retry_at is not None:
+        if not self.ready:
             return None
-        self._in_flight = True
+        self.ready, self._in_flight = False, True
         return self._queue[0]
 
     def answered(self, message_id: int, *, ok: bool, now: float) -> Publish | None:
@@ -59,12 +61,13 @@ class Outbox:
                 return None
         self._attempts = 0
         message = self._queue.popleft()
+        self.ready = bool(self._queue)
         return None if ok else message
 
     def tick(self, now: float) -> None:
         """Time passed: a retry may be due."""
         if self._retry_at is not None and now >= self._retry_at:
-            self._retry_at = None
+            self._retry_at, self.ready = None, True
 
     def deadline(self) -> float | None:
         """When the next retry is due."""
@@ -73,4 +76,4 @@ class Outbox:
     def clear(self) -> None:
         """Forget what was queued."""
         self._queue.clear()
-        self._in_flight, self._attempts, self._retry_at = False, 0, None
+        self.ready, self._in_flight, self._attempts, self._retry_at = False, False, 0, None

@@ -20,7 +20,7 @@ from monitor.session.outbox import Outbox
 from monitor.session.store import Session, SessionStore, TransportStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from monitor.clock import Clock
     from monitor.session.crypto import KeyManager, KeyPair
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 HISTORY_LIMIT: Final = 50
 """Publications asked for after each subscription, as many as the protocol's own clients ask for."""
+
+
+_NOTHING: Final = ((), ())
 
 
 class State(Enum):
@@ -71,10 +74,12 @@ class Peer:
         """Whether the session stands."""
         return self.state is State.CONNECTED
 
-    def take(self) -> tuple[list[Action], list[Notice]]:
+    def take(self) -> tuple[Sequence[Action], Sequence[Notice]]:
         """What is to be done now, and what happened since the last call, each in order."""
-        if self._online and (publish := self._outbox.next()) is not None:
+        if self._online and self._outbox.ready and (publish := self._outbox.next()) is not None:
             self._actions.append(publish)
+        if not self._actions and not self._notices:
+            return _NOTHING
         taken = self._actions, self._notices
         self._actions, self._notices = [], []
         return taken
