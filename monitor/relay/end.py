@@ -171,6 +171,8 @@ class End:
                 self.peer.on_connected(event.at)
             case Unanswered():
                 self._unanswered(event)
+                if not event.silent:
+                    return  # the drop follows, and is to find things as they stood
             case Unsubscribed():
                 self._read.discard(event.channel)
                 self._ward.dropped(event.code)

@@ -281,6 +281,15 @@ async def test_standing_pairs_come_back_by_themselves_when_their_relay_does(rela
         assert 0 <= made.slots.count("started") - len(made.runs) <= 2  # at most one under way for each pair
 
 
+async def test_a_drop_in_the_middle_of_a_publish_is_a_drop_too(relay: EmbeddedRelay) -> None:
+    relay.plan = FaultPlan()
+    async with stage(relay.url, "steady-messaging", **STANDING) as made, serving(made):
+        await made.until(lambda: any(run.outcome is Outcome.OK for run in made.runs))
+        relay.plan.set([parse_fault("close:at=publish,code=3001,count=1")])
+        await made.until(lambda: made.all(Reconnected))
+        assert [report.code for report in made.all(Disconnected)] == [3001]
+
+
 async def test_a_pair_whose_relay_told_it_not_to_come_back_is_made_anew(relay: EmbeddedRelay) -> None:
     async with stage(relay.url, "steady-messaging", **STANDING) as made, serving(made):
         await made.until(lambda: any(run.outcome is Outcome.OK for run in made.runs))
