@@ -129,11 +129,10 @@ class Standing:
         """
         bench = self._bench
         recorder = bench.recorder(self._number)
+        recorder.started = min(recorder.started, intended)  # what this program is late by is in the run
         aborted = ""
         try:
             await self._exchange(recorder, intended)
-            self._account()
-            self._see_to_age()
         except asyncio.CancelledError:
             aborted = "stopped"
             raise
@@ -146,6 +145,8 @@ class Standing:
             bench.publish(recorder.finish(aborted=aborted))
             self._busy = False
             self._adopt()
+        self._account()
+        self._see_to_age()
 
     async def _exchange(self, recorder: Recorder, intended: float) -> None:
         pair = self._pair
@@ -153,12 +154,14 @@ class Standing:
             recorder.fail(self._obstacle or Pair.never_connected())
             return
         pair.recorder = recorder
-        if pair.whole:
-            self._busy = True
-            await pair.exchange(intended, self._bench.probe.message_interval)
-        else:
-            recorder.fail(pair.obstacle)
-        pair.judge()
+        try:
+            if pair.whole:
+                self._busy = True
+                await pair.exchange(intended, self._bench.probe.message_interval)
+            else:
+                recorder.fail(pair.obstacle)
+        finally:
+            pair.judge()
 
     # Making, renewing, rebuilding.
 
@@ -237,6 +240,8 @@ class Standing:
         now = self._bench.clock.monotonic()
         if not whole:
             self._dropped_at = now
+            if self._pair is not None and self._pair.over and not self._busy and now - self._made_at >= self._period:
+                self._see_to_age()  # in time for the next slot; but of one that does not last, one a slot at most
         elif self._dropped_at is not None:
             bench = self._bench
             run_id = self._pair.recorder.run_id if self._pair is not None else ""
