@@ -169,7 +169,7 @@ class ProbeSeries:
     def set_relay_up(self, up: bool | None) -> None:  # noqa: FBT001 - a state, named
         """The verdict on the relay; None: there is none."""
         self._relay_up = up
-        if self._ran:
+        if self._ran and up is not None:
             self._show_up()
 
     def _show_up(self) -> None:

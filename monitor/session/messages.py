@@ -60,9 +60,10 @@ def encode(message: Message) -> str:
 def decode(text: str) -> Message:
     """A message from decrypted text. Raises `SessionError` `UNKNOWN` for anything that is none."""
     try:
+        text = text.strip(" \t\r\n")
         body, end = _DECODER.raw_decode(text)
         if end != len(text):
-            body = json.loads(text)  # white space around it, or something that is none of it
+            body = json.loads(text)  # which says what is wrong with it
         kind = body["type"]
         if kind == "message":
             return AppMessage(body["payload"])
