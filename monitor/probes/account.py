@@ -133,13 +133,13 @@ class Account:
 
     def raw(self, envelope: Envelope | None, publication: Publication, *, live: bool) -> None:
         """A publication of the other side came, as the relay gave it."""
-        if publication.channel != self.channel:
+        channel, data, offset, at = publication
+        if channel != self.channel:
             return  # the handshake has its own account: the pairing
         if envelope is None:
-            message = self.ledger.garbled(publication.channel, publication.data)
+            message = self.ledger.garbled(channel, data)
         else:
-            key = MessageKey(publication.channel, envelope.client_id, envelope.nonce)
-            message = self.ledger.arrived(key, publication.data, publication.offset, publication.at, live=live)
+            message = self.ledger.arrived(MessageKey(channel, *envelope[:2]), data, offset, at, live=live)
         leg = self.leg
         if message is None:
             self._misrouted(envelope)

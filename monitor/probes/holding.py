@@ -51,7 +51,9 @@ class Held:
         self.lost = asyncio.Event()
         self._on_change = on_change
         access = access or bench.access("dapp", bench.guest.turn())
-        self.client = Client(access, reporter=self, on_event=self._on_event, reconnect=reconnect)
+        self.client = Client(
+            access, reporter=self, on_event=self._on_event, on_publication=lambda _: None, reconnect=reconnect
+        )
 
     @property
     def connected(self) -> bool:

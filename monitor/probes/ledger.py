@@ -154,7 +154,7 @@ class Ledger:
     def due(self, now: float) -> list[Message]:
         """Settle and return the messages whose horizon has passed, oldest first."""
         # Not in the order they were sent: what was sent to an absent wallet is due when the wallet is back.
-        passed = [key for key, message in self._open.items() if message.horizon <= now]
+        passed = [message.key for message in self._open.values() if message.horizon <= now]
         return self._take_overflow() + [self._settle(key) for key in passed]
 
     def settle(self) -> list[Message]:

@@ -62,17 +62,25 @@ class Reporter(Protocol):
 class Client:
     """A connection to a relay that comes back by itself, once it has stood, if `reconnect` says how.
 
-    `on_event` gets every event of `wire.events`, in order, in the very call that brought the bytes. It must not raise.
+    `on_event` gets every event of `wire.events`, in order, in the very call that brought the bytes; but publications,
+    of which there are by far the most, go to `on_publication`. Neither may raise.
     """
 
     def __init__(
-        self, access: Access, *, reporter: Reporter, on_event: Callable[[Event], None], reconnect: Backoff | None = None
+        self,
+        access: Access,
+        *,
+        reporter: Reporter,
+        on_event: Callable[[Event], None],
+        on_publication: Callable[[Publication], None],
+        reconnect: Backoff | None = None,
     ) -> None:
         self.queued = False  # whether a connect waits for the relay's own limits to allow it
         self.step = Step.RESOLVE  # where in the protocol a connect is, or ended
         self._access = access
         self._reporter = reporter
         self._on_event = on_event
+        self._on_publication = on_publication
         self._reconnect = reconnect
         self._clock = access.clock
         self._loop = asyncio.get_running_loop()
@@ -173,7 +181,7 @@ class Client:
         self._end(orderly=False)
 
     def _end(self, *, orderly: bool) -> None:
-        self._on_event = _ignore
+        self._on_event = self._on_publication = _ignore
         self._connection.close(self._clock.monotonic())
         self._connection.events()
         self._release(orderly=orderly)
@@ -204,8 +212,8 @@ class Client:
         """Hand out events, send what is due, and see to the transport and the timer."""
         connection = self._connection
         for event in connection.events():  # what is done about one brings no other
-            if type(event) is Publication:  # by far the most frequent, and in no word the relay's own
-                self._on_event(event)
+            if type(event) is Publication:  # in no word the relay's own
+                self._on_publication(event)
             elif not (self._asked and self._answers(event)):
                 self._handle(event)
         if not connection.stirred:

@@ -67,7 +67,9 @@ class End:
         self.obstacle: Obstacle | None = None
         self.published: Obstacle | None = None  # why the latest publish was refused, if it was
         self.epochs: dict[str, str] = {}  # by channel: of which stream the latest subscription said it is
-        self.client = Client(access, reporter=self, on_event=self._on_event, reconnect=reconnect)
+        self.client = Client(
+            access, reporter=self, on_event=self._on_event, on_publication=self._on_publication, reconnect=reconnect
+        )
         self._own = f'{{"clientId":"{peer.client_id}",'
         self._clock = access.clock
         self._ward = ward
@@ -152,12 +154,15 @@ class End:
 
     # Events of the relay.
 
+    def _on_publication(self, publication: Publication) -> None:
+        data = publication.data
+        if type(data) is str and data.startswith(self._own):
+            return  # one's own message, pushed back: nothing to learn from it
+        self._publication(publication, live=True)
+        self._pump(moved=False)
+
     def _on_event(self, event: Event) -> None:  # noqa: C901 - one case a kind of event, nothing more
         match event:
-            case Publication():
-                if self._publication(event, live=True):
-                    self._pump(moved=False)
-                return
             case Replied():
                 self._replied(event)
                 if event.error is None:
@@ -193,22 +198,18 @@ class End:
         for publication in event.publications:
             self._publication(publication, live=True)
 
-    def _publication(self, publication: Publication, *, live: bool) -> bool:
-        """Take in a publication; returns whether something may come of it."""
-        data = publication.data
-        if type(data) is str and data.startswith(self._own):
-            return False  # one's own message, pushed back: nothing to learn from it
+    def _publication(self, publication: Publication, *, live: bool) -> None:
+        channel, data, _, at = publication
         try:
             envelope = decode(data)
         except WalletProtocolError:
             self._ward.raw(None, publication, live=live)
-            self.peer.on_publication(publication.channel, publication.data, publication.at)
-            return True
+            self.peer.on_publication(channel, data, at)
+            return
         if envelope.client_id != self.peer.client_id:
             self._ward.raw(envelope, publication, live=live)
             if live:
-                self.peer.on_publication(publication.channel, envelope, publication.at)
-        return True
+                self.peer.on_publication(channel, envelope, at)
 
     def _replied(self, event: Replied) -> None:
         step, publish = self._commands.pop(event.id, (None, None))

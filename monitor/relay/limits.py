@@ -69,7 +69,7 @@ class Limiter:
             self._given.popleft()
         if permits > self._limit:
             return float("inf")
-        pause = self.pause_left
+        pause = max(0.0, self._paused_until - now)
         over = len(self._given) + self.kept + permits - self._limit
         if over <= 0:
             return pause

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, NamedTuple
 
 from monitor.errors import ErrorCode, TransportError
+from monitor.jsontext import reader
 
-_DECODER = json.JSONDecoder()
+_parse = reader()
 
 
 class Envelope(NamedTuple):
@@ -27,12 +27,10 @@ def encode(envelope: Envelope) -> str:
 def decode(data: Any) -> Envelope:
     """An envelope from a publication's data. Raises `TransportError` `TRANSPORT_PARSE_FAILED`."""
     try:
-        body, end = _DECODER.raw_decode(data)
-        if end != len(data):
-            body = json.loads(data)  # white space around it, or something that is none of it
-        envelope = Envelope(body["clientId"], body["nonce"], body["payload"])
+        body = _parse(data)
+        client_id, nonce, payload = body["clientId"], body["nonce"], body["payload"]
     except (TypeError, ValueError, KeyError, RecursionError) as error:
         raise TransportError(ErrorCode.TRANSPORT_PARSE_FAILED, f"not an envelope: {type(error).__name__}") from None
-    if type(envelope.client_id) is not str or type(envelope.nonce) is not int or type(envelope.payload) is not str:
+    if type(client_id) is not str or type(nonce) is not int or type(payload) is not str:
         raise TransportError(ErrorCode.TRANSPORT_PARSE_FAILED, "not an envelope: a field has the wrong type")
-    return envelope
+    return Envelope(client_id, nonce, payload)

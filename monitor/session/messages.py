@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from monitor.errors import ErrorCode, SessionError
+from monitor.jsontext import reader
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_DECODER: Final = json.JSONDecoder()
+_parse: Final = reader()
 _ENCODE: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 _OTP: Final = re.compile(r"[0-9]{6}")
 
@@ -60,10 +61,7 @@ def encode(message: Message) -> str:
 def decode(text: str) -> Message:
     """A message from decrypted text. Raises `SessionError` `UNKNOWN` for anything that is none."""
     try:
-        text = text.strip(" \t\r\n")
-        body, end = _DECODER.raw_decode(text)
-        if end != len(text):
-            body = json.loads(text)  # which says what is wrong with it
+        body = _parse(text)
         kind = body["type"]
         if kind == "message":
             return AppMessage(body["payload"])

@@ -249,7 +249,7 @@ class Peer:
 
     def _expired(self) -> bool:
         """Whether the session has expired; if so it is ended."""
-        if self.session is None or self.session.expires_at_ms >= self._now_ms():
+        if self.session is None or self.session.expires_at_ms + 1 > self._clock.time() * 1000:
             return False
         self.disconnect()
         return True

@@ -148,7 +148,10 @@ class Connection:
             return  # the rest of a connection that was given up
         try:
             for item in framing.decode(text):
-                self._take(item, now)
+                if (push := item.get("push")) is not None:
+                    self._take_push(push, now)
+                else:
+                    self._take(item, now)
                 if self.closing is not None:
                     return
         except framing.FrameError as error:
@@ -240,10 +243,7 @@ class Connection:
         return self._last_id
 
     def _take(self, item: dict[str, Json], now: float) -> None:
-        push = item.get("push")
-        if push is not None:
-            self._take_push(push, now)
-        elif "id" in item:
+        if "id" in item:
             self._take_reply(item, now)
         elif not item:
             self._ping_due = now + self._ping_interval + PING_GRACE if self._ping_interval else None

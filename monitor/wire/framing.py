@@ -9,6 +9,7 @@ import json
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from monitor.catalogue import Reason
+from monitor.jsontext import reader
 from monitor.wire.commands import Publish
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(msg)
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+_parse = reader(_refuse_constant)
 _STRING = json.encoder.encode_basestring
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
@@ -53,15 +54,6 @@ def encode(identifier: int, command: Command) -> str:
         channel, data = _STRING(command.channel), _STRING(command.data)
         return f'{{"id":{identifier},"publish":{{"channel":{channel},"data":{data}}}}}'
     return _ENCODER.encode({"id": identifier, command.method: command.body()})
-
-
-def _parse(text: str) -> Json:
-    """One JSON value. Relays write no white space around it, and looking for some costs as much as parsing."""
-    try:
-        value, end = _DECODER.raw_decode(text)
-    except ValueError:
-        end = -1
-    return value if end == len(text) else _DECODER.decode(text)
 
 
 def decode(text: str) -> list[dict[str, Json]]:

@@ -46,7 +46,7 @@ def client_of(port: int, timeout: float) -> Client:
         rng=random.Random(1),
         timeout=timeout,
     )
-    return Client(access, reporter=Unread(), on_event=lambda _: None)
+    return Client(access, reporter=Unread(), on_event=lambda _: None, on_publication=lambda _: None)
 
 
 @pytest.mark.parametrize(("begun", "reason"), [(False, Reason.SILENT), (True, Reason.TIMEOUT)])
