@@ -1,10 +1,10 @@
 """The leanest client with the same frames, JSON and encryption: what an exchange costs where nothing is measured.
 
-`python -m bench.minimal URL PAIRS INTERVAL SETTLE WINDOW` prints CPU seconds and exchanges of the window as JSON. Each
-pair subscribes both ends to one channel; the dApp publishes an encrypted request, the wallet decrypts it, waits the
-interval, publishes an encrypted answer, the dApp decrypts that and waits the interval. Frames are websockets' (its
-Sans-I/O layer, as the monitor uses it), JSON is json's, encryption is `monitor.session.crypto`. No pairing, no history,
-no retries, no de-duplication, no deadlines, no verdicts, no metrics.
+`python -m bench.minimal URL PAIRS INTERVAL SETTLE WINDOW [RAMP]` prints the window's CPU seconds and exchanges as JSON.
+The pairs start within RAMP seconds, or one cycle. Each subscribes both ends to one channel; the dApp publishes an
+encrypted request, the wallet decrypts it, waits the interval, publishes an encrypted answer, the dApp decrypts that and
+waits the interval. Frames are websockets' (its Sans-I/O layer, as the monitor uses it), JSON is json's, encryption is
+`monitor.session.crypto`. No pairing, no history, no retries, no de-duplication, no deadlines, no verdicts, no metrics.
 """
 
 from __future__ import annotations
@@ -125,10 +125,10 @@ class Pair:
             loop.call_later(self.interval + self.settle, self.ask)
 
 
-async def main(url: str, pairs: int, interval: float, settle: float, window: float) -> None:
+async def main(url: str, pairs: int, interval: float, settle: float, window: float, ramp: float = 0.0) -> None:
     """Run the pairs, and print what the window cost."""
     cycle = settle + 2 * interval
-    starts = [Pair().run(url, cycle * number / pairs, interval, settle) for number in range(pairs)]
+    starts = [Pair().run(url, (ramp or cycle) * number / pairs, interval, settle) for number in range(pairs)]
     await asyncio.gather(*starts)
     await asyncio.sleep(2 * cycle)
     settle_memory()
@@ -138,4 +138,4 @@ async def main(url: str, pairs: int, interval: float, settle: float, window: flo
 
 
 if __name__ == "__main__":
-    uvloop.run(main(sys.argv[1], int(sys.argv[2]), *map(float, sys.argv[3:6])))
+    uvloop.run(main(sys.argv[1], int(sys.argv[2]), *map(float, sys.argv[3:])))
