@@ -16,7 +16,6 @@ from monitor.probes.bench import Bench
 from monitor.probes.guest import Guest
 from monitor.probes.holding import see_certificate
 from monitor.probes.reachability import Reachability, not_ours
-from monitor.probes.run import CertificateSeen
 from monitor.session.crypto import Ecies, KeyManager, Plain
 
 if TYPE_CHECKING:
@@ -55,7 +54,6 @@ class Watched:
         self.embedded = embedded
         self.guest = guest
         self.reachability = up
-        self.handshake_at = float("-inf")  # when its certificate was seen last, on the monotonic clock
 
     @property
     def is_near(self) -> bool:
@@ -155,8 +153,6 @@ class Fleet:
         def publish(report: Run | Report) -> None:
             # A message may be judged when its probe is long gone: its successor's account must not hear of it.
             if self._terms.get(place) is term:
-                if isinstance(report, CertificateSeen) and (watched := self.relays.get(relay)) is not None:
-                    watched.handshake_at = self._clock.monotonic()
                 self._publish(report, made)
 
         made = Bench(
@@ -182,7 +178,7 @@ class Fleet:
             oldest = self._clock.monotonic() - CERTIFICATE_AGE
             for name, watched in self.relays.items():
                 probe = next((probe for probe in self.config.probes if name in probe.relays), None)
-                if watched.config.url.startswith("wss:") and watched.handshake_at < oldest and probe is not None:
+                if watched.config.url.startswith("wss:") and watched.guest.handshake_at < oldest and probe is not None:
                     self.spawn(see_certificate(self.bench(name, probe)))
 
     def spawn(self, work: Coroutine[None, None, None]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from monitor.catalogue import Finding, Phase, Reason, Step, Verdict
 from monitor.errors import Obstacle
 from monitor.probes.ledger import Ledger, Message
-from monitor.probes.run import Disconnected, MessageFate, MessageJudged, MessageSent
+from monitor.probes.run import Disconnected, MessageFate, MessageJudged, MessageSent, PhaseTimed
 from monitor.session.notices import MessageKey, MessageReceived
 
 if TYPE_CHECKING:
@@ -89,7 +89,8 @@ class Account:
 
     def phase(self, phase: Phase, seconds: float) -> None:
         """A phase took `seconds`."""
-        self.recorder.phase(phase, seconds)
+        bench = self._bench
+        bench.publish(PhaseTimed(bench.relay, bench.probe.name, self.recorder.run_id, phase, seconds))
 
     def address_failed(self, family: str) -> None:
         """An address could not be reached."""
@@ -165,13 +166,15 @@ class Account:
 
     def delivered(self, end: End, notice: MessageReceived, at: float) -> None:
         """The wallet protocol gave a message to its application."""
-        message = self.ledger.find(notice.key)
+        leg = self.leg
+        message = leg.message if leg is not None else None
+        if message is None or message.key != notice.key:
+            message = self.ledger.find(notice.key)
         arrived = message.arrived_at if message is not None and message.arrived_at is not None else at
         identifier = notice.payload.get("id", "") if isinstance(notice.payload, dict) else ""
         if notice.reference_dropped:
             self.recorder.mark(end.side, Step.HISTORY, at, at, Finding.DROPPED_BY_REFERENCE_CLIENT.value)
         self.received.append((str(identifier), arrived))
-        leg = self.leg
         if leg is None or end is not leg.receiver or leg.arrived.done() or message is not leg.message:
             return
         if notice.payload == leg.payload:
@@ -212,10 +215,11 @@ class Account:
 
 def fate(message: Message) -> MessageFate:
     """A message as its run saw it end: without a verdict while it may still come."""
+    direction, arrived_at = message.direction, message.arrived_at
     return MessageFate(
-        direction=message.direction,
+        direction=direction,
         sequence=message.sequence,
-        verdict=message.verdict() if message.settled or message.arrived_at is not None else None,
-        leg=message.leg,
-        wire=message.wire if message.direction != "offline" else None,  # it lay in the history meanwhile
+        verdict=message.verdict() if message.settled or arrived_at is not None else None,
+        leg=None if arrived_at is None else arrived_at - message.intended,
+        wire=message.wire if direction != "offline" else None,  # it lay in the history meanwhile
     )

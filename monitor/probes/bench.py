@@ -128,6 +128,7 @@ class Recorder:
     def certificate(self, not_after: float) -> None:
         """Publish when the relay's certificate expires."""
         bench = self.bench
+        bench.guest.handshake_at = bench.clock.monotonic()
         bench.publish(
             CertificateSeen(relay=bench.relay, probe=bench.probe.name, run_id=self.run_id, not_after=not_after)
         )

@@ -69,6 +69,7 @@ class Guest:
         self._rng = rng
         self._turn = rng.randrange(1 << 16)
         self._examined_at = float("-inf")
+        self.handshake_at = float("-inf")  # when the relay's certificate was seen last, on the monotonic clock
 
     def has_room(self, connects: int) -> bool:
         """Whether so many planned connects could be made now, beside those kept for a confirmation."""

@@ -123,7 +123,9 @@ class Ledger:
         where most of it is what was sent on the same channel and is still awaited, it is that message with its envelope
         damaged.
         """
-        message = self._meant(key, data)
+        message = self._open.get(key)
+        if message is None or message.data != data:
+            message = self._meant(key, data)
         if message is None:
             self.strangers += 1
             return None
