@@ -18,9 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
+import pytest
+
 from monitor.embedded import EmbeddedRelay, FaultPlan, parse_fault
 from tests.e2e.blips import BLIPS, blip
 from tests.e2e.chain import Chain, Pace, chain
+from tests.e2e.programs import ALERTMANAGER, PROMETHEUS, PROMTOOL, find
 from tests.relays import NO_GO, PROGRAM, ROOT, built_engine
 
 if TYPE_CHECKING:
@@ -152,6 +155,11 @@ async def main() -> None:
     """Try each kind so often, and print what came of it."""
     if built_engine() is None:
         sys.exit(NO_GO)
+    for program in (PROMTOOL, PROMETHEUS, ALERTMANAGER):
+        try:
+            find(program)
+        except pytest.skip.Exception as missing:
+            sys.exit(str(missing))
     asked = int(sys.argv[1]) if len(sys.argv) > 1 else 10
     slots = asyncio.Semaphore(AT_ONCE)
     async with asyncio.TaskGroup() as group:

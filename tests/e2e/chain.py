@@ -14,7 +14,7 @@ import httpx
 import yaml
 
 from tests.e2e.history import backfill
-from tests.e2e.programs import Program, find, free_port
+from tests.e2e.programs import ALERTMANAGER, PROMETHEUS, Program, find, free_port
 from tests.e2e.receiver import Receiver
 from tests.relays import ROOT, Engine
 
@@ -175,7 +175,7 @@ def _alertmanager(made: Chain) -> Program:
     file = made.folder / "alertmanager.yml"
     file.write_text(yaml.safe_dump(routes), encoding="utf-8")
     return Program(
-        find("prometheus-alertmanager", "alertmanager"),
+        find(ALERTMANAGER),
         *(f"--config.file={file}", f"--storage.path={made.folder / 'alertmanager'}", "--cluster.listen-address="),
         f"--web.listen-address=127.0.0.1:{port}",
         ready=f"http://127.0.0.1:{port}/-/ready",
@@ -205,7 +205,7 @@ def _prometheus(made: Chain) -> Program:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(yaml.safe_dump(config), encoding="utf-8")
     return Program(
-        find("prometheus"),
+        find(PROMETHEUS),
         *(f"--config.file={file}", f"--storage.tsdb.path={made.folder / 'prometheus'}"),
         f"--rules.alert.resend-delay={made.pace.resend}",
         *("--storage.tsdb.retention.time=40d", "--web.enable-lifecycle", f"--web.listen-address=127.0.0.1:{port}"),

@@ -16,7 +16,7 @@ from monitor.config import parse
 from monitor.config.traffic import rate, sources
 from monitor.metrics import Metrics
 from monitor.schedule import longest_gap
-from tests.e2e.programs import find
+from tests.e2e.programs import PROMTOOL, find
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -46,7 +46,7 @@ def backfill(config: str, folder: Path, instance: str) -> Path:
         file.write("# EOF\n")
     blocks = folder / "prometheus"
     subprocess.run(
-        [find("promtool"), "tsdb", "create-blocks-from", "openmetrics", text, blocks],
+        [find(PROMTOOL), "tsdb", "create-blocks-from", "openmetrics", text, blocks],
         check=True,
         capture_output=True,
         timeout=IMPORT_TIMEOUT,

@@ -20,7 +20,13 @@ STOP_TIMEOUT = 15.0
 INSTALL = "apt-get install -y prometheus prometheus-alertmanager"
 
 
-def find(*names: str) -> str:
+PROMTOOL = ("promtool",)
+PROMETHEUS = ("prometheus",)
+ALERTMANAGER = ("prometheus-alertmanager", "alertmanager")
+"""Each program's names."""
+
+
+def find(names: tuple[str, ...]) -> str:
     """The first of these programs that is on PATH; without one the test skips and says what to install."""
     for name in names:
         if (found := shutil.which(name)) is not None:

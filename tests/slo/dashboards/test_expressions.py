@@ -25,7 +25,7 @@ from monitor.config import load
 from monitor.slo.dashboards import boards, files
 from monitor.slo.dashboards.centrifugo import REDIS
 from monitor.slo.dashboards.promql import MONITOR, select, state
-from tests.e2e.programs import Program, find, free_port
+from tests.e2e.programs import PROMETHEUS, Program, find, free_port
 from tests.relays import BUILD_TIMEOUT, ENGINE, ROOT, Engine
 from tests.slo.dashboards.linter import panels
 
@@ -126,7 +126,7 @@ class Scene:
 @pytest.fixture
 async def scene(tmp_path: Path, engine_program: Path) -> AsyncIterator[Scene]:
     """The engine, a monitor on it, and a Prometheus that scrapes both and evaluates the rules."""
-    prometheus = find("prometheus")
+    prometheus = find(PROMETHEUS)
     ports = {part: free_port() for part in ("relay", "monitor", "prometheus")}
     listen = {part: f"127.0.0.1:{port}" for part, port in ports.items()}
     config = tmp_path / "config.yaml"
