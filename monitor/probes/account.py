@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from monitor.catalogue import Finding, Phase, Reason, Step, Verdict
 from monitor.errors import Obstacle
 from monitor.probes.ledger import Ledger, Message
-from monitor.probes.run import Disconnected, MessageFate, MessageJudged, MessageSent, PhaseTimed
+from monitor.probes.run import Disconnected, MessageFate, MessageJudged, MessageSent
 from monitor.session.notices import MessageKey, MessageReceived
 
 if TYPE_CHECKING:
@@ -89,8 +89,7 @@ class Account:
 
     def phase(self, phase: Phase, seconds: float) -> None:
         """A phase took `seconds`."""
-        bench = self._bench
-        bench.publish(PhaseTimed(bench.relay, bench.probe.name, self.recorder.run_id, phase, seconds))
+        self.recorder.phase(phase, seconds)
 
     def address_failed(self, family: str) -> None:
         """An address could not be reached."""
@@ -215,11 +214,10 @@ class Account:
 
 def fate(message: Message) -> MessageFate:
     """A message as its run saw it end: without a verdict while it may still come."""
-    direction, arrived_at = message.direction, message.arrived_at
     return MessageFate(
-        direction=direction,
+        direction=message.direction,
         sequence=message.sequence,
-        verdict=message.verdict() if message.settled or arrived_at is not None else None,
-        leg=None if arrived_at is None else arrived_at - message.intended,
-        wire=message.wire if direction != "offline" else None,  # it lay in the history meanwhile
+        verdict=message.verdict() if message.settled or message.arrived_at is not None else None,
+        leg=message.leg,
+        wire=message.wire if message.direction != "offline" else None,  # it lay in the history meanwhile
     )
