@@ -27,8 +27,9 @@ STEP: Final = 5.0
 class Source:
     """One regular source of events: `count` of them at once every `period` seconds.
 
-    `takes` is how long after its start a good event is booked, `fails_after` a failed one; `retry` how long after that
-    it is tried again, None: not before the next period. Seconds.
+    `takes` is how long after its start the last message of an event is sent, and a good one booked; `fails_after` how
+    long after its start a failed one is; `retry` how long after that it is tried again, None: not before the next
+    period. Seconds.
     """
 
     probe: str
@@ -108,9 +109,9 @@ def _standing(probe: ProbeConfig, sli: Sli) -> list[Source]:
     elif probe.scenario is Scenario.STEADY_STATE:
         period, takes, fails_after = probe.hold, 0.0, 0.0
     else:
-        # The slot begins with the request; the answer goes out an interval later.
+        # The slot begins with the request; the answer goes out an interval later. What is too slow still comes.
         period, takes = probe.cycle, probe.message_interval
-        fails_after = probe.timeout
+        fails_after = takes if sli is Sli.LATENCY else probe.timeout
     count = probe.connections if probe.scenario is Scenario.STEADY_STATE else probe.pairs
     source = Source(probe=probe.name, period=period, count=1, takes=takes, fails_after=fails_after, retry=retry)
     return [source] * count

@@ -94,14 +94,18 @@ def events(
     bad: Callable[[Floats], NDArray[np.bool_]],
     rng: np.random.Generator,
 ) -> Track:
-    """The events of one probe between two times; `bad` tells, by the times they begin, which will fail."""
+    """The events of one probe between two times; `bad` tells, by the times of their last messages, which fail.
+
+    So a fault meets those that are on their way when it begins: an exchange whose answer has yet to be sent, a message
+    whose wallet has yet to come back.
+    """
     good_at, bad_at = [], []
     for source in sources:
         begins = np.arange(start - rng.uniform(0, source.period), end, source.period)
         begins = np.repeat(begins, source.count)
         until = begins + source.period
         while len(begins):
-            fails = bad(begins)
+            fails = bad(begins + source.takes)
             good_at.append(begins[~fails] + source.takes)
             failed = begins[fails] + source.fails_after
             bad_at.append(failed)

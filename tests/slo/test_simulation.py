@@ -37,8 +37,16 @@ def test_events_are_booked_when_they_are_known() -> None:
     made = events([STEADY], 0.0, 100.0, lambda at: at >= 50, rng())
     assert np.allclose(np.diff(made.good), 10.0)
     assert np.allclose(np.diff(made.bad), 10.0)
-    assert max(made.good) < 50 + 5 < 50 + 6 <= min(made.bad)
+    assert made.bad[0] - made.good[-1] == pytest.approx(10.0 + 6.0 - 5.0)
     assert made.first == made.good[0]
+
+
+def test_a_fault_meets_what_is_on_its_way_when_it_begins() -> None:
+    """Half of the exchanges of ten seconds have yet to send their answer, whenever it is."""
+    firsts = [events([STEADY], 0.0, 100.0, lambda at: at >= 50, np.random.default_rng(seed)).bad[0] for seed in range(99)]
+    began = np.array(firsts) - STEADY.fails_after
+    assert 45 <= min(began) < 46
+    assert 54 < max(began) < 55
 
 
 def test_what_happens_at_once_is_counted_as_often_as_it_happens() -> None:
