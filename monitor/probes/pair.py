@@ -62,6 +62,7 @@ class Pair(Account):
         self._sessions: dict[str, str] = {}  # each side's own name for the session
         self._offline: list[Message] = []
         self._epoch: str | None = None  # of the stream that the messages to an absent wallet went into
+        self._timer: asyncio.TimerHandle | None = None  # for the deadline of the present leg, or of one before it
         self._turn = bench.guest.turn()
         self._peers = self._make_peers()
         first, second, *_ = (*permits, None, None)
@@ -281,20 +282,30 @@ class Pair(Account):
         return leg
 
     async def _finish(self, leg: Leg) -> float:
-        # A timer of its own rather than asyncio.timeout, which costs an exchange three times as much.
-        delay = max(0.0, leg.deadline - self._clock.monotonic())
-        timer = self._loop.call_later(delay, self._expire, leg)
-        try:
-            arrived = await leg.arrived
-        finally:
-            timer.cancel()
+        if self._timer is None:
+            self._watch(leg)
+        arrived = await leg.arrived
         if arrived > leg.deadline:
             raise self._why(leg)
         self.recorder.mark(leg.receiver.side, leg.step, leg.intended, arrived)
         return arrived
 
-    def _expire(self, leg: Leg) -> None:
-        if not leg.arrived.done():
+    def _watch(self, leg: Leg) -> None:
+        """See to the deadline of a leg.
+
+        Nearly all arrive long before theirs, and the next leg's lies after it: so the timer is left to find the next
+        leg, which costs less than to set and cancel one for each.
+        """
+        self._timer = self._loop.call_later(max(0.0, leg.deadline - self._clock.monotonic()), self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        leg = self.leg
+        if leg is None or leg.arrived.done():
+            return
+        if leg.deadline > self._clock.monotonic():
+            self._watch(leg)
+        else:
             leg.arrived.set_exception(self._why(leg))
 
     def _why(self, leg: Leg) -> Obstacle:  # noqa: PLR0911 - one answer a cause, the first that fits
