@@ -148,7 +148,7 @@ class _Server(uvicorn.Server):
         made.terms = terms
         return made
 
-    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
+    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override] # there a generator
         """Called by uvicorn, which would take SIGINT and SIGTERM here."""
         return nullcontext()
 

@@ -388,7 +388,8 @@ async def test_one_node_of_a_cluster_may_be_ill_while_the_other_is_well() -> Non
 
 @pytest.mark.parametrize("spec", ["silent:at=upgrade", "endless:at=hello", "drip:at=hello,by=1", "silent:at=hello"])
 async def test_a_relay_stops_whatever_it_does_to_its_clients(spec: str) -> None:
-    made = EmbeddedRelay(plan=FaultPlan([parse_fault(spec)]))
+    plan = FaultPlan([parse_fault(spec)])
+    made = EmbeddedRelay(plan=plan)
     await made.start()
     reader, writer = await asyncio.open_connection(*made.url.removeprefix("ws://").partition("/")[0].split(":"))
     writer.write(
@@ -396,7 +397,9 @@ async def test_a_relay_stops_whatever_it_does_to_its_clients(spec: str) -> None:
         b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
         b"\x81\x97\x00\x00\x00\x00" + b'{"id":1,"connect":{}}  '
     )
-    await asyncio.sleep(0.2)
+    async with asyncio.timeout(5):
+        while not plan.deeds:  # noqa: ASYNC110 - a plan tells nobody
+            await asyncio.sleep(0.01)
     async with asyncio.timeout(5):
         await made.stop()
     writer.close()

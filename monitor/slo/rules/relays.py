@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from monitor.burn import ENOUGH, burns
@@ -298,15 +299,16 @@ class Relays:
     def _certificates(self) -> Iterator[Alert]:
         seen = f"min_over_time({CERTIFICATE}{{@}}[{show_duration(lately(self._config))}])"
         left = f"min by (relay, location) ({seen} - time())"
-        common = {
-            "name": "RelayCertificateExpiring",
-            "panel": DETAIL,
-            "summary": "The relay's certificate expires soon.",
-            "description": "The certificate of {{ $labels.relay }} expires in {{ $value | humanizeDuration }}.",
-        }
-        warning = Alert(severity="warning", expr=f"{left} < {EXPIRES['warning']:.0f}", wait=300.0, **common)  # type: ignore[arg-type]
-        yield _where(warning, "")
-        critical = Alert(severity="critical", expr=f"{left} < {EXPIRES['critical']:.0f}", wait=300.0, **common)  # type: ignore[arg-type]
+        expiring = partial(
+            Alert,
+            name="RelayCertificateExpiring",
+            panel=DETAIL,
+            summary="The relay's certificate expires soon.",
+            description="The certificate of {{ $labels.relay }} expires in {{ $value | humanizeDuration }}.",
+            wait=300.0,
+        )
+        yield _where(expiring(severity="warning", expr=f"{left} < {EXPIRES['warning']:.0f}"), "")
+        critical = expiring(severity="critical", expr=f"{left} < {EXPIRES['critical']:.0f}")
         yield from self._capped(critical, warned=True)
 
 
