@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, repeat
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Final
 
@@ -182,7 +182,7 @@ class _Slo:
             for severity in self._severities:
                 followed = FOLLOWED[severity]
                 if zero:
-                    told = min(_second_loss(track.bad, severity) for track in tracks)
+                    told = min(map(_loss_told, tracks, self._fed, repeat(severity)))
                     late = rng.uniform(0, pace.scrape) + rng.uniform(0, pace.evaluation)
                     times[severity].append(told + late if told < followed else math.inf)
                 else:
@@ -231,9 +231,15 @@ class _Slo:
         }
 
 
-def _second_loss(bad: Floats, severity: str) -> float:
-    """When the loss comes that is told: the first warns, the second within a quarter of an hour pages."""
-    told = bad if severity == "warning" else bad[1:][np.diff(bad) <= SECOND_LOSS]
+def _loss_told(track: Track, fed: Sequence[Source], severity: str) -> float:
+    """When the loss is known that is told: the first warns, the second within a quarter of an hour pages.
+
+    A page wants the messages to be gone too, and of one that may be late that is known a time-out after its failure.
+    """
+    if severity == "warning":
+        told = track.bad
+    else:
+        told = track.bad[1:][np.diff(track.bad) <= SECOND_LOSS] + max(each.fails_after - each.takes for each in fed)
     return float(told[0]) if len(told) else math.inf
 
 

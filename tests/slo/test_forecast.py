@@ -122,6 +122,17 @@ def test_what_never_pages_is_said(found: Forecast) -> None:
     }
 
 
+def test_a_loss_is_told_a_time_out_after_it_failed_and_pages_when_it_cannot_be_late_any_more() -> None:
+    text = "".join(line for line in TEXT.splitlines(keepends=True) if "name: recovery" in line or "sli:" not in line)
+    told = []
+    for timeout in (2, 5):
+        patient = text.replace("delay: 30s", f"delay: 30s, timeout: {timeout}s")
+        rows = forecast(parse(patient, "config.yaml", {}), seed=1, trials=10, noise=[], months=1).rows
+        told.append({row.severity: row.spread.median for row in rows if row.fault == UP and row.spread is not None})
+    later = {severity: told[1][severity] - told[0][severity] for severity in told[0]}
+    assert later == pytest.approx({"warning": 3.0, "critical": 6.0})
+
+
 def test_more_errors_page_sooner(found: Forecast) -> None:
     for slo in ("delivery", "stability", "recovery"):
         medians = [

@@ -43,8 +43,9 @@ def test_events_are_booked_when_they_are_known() -> None:
 
 def test_a_fault_meets_what_is_on_its_way_when_it_begins() -> None:
     """Half of the exchanges of ten seconds have yet to send their answer, whenever it is."""
-    firsts = [events([STEADY], 0.0, 100.0, lambda at: at >= 50, np.random.default_rng(seed)).bad[0] for seed in range(99)]
-    began = np.array(firsts) - STEADY.fails_after
+    draws = map(np.random.default_rng, range(99))
+    firsts = np.array([events([STEADY], 0.0, 100.0, lambda at: at >= 50, each).bad[0] for each in draws])
+    began = firsts - STEADY.fails_after
     assert 45 <= min(began) < 46
     assert 54 < max(began) < 55
 
