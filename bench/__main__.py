@@ -164,7 +164,7 @@ def main() -> None:
     quick = parser.parse_args().quick
     with relay() as url:
         wire(url, 1 if quick else 4)
-        cpu(url, 1 if quick else 5, 5 if quick else 10)
+        cpu(url, 1 if quick else 9, 5 if quick else 6)
     daemon(10 if quick else 60)
 
 

@@ -23,7 +23,9 @@ from monitor.load.play import Play
 
 SIZES = (100, 300, 1000)
 WINDOW = 15.0
-ROUNDS = 5
+ROUNDS = 9
+SHORTER = 6.0
+"""Seconds of a window where two programs are compared: many short rounds tell more than a few long ones."""
 FOREVER = 86_400.0
 
 
@@ -76,7 +78,7 @@ def table(url: str) -> None:
 def slope(url: str) -> None:
     """The slope of CPU over exchanges from 100 to 300 pairs, beside the minimal client's, in turn."""
     ramp = ramp_of(300, SETTLE + 2)  # and of 100, which is the same
-    found = slopes(url, {"load": (1, WINDOW, "real"), "minimal": (1, SETTLE, WINDOW, ramp)}, ROUNDS)
+    found = slopes(url, {"load": (1, SHORTER, "real"), "minimal": (1, SETTLE, SHORTER, ramp)}, ROUNDS)
     ours, minimal, ratio = side_by_side(*([each for each, _ in results] for results in found.values()))
     print(
         f"slope from 100 to 300 pairs, medians of {ROUNDS} rounds: {ours * 1e3:.2f} ms CPU an exchange, "
