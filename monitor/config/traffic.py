@@ -27,16 +27,17 @@ STEP: Final = 5.0
 class Source:
     """One regular source of events: `count` of them at once every `period` seconds.
 
-    `takes` is how long after its start the last message of an event is sent, and a good one booked; `fails_after` how
-    long after its start a failed one is; `retry` how long after that it is tried again, None: not before the next
-    period. Seconds.
+    A good event is booked `takes` after its start, when its last message comes; a failed one `timeout` after that, or
+    after its start where its first message failed already and the last one `answers` it. `retry` is how long after that
+    it is tried again, None: not before the next period. Seconds.
     """
 
     probe: str
     period: float
     count: int
-    takes: float
-    fails_after: float
+    takes: float = 0.0
+    timeout: float = 0.0
+    answers: bool = False
     retry: float | None = None
 
     @property
@@ -81,7 +82,7 @@ def made_by(probe: ProbeConfig, sli: Sli) -> list[Source]:
     if sli is Sli.STABILITY:
         standing = probe.connections if probe.scenario is Scenario.STEADY_STATE else probe.pairs
         # Its events are seconds; a few at a time, since they come whenever the account of a pair is made up.
-        return [Source(probe=probe.name, period=STEP, count=int(STEP) * standing, takes=0.0, fails_after=0.0)]
+        return [Source(probe=probe.name, period=STEP, count=int(STEP) * standing)]
     if probe.is_continuous:
         return _standing(probe, sli)
     assert probe.period is not None
@@ -96,22 +97,25 @@ def made_by(probe: ProbeConfig, sli: Sli) -> list[Source]:
             period=max(probe.period, SESSION_REUSE) if reused else probe.period,
             count=pairs * events,
             takes=takes,
-            fails_after=takes + probe.timeout,
+            timeout=probe.timeout,
         )
     ]
 
 
 def _standing(probe: ProbeConfig, sli: Sli) -> list[Source]:
-    retry = None
     if sli is Sli.PAIRING:
         # A standing pair is paired anew at its age; one that cannot be is tried again and again meanwhile.
-        period, takes, fails_after, retry = probe.max_age, 0.0, probe.timeout, RETRY
+        made = Source(probe=probe.name, period=probe.max_age, count=1, timeout=probe.timeout, retry=RETRY)
     elif probe.scenario is Scenario.STEADY_STATE:
-        period, takes, fails_after = probe.hold, 0.0, 0.0
+        made = Source(probe=probe.name, period=probe.hold, count=1)
     else:
-        # The slot begins with the request; the answer goes out an interval later. What is too slow still comes.
-        period, takes = probe.cycle, probe.message_interval
-        fails_after = takes if sli is Sli.LATENCY else probe.timeout
-    count = probe.connections if probe.scenario is Scenario.STEADY_STATE else probe.pairs
-    source = Source(probe=probe.name, period=period, count=1, takes=takes, fails_after=fails_after, retry=retry)
-    return [source] * count
+        # The slot begins with the request; the answer goes out an interval later. What is too slow comes nevertheless.
+        made = Source(
+            probe=probe.name,
+            period=probe.cycle,
+            count=1,
+            takes=probe.message_interval,
+            timeout=0.0 if sli is Sli.LATENCY else probe.timeout,
+            answers=sli is not Sli.LATENCY,
+        )
+    return [made] * (probe.connections if probe.scenario is Scenario.STEADY_STATE else probe.pairs)

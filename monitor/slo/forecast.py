@@ -239,7 +239,7 @@ def _loss_told(track: Track, fed: Sequence[Source], severity: str) -> float:
     if severity == "warning":
         told = track.bad
     else:
-        told = track.bad[1:][np.diff(track.bad) <= SECOND_LOSS] + max(each.fails_after - each.takes for each in fed)
+        told = track.bad[1:][np.diff(track.bad) <= SECOND_LOSS] + max(each.timeout for each in fed)
     return float(told[0]) if len(told) else math.inf
 
 

@@ -94,7 +94,7 @@ def events(
     bad: Callable[[Floats], NDArray[np.bool_]],
     rng: np.random.Generator,
 ) -> Track:
-    """The events of one probe between two times; `bad` tells, by the times of their last messages, which fail.
+    """The events of one probe between two times; `bad` tells which fail, by the times when their messages come.
 
     So a fault meets those that are on their way when it begins: an exchange whose answer has yet to be sent, a message
     whose wallet has yet to come back.
@@ -107,7 +107,10 @@ def events(
         while len(begins):
             fails = bad(begins + source.takes)
             good_at.append(begins[~fails] + source.takes)
-            failed = begins[fails] + source.fails_after
+            waited = np.full(len(begins), source.takes)
+            if source.answers:
+                waited[bad(begins)] = 0.0
+            failed = (begins + waited + source.timeout)[fails]
             bad_at.append(failed)
             if source.retry is None:
                 break

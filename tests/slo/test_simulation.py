@@ -13,7 +13,7 @@ from monitor.slo.simulation import Counters, Pace, Rule, Spread, Track, events, 
 from tests.slo.histories import increase
 
 EVERY_SECOND = Pace(scrape=1.0, evaluation=1.0)
-STEADY = Source(probe="steady", period=10.0, count=1, takes=5.0, fails_after=6.0)
+STEADY = Source(probe="steady", period=10.0, count=1, takes=5.0, timeout=2.0, answers=True)
 
 
 def rng() -> np.random.Generator:
@@ -33,32 +33,44 @@ def regular(start: float, end: float, period: float = 10.0) -> np.ndarray[tuple[
     return np.arange(start, end, period)
 
 
+def drawn(source: Source, draws: int = 200) -> list[Track]:
+    """Each from a phase of its own; all fails from 50 s on."""
+    return [events([source], 0.0, 100.0, lambda at: at >= 50, np.random.default_rng(seed)) for seed in range(draws)]
+
+
 def test_events_are_booked_when_they_are_known() -> None:
-    made = events([STEADY], 0.0, 100.0, lambda at: at >= 50, rng())
-    assert np.allclose(np.diff(made.good), 10.0)
-    assert np.allclose(np.diff(made.bad), 10.0)
-    assert made.bad[0] - made.good[-1] == pytest.approx(10.0 + 6.0 - 5.0)
-    assert made.first == made.good[0]
+    for made in drawn(STEADY):
+        assert np.allclose(np.diff(made.good), 10.0)
+        assert np.allclose(np.diff(made.bad[1:]), 10.0)
+        assert made.good[-1] < 50.0
+        assert made.bad[-1] - made.good[-1] == pytest.approx(10.0 * len(made.bad) + 2.0 - 5.0)
+        assert made.first == made.good[0]
 
 
 def test_a_fault_meets_what_is_on_its_way_when_it_begins() -> None:
-    """Half of the exchanges of ten seconds have yet to send their answer, whenever it is."""
-    draws = map(np.random.default_rng, range(99))
-    firsts = np.array([events([STEADY], 0.0, 100.0, lambda at: at >= 50, each).bad[0] for each in draws])
-    began = firsts - STEADY.fails_after
-    assert 45 <= min(began) < 46
-    assert 54 < max(began) < 55
+    """Half of the exchanges of ten seconds have yet to send their answer, whenever it is; the others fail at once."""
+    firsts = np.array([made.bad[0] for made in drawn(STEADY)])
+    answers = np.array([len(made.bad) > 1 and made.bad[1] - made.bad[0] < 9.9 for made in drawn(STEADY)])
+    assert 80 < np.count_nonzero(answers) < 120
+    assert 52.0 <= min(firsts[answers]) < max(firsts[answers]) < 57.0
+    assert 52.0 <= min(firsts[~answers]) < max(firsts[~answers]) < 57.0
+
+
+def test_what_waits_for_an_absent_wallet_fails_when_it_is_back() -> None:
+    absence = Source(probe="offline", period=60.0, count=1, takes=30.0, timeout=5.0)
+    firsts = np.array([made.bad[0] for made in drawn(absence) if len(made.bad)])
+    assert 55.0 <= min(firsts) < 57.0
 
 
 def test_what_happens_at_once_is_counted_as_often_as_it_happens() -> None:
-    pair = Source(probe="storm", period=10.0, count=4, takes=0.0, fails_after=0.0)
+    pair = Source(probe="storm", period=10.0, count=4)
     made = events([pair], 0.0, 100.0, lambda at: at < 0, rng())
     assert len(made.good) == 4 * 10
     assert not len(made.bad)
 
 
 def test_a_pairing_that_failed_is_tried_again_until_it_succeeds_or_the_next_is_due() -> None:
-    renewal = Source(probe="steady", period=100.0, count=1, takes=0.0, fails_after=5.0, retry=20.0)
+    renewal = Source(probe="steady", period=100.0, count=1, timeout=5.0, retry=20.0)
     made = events([renewal], 0.0, 1000.0, lambda at: (at >= 300) & (at < 460), rng())
     begins = made.good[0] + 100 * np.arange(3)
     assert np.allclose(made.good[:3], begins)
