@@ -196,6 +196,8 @@ class Pair(Account):
 
     def close(self) -> None:
         """Leave now; every message not judged yet is judged as what it is."""
+        if self._timer is not None and self.leg is None:
+            self._timer.cancel()
         self.dapp.close()
         self.wallet.close()
         self.queued.clear()
