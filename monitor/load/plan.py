@@ -98,6 +98,11 @@ class Plan:
         return max(RECOVERY, RECOVERY_A_PAIR * self.total)
 
     @property
+    def settle_timeout(self) -> float:
+        """Seconds after the last run within which each message comes to its horizon."""
+        return 2 * self.timeout + (self.recovery_timeout if self.scenario is Scenario.ASYNC_DELIVERY else 0.0)
+
+    @property
     def connect_timeout(self) -> float:
         """Seconds within which a bare connection must have come about, retries included."""
         return CONNECT_TRIES * self.timeout

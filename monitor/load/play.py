@@ -133,11 +133,16 @@ class Play:
         """Give messages that have not come yet their time, so that late ones are not taken for lost."""
         if not self._fleet.background:
             return
+
+        async def linger() -> None:
+            while self._fleet.background:  # who has looked once more for a message may linger for it then
+                await asyncio.wait(self._fleet.background)
+
         stopping = asyncio.ensure_future(stop.wait())
-        lingering = asyncio.ensure_future(asyncio.wait(set(self._fleet.background)))
+        lingering = asyncio.ensure_future(linger())
         try:
             await asyncio.wait(
-                {stopping, lingering}, timeout=2 * self.plan.timeout, return_when=asyncio.FIRST_COMPLETED
+                {stopping, lingering}, timeout=self.plan.settle_timeout, return_when=asyncio.FIRST_COMPLETED
             )
             self.interrupted = stop.is_set()
         finally:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 from monitor.catalogue import Outcome, Step
 from monitor.config.probe import ANSWER_DELAY
-from monitor.errors import Obstacle
+from monitor.errors import Obstacle, OwnFault
 from monitor.load.plan import SETTLE
-from monitor.probes.async_delivery import recover
+from monitor.probes.async_delivery import leave, recover
 from monitor.probes.ledger import Ledger
 from monitor.probes.pair import Pair
 from monitor.probes.run import Paired, Reconnected
@@ -149,23 +149,25 @@ async def async_delivery(scene: Scene, number: int) -> None:
         return
     bench, plan = scene.bench, scene.plan
     recorder = pair.recorder = bench.recorder(number)
+    refused, came_back = False, False
     try:
         pair.wallet.abort()
         sent = await pair.send_offline(1)
         back = scene.clock.monotonic() + plan.delay
         await scene.until(back)
-        await recover(pair, bench, recorder, sent, back, plan.recovery_timeout)
+        came_back = True
+        await recover(pair, bench, recorder, sent, back, plan.recovery_timeout, again=Backoff())
     except Obstacle as obstacle:
+        refused = not isinstance(obstacle, OwnFault)
         recorder.fail(obstacle)
     except BaseException:
         recorder.abort()
-        pair.close()
         raise
     finally:
         pair.note_offline()
         scene.tally.active -= 1
         bench.publish(recorder.finish())
-        pair.retire()
+        leave(pair, bench, refused=refused, came_back=came_back)
 
 
 async def steady_messaging(scene: Scene, number: int) -> None:

@@ -18,10 +18,12 @@ from monitor.probes.pair import Pair
 from monitor.probes.realistic_session import pair_up
 from monitor.probes.run import Exchange
 from monitor.probes.together import both
+from monitor.relay.target import RateLimited
 
 if TYPE_CHECKING:
     from monitor.config import ProbeConfig
     from monitor.probes.bench import Bench, Recorder
+    from monitor.wire.backoff import Backoff
 
 _log = structlog.get_logger(__name__)
 
@@ -60,12 +62,7 @@ class AsyncDelivery:
                 pair.rest()
             else:
                 self._kept = None
-                if pair.wallet.whole or (refused and came_back):
-                    pair.retire()
-                elif refused:
-                    bench.background(look_again(pair, bench))
-                else:
-                    pair.close()  # it was us who sent no wallet to listen: what became of the messages nobody knows
+                leave(pair, bench, refused=refused, came_back=came_back)
 
     async def _standing(self, bench: Bench, recorder: Recorder) -> Pair:
         """A pair with both ends connected: the kept one resumed, or a new one."""
@@ -92,6 +89,19 @@ class AsyncDelivery:
         return pair
 
 
+def leave(pair: Pair, bench: Bench, *, refused: bool, came_back: bool) -> None:
+    """Leave after an absence, and see to it that what the relay stored is not called lost.
+
+    `refused`: it was the relay that ended the run; `came_back`: that was after the wallet's return.
+    """
+    if pair.wallet.whole or (refused and came_back):
+        pair.retire()
+    elif refused:
+        bench.background(look_again(pair, bench))
+    else:
+        pair.close()  # it was us who sent no wallet to listen: what became of the messages nobody knows
+
+
 async def look_again(pair: Pair, bench: Bench) -> None:
     """Let a new wallet take what the relay kept for the one that is away, and leave as from any other run.
 
@@ -99,32 +109,39 @@ async def look_again(pair: Pair, bench: Bench) -> None:
     """
     deadline = bench.clock.monotonic() + bench.probe.timeout
     pair.due_by(deadline)
-    leave = pair.close  # where nobody was there to listen, what became of the messages nobody knows
+    ending = pair.close  # where nobody was there to listen, what became of the messages nobody knows
     try:
         await pair.resume_wallet(deadline)
-        leave = pair.retire
+        ending = pair.retire
     except OwnFault as fault:
         _log.info("no wallet to look for what was stored", why=str(fault))
     except Obstacle:
-        leave = pair.retire
+        ending = pair.retire
     finally:
-        leave()
+        ending()
 
 
 async def recover(
-    pair: Pair, bench: Bench, recorder: Recorder, sent: list[str], intended: float, within: float
+    pair: Pair,
+    bench: Bench,
+    recorder: Recorder,
+    sent: list[str],
+    intended: float,
+    within: float,
+    *,
+    again: Backoff | None = None,
 ) -> None:
     """Let a new wallet on the same store resume, and book whether all that was sent came: once, in order, `within` s.
 
-    Timed from `intended`, when it should come back, or from now if a timer fired early. Raises `Obstacle`.
+    Timed from `intended`, when it should come back, or from now if a timer fired early. Where a wallet is kept from it,
+    another one comes, `again` says when; None leaves it at one. Raises `Obstacle`, the last wallet's.
     """
     now = bench.clock.monotonic()
     resumed_at, deadline = min(intended, now), now + within
     pair.due_by(deadline)
-    await pair.resume_wallet(deadline)
     expected = set(sent)
     try:
-        await pair.wallet.wait(lambda: expected <= {name for name, _ in pair.received}, deadline, Step.RECOVER)
+        await _come_back(pair, bench, expected, deadline, again)
     except Obstacle as obstacle:
         if obstacle.step is Step.RECOVER and obstacle.reason is Reason.SILENT:
             raise await pair.why_not_recovered() from None
@@ -137,3 +154,25 @@ async def recover(
         raise Obstacle(Step.RECOVER, Reason.REORDERED, "not in the order they were sent")
     arrived = max(at for name, at in pair.received if name in expected)
     recorder.exchanges.append(Exchange(outcome=Outcome.OK, recovery=arrived - resumed_at))
+
+
+async def _come_back(pair: Pair, bench: Bench, expected: set[str], deadline: float, again: Backoff | None) -> None:
+    """Resume one wallet after another until one has all that is `expected`. Raises `Obstacle`."""
+    failures = 0
+    while True:
+        try:
+            await pair.resume_wallet(deadline)
+            await pair.wallet.wait(lambda: expected <= {name for name, _ in pair.received}, deadline, Step.RECOVER)
+        except Obstacle as obstacle:
+            # What a wallet lacks that stands, another one will not get.
+            if again is None or isinstance(obstacle, OwnFault) or pair.wallet.whole:
+                raise
+            pause = again.delay(failures, bench.rng)
+            if isinstance(obstacle, RateLimited):
+                pause = max(pause, obstacle.retry_after)
+            if bench.clock.monotonic() + pause >= deadline:
+                raise
+        else:
+            return
+        failures += 1
+        await asyncio.sleep(pause)

@@ -1,6 +1,6 @@
 """A relay in this very process without any socket, so that time may be virtual: each way takes exactly `way` seconds.
 
-It stands where the dial does. The relay's side is the embedded one's own protocol (`embedded.session`), as it is.
+It stands where the dial does. The relay's side is the embedded one's own protocol (`embedded.faulty`), as it is.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from monitor.catalogue import Phase, Reason, Step
 from monitor.clock import LoopClock
+from monitor.embedded import FaultPlan, parse_fault
 from monitor.embedded.broker import Broker
+from monitor.embedded.faulty import CUT, FaultySession
 from monitor.embedded.namespaces import PRODUCTION
-from monitor.embedded.session import Session, Terms
+from monitor.embedded.session import Terms
 from monitor.errors import Obstacle
 from monitor.relay.target import Closed
 
@@ -32,9 +34,14 @@ class StandIn:
         self.silent = False
         self.clock = LoopClock()
         self.broker = Broker(PRODUCTION)
+        self.plan = FaultPlan()
         self.lines: list[Line] = []
         self.dialled: list[float] = []
         self.left: list[float] = []
+
+    def arm(self, *specs: str) -> None:
+        """Let connections from now on suffer faults, as `--fault` names them."""
+        self.plan = FaultPlan(map(parse_fault, specs), clock=self.clock.monotonic)
 
     async def dial(self, _target: Target, *, observer: Observer, on_text: Any, on_closed: Any, **_: Any) -> Line:
         """In the place of `monitor.relay.dial.dial`."""
@@ -61,7 +68,7 @@ class Line:
         self._relay = relay
         self._on_text, self._on_closed = on_text, on_closed
         self.open = True
-        self.session = Session(relay.broker, Terms(), relay.clock.monotonic(), self._wake)
+        self.session = FaultySession(relay.broker, Terms(), relay.clock.monotonic(), self._wake, relay.plan, side="")
         self._due: asyncio.TimerHandle | None = None
         self._tick()
 
@@ -71,7 +78,7 @@ class Line:
             asyncio.get_running_loop().call_later(self._relay.way / 2, self._reach, text)
         return now
 
-    def cut(self, code: int = 3000) -> None:
+    def cut(self, code: int | None = 3000) -> None:
         """The relay drops the connection."""
         if self.open:
             self._end()
@@ -95,6 +102,9 @@ class Line:
         if self.open:
             self.session.receive(text, self._relay.clock.monotonic())
             self._wake()
+            if self.session.closing is not None:
+                code, _ = self.session.closing
+                self.cut(None if code == CUT else code)
 
     def _wake(self) -> None:
         if lines := self.session.lines():

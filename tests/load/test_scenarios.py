@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from monitor.catalogue import Outcome, Reason, Scenario, Step
-from monitor.errors import OwnFault
+from monitor.errors import Obstacle, OwnFault
 from monitor.load.plan import Plan
 from monitor.load.play import Play
 from monitor.probes.holding import Held
 from monitor.probes.run import Paired, PairTime, Reconnected, Report, Run
 from monitor.relay.target import RateLimited
+from monitor.session.envelope import decode, encode
 from tests.load.stand_in import Line
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.load.stand_in import StandIn
 
 pytestmark = pytest.mark.looptime
@@ -256,19 +260,115 @@ async def test_async_delivery_resumes_a_new_wallet_on_the_same_store(relay: Stan
     assert stage.totals.verdicts == {"delivered": 1}
 
 
+def while_away(act: Callable[..., object], *arguments: object) -> None:
+    """Let something happen while the wallet of `absence` is away."""
+    asyncio.get_running_loop().call_later(20.0, act, *arguments)
+
+
+async def absence(relay: StandIn, **keys: Any) -> Stage:
+    """One pair's, for 30 s."""
+    return await Stage(relay, Scenario.ASYNC_DELIVERY, connection_pairs=1, delay=30.0, **keys).run()
+
+
+@pytest.mark.parametrize(
+    ("fault", "tries", "least"),
+    [
+        ("reset:at=hello,count=1", 2, 0.1),
+        ("error:at=hello,code=100,count=6", 7, 0.1 + (0.2 + 0.4 + 0.8 + 1.6 + 3.2) / 2),
+        ("silent:at=history,count=1", 2, 10.1),
+        ("error:at=subscribe,code=100,count=3", 4, 0.1 + (0.2 + 0.4) / 2),
+    ],
+)
+async def test_a_wallet_that_is_kept_from_its_messages_comes_again_and_that_time_counts(
+    relay: StandIn, fault: str, tries: int, least: float
+) -> None:
+    while_away(relay.arm, fault)
+    stage = await absence(relay)
+    back = stage.dialled[2:]
+    assert len(back) == tries
+    recovery = stage.totals.sketches["recovery"]
+    assert (recovery.count, recovery.greatest) == (1, pytest.approx(back[-1] - back[0] + 0.03))
+    assert least < recovery.greatest < 60.0
+    assert (stage.totals.brought, stage.totals.missed, stage.totals.reasons) == (1, 0, {})
+    assert stage.totals.verdicts == {"delivered": 1}
+    assert not any(line.open for line in relay.lines)
+
+
+async def test_a_wallet_that_is_asked_to_come_back_later_does(relay: StandIn) -> None:
+    relay.refusal = RateLimited(Step.UPGRADE, Reason.RATE_LIMITED, "HTTP 503", retry_after=7.0)
+    while_away(setattr, relay, "refuse", 1)
+    stage = await absence(relay)
+    assert stage.dialled[3] - stage.dialled[2] == pytest.approx(7.0)
+    assert stage.totals.brought == 1
+
+
+async def test_a_wallet_that_is_kept_away_until_its_time_is_up_failed_for_the_last_reason(relay: StandIn) -> None:
+    """And its message has a verdict before the test ends."""
+    relay.refusal = Obstacle(Step.UPGRADE, Reason.HTTP_STATUS, "HTTP 502")
+    while_away(setattr, relay, "refuse", 2)
+    while_away(relay.arm, "error:at=hello,code=100")
+    stage = await absence(relay)
+    assert stage.exchanges(0)[0] - stage.dialled[2] <= 60.0
+    assert len(stage.dialled) > 2 + 2
+    assert (stage.totals.missed, stage.totals.reasons) == (1, {"hello/relay_error": 1})
+    assert stage.totals.verdicts == {"lost": 1}
+    assert not stage.play.interrupted
+
+
+async def test_a_wallet_that_is_asked_to_come_back_when_its_time_is_up_has_failed_at_once(relay: StandIn) -> None:
+    relay.refusal = RateLimited(Step.UPGRADE, Reason.RATE_LIMITED, "HTTP 503", retry_after=90.0)
+    while_away(setattr, relay, "refuse", 1)
+    stage = await absence(relay)
+    assert stage.exchanges(0) == pytest.approx(stage.dialled[2:])
+    assert (stage.totals.missed, stage.totals.reasons) == (1, {"upgrade/rate_limited": 1})
+    assert stage.totals.verdicts == {"lost": 1}
+
+
+async def test_no_wallet_comes_again_for_a_fault_of_our_own(relay: StandIn) -> None:
+    relay.refusal = OwnFault(Step.TCP, Reason.UNREACHABLE, "no route from here")
+    while_away(setattr, relay, "refuse", 1)
+    stage = await absence(relay)
+    assert len(stage.dialled) == 3
+    assert (stage.totals.awaited, stage.totals.aborted) == (0, 1)
+    assert stage.totals.verdicts == {}
+
+
+async def test_no_wallet_comes_again_for_what_one_that_stands_was_given(relay: StandIn) -> None:
+    relay.arm("delay:at=publish,channel=session,by=0")  # for its deed
+
+    def garble() -> None:
+        (sent,) = relay.plan.deeds
+        envelope = decode(json.loads(sent.data))
+        unread = encode(envelope._replace(nonce=envelope.nonce + 1, payload="bm90aGluZw=="))
+        relay.broker.publish(sent.channel, json.dumps(unread), "{}", relay.clock.monotonic())
+
+    while_away(garble)
+    stage = await absence(relay, crypto="real")
+    assert len(stage.dialled) == 3
+    assert (stage.totals.missed, stage.totals.reasons) == (1, {"resume/undecryptable": 1})
+
+
+async def test_what_the_relay_stored_and_never_acked_is_not_lost(relay: StandIn) -> None:
+    relay.arm("unacked:at=publish,channel=session")
+    stage = await absence(relay)
+    assert (stage.totals.missed, stage.totals.reasons) == (1, {"publish/silent": 1})
+    assert stage.totals.verdicts == {"delivered": 1}
+
+
+async def test_what_was_never_acked_and_is_kept_from_the_wallet_that_looks_for_it_is_lost(relay: StandIn) -> None:
+    relay.arm("unacked:at=publish,channel=session", "reset:at=hello,skip=2")
+    stage = await absence(relay)
+    assert stage.totals.reasons == {"publish/silent": 1}
+    assert stage.totals.verdicts == {"lost": 1}
+
+
 async def test_a_recovery_has_60_s_or_20_ms_a_pair(relay: StandIn) -> None:
-    stage = Stage(relay, Scenario.ASYNC_DELIVERY, connection_pairs=1, delay=30.0, timeout=100.0)
-
-    async def fall_silent() -> None:
-        await asyncio.sleep(20)
-        relay.silent = True
-
-    falling = asyncio.ensure_future(fall_silent())
-    await stage.run()
-    await falling
+    while_away(setattr, relay, "silent", True)  # noqa: FBT003 - the attribute's value
+    stage = await absence(relay)
     resumed = stage.dialled[2]
     assert stage.exchanges(0)[0] - resumed == pytest.approx(60.0)
-    assert stage.totals.missed == 1
+    assert (stage.totals.missed, stage.totals.reasons) == (1, {"hello/silent": 1})
+    assert stage.totals.verdicts == {"lost": 1}
     assert Plan(target=TARGET, scenario=Scenario.ASYNC_DELIVERY, connection_pairs=5000).recovery_timeout == 100.0
 
 
