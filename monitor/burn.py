@@ -44,6 +44,14 @@ class Burn:
         """Failures within the long window that fulfil the condition, at `rate` events a second."""
         return max(ENOUGH, math.floor(float(self.factor * (1 - objective)) * rate * self.long) + 1)
 
+    def half_of_full(self, rate: float) -> float:
+        """Half of what a full long window must hold of failures, in budgets, at `rate` events a second.
+
+        Asked for where seconds are counted: `ENOUGH` of them pass in any reconnect, and when counting has just begun
+        they are a large part of all.
+        """
+        return float(self.factor) * rate * self.long / 2
+
 
 _USUAL: Final = (
     Burn(severity="critical", factor=Decimal("14.4"), long=3600.0, short=300.0, keep_firing=300.0),
@@ -83,7 +91,7 @@ def burns(window: float, scrape_interval: float, gap: float = 0.0) -> tuple[Burn
 
 def _for_gap(burn: Burn, gap: float, late: float) -> Burn:
     """The condition for events that are so far apart, and counted so late."""
-    if gap <= burn.recent:
+    if gap + late <= burn.recent:
         return burn
     # The long window may hold enough failures at times only; one that always does is at most half as long again.
     always = ENOUGH * gap + late

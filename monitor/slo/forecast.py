@@ -13,14 +13,14 @@ import numpy as np
 
 from monitor.burn import burns
 from monitor.catalogue import Sli
-from monitor.config.traffic import sources
+from monitor.config.traffic import rate, sources
 from monitor.slo import simulation
 from monitor.slo.alertmanager import GROUP_WAIT
 from monitor.slo.outage import KILLED, SILENT, pages_at
 from monitor.slo.rules.relays import SECOND_LOSS
 from monitor.slo.rules.relays import pace as rarity
 from monitor.slo.simulation import Pace, Rule, Spread
-from monitor.slo.trend import SPREAD_OF_LATENCY, trend_fires_at
+from monitor.slo.trend import SPREAD_OF_LATENCY, trend_fires_at, trends_in_vain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -110,6 +110,7 @@ def forecast(config: Config, *, seed: int, trials: int, noise: Sequence[float], 
                 continue
             if slo.sli is Sli.TREND:
                 rows.append(_trend(slo, relay, fed, pace, trials, rng))
+                vain.append(_trend_in_vain(slo, relay, fed, pace, months, rng))
                 continue
             made = _Slo(config, slo, relay, fed)
             rows += made.rows(pace, trials, rng)
@@ -121,8 +122,7 @@ def _trend(
     slo: SloConfig, relay: RelayConfig, fed: Sequence[Source], pace: Pace, trials: int, rng: np.random.Generator
 ) -> Row:
     """A trend has no budget that errors could burn: only slower round trips are its fault."""
-    by_probe = [list(each) for _, each in groupby(fed, lambda source: source.probe)]
-    times = [min(trend_fires_at(slo, each, TWICE, pace, rng) for each in by_probe) for _ in range(trials)]
+    times = [min(trend_fires_at(slo, each, TWICE, pace, rng) for each in _by_probe(fed)) for _ in range(trials)]
     return Row(
         relay=relay.name,
         slo=slo.name,
@@ -133,6 +133,18 @@ def _trend(
     )
 
 
+def _trend_in_vain(
+    slo: SloConfig, relay: RelayConfig, fed: Sequence[Source], pace: Pace, months: int, rng: np.random.Generator
+) -> Noise:
+    """What is told of round trips that only vary, with another median each month; nothing fails."""
+    told = sum(trends_in_vain(slo, each, MONTH, pace, rng) for each in _by_probe(fed) for _ in range(months))
+    return Noise(relay=relay.name, slo=slo.name, severity="warning", ratio=0.0, pages_a_month=told / months)
+
+
+def _by_probe(fed: Sequence[Source]) -> list[list[Source]]:
+    return [list(each) for _, each in groupby(fed, lambda source: source.probe)]
+
+
 class _Slo:
     """One SLO at one relay; each of its probes is judged by itself, and any of them sends the SLO's alert."""
 
@@ -140,7 +152,7 @@ class _Slo:
         objective = slo.objective_for(relay.name)
         assert objective is not None
         self._slo, self._relay, self._objective = slo, relay.name, objective
-        self._fed = [list(each) for _, each in groupby(fed, lambda source: source.probe)]
+        self._fed = _by_probe(fed)
         self._alert = "RelayMessagesLost" if objective == 1 else "RelayErrorBudgetBurn"
         pages = relay.max_severity == "critical"
         self._severities = ("critical", "warning") if pages else ("warning",)
@@ -149,7 +161,8 @@ class _Slo:
         for each in self._fed:
             rules: dict[str, list[Rule]] = {severity: [] for severity in self._severities}
             for burn in burns(slo.window, config.prometheus.scrape_interval, gaps[each[0].probe]):
-                rules[burn.severity if pages else "warning"].append(Rule(burn=burn, objective=objective))
+                least = burn.half_of_full(rate(each)) * float(1 - objective) if slo.sli is Sli.STABILITY else 0.0
+                rules[burn.severity if pages else "warning"].append(Rule(burn=burn, objective=objective, least=least))
             self._rules.append(rules)
 
     def rows(self, pace: Pace, trials: int, rng: np.random.Generator) -> list[Row]:

@@ -64,10 +64,11 @@ class Spread:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One SLO's condition, ready to be evaluated: `objective` as a ratio."""
+    """One SLO's condition, ready to be evaluated: `objective` as a ratio; the failures are to be more than `least`."""
 
     burn: Burn
     objective: Decimal
+    least: float = 0.0
 
 
 Judged: TypeAlias = "tuple[Track, Sequence[Rule]]"
@@ -206,6 +207,7 @@ def _fires(rule: Rule, counters: Counters, evaluations: Evaluations) -> NDArray[
     # Failures are counted when the alert is evaluated, ratios when they are recorded.
     burn = rule.burn
     fires = counters.increases(evaluations.alerts, burn.counted or burn.long)[0] > ENOUGH - 0.5
+    fires &= counters.increases(evaluations.alerts, burn.long)[0] > rule.least
     if burn.severity == "critical":
         fires &= counters.increases(evaluations.alerts, burn.recent)[0] > 0
     for window in (burn.long, burn.short):

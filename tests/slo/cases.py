@@ -167,6 +167,27 @@ CASES: Final[tuple[Case, ...]] = (
         expect=[("2m", "RelayErrorBudgetBurn", "critical", 0), ("4m", "RelayErrorBudgetBurn", "critical", 0)],
     ),
     Case(
+        name="RelayErrorBudgetBurn: two connections away for eight seconds are a blip, after a cold start too",
+        series={
+            slo("stability", "good"): counter((30, 5), (14, 1), (30, 60), (14, 1), (30, 100)),
+            slo("stability", "bad"): counter((0, 5), (16, 1), (0, 60), (16, 1), (0, 100)),
+        },
+        expect=[
+            (minute, "RelayErrorBudgetBurn", severity, 0)
+            for minute in ("90s", "2m", "4m", "10m", "17m", "19m", "30m")
+            for severity in ("critical", "warning")
+        ],
+    ),
+    Case(
+        name="RelayErrorBudgetBurn: two connections away again and again page, cold start or not",
+        series={slo("stability", "good"): steady(25, 2), slo("stability", "bad"): steady(5, 2)},
+        expect=[
+            ("2m", "RelayErrorBudgetBurn", "critical", 0),
+            ("4m", "RelayErrorBudgetBurn", "critical", 1),
+            ("10m", "RelayErrorBudgetBurn", "critical", 2),
+        ],
+    ),
+    Case(
         name="RelayErrorBudgetBurn: counters that begin anew are no failures",
         series={
             slo("delivery", "good"): then(counter((3, 3 * HOUR)), steady(3, 2)),
@@ -221,6 +242,19 @@ CASES: Final[tuple[Case, ...]] = (
             ("14m", "RelayPairsUnstable", "warning", 0),
             ("18m", "RelayPairsUnstable", "warning", 1),
             ("45m", "RelayPairsUnstable", "warning", 0),
+        ],
+    ),
+    Case(
+        name="RelayPairsUnstable: an outage that was paged took each connection once, and leaves no ticket behind",
+        series={
+            UP: then("1x120", "0x3", "1x200"),
+            f'relay_probe_pair_seconds_total{{{PROBE}, state="connected"}}': counter((30, 120), (0, 4), (30, 200)),
+            f'relay_probe_pair_seconds_total{{{PROBE}, state="disconnected"}}': counter((0, 120), (30, 4), (0, 200)),
+            f'relay_probe_disconnects_total{{{PROBE}, code="none"}}': counter((0, 120), (4, 1), (0, 203)),
+        },
+        expect=[
+            ("30m45s", "RelayDown", "critical", 1),
+            *((minute, "RelayPairsUnstable", "warning", 0) for minute in ("31m", "32m", "33m", "36m", "44m", "50m")),
         ],
     ),
     Case(

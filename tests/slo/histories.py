@@ -21,6 +21,7 @@ from monitor.slo.rules.relays import RECENT, SCRAPES, SECOND_LOSS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from decimal import Decimal
 
     from monitor.burn import Burn
     from monitor.config import Config, SloConfig
@@ -178,11 +179,19 @@ class Oracle:
                             continue  # a page that is worth a warning, and the warning is there already
                         yield (
                             Firing("RelayErrorBudgetBurn", severity, keys[0], burn),
-                            self._burns(keys, burn, objective),
+                            self._burns(keys, burn, objective, self._least(slo, probe, burn, objective)),
                         )
 
-    def _burns(self, keys: Sequence[Key], burn: Burn, objective: object) -> list[int]:
-        limit = float(burn.factor) * float(1 - objective)  # type: ignore[operator]
+    def _least(self, slo: SloConfig, name: str, burn: Burn, objective: Decimal) -> float:
+        """Bad seconds that are a blip, however few there are beside them: half of a full window's."""
+        probe = next(each for each in self.config.probes if each.name == name)
+        if slo.sli != "stability" or not probe.is_continuous:
+            return 0.0
+        standing = probe.connections if probe.scenario == "steady-state" else probe.pairs
+        return float(burn.factor * (1 - objective)) * standing * burn.long / 2
+
+    def _burns(self, keys: Sequence[Key], burn: Burn, objective: Decimal, least: float) -> list[int]:
+        limit = float(burn.factor) * float(1 - objective)
 
         several = burn.severity == "critical" and len(self.config.locations) > 1
 
@@ -191,7 +200,7 @@ class Oracle:
             bad = self.bad(key, now, burn.counted or burn.long)
             if long is None or short is None or bad is None or not (long > limit and short > limit):
                 return False
-            return bad > ENOUGH - 0.5
+            return bad > ENOUGH - 0.5 and not (self.bad(key, now, burn.long) or 0.0) <= least
 
         def lately(keys: Sequence[Key], now: int) -> bool:
             if burn.severity != "critical":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.slo.cases import RUNS, SHARD, Case, counter, slo, then
+from tests.slo.cases import HEALTHY, RUNS, SHARD, Case, counter, slo, then
 
 
 def info(relay: str, severity: str) -> str:
@@ -35,6 +35,20 @@ RUNNING: Final = (
 """What a monitor says that runs with the shipped configuration."""
 
 CASES: Final = (
+    Case(
+        name="RelayMonitorUnhealthy: a monitor that is well for moments only is not well",
+        series={HEALTHY: " ".join(["0 0 0 1"] * 40)},
+        expect=[
+            ("1m", "RelayMonitorUnhealthy", "warning", 0),
+            ("6m", "RelayMonitorUnhealthy", "warning", 1),
+            ("30m", "RelayMonitorUnhealthy", "critical", 1),
+        ],
+    ),
+    Case(
+        name="RelayMonitorUnhealthy: half a minute of distrust is over before it is told",
+        series={HEALTHY: then("1x20", "0x1", "1x60")},
+        expect=[(minute, "RelayMonitorUnhealthy", "warning", 0) for minute in ("5m30s", "6m", "7m", "8m", "9m")],
+    ),
     Case(
         name="RelayProbeStale: at a cold start the first run may lie ahead; without it, stale after the window",
         series={RUNS: "0x80"},

@@ -91,6 +91,13 @@ def test_a_trend_is_told_when_round_trips_get_slower(found: Forecast) -> None:
     assert (row.spread.paged, 600 < row.spread.low < row.spread.high < 3600) == (1.0, True)
 
 
+def test_round_trips_that_only_vary_are_told_by_hardly_any_trend(config: Config) -> None:
+    """A P99 of an hour is read off seven round trips; the P90 beside it keeps their chance from being told."""
+    noise = forecast(config, seed=1, trials=10, noise=[], months=6).noise
+    assert [(item.slo, item.severity, item.ratio) for item in noise] == [("trend", "warning", 0.0)]
+    assert noise[0].pages_a_month < 1
+
+
 def test_a_trend_of_too_few_round_trips_is_never_told() -> None:
     text = TEXT.replace("scenario: steady-messaging}", "scenario: steady-messaging, message_interval: 1m, pairs: 1}")
     text = text[: text.index("  - {name: round-trip")] + text[text.index("  - {name: trend") :]

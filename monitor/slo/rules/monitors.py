@@ -23,7 +23,7 @@ def alerts(config: Config) -> Iterator[Alert]:
     """All of them."""
     yield from _stale(config)
     yield from _absent(config)
-    yield from _unhealthy()
+    yield from _unhealthy(config)
     yield Alert(
         name="RelayMonitorConfigReloadFailed",
         severity="warning",
@@ -110,12 +110,14 @@ def _absent(config: Config) -> Iterator[Alert]:
         )
 
 
-def _unhealthy() -> Iterator[Alert]:
+def _unhealthy(config: Config) -> Iterator[Alert]:
+    """It is not well before it has been for a minute: a host that is starved time and again lets it recover between."""
+    span = show_duration(max(60.0, SHORTEST * config.prometheus.scrape_interval))
     for severity, wait in (("warning", 120.0), ("critical", 900.0)):
         yield Alert(
             name="RelayMonitorUnhealthy",
             severity=severity,
-            expr="relay_monitor_healthy == 0",
+            expr=f"min_over_time(relay_monitor_healthy[{span}]) == 0",
             wait=wait,
             summary="A monitor does not trust itself; its verdicts are frozen.",
             description="The monitor at {{ $labels.location }} aborts its runs: its event loop, its clock, its "

@@ -14,7 +14,7 @@ from monitor.config import show_duration
 from monitor.slo.rules.rule import Group, Record, any_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from decimal import Decimal
 
     from monitor.config import Config, SloConfig
@@ -120,7 +120,7 @@ def _by_threshold(config: Config, slo: SloConfig) -> dict[str, list[str]]:
     return found
 
 
-def objectives(config: Config, slo: SloConfig, relays: Sequence[str]) -> set[Decimal]:
+def objectives(config: Config, slo: SloConfig, relays: Iterable[str]) -> set[Decimal]:
     """The objectives of an SLO that are in force at some relays, where a probe of it watches them."""
     found = {slo.objective_for(relay) for relay in relays if watched(config, slo, relay)}
     return {objective for objective in found if objective is not None}

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Final
 from monitor.burn import ENOUGH, burns
 from monitor.catalogue import Scenario, Sli
 from monitor.config import show_duration
+from monitor.config.traffic import made_by, rate
 from monitor.metrics.declared import PAIRED
 from monitor.slo.rules.probes import DETAIL, probe_alerts
 from monitor.slo.rules.recorded import BY, EVENTS, bad, budgeted, objectives, ratio
-from monitor.slo.rules.rule import Alert, any_of
+from monitor.slo.rules.rule import Alert, any_of, unless_down
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -176,7 +177,6 @@ class Relays:
         """The alerts for the SLOs of a window as far as these probes go."""
         fed = {probe.name for probe in probes}
         slos = [slo for slo in budgeted(self._config) if slo.window == window and fed & set(slo.probe)]
-        watched = {relay for probe in probes for relay in probe.relays}
         everywhere = [("", "warning", [relay.name for relay in self._config.relays])]
         spans = {"slo_window": window} | ({"longest_gap": gap} if gap else {})
         conditions = burns(window, self._scrape, gap)
@@ -185,15 +185,24 @@ class Relays:
             for matcher, severity, relays in self._classes() if burn.severity == "critical" else everywhere:
                 if severity != burn.severity and (burn.long, burn.short) in warned:
                     continue  # the warning of these windows asks for less
-                if names := self._with_budget(slos, [relay for relay in relays if relay in watched]):
-                    made = self._burn(burn, f'slo=~"{names}"{theirs}', spans)
+                if spent := self._with_budget(slos, probes, relays):
+                    names = any_of(dict.fromkeys(slo.name for slo, _ in spent))
+                    made = self._burn(burn, f'slo=~"{names}"{theirs}', _unless_fresh(burn, spent), spans)
                     yield _where(made, matcher, severity=severity)
 
-    def _with_budget(self, slos: Sequence[SloConfig], relays: Sequence[str]) -> str:
-        """Those that allow a failure at any of some relays: the others have nothing that could burn."""
-        return any_of(slo.name for slo in slos if any(0 < each < 1 for each in objectives(self._config, slo, relays)))
+    def _with_budget(
+        self, slos: Sequence[SloConfig], probes: Sequence[ProbeConfig], relays: Sequence[str]
+    ) -> list[tuple[SloConfig, ProbeConfig]]:
+        """Which of them allow a failure of which probe at any of some relays: nothing else could burn."""
+        return [
+            (slo, probe)
+            for slo in slos
+            for probe in probes
+            if probe.name in slo.probe
+            and any(0 < each < 1 for each in objectives(self._config, slo, set(relays) & set(probe.relays)))
+        ]
 
-    def _burn(self, burn: Burn, slos: str, spans: Mapping[str, float]) -> Alert:
+    def _burn(self, burn: Burn, slos: str, unless: str, spans: Mapping[str, float]) -> Alert:
         spans = {**spans, "long_window": burn.long, "short_window": burn.short}
         limit = f"{burn.factor:f} * (slo:error_budget:ratio{{{slos}@}} > 0)"
         short = f"{ratio(burn.short)}{{{slos}@}}"
@@ -203,13 +212,13 @@ class Relays:
             (
                 f"{ratio(burn.long)}{{{slos}@}} > {limit}",
                 f"{short} > {limit}",
-                f"{bad(burn.counted or burn.long, f', {slos}@')} > {ENOUGH - 0.5:g}",
+                f"{bad(burn.counted or burn.long, f', {slos}@')} > {ENOUGH - 0.5:g}{unless}",
             )
         )
         if burn.severity == "critical":
             # Who has no events votes for nothing: a monitor that is gone, or that does not trust itself.
             condition = self._quorum(condition, short, "slo, relay, probe")
-            condition += self._lately(burn.recent, slos) + _unless_down(burn.recent + min(RECENT, burn.recent))
+            condition += self._lately(burn.recent, slos) + unless_down(burn.recent + min(RECENT, burn.recent))
         return Alert(
             name="RelayErrorBudgetBurn",
             severity=burn.severity,
@@ -274,7 +283,7 @@ class Relays:
             condition += f"\nunless on (relay, probe, location)\nsum by (relay, probe, location) ({gone}) < 1.5"
         voters = f"sum by ({BY}) (increase({EVENTS}{{{slos}@}}[{show_duration(SECOND_LOSS)}])) > 0"
         condition = self._quorum(condition, voters, "slo, relay, probe")
-        condition += self._lately(self._recent_loss(strict), slos) + _unless_down(SECOND_LOSS)
+        condition += self._lately(self._recent_loss(strict), slos) + unless_down(SECOND_LOSS)
         many = "failed again" if self._several else 'has {{ $value | printf "%.0f" }}'
         where = " at most locations" if self._several else ""
         return Alert(
@@ -325,13 +334,19 @@ def pace(probe: ProbeConfig) -> float:
     return min(probe.longest_gap, probe.shortest_span(ENOUGH))
 
 
-def _unless_down(window: float) -> str:
-    """No page about what an outage left behind: `RelayDown` has paged for it, and the repair must not page again.
-
-    Asked of the alert and not of `relay_up`: a relay that is away too briefly to page must not silence the others.
-    """
-    paged = 'ALERTS{alertname="RelayDown", alertstate="firing"}'
-    return f"\nunless on (relay)\nmax_over_time({paged}[{show_duration(window)}]) > 0"
+def _unless_fresh(burn: Burn, spent: Sequence[tuple[SloConfig, ProbeConfig]]) -> str:
+    """But not for a blip of the first hours: seconds are many, and a few of them are soon a large part of all."""
+    by_rate: dict[float, tuple[dict[str, None], dict[str, None]]] = {}
+    for slo, probe in spent:
+        if slo.sli is Sli.STABILITY and probe.is_continuous:
+            slos, probes = by_rate.setdefault(rate(made_by(probe, Sli.STABILITY)), ({}, {}))
+            slos[slo.name] = probes[probe.name] = None
+    parts = []
+    for seconds, (slos, probes) in sorted(by_rate.items()):
+        where = f'slo=~"{any_of(slos)}", probe=~"{any_of(probes)}"@'
+        blip = f"{burn.half_of_full(seconds):g} * slo:error_budget:ratio{{{where}}}"
+        parts.append(f"\nunless\n{bad(burn.long, f', {where}')} <= {blip}")
+    return "".join(parts)
 
 
 def _where(alert: Alert, matcher: str, *, severity: str | None = None) -> Alert:

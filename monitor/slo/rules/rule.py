@@ -105,3 +105,12 @@ def dump(document: Any) -> bytes:
     """A document as YAML, the same bytes each time."""
     text = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)
     return (HEADER + text).encode()
+
+
+def unless_down(window: float) -> str:
+    """No page about what an outage left behind: `RelayDown` has paged for it, and the repair must not page again.
+
+    Asked of the alert and not of `relay_up`: a relay that is away too briefly to page must not silence the others.
+    """
+    paged = 'ALERTS{alertname="RelayDown", alertstate="firing"}'
+    return f"\nunless on (relay)\nmax_over_time({paged}[{show_duration(window)}]) > 0"
