@@ -1,7 +1,8 @@
 """`python -m bench [--quick]`: every figure, beside its goal. Exit 0 when everything could be measured.
 
-The programs that are compared run in turn, several rounds of each, and medians are printed, of ratios those within a
-round: a shared machine changes its speed from one second to the next, which such a ratio feels less.
+What is compared is measured in the same round, several times over, and medians are printed, of ratios those within a
+round: a shared machine changes its speed from one second to the next, which such a ratio feels less. Latencies are
+measured in turn, for one program must not wait for another; CPU time, which counts no waiting, at the same time.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,18 +92,19 @@ def side_by_side(ones: Sequence[float], others: Sequence[float]) -> tuple[float,
 def slopes(url: str, programs: Mapping[str, Sequence[object]], rounds: int) -> dict[str, list[Any]]:
     """CPU seconds an exchange from 100 to 300 pairs, a round each; and what was measured at 100 pairs.
 
-    `programs` have their arguments after the number of pairs. In a round all of them play few pairs and then many, so
-    that a machine that slows down for a minute slows them all.
+    `programs` have their arguments after the number of pairs. In a round all of them play few pairs and many, all at
+    once: whatever slows the machine for a second slows each of them.
     """
     found: dict[str, list[Any]] = {program: [] for program in programs}
-    for _ in range(rounds):
-        few, many = (
-            {program: measured(program, url, pairs, *more) for program, more in programs.items()}
-            for pairs in (100, 300)
-        )
-        for program, results in found.items():
-            exchanges = many[program]["exchanges"] - few[program]["exchanges"]
-            results.append(((many[program]["cpu"] - few[program]["cpu"]) / exchanges, few[program]))
+    with ThreadPoolExecutor(2 * len(programs)) as pool:
+        for _ in range(rounds):
+            few, many = (
+                {program: pool.submit(measured, program, url, pairs, *more) for program, more in programs.items()}
+                for pairs in (100, 300)
+            )
+            for program, results in found.items():
+                less, more = few[program].result(), many[program].result()
+                results.append(((more["cpu"] - less["cpu"]) / (more["exchanges"] - less["exchanges"]), less))
     return found
 
 
@@ -164,7 +167,7 @@ def main() -> None:
     quick = parser.parse_args().quick
     with relay() as url:
         wire(url, 1 if quick else 4)
-        cpu(url, 1 if quick else 9, 5 if quick else 6)
+        cpu(url, 1 if quick else 11, 10)
     daemon(10 if quick else 60)
 
 

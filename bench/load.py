@@ -23,8 +23,8 @@ from monitor.load.play import Play
 
 SIZES = (100, 300, 1000)
 WINDOW = 15.0
-ROUNDS = 9
-SHORTER = 6.0
+ROUNDS = 11
+SHORTER = 10.0
 """Seconds of a window where two programs are compared: many short rounds tell more than a few long ones."""
 FOREVER = 86_400.0
 
@@ -76,7 +76,7 @@ def table(url: str) -> None:
 
 
 def slope(url: str) -> None:
-    """The slope of CPU over exchanges from 100 to 300 pairs, beside the minimal client's, in turn."""
+    """The slope of CPU over exchanges from 100 to 300 pairs, beside the minimal client's, at the same time."""
     ramp = ramp_of(300, SETTLE + 2)  # and of 100, which is the same
     found = slopes(url, {"load": (1, SHORTER, "real"), "minimal": (1, SETTLE, SHORTER, ramp)}, ROUNDS)
     ours, minimal, ratio = side_by_side(*([each for each, _ in results] for results in found.values()))
