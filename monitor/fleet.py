@@ -6,11 +6,13 @@ import asyncio
 import gc
 import random
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from monitor.clock import Arrivals, Clock
+from monitor.deadlines import Deadlines
 from monitor.embedded import EmbeddedRelay, Namespace
 from monitor.probes.bench import Bench
 from monitor.probes.guest import Guest
@@ -62,6 +64,13 @@ class Watched:
         return self.embedded is not None or host in {"localhost", "::1"} or host.startswith("127.")
 
 
+@dataclass(slots=True)
+class Term:
+    """A probe's term of office at one relay: it lasts for as long as its series go on."""
+
+    lasts: bool = True
+
+
 class Fleet:
     """The relays and the benches at them: what `once` and the daemon have in common.
 
@@ -85,11 +94,12 @@ class Fleet:
         self.background: set[asyncio.Task[None]] = set()
         self._clock = clock
         self._arrivals = Arrivals(clock)
+        self._deadlines = Deadlines(clock)
         self._publish = publish
         self._ours = ours
         self._on_settled = on_settled
         self._together = together
-        self._terms: dict[Place, object] = {}  # of office: one for as long as the series of a probe go on
+        self._terms: dict[Place, Term] = {}
         self._on_up: Callable[[str, bool], None] = lambda _name, _up: None
         self._rng = rng or random.Random()  # noqa: S311 - spreads load, guards no secret
         self._crypto: dict[str, KeyManager] = {"real": Ecies(), "mock": Plain()}
@@ -123,7 +133,7 @@ class Fleet:
             ours=self._ours,
             on_settled=partial(self._on_settled, relay.name),
         )
-        guest = Guest(relay, url, self._clock, self._arrivals, self._rng, together=self._together)
+        guest = Guest(relay, url, self._clock, self._arrivals, self._deadlines, self._rng, together=self._together)
         return Watched(relay, embedded, guest, up)
 
     def change(self, config: Config, difference: Changes, opened: Iterable[Watched]) -> None:
@@ -132,7 +142,8 @@ class Fleet:
             self.relays[relay.name].config = relay
             self.relays[relay.name].guest.adjust(relay)
         for place in difference.forgotten:
-            self._terms.pop(place, None)
+            if (term := self._terms.pop(place, None)) is not None:
+                term.lasts = False
         known = self.relays | {watched.config.name: watched for watched in opened}
         self.config = config
         self.relays = {relay.name: known[relay.name] for relay in config.relays}
@@ -147,13 +158,12 @@ class Fleet:
 
     def bench(self, relay: str, probe: ProbeConfig, count: Callable[[str], None] = lambda _: None) -> Bench:
         """One probe's workplace at one relay."""
-        place = (relay, probe.name)
-        term = self._terms.setdefault(place, object())
+        term, take = self._terms.setdefault((relay, probe.name), Term()), self._publish
 
         def publish(report: Run | Report) -> None:
             # A message may be judged when its probe is long gone: its successor's account must not hear of it.
-            if self._terms.get(place) is term:
-                self._publish(report, made)
+            if term.lasts:
+                take(report, made)
 
         made = Bench(
             relay=relay,

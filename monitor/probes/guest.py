@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from monitor.clock import Arrivals, Clock
     from monitor.config import RelayConfig
+    from monitor.deadlines import Deadlines
     from monitor.relay.limits import Permit
 
 NAME = "relay-monitor"
@@ -55,6 +56,7 @@ class Guest:
         url: str,
         clock: Clock,
         arrivals: Arrivals,
+        deadlines: Deadlines,
         rng: random.Random,
         *,
         together: bool = True,
@@ -66,6 +68,7 @@ class Guest:
         self._postpone = self.connects.pause if together else _alone
         self._clock = clock
         self._arrivals = arrivals
+        self.deadlines = deadlines
         self._rng = rng
         self._turn = rng.randrange(1 << 16)
         self._examined_at = float("-inf")
@@ -136,6 +139,7 @@ class Guest:
             postpone=self._postpone,
             clock=self._clock,
             arrivals=self._arrivals,
+            deadlines=self.deadlines,
             rng=self._rng,
             timeout=timeout,
         )

@@ -62,7 +62,6 @@ class Pair(Account):
         self._sessions: dict[str, str] = {}  # each side's own name for the session
         self._offline: list[Message] = []
         self._epoch: str | None = None  # of the stream that the messages to an absent wallet went into
-        self._timer: asyncio.TimerHandle | None = None  # for the deadline of the present leg, or of one before it
         self._turn = bench.guest.turn()
         self._peers = self._make_peers()
         first, second, *_ = (*permits, None, None)
@@ -82,7 +81,7 @@ class Pair(Account):
     @property
     def over(self) -> bool:
         """Whether the relay ended it for good: a close that says not to come back, a channel taken away."""
-        return any(end.over for end in (self.dapp, self.wallet))
+        return self.dapp.over or self.wallet.over
 
     @property
     def obstacle(self) -> Obstacle:
@@ -196,8 +195,6 @@ class Pair(Account):
 
     def close(self) -> None:
         """Leave now; every message not judged yet is judged as what it is."""
-        if self._timer is not None and self.leg is None:
-            self._timer.cancel()
         self.dapp.close()
         self.wallet.close()
         self.queued.clear()
@@ -284,30 +281,23 @@ class Pair(Account):
         return leg
 
     async def _finish(self, leg: Leg) -> float:
-        if self._timer is None:
-            self._watch(leg)
+        self._bench.guest.deadlines.add(leg.deadline, self)
         arrived = await leg.arrived
         if arrived > leg.deadline:
             raise self._why(leg)
         self.recorder.mark(leg.receiver.side, leg.step, leg.intended, arrived)
         return arrived
 
-    def _watch(self, leg: Leg) -> None:
-        """See to the deadline of a leg.
+    # What `deadlines.Deadlines` asks.
 
-        Nearly all arrive long before theirs, and the next leg's lies after it: so the timer is left to find the next
-        leg, which costs less than to set and cancel one for each.
-        """
-        self._timer = self._loop.call_later(max(0.0, leg.deadline - self._clock.monotonic()), self._look)
+    def done(self) -> bool:
+        """Whether no message is waited for."""
+        return self.leg is None or self.leg.arrived.done()
 
-    def _look(self) -> None:
-        self._timer = None
+    def overdue(self) -> None:
+        """A message's time is up, of the present leg or of one before it."""
         leg = self.leg
-        if leg is None or leg.arrived.done():
-            return
-        if leg.deadline > self._clock.monotonic():
-            self._watch(leg)
-        else:
+        if leg is not None and not leg.arrived.done() and leg.deadline <= self._clock.monotonic():
             leg.arrived.set_exception(self._why(leg))
 
     def _why(self, leg: Leg) -> Obstacle:  # noqa: PLR0911 - one answer a cause, the first that fits

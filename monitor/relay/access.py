@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from monitor.clock import Arrivals, Clock
+    from monitor.deadlines import Deadlines
     from monitor.relay.target import Target
     from monitor.wire.commands import Connect
 
@@ -29,5 +30,6 @@ class Access:
     postpone: Callable[[float], None]
     clock: Clock
     arrivals: Arrivals
+    deadlines: Deadlines
     rng: random.Random
     timeout: float  # seconds for each connect, from the first look-up to the hello

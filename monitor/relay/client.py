@@ -77,6 +77,7 @@ class Client:
     ) -> None:
         self.queued = False  # whether a connect waits for the relay's own limits to allow it
         self.step = Step.RESOLVE  # where in the protocol a connect is, or ended
+        self.obstacle: Obstacle | None = None  # why the latest connect came to nothing; None where it stood
         self._access = access
         self._reporter = reporter
         self._on_event = on_event
@@ -91,9 +92,7 @@ class Client:
         self._dialing: asyncio.Task[None] | None = None
         self._opened: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = float("inf")
         self._step_started = 0.0
-        self._obstacle: Obstacle | None = None
         self._returning = False  # whether it ever did
         self._proxied = False  # whether a proxy has taken the connection of the present dial
         self._stood = False  # whether the relay has said hello on the present connection
@@ -115,11 +114,6 @@ class Client:
     def wants(self, channel: str) -> bool:
         """Whether a channel is subscribed, or will be by itself."""
         return channel in self._connection.subscriptions
-
-    @property
-    def obstacle(self) -> Obstacle | None:
-        """Why the latest connect came to nothing; None where it stood."""
-        return self._obstacle
 
     def late(self, step: Step) -> Obstacle:
         """What it means that a deadline passed during `step`."""
@@ -147,13 +141,28 @@ class Client:
         program still had to do after sending would otherwise be counted as the relay's time. Raises `MisuseError`
         when not connected.
         """
-        identifier = self._connection.command(command, self._clock.monotonic())
+        now = self._clock.monotonic()
+        identifier = self._connection.command(command, now)
+        self._access.deadlines.add(now + self._patience, self)
         if on_sent is not None:
             self._on_sent.append(on_sent)
         if not self._send_due:
             self._send_due = True
             self._loop.call_soon(self._send)
         return identifier
+
+    # What `deadlines.Deadlines` asks.
+
+    def done(self) -> bool:
+        """Whether no command waits for its reply."""
+        return not self._connection.awaits_replies
+
+    def overdue(self) -> None:
+        """A reply's time may be up."""
+        now, due = self._clock.monotonic(), self._connection.deadline()
+        if due is not None and due <= now:
+            self._connection.tick(now)
+            self._pump()
 
     async def ask(self, command: Command) -> Event:
         """Send a command and wait for its `Replied`, `HistoryRead` or `Unanswered`, which `on_event` never hears of.
@@ -167,8 +176,6 @@ class Client:
 
     def _send(self) -> None:
         self._send_due = False
-        if self._timer is None:
-            self._arm()
         if self._connection.stirred:
             self._flush()
 
@@ -246,7 +253,7 @@ class Client:
             case Connected():
                 self._mark(event.at)
                 self._connection.reconnect = self._reconnect
-                self._obstacle, self._stood, self._returning = None, True, True
+                self.obstacle, self._stood, self._returning = None, True, True
                 if self._opened is not None and not self._opened.done():
                     self._opened.set_result(None)
             case Dropped():
@@ -256,16 +263,16 @@ class Client:
                 self._refresh()
         self._on_event(event)
         if type(event) is Replied and event.error is not None and event.command.method == "connect":
-            self._obstacle = obstacles.of_error(Step.HELLO, event.error)
+            self.obstacle = obstacles.of_error(Step.HELLO, event.error)
 
     def _dropped(self, event: Dropped) -> None:
-        if not self._stood and self._obstacle is None:
+        if not self._stood and self.obstacle is None:
             # Whether the reply's time runs out first or that of whoever waits: what is on its way is not silence.
             slow = event.fault is Reason.SILENT and self._newest is not None and self._newest.flowing
-            self._obstacle = self.late(self.step) if slow else obstacles.of_drop(self.step, event)
+            self.obstacle = self.late(self.step) if slow else obstacles.of_drop(self.step, event)
         self._stood = False
-        if self._obstacle is not None and self._opened is not None and not self._opened.done():
-            self._opened.set_exception(self._obstacle)
+        if self.obstacle is not None and self._opened is not None and not self._opened.done():
+            self._opened.set_exception(self.obstacle)
 
     def _refresh(self) -> None:
         try:
@@ -289,26 +296,18 @@ class Client:
             for on_sent in told:
                 on_sent(at)
 
-    # The timer: re-armed only when something is due sooner than it fires, since most deadlines move away. And never
-    # further away than a reply may be, so that a command, of which there are many, need not look at it.
+    # The timer: for all but the commands, of which there are many, and which `deadlines` sees to.
 
     def _arm(self) -> None:
-        due = self._connection.deadline()
-        if due is None or (self._timer is not None and self._timer_at <= due):
-            return
         if self._timer is not None:
             self._timer.cancel()
-        now = self._clock.monotonic()
-        self._timer_at = min(due, now + self._patience)
-        delay = max(0.0, self._timer_at - now)
-        self._timer = self._loop.call_later(delay, self._tick)
+            self._timer = None
+        if (due := self._connection.deadline()) is not None:
+            self._timer = self._loop.call_later(max(0.0, due - self._clock.monotonic()), self._tick)
 
     def _tick(self) -> None:
         self._timer = None
-        now, due = self._clock.monotonic(), self._connection.deadline()
-        if due is not None and due <= now:
-            self._connection.tick(now)
-            self._pump()
+        self.overdue()
         self._arm()
 
     # Connecting.
@@ -318,7 +317,7 @@ class Client:
             self.queued = True
             await self._access.admit(self._returning)
             self.queued = False
-            self._obstacle, self._step_started = None, self._clock.monotonic()
+            self.obstacle, self._step_started = None, self._clock.monotonic()
             self._proxied = False
             target, hello = self._access.target(), self._access.hello()
             self._secrets = secrets_of(target, hello.token, proxy_of(target))
@@ -348,7 +347,7 @@ class Client:
 
     def _not_opened(self, obstacle: Obstacle) -> None:
         obstacle.reword(clean(obstacle.detail, self._secrets))
-        self._obstacle = obstacle
+        self.obstacle = obstacle
         self._mark(self._clock.monotonic())
         not_before = obstacle.retry_after if isinstance(obstacle, RateLimited) else 0.0
         if not_before:

@@ -18,6 +18,7 @@ and after each call takes `events()`, and where `stirred` sees to `data_to_send(
 from __future__ import annotations
 
 from enum import Enum, auto
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from monitor.catalogue import Reason
@@ -91,7 +92,6 @@ class Connection:
         self._ping_interval = 0.0
         self._ping_due: float | None = None
         self._tokens_due: dict[str | None, float] = {}
-        self._retrying = False  # some subscription waits to be tried again
         self._events: list[Event] = []
         self._out: list[str] = []
 
@@ -181,16 +181,15 @@ class Connection:
         """When `tick` is due at the latest; None: nothing is waited for."""
         if self.state is State.WAITING:
             return self._reconnect_at
-        due = self._ping_due
-        if self._pending:
-            reply_due = next(iter(self._pending.values()))[1]
-            if due is None or reply_due < due:
-                due = reply_due
-        if self._tokens_due or self._retrying:
-            others = [item.retry_at for item in self.subscriptions.values() if item.retry_at is not None]
-            others += self._tokens_due.values()
-            due = min(others if due is None else [due, *others], default=None)
-        return due
+        dues = [self._ping_due, *self._tokens_due.values()]
+        dues += [subscription.retry_at for subscription in self.subscriptions.values()]
+        dues += [due for _, due in islice(self._pending.values(), 1)]
+        return min((due for due in dues if due is not None), default=None)
+
+    @property
+    def awaits_replies(self) -> bool:
+        """Whether a command waits for its reply."""
+        return bool(self._pending)
 
     def events(self) -> list[Event]:
         """What happened since the last call, in order."""
@@ -333,7 +332,7 @@ class Connection:
             if self.reconnect is not None and (lost or (error.temporary and subscription.epoch is not None)):
                 subscription.retry_at = now + self.reconnect.delay(subscription.failures, self._rng)
                 subscription.failures += 1
-                self._retrying = self.stirred = True
+                self.stirred = True
             else:
                 del self.subscriptions[command.channel]
 

@@ -9,6 +9,7 @@ import pytest
 
 from monitor.catalogue import Step
 from monitor.clock import Arrivals, SystemClock
+from monitor.deadlines import Deadlines
 from monitor.relay.access import Access
 from monitor.relay.end import End
 from monitor.relay.target import Target
@@ -76,6 +77,7 @@ class OurWallet:
             postpone=lambda _: None,
             clock=clock,
             arrivals=Arrivals(clock),
+            deadlines=Deadlines(clock),
             rng=random.Random(1),
             timeout=WAIT,
         )

@@ -10,6 +10,7 @@ import pytest
 
 from monitor.catalogue import Phase, Reason, Step
 from monitor.clock import Arrivals
+from monitor.deadlines import Deadlines
 from monitor.errors import Obstacle
 from monitor.relay.access import Access
 from monitor.relay.client import Client
@@ -43,6 +44,7 @@ def client_of(port: int, timeout: float) -> Client:
         postpone=lambda _: None,
         clock=CLOCK,
         arrivals=Arrivals(CLOCK),
+        deadlines=Deadlines(CLOCK),
         rng=random.Random(1),
         timeout=timeout,
     )
