@@ -67,7 +67,9 @@ class Message:
             return Verdict.LATE
         if self.overtaken:
             return Verdict.REORDERED
-        return Verdict.DUPLICATED if self.deliveries > max(self.attempts, 1) else Verdict.DELIVERED
+        if self.deliveries > 1 and self.deliveries > self.attempts:
+            return Verdict.DUPLICATED
+        return Verdict.DELIVERED
 
 
 LIKE: Final = 0.5
@@ -88,7 +90,9 @@ class Ledger:
         self._limit = limit
         self._remembered = remembered
         self._open: dict[Key, Message] = {}  # in the order they were sent
-        self._done: dict[Key, Message] = {}  # judged, in that order: a still later copy is no news
+        # Judged, in that order, and the hash of the data: a still later copy is no news. No more is kept of them, since
+        # there are many, and memory that was not touched for minutes is slow.
+        self._done: dict[Key, int] = {}
         self._newest: dict[tuple[str, str], int] = {}  # highest nonce that arrived live, per channel and sender
         self._overflow: list[Message] = []
         self.strangers = 0
@@ -117,7 +121,9 @@ class Ledger:
             message.acked = True
 
     def arrived(self, key: Key, data: str, offset: int, at: float, *, live: bool) -> Message | None:
-        """A raw publication came to the receiving side; returns the message it is, or None for none of ours.
+        """A raw publication came to the receiving side; returns the message it is.
+
+        None for one that is judged already, and for none of ours, a stranger.
 
         A `key` whose message was never sent is no stranger yet, nor is other data than was sent with it a damaged copy:
         where most of it is what was sent on the same channel and is still awaited, it is that message with its envelope
@@ -127,10 +133,8 @@ class Ledger:
         if message is None or message.data != data:
             message = self._meant(key, data)
         if message is None:
-            self.strangers += 1
+            self.strangers += key not in self._done
             return None
-        if message.settled:
-            return message
         if message.key != key or message.data != data:
             message.damaged = True
             return message
@@ -164,8 +168,8 @@ class Ledger:
         return self._take_overflow() + [self._settle(key) for key in list(self._open)]
 
     def find(self, key: Key) -> Message | None:
-        """The message with this key, judged or not."""
-        return self._open.get(key) or self._done.get(key)
+        """The message with this key, unless it is judged."""
+        return self._open.get(key)
 
     def awaited(self) -> Iterator[Message]:
         """Messages sent, not arrived intact, and not yet judged."""
@@ -181,10 +185,10 @@ class Ledger:
 
     def _deliver(self, message: Message, offset: int, at: float, *, live: bool) -> None:
         if live:
-            sender = (message.key.channel, message.key.client_id)
-            newest = self._newest.get(sender, 0)
-            if message.key.nonce > newest:
-                self._newest[sender] = message.key.nonce
+            channel, client_id, nonce = message.key
+            sender = (channel, client_id)
+            if nonce > self._newest.get(sender, 0):
+                self._newest[sender] = nonce
             elif message.arrived_at is None:
                 message.overtaken = True
         elif any(
@@ -203,9 +207,9 @@ class Ledger:
 
     def _meant(self, key: Key, data: str) -> Message | None:
         """The message that this is: the one it names, unless it is more like another that is still awaited."""
-        named = self.find(key)
-        if named is not None and named.data == data:
-            return named
+        if self._done.get(key) == hash(data):
+            return None
+        named = self._open.get(key)
         likest = self._likest(key.channel, data, LIKE)
         if named is None or (likest is not None and _likeness(data, likest.data) > _likeness(data, named.data)):
             return likest
@@ -219,7 +223,7 @@ class Ledger:
     def _settle(self, key: Key) -> Message:
         message = self._open.pop(key)
         message.settled = True
-        self._done[key] = message
+        self._done[key] = hash(message.data)
         if len(self._done) > self._remembered:
             del self._done[next(iter(self._done))]
         return message

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from monitor.catalogue import PRECEDENCE, Verdict
 from monitor.probes.ledger import Ledger, Message
-from monitor.session.envelope import Envelope, encode
+from monitor.session.envelope import encode
 from monitor.session.notices import MessageKey
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ WALLET = "wallet"
 
 def message(nonce: int, *, sender: str = DAPP, channel: str = CHANNEL, deadline: float = 5.0) -> Message:
     """A message sent at `nonce`, due `deadline` seconds later, judged as long after that."""
-    data = encode(Envelope(sender, nonce, f"payload of {sender} {nonce}"))
+    data = encode(sender, nonce, f"payload of {sender} {nonce}")
     return Message(
         key=MessageKey(channel, sender, nonce),
         data=data,
@@ -201,7 +201,7 @@ def test_another_sessions_message_is_a_stranger_and_blames_no_message_that_is_aw
 def test_a_message_whose_envelope_names_another_is_the_awaited_one_corrupted(damaged: MessageKey) -> None:
     ledger, one = Ledger(), message(1)
     send(ledger, one)
-    data = encode(Envelope(damaged.client_id, damaged.nonce, f"payload of {DAPP} 1"))
+    data = encode(damaged.client_id, damaged.nonce, f"payload of {DAPP} 1")
     assert ledger.arrived(damaged, data, 1, 1.1, live=True) is one
     assert ledger.strangers == 0
     assert verdicts(ledger.settle()) == [Verdict.CORRUPTED]
@@ -210,11 +210,11 @@ def test_a_message_whose_envelope_names_another_is_the_awaited_one_corrupted(dam
 @pytest.mark.parametrize("arrives", [True, False], ids=["which arrived", "which is awaited too"])
 def test_a_message_whose_envelope_names_an_older_one_is_itself_corrupted_and_not_that_one(arrives: bool) -> None:
     ledger, one, two = Ledger(), message(1), message(2)
-    two.data = encode(Envelope(DAPP, 2, "what the second one says"))
+    two.data = encode(DAPP, 2, "what the second one says")
     send(ledger, one, two)
     if arrives:
         deliver(ledger, one)
-    data = encode(Envelope(DAPP, 1, "what the second one says"))
+    data = encode(DAPP, 1, "what the second one says")
     assert ledger.arrived(one.key, data, 2, 2.1, live=True) is two
     if not arrives:
         deliver(ledger, one, 2.2)
@@ -247,7 +247,7 @@ def test_what_is_left_of_a_message_tells_which_one_it_was() -> None:
 @pytest.mark.parametrize("junk", [None, "hello", '{"hello":"world"}', "[]"])
 def test_garbage_is_a_stranger_after_all_once_the_message_comes_intact(junk: str | None) -> None:
     ledger, one = Ledger(), message(1)
-    one.data = encode(Envelope(DAPP, 1, "as long as an encrypted payload is" * 5))
+    one.data = encode(DAPP, 1, "as long as an encrypted payload is" * 5)
     send(ledger, one)
     assert ledger.garbled(CHANNEL, junk) is one
     assert (one.verdict(), ledger.strangers) == (Verdict.CORRUPTED, 0)
@@ -303,7 +303,9 @@ def test_what_comes_after_the_verdict_changes_nothing() -> None:
     ledger, one = Ledger(), message(1)
     send(ledger, one)
     assert verdicts(ledger.due(one.horizon)) == [Verdict.LOST]
-    deliver(ledger, one, one.horizon + 1)
+    for data in (one.data, one.data[:-9] + "damaged!}"):
+        assert ledger.arrived(one.key, data, 1, one.horizon + 1, live=True) is None
+    assert ledger.settle() == []
     assert one.verdict() is Verdict.LOST
     assert ledger.strangers == 0  # known still: it is no other session's
 
@@ -328,7 +330,11 @@ def test_messages_judged_are_forgotten_past_the_limit() -> None:
     for item in sent:
         send(ledger, item)
         ledger.settle()
-    assert [ledger.find(item.key) for item in sent] == [None, *sent[1:]]
+    strangers = []
+    for item in sent:
+        assert ledger.arrived(item.key, item.data, 1, 99.0, live=True) is None
+        strangers.append(ledger.strangers)
+    assert strangers == [1, 1, 1]
 
 
 STEPS = st.lists(
