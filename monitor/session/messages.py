@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import base64
-import json
 import re
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from monitor.errors import ErrorCode, SessionError
-from monitor.jsontext import reader
+from monitor.jsontext import reader, writer
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _parse: Final = reader()
-_ENCODE: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+_write: Final = writer()
 _OTP: Final = re.compile(r"[0-9]{6}")
 
 
@@ -45,7 +44,7 @@ def encode(message: Message) -> str:
     """A message as the text that is encrypted."""
     match message:
         case AppMessage(payload=payload):
-            return _ENCODE({"type": "message", "payload": payload})
+            return _write({"type": "message", "payload": payload})
         case Ack():
             return '{"type":"handshake-ack"}'
         case Offer():
@@ -55,7 +54,7 @@ def encode(message: Message) -> str:
             }
             if message.otp is not None:
                 body |= {"otp": message.otp, "deadline": message.deadline_ms}
-            return _ENCODE({"type": "handshake-offer", "payload": body})
+            return _write({"type": "handshake-offer", "payload": body})
 
 
 def decode(text: str) -> Message:

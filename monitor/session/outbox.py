@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitor.errors import ErrorCode, TransportError
 from monitor.session.actions import Publish
-from monitor.session.envelope import Envelope, encode
+from monitor.session.envelope import encode
 from monitor.session.notices import MessageKey
 
 if TYPE_CHECKING:
@@ -37,8 +37,9 @@ class Outbox:
         if len(self._queue) >= MAX_QUEUED:
             raise TransportError(ErrorCode.TRANSPORT_PUBLISH_FAILED, f"{MAX_QUEUED} messages are waiting already")
         self._last_id += 1
-        key = MessageKey(channel, self._store.client_id, self._store.next_nonce(channel))
-        self._queue.append(Publish(key, encode(Envelope(key.client_id, key.nonce, payload)), self._last_id))
+        client_id, nonce = self._store.client_id, self._store.next_nonce(channel)
+        data = encode(client_id, nonce, payload)
+        self._queue.append(Publish(MessageKey(channel, client_id, nonce), data, self._last_id))
         self.ready = not self._in_flight and self._retry_at is None
         return self._last_id
 

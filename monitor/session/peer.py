@@ -76,7 +76,7 @@ class Peer:
 
     def take(self) -> tuple[Sequence[Action], Sequence[Notice]]:
         """What is to be done now, and what happened since the last call, each in order."""
-        if self._online and self._outbox.ready and (publish := self._outbox.next()) is not None:
+        if self._outbox.ready and self._online and (publish := self._outbox.next()) is not None:
             self._actions.append(publish)
         if not self._actions and not self._notices:
             return _NOTHING

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import re
 import tempfile
 import uuid
 from dataclasses import dataclass, field
@@ -24,7 +23,7 @@ SESSION_TTL: Final = 30 * 24 * 3600
 MAX_SENDERS: Final = 64
 """Senders counted on one channel: a pair has one; a relay that invents more must not fill the memory."""
 
-_PLAIN: Final = re.compile(r"[0-9A-Za-z-]{1,64}", re.ASCII)  # needs no escaping in JSON
+_quoted: Final = json.encoder.encode_basestring_ascii
 _SESSIONS: Final = "sessions:master-list"
 _CLIENT_ID: Final = "websocket-transport-client-id"
 
@@ -234,8 +233,8 @@ class TransportStore:
         if nonce <= latest.get(sender, 0) or (sender not in latest and len(latest) >= MAX_SENDERS):
             return False
         latest[sender] = nonce
-        text = f'{{"{sender}":{nonce}}}' if len(latest) == 1 and _PLAIN.fullmatch(sender) else json.dumps(latest)
-        self._store.set(f"latest-nonces:{self.client_id}:{channel}", text)
+        counts = ",".join([f"{_quoted(name)}:{newest}" for name, newest in latest.items()])
+        self._store.set(f"latest-nonces:{self.client_id}:{channel}", f"{{{counts}}}")
         return True
 
     def clear(self, channel: str) -> None:

@@ -26,7 +26,7 @@ REQUEST = SessionRequest(
 @given(st.uuids(), st.integers(1, 10**9), st.binary())
 def test_an_envelope_comes_back_as_it_went(client: Any, nonce: int, payload: bytes) -> None:
     made = Envelope(str(client), nonce, base64.b64encode(payload).decode())
-    text = envelope.encode(made)
+    text = envelope.encode(*made)
     assert envelope.decode(text) == made
     assert json.loads(text) == {"clientId": made.client_id, "nonce": nonce, "payload": made.payload}
 

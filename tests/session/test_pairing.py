@@ -11,7 +11,7 @@ from monitor.session import notices
 from monitor.session.actions import Publish
 from monitor.session.crypto import Ecies
 from monitor.session.dapp import OFFER_GRACE_MS, OTP_ATTEMPTS, Dapp
-from monitor.session.envelope import Envelope, encode
+from monitor.session.envelope import encode
 from monitor.session.peer import State
 from monitor.session.request import TTL_MS, SessionRequest
 from monitor.session.store import SESSION_TTL, FileStore, MemoryStore
@@ -297,7 +297,7 @@ class TestBadDays:
         world.pair()
         assert world.wallet.session is not None
         channel = world.wallet.session.channel
-        world.wallet.on_publication(channel, encode(Envelope(world.dapp.client_id, 90, "AAAA")), 0.0)
+        world.wallet.on_publication(channel, encode(world.dapp.client_id, 90, "AAAA"), 0.0)
         world.settle()
         (undecryptable,) = world.relay.said(world.wallet, notices.Undecryptable)
         assert undecryptable.error.code is ErrorCode.DECRYPTION_FAILED
