@@ -2,11 +2,16 @@
 
 Every counter exists at 0 from the start, since one that is born at 1 is invisible to `rate()`; a relay or probe that
 leaves the configuration takes its series along.
+
+What is published is booked when somebody reads: a program that slept fetches whatever it runs from memory first, so
+that to book one report takes as long as to book five in a row.
 """
 
 from __future__ import annotations
 
 import platform
+from collections import deque
+from threading import RLock
 from typing import TYPE_CHECKING, Any, Final
 
 from prometheus_client import (
@@ -19,7 +24,7 @@ from prometheus_client import (
 )
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.registry import Collector
+from prometheus_client.registry import Collector, RestrictedRegistry
 
 from monitor.catalogue import BUCKETS, Scenario, Sli
 from monitor.errors import MisuseError
@@ -40,6 +45,9 @@ INFO: Final = "relay_probe_relay_info"
 OF_A_RELAY: Final = ("relay_up", "relay_probe_certificate_expiry_timestamp_seconds")
 OBJECTIVE: Final = "relay_slo_objective_ratio"
 THRESHOLD: Final = "relay_slo_threshold_seconds"
+
+MOST_UNBOOKED: Final = 500
+"""Reports that wait for somebody to read; as many are booked in a few milliseconds."""
 WINDOW: Final = "relay_slo_window_seconds"
 
 
@@ -47,8 +55,8 @@ class Metrics:
     """The series of one monitor, in a registry of its own.
 
     `longest_gap` gives the longest time between two runs of a schedule, in seconds; `of_process` adds `process_*`,
-    what this process itself takes. `render` may be called in any thread, everything else on the event loop alone;
-    none of it raises for what a relay did, and none of it waits for a rendering that goes on.
+    what this process itself takes. `render` may be called in any thread, and `registry` read in any, everything else on
+    the event loop alone; none of it raises for what a relay did, and none of it waits for a rendering that goes on.
     """
 
     def __init__(
@@ -60,7 +68,9 @@ class Metrics:
         shard: str = "0/1",
         of_process: bool = True,
     ) -> None:
-        self.registry = CollectorRegistry(auto_describe=False)
+        self.registry: CollectorRegistry = _Registry(self.book)
+        self._unbooked: deque[Run | Report] = deque()
+        self._changing = RLock()  # for what books and what changes the series, one of them at a time
         if of_process:
             ProcessCollector(registry=self.registry)
         self._location = config.location
@@ -89,6 +99,11 @@ class Metrics:
         """
         if config.location != self._location:
             raise MisuseError(f"location is {self._location!r} and stays so while the monitor runs: restart it")
+        with self._changing:
+            self.book()
+            self._reconfigure(config)
+
+    def _reconfigure(self, config: Config) -> None:
         wanted = {(relay, probe.name): probe for probe in config.probes for relay in probe.relays}
         shapes = {key: (probe.scenario, probe.is_continuous) for key, probe in wanted.items()}
         for key in [key for key, shape in self._shapes.items() if shapes.get(key) != shape]:
@@ -105,11 +120,13 @@ class Metrics:
 
     def forget(self, relays: Iterable[str]) -> None:
         """Show no verdict on these relays, nor their certificates: they are gone, or are others now."""
-        for relay in relays:
-            self._relay_up.pop(relay, None)
-            self._tell_verdict(relay)
-            for name in OF_A_RELAY:
-                self._families[name].remove(self._location, relay)
+        with self._changing:
+            self.book()
+            for relay in relays:
+                self._relay_up.pop(relay, None)
+                self._tell_verdict(relay)
+                for name in OF_A_RELAY:
+                    self._families[name].remove(self._location, relay)
 
     def _show_objectives(self, config: Config) -> None:
         shown: dict[tuple[str, str, str], float] = {}
@@ -134,18 +151,27 @@ class Metrics:
     # What probes and the daemon report.
 
     def publish(self, report: Run | Report) -> None:
-        """Book one run or report. One of a relay or probe that is gone is dropped: its series are too."""
-        series = self._series.get((report.relay, report.probe))
-        if series is not None and (booked_by := series.bookings.get(type(report))) is not None:
-            booked_by(report)
+        """Take one run or report. One of a relay or probe that is gone is dropped: its series are too."""
+        self._unbooked.append(report)
+        if len(self._unbooked) >= MOST_UNBOOKED:
+            self.book()
+
+    def book(self) -> None:
+        """Book what was published."""
+        with self._changing:
+            while self._unbooked:
+                report = self._unbooked.popleft()
+                if (series := self._series.get((report.relay, report.probe))) is not None:
+                    series.bookings[type(report)](report)
 
     def set_relay_up(self, relay: str, up: bool) -> None:  # noqa: FBT001 - up is what it is called everywhere
         """The verdict on a relay."""
         if relay not in self._relays:
             return
-        self._relay_up[relay] = up
-        self._families["relay_up"].labels(self._location, relay).set(up)
-        self._tell_verdict(relay)
+        with self._changing:
+            self._relay_up[relay] = up
+            self._families["relay_up"].labels(self._location, relay).set(up)
+            self._tell_verdict(relay)
 
     def _tell_verdict(self, relay: str) -> None:
         for (name, _), series in self._series.items():
@@ -188,6 +214,22 @@ class Metrics:
         except TypeError:  # what it raises for a version that is no number
             encoder, content_type = choose_encoder("")
         return encoder(self.registry), content_type
+
+
+class _Registry(CollectorRegistry):
+    """Has what was published booked before anybody reads it."""
+
+    def __init__(self, book: Callable[[], None]) -> None:
+        super().__init__(auto_describe=False)
+        self._book = book
+
+    def collect(self) -> Iterator[Metric]:
+        self._book()
+        yield from super().collect()
+
+    def restricted_registry(self, names: Iterable[str]) -> RestrictedRegistry:
+        self._book()
+        return super().restricted_registry(names)
 
 
 class _RelayInfo(Collector):

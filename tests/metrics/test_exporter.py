@@ -8,13 +8,14 @@ import pytest
 from monitor.catalogue import BUCKETS, Outcome, Phase, Scenario, Verdict, pairs_of
 from monitor.errors import MisuseError
 from monitor.metrics.declared import DECLARED
+from monitor.metrics.exporter import MOST_UNBOOKED
 from monitor.probes.run import (
     AddressFailed,
     CertificateSeen,
     Confirmed,
     Disconnected,
-    MessageJudged,
     MessageSent,
+    MessagesJudged,
     Pairing,
     PairTime,
     PhaseTimed,
@@ -28,6 +29,7 @@ from tests.metrics.sample import (
     exchange,
     exporter,
     families,
+    probe_labels,
     run,
     series,
     slo_events,
@@ -113,6 +115,21 @@ class TestThePage:
         for family in families(metrics).values():
             if family.type == "histogram":
                 assert {sample.labels["le"] for sample in family.samples if "le" in sample.labels} == expected
+
+    def test_what_was_published_shows_however_it_is_read(self, metrics: Metrics) -> None:
+        labels = {**probe_labels(), "outcome": "ok"}
+        for count in (1, 2, 3):
+            metrics.publish(run(exchange()))
+            assert metrics.registry.get_sample_value("relay_probe_exchanges_total", labels) == count
+        metrics.publish(run(exchange()))
+        family, *_ = metrics.registry.restricted_registry(["relay_probe_exchanges_total"]).collect()
+        assert [sample.value for sample in family.samples if sample.labels == labels] == [4]
+
+    def test_what_nobody_reads_does_not_pile_up(self, metrics: Metrics) -> None:
+        for _ in range(2 * MOST_UNBOOKED):
+            metrics.publish(run(exchange()))
+            assert len(metrics._unbooked) < MOST_UNBOOKED
+        assert value(metrics, "relay_probe_exchanges_total", outcome="ok") == 2 * MOST_UNBOOKED
 
     def test_rendering_in_a_thread_while_runs_come_in_loses_nothing(self, metrics: Metrics) -> None:
         """Neither side may stop the other, whatever is booked or configured meanwhile."""
@@ -249,8 +266,8 @@ class TestReports:
     def test_a_message_is_pending_until_it_is_judged(self, metrics: Metrics) -> None:
         metrics.publish(MessageSent(**ORIGIN))
         metrics.publish(MessageSent(**ORIGIN))
-        metrics.publish(MessageJudged(**ORIGIN, verdict=Verdict.LATE))
-        metrics.publish(MessageJudged(**ORIGIN, verdict=Verdict.MISROUTED, pending=False))
+        metrics.publish(MessagesJudged(**ORIGIN, verdict=Verdict.LATE))
+        metrics.publish(MessagesJudged(**ORIGIN, verdict=Verdict.MISROUTED, pending=False))
         assert value(metrics, "relay_probe_messages_pending") == 1
         assert value(metrics, "relay_probe_messages_total", verdict="late") == 1
         assert value(metrics, "relay_probe_messages_total", verdict="misrouted") == 1
@@ -288,7 +305,7 @@ class TestReports:
         for report in (
             PhaseTimed(**bare, phase=Phase.HISTORY, seconds=1),
             MessageSent(**bare),
-            MessageJudged(**bare, verdict=Verdict.LOST),
+            MessagesJudged(**bare, verdict=Verdict.LOST),
             Disconnected(**bare, code=3001),
             PairTime(**bare, connected=True, seconds=1),
         ):
