@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from monitor.catalogue import Outcome, Verdict
-from monitor.probes.run import MessageJudged, Paired, PairTime, Run
+from monitor.probes.run import MessagesJudged, Paired, PairTime, Run
 from monitor.probes.runner import log_run
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Booking:
         elif excluded or not healthy:
             if isinstance(report, PairTime | Paired):
                 return
-            if isinstance(report, MessageJudged) and report.verdict in _UNTOLD and not healthy:
+            if isinstance(report, MessagesJudged) and report.verdict in _UNTOLD and not healthy:
                 report = report._replace(verdict=None)
         self._metrics.publish(report)
 
@@ -95,7 +95,7 @@ def _blames(report: Run | Report) -> bool:
         return report.outcome is Outcome.FAILED
     if isinstance(report, Paired):
         return report.pairing.outcome is Outcome.FAILED
-    if isinstance(report, MessageJudged):
+    if isinstance(report, MessagesJudged):
         return report.verdict in _UNTOLD
     return isinstance(report, PairTime) and not report.connected
 

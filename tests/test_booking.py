@@ -20,7 +20,7 @@ from monitor.catalogue import Outcome, Verdict
 from monitor.config import parse
 from monitor.config.model import MaintenanceConfig
 from monitor.embedded import EmbeddedRelay
-from monitor.probes.run import MessageJudged
+from monitor.probes.run import MessagesJudged
 from tests.probes.odd import closed_port
 from tests.relays import BUILD_TIMEOUT, ENGINE, Engine
 from tests.test_app import page, running, total, until
@@ -349,7 +349,7 @@ class TestWhatWaits:
                 return total(page(monitor), "relay_probe_messages_total", verdict="lost")
 
             bench = monitor.fleet.bench("demo", monitor.config.probes[0])
-            report = MessageJudged(relay="demo", probe="steady", run_id="", verdict=Verdict.LOST)
+            report = MessagesJudged(relay="demo", probe="steady", run_id="", verdict=Verdict.LOST)
             monitor.fleet.relays["demo"].reachability.unsettled = True
             monitor.booking.take(report, bench)
             assert lost() == 0
@@ -364,7 +364,7 @@ class TestWhatWaits:
         monitor = Monitor(usual(url))
         await monitor.start()
         bench = monitor.fleet.bench("demo", monitor.config.probes[0])
-        report = MessageJudged(relay="demo", probe="steady", run_id="", verdict=Verdict.LOST)
+        report = MessagesJudged(relay="demo", probe="steady", run_id="", verdict=Verdict.LOST)
         monitor.fleet.relays["demo"].reachability.unsettled = True
         monitor.booking.take(report, bench)
         assert monitor.booking._held

@@ -9,7 +9,7 @@ from monitor.catalogue import Outcome, Scenario
 from monitor.load.plan import PAIRED
 from monitor.load.sketch import Sketch
 from monitor.load.totals import Totals
-from monitor.probes.run import MessageJudged, PairTime, Reconnected, Run
+from monitor.probes.run import MessagesJudged, PairTime, Reconnected, Run
 
 if TYPE_CHECKING:
     from monitor.clock import Clock
@@ -97,9 +97,9 @@ class Tally:
         if isinstance(report, Run):
             for exchange in report.exchanges if self._scenario in PAIRED else ():  # a bare connection is told of above
                 self._exchange(exchange)
-        elif isinstance(report, MessageJudged):
+        elif isinstance(report, MessagesJudged):
             if report.verdict is not None:
-                self.totals.verdicts[report.verdict.value] += 1
+                self.totals.verdicts[report.verdict.value] += report.messages
         elif isinstance(report, Reconnected):
             self.totals.reconnects += 1
         elif isinstance(report, PairTime):

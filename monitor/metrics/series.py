@@ -11,8 +11,8 @@ from monitor.probes.run import (
     CertificateSeen,
     Confirmed,
     Disconnected,
-    MessageJudged,
     MessageSent,
+    MessagesJudged,
     Paired,
     PairTime,
     PhaseTimed,
@@ -89,12 +89,12 @@ class ProbeSeries:
         self._up: Any = None
         self._shown_up: bool | None = None
         self._last_success: Any = None
-        # What books each kind of report; one of a kind that has no series here is nobody's business.
+        # What books each kind of report.
         self.bookings: dict[type, Callable[[Any], None]] = {
             Run: self._run,
             PhaseTimed: self._phase,
             MessageSent: self._sent,
-            MessageJudged: self._judged,
+            MessagesJudged: self._judged,
             PairTime: self._pair_time,
             Paired: self._paired,
             Disconnected: self._dropped,
@@ -223,11 +223,11 @@ class ProbeSeries:
     def _sent(self, _: MessageSent) -> None:
         self.pending += 1
 
-    def _judged(self, report: MessageJudged) -> None:
+    def _judged(self, report: MessagesJudged) -> None:
         if report.verdict is not None:
-            self._messages[report.verdict].inc()
+            self._messages[report.verdict].inc(report.messages)
         if report.pending:
-            self.pending -= 1
+            self.pending -= report.messages
 
     def _pair_time(self, report: PairTime) -> None:
         (self._connected if report.connected else self._disconnected).inc(report.seconds)

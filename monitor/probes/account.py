@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from monitor.catalogue import Finding, Phase, Reason, Step, Verdict
 from monitor.errors import Obstacle
 from monitor.probes.ledger import Ledger, Message
-from monitor.probes.run import Disconnected, MessageFate, MessageJudged, MessageSent
+from monitor.probes.run import Disconnected, MessageFate, MessageSent, MessagesJudged
 from monitor.session.notices import MessageKey, MessageReceived
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ class Account:
         self.ledger = Ledger(remembered=bench.guest.history)
         self.channel: str | None = None  # the session's, once there is one
         self.members: set[str] = set()  # the client ids of the two ends
-        self.received: list[tuple[str, float]] = []  # ids of messages the application got, in order, and when
+        # Ids of messages the application got without a leg that waits for them, in order, and when.
+        self.received: list[tuple[str, float]] = []
         self.leg: Leg | None = None  # the message that is waited for
         self.queued: dict[tuple[End, int], Leg] = {}  # by message id: not sent yet, and no more than an outbox holds
         self.sequence = 0
@@ -70,14 +71,19 @@ class Account:
         """Publish what became of messages that are settled; of one still under way nobody will know."""
         bench = self._bench
         now = bench.clock.monotonic()
+        counts: dict[Verdict | None, int] = {}
         for message in messages:
             under_way = message.arrived_at is None and not message.damaged and message.horizon > now
+            verdict = None if under_way else message.verdict()
+            counts[verdict] = counts.get(verdict, 0) + 1
+        for verdict, count in counts.items():
             bench.publish(
-                MessageJudged(
+                MessagesJudged(
                     relay=bench.relay,
                     probe=bench.probe.name,
                     run_id=self.recorder.run_id,
-                    verdict=None if under_way else message.verdict(),
+                    verdict=verdict,
+                    messages=count,
                 )
             )
 
@@ -139,7 +145,9 @@ class Account:
         if envelope is None:
             message = self.ledger.garbled(channel, data)
         else:
-            message = self.ledger.arrived(MessageKey(channel, *envelope[:2]), data, offset, at, live=live)
+            message = self.ledger.arrived(
+                MessageKey(channel, envelope.client_id, envelope.nonce), data, offset, at, live=live
+            )
         leg = self.leg
         if message is None:
             self._misrouted(envelope)
@@ -154,7 +162,7 @@ class Account:
             return
         bench = self._bench
         bench.publish(
-            MessageJudged(
+            MessagesJudged(
                 relay=bench.relay,
                 probe=bench.probe.name,
                 run_id=self.recorder.run_id,
@@ -165,19 +173,19 @@ class Account:
 
     def delivered(self, end: End, notice: MessageReceived, at: float) -> None:
         """The wallet protocol gave a message to its application."""
-        leg = self.leg
-        message = leg.message if leg is not None else None
-        if message is None or message.key != notice.key:
-            message = self.ledger.find(notice.key)
-        arrived = message.arrived_at if message is not None and message.arrived_at is not None else at
-        identifier = notice.payload.get("id", "") if isinstance(notice.payload, dict) else ""
-        if notice.reference_dropped:
+        payload, key, reference_dropped = notice
+        if reference_dropped:
             self.recorder.mark(end.side, Step.HISTORY, at, at, Finding.DROPPED_BY_REFERENCE_CLIENT.value)
-        self.received.append((str(identifier), arrived))
-        if leg is None or end is not leg.receiver or leg.arrived.done() or message is not leg.message:
+        leg = self.leg
+        if leg is None or end is not leg.receiver or leg.message is None or leg.message.key != key:
+            message = self.ledger.find(key)
+            came = at if message is None or message.arrived_at is None else message.arrived_at
+            self.received.append((str(payload.get("id", "")) if isinstance(payload, dict) else "", came))
+        elif leg.arrived.done():
             return
-        if notice.payload == leg.payload:
-            leg.arrived.set_result(arrived)
+        elif payload == leg.payload:
+            arrived = leg.message.arrived_at
+            leg.arrived.set_result(at if arrived is None else arrived)
         else:
             leg.arrived.set_exception(Obstacle(leg.step, Reason.WRONG_PEER, "it decrypts, and says something else"))
 

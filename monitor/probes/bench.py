@@ -76,33 +76,28 @@ class Bench:
 
     def recorder(self, pair: int | None = None) -> Recorder:
         """A notebook for a new run, which begins now."""
-        return Recorder(bench=self, pair=pair)
+        return Recorder(self, pair)
 
 
-@dataclass(slots=True, kw_only=True)
 class Recorder:
     """One run's notebook. Also what clients report to while they work for this run (`relay.client.Reporter`)."""
 
-    bench: Bench
-    pair: int | None = None
-    run_id: str = field(init=False)
-    started: float = field(init=False)
-    exchanges: list[Exchange] = field(default_factory=list)
-    marks: list[Mark] = field(default_factory=list)
-    fates: list[MessageFate] = field(default_factory=list)
-    pairing: Pairing | None = None
+    __slots__ = ("bench", "exchanges", "fates", "marks", "pair", "pairing", "run_id", "started")
 
-    def __post_init__(self) -> None:
-        """Take the run's id and its beginning."""
-        self.run_id = uuid7(self.bench.clock.time(), self.bench.rng)
-        self.started = self.bench.clock.monotonic()
+    def __init__(self, bench: Bench, pair: int | None) -> None:
+        self.bench = bench
+        self.pair = pair
+        self.run_id = uuid7(bench.clock.time(), bench.rng)
+        self.started = bench.clock.monotonic()
+        self.exchanges: list[Exchange] = []
+        self.marks: list[Mark] = []
+        self.fates: list[MessageFate] = []
+        self.pairing: Pairing | None = None
 
     def mark(self, side: str, step: Step, started: float, ended: float, note: str = "") -> None:
         """Note one step, between two readings of the monotonic clock."""
         if len(self.marks) < MAX_MARKS:
-            self.marks.append(
-                Mark(side=side, step=step, started=started - self.started, ended=ended - self.started, note=note)
-            )
+            self.marks.append(Mark(side, step, started - self.started, ended - self.started, note))
 
     def fail(self, obstacle: Obstacle, *, times: int = 1) -> None:
         """Book `times` exchanges as failed for one cause; as aborted, where the cause is on this side."""

@@ -110,15 +110,15 @@ class Paired(NamedTuple):
 
 
 class MessageSent(NamedTuple):
-    """A message went out: it is pending until its `MessageJudged`."""
+    """A message went out: it is pending until its `MessagesJudged`."""
 
     relay: str
     probe: str
     run_id: str
 
 
-class MessageJudged(NamedTuple):
-    """A message reached its horizon. A misrouted publication is judged on arrival and was never pending.
+class MessagesJudged(NamedTuple):
+    """So many messages reached their horizons. A misrouted publication is judged on arrival and was never pending.
 
     `verdict` is None where nobody listened until then: the pair was closed while the message was under way.
     """
@@ -127,6 +127,7 @@ class MessageJudged(NamedTuple):
     probe: str
     run_id: str
     verdict: Verdict | None
+    messages: int = 1
     pending: bool = True
 
 
@@ -194,7 +195,7 @@ Report = (
     PhaseTimed
     | Paired
     | MessageSent
-    | MessageJudged
+    | MessagesJudged
     | Disconnected
     | Reconnected
     | PairTime

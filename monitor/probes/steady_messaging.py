@@ -9,7 +9,7 @@ certificates.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from monitor.relay.limits import Permit
 
 _log = structlog.get_logger(__name__)
+
+ACCOUNT_EVERY: Final = 5.0
+"""Seconds after which the connected time is told again, at the end of a slot; every change of it is told at once."""
 
 
 class SteadyMessaging:
@@ -75,6 +78,8 @@ class Standing:
         self._bench = bench
         self._number = number
         self._period = bench.probe.cycle
+        # Pairs of one probe take turns, a part of max_age apart, so that a renewal is no burst.
+        self._max_age = bench.probe.max_age * (1 - 0.25 * number / max(1, bench.probe.pairs))
         self._pair: Pair | None = None
         self._fresh: Pair | None = None  # made, and waiting for the slot's end to take the other's place
         self._busy = False
@@ -107,14 +112,14 @@ class Standing:
             if self._making is not None:
                 self._making.cancel()
             bench.standing.pop(self._number, None)
+            self._account()
             for pair in (self._pair, self._fresh):
                 if pair is not None:
                     pair.close()
 
     def _admits(self) -> bool:
         """Whether the relay's limits leave room for one more exchange, and did so for the pair that is to have it."""
-        in_the_making = self._making is not None and not self._making.done()
-        untried = self._pair is None and self._obstacle is None and in_the_making
+        untried = self._pair is None and self._obstacle is None and self._making is not None and not self._making.done()
         return not untried and self._bench.guest.messages.take(2)
 
     @property
@@ -145,7 +150,8 @@ class Standing:
             bench.publish(recorder.finish(aborted=aborted))
             self._busy = False
             self._adopt()
-        self._account()
+        if bench.clock.monotonic() - self._counted_at >= ACCOUNT_EVERY:
+            self._account()
         self._see_to_age()
 
     async def _exchange(self, recorder: Recorder, intended: float) -> None:
@@ -170,10 +176,7 @@ class Standing:
         if self._making is not None and not self._making.done():
             return
         pair = self._pair
-        age = self._bench.clock.monotonic() - self._made_at
-        # Pairs of one probe take turns, a part of max_age apart, so that a renewal is no burst.
-        limit = self._bench.probe.max_age * (1 - 0.25 * self._number / max(1, self._bench.probe.pairs))
-        if pair is None or pair.over or age >= limit:
+        if pair is None or pair.over or self._bench.clock.monotonic() - self._made_at >= self._max_age:
             self._making = asyncio.ensure_future(self._make())
 
     async def _make(self) -> None:

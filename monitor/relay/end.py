@@ -280,15 +280,16 @@ class End:
 
         Where all of that is messages, sent and received, its state and its timers have not `moved`.
         """
-        wanted, told = self.peer.take()
-        while wanted or told:
+        while True:
+            wanted, told = self.peer.take()
             for action in wanted:
                 moved = moved or type(action) is not actions.Publish
                 self._carry_out(action)
             for notice in told:
                 moved = moved or type(notice) is not notices.MessageReceived
                 self._heed(notice)
-            wanted, told = self.peer.take()
+            if not wanted:
+                break  # what is carried out may bring more, what is heeded does not
         if moved:
             self._update()
             self._arm()

@@ -10,7 +10,7 @@ from monitor.clock import SystemClock
 from monitor.config import RelayConfig, parse
 from monitor.fleet import Fleet
 from monitor.probes.registry import SCENARIOS
-from monitor.probes.run import MessageJudged, MessageSent, Run
+from monitor.probes.run import MessageSent, MessagesJudged, Run
 from monitor.probes.runner import execute
 
 if TYPE_CHECKING:
@@ -82,8 +82,9 @@ class Stage:
         await self.until(lambda: len(self.all(MessageSent)) <= len(self.judged))
 
     @property
-    def judged(self) -> list[MessageJudged]:
-        return self.all(MessageJudged)
+    def judged(self) -> list[MessagesJudged]:
+        """One for each message."""
+        return [report._replace(messages=1) for report in self.all(MessagesJudged) for _ in range(report.messages)]
 
     def _take(self, report: Run | Report, bench: Bench) -> None:
         self.reports.append(report)
