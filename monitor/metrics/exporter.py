@@ -14,6 +14,7 @@ from collections import deque
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Final
 
+import structlog
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from monitor.config import Config, ProbeConfig, RelayConfig
     from monitor.probes.run import Report, Run
 
+_log = structlog.get_logger(__name__)
+
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 INFO: Final = "relay_probe_relay_info"
@@ -56,7 +59,8 @@ class Metrics:
 
     `longest_gap` gives the longest time between two runs of a schedule, in seconds; `of_process` adds `process_*`,
     what this process itself takes. `render` may be called in any thread, and `registry` read in any, everything else on
-    the event loop alone; none of it raises for what a relay did, and none of it waits for a rendering that goes on.
+    the event loop alone. None of it raises for what a relay did, and none of it waits for a rendering that goes on; but
+    what changes the series waits for a booking, of `MOST_UNBOOKED` reports or so.
     """
 
     def __init__(
@@ -153,16 +157,24 @@ class Metrics:
     def publish(self, report: Run | Report) -> None:
         """Take one run or report. One of a relay or probe that is gone is dropped: its series are too."""
         self._unbooked.append(report)
-        if len(self._unbooked) >= MOST_UNBOOKED:
-            self.book()
+        # Where a reader has it booked just now, in a thread of its own, nobody waits for that.
+        if len(self._unbooked) >= MOST_UNBOOKED and self._changing.acquire(blocking=False):
+            try:
+                self.book()
+            finally:
+                self._changing.release()
 
     def book(self) -> None:
         """Book what was published."""
         with self._changing:
             while self._unbooked:
                 report = self._unbooked.popleft()
-                if (series := self._series.get((report.relay, report.probe))) is not None:
+                if (series := self._series.get((report.relay, report.probe))) is None:
+                    continue
+                try:
                     series.bookings[type(report)](report)
+                except Exception:  # noqa: BLE001 - a fault of ours, which whoever reads has no part in
+                    _log.exception("not booked", report=type(report).__name__, relay=report.relay, probe=report.probe)
 
     def set_relay_up(self, relay: str, up: bool) -> None:  # noqa: FBT001 - up is what it is called everywhere
         """The verdict on a relay."""

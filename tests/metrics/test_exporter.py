@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
@@ -20,6 +20,8 @@ from monitor.probes.run import (
     PairTime,
     PhaseTimed,
     Reconnected,
+    Report,
+    Run,
 )
 from tests.metrics.sample import (
     CONFIG,
@@ -130,6 +132,15 @@ class TestThePage:
             metrics.publish(run(exchange()))
             assert len(metrics._unbooked) < MOST_UNBOOKED
         assert value(metrics, "relay_probe_exchanges_total", outcome="ok") == 2 * MOST_UNBOOKED
+
+    def test_a_fault_in_booking_one_report_takes_no_other_along(self, metrics: Metrics) -> None:
+        metrics.publish(PairTime(**ORIGIN, connected=True, seconds=-1.0))  # no counter takes that
+        metrics.publish(PairTime(**ORIGIN, connected=True, seconds=2.0))
+        assert value(metrics, "relay_probe_pair_seconds_total", state="connected") == 2
+
+    def test_every_kind_of_report_is_booked(self, metrics: Metrics) -> None:
+        for booked_by in metrics._series.values():
+            assert set(booked_by.bookings) == {Run, *get_args(Report)}
 
     def test_rendering_in_a_thread_while_runs_come_in_loses_nothing(self, metrics: Metrics) -> None:
         """Neither side may stop the other, whatever is booked or configured meanwhile."""
