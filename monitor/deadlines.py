@@ -17,6 +17,10 @@ MOMENT: Final = 0.001
 """Seconds a timer waits at least: uvloop's count whole milliseconds, and may fire that much early."""
 
 
+TURN: Final = 200
+"""How many are looked at in one turn of the event loop, in which nothing else can be."""
+
+
 class Waiting(Protocol):
     """Somebody who waits for something."""
 
@@ -58,7 +62,9 @@ class Deadlines:
         """Forget who is done, from the front; most of those behind are done too."""
         self._timer = None
         now = self._clock.monotonic()
-        while self._due:
+        for _ in range(TURN):
+            if not self._due:
+                return
             due, _, waiting = self._due[0]
             if not waiting.done():
                 if due > now:
@@ -66,3 +72,5 @@ class Deadlines:
                     return
                 asyncio.get_running_loop().call_soon(waiting.overdue)  # what goes wrong in it stops nobody else
             heappop(self._due)
+        if self._due:
+            self._set(now)
