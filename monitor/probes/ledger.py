@@ -75,6 +75,9 @@ class Message:
 LIKE: Final = 0.5
 """The share of a message that must be left for a stranger to be taken for it."""
 
+SAME: Final = 0.9
+"""The share that must be left of it where the key it comes with is that of a message judged already."""
+
 LEFT: Final = 0.1
 """The share of a message below which nothing is left of it: any JSON has braces and quotes in common with it."""
 
@@ -210,7 +213,7 @@ class Ledger:
         if self._done.get(key) == hash(data):
             return None
         named = self._open.get(key)
-        likest = self._likest(key.channel, data, LIKE)
+        likest = self._likest(key.channel, data, SAME if key in self._done else LIKE)
         if named is None or (likest is not None and _likeness(data, likest.data) > _likeness(data, named.data)):
             return likest
         return named

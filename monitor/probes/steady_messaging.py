@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 
 ACCOUNT_EVERY: Final = 5.0
-"""Seconds after which the connected time is told again, at the end of a slot; every change of it is told at once."""
+"""Seconds in which the connected time is told again, at the end of a slot; every change of it is told at once."""
 
 
 class SteadyMessaging:
@@ -150,7 +150,7 @@ class Standing:
             bench.publish(recorder.finish(aborted=aborted))
             self._busy = False
             self._adopt()
-        if bench.clock.monotonic() - self._counted_at >= ACCOUNT_EVERY:
+        if bench.clock.monotonic() - self._counted_at > ACCOUNT_EVERY - self._period:  # the next slot may be too late
             self._account()
         self._see_to_age()
 

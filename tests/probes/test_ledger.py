@@ -310,6 +310,18 @@ def test_what_comes_after_the_verdict_changes_nothing() -> None:
     assert ledger.strangers == 0  # known still: it is no other session's
 
 
+def test_a_damaged_copy_of_one_judged_is_not_taken_for_another_that_is_alike() -> None:
+    ledger, one, two = Ledger(), message(1), message(2)
+    one.data, two.data = (encode(DAPP, number, "as long as an encrypted payload" * 5) for number in (1, 2))
+    two.horizon = one.horizon + 10
+    send(ledger, one, two)
+    assert ledger.due(one.horizon) == [one]
+    assert ledger.arrived(one.key, one.data.replace("encrypted", "damaged", 1), 1, one.horizon, live=False) is None
+    assert not two.damaged
+    assert ledger.arrived(one.key, two.data, 2, one.horizon, live=True) is two  # its nonce is all that was damaged
+    assert two.damaged
+
+
 def test_a_message_that_arrived_is_awaited_no_more() -> None:
     ledger, one, two = Ledger(), message(1), message(2)
     send(ledger, one, two)
