@@ -104,6 +104,8 @@ def slopes(url: str, programs: Mapping[str, Sequence[object]], rounds: int) -> d
             )
             for program, results in found.items():
                 less, more = few[program].result(), many[program].result()
+                if failed := less.get("failed", 0) + more.get("failed", 0):
+                    raise SystemExit(f"bench.{program}: {failed} exchanges failed, so that what it cost says nothing")
                 results.append(((more["cpu"] - less["cpu"]) / (more["exchanges"] - less["exchanges"]), less))
     return found
 
@@ -130,7 +132,9 @@ def daemon(window: float) -> None:
             connected = _when(r'handshakes_total\{[^}]*outcome="ok",probe="steady"[^}]*\} 2', started, clock)
             first = _when(r'exchanges_total\{[^}]*outcome="ok",probe="steady"[^}]*\} [1-9]', started, clock)
             before = _cpu(process.pid)
-            time.sleep(window)
+            for _ in range(4):
+                time.sleep(window / 4)
+                _page()  # as Prometheus does
             share = (_cpu(process.pid) - before) / window
             memory = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * 4096 / 1e6
         finally:
@@ -146,13 +150,19 @@ def _when(pattern: str, started: float, clock: SystemClock) -> float:
     """Seconds until a line of /metrics matches."""
     while (after := clock.monotonic() - started) < 30:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/metrics", timeout=1) as answer:
-                if re.search(pattern, answer.read().decode()):
-                    return clock.monotonic() - started
+            if re.search(pattern, _page()):
+                return clock.monotonic() - started
         except OSError:
             pass
         time.sleep(0.05)
     raise SystemExit(f"the daemon did not get to {pattern} within {after:.0f} s")
+
+
+def _page() -> str:
+    """The daemon's metrics. Raises OSError."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/metrics", timeout=1) as answer:
+        page: str = answer.read().decode()
+    return page
 
 
 def _cpu(pid: int) -> float:

@@ -130,7 +130,7 @@ async def main(url: str, pairs: int, interval: float, settle: float, window: flo
     cycle = settle + 2 * interval
     starts = [Pair().run(url, (ramp or cycle) * number / pairs, interval, settle) for number in range(pairs)]
     await asyncio.gather(*starts)
-    await asyncio.sleep(2 * cycle)
+    await asyncio.sleep(2 * cycle + 1)
     settle_memory()
     cpu, exchanges = time.process_time(), Pair.exchanges
     await asyncio.sleep(window)
