@@ -90,6 +90,7 @@ class Standing:
         self._backoff = Backoff()
         self._dropped_at: float | None = None
         self._counted_at = bench.clock.monotonic()
+        self._told_at = float("-inf")  # and published
         self._counting = False
         self._whole = False
 
@@ -150,7 +151,7 @@ class Standing:
             bench.publish(recorder.finish(aborted=aborted))
             self._busy = False
             self._adopt()
-        if bench.clock.monotonic() - self._counted_at > ACCOUNT_EVERY - self._period:  # the next slot may be too late
+        if bench.clock.monotonic() - self._told_at > ACCOUNT_EVERY - self._period:  # the next slot may be too late
             self._account()
         self._see_to_age()
 
@@ -259,6 +260,7 @@ class Standing:
         now = bench.clock.monotonic()
         seconds, self._counted_at = now - self._counted_at, now
         if seconds > 0 and self._counting and not self._held_back:
+            self._told_at = now
             run_id = self._pair.recorder.run_id if self._pair is not None else ""
             bench.publish(
                 PairTime(
