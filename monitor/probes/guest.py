@@ -43,6 +43,8 @@ USUAL = Terms()
 CONFIRMING = Terms(together=True, last=True)
 MENDING = Terms(together=True)
 
+_LAST, _PLANNED, _RETURNING = range(3)  # ranks
+
 
 class Guest:
     """What every probe of one relay shares. `url` is where the relay really is (an embedded one has a port by now).
@@ -63,6 +65,7 @@ class Guest:
     ) -> None:
         self.connects = Limiter(config.limits.connects_per_minute, clock)
         self.messages = Limiter(config.limits.messages_per_minute, clock)
+        self._returns = Limiter(config.limits.connects_per_minute, clock)  # connects of those who come back
         self.adjust(config)
         self._url = url
         self._postpone = self.connects.pause if together else _alone
@@ -72,6 +75,7 @@ class Guest:
         self._rng = rng
         self._turn = rng.randrange(1 << 16)
         self._examined_at = float("-inf")
+        self._up_at = float("-inf")  # when the relay was found up, after it was down, on the monotonic clock
         self.handshake_at = float("-inf")  # when the relay's certificate was seen last, on the monotonic clock
 
     def has_room(self, connects: int) -> bool:
@@ -80,10 +84,22 @@ class Guest:
             self.connects.wait(min(connects + self.reserve, max(connects, self.config.limits.connects_per_minute))) <= 0
         )
 
-    def wait_to_mend(self, connects: int) -> float:
-        """Seconds until so many connects would leave half to others, as a client that comes back does."""
-        # Of a limit too small for both there is no half to leave: it is waited for as a whole, and not for ever.
-        return self.connects.wait(min(connects + self.spare, self.config.limits.connects_per_minute))
+    async def may_return(self, connects: int, failed_at: float) -> None:
+        """Wait until somebody who was away since `failed_at` may come back: with half of the limit's connects at most.
+
+        So a relay that drops everyone never uses up what tells that it is down, and up again. A fifth of that half is
+        for those who failed before it was found up: an outage uses the rest, and a probe that waits out a minute for it
+        measures nothing meanwhile.
+        """
+        await self._returns.acquire(connects, spare=lambda: 0 if self.outdated(failed_at) else self._kept)
+
+    def found_up(self) -> None:
+        """The relay is up, after it was down, or nothing was known."""
+        self._up_at = self._clock.monotonic()
+
+    def outdated(self, failed_at: float) -> bool:
+        """Whether the relay was found up since something failed: then that tells nothing about it any more."""
+        return failed_at < self._up_at
 
     def adjust(self, config: RelayConfig) -> None:
         """Take up what may change while connections stand: other limits, from now on."""
@@ -91,7 +107,9 @@ class Guest:
         self.connects.allow(config.limits.connects_per_minute)
         self.messages.allow(config.limits.messages_per_minute)
         self.reserve = config.limits.reserve
-        self.spare = max(config.limits.connects_per_minute // 2, self.reserve)
+        returns = config.limits.connects_per_minute - max(config.limits.connects_per_minute // 2, self.reserve)
+        self._returns.allow(returns)
+        self._kept = returns // 5
 
     def turn(self) -> int:
         """The next turn round the relay's endpoints: one for each pair."""
@@ -122,7 +140,7 @@ class Guest:
 
         Only one where the relay's limits never allow two.
         """
-        return await self.connects.ahead(2, spare=self.reserve)
+        return await self.connects.ahead(2, rank=_PLANNED, spare=lambda: self.reserve)
 
     def access(
         self, side: str, turn: int, timeout: float, terms: Terms = USUAL, permit: Permit | None = None
@@ -144,16 +162,21 @@ class Guest:
             timeout=timeout,
         )
 
-    async def _admit(self, terms: Terms, permit: Permit | None, returning: bool) -> None:  # noqa: FBT001 - `Access.admit`
+    async def _admit(self, terms: Terms, permit: Permit | None, failed_at: float | None) -> None:
         """Wait for a permit of the relay's limits. There are three ranks.
 
-        A confirmation may take the last one. What is planned leaves it what it needs. A client that comes back leaves
-        half: a relay that drops everyone must not use up what tells that it is down, and up again.
+        A confirmation may take the last one. What is planned leaves it what it needs. So does a client that comes back,
+        once it may.
         """
-        if permit is not None and not returning:
+        if permit is not None and failed_at is None:
             await permit.use()
+        elif terms.last:
+            await self.connects.acquire(rank=_LAST)
+        elif failed_at is not None:
+            await self.may_return(1, failed_at)
+            await self.connects.acquire(rank=_RETURNING, spare=lambda: self.reserve)
         else:
-            await self.connects.acquire(spare=0 if terms.last else self.spare if returning else self.reserve)
+            await self.connects.acquire(rank=_PLANNED, spare=lambda: self.reserve)
 
     def _hello(self) -> Connect:
         try:

@@ -307,6 +307,7 @@ class Reachability:
         if up is not self.up:
             self.up, self.since = up, utc(bench.clock)
             if up:
+                bench.guest.found_up()
                 _log.info("relay is up", relay=self._relay)
             else:
                 _log.error("relay is down", relay=self._relay)

@@ -85,7 +85,8 @@ class Standing:
         self._busy = False
         self._made_at = 0.0
         self._making: asyncio.Task[None] | None = None
-        self._obstacle: Obstacle | None = None
+        self._obstacle: Obstacle | None = None  # why the latest try to make a pair came to nothing
+        self._failed_at = 0.0  # and when
         self._failures = 0
         self._backoff = Backoff()
         self._dropped_at: float | None = None
@@ -120,13 +121,20 @@ class Standing:
 
     def _admits(self) -> bool:
         """Whether the relay's limits leave room for one more exchange, and did so for the pair that is to have it."""
-        untried = self._pair is None and self._obstacle is None and self._making is not None and not self._making.done()
+        untried = self._pair is None and self._told is None and self._making is not None and not self._making.done()
         return not untried and self._bench.guest.messages.take(2)
 
     @property
+    def _told(self) -> Obstacle | None:
+        """Why the latest try to make a pair came to nothing, unless the relay was found up since."""
+        return None if self._bench.guest.outdated(self._failed_at) else self._obstacle
+
+    @property
     def _held_back(self) -> bool:
-        """Whether there is no pair yet, and the relay had no part in that so far."""
-        return self._pair is None and (self._obstacle is None or isinstance(self._obstacle, OwnFault))
+        """Whether there is no pair, or it is away, and the relay has no part in that as far as is known."""
+        if self._pair is not None:
+            return self._pair.held_back
+        return self._told is None or isinstance(self._told, OwnFault)
 
     async def _slot(self, intended: float) -> None:
         """One slot: one exchange, or the reason why there was none. Nothing that happens in it ends the loop.
@@ -158,7 +166,7 @@ class Standing:
     async def _exchange(self, recorder: Recorder, intended: float) -> None:
         pair = self._pair
         if pair is None:
-            recorder.fail(self._obstacle or Pair.never_connected())
+            recorder.fail(self._told or Pair.never_connected())
             return
         pair.recorder = recorder
         try:
@@ -199,7 +207,7 @@ class Standing:
                 return
             _log.warning("pairing failed", relay=bench.relay, probe=bench.probe.name, why=str(self._obstacle))
             await asyncio.sleep(REBUILDING.delay(self._failures, bench.rng))
-            await asyncio.sleep(bench.guest.wait_to_mend(2))
+            await bench.guest.may_return(2, self._failed_at)
             self._failures += 1
 
     async def _try(self, permits: list[Permit]) -> Recorder:
@@ -211,7 +219,7 @@ class Standing:
             await pair_up(pair, recorder)
         except Obstacle as obstacle:
             self._account()
-            self._obstacle = obstacle
+            self._obstacle, self._failed_at = obstacle, bench.clock.monotonic()
             pair.close()
         except BaseException:
             pair.close()

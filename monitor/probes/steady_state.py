@@ -157,8 +157,9 @@ class Idle:
                 raise
             self._held.close()
             _log.warning("connection ended", relay=bench.relay, probe=bench.probe.name, why=str(self._why()))
+            failed_at = bench.clock.monotonic()
             await asyncio.sleep(REBUILDING.delay(self._failures, bench.rng))
-            await asyncio.sleep(bench.guest.wait_to_mend(1))
+            await bench.guest.may_return(1, failed_at)
             self._failures += 1
 
     def _changed(self, dropped: Dropped | None) -> None:

@@ -20,13 +20,13 @@ class Access:
     """How one side reaches one relay, whatever it does there.
 
     `target` and `hello` are made anew for each connect, so that the files of headers and token are read again; either
-    may raise `Obstacle`. `admit` waits until the relay's limits allow one more connect; `postpone` lets none in for so
-    many seconds, because the relay said so.
+    may raise `Obstacle`. `admit` waits until the relay's limits allow one more connect, of a client that comes back
+    with the time at which it dropped, or last failed; `postpone` lets none in for so many seconds, as the relay asked.
     """
 
     target: Callable[[], Target]
     hello: Callable[[], Connect]
-    admit: Callable[[bool], Awaitable[None]]
+    admit: Callable[[float | None], Awaitable[None]]
     postpone: Callable[[float], None]
     clock: Clock
     arrivals: Arrivals

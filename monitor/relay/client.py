@@ -78,6 +78,7 @@ class Client:
         self.queued = False  # whether a connect waits for the relay's own limits to allow it
         self.step = Step.RESOLVE  # where in the protocol a connect is, or ended
         self.obstacle: Obstacle | None = None  # why the latest connect came to nothing; None where it stood
+        self.failed_at: float | None = None  # when it last dropped, or came back in vain
         self._access = access
         self._reporter = reporter
         self._on_event = on_event
@@ -93,7 +94,6 @@ class Client:
         self._opened: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._step_started = 0.0
-        self._returning = False  # whether it ever did
         self._proxied = False  # whether a proxy has taken the connection of the present dial
         self._stood = False  # whether the relay has said hello on the present connection
         self._send_due = False
@@ -253,7 +253,7 @@ class Client:
             case Connected():
                 self._mark(event.at)
                 self._connection.reconnect = self._reconnect
-                self.obstacle, self._stood, self._returning = None, True, True
+                self.obstacle, self._stood = None, True
                 if self._opened is not None and not self._opened.done():
                     self._opened.set_result(None)
             case Dropped():
@@ -270,7 +270,7 @@ class Client:
             # Whether the reply's time runs out first or that of whoever waits: what is on its way is not silence.
             slow = event.fault is Reason.SILENT and self._newest is not None and self._newest.flowing
             self.obstacle = self.late(self.step) if slow else obstacles.of_drop(self.step, event)
-        self._stood = False
+        self._stood, self.failed_at = False, event.at
         if self.obstacle is not None and self._opened is not None and not self._opened.done():
             self._opened.set_exception(self.obstacle)
 
@@ -315,7 +315,7 @@ class Client:
     async def _dial(self) -> None:
         try:
             self.queued = True
-            await self._access.admit(self._returning)
+            await self._access.admit(self.failed_at)
             self.queued = False
             self.obstacle, self._step_started = None, self._clock.monotonic()
             self._proxied = False

@@ -11,6 +11,8 @@ from collections import defaultdict, deque
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from monitor.clock import Clock
 
 WINDOW = 60.0
@@ -47,7 +49,7 @@ class Permit:
 class Limiter:
     """At most `per_minute` permits in any 60 s; waiters are served in the order they came.
 
-    Those who must leave more spare than others wait in a queue of their own, so that they hold up nobody.
+    Each rank has a queue of its own, so that those who must leave more spare than others hold up nobody.
     """
 
     def __init__(self, per_minute: int, clock: Clock) -> None:
@@ -55,7 +57,7 @@ class Limiter:
         self._clock = clock
         self._given: deque[float] = deque()  # bounded: never more than `per_minute` entries
         self.kept = 0  # taken ahead of their use
-        self._turns: dict[int, asyncio.Lock] = defaultdict(asyncio.Lock)  # by what they leave spare: a queue each
+        self._turns: dict[int, asyncio.Lock] = defaultdict(asyncio.Lock)  # by rank
         self._paused_until = 0.0
 
     def allow(self, per_minute: int) -> None:
@@ -84,22 +86,22 @@ class Limiter:
         self._given.extend([self._clock.monotonic()] * permits)
         return True
 
-    async def acquire(self, permits: int = 1, *, spare: int = 0) -> int:
-        """Wait for `permits`, and take them all at once, where `spare` more would still be left for others.
+    async def acquire(self, permits: int = 1, *, rank: int = 0, spare: Callable[[], int] = lambda: 0) -> int:
+        """Wait for `permits`, and take them all at once, where `spare()` more would still be left for others.
 
-        Returns how many: no more than a minute's worth.
+        Those of one `rank` are served in the order they came. Returns how many: no more than a minute's worth.
         """
-        async with self._turns[spare]:
-            while (delay := self.wait(min(permits + spare, self._limit))) > 0:  # noqa: ASYNC110 - permits come with time, not by an event
-                # A clock may not move in less than a millisecond, and the limit may be another in a second.
+        async with self._turns[rank]:
+            while (delay := self.wait(min(permits + spare(), self._limit))) > 0:  # noqa: ASYNC110 - permits come with time, not by an event
+                # A clock may not move in less than a millisecond, and limit and spare may be others in a second.
                 await asyncio.sleep(min(max(0.001, delay), 1.0))
             taken = min(permits, self._limit)
             self.take(taken)
             return taken
 
-    async def ahead(self, permits: int, *, spare: int = 0) -> list[Permit]:
+    async def ahead(self, permits: int, *, rank: int = 0, spare: Callable[[], int] = lambda: 0) -> list[Permit]:
         """The same, for connects to come: each counts until it is made, and from then on for its minute."""
-        taken = await self.acquire(permits, spare=spare)
+        taken = await self.acquire(permits, rank=rank, spare=spare)
         for _ in range(taken):
             self._given.pop()
         return [Permit(self) for _ in range(taken)]

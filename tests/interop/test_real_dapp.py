@@ -67,7 +67,7 @@ class OurWallet:
     def make(self) -> tuple[Wallet, End]:
         """A new client on the same store."""
 
-        async def admit(_: bool) -> None: ...
+        async def admit(_: float | None) -> None: ...
 
         clock = self._clock
         access = Access(

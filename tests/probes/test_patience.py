@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -18,6 +18,9 @@ from tests.probes.stage import stage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from monitor.probes.guest import Guest
+    from tests.probes.stage import Stage
 
 MINUTE = 2.0
 """How long a minute of the limits is here."""
@@ -103,3 +106,80 @@ async def test_a_relay_that_drops_every_new_pair_is_blamed_though_our_limits_kee
     assert made.runs[0].failure is not None
     assert made.runs[0].failure.reason is Reason.DISCONNECTED
     assert sum(time.seconds for time in made.all(PairTime) if not time.connected) > 0
+
+
+class TestAfterAnOutage:
+    """What failed before the relay was found up tells nothing about it any more."""
+
+    KEYS: Final[dict[str, Any]] = {
+        "schedule": "continuous",
+        "message_interval": "200ms",
+        "settle": "0s",
+        "timeout": "800ms",
+        "pairs": "1",
+    }
+
+    @pytest.fixture(autouse=True)
+    def a_whole_minute(self, relay: EmbeddedRelay, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG002 - after it
+        monkeypatch.setattr(limits, "WINDOW", 60.0)
+
+    @contextlib.asynccontextmanager
+    async def held_back(self, relay: EmbeddedRelay) -> AsyncIterator[tuple[Stage, Guest]]:
+        """A pair whose tries to come back have used up what a minute's 20 connects have for that in an outage."""
+        few = {"connects_per_minute": 20}
+        async with stage(relay.url, "steady-messaging", None, few, **self.KEYS) as made:
+            bench = made.bench
+            async with serving(SteadyMessaging(), bench):
+                await made.until(lambda: made.runs)
+                relay.plan = FaultPlan([parse_fault("reset:at=hello")])
+                relay.disconnect_all(3001)
+                pair = bench.standing[0]
+                await made.until(lambda: pair.dapp.client.queued and pair.wallet.client.queued)
+                relay.plan = FaultPlan()
+                yield made, bench.guest
+
+    async def test_a_pair_comes_back_when_the_relay_is_found_up(self, relay: EmbeddedRelay) -> None:
+        async with self.held_back(relay) as (made, guest):
+            await asyncio.sleep(1.5)
+            assert made.runs[-1].outcome is Outcome.FAILED
+            guest.found_up()
+            await made.until(lambda: made.runs[-1].outcome is Outcome.OK, 5)
+
+    async def test_it_has_one_try_then_and_waits_as_before(self, relay: EmbeddedRelay) -> None:
+        async with self.held_back(relay) as (made, guest):
+            guest.found_up()
+            await made.until(lambda: made.runs[-1].outcome is Outcome.OK, 5)
+            relay.disconnect_all(3001)
+            await made.until(lambda: made.runs[-1].outcome is Outcome.FAILED)
+            await asyncio.sleep(1.5)
+            assert made.runs[-1].outcome is Outcome.FAILED
+
+    async def test_where_the_limit_is_used_up_that_is_not_put_down_to_the_relay(self, relay: EmbeddedRelay) -> None:
+        async with self.held_back(relay) as (made, guest):
+            while guest.connects.take():
+                pass
+            guest.found_up()
+            known, told = len(made.runs), len(made.all(PairTime))
+            await made.until(lambda: len(made.runs) >= known + 4, 5)
+            later = made.runs[known + 1 :]  # one may have begun before
+            assert {run.outcome for run in later} == {Outcome.ABORTED}
+            assert {run.failure.reason for run in later if run.failure is not None} == {Reason.OVERLOADED}
+            assert [time for time in made.all(PairTime)[told:] if not time.connected] == []
+
+    async def test_nor_is_a_pair_that_never_came_about(self, relay: EmbeddedRelay) -> None:
+        relay.plan = FaultPlan([parse_fault("reset:at=hello")])
+        few = {"connects_per_minute": 20}
+        async with (
+            stage(relay.url, "steady-messaging", None, few, **self.KEYS) as made,
+            serving(SteadyMessaging(), made.bench),
+        ):
+            await made.until(lambda: made.runs and made.runs[-1].outcome is Outcome.FAILED)
+            guest = made.bench.guest
+            while guest.connects.take():
+                pass
+            guest.found_up()
+            known, slots = len(made.runs), len(made.slots)
+            await asyncio.sleep(2)  # a slot that is skipped reports nothing
+            assert made.runs[known + 1 :] == []
+            assert made.slots[slots + 1 :]
+            assert set(made.slots[slots + 1 :]) == {"skipped"}

@@ -35,7 +35,7 @@ class Unread:
 
 
 def client_of(port: int, timeout: float) -> Client:
-    async def admit(_: bool) -> None: ...
+    async def admit(_: float | None) -> None: ...
 
     access = Access(
         target=lambda: Target(url=f"ws://127.0.0.1:{port}"),
