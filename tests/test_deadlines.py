@@ -15,14 +15,15 @@ pytestmark = pytest.mark.looptime
 class Message:
     """Waits for an answer, and notes when it was told that its time is up."""
 
-    def __init__(self, clock: LoopClock) -> None:
+    def __init__(self, clock: LoopClock, deadline: float) -> None:
         self.answered = False
+        self.deadline = deadline
         self.told: list[float] = []
         self._clock = clock
         self._began = clock.monotonic()
 
-    def done(self) -> bool:
-        return self.answered
+    def due(self) -> float | None:
+        return None if self.answered else self.deadline
 
     def overdue(self) -> None:
         self.told.append(self._clock.monotonic() - self._began)
@@ -51,8 +52,8 @@ class Stage:
         loop.call_at = counted  # type: ignore[assignment]
 
     def expect(self, seconds: float, kind: type[Message] = Message) -> Message:
-        message = kind(self.clock)
-        self.deadlines.add(self.clock.monotonic() + seconds, message)
+        message = kind(self.clock, self.clock.monotonic() + seconds)
+        self.deadlines.add(message.deadline, message)
         return message
 
 
@@ -119,3 +120,61 @@ async def test_nothing_is_kept_of_what_is_done() -> None:
     await asyncio.sleep(3 * MOMENT)
     assert stage.deadlines.count == 0
     assert last.told == [pytest.approx(5, abs=3 * MOMENT)]
+
+
+class Exchange(Message):
+    """Waits for one answer after another, each for so many seconds."""
+
+    def ask(self, stage: Stage, seconds: float) -> None:
+        self.answered, self.deadline = False, stage.clock.monotonic() + seconds
+        stage.deadlines.add(self.deadline, self)
+
+
+async def test_one_who_waits_for_one_thing_after_another_has_one_entry() -> None:
+    stage = Stage()
+    exchange = stage.expect(5, Exchange)
+    assert isinstance(exchange, Exchange)
+    for _ in range(400):
+        exchange.answered = True
+        await asyncio.sleep(0.1)
+        exchange.ask(stage, 5)
+        assert stage.deadlines.count == 1
+    exchange.ask(stage, 4.5)  # sooner than the one before would have been
+    await asyncio.sleep(3)
+    exchange.answered = True
+    await asyncio.sleep(10)
+    assert (exchange.told, stage.deadlines.count) == ([], 0)
+
+
+async def test_the_later_of_two_deadlines_is_told_although_the_entry_was_for_the_earlier() -> None:
+    stage = Stage()
+    exchange = stage.expect(5, Exchange)
+    assert isinstance(exchange, Exchange)
+    await asyncio.sleep(3)
+    exchange.ask(stage, 5)
+    await asyncio.sleep(20)
+    assert exchange.told == [8]
+
+
+async def test_a_deadline_sooner_than_the_entry_is_told_in_time_and_once() -> None:
+    stage = Stage()
+    exchange = stage.expect(60, Exchange)
+    assert isinstance(exchange, Exchange)
+    await asyncio.sleep(1)
+    exchange.ask(stage, 2)
+    await asyncio.sleep(100)
+    assert (exchange.told, stage.deadlines.count) == ([3], 0)
+
+
+async def test_what_is_asked_for_while_one_is_told_is_told_too() -> None:
+    stage = Stage()
+
+    class Persistent(Exchange):
+        def overdue(self) -> None:
+            super().overdue()
+            if len(self.told) < 3:
+                self.deadline = self._clock.monotonic() + 2
+
+    exchange = stage.expect(1, Persistent)
+    await asyncio.sleep(20)
+    assert (exchange.told, stage.deadlines.count) == ([1, 3, 5], 0)

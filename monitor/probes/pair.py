@@ -301,9 +301,10 @@ class Pair(Account):
 
     # What `deadlines.Deadlines` asks.
 
-    def done(self) -> bool:
-        """Whether no message is waited for."""
-        return self.leg is None or self.leg.arrived.done()
+    def due(self) -> float | None:
+        """When the message that is waited for is due; one to an absent wallet may take its time."""
+        leg = self.leg
+        return None if leg is None or leg.arrived.done() or leg.deadline == float("inf") else leg.deadline
 
     def overdue(self) -> None:
         """A message's time is up, of the present leg or of one before it."""

@@ -153,9 +153,9 @@ class Client:
 
     # What `deadlines.Deadlines` asks.
 
-    def done(self) -> bool:
-        """Whether no command waits for its reply."""
-        return not self._connection.awaits_replies
+    def due(self) -> float | None:
+        """When the first reply is due."""
+        return self._connection.reply_due
 
     def overdue(self) -> None:
         """A reply's time may be up."""

@@ -18,7 +18,6 @@ and after each call takes `events()`, and where `stirred` sees to `data_to_send(
 from __future__ import annotations
 
 from enum import Enum, auto
-from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from monitor.catalogue import Reason
@@ -183,13 +182,13 @@ class Connection:
             return self._reconnect_at
         dues = [self._ping_due, *self._tokens_due.values()]
         dues += [subscription.retry_at for subscription in self.subscriptions.values()]
-        dues += [due for _, due in islice(self._pending.values(), 1)]
+        dues.append(self.reply_due)
         return min((due for due in dues if due is not None), default=None)
 
     @property
-    def awaits_replies(self) -> bool:
-        """Whether a command waits for its reply."""
-        return bool(self._pending)
+    def reply_due(self) -> float | None:
+        """When the first command that waits for its reply has waited too long."""
+        return next((due for _, due in self._pending.values()), None)
 
     def events(self) -> list[Event]:
         """What happened since the last call, in order."""
