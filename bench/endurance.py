@@ -36,7 +36,7 @@ from monitor.config import parse
 from monitor.fleet import Fleet
 from monitor.metrics import Metrics
 from monitor.probes.registry import SCENARIOS
-from monitor.probes.run import MessageSent, MessagesJudged, Report, Run
+from monitor.probes.run import MessagesJudged, MessagesSent, Report, Run
 from monitor.probes.runner import execute
 from monitor.schedule import longest_gap
 
@@ -208,8 +208,8 @@ async def _endure(
         if isinstance(report, Run):
             outcomes[report.outcome.value] += 1
             exchanges.update(item.outcome.value for item in report.exchanges)
-        elif isinstance(report, MessageSent):
-            sent += 1
+        elif isinstance(report, MessagesSent):
+            sent += report.messages
         elif isinstance(report, MessagesJudged) and report.pending:
             verdicts[report.verdict.value if report.verdict is not None else "left before"] += report.messages
 

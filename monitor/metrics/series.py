@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from monitor.catalogue import Outcome, Sli, Verdict, booked, pairs_of
+from monitor.catalogue import Outcome, Phase, Sli, Verdict, booked, pairs_of
 from monitor.metrics.declared import DECLARED, phases_of
 from monitor.probes.run import (
     AddressFailed,
     CertificateSeen,
     Confirmed,
     Disconnected,
-    MessageSent,
     MessagesJudged,
+    MessagesSent,
     Paired,
     PairTime,
     PhaseTimed,
@@ -79,6 +79,7 @@ class ProbeSeries:
         self._phases = {
             phase: self._of("relay_probe_phase_seconds", phase.value) for phase in phases_of(self._scenario)
         }
+        self._acks = self._phases.get(Phase.PUBLISH_ACK, _NOTHING)
         self._messages = {verdict: self._of("relay_probe_messages_total", verdict.value) for verdict in Verdict}
         self._connected, self._disconnected = (self._of("relay_probe_pair_seconds_total", state) for state in STATES)
         self._runs = {
@@ -93,7 +94,7 @@ class ProbeSeries:
         self.bookings: dict[type, Callable[[Any], None]] = {
             Run: self._run,
             PhaseTimed: self._phase,
-            MessageSent: self._sent,
+            MessagesSent: self._sent,
             MessagesJudged: self._judged,
             PairTime: self._pair_time,
             Paired: self._paired,
@@ -220,8 +221,10 @@ class ProbeSeries:
     def _phase(self, report: PhaseTimed) -> None:
         self._phases.get(report.phase, _NOTHING).observe(report.seconds)
 
-    def _sent(self, _: MessageSent) -> None:
-        self.pending += 1
+    def _sent(self, report: MessagesSent) -> None:
+        self.pending += report.messages
+        for seconds in report.acks:
+            self._acks.observe(seconds)
 
     def _judged(self, report: MessagesJudged) -> None:
         if report.verdict is not None:

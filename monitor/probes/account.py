@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from monitor.catalogue import Finding, Phase, Reason, Step, Verdict
 from monitor.errors import Obstacle
 from monitor.probes.ledger import Ledger, Message
-from monitor.probes.run import Disconnected, MessageFate, MessageSent, MessagesJudged
+from monitor.probes.run import Disconnected, MessageFate, MessagesJudged, MessagesSent
 from monitor.session.notices import MessageKey, MessageReceived
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from monitor.session.actions import Publish
     from monitor.session.envelope import Envelope
     from monitor.wire.events import Publication
+
+
+_ACK: Final = Phase.PUBLISH_ACK
 
 
 @dataclass(slots=True, kw_only=True)
@@ -59,9 +62,19 @@ class Account:
         self.leg: Leg | None = None  # the message that is waited for
         self.queued: dict[tuple[End, int], Leg] = {}  # by message id: not sent yet, and no more than an outbox holds
         self.sequence = 0
+        self._sent = 0  # messages, since this was told
+        self._acks: list[float] = []  # of as many, in seconds
         self._bench = bench
         self._standing = standing
         self._on_change = on_change
+
+    def tell_sent(self) -> None:
+        """Publish how many messages went out since it was told last, and how soon the relay accepted them."""
+        if self._sent or self._acks:
+            bench = self._bench
+            acks, self._acks = tuple(self._acks), []
+            bench.publish(MessagesSent(bench.relay, bench.probe.name, self.recorder.run_id, self._sent, acks))
+            self._sent = 0
 
     def judge(self) -> None:
         """Publish the verdicts on messages whose horizon has passed."""
@@ -69,6 +82,7 @@ class Account:
 
     def publish_verdicts(self, messages: list[Message]) -> None:
         """Publish what became of messages that are settled; of one still under way nobody will know."""
+        self.tell_sent()
         bench = self._bench
         now = bench.clock.monotonic()
         counts: dict[Verdict | None, int] = {}
@@ -77,15 +91,7 @@ class Account:
             verdict = None if under_way else message.verdict()
             counts[verdict] = counts.get(verdict, 0) + 1
         for verdict, count in counts.items():
-            bench.publish(
-                MessagesJudged(
-                    relay=bench.relay,
-                    probe=bench.probe.name,
-                    run_id=self.recorder.run_id,
-                    verdict=verdict,
-                    messages=count,
-                )
-            )
+            bench.publish(MessagesJudged(bench.relay, bench.probe.name, self.recorder.run_id, verdict, count))
 
     # What the ends report (`relay.ward.Ward`).
 
@@ -94,8 +100,11 @@ class Account:
         self.recorder.mark(end.side, step, started, ended)
 
     def phase(self, phase: Phase, seconds: float) -> None:
-        """A phase took `seconds`."""
-        self.recorder.phase(phase, seconds)
+        """A phase took `seconds`. Of acks there are so many that those of standing ends are told together."""
+        if phase is _ACK and self._standing:
+            self._acks.append(seconds)
+        else:
+            self.recorder.phase(phase, seconds)
 
     def address_failed(self, family: str) -> None:
         """An address could not be reached."""
@@ -116,17 +125,14 @@ class Account:
             return publish.key.channel != self.channel or self._bench.guest.messages.take()
         self.sequence += 1
         bench = self._bench
+        horizon = max(leg.deadline, bench.clock.monotonic()) + bench.probe.timeout
         leg.message = Message(
-            key=publish.key,
-            data=publish.data,
-            direction=leg.direction,
-            sequence=self.sequence,
-            intended=leg.intended,
-            deadline=leg.deadline,
-            horizon=max(leg.deadline, bench.clock.monotonic()) + bench.probe.timeout,
+            publish.key, publish.data, leg.direction, self.sequence, leg.intended, leg.deadline, horizon
         )
         self.ledger.expect(leg.message)
-        bench.publish(MessageSent(relay=bench.relay, probe=bench.probe.name, run_id=self.recorder.run_id))
+        self._sent += 1
+        if not self._standing:
+            self.tell_sent()
         return True
 
     def sent(self, publish: Publish, at: float) -> None:
@@ -222,10 +228,6 @@ class Account:
 
 def fate(message: Message) -> MessageFate:
     """A message as its run saw it end: without a verdict while it may still come."""
-    return MessageFate(
-        direction=message.direction,
-        sequence=message.sequence,
-        verdict=message.verdict() if message.settled or message.arrived_at is not None else None,
-        leg=message.leg,
-        wire=message.wire if message.direction != "offline" else None,  # it lay in the history meanwhile
-    )
+    verdict = message.verdict() if message.settled or message.arrived_at is not None else None
+    wire = message.wire if message.direction != "offline" else None  # it lay in the history meanwhile
+    return MessageFate(message.direction, message.sequence, verdict, message.leg, wire)

@@ -111,9 +111,7 @@ class Recorder:
     def phase(self, phase: Phase, seconds: float) -> None:
         """Publish how long one phase took."""
         bench = self.bench
-        bench.publish(
-            PhaseTimed(relay=bench.relay, probe=bench.probe.name, run_id=self.run_id, phase=phase, seconds=seconds)
-        )
+        bench.publish(PhaseTimed(bench.relay, bench.probe.name, self.run_id, phase, seconds))
 
     def address_failed(self, family: str) -> None:
         """Publish that an address could not be reached."""

@@ -7,6 +7,7 @@ ledger knows what was sent, and an exchange is ok only when both agree.
 from __future__ import annotations
 
 import asyncio
+from math import inf
 from typing import TYPE_CHECKING
 
 from monitor.catalogue import Outcome, Reason, Step
@@ -72,11 +73,6 @@ class Pair(Account):
     def whole(self) -> bool:
         """Whether both ends stand on the session's channel."""
         return self.dapp.whole and self.wallet.whole
-
-    @staticmethod
-    def never_connected() -> Obstacle:
-        """Why a pair that is still being made has no exchange: nothing came yet."""
-        return Obstacle(Step.HANDSHAKE, Reason.SILENT, "the pair is not connected yet")
 
     @property
     def over(self) -> bool:
@@ -225,13 +221,13 @@ class Pair(Account):
         legs: list[Leg] = []
         try:
             legs.append(self._begin(self.dapp, self.wallet, "request", request, intended, intended + timeout))
-            asked = await self._finish(legs[0])
+            asked = self._ended(legs[0], await legs[0].arrived)
             answer_at = asked + pause
             await asyncio.sleep(max(0.0, answer_at - self._clock.monotonic()))
             deadline = answer_at + timeout - (asked - intended)
             answer = payloads.response(identifier)
             legs.append(self._begin(self.wallet, self.dapp, "response", answer, answer_at, deadline))
-            answered = await self._finish(legs[1])
+            answered = self._ended(legs[1], await legs[1].arrived)
         except Obstacle as obstacle:
             self.recorder.fail(obstacle)
             await self.examine(obstacle, [legs[-1].message] if legs and legs[-1].message is not None else [])
@@ -255,9 +251,10 @@ class Pair(Account):
         deadline = intended + self._bench.probe.timeout
         leg = self._begin(self.dapp, self.wallet, "request", payload, intended, deadline)
         try:
-            await self._finish(leg)
+            self._ended(leg, await leg.arrived)
         finally:
             self.leg = None
+            self.tell_sent()
 
     async def examine(self, obstacle: Obstacle, messages: list[Message]) -> None:
         """Look for messages that did not come, if that is the obstacle, and note what is found."""
@@ -284,6 +281,8 @@ class Pair(Account):
             arrived=self._loop.create_future(),
         )
         self.leg = leg
+        if deadline < inf:
+            self._bench.guest.deadlines.add(deadline, self)
 
         def send() -> None:
             self.queued[sender, sender.peer.send_message(payload)] = leg
@@ -291,9 +290,7 @@ class Pair(Account):
         sender.do(send)
         return leg
 
-    async def _finish(self, leg: Leg) -> float:
-        self._bench.guest.deadlines.add(leg.deadline, self)
-        arrived = await leg.arrived
+    def _ended(self, leg: Leg, arrived: float) -> float:
         if arrived > leg.deadline:
             raise self._why(leg)
         self.recorder.mark(leg.receiver.side, leg.step, leg.intended, arrived)
@@ -304,7 +301,7 @@ class Pair(Account):
     def due(self) -> float | None:
         """When the message that is waited for is due; one to an absent wallet may take its time."""
         leg = self.leg
-        return None if leg is None or leg.arrived.done() or leg.deadline == float("inf") else leg.deadline
+        return None if leg is None or leg.arrived.done() or leg.deadline == inf else leg.deadline
 
     def overdue(self) -> None:
         """A message's time is up, of the present leg or of one before it."""
@@ -333,6 +330,7 @@ class Pair(Account):
         return Obstacle(leg.step, Reason.WRONG_PEER, "it came, and the wallet protocol did not accept it")
 
     def _note(self, legs: list[Leg]) -> None:
+        self.tell_sent()
         for leg in legs:
             if (message := leg.message) is not None:
                 self.recorder.fates.append(fate(message))
@@ -354,7 +352,7 @@ class Pair(Account):
             now = self._clock.monotonic()
             payload = payloads.request(self.recorder.run_id, number)
             # When it must arrive is known once the wallet comes back: `due_by` says so.
-            leg = self._begin(self.dapp, self.wallet, "offline", payload, now, float("inf"))
+            leg = self._begin(self.dapp, self.wallet, "offline", payload, now, inf)
             try:
                 await self.dapp.wait(leg.accepted, deadline, Step.PUBLISH)
             finally:
@@ -374,7 +372,7 @@ class Pair(Account):
         """Write what became of the messages to the absent wallet into the run; those never due are due soon."""
         now = self._clock.monotonic()
         for message in self._offline:
-            if message.deadline == float("inf"):
+            if message.deadline == inf:
                 message.deadline, message.horizon = now, now + self._bench.probe.timeout
             self.recorder.fates.append(fate(message))
 

@@ -109,12 +109,17 @@ class Paired(NamedTuple):
     pairing: Pairing
 
 
-class MessageSent(NamedTuple):
-    """A message went out: it is pending until its `MessagesJudged`."""
+class MessagesSent(NamedTuple):
+    """So many messages went out, each pending until its `MessagesJudged`; in `acks` seconds the relay accepted some.
+
+    Acks that come one by one are reported as phases.
+    """
 
     relay: str
     probe: str
     run_id: str
+    messages: int = 1
+    acks: tuple[float, ...] = ()
 
 
 class MessagesJudged(NamedTuple):
@@ -194,7 +199,7 @@ class Confirmed(NamedTuple):
 Report = (
     PhaseTimed
     | Paired
-    | MessageSent
+    | MessagesSent
     | MessagesJudged
     | Disconnected
     | Reconnected

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from monitor.catalogue import Outcome
+from monitor.catalogue import Outcome, Reason, Step
 from monitor.errors import Obstacle, OwnFault
 from monitor.probes.grid import REBUILDING, Grid
 from monitor.probes.pair import Pair
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
-ACCOUNT_EVERY: Final = 5.0
-"""Seconds in which the connected time is told again, at the end of a slot; every change of it is told at once."""
+SETTLE_EVERY: Final = 5.0
+"""Seconds in which messages are judged and the connected time is told; a change of that is told at once."""
 
 
 class SteadyMessaging:
@@ -91,7 +91,7 @@ class Standing:
         self._backoff = Backoff()
         self._dropped_at: float | None = None
         self._counted_at = bench.clock.monotonic()
-        self._told_at = float("-inf")  # and published
+        self._settled_at = float("-inf")  # when that was last done at the end of a slot, and messages were judged
         self._counting = False
         self._whole = False
 
@@ -145,8 +145,16 @@ class Standing:
         recorder = bench.recorder(self._number)
         recorder.started = min(recorder.started, intended)  # what this program is late by is in the run
         aborted = ""
+        pair = self._pair
         try:
-            await self._exchange(recorder, intended)
+            if pair is None:
+                recorder.fail(self._told or Obstacle(Step.HANDSHAKE, Reason.SILENT, "the pair is not connected yet"))
+            elif not pair.whole:
+                pair.recorder = recorder
+                recorder.fail(pair.obstacle)
+            else:
+                pair.recorder, self._busy = recorder, True
+                await pair.exchange(intended, bench.probe.message_interval)
         except asyncio.CancelledError:
             aborted = "stopped"
             raise
@@ -159,24 +167,13 @@ class Standing:
             bench.publish(recorder.finish(aborted=aborted))
             self._busy = False
             self._adopt()
-        if bench.clock.monotonic() - self._told_at > ACCOUNT_EVERY - self._period:  # the next slot may be too late
+        now = bench.clock.monotonic()
+        if now - self._settled_at > SETTLE_EVERY - self._period:  # the next slot may be too late
+            self._settled_at = now
             self._account()
+            if self._pair is not None:
+                self._pair.judge()
         self._see_to_age()
-
-    async def _exchange(self, recorder: Recorder, intended: float) -> None:
-        pair = self._pair
-        if pair is None:
-            recorder.fail(self._told or Pair.never_connected())
-            return
-        pair.recorder = recorder
-        try:
-            if pair.whole:
-                self._busy = True
-                await pair.exchange(intended, self._bench.probe.message_interval)
-            else:
-                recorder.fail(pair.obstacle)
-        finally:
-            pair.judge()
 
     # Making, renewing, rebuilding.
 
@@ -268,10 +265,5 @@ class Standing:
         now = bench.clock.monotonic()
         seconds, self._counted_at = now - self._counted_at, now
         if seconds > 0 and self._counting and not self._held_back:
-            self._told_at = now
             run_id = self._pair.recorder.run_id if self._pair is not None else ""
-            bench.publish(
-                PairTime(
-                    relay=bench.relay, probe=bench.probe.name, run_id=run_id, connected=self._whole, seconds=seconds
-                )
-            )
+            bench.publish(PairTime(bench.relay, bench.probe.name, run_id, self._whole, seconds))

@@ -282,14 +282,15 @@ class End:
         """
         while True:
             wanted, told = self.peer.take()
+            again = False
             for action in wanted:
                 moved = moved or type(action) is not actions.Publish
-                self._carry_out(action)
+                again = not self._carry_out(action) or again
             for notice in told:
                 moved = moved or type(notice) is not notices.MessageReceived
                 self._heed(notice)
-            if not wanted:
-                break  # what is carried out may bring more, what is heeded does not
+            if not again:
+                break  # what is carried out brings nothing more, nor does what is heeded
         if moved:
             self._update()
             self._arm()
@@ -298,13 +299,14 @@ class End:
             if not future.done() and done():
                 future.set_result(None)
 
-    def _carry_out(self, action: actions.Action) -> None:
+    def _carry_out(self, action: actions.Action) -> bool:
+        """Whether it went as the peer wants it, who hears of it otherwise."""
         match action:
             case actions.Publish():
                 if not self.client.connected or not self._ward.sending(self, action):
                     self.peer.on_published(action.message_id, ok=False, now=self._clock.monotonic())
                     self._arm()
-                    return
+                    return False
                 command = Publish(channel=action.key.channel, data=action.data)
                 identifier = self.client.command(command, partial(self._ward.sent, action))
                 self._commands[identifier] = (Step.PUBLISH, action)
@@ -319,6 +321,7 @@ class End:
                 self._command(Unsubscribe(channel=action.channel))
             case actions.Close():
                 self.client.close()
+        return True
 
     def _command(self, command: Command) -> None:
         if self.client.connected:

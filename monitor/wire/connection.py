@@ -303,7 +303,7 @@ class Connection:
             return
         if not isinstance(command, Publish):  # nearly all are, and of them there is nothing to learn
             self._take_result(command, body, now)
-        self._events.append(Replied(id=identifier, command=command, result=body, error=None, took=took, at=now))
+        self._events.append(Replied(identifier, command, body, None, took, now))
 
     def _take_result(self, command: Command, body: dict[str, Json], now: float) -> None:
         if isinstance(command, Connect):

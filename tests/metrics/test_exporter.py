@@ -14,8 +14,8 @@ from monitor.probes.run import (
     CertificateSeen,
     Confirmed,
     Disconnected,
-    MessageSent,
     MessagesJudged,
+    MessagesSent,
     Pairing,
     PairTime,
     PhaseTimed,
@@ -274,9 +274,15 @@ class TestReports:
         assert value(metrics, "relay_probe_phase_seconds_sum", phase="hello") == 0.02
         assert value(metrics, "relay_probe_phase_seconds_count", phase="tls") == 0
 
+    def test_acks_told_together_are_each_a_phase(self, metrics: Metrics) -> None:
+        metrics.publish(MessagesSent(**ORIGIN, messages=2, acks=(0.02, 0.01)))
+        assert value(metrics, "relay_probe_phase_seconds_sum", phase="publish_ack") == 0.03
+        assert value(metrics, "relay_probe_phase_seconds_count", phase="publish_ack") == 2
+
     def test_a_message_is_pending_until_it_is_judged(self, metrics: Metrics) -> None:
-        metrics.publish(MessageSent(**ORIGIN))
-        metrics.publish(MessageSent(**ORIGIN))
+        metrics.publish(MessagesSent(**ORIGIN))
+        metrics.publish(MessagesSent(**ORIGIN, messages=2))
+        metrics.publish(MessagesJudged(**ORIGIN, verdict=Verdict.DELIVERED))
         metrics.publish(MessagesJudged(**ORIGIN, verdict=Verdict.LATE))
         metrics.publish(MessagesJudged(**ORIGIN, verdict=Verdict.MISROUTED, pending=False))
         assert value(metrics, "relay_probe_messages_pending") == 1
@@ -315,7 +321,7 @@ class TestReports:
         bare = ORIGIN | {"probe": "storm"}
         for report in (
             PhaseTimed(**bare, phase=Phase.HISTORY, seconds=1),
-            MessageSent(**bare),
+            MessagesSent(**bare),
             MessagesJudged(**bare, verdict=Verdict.LOST),
             Disconnected(**bare, code=3001),
             PairTime(**bare, connected=True, seconds=1),
@@ -325,7 +331,7 @@ class TestReports:
 
     def test_a_report_of_a_probe_that_is_gone_is_dropped(self, metrics: Metrics) -> None:
         metrics.publish(run(exchange(), probe="gone"))
-        metrics.publish(MessageSent(**(ORIGIN | {"relay": "gone"})))
+        metrics.publish(MessagesSent(**(ORIGIN | {"relay": "gone"})))
         metrics.count_run("alpha", "gone", "started")
         metrics.set_maintenance("gone", "steady", active=True)
         metrics.set_relay_up("gone", up=True)

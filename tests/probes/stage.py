@@ -10,7 +10,7 @@ from monitor.clock import SystemClock
 from monitor.config import RelayConfig, parse
 from monitor.fleet import Fleet
 from monitor.probes.registry import SCENARIOS
-from monitor.probes.run import MessageSent, MessagesJudged, Run
+from monitor.probes.run import MessagesJudged, MessagesSent, Run
 from monitor.probes.runner import execute
 
 if TYPE_CHECKING:
@@ -79,7 +79,12 @@ class Stage:
 
     async def settled(self) -> None:
         """Wait until every message sent is judged."""
-        await self.until(lambda: len(self.all(MessageSent)) <= len(self.judged))
+        await self.until(lambda: self.sent <= len(self.judged))
+
+    @property
+    def sent(self) -> int:
+        """Messages that went out."""
+        return sum(report.messages for report in self.all(MessagesSent))
 
     @property
     def judged(self) -> list[MessagesJudged]:

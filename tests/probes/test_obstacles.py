@@ -16,7 +16,7 @@ from monitor.embedded import EmbeddedRelay, FaultPlan, parse_fault
 from monitor.probes import reachability
 from monitor.probes.pair import Pair
 from monitor.probes.realistic_session import pair_up
-from monitor.probes.run import Confirmed, Disconnected, MessageSent, Paired, PhaseTimed, Reconnected, Run
+from monitor.probes.run import Confirmed, Disconnected, Paired, PhaseTimed, Reconnected, Run
 from monitor.probes.steady_messaging import SteadyMessaging
 from monitor.probes.steady_state import SteadyState
 from monitor.relay import limits
@@ -358,7 +358,7 @@ async def test_messages_that_go_out_after_their_exchange_are_booked_as_themselve
         since = len(made.runs)
         await made.until(lambda: [run.outcome for run in made.runs[since:]].count(Outcome.OK) >= 3)
     await made.settled()
-    assert len(made.judged) == len(made.all(MessageSent))
+    assert len(made.judged) == made.sent
     assert {item.verdict for item in made.judged} <= {Verdict.DELIVERED, Verdict.LATE}
     assert {cause(run) for run in made.runs} <= {None, (Step.PUBLISH, Reason.SILENT), (Step.DELIVER, Reason.TIMEOUT)}
 

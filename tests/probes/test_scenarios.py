@@ -11,7 +11,7 @@ from monitor.catalogue import Outcome, Phase, Step, Verdict
 from monitor.footprint import SESSION_REUSE
 from monitor.probes.async_delivery import AsyncDelivery
 from monitor.probes.pair import Pair
-from monitor.probes.run import MessageSent, PairTime, PhaseTimed
+from monitor.probes.run import PairTime, PhaseTimed
 from monitor.probes.steady_messaging import SteadyMessaging
 from monitor.probes.steady_state import SteadyState
 from tests.probes.stage import Stage, stage
@@ -47,7 +47,7 @@ def assert_messages(run: Run, stage: Stage, directions: list[str]) -> None:
     assert sorted(item.direction for item in run.messages) == sorted(directions)
     assert [item.sequence for item in run.messages] == list(range(1, len(directions) + 1))
     assert {item.verdict for item in run.messages} == {Verdict.DELIVERED}
-    assert len(stage.all(MessageSent)) == len(directions)
+    assert stage.sent == len(directions)
     assert [item.verdict for item in stage.judged] == [Verdict.DELIVERED] * len(directions)
 
 
@@ -77,7 +77,7 @@ async def test_steady_messaging_as_a_bounded_run(relay_url: str) -> None:
         assert_ok(run, steady, EXCHANGE, 2)
         assert_paired(run)
         assert sorted(item.direction for item in run.messages) == ["request", "request", "response", "response"]
-        assert [item.verdict for item in steady.judged] == [Verdict.DELIVERED] * len(steady.all(MessageSent))
+        assert [item.verdict for item in steady.judged] == [Verdict.DELIVERED] * steady.sent
         for exchange in run.exchanges:
             assert exchange.round_trip is not None
             assert 0 < exchange.round_trip < QUICK
@@ -99,7 +99,7 @@ async def test_steady_messaging_as_a_standing_pair(relay_url: str) -> None:
         assert steady.slots.count("started") == len(steady.runs)
         assert sum(time.seconds for time in steady.all(PairTime) if not time.connected) < QUICK  # the first pairing
         assert {item.verdict for item in steady.judged} == {Verdict.DELIVERED}
-        assert len(steady.judged) == len(steady.all(MessageSent))
+        assert len(steady.judged) == steady.sent
 
 
 def assert_messages_of_slot(run: Run) -> None:

@@ -11,7 +11,6 @@ import pytest
 
 from monitor.catalogue import Outcome
 from monitor.embedded import EmbeddedRelay, FaultPlan, parse_fault
-from monitor.probes.run import MessageSent
 from monitor.probes.steady_messaging import SteadyMessaging
 from tests.probes.stage import stage
 
@@ -63,7 +62,7 @@ async def test_a_blocked_loop_makes_numbers_worse_and_none_vanish(relay: Embedde
     assert abs(len(made.slots) - 3 * 2 - grid) < 3 * 3 + 3
     if blocked > 1:
         assert made.slots.count("missed") > 0
-    assert len(made.all(MessageSent)) == len(made.judged)
+    assert made.sent == len(made.judged)
 
 
 async def test_what_a_timer_is_late_by_is_in_every_figure_that_it_holds_up(

@@ -15,7 +15,6 @@ from monitor.embedded.namespaces import Namespace
 from monitor.probes import payloads
 from monitor.probes.async_delivery import AsyncDelivery
 from monitor.probes.pair import Pair
-from monitor.probes.run import MessageSent
 from monitor.wire.backoff import Backoff
 from tests.probes.stage import Stage, stage
 
@@ -134,7 +133,7 @@ async def test_every_verdict_is_what_was_done_to_the_message(ill: EmbeddedRelay)
     judged = Counter(item.verdict for item in made.judged)
     assert judged.pop(Verdict.MISROUTED) == Counter(done.values())["misroute"]
     assert judged == Counter(told.values())
-    assert len(made.all(MessageSent)) == MESSAGES == judged.total()
+    assert made.sent == MESSAGES == judged.total()
 
 
 async def test_nothing_is_lost_across_reconnects(ill: EmbeddedRelay) -> None:
@@ -163,7 +162,7 @@ async def test_nothing_is_lost_across_reconnects(ill: EmbeddedRelay) -> None:
     verdicts = Counter(verdict for pair in pairs for verdict in pair.verdicts.values())
     assert set(verdicts) <= {Verdict.DELIVERED, Verdict.DUPLICATED}
     assert verdicts[Verdict.DUPLICATED] <= kinds["duplicate"]
-    assert verdicts.total() == len(made.all(MessageSent))
+    assert verdicts.total() == made.sent
 
 
 def keeping(size: int) -> tuple[Namespace, ...]:
