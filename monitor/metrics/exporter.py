@@ -49,9 +49,10 @@ OF_A_RELAY: Final = ("relay_up", "relay_probe_certificate_expiry_timestamp_secon
 OBJECTIVE: Final = "relay_slo_objective_ratio"
 THRESHOLD: Final = "relay_slo_threshold_seconds"
 
+WINDOW: Final = "relay_slo_window_seconds"
+
 MOST_UNBOOKED: Final = 500
 """Reports that wait for somebody to read; as many are booked in a few milliseconds."""
-WINDOW: Final = "relay_slo_window_seconds"
 
 
 class Metrics:
@@ -175,6 +176,8 @@ class Metrics:
                     series.bookings[type(report)](report)
                 except Exception:  # noqa: BLE001 - a fault of ours, which whoever reads has no part in
                     _log.exception("not booked", report=type(report).__name__, relay=report.relay, probe=report.probe)
+            for series in self._series.values():
+                series.bring()
 
     def set_relay_up(self, relay: str, up: bool) -> None:  # noqa: FBT001 - up is what it is called everywhere
         """The verdict on a relay."""

@@ -38,16 +38,37 @@ STATES: Final = ("connected", "disconnected")
 CODES: Final = frozenset(int(code) for code in (*CloseCode, *UnsubscribeCode))
 
 
+class Sum:
+    """What a counter is to be raised by, in one go: to raise it takes longer than to add up."""
+
+    __slots__ = ("_counter", "amount")
+
+    def __init__(self, counter: Any) -> None:
+        self._counter = counter
+        self.amount = 0.0
+
+    def bring(self) -> None:
+        """Raise the counter."""
+        if self.amount:
+            self._counter.inc(self.amount)
+            self.amount = 0.0
+
+
 class Judge:
     """One SLO's events of one probe at one relay; `threshold` is in force there, in seconds."""
 
-    def __init__(self, good: Any, bad: Any, threshold: float) -> None:
+    def __init__(self, good: Sum, bad: Sum, threshold: float) -> None:
         self.threshold = threshold
         self._good, self._bad = good, bad
 
     def count(self, *, good: bool, amount: float = 1.0) -> None:
         """Count one event, or so many seconds."""
-        (self._good if good else self._bad).inc(amount)
+        (self._good if good else self._bad).amount += amount
+
+    def bring(self) -> None:
+        """Show what was counted."""
+        self._good.bring()
+        self._bad.bring()
 
 
 class ProbeSeries:
@@ -74,7 +95,7 @@ class ProbeSeries:
         self._wire_request, self._wire_response = (
             self._of("relay_probe_wire_seconds", direction) for direction in DIRECTIONS
         )
-        self._exchanges = {outcome: self._of("relay_probe_exchanges_total", outcome.value) for outcome in Outcome}
+        self._exchanges = {outcome: Sum(self._of("relay_probe_exchanges_total", outcome.value)) for outcome in Outcome}
         self._handshakes = {ok: self._of("relay_probe_handshakes_total", _ended(ok)) for ok in (True, False)}
         self._phases = {
             phase: self._of("relay_probe_phase_seconds", phase.value) for phase in phases_of(self._scenario)
@@ -136,7 +157,7 @@ class ProbeSeries:
         self._slo_names = names
         self._judges = {sli: [] for sli in Sli}
         for slo in judged:
-            good, bad = (events.labels(location, relay, probe, slo.name, outcome) for outcome in JUDGED)
+            good, bad = (Sum(events.labels(location, relay, probe, slo.name, outcome)) for outcome in JUDGED)
             self._judges[slo.sli].append(Judge(good, bad, slo.threshold_for(relay) or float("inf")))
         self._interval.set(interval)
 
@@ -185,7 +206,7 @@ class ProbeSeries:
     def _exchange(self, exchange: Exchange, run_id: str) -> None:
         # Exemplars where one looks for a run: what users feel, and what failed. Checking one costs more than to count.
         outcome = exchange.outcome
-        self._exchanges[outcome].inc()
+        self._exchanges[outcome].amount += 1
         ok = outcome is Outcome.OK
         if outcome is Outcome.FAILED and exchange.failure is not None:
             step, reason = booked(self._scenario, exchange.failure.step, exchange.failure.reason)
@@ -204,6 +225,14 @@ class ProbeSeries:
             judge.count(good=ok)
         for judge in self._judges[Sli.LATENCY]:
             judge.count(good=ok and exchange.round_trip is not None and exchange.round_trip <= judge.threshold)
+
+    def bring(self) -> None:
+        """Show what was added up."""
+        for exchanges in self._exchanges.values():
+            exchanges.bring()
+        for judges in self._judges.values():
+            for judge in judges:
+                judge.bring()
 
     def _paired(self, report: Paired) -> None:
         self._pairing(report.pairing, report.run_id)
