@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from monitor.clock import SystemClock
+from monitor.clock import SYSTEM_CLOCK, Clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -122,7 +122,7 @@ def cpu(url: str, rounds: int, window: float) -> None:
 
 def daemon(window: float) -> None:
     """The daemon with the shipped configuration: how soon it stands, and what it costs then."""
-    clock = SystemClock()
+    clock = SYSTEM_CLOCK
     environ = ENVIRON | {"RELAY_MONITOR_LISTEN": f"127.0.0.1:{PORT}"}
     with tempfile.TemporaryFile() as log:
         started = clock.monotonic()
@@ -146,7 +146,7 @@ def daemon(window: float) -> None:
     show("daemon: resident memory", f"{memory:.1f} MB", "≤ 80 MB", good=memory <= 80)
 
 
-def _when(pattern: str, started: float, clock: SystemClock) -> float:
+def _when(pattern: str, started: float, clock: Clock) -> float:
     """Seconds until a line of /metrics matches."""
     while (after := clock.monotonic() - started) < 30:
         try:

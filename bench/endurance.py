@@ -31,7 +31,7 @@ from bench.__main__ import PROGRAM, ROOT
 from bench.ours import resident
 from bench.pages import write
 from bench.truth import proxied, toxiproxy
-from monitor.clock import SystemClock
+from monitor.clock import SYSTEM_CLOCK
 from monitor.config import parse
 from monitor.fleet import Fleet
 from monitor.metrics import Metrics
@@ -213,7 +213,7 @@ async def _endure(
         elif isinstance(report, MessagesJudged) and report.pending:
             verdicts[report.verdict.value if report.verdict is not None else "left before"] += report.messages
 
-    fleet = Fleet(config, SystemClock(), publish, rng=rng)
+    fleet = Fleet(config, SYSTEM_CLOCK, publish, rng=rng)
     await fleet.start(lambda _name, _up: None)
 
     async def work(turns: Iterator[int]) -> None:

@@ -16,7 +16,7 @@ import uvloop
 from bench.__main__ import measured, relay, side_by_side, slopes
 from bench.ours import resident
 from monitor.catalogue import Scenario
-from monitor.clock import SystemClock
+from monitor.clock import SYSTEM_CLOCK
 from monitor.load.machine import make_room
 from monitor.load.plan import SCAN, SETTLE, Plan
 from monitor.load.play import Play
@@ -50,7 +50,7 @@ async def window_of(url: str, pairs: int, interval: float, window: float, crypto
         crypto=crypto,
     )
     make_room(plan.sockets)
-    play = Play(plan, SystemClock())
+    play = Play(plan, SYSTEM_CLOCK)
     stop = asyncio.Event()
     task = asyncio.ensure_future(play.run(stop))
     await asyncio.sleep(plan.ramp_up + SCAN + cycle)

@@ -17,7 +17,7 @@ import uvloop
 
 import monitor
 from monitor.catalogue import Outcome
-from monitor.clock import SystemClock
+from monitor.clock import SYSTEM_CLOCK
 from monitor.config import parse
 from monitor.fleet import Fleet, settle_memory
 from monitor.metrics import Metrics
@@ -72,7 +72,7 @@ async def main(url: str, pairs: int, interval: float, settle: float, window: flo
 
     # Of many pairs the cost is asked for, of which this program's own part should be none.
     sink = note_wires if pairs == 1 else publish
-    fleet = Fleet(config, SystemClock(), sink)
+    fleet = Fleet(config, SYSTEM_CLOCK, sink)
     await fleet.start(lambda _name, _up: None)
     probe = config.probes[0]
     task = asyncio.ensure_future(STANDING[probe.scenario]().serve(fleet.bench("bench", probe)))

@@ -13,7 +13,7 @@ import structlog
 import monitor
 from monitor.aside import aside
 from monitor.booking import Booking
-from monitor.clock import Clock, SystemClock, utc
+from monitor.clock import SYSTEM_CLOCK, Clock, utc
 from monitor.config import Cron, Every, changes, refusals, show_duration
 from monitor.errors import ConfigError, Fault, MonitorError, StartupError
 from monitor.fleet import Fleet, Watched, settle_memory
@@ -63,7 +63,7 @@ class Monitor:
     ) -> None:
         self.config = config
         self._source = source
-        self.clock = clock or SystemClock()
+        self.clock = clock or SYSTEM_CLOCK
         self.metrics = Metrics(
             config, version=monitor.__version__, shard=f"{shard[0]}/{shard[1]}", longest_gap=longest_gap
         )

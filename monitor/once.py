@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from monitor.catalogue import Outcome, Scenario
-from monitor.clock import SystemClock
+from monitor.clock import SYSTEM_CLOCK
 from monitor.fleet import Fleet
 from monitor.probes.registry import SCENARIOS
 from monitor.probes.run import Run
@@ -32,7 +32,7 @@ async def play_once(config: Config, publish: Callable[[Run | Report], None]) -> 
             log_run(report)
         publish(report)
 
-    fleet = Fleet(config, SystemClock(), take)
+    fleet = Fleet(config, SYSTEM_CLOCK, take)
     await fleet.start(lambda _name, _up: None)
     try:
         plays = [

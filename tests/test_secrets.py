@@ -24,7 +24,7 @@ import pytest
 import trustme
 from websockets.asyncio.server import ServerConnection, serve
 
-from monitor.clock import SystemClock
+from monitor.clock import SYSTEM_CLOCK
 from monitor.config import load, load_web
 from monitor.embedded import EmbeddedRelay, FaultPlan, parse_fault
 from monitor.errors import ConfigError, Obstacle
@@ -358,7 +358,7 @@ async def test_no_object_of_ours_shows_one(canaries: Canaries, tmp_path: Path, m
             monkeypatch.setenv(name, value)
         config = load(made.config, made.environ)
         web = load_web(tmp_path / "web.yml")
-        fleet = Fleet(config, SystemClock(), lambda *_: None)
+        fleet = Fleet(config, SYSTEM_CLOCK, lambda *_: None)
         await play_once(config, lambda report: look(report) if isinstance(report, Run) else None)
         look((fleet, web))
         dumps = f"{config.model_dump()} {config.model_dump_json()} {web.model_dump()} {web.model_dump_json()}"

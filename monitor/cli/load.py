@@ -196,12 +196,12 @@ def _on_one(
     finish: Callable[[Ended], None],
 ) -> None:
     """The test in this process."""
-    from monitor.clock import SystemClock  # noqa: PLC0415
+    from monitor.clock import SYSTEM_CLOCK  # noqa: PLC0415
     from monitor.load.conduct import conduct  # noqa: PLC0415
     from monitor.load.live import live_of  # noqa: PLC0415
     from monitor.load.progress import show_progress  # noqa: PLC0415
 
-    clock = SystemClock()
+    clock = SYSTEM_CLOCK
 
     def watch(play: Play) -> Any:
         return show_progress(plan, clock, lambda: live_of(play.tally))
@@ -221,12 +221,12 @@ def _on_one(
 
 def _on_several(plan: Plan, workers: int, finish: Callable[[Ended], None]) -> None:
     """The test in processes of its own."""
-    from monitor.clock import SystemClock  # noqa: PLC0415
+    from monitor.clock import SYSTEM_CLOCK  # noqa: PLC0415
     from monitor.load.progress import show_progress  # noqa: PLC0415
     from monitor.load.workers import conduct_workers  # noqa: PLC0415
 
     def watch(live: Callable[[], Live]) -> Any:
-        return show_progress(plan, SystemClock(), live)
+        return show_progress(plan, SYSTEM_CLOCK, live)
 
     run_loop(conduct_workers(plan, workers, watch, finish))
 

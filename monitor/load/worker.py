@@ -13,7 +13,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import monitor
-from monitor.clock import SystemClock
+from monitor.clock import SYSTEM_CLOCK
 from monitor.errors import StartupError
 from monitor.load import machine
 from monitor.load.conduct import conduct
@@ -58,7 +58,7 @@ async def work(plan: Plan) -> None:
         finally:
             orphaned.cancel()
 
-    ended = await conduct(plan, SystemClock(), watch=tell, stop=stop)
+    ended = await conduct(plan, SYSTEM_CLOCK, watch=tell, stop=stop)
     meta = ended.meta(monitor.__version__, plan)
     say(result=to_json(plan, ended.totals, meta, [], ended.began))
 

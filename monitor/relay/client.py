@@ -19,7 +19,7 @@ from monitor.relay.discretion import clean, cleaned, secrets_of
 from monitor.relay.proxy import proxy_of
 from monitor.relay.target import RateLimited
 from monitor.wire.commands import Command, Connect, Refresh
-from monitor.wire.connection import Connection, State
+from monitor.wire.connection import CONNECTED, Connection, State
 from monitor.wire.events import Connected, Dropped, Event, HistoryRead, Publication, Replied, TokenExpiring
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class Client:
     @property
     def connected(self) -> bool:
         """Whether the relay has said hello on the present connection."""
-        return self._connection.state is State.CONNECTED
+        return self._connection.state is CONNECTED
 
     @property
     def closed(self) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from monitor.catalogue import Reason, Step
-from monitor.clock import LoopClock, SystemClock
+from monitor.clock import SYSTEM_CLOCK, LoopClock
 from monitor.errors import Obstacle, OwnFault
 from monitor.health import Health, trust
 from monitor.health.loopback import out_of_order
@@ -152,7 +152,7 @@ class TestLoopback:
     async def test_a_message_over_a_relay_of_this_process_crosses_soon(self) -> None:
         before = asyncio.all_tasks()
         started = time.monotonic()
-        assert await out_of_order(SystemClock()) is None
+        assert await out_of_order(SYSTEM_CLOCK) is None
         assert time.monotonic() - started < 3
         await asyncio.sleep(0.05)
         assert asyncio.all_tasks() == before
@@ -162,7 +162,7 @@ class TestLoopback:
             monkeypatch.setenv(name, "http://127.0.0.1:9")
         for name in ("no_proxy", "NO_PROXY"):
             monkeypatch.delenv(name, raising=False)
-        assert await out_of_order(SystemClock()) is None
+        assert await out_of_order(SYSTEM_CLOCK) is None
 
     async def test_where_no_message_crosses_it_says_why(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("monitor.embedded.server.PATH", "/nowhere")
@@ -172,6 +172,6 @@ class TestLoopback:
             """Hear of no connection."""
 
         monkeypatch.setattr("monitor.embedded.server.EmbeddedRelay._handle", deaf)
-        why = await out_of_order(SystemClock())
+        why = await out_of_order(SYSTEM_CLOCK)
         assert why is not None
         assert why.startswith("own loopback exchange failed: hello: ")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from monitor.catalogue import Step
-from monitor.clock import Arrivals, SystemClock
+from monitor.clock import SYSTEM_CLOCK, Arrivals
 from monitor.deadlines import Deadlines
 from monitor.relay.access import Access
 from monitor.relay.end import End
@@ -60,7 +60,7 @@ class OurWallet:
 
     def __init__(self, url: str, path: Path) -> None:
         self._url, self._path = url, path
-        self._clock = SystemClock()
+        self._clock = SYSTEM_CLOCK
         self.owner = Owner()
         self.wallet, self.end = self.make()
 

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from monitor.clock import SystemClock
+from monitor.clock import SYSTEM_CLOCK
 from monitor.config import RelayConfig, parse
 from monitor.fleet import Fleet
 from monitor.probes.registry import SCENARIOS
@@ -49,7 +49,7 @@ class Stage:
         self.ups: list[bool] = []
         self.watch_reachability = False
         config = config.model_copy(update={"probes": (probe,), "relays": (relay,)})
-        self.fleet = Fleet(config, SystemClock(), self._take)
+        self.fleet = Fleet(config, SYSTEM_CLOCK, self._take)
         self._news = asyncio.Event()
 
     @property

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from websockets.utils import accept_key
 
-from monitor.clock import SystemClock
+from monitor.clock import SYSTEM_CLOCK
 from monitor.relay import dial as dialling
 from monitor.relay.lookup import AddressInfo, look_up
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Play = Callable[[Reader, Writer], Awaitable[None]]
 
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
-CLOCK = SystemClock()
+CLOCK = SYSTEM_CLOCK
 
 
 @dataclass
