@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from monitor.clock import Arrivals, Clock
     from monitor.config import RelayConfig
     from monitor.deadlines import Deadlines
+    from monitor.errors import Obstacle
+    from monitor.relay.client import Client
     from monitor.relay.limits import Permit
 
 NAME = "relay-monitor"
@@ -100,6 +102,12 @@ class Guest:
     def outdated(self, failed_at: float) -> bool:
         """Whether the relay was found up since something failed: then that tells nothing about it any more."""
         return failed_at < self._up_at
+
+    def held_back(self, client: Client) -> Obstacle | None:
+        """What keeps a client away if that is only the relay's limits, by what is known of the relay."""
+        if not client.queued or client.failed_at is None or not self.outdated(client.failed_at):
+            return None
+        return client.late(client.step)
 
     def adjust(self, config: RelayConfig) -> None:
         """Take up what may change while connections stand: other limits, from now on."""

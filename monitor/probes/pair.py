@@ -80,21 +80,17 @@ class Pair(Account):
         return self.dapp.over or self.wallet.over
 
     @property
-    def held_back(self) -> bool:
-        """Whether an end is away only because of the relay's own limits."""
-        return self._held_back(self.dapp) or self._held_back(self.wallet)
-
-    def _held_back(self, end: End) -> bool:
-        client = end.client
-        return client.queued and client.failed_at is not None and self._bench.guest.outdated(client.failed_at)
+    def held_back(self) -> Obstacle | None:
+        """What keeps an end away if that is only the relay's limits."""
+        guest = self._bench.guest
+        return guest.held_back(self.dapp.client) or guest.held_back(self.wallet.client)
 
     @property
     def obstacle(self) -> Obstacle:
         """What keeps the pair from being whole."""
-        if self.held_back:
-            return OwnFault(Step.RESOLVE, Reason.OVERLOADED, "limits allow no more connects now")
         return (
-            next((end.obstacle for end in (self.dapp, self.wallet) if end.obstacle is not None), None)
+            self.held_back
+            or next((end.obstacle for end in (self.dapp, self.wallet) if end.obstacle is not None), None)
             or next((Obstacle(end.step, Reason.SILENT) for end in (self.dapp, self.wallet) if end.step), None)
             or Obstacle(Step.HOLD, Reason.DISCONNECTED)
         )

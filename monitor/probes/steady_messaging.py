@@ -133,7 +133,7 @@ class Standing:
     def _held_back(self) -> bool:
         """Whether there is no pair, or it is away, and the relay has no part in that as far as is known."""
         if self._pair is not None:
-            return self._pair.held_back
+            return self._pair.held_back is not None
         return self._told is None or isinstance(self._told, OwnFault)
 
     async def _slot(self, intended: float) -> None:

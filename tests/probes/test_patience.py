@@ -166,6 +166,25 @@ class TestAfterAnOutage:
             assert {run.failure.reason for run in later if run.failure is not None} == {Reason.OVERLOADED}
             assert [time for time in made.all(PairTime)[told:] if not time.connected] == []
 
+    async def test_nor_is_a_connection_that_is_only_held(self, relay: EmbeddedRelay) -> None:
+        few = {"connects_per_minute": 20}
+        keys: dict[str, Any] = {"schedule": "continuous", "connections": "1"}
+        async with stage(relay.url, "steady-state", {"duration": 0.4}, few, **keys) as made:
+            bench = made.bench
+            async with serving(SteadyState(), bench):
+                await made.until(lambda: made.runs and made.runs[-1].outcome is Outcome.OK)
+                while bench.guest.connects.take():
+                    pass
+                relay.disconnect_all(3001)
+                await made.until(lambda: made.runs[-1].outcome is Outcome.FAILED)
+                bench.guest.found_up()
+                known, told = len(made.runs), len(made.all(PairTime))
+                await made.until(lambda: len(made.runs) >= known + 4)
+        later = made.runs[known + 1 : known + 4]
+        assert {run.outcome for run in later} == {Outcome.ABORTED}
+        assert {run.failure.reason for run in later if run.failure is not None} == {Reason.OVERLOADED}
+        assert [time for time in made.all(PairTime)[told + 1 :] if not time.connected] == []
+
     async def test_nor_is_a_pair_that_never_came_about(self, relay: EmbeddedRelay) -> None:
         relay.plan = FaultPlan([parse_fault("reset:at=hello")])
         few = {"connects_per_minute": 20}
