@@ -63,7 +63,7 @@ class Account:
         self.queued: dict[tuple[End, int], Leg] = {}  # by message id: not sent yet, and no more than an outbox holds
         self.sequence = 0
         self._sent = 0  # messages, since this was told
-        self._acks: list[float] = []  # of as many, in seconds
+        self._acks: list[float] = []  # seconds until the relay accepted a publish, since this was told
         self._bench = bench
         self._standing = standing
         self._on_change = on_change

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from monitor.clock import Arrivals, Clock
     from monitor.config import RelayConfig
     from monitor.deadlines import Deadlines
-    from monitor.errors import Obstacle
-    from monitor.relay.client import Client
     from monitor.relay.limits import Permit
 
 NAME = "relay-monitor"
@@ -34,18 +32,20 @@ class Terms:
     """On which terms a client gets in.
 
     `together`: both sides of a pair meet the same endpoint. `last`: it may take the very last permits of the relay's
-    limits, those which are kept for confirmations.
+    limits, those which are kept for confirmations. `mends`: it looks for the repair, and leaves to those who come back
+    what they will need then.
     """
 
     together: bool = False
     last: bool = False
+    mends: bool = False
 
 
 USUAL = Terms()
 CONFIRMING = Terms(together=True, last=True)
-MENDING = Terms(together=True)
+MENDING = Terms(together=True, mends=True)
 
-_LAST, _PLANNED, _RETURNING = range(3)  # ranks
+_LAST, _PLANNED, _WELCOME, _RETURNING, _MENDING = range(5)  # ranks: each has a queue of its own
 
 
 class Guest:
@@ -77,7 +77,7 @@ class Guest:
         self._rng = rng
         self._turn = rng.randrange(1 << 16)
         self._examined_at = float("-inf")
-        self._up_at = float("-inf")  # when the relay was found up, after it was down, on the monotonic clock
+        self._up_at = float("-inf")  # when the relay was found up, on the monotonic clock
         self.handshake_at = float("-inf")  # when the relay's certificate was seen last, on the monotonic clock
 
     def has_room(self, connects: int) -> bool:
@@ -87,27 +87,22 @@ class Guest:
         )
 
     async def may_return(self, connects: int, failed_at: float) -> None:
-        """Wait until somebody who was away since `failed_at` may come back: with half of the limit's connects at most.
+        """Wait until somebody who was away since `failed_at` may come back: with two fifths of all connects at most.
 
-        So a relay that drops everyone never uses up what tells that it is down, and up again. A fifth of that half is
-        for those who failed before it was found up: an outage uses the rest, and a probe that waits out a minute for it
+        So a relay that drops everyone never uses up what tells that it is down, and up again. A quarter of that is for
+        those who failed before it was found up: an outage uses the rest, and a probe that waits out a minute for it
         measures nothing meanwhile.
         """
-        await self._returns.acquire(connects, spare=lambda: 0 if self.outdated(failed_at) else self._kept)
+        spare = partial(self._kept_from, failed_at)
+        await self._returns.acquire(connects, rank=spare(), spare=spare)
+
+    def _kept_from(self, failed_at: float) -> int:
+        """Connects to leave to those who may come back first; fewer for whoever still waits when it is found up."""
+        return 0 if failed_at < self._up_at else self._kept
 
     def found_up(self) -> None:
-        """The relay is up, after it was down, or nothing was known."""
+        """A message crossed when that was in doubt."""
         self._up_at = self._clock.monotonic()
-
-    def outdated(self, failed_at: float) -> bool:
-        """Whether the relay was found up since something failed: then that tells nothing about it any more."""
-        return failed_at < self._up_at
-
-    def held_back(self, client: Client) -> Obstacle | None:
-        """What keeps a client away if that is only the relay's limits, by what is known of the relay."""
-        if not client.queued or client.failed_at is None or not self.outdated(client.failed_at):
-            return None
-        return client.late(client.step)
 
     def adjust(self, config: RelayConfig) -> None:
         """Take up what may change while connections stand: other limits, from now on."""
@@ -115,9 +110,9 @@ class Guest:
         self.connects.allow(config.limits.connects_per_minute)
         self.messages.allow(config.limits.messages_per_minute)
         self.reserve = config.limits.reserve
-        returns = config.limits.connects_per_minute - max(config.limits.connects_per_minute // 2, self.reserve)
+        returns = config.limits.connects_per_minute - config.limits.connects_per_minute * 3 // 5
         self._returns.allow(returns)
-        self._kept = returns // 5
+        self._kept = max(1, returns // 4) if returns > 1 else 0
 
     def turn(self) -> int:
         """The next turn round the relay's endpoints: one for each pair."""
@@ -171,7 +166,7 @@ class Guest:
         )
 
     async def _admit(self, terms: Terms, permit: Permit | None, failed_at: float | None) -> None:
-        """Wait for a permit of the relay's limits. There are three ranks.
+        """Wait for a permit of the relay's limits.
 
         A confirmation may take the last one. What is planned leaves it what it needs. So does a client that comes back,
         once it may.
@@ -182,7 +177,11 @@ class Guest:
             await self.connects.acquire(rank=_LAST)
         elif failed_at is not None:
             await self.may_return(1, failed_at)
-            await self.connects.acquire(rank=_RETURNING, spare=lambda: self.reserve)
+            rank = _RETURNING if self._kept_from(failed_at) else _WELCOME
+            await self.connects.acquire(rank=rank, spare=lambda: self.reserve + self._kept_from(failed_at))
+        elif terms.mends:
+            # What they have had in this minute already they will not need.
+            await self.connects.acquire(rank=_MENDING, spare=lambda: self.reserve + min(self._kept, self._returns.left))
         else:
             await self.connects.acquire(rank=_PLANNED, spare=lambda: self.reserve)
 

@@ -4,8 +4,8 @@ Verdicts come from two sets: the messages that were sent, and the raw publicatio
 brought, before any de-duplication. Nothing here waits or counts on its own: times are arguments, in seconds of one
 monotonic clock.
 
-A message is judged once, at its horizon: one more time-out after the deadline of its exchange, so that *late* and
-*lost* are told apart.
+A message is judged once, some time after its horizon: one more time-out after the deadline of its exchange, so that
+*late* and *lost* are told apart. What comes later still is lost, whenever it is judged.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Message:
         if self.damaged or arrived_at is None:
             return Verdict.CORRUPTED if self.corrupted else Verdict.LOST
         if arrived_at > self.deadline:
-            return Verdict.LATE
+            return Verdict.LATE if arrived_at <= self.horizon else Verdict.LOST
         if self.overtaken:
             return Verdict.REORDERED
         if self.deliveries > 1 and self.deliveries > self.attempts:

@@ -80,20 +80,16 @@ class Pair(Account):
         return self.dapp.over or self.wallet.over
 
     @property
-    def held_back(self) -> Obstacle | None:
-        """What keeps an end away if that is only the relay's limits."""
-        guest = self._bench.guest
-        return guest.held_back(self.dapp.client) or guest.held_back(self.wallet.client)
-
-    @property
     def obstacle(self) -> Obstacle:
         """What keeps the pair from being whole."""
-        return (
-            self.held_back
-            or next((end.obstacle for end in (self.dapp, self.wallet) if end.obstacle is not None), None)
+        obstacle = (
+            next((end.obstacle for end in (self.dapp, self.wallet) if end.obstacle is not None), None)
             or next((Obstacle(end.step, Reason.SILENT) for end in (self.dapp, self.wallet) if end.step), None)
             or Obstacle(Step.HOLD, Reason.DISCONNECTED)
         )
+        if not (self.dapp.client.queued or self.wallet.client.queued):
+            return obstacle
+        return Obstacle(obstacle.step, obstacle.reason, f"{obstacle.detail}; the next try waits for the limits")
 
     def _make_peers(self) -> tuple[Dapp, Wallet]:
         """New clients on the same stores, as after a restart."""
@@ -250,7 +246,6 @@ class Pair(Account):
             self._ended(leg, await leg.arrived)
         finally:
             self.leg = None
-            self.tell_sent()
 
     async def examine(self, obstacle: Obstacle, messages: list[Message]) -> None:
         """Look for messages that did not come, if that is the obstacle, and note what is found."""

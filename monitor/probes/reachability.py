@@ -279,6 +279,8 @@ class Reachability:
 
     def _crossing(self, bench: Bench) -> None:
         self.crossed_at = bench.clock.monotonic()
+        if not self.up or self._busy:
+            bench.guest.found_up()
         if self.up is False and self._round is not None and self._round is not asyncio.current_task():
             self._round.cancel()  # the search for the repair: should it fail again, a round must begin at once
         self._set(bench, up=True)
@@ -307,7 +309,6 @@ class Reachability:
         if up is not self.up:
             self.up, self.since = up, utc(bench.clock)
             if up:
-                bench.guest.found_up()
                 _log.info("relay is up", relay=self._relay)
             else:
                 _log.error("relay is down", relay=self._relay)

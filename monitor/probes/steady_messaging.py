@@ -121,20 +121,13 @@ class Standing:
 
     def _admits(self) -> bool:
         """Whether the relay's limits leave room for one more exchange, and did so for the pair that is to have it."""
-        untried = self._pair is None and self._told is None and self._making is not None and not self._making.done()
+        untried = self._pair is None and self._obstacle is None and self._making is not None and not self._making.done()
         return not untried and self._bench.guest.messages.take(2)
 
     @property
-    def _told(self) -> Obstacle | None:
-        """Why the latest try to make a pair came to nothing, unless the relay was found up since."""
-        return None if self._bench.guest.outdated(self._failed_at) else self._obstacle
-
-    @property
     def _held_back(self) -> bool:
-        """Whether there is no pair, or it is away, and the relay has no part in that as far as is known."""
-        if self._pair is not None:
-            return self._pair.held_back is not None
-        return self._told is None or isinstance(self._told, OwnFault)
+        """Whether there is no pair yet, and the relay had no part in that so far."""
+        return self._pair is None and (self._obstacle is None or isinstance(self._obstacle, OwnFault))
 
     async def _slot(self, intended: float) -> None:
         """One slot: one exchange, or the reason why there was none. Nothing that happens in it ends the loop.
@@ -148,7 +141,9 @@ class Standing:
         pair = self._pair
         try:
             if pair is None:
-                recorder.fail(self._told or Obstacle(Step.HANDSHAKE, Reason.SILENT, "the pair is not connected yet"))
+                recorder.fail(
+                    self._obstacle or Obstacle(Step.HANDSHAKE, Reason.SILENT, "the pair is not connected yet")
+                )
             elif not pair.whole:
                 pair.recorder = recorder
                 recorder.fail(pair.obstacle)

@@ -104,9 +104,7 @@ class Idle:
             # A little short of the period, so that this interval's end never skips the next one's beginning.
             await asyncio.sleep(period * 0.99)
             recorder.mark("dapp", Step.HOLD, started, bench.clock.monotonic())
-            obstacle = next(iter(self._drops), None)
-            if obstacle is None and not self._connected:
-                obstacle = self._held_back or self._obstacle or self._why()
+            obstacle = next(iter(self._drops), None if self._connected else self._obstacle or self._why())
             self._drops.clear()  # only now: what dropped between two intervals counts for the second
             if obstacle is None:
                 recorder.exchanges.append(Exchange(outcome=Outcome.OK))
@@ -120,11 +118,6 @@ class Idle:
                 recorder.abort()
             bench.publish(recorder.finish(aborted=aborted))
             self._account()
-
-    @property
-    def _held_back(self) -> Obstacle | None:
-        """What keeps it away if that is only the relay's limits."""
-        return self._bench.guest.held_back(self._held.client) if self._held is not None else None
 
     @property
     def _untried(self) -> bool:
@@ -194,7 +187,7 @@ class Idle:
         now = bench.clock.monotonic()
         seconds, self._counted_at = now - self._counted_at, now
         run_id = self._held.recorder.run_id if self._held is not None else ""
-        if seconds > 0 and not self._untried and self._held_back is None:
+        if seconds > 0 and not self._untried:
             bench.publish(
                 PairTime(
                     relay=bench.relay, probe=bench.probe.name, run_id=run_id, connected=self._connected, seconds=seconds

@@ -189,6 +189,7 @@ class Client:
 
     def _end(self, *, orderly: bool) -> None:
         self._on_event = self._on_publication = _ignore
+        self.queued = False
         self._connection.close(self._clock.monotonic())
         self._connection.events()
         self._release(orderly=orderly)

@@ -79,6 +79,12 @@ class Limiter:
         known = over <= len(self._given)
         return max(pause, self._given[over - 1] + WINDOW - now if known else UNKNOWN)
 
+    @property
+    def left(self) -> int:
+        """Permits of this minute that nobody has."""
+        self.wait()
+        return max(0, self._limit - len(self._given) - self.kept)
+
     def take(self, permits: int = 1) -> bool:
         """Take `permits` if they can be given now, all or none."""
         if self.wait(permits) > 0:

@@ -72,6 +72,13 @@ def test_a_message_that_comes_past_its_deadline_is_late_and_not_lost() -> None:
     assert verdicts(ledger.due(one.horizon)) == [Verdict.LATE]
 
 
+def test_a_message_that_comes_past_its_horizon_is_lost_whenever_it_is_judged() -> None:
+    ledger, one = Ledger(), message(1)
+    send(ledger, one)
+    deliver(ledger, one, one.horizon + 0.001)
+    assert verdicts(ledger.due(one.horizon + 5)) == [Verdict.LOST]
+
+
 def test_a_message_at_its_very_deadline_is_in_time() -> None:
     ledger, one = Ledger(), message(1)
     send(ledger, one)
