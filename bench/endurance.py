@@ -152,10 +152,10 @@ class Engine:
 
 
 async def chaos(engine: Engine, api: httpx.AsyncClient, rng: random.Random, faults: Counter[str]) -> None:
-    """One fault after another, until cancelled."""
+    """One fault after another, until cancelled; first one that no run survives."""
     while True:
         await asyncio.sleep(rng.uniform(0.5, 2.0))
-        kind = rng.choice(["cut", "cut", "slow", "pause", "kill"])
+        kind = rng.choice(["cut", "cut", "slow", "pause", "kill"]) if faults else "cut"
         faults[kind] += 1
         if kind == "cut":
             await api.post("/proxies/relay", json={"enabled": False})

@@ -385,8 +385,7 @@ class Connection:
         self._pending.clear()
         self._tokens_due.clear()
         self._out.clear()
-        self.stirred = True
-        self._ping_due = None
+        self.stirred, self._ping_due = True, None
         for subscription in self.subscriptions.values():
             subscription.active, subscription.retry_at = False, None
         if back and self.reconnect is not None:
