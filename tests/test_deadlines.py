@@ -146,24 +146,21 @@ async def test_one_who_waits_for_one_thing_after_another_has_one_entry() -> None
     assert (exchange.told, stage.deadlines.count) == ([], 0)
 
 
-async def test_the_later_of_two_deadlines_is_told_although_the_entry_was_for_the_earlier() -> None:
+@pytest.mark.parametrize(
+    ("first", "after", "second", "told"),
+    [(5, 3, 5, 8), (60, 1, 2, 3)],
+    ids=["later than the entry", "sooner than the entry"],
+)
+async def test_whatever_the_entry_was_for_the_present_deadline_is_told_once(
+    first: float, after: float, second: float, told: float
+) -> None:
     stage = Stage()
-    exchange = stage.expect(5, Exchange)
+    exchange = stage.expect(first, Exchange)
     assert isinstance(exchange, Exchange)
-    await asyncio.sleep(3)
-    exchange.ask(stage, 5)
-    await asyncio.sleep(20)
-    assert exchange.told == [8]
-
-
-async def test_a_deadline_sooner_than_the_entry_is_told_in_time_and_once() -> None:
-    stage = Stage()
-    exchange = stage.expect(60, Exchange)
-    assert isinstance(exchange, Exchange)
-    await asyncio.sleep(1)
-    exchange.ask(stage, 2)
+    await asyncio.sleep(after)
+    exchange.ask(stage, second)
     await asyncio.sleep(100)
-    assert (exchange.told, stage.deadlines.count) == ([3], 0)
+    assert (exchange.told, stage.deadlines.count) == ([told], 0)
 
 
 async def test_what_is_asked_for_while_one_is_told_is_told_too() -> None:
