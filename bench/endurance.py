@@ -33,11 +33,11 @@ from bench.pages import write
 from bench.truth import proxied, toxiproxy
 from monitor.clock import SYSTEM_CLOCK
 from monitor.config import parse
-from monitor.fleet import Fleet
 from monitor.metrics import Metrics
 from monitor.probes.registry import SCENARIOS
-from monitor.probes.run import MessagesJudged, MessagesSent, Report, Run
 from monitor.probes.runner import execute
+from monitor.relays import Fleet
+from monitor.results import MessagesJudged, MessagesSent, Report, Run
 from monitor.schedule import longest_gap
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from monitor.probes.bench import Bench
+    from monitor.pairs.context import Bench
 
 CONFIG = """
 relays: [{{name: relay, url: "{url}", limits: {{connects_per_minute: 100000, messages_per_minute: 1000000}}}}]

@@ -15,11 +15,11 @@ import uvloop
 
 from bench.__main__ import measured, relay, side_by_side, slopes
 from bench.ours import resident
-from monitor.catalogue import Scenario
 from monitor.clock import SYSTEM_CLOCK
-from monitor.load.machine import make_room
+from monitor.load.host import make_room
 from monitor.load.plan import SCAN, SETTLE, Plan
-from monitor.load.play import Play
+from monitor.load.scenario_runner import Play
+from monitor.vocabulary import Scenario
 
 SIZES = (100, 300, 1000)
 WINDOW = 15.0

@@ -22,7 +22,7 @@ from websockets.frames import Frame
 from websockets.uri import parse_uri
 
 from bench import frames
-from monitor.fleet import settle_memory
+from monitor.relays import settle_memory
 from monitor.session.crypto import Ecies, KeyPair
 
 CRYPTO = Ecies()

@@ -16,14 +16,14 @@ import structlog
 import uvloop
 
 import monitor
-from monitor.catalogue import Outcome
 from monitor.clock import SYSTEM_CLOCK
 from monitor.config import parse
-from monitor.fleet import Fleet, settle_memory
 from monitor.metrics import Metrics
 from monitor.probes.registry import STANDING
-from monitor.probes.run import Report, Run
+from monitor.relays import Fleet, settle_memory
+from monitor.results import Report, Run
 from monitor.schedule import longest_gap
+from monitor.vocabulary import Outcome
 
 CONFIG = """
 relays:

@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from monitor.app import Monitor
 from monitor.config import Config, parse
+from monitor.daemon.app import Monitor
 from monitor.embedded import EmbeddedRelay
 from monitor.logs import configure
 

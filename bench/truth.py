@@ -26,9 +26,9 @@ from bench.ours import CONFIG
 from bench.pages import write
 from monitor.clock import SYSTEM_CLOCK
 from monitor.config import parse
-from monitor.fleet import Fleet
 from monitor.probes.registry import STANDING
-from monitor.probes.run import Report, Run
+from monitor.relays import Fleet
+from monitor.results import Report, Run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

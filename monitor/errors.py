@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from monitor.catalogue import Reason, Step
+    from monitor.vocabulary import Reason, Step
 
 
 MAX_DETAIL: Final = 500

@@ -25,15 +25,16 @@ import trustme
 from websockets.asyncio.server import ServerConnection, serve
 
 from monitor.clock import SYSTEM_CLOCK
-from monitor.config import load, load_web
+from monitor.config import load
+from monitor.daemon.once import play_once
 from monitor.embedded import EmbeddedRelay, FaultPlan, parse_fault
 from monitor.errors import ConfigError, Obstacle
-from monitor.fleet import Fleet
-from monitor.once import play_once
-from monitor.probes.run import Run
+from monitor.relays import Fleet
+from monitor.results import Run
+from monitor.web.config import load_web
+from tests.daemon.test_app import free_port
 from tests.probes.odd import closed_port
 from tests.relays import ROOT
-from tests.test_app import free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

@@ -9,7 +9,7 @@ from monitor.cli.shared import DEFAULT_CONFIG, ConfigOption, load_config
 
 def check(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Validate a configuration: every fault with its line, or what it will do to each relay."""
-    from monitor.footprint import render  # noqa: PLC0415
+    from monitor.config.capacity import render  # noqa: PLC0415
 
     loaded = load_config(config)
     typer.echo(f"{config}: good")

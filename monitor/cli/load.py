@@ -20,17 +20,17 @@ from monitor.cli.flags import (
     target_of,
     worker_of,
 )
+from monitor.cli.load_output import Told, check_files
 from monitor.cli.shared import load_config, run_loop
-from monitor.cli.told import Told, check_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from monitor.config import Config
-    from monitor.load.conduct import Ended
-    from monitor.load.live import Live
+    from monitor.load.load_runner import Ended
     from monitor.load.plan import Plan
-    from monitor.load.play import Play
+    from monitor.load.scenario_runner import Play
+    from monitor.load.snapshot import Live
 
 
 def load(  # noqa: PLR0913, PLR0917 - the flags of the tool it replaces, and what goes beyond it
@@ -121,7 +121,7 @@ def load(  # noqa: PLR0913, PLR0917 - the flags of the tool it replaces, and wha
     ] = None,
 ) -> None:
     """Play a load scenario against a relay; exit 1 when an objective is missed, or nothing came through."""
-    from monitor import catalogue  # noqa: PLC0415
+    from monitor import vocabulary  # noqa: PLC0415
     from monitor.load.plan import Plan  # noqa: PLC0415
     from monitor.load.verdict import APPLIES, Aim, objectives  # noqa: PLC0415
     from monitor.logs import configure  # noqa: PLC0415
@@ -131,7 +131,7 @@ def load(  # noqa: PLR0913, PLR0917 - the flags of the tool it replaces, and wha
     check_files(output, report)
     plan = Plan(
         target=target,
-        scenario=catalogue.Scenario(scenario.value),
+        scenario=vocabulary.Scenario(scenario.value),
         connections=connections,
         connection_pairs=connection_pairs,
         duration=duration,
@@ -197,9 +197,9 @@ def _on_one(
 ) -> None:
     """The test in this process."""
     from monitor.clock import SYSTEM_CLOCK  # noqa: PLC0415
-    from monitor.load.conduct import conduct  # noqa: PLC0415
-    from monitor.load.live import live_of  # noqa: PLC0415
+    from monitor.load.load_runner import conduct  # noqa: PLC0415
     from monitor.load.progress import show_progress  # noqa: PLC0415
+    from monitor.load.snapshot import live_of  # noqa: PLC0415
 
     clock = SYSTEM_CLOCK
 

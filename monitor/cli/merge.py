@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from monitor.cli.told import Told, check_files
+from monitor.cli.load_output import Told, check_files
 
 
 def merge(

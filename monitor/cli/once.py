@@ -23,7 +23,7 @@ from monitor.errors import StartupError
 
 if TYPE_CHECKING:
     from monitor.config import Config
-    from monitor.probes.run import Report
+    from monitor.results import Report
 
 
 def once(
@@ -37,13 +37,13 @@ def once(
 ) -> None:
     """Play each probe once, in parallel, with a step-by-step timeline; exit 1 unless all are good."""
     import monitor  # noqa: PLC0415
-    from monitor.catalogue import Outcome  # noqa: PLC0415
+    from monitor.daemon.once import play_once, show  # noqa: PLC0415
     from monitor.journal import run_to_json  # noqa: PLC0415
     from monitor.logs import configure  # noqa: PLC0415
     from monitor.metrics import Metrics  # noqa: PLC0415
-    from monitor.once import play_once, show  # noqa: PLC0415
-    from monitor.probes.run import Run  # noqa: PLC0415
+    from monitor.results import Run  # noqa: PLC0415
     from monitor.schedule import longest_gap  # noqa: PLC0415
+    from monitor.vocabulary import Outcome  # noqa: PLC0415
 
     loaded = _only(load_config(config), relay, probe)
     configure("console", "error")

@@ -37,7 +37,7 @@ def run(
     log_level: Annotated[LogLevel, typer.Option(help="What is logged at least.")] = LogLevel.INFO,
 ) -> None:
     """Run the daemon: follow the schedule, serve /metrics and the on-call page, until SIGTERM; SIGHUP reloads."""
-    from monitor.app import serve, shard_of  # noqa: PLC0415
+    from monitor.daemon.app import serve, shard_of  # noqa: PLC0415
     from monitor.logs import configure  # noqa: PLC0415
 
     index, count = _shard(shard)

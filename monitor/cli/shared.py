@@ -35,7 +35,8 @@ class Output(StrEnum):
 
 def load_config(path: Path) -> Config:
     """Read a configuration with this environment, and the web configuration that it names. Raises `ConfigError`."""
-    from monitor.config import load, load_web  # noqa: PLC0415
+    from monitor.config import load  # noqa: PLC0415
+    from monitor.web.config import load_web  # noqa: PLC0415
 
     config = load(path, os.environ)
     if config.server.web_config_file is not None:

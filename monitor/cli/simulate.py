@@ -29,8 +29,8 @@ def simulate(
 ) -> None:
     """Per SLO and alert: time to page for outages and errors, pages in vain, and what never pages."""
     from monitor.slo.forecast import forecast  # noqa: PLC0415
+    from monitor.slo.forecast_text import draw, lines  # noqa: PLC0415
     from monitor.slo.nodes import odds  # noqa: PLC0415
-    from monitor.slo.telling import draw, lines  # noqa: PLC0415
 
     loaded = load_config(config)
     found = forecast(loaded, seed=seed, trials=trials, noise=noise, months=months)

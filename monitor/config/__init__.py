@@ -3,7 +3,6 @@
 Data flows: `document` (text → nodes with lines) → `model` (`probe`, `relay`, `slo`, of the types in `fields`,
 `secrets`, `units`) → `checks` (what must hold between values; `objectives` for the SLOs, by the events that `traffic`
 counts) → `loading`, which gathers all faults (`faults`).
-`web`, with `web_tls`, is another file that is read the same way: Prometheus' own web configuration.
 `changes` tells two configurations apart.
 `schema` and `reference` describe the same models to editors and to people; `crontab` is what a cron line means.
 """
@@ -17,8 +16,6 @@ from monitor.config.schema import schema
 from monitor.config.secrets import SecretFile, reveal
 from monitor.config.slo import OverrideConfig, SloConfig
 from monitor.config.units import parse_duration, parse_ratio, show_duration, show_ratio
-from monitor.config.web import WebConfig, load_web
-from monitor.config.web_tls import server_context
 
 __all__ = [
     "AlertsConfig",
@@ -43,17 +40,14 @@ __all__ = [
     "ServerConfig",
     "SloConfig",
     "TlsConfig",
-    "WebConfig",
     "changes",
     "load",
-    "load_web",
     "parse",
     "parse_duration",
     "parse_ratio",
     "refusals",
     "reveal",
     "schema",
-    "server_context",
     "show_duration",
     "show_ratio",
 ]

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from monitor.catalogue import Scenario
+from monitor.config.capacity import footprint_of
 from monitor.config.faults import Findings, listed, suggestion
 from monitor.config.objectives import Objectives
 from monitor.config.probe import STANDING, USED
 from monitor.config.units import show_duration
-from monitor.footprint import footprint_of
+from monitor.vocabulary import Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from monitor.config.document import KeyPath, Node, show_path
 from monitor.config.fields import Unshown
-from monitor.config.shapes import element_kind_of, field_at, kind_of, models_in
+from monitor.config.introspection import element_kind_of, field_at, kind_of, models_in
 from monitor.errors import Fault
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ import math
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from typing import TYPE_CHECKING, Final
 
-from monitor.burn import ENOUGH, USUAL_WINDOW, burns
-from monitor.catalogue import Sli
+from monitor.burn_rate import ENOUGH, USUAL_WINDOW, burns
 from monitor.config.faults import listed, suggestion
 from monitor.config.slo import PRODUCED_BY, produces
 from monitor.config.traffic import shortest_span, within
 from monitor.config.units import parse_duration, show_duration, show_ratio
+from monitor.vocabulary import Sli
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

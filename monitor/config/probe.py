@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
-from monitor.catalogue import Scenario
 from monitor.config.crontab import Crontab
 from monitor.config.fields import Duration, Kind, Name, OneOrMore, Section, Text, one_or_more
+from monitor.vocabulary import Scenario
 
 ANSWER_DELAY: Final = 1.0
 """Seconds a realistic session's wallet waits before it answers, as the scenario's authors have it."""
@@ -130,6 +130,13 @@ ScheduleField = Annotated[
     BeforeValidator(_schedule),
     Kind("`continuous`, `{every: DURATION}` or `{cron: LINE, timezone: ZONE}`"),
 ]
+
+
+CONFIRMATION_SPACING: Final = 2.0
+"""Seconds between the starts of the attempts that confirm one failure."""
+
+MAX_ATTEMPT_TIME: Final = 6.0
+"""Seconds one attempt may take, whatever the probe's time-out."""
 
 
 class ConfirmConfig(Section):

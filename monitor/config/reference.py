@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from monitor.catalogue import Scenario, Sli
 from monitor.config.fields import Duration
+from monitor.config.introspection import kind_of, marks_of, models_in
 from monitor.config.model import Config
 from monitor.config.probe import USED
-from monitor.config.shapes import kind_of, marks_of, models_in
 from monitor.config.slo import PRODUCED_BY
 from monitor.config.units import show_duration
+from monitor.vocabulary import Scenario, Sli
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

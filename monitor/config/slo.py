@@ -6,7 +6,6 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from monitor.catalogue import Scenario, Sli
 from monitor.config.fields import (
     THAWED,
     Duration,
@@ -20,6 +19,7 @@ from monitor.config.fields import (
     one_or_more,
 )
 from monitor.config.probe import STANDING, ProbeConfig
+from monitor.vocabulary import Scenario, Sli
 
 _ROUND_TRIPS: Final = frozenset({Scenario.STEADY_MESSAGING, Scenario.REALISTIC_SESSION})
 PRODUCED_BY: Final[Mapping[Sli, frozenset[Scenario]]] = {

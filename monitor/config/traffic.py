@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from monitor.catalogue import Scenario, Sli
+from monitor.config.capacity import SESSION_REUSE
 from monitor.config.slo import produces
-from monitor.footprint import SESSION_REUSE
+from monitor.vocabulary import Scenario, Sli
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

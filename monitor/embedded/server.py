@@ -15,8 +15,8 @@ from websockets.exceptions import ConnectionClosed
 from monitor.embedded.broker import Broker
 from monitor.embedded.faults import Stage
 from monitor.embedded.faulty import CUT, FaultySession
-from monitor.embedded.misbehaviour import SIDE, ClosedDoor, misbehave, refuse
 from monitor.embedded.namespaces import PRODUCTION, Namespace
+from monitor.embedded.raw_faults import SIDE, ClosedDoor, misbehave, refuse
 from monitor.embedded.session import Session, Terms
 from monitor.errors import StartupError
 from monitor.wire.codes import CloseCode

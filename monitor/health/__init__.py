@@ -4,6 +4,6 @@
 when a relay seems down (`loopback`, `references`).
 """
 
-from monitor.health.trust import Health
+from monitor.health.self_check import Health
 
 __all__ = ["Health"]

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from monitor.config import parse
 from monitor.errors import StartupError
-from monitor.fleet import Fleet
-from monitor.probes.attempts import fresh
+from monitor.reachability.attempts import fresh
+from monitor.relays import Fleet
 
 if TYPE_CHECKING:
     from monitor.clock import Clock

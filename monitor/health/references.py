@@ -9,7 +9,7 @@ import socket
 from typing import TYPE_CHECKING, Any, Final
 
 from monitor.config.fields import split_host_port
-from monitor.relay.lookup import look_up
+from monitor.relay.resolve import look_up
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -3,7 +3,7 @@
 `journal` remembers and is asked, `form` is a run as JSON, `file` keeps it across restarts given a `state_dir`.
 """
 
-from monitor.journal.form import run_to_json
 from monitor.journal.journal import Journal, Kept
+from monitor.journal.serialize import run_to_json
 
 __all__ = ["Journal", "Kept", "run_to_json"]

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from monitor.catalogue import Outcome
 from monitor.journal.file import JournalFile
-from monitor.journal.form import run_from_json, run_to_json
+from monitor.journal.serialize import run_from_json, run_to_json
+from monitor.vocabulary import Outcome
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from monitor.probes.run import Run
+    from monitor.results import Run
 
 _log = structlog.get_logger(__name__)
 

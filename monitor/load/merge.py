@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from monitor.errors import StartupError
-from monitor.load.conduct import Ended
+from monitor.load.load_runner import Ended
 from monitor.load.plan import Plan
 from monitor.load.result import is_ours, totals_of
 from monitor.load.totals import Totals

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from monitor.catalogue import Scenario
 from monitor.config import RelayConfig
 from monitor.config.probe import Continuous, Every, ProbeConfig
+from monitor.vocabulary import Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

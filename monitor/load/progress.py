@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from monitor.clock import Clock
-    from monitor.load.live import Live
     from monitor.load.plan import Plan
+    from monitor.load.snapshot import Live
 
 FRESH: Final = 0.5
 """Seconds between two pictures on a terminal."""

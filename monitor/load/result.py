@@ -12,12 +12,12 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from monitor.catalogue import Scenario
 from monitor.errors import StartupError
 from monitor.load import shape
 from monitor.load.plan import PAIRED
 from monitor.load.sketch import Sketch
 from monitor.load.totals import SKETCHES, Hold, Totals, Window
+from monitor.vocabulary import Scenario
 
 if TYPE_CHECKING:
     from pathlib import Path

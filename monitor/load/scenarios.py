@@ -9,14 +9,14 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from monitor.catalogue import Outcome, Step
 from monitor.config.probe import ANSWER_DELAY
 from monitor.errors import Obstacle, OwnFault
 from monitor.load.plan import SETTLE
+from monitor.pairs.ledger import Ledger
+from monitor.pairs.pair import Pair
 from monitor.probes.async_delivery import leave, recover
-from monitor.probes.ledger import Ledger
-from monitor.probes.pair import Pair
-from monitor.probes.run import Paired, Reconnected
+from monitor.results import Paired, Reconnected
+from monitor.vocabulary import Outcome, Step
 from monitor.wire.backoff import Backoff
 
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from monitor.clock import Clock
     from monitor.load.pacing import Door
     from monitor.load.plan import Plan
-    from monitor.load.presence import Presence
-    from monitor.load.tally import Tally
-    from monitor.probes.bench import Bench, Recorder
+    from monitor.load.statistics import Tally
+    from monitor.pairs.context import Bench, Recorder
+    from monitor.pairs.uptime import Presence
 
 AWAITED: Final = 64
 """Messages of a pair that can be short of their horizon: at the shortest intervals, about as many."""

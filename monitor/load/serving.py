@@ -11,7 +11,7 @@ from prometheus_client import push_to_gateway, start_http_server
 
 import monitor
 from monitor.errors import StartupError
-from monitor.load.play import config_of
+from monitor.load.scenario_runner import config_of
 from monitor.metrics import Metrics
 
 if TYPE_CHECKING:

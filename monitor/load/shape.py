@@ -12,10 +12,10 @@ from typing import Annotated, Any, Final, Self
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
-from monitor.catalogue import Scenario
 from monitor.errors import StartupError
 from monitor.load.plan import Plan
 from monitor.load.verdict import Aim
+from monitor.vocabulary import Scenario
 
 
 class _Part(BaseModel):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from monitor.catalogue import Scenario
 from monitor.load.plan import PAIRED
 from monitor.load.verdict import COLOURS, Aim, Judged, gave_up, measured, passed
+from monitor.vocabulary import Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from monitor.load.conduct import Ended
+    from monitor.load.load_runner import Ended
     from monitor.load.plan import Plan
     from monitor.load.sketch import Sketch
 

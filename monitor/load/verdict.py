@@ -7,14 +7,14 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from monitor.catalogue import Scenario, Sli
 from monitor.load.plan import PAIRED, STEADY
+from monitor.vocabulary import Scenario, Sli
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from monitor.config import Config, SloConfig
-    from monitor.load.conduct import Ended
+    from monitor.load.load_runner import Ended
     from monitor.load.totals import Totals
 
 

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 import monitor
 from monitor.clock import SYSTEM_CLOCK
 from monitor.errors import StartupError
-from monitor.load import machine
-from monitor.load.conduct import conduct
-from monitor.load.live import live_of
+from monitor.load import host
+from monitor.load.load_runner import conduct
 from monitor.load.plan import Plan
 from monitor.load.result import to_json
+from monitor.load.snapshot import live_of
 
 if TYPE_CHECKING:
-    from monitor.load.play import Play
+    from monitor.load.scenario_runner import Play
 
 EVERY = 1.0
 """Seconds between two words about where it stands."""
@@ -36,7 +36,7 @@ def say(**what: Any) -> None:
 
 async def work(plan: Plan) -> None:
     """Play this worker's part. Raises `StartupError`."""
-    machine.make_room(plan.sockets)
+    host.make_room(plan.sockets)
     stop = asyncio.Event()
     orders = asyncio.StreamReader()
     loop = asyncio.get_running_loop()

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from monitor.errors import StartupError
-from monitor.load.conduct import end_beside
-from monitor.load.live import Live, together
+from monitor.load.load_runner import end_beside
 from monitor.load.merge import merge
+from monitor.load.snapshot import Live, together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
-    from monitor.load.conduct import Ended
+    from monitor.load.load_runner import Ended
     from monitor.load.plan import Plan
 
 _log = structlog.get_logger(__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from monitor.catalogue import Phase, Scenario
+from monitor.vocabulary import Phase, Scenario
 
 if TYPE_CHECKING:
     from monitor.config import ProbeConfig

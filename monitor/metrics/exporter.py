@@ -27,10 +27,10 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector, RestrictedRegistry
 
-from monitor.catalogue import BUCKETS, Scenario, Sli
 from monitor.errors import MisuseError
 from monitor.metrics.declared import DECLARED
 from monitor.metrics.series import ProbeSeries
+from monitor.vocabulary import BUCKETS, Scenario, Sli
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from prometheus_client import Metric
 
     from monitor.config import Config, ProbeConfig, RelayConfig
-    from monitor.probes.run import Report, Run
+    from monitor.results import Report, Run
 
 _log = structlog.get_logger(__name__)
 

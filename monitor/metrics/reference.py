@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from monitor.catalogue import BUCKETS, Outcome, Phase, Reason, Scenario, Step, Verdict
 from monitor.metrics.declared import ALL, DECLARED
 from monitor.metrics.series import DIRECTIONS, ENDINGS, FAMILIES, JUDGED, OVER, RESULTS, STATES
+from monitor.vocabulary import BUCKETS, Outcome, Phase, Reason, Scenario, Step, Verdict
 
 OWN = (
     ("relay_probe_wire_seconds", "direction", DIRECTIONS),

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from monitor.catalogue import Outcome, Phase, Sli, Verdict, booked, pairs_of
 from monitor.metrics.declared import DECLARED, phases_of
-from monitor.probes.run import (
+from monitor.results import (
     AddressFailed,
     CertificateSeen,
     Confirmed,
@@ -19,13 +18,14 @@ from monitor.probes.run import (
     Reconnected,
     Run,
 )
+from monitor.vocabulary import Outcome, Phase, Sli, Verdict, booked, pairs_of
 from monitor.wire.codes import CloseCode, UnsubscribeCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from monitor.config import ProbeConfig, SloConfig
-    from monitor.probes.run import Exchange, Pairing
+    from monitor.results import Exchange, Pairing
 
 # Values of labels that only one metric has.
 DIRECTIONS: Final = ("request", "response")

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from monitor.catalogue import Outcome, Reason, Step
+from monitor.config.capacity import SESSION_REUSE
 from monitor.errors import Obstacle, OwnFault
-from monitor.footprint import SESSION_REUSE
-from monitor.probes.pair import Pair
+from monitor.pairs.pair import Pair
+from monitor.pairs.waiting import both
 from monitor.probes.realistic_session import pair_up
-from monitor.probes.run import Exchange
-from monitor.probes.together import both
 from monitor.relay.target import RateLimited
+from monitor.results import Exchange
+from monitor.vocabulary import Outcome, Reason, Step
 
 if TYPE_CHECKING:
     from monitor.config import ProbeConfig
-    from monitor.probes.bench import Bench, Recorder
+    from monitor.pairs.context import Bench, Recorder
     from monitor.wire.backoff import Backoff
 
 _log = structlog.get_logger(__name__)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from monitor.catalogue import Outcome
 from monitor.config.probe import ANSWER_DELAY
 from monitor.errors import Obstacle, OwnFault
-from monitor.probes.pair import Pair
+from monitor.pairs.pair import Pair
+from monitor.vocabulary import Outcome
 
 if TYPE_CHECKING:
     from monitor.config import ProbeConfig
-    from monitor.probes.bench import Bench, Recorder
+    from monitor.pairs.context import Bench, Recorder
 
 
 async def pair_up(pair: Pair, recorder: Recorder) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from monitor.catalogue import Scenario
 from monitor.probes.async_delivery import AsyncDelivery
 from monitor.probes.connection_storm import ConnectionStorm
 from monitor.probes.realistic_session import RealisticSession
 from monitor.probes.steady_messaging import SteadyMessaging
 from monitor.probes.steady_state import SteadyState
+from monitor.vocabulary import Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from monitor.catalogue import Scenario
 from monitor.errors import Obstacle
+from monitor.vocabulary import Scenario
 
 if TYPE_CHECKING:
     from monitor.config import ProbeConfig
-    from monitor.probes.bench import Bench, Recorder
-    from monitor.probes.run import Run
+    from monitor.pairs.context import Bench, Recorder
+    from monitor.results import Run
 
 _log = structlog.get_logger(__name__)
 

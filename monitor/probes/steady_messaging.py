@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from monitor.catalogue import Outcome, Reason, Step
 from monitor.errors import Obstacle, OwnFault
-from monitor.probes.grid import REBUILDING, Grid
-from monitor.probes.pair import Pair
+from monitor.pairs.pair import Pair
+from monitor.pairs.waiting import ONE_MOMENT
 from monitor.probes.realistic_session import pair_up
-from monitor.probes.run import Paired, PairTime, Reconnected
-from monitor.probes.together import ONE_MOMENT
+from monitor.results import Paired, PairTime, Reconnected
+from monitor.schedule.grid import REBUILDING, Grid
+from monitor.vocabulary import Outcome, Reason, Step
 from monitor.wire.backoff import Backoff
 
 if TYPE_CHECKING:
     from monitor.config import ProbeConfig
-    from monitor.probes.bench import Bench, Recorder
-    from monitor.relay.limits import Permit
+    from monitor.pairs.context import Bench, Recorder
+    from monitor.relay.rate_limit import Permit
 
 _log = structlog.get_logger(__name__)
 

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from monitor.catalogue import Outcome, Reason, Step
 from monitor.errors import Obstacle, OwnFault
-from monitor.probes.grid import REBUILDING, Grid
-from monitor.probes.holding import Held
-from monitor.probes.run import Disconnected, Exchange, PairTime, Reconnected
+from monitor.pairs.idle import Held
+from monitor.results import Disconnected, Exchange, PairTime, Reconnected
+from monitor.schedule.grid import REBUILDING, Grid
+from monitor.vocabulary import Outcome, Reason, Step
 from monitor.wire.backoff import Backoff
 
 if TYPE_CHECKING:
     from monitor.config import ProbeConfig
-    from monitor.probes.bench import Bench, Recorder
+    from monitor.pairs.context import Bench, Recorder
     from monitor.wire.events import Dropped
 
 _log = structlog.get_logger(__name__)

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from monitor.catalogue import Phase, Reason, Step
 from monitor.errors import Obstacle, OwnFault
 from monitor.relay import obstacles
 from monitor.relay.dial import dial
-from monitor.relay.discretion import clean, cleaned, secrets_of
 from monitor.relay.proxy import proxy_of
+from monitor.relay.redaction import clean, cleaned, secrets_of
 from monitor.relay.target import RateLimited
+from monitor.vocabulary import Phase, Reason, Step
 from monitor.wire.commands import Command, Connect, Refresh
 from monitor.wire.connection import CONNECTED, Connection, State
 from monitor.wire.events import Connected, Dropped, Event, HistoryRead, Publication, Replied, TokenExpiring
@@ -25,7 +25,7 @@ from monitor.wire.events import Connected, Dropped, Event, HistoryRead, Publicat
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from monitor.relay.access import Access
+    from monitor.relay.endpoint import Access
     from monitor.relay.target import Closed
     from monitor.relay.transport import Transport
     from monitor.wire.backoff import Backoff

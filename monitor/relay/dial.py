@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 import aiohappyeyeballs
 
-from monitor.catalogue import Phase, Reason, Step
 from monitor.clock import Arrivals, Clock
 from monitor.errors import Obstacle
 from monitor.relay import errnos, tls
-from monitor.relay.lookup import look_up
 from monitor.relay.proxy import proxy_of, tunnel
+from monitor.relay.resolve import look_up
 from monitor.relay.transport import CLOSE_WAIT, Transport
+from monitor.vocabulary import Phase, Reason, Step
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Awaitable, Callable
 
-    from monitor.relay.lookup import AddressInfo
     from monitor.relay.proxy import Proxy
+    from monitor.relay.resolve import AddressInfo
     from monitor.relay.target import Closed, Observer, Target
 
     Resolver = Callable[[str, int, socket.AddressFamily], Awaitable[list[AddressInfo]]]

@@ -6,11 +6,11 @@ import errno
 import os
 from typing import TYPE_CHECKING, Final
 
-from monitor.catalogue import Reason
 from monitor.errors import Obstacle, OwnFault
+from monitor.vocabulary import Reason
 
 if TYPE_CHECKING:
-    from monitor.catalogue import Step
+    from monitor.vocabulary import Step
 
 _THEIRS: Final = {
     errno.ECONNREFUSED: Reason.REFUSED,

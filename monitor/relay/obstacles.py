@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from monitor.catalogue import Reason, Step
 from monitor.errors import Obstacle
+from monitor.vocabulary import Reason, Step
 from monitor.wire.codes import CloseCode, ErrorCode
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from monitor.catalogue import Reason, Step
 from monitor.errors import Obstacle, OwnFault
 from monitor.relay import errnos
+from monitor.vocabulary import Reason, Step
 
 if TYPE_CHECKING:
     import socket

@@ -12,8 +12,8 @@ from monitor.errors import Obstacle
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from monitor.catalogue import Phase, Reason, Step
     from monitor.relay.transport import Transport
+    from monitor.vocabulary import Phase, Reason, Step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

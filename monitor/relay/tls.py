@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 
-from monitor.catalogue import Reason, Step
 from monitor.errors import Obstacle, OwnFault
+from monitor.vocabulary import Reason, Step
 
 if TYPE_CHECKING:
     import asyncio

@@ -14,11 +14,11 @@ from websockets.exceptions import PayloadTooBig
 from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN
 
-from monitor.catalogue import Reason, Step
 from monitor.errors import Obstacle
 from monitor.relay import tls
 from monitor.relay.target import Closed
 from monitor.relay.upgrade import Answer, handshake
+from monitor.vocabulary import Reason, Step
 from monitor.wire.codes import CloseCode
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from websockets.exceptions import InvalidURI
 from websockets.protocol import CONNECTING
 from websockets.uri import parse_uri
 
-from monitor.catalogue import Reason, Step
 from monitor.errors import Obstacle, OwnFault
 from monitor.relay.target import RateLimited
+from monitor.vocabulary import Reason, Step
 
 if TYPE_CHECKING:
     from monitor.relay.target import Target

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from monitor.burn import burns
-from monitor.catalogue import Sli
+from monitor.burn_rate import burns
 from monitor.config.traffic import rate, sources
 from monitor.slo import simulation
 from monitor.slo.alertmanager import GROUP_WAIT
@@ -21,6 +20,7 @@ from monitor.slo.rules.relays import SECOND_LOSS
 from monitor.slo.rules.relays import pace as rarity
 from monitor.slo.simulation import Pace, Rule, Spread
 from monitor.slo.trend import SPREAD_OF_LATENCY, trend_fires_at, trends_in_vain
+from monitor.vocabulary import Sli
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from monitor.catalogue import Scenario
+from monitor.vocabulary import Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from monitor.catalogue import Scenario
-from monitor.probes.reachability import LONGEST, SPACING
+from monitor.config.probe import CONFIRMATION_SPACING, MAX_ATTEMPT_TIME
+from monitor.vocabulary import Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,8 +36,8 @@ def pages_at(
     """Seconds from the fault until `RelayDown` fires, for each trial; `probes` are those of one relay."""
     noticed = np.min([_noticed(outage, probe, trials, rng) for probe in probes], axis=0)
     first = probes[0]
-    attempt = 0.0 if outage.refuses else min(LONGEST, *(probe.timeout for probe in probes))
-    fell = noticed + SPACING * (first.confirm.attempts - 1) + attempt
+    attempt = 0.0 if outage.refuses else min(MAX_ATTEMPT_TIME, *(probe.timeout for probe in probes))
+    fell = noticed + CONFIRMATION_SPACING * (first.confirm.attempts - 1) + attempt
     fires: Floats = fell + rng.uniform(0, pace.scrape, trials) + rng.uniform(0, pace.evaluation, trials)
     return fires
 

@@ -2,8 +2,8 @@
 
 A fault begins at a random moment. Its events become counters, counters are scraped, ratios are recorded, the long ones
 less often, alerts are evaluated, and Alertmanager waits for its group: each with a phase of its own, drawn anew for
-every trial from a seeded generator. The conditions are those of `monitor.burn`, over counters as Prometheus sees them:
-what was scraped last before the evaluation, against the first scrape inside the window.
+every trial from a seeded generator. The conditions are those of `monitor.burn_rate`, over counters as Prometheus sees
+them: what was scraped last before the evaluation, against the first scrape inside the window.
 
 Like the rules, it judges each probe by itself: what many events of one probe dilute can be plain in another's few.
 """
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from monitor.burn import ENOUGH
+from monitor.burn_rate import ENOUGH
 from monitor.slo.rules.recorded import LONG, LONG_INTERVAL
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from monitor.burn import Burn
+    from monitor.burn_rate import Burn
     from monitor.config.traffic import Source
 
     Floats = NDArray[np.float64]

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from monitor.catalogue import BUCKETS
 from monitor.slo import simulation
 from monitor.slo.rules.probes import TREND_EVENTS, TREND_WAIT, quantiles
+from monitor.vocabulary import BUCKETS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,7 +5,7 @@
 `WebState` is all they know of the rest of the program.
 """
 
-from monitor.web.access import Access, read_terms
+from monitor.web.auth import Access, read_terms
 from monitor.web.pages import WebState, build_app
 from monitor.web.server import WebServer
 

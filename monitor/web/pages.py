@@ -15,9 +15,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from monitor.catalogue import Outcome
 from monitor.errors import ConfigError, MonitorError
-from monitor.web.access import Access, Guarded
+from monitor.vocabulary import Outcome
+from monitor.web.auth import Access, Guarded
 from monitor.web.headers import SecurityHeaders
 from monitor.web.scrape import Scrape
 

@@ -14,15 +14,15 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from monitor.errors import StartupError
-from monitor.web.access import Access, read_terms
-from monitor.web.door import Door, is_allowed
+from monitor.web.acceptor import Door, is_allowed
+from monitor.web.auth import Access, read_terms
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from starlette.types import ASGIApp
 
-    from monitor.web.access import Terms
+    from monitor.web.auth import Terms
 
 STOP_WAIT: Final = 1.0
 """Seconds that answers under way have when the server stops."""

@@ -20,8 +20,8 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
-from monitor.catalogue import Reason
 from monitor.errors import MAX_DETAIL, MisuseError
+from monitor.vocabulary import Reason
 from monitor.wire import framing
 from monitor.wire.codes import ErrorCode, reconnects_after, resubscribes_after
 from monitor.wire.commands import Command, Connect, History, Json, Publish, Subscribe, Unsubscribe

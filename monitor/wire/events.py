@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from monitor.catalogue import Reason
+    from monitor.vocabulary import Reason
     from monitor.wire.commands import Command, Json, Position
 
 

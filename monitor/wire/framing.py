@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from monitor.catalogue import Reason
 from monitor.jsontext import reader
+from monitor.vocabulary import Reason
 from monitor.wire.commands import Publish
 
 if TYPE_CHECKING:

@@ -17,11 +17,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.catalogue import Scenario
 from monitor.config import Continuous, Every, SecretFile, document, load, parse
 from monitor.config.document import MAX_BYTES, show_path
 from monitor.config.probe import STANDING
 from monitor.errors import ConfigError, StartupError
+from monitor.vocabulary import Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

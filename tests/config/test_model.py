@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from monitor.catalogue import Scenario, Sli
 from monitor.config import (
     Config,
     Continuous,
@@ -21,6 +20,7 @@ from monitor.config import (
     ServerConfig,
     SloConfig,
 )
+from monitor.vocabulary import Scenario, Sli
 
 
 def probe(**changes: Any) -> ProbeConfig:

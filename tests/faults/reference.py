@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import yaml
 
-from monitor.catalogue import Finding, Outcome, Reason, Step
+from monitor.vocabulary import Finding, Outcome, Reason, Step
 from tests.faults.table import TABLE
 from tests.relays import ROOT
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from monitor.catalogue import Outcome, Reason, Step, Verdict
+    from monitor.vocabulary import Outcome, Reason, Step, Verdict
     from tests.faults.certificates import Certificates
     from tests.faults.toxiproxy import Toxiproxy
-    from tests.probes.stage import Stage
+    from tests.probes.harness import Stage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

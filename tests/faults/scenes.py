@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from monitor.embedded import EmbeddedRelay, FaultPlan, parse_fault
-from monitor.probes.run import PhaseTimed
+from monitor.results import PhaseTimed
 from tests.faults.rows import Where
 from tests.faults.toxiproxy import toxic
 from tests.relays import Engine
-from tests.transport.scene import closed_port, demanding, serving
+from tests.transport.harness import closed_port, demanding, serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from monitor.catalogue import Phase
+    from monitor.vocabulary import Phase
     from tests.faults.rows import Env, Scene
-    from tests.probes.stage import Stage
-    from tests.transport.scene import Play
+    from tests.probes.harness import Stage
+    from tests.transport.harness import Play
 
 
 def embedded(*specs: str, ping_interval: float = 25.0, scheme: str = "ws") -> Scene:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from monitor.catalogue import Outcome, Phase, Reason, Step, Verdict
+from monitor.vocabulary import Outcome, Phase, Reason, Step, Verdict
 from tests.faults import scenes
 from tests.faults.rows import Row, Scene
-from tests.transport.scene import answering, frame, hang_up, idle, reset, saying
+from tests.transport.harness import answering, frame, hang_up, idle, reset, saying
 
 if TYPE_CHECKING:
-    from tests.transport.scene import Reader, Writer
+    from tests.transport.harness import Reader, Writer
 
 OK, FAILED = Outcome.OK, Outcome.FAILED
 DELIVERED, LATE, LOST, DUPLICATED, CORRUPTED = (

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from monitor.catalogue import Outcome, Reason, Scenario, pairs_of
+from monitor.vocabulary import Outcome, Reason, Scenario, pairs_of
 from tests.faults.certificates import Certificates
 from tests.faults.rows import Env
 from tests.faults.table import TABLE
 from tests.faults.toxiproxy import toxiproxy, toxiproxy_program  # noqa: F401 - fixtures
-from tests.probes.stage import stage
+from tests.probes.harness import stage
 from tests.relays import ROOT
 
 if TYPE_CHECKING:

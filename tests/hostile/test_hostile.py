@@ -13,7 +13,7 @@ import pytest
 
 from monitor.errors import MAX_DETAIL
 from tests.relays import ROOT
-from tests.transport.scene import (
+from tests.transport.harness import (
     CLOSE,
     CONT,
     PING,
@@ -30,7 +30,7 @@ from tests.transport.scene import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.transport.scene import Play, Reader, Writer
+    from tests.transport.harness import Play, Reader, Writer
 
 MEMORY = 150 << 20
 """Bytes the process may ever have held; some 70 MB of them are Python and libraries."""

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from monitor.catalogue import Step
 from monitor.clock import SYSTEM_CLOCK, Arrivals
 from monitor.deadlines import Deadlines
-from monitor.relay.access import Access
-from monitor.relay.end import End
+from monitor.pairs.participant import End
+from monitor.relay.endpoint import Access
 from monitor.relay.target import Target
 from monitor.session.crypto import Ecies
 from monitor.session.request import SessionRequest
 from monitor.session.store import FileStore
 from monitor.session.wallet import Wallet
+from monitor.vocabulary import Step
 from monitor.wire.commands import Connect
 from tests.interop.peer import WAIT, Peer
 from tests.relays import BUILD_TIMEOUT, ENGINE

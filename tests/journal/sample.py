@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from monitor.catalogue import Outcome, Reason, Scenario, Step, Verdict
-from monitor.probes.run import Exchange, Failure, Mark, MessageFate, Pairing, Run
+from monitor.results import Exchange, Failure, Mark, MessageFate, Pairing, Run
+from monitor.vocabulary import Outcome, Reason, Scenario, Step, Verdict
 
 START = datetime(2024, 5, 1, 12, tzinfo=UTC)
 LOST = Failure(step=Step.DELIVER, reason=Reason.LOST, detail="acked, never delivered")

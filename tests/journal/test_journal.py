@@ -3,9 +3,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from monitor.catalogue import Outcome, Step
 from monitor.journal import Journal, journal
-from monitor.probes.run import Exchange, Mark, MessageFate
+from monitor.results import Exchange, Mark, MessageFate
+from monitor.vocabulary import Outcome, Step
 from tests.journal.sample import LOST, START, run
 
 if TYPE_CHECKING:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from monitor.catalogue import Scenario
-from monitor.load.conduct import Ended
+from monitor.load.load_runner import Ended
 from monitor.load.plan import Plan
 from monitor.load.result import Json, to_json
 from monitor.load.totals import Totals
 from monitor.load.verdict import judge, objectives
+from monitor.vocabulary import Scenario
 
 TARGET = "ws://relay.test/connection/websocket"
 COST = {"cpuSeconds": 1.5, "peakRssMb": 80.0}

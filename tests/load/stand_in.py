@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from monitor.catalogue import Phase, Reason, Step
 from monitor.clock import LoopClock
 from monitor.embedded import FaultPlan, parse_fault
 from monitor.embedded.broker import Broker
@@ -17,6 +16,7 @@ from monitor.embedded.namespaces import PRODUCTION
 from monitor.embedded.session import Terms
 from monitor.errors import Obstacle
 from monitor.relay.target import Closed
+from monitor.vocabulary import Phase, Reason, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable

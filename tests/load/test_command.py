@@ -20,21 +20,21 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from monitor.catalogue import Scenario
 from monitor.cli import app
 from monitor.clock import LoopClock
 from monitor.errors import StartupError
-from monitor.load import machine
-from monitor.load.conduct import conduct
-from monitor.load.live import Live, together
+from monitor.load import host
+from monitor.load.load_runner import conduct
 from monitor.load.plan import Plan
 from monitor.load.progress import line, picture, show_progress
 from monitor.load.report import page
+from monitor.load.snapshot import Live, together
+from monitor.vocabulary import Scenario
 from tests.load.sample import plan_of, result_of, totals_of_samples
 
 if TYPE_CHECKING:
-    from monitor.load.conduct import Ended
-    from monitor.load.play import Play
+    from monitor.load.load_runner import Ended
+    from monitor.load.scenario_runner import Play
     from tests.relays import Engine
 
 from tests.probes.odd import closed_port
@@ -337,7 +337,7 @@ def test_a_test_too_large_for_this_machine_says_so_before_it_starts() -> None:
     if hard == resource.RLIM_INFINITY:
         pytest.skip("this machine has no limit of file descriptors")
     with pytest.raises(StartupError, match=rf"needs {hard + 64} file descriptors, and this process may have {hard}"):
-        machine.make_room(hard)
+        host.make_room(hard)
 
 
 # What is seen while it runs.

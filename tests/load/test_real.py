@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.testing import CliRunner
 
-from monitor.catalogue import Scenario
 from monitor.cli import app
 from monitor.clock import SYSTEM_CLOCK
 from monitor.load.plan import Plan
-from monitor.load.play import Play
+from monitor.load.scenario_runner import Play
+from monitor.vocabulary import Scenario
 from tests.probes.odd import closed_port
 
 if TYPE_CHECKING:

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from monitor.catalogue import Scenario
 from monitor.cli import app
 from monitor.errors import StartupError
 from monitor.load.merge import merge
 from monitor.load.result import read, to_json, totals_of
 from monitor.load.totals import Hold, Totals
 from monitor.load.verdict import judge
+from monitor.vocabulary import Scenario
 from tests.load.sample import COST, plan_of, result_of, totals_of_samples
 
 if TYPE_CHECKING:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from monitor.catalogue import Outcome, Reason, Scenario, Step
 from monitor.errors import Obstacle, OwnFault
 from monitor.load.plan import Plan
-from monitor.load.play import Play
-from monitor.probes.holding import Held
-from monitor.probes.run import Paired, PairTime, Reconnected, Report, Run
+from monitor.load.scenario_runner import Play
+from monitor.pairs.idle import Held
 from monitor.relay.target import RateLimited
+from monitor.results import Paired, PairTime, Reconnected, Report, Run
 from monitor.session.envelope import decode, encode
+from monitor.vocabulary import Outcome, Reason, Scenario, Step
 from tests.load.stand_in import Line
 
 if TYPE_CHECKING:

@@ -3,12 +3,12 @@ from __future__ import annotations
 import pytest
 import typer
 
-from monitor.catalogue import Scenario
 from monitor.cli.flags import share_of
 from monitor.config import parse
 from monitor.load.text import GREEN, RED, YELLOW, Summary
 from monitor.load.totals import Totals
 from monitor.load.verdict import Aim, Judged, Objective, judge, objectives, passed
+from monitor.vocabulary import Scenario
 from tests.load.sample import ended_with, plan_of, totals_of_samples
 
 STEADY = Scenario.STEADY_MESSAGING

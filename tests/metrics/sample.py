@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from monitor.catalogue import Outcome, Reason, Scenario, Step
 from monitor.config import parse
 from monitor.metrics import Metrics
-from monitor.probes.run import Exchange, Failure, Run
+from monitor.results import Exchange, Failure, Run
 from monitor.schedule import longest_gap
+from monitor.vocabulary import Outcome, Reason, Scenario, Step
 
 if TYPE_CHECKING:
     from prometheus_client import Metric

@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
-from monitor.catalogue import BUCKETS, Outcome, Phase, Scenario, Verdict, pairs_of
 from monitor.errors import MisuseError
 from monitor.metrics.declared import DECLARED
 from monitor.metrics.exporter import MOST_UNBOOKED
-from monitor.probes.run import (
+from monitor.results import (
     AddressFailed,
     CertificateSeen,
     Confirmed,
@@ -23,6 +22,7 @@ from monitor.probes.run import (
     Report,
     Run,
 )
+from monitor.vocabulary import BUCKETS, Outcome, Phase, Scenario, Verdict, pairs_of
 from tests.metrics.sample import (
     CONFIG,
     OPENMETRICS,

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from monitor.catalogue import Outcome, Reason, Scenario, Step
-from monitor.probes.run import Paired, Pairing, PairTime
+from monitor.results import Paired, Pairing, PairTime
+from monitor.vocabulary import Outcome, Reason, Scenario, Step
 from tests.metrics.sample import RUN_ID, exchange, exporter, failure, run, slo_events, value
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.clock import LoopClock
-from monitor.relay.limits import WINDOW, Limiter
+from monitor.relay.rate_limit import WINDOW, Limiter
 
 
 @pytest.mark.looptime

@@ -11,25 +11,25 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from monitor.catalogue import Outcome, Phase, Reason, Step, Verdict
 from monitor.embedded import EmbeddedRelay, FaultPlan, parse_fault
-from monitor.probes import reachability
-from monitor.probes.pair import Pair
+from monitor.pairs.pair import Pair
 from monitor.probes.realistic_session import pair_up
-from monitor.probes.run import Confirmed, Disconnected, Paired, PhaseTimed, Reconnected, Run
 from monitor.probes.steady_messaging import SteadyMessaging
 from monitor.probes.steady_state import SteadyState
-from monitor.relay import limits
+from monitor.reachability import verdict
+from monitor.relay import rate_limit
+from monitor.results import Confirmed, Disconnected, Paired, PhaseTimed, Reconnected, Run
+from monitor.vocabulary import Outcome, Phase, Reason, Step, Verdict
 from monitor.wire.connection import Connection
+from tests.probes.harness import Stage, stage
 from tests.probes.odd import HELLO, behave, closed_port, ignore, odd_relay, refuse, reply
-from tests.probes.stage import Stage, stage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from websockets.asyncio.server import ServerConnection
 
-    from monitor.probes.bench import Bench, Recorder
+    from monitor.pairs.context import Bench, Recorder
 
 _DESCRIPTORS = Path("/proc/self/fd")
 STANDING: dict[str, Any] = {
@@ -483,7 +483,7 @@ async def test_a_relay_that_refuses_is_never_asked_more_often_than_the_limit_all
 async def test_a_pair_that_was_refused_is_tried_again_under_the_smallest_limit(
     relay: EmbeddedRelay, monkeypatch: pytest.MonkeyPatch, limit: int
 ) -> None:
-    monkeypatch.setattr(limits, "WINDOW", 0.3)  # a minute is that long here
+    monkeypatch.setattr(rate_limit, "WINDOW", 0.3)  # a minute is that long here
     relay.plan = FaultPlan([parse_fault("error:at=hello,code=107,count=1")])
     few = {"connects_per_minute": limit}
     async with stage(relay.url, "steady-messaging", None, few, **STANDING | {"timeout": "2s"}) as made, serving(made):
@@ -634,8 +634,8 @@ async def test_a_connection_that_is_held_says_nothing_of_messages(relay: Embedde
 async def test_a_relay_is_down_once_fresh_attempts_confirm_it_and_up_again_when_it_is_back(
     relay: EmbeddedRelay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reachability, "SPACING", 0.1)
-    monkeypatch.setattr(reachability, "WHILE_DOWN", 0.2)
+    monkeypatch.setattr(verdict, "CONFIRMATION_SPACING", 0.1)
+    monkeypatch.setattr(verdict, "WHILE_DOWN", 0.2)
     async with stage(relay.url, "steady-messaging", **STANDING) as made:
         made.watch_reachability = True
         async with serving(made):
@@ -648,7 +648,7 @@ async def test_a_relay_is_down_once_fresh_attempts_confirm_it_and_up_again_when_
 
 
 async def test_one_blip_takes_no_relay_down(relay: EmbeddedRelay, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reachability, "SPACING", 0.1)
+    monkeypatch.setattr(verdict, "CONFIRMATION_SPACING", 0.1)
     async with stage(relay.url, "steady-messaging", **STANDING) as made:
         made.watch_reachability = True
         async with serving(made):

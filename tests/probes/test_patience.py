@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from monitor.catalogue import Outcome, Reason
 from monitor.embedded import EmbeddedRelay, FaultPlan, parse_fault
-from monitor.probes.run import Paired, PairTime
 from monitor.probes.steady_messaging import SteadyMessaging
 from monitor.probes.steady_state import SteadyState
-from monitor.relay import limits
-from tests.probes.stage import stage
+from monitor.relay import rate_limit
+from monitor.results import Paired, PairTime
+from monitor.vocabulary import Outcome, Reason
+from tests.probes.harness import stage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from monitor.probes.guest import Guest
-    from tests.probes.stage import Stage
+    from monitor.pairs.admission import Guest
+    from tests.probes.harness import Stage
 
 MINUTE = 2.0
 """How long a minute of the limits is here."""
@@ -31,7 +31,7 @@ QUICK = 0.5
 
 @pytest.fixture
 async def relay(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[EmbeddedRelay]:
-    monkeypatch.setattr(limits, "WINDOW", MINUTE)
+    monkeypatch.setattr(rate_limit, "WINDOW", MINUTE)
     running = EmbeddedRelay()
     await running.start()
     yield running
@@ -121,7 +121,7 @@ class TestAfterAnOutage:
 
     @pytest.fixture(autouse=True)
     def a_whole_minute(self, relay: EmbeddedRelay, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG002 - after it
-        monkeypatch.setattr(limits, "WINDOW", 60.0)
+        monkeypatch.setattr(rate_limit, "WINDOW", 60.0)
 
     @contextlib.asynccontextmanager
     async def held_back(self, relay: EmbeddedRelay) -> AsyncIterator[tuple[Stage, Guest]]:

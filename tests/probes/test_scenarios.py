@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from monitor.catalogue import Outcome, Phase, Step, Verdict
-from monitor.footprint import SESSION_REUSE
+from monitor.config.capacity import SESSION_REUSE
+from monitor.pairs.pair import Pair
 from monitor.probes.async_delivery import AsyncDelivery
-from monitor.probes.pair import Pair
-from monitor.probes.run import PairTime, PhaseTimed
 from monitor.probes.steady_messaging import SteadyMessaging
 from monitor.probes.steady_state import SteadyState
-from tests.probes.stage import Stage, stage
+from monitor.results import PairTime, PhaseTimed
+from monitor.vocabulary import Outcome, Phase, Step, Verdict
+from tests.probes.harness import Stage, stage
 
 if TYPE_CHECKING:
-    from monitor.probes.run import Run
+    from monitor.results import Run
 
 REACH = {Step.RESOLVE, Step.TCP, Step.UPGRADE, Step.HELLO}
 TALK = REACH | {Step.SUBSCRIBE, Step.HISTORY, Step.PUBLISH, Step.HANDSHAKE}

@@ -9,11 +9,11 @@ import yaml
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from monitor.catalogue import Sli
 from monitor.config import Config, parse
 from monitor.config.slo import produces
 from monitor.config.traffic import sources
 from monitor.errors import ConfigError
+from monitor.vocabulary import Sli
 from tests.slo.histories import Events, History, Key
 
 if TYPE_CHECKING:

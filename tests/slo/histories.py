@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from monitor.burn import ENOUGH, burns
+from monitor.burn_rate import ENOUGH, burns
 from monitor.config import show_duration
 from monitor.slo.rules.recorded import budgeted
 from monitor.slo.rules.relays import RECENT, SCRAPES, SECOND_LOSS
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from decimal import Decimal
 
-    from monitor.burn import Burn
+    from monitor.burn_rate import Burn
     from monitor.config import Config, SloConfig
 
 Samples = list[tuple[int, float]]

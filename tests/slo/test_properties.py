@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from monitor.burn import burns
+from monitor.burn_rate import burns
 from monitor.config import parse
 from monitor.metrics import Metrics
 from monitor.metrics.declared import DECLARED

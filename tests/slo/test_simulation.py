@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.burn import USUAL_WINDOW, Burn, burns
+from monitor.burn_rate import USUAL_WINDOW, Burn, burns
 from monitor.config.traffic import Source
 from monitor.slo.simulation import Counters, Pace, Rule, Spread, Track, events, first_page, pages_in
 from tests.slo.histories import increase

@@ -12,7 +12,7 @@ import pytest
 import trustme
 import uvloop
 
-from tests.transport.scene import Witness
+from tests.transport.harness import Witness
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from monitor.catalogue import Phase, Reason, Step
 from monitor.clock import Arrivals
 from monitor.deadlines import Deadlines
 from monitor.errors import Obstacle
-from monitor.relay.access import Access
 from monitor.relay.client import Client
+from monitor.relay.endpoint import Access
 from monitor.relay.target import Target
+from monitor.vocabulary import Phase, Reason, Step
 from monitor.wire.commands import Connect
-from tests.transport.scene import CLOCK, TEXT, accepting, frame, idle, read_request, serving
+from tests.transport.harness import CLOCK, TEXT, accepting, frame, idle, read_request, serving
 
 if TYPE_CHECKING:
-    from tests.transport.scene import Reader, Writer
+    from tests.transport.harness import Reader, Writer
 
 
 class Unread:

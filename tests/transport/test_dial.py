@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from monitor.catalogue import Phase, Reason, Step
 from monitor.errors import Obstacle, OwnFault
 from monitor.relay import dial as dialling
 from monitor.relay import errnos
-from monitor.relay.lookup import AddressInfo, look_up
+from monitor.relay.resolve import AddressInfo, look_up
 from monitor.relay.target import Target
-from tests.transport.scene import (
+from monitor.vocabulary import Phase, Reason, Step
+from tests.transport.harness import (
     CLOCK,
     addresses,
     answering,
@@ -31,7 +31,7 @@ from tests.transport.scene import (
 )
 
 if TYPE_CHECKING:
-    from tests.transport.scene import Play, Reader, Witness, Writer
+    from tests.transport.harness import Play, Reader, Witness, Writer
 
 NO_ROUTE = "255.255.255.255"  # TCP to it ends in the kernel: ENETUNREACH
 

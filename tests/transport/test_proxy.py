@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from monitor.catalogue import Phase, Reason, Step
 from monitor.errors import Obstacle, OwnFault
 from monitor.relay.proxy import Proxy, proxy_of
 from monitor.relay.target import Target, TlsOptions
-from tests.transport.scene import (
+from monitor.vocabulary import Phase, Reason, Step
+from tests.transport.harness import (
     TEXT,
     answering,
     closed_port,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     import trustme
 
-    from tests.transport.scene import Play, Reader, Witness, Writer
+    from tests.transport.harness import Play, Reader, Witness, Writer
 
 
 class TunnelProxy:

@@ -20,16 +20,16 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from monitor.catalogue import Phase, Reason, Step
 from monitor.errors import Obstacle, OwnFault
 from monitor.relay import tls
 from monitor.relay.target import Target, TlsOptions
-from tests.transport.scene import TEXT, demanding, frame, hang_up, idle, read_frame, reset, saying, serving
+from monitor.vocabulary import Phase, Reason, Step
+from tests.transport.harness import TEXT, demanding, frame, hang_up, idle, read_frame, reset, saying, serving
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.transport.scene import Play, Reader, Witness, Writer
+    from tests.transport.harness import Play, Reader, Witness, Writer
 
 NOW = datetime.now(UTC)
 

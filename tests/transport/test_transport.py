@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from monitor.catalogue import Reason
 from monitor.relay import dial as dialling
 from monitor.relay import transport as transporting
 from monitor.relay.target import Closed, Target, TlsOptions
-from tests.transport.scene import (
+from monitor.vocabulary import Reason
+from tests.transport.harness import (
     BINARY,
     CLOCK,
     CLOSE,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     import trustme
 
-    from tests.transport.scene import Reader, Witness, Writer
+    from tests.transport.harness import Reader, Witness, Writer
 
 
 class Listener:

@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor import __version__
-from monitor.catalogue import Phase, Reason, Step
 from monitor.errors import Obstacle, OwnFault
 from monitor.relay.target import RateLimited, Target
 from monitor.relay.upgrade import MAX_ANSWER, Answer, handshake
-from tests.transport.scene import accepting, answering, hang_up, header, idle, read_request, reset, serving
+from monitor.vocabulary import Phase, Reason, Step
+from tests.transport.harness import accepting, answering, hang_up, header, idle, read_request, reset, serving
 
 if TYPE_CHECKING:
-    from tests.transport.scene import Play, Reader, Witness, Writer
+    from tests.transport.harness import Play, Reader, Witness, Writer
 
 _101 = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 

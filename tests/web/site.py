@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from monitor.catalogue import Reason, Step
 from monitor.journal import Journal
-from monitor.probes.run import Failure
+from monitor.results import Failure
+from monitor.vocabulary import Reason, Step
 from monitor.web import WebState, build_app
 from tests.journal.sample import FULL, run
 from tests.metrics.sample import exporter

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from monitor.catalogue import Reason, Step
 from monitor.errors import ConfigError, Fault, StartupError
 from monitor.journal import Journal
-from monitor.probes.run import Failure
+from monitor.results import Failure
+from monitor.vocabulary import Reason, Step
 from monitor.web import build_app
 from tests.journal.sample import FULL, run
 from tests.web.site import EVIL, client, state, status

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.catalogue import Reason
 from monitor.errors import MAX_DETAIL, MisuseError
+from monitor.vocabulary import Reason
 from monitor.wire.backoff import Backoff
 from monitor.wire.commands import Connect, History, Position, Presence, Publish, Refresh, Subscribe, Unsubscribe
 from monitor.wire.connection import MAX_PENDING, PING_GRACE, Connection, State

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from monitor.catalogue import Scenario
 from monitor.config import show_duration
 from monitor.slo.dashboards import centrifugo, parts
 from monitor.slo.dashboards.failing import failures
@@ -21,6 +20,7 @@ from monitor.slo.dashboards.promql import (
 )
 from monitor.slo.dashboards.speed import speed
 from monitor.slo.rules.relays import CERTIFICATE, EXPIRES, lately
+from monitor.vocabulary import Scenario
 
 if TYPE_CHECKING:
     from monitor.config import Config

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from monitor.catalogue import Scenario
 from monitor.slo.dashboards import parts
 from monitor.slo.dashboards.model import BLUE, GREEN, RED, Board, Event, Kind, Panel, Query, Row, State
 from monitor.slo.dashboards.promql import (
@@ -19,6 +18,7 @@ from monitor.slo.dashboards.promql import (
     select,
     state,
 )
+from monitor.vocabulary import Scenario
 
 if TYPE_CHECKING:
     from monitor.config import Config

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from monitor.catalogue import Scenario
 from monitor.slo.dashboards import parts
 from monitor.slo.dashboards.model import AMBER, GREEN, RED, Board, Kind, Panel, Query, Row
 from monitor.slo.dashboards.promql import (
@@ -17,6 +16,7 @@ from monitor.slo.dashboards.promql import (
     select,
     share,
 )
+from monitor.vocabulary import Scenario
 
 if TYPE_CHECKING:
     from monitor.config import Config

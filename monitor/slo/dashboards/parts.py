@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from monitor.burn import USUAL_WINDOW, burns
+from monitor.burn_rate import USUAL_WINDOW, burns
 from monitor.slo.dashboards.model import (
     AMBER,
     BLUE,
@@ -35,8 +35,8 @@ from monitor.slo.dashboards.promql import (
 from monitor.slo.rules.recorded import budgeted, ratio
 
 if TYPE_CHECKING:
-    from monitor.catalogue import Scenario
     from monitor.config import Config
+    from monitor.vocabulary import Scenario
 
 LIMIT: Final = "objective"
 """The word that the legends of objectives and thresholds begin with."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from monitor.catalogue import Sli
 from monitor.slo.rules.monitors import HEALTH, SHARD
 from monitor.slo.rules.recorded import budgeted, watched
 from monitor.slo.rules.rule import Alert, any_of
+from monitor.vocabulary import Sli
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

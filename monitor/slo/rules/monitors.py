@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from monitor.burn import SHORTEST
+from monitor.burn_rate import SHORTEST
 from monitor.config import show_duration
 from monitor.slo.rules.rule import Alert, any_of
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from monitor.burn import ENOUGH
-from monitor.catalogue import Sli
+from monitor.burn_rate import ENOUGH
 from monitor.config import show_duration
 from monitor.slo.rules.rule import Alert, any_of, unless_down
+from monitor.vocabulary import Sli
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from monitor.burn import SHORTEST, burns
-from monitor.catalogue import Sli
+from monitor.burn_rate import SHORTEST, burns
 from monitor.config import show_duration
 from monitor.slo.rules.rule import Group, Record, any_of
+from monitor.vocabulary import Sli
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -5,19 +5,19 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from monitor.burn import ENOUGH, burns
-from monitor.catalogue import Scenario, Sli
+from monitor.burn_rate import ENOUGH, burns
 from monitor.config import show_duration
 from monitor.config.traffic import made_by, rate
 from monitor.metrics.declared import PAIRED
 from monitor.slo.rules.probes import DETAIL, probe_alerts
 from monitor.slo.rules.recorded import BY, EVENTS, bad, budgeted, objectives, ratio
 from monitor.slo.rules.rule import Alert, any_of, unless_down
+from monitor.vocabulary import Scenario, Sli
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from monitor.burn import Burn
+    from monitor.burn_rate import Burn
     from monitor.config import Config, ProbeConfig, SloConfig
 
 SECOND_LOSS: Final = 900.0

@@ -1,0 +1,158 @@
+"""What a configuration asks of each relay: connections, connects, messages, channels, and keys in its history.
+
+A plan for a healthy relay: confirmations and reconnects come on top when something fails, and are held to the
+relay's limits when they do. A pairing makes two channels, a handshake's and a session's, and publishes one offer.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Final
+
+from monitor.vocabulary import Scenario
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from monitor.config import Config, ProbeConfig, RelayConfig
+
+SESSION_REUSE: Final = 3600.0
+"""Seconds for which async-delivery reuses a session before it pairs anew."""
+
+_MINUTE: Final = 60.0
+_HOUR: Final = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayFootprint:
+    """What one relay is asked for by this monitor.
+
+    `connections` stand all the time. `connects` and `messages` (publishes) are averages a minute; the `peak_…` are
+    what the limits must have room for: a minute in which every bounded probe starts a run. `channels` are made an
+    hour; `history_keys` is how many channels the relay's history holds at a time, each until its TTL after the last
+    message.
+    """
+
+    relay: str
+    connections: int
+    connects: float
+    peak_connects: float
+    messages: float
+    peak_messages: float
+    channels: float
+    history_keys: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Load:
+    """What one probe asks of one relay. Rates are a minute; `sessions` live as long as their probe is watching."""
+
+    connections: float = 0.0
+    connects: float = 0.0
+    peak_connects: float = 0.0
+    messages: float = 0.0
+    peak_messages: float = 0.0
+    pairings: float = 0.0
+    sessions: float = 0.0
+
+
+def footprint(config: Config) -> tuple[RelayFootprint, ...]:
+    """The footprint on each relay, in the configuration's order."""
+    return tuple(
+        footprint_of(relay, [probe for probe in config.probes if relay.name in probe.relays]) for relay in config.relays
+    )
+
+
+def footprint_of(relay: RelayConfig, probes: Iterable[ProbeConfig]) -> RelayFootprint:
+    """What `probes`, all of them watching `relay`, ask of it."""
+    loads = [_load(probe, relay.history.ttl) for probe in probes]
+    total = {field.name: math.fsum(getattr(load, field.name) for load in loads) for field in fields(_Load)}
+    created = 2 * total["pairings"]
+    return RelayFootprint(
+        relay=relay.name,
+        connections=round(total["connections"]),
+        connects=total["connects"],
+        peak_connects=total["peak_connects"],
+        messages=total["messages"],
+        peak_messages=total["peak_messages"],
+        channels=created * _HOUR / _MINUTE,
+        history_keys=math.ceil(total["sessions"] + created / _MINUTE * relay.history.ttl),
+    )
+
+
+def _load(probe: ProbeConfig, ttl: float) -> _Load:
+    if probe.period is None:
+        return _standing(probe)
+    connects, messages, pairs = _one_run(probe)
+    runs = _MINUTE / probe.period
+    # A run starts only when the limits have room for the whole of it, so a whole run counts, however long it is.
+    peak = max(1.0, runs)
+    reuses = probe.scenario is Scenario.ASYNC_DELIVERY and probe.pairing == "reuse"
+    pairings = pairs * (min(1.0, probe.period / SESSION_REUSE) if reuses else 1.0)
+    return _Load(
+        connects=connects * runs,
+        peak_connects=connects * peak,
+        messages=(messages + pairings) * runs,
+        peak_messages=(messages + pairs) * peak,
+        pairings=pairings * runs,
+        sessions=1.0 if reuses and probe.period < ttl else 0.0,
+    )
+
+
+def _standing(probe: ProbeConfig) -> _Load:
+    """A continuous probe. Its renewals are spread evenly over `max_age`."""
+    if probe.scenario is Scenario.STEADY_STATE:
+        return _Load(connections=probe.connections)
+    renewals = probe.pairs * _MINUTE / probe.max_age
+    messages = 2 * probe.pairs * _MINUTE / probe.cycle + renewals
+    return _Load(
+        connections=2 * probe.pairs,
+        connects=2 * renewals,
+        peak_connects=2 * renewals,
+        messages=messages,
+        peak_messages=messages,
+        pairings=renewals,
+        sessions=probe.pairs,
+    )
+
+
+def _one_run(probe: ProbeConfig) -> tuple[int, int, int]:
+    """Connects, messages after the pairing, and pairings of one run that pairs anew."""
+    match probe.scenario:
+        case Scenario.STEADY_MESSAGING:
+            return 2 * probe.pairs, 2 * probe.pairs * probe.exchanges, probe.pairs
+        case Scenario.REALISTIC_SESSION:
+            return 2, 2 * probe.messages, 1
+        case Scenario.ASYNC_DELIVERY:
+            # The dApp, the wallet before it leaves, the new wallet that comes back.
+            return 3, probe.messages, 1
+    return probe.connections, 0, 0
+
+
+def render(config: Config) -> list[str]:
+    """The footprint as lines of text, one a relay, for people."""
+    lines = [
+        f"{each.relay}: {_counted(each.connections, 'standing connection')}, "
+        f"{_rate(each.connects)} connects a minute (at most {_rate(each.peak_connects)}), "
+        f"{_rate(each.messages)} messages a minute (at most {_rate(each.peak_messages)}), "
+        f"{_rate(each.channels)} channels made an hour, "
+        f"{_counted(each.history_keys, 'key')} in the relay's history"
+        for each in footprint(config)
+    ]
+    lines += [
+        f"{relay.name}: its limits let so many connections come about within {minutes} minutes of a start."
+        for relay, each in zip(config.relays, footprint(config), strict=True)
+        if (minutes := math.ceil(each.connections / (relay.limits.connects_per_minute - relay.limits.reserve))) > 1
+    ]
+    if len(config.locations) > 1:
+        lines.append(f"This is one monitor's part; {len(config.locations)} locations watch these relays.")
+    return lines
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _rate(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0")

@@ -1,0 +1,1 @@
+"""The long-running monitor: composition root, probe supervisor and result pipeline."""

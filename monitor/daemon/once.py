@@ -1,0 +1,78 @@
+"""`relay-monitor once`: each probe one time, all at the same time, with what happened step by step."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from monitor.clock import SYSTEM_CLOCK
+from monitor.probes.registry import SCENARIOS
+from monitor.probes.runner import admission, execute, log_run
+from monitor.relays import Fleet
+from monitor.results import Run
+from monitor.vocabulary import Outcome, Scenario
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from monitor.config import Config, ProbeConfig
+    from monitor.pairs.context import Bench
+    from monitor.probes.runner import Probe
+    from monitor.results import Report
+
+
+async def play_once(config: Config, publish: Callable[[Run | Report], None]) -> list[Run]:
+    """Each probe of a configuration once at each of its relays; the runs, in the order of the configuration.
+
+    Raises `StartupError` where an embedded relay cannot start.
+    """
+
+    def take(report: Run | Report, _: Bench) -> None:
+        if isinstance(report, Run):
+            log_run(report)
+        publish(report)
+
+    fleet = Fleet(config, SYSTEM_CLOCK, take)
+    await fleet.start(lambda _name, _up: None)
+    try:
+        plays = [
+            _play(SCENARIOS[probe.scenario](), fleet.bench(relay, as_once(probe)))
+            for probe in config.probes
+            for relay in probe.relays
+        ]
+        return list(await asyncio.gather(*plays))
+    finally:
+        await fleet.stop()
+
+
+async def _play(played: Probe, bench: Bench) -> Run:
+    await admission(played, bench)
+    return await execute(played, bench)
+
+
+def as_once(probe: ProbeConfig) -> ProbeConfig:
+    """A probe as one run: of a continuous one, a single pair's single exchange, or one connection held shortly."""
+    if not probe.is_continuous:
+        return probe
+    duration = probe.timeout if probe.scenario is Scenario.STEADY_STATE else None
+    return probe.model_copy(update={"pairs": 1, "connections": 1, "ramp_up": 0.0, "duration": duration})
+
+
+def show(run: Run) -> Iterator[str]:
+    """A run as lines for a person: the verdict, then the steps with their times in milliseconds."""
+    verdict = "ok" if run.outcome is Outcome.OK else run.outcome.value.upper()
+    yield f"{verdict}  {run.probe} at {run.relay}  ({run.scenario}, {run.duration:.2f} s, run {run.id})"
+    if run.failure is not None:
+        yield f"    step {run.failure.step}, reason {run.failure.reason}: {run.failure.detail}"
+    yield f"    {'from ms':>10} {'took ms':>9}  side    step"
+    for mark in sorted(run.timeline, key=lambda mark: (mark.started, mark.ended)):
+        took = (mark.ended - mark.started) * 1000
+        note = f"  {mark.note}" if mark.note else ""
+        yield f"    {mark.started * 1000:10.1f} {took:9.1f}  {mark.side:<7} {mark.step}{note}"
+    if run.pairing is not None and run.pairing.seconds is not None:
+        yield f"    pairing {run.pairing.seconds * 1000:.1f} ms"
+    for exchange in run.exchanges:
+        if exchange.round_trip is not None:
+            yield f"    round trip {exchange.round_trip * 1000:.1f} ms"
+        if exchange.recovery is not None:
+            yield f"    recovery {exchange.recovery * 1000:.1f} ms"

@@ -1,0 +1,159 @@
+"""A run as JSON, and back: seconds, UTC, camelCase keys as in the rest of the API."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+from monitor.results import Exchange, Failure, Mark, MessageFate, Pairing, Run
+from monitor.vocabulary import Outcome, Reason, Scenario, Step, Verdict
+
+
+def run_to_json(run: Run, omitted: int = 0) -> dict[str, Any]:
+    """A run; `omitted` exchanges, messages and marks are not in it any more."""
+    return {
+        "id": run.id,
+        "relay": run.relay,
+        "probe": run.probe,
+        "scenario": run.scenario.value,
+        "startedAt": run.started_at.isoformat(),
+        "durationSeconds": round(run.duration, 6),
+        "outcome": run.outcome.value,
+        "failure": _failure(run.failure),
+        "pair": run.pair,
+        "pairing": None
+        if run.pairing is None
+        else {
+            "outcome": run.pairing.outcome.value,
+            "seconds": run.pairing.seconds,
+            "failure": _failure(run.pairing.failure),
+        },
+        "exchanges": [
+            {
+                "outcome": item.outcome.value,
+                "failure": _failure(item.failure),
+                "roundTripSeconds": item.round_trip,
+                "wireRequestSeconds": item.wire_request,
+                "wireResponseSeconds": item.wire_response,
+                "recoverySeconds": item.recovery,
+            }
+            for item in run.exchanges
+        ],
+        "timeline": [
+            {"side": mark.side, "step": mark.step.value, "from": mark.started, "to": mark.ended, "note": mark.note}
+            for mark in sorted(run.timeline, key=lambda mark: (mark.started, mark.ended))
+        ],
+        "messages": [
+            {
+                "direction": fate.direction,
+                "sequence": fate.sequence,
+                "verdict": fate.verdict.value if fate.verdict is not None else None,
+                "legSeconds": fate.leg,
+                "wireSeconds": fate.wire,
+                "note": fate.note,
+            }
+            for fate in run.messages
+        ],
+        "omitted": omitted,
+    }
+
+
+def _failure(failure: Failure | None) -> dict[str, str] | None:
+    if failure is None:
+        return None
+    return {"step": failure.step.value, "reason": failure.reason.value, "detail": failure.detail}
+
+
+def run_from_json(data: Any) -> tuple[Run, int]:
+    """The run that `run_to_json` wrote, and how much is omitted from it.
+
+    Raises `ValueError`, `KeyError` or `TypeError` for anything else: what a file holds is checked to the last field.
+    """
+    pairing = data["pairing"]
+    started_at = datetime.fromisoformat(_text(data["startedAt"]))
+    if started_at.tzinfo is None:
+        raise ValueError("a moment without a time zone")
+    run = Run(
+        id=_text(data["id"]),
+        relay=_text(data["relay"]),
+        probe=_text(data["probe"]),
+        scenario=Scenario(data["scenario"]),
+        started_at=started_at.astimezone(UTC),
+        duration=_number(data["durationSeconds"]),
+        outcome=Outcome(data["outcome"]),
+        failure=_read_failure(data["failure"]),
+        pair=_count_or_none(data["pair"]),
+        pairing=None
+        if pairing is None
+        else Pairing(
+            outcome=Outcome(pairing["outcome"]),
+            seconds=_number_or_none(pairing["seconds"]),
+            failure=_read_failure(pairing["failure"]),
+        ),
+        exchanges=tuple(
+            Exchange(
+                outcome=Outcome(item["outcome"]),
+                failure=_read_failure(item["failure"]),
+                round_trip=_number_or_none(item["roundTripSeconds"]),
+                wire_request=_number_or_none(item["wireRequestSeconds"]),
+                wire_response=_number_or_none(item["wireResponseSeconds"]),
+                recovery=_number_or_none(item["recoverySeconds"]),
+            )
+            for item in data["exchanges"]
+        ),
+        timeline=tuple(
+            Mark(
+                side=_text(item["side"]),
+                step=Step(item["step"]),
+                started=_number(item["from"]),
+                ended=_number(item["to"]),
+                note=_text(item["note"]),
+            )
+            for item in data["timeline"]
+        ),
+        messages=tuple(
+            MessageFate(
+                direction=_text(item["direction"]),
+                sequence=_count(item["sequence"]),
+                verdict=None if item["verdict"] is None else Verdict(item["verdict"]),
+                leg=_number_or_none(item["legSeconds"]),
+                wire=_number_or_none(item["wireSeconds"]),
+                note=_text(item["note"]),
+            )
+            for item in data["messages"]
+        ),
+    )
+    return run, _count(data["omitted"])
+
+
+def _read_failure(data: Any) -> Failure | None:
+    if data is None:
+        return None
+    return Failure(step=Step(data["step"]), reason=Reason(data["reason"]), detail=_text(data["detail"]))
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    return value
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise TypeError("not a number")
+    return float(value)
+
+
+def _number_or_none(value: object) -> float | None:
+    return None if value is None else _number(value)
+
+
+def _count(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError("not a whole number")
+    return value
+
+
+def _count_or_none(value: object) -> int | None:
+    return None if value is None else _count(value)

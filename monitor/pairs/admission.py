@@ -1,0 +1,225 @@
+"""A polite guest at one relay: its limits, its endpoints, and how each side gets in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import monitor
+from monitor.config.relay import DnsEndpoint
+from monitor.errors import OwnFault, StartupError
+from monitor.relay.endpoint import Access
+from monitor.relay.rate_limit import Limiter
+from monitor.relay.target import Target, TlsOptions
+from monitor.session.peer import HISTORY_LIMIT
+from monitor.vocabulary import Reason, Step
+from monitor.wire.commands import Connect
+
+if TYPE_CHECKING:
+    import random
+
+    from monitor.clock import Arrivals, Clock
+    from monitor.config import RelayConfig
+    from monitor.deadlines import Deadlines
+    from monitor.relay.rate_limit import Permit
+
+NAME = "relay-monitor"
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On which terms a client gets in.
+
+    `together`: both sides of a pair meet the same endpoint. `last`: it may take the very last permits of the relay's
+    limits, those which are kept for confirmations. `mends`: it looks for the repair, and leaves to those who come back
+    what they will need then.
+    """
+
+    together: bool = False
+    last: bool = False
+    mends: bool = False
+
+
+USUAL = Terms()
+CONFIRMING = Terms(together=True, last=True)
+MENDING = Terms(together=True, mends=True)
+
+_LAST, _PLANNED, _WELCOME, _RETURNING, _MENDING = range(5)  # ranks: each has a queue of its own
+
+
+class Guest:
+    """What every probe of one relay shares. `url` is where the relay really is (an embedded one has a port by now).
+
+    `together`: where the relay asks one client to wait, all of them do.
+    """
+
+    def __init__(
+        self,
+        config: RelayConfig,
+        url: str,
+        clock: Clock,
+        arrivals: Arrivals,
+        deadlines: Deadlines,
+        rng: random.Random,
+        *,
+        together: bool = True,
+    ) -> None:
+        self.connects = Limiter(config.limits.connects_per_minute, clock)
+        self.messages = Limiter(config.limits.messages_per_minute, clock)
+        self._returns = Limiter(config.limits.connects_per_minute, clock)  # connects of those who come back
+        self.adjust(config)
+        self._url = url
+        self._postpone = self.connects.pause if together else _alone
+        self._clock = clock
+        self._arrivals = arrivals
+        self.deadlines = deadlines
+        self._rng = rng
+        self._turn = rng.randrange(1 << 16)
+        self._examined_at = float("-inf")
+        self._up_at = float("-inf")  # when the relay was found up, on the monotonic clock
+        self.handshake_at = float("-inf")  # when the relay's certificate was seen last, on the monotonic clock
+
+    def has_room(self, connects: int) -> bool:
+        """Whether so many planned connects could be made now, beside those kept for a confirmation."""
+        return (
+            self.connects.wait(min(connects + self.reserve, max(connects, self.config.limits.connects_per_minute))) <= 0
+        )
+
+    async def may_return(self, connects: int, failed_at: float) -> None:
+        """Wait until somebody who was away since `failed_at` may come back: with two fifths of all connects at most.
+
+        So a relay that drops everyone never uses up what tells that it is down, and up again. A quarter of that is for
+        those who failed before it was found up: an outage uses the rest, and a probe that waits out a minute for it
+        measures nothing meanwhile.
+        """
+        spare = partial(self._kept_from, failed_at)
+        await self._returns.acquire(connects, rank=spare(), spare=spare)
+
+    def _kept_from(self, failed_at: float) -> int:
+        """Connects to leave to those who may come back first; fewer for whoever still waits when it is found up."""
+        return 0 if failed_at < self._up_at else self._kept
+
+    def found_up(self) -> None:
+        """A message crossed when that was in doubt."""
+        self._up_at = self._clock.monotonic()
+
+    def adjust(self, config: RelayConfig) -> None:
+        """Take up what may change while connections stand: other limits, from now on."""
+        self.config = config
+        self.connects.allow(config.limits.connects_per_minute)
+        self.messages.allow(config.limits.messages_per_minute)
+        self.reserve = config.limits.reserve
+        returns = config.limits.connects_per_minute - config.limits.connects_per_minute * 3 // 5
+        self._returns.allow(returns)
+        self._kept = max(1, returns // 4) if returns > 1 else 0
+
+    def turn(self) -> int:
+        """The next turn round the relay's endpoints: one for each pair."""
+        self._turn += 1
+        return self._turn
+
+    @property
+    def has_several_endpoints(self) -> bool:
+        """Whether the next turn may meet another node than this one."""
+        endpoints = self.config.endpoints
+        return len(endpoints) > 1 or any(isinstance(endpoint, DnsEndpoint) for endpoint in endpoints)
+
+    @property
+    def history(self) -> int:
+        """Publications to ask for, so that all that the relay keeps of a channel come."""
+        return max(HISTORY_LIMIT, self.config.history.size)
+
+    def may_examine(self, spacing: float) -> bool:
+        """Whether the last autopsy here lies `spacing` seconds back; if so, another one begins."""
+        now = self._clock.monotonic()
+        if now - self._examined_at < spacing:
+            return False
+        self._examined_at = now
+        return True
+
+    async def admit_pair(self) -> list[Permit]:
+        """Wait for the permits of both connects of a pair, so that neither end waits for the other's in vain.
+
+        Only one where the relay's limits never allow two.
+        """
+        return await self.connects.ahead(2, rank=_PLANNED, spare=lambda: self.reserve)
+
+    def access(
+        self, side: str, turn: int, timeout: float, terms: Terms = USUAL, permit: Permit | None = None
+    ) -> Access:
+        """How `side`, "dapp" or "wallet", gets in. The two of one turn meet different endpoints, if there are several.
+
+        `terms` may put them together. `permit` is what its first connect has already.
+        A connect raises `OwnFault` where the file of a header or of the token cannot be read.
+        """
+        return Access(
+            target=partial(self._target, side, turn + (side == "wallet" and not terms.together)),
+            hello=self._hello,
+            admit=partial(self._admit, terms, permit),
+            postpone=self._postpone,
+            clock=self._clock,
+            arrivals=self._arrivals,
+            deadlines=self.deadlines,
+            rng=self._rng,
+            timeout=timeout,
+        )
+
+    async def _admit(self, terms: Terms, permit: Permit | None, failed_at: float | None) -> None:
+        """Wait for a permit of the relay's limits.
+
+        A confirmation may take the last one. What is planned leaves it what it needs. So does a client that comes back,
+        once it may.
+        """
+        if permit is not None and failed_at is None:
+            await permit.use()
+        elif terms.last:
+            await self.connects.acquire(rank=_LAST)
+        elif failed_at is not None:
+            await self.may_return(1, failed_at)
+            rank = _RETURNING if self._kept_from(failed_at) else _WELCOME
+            await self.connects.acquire(rank=rank, spare=lambda: self.reserve + self._kept_from(failed_at))
+        elif terms.mends:
+            # What they have had in this minute already they will not need.
+            await self.connects.acquire(rank=_MENDING, spare=lambda: self.reserve + min(self._kept, self._returns.left))
+        else:
+            await self.connects.acquire(rank=_PLANNED, spare=lambda: self.reserve)
+
+    def _hello(self) -> Connect:
+        try:
+            token = self.config.read_token()
+        except StartupError as error:
+            raise OwnFault(Step.HELLO, Reason.INTERNAL, str(error)) from error
+        return Connect(name=NAME, version=monitor.__version__, token=token)
+
+    def _target(self, side: str, turn: int) -> Target:
+        config = self.config
+        try:
+            headers = tuple(config.read_headers(side).items())
+        except StartupError as error:
+            raise OwnFault(Step.UPGRADE, Reason.INTERNAL, str(error)) from error
+        url, connect_to = self._url, None
+        if config.endpoints:
+            endpoint = config.endpoints[turn % len(config.endpoints)]
+            if isinstance(endpoint, DnsEndpoint):
+                # The certificate and the Host header are the relay's; only the address is a node's.
+                connect_to = endpoint.dns
+                turn //= len(config.endpoints)
+            else:
+                url = endpoint
+        tls = config.tls
+        return Target(
+            url=url,
+            headers=headers,
+            origin=config.origin,
+            user_agent=f"{NAME}/{monitor.__version__}",
+            tls=TlsOptions(**dict(tls)) if tls is not None else None,
+            ip_protocol=config.ip_protocol,
+            proxy="" if config.url == "embedded" else None,  # there is none on the way to this very process
+            connect_to=connect_to,
+            pick=turn if connect_to is not None else None,
+        )
+
+
+def _alone(_: float) -> None:
+    """Whoever was asked to wait does, and nobody else."""

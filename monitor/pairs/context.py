@@ -1,0 +1,167 @@
+"""What a probe works with: the relay, the clock, chance, and where to publish.
+
+A `Bench` outlives a run; a `Recorder` is one run's notebook, which becomes the timeline of its `Run`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from monitor.clock import utc
+from monitor.errors import OwnFault
+from monitor.pairs.admission import USUAL, Guest, Terms
+from monitor.results import (
+    AddressFailed,
+    CertificateSeen,
+    Exchange,
+    Failure,
+    Mark,
+    MessageFate,
+    Pairing,
+    PhaseTimed,
+    Publish,
+    Run,
+    uuid7,
+)
+from monitor.vocabulary import Outcome, Phase, Step
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable, Coroutine
+
+    from monitor.clock import Clock
+    from monitor.config import ProbeConfig
+    from monitor.errors import Obstacle
+    from monitor.pairs.pair import Pair
+    from monitor.relay.endpoint import Access
+    from monitor.relay.rate_limit import Permit
+    from monitor.session.crypto import KeyManager
+
+MAX_MARKS = 500
+"""Marks kept of one run: a relay that makes a pair reconnect for ever must not fill the memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """One probe's workplace at one relay.
+
+    `guest` knows the way in, on these `terms`; `crypto` encrypts, `publish` takes results. `background` keeps a task
+    going past its run, until the program stops. `count` books a slot of the schedule: "started", "missed" or "skipped".
+    `standing` holds the standing pairs by their number: what a failure of one of them is confirmed over.
+    """
+
+    relay: str
+    probe: ProbeConfig
+    clock: Clock
+    rng: random.Random
+    guest: Guest
+    crypto: KeyManager
+    publish: Publish
+    background: Callable[[Coroutine[None, None, None]], None]
+    count: Callable[[str], None] = lambda _: None
+    terms: Terms = USUAL
+    standing: dict[int, Pair] = field(default_factory=dict)
+
+    def admits(self, connects: int, messages: int) -> bool:
+        """Whether the relay's limits leave room for a run that makes so many connects and publishes so much."""
+        return self.guest.has_room(connects) and self.guest.messages.take(messages)
+
+    def access(self, side: str, turn: int, permit: Permit | None = None) -> Access:
+        """How `side` ("dapp" or "wallet") gets in; the two sides of one turn meet different endpoints.
+
+        `permit` is what its first connect has already.
+        """
+        return self.guest.access(side, turn, self.probe.timeout, self.terms, permit)
+
+    def recorder(self, pair: int | None = None) -> Recorder:
+        """A notebook for a new run, which begins now."""
+        return Recorder(self, pair)
+
+
+class Recorder:
+    """One run's notebook. Also what clients report to while they work for this run (`relay.client.Reporter`)."""
+
+    __slots__ = ("bench", "exchanges", "fates", "marks", "pair", "pairing", "run_id", "started")
+
+    def __init__(self, bench: Bench, pair: int | None) -> None:
+        self.bench = bench
+        self.pair = pair
+        self.run_id = uuid7(bench.clock.time(), bench.rng)
+        self.started = bench.clock.monotonic()
+        self.exchanges: list[Exchange] = []
+        self.marks: list[Mark] = []
+        self.fates: list[MessageFate] = []
+        self.pairing: Pairing | None = None
+
+    def mark(self, side: str, step: Step, started: float, ended: float, note: str = "") -> None:
+        """Note one step, between two readings of the monotonic clock."""
+        if len(self.marks) < MAX_MARKS:
+            self.marks.append(Mark(side, step, started - self.started, ended - self.started, note))
+
+    def fail(self, obstacle: Obstacle, *, times: int = 1) -> None:
+        """Book `times` exchanges as failed for one cause; as aborted, where the cause is on this side."""
+        outcome = Outcome.ABORTED if isinstance(obstacle, OwnFault) else Outcome.FAILED
+        self.exchanges += [Exchange(outcome=outcome, failure=failure_of(obstacle))] * times
+
+    def abort(self, *, times: int = 1) -> None:
+        """Book `times` exchanges as given up by this program."""
+        self.exchanges += [Exchange(outcome=Outcome.ABORTED)] * times
+
+    def phase(self, phase: Phase, seconds: float) -> None:
+        """Publish how long one phase took."""
+        bench = self.bench
+        bench.publish(PhaseTimed(bench.relay, bench.probe.name, self.run_id, phase, seconds))
+
+    def address_failed(self, family: str) -> None:
+        """Publish that an address could not be reached."""
+        bench = self.bench
+        bench.publish(AddressFailed(relay=bench.relay, probe=bench.probe.name, run_id=self.run_id, family=family))
+
+    def certificate(self, not_after: float) -> None:
+        """Publish when the relay's certificate expires."""
+        bench = self.bench
+        bench.guest.handshake_at = bench.clock.monotonic()
+        bench.publish(
+            CertificateSeen(relay=bench.relay, probe=bench.probe.name, run_id=self.run_id, not_after=not_after)
+        )
+
+    def finish(self, *, aborted: str = "") -> Run:
+        """The run, over now. `aborted` says why this program itself gave up, if it did."""
+        bench = self.bench
+        clock = bench.clock
+        parts: list[Exchange | Pairing] = [*self.exchanges] if self.pairing is None else [*self.exchanges, self.pairing]
+        outcome, failure = _worst(parts)
+        if aborted:
+            outcome = Outcome.ABORTED
+            self.mark("pair", Step.CLOSE, clock.monotonic(), clock.monotonic(), f"aborted: {aborted}")
+        duration = clock.monotonic() - self.started
+        return Run(
+            id=self.run_id,
+            relay=bench.relay,
+            probe=bench.probe.name,
+            scenario=bench.probe.scenario,
+            started_at=utc(clock, ago=duration),
+            duration=duration,
+            outcome=outcome,
+            failure=failure,
+            exchanges=tuple(self.exchanges),
+            pairing=self.pairing,
+            timeline=tuple(self.marks),
+            messages=tuple(self.fates),
+            pair=self.pair,
+        )
+
+
+def _worst(parts: list[Exchange | Pairing]) -> tuple[Outcome, Failure | None]:
+    """The outcome of a run of such parts, and the first cause."""
+    outcomes = [item.outcome for item in parts if item.outcome is not Outcome.OK]
+    if not outcomes:
+        return Outcome.OK, None
+    failure = next((item.failure for item in parts if item.failure is not None), None)
+    return (Outcome.FAILED if Outcome.FAILED in outcomes else Outcome.ABORTED), failure
+
+
+def failure_of(obstacle: Obstacle) -> Failure:
+    """An obstacle as the value a run carries."""
+    return Failure(step=obstacle.step, reason=obstacle.reason, detail=obstacle.detail)

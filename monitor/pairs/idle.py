@@ -1,0 +1,105 @@
+"""Bare connections that say hello and answer pings: what steady-state and connection-storm are made of."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from monitor.errors import Obstacle
+from monitor.relay import obstacles
+from monitor.relay.client import Client
+from monitor.vocabulary import Phase, Step
+from monitor.wire.events import Connected, Dropped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from monitor.pairs.context import Bench, Recorder
+    from monitor.relay.endpoint import Access
+    from monitor.wire.backoff import Backoff
+    from monitor.wire.events import Event
+
+
+PERMIT_WAIT: Final = 60.0
+"""Seconds that a look at the certificate waits for the relay's limits to allow it."""
+
+
+async def see_certificate(bench: Bench) -> None:
+    """Connect once, and leave: what the handshake showed is published. What fails is for probes to tell."""
+    held = Held(bench, bench.recorder())
+    with suppress(Obstacle, TimeoutError):
+        async with asyncio.timeout(PERMIT_WAIT + bench.probe.timeout):
+            await held.open()
+    held.close()
+
+
+class Held:
+    """One bare connection. `drops` counts how often it was lost; `on_change` is called when it comes or goes."""
+
+    def __init__(
+        self,
+        bench: Bench,
+        recorder: Recorder,
+        *,
+        reconnect: Backoff | None = None,
+        on_change: Callable[[Dropped | None], None] = lambda _: None,
+        access: Access | None = None,
+    ) -> None:
+        self.recorder = recorder
+        self.obstacle: Obstacle | None = None
+        self.lost = asyncio.Event()
+        self._on_change = on_change
+        access = access or bench.access("dapp", bench.guest.turn())
+        self.client = Client(
+            access, reporter=self, on_event=self._on_event, on_publication=lambda _: None, reconnect=reconnect
+        )
+
+    @property
+    def connected(self) -> bool:
+        """Whether it stands."""
+        return self.client.connected
+
+    @property
+    def over(self) -> bool:
+        """Whether it will not come back by itself."""
+        return self.client.closed
+
+    def why(self) -> Obstacle:
+        """What became of it: why it was lost, or why it does not stand yet."""
+        return self.obstacle or self.client.late(self.client.step)
+
+    async def open(self) -> None:
+        """Connect. Raises `Obstacle`."""
+        await self.client.open()
+
+    def close(self) -> None:
+        """Leave in good order."""
+        self.client.close()
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, Connected):
+            self.obstacle = None
+            self._on_change(None)
+        elif isinstance(event, Dropped):
+            self.obstacle = self.client.obstacle or obstacles.of_drop(Step.HOLD, event)
+            self.lost.set()
+            self._on_change(event)
+
+    # What the client reports (`relay.client.Reporter`).
+
+    def step_taken(self, step: Step, started: float, ended: float) -> None:
+        """A step of the connect is behind us."""
+        self.recorder.mark("dapp", step, started, ended)
+
+    def phase(self, phase: Phase, seconds: float) -> None:
+        """A phase took `seconds`."""
+        self.recorder.phase(phase, seconds)
+
+    def address_failed(self, family: str) -> None:
+        """An address could not be reached."""
+        self.recorder.address_failed(family)
+
+    def certificate(self, not_after: float) -> None:
+        """The relay's certificate was seen."""
+        self.recorder.certificate(not_after)

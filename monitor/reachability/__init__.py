@@ -1,0 +1,1 @@
+"""Whether a relay can be reached: the relay verdict and the attempts that confirm it."""

@@ -1,0 +1,215 @@
+"""The relays, and the probes' workplaces at them: what the daemon and `once` have in common."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from monitor.clock import Arrivals, Clock
+from monitor.deadlines import Deadlines
+from monitor.embedded import EmbeddedRelay, Namespace
+from monitor.pairs.admission import Guest
+from monitor.pairs.context import Bench
+from monitor.pairs.idle import see_certificate
+from monitor.reachability.verdict import Reachability, not_ours
+from monitor.session.crypto import Ecies, KeyManager, Plain
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable
+
+    from monitor.config import Changes, Config, Place, ProbeConfig, RelayConfig
+    from monitor.errors import Obstacle
+    from monitor.results import Report, Run
+
+    Sink = Callable[[Run | Report, Bench], None]
+
+
+def settle_memory() -> None:
+    """Once everything stands: let the collector forget what will stay, and look less often at what comes and goes.
+
+    A run leaves some hundred short-lived values and hardly a cycle; at Python's own pace a tenth of the CPU would go
+    into looking through standing pairs for garbage.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+
+
+CERTIFICATE_AGE: Final = 23 * 3600.0
+"""Seconds after which what is known of a relay's certificate is renewed: it is told at least daily."""
+
+CERTIFICATE_CHECK: Final = 900.0
+"""Seconds between two looks at that age, and between two tries where the relay does not let us in."""
+
+
+class Watched:
+    """One relay at runtime: the guest's side of it, its embedded server if it is ours, and its `up`."""
+
+    def __init__(self, config: RelayConfig, embedded: EmbeddedRelay | None, guest: Guest, up: Reachability) -> None:
+        self.config = config
+        self.embedded = embedded
+        self.guest = guest
+        self.reachability = up
+
+    @property
+    def is_near(self) -> bool:
+        """Whether it is on this machine: then it shows nothing of the network."""
+        host = urlsplit(self.config.url).hostname or ""
+        return self.embedded is not None or host in {"localhost", "::1"} or host.startswith("127.")
+
+
+@dataclass(slots=True)
+class Term:
+    """A probe's term of office at one relay: it lasts for as long as its series go on."""
+
+    lasts: bool = True
+
+
+class Fleet:
+    """The relays and the benches at them: what `once` and the daemon have in common.
+
+    `ours` and `on_settled` are those of each relay's `Reachability`; the latter is told the relay's name. `together` is
+    `Guest`'s.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        clock: Clock,
+        publish: Sink,
+        *,
+        rng: random.Random | None = None,
+        ours: Callable[[Obstacle | None], Awaitable[bool]] = not_ours,
+        on_settled: Callable[[str], None] = lambda _: None,
+        together: bool = True,
+    ) -> None:
+        self.config = config
+        self.relays: dict[str, Watched] = {}
+        self.background: set[asyncio.Task[None]] = set()
+        self._clock = clock
+        self._arrivals = Arrivals(clock)
+        self._deadlines = Deadlines(clock)
+        self._publish = publish
+        self._ours = ours
+        self._on_settled = on_settled
+        self._together = together
+        self._terms: dict[Place, Term] = {}
+        self._on_up: Callable[[str, bool], None] = lambda _name, _up: None
+        self._rng = rng or random.Random()  # noqa: S311 - spreads load, guards no secret
+        self._crypto: dict[str, KeyManager] = {"real": Ecies(), "mock": Plain()}
+
+    async def start(self, on_up: Callable[[str, bool], None]) -> None:
+        """Start the embedded relays. Raises `StartupError`."""
+        self._on_up = on_up
+        for watched in await self.open(self.config.relays):
+            self.relays[watched.config.name] = watched
+
+    async def open(self, relays: Iterable[RelayConfig]) -> list[Watched]:
+        """Relays ready to be watched, all of them or none; not of the fleet yet. Raises `StartupError`."""
+        opened: list[Watched] = []
+        try:
+            for relay in relays:
+                embedded = None
+                if relay.url == "embedded":
+                    embedded = EmbeddedRelay(namespaces=_namespaces(relay))
+                    await embedded.start()
+                opened.append(self._watched(relay, embedded))
+        except BaseException:
+            await self.close(opened)
+            raise
+        return opened
+
+    def _watched(self, relay: RelayConfig, embedded: EmbeddedRelay | None) -> Watched:
+        url = embedded.url if embedded is not None else relay.url
+        up = Reachability(
+            relay.name,
+            partial(self._on_up, relay.name),
+            ours=self._ours,
+            on_settled=partial(self._on_settled, relay.name),
+        )
+        guest = Guest(relay, url, self._clock, self._arrivals, self._deadlines, self._rng, together=self._together)
+        return Watched(relay, embedded, guest, up)
+
+    def change(self, config: Config, difference: Changes, opened: Iterable[Watched]) -> None:
+        """Become the fleet of another configuration; whoever was closed is gone before."""
+        for relay in difference.adjusted:
+            self.relays[relay.name].config = relay
+            self.relays[relay.name].guest.adjust(relay)
+        for place in difference.forgotten:
+            if (term := self._terms.pop(place, None)) is not None:
+                term.lasts = False
+        known = self.relays | {watched.config.name: watched for watched in opened}
+        self.config = config
+        self.relays = {relay.name: known[relay.name] for relay in config.relays}
+
+    async def close(self, left: Iterable[Watched]) -> None:
+        """Give up relays: no verdict on them any more, and the embedded ones end."""
+        left = list(left)
+        await asyncio.gather(*(watched.reachability.stop() for watched in left))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(1):
+                await asyncio.gather(*(watched.embedded.stop() for watched in left if watched.embedded is not None))
+
+    def bench(self, relay: str, probe: ProbeConfig, count: Callable[[str], None] = lambda _: None) -> Bench:
+        """One probe's workplace at one relay."""
+        term, take = self._terms.setdefault((relay, probe.name), Term()), self._publish
+
+        def publish(report: Run | Report) -> None:
+            # A message may be judged when its probe is long gone: its successor's account must not hear of it.
+            if term.lasts:
+                take(report, made)
+
+        made = Bench(
+            relay=relay,
+            probe=probe,
+            clock=self._clock,
+            rng=self._rng,
+            guest=self.relays[relay].guest,
+            crypto=self._crypto[probe.crypto],
+            publish=publish,
+            background=self.spawn,
+            count=count,
+        )
+        return made
+
+    async def watch_certificates(self) -> None:
+        """Connect to each `wss` relay whose certificate nobody has seen for a day, for as long as the fleet lasts.
+
+        Probes that only hold connections, or run once a week, would never tell of a new one.
+        """
+        while True:
+            await asyncio.sleep(CERTIFICATE_CHECK)
+            oldest = self._clock.monotonic() - CERTIFICATE_AGE
+            for name, watched in self.relays.items():
+                probe = next((probe for probe in self.config.probes if name in probe.relays), None)
+                if watched.config.url.startswith("wss:") and watched.guest.handshake_at < oldest and probe is not None:
+                    self.spawn(see_certificate(self.bench(name, probe)))
+
+    def spawn(self, work: Coroutine[None, None, None]) -> None:
+        """Keep a task going until it is done or the fleet stops."""
+        task = asyncio.ensure_future(work)
+        self.background.add(task)
+        task.add_done_callback(self.background.discard)
+
+    async def stop(self) -> None:
+        """End what is left, and the embedded relays."""
+        await asyncio.gather(*(watched.reachability.stop() for watched in self.relays.values()))
+        for task in list(self.background):
+            task.cancel()
+        if self.background:
+            await asyncio.wait(self.background, timeout=1)
+        await self.close(self.relays.values())
+
+
+def _namespaces(relay: RelayConfig) -> tuple[Namespace, ...]:
+    """The production namespaces, with this relay's history for sessions."""
+    return (
+        Namespace(name="handshake", size=5, ttl=300.0),
+        Namespace(name="session", size=relay.history.size, ttl=relay.history.ttl),
+    )

@@ -1,0 +1,238 @@
+"""The web configuration: TLS and basic auth for what the monitor serves, in Prometheus' own format.
+
+Nothing comes from the environment here, as nothing does in Prometheus: a `$` is a dollar sign, and a bcrypt hash is
+full of them. What Python cannot offer is refused by name instead of being passed over.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping  # noqa: TC003 - pydantic reads annotations at run time
+from typing import TYPE_CHECKING, Annotated, Final
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+
+from monitor.config.document import show_path
+from monitor.config.faults import locate, suggestion
+from monitor.config.fields import THAWED, Duration, ExistingFile, Kind, Section, Unshown, checked, frozen, no_entries
+from monitor.config.loading import Form, parse_as, text_of
+from monitor.errors import Fault, StartupError
+from monitor.web.tls import CIPHERS, CURVES, VERIFYING, server_context
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from monitor.config.document import KeyPath, Node
+
+MAX_COST: Final = 18
+"""The most a password's hash may cost: some seconds of one core for each password that is tried."""
+
+MAX_USERS: Final = 100
+_HASH: Final = re.compile(r"\$2[abxy]\$([0-9]{2})\$[./A-Za-z0-9]{53}", re.ASCII)
+_HEADERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "Strict-Transport-Security": (),
+    "X-Content-Type-Options": ("nosniff",),
+    "X-Frame-Options": ("deny", "sameorigin"),
+    "X-XSS-Protection": (),
+    "Content-Security-Policy": (),
+}
+_SANS: Final = 100
+_MAX_PEM: Final = 65_536
+_TLS: Final = "tls_server_config"
+
+
+def _pem(value: object) -> SecretStr:
+    if isinstance(value, SecretStr):
+        return value
+    if not isinstance(value, str) or "-----BEGIN " not in value or len(value) > _MAX_PEM:
+        raise Unshown(f"is not PEM (-----BEGIN …) of up to {_MAX_PEM} characters")
+    return SecretStr(value)
+
+
+def _hash(value: object) -> SecretStr:
+    if isinstance(value, SecretStr):
+        return value
+    found = _HASH.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise Unshown("is not a bcrypt hash ($2y$10$…); `htpasswd -nBC 10 USER` makes one")
+    if not 4 <= int(found[1]) <= MAX_COST:  # noqa: PLR2004 - bcrypt's own least
+        raise Unshown(f"has a cost of {int(found[1])}; expected 4 to {MAX_COST}: each log-in takes that long")
+    return SecretStr(str(value))
+
+
+def _user(name: str) -> None:
+    if not name or ":" in name or not name.isprintable():
+        raise ValueError("is not a user's name; expected printable text without a colon")
+
+
+def _suite(name: str) -> None:
+    if name not in CIPHERS:
+        raise ValueError(f"is not a cipher suite here; {suggestion(name, CIPHERS)}")
+
+
+def _curve(name: str) -> None:
+    if name not in CURVES:
+        raise ValueError(f"is not a curve; {suggestion(name, CURVES)}")
+
+
+def _client_auth(name: str) -> None:
+    if name in {"RequireAnyClientCert", "RequireClientCert"}:
+        raise ValueError("takes any certificate, verified or not, and cannot be had; RequireAndVerifyClientCert can")
+    known = ("NoClientCert", "RequestClientCert", *VERIFYING)
+    if name not in known:
+        raise ValueError(f"is not a client_auth_type; {suggestion(name, known)}")
+
+
+def _version(name: str) -> None:
+    if name in {"TLS10", "TLS11"}:
+        raise ValueError("is withdrawn (RFC 8996) and not offered here; expected TLS12 or TLS13")
+    if name not in {"TLS12", "TLS13"}:
+        raise ValueError("is not a TLS version; expected TLS12 or TLS13")
+
+
+def _flag(value: object) -> bool:
+    # Compared one by one: what YAML gives may be a list, which no set takes.
+    if value is True or value == "true":
+        return True
+    if value is False or value == "false":
+        return False
+    raise ValueError("is neither true nor false")
+
+
+def _headers(given: Mapping[str, str]) -> Mapping[str, str]:
+    for name, value in given.items():
+        if name not in _HEADERS:
+            raise ValueError(f"has {name}, which cannot be set; {suggestion(name, _HEADERS)}")
+        if not value.isascii() or not value.isprintable():
+            raise ValueError(f"has a {name} that is not printable ASCII on one line")
+        if value and _HEADERS[name] and value not in _HEADERS[name]:
+            raise ValueError(f"has the {name} {value!r}; expected {' or '.join(_HEADERS[name])}")
+    return frozen(given)
+
+
+Pem = Annotated[SecretStr, BeforeValidator(_pem), Kind("PEM")]
+Flag = Annotated[bool, BeforeValidator(_flag), Kind("true or false")]
+Version = Annotated[str, checked(_version), Kind("one of", "TLS12, TLS13")]
+Short = Annotated[str, Field(min_length=1, max_length=300)]
+
+
+class TlsServerConfig(Section):
+    """`tls_server_config`: the certificate, what clients must show, and what is spoken."""
+
+    cert: Pem | None = None
+    key: Pem | None = None
+    client_ca: Pem | None = None
+    cert_file: ExistingFile | None = None
+    key_file: ExistingFile | None = None
+    client_auth_type: Annotated[str, checked(_client_auth)] = "NoClientCert"
+    client_ca_file: ExistingFile | None = None
+    client_allowed_sans: Annotated[tuple[Short, ...], Field(min_length=1, max_length=_SANS)] | None = None
+    min_version: Version = "TLS12"
+    max_version: Version = "TLS13"
+    cipher_suites: Annotated[tuple[Annotated[str, checked(_suite)], ...], Field(max_length=50)] = ()
+    curve_preferences: Annotated[tuple[Annotated[str, checked(_curve)], ...], Field(max_length=10)] = ()
+    prefer_server_cipher_suites: Flag = True
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files it rests on."""
+        return tuple(path for path in (self.cert_file, self.key_file, self.client_ca_file) if path is not None)
+
+    @property
+    def is_enabled(self) -> bool:
+        """Whether TLS is spoken at all, by the keys that Prometheus goes by."""
+        asked = {"cert", "key", "client_ca", "cert_file", "key_file", "client_ca_file", "client_auth_type"}
+        return any(getattr(self, key) is not None for key in asked & self.model_fields_set)
+
+
+class HttpServerConfig(Section):
+    """`http_server_config`. HTTP/2 is offered to nobody here, whatever `http2` says: HTTP/1.1 is."""
+
+    http2: Flag = True
+    headers: Annotated[Mapping[str, Annotated[str, Field(max_length=4096)]], AfterValidator(_headers), THAWED] = Field(
+        default_factory=no_entries
+    )
+
+
+class RateLimit(Section):
+    """`rate_limit`: a bucket of `burst` requests, which gets one more every `interval` seconds; 0 for no limit."""
+
+    interval: Annotated[float, Duration("0s", "1d")] = 0.0
+    burst: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+
+
+class WebConfig(Section):
+    """All of it."""
+
+    tls_server_config: TlsServerConfig = Field(default_factory=TlsServerConfig)
+    http_server_config: HttpServerConfig = Field(default_factory=HttpServerConfig)
+    basic_auth_users: Annotated[
+        Mapping[
+            Annotated[str, Field(max_length=200), checked(_user)],
+            Annotated[SecretStr, BeforeValidator(_hash), Kind("bcrypt hash")],
+        ],
+        Field(max_length=MAX_USERS),
+        AfterValidator(frozen),
+        THAWED,
+        Kind("user → bcrypt hash"),
+    ] = Field(default_factory=no_entries)
+    rate_limit: RateLimit = Field(default_factory=RateLimit)
+
+
+def load_web(path: Path) -> WebConfig:
+    """The web configuration in a file; relative paths in it start at its folder.
+
+    Raises `ConfigError` with every fault in it, and `StartupError` where it cannot be read.
+    """
+    return parse_as(_FORM, text_of(path), str(path), None)
+
+
+def _check(config: WebConfig, root: Node, unknown: set[KeyPath]) -> list[Fault]:
+    """What must hold between the values; nothing that rests on one that is wrong."""
+    faults: list[Fault] = []
+
+    def fault(message: str, *path: str) -> None:
+        faults.append(Fault(locate(root, path)[1].line, show_path(path), message))
+
+    limit = config.rate_limit
+    if limit.interval and not limit.burst and not any(path[0] == "rate_limit" for path in unknown):
+        fault("has no burst, and so would let nothing in; expected a burst of 1 or more", "rate_limit")
+    if not any(path[0] == _TLS for path in unknown):
+        for key, message in _tls_faults(config.tls_server_config):
+            fault(message, *((_TLS, key) if key else (_TLS,)))
+    return faults
+
+
+def _tls_faults(tls: TlsServerConfig) -> list[tuple[str, str]]:
+    """What is wrong with TLS as a whole: a key of its section, or none, and the message."""
+    if not tls.is_enabled:
+        given = sorted(tls.model_fields_set)
+        return [("", f"has {given[0]} and no certificate; expected cert_file and key_file")] if given else []
+    found: list[tuple[str, str]] = []
+    for key in ("cert", "key", "client_ca"):
+        both = (getattr(tls, key), getattr(tls, f"{key}_file"))
+        if None not in both:
+            found.append((key, f"stands beside {key}_file; expected one of the two"))
+        elif both == (None, None) and key != "client_ca":
+            found.append(("", f"has no {'certificate' if key == 'cert' else 'key'}; expected {key}_file (or {key})"))
+    if tls.client_auth_type not in VERIFYING:
+        given = [name for name in ("client_ca", "client_ca_file") if getattr(tls, name) is not None]
+        found += [(name, f"is not asked for: client_auth_type is {tls.client_auth_type}") for name in given]
+    if tls.client_allowed_sans and tls.client_auth_type != "RequireAndVerifyClientCert":
+        found.append(("client_allowed_sans", "needs client_auth_type: RequireAndVerifyClientCert"))
+    if tls.min_version > tls.max_version:
+        found.append(("min_version", f"is above max_version, {tls.max_version}"))
+    if len(tls.curve_preferences) > 1:
+        found.append(("curve_preferences", "names several; expected one, or none for all of them"))
+    return found or _unusable(tls)
+
+
+def _unusable(tls: TlsServerConfig) -> list[tuple[str, str]]:
+    try:
+        server_context(tls)
+    except StartupError as error:
+        return [("", str(error))]
+    return []
+
+
+_FORM: Final[Form[WebConfig]] = Form(model=WebConfig, check=_check)

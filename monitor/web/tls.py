@@ -1,0 +1,101 @@
+"""From `tls_server_config` to a context that Python's TLS understands: its words are Go's."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import tempfile
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Final
+
+from monitor.errors import StartupError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pydantic import SecretStr
+
+    from monitor.web.config import TlsServerConfig
+
+VERIFYING: Final = {
+    "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
+    "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
+}
+"""The `client_auth_type`s under which a client's certificate means something."""
+
+_OLD: Final = ("AES_128_CBC_SHA", "AES_256_CBC_SHA", "AES_128_GCM_SHA256", "AES_256_GCM_SHA384")
+# Those of TLS 1.3 may be named, and are offered whether they are or not, as Go does it.
+CIPHERS: Final = {
+    **dict.fromkeys(("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"), ""),
+    **{
+        f"TLS_ECDHE_{key}_WITH_{cipher}": f"ECDHE-{key}-"
+        + cipher.replace("AES_", "AES").replace("_CBC", "").replace("_", "-")
+        for key in ("ECDSA", "RSA")
+        for cipher in _OLD
+    },
+    **{f"TLS_ECDHE_{key}_WITH_CHACHA20_POLY1305_SHA256": f"ECDHE-{key}-CHACHA20-POLY1305" for key in ("ECDSA", "RSA")},
+}
+"""Cipher suites as Go names them → as OpenSSL does."""
+
+CURVES: Final = {"X25519": "X25519", "CurveP256": "prime256v1", "CurveP384": "secp384r1", "CurveP521": "secp521r1"}
+"""Curves likewise."""
+
+_VERSIONS: Final = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
+
+
+def server_context(tls: TlsServerConfig) -> ssl.SSLContext:
+    """The context to serve with; files are read now. Raises `StartupError`, which names what cannot be used."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = _VERSIONS[tls.min_version]
+    context.maximum_version = _VERSIONS[tls.max_version]
+    context.set_alpn_protocols(["http/1.1"])
+    if tls.prefer_server_cipher_suites:
+        context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
+    else:
+        context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+    if suites := [CIPHERS[name] for name in tls.cipher_suites if CIPHERS[name]]:
+        context.set_ciphers(":".join(suites))
+    if tls.curve_preferences:
+        context.set_ecdh_curve(CURVES[tls.curve_preferences[0]])
+    with ExitStack() as opened:
+        cert = _place(tls.cert, tls.cert_file, opened)
+        key = _place(tls.key, tls.key_file, opened)
+        try:
+            # An encrypted key without a password would have OpenSSL ask the terminal, and wait.
+            context.load_cert_chain(cert, key, password=lambda: "")
+        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+            raise StartupError(f"has a certificate and a key that cannot be used together: {_why(error)}") from None
+    if tls.client_auth_type in VERIFYING:
+        _verify_clients(context, tls)
+    return context
+
+
+def _verify_clients(context: ssl.SSLContext, tls: TlsServerConfig) -> None:
+    context.verify_mode = VERIFYING[tls.client_auth_type]
+    try:
+        if tls.client_ca is not None:
+            context.load_verify_locations(cadata=tls.client_ca.get_secret_value())
+        elif tls.client_ca_file is not None:
+            context.load_verify_locations(tls.client_ca_file)
+        else:
+            context.load_default_certs(ssl.Purpose.CLIENT_AUTH)
+    except (OSError, ValueError) as error:
+        raise StartupError(f"has a client_ca that cannot be used: {_why(error)}") from None
+
+
+def _place(text: SecretStr | None, path: Path | None, opened: ExitStack) -> str:
+    """Where OpenSSL, which reads files only, finds a PEM: one given as text in a file without a name."""
+    if text is None:
+        return str(path)
+    if hasattr(os, "memfd_create"):
+        file = opened.enter_context(os.fdopen(os.memfd_create("pem"), "w+b"))
+    else:  # pragma: no cover - not on Linux
+        file = opened.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - it is closed with the stack
+    file.write(text.get_secret_value().encode())
+    file.flush()
+    file.seek(0)
+    return f"/dev/fd/{file.fileno()}"
+
+
+def _why(error: Exception) -> str:
+    return str(getattr(error, "reason", None) or getattr(error, "strerror", None) or error)

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from monitor.config import parse
+from monitor.daemon.once import as_once, play_once, show
+from monitor.results import Exchange, Failure, Mark, Pairing, Run
+from monitor.vocabulary import Outcome, Reason, Scenario, Step
+from tests.probes.harness import configure
+
+if TYPE_CHECKING:
+    from monitor.config import ProbeConfig
+    from monitor.results import Report
+
+
+def probe(scenario: str, **keys: Any) -> ProbeConfig:
+    return parse(configure("ws://127.0.0.1:1/", scenario, **keys), "test", {}).probes[0]
+
+
+def test_of_a_continuous_steady_probe_one_pairs_single_exchange_is_played() -> None:
+    once = as_once(probe("steady-messaging", schedule="continuous", pairs="4"))
+    assert (once.pairs, once.exchanges) == (1, 1)
+
+
+def test_of_a_continuous_idle_probe_one_connection_is_held_for_a_timeout() -> None:
+    once = as_once(probe("steady-state", schedule="continuous", connections="7", timeout="3s"))
+    assert (once.connections, once.ramp_up, once.duration) == (1, 0.0, 3.0)
+
+
+@pytest.mark.parametrize("scenario", ["realistic-session", "async-delivery", "connection-storm"])
+def test_a_bounded_probe_is_played_as_it_is(scenario: str) -> None:
+    bounded = probe(scenario)
+    assert as_once(bounded) == bounded
+
+
+CONFIG = """
+relays: [{name: one, url: embedded}, {name: two, url: embedded}]
+probes:
+  - {name: idle, scenario: steady-state, relays: [two, one], schedule: continuous, timeout: 1s}
+  - {name: session, scenario: realistic-session, relays: [one], schedule: {every: 1h}, messages: 1, settle: 0s}
+  - {name: steady, scenario: steady-messaging, relays: [two], schedule: continuous, message_interval: 100ms}
+"""
+
+
+async def test_each_probe_is_played_once_at_each_of_its_relays_in_the_order_of_the_configuration() -> None:
+    reports: list[Run | Report] = []
+    runs = await play_once(parse(CONFIG, "test", {}), reports.append)
+    assert [(run.probe, run.relay) for run in runs] == [
+        ("idle", "two"),
+        ("idle", "one"),
+        ("session", "one"),
+        ("steady", "two"),
+    ]
+    assert [(run.outcome, len(run.exchanges)) for run in runs] == [(Outcome.OK, 1)] * 4
+    assert {report.id for report in reports if isinstance(report, Run)} == {run.id for run in runs}
+
+
+GOOD = Run(
+    id="0190",
+    relay="demo",
+    probe="session",
+    scenario=Scenario.REALISTIC_SESSION,
+    started_at=datetime(2024, 5, 1, tzinfo=UTC),
+    duration=1.25,
+    outcome=Outcome.OK,
+    failure=None,
+    exchanges=(Exchange(outcome=Outcome.OK, round_trip=0.0123), Exchange(outcome=Outcome.OK, recovery=0.5)),
+    pairing=Pairing(outcome=Outcome.OK, seconds=0.0456),
+    timeline=(
+        Mark(side="wallet", step=Step.DELIVER, started=0.2, ended=0.21, note="as it was"),
+        Mark(side="dapp", step=Step.TCP, started=0.001, ended=0.0025),
+    ),
+)
+
+
+def test_a_run_is_shown_with_its_steps_in_the_order_they_began() -> None:
+    assert list(show(GOOD)) == [
+        "ok  session at demo  (realistic-session, 1.25 s, run 0190)",
+        "       from ms   took ms  side    step",
+        "           1.0       1.5  dapp    tcp",
+        "         200.0      10.0  wallet  deliver  as it was",
+        "    pairing 45.6 ms",
+        "    round trip 12.3 ms",
+        "    recovery 500.0 ms",
+    ]
+
+
+def test_a_failed_run_says_where_and_why() -> None:
+    failure = Failure(step=Step.DELIVER, reason=Reason.LOST, detail="acked, never delivered")
+    failed = GOOD._replace(
+        outcome=Outcome.FAILED,
+        failure=failure,
+        exchanges=(Exchange(outcome=Outcome.FAILED, failure=failure),),
+        pairing=None,
+        timeline=(),
+    )
+    assert list(show(failed)) == [
+        "FAILED  session at demo  (realistic-session, 1.25 s, run 0190)",
+        "    step deliver, reason lost: acked, never delivered",
+        "       from ms   took ms  side    step",
+    ]

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.journal.serialize import run_from_json, run_to_json
+from monitor.results import Exchange, Failure, Mark, MessageFate, Pairing, Run
+from monitor.vocabulary import Outcome, Reason, Scenario, Step, Verdict
+from tests.journal.sample import FULL, run
+
+SECONDS = st.floats(0, 1e6, allow_nan=False)
+OPTIONAL = st.none() | SECONDS
+FAILURES = st.builds(Failure, step=st.sampled_from(Step), reason=st.sampled_from(Reason), detail=st.text(max_size=20))
+OUTCOMES = st.sampled_from(Outcome)
+RUNS = st.builds(
+    Run,
+    id=st.uuids().map(str),
+    relay=st.text(max_size=10),
+    probe=st.text(max_size=10),
+    scenario=st.sampled_from(Scenario),
+    started_at=st.datetimes(timezones=st.just(run(0).started_at.tzinfo)),
+    duration=st.integers(0, 10**9).map(lambda micros: micros / 1e6),
+    outcome=OUTCOMES,
+    failure=st.none() | FAILURES,
+    exchanges=st.lists(
+        st.builds(
+            Exchange,
+            outcome=OUTCOMES,
+            failure=st.none() | FAILURES,
+            round_trip=OPTIONAL,
+            wire_request=OPTIONAL,
+            wire_response=OPTIONAL,
+            recovery=OPTIONAL,
+        ),
+        max_size=3,
+    ).map(tuple),
+    pairing=st.none() | st.builds(Pairing, outcome=OUTCOMES, seconds=OPTIONAL, failure=st.none() | FAILURES),
+    timeline=st.lists(
+        st.builds(
+            Mark, side=st.text(max_size=5), step=st.sampled_from(Step), started=SECONDS, ended=SECONDS, note=st.text()
+        ),
+        max_size=3,
+    ).map(lambda marks: tuple(sorted(marks, key=lambda mark: (mark.started, mark.ended)))),
+    messages=st.lists(
+        st.builds(
+            MessageFate,
+            direction=st.text(max_size=5),
+            sequence=st.integers(0, 1000),
+            verdict=st.none() | st.sampled_from(Verdict),
+            leg=OPTIONAL,
+            wire=OPTIONAL,
+            note=st.text(max_size=5),
+        ),
+        max_size=3,
+    ).map(tuple),
+    pair=st.none() | st.integers(0, 100),
+)
+
+
+def test_a_run_reads_as_its_fields_in_camel_case() -> None:
+    assert run_to_json(FULL, omitted=3) == {
+        "id": "018f2f3a-0000-7000-8000-000000000007",
+        "relay": "demo",
+        "probe": "steady",
+        "scenario": "steady-messaging",
+        "startedAt": "2024-05-01T12:07:00+00:00",
+        "durationSeconds": 0.25,
+        "outcome": "failed",
+        "failure": {"step": "deliver", "reason": "lost", "detail": "acked, never delivered"},
+        "pair": 1,
+        "pairing": {"outcome": "ok", "seconds": 0.3, "failure": None},
+        "exchanges": [
+            {
+                "outcome": "failed",
+                "failure": {"step": "deliver", "reason": "lost", "detail": "acked, never delivered"},
+                "roundTripSeconds": None,
+                "wireRequestSeconds": 0.01,
+                "wireResponseSeconds": None,
+                "recoverySeconds": None,
+            },
+            {
+                "outcome": "ok",
+                "failure": None,
+                "roundTripSeconds": 0.1,
+                "wireRequestSeconds": 0.01,
+                "wireResponseSeconds": 0.02,
+                "recoverySeconds": 0.5,
+            },
+        ],
+        "timeline": [
+            {"side": "dapp", "step": "tcp", "from": 0.0, "to": 0.01, "note": ""},
+            {"side": "wallet", "step": "publish", "from": 0.1, "to": 0.12, "note": "sent <again>"},
+        ],
+        "messages": [
+            {
+                "direction": "request",
+                "sequence": 1,
+                "verdict": "lost",
+                "legSeconds": None,
+                "wireSeconds": None,
+                "note": "",
+            },
+            {
+                "direction": "response",
+                "sequence": 2,
+                "verdict": None,
+                "legSeconds": 0.1,
+                "wireSeconds": 0.05,
+                "note": "late",
+            },
+        ],
+        "omitted": 3,
+    }
+
+
+@given(RUNS, st.integers(0, 100))
+def test_what_was_written_reads_back_as_it_was(original: Run, omitted: int) -> None:
+    assert run_from_json(json.loads(json.dumps(run_to_json(original, omitted)))) == (original, omitted)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+)
+
+
+def places(data: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Every place in a JSON value."""
+    inside = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    return [path, *(place for key, value in inside for place in places(value, (*path, key)))]
+
+
+@given(st.data())
+def test_what_is_damaged_anywhere_is_a_run_or_one_of_three_errors(data: st.DataObject) -> None:
+    document = run_to_json(FULL)
+    place = data.draw(st.sampled_from(places(document)))
+    damage = data.draw(JSON)
+    if place:
+        holder: Any = document
+        for key in place[:-1]:
+            holder = holder[key]
+        holder[place[-1]] = damage
+    try:
+        read, _ = run_from_json(document if place else damage)
+    except (ValueError, TypeError, KeyError, OverflowError):
+        return
+    json.dumps(run_to_json(read), allow_nan=False)
+
+
+@pytest.mark.parametrize("field", sorted(run_to_json(FULL)))
+def test_a_field_that_is_missing_makes_it_no_run(field: str) -> None:
+    document = run_to_json(FULL)
+    del document[field]
+    with pytest.raises(KeyError):
+        run_from_json(document)

@@ -1,0 +1,118 @@
+"""A guest's connects: what those who come back after an outage may take, and what they are left."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+
+from monitor.clock import Arrivals, LoopClock
+from monitor.config import parse
+from monitor.deadlines import Deadlines
+from monitor.pairs.admission import CONFIRMING, MENDING, USUAL, Guest, Terms
+from monitor.relay.rate_limit import WINDOW
+
+pytestmark = pytest.mark.looptime
+
+CONFIG = """
+relays: [{{name: demo, url: "ws://127.0.0.1:9/", limits: {{connects_per_minute: {limit}, messages_per_minute: 600}}}}]
+probes: [{{name: probe, scenario: steady-state, connections: 1, relays: [demo], schedule: continuous}}]
+"""
+OUTAGE = 40
+"""Seconds."""
+
+
+class Stage:
+    """A guest, and who was let in when, in seconds from its beginning."""
+
+    def __init__(self, limit: int) -> None:
+        self.clock = LoopClock()
+        relay = parse(CONFIG.format(limit=limit), "test", {}).relays[0]
+        arrivals, deadlines = Arrivals(self.clock), Deadlines(self.clock)
+        self.guest = Guest(relay, relay.url, self.clock, arrivals, deadlines, random.Random(1))
+        self.entered: list[tuple[str, float]] = []
+        self._began = self.clock.monotonic()
+
+    @property
+    def now(self) -> float:
+        return self.clock.monotonic() - self._began
+
+    async def enter(self, who: str, terms: Terms = USUAL, failed_at: float | None = None) -> None:
+        await self.guest.access("dapp", 0, 5, terms).admit(failed_at)
+        self.entered.append((who, self.now))
+
+    async def fail(self, who: str, pause: float, terms: Terms = USUAL, *, returns: bool = False) -> None:
+        """Try again and again, until cancelled."""
+        while True:
+            failed_at = self.clock.monotonic()
+            await asyncio.sleep(pause)
+            await self.enter(who, terms, failed_at if returns else None)
+
+    def times(self, who: str) -> list[float]:
+        return [at for name, at in self.entered if name == who]
+
+
+@pytest.mark.parametrize("limit", [10, 20, 30, 60, 600])
+async def test_an_outage_leaves_some_connects_to_those_who_come_back_after_it(limit: int) -> None:
+    stage = Stage(limit)
+    for _ in range(min(6, limit // 4)):
+        await stage.enter("confirming", CONFIRMING)
+    trouble = [
+        *(asyncio.ensure_future(stage.fail("returning", 0.5, returns=True)) for _ in range(6)),
+        asyncio.ensure_future(stage.fail("mending", 1, MENDING)),
+    ]
+    await asyncio.sleep(OUTAGE)
+    for task in trouble:
+        task.cancel()
+    await asyncio.sleep(0)
+    assert len(stage.times("returning")) <= 2 * limit / 5
+    assert stage.times("mending")
+    failed_at = stage.clock.monotonic() - 1
+    stage.guest.found_up()
+    kept = limit // 10
+    await asyncio.wait_for(asyncio.gather(*(stage.enter("back", failed_at=failed_at) for _ in range(kept))), 2)
+
+
+async def test_whoever_failed_since_holds_up_nobody_who_failed_before() -> None:
+    stage = Stage(60)
+    for _ in range(18):
+        await stage.enter("away", failed_at=stage.clock.monotonic())
+    before = stage.clock.monotonic()
+    await asyncio.sleep(1)
+    stage.guest.found_up()
+    await asyncio.sleep(1)
+    tasks = [asyncio.ensure_future(stage.enter("since", failed_at=stage.clock.monotonic()))]
+    await asyncio.sleep(0.1)
+    tasks += [asyncio.ensure_future(stage.enter("before", failed_at=before)) for _ in range(6)]
+    await asyncio.wait(tasks)
+    assert max(stage.times("before")) < 5
+    assert stage.times("since")[0] >= WINDOW
+
+
+async def test_whoever_waits_when_it_is_found_up_comes_in_then() -> None:
+    stage = Stage(60)
+    for _ in range(18):
+        await stage.enter("away", failed_at=stage.clock.monotonic())
+    waiting = asyncio.ensure_future(stage.enter("waiting", failed_at=stage.clock.monotonic()))
+    await asyncio.sleep(5)
+    assert stage.times("waiting") == []
+    stage.guest.found_up()
+    await waiting
+    assert stage.times("waiting")[0] <= 6
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 4, 5])
+async def test_even_the_smallest_limit_lets_whoever_was_away_come_back_and_is_kept_to(limit: int) -> None:
+    stage = Stage(limit)
+    trouble = [
+        *(asyncio.ensure_future(stage.fail("returning", 0.5, returns=True)) for _ in range(4)),
+        asyncio.ensure_future(stage.fail("mending", 5, MENDING)),
+    ]
+    await asyncio.sleep(10 * WINDOW)
+    for task in trouble:
+        task.cancel()
+    moments = sorted(at for _, at in stage.entered)
+    assert stage.times("returning")
+    assert stage.times("mending")
+    assert all(later - at >= WINDOW for at, later in zip(moments, moments[limit:], strict=False))

@@ -1,0 +1,264 @@
+"""The verdicts on thousands of messages, held against the relay's own note of what it did to each."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from monitor.embedded import EmbeddedRelay, FaultPlan, parse_fault
+from monitor.embedded.namespaces import Namespace
+from monitor.pairs import payloads
+from monitor.pairs.pair import Pair
+from monitor.probes.async_delivery import AsyncDelivery
+from monitor.vocabulary import Finding, Outcome, Reason, Step, Verdict
+from monitor.wire.backoff import Backoff
+from tests.probes.harness import Stage, stage
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from monitor.pairs.ledger import Message
+    from monitor.pairs.tracker import Leg
+
+TIMEOUT = 2.0
+"""Deadline of a message; its horizon is as much later. `LATE` lies in the middle between the two."""
+
+LATE = 1.5 * TIMEOUT
+PAIRS, ROUNDS, BURST = 25, 40, 5
+MESSAGES = PAIRS * ROUNDS * 2 * BURST
+
+MIXTURE = [
+    "drop:channel=session,probability=0.02",
+    "unstored:channel=session,probability=0.02",
+    f"delay:channel=session,probability=0.02,by={LATE}",
+    "corrupt:channel=session,probability=0.02",
+    "truncate:channel=session,probability=0.01",
+    "duplicate:channel=session,probability=0.02",
+    f"reorder:channel=session,probability=0.02,by={LATE}",
+    "misroute:channel=session,probability=0.02",
+]
+DONE_TO = {
+    "drop": Verdict.LOST,
+    "unstored": Verdict.LOST,
+    "delay": Verdict.LATE,
+    "corrupt": Verdict.CORRUPTED,
+    "truncate": Verdict.CORRUPTED,
+    "duplicate": Verdict.DUPLICATED,
+    "reorder": Verdict.REORDERED,
+    "held": Verdict.LATE,
+    "misroute": Verdict.DELIVERED,  # it came as well where it should
+}
+
+
+class Watched(Pair):
+    """A pair whose verdicts can be told message by message."""
+
+    verdicts: dict[str, Verdict]
+
+    def publish_verdicts(self, messages: list[Message]) -> None:
+        for message in messages:
+            assert message.data not in self.verdicts  # each is judged once
+            self.verdicts[message.data] = message.verdict()
+        super().publish_verdicts(messages)
+
+
+@pytest.fixture
+async def ill() -> AsyncIterator[EmbeddedRelay]:
+    """A relay with a plan that says nothing yet."""
+    relay = EmbeddedRelay(plan=FaultPlan(seed=20))
+    await relay.start()
+    yield relay
+    await relay.stop()
+
+
+def arm(relay: EmbeddedRelay, *specs: str) -> FaultPlan:
+    assert relay.plan is not None
+    relay.plan.set([parse_fault(spec) for spec in specs])
+    return relay.plan
+
+
+async def pair_up(made: Stage, count: int, reconnect: Backoff | None = None) -> list[Watched]:
+    pairs = []
+    for _ in range(count):
+        pair = Watched(made.bench, made.bench.recorder(), reconnect=reconnect)
+        pair.verdicts = {}
+        assert (await pair.pair()).outcome is Outcome.OK
+        pairs.append(pair)
+    return pairs
+
+
+async def talk(pair: Watched, rounds: int, pause: float) -> None:
+    """Bursts both ways, none waiting for another to arrive; then until the last message's horizon."""
+    legs: list[Leg] = []
+    clock, number = pair._clock, 0
+    for _ in range(rounds):
+        for sender, receiver in ((pair.dapp, pair.wallet), (pair.wallet, pair.dapp)):
+            for _ in range(BURST):
+                number += 1
+                now = clock.monotonic()
+                payload = payloads.request(pair.recorder.run_id, number)
+                legs.append(pair._begin(sender, receiver, "request", payload, now, now + TIMEOUT))
+        await asyncio.sleep(pause)
+        pair.judge()
+    while (horizon := pair.ledger.next_horizon()) is not None:
+        await asyncio.sleep(max(0.001, horizon - clock.monotonic()))
+        pair.judge()
+    pair._note(legs)
+    pair.close()
+
+
+async def test_every_verdict_is_what_was_done_to_the_message(ill: EmbeddedRelay) -> None:
+    """Precision and recall are 1: the two accounts of ten thousand messages, the relay's and ours, are the same."""
+    keys: Any = {"timeout": "2s", "messages": "1"}
+    async with stage(ill.url, "realistic-session", **keys) as made:
+        pairs = await pair_up(made, PAIRS)
+        plan = arm(ill, *MIXTURE)
+        await asyncio.gather(*(talk(pair, ROUNDS, 0.5) for pair in pairs))
+    told = {data: verdict for pair in pairs for data, verdict in pair.verdicts.items()}
+    assert len(told) == MESSAGES
+    done: dict[str, str] = {}
+    for deed in plan.deeds:
+        data = json.loads(deed.data)
+        if deed.kind == "held":
+            data = data["push"]["pub"]["data"]
+        done[data] = deed.kind
+    expected = {data: DONE_TO[done[data]] if data in done else Verdict.DELIVERED for data in told}
+    wrong = Counter((done.get(data), verdict) for data, verdict in told.items() if verdict is not expected[data])
+    assert wrong == Counter()
+    assert set(Counter(done.values())) >= set(DONE_TO) - {"held"}  # every fault did strike
+    judged = Counter(item.verdict for item in made.judged)
+    assert judged.pop(Verdict.MISROUTED) == Counter(done.values())["misroute"]
+    assert judged == Counter(told.values())
+    assert made.sent == MESSAGES == judged.total()
+
+
+async def test_nothing_is_lost_across_reconnects(ill: EmbeddedRelay) -> None:
+    """The relay cuts a connection instead of a push, again and again; recovery and history bring every message."""
+    keys: Any = {"timeout": "2s", "messages": "1"}
+    async with stage(ill.url, "realistic-session", **keys) as made:
+        pairs = await pair_up(made, 5, Backoff(shortest=0.01, longest=0.05))
+        plan = arm(ill, "close:channel=session,at=push,code=3004,probability=0.05", "duplicate:probability=0.05")
+
+        async def converse(pair: Watched) -> None:
+            for _ in range(20):
+                while not pair.whole:  # noqa: ASYNC110 - nothing tells of it here
+                    await asyncio.sleep(0.01)
+                await exchange(pair)
+            while (horizon := pair.ledger.next_horizon()) is not None:
+                await asyncio.sleep(max(0.001, horizon - pair._clock.monotonic()))
+                pair.judge()
+            pair.close()
+
+        async def exchange(pair: Watched) -> None:
+            await pair.exchange(pair._clock.monotonic(), 0.0)
+
+        await asyncio.gather(*(converse(pair) for pair in pairs))
+    kinds = Counter(deed.kind for deed in plan.deeds)
+    assert kinds["close"] > 5
+    verdicts = Counter(verdict for pair in pairs for verdict in pair.verdicts.values())
+    assert set(verdicts) <= {Verdict.DELIVERED, Verdict.DUPLICATED}
+    assert verdicts[Verdict.DUPLICATED] <= kinds["duplicate"]
+    assert verdicts.total() == made.sent
+
+
+def keeping(size: int) -> tuple[Namespace, ...]:
+    """The production namespaces of a relay that keeps so many messages of a session."""
+    return (Namespace(name="handshake", size=5, ttl=300.0), Namespace(name="session", size=size, ttl=300.0))
+
+
+async def test_a_session_with_more_messages_than_clients_usually_ask_for_loses_none() -> None:
+    relay = EmbeddedRelay(namespaces=keeping(200))
+    await relay.start()
+    kept: Any = {"history": {"size": 200, "ttl": "300s"}}
+    async with stage(relay.url, "async-delivery", timeout="2s", delay="0s", messages="20", relay=kept) as made:
+        probe = AsyncDelivery()
+        runs = [await made.play(probe) for _ in range(5)]
+        await made.settled()
+    await relay.stop()
+    assert {run.outcome for run in runs} == {Outcome.OK}
+    assert {report.verdict for report in made.judged} == {Verdict.DELIVERED}
+
+
+class TestAutopsy:
+    """Which layer lost a message is told by the history, read from several places."""
+
+    @pytest.mark.parametrize(
+        ("spec", "finding"),
+        [
+            ("drop:channel=session", Finding.STORED_NOT_PUSHED),
+            ("unstored:channel=session", Finding.NOT_STORED),
+            ("silent:at=publish,channel=session", Finding.NOT_ACCEPTED),
+        ],
+    )
+    async def test_the_broken_layer_is_named(self, ill: EmbeddedRelay, spec: str, finding: Finding) -> None:
+        arm(ill, spec)
+        async with stage(ill.url, "realistic-session", timeout="500ms", settle="0s", messages="1") as made:
+            run = await made.play()
+        notes = [mark.note for mark in run.timeline if mark.note]
+        places = "the standing connection: {0}; a fresh connection: {0}".format(
+            "stored" if finding is Finding.STORED_NOT_PUSHED else "not stored"
+        )
+        assert notes == [f"{finding.value}: {places}"]
+        assert run.failure is not None
+        silent = finding is Finding.NOT_ACCEPTED
+        assert run.failure.reason is (Reason.SILENT if silent else Reason.LOST)
+        assert run.failure.step is (Step.PUBLISH if silent else Step.DELIVER)
+
+    async def test_an_answer_that_comes_when_it_is_over_changes_no_verdict(self, ill: EmbeddedRelay) -> None:
+        arm(ill, "drop:channel=session,count=1", "delay:at=history,skip=3,by=0.6")  # the pair's own come first
+        keys: Any = {"timeout": "1s", "settle": "0s", "messages": "1"}
+        async with stage(ill.url, "realistic-session", **keys) as made:
+            run = await made.play()
+            await made.settled()
+        assert any("the standing connection: no answer" in mark.note for mark in run.timeline)
+        assert [item.verdict for item in made.judged] == [Verdict.LOST]
+
+    async def test_an_absent_wallets_message_is_looked_for_when_it_is_not_recovered(self, ill: EmbeddedRelay) -> None:
+        arm(ill, "unstored:channel=session,skip=1,count=1")
+        keys: Any = {"timeout": "500ms", "delay": "50ms", "messages": "3"}
+        async with stage(ill.url, "async-delivery", **keys) as made:
+            run = await made.play()
+        assert run.failure is not None
+        assert (run.failure.step, run.failure.reason) == (Step.RECOVER, Reason.LOST)
+        (note,) = [mark.note for mark in run.timeline if mark.note]
+        assert note.startswith(f"{Finding.NOT_STORED.value}: the standing connection: not stored")
+
+    async def test_what_was_not_read_is_not_called_not_stored(self) -> None:
+        """A relay that keeps more than the configuration says gives the oldest only."""
+        relay = EmbeddedRelay(namespaces=keeping(100))
+        await relay.start()
+        async with stage(relay.url, "async-delivery", timeout="2s", delay="0s", messages="20") as made:
+            probe = AsyncDelivery()
+            runs = [await made.play(probe) for _ in range(3)]
+        await relay.stop()
+        assert [run.outcome for run in runs] == [Outcome.OK, Outcome.OK, Outcome.FAILED]
+        cut = "not among the oldest 50"
+        assert {mark.note for mark in runs[-1].timeline if mark.note} == {
+            f"not known: the standing connection: {cut}; a fresh connection: {cut}"
+        }
+
+    async def test_another_endpoint_is_asked_where_there_is_one(self, ill: EmbeddedRelay) -> None:
+        well = EmbeddedRelay(broker=ill.broker)
+        await well.start()
+        arm(ill, "drop:channel=session")
+        keys: Any = {"timeout": "500ms", "settle": "0s", "messages": "1"}
+        endpoints = {"endpoints": (ill.url, well.url)}
+        async with stage(ill.url, "realistic-session", relay=endpoints, **keys) as made:
+            runs = [await made.play() for _ in range(2)]  # the wallet meets the ill node in one of them
+            failed = [run for run in runs if run.outcome is Outcome.FAILED]
+            notes = [mark.note for run in failed for mark in run.timeline if mark.note]
+        assert notes
+        assert notes[0] == (
+            "stored_not_pushed: the standing connection: stored; a fresh connection: stored; another endpoint: stored"
+        )
+        await well.stop()
+
+    async def test_a_relay_is_not_searched_again_and_again(self, ill: EmbeddedRelay) -> None:
+        arm(ill, "drop:channel=session")
+        async with stage(ill.url, "realistic-session", timeout="300ms", settle="0s", messages="1") as made:
+            runs = [await made.play() for _ in range(3)]
+        assert [any(mark.note for mark in run.timeline) for run in runs] == [True, False, False]

@@ -1,0 +1,121 @@
+"""A fleet of one relay and one probe, with everything that was published."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from monitor.clock import SYSTEM_CLOCK
+from monitor.config import RelayConfig, parse
+from monitor.probes.registry import SCENARIOS
+from monitor.probes.runner import execute
+from monitor.relays import Fleet
+from monitor.results import MessagesJudged, MessagesSent, Run
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from monitor.config import ProbeConfig
+    from monitor.pairs.context import Bench
+    from monitor.probes.runner import Probe
+    from monitor.results import Report
+
+T = TypeVar("T")
+
+_CONFIG = """
+relays: [{{name: demo, url: "{url}", limits: {{connects_per_minute: 6000, messages_per_minute: 6000}}}}]
+probes: [{{name: probe, scenario: {scenario}, relays: [demo]{keys}}}]
+"""
+
+
+def configure(url: str, scenario: str, **keys: str) -> str:
+    keys.setdefault("schedule", "{every: 1h}")
+    return _CONFIG.format(url=url, scenario=scenario, keys="".join(f", {key}: {value}" for key, value in keys.items()))
+
+
+class Stage:
+    """One probe at one relay; `reports` holds all it published, `slots` what was counted of its grid."""
+
+    def __init__(self, text: str, update: dict[str, Any], limits: dict[str, int], relay_update: dict[str, Any]) -> None:
+        config = parse(text, "test", {})
+        probe = config.probes[0].model_copy(update=update)
+        relay = config.relays[0]
+        relay = RelayConfig.model_validate(dict(relay) | relay_update)
+        relay = relay.model_copy(update={"limits": relay.limits.model_copy(update=limits)})
+        self.probe: ProbeConfig = probe
+        self.reports: list[Run | Report] = []
+        self.slots: list[str] = []
+        self.ups: list[bool] = []
+        self.watch_reachability = False
+        config = config.model_copy(update={"probes": (probe,), "relays": (relay,)})
+        self.fleet = Fleet(config, SYSTEM_CLOCK, self._take)
+        self._news = asyncio.Event()
+
+    @property
+    def bench(self) -> Bench:
+        return self.fleet.bench("demo", self.probe, self.slots.append)
+
+    async def start(self) -> None:
+        await self.fleet.start(self._heed)
+
+    async def play(self, played: Probe | None = None) -> Run:
+        """One bounded run."""
+        return await execute(played or SCENARIOS[self.probe.scenario](), self.bench)
+
+    def all(self, kind: type[T]) -> list[T]:
+        return [report for report in self.reports if isinstance(report, kind)]
+
+    @property
+    def runs(self) -> list[Run]:
+        return self.all(Run)
+
+    async def until(self, done: Callable[[], Any], seconds: float = 10.0) -> None:
+        """Wait until `done()`, looked at after every report and every change of `up`."""
+        async with asyncio.timeout(seconds):
+            while not done():
+                self._news.clear()
+                await self._news.wait()
+
+    async def settled(self) -> None:
+        """Wait until every message sent is judged."""
+        await self.until(lambda: self.sent <= len(self.judged))
+
+    @property
+    def sent(self) -> int:
+        """Messages that went out."""
+        return sum(report.messages for report in self.all(MessagesSent))
+
+    @property
+    def judged(self) -> list[MessagesJudged]:
+        """One for each message."""
+        return [report._replace(messages=1) for report in self.all(MessagesJudged) for _ in range(report.messages)]
+
+    def _take(self, report: Run | Report, bench: Bench) -> None:
+        self.reports.append(report)
+        if self.watch_reachability:
+            self.fleet.relays["demo"].reachability.take(report, bench)
+        self._news.set()
+
+    def _heed(self, relay: str, up: bool) -> None:
+        assert relay == "demo"
+        self.ups.append(up)
+        self._news.set()
+
+
+@asynccontextmanager
+async def stage(
+    url: str,
+    scenario: str,
+    update: dict[str, Any] | None = None,
+    limits: dict[str, int] | None = None,
+    relay: dict[str, Any] | None = None,
+    **keys: Any,
+) -> AsyncIterator[Stage]:
+    """A stage on `url`; `keys` as the configuration spells them, `update` and `limits` past what it allows."""
+    made = Stage(configure(url, scenario, **keys), update or {}, limits or {}, relay or {})
+    await made.start()
+    try:
+        yield made
+    finally:
+        await made.fleet.stop()
