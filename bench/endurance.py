@@ -36,7 +36,7 @@ from monitor.config import parse
 from monitor.metrics import Metrics
 from monitor.probes.registry import SCENARIOS
 from monitor.probes.runner import execute
-from monitor.relays import Fleet
+from monitor.relays import MonitoredRelays
 from monitor.results import MessagesJudged, MessagesSent, Report, Run
 from monitor.schedule import longest_gap
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from monitor.pairs.context import Bench
+    from monitor.pairs.context import ProbeContext
 
 CONFIG = """
 relays: [{{name: relay, url: "{url}", limits: {{connects_per_minute: 100000, messages_per_minute: 1000000}}}}]
@@ -69,7 +69,7 @@ PAGE = ROOT / "docs" / "performance.md"
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class IdleConnection:
     """What a process holds."""
 
     tasks: int
@@ -79,7 +79,7 @@ class Held:
     memory: float  # MB
 
     @classmethod
-    def now(cls, metrics: Metrics) -> Held:
+    def now(cls, metrics: Metrics) -> IdleConnection:
         """What this one holds now."""
         gc.collect()
         links = []
@@ -100,8 +100,8 @@ class Held:
 class Outcome:
     """What came of it."""
 
-    before: Held
-    after: Held
+    before: IdleConnection
+    after: IdleConnection
     runs: Counter[str]
     exchanges: Counter[str]
     sent: int
@@ -202,7 +202,7 @@ async def _endure(
     outcomes, exchanges, verdicts = Counter[str](), Counter[str](), Counter[str]()
     sent = 0
 
-    def publish(report: Run | Report, _: Bench) -> None:
+    def publish(report: Run | Report, _: ProbeContext) -> None:
         nonlocal sent
         metrics.publish(report)
         if isinstance(report, Run):
@@ -213,7 +213,7 @@ async def _endure(
         elif isinstance(report, MessagesJudged) and report.pending:
             verdicts[report.verdict.value if report.verdict is not None else "left before"] += report.messages
 
-    fleet = Fleet(config, SYSTEM_CLOCK, publish, rng=rng)
+    fleet = MonitoredRelays(config, SYSTEM_CLOCK, publish, rng=rng)
     await fleet.start(lambda _name, _up: None)
 
     async def work(turns: Iterator[int]) -> None:
@@ -230,7 +230,7 @@ async def _endure(
     for counted in (outcomes, exchanges, verdicts):
         counted.clear()
     sent, turns = 0, iter(range(runs))
-    before, began = Held.now(metrics), time.monotonic()
+    before, began = IdleConnection.now(metrics), time.monotonic()
     disturbing = asyncio.ensure_future(chaos(trouble[0], trouble[1], rng, trouble[2]))
     await asyncio.gather(*(work(turns) for _ in range(WORKERS)))
     disturbing.cancel()
@@ -238,7 +238,7 @@ async def _endure(
     while fleet.background:  # pairs that still listen for what may come late
         await asyncio.wait(fleet.background)
     await asyncio.sleep(3)  # orderly closes wait two seconds at most
-    after = Held.now(metrics)
+    after = IdleConnection.now(metrics)
     await fleet.stop()
     return Outcome(
         before=before,

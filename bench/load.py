@@ -18,7 +18,7 @@ from bench.ours import resident
 from monitor.clock import SYSTEM_CLOCK
 from monitor.load.host import make_room
 from monitor.load.plan import SCAN, SETTLE, Plan
-from monitor.load.scenario_runner import Play
+from monitor.load.scenario_runner import ScenarioRunner
 from monitor.vocabulary import Scenario
 
 SIZES = (100, 300, 1000)
@@ -50,7 +50,7 @@ async def window_of(url: str, pairs: int, interval: float, window: float, crypto
         crypto=crypto,
     )
     make_room(plan.sockets)
-    play = Play(plan, SYSTEM_CLOCK)
+    play = ScenarioRunner(plan, SYSTEM_CLOCK)
     stop = asyncio.Event()
     task = asyncio.ensure_future(play.run(stop))
     await asyncio.sleep(plan.ramp_up + SCAN + cycle)

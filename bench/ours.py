@@ -20,7 +20,7 @@ from monitor.clock import SYSTEM_CLOCK
 from monitor.config import parse
 from monitor.metrics import Metrics
 from monitor.probes.registry import STANDING
-from monitor.relays import Fleet, settle_memory
+from monitor.relays import MonitoredRelays, settle_memory
 from monitor.results import Report, Run
 from monitor.schedule import longest_gap
 from monitor.vocabulary import Outcome
@@ -72,7 +72,7 @@ async def main(url: str, pairs: int, interval: float, settle: float, window: flo
 
     # Of many pairs the cost is asked for, of which this program's own part should be none.
     sink = note_wires if pairs == 1 else publish
-    fleet = Fleet(config, SYSTEM_CLOCK, sink)
+    fleet = MonitoredRelays(config, SYSTEM_CLOCK, sink)
     await fleet.start(lambda _name, _up: None)
     probe = config.probes[0]
     task = asyncio.ensure_future(STANDING[probe.scenario]().serve(fleet.bench("bench", probe)))

@@ -27,7 +27,7 @@ from bench.pages import write
 from monitor.clock import SYSTEM_CLOCK
 from monitor.config import parse
 from monitor.probes.registry import STANDING
-from monitor.relays import Fleet
+from monitor.relays import MonitoredRelays
 from monitor.results import Report, Run
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ async def reading(api: httpx.AsyncClient, url: str, delay: int) -> Reading:
                 trips.append(item.round_trip * 1000)
                 wires.extend(wire * 1000 for wire in (item.wire_request, item.wire_response) if wire is not None)
 
-    fleet = Fleet(config, SYSTEM_CLOCK, publish)
+    fleet = MonitoredRelays(config, SYSTEM_CLOCK, publish)
     await fleet.start(lambda _name, _up: None)
     probe = config.probes[0]
     task = asyncio.ensure_future(STANDING[probe.scenario]().serve(fleet.bench("bench", probe)))

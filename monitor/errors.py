@@ -6,14 +6,14 @@
     ├── ConfigError             the configuration is wrong: one `Fault` per mistake, each with its line
     ├── StartupError            the machine will not let us start: a port in use, an unreadable file
     ├── MisuseError             this program called itself wrongly: a bug here, never the relay's fault
-    ├── Obstacle                what stopped a run: a step and a reason of `catalogue`, raised inside a probe only
-    │   └── OwnFault            the same, on this side of the wire: the run is aborted, the relay not blamed
+    ├── ProbeError                what stopped a run: a step and a reason of `catalogue`, raised inside a probe only
+    │   └── LocalError            the same, on this side of the wire: the run is aborted, the relay not blamed
     └── WalletProtocolError     the wallet protocol's own errors, named by its own codes (`ErrorCode`)
         ├── SessionError
         ├── TransportError
         └── CryptoError
 
-What a relay did wrong is a value: an `Obstacle` travels no further than the probe that met it, where it
+What a relay did wrong is a value: an `ProbeError` travels no further than the probe that met it, where it
 becomes the `Failure` of a `Run`. Foreign exceptions (sockets, TLS, WebSocket) are translated once, at the
 edge, in `relay/transport.py`.
 """
@@ -72,7 +72,7 @@ class MisuseError(MonitorError):
     """Local code used an interface against its rules (h11's LocalProtocolError): fix the caller."""
 
 
-class Obstacle(MonitorError):  # noqa: N818 - it names what stood in the way, and is a result rather than an error
+class ProbeError(MonitorError):
     """What stopped a run, and where: `step` and `reason` of the catalogue, `detail` for people.
 
     `detail` is shown on pages and in logs, so it never holds a token, a header's value or a key; it is cut off past
@@ -88,10 +88,10 @@ class Obstacle(MonitorError):  # noqa: N818 - it names what stood in the way, an
     def reword(self, detail: str) -> None:
         """Put other words in the place of `detail`."""
         if detail != self.detail:
-            Obstacle.__init__(self, self.step, self.reason, detail)
+            ProbeError.__init__(self, self.step, self.reason, detail)
 
 
-class OwnFault(Obstacle):
+class LocalError(ProbeError):
     """What stopped a run on this side: no route of our own, no descriptors, our own limits. Never the relay's fault."""
 
 

@@ -14,20 +14,20 @@ from urllib.parse import urlsplit
 from monitor.clock import Arrivals, Clock
 from monitor.deadlines import Deadlines
 from monitor.embedded import EmbeddedRelay, Namespace
-from monitor.pairs.admission import Guest
-from monitor.pairs.context import Bench
+from monitor.pairs.admission import RelayAdmission
+from monitor.pairs.context import ProbeContext
 from monitor.pairs.idle import see_certificate
-from monitor.reachability.verdict import Reachability, not_ours
+from monitor.reachability.verdict import RelayVerdict, not_ours
 from monitor.session.crypto import Ecies, KeyManager, Plain
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable
 
     from monitor.config import Changes, Config, Place, ProbeConfig, RelayConfig
-    from monitor.errors import Obstacle
+    from monitor.errors import ProbeError
     from monitor.results import Report, Run
 
-    Sink = Callable[[Run | Report, Bench], None]
+    Sink = Callable[[Run | Report, ProbeContext], None]
 
 
 def settle_memory() -> None:
@@ -48,13 +48,15 @@ CERTIFICATE_CHECK: Final = 900.0
 """Seconds between two looks at that age, and between two tries where the relay does not let us in."""
 
 
-class Watched:
+class MonitoredRelay:
     """One relay at runtime: the guest's side of it, its embedded server if it is ours, and its `up`."""
 
-    def __init__(self, config: RelayConfig, embedded: EmbeddedRelay | None, guest: Guest, up: Reachability) -> None:
+    def __init__(
+        self, config: RelayConfig, embedded: EmbeddedRelay | None, admission: RelayAdmission, up: RelayVerdict
+    ) -> None:
         self.config = config
         self.embedded = embedded
-        self.guest = guest
+        self.admission = admission
         self.reachability = up
 
     @property
@@ -65,17 +67,17 @@ class Watched:
 
 
 @dataclass(slots=True)
-class Term:
+class Generation:
     """A probe's term of office at one relay: it lasts for as long as its series go on."""
 
     lasts: bool = True
 
 
-class Fleet:
+class MonitoredRelays:
     """The relays and the benches at them: what `once` and the daemon have in common.
 
-    `ours` and `on_settled` are those of each relay's `Reachability`; the latter is told the relay's name. `together` is
-    `Guest`'s.
+    `ours` and `on_settled` are those of each relay's `RelayVerdict`; the latter is told the relay's name. `together` is
+    `RelayAdmission`'s.
     """
 
     def __init__(
@@ -85,12 +87,12 @@ class Fleet:
         publish: Sink,
         *,
         rng: random.Random | None = None,
-        ours: Callable[[Obstacle | None], Awaitable[bool]] = not_ours,
+        ours: Callable[[ProbeError | None], Awaitable[bool]] = not_ours,
         on_settled: Callable[[str], None] = lambda _: None,
         together: bool = True,
     ) -> None:
         self.config = config
-        self.relays: dict[str, Watched] = {}
+        self.relays: dict[str, MonitoredRelay] = {}
         self.background: set[asyncio.Task[None]] = set()
         self._clock = clock
         self._arrivals = Arrivals(clock)
@@ -99,7 +101,7 @@ class Fleet:
         self._ours = ours
         self._on_settled = on_settled
         self._together = together
-        self._terms: dict[Place, Term] = {}
+        self._terms: dict[Place, Generation] = {}
         self._on_up: Callable[[str, bool], None] = lambda _name, _up: None
         self._rng = rng or random.Random()  # noqa: S311 - spreads load, guards no secret
         self._crypto: dict[str, KeyManager] = {"real": Ecies(), "mock": Plain()}
@@ -110,9 +112,9 @@ class Fleet:
         for watched in await self.open(self.config.relays):
             self.relays[watched.config.name] = watched
 
-    async def open(self, relays: Iterable[RelayConfig]) -> list[Watched]:
+    async def open(self, relays: Iterable[RelayConfig]) -> list[MonitoredRelay]:
         """Relays ready to be watched, all of them or none; not of the fleet yet. Raises `StartupError`."""
-        opened: list[Watched] = []
+        opened: list[MonitoredRelay] = []
         try:
             for relay in relays:
                 embedded = None
@@ -125,30 +127,32 @@ class Fleet:
             raise
         return opened
 
-    def _watched(self, relay: RelayConfig, embedded: EmbeddedRelay | None) -> Watched:
+    def _watched(self, relay: RelayConfig, embedded: EmbeddedRelay | None) -> MonitoredRelay:
         url = embedded.url if embedded is not None else relay.url
-        up = Reachability(
+        up = RelayVerdict(
             relay.name,
             partial(self._on_up, relay.name),
             ours=self._ours,
             on_settled=partial(self._on_settled, relay.name),
         )
-        guest = Guest(relay, url, self._clock, self._arrivals, self._deadlines, self._rng, together=self._together)
-        return Watched(relay, embedded, guest, up)
+        admission = RelayAdmission(
+            relay, url, self._clock, self._arrivals, self._deadlines, self._rng, together=self._together
+        )
+        return MonitoredRelay(relay, embedded, admission, up)
 
-    def change(self, config: Config, difference: Changes, opened: Iterable[Watched]) -> None:
+    def change(self, config: Config, difference: Changes, opened: Iterable[MonitoredRelay]) -> None:
         """Become the fleet of another configuration; whoever was closed is gone before."""
         for relay in difference.adjusted:
             self.relays[relay.name].config = relay
-            self.relays[relay.name].guest.adjust(relay)
+            self.relays[relay.name].admission.adjust(relay)
         for place in difference.forgotten:
-            if (term := self._terms.pop(place, None)) is not None:
-                term.lasts = False
+            if (generation := self._terms.pop(place, None)) is not None:
+                generation.lasts = False
         known = self.relays | {watched.config.name: watched for watched in opened}
         self.config = config
         self.relays = {relay.name: known[relay.name] for relay in config.relays}
 
-    async def close(self, left: Iterable[Watched]) -> None:
+    async def close(self, left: Iterable[MonitoredRelay]) -> None:
         """Give up relays: no verdict on them any more, and the embedded ones end."""
         left = list(left)
         await asyncio.gather(*(watched.reachability.stop() for watched in left))
@@ -156,21 +160,21 @@ class Fleet:
             async with asyncio.timeout(1):
                 await asyncio.gather(*(watched.embedded.stop() for watched in left if watched.embedded is not None))
 
-    def bench(self, relay: str, probe: ProbeConfig, count: Callable[[str], None] = lambda _: None) -> Bench:
+    def context(self, relay: str, probe: ProbeConfig, count: Callable[[str], None] = lambda _: None) -> ProbeContext:
         """One probe's workplace at one relay."""
-        term, take = self._terms.setdefault((relay, probe.name), Term()), self._publish
+        generation, take = self._terms.setdefault((relay, probe.name), Generation()), self._publish
 
         def publish(report: Run | Report) -> None:
             # A message may be judged when its probe is long gone: its successor's account must not hear of it.
-            if term.lasts:
+            if generation.lasts:
                 take(report, made)
 
-        made = Bench(
+        made = ProbeContext(
             relay=relay,
             probe=probe,
             clock=self._clock,
             rng=self._rng,
-            guest=self.relays[relay].guest,
+            admission=self.relays[relay].admission,
             crypto=self._crypto[probe.crypto],
             publish=publish,
             background=self.spawn,
@@ -188,8 +192,12 @@ class Fleet:
             oldest = self._clock.monotonic() - CERTIFICATE_AGE
             for name, watched in self.relays.items():
                 probe = next((probe for probe in self.config.probes if name in probe.relays), None)
-                if watched.config.url.startswith("wss:") and watched.guest.handshake_at < oldest and probe is not None:
-                    self.spawn(see_certificate(self.bench(name, probe)))
+                if (
+                    watched.config.url.startswith("wss:")
+                    and watched.admission.handshake_at < oldest
+                    and probe is not None
+                ):
+                    self.spawn(see_certificate(self.context(name, probe)))
 
     def spawn(self, work: Coroutine[None, None, None]) -> None:
         """Keep a task going until it is done or the fleet stops."""

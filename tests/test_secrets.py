@@ -28,8 +28,8 @@ from monitor.clock import SYSTEM_CLOCK
 from monitor.config import load
 from monitor.daemon.once import play_once
 from monitor.embedded import EmbeddedRelay, FaultPlan, parse_fault
-from monitor.errors import ConfigError, Obstacle
-from monitor.relays import Fleet
+from monitor.errors import ConfigError, ProbeError
+from monitor.relays import MonitoredRelays
 from monitor.results import Run
 from monitor.web.config import load_web
 from tests.daemon.test_app import free_port
@@ -116,7 +116,7 @@ async def surly_proxy() -> AsyncIterator[int]:
 
 
 @dataclass
-class Scene:
+class LoadContext:
     """A configuration with a canary in every place, and the environment that goes with it."""
 
     config: Path
@@ -126,7 +126,7 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene(canaries: Canaries, folder: Path) -> AsyncIterator[Scene]:
+async def scene(canaries: Canaries, folder: Path) -> AsyncIterator[LoadContext]:
     (folder / "token").write_text(canaries.token_file + "\n")
     (folder / "header").write_text(canaries.header_file + "\n")
     certificate = trustme.CA().issue_cert("127.0.0.1")
@@ -169,7 +169,7 @@ async def scene(canaries: Canaries, folder: Path) -> AsyncIterator[Scene]:
             "http_proxy": f"http://me:{canaries.proxy}@127.0.0.1:{proxy}",
             "no_proxy": "127.0.0.1",
         }
-        yield Scene(config, environ, port, tuple(urls))
+        yield LoadContext(config, environ, port, tuple(urls))
 
 
 def _written(urls: dict[str, str], port: int) -> str:
@@ -192,7 +192,7 @@ def _written(urls: dict[str, str], port: int) -> str:
     )
 
 
-async def said_by(scene: Scene, *arguments: str) -> str:
+async def said_by(scene: LoadContext, *arguments: str) -> str:
     """What a command says, on both channels."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "monitor", *arguments, "--config", str(scene.config)),
@@ -205,7 +205,7 @@ async def said_by(scene: Scene, *arguments: str) -> str:
         return "\n".join(part.decode() for part in await process.communicate())
 
 
-async def pages_of(scene: Scene, password: str) -> AsyncIterator[tuple[str, str]]:
+async def pages_of(scene: LoadContext, password: str) -> AsyncIterator[tuple[str, str]]:
     """Every page of the daemon, as soon as each relay has had a run."""
     base = f"https://127.0.0.1:{scene.port}"
     async with httpx.AsyncClient(base_url=base, auth=("me", password), verify=False, trust_env=False) as client:  # noqa: S501
@@ -347,7 +347,7 @@ async def test_no_object_of_ours_shows_one(canaries: Canaries, tmp_path: Path, m
         if isinstance(published, Run) and next(looks, None) is None:
             return
         for each in gc.get_objects():
-            if issubclass(type(each), Obstacle):
+            if issubclass(type(each), ProbeError):
                 continue  # on its way from the socket to the client, which takes secrets out of it
             if str(type(each).__module__).startswith(("monitor.", "pydantic.")):
                 for text in (repr(each), str(each)):
@@ -359,9 +359,9 @@ async def test_no_object_of_ours_shows_one(canaries: Canaries, tmp_path: Path, m
             monkeypatch.setenv(name, value)
         config = load(made.config, made.environ)
         web = load_web(tmp_path / "web.yml")
-        fleet = Fleet(config, SYSTEM_CLOCK, lambda *_: None)
+        monitored_relays = MonitoredRelays(config, SYSTEM_CLOCK, lambda *_: None)
         await play_once(config, lambda report: look(report) if isinstance(report, Run) else None)
-        look((fleet, web))
+        look((monitored_relays, web))
         dumps = f"{config.model_dump()} {config.model_dump_json()} {web.model_dump()} {web.model_dump_json()}"
     # The url, with its query, is no secret by its type; pages and logs cut it.
     for names in shown.values():

@@ -20,7 +20,7 @@ from monitor.cli.flags import (
     target_of,
     worker_of,
 )
-from monitor.cli.load_output import Told, check_files
+from monitor.cli.load_output import LoadOutput, check_files
 from monitor.cli.shared import load_config, run_loop
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from monitor.config import Config
     from monitor.load.load_runner import Ended
     from monitor.load.plan import Plan
-    from monitor.load.scenario_runner import Play
-    from monitor.load.snapshot import Live
+    from monitor.load.scenario_runner import ScenarioRunner
+    from monitor.load.snapshot import Snapshot
 
 
 def load(  # noqa: PLR0913, PLR0917 - the flags of the tool it replaces, and what goes beyond it
@@ -167,10 +167,10 @@ def load(  # noqa: PLR0913, PLR0917 - the flags of the tool it replaces, and wha
     if workers > 1:
         _check_workers(plan, workers, in_the_way=metrics is not None or push_gateway is not None)
         # Its result is one of so many parts, of which some may be missing.
-        told = Told(replace(plan, worker=(0, workers)), wanted, output, report, workers=workers)
+        told = LoadOutput(replace(plan, worker=(0, workers)), wanted, output, report, workers=workers)
         _on_several(plan, workers, told.write)
     else:
-        told = Told(plan, wanted, output, report)
+        told = LoadOutput(plan, wanted, output, report)
         _on_one(plan, loaded, metrics, push_gateway, told.write)
     told.show()
 
@@ -203,7 +203,7 @@ def _on_one(
 
     clock = SYSTEM_CLOCK
 
-    def watch(play: Play) -> Any:
+    def watch(play: ScenarioRunner) -> Any:
         return show_progress(plan, clock, lambda: live_of(play.tally))
 
     if listen is None and gateway is None:
@@ -225,7 +225,7 @@ def _on_several(plan: Plan, workers: int, finish: Callable[[Ended], None]) -> No
     from monitor.load.progress import show_progress  # noqa: PLC0415
     from monitor.load.workers import conduct_workers  # noqa: PLC0415
 
-    def watch(live: Callable[[], Live]) -> Any:
+    def watch(live: Callable[[], Snapshot]) -> Any:
         return show_progress(plan, SYSTEM_CLOCK, live)
 
     run_loop(conduct_workers(plan, workers, watch, finish))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from monitor.load.verdict import Judged, Objective
 
 
-class Told:
+class LoadOutput:
     """A result, held against objectives: `write` it as soon as there is one, `show` it afterwards."""
 
     def __init__(

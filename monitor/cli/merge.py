@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from monitor.cli.load_output import Told, check_files
+from monitor.cli.load_output import LoadOutput, check_files
 
 
 def merge(
@@ -26,6 +26,6 @@ def merge(
 
     check_files(output, report)
     plan, ended, objectives = joined([(str(path), read(path)) for path in results])
-    told = Told(plan, objectives, output, report, workers=len(ended.included))
+    told = LoadOutput(plan, objectives, output, report, workers=len(ended.included))
     told.write(ended)
     told.show()

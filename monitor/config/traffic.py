@@ -80,9 +80,9 @@ def shortest_span(probe: ProbeConfig, sli: Sli, events: int) -> float:
 def made_by(probe: ProbeConfig, sli: Sli) -> list[Source]:
     """What a probe makes for an SLI at each of its relays."""
     if sli is Sli.STABILITY:
-        standing = probe.connections if probe.scenario is Scenario.STEADY_STATE else probe.pairs
+        persistent = probe.connections if probe.scenario is Scenario.STEADY_STATE else probe.pairs
         # Its events are seconds; a few at a time, since they come whenever the account of a pair is made up.
-        return [Source(probe=probe.name, period=STEP, count=int(STEP) * standing)]
+        return [Source(probe=probe.name, period=STEP, count=int(STEP) * persistent)]
     if probe.is_continuous:
         return _standing(probe, sli)
     assert probe.period is not None

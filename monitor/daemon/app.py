@@ -13,13 +13,13 @@ import structlog
 import monitor
 from monitor.clock import SYSTEM_CLOCK, Clock, utc
 from monitor.config import Cron, Every, changes, refusals, show_duration
-from monitor.daemon.pipeline import Booking
-from monitor.daemon.supervisor import Roster
+from monitor.daemon.pipeline import ResultPipeline
+from monitor.daemon.supervisor import ProbeSupervisor
 from monitor.errors import ConfigError, Fault, MonitorError, StartupError
 from monitor.health import Health
 from monitor.journal import Journal
 from monitor.metrics import Metrics
-from monitor.relays import Fleet, Watched, settle_memory
+from monitor.relays import MonitoredRelay, MonitoredRelays, settle_memory
 from monitor.schedule import Maintenance, Schedule, longest_gap
 from monitor.threads import aside
 from monitor.web import Access, WebServer, WebState, build_app, read_terms
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from monitor.config import Changes, Config, ProbeConfig
-    from monitor.reachability.verdict import Reachability
+    from monitor.reachability.verdict import RelayVerdict
     from monitor.web.auth import Terms
 
 _log = structlog.get_logger(__name__)
@@ -78,17 +78,17 @@ class Monitor:
             references=config.references,
             crosses_elsewhere=self._crosses_elsewhere,
         )
-        self.booking = Booking(
+        self.pipeline = ResultPipeline(
             metrics=self.metrics,
             journal=self.journal,
             maintenance=lambda: self.maintenance,
             health=self.health,
             reachability=self._reachability,
         )
-        self.fleet = Fleet(
-            config, self.clock, self.booking.take, ours=self.health.ours, on_settled=self.booking.settled
+        self.monitored_relays = MonitoredRelays(
+            config, self.clock, self.pipeline.take, ours=self.health.ours, on_settled=self.pipeline.settled
         )
-        self.roster = Roster(self.fleet, self.schedule, self.metrics.count_run)
+        self.supervisor = ProbeSupervisor(self.monitored_relays, self.schedule, self.metrics.count_run)
         self.access = Access(read_terms(config.server.web_config_file))
         self._beside: list[asyncio.Task[None]] = []  # what goes on for as long as the monitor does
         self._turn = asyncio.Lock()  # to start, or to take up another configuration
@@ -99,13 +99,13 @@ class Monitor:
         async with self._turn:
             self.metrics.set_healthy(True)
             self.metrics.set_reload(at=self.clock.time(), ok=True)
-            await self.fleet.start(self.metrics.set_relay_up)
+            await self.monitored_relays.start(self.metrics.set_relay_up)
             for probe in self.config.probes:
                 for relay in probe.relays:
-                    self.roster.start(relay, probe)
+                    self.supervisor.start(relay, probe)
             await self.schedule.start()
             self.health.start()
-            lasting = (self.fleet.watch_certificates(), self._show_maintenance())
+            lasting = (self.monitored_relays.watch_certificates(), self._show_maintenance())
             self._beside = [asyncio.ensure_future(each) for each in lasting]
             self._armed = True
         settle_memory()
@@ -120,8 +120,8 @@ class Monitor:
         for task in self._beside:
             task.cancel()
         await self.health.stop()
-        await self.roster.stop_all(STOP_GRACE)
-        await self.fleet.stop()
+        await self.supervisor.stop_all(STOP_GRACE)
+        await self.monitored_relays.stop()
         self.journal.close()
         _log.info("monitor stopped")
 
@@ -147,10 +147,10 @@ class Monitor:
             "startedAt": self.started_at.isoformat(),
             "healthy": self.health.healthy,
             "distrust": self.health.reasons,
-            "relays": [self._relay_status(watched) for watched in self.fleet.relays.values()],
+            "relays": [self._relay_status(watched) for watched in self.monitored_relays.relays.values()],
         }
 
-    def _relay_status(self, watched: Watched) -> dict[str, Any]:
+    def _relay_status(self, watched: MonitoredRelay) -> dict[str, Any]:
         name, reachability = watched.config.name, watched.reachability
         ago = self.clock.monotonic() - reachability.crossed_at
         probes = [probe for probe in self.config.probes if name in probe.relays]
@@ -187,7 +187,7 @@ class Monitor:
             try:
                 config, maintenance, terms = await self._read()
                 difference = changes(self.config, config)
-                opened = await self.fleet.open(difference.opened)
+                opened = await self.monitored_relays.open(difference.opened)
                 await self._change(config, difference, opened)
             except MonitorError as error:
                 self.metrics.set_reload(at=self.clock.time(), ok=False)
@@ -213,47 +213,48 @@ class Monitor:
         terms = await aside("read of the web configuration", partial(read_terms, config.server.web_config_file))
         return config, Maintenance(config.maintenance, self.clock), terms
 
-    async def _change(self, config: Config, difference: Changes, opened: list[Watched]) -> None:
+    async def _change(self, config: Config, difference: Changes, opened: list[MonitoredRelay]) -> None:
         """Go from one configuration to another. Nothing here can be refused any more."""
-        await self.roster.stop(difference.stopped)
-        left = [self.fleet.relays[name] for name in difference.closed]
-        await self.fleet.close(left)
+        await self.supervisor.stop(difference.stopped)
+        left = [self.monitored_relays.relays[name] for name in difference.closed]
+        await self.monitored_relays.close(left)
         # Their series go once they have said all they had to say.
         self.metrics.reconfigure(config)
         self.metrics.forget(difference.closed & {relay.name for relay in config.relays})
-        self.fleet.change(config, difference, opened)
+        self.monitored_relays.change(config, difference, opened)
         if config.references != self.config.references:
             self.health.references = config.references
         self.config = config
         for relay, probe in difference.started:
-            self.roster.start(relay, probe)
+            self.supervisor.start(relay, probe)
 
     # Our own health, and what is shown of the calendar.
 
     def _trust(self, healthy: bool) -> None:  # noqa: FBT001 - a state, named
         self.metrics.set_healthy(healthy)
-        for watched in self.fleet.relays.values():
+        for watched in self.monitored_relays.relays.values():
             if healthy:
                 watched.reachability.thaw()
             else:
                 # Attempts that are on their way would be judged by a monitor that does not trust itself.
                 watched.reachability.freeze()
 
-    def _reachability(self, relay: str) -> Reachability | None:
-        watched = self.fleet.relays.get(relay)
+    def _reachability(self, relay: str) -> RelayVerdict | None:
+        watched = self.monitored_relays.relays.get(relay)
         return watched.reachability if watched is not None else None
 
     def _crosses_elsewhere(self, seconds: float) -> bool:
         """Whether a message crossed some relay of another machine within so many seconds."""
         since = self.clock.monotonic() - seconds
         return any(
-            watched.reachability.crossed_at > since and not watched.is_near for watched in self.fleet.relays.values()
+            watched.reachability.crossed_at > since and not watched.is_near
+            for watched in self.monitored_relays.relays.values()
         )
 
     async def _show_maintenance(self) -> None:
         while True:
             await asyncio.sleep(1)
-            for name in self.fleet.relays:
+            for name in self.monitored_relays.relays:
                 active = self.maintenance.active(name) is not None
                 for probe in self.config.probes:
                     if name in probe.relays:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from monitor.clock import SYSTEM_CLOCK
 from monitor.probes.registry import SCENARIOS
 from monitor.probes.runner import admission, execute, log_run
-from monitor.relays import Fleet
+from monitor.relays import MonitoredRelays
 from monitor.results import Run
 from monitor.vocabulary import Outcome, Scenario
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from monitor.config import Config, ProbeConfig
-    from monitor.pairs.context import Bench
+    from monitor.pairs.context import ProbeContext
     from monitor.probes.runner import Probe
     from monitor.results import Report
 
@@ -27,27 +27,27 @@ async def play_once(config: Config, publish: Callable[[Run | Report], None]) -> 
     Raises `StartupError` where an embedded relay cannot start.
     """
 
-    def take(report: Run | Report, _: Bench) -> None:
+    def take(report: Run | Report, _: ProbeContext) -> None:
         if isinstance(report, Run):
             log_run(report)
         publish(report)
 
-    fleet = Fleet(config, SYSTEM_CLOCK, take)
-    await fleet.start(lambda _name, _up: None)
+    monitored_relays = MonitoredRelays(config, SYSTEM_CLOCK, take)
+    await monitored_relays.start(lambda _name, _up: None)
     try:
         plays = [
-            _play(SCENARIOS[probe.scenario](), fleet.bench(relay, as_once(probe)))
+            _play(SCENARIOS[probe.scenario](), monitored_relays.context(relay, as_once(probe)))
             for probe in config.probes
             for relay in probe.relays
         ]
         return list(await asyncio.gather(*plays))
     finally:
-        await fleet.stop()
+        await monitored_relays.stop()
 
 
-async def _play(played: Probe, bench: Bench) -> Run:
-    await admission(played, bench)
-    return await execute(played, bench)
+async def _play(played: Probe, context: ProbeContext) -> Run:
+    await admission(played, context)
+    return await execute(played, context)
 
 
 def as_once(probe: ProbeConfig) -> ProbeConfig:

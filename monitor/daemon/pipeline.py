@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from monitor.health import Health
     from monitor.journal import Journal
     from monitor.metrics import Metrics
-    from monitor.pairs.context import Bench
-    from monitor.reachability.verdict import Reachability
+    from monitor.pairs.context import ProbeContext
+    from monitor.reachability.verdict import RelayVerdict
     from monitor.results import Report
     from monitor.schedule import Maintenance
 
@@ -32,7 +32,7 @@ _UNTOLD: Final = frozenset({Verdict.LATE, Verdict.LOST})
 """Verdicts that a monitor which distrusts itself cannot reach."""
 
 
-class Booking:
+class ResultPipeline:
     """Takes every report. `reachability` finds a relay's verdict by its name; None for one that is gone."""
 
     def __init__(
@@ -42,7 +42,7 @@ class Booking:
         journal: Journal,
         maintenance: Callable[[], Maintenance],
         health: Health,
-        reachability: Callable[[str], Reachability | None],
+        reachability: Callable[[str], RelayVerdict | None],
     ) -> None:
         self._metrics = metrics
         self._journal = journal
@@ -51,13 +51,13 @@ class Booking:
         self._reachability = reachability
         self._held: dict[str, deque[Run | Report]] = {}
 
-    def take(self, report: Run | Report, bench: Bench) -> None:
+    def take(self, report: Run | Report, context: ProbeContext) -> None:
         """Book a report, now or as soon as it is settled whose fault it tells of."""
         self._health.feel_pulse()
         excluded = self._maintenance().active(report.relay) is not None
         reachability = self._reachability(report.relay)
         if reachability is not None and not excluded and self._health.healthy:
-            reachability.take(report, bench)
+            reachability.take(report, context)
             if reachability.unsettled and _blames(report):
                 held = self._held.setdefault(report.relay, deque())
                 held.append(report)

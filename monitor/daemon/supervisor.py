@@ -14,18 +14,20 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from monitor.config import Place, ProbeConfig
-    from monitor.relays import Fleet
+    from monitor.relays import MonitoredRelays
     from monitor.schedule import Schedule
 
 LEAVE: Final = 1.0
 """Seconds a probe that was told to stop has for its last words."""
 
 
-class Roster:
+class ProbeSupervisor:
     """Starts and stops probes. `count` is told relay, probe and what became of each slot of a standing one."""
 
-    def __init__(self, fleet: Fleet, schedule: Schedule, count: Callable[[str, str, str], None]) -> None:
-        self._fleet = fleet
+    def __init__(
+        self, monitored_relays: MonitoredRelays, schedule: Schedule, count: Callable[[str, str, str], None]
+    ) -> None:
+        self._fleet = monitored_relays
         self._schedule = schedule
         self._count = count
         self._standing: dict[Place, asyncio.Task[None]] = {}
@@ -33,17 +35,17 @@ class Roster:
     def start(self, relay: str, probe: ProbeConfig) -> None:
         """Put a probe on duty at a relay of the fleet."""
         if isinstance(probe.schedule, Continuous):
-            bench = self._fleet.bench(relay, probe, lambda result: self._count(relay, probe.name, result))
-            standing = STANDING[probe.scenario]()
-            self._standing[relay, probe.name] = asyncio.ensure_future(standing.serve(bench))
+            context = self._fleet.context(relay, probe, lambda result: self._count(relay, probe.name, result))
+            persistent = STANDING[probe.scenario]()
+            self._standing[relay, probe.name] = asyncio.ensure_future(persistent.serve(context))
             return
-        bench = self._fleet.bench(relay, probe)
+        context = self._fleet.context(relay, probe)
         played = SCENARIOS[probe.scenario]()
 
         async def run(slot: datetime) -> None:
             del slot
-            await admission(played, bench)
-            await execute(played, bench)
+            await admission(played, context)
+            await execute(played, context)
 
         self._schedule.add(relay=relay, probe=probe.name, schedule=probe.schedule, run=run)
 

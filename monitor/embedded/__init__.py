@@ -13,7 +13,7 @@ from monitor.embedded.broker import Broker
 from monitor.embedded.faults import Fault
 from monitor.embedded.faults import parse as parse_fault
 from monitor.embedded.namespaces import PRODUCTION, Namespace
-from monitor.embedded.plan import Deed, FaultPlan
+from monitor.embedded.plan import FaultPlan, InjectedFault
 from monitor.embedded.server import EmbeddedRelay
 
-__all__ = ["PRODUCTION", "Broker", "Deed", "EmbeddedRelay", "Fault", "FaultPlan", "Namespace", "parse_fault"]
+__all__ = ["PRODUCTION", "Broker", "EmbeddedRelay", "Fault", "FaultPlan", "InjectedFault", "Namespace", "parse_fault"]

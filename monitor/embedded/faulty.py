@@ -35,7 +35,7 @@ _AHEAD: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Manner:
+class FrameFault:
     """How the next frame is sent, where it is not sent as a frame should be."""
 
     kind: str
@@ -51,7 +51,7 @@ class FaultySession(Session):
     ) -> None:
         super().__init__(broker, terms, now, wake)
         self.side = side
-        self.manner: Manner | None = None
+        self.manner: FrameFault | None = None
         self.on_mistreatment: Callable[[], None] = lambda: None  # told before a frame that may never end
         self._plan = plan
         self._later: list[tuple[float, int, str, str]] = []  # due, order, channel whose next publication ends it, line
@@ -173,7 +173,7 @@ class FaultySession(Session):
                 self._broker.forget(channel)
             case kind if kind in _MANNERS:
                 self.on_mistreatment()
-                self.manner = Manner(kind=kind, by=fault.by, bytes=fault.bytes)
+                self.manner = FrameFault(kind=kind, by=fault.by, bytes=fault.bytes)
         self._fault = fault
         super()._command(members, now)
         self._fault = None

@@ -18,7 +18,7 @@ MAX_DEEDS: Final = 200_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Deed:
+class InjectedFault:
     """What a fault did: to which channel's publication (`data` as JSON text), or to whose command.
 
     Kind `held`: what was to be reordered was pushed alone, since no other publication came; `data` is the whole push.
@@ -41,7 +41,7 @@ class FaultPlan:
     def __init__(
         self, faults: Iterable[Fault] = (), *, seed: int = 0, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self.deeds: deque[Deed] = deque(maxlen=MAX_DEEDS)
+        self.deeds: deque[InjectedFault] = deque(maxlen=MAX_DEEDS)
         self._clock = clock
         self._started = clock()
         self._rng = random.Random(seed)  # noqa: S311 - faults are no secret
@@ -98,4 +98,6 @@ class FaultPlan:
 
     def note(self, kind: str, stage: Stage, channel: str, data: str) -> None:
         """Write down what was done."""
-        self.deeds.append(Deed(kind=kind, stage=stage, channel=channel, data=data, at=self._clock() - self._started))
+        self.deeds.append(
+            InjectedFault(kind=kind, stage=stage, channel=channel, data=data, at=self._clock() - self._started)
+        )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from websockets.http11 import Response
 
     from monitor.embedded.faults import Fault
-    from monitor.embedded.faulty import Manner
+    from monitor.embedded.faulty import FrameFault
 
 SIDE: Final = "X-Side"
 """The header in which a client says which side it is, for faults that strike one side only."""
@@ -31,7 +31,7 @@ _CONTINUATION: Final = 0x00
 _RESERVED_OPCODE: Final = b"\xf3\x7f\xff"
 
 
-class ClosedDoor:
+class RawFaultTransport:
     """Listens, and never gets further than `stage`: at `tcp` nobody is accepted, at `tls` nobody is answered."""
 
     def __init__(self, stage: Stage) -> None:
@@ -85,7 +85,7 @@ async def refuse(connection: ServerConnection, fault: Fault) -> Response | None:
     return response
 
 
-async def misbehave(connection: ServerConnection, text: str, manner: Manner) -> None:
+async def misbehave(connection: ServerConnection, text: str, manner: FrameFault) -> None:
     """Send a reply as no server should. Raises `ConnectionClosed`."""
     match manner.kind:
         case "binary":

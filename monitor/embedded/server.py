@@ -16,7 +16,7 @@ from monitor.embedded.broker import Broker
 from monitor.embedded.faults import Stage
 from monitor.embedded.faulty import CUT, FaultySession
 from monitor.embedded.namespaces import PRODUCTION, Namespace
-from monitor.embedded.raw_faults import SIDE, ClosedDoor, misbehave, refuse
+from monitor.embedded.raw_faults import SIDE, RawFaultTransport, misbehave, refuse
 from monitor.embedded.session import Session, Terms
 from monitor.errors import StartupError
 from monitor.wire.codes import CloseCode
@@ -69,7 +69,7 @@ class EmbeddedRelay:
         self._broker = broker if broker is not None else Broker(namespaces)
         self._sessions: dict[Session, None] = {}
         self._server: Server | None = None
-        self._closed_door: ClosedDoor | None = None
+        self._closed_door: RawFaultTransport | None = None
         self._mistreated: WeakSet[ServerConnection] = WeakSet()  # by a fault that never ends by itself
 
     @property
@@ -130,10 +130,10 @@ class EmbeddedRelay:
         for session in list(self._sessions):
             session.close(code, reason)
 
-    def _door(self) -> ClosedDoor | None:
+    def _door(self) -> RawFaultTransport | None:
         """What stands in the server's place where the plan, as it is at the start, lets nobody through to it."""
         stages = {fault.at for fault in self.plan.faults if fault.kind == "silent"} if self.plan is not None else set()
-        return next((ClosedDoor(stage) for stage in (Stage.TCP, Stage.TLS) if stage in stages), None)
+        return next((RawFaultTransport(stage) for stage in (Stage.TCP, Stage.TLS) if stage in stages), None)
 
     async def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
         side = request.headers.get(SIDE, "")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from monitor.config import parse
 from monitor.errors import StartupError
 from monitor.reachability.attempts import fresh
-from monitor.relays import Fleet
+from monitor.relays import MonitoredRelays
 
 if TYPE_CHECKING:
     from monitor.clock import Clock
@@ -27,12 +27,12 @@ async def out_of_order(clock: Clock) -> str | None:
     The whole way that a probe's message goes, from encryption to a socket and back. Never raises.
     """
     config = parse(_CONFIG, "loopback", {})
-    fleet = Fleet(config, clock, lambda _report, _bench: None)
+    monitored_relays = MonitoredRelays(config, clock, lambda _report, _bench: None)
     try:
-        await fleet.start(lambda _relay, _up: None)
-        tried = await fresh(fleet.bench("loopback", config.probes[0]), PATIENCE)
+        await monitored_relays.start(lambda _relay, _up: None)
+        tried = await fresh(monitored_relays.context("loopback", config.probes[0]), PATIENCE)
     except (StartupError, OSError) as error:
         return f"own loopback exchange failed: {error}"
     finally:
-        await fleet.stop()
-    return None if tried.crossed else f"own loopback exchange failed: {tried.obstacle}"
+        await monitored_relays.stop()
+    return None if tried.crossed else f"own loopback exchange failed: {tried.error}"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from monitor.errors import Obstacle, OwnFault
+from monitor.errors import LocalError, ProbeError
 from monitor.health import resources
 from monitor.health.loopback import out_of_order
 from monitor.health.references import References
@@ -125,17 +125,17 @@ class Health:
         self._signs[what] = (why, self._clock.monotonic() + DISTRUST)
         self._set()
 
-    async def ours(self, obstacle: Obstacle | None) -> bool:
+    async def ours(self, error: ProbeError | None) -> bool:
         """Whether the fault is ours that a relay seems down, for `obstacle` if that is known. Never raises.
 
         Answered at once where it is known; else own loop, sockets, crypto and network are tried, within a few seconds.
         """
         self.feel_pulse()
         self._look()
-        no_way_out = isinstance(obstacle, OwnFault) and obstacle.reason is Reason.UNREACHABLE
+        no_way_out = isinstance(error, LocalError) and error.reason is Reason.UNREACHABLE
         # Nobody else to ask; but where other relays answer, it is only to this one that there is no way from here.
-        if obstacle is not None and no_way_out and not self.references and not self._crosses_elsewhere(DISTRUST):
-            self.suspect(NETWORK, f"no network: {obstacle.detail}")
+        if error is not None and no_way_out and not self.references and not self._crosses_elsewhere(DISTRUST):
+            self.suspect(NETWORK, f"no network: {error.detail}")
         if self.healthy:
             await self._inquire()
         return not self.healthy

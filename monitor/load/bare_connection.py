@@ -5,31 +5,31 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from monitor.errors import Obstacle, OwnFault
+from monitor.errors import LocalError, ProbeError
 from monitor.pairs.context import failure_of
-from monitor.pairs.idle import Held
-from monitor.relay.target import RateLimited
+from monitor.pairs.idle import IdleConnection
+from monitor.relay.target import RateLimitedError
 from monitor.results import Disconnected, Exchange, Reconnected
 from monitor.vocabulary import Outcome, Reason, Step
 from monitor.wire.backoff import Backoff
 
 if TYPE_CHECKING:
-    from monitor.load.scenarios import Scene
+    from monitor.load.scenarios import LoadContext
     from monitor.wire.events import Dropped
 
 RETRY: Final = Backoff(shortest=0.5, longest=5.0)
 """Between the tries of one connection, as the relay team's tool has it."""
 
 
-class Bare:
+class BareConnection:
     """One connection: immediate, recovered after retries, or failed."""
 
-    def __init__(self, scene: Scene, number: int, hold: Hold | None = None) -> None:
+    def __init__(self, scene: LoadContext, number: int, hold: Hold | None = None) -> None:
         self._scene = scene
         self._number = number
         self._hold = hold
-        self._recorder = scene.bench.recorder(number)
-        self._held: Held | None = None
+        self._recorder = scene.context.recorder(number)
+        self._held: IdleConnection | None = None
         self._stood = self._away = False
         self._dropped_at = 0.0
 
@@ -41,53 +41,55 @@ class Bare:
         intended = min(scene.start_of(self._number), started)
         tally.started()
         try:
-            obstacle, retries = await self._persist(started + scene.plan.connect_timeout)
+            error, retries = await self._persist(started + scene.plan.connect_timeout)
         except BaseException:
             tally.unfinished()
             recorder.abort()
             raise
         else:
-            if obstacle is None:
+            if error is None:
                 self._stood = True
                 tally.active += 1
                 tally.connected(clock.monotonic() - intended, retries)
                 recorder.exchanges.append(Exchange(outcome=Outcome.OK))
-            elif isinstance(obstacle, OwnFault):
-                tally.unfinished(failure_of(obstacle))
-                recorder.fail(obstacle)
+            elif isinstance(error, LocalError):
+                tally.unfinished(failure_of(error))
+                recorder.fail(error)
             else:
-                tally.not_connected(failure_of(obstacle), retries)
-                recorder.fail(obstacle)
+                tally.not_connected(failure_of(error), retries)
+                recorder.fail(error)
         finally:
-            scene.bench.publish(recorder.finish())
+            scene.context.publish(recorder.finish())
             recorder.marks = []
         return self._stood
 
-    async def _persist(self, deadline: float) -> tuple[Obstacle | None, int]:
+    async def _persist(self, deadline: float) -> tuple[ProbeError | None, int]:
         """Try until it stands (None), or its time is up (why it last did not); and how often it was tried again."""
         retries = 0
-        while (obstacle := await self._try(deadline)) is not None:
-            pause = RETRY.delay(retries, self._scene.bench.rng)
-            if isinstance(obstacle, RateLimited):
-                pause = max(pause, obstacle.retry_after)
+        while (error := await self._try(deadline)) is not None:
+            pause = RETRY.delay(retries, self._scene.context.rng)
+            if isinstance(error, RateLimitedError):
+                pause = max(pause, error.retry_after)
             if self._scene.clock.monotonic() + pause >= deadline:
                 break
             retries += 1
             await asyncio.sleep(pause)
-        return obstacle, retries
+        return error, retries
 
-    async def _try(self, deadline: float) -> Obstacle | None:
-        held = self._held = Held(self._scene.bench, self._recorder, reconnect=RETRY, on_change=self._changed)
+    async def _try(self, deadline: float) -> ProbeError | None:
+        held = self._held = IdleConnection(
+            self._scene.context, self._recorder, reconnect=RETRY, on_change=self._changed
+        )
         try:
             async with asyncio.timeout(max(0.0, deadline - self._scene.clock.monotonic())):
                 await held.open()
-        except Obstacle as obstacle:
+        except ProbeError as error:
             held.close()
-            return obstacle
+            return error
         except TimeoutError:
             step = held.client.step
             held.close()
-            return Obstacle(step, Reason.SILENT, "its time was up")
+            return ProbeError(step, Reason.SILENT, "its time was up")
         except BaseException:
             held.close()
             raise
@@ -103,17 +105,17 @@ class Bare:
         if not self._stood or self._away is (dropped is not None):
             return  # each try to come back that fails is told too
         self._away = dropped is not None
-        tally, bench, now = self._scene.tally, self._scene.bench, self._scene.clock.monotonic()
-        relay, probe, run_id = bench.relay, bench.probe.name, self._recorder.run_id
+        tally, context, now = self._scene.tally, self._scene.context, self._scene.clock.monotonic()
+        relay, probe, run_id = context.relay, context.probe.name, self._recorder.run_id
         if dropped is None:
             tally.active += 1
-            bench.publish(Reconnected(relay=relay, probe=probe, run_id=run_id, seconds=now - self._dropped_at))
+            context.publish(Reconnected(relay=relay, probe=probe, run_id=run_id, seconds=now - self._dropped_at))
         else:
             tally.active -= 1
             self._dropped_at = now
-            obstacle = self._held.why() if self._held is not None else Obstacle(Step.HOLD, Reason.DISCONNECTED)
-            tally.dropped(failure_of(obstacle))
-            bench.publish(Disconnected(relay=relay, probe=probe, run_id=run_id, code=dropped.code))
+            error = self._held.why() if self._held is not None else ProbeError(Step.HOLD, Reason.DISCONNECTED)
+            tally.dropped(failure_of(error))
+            context.publish(Disconnected(relay=relay, probe=probe, run_id=run_id, code=dropped.code))
         if self._hold is not None:
             self._hold.changed(away=dropped is not None)
 
@@ -121,7 +123,7 @@ class Bare:
 class Hold:
     """The time for which connections are held: it begins when the ramp-up is over and each has connected or failed."""
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: LoadContext) -> None:
         self._scene = scene
         self._undecided = len(scene.plan.numbers)
         self._decided = asyncio.Event()
@@ -176,9 +178,9 @@ class Hold:
             hold.reconnects += not away
 
 
-async def connection_storm(scene: Scene, number: int) -> None:
+async def connection_storm(scene: LoadContext, number: int) -> None:
     """Connect, and leave when the ramp-up is over."""
-    bare = Bare(scene, number)
+    bare = BareConnection(scene, number)
     try:
         if await bare.connect():
             await scene.until(scene.began + scene.plan.ramp_up)
@@ -187,9 +189,9 @@ async def connection_storm(scene: Scene, number: int) -> None:
         bare.leave()
 
 
-async def steady_state(scene: Scene, number: int, hold: Hold) -> None:
+async def steady_state(scene: LoadContext, number: int, hold: Hold) -> None:
     """Connect, be held, leave."""
-    bare = Bare(scene, number, hold)
+    bare = BareConnection(scene, number, hold)
     try:
         try:
             await bare.connect()

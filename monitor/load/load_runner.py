@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from monitor.load import host
-from monitor.load.scenario_runner import Play
+from monitor.load.scenario_runner import ScenarioRunner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -52,7 +52,7 @@ async def conduct(
     plan: Plan,
     clock: Clock,
     *,
-    watch: Callable[[Play], Any] = lambda _: None,
+    watch: Callable[[ScenarioRunner], Any] = lambda _: None,
     publish: Callable[[Run | Report], None] = lambda _: None,
     beside: Callable[[], Coroutine[Any, Any, None]] | None = None,
     stop: asyncio.Event | None = None,
@@ -69,7 +69,7 @@ async def conduct(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    play = Play(plan, clock, publish)
+    play = ScenarioRunner(plan, clock, publish)
     began = clock.time()
     running = [asyncio.ensure_future(work) for work in (watch(play), beside and beside()) if work is not None]
     try:

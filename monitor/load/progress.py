@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from monitor.clock import Clock
     from monitor.load.plan import Plan
-    from monitor.load.snapshot import Live
+    from monitor.load.snapshot import Snapshot
 
 FRESH: Final = 0.5
 """Seconds between two pictures on a terminal."""
@@ -28,7 +28,9 @@ LINE: Final = 10.0
 MOST_REASONS: Final = 5
 
 
-async def show_progress(plan: Plan, clock: Clock, live: Callable[[], Live], *, terminal: bool | None = None) -> None:
+async def show_progress(
+    plan: Plan, clock: Clock, live: Callable[[], Snapshot], *, terminal: bool | None = None
+) -> None:
     """Show where a test stands until cancelled."""
     began = clock.monotonic()
     terminal = sys.stderr.isatty() if terminal is None else terminal
@@ -42,7 +44,7 @@ async def show_progress(plan: Plan, clock: Clock, live: Callable[[], Live], *, t
             await asyncio.sleep(FRESH)
 
 
-def line(plan: Plan, seconds: float, live: Live) -> str:
+def line(plan: Plan, seconds: float, live: Snapshot) -> str:
     """One line, for a log."""
     parts = [f"{seconds:.0f} s", f"{live.started} of {len(plan.numbers)} started", f"{live.active} active"]
     if plan.is_paired:
@@ -52,7 +54,7 @@ def line(plan: Plan, seconds: float, live: Live) -> str:
     return f"{plan.scenario.value}: {'; '.join(parts)}; {left(plan, seconds)}"
 
 
-def picture(plan: Plan, seconds: float, live: Live) -> Group:
+def picture(plan: Plan, seconds: float, live: Snapshot) -> Group:
     """Bars and figures, for a terminal."""
     bars = Table.grid(padding=(0, 1))
     bars.add_row("ramp", ProgressBar(total=len(plan.numbers), completed=live.started, width=40), f"{live.started}")
@@ -68,13 +70,13 @@ def picture(plan: Plan, seconds: float, live: Live) -> Group:
     return Group(Text(f"{plan.scenario.value} at {plan.target}", style="bold"), bars, *texts)
 
 
-def recent(live: Live) -> str:
+def recent(live: Snapshot) -> str:
     """The percentiles of the last few seconds."""
     sketch = live.latencies
     return f"recent P50 {sketch.quantile(0.5) * 1e3:.1f} ms, P99 {sketch.quantile(0.99) * 1e3:.1f} ms"
 
 
-def reasons(live: Live) -> str:
+def reasons(live: Snapshot) -> str:
     """The most frequent errors."""
     found = sorted(live.reasons.items(), key=lambda item: -item[1])[:MOST_REASONS]
     return ", ".join(f"{name} {count}" for name, count in found)

@@ -14,10 +14,10 @@ from monitor.config import Config
 from monitor.load.bare_connection import Hold, connection_storm, steady_state
 from monitor.load.pacing import Door, paced
 from monitor.load.plan import RELAY
-from monitor.load.scenarios import Scene, async_delivery, realistic_session, steady_messaging
-from monitor.load.statistics import Tally
-from monitor.pairs.uptime import Presence
-from monitor.relays import Fleet, settle_memory
+from monitor.load.scenarios import LoadContext, async_delivery, realistic_session, steady_messaging
+from monitor.load.statistics import LoadStatistics
+from monitor.pairs.uptime import UptimeMeter
+from monitor.relays import MonitoredRelays, settle_memory
 from monitor.vocabulary import Reason, Scenario
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from monitor.clock import Clock
     from monitor.config import SloConfig
     from monitor.load.plan import Plan
-    from monitor.pairs.context import Bench
+    from monitor.pairs.context import ProbeContext
     from monitor.results import Report, Run
 
 _log = structlog.get_logger(__name__)
@@ -43,7 +43,7 @@ def config_of(plan: Plan, slos: tuple[SloConfig, ...] = ()) -> Config:
     return Config(relays=(plan.relay(),), probes=(plan.probe(),), slos=slos)
 
 
-class Play:
+class ScenarioRunner:
     """One worker's part of a test, while it runs: `tally` is what it has come to by now.
 
     `publish` also gets every run and report, as the daemon's metrics do.
@@ -51,7 +51,7 @@ class Play:
 
     def __init__(self, plan: Plan, clock: Clock, publish: Callable[[Run | Report], None] = lambda _: None) -> None:
         self.plan = plan
-        self.tally = Tally(plan.scenario, clock)
+        self.tally = LoadStatistics(plan.scenario, clock)
         self.interrupted = False
         self._clock = clock
         self._publish = publish
@@ -59,7 +59,7 @@ class Play:
         # Chance spreads back-offs and picks turns; a worker's own, so that no two make the same choices.
         chance = random.Random() if plan.seed is None else random.Random(f"{plan.seed}/{index}")  # noqa: S311
         # Each stands for a user of their own, who knows nothing of what the relay asked another to do.
-        self._fleet = Fleet(config_of(plan), clock, self._take, rng=chance, together=False)
+        self._fleet = MonitoredRelays(config_of(plan), clock, self._take, rng=chance, together=False)
 
     async def run(self, stop: asyncio.Event | None = None) -> None:
         """Play until all is done, or until `stop` is set. Raises `StartupError`."""
@@ -88,14 +88,14 @@ class Play:
 
     async def _play(self) -> None:
         plan, clock = self.plan, self._clock
-        bench = self._fleet.bench(RELAY, self._fleet.config.probes[0])
-        scene = Scene(
+        context = self._fleet.context(RELAY, self._fleet.config.probes[0])
+        scene = LoadContext(
             plan=plan,
-            bench=bench,
+            context=context,
             tally=self.tally,
             clock=clock,
             door=Door(plan, clock),
-            presence=Presence(bench, clock),
+            presence=UptimeMeter(context, clock),
             began=self.tally.began,
         )
         present = asyncio.ensure_future(scene.presence.run())
@@ -104,7 +104,7 @@ class Play:
         finally:
             present.cancel()
 
-    async def _play_all(self, scene: Scene) -> None:
+    async def _play_all(self, scene: LoadContext) -> None:
         plan, clock = self.plan, self._clock
         one: Callable[[int], Awaitable[None]]
         if plan.scenario is Scenario.STEADY_STATE:
@@ -149,6 +149,6 @@ class Play:
             stopping.cancel()
             lingering.cancel()
 
-    def _take(self, report: Run | Report, _: Bench) -> None:
+    def _take(self, report: Run | Report, _: ProbeContext) -> None:
         self.tally.take(report)
         self._publish(report)

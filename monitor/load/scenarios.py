@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from monitor.config.probe import ANSWER_DELAY
-from monitor.errors import Obstacle, OwnFault
+from monitor.errors import LocalError, ProbeError
 from monitor.load.plan import SETTLE
 from monitor.pairs.ledger import Ledger
 from monitor.pairs.pair import Pair
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from monitor.clock import Clock
     from monitor.load.pacing import Door
     from monitor.load.plan import Plan
-    from monitor.load.statistics import Tally
-    from monitor.pairs.context import Bench, Recorder
-    from monitor.pairs.uptime import Presence
+    from monitor.load.statistics import LoadStatistics
+    from monitor.pairs.context import ProbeContext, RunRecorder
+    from monitor.pairs.uptime import UptimeMeter
 
 AWAITED: Final = 64
 """Messages of a pair that can be short of their horizon: at the shortest intervals, about as many."""
@@ -39,15 +39,15 @@ _CONNECT: Final = frozenset({Step.RESOLVE, Step.PROXY, Step.TCP, Step.TLS, Step.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
+class LoadContext:
     """What all pairs of one test share. `began` and `ends` are readings of the monotonic clock."""
 
     plan: Plan
-    bench: Bench
-    tally: Tally
+    context: ProbeContext
+    tally: LoadStatistics
     clock: Clock
     door: Door
-    presence: Presence
+    presence: UptimeMeter
     began: float
 
     @property
@@ -65,13 +65,13 @@ class Scene:
 
 
 async def pair_up(
-    scene: Scene, number: int, *, reconnect: Backoff | None = None, on_change: Callable[[], None] = lambda: None
+    scene: LoadContext, number: int, *, reconnect: Backoff | None = None, on_change: Callable[[], None] = lambda: None
 ) -> Pair | None:
     """A new pair, paired; None where that failed. Booked either way."""
-    bench, tally = scene.bench, scene.tally
+    context, tally = scene.context, scene.tally
     tally.started()
-    recorder = bench.recorder(number)
-    pair = Pair(bench, recorder, reconnect=reconnect, on_change=on_change)
+    recorder = context.recorder(number)
+    pair = Pair(context, recorder, reconnect=reconnect, on_change=on_change)
     pair.ledger = Ledger(limit=AWAITED, remembered=REMEMBERED)
     try:
         pairing = await pair.pair()
@@ -82,7 +82,7 @@ async def pair_up(
     for seconds in _connect_times(recorder, min(scene.start_of(number), recorder.started)):
         tally.reached(seconds)
     tally.paired(pairing)
-    bench.publish(Paired(relay=bench.relay, probe=bench.probe.name, run_id=recorder.run_id, pairing=pairing))
+    context.publish(Paired(relay=context.relay, probe=context.probe.name, run_id=recorder.run_id, pairing=pairing))
     if pairing.outcome is not Outcome.OK:
         pair.close()
         return None
@@ -91,7 +91,7 @@ async def pair_up(
     return pair
 
 
-def _connect_times(recorder: Recorder, intended: float) -> list[float]:
+def _connect_times(recorder: RunRecorder, intended: float) -> list[float]:
     """From when each end was to connect to its hello: the dApp at `intended`, the wallet when the handshake began."""
     starts = {"dapp": intended - recorder.started}
     for mark in recorder.marks:
@@ -105,26 +105,26 @@ def _connect_times(recorder: Recorder, intended: float) -> list[float]:
     return times
 
 
-async def exchange(scene: Scene, pair: Pair, number: int, intended: float, pause: float) -> bool:
+async def exchange(scene: LoadContext, pair: Pair, number: int, intended: float, pause: float) -> bool:
     """One exchange, published as soon as it is over, or given up; whether it was good."""
-    recorder = pair.recorder = scene.bench.recorder(number)
+    recorder = pair.recorder = scene.context.recorder(number)
     pair.judge()
     try:
-        if pair.whole:
+        if pair.ready:
             await pair.exchange(intended, pause)
         else:
-            recorder.fail(pair.obstacle)
+            recorder.fail(pair.error)
     except BaseException:
         recorder.abort()
         raise
     finally:
         run = recorder.finish()
         recorder.marks = []
-        scene.bench.publish(run)
+        scene.context.publish(run)
     return run.outcome is Outcome.OK
 
 
-async def realistic_session(scene: Scene, number: int) -> None:
+async def realistic_session(scene: LoadContext, number: int) -> None:
     """A user's whole journey: pair, exchange a few messages, the wallet answering after a second, leave."""
     pair = await pair_up(scene, number)
     if pair is None:
@@ -142,13 +142,13 @@ async def realistic_session(scene: Scene, number: int) -> None:
         pair.retire()
 
 
-async def async_delivery(scene: Scene, number: int) -> None:
+async def async_delivery(scene: LoadContext, number: int) -> None:
     """The wallet's transport drops; the dApp sends; after the delay a new wallet on the same store resumes."""
     pair = await pair_up(scene, number)
     if pair is None:
         return
-    bench, plan = scene.bench, scene.plan
-    recorder = pair.recorder = bench.recorder(number)
+    context, plan = scene.context, scene.plan
+    recorder = pair.recorder = context.recorder(number)
     refused, came_back = False, False
     try:
         pair.wallet.abort()
@@ -156,32 +156,32 @@ async def async_delivery(scene: Scene, number: int) -> None:
         back = scene.clock.monotonic() + plan.delay
         await scene.until(back)
         came_back = True
-        await recover(pair, bench, recorder, sent, back, plan.recovery_timeout, again=Backoff())
-    except Obstacle as obstacle:
-        refused = not isinstance(obstacle, OwnFault)
-        recorder.fail(obstacle)
+        await recover(pair, context, recorder, sent, back, plan.recovery_timeout, again=Backoff())
+    except ProbeError as error:
+        refused = not isinstance(error, LocalError)
+        recorder.fail(error)
     except BaseException:
         recorder.abort()
         raise
     finally:
         pair.note_offline()
         scene.tally.active -= 1
-        bench.publish(recorder.finish())
-        leave(pair, bench, refused=refused, came_back=came_back)
+        context.publish(recorder.finish())
+        leave(pair, context, refused=refused, came_back=came_back)
 
 
-async def steady_messaging(scene: Scene, number: int) -> None:
+async def steady_messaging(scene: LoadContext, number: int) -> None:
     """Exchange, wait the interval, exchange, until the test ends; the last exchange begun is finished.
 
     An exchange that cannot be made takes the place and the time of one that could: neither a relay that drops a pair
     nor one that ends it for good makes fewer of them due, or more.
     """
     plan, clock = scene.plan, scene.clock
-    standing = Standing(scene)
-    pair = await pair_up(scene, number, reconnect=Backoff(), on_change=standing.changed)
+    persistent = Standing(scene)
+    pair = await pair_up(scene, number, reconnect=Backoff(), on_change=persistent.changed)
     if pair is None:
         return
-    standing.watch(pair)
+    persistent.watch(pair)
     try:
         intended = clock.monotonic() + SETTLE
         while intended < scene.ends:
@@ -195,14 +195,14 @@ async def steady_messaging(scene: Scene, number: int) -> None:
         pair.close()
         raise
     finally:
-        scene.tally.active -= standing.leave()
+        scene.tally.active -= persistent.leave()
         pair.retire()
 
 
 class Standing:
     """Whether a steady pair stands: its drops, and when it was whole again."""
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: LoadContext) -> None:
         self._scene = scene
         self._pair: Pair | None = None
         self._whole = True
@@ -222,21 +222,21 @@ class Standing:
 
     def changed(self) -> None:
         """An end of the pair became whole, or stopped being so."""
-        if self._pair is None or self._pair.whole is self._whole:
+        if self._pair is None or self._pair.ready is self._whole:
             return
-        self._whole = self._pair.whole
+        self._whole = self._pair.ready
         self._scene.presence.change(away=-1 if self._whole else 1)
-        tally, bench, now = self._scene.tally, self._scene.bench, self._scene.clock.monotonic()
+        tally, context, now = self._scene.tally, self._scene.context, self._scene.clock.monotonic()
         if not self._whole:
             tally.active -= 1
             tally.totals.disconnects += self._dropped_at is None
             self._dropped_at = now
         elif self._dropped_at is not None:
             tally.active += 1
-            bench.publish(
+            context.publish(
                 Reconnected(
-                    relay=bench.relay,
-                    probe=bench.probe.name,
+                    relay=context.relay,
+                    probe=context.probe.name,
                     run_id=self._pair.recorder.run_id,
                     seconds=now - self._dropped_at,
                 )

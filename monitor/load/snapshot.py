@@ -11,11 +11,11 @@ from monitor.load.sketch import Sketch
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from monitor.load.statistics import Tally
+    from monitor.load.statistics import LoadStatistics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Live:
+class Snapshot:
     """Counts since the beginning, and the latencies of the last few seconds as a sketch's counts."""
 
     started: int = 0
@@ -40,15 +40,15 @@ class Live:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> Live:
+    def from_json(cls, fields: Mapping[str, Any]) -> Snapshot:
         """What `to_json` gave, JSON's way with keys undone."""
         return cls(**{**fields, "recent": {int(value): count for value, count in fields["recent"].items()}})
 
 
-def live_of(tally: Tally) -> Live:
+def live_of(tally: LoadStatistics) -> Snapshot:
     """Where one process stands."""
     totals = tally.totals
-    return Live(
+    return Snapshot(
         started=tally.begun,
         connected=totals.successful,
         failed=totals.failed,
@@ -60,7 +60,7 @@ def live_of(tally: Tally) -> Live:
     )
 
 
-def together(parts: Iterable[Live]) -> Live:
+def together(parts: Iterable[Snapshot]) -> Snapshot:
     """Where several processes stand together."""
     sums: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
@@ -69,4 +69,4 @@ def together(parts: Iterable[Live]) -> Live:
         sums.update({name: getattr(part, name) for name in ("started", "connected", "failed", "active", "good", "bad")})
         reasons.update(part.reasons)
         recent.update(part.recent)
-    return Live(**sums, reasons=dict(reasons), recent=dict(recent))
+    return Snapshot(**sums, reasons=dict(reasons), recent=dict(recent))

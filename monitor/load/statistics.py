@@ -21,7 +21,7 @@ RECENT: Final = 2
 SPAN: Final = 5.0
 
 
-class Tally:
+class LoadStatistics:
     """Fills `totals` from what is published.
 
     `begun` are the pairs or connections that started, `active` those that stand now.

@@ -22,7 +22,7 @@ from monitor.load.result import to_json
 from monitor.load.snapshot import live_of
 
 if TYPE_CHECKING:
-    from monitor.load.scenario_runner import Play
+    from monitor.load.scenario_runner import ScenarioRunner
 
 EVERY = 1.0
 """Seconds between two words about where it stands."""
@@ -49,7 +49,7 @@ async def work(plan: Plan) -> None:
         await orders.read()
         stop.set()
 
-    async def tell(play: Play) -> None:
+    async def tell(play: ScenarioRunner) -> None:
         orphaned = asyncio.ensure_future(until_orphaned())
         try:
             while True:

@@ -15,7 +15,7 @@ import structlog
 from monitor.errors import StartupError
 from monitor.load.load_runner import end_beside
 from monitor.load.merge import merge
-from monitor.load.snapshot import Live, together
+from monitor.load.snapshot import Snapshot, together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -41,7 +41,7 @@ class Worker:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.live = Live()
+        self.live = Snapshot()
         self.result: dict[str, Any] | None = None
         self._stopped = False
         self._process: asyncio.subprocess.Process | None = None
@@ -74,7 +74,7 @@ class Worker:
         try:
             while (said := await asyncio.wait_for(self._said(), SILENCE)) is not None:
                 if "live" in said:
-                    self.live = Live.from_json(said["live"])
+                    self.live = Snapshot.from_json(said["live"])
                 elif "result" in said:
                     self.result = said["result"]
                 else:
@@ -128,7 +128,7 @@ class Worker:
 async def conduct_workers(
     plan: Plan,
     count: int,
-    watch: Callable[[Callable[[], Live]], Coroutine[Any, Any, None] | None],
+    watch: Callable[[Callable[[], Snapshot]], Coroutine[Any, Any, None] | None],
     finish: Callable[[Ended], None] = lambda _: None,
 ) -> Ended:
     """Play a test on so many processes, until all are done or SIGINT or SIGTERM comes. Raises `StartupError`.
@@ -158,7 +158,7 @@ async def conduct_workers(
 
 async def _play(
     workers: Sequence[Worker],
-    watch: Callable[[Callable[[], Live]], Coroutine[Any, Any, None] | None],
+    watch: Callable[[Callable[[], Snapshot]], Coroutine[Any, Any, None] | None],
     stopped: asyncio.Event,
 ) -> None:
     """All of them at once, and none is left behind."""

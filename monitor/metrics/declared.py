@@ -30,12 +30,12 @@ class Declared:
     labels: tuple[str, ...]
     meaning: str
     scenarios: frozenset[Scenario] = ALL
-    standing: bool = False
+    persistent: bool = False
 
     def belongs_to(self, probe: ProbeConfig) -> bool:
         """Whether `probe` has a series of it."""
         ours = self.labels[: len(PROBE)] == PROBE
-        return ours and probe.scenario in self.scenarios and (probe.is_continuous or not self.standing)
+        return ours and probe.scenario in self.scenarios and (probe.is_continuous or not self.persistent)
 
 
 DECLARED: Final = (
@@ -98,7 +98,7 @@ DECLARED: Final = (
     ),
     Declared(
         "relay_probe_reconnect_seconds", "histogram", PROBE,
-        "From the drop of a standing pair or connection until it was whole again.", STANDING, standing=True,
+        "From the drop of a standing pair or connection until it was whole again.", STANDING, persistent=True,
     ),
     Declared(
         "relay_probe_messages_total", "counter", (*PROBE, "verdict"),
@@ -107,11 +107,11 @@ DECLARED: Final = (
     Declared("relay_probe_messages_pending", "gauge", PROBE, "Messages sent and not judged yet.", PAIRED),
     Declared(
         "relay_probe_pair_seconds_total", "counter", (*PROBE, "state"),
-        "Seconds that standing pairs and connections spent connected, and not.", STANDING, standing=True,
+        "Seconds that standing pairs and connections spent connected, and not.", STANDING, persistent=True,
     ),
     Declared(
         "relay_probe_disconnects_total", "counter", (*PROBE, "code"),
-        "Standing connections and subscriptions taken away, by close or unsubscribe code.", STANDING, standing=True,
+        "Standing connections and subscriptions taken away, by close or unsubscribe code.", STANDING, persistent=True,
     ),
     Declared(
         "relay_probe_confirmations_total", "counter", (*PROBE, "over", "outcome"),

@@ -40,7 +40,7 @@ def render() -> str:
     for item in DECLARED:
         labels = ", ".join(f"`{label}`" for label in item.labels)
         scenarios = "all" if item.scenarios == ALL else ", ".join(sorted(name.value for name in item.scenarios))
-        scenarios += ", continuous" if item.standing else ""
+        scenarios += ", continuous" if item.persistent else ""
         lines.append(f"| `{item.name}` | {item.kind} | {labels} | {scenarios} | {item.meaning} |")
     lines += ["", "## Label values", ""]
     for label, values in (

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import monitor
 from monitor.config.relay import DnsEndpoint
-from monitor.errors import OwnFault, StartupError
+from monitor.errors import LocalError, StartupError
 from monitor.relay.endpoint import Access
-from monitor.relay.rate_limit import Limiter
+from monitor.relay.rate_limit import RateLimiter
 from monitor.relay.target import Target, TlsOptions
 from monitor.session.peer import HISTORY_LIMIT
 from monitor.vocabulary import Reason, Step
@@ -48,7 +48,7 @@ MENDING = Terms(together=True, mends=True)
 _LAST, _PLANNED, _WELCOME, _RETURNING, _MENDING = range(5)  # ranks: each has a queue of its own
 
 
-class Guest:
+class RelayAdmission:
     """What every probe of one relay shares. `url` is where the relay really is (an embedded one has a port by now).
 
     `together`: where the relay asks one client to wait, all of them do.
@@ -65,9 +65,9 @@ class Guest:
         *,
         together: bool = True,
     ) -> None:
-        self.connects = Limiter(config.limits.connects_per_minute, clock)
-        self.messages = Limiter(config.limits.messages_per_minute, clock)
-        self._returns = Limiter(config.limits.connects_per_minute, clock)  # connects of those who come back
+        self.connects = RateLimiter(config.limits.connects_per_minute, clock)
+        self.messages = RateLimiter(config.limits.messages_per_minute, clock)
+        self._returns = RateLimiter(config.limits.connects_per_minute, clock)  # connects of those who come back
         self.adjust(config)
         self._url = url
         self._postpone = self.connects.pause if together else _alone
@@ -114,7 +114,7 @@ class Guest:
         self._returns.allow(returns)
         self._kept = max(1, returns // 4) if returns > 1 else 0
 
-    def turn(self) -> int:
+    def endpoint_index(self) -> int:
         """The next turn round the relay's endpoints: one for each pair."""
         self._turn += 1
         return self._turn
@@ -146,15 +146,15 @@ class Guest:
         return await self.connects.ahead(2, rank=_PLANNED, spare=lambda: self.reserve)
 
     def access(
-        self, side: str, turn: int, timeout: float, terms: Terms = USUAL, permit: Permit | None = None
+        self, side: str, endpoint_index: int, timeout: float, terms: Terms = USUAL, permit: Permit | None = None
     ) -> Access:
         """How `side`, "dapp" or "wallet", gets in. The two of one turn meet different endpoints, if there are several.
 
         `terms` may put them together. `permit` is what its first connect has already.
-        A connect raises `OwnFault` where the file of a header or of the token cannot be read.
+        A connect raises `LocalError` where the file of a header or of the token cannot be read.
         """
         return Access(
-            target=partial(self._target, side, turn + (side == "wallet" and not terms.together)),
+            target=partial(self._target, side, endpoint_index + (side == "wallet" and not terms.together)),
             hello=self._hello,
             admit=partial(self._admit, terms, permit),
             postpone=self._postpone,
@@ -189,22 +189,22 @@ class Guest:
         try:
             token = self.config.read_token()
         except StartupError as error:
-            raise OwnFault(Step.HELLO, Reason.INTERNAL, str(error)) from error
+            raise LocalError(Step.HELLO, Reason.INTERNAL, str(error)) from error
         return Connect(name=NAME, version=monitor.__version__, token=token)
 
-    def _target(self, side: str, turn: int) -> Target:
+    def _target(self, side: str, endpoint_index: int) -> Target:
         config = self.config
         try:
             headers = tuple(config.read_headers(side).items())
         except StartupError as error:
-            raise OwnFault(Step.UPGRADE, Reason.INTERNAL, str(error)) from error
+            raise LocalError(Step.UPGRADE, Reason.INTERNAL, str(error)) from error
         url, connect_to = self._url, None
         if config.endpoints:
-            endpoint = config.endpoints[turn % len(config.endpoints)]
+            endpoint = config.endpoints[endpoint_index % len(config.endpoints)]
             if isinstance(endpoint, DnsEndpoint):
                 # The certificate and the Host header are the relay's; only the address is a node's.
                 connect_to = endpoint.dns
-                turn //= len(config.endpoints)
+                endpoint_index //= len(config.endpoints)
             else:
                 url = endpoint
         tls = config.tls
@@ -217,7 +217,7 @@ class Guest:
             ip_protocol=config.ip_protocol,
             proxy="" if config.url == "embedded" else None,  # there is none on the way to this very process
             connect_to=connect_to,
-            pick=turn if connect_to is not None else None,
+            pick=endpoint_index if connect_to is not None else None,
         )
 
 

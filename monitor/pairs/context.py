@@ -1,6 +1,6 @@
 """What a probe works with: the relay, the clock, chance, and where to publish.
 
-A `Bench` outlives a run; a `Recorder` is one run's notebook, which becomes the timeline of its `Run`.
+A `ProbeContext` outlives a run; a `RunRecorder` is one run's notebook, which becomes the timeline of its `Run`.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from monitor.clock import utc
-from monitor.errors import OwnFault
-from monitor.pairs.admission import USUAL, Guest, Terms
+from monitor.errors import LocalError
+from monitor.pairs.admission import USUAL, RelayAdmission, Terms
 from monitor.results import (
     AddressFailed,
     CertificateSeen,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from monitor.clock import Clock
     from monitor.config import ProbeConfig
-    from monitor.errors import Obstacle
+    from monitor.errors import ProbeError
     from monitor.pairs.pair import Pair
     from monitor.relay.endpoint import Access
     from monitor.relay.rate_limit import Permit
@@ -43,7 +43,7 @@ MAX_MARKS = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bench:
+class ProbeContext:
     """One probe's workplace at one relay.
 
     `guest` knows the way in, on these `terms`; `crypto` encrypts, `publish` takes results. `background` keeps a task
@@ -55,40 +55,40 @@ class Bench:
     probe: ProbeConfig
     clock: Clock
     rng: random.Random
-    guest: Guest
+    admission: RelayAdmission
     crypto: KeyManager
     publish: Publish
     background: Callable[[Coroutine[None, None, None]], None]
     count: Callable[[str], None] = lambda _: None
     terms: Terms = USUAL
-    standing: dict[int, Pair] = field(default_factory=dict)
+    persistent: dict[int, Pair] = field(default_factory=dict)
 
     def admits(self, connects: int, messages: int) -> bool:
         """Whether the relay's limits leave room for a run that makes so many connects and publishes so much."""
-        return self.guest.has_room(connects) and self.guest.messages.take(messages)
+        return self.admission.has_room(connects) and self.admission.messages.take(messages)
 
-    def access(self, side: str, turn: int, permit: Permit | None = None) -> Access:
+    def access(self, side: str, endpoint_index: int, permit: Permit | None = None) -> Access:
         """How `side` ("dapp" or "wallet") gets in; the two sides of one turn meet different endpoints.
 
         `permit` is what its first connect has already.
         """
-        return self.guest.access(side, turn, self.probe.timeout, self.terms, permit)
+        return self.admission.access(side, endpoint_index, self.probe.timeout, self.terms, permit)
 
-    def recorder(self, pair: int | None = None) -> Recorder:
+    def recorder(self, pair: int | None = None) -> RunRecorder:
         """A notebook for a new run, which begins now."""
-        return Recorder(self, pair)
+        return RunRecorder(self, pair)
 
 
-class Recorder:
+class RunRecorder:
     """One run's notebook. Also what clients report to while they work for this run (`relay.client.Reporter`)."""
 
-    __slots__ = ("bench", "exchanges", "fates", "marks", "pair", "pairing", "run_id", "started")
+    __slots__ = ("context", "exchanges", "fates", "marks", "pair", "pairing", "run_id", "started")
 
-    def __init__(self, bench: Bench, pair: int | None) -> None:
-        self.bench = bench
+    def __init__(self, context: ProbeContext, pair: int | None) -> None:
+        self.context = context
         self.pair = pair
-        self.run_id = uuid7(bench.clock.time(), bench.rng)
-        self.started = bench.clock.monotonic()
+        self.run_id = uuid7(context.clock.time(), context.rng)
+        self.started = context.clock.monotonic()
         self.exchanges: list[Exchange] = []
         self.marks: list[Mark] = []
         self.fates: list[MessageFate] = []
@@ -99,10 +99,10 @@ class Recorder:
         if len(self.marks) < MAX_MARKS:
             self.marks.append(Mark(side, step, started - self.started, ended - self.started, note))
 
-    def fail(self, obstacle: Obstacle, *, times: int = 1) -> None:
+    def fail(self, error: ProbeError, *, times: int = 1) -> None:
         """Book `times` exchanges as failed for one cause; as aborted, where the cause is on this side."""
-        outcome = Outcome.ABORTED if isinstance(obstacle, OwnFault) else Outcome.FAILED
-        self.exchanges += [Exchange(outcome=outcome, failure=failure_of(obstacle))] * times
+        outcome = Outcome.ABORTED if isinstance(error, LocalError) else Outcome.FAILED
+        self.exchanges += [Exchange(outcome=outcome, failure=failure_of(error))] * times
 
     def abort(self, *, times: int = 1) -> None:
         """Book `times` exchanges as given up by this program."""
@@ -110,26 +110,26 @@ class Recorder:
 
     def phase(self, phase: Phase, seconds: float) -> None:
         """Publish how long one phase took."""
-        bench = self.bench
-        bench.publish(PhaseTimed(bench.relay, bench.probe.name, self.run_id, phase, seconds))
+        context = self.context
+        context.publish(PhaseTimed(context.relay, context.probe.name, self.run_id, phase, seconds))
 
     def address_failed(self, family: str) -> None:
         """Publish that an address could not be reached."""
-        bench = self.bench
-        bench.publish(AddressFailed(relay=bench.relay, probe=bench.probe.name, run_id=self.run_id, family=family))
+        context = self.context
+        context.publish(AddressFailed(relay=context.relay, probe=context.probe.name, run_id=self.run_id, family=family))
 
     def certificate(self, not_after: float) -> None:
         """Publish when the relay's certificate expires."""
-        bench = self.bench
-        bench.guest.handshake_at = bench.clock.monotonic()
-        bench.publish(
-            CertificateSeen(relay=bench.relay, probe=bench.probe.name, run_id=self.run_id, not_after=not_after)
+        context = self.context
+        context.admission.handshake_at = context.clock.monotonic()
+        context.publish(
+            CertificateSeen(relay=context.relay, probe=context.probe.name, run_id=self.run_id, not_after=not_after)
         )
 
     def finish(self, *, aborted: str = "") -> Run:
         """The run, over now. `aborted` says why this program itself gave up, if it did."""
-        bench = self.bench
-        clock = bench.clock
+        context = self.context
+        clock = context.clock
         parts: list[Exchange | Pairing] = [*self.exchanges] if self.pairing is None else [*self.exchanges, self.pairing]
         outcome, failure = _worst(parts)
         if aborted:
@@ -138,9 +138,9 @@ class Recorder:
         duration = clock.monotonic() - self.started
         return Run(
             id=self.run_id,
-            relay=bench.relay,
-            probe=bench.probe.name,
-            scenario=bench.probe.scenario,
+            relay=context.relay,
+            probe=context.probe.name,
+            scenario=context.probe.scenario,
             started_at=utc(clock, ago=duration),
             duration=duration,
             outcome=outcome,
@@ -162,6 +162,6 @@ def _worst(parts: list[Exchange | Pairing]) -> tuple[Outcome, Failure | None]:
     return (Outcome.FAILED if Outcome.FAILED in outcomes else Outcome.ABORTED), failure
 
 
-def failure_of(obstacle: Obstacle) -> Failure:
+def failure_of(error: ProbeError) -> Failure:
     """An obstacle as the value a run carries."""
-    return Failure(step=obstacle.step, reason=obstacle.reason, detail=obstacle.detail)
+    return Failure(step=error.step, reason=error.reason, detail=error.detail)

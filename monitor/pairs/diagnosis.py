@@ -1,8 +1,8 @@
 """Why a message was lost: its channel's history, read from several places, names the layer that broke.
 
 The history is read over the connection that should have brought the message, over a fresh one to the same endpoint
-and, where the relay has several, over another endpoint; all at once, each bounded by `Bench.probe.autopsy`. What was
-read is compared with what was sent and goes nowhere else: the wallet protocol hears nothing of it, so that a message
+and, where the relay has several, over another endpoint; all at once, each bounded by `ProbeContext.probe.autopsy`.
+What was read is compared with what was sent and goes nowhere else: the wallet protocol hears nothing of it, so that a message
 found here is still lost. The finding is a note in the run's timeline.
 """
 
@@ -12,8 +12,8 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from monitor.errors import Obstacle
-from monitor.pairs.idle import Held
+from monitor.errors import ProbeError
+from monitor.pairs.idle import IdleConnection
 from monitor.relay import obstacles
 from monitor.vocabulary import Finding, Reason, Step
 from monitor.wire.commands import History
@@ -22,9 +22,9 @@ from monitor.wire.events import HistoryRead, Replied
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
 
-    from monitor.pairs.context import Bench, Recorder
+    from monitor.pairs.context import ProbeContext, RunRecorder
     from monitor.pairs.ledger import Message
-    from monitor.pairs.participant import End
+    from monitor.pairs.participant import Participant
     from monitor.relay.client import Client
 
 SPACING: Final = 20.0
@@ -55,21 +55,26 @@ class Reading:
 
 
 async def examine(
-    bench: Bench, recorder: Recorder, receiver: End, turn: int, obstacle: Obstacle, messages: Sequence[Message]
+    context: ProbeContext,
+    recorder: RunRecorder,
+    receiver: Participant,
+    endpoint_index: int,
+    error: ProbeError,
+    messages: Sequence[Message],
 ) -> None:
     """Note in the timeline what became of `messages` that did not come, if `obstacle` is a loss. Raises nothing.
 
     `turn` is the pair's turn round the relay's endpoints, `receiver` the end that should have got them.
     """
     missing = [message for message in messages if message.arrived_at is None or message.overtaken]
-    if obstacle.reason not in _LOSSES or not missing:
+    if error.reason not in _LOSSES or not missing:
         return
     readings: list[Reading] = []
     if any(message.arrived_at is None for message in missing):
-        if not bench.guest.may_examine(SPACING):
+        if not context.admission.may_examine(SPACING):
             return
-        readings = await _read(bench, receiver, turn, missing[0].key.channel)
-    now = bench.clock.monotonic()
+        readings = await _read(context, receiver, endpoint_index, missing[0].key.channel)
+    now = context.clock.monotonic()
     for message in missing:
         finding = find(message, readings)
         said = "; ".join(reading.says(message) for reading in readings)
@@ -89,15 +94,15 @@ def find(message: Message, readings: Sequence[Reading]) -> Finding | None:
     return Finding.NOT_STORED if answered and all(reading.is_whole for reading in answered) else None
 
 
-async def _read(bench: Bench, receiver: End, turn: int, channel: str) -> list[Reading]:
-    command = History(channel=channel, limit=bench.guest.history)
-    reads = [_read_fresh(bench, receiver.side, turn, command)]
-    if bench.guest.has_several_endpoints:
-        reads.append(_read_fresh(bench, receiver.side, turn + 1, command))
+async def _read(context: ProbeContext, receiver: Participant, endpoint_index: int, channel: str) -> list[Reading]:
+    command = History(channel=channel, limit=context.admission.history)
+    reads = [_read_fresh(context, receiver.side, endpoint_index, command)]
+    if context.admission.has_several_endpoints:
+        reads.append(_read_fresh(context, receiver.side, endpoint_index + 1, command))
     names = ("the standing connection", "a fresh connection", "another endpoint")
     every = [_read_over(receiver.client, command), *reads]
     return await asyncio.gather(
-        *(_bounded(bench.probe.autopsy, over, read) for over, read in zip(names, every, strict=False))
+        *(_bounded(context.probe.autopsy, over, read) for over, read in zip(names, every, strict=False))
     )
 
 
@@ -107,8 +112,8 @@ async def _bounded(seconds: float, over: str, read: Awaitable[HistoryRead]) -> R
             return reading_of(over, await read)
     except TimeoutError:
         return Reading(over=over, data=None, detail=f"no answer within {seconds:g} s")
-    except Obstacle as obstacle:
-        return Reading(over=over, data=None, detail=str(obstacle))
+    except ProbeError as error:
+        return Reading(over=over, data=None, detail=str(error))
 
 
 def reading_of(over: str, event: HistoryRead) -> Reading:
@@ -122,20 +127,22 @@ def reading_of(over: str, event: HistoryRead) -> Reading:
 
 
 async def _read_over(client: Client, command: History) -> HistoryRead:
-    """The history. Raises `Obstacle`."""
+    """The history. Raises `ProbeError`."""
     if not client.connected:
-        raise Obstacle(Step.HISTORY, Reason.DISCONNECTED)
+        raise ProbeError(Step.HISTORY, Reason.DISCONNECTED)
     event = await client.ask(command)
     if isinstance(event, HistoryRead):
         return event
     if isinstance(event, Replied) and event.error is not None:
         raise obstacles.of_error(Step.HISTORY, event.error)
-    raise Obstacle(Step.HISTORY, Reason.DISCONNECTED)
+    raise ProbeError(Step.HISTORY, Reason.DISCONNECTED)
 
 
-async def _read_fresh(bench: Bench, side: str, turn: int, command: History) -> HistoryRead:
-    silent = replace(bench, publish=lambda _: None)  # in no SLI
-    held = Held(silent, silent.recorder(), access=silent.guest.access(side, turn, bench.probe.autopsy))
+async def _read_fresh(context: ProbeContext, side: str, endpoint_index: int, command: History) -> HistoryRead:
+    silent = replace(context, publish=lambda _: None)  # in no SLI
+    held = IdleConnection(
+        silent, silent.recorder(), access=silent.admission.access(side, endpoint_index, context.probe.autopsy)
+    )
     try:
         await held.open()
         return await _read_over(held.client, command)

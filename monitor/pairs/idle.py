@@ -6,7 +6,7 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from monitor.errors import Obstacle
+from monitor.errors import ProbeError
 from monitor.relay import obstacles
 from monitor.relay.client import Client
 from monitor.vocabulary import Phase, Step
@@ -15,7 +15,7 @@ from monitor.wire.events import Connected, Dropped
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from monitor.pairs.context import Bench, Recorder
+    from monitor.pairs.context import ProbeContext, RunRecorder
     from monitor.relay.endpoint import Access
     from monitor.wire.backoff import Backoff
     from monitor.wire.events import Event
@@ -25,32 +25,32 @@ PERMIT_WAIT: Final = 60.0
 """Seconds that a look at the certificate waits for the relay's limits to allow it."""
 
 
-async def see_certificate(bench: Bench) -> None:
+async def see_certificate(context: ProbeContext) -> None:
     """Connect once, and leave: what the handshake showed is published. What fails is for probes to tell."""
-    held = Held(bench, bench.recorder())
-    with suppress(Obstacle, TimeoutError):
-        async with asyncio.timeout(PERMIT_WAIT + bench.probe.timeout):
+    held = IdleConnection(context, context.recorder())
+    with suppress(ProbeError, TimeoutError):
+        async with asyncio.timeout(PERMIT_WAIT + context.probe.timeout):
             await held.open()
     held.close()
 
 
-class Held:
+class IdleConnection:
     """One bare connection. `drops` counts how often it was lost; `on_change` is called when it comes or goes."""
 
     def __init__(
         self,
-        bench: Bench,
-        recorder: Recorder,
+        context: ProbeContext,
+        recorder: RunRecorder,
         *,
         reconnect: Backoff | None = None,
         on_change: Callable[[Dropped | None], None] = lambda _: None,
         access: Access | None = None,
     ) -> None:
         self.recorder = recorder
-        self.obstacle: Obstacle | None = None
+        self.error: ProbeError | None = None
         self.lost = asyncio.Event()
         self._on_change = on_change
-        access = access or bench.access("dapp", bench.guest.turn())
+        access = access or context.access("dapp", context.admission.endpoint_index())
         self.client = Client(
             access, reporter=self, on_event=self._on_event, on_publication=lambda _: None, reconnect=reconnect
         )
@@ -65,12 +65,12 @@ class Held:
         """Whether it will not come back by itself."""
         return self.client.closed
 
-    def why(self) -> Obstacle:
+    def why(self) -> ProbeError:
         """What became of it: why it was lost, or why it does not stand yet."""
-        return self.obstacle or self.client.late(self.client.step)
+        return self.error or self.client.late(self.client.step)
 
     async def open(self) -> None:
-        """Connect. Raises `Obstacle`."""
+        """Connect. Raises `ProbeError`."""
         await self.client.open()
 
     def close(self) -> None:
@@ -79,10 +79,10 @@ class Held:
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, Connected):
-            self.obstacle = None
+            self.error = None
             self._on_change(None)
         elif isinstance(event, Dropped):
-            self.obstacle = self.client.obstacle or obstacles.of_drop(Step.HOLD, event)
+            self.error = self.client.error or obstacles.of_drop(Step.HOLD, event)
             self.lost.set()
             self._on_change(event)
 

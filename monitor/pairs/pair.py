@@ -10,12 +10,12 @@ import asyncio
 from math import inf
 from typing import TYPE_CHECKING
 
-from monitor.errors import Obstacle, OwnFault
+from monitor.errors import LocalError, ProbeError
 from monitor.pairs import payloads
 from monitor.pairs.context import failure_of
 from monitor.pairs.diagnosis import examine
-from monitor.pairs.participant import End
-from monitor.pairs.tracker import Account, Leg, fate
+from monitor.pairs.participant import Participant
+from monitor.pairs.tracker import DeliveryTracker, InFlightMessage, fate
 from monitor.pairs.waiting import both
 from monitor.results import Exchange, Pairing
 from monitor.session.dapp import Dapp
@@ -26,7 +26,7 @@ from monitor.vocabulary import Outcome, Reason, Step
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from monitor.pairs.context import Bench, Recorder
+    from monitor.pairs.context import ProbeContext, RunRecorder
     from monitor.pairs.ledger import Message
     from monitor.relay.rate_limit import Permit
     from monitor.session.peer import Peer
@@ -37,7 +37,7 @@ _STEPS = {"request": Step.DELIVER, "response": Step.ANSWER, "offline": Step.PUBL
 _OVERTAKEN = "it came after a later one, and the wallet protocol drops what is older than what it has"
 
 
-class Pair(Account):
+class Pair(DeliveryTracker):
     """One dApp, one wallet, one ledger.
 
     `reconnect` makes the ends come back by themselves (a standing pair); None leaves a drop as the failure it is.
@@ -47,32 +47,32 @@ class Pair(Account):
 
     def __init__(
         self,
-        bench: Bench,
-        recorder: Recorder,
+        context: ProbeContext,
+        recorder: RunRecorder,
         *,
         reconnect: Backoff | None = None,
         on_change: Callable[[], None] = lambda: None,
         permits: Sequence[Permit] = (),
     ) -> None:
-        super().__init__(bench, recorder, standing=reconnect is not None, on_change=on_change)
+        super().__init__(context, recorder, persistent=reconnect is not None, on_change=on_change)
         self.session: Session | None = None
-        self._clock = bench.clock
+        self._clock = context.clock
         self._loop = asyncio.get_running_loop()
         self._reconnect = reconnect
         self._stores: dict[str, KeyValueStore] = {"dapp": MemoryStore(), "wallet": MemoryStore()}
         self._sessions: dict[str, str] = {}  # each side's own name for the session
         self._offline: list[Message] = []
         self._epoch: str | None = None  # of the stream that the messages to an absent wallet went into
-        self._turn = bench.guest.turn()
+        self._turn = context.admission.endpoint_index()
         self._peers = self._make_peers()
         first, second, *_ = (*permits, None, None)
         self.dapp = self._make_end("dapp", self._peers[0], first)
         self.wallet = self._make_end("wallet", self._peers[1], second)
 
     @property
-    def whole(self) -> bool:
+    def ready(self) -> bool:
         """Whether both ends stand on the session's channel."""
-        return self.dapp.whole and self.wallet.whole
+        return self.dapp.ready and self.wallet.ready
 
     @property
     def over(self) -> bool:
@@ -80,29 +80,29 @@ class Pair(Account):
         return self.dapp.over or self.wallet.over
 
     @property
-    def obstacle(self) -> Obstacle:
+    def error(self) -> ProbeError:
         """What keeps the pair from being whole."""
-        obstacle = (
-            next((end.obstacle for end in (self.dapp, self.wallet) if end.obstacle is not None), None)
-            or next((Obstacle(end.step, Reason.SILENT) for end in (self.dapp, self.wallet) if end.step), None)
-            or Obstacle(Step.HOLD, Reason.DISCONNECTED)
+        error = (
+            next((end.error for end in (self.dapp, self.wallet) if end.error is not None), None)
+            or next((ProbeError(end.step, Reason.SILENT) for end in (self.dapp, self.wallet) if end.step), None)
+            or ProbeError(Step.HOLD, Reason.DISCONNECTED)
         )
         if not (self.dapp.client.queued or self.wallet.client.queued):
-            return obstacle
-        return Obstacle(obstacle.step, obstacle.reason, f"{obstacle.detail}; the next try waits for the limits")
+            return error
+        return ProbeError(error.step, error.reason, f"{error.detail}; the next try waits for the limits")
 
     def _make_peers(self) -> tuple[Dapp, Wallet]:
         """New clients on the same stores, as after a restart."""
-        keys, clock, history = self._bench.crypto, self._clock, self._bench.guest.history
+        keys, clock, history = self._bench.crypto, self._clock, self._bench.admission.history
         return (
             Dapp(store=self._stores["dapp"], keys=keys, clock=clock, history=history),
             Wallet(store=self._stores["wallet"], keys=keys, clock=clock, history=history),
         )
 
-    def _make_end(self, side: str, peer: Peer, permit: Permit | None = None) -> End:
+    def _make_end(self, side: str, peer: Peer, permit: Permit | None = None) -> Participant:
         self.members.add(peer.client_id)
         access = self._bench.access(side, self._turn, permit)
-        return End(side, peer, access, ward=self, reconnect=self._reconnect)
+        return Participant(side, peer, access, observer=self, reconnect=self._reconnect)
 
     # Pairing and resuming.
 
@@ -121,7 +121,7 @@ class Pair(Account):
 
         async def wallet_connects() -> None:
             nonlocal wallet_connected
-            await wallet.wait(lambda: wallet.whole, deadline, Step.HANDSHAKE)
+            await wallet.wait(lambda: wallet.ready, deadline, Step.HANDSHAKE)
             wallet_connected = clock.monotonic()
 
         try:
@@ -134,13 +134,13 @@ class Pair(Account):
             deadline += probe.wallet_delay
             wallet.do(lambda: answering.connect(request))
             # The wallet first: until it has made its offer, the dApp waits for nothing that the relay owes it.
-            await both(wallet_connects(), dapp.wait(lambda: dapp.whole, deadline, Step.HANDSHAKE))
-        except Obstacle as raised:
-            obstacle = raised
+            await both(wallet_connects(), dapp.wait(lambda: dapp.ready, deadline, Step.HANDSHAKE))
+        except ProbeError as raised:
+            error = raised
             if raised.reason is Reason.SILENT and wallet.published is not None:
-                obstacle = wallet.published  # no offer comes that the relay did not take
-            outcome = Outcome.ABORTED if isinstance(obstacle, OwnFault) else Outcome.FAILED
-            pairing = Pairing(outcome=outcome, failure=failure_of(obstacle))
+                error = wallet.published  # no offer comes that the relay did not take
+            outcome = Outcome.ABORTED if isinstance(error, LocalError) else Outcome.FAILED
+            pairing = Pairing(outcome=outcome, failure=failure_of(error))
         else:
             self.session = asking.session
             self.channel = self.session.channel if self.session is not None else None
@@ -152,22 +152,22 @@ class Pair(Account):
         return pairing
 
     async def resume_dapp(self, deadline: float) -> None:
-        """Let a new dApp client resume the session from its store. Raises `Obstacle`."""
+        """Let a new dApp client resume the session from its store. Raises `ProbeError`."""
         self.dapp.close()
         self.dapp = self._make_end("dapp", self._make_peers()[0])
         await self._resume(self.dapp, deadline)
 
     async def resume_wallet(self, deadline: float) -> None:
-        """Let a new wallet client resume the session from its store. Raises `Obstacle`."""
+        """Let a new wallet client resume the session from its store. Raises `ProbeError`."""
         self.wallet.close()
         self.wallet = self._make_end("wallet", self._make_peers()[1])
         await self._resume(self.wallet, deadline)
 
-    async def _resume(self, end: End, deadline: float) -> None:
+    async def _resume(self, end: Participant, deadline: float) -> None:
         started = self._clock.monotonic()
         session_id = self._sessions[end.side]
         end.do(lambda: end.peer.resume(session_id))
-        await end.wait(lambda: end.whole, deadline, Step.RESUME)
+        await end.wait(lambda: end.ready, deadline, Step.RESUME)
         self.recorder.mark(end.side, Step.RESUME, started, self._clock.monotonic())
 
     def retire(self) -> None:
@@ -210,7 +210,7 @@ class Pair(Account):
         request = payloads.request(self.recorder.run_id, self.sequence + 1)
         identifier = request["id"]
         timeout = self._bench.probe.timeout
-        legs: list[Leg] = []
+        legs: list[InFlightMessage] = []
         try:
             legs.append(self._begin(self.dapp, self.wallet, "request", request, intended, intended + timeout))
             asked = self._ended(legs[0], await legs[0].arrived)
@@ -220,9 +220,9 @@ class Pair(Account):
             answer = payloads.response(identifier)
             legs.append(self._begin(self.wallet, self.dapp, "response", answer, answer_at, deadline))
             answered = self._ended(legs[1], await legs[1].arrived)
-        except Obstacle as obstacle:
-            self.recorder.fail(obstacle)
-            await self.examine(obstacle, [legs[-1].message] if legs and legs[-1].message is not None else [])
+        except ProbeError as error:
+            self.recorder.fail(error)
+            await self.examine(error, [legs[-1].message] if legs and legs[-1].message is not None else [])
         else:
             self.recorder.exchanges.append(
                 Exchange(
@@ -234,34 +234,40 @@ class Pair(Account):
                 )
             )
         finally:
-            self.leg = None
+            self.in_flight = None
             self._note(legs)
 
     async def cross(self, intended: float) -> None:
-        """One request, without an answer: does a message cross at all? Raises `Obstacle`."""
+        """One request, without an answer: does a message cross at all? Raises `ProbeError`."""
         payload = payloads.request(self.recorder.run_id, 1)
         deadline = intended + self._bench.probe.timeout
-        leg = self._begin(self.dapp, self.wallet, "request", payload, intended, deadline)
+        in_flight = self._begin(self.dapp, self.wallet, "request", payload, intended, deadline)
         try:
-            self._ended(leg, await leg.arrived)
+            self._ended(in_flight, await in_flight.arrived)
         finally:
-            self.leg = None
+            self.in_flight = None
 
-    async def examine(self, obstacle: Obstacle, messages: list[Message]) -> None:
+    async def examine(self, error: ProbeError, messages: list[Message]) -> None:
         """Look for messages that did not come, if that is the obstacle, and note what is found."""
-        self.leg = None
+        self.in_flight = None
         receiver = self.dapp if messages and messages[0].direction == "response" else self.wallet
-        await examine(self._bench, self.recorder, receiver, self._turn, obstacle, messages)
+        await examine(self._bench, self.recorder, receiver, self._turn, error, messages)
 
     def _begin(
-        self, sender: End, receiver: End, direction: str, payload: payloads.Payload, intended: float, deadline: float
-    ) -> Leg:
+        self,
+        sender: Participant,
+        receiver: Participant,
+        direction: str,
+        payload: payloads.Payload,
+        intended: float,
+        deadline: float,
+    ) -> InFlightMessage:
         step = _STEPS[direction]
-        if not sender.whole:
-            obstacle = sender.obstacle or Obstacle(step, Reason.DISCONNECTED)
-            raise Obstacle(step, obstacle.reason, obstacle.detail) if obstacle.step is Step.HOLD else obstacle
+        if not sender.ready:
+            error = sender.error or ProbeError(step, Reason.DISCONNECTED)
+            raise ProbeError(step, error.reason, error.detail) if error.step is Step.HOLD else error
         # uvloop's timers count whole milliseconds and may fire early; a message is never sent before its time.
-        leg = Leg(
+        in_flight = InFlightMessage(
             sender=sender,
             receiver=receiver,
             direction=direction,
@@ -271,69 +277,76 @@ class Pair(Account):
             deadline=deadline,
             arrived=self._loop.create_future(),
         )
-        self.leg = leg
+        self.in_flight = in_flight
         if deadline < inf:
-            self._bench.guest.deadlines.add(deadline, self)
+            self._bench.admission.deadlines.add(deadline, self)
 
         def send() -> None:
-            self.queued[sender, sender.peer.send_message(payload)] = leg
+            self.queued[sender, sender.peer.send_message(payload)] = in_flight
 
         sender.do(send)
-        return leg
+        return in_flight
 
-    def _ended(self, leg: Leg, arrived: float) -> float:
-        if arrived > leg.deadline:
-            raise self._why(leg)
-        self.recorder.mark(leg.receiver.side, leg.step, leg.intended, arrived)
+    def _ended(self, in_flight: InFlightMessage, arrived: float) -> float:
+        if arrived > in_flight.deadline:
+            raise self._why(in_flight)
+        self.recorder.mark(in_flight.receiver.side, in_flight.step, in_flight.intended, arrived)
         return arrived
 
     # What `deadlines.Deadlines` asks.
 
     def due(self) -> float | None:
         """When the message that is waited for is due; one to an absent wallet may take its time."""
-        leg = self.leg
-        return None if leg is None or leg.arrived.done() or leg.deadline == inf else leg.deadline
+        in_flight = self.in_flight
+        return (
+            None if in_flight is None or in_flight.arrived.done() or in_flight.deadline == inf else in_flight.deadline
+        )
 
     def overdue(self) -> None:
         """A message's time is up, of the present leg or of one before it."""
-        leg = self.leg
-        if leg is not None and not leg.arrived.done() and leg.deadline <= self._clock.monotonic():
-            leg.arrived.set_exception(self._why(leg))
+        in_flight = self.in_flight
+        if in_flight is not None and not in_flight.arrived.done() and in_flight.deadline <= self._clock.monotonic():
+            in_flight.arrived.set_exception(self._why(in_flight))
 
-    def _why(self, leg: Leg) -> Obstacle:  # noqa: PLR0911 - one answer a cause, the first that fits
+    def _why(self, in_flight: InFlightMessage) -> ProbeError:  # noqa: PLR0911 - one answer a cause, the first that fits
         """The first cause of a message that did not come in time."""
-        message = leg.message
+        message = in_flight.message
         if message is None or not message.acked:
-            if leg.sender.published is not None:
-                return leg.sender.published
-            return leg.sender.obstacle or Obstacle(Step.PUBLISH, Reason.SILENT, "no ack in time")
+            if in_flight.sender.published is not None:
+                return in_flight.sender.published
+            return in_flight.sender.error or ProbeError(Step.PUBLISH, Reason.SILENT, "no ack in time")
         if message.corrupted:
-            return Obstacle(leg.step, Reason.CORRUPTED, "the bytes that came differ from those sent")
-        if not leg.receiver.whole:
-            cause = leg.receiver.obstacle
-            return Obstacle(leg.step, Reason.DISCONNECTED, cause.detail if cause else "the receiver was not connected")
+            return ProbeError(in_flight.step, Reason.CORRUPTED, "the bytes that came differ from those sent")
+        if not in_flight.receiver.ready:
+            cause = in_flight.receiver.error
+            return ProbeError(
+                in_flight.step, Reason.DISCONNECTED, cause.detail if cause else "the receiver was not connected"
+            )
         if message.arrived_at is None:
-            return Obstacle(leg.step, Reason.LOST, "acked, never delivered")
-        if message.arrived_at > leg.deadline:
-            return Obstacle(leg.step, Reason.TIMEOUT, "it came after its deadline")
+            return ProbeError(in_flight.step, Reason.LOST, "acked, never delivered")
+        if message.arrived_at > in_flight.deadline:
+            return ProbeError(in_flight.step, Reason.TIMEOUT, "it came after its deadline")
         if message.overtaken:
-            return Obstacle(leg.step, Reason.REORDERED, _OVERTAKEN)
-        return Obstacle(leg.step, Reason.WRONG_PEER, "it came, and the wallet protocol did not accept it")
+            return ProbeError(in_flight.step, Reason.REORDERED, _OVERTAKEN)
+        return ProbeError(in_flight.step, Reason.WRONG_PEER, "it came, and the wallet protocol did not accept it")
 
-    def _note(self, legs: list[Leg]) -> None:
+    def _note(self, legs: list[InFlightMessage]) -> None:
         self.tell_sent()
-        for leg in legs:
-            if (message := leg.message) is not None:
+        for in_flight in legs:
+            if (message := in_flight.message) is not None:
                 self.recorder.fates.append(fate(message))
-            if not leg.arrived.done():
-                leg.arrived.cancel()
-            elif not leg.arrived.cancelled():
-                leg.arrived.exception()
+            if not in_flight.arrived.done():
+                in_flight.arrived.cancel()
+            elif not in_flight.arrived.cancelled():
+                in_flight.arrived.exception()
 
     # Messages to an absent wallet.
 
     async def send_offline(self, count: int) -> list[str]:
-        """Send `count` messages, each once the relay accepted the one before; returns their ids. Raises `Obstacle`."""
+        """Send `count` messages, each once the relay accepted the one before, and return their ids.
+
+        Raises `ProbeError`.
+        """
         self.received.clear()
         self._offline = []
         self._epoch = self.dapp.epochs.get(self.channel or "")
@@ -343,13 +356,13 @@ class Pair(Account):
             now = self._clock.monotonic()
             payload = payloads.request(self.recorder.run_id, number)
             # When it must arrive is known once the wallet comes back: `due_by` says so.
-            leg = self._begin(self.dapp, self.wallet, "offline", payload, now, inf)
+            in_flight = self._begin(self.dapp, self.wallet, "offline", payload, now, inf)
             try:
-                await self.dapp.wait(leg.accepted, deadline, Step.PUBLISH)
+                await self.dapp.wait(in_flight.accepted, deadline, Step.PUBLISH)
             finally:
-                self.leg = None
-                if leg.message is not None:
-                    self._offline.append(leg.message)
+                self.in_flight = None
+                if in_flight.message is not None:
+                    self._offline.append(in_flight.message)
             identifiers.append(payload["id"])
         return identifiers
 
@@ -367,21 +380,21 @@ class Pair(Account):
                 message.deadline, message.horizon = now, now + self._bench.probe.timeout
             self.recorder.fates.append(fate(message))
 
-    async def why_not_recovered(self) -> Obstacle:
+    async def why_not_recovered(self) -> ProbeError:
         """The first cause why a resumed wallet did not get all that was sent to it, and an autopsy of what it lacks."""
         missing = [message for message in self._offline if message.arrived_at is None]
-        obstacle = self._why_not_recovered(missing)
-        await self.examine(obstacle, missing)
-        return obstacle
+        error = self._why_not_recovered(missing)
+        await self.examine(error, missing)
+        return error
 
-    def _why_not_recovered(self, missing: list[Message]) -> Obstacle:
+    def _why_not_recovered(self, missing: list[Message]) -> ProbeError:
         if any(message.corrupted for message in self._offline):
-            return Obstacle(Step.RECOVER, Reason.CORRUPTED, "the bytes that came differ from those sent")
+            return ProbeError(Step.RECOVER, Reason.CORRUPTED, "the bytes that came differ from those sent")
         if missing:
             lack = f"{len(missing)} of {len(self._offline)} not in the history"
             if self._epoch not in {None, self.wallet.epochs.get(self.channel or "")}:
-                return Obstacle(Step.RECOVER, Reason.EPOCH_CHANGED, f"{lack}, which began anew meanwhile")
-            return Obstacle(Step.RECOVER, Reason.LOST, lack)
+                return ProbeError(Step.RECOVER, Reason.EPOCH_CHANGED, f"{lack}, which began anew meanwhile")
+            return ProbeError(Step.RECOVER, Reason.LOST, lack)
         if any(message.overtaken for message in self._offline):
-            return Obstacle(Step.RECOVER, Reason.REORDERED, _OVERTAKEN)
-        return Obstacle(Step.RECOVER, Reason.WRONG_PEER, "all came, and the wallet protocol did not accept them")
+            return ProbeError(Step.RECOVER, Reason.REORDERED, _OVERTAKEN)
+        return ProbeError(Step.RECOVER, Reason.WRONG_PEER, "all came, and the wallet protocol did not accept them")

@@ -1,8 +1,8 @@
 """One end of a pair: a side of the wallet protocol (`session/`) at work over a relay client.
 
 The wallet protocol's machine says what it wants (actions) and what happened (notices); the client reports what the
-relay did (events). An `End` carries each to the other in the call that brought it, and tells its `Ward` of every raw
-publication before any de-duplication, so that verdicts rest on what really came.
+relay did (events). A `Participant` carries each to the other in the call that brought it, and reports every raw
+publication to its `ParticipantObserver` before any de-duplication, so that verdicts rest on what really came.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from monitor.errors import ErrorCode, Obstacle, WalletProtocolError
+from monitor.errors import ErrorCode, ProbeError, WalletProtocolError
 from monitor.relay import obstacles
 from monitor.relay.client import Client
 from monitor.session import actions, notices
@@ -33,7 +33,7 @@ from monitor.wire.events import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from monitor.pairs.observer import Ward
+    from monitor.pairs.observer import ParticipantObserver
     from monitor.relay.endpoint import Access
     from monitor.session.peer import Peer
     from monitor.wire.backoff import Backoff
@@ -53,27 +53,33 @@ _REASONS = {
 }
 
 
-class End:
+class Participant:
     """A dApp or a wallet over one relay connection.
 
     `whole` is True while the peer is connected to its session and its channel is subscribed and read; otherwise
     `obstacle` says what stands in the way.
     """
 
-    def __init__(self, side: str, peer: Peer, access: Access, *, ward: Ward, reconnect: Backoff | None) -> None:
+    def __init__(
+        self, side: str, peer: Peer, access: Access, *, observer: ParticipantObserver, reconnect: Backoff | None
+    ) -> None:
         self.side = side
         self.peer = peer
-        self.whole = False
-        self.obstacle: Obstacle | None = None
-        self.published: Obstacle | None = None  # why the latest publish was refused, if it was
+        self.ready = False
+        self.error: ProbeError | None = None
+        self.published: ProbeError | None = None  # why the latest publish was refused, if it was
         self.epochs: dict[str, str] = {}  # by channel: of which stream the latest subscription said it is
         self.client = Client(
             access, reporter=self, on_event=self._on_event, on_publication=self._on_publication, reconnect=reconnect
         )
         self._own = f'{{"clientId":"{peer.client_id}",'
         self._clock = access.clock
-        self._ward = ward
-        self.phase, self.address_failed, self.certificate = ward.phase, ward.address_failed, ward.certificate
+        self._ward = observer
+        self.phase, self.address_failed, self.certificate = (
+            observer.phase,
+            observer.address_failed,
+            observer.certificate,
+        )
         self._standing = reconnect is not None
         self._commands: dict[int, tuple[Step, actions.Publish | None]] = {}
         self._read: set[str] = set()  # channels subscribed on the present connection, with their history read
@@ -100,7 +106,7 @@ class End:
         return channel in self._read
 
     def do(self, act: Callable[[], T]) -> T:
-        """Let the peer act, and carry out what it wants. Raises `Obstacle` for what its own protocol forbids."""
+        """Let the peer act, and carry out what it wants. Raises `ProbeError` for what its own protocol forbids."""
         try:
             result = act()
         except WalletProtocolError as error:
@@ -109,7 +115,7 @@ class End:
         return result
 
     async def wait(self, done: Callable[[], bool], deadline: float, step: Step) -> None:
-        """Wait until `done()`, checked after everything that happens here. Raises `Obstacle`.
+        """Wait until `done()`, checked after everything that happens here. Raises `ProbeError`.
 
         Where the deadline passes, the relay's oldest debt names the step; without one it is `step`.
         """
@@ -123,7 +129,7 @@ class End:
         except TimeoutError:
             late = self.client.late(self.step or step)
             refused = self.published if late.step is Step.PUBLISH else None  # between two tries nothing is owed
-            raise self.obstacle or refused or late from None
+            raise self.error or refused or late from None
         finally:
             self._waiting = None
 
@@ -138,7 +144,7 @@ class End:
         self.client.abort()
 
     def _stop(self) -> None:
-        self.whole = False
+        self.ready = False
         if self._opening is not None:
             self._opening.cancel()
             self._opening = None
@@ -184,8 +190,8 @@ class End:
                 if not event.resubscribing:
                     self._evicted = True
                     detail = f"unsubscribe code {event.code} {event.reason}"
-                    self.obstacle = Obstacle(self.step or Step.HOLD, Reason.DISCONNECTED, detail)
-                    self._trouble(self.obstacle)
+                    self.error = ProbeError(self.step or Step.HOLD, Reason.DISCONNECTED, detail)
+                    self._trouble(self.error)
             case Dropped():
                 self._dropped(event)
         self._pump()
@@ -225,33 +231,33 @@ class End:
             if not isinstance(event.command, Subscribe) or self.client.wants(event.command.channel):
                 return  # a hello or an automatic resubscription: the drop or the retry that follows says it
             step = Step.SUBSCRIBE
-        obstacle = obstacles.of_error(step, event.error)
+        error = obstacles.of_error(step, event.error)
         if publish is not None:
-            self.published = obstacle
+            self.published = error
             self.peer.on_published(publish.message_id, ok=False, now=event.at)
         else:
-            self._stuck(obstacle)
+            self._stuck(error)
 
     def _unanswered(self, event: Unanswered) -> None:
         step, publish = self._commands.pop(event.id, (None, None))
         if step is None:
             return
-        obstacle = Obstacle(step, Reason.DISCONNECTED)
+        error = ProbeError(step, Reason.DISCONNECTED)
         if event.silent:
-            obstacle = self.client.late(step)
+            error = self.client.late(step)
         else:
             self._interrupted = self._interrupted or step
         if publish is not None:
-            self.published = obstacle
+            self.published = error
             self.peer.on_published(publish.message_id, ok=False, now=event.at)
         elif event.silent:
-            self._stuck(obstacle)
+            self._stuck(error)
 
-    def _stuck(self, obstacle: Obstacle) -> None:
+    def _stuck(self, error: ProbeError) -> None:
         """A subscription or its history failed, which nothing but another connection would ask for again."""
         if self._standing:
-            self._evicted, self.obstacle = True, obstacle  # to be made anew, at a pace that asks nobody too often
-        self._trouble(obstacle)
+            self._evicted, self.error = True, error  # to be made anew, at a pace that asks nobody too often
+        self._trouble(error)
 
     def _history(self, event: HistoryRead) -> None:
         step, _ = self._commands.pop(event.id, (Step.HISTORY, None))
@@ -264,14 +270,14 @@ class End:
     def _dropped(self, event: Dropped) -> None:
         step = self._interrupted or self.step or (self._waiting[2] if self._waiting is not None else Step.HOLD)
         self._interrupted = None
-        self.obstacle = self.client.obstacle or obstacles.of_drop(step, event)
+        self.error = self.client.error or obstacles.of_drop(step, event)
         self._commands.clear()
         self._read.clear()
-        if self.whole:
+        if self.ready:
             self._ward.dropped(event.code)
         self.peer.on_disconnected(event.at)
         if self._opening is None and (event.reconnect_at is None or not self._standing):
-            self._trouble(self.obstacle)
+            self._trouble(self.error)
 
     # What the peer wants, and what it says.
 
@@ -337,46 +343,46 @@ class End:
                 self._trouble(self._obstacle_of(notice.error, Step.HANDSHAKE))
             case notices.Undecryptable():
                 step = self._waiting[2] if self._waiting is not None else Step.DELIVER
-                self._trouble(Obstacle(step, Reason.UNDECRYPTABLE, "equal bytes, but they do not decrypt"))
+                self._trouble(ProbeError(step, Reason.UNDECRYPTABLE, "equal bytes, but they do not decrypt"))
             case _:
                 pass  # requests, OTPs and states are read off the peer by whoever waits for them
 
     async def _open(self) -> None:
         try:
             await self.client.open()
-        except Obstacle as obstacle:
-            self.obstacle = obstacle
-            self._trouble(obstacle)
+        except ProbeError as error:
+            self.error = error
+            self._trouble(error)
         else:
-            if self.client.closed and self.obstacle is not None:
-                self._trouble(self.obstacle)  # the hello and the drop came together
+            if self.client.closed and self.error is not None:
+                self._trouble(self.error)  # the hello and the drop came together
         finally:
             self._opening = None
 
     # State.
 
     def _update(self) -> None:
-        whole = self.client.connected and self.peer.is_connected and self.peer.channels <= self._read
-        if whole:
-            self.obstacle = None
-        if whole is not self.whole:
-            self.whole = whole
+        ready = self.client.connected and self.peer.is_connected and self.peer.channels <= self._read
+        if ready:
+            self.error = None
+        if ready is not self.ready:
+            self.ready = ready
             self._ward.changed()
 
-    def _trouble(self, obstacle: Obstacle) -> None:
+    def _trouble(self, error: ProbeError) -> None:
         if self._waiting is not None and not self._waiting[1].done():
-            self._waiting[1].set_exception(obstacle)
+            self._waiting[1].set_exception(error)
         else:
-            if not self.whole and self.obstacle is None:
-                self.obstacle = obstacle  # a wait whose time is up at this moment has yet to ask
-            self._ward.trouble(self, obstacle)
+            if not self.ready and self.error is None:
+                self.error = error  # a wait whose time is up at this moment has yet to ask
+            self._ward.trouble(self, error)
 
-    def _obstacle_of(self, error: WalletProtocolError, step: Step) -> Obstacle:
+    def _obstacle_of(self, error: WalletProtocolError, step: Step) -> ProbeError:
         if error.code in {ErrorCode.TRANSPORT_PUBLISH_FAILED, ErrorCode.TRANSPORT_DISCONNECTED} and self.published:
             return self.published
         if error.code in {ErrorCode.SESSION_EXPIRED, ErrorCode.SESSION_NOT_FOUND}:
             step = Step.RESUME
-        return Obstacle(step, _REASONS.get(error.code, Reason.PROTOCOL), f"{error.code.value}: {error}")
+        return ProbeError(step, _REASONS.get(error.code, Reason.PROTOCOL), f"{error.code.value}: {error}")
 
     def _arm(self) -> None:
         due = self.peer.deadline()

@@ -9,17 +9,17 @@ from monitor.results import PairTime
 
 if TYPE_CHECKING:
     from monitor.clock import Clock
-    from monitor.pairs.context import Bench
+    from monitor.pairs.context import ProbeContext
 
 PULSE: Final = 1.0
 """Seconds between two accounts at most, so that what is served meanwhile is no older."""
 
 
-class Presence:
+class UptimeMeter:
     """Publishes the seconds as they pass, as the daemon does for its standing pairs; of all pairs at once."""
 
-    def __init__(self, bench: Bench, clock: Clock) -> None:
-        self._bench = bench
+    def __init__(self, context: ProbeContext, clock: Clock) -> None:
+        self._bench = context
         self._clock = clock
         self._due = self._away = 0
         self._counted_at = clock.monotonic()
@@ -32,14 +32,14 @@ class Presence:
 
     def account(self) -> None:
         """Publish the time since the last account."""
-        bench, now = self._bench, self._clock.monotonic()
+        context, now = self._bench, self._clock.monotonic()
         seconds, self._counted_at = now - self._counted_at, now
         for connected, count in ((True, self._due - self._away), (False, self._away)):
             if count and seconds > 0:
-                bench.publish(
+                context.publish(
                     PairTime(
-                        relay=bench.relay,
-                        probe=bench.probe.name,
+                        relay=context.relay,
+                        probe=context.probe.name,
                         run_id="",
                         connected=connected,
                         seconds=count * seconds,

@@ -6,20 +6,20 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from monitor.config.probe import ANSWER_DELAY
-from monitor.errors import Obstacle, OwnFault
+from monitor.errors import LocalError, ProbeError
 from monitor.pairs.pair import Pair
 from monitor.vocabulary import Outcome
 
 if TYPE_CHECKING:
     from monitor.config import ProbeConfig
-    from monitor.pairs.context import Bench, Recorder
+    from monitor.pairs.context import ProbeContext, RunRecorder
 
 
-async def pair_up(pair: Pair, recorder: Recorder) -> None:
-    """Pair, book the pairing with the run, and raise `Obstacle` if it failed."""
+async def pair_up(pair: Pair, recorder: RunRecorder) -> None:
+    """Pair, book the pairing with the run, and raise `ProbeError` if it failed."""
     recorder.pairing = await pair.pair()
     if (failure := recorder.pairing.failure) is not None:
-        kind = OwnFault if recorder.pairing.outcome is Outcome.ABORTED else Obstacle
+        kind = LocalError if recorder.pairing.outcome is Outcome.ABORTED else ProbeError
         raise kind(failure.step, failure.reason, failure.detail)
 
 
@@ -30,14 +30,14 @@ class RealisticSession:
         """Two connects; the offer, and two messages an exchange."""
         return 2, 1 + 2 * config.messages
 
-    async def play(self, bench: Bench, recorder: Recorder) -> None:
+    async def play(self, context: ProbeContext, recorder: RunRecorder) -> None:
         """Play one journey."""
-        pair = Pair(bench, recorder)
+        pair = Pair(context, recorder)
         try:
             await pair_up(pair, recorder)
-            for _ in range(bench.probe.messages):
-                intended = bench.clock.monotonic() + bench.probe.settle
-                await asyncio.sleep(bench.probe.settle)
+            for _ in range(context.probe.messages):
+                intended = context.clock.monotonic() + context.probe.settle
+                await asyncio.sleep(context.probe.settle)
                 await pair.exchange(intended, ANSWER_DELAY)
         finally:
             pair.retire()

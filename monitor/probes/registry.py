@@ -14,7 +14,7 @@ from monitor.vocabulary import Scenario
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from monitor.probes.runner import Probe, StandingProbe
+    from monitor.probes.runner import ContinuousProbe, Probe
 
 SCENARIOS: Final[dict[Scenario, Callable[[], Probe]]] = {
     Scenario.STEADY_MESSAGING: SteadyMessaging,
@@ -24,7 +24,7 @@ SCENARIOS: Final[dict[Scenario, Callable[[], Probe]]] = {
     Scenario.STEADY_STATE: SteadyState,
 }
 
-STANDING: Final[dict[Scenario, Callable[[], StandingProbe]]] = {
+STANDING: Final[dict[Scenario, Callable[[], ContinuousProbe]]] = {
     Scenario.STEADY_MESSAGING: SteadyMessaging,
     Scenario.STEADY_STATE: SteadyState,
 }

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from monitor.errors import Obstacle
+from monitor.errors import ProbeError
 from monitor.vocabulary import Scenario
 
 if TYPE_CHECKING:
     from monitor.config import ProbeConfig
-    from monitor.pairs.context import Bench, Recorder
+    from monitor.pairs.context import ProbeContext, RunRecorder
     from monitor.results import Run
 
 _log = structlog.get_logger(__name__)
@@ -28,58 +28,58 @@ class Probe(Protocol):
     def cost(self, config: ProbeConfig) -> tuple[int, int]:
         """The connects and the publishes of one run, for the relay's limits."""
 
-    async def play(self, bench: Bench, recorder: Recorder) -> None:
-        """Play the scenario once, booking with `recorder`. Raises `Obstacle` for what stops all that is left."""
+    async def play(self, context: ProbeContext, recorder: RunRecorder) -> None:
+        """Play the scenario once, booking with `recorder`. Raises `ProbeError` for what stops all that is left."""
 
 
-class StandingProbe(Probe, Protocol):
+class ContinuousProbe(Probe, Protocol):
     """A scenario that can also go on for ever."""
 
-    async def serve(self, bench: Bench) -> None:
+    async def serve(self, context: ProbeContext) -> None:
         """Keep going until cancelled, publishing one `Run` a slot. Never returns, never raises."""
 
 
-async def admission(probe: Probe, bench: Bench) -> None:
+async def admission(probe: Probe, context: ProbeContext) -> None:
     """Wait until the relay's limits leave room for one run, and take it. `check` refuses plans past the limits."""
-    while not bench.admits(*probe.cost(bench.probe)):  # noqa: ASYNC110 - permits come with time, not by an event
+    while not context.admits(*probe.cost(context.probe)):  # noqa: ASYNC110 - permits come with time, not by an event
         await asyncio.sleep(1)
 
 
-async def execute(probe: Probe, bench: Bench) -> Run:
+async def execute(probe: Probe, context: ProbeContext) -> Run:
     """Run `probe` once. Cancelled (a shutdown), it publishes the run as aborted before it lets the cancellation on.
 
     The run is published here, and nowhere else.
     """
-    recorder = bench.recorder()
+    recorder = context.recorder()
     aborted = ""
     try:
-        allowed = bench.probe.deadline + bench.probe.exchanges * bench.probe.autopsy + GRACE
+        allowed = context.probe.deadline + context.probe.exchanges * context.probe.autopsy + GRACE
         async with asyncio.timeout(allowed):
-            await probe.play(bench, recorder)
-    except Obstacle as obstacle:
-        recorder.fail(obstacle, times=missing(bench, recorder))
+            await probe.play(context, recorder)
+    except ProbeError as error:
+        recorder.fail(error, times=missing(context, recorder))
     except asyncio.CancelledError:
         aborted = "stopped"
         raise
     except TimeoutError:
         aborted = "the run outlived its own deadlines"
-        _log.error("run aborted", why=aborted, run_id=recorder.run_id, probe=bench.probe.name)
+        _log.error("run aborted", why=aborted, run_id=recorder.run_id, probe=context.probe.name)
     except Exception:  # noqa: BLE001 - a fault of ours is an aborted run, never the relay's and never the end
         aborted = "a fault in this program"
-        _log.exception("run aborted", why=aborted, run_id=recorder.run_id, probe=bench.probe.name)
+        _log.exception("run aborted", why=aborted, run_id=recorder.run_id, probe=context.probe.name)
     finally:
         if aborted:
-            recorder.abort(times=missing(bench, recorder))
+            recorder.abort(times=missing(context, recorder))
         run = recorder.finish(aborted=aborted)
-        bench.publish(run)
+        context.publish(run)
     return run
 
 
-def missing(bench: Bench, recorder: Recorder) -> int:
+def missing(context: ProbeContext, recorder: RunRecorder) -> int:
     """How many of its exchanges a run did not come to: they have failed for the cause that ended it."""
-    due = bench.probe.exchanges
-    if bench.probe.scenario is Scenario.STEADY_MESSAGING:
-        due *= bench.probe.pairs
+    due = context.probe.exchanges
+    if context.probe.scenario is Scenario.STEADY_MESSAGING:
+        due *= context.probe.pairs
     return max(0, due - len(recorder.exchanges))
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from monitor.errors import Obstacle, OwnFault
+from monitor.errors import LocalError, ProbeError
 from monitor.pairs.pair import Pair
 from monitor.pairs.waiting import ONE_MOMENT
 from monitor.probes.realistic_session import pair_up
@@ -24,7 +24,7 @@ from monitor.wire.backoff import Backoff
 
 if TYPE_CHECKING:
     from monitor.config import ProbeConfig
-    from monitor.pairs.context import Bench, Recorder
+    from monitor.pairs.context import ProbeContext, RunRecorder
     from monitor.relay.rate_limit import Permit
 
 _log = structlog.get_logger(__name__)
@@ -40,64 +40,64 @@ class SteadyMessaging:
         """Of each pair two connects; the offer, and two messages an exchange."""
         return 2 * config.pairs, config.pairs * (1 + 2 * config.exchanges)
 
-    async def play(self, bench: Bench, recorder: Recorder) -> None:
+    async def play(self, context: ProbeContext, recorder: RunRecorder) -> None:
         """Let each pair exchange for the probe's duration, on a grid of its own."""
-        probe = bench.probe
+        probe = context.probe
         async with asyncio.TaskGroup() as group:
             for number in range(probe.pairs):
-                group.create_task(self._play_one(bench, recorder, probe.cycle * number / probe.pairs))
+                group.create_task(self._play_one(context, recorder, probe.cycle * number / probe.pairs))
 
-    async def _play_one(self, bench: Bench, recorder: Recorder, start: float) -> None:
+    async def _play_one(self, context: ProbeContext, recorder: RunRecorder, start: float) -> None:
         """One pair's part; where it stops early, what is left of it has failed for that cause."""
-        probe = bench.probe
+        probe = context.probe
         done = 0
         await asyncio.sleep(start)
-        pair = Pair(bench, recorder)
+        pair = Pair(context, recorder)
         try:
             await pair_up(pair, recorder)
-            grid = Grid(bench.clock, bench.clock.monotonic() + probe.settle, probe.cycle, lambda _: None)
+            grid = Grid(context.clock, context.clock.monotonic() + probe.settle, probe.cycle, lambda _: None)
             for _ in range(probe.exchanges):
                 await pair.exchange(await grid.wait(), probe.message_interval)
                 done += 1
-        except Obstacle as obstacle:
-            recorder.fail(obstacle, times=probe.exchanges - done)
+        except ProbeError as error:
+            recorder.fail(error, times=probe.exchanges - done)
         finally:
             pair.retire()
 
-    async def serve(self, bench: Bench) -> None:
+    async def serve(self, context: ProbeContext) -> None:
         """Keep the probe's pairs going until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for number in range(bench.probe.pairs):
-                group.create_task(Standing(bench, number).serve())
+            for number in range(context.probe.pairs):
+                group.create_task(Standing(context, number).serve())
 
 
 class Standing:
     """One standing pair: its slots, its renewal, and the account of its connected time."""
 
-    def __init__(self, bench: Bench, number: int) -> None:
-        self._bench = bench
+    def __init__(self, context: ProbeContext, number: int) -> None:
+        self._bench = context
         self._number = number
-        self._period = bench.probe.cycle
+        self._period = context.probe.cycle
         # Pairs of one probe take turns, a part of max_age apart, so that a renewal is no burst.
-        self._max_age = bench.probe.max_age * (1 - 0.25 * number / max(1, bench.probe.pairs))
+        self._max_age = context.probe.max_age * (1 - 0.25 * number / max(1, context.probe.pairs))
         self._pair: Pair | None = None
         self._fresh: Pair | None = None  # made, and waiting for the slot's end to take the other's place
         self._busy = False
         self._made_at = 0.0
         self._making: asyncio.Task[None] | None = None
-        self._obstacle: Obstacle | None = None  # why the latest try to make a pair came to nothing
+        self._obstacle: ProbeError | None = None  # why the latest try to make a pair came to nothing
         self._failed_at = 0.0  # and when
         self._failures = 0
         self._backoff = Backoff()
         self._dropped_at: float | None = None
-        self._counted_at = bench.clock.monotonic()
+        self._counted_at = context.clock.monotonic()
         self._settled_at = float("-inf")  # when that was last done at the end of a slot, and messages were judged
         self._counting = False
         self._whole = False
 
     async def serve(self) -> None:
         """Play slot after slot until cancelled."""
-        bench, probe = self._bench, self._bench.probe
+        context, probe = self._bench, self._bench.probe
         try:
             self._making = asyncio.ensure_future(self._make())
             # What fails at its deadline is known a moment later.
@@ -105,15 +105,15 @@ class Standing:
             # Spread over one period, so that no two pairs of a probe ever send together.
             spread = self._period * self._number / max(1, probe.pairs)
             # The first pairing takes the time it takes; from here on the pair should be connected.
-            self._counting, self._counted_at = True, bench.clock.monotonic()
-            start = bench.clock.monotonic() + spread + probe.settle
-            grid = Grid(bench.clock, start, self._period, bench.count, self._admits)
+            self._counting, self._counted_at = True, context.clock.monotonic()
+            start = context.clock.monotonic() + spread + probe.settle
+            grid = Grid(context.clock, start, self._period, context.count, self._admits)
             while True:
                 await self._slot(await grid.wait())
         finally:
             if self._making is not None:
                 self._making.cancel()
-            bench.standing.pop(self._number, None)
+            context.persistent.pop(self._number, None)
             self._account()
             for pair in (self._pair, self._fresh):
                 if pair is not None:
@@ -122,47 +122,47 @@ class Standing:
     def _admits(self) -> bool:
         """Whether the relay's limits leave room for one more exchange, and did so for the pair that is to have it."""
         untried = self._pair is None and self._obstacle is None and self._making is not None and not self._making.done()
-        return not untried and self._bench.guest.messages.take(2)
+        return not untried and self._bench.admission.messages.take(2)
 
     @property
     def _held_back(self) -> bool:
         """Whether there is no pair yet, and the relay had no part in that so far."""
-        return self._pair is None and (self._obstacle is None or isinstance(self._obstacle, OwnFault))
+        return self._pair is None and (self._obstacle is None or isinstance(self._obstacle, LocalError))
 
     async def _slot(self, intended: float) -> None:
         """One slot: one exchange, or the reason why there was none. Nothing that happens in it ends the loop.
 
         It begins when the request is to go out; what is not needed for that comes after the exchange.
         """
-        bench = self._bench
-        recorder = bench.recorder(self._number)
+        context = self._bench
+        recorder = context.recorder(self._number)
         recorder.started = min(recorder.started, intended)  # what this program is late by is in the run
         aborted = ""
         pair = self._pair
         try:
             if pair is None:
                 recorder.fail(
-                    self._obstacle or Obstacle(Step.HANDSHAKE, Reason.SILENT, "the pair is not connected yet")
+                    self._obstacle or ProbeError(Step.HANDSHAKE, Reason.SILENT, "the pair is not connected yet")
                 )
-            elif not pair.whole:
+            elif not pair.ready:
                 pair.recorder = recorder
-                recorder.fail(pair.obstacle)
+                recorder.fail(pair.error)
             else:
                 pair.recorder, self._busy = recorder, True
-                await pair.exchange(intended, bench.probe.message_interval)
+                await pair.exchange(intended, context.probe.message_interval)
         except asyncio.CancelledError:
             aborted = "stopped"
             raise
         except Exception:  # noqa: BLE001 - a fault of ours is an aborted slot, never the end of the loop
             aborted = "a fault in this program"
-            _log.exception("slot aborted", why=aborted, run_id=recorder.run_id, probe=bench.probe.name)
+            _log.exception("slot aborted", why=aborted, run_id=recorder.run_id, probe=context.probe.name)
         finally:
             if aborted:
                 recorder.abort()
-            bench.publish(recorder.finish(aborted=aborted))
+            context.publish(recorder.finish(aborted=aborted))
             self._busy = False
             self._adopt()
-        now = bench.clock.monotonic()
+        now = context.clock.monotonic()
         if now - self._settled_at > SETTLE_EVERY - self._period:  # the next slot may be too late
             self._settled_at = now
             self._account()
@@ -182,42 +182,44 @@ class Standing:
 
     async def _make(self) -> None:
         """Make a new pair and put it in the old one's place; tries until it succeeds."""
-        bench = self._bench
+        context = self._bench
         while True:
-            permits = await bench.guest.admit_pair()
+            permits = await context.admission.admit_pair()
             try:
-                await bench.guest.messages.acquire()  # for the offer
+                await context.admission.messages.acquire()  # for the offer
                 recorder = await self._try(permits)
             finally:
                 for permit in permits:
                     permit.give_back()
             if recorder.pairing is not None:
-                bench.publish(
-                    Paired(relay=bench.relay, probe=bench.probe.name, run_id=recorder.run_id, pairing=recorder.pairing)
+                context.publish(
+                    Paired(
+                        relay=context.relay, probe=context.probe.name, run_id=recorder.run_id, pairing=recorder.pairing
+                    )
                 )
             if recorder.pairing is not None and recorder.pairing.outcome is Outcome.OK:
                 return
-            _log.warning("pairing failed", relay=bench.relay, probe=bench.probe.name, why=str(self._obstacle))
-            await asyncio.sleep(REBUILDING.delay(self._failures, bench.rng))
-            await bench.guest.may_return(2, self._failed_at)
+            _log.warning("pairing failed", relay=context.relay, probe=context.probe.name, why=str(self._obstacle))
+            await asyncio.sleep(REBUILDING.delay(self._failures, context.rng))
+            await context.admission.may_return(2, self._failed_at)
             self._failures += 1
 
-    async def _try(self, permits: list[Permit]) -> Recorder:
+    async def _try(self, permits: list[Permit]) -> RunRecorder:
         """One pairing; its notebook tells what came of it."""
-        bench = self._bench
-        recorder = bench.recorder(self._number)
-        pair = Pair(bench, recorder, reconnect=self._backoff, on_change=self._changed, permits=permits)
+        context = self._bench
+        recorder = context.recorder(self._number)
+        pair = Pair(context, recorder, reconnect=self._backoff, on_change=self._changed, permits=permits)
         try:
             await pair_up(pair, recorder)
-        except Obstacle as obstacle:
+        except ProbeError as error:
             self._account()
-            self._obstacle, self._failed_at = obstacle, bench.clock.monotonic()
+            self._obstacle, self._failed_at = error, context.clock.monotonic()
             pair.close()
         except BaseException:
             pair.close()
             raise
         else:
-            self._made_at, self._failures = bench.clock.monotonic(), 0
+            self._made_at, self._failures = context.clock.monotonic(), 0
             self._fresh = pair
             self._adopt()
         return recorder
@@ -227,7 +229,7 @@ class Standing:
         if self._fresh is None or self._busy:
             return
         old, self._pair, self._fresh = self._pair, self._fresh, None
-        self._bench.standing[self._number] = self._pair
+        self._bench.persistent[self._number] = self._pair
         if old is not None:
             old.retire()
         self._changed()
@@ -237,28 +239,30 @@ class Standing:
     def _changed(self) -> None:
         """An end of the pair became whole, or stopped being so."""
         self._account()
-        whole = self._pair is not None and self._pair.whole
-        if whole is self._whole:
+        ready = self._pair is not None and self._pair.ready
+        if ready is self._whole:
             return
-        self._whole = whole
+        self._whole = ready
         now = self._bench.clock.monotonic()
-        if not whole:
+        if not ready:
             self._dropped_at = now
             if self._pair is not None and self._pair.over and not self._busy and now - self._made_at >= self._period:
                 self._see_to_age()  # in time for the next slot; but of one that does not last, one a slot at most
         elif self._dropped_at is not None:
-            bench = self._bench
+            context = self._bench
             run_id = self._pair.recorder.run_id if self._pair is not None else ""
-            bench.publish(
-                Reconnected(relay=bench.relay, probe=bench.probe.name, run_id=run_id, seconds=now - self._dropped_at)
+            context.publish(
+                Reconnected(
+                    relay=context.relay, probe=context.probe.name, run_id=run_id, seconds=now - self._dropped_at
+                )
             )
             self._dropped_at = None
 
     def _account(self) -> None:
         """Publish the time since the last account, in the state it was spent in."""
-        bench = self._bench
-        now = bench.clock.monotonic()
+        context = self._bench
+        now = context.clock.monotonic()
         seconds, self._counted_at = now - self._counted_at, now
         if seconds > 0 and self._counting and not self._held_back:
             run_id = self._pair.recorder.run_id if self._pair is not None else ""
-            bench.publish(PairTime(bench.relay, bench.probe.name, run_id, self._whole, seconds))
+            context.publish(PairTime(context.relay, context.probe.name, run_id, self._whole, seconds))

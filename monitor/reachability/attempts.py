@@ -10,15 +10,15 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from monitor.errors import Obstacle, OwnFault
+from monitor.errors import LocalError, ProbeError
 from monitor.pairs import payloads
 from monitor.pairs.admission import CONFIRMING, MENDING
 from monitor.pairs.pair import Pair
-from monitor.pairs.tracker import Leg
+from monitor.pairs.tracker import InFlightMessage
 from monitor.vocabulary import Outcome, Reason, Step
 
 if TYPE_CHECKING:
-    from monitor.pairs.context import Bench
+    from monitor.pairs.context import ProbeContext
     from monitor.results import Report, Run
 
 MARGIN: Final = 1.0
@@ -31,15 +31,15 @@ class Tried:
 
     run_id: str
     crossed: bool | None
-    obstacle: Obstacle | None = None
+    error: ProbeError | None = None
 
     @property
     def limited(self) -> bool:
         """Whether the relay asked for fewer."""
-        return self.obstacle is not None and self.obstacle.reason is Reason.RATE_LIMITED
+        return self.error is not None and self.error.reason is Reason.RATE_LIMITED
 
 
-async def fresh(bench: Bench, bound: float, *, mending: bool = False) -> Tried:
+async def fresh(context: ProbeContext, bound: float, *, mending: bool = False) -> Tried:
     """A new pairing and one message over it, without waits, within `bound` seconds. Never raises.
 
     Its two ends meet the same endpoint, another one each time: whether a message crosses *at all* is the question here,
@@ -48,47 +48,49 @@ async def fresh(bench: Bench, bound: float, *, mending: bool = False) -> Tried:
     next confirmation.
     """
     silent = replace(
-        bench,
+        context,
         publish=_ignore,
         terms=MENDING if mending else CONFIRMING,
-        probe=bench.probe.model_copy(update={"timeout": bound, "wallet_delay": 0.0}),
+        probe=context.probe.model_copy(update={"timeout": bound, "wallet_delay": 0.0}),
     )
     recorder = silent.recorder()
-    if not bench.guest.messages.take(2):  # the offer and the message are held to the relay's limits, as all others are
-        return Tried(run_id=recorder.run_id, crossed=None, obstacle=_limits())
+    if not context.admission.messages.take(
+        2
+    ):  # the offer and the message are held to the relay's limits, as all others are
+        return Tried(run_id=recorder.run_id, crossed=None, error=_limits())
     pair = Pair(silent, recorder)
     try:
         async with asyncio.timeout(bound + MARGIN):
             pairing = await pair.pair()
             if (failure := pairing.failure) is not None:
-                kind = OwnFault if pairing.outcome is Outcome.ABORTED else Obstacle
+                kind = LocalError if pairing.outcome is Outcome.ABORTED else ProbeError
                 raise kind(failure.step, failure.reason, failure.detail)
             await pair.cross(recorder.started)
-    except OwnFault as fault:
-        return Tried(run_id=recorder.run_id, crossed=None, obstacle=fault)
-    except Obstacle as obstacle:
-        crossed = None if obstacle.reason is Reason.RATE_LIMITED else False
-        return Tried(run_id=recorder.run_id, crossed=crossed, obstacle=obstacle)
+    except LocalError as fault:
+        return Tried(run_id=recorder.run_id, crossed=None, error=fault)
+    except ProbeError as error:
+        crossed = None if error.reason is Reason.RATE_LIMITED else False
+        return Tried(run_id=recorder.run_id, crossed=crossed, error=error)
     except TimeoutError:
-        return Tried(run_id=recorder.run_id, crossed=None, obstacle=OwnFault(Step.CLOSE, Reason.INTERNAL))
+        return Tried(run_id=recorder.run_id, crossed=None, error=LocalError(Step.CLOSE, Reason.INTERNAL))
     finally:
         pair.close()
     return Tried(run_id=recorder.run_id, crossed=True)
 
 
-def once_more(bench: Bench, pair: Pair, direction: str, bound: float) -> Leg | None:
+def once_more(context: ProbeContext, pair: Pair, direction: str, bound: float) -> InFlightMessage | None:
     """Send one message over `pair` as it stands, in the direction that failed, beside whatever it is doing.
 
     The message is in the pair's ledger, and judged at its horizon as all others are, but no exchange waits for it: look
     at `message.arrived_at` of the leg. None where the pair cannot send or the relay's limits leave no room.
     """
-    if not pair.whole or not bench.guest.messages.take():
+    if not pair.ready or not context.admission.messages.take():
         return None
-    now = bench.clock.monotonic()
+    now = context.clock.monotonic()
     asking = payloads.request(f"{pair.recorder.run_id}/again", pair.sequence + 1)
     back = direction == "response"
     sender, receiver = (pair.wallet, pair.dapp) if back else (pair.dapp, pair.wallet)
-    leg = Leg(
+    in_flight = InFlightMessage(
         sender=sender,
         receiver=receiver,
         direction=direction,
@@ -100,17 +102,17 @@ def once_more(bench: Bench, pair: Pair, direction: str, bound: float) -> Leg | N
     )
 
     def send() -> None:
-        pair.queued[sender, sender.peer.send_message(leg.payload)] = leg
+        pair.queued[sender, sender.peer.send_message(in_flight.payload)] = in_flight
 
     try:
         sender.do(send)
-    except Obstacle:
+    except ProbeError:
         return None
-    return leg
+    return in_flight
 
 
-def _limits() -> OwnFault:
-    return OwnFault(Step.PUBLISH, Reason.OVERLOADED, "limits allow no more messages now")
+def _limits() -> LocalError:
+    return LocalError(Step.PUBLISH, Reason.OVERLOADED, "limits allow no more messages now")
 
 
 def _ignore(_: Run | Report) -> None:

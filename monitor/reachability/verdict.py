@@ -1,8 +1,8 @@
 """Does a message cross this relay at all? A failure is confirmed by fresh attempts before the relay is called down.
 
 A failed run, a standing pair that cannot be made or a standing connection that drops starts a **round** at once: a few
-fresh attempts (each a new pairing and one message) spaced by `CONFIRMATION_SPACING`, in parallel. The first that crosses ends it.
-Where all fail, and the fault is not found to be this monitor's own, the relay is down; from then on one attempt every
+fresh attempts (each a new pairing and one message) spaced by `CONFIRMATION_SPACING`, in parallel. The first that
+crosses ends it. Where all fail, and the fault is not found to be this monitor's own, the relay is down; from then on one attempt every
 `WHILE_DOWN` seconds looks for the repair, and the first message that crosses, whoever sent it, makes it up again. Every
 fall and rise is published as it comes. There is one round at a time, at most every `ROUND_EVERY` seconds, and none
 while the relay asks for less.
@@ -35,7 +35,7 @@ import structlog
 
 from monitor.clock import utc
 from monitor.config.probe import CONFIRMATION_SPACING, MAX_ATTEMPT_TIME
-from monitor.errors import Obstacle, OwnFault
+from monitor.errors import LocalError, ProbeError
 from monitor.reachability.attempts import Tried, fresh, once_more
 from monitor.results import Confirmed, Disconnected, Paired, Run
 from monitor.vocabulary import Outcome, Reason
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from datetime import datetime
 
-    from monitor.pairs.context import Bench
+    from monitor.pairs.context import ProbeContext
     from monitor.pairs.pair import Pair
     from monitor.results import Exchange, Report
 
@@ -73,12 +73,12 @@ CLEARED: Final = 10.0
 """Seconds for which this monitor, once found to be without fault, is not asked again."""
 
 
-async def not_ours(_: Obstacle | None) -> bool:
+async def not_ours(_: ProbeError | None) -> bool:
     """For those who do not suspect themselves."""
     return False
 
 
-class Reachability:
+class RelayVerdict:
     """One relay's `up`, and `since` when it is so: None before the first verdict. `on_change` is told each change.
 
     `ours` finds out whether the fault is this monitor's own; it is told what stood in the way, if anything is known.
@@ -90,7 +90,7 @@ class Reachability:
         relay: str,
         on_change: Callable[[bool], None],
         *,
-        ours: Callable[[Obstacle | None], Awaitable[bool]] = not_ours,
+        ours: Callable[[ProbeError | None], Awaitable[bool]] = not_ours,
         on_settled: Callable[[], None] = lambda: None,
     ) -> None:
         self.up: bool | None = None
@@ -103,32 +103,32 @@ class Reachability:
         self._round: asyncio.Task[None] | None = None
         self._question: asyncio.Task[bool] | None = None
         self._standing: dict[Pair, asyncio.Task[None]] = {}
-        self._bench: Bench | None = None  # of the latest round
+        self._bench: ProbeContext | None = None  # of the latest round
         self._began = float("-inf")
         self.crossed_at = float("-inf")  # when a message crossed last, a run's or an attempt's
         self._fresh_at = float("-inf")  # when an attempt's did
         self._cleared_at = float("-inf")
 
-    def take(self, report: Run | Report, bench: Bench) -> None:
+    def take(self, report: Run | Report, context: ProbeContext) -> None:
         """Hear of a run or a drop: a message that crossed settles it, a failure starts the confirmation."""
         if isinstance(report, Run):
             if report.outcome is Outcome.OK and any(_crossed(exchange) for exchange in report.exchanges):
-                self._crossing(bench)
+                self._crossing(context)
             elif report.outcome is Outcome.FAILED and report.failure is not None:
                 # A relay that asks for fewer must not be answered with more.
                 if report.failure.reason is not Reason.RATE_LIMITED:
                     direction = report.messages[-1].direction if report.messages else "request"
-                    self._doubt(bench, report.pair, direction)
+                    self._doubt(context, report.pair, direction)
             elif report.failure is not None and report.failure.reason is Reason.UNREACHABLE:
                 # Aborted, so the run found no way out of this machine.
-                self._ask(bench, OwnFault(report.failure.step, report.failure.reason, report.failure.detail))
+                self._ask(context, LocalError(report.failure.step, report.failure.reason, report.failure.detail))
         elif isinstance(report, Disconnected):
             if report.code not in ASKED_FOR_LESS:
-                self._doubt(bench, report.pair, "request")
+                self._doubt(context, report.pair, "request")
         elif isinstance(report, Paired) and report.pairing.outcome is Outcome.FAILED:
             failure = report.pairing.failure
             if failure is None or failure.reason is not Reason.RATE_LIMITED:
-                self._doubt(bench, None, "request")  # a standing pair cannot be made: no run may tell of it for long
+                self._doubt(context, None, "request")  # a standing pair cannot be made: no run may tell of it for long
 
     def freeze(self) -> None:
         """Confirm nothing, and reach no verdict, until the next failure or `thaw`."""
@@ -155,50 +155,50 @@ class Reachability:
     def _busy(self) -> bool:
         return self._round is not None and not self._round.done()
 
-    def _doubt(self, bench: Bench, number: int | None, direction: str) -> None:
-        if bench.guest.connects.paused:
+    def _doubt(self, context: ProbeContext, number: int | None, direction: str) -> None:
+        if context.admission.connects.paused:
             return
         if not self._busy:
             self.unsettled = True
-            self._bench = bench
-            self._round = asyncio.ensure_future(self._confirm(bench))
-        elif self.up is False and bench.clock.monotonic() - self._cleared_at > CLEARED:
+            self._bench = context
+            self._round = asyncio.ensure_future(self._confirm(context))
+        elif self.up is False and context.clock.monotonic() - self._cleared_at > CLEARED:
             # Down for long: since then the fault may have become ours.
             self.unsettled = True
-            self._ask(bench, None)
-        pair = bench.standing.get(number) if number is not None else None
+            self._ask(context, None)
+        pair = context.persistent.get(number) if number is not None else None
         if pair is not None and pair not in self._standing and len(self._standing) < AT_ONCE and self.up is not False:
-            task = asyncio.ensure_future(self._try_standing(bench, pair, direction))
+            task = asyncio.ensure_future(self._try_standing(context, pair, direction))
             self._standing[pair] = task
             task.add_done_callback(lambda _: self._standing.pop(pair, None))
 
     # Fresh attempts.
 
-    async def _confirm(self, bench: Bench) -> None:
+    async def _confirm(self, context: ProbeContext) -> None:
         """One round; then, where the relay is down, the search for the repair."""
-        clock = bench.clock
+        clock = context.clock
         await asyncio.sleep(max(0.0, self._began + ROUND_EVERY - clock.monotonic()))
         began = self._began = clock.monotonic()
         try:
-            failed = await self._try_fresh(bench)
+            failed = await self._try_fresh(context)
             # Whether the fault is ours is settled before the relay is blamed for it.
-            if failed is None or await asyncio.shield(self._ask(bench, None)) or self.crossed_at > began:
+            if failed is None or await asyncio.shield(self._ask(context, None)) or self.crossed_at > began:
                 return
         finally:
             self._settle()
-        if failed < min(2, bench.probe.confirm.attempts):
+        if failed < min(2, context.probe.confirm.attempts):
             _log.warning("failure not confirmed", relay=self._relay, why="too few attempts could be made")
             return
-        self._set(bench, up=False)
-        await self._mend(bench)
+        self._set(context, up=False)
+        await self._mend(context)
 
-    async def _try_fresh(self, bench: Bench) -> int | None:
+    async def _try_fresh(self, context: ProbeContext) -> int | None:
         """The attempts of one round: how many failed, or None as soon as one crosses or the relay asks for less."""
-        confirm = bench.probe.confirm
-        bound = min(bench.probe.timeout, MAX_ATTEMPT_TIME, confirm.within)
+        confirm = context.probe.confirm
+        bound = min(context.probe.timeout, MAX_ATTEMPT_TIME, confirm.within)
         spacing = min(CONFIRMATION_SPACING, (confirm.within - bound) / max(1, confirm.attempts - 1))
         tries = [
-            asyncio.ensure_future(self._try_one(bench, bound, number * spacing)) for number in range(confirm.attempts)
+            asyncio.ensure_future(self._try_one(context, bound, number * spacing)) for number in range(confirm.attempts)
         ]
         failed = 0
         try:
@@ -210,88 +210,88 @@ class Reachability:
                     self._settle()  # a relay that answers so can be reached
                     return None
                 failed += tried.crossed is False
-                self._ask(bench, tried.obstacle)
+                self._ask(context, tried.error)
         finally:
             for attempt in tries:
                 attempt.cancel()
         return failed
 
-    async def _try_one(self, bench: Bench, bound: float, delay: float, *, mending: bool = False) -> Tried:
+    async def _try_one(self, context: ProbeContext, bound: float, delay: float, *, mending: bool = False) -> Tried:
         await asyncio.sleep(delay)
-        tried = await fresh(bench, bound, mending=mending)
-        if tried.obstacle is not None:
-            why = str(tried.obstacle)
+        tried = await fresh(context, bound, mending=mending)
+        if tried.error is not None:
+            why = str(tried.error)
             _log.info("fresh attempt failed", relay=self._relay, run_id=tried.run_id, crossed=tried.crossed, why=why)
         if tried.crossed is not None:
-            self._count(bench, tried.run_id, "fresh", ok=tried.crossed)
+            self._count(context, tried.run_id, "fresh", ok=tried.crossed)
         if tried.crossed:
-            self._fresh_at = bench.clock.monotonic()
-            self._crossing(bench)
+            self._fresh_at = context.clock.monotonic()
+            self._crossing(context)
         return tried
 
-    async def _mend(self, bench: Bench) -> None:
+    async def _mend(self, context: ProbeContext) -> None:
         """While the relay is down, an attempt every few seconds."""
-        clock = bench.clock
-        bound = min(bench.probe.timeout, MAX_ATTEMPT_TIME)
+        clock = context.clock
+        bound = min(context.probe.timeout, MAX_ATTEMPT_TIME)
         delay = WHILE_DOWN
         while not self.up:
             started = clock.monotonic() + delay
-            tried = await self._try_one(bench, bound, delay, mending=True)
-            if isinstance(tried.obstacle, OwnFault):
-                self._ask(bench, tried.obstacle)
+            tried = await self._try_one(context, bound, delay, mending=True)
+            if isinstance(tried.error, LocalError):
+                self._ask(context, tried.error)
             delay = max(0.0, started + WHILE_DOWN - clock.monotonic())
 
     # The very pair that failed.
 
-    async def _try_standing(self, bench: Bench, pair: Pair, direction: str) -> None:
-        clock = bench.clock
-        bound = min(bench.probe.timeout, MAX_ATTEMPT_TIME)
+    async def _try_standing(self, context: ProbeContext, pair: Pair, direction: str) -> None:
+        clock = context.clock
+        bound = min(context.probe.timeout, MAX_ATTEMPT_TIME)
         if not await _stands(pair, bound):
             return
         sent_at = clock.monotonic()
-        leg = once_more(bench, pair, direction, bound)
-        if leg is None:
+        in_flight = once_more(context, pair, direction, bound)
+        if in_flight is None:
             return
         run_id = pair.recorder.run_id
-        while pair.whole and self.up is not False:  # once all fresh ones have failed, it shows no fault of its own
-            if leg.message is not None and leg.message.arrived_at is not None:
-                self._count(bench, run_id, "standing", ok=True)
+        while pair.ready and self.up is not False:  # once all fresh ones have failed, it shows no fault of its own
+            if in_flight.message is not None and in_flight.message.arrived_at is not None:
+                self._count(context, run_id, "standing", ok=True)
                 return
             now = clock.monotonic()
             if now >= sent_at + bound / 2:
                 if sent_at <= self._fresh_at <= now - HEAD_START:
-                    _log.warning("standing pair is silent", relay=self._relay, probe=bench.probe.name, run_id=run_id)
-                    self._count(bench, run_id, "standing", ok=False)
+                    _log.warning("standing pair is silent", relay=self._relay, probe=context.probe.name, run_id=run_id)
+                    self._count(context, run_id, "standing", ok=False)
                     return
                 if self._fresh_at < sent_at and not self._busy:
                     return  # none crossed either
             await asyncio.sleep(LOOK)
 
-    def _count(self, bench: Bench, run_id: str, over: str, *, ok: bool) -> None:
-        bench.publish(Confirmed(relay=bench.relay, probe=bench.probe.name, run_id=run_id, over=over, ok=ok))
+    def _count(self, context: ProbeContext, run_id: str, over: str, *, ok: bool) -> None:
+        context.publish(Confirmed(relay=context.relay, probe=context.probe.name, run_id=run_id, over=over, ok=ok))
 
     # The verdict, and the question whether the fault is ours.
 
-    def _crossing(self, bench: Bench) -> None:
-        self.crossed_at = bench.clock.monotonic()
+    def _crossing(self, context: ProbeContext) -> None:
+        self.crossed_at = context.clock.monotonic()
         if not self.up or self._busy:
-            bench.guest.found_up()
+            context.admission.found_up()
         if self.up is False and self._round is not None and self._round is not asyncio.current_task():
             self._round.cancel()  # the search for the repair: should it fail again, a round must begin at once
-        self._set(bench, up=True)
+        self._set(context, up=True)
         self._settle()
 
-    def _ask(self, bench: Bench, obstacle: Obstacle | None) -> asyncio.Task[bool]:
+    def _ask(self, context: ProbeContext, error: ProbeError | None) -> asyncio.Task[bool]:
         """Ask whether the fault is ours, unless somebody is asking already."""
         question = self._question
         if question is None or question.done():
-            question = self._question = asyncio.ensure_future(self._answer(bench, obstacle))
+            question = self._question = asyncio.ensure_future(self._answer(context, error))
         return question
 
-    async def _answer(self, bench: Bench, obstacle: Obstacle | None) -> bool:
-        ours = await self._ours(obstacle)
+    async def _answer(self, context: ProbeContext, error: ProbeError | None) -> bool:
+        ours = await self._ours(error)
         if not ours:
-            self._cleared_at = bench.clock.monotonic()
+            self._cleared_at = context.clock.monotonic()
         self._settle()
         return ours
 
@@ -300,9 +300,9 @@ class Reachability:
             self.unsettled = False
             self._on_settled()
 
-    def _set(self, bench: Bench, *, up: bool) -> None:
+    def _set(self, context: ProbeContext, *, up: bool) -> None:
         if up is not self.up:
-            self.up, self.since = up, utc(bench.clock)
+            self.up, self.since = up, utc(context.clock)
             if up:
                 _log.info("relay is up", relay=self._relay)
             else:
@@ -319,6 +319,6 @@ async def _stands(pair: Pair, patience: float) -> bool:
     """Wait so many seconds for a pair to be whole again; False where it is gone."""
     with suppress(TimeoutError):
         async with asyncio.timeout(patience):
-            while not (pair.whole or pair.over):  # noqa: ASYNC110 - it has one listener, its probe
+            while not (pair.ready or pair.over):  # noqa: ASYNC110 - it has one listener, its probe
                 await asyncio.sleep(LOOK)
-    return pair.whole
+    return pair.ready

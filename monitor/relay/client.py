@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from monitor.errors import Obstacle, OwnFault
+from monitor.errors import LocalError, ProbeError
 from monitor.relay import obstacles
 from monitor.relay.dial import dial
 from monitor.relay.proxy import proxy_of
 from monitor.relay.redaction import clean, cleaned, secrets_of
-from monitor.relay.target import RateLimited
+from monitor.relay.target import RateLimitedError
 from monitor.vocabulary import Phase, Reason, Step
 from monitor.wire.commands import Command, Connect, Refresh
 from monitor.wire.connection import CONNECTED, Connection, State
@@ -77,7 +77,7 @@ class Client:
     ) -> None:
         self.queued = False  # whether a connect waits for the relay's own limits to allow it
         self.step = Step.RESOLVE  # where in the protocol a connect is, or ended
-        self.obstacle: Obstacle | None = None  # why the latest connect came to nothing; None where it stood
+        self.error: ProbeError | None = None  # why the latest connect came to nothing; None where it stood
         self.failed_at: float | None = None  # when it last dropped, or came back in vain
         self._access = access
         self._reporter = reporter
@@ -115,15 +115,15 @@ class Client:
         """Whether a channel is subscribed, or will be by itself."""
         return channel in self._connection.subscriptions
 
-    def late(self, step: Step) -> Obstacle:
+    def late(self, step: Step) -> ProbeError:
         """What it means that a deadline passed during `step`."""
         if self.queued:
-            return OwnFault(self.step, Reason.OVERLOADED, "limits allow no more connects now")
+            return LocalError(self.step, Reason.OVERLOADED, "limits allow no more connects now")
         flowing = self._newest is not None and self._newest.flowing
         return obstacles.of_deadline(step, flowing=flowing, proxied=self._proxied)
 
     async def open(self) -> None:
-        """Connect and say hello. Raises `Obstacle`; every step on the way is bounded by the access's timeout."""
+        """Connect and say hello. Raises `ProbeError`; every step on the way is bounded by the access's timeout."""
         self._opened = self._loop.create_future()
         self._connection.connect(self._clock.monotonic())
         self._pump()
@@ -168,7 +168,7 @@ class Client:
         """Send a command and wait for its `Replied`, `HistoryRead` or `Unanswered`, which `on_event` never hears of.
 
         Ends at the latest with the connection or the time for replies. Raises `MisuseError` when not connected, and
-        `Obstacle` when this client is closed meanwhile.
+        `ProbeError` when this client is closed meanwhile.
         """
         asked: asyncio.Future[Event] = self._loop.create_future()
         self._asked[self.command(command)] = asked
@@ -199,7 +199,7 @@ class Client:
         self._timer = self._dialing = None
         for asked in self._asked.values():
             if not asked.done():
-                asked.set_exception(Obstacle(self.step, Reason.DISCONNECTED))
+                asked.set_exception(ProbeError(self.step, Reason.DISCONNECTED))
         self._asked.clear()
 
     def _release(self, *, orderly: bool) -> None:
@@ -254,7 +254,7 @@ class Client:
             case Connected():
                 self._mark(event.at)
                 self._connection.reconnect = self._reconnect
-                self.obstacle, self._stood = None, True
+                self.error, self._stood = None, True
                 if self._opened is not None and not self._opened.done():
                     self._opened.set_result(None)
             case Dropped():
@@ -264,22 +264,22 @@ class Client:
                 self._refresh()
         self._on_event(event)
         if type(event) is Replied and event.error is not None and event.command.method == "connect":
-            self.obstacle = obstacles.of_error(Step.HELLO, event.error)
+            self.error = obstacles.of_error(Step.HELLO, event.error)
 
     def _dropped(self, event: Dropped) -> None:
-        if not self._stood and self.obstacle is None:
+        if not self._stood and self.error is None:
             # Whether the reply's time runs out first or that of whoever waits: what is on its way is not silence.
             slow = event.fault is Reason.SILENT and self._newest is not None and self._newest.flowing
-            self.obstacle = self.late(self.step) if slow else obstacles.of_drop(self.step, event)
+            self.error = self.late(self.step) if slow else obstacles.of_drop(self.step, event)
         self._stood, self.failed_at = False, event.at
-        if self.obstacle is not None and self._opened is not None and not self._opened.done():
-            self._opened.set_exception(self.obstacle)
+        if self.error is not None and self._opened is not None and not self._opened.done():
+            self._opened.set_exception(self.error)
 
     def _refresh(self) -> None:
         try:
             hello = self._access.hello()
-        except Obstacle as obstacle:
-            _log.warning("token not refreshed", detail=obstacle.detail)
+        except ProbeError as error:
+            _log.warning("token not refreshed", detail=error.detail)
             return
         if hello.token is not None and self.connected:
             self._secrets = (hello.token, *self._secrets[:MAX_SECRETS])
@@ -318,7 +318,7 @@ class Client:
             self.queued = True
             await self._access.admit(self.failed_at)
             self.queued = False
-            self.obstacle, self._step_started = None, self._clock.monotonic()
+            self.error, self._step_started = None, self._clock.monotonic()
             self._proxied = False
             target, hello = self._access.target(), self._access.hello()
             self._secrets = secrets_of(target, hello.token, proxy_of(target))
@@ -331,13 +331,13 @@ class Client:
                     on_closed=self._closed,
                     arrivals=self._access.arrivals,
                 )
-        except Obstacle as obstacle:
-            self._not_opened(obstacle)
+        except ProbeError as error:
+            self._not_opened(error)
         except TimeoutError:
             self._not_opened(self.late(self.step))
-        except Exception as error:  # noqa: BLE001 - whatever it is: to go on waiting would blame the relay for it
+        except Exception as cause:  # noqa: BLE001 - whatever it is: to go on waiting would blame the relay for it
             _log.exception("connect broken off by a fault of this program", step=self.step.value)
-            self._not_opened(OwnFault(self.step, Reason.INTERNAL, f"{type(error).__name__}: {error}"))
+            self._not_opened(LocalError(self.step, Reason.INTERNAL, f"{type(cause).__name__}: {cause}"))
         else:
             self._transport = transport
             self.entered(Step.HELLO)
@@ -346,14 +346,14 @@ class Client:
             self._dialing = None
         self._pump()
 
-    def _not_opened(self, obstacle: Obstacle) -> None:
-        obstacle.reword(clean(obstacle.detail, self._secrets))
-        self.obstacle = obstacle
+    def _not_opened(self, error: ProbeError) -> None:
+        error.reword(clean(error.detail, self._secrets))
+        self.error = error
         self._mark(self._clock.monotonic())
-        not_before = obstacle.retry_after if isinstance(obstacle, RateLimited) else 0.0
+        not_before = error.retry_after if isinstance(error, RateLimitedError) else 0.0
         if not_before:
             self._access.postpone(not_before)
-        self._connection.lost(self._clock.monotonic(), None, str(obstacle), not_before=not_before)
+        self._connection.lost(self._clock.monotonic(), None, str(error), not_before=not_before)
 
     def _closed(self, closed: Closed) -> None:
         if self._transport is None:

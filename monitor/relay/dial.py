@@ -1,6 +1,6 @@
 """Reaching a relay phase by phase: look-up, (proxy,) TCP, TLS, upgrade, each timed and each with its own failures.
 
-Foreign exceptions end here: whatever the network or the relay does becomes an `Obstacle`.
+Foreign exceptions end here: whatever the network or the relay does becomes an `ProbeError`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import aiohappyeyeballs
 
 from monitor.clock import Arrivals, Clock
-from monitor.errors import Obstacle
+from monitor.errors import ProbeError
 from monitor.relay import errnos, tls
 from monitor.relay.proxy import proxy_of, tunnel
 from monitor.relay.resolve import look_up
@@ -47,7 +47,9 @@ async def dial(
     resolver: Resolver = look_up,
     arrivals: Arrivals | None = None,
 ) -> Transport:
-    """Open a WebSocket. Raises `Obstacle`, and nothing else for what network or relay do; cancelled, it leaves nothing.
+    """Open a WebSocket connection.
+
+    Raises `ProbeError` for whatever the network or the relay does. A cancelled call leaves no socket open.
 
     The caller bounds it with `asyncio.timeout` (a task of its own would return a turn of the loop late): the step
     `observer` last entered is where it was. No callback is called before the caller has the transport.
@@ -103,8 +105,8 @@ class _Route:
         started = self._clock.monotonic()
         try:
             found = await self._addresses(proxy.host, proxy.port, resolver)
-        except Obstacle as obstacle:
-            raise Obstacle(Step.PROXY, Reason.UNREACHABLE, f"proxy {obstacle.detail}") from obstacle
+        except ProbeError as error:
+            raise ProbeError(Step.PROXY, Reason.UNREACHABLE, f"proxy {error.detail}") from error
         sock = await self._connect(Step.PROXY, found)
         self._observer.proxied()
         try:
@@ -124,8 +126,8 @@ class _Route:
         if context is None:
             try:
                 await loop.create_connection(lambda: transport, sock=sock)
-            except OSError as error:
-                raise errnos.obstacle_of(Step.TCP, error) from error
+            except OSError as cause:
+                raise errnos.obstacle_of(Step.TCP, cause) from cause
             return
         self._observer.entered(Step.TLS)
         started = self._clock.monotonic()
@@ -139,8 +141,8 @@ class _Route:
                 ssl_handshake_timeout=_DAY,  # the caller's deadline is the only one
                 ssl_shutdown_timeout=CLOSE_WAIT,
             )
-        except (OSError, EOFError, ValueError) as error:  # ssl.SSLError is an OSError
-            raise tls.obstacle_of(error) from error
+        except (OSError, EOFError, ValueError) as cause:  # ssl.SSLError is an OSError
+            raise tls.obstacle_of(cause) from cause
         self._observer.phase(Phase.TLS, started, self._clock.monotonic())
         expiry = tls.not_after(raw)
         if expiry is not None:
@@ -160,13 +162,13 @@ class _Route:
     async def _addresses(self, host: str, port: int, resolver: Resolver) -> list[AddressInfo]:
         try:
             found = await resolver(host, port, _FAMILIES[self._target.ip_protocol])
-        except socket.gaierror as error:
-            reason = Reason.TIMEOUT if error.errno == socket.EAI_AGAIN else Reason.DNS
-            raise Obstacle(Step.RESOLVE, reason, f"{host}: {error.strerror}") from error
-        except (OSError, UnicodeError) as error:
-            raise Obstacle(Step.RESOLVE, Reason.DNS, f"{host}: {error}") from error
+        except socket.gaierror as cause:
+            reason = Reason.TIMEOUT if cause.errno == socket.EAI_AGAIN else Reason.DNS
+            raise ProbeError(Step.RESOLVE, reason, f"{host}: {cause.strerror}") from cause
+        except (OSError, UnicodeError) as cause:
+            raise ProbeError(Step.RESOLVE, Reason.DNS, f"{host}: {cause}") from cause
         if not found:
-            raise Obstacle(Step.RESOLVE, Reason.DNS, f"{host}: no address")
+            raise ProbeError(Step.RESOLVE, Reason.DNS, f"{host}: no address")
         return found
 
     async def _connect(self, step: Step, found: list[AddressInfo]) -> socket.socket:
@@ -178,8 +180,8 @@ class _Route:
                 interleave=1,
                 loop=watched,  # type: ignore[arg-type]  # stands in for the loop
             )
-        except (OSError, RuntimeError) as error:  # uvloop has RuntimeErrors of its own
-            raise watched.obstacle(step, error) from error
+        except (OSError, RuntimeError) as cause:  # uvloop has RuntimeErrors of its own
+            raise watched.error(step, cause) from cause
         # It does not matter to whether the relay can be reached, and a connection that is gone refuses it.
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -201,20 +203,20 @@ class _Watched:
         """Connect, noting a failure."""
         try:
             await self._loop.sock_connect(sock, address)
-        except OSError as error:
+        except OSError as cause:
             host = f"[{address[0]}]" if sock.family == socket.AF_INET6 else address[0]
-            self._failed.append((error, f"{host}:{address[1]}"))
-            if not errnos.is_ours(error):
+            self._failed.append((cause, f"{host}:{address[1]}"))
+            if not errnos.is_ours(cause):
                 self._observer.address_failed("ip6" if sock.family == socket.AF_INET6 else "ip4")
             raise
 
-    def obstacle(self, step: Step, error: Exception) -> Obstacle:
+    def error(self, step: Step, cause: Exception) -> ProbeError:
         """What `error`, all addresses having failed, means: the first failure, but the relay's own before ours.
 
         A machine without IPv6 has no route to half of a relay's addresses; that says nothing of the relay.
         """
         for failure, where in sorted(self._failed, key=lambda failed: errnos.is_ours(failed[0])):
             return errnos.obstacle_of(step, failure, where)
-        if isinstance(error, OSError):
-            return errnos.obstacle_of(step, error)
-        return Obstacle(step, Reason.UNREACHABLE, str(error)[:200])
+        if isinstance(cause, OSError):
+            return errnos.obstacle_of(step, cause)
+        return ProbeError(step, Reason.UNREACHABLE, str(cause)[:200])

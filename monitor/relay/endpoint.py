@@ -20,7 +20,7 @@ class Access:
     """How one side reaches one relay, whatever it does there.
 
     `target` and `hello` are made anew for each connect, so that the files of headers and token are read again; either
-    may raise `Obstacle`. `admit` waits until the relay's limits allow one more connect, of a client that comes back
+    may raise `ProbeError`. `admit` waits until the relay's limits allow one more connect, of a client that comes back
     with the time at which it dropped, or last failed; `postpone` lets none in for so many seconds, as the relay asked.
     """
 

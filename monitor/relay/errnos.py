@@ -6,7 +6,7 @@ import errno
 import os
 from typing import TYPE_CHECKING, Final
 
-from monitor.errors import Obstacle, OwnFault
+from monitor.errors import LocalError, ProbeError
 from monitor.vocabulary import Reason
 
 if TYPE_CHECKING:
@@ -31,15 +31,15 @@ def is_ours(error: OSError) -> bool:
     return error.errno in _NO_ROUTE | _FORBIDDEN | _EXHAUSTED
 
 
-def obstacle_of(step: Step, error: OSError, where: str = "") -> Obstacle:
-    """The obstacle an error at `step` means: an `OwnFault` where it is ours. `where` is the address, for people."""
+def obstacle_of(step: Step, error: OSError, where: str = "") -> ProbeError:
+    """The obstacle an error at `step` means: an `LocalError` where it is ours. `where` is the address, for people."""
     what = os.strerror(error.errno) if error.errno else str(error)
     if where:
         what = f"{where}: {what}"
     if error.errno in _NO_ROUTE:
-        return OwnFault(step, Reason.UNREACHABLE, f"no route from here: {what}")
+        return LocalError(step, Reason.UNREACHABLE, f"no route from here: {what}")
     if error.errno in _FORBIDDEN:
-        return OwnFault(step, Reason.UNREACHABLE, f"this machine forbids it: {what}")
+        return LocalError(step, Reason.UNREACHABLE, f"this machine forbids it: {what}")
     if error.errno in _EXHAUSTED:
-        return OwnFault(step, Reason.INTERNAL, f"this machine is out of resources: {what}")
-    return Obstacle(step, _THEIRS.get(error.errno or 0, Reason.UNREACHABLE), what)
+        return LocalError(step, Reason.INTERNAL, f"this machine is out of resources: {what}")
+    return ProbeError(step, _THEIRS.get(error.errno or 0, Reason.UNREACHABLE), what)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from monitor.errors import Obstacle
+from monitor.errors import ProbeError
 from monitor.vocabulary import Reason, Step
 from monitor.wire.codes import CloseCode, ErrorCode
 
@@ -42,14 +42,14 @@ _HELLO_CLOSES: Final[dict[int | None, Reason]] = _CLOSES | {
 }
 
 
-def of_error(step: Step, error: ErrorReply) -> Obstacle:
+def of_error(step: Step, error: ErrorReply) -> ProbeError:
     """What an error reply to the command of `step` means."""
     known = _HELLO_ERRORS if step is Step.HELLO else _ERRORS
     reason = known.get(error.code, Reason.RELAY_ERROR)
-    return Obstacle(step, reason, f"error {error.code} {error.message}".strip())
+    return ProbeError(step, reason, f"error {error.code} {error.message}".strip())
 
 
-def of_drop(step: Step, dropped: Dropped) -> Obstacle:
+def of_drop(step: Step, dropped: Dropped) -> ProbeError:
     """What a connection that dropped during `step` means."""
     reason: Reason
     if dropped.fault is not None:
@@ -59,16 +59,16 @@ def of_drop(step: Step, dropped: Dropped) -> Obstacle:
         known = _HELLO_CLOSES if step is Step.HELLO else _CLOSES
         reason = known.get(dropped.code, Reason.DISCONNECTED)
     code = "no close frame" if dropped.code is None else f"close code {dropped.code}"
-    return Obstacle(step, reason, f"{code} {dropped.reason}".strip())
+    return ProbeError(step, reason, f"{code} {dropped.reason}".strip())
 
 
-def of_deadline(step: Step, *, flowing: bool = False, proxied: bool = False) -> Obstacle:
+def of_deadline(step: Step, *, flowing: bool = False, proxied: bool = False) -> ProbeError:
     """A deadline passed during `step`, before the relay said anything whole there.
 
     `flowing`: bytes were on their way. Until a connection stands, nobody was there to be silent: that is a `timeout`
     too; `proxied`: the connection to a proxy stood.
     """
     if flowing:
-        return Obstacle(step, Reason.TIMEOUT, "bytes were coming, and too slowly to be an answer in time")
+        return ProbeError(step, Reason.TIMEOUT, "bytes were coming, and too slowly to be an answer in time")
     waiting_for_an_address = step in {Step.RESOLVE, Step.TCP} or (step is Step.PROXY and not proxied)
-    return Obstacle(step, Reason.TIMEOUT if waiting_for_an_address else Reason.SILENT, "nothing came in time")
+    return ProbeError(step, Reason.TIMEOUT if waiting_for_an_address else Reason.SILENT, "nothing came in time")

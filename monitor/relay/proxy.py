@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from monitor.errors import Obstacle, OwnFault
+from monitor.errors import LocalError, ProbeError
 from monitor.relay import errnos
 from monitor.vocabulary import Reason, Step
 
@@ -34,7 +34,7 @@ class Proxy:
 
 
 def proxy_of(target: Target) -> Proxy | None:
-    """The proxy for a target: its own, or the environment's. Raises `OwnFault` for one that cannot be used."""
+    """The proxy for a target: its own, or the environment's. Raises `LocalError` for one that cannot be used."""
     url = target.proxy
     if url is None:
         # With the port, because NO_PROXY may name one.
@@ -45,7 +45,7 @@ def proxy_of(target: Target) -> Proxy | None:
     if not url:
         return None
     # The URL itself may hold a password, so it is not shown.
-    unusable = OwnFault(
+    unusable = LocalError(
         Step.PROXY, Reason.INTERNAL, "this proxy cannot be used: expected http://[USER:PASSWORD@]HOST:PORT"
     )
     try:
@@ -63,7 +63,7 @@ def proxy_of(target: Target) -> Proxy | None:
 
 
 async def tunnel(sock: socket.socket, proxy: Proxy, host: str, port: int) -> None:
-    """Ask the proxy at the other end of `sock` for a tunnel to `host`. Raises `Obstacle`."""
+    """Ask the proxy at the other end of `sock` for a tunnel to `host`. Raises `ProbeError`."""
     if not host.isascii():
         host = host.encode("idna").decode("ascii")
     place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -79,17 +79,17 @@ async def tunnel(sock: socket.socket, proxy: Proxy, host: str, port: int) -> Non
             # Byte by byte: what follows the headers is the relay's, and nobody could give it back.
             byte = await loop.sock_recv(sock, 1)
             if not byte:
-                raise Obstacle(Step.PROXY, Reason.RESET, "the proxy closed the connection")
+                raise ProbeError(Step.PROXY, Reason.RESET, "the proxy closed the connection")
             answer += byte
             if not _PROTOCOL.startswith(answer[: len(_PROTOCOL)]):
-                raise Obstacle(Step.PROXY, Reason.PROTOCOL, "the proxy does not speak HTTP")
+                raise ProbeError(Step.PROXY, Reason.PROTOCOL, "the proxy does not speak HTTP")
             if len(answer) > MAX_ANSWER:
-                raise Obstacle(Step.PROXY, Reason.PROTOCOL, "the proxy's answer has no end")
+                raise ProbeError(Step.PROXY, Reason.PROTOCOL, "the proxy's answer has no end")
     except OSError as error:
         raise errnos.obstacle_of(Step.PROXY, error) from error
     _, _, status = answer.split(b"\r\n", 1)[0].decode("latin-1").partition(" ")
     if not status[:3].isdecimal():
-        raise Obstacle(Step.PROXY, Reason.PROTOCOL, "the proxy does not speak HTTP")
+        raise ProbeError(Step.PROXY, Reason.PROTOCOL, "the proxy does not speak HTTP")
     if not status.startswith("2"):
         phrase = "".join(character for character in status if character.isprintable())[:100]
-        raise Obstacle(Step.PROXY, Reason.HTTP_STATUS, f"the proxy answered {phrase}")
+        raise ProbeError(Step.PROXY, Reason.HTTP_STATUS, f"the proxy answered {phrase}")

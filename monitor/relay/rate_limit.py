@@ -26,8 +26,8 @@ UNKNOWN: Final = 1.0
 class Permit:
     """One permit, taken ahead of its use."""
 
-    def __init__(self, limiter: Limiter) -> None:
-        self._limiter: Limiter | None = limiter
+    def __init__(self, limiter: RateLimiter) -> None:
+        self._limiter: RateLimiter | None = limiter
         limiter.kept += 1
 
     async def use(self) -> None:
@@ -46,7 +46,7 @@ class Permit:
         return limiter is not None
 
 
-class Limiter:
+class RateLimiter:
     """At most `per_minute` permits in any 60 s; waiters are served in the order they came.
 
     Each rank has a queue of its own, so that those who must leave more spare than others hold up nobody.

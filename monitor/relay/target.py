@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from monitor import __version__
-from monitor.errors import Obstacle
+from monitor.errors import ProbeError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,7 +106,7 @@ class Closed:
     fault: Reason | None
 
 
-class RateLimited(Obstacle):
+class RateLimitedError(ProbeError):
     """The relay asks to come back later: in `retry_after` seconds."""
 
     def __init__(self, step: Step, reason: Reason, detail: str, retry_after: float) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 
-from monitor.errors import Obstacle, OwnFault
+from monitor.errors import LocalError, ProbeError
 from monitor.vocabulary import Reason, Step
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _DER: Final = 2  # _ssl.ENCODING_DER
 
 
 def context(options: TlsOptions | None) -> ssl.SSLContext:
-    """A verifying client context. Raises `OwnFault` for files that cannot be used.
+    """A verifying client context. Raises `LocalError` for files that cannot be used.
 
     Reading the system's authorities takes tens of milliseconds, in which nothing else would be measured, so a context
     is kept until one of its files changes.
@@ -42,7 +42,7 @@ def context(options: TlsOptions | None) -> ssl.SSLContext:
         return _context(options, tuple(path.stat().st_mtime_ns for path in files if path.is_file()))
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         what = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
-        raise OwnFault(Step.TLS, Reason.INTERNAL, f"the relay's tls files cannot be used: {what}") from error
+        raise LocalError(Step.TLS, Reason.INTERNAL, f"the relay's tls files cannot be used: {what}") from error
 
 
 @functools.lru_cache(maxsize=64)
@@ -57,7 +57,7 @@ def _context(options: TlsOptions | None, _versions: tuple[int, ...]) -> ssl.SSLC
     return made
 
 
-def obstacle_of(error: BaseException) -> Obstacle:
+def obstacle_of(error: BaseException) -> ProbeError:
     """What a TLS error means, during the handshake or on the first read (a TLS 1.3 client certificate)."""
     if isinstance(error, ssl.SSLCertVerificationError):
         reason = Reason.TLS_UNTRUSTED
@@ -65,19 +65,19 @@ def obstacle_of(error: BaseException) -> Obstacle:
             reason = Reason.TLS_EXPIRED
         elif error.verify_code in _NAME:
             reason = Reason.TLS_NAME
-        return Obstacle(Step.TLS, reason, error.verify_message)
+        return ProbeError(Step.TLS, reason, error.verify_message)
     if isinstance(error, ssl.SSLError):
         text = str(error.reason or error)[:200]
         alert = text.upper()
         ours = "ALERT" in alert and any(word in alert for word in _ABOUT_OURS)
-        return Obstacle(Step.TLS, Reason.TLS_CLIENT_CERTIFICATE if ours else Reason.PROTOCOL, text)
+        return ProbeError(Step.TLS, Reason.TLS_CLIENT_CERTIFICATE if ours else Reason.PROTOCOL, text)
     if isinstance(error, ConnectionError | EOFError):
-        return Obstacle(Step.TLS, Reason.RESET, "connection lost in the TLS handshake")
+        return ProbeError(Step.TLS, Reason.RESET, "connection lost in the TLS handshake")
     if isinstance(error, TimeoutError):
-        return Obstacle(Step.TLS, Reason.TIMEOUT, "connection timed out in the TLS handshake")
+        return ProbeError(Step.TLS, Reason.TIMEOUT, "connection timed out in the TLS handshake")
     if isinstance(error, ValueError):
-        return OwnFault(Step.TLS, Reason.INTERNAL, f"no TLS to this name: {error}")
-    return Obstacle(Step.TLS, Reason.PROTOCOL, str(error)[:200])
+        return LocalError(Step.TLS, Reason.INTERNAL, f"no TLS to this name: {error}")
+    return ProbeError(Step.TLS, Reason.PROTOCOL, str(error)[:200])
 
 
 def not_after(transport: asyncio.BaseTransport) -> float | None:

@@ -14,7 +14,7 @@ from websockets.exceptions import PayloadTooBig
 from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN
 
-from monitor.errors import Obstacle
+from monitor.errors import ProbeError
 from monitor.relay import tls
 from monitor.relay.target import Closed
 from monitor.relay.upgrade import Answer, handshake
@@ -49,7 +49,7 @@ class Transport(asyncio.Protocol):
     """One WebSocket connection. `on_text` and `on_closed` are called in the very call that brought the bytes.
 
     `on_closed` is called exactly once, as soon as the end is known, unless this side closed or aborted: then nothing
-    is called any more. Raises `OwnFault` for a URL or headers that cannot be sent.
+    is called any more. Raises `LocalError` for a URL or headers that cannot be sent.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Transport(asyncio.Protocol):
         return self._socket.get_write_buffer_size() if self._socket is not None else 0
 
     async def upgrade(self) -> None:
-        """Ask for the WebSocket and wait for the answer. Raises `Obstacle`."""
+        """Ask for the WebSocket and wait for the answer. Raises `ProbeError`."""
         self._flush()
         await self._upgraded
 
@@ -198,7 +198,7 @@ class Transport(asyncio.Protocol):
                 # TLS 1.3 tells of a missing client certificate only after the client thinks the handshake done.
                 self._refuse(tls.obstacle_of(exc))
             else:
-                self._refuse(Obstacle(Step.UPGRADE, Reason.RESET, "connection lost before the upgrade was answered"))
+                self._refuse(ProbeError(Step.UPGRADE, Reason.RESET, "connection lost before the upgrade was answered"))
         elif self._fault is not None:
             reason, detail = self._fault
             self._report(Closed(None, detail, reason))
@@ -215,8 +215,8 @@ class Transport(asyncio.Protocol):
         """Whether the upgrade is through with these bytes."""
         try:
             complete = answer.receive(data)
-        except Obstacle as obstacle:
-            self._refuse(obstacle)
+        except ProbeError as error:
+            self._refuse(error)
             return False
         if complete:
             self._answer = None
@@ -225,9 +225,9 @@ class Transport(asyncio.Protocol):
                 self._upgraded.set_result(None)
         return complete
 
-    def _refuse(self, obstacle: Obstacle) -> None:
+    def _refuse(self, error: ProbeError) -> None:
         if not self._upgraded.done():
-            self._upgraded.set_exception(obstacle)
+            self._upgraded.set_exception(error)
             self._upgraded.exception()  # seen, even where nobody waits for it
         self.abort()
 

@@ -12,8 +12,8 @@ from websockets.exceptions import InvalidURI
 from websockets.protocol import CONNECTING
 from websockets.uri import parse_uri
 
-from monitor.errors import Obstacle, OwnFault
-from monitor.relay.target import RateLimited
+from monitor.errors import LocalError, ProbeError
+from monitor.relay.target import RateLimitedError
 from monitor.vocabulary import Reason, Step
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ _log.setLevel(logging.ERROR)
 
 
 def handshake(target: Target) -> ClientProtocol:
-    """A protocol with the upgrade request queued. Raises `OwnFault` where URL or headers cannot be sent."""
+    """A protocol with the upgrade request queued. Raises `LocalError` where URL or headers cannot be sent."""
     try:
         ws = ClientProtocol(
             parse_uri(target.url),
@@ -50,7 +50,7 @@ def handshake(target: Target) -> ClientProtocol:
         )
         request = ws.connect()
     except (InvalidURI, ValueError):
-        raise OwnFault(Step.RESOLVE, Reason.INTERNAL, "this url cannot be used: expected ws(s)://HOST") from None
+        raise LocalError(Step.RESOLVE, Reason.INTERNAL, "this url cannot be used: expected ws(s)://HOST") from None
     headers = [("User-Agent", target.user_agent), *target.headers]
     if target.origin is not None:
         headers.append(("Origin", target.origin))
@@ -60,7 +60,7 @@ def handshake(target: Target) -> ClientProtocol:
     for name, value in headers:
         if not _FIELD_NAME.fullmatch(name) or not _FIELD_VALUE.fullmatch(value):
             # Without the value, which may be a secret.
-            raise OwnFault(Step.UPGRADE, Reason.INTERNAL, f"the header {name!r} cannot be sent as HTTP")
+            raise LocalError(Step.UPGRADE, Reason.INTERNAL, f"the header {name!r} cannot be sent as HTTP")
         request.headers[name] = value
     ws.send_request(request)
     return ws
@@ -74,28 +74,28 @@ class Answer:
         self._bytes = bytearray()
 
     def receive(self, data: bytes) -> bool:
-        """Take more of it; returns whether the WebSocket is open now. Raises `Obstacle`."""
+        """Take more of it; returns whether the WebSocket is open now. Raises `ProbeError`."""
         self._bytes += data
         status = _STATUS_LINE.match(self._bytes)
         end = self._bytes.find(b"\r\n\r\n", 0, MAX_ANSWER)
         if end < 0:
             if len(self._bytes) > MAX_ANSWER:
-                raise Obstacle(Step.UPGRADE, Reason.TOO_LARGE, "the answer to the upgrade has no end")
+                raise ProbeError(Step.UPGRADE, Reason.TOO_LARGE, "the answer to the upgrade has no end")
             if not _PROTOCOL.startswith(self._bytes[: len(_PROTOCOL)]) or (status is None and b"\n" in self._bytes):
-                raise Obstacle(Step.UPGRADE, Reason.BAD_UPGRADE, "the answer to the upgrade is not HTTP")
+                raise ProbeError(Step.UPGRADE, Reason.BAD_UPGRADE, "the answer to the upgrade is not HTTP")
             return False
         if status is None:
-            raise Obstacle(Step.UPGRADE, Reason.BAD_UPGRADE, "the answer to the upgrade is not HTTP")
+            raise ProbeError(Step.UPGRADE, Reason.BAD_UPGRADE, "the answer to the upgrade is not HTTP")
         if status[1] != b"101":
             raise _of_status(int(status[1]), status[2], self._bytes[:end])
         self._ws.receive_data(self._bytes)
         if self._ws.handshake_exc is not None:
             why = self._ws.handshake_exc.__cause__ or self._ws.handshake_exc
-            raise Obstacle(Step.UPGRADE, Reason.BAD_UPGRADE, str(why)[:200])
+            raise ProbeError(Step.UPGRADE, Reason.BAD_UPGRADE, str(why)[:200])
         return self._ws.state is not CONNECTING
 
 
-def _of_status(code: int, phrase: bytes, head: bytes | bytearray) -> Obstacle:
+def _of_status(code: int, phrase: bytes, head: bytes | bytearray) -> ProbeError:
     """What an HTTP answer that is no upgrade means, and whether it asks to come back later."""
     words = "".join(letter for letter in phrase.decode("latin-1").strip() if letter.isprintable())
     detail = f"HTTP {code} {words}"[:100].rstrip()
@@ -105,5 +105,5 @@ def _of_status(code: int, phrase: bytes, head: bytes | bytearray) -> Obstacle:
         if retry_after is not None:
             asked = retry_after[1].strip()
             seconds = min(float(asked), RETRY_AFTER_LIMIT) if asked.isdigit() else RETRY_AFTER_DATE
-        return RateLimited(Step.UPGRADE, Reason.RATE_LIMITED, detail, seconds)
-    return Obstacle(Step.UPGRADE, Reason.HTTP_STATUS, detail)
+        return RateLimitedError(Step.UPGRADE, Reason.RATE_LIMITED, detail, seconds)
+    return ProbeError(Step.UPGRADE, Reason.HTTP_STATUS, detail)

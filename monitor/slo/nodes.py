@@ -31,8 +31,8 @@ class Odds:
 def odds(probes: Sequence[ProbeConfig], nodes: int) -> Odds:
     """The odds for the probes of one relay; infinite times where nothing is ever dealt anew."""
     meets = 1 - ((nodes - 1) / nodes) ** 2
-    standing = sum(probe.pairs for probe in probes if _is_standing_pair(probe))
-    at_once = 1 - (1 - meets) ** standing
+    persistent = sum(probe.pairs for probe in probes if _is_standing_pair(probe))
+    at_once = 1 - (1 - meets) ** persistent
     deals = sum(_deals(probe) for probe in probes)
     pace = -math.log(1 - meets) * deals if meets < 1 else math.inf
     return Odds(nodes=nodes, at_once=at_once, half=_until(0.5, at_once, pace), nearly=_until(0.95, at_once, pace))

@@ -122,7 +122,7 @@ class History:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Presence:
+class UptimeMeter:
     """Ask who is in `channel`."""
 
     method: ClassVar[str] = "presence"
@@ -166,4 +166,4 @@ class SubRefresh:
         return {"channel": self.channel, "token": self.token}
 
 
-Command = Connect | Subscribe | Unsubscribe | Publish | History | Presence | Refresh | SubRefresh
+Command = Connect | Subscribe | Unsubscribe | Publish | History | UptimeMeter | Refresh | SubRefresh

@@ -266,17 +266,17 @@ class TestItsOwnHealth:
             monitor.health.suspect("test", "a test")
             before = events(monitor)
             origin = {"relay": "demo", "probe": "steady", "run_id": "x"}
-            bench = monitor.fleet.bench("demo", monitor.config.probes[0])
-            monitor.booking.take(Paired(**origin, pairing=Pairing(outcome=Outcome.FAILED)), bench)
-            monitor.booking.take(PairTime(**origin, connected=False, seconds=5.0), bench)
+            context = monitor.monitored_relays.context("demo", monitor.config.probes[0])
+            monitor.pipeline.take(Paired(**origin, pairing=Pairing(outcome=Outcome.FAILED)), context)
+            monitor.pipeline.take(PairTime(**origin, connected=False, seconds=5.0), context)
             assert events(monitor) == before
 
     async def test_a_verdict_that_is_on_its_way_is_not_reached(self) -> None:
         async with running(config()) as monitor:
             await until(lambda: exchanged(monitor, "ok") >= 1)
-            up = monitor.fleet.relays["demo"].reachability
-            bench = monitor.fleet.bench("demo", monitor.config.probes[0])
-            monitor.booking.take(Disconnected(relay="demo", probe="steady", run_id="x", code=3001), bench)
+            up = monitor.monitored_relays.relays["demo"].reachability
+            context = monitor.monitored_relays.context("demo", monitor.config.probes[0])
+            monitor.pipeline.take(Disconnected(relay="demo", probe="steady", run_id="x", code=3001), context)
             confirming = up._round
             assert confirming is not None
             assert not confirming.done()

@@ -92,7 +92,7 @@ def nowhere(host: str = "127.0.0.2") -> str:
 
 
 def up(monitor: Monitor) -> bool | None:
-    return monitor.fleet.relays["demo"].reachability.up
+    return monitor.monitored_relays.relays["demo"].reachability.up
 
 
 def exchanges(monitor: Monitor, outcome: str) -> float:
@@ -348,14 +348,14 @@ class TestWhatWaits:
             def lost() -> float:
                 return total(page(monitor), "relay_probe_messages_total", verdict="lost")
 
-            bench = monitor.fleet.bench("demo", monitor.config.probes[0])
+            context = monitor.monitored_relays.context("demo", monitor.config.probes[0])
             report = MessagesJudged(relay="demo", probe="steady", run_id="", verdict=Verdict.LOST)
-            monitor.fleet.relays["demo"].reachability.unsettled = True
-            monitor.booking.take(report, bench)
+            monitor.monitored_relays.relays["demo"].reachability.unsettled = True
+            monitor.pipeline.take(report, context)
             assert lost() == 0
             if ours:
                 monitor.health.suspect("network", "no route from here")
-            monitor.booking.settled("demo")
+            monitor.pipeline.settled("demo")
             assert lost() == (0 if ours else 1)
         await relay.stop()
 
@@ -363,12 +363,12 @@ class TestWhatWaits:
         url = f"ws://127.0.0.1:{closed_port()}/connection/websocket"
         monitor = Monitor(usual(url))
         await monitor.start()
-        bench = monitor.fleet.bench("demo", monitor.config.probes[0])
+        context = monitor.monitored_relays.context("demo", monitor.config.probes[0])
         report = MessagesJudged(relay="demo", probe="steady", run_id="", verdict=Verdict.LOST)
-        monitor.fleet.relays["demo"].reachability.unsettled = True
-        monitor.booking.take(report, bench)
-        assert monitor.booking._held
+        monitor.monitored_relays.relays["demo"].reachability.unsettled = True
+        monitor.pipeline.take(report, context)
+        assert monitor.pipeline._held
         await monitor.stop()
-        assert monitor.booking._held == {}
+        assert monitor.pipeline._held == {}
         assert total(page(monitor), "relay_probe_messages_total", verdict="lost") == 1
         assert asyncio.all_tasks() == {asyncio.current_task()}

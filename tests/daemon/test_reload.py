@@ -68,10 +68,10 @@ class Running:
         return str(caught.value)
 
     def task(self, relay: str, probe: str) -> asyncio.Task[None]:
-        return self.monitor.roster._standing[relay, probe]
+        return self.monitor.supervisor._standing[relay, probe]
 
     def connections(self, relay: str) -> int:
-        embedded = self.monitor.fleet.relays[relay].embedded
+        embedded = self.monitor.monitored_relays.relays[relay].embedded
         assert embedded is not None
         return embedded.connections
 
@@ -103,11 +103,11 @@ class TestWhatDidNotChange:
     async def test_the_same_file_again_touches_nothing(self) -> None:
         async with running() as made:
             await made.goes_on("one")
-            embedded, task = made.monitor.fleet.relays["one"].embedded, made.task("one", "steady")
+            embedded, task = made.monitor.monitored_relays.relays["one"].embedded, made.task("one", "steady")
             slots, count = made.monitor.schedule._jobs["one", "away"].slots, made.exchanged("one")
-            watched = made.monitor.fleet.relays["one"]
+            watched = made.monitor.monitored_relays.relays["one"]
             await made.reload()
-            assert made.monitor.fleet.relays["one"] is watched
+            assert made.monitor.monitored_relays.relays["one"] is watched
             assert watched.embedded is embedded
             assert made.task("one", "steady") is task
             assert made.monitor.schedule._jobs["one", "away"].slots is slots
@@ -128,7 +128,7 @@ class TestWhatDidNotChange:
     async def test_thresholds_limits_and_windows_are_taken_up_under_connections_that_stand(self) -> None:
         async with running() as made:
             await made.goes_on("one")
-            task, watched = made.task("one", "steady"), made.monitor.fleet.relays["one"]
+            task, watched = made.task("one", "steady"), made.monitor.monitored_relays.relays["one"]
             await made.reload(
                 ("threshold: 1500ms", "threshold: 1ms"),
                 ("messages_per_minute: 6000", "messages_per_minute: 5000"),
@@ -136,11 +136,11 @@ class TestWhatDidNotChange:
                 ("slos:", "maintenance: [{cron: '* * * * *', duration: 1h, reason: moving}]\nslos:"),
             )
             assert made.task("one", "steady") is task
-            assert made.monitor.fleet.relays["one"] is watched
+            assert made.monitor.monitored_relays.relays["one"] is watched
             found = page(made.monitor)
             assert total(found, "relay_slo_threshold_seconds", slo="fast") == 0.001
             assert total(found, "relay_probe_relay_info", team="wallets", max_severity="warning") == 1
-            assert watched.guest.messages._limit == 5000
+            assert watched.admission.messages._limit == 5000
             before = made.exchanged("one", "excluded")
             await until(lambda: made.exchanged("one", "excluded") > before)
             assert made.monitor.status()["relays"][0]["maintenance"] == "moving"
@@ -150,7 +150,7 @@ class TestWhatWent:
     async def test_a_relay_takes_its_series_its_tasks_and_its_server_along(self) -> None:
         async with running(TWO) as made:
             await made.goes_on("two")
-            task, embedded = made.task("two", "steady"), made.monitor.fleet.relays["two"].embedded
+            task, embedded = made.task("two", "steady"), made.monitor.monitored_relays.relays["two"].embedded
             count = made.exchanged("one")
             assert made.has_series(relay="two")
             await made.reload((TWO, ONE))
@@ -191,17 +191,17 @@ class TestWhatWent:
 
         async with running() as made:
             await made.goes_on("one")
-            embedded = made.monitor.fleet.relays["one"].embedded
+            embedded = made.monitor.monitored_relays.relays["one"].embedded
             assert embedded is not None
             embedded.plan = FaultPlan([parse_fault("drop:channel=session")])  # of connections from now on
             visit = "  - {name: visit, scenario: realistic-session, schedule: {every: 2m}, timeout: 2s}\n"
             await made.reload(("slos:", visit + "slos:"))
             await until(lambda: pending() == 1)
             await made.reload((visit, ""))
-            assert made.monitor.fleet.background  # the message is still looked out for
+            assert made.monitor.monitored_relays.background  # the message is still looked out for
             await made.reload(("slos:", visit + "slos:"))
             seen = [pending()]
-            while made.monitor.fleet.background:
+            while made.monitor.monitored_relays.background:
                 await asyncio.sleep(0.02)
                 seen.append(pending())
             assert min(seen) == 0
@@ -225,9 +225,9 @@ class TestWhatChanged:
     async def test_a_relay_that_is_reached_in_another_way_has_no_verdict_yet(self, engine: Engine) -> None:
         async with running() as made:
             await made.goes_on("one")
-            assert made.monitor.fleet.relays["one"].reachability.up is True
+            assert made.monitor.monitored_relays.relays["one"].reachability.up is True
             await made.reload(("url: embedded", f'url: "{engine.url}"'))
-            watched = made.monitor.fleet.relays["one"]
+            watched = made.monitor.monitored_relays.relays["one"]
             assert watched.embedded is None
             await made.goes_on("one")
             assert watched.reachability.up is True
@@ -277,7 +277,7 @@ class TestWhatIsRefused:
             monkeypatch.setattr("monitor.embedded.server.EmbeddedRelay.start", fail)
             assert await made.refused(TWO) == "no room for another relay"
             assert made.task("one", "steady") is task
-            assert list(made.monitor.fleet.relays) == ["one"]
+            assert list(made.monitor.monitored_relays.relays) == ["one"]
 
     async def test_one_that_a_fault_of_ours_breaks_off_says_so_and_shows(self, monkeypatch: pytest.MonkeyPatch) -> None:
         async with running() as made:
@@ -286,7 +286,7 @@ class TestWhatIsRefused:
             def fail(*_: object) -> None:
                 raise TypeError("no such thing")
 
-            monkeypatch.setattr(made.monitor.roster, "start", fail)
+            monkeypatch.setattr(made.monitor.supervisor, "start", fail)
             said = await made.refused(TWO)
             assert said.startswith("a fault of this program, TypeError: no such thing")
             assert total(page(made.monitor), "relay_monitor_config_last_reload_successful") == 0
@@ -309,7 +309,7 @@ class TestWhatIsRefused:
         async with running() as made:
             made.text = TWO
             await asyncio.gather(*(made.monitor.reload() for _ in range(5)))
-            assert sorted(made.monitor.fleet.relays) == ["one", "two"]
+            assert sorted(made.monitor.monitored_relays.relays) == ["one", "two"]
         assert "is stopping" in await made.refused(ONE)
 
 
@@ -323,7 +323,7 @@ probes:
   - {{name: steady, scenario: steady-messaging, pairs: 10, message_interval: 100ms, settle: 0s, timeout: 5s}}
   - {{name: idle, scenario: steady-state, connections: 5}}
 """
-    guest = "  - {name: guest, scenario: steady-state, connections: 3}\n"
+    admission = "  - {name: guest, scenario: steady-state, connections: 3}\n"
 
     async def connects() -> int:
         found = re.search(
@@ -344,7 +344,7 @@ probes:
         await made.goes_on("real")
         before = await connects()
         for number in range(20):
-            made.text = text + guest if number % 2 == 0 else text
+            made.text = text + admission if number % 2 == 0 else text
             await made.monitor.reload()
             assert (await engine.connections()) >= 25
             if number % 2 == 0:
@@ -380,7 +380,7 @@ async def test_many_reloads_leave_nothing_behind() -> None:
             await made.monitor.reload()
             await until(lambda: made.connections("one") == 6)
             await made.goes_on("one")
-            await until(lambda: not made.monitor.fleet.background)
+            await until(lambda: not made.monitor.monitored_relays.background)
             return held(), len(page(made.monitor))
 
         before, series = await settled()

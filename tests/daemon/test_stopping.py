@@ -80,7 +80,7 @@ def written(urls: dict[str, str], folder: Path, port: int) -> str:
     return f'server: {{listen: "127.0.0.1:{port}"}}\nstate_dir: {folder}\nrelays:\n{relays}probes:\n{probes}'
 
 
-class Scene:
+class LoadContext:
     """Relays that each hang at a step, and what they have seen."""
 
     def __init__(self) -> None:
@@ -97,8 +97,8 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene() -> AsyncIterator[Scene]:
-    made = Scene()
+async def scene() -> AsyncIterator[LoadContext]:
+    made = LoadContext()
 
     async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         made.asked.add("proxy")
@@ -118,7 +118,7 @@ async def scene() -> AsyncIterator[Scene]:
         yield made
 
 
-def environment(made: Scene) -> dict[str, str]:
+def environment(made: LoadContext) -> dict[str, str]:
     others = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     return others | {"http_proxy": f"http://127.0.0.1:{made.proxy}", "no_proxy": f"127.0.0.1,{MUTE}"}
 

@@ -38,7 +38,7 @@ class Where:
     meanwhile: Callable[[Stage], Awaitable[None]] = nothing
 
 
-Scene = Callable[[Env], AbstractAsyncContextManager[Where]]
+LoadContext = Callable[[Env], AbstractAsyncContextManager[Where]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ class Row:
 
     fault: str
     on: str
-    scene: Scene
+    scene: LoadContext
     scenario: str
     keys: Mapping[str, str]
     outcome: Outcome

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from monitor.vocabulary import Phase
-    from tests.faults.rows import Env, Scene
+    from tests.faults.rows import Env, LoadContext
     from tests.probes.harness import Stage
-    from tests.transport.harness import Play
+    from tests.transport.harness import Script
 
 
-def embedded(*specs: str, ping_interval: float = 25.0, scheme: str = "ws") -> Scene:
+def embedded(*specs: str, ping_interval: float = 25.0, scheme: str = "ws") -> LoadContext:
     """The embedded relay with these faults."""
 
     @asynccontextmanager
@@ -42,7 +42,7 @@ def embedded(*specs: str, ping_interval: float = 25.0, scheme: str = "ws") -> Sc
     return scene
 
 
-def server(play: Play, *, tls: str = "", scheme: str = "ws", **certificate: Any) -> Scene:
+def server(play: Script, *, tls: str = "", scheme: str = "ws", **certificate: Any) -> LoadContext:
     """A server that plays `play` to every connection, with a certificate where `tls` is "yes"."""
 
     @asynccontextmanager
@@ -55,7 +55,7 @@ def server(play: Play, *, tls: str = "", scheme: str = "ws", **certificate: Any)
     return scene
 
 
-def demanding_a_certificate() -> Scene:
+def demanding_a_certificate() -> LoadContext:
     """A server that wants a certificate of its client."""
 
     @asynccontextmanager
@@ -69,7 +69,7 @@ def demanding_a_certificate() -> Scene:
     return scene
 
 
-def nobody() -> Scene:
+def nobody() -> LoadContext:
     """A port on which nobody listens."""
 
     @asynccontextmanager
@@ -79,7 +79,7 @@ def nobody() -> Scene:
     return scene
 
 
-def somewhere(url: str) -> Scene:
+def somewhere(url: str) -> LoadContext:
     """An address as it is."""
 
     @asynccontextmanager
@@ -89,7 +89,7 @@ def somewhere(url: str) -> Scene:
     return scene
 
 
-def proxied(kind: str, stream: str = "downstream", **attributes: int) -> Scene:
+def proxied(kind: str, stream: str = "downstream", **attributes: int) -> LoadContext:
     """The engine behind a toxiproxy with one toxic."""
 
     @asynccontextmanager
@@ -112,7 +112,7 @@ class Once:
         await made.until(lambda: [report.phase for report in made.all(PhaseTimed)].count(self.phase) >= self.often)
 
 
-def engine(act: Callable[[Engine], Awaitable[None]], once: Once | None = None) -> Scene:
+def engine(act: Callable[[Engine], Awaitable[None]], once: Once | None = None) -> LoadContext:
     """The engine; `act` is done to it at that moment of the run, or before it."""
 
     @asynccontextmanager
@@ -157,7 +157,7 @@ async def stop(relay: Engine) -> None:
     await relay.stop()
 
 
-def restarted(once: Once) -> Scene:
+def restarted(once: Once) -> LoadContext:
     """The engine, killed at that moment and started anew on the same port: another epoch, no history."""
 
     @asynccontextmanager

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from monitor.vocabulary import Outcome, Phase, Reason, Step, Verdict
 from tests.faults import scenes
-from tests.faults.rows import Row, Scene
+from tests.faults.rows import LoadContext, Row
 from tests.transport.harness import answering, frame, hang_up, idle, reset, saying
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ async def plain(_reader: Reader, writer: Writer) -> None:
 def row(
     fault: str,
     on: str,
-    scene: Scene,
+    scene: LoadContext,
     step: Step | None = None,
     reason: Reason | None = None,
     *verdicts: Verdict,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from monitor.clock import SYSTEM_CLOCK, LoopClock
-from monitor.errors import Obstacle, OwnFault
+from monitor.errors import LocalError, ProbeError
 from monitor.health import Health, self_check
 from monitor.health.loopback import out_of_order
 from monitor.health.references import References
@@ -18,8 +18,8 @@ from monitor.vocabulary import Reason, Step
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-NO_ROUTE = OwnFault(Step.TCP, Reason.UNREACHABLE, "no route from here")
-REFUSED = Obstacle(Step.TCP, Reason.REFUSED)
+NO_ROUTE = LocalError(Step.TCP, Reason.UNREACHABLE, "no route from here")
+REFUSED = ProbeError(Step.TCP, Reason.REFUSED)
 
 
 class Self:

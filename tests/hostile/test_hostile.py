@@ -30,7 +30,7 @@ from tests.transport.harness import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.transport.harness import Play, Reader, Writer
+    from tests.transport.harness import Reader, Script, Writer
 
 MEMORY = 150 << 20
 """Bytes the process may ever have held; some 70 MB of them are Python and libraries."""
@@ -47,7 +47,7 @@ def large(opcode: int, payload: bytes, *, fin: bool = True, rsv1: bool = False) 
     return struct.pack("!BBQ", (fin << 7) | (rsv1 << 6) | opcode, 127, len(payload)) + payload
 
 
-def flood(*pieces: bytes, first: bytes = b"") -> Play:
+def flood(*pieces: bytes, first: bytes = b"") -> Script:
     """Open the WebSocket, say `first`, then the same pieces for as long as anyone reads."""
 
     async def play(reader: Reader, writer: Writer) -> None:
@@ -76,7 +76,7 @@ def bomb() -> bytes:
     return large(TEXT, zlib.compress(b"\0" * (1 << 20), 9), rsv1=True)
 
 
-PLAYS: dict[str, tuple[Play, str, set[str]]] = {
+PLAYS: dict[str, tuple[Script, str, set[str]]] = {
     "a million tiny objects": (saying(large(TEXT, b"{}\n" * 1_000_000)), "hello", {"too_large"}),
     "tiny objects up to the frame's limit": (saying(large(TEXT, b"{}\n" * 340_000)), "hello", {"too_large"}),
     "a frame just past the limit": (saying(large(TEXT, b"x" * ((1 << 20) + 1))), "hello", {"too_large"}),

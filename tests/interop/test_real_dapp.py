@@ -9,7 +9,7 @@ import pytest
 
 from monitor.clock import SYSTEM_CLOCK, Arrivals
 from monitor.deadlines import Deadlines
-from monitor.pairs.participant import End
+from monitor.pairs.participant import Participant
 from monitor.relay.endpoint import Access
 from monitor.relay.target import Target
 from monitor.session.crypto import Ecies
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from monitor.errors import Obstacle
+    from monitor.errors import ProbeError
     from monitor.session import notices
     from tests.relays import Engine
 
@@ -37,15 +37,15 @@ class Owner:
 
     def __init__(self) -> None:
         self.received: list[Any] = []
-        self.troubles: list[Obstacle] = []
+        self.troubles: list[ProbeError] = []
 
-    def delivered(self, end: End, notice: notices.MessageReceived, at: float) -> None:
+    def delivered(self, end: Participant, notice: notices.MessageReceived, at: float) -> None:
         del end, at
         self.received.append(notice.payload)
 
-    def trouble(self, end: End, obstacle: Obstacle) -> None:
+    def trouble(self, end: Participant, error: ProbeError) -> None:
         del end
-        self.troubles.append(obstacle)
+        self.troubles.append(error)
 
     def _ignore(self, *_: object, **__: object) -> None: ...
 
@@ -64,7 +64,7 @@ class OurWallet:
         self.owner = Owner()
         self.wallet, self.end = self.make()
 
-    def make(self) -> tuple[Wallet, End]:
+    def make(self) -> tuple[Wallet, Participant]:
         """A new client on the same store."""
 
         async def admit(_: float | None) -> None: ...
@@ -82,7 +82,7 @@ class OurWallet:
             timeout=WAIT,
         )
         wallet = Wallet(store=FileStore(self._path), keys=Ecies(), clock=clock)
-        self.wallet, self.end = wallet, End("wallet", wallet, access, ward=self.owner, reconnect=None)
+        self.wallet, self.end = wallet, Participant("wallet", wallet, access, observer=self.owner, reconnect=None)
         return wallet, self.end
 
     async def until(self, done: Any, step: Step = Step.DELIVER) -> None:
@@ -112,7 +112,7 @@ async def pair(ours: OurWallet, theirs: Peer, mode: str) -> None:
         await theirs.event("otp_required")
         assert ours.wallet.otp is not None
         theirs.tell(do="otp", otp=ours.wallet.otp)
-    await ours.until(lambda: ours.end.whole, Step.HANDSHAKE)
+    await ours.until(lambda: ours.end.ready, Step.HANDSHAKE)
     await theirs.event("connected")
 
 
@@ -143,7 +143,7 @@ async def test_a_wrong_code_is_refused_and_the_right_one_still_pairs(ours: OurWa
     assert (refused["did"], refused["code"]) == ("otp", "OTP_INCORRECT")
     theirs.tell(do="otp", otp=right)
     await theirs.event("connected")
-    await ours.until(lambda: ours.end.whole, Step.HANDSHAKE)
+    await ours.until(lambda: ours.end.ready, Step.HANDSHAKE)
 
 
 async def test_a_wallet_that_was_away_gets_each_message_once_and_in_order(ours: OurWallet, theirs: Peer) -> None:

@@ -14,7 +14,7 @@ from monitor.embedded.broker import Broker
 from monitor.embedded.faulty import CUT, FaultySession
 from monitor.embedded.namespaces import PRODUCTION
 from monitor.embedded.session import Terms
-from monitor.errors import Obstacle
+from monitor.errors import ProbeError
 from monitor.relay.target import Closed
 from monitor.vocabulary import Phase, Reason, Step
 
@@ -30,7 +30,7 @@ class StandIn:
     def __init__(self, way: float = 0.01) -> None:
         self.way = way
         self.refuse = 0
-        self.refusal = Obstacle(Step.TCP, Reason.REFUSED)
+        self.refusal = ProbeError(Step.TCP, Reason.REFUSED)
         self.silent = False
         self.clock = LoopClock()
         self.broker = Broker(PRODUCTION)

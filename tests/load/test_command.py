@@ -28,13 +28,13 @@ from monitor.load.load_runner import conduct
 from monitor.load.plan import Plan
 from monitor.load.progress import line, picture, show_progress
 from monitor.load.report import page
-from monitor.load.snapshot import Live, together
+from monitor.load.snapshot import Snapshot, together
 from monitor.vocabulary import Scenario
 from tests.load.sample import plan_of, result_of, totals_of_samples
 
 if TYPE_CHECKING:
     from monitor.load.load_runner import Ended
-    from monitor.load.scenario_runner import Play
+    from monitor.load.scenario_runner import ScenarioRunner
     from tests.relays import Engine
 
 from tests.probes.odd import closed_port
@@ -161,7 +161,7 @@ async def test_interrupted_it_tells_and_writes_what_there_is(engine: Engine, tmp
 
 async def test_ctrl_c_again_takes_no_result() -> None:
     """Whoever is impatient presses it again, just when the files are being written."""
-    plays: list[Play] = []
+    plays: list[ScenarioRunner] = []
     told: list[Ended] = []
 
     def finish(ended: Ended) -> None:
@@ -342,7 +342,7 @@ def test_a_test_too_large_for_this_machine_says_so_before_it_starts() -> None:
 
 # What is seen while it runs.
 
-LIVE = Live(
+LIVE = Snapshot(
     started=7, connected=6, failed=1, active=6, good=50, bad=2, reasons={"tcp/refused": 1, "deliver/lost": 2},
     recent={2000: 99, 8000: 1},
 )  # fmt: skip
@@ -358,7 +358,7 @@ def test_a_line_says_where_a_test_stands() -> None:
 def test_workers_progress_is_added_up() -> None:
     both = together([LIVE, LIVE])
     assert (both.started, both.good, both.reasons["tcp/refused"], both.recent[2000]) == (14, 100, 2, 198)
-    assert Live.from_json(json.loads(json.dumps(LIVE.to_json()))) == LIVE
+    assert Snapshot.from_json(json.loads(json.dumps(LIVE.to_json()))) == LIVE
 
 
 def test_a_picture_has_bars_and_errors() -> None:

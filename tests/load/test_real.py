@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from monitor.cli import app
 from monitor.clock import SYSTEM_CLOCK
 from monitor.load.plan import Plan
-from monitor.load.scenario_runner import Play
+from monitor.load.scenario_runner import ScenarioRunner
 from monitor.vocabulary import Scenario
 from tests.probes.odd import closed_port
 
@@ -34,7 +34,7 @@ async def test_every_scenario_is_played_to_the_full(
 ) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     plan = Plan(target=relay_url, scenario=scenario, connections=5, connection_pairs=5, ramp_up=0.5, **SMALL[scenario])
-    play = Play(plan, SYSTEM_CLOCK)
+    play = ScenarioRunner(plan, SYSTEM_CLOCK)
     await play.run()
     totals = play.tally.totals
     assert (totals.attempted, totals.immediate, totals.failed) == (5, 5, 0)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from monitor.errors import Obstacle, OwnFault
+from monitor.errors import LocalError, ProbeError
 from monitor.load.plan import Plan
-from monitor.load.scenario_runner import Play
-from monitor.pairs.idle import Held
-from monitor.relay.target import RateLimited
+from monitor.load.scenario_runner import ScenarioRunner
+from monitor.pairs.idle import IdleConnection
+from monitor.relay.target import RateLimitedError
 from monitor.results import Paired, PairTime, Reconnected, Report, Run
 from monitor.session.envelope import decode, encode
 from monitor.vocabulary import Outcome, Reason, Scenario, Step
@@ -37,7 +37,7 @@ class Stage:
         self.relay = relay
         usual: dict[str, Any] = {"connections": PAIRS, "connection_pairs": PAIRS, "ramp_up": 8.0, "crypto": "mock"}
         self.plan = Plan(target=TARGET, scenario=scenario, **(usual | keys))
-        self.play = Play(self.plan, relay.clock, self._take)
+        self.play = ScenarioRunner(self.plan, relay.clock, self._take)
         self.published: list[tuple[float, Run | Report]] = []
 
     def _take(self, report: Run | Report) -> None:
@@ -295,7 +295,7 @@ async def test_a_wallet_that_is_kept_from_its_messages_comes_again_and_that_time
 
 
 async def test_a_wallet_that_is_asked_to_come_back_later_does(relay: StandIn) -> None:
-    relay.refusal = RateLimited(Step.UPGRADE, Reason.RATE_LIMITED, "HTTP 503", retry_after=7.0)
+    relay.refusal = RateLimitedError(Step.UPGRADE, Reason.RATE_LIMITED, "HTTP 503", retry_after=7.0)
     while_away(setattr, relay, "refuse", 1)
     stage = await absence(relay)
     assert stage.dialled[3] - stage.dialled[2] == pytest.approx(7.0)
@@ -304,7 +304,7 @@ async def test_a_wallet_that_is_asked_to_come_back_later_does(relay: StandIn) ->
 
 async def test_a_wallet_that_is_kept_away_until_its_time_is_up_failed_for_the_last_reason(relay: StandIn) -> None:
     """And its message has a verdict before the test ends."""
-    relay.refusal = Obstacle(Step.UPGRADE, Reason.HTTP_STATUS, "HTTP 502")
+    relay.refusal = ProbeError(Step.UPGRADE, Reason.HTTP_STATUS, "HTTP 502")
     while_away(setattr, relay, "refuse", 2)
     while_away(relay.arm, "error:at=hello,code=100")
     stage = await absence(relay)
@@ -316,7 +316,7 @@ async def test_a_wallet_that_is_kept_away_until_its_time_is_up_failed_for_the_la
 
 
 async def test_a_wallet_that_is_asked_to_come_back_when_its_time_is_up_has_failed_at_once(relay: StandIn) -> None:
-    relay.refusal = RateLimited(Step.UPGRADE, Reason.RATE_LIMITED, "HTTP 503", retry_after=90.0)
+    relay.refusal = RateLimitedError(Step.UPGRADE, Reason.RATE_LIMITED, "HTTP 503", retry_after=90.0)
     while_away(setattr, relay, "refuse", 1)
     stage = await absence(relay)
     assert stage.exchanges(0) == pytest.approx(stage.dialled[2:])
@@ -325,7 +325,7 @@ async def test_a_wallet_that_is_asked_to_come_back_when_its_time_is_up_has_faile
 
 
 async def test_no_wallet_comes_again_for_a_fault_of_our_own(relay: StandIn) -> None:
-    relay.refusal = OwnFault(Step.TCP, Reason.UNREACHABLE, "no route from here")
+    relay.refusal = LocalError(Step.TCP, Reason.UNREACHABLE, "no route from here")
     while_away(setattr, relay, "refuse", 1)
     stage = await absence(relay)
     assert len(stage.dialled) == 3
@@ -384,7 +384,7 @@ async def test_a_connect_is_immediate_or_recovered_after_retries(relay: StandIn)
 
 
 async def test_who_is_asked_to_come_back_later_does_and_nobody_else(relay: StandIn) -> None:
-    relay.refuse, relay.refusal = 1, RateLimited(Step.UPGRADE, Reason.RATE_LIMITED, "HTTP 503", retry_after=7.0)
+    relay.refuse, relay.refusal = 1, RateLimitedError(Step.UPGRADE, Reason.RATE_LIMITED, "HTTP 503", retry_after=7.0)
     stage = await Stage(relay, Scenario.CONNECTION_STORM, ramp_up=4.0, timeout=10.0).run()
     assert stage.dialled == pytest.approx([0.0, 1.0, 2.0, 3.0, 7.0], abs=0.02)
     assert (stage.totals.immediate, stage.totals.recovered, stage.totals.retries) == (3, 1, 1)
@@ -494,15 +494,15 @@ async def test_stopped_before_the_hold_nothing_was_due(relay: StandIn) -> None:
 async def test_a_fault_of_our_own_in_one_connection_holds_up_none_of_the_others(
     relay: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened = Held.open
+    opened = IdleConnection.open
     opening = iter([False, True, False, False])
 
-    async def open_or_break(held: Held) -> None:
+    async def open_or_break(held: IdleConnection) -> None:
         if next(opening):
             raise RuntimeError("a fault of ours")
         await opened(held)
 
-    monkeypatch.setattr(Held, "open", open_or_break)
+    monkeypatch.setattr(IdleConnection, "open", open_or_break)
     stage = Stage(relay, Scenario.STEADY_STATE, duration=20.0)
     async with asyncio.timeout(100):
         await stage.run()
@@ -574,7 +574,7 @@ async def test_stopped_while_connections_are_being_made_it_blames_nobody(relay: 
 
 @pytest.mark.parametrize("scenario", Scenario)
 async def test_what_fails_for_a_fault_of_our_own_is_aborted_and_in_no_rate(relay: StandIn, scenario: Scenario) -> None:
-    relay.refuse, relay.refusal = 10**6, OwnFault(Step.TCP, Reason.UNREACHABLE, "no route from here")
+    relay.refuse, relay.refusal = 10**6, LocalError(Step.TCP, Reason.UNREACHABLE, "no route from here")
     stage = await Stage(relay, scenario, duration=5.0, timeout=2.0).run()
     totals = stage.totals
     assert (totals.attempted, totals.failed) == (0, 0)

@@ -10,7 +10,7 @@ import pytest
 from monitor.clock import Arrivals, LoopClock
 from monitor.config import parse
 from monitor.deadlines import Deadlines
-from monitor.pairs.admission import CONFIRMING, MENDING, USUAL, Guest, Terms
+from monitor.pairs.admission import CONFIRMING, MENDING, USUAL, RelayAdmission, Terms
 from monitor.relay.rate_limit import WINDOW
 
 pytestmark = pytest.mark.looptime
@@ -30,7 +30,7 @@ class Stage:
         self.clock = LoopClock()
         relay = parse(CONFIG.format(limit=limit), "test", {}).relays[0]
         arrivals, deadlines = Arrivals(self.clock), Deadlines(self.clock)
-        self.guest = Guest(relay, relay.url, self.clock, arrivals, deadlines, random.Random(1))
+        self.admission = RelayAdmission(relay, relay.url, self.clock, arrivals, deadlines, random.Random(1))
         self.entered: list[tuple[str, float]] = []
         self._began = self.clock.monotonic()
 
@@ -39,7 +39,7 @@ class Stage:
         return self.clock.monotonic() - self._began
 
     async def enter(self, who: str, terms: Terms = USUAL, failed_at: float | None = None) -> None:
-        await self.guest.access("dapp", 0, 5, terms).admit(failed_at)
+        await self.admission.access("dapp", 0, 5, terms).admit(failed_at)
         self.entered.append((who, self.now))
 
     async def fail(self, who: str, pause: float, terms: Terms = USUAL, *, returns: bool = False) -> None:
@@ -69,7 +69,7 @@ async def test_an_outage_leaves_some_connects_to_those_who_come_back_after_it(li
     assert len(stage.times("returning")) <= 2 * limit / 5
     assert stage.times("mending")
     failed_at = stage.clock.monotonic() - 1
-    stage.guest.found_up()
+    stage.admission.found_up()
     kept = limit // 10
     await asyncio.wait_for(asyncio.gather(*(stage.enter("back", failed_at=failed_at) for _ in range(kept))), 2)
 
@@ -80,7 +80,7 @@ async def test_whoever_failed_since_holds_up_nobody_who_failed_before() -> None:
         await stage.enter("away", failed_at=stage.clock.monotonic())
     before = stage.clock.monotonic()
     await asyncio.sleep(1)
-    stage.guest.found_up()
+    stage.admission.found_up()
     await asyncio.sleep(1)
     tasks = [asyncio.ensure_future(stage.enter("since", failed_at=stage.clock.monotonic()))]
     await asyncio.sleep(0.1)
@@ -97,7 +97,7 @@ async def test_whoever_waits_when_it_is_found_up_comes_in_then() -> None:
     waiting = asyncio.ensure_future(stage.enter("waiting", failed_at=stage.clock.monotonic()))
     await asyncio.sleep(5)
     assert stage.times("waiting") == []
-    stage.guest.found_up()
+    stage.admission.found_up()
     await waiting
     assert stage.times("waiting")[0] <= 6
 

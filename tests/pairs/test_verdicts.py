@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from monitor.pairs.ledger import Message
-    from monitor.pairs.tracker import Leg
+    from monitor.pairs.tracker import InFlightMessage
 
 TIMEOUT = 2.0
 """Deadline of a message; its horizon is as much later. `LATE` lies in the middle between the two."""
@@ -54,7 +54,7 @@ DONE_TO = {
 }
 
 
-class Watched(Pair):
+class MonitoredRelay(Pair):
     """A pair whose verdicts can be told message by message."""
 
     verdicts: dict[str, Verdict]
@@ -81,19 +81,19 @@ def arm(relay: EmbeddedRelay, *specs: str) -> FaultPlan:
     return relay.plan
 
 
-async def pair_up(made: Stage, count: int, reconnect: Backoff | None = None) -> list[Watched]:
+async def pair_up(made: Stage, count: int, reconnect: Backoff | None = None) -> list[MonitoredRelay]:
     pairs = []
     for _ in range(count):
-        pair = Watched(made.bench, made.bench.recorder(), reconnect=reconnect)
+        pair = MonitoredRelay(made.context, made.context.recorder(), reconnect=reconnect)
         pair.verdicts = {}
         assert (await pair.pair()).outcome is Outcome.OK
         pairs.append(pair)
     return pairs
 
 
-async def talk(pair: Watched, rounds: int, pause: float) -> None:
+async def talk(pair: MonitoredRelay, rounds: int, pause: float) -> None:
     """Bursts both ways, none waiting for another to arrive; then until the last message's horizon."""
-    legs: list[Leg] = []
+    legs: list[InFlightMessage] = []
     clock, number = pair._clock, 0
     for _ in range(rounds):
         for sender, receiver in ((pair.dapp, pair.wallet), (pair.wallet, pair.dapp)):
@@ -143,9 +143,9 @@ async def test_nothing_is_lost_across_reconnects(ill: EmbeddedRelay) -> None:
         pairs = await pair_up(made, 5, Backoff(shortest=0.01, longest=0.05))
         plan = arm(ill, "close:channel=session,at=push,code=3004,probability=0.05", "duplicate:probability=0.05")
 
-        async def converse(pair: Watched) -> None:
+        async def converse(pair: MonitoredRelay) -> None:
             for _ in range(20):
-                while not pair.whole:  # noqa: ASYNC110 - nothing tells of it here
+                while not pair.ready:  # noqa: ASYNC110 - nothing tells of it here
                     await asyncio.sleep(0.01)
                 await exchange(pair)
             while (horizon := pair.ledger.next_horizon()) is not None:
@@ -153,7 +153,7 @@ async def test_nothing_is_lost_across_reconnects(ill: EmbeddedRelay) -> None:
                 pair.judge()
             pair.close()
 
-        async def exchange(pair: Watched) -> None:
+        async def exchange(pair: MonitoredRelay) -> None:
             await pair.exchange(pair._clock.monotonic(), 0.0)
 
         await asyncio.gather(*(converse(pair) for pair in pairs))

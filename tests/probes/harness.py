@@ -10,14 +10,14 @@ from monitor.clock import SYSTEM_CLOCK
 from monitor.config import RelayConfig, parse
 from monitor.probes.registry import SCENARIOS
 from monitor.probes.runner import execute
-from monitor.relays import Fleet
+from monitor.relays import MonitoredRelays
 from monitor.results import MessagesJudged, MessagesSent, Run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from monitor.config import ProbeConfig
-    from monitor.pairs.context import Bench
+    from monitor.pairs.context import ProbeContext
     from monitor.probes.runner import Probe
     from monitor.results import Report
 
@@ -49,19 +49,19 @@ class Stage:
         self.ups: list[bool] = []
         self.watch_reachability = False
         config = config.model_copy(update={"probes": (probe,), "relays": (relay,)})
-        self.fleet = Fleet(config, SYSTEM_CLOCK, self._take)
+        self.monitored_relays = MonitoredRelays(config, SYSTEM_CLOCK, self._take)
         self._news = asyncio.Event()
 
     @property
-    def bench(self) -> Bench:
-        return self.fleet.bench("demo", self.probe, self.slots.append)
+    def context(self) -> ProbeContext:
+        return self.monitored_relays.context("demo", self.probe, self.slots.append)
 
     async def start(self) -> None:
-        await self.fleet.start(self._heed)
+        await self.monitored_relays.start(self._heed)
 
     async def play(self, played: Probe | None = None) -> Run:
         """One bounded run."""
-        return await execute(played or SCENARIOS[self.probe.scenario](), self.bench)
+        return await execute(played or SCENARIOS[self.probe.scenario](), self.context)
 
     def all(self, kind: type[T]) -> list[T]:
         return [report for report in self.reports if isinstance(report, kind)]
@@ -91,10 +91,10 @@ class Stage:
         """One for each message."""
         return [report._replace(messages=1) for report in self.all(MessagesJudged) for _ in range(report.messages)]
 
-    def _take(self, report: Run | Report, bench: Bench) -> None:
+    def _take(self, report: Run | Report, context: ProbeContext) -> None:
         self.reports.append(report)
         if self.watch_reachability:
-            self.fleet.relays["demo"].reachability.take(report, bench)
+            self.monitored_relays.relays["demo"].reachability.take(report, context)
         self._news.set()
 
     def _heed(self, relay: str, up: bool) -> None:
@@ -118,4 +118,4 @@ async def stage(
     try:
         yield made
     finally:
-        await made.fleet.stop()
+        await made.monitored_relays.stop()

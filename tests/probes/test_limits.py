@@ -8,19 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.clock import LoopClock
-from monitor.relay.rate_limit import WINDOW, Limiter
+from monitor.relay.rate_limit import WINDOW, RateLimiter
 
 
 @pytest.mark.looptime
 async def test_permits_are_given_at_once_until_the_minute_is_full() -> None:
-    limiter = Limiter(3, LoopClock())
+    limiter = RateLimiter(3, LoopClock())
     assert [limiter.take() for _ in range(4)] == [True, True, True, False]
     assert limiter.wait() == WINDOW
 
 
 @pytest.mark.looptime
 async def test_a_permit_comes_back_a_minute_after_it_was_given() -> None:
-    limiter = Limiter(2, LoopClock())
+    limiter = RateLimiter(2, LoopClock())
     limiter.take()
     await asyncio.sleep(20)
     limiter.take()
@@ -31,7 +31,7 @@ async def test_a_permit_comes_back_a_minute_after_it_was_given() -> None:
 
 @pytest.mark.looptime
 async def test_several_permits_are_given_all_or_none() -> None:
-    limiter = Limiter(3, LoopClock())
+    limiter = RateLimiter(3, LoopClock())
     assert limiter.take(2)
     assert not limiter.take(2)
     assert limiter.take(1)
@@ -39,14 +39,14 @@ async def test_several_permits_are_given_all_or_none() -> None:
 
 @pytest.mark.looptime
 async def test_more_than_a_minutes_worth_never_comes() -> None:
-    limiter = Limiter(3, LoopClock())
+    limiter = RateLimiter(3, LoopClock())
     assert limiter.wait(3) == 0
     assert limiter.wait(4) == float("inf")
 
 
 @pytest.mark.looptime
 async def test_waiters_are_served_in_the_order_they_came() -> None:
-    limiter, served = Limiter(1, LoopClock()), list[tuple[int, float]]()
+    limiter, served = RateLimiter(1, LoopClock()), list[tuple[int, float]]()
 
     async def come(number: int) -> None:
         await limiter.acquire()
@@ -58,7 +58,7 @@ async def test_waiters_are_served_in_the_order_they_came() -> None:
 
 @pytest.mark.looptime
 async def test_a_waiter_that_gives_up_takes_no_permit_and_holds_up_nobody() -> None:
-    limiter = Limiter(1, LoopClock())
+    limiter = RateLimiter(1, LoopClock())
     limiter.take()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(10):
@@ -69,7 +69,7 @@ async def test_a_waiter_that_gives_up_takes_no_permit_and_holds_up_nobody() -> N
 
 @pytest.mark.looptime
 async def test_nothing_is_given_while_the_relay_asked_for_a_pause() -> None:
-    limiter = Limiter(5, LoopClock())
+    limiter = RateLimiter(5, LoopClock())
     limiter.pause(30)
     limiter.pause(10)  # a shorter wish does not undo a longer one
     assert not limiter.take()
@@ -80,7 +80,7 @@ async def test_nothing_is_given_while_the_relay_asked_for_a_pause() -> None:
 @pytest.mark.looptime
 @given(limit=st.integers(1, 5), pauses=st.lists(st.floats(0, 90), min_size=1, max_size=30))
 async def test_no_minute_ever_has_more_than_the_limit(limit: int, pauses: list[float]) -> None:
-    limiter, given_at = Limiter(limit, LoopClock()), list[float]()
+    limiter, given_at = RateLimiter(limit, LoopClock()), list[float]()
     for pause in pauses:
         await asyncio.sleep(pause)
         await limiter.acquire()
@@ -91,7 +91,7 @@ async def test_no_minute_ever_has_more_than_the_limit(limit: int, pauses: list[f
 
 @pytest.mark.looptime
 async def test_what_is_taken_ahead_counts_until_it_is_used_and_for_a_minute_from_then() -> None:
-    limiter = Limiter(2, LoopClock())
+    limiter = RateLimiter(2, LoopClock())
     first, second = await limiter.ahead(2)
     await asyncio.sleep(100)
     assert not limiter.take()
@@ -106,7 +106,7 @@ async def test_what_is_taken_ahead_counts_until_it_is_used_and_for_a_minute_from
 
 @pytest.mark.looptime
 async def test_what_is_taken_ahead_is_not_used_while_the_relay_asked_for_a_pause() -> None:
-    limiter = Limiter(2, LoopClock())
+    limiter = RateLimiter(2, LoopClock())
     (permit,) = await limiter.ahead(1)
     limiter.pause(30)
     await permit.use()
@@ -115,7 +115,7 @@ async def test_what_is_taken_ahead_is_not_used_while_the_relay_asked_for_a_pause
 
 @pytest.mark.looptime
 async def test_what_is_taken_ahead_may_be_used_under_a_lower_limit() -> None:
-    limiter = Limiter(4, LoopClock())
+    limiter = RateLimiter(4, LoopClock())
     permits = await limiter.ahead(4)
     limiter.allow(2)
     for permit in permits:
@@ -126,7 +126,7 @@ async def test_what_is_taken_ahead_may_be_used_under_a_lower_limit() -> None:
 
 @pytest.mark.looptime
 async def test_a_limit_lowered_meanwhile_holds_nobody_up_for_ever() -> None:
-    limiter = Limiter(2, LoopClock())
+    limiter = RateLimiter(2, LoopClock())
     limiter.take(2)
     waiting = asyncio.ensure_future(limiter.ahead(2))
     await asyncio.sleep(1)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from websockets.asyncio.server import ServerConnection
 
-    from monitor.pairs.context import Bench, Recorder
+    from monitor.pairs.context import ProbeContext, RunRecorder
 
 _DESCRIPTORS = Path("/proc/self/fd")
 STANDING: dict[str, Any] = {
@@ -71,10 +71,10 @@ async def relay() -> AsyncIterator[EmbeddedRelay]:
 
 
 @contextlib.asynccontextmanager
-async def serving(made: Stage, bench: Bench | None = None) -> AsyncIterator[asyncio.Task[None]]:
+async def serving(made: Stage, context: ProbeContext | None = None) -> AsyncIterator[asyncio.Task[None]]:
     """The stage's continuous probe, going on."""
     probe = SteadyState() if made.probe.scenario == "steady-state" else SteadyMessaging()
-    task = asyncio.ensure_future(probe.serve(bench or made.bench))
+    task = asyncio.ensure_future(probe.serve(context or made.context))
     try:
         yield task
     finally:
@@ -219,14 +219,14 @@ def acks(made: Stage) -> int:
 
 async def test_a_message_that_the_wallet_protocol_does_not_accept_is_named(relay: EmbeddedRelay) -> None:
     async with stage(relay.url, "realistic-session", **SESSION) as made:
-        bench = made.bench
-        recorder = bench.recorder()
-        pair = Pair(bench, recorder)
+        context = made.context
+        recorder = context.recorder()
+        pair = Pair(context, recorder)
         assert (await pair.pair()).outcome is Outcome.OK
         # As a wallet does that was restored from a later copy of its store: what comes is old news to it.
         assert pair.channel is not None
         pair.wallet.peer._transport.accept(pair.channel, pair.dapp.peer.client_id, 1000)
-        await pair.exchange(bench.clock.monotonic(), 0.0)
+        await pair.exchange(context.clock.monotonic(), 0.0)
         pair.close()
         assert_failed(recorder.finish(), Step.DELIVER, Reason.WRONG_PEER)
 
@@ -313,13 +313,13 @@ async def test_a_pair_that_cannot_take_its_channel_up_again_says_why_and_is_made
     relay: EmbeddedRelay, fault: str, why: tuple[Step, Reason], loss: str
 ) -> None:
     relay.plan = FaultPlan()
-    async with stage(relay.url, "steady-messaging", **STANDING) as made, serving(made, bench := made.bench):
+    async with stage(relay.url, "steady-messaging", **STANDING) as made, serving(made, context := made.context):
         await made.until(lambda: any(run.outcome is Outcome.OK for run in made.runs))
-        (pair,) = bench.standing.values()
+        (pair,) = context.persistent.values()
         before = len(made.all(Paired))
         relay.plan.set([parse_fault(fault), parse_fault(loss)])
         await made.until(lambda: pair.over)
-        assert (pair.obstacle.step, pair.obstacle.reason) == why
+        assert (pair.error.step, pair.error.reason) == why
         await made.until(lambda: len(made.all(Paired)) > before)
         await made.until(lambda: made.runs[-1].outcome is Outcome.OK)
         await asyncio.sleep(0.5)  # in which a pair that is made again and again would be
@@ -447,10 +447,10 @@ async def test_junk_on_the_channel_spoils_no_message_that_comes_intact_after_it(
     """Whoever can write on a channel could else make a sound relay look broken."""
     relay.plan = FaultPlan([parse_fault("delay:channel=session,by=0.1")])  # so that junk comes while it is awaited
     async with stage(relay.url, "steady-messaging", **STANDING | {"timeout": "2s"}) as made:
-        bench = made.bench
-        async with serving(made, bench):
+        context = made.context
+        async with serving(made, context):
             await made.until(lambda: made.runs)
-            channel = bench.standing[0].channel
+            channel = context.persistent[0].channel
             assert channel is not None
             while len(made.runs) < 4:
                 relay.broker.publish(channel, '"junk"', "{}", asyncio.get_running_loop().time())
@@ -542,7 +542,7 @@ async def test_a_pair_that_a_fault_of_ours_kept_from_being_made_is_made_at_its_n
 ) -> None:
     tries: list[Pair] = []
 
-    async def fail_at_first(pair: Pair, recorder: Recorder) -> None:
+    async def fail_at_first(pair: Pair, recorder: RunRecorder) -> None:
         tries.append(pair)
         if len(tries) == 1:
             raise RuntimeError("a fault of this program")
@@ -615,7 +615,7 @@ def unanswering() -> Iterator[str]:
 async def test_a_relay_is_up_at_the_first_message_that_crosses(relay: EmbeddedRelay) -> None:
     async with stage(relay.url, "steady-messaging", **STANDING) as made:
         made.watch_reachability = True
-        assert made.fleet.relays["demo"].reachability.up is None
+        assert made.monitored_relays.relays["demo"].reachability.up is None
         async with serving(made):
             await made.until(lambda: made.ups)
         assert made.ups == [True]

@@ -86,13 +86,13 @@ async def test_steady_messaging_as_a_bounded_run(relay_url: str) -> None:
 async def test_steady_messaging_as_a_standing_pair(relay_url: str) -> None:
     keys: dict[str, Any] = {"schedule": "continuous", "pairs": "1"}
     async with stage(relay_url, "steady-messaging", message_interval="100ms", settle="0s", **keys) as steady:
-        serving = asyncio.ensure_future(SteadyMessaging().serve(steady.bench))
+        serving = asyncio.ensure_future(SteadyMessaging().serve(steady.context))
         await steady.until(lambda: len(steady.runs) >= 3)
         serving.cancel()
         await asyncio.wait({serving})
-        *whole, last = steady.runs
+        *ready, last = steady.runs
         assert last.outcome in {Outcome.ABORTED, Outcome.OK}  # a slot the end fell into, or the third
-        for run in whole:
+        for run in ready:
             assert run.outcome is Outcome.OK
             assert run.pair == 0
             assert_messages_of_slot(run)
@@ -208,7 +208,7 @@ async def test_steady_state_as_a_bounded_run(relay_url: str) -> None:
 
 async def test_steady_state_as_a_standing_connection(relay_url: str) -> None:
     async with stage(relay_url, "steady-state", {"duration": 0.2}, schedule="continuous", connections="1") as idle:
-        serving = asyncio.ensure_future(SteadyState().serve(idle.bench))
+        serving = asyncio.ensure_future(SteadyState().serve(idle.context))
         await idle.until(lambda: len(idle.runs) >= 3)
         serving.cancel()
         await asyncio.wait({serving})

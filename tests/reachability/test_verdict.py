@@ -16,10 +16,10 @@ from monitor.clock import LoopClock, utc
 from monitor.config import parse
 from monitor.daemon.app import Monitor
 from monitor.embedded import EmbeddedRelay, Fault, FaultPlan
-from monitor.errors import Obstacle, OwnFault
+from monitor.errors import LocalError, ProbeError
 from monitor.reachability import verdict
 from monitor.reachability.attempts import Tried
-from monitor.relays import Fleet
+from monitor.relays import MonitoredRelays
 from monitor.results import Confirmed, Disconnected, Exchange, Failure, MessageFate, Paired, Pairing, Run
 from monitor.vocabulary import Outcome, Reason, Scenario, Step
 from tests.daemon.test_app import page, total, until
@@ -27,16 +27,16 @@ from tests.daemon.test_app import page, total, until
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from monitor.pairs.context import Bench
-    from monitor.reachability.verdict import Reachability
+    from monitor.pairs.context import ProbeContext
+    from monitor.reachability.verdict import RelayVerdict
     from monitor.results import Report
 
 CONFIG = """
 relays: [{name: demo, url: "ws://127.0.0.1:9/connection/websocket"}]
 probes: [{name: steady, scenario: steady-messaging, timeout: 5s}]
 """
-REFUSED = Obstacle(Step.TCP, Reason.REFUSED, "refused")
-LIMITS = OwnFault(Step.RESOLVE, Reason.OVERLOADED, "limits allow no more connects now")
+REFUSED = ProbeError(Step.TCP, Reason.REFUSED, "refused")
+LIMITS = LocalError(Step.RESOLVE, Reason.OVERLOADED, "limits allow no more connects now")
 
 
 class Message:
@@ -44,7 +44,7 @@ class Message:
 
 
 @dataclass
-class Leg:
+class InFlightMessage:
     message: Message = field(default_factory=Message)
 
 
@@ -52,9 +52,9 @@ class Leg:
 class StandingPair:
     """A pair that stands, or does not."""
 
-    whole: bool = True
+    ready: bool = True
     over: bool = False
-    leg: Leg = field(default_factory=Leg)
+    leg: InFlightMessage = field(default_factory=InFlightMessage)
     directions: list[str] = field(default_factory=list)
     recorder: Any = field(default_factory=lambda: type("Recorder", (), {"run_id": "pair"}))
 
@@ -68,13 +68,13 @@ class World:
         self.ups: list[tuple[float, bool]] = []
         self.starts: list[float] = []
         self.mending: list[bool] = []
-        self.asked: list[Obstacle | None] = []
+        self.asked: list[ProbeError | None] = []
         self.ours = False
         self.started: float | None = None
         self.settled: list[float] = []
         self.script: Callable[[float], tuple[float, Tried]] = lambda _: (0.1, failed())
         config = parse(text, "test", {})
-        self.fleet = Fleet(
+        self.monitored_relays = MonitoredRelays(
             config, self.clock, self._take, ours=self._answer, on_settled=lambda _: self.settled.append(self.now)
         )
         self.config = config
@@ -92,12 +92,12 @@ class World:
         return self.started
 
     @property
-    def up(self) -> Reachability:
-        return self.fleet.relays["demo"].reachability
+    def up(self) -> RelayVerdict:
+        return self.monitored_relays.relays["demo"].reachability
 
     async def start(self) -> None:
-        await self.fleet.start(lambda _, up: self.ups.append((self.now, up)))
-        self.bench = self.fleet.bench("demo", self.config.probes[0])
+        await self.monitored_relays.start(lambda _, up: self.ups.append((self.now, up)))
+        self.context = self.monitored_relays.context("demo", self.config.probes[0])
 
     def counts(self) -> list[tuple[str, bool]]:
         return [(report.over, report.ok) for report in self.reports]
@@ -107,42 +107,42 @@ class World:
     ) -> None:
         self._begin()
         fate = MessageFate(direction=leg, sequence=1, verdict=None)
-        self.up.take(run(self.clock, Outcome.FAILED, Failure(step=step, reason=reason), pair, (fate,)), self.bench)
+        self.up.take(run(self.clock, Outcome.FAILED, Failure(step=step, reason=reason), pair, (fate,)), self.context)
 
     def cross(self) -> None:
         self._begin()
         exchange = Exchange(outcome=Outcome.OK, round_trip=0.01)
-        self.up.take(run(self.clock, Outcome.OK, None, 0, (), (exchange,)), self.bench)
+        self.up.take(run(self.clock, Outcome.OK, None, 0, (), (exchange,)), self.context)
 
     def drop(self, pair: int | None = None, code: int = 3001) -> None:
         self._begin()
-        self.up.take(Disconnected(relay="demo", probe="steady", run_id="x", code=code, pair=pair), self.bench)
+        self.up.take(Disconnected(relay="demo", probe="steady", run_id="x", code=code, pair=pair), self.context)
 
-    def stand(self, number: int = 0, *, whole: bool = True) -> StandingPair:
-        pair = StandingPair(whole=whole)
-        self.bench.standing[number] = pair  # type: ignore[assignment]
+    def stand(self, number: int = 0, *, ready: bool = True) -> StandingPair:
+        pair = StandingPair(ready=ready)
+        self.context.persistent[number] = pair  # type: ignore[assignment]
         return pair
 
-    def _take(self, report: Run | Report, bench: Bench) -> None:
+    def _take(self, report: Run | Report, context: ProbeContext) -> None:
         assert isinstance(report, Confirmed)
-        assert bench is self.bench
+        assert context is self.context
         self.reports.append(report)
 
-    async def _answer(self, obstacle: Obstacle | None) -> bool:
-        self.asked.append(obstacle)
+    async def _answer(self, error: ProbeError | None) -> bool:
+        self.asked.append(error)
         await asyncio.sleep(1)
         return self.ours
 
-    async def _fresh(self, bench: Bench, bound: float, *, mending: bool = False) -> Tried:
-        assert (bench, bound) == (self.bench, 5)
+    async def _fresh(self, context: ProbeContext, bound: float, *, mending: bool = False) -> Tried:
+        assert (context, bound) == (self.context, 5)
         self.starts.append(self.now)
         self.mending.append(mending)
         took, tried = self.script(self.now)
         await asyncio.sleep(took)
         return tried
 
-    def _once_more(self, bench: Bench, pair: StandingPair, direction: str, bound: float) -> Leg:
-        assert (bench, bound) == (self.bench, 5)
+    def _once_more(self, context: ProbeContext, pair: StandingPair, direction: str, bound: float) -> InFlightMessage:
+        assert (context, bound) == (self.context, 5)
         pair.directions.append(direction)
         return pair.leg
 
@@ -170,12 +170,12 @@ def run(
     )
 
 
-def failed(obstacle: Obstacle = REFUSED) -> Tried:
-    return Tried(run_id="fresh", crossed=False, obstacle=obstacle)
+def failed(error: ProbeError = REFUSED) -> Tried:
+    return Tried(run_id="fresh", crossed=False, error=error)
 
 
-def unknown(obstacle: Obstacle) -> Tried:
-    return Tried(run_id="fresh", crossed=None, obstacle=obstacle)
+def unknown(error: ProbeError) -> Tried:
+    return Tried(run_id="fresh", crossed=None, error=error)
 
 
 def crossed() -> Tried:
@@ -187,7 +187,7 @@ async def world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     made = World(monkeypatch)
     await made.start()
     yield made
-    await made.fleet.stop()
+    await made.monitored_relays.stop()
 
 
 @pytest.mark.looptime
@@ -261,12 +261,12 @@ class TestDown:
     async def test_a_standing_pair_that_cannot_be_made_starts_a_round_too(self, world: World) -> None:
         origin = {"relay": "demo", "probe": "steady", "run_id": "x"}
         failure = Failure(step=Step.UPGRADE, reason=Reason.RATE_LIMITED)
-        world.up.take(Paired(**origin, pairing=Pairing(outcome=Outcome.FAILED, failure=failure)), world.bench)
+        world.up.take(Paired(**origin, pairing=Pairing(outcome=Outcome.FAILED, failure=failure)), world.context)
         await asyncio.sleep(1)
-        world.up.take(Paired(**origin, pairing=Pairing(outcome=Outcome.ABORTED)), world.bench)
+        world.up.take(Paired(**origin, pairing=Pairing(outcome=Outcome.ABORTED)), world.context)
         await asyncio.sleep(1)
         assert world.starts == []
-        world.up.take(Paired(**origin, pairing=Pairing(outcome=Outcome.FAILED)), world.bench)
+        world.up.take(Paired(**origin, pairing=Pairing(outcome=Outcome.FAILED)), world.context)
         await asyncio.sleep(1)
         assert world.starts == [0]
 
@@ -287,7 +287,7 @@ class TestDown:
         world.script = lambda _: (4.9, failed())
         world.fail()
         await asyncio.sleep(12)
-        await world.fleet.stop()
+        await world.monitored_relays.stop()
         assert len([start for start in world.starts if start <= 5]) == attempts
         # The answer whose fault it is takes another second here.
         assert [(up, at <= 10 + 1) for at, up in world.ups] == [(False, True)]
@@ -297,7 +297,7 @@ class TestDown:
 class TestNoVerdict:
     async def test_none_while_the_relay_asks_for_fewer(self, world: World) -> None:
         world.fail(Step.UPGRADE, Reason.RATE_LIMITED)
-        world.bench.guest.connects.pause(10)
+        world.context.admission.connects.pause(10)
         world.fail()
         world.drop()
         await asyncio.sleep(20)
@@ -311,7 +311,7 @@ class TestNoVerdict:
         assert len(world.starts) == rounds
 
     async def test_an_attempt_that_is_asked_for_fewer_ends_the_round(self, world: World) -> None:
-        world.script = lambda _: (0.1, unknown(Obstacle(Step.UPGRADE, Reason.RATE_LIMITED)))
+        world.script = lambda _: (0.1, unknown(ProbeError(Step.UPGRADE, Reason.RATE_LIMITED)))
         world.fail()
         await asyncio.sleep(20)
         assert (world.starts, world.ups, world.settled) == ([0], [], [0.1])
@@ -330,10 +330,10 @@ class TestNoVerdict:
 
     async def test_a_run_that_found_no_way_out_of_this_machine_makes_us_ask(self, world: World) -> None:
         failure = Failure(step=Step.TCP, reason=Reason.UNREACHABLE, detail="no route from here")
-        world.up.take(run(world.clock, Outcome.ABORTED, failure, None), world.bench)
+        world.up.take(run(world.clock, Outcome.ABORTED, failure, None), world.context)
         await asyncio.sleep(2)
         (asked,) = world.asked
-        assert isinstance(asked, OwnFault)
+        assert isinstance(asked, LocalError)
         assert str(asked) == "tcp: unreachable: no route from here"
         assert world.starts == []
 
@@ -435,24 +435,24 @@ class TestTheStandingPair:
 
     async def test_nothing_where_it_is_gone_or_drops_meanwhile(self, world: World) -> None:
         world.script = lambda _: (0.1, crossed())
-        pair = world.stand(whole=False)
+        pair = world.stand(ready=False)
         world.drop(pair=0)
         await asyncio.sleep(6)
         assert pair.directions == []
-        pair.whole = True
+        pair.ready = True
         world.fail(pair=0)
         await asyncio.sleep(1)
-        pair.whole = False
+        pair.ready = False
         await asyncio.sleep(10)
         assert world.counts() == [("fresh", True), ("fresh", True)]
 
     async def test_one_that_comes_back_is_tried_then(self, world: World) -> None:
         world.script = lambda _: (0.1, crossed())
-        pair = world.stand(whole=False)
+        pair = world.stand(ready=False)
         pair.leg.message.arrived_at = 1.0
         world.drop(pair=0)
         await asyncio.sleep(3)
-        pair.whole = True
+        pair.ready = True
         await asyncio.sleep(1)
         assert world.counts() == [("fresh", True), ("standing", True)]
 
@@ -501,7 +501,7 @@ class TestASilentNode:
 
         try:
             await monitor.start()
-            await until(lambda: monitor.fleet.relays["demo"].reachability.up is True)
+            await until(lambda: monitor.monitored_relays.relays["demo"].reachability.up is True)
             plan.set([Fault.make("drop")])
             since = time.monotonic()
             await until(lambda: confirmed("standing", "failed") >= 1, 30)
@@ -509,7 +509,7 @@ class TestASilentNode:
             assert time.monotonic() - since < 20 + 2
             assert confirmed("fresh", "ok") >= 1
             await until(lambda: "stored_not_pushed" in autopsies())
-            assert monitor.fleet.relays["demo"].reachability.up is True
+            assert monitor.monitored_relays.relays["demo"].reachability.up is True
             # It resolves by itself: healed, the next confirmations find nothing.
             plan.set([])
             ok = total(page(monitor), "relay_probe_exchanges_total", outcome="ok")

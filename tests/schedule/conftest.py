@@ -45,7 +45,7 @@ def block_loop(seconds: float) -> None:
     loop.setup_looptime(start=loop.time() + seconds)  # type: ignore[attr-defined]
 
 
-class Bench:
+class ProbeContext:
     """A schedule of one probe, with what came of it."""
 
     def __init__(self, clock: LoopClock, seed: str = "here") -> None:
@@ -79,5 +79,5 @@ class Bench:
 
 
 @pytest.fixture
-def bench(clock: LoopClock) -> Bench:
-    return Bench(clock)
+def context(clock: LoopClock) -> ProbeContext:
+    return ProbeContext(clock)

@@ -187,8 +187,8 @@ class Oracle:
         probe = next(each for each in self.config.probes if each.name == name)
         if slo.sli != "stability" or not probe.is_continuous:
             return 0.0
-        standing = probe.connections if probe.scenario == "steady-state" else probe.pairs
-        return float(burn.factor * (1 - objective)) * standing * burn.long / 2
+        persistent = probe.connections if probe.scenario == "steady-state" else probe.pairs
+        return float(burn.factor * (1 - objective)) * persistent * burn.long / 2
 
     def _burns(self, keys: Sequence[Key], burn: Burn, objective: Decimal, least: float) -> list[int]:
         limit = float(burn.factor) * float(1 - objective)

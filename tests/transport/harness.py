@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Reader = asyncio.StreamReader
     Writer = asyncio.StreamWriter
-    Play = Callable[[Reader, Writer], Awaitable[None]]
+    Script = Callable[[Reader, Writer], Awaitable[None]]
 
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 CLOCK = SYSTEM_CLOCK
@@ -102,7 +102,7 @@ class Witness:
 
 
 @contextlib.asynccontextmanager
-async def serving(play: Play, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> AsyncIterator[int]:
+async def serving(play: Script, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> AsyncIterator[int]:
     """A server that plays `play` to each connection; gives its port. What a play asserts holds, or this raises."""
     plays: list[asyncio.Task[None]] = []
 
@@ -175,7 +175,7 @@ async def read_frame(reader: Reader) -> tuple[int, bytes]:
     return first & 0x0F, bytes(byte ^ mask[index % 4] for index, byte in enumerate(payload))
 
 
-def saying(*frames: bytes, then: Play | None = None) -> Play:
+def saying(*frames: bytes, then: Script | None = None) -> Script:
     """A relay that upgrades, says `frames`, and then does `then` (by default: nothing until the client leaves)."""
 
     async def play(reader: Reader, writer: Writer) -> None:
@@ -185,7 +185,7 @@ def saying(*frames: bytes, then: Play | None = None) -> Play:
     return play
 
 
-def answering(*answer: bytes) -> Play:
+def answering(*answer: bytes) -> Script:
     """A server that answers any request so, and stays."""
 
     async def play(reader: Reader, writer: Writer) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from monitor.clock import Arrivals
 from monitor.deadlines import Deadlines
-from monitor.errors import Obstacle
+from monitor.errors import ProbeError
 from monitor.relay.client import Client
 from monitor.relay.endpoint import Access
 from monitor.relay.target import Target
@@ -63,7 +63,7 @@ async def test_a_hello_that_was_on_its_way_when_the_time_for_replies_ran_out_was
         await idle(reader, writer)
 
     async with serving(play) as port:
-        with pytest.raises(Obstacle) as caught:
+        with pytest.raises(ProbeError) as caught:
             async with asyncio.timeout(5):
                 await client_of(port, timeout=1.0).open()
     assert (caught.value.step, caught.value.reason) == (Step.HELLO, reason)

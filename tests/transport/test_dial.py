@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from monitor.errors import Obstacle, OwnFault
+from monitor.errors import LocalError, ProbeError
 from monitor.relay import dial as dialling
 from monitor.relay import errnos
 from monitor.relay.resolve import AddressInfo, look_up
@@ -31,13 +31,13 @@ from tests.transport.harness import (
 )
 
 if TYPE_CHECKING:
-    from tests.transport.harness import Play, Reader, Witness, Writer
+    from tests.transport.harness import Reader, Script, Witness, Writer
 
 NO_ROUTE = "255.255.255.255"  # TCP to it ends in the kernel: ENETUNREACH
 
 
-async def fails(witness: Witness, target: Target, resolver: dialling.Resolver = look_up) -> Obstacle:
-    with pytest.raises(Obstacle) as caught:
+async def fails(witness: Witness, target: Target, resolver: dialling.Resolver = look_up) -> ProbeError:
+    with pytest.raises(ProbeError) as caught:
         await witness.dial(target, resolver)
     return caught.value
 
@@ -53,47 +53,47 @@ async def fails(witness: Witness, target: Target, resolver: dialling.Resolver = 
     ],
 )
 async def test_a_name_that_is_not_found(witness: Witness, resolver: dialling.Resolver, reason: Reason) -> None:
-    obstacle = await fails(witness, Target(url="ws://relay.example"), resolver)
-    assert (obstacle.step, obstacle.reason) == (Step.RESOLVE, reason)
-    assert obstacle.detail.startswith("relay.example: ")
+    error = await fails(witness, Target(url="ws://relay.example"), resolver)
+    assert (error.step, error.reason) == (Step.RESOLVE, reason)
+    assert error.detail.startswith("relay.example: ")
     assert witness.steps == [Step.RESOLVE]
     assert not witness.phases
 
 
 async def test_a_name_that_cannot_be_one(witness: Witness) -> None:
-    obstacle = await fails(witness, Target(url=f"ws://{'x' * 64}.example"))
-    assert (obstacle.step, obstacle.reason) == (Step.RESOLVE, Reason.DNS)
+    error = await fails(witness, Target(url=f"ws://{'x' * 64}.example"))
+    assert (error.step, error.reason) == (Step.RESOLVE, Reason.DNS)
 
 
 async def test_a_closed_port(witness: Witness) -> None:
     port = closed_port()
-    obstacle = await fails(witness, Target(url=f"ws://127.0.0.1:{port}"))
-    assert (obstacle.step, obstacle.reason) == (Step.TCP, Reason.REFUSED)
-    assert obstacle.detail == f"127.0.0.1:{port}: Connection refused"
+    error = await fails(witness, Target(url=f"ws://127.0.0.1:{port}"))
+    assert (error.step, error.reason) == (Step.TCP, Reason.REFUSED)
+    assert error.detail == f"127.0.0.1:{port}: Connection refused"
     assert witness.failed == ["ip4"]
     assert list(witness.phases) == [Phase.RESOLVE]
 
 
 async def test_without_a_route_of_our_own_the_relay_is_not_blamed(witness: Witness) -> None:
-    obstacle = await fails(witness, Target(url="ws://relay.example"), addresses(NO_ROUTE))
-    assert isinstance(obstacle, OwnFault)
-    assert (obstacle.step, obstacle.reason) == (Step.TCP, Reason.UNREACHABLE)
-    assert obstacle.detail.startswith("no route from here")
+    error = await fails(witness, Target(url="ws://relay.example"), addresses(NO_ROUTE))
+    assert isinstance(error, LocalError)
+    assert (error.step, error.reason) == (Step.TCP, Reason.UNREACHABLE)
+    assert error.detail.startswith("no route from here")
     assert witness.failed == []
 
 
 async def test_the_relays_failure_is_told_before_our_own(witness: Witness) -> None:
     target = Target(url=f"ws://relay.example:{closed_port()}")
-    obstacle = await fails(witness, target, addresses(NO_ROUTE, "127.0.0.1"))
-    assert not isinstance(obstacle, OwnFault)
-    assert obstacle.reason is Reason.REFUSED
+    error = await fails(witness, target, addresses(NO_ROUTE, "127.0.0.1"))
+    assert not isinstance(error, LocalError)
+    assert error.reason is Reason.REFUSED
     assert witness.failed == ["ip4"]
 
 
 async def test_when_every_address_fails_each_is_counted_and_the_first_is_told(witness: Witness) -> None:
     target = Target(url=f"ws://relay.example:{closed_port()}")
-    obstacle = await fails(witness, target, addresses("::1", "127.0.0.1", "127.0.0.2"))
-    assert obstacle.detail.startswith("[::1]:")
+    error = await fails(witness, target, addresses("::1", "127.0.0.1", "127.0.0.2"))
+    assert error.detail.startswith("[::1]:")
     assert sorted(witness.failed) == ["ip4", "ip4", "ip6"]
 
 
@@ -131,8 +131,8 @@ async def test_only_the_addresses_asked_for_are_looked_up(
 async def test_a_node_of_a_cluster_is_reached_under_the_relays_name(witness: Witness) -> None:
     async with serving(saying()) as port:
         target = Target(url="ws://relay.example", connect_to=f"nodes.example:{port}", pick=3)
-        obstacle = await fails(witness, target, addresses("127.0.0.2", "127.0.0.1"))
-        assert obstacle.detail.startswith(f"127.0.0.2:{port}"), "the third, counted round, of two in order"
+        error = await fails(witness, target, addresses("127.0.0.2", "127.0.0.1"))
+        assert error.detail.startswith(f"127.0.0.2:{port}"), "the third, counted round, of two in order"
         (
             await witness.dial(Target(url=target.url, connect_to=target.connect_to, pick=2), addresses("127.0.0.1"))
         ).abort()
@@ -154,12 +154,12 @@ async def test_a_node_of_a_cluster_is_reached_under_the_relays_name(witness: Wit
     ],
 )
 def test_an_error_of_the_system_has_a_reason_and_an_owner(number: int, reason: Reason, *, ours: bool) -> None:
-    error = OSError(number, "said so")
-    obstacle = errnos.obstacle_of(Step.TCP, error, "192.0.2.1:80")
-    assert obstacle.reason is reason
-    assert isinstance(obstacle, OwnFault) is ours
-    assert errnos.is_ours(error) is ours
-    assert f"192.0.2.1:80: {os.strerror(number)}" in obstacle.detail
+    cause = OSError(number, "said so")
+    error = errnos.obstacle_of(Step.TCP, cause, "192.0.2.1:80")
+    assert error.reason is reason
+    assert isinstance(error, LocalError) is ours
+    assert errnos.is_ours(cause) is ours
+    assert f"192.0.2.1:80: {os.strerror(number)}" in error.detail
 
 
 async def test_a_look_up_that_hangs_is_cancelled_at_the_callers_deadline(witness: Witness) -> None:
@@ -249,15 +249,15 @@ async def half_then_reset(reader: Reader, writer: Writer) -> None:
         answering(b"HTTP/1.1 999 Odd\r\n\r\n"),
     ],
 )
-async def test_no_foreign_exception_comes_out_of_a_dial(witness: Witness, play: Play, way: str) -> None:
+async def test_no_foreign_exception_comes_out_of_a_dial(witness: Witness, play: Script, way: str) -> None:
     async with serving(play) as port:
         here = f"127.0.0.1:{port}"
         target = Target(url="wss://relay.example", proxy=here) if way == "proxy" else Target(url=f"{way}://{here}")
-        with pytest.raises((Obstacle, TimeoutError)) as caught:
+        with pytest.raises((ProbeError, TimeoutError)) as caught:
             async with asyncio.timeout(0.1):
                 await dialling.dial(
                     target, clock=CLOCK, observer=witness, on_text=witness.on_text, on_closed=witness.on_closed
                 )
-    if isinstance(caught.value, Obstacle):
-        assert not isinstance(caught.value, OwnFault), "the relay did it"
+    if isinstance(caught.value, ProbeError):
+        assert not isinstance(caught.value, LocalError), "the relay did it"
         assert caught.value.step is witness.steps[-1]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from monitor.errors import Obstacle, OwnFault
+from monitor.errors import LocalError, ProbeError
 from monitor.relay.proxy import Proxy, proxy_of
 from monitor.relay.target import Target, TlsOptions
 from monitor.vocabulary import Phase, Reason, Step
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     import trustme
 
-    from tests.transport.harness import Play, Reader, Witness, Writer
+    from tests.transport.harness import Reader, Script, Witness, Writer
 
 
 class TunnelProxy:
@@ -137,10 +137,10 @@ async def endless(reader: Reader, writer: Writer) -> None:
     ],
 )
 async def test_a_proxy_that_opens_no_tunnel_is_told_by_step_and_reason(
-    witness: Witness, play: Play, reason: Reason, detail: str
+    witness: Witness, play: Script, reason: Reason, detail: str
 ) -> None:
     async with serving(play) as port:
-        with pytest.raises(Obstacle) as caught:
+        with pytest.raises(ProbeError) as caught:
             await witness.dial(Target(url="ws://relay.example", proxy=f"http://u:secret@127.0.0.1:{port}"))
     assert (caught.value.step, caught.value.reason) == (Step.PROXY, reason)
     assert detail in caught.value.detail
@@ -149,13 +149,13 @@ async def test_a_proxy_that_opens_no_tunnel_is_told_by_step_and_reason(
 
 
 async def test_a_proxy_that_is_not_there(witness: Witness) -> None:
-    with pytest.raises(Obstacle) as caught:
+    with pytest.raises(ProbeError) as caught:
         await witness.dial(Target(url="ws://relay.example", proxy=f"http://127.0.0.1:{closed_port()}"))
     assert (caught.value.step, caught.value.reason) == (Step.PROXY, Reason.REFUSED)
 
 
 async def test_a_proxy_without_an_address_is_not_the_relays_name_failing(witness: Witness) -> None:
-    with pytest.raises(Obstacle) as caught:
+    with pytest.raises(ProbeError) as caught:
         await witness.dial(Target(url="ws://relay.example", proxy="http://proxy.example"), finding_none())
     assert (caught.value.step, caught.value.reason) == (Step.PROXY, Reason.UNREACHABLE)
     assert caught.value.detail == "proxy proxy.example: no address"
@@ -173,7 +173,7 @@ async def test_a_silent_proxy_ends_at_the_callers_deadline(witness: Witness) -> 
     "proxy", ["socks5://secret@p:1080", "https://u:secret@p", "http://u:secret@p:port", "http://:80", "http://p:0"]
 )
 async def test_a_proxy_that_cannot_be_used_is_our_own_fault_and_stays_secret(witness: Witness, proxy: str) -> None:
-    with pytest.raises(OwnFault) as caught:
+    with pytest.raises(LocalError) as caught:
         await witness.dial(Target(url="ws://relay.example", proxy=proxy))
     assert (caught.value.step, caught.value.reason) == (Step.PROXY, Reason.INTERNAL)
     assert "secret" not in str(caught.value)
@@ -186,6 +186,6 @@ async def test_a_name_beyond_ascii_goes_to_the_proxy_as_dns_knows_it(witness: Wi
         requests.append(await read_request(reader))
 
     async with serving(play) as port:
-        with pytest.raises(Obstacle):
+        with pytest.raises(ProbeError):
             await witness.dial(Target(url="ws://relé.example", proxy=f"http://127.0.0.1:{port}"))
     assert requests[0].startswith("CONNECT xn--rel-dma.example:80 HTTP/1.1\r\n")

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from monitor.errors import Obstacle, OwnFault
+from monitor.errors import LocalError, ProbeError
 from monitor.relay import tls
 from monitor.relay.target import Target, TlsOptions
 from monitor.vocabulary import Phase, Reason, Step
@@ -29,7 +29,7 @@ from tests.transport.harness import TEXT, demanding, frame, hang_up, idle, read_
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.transport.harness import Play, Reader, Witness, Writer
+    from tests.transport.harness import Reader, Script, Witness, Writer
 
 NOW = datetime.now(UTC)
 
@@ -48,9 +48,9 @@ def url(port: int) -> str:
     return f"wss://127.0.0.1:{port}"
 
 
-async def refused(witness: Witness, play: Play, context: ssl.SSLContext | None, options: TlsOptions) -> Obstacle:
+async def refused(witness: Witness, play: Script, context: ssl.SSLContext | None, options: TlsOptions) -> ProbeError:
     async with serving(play, tls=context) as port:
-        with pytest.raises(Obstacle) as caught:
+        with pytest.raises(ProbeError) as caught:
             await witness.dial(Target(url=url(port), tls=options))
     assert caught.value.step is Step.TLS
     return caught.value
@@ -81,16 +81,16 @@ async def test_a_trusted_relay_is_reached_and_each_phase_is_timed(
 
 async def test_an_expired_certificate(witness: Witness, authority: trustme.CA, ca_file: Path) -> None:
     context = server_context(authority, "127.0.0.1", ends=NOW - timedelta(days=1))
-    obstacle = await refused(witness, idle, context, TlsOptions(ca_file=ca_file))
-    assert obstacle.reason is Reason.TLS_EXPIRED
+    error = await refused(witness, idle, context, TlsOptions(ca_file=ca_file))
+    assert error.reason is Reason.TLS_EXPIRED
 
 
 @pytest.mark.parametrize("name", ["relay.example", "127.0.0.2"])
 async def test_a_certificate_for_another_name(
     witness: Witness, authority: trustme.CA, ca_file: Path, name: str
 ) -> None:
-    obstacle = await refused(witness, idle, server_context(authority, name), TlsOptions(ca_file=ca_file))
-    assert obstacle.reason is Reason.TLS_NAME
+    error = await refused(witness, idle, server_context(authority, name), TlsOptions(ca_file=ca_file))
+    assert error.reason is Reason.TLS_NAME
 
 
 async def test_a_name_of_ones_own_choice_is_expected_in_the_certificate(
@@ -120,7 +120,7 @@ async def test_a_client_certificate_is_missing_or_not_trusted(
     witness: Witness, authority: trustme.CA, ca_file: Path, tmp_path: Path, version: ssl.TLSVersion, trusted: str
 ) -> None:
     options = TlsOptions(ca_file=ca_file) if trusted == "none" else client_files(trustme.CA(), tmp_path, ca_file)
-    with demanding(demanding_context(authority, version)) as port, pytest.raises(Obstacle) as caught:
+    with demanding(demanding_context(authority, version)) as port, pytest.raises(ProbeError) as caught:
         await witness.dial(Target(url=url(port), tls=options))
     assert (caught.value.step, caught.value.reason) == (Step.TLS, Reason.TLS_CLIENT_CERTIFICATE)
 
@@ -145,7 +145,7 @@ def client_files(authority: trustme.CA, folder: Path, ca_file: Path) -> TlsOptio
 
 
 @pytest.mark.parametrize("play", [hang_up, reset])
-async def test_a_server_that_gives_up_in_the_handshake(witness: Witness, ca_file: Path, play: Play) -> None:
+async def test_a_server_that_gives_up_in_the_handshake(witness: Witness, ca_file: Path, play: Script) -> None:
     assert (await refused(witness, play, None, TlsOptions(ca_file=ca_file))).reason is Reason.RESET
     assert witness.steps[-1] is Step.TLS
     assert Phase.TLS not in witness.phases
@@ -170,7 +170,7 @@ async def speaks_first(reader: Reader, writer: Writer) -> None:
 
 
 @pytest.mark.parametrize("play", [plain_http, speaks_first])
-async def test_a_server_that_does_not_speak_tls(witness: Witness, ca_file: Path, play: Play) -> None:
+async def test_a_server_that_does_not_speak_tls(witness: Witness, ca_file: Path, play: Script) -> None:
     assert (await refused(witness, play, None, TlsOptions(ca_file=ca_file))).reason is Reason.PROTOCOL
 
 
@@ -218,7 +218,7 @@ async def test_tls_files_that_cannot_be_used_are_our_own_fault(
     if content is not None:
         path.write_text(content)
     options = TlsOptions(ca_file=path) if option == "ca" else TlsOptions(cert_file=path)
-    with pytest.raises(OwnFault) as caught:
+    with pytest.raises(LocalError) as caught:
         await witness.dial(Target(url="wss://127.0.0.1:1", tls=options))
     assert (caught.value.step, caught.value.reason) == (Step.TLS, Reason.INTERNAL)
 
@@ -233,7 +233,7 @@ async def test_an_encrypted_key_is_refused_rather_than_asked_for_on_a_terminal(
     key_file.write_bytes(
         key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"a password of its own"))
     )
-    with pytest.raises(OwnFault):
+    with pytest.raises(LocalError):
         await witness.dial(Target(url="wss://127.0.0.1:1", tls=TlsOptions(cert_file=cert_file, key_file=key_file)))
 
 

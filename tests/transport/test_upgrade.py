@@ -10,19 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor import __version__
-from monitor.errors import Obstacle, OwnFault
-from monitor.relay.target import RateLimited, Target
+from monitor.errors import LocalError, ProbeError
+from monitor.relay.target import RateLimitedError, Target
 from monitor.relay.upgrade import MAX_ANSWER, Answer, handshake
 from monitor.vocabulary import Phase, Reason, Step
 from tests.transport.harness import accepting, answering, hang_up, header, idle, read_request, reset, serving
 
 if TYPE_CHECKING:
-    from tests.transport.harness import Play, Reader, Witness, Writer
+    from tests.transport.harness import Reader, Script, Witness, Writer
 
 _101 = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 
 
-def accepting_with(*more: str) -> Play:
+def accepting_with(*more: str) -> Script:
     async def play(reader: Reader, writer: Writer) -> None:
         writer.write(accepting(await read_request(reader), *more))
         await idle(reader, writer)
@@ -73,10 +73,10 @@ async def endless_line(reader: Reader, writer: Writer) -> None:
     ],
 )
 async def test_a_server_that_does_not_upgrade_is_told_by_step_and_reason(
-    witness: Witness, play: Play, reason: Reason, detail: str
+    witness: Witness, play: Script, reason: Reason, detail: str
 ) -> None:
     async with serving(play) as port:
-        with pytest.raises(Obstacle) as caught:
+        with pytest.raises(ProbeError) as caught:
             await witness.dial(Target(url=f"ws://127.0.0.1:{port}"))
     assert (caught.value.step, caught.value.reason) == (Step.UPGRADE, reason)
     assert detail in caught.value.detail
@@ -98,7 +98,7 @@ async def test_a_server_that_does_not_upgrade_is_told_by_step_and_reason(
 )
 async def test_a_relay_that_asks_for_time_says_how_much(witness: Witness, answer: bytes, seconds: float) -> None:
     async with serving(answering(answer)) as port:
-        with pytest.raises(RateLimited) as caught:
+        with pytest.raises(RateLimitedError) as caught:
             await witness.dial(Target(url=f"ws://127.0.0.1:{port}"))
     assert (caught.value.step, caught.value.reason) == (Step.UPGRADE, Reason.RATE_LIMITED)
     assert caught.value.retry_after == seconds
@@ -164,7 +164,7 @@ async def test_the_request_carries_the_targets_headers_once_each(witness: Witnes
 async def test_a_target_that_cannot_be_asked_is_our_own_fault_and_its_values_stay_secret(
     witness: Witness, target: Target
 ) -> None:
-    with pytest.raises(OwnFault) as caught:
+    with pytest.raises(LocalError) as caught:
         await witness.dial(target)
     assert caught.value.reason is Reason.INTERNAL
     assert "secret" not in str(caught.value)
@@ -180,8 +180,8 @@ def test_no_answer_makes_anything_but_an_obstacle_however_it_is_split(noise: byt
         answer = Answer(handshake(Target(url="ws://relay.example")))
         try:
             return [answer.receive(part) for part in parts][-1]
-        except Obstacle as obstacle:
-            return obstacle.step, obstacle.reason
+        except ProbeError as error:
+            return error.step, error.reason
 
     whole = start + noise + b"\r\n\r\n"
     half = len(whole) // 2
@@ -191,6 +191,6 @@ def test_no_answer_makes_anything_but_an_obstacle_however_it_is_split(noise: byt
 def test_an_answer_is_bounded() -> None:
     answer = Answer(handshake(Target(url="ws://relay.example")))
     assert not answer.receive(b"HTTP/1.1 200 OK\r\nX: " + b"a" * (MAX_ANSWER - 100))
-    with pytest.raises(Obstacle) as caught:
+    with pytest.raises(ProbeError) as caught:
         answer.receive(b"a" * 200)
     assert caught.value.reason is Reason.TOO_LARGE

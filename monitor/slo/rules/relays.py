@@ -122,12 +122,12 @@ class Relays:
 
     def _shown_again(self) -> float:
         """Seconds from one failure of a pair at a silent node to where its next one is seen, at the slowest probe."""
-        standing = [
+        persistent = [
             probe
             for probe in self._config.probes
             if probe.is_continuous and probe.scenario is Scenario.STEADY_MESSAGING
         ]
-        return max([FLAP, *(probe.cycle + probe.timeout + 2 * self._scrape for probe in standing)])
+        return max([FLAP, *(probe.cycle + probe.timeout + 2 * self._scrape for probe in persistent)])
 
     def _failing(self) -> Iterator[Alert]:
         yield Alert(

@@ -88,7 +88,7 @@ class Question:
 
 
 @dataclass(slots=True)
-class Scene:
+class LoadContext:
     """What runs."""
 
     address: str
@@ -124,7 +124,7 @@ class Scene:
 
 
 @pytest.fixture
-async def scene(tmp_path: Path, engine_program: Path) -> AsyncIterator[Scene]:
+async def scene(tmp_path: Path, engine_program: Path) -> AsyncIterator[LoadContext]:
     """The engine, a monitor on it, and a Prometheus that scrapes both and evaluates the rules."""
     prometheus = find(PROMETHEUS)
     ports = {part: free_port() for part in ("relay", "monitor", "prometheus")}
@@ -165,7 +165,7 @@ async def scene(tmp_path: Path, engine_program: Path) -> AsyncIterator[Scene]:
                 log=tmp_path / "prometheus.log",
             )
         )
-        made = Scene(f"http://{listen['prometheus']}", config, start, stop, monitor)
+        made = LoadContext(f"http://{listen['prometheus']}", config, start, stop, monitor)
         stack.push_async_callback(made.client.aclose)
         yield made
 
@@ -233,7 +233,7 @@ def questions(config: Path) -> Iterator[Question]:
 @pytest.mark.required_counterpart(ENGINE)
 @pytest.mark.slow
 @pytest.mark.timeout(BUILD_TIMEOUT)
-async def test_every_expression_has_an_answer(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_every_expression_has_an_answer(scene: LoadContext, capsys: pytest.CaptureFixture[str]) -> None:
     asked = list(questions(scene.config))
     await asyncio.sleep(SETTLED)
     await scene.unanswered([question for question in asked if not question.quiet])
