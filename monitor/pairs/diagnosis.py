@@ -2,8 +2,8 @@
 
 The history is read over the connection that should have brought the message, over a fresh one to the same endpoint
 and, where the relay has several, over another endpoint; all at once, each bounded by `ProbeContext.probe.autopsy`.
-What was read is compared with what was sent and goes nowhere else: the wallet protocol hears nothing of it, so that a message
-found here is still lost. The finding is a note in the run's timeline.
+What was read is compared with what was sent and goes nowhere else: the wallet protocol hears nothing of it, so
+that a message found here is still lost. The finding is a note in the run's timeline.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 A failed run, a standing pair that cannot be made or a standing connection that drops starts a **round** at once: a few
 fresh attempts (each a new pairing and one message) spaced by `CONFIRMATION_SPACING`, in parallel. The first that
-crosses ends it. Where all fail, and the fault is not found to be this monitor's own, the relay is down; from then on one attempt every
-`WHILE_DOWN` seconds looks for the repair, and the first message that crosses, whoever sent it, makes it up again. Every
+crosses ends it. Where all fail, and the fault is not found to be this monitor's own, the relay is down; from then on
+one attempt every `WHILE_DOWN` seconds looks for the repair, and the first message that crosses makes it up again. Every
 fall and rise is published as it comes. There is one round at a time, at most every `ROUND_EVERY` seconds, and none
 while the relay asks for less.
 

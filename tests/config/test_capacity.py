@@ -97,7 +97,7 @@ def test_each_relay_answers_for_the_probes_that_watch_it() -> None:
 
 
 def test_the_footprint_of_the_shipped_file_is_small_and_told_in_a_line() -> None:
-    config = load(Path(__file__).parents[1] / "config.yaml", {})
+    config = load(Path(__file__).parents[2] / "config.yaml", {})
     (line,) = render(config)
     assert line == (
         "demo: 6 standing connections, 3.7 connects a minute (at most 5.3), 25.4 messages a minute (at most 32), "
@@ -106,7 +106,7 @@ def test_the_footprint_of_the_shipped_file_is_small_and_told_in_a_line() -> None
 
 
 def test_many_locations_are_pointed_out() -> None:
-    config = load(Path(__file__).parents[1] / "config.yaml", {}).model_copy(update={"locations": ("local", "far")})
+    config = load(Path(__file__).parents[2] / "config.yaml", {}).model_copy(update={"locations": ("local", "far")})
     assert render(config)[1:] == ["This is one monitor's part; 2 locations watch these relays."]
 
 

@@ -29,7 +29,7 @@ from monitor.vocabulary import Outcome
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 STEADY = """
 location: here

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from monitor.config import Config
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 # As shipped, but for the pace: limits, confirmation and time-outs are what matters here.
 USUAL = """
