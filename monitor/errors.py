@@ -95,6 +95,14 @@ class LocalError(ProbeError):
     """What stopped a run on this side: no route of our own, no descriptors, our own limits. Never the relay's fault."""
 
 
+class RateLimitedError(ProbeError):
+    """The relay asks to come back later: in `retry_after` seconds."""
+
+    def __init__(self, step: Step, reason: Reason, detail: str, retry_after: float) -> None:
+        super().__init__(step, reason, detail)
+        self.retry_after = retry_after
+
+
 class ErrorCode(StrEnum):
     """The error codes of the Mobile Wallet Protocol, as its own clients spell them."""
 

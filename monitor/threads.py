@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 
-async def aside(name: str, work: Callable[[], Result]) -> Result:
+async def run_in_thread(name: str, work: Callable[[], Result]) -> Result:
     """What `work` returns, or raises, in a thread called `name`. Whoever is cancelled leaves it behind."""
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[Result] = loop.create_future()

@@ -7,14 +7,14 @@ import threading
 
 import pytest
 
-from monitor.threads import aside
+from monitor.threads import run_in_thread
 
 
 async def test_a_result_comes_back_from_a_daemon_thread_of_that_name() -> None:
     def who() -> tuple[str, bool]:
         return threading.current_thread().name, threading.current_thread().daemon
 
-    assert await aside("read of a file", who) == ("read of a file", True)
+    assert await run_in_thread("read of a file", who) == ("read of a file", True)
 
 
 async def test_what_is_raised_is_raised_where_it_is_waited_for() -> None:
@@ -22,7 +22,7 @@ async def test_what_is_raised_is_raised_where_it_is_waited_for() -> None:
         raise OSError("no such file")
 
     with pytest.raises(OSError, match="no such file"):
-        await aside("read of a file", fail)
+        await run_in_thread("read of a file", fail)
 
 
 def test_what_hangs_outlives_a_loop_without_a_word() -> None:
@@ -31,7 +31,7 @@ def test_what_hangs_outlives_a_loop_without_a_word() -> None:
     async def give_up() -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.01):
-                await aside("a read that hangs", release.wait)
+                await run_in_thread("a read that hangs", release.wait)
 
     asyncio.run(give_up())
     (left,) = set(threading.enumerate()) - before

@@ -19,7 +19,9 @@ FAULTS = (None, Reason.RESET, Reason.SILENT, Reason.PROTOCOL, Reason.TOO_LARGE)
 @pytest.mark.parametrize("scenario", Scenario)
 def test_whatever_a_relay_replies_or_closes_with_is_counted_as_what_it_is(scenario: Scenario) -> None:
     steps = {step for step, _ in pairs_of(scenario)}
-    obstacles = [of_deadline(step, flowing=flowing) for step in steps & ANSWERED for flowing in (False, True)]
+    obstacles = [
+        of_deadline(step, partially_received=flowing) for step in steps & ANSWERED for flowing in (False, True)
+    ]
     for step in steps & ANSWERED:
         obstacles += [of_error(step, ErrorReply(code=code, message="", temporary=False)) for code in ErrorCode]
     for step in steps - REACHING:

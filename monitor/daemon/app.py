@@ -21,7 +21,7 @@ from monitor.journal import Journal
 from monitor.metrics import Metrics
 from monitor.relays import MonitoredRelay, MonitoredRelays, settle_memory
 from monitor.schedule import Maintenance, Schedule, longest_gap
-from monitor.threads import aside
+from monitor.threads import run_in_thread
 from monitor.web import Access, WebServer, WebState, build_app, read_terms
 
 if TYPE_CHECKING:
@@ -207,10 +207,10 @@ class Monitor:
         """The configuration as it is written now, and what is made of it; all of it checked."""
         if self._stopping or self._source is None:
             raise StartupError("the monitor is stopping" if self._stopping else "it knows no file to read")
-        config = await aside("read of the configuration", self._source)
+        config = await run_in_thread("read of the configuration", self._source)
         if faults := refusals(self.config, config):
             raise ConfigError("the configuration", faults)
-        terms = await aside("read of the web configuration", partial(read_terms, config.server.web_config_file))
+        terms = await run_in_thread("read of the web configuration", partial(read_terms, config.server.web_config_file))
         return config, Maintenance(config.maintenance, self.clock), terms
 
     async def _change(self, config: Config, difference: Changes, opened: list[MonitoredRelay]) -> None:

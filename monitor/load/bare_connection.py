@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from monitor.errors import LocalError, ProbeError
+from monitor.errors import LocalError, ProbeError, RateLimitedError
 from monitor.pairs.context import failure_of
 from monitor.pairs.idle import IdleConnection
-from monitor.relay.target import RateLimitedError
 from monitor.results import Disconnected, Exchange, Reconnected
 from monitor.vocabulary import Outcome, Reason, Step
 from monitor.wire.backoff import Backoff

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import monitor
 from monitor.config.relay import DnsEndpoint
 from monitor.errors import LocalError, StartupError
-from monitor.relay.endpoint import Access
+from monitor.relay.endpoint import EndpointProvider
 from monitor.relay.rate_limit import RateLimiter
-from monitor.relay.target import Target, TlsOptions
+from monitor.relay.target import Target
+from monitor.relay.tls import TlsOptions
 from monitor.session.peer import HISTORY_LIMIT
 from monitor.vocabulary import Reason, Step
 from monitor.wire.commands import Connect
@@ -94,7 +95,7 @@ class RelayAdmission:
         measures nothing meanwhile.
         """
         spare = partial(self._kept_from, failed_at)
-        await self._returns.acquire(connects, rank=spare(), spare=spare)
+        await self._returns.acquire(connects, priority=spare(), headroom=spare)
 
     def _kept_from(self, failed_at: float) -> int:
         """Connects to leave to those who may come back first; fewer for whoever still waits when it is found up."""
@@ -107,11 +108,11 @@ class RelayAdmission:
     def adjust(self, config: RelayConfig) -> None:
         """Take up what may change while connections stand: other limits, from now on."""
         self.config = config
-        self.connects.allow(config.limits.connects_per_minute)
-        self.messages.allow(config.limits.messages_per_minute)
+        self.connects.set_limit(config.limits.connects_per_minute)
+        self.messages.set_limit(config.limits.messages_per_minute)
         self.reserve = config.limits.reserve
         returns = config.limits.connects_per_minute - config.limits.connects_per_minute * 3 // 5
-        self._returns.allow(returns)
+        self._returns.set_limit(returns)
         self._kept = max(1, returns // 4) if returns > 1 else 0
 
     def endpoint_index(self) -> int:
@@ -143,17 +144,17 @@ class RelayAdmission:
 
         Only one where the relay's limits never allow two.
         """
-        return await self.connects.ahead(2, rank=_PLANNED, spare=lambda: self.reserve)
+        return await self.connects.acquire_ahead(2, priority=_PLANNED, headroom=lambda: self.reserve)
 
-    def access(
+    def endpoint(
         self, side: str, endpoint_index: int, timeout: float, terms: Terms = USUAL, permit: Permit | None = None
-    ) -> Access:
+    ) -> EndpointProvider:
         """How `side`, "dapp" or "wallet", gets in. The two of one turn meet different endpoints, if there are several.
 
         `terms` may put them together. `permit` is what its first connect has already.
         A connect raises `LocalError` where the file of a header or of the token cannot be read.
         """
-        return Access(
+        return EndpointProvider(
             target=partial(self._target, side, endpoint_index + (side == "wallet" and not terms.together)),
             hello=self._hello,
             admit=partial(self._admit, terms, permit),
@@ -174,16 +175,18 @@ class RelayAdmission:
         if permit is not None and failed_at is None:
             await permit.use()
         elif terms.last:
-            await self.connects.acquire(rank=_LAST)
+            await self.connects.acquire(priority=_LAST)
         elif failed_at is not None:
             await self.may_return(1, failed_at)
             rank = _RETURNING if self._kept_from(failed_at) else _WELCOME
-            await self.connects.acquire(rank=rank, spare=lambda: self.reserve + self._kept_from(failed_at))
+            await self.connects.acquire(priority=rank, headroom=lambda: self.reserve + self._kept_from(failed_at))
         elif terms.mends:
             # What they have had in this minute already they will not need.
-            await self.connects.acquire(rank=_MENDING, spare=lambda: self.reserve + min(self._kept, self._returns.left))
+            await self.connects.acquire(
+                priority=_MENDING, headroom=lambda: self.reserve + min(self._kept, self._returns.available)
+            )
         else:
-            await self.connects.acquire(rank=_PLANNED, spare=lambda: self.reserve)
+            await self.connects.acquire(priority=_PLANNED, headroom=lambda: self.reserve)
 
     def _hello(self) -> Connect:
         try:

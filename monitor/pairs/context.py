@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from monitor.config import ProbeConfig
     from monitor.errors import ProbeError
     from monitor.pairs.pair import Pair
-    from monitor.relay.endpoint import Access
+    from monitor.relay.endpoint import EndpointProvider
     from monitor.relay.rate_limit import Permit
     from monitor.session.crypto import KeyManager
 
@@ -65,14 +65,14 @@ class ProbeContext:
 
     def admits(self, connects: int, messages: int) -> bool:
         """Whether the relay's limits leave room for a run that makes so many connects and publishes so much."""
-        return self.admission.has_room(connects) and self.admission.messages.take(messages)
+        return self.admission.has_room(connects) and self.admission.messages.try_acquire(messages)
 
-    def access(self, side: str, endpoint_index: int, permit: Permit | None = None) -> Access:
+    def endpoint(self, side: str, endpoint_index: int, permit: Permit | None = None) -> EndpointProvider:
         """How `side` ("dapp" or "wallet") gets in; the two sides of one turn meet different endpoints.
 
         `permit` is what its first connect has already.
         """
-        return self.admission.access(side, endpoint_index, self.probe.timeout, self.terms, permit)
+        return self.admission.endpoint(side, endpoint_index, self.probe.timeout, self.terms, permit)
 
     def recorder(self, pair: int | None = None) -> RunRecorder:
         """A notebook for a new run, which begins now."""

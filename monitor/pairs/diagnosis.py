@@ -130,7 +130,7 @@ async def _read_over(client: Client, command: History) -> HistoryRead:
     """The history. Raises `ProbeError`."""
     if not client.connected:
         raise ProbeError(Step.HISTORY, Reason.DISCONNECTED)
-    event = await client.ask(command)
+    event = await client.request(command)
     if isinstance(event, HistoryRead):
         return event
     if isinstance(event, Replied) and event.error is not None:
@@ -141,7 +141,7 @@ async def _read_over(client: Client, command: History) -> HistoryRead:
 async def _read_fresh(context: ProbeContext, side: str, endpoint_index: int, command: History) -> HistoryRead:
     silent = replace(context, publish=lambda _: None)  # in no SLI
     held = IdleConnection(
-        silent, silent.recorder(), access=silent.admission.access(side, endpoint_index, context.probe.autopsy)
+        silent, silent.recorder(), endpoint=silent.admission.endpoint(side, endpoint_index, context.probe.autopsy)
     )
     try:
         await held.open()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from monitor.pairs.context import ProbeContext, RunRecorder
-    from monitor.relay.endpoint import Access
+    from monitor.relay.endpoint import EndpointProvider
     from monitor.wire.backoff import Backoff
     from monitor.wire.events import Event
 
@@ -44,15 +44,15 @@ class IdleConnection:
         *,
         reconnect: Backoff | None = None,
         on_change: Callable[[Dropped | None], None] = lambda _: None,
-        access: Access | None = None,
+        endpoint: EndpointProvider | None = None,
     ) -> None:
         self.recorder = recorder
         self.error: ProbeError | None = None
         self.lost = asyncio.Event()
         self._on_change = on_change
-        access = access or context.access("dapp", context.admission.endpoint_index())
+        endpoint = endpoint or context.endpoint("dapp", context.admission.endpoint_index())
         self.client = Client(
-            access, reporter=self, on_event=self._on_event, on_publication=lambda _: None, reconnect=reconnect
+            endpoint, reporter=self, on_event=self._on_event, on_publication=lambda _: None, reconnect=reconnect
         )
 
     @property
@@ -67,7 +67,7 @@ class IdleConnection:
 
     def why(self) -> ProbeError:
         """What became of it: why it was lost, or why it does not stand yet."""
-        return self.error or self.client.late(self.client.step)
+        return self.error or self.client.deadline_error(self.client.step)
 
     async def open(self) -> None:
         """Connect. Raises `ProbeError`."""
@@ -88,7 +88,7 @@ class IdleConnection:
 
     # What the client reports (`relay.client.Reporter`).
 
-    def step_taken(self, step: Step, started: float, ended: float) -> None:
+    def step_completed(self, step: Step, started: float, ended: float) -> None:
         """A step of the connect is behind us."""
         self.recorder.mark("dapp", step, started, ended)
 

@@ -87,7 +87,7 @@ class Pair(DeliveryTracker):
             or next((ProbeError(end.step, Reason.SILENT) for end in (self.dapp, self.wallet) if end.step), None)
             or ProbeError(Step.HOLD, Reason.DISCONNECTED)
         )
-        if not (self.dapp.client.queued or self.wallet.client.queued):
+        if not (self.dapp.client.awaiting_permit or self.wallet.client.awaiting_permit):
             return error
         return ProbeError(error.step, error.reason, f"{error.detail}; the next try waits for the limits")
 
@@ -101,7 +101,7 @@ class Pair(DeliveryTracker):
 
     def _make_end(self, side: str, peer: Peer, permit: Permit | None = None) -> Participant:
         self.members.add(peer.client_id)
-        access = self._bench.access(side, self._turn, permit)
+        access = self._bench.endpoint(side, self._turn, permit)
         return Participant(side, peer, access, observer=self, reconnect=self._reconnect)
 
     # Pairing and resuming.

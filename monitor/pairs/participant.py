@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from monitor.pairs.observer import ParticipantObserver
-    from monitor.relay.endpoint import Access
+    from monitor.relay.endpoint import EndpointProvider
     from monitor.session.peer import Peer
     from monitor.wire.backoff import Backoff
     from monitor.wire.commands import Command
@@ -61,7 +61,13 @@ class Participant:
     """
 
     def __init__(
-        self, side: str, peer: Peer, access: Access, *, observer: ParticipantObserver, reconnect: Backoff | None
+        self,
+        side: str,
+        peer: Peer,
+        endpoint: EndpointProvider,
+        *,
+        observer: ParticipantObserver,
+        reconnect: Backoff | None,
     ) -> None:
         self.side = side
         self.peer = peer
@@ -70,10 +76,10 @@ class Participant:
         self.published: ProbeError | None = None  # why the latest publish was refused, if it was
         self.epochs: dict[str, str] = {}  # by channel: of which stream the latest subscription said it is
         self.client = Client(
-            access, reporter=self, on_event=self._on_event, on_publication=self._on_publication, reconnect=reconnect
+            endpoint, reporter=self, on_event=self._on_event, on_publication=self._on_publication, reconnect=reconnect
         )
         self._own = f'{{"clientId":"{peer.client_id}",'
-        self._clock = access.clock
+        self._clock = endpoint.clock
         self._ward = observer
         self.phase, self.address_failed, self.certificate = (
             observer.phase,
@@ -127,7 +133,7 @@ class Participant:
             async with asyncio.timeout(max(0.0, deadline - self._clock.monotonic())):
                 await future
         except TimeoutError:
-            late = self.client.late(self.step or step)
+            late = self.client.deadline_error(self.step or step)
             refused = self.published if late.step is Step.PUBLISH else None  # between two tries nothing is owed
             raise self.error or refused or late from None
         finally:
@@ -154,7 +160,7 @@ class Participant:
 
     # What the client reports while it connects (`relay.client.Reporter`).
 
-    def step_taken(self, step: Step, started: float, ended: float) -> None:
+    def step_completed(self, step: Step, started: float, ended: float) -> None:
         """A step of the connect is behind us."""
         self._ward.mark(self, step, started, ended)
 
@@ -244,7 +250,7 @@ class Participant:
             return
         error = ProbeError(step, Reason.DISCONNECTED)
         if event.silent:
-            error = self.client.late(step)
+            error = self.client.deadline_error(step)
         else:
             self._interrupted = self._interrupted or step
         if publish is not None:

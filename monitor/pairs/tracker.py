@@ -126,7 +126,7 @@ class DeliveryTracker:
         # By its id: when a relay is slow to accept, earlier messages, and tries of them, go out in later exchanges.
         in_flight = self.queued.pop((end, publish.message_id), None)
         if in_flight is None:
-            return publish.key.channel != self.channel or self._bench.admission.messages.take()
+            return publish.key.channel != self.channel or self._bench.admission.messages.try_acquire()
         self.sequence += 1
         context = self._bench
         horizon = max(in_flight.deadline, context.clock.monotonic()) + context.probe.timeout

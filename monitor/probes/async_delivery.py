@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 import structlog
 
 from monitor.config.capacity import SESSION_REUSE
-from monitor.errors import LocalError, ProbeError
+from monitor.errors import LocalError, ProbeError, RateLimitedError
 from monitor.pairs.pair import Pair
 from monitor.pairs.waiting import both
 from monitor.probes.realistic_session import pair_up
-from monitor.relay.target import RateLimitedError
 from monitor.results import Exchange
 from monitor.vocabulary import Outcome, Reason, Step
 

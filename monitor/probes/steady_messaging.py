@@ -122,7 +122,7 @@ class Standing:
     def _admits(self) -> bool:
         """Whether the relay's limits leave room for one more exchange, and did so for the pair that is to have it."""
         untried = self._pair is None and self._obstacle is None and self._making is not None and not self._making.done()
-        return not untried and self._bench.admission.messages.take(2)
+        return not untried and self._bench.admission.messages.try_acquire(2)
 
     @property
     def _held_back(self) -> bool:
@@ -190,7 +190,7 @@ class Standing:
                 recorder = await self._try(permits)
             finally:
                 for permit in permits:
-                    permit.give_back()
+                    permit.release()
             if recorder.pairing is not None:
                 context.publish(
                     Paired(

@@ -127,7 +127,7 @@ class Idle:
 
     def _admits(self) -> bool:
         """Whether the relay's limits leave room for a connection that has not been there yet."""
-        return not (self._untried and self._held is not None and self._held.client.queued)
+        return not (self._untried and self._held is not None and self._held.client.awaiting_permit)
 
     def _note_drop(self, error: ProbeError) -> None:
         self._account()

@@ -54,7 +54,7 @@ async def fresh(context: ProbeContext, bound: float, *, mending: bool = False) -
         probe=context.probe.model_copy(update={"timeout": bound, "wallet_delay": 0.0}),
     )
     recorder = silent.recorder()
-    if not context.admission.messages.take(
+    if not context.admission.messages.try_acquire(
         2
     ):  # the offer and the message are held to the relay's limits, as all others are
         return Tried(run_id=recorder.run_id, crossed=None, error=_limits())
@@ -84,7 +84,7 @@ def once_more(context: ProbeContext, pair: Pair, direction: str, bound: float) -
     The message is in the pair's ledger, and judged at its horizon as all others are, but no exchange waits for it: look
     at `message.arrived_at` of the leg. None where the pair cannot send or the relay's limits leave no room.
     """
-    if not pair.ready or not context.admission.messages.take():
+    if not pair.ready or not context.admission.messages.try_acquire():
         return None
     now = context.clock.monotonic()
     asking = payloads.request(f"{pair.recorder.run_id}/again", pair.sequence + 1)

@@ -1,7 +1,8 @@
-"""The asyncio edge: the only place that knows sockets.
+"""Connections to a relay: the only package that uses sockets.
 
-`target` says where a relay is, `transport` opens a WebSocket to it phase by phase, `client` drives `wire.Connection`
-over that, `end` ties a client to one side of the wallet protocol, `limits` keeps to what the relay allows, and
-`obstacles` turns what a relay did into the catalogue's words. Data flows: bytes → frame → event → wallet protocol →
-what a probe waits for, in one synchronous pass.
+`target` describes a relay's address, `dial` opens a connection in timed phases (`resolve`, `proxy`, `tls`, `upgrade`),
+`transport` is the WebSocket, `client` drives `wire.Connection` over it, `endpoint` and `rate_limit` admit connects,
+`obstacles` maps what went wrong to (step, reason), and `redaction` removes secrets from a relay's texts.
+
+Bytes become frames and frames become events in one synchronous pass.
 """

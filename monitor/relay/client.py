@@ -1,7 +1,7 @@
-"""One client of a relay: drives `wire.Connection` over a transport and reports every event as a value.
+"""A client of a relay: drives `wire.Connection` over a transport and reports events as values.
 
-Everything that arrives is handled where its bytes arrive, in one synchronous pass: frame → events → `on_event` →
-frames out. So a receive time is never the time at which some task woke up, and a publication costs no task switch.
+Incoming bytes are handled in one synchronous pass: frame, events, `on_event`, outgoing frames. A receive time is
+therefore the time of arrival, not of a task's wake-up, and a publication costs no task switch.
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from monitor.errors import LocalError, ProbeError
+from monitor.errors import LocalError, ProbeError, RateLimitedError
 from monitor.relay import obstacles
 from monitor.relay.dial import dial
 from monitor.relay.proxy import proxy_of
-from monitor.relay.redaction import clean, cleaned, secrets_of
-from monitor.relay.target import RateLimitedError
+from monitor.relay.redaction import redact, redact_event, secrets_of
 from monitor.vocabulary import Phase, Reason, Step
 from monitor.wire.commands import Command, Connect, Refresh
 from monitor.wire.connection import CONNECTED, Connection, State
@@ -25,9 +24,8 @@ from monitor.wire.events import Connected, Dropped, Event, HistoryRead, Publicat
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from monitor.relay.endpoint import Access
-    from monitor.relay.target import Closed
-    from monitor.relay.transport import Transport
+    from monitor.relay.endpoint import EndpointProvider
+    from monitor.relay.transport import Closed, Transport
     from monitor.wire.backoff import Backoff
 
 _log = structlog.get_logger(__name__)
@@ -40,11 +38,11 @@ _PHASE_OF_COMMAND = {
 }
 
 MAX_SECRETS = 200
-"""What is kept of the secrets a relay was told, through any number of refreshed tokens."""
+"""Number of secrets remembered for redaction, over all refreshed tokens."""
 
 
 class Reporter(Protocol):
-    """Who learns how long things took and what was seen on the way; see `probes/` for the one in use."""
+    """Callbacks for the timings and observations of a client."""
 
     def phase(self, phase: Phase, seconds: float) -> None:
         """One phase of a connect, or one command's reply, took `seconds`."""
@@ -55,75 +53,75 @@ class Reporter(Protocol):
     def certificate(self, not_after: float) -> None:
         """The relay's certificate expires at `not_after`, seconds since the epoch."""
 
-    def step_taken(self, step: Step, started: float, ended: float) -> None:
+    def step_completed(self, step: Step, started: float, ended: float) -> None:
         """A step of the protocol took from `started` to `ended`, on the monotonic clock."""
 
 
 class Client:
-    """A connection to a relay that comes back by itself, once it has stood, if `reconnect` says how.
+    """A connection to a relay. After its first hello it reconnects with the backoff `reconnect`, if given.
 
-    `on_event` gets every event of `wire.events`, in order, in the very call that brought the bytes; but publications,
-    of which there are by far the most, go to `on_publication`. Neither may raise.
+    `on_event` is called with every event of `wire.events`, in order, in the call that delivered the bytes; publications
+    go to `on_publication` instead. Neither may raise.
     """
 
     def __init__(
         self,
-        access: Access,
+        endpoint: EndpointProvider,
         *,
         reporter: Reporter,
         on_event: Callable[[Event], None],
         on_publication: Callable[[Publication], None],
         reconnect: Backoff | None = None,
     ) -> None:
-        self.queued = False  # whether a connect waits for the relay's own limits to allow it
-        self.step = Step.RESOLVE  # where in the protocol a connect is, or ended
-        self.error: ProbeError | None = None  # why the latest connect came to nothing; None where it stood
-        self.failed_at: float | None = None  # when it last dropped, or came back in vain
-        self._access = access
+        self.awaiting_permit = False  # a connect waits for the relay's rate limit
+        self.step = Step.RESOLVE  # step of the present or last connect
+        self.error: ProbeError | None = None  # why the last connect failed; None if it succeeded
+        self.failed_at: float | None = None  # time of the last drop or failed reconnect
+        self._endpoint = endpoint
         self._reporter = reporter
         self._on_event = on_event
         self._on_publication = on_publication
         self._reconnect = reconnect
-        self._clock = access.clock
+        self._clock = endpoint.clock
         self._loop = asyncio.get_running_loop()
-        self._patience = max(access.timeout, 0.1)
-        self._connection = Connection(hello=Connect(name="", version=""), rng=access.rng, reply_timeout=self._patience)
+        self._timeout = max(endpoint.timeout, 0.1)
+        self._connection = Connection(hello=Connect(name="", version=""), rng=endpoint.rng, reply_timeout=self._timeout)
         self._transport: Transport | None = None
-        self._newest: Transport | None = None  # the same, or the one being dialled, or the last there was
+        self._latest_transport: Transport | None = None  # the present one, the one being dialled, or the last one
         self._dialing: asyncio.Task[None] | None = None
         self._opened: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._step_started = 0.0
-        self._proxied = False  # whether a proxy has taken the connection of the present dial
-        self._stood = False  # whether the relay has said hello on the present connection
+        self._proxied = False  # the present dial is connected to its proxy
+        self._established = False  # the relay replied to the hello on the present connection
         self._send_due = False
         self._on_sent: list[Callable[[float], None]] = []
-        self._asked: dict[int, asyncio.Future[Event]] = {}
-        self._secrets: tuple[str, ...] = ()  # what the relay was told, and may say again
+        self._replies: dict[int, asyncio.Future[Event]] = {}
+        self._secrets: tuple[str, ...] = ()  # secrets sent to the relay, which its texts may quote
 
     @property
     def connected(self) -> bool:
-        """Whether the relay has said hello on the present connection."""
+        """True once the relay has replied to the hello, until the connection drops."""
         return self._connection.state is CONNECTED
 
     @property
     def closed(self) -> bool:
-        """Whether this client is over for good."""
+        """True once the client will not connect again."""
         return self._connection.state is State.CLOSED
 
     def wants(self, channel: str) -> bool:
-        """Whether a channel is subscribed, or will be by itself."""
+        """Return True if `channel` is subscribed, or will be resubscribed automatically."""
         return channel in self._connection.subscriptions
 
-    def late(self, step: Step) -> ProbeError:
-        """What it means that a deadline passed during `step`."""
-        if self.queued:
-            return LocalError(self.step, Reason.OVERLOADED, "limits allow no more connects now")
-        flowing = self._newest is not None and self._newest.flowing
-        return obstacles.of_deadline(step, flowing=flowing, proxied=self._proxied)
+    def deadline_error(self, step: Step) -> ProbeError:
+        """Return the error for a deadline that passed during `step`."""
+        if self.awaiting_permit:
+            return LocalError(self.step, Reason.OVERLOADED, "the configured limits allow no more connects now")
+        partially_received = self._latest_transport is not None and self._latest_transport.partially_received
+        return obstacles.of_deadline(step, partially_received=partially_received, proxied=self._proxied)
 
     async def open(self) -> None:
-        """Connect and say hello. Raises `ProbeError`; every step on the way is bounded by the access's timeout."""
+        """Connect and send the hello. Raises `ProbeError`. The endpoint's timeout bounds the whole connect."""
         self._opened = self._loop.create_future()
         self._connection.connect(self._clock.monotonic())
         self._pump()
@@ -135,15 +133,14 @@ class Client:
                 self.abort()
 
     def command(self, command: Command, on_sent: Callable[[float], None] | None = None) -> int:
-        """Send a command; returns its id. `on_sent` is told when its bytes went to the socket.
+        """Queue a command and return its id. Raises `MisuseError` when not connected.
 
-        They go out when the present callback is done, right before the loop waits for what comes: whatever this
-        program still had to do after sending would otherwise be counted as the relay's time. Raises `MisuseError`
-        when not connected.
+        The bytes are written after the present callback, so that the rest of its work is not counted as the relay's
+        time. `on_sent` is then called with the time of writing.
         """
         now = self._clock.monotonic()
         identifier = self._connection.command(command, now)
-        self._access.deadlines.add(now + self._patience, self)
+        self._endpoint.deadlines.add(now + self._timeout, self)
         if on_sent is not None:
             self._on_sent.append(on_sent)
         if not self._send_due:
@@ -151,28 +148,28 @@ class Client:
             self._loop.call_soon(self._send)
         return identifier
 
-    # What `deadlines.Deadlines` asks.
+    # Deadline of the commands (`deadlines.Deadlines`).
 
     def due(self) -> float | None:
-        """When the first reply is due."""
+        """Time at which the oldest pending reply is due, or None."""
         return self._connection.reply_due
 
     def overdue(self) -> None:
-        """A reply's time may be up."""
+        """Give up replies that are due."""
         now, due = self._clock.monotonic(), self._connection.deadline()
         if due is not None and due <= now:
             self._connection.tick(now)
             self._pump()
 
-    async def ask(self, command: Command) -> Event:
-        """Send a command and wait for its `Replied`, `HistoryRead` or `Unanswered`, which `on_event` never hears of.
+    async def request(self, command: Command) -> Event:
+        """Send a command and return its `Replied`, `HistoryRead` or `Unanswered`, which is not passed to `on_event`.
 
-        Ends at the latest with the connection or the time for replies. Raises `MisuseError` when not connected, and
-        `ProbeError` when this client is closed meanwhile.
+        The reply timeout and the end of the connection bound the wait. Raises `MisuseError` when not connected, and
+        `ProbeError` if the client is closed meanwhile.
         """
-        asked: asyncio.Future[Event] = self._loop.create_future()
-        self._asked[self.command(command)] = asked
-        return await asked  # whoever waits no longer leaves it here: an answer that comes then is still not for others
+        reply: asyncio.Future[Event] = self._loop.create_future()
+        self._replies[self.command(command)] = reply
+        return await reply  # after a cancelled wait the entry stays: a later reply must not reach `on_event`
 
     def _send(self) -> None:
         self._send_due = False
@@ -180,29 +177,29 @@ class Client:
             self._flush()
 
     def close(self) -> None:
-        """Leave in good order; nothing is reported any more."""
-        self._end(orderly=True)
+        """Close the connection with a close frame; no callback is called afterwards."""
+        self._shut_down(orderly=True)
 
     def abort(self) -> None:
-        """Drop the connection without a word, as a phone does that loses its network."""
-        self._end(orderly=False)
+        """Drop the connection without a close frame, as a phone without network does."""
+        self._shut_down(orderly=False)
 
-    def _end(self, *, orderly: bool) -> None:
+    def _shut_down(self, *, orderly: bool) -> None:
         self._on_event = self._on_publication = _ignore
-        self.queued = False
+        self.awaiting_permit = False
         self._connection.close(self._clock.monotonic())
         self._connection.events()
-        self._release(orderly=orderly)
+        self._release_transport(orderly=orderly)
         for waiting in (self._timer, self._dialing):
             if waiting is not None:
                 waiting.cancel()
         self._timer = self._dialing = None
-        for asked in self._asked.values():
-            if not asked.done():
-                asked.set_exception(ProbeError(self.step, Reason.DISCONNECTED))
-        self._asked.clear()
+        for reply in self._replies.values():
+            if not reply.done():
+                reply.set_exception(ProbeError(self.step, Reason.DISCONNECTED))
+        self._replies.clear()
 
-    def _release(self, *, orderly: bool) -> None:
+    def _release_transport(self, *, orderly: bool) -> None:
         transport, self._transport = self._transport, None
         if transport is not None:
             if orderly:
@@ -210,51 +207,51 @@ class Client:
             else:
                 transport.abort()
 
-    # Events in, one pass.
+    # Incoming events.
 
     def _received(self, text: str, at: float) -> None:
         self._connection.receive(text, at)
         self._pump()
 
     def _pump(self) -> None:
-        """Hand out events, send what is due, and see to the transport and the timer."""
+        """Dispatch events, flush output, and update the transport and the timer."""
         connection = self._connection
-        for event in connection.events():  # what is done about one brings no other
-            if type(event) is Publication:  # in no word the relay's own
+        for event in connection.events():  # callbacks add no events
+            if type(event) is Publication:  # carries no text of the relay, so needs no redaction
                 self._on_publication(event)
-            elif not (self._asked and self._answers(event)):
+            elif not (self._replies and self._is_reply(event)):
                 self._handle(event)
         if not connection.stirred:
             return
         self._flush()
         if connection.closing is not None:
-            # What this side gave up is not waited for: the peer may be the very one that answers nothing.
-            self._release(orderly=True)
+            # The closing handshake runs detached: an unresponsive peer must not delay the reconnect.
+            self._release_transport(orderly=True)
         if connection.state is State.OPENING and self._dialing is None:
             self._dialing = asyncio.ensure_future(self._dial())
         self._arm()
 
-    def _answers(self, event: Event) -> bool:
-        """Whether it is the answer somebody asked for; if so, they have it, if they still want it."""
-        asked = self._asked.pop(getattr(event, "id", 0), None)
-        if asked is not None and not asked.done():
-            asked.set_result(cleaned(event, self._secrets))
-        return asked is not None
+    def _is_reply(self, event: Event) -> bool:
+        """Resolve the waiter of a `request`; return True if the event belongs to one."""
+        reply = self._replies.pop(getattr(event, "id", 0), None)
+        if reply is not None and not reply.done():
+            reply.set_result(redact_event(event, self._secrets))
+        return reply is not None
 
     def _handle(self, event: Event) -> None:
-        if type(event) is Replied and event.error is None:  # the next most frequent
+        if type(event) is Replied and event.error is None:  # the most frequent case after publications
             if (phase := _PHASE_OF_COMMAND.get(event.command.method)) is not None:
                 self._reporter.phase(phase, event.took)
             self._on_event(event)
             return
-        event = cleaned(event, self._secrets)
+        event = redact_event(event, self._secrets)
         match event:
             case HistoryRead():
                 self._reporter.phase(Phase.HISTORY, event.took)
             case Connected():
-                self._mark(event.at)
+                self._complete_step(event.at)
                 self._connection.reconnect = self._reconnect
-                self.error, self._stood = None, True
+                self.error, self._established = None, True
                 if self._opened is not None and not self._opened.done():
                     self._opened.set_result(None)
             case Dropped():
@@ -267,17 +264,21 @@ class Client:
             self.error = obstacles.of_error(Step.HELLO, event.error)
 
     def _dropped(self, event: Dropped) -> None:
-        if not self._stood and self.error is None:
-            # Whether the reply's time runs out first or that of whoever waits: what is on its way is not silence.
-            slow = event.fault is Reason.SILENT and self._newest is not None and self._newest.flowing
-            self.error = self.late(self.step) if slow else obstacles.of_drop(self.step, event)
-        self._stood, self.failed_at = False, event.at
+        if not self._established and self.error is None:
+            # A partly received answer is a timeout, not silence, whichever deadline passes first.
+            slow = (
+                event.fault is Reason.SILENT
+                and self._latest_transport is not None
+                and self._latest_transport.partially_received
+            )
+            self.error = self.deadline_error(self.step) if slow else obstacles.of_drop(self.step, event)
+        self._established, self.failed_at = False, event.at
         if self.error is not None and self._opened is not None and not self._opened.done():
             self._opened.set_exception(self.error)
 
     def _refresh(self) -> None:
         try:
-            hello = self._access.hello()
+            hello = self._endpoint.hello()
         except ProbeError as error:
             _log.warning("token not refreshed", detail=error.detail)
             return
@@ -289,15 +290,15 @@ class Client:
         lines = self._connection.data_to_send()
         if not lines or self._transport is None:
             return
-        # Before, not after: a relay on a fast path may have answered by the time that the call returns.
+        # Before the write: a fast relay may have answered by the time the call returns.
         at = self._clock.monotonic()
         self._transport.send(lines[0] if len(lines) == 1 else "\n".join(lines))
         if self._on_sent:
-            told, self._on_sent = self._on_sent, []
-            for on_sent in told:
+            callbacks, self._on_sent = self._on_sent, []
+            for on_sent in callbacks:
                 on_sent(at)
 
-    # The timer: for all but the commands, of which there are many, and which `deadlines` sees to.
+    # The timer of pings and reconnects; commands use the shared `Deadlines`.
 
     def _arm(self) -> None:
         if self._timer is not None:
@@ -315,29 +316,29 @@ class Client:
 
     async def _dial(self) -> None:
         try:
-            self.queued = True
-            await self._access.admit(self.failed_at)
-            self.queued = False
+            self.awaiting_permit = True
+            await self._endpoint.admit(self.failed_at)
+            self.awaiting_permit = False
             self.error, self._step_started = None, self._clock.monotonic()
             self._proxied = False
-            target, hello = self._access.target(), self._access.hello()
+            target, hello = self._endpoint.target(), self._endpoint.hello()
             self._secrets = secrets_of(target, hello.token, proxy_of(target))
-            async with asyncio.timeout(self._access.timeout):
+            async with asyncio.timeout(self._endpoint.timeout):
                 transport = await dial(
                     target,
                     clock=self._clock,
                     observer=self,
                     on_text=self._received,
-                    on_closed=self._closed,
-                    arrivals=self._access.arrivals,
+                    on_closed=self._transport_closed,
+                    arrivals=self._endpoint.arrivals,
                 )
         except ProbeError as error:
-            self._not_opened(error)
+            self._dial_failed(error)
         except TimeoutError:
-            self._not_opened(self.late(self.step))
-        except Exception as cause:  # noqa: BLE001 - whatever it is: to go on waiting would blame the relay for it
-            _log.exception("connect broken off by a fault of this program", step=self.step.value)
-            self._not_opened(LocalError(self.step, Reason.INTERNAL, f"{type(cause).__name__}: {cause}"))
+            self._dial_failed(self.deadline_error(self.step))
+        except Exception as cause:  # noqa: BLE001 - a bug here must end the connect, or the relay would be blamed for a timeout
+            _log.exception("connect failed by an internal error", step=self.step.value)
+            self._dial_failed(LocalError(self.step, Reason.INTERNAL, f"{type(cause).__name__}: {cause}"))
         else:
             self._transport = transport
             self.entered(Step.HELLO)
@@ -346,40 +347,40 @@ class Client:
             self._dialing = None
         self._pump()
 
-    def _not_opened(self, error: ProbeError) -> None:
-        error.reword(clean(error.detail, self._secrets))
+    def _dial_failed(self, error: ProbeError) -> None:
+        error.reword(redact(error.detail, self._secrets))
         self.error = error
-        self._mark(self._clock.monotonic())
+        self._complete_step(self._clock.monotonic())
         not_before = error.retry_after if isinstance(error, RateLimitedError) else 0.0
         if not_before:
-            self._access.postpone(not_before)
+            self._endpoint.postpone(not_before)
         self._connection.lost(self._clock.monotonic(), None, str(error), not_before=not_before)
 
-    def _closed(self, closed: Closed) -> None:
+    def _transport_closed(self, closed: Closed) -> None:
         if self._transport is None:
-            return  # given up by this side, and reported then
+            return  # closed by this side, and reported then
         self._transport = None
         self._connection.lost(self._clock.monotonic(), closed.code, closed.reason, fault=closed.fault)
         self._pump()
 
-    def _mark(self, now: float) -> None:
-        self._reporter.step_taken(self.step, self._step_started, now)
+    def _complete_step(self, now: float) -> None:
+        self._reporter.step_completed(self.step, self._step_started, now)
         self._step_started = now
 
-    # What the transport reports while it dials (`relay.target.Observer`).
+    # `relay.dial.DialObserver`.
 
     def attached(self, transport: Transport) -> None:
-        """The dial has bytes to wait for."""
-        self._newest = transport
+        """The transport exists and may receive bytes."""
+        self._latest_transport = transport
 
     def entered(self, step: Step) -> None:
-        """A step of the dial begins."""
+        """A step of the dial has begun."""
         if step is not self.step:
-            self._mark(self._clock.monotonic())
+            self._complete_step(self._clock.monotonic())
             self.step = step
 
     def proxied(self) -> None:
-        """The connection to the proxy stands."""
+        """The connection to the proxy is established."""
         self._proxied = True
 
     def phase(self, phase: Phase, started: float, ended: float) -> None:
@@ -387,13 +388,13 @@ class Client:
         self._reporter.phase(phase, ended - started)
 
     def address_failed(self, family: str) -> None:
-        """One address could not be reached."""
+        """An address could not be reached."""
         self._reporter.address_failed(family)
 
     def certificate(self, not_after: float) -> None:
-        """The relay's certificate was seen."""
+        """The relay presented a certificate that expires at `not_after`."""
         self._reporter.certificate(not_after)
 
 
 def _ignore(_: Event) -> None:
-    """Nothing is reported after the end."""
+    """Discard an event after the client has been closed."""

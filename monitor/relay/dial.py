@@ -1,6 +1,6 @@
-"""Reaching a relay phase by phase: look-up, (proxy,) TCP, TLS, upgrade, each timed and each with its own failures.
+"""Open a WebSocket connection in timed phases: resolve, proxy, TCP, TLS, upgrade.
 
-Foreign exceptions end here: whatever the network or the relay does becomes an `ProbeError`.
+All network exceptions are translated here into `ProbeError`.
 """
 
 from __future__ import annotations
@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import aiohappyeyeballs
 
 from monitor.clock import Arrivals, Clock
 from monitor.errors import ProbeError
-from monitor.relay import errnos, tls
+from monitor.relay import obstacles, tls
 from monitor.relay.proxy import proxy_of, tunnel
 from monitor.relay.resolve import look_up
 from monitor.relay.transport import CLOSE_WAIT, Transport
@@ -26,22 +26,45 @@ if TYPE_CHECKING:
 
     from monitor.relay.proxy import Proxy
     from monitor.relay.resolve import AddressInfo
-    from monitor.relay.target import Closed, Observer, Target
+    from monitor.relay.target import Target
+    from monitor.relay.transport import Closed
 
     Resolver = Callable[[str, int, socket.AddressFamily], Awaitable[list[AddressInfo]]]
 
 EYEBALLS_DELAY: Final = 0.25
-"""Seconds one address is tried before the next joins in (RFC 8305, section 8)."""
+"""Seconds before a connect to the next address starts in parallel (RFC 8305, section 8)."""
 
 _DAY: Final = 86400.0
 _FAMILIES: Final = {"any": socket.AF_UNSPEC, "ip4": socket.AF_INET, "ip6": socket.AF_INET6}
+
+
+class DialObserver(Protocol):
+    """Callbacks of a dial. Times are seconds of the monotonic clock."""
+
+    def entered(self, step: Step) -> None:
+        """A step has begun. A deadline that passes now passes in this step."""
+
+    def proxied(self) -> None:
+        """The connection to the proxy is established."""
+
+    def attached(self, transport: Transport) -> None:
+        """The transport is connected; it tells whether an answer was received in part."""
+
+    def phase(self, phase: Phase, started: float, ended: float) -> None:
+        """A phase took from `started` to `ended`."""
+
+    def address_failed(self, family: str) -> None:
+        """An address of `family` ("ip4" or "ip6") could not be reached, by no local fault."""
+
+    def certificate(self, not_after: float) -> None:
+        """The relay's certificate expires at `not_after`, in seconds since the epoch."""
 
 
 async def dial(
     target: Target,
     *,
     clock: Clock,
-    observer: Observer,
+    observer: DialObserver,
     on_text: Callable[[str, float], None],
     on_closed: Callable[[Closed], None],
     resolver: Resolver = look_up,
@@ -51,10 +74,10 @@ async def dial(
 
     Raises `ProbeError` for whatever the network or the relay does. A cancelled call leaves no socket open.
 
-    The caller bounds it with `asyncio.timeout` (a task of its own would return a turn of the loop late): the step
-    `observer` last entered is where it was. No callback is called before the caller has the transport.
+    The caller sets the deadline with `asyncio.timeout`; the last step passed to `observer.entered` tells where it
+    passed. `on_text` and `on_closed` are not called before the caller has the transport.
     """
-    # First what needs no network: a fault of the configuration is found before anyone is bothered.
+    # Configuration errors are found before the first packet.
     transport = Transport(target, arrivals or Arrivals(clock), on_text, on_closed)
     context = tls.context(target.tls) if target.secure else None
     proxy = proxy_of(target)
@@ -71,25 +94,25 @@ async def dial(
         transport.abort()
         sock.close()
         raise
-    # One turn of the loop later: by then the caller, which goes on in this very turn, has the transport.
+    # In the next iteration of the loop: the caller continues in this one and has the transport by then.
     asyncio.get_running_loop().call_soon(transport.start)
     return transport
 
 
 class _Route:
-    """One dial's way: does each phase, tells the observer, and turns what goes wrong into obstacles."""
+    """The phases of one dial."""
 
-    def __init__(self, target: Target, clock: Clock, observer: Observer) -> None:
+    def __init__(self, target: Target, clock: Clock, observer: DialObserver) -> None:
         self._target = target
         self._clock = clock
         self._observer = observer
 
     async def direct(self, resolver: Resolver) -> socket.socket:
-        """Look up the relay and connect to one of its addresses."""
+        """Resolve the relay and connect to one of its addresses."""
         target, clock, observer = self._target, self._clock, self._observer
         observer.entered(Step.RESOLVE)
         started = clock.monotonic()
-        found = await self._addresses(*target.place, resolver)
+        found = await self._addresses(*target.address, resolver)
         if target.pick is not None:
             found = [sorted(found, key=lambda item: str(item[4]))[target.pick % len(found)]]
         resolved = clock.monotonic()
@@ -100,7 +123,7 @@ class _Route:
         return sock
 
     async def through(self, proxy: Proxy, resolver: Resolver) -> socket.socket:
-        """Connect to the proxy, whose own name and address are its business, and have it connect to the relay."""
+        """Connect to the proxy and open a tunnel to the relay. Errors of the proxy's name belong to step `proxy`."""
         self._observer.entered(Step.PROXY)
         started = self._clock.monotonic()
         try:
@@ -110,7 +133,7 @@ class _Route:
         sock = await self._connect(Step.PROXY, found)
         self._observer.proxied()
         try:
-            await tunnel(sock, proxy, *self._target.place)
+            await tunnel(sock, proxy, *self._target.address)
         except BaseException:
             sock.close()
             raise
@@ -118,16 +141,13 @@ class _Route:
         return sock
 
     async def attach(self, sock: socket.socket, transport: Transport, context: ssl.SSLContext | None) -> None:
-        """Give the connected socket to the transport, under TLS where there is a `context`.
-
-        TCP stands already, so all the time this takes is the TLS handshake's.
-        """
+        """Attach the connected socket to the transport, with a TLS handshake if `context` is given."""
         loop = asyncio.get_running_loop()
         if context is None:
             try:
                 await loop.create_connection(lambda: transport, sock=sock)
             except OSError as cause:
-                raise errnos.obstacle_of(Step.TCP, cause) from cause
+                raise obstacles.of_os_error(Step.TCP, cause) from cause
             return
         self._observer.entered(Step.TLS)
         started = self._clock.monotonic()
@@ -142,18 +162,18 @@ class _Route:
                 ssl_shutdown_timeout=CLOSE_WAIT,
             )
         except (OSError, EOFError, ValueError) as cause:  # ssl.SSLError is an OSError
-            raise tls.obstacle_of(cause) from cause
+            raise tls.of_tls_error(cause) from cause
         self._observer.phase(Phase.TLS, started, self._clock.monotonic())
         expiry = tls.not_after(raw)
         if expiry is not None:
             self._observer.certificate(expiry)
-        # A TLS 1.3 server turns down our certificate after our handshake is done, and hangs up. asyncio would learn of
-        # that by a failed write, and never read why: so let it read first, which takes the loop two turns.
+        # A TLS 1.3 server rejects the client's certificate after the handshake and closes. Two iterations of the loop
+        # let asyncio read its alert before a write fails without a reason.
         for _ in range(2):
             await asyncio.sleep(0)
 
     async def upgrade(self, transport: Transport) -> None:
-        """Ask for the WebSocket."""
+        """Send the upgrade request and wait for the response."""
         self._observer.entered(Step.UPGRADE)
         started = self._clock.monotonic()
         await transport.upgrade()
@@ -172,26 +192,26 @@ class _Route:
         return found
 
     async def _connect(self, step: Step, found: list[AddressInfo]) -> socket.socket:
-        watched = _Watched(self._observer)
+        observed = _ObservedLoop(self._observer)
         try:
             sock = await aiohappyeyeballs.start_connection(
                 found,
                 happy_eyeballs_delay=EYEBALLS_DELAY,
                 interleave=1,
-                loop=watched,  # type: ignore[arg-type]  # stands in for the loop
+                loop=observed,  # type: ignore[arg-type]  # stands in for the loop
             )
         except (OSError, RuntimeError) as cause:  # uvloop has RuntimeErrors of its own
-            raise watched.error(step, cause) from cause
-        # It does not matter to whether the relay can be reached, and a connection that is gone refuses it.
+            raise observed.error(step, cause) from cause
+        # Optional, and refused by a connection that is closed already.
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
 
 
-class _Watched:
-    """The running loop, with an eye on each address's connect: aiohappyeyeballs tells only how all of them went."""
+class _ObservedLoop:
+    """A proxy of the running loop that records each failed connect; aiohappyeyeballs reports only their sum."""
 
-    def __init__(self, observer: Observer) -> None:
+    def __init__(self, observer: DialObserver) -> None:
         self._loop = asyncio.get_running_loop()
         self._observer = observer
         self._failed: list[tuple[OSError, str]] = []
@@ -200,23 +220,23 @@ class _Watched:
         return getattr(self._loop, name)
 
     async def sock_connect(self, sock: socket.socket, address: tuple[Any, ...]) -> None:
-        """Connect, noting a failure."""
+        """Connect, and record a failure."""
         try:
             await self._loop.sock_connect(sock, address)
         except OSError as cause:
             host = f"[{address[0]}]" if sock.family == socket.AF_INET6 else address[0]
             self._failed.append((cause, f"{host}:{address[1]}"))
-            if not errnos.is_ours(cause):
+            if not obstacles.is_local_fault(cause):
                 self._observer.address_failed("ip6" if sock.family == socket.AF_INET6 else "ip4")
             raise
 
     def error(self, step: Step, cause: Exception) -> ProbeError:
-        """What `error`, all addresses having failed, means: the first failure, but the relay's own before ours.
+        """Return the error after all addresses failed: the first remote failure, else the first local one.
 
-        A machine without IPv6 has no route to half of a relay's addresses; that says nothing of the relay.
+        A machine without IPv6 has no route to some of a relay's addresses; that says nothing about the relay.
         """
-        for failure, where in sorted(self._failed, key=lambda failed: errnos.is_ours(failed[0])):
-            return errnos.obstacle_of(step, failure, where)
+        for failure, where in sorted(self._failed, key=lambda failed: obstacles.is_local_fault(failed[0])):
+            return obstacles.of_os_error(step, failure, where)
         if isinstance(cause, OSError):
-            return errnos.obstacle_of(step, cause)
+            return obstacles.of_os_error(step, cause)
         return ProbeError(step, Reason.UNREACHABLE, str(cause)[:200])

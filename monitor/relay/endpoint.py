@@ -1,4 +1,4 @@
-"""How a client gets in, said by whoever knows the relay, its limits and its endpoints."""
+"""What a client needs to connect to a relay."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
-    """How one side reaches one relay, whatever it does there.
+class EndpointProvider:
+    """Target, hello and admission of one participant at one relay.
 
-    `target` and `hello` are made anew for each connect, so that the files of headers and token are read again; either
-    may raise `ProbeError`. `admit` waits until the relay's limits allow one more connect, of a client that comes back
-    with the time at which it dropped, or last failed; `postpone` lets none in for so many seconds, as the relay asked.
+    `target` and `hello` are called for each connect, so that files of headers and token are read again; both may raise
+    `ProbeError`. `admit` waits until the relay's limits allow one more connect; its argument is the monotonic time at
+    which a reconnecting client dropped or last failed, None for a first connect. `postpone` blocks all connects for
+    the given seconds, as the relay asked (Retry-After).
     """
 
     target: Callable[[], Target]
@@ -32,4 +33,4 @@ class Access:
     arrivals: Arrivals
     deadlines: Deadlines
     rng: random.Random
-    timeout: float  # seconds for each connect, from the first look-up to the hello
+    timeout: float  # seconds for each connect, from name resolution to the reply to the hello

@@ -1,10 +1,12 @@
-"""From what a relay did to the words of the catalogue: the one place where codes become reasons."""
+"""Map error replies, close codes, deadlines and operating system errors to (step, reason) errors."""
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import TYPE_CHECKING, Final
 
-from monitor.errors import ProbeError
+from monitor.errors import LocalError, ProbeError
 from monitor.vocabulary import Reason, Step
 from monitor.wire.codes import CloseCode, ErrorCode
 
@@ -41,19 +43,32 @@ _HELLO_CLOSES: Final[dict[int | None, Reason]] = _CLOSES | {
     CloseCode.EXPIRED: Reason.EXPIRED,
 }
 
+_REASONS_OF_ERRNO: Final = {
+    errno.ECONNREFUSED: Reason.REFUSED,
+    errno.EHOSTUNREACH: Reason.UNREACHABLE,
+    errno.ETIMEDOUT: Reason.TIMEOUT,
+    errno.ECONNRESET: Reason.RESET,
+    errno.EPIPE: Reason.RESET,
+    errno.ECONNABORTED: Reason.RESET,
+}
+# The local kernel reports these: no packet reached the relay.
+_NO_ROUTE: Final = {errno.ENETUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
+_FORBIDDEN: Final = {errno.EPERM, errno.EACCES}
+_EXHAUSTED: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+
 
 def of_error(step: Step, error: ErrorReply) -> ProbeError:
-    """What an error reply to the command of `step` means."""
+    """Return the error for an error reply to the command of `step`."""
     known = _HELLO_ERRORS if step is Step.HELLO else _ERRORS
     reason = known.get(error.code, Reason.RELAY_ERROR)
     return ProbeError(step, reason, f"error {error.code} {error.message}".strip())
 
 
 def of_drop(step: Step, dropped: Dropped) -> ProbeError:
-    """What a connection that dropped during `step` means."""
+    """Return the error for a connection that dropped during `step`."""
     reason: Reason
     if dropped.fault is not None:
-        # A reset is how a connection drops, not another thing to have gone wrong once it stood.
+        # Once a connection is established, a reset is one way of disconnecting.
         reason = Reason.DISCONNECTED if dropped.fault is Reason.RESET else dropped.fault
     else:
         known = _HELLO_CLOSES if step is Step.HELLO else _CLOSES
@@ -62,13 +77,35 @@ def of_drop(step: Step, dropped: Dropped) -> ProbeError:
     return ProbeError(step, reason, f"{code} {dropped.reason}".strip())
 
 
-def of_deadline(step: Step, *, flowing: bool = False, proxied: bool = False) -> ProbeError:
-    """A deadline passed during `step`, before the relay said anything whole there.
+def of_deadline(step: Step, *, partially_received: bool = False, proxied: bool = False) -> ProbeError:
+    """Return the error for a deadline that passed during `step` before a complete answer arrived.
 
-    `flowing`: bytes were on their way. Until a connection stands, nobody was there to be silent: that is a `timeout`
-    too; `proxied`: the connection to a proxy stood.
+    `partially_received`: part of the answer arrived. `proxied`: the connection to the proxy was established. The reason
+    is `silent` if an established connection sent nothing, and `timeout` otherwise.
     """
-    if flowing:
-        return ProbeError(step, Reason.TIMEOUT, "bytes were coming, and too slowly to be an answer in time")
-    waiting_for_an_address = step in {Step.RESOLVE, Step.TCP} or (step is Step.PROXY and not proxied)
-    return ProbeError(step, Reason.TIMEOUT if waiting_for_an_address else Reason.SILENT, "nothing came in time")
+    if partially_received:
+        return ProbeError(step, Reason.TIMEOUT, "the answer arrived only in part")
+    not_connected = step in {Step.RESOLVE, Step.TCP} or (step is Step.PROXY and not proxied)
+    return ProbeError(step, Reason.TIMEOUT if not_connected else Reason.SILENT, "no answer in time")
+
+
+def is_local_fault(error: OSError) -> bool:
+    """Return True if the fault lies on this machine, so that it says nothing about the relay."""
+    return error.errno in _NO_ROUTE | _FORBIDDEN | _EXHAUSTED
+
+
+def of_os_error(step: Step, error: OSError, where: str = "") -> ProbeError:
+    """Return the error for a socket error at `step`; a `LocalError` if the fault is local.
+
+    `where` is the address that the detail names.
+    """
+    what = os.strerror(error.errno) if error.errno else str(error)
+    if where:
+        what = f"{where}: {what}"
+    if error.errno in _NO_ROUTE:
+        return LocalError(step, Reason.UNREACHABLE, f"no local route: {what}")
+    if error.errno in _FORBIDDEN:
+        return LocalError(step, Reason.UNREACHABLE, f"forbidden by this machine: {what}")
+    if error.errno in _EXHAUSTED:
+        return LocalError(step, Reason.INTERNAL, f"this machine is out of resources: {what}")
+    return ProbeError(step, _REASONS_OF_ERRNO.get(error.errno or 0, Reason.UNREACHABLE), what)

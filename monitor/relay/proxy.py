@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from monitor.errors import LocalError, ProbeError
-from monitor.relay import errnos
+from monitor.relay import obstacles
 from monitor.vocabulary import Reason, Step
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ async def tunnel(sock: socket.socket, proxy: Proxy, host: str, port: int) -> Non
             if len(answer) > MAX_ANSWER:
                 raise ProbeError(Step.PROXY, Reason.PROTOCOL, "the proxy's answer has no end")
     except OSError as error:
-        raise errnos.obstacle_of(Step.PROXY, error) from error
+        raise obstacles.of_os_error(Step.PROXY, error) from error
     _, _, status = answer.split(b"\r\n", 1)[0].decode("latin-1").partition(" ")
     if not status[:3].isdecimal():
         raise ProbeError(Step.PROXY, Reason.PROTOCOL, "the proxy does not speak HTTP")

@@ -1,7 +1,6 @@
-"""Keeping to what a relay's owner allows: so many connects and messages a minute, whatever the probes ask.
+"""Rate limits of a relay: connects and messages a minute.
 
-A sliding window rather than a token bucket: "never more than N in any minute" is then true of every minute, not
-only on average.
+A sliding window, not a token bucket: "at most N in any minute" holds for every minute, not only on average.
 """
 
 from __future__ import annotations
@@ -15,117 +14,119 @@ if TYPE_CHECKING:
 
     from monitor.clock import Clock
 
-WINDOW = 60.0
-"""Seconds over which a limit counts."""
+WINDOW_SECONDS = 60.0
+"""Length of the window, in seconds."""
 
-
-UNKNOWN: Final = 1.0
-"""Seconds after which to look again for a permit that may come at any time."""
+RECHECK_INTERVAL: Final = 1.0
+"""Seconds between checks for a reserved permit that may be released at any time."""
 
 
 class Permit:
-    """One permit, taken ahead of its use."""
+    """One permit that was acquired ahead of its use."""
 
     def __init__(self, limiter: RateLimiter) -> None:
         self._limiter: RateLimiter | None = limiter
-        limiter.kept += 1
+        limiter.reserved += 1
 
     async def use(self) -> None:
-        """Use it, once a pause that the relay asked for is over."""
+        """Use the permit, after any pause that the relay asked for."""
         limiter = self._limiter
-        while limiter is not None and (left := limiter.pause_left) > 0:  # noqa: ASYNC110 - a pause ends with time
-            await asyncio.sleep(max(0.001, left))
-        if limiter is not None and self.give_back():
+        while limiter is not None and (available := limiter.pause_left) > 0:  # noqa: ASYNC110 - a pause ends with time, not by an event
+            await asyncio.sleep(max(0.001, available))
+        if limiter is not None and self.release():
             limiter.use()
 
-    def give_back(self) -> bool:
-        """Give it back; False where it is used already, or given back."""
+    def release(self) -> bool:
+        """Release the permit; return False if it was used or released before."""
         limiter, self._limiter = self._limiter, None
         if limiter is not None:
-            limiter.kept -= 1
+            limiter.reserved -= 1
         return limiter is not None
 
 
 class RateLimiter:
-    """At most `per_minute` permits in any 60 s; waiters are served in the order they came.
+    """Grant at most `per_minute` permits in any 60 s.
 
-    Each rank has a queue of its own, so that those who must leave more spare than others hold up nobody.
+    Waiters of one priority are served first in, first out. Each priority has its own queue, so that waiters which must
+    leave more headroom do not delay others.
     """
 
     def __init__(self, per_minute: int, clock: Clock) -> None:
         self._limit = per_minute
         self._clock = clock
         self._given: deque[float] = deque()  # bounded: never more than `per_minute` entries
-        self.kept = 0  # taken ahead of their use
-        self._turns: dict[int, asyncio.Lock] = defaultdict(asyncio.Lock)  # by rank
+        self.reserved = 0  # acquired ahead of their use
+        self._queues: dict[int, asyncio.Lock] = defaultdict(asyncio.Lock)  # by priority
         self._paused_until = 0.0
 
-    def allow(self, per_minute: int) -> None:
-        """Take up another limit; what was given counts on."""
+    def set_limit(self, per_minute: int) -> None:
+        """Change the limit; permits granted so far still count."""
         self._limit = per_minute
 
     def wait(self, permits: int = 1) -> float:
-        """Seconds until `permits` could be given at once; 0 when now. Infinite for more than a minute's worth."""
+        """Return the seconds until `permits` can be granted at once: 0 for now, infinity if the limit is lower."""
         now = self._clock.monotonic()
-        while self._given and self._given[0] <= now - WINDOW:
+        while self._given and self._given[0] <= now - WINDOW_SECONDS:
             self._given.popleft()
         if permits > self._limit:
             return float("inf")
         pause = max(0.0, self._paused_until - now)
-        over = len(self._given) + self.kept + permits - self._limit
-        if over <= 0:
+        excess = len(self._given) + self.reserved + permits - self._limit
+        if excess <= 0:
             return pause
-        # When what is kept will be free again nobody knows: as soon as it is given back, or a minute after its use.
-        known = over <= len(self._given)
-        return max(pause, self._given[over - 1] + WINDOW - now if known else UNKNOWN)
+        # A reserved permit becomes free when it is released, or a minute after its use: at an unknown time.
+        known = excess <= len(self._given)
+        return max(pause, self._given[excess - 1] + WINDOW_SECONDS - now if known else RECHECK_INTERVAL)
 
     @property
-    def left(self) -> int:
-        """Permits of this minute that nobody has."""
+    def available(self) -> int:
+        """Number of permits that can be granted now, ignoring a pause."""
         self.wait()
-        return max(0, self._limit - len(self._given) - self.kept)
+        return max(0, self._limit - len(self._given) - self.reserved)
 
-    def take(self, permits: int = 1) -> bool:
-        """Take `permits` if they can be given now, all or none."""
+    def try_acquire(self, permits: int = 1) -> bool:
+        """Acquire all `permits` if they can be granted now; return False otherwise."""
         if self.wait(permits) > 0:
             return False
         self._given.extend([self._clock.monotonic()] * permits)
         return True
 
-    async def acquire(self, permits: int = 1, *, rank: int = 0, spare: Callable[[], int] = lambda: 0) -> int:
-        """Wait for `permits`, and take them all at once, where `spare()` more would still be left for others.
+    async def acquire(self, permits: int = 1, *, priority: int = 0, headroom: Callable[[], int] = lambda: 0) -> int:
+        """Wait until `permits` and `headroom()` more are available, then acquire `permits`.
 
-        Those of one `rank` are served in the order they came. Returns how many: no more than a minute's worth.
+        Return the number of permits acquired, which is at most the limit.
         """
-        async with self._turns[rank]:
-            while (delay := self.wait(min(permits + spare(), self._limit))) > 0:  # noqa: ASYNC110 - permits come with time, not by an event
-                # A clock may not move in less than a millisecond, and limit and spare may be others in a second.
+        async with self._queues[priority]:
+            while (delay := self.wait(min(permits + headroom(), self._limit))) > 0:  # noqa: ASYNC110 - permits become available with time, not by an event
+                # Timers may have a resolution of 1 ms; limit and headroom may change meanwhile.
                 await asyncio.sleep(min(max(0.001, delay), 1.0))
-            taken = min(permits, self._limit)
-            self.take(taken)
-            return taken
+            acquired = min(permits, self._limit)
+            self.try_acquire(acquired)
+            return acquired
 
-    async def ahead(self, permits: int, *, rank: int = 0, spare: Callable[[], int] = lambda: 0) -> list[Permit]:
-        """The same, for connects to come: each counts until it is made, and from then on for its minute."""
-        taken = await self.acquire(permits, rank=rank, spare=spare)
-        for _ in range(taken):
+    async def acquire_ahead(
+        self, permits: int, *, priority: int = 0, headroom: Callable[[], int] = lambda: 0
+    ) -> list[Permit]:
+        """Acquire permits for later connects: each counts until its use, and for a minute from then on."""
+        acquired = await self.acquire(permits, priority=priority, headroom=headroom)
+        for _ in range(acquired):
             self._given.pop()
-        return [Permit(self) for _ in range(taken)]
+        return [Permit(self) for _ in range(acquired)]
 
     def use(self) -> None:
-        """Count one permit that was kept until now."""
+        """Count one permit that was reserved."""
         self._given.append(self._clock.monotonic())
 
     @property
     def paused(self) -> bool:
-        """Whether nothing is given because the relay asked for it."""
+        """True while the relay has asked for a pause."""
         return self.pause_left > 0
 
     @property
     def pause_left(self) -> float:
-        """Seconds until anything is given again."""
+        """Seconds until the pause ends."""
         return max(0.0, self._paused_until - self._clock.monotonic())
 
     def pause(self, seconds: float) -> None:
-        """Give nothing for `seconds`: the relay asked for it (Retry-After)."""
+        """Grant no permits for `seconds`, as the relay asked (Retry-After)."""
         self._paused_until = max(self._paused_until, self._clock.monotonic() + seconds)

@@ -1,4 +1,4 @@
-"""What a relay or a proxy says may quote what it was told. Before its words go further, our secrets are taken out."""
+"""Remove secrets from what a relay or a proxy says, which may quote the request."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ if TYPE_CHECKING:
     from monitor.relay.proxy import Proxy
     from monitor.relay.target import Target
 
-LEAST: Final = 4
-"""Characters of a secret that is looked for: one that is shorter would be found in every other word."""
+MIN_SECRET_LENGTH: Final = 4
+"""Shorter secrets are not searched for: they would match ordinary words."""
 
-PART: Final = 8
-"""Characters of a secret's beginning that are taken out at the end of a text."""
+MIN_PREFIX_LENGTH: Final = 8
+"""Shortest beginning of a secret that is removed at the end of a truncated text."""
 
-HIDDEN: Final = "***"
+REDACTED: Final = "***"
 
 
 def secrets_of(target: Target, token: str | None, proxy: Proxy | None) -> tuple[str, ...]:
-    """All that is told on the way into a relay and nobody else's business, longest first."""
+    """Return the secrets sent while connecting: header values, query, token and proxy credentials, longest first."""
     headers = [value for _, value in target.headers]
     if proxy is not None and proxy.authorization is not None:
         headers.append(proxy.authorization)
-    # Of "Bearer abc" the second word is the secret, and of "Basic abc" what it stands for too.
-    told = headers + [value.partition(" ")[2] for value in headers] + [_password(value) for value in headers]
-    told += _queried(urlsplit(target.url).query)
+    # "Bearer abc" contains the secret "abc"; "Basic abc" also its decoded password.
+    values = headers + [value.partition(" ")[2] for value in headers] + [_password(value) for value in headers]
+    values += _query_secrets(urlsplit(target.url).query)
     if token is not None:
-        told.append(token)
-    return tuple(sorted({value for value in told if len(value) >= LEAST}, key=len, reverse=True))
+        values.append(token)
+    return tuple(sorted({value for value in values if len(value) >= MIN_SECRET_LENGTH}, key=len, reverse=True))
 
 
 def _password(header: str) -> str:
-    """The password in a header's value, "" where there is none."""
+    """Return the password of a Basic authorization header, or an empty string."""
     scheme, _, encoded = header.partition(" ")
     if scheme.lower() != "basic":
         return ""
@@ -46,29 +46,29 @@ def _password(header: str) -> str:
         return ""
 
 
-def _queried(query: str) -> list[str]:
-    """The secrets of a query as they are sent and as they are meant: its values, and keys that have none."""
+def _query_secrets(query: str) -> list[str]:
+    """Return the values of a query, and its keys without a value, both encoded and decoded."""
     parts = [value or key for key, _, value in (part.partition("=") for part in query.split("&"))]
     return [query, *parts, *map(unquote, parts), *map(unquote_plus, parts)]
 
 
-def clean(text: str, secrets: tuple[str, ...]) -> str:
-    """`text` without them, whole or, where the text was cut off within one, in part."""
+def redact(text: str, secrets: tuple[str, ...]) -> str:
+    """Return `text` without the secrets, including a secret truncated at its end."""
     for secret in secrets:
-        text = text.replace(secret, HIDDEN)
-        for length in range(min(len(secret) - 1, len(text)), PART - 1, -1):
+        text = text.replace(secret, REDACTED)
+        for length in range(min(len(secret) - 1, len(text)), MIN_PREFIX_LENGTH - 1, -1):
             if text.endswith(secret[:length]):
-                text = text[:-length] + HIDDEN
+                text = text[:-length] + REDACTED
                 break
     return text
 
 
-def cleaned(event: Event, secrets: tuple[str, ...]) -> Event:
-    """An event whose words, if it has any of the relay's, are without them."""
-    if isinstance(event, Replied):  # by far the most frequent, and nearly always without words
+def redact_event(event: Event, secrets: tuple[str, ...]) -> Event:
+    """Return the event with the secrets removed from the relay's texts."""
+    if isinstance(event, Replied):  # the most frequent event; only an error reply carries text
         if event.error is None:
             return event
-        return event._replace(error=replace(event.error, message=clean(event.error.message, secrets)))
+        return event._replace(error=replace(event.error, message=redact(event.error.message, secrets)))
     if isinstance(event, (Dropped, Unsubscribed)):
-        return replace(event, reason=clean(event.reason, secrets))
+        return replace(event, reason=redact(event.reason, secrets))
     return event

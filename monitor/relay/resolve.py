@@ -1,4 +1,4 @@
-"""The system's resolver, in a thread of its own for each name: one that hangs holds up no other."""
+"""Name resolution by the system's resolver, one thread for each call, so that a hanging one delays no other."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import socket
 from functools import partial
 from typing import Any
 
-from monitor.threads import aside
+from monitor.threads import run_in_thread
 
 AddressInfo = tuple[int, int, int, str, tuple[Any, ...]]
 
 
 async def look_up(host: str, port: int, family: socket.AddressFamily = socket.AF_UNSPEC) -> list[AddressInfo]:
-    """Every address of a name, or the one that `host` is. Raises `OSError` and `UnicodeError` as the system does."""
+    """Resolve `host` to all its addresses. Raises `OSError` and `UnicodeError` as `socket.getaddrinfo` does."""
     with contextlib.suppress(socket.gaierror):
-        return _ask(host, port, family, socket.AI_NUMERICHOST)  # at once: nobody is asked
-    return await aside(f"look-up of {host}", partial(_ask, host, port, family, 0))
+        return _getaddrinfo(host, port, family, socket.AI_NUMERICHOST)  # an address literal needs no query
+    return await run_in_thread(f"look-up of {host}", partial(_getaddrinfo, host, port, family, 0))
 
 
-def _ask(host: str, port: int, family: socket.AddressFamily, flags: int) -> list[AddressInfo]:
+def _getaddrinfo(host: str, port: int, family: socket.AddressFamily, flags: int) -> list[AddressInfo]:
     found: Any = socket.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM, flags=flags)
     return list(found)

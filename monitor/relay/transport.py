@@ -1,13 +1,14 @@
-"""A WebSocket over an `asyncio.Protocol`: text frames in and out, as close to the socket as it gets.
+"""A WebSocket transport: websockets' Sans-I/O `ClientProtocol` (RFC 6455) driven by an `asyncio.Protocol`.
 
-websockets' Sans-I/O `ClientProtocol` (RFC 6455) does the protocol. The receive time is read when the event loop hands
-over the bytes, before anything is parsed; the send time when they are handed to the socket. No compression is offered.
+The receive time is taken in `data_received`, before parsing; the send time right before the write to the socket.
+Compression is not offered.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from websockets.exceptions import PayloadTooBig
@@ -16,8 +17,7 @@ from websockets.protocol import OPEN
 
 from monitor.errors import ProbeError
 from monitor.relay import tls
-from monitor.relay.target import Closed
-from monitor.relay.upgrade import Answer, handshake
+from monitor.relay.upgrade import UpgradeResponse, handshake
 from monitor.vocabulary import Reason, Step
 from monitor.wire.codes import CloseCode
 
@@ -28,28 +28,41 @@ if TYPE_CHECKING:
     from monitor.relay.target import Target
 
 CLOSE_WAIT: Final = 2.0
-"""Seconds an orderly close waits for the peer's part of it."""
+"""Seconds to wait for the peer's close frame before the connection is aborted."""
 
-MAX_UNSENT: Final = 4 << 20
-"""Bytes that may wait for a peer that does not read before the connection is given up."""
+MAX_WRITE_BUFFER_BYTES: Final = 4 << 20
+"""Bytes in the write buffer above which the connection to a peer that does not read is aborted."""
 
-TURN: Final = 8 << 10
-"""Bytes that one turn of the event loop takes at most: two thousand frames, should a relay send so small ones.
+READ_SLICE_BYTES: Final = 8 << 10
+"""Bytes processed in one iteration of the event loop.
 
-uvloop would read on for as long as more comes, 8 MiB in one turn, and every timer and connection would wait for it.
+uvloop may deliver up to 8 MiB at once, which would delay all timers and other connections.
 """
 
-MAX_REASON: Final = 123
+MAX_CLOSE_REASON_BYTES: Final = 123
 """Bytes of a close frame's reason (RFC 6455, section 5.5.1)."""
 
 _TEXT, _CONT, _BINARY, _CLOSE = Opcode.TEXT, Opcode.CONT, Opcode.BINARY, Opcode.CLOSE
 
 
-class Transport(asyncio.Protocol):
-    """One WebSocket connection. `on_text` and `on_closed` are called in the very call that brought the bytes.
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """How the relay ended a connection.
 
-    `on_closed` is called exactly once, as soon as the end is known, unless this side closed or aborted: then nothing
-    is called any more. Raises `LocalError` for a URL or headers that cannot be sent.
+    `code` is the code of the close frame, or None without one. `fault` is None for a close frame and for a connection
+    closed without one; otherwise RESET, PROTOCOL, TOO_LARGE, or SILENT for a relay that does not read.
+    """
+
+    code: int | None
+    reason: str
+    fault: Reason | None
+
+
+class Transport(asyncio.Protocol):
+    """One WebSocket connection. `on_text` and `on_closed` are called from `data_received`.
+
+    `on_closed` is called once when the connection ends. After `close` or `abort` no callback is called. The constructor
+    raises `LocalError` for a URL or headers that cannot be sent.
     """
 
     def __init__(
@@ -64,108 +77,108 @@ class Transport(asyncio.Protocol):
         self._on_closed: Callable[[Closed], None] | None = on_closed
         self._ws = handshake(target)
         self._upgraded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._answer: Answer | None = Answer(self._ws)  # until the upgrade is through
+        self._response: UpgradeResponse | None = UpgradeResponse(self._ws)  # None once the upgrade is complete
         self._socket: asyncio.Transport | None = None
         self._open = False
-        self._partial = bytearray()  # a fragmented message so far; websockets bounds it by max_size
+        self._partial = bytearray()  # a fragmented message; websockets limits it to max_size
         self._fault: tuple[Reason, str] | None = None
-        self._giving_up: asyncio.TimerHandle | None = None
-        # Until `start`, what comes is held back; a loop's turn or two, so little can.
-        self._held: list[tuple[str, float]] = []
-        self._sink: Callable[[str, float], None] = self._hold
+        self._abort_timer: asyncio.TimerHandle | None = None
+        # Messages received before `start`.
+        self._buffered: list[tuple[str, float]] = []
+        self._sink: Callable[[str, float], None] = self._buffer
         self._started = False
-        self._incomplete = False  # the latest bytes left a frame, or the upgrade's answer, without its end
-        self._end: Closed | None = None
+        self._incomplete = False  # the last bytes ended within a frame or the upgrade response
+        self._closed: Closed | None = None
 
     @property
     def is_open(self) -> bool:
-        """Whether text can be sent."""
+        """True while text can be sent."""
         return self._open
 
     @property
-    def flowing(self) -> bool:
-        """Whether part of a message, or of the answer to the upgrade, has come."""
+    def partially_received(self) -> bool:
+        """True if part of a message or of the upgrade response was received."""
         return self._incomplete or bool(self._partial)
 
     @property
     def bytes_buffered(self) -> int:
-        """Bytes the socket has not taken yet."""
+        """Size of the write buffer, in bytes."""
         return self._socket.get_write_buffer_size() if self._socket is not None else 0
 
     async def upgrade(self) -> None:
-        """Ask for the WebSocket and wait for the answer. Raises `ProbeError`."""
+        """Send the upgrade request and wait for the response. Raises `ProbeError`."""
         self._flush()
         await self._upgraded
 
     def start(self) -> None:
-        """Hand over what was held back since the upgrade, and from now on everything as it comes."""
+        """Deliver the messages buffered since the upgrade, and from now on each one as it arrives."""
         self._started = True
         if self._on_closed is None:
             return
-        if self._end is None:
+        if self._closed is None:
             self._sink = self._on_text
-        held, self._held = self._held, []
-        for text, at in held:
+        buffered, self._buffered = self._buffered, []
+        for text, at in buffered:
             if self._on_closed is not None:
                 self._on_text(text, at)
-        if self._end is not None:
-            self._report(self._end)
+        if self._closed is not None:
+            self._report(self._closed)
 
     def send(self, text: str) -> None:
-        """Send one text frame; nothing is sent any more once the connection is closing."""
+        """Send one text frame. Does nothing once the connection is closing."""
         if self._open:
             self._ws.send_text(text.encode())
             self._flush()
 
     def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
-        """Close in good order, waiting `CLOSE_WAIT` seconds at most for the peer. Nothing is called any more."""
-        self._fall_silent()
+        """Send a close frame and wait at most `CLOSE_WAIT` seconds for the peer's. No callback is called."""
+        self._drop_callbacks()
         if self._open:
             self._open = False
-            self._ws.send_close(code, reason.encode()[:MAX_REASON].decode(errors="ignore"))
+            self._ws.send_close(code, reason.encode()[:MAX_CLOSE_REASON_BYTES].decode(errors="ignore"))
             self._flush()
-        self._give_up_later()
+        self._abort_later()
 
     def abort(self) -> None:
-        """Drop the TCP connection: no close frame, and nothing is called any more."""
-        self._fall_silent()
+        """Close the TCP connection without a close frame. No callback is called."""
+        self._drop_callbacks()
         self._open = False
         if self._socket is not None:
             self._socket.abort()
 
-    # What asyncio calls.
+    # asyncio.Protocol.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The socket (or TLS over it) is ours."""
+        """The socket, or TLS over it, is connected."""
         self._socket = transport  # type: ignore[assignment]  # asyncio gives a Transport to a Protocol
 
     def data_received(self, data: bytes) -> None:
-        """Bytes came."""
+        """Process received bytes."""
         now = self._arrivals.read()
         if self._fault is not None:
-            return  # nothing is heard any more but the end
-        if len(data) <= TURN:
-            self._take(data, now)
+            return  # the connection has failed; only its end matters
+        if len(data) <= READ_SLICE_BYTES:
+            self._process(data, now)
         elif self._socket is not None:
             self._socket.pause_reading()
-            self._take_in_turns(memoryview(data), now)
+            self._process_in_slices(memoryview(data), now)
 
-    def _take_in_turns(self, data: memoryview, now: float) -> None:
-        """Take what one turn may, and leave the rest to the next ones; until then nothing more is read."""
-        self._take(bytes(data[:TURN]), now)
+    def _process_in_slices(self, data: memoryview, now: float) -> None:
+        """Process one slice now and the others in later iterations, with reading paused meanwhile."""
+        self._process(bytes(data[:READ_SLICE_BYTES]), now)
         if self._socket is None or self._socket.is_closing():
             return
-        rest = data[TURN:]
-        if rest and self._fault is None:
-            asyncio.get_running_loop().call_soon(self._take_in_turns, rest, now)
+        remaining = data[READ_SLICE_BYTES:]
+        if remaining and self._fault is None:
+            asyncio.get_running_loop().call_soon(self._process_in_slices, remaining, now)
         else:
             self._socket.resume_reading()
 
-    def _take(self, data: bytes, now: float) -> None:
+    def _process(self, data: bytes, now: float) -> None:
         ws = self._ws
-        if self._answer is None:
+        if self._response is None:
             ws.receive_data(data)
-        elif not self._answered(self._answer, data):
+        elif not self._upgrade_completed(self._response, data):
             self._incomplete = True
             return
         events = ws.events_received()
@@ -173,7 +186,7 @@ class Transport(asyncio.Protocol):
         for event in events:
             if type(event) is not Frame or self._fault is not None:
                 continue
-            if event.opcode is _TEXT and event.fin:  # nearly all are
+            if event.opcode is _TEXT and event.fin:  # nearly all frames
                 self._text(event.data, now)
             else:
                 self._frame(event, now)
@@ -181,24 +194,26 @@ class Transport(asyncio.Protocol):
             self._closing()
 
     def eof_received(self) -> None:
-        """The peer sends nothing more; asyncio closes the connection."""
-        if self._answer is None:
+        """The peer closed its side; asyncio closes the connection."""
+        if self._response is None:
             self._open = False
-            self._give_up_later()
+            self._abort_later()
             self._report(Closed(None, "connection closed", None))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The socket is gone."""
+        """The socket is closed."""
         self._socket = None
         self._open = False
-        if self._giving_up is not None:
-            self._giving_up.cancel()
-        if self._answer is not None:
+        if self._abort_timer is not None:
+            self._abort_timer.cancel()
+        if self._response is not None:
             if isinstance(exc, ssl.SSLError):
-                # TLS 1.3 tells of a missing client certificate only after the client thinks the handshake done.
-                self._refuse(tls.obstacle_of(exc))
+                # With TLS 1.3 a missing client certificate is reported after the client's handshake.
+                self._fail_upgrade(tls.of_tls_error(exc))
             else:
-                self._refuse(ProbeError(Step.UPGRADE, Reason.RESET, "connection lost before the upgrade was answered"))
+                self._fail_upgrade(
+                    ProbeError(Step.UPGRADE, Reason.RESET, "connection lost before the upgrade was answered")
+                )
         elif self._fault is not None:
             reason, detail = self._fault
             self._report(Closed(None, detail, reason))
@@ -209,26 +224,24 @@ class Transport(asyncio.Protocol):
         else:
             self._report(Closed(None, "connection reset", Reason.RESET))
 
-    # Inside.
-
-    def _answered(self, answer: Answer, data: bytes) -> bool:
-        """Whether the upgrade is through with these bytes."""
+    def _upgrade_completed(self, response: UpgradeResponse, data: bytes) -> bool:
+        """Feed the upgrade response; return True once the upgrade is complete."""
         try:
-            complete = answer.receive(data)
+            complete = response.receive(data)
         except ProbeError as error:
-            self._refuse(error)
+            self._fail_upgrade(error)
             return False
         if complete:
-            self._answer = None
-            if not self._upgraded.done():  # the dial may have been cancelled in this turn
+            self._response = None
+            if not self._upgraded.done():  # the dial may have been cancelled meanwhile
                 self._open = True
                 self._upgraded.set_result(None)
         return complete
 
-    def _refuse(self, error: ProbeError) -> None:
+    def _fail_upgrade(self, error: ProbeError) -> None:
         if not self._upgraded.done():
             self._upgraded.set_exception(error)
-            self._upgraded.exception()  # seen, even where nobody waits for it
+            self._upgraded.exception()  # mark it as retrieved: the dial may have been cancelled
         self.abort()
 
     def _frame(self, frame: Frame, now: float) -> None:
@@ -241,7 +254,7 @@ class Transport(asyncio.Protocol):
         elif opcode is _BINARY:
             self._fail(CloseCode.UNSUPPORTED_DATA, Reason.PROTOCOL, "a binary frame in a text protocol")
         else:
-            self._flush()  # websockets has the answer to a ping ready
+            self._flush()  # websockets has queued the pong
 
     def _text(self, data: bytes | bytearray | memoryview, now: float) -> None:
         try:
@@ -256,14 +269,14 @@ class Transport(asyncio.Protocol):
         self._ws.fail(code, detail)
 
     def _closing(self) -> None:
-        """A close frame came, or something that is against the protocol: answer, say so, and wait for the end."""
+        """Answer a close frame or a protocol error, report the end, and abort if the peer does not close."""
         self._open = False
         ws = self._ws
         if ws.parser_exc is not None and self._fault is None:
             too_large = isinstance(ws.parser_exc, PayloadTooBig)
             self._fault = (Reason.TOO_LARGE if too_large else Reason.PROTOCOL, str(ws.parser_exc)[:200])
         self._flush()
-        self._give_up_later()
+        self._abort_later()
         received = ws.close_rcvd
         if self._fault is not None:
             reason, detail = self._fault
@@ -272,19 +285,19 @@ class Transport(asyncio.Protocol):
             named = received.code != CloseCode.NO_STATUS
             self._report(Closed(received.code if named else None, received.reason, None))
 
-    def _hold(self, text: str, at: float) -> None:
-        self._held.append((text, at))
+    def _buffer(self, text: str, at: float) -> None:
+        self._buffered.append((text, at))
 
     def _report(self, closed: Closed) -> None:
         self._sink = _ignore
         if not self._started:
-            self._end = self._end or closed
+            self._closed = self._closed or closed
             return
         on_closed, self._on_closed = self._on_closed, None
         if on_closed is not None:
             on_closed(closed)
 
-    def _fall_silent(self) -> None:
+    def _drop_callbacks(self) -> None:
         self._on_closed = None
         self._sink = _ignore
 
@@ -293,17 +306,17 @@ class Transport(asyncio.Protocol):
         if socket is None or not pieces:
             return
         for data in pieces:
-            if data:  # an empty one asks to half-close, which asyncio does better after an EOF
+            if data:  # an empty one asks for a half-close, which asyncio does after EOF
                 socket.write(data)
-        if socket.get_write_buffer_size() > MAX_UNSENT:
-            self._fault = (Reason.SILENT, f"the relay does not read: {MAX_UNSENT >> 20} MiB wait for it")
+        if socket.get_write_buffer_size() > MAX_WRITE_BUFFER_BYTES:
+            self._fault = (Reason.SILENT, f"the relay does not read: {MAX_WRITE_BUFFER_BYTES >> 20} MiB buffered")
             self._open = False
-            socket.abort()  # reported when it is lost, not in the middle of a caller's send
+            socket.abort()  # reported by connection_lost, not within the caller's send
 
-    def _give_up_later(self) -> None:
-        if self._giving_up is None and self._socket is not None:
-            self._giving_up = asyncio.get_running_loop().call_later(CLOSE_WAIT, self._socket.abort)
+    def _abort_later(self) -> None:
+        if self._abort_timer is None and self._socket is not None:
+            self._abort_timer = asyncio.get_running_loop().call_later(CLOSE_WAIT, self._socket.abort)
 
 
 def _ignore(_text: str, _at: float) -> None:
-    """Nothing is handed over after the end."""
+    """Discard a message after the end of the connection."""

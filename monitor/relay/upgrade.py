@@ -1,4 +1,4 @@
-"""The opening handshake of a WebSocket (RFC 6455, section 4.1): the request, and what the answer to it means."""
+"""The WebSocket opening handshake (RFC 6455, section 4.1)."""
 
 from __future__ import annotations
 
@@ -12,21 +12,20 @@ from websockets.exceptions import InvalidURI
 from websockets.protocol import CONNECTING
 from websockets.uri import parse_uri
 
-from monitor.errors import LocalError, ProbeError
-from monitor.relay.target import RateLimitedError
+from monitor.errors import LocalError, ProbeError, RateLimitedError
 from monitor.vocabulary import Reason, Step
 
 if TYPE_CHECKING:
     from monitor.relay.target import Target
 
-MAX_ANSWER: Final = 64 << 10
-"""Bytes of the answer's status line and headers."""
+MAX_RESPONSE_BYTES: Final = 64 << 10
+"""Largest status line and headers of the response, in bytes."""
 
 RETRY_AFTER_LIMIT: Final = 3600.0
-"""Seconds a relay can ask to be left alone."""
+"""Longest Retry-After that is honoured, in seconds."""
 
 RETRY_AFTER_DATE: Final = 60.0
-"""Seconds taken for a Retry-After that is a date: polite enough, without trusting the relay's clock."""
+"""Seconds used for a Retry-After that is a date, which would need the relay's clock."""
 
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] ([1-5]\d\d)([ \r][^\r\n]*)")
 _PROTOCOL: Final = b"HTTP/1."
@@ -34,13 +33,13 @@ _RETRY_AFTER: Final = re.compile(rb"\r\nretry-after:[ \t]*([^\r\n]*)", re.IGNORE
 _FIELD_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 _FIELD_VALUE: Final = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")  # section 5.5
 
-# At DEBUG websockets would log every frame and header, tokens and all, whatever level the program's log has.
+# At DEBUG websockets would log every frame and header, including tokens.
 _log = logging.getLogger(__name__)
 _log.setLevel(logging.ERROR)
 
 
 def handshake(target: Target) -> ClientProtocol:
-    """A protocol with the upgrade request queued. Raises `LocalError` where URL or headers cannot be sent."""
+    """Return a protocol with the upgrade request queued. Raises `LocalError` for an unusable URL or header."""
     try:
         ws = ClientProtocol(
             parse_uri(target.url),
@@ -56,7 +55,7 @@ def handshake(target: Target) -> ClientProtocol:
         headers.append(("Origin", target.origin))
     for name, _ in headers:
         if name in request.headers:
-            del request.headers[name]  # ours yields: Headers would send both
+            del request.headers[name]  # a configured header replaces the default; Headers would send both
     for name, value in headers:
         if not _FIELD_NAME.fullmatch(name) or not _FIELD_VALUE.fullmatch(value):
             # Without the value, which may be a secret.
@@ -66,28 +65,32 @@ def handshake(target: Target) -> ClientProtocol:
     return ws
 
 
-class Answer:
-    """The answer as it arrives. websockets sees it only if it is a 101: it would wait for the body of any other."""
+class UpgradeResponse:
+    """Parser of the response. Only a 101 is passed to websockets, which would wait for the body of any other."""
 
     def __init__(self, ws: ClientProtocol) -> None:
         self._ws = ws
         self._bytes = bytearray()
 
     def receive(self, data: bytes) -> bool:
-        """Take more of it; returns whether the WebSocket is open now. Raises `ProbeError`."""
+        """Feed bytes; return True once the WebSocket is open. Raises `ProbeError`."""
         self._bytes += data
         status = _STATUS_LINE.match(self._bytes)
-        end = self._bytes.find(b"\r\n\r\n", 0, MAX_ANSWER)
-        if end < 0:
-            if len(self._bytes) > MAX_ANSWER:
-                raise ProbeError(Step.UPGRADE, Reason.TOO_LARGE, "the answer to the upgrade has no end")
+        head_end = self._bytes.find(b"\r\n\r\n", 0, MAX_RESPONSE_BYTES)
+        if head_end < 0:
+            if len(self._bytes) > MAX_RESPONSE_BYTES:
+                raise ProbeError(
+                    Step.UPGRADE,
+                    Reason.TOO_LARGE,
+                    f"the response to the upgrade exceeds {MAX_RESPONSE_BYTES >> 10} KiB",
+                )
             if not _PROTOCOL.startswith(self._bytes[: len(_PROTOCOL)]) or (status is None and b"\n" in self._bytes):
-                raise ProbeError(Step.UPGRADE, Reason.BAD_UPGRADE, "the answer to the upgrade is not HTTP")
+                raise ProbeError(Step.UPGRADE, Reason.BAD_UPGRADE, "the response to the upgrade is not HTTP")
             return False
         if status is None:
-            raise ProbeError(Step.UPGRADE, Reason.BAD_UPGRADE, "the answer to the upgrade is not HTTP")
+            raise ProbeError(Step.UPGRADE, Reason.BAD_UPGRADE, "the response to the upgrade is not HTTP")
         if status[1] != b"101":
-            raise _of_status(int(status[1]), status[2], self._bytes[:end])
+            raise _of_status(int(status[1]), status[2], self._bytes[:head_end])
         self._ws.receive_data(self._bytes)
         if self._ws.handshake_exc is not None:
             why = self._ws.handshake_exc.__cause__ or self._ws.handshake_exc
@@ -96,7 +99,7 @@ class Answer:
 
 
 def _of_status(code: int, phrase: bytes, head: bytes | bytearray) -> ProbeError:
-    """What an HTTP answer that is no upgrade means, and whether it asks to come back later."""
+    """Return the error for an HTTP response other than 101, with its Retry-After."""
     words = "".join(letter for letter in phrase.decode("latin-1").strip() if letter.isprintable())
     detail = f"HTTP {code} {words}"[:100].rstrip()
     retry_after = _RETRY_AFTER.search(head)

@@ -18,7 +18,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 
 from monitor.errors import MonitorError, StartupError
-from monitor.threads import aside
+from monitor.threads import run_in_thread
 from monitor.web.config import WebConfig, load_web
 from monitor.web.passwords import Passwords, TooManyError
 from monitor.web.tls import server_context
@@ -91,11 +91,11 @@ class Access:
         return self.terms
 
     async def _look(self, before: Terms, path: Path) -> None:
-        versions = await aside("look at the web configuration", partial(_versions, path, before.config))
+        versions = await run_in_thread("look at the web configuration", partial(_versions, path, before.config))
         if versions in {before.versions, self._refused}:
             return
         try:
-            terms = await aside("read of the web configuration", partial(read_terms, path))
+            terms = await run_in_thread("read of the web configuration", partial(read_terms, path))
         except Exception as error:  # noqa: BLE001 - whatever it is, the connection that made us look is none the worse
             self._refused = versions
             ours = not isinstance(error, MonitorError)

@@ -296,7 +296,7 @@ probes: [{name: steady, scenario: steady-messaging, message_interval: 200ms, set
         )
         assert done.returncode == 0, done.stderr
         said = json.loads(done.stdout.splitlines()[-1])
-        assert said["why"] == ["no network: no route from here: 192.0.2.1:80: Network is unreachable"]
+        assert said["why"] == ["no network: no local route: 192.0.2.1:80: Network is unreachable"]
         assert (said["up"], said["outcomes"]) == (None, ["aborted"])
 
 
@@ -354,7 +354,7 @@ class TestWhatWaits:
             monitor.pipeline.take(report, context)
             assert lost() == 0
             if ours:
-                monitor.health.suspect("network", "no route from here")
+                monitor.health.suspect("network", "no local route")
             monitor.pipeline.settled("demo")
             assert lost() == (0 if ours else 1)
         await relay.stop()

@@ -18,7 +18,7 @@ from monitor.vocabulary import Reason, Step
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-NO_ROUTE = LocalError(Step.TCP, Reason.UNREACHABLE, "no route from here")
+NO_ROUTE = LocalError(Step.TCP, Reason.UNREACHABLE, "no local route")
 REFUSED = ProbeError(Step.TCP, Reason.REFUSED)
 
 
@@ -136,7 +136,7 @@ class TestTheQuestion:
 
     async def test_no_way_out_of_this_machine_is_ours_where_there_is_nobody_to_ask(self, me: Self) -> None:
         assert await me.health.ours(NO_ROUTE)
-        assert me.health.reasons == ["no network: no route from here"]
+        assert me.health.reasons == ["no network: no local route"]
 
     async def test_no_way_to_one_relay_is_not_where_others_answer(self, me: Self) -> None:
         me.elsewhere = True

@@ -10,7 +10,7 @@ import pytest
 from monitor.clock import SYSTEM_CLOCK, Arrivals
 from monitor.deadlines import Deadlines
 from monitor.pairs.participant import Participant
-from monitor.relay.endpoint import Access
+from monitor.relay.endpoint import EndpointProvider
 from monitor.relay.target import Target
 from monitor.session.crypto import Ecies
 from monitor.session.request import SessionRequest
@@ -70,7 +70,7 @@ class OurWallet:
         async def admit(_: float | None) -> None: ...
 
         clock = self._clock
-        access = Access(
+        endpoint = EndpointProvider(
             target=lambda: Target(url=self._url),
             hello=lambda: Connect(name="relay-monitor", version="test"),
             admit=admit,
@@ -82,7 +82,7 @@ class OurWallet:
             timeout=WAIT,
         )
         wallet = Wallet(store=FileStore(self._path), keys=Ecies(), clock=clock)
-        self.wallet, self.end = wallet, Participant("wallet", wallet, access, observer=self.owner, reconnect=None)
+        self.wallet, self.end = wallet, Participant("wallet", wallet, endpoint, observer=self.owner, reconnect=None)
         return wallet, self.end
 
     async def until(self, done: Any, step: Step = Step.DELIVER) -> None:

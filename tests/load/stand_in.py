@@ -15,13 +15,14 @@ from monitor.embedded.faulty import CUT, FaultySession
 from monitor.embedded.namespaces import PRODUCTION
 from monitor.embedded.session import Terms
 from monitor.errors import ProbeError
-from monitor.relay.target import Closed
+from monitor.relay.transport import Closed
 from monitor.vocabulary import Phase, Reason, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from monitor.relay.target import Observer, Target
+    from monitor.relay.dial import DialObserver
+    from monitor.relay.target import Target
 
 
 class StandIn:
@@ -43,7 +44,7 @@ class StandIn:
         """Let connections from now on suffer faults, as `--fault` names them."""
         self.plan = FaultPlan(map(parse_fault, specs), clock=self.clock.monotonic)
 
-    async def dial(self, _target: Target, *, observer: Observer, on_text: Any, on_closed: Any, **_: Any) -> Line:
+    async def dial(self, _target: Target, *, observer: DialObserver, on_text: Any, on_closed: Any, **_: Any) -> Line:
         """In the place of `monitor.relay.dial.dial`."""
         now = self.clock.monotonic()
         self.dialled.append(now)

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from monitor.errors import LocalError, ProbeError
+from monitor.errors import LocalError, ProbeError, RateLimitedError
 from monitor.load.plan import Plan
 from monitor.load.scenario_runner import ScenarioRunner
 from monitor.pairs.idle import IdleConnection
-from monitor.relay.target import RateLimitedError
 from monitor.results import Paired, PairTime, Reconnected, Report, Run
 from monitor.session.envelope import decode, encode
 from monitor.vocabulary import Outcome, Reason, Scenario, Step
@@ -325,7 +324,7 @@ async def test_a_wallet_that_is_asked_to_come_back_when_its_time_is_up_has_faile
 
 
 async def test_no_wallet_comes_again_for_a_fault_of_our_own(relay: StandIn) -> None:
-    relay.refusal = LocalError(Step.TCP, Reason.UNREACHABLE, "no route from here")
+    relay.refusal = LocalError(Step.TCP, Reason.UNREACHABLE, "no local route")
     while_away(setattr, relay, "refuse", 1)
     stage = await absence(relay)
     assert len(stage.dialled) == 3
@@ -574,7 +573,7 @@ async def test_stopped_while_connections_are_being_made_it_blames_nobody(relay: 
 
 @pytest.mark.parametrize("scenario", Scenario)
 async def test_what_fails_for_a_fault_of_our_own_is_aborted_and_in_no_rate(relay: StandIn, scenario: Scenario) -> None:
-    relay.refuse, relay.refusal = 10**6, LocalError(Step.TCP, Reason.UNREACHABLE, "no route from here")
+    relay.refuse, relay.refusal = 10**6, LocalError(Step.TCP, Reason.UNREACHABLE, "no local route")
     stage = await Stage(relay, scenario, duration=5.0, timeout=2.0).run()
     totals = stage.totals
     assert (totals.attempted, totals.failed) == (0, 0)

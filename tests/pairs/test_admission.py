@@ -11,7 +11,7 @@ from monitor.clock import Arrivals, LoopClock
 from monitor.config import parse
 from monitor.deadlines import Deadlines
 from monitor.pairs.admission import CONFIRMING, MENDING, USUAL, RelayAdmission, Terms
-from monitor.relay.rate_limit import WINDOW
+from monitor.relay.rate_limit import WINDOW_SECONDS
 
 pytestmark = pytest.mark.looptime
 
@@ -39,7 +39,7 @@ class Stage:
         return self.clock.monotonic() - self._began
 
     async def enter(self, who: str, terms: Terms = USUAL, failed_at: float | None = None) -> None:
-        await self.admission.access("dapp", 0, 5, terms).admit(failed_at)
+        await self.admission.endpoint("dapp", 0, 5, terms).admit(failed_at)
         self.entered.append((who, self.now))
 
     async def fail(self, who: str, pause: float, terms: Terms = USUAL, *, returns: bool = False) -> None:
@@ -87,7 +87,7 @@ async def test_whoever_failed_since_holds_up_nobody_who_failed_before() -> None:
     tasks += [asyncio.ensure_future(stage.enter("before", failed_at=before)) for _ in range(6)]
     await asyncio.wait(tasks)
     assert max(stage.times("before")) < 5
-    assert stage.times("since")[0] >= WINDOW
+    assert stage.times("since")[0] >= WINDOW_SECONDS
 
 
 async def test_whoever_waits_when_it_is_found_up_comes_in_then() -> None:
@@ -109,10 +109,10 @@ async def test_even_the_smallest_limit_lets_whoever_was_away_come_back_and_is_ke
         *(asyncio.ensure_future(stage.fail("returning", 0.5, returns=True)) for _ in range(4)),
         asyncio.ensure_future(stage.fail("mending", 5, MENDING)),
     ]
-    await asyncio.sleep(10 * WINDOW)
+    await asyncio.sleep(10 * WINDOW_SECONDS)
     for task in trouble:
         task.cancel()
     moments = sorted(at for _, at in stage.entered)
     assert stage.times("returning")
     assert stage.times("mending")
-    assert all(later - at >= WINDOW for at, later in zip(moments, moments[limit:], strict=False))
+    assert all(later - at >= WINDOW_SECONDS for at, later in zip(moments, moments[limit:], strict=False))

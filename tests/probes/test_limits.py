@@ -8,33 +8,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.clock import LoopClock
-from monitor.relay.rate_limit import WINDOW, RateLimiter
+from monitor.relay.rate_limit import WINDOW_SECONDS, RateLimiter
 
 
 @pytest.mark.looptime
 async def test_permits_are_given_at_once_until_the_minute_is_full() -> None:
     limiter = RateLimiter(3, LoopClock())
-    assert [limiter.take() for _ in range(4)] == [True, True, True, False]
-    assert limiter.wait() == WINDOW
+    assert [limiter.try_acquire() for _ in range(4)] == [True, True, True, False]
+    assert limiter.wait() == WINDOW_SECONDS
 
 
 @pytest.mark.looptime
 async def test_a_permit_comes_back_a_minute_after_it_was_given() -> None:
     limiter = RateLimiter(2, LoopClock())
-    limiter.take()
+    limiter.try_acquire()
     await asyncio.sleep(20)
-    limiter.take()
+    limiter.try_acquire()
     assert limiter.wait() == 40
     await asyncio.sleep(40)
-    assert [limiter.take(), limiter.take()] == [True, False]
+    assert [limiter.try_acquire(), limiter.try_acquire()] == [True, False]
 
 
 @pytest.mark.looptime
 async def test_several_permits_are_given_all_or_none() -> None:
     limiter = RateLimiter(3, LoopClock())
-    assert limiter.take(2)
-    assert not limiter.take(2)
-    assert limiter.take(1)
+    assert limiter.try_acquire(2)
+    assert not limiter.try_acquire(2)
+    assert limiter.try_acquire(1)
 
 
 @pytest.mark.looptime
@@ -53,18 +53,18 @@ async def test_waiters_are_served_in_the_order_they_came() -> None:
         served.append((number, asyncio.get_running_loop().time()))
 
     await asyncio.gather(*(come(number) for number in range(4)))
-    assert served == [(number, number * WINDOW) for number in range(4)]
+    assert served == [(number, number * WINDOW_SECONDS) for number in range(4)]
 
 
 @pytest.mark.looptime
 async def test_a_waiter_that_gives_up_takes_no_permit_and_holds_up_nobody() -> None:
     limiter = RateLimiter(1, LoopClock())
-    limiter.take()
+    limiter.try_acquire()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(10):
             await limiter.acquire()
     await limiter.acquire()
-    assert asyncio.get_running_loop().time() == WINDOW
+    assert asyncio.get_running_loop().time() == WINDOW_SECONDS
 
 
 @pytest.mark.looptime
@@ -72,7 +72,7 @@ async def test_nothing_is_given_while_the_relay_asked_for_a_pause() -> None:
     limiter = RateLimiter(5, LoopClock())
     limiter.pause(30)
     limiter.pause(10)  # a shorter wish does not undo a longer one
-    assert not limiter.take()
+    assert not limiter.try_acquire()
     await limiter.acquire()
     assert asyncio.get_running_loop().time() == 30
 
@@ -85,29 +85,29 @@ async def test_no_minute_ever_has_more_than_the_limit(limit: int, pauses: list[f
         await asyncio.sleep(pause)
         await limiter.acquire()
         given_at.append(asyncio.get_running_loop().time())
-    assert all(later - first >= WINDOW - 1e-6 for first, later in zip(given_at, given_at[limit:], strict=False))
+    assert all(later - first >= WINDOW_SECONDS - 1e-6 for first, later in zip(given_at, given_at[limit:], strict=False))
     assert all(first <= later for first, later in pairwise(given_at))
 
 
 @pytest.mark.looptime
 async def test_what_is_taken_ahead_counts_until_it_is_used_and_for_a_minute_from_then() -> None:
     limiter = RateLimiter(2, LoopClock())
-    first, second = await limiter.ahead(2)
+    first, second = await limiter.acquire_ahead(2)
     await asyncio.sleep(100)
-    assert not limiter.take()
+    assert not limiter.try_acquire()
     await first.use()
-    second.give_back()
-    assert limiter.take()
-    assert not first.give_back()
-    assert limiter.wait() == WINDOW
-    await asyncio.sleep(WINDOW)
-    assert limiter.take(2)
+    second.release()
+    assert limiter.try_acquire()
+    assert not first.release()
+    assert limiter.wait() == WINDOW_SECONDS
+    await asyncio.sleep(WINDOW_SECONDS)
+    assert limiter.try_acquire(2)
 
 
 @pytest.mark.looptime
 async def test_what_is_taken_ahead_is_not_used_while_the_relay_asked_for_a_pause() -> None:
     limiter = RateLimiter(2, LoopClock())
-    (permit,) = await limiter.ahead(1)
+    (permit,) = await limiter.acquire_ahead(1)
     limiter.pause(30)
     await permit.use()
     assert asyncio.get_running_loop().time() == 30
@@ -116,20 +116,20 @@ async def test_what_is_taken_ahead_is_not_used_while_the_relay_asked_for_a_pause
 @pytest.mark.looptime
 async def test_what_is_taken_ahead_may_be_used_under_a_lower_limit() -> None:
     limiter = RateLimiter(4, LoopClock())
-    permits = await limiter.ahead(4)
-    limiter.allow(2)
+    permits = await limiter.acquire_ahead(4)
+    limiter.set_limit(2)
     for permit in permits:
         await permit.use()
     assert asyncio.get_running_loop().time() == 0
-    assert not limiter.take()
+    assert not limiter.try_acquire()
 
 
 @pytest.mark.looptime
 async def test_a_limit_lowered_meanwhile_holds_nobody_up_for_ever() -> None:
     limiter = RateLimiter(2, LoopClock())
-    limiter.take(2)
-    waiting = asyncio.ensure_future(limiter.ahead(2))
+    limiter.try_acquire(2)
+    waiting = asyncio.ensure_future(limiter.acquire_ahead(2))
     await asyncio.sleep(1)
-    limiter.allow(1)
+    limiter.set_limit(1)
     assert len(await waiting) == 1
-    assert asyncio.get_running_loop().time() == WINDOW
+    assert asyncio.get_running_loop().time() == WINDOW_SECONDS

@@ -134,7 +134,7 @@ class TestAfterAnOutage:
                 relay.plan = FaultPlan([parse_fault("reset:at=hello")])
                 relay.disconnect_all(3001)
                 pair = context.persistent[0]
-                await made.until(lambda: pair.dapp.client.queued and pair.wallet.client.queued)
+                await made.until(lambda: pair.dapp.client.awaiting_permit and pair.wallet.client.awaiting_permit)
                 relay.plan = FaultPlan()
                 yield made, context.admission
 
@@ -156,7 +156,7 @@ class TestAfterAnOutage:
 
     async def test_whoever_still_waits_says_what_for(self, relay: EmbeddedRelay) -> None:
         async with self.held_back(relay) as (made, admission):
-            while admission.connects.take():
+            while admission.connects.try_acquire():
                 pass
             admission.found_up()
             known = len(made.runs)

@@ -20,8 +20,8 @@ from monitor.relay.resolve import AddressInfo, look_up
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
-    from monitor.relay.target import Closed, Target
-    from monitor.relay.transport import Transport
+    from monitor.relay.target import Target
+    from monitor.relay.transport import Closed, Transport
     from monitor.vocabulary import Phase, Step
 
     Reader = asyncio.StreamReader

@@ -12,7 +12,7 @@ from monitor.clock import Arrivals
 from monitor.deadlines import Deadlines
 from monitor.errors import ProbeError
 from monitor.relay.client import Client
-from monitor.relay.endpoint import Access
+from monitor.relay.endpoint import EndpointProvider
 from monitor.relay.target import Target
 from monitor.vocabulary import Phase, Reason, Step
 from monitor.wire.commands import Connect
@@ -31,13 +31,13 @@ class Unread:
 
     def certificate(self, not_after: float) -> None: ...
 
-    def step_taken(self, step: Step, started: float, ended: float) -> None: ...
+    def step_completed(self, step: Step, started: float, ended: float) -> None: ...
 
 
 def client_of(port: int, timeout: float) -> Client:
     async def admit(_: float | None) -> None: ...
 
-    access = Access(
+    endpoint = EndpointProvider(
         target=lambda: Target(url=f"ws://127.0.0.1:{port}"),
         hello=lambda: Connect(name="relay-monitor", version="test"),
         admit=admit,
@@ -48,7 +48,7 @@ def client_of(port: int, timeout: float) -> Client:
         rng=random.Random(1),
         timeout=timeout,
     )
-    return Client(access, reporter=Unread(), on_event=lambda _: None, on_publication=lambda _: None)
+    return Client(endpoint, reporter=Unread(), on_event=lambda _: None, on_publication=lambda _: None)
 
 
 @pytest.mark.parametrize(("begun", "reason"), [(False, Reason.SILENT), (True, Reason.TIMEOUT)])

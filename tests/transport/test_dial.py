@@ -13,7 +13,7 @@ import pytest
 
 from monitor.errors import LocalError, ProbeError
 from monitor.relay import dial as dialling
-from monitor.relay import errnos
+from monitor.relay import obstacles
 from monitor.relay.resolve import AddressInfo, look_up
 from monitor.relay.target import Target
 from monitor.vocabulary import Phase, Reason, Step
@@ -78,7 +78,7 @@ async def test_without_a_route_of_our_own_the_relay_is_not_blamed(witness: Witne
     error = await fails(witness, Target(url="ws://relay.example"), addresses(NO_ROUTE))
     assert isinstance(error, LocalError)
     assert (error.step, error.reason) == (Step.TCP, Reason.UNREACHABLE)
-    assert error.detail.startswith("no route from here")
+    assert error.detail.startswith("no local route")
     assert witness.failed == []
 
 
@@ -155,10 +155,10 @@ async def test_a_node_of_a_cluster_is_reached_under_the_relays_name(witness: Wit
 )
 def test_an_error_of_the_system_has_a_reason_and_an_owner(number: int, reason: Reason, *, ours: bool) -> None:
     cause = OSError(number, "said so")
-    error = errnos.obstacle_of(Step.TCP, cause, "192.0.2.1:80")
+    error = obstacles.of_os_error(Step.TCP, cause, "192.0.2.1:80")
     assert error.reason is reason
     assert isinstance(error, LocalError) is ours
-    assert errnos.is_ours(cause) is ours
+    assert obstacles.is_local_fault(cause) is ours
     assert f"192.0.2.1:80: {os.strerror(number)}" in error.detail
 
 

@@ -7,7 +7,7 @@ import base64
 import pytest
 
 from monitor.relay.proxy import Proxy
-from monitor.relay.redaction import clean, secrets_of
+from monitor.relay.redaction import redact, secrets_of
 from monitor.relay.target import Target
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"
@@ -38,7 +38,7 @@ def secrets() -> tuple[str, ...]:
     ],
 )
 def test_what_was_told_is_not_said_again(said: str, shown: str) -> None:
-    assert clean(said, secrets()) == shown
+    assert redact(said, secrets()) == shown
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_what_was_told_is_not_said_again(said: str, shown: str) -> None:
 )
 def test_a_query_is_hidden_as_it_is_sent_and_as_it_is_meant(query: str, said: str, shown: str) -> None:
     target = Target(url=f"wss://relay.example.com/x?{query}")
-    assert clean(said, secrets_of(target, None, None)) == shown
+    assert redact(said, secrets_of(target, None, None)) == shown
 
 
 @pytest.mark.parametrize(
@@ -70,9 +70,9 @@ def test_a_query_is_hidden_as_it_is_sent_and_as_it_is_meant(query: str, said: st
 )
 def test_the_password_that_a_header_stands_for_is_hidden_too(header: str, shown: str) -> None:
     target = Target(url="wss://relay.example.com/x", headers=(("Authorization", header),))
-    assert clean("wrong password hunter22", secrets_of(target, None, None)) == shown
+    assert redact("wrong password hunter22", secrets_of(target, None, None)) == shown
 
 
 def test_nothing_told_is_nothing_to_hide() -> None:
     assert secrets_of(Target(url="ws://relay.example.com/x"), None, None) == ()
-    assert clean("as it is", ()) == "as it is"
+    assert redact("as it is", ()) == "as it is"

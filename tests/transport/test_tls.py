@@ -22,7 +22,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from monitor.errors import LocalError, ProbeError
 from monitor.relay import tls
-from monitor.relay.target import Target, TlsOptions
+from monitor.relay.target import Target
+from monitor.relay.tls import TlsOptions
 from monitor.vocabulary import Phase, Reason, Step
 from tests.transport.harness import TEXT, demanding, frame, hang_up, idle, read_frame, reset, saying, serving
 

@@ -10,7 +10,9 @@ import pytest
 
 from monitor.relay import dial as dialling
 from monitor.relay import transport as transporting
-from monitor.relay.target import Closed, Target, TlsOptions
+from monitor.relay.target import Target
+from monitor.relay.tls import TlsOptions
+from monitor.relay.transport import Closed
 from monitor.vocabulary import Reason
 from tests.transport.harness import (
     BINARY,
@@ -108,7 +110,7 @@ async def test_a_flood_leaves_each_turn_of_the_loop_to_others_too(witness: Witne
                 turns.append(len(witness.texts) - before)
         transport.abort()
     # Twice what is taken at once: the end of what came before, and the beginning of what comes.
-    assert max(turns) <= 2 * (transporting.TURN // len(frame(TEXT, b"{}")) + 1)
+    assert max(turns) <= 2 * (transporting.READ_SLICE_BYTES // len(frame(TEXT, b"{}")) + 1)
     assert witness.texts == ["{}"] * count + ["x" * 60_000]
 
 
@@ -303,7 +305,7 @@ async def test_aborting_says_nothing(witness: Witness) -> None:
 async def test_a_relay_that_does_not_read_is_given_up(
     witness: Witness, monkeypatch: pytest.MonkeyPatch, authority: trustme.CA, ca_file: Path, *, secure: bool
 ) -> None:
-    monkeypatch.setattr(transporting, "MAX_UNSENT", 1 << 20)
+    monkeypatch.setattr(transporting, "MAX_WRITE_BUFFER_BYTES", 1 << 20)
     done = asyncio.Event()
 
     async def deaf(_reader: Reader, writer: Writer) -> None:

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor import __version__
-from monitor.errors import LocalError, ProbeError
-from monitor.relay.target import RateLimitedError, Target
-from monitor.relay.upgrade import MAX_ANSWER, Answer, handshake
+from monitor.errors import LocalError, ProbeError, RateLimitedError
+from monitor.relay.target import Target
+from monitor.relay.upgrade import MAX_RESPONSE_BYTES, UpgradeResponse, handshake
 from monitor.vocabulary import Phase, Reason, Step
 from tests.transport.harness import accepting, answering, hang_up, header, idle, read_request, reset, serving
 
@@ -68,8 +68,8 @@ async def endless_line(reader: Reader, writer: Writer) -> None:
         (answering(_101 + b"no colon\r\n\r\n"), Reason.BAD_UPGRADE, ""),
         (accepting_with("Sec-WebSocket-Extensions: permessage-deflate"), Reason.BAD_UPGRADE, "extensions"),
         (accepting_with("Sec-WebSocket-Protocol: mqtt"), Reason.BAD_UPGRADE, "subprotocols"),
-        (endless_headers, Reason.TOO_LARGE, "no end"),
-        (endless_line, Reason.TOO_LARGE, "no end"),
+        (endless_headers, Reason.TOO_LARGE, "exceeds 64 KiB"),
+        (endless_line, Reason.TOO_LARGE, "exceeds 64 KiB"),
     ],
 )
 async def test_a_server_that_does_not_upgrade_is_told_by_step_and_reason(
@@ -177,7 +177,7 @@ async def test_a_target_that_cannot_be_asked_is_our_own_fault_and_its_values_sta
 )
 def test_no_answer_makes_anything_but_an_obstacle_however_it_is_split(noise: bytes, start: bytes) -> None:
     def judge(*parts: bytes) -> object:
-        answer = Answer(handshake(Target(url="ws://relay.example")))
+        answer = UpgradeResponse(handshake(Target(url="ws://relay.example")))
         try:
             return [answer.receive(part) for part in parts][-1]
         except ProbeError as error:
@@ -189,8 +189,8 @@ def test_no_answer_makes_anything_but_an_obstacle_however_it_is_split(noise: byt
 
 
 def test_an_answer_is_bounded() -> None:
-    answer = Answer(handshake(Target(url="ws://relay.example")))
-    assert not answer.receive(b"HTTP/1.1 200 OK\r\nX: " + b"a" * (MAX_ANSWER - 100))
+    answer = UpgradeResponse(handshake(Target(url="ws://relay.example")))
+    assert not answer.receive(b"HTTP/1.1 200 OK\r\nX: " + b"a" * (MAX_RESPONSE_BYTES - 100))
     with pytest.raises(ProbeError) as caught:
         answer.receive(b"a" * 200)
     assert caught.value.reason is Reason.TOO_LARGE
