@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from monitor.load.scenarios import LoadContext
     from monitor.wire.events import Dropped
 
-RETRY: Final = Backoff(shortest=0.5, longest=5.0)
+RETRY: Final = Backoff(minimum=0.5, maximum=5.0)
 """Between the tries of one connection, as the relay team's tool has it."""
 
 

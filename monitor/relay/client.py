@@ -173,7 +173,7 @@ class Client:
 
     def _send(self) -> None:
         self._send_due = False
-        if self._connection.stirred:
+        if self._connection.needs_flush:
             self._flush()
 
     def close(self) -> None:
@@ -221,7 +221,7 @@ class Client:
                 self._on_publication(event)
             elif not (self._replies and self._is_reply(event)):
                 self._handle(event)
-        if not connection.stirred:
+        if not connection.needs_flush:
             return
         self._flush()
         if connection.closing is not None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from monitor.clock import Clock
 
-REBUILDING = Backoff(shortest=1.0)
+REBUILDING = Backoff(minimum=1.0)
 """Between tries to make anew what the relay ended for good, or never let in: slower than a client's own returns, since
 each try is a whole connect against the relay's limits."""
 

@@ -1,6 +1,6 @@
-"""The Centrifuge client protocol in its JSON form, without any I/O.
+"""The Centrifuge client protocol (JSON form), without I/O.
 
-`Connection` is one client connection: text frames and the time go in, `Event` values and text frames come
-out. `codes` names the protocol's numbers, `commands` what a client asks, `events` what it learns, `framing`
-turns frames into objects, `backoff` says when to come back. Whoever owns the socket drives it: see `relay/client.py`.
+`Connection` is the state machine of one connection: text frames and times go in, `Event` values and text frames come
+out. `commands` and `events` are its values, `codes` the protocol's numbers, `framing` the JSON, `backoff` the delays
+between reconnects. The owner of the socket, `relay/client.py`, drives it.
 """

@@ -1,4 +1,4 @@
-"""When to try again: exponential back-off with jitter."""
+"""Exponential backoff with jitter."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Delays in seconds between tries: at least `shortest`, at most `longest`, doubling, with jitter.
+    """Delays between retries: `minimum` seconds, doubling up to `maximum`, with half of the delay as jitter.
 
-    The defaults are those of the wallet protocol's clients. The jitter is half of the delay, so that clients that
-    dropped together come back apart, while a single one still comes back soon.
+    The defaults are those of the wallet protocol's clients.
     """
 
-    shortest: float = 0.1
-    longest: float = 30.0
+    minimum: float = 0.1
+    maximum: float = 30.0
 
     def delay(self, failures: int, rng: random.Random) -> float:
-        """The wait after `failures` failed tries in a row (0: after a connection that had worked)."""
-        full = min(self.longest, self.shortest * 2.0 ** min(failures, 32))
-        return max(self.shortest, full * (0.5 + 0.5 * rng.random()))
+        """Return the delay in seconds after `failures` consecutive failures; 0 after an established connection."""
+        full = min(self.maximum, self.minimum * 2.0 ** min(failures, 32))
+        return max(self.minimum, full * (0.5 + 0.5 * rng.random()))

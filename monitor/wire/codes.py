@@ -1,7 +1,7 @@
-"""Numbers of the Centrifuge client protocol, and whether each means "come back".
+"""Codes of the Centrifuge client protocol.
 
-Source: Centrifugo's documentation of client protocol codes, and what Centrifugo 6.9 was seen to send. The
-numbers a server sends are open-ended, so nothing here raises for an unknown one: the ranges decide.
+Source: Centrifugo's documentation of client protocol codes, and Centrifugo 6.9. Unknown codes are valid: their range
+decides whether the client reconnects or resubscribes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final
 
 
 class ErrorCode(IntEnum):
-    """Codes of an error reply to one command."""
+    """Codes of error replies."""
 
     INTERNAL = 100
     UNAUTHORIZED = 101
@@ -29,7 +29,7 @@ class ErrorCode(IntEnum):
 
 
 class CloseCode(IntEnum):
-    """Codes with which a WebSocket between client and relay closes."""
+    """Close codes of the WebSocket."""
 
     NORMAL = 1000
     GOING_AWAY = 1001
@@ -63,7 +63,7 @@ class CloseCode(IntEnum):
 
 
 class UnsubscribeCode(IntEnum):
-    """Codes of an unsubscribe push."""
+    """Codes of unsubscribe pushes."""
 
     CLIENT = 0
     DISCONNECT = 1
@@ -73,18 +73,16 @@ class UnsubscribeCode(IntEnum):
 
 
 TEMPORARY_ERRORS: Final = frozenset({ErrorCode.INTERNAL, ErrorCode.TOO_MANY_REQUESTS})
-"""Errors a client may meet again with better luck, even where the server does not say `temporary`."""
-
+"""Errors worth a retry, even if the server does not set `temporary`."""
 
 TERMINAL: Final = (range(3500, 4000), range(4500, 5000))
-"""Close codes that mean "do not come back"."""
+"""Close codes after which a client must not reconnect."""
 
 
 def reconnects_after(code: int | None) -> bool:
-    """Whether a client comes back after a close with `code`; None is a connection lost without a close frame.
+    """Return True if a client reconnects after a close with `code`; None means no close frame.
 
-    3500–3999 and 4500–4999 are terminal, the rest of 3000–4999 is not, and neither is any code of RFC 6455
-    except 1009: the same frame would be too big again, so the connection is given up.
+    3500-3999 and 4500-4999 are terminal. Of RFC 6455's codes only 1009 is: the same frame would be too big again.
     """
     if code is None:
         return True
@@ -94,5 +92,5 @@ def reconnects_after(code: int | None) -> bool:
 
 
 def resubscribes_after(code: int) -> bool:
-    """Whether a client subscribes again after an unsubscribe push with `code`: from 2500 on."""
+    """Return True if a client resubscribes after an unsubscribe push with `code`: from 2500 on."""
     return code >= UnsubscribeCode.INSUFFICIENT_STATE

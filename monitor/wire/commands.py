@@ -1,7 +1,7 @@
-"""What a client asks of a relay: one frozen value per command of the protocol.
+"""Commands of the protocol, as frozen values.
 
-`body` is the JSON object that stands under the command's `method` in the frame; fields at their default are left
-out, as the protocol's own clients do.
+`body` is the JSON object under the command's `method` in the frame. Fields at their default are left out, as in the
+protocol's own clients.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 Json = Any
-"""A value as `json.loads` gives it; the only place where types end."""
+"""A value as returned by `json.loads`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connect:
-    """The first command on a connection. `token` and `data` are left out when None."""
+    """The first command of a connection."""
 
     method: ClassVar[str] = "connect"
     name: str
@@ -24,11 +24,11 @@ class Connect:
     data: Json = None
 
     def __repr__(self) -> str:
-        """Without the token: it is a secret."""
+        """Leave out the token, which is a secret."""
         return f"Connect(name={self.name!r}, version={self.version!r}, token={'set' if self.token else None})"
 
     def body(self) -> dict[str, Json]:
-        """The JSON body."""
+        """Return the JSON body."""
         body: dict[str, Json] = {"name": self.name, "version": self.version}
         if self.token is not None:
             body["token"] = self.token
@@ -39,7 +39,7 @@ class Connect:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """A place in a channel's stream: `epoch` names the stream, `offset` counts its publications."""
+    """A position in a channel's stream: `epoch` identifies the stream, `offset` counts its publications."""
 
     epoch: str
     offset: int
@@ -47,7 +47,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscribe:
-    """Subscribe to `channel`; with `since`, ask for what was published after it."""
+    """Subscribe to `channel`; with `since`, recover the publications after that position."""
 
     method: ClassVar[str] = "subscribe"
     channel: str
@@ -57,11 +57,11 @@ class Subscribe:
     token: str | None = None
 
     def __repr__(self) -> str:
-        """Without the token: it is a secret."""
+        """Leave out the token, which is a secret."""
         return f"Subscribe(channel={self.channel!r}, since={self.since!r})"
 
     def body(self) -> dict[str, Json]:
-        """The JSON body."""
+        """Return the JSON body."""
         body: dict[str, Json] = {"channel": self.channel}
         if self.token is not None:
             body["token"] = self.token
@@ -76,13 +76,13 @@ class Subscribe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unsubscribe:
-    """Leave `channel`."""
+    """Unsubscribe from `channel`."""
 
     method: ClassVar[str] = "unsubscribe"
     channel: str
 
     def body(self) -> dict[str, Json]:
-        """The JSON body."""
+        """Return the JSON body."""
         return {"channel": self.channel}
 
 
@@ -95,13 +95,13 @@ class Publish:
     data: Json
 
     def body(self) -> dict[str, Json]:
-        """The JSON body."""
+        """Return the JSON body."""
         return {"channel": self.channel, "data": self.data}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """Read the stream of `channel`. `limit` 0 gives its position only, −1 everything."""
+    """Read the history of `channel`. `limit` 0 returns its position only, -1 all publications."""
 
     method: ClassVar[str] = "history"
     channel: str
@@ -110,7 +110,7 @@ class History:
     reverse: bool = False
 
     def body(self) -> dict[str, Json]:
-        """The JSON body."""
+        """Return the JSON body."""
         body: dict[str, Json] = {"channel": self.channel}
         if self.limit:
             body["limit"] = self.limit
@@ -122,48 +122,48 @@ class History:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UptimeMeter:
-    """Ask who is in `channel`."""
+class Presence:
+    """Read the presence of `channel`."""
 
     method: ClassVar[str] = "presence"
     channel: str
 
     def body(self) -> dict[str, Json]:
-        """The JSON body."""
+        """Return the JSON body."""
         return {"channel": self.channel}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refresh:
-    """Hand in a new connection token before the old one expires."""
+    """Replace the connection token before it expires."""
 
     method: ClassVar[str] = "refresh"
     token: str
 
     def __repr__(self) -> str:
-        """Without the token: it is a secret."""
+        """Leave out the token, which is a secret."""
         return "Refresh()"
 
     def body(self) -> dict[str, Json]:
-        """The JSON body."""
+        """Return the JSON body."""
         return {"token": self.token}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubRefresh:
-    """Hand in a new token for one subscription before the old one expires."""
+    """Replace the token of one subscription before it expires."""
 
     method: ClassVar[str] = "sub_refresh"
     channel: str
     token: str
 
     def __repr__(self) -> str:
-        """Without the token: it is a secret."""
+        """Leave out the token, which is a secret."""
         return f"SubRefresh(channel={self.channel!r})"
 
     def body(self) -> dict[str, Json]:
-        """The JSON body."""
+        """Return the JSON body."""
         return {"channel": self.channel, "token": self.token}
 
 
-Command = Connect | Subscribe | Unsubscribe | Publish | History | UptimeMeter | Refresh | SubRefresh
+Command = Connect | Subscribe | Unsubscribe | Publish | History | Presence | Refresh | SubRefresh

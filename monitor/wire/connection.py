@@ -1,18 +1,19 @@
-"""One client connection to a relay, as a state machine: frames and time in, events and frames out.
+"""State machine of one client connection: frames and time in, events and frames out.
 
-Implements the client side of the Centrifuge protocol: hello, commands answered in any order, subscriptions that
-resume at their last position, pings by the server's interval, and coming back with back-off. It never raises for what
-a relay sends: that ends in a `Dropped` event. `MisuseError` means this program called it wrongly.
+Implements the client side of the Centrifuge protocol: the hello, replies in any order, subscriptions that recover from
+their last position, server pings, and reconnects with backoff. Invalid input from a relay ends the connection with a
+`Dropped` event and never raises. `MisuseError` means that the caller broke the interface's rules.
 
 The owner of the socket drives it::
 
-    connection.connect(now)             # then: state is OPENING, so open a transport
-    connection.opened(now)              # the transport is up
-    connection.receive(text, now)       # a frame came
-    connection.lost(now, code, reason)  # the transport is gone
+    connection.connect(now)             # state becomes OPENING: open a transport
+    connection.opened(now)              # the transport is connected
+    connection.receive(text, now)       # a frame was received
+    connection.lost(now, code, reason)  # the transport is closed
     connection.tick(now)                # at deadline() at the latest
 
-and after each call takes `events()`, and where `stirred` sees to `data_to_send()`, `closing`, `state`, `deadline()`.
+After each call the owner reads `events()`, and if `needs_flush` also `data_to_send()`, `closing`, `state` and
+`deadline()`.
 """
 
 from __future__ import annotations
@@ -46,33 +47,33 @@ if TYPE_CHECKING:
     from monitor.wire.backoff import Backoff
 
 PING_GRACE: Final = 10.0
-"""Seconds past the server's ping interval after which a connection without a ping is dead."""
+"""Seconds after a missed ping until the connection is considered dead."""
 
 MAX_PING_INTERVAL: Final = 86_400.0
 
 MAX_PENDING: Final = 256
-"""Commands that may wait for their replies at once."""
+"""Largest number of commands without a reply."""
 
 
 class State(Enum):
-    """Where a connection stands. `CLOSED` is final."""
+    """State of a connection. `CLOSED` is final."""
 
     IDLE = auto()
-    OPENING = auto()  # a transport is wanted
-    HELLO = auto()  # connect is sent
+    OPENING = auto()  # waiting for a transport
+    HELLO = auto()  # connect command sent
     CONNECTED = auto()
-    WAITING = auto()  # for the back-off to pass
+    WAITING = auto()  # for the backoff to pass
     CLOSED = auto()
 
 
-CONNECTED: Final = State.CONNECTED  # looked up once: in an enum it takes as long as a call
+CONNECTED: Final = State.CONNECTED  # an enum look-up costs as much as a call
 
 
 class Connection:
     """The client side of one relay connection.
 
-    `hello` is the connect command, `reconnect` the back-off to come back with (None: a drop is final),
-    `reply_timeout` the seconds a command may stay unanswered, `rng` the jitter's source.
+    `hello` is the connect command. `reconnect` is the backoff between reconnects; with None a drop is final.
+    `reply_timeout` is the seconds to wait for each reply. `rng` is the source of the backoff's jitter.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class Connection:
     ) -> None:
         self.state = State.IDLE
         self.closing: tuple[int, str] | None = None
-        self.stirred = False  # whether there may be more to see to than events, since `data_to_send`
+        self.needs_flush = False  # output, state or timers may have changed since `data_to_send`
         self.reconnect = reconnect
         self.subscriptions: dict[str, Subscription] = {}
         self._hello = hello
@@ -89,7 +90,7 @@ class Connection:
         self._failures = 0
         self._reconnect_at: float | None = None
         self._last_id = 0
-        self._pending: dict[int, tuple[Command, float]] = {}  # in the order of their time-outs
+        self._pending: dict[int, tuple[Command, float]] = {}  # ordered by deadline
         self._pong = True
         self._ping_interval = 0.0
         self._ping_due: float | None = None
@@ -97,19 +98,19 @@ class Connection:
         self._events: list[Event] = []
         self._out: list[str] = []
 
-    # What the owner of the socket calls.
+    # Input from the owner of the socket.
 
     def connect(self, now: float) -> None:
-        """Begin: from here on a transport is wanted."""
+        """Start connecting: the state becomes OPENING."""
         if self.state is not State.IDLE:
             msg = f"connect() in state {self.state.name}"
             raise MisuseError(msg)
         self.state = State.OPENING
         self._reconnect_at = now
-        self.stirred = True
+        self.needs_flush = True
 
     def opened(self, now: float, hello: Connect | None = None) -> None:
-        """The transport is up; says hello, with `hello` from now on where a fresh one (a new token) is given."""
+        """The transport is connected. Send the hello; `hello`, if given, replaces the previous one (a new token)."""
         if self.state is not State.OPENING:
             msg = f"opened() in state {self.state.name}"
             raise MisuseError(msg)
@@ -128,16 +129,17 @@ class Connection:
         fault: Reason | None = None,
         not_before: float = 0.0,
     ) -> None:
-        """The transport is gone, or could not be opened; come back `not_before` seconds from now at the soonest.
+        """The transport is closed, or could not be opened. Reconnect after `not_before` seconds or more.
 
-        `fault` is what the transport found wrong: bytes that break the protocol come again with the next connection.
+        `fault` is an error that the transport found. After PROTOCOL and TOO_LARGE there is no reconnect: the same bytes
+        would be received again.
         """
         if self.state in {State.OPENING, State.HELLO, State.CONNECTED}:
             back = reconnects_after(code) and fault not in {Reason.PROTOCOL, Reason.TOO_LARGE}
             self._drop(now, code, reason, fault, back=back, not_before=not_before)
 
     def close(self, now: float, reason: str = "") -> None:
-        """Leave for good, by this side's decision."""
+        """Close the connection for good."""
         if self.state in {State.HELLO, State.CONNECTED}:
             self.closing = (1000, reason)
         self.reconnect = None
@@ -145,30 +147,30 @@ class Connection:
             self._drop(now, None, reason, None, back=False)
 
     def receive(self, text: str, now: float) -> None:
-        """One text frame arrived at `now`."""
+        """Process one text frame that arrived at `now`."""
         if self.state is not CONNECTED and self.state is not State.HELLO:
-            return  # the rest of a connection that was given up
+            return  # left over from a connection that was closed
         try:
             for item in framing.decode(text):
                 if (push := item.get("push")) is not None:
-                    self._take_push(push, now)
+                    self._dispatch_push(push, now)
                 else:
-                    self._take(item, now)
+                    self._dispatch(item, now)
                 if self.closing is not None:
                     return
         except framing.FrameError as error:
-            self._give_up(now, error.reason, error.detail)
+            self._fail(now, error.reason, error.detail)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
-            self._give_up(now, Reason.PROTOCOL, f"unexpected shape: {type(error).__name__} {str(error)[:80]}")
+            self._fail(now, Reason.PROTOCOL, f"unexpected shape: {type(error).__name__} {str(error)[:80]}")
 
     def tick(self, now: float) -> None:
-        """Time passed: notices silence, comes back after the back-off, asks for tokens."""
+        """Handle the deadlines that have passed: pings, replies, backoff, tokens."""
         if self.state is State.WAITING:
             if self._reconnect_at is not None and now >= self._reconnect_at:
-                self.state, self.stirred = State.OPENING, True
+                self.state, self.needs_flush = State.OPENING, True
             return
         if self._ping_due is not None and now >= self._ping_due:
-            self._give_up(now, Reason.SILENT, f"no ping for {self._ping_interval + PING_GRACE:g} s")
+            self._fail(now, Reason.SILENT, f"no ping for {self._ping_interval + PING_GRACE:g} s")
             return
         self._expire_commands(now)
         for channel in [channel for channel, due in self._tokens_due.items() if now >= due]:
@@ -180,7 +182,7 @@ class Connection:
                 self._queue(subscription.command(), now)
 
     def deadline(self) -> float | None:
-        """When `tick` is due at the latest; None: nothing is waited for."""
+        """Time at which `tick` is due, or None."""
         if self.state is State.WAITING:
             return self._reconnect_at
         dues = [self._ping_due, *self._tokens_due.values()]
@@ -190,25 +192,25 @@ class Connection:
 
     @property
     def reply_due(self) -> float | None:
-        """When the first command that waits for its reply has waited too long."""
+        """Deadline of the oldest command without a reply, or None."""
         return next((due for _, due in self._pending.values()), None)
 
     def events(self) -> list[Event]:
-        """What happened since the last call, in order."""
+        """Return the events since the last call, in order."""
         events, self._events = self._events, []
         return events
 
     def data_to_send(self) -> list[str]:
-        """Lines to send, in order; several may go into one frame, joined by newlines."""
-        out, self._out, self.stirred = self._out, [], False
+        """Return the lines to send, in order. Several may share a frame, joined by newlines."""
+        out, self._out, self.needs_flush = self._out, [], False
         return out
 
-    # What a client asks for.
+    # Commands.
 
     def command(self, command: Command, now: float) -> int:
-        """Queue a command; its id comes back in `Replied`, `HistoryRead`, `Subscribed` or `Unanswered`.
+        """Queue a command and return its id, which `Replied`, `HistoryRead` and `Unanswered` carry.
 
-        Raises `MisuseError` when not connected, and past `MAX_PENDING` commands in flight.
+        Raises `MisuseError` when not connected, and with `MAX_PENDING` commands in flight.
         """
         if self.state is not CONNECTED:
             msg = f"{command.method} in state {self.state.name}"
@@ -217,15 +219,15 @@ class Connection:
             msg = f"{MAX_PENDING} commands are already waiting for replies"
             raise MisuseError(msg)
         if isinstance(command, Subscribe):
-            self._remember(command)
+            self._add_subscription(command)
         elif isinstance(command, Unsubscribe):
             self.subscriptions.pop(command.channel, None)
             self._tokens_due.pop(command.channel, None)
         return self._queue(command, now)
 
-    # Inside.
+    # Internals.
 
-    def _remember(self, command: Subscribe) -> None:
+    def _add_subscription(self, command: Subscribe) -> None:
         if command.channel in self.subscriptions:
             msg = f"{command.channel} is subscribed already"
             raise MisuseError(msg)
@@ -240,20 +242,20 @@ class Connection:
         if isinstance(command, Subscribe):
             self.subscriptions[command.channel].asked = self._last_id
         self._out.append(framing.encode(self._last_id, command))
-        self.stirred = True
+        self.needs_flush = True
         return self._last_id
 
-    def _take(self, item: dict[str, Json], now: float) -> None:
+    def _dispatch(self, item: dict[str, Json], now: float) -> None:
         if "id" in item:
-            self._take_reply(item, now)
+            self._dispatch_reply(item, now)
         elif not item:
             self._ping_due = now + self._ping_interval + PING_GRACE if self._ping_interval else None
             if self._pong:
                 self._out.append("{}")
-                self.stirred = True
-        # Anything else is a field of a later protocol version: ignored, as the protocol asks.
+                self.needs_flush = True
+        # Unknown fields belong to later protocol versions and are ignored, as the protocol requires.
 
-    def _take_push(self, push: dict[str, Json], now: float) -> None:
+    def _dispatch_push(self, push: dict[str, Json], now: float) -> None:
         channel = push.get("channel", "")
         publication = push.get("pub")
         if publication is not None:
@@ -278,25 +280,25 @@ class Connection:
         subscription = self.subscriptions.get(channel)
         back = subscription is not None and resubscribes_after(code)
         if subscription is not None:
-            stood, subscription.active = subscription.active, False
-            if back and stood:  # else it is coming back already
+            was_active, subscription.active = subscription.active, False
+            if back and was_active:  # otherwise a resubscription is pending
                 self._queue(subscription.command(), now)
             elif not back:
                 del self.subscriptions[channel]
         reason = framing.words(body.get("reason", ""))
         self._events.append(Unsubscribed(channel=channel, code=code, reason=reason, resubscribing=back, at=now))
 
-    def _take_reply(self, item: dict[str, Json], now: float) -> None:
+    def _dispatch_reply(self, item: dict[str, Json], now: float) -> None:
         identifier = item["id"]
         entry = self._pending.pop(identifier, None) if type(identifier) is int else None
         if entry is None:
             if type(identifier) is not int or not 0 < identifier <= self._last_id:
-                said = framing.words(repr(identifier))
-                raise framing.FrameError(Reason.PROTOCOL, f"a reply to command {said}, which was never sent")
-            return  # a reply past its time-out: judged already
+                text = framing.words(repr(identifier))
+                raise framing.FrameError(Reason.PROTOCOL, f"a reply to command {text}, which was never sent")
+            return  # a reply after its deadline: reported as Unanswered
         command, took = entry[0], now - (entry[1] - self._reply_timeout)
         if (error := item.get("error")) is not None:
-            self._take_error(identifier, command, refusal(error), took, now)
+            self._process_error(identifier, command, refusal(error), took, now)
             return
         body = item.get(command.method)
         if not isinstance(body, dict):
@@ -304,11 +306,11 @@ class Connection:
         if isinstance(command, History):
             self._events.append(history_read(identifier, command, body, took, now))
             return
-        if not isinstance(command, Publish):  # nearly all are, and of them there is nothing to learn
-            self._take_result(command, body, now)
+        if not isinstance(command, Publish):  # the most frequent command, with an empty result
+            self._process_result(command, body, now)
         self._events.append(Replied(identifier, command, body, None, took, now))
 
-    def _take_result(self, command: Command, body: dict[str, Json], now: float) -> None:
+    def _process_result(self, command: Command, body: dict[str, Json], now: float) -> None:
         if isinstance(command, Connect):
             self._connected(body, now)
         elif isinstance(command, Subscribe):
@@ -318,7 +320,7 @@ class Connection:
         elif command.method in {"refresh", "sub_refresh"}:
             self._arm_token(getattr(command, "channel", None), body, now)
 
-    def _take_error(self, identifier: int, command: Command, error: ErrorReply, took: float, now: float) -> None:
+    def _process_error(self, identifier: int, command: Command, error: ErrorReply, took: float, now: float) -> None:
         self._events.append(Replied(id=identifier, command=command, result=None, error=error, took=took, at=now))
         if isinstance(command, Connect):
             self.closing = (1000, "hello refused")
@@ -334,13 +336,13 @@ class Connection:
             if self.reconnect is not None and (lost or (error.temporary and subscription.epoch is not None)):
                 subscription.retry_at = now + self.reconnect.delay(subscription.failures, self._rng)
                 subscription.failures += 1
-                self.stirred = True
+                self.needs_flush = True
             else:
                 del self.subscriptions[command.channel]
 
     def _connected(self, body: dict[str, Json], now: float) -> None:
         self._failures = 0
-        self.state, self.stirred = State.CONNECTED, True
+        self.state, self.needs_flush = State.CONNECTED, True
         self._pong = bool(body.get("pong"))
         self._ping_interval = float(body.get("ping", 0))
         if not 0 <= self._ping_interval <= MAX_PING_INTERVAL:
@@ -357,7 +359,7 @@ class Connection:
     def _arm_token(self, channel: str | None, body: dict[str, Json], now: float) -> None:
         if (due := renewal(body, now)) is not None:
             self._tokens_due[channel] = due
-            self.stirred = True
+            self.needs_flush = True
 
     def _expire_commands(self, now: float) -> None:
         while self._pending:
@@ -367,13 +369,13 @@ class Connection:
             del self._pending[identifier]
             self._events.append(Unanswered(id=identifier, command=command, silent=True, at=now))
             if isinstance(command, Connect) or (isinstance(command, Subscribe) and self.reconnect is not None):
-                self._give_up(now, Reason.SILENT, f"no reply to {command.method} for {self._reply_timeout:g} s")
+                self._fail(now, Reason.SILENT, f"no reply to {command.method} for {self._reply_timeout:g} s")
                 return
             if isinstance(command, Subscribe):
                 self.subscriptions.pop(command.channel, None)
 
-    def _give_up(self, now: float, fault: Reason, detail: str) -> None:
-        """End a connection that this side can use no longer: it comes back if it was only silent."""
+    def _fail(self, now: float, fault: Reason, detail: str) -> None:
+        """Close a connection that failed; reconnect only after silence."""
         self.closing = (1000 if fault is Reason.SILENT else 1002, fault.value)
         self._drop(now, None, detail, fault, back=fault is Reason.SILENT)
 
@@ -385,7 +387,7 @@ class Connection:
         self._pending.clear()
         self._tokens_due.clear()
         self._out.clear()
-        self.stirred, self._ping_due = True, None
+        self.needs_flush, self._ping_due = True, None
         for subscription in self.subscriptions.values():
             subscription.active, subscription.retry_at = False, None
         if back and self.reconnect is not None:
@@ -395,5 +397,5 @@ class Connection:
         else:
             self._reconnect_at = None
             self.state = State.CLOSED
-        said = reason[:MAX_DETAIL]
-        self._events.append(Dropped(code=code, reason=said, fault=fault, reconnect_at=self._reconnect_at, at=now))
+        text = reason[:MAX_DETAIL]
+        self._events.append(Dropped(code=code, reason=text, fault=fault, reconnect_at=self._reconnect_at, at=now))

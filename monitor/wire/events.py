@@ -1,7 +1,7 @@
-"""What a client learns from a relay: one frozen value per kind of news.
+"""Events of a connection, as frozen values.
 
-Those that come with every message are tuples: a frozen dataclass takes several times as long to make.
-`at` is the time the frame arrived, in the seconds that were given to `Connection.receive`.
+The frequent ones are named tuples, which are several times faster to create than frozen dataclasses. `at` is the
+arrival time of the frame, as passed to `Connection.receive`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Publication(NamedTuple):
-    """One publication. `offset` is 0 where the relay gives none."""
+    """One publication. `offset` is 0 if the relay sent none."""
 
     channel: str
     data: Json
@@ -25,7 +25,7 @@ class Publication(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connected:
-    """The relay said hello. `ping` is the seconds between its pings, 0 for none."""
+    """The relay accepted the connect command. `ping` is its ping interval in seconds, 0 for no pings."""
 
     client: str
     version: str
@@ -38,7 +38,7 @@ class Connected:
 class Subscribed:
     """A channel is subscribed, for the first time or again.
 
-    After a recovery (`was_recovering`), `recovered` says whether `publications` closes the gap entirely.
+    After a recovery (`was_recovering`), `recovered` tells whether `publications` holds everything that was missed.
     """
 
     channel: str
@@ -51,7 +51,7 @@ class Subscribed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unsubscribed:
-    """The relay took a subscription away; `resubscribing` says whether it is being asked for again."""
+    """The relay ended a subscription; `resubscribing` tells whether the client subscribes again."""
 
     channel: str
     code: int
@@ -62,7 +62,7 @@ class Unsubscribed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorReply:
-    """A relay's "no" to one command."""
+    """An error reply to one command."""
 
     code: int
     message: str
@@ -70,7 +70,7 @@ class ErrorReply:
 
 
 class Replied(NamedTuple):
-    """A command was answered `took` seconds after it was sent: `result` is the body under its method, or `error`."""
+    """The reply to a command, `took` seconds after it was sent: a `result`, or an `error`."""
 
     id: int
     command: Command
@@ -82,7 +82,7 @@ class Replied(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unanswered:
-    """A command will not be answered any more: the connection is gone (`silent` False) or time is up (True)."""
+    """No reply to a command: its deadline passed (`silent`), or the connection dropped."""
 
     id: int
     command: Command
@@ -92,7 +92,7 @@ class Unanswered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryRead:
-    """The publications a history command brought, oldest first unless it asked for the reverse."""
+    """The reply to a history command; publications are oldest first unless `reverse` was set."""
 
     id: int
     channel: str
@@ -104,7 +104,7 @@ class HistoryRead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Presented:
-    """Someone joined or left a channel."""
+    """A client joined or left a channel."""
 
     channel: str
     client: str
@@ -114,7 +114,7 @@ class Presented:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessagePushed:
-    """A message to this connection alone, outside any channel."""
+    """A message to this connection, outside any channel."""
 
     data: Json
     at: float
@@ -122,7 +122,7 @@ class MessagePushed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenExpiring:
-    """A token runs out soon: of the connection, or of `channel`. Answer with `Refresh` or `SubRefresh`."""
+    """The token of the connection, or of `channel`, expires soon. Send `Refresh` or `SubRefresh`."""
 
     channel: str | None
     at: float
@@ -130,11 +130,10 @@ class TokenExpiring:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dropped:
-    """The connection is gone.
+    """The connection dropped.
 
-    `code` is the close code, None where no close frame came; `fault` what was wrong where the drop was this side's
-    decision (`silent`: no pings or no reply; `protocol`, `too_large`: what came could not be used).
-    `reconnect_at` is when to open the next transport; None: not to come back.
+    `code` is the close code, None without a close frame. `fault` is set if this side closed it: `silent` (no ping or no
+    reply), `protocol` or `too_large`. `reconnect_at` is the time of the next connect, None for no reconnect.
     """
 
     code: int | None

@@ -1,4 +1,4 @@
-"""Text frames to JSON objects and back, within limits.
+"""Encode and decode text frames, within limits.
 
 One frame holds one or more JSON objects separated by newlines (Centrifuge client protocol, JSON form).
 """
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from monitor.wire.commands import Command, Json
 
 MAX_OBJECTS = 10_000
-"""Objects accepted in one frame: far above what a relay batches, far below what would stall a process."""
+"""Largest number of objects in one frame."""
 
 
 class FrameError(Exception):
-    """A frame that cannot be used; `reason` is `protocol` or `too_large`. Never leaves `wire/`."""
+    """An invalid frame; `reason` is `protocol` or `too_large`. Raised and handled within `wire/`."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         self.reason = reason
@@ -28,8 +28,8 @@ class FrameError(Exception):
         super().__init__(detail)
 
 
-MAX_WORDS: Final = 200
-"""Characters kept of a reason or a message."""
+MAX_TEXT: Final = 200
+"""Characters kept of a relay's text."""
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -43,21 +43,21 @@ _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan
 
 
 def words(text: Json) -> str:
-    """What a relay says in words, fit for logs and pages: no longer than `MAX_WORDS`, and text in any encoding."""
-    return str(text)[:MAX_WORDS].encode("utf-8", "replace").decode()
+    """Return a relay's text for logs and pages: at most `MAX_TEXT` characters, encodable as UTF-8."""
+    return str(text)[:MAX_TEXT].encode("utf-8", "replace").decode()
 
 
 def encode(identifier: int, command: Command) -> str:
-    """One command as the text of a frame (or of one line of a frame)."""
+    """Return a command as one line of a frame."""
     if type(command) is Publish and type(command.data) is str:
-        # What is sent by far the most often, without json's set-up for a nested value.
+        # The most frequent command, without the encoder's set-up for nested values.
         channel, data = _STRING(command.channel), _STRING(command.data)
         return f'{{"id":{identifier},"publish":{{"channel":{channel},"data":{data}}}}}'
     return _ENCODER.encode({"id": identifier, command.method: command.body()})
 
 
 def decode(text: str) -> list[dict[str, Json]]:
-    """The objects of one frame. Raises `FrameError` for anything else."""
+    """Return the objects of one frame. Raises `FrameError` for an invalid frame."""
     try:
         if "\n" not in text:
             objects = [_parse(text)]
@@ -68,9 +68,9 @@ def decode(text: str) -> list[dict[str, Json]]:
     except RecursionError:
         raise FrameError(Reason.PROTOCOL, "JSON nested too deeply") from None
     except ValueError as error:
-        # Covers both malformed JSON and integers past Python's digit limit.
+        # Malformed JSON, or an integer past Python's digit limit.
         raise FrameError(Reason.PROTOCOL, f"not JSON: {str(error)[:120]}") from None
     for item in objects:
         if type(item) is not dict:
-            raise FrameError(Reason.PROTOCOL, f"a frame holds objects, not {type(item).__name__}")
+            raise FrameError(Reason.PROTOCOL, f"expected an object, found {type(item).__name__}")
     return objects

@@ -1,6 +1,6 @@
-"""Parts of a relay's frames that are news as they stand, and change nothing in a connection's state.
+"""Events of replies and pushes that do not change a connection's state.
 
-All raise KeyError, TypeError, ValueError or AttributeError for a shape that is none of the protocol's.
+All functions raise KeyError, TypeError, ValueError or AttributeError for a body that is invalid.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def history_read(identifier: int, command: History, body: dict[str, Json], took: float, now: float) -> HistoryRead:
-    """A history reply."""
+    """Return the event of a history reply."""
     return HistoryRead(
         id=identifier,
         channel=command.channel,
@@ -30,14 +30,14 @@ def history_read(identifier: int, command: History, body: dict[str, Json], took:
 
 
 def refusal(error: dict[str, Json]) -> ErrorReply:
-    """A relay's "no" to one command."""
+    """Return the error of an error reply."""
     code = int(error["code"])
     temporary = bool(error.get("temporary")) or code in TEMPORARY_ERRORS
     return ErrorReply(code=code, message=words(error.get("message", "")), temporary=temporary)
 
 
 def other_push(push: dict[str, Json], now: float) -> Event | None:
-    """A push of someone who joined or left, or of a message; None for any other."""
+    """Return the event of a join, leave or message push; None for other pushes."""
     if "message" in push:
         return MessagePushed(data=push["message"].get("data"), at=now)
     if "join" not in push and "leave" not in push:

@@ -1,7 +1,7 @@
-"""Which channels a connection holds, and where in each stream it stands.
+"""Subscriptions of a connection and their stream positions.
 
-Positions move by the publications that came: a recovery reply echoes the offset that was asked for, so the
-reply's own offset counts only where nothing was recovered.
+A recovery reply echoes the requested offset, so the position advances by the recovered publications; the offset of the
+reply counts only if there are none.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MAX_CHANNELS = 128
-"""Channels of one client, as Centrifugo limits them by default."""
+"""Channels of one client; Centrifugo's default limit."""
 
 
 @dataclass(slots=True)
 class Subscription:
-    """One channel: the command that asked for it, and the position reached."""
+    """One channel: its subscribe command and the position reached."""
 
     request: Subscribe
     epoch: str | None = None
     offset: int = 0
     active: bool = False  # subscribed on the present connection
-    asked: int = 0  # the id of the command that asked last: what others come to is no news
-    failures: int = 0  # refusals in a row while coming back
+    asked: int = 0  # id of the latest subscribe command; replies to earlier ones are stale
+    failures: int = 0  # consecutive errors while resubscribing
     retry_at: float | None = None
 
     def command(self) -> Subscribe:
-        """The command that subscribes now: resuming at the position reached, if any."""
+        """Return the subscribe command, with the position to recover from if there is one."""
         request = self.request
         since = Position(epoch=self.epoch, offset=self.offset) if self.epoch is not None else request.since
         if since is request.since:
@@ -46,10 +46,10 @@ class Subscription:
         )
 
     def subscribed(self, body: dict[str, Json], at: float) -> Subscribed:
-        """Take in a subscribe reply. Raises KeyError, TypeError or ValueError for a body that is none."""
+        """Process a subscribe reply. Raises KeyError, TypeError or ValueError for an invalid body."""
         publications = tuple(publications_of(self.request.channel, body, at))
         epoch = str(body.get("epoch") or "")
-        epoch.encode()  # it goes back to the relay: a lone surrogate could not
+        epoch.encode()  # it is sent back to the relay, which a lone surrogate cannot be
         offset = publications[-1].offset if publications else int(body.get("offset", 0))
         recoverable = bool(body.get("recoverable")) or bool(body.get("positioned"))
         self.active, self.failures, self.retry_at = True, 0, None
@@ -65,6 +65,6 @@ class Subscription:
 
 
 def publications_of(channel: str, body: dict[str, Json], at: float) -> Iterator[Publication]:
-    """The publications listed in a subscribe or history reply."""
+    """Yield the publications of a subscribe or history reply."""
     for item in body.get("publications") or ():
         yield Publication(channel, item["data"], int(item.get("offset", 0)), at)

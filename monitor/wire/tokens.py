@@ -1,4 +1,4 @@
-"""When a token must be renewed, by what the relay says of its life."""
+"""Token renewal."""
 
 from __future__ import annotations
 
@@ -8,19 +8,22 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from monitor.wire.commands import Json
 
-MARGIN: Final = 10.0
-"""Seconds before a token runs out at which a new one is asked for (half its life where that is shorter)."""
+RENEWAL_MARGIN: Final = 10.0
+"""Seconds before expiry at which a token is renewed; half its lifetime if that is shorter."""
 
-SHORTEST, LONGEST = 2.0, 30 * 86_400.0
-"""Seconds of life that are believed: whatever a relay says, it is not asked again at once."""
+MIN_TTL, MAX_TTL = 2.0, 30 * 86_400.0
+"""Bounds of a lifetime as reported by a relay, in seconds."""
 
 
 def renewal(body: dict[str, Json], now: float) -> float | None:
-    """When to ask for a new token; None where it does not expire. Raises `ValueError` or `TypeError` for no number."""
+    """Return the time of the renewal, None for a token that does not expire.
+
+    Raises `ValueError` or `TypeError` for an invalid lifetime.
+    """
     if not body.get("expires"):
         return None
     ttl = float(body.get("ttl", 0))
     if math.isnan(ttl):
-        raise ValueError("ttl is no number")
-    ttl = min(max(ttl, SHORTEST), LONGEST)
-    return now + max(ttl - MARGIN, ttl / 2)
+        raise ValueError("ttl is not a number")
+    ttl = min(max(ttl, MIN_TTL), MAX_TTL)
+    return now + max(ttl - RENEWAL_MARGIN, ttl / 2)

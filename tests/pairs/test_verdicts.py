@@ -140,7 +140,7 @@ async def test_nothing_is_lost_across_reconnects(ill: EmbeddedRelay) -> None:
     """The relay cuts a connection instead of a push, again and again; recovery and history bring every message."""
     keys: Any = {"timeout": "2s", "messages": "1"}
     async with stage(ill.url, "realistic-session", **keys) as made:
-        pairs = await pair_up(made, 5, Backoff(shortest=0.01, longest=0.05))
+        pairs = await pair_up(made, 5, Backoff(minimum=0.01, maximum=0.05))
         plan = arm(ill, "close:channel=session,at=push,code=3004,probability=0.05", "duplicate:probability=0.05")
 
         async def converse(pair: MonitoredRelay) -> None:

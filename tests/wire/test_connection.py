@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from monitor.errors import MAX_DETAIL, MisuseError
 from monitor.vocabulary import Reason
 from monitor.wire.backoff import Backoff
-from monitor.wire.commands import Connect, History, Position, Publish, Refresh, Subscribe, Unsubscribe, UptimeMeter
+from monitor.wire.commands import Connect, History, Position, Presence, Publish, Refresh, Subscribe, Unsubscribe
 from monitor.wire.connection import MAX_PENDING, PING_GRACE, Connection, State
 from monitor.wire.events import (
     Connected,
@@ -143,7 +143,7 @@ class TestCommands:
 
     def test_an_error_reply_names_its_command(self) -> None:
         connection = connected()
-        identifier = connection.command(UptimeMeter(channel=CHANNEL), 1.0)
+        identifier = connection.command(Presence(channel=CHANNEL), 1.0)
         (event,) = feed(connection, {"id": identifier, "error": {"code": 108, "message": "not available"}})
         assert isinstance(event, Replied)
         assert event.error == ErrorReply(code=108, message="not available", temporary=False)

@@ -4,19 +4,26 @@ from typing import Any
 
 import pytest
 
-from monitor.wire.tokens import LONGEST, MARGIN, SHORTEST, renewal
+from monitor.wire.tokens import MAX_TTL, MIN_TTL, RENEWAL_MARGIN, renewal
 
 
 @pytest.mark.parametrize(
     ("ttl", "after"),
-    [(60, 60 - MARGIN), (12, 6), (0, SHORTEST / 2), (-5, SHORTEST / 2), (0.001, SHORTEST / 2), ("3600", 3600 - MARGIN)],
+    [
+        (60, 60 - RENEWAL_MARGIN),
+        (12, 6),
+        (0, MIN_TTL / 2),
+        (-5, MIN_TTL / 2),
+        (0.001, MIN_TTL / 2),
+        ("3600", 3600 - RENEWAL_MARGIN),
+    ],
 )
 def test_a_token_is_renewed_before_it_runs_out_and_never_at_once(ttl: Any, after: float) -> None:
     assert renewal({"expires": True, "ttl": ttl}, 100.0) == 100.0 + after
 
 
 def test_a_life_past_all_numbers_is_a_long_one() -> None:
-    assert renewal({"expires": True, "ttl": float("inf")}, 0.0) == LONGEST - MARGIN
+    assert renewal({"expires": True, "ttl": float("inf")}, 0.0) == MAX_TTL - RENEWAL_MARGIN
 
 
 @pytest.mark.parametrize("ttl", ["nan", "soon", None, []])
