@@ -58,7 +58,7 @@ test: $(STAMP) ## Run every test (ARGS='-k relay' for some)
 lint: $(STAMP) ## Check style, types, layers, scripts and the Dockerfile
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy --strict monitor tests
+	$(BIN)/mypy --strict monitor tests bench fuzz
 	$(BIN)/lint-imports --no-logo
 	$(foreach reference,$(REFERENCES),$(BIN)/python -m $(reference) --check &&) true
 	$(BIN)/python -m monitor generate --check

@@ -213,19 +213,19 @@ async def _endure(
         elif isinstance(report, MessagesJudged) and report.pending:
             verdicts[report.verdict.value if report.verdict is not None else "left before"] += report.messages
 
-    fleet = MonitoredRelays(config, SYSTEM_CLOCK, publish, rng=rng)
-    await fleet.start(lambda _name, _up: None)
+    monitored_relays = MonitoredRelays(config, SYSTEM_CLOCK, publish, rng=rng)
+    await monitored_relays.start(lambda _name, _up: None)
 
     async def work(turns: Iterator[int]) -> None:
         for turn in turns:
             probe = config.probes[turn % len(config.probes)]
-            await execute(SCENARIOS[probe.scenario](), fleet.bench("relay", probe))
+            await execute(SCENARIOS[probe.scenario](), monitored_relays.context("relay", probe))
 
     # Each kind of run a few times first: what is imported and cached then is there before and after.
     warming = iter(range(WORKERS))
     await asyncio.gather(*(work(warming) for _ in range(WORKERS)))
-    while fleet.background:
-        await asyncio.wait(fleet.background)
+    while monitored_relays.background:
+        await asyncio.wait(monitored_relays.background)
     await asyncio.sleep(0.5)
     for counted in (outcomes, exchanges, verdicts):
         counted.clear()
@@ -235,11 +235,11 @@ async def _endure(
     await asyncio.gather(*(work(turns) for _ in range(WORKERS)))
     disturbing.cancel()
     await asyncio.wait([disturbing])
-    while fleet.background:  # pairs that still listen for what may come late
-        await asyncio.wait(fleet.background)
+    while monitored_relays.background:  # pairs that still listen for what may come late
+        await asyncio.wait(monitored_relays.background)
     await asyncio.sleep(3)  # orderly closes wait two seconds at most
     after = IdleConnection.now(metrics)
-    await fleet.stop()
+    await monitored_relays.stop()
     return Outcome(
         before=before,
         after=after,

@@ -72,10 +72,10 @@ async def main(url: str, pairs: int, interval: float, settle: float, window: flo
 
     # Of many pairs the cost is asked for, of which this program's own part should be none.
     sink = note_wires if pairs == 1 else publish
-    fleet = MonitoredRelays(config, SYSTEM_CLOCK, sink)
-    await fleet.start(lambda _name, _up: None)
+    monitored_relays = MonitoredRelays(config, SYSTEM_CLOCK, sink)
+    await monitored_relays.start(lambda _name, _up: None)
     probe = config.probes[0]
-    task = asyncio.ensure_future(STANDING[probe.scenario]().serve(fleet.bench("bench", probe)))
+    task = asyncio.ensure_future(STANDING[probe.scenario]().serve(monitored_relays.context("bench", probe)))
     cycle = settle + 2 * interval
     await asyncio.sleep(3 * cycle + 1)
     settle_memory()
@@ -95,7 +95,7 @@ async def main(url: str, pairs: int, interval: float, settle: float, window: flo
     print(json.dumps(result), flush=True)
     task.cancel()
     await asyncio.wait([task])
-    await fleet.stop()
+    await monitored_relays.stop()
 
 
 if __name__ == "__main__":

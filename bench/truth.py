@@ -127,16 +127,16 @@ async def reading(api: httpx.AsyncClient, url: str, delay: int) -> Reading:
                 trips.append(item.round_trip * 1000)
                 wires.extend(wire * 1000 for wire in (item.wire_request, item.wire_response) if wire is not None)
 
-    fleet = MonitoredRelays(config, SYSTEM_CLOCK, publish)
-    await fleet.start(lambda _name, _up: None)
+    monitored_relays = MonitoredRelays(config, SYSTEM_CLOCK, publish)
+    await monitored_relays.start(lambda _name, _up: None)
     probe = config.probes[0]
-    task = asyncio.ensure_future(STANDING[probe.scenario]().serve(fleet.bench("bench", probe)))
+    task = asyncio.ensure_future(STANDING[probe.scenario]().serve(monitored_relays.context("bench", probe)))
     async with asyncio.timeout(120):
         while len(trips) < PAIRS * EXCHANGES:  # noqa: ASYNC110 - the probe tells nobody but `publish`
             await asyncio.sleep(0.1)
     task.cancel()
     await asyncio.wait([task])
-    await fleet.stop()
+    await monitored_relays.stop()
     return Reading(
         injected=delay,
         echo=await echo(api, delay),

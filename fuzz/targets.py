@@ -11,9 +11,9 @@ from monitor.embedded.broker import Broker
 from monitor.embedded.faults import parse as parse_fault
 from monitor.embedded.namespaces import PRODUCTION
 from monitor.embedded.session import Session, Terms
-from monitor.errors import ConfigError, CryptoError, Obstacle, SessionError, WalletProtocolError
+from monitor.errors import ConfigError, CryptoError, ProbeError, SessionError, WalletProtocolError
 from monitor.relay.target import Target
-from monitor.relay.upgrade import Answer, handshake
+from monitor.relay.upgrade import UpgradeResponse, handshake
 from monitor.session import envelope, messages
 from monitor.session.crypto import Ecies
 from monitor.session.request import SessionRequest
@@ -80,12 +80,12 @@ def server(data: bytes) -> None:
 
 def upgrade(data: bytes) -> None:
     """The answer to an upgrade, in two pieces."""
-    answer = Answer(handshake(Target(url="ws://relay.example/connection/websocket")))
+    answer = UpgradeResponse(handshake(Target(url="ws://relay.example/connection/websocket")))
     half = len(data) // 2
     try:
         if not answer.receive(data[:half]):
             answer.receive(data[half:])
-    except Obstacle:
+    except ProbeError:
         pass
 
 
