@@ -83,11 +83,8 @@ async def rest(daemon: Daemon, outside: EmbeddedRelay) -> dict[str, Any]:
     await asyncio.sleep(1)
     async with asyncio.timeout(60):
         # Between two runs of the bounded probe, and when nobody waits for late messages any more.
-        while (
-            daemon.monitor.monitored_relays.background
-            or daemon.monitor.schedule._tasks
-            or outside.connections > STANDING
-        ):  # noqa: ASYNC110, SLF001 - nothing tells of it
+        background, tasks = daemon.monitor.monitored_relays.background, daemon.monitor.schedule._tasks  # noqa: SLF001
+        while background or tasks or outside.connections > STANDING:  # noqa: ASYNC110 - no event signals it
             await asyncio.sleep(0.1)
     return held() | {"series": daemon.monitor.metrics.render()[0].count(b"\n")}
 
