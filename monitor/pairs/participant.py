@@ -293,7 +293,7 @@ class Participant:
         Where all of that is messages, sent and received, its state and its timers have not `moved`.
         """
         while True:
-            wanted, told = self.peer.take()
+            wanted, told = self.peer.drain()
             again = False
             for action in wanted:
                 moved = moved or type(action) is not actions.Publish

@@ -1,7 +1,7 @@
-"""The Mobile Wallet Protocol, without any I/O: what a dApp and a wallet say to each other through a relay.
+"""The Mobile Wallet Protocol between a dApp and a wallet, without I/O.
 
-`Dapp` and `Wallet` are the two sides, each a `Peer`: the relay's events and the time go in, `actions` (what to ask of
-the relay) and `notices` (what happened) come out. Below them: `crypto` (ECIES), `envelope` (what is published),
-`inbox` (de-duplication and history replay), `outbox` (one message at a time, with retries), `messages`, `request`
-(the QR code), `store` (what survives a restart). Whoever owns the relay connection drives it: see `relay/end.py`.
+`Dapp` and `Wallet` are the two sides, each a `Peer`: events of the relay and times go in, `actions` for the connection
+and `notices` for the application come out. Below them: `crypto` (ECIES), `envelope`, `messages`, `request` (the QR
+code), `inbox` (de-duplication and history replay), `outbox` (retries) and `store` (persistent state). The owner of the
+connection, `pairs/participant.py`, drives a peer.
 """

@@ -1,4 +1,4 @@
-"""What a peer of the wallet protocol wants done with its relay connection: frozen values, to carry out in order."""
+"""Actions of a peer for the owner of its relay connection, as frozen values, to carry out in order."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Subscribe:
 
 @dataclass(frozen=True, slots=True)
 class Unsubscribe:
-    """Leave a channel."""
+    """Unsubscribe from a channel."""
 
     channel: str
 
@@ -37,7 +37,7 @@ class FetchHistory:
 
 
 class Publish(NamedTuple):
-    """Publish `data`, an envelope as text, to the channel of its `key`; sender and nonce are what it carries."""
+    """Publish `data`, an encoded envelope, to the channel of `key`."""
 
     key: MessageKey
     data: str

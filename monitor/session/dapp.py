@@ -1,4 +1,4 @@
-"""The dApp's side of a pairing: it shows a session request, waits for the wallet's offer, and accepts it."""
+"""The dApp: creates a session request, waits for the wallet's offer, and accepts it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from monitor.session.crypto import KeyPair
 
 OFFER_GRACE_MS: Final = 60_000
-"""Milliseconds past the request's expiry for which a trusted dApp still takes an offer: it may have been asleep."""
+"""Milliseconds after the request's expiry in which a trusted dApp still accepts an offer."""
 
 OTP_ATTEMPTS: Final = 3
 
 
 class Dapp(Peer):
-    """A dApp. `connect` begins a pairing; `request` is then what the wallet must be given."""
+    """A dApp. `connect` starts a pairing; `request` is then the session request for the wallet."""
 
     request: SessionRequest | None = None
     _pending: KeyPair | None = None
@@ -32,7 +32,7 @@ class Dapp(Peer):
     _attempts_left = OTP_ATTEMPTS
 
     def connect(self, *, mode: Mode = "untrusted", initial_message: Any = None) -> SessionRequest:
-        """Begin a pairing; returns the request. Raises `SessionError` unless disconnected."""
+        """Start a pairing and return its request. Raises `SessionError` unless disconnected."""
         self._require(State.DISCONNECTED, "connect")
         self._pending, self._offer, self._attempts_left = self._keys.generate(), None, OTP_ATTEMPTS
         identifier = str(uuid.uuid4())
@@ -47,20 +47,23 @@ class Dapp(Peer):
         self.state = State.CONNECTING
         self._notices.append(SessionRequested(self.request))
         self._actions.append(Connect())
-        self._want(self.request.channel)
+        self._join(self.request.channel)
         return self.request
 
     def resume(self, session_id: str) -> None:
-        """Take up a stored session again. Raises `SessionError` or `CryptoError`."""
+        """Resume a stored session. Raises `SessionError` or `CryptoError`."""
         super().resume(session_id)
-        self.request = self._offer = None  # of a pairing that came to nothing
+        self.request = self._offer = None  # left over from a failed pairing
 
     def submit_otp(self, otp: str) -> None:
-        """The user's code. Raises `SessionError`: `OTP_INCORRECT`, `OTP_MAX_ATTEMPTS_REACHED`, `OTP_ENTRY_TIMEOUT`."""
+        """Submit the user's code.
+
+        Raises `SessionError`: `OTP_INCORRECT`, `OTP_MAX_ATTEMPTS_REACHED`, `OTP_ENTRY_TIMEOUT`.
+        """
         offer = self._offer
-        asked = self.state is State.CONNECTING and self.session is None
-        if not asked or offer is None or offer.otp is None or offer.deadline_ms is None:
-            raise SessionError(ErrorCode.SESSION_INVALID_STATE, "no code is asked for")
+        expected = self.state is State.CONNECTING and self.session is None
+        if not expected or offer is None or offer.otp is None or offer.deadline_ms is None:
+            raise SessionError(ErrorCode.SESSION_INVALID_STATE, "no code is expected")
         if self._now_ms() > offer.deadline_ms:
             error = SessionError(ErrorCode.OTP_ENTRY_TIMEOUT, "the code has expired")
             self._fail(error)
@@ -75,33 +78,33 @@ class Dapp(Peer):
         self._establish(offer)
 
     def tick(self, now: float) -> None:
-        """Time passed: requests and codes expire."""
+        """Handle deadlines that have passed: requests and codes expire."""
         super().tick(now)
-        if self._is_awaiting and self._now_ms() >= self._last_moment():
+        if self._is_awaiting and self._now_ms() >= self._deadline_ms_of_request():
             if self._offer is None:
-                self._fail(SessionError(ErrorCode.REQUEST_EXPIRED, "no offer came before the request expired"))
+                self._fail(SessionError(ErrorCode.REQUEST_EXPIRED, "no offer arrived before the request expired"))
             else:
                 self._fail(SessionError(ErrorCode.OTP_ENTRY_TIMEOUT, "the code was not entered in time"))
 
     def deadline(self) -> float | None:
-        """When `tick` is due at the latest."""
+        """Time at which `tick` is due, or None."""
         due = super().deadline()
         if self._is_awaiting:
-            expiry = self._clock.monotonic() + (self._last_moment() - self._now_ms()) / 1000
+            expiry = self._clock.monotonic() + (self._deadline_ms_of_request() - self._now_ms()) / 1000
             due = expiry if due is None else min(due, expiry)
         return due
 
     @property
     def _is_awaiting(self) -> bool:
-        """Whether an offer or a code is still to come."""
+        """True while waiting for an offer or a code."""
         return self.state is State.CONNECTING and self.request is not None and self.session is None
 
-    def _last_moment(self) -> int:
+    def _deadline_ms_of_request(self) -> int:
         assert self.request is not None
         if self._offer is not None and self._offer.deadline_ms is not None:
             return self._offer.deadline_ms
-        grace = OFFER_GRACE_MS if self.request.mode == "trusted" else 0
-        return self.request.expires_at_ms + grace
+        extra = OFFER_GRACE_MS if self.request.mode == "trusted" else 0
+        return self.request.expires_at_ms + extra
 
     def _own_keys(self) -> KeyPair | None:
         return self.session.keys if self.session is not None else self._pending
@@ -116,14 +119,14 @@ class Dapp(Peer):
         if self.request.mode == "trusted":
             self._establish(message)
         elif message.otp is None or message.deadline_ms is None:
-            self._fail(SessionError(ErrorCode.UNKNOWN, "the offer of an untrusted pairing holds no code"))
+            self._fail(SessionError(ErrorCode.UNKNOWN, "the offer of an untrusted pairing has no code"))
         elif self._now_ms() > message.deadline_ms:
-            self._fail(SessionError(ErrorCode.OTP_ENTRY_TIMEOUT, "the code had expired when the offer came"))
+            self._fail(SessionError(ErrorCode.OTP_ENTRY_TIMEOUT, "the code had expired when the offer arrived"))
         else:
             self._notices.append(OtpRequired(message.deadline_ms / 1000))
 
     def _establish(self, offer: messages.Offer) -> None:
-        """Take channel and key from the offer, keep the session, move to its channel."""
+        """Store the session with the offer's channel and key, and subscribe to its channel."""
         assert self.request is not None
         assert self._pending is not None
         try:
@@ -139,7 +142,7 @@ class Dapp(Peer):
             expires_at_ms=self._now_ms() + SESSION_TTL * 1000,
         )
         self._sessions.set(self.session, self._now_ms())
-        self._want(self.session.channel)
+        self._join(self.session.channel)
 
     def _on_channel(self, channel: str) -> None:
         if self.session is None or channel != self.session.channel or self.state is not State.CONNECTING:

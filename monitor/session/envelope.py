@@ -1,4 +1,4 @@
-"""What is published: a JSON string that holds the sender, its count, and the encrypted payload."""
+"""The transport envelope: a JSON string with the sender, its nonce, and the encrypted payload."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _parse = reader()
 
 
 class Envelope(NamedTuple):
-    """One message's wrapping. `nonce` counts from 1 for each client and channel."""
+    """The envelope of one message. `nonce` counts from 1 for each client and channel."""
 
     client_id: str
     nonce: int
@@ -19,13 +19,13 @@ class Envelope(NamedTuple):
 
 
 def encode(client_id: str, nonce: int, payload: str) -> str:
-    """An envelope as the publication's data."""
-    # By hand: an id and base64 need no escaping, and json takes five times as long for every message sent.
+    """Return an envelope as a publication's data."""
+    # A client id and base64 need no escaping; json.dumps takes five times as long.
     return f'{{"clientId":"{client_id}","nonce":{nonce},"payload":"{payload}"}}'
 
 
 def decode(data: Any) -> Envelope:
-    """An envelope from a publication's data. Raises `TransportError` `TRANSPORT_PARSE_FAILED`."""
+    """Parse an envelope from a publication's data. Raises `TransportError` `TRANSPORT_PARSE_FAILED`."""
     try:
         body = _parse(data)
         client_id, nonce, payload = body["clientId"], body["nonce"], body["payload"]

@@ -41,7 +41,7 @@ Message = Offer | Ack | AppMessage
 
 
 def encode(message: Message) -> str:
-    """A message as the text that is encrypted."""
+    """Return a message as text, before encryption."""
     match message:
         case AppMessage(payload=payload):
             return _write({"type": "message", "payload": payload})
@@ -58,7 +58,7 @@ def encode(message: Message) -> str:
 
 
 def decode(text: str) -> Message:
-    """A message from decrypted text. Raises `SessionError` `UNKNOWN` for anything that is none."""
+    """Parse a message from decrypted text. Raises `SessionError` `UNKNOWN` for an invalid one."""
     try:
         body = _parse(text)
         kind = body["type"]
@@ -76,11 +76,11 @@ def decode(text: str) -> Message:
 def _offer(body: dict[str, Any]) -> Offer:
     otp, deadline = body.get("otp"), body.get("deadline")
     if not _UUID.fullmatch(body["channelId"]):
-        raise ValueError("channelId is no UUID")
+        raise ValueError("channelId is not a UUID")
     if otp is not None and not _OTP.fullmatch(otp):
         raise ValueError("otp is not six digits")
     if deadline is not None and not isinstance(deadline, int | float):
-        raise ValueError("deadline is no number")
+        raise ValueError("deadline is not a number")
     return Offer(
         public_key=base64.b64decode(body["publicKeyB64"], validate=True),
         channel_id=body["channelId"],

@@ -1,4 +1,4 @@
-"""What happened to a peer of the wallet protocol: frozen values for its application."""
+"""Notices of a peer to its application, as frozen values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class MessageKey(NamedTuple):
-    """What names a message: its channel, its sender's client id, its nonce there."""
+    """Identity of a message: channel, client id of the sender, nonce."""
 
     channel: str
     client_id: str
@@ -28,7 +28,7 @@ class SessionRequested:
 
 @dataclass(frozen=True, slots=True)
 class OtpShown:
-    """The wallet's side of untrusted mode: show this code to the user."""
+    """Wallet, untrusted mode: show this code to the user."""
 
     otp: str = field(repr=False)
     deadline: float  # seconds since the epoch
@@ -36,23 +36,23 @@ class OtpShown:
 
 @dataclass(frozen=True, slots=True)
 class OtpRequired:
-    """The dApp's side of untrusted mode: ask the user for the code the wallet shows."""
+    """dApp, untrusted mode: ask the user for the code that the wallet shows."""
 
     deadline: float  # seconds since the epoch
 
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """The session stands."""
+    """The session is established."""
 
     session: Session
 
 
 class MessageReceived(NamedTuple):
-    """A message for the application, once.
+    """A message for the application, delivered once.
 
-    `reference_dropped`: the protocol's own client would have discarded it, because an older message that comes by
-    history after a newer one came live looks to it like a repetition.
+    `reference_dropped`: the protocol's reference client would have dropped it, since it arrived by the history after a
+    newer live message.
     """
 
     payload: Any
@@ -62,7 +62,7 @@ class MessageReceived(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Undecryptable:
-    """A message whose envelope is in order and whose payload does not decrypt, or is no message."""
+    """A message with a valid envelope whose payload does not decrypt or is invalid."""
 
     key: MessageKey
     error: WalletProtocolError
@@ -70,7 +70,7 @@ class Undecryptable:
 
 @dataclass(frozen=True, slots=True)
 class ParseFailed:
-    """A publication that is no envelope."""
+    """A publication that is not an envelope."""
 
     channel: str
     error: WalletProtocolError
@@ -78,7 +78,7 @@ class ParseFailed:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Something the peer wanted cannot be had: pairing, sending, resuming."""
+    """Pairing, sending or resuming failed."""
 
     error: WalletProtocolError
 

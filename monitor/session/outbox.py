@@ -1,4 +1,4 @@
-"""Outgoing messages: a queue, one at a time, each tried up to five times."""
+"""Outgoing messages: a queue, one in flight, each published up to five times."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 ATTEMPTS: Final = 5
 FIRST_DELAY: Final = 0.1
-"""Seconds before the second try; each further one waits twice as long."""
+"""Seconds before the first retry; the delay doubles with each further one."""
 
 MAX_QUEUED: Final = 1000
 
 
 class Outbox:
-    """Messages on their way out, in order: the next goes when the relay has accepted the one before."""
+    """A queue of messages. The next one is published once the relay has accepted the previous one."""
 
     def __init__(self, store: TransportStore) -> None:
-        self.ready = False  # whether `next` has a message
+        self.ready = False  # `next` has a message
         self._store = store
         self._queue: deque[Publish] = deque()
         self._in_flight = False
@@ -33,9 +33,9 @@ class Outbox:
         self._last_id = 0
 
     def put(self, channel: str, payload: str) -> int:
-        """Queue a payload; returns its message id. Raises `TransportError` when the queue is full."""
+        """Queue a payload and return its message id. Raises `TransportError` if the queue is full."""
         if len(self._queue) >= MAX_QUEUED:
-            raise TransportError(ErrorCode.TRANSPORT_PUBLISH_FAILED, f"{MAX_QUEUED} messages are waiting already")
+            raise TransportError(ErrorCode.TRANSPORT_PUBLISH_FAILED, f"{MAX_QUEUED} messages are queued already")
         self._last_id += 1
         client_id, nonce = self._store.client_id, self._store.next_nonce(channel)
         data = encode(client_id, nonce, payload)
@@ -44,14 +44,14 @@ class Outbox:
         return self._last_id
 
     def next(self) -> Publish | None:
-        """The message to publish now, if none is under way."""
+        """Return the message to publish now, or None."""
         if not self.ready:
             return None
         self.ready, self._in_flight = False, True
         return self._queue[0]
 
-    def answered(self, message_id: int, *, ok: bool, now: float) -> Publish | None:
-        """The relay accepted a message, or did not; returns the message if it is given up."""
+    def published(self, message_id: int, *, ok: bool, now: float) -> Publish | None:
+        """The relay accepted (`ok`) or refused a message. Return the message if no retry is left."""
         if not self._in_flight or self._queue[0].message_id != message_id:
             return None
         self._in_flight = False
@@ -66,15 +66,15 @@ class Outbox:
         return None if ok else message
 
     def tick(self, now: float) -> None:
-        """Time passed: a retry may be due."""
+        """Make a retry ready that is due."""
         if self._retry_at is not None and now >= self._retry_at:
             self._retry_at, self.ready = None, True
 
     def deadline(self) -> float | None:
-        """When the next retry is due."""
+        """Time of the next retry, or None."""
         return self._retry_at
 
     def clear(self) -> None:
-        """Forget what was queued."""
+        """Discard all queued messages."""
         self._queue.clear()
         self.ready, self._in_flight, self._attempts, self._retry_at = False, False, 0, None

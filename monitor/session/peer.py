@@ -1,8 +1,7 @@
-"""What dApp and wallet have in common: one session, one relay connection, messages in and out.
+"""The part that dApp and wallet share: one session over one relay connection.
 
-Inputs are methods named `on_…`, called with what the relay did; each returns nothing. What the peer wants and what
-happened is taken with `take()` afterwards. `now` is seconds of one monotonic clock; expiry goes by
-the wall clock of `clock`.
+The owner of the connection calls the `on_…` methods with the relay's events, then reads actions and notices with
+`drain()`. `now` is seconds of a monotonic clock; expiry uses the wall clock of `clock`.
 """
 
 from __future__ import annotations
@@ -27,14 +26,14 @@ if TYPE_CHECKING:
     from monitor.session.store import KeyValueStore
 
 HISTORY_LIMIT: Final = 50
-"""Publications asked for after each subscription, as many as the protocol's own clients ask for."""
+"""Publications requested after each subscription, as by the protocol's own clients."""
 
 
 _NOTHING: Final = ((), ())
 
 
 class State(Enum):
-    """Where a peer stands, in the protocol's words."""
+    """State of a peer, named as in the protocol."""
 
     DISCONNECTED = "DISCONNECTED"
     CONNECTING = "CONNECTING"
@@ -44,8 +43,8 @@ class State(Enum):
 class Peer:
     """One side of a session. See `Dapp` and `Wallet`.
 
-    `history` publications are asked for after each subscription; they come oldest first, so that fewer than the relay
-    keeps leave out the newest.
+    `history` is the number of publications requested after each subscription. The relay returns the oldest first, so a
+    number below its history size would miss the newest.
     """
 
     def __init__(self, *, store: KeyValueStore, keys: KeyManager, clock: Clock, history: int = HISTORY_LIMIT) -> None:
@@ -66,28 +65,28 @@ class Peer:
 
     @property
     def client_id(self) -> str:
-        """This client's id in its envelopes."""
+        """Client id in this peer's envelopes."""
         return self._transport.client_id
 
     @property
     def is_connected(self) -> bool:
-        """Whether the session stands."""
+        """True while the session is established and its channel subscribed."""
         return self.state is State.CONNECTED
 
-    def take(self) -> tuple[Sequence[Action], Sequence[Notice]]:
-        """What is to be done now, and what happened since the last call, each in order."""
+    def drain(self) -> tuple[Sequence[Action], Sequence[Notice]]:
+        """Return the actions to carry out and the notices since the last call, each in order."""
         if self._outbox.ready and self._online and (publish := self._outbox.next()) is not None:
             self._actions.append(publish)
         if not self._actions and not self._notices:
             return _NOTHING
-        taken = self._actions, self._notices
+        drained = self._actions, self._notices
         self._actions, self._notices = [], []
-        return taken
+        return drained
 
-    # What an application asks for.
+    # Calls of the application.
 
     def resume(self, session_id: str) -> None:
-        """Take up a stored session again. Raises `SessionError` or `CryptoError`."""
+        """Resume a stored session. Raises `SessionError` or `CryptoError`."""
         self._require(State.DISCONNECTED, "resume")
         session = self._sessions.get(session_id, self._now_ms())
         if session is None:
@@ -96,10 +95,10 @@ class Peer:
         self.session = session
         self.state = State.CONNECTING
         self._actions.append(Connect())
-        self._want(session.channel)
+        self._join(session.channel)
 
     def send_message(self, payload: Any) -> int:
-        """Send a JSON value to the other side; returns the message's id. Raises `SessionError`, `TransportError`."""
+        """Send a JSON value to the other side and return the message's id. Raises `SessionError`, `TransportError`."""
         if self.session is None or self.state is not State.CONNECTED:
             raise SessionError(ErrorCode.SESSION_INVALID_STATE, f"cannot send when {self.state.value}")
         if self._expired():
@@ -107,7 +106,7 @@ class Peer:
         return self._send(self.session.channel, messages.AppMessage(payload))
 
     def disconnect(self) -> None:
-        """End the session for good: forget it, and close."""
+        """Delete the session and close the connection."""
         session, self.session = self.session, None
         self.state = State.DISCONNECTED
         self._outbox.clear()
@@ -118,10 +117,10 @@ class Peer:
         self._online = False
         self._actions.append(Close())
 
-    # What the relay did.
+    # Events of the relay.
 
     def on_connected(self, now: float) -> None:
-        """The relay said hello."""
+        """The connection to the relay is established."""
         del now
         self._online = True
         self._actions += [Subscribe(channel) for channel in self.channels if channel not in self._inboxes]
@@ -129,7 +128,7 @@ class Peer:
             self._inboxes.setdefault(channel, Inbox(channel, self._transport))
 
     def on_disconnected(self, now: float) -> None:
-        """The connection dropped; if it comes back, the channels do too."""
+        """The connection dropped. After a reconnect the channels are subscribed again."""
         del now
         self._online = False
         self._subscribed.clear()
@@ -139,30 +138,30 @@ class Peer:
         del now
         self._online = True
         if (inbox := self._inboxes.get(channel)) is None:
-            return  # left in the meantime
+            return  # unsubscribed meanwhile
         inbox.subscribed()
         self._subscribed.add(channel)
         self._actions.append(FetchHistory(channel, self._history))
         self._on_channel(channel)
 
     def on_publication(self, channel: str, data: Envelope | Any, now: float) -> None:
-        """A publication came live; `data` as it came, or decoded already."""
+        """A live publication arrived; `data` is raw or a decoded envelope."""
         inbox = self._inboxes.get(channel)
         envelope = data if isinstance(data, Envelope) else self._decode(channel, data)
-        if inbox is not None and envelope is not None and inbox.live(envelope):
-            self._take(channel, envelope, False, now)  # noqa: FBT003 - see `_take`
+        if inbox is not None and envelope is not None and inbox.receive_live(envelope):
+            self._accept(channel, envelope, False, now)  # noqa: FBT003 - see `_accept`
 
     def on_history(self, channel: str, data: Iterable[Any], now: float) -> None:
-        """The history of a channel came, oldest first."""
+        """The history of a channel arrived, oldest first."""
         if (inbox := self._inboxes.get(channel)) is None:
             return
         envelopes = [envelope for item in data if (envelope := self._decode(channel, item)) is not None]
-        for accepted, dropped in inbox.history(envelopes):
-            self._take(channel, accepted, dropped, now)
+        for accepted, dropped in inbox.receive_history(envelopes):
+            self._accept(channel, accepted, dropped, now)
 
     def on_published(self, message_id: int, *, ok: bool, now: float) -> None:
-        """The relay accepted a message, or did not, or did not answer."""
-        given_up = self._outbox.answered(message_id, ok=ok, now=now)
+        """The relay accepted a message (`ok`), refused it, or did not reply."""
+        given_up = self._outbox.published(message_id, ok=ok, now=now)
         if given_up is not None:
             detail = f"message {given_up.key.nonce} was not accepted in five tries"
             self._notices.append(Failed(TransportError(ErrorCode.TRANSPORT_PUBLISH_FAILED, detail)))
@@ -170,44 +169,44 @@ class Peer:
             self._on_accepted(message_id)
 
     def tick(self, now: float) -> None:
-        """Time passed."""
+        """Handle deadlines that have passed."""
         self._outbox.tick(now)
 
     def deadline(self) -> float | None:
-        """When `tick` is due at the latest."""
+        """Time at which `tick` is due, or None."""
         return self._outbox.deadline()
 
-    # For the two sides.
+    # Hooks of the two sides.
 
     def _on_channel(self, channel: str) -> None:
-        """A channel is subscribed; by default that is all a resumed session needs."""
+        """A channel is subscribed, which completes a resume."""
         if self.session is not None and channel == self.session.channel and self.state is State.CONNECTING:
-            self._stand()
+            self._set_connected()
 
     def _on_accepted(self, message_id: int) -> None:
         """The relay accepted a message."""
 
     def _on_protocol(self, message: messages.Offer | messages.Ack, now: float) -> None:
-        """A message of the pairing came."""
+        """A message of the pairing arrived."""
 
-    def _stand(self) -> None:
+    def _set_connected(self) -> None:
         assert self.session is not None
         self.state = State.CONNECTED
         self._notices.append(Connected(self.session))
 
     def _fail(self, error: WalletProtocolError) -> None:
-        """A pairing came to nothing."""
+        """End a pairing that failed."""
         self.disconnect()
         self._notices.append(Failed(error))
 
-    def _want(self, channel: str) -> None:
+    def _join(self, channel: str) -> None:
         self.channels.add(channel)
         if self._online and channel not in self._inboxes:
             self._inboxes[channel] = Inbox(channel, self._transport)
             self._actions.append(Subscribe(channel))
 
     def _drop_channel(self, channel: str) -> None:
-        """Leave a channel and forget its counts."""
+        """Unsubscribe from a channel and delete its nonces."""
         self.channels.discard(channel)
         self._subscribed.discard(channel)
         self._transport.clear(channel)
@@ -226,7 +225,7 @@ class Peer:
             self._notices.append(ParseFailed(channel, error))
             return None
 
-    def _take(self, channel: str, envelope: Envelope, reference_dropped: bool, now: float) -> None:  # noqa: FBT001
+    def _accept(self, channel: str, envelope: Envelope, reference_dropped: bool, now: float) -> None:  # noqa: FBT001
         key = MessageKey(channel, envelope.client_id, envelope.nonce)
         keys = self._own_keys()
         if keys is None:
@@ -248,7 +247,7 @@ class Peer:
         return self.session.keys if self.session is not None else None
 
     def _expired(self) -> bool:
-        """Whether the session has expired; if so it is ended."""
+        """Return True, and end the session, if it has expired."""
         if self.session is None or self.session.expires_at_ms + 1 > self._clock.time() * 1000:
             return False
         self.disconnect()

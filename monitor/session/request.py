@@ -1,4 +1,4 @@
-"""The session request: what the dApp hands to the wallet outside the relay, as a QR code or a deep link."""
+"""The session request, which the dApp passes to the wallet outside the relay as a QR code or deep link."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from monitor.errors import ErrorCode, SessionError
 Mode = Literal["trusted", "untrusted"]
 
 TTL_MS: Final = 60_000
-"""Milliseconds for which a request may be scanned."""
+"""Lifetime of a request, in milliseconds."""
 
 MAX_LINK: Final = 16_384
-"""Characters of a deep link that are read; a QR code holds at most 4,296."""
+"""Longest deep link that is parsed, in characters; a QR code holds at most 4,296."""
 
 _LINK: Final = "metamask://connect/mwp?p="
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -26,7 +26,7 @@ _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionRequest:
-    """A dApp's invitation. `expires_at_ms` is milliseconds since the epoch; `initial_message` travels unencrypted."""
+    """A session request. `expires_at_ms` is milliseconds since the epoch; `initial_message` is not encrypted."""
 
     id: str
     mode: Mode
@@ -36,7 +36,7 @@ class SessionRequest:
     initial_message: Any = None
 
     def to_json(self) -> dict[str, Any]:
-        """The request as the protocol's clients write it."""
+        """Return the request as the protocol's clients write it."""
         body = {
             "id": self.id,
             "mode": self.mode,
@@ -50,26 +50,26 @@ class SessionRequest:
 
     @classmethod
     def from_json(cls, body: Any) -> SessionRequest:
-        """A request from parsed JSON. Raises `SessionError` `SESSION_INVALID_STATE` naming the field that is wrong."""
+        """Read a request from parsed JSON. Raises `SessionError` `SESSION_INVALID_STATE` naming the invalid field."""
         if not isinstance(body, dict):
-            raise _invalid("it is no object")
+            raise _invalid("not an object")
         identifier, mode, channel = body.get("id"), body.get("mode"), body.get("channel")
         if not isinstance(identifier, str) or not _UUID.fullmatch(identifier):
-            raise _invalid("id is no UUID")
+            raise _invalid("id is not a UUID")
         if mode != "trusted" and mode != "untrusted":  # noqa: PLR1714 - of any JSON: a list cannot be hashed
             raise _invalid("mode is neither trusted nor untrusted")
         if channel != f"handshake:{identifier}":
             raise _invalid("channel is not handshake:<id>")
         expires = body.get("expiresAt")
         if isinstance(expires, bool) or not isinstance(expires, int | float) or not math.isfinite(expires):
-            raise _invalid("expiresAt is no number")
+            raise _invalid("expiresAt is not a number")
         try:
             key = base64.b64decode(body["publicKeyB64"], validate=True)
         except (KeyError, TypeError, ValueError):
-            raise _invalid("publicKeyB64 is no base64") from None
+            raise _invalid("publicKeyB64 is not base64") from None
         initial = body.get("initialMessage")
         if initial is not None and not (isinstance(initial, dict) and initial.get("type") == "message"):
-            raise _invalid("initialMessage is no message")
+            raise _invalid("initialMessage is not a message")
         return cls(
             id=identifier,
             mode=mode,
@@ -80,19 +80,19 @@ class SessionRequest:
         )
 
     def to_link(self) -> str:
-        """The request as the string of a QR code or deep link: the JSON, URL-encoded, as parameter `p`."""
+        """Return the text of a QR code or deep link: the JSON, URL-encoded, as parameter `p`."""
         return _LINK + quote(json.dumps(self.to_json(), separators=(",", ":")), safe="")
 
     @classmethod
     def from_link(cls, link: str) -> SessionRequest:
-        """A request from a deep link. Raises `SessionError` `SESSION_INVALID_STATE`."""
+        """Read a request from a deep link. Raises `SessionError` `SESSION_INVALID_STATE`."""
         if len(link) > MAX_LINK or not link.startswith(_LINK):
             raise _invalid(f"a link begins with {_LINK} and has at most {MAX_LINK} characters")
         try:
             (text,) = parse_qs(urlsplit(link).query, strict_parsing=True, max_num_fields=4)["p"]
             body = json.loads(text)
         except (ValueError, KeyError, RecursionError):
-            raise _invalid("its parameter p holds no JSON") from None
+            raise _invalid("its parameter p is not JSON") from None
         return cls.from_json(body)
 
 

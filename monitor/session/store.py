@@ -1,6 +1,6 @@
-"""What survives a restart: sessions, the client id, and how far each sender's messages have been counted.
+"""Persistent state: sessions, the client id, and the nonces of each channel.
 
-Keys and formats are those of the protocol's own clients, so that a store reads the same on both sides.
+Keys and formats are those of the protocol's own clients.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from monitor.errors import ErrorCode, SessionError
 from monitor.session.crypto import KeyPair
 
 SESSION_TTL: Final = 30 * 24 * 3600
-"""Seconds a session lives."""
+"""Lifetime of a session, in seconds."""
 
 MAX_SENDERS: Final = 64
-"""Senders counted on one channel: a pair has one; a relay that invents more must not fill the memory."""
+"""Senders remembered for one channel, so that a faulty relay cannot exhaust the memory."""
 
 _quoted: Final = json.encoder.encode_basestring_ascii
 _SESSIONS: Final = "sessions:master-list"
@@ -39,7 +39,7 @@ class Session:
     expires_at_ms: int
 
     def to_json(self) -> dict[str, Any]:
-        """The session as the protocol's clients store it; holds the private key."""
+        """Return the session as the protocol's clients store it, including the private key."""
         return {
             "id": self.id,
             "channel": self.channel,
@@ -50,7 +50,7 @@ class Session:
 
     @classmethod
     def from_json(cls, body: dict[str, Any]) -> Session:
-        """A stored session. Raises KeyError, TypeError, ValueError or OverflowError for anything else."""
+        """Read a stored session. Raises KeyError, TypeError, ValueError or OverflowError if it is invalid."""
         keys = body["keyPair"]
         return cls(
             id=str(body["id"]),
@@ -62,26 +62,26 @@ class Session:
 
 
 class KeyValueStore(Protocol):
-    """Strings by key; a write is durable when the call returns."""
+    """A store of strings by key. A write is durable when the call returns."""
 
     def get(self, key: str) -> str | None:
-        """The value, or None."""
+        """Return the value, or None."""
 
     def set(self, key: str, value: str) -> None:
         """Write a value."""
 
     def delete(self, key: str) -> None:
-        """Remove a value, if it is there."""
+        """Remove a value, if it exists."""
 
 
 @dataclass(slots=True)
 class MemoryStore:
-    """A store for as long as its owner lives."""
+    """A store in memory."""
 
     _values: dict[str, str] = field(default_factory=dict, repr=False)
 
     def get(self, key: str) -> str | None:
-        """The value, or None."""
+        """Return the value, or None."""
         return self._values.get(key)
 
     def set(self, key: str, value: str) -> None:
@@ -89,14 +89,14 @@ class MemoryStore:
         self._values[key] = value
 
     def delete(self, key: str) -> None:
-        """Remove a value, if it is there."""
+        """Remove a value, if it exists."""
         self._values.pop(key, None)
 
 
 class FileStore:
-    """A store in one JSON file, replaced whole at each write, readable by its owner alone: it holds private keys.
+    """A store in one JSON file, replaced atomically at each write. Only its owner can read it: it holds private keys.
 
-    Raises `SessionError` `SESSION_SAVE_FAILED` when the file cannot be read or written.
+    Raises `SessionError` `SESSION_SAVE_FAILED` if the file cannot be read or written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -107,11 +107,11 @@ class FileStore:
         except (OSError, ValueError) as error:
             raise SessionError(ErrorCode.SESSION_SAVE_FAILED, f"{path}: cannot be read: {_what(error)}") from error
         if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
-            raise SessionError(ErrorCode.SESSION_SAVE_FAILED, f"{path}: holds no session store")
+            raise SessionError(ErrorCode.SESSION_SAVE_FAILED, f"{path}: not a session store")
         self._values: dict[str, str] = values
 
     def get(self, key: str) -> str | None:
-        """The value, or None."""
+        """Return the value, or None."""
         return self._values.get(key)
 
     def set(self, key: str, value: str) -> None:
@@ -119,14 +119,14 @@ class FileStore:
         self._write(self._values | {key: value})
 
     def delete(self, key: str) -> None:
-        """Remove a value, if it is there."""
+        """Remove a value, if it exists."""
         if key in self._values:
             self._write({name: value for name, value in self._values.items() if name != key})
 
     def _write(self, values: dict[str, str]) -> None:
         temporary = None
         try:
-            # mkstemp makes it 0600; in the same folder, so that the rename is atomic.
+            # mkstemp creates it with mode 0600; the same directory makes the rename atomic.
             handle, temporary = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 json.dump(values, file)
@@ -141,7 +141,7 @@ class FileStore:
 
 
 class SessionStore:
-    """Sessions by id; those that expired are removed when they are met."""
+    """Sessions by id. Expired ones are removed when read."""
 
     def __init__(self, store: KeyValueStore, now_ms: int) -> None:
         self._store = store
@@ -149,16 +149,16 @@ class SessionStore:
             self.get(identifier, now_ms)
 
     def set(self, session: Session, now_ms: int) -> None:
-        """Keep a session. Raises `SessionError` `SESSION_SAVE_FAILED` for one that has expired."""
+        """Store a session. Raises `SessionError` `SESSION_SAVE_FAILED` if it has expired."""
         if session.expires_at_ms < now_ms:
-            raise SessionError(ErrorCode.SESSION_SAVE_FAILED, "an expired session is not kept")
+            raise SessionError(ErrorCode.SESSION_SAVE_FAILED, "an expired session is not stored")
         self._store.set(f"session:{session.id}", json.dumps(session.to_json()))
         identifiers = self._identifiers()
         if session.id not in identifiers:
             self._store.set(_SESSIONS, json.dumps([*identifiers, session.id]))
 
     def get(self, identifier: str, now_ms: int) -> Session | None:
-        """The session, unless it is unknown, damaged or expired."""
+        """Return the session, or None if it is unknown, damaged or expired."""
         text = self._store.get(f"session:{identifier}")
         if text is None:
             return None
@@ -173,11 +173,11 @@ class SessionStore:
         return session
 
     def all(self, now_ms: int) -> list[Session]:
-        """Every session that has not expired."""
+        """Return all sessions that have not expired."""
         return [session for identifier in self._identifiers() if (session := self.get(identifier, now_ms))]
 
     def delete(self, identifier: str) -> None:
-        """Forget a session."""
+        """Delete a session."""
         self._store.delete(f"session:{identifier}")
         self._store.set(_SESSIONS, json.dumps([name for name in self._identifiers() if name != identifier]))
 
@@ -190,9 +190,9 @@ class SessionStore:
 
 
 class TransportStore:
-    """One client's id and its counts: the next nonce it sends on a channel, the newest it took from each sender.
+    """A client's id, its next nonce for each channel, and the newest nonce accepted from each sender.
 
-    Raises `SessionError` `SESSION_SAVE_FAILED` for a count that is damaged: what to go on from is not known.
+    Raises `SessionError` `SESSION_SAVE_FAILED` for a damaged nonce.
     """
 
     def __init__(self, store: KeyValueStore) -> None:
@@ -202,10 +202,10 @@ class TransportStore:
             client_id = str(uuid.uuid4())
             store.set(_CLIENT_ID, client_id)
         self.client_id = client_id
-        self._latest: dict[str, dict[str, int]] = {}  # what the store holds, parsed
+        self._latest: dict[str, dict[str, int]] = {}  # parsed content of the store
 
     def next_nonce(self, channel: str) -> int:
-        """Count one more message to `channel`."""
+        """Increment and return the nonce for `channel`."""
         key = f"nonce:{self.client_id}:{channel}"
         try:
             nonce = int(self._store.get(key) or 0) + 1
@@ -215,7 +215,7 @@ class TransportStore:
         return nonce
 
     def latest(self, channel: str) -> dict[str, int]:
-        """The newest nonce taken from each sender on `channel`."""
+        """Return the newest nonce accepted from each sender on `channel`."""
         if channel not in self._latest:
             key = f"latest-nonces:{self.client_id}:{channel}"
             try:
@@ -228,7 +228,7 @@ class TransportStore:
         return self._latest[channel]
 
     def accept(self, channel: str, sender: str, nonce: int) -> bool:
-        """Whether a message is new, by the highest nonce seen from its sender; if so, it is counted and stored."""
+        """Return True, and store the nonce, if it is above the newest one of its sender."""
         latest = self.latest(channel)
         if nonce <= latest.get(sender, 0) or (sender not in latest and len(latest) >= MAX_SENDERS):
             return False
@@ -238,7 +238,7 @@ class TransportStore:
         return True
 
     def clear(self, channel: str) -> None:
-        """Forget a channel."""
+        """Delete the nonces of a channel."""
         self._latest.pop(channel, None)
         self._store.delete(f"nonce:{self.client_id}:{channel}")
         self._store.delete(f"latest-nonces:{self.client_id}:{channel}")
@@ -249,11 +249,11 @@ def _b64(raw: bytes) -> str:
 
 
 def _parsed(text: str) -> Any:
-    """What JSON says. Raises ValueError."""
+    """Parse JSON. Raises ValueError."""
     try:
         return json.loads(text)
     except RecursionError:
-        raise ValueError("is nested too deeply") from None
+        raise ValueError("nested too deeply") from None
 
 
 def _damaged(key: str, expected: str) -> SessionError:

@@ -1,4 +1,4 @@
-"""The wallet's side of a pairing: it reads a session request, makes an offer, and stands once that is accepted."""
+"""The wallet: reads a session request, sends an offer, and is connected once that is accepted."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Wallet(Peer):
 
     @property
     def otp(self) -> str | None:
-        """The code to show the user, once the offer of an untrusted pairing is made."""
+        """Code to show to the user, once the offer of an untrusted pairing was sent."""
         return self._otp
 
     def connect(self, request: SessionRequest) -> None:
-        """Answer a request. Raises `SessionError` or `CryptoError` for one that cannot be answered."""
+        """Answer a request. Raises `SessionError` or `CryptoError` for an expired or invalid one."""
         self._require(State.DISCONNECTED, "connect")
         if request.expires_at_ms < self._now_ms():
             raise SessionError(ErrorCode.REQUEST_EXPIRED, "the session request has expired")
@@ -51,22 +51,22 @@ class Wallet(Peer):
         )
         self.state = State.CONNECTING
         self._actions.append(Connect())
-        self._want(request.channel)
-        self._want(self.session.channel)
+        self._join(request.channel)
+        self._join(self.session.channel)
 
     def resume(self, session_id: str) -> None:
-        """Take up a stored session again. Raises `SessionError` or `CryptoError`."""
+        """Resume a stored session. Raises `SessionError` or `CryptoError`."""
         super().resume(session_id)
-        self._request = self._deadline_ms = None  # of a pairing that came to nothing
+        self._request = self._deadline_ms = None  # left over from a failed pairing
 
     def tick(self, now: float) -> None:
-        """Time passed: an offer with a code expires."""
+        """Handle deadlines that have passed: an offer with a code expires."""
         super().tick(now)
         if self.state is State.CONNECTING and self._deadline_ms is not None and self._now_ms() >= self._deadline_ms:
             self._fail(SessionError(ErrorCode.OTP_ENTRY_TIMEOUT, "the dApp did not confirm the code in time"))
 
     def deadline(self) -> float | None:
-        """When `tick` is due at the latest."""
+        """Time at which `tick` is due, or None."""
         due = super().deadline()
         if self.state is State.CONNECTING and self._deadline_ms is not None:
             expiry = self._clock.monotonic() + (self._deadline_ms - self._now_ms()) / 1000
@@ -108,14 +108,14 @@ class Wallet(Peer):
             self._establish()
 
     def _establish(self) -> None:
-        """Both sides know the session: keep it, leave the handshake channel, hear what came with the request."""
+        """Store the session, leave the handshake channel, and deliver the request's initial message."""
         assert self._request is not None
         assert self.session is not None
         request, self._request = self._request, None
         self._sessions.set(self.session, self._now_ms())
         self._drop_channel(request.channel)
         self._deadline_ms = None
-        self._stand()
+        self._set_connected()
         if request.initial_message is not None:
             key = MessageKey(request.channel, "", 0)
             self._notices.append(MessageReceived(request.initial_message, key, reference_dropped=False))

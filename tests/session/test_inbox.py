@@ -39,8 +39,8 @@ def test_history_and_live_pushes_make_one_whole(count: int, first_live: int, las
     stored = [nonce for nonce in range(1, count + 1) if nonce <= last_stored]
     inbox = Inbox(CHANNEL, TransportStore(MemoryStore()))
     inbox.subscribed()
-    assert not any(inbox.live(message(nonce)) for nonce in live)  # they wait for the history
-    came = list(inbox.history(message(nonce) for nonce in stored))
+    assert not any(inbox.receive_live(message(nonce)) for nonce in live)  # they wait for the history
+    came = list(inbox.receive_history(message(nonce) for nonce in stored))
     assert [envelope.nonce for envelope, _ in came] == sorted({*live, *stored})
     told = {envelope.nonce for envelope, dropped in came if not dropped}
     assert told == set(reference(live, stored))
@@ -49,17 +49,19 @@ def test_history_and_live_pushes_make_one_whole(count: int, first_live: int, las
 def test_after_the_history_live_messages_pass_once() -> None:
     inbox = Inbox(CHANNEL, TransportStore(MemoryStore()))
     inbox.subscribed()
-    assert list(inbox.history([])) == []
-    assert [inbox.live(message(nonce)) for nonce in (1, 1, 3, 2, 4)] == [True, False, True, False, True]
+    assert list(inbox.receive_history([])) == []
+    assert [inbox.receive_live(message(nonce)) for nonce in (1, 1, 3, 2, 4)] == [True, False, True, False, True]
 
 
 def test_a_second_subscription_waits_for_its_history_again() -> None:
     inbox = Inbox(CHANNEL, TransportStore(MemoryStore()))
     inbox.subscribed()
-    list(inbox.history([message(1)]))
+    list(inbox.receive_history([message(1)]))
     inbox.subscribed()
-    assert not inbox.live(message(3))
-    assert [(envelope.nonce, dropped) for envelope, dropped in inbox.history([message(1), message(2), message(3)])] == [
+    assert not inbox.receive_live(message(3))
+    assert [
+        (envelope.nonce, dropped) for envelope, dropped in inbox.receive_history([message(1), message(2), message(3)])
+    ] == [
         (2, True),
         (3, False),
     ]
@@ -69,8 +71,8 @@ def test_ones_own_messages_never_come_back() -> None:
     store = TransportStore(MemoryStore())
     inbox = Inbox(CHANNEL, store)
     own = Envelope(store.client_id, 1, "")
-    assert list(inbox.history([own])) == []
-    assert not inbox.live(own)
+    assert list(inbox.receive_history([own])) == []
+    assert not inbox.receive_live(own)
 
 
 def sent(publish: Publish | None) -> int:
@@ -83,7 +85,7 @@ def test_messages_go_one_at_a_time_in_order() -> None:
     first, second = outbox.put(CHANNEL, "a"), outbox.put(CHANNEL, "b")
     assert sent(outbox.next()) == first
     assert outbox.next() is None
-    assert outbox.answered(first, ok=True, now=0.0) is None
+    assert outbox.published(first, ok=True, now=0.0) is None
     assert sent(outbox.next()) == second
 
 
@@ -95,7 +97,7 @@ def test_a_refused_message_is_tried_five_times_with_the_same_nonce_and_longer_wa
         publish = outbox.next()
         assert publish is not None
         nonces.add(decode(publish.data).nonce)
-        given_up = outbox.answered(identifier, ok=False, now=now)
+        given_up = outbox.published(identifier, ok=False, now=now)
         due = outbox.deadline()
         if due is not None:
             outbox.tick(due - 0.001)
@@ -113,8 +115,8 @@ def test_a_late_answer_to_an_earlier_message_changes_nothing() -> None:
     outbox = Outbox(TransportStore(MemoryStore()))
     first, second = outbox.put(CHANNEL, "a"), outbox.put(CHANNEL, "b")
     outbox.next()
-    outbox.answered(first, ok=True, now=0.0)
+    outbox.published(first, ok=True, now=0.0)
     outbox.next()
-    assert outbox.answered(first, ok=False, now=0.0) is None
-    assert outbox.answered(second, ok=True, now=0.0) is None
+    assert outbox.published(first, ok=False, now=0.0) is None
+    assert outbox.published(second, ok=True, now=0.0) is None
     assert outbox.next() is None

@@ -216,7 +216,7 @@ class TestExpiry:
     def test_an_expired_session_refuses_to_receive(self, world: World) -> None:
         world.pair()
         world.dapp.send_message({"id": 1})
-        (publish,) = [action for action in world.dapp.take()[0] if isinstance(action, Publish)]
+        (publish,) = [action for action in world.dapp.drain()[0] if isinstance(action, Publish)]
         world.clock.move(SESSION_TTL + 1)
         world.wallet.on_publication(publish.key.channel, publish.data, world.clock.now)
         world.settle()

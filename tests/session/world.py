@@ -47,7 +47,7 @@ class Relay:
         while busy:
             busy = False
             for peer in peers:
-                wanted, told = peer.take()
+                wanted, told = peer.drain()
                 for action in wanted:
                     self._carry_out(peer, action)
                 self.heard += [(peer, notice) for notice in told]
