@@ -34,7 +34,7 @@ from bench.truth import proxied, toxiproxy
 from monitor.clock import SYSTEM_CLOCK
 from monitor.config import parse
 from monitor.metrics import Metrics
-from monitor.probes.registry import SCENARIOS
+from monitor.probes.registry import PROBES
 from monitor.probes.runner import execute
 from monitor.relays import MonitoredRelays
 from monitor.results import MessagesJudged, MessagesSent, Report, Run
@@ -219,7 +219,7 @@ async def _endure(
     async def work(turns: Iterator[int]) -> None:
         for turn in turns:
             probe = config.probes[turn % len(config.probes)]
-            await execute(SCENARIOS[probe.scenario](), monitored_relays.context("relay", probe))
+            await execute(PROBES[probe.scenario](), monitored_relays.context("relay", probe))
 
     # Each kind of run a few times first: what is imported and cached then is there before and after.
     warming = iter(range(WORKERS))

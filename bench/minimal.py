@@ -22,7 +22,7 @@ from websockets.frames import Frame
 from websockets.uri import parse_uri
 
 from bench import frames
-from monitor.relays import settle_memory
+from monitor.relays import freeze_gc
 from monitor.session.crypto import Ecies, KeyPair
 
 CRYPTO = Ecies()
@@ -131,7 +131,7 @@ async def main(url: str, pairs: int, interval: float, settle: float, window: flo
     starts = [Pair().run(url, (ramp or cycle) * number / pairs, interval, settle) for number in range(pairs)]
     await asyncio.gather(*starts)
     await asyncio.sleep(2 * cycle + 1)
-    settle_memory()
+    freeze_gc()
     cpu, exchanges = time.process_time(), Pair.exchanges
     await asyncio.sleep(window)
     print(json.dumps({"cpu": time.process_time() - cpu, "exchanges": Pair.exchanges - exchanges}), flush=True)

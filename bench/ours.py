@@ -19,8 +19,8 @@ import monitor
 from monitor.clock import SYSTEM_CLOCK
 from monitor.config import parse
 from monitor.metrics import Metrics
-from monitor.probes.registry import STANDING
-from monitor.relays import MonitoredRelays, settle_memory
+from monitor.probes.registry import continuous_probe
+from monitor.relays import MonitoredRelays, freeze_gc
 from monitor.results import Report, Run
 from monitor.schedule import longest_gap
 from monitor.vocabulary import Outcome
@@ -75,10 +75,11 @@ async def main(url: str, pairs: int, interval: float, settle: float, window: flo
     monitored_relays = MonitoredRelays(config, SYSTEM_CLOCK, sink)
     await monitored_relays.start(lambda _name, _up: None)
     probe = config.probes[0]
-    task = asyncio.ensure_future(STANDING[probe.scenario]().serve(monitored_relays.context("bench", probe)))
+    context, persistent = monitored_relays.context("bench", probe), monitored_relays.relays["bench"].verdict.pairs
+    task = asyncio.ensure_future(continuous_probe(probe.scenario).serve(context, persistent))
     cycle = settle + 2 * interval
     await asyncio.sleep(3 * cycle + 1)
-    settle_memory()
+    freeze_gc()
     wires.clear()
     before, cpu = booked(metrics), time.process_time()
     await asyncio.sleep(window)

@@ -26,7 +26,7 @@ from bench.ours import CONFIG
 from bench.pages import write
 from monitor.clock import SYSTEM_CLOCK
 from monitor.config import parse
-from monitor.probes.registry import STANDING
+from monitor.probes.registry import continuous_probe
 from monitor.relays import MonitoredRelays
 from monitor.results import Report, Run
 
@@ -130,7 +130,8 @@ async def reading(api: httpx.AsyncClient, url: str, delay: int) -> Reading:
     monitored_relays = MonitoredRelays(config, SYSTEM_CLOCK, publish)
     await monitored_relays.start(lambda _name, _up: None)
     probe = config.probes[0]
-    task = asyncio.ensure_future(STANDING[probe.scenario]().serve(monitored_relays.context("bench", probe)))
+    context, persistent = monitored_relays.context("bench", probe), monitored_relays.relays["bench"].verdict.pairs
+    task = asyncio.ensure_future(continuous_probe(probe.scenario).serve(context, persistent))
     async with asyncio.timeout(120):
         while len(trips) < PAIRS * EXCHANGES:  # noqa: ASYNC110 - the probe tells nobody but `publish`
             await asyncio.sleep(0.1)

@@ -16,8 +16,8 @@ from monitor.deadlines import Deadlines
 from monitor.embedded import EmbeddedRelay, Namespace
 from monitor.pairs.admission import RelayAdmission
 from monitor.pairs.context import ProbeContext
-from monitor.pairs.idle import see_certificate
-from monitor.reachability.verdict import RelayVerdict, not_ours
+from monitor.pairs.idle import check_certificate
+from monitor.reachability.verdict import RelayVerdict, never_local
 from monitor.session.crypto import Ecies, KeyManager, Plain
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Sink = Callable[[Run | Report, ProbeContext], None]
 
 
-def settle_memory() -> None:
+def freeze_gc() -> None:
     """Once everything stands: let the collector forget what will stay, and look less often at what comes and goes.
 
     A run leaves some hundred short-lived values and hardly a cycle; at Python's own pace a tenth of the CPU would go
@@ -57,10 +57,10 @@ class MonitoredRelay:
         self.config = config
         self.embedded = embedded
         self.admission = admission
-        self.reachability = up
+        self.verdict = up
 
     @property
-    def is_near(self) -> bool:
+    def is_local(self) -> bool:
         """Whether it is on this machine: then it shows nothing of the network."""
         host = urlsplit(self.config.url).hostname or ""
         return self.embedded is not None or host in {"localhost", "::1"} or host.startswith("127.")
@@ -68,16 +68,16 @@ class MonitoredRelay:
 
 @dataclass(slots=True)
 class Generation:
-    """A probe's term of office at one relay: it lasts for as long as its series go on."""
+    """Generation token of a probe at one relay: false once the probe is removed, so that late reports are dropped."""
 
-    lasts: bool = True
+    active: bool = True
 
 
 class MonitoredRelays:
-    """The relays and the benches at them: what `once` and the daemon have in common.
+    """The monitored relays and their probe contexts, for the daemon, `once` and the load test.
 
-    `ours` and `on_settled` are those of each relay's `RelayVerdict`; the latter is told the relay's name. `together` is
-    `RelayAdmission`'s.
+    `is_local_fault` and `on_resolved` are passed to each relay's `RelayVerdict`; `on_resolved` is called with the
+    relay's name. `share_retry_after` is passed to each `RelayAdmission`.
     """
 
     def __init__(
@@ -87,9 +87,9 @@ class MonitoredRelays:
         publish: Sink,
         *,
         rng: random.Random | None = None,
-        ours: Callable[[ProbeError | None], Awaitable[bool]] = not_ours,
-        on_settled: Callable[[str], None] = lambda _: None,
-        together: bool = True,
+        is_local_fault: Callable[[ProbeError | None], Awaitable[bool]] = never_local,
+        on_resolved: Callable[[str], None] = lambda _: None,
+        share_retry_after: bool = True,
     ) -> None:
         self.config = config
         self.relays: dict[str, MonitoredRelay] = {}
@@ -98,9 +98,9 @@ class MonitoredRelays:
         self._arrivals = Arrivals(clock)
         self._deadlines = Deadlines(clock)
         self._publish = publish
-        self._ours = ours
-        self._on_settled = on_settled
-        self._together = together
+        self._is_local_fault = is_local_fault
+        self._on_settled = on_resolved
+        self._share_retry_after = share_retry_after
         self._terms: dict[Place, Generation] = {}
         self._on_up: Callable[[str, bool], None] = lambda _name, _up: None
         self._rng = rng or random.Random()  # noqa: S311 - spreads load, guards no secret
@@ -132,22 +132,28 @@ class MonitoredRelays:
         up = RelayVerdict(
             relay.name,
             partial(self._on_up, relay.name),
-            ours=self._ours,
-            on_settled=partial(self._on_settled, relay.name),
+            is_local_fault=self._is_local_fault,
+            on_resolved=partial(self._on_settled, relay.name),
         )
         admission = RelayAdmission(
-            relay, url, self._clock, self._arrivals, self._deadlines, self._rng, together=self._together
+            relay,
+            url,
+            self._clock,
+            self._arrivals,
+            self._deadlines,
+            self._rng,
+            share_retry_after=self._share_retry_after,
         )
         return MonitoredRelay(relay, embedded, admission, up)
 
-    def change(self, config: Config, difference: Changes, opened: Iterable[MonitoredRelay]) -> None:
+    def apply(self, config: Config, difference: Changes, opened: Iterable[MonitoredRelay]) -> None:
         """Become the fleet of another configuration; whoever was closed is gone before."""
         for relay in difference.adjusted:
             self.relays[relay.name].config = relay
-            self.relays[relay.name].admission.adjust(relay)
+            self.relays[relay.name].admission.reconfigure(relay)
         for place in difference.forgotten:
             if (generation := self._terms.pop(place, None)) is not None:
-                generation.lasts = False
+                generation.active = False
         known = self.relays | {watched.config.name: watched for watched in opened}
         self.config = config
         self.relays = {relay.name: known[relay.name] for relay in config.relays}
@@ -155,7 +161,7 @@ class MonitoredRelays:
     async def close(self, left: Iterable[MonitoredRelay]) -> None:
         """Give up relays: no verdict on them any more, and the embedded ones end."""
         left = list(left)
-        await asyncio.gather(*(watched.reachability.stop() for watched in left))
+        await asyncio.gather(*(watched.verdict.stop() for watched in left))
         with suppress(TimeoutError):
             async with asyncio.timeout(1):
                 await asyncio.gather(*(watched.embedded.stop() for watched in left if watched.embedded is not None))
@@ -166,7 +172,7 @@ class MonitoredRelays:
 
         def publish(report: Run | Report) -> None:
             # A message may be judged when its probe is long gone: its successor's account must not hear of it.
-            if generation.lasts:
+            if generation.active:
                 take(report, made)
 
         made = ProbeContext(
@@ -182,8 +188,8 @@ class MonitoredRelays:
         )
         return made
 
-    async def watch_certificates(self) -> None:
-        """Connect to each `wss` relay whose certificate nobody has seen for a day, for as long as the fleet lasts.
+    async def check_certificates(self) -> None:
+        """Connect to each `wss` relay whose certificate nobody has seen for a day, for as long as the fleet active.
 
         Probes that only hold connections, or run once a week, would never tell of a new one.
         """
@@ -197,7 +203,7 @@ class MonitoredRelays:
                     and watched.admission.handshake_at < oldest
                     and probe is not None
                 ):
-                    self.spawn(see_certificate(self.context(name, probe)))
+                    self.spawn(check_certificate(self.context(name, probe)))
 
     def spawn(self, work: Coroutine[None, None, None]) -> None:
         """Keep a task going until it is done or the fleet stops."""
@@ -207,7 +213,7 @@ class MonitoredRelays:
 
     async def stop(self) -> None:
         """End what is left, and the embedded relays."""
-        await asyncio.gather(*(watched.reachability.stop() for watched in self.relays.values()))
+        await asyncio.gather(*(watched.verdict.stop() for watched in self.relays.values()))
         for task in list(self.background):
             task.cancel()
         if self.background:

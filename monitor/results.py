@@ -46,7 +46,7 @@ class MessageFate(NamedTuple):
     direction: str  # "request" or "response"; "offline" for a message to an absent wallet
     sequence: int
     verdict: Verdict | None
-    leg: float | None = None  # intended send → receipt
+    latency: float | None = None  # intended send → receipt
     wire: float | None = None  # bytes to the socket → bytes from the other socket
     note: str = ""
 
@@ -190,12 +190,12 @@ class CertificateSeen(NamedTuple):
 
 
 class Confirmed(NamedTuple):
-    """One confirming attempt ended; `over` is "standing" or "fresh". See `reachability` for what is counted."""
+    """One confirming attempt ended; `via` is "standing" or "fresh". See `reachability` for what is counted."""
 
     relay: str
     probe: str
     run_id: str
-    over: str
+    via: str
     ok: bool
 
 

@@ -19,7 +19,7 @@ from monitor.errors import ConfigError, Fault, MonitorError, StartupError
 from monitor.health import Health
 from monitor.journal import Journal
 from monitor.metrics import Metrics
-from monitor.relays import MonitoredRelay, MonitoredRelays, settle_memory
+from monitor.relays import MonitoredRelay, MonitoredRelays, freeze_gc
 from monitor.schedule import Maintenance, Schedule, longest_gap
 from monitor.threads import run_in_thread
 from monitor.web import Access, WebServer, WebState, build_app, read_terms
@@ -86,7 +86,7 @@ class Monitor:
             reachability=self._reachability,
         )
         self.monitored_relays = MonitoredRelays(
-            config, self.clock, self.pipeline.take, ours=self.health.ours, on_settled=self.pipeline.settled
+            config, self.clock, self.pipeline.take, is_local_fault=self.health.ours, on_resolved=self.pipeline.settled
         )
         self.supervisor = ProbeSupervisor(self.monitored_relays, self.schedule, self.metrics.count_run)
         self.access = Access(read_terms(config.server.web_config_file))
@@ -105,10 +105,10 @@ class Monitor:
                     self.supervisor.start(relay, probe)
             await self.schedule.start()
             self.health.start()
-            lasting = (self.monitored_relays.watch_certificates(), self._show_maintenance())
+            lasting = (self.monitored_relays.check_certificates(), self._show_maintenance())
             self._beside = [asyncio.ensure_future(each) for each in lasting]
             self._armed = True
-        settle_memory()
+        freeze_gc()
         _log.info("monitor started", relays=len(self.config.relays), probes=len(self.config.probes))
 
     async def stop(self) -> None:
@@ -151,8 +151,8 @@ class Monitor:
         }
 
     def _relay_status(self, watched: MonitoredRelay) -> dict[str, Any]:
-        name, reachability = watched.config.name, watched.reachability
-        ago = self.clock.monotonic() - reachability.crossed_at
+        name, reachability = watched.config.name, watched.verdict
+        ago = self.clock.monotonic() - reachability.delivered_at
         probes = [probe for probe in self.config.probes if name in probe.relays]
         return {
             "name": name,
@@ -221,7 +221,7 @@ class Monitor:
         # Their series go once they have said all they had to say.
         self.metrics.reconfigure(config)
         self.metrics.forget(difference.closed & {relay.name for relay in config.relays})
-        self.monitored_relays.change(config, difference, opened)
+        self.monitored_relays.apply(config, difference, opened)
         if config.references != self.config.references:
             self.health.references = config.references
         self.config = config
@@ -234,20 +234,20 @@ class Monitor:
         self.metrics.set_healthy(healthy)
         for watched in self.monitored_relays.relays.values():
             if healthy:
-                watched.reachability.thaw()
+                watched.verdict.resume()
             else:
                 # Attempts that are on their way would be judged by a monitor that does not trust itself.
-                watched.reachability.freeze()
+                watched.verdict.suspend()
 
     def _reachability(self, relay: str) -> RelayVerdict | None:
         watched = self.monitored_relays.relays.get(relay)
-        return watched.reachability if watched is not None else None
+        return watched.verdict if watched is not None else None
 
     def _crosses_elsewhere(self, seconds: float) -> bool:
         """Whether a message crossed some relay of another machine within so many seconds."""
         since = self.clock.monotonic() - seconds
         return any(
-            watched.reachability.crossed_at > since and not watched.is_near
+            watched.verdict.delivered_at > since and not watched.is_local
             for watched in self.monitored_relays.relays.values()
         )
 

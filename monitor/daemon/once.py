@@ -6,8 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from monitor.clock import SYSTEM_CLOCK
-from monitor.probes.registry import SCENARIOS
-from monitor.probes.runner import admission, execute, log_run
+from monitor.probes.registry import PROBES
+from monitor.probes.runner import execute, log_run, wait_for_admission
 from monitor.relays import MonitoredRelays
 from monitor.results import Run
 from monitor.vocabulary import Outcome, Scenario
@@ -36,7 +36,7 @@ async def play_once(config: Config, publish: Callable[[Run | Report], None]) -> 
     await monitored_relays.start(lambda _name, _up: None)
     try:
         plays = [
-            _play(SCENARIOS[probe.scenario](), monitored_relays.context(relay, as_once(probe)))
+            _play(PROBES[probe.scenario](), monitored_relays.context(relay, as_once(probe)))
             for probe in config.probes
             for relay in probe.relays
         ]
@@ -46,7 +46,7 @@ async def play_once(config: Config, publish: Callable[[Run | Report], None]) -> 
 
 
 async def _play(played: Probe, context: ProbeContext) -> Run:
-    await admission(played, context)
+    await wait_for_admission(played, context)
     return await execute(played, context)
 
 

@@ -57,8 +57,8 @@ class ResultPipeline:
         excluded = self._maintenance().active(report.relay) is not None
         reachability = self._reachability(report.relay)
         if reachability is not None and not excluded and self._health.healthy:
-            reachability.take(report, context)
-            if reachability.unsettled and _blames(report):
+            reachability.observe(report, context)
+            if reachability.unresolved and _blames(report):
                 held = self._held.setdefault(report.relay, deque())
                 held.append(report)
                 if len(held) > MOST_HELD:

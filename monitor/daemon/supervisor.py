@@ -6,8 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from monitor.config import Continuous
-from monitor.probes.registry import SCENARIOS, STANDING
-from monitor.probes.runner import admission, execute
+from monitor.probes.registry import PROBES, continuous_probe
+from monitor.probes.runner import execute, wait_for_admission
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -36,15 +36,17 @@ class ProbeSupervisor:
         """Put a probe on duty at a relay of the fleet."""
         if isinstance(probe.schedule, Continuous):
             context = self._fleet.context(relay, probe, lambda result: self._count(relay, probe.name, result))
-            persistent = STANDING[probe.scenario]()
-            self._standing[relay, probe.name] = asyncio.ensure_future(persistent.serve(context))
+            persistent = continuous_probe(probe.scenario)
+            self._standing[relay, probe.name] = asyncio.ensure_future(
+                persistent.serve(context, self._fleet.relays[relay].verdict.pairs)
+            )
             return
         context = self._fleet.context(relay, probe)
-        played = SCENARIOS[probe.scenario]()
+        played = PROBES[probe.scenario]()
 
         async def run(slot: datetime) -> None:
             del slot
-            await admission(played, context)
+            await wait_for_admission(played, context)
             await execute(played, context)
 
         self._schedule.add(relay=relay, probe=probe.name, schedule=probe.schedule, run=run)

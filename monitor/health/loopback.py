@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitor.config import parse
 from monitor.errors import StartupError
-from monitor.reachability.attempts import fresh
+from monitor.reachability.attempts import try_new_pair
 from monitor.relays import MonitoredRelays
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ async def out_of_order(clock: Clock) -> str | None:
     monitored_relays = MonitoredRelays(config, clock, lambda _report, _bench: None)
     try:
         await monitored_relays.start(lambda _relay, _up: None)
-        tried = await fresh(monitored_relays.context("loopback", config.probes[0]), PATIENCE)
+        tried = await try_new_pair(monitored_relays.context("loopback", config.probes[0]), PATIENCE)
     except (StartupError, OSError) as error:
         return f"own loopback exchange failed: {error}"
     finally:
         await monitored_relays.stop()
-    return None if tried.crossed else f"own loopback exchange failed: {tried.error}"
+    return None if tried.delivered else f"own loopback exchange failed: {tried.error}"

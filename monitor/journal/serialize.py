@@ -49,7 +49,7 @@ def run_to_json(run: Run, omitted: int = 0) -> dict[str, Any]:
                 "direction": fate.direction,
                 "sequence": fate.sequence,
                 "verdict": fate.verdict.value if fate.verdict is not None else None,
-                "legSeconds": fate.leg,
+                "legSeconds": fate.latency,
                 "wireSeconds": fate.wire,
                 "note": fate.note,
             }
@@ -117,7 +117,7 @@ def run_from_json(data: Any) -> tuple[Run, int]:
                 direction=_text(item["direction"]),
                 sequence=_count(item["sequence"]),
                 verdict=None if item["verdict"] is None else Verdict(item["verdict"]),
-                leg=_number_or_none(item["legSeconds"]),
+                latency=_number_or_none(item["legSeconds"]),
                 wire=_number_or_none(item["wireSeconds"]),
                 note=_text(item["note"]),
             )

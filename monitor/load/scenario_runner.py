@@ -17,7 +17,7 @@ from monitor.load.plan import RELAY
 from monitor.load.scenarios import LoadContext, async_delivery, realistic_session, steady_messaging
 from monitor.load.statistics import LoadStatistics
 from monitor.pairs.uptime import UptimeMeter
-from monitor.relays import MonitoredRelays, settle_memory
+from monitor.relays import MonitoredRelays, freeze_gc
 from monitor.vocabulary import Reason, Scenario
 
 if TYPE_CHECKING:
@@ -59,14 +59,14 @@ class ScenarioRunner:
         # Chance spreads back-offs and picks turns; a worker's own, so that no two make the same choices.
         chance = random.Random() if plan.seed is None else random.Random(f"{plan.seed}/{index}")  # noqa: S311
         # Each stands for a user of their own, who knows nothing of what the relay asked another to do.
-        self._fleet = MonitoredRelays(config_of(plan), clock, self._take, rng=chance, together=False)
+        self._fleet = MonitoredRelays(config_of(plan), clock, self._take, rng=chance, share_retry_after=False)
 
     async def run(self, stop: asyncio.Event | None = None) -> None:
         """Play until all is done, or until `stop` is set. Raises `StartupError`."""
         await self._fleet.start(lambda _name, _up: None)
         stop = stop or asyncio.Event()
         try:
-            settle_memory()
+            freeze_gc()
             self.tally.began = self._clock.monotonic()
             playing = asyncio.ensure_future(self._play())
             stopping = asyncio.ensure_future(stop.wait())

@@ -275,7 +275,7 @@ class ProbeSeries:
         self._reconnect.observe(report.seconds, {"run_id": report.run_id})
 
     def _confirmed(self, report: Confirmed) -> None:
-        self._of("relay_probe_confirmations_total", report.over, _ended(report.ok)).inc()
+        self._of("relay_probe_confirmations_total", report.via, _ended(report.ok)).inc()
 
     def _address_failed(self, report: AddressFailed) -> None:
         self._of("relay_probe_address_failures_total", report.family).inc()

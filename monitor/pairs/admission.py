@@ -29,22 +29,21 @@ NAME = "relay-monitor"
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
-    """On which terms a client gets in.
+class ConnectPriority:
+    """Which share of a relay's limits a connect may use.
 
-    `together`: both sides of a pair meet the same endpoint. `last`: it may take the very last permits of the relay's
-    limits, those which are kept for confirmations. `mends`: it looks for the repair, and leaves to those who come back
-    what they will need then.
+    `same_endpoint`: both sides of a pair use the same endpoint. `confirming`: the permits reserved for confirmations
+    may be used. `recovering`: the connect belongs to recovery probing, and leaves reconnects what they will need.
     """
 
-    together: bool = False
-    last: bool = False
-    mends: bool = False
+    same_endpoint: bool = False
+    confirming: bool = False
+    recovering: bool = False
 
 
-USUAL = Terms()
-CONFIRMING = Terms(together=True, last=True)
-MENDING = Terms(together=True, mends=True)
+NORMAL = ConnectPriority()
+CONFIRMING = ConnectPriority(same_endpoint=True, confirming=True)
+RECOVERY = ConnectPriority(same_endpoint=True, recovering=True)
 
 _LAST, _PLANNED, _WELCOME, _RETURNING, _MENDING = range(5)  # ranks: each has a queue of its own
 
@@ -52,7 +51,7 @@ _LAST, _PLANNED, _WELCOME, _RETURNING, _MENDING = range(5)  # ranks: each has a 
 class RelayAdmission:
     """What every probe of one relay shares. `url` is where the relay really is (an embedded one has a port by now).
 
-    `together`: where the relay asks one client to wait, all of them do.
+    `share_retry_after`: where the relay asks one client to wait, all of them do.
     """
 
     def __init__(
@@ -64,14 +63,14 @@ class RelayAdmission:
         deadlines: Deadlines,
         rng: random.Random,
         *,
-        together: bool = True,
+        share_retry_after: bool = True,
     ) -> None:
         self.connects = RateLimiter(config.limits.connects_per_minute, clock)
         self.messages = RateLimiter(config.limits.messages_per_minute, clock)
         self._returns = RateLimiter(config.limits.connects_per_minute, clock)  # connects of those who come back
-        self.adjust(config)
+        self.reconfigure(config)
         self._url = url
-        self._postpone = self.connects.pause if together else _alone
+        self._postpone = self.connects.pause if share_retry_after else _alone
         self._clock = clock
         self._arrivals = arrivals
         self.deadlines = deadlines
@@ -87,7 +86,7 @@ class RelayAdmission:
             self.connects.wait(min(connects + self.reserve, max(connects, self.config.limits.connects_per_minute))) <= 0
         )
 
-    async def may_return(self, connects: int, failed_at: float) -> None:
+    async def admit_reconnect(self, connects: int, failed_at: float) -> None:
         """Wait until somebody who was away since `failed_at` may come back: with two fifths of all connects at most.
 
         So a relay that drops everyone never uses up what tells that it is down, and up again. A quarter of that is for
@@ -101,11 +100,11 @@ class RelayAdmission:
         """Connects to leave to those who may come back first; fewer for whoever still waits when it is found up."""
         return 0 if failed_at < self._up_at else self._kept
 
-    def found_up(self) -> None:
+    def mark_up(self) -> None:
         """A message crossed when that was in doubt."""
         self._up_at = self._clock.monotonic()
 
-    def adjust(self, config: RelayConfig) -> None:
+    def reconfigure(self, config: RelayConfig) -> None:
         """Take up what may change while connections stand: other limits, from now on."""
         self.config = config
         self.connects.set_limit(config.limits.connects_per_minute)
@@ -131,7 +130,7 @@ class RelayAdmission:
         """Publications to ask for, so that all that the relay keeps of a channel come."""
         return max(HISTORY_LIMIT, self.config.history.size)
 
-    def may_examine(self, spacing: float) -> bool:
+    def start_diagnosis(self, spacing: float) -> bool:
         """Whether the last autopsy here lies `spacing` seconds back; if so, another one begins."""
         now = self._clock.monotonic()
         if now - self._examined_at < spacing:
@@ -139,7 +138,7 @@ class RelayAdmission:
         self._examined_at = now
         return True
 
-    async def admit_pair(self) -> list[Permit]:
+    async def acquire_pair(self) -> list[Permit]:
         """Wait for the permits of both connects of a pair, so that neither end waits for the other's in vain.
 
         Only one where the relay's limits never allow two.
@@ -147,17 +146,22 @@ class RelayAdmission:
         return await self.connects.acquire_ahead(2, priority=_PLANNED, headroom=lambda: self.reserve)
 
     def endpoint(
-        self, side: str, endpoint_index: int, timeout: float, terms: Terms = USUAL, permit: Permit | None = None
+        self,
+        side: str,
+        endpoint_index: int,
+        timeout: float,
+        priority: ConnectPriority = NORMAL,
+        permit: Permit | None = None,
     ) -> EndpointProvider:
         """How `side`, "dapp" or "wallet", gets in. The two of one turn meet different endpoints, if there are several.
 
-        `terms` may put them together. `permit` is what its first connect has already.
+        `priority` may put them together. `permit` is what its first connect has already.
         A connect raises `LocalError` where the file of a header or of the token cannot be read.
         """
         return EndpointProvider(
-            target=partial(self._target, side, endpoint_index + (side == "wallet" and not terms.together)),
+            target=partial(self._target, side, endpoint_index + (side == "wallet" and not priority.same_endpoint)),
             hello=self._hello,
-            admit=partial(self._admit, terms, permit),
+            admit=partial(self._admit, priority, permit),
             postpone=self._postpone,
             clock=self._clock,
             arrivals=self._arrivals,
@@ -166,7 +170,7 @@ class RelayAdmission:
             timeout=timeout,
         )
 
-    async def _admit(self, terms: Terms, permit: Permit | None, failed_at: float | None) -> None:
+    async def _admit(self, priority: ConnectPriority, permit: Permit | None, failed_at: float | None) -> None:
         """Wait for a permit of the relay's limits.
 
         A confirmation may take the last one. What is planned leaves it what it needs. So does a client that comes back,
@@ -174,13 +178,13 @@ class RelayAdmission:
         """
         if permit is not None and failed_at is None:
             await permit.use()
-        elif terms.last:
+        elif priority.confirming:
             await self.connects.acquire(priority=_LAST)
         elif failed_at is not None:
-            await self.may_return(1, failed_at)
+            await self.admit_reconnect(1, failed_at)
             rank = _RETURNING if self._kept_from(failed_at) else _WELCOME
             await self.connects.acquire(priority=rank, headroom=lambda: self.reserve + self._kept_from(failed_at))
-        elif terms.mends:
+        elif priority.recovering:
             # What they have had in this minute already they will not need.
             await self.connects.acquire(
                 priority=_MENDING, headroom=lambda: self.reserve + min(self._kept, self._returns.available)

@@ -5,12 +5,12 @@ A `ProbeContext` outlives a run; a `RunRecorder` is one run's notebook, which be
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from monitor.clock import utc
 from monitor.errors import LocalError
-from monitor.pairs.admission import USUAL, RelayAdmission, Terms
+from monitor.pairs.admission import NORMAL, ConnectPriority, RelayAdmission
 from monitor.results import (
     AddressFailed,
     CertificateSeen,
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from monitor.clock import Clock
     from monitor.config import ProbeConfig
     from monitor.errors import ProbeError
-    from monitor.pairs.pair import Pair
     from monitor.relay.endpoint import EndpointProvider
     from monitor.relay.rate_limit import Permit
     from monitor.session.crypto import KeyManager
@@ -46,9 +45,8 @@ MAX_MARKS = 500
 class ProbeContext:
     """One probe's workplace at one relay.
 
-    `guest` knows the way in, on these `terms`; `crypto` encrypts, `publish` takes results. `background` keeps a task
+    `guest` knows the way in, on these `priority`; `crypto` encrypts, `publish` takes results. `background` keeps a task
     going past its run, until the program stops. `count` books a slot of the schedule: "started", "missed" or "skipped".
-    `standing` holds the standing pairs by their number: what a failure of one of them is confirmed over.
     """
 
     relay: str
@@ -60,8 +58,7 @@ class ProbeContext:
     publish: Publish
     background: Callable[[Coroutine[None, None, None]], None]
     count: Callable[[str], None] = lambda _: None
-    terms: Terms = USUAL
-    persistent: dict[int, Pair] = field(default_factory=dict)
+    priority: ConnectPriority = NORMAL
 
     def admits(self, connects: int, messages: int) -> bool:
         """Whether the relay's limits leave room for a run that makes so many connects and publishes so much."""
@@ -72,7 +69,7 @@ class ProbeContext:
 
         `permit` is what its first connect has already.
         """
-        return self.admission.endpoint(side, endpoint_index, self.probe.timeout, self.terms, permit)
+        return self.admission.endpoint(side, endpoint_index, self.probe.timeout, self.priority, permit)
 
     def recorder(self, pair: int | None = None) -> RunRecorder:
         """A notebook for a new run, which begins now."""

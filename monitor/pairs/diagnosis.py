@@ -71,7 +71,7 @@ async def examine(
         return
     readings: list[Reading] = []
     if any(message.arrived_at is None for message in missing):
-        if not context.admission.may_examine(SPACING):
+        if not context.admission.start_diagnosis(SPACING):
             return
         readings = await _read(context, receiver, endpoint_index, missing[0].key.channel)
     now = context.clock.monotonic()

@@ -25,7 +25,7 @@ PERMIT_WAIT: Final = 60.0
 """Seconds that a look at the certificate waits for the relay's limits to allow it."""
 
 
-async def see_certificate(context: ProbeContext) -> None:
+async def check_certificate(context: ProbeContext) -> None:
     """Connect once, and leave: what the handshake showed is published. What fails is for probes to tell."""
     held = IdleConnection(context, context.recorder())
     with suppress(ProbeError, TimeoutError):
@@ -61,7 +61,7 @@ class IdleConnection:
         return self.client.connected
 
     @property
-    def over(self) -> bool:
+    def terminated(self) -> bool:
         """Whether it will not come back by itself."""
         return self.client.closed
 

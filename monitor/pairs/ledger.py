@@ -54,7 +54,7 @@ class Message:
         return None if self.arrived_at is None or self.sent_at is None else self.arrived_at - self.sent_at
 
     @property
-    def leg(self) -> float | None:
+    def latency(self) -> float | None:
         """Intended send → receipt, in seconds."""
         return None if self.arrived_at is None else self.arrived_at - self.intended
 

@@ -75,9 +75,9 @@ class Pair(DeliveryTracker):
         return self.dapp.ready and self.wallet.ready
 
     @property
-    def over(self) -> bool:
+    def terminated(self) -> bool:
         """Whether the relay ended it for good: a close that says not to come back, a channel taken away."""
-        return self.dapp.over or self.wallet.over
+        return self.dapp.terminated or self.wallet.terminated
 
     @property
     def error(self) -> ProbeError:
@@ -188,7 +188,7 @@ class Pair(DeliveryTracker):
         finally:
             self.close()
 
-    def rest(self) -> None:
+    def suspend(self) -> None:
         """Leave the relay, keeping the session in both stores for another run."""
         self.close()
 
@@ -331,7 +331,7 @@ class Pair(DeliveryTracker):
         return ProbeError(in_flight.step, Reason.WRONG_PEER, "it came, and the wallet protocol did not accept it")
 
     def _note(self, legs: list[InFlightMessage]) -> None:
-        self.tell_sent()
+        self.publish_sent()
         for in_flight in legs:
             if (message := in_flight.message) is not None:
                 self.recorder.fates.append(fate(message))

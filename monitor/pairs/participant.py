@@ -103,7 +103,7 @@ class Participant:
         return next((step for step, _ in self._commands.values()), None)
 
     @property
-    def over(self) -> bool:
+    def terminated(self) -> bool:
         """Whether it will not become whole again by itself."""
         return self._evicted or self.client.closed
 

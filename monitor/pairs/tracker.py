@@ -72,7 +72,7 @@ class DeliveryTracker:
         self._standing = persistent
         self._on_change = on_change
 
-    def tell_sent(self) -> None:
+    def publish_sent(self) -> None:
         """Publish how many messages went out since it was told last, and how soon the relay accepted them."""
         if self._sent or self._acks:
             context = self._bench
@@ -86,7 +86,7 @@ class DeliveryTracker:
 
     def publish_verdicts(self, messages: list[Message]) -> None:
         """Publish what became of messages that are settled; of one still under way nobody will know."""
-        self.tell_sent()
+        self.publish_sent()
         context = self._bench
         now = context.clock.monotonic()
         counts: dict[Verdict | None, int] = {}
@@ -142,7 +142,7 @@ class DeliveryTracker:
         self.ledger.expect(in_flight.message)
         self._sent += 1
         if not self._standing:
-            self.tell_sent()
+            self.publish_sent()
         return True
 
     def sent(self, publish: Publish, at: float) -> None:
@@ -249,4 +249,4 @@ def fate(message: Message) -> MessageFate:
     """A message as its run saw it end: without a verdict while it may still come."""
     verdict = message.verdict() if message.settled or message.arrived_at is not None else None
     wire = message.wire if message.direction != "offline" else None  # it lay in the history meanwhile
-    return MessageFate(message.direction, message.sequence, verdict, message.leg, wire)
+    return MessageFate(message.direction, message.sequence, verdict, message.latency, wire)

@@ -40,7 +40,7 @@ class AsyncDelivery:
         """Both ends, and the new wallet; the offer of a pairing, and the messages."""
         return 3, 1 + config.messages
 
-    async def play(self, context: ProbeContext, recorder: RunRecorder) -> None:
+    async def run(self, context: ProbeContext, recorder: RunRecorder) -> None:
         """Play one absence. The session is kept for the next run, but not one that failed."""
         pair = await self._standing(context, recorder)
         good, refused, came_back = False, False, False
@@ -58,7 +58,7 @@ class AsyncDelivery:
         finally:
             pair.note_offline()
             if good and context.probe.pairing == "reuse":
-                pair.rest()
+                pair.suspend()
             else:
                 self._kept = None
                 leave(pair, context, refused=refused, came_back=came_back)

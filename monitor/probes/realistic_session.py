@@ -30,7 +30,7 @@ class RealisticSession:
         """Two connects; the offer, and two messages an exchange."""
         return 2, 1 + 2 * config.messages
 
-    async def play(self, context: ProbeContext, recorder: RunRecorder) -> None:
+    async def run(self, context: ProbeContext, recorder: RunRecorder) -> None:
         """Play one journey."""
         pair = Pair(context, recorder)
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import structlog
 
@@ -13,6 +13,7 @@ from monitor.vocabulary import Scenario
 if TYPE_CHECKING:
     from monitor.config import ProbeConfig
     from monitor.pairs.context import ProbeContext, RunRecorder
+    from monitor.reachability.persistent import PersistentPairs
     from monitor.results import Run
 
 _log = structlog.get_logger(__name__)
@@ -28,18 +29,19 @@ class Probe(Protocol):
     def cost(self, config: ProbeConfig) -> tuple[int, int]:
         """The connects and the publishes of one run, for the relay's limits."""
 
-    async def play(self, context: ProbeContext, recorder: RunRecorder) -> None:
+    async def run(self, context: ProbeContext, recorder: RunRecorder) -> None:
         """Play the scenario once, booking with `recorder`. Raises `ProbeError` for what stops all that is left."""
 
 
+@runtime_checkable
 class ContinuousProbe(Probe, Protocol):
-    """A scenario that can also go on for ever."""
+    """A scenario that can also run continuously."""
 
-    async def serve(self, context: ProbeContext) -> None:
-        """Keep going until cancelled, publishing one `Run` a slot. Never returns, never raises."""
+    async def serve(self, context: ProbeContext, pairs: PersistentPairs) -> None:
+        """Run until cancelled and publish one `Run` a slot; enter persistent pairs in `pairs`. Never raises."""
 
 
-async def admission(probe: Probe, context: ProbeContext) -> None:
+async def wait_for_admission(probe: Probe, context: ProbeContext) -> None:
     """Wait until the relay's limits leave room for one run, and take it. `check` refuses plans past the limits."""
     while not context.admits(*probe.cost(context.probe)):  # noqa: ASYNC110 - permits come with time, not by an event
         await asyncio.sleep(1)
@@ -55,7 +57,7 @@ async def execute(probe: Probe, context: ProbeContext) -> Run:
     try:
         allowed = context.probe.deadline + context.probe.exchanges * context.probe.autopsy + GRACE
         async with asyncio.timeout(allowed):
-            await probe.play(context, recorder)
+            await probe.run(context, recorder)
     except ProbeError as error:
         recorder.fail(error, times=missing(context, recorder))
     except asyncio.CancelledError:

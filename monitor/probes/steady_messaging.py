@@ -25,6 +25,7 @@ from monitor.wire.backoff import Backoff
 if TYPE_CHECKING:
     from monitor.config import ProbeConfig
     from monitor.pairs.context import ProbeContext, RunRecorder
+    from monitor.reachability.persistent import PersistentPairs
     from monitor.relay.rate_limit import Permit
 
 _log = structlog.get_logger(__name__)
@@ -40,7 +41,7 @@ class SteadyMessaging:
         """Of each pair two connects; the offer, and two messages an exchange."""
         return 2 * config.pairs, config.pairs * (1 + 2 * config.exchanges)
 
-    async def play(self, context: ProbeContext, recorder: RunRecorder) -> None:
+    async def run(self, context: ProbeContext, recorder: RunRecorder) -> None:
         """Let each pair exchange for the probe's duration, on a grid of its own."""
         probe = context.probe
         async with asyncio.TaskGroup() as group:
@@ -64,19 +65,20 @@ class SteadyMessaging:
         finally:
             pair.retire()
 
-    async def serve(self, context: ProbeContext) -> None:
+    async def serve(self, context: ProbeContext, pairs: PersistentPairs) -> None:
         """Keep the probe's pairs going until cancelled."""
         async with asyncio.TaskGroup() as group:
             for number in range(context.probe.pairs):
-                group.create_task(Standing(context, number).serve())
+                group.create_task(Standing(context, number, pairs).serve())
 
 
 class Standing:
     """One standing pair: its slots, its renewal, and the account of its connected time."""
 
-    def __init__(self, context: ProbeContext, number: int) -> None:
+    def __init__(self, context: ProbeContext, number: int, pairs: PersistentPairs) -> None:
         self._bench = context
         self._number = number
+        self._pairs = pairs
         self._period = context.probe.cycle
         # Pairs of one probe take turns, a part of max_age apart, so that a renewal is no burst.
         self._max_age = context.probe.max_age * (1 - 0.25 * number / max(1, context.probe.pairs))
@@ -113,10 +115,10 @@ class Standing:
         finally:
             if self._making is not None:
                 self._making.cancel()
-            context.persistent.pop(self._number, None)
             self._account()
             for pair in (self._pair, self._fresh):
                 if pair is not None:
+                    self._pairs.remove(context.probe.name, self._number, pair)
                     pair.close()
 
     def _admits(self) -> bool:
@@ -177,14 +179,14 @@ class Standing:
         if self._making is not None and not self._making.done():
             return
         pair = self._pair
-        if pair is None or pair.over or self._bench.clock.monotonic() - self._made_at >= self._max_age:
+        if pair is None or pair.terminated or self._bench.clock.monotonic() - self._made_at >= self._max_age:
             self._making = asyncio.ensure_future(self._make())
 
     async def _make(self) -> None:
         """Make a new pair and put it in the old one's place; tries until it succeeds."""
         context = self._bench
         while True:
-            permits = await context.admission.admit_pair()
+            permits = await context.admission.acquire_pair()
             try:
                 await context.admission.messages.acquire()  # for the offer
                 recorder = await self._try(permits)
@@ -201,7 +203,7 @@ class Standing:
                 return
             _log.warning("pairing failed", relay=context.relay, probe=context.probe.name, why=str(self._obstacle))
             await asyncio.sleep(REBUILDING.delay(self._failures, context.rng))
-            await context.admission.may_return(2, self._failed_at)
+            await context.admission.admit_reconnect(2, self._failed_at)
             self._failures += 1
 
     async def _try(self, permits: list[Permit]) -> RunRecorder:
@@ -229,7 +231,7 @@ class Standing:
         if self._fresh is None or self._busy:
             return
         old, self._pair, self._fresh = self._pair, self._fresh, None
-        self._bench.persistent[self._number] = self._pair
+        self._pairs.add(self._bench.probe.name, self._number, self._pair)
         if old is not None:
             old.retire()
         self._changed()
@@ -246,7 +248,12 @@ class Standing:
         now = self._bench.clock.monotonic()
         if not ready:
             self._dropped_at = now
-            if self._pair is not None and self._pair.over and not self._busy and now - self._made_at >= self._period:
+            if (
+                self._pair is not None
+                and self._pair.terminated
+                and not self._busy
+                and now - self._made_at >= self._period
+            ):
                 self._see_to_age()  # in time for the next slot; but of one that does not last, one a slot at most
         elif self._dropped_at is not None:
             context = self._bench

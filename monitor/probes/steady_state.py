@@ -17,6 +17,7 @@ from monitor.wire.backoff import Backoff
 if TYPE_CHECKING:
     from monitor.config import ProbeConfig
     from monitor.pairs.context import ProbeContext, RunRecorder
+    from monitor.reachability.persistent import PersistentPairs
     from monitor.wire.events import Dropped
 
 _log = structlog.get_logger(__name__)
@@ -46,7 +47,7 @@ class SteadyState:
         """As many connects as there are connections, no messages."""
         return config.connections, 0
 
-    async def play(self, context: ProbeContext, recorder: RunRecorder) -> None:
+    async def run(self, context: ProbeContext, recorder: RunRecorder) -> None:
         """Open the connections spread over the ramp, and hold each for the duration."""
         probe = context.probe
         async with asyncio.TaskGroup() as group:
@@ -54,7 +55,7 @@ class SteadyState:
                 start = probe.ramp_up * number / probe.connections
                 group.create_task(hold_one(context, recorder, start, probe.duration or 0.0))
 
-    async def serve(self, context: ProbeContext) -> None:
+    async def serve(self, context: ProbeContext, pairs: PersistentPairs) -> None:  # noqa: ARG002 - it has none
         """Keep the connections until cancelled."""
         async with asyncio.TaskGroup() as group:
             for number in range(context.probe.connections):
@@ -148,7 +149,7 @@ class Idle:
             try:
                 await self._held.open()
                 self._failures = 0
-                while not self._held.over:
+                while not self._held.terminated:
                     self._held.lost.clear()
                     await self._held.lost.wait()
             except ProbeError as error:
@@ -161,7 +162,7 @@ class Idle:
             _log.warning("connection ended", relay=context.relay, probe=context.probe.name, why=str(self._why()))
             failed_at = context.clock.monotonic()
             await asyncio.sleep(REBUILDING.delay(self._failures, context.rng))
-            await context.admission.may_return(1, failed_at)
+            await context.admission.admit_reconnect(1, failed_at)
             self._failures += 1
 
     def _changed(self, dropped: Dropped | None) -> None:

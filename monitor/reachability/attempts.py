@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitor.errors import LocalError, ProbeError
 from monitor.pairs import payloads
-from monitor.pairs.admission import CONFIRMING, MENDING
+from monitor.pairs.admission import CONFIRMING, RECOVERY
 from monitor.pairs.pair import Pair
 from monitor.pairs.tracker import InFlightMessage
 from monitor.vocabulary import Outcome, Reason, Step
@@ -26,11 +26,11 @@ MARGIN: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tried:
+class AttemptResult:
     """How an attempt ended. `crossed` is None where it cannot be told; `obstacle` is what stood in the way."""
 
     run_id: str
-    crossed: bool | None
+    delivered: bool | None
     error: ProbeError | None = None
 
     @property
@@ -39,25 +39,25 @@ class Tried:
         return self.error is not None and self.error.reason is Reason.RATE_LIMITED
 
 
-async def fresh(context: ProbeContext, bound: float, *, mending: bool = False) -> Tried:
+async def try_new_pair(context: ProbeContext, bound: float, *, recovery: bool = False) -> AttemptResult:
     """A new pairing and one message over it, without waits, within `bound` seconds. Never raises.
 
     Its two ends meet the same endpoint, another one each time: whether a message crosses *at all* is the question here,
     and where one node of two is ill, no pair that needs both of them would find the good one. Its connects may take the
-    last permits of the relay's limits, unless it is `mending`: those that look for the repair leave enough for the
+    last permits of the relay's limits, unless it is `recovery`: those that look for the repair leave enough for the
     next confirmation.
     """
     silent = replace(
         context,
         publish=_ignore,
-        terms=MENDING if mending else CONFIRMING,
+        priority=RECOVERY if recovery else CONFIRMING,
         probe=context.probe.model_copy(update={"timeout": bound, "wallet_delay": 0.0}),
     )
     recorder = silent.recorder()
     if not context.admission.messages.try_acquire(
         2
     ):  # the offer and the message are held to the relay's limits, as all others are
-        return Tried(run_id=recorder.run_id, crossed=None, error=_limits())
+        return AttemptResult(run_id=recorder.run_id, delivered=None, error=_limits())
     pair = Pair(silent, recorder)
     try:
         async with asyncio.timeout(bound + MARGIN):
@@ -67,18 +67,18 @@ async def fresh(context: ProbeContext, bound: float, *, mending: bool = False) -
                 raise kind(failure.step, failure.reason, failure.detail)
             await pair.cross(recorder.started)
     except LocalError as fault:
-        return Tried(run_id=recorder.run_id, crossed=None, error=fault)
+        return AttemptResult(run_id=recorder.run_id, delivered=None, error=fault)
     except ProbeError as error:
         crossed = None if error.reason is Reason.RATE_LIMITED else False
-        return Tried(run_id=recorder.run_id, crossed=crossed, error=error)
+        return AttemptResult(run_id=recorder.run_id, delivered=crossed, error=error)
     except TimeoutError:
-        return Tried(run_id=recorder.run_id, crossed=None, error=LocalError(Step.CLOSE, Reason.INTERNAL))
+        return AttemptResult(run_id=recorder.run_id, delivered=None, error=LocalError(Step.CLOSE, Reason.INTERNAL))
     finally:
         pair.close()
-    return Tried(run_id=recorder.run_id, crossed=True)
+    return AttemptResult(run_id=recorder.run_id, delivered=True)
 
 
-def once_more(context: ProbeContext, pair: Pair, direction: str, bound: float) -> InFlightMessage | None:
+def resend(context: ProbeContext, pair: Pair, direction: str, bound: float) -> InFlightMessage | None:
     """Send one message over `pair` as it stands, in the direction that failed, beside whatever it is doing.
 
     The message is in the pair's ledger, and judged at its horizon as all others are, but no exchange waits for it: look

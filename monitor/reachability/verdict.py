@@ -7,7 +7,7 @@ one attempt every `WHILE_DOWN` seconds looks for the repair, and the first messa
 fall and rise is published as it comes. There is one round at a time, at most every `ROUND_EVERY` seconds, and none
 while the relay asks for less.
 
-Where the failure was a standing pair's, one message more goes over that very pair as it stands (`once_more`). What is
+Where the failure was a standing pair's, one message more goes over that very pair as it stands (`resend`). What is
 counted of it makes a silent node visible, a node that accepts and stores and pushes nothing:
 
 - `over="standing", outcome="ok"`: it crossed.
@@ -36,7 +36,8 @@ import structlog
 from monitor.clock import utc
 from monitor.config.probe import CONFIRMATION_SPACING, MAX_ATTEMPT_TIME
 from monitor.errors import LocalError, ProbeError
-from monitor.reachability.attempts import Tried, fresh, once_more
+from monitor.reachability.attempts import AttemptResult, resend, try_new_pair
+from monitor.reachability.persistent import PersistentPairs
 from monitor.results import Confirmed, Disconnected, Paired, Run
 from monitor.vocabulary import Outcome, Reason
 from monitor.wire.codes import CloseCode
@@ -73,7 +74,7 @@ CLEARED: Final = 10.0
 """Seconds for which this monitor, once found to be without fault, is not asked again."""
 
 
-async def not_ours(_: ProbeError | None) -> bool:
+async def never_local(_: ProbeError | None) -> bool:
     """For those who do not suspect themselves."""
     return False
 
@@ -81,8 +82,8 @@ async def not_ours(_: ProbeError | None) -> bool:
 class RelayVerdict:
     """One relay's `up`, and `since` when it is so: None before the first verdict. `on_change` is told each change.
 
-    `ours` finds out whether the fault is this monitor's own; it is told what stood in the way, if anything is known.
-    While that question is open, `unsettled` is True; `on_settled` is called when it is answered.
+    `is_local_fault` finds out whether the fault is this monitor's own, given the error, if one is known.
+    While that question is open, `unresolved` is True; `on_resolved` is called when it is answered.
     """
 
     def __init__(
@@ -90,26 +91,27 @@ class RelayVerdict:
         relay: str,
         on_change: Callable[[bool], None],
         *,
-        ours: Callable[[ProbeError | None], Awaitable[bool]] = not_ours,
-        on_settled: Callable[[], None] = lambda: None,
+        is_local_fault: Callable[[ProbeError | None], Awaitable[bool]] = never_local,
+        on_resolved: Callable[[], None] = lambda: None,
     ) -> None:
+        self.pairs = PersistentPairs()
         self.up: bool | None = None
         self.since: datetime | None = None
-        self.unsettled = False
+        self.unresolved = False
         self._relay = relay
         self._on_change = on_change
-        self._ours = ours
-        self._on_settled = on_settled
+        self._is_local_fault = is_local_fault
+        self._on_settled = on_resolved
         self._round: asyncio.Task[None] | None = None
         self._question: asyncio.Task[bool] | None = None
         self._standing: dict[Pair, asyncio.Task[None]] = {}
         self._bench: ProbeContext | None = None  # of the latest round
         self._began = float("-inf")
-        self.crossed_at = float("-inf")  # when a message crossed last, a run's or an attempt's
+        self.delivered_at = float("-inf")  # when a message crossed last, a run's or an attempt's
         self._fresh_at = float("-inf")  # when an attempt's did
         self._cleared_at = float("-inf")
 
-    def take(self, report: Run | Report, context: ProbeContext) -> None:
+    def observe(self, report: Run | Report, context: ProbeContext) -> None:
         """Hear of a run or a drop: a message that crossed settles it, a failure starts the confirmation."""
         if isinstance(report, Run):
             if report.outcome is Outcome.OK and any(_crossed(exchange) for exchange in report.exchanges):
@@ -130,14 +132,14 @@ class RelayVerdict:
             if failure is None or failure.reason is not Reason.RATE_LIMITED:
                 self._doubt(context, None, "request")  # a standing pair cannot be made: no run may tell of it for long
 
-    def freeze(self) -> None:
-        """Confirm nothing, and reach no verdict, until the next failure or `thaw`."""
+    def suspend(self) -> None:
+        """Confirm nothing, and reach no verdict, until the next failure or `resume`."""
         for task in (self._round, *self._standing.values()):
             if task is not None:
                 task.cancel()
         self._settle()
 
-    def thaw(self) -> None:
+    def resume(self) -> None:
         """Go on looking for the repair, where the relay was down."""
         if self.up is False and self._bench is not None and not self._busy:
             self._round = asyncio.ensure_future(self._mend(self._bench))
@@ -145,7 +147,7 @@ class RelayVerdict:
     async def stop(self) -> None:
         """End for good, leaving nothing behind."""
         running = {task for task in (self._round, self._question, *self._standing.values()) if task is not None}
-        self.freeze()
+        self.suspend()
         for task in running:
             task.cancel()
         if running:
@@ -159,14 +161,14 @@ class RelayVerdict:
         if context.admission.connects.paused:
             return
         if not self._busy:
-            self.unsettled = True
+            self.unresolved = True
             self._bench = context
             self._round = asyncio.ensure_future(self._confirm(context))
         elif self.up is False and context.clock.monotonic() - self._cleared_at > CLEARED:
             # Down for long: since then the fault may have become ours.
-            self.unsettled = True
+            self.unresolved = True
             self._ask(context, None)
-        pair = context.persistent.get(number) if number is not None else None
+        pair = self.pairs.find(context.probe.name, number) if number is not None else None
         if pair is not None and pair not in self._standing and len(self._standing) < AT_ONCE and self.up is not False:
             task = asyncio.ensure_future(self._try_standing(context, pair, direction))
             self._standing[pair] = task
@@ -182,7 +184,7 @@ class RelayVerdict:
         try:
             failed = await self._try_fresh(context)
             # Whether the fault is ours is settled before the relay is blamed for it.
-            if failed is None or await asyncio.shield(self._ask(context, None)) or self.crossed_at > began:
+            if failed is None or await asyncio.shield(self._ask(context, None)) or self.delivered_at > began:
                 return
         finally:
             self._settle()
@@ -204,27 +206,31 @@ class RelayVerdict:
         try:
             for ended in asyncio.as_completed(tries):
                 tried = await ended
-                if tried.crossed:
+                if tried.delivered:
                     return None
                 if tried.limited:
                     self._settle()  # a relay that answers so can be reached
                     return None
-                failed += tried.crossed is False
+                failed += tried.delivered is False
                 self._ask(context, tried.error)
         finally:
             for attempt in tries:
                 attempt.cancel()
         return failed
 
-    async def _try_one(self, context: ProbeContext, bound: float, delay: float, *, mending: bool = False) -> Tried:
+    async def _try_one(
+        self, context: ProbeContext, bound: float, delay: float, *, recovery: bool = False
+    ) -> AttemptResult:
         await asyncio.sleep(delay)
-        tried = await fresh(context, bound, mending=mending)
+        tried = await try_new_pair(context, bound, recovery=recovery)
         if tried.error is not None:
             why = str(tried.error)
-            _log.info("fresh attempt failed", relay=self._relay, run_id=tried.run_id, crossed=tried.crossed, why=why)
-        if tried.crossed is not None:
-            self._count(context, tried.run_id, "fresh", ok=tried.crossed)
-        if tried.crossed:
+            _log.info(
+                "new-pair attempt failed", relay=self._relay, run_id=tried.run_id, delivered=tried.delivered, error=why
+            )
+        if tried.delivered is not None:
+            self._count(context, tried.run_id, "fresh", ok=tried.delivered)
+        if tried.delivered:
             self._fresh_at = context.clock.monotonic()
             self._crossing(context)
         return tried
@@ -236,7 +242,7 @@ class RelayVerdict:
         delay = WHILE_DOWN
         while not self.up:
             started = clock.monotonic() + delay
-            tried = await self._try_one(context, bound, delay, mending=True)
+            tried = await self._try_one(context, bound, delay, recovery=True)
             if isinstance(tried.error, LocalError):
                 self._ask(context, tried.error)
             delay = max(0.0, started + WHILE_DOWN - clock.monotonic())
@@ -249,7 +255,7 @@ class RelayVerdict:
         if not await _stands(pair, bound):
             return
         sent_at = clock.monotonic()
-        in_flight = once_more(context, pair, direction, bound)
+        in_flight = resend(context, pair, direction, bound)
         if in_flight is None:
             return
         run_id = pair.recorder.run_id
@@ -267,15 +273,15 @@ class RelayVerdict:
                     return  # none crossed either
             await asyncio.sleep(LOOK)
 
-    def _count(self, context: ProbeContext, run_id: str, over: str, *, ok: bool) -> None:
-        context.publish(Confirmed(relay=context.relay, probe=context.probe.name, run_id=run_id, over=over, ok=ok))
+    def _count(self, context: ProbeContext, run_id: str, via: str, *, ok: bool) -> None:
+        context.publish(Confirmed(relay=context.relay, probe=context.probe.name, run_id=run_id, via=via, ok=ok))
 
     # The verdict, and the question whether the fault is ours.
 
     def _crossing(self, context: ProbeContext) -> None:
-        self.crossed_at = context.clock.monotonic()
+        self.delivered_at = context.clock.monotonic()
         if not self.up or self._busy:
-            context.admission.found_up()
+            context.admission.mark_up()
         if self.up is False and self._round is not None and self._round is not asyncio.current_task():
             self._round.cancel()  # the search for the repair: should it fail again, a round must begin at once
         self._set(context, up=True)
@@ -289,15 +295,15 @@ class RelayVerdict:
         return question
 
     async def _answer(self, context: ProbeContext, error: ProbeError | None) -> bool:
-        ours = await self._ours(error)
+        ours = await self._is_local_fault(error)
         if not ours:
             self._cleared_at = context.clock.monotonic()
         self._settle()
         return ours
 
     def _settle(self) -> None:
-        if self.unsettled:
-            self.unsettled = False
+        if self.unresolved:
+            self.unresolved = False
             self._on_settled()
 
     def _set(self, context: ProbeContext, *, up: bool) -> None:
@@ -319,6 +325,6 @@ async def _stands(pair: Pair, patience: float) -> bool:
     """Wait so many seconds for a pair to be whole again; False where it is gone."""
     with suppress(TimeoutError):
         async with asyncio.timeout(patience):
-            while not (pair.ready or pair.over):  # noqa: ASYNC110 - it has one listener, its probe
+            while not (pair.ready or pair.terminated):  # noqa: ASYNC110 - it has one listener, its probe
                 await asyncio.sleep(LOOK)
     return pair.ready

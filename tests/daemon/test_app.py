@@ -274,7 +274,7 @@ class TestItsOwnHealth:
     async def test_a_verdict_that_is_on_its_way_is_not_reached(self) -> None:
         async with running(config()) as monitor:
             await until(lambda: exchanged(monitor, "ok") >= 1)
-            up = monitor.monitored_relays.relays["demo"].reachability
+            up = monitor.monitored_relays.relays["demo"].verdict
             context = monitor.monitored_relays.context("demo", monitor.config.probes[0])
             monitor.pipeline.take(Disconnected(relay="demo", probe="steady", run_id="x", code=3001), context)
             confirming = up._round

@@ -92,7 +92,7 @@ def nowhere(host: str = "127.0.0.2") -> str:
 
 
 def up(monitor: Monitor) -> bool | None:
-    return monitor.monitored_relays.relays["demo"].reachability.up
+    return monitor.monitored_relays.relays["demo"].verdict.up
 
 
 def exchanges(monitor: Monitor, outcome: str) -> float:
@@ -233,7 +233,7 @@ async def main() -> None:
             taken.append(os.open(os.devnull, os.O_RDONLY))
     except OSError:
         pass
-    monitor.fleet.relays["demo"].embedded.disconnect_all(3001)  # what comes back now needs a descriptor
+    monitor.monitored_relays.relays["demo"].embedded.disconnect_all(3001)  # what comes back now needs a descriptor
     await until(lambda: not monitor.health.healthy)
     why = monitor.status()["distrust"]
     count = len(outcomes())
@@ -350,7 +350,7 @@ class TestWhatWaits:
 
             context = monitor.monitored_relays.context("demo", monitor.config.probes[0])
             report = MessagesJudged(relay="demo", probe="steady", run_id="", verdict=Verdict.LOST)
-            monitor.monitored_relays.relays["demo"].reachability.unsettled = True
+            monitor.monitored_relays.relays["demo"].verdict.unresolved = True
             monitor.pipeline.take(report, context)
             assert lost() == 0
             if ours:
@@ -365,7 +365,7 @@ class TestWhatWaits:
         await monitor.start()
         context = monitor.monitored_relays.context("demo", monitor.config.probes[0])
         report = MessagesJudged(relay="demo", probe="steady", run_id="", verdict=Verdict.LOST)
-        monitor.monitored_relays.relays["demo"].reachability.unsettled = True
+        monitor.monitored_relays.relays["demo"].verdict.unresolved = True
         monitor.pipeline.take(report, context)
         assert monitor.pipeline._held
         await monitor.stop()

@@ -225,12 +225,12 @@ class TestWhatChanged:
     async def test_a_relay_that_is_reached_in_another_way_has_no_verdict_yet(self, engine: Engine) -> None:
         async with running() as made:
             await made.goes_on("one")
-            assert made.monitor.monitored_relays.relays["one"].reachability.up is True
+            assert made.monitor.monitored_relays.relays["one"].verdict.up is True
             await made.reload(("url: embedded", f'url: "{engine.url}"'))
             watched = made.monitor.monitored_relays.relays["one"]
             assert watched.embedded is None
             await made.goes_on("one")
-            assert watched.reachability.up is True
+            assert watched.verdict.up is True
             assert total(page(made.monitor), "relay_up", relay="one") == 1
             assert await engine.connections() == 6
 

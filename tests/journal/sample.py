@@ -44,7 +44,7 @@ FULL = run(
     ),
     messages=(
         MessageFate(direction="request", sequence=1, verdict=Verdict.LOST),
-        MessageFate(direction="response", sequence=2, verdict=None, leg=0.1, wire=0.05, note="late"),
+        MessageFate(direction="response", sequence=2, verdict=None, latency=0.1, wire=0.05, note="late"),
     ),
 )
 """A run with every field in use."""

@@ -304,7 +304,7 @@ class TestReports:
     def test_the_rest_is_booked_where_it_belongs(self, metrics: Metrics) -> None:
         metrics.publish(Reconnected(**ORIGIN, seconds=2.5))
         metrics.publish(AddressFailed(**ORIGIN, family="ip6"))
-        metrics.publish(Confirmed(**ORIGIN, over="fresh", ok=False))
+        metrics.publish(Confirmed(**ORIGIN, via="fresh", ok=False))
         metrics.publish(PairTime(**ORIGIN, connected=False, seconds=0.75))
         assert value(metrics, "relay_probe_reconnect_seconds_sum") == 2.5
         assert value(metrics, "relay_probe_address_failures_total", family="ip6") == 1

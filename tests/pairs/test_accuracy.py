@@ -38,7 +38,7 @@ def _has_runs(made: Stage, number: int) -> bool:
 @pytest.mark.parametrize("blocked", [0.6, 2.5])
 async def test_a_blocked_loop_makes_numbers_worse_and_none_vanish(relay: EmbeddedRelay, blocked: float) -> None:
     async with stage(relay.url, "steady-messaging", **KEYS) as made:
-        task = asyncio.ensure_future(SteadyMessaging().serve(made.context))
+        task = asyncio.ensure_future(SteadyMessaging().serve(made.context, made.pairs))
         await made.until(lambda: len(made.runs) >= 6)
         began = time.monotonic()
         for _ in range(2):

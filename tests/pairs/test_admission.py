@@ -10,7 +10,7 @@ import pytest
 from monitor.clock import Arrivals, LoopClock
 from monitor.config import parse
 from monitor.deadlines import Deadlines
-from monitor.pairs.admission import CONFIRMING, MENDING, USUAL, RelayAdmission, Terms
+from monitor.pairs.admission import CONFIRMING, NORMAL, RECOVERY, ConnectPriority, RelayAdmission
 from monitor.relay.rate_limit import WINDOW_SECONDS
 
 pytestmark = pytest.mark.looptime
@@ -38,16 +38,16 @@ class Stage:
     def now(self) -> float:
         return self.clock.monotonic() - self._began
 
-    async def enter(self, who: str, terms: Terms = USUAL, failed_at: float | None = None) -> None:
-        await self.admission.endpoint("dapp", 0, 5, terms).admit(failed_at)
+    async def enter(self, who: str, priority: ConnectPriority = NORMAL, failed_at: float | None = None) -> None:
+        await self.admission.endpoint("dapp", 0, 5, priority).admit(failed_at)
         self.entered.append((who, self.now))
 
-    async def fail(self, who: str, pause: float, terms: Terms = USUAL, *, returns: bool = False) -> None:
+    async def fail(self, who: str, pause: float, priority: ConnectPriority = NORMAL, *, returns: bool = False) -> None:
         """Try again and again, until cancelled."""
         while True:
             failed_at = self.clock.monotonic()
             await asyncio.sleep(pause)
-            await self.enter(who, terms, failed_at if returns else None)
+            await self.enter(who, priority, failed_at if returns else None)
 
     def times(self, who: str) -> list[float]:
         return [at for name, at in self.entered if name == who]
@@ -60,7 +60,7 @@ async def test_an_outage_leaves_some_connects_to_those_who_come_back_after_it(li
         await stage.enter("confirming", CONFIRMING)
     trouble = [
         *(asyncio.ensure_future(stage.fail("returning", 0.5, returns=True)) for _ in range(6)),
-        asyncio.ensure_future(stage.fail("mending", 1, MENDING)),
+        asyncio.ensure_future(stage.fail("mending", 1, RECOVERY)),
     ]
     await asyncio.sleep(OUTAGE)
     for task in trouble:
@@ -69,7 +69,7 @@ async def test_an_outage_leaves_some_connects_to_those_who_come_back_after_it(li
     assert len(stage.times("returning")) <= 2 * limit / 5
     assert stage.times("mending")
     failed_at = stage.clock.monotonic() - 1
-    stage.admission.found_up()
+    stage.admission.mark_up()
     kept = limit // 10
     await asyncio.wait_for(asyncio.gather(*(stage.enter("back", failed_at=failed_at) for _ in range(kept))), 2)
 
@@ -80,7 +80,7 @@ async def test_whoever_failed_since_holds_up_nobody_who_failed_before() -> None:
         await stage.enter("away", failed_at=stage.clock.monotonic())
     before = stage.clock.monotonic()
     await asyncio.sleep(1)
-    stage.admission.found_up()
+    stage.admission.mark_up()
     await asyncio.sleep(1)
     tasks = [asyncio.ensure_future(stage.enter("since", failed_at=stage.clock.monotonic()))]
     await asyncio.sleep(0.1)
@@ -97,7 +97,7 @@ async def test_whoever_waits_when_it_is_found_up_comes_in_then() -> None:
     waiting = asyncio.ensure_future(stage.enter("waiting", failed_at=stage.clock.monotonic()))
     await asyncio.sleep(5)
     assert stage.times("waiting") == []
-    stage.admission.found_up()
+    stage.admission.mark_up()
     await waiting
     assert stage.times("waiting")[0] <= 6
 
@@ -107,7 +107,7 @@ async def test_even_the_smallest_limit_lets_whoever_was_away_come_back_and_is_ke
     stage = Stage(limit)
     trouble = [
         *(asyncio.ensure_future(stage.fail("returning", 0.5, returns=True)) for _ in range(4)),
-        asyncio.ensure_future(stage.fail("mending", 5, MENDING)),
+        asyncio.ensure_future(stage.fail("mending", 5, RECOVERY)),
     ]
     await asyncio.sleep(10 * WINDOW_SECONDS)
     for task in trouble:

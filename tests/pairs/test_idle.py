@@ -27,7 +27,7 @@ async def test_a_certificate_that_no_probe_sees_is_looked_at_every_day(
         stage(relay.url, "steady-state", relay=trusting, connections="1", schedule="continuous") as made,
     ):
         asked = asyncio.get_running_loop().time()
-        made.monitored_relays.spawn(made.monitored_relays.watch_certificates())
+        made.monitored_relays.spawn(made.monitored_relays.check_certificates())
         await made.until(lambda: len(made.all(CertificateSeen)) >= 3)
         assert asyncio.get_running_loop().time() - asked > 0.2, "not at every check"
         assert made.all(Run) == []
@@ -37,6 +37,6 @@ async def test_a_certificate_that_no_probe_sees_is_looked_at_every_day(
 async def test_a_relay_without_tls_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relays, "CERTIFICATE_CHECK", 0.01)
     async with odd_relay() as relay, stage(relay.url, "steady-state", schedule="continuous") as made:
-        made.monitored_relays.spawn(made.monitored_relays.watch_certificates())
+        made.monitored_relays.spawn(made.monitored_relays.check_certificates())
         await asyncio.sleep(0.1)  # not virtual: a real relay
         assert relay.connects == 0

@@ -55,7 +55,7 @@ def test_a_message_that_comes_once_and_in_time_is_delivered() -> None:
     send(ledger, one)
     deliver(ledger, one, 1.25)
     assert verdicts(ledger.settle()) == [Verdict.DELIVERED]
-    assert one.leg == pytest.approx(0.25)
+    assert one.latency == pytest.approx(0.25)
     assert one.wire == pytest.approx(0.249)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from monitor.clock import SYSTEM_CLOCK
 from monitor.config import RelayConfig, parse
-from monitor.probes.registry import SCENARIOS
+from monitor.probes.registry import PROBES
 from monitor.probes.runner import execute
 from monitor.relays import MonitoredRelays
 from monitor.results import MessagesJudged, MessagesSent, Run
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
     from monitor.config import ProbeConfig
     from monitor.pairs.context import ProbeContext
+    from monitor.pairs.pair import Pair
     from monitor.probes.runner import Probe
+    from monitor.reachability.persistent import PersistentPairs
     from monitor.results import Report
 
 T = TypeVar("T")
@@ -56,12 +58,23 @@ class Stage:
     def context(self) -> ProbeContext:
         return self.monitored_relays.context("demo", self.probe, self.slots.append)
 
+    @property
+    def pairs(self) -> PersistentPairs:
+        """The persistent pairs of a continuous probe that is served here."""
+        return self.monitored_relays.relays["demo"].verdict.pairs
+
+    def pair(self, number: int) -> Pair:
+        """The persistent pair of this number, which is there."""
+        pair = self.pairs.find(self.probe.name, number)
+        assert pair is not None
+        return pair
+
     async def start(self) -> None:
         await self.monitored_relays.start(self._heed)
 
     async def play(self, played: Probe | None = None) -> Run:
         """One bounded run."""
-        return await execute(played or SCENARIOS[self.probe.scenario](), self.context)
+        return await execute(played or PROBES[self.probe.scenario](), self.context)
 
     def all(self, kind: type[T]) -> list[T]:
         return [report for report in self.reports if isinstance(report, kind)]
@@ -94,7 +107,7 @@ class Stage:
     def _take(self, report: Run | Report, context: ProbeContext) -> None:
         self.reports.append(report)
         if self.watch_reachability:
-            self.monitored_relays.relays["demo"].reachability.take(report, context)
+            self.monitored_relays.relays["demo"].verdict.observe(report, context)
         self._news.set()
 
     def _heed(self, relay: str, up: bool) -> None:

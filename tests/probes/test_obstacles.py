@@ -74,7 +74,7 @@ async def relay() -> AsyncIterator[EmbeddedRelay]:
 async def serving(made: Stage, context: ProbeContext | None = None) -> AsyncIterator[asyncio.Task[None]]:
     """The stage's continuous probe, going on."""
     probe = SteadyState() if made.probe.scenario == "steady-state" else SteadyMessaging()
-    task = asyncio.ensure_future(probe.serve(context or made.context))
+    task = asyncio.ensure_future(probe.serve(context or made.context, made.pairs))
     try:
         yield task
     finally:
@@ -313,12 +313,12 @@ async def test_a_pair_that_cannot_take_its_channel_up_again_says_why_and_is_made
     relay: EmbeddedRelay, fault: str, why: tuple[Step, Reason], loss: str
 ) -> None:
     relay.plan = FaultPlan()
-    async with stage(relay.url, "steady-messaging", **STANDING) as made, serving(made, context := made.context):
+    async with stage(relay.url, "steady-messaging", **STANDING) as made, serving(made):
         await made.until(lambda: any(run.outcome is Outcome.OK for run in made.runs))
-        (pair,) = context.persistent.values()
+        pair = made.pair(0)
         before = len(made.all(Paired))
         relay.plan.set([parse_fault(fault), parse_fault(loss)])
-        await made.until(lambda: pair.over)
+        await made.until(lambda: pair.terminated)
         assert (pair.error.step, pair.error.reason) == why
         await made.until(lambda: len(made.all(Paired)) > before)
         await made.until(lambda: made.runs[-1].outcome is Outcome.OK)
@@ -450,7 +450,7 @@ async def test_junk_on_the_channel_spoils_no_message_that_comes_intact_after_it(
         context = made.context
         async with serving(made, context):
             await made.until(lambda: made.runs)
-            channel = context.persistent[0].channel
+            channel = made.pair(0).channel
             assert channel is not None
             while len(made.runs) < 4:
                 relay.broker.publish(channel, '"junk"', "{}", asyncio.get_running_loop().time())
@@ -615,7 +615,7 @@ def unanswering() -> Iterator[str]:
 async def test_a_relay_is_up_at_the_first_message_that_crosses(relay: EmbeddedRelay) -> None:
     async with stage(relay.url, "steady-messaging", **STANDING) as made:
         made.watch_reachability = True
-        assert made.monitored_relays.relays["demo"].reachability.up is None
+        assert made.monitored_relays.relays["demo"].verdict.up is None
         async with serving(made):
             await made.until(lambda: made.ups)
         assert made.ups == [True]

@@ -39,8 +39,8 @@ async def relay(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[EmbeddedRelay]
 
 
 @contextlib.asynccontextmanager
-async def serving(probe: SteadyMessaging | SteadyState, context: Any) -> AsyncIterator[None]:
-    task = asyncio.ensure_future(probe.serve(context))
+async def serving(probe: SteadyMessaging | SteadyState, made: Stage) -> AsyncIterator[None]:
+    task = asyncio.ensure_future(probe.serve(made.context, made.pairs))
     try:
         yield
     finally:
@@ -52,7 +52,7 @@ async def test_a_connection_that_waits_for_its_first_permit_is_not_disconnected(
     few = {"connects_per_minute": 1}
     async with (
         stage(relay.url, "steady-state", {"duration": 0.4}, few, schedule="continuous", connections="3") as made,
-        serving(SteadyState(), made.context),
+        serving(SteadyState(), made),
     ):
         await made.until(lambda: relay.connections == 3 and made.runs, 30)
         last = len(made.runs)
@@ -69,7 +69,7 @@ async def test_pairs_that_wait_for_each_others_permits_come_about_one_after_the_
     keys: dict[str, Any] = {"message_interval": "400ms", "settle": "0s", "timeout": "1200ms", "pairs": "5"}
     async with (
         stage(relay.url, "steady-messaging", None, few, schedule="continuous", **keys) as made,
-        serving(SteadyMessaging(), made.context),
+        serving(SteadyMessaging(), made),
     ):
         await made.until(lambda: len({run.pair for run in made.runs if run.outcome is Outcome.OK}) == 5, 30)
     assert [paired.pairing.outcome for paired in made.all(Paired)] == [Outcome.OK] * 5
@@ -82,7 +82,7 @@ async def test_a_pair_whose_turn_came_late_owes_nothing_before_its_wallet_is_the
     keys: dict[str, Any] = {"message_interval": "400ms", "settle": "0s", "timeout": "1200ms", "pairs": "3"}
     async with (
         stage(relay.url, "steady-messaging", {"wallet_delay": 2.0}, few, schedule="continuous", **keys) as made,
-        serving(SteadyMessaging(), made.context),
+        serving(SteadyMessaging(), made),
     ):
         await made.until(lambda: len({run.pair for run in made.runs}) == 3, 30)
     assert {run.outcome for run in made.runs} <= {Outcome.OK, Outcome.ABORTED}  # one may be stopped on its way
@@ -98,7 +98,7 @@ async def test_a_relay_that_drops_every_new_pair_is_blamed_though_our_limits_kee
     keys: dict[str, Any] = {"message_interval": "400ms", "settle": "0s", "timeout": "1600ms", "pairs": "1"}
     async with (
         stage(relay.url, "steady-messaging", None, few, schedule="continuous", **keys) as made,
-        serving(SteadyMessaging(), made.context),
+        serving(SteadyMessaging(), made),
     ):
         await made.until(lambda: len(made.all(Paired)) >= 1 and len(made.runs) >= 2, 30)
     assert {paired.pairing.outcome for paired in made.all(Paired)} == {Outcome.FAILED}
@@ -127,27 +127,28 @@ class TestAfterAnOutage:
     async def held_back(self, relay: EmbeddedRelay) -> AsyncIterator[tuple[Stage, RelayAdmission]]:
         """A pair whose tries to come back have used up what a minute's 20 connects have for that in an outage."""
         few = {"connects_per_minute": 20}
-        async with stage(relay.url, "steady-messaging", None, few, **self.KEYS) as made:
-            context = made.context
-            async with serving(SteadyMessaging(), context):
-                await made.until(lambda: made.runs)
-                relay.plan = FaultPlan([parse_fault("reset:at=hello")])
-                relay.disconnect_all(3001)
-                pair = context.persistent[0]
-                await made.until(lambda: pair.dapp.client.awaiting_permit and pair.wallet.client.awaiting_permit)
-                relay.plan = FaultPlan()
-                yield made, context.admission
+        async with (
+            stage(relay.url, "steady-messaging", None, few, **self.KEYS) as made,
+            serving(SteadyMessaging(), made),
+        ):
+            await made.until(lambda: made.runs)
+            relay.plan = FaultPlan([parse_fault("reset:at=hello")])
+            relay.disconnect_all(3001)
+            pair = made.pair(0)
+            await made.until(lambda: pair.dapp.client.awaiting_permit and pair.wallet.client.awaiting_permit)
+            relay.plan = FaultPlan()
+            yield made, made.context.admission
 
     async def test_a_pair_comes_back_when_the_relay_is_found_up(self, relay: EmbeddedRelay) -> None:
         async with self.held_back(relay) as (made, admission):
             await asyncio.sleep(1.5)
             assert made.runs[-1].outcome is Outcome.FAILED
-            admission.found_up()
+            admission.mark_up()
             await made.until(lambda: made.runs[-1].outcome is Outcome.OK, 5)
 
     async def test_it_has_one_try_then_and_waits_as_before(self, relay: EmbeddedRelay) -> None:
         async with self.held_back(relay) as (made, admission):
-            admission.found_up()
+            admission.mark_up()
             await made.until(lambda: made.runs[-1].outcome is Outcome.OK, 5)
             relay.disconnect_all(3001)
             await made.until(lambda: made.runs[-1].outcome is Outcome.FAILED)
@@ -158,7 +159,7 @@ class TestAfterAnOutage:
         async with self.held_back(relay) as (made, admission):
             while admission.connects.try_acquire():
                 pass
-            admission.found_up()
+            admission.mark_up()
             known = len(made.runs)
             await made.until(lambda: len(made.runs) >= known + 4, 5)
             failures = [run.failure for run in made.runs[known:] if run.failure is not None]

@@ -52,18 +52,18 @@ def assert_messages(run: Run, stage: Stage, directions: list[str]) -> None:
 
 
 def assert_round_trips(run: Run) -> None:
-    """The relay's part lies within each leg, the legs make up the round trip, and no wait is inside."""
+    """The relay's part lies within each message, their latencies make up the round trip, and no wait is inside."""
     legs = {item.sequence: item for item in run.messages}
     for number, exchange in enumerate(run.exchanges):
         request, response = legs[2 * number + 1], legs[2 * number + 2]
-        assert request.leg is not None
-        assert response.leg is not None
+        assert request.latency is not None
+        assert response.latency is not None
         assert exchange.wire_request is not None
         assert exchange.wire_response is not None
-        assert 0 < exchange.wire_request <= request.leg
-        assert 0 < exchange.wire_response <= response.leg
+        assert 0 < exchange.wire_request <= request.latency
+        assert 0 < exchange.wire_response <= response.latency
         assert exchange.round_trip is not None
-        assert exchange.round_trip == pytest.approx(request.leg + response.leg)
+        assert exchange.round_trip == pytest.approx(request.latency + response.latency)
         assert exchange.round_trip < QUICK
         assert (exchange.wire_request, exchange.wire_response) == (request.wire, response.wire)
 
@@ -86,7 +86,7 @@ async def test_steady_messaging_as_a_bounded_run(relay_url: str) -> None:
 async def test_steady_messaging_as_a_standing_pair(relay_url: str) -> None:
     keys: dict[str, Any] = {"schedule": "continuous", "pairs": "1"}
     async with stage(relay_url, "steady-messaging", message_interval="100ms", settle="0s", **keys) as steady:
-        serving = asyncio.ensure_future(SteadyMessaging().serve(steady.context))
+        serving = asyncio.ensure_future(SteadyMessaging().serve(steady.context, steady.pairs))
         await steady.until(lambda: len(steady.runs) >= 3)
         serving.cancel()
         await asyncio.wait({serving})
@@ -106,7 +106,7 @@ def assert_messages_of_slot(run: Run) -> None:
     assert [item.direction for item in run.messages] == ["request", "response"]
     assert {item.verdict for item in run.messages} == {Verdict.DELIVERED}
     assert len(run.exchanges) == 1
-    assert run.exchanges[0].round_trip == pytest.approx(sum(item.leg or 0 for item in run.messages))
+    assert run.exchanges[0].round_trip == pytest.approx(sum(item.latency or 0 for item in run.messages))
 
 
 async def test_realistic_session(relay_url: str) -> None:
@@ -138,8 +138,8 @@ async def test_async_delivery(relay_url: str, messages: int) -> None:
         recovery = run.exchanges[0].recovery
         assert recovery is not None
         assert 0 < recovery < QUICK
-        # A message lay in the history meanwhile: that is no time of the wire's, and its leg is as long as the absence.
-        assert all(item.wire is None and item.leg is not None and item.leg > 1.4 for item in run.messages)
+        # A message lay in the history meanwhile: its latency is as long as the absence, and there is no wire latency.
+        assert all(item.wire is None and item.latency is not None and item.latency > 1.4 for item in run.messages)
 
 
 def channels_of(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -208,7 +208,7 @@ async def test_steady_state_as_a_bounded_run(relay_url: str) -> None:
 
 async def test_steady_state_as_a_standing_connection(relay_url: str) -> None:
     async with stage(relay_url, "steady-state", {"duration": 0.2}, schedule="continuous", connections="1") as idle:
-        serving = asyncio.ensure_future(SteadyState().serve(idle.context))
+        serving = asyncio.ensure_future(SteadyState().serve(idle.context, idle.pairs))
         await idle.until(lambda: len(idle.runs) >= 3)
         serving.cancel()
         await asyncio.wait({serving})

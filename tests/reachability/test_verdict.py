@@ -18,7 +18,7 @@ from monitor.daemon.app import Monitor
 from monitor.embedded import EmbeddedRelay, Fault, FaultPlan
 from monitor.errors import LocalError, ProbeError
 from monitor.reachability import verdict
-from monitor.reachability.attempts import Tried
+from monitor.reachability.attempts import AttemptResult
 from monitor.relays import MonitoredRelays
 from monitor.results import Confirmed, Disconnected, Exchange, Failure, MessageFate, Paired, Pairing, Run
 from monitor.vocabulary import Outcome, Reason, Scenario, Step
@@ -53,7 +53,7 @@ class StandingPair:
     """A pair that stands, or does not."""
 
     ready: bool = True
-    over: bool = False
+    terminated: bool = False
     leg: InFlightMessage = field(default_factory=InFlightMessage)
     directions: list[str] = field(default_factory=list)
     recorder: Any = field(default_factory=lambda: type("Recorder", (), {"run_id": "pair"}))
@@ -67,19 +67,23 @@ class World:
         self.reports: list[Confirmed] = []
         self.ups: list[tuple[float, bool]] = []
         self.starts: list[float] = []
-        self.mending: list[bool] = []
+        self.recovery: list[bool] = []
         self.asked: list[ProbeError | None] = []
         self.ours = False
         self.started: float | None = None
         self.settled: list[float] = []
-        self.script: Callable[[float], tuple[float, Tried]] = lambda _: (0.1, failed())
+        self.script: Callable[[float], tuple[float, AttemptResult]] = lambda _: (0.1, failed())
         config = parse(text, "test", {})
         self.monitored_relays = MonitoredRelays(
-            config, self.clock, self._take, ours=self._answer, on_settled=lambda _: self.settled.append(self.now)
+            config,
+            self.clock,
+            self._take,
+            is_local_fault=self._answer,
+            on_resolved=lambda _: self.settled.append(self.now),
         )
         self.config = config
-        monkeypatch.setattr(verdict, "fresh", self._fresh)
-        monkeypatch.setattr(verdict, "once_more", self._once_more)
+        monkeypatch.setattr(verdict, "try_new_pair", self._try_new_pair)
+        monkeypatch.setattr(verdict, "resend", self._resend)
 
     @property
     def now(self) -> float:
@@ -93,34 +97,34 @@ class World:
 
     @property
     def up(self) -> RelayVerdict:
-        return self.monitored_relays.relays["demo"].reachability
+        return self.monitored_relays.relays["demo"].verdict
 
     async def start(self) -> None:
         await self.monitored_relays.start(lambda _, up: self.ups.append((self.now, up)))
         self.context = self.monitored_relays.context("demo", self.config.probes[0])
 
     def counts(self) -> list[tuple[str, bool]]:
-        return [(report.over, report.ok) for report in self.reports]
+        return [(report.via, report.ok) for report in self.reports]
 
     def fail(
         self, step: Step = Step.DELIVER, reason: Reason = Reason.LOST, pair: int | None = None, leg: str = "request"
     ) -> None:
         self._begin()
         fate = MessageFate(direction=leg, sequence=1, verdict=None)
-        self.up.take(run(self.clock, Outcome.FAILED, Failure(step=step, reason=reason), pair, (fate,)), self.context)
+        self.up.observe(run(self.clock, Outcome.FAILED, Failure(step=step, reason=reason), pair, (fate,)), self.context)
 
     def cross(self) -> None:
         self._begin()
         exchange = Exchange(outcome=Outcome.OK, round_trip=0.01)
-        self.up.take(run(self.clock, Outcome.OK, None, 0, (), (exchange,)), self.context)
+        self.up.observe(run(self.clock, Outcome.OK, None, 0, (), (exchange,)), self.context)
 
     def drop(self, pair: int | None = None, code: int = 3001) -> None:
         self._begin()
-        self.up.take(Disconnected(relay="demo", probe="steady", run_id="x", code=code, pair=pair), self.context)
+        self.up.observe(Disconnected(relay="demo", probe="steady", run_id="x", code=code, pair=pair), self.context)
 
     def stand(self, number: int = 0, *, ready: bool = True) -> StandingPair:
         pair = StandingPair(ready=ready)
-        self.context.persistent[number] = pair  # type: ignore[assignment]
+        self.up.pairs.add("steady", number, pair)  # type: ignore[arg-type]
         return pair
 
     def _take(self, report: Run | Report, context: ProbeContext) -> None:
@@ -133,15 +137,15 @@ class World:
         await asyncio.sleep(1)
         return self.ours
 
-    async def _fresh(self, context: ProbeContext, bound: float, *, mending: bool = False) -> Tried:
+    async def _try_new_pair(self, context: ProbeContext, bound: float, *, recovery: bool = False) -> AttemptResult:
         assert (context, bound) == (self.context, 5)
         self.starts.append(self.now)
-        self.mending.append(mending)
+        self.recovery.append(recovery)
         took, tried = self.script(self.now)
         await asyncio.sleep(took)
         return tried
 
-    def _once_more(self, context: ProbeContext, pair: StandingPair, direction: str, bound: float) -> InFlightMessage:
+    def _resend(self, context: ProbeContext, pair: StandingPair, direction: str, bound: float) -> InFlightMessage:
         assert (context, bound) == (self.context, 5)
         pair.directions.append(direction)
         return pair.leg
@@ -170,16 +174,16 @@ def run(
     )
 
 
-def failed(error: ProbeError = REFUSED) -> Tried:
-    return Tried(run_id="fresh", crossed=False, error=error)
+def failed(error: ProbeError = REFUSED) -> AttemptResult:
+    return AttemptResult(run_id="fresh", delivered=False, error=error)
 
 
-def unknown(error: ProbeError) -> Tried:
-    return Tried(run_id="fresh", crossed=None, error=error)
+def unknown(error: ProbeError) -> AttemptResult:
+    return AttemptResult(run_id="fresh", delivered=None, error=error)
 
 
-def crossed() -> Tried:
-    return Tried(run_id="fresh", crossed=True)
+def delivered() -> AttemptResult:
+    return AttemptResult(run_id="fresh", delivered=True)
 
 
 @pytest.fixture
@@ -201,11 +205,11 @@ class TestDown:
         assert world.counts()[:3] == [("fresh", False)] * 3
 
     async def test_while_down_an_attempt_every_five_seconds_finds_the_repair(self, world: World) -> None:
-        world.script = lambda now: (0.1, failed() if now < 18 else crossed())
+        world.script = lambda now: (0.1, failed() if now < 18 else delivered())
         world.drop()
         await asyncio.sleep(30)
         assert world.starts == [0, 2, 4, 10.1, 15.1, 20.1]
-        assert world.mending == [False] * 3 + [True] * 3
+        assert world.recovery == [False] * 3 + [True] * 3
         assert world.ups == [(5.1, False), (20.2, True)]
 
     async def test_attempts_that_take_their_time_keep_to_the_five_seconds(self, world: World) -> None:
@@ -235,7 +239,7 @@ class TestDown:
 
     async def test_one_that_crosses_ends_the_round_and_nothing_falls(self, world: World) -> None:
         world.cross()
-        world.script = lambda now: (0.1, crossed() if now >= 2 else failed())
+        world.script = lambda now: (0.1, delivered() if now >= 2 else failed())
         world.fail()
         await asyncio.sleep(20)
         assert world.ups == [(0, True)]
@@ -252,7 +256,7 @@ class TestDown:
     async def test_flapping_is_counted_each_time(self, world: World) -> None:
         world.cross()
         # Down for ten seconds, up for ten.
-        world.script = lambda now: (0.1, failed() if (now + 1) % 20 < 11 else crossed())
+        world.script = lambda now: (0.1, failed() if (now + 1) % 20 < 11 else delivered())
         for _ in range(3):
             world.drop()
             await asyncio.sleep(20)
@@ -261,17 +265,17 @@ class TestDown:
     async def test_a_standing_pair_that_cannot_be_made_starts_a_round_too(self, world: World) -> None:
         origin = {"relay": "demo", "probe": "steady", "run_id": "x"}
         failure = Failure(step=Step.UPGRADE, reason=Reason.RATE_LIMITED)
-        world.up.take(Paired(**origin, pairing=Pairing(outcome=Outcome.FAILED, failure=failure)), world.context)
+        world.up.observe(Paired(**origin, pairing=Pairing(outcome=Outcome.FAILED, failure=failure)), world.context)
         await asyncio.sleep(1)
-        world.up.take(Paired(**origin, pairing=Pairing(outcome=Outcome.ABORTED)), world.context)
+        world.up.observe(Paired(**origin, pairing=Pairing(outcome=Outcome.ABORTED)), world.context)
         await asyncio.sleep(1)
         assert world.starts == []
-        world.up.take(Paired(**origin, pairing=Pairing(outcome=Outcome.FAILED)), world.context)
+        world.up.observe(Paired(**origin, pairing=Pairing(outcome=Outcome.FAILED)), world.context)
         await asyncio.sleep(1)
         assert world.starts == [0]
 
     async def test_rounds_start_five_seconds_apart_at_least(self, world: World) -> None:
-        world.script = lambda _: (0.1, crossed())
+        world.script = lambda _: (0.1, delivered())
         for _ in range(100):
             world.fail()
             await asyncio.sleep(0.5)
@@ -301,11 +305,11 @@ class TestNoVerdict:
         world.fail()
         world.drop()
         await asyncio.sleep(20)
-        assert (world.starts, world.ups, world.up.unsettled) == ([], [], False)
+        assert (world.starts, world.ups, world.up.unresolved) == ([], [], False)
 
     @pytest.mark.parametrize(("code", "rounds"), [(3001, 1), (3013, 0), (3504, 0)])
     async def test_none_where_it_closes_to_have_fewer(self, world: World, code: int, rounds: int) -> None:
-        world.script = lambda _: (0.1, crossed())
+        world.script = lambda _: (0.1, delivered())
         world.drop(code=code)
         await asyncio.sleep(20)
         assert len(world.starts) == rounds
@@ -329,8 +333,8 @@ class TestNoVerdict:
         assert world.ups == [(5.1, False)]
 
     async def test_a_run_that_found_no_way_out_of_this_machine_makes_us_ask(self, world: World) -> None:
-        failure = Failure(step=Step.TCP, reason=Reason.UNREACHABLE, detail="no local route")
-        world.up.take(run(world.clock, Outcome.ABORTED, failure, None), world.context)
+        failure = Failure(step=Step.TCP, reason=Reason.UNREACHABLE, detail="no route from here")
+        world.up.observe(run(world.clock, Outcome.ABORTED, failure, None), world.context)
         await asyncio.sleep(2)
         (asked,) = world.asked
         assert isinstance(asked, LocalError)
@@ -348,14 +352,14 @@ class TestWhoseFault:
 
     async def test_it_is_asked_as_soon_as_an_attempt_fails_and_open_until_it_is_answered(self, world: World) -> None:
         world.fail()
-        assert world.up.unsettled
+        assert world.up.unresolved
         await asyncio.sleep(1)
         assert (world.asked, world.settled) == ([REFUSED], [])
         await asyncio.sleep(0.2)
         assert world.settled == [1.1]
 
     async def test_a_message_that_crosses_answers_it(self, world: World) -> None:
-        world.script = lambda _: (0.1, crossed())
+        world.script = lambda _: (0.1, delivered())
         world.fail()
         await asyncio.sleep(1)
         assert (world.settled, world.asked) == ([0.1], [])
@@ -365,11 +369,11 @@ class TestWhoseFault:
         await asyncio.sleep(9)
         asked = len(world.asked)
         world.fail()
-        unsettled = [world.up.unsettled]  # it has just been answered
+        unresolved = [world.up.unresolved]  # it has just been answered
         await asyncio.sleep(11)
         world.fail()
-        unsettled.append(world.up.unsettled)
-        assert unsettled == [False, True]
+        unresolved.append(world.up.unresolved)
+        assert unresolved == [False, True]
         await asyncio.sleep(1.1)
         assert len(world.asked) == asked + 1
         assert world.settled[-1] == 21
@@ -377,18 +381,18 @@ class TestWhoseFault:
     async def test_frozen_it_reaches_no_verdict_and_thawed_it_looks_for_the_repair(self, world: World) -> None:
         world.fail()
         await asyncio.sleep(1)
-        world.up.freeze()
+        world.up.suspend()
         assert world.settled == [1]
         await asyncio.sleep(30)
         assert (world.ups, world.starts) == ([], [0])
         world.fail()
         await asyncio.sleep(6)
         assert [up for _, up in world.ups] == [False]
-        world.up.freeze()
+        world.up.suspend()
         since = len(world.starts)
         await asyncio.sleep(30)
         assert len(world.starts) == since
-        world.up.thaw()
+        world.up.resume()
         await asyncio.sleep(6)
         assert len(world.starts) == since + 1
 
@@ -396,7 +400,7 @@ class TestWhoseFault:
 @pytest.mark.looptime
 class TestTheStandingPair:
     async def test_it_fails_where_a_fresh_message_sent_later_has_crossed(self, world: World) -> None:
-        world.script = lambda _: (0.1, crossed())
+        world.script = lambda _: (0.1, delivered())
         pair = world.stand()
         world.fail(pair=0, leg="response")
         await asyncio.sleep(2.4)
@@ -407,7 +411,7 @@ class TestTheStandingPair:
         assert world.ups == [(0.1, True)]
 
     async def test_it_has_a_second_from_the_fresh_message_on(self, world: World) -> None:
-        world.script = lambda now: (0.1, crossed() if now >= 4 else failed())
+        world.script = lambda now: (0.1, delivered() if now >= 4 else failed())
         world.stand()
         world.fail(pair=0)
         await asyncio.sleep(5)
@@ -416,7 +420,7 @@ class TestTheStandingPair:
         assert world.counts()[-1] == ("standing", False)
 
     async def test_one_that_carries_its_message_is_ok(self, world: World) -> None:
-        world.script = lambda _: (0.1, crossed())
+        world.script = lambda _: (0.1, delivered())
         pair = world.stand()
         world.fail(pair=0)
         await asyncio.sleep(1)
@@ -428,13 +432,13 @@ class TestTheStandingPair:
         world.stand()
         world.fail(pair=0)
         await asyncio.sleep(7)
-        world.script = lambda _: (0.1, crossed())
+        world.script = lambda _: (0.1, delivered())
         await asyncio.sleep(10)
         assert [up for _, up in world.ups] == [False, True]
         assert [each for each in world.counts() if each[0] == "standing"] == []
 
     async def test_nothing_where_it_is_gone_or_drops_meanwhile(self, world: World) -> None:
-        world.script = lambda _: (0.1, crossed())
+        world.script = lambda _: (0.1, delivered())
         pair = world.stand(ready=False)
         world.drop(pair=0)
         await asyncio.sleep(6)
@@ -447,7 +451,7 @@ class TestTheStandingPair:
         assert world.counts() == [("fresh", True), ("fresh", True)]
 
     async def test_one_that_comes_back_is_tried_then(self, world: World) -> None:
-        world.script = lambda _: (0.1, crossed())
+        world.script = lambda _: (0.1, delivered())
         pair = world.stand(ready=False)
         pair.leg.message.arrived_at = 1.0
         world.drop(pair=0)
@@ -458,7 +462,7 @@ class TestTheStandingPair:
 
     async def test_few_are_tried_at_once_and_none_twice(self, world: World) -> None:
         pairs = [world.stand(number) for number in range(10)]
-        world.script = lambda _: (0.1, crossed())
+        world.script = lambda _: (0.1, delivered())
         for number in range(10):
             world.fail(pair=number)
             world.fail(pair=number)
@@ -466,7 +470,7 @@ class TestTheStandingPair:
         assert [len(pair.directions) for pair in pairs] == [1] * 3 + [0] * 7
 
     async def test_a_node_that_stays_silent_is_counted_again_at_each_slot(self, world: World) -> None:
-        world.script = lambda _: (0.1, crossed())
+        world.script = lambda _: (0.1, delivered())
         world.stand()
         for _ in range(4):
             world.fail(pair=0)
@@ -501,7 +505,7 @@ class TestASilentNode:
 
         try:
             await monitor.start()
-            await until(lambda: monitor.monitored_relays.relays["demo"].reachability.up is True)
+            await until(lambda: monitor.monitored_relays.relays["demo"].verdict.up is True)
             plan.set([Fault.make("drop")])
             since = time.monotonic()
             await until(lambda: confirmed("standing", "failed") >= 1, 30)
@@ -509,7 +513,7 @@ class TestASilentNode:
             assert time.monotonic() - since < 20 + 2
             assert confirmed("fresh", "ok") >= 1
             await until(lambda: "stored_not_pushed" in autopsies())
-            assert monitor.monitored_relays.relays["demo"].reachability.up is True
+            assert monitor.monitored_relays.relays["demo"].verdict.up is True
             # It resolves by itself: healed, the next confirmations find nothing.
             plan.set([])
             ok = total(page(monitor), "relay_probe_exchanges_total", outcome="ok")
