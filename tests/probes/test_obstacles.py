@@ -483,7 +483,7 @@ async def test_a_relay_that_refuses_is_never_asked_more_often_than_the_limit_all
 async def test_a_pair_that_was_refused_is_tried_again_under_the_smallest_limit(
     relay: EmbeddedRelay, monkeypatch: pytest.MonkeyPatch, limit: int
 ) -> None:
-    monkeypatch.setattr(rate_limit, "WINDOW", 0.3)  # a minute is that long here
+    monkeypatch.setattr(rate_limit, "WINDOW_SECONDS", 0.3)  # a minute is that long here
     relay.plan = FaultPlan([parse_fault("error:at=hello,code=107,count=1")])
     few = {"connects_per_minute": limit}
     async with stage(relay.url, "steady-messaging", None, few, **STANDING | {"timeout": "2s"}) as made, serving(made):

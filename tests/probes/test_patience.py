@@ -31,7 +31,7 @@ QUICK = 0.5
 
 @pytest.fixture
 async def relay(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[EmbeddedRelay]:
-    monkeypatch.setattr(rate_limit, "WINDOW", MINUTE)
+    monkeypatch.setattr(rate_limit, "WINDOW_SECONDS", MINUTE)
     running = EmbeddedRelay()
     await running.start()
     yield running
@@ -121,7 +121,7 @@ class TestAfterAnOutage:
 
     @pytest.fixture(autouse=True)
     def a_whole_minute(self, relay: EmbeddedRelay, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG002 - after it
-        monkeypatch.setattr(rate_limit, "WINDOW", 60.0)
+        monkeypatch.setattr(rate_limit, "WINDOW_SECONDS", 60.0)
 
     @contextlib.asynccontextmanager
     async def held_back(self, relay: EmbeddedRelay) -> AsyncIterator[tuple[Stage, RelayAdmission]]:

@@ -333,7 +333,7 @@ class TestNoVerdict:
         assert world.ups == [(5.1, False)]
 
     async def test_a_run_that_found_no_way_out_of_this_machine_makes_us_ask(self, world: World) -> None:
-        failure = Failure(step=Step.TCP, reason=Reason.UNREACHABLE, detail="no route from here")
+        failure = Failure(step=Step.TCP, reason=Reason.UNREACHABLE, detail="no local route")
         world.up.observe(run(world.clock, Outcome.ABORTED, failure, None), world.context)
         await asyncio.sleep(2)
         (asked,) = world.asked
