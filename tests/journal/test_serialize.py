@@ -51,7 +51,7 @@ RUNS = st.builds(
             direction=st.text(max_size=5),
             sequence=st.integers(0, 1000),
             verdict=st.none() | st.sampled_from(Verdict),
-            leg=OPTIONAL,
+            latency=OPTIONAL,
             wire=OPTIONAL,
             note=st.text(max_size=5),
         ),
