@@ -19,7 +19,7 @@ from monitor.clock import SYSTEM_CLOCK
 from monitor.load.host import make_room
 from monitor.load.plan import SCAN, SETTLE, Plan
 from monitor.load.scenario_runner import ScenarioRunner
-from monitor.vocabulary import Scenario
+from monitor.scenarios import Scenario
 
 SIZES = (100, 300, 1000)
 WINDOW = 15.0

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import random
     from datetime import datetime
 
-    from monitor.vocabulary import Outcome, Phase, Reason, Scenario, Step, Verdict
+    from monitor.scenarios import Scenario
+    from monitor.vocabulary import Outcome, Phase, Reason, Step, Verdict
 
 _RANDOM_62_BITS: Final = (1 << 62) - 1
 

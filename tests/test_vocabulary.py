@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from monitor.relay.obstacles import of_deadline, of_drop, of_error
-from monitor.vocabulary import Reason, Scenario, Step, booked, pairs_of
+from monitor.scenarios import SPECS, Scenario
+from monitor.vocabulary import Reason, Step
 from monitor.wire.codes import CloseCode, ErrorCode
 from monitor.wire.events import Dropped, ErrorReply
 
@@ -18,7 +19,7 @@ FAULTS = (None, Reason.RESET, Reason.SILENT, Reason.PROTOCOL, Reason.TOO_LARGE)
 
 @pytest.mark.parametrize("scenario", Scenario)
 def test_whatever_a_relay_replies_or_closes_with_is_counted_as_what_it_is(scenario: Scenario) -> None:
-    steps = {step for step, _ in pairs_of(scenario)}
+    steps = {step for step, _ in SPECS[scenario].failure_labels}
     obstacles = [
         of_deadline(step, partially_received=flowing) for step in steps & ANSWERED for flowing in (False, True)
     ]
@@ -33,6 +34,6 @@ def test_whatever_a_relay_replies_or_closes_with_is_counted_as_what_it_is(scenar
     renamed = {
         (found.step.value, found.reason.value)
         for found in obstacles
-        if booked(scenario, found.step, found.reason) != (found.step, found.reason)
+        if SPECS[scenario].failure_label(found.step, found.reason) != (found.step, found.reason)
     }
     assert renamed == set()

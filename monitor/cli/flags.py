@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperOption
 
-
-class Scenario(StrEnum):
-    """The scenarios, as the relay team names them."""
-
-    CONNECTION_STORM = "connection-storm"
-    STEADY_STATE = "steady-state"
-    REALISTIC_SESSION = "realistic-session"
-    ASYNC_DELIVERY = "async-delivery"
-    STEADY_MESSAGING = "steady-messaging"
+from monitor.scenarios import FLAGS, SPECS, Scenario
 
 
 class Crypto(StrEnum):
@@ -26,36 +18,23 @@ class Crypto(StrEnum):
     MOCK = "mock"
 
 
-_PAIRS: Final = (Scenario.REALISTIC_SESSION, Scenario.ASYNC_DELIVERY, Scenario.STEADY_MESSAGING)
-_BARE: Final = (Scenario.CONNECTION_STORM, Scenario.STEADY_STATE)
-USED: Final = {
-    "connections": _BARE,
-    "connection_pairs": _PAIRS,
-    "crypto": _PAIRS,
-    "duration": (Scenario.STEADY_STATE, Scenario.STEADY_MESSAGING),
-    "messages_per_session": (Scenario.REALISTIC_SESSION,),
-    "delay": (Scenario.ASYNC_DELIVERY,),
-    "message_interval": (Scenario.STEADY_MESSAGING,),
-}
-"""The flags that not every scenario uses, and those that do."""
-
-
 class LoadCommand(TyperCommand):
     """The command with its options shown under the scenarios that use them."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """First what concerns every scenario, then each scenario's own."""
         common: list[Any] = []
-        own: dict[Scenario, list[Any]] = {scenario: [] for scenario in Scenario}
+        own: dict[Scenario, list[Any]] = {name: [] for name, spec in SPECS.items() if spec.flags is not None}
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
             if record is None:
                 continue
-            scenarios = USED.get(param.name or "")
-            if scenarios is None or not isinstance(param, TyperOption):
+            if param.name not in FLAGS or not isinstance(param, TyperOption):
                 common.append(record)
-            for scenario in scenarios or ():
-                own[scenario].append(record)
+                continue
+            for scenario, records in own.items():
+                if param.name in (SPECS[scenario].flags or ()):
+                    records.append(record)
         with formatter.section("Every scenario"):
             formatter.write_dl(common)
         for scenario, records in own.items():

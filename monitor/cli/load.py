@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from monitor.cli.flags import (
-    USED,
     Crypto,
-    Scenario,
     gateway_of,
     listen_of,
     seconds_of,
@@ -22,6 +20,7 @@ from monitor.cli.flags import (
 )
 from monitor.cli.load_output import LoadOutput, check_files
 from monitor.cli.shared import load_config, run_loop
+from monitor.scenarios import FLAGS, SPECS, Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,7 +120,6 @@ def load(  # noqa: PLR0913, PLR0917 - the flags of the tool it replaces, and wha
     ] = None,
 ) -> None:
     """Play a load scenario against a relay; exit 1 when an objective is missed, or nothing came through."""
-    from monitor import vocabulary  # noqa: PLC0415
     from monitor.load.plan import Plan  # noqa: PLC0415
     from monitor.load.verdict import APPLIES, Aim, objectives  # noqa: PLC0415
     from monitor.logs import configure  # noqa: PLC0415
@@ -131,7 +129,7 @@ def load(  # noqa: PLR0913, PLR0917 - the flags of the tool it replaces, and wha
     check_files(output, report)
     plan = Plan(
         target=target,
-        scenario=vocabulary.Scenario(scenario.value),
+        scenario=scenario,
         connections=connections,
         connection_pairs=connection_pairs,
         duration=duration,
@@ -241,9 +239,12 @@ def load_worker() -> None:
 
 
 def _warn_of_unused(ctx: typer.Context, scenario: Scenario) -> None:
-    for name, scenarios in USED.items():
+    flags = SPECS[scenario].flags
+    if flags is None:
+        raise typer.BadParameter(f"{scenario.value} cannot be a load test")
+    for name in sorted(FLAGS - flags):
         source = ctx.get_parameter_source(name)
-        if scenario not in scenarios and source is not None and source.name == "COMMANDLINE":
+        if source is not None and source.name == "COMMANDLINE":
             _warn(f"{scenario.value} has no use for --{name.replace('_', '-')}")
 
 

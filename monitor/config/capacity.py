@@ -10,15 +10,15 @@ import math
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Final
 
-from monitor.vocabulary import Scenario
+from monitor.config.probe import SESSION_REUSE
+from monitor.scenarios import SPECS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from monitor.config import Config, ProbeConfig, RelayConfig
-
-SESSION_REUSE: Final = 3600.0
-"""Seconds for which async-delivery reuses a session before it pairs anew."""
+    from monitor.config.model import Config
+    from monitor.config.probe import ProbeConfig
+    from monitor.config.relay import RelayConfig
 
 _MINUTE: Final = 60.0
 _HOUR: Final = 3600.0
@@ -83,29 +83,31 @@ def footprint_of(relay: RelayConfig, probes: Iterable[ProbeConfig]) -> RelayFoot
 
 def _load(probe: ProbeConfig, ttl: float) -> _Load:
     if probe.period is None:
-        return _standing(probe)
-    connects, messages, pairs = _one_run(probe)
+        return _continuous(probe)
+    volume = probe.volume
+    connects, messages = volume.cost
     runs = _MINUTE / probe.period
     # A run starts only when the limits have room for the whole of it, so a whole run counts, however long it is.
     peak = max(1.0, runs)
-    reuses = probe.scenario is Scenario.ASYNC_DELIVERY and probe.pairing == "reuse"
-    pairings = pairs * (min(1.0, probe.period / SESSION_REUSE) if reuses else 1.0)
+    reuses = probe.reuses_sessions
+    pairings = volume.pairs * (min(1.0, probe.period / SESSION_REUSE) if reuses else 1.0)
     return _Load(
         connects=connects * runs,
         peak_connects=connects * peak,
-        messages=(messages + pairings) * runs,
-        peak_messages=(messages + pairs) * peak,
+        messages=(volume.messages + pairings) * runs,
+        peak_messages=messages * peak,
         pairings=pairings * runs,
         sessions=1.0 if reuses and probe.period < ttl else 0.0,
     )
 
 
-def _standing(probe: ProbeConfig) -> _Load:
+def _continuous(probe: ProbeConfig) -> _Load:
     """A continuous probe. Its renewals are spread evenly over `max_age`."""
-    if probe.scenario is Scenario.STEADY_STATE:
+    if not SPECS[probe.scenario].paired:
         return _Load(connections=probe.connections)
     renewals = probe.pairs * _MINUTE / probe.max_age
-    messages = 2 * probe.pairs * _MINUTE / probe.cycle + renewals
+    volume = probe.volume
+    messages = probe.pairs * volume.messages / volume.exchanges * _MINUTE / probe.longest_gap + renewals
     return _Load(
         connections=2 * probe.pairs,
         connects=2 * renewals,
@@ -115,19 +117,6 @@ def _standing(probe: ProbeConfig) -> _Load:
         pairings=renewals,
         sessions=probe.pairs,
     )
-
-
-def _one_run(probe: ProbeConfig) -> tuple[int, int, int]:
-    """Connects, messages after the pairing, and pairings of one run that pairs anew."""
-    match probe.scenario:
-        case Scenario.STEADY_MESSAGING:
-            return 2 * probe.pairs, 2 * probe.pairs * probe.exchanges, probe.pairs
-        case Scenario.REALISTIC_SESSION:
-            return 2, 2 * probe.messages, 1
-        case Scenario.ASYNC_DELIVERY:
-            # The dApp, the wallet before it leaves, the new wallet that comes back.
-            return 3, probe.messages, 1
-    return probe.connections, 0, 0
 
 
 def render(config: Config) -> list[str]:

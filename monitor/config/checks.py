@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Final
 from monitor.config.capacity import footprint_of
 from monitor.config.faults import Findings, listed, suggestion
 from monitor.config.objectives import Objectives
-from monitor.config.probe import STANDING, USED
 from monitor.config.units import show_duration
-from monitor.vocabulary import Scenario
+from monitor.scenarios import KEYS, SPECS, users_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -126,7 +125,7 @@ class _Checker:
             if not probe.relays or relay.name in probe.relays
         ]
         # A probe that cannot run as it stands has a fault of its own.
-        if any(probe.scenario not in STANDING and not probe.is_scheduled for _, probe in watching):
+        if any(not SPECS[probe.scenario].continuous and not probe.is_scheduled for _, probe in watching):
             return
         need = footprint_of(relay, [probe for _, probe in watching])
         reserve = relay.limits.reserve
@@ -160,20 +159,24 @@ class _Checker:
     def probe(self, path: KeyPath, probe: ProbeConfig) -> None:
         """A probe's keys belong to its scenario, and its numbers fit each other and its relays."""
         scenario = (*path, "scenario")
-        for key in USED.keys() & probe.model_fields_set:
-            if probe.scenario not in USED[key]:
-                users = listed(sorted(USED[key]))
-                self._found.add((*path, key), f"is not used by {probe.scenario}; it belongs to {users}", scenario)
+        spec = SPECS[probe.scenario]
+        for key in (KEYS - spec.keys) & probe.model_fields_set:
+            users = listed(users_of(key))
+            self._found.add((*path, key), f"is not used by {probe.scenario}; it belongs to {users}", scenario)
         schedule = (*path, "schedule")
-        if probe.scenario not in STANDING and not probe.is_scheduled:
+        if not spec.continuous and not probe.is_scheduled:
             what = f"{probe.scenario} cannot be continuous" if probe.is_continuous else "is missing"
             self._found.add(schedule, f"{what}; expected {{every: 5m}} or {{cron: …, timezone: …}}", scenario)
-        elif probe.scenario is Scenario.STEADY_MESSAGING:
-            key, needs = ("duration", "a bounded run") if probe.is_continuous else ("max_age", "schedule: continuous")
-            if key in probe.model_fields_set:
+        elif spec.continuous:
+            unused, needs = (
+                (spec.bounded_keys, "a bounded run")
+                if probe.is_continuous
+                else (spec.continuous_keys, "schedule: continuous")
+            )
+            for key in unused & probe.model_fields_set:
                 self._found.add((*path, key), f"belongs to {needs}; leave it out here", schedule, scenario)
         self._fits(path, probe)
-        if probe.scenario is Scenario.ASYNC_DELIVERY:
+        if spec.offline:
             self._kept(path, probe)
 
     def _fits(self, path: KeyPath, probe: ProbeConfig) -> None:
@@ -186,7 +189,7 @@ class _Checker:
             place,
             f"cannot fit: with its waits and time-outs a run takes up to {show_duration(probe.deadline)}, "
             f"and the next one starts {show_duration(period)} after it; expected a shorter run or a longer period",
-            *((*path, key) for key in ("schedule", "scenario", "timeout", *USED)),
+            *((*path, key) for key in ("schedule", "scenario", "timeout", *KEYS)),
         )
 
     def _kept(self, path: KeyPath, probe: ProbeConfig) -> None:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 from monitor.burn_rate import ENOUGH, USUAL_WINDOW, burns
 from monitor.config.faults import listed, suggestion
-from monitor.config.slo import PRODUCED_BY, produces
+from monitor.config.slo import produces
 from monitor.config.traffic import shortest_span, within
 from monitor.config.units import parse_duration, show_duration, show_ratio
+from monitor.scenarios import SPECS
 from monitor.vocabulary import Sli
 
 if TYPE_CHECKING:
@@ -214,7 +215,7 @@ def _unit(seconds: float) -> float:
 
 
 def _no_events(name: str, probe: ProbeConfig, sli: Sli) -> str:
-    allowed = listed(sorted(PRODUCED_BY[sli]))
+    allowed = listed(sorted(scenario for scenario, spec in SPECS.items() if sli in spec.slis))
     continuous = "continuous " if sli is Sli.STABILITY else ""
     kind = f"{'continuous' if probe.is_continuous else 'bounded'} {probe.scenario}"
     return f"{name!r} is {kind}, which has no {sli}; expected a probe of {continuous}{allowed}"

@@ -1,9 +1,8 @@
 """A probe: a scenario, when it is played, and its numbers.
 
-All scenarios share one model; `USED` says which keys belong to which of them.
+All scenarios share one model; `monitor.scenarios` lists which of them uses which keys.
 """
 
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Annotated, Any, Final, Literal, TypeAlias
 from zoneinfo import ZoneInfo
@@ -12,36 +11,14 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator,
 
 from monitor.config.crontab import Crontab
 from monitor.config.fields import Duration, Kind, Name, OneOrMore, Section, Text, one_or_more
-from monitor.vocabulary import Scenario
-
-ANSWER_DELAY: Final = 1.0
-"""Seconds a realistic session's wallet waits before it answers, as the scenario's authors have it."""
+from monitor.scenarios import CONTINUOUS, SPECS, RunVolume, Scenario
 
 HOLD: Final = 30.0
 """Seconds of one hold interval of a continuous steady-state, where its configuration names none: one past the usual
 25 s between a relay's pings."""
 
-STANDING: Final = frozenset({Scenario.STEADY_MESSAGING, Scenario.STEADY_STATE})
-"""The scenarios that can be `schedule: continuous`."""
-
-_PAIRED: Final = frozenset({Scenario.STEADY_MESSAGING, Scenario.ASYNC_DELIVERY, Scenario.REALISTIC_SESSION})
-_BARE: Final = frozenset({Scenario.CONNECTION_STORM, Scenario.STEADY_STATE})
-
-USED: Final[Mapping[str, frozenset[Scenario]]] = {
-    "pairs": frozenset({Scenario.STEADY_MESSAGING}),
-    "message_interval": frozenset({Scenario.STEADY_MESSAGING}),
-    "wallet_delay": _PAIRED,
-    "settle": frozenset({Scenario.STEADY_MESSAGING, Scenario.REALISTIC_SESSION}),
-    "max_age": frozenset({Scenario.STEADY_MESSAGING}),
-    "delay": frozenset({Scenario.ASYNC_DELIVERY}),
-    "messages": frozenset({Scenario.ASYNC_DELIVERY, Scenario.REALISTIC_SESSION}),
-    "pairing": frozenset({Scenario.ASYNC_DELIVERY}),
-    "connections": _BARE,
-    "ramp_up": _BARE,
-    "duration": _BARE | {Scenario.STEADY_MESSAGING},
-    "crypto": _PAIRED,
-}
-"""The keys that not every scenario uses, and those that do."""
+SESSION_REUSE: Final = 3600.0
+"""Seconds for which async-delivery reuses a session before it pairs anew."""
 
 
 @lru_cache(maxsize=256)
@@ -148,12 +125,17 @@ class ConfirmConfig(Section):
 
 def _usual_schedule(data: dict[str, Any]) -> Schedule:
     # A file must give the schedule of a bounded scenario; `checks` sees to it.
-    return Continuous() if data.get("scenario") in STANDING else Every(every=300.0)
+    return Continuous() if data.get("scenario") in CONTINUOUS else Every(every=300.0)
 
 
 def _usual_duration(data: dict[str, Any]) -> float | None:
     bounded = not isinstance(data.get("schedule"), Continuous)
-    return 60.0 if bounded and data.get("scenario") in STANDING else None
+    return 60.0 if bounded and data.get("scenario") in CONTINUOUS else None
+
+
+def _usual_messages(data: dict[str, Any]) -> int:
+    spec = SPECS.get(data.get("scenario", ""))
+    return spec.default_messages if spec is not None else 1
 
 
 class ProbeConfig(Section):
@@ -186,7 +168,7 @@ class ProbeConfig(Section):
     )
     delay: Annotated[float, Duration("0s", "1d")] = Field(30.0, description="how long the wallet stays away")
     messages: int = Field(
-        default_factory=lambda data: 3 if data.get("scenario") is Scenario.REALISTIC_SESSION else 1,
+        default_factory=_usual_messages,
         ge=1,
         le=50,
         description="async-delivery: messages sent meanwhile (default 1); realistic-session: exchanges (default 3)",
@@ -237,7 +219,7 @@ class ProbeConfig(Section):
                 return (runs - 1) * period
             case Cron(cron=cron, timezone=timezone):
                 return _shortest_span(cron, timezone, runs)
-        return (runs - 1) * self._beat
+        return (runs - 1) * self._interval
 
     @property
     def longest_gap(self) -> float:
@@ -247,7 +229,7 @@ class ProbeConfig(Section):
                 return period
             case Cron(cron=cron, timezone=timezone):
                 return _longest_gap(cron, timezone)
-        return self._beat
+        return self._interval
 
     @property
     def average_gap(self) -> float:
@@ -257,11 +239,11 @@ class ProbeConfig(Section):
                 return period
             case Cron(cron=cron, timezone=timezone):
                 return _average_gap(cron, timezone)
-        return self._beat
+        return self._interval
 
     @property
-    def _beat(self) -> float:
-        return self.hold if self.scenario is Scenario.STEADY_STATE else self.cycle
+    def _interval(self) -> float:
+        return SPECS[self.scenario].interval(self)
 
     @property
     def cycle(self) -> float:
@@ -270,15 +252,14 @@ class ProbeConfig(Section):
 
     @property
     def exchanges(self) -> int:
-        """The exchanges one bounded run (for steady-messaging: of one pair) consists of."""
-        match self.scenario:
-            case Scenario.STEADY_MESSAGING:
-                return max(1, int(self.duration // self.cycle)) if self.duration else 1
-            case Scenario.REALISTIC_SESSION:
-                return self.messages
-            case Scenario.ASYNC_DELIVERY:
-                return 1
-        return self.connections
+        """The exchanges of one bounded run: of each pair, or of all bare connections."""
+        volume = self.volume
+        return volume.exchanges // max(1, volume.pairs)
+
+    @property
+    def volume(self) -> RunVolume:
+        """What one bounded run makes where nothing fails."""
+        return SPECS[self.scenario].volume(self)
 
     @property
     def autopsy(self) -> float:
@@ -286,16 +267,11 @@ class ProbeConfig(Section):
         return self.timeout / 4
 
     @property
+    def reuses_sessions(self) -> bool:
+        """Whether a run resumes the session of an earlier one instead of pairing."""
+        return "pairing" in SPECS[self.scenario].keys and self.pairing == "reuse"
+
+    @property
     def deadline(self) -> float:
         """Seconds after which a bounded run is over at the latest: its time-outs and its waits added up."""
-        pairing = self.wallet_delay + self.timeout
-        match self.scenario:
-            case Scenario.STEADY_MESSAGING:
-                # Pairs start one after another within a cycle.
-                return pairing + self.cycle + self.exchanges * (self.cycle + self.timeout)
-            case Scenario.REALISTIC_SESSION:
-                return pairing + self.exchanges * (self.settle + ANSWER_DELAY + self.timeout)
-            case Scenario.ASYNC_DELIVERY:
-                # Pairing, or resuming both; publishing; recovering.
-                return pairing + self.delay + 2 * self.timeout
-        return self.ramp_up + self.timeout + (self.duration or 0.0)
+        return SPECS[self.scenario].longest_run(self)

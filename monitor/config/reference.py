@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 from monitor.config.fields import Duration
 from monitor.config.introspection import kind_of, marks_of, models_in
 from monitor.config.model import Config
-from monitor.config.probe import USED
-from monitor.config.slo import PRODUCED_BY
 from monitor.config.units import show_duration
-from monitor.vocabulary import Scenario, Sli
+from monitor.scenarios import KEYS, SPECS, users_of
+from monitor.vocabulary import Sli
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -88,8 +87,8 @@ def _row(name: str, field: FieldInfo, model: type[Section]) -> tuple[str, ...]:
     kind = kind_of(field)
     nested = kind.type == "mapping with"
     meaning = field.description or ""
-    if model.__name__ == "ProbeConfig" and name in USED:
-        meaning += f". Used by {', '.join(sorted(USED[name]))}"
+    if model.__name__ == "ProbeConfig" and name in KEYS:
+        meaning += f". Used by {', '.join(users_of(name))}"
     what = "mapping" if nested else kind.type
     default = "all" if name == "relays" and not field.is_required() else _default(field)
     return what, default, "" if nested else kind.limits, meaning
@@ -115,7 +114,7 @@ def _written(value: Any, *, is_duration: bool) -> str:
 
 
 def _produced() -> str:
-    rows = [(f"`{scenario}`", *("yes" if scenario in PRODUCED_BY[sli] else "" for sli in Sli)) for scenario in Scenario]
+    rows = [(f"`{name}`", *("yes" if sli in spec.slis else "" for sli in Sli)) for name, spec in SPECS.items()]
     intro = "What each scenario produces; `stability` asks for `schedule: continuous` besides:\n\n"
     return intro + _markdown(("scenario", *(f"`{sli}`" for sli in Sli)), rows)
 

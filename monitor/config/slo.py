@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -18,18 +18,9 @@ from monitor.config.fields import (
     no_entries,
     one_or_more,
 )
-from monitor.config.probe import STANDING, ProbeConfig
-from monitor.vocabulary import Scenario, Sli
-
-_ROUND_TRIPS: Final = frozenset({Scenario.STEADY_MESSAGING, Scenario.REALISTIC_SESSION})
-PRODUCED_BY: Final[Mapping[Sli, frozenset[Scenario]]] = {
-    Sli.AVAILABILITY: frozenset(Scenario),
-    Sli.LATENCY: _ROUND_TRIPS,
-    Sli.PAIRING: _ROUND_TRIPS | {Scenario.ASYNC_DELIVERY},
-    Sli.STABILITY: STANDING,
-    Sli.TREND: _ROUND_TRIPS,
-}
-"""The scenarios that produce what an SLI measures; `stability` moreover asks for `continuous`."""
+from monitor.config.probe import ProbeConfig
+from monitor.scenarios import SPECS
+from monitor.vocabulary import Sli
 
 Threshold = Annotated[float, Duration("1ms", "1m")]
 
@@ -87,4 +78,4 @@ class SloConfig(Section):
 
 def produces(probe: ProbeConfig, sli: Sli) -> bool:
     """Whether `probe` makes the events that `sli` counts."""
-    return probe.scenario in PRODUCED_BY[sli] and (sli is not Sli.STABILITY or probe.is_continuous)
+    return sli in SPECS[probe.scenario].slis and (sli is not Sli.STABILITY or probe.is_continuous)

@@ -6,14 +6,17 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from monitor.config.capacity import SESSION_REUSE
+from monitor.config.probe import SESSION_REUSE
 from monitor.config.slo import produces
-from monitor.vocabulary import Scenario, Sli
+from monitor.scenarios import SPECS
+from monitor.vocabulary import Sli
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from monitor.config import Config, ProbeConfig, SloConfig
+    from monitor.config.model import Config
+    from monitor.config.probe import ProbeConfig
+    from monitor.config.slo import SloConfig
 
 
 RETRY: Final = 22.5
@@ -80,33 +83,30 @@ def shortest_span(probe: ProbeConfig, sli: Sli, events: int) -> float:
 def made_by(probe: ProbeConfig, sli: Sli) -> list[Source]:
     """What a probe makes for an SLI at each of its relays."""
     if sli is Sli.STABILITY:
-        persistent = probe.connections if probe.scenario is Scenario.STEADY_STATE else probe.pairs
         # Its events are seconds; a few at a time, since they come whenever the account of a pair is made up.
-        return [Source(probe=probe.name, period=STEP, count=int(STEP) * persistent)]
+        return [Source(probe=probe.name, period=STEP, count=int(STEP) * _held(probe))]
     if probe.is_continuous:
-        return _standing(probe, sli)
+        return _continuous(probe, sli)
     assert probe.period is not None
-    pairs = probe.pairs if probe.scenario is Scenario.STEADY_MESSAGING else 1
-    events = 1 if sli is Sli.PAIRING else probe.exchanges
-    away = probe.scenario is Scenario.ASYNC_DELIVERY
-    takes = probe.delay if away and sli is not Sli.PAIRING else 0.0
-    reused = away and sli is Sli.PAIRING and probe.pairing == "reuse"
+    volume = probe.volume
+    takes = probe.delay if SPECS[probe.scenario].offline and sli is not Sli.PAIRING else 0.0
+    reused = sli is Sli.PAIRING and probe.reuses_sessions
     return [
         Source(
             probe=probe.name,
             period=max(probe.period, SESSION_REUSE) if reused else probe.period,
-            count=pairs * events,
+            count=volume.pairs if sli is Sli.PAIRING else volume.exchanges,
             takes=takes,
             timeout=probe.timeout,
         )
     ]
 
 
-def _standing(probe: ProbeConfig, sli: Sli) -> list[Source]:
+def _continuous(probe: ProbeConfig, sli: Sli) -> list[Source]:
     if sli is Sli.PAIRING:
         # A standing pair is paired anew at its age; one that cannot be is tried again and again meanwhile.
         made = Source(probe=probe.name, period=probe.max_age, count=1, timeout=probe.timeout, retry=RETRY)
-    elif probe.scenario is Scenario.STEADY_STATE:
+    elif not SPECS[probe.scenario].paired:
         made = Source(probe=probe.name, period=probe.hold, count=1)
     else:
         # The slot begins with the request; the answer goes out an interval later. What is too slow comes nevertheless.
@@ -118,4 +118,9 @@ def _standing(probe: ProbeConfig, sli: Sli) -> list[Source]:
             timeout=0.0 if sli is Sli.LATENCY else probe.timeout,
             answers=sli is not Sli.LATENCY,
         )
-    return [made] * (probe.connections if probe.scenario is Scenario.STEADY_STATE else probe.pairs)
+    return [made] * _held(probe)
+
+
+def _held(probe: ProbeConfig) -> int:
+    """The pairs or connections of a continuous probe."""
+    return probe.pairs if SPECS[probe.scenario].paired else probe.connections

@@ -10,7 +10,8 @@ from monitor.probes.registry import PROBES
 from monitor.probes.runner import execute, log_run, wait_for_admission
 from monitor.relays import MonitoredRelays
 from monitor.results import Run
-from monitor.vocabulary import Outcome, Scenario
+from monitor.scenarios import SPECS
+from monitor.vocabulary import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,7 +47,7 @@ async def play_once(config: Config, publish: Callable[[Run | Report], None]) -> 
 
 
 async def _play(played: Probe, context: ProbeContext) -> Run:
-    await wait_for_admission(played, context)
+    await wait_for_admission(context)
     return await execute(played, context)
 
 
@@ -54,7 +55,7 @@ def as_once(probe: ProbeConfig) -> ProbeConfig:
     """A probe as one run: of a continuous one, a single pair's single exchange, or one connection held shortly."""
     if not probe.is_continuous:
         return probe
-    duration = probe.timeout if probe.scenario is Scenario.STEADY_STATE else None
+    duration = None if SPECS[probe.scenario].paired else probe.timeout
     return probe.model_copy(update={"pairs": 1, "connections": 1, "ramp_up": 0.0, "duration": duration})
 
 

@@ -46,7 +46,7 @@ class ProbeSupervisor:
 
         async def run(slot: datetime) -> None:
             del slot
-            await wait_for_admission(played, context)
+            await wait_for_admission(context)
             await execute(played, context)
 
         self._schedule.add(relay=relay, probe=probe.name, schedule=probe.schedule, run=run)

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from monitor.results import Exchange, Failure, Mark, MessageFate, Pairing, Run
-from monitor.vocabulary import Outcome, Reason, Scenario, Step, Verdict
+from monitor.scenarios import Scenario
+from monitor.vocabulary import Outcome, Reason, Step, Verdict
 
 
 def run_to_json(run: Run, omitted: int = 0) -> dict[str, Any]:

@@ -7,16 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from monitor.config import RelayConfig
 from monitor.config.probe import Continuous, Every, ProbeConfig
-from monitor.vocabulary import Scenario
+from monitor.scenarios import SPECS, Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-PAIRED: Final = frozenset({Scenario.REALISTIC_SESSION, Scenario.ASYNC_DELIVERY, Scenario.STEADY_MESSAGING})
-"""The scenarios of dApps and wallets; the others use bare connections."""
-
-STEADY: Final = frozenset({Scenario.STEADY_MESSAGING, Scenario.STEADY_STATE})
-"""The scenarios whose pairs or connections should stand for a while."""
 
 SCAN: Final = 5.0
 """Seconds a user takes to scan the QR code."""
@@ -65,12 +59,12 @@ class Plan:
     @property
     def is_paired(self) -> bool:
         """Whether it is played by pairs."""
-        return self.scenario in PAIRED
+        return SPECS[self.scenario].paired
 
     @property
     def is_steady(self) -> bool:
         """Whether its pairs or connections should stand for a while."""
-        return self.scenario in STEADY
+        return SPECS[self.scenario].continuous
 
     @property
     def total(self) -> int:
@@ -90,7 +84,7 @@ class Plan:
     @property
     def scan(self) -> float:
         """Seconds between the dApp's request and the wallet's start."""
-        return 0.0 if self.scenario is Scenario.ASYNC_DELIVERY else SCAN
+        return 0.0 if SPECS[self.scenario].offline else SCAN
 
     @property
     def recovery_timeout(self) -> float:
@@ -100,7 +94,7 @@ class Plan:
     @property
     def settle_timeout(self) -> float:
         """Seconds after the last run within which each message comes to its horizon."""
-        return 2 * self.timeout + (self.recovery_timeout if self.scenario is Scenario.ASYNC_DELIVERY else 0.0)
+        return 2 * self.timeout + (self.recovery_timeout if SPECS[self.scenario].offline else 0.0)
 
     @property
     def connect_timeout(self) -> float:

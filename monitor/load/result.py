@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from monitor.errors import StartupError
 from monitor.load import shape
-from monitor.load.plan import PAIRED
 from monitor.load.sketch import Sketch
 from monitor.load.totals import SKETCHES, Hold, Totals, Window
-from monitor.vocabulary import Scenario
+from monitor.scenarios import PAIRED, Scenario
 
 if TYPE_CHECKING:
     from pathlib import Path

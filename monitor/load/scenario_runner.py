@@ -18,7 +18,8 @@ from monitor.load.scenarios import LoadContext, async_delivery, realistic_sessio
 from monitor.load.statistics import LoadStatistics
 from monitor.pairs.uptime import UptimeMeter
 from monitor.relays import MonitoredRelays, freeze_gc
-from monitor.vocabulary import Reason, Scenario
+from monitor.scenarios import Scenario
+from monitor.vocabulary import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -31,10 +32,11 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
-_PAIRED = {
+_RUNNERS = {
     Scenario.REALISTIC_SESSION: realistic_session,
     Scenario.ASYNC_DELIVERY: async_delivery,
     Scenario.STEADY_MESSAGING: steady_messaging,
+    Scenario.CONNECTION_STORM: connection_storm,
 }
 
 
@@ -118,7 +120,7 @@ class ScenarioRunner:
                 with suppress(asyncio.CancelledError):
                     await holding
             return
-        one = partial(_PAIRED.get(plan.scenario, connection_storm), scene)
+        one = partial(_RUNNERS[plan.scenario], scene)
         await paced(plan, clock, scene.began, partial(self._guarded, one))
 
     async def _guarded(self, one: Callable[[int], Awaitable[None]], number: int) -> None:

@@ -9,13 +9,13 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from monitor.config.probe import ANSWER_DELAY
 from monitor.errors import LocalError, ProbeError
 from monitor.load.plan import SETTLE
 from monitor.pairs.ledger import Ledger
 from monitor.pairs.pair import Pair
 from monitor.probes.async_delivery import leave, recover
 from monitor.results import Paired, Reconnected
+from monitor.scenarios import ANSWER_DELAY
 from monitor.vocabulary import Outcome, Step
 from monitor.wire.backoff import Backoff
 

@@ -15,7 +15,7 @@ from pydantic.alias_generators import to_camel
 from monitor.errors import StartupError
 from monitor.load.plan import Plan
 from monitor.load.verdict import Aim
-from monitor.vocabulary import Scenario
+from monitor.scenarios import Scenario
 
 
 class _Part(BaseModel):

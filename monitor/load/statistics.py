@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from monitor.load.plan import PAIRED
 from monitor.load.sketch import Sketch
 from monitor.load.totals import Totals
 from monitor.results import MessagesJudged, PairTime, Reconnected, Run
-from monitor.vocabulary import Outcome, Scenario
+from monitor.scenarios import OFFLINE, PAIRED, Scenario
+from monitor.vocabulary import Outcome
 
 if TYPE_CHECKING:
     from monitor.clock import Clock
@@ -113,7 +113,7 @@ class LoadStatistics:
             if exchange.failure is not None:
                 self._blame(exchange.failure)
             return
-        if self._scenario is Scenario.ASYNC_DELIVERY:
+        if self._scenario in OFFLINE:
             totals.awaited += 1
             if exchange.recovery is not None:
                 totals.brought += 1

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from monitor.load.plan import PAIRED
 from monitor.load.verdict import COLOURS, Aim, Judged, gave_up, measured, passed
-from monitor.vocabulary import Scenario
+from monitor.scenarios import OFFLINE, PAIRED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -44,7 +43,7 @@ class Summary:
         yield from self._latency("Connect", "connectTime")
         yield from self._latency("Handshake", "handshake")
         yield from self._exchanges()
-        if plan.scenario is Scenario.STEADY_STATE:
+        if plan.is_steady and not plan.is_paired:
             hold = totals.hold
             yield (
                 f"{'Hold':<14}{hold.seconds:.0f} s: away at the end {hold.current}, at worst {hold.peak}; "
@@ -63,14 +62,14 @@ class Summary:
 
     def _exchanges(self) -> Iterator[str]:
         totals, scenario = self._totals, self._plan.scenario
-        if scenario is Scenario.ASYNC_DELIVERY:
+        if scenario in OFFLINE:
             yield f"{'Recovery':<14}{totals.brought} of {totals.awaited} messages  {self._tinted(Aim.RECOVERY)}"
             yield from self._latency("", "recovery")
         elif scenario in PAIRED:
             yield f"{'Exchanges':<14}{totals.received} of {totals.sent} delivered  {self._tinted(Aim.DELIVERY)}"
             yield from self._latency("Round trip", "messages")
             yield from self._latency("Wire", "wireRequest")
-        if scenario is Scenario.STEADY_MESSAGING:
+        if self._plan.is_steady and self._plan.is_paired:
             yield (f"{'Drops':<14}{totals.disconnects} pairs dropped, {totals.reconnects} times one was whole again")
             yield from self._stability()
             if (trend := totals.trend) is not None:

@@ -7,8 +7,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from monitor.load.plan import PAIRED, STEADY
-from monitor.vocabulary import Scenario, Sli
+from monitor.scenarios import CONTINUOUS, EXCHANGING, OFFLINE, PAIRED, Scenario
+from monitor.vocabulary import Sli
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,15 +92,14 @@ class Judged:
         } | ({"thresholdMs": round(objective.threshold * 1e3, 9)} if objective.aim is Aim.WITHIN else {})
 
 
-EXCHANGING: Final = frozenset({Scenario.STEADY_MESSAGING, Scenario.REALISTIC_SESSION})
 APPLIES: Final[Mapping[Aim, frozenset[Scenario]]] = {
     Aim.ROUND_TRIP: EXCHANGING,
     Aim.WITHIN: EXCHANGING,
     Aim.SUCCESS: frozenset(Scenario),
     Aim.DELIVERY: EXCHANGING,
-    Aim.RECOVERY: frozenset({Scenario.ASYNC_DELIVERY}),
-    Aim.STABILITY: STEADY,
-    Aim.TREND: frozenset({Scenario.STEADY_MESSAGING}),
+    Aim.RECOVERY: OFFLINE,
+    Aim.STABILITY: CONTINUOUS,
+    Aim.TREND: EXCHANGING & CONTINUOUS,
 }
 """The scenarios that measure what an objective is about."""
 
@@ -147,7 +146,7 @@ def of_config(scenario: Scenario, config: Config) -> list[Objective]:
 def _of(slo: SloConfig, scenario: Scenario) -> Objective:
     availability = Aim.DELIVERY if scenario in EXCHANGING else Aim.SUCCESS
     aim = {
-        Sli.AVAILABILITY: Aim.RECOVERY if scenario is Scenario.ASYNC_DELIVERY else availability,
+        Sli.AVAILABILITY: Aim.RECOVERY if scenario in OFFLINE else availability,
         Sli.LATENCY: Aim.WITHIN,
         Sli.PAIRING: Aim.SUCCESS,
         Sli.STABILITY: Aim.STABILITY,

@@ -5,16 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from monitor.vocabulary import Phase, Scenario
+from monitor.scenarios import CONTINUOUS, EXCHANGING, OFFLINE, PAIRED, Scenario
+from monitor.vocabulary import Phase
 
 if TYPE_CHECKING:
     from monitor.config import ProbeConfig
 
 PROBE: Final = ("location", "relay", "probe", "scenario")
-PAIRED: Final = frozenset({Scenario.STEADY_MESSAGING, Scenario.ASYNC_DELIVERY, Scenario.REALISTIC_SESSION})
-EXCHANGING: Final = frozenset({Scenario.STEADY_MESSAGING, Scenario.REALISTIC_SESSION})
-ABSENT: Final = frozenset({Scenario.ASYNC_DELIVERY})
-STANDING: Final = frozenset({Scenario.STEADY_MESSAGING, Scenario.STEADY_STATE})
 ALL: Final = frozenset(Scenario)
 
 
@@ -85,7 +82,7 @@ DECLARED: Final = (
     ),
     Declared(
         "relay_probe_recovery_seconds", "histogram", PROBE,
-        "From a wallet's resuming to the last message that was waiting for it.", ABSENT,
+        "From a wallet's resuming to the last message that was waiting for it.", OFFLINE,
     ),
     Declared(
         "relay_probe_handshake_seconds", "histogram", PROBE,
@@ -98,7 +95,7 @@ DECLARED: Final = (
     ),
     Declared(
         "relay_probe_reconnect_seconds", "histogram", PROBE,
-        "From the drop of a standing pair or connection until it was whole again.", STANDING, persistent=True,
+        "From the drop of a standing pair or connection until it was whole again.", CONTINUOUS, persistent=True,
     ),
     Declared(
         "relay_probe_messages_total", "counter", (*PROBE, "verdict"),
@@ -107,11 +104,11 @@ DECLARED: Final = (
     Declared("relay_probe_messages_pending", "gauge", PROBE, "Messages sent and not judged yet.", PAIRED),
     Declared(
         "relay_probe_pair_seconds_total", "counter", (*PROBE, "state"),
-        "Seconds that standing pairs and connections spent connected, and not.", STANDING, persistent=True,
+        "Seconds that standing pairs and connections spent connected, and not.", CONTINUOUS, persistent=True,
     ),
     Declared(
         "relay_probe_disconnects_total", "counter", (*PROBE, "code"),
-        "Standing connections and subscriptions taken away, by close or unsubscribe code.", STANDING, persistent=True,
+        "Standing connections and subscriptions taken away, by close or unsubscribe code.", CONTINUOUS, persistent=True,
     ),
     Declared(
         "relay_probe_confirmations_total", "counter", (*PROBE, "over", "outcome"),

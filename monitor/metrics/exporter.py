@@ -30,7 +30,7 @@ from prometheus_client.registry import Collector, RestrictedRegistry
 from monitor.errors import MisuseError
 from monitor.metrics.declared import DECLARED
 from monitor.metrics.series import ProbeSeries
-from monitor.vocabulary import BUCKETS, Scenario, Sli
+from monitor.vocabulary import BUCKETS, Sli
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from monitor.config import Config, ProbeConfig, RelayConfig
     from monitor.results import Report, Run
+    from monitor.scenarios import Scenario
 
 _log = structlog.get_logger(__name__)
 

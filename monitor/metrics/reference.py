@@ -7,7 +7,8 @@ from pathlib import Path
 
 from monitor.metrics.declared import ALL, DECLARED
 from monitor.metrics.series import DIRECTIONS, ENDINGS, FAMILIES, JUDGED, OVER, RESULTS, STATES
-from monitor.vocabulary import BUCKETS, Outcome, Phase, Reason, Scenario, Step, Verdict
+from monitor.scenarios import Scenario
+from monitor.vocabulary import BUCKETS, Outcome, Phase, Reason, Step, Verdict
 
 OWN = (
     ("relay_probe_wire_seconds", "direction", DIRECTIONS),

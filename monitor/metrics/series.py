@@ -18,7 +18,8 @@ from monitor.results import (
     Reconnected,
     Run,
 )
-from monitor.vocabulary import Outcome, Phase, Sli, Verdict, booked, pairs_of
+from monitor.scenarios import SPECS
+from monitor.vocabulary import Outcome, Phase, Sli, Verdict
 from monitor.wire.codes import CloseCode, UnsubscribeCode
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class ProbeSeries:
     def __init__(self, families: Mapping[str, Any], location: str, relay: str, probe: ProbeConfig) -> None:
         self._families = families
         self._labels = (location, relay, probe.name, probe.scenario.value)
-        self._scenario = probe.scenario
+        self._spec = SPECS[probe.scenario]
         self._has = {item.name for item in DECLARED if item.belongs_to(probe)}
         self._failed_before = self._down = self._ran = False
         self._relay_up: bool | None = None  # the verdict on the relay, once there is one
@@ -98,7 +99,7 @@ class ProbeSeries:
         self._exchanges = {outcome: Sum(self._of("relay_probe_exchanges_total", outcome.value)) for outcome in Outcome}
         self._handshakes = {ok: self._of("relay_probe_handshakes_total", _ended(ok)) for ok in (True, False)}
         self._phases = {
-            phase: self._of("relay_probe_phase_seconds", phase.value) for phase in phases_of(self._scenario)
+            phase: self._of("relay_probe_phase_seconds", phase.value) for phase in phases_of(probe.scenario)
         }
         self._acks = self._phases.get(Phase.PUBLISH_ACK, _NOTHING)
         self._messages = {verdict: self._of("relay_probe_messages_total", verdict.value) for verdict in Verdict}
@@ -129,7 +130,7 @@ class ProbeSeries:
 
     def _begin_counters(self) -> None:
         """Bring the series that are too rare to be kept at hand into being, at 0."""
-        for step, reason in pairs_of(self._scenario):
+        for step, reason in self._spec.failure_labels:
             self._of("relay_probe_failures_total", step.value, reason.value)
         for code in (*sorted(CODES), "other", "none"):
             self._of("relay_probe_disconnects_total", str(code))
@@ -209,7 +210,7 @@ class ProbeSeries:
         self._exchanges[outcome].amount += 1
         ok = outcome is Outcome.OK
         if outcome is Outcome.FAILED and exchange.failure is not None:
-            step, reason = booked(self._scenario, exchange.failure.step, exchange.failure.reason)
+            step, reason = self._spec.failure_label(exchange.failure.step, exchange.failure.reason)
             self._of("relay_probe_failures_total", step.value, reason.value).inc(1, {"run_id": run_id})
         if not ok and outcome is not Outcome.FAILED:
             return

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from monitor.config.capacity import SESSION_REUSE
+from monitor.config.probe import SESSION_REUSE
 from monitor.errors import LocalError, ProbeError, RateLimitedError
 from monitor.pairs.pair import Pair
 from monitor.pairs.waiting import both
@@ -20,7 +20,6 @@ from monitor.results import Exchange
 from monitor.vocabulary import Outcome, Reason, Step
 
 if TYPE_CHECKING:
-    from monitor.config import ProbeConfig
     from monitor.pairs.context import ProbeContext, RunRecorder
     from monitor.wire.backoff import Backoff
 
@@ -35,10 +34,6 @@ class AsyncDelivery:
 
     def __init__(self) -> None:
         self._kept: tuple[Pair, float] | None = None
-
-    def cost(self, config: ProbeConfig) -> tuple[int, int]:
-        """Both ends, and the new wallet; the offer of a pairing, and the messages."""
-        return 3, 1 + config.messages
 
     async def run(self, context: ProbeContext, recorder: RunRecorder) -> None:
         """Play one absence. The session is kept for the next run, but not one that failed."""

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from monitor.config.probe import ANSWER_DELAY
 from monitor.errors import LocalError, ProbeError
 from monitor.pairs.pair import Pair
+from monitor.scenarios import ANSWER_DELAY
 from monitor.vocabulary import Outcome
 
 if TYPE_CHECKING:
-    from monitor.config import ProbeConfig
     from monitor.pairs.context import ProbeContext, RunRecorder
 
 
@@ -25,10 +24,6 @@ async def pair_up(pair: Pair, recorder: RunRecorder) -> None:
 
 class RealisticSession:
     """A fresh pairing, then `messages` exchanges."""
-
-    def cost(self, config: ProbeConfig) -> tuple[int, int]:
-        """Two connects; the offer, and two messages an exchange."""
-        return 2, 1 + 2 * config.messages
 
     async def run(self, context: ProbeContext, recorder: RunRecorder) -> None:
         """Play one journey."""

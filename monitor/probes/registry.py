@@ -1,27 +1,21 @@
-"""The registry of probes: one entry a scenario."""
+"""The registry of probes: the class that runs each scenario, as its `ScenarioSpec` names it."""
 
 from __future__ import annotations
 
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Final
 
-from monitor.probes.async_delivery import AsyncDelivery
-from monitor.probes.realistic_session import RealisticSession
 from monitor.probes.runner import ContinuousProbe
-from monitor.probes.steady_messaging import SteadyMessaging
-from monitor.probes.steady_state import SteadyState
-from monitor.vocabulary import Scenario
+from monitor.scenarios import SPECS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from monitor.probes.runner import Probe
+    from monitor.scenarios import Scenario
 
-PROBES: Final[dict[Scenario, Callable[[], Probe]]] = {
-    Scenario.STEADY_MESSAGING: SteadyMessaging,
-    Scenario.ASYNC_DELIVERY: AsyncDelivery,
-    Scenario.REALISTIC_SESSION: RealisticSession,
-    Scenario.CONNECTION_STORM: SteadyState,  # without a duration to hold the connections for
-    Scenario.STEADY_STATE: SteadyState,
+PROBES: Final[Mapping[Scenario, Callable[[], Probe]]] = {
+    scenario: resolve_name(spec.probe) for scenario, spec in SPECS.items()
 }
 """Makes the probe of a scenario. One object serves one probe at one relay."""
 

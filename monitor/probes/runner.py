@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import structlog
 
 from monitor.errors import ProbeError
-from monitor.vocabulary import Scenario
 
 if TYPE_CHECKING:
-    from monitor.config import ProbeConfig
     from monitor.pairs.context import ProbeContext, RunRecorder
     from monitor.reachability.persistent import PersistentPairs
     from monitor.results import Run
@@ -26,9 +24,6 @@ hangs, not even a fault of ours."""
 class Probe(Protocol):
     """A scenario as a bounded run. One file each in this package; `registry` names them all."""
 
-    def cost(self, config: ProbeConfig) -> tuple[int, int]:
-        """The connects and the publishes of one run, for the relay's limits."""
-
     async def run(self, context: ProbeContext, recorder: RunRecorder) -> None:
         """Play the scenario once, booking with `recorder`. Raises `ProbeError` for what stops all that is left."""
 
@@ -41,9 +36,9 @@ class ContinuousProbe(Probe, Protocol):
         """Run until cancelled and publish one `Run` a slot; enter persistent pairs in `pairs`. Never raises."""
 
 
-async def wait_for_admission(probe: Probe, context: ProbeContext) -> None:
+async def wait_for_admission(context: ProbeContext) -> None:
     """Wait until the relay's limits leave room for one run, and take it. `check` refuses plans past the limits."""
-    while not context.admits(*probe.cost(context.probe)):  # noqa: ASYNC110 - permits come with time, not by an event
+    while not context.admits(*context.probe.volume.cost):  # noqa: ASYNC110 - permits come with time, not by an event
         await asyncio.sleep(1)
 
 
@@ -79,10 +74,7 @@ async def execute(probe: Probe, context: ProbeContext) -> Run:
 
 def missing(context: ProbeContext, recorder: RunRecorder) -> int:
     """How many of its exchanges a run did not come to: they have failed for the cause that ended it."""
-    due = context.probe.exchanges
-    if context.probe.scenario is Scenario.STEADY_MESSAGING:
-        due *= context.probe.pairs
-    return max(0, due - len(recorder.exchanges))
+    return max(0, context.probe.volume.exchanges - len(recorder.exchanges))
 
 
 def log_run(run: Run) -> None:

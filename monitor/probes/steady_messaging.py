@@ -23,7 +23,6 @@ from monitor.vocabulary import Outcome, Reason, Step
 from monitor.wire.backoff import Backoff
 
 if TYPE_CHECKING:
-    from monitor.config import ProbeConfig
     from monitor.pairs.context import ProbeContext, RunRecorder
     from monitor.reachability.persistent import PersistentPairs
     from monitor.relay.rate_limit import Permit
@@ -36,10 +35,6 @@ SETTLE_EVERY: Final = 5.0
 
 class SteadyMessaging:
     """One exchange of one pair as a bounded run; standing pairs as a continuous probe."""
-
-    def cost(self, config: ProbeConfig) -> tuple[int, int]:
-        """Of each pair two connects; the offer, and two messages an exchange."""
-        return 2 * config.pairs, config.pairs * (1 + 2 * config.exchanges)
 
     async def run(self, context: ProbeContext, recorder: RunRecorder) -> None:
         """Let each pair exchange for the probe's duration, on a grid of its own."""

@@ -15,7 +15,6 @@ from monitor.vocabulary import Outcome, Reason, Step
 from monitor.wire.backoff import Backoff
 
 if TYPE_CHECKING:
-    from monitor.config import ProbeConfig
     from monitor.pairs.context import ProbeContext, RunRecorder
     from monitor.reachability.persistent import PersistentPairs
     from monitor.wire.events import Dropped
@@ -42,10 +41,6 @@ async def hold_one(context: ProbeContext, recorder: RunRecorder, start: float, h
 
 class SteadyState:
     """So many connections, held for a while as a bounded run, or for ever as a continuous probe."""
-
-    def cost(self, config: ProbeConfig) -> tuple[int, int]:
-        """As many connects as there are connections, no messages."""
-        return config.connections, 0
 
     async def run(self, context: ProbeContext, recorder: RunRecorder) -> None:
         """Open the connections spread over the ramp, and hold each for the duration."""

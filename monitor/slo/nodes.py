@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from monitor.vocabulary import Scenario
+from monitor.scenarios import SPECS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,13 +45,14 @@ def _until(chance: float, at_once: float, pace: float) -> float:
 
 
 def _is_standing_pair(probe: ProbeConfig) -> bool:
-    return probe.is_continuous and probe.scenario is Scenario.STEADY_MESSAGING
+    return probe.is_continuous and SPECS[probe.scenario].paired
 
 
 def _deals(probe: ProbeConfig) -> float:
     """Pairs dealt anew a second."""
     if _is_standing_pair(probe):
         return probe.pairs / probe.max_age
-    if probe.period is None or probe.scenario in {Scenario.STEADY_STATE, Scenario.CONNECTION_STORM}:
-        return 0.0  # a bare connection shows a node that is gone, not one that delivers nothing
-    return (probe.pairs if probe.scenario is Scenario.STEADY_MESSAGING else 1) / probe.period
+    if probe.period is None:
+        return 0.0
+    # A bare connection shows a node that is gone, not one that delivers nothing.
+    return probe.volume.pairs / probe.period

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from monitor.config.probe import CONFIRMATION_SPACING, MAX_ATTEMPT_TIME
-from monitor.vocabulary import Scenario
+from monitor.scenarios import SPECS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +46,7 @@ def _noticed(outage: Outage, probe: ProbeConfig, trials: int, rng: np.random.Gen
     """Seconds until a probe's first failed run or dropped connection."""
     if probe.is_continuous and outage.drops:
         return np.zeros(trials)
-    if probe.scenario is Scenario.STEADY_STATE:
+    if SPECS[probe.scenario].continuous and not SPECS[probe.scenario].paired:
         return np.full(trials, np.inf)  # silent connections are told by their pings, later than all others notice
     late = 0.0 if outage.refuses else probe.timeout + probe.autopsy
     if not probe.is_continuous:

@@ -7,7 +7,7 @@ import pytest
 
 from monitor.config import Config, Cron, Every, HistoryConfig, ProbeConfig, RelayConfig, load, parse
 from monitor.config.capacity import RelayFootprint, footprint, footprint_of, render
-from monitor.vocabulary import Scenario
+from monitor.scenarios import Scenario
 
 HOURLY = Every(every=3600.0)
 MINUTELY = Every(every=60.0)

@@ -19,9 +19,8 @@ from hypothesis import strategies as st
 
 from monitor.config import Continuous, Every, SecretFile, document, load, parse
 from monitor.config.document import MAX_BYTES, show_path
-from monitor.config.probe import STANDING
 from monitor.errors import ConfigError, StartupError
-from monitor.vocabulary import Scenario
+from monitor.scenarios import CONTINUOUS, Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,7 +122,7 @@ def test_relays_left_out_means_all_of_them() -> None:
 
 def test_standing_scenarios_are_continuous_unless_told_otherwise() -> None:
     probes = "".join(
-        f"\n  - {{name: {scenario}, scenario: {scenario}{'' if scenario in STANDING else ', schedule: {every: 5m}'}}}"
+        f"\n  - {{name: {scenario}, scenario: {scenario}{'' if scenario in CONTINUOUS else ', schedule: {every: 5m}'}}}"
         for scenario in Scenario
     )
     config = parse(f"relays: [{{name: demo, url: embedded}}]\nprobes:{probes}", "config.yaml", {})
@@ -133,7 +132,7 @@ def test_standing_scenarios_are_continuous_unless_told_otherwise() -> None:
     assert [probe.messages for probe in config.probes if probe.scenario is Scenario.ASYNC_DELIVERY] == [1]
 
 
-@pytest.mark.parametrize("scenario", sorted({*Scenario} - STANDING))
+@pytest.mark.parametrize("scenario", sorted({*Scenario} - CONTINUOUS))
 def test_a_bounded_scenario_must_be_told_when_it_runs(scenario: Scenario) -> None:
     text = f"relays: [{{name: demo, url: embedded}}]\nprobes:\n  - name: a\n    scenario: {scenario}\n"
     assert faults_of(text) == [(3, "probes[0].schedule", "is missing; expected {every: 5m} or {cron: …, timezone: …}")]

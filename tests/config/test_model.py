@@ -20,7 +20,8 @@ from monitor.config import (
     ServerConfig,
     SloConfig,
 )
-from monitor.vocabulary import Scenario, Sli
+from monitor.scenarios import Scenario
+from monitor.vocabulary import Sli
 
 
 def probe(**changes: Any) -> ProbeConfig:

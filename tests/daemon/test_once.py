@@ -8,7 +8,8 @@ import pytest
 from monitor.config import parse
 from monitor.daemon.once import as_once, play_once, show
 from monitor.results import Exchange, Failure, Mark, Pairing, Run
-from monitor.vocabulary import Outcome, Reason, Scenario, Step
+from monitor.scenarios import Scenario
+from monitor.vocabulary import Outcome, Reason, Step
 from tests.probes.harness import configure
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from monitor.results import Exchange, Failure, Mark, MessageFate, Pairing, Run
-from monitor.vocabulary import Outcome, Reason, Scenario, Step, Verdict
+from monitor.scenarios import Scenario
+from monitor.vocabulary import Outcome, Reason, Step, Verdict
 
 START = datetime(2024, 5, 1, 12, tzinfo=UTC)
 LOST = Failure(step=Step.DELIVER, reason=Reason.LOST, detail="acked, never delivered")

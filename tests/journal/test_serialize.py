@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from monitor.journal.serialize import run_from_json, run_to_json
 from monitor.results import Exchange, Failure, Mark, MessageFate, Pairing, Run
-from monitor.vocabulary import Outcome, Reason, Scenario, Step, Verdict
+from monitor.scenarios import Scenario
+from monitor.vocabulary import Outcome, Reason, Step, Verdict
 from tests.journal.sample import FULL, run
 
 SECONDS = st.floats(0, 1e6, allow_nan=False)

@@ -9,7 +9,7 @@ from monitor.load.plan import Plan
 from monitor.load.result import Json, to_json
 from monitor.load.totals import Totals
 from monitor.load.verdict import judge, objectives
-from monitor.vocabulary import Scenario
+from monitor.scenarios import Scenario
 
 TARGET = "ws://relay.test/connection/websocket"
 COST = {"cpuSeconds": 1.5, "peakRssMb": 80.0}

@@ -29,7 +29,7 @@ from monitor.load.plan import Plan
 from monitor.load.progress import line, picture, show_progress
 from monitor.load.report import page
 from monitor.load.snapshot import Snapshot, together
-from monitor.vocabulary import Scenario
+from monitor.scenarios import Scenario
 from tests.load.sample import plan_of, result_of, totals_of_samples
 
 if TYPE_CHECKING:

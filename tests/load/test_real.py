@@ -13,7 +13,7 @@ from monitor.cli import app
 from monitor.clock import SYSTEM_CLOCK
 from monitor.load.plan import Plan
 from monitor.load.scenario_runner import ScenarioRunner
-from monitor.vocabulary import Scenario
+from monitor.scenarios import Scenario
 from tests.probes.odd import closed_port
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from monitor.load.merge import merge
 from monitor.load.result import read, to_json, totals_of
 from monitor.load.totals import Hold, Totals
 from monitor.load.verdict import judge
-from monitor.vocabulary import Scenario
+from monitor.scenarios import Scenario
 from tests.load.sample import COST, plan_of, result_of, totals_of_samples
 
 if TYPE_CHECKING:

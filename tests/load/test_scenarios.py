@@ -14,8 +14,9 @@ from monitor.load.plan import Plan
 from monitor.load.scenario_runner import ScenarioRunner
 from monitor.pairs.idle import IdleConnection
 from monitor.results import Paired, PairTime, Reconnected, Report, Run
+from monitor.scenarios import Scenario
 from monitor.session.envelope import decode, encode
-from monitor.vocabulary import Outcome, Reason, Scenario, Step
+from monitor.vocabulary import Outcome, Reason, Step
 from tests.load.stand_in import Line
 
 if TYPE_CHECKING:

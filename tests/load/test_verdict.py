@@ -8,7 +8,7 @@ from monitor.config import parse
 from monitor.load.text import GREEN, RED, YELLOW, Summary
 from monitor.load.totals import Totals
 from monitor.load.verdict import Aim, Judged, Objective, judge, objectives, passed
-from monitor.vocabulary import Scenario
+from monitor.scenarios import Scenario
 from tests.load.sample import ended_with, plan_of, totals_of_samples
 
 STEADY = Scenario.STEADY_MESSAGING

@@ -11,8 +11,9 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from monitor.config import parse
 from monitor.metrics import Metrics
 from monitor.results import Exchange, Failure, Run
+from monitor.scenarios import Scenario
 from monitor.schedule import longest_gap
-from monitor.vocabulary import Outcome, Reason, Scenario, Step
+from monitor.vocabulary import Outcome, Reason, Step
 
 if TYPE_CHECKING:
     from prometheus_client import Metric

@@ -22,7 +22,8 @@ from monitor.results import (
     Report,
     Run,
 )
-from monitor.vocabulary import BUCKETS, Outcome, Phase, Scenario, Verdict, pairs_of
+from monitor.scenarios import SPECS, Scenario
+from monitor.vocabulary import BUCKETS, Outcome, Phase, Verdict
 from tests.metrics.sample import (
     CONFIG,
     OPENMETRICS,
@@ -203,7 +204,7 @@ class TestTheStart:
             and (labels := dict(pairs))["probe"] == probe
             and labels["relay"] == "alpha"
         }
-        assert found == set(pairs_of(scenario))
+        assert found == set(SPECS[scenario].failure_labels)
 
     @pytest.mark.parametrize(
         ("name", "probes"),

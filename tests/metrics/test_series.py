@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from monitor.results import Paired, Pairing, PairTime
-from monitor.vocabulary import Outcome, Reason, Scenario, Step
+from monitor.scenarios import Scenario
+from monitor.vocabulary import Outcome, Reason, Step
 from tests.metrics.sample import RUN_ID, exchange, exporter, failure, run, slo_events, value
 
 if TYPE_CHECKING:

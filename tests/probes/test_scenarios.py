@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from monitor.config.capacity import SESSION_REUSE
+from monitor.config.probe import SESSION_REUSE
 from monitor.pairs.pair import Pair
 from monitor.probes.async_delivery import AsyncDelivery
 from monitor.probes.steady_messaging import SteadyMessaging

@@ -21,7 +21,8 @@ from monitor.reachability import verdict
 from monitor.reachability.attempts import AttemptResult
 from monitor.relays import MonitoredRelays
 from monitor.results import Confirmed, Disconnected, Exchange, Failure, MessageFate, Paired, Pairing, Run
-from monitor.vocabulary import Outcome, Reason, Scenario, Step
+from monitor.scenarios import Scenario
+from monitor.vocabulary import Outcome, Reason, Step
 from tests.daemon.test_app import page, total, until
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from monitor.config import show_duration
+from monitor.scenarios import Scenario
 from monitor.slo.dashboards import centrifugo, parts
 from monitor.slo.dashboards.failing import failures
 from monitor.slo.dashboards.model import AMBER, GREEN, RED, Board, Kind, Panel, Query, Row, Variable
@@ -20,7 +21,6 @@ from monitor.slo.dashboards.promql import (
 )
 from monitor.slo.dashboards.speed import speed
 from monitor.slo.rules.relays import CERTIFICATE, EXPIRES, lately
-from monitor.vocabulary import Scenario
 
 if TYPE_CHECKING:
     from monitor.config import Config

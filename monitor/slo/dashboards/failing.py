@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from monitor.scenarios import Scenario
 from monitor.slo.dashboards import parts
 from monitor.slo.dashboards.model import Kind, Panel, Query, Row
 from monitor.slo.dashboards.promql import PROBE, add, increase, select
-from monitor.vocabulary import Scenario
 
 if TYPE_CHECKING:
     from monitor.config import Config

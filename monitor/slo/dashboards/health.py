@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from monitor.scenarios import Scenario
 from monitor.slo.dashboards import parts
 from monitor.slo.dashboards.model import BLUE, GREEN, RED, Board, Event, Kind, Panel, Query, Row, State
 from monitor.slo.dashboards.promql import (
@@ -18,7 +19,6 @@ from monitor.slo.dashboards.promql import (
     select,
     state,
 )
-from monitor.vocabulary import Scenario
 
 if TYPE_CHECKING:
     from monitor.config import Config

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from monitor.scenarios import Scenario
 from monitor.slo.dashboards import parts
 from monitor.slo.dashboards.model import AMBER, GREEN, RED, Board, Kind, Panel, Query, Row
 from monitor.slo.dashboards.promql import (
@@ -16,7 +17,6 @@ from monitor.slo.dashboards.promql import (
     select,
     share,
 )
-from monitor.vocabulary import Scenario
 
 if TYPE_CHECKING:
     from monitor.config import Config

@@ -36,7 +36,7 @@ from monitor.slo.rules.recorded import budgeted, ratio
 
 if TYPE_CHECKING:
     from monitor.config import Config
-    from monitor.vocabulary import Scenario
+    from monitor.scenarios import Scenario
 
 LIMIT: Final = "objective"
 """The word that the legends of objectives and thresholds begin with."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from monitor.scenarios import Scenario
 from monitor.slo.dashboards import parts
 from monitor.slo.dashboards.model import Kind, Panel, Query, Row
 from monitor.slo.dashboards.promql import PROBE, buckets, mean, quantile
-from monitor.vocabulary import Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

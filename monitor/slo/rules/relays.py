@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final
 from monitor.burn_rate import ENOUGH, burns
 from monitor.config import show_duration
 from monitor.config.traffic import made_by, rate
-from monitor.metrics.declared import PAIRED
+from monitor.scenarios import PAIRED, SPECS
 from monitor.slo.rules.probes import DETAIL, probe_alerts
 from monitor.slo.rules.recorded import BY, EVENTS, bad, budgeted, objectives, ratio
 from monitor.slo.rules.rule import Alert, any_of, unless_down
-from monitor.vocabulary import Scenario, Sli
+from monitor.vocabulary import Sli
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -123,9 +123,7 @@ class Relays:
     def _shown_again(self) -> float:
         """Seconds from one failure of a pair at a silent node to where its next one is seen, at the slowest probe."""
         persistent = [
-            probe
-            for probe in self._config.probes
-            if probe.is_continuous and probe.scenario is Scenario.STEADY_MESSAGING
+            probe for probe in self._config.probes if probe.is_continuous and SPECS[probe.scenario].exchanging
         ]
         return max([FLAP, *(probe.cycle + probe.timeout + 2 * self._scrape for probe in persistent)])
 
