@@ -10,7 +10,7 @@ from monitor.config import parse
 from monitor.embedded.broker import Broker
 from monitor.embedded.faults import parse as parse_fault
 from monitor.embedded.namespaces import PRODUCTION
-from monitor.embedded.session import Session, Terms
+from monitor.embedded.session import ServerSettings, Session
 from monitor.errors import ConfigError, CryptoError, ProbeError, SessionError, WalletProtocolError
 from monitor.relay.target import Target
 from monitor.relay.upgrade import UpgradeResponse, handshake
@@ -69,7 +69,7 @@ def wallet(data: bytes) -> None:
 
 def server(data: bytes) -> None:
     """Frames of a client, separated by NUL, into the embedded relay."""
-    session = Session(Broker(PRODUCTION), Terms(), 0.0, lambda: None)
+    session = Session(Broker(PRODUCTION), ServerSettings(), 0.0, lambda: None)
     for number, frame in enumerate(data.split(b"\0")):
         session.receive(text_of(frame), float(number))
         session.lines()

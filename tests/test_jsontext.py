@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.jsontext import reader, writer
+from monitor.jsontext import raw_integer, raw_members, raw_string, reader, writer
 
 read, write = reader(), writer()
 values = st.recursive(
@@ -46,3 +46,48 @@ def test_what_holds_itself_is_no_endless_text() -> None:
     round_and_round.append(round_and_round)
     with pytest.raises(RecursionError):
         write(round_and_round)
+
+
+RAW_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.text(), RAW_VALUES, max_size=6), st.sampled_from([None, 1]), st.booleans())
+def test_each_value_is_the_text_that_stood_there(
+    values: dict[str, object],
+    indent: int | None,
+    escaped: bool,
+) -> None:
+    written = {name: json.dumps(value, ensure_ascii=escaped, indent=indent) for name, value in values.items()}
+    text = "{" + " , ".join(f"{json.dumps(name)} : {value}" for name, value in written.items()) + "}"
+    assert raw_members(text) == written
+
+
+@pytest.mark.parametrize("value", ["1.50", "1e400", "-0", "123456789012345678901234567890", r'"\ud800 \u00e9"'])
+def test_what_python_would_write_differently_survives(value: str) -> None:
+    assert raw_members(f'{{"data":{value}}}') == {"data": value}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "null", "3", '{"a"}', '{"a":}', '{"a":1,}', '{"a":1 "b":2}', "{} {}", '{"a":NaN}', '{"a":"\x01"}',
+     '{"a":' + "[" * 100_000 + "]" * 100_000 + "}"],
+    ids=range(13),
+)  # fmt: skip
+def test_anything_but_one_object_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"\S"):
+        raw_members(text)
+
+
+@pytest.mark.parametrize(("value", "read"), [(None, ""), ("null", ""), (r'"\u00e9"', "é")])
+def test_a_string_may_be_absent(value: str | None, read: str) -> None:
+    assert raw_string(value) == read
+
+
+@pytest.mark.parametrize("value", ["1.0", '"1"', "true", "[]"])
+def test_a_whole_number_is_no_other_value(value: str) -> None:
+    with pytest.raises(ValueError, match="invalid literal"):
+        raw_integer(value)

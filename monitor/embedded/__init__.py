@@ -1,12 +1,11 @@
-"""A relay inside this process, with the production namespaces: for a first look, for tests, for `url: embedded`.
+"""A relay inside this process, with the production namespaces: for `url: embedded`, a first look, and tests.
 
-`namespaces` says which channels there are and what is kept of them, `broker` keeps streams and subscribers, `session`
-is one client's protocol without I/O (lines in, lines out), `server` the WebSocket around it. A line flows: socket →
-`Session.receive` → `Broker` → every subscriber's `Session` → its socket. All that leaves a session goes through one
-place, `Session.emit`.
+`namespaces` lists the channels, `broker` keeps streams and subscribers, `session` is the server side of one connection
+without I/O, and `server` is the WebSocket server. A line flows from a socket to `Session.receive`, `Broker`, each
+subscriber's `Session.emit`, and its socket.
 
-`faults` says which faults there are, a `plan` decides when one strikes, `faulty` is a session that suffers them, and
-`misbehaviour` does what no session can: doors that stay shut, frames that are none.
+`faults` defines the faults that can be injected, `plan` decides when one applies, `faulty` is a session that injects
+them, and `raw_faults` injects those below the protocol.
 """
 
 from monitor.embedded.broker import Broker

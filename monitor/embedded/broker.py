@@ -1,4 +1,4 @@
-"""Streams and subscribers: what a relay keeps between its clients. No I/O; `now` is seconds of one monotonic clock."""
+"""Streams and subscribers of a relay, without I/O. `now` is seconds of a monotonic clock."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from monitor.embedded.namespaces import Namespace
 
 MAX_IDLE: Final = 20_000
-"""Streams without a subscriber kept at once; past it the one unused for longest is forgotten, as if its metadata had
-expired. Those with subscribers are bounded by the clients there may be, and the channels a client may have."""
+"""Largest number of streams without a subscriber; the least recently used one is dropped, as if its metadata had
+expired. The number of clients and of channels per client bounds the others."""
 
 MAX_STORED: Final = 64 << 20
-"""Characters of publications kept at once; past it the stream that was published to longest ago loses its history."""
+"""Largest total of stored publications, in characters; the least recently published stream loses its history."""
 
 
 class Item(NamedTuple):
-    """One stored publication: `data` is the JSON text that was published, `info` the publisher's, as JSON text."""
+    """One stored publication. `data` is the published JSON text, `info` that of its publisher."""
 
     offset: int
     data: str
@@ -31,29 +31,29 @@ class Item(NamedTuple):
 
 
 class Subscriber(Protocol):
-    """Who gets a channel's publications."""
+    """Receiver of a channel's publications."""
 
     def push(self, channel: str, item: Item, epoch: str) -> None:
-        """A publication came."""
+        """Receive a publication."""
 
 
 @dataclass(slots=True)
 class Stream:
-    """One channel: `epoch` names this life of the stream, `offset` counts its publications."""
+    """The stream of one channel: `epoch` identifies it, `offset` counts its publications."""
 
     namespace: Namespace
     epoch: str
     offset: int = 0
     items: deque[Item] = field(default_factory=deque)
-    subscribers: dict[Subscriber, None] = field(default_factory=dict)  # in the order they came
+    subscribers: dict[Subscriber, None] = field(default_factory=dict)  # in the order of subscription
 
     def expired(self, now: float) -> bool:
-        """Whether all it keeps is past its time: a publication restarts the time of all, as they share one key."""
+        """Return True if its history has expired. Each publication restarts the TTL of all, as they share one key."""
         return bool(self.items) and self.items[-1].expires <= now
 
 
 class Broker:
-    """Every channel of one relay."""
+    """All channels of one relay."""
 
     def __init__(
         self,
@@ -65,24 +65,24 @@ class Broker:
     ) -> None:
         self.stored = 0
         self._namespaces = {namespace.name: namespace for namespace in namespaces}
-        self._rng = rng or random.Random()  # noqa: S311 - names of streams, no secret
+        self._rng = rng or random.Random()  # noqa: S311 - epochs are not secret
         self._max_idle, self._max_stored = max_idle, max_stored
         self._streams: dict[str, Stream] = {}
-        self._idle: OrderedDict[str, None] = OrderedDict()  # without subscribers, the longest unused first
-        self._filled: OrderedDict[str, None] = OrderedDict()  # with publications, the longest unpublished first
-        self.sides: dict[str, str] = {}  # of clients that said which side they are: what faults are chosen by
+        self._idle: OrderedDict[str, None] = OrderedDict()  # without subscribers, least recently used first
+        self._filled: OrderedDict[str, None] = OrderedDict()  # with publications, least recently published first
+        self.sides: dict[str, str] = {}  # side of each client that named one, for faults of one side
 
     @property
     def streams(self) -> int:
-        """Streams kept now."""
+        """Number of streams."""
         return len(self._streams)
 
     def namespace(self, channel: str) -> Namespace | None:
-        """The namespace a channel belongs to, by what stands before its colon."""
+        """Return the namespace of a channel, or None."""
         return self._namespaces.get(channel.partition(":")[0]) if ":" in channel else None
 
     def stream(self, channel: str, now: float) -> Stream:
-        """The stream of a channel whose namespace is known; made where there is none."""
+        """Return the stream of a channel, created if needed. Raises KeyError for an unknown namespace."""
         stream = self._streams.get(channel)
         if stream is None:
             namespace = self.namespace(channel)
@@ -93,7 +93,7 @@ class Broker:
         elif stream.expired(now):
             self._clear(channel)
         if not stream.subscribers:
-            self._rest(channel)
+            self._mark_idle(channel)
         return stream
 
     def publish(self, channel: str, data: str, info: str, now: float) -> None:
@@ -101,12 +101,12 @@ class Broker:
         stream = self.stream(channel, now)
         stream.offset += 1
         item = Item(stream.offset, data, info, now + stream.namespace.ttl)
-        self._keep(channel, stream, item, now)
+        self._store(channel, stream, item, now)
         for subscriber in list(stream.subscribers):
             subscriber.push(channel, item, stream.epoch)
 
     def since(self, channel: str, epoch: str, offset: int, now: float) -> list[Item] | None:
-        """What was published after a position; None where that cannot be told any more."""
+        """Return the publications after a position, or None if the history no longer reaches it."""
         stream = self.stream(channel, now)
         if epoch not in {"", stream.epoch} or offset > stream.offset:
             return None
@@ -125,16 +125,16 @@ class Broker:
         if (stream := self._streams.get(channel)) is not None:
             stream.subscribers.pop(subscriber, None)
             if not stream.subscribers:
-                self._rest(channel)
+                self._mark_idle(channel)
 
     def forget(self, channel: str) -> None:
-        """Lose a channel's stream, as a server does that lost its memory: a new epoch, no publications."""
+        """Reset a channel's stream, as after a loss of the server's memory: a new epoch and an empty history."""
         if (stream := self._streams.get(channel)) is not None:
             self._clear(channel)
             stream.epoch, stream.offset = "".join(self._rng.choices(string.ascii_letters, k=8)), 0
 
-    def elsewhere(self, channel: str) -> tuple[str, Stream, Subscriber] | None:
-        """Some other channel of the same namespace with a subscriber, and that one."""
+    def other_channel(self, channel: str) -> tuple[str, Stream, Subscriber] | None:
+        """Return another subscribed channel of the same namespace, its stream and a subscriber, or None."""
         namespace = channel.partition(":")[0]
         return next(
             (
@@ -145,8 +145,8 @@ class Broker:
             None,
         )
 
-    def _rest(self, channel: str) -> None:
-        """Note that a stream without subscribers was used just now, and forget one where there are too many."""
+    def _mark_idle(self, channel: str) -> None:
+        """Mark a stream without subscribers as just used, and drop the least recently used one above the limit."""
         self._idle[channel] = None
         self._idle.move_to_end(channel)
         if len(self._idle) > self._max_idle:
@@ -154,14 +154,14 @@ class Broker:
             self._clear(forgotten)
             del self._streams[forgotten]
 
-    def _keep(self, channel: str, stream: Stream, item: Item, now: float) -> None:
+    def _store(self, channel: str, stream: Stream, item: Item, now: float) -> None:
         stream.items.append(item)
         self.stored += len(item.data)
         if len(stream.items) > stream.namespace.size:
             self.stored -= len(stream.items.popleft().data)
         self._filled[channel] = None
         self._filled.move_to_end(channel)
-        # The oldest first, and each only once: a publication pays for what earlier ones left behind.
+        # Oldest first: expired histories, and those above the limit.
         while self._filled:
             oldest = next(iter(self._filled))
             if self.stored <= self._max_stored and not self._streams[oldest].expired(now):

@@ -1,8 +1,8 @@
-"""Faults that the embedded relay makes on demand: what, where, how often. Values, and their form on a command line.
+"""Faults that the embedded relay can inject, as values and as text.
 
 A spec is a kind and, after a colon, keys: `drop:channel=session,probability=0.1`, `silent:at=hello`,
-`close:at=publish,code=3004,count=1`. `parse` reads one; `KINDS` says what each does and which keys it knows besides
-those that every fault has.
+`close:at=publish,code=3004,count=1`. `parse` reads one. `KINDS` describes each kind and the keys it has besides the
+common ones.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class Stage(StrEnum):
-    """Where a fault strikes: a step of getting in, a command, or a publication on its way to a subscriber."""
+class FaultStep(StrEnum):
+    """Step at which a fault applies: a step of connecting, a command, or a push to a subscriber."""
 
     TCP = "tcp"
     TLS = "tls"
@@ -31,98 +31,102 @@ class Stage(StrEnum):
     PING = "ping"
 
 
-COMMANDS: Final = (Stage.HELLO, Stage.SUBSCRIBE, Stage.PUBLISH, Stage.HISTORY)
-PUBLICATIONS: Final = (Stage.PUSH,)
-ANYWHERE: Final = (Stage.TCP, Stage.TLS, Stage.UPGRADE, *COMMANDS)
+COMMANDS: Final = (FaultStep.HELLO, FaultStep.SUBSCRIBE, FaultStep.PUBLISH, FaultStep.HISTORY)
+PUBLICATIONS: Final = (FaultStep.PUSH,)
+CONNECT_AND_COMMANDS: Final = (FaultStep.TCP, FaultStep.TLS, FaultStep.UPGRADE, *COMMANDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Meaning:
-    """What a kind does, the stages it may strike at (the first is meant where none is given), and its own keys."""
+class FaultKind:
+    """Description of a kind, the steps it applies to (the first is the default), and its own keys."""
 
     does: str
-    stages: tuple[Stage, ...]
+    steps: tuple[FaultStep, ...]
     keys: tuple[str, ...] = ()
 
 
-KINDS: Final[Mapping[str, Meaning]] = {
-    "drop": Meaning(does="a publication is stored and never pushed", stages=PUBLICATIONS),
-    "delay": Meaning(
-        does="a publication, or a reply, comes `by` seconds late",
-        stages=(*PUBLICATIONS, *COMMANDS),
+KINDS: Final[Mapping[str, FaultKind]] = {
+    "drop": FaultKind(does="a publication is stored and never pushed", steps=PUBLICATIONS),
+    "delay": FaultKind(
+        does="a publication or a reply is delayed by `by` seconds",
+        steps=(*PUBLICATIONS, *COMMANDS),
         keys=("by",),
     ),
-    "duplicate": Meaning(does="a publication is pushed twice", stages=PUBLICATIONS),
-    "reorder": Meaning(
+    "duplicate": FaultKind(does="a publication is pushed twice", steps=PUBLICATIONS),
+    "reorder": FaultKind(
         does="a publication is pushed after the next one of its channel, or after `by` seconds; a history reply shows "
         "them stored in the opposite order",
-        stages=(*PUBLICATIONS, Stage.HISTORY),
+        steps=(*PUBLICATIONS, FaultStep.HISTORY),
         keys=("by",),
     ),
-    "corrupt": Meaning(does="one character of a publication's payload is another one", stages=PUBLICATIONS),
-    "truncate": Meaning(does="a publication's data ends in the middle", stages=PUBLICATIONS),
-    "misroute": Meaning(does="a publication is also pushed on some other session's channel", stages=PUBLICATIONS),
-    "unstored": Meaning(does="a publish is acked, and neither stored nor pushed", stages=(Stage.PUBLISH,)),
-    "unacked": Meaning(does="a publish is stored and pushed, and never acked", stages=(Stage.PUBLISH,)),
-    "silent": Meaning(
-        does="nothing is said any more at that stage, and nothing is done", stages=(Stage.HELLO, *ANYWHERE)
+    "corrupt": FaultKind(does="one character of a publication's payload is replaced", steps=PUBLICATIONS),
+    "truncate": FaultKind(does="a publication's data is cut in half", steps=PUBLICATIONS),
+    "misroute": FaultKind(does="a publication is also pushed on another session's channel", steps=PUBLICATIONS),
+    "unstored": FaultKind(does="a publish is acknowledged, but neither stored nor pushed", steps=(FaultStep.PUBLISH,)),
+    "unacked": FaultKind(does="a publish is stored and pushed, but never acknowledged", steps=(FaultStep.PUBLISH,)),
+    "silent": FaultKind(
+        does="the step is never answered",
+        steps=(FaultStep.HELLO, *CONNECT_AND_COMMANDS),
     ),
-    "status": Meaning(
-        does="the upgrade is answered with the HTTP status `code`; 429 and 503 ask to come back after `by` seconds",
-        stages=(Stage.UPGRADE,),
+    "status": FaultKind(
+        does="the upgrade is answered with the HTTP status `code`; 429 and 503 carry Retry-After: `by`",
+        steps=(FaultStep.UPGRADE,),
         keys=("code", "by"),
     ),
-    "error": Meaning(does="a command is answered with the error `code`", stages=COMMANDS, keys=("code",)),
-    "close": Meaning(does="the connection is closed with `code`", stages=(*COMMANDS, Stage.PUSH), keys=("code",)),
-    "reset": Meaning(does="the connection is cut without a word", stages=(*COMMANDS, Stage.PUSH)),
-    "unsubscribe": Meaning(
-        does="the client is told that it is unsubscribed, with `code`", stages=PUBLICATIONS, keys=("code",)
+    "error": FaultKind(does="a command is answered with the error `code`", steps=COMMANDS, keys=("code",)),
+    "close": FaultKind(does="the connection is closed with `code`", steps=(*COMMANDS, FaultStep.PUSH), keys=("code",)),
+    "reset": FaultKind(does="the connection is dropped without a close frame", steps=(*COMMANDS, FaultStep.PUSH)),
+    "unsubscribe": FaultKind(
+        does="the client gets an unsubscribe push with `code`", steps=PUBLICATIONS, keys=("code",)
     ),
-    "epoch": Meaning(does="the reply names an epoch that is not the stream's", stages=(Stage.SUBSCRIBE, Stage.HISTORY)),
-    "offset": Meaning(does="the reply names an offset far ahead", stages=(Stage.SUBSCRIBE, Stage.HISTORY)),
-    "forget": Meaning(
-        does="the channel's stream is forgotten before the command is done",
-        stages=(Stage.SUBSCRIBE, Stage.HISTORY, Stage.PUBLISH),
+    "epoch": FaultKind(
+        does="the reply has another epoch than the stream", steps=(FaultStep.SUBSCRIBE, FaultStep.HISTORY)
     ),
-    "pings": Meaning(does="no ping is sent", stages=(Stage.PING,)),
-    "junk": Meaning(does="the reply is text that is not JSON", stages=COMMANDS),
-    "garbage": Meaning(does="the reply is bytes that are no WebSocket frame", stages=COMMANDS),
-    "oversize": Meaning(does="the reply is a frame of `bytes` bytes", stages=COMMANDS, keys=("bytes",)),
-    "endless": Meaning(does="the reply is a message whose fragments never end", stages=COMMANDS),
-    "binary": Meaning(does="the reply comes in a binary frame", stages=COMMANDS),
-    "drip": Meaning(does="the reply comes one byte every `by` seconds", stages=COMMANDS, keys=("by",)),
+    "offset": FaultKind(
+        does="the reply has an offset far ahead of the stream", steps=(FaultStep.SUBSCRIBE, FaultStep.HISTORY)
+    ),
+    "forget": FaultKind(
+        does="the channel's stream is reset before the command is processed",
+        steps=(FaultStep.SUBSCRIBE, FaultStep.HISTORY, FaultStep.PUBLISH),
+    ),
+    "pings": FaultKind(does="no ping is sent", steps=(FaultStep.PING,)),
+    "junk": FaultKind(does="the reply is text that is not JSON", steps=COMMANDS),
+    "garbage": FaultKind(does="the reply is not a WebSocket frame", steps=COMMANDS),
+    "oversize": FaultKind(does="the reply is a frame of `bytes` bytes", steps=COMMANDS, keys=("bytes",)),
+    "endless": FaultKind(does="the reply is a message whose fragments never end", steps=COMMANDS),
+    "binary": FaultKind(does="the reply is a binary frame", steps=COMMANDS),
+    "drip": FaultKind(does="the reply is sent one byte every `by` seconds", steps=COMMANDS, keys=("by",)),
 }
 
 CODES: Final = {"status": 503, "error": 100, "close": 3000, "unsubscribe": 2500}
-"""The code that a kind uses where none is given."""
-
+"""Default code of a kind."""
 
 ALLOWED_CODES: Final = {"status": range(400, 506), "close": range(3000, 5000), "unsubscribe": range(2000, 3000)}
-"""What the code of a kind may be, where not every number will do."""
+"""Allowed codes of a kind."""
 
-_NOT_KNOWN: Final[Mapping[Stage, tuple[str, ...]]] = {
-    Stage.TCP: ("channel", "to", "sender"),
-    Stage.TLS: ("channel", "to", "sender"),
-    Stage.UPGRADE: ("channel",),
-    Stage.HELLO: ("channel",),
-    Stage.PING: ("channel", "sender"),
+_UNAVAILABLE_KEYS: Final[Mapping[FaultStep, tuple[str, ...]]] = {
+    FaultStep.TCP: ("channel", "to", "sender"),
+    FaultStep.TLS: ("channel", "to", "sender"),
+    FaultStep.UPGRADE: ("channel",),
+    FaultStep.HELLO: ("channel",),
+    FaultStep.PING: ("channel", "sender"),
 }
-"""What is not known where a fault strikes, so that none can be chosen by it."""
+"""Keys that a fault cannot be selected by, for each step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One fault. Times are seconds since the plan was made.
+    """One fault. `after` and `until` are seconds since the plan was created.
 
-    `to` and `sender` are sides as clients name themselves in the header X-Side.
-    Of what it could strike it skips the first `skip`, then strikes each with `probability`, `count` times at most.
+    `to` and `sender` are sides, as named by clients in the header X-Side. The fault skips the first `skip` matches,
+    then applies to each with `probability`, at most `count` times.
     """
 
     kind: str
-    at: Stage
+    at: FaultStep
     channel: str | None = None  # a namespace: handshake or session
-    to: str | None = None  # the side whose connection it is
-    sender: str | None = None  # the side that published
+    to: str | None = None  # side of the connection
+    sender: str | None = None  # side of the publisher
     probability: float = 1.0
     skip: int = 0
     count: int | None = None
@@ -134,23 +138,25 @@ class Fault:
 
     @classmethod
     def make(cls, kind: str, **keys: object) -> Fault:
-        """A fault of a kind, at its usual stage and with its usual code. Raises `ValueError`."""
+        """Return a fault with the default step and code of its kind. Raises `ValueError`."""
         meaning = KINDS.get(kind)
         if meaning is None:
-            raise ValueError(f"{kind!r} is no kind of fault; there are {', '.join(KINDS)}")
-        at = Stage(str(keys.pop("at", meaning.stages[0])))
-        if at not in meaning.stages:
-            raise ValueError(f"{kind} cannot strike at {at}; it can at {', '.join(dict.fromkeys(meaning.stages))}")
-        for key in _NOT_KNOWN.get(at, ()):
+            raise ValueError(f"{kind!r} is not a kind of fault; expected one of {', '.join(KINDS)}")
+        at = FaultStep(str(keys.pop("at", meaning.steps[0])))
+        if at not in meaning.steps:
+            raise ValueError(
+                f"{kind} does not apply at {at}; expected one of {', '.join(dict.fromkeys(meaning.steps))}"
+            )
+        for key in _UNAVAILABLE_KEYS.get(at, ()):
             if keys.get(key) is not None:
-                raise ValueError(f"{kind} cannot have {key} at {at}: nothing there has one; leave it out")
+                raise ValueError(f"{kind} cannot have {key} at {at}")
         keys.setdefault("code", CODES.get(kind, 0))
         codes = ALLOWED_CODES.get(kind)
         if codes is not None and keys["code"] not in codes:
-            raise ValueError(f"{kind} cannot have code={keys['code']}; it takes {codes[0]} to {codes[-1]}")
-        fault = cls(kind=kind, at=at, **keys)  # type: ignore[arg-type]  # checked by `parse`, or by the caller's eyes
+            raise ValueError(f"{kind} cannot have code={keys['code']}; expected {codes[0]} to {codes[-1]}")
+        fault = cls(kind=kind, at=at, **keys)  # type: ignore[arg-type]  # checked by `parse`
         if fault.until <= fault.after:
-            raise ValueError(f"until={fault.until:g} is no later than after={fault.after:g}; it would never strike")
+            raise ValueError(f"until={fault.until:g} is not later than after={fault.after:g}")
         return fault
 
 
@@ -160,26 +166,26 @@ _NUMBERS: Final = {"skip": int, "count": int, "code": int, "bytes": int}
 
 
 def parse(spec: str) -> Fault:
-    """A fault from its text form. Raises `ValueError` that says what is wrong and what is allowed."""
-    kind, _, rest = spec.partition(":")
+    """Parse a fault. Raises `ValueError` that says what is wrong and what is allowed."""
+    kind, _, suffix = spec.partition(":")
     meaning = KINDS.get(kind)
     if meaning is None:
-        raise ValueError(f"{kind!r} is no kind of fault; there are {', '.join(KINDS)}")
+        raise ValueError(f"{kind!r} is not a kind of fault; expected one of {', '.join(KINDS)}")
     allowed = (*_COMMON, *meaning.keys)
     keys: dict[str, object] = {}
-    for pair in rest.split(",") if rest else ():
+    for pair in suffix.split(",") if suffix else ():
         key, equals, value = pair.partition("=")
         if not equals or key not in allowed:
-            raise ValueError(f"{pair!r} is no key of {kind}; it takes {', '.join(f'{name}=…' for name in allowed)}")
+            raise ValueError(f"{pair!r} is not a key of {kind}; expected {', '.join(f'{name}=…' for name in allowed)}")
         if key in keys:
             raise ValueError(f"{key} is given twice")
         keys[key] = _value(key, value)
     try:
         return Fault.make(kind, **keys)
     except ValueError as error:
-        if "is not a valid Stage" in str(error):
-            names = ", ".join(dict.fromkeys(meaning.stages))
-            raise ValueError(f"{kind} cannot strike at {keys['at']!r}; it can at {names}") from None
+        if "is not a valid FaultStep" in str(error):
+            names = ", ".join(dict.fromkeys(meaning.steps))
+            raise ValueError(f"{kind} does not apply at {keys['at']!r}; expected one of {names}") from None
         raise
 
 
@@ -188,23 +194,23 @@ def _value(key: str, text: str) -> object:
         if not text:
             raise ValueError(f"{key} is empty")
         if key == "channel" and text not in _CHANNELS:
-            raise ValueError(f"{text!r} is no namespace of channels; there are {', '.join(_CHANNELS)}")
+            raise ValueError(f"{text!r} is not a channel namespace; expected one of {', '.join(_CHANNELS)}")
         return text
     try:
         number = _NUMBERS.get(key, float)(text)
     except ValueError:
-        raise ValueError(f"{key}={text} is no number") from None
+        raise ValueError(f"{key}={text} is not a number") from None
     if not 0 <= number < float("inf") or (key == "probability" and number > 1):
         raise ValueError(f"{key}={text} is out of range; expected {'0 to 1' if key == 'probability' else '0 or more'}")
     return number
 
 
 def show(fault: Fault) -> str:
-    """A fault as `parse` reads it."""
-    usual = Fault.make(fault.kind)
+    """Return a fault as text for `parse`."""
+    default = Fault.make(fault.kind)
     changed = [
         f"{item.name}={getattr(fault, item.name)}"
         for item in fields(Fault)
-        if item.name != "kind" and getattr(fault, item.name) != getattr(usual, item.name)
+        if item.name != "kind" and getattr(fault, item.name) != getattr(default, item.name)
     ]
     return f"{fault.kind}:{','.join(changed)}" if changed else fault.kind

@@ -1,4 +1,4 @@
-"""Which channels a relay has, and what it keeps of each."""
+"""Channel namespaces of a relay and their history."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Namespace:
-    """The channels `name:…` whose rest matches `pattern`; of each, the last `size` publications of `ttl` seconds."""
+    """Channels `name:…` whose suffix matches `pattern`. Each keeps its last `size` publications for `ttl` seconds."""
 
     name: str
     size: int
     ttl: float
     pattern: str = _UUID
 
-    def admits(self, rest: str) -> bool:
-        """Whether a channel of this namespace may have this name after the colon."""
-        return re.fullmatch(self.pattern, rest) is not None
+    def admits(self, suffix: str) -> bool:
+        """Return True if a channel may have this suffix after the colon."""
+        return re.fullmatch(self.pattern, suffix) is not None
 
 
 PRODUCTION = (

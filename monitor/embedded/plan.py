@@ -1,4 +1,4 @@
-"""Which fault strikes when: decided by a seeded generator, and noted, so that verdicts can be held against it."""
+"""Select faults by a seeded generator and record each one, so that tests can compare verdicts with them."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from monitor.embedded.faults import Fault, Stage
+    from monitor.embedded.faults import Fault, FaultStep
 
-MAX_DEEDS: Final = 200_000
-"""Deeds remembered; past it the oldest are forgotten."""
+MAX_INJECTED: Final = 200_000
+"""Injected faults remembered; the oldest are dropped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InjectedFault:
-    """What a fault did: to which channel's publication (`data` as JSON text), or to whose command.
+    """A fault that was injected into a publication (`data` is its JSON text) or a command.
 
-    Kind `held`: what was to be reordered was pushed alone, since no other publication came; `data` is the whole push.
+    Kind `delayed`: a publication to be reordered was pushed alone, since no other one followed; `data` is the push.
     """
 
     kind: str
-    stage: Stage
+    step: FaultStep
     channel: str
     data: str
     at: float  # seconds since the plan was made
 
 
 class FaultPlan:
-    """The faults of one node; `clock` gives seconds that never go back.
+    """The faults of one node. `clock` returns monotonic seconds.
 
-    The first fault that strikes is the only one: two never meet in one publication or reply. `set` changes them while
-    the relay runs; the deeds stay.
+    At most one fault applies to a publication or reply: the first that matches. `set` replaces the faults while the
+    relay runs; the record stays.
     """
 
     def __init__(
         self, faults: Iterable[Fault] = (), *, seed: int = 0, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self.deeds: deque[InjectedFault] = deque(maxlen=MAX_DEEDS)
+        self.injected: deque[InjectedFault] = deque(maxlen=MAX_INJECTED)
         self._clock = clock
         self._started = clock()
-        self._rng = random.Random(seed)  # noqa: S311 - faults are no secret
+        self._rng = random.Random(seed)  # noqa: S311 - faults are not secret
         self._faults: tuple[Fault, ...] = ()
         self._seen: Counter[int] = Counter()
         self._struck: Counter[int] = Counter()
@@ -57,28 +57,28 @@ class FaultPlan:
 
     @property
     def rng(self) -> random.Random:
-        """Where all its chance comes from."""
+        """The generator of all random choices."""
         return self._rng
 
     def set(self, faults: Iterable[Fault]) -> None:
-        """Put other faults in force; none switches all of them off."""
+        """Replace the faults; an empty iterable disables all."""
         self._faults = tuple(faults)
         self._seen.clear()
         self._struck.clear()
 
     def now(self) -> float:
-        """The clock's reading."""
+        """Return the clock's time."""
         return self._clock()
 
-    def strikes(
-        self, stage: Stage, *, channel: str = "", to: str = "", sender: str = "", data: str = "", only: str = ""
+    def select(
+        self, step: FaultStep, *, channel: str = "", to: str = "", sender: str = "", data: str = "", only: str = ""
     ) -> Fault | None:
-        """The fault that strikes here, if one does; `only` asks for one kind. It counts as done."""
+        """Return the fault to inject here, and record it; None for no fault. `only` restricts the kind."""
         since = self._clock() - self._started
         namespace = channel.partition(":")[0]
         for number, fault in enumerate(self._faults):
             if (
-                fault.at is not stage
+                fault.at is not step
                 or (only and fault.kind != only)
                 or fault.channel not in {None, namespace}
                 or fault.to not in {None, to}
@@ -92,12 +92,12 @@ class FaultPlan:
             if fault.probability < 1 and self._rng.random() >= fault.probability:
                 continue
             self._struck[number] += 1
-            self.note(fault.kind, stage, channel, data)
+            self.note(fault.kind, step, channel, data)
             return fault
         return None
 
-    def note(self, kind: str, stage: Stage, channel: str, data: str) -> None:
-        """Write down what was done."""
-        self.deeds.append(
-            InjectedFault(kind=kind, stage=stage, channel=channel, data=data, at=self._clock() - self._started)
+    def note(self, kind: str, step: FaultStep, channel: str, data: str) -> None:
+        """Record an injected fault."""
+        self.injected.append(
+            InjectedFault(kind=kind, step=step, channel=channel, data=data, at=self._clock() - self._started)
         )

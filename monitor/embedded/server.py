@@ -1,4 +1,4 @@
-"""The embedded relay's socket: websockets' asyncio server around `session.Session`."""
+"""The embedded relay: websockets' asyncio server around `session.Session`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from monitor.embedded.broker import Broker
-from monitor.embedded.faults import Stage
+from monitor.embedded.faults import FaultStep
 from monitor.embedded.faulty import CUT, FaultySession
 from monitor.embedded.namespaces import PRODUCTION, Namespace
-from monitor.embedded.raw_faults import SIDE, RawFaultTransport, misbehave, refuse
-from monitor.embedded.session import Session, Terms
+from monitor.embedded.raw_faults import SIDE, UnresponsiveListener, refuse, send_frame_fault
+from monitor.embedded.session import ServerSettings, Session
 from monitor.errors import StartupError
 from monitor.wire.codes import CloseCode
 
@@ -32,23 +32,23 @@ PATH: Final = "/connection/websocket"
 MAX_FRAME: Final = 64 << 10
 MAX_CLIENTS: Final = 20_000
 WRITE_TIMEOUT: Final = 1.0
-"""Seconds a client's full socket may keep a frame waiting, as Centrifugo has it."""
+"""Seconds until a write to a client fails; Centrifugo's default."""
 
 OPEN_TIMEOUT: Final = 10.0
-"""Seconds a client has for its upgrade."""
+"""Seconds a client has for the upgrade."""
 
 CLOSE_TIMEOUT: Final = 2.0
 """Seconds a client has to answer a close frame."""
 
 
 class EmbeddedRelay:
-    """A relay on `host:port` (port 0: any free one), for as long as it is started.
+    """A relay on `host:port` (port 0: any free one).
 
-    With a `plan` it makes faults; the plan may be changed while it runs. With another relay's `broker` it is a second
-    node of that one's cluster.
+    With a `plan` it injects faults; the plan may be changed while the relay runs. With the `broker` of another relay it
+    is a second node of that relay's cluster.
     """
 
-    def __init__(  # noqa: PLR0913 - what a relay may be told, each by its name
+    def __init__(  # noqa: PLR0913 - keyword settings
         self,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -63,37 +63,37 @@ class EmbeddedRelay:
     ) -> None:
         self.plan = plan
         self._host, self._port = host, port
-        self._terms = Terms(
+        self._settings = ServerSettings(
             ping_interval=ping_interval, pong_timeout=pong_timeout, stale_timeout=stale_timeout, token=token
         )
         self._broker = broker if broker is not None else Broker(namespaces)
         self._sessions: dict[Session, None] = {}
         self._server: Server | None = None
-        self._closed_door: RawFaultTransport | None = None
-        self._mistreated: WeakSet[ServerConnection] = WeakSet()  # by a fault that never ends by itself
+        self._listener: UnresponsiveListener | None = None
+        self._broken: WeakSet[ServerConnection] = WeakSet()  # by a fault that does not end by itself
 
     @property
     def broker(self) -> Broker:
-        """What nodes of one cluster share: hand it to another relay, and the two are one."""
+        """The broker, which the nodes of a cluster share."""
         return self._broker
 
     @property
     def url(self) -> str:
-        """Where clients connect."""
+        """URL for clients."""
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"ws://{host}:{self._port}{PATH}"
 
     @property
     def connections(self) -> int:
-        """Clients connected now."""
+        """Number of connected clients."""
         return len(self._sessions)
 
     async def start(self) -> None:
-        """Listen. Raises `StartupError` where the address cannot be had."""
+        """Start listening. Raises `StartupError` if the address is not available."""
         try:
-            if (door := self._door()) is not None:
-                self._port = await door.open(self._host, self._port)
-                self._closed_door = door
+            if (listener := self._unresponsive_listener()) is not None:
+                self._port = await listener.open(self._host, self._port)
+                self._listener = listener
                 return
             self._server = await serve(
                 self._handle,
@@ -101,7 +101,7 @@ class EmbeddedRelay:
                 self._port,
                 compression=None,
                 max_size=MAX_FRAME,
-                ping_interval=None,  # the protocol has pings of its own
+                ping_interval=None,  # the protocol has its own pings
                 close_timeout=CLOSE_TIMEOUT,
                 open_timeout=None if self.plan is not None else OPEN_TIMEOUT,
                 process_request=self._admit,
@@ -113,15 +113,15 @@ class EmbeddedRelay:
         self._port = next(iter(self._server.sockets)).getsockname()[1]
 
     async def stop(self) -> None:
-        """Tell every client to come back later (3001), and stop."""
+        """Close all connections with 3001 (shutdown), and stop."""
         self.disconnect_all(CloseCode.SHUTDOWN)
-        if self._closed_door is not None:
-            await self._closed_door.close()
-            self._closed_door = None
+        if self._listener is not None:
+            await self._listener.close()
+            self._listener = None
         if self._server is not None:
-            self._server.close(close_connections=False)  # their own writers do that, with the right code
-            for connection in self._mistreated:
-                connection.transport.abort()  # nobody is there who could close them in good order
+            self._server.close(close_connections=False)  # the writers close them, with the right code
+            for connection in self._broken:
+                connection.transport.abort()  # their writers are blocked by the fault
             await self._server.wait_closed()
             self._server = None
 
@@ -130,15 +130,15 @@ class EmbeddedRelay:
         for session in list(self._sessions):
             session.close(code, reason)
 
-    def _door(self) -> RawFaultTransport | None:
-        """What stands in the server's place where the plan, as it is at the start, lets nobody through to it."""
-        stages = {fault.at for fault in self.plan.faults if fault.kind == "silent"} if self.plan is not None else set()
-        return next((RawFaultTransport(stage) for stage in (Stage.TCP, Stage.TLS) if stage in stages), None)
+    def _unresponsive_listener(self) -> UnresponsiveListener | None:
+        """Return the listener that replaces the server if the initial plan has a silent fault at tcp or tls."""
+        steps = {fault.at for fault in self.plan.faults if fault.kind == "silent"} if self.plan is not None else set()
+        return next((UnresponsiveListener(step) for step in (FaultStep.TCP, FaultStep.TLS) if step in steps), None)
 
     async def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
         side = request.headers.get(SIDE, "")
-        if self.plan is not None and (fault := self.plan.strikes(Stage.UPGRADE, to=side, sender=side)) is not None:
-            self._mistreated.add(connection)
+        if self.plan is not None and (fault := self.plan.select(FaultStep.UPGRADE, to=side, sender=side)) is not None:
+            self._broken.add(connection)
             return await refuse(connection, fault)
         if request.path.partition("?")[0] != PATH:
             return connection.respond(HTTPStatus.NOT_FOUND, "not found\n")
@@ -147,15 +147,15 @@ class EmbeddedRelay:
         return None
 
     async def _handle(self, connection: ServerConnection) -> None:
-        waiting = asyncio.Event()
-        session = self._session(connection, waiting)
+        wakeup = asyncio.Event()
+        session = self._session(connection, wakeup)
         self._sessions[session] = None
         if isinstance(session, FaultySession):
-            session.on_mistreatment = partial(self._mistreated.add, connection)
-        writer = asyncio.ensure_future(_write(session, connection, waiting))
+            session.on_frame_fault = partial(self._broken.add, connection)
+        writer = asyncio.ensure_future(_write(session, connection, wakeup))
         try:
             async for frame in connection:
-                # Centrifugo takes JSON in a binary frame too.
+                # Centrifugo accepts JSON in a binary frame too.
                 session.receive(frame if isinstance(frame, str) else frame.decode(errors="replace"), time.monotonic())
                 if session.closing is not None:
                     break
@@ -168,29 +168,29 @@ class EmbeddedRelay:
             session.gone()
             del self._sessions[session]
 
-    def _session(self, connection: ServerConnection, waiting: asyncio.Event) -> Session:
+    def _session(self, connection: ServerConnection, wakeup: asyncio.Event) -> Session:
         now = time.monotonic()
         if self.plan is None:
-            return Session(self._broker, self._terms, now, waiting.set)
+            return Session(self._broker, self._settings, now, wakeup.set)
         side = connection.request.headers.get(SIDE, "") if connection.request is not None else ""
-        return FaultySession(self._broker, self._terms, now, waiting.set, self.plan, side)
+        return FaultySession(self._broker, self._settings, now, wakeup.set, self.plan, side)
 
 
-async def _write(session: Session, connection: ServerConnection, waiting: asyncio.Event) -> None:
-    """Send what the session has to say, see to its timers, and close when it is over."""
+async def _write(session: Session, connection: ServerConnection, wakeup: asyncio.Event) -> None:
+    """Write the session's lines, run its timers, and close the connection at its end."""
     try:
         while session.closing is None:
             due = session.deadline()
             try:
                 async with asyncio.timeout(None if due is None else max(0.0, due - time.monotonic())):
-                    await waiting.wait()
+                    await wakeup.wait()
             except TimeoutError:
                 session.tick(time.monotonic())
-            waiting.clear()
+            wakeup.clear()
             if lines := session.lines():
-                if isinstance(session, FaultySession) and session.manner is not None:
-                    manner, session.manner = session.manner, None
-                    await misbehave(connection, "\n".join(lines), manner)
+                if isinstance(session, FaultySession) and session.frame_fault is not None:
+                    frame_fault, session.frame_fault = session.frame_fault, None
+                    await send_frame_fault(connection, "\n".join(lines), frame_fault)
                     continue
                 try:
                     async with asyncio.timeout(WRITE_TIMEOUT):
@@ -205,5 +205,5 @@ async def _write(session: Session, connection: ServerConnection, waiting: asynci
     except ConnectionClosed:
         pass
     except TimeoutError:
-        # The close frame waits behind what the client does not read.
+        # The close frame is queued behind unread data.
         connection.transport.abort()

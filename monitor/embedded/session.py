@@ -1,7 +1,7 @@
-"""One client of the embedded relay: the server's side of the Centrifuge protocol, lines in and lines out.
+"""Server side of the Centrifuge protocol for one connection, without I/O.
 
-Follows Centrifugo 6.9 as observed: which error answers what, which mistake closes the connection and with which code.
-No I/O: the server around it sends `lines()` and closes where `closing` says so.
+Error replies and close codes follow Centrifugo 6.9. The server sends `lines()` and closes the connection when `closing`
+is set.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from monitor.embedded import verbatim
+from monitor.jsontext import raw_integer, raw_members, raw_string
 from monitor.wire.codes import CloseCode, ErrorCode
 
 if TYPE_CHECKING:
@@ -20,24 +20,24 @@ if TYPE_CHECKING:
     from monitor.embedded.broker import Broker, Item
 
 VERSION: Final = "6.9.1"
-"""The Centrifugo whose behaviour this is."""
+"""Version of the Centrifugo whose behaviour is implemented."""
 
 MAX_CHANNELS: Final = 128
 MAX_CHANNEL_NAME: Final = 255
-MAX_QUEUED: Final = 1 << 20
-"""Characters that may wait for a client that does not read; past it the client is too slow."""
+MAX_BUFFERED: Final = 1 << 20
+"""Characters buffered for a client that does not read; above it the client is closed as slow."""
 
 MAX_LINES: Final = 1000
-"""Commands in one frame."""
+"""Largest number of commands in one frame."""
 
 REJECT_UNRECOVERED: Final = 2
-"""The subscribe flag of a client that would rather have an error than a gap."""
+"""Subscribe flag: reply with an error instead of a gap."""
 
 _METHODS: Final = (
     "connect", "subscribe", "unsubscribe", "publish", "presence", "presence_stats", "history", "rpc", "send",
     "refresh", "sub_refresh",
 )  # fmt: skip
-"""Where a command holds several, the first of these is done."""
+"""Methods in order of precedence, for a command with several."""
 
 _ENCODE = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
@@ -62,8 +62,8 @@ _REASONS: Final = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What a relay asks of its clients; seconds. `token`: the only one accepted beside none at all."""
+class ServerSettings:
+    """Settings of the server; times in seconds. `token` is the only accepted token; none is accepted too."""
 
     ping_interval: float = 25.0
     pong_timeout: float = 8.0
@@ -71,8 +71,8 @@ class Terms:
     token: str | None = field(default=None, repr=False)
 
 
-class Refusal(Exception):  # noqa: N818 - an answer, not a mistake of ours
-    """A command is answered with an error. Never leaves this module."""
+class Refusal(Exception):  # noqa: N818 - an error reply
+    """Reply to a command with an error. Raised and handled in this module."""
 
     def __init__(self, code: ErrorCode) -> None:
         self.code = code
@@ -80,19 +80,19 @@ class Refusal(Exception):  # noqa: N818 - an answer, not a mistake of ours
 
 
 class Session:
-    """One connection. `wake` is called when lines are waiting that nobody asked for."""
+    """One connection. `wake` is called when lines are ready."""
 
-    def __init__(self, broker: Broker, terms: Terms, now: float, wake: Callable[[], None]) -> None:
+    def __init__(self, broker: Broker, settings: ServerSettings, now: float, wake: Callable[[], None]) -> None:
         self.closing: tuple[int, str] | None = None
         self.client = str(uuid.uuid4())
         self.channels: set[str] = set()
         self._broker = broker
-        self._terms = terms
+        self._settings = settings
         self._wake = wake
         self._connected = False
         self._lines: list[str] = []
-        self._queued = 0
-        self._stale_at: float | None = now + terms.stale_timeout
+        self._buffered = 0
+        self._stale_at: float | None = now + settings.stale_timeout
         self._ping_at: float | None = None
         self._pong_by: float | None = None
         self._commands: dict[str, Callable[[dict[str, str], float], str]] = {
@@ -107,43 +107,43 @@ class Session:
             "sub_refresh": self._not_permitted,
         }
 
-    # What the server around it calls.
+    # Calls of the server.
 
     def receive(self, text: str, now: float) -> None:
-        """One frame came."""
+        """Process one frame."""
         for line in text.removesuffix("\n").split("\n", MAX_LINES):
             if self.closing is not None:
                 return
             self._line(line, now)
 
     def lines(self) -> list[str]:
-        """Lines to send, in order; several may share a frame."""
+        """Return the lines to send, in order. Several may share a frame."""
         lines, self._lines = self._lines, []
-        self._queued = 0
+        self._buffered = 0
         return lines
 
     def tick(self, now: float) -> None:
-        """Time passed: stale clients, pings, missing pongs."""
+        """Handle deadlines that have passed: stale clients, pings, missing pongs."""
         if self._stale_at is not None and now >= self._stale_at:
             self.close(CloseCode.STALE)
         elif self._pong_by is not None and now >= self._pong_by:
             self.close(CloseCode.NO_PONG)
         elif self._ping_at is not None and now >= self._ping_at:
-            self._ping_at = now + self._terms.ping_interval
-            self._pong_by = now + self._terms.pong_timeout
+            self._ping_at = now + self._settings.ping_interval
+            self._pong_by = now + self._settings.pong_timeout
             self.emit("{}")
 
     def deadline(self) -> float | None:
-        """When `tick` is due."""
+        """Time at which `tick` is due, or None."""
         return min((at for at in (self._stale_at, self._ping_at, self._pong_by) if at is not None), default=None)
 
     def push(self, channel: str, item: Item, epoch: str) -> None:
-        """A publication for this client; a stream's first one names the epoch, as Centrifugo has it."""
+        """Push a publication. A stream's first one carries the epoch, as in Centrifugo."""
         first = f',"epoch":"{epoch}"' if item.offset == 1 else ""
         self.emit(f'{{"push":{{"channel":{_ENCODE(channel)},"pub":{_publication(item, first)}}}}}')
 
     def close(self, code: int, reason: str | None = None) -> None:
-        """End the connection from the server's side."""
+        """Close the connection."""
         if self.closing is None:
             known = next((text for number, text in _REASONS.items() if number == code), "")
             self.closing = (int(code), known if reason is None else reason)
@@ -151,17 +151,17 @@ class Session:
             self._wake()
 
     def gone(self) -> None:
-        """The connection is over: leave every channel."""
+        """The connection is closed: unsubscribe from all channels."""
         for channel in self.channels:
             self._broker.unsubscribe(channel, self)
         self.channels.clear()
         self._stale_at = self._ping_at = self._pong_by = None
 
     def emit(self, line: str) -> None:
-        """Everything this client is sent passes here."""
+        """Send a line to the client."""
         self._lines.append(line)
-        self._queued += len(line)
-        if self._queued > MAX_QUEUED:
+        self._buffered += len(line)
+        if self._buffered > MAX_BUFFERED:
             self.close(CloseCode.SLOW)
         else:
             self._wake()
@@ -170,7 +170,7 @@ class Session:
 
     def _line(self, line: str, now: float) -> None:
         try:
-            members = verbatim.members(line)
+            members = raw_members(line)
         except ValueError:
             self.close(CloseCode.BAD_REQUEST)
             return
@@ -188,7 +188,7 @@ class Session:
         method = next((name for name in _METHODS if name in members), "")
         identifier = members.get("id", "")
         try:
-            body = verbatim.members(members[method]) if method else {}
+            body = raw_members(members[method]) if method else {}
         except ValueError:
             method = ""
         numbered = identifier.isdigit() and 0 < int(identifier) < 1 << 32
@@ -211,31 +211,31 @@ class Session:
                 self.emit(f'{{"id":{identifier},"{method}":{reply}}}')
 
     def _connect(self, identifier: str, body: dict[str, str], now: float) -> None:
-        terms = self._terms
+        settings = self._settings
         if self._connected:
             self.close(CloseCode.BAD_REQUEST)
             return
-        token = verbatim.text(body.get("token"))
-        if token and token != terms.token:
+        token = raw_string(body.get("token"))
+        if token and token != settings.token:
             self.close(CloseCode.INVALID_TOKEN)
             return
         self._connected, self._stale_at = True, None
         reply: dict[str, Any] = {"client": self.client, "version": VERSION}
-        if terms.ping_interval:
-            self._ping_at = now + terms.ping_interval
-            # Whole seconds on the wire, as Centrifugo has it.
-            reply |= {"ping": max(1, int(terms.ping_interval)), "pong": True}
+        if settings.ping_interval:
+            self._ping_at = now + settings.ping_interval
+            # Whole seconds on the wire, as in Centrifugo.
+            reply |= {"ping": max(1, int(settings.ping_interval)), "pong": True}
         self.emit(f'{{"id":{identifier},"connect":{_ENCODE(reply)}}}')
 
     def _named(self, body: dict[str, str]) -> str:
-        """The channel a command names. Raises ValueError where it names none."""
-        channel = verbatim.text(body.get("channel"))
+        """Return the channel of a command. Raises ValueError without one."""
+        channel = raw_string(body.get("channel"))
         if not channel:
             raise ValueError("no channel")
         return channel
 
     def _allowed(self, channel: str, without_namespace: ErrorCode = ErrorCode.PERMISSION_DENIED) -> str:
-        """The same channel, if this relay has it; each command refuses one without a namespace in its own way."""
+        """Return the channel if it is allowed. The error for a missing namespace depends on the command."""
         if ":" not in channel:
             raise Refusal(without_namespace)
         namespace = self._broker.namespace(channel)
@@ -257,14 +257,14 @@ class Session:
         reply = f'"recoverable":true,"epoch":"{stream.epoch}","positioned":true'
         offset = stream.offset
         if body.get("recover") == "true":
-            asked = verbatim.whole(body.get("offset"))
-            missed = self._broker.since(channel, verbatim.text(body.get("epoch")), asked, now)
+            asked = raw_integer(body.get("offset"))
+            missed = self._broker.since(channel, raw_string(body.get("epoch")), asked, now)
             reply += ',"was_recovering":true'
             if missed is not None:
-                offset = asked  # Centrifugo echoes what was asked for; the publications move the client on
+                offset = asked  # Centrifugo echoes the requested offset; the client advances by the publications
                 reply += ',"recovered":true'
                 reply += f',"publications":[{_publications(missed)}]' if missed else ""
-            elif verbatim.whole(body.get("flag")) & REJECT_UNRECOVERED:
+            elif raw_integer(body.get("flag")) & REJECT_UNRECOVERED:
                 raise Refusal(ErrorCode.UNRECOVERABLE_POSITION)
         if offset:
             reply += f',"offset":{offset}'
@@ -288,17 +288,17 @@ class Session:
 
     def _history(self, body: dict[str, str], now: float) -> str:
         stream = self._broker.stream(self._allowed(self._named(body), ErrorCode.NOT_AVAILABLE), now)
-        limit, reverse = verbatim.whole(body.get("limit")), body.get("reverse") == "true"
+        limit, reverse = raw_integer(body.get("limit")), body.get("reverse") == "true"
         items = list(stream.items)
         if body.get("since", "null") != "null":
-            since = verbatim.members(body["since"])
-            epoch, offset = verbatim.text(since.get("epoch")), verbatim.whole(since.get("offset"))
+            since = raw_members(body["since"])
+            epoch, offset = raw_string(since.get("epoch")), raw_integer(since.get("offset"))
             if reverse and not offset:
                 raise Refusal(ErrorCode.BAD_REQUEST)
             if epoch not in {"", stream.epoch}:
                 raise Refusal(ErrorCode.UNRECOVERABLE_POSITION)
             if reverse and not any(item.offset == offset - 1 for item in items):
-                items = []  # backwards it starts at the neighbour or not at all; forwards at the oldest there is
+                items = []  # a reverse read starts at the neighbour or is empty; a forward read starts at the oldest
             items = [item for item in items if (item.offset < offset if reverse else item.offset > offset)]
         if reverse:
             items.reverse()

@@ -92,7 +92,7 @@ class LoadContext:
     @property
     def all_hang(self) -> bool:
         """Whether every fault that leaves a note has struck, and the proxy was asked."""
-        noted = {step for step, plan in self.plans.items() if plan.deeds}
+        noted = {step for step, plan in self.plans.items() if plan.injected}
         return "proxy" in self.asked and noted >= set(FAULTS) - {"tcp", "tls", "away", "exchange", "hold"}
 
 

@@ -12,7 +12,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from monitor.embedded import EmbeddedRelay, Fault, FaultPlan, parse_fault
-from monitor.embedded.faults import COMMANDS, KINDS, Stage, show
+from monitor.embedded.faults import COMMANDS, KINDS, FaultStep, show
 from monitor.embedded.faulty import corrupt, truncate
 from tests.relays import ROOT
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 CHANNEL = "session:11111111-2222-4333-8444-555555555555"
 OTHER = "session:99999999-2222-4333-8444-555555555555"
-ON_CHANNELS = (Stage.SUBSCRIBE, Stage.PUBLISH, Stage.HISTORY, Stage.PUSH)
+ON_CHANNELS = (FaultStep.SUBSCRIBE, FaultStep.PUBLISH, FaultStep.HISTORY, FaultStep.PUSH)
 
 
 class TestSpecs:
     @pytest.mark.parametrize(
         ("spec", "fault"),
         [
-            ("drop", Fault(kind="drop", at=Stage.PUSH)),
+            ("drop", Fault(kind="drop", at=FaultStep.PUSH)),
             (
                 "drop:channel=session,to=wallet,probability=0.25,skip=3,count=2,after=1.5,until=9",
                 Fault(
                     kind="drop",
-                    at=Stage.PUSH,
+                    at=FaultStep.PUSH,
                     channel="session",
                     to="wallet",
                     probability=0.25,
@@ -43,10 +43,10 @@ class TestSpecs:
                     until=9.0,
                 ),
             ),
-            ("silent:at=history", Fault(kind="silent", at=Stage.HISTORY)),
-            ("close:at=publish,code=3501", Fault(kind="close", at=Stage.PUBLISH, code=3501)),
-            ("oversize:bytes=70000", Fault(kind="oversize", at=Stage.HELLO, bytes=70_000)),
-            ("status", Fault(kind="status", at=Stage.UPGRADE, code=503)),
+            ("silent:at=history", Fault(kind="silent", at=FaultStep.HISTORY)),
+            ("close:at=publish,code=3501", Fault(kind="close", at=FaultStep.PUBLISH, code=3501)),
+            ("oversize:bytes=70000", Fault(kind="oversize", at=FaultStep.HELLO, bytes=70_000)),
+            ("status", Fault(kind="status", at=FaultStep.UPGRADE, code=503)),
         ],
     )
     def test_a_spec_says_what_where_and_how_often(self, spec: str, fault: Fault) -> None:
@@ -55,26 +55,26 @@ class TestSpecs:
     @pytest.mark.parametrize(
         ("spec", "said"),
         [
-            ("explode", "'explode' is no kind of fault; there are drop, delay"),
-            ("drop:at=hello", "drop cannot strike at hello; it can at push"),
-            ("drop:at=heaven", "drop cannot strike at 'heaven'; it can at push"),
-            ("drop:code=1", "'code=1' is no key of drop; it takes at=…, channel=…"),
-            ("drop:probability", "'probability' is no key of drop"),
+            ("explode", "'explode' is not a kind of fault; expected one of drop, delay"),
+            ("drop:at=hello", "drop does not apply at hello; expected one of push"),
+            ("drop:at=heaven", "drop does not apply at 'heaven'; expected one of push"),
+            ("drop:code=1", "'code=1' is not a key of drop; expected at=…, channel=…"),
+            ("drop:probability", "'probability' is not a key of drop"),
             ("drop:probability=2", "probability=2 is out of range; expected 0 to 1"),
             ("drop:count=-1", "count=-1 is out of range; expected 0 or more"),
-            ("drop:count=some", "count=some is no number"),
+            ("drop:count=some", "count=some is not a number"),
             ("drop:count=1,count=2", "count is given twice"),
             ("drop:channel=", "channel is empty"),
-            ("drop:channel=nope", "'nope' is no namespace of channels; there are handshake, session"),
-            ("silent:channel=session", "silent cannot have channel at hello: nothing there has one; leave it out"),
+            ("drop:channel=nope", "'nope' is not a channel namespace; expected one of handshake, session"),
+            ("silent:channel=session", "silent cannot have channel at hello"),
             ("silent:at=tls,to=wallet", "silent cannot have to at tls"),
             ("status:channel=handshake", "status cannot have channel at upgrade"),
             ("pings:sender=dapp", "pings cannot have sender at ping"),
-            ("drop:after=10,until=5", "until=5 is no later than after=10; it would never strike"),
-            ("drop:until=0", "until=0 is no later than after=0"),
+            ("drop:after=10,until=5", "until=5 is not later than after=10"),
+            ("drop:until=0", "until=0 is not later than after=0"),
             ("delay:by=nan", "by=nan is out of range"),
-            ("status:code=999", "status cannot have code=999; it takes 400 to 505"),
-            ("close:code=70000", "close cannot have code=70000; it takes 3000 to 4999"),
+            ("status:code=999", "status cannot have code=999; expected 400 to 505"),
+            ("close:code=70000", "close cannot have code=70000; expected 3000 to 4999"),
         ],
     )
     def test_a_wrong_spec_is_told_what_is_allowed(self, spec: str, said: str) -> None:
@@ -84,7 +84,7 @@ class TestSpecs:
     @given(st.sampled_from(sorted(KINDS)), st.data())
     def test_what_is_shown_can_be_read_again(self, kind: str, data: st.DataObject) -> None:
         meaning = KINDS[kind]
-        at = data.draw(st.sampled_from(meaning.stages))
+        at = data.draw(st.sampled_from(meaning.steps))
         fault = Fault.make(
             kind,
             at=at,
@@ -102,7 +102,7 @@ class TestPlan:
         return FaultPlan([parse_fault(spec) for spec in specs], seed=seed, clock=lambda: now[0]), now
 
     def struck(self, plan: FaultPlan, times: int, **where: str) -> list[bool]:
-        return [plan.strikes(Stage.PUSH, **({"channel": CHANNEL} | where)) is not None for _ in range(times)]
+        return [plan.select(FaultStep.PUSH, **({"channel": CHANNEL} | where)) is not None for _ in range(times)]
 
     def test_it_skips_then_strikes_so_many_times(self) -> None:
         plan, _ = self.plan("drop:skip=1,count=2")
@@ -129,9 +129,9 @@ class TestPlan:
 
     def test_only_one_fault_strikes_at_a_time(self) -> None:
         plan, _ = self.plan("drop:count=1", "duplicate")
-        kinds = [getattr(plan.strikes(Stage.PUSH, channel=CHANNEL, data='"x"'), "kind", None) for _ in range(2)]
+        kinds = [getattr(plan.select(FaultStep.PUSH, channel=CHANNEL, data='"x"'), "kind", None) for _ in range(2)]
         assert kinds == ["drop", "duplicate"]
-        assert [(deed.kind, deed.channel, deed.data) for deed in plan.deeds] == [
+        assert [(fault.kind, fault.channel, fault.data) for fault in plan.injected] == [
             ("drop", CHANNEL, '"x"'),
             ("duplicate", CHANNEL, '"x"'),
         ]
@@ -141,7 +141,7 @@ class TestPlan:
         assert self.struck(plan, 1) == [True]
         plan.set([])
         assert self.struck(plan, 1) == [False]
-        assert len(plan.deeds) == 1
+        assert len(plan.injected) == 1
 
 
 @given(st.text(min_size=1), st.floats(0, 1, exclude_max=True))
@@ -307,25 +307,27 @@ async def test_a_refusal_is_left_as_it_is(relay: EmbeddedRelay, spec: str, comma
     await peer.ask(**command)
     assert await peer.read() == [refusal | {"id": refusal["id"] + 1}]
     assert relay.plan is not None
-    assert not relay.plan.deeds
+    assert not relay.plan.injected
 
 
-@pytest.mark.parametrize("stage", COMMANDS)
+@pytest.mark.parametrize("step", COMMANDS)
 @pytest.mark.parametrize("kind", ["silent", "error", "junk", "binary", "delay", "close", "reset", "garbage", "drip"])
-async def test_a_command_is_mistreated_at_its_stage(relay: EmbeddedRelay, stage: Stage, kind: str) -> None:
+async def test_a_command_meets_the_fault_of_its_step(
+    relay: EmbeddedRelay, step: FaultStep, kind: str
+) -> None:
     peer = Peer(await connect(relay.url, proxy=None))
-    commands: dict[Stage, dict[str, Any]] = {
-        Stage.HELLO: {"connect": {}},
-        Stage.SUBSCRIBE: {"subscribe": {"channel": CHANNEL}},
-        Stage.PUBLISH: {"publish": {"channel": OTHER, "data": "x"}},
-        Stage.HISTORY: {"history": {"channel": CHANNEL, "limit": -1}},
+    commands: dict[FaultStep, dict[str, Any]] = {
+        FaultStep.HELLO: {"connect": {}},
+        FaultStep.SUBSCRIBE: {"subscribe": {"channel": CHANNEL}},
+        FaultStep.PUBLISH: {"publish": {"channel": OTHER, "data": "x"}},
+        FaultStep.HISTORY: {"history": {"channel": CHANNEL, "limit": -1}},
     }
     own = {"error": ",code=109", "close": ",code=3004", "delay": ",by=0.02", "drip": ",by=0.001"}.get(kind, "")
-    arm(relay, f"{kind}:at={stage}{own}")
-    for before in COMMANDS[: COMMANDS.index(stage)]:
+    arm(relay, f"{kind}:at={step}{own}")
+    for before in COMMANDS[: COMMANDS.index(step)]:
         await peer.ask(**commands[before])
         await peer.read()
-    await peer.ask(**commands[stage])
+    await peer.ask(**commands[step])
     match kind:
         case "silent":
             assert await peer.nothing()
@@ -367,7 +369,7 @@ async def test_no_ping_is_sent_and_nobody_is_blamed_for_no_pong() -> None:
     (peer,) = await peers(made, CHANNEL)
     assert await peer.read() == [{}]
     assert made.plan is not None
-    assert len(made.plan.deeds) == 2
+    assert len(made.plan.injected) == 2
     await made.stop()
 
 
@@ -398,7 +400,7 @@ async def test_a_relay_stops_whatever_it_does_to_its_clients(spec: str) -> None:
         b"\x81\x97\x00\x00\x00\x00" + b'{"id":1,"connect":{}}  '
     )
     async with asyncio.timeout(5):
-        while not plan.deeds:  # noqa: ASYNC110 - a plan tells nobody
+        while not plan.injected:  # noqa: ASYNC110 - a plan tells nobody
             await asyncio.sleep(0.01)
     async with asyncio.timeout(5):
         await made.stop()
@@ -409,11 +411,11 @@ async def test_a_relay_stops_whatever_it_does_to_its_clients(spec: str) -> None:
 def test_every_kind_says_what_it_does() -> None:
     for kind, meaning in KINDS.items():
         assert meaning.does, kind
-        assert meaning.stages, kind
+        assert meaning.steps, kind
 
 
 def test_the_manual_lists_every_kind_as_it_is() -> None:
     manual = (ROOT / "docs" / "fault-injection.md").read_text("utf-8")
     for kind, meaning in KINDS.items():
-        stages = ", ".join(f"`{stage}`" for stage in dict.fromkeys(meaning.stages))
-        assert f"| `{kind}` | {stages} | {meaning.does} |" in manual
+        steps = ", ".join(f"`{step}`" for step in dict.fromkeys(meaning.steps))
+        assert f"| `{kind}` | {steps} | {meaning.does} |" in manual

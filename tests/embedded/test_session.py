@@ -9,7 +9,7 @@ import pytest
 
 from monitor.embedded.broker import Broker
 from monitor.embedded.namespaces import PRODUCTION
-from monitor.embedded.session import MAX_QUEUED, Session, Terms
+from monitor.embedded.session import MAX_BUFFERED, ServerSettings, Session
 
 CHANNEL = "session:0f8fad5b-d9cb-469f-a165-70867728950e"
 HELLO = '{"id":1,"connect":{}}'
@@ -18,11 +18,11 @@ HELLO = '{"id":1,"connect":{}}'
 class Client:
     """A session and its relay, on a clock that stands still unless moved."""
 
-    def __init__(self, broker: Broker | None = None, *, connected: bool = True, **terms: Any) -> None:
+    def __init__(self, broker: Broker | None = None, *, connected: bool = True, **settings: Any) -> None:
         self.now = 0.0
         self.woken = 0
         self.broker = broker or Broker(PRODUCTION)
-        self.session = Session(self.broker, Terms(**terms), self.now, self._wake)
+        self.session = Session(self.broker, ServerSettings(**settings), self.now, self._wake)
         if connected:
             self.say(HELLO)
 
@@ -109,7 +109,7 @@ def test_a_client_that_does_not_read_is_cut_off_and_no_longer_listens() -> None:
     broker = Broker(PRODUCTION)
     slow, busy = Client(broker), Client(broker)
     slow.say(f'{{"id":2,"subscribe":{{"channel":"{CHANNEL}"}}}}')
-    for number in range(MAX_QUEUED // 50_000 + 2):
+    for number in range(MAX_BUFFERED // 50_000 + 2):
         busy.say(publish(number + 2, '"' + "x" * 50_000 + '"'))
     assert (slow.code, busy.code) == (3008, None)
     assert not broker.stream(CHANNEL, 0.0).subscribers

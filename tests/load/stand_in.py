@@ -13,7 +13,7 @@ from monitor.embedded import FaultPlan, parse_fault
 from monitor.embedded.broker import Broker
 from monitor.embedded.faulty import CUT, FaultySession
 from monitor.embedded.namespaces import PRODUCTION
-from monitor.embedded.session import Terms
+from monitor.embedded.session import ServerSettings
 from monitor.errors import ProbeError
 from monitor.relay.transport import Closed
 from monitor.vocabulary import Phase, Reason, Step
@@ -69,7 +69,9 @@ class Line:
         self._relay = relay
         self._on_text, self._on_closed = on_text, on_closed
         self.open = True
-        self.session = FaultySession(relay.broker, Terms(), relay.clock.monotonic(), self._wake, relay.plan, side="")
+        self.session = FaultySession(
+            relay.broker, ServerSettings(), relay.clock.monotonic(), self._wake, relay.plan, side=""
+        )
         self._due: asyncio.TimerHandle | None = None
         self._tick()
 

@@ -337,7 +337,7 @@ async def test_no_wallet_comes_again_for_what_one_that_stands_was_given(relay: S
     relay.arm("delay:at=publish,channel=session,by=0")  # for its deed
 
     def garble() -> None:
-        (sent,) = relay.plan.deeds
+        (sent,) = relay.plan.injected
         envelope = decode(json.loads(sent.data))
         unread = encode(*envelope._replace(nonce=envelope.nonce + 1, payload="bm90aGluZw=="))
         relay.broker.publish(sent.channel, json.dumps(unread), "{}", relay.clock.monotonic())

@@ -49,7 +49,7 @@ DONE_TO = {
     "truncate": Verdict.CORRUPTED,
     "duplicate": Verdict.DUPLICATED,
     "reorder": Verdict.REORDERED,
-    "held": Verdict.LATE,
+    "delayed": Verdict.LATE,
     "misroute": Verdict.DELIVERED,  # it came as well where it should
 }
 
@@ -121,15 +121,15 @@ async def test_every_verdict_is_what_was_done_to_the_message(ill: EmbeddedRelay)
     told = {data: verdict for pair in pairs for data, verdict in pair.verdicts.items()}
     assert len(told) == MESSAGES
     done: dict[str, str] = {}
-    for deed in plan.deeds:
-        data = json.loads(deed.data)
-        if deed.kind == "held":
+    for fault in plan.injected:
+        data = json.loads(fault.data)
+        if fault.kind == "delayed":
             data = data["push"]["pub"]["data"]
-        done[data] = deed.kind
+        done[data] = fault.kind
     expected = {data: DONE_TO[done[data]] if data in done else Verdict.DELIVERED for data in told}
     wrong = Counter((done.get(data), verdict) for data, verdict in told.items() if verdict is not expected[data])
     assert wrong == Counter()
-    assert set(Counter(done.values())) >= set(DONE_TO) - {"held"}  # every fault did strike
+    assert set(Counter(done.values())) >= set(DONE_TO) - {"delayed"}  # every fault did strike
     judged = Counter(item.verdict for item in made.judged)
     assert judged.pop(Verdict.MISROUTED) == Counter(done.values())["misroute"]
     assert judged == Counter(told.values())
@@ -157,7 +157,7 @@ async def test_nothing_is_lost_across_reconnects(ill: EmbeddedRelay) -> None:
             await pair.exchange(pair._clock.monotonic(), 0.0)
 
         await asyncio.gather(*(converse(pair) for pair in pairs))
-    kinds = Counter(deed.kind for deed in plan.deeds)
+    kinds = Counter(fault.kind for fault in plan.injected)
     assert kinds["close"] > 5
     verdicts = Counter(verdict for pair in pairs for verdict in pair.verdicts.values())
     assert set(verdicts) <= {Verdict.DELIVERED, Verdict.DUPLICATED}

@@ -488,7 +488,7 @@ async def test_a_pair_that_was_refused_is_tried_again_under_the_smallest_limit(
     few = {"connects_per_minute": limit}
     async with stage(relay.url, "steady-messaging", None, few, **STANDING | {"timeout": "2s"}) as made, serving(made):
         await made.until(lambda: made.runs and made.runs[-1].outcome is Outcome.OK)
-        assert relay.plan.deeds
+        assert relay.plan.injected
 
 
 async def test_tries_of_a_message_hold_to_the_limit_too() -> None:
@@ -500,7 +500,7 @@ async def test_tries_of_a_message_hold_to_the_limit_too() -> None:
     async with stage(relay.url, "steady-messaging", None, few, **STANDING) as made, serving(made):
         await made.until(lambda: "skipped" in made.slots, 30)  # nothing is left of the limit
         await asyncio.sleep(2)  # in which a message that is refused would be tried again and again
-        assert 5 <= len(plan.deeds) <= 11  # the offer was one
+        assert 5 <= len(plan.injected) <= 11  # the offer was one
     await relay.stop()
 
 
