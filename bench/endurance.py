@@ -38,7 +38,6 @@ from monitor.probes.registry import PROBES
 from monitor.probes.runner import execute
 from monitor.relays import MonitoredRelays
 from monitor.results import MessagesJudged, MessagesSent, Report, Run
-from monitor.schedule import longest_gap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -198,7 +197,7 @@ async def _endure(
     log: io.StringIO,
 ) -> Outcome:
     config = parse(CONFIG.format(url=url), "endurance", {})
-    metrics = Metrics(config, version=monitor.__version__, longest_gap=longest_gap)
+    metrics = Metrics(config, version=monitor.__version__)
     outcomes, exchanges, verdicts = Counter[str](), Counter[str](), Counter[str]()
     sent = 0
 

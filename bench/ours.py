@@ -22,7 +22,6 @@ from monitor.metrics import Metrics
 from monitor.probes.registry import continuous_probe
 from monitor.relays import MonitoredRelays, freeze_gc
 from monitor.results import Report, Run
-from monitor.schedule import longest_gap
 from monitor.vocabulary import Outcome
 
 CONFIG = """
@@ -58,7 +57,7 @@ async def main(url: str, pairs: int, interval: float, settle: float, window: flo
     """Run the pairs with the daemon's metrics behind them, and print what the window cost."""
     text = CONFIG.format(url=url, pairs=pairs, interval=interval * 1000, settle=settle * 1000)
     config = parse(text, "bench", {})
-    metrics = Metrics(config, version=monitor.__version__, longest_gap=longest_gap)
+    metrics = Metrics(config, version=monitor.__version__)
     wires: list[float] = []
 
     def publish(report: Run | Report, _: object) -> None:

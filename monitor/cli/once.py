@@ -42,13 +42,12 @@ def once(
     from monitor.logs import configure  # noqa: PLC0415
     from monitor.metrics import Metrics  # noqa: PLC0415
     from monitor.results import Run  # noqa: PLC0415
-    from monitor.schedule import longest_gap  # noqa: PLC0415
     from monitor.vocabulary import Outcome  # noqa: PLC0415
 
     loaded = _only(load_config(config), relay, probe)
     configure("console", "error")
     # node_exporter, which reads the text file, has process_* of its own: series of the same name are an error there.
-    metrics = Metrics(loaded, version=monitor.__version__, longest_gap=longest_gap, of_process=False)
+    metrics = Metrics(loaded, version=monitor.__version__, of_process=False)
     runs: list[Run] = []
     interrupted = False
 

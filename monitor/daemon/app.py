@@ -20,7 +20,7 @@ from monitor.health import Health
 from monitor.journal import Journal
 from monitor.metrics import Metrics
 from monitor.relays import MonitoredRelay, MonitoredRelays, freeze_gc
-from monitor.schedule import Maintenance, Schedule, longest_gap
+from monitor.schedule import Maintenance, Schedule
 from monitor.threads import run_in_thread
 from monitor.web import Access, WebServer, WebState, build_app, read_terms
 
@@ -64,9 +64,7 @@ class Monitor:
         self.config = config
         self._source = source
         self.clock = clock or SYSTEM_CLOCK
-        self.metrics = Metrics(
-            config, version=monitor.__version__, shard=f"{shard[0]}/{shard[1]}", longest_gap=longest_gap
-        )
+        self.metrics = Metrics(config, version=monitor.__version__, shard=f"{shard[0]}/{shard[1]}")
         self.journal = Journal(config.state_dir)
         self.maintenance = Maintenance(config.maintenance, self.clock)
         self.schedule = Schedule(clock=self.clock, on_result=self.metrics.count_run, seed=config.location)

@@ -25,9 +25,6 @@ _log = structlog.get_logger(__name__)
 JOB: Final = "relay-monitor-load"
 """The push gateway's name for what comes from here."""
 
-GAP: Final = 60.0
-"""Seconds between runs, as the dashboards reckon; a load test has no schedule."""
-
 
 @contextmanager
 def metrics_of(
@@ -38,7 +35,7 @@ def metrics_of(
     SLOs count for the probe that plays the test.
     """
     ours = tuple(slo.model_copy(update={"probe": (plan.scenario.value,)}) for slo in slos)
-    metrics = Metrics(config_of(plan, ours), version=monitor.__version__, longest_gap=lambda _: GAP)
+    metrics = Metrics(config_of(plan, ours), version=monitor.__version__)
     metrics.set_healthy(True)
     server = None
     if listen is not None:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from prometheus_client import Metric
 
-    from monitor.config import Config, ProbeConfig, RelayConfig
+    from monitor.config import Config, RelayConfig
     from monitor.results import Report, Run
     from monitor.scenarios import Scenario
 
@@ -59,7 +59,7 @@ MOST_UNBOOKED: Final = 500
 class Metrics:
     """The series of one monitor, in a registry of its own.
 
-    `longest_gap` gives the longest time between two runs of a schedule, in seconds; `of_process` adds `process_*`,
+    `of_process` adds `process_*`,
     what this process itself takes. `render` may be called in any thread, and `registry` read in any, everything else on
     the event loop alone. None of it raises for what a relay did, and none of it waits for a rendering that goes on; but
     what changes the series waits for a booking, of `MOST_UNBOOKED` reports or so.
@@ -70,7 +70,6 @@ class Metrics:
         config: Config,
         *,
         version: str,
-        longest_gap: Callable[[Any], float],
         shard: str = "0/1",
         of_process: bool = True,
     ) -> None:
@@ -80,7 +79,6 @@ class Metrics:
         if of_process:
             ProcessCollector(registry=self.registry)
         self._location = config.location
-        self._longest_gap = longest_gap
         self._info = _RelayInfo(config.location)
         self.registry.register(self._info)
         self._families: dict[str, Any] = {
@@ -121,7 +119,7 @@ class Metrics:
             if key not in self._series:
                 self._series[key] = ProbeSeries(self._families, self._location, key[0], probe)
                 self._series[key].set_relay_up(self._relay_up.get(key[0]))
-            self._series[key].configure(self._gap(probe), [slo for slo in config.slos if probe.name in slo.probe])
+            self._series[key].configure(probe.longest_gap, [slo for slo in config.slos if probe.name in slo.probe])
         self._show_objectives(config)
 
     def forget(self, relays: Iterable[str]) -> None:
@@ -150,9 +148,6 @@ class Metrics:
         for (name, relay, slo_name), value in shown.items():
             self._families[name].labels(self._location, relay, slo_name).set(value)
         self._objectives = set(shown)
-
-    def _gap(self, probe: ProbeConfig) -> float:
-        return probe.longest_gap if probe.is_continuous else self._longest_gap(probe.schedule)
 
     # What probes and the daemon report.
 

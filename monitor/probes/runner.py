@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 import structlog
 
 from monitor.errors import ProbeError
+from monitor.wire.backoff import Backoff
 
 if TYPE_CHECKING:
     from monitor.pairs.context import ProbeContext, RunRecorder
@@ -19,6 +20,11 @@ _log = structlog.get_logger(__name__)
 GRACE = 2.0
 """Seconds past a run's own deadlines, and the autopsies of what was lost, after which it is ended from outside: nothing
 hangs, not even a fault of ours."""
+
+
+REBUILD_BACKOFF: Final = Backoff(minimum=1.0)
+"""Between attempts to replace a pair or connection that the relay has terminated or never accepted: slower than the
+client's own reconnects, since each attempt is a whole connect against the relay's limits."""
 
 
 class Probe(Protocol):

@@ -17,8 +17,9 @@ from monitor.errors import LocalError, ProbeError
 from monitor.pairs.pair import Pair
 from monitor.pairs.waiting import ONE_MOMENT
 from monitor.probes.realistic_session import pair_up
+from monitor.probes.runner import REBUILD_BACKOFF
 from monitor.results import Paired, PairTime, Reconnected
-from monitor.schedule.grid import REBUILDING, Grid
+from monitor.schedule.grid import Grid, GridTimer
 from monitor.vocabulary import Outcome, Reason, Step
 from monitor.wire.backoff import Backoff
 
@@ -51,9 +52,9 @@ class SteadyMessaging:
         pair = Pair(context, recorder)
         try:
             await pair_up(pair, recorder)
-            grid = Grid(context.clock, context.clock.monotonic() + probe.settle, probe.cycle, lambda _: None)
+            timer = GridTimer(context.clock, Grid(context.clock.monotonic() + probe.settle, probe.cycle))
             for _ in range(probe.exchanges):
-                await pair.exchange(await grid.wait(), probe.message_interval)
+                await pair.exchange(await timer.wait(), probe.message_interval)
                 done += 1
         except ProbeError as error:
             recorder.fail(error, times=probe.exchanges - done)
@@ -104,9 +105,9 @@ class Standing:
             # The first pairing takes the time it takes; from here on the pair should be connected.
             self._counting, self._counted_at = True, context.clock.monotonic()
             start = context.clock.monotonic() + spread + probe.settle
-            grid = Grid(context.clock, start, self._period, context.count, self._admits)
+            timer = GridTimer(context.clock, Grid(start, self._period), context.count, self._admits)
             while True:
-                await self._slot(await grid.wait())
+                await self._slot(await timer.wait())
         finally:
             if self._making is not None:
                 self._making.cancel()
@@ -197,7 +198,7 @@ class Standing:
             if recorder.pairing is not None and recorder.pairing.outcome is Outcome.OK:
                 return
             _log.warning("pairing failed", relay=context.relay, probe=context.probe.name, why=str(self._obstacle))
-            await asyncio.sleep(REBUILDING.delay(self._failures, context.rng))
+            await asyncio.sleep(REBUILD_BACKOFF.delay(self._failures, context.rng))
             await context.admission.admit_reconnect(2, self._failed_at)
             self._failures += 1
 

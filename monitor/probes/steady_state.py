@@ -9,8 +9,9 @@ import structlog
 
 from monitor.errors import LocalError, ProbeError
 from monitor.pairs.idle import IdleConnection
+from monitor.probes.runner import REBUILD_BACKOFF
 from monitor.results import Disconnected, Exchange, PairTime, Reconnected
-from monitor.schedule.grid import REBUILDING, Grid
+from monitor.schedule.grid import Grid, GridTimer
 from monitor.vocabulary import Outcome, Reason, Step
 from monitor.wire.backoff import Backoff
 
@@ -79,9 +80,10 @@ class Idle:
         keeper = asyncio.ensure_future(self._keep())
         try:
             spread = period * self._number / max(1, context.probe.connections)
-            grid = Grid(context.clock, context.clock.monotonic() + spread, period, context.count, self._admits)
+            grid = Grid(context.clock.monotonic() + spread, period)
+            timer = GridTimer(context.clock, grid, context.count, self._admits)
             while True:
-                await grid.wait()
+                await timer.wait()
                 await self._slot(period)
         finally:
             keeper.cancel()
@@ -156,7 +158,7 @@ class Idle:
             self._held.close()
             _log.warning("connection ended", relay=context.relay, probe=context.probe.name, why=str(self._why()))
             failed_at = context.clock.monotonic()
-            await asyncio.sleep(REBUILDING.delay(self._failures, context.rng))
+            await asyncio.sleep(REBUILD_BACKOFF.delay(self._failures, context.rng))
             await context.admission.admit_reconnect(1, failed_at)
             self._failures += 1
 

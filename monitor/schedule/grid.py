@@ -1,70 +1,93 @@
-"""The fixed grid of a continuous probe's slots."""
+"""A fixed grid of slots on the monotonic clock, and a timer that waits for them."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
-from monitor.wire.backoff import Backoff
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from monitor.clock import Clock
 
-REBUILDING = Backoff(minimum=1.0)
-"""Between tries to make anew what the relay ended for good, or never let in: slower than a client's own returns, since
-each try is a whole connect against the relay's limits."""
-
-LATENESS = 1.0
-"""Seconds a slot may start late and still count as started; later it is missed, as a scheduled job is."""
+START_TOLERANCE: Final = 1.0
+"""Seconds by which a slot may start late; after that it is missed."""
 
 
-@dataclass(slots=True)
 class Grid:
-    """Slots at `start`, `start + period`, … on the monotonic clock; no drift, and each slot counted exactly once.
+    """Slots at `first`, `first + period`, …, each consumed once. All values are seconds on the monotonic clock."""
 
-    `count` is told "started" when a slot begins in time, "skipped" for one whose predecessor was still running, and
-    "missed" for one that passed while this program could not run (a blocked loop, a suspended machine). A slot that
-    `admits` turns down is skipped too.
+    def __init__(self, first: float, period: float) -> None:
+        self._first = first
+        self._period = period
+        self.consumed = 0
+
+    @property
+    def upcoming(self) -> float:
+        """When the first slot begins that is not consumed."""
+        return self._at(self.consumed)
+
+    @property
+    def latest(self) -> float:
+        """When the newest consumed slot begins."""
+        return self._at(self.consumed - 1)
+
+    def consume(self, until: float) -> int:
+        """Consume every slot that begins at or before `until`; returns their number."""
+        count = max(self.consumed, int((until - self._first) // self._period) + 1)
+        # The quotient of two floats may fall just short of a whole number that the product reaches.
+        if self._at(count) <= until:
+            count += 1
+        number, self.consumed = count - self.consumed, count
+        return number
+
+    def _at(self, index: int) -> float:
+        # A product, not a sum of periods: rounding errors do not add up.
+        return self._first + index * self._period
+
+
+class GridTimer:
+    """Waits for the slots of a grid and counts each of them once.
+
+    `count` is called with "started" for a slot that begins in time, "skipped" for one that begins while the caller is
+    still busy with an earlier one, and "missed" for one that passes while the event loop is blocked or the machine
+    suspended. A slot for which `admits` returns false is skipped too.
     """
 
-    clock: Clock
-    start: float
-    period: float
-    count: Callable[[str], None]
-    admits: Callable[[], bool] = lambda: True
-    _next: int = field(default=0)
-
-    def at(self, number: int) -> float:
-        """When slot `number` begins."""
-        return self.start + number * self.period
+    def __init__(
+        self,
+        clock: Clock,
+        grid: Grid,
+        count: Callable[[str], None] = lambda _: None,
+        admits: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._clock = clock
+        self._grid = grid
+        self._count = count
+        self._admits = admits
 
     async def wait(self) -> float:
-        """Wait for the next slot that can still start in time; returns its intended start."""
-        # The first slot has no predecessor that could be in its way, however late its clock is read.
-        busy_until = self.clock.monotonic() if self._next else self.start
+        """Wait for the next slot that can start in time; returns when it begins, in seconds on the monotonic clock."""
+        grid = self._grid
+        # The caller cannot be busy before its first slot, however late this is called.
+        busy_until = self._clock.monotonic() if grid.consumed else grid.upcoming
         while True:
-            due = self.at(self._next)
+            due = grid.upcoming
             if due < busy_until:
-                # It began while the predecessor ran; many at once are counted, not played one after another.
-                behind = int((busy_until - due) // self.period) + 1
-                for _ in range(behind):
-                    self.count("skipped")
-                self._next += behind
+                self._count_all("skipped", grid.consume(busy_until))
                 continue
-            await asyncio.sleep(due - self.clock.monotonic())
-            late = self.clock.monotonic() - due
-            if late <= LATENESS:
-                self._next += 1
-                admitted = self.admits()
-                self.count("started" if admitted else "skipped")
-                if admitted:
-                    return due
+            await asyncio.sleep(due - self._clock.monotonic())
+            now = self._clock.monotonic()
+            if now - due > START_TOLERANCE:
+                self._count_all("missed", grid.consume(now - START_TOLERANCE))
+                busy_until = min(busy_until, grid.upcoming)
                 continue
-            behind = int((late - LATENESS) // self.period) + 1
-            for _ in range(behind):
-                self.count("missed")
-            self._next += behind
-            busy_until = min(busy_until, self.at(self._next))
+            grid.consume(due)
+            if self._admits():
+                self._count("started")
+                return due
+            self._count("skipped")
+
+    def _count_all(self, result: str, slots: int) -> None:
+        for _ in range(slots):
+            self._count(result)

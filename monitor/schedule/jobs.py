@@ -75,7 +75,7 @@ class Schedule:
     Of the slots that come due, each is told to `on_result` once: `started`; `skipped`, because the run before it
     still goes on; or `missed`, because it could not be started within a second (a blocked loop, a stepped clock),
     or because a newer slot was due as well by then. So a stall of any length is followed by one run at most, and
-    counts at most `slots.BACKLOG` slots. A run's exception is logged, and the next slot starts as ever.
+    counts at most `slots.MAX_BACKLOG` slots. A run's exception is logged, and the next slot starts as ever.
 
     `seed` (the monitor's location) and the names give each `every` its place in the first seconds. A schedule
     starts once and stops once. Use it from the event loop only.
@@ -180,10 +180,10 @@ class Schedule:
 
     def _take(self, job: _Job) -> None:
         """Take the slots that are due: start the newest if it may start, and tell what became of each."""
-        due = job.slots.take(self._clock.monotonic(), self._clock.time())
-        missed, skipped = due.late + due.fresh, 0
+        due = job.slots.consume(self._clock.monotonic(), self._clock.time())
+        missed, skipped = due.overdue + due.startable, 0
         if due.newest is not None and job.task is not None and not job.task.done():
-            missed, skipped = due.late, due.fresh
+            missed, skipped = due.overdue, due.startable
         elif due.newest is not None and not self._stopped:
             missed -= 1
             self._begin(job, datetime.fromtimestamp(due.newest, UTC))

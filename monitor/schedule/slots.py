@@ -1,145 +1,113 @@
-"""Slots: the moments a probe should start, each taken exactly once.
+"""Slots: the times at which a probe should start, each consumed exactly once.
 
-`every` lives on a fixed grid of the monotonic clock, so no step of the wall clock adds or loses a slot. A cron
-line lives on the wall clock, because that is what its writer reads.
+`every` uses a fixed grid on the monotonic clock, so that no step of the wall clock adds or loses a slot. A cron line
+uses the wall clock, on which it is defined.
 """
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Protocol
 
 from monitor.config import Every
 from monitor.config.crontab import Crontab
+from monitor.schedule.grid import START_TOLERANCE, Grid
 
 if TYPE_CHECKING:
     from monitor.clock import Clock
     from monitor.config import Cron
 
-GRACE: Final = 1.0
-"""Seconds by which a slot may start late; after that it is missed."""
+MAX_BACKLOG: Final = 100_000
+"""The most slots that are counted after one stall."""
 
-BACKLOG: Final = 100_000
-"""The most slots one stall can leave behind; those beyond are not counted."""
-
-_STAGGER: Final = 5.0
-# Cron names minutes; a correction smaller than that must not run one of them twice.
-_REPEATABLE: Final = 60.0
+_MAX_STAGGER_SECONDS: Final = 5.0
+# Cron has a resolution of a minute; a smaller correction of the clock must not run one of them twice.
+_REPEATED_AFTER_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """The slots that came due since the last look: `late` ones past their grace, `fresh` ones within it.
+    """The slots that have come due since the last call: those too late to start, and those that still can.
 
-    `newest` is the wall time of the newest fresh one, in seconds since the epoch, and None where there is none.
+    `newest` is the wall time of the newest startable one in seconds since the epoch, None if there is none.
     """
 
-    late: int
-    fresh: int
+    overdue: int
+    startable: int
     newest: float | None
 
 
 class Slots(Protocol):
-    """A line of slots. Readings of both clocks are arguments: seconds, monotonic and since the epoch."""
+    """The slots of one schedule. The arguments are the readings of both clocks: monotonic and since the epoch."""
 
-    def take(self, steady: float, wall: float) -> Due:
-        """Take every slot due by now that was not taken before."""
+    def consume(self, monotonic: float, wall: float) -> Due:
+        """Consume every slot that is due."""
 
-    def upcoming(self, steady: float, wall: float) -> float:
-        """The wall time of the first slot not taken; in the past where one is waiting to be."""
+    def upcoming(self, monotonic: float, wall: float) -> float:
+        """The wall time of the first slot that is not consumed; in the past if that slot is due."""
 
 
-class Grid:
-    """A slot every `period` seconds from `first` on, on the monotonic clock."""
+class EverySlots:
+    """The slots of `every`: a grid on the monotonic clock."""
 
     def __init__(self, first: float, period: float) -> None:
-        self._first = first
-        self._period = period
-        self._taken = 0
+        self._grid = Grid(first, period)
 
-    def take(self, steady: float, wall: float) -> Due:
+    def consume(self, monotonic: float, wall: float) -> Due:
         """See `Slots`."""
-        due = self._due_by(steady)
-        waiting = due - self._taken
-        if waiting <= 0:
-            return Due(0, 0, None)
-        fresh = min(waiting, due - self._due_by(steady - GRACE))
-        self._taken = due
-        newest = wall - (steady - self._at(due - 1)) if fresh else None
-        return Due(min(waiting - fresh, BACKLOG), min(fresh, BACKLOG), newest)
+        overdue = self._grid.consume(monotonic - START_TOLERANCE)
+        startable = self._grid.consume(monotonic)
+        newest = wall - (monotonic - self._grid.latest) if startable else None
+        return Due(min(overdue, MAX_BACKLOG), min(startable, MAX_BACKLOG), newest)
 
-    def upcoming(self, steady: float, wall: float) -> float:
+    def upcoming(self, monotonic: float, wall: float) -> float:
         """See `Slots`."""
-        return wall + (self._at(self._taken) - steady)
-
-    def _at(self, index: int) -> float:
-        # A product, not a sum of periods: rounding errors do not add up.
-        return self._first + index * self._period
-
-    def _due_by(self, steady: float) -> int:
-        """How many slots lie at or before `steady`."""
-        count = max(0, int((steady - self._first) // self._period) + 1)
-        # The quotient of two floats may fall just short of a whole number that the product reaches.
-        return count + 1 if self._at(count) <= steady else count
+        return wall + (self._grid.upcoming - monotonic)
 
 
 class CronSlots:
-    """The moments of a crontab line, as the wall clock comes to them.
+    """The slots of a crontab line, on the wall clock.
 
-    Moments that a step forward jumps over are due, and late. After a step back of more than a minute, the wall
-    clock comes to some moments again, and so does the probe.
+    Slots that a step forward jumps over are overdue. A step back of more than a minute repeats slots.
     """
 
     def __init__(self, crontab: Crontab, wall: float) -> None:
         self._crontab = crontab
-        self._taken_to = wall
+        self._consumed_to = wall
 
-    def take(self, steady: float, wall: float) -> Due:  # noqa: ARG002 - the protocol offers both clocks
+    def consume(self, monotonic: float, wall: float) -> Due:  # noqa: ARG002 - the protocol has both clocks
         """See `Slots`."""
-        self._follow(wall)
-        fresh_from = max(self._taken_to, wall - GRACE)
-        late = self._crontab.count(self._taken_to, fresh_from, BACKLOG)
-        newest = self._crontab.after(fresh_from)
-        self._taken_to = max(self._taken_to, wall)
-        # Moments are whole minutes apart: at most one is within the grace.
-        return Due(late, 1, newest) if newest <= wall else Due(late, 0, None)
+        self._follow_clock(wall)
+        startable_after = max(self._consumed_to, wall - START_TOLERANCE)
+        overdue = self._crontab.count(self._consumed_to, startable_after, MAX_BACKLOG)
+        newest = self._crontab.after(startable_after)
+        self._consumed_to = max(self._consumed_to, wall)
+        # The slots are whole minutes apart: at most one is startable.
+        return Due(overdue, 1, newest) if newest <= wall else Due(overdue, 0, None)
 
-    def upcoming(self, steady: float, wall: float) -> float:  # noqa: ARG002 - the protocol offers both clocks
+    def upcoming(self, monotonic: float, wall: float) -> float:  # noqa: ARG002 - the protocol has both clocks
         """See `Slots`."""
-        self._follow(wall)
-        return self._crontab.after(self._taken_to)
+        self._follow_clock(wall)
+        return self._crontab.after(self._consumed_to)
 
-    def _follow(self, wall: float) -> None:
-        if wall < self._taken_to - _REPEATABLE:
-            self._taken_to = wall
+    def _follow_clock(self, wall: float) -> None:
+        if wall < self._consumed_to - _REPEATED_AFTER_SECONDS:
+            self._consumed_to = wall
 
 
 def slots_of(schedule: Every | Cron, *, clock: Clock, identity: tuple[str, ...]) -> Slots:
     """The slots of a configured schedule from now on.
 
-    The first slot of `every` lies a hash of `identity` after now, below the period and five seconds: probes that
-    start together do not run together, and each keeps its place over restarts.
+    The first slot of `every` follows after `stagger`, so that probes that are added together do not run together and
+    each keeps its offset over restarts.
     """
     if isinstance(schedule, Every):
-        return Grid(clock.monotonic() + stagger(schedule.every, identity), schedule.every)
+        return EverySlots(clock.monotonic() + stagger(schedule.every, identity), schedule.every)
     return CronSlots(Crontab(schedule.cron, schedule.timezone), clock.time())
 
 
 def stagger(period: float, identity: tuple[str, ...]) -> float:
-    """Seconds from 0 up to `period` or five seconds, always the same for one identity."""
+    """A hash of `identity` as seconds from 0 up to `period`, or 5 s where that is less."""
     digest = hashlib.blake2b("\0".join(identity).encode(), digest_size=8).digest()
-    return int.from_bytes(digest) % max(1, round(min(period, _STAGGER) * 1e6)) / 1e6
-
-
-def longest_gap(schedule: Every | Cron) -> float:
-    """The longest time between two runs that the schedule plans, in seconds; for cron, in a leap year."""
-    if isinstance(schedule, Every):
-        return schedule.every
-    return _longest_cron_gap(schedule.cron, schedule.timezone)
-
-
-@lru_cache(maxsize=256)
-def _longest_cron_gap(expression: str, timezone: str) -> float:
-    return Crontab(expression, timezone).longest_gap()
+    return int.from_bytes(digest) % max(1, round(min(period, _MAX_STAGGER_SECONDS) * 1e6)) / 1e6

@@ -84,6 +84,11 @@ def test_a_schedule_says_how_far_runs_are_apart() -> None:
     assert probe(schedule=Cron(cron="0 3 29 2 *")).period == pytest.approx(4 * 365.25 * 86400)
 
 
+def test_the_longest_gap_is_the_period_or_that_of_the_cron_line() -> None:
+    assert probe(schedule=Every(every=300.0)).longest_gap == 300.0
+    assert probe(schedule=Cron(cron="0 */6 * * *")).longest_gap == 6 * 3600
+
+
 @pytest.mark.parametrize(
     ("changes", "exchanges", "deadline"),
     [

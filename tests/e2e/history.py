@@ -15,7 +15,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from monitor.config import parse
 from monitor.config.traffic import rate, sources
 from monitor.metrics import Metrics
-from monitor.schedule import longest_gap
 from tests.e2e.programs import PROMTOOL, find
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ def backfill(config: str, folder: Path, instance: str) -> Path:
 
 def _lines(config: str, instance: str, moments: list[float]) -> Iterator[str]:
     parsed = parse(config, "history", {})
-    metrics = Metrics(parsed, version="0", longest_gap=longest_gap)
+    metrics = Metrics(parsed, version="0")
     metrics.set_healthy(True)
     for relay in parsed.relays:
         metrics.set_relay_up(relay.name, True)  # noqa: FBT003 - what it is called

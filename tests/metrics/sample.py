@@ -12,7 +12,6 @@ from monitor.config import parse
 from monitor.metrics import Metrics
 from monitor.results import Exchange, Failure, Run
 from monitor.scenarios import Scenario
-from monitor.schedule import longest_gap
 from monitor.vocabulary import Outcome, Reason, Step
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ def config(text: str = CONFIG) -> Config:
 
 
 def exporter(text: str = CONFIG) -> Metrics:
-    return Metrics(config(text), version="1.2.3", longest_gap=longest_gap, shard="0/2")
+    return Metrics(config(text), version="1.2.3", shard="0/2")
 
 
 def families(metrics: Metrics, accept: str = "") -> dict[str, Metric]:

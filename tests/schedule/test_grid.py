@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.clock import LoopClock
-from monitor.schedule.grid import LATENESS, Grid
+from monitor.schedule.grid import START_TOLERANCE, Grid, GridTimer
 
 PERIOD = 10.0
 
@@ -27,14 +27,14 @@ class Slots:
         self.counted: Counter[str] = Counter()
         self.open = True
         self.start = self.clock.monotonic()
-        self.grid = Grid(self.clock, self.start, period, self._count, lambda: self.open)
+        self.timer = GridTimer(self.clock, Grid(self.start, period), self._count, lambda: self.open)
 
     def _count(self, result: str) -> None:
         self.counted[result] += 1
 
     async def wait(self) -> float:
         """Seconds from the first slot's start to the intended one of the slot that begins."""
-        return await self.grid.wait() - self.start
+        return await self.timer.wait() - self.start
 
 
 @pytest.mark.looptime
@@ -91,7 +91,7 @@ async def test_a_slot_a_little_late_starts_with_its_intended_time() -> None:
     await slots.wait()
     waiting = asyncio.ensure_future(slots.wait())
     await asyncio.sleep(1.0)
-    block_loop(PERIOD - 1.0 + LATENESS)
+    block_loop(PERIOD - 1.0 + START_TOLERANCE)
     assert await waiting == PERIOD
     assert slots.counted == {"started": 2}
 
@@ -125,5 +125,5 @@ async def test_every_slot_due_is_counted_once(period: float, turns: list[tuple[f
         slots.open = True
         due = await waiting
         assert slots.counted.total() == pytest.approx(due / period + 1)
-        assert slots.clock.monotonic() - slots.start - due <= LATENESS + 1e-6
+        assert slots.clock.monotonic() - slots.start - due <= START_TOLERANCE + 1e-6
         await asyncio.sleep(busy)

@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.config import Cron, Every
 from monitor.config.crontab import Crontab
-from monitor.schedule.slots import BACKLOG, CronSlots, Due, Grid, longest_gap, stagger
+from monitor.schedule.slots import MAX_BACKLOG, CronSlots, Due, EverySlots, stagger
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC).timestamp()
 
@@ -33,67 +32,62 @@ def test_the_stagger_is_below_the_period_and_five_seconds(period: float, names: 
 
 
 def test_a_grid_does_not_drift() -> None:
-    grid = Grid(first=0.1, period=0.1)
+    slots = EverySlots(first=0.1, period=0.1)
     wall = NOON
     for index in range(100_000):
-        assert grid.upcoming(0.0, wall) - wall == pytest.approx(0.1 * (index + 1), abs=1e-6)
-        assert grid.take(0.1 + index * 0.1, wall) == Due(0, 1, wall)
+        assert slots.upcoming(0.0, wall) - wall == pytest.approx(0.1 * (index + 1), abs=1e-6)
+        assert slots.consume(0.1 + index * 0.1, wall) == Due(0, 1, wall)
 
 
 def test_a_grid_ignores_the_wall_clock() -> None:
-    grid = Grid(first=10.0, period=10.0)
-    assert grid.take(10.0, NOON) == Due(0, 1, NOON)
-    assert grid.take(19.9, NOON + 1e9) == Due(0, 0, None)
-    assert grid.take(20.5, NOON - 1e9) == Due(0, 1, NOON - 1e9 - 0.5)
+    slots = EverySlots(first=10.0, period=10.0)
+    assert slots.consume(10.0, NOON) == Due(0, 1, NOON)
+    assert slots.consume(19.9, NOON + 1e9) == Due(0, 0, None)
+    assert slots.consume(20.5, NOON - 1e9) == Due(0, 1, NOON - 1e9 - 0.5)
 
 
 def test_a_backlog_on_a_grid_is_counted_without_walking_it() -> None:
-    grid = Grid(first=0.0, period=0.001)
-    assert grid.take(3.2e8, NOON).late == BACKLOG
-    assert grid.take(3.2e8, NOON) == Due(0, 0, None)
+    slots = EverySlots(first=0.0, period=0.001)
+    assert slots.consume(3.2e8, NOON).overdue == MAX_BACKLOG
+    assert slots.consume(3.2e8, NOON) == Due(0, 0, None)
 
 
 @given(period=st.floats(0.01, 1000), first=st.floats(0, 5), pauses=st.lists(st.floats(0, 5000), max_size=20))
 def test_a_grid_gives_each_slot_once_whenever_it_is_asked(period: float, first: float, pauses: list[float]) -> None:
-    grid = Grid(first, period)
-    taken, now = 0, 0.0
+    slots = EverySlots(first, period)
+    consumed, now = 0, 0.0
     for pause in pauses:
         now += min(pause, 1000 * period)
-        due = grid.take(now, NOON)
-        taken += due.late + due.fresh
-        assert (due.newest is None) == (due.fresh == 0)
+        due = slots.consume(now, NOON)
+        consumed += due.overdue + due.startable
+        assert (due.newest is None) == (due.startable == 0)
         assert due.newest is None or NOON - 1.0 <= due.newest <= NOON
-        assert first + taken * period > now
-        assert taken == 0 or first + (taken - 1) * period <= now
+        assert first + consumed * period > now
+        assert consumed == 0 or first + (consumed - 1) * period <= now
 
 
 def test_cron_slots_jumped_over_by_a_step_forward_are_late() -> None:
     slots = CronSlots(Crontab("* * * * *"), NOON)
-    assert slots.take(0.0, NOON + 3600.5) == Due(59, 1, NOON + 3600)
-    assert slots.take(0.0, NOON + 3600.6) == Due(0, 0, None)
+    assert slots.consume(0.0, NOON + 3600.5) == Due(59, 1, NOON + 3600)
+    assert slots.consume(0.0, NOON + 3600.6) == Due(0, 0, None)
 
 
 def test_ten_years_of_minutes_are_counted_up_to_the_limit() -> None:
     slots = CronSlots(Crontab("* * * * *"), NOON)
     ten_years = 3653 * 86400
-    assert slots.take(0.0, NOON + ten_years + 30) == Due(BACKLOG, 0, None)
+    assert slots.consume(0.0, NOON + ten_years + 30) == Due(MAX_BACKLOG, 0, None)
     assert slots.upcoming(0.0, NOON + ten_years + 30) == NOON + ten_years + 60
 
 
 def test_a_small_correction_back_repeats_no_cron_slot() -> None:
     slots = CronSlots(Crontab("* * * * *"), NOON - 1)
-    assert slots.take(0.0, NOON + 0.001) == Due(0, 1, NOON)
+    assert slots.consume(0.0, NOON + 0.001) == Due(0, 1, NOON)
     assert slots.upcoming(0.0, NOON - 30) == NOON + 60
-    assert slots.take(0.0, NOON + 0.001) == Due(0, 0, None)
+    assert slots.consume(0.0, NOON + 0.001) == Due(0, 0, None)
 
 
 def test_after_a_step_back_cron_slots_come_again() -> None:
     slots = CronSlots(Crontab("* * * * *"), NOON - 1)
-    assert slots.take(0.0, NOON) == Due(0, 1, NOON)
+    assert slots.consume(0.0, NOON) == Due(0, 1, NOON)
     assert slots.upcoming(0.0, NOON - 3600) == NOON - 3540
-    assert slots.take(0.0, NOON - 3540) == Due(0, 1, NOON - 3540)
-
-
-def test_the_longest_gap_is_the_period_or_that_of_the_cron_line() -> None:
-    assert longest_gap(Every(every=300.0)) == 300.0
-    assert longest_gap(Cron(cron="0 */6 * * *", timezone="UTC")) == 6 * 3600
+    assert slots.consume(0.0, NOON - 3540) == Due(0, 1, NOON - 3540)

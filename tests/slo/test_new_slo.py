@@ -13,7 +13,6 @@ from typer.testing import CliRunner
 from monitor.cli import app
 from monitor.config import load
 from monitor.metrics import Metrics
-from monitor.schedule import longest_gap
 from tests.relays import ROOT
 from tests.slo.dashboards.promql import Selector, selectors
 
@@ -71,7 +70,7 @@ def test_the_configuration_is_good(folder: Path) -> None:
 
 
 def test_the_monitor_judges_its_events(folder: Path) -> None:
-    metrics = Metrics(load(folder / "config.yaml", {}), version="1", longest_gap=longest_gap)
+    metrics = Metrics(load(folder / "config.yaml", {}), version="1")
     page = metrics.render("")[0].decode()
     for outcome in ("good", "bad"):
         labels = f'location="local",outcome="{outcome}",probe="steady",relay="demo",slo="quick"'

@@ -19,7 +19,6 @@ from monitor.burn_rate import burns
 from monitor.config import parse
 from monitor.metrics import Metrics
 from monitor.metrics.declared import DECLARED
-from monitor.schedule import longest_gap
 from monitor.slo.rules import Alert, groups, rules_file
 from monitor.slo.rules.recorded import budgeted, ratio, windows
 from monitor.slo.rules.rule import Record
@@ -147,7 +146,7 @@ class TestPromtool:
 def exported(config: Config) -> dict[str, list[Labels]]:
     """What the monitors of a configuration export, by name: what is there from the start, and what comes later."""
     found: dict[str, list[Labels]] = {"ALERTS": alerts_as_series(config)}
-    text = Metrics(config, version="1", longest_gap=longest_gap, shard="0/1").render("")[0].decode()
+    text = Metrics(config, version="1", shard="0/1").render("")[0].decode()
     shards = [f"{index}/{config.shards}" for index in range(config.shards)]
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
