@@ -312,9 +312,7 @@ async def test_a_refusal_is_left_as_it_is(relay: EmbeddedRelay, spec: str, comma
 
 @pytest.mark.parametrize("step", COMMANDS)
 @pytest.mark.parametrize("kind", ["silent", "error", "junk", "binary", "delay", "close", "reset", "garbage", "drip"])
-async def test_a_command_meets_the_fault_of_its_step(
-    relay: EmbeddedRelay, step: FaultStep, kind: str
-) -> None:
+async def test_a_command_meets_the_fault_of_its_step(relay: EmbeddedRelay, step: FaultStep, kind: str) -> None:
     peer = Peer(await connect(relay.url, proxy=None))
     commands: dict[FaultStep, dict[str, Any]] = {
         FaultStep.HELLO: {"connect": {}},
