@@ -16,7 +16,7 @@ from monitor.config import Cron, Every, changes, refusals, show_duration
 from monitor.daemon.pipeline import ResultPipeline
 from monitor.daemon.supervisor import ProbeSupervisor
 from monitor.errors import ConfigError, Fault, MonitorError, StartupError
-from monitor.health import Health
+from monitor.health import SelfCheck
 from monitor.journal import Journal
 from monitor.metrics import Metrics
 from monitor.relays import MonitoredRelay, MonitoredRelays, freeze_gc
@@ -69,12 +69,12 @@ class Monitor:
         self.maintenance = Maintenance(config.maintenance, self.clock)
         self.schedule = Schedule(clock=self.clock, on_result=self.metrics.count_run, seed=config.location)
         self.started_at = utc(self.clock)
-        self.health = Health(
+        self.health = SelfCheck(
             self.clock,
             on_lag=self.metrics.observe_loop_lag,
             on_change=self._trust,
             references=config.references,
-            crosses_elsewhere=self._crosses_elsewhere,
+            delivers_elsewhere=self._delivers_elsewhere,
         )
         self.pipeline = ResultPipeline(
             metrics=self.metrics,
@@ -84,7 +84,11 @@ class Monitor:
             reachability=self._reachability,
         )
         self.monitored_relays = MonitoredRelays(
-            config, self.clock, self.pipeline.take, is_local_fault=self.health.ours, on_resolved=self.pipeline.settled
+            config,
+            self.clock,
+            self.pipeline.take,
+            is_local_fault=self.health.is_local_fault,
+            on_resolved=self.pipeline.settled,
         )
         self.supervisor = ProbeSupervisor(self.monitored_relays, self.schedule, self.metrics.count_run)
         self.access = Access(read_terms(config.server.web_config_file))
@@ -241,7 +245,7 @@ class Monitor:
         watched = self.monitored_relays.relays.get(relay)
         return watched.verdict if watched is not None else None
 
-    def _crosses_elsewhere(self, seconds: float) -> bool:
+    def _delivers_elsewhere(self, seconds: float) -> bool:
         """Whether a message crossed some relay of another machine within so many seconds."""
         since = self.clock.monotonic() - seconds
         return any(

@@ -17,7 +17,7 @@ from monitor.vocabulary import Outcome, Verdict
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from monitor.health import Health
+    from monitor.health import SelfCheck
     from monitor.journal import Journal
     from monitor.metrics import Metrics
     from monitor.pairs.context import ProbeContext
@@ -41,7 +41,7 @@ class ResultPipeline:
         metrics: Metrics,
         journal: Journal,
         maintenance: Callable[[], Maintenance],
-        health: Health,
+        health: SelfCheck,
         reachability: Callable[[str], RelayVerdict | None],
     ) -> None:
         self._metrics = metrics
@@ -53,7 +53,7 @@ class ResultPipeline:
 
     def take(self, report: Run | Report, context: ProbeContext) -> None:
         """Book a report, now or as soon as it is settled whose fault it tells of."""
-        self._health.feel_pulse()
+        self._health.check_loop_lag()
         excluded = self._maintenance().active(report.relay) is not None
         reachability = self._reachability(report.relay)
         if reachability is not None and not excluded and self._health.healthy:

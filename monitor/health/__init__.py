@@ -1,9 +1,9 @@
-"""Does this monitor trust itself? Whatever it measures while it does not is its own fault, and never the relay's.
+"""Self-checks: while one fails, the monitor's verdicts are suspended and its runs are not counted against a relay.
 
-`trust` holds the verdict; what it rests on is seen all the time (the event loop, the clocks, `resources`) or asked only
-when a relay seems down (`loopback`, `references`).
+`self_check` holds the result. The event loop, the clocks and `resources` are checked periodically; `loopback` and
+`references` only when a relay seems to be down.
 """
 
-from monitor.health.self_check import Health
+from monitor.health.self_check import SelfCheck
 
-__all__ = ["Health"]
+__all__ = ["SelfCheck"]

@@ -1,4 +1,4 @@
-"""One message to ourselves: the event loop, sockets and crypto of this process, over a relay of its own."""
+"""The loopback check: one message between a dApp and a wallet of this process over an embedded relay."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from monitor.relays import MonitoredRelays
 if TYPE_CHECKING:
     from monitor.clock import Clock
 
-PATIENCE: Final = 3.0
-"""Seconds within which the message must be there; some milliseconds are usual."""
+TIMEOUT: Final = 3.0
+"""Seconds until the message must arrive; it usually takes milliseconds."""
 
 _CONFIG: Final = """
 relays: [{name: loopback, url: embedded}]
@@ -21,18 +21,18 @@ probes: [{name: loopback, scenario: realistic-session, schedule: {every: 1h}}]
 """
 
 
-async def out_of_order(clock: Clock) -> str | None:
-    """Why a dApp and a wallet of this process cannot exchange a message over a relay of this process; None if they can.
+async def loopback_failed(clock: Clock) -> str | None:
+    """Return why the loopback exchange failed, or None if it succeeded. Never raises.
 
-    The whole way that a probe's message goes, from encryption to a socket and back. Never raises.
+    The exchange uses the same event loop, sockets and encryption as a probe.
     """
     config = parse(_CONFIG, "loopback", {})
-    monitored_relays = MonitoredRelays(config, clock, lambda _report, _bench: None)
+    monitored_relays = MonitoredRelays(config, clock, lambda _report, _context: None)
     try:
         await monitored_relays.start(lambda _relay, _up: None)
-        tried = await try_new_pair(monitored_relays.context("loopback", config.probes[0]), PATIENCE)
+        result = await try_new_pair(monitored_relays.context("loopback", config.probes[0]), TIMEOUT)
     except (StartupError, OSError) as error:
-        return f"own loopback exchange failed: {error}"
+        return f"loopback check failed: {error}"
     finally:
         await monitored_relays.stop()
-    return None if tried.delivered else f"own loopback exchange failed: {tried.error}"
+    return None if result.delivered else f"loopback check failed: {result.error}"

@@ -1,4 +1,4 @@
-"""What the machine gives this process, and how little of it is left: descriptors and memory."""
+"""Descriptors and memory of this process, and their limits."""
 
 from __future__ import annotations
 
@@ -18,41 +18,41 @@ CGROUP: Final = Path("/proc/self/cgroup")
 CGROUPS: Final = Path("/sys/fs/cgroup")
 
 MEMORY_SHARE: Final = 0.95
-"""The share of a memory limit from which it counts as exhausted: past it the kernel reclaims, and everything waits."""
+"""Share of a memory limit above which memory counts as exhausted: the kernel then reclaims and stalls the process."""
 
 _PAGE: Final = resource.getpagesize()
 
 
 def spare_descriptors(limit: int) -> int:
-    """Descriptors that must stay free: a pair's reconnect, a scrape and the journal need some at once."""
+    """Return the number of descriptors that must stay free, for reconnects, scrapes and the journal."""
     return min(64, max(8, limit // 50))
 
 
 def exhausted() -> Iterator[str]:
-    """What is nearly exhausted now, in words; nothing where all is well or where the machine does not say."""
+    """Yield a description of each resource that is nearly exhausted, as far as the machine reports it."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     used = descriptors_used()
     if limit != resource.RLIM_INFINITY and used is not None and used > limit - spare_descriptors(limit):
         yield f"descriptors nearly exhausted: {min(used, limit)} of {limit} in use"
     elif used is None and not _may_open():
-        yield "descriptors exhausted: the machine has none left"
+        yield "descriptors exhausted: the system limit is reached"
     memory = memory_used()
     if memory is None:
         return
     size, resident = memory
     allowed = memory_limit()
     if allowed is not None and resident > allowed * MEMORY_SHARE:
-        yield f"memory nearly exhausted: {_mib(resident)} of the {_mib(allowed)} its cgroup may have"
+        yield f"memory nearly exhausted: {_mib(resident)} of the cgroup's {_mib(allowed)}"
     address_space, _ = resource.getrlimit(resource.RLIMIT_AS)
     if address_space != resource.RLIM_INFINITY and size > address_space * MEMORY_SHARE:
         yield f"memory nearly exhausted: {_mib(size)} of an address space of {_mib(address_space)}"
 
 
 def descriptors_used() -> int | None:
-    """Descriptors this process has open; None where that cannot be told."""
+    """Return the number of open descriptors, or None if it is unknown."""
     try:
-        # The listing has one open itself.
-        return len(os.listdir(DESCRIPTORS)) - 1  # noqa: PTH208 - numbers are enough, and this is done every second
+        # The listing itself uses one.
+        return len(os.listdir(DESCRIPTORS)) - 1  # noqa: PTH208 - called every second, and names suffice
     except OSError as error:
         if error.errno == errno.EMFILE:
             return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
@@ -60,7 +60,7 @@ def descriptors_used() -> int | None:
 
 
 def memory_used() -> tuple[int, int] | None:
-    """The address space and the resident memory of this process, in bytes; None where that cannot be told."""
+    """Return address space and resident memory in bytes, or None if they are unknown."""
     try:
         size, resident, *_ = STATM.read_text(encoding="ascii").split()
     except (OSError, ValueError):
@@ -69,7 +69,7 @@ def memory_used() -> tuple[int, int] | None:
 
 
 def memory_limit() -> int | None:
-    """The strictest memory limit of this process' cgroup and those above it, in bytes; None where there is none."""
+    """Return the lowest memory limit of this process' cgroup and its ancestors in bytes, or None."""
     try:
         lines = CGROUP.read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -81,15 +81,15 @@ def memory_limit() -> int | None:
             limits += _limits_above(CGROUPS, path, "memory.max")
         elif "memory" in controllers.split(","):
             limits += _limits_above(CGROUPS / "memory", path, "memory.limit_in_bytes")
-    # An unlimited group of the first version says so by a number that no machine has.
+    # cgroup v1 reports no limit as a huge number.
     return min((limit for limit in limits if limit < 1 << 60), default=None)
 
 
 def _limits_above(root: Path, path: str, name: str) -> Iterator[int]:
-    """The limits of a group and of all above it. In a container the group's own path may not be there: the root is."""
+    """Yield the limits of a group and its ancestors. In a container only the root may be visible."""
     folder = root / path.lstrip("/")
     for each in (folder, *folder.parents):
-        with contextlib.suppress(OSError, ValueError):  # it is not there, or says "max"
+        with contextlib.suppress(OSError, ValueError):  # missing, or "max"
             yield int((each / name).read_text(encoding="ascii"))
         if each == root:
             return

@@ -1,8 +1,8 @@
-"""The monitor's trust in itself, and why it has none.
+"""Self-checks of the monitor.
 
-A sign of trouble holds for `DISTRUST` seconds after it was last seen: pairs that were cut off by it need time to come
-back. What can be seen is looked at all the time; whether the network is ours to blame is asked only when a relay seems
-down, and again and again until it is not.
+A failed check keeps the monitor unhealthy for `UNHEALTHY_PERIOD` seconds, since pairs that it disconnected need time to
+return. Event loop, clocks and resources are checked periodically. Loopback and references are checked when a relay
+seems to be down, and then until they pass.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import structlog
 
 from monitor.errors import LocalError, ProbeError
 from monitor.health import resources
-from monitor.health.loopback import out_of_order
+from monitor.health.loopback import loopback_failed
 from monitor.health.references import References
 from monitor.schedule import ClockWatch, LoopLag
 from monitor.vocabulary import Reason
@@ -27,34 +27,34 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 
 LAG_LIMIT: Final = 1.0
-"""Seconds of event-loop lag past which the monitor does not trust its own numbers."""
+"""Event loop lag in seconds above which the monitor is unhealthy."""
 
-PULSE: Final = 0.25
-"""Seconds between two readings of that lag."""
+LAG_CHECK_INTERVAL: Final = 0.25
+"""Seconds between readings of the event loop lag."""
 
-DISTRUST: Final = 15.0
-"""Seconds for which it does not, after the last sign."""
+UNHEALTHY_PERIOD: Final = 15.0
+"""Seconds for which the monitor stays unhealthy after a failed check."""
 
-LOOK: Final = 1.0
-"""Seconds between two looks at descriptors and memory."""
+RESOURCE_CHECK_INTERVAL: Final = 1.0
+"""Seconds between checks of descriptors and memory."""
 
-ASK_AGAIN: Final = 5.0
-"""Seconds between two inquiries while the network is suspected."""
+RECHECK_INTERVAL: Final = 5.0
+"""Seconds between active checks while one has failed."""
 
-FRESH: Final = 2.0
-"""Seconds for which an inquiry that found nothing answers others too: many relays may seem down at once."""
+RESULT_LIFETIME: Final = 2.0
+"""Seconds for which passed active checks are not repeated: many relays may seem to be down at once."""
 
 LOOP, CLOCK, DESCRIPTORS, MEMORY, LOOPBACK, NETWORK = (
     "event loop", "clock", "descriptors", "memory", "loopback", "network",
 )  # fmt: skip
-_ASKED: Final = frozenset({LOOPBACK, NETWORK})
+_ACTIVE_CHECKS: Final = frozenset({LOOPBACK, NETWORK})
 
 
-class Health:
-    """The monitor's trust in itself: `healthy`, and the `reasons` where it is not.
+class SelfCheck:
+    """The result of all checks: `healthy`, and the `reasons` if it is False.
 
-    `on_lag` gets every reading of the event loop's lag, in seconds; `on_change` each change of `healthy`.
-    `crosses_elsewhere` says whether a message crossed some relay over the network within so many seconds.
+    `on_lag` is called with each reading of the event loop lag in seconds, `on_change` with each change of `healthy`.
+    `delivers_elsewhere` returns True if another relay delivered a message within the given number of seconds.
     """
 
     def __init__(
@@ -64,129 +64,135 @@ class Health:
         on_lag: Callable[[float], None],
         on_change: Callable[[bool], None],
         references: Sequence[str] = (),
-        crosses_elsewhere: Callable[[float], bool] = lambda _: False,
+        delivers_elsewhere: Callable[[float], bool] = lambda _: False,
     ) -> None:
         self.healthy = True
         self._clock = clock
         self._on_lag = on_lag
         self._on_change = on_change
         self._references = References(references)
-        self._crosses_elsewhere = crosses_elsewhere
-        self._signs: dict[str, tuple[str, float]] = {}  # what is suspected → why, and until when
-        self._beat = clock.monotonic()
-        self._watches: list[asyncio.Task[None]] = []
-        self._inquiry: asyncio.Task[None] | None = None
-        self._asked_at = float("-inf")
+        self._delivers_elsewhere = delivers_elsewhere
+        self._findings: dict[str, tuple[str, float]] = {}  # check → reason, and the time until which it counts
+        self._last_loop_reading = clock.monotonic()
+        self._watchers: list[asyncio.Task[None]] = []
+        self._active_check: asyncio.Task[None] | None = None
+        self._passed_at = float("-inf")
         self._stopped = False
 
     @property
     def reasons(self) -> list[str]:
-        """Why it does not trust itself; empty where it does."""
-        return [why for why, _ in self._signs.values()]
+        """Reasons for being unhealthy; empty while healthy."""
+        return [why for why, _ in self._findings.values()]
 
     @property
     def references(self) -> tuple[str, ...]:
-        """Whom it asks whether the network is there."""
-        return self._references.places
+        """Addresses of the references."""
+        return self._references.addresses
 
     @references.setter
-    def references(self, places: Sequence[str]) -> None:
-        self._references = References(places)
+    def references(self, addresses: Sequence[str]) -> None:
+        self._references = References(addresses)
 
     def start(self) -> None:
-        """Watch, until `stop`."""
-        self._beat = self._clock.monotonic()
-        self._watches = [
-            asyncio.ensure_future(LoopLag(self._clock, self._lag, interval=PULSE).run()),
-            asyncio.ensure_future(ClockWatch(self._clock, self._stepped).run()),
-            asyncio.ensure_future(self._see_to_it()),
+        """Start the periodic checks."""
+        self._last_loop_reading = self._clock.monotonic()
+        self._watchers = [
+            asyncio.ensure_future(LoopLag(self._clock, self._on_lag_reading, interval=LAG_CHECK_INTERVAL).run()),
+            asyncio.ensure_future(ClockWatch(self._clock, self._on_clock_step).run()),
+            asyncio.ensure_future(self._run_periodic_checks()),
         ]
 
     async def stop(self) -> None:
-        """Watch no more, and ask nobody; leaves nothing behind."""
+        """Stop all checks and wait for their tasks."""
         self._stopped = True
-        running = {task for task in (*self._watches, self._inquiry) if task is not None}
-        self._watches.clear()  # nobody feels the pulse any more, so nobody may miss it
+        running = {task for task in (*self._watchers, self._active_check) if task is not None}
+        self._watchers.clear()  # without a watcher a missing reading means nothing
         for task in running:
             task.cancel()
         if running:
             await asyncio.wait(running, timeout=2)
 
-    def feel_pulse(self) -> None:
-        """Tell a blocked loop before its watch wakes up: a deadline that passed meanwhile may be due before it."""
-        late = self._clock.monotonic() - self._beat
-        if self.healthy and self._watches and late > LAG_LIMIT + PULSE:
-            self.suspect(LOOP, f"event loop blocked for {late:.1f} s")
+    def check_loop_lag(self) -> None:
+        """Check the event loop lag now, instead of at its next reading: deadlines that passed may be handled before."""
+        lag = self._clock.monotonic() - self._last_loop_reading
+        if self.healthy and self._watchers and lag > LAG_LIMIT + LAG_CHECK_INTERVAL:
+            self.mark_unhealthy(LOOP, f"event loop blocked for {lag:.1f} s")
 
-    def suspect(self, what: str, why: str) -> None:
-        """Trust nothing for a while."""
-        if what not in self._signs:
-            _log.warning("monitor distrusts itself", why=why)
-        self._signs[what] = (why, self._clock.monotonic() + DISTRUST)
-        self._set()
+    def mark_unhealthy(self, what: str, why: str) -> None:
+        """Mark check `what` as failed, for `UNHEALTHY_PERIOD` seconds."""
+        if what not in self._findings:
+            _log.warning("monitor unhealthy", why=why)
+        self._findings[what] = (why, self._clock.monotonic() + UNHEALTHY_PERIOD)
+        self._update()
 
-    async def ours(self, error: ProbeError | None) -> bool:
-        """Whether the fault is ours that a relay seems down, for `obstacle` if that is known. Never raises.
+    async def is_local_fault(self, error: ProbeError | None) -> bool:
+        """Return True if the monitor is unhealthy, so that a relay must not be called down. Never raises.
 
-        Answered at once where it is known; else own loop, sockets, crypto and network are tried, within a few seconds.
+        `error` is the error at the relay, if known. Runs the active checks if no check has failed yet, which takes a
+        few seconds.
         """
-        self.feel_pulse()
-        self._look()
-        no_way_out = isinstance(error, LocalError) and error.reason is Reason.UNREACHABLE
-        # Nobody else to ask; but where other relays answer, it is only to this one that there is no way from here.
-        if error is not None and no_way_out and not self.references and not self._crosses_elsewhere(DISTRUST):
-            self.suspect(NETWORK, f"no network: {error.detail}")
+        self.check_loop_lag()
+        self._check_resources()
+        no_local_route = isinstance(error, LocalError) and error.reason is Reason.UNREACHABLE
+        # Without references: if another relay delivers, only the route to this one is missing.
+        if (
+            error is not None
+            and no_local_route
+            and not self.references
+            and not self._delivers_elsewhere(UNHEALTHY_PERIOD)
+        ):
+            self.mark_unhealthy(NETWORK, f"no network: {error.detail}")
         if self.healthy:
-            await self._inquire()
+            await self._check_actively()
         return not self.healthy
 
-    async def _inquire(self) -> None:
-        """Ask, unless somebody is asking already or has asked just now."""
-        if self._inquiry is None or self._inquiry.done():
-            if self._stopped or self._clock.monotonic() - self._asked_at < FRESH:
+    async def _check_actively(self) -> None:
+        """Run the active checks, or wait for running ones, unless they passed recently."""
+        if self._active_check is None or self._active_check.done():
+            if self._stopped or self._clock.monotonic() - self._passed_at < RESULT_LIFETIME:
                 return
-            self._inquiry = asyncio.ensure_future(self._ask())
-        await asyncio.wait({self._inquiry})
+            self._active_check = asyncio.ensure_future(self._run_active_checks())
+        await asyncio.wait({self._active_check})
 
-    async def _ask(self) -> None:
-        loopback, network = await asyncio.gather(out_of_order(self._clock), self._references.unreachable())
+    async def _run_active_checks(self) -> None:
+        loopback, network = await asyncio.gather(loopback_failed(self._clock), self._references.unreachable())
         if loopback is not None:
-            self.suspect(LOOPBACK, loopback)
+            self.mark_unhealthy(LOOPBACK, loopback)
         if network is not None:
-            self.suspect(NETWORK, network)
+            self.mark_unhealthy(NETWORK, network)
         if loopback is None and network is None:
-            self._asked_at = self._clock.monotonic()
+            self._passed_at = self._clock.monotonic()
 
-    def _lag(self, seconds: float) -> None:
-        self._beat = self._clock.monotonic()
+    def _on_lag_reading(self, seconds: float) -> None:
+        self._last_loop_reading = self._clock.monotonic()
         self._on_lag(seconds)
         if seconds > LAG_LIMIT:
-            self.suspect(LOOP, f"event loop blocked for {seconds:.1f} s")
+            self.mark_unhealthy(LOOP, f"event loop blocked for {seconds:.1f} s")
 
-    def _stepped(self, seconds: float) -> None:
-        self.suspect(CLOCK, f"wall clock stepped by {seconds:+.1f} s")
+    def _on_clock_step(self, seconds: float) -> None:
+        self.mark_unhealthy(CLOCK, f"wall clock stepped by {seconds:+.1f} s")
 
-    def _look(self) -> None:
+    def _check_resources(self) -> None:
         for why in resources.exhausted():
-            self.suspect(MEMORY if why.startswith(MEMORY) else DESCRIPTORS, why)
+            self.mark_unhealthy(MEMORY if why.startswith(MEMORY) else DESCRIPTORS, why)
 
-    async def _see_to_it(self) -> None:
-        asked_at = float("-inf")
+    async def _run_periodic_checks(self) -> None:
+        checked_at = float("-inf")
         while True:
-            await asyncio.sleep(LOOK)
-            self._look()
+            await asyncio.sleep(RESOURCE_CHECK_INTERVAL)
+            self._check_resources()
             now = self._clock.monotonic()
-            if self._signs.keys() & _ASKED and now - asked_at >= ASK_AGAIN:
-                asked_at = now
-                await self._inquire()
-            self._set()
+            if self._findings.keys() & _ACTIVE_CHECKS and now - checked_at >= RECHECK_INTERVAL:
+                checked_at = now
+                await self._check_actively()
+            self._update()
 
-    def _set(self) -> None:
+    def _update(self) -> None:
         now = self._clock.monotonic()
-        self._signs = {what: sign for what, sign in self._signs.items() if sign[1] > now}
-        healthy = not self._signs
+        self._findings = {what: finding for what, finding in self._findings.items() if finding[1] > now}
+        healthy = not self._findings
         if healthy is not self.healthy:
             self.healthy = healthy
             if healthy:
-                _log.info("monitor trusts itself again")
+                _log.info("monitor healthy")
             self._on_change(healthy)

@@ -263,7 +263,7 @@ class TestItsOwnHealth:
     async def test_while_it_distrusts_itself_nothing_counts(self) -> None:
         async with running(config()) as monitor:
             await until(lambda: exchanged(monitor, "ok") >= 1)
-            monitor.health.suspect("test", "a test")
+            monitor.health.mark_unhealthy("test", "a test")
             before = events(monitor)
             origin = {"relay": "demo", "probe": "steady", "run_id": "x"}
             context = monitor.monitored_relays.context("demo", monitor.config.probes[0])
@@ -280,15 +280,15 @@ class TestItsOwnHealth:
             confirming = up._round
             assert confirming is not None
             assert not confirming.done()
-            monitor.health.suspect("test", "a test")
+            monitor.health.mark_unhealthy("test", "a test")
             await asyncio.wait({confirming}, timeout=1)
             assert confirming.cancelled()
             assert up.up is True
 
     async def test_it_trusts_itself_again_after_a_while(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("monitor.health.self_check.DISTRUST", 0.5)
+        monkeypatch.setattr("monitor.health.self_check.UNHEALTHY_PERIOD", 0.5)
         async with running(config()) as monitor:
-            monitor.health.suspect("test", "a test")
+            monitor.health.mark_unhealthy("test", "a test")
             assert not monitor.health.healthy
             await until(lambda: monitor.health.healthy)
             assert total(page(monitor), "relay_monitor_healthy") == 1

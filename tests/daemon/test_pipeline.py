@@ -201,8 +201,8 @@ class TestAFaultOfOurOwn:
                 assert up(monitor) is True
 
     async def test_it_trusts_itself_again_when_a_reference_is_back(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("monitor.health.self_check.DISTRUST", 2.0)
-        monkeypatch.setattr("monitor.health.self_check.ASK_AGAIN", 0.5)
+        monkeypatch.setattr("monitor.health.self_check.UNHEALTHY_PERIOD", 2.0)
+        monkeypatch.setattr("monitor.health.self_check.RECHECK_INTERVAL", 0.5)
         port = closed_port()
         url = f"ws://127.0.0.1:{closed_port()}/connection/websocket"
         async with running(usual(url, f"127.0.0.1:{port}", nowhere())) as monitor:
@@ -250,7 +250,7 @@ async def main() -> None:
 
 resource.setrlimit(resource.RLIMIT_NOFILE, (96, 96))
 import monitor.health.self_check
-monitor.health.self_check.DISTRUST = 3.0
+monitor.health.self_check.UNHEALTHY_PERIOD = 3.0
 asyncio.run(main())
 """
 
@@ -354,7 +354,7 @@ class TestWhatWaits:
             monitor.pipeline.take(report, context)
             assert lost() == 0
             if ours:
-                monitor.health.suspect("network", "no local route")
+                monitor.health.mark_unhealthy("network", "no local route")
             monitor.pipeline.settled("demo")
             assert lost() == (0 if ours else 1)
         await relay.stop()

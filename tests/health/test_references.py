@@ -51,7 +51,7 @@ async def test_where_none_answers_each_says_why() -> None:
 
 
 async def test_one_that_says_nothing_is_waited_for_so_long_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(references, "PATIENCE", 0.2)
+    monkeypatch.setattr(references, "TIMEOUT", 0.2)
     with silent() as place:
         async with asyncio.timeout(5):
             assert await References([place]).unreachable() == f"no reference reachable: {place}: no answer within 0.2 s"
@@ -62,7 +62,7 @@ async def test_nobody_to_ask_says_nothing() -> None:
 
 
 async def test_a_look_up_that_hangs_is_not_joined_by_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(references, "PATIENCE", 0.05)
+    monkeypatch.setattr(references, "TIMEOUT", 0.05)
     asked: list[str] = []
     over = asyncio.Event()
 
@@ -82,7 +82,7 @@ async def test_a_look_up_that_hangs_is_not_joined_by_another(monkeypatch: pytest
     assert sorted(asked) == ["one.example", "two.example"]
     over.set()
     await asyncio.sleep(0.01)
-    assert "one.example:443: it has no address" in str(await places.unreachable())
+    assert "one.example:443: no address found" in str(await places.unreachable())
     assert len(asked) == 4
 
 

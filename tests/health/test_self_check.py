@@ -1,4 +1,4 @@
-"""When the monitor trusts itself: signs that come and go, and the question whose fault it is."""
+"""Self-checks: when the monitor is healthy, and whether a fault is local."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 
 from monitor.clock import SYSTEM_CLOCK, LoopClock
 from monitor.errors import LocalError, ProbeError
-from monitor.health import Health, self_check
-from monitor.health.loopback import out_of_order
+from monitor.health import SelfCheck, self_check
+from monitor.health.loopback import loopback_failed
 from monitor.health.references import References
 from monitor.vocabulary import Reason, Step
 
@@ -32,14 +32,14 @@ class Self:
         self.network: str | None = None
         self.asked = 0
         self.elsewhere = False
-        self.health = Health(
+        self.health = SelfCheck(
             self.clock,
             on_lag=lambda _: None,
             on_change=self.changes.append,
             references=references,
-            crosses_elsewhere=lambda _: self.elsewhere,
+            delivers_elsewhere=lambda _: self.elsewhere,
         )
-        monkeypatch.setattr(self_check, "out_of_order", self._loop_back)
+        monkeypatch.setattr(self_check, "loopback_failed", self._loop_back)
         monkeypatch.setattr(References, "unreachable", lambda _: self._reach())
 
     async def _loop_back(self, clock: LoopClock) -> str | None:
@@ -64,9 +64,9 @@ async def me(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Self]:
 class TestSigns:
     async def test_a_sign_holds_for_a_while_and_another_one_longer(self, me: Self) -> None:
         me.health.start()
-        me.health.suspect("test", "one")
+        me.health.mark_unhealthy("test", "one")
         await asyncio.sleep(10)
-        me.health.suspect("other", "two")
+        me.health.mark_unhealthy("other", "two")
         assert (me.health.healthy, me.health.reasons) == (False, ["one", "two"])
         await asyncio.sleep(6)
         assert me.health.reasons == ["two"]
@@ -85,7 +85,7 @@ class TestSigns:
         await asyncio.sleep(2.1)
         loop = asyncio.get_running_loop()
         loop.setup_looptime(start=loop.time() + 3)  # type: ignore[attr-defined]
-        me.health.feel_pulse()
+        me.health.check_loop_lag()
         (why,) = me.health.reasons
         assert why.startswith("event loop blocked for 3.")
 
@@ -93,19 +93,19 @@ class TestSigns:
 @pytest.mark.looptime
 class TestTheQuestion:
     async def test_where_all_is_well_it_is_not_ours(self, me: Self) -> None:
-        assert not await me.health.ours(REFUSED)
+        assert not await me.health.is_local_fault(REFUSED)
         assert (me.asked, me.changes) == (1, [])
 
     async def test_a_loopback_that_fails_is_ours(self, me: Self) -> None:
-        me.loopback = "own loopback exchange failed: publish: silent"
-        assert await me.health.ours(REFUSED)
+        me.loopback = "loopback check failed: publish: silent"
+        assert await me.health.is_local_fault(REFUSED)
         assert me.health.reasons == [me.loopback]
         assert me.changes == [False]
 
     async def test_references_that_all_fail_make_it_ours_until_one_answers(self, me: Self) -> None:
         me.health.start()
         me.network = "no reference reachable: a:1: no answer within 2 s"
-        assert await me.health.ours(REFUSED)
+        assert await me.health.is_local_fault(REFUSED)
         await asyncio.sleep(60)
         assert me.health.reasons == [me.network]
         me.network = None
@@ -113,46 +113,46 @@ class TestTheQuestion:
         assert (me.health.healthy, me.changes) == (True, [False, True])
 
     async def test_many_who_ask_at_once_are_answered_together(self, me: Self) -> None:
-        answers = await asyncio.gather(*(me.health.ours(REFUSED) for _ in range(20)))
+        answers = await asyncio.gather(*(me.health.is_local_fault(REFUSED) for _ in range(20)))
         assert (answers, me.asked) == ([False] * 20, 1)
-        await me.health.ours(REFUSED)
+        await me.health.is_local_fault(REFUSED)
         assert me.asked == 1, "it has just been found"
         await asyncio.sleep(3)
-        await me.health.ours(REFUSED)
+        await me.health.is_local_fault(REFUSED)
         assert me.asked == 2
 
     async def test_one_who_gives_up_waiting_does_not_end_it_for_others(self, me: Self) -> None:
-        impatient = asyncio.ensure_future(me.health.ours(REFUSED))
-        patient = asyncio.ensure_future(me.health.ours(REFUSED))
+        impatient = asyncio.ensure_future(me.health.is_local_fault(REFUSED))
+        patient = asyncio.ensure_future(me.health.is_local_fault(REFUSED))
         me.network = "no reference reachable: a:1: no answer within 2 s"
         await asyncio.sleep(0.1)
         impatient.cancel()
         assert await patient
 
     async def test_what_is_known_already_is_answered_at_once(self, me: Self) -> None:
-        me.health.suspect("test", "why")
-        assert await me.health.ours(REFUSED)
+        me.health.mark_unhealthy("test", "why")
+        assert await me.health.is_local_fault(REFUSED)
         assert me.asked == 0
 
     async def test_no_way_out_of_this_machine_is_ours_where_there_is_nobody_to_ask(self, me: Self) -> None:
-        assert await me.health.ours(NO_ROUTE)
+        assert await me.health.is_local_fault(NO_ROUTE)
         assert me.health.reasons == ["no network: no local route"]
 
     async def test_no_way_to_one_relay_is_not_where_others_answer(self, me: Self) -> None:
         me.elsewhere = True
-        assert not await me.health.ours(NO_ROUTE)
+        assert not await me.health.is_local_fault(NO_ROUTE)
 
     async def test_with_references_their_word_counts(self, monkeypatch: pytest.MonkeyPatch) -> None:
         me = Self(monkeypatch, "a.example:443", "b.example:443")
         assert me.health.references == ("a.example:443", "b.example:443")
-        assert not await me.health.ours(NO_ROUTE)
+        assert not await me.health.is_local_fault(NO_ROUTE)
 
 
 class TestLoopback:
     async def test_a_message_over_a_relay_of_this_process_crosses_soon(self) -> None:
         before = asyncio.all_tasks()
         started = time.monotonic()
-        assert await out_of_order(SYSTEM_CLOCK) is None
+        assert await loopback_failed(SYSTEM_CLOCK) is None
         assert time.monotonic() - started < 3
         await asyncio.sleep(0.05)
         assert asyncio.all_tasks() == before
@@ -162,16 +162,16 @@ class TestLoopback:
             monkeypatch.setenv(name, "http://127.0.0.1:9")
         for name in ("no_proxy", "NO_PROXY"):
             monkeypatch.delenv(name, raising=False)
-        assert await out_of_order(SYSTEM_CLOCK) is None
+        assert await loopback_failed(SYSTEM_CLOCK) is None
 
     async def test_where_no_message_crosses_it_says_why(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("monitor.embedded.server.PATH", "/nowhere")
-        monkeypatch.setattr("monitor.health.loopback.PATIENCE", 0.3)
+        monkeypatch.setattr("monitor.health.loopback.TIMEOUT", 0.3)
 
         async def deaf(*_: object) -> None:
             """Hear of no connection."""
 
         monkeypatch.setattr("monitor.embedded.server.EmbeddedRelay._handle", deaf)
-        why = await out_of_order(SYSTEM_CLOCK)
+        why = await loopback_failed(SYSTEM_CLOCK)
         assert why is not None
-        assert why.startswith("own loopback exchange failed: hello: ")
+        assert why.startswith("loopback check failed: hello: ")
