@@ -16,8 +16,8 @@ import uvloop
 from bench.__main__ import measured, relay, side_by_side, slopes
 from bench.ours import resident
 from monitor.clock import SYSTEM_CLOCK
-from monitor.load.host import make_room
-from monitor.load.plan import SCAN, SETTLE, Plan
+from monitor.load.host import raise_file_limit
+from monitor.load.plan import EXCHANGE_PAUSE, SCAN_DELAY, Plan
 from monitor.load.scenario_runner import ScenarioRunner
 from monitor.scenarios import Scenario
 
@@ -30,16 +30,16 @@ FOREVER = 86_400.0
 
 
 def ramp_of(pairs: int, cycle: float) -> float:
-    """Seconds to start so many pairs in: no answer of one goes out in the millisecond of another's request.
+    """Return a ramp-up in seconds with which no answer is sent in the millisecond of another pair's request.
 
-    `SETTLE` of the whole bench says why. Here it is the load test's own, with which a ramp of one cycle would not do.
+    The reason is the one of `bench.__main__.SETTLE`. With the load test's own pause a ramp of one cycle would not do.
     """
     return max(1.012 * cycle, pairs / 120)
 
 
 async def window_of(url: str, pairs: int, interval: float, window: float, crypto: str) -> None:
     """Play steady pairs, and print what a window cost once all of them stand."""
-    cycle = SETTLE + 2 * interval
+    cycle = EXCHANGE_PAUSE + 2 * interval
     plan = Plan(
         target=url,
         scenario=Scenario.STEADY_MESSAGING,
@@ -49,16 +49,16 @@ async def window_of(url: str, pairs: int, interval: float, window: float, crypto
         message_interval=interval,
         crypto=crypto,
     )
-    make_room(plan.sockets)
-    play = ScenarioRunner(plan, SYSTEM_CLOCK)
+    raise_file_limit(plan.sockets)
+    runner = ScenarioRunner(plan, SYSTEM_CLOCK)
     stop = asyncio.Event()
-    task = asyncio.ensure_future(play.run(stop))
-    await asyncio.sleep(plan.ramp_up + SCAN + cycle)
-    cpu, exchanges = time.process_time(), play.tally.totals.received
+    task = asyncio.ensure_future(runner.run(stop))
+    await asyncio.sleep(plan.ramp_up + SCAN_DELAY + cycle)
+    cpu, exchanges = time.process_time(), runner.statistics.totals.received
     await asyncio.sleep(window)
     cpu = time.process_time() - cpu
-    totals = play.tally.totals
-    figures = {"cpu": cpu, "exchanges": totals.received - exchanges, "failed": totals.unheard, "rss": resident()}
+    totals = runner.statistics.totals
+    figures = {"cpu": cpu, "exchanges": totals.received - exchanges, "failed": totals.unanswered, "rss": resident()}
     print(json.dumps(figures | {"p99": totals.sketches["messages"].quantile(0.99) * 1e3}), flush=True)
     stop.set()
     await task
@@ -77,8 +77,8 @@ def table(url: str) -> None:
 
 def slope(url: str) -> None:
     """The slope of CPU over exchanges from 100 to 300 pairs, beside the minimal client's, at the same time."""
-    ramp = ramp_of(300, SETTLE + 2)  # and of 100, which is the same
-    found = slopes(url, {"load": (1, SHORTER, "real"), "minimal": (1, SETTLE, SHORTER, ramp)}, ROUNDS)
+    ramp = ramp_of(300, EXCHANGE_PAUSE + 2)  # and of 100, which is the same
+    found = slopes(url, {"load": (1, SHORTER, "real"), "minimal": (1, EXCHANGE_PAUSE, SHORTER, ramp)}, ROUNDS)
     ours, minimal, ratio = side_by_side(*([each for each, _ in results] for results in found.values()))
     print(
         f"slope from 100 to 300 pairs, medians of {ROUNDS} rounds: {ours * 1e3:.2f} ms CPU an exchange, "

@@ -1,4 +1,4 @@
-"""`relay-monitor compare`: two results of load tests held together."""
+"""`relay-monitor compare`: compares two results of load tests."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from monitor.cli.shared import EXIT_BAD, Output
 
 
 def compare(
-    before: Annotated[Path, typer.Argument(metavar="A.json", help="The result to compare with.")],
-    after: Annotated[Path, typer.Argument(metavar="B.json", help="The result in question.")],
+    before: Annotated[Path, typer.Argument(metavar="A.json", help="Result to compare with.")],
+    after: Annotated[Path, typer.Argument(metavar="B.json", help="Result to check.")],
     ratio: Annotated[
-        float, typer.Option(min=1.0, help="A latency, or a share of failures, is worse beyond this factor.")
+        float, typer.Option(min=1.0, help="Factor beyond which a grown latency or share of failures is worse.")
     ] = 1.2,
-    output: Annotated[Output, typer.Option(help="How results look.")] = Output.TEXT,
+    output: Annotated[Output, typer.Option(help="Output format.")] = Output.TEXT,
 ) -> None:
-    """Say what changed from one result to another, with confidence intervals; exit 1 on a regression.
+    """Compare two results, with confidence intervals; exit 1 on a regression.
 
-    Also reads results of the relay team's own tool, which have no sketches: those without intervals.
+    Also reads results of the relay team's Node tool, which have no sketches and so no intervals.
     """
-    from monitor.load.compare import compare as changes_of  # noqa: PLC0415
+    from monitor.load.compare import compare as compare_results  # noqa: PLC0415
     from monitor.load.compare import lines  # noqa: PLC0415
-    from monitor.load.result import read  # noqa: PLC0415
+    from monitor.load.result_file import read  # noqa: PLC0415
 
-    changes = changes_of(read(before), read(after), ratio=ratio, names=(str(before), str(after)))
+    changes = compare_results(read(before), read(after), ratio=ratio, names=(str(before), str(after)))
     if output is Output.JSON:
         typer.echo(json.dumps([item.to_json() for item in changes], indent=2))
     else:

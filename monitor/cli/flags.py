@@ -1,4 +1,4 @@
-"""The flags of `load`: what each may say, which scenario uses it, and how the help shows them."""
+"""The flags of `load`: parsers of their values, the scenarios that use them, and their help."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from monitor.scenarios import FLAGS, SPECS, Scenario
 
 
 class Crypto(StrEnum):
-    """How messages are encrypted."""
+    """Encryption of messages."""
 
     REAL = "real"
     MOCK = "mock"
 
 
 class LoadCommand(TyperCommand):
-    """The command with its options shown under the scenarios that use them."""
+    """The command, whose help shows options under the scenarios that use them."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """First what concerns every scenario, then each scenario's own."""
+        """Write the common options first, then those of each scenario."""
         common: list[Any] = []
         own: dict[Scenario, list[Any]] = {name: [] for name, spec in SPECS.items() if spec.flags is not None}
         for param in self.get_params(ctx):
@@ -43,7 +43,7 @@ class LoadCommand(TyperCommand):
 
 
 def seconds_of(text: str) -> float:
-    """Seconds of `60`, or of a duration such as `5m`. Raises `BadParameter`."""
+    """Parse seconds (`60`) or a duration (`5m`). Raises `BadParameter`."""
     from monitor.config import parse_duration  # noqa: PLC0415
 
     try:
@@ -52,22 +52,22 @@ def seconds_of(text: str) -> float:
         try:
             value = parse_duration(text)
         except ValueError:
-            raise typer.BadParameter(f"{text!r} is no time; expected seconds, such as 60, or 500ms, 5m") from None
+            raise typer.BadParameter(f"{text!r} is not a time; expected seconds, such as 60, or 500ms, 5m") from None
     if not 0 <= value <= 7 * 86_400:
         raise typer.BadParameter(f"{text!r} is out of range; expected 0 to 7 days")
     return value
 
 
-def some_seconds_of(text: str) -> float:
-    """The same, above 0. Raises `BadParameter`."""
+def positive_seconds_of(text: str) -> float:
+    """Parse seconds or a duration above 0. Raises `BadParameter`."""
     value = seconds_of(text)
     if value <= 0:
-        raise typer.BadParameter(f"{text!r} is no time to wait for; expected more than 0")
+        raise typer.BadParameter(f"{text!r} is out of range; expected more than 0")
     return value
 
 
 def share_of(text: str) -> float:
-    """The ratio of a percentage, with or without its sign. Raises `BadParameter`."""
+    """Parse a percentage, with or without `%`, into a ratio. Raises `BadParameter`."""
     from decimal import InvalidOperation  # noqa: PLC0415
 
     from monitor.load.verdict import unscaled  # noqa: PLC0415
@@ -77,12 +77,12 @@ def share_of(text: str) -> float:
     except InvalidOperation:
         value = -1.0
     if not 0 < value <= 1:
-        raise typer.BadParameter(f"{text!r} is no share; expected a percentage above 0, up to 100, such as 99.9")
+        raise typer.BadParameter(f"{text!r} is not a percentage above 0, up to 100, such as 99.9")
     return value
 
 
 def worker_of(text: str) -> tuple[int, int]:
-    """Index and count of `I/N`. Raises `BadParameter`."""
+    """Parse `I/N` into index and count. Raises `BadParameter`."""
     index, slash, count = text.partition("/")
     if not (slash and index.isdecimal() and count.isdecimal() and int(index) < int(count) <= 1000):  # noqa: PLR2004
         raise typer.BadParameter(f"{text!r} is not I/N with 0 ≤ I < N ≤ 1000, such as 0/4")
@@ -90,7 +90,7 @@ def worker_of(text: str) -> tuple[int, int]:
 
 
 def target_of(text: str) -> str:
-    """A relay's address, or `embedded`. Raises `BadParameter`."""
+    """Parse a relay's URL, or `embedded`. Raises `BadParameter`."""
     from pydantic import ValidationError  # noqa: PLC0415
 
     from monitor.config import RelayConfig  # noqa: PLC0415
@@ -102,17 +102,17 @@ def target_of(text: str) -> str:
 
 
 def gateway_of(text: str) -> str:
-    """The address of a push gateway. Raises `BadParameter`."""
+    """Parse the URL of a push gateway. Raises `BadParameter`."""
     from pydantic import HttpUrl, TypeAdapter, ValidationError  # noqa: PLC0415
 
     try:
         return str(TypeAdapter(HttpUrl).validate_python(text)).rstrip("/")
     except ValidationError:
-        raise typer.BadParameter(f"{text!r} is no address such as http://gateway:9091") from None
+        raise typer.BadParameter(f"{text!r} is not a URL such as http://gateway:9091") from None
 
 
 def listen_of(text: str) -> tuple[str, int]:
-    """Host and port of `HOST:PORT`. Raises `BadParameter`."""
+    """Parse `HOST:PORT`. Raises `BadParameter`."""
     from monitor.config.fields import split_host_port  # noqa: PLC0415
 
     try:

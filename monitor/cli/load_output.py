@@ -1,10 +1,10 @@
-"""What `load` and `merge` tell of a result: the files first, then the lines, then the exit status."""
+"""The output of `load` and `merge`: files, summary, exit status."""
 
 from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from monitor.load.load_runner import Ended
     from monitor.load.plan import Plan
+    from monitor.load.result import LoadResult
+    from monitor.load.totals import FinishedTest
     from monitor.load.verdict import Judged, Objective
 
 
 class LoadOutput:
-    """A result, held against objectives: `write` it as soon as there is one, `show` it afterwards."""
+    """The output of one test: `write` its files as soon as it is finished, then `show` the summary."""
 
     def __init__(
         self, plan: Plan, wanted: Sequence[Objective], output: Path, report: Path | None = None, *, workers: int = 1
@@ -30,80 +31,85 @@ class LoadOutput:
         self._wanted = wanted
         self._output, self._report = output, report
         self._workers = workers
-        self._ended: Ended | None = None
+        self._finished: FinishedTest | None = None
         self._judged: list[Judged] = []
-        self._good = False
-        self._fault: StartupError | None = None
+        self._passed = False
+        self._write_error: StartupError | None = None
 
-    def write(self, ended: Ended) -> None:
-        """Judge it and write its files. Where one cannot be written, `show` says so, after all else."""
+    def write(self, finished: FinishedTest) -> None:
+        """Check the objectives and write the files. An error in writing is raised by `show`, after the summary."""
         import monitor  # noqa: PLC0415
-        from monitor.load.result import to_json  # noqa: PLC0415
+        from monitor.load.conversion import result_of  # noqa: PLC0415
         from monitor.load.verdict import judge, passed  # noqa: PLC0415
 
         plan = self._plan
-        self._ended = ended
-        self._judged = judge(plan.scenario, ended.totals, self._wanted)
-        self._good = passed(plan.scenario, ended, self._judged)
-        slos = [item.to_json() for item in self._judged]
-        meta = ended.meta(monitor.__version__, plan, self._workers)
-        # What was stopped on its way is no pass to a program that reads this; people are told what its verdict is of.
-        whole = self._good and not ended.interrupted
-        result = to_json(plan, ended.totals, meta, slos, ended.began) | {"passed": whole}
+        self._finished = finished
+        self._judged = judge(plan.scenario, finished.totals, self._wanted)
+        self._passed = passed(plan.scenario, finished, self._judged)
+        result = result_of(
+            plan,
+            finished,
+            self._judged,
+            version=monitor.__version__,
+            workers=self._workers,
+            passed=self._passed and not finished.interrupted,  # the summary says what an interrupted test passed
+        )
         try:
-            _write(self._output, json.dumps(result, indent=2) + "\n")
+            _write(self._output, json.dumps(result.to_json(), indent=2) + "\n")
             if self._report is not None:
-                _write(self._report, self._page(ended, result))
+                _write(self._report, self._page(finished, result))
         except StartupError as error:
-            self._fault = error
+            self._write_error = error
 
     def show(self) -> None:
-        """Print it, and exit as it deserves. Raises `StartupError` where a file could not be written."""
+        """Print the summary, and raise `typer.Exit` unless the test passed.
+
+        Raises `StartupError` if a file could not be written.
+        """
         from monitor.load.text import Summary  # noqa: PLC0415
 
-        ended = self._ended
-        assert ended is not None, "show a result that was written"
-        for line in Summary(self._plan, ended, self._judged, colour=sys.stdout.isatty()).lines():
+        finished = self._finished
+        assert finished is not None, "show after write"
+        for line in Summary(self._plan, finished, self._judged, colour=sys.stdout.isatty()).lines():
             typer.echo(line)
-        if self._fault is not None:
-            raise self._fault
+        if self._write_error is not None:
+            raise self._write_error
         written = [str(path) for path in (self._output, self._report) if path is not None]
         typer.echo(f"written to {' and '.join(written)}", err=True)
-        if ended.interrupted:
+        if finished.interrupted:
             raise typer.Exit(EXIT_INTERRUPTED)
-        if not self._good:
+        if not self._passed:
             raise typer.Exit(EXIT_BAD)
 
-    def _page(self, ended: Ended, result: dict[str, Any]) -> str:
-        """The report."""
+    def _page(self, finished: FinishedTest, result: LoadResult) -> str:
         from monitor.load.report import page  # noqa: PLC0415
         from monitor.load.text import Summary, show  # noqa: PLC0415
 
-        text = list(Summary(self._plan, ended, self._judged).lines())
+        text = list(Summary(self._plan, finished, self._judged).lines())
         slos = [(item.objective.name, show(item), item.passed) for item in self._judged]
-        return page(self._plan, ended.totals, result, passed=result["passed"], text=text, slos=slos)
+        return page(finished.totals, result, text=text, slos=slos)
 
 
 def check_files(output: Path, report: Path | None) -> None:
-    """Whether both can be written: before a test of an hour, rather than after it. Raises `BadParameter`."""
+    """Raise `BadParameter` if a file cannot be written, before a test of an hour rather than after it."""
     _check_writable(output, "--output")
     if report is not None:
         _check_writable(report, "--report")
         if report.resolve() == output.resolve():
-            raise typer.BadParameter(f"{report} is the file of --output already", param_hint="--report")
+            raise typer.BadParameter(f"{report} is already the file of --output", param_hint="--report")
 
 
 def _check_writable(path: Path, flag: str) -> None:
     if not path.parent.is_dir():
-        raise typer.BadParameter(f"there is no folder {path.parent}", param_hint=flag)
-    there = path.exists()
-    if there and not (path.is_file() or path.is_dir()):
-        return  # a pipe or a device, whose opening may wait
+        raise typer.BadParameter(f"folder {path.parent} does not exist", param_hint=flag)
+    exists = path.exists()
+    if exists and not (path.is_file() or path.is_dir()):
+        return  # opening a pipe or device may block
     try:
-        path.open("ab").close()  # permissions alone do not tell: a file system can be read-only
+        path.open("ab").close()  # permissions do not show a read-only file system
     except OSError as error:
         raise typer.BadParameter(f"{path} cannot be written: {error.strerror}", param_hint=flag) from None
-    if not there:
+    if not exists:
         path.unlink()
 
 

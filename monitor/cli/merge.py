@@ -1,4 +1,4 @@
-"""`relay-monitor merge`: the results of many workers as one."""
+"""`relay-monitor merge`: merges the results of several workers."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from monitor.cli.load_output import LoadOutput, check_files
 
 
 def merge(
-    results: Annotated[list[Path], typer.Argument(metavar="RESULT.json...", help="The workers' results.")],
-    output: Annotated[Path, typer.Option(metavar="FILE.json", help="Where the joined result goes.")] = Path(
+    results: Annotated[list[Path], typer.Argument(metavar="RESULT.json...", help="Results of the workers.")],
+    output: Annotated[Path, typer.Option(metavar="FILE.json", help="Write the merged result here.")] = Path(
         "merged.json"
     ),
-    report: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Also a page of it.")] = None,
+    report: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write an HTML report.")] = None,
 ) -> None:
-    """Join results of one test exactly: counts, snapshots and sketches are added, no percentile is averaged.
+    """Merge the results of one test exactly: counts and sketches are added, no percentile is averaged.
 
-    Held against the objectives that the workers were held against; exit 1 where one is missed, or a worker is missing.
+    Checks the objectives of the workers again; exit 1 if one is missed, or a worker is missing.
     """
-    from monitor.load.merge import merge as joined  # noqa: PLC0415
-    from monitor.load.result import read  # noqa: PLC0415
+    from monitor.load.merge import merge as merge_results  # noqa: PLC0415
+    from monitor.load.result_file import read  # noqa: PLC0415
 
     check_files(output, report)
-    plan, ended, objectives = joined([(str(path), read(path)) for path in results])
-    told = LoadOutput(plan, objectives, output, report, workers=len(ended.included))
-    told.write(ended)
-    told.show()
+    plan, finished, objectives = merge_results([(str(path), read(path)) for path in results])
+    merged = LoadOutput(plan, objectives, output, report, workers=len(finished.included_workers))
+    merged.write(finished)
+    merged.show()

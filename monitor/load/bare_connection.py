@@ -1,4 +1,4 @@
-"""What one bare connection does in connection-storm and steady-state, and what becomes of those that are held."""
+"""The two load scenarios of bare connections, *connection-storm* and *steady-state*."""
 
 from __future__ import annotations
 
@@ -13,190 +13,193 @@ from monitor.vocabulary import Outcome, Reason, Step
 from monitor.wire.backoff import Backoff
 
 if TYPE_CHECKING:
-    from monitor.load.scenarios import LoadContext
+    from monitor.load.load_context import LoadContext
     from monitor.wire.events import Dropped
 
 RETRY: Final = Backoff(minimum=0.5, maximum=5.0)
-"""Between the tries of one connection, as the relay team's tool has it."""
+"""Pauses between the attempts of one connection, as in the relay team's tool."""
 
 
 class BareConnection:
-    """One connection: immediate, recovered after retries, or failed."""
+    """One connection, which connects at once, after retries, or not at all."""
 
-    def __init__(self, scene: LoadContext, number: int, hold: Hold | None = None) -> None:
-        self._scene = scene
+    def __init__(self, load: LoadContext, number: int, hold: HoldPhase | None = None) -> None:
+        self._load = load
         self._number = number
         self._hold = hold
-        self._recorder = scene.context.recorder(number)
-        self._held: IdleConnection | None = None
-        self._stood = self._away = False
+        self._recorder = load.probe_context.recorder(number)
+        self._connection: IdleConnection | None = None
+        self._established = self._away = False
         self._dropped_at = 0.0
 
     async def connect(self) -> bool:
-        """Connect, trying again until it stands or its time is up; booked, and published as one exchange."""
-        scene, recorder = self._scene, self._recorder
-        clock, tally = scene.clock, scene.tally
+        """Connect, with retries, and return whether it succeeded. Recorded, and published as one exchange."""
+        load, recorder = self._load, self._recorder
+        clock, statistics = load.clock, load.statistics
         started = clock.monotonic()
-        intended = min(scene.start_of(self._number), started)
-        tally.started()
+        intended = min(load.start_of(self._number), started)
+        statistics.record_start()
         try:
-            error, retries = await self._persist(started + scene.plan.connect_timeout)
+            error, retries = await self._connect_with_retries(started + load.plan.connect_timeout)
         except BaseException:
-            tally.unfinished()
+            statistics.record_unfinished()
             recorder.abort()
             raise
         else:
             if error is None:
-                self._stood = True
-                tally.active += 1
-                tally.connected(clock.monotonic() - intended, retries)
+                self._established = True
+                statistics.active += 1
+                statistics.record_connect(clock.monotonic() - intended, retries)
                 recorder.exchanges.append(Exchange(outcome=Outcome.OK))
             elif isinstance(error, LocalError):
-                tally.unfinished(failure_of(error))
+                statistics.record_unfinished(failure_of(error))
                 recorder.fail(error)
             else:
-                tally.not_connected(failure_of(error), retries)
+                statistics.record_connect_failure(failure_of(error), retries)
                 recorder.fail(error)
         finally:
-            scene.context.publish(recorder.finish())
+            load.probe_context.publish(recorder.finish())
             recorder.marks = []
-        return self._stood
+        return self._established
 
-    async def _persist(self, deadline: float) -> tuple[ProbeError | None, int]:
-        """Try until it stands (None), or its time is up (why it last did not); and how often it was tried again."""
+    async def _connect_with_retries(self, deadline: float) -> tuple[ProbeError | None, int]:
+        """Connect before `deadline`. Return the last error (None: connected) and the number of retries."""
         retries = 0
-        while (error := await self._try(deadline)) is not None:
-            pause = RETRY.delay(retries, self._scene.context.rng)
+        while (error := await self._attempt(deadline)) is not None:
+            pause = RETRY.delay(retries, self._load.probe_context.rng)
             if isinstance(error, RateLimitedError):
                 pause = max(pause, error.retry_after)
-            if self._scene.clock.monotonic() + pause >= deadline:
+            if self._load.clock.monotonic() + pause >= deadline:
                 break
             retries += 1
             await asyncio.sleep(pause)
         return error, retries
 
-    async def _try(self, deadline: float) -> ProbeError | None:
-        held = self._held = IdleConnection(
-            self._scene.context, self._recorder, reconnect=RETRY, on_change=self._changed
+    async def _attempt(self, deadline: float) -> ProbeError | None:
+        connection = self._connection = IdleConnection(
+            self._load.probe_context, self._recorder, reconnect=RETRY, on_change=self._on_change
         )
         try:
-            async with asyncio.timeout(max(0.0, deadline - self._scene.clock.monotonic())):
-                await held.open()
+            async with asyncio.timeout(max(0.0, deadline - self._load.clock.monotonic())):
+                await connection.open()
         except ProbeError as error:
-            held.close()
+            connection.close()
             return error
         except TimeoutError:
-            step = held.client.step
-            held.close()
+            step = connection.client.step
+            connection.close()
             return ProbeError(step, Reason.SILENT, "its time was up")
         except BaseException:
-            held.close()
+            connection.close()
             raise
-        return None if held.connected else held.why()  # the hello and the drop may come together
+        return None if connection.connected else connection.why()  # the hello and the drop may come together
 
-    def leave(self) -> None:
+    def disconnect(self) -> None:
         """Disconnect."""
-        if self._stood and self._held is not None:
-            self._scene.tally.active -= self._held.connected
-            self._held.close()
+        if self._established and self._connection is not None:
+            self._load.statistics.active -= self._connection.connected
+            self._connection.close()
 
-    def _changed(self, dropped: Dropped | None) -> None:
-        if not self._stood or self._away is (dropped is not None):
-            return  # each try to come back that fails is told too
+    def _on_change(self, dropped: Dropped | None) -> None:
+        if not self._established or self._away is (dropped is not None):
+            return  # called for each failed reconnect too
         self._away = dropped is not None
-        tally, context, now = self._scene.tally, self._scene.context, self._scene.clock.monotonic()
+        statistics, context, now = self._load.statistics, self._load.probe_context, self._load.clock.monotonic()
         relay, probe, run_id = context.relay, context.probe.name, self._recorder.run_id
         if dropped is None:
-            tally.active += 1
+            statistics.active += 1
             context.publish(Reconnected(relay=relay, probe=probe, run_id=run_id, seconds=now - self._dropped_at))
         else:
-            tally.active -= 1
+            statistics.active -= 1
             self._dropped_at = now
-            error = self._held.why() if self._held is not None else ProbeError(Step.HOLD, Reason.DISCONNECTED)
-            tally.dropped(failure_of(error))
+            error = self._connection.why() if self._connection else ProbeError(Step.HOLD, Reason.DISCONNECTED)
+            statistics.count_failure(failure_of(error))
             context.publish(Disconnected(relay=relay, probe=probe, run_id=run_id, code=dropped.code))
         if self._hold is not None:
-            self._hold.changed(away=dropped is not None)
+            self._hold.record_change(away=dropped is not None)
 
 
-class Hold:
-    """The time for which connections are held: it begins when the ramp-up is over and each has connected or failed."""
+class HoldPhase:
+    """The time for which connections are held.
 
-    def __init__(self, scene: LoadContext) -> None:
-        self._scene = scene
-        self._undecided = len(scene.plan.numbers)
-        self._decided = asyncio.Event()
-        self._over = asyncio.Event()
+    It begins when the ramp-up is over and each connection has connected or failed.
+    """
+
+    def __init__(self, load: LoadContext) -> None:
+        self._load = load
+        self._unresolved = len(load.plan.numbers)
+        self._all_resolved = asyncio.Event()
+        self._finished = asyncio.Event()
         self._began: float | None = None
         self._away = 0
-        self._held = 0  # of those that came about, once the hold has begun
-        if not self._undecided:
-            self._decided.set()
+        self._established = 0  # connections when the hold began
+        if not self._unresolved:
+            self._all_resolved.set()
 
     async def run(self) -> None:
-        """Hold. Stopped early, what was seen until then counts."""
-        scene = self._scene
+        """Wait for the beginning, and hold. If cancelled, what was recorded until then counts."""
+        load = self._load
         try:
-            await self._decided.wait()
-            await scene.until(scene.began + scene.plan.ramp_up)
-            if scene.tally.totals.successful:
-                self._began = scene.clock.monotonic()
-                self._held = scene.tally.totals.successful
-                scene.presence.change(due=self._held, away=self._away)
-                scene.tally.totals.hold.peak = self._away
-                await asyncio.sleep(scene.plan.duration)
+            await self._all_resolved.wait()
+            await load.sleep_until(load.began + load.plan.ramp_up)
+            if load.statistics.totals.successful:
+                self._began = load.clock.monotonic()
+                self._established = load.statistics.totals.successful
+                load.uptime.change(due=self._established, away=self._away)
+                load.statistics.totals.hold.peak = self._away
+                await asyncio.sleep(load.plan.duration)
         finally:
             self._finish()
 
     def _finish(self) -> None:
-        hold = self._scene.tally.totals.hold
+        hold = self._load.statistics.totals.hold
         if self._began is not None:
-            hold.seconds = self._scene.clock.monotonic() - self._began
+            hold.seconds = self._load.clock.monotonic() - self._began
             hold.current = self._away
-            self._scene.presence.change(due=-self._held, away=-self._away)
+            self._load.uptime.change(due=-self._established, away=-self._away)
             self._began = None
-        self._over.set()
+        self._finished.set()
 
-    def decided(self) -> None:
-        """One more connection stands, failed, or was given up."""
-        self._undecided -= 1
-        if self._undecided <= 0:
-            self._decided.set()
+    def resolve_one(self) -> None:
+        """Record that one more connection has connected, failed, or been aborted."""
+        self._unresolved -= 1
+        if self._unresolved <= 0:
+            self._all_resolved.set()
 
     async def wait(self) -> None:
         """Wait until the hold is over."""
-        await self._over.wait()
+        await self._finished.wait()
 
-    def changed(self, *, away: bool) -> None:
-        """A connection dropped, or came back."""
-        hold = self._scene.tally.totals.hold
+    def record_change(self, *, away: bool) -> None:
+        """Record that a connection dropped (`away`) or reconnected."""
+        hold = self._load.statistics.totals.hold
         self._away += 1 if away else -1
         if self._began is not None:
-            self._scene.presence.change(away=1 if away else -1)
+            self._load.uptime.change(away=1 if away else -1)
             hold.peak = max(hold.peak, self._away)
             hold.reconnects += not away
 
 
-async def connection_storm(scene: LoadContext, number: int) -> None:
-    """Connect, and leave when the ramp-up is over."""
-    bare = BareConnection(scene, number)
+async def connection_storm(load: LoadContext, number: int) -> None:
+    """Connect, and disconnect when the ramp-up is over."""
+    connection = BareConnection(load, number)
     try:
-        if await bare.connect():
-            await scene.until(scene.began + scene.plan.ramp_up)
-            await scene.door.pass_through()
+        if await connection.connect():
+            await load.sleep_until(load.began + load.plan.ramp_up)
+            await load.disconnect_pacer.wait()
     finally:
-        bare.leave()
+        connection.disconnect()
 
 
-async def steady_state(scene: LoadContext, number: int, hold: Hold) -> None:
-    """Connect, be held, leave."""
-    bare = BareConnection(scene, number, hold)
+async def steady_state(load: LoadContext, number: int, hold: HoldPhase) -> None:
+    """Connect, stay connected until the hold is over, and disconnect."""
+    connection = BareConnection(load, number, hold)
     try:
         try:
-            await bare.connect()
+            await connection.connect()
         finally:
-            hold.decided()  # whatever became of it: the others' hold waits for each
+            hold.resolve_one()  # also after an error: the hold waits for every connection
         await hold.wait()
-        await scene.door.pass_through()
+        await load.disconnect_pacer.wait()
     finally:
-        bare.leave()
+        connection.disconnect()

@@ -1,4 +1,4 @@
-"""The machine a test runs on: what it is, and whether it lets us open as many sockets as the test needs."""
+"""The host that a test runs on: its description, its cost of the test, and its limit of open files."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from typing import Any, Final
 
 from monitor.errors import StartupError
 
-SPARE: Final = 64
-"""Descriptors for everything but the test's own sockets."""
+RESERVED_DESCRIPTORS: Final = 64
+"""File descriptors for everything but the test's own sockets."""
 
 
-def make_room(sockets: int) -> None:
-    """Raise the soft limit of open files to the hard one. Raises `StartupError` where that is too low for a test."""
+def raise_file_limit(sockets: int) -> None:
+    """Raise the soft limit of open files to the hard one. Raises `StartupError` if that is too low for the test."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = sockets + SPARE
+    needed = sockets + RESERVED_DESCRIPTORS
     if soft != hard:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        except (ValueError, OSError):  # macOS names no limit and grants less
+        except (ValueError, OSError):  # macOS reports no limit and refuses such a value
             hard = soft
     if hard != resource.RLIM_INFINITY and needed > hard:
         raise StartupError(
             f"this test opens {sockets} sockets and needs {needed} file descriptors, and this process may have {hard}: "
-            "raise the hard limit (`ulimit -Hn`, LimitNOFILE=, nofile in limits.conf), ask for fewer pairs, "
+            "raise the hard limit (`ulimit -Hn`, LimitNOFILE=, nofile in limits.conf), use fewer pairs, "
             "or spread them with --workers"
         )
 
 
 def describe() -> dict[str, Any]:
-    """The machine, as it goes into a result."""
+    """Describe the host, as written in a result."""
     return {
         "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "cpu": _cpu(),
@@ -44,7 +44,7 @@ def describe() -> dict[str, Any]:
 
 
 def cost() -> dict[str, float]:
-    """CPU seconds that this process has used, and the most memory it has had, in MB."""
+    """Return the CPU seconds and the peak memory (MB) of this process."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     unit = 1 if sys.platform == "darwin" else 1024
     return {"cpuSeconds": used.ru_utime + used.ru_stime, "peakRssMb": used.ru_maxrss * unit / 1e6}

@@ -1,106 +1,106 @@
-"""Results of several workers, of one machine or many, joined into one: sketches are added, nothing is averaged."""
+"""Merges the results of several workers, of one machine or many: sketches are added, no percentile is averaged."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from monitor.errors import StartupError
-from monitor.load.load_runner import Ended
-from monitor.load.plan import Plan
-from monitor.load.result import is_ours, totals_of
-from monitor.load.totals import Totals
-from monitor.load.verdict import Objective
+from monitor.load.conversion import objective_of, totals_of
+from monitor.load.result import LoadResult
+from monitor.load.totals import FinishedTest, Totals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from monitor.load.result import Json
+    from monitor.load.plan import Plan
+    from monitor.load.result_file import NodeResult
+    from monitor.load.verdict import Objective
+
+MAX_GAP: Final = 60.0
+"""Seconds that may lie between two parts of one test, which people may have started by hand."""
+
+_Named = tuple[str, LoadResult]
+"""A result and the name of its file."""
 
 
-APART: Final = 60.0
-"""Seconds that may lie between two parts of one test: short ones are started by hand."""
+def merge(results: Sequence[tuple[str, LoadResult | NodeResult]]) -> tuple[Plan, FinishedTest, list[Objective]]:
+    """Merge the results of one test's workers, each with the name of its file; merged results can be merged again.
 
-
-def merge(results: Sequence[tuple[str, Json]]) -> tuple[Plan, Ended, list[Objective]]:
-    """One test out of its workers' results, each with the name of its file, and joined before or not.
-
-    Raises `StartupError` for what cannot be joined: no sketches, another test, another time, the same worker twice.
+    Raises `StartupError` for results without sketches, of different tests, times or objectives, and for a worker that
+    is contained twice.
     """
+    parts: list[_Named] = []
     totals = Totals()
-    plans: list[tuple[str, Plan]] = []
-    metas: list[Json] = []
-    spans: list[tuple[str, float, float]] = []
-    objectives: list[tuple[str, list[Objective]]] = []
-    for name, data in results:
-        if not is_ours(data):
-            raise StartupError(f"{name}: has no sketches, so that it cannot be joined exactly; another tool wrote it")
+    for name, result in results:
+        if not isinstance(result, LoadResult):
+            raise StartupError(f"{name}: has no sketches, so that it cannot be merged exactly; another tool wrote it")
         try:
-            plans.append((name, Plan.from_json(data["meta"]["config"])))
-            totals.add(totals_of(data))
-            began = datetime.fromisoformat(data["timestamp"]).timestamp()
-            spans.append((name, began, began + data["results"]["timing"]["totalTimeMs"] / 1e3))
-            objectives.append((name, [Objective.from_json(item) for item in data["results"]["slos"]]))
-            metas.append(data["meta"])
-        except (ValueError, TypeError) as error:  # of what `shape` has checked: a sketch, a time, a plan of tomorrow
-            raise StartupError(f"{name}: is no complete result: {type(error).__name__}: {error}") from error
-    _same_test(plans)
-    _same_time(spans)
-    _same_objectives(objectives)
-    included = _included(plans, metas)
-    plan = plans[0][1]
-    every = set(range(plan.worker[1])).union(*(meta.get("missingWorkers", ()) for meta in metas))
-    ended = Ended(
+            totals.add(totals_of(result))
+        except ValueError as error:
+            raise StartupError(f"{name}: not a complete result: {error}") from error
+        parts.append((name, result))
+    _check_same_test(parts)
+    _check_same_time(parts)
+    objectives = _check_same_objectives(parts)
+    included = _included_workers(parts)
+    plan, metas = parts[0][1].meta.config, [result.meta for _, result in parts]
+    every = set(range(plan.worker[1])).union(*(meta.missing_workers for meta in metas))
+    finished = FinishedTest(
         totals=totals,
-        interrupted=any(meta["interrupted"] for meta in metas),
-        began=min(start for _, start, _ in spans),
-        cost={name: sum(meta["cost"].get(name, 0.0) for meta in metas) for name in ("cpuSeconds", "peakRssMb")},
-        included=included,
-        missing=tuple(sorted(every.difference(included))),
+        interrupted=any(meta.interrupted for meta in metas),
+        began=min(result.began for _, result in parts),
+        cost={name: sum(meta.cost.get(name, 0.0) for meta in metas) for name in ("cpuSeconds", "peakRssMb")},
+        included_workers=included,
+        missing_workers=tuple(sorted(every.difference(included))),
     )
-    return plan, ended, objectives[0][1]
+    return plan, finished, objectives
 
 
-def _same_test(plans: Sequence[tuple[str, Plan]]) -> None:
-    first_name, first = plans[0]
-    for name, plan in plans:
-        mine, theirs = _alike(first), _alike(plan)
-        different = sorted(key for key in mine if mine[key] != theirs[key])
+def _check_same_test(parts: Sequence[_Named]) -> None:
+    first_name, first = parts[0]
+    expected = _common_settings(first.meta.config)
+    for name, result in parts:
+        settings = _common_settings(result.meta.config)
+        different = sorted(key for key in expected if expected[key] != settings[key])
         if different:
-            what = ", ".join(f"{key} {theirs[key]!r} for {mine[key]!r}" for key in different)
-            raise StartupError(f"{name}: is of another test than {first_name}: {what}")
+            details = ", ".join(f"{key} {settings[key]!r} instead of {expected[key]!r}" for key in different)
+            raise StartupError(f"{name}: of a different test than {first_name}: {details}")
 
 
-def _same_time(spans: Sequence[tuple[str, float, float]]) -> None:
-    """Workers load the relay together: a file left over from another day is no part of this test."""
+def _common_settings(plan: Plan) -> dict[str, Any]:
+    """Return what the plans of all workers of one test have in common."""
+    return asdict(plan) | {"scenario": plan.scenario.value, "worker": plan.worker[1]}
+
+
+def _check_same_time(parts: Sequence[_Named]) -> None:
+    """Check that the workers ran at the same time: a file of another day is no part of this test."""
+    spans = [(name, result.began, result.began + result.results.timing.total_time_ms / 1e3) for name, result in parts]
     first, _, ended = min(spans, key=lambda span: span[2])
     last, began, _ = max(spans, key=lambda span: span[1])
-    if began > ended + APART:
+    if began > ended + MAX_GAP:
         raise StartupError(
-            f"{last}: is of another test than {first}, which had ended {began - ended:.0f} s before it began"
+            f"{last}: of a different test than {first}, which had ended {began - ended:.0f} s before it began"
         )
 
 
-def _same_objectives(objectives: Sequence[tuple[str, list[Objective]]]) -> None:
-    first_name, first = objectives[0]
-    for name, found in objectives:
-        if found != first:
-            raise StartupError(f"{name}: was held against other objectives than {first_name}")
+def _check_same_objectives(parts: Sequence[_Named]) -> list[Objective]:
+    """Return the objectives of all parts."""
+    first_name, first = parts[0]
+    expected = [objective_of(slo) for slo in first.results.slos]
+    for name, result in parts:
+        if [objective_of(slo) for slo in result.results.slos] != expected:
+            raise StartupError(f"{name}: has different objectives than {first_name}")
+    return expected
 
 
-def _included(plans: Sequence[tuple[str, Plan]], metas: Sequence[Json]) -> tuple[int, ...]:
-    """The workers whose results these are, no one twice."""
+def _included_workers(parts: Sequence[_Named]) -> tuple[int, ...]:
+    """Return the workers whose results the parts contain."""
     seen: dict[int, str] = {}
-    for (name, plan), meta in zip(plans, metas, strict=True):
-        index, count = plan.worker
-        for each in meta.get("includedWorkers") or (index,):
+    for name, result in parts:
+        index, count = result.meta.config.worker
+        for each in result.meta.included_workers or (index,):
             if each in seen:
-                raise StartupError(f"{name}: is of the same worker {each}/{count} as {seen[each]}")
+                raise StartupError(f"{name}: of the same worker {each}/{count} as {seen[each]}")
             seen[each] = name
     return tuple(sorted(seen))
-
-
-def _alike(plan: Plan) -> dict[str, Any]:
-    """What all workers of one test have in common."""
-    fields = plan.to_json()
-    return fields | {"worker": plan.worker[1]}

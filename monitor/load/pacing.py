@@ -1,4 +1,4 @@
-"""When each pair or connection starts, and when it leaves: evenly, never together, never waiting for another."""
+"""When each pair or connection starts and disconnects: evenly spread, and none waits for another."""
 
 from __future__ import annotations
 
@@ -12,52 +12,52 @@ if TYPE_CHECKING:
     from monitor.clock import Clock
     from monitor.load.plan import Plan
 
-LEAVING: Final = 30.0
-"""Seconds over which the disconnects at the end are spread at most; else they are as far apart as the starts."""
+MAX_DISCONNECT_SPREAD: Final = 30.0
+"""Seconds over which the disconnects at the end are spread; fewer if the ramp-up was shorter."""
 
-FASTEST: Final = 1000
+MAX_DISCONNECT_RATE: Final = 1000
 """Disconnects a second at most."""
 
 
-async def paced(plan: Plan, clock: Clock, began: float, play: Callable[[int], Awaitable[None]]) -> None:
-    """Play each of this worker's pairs or connections by its number, each from its own moment after `began` on.
+async def run_paced(plan: Plan, clock: Clock, began: float, run_one: Callable[[int], Awaitable[None]]) -> None:
+    """Call `run_one` with the number of each of this worker's pairs or connections, each at its start after `began`.
 
-    Starts wait for no other's connect or answer. Returns when all are done; cancelled, it cancels them all and waits
-    until they have come to their end.
+    No start waits for another's connect. Returns when all are done. If cancelled, cancels all of them and waits until
+    they have ended.
     """
 
     async def one(number: int) -> None:
-        with suppress(asyncio.CancelledError):  # stopped, and booked as far as it came
-            await play(number)
+        with suppress(asyncio.CancelledError):  # the test was stopped; recorded so far
+            await run_one(number)
 
-    playing: set[asyncio.Task[None]] = set()
+    running: set[asyncio.Task[None]] = set()
     try:
         for number in plan.numbers:
             await asyncio.sleep(max(0.0, began + plan.start_of(number) - clock.monotonic()))
             task = asyncio.ensure_future(one(number))
-            playing.add(task)
-            task.add_done_callback(playing.discard)
-        while playing:
-            await asyncio.wait(playing)
+            running.add(task)
+            task.add_done_callback(running.discard)
+        while running:
+            await asyncio.wait(running)
     finally:
-        for task in playing:
+        for task in running:
             task.cancel()
-        if playing:
-            await asyncio.wait(playing)
+        if running:
+            await asyncio.wait(running)
 
 
-class Door:
-    """The way out: lets one after another leave, so that the end of a test is no burst."""
+class DisconnectPacer:
+    """Spreads the disconnects at the end of a test, so that they are no burst."""
 
     def __init__(self, plan: Plan, clock: Clock) -> None:
         count = max(1, len(plan.numbers))
-        self._gap = max(min(plan.ramp_up, LEAVING) / count, 1 / FASTEST)
+        self._gap = max(min(plan.ramp_up, MAX_DISCONNECT_SPREAD) / count, 1 / MAX_DISCONNECT_RATE)
         self._clock = clock
         self._next = 0.0
 
-    async def pass_through(self) -> None:
-        """Wait for a turn."""
+    async def wait(self) -> None:
+        """Wait until the next disconnect may happen."""
         now = self._clock.monotonic()
-        turn = max(now, self._next)
-        self._next = turn + self._gap
-        await asyncio.sleep(turn - now)
+        due = max(now, self._next)
+        self._next = due + self._gap
+        await asyncio.sleep(due - now)

@@ -1,9 +1,11 @@
-"""What a load test is asked to do: one frozen value, the same for every process and machine that has a part in it."""
+"""The settings of a load test: one frozen value, which all its processes and machines share."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import ConfigDict, with_config
 
 from monitor.config import RelayConfig
 from monitor.config.probe import Continuous, Every, ProbeConfig
@@ -12,34 +14,35 @@ from monitor.scenarios import SPECS, Scenario
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SCAN: Final = 5.0
-"""Seconds a user takes to scan the QR code."""
+SCAN_DELAY: Final = 5.0
+"""Seconds that a user takes to scan the QR code."""
 
-SETTLE: Final = 0.5
-"""Seconds before each exchange, in no latency."""
+EXCHANGE_PAUSE: Final = 0.5
+"""Seconds of pause before each exchange; no latency includes them."""
 
-RECOVERY: Final = 60.0
-"""Seconds a recovery may take at least."""
+MIN_RECOVERY_TIMEOUT: Final = 60.0
+"""Seconds that a recovery may take in a small test."""
 
-RECOVERY_A_PAIR: Final = 0.020
-"""Seconds a recovery may take for each pair of the test, where that is more."""
+RECOVERY_TIMEOUT_PER_PAIR: Final = 0.020
+"""Seconds that a recovery may take for each pair of the test, if that is more."""
 
-CONNECT_TRIES: Final = 3
-"""Time-outs within which a bare connection must have come about, retries included."""
+CONNECT_TIMEOUTS: Final = 3
+"""Timeouts within which a bare connection must connect, retries included."""
 
 RELAY: Final = "target"
-"""What the relay under load is called in labels."""
+"""The name of the relay under load in labels."""
 
 UNLIMITED: Final = 1 << 40
-"""Permits a minute where nothing is limited: a load test asks for what it asks for."""
+"""Permits a minute; a load test has no limits of its own."""
 
 
+@with_config(ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True))  # in a result
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """One load test. Times are seconds. The defaults are those of the relay team's own tool.
+    """The settings of a load test. Times are seconds. The defaults are those of the relay team's own tool.
 
-    `worker` is (index, count): this process plays every count-th pair or connection from index on, each at the very
-    moment at which a single process would start it.
+    `worker` is (index, count): this process runs every count-th pair or connection from index on, and starts each one
+    at the same time as a single process would.
     """
 
     target: str
@@ -58,12 +61,12 @@ class Plan:
 
     @property
     def is_paired(self) -> bool:
-        """Whether it is played by pairs."""
+        """Whether the scenario has pairs, not bare connections."""
         return SPECS[self.scenario].paired
 
     @property
     def is_steady(self) -> bool:
-        """Whether its pairs or connections should stand for a while."""
+        """Whether its pairs or connections stay connected for a while."""
         return SPECS[self.scenario].continuous
 
     @property
@@ -73,46 +76,46 @@ class Plan:
 
     @property
     def numbers(self) -> range:
-        """The pairs or connections that are this worker's, each by its number in the whole test."""
+        """This worker's pairs or connections, by their numbers in the whole test."""
         index, count = self.worker
         return range(index, self.total, count)
 
     def start_of(self, number: int) -> float:
-        """Seconds after the beginning at which a pair or connection starts: spread evenly over the ramp-up."""
+        """Return the start of a pair or connection in seconds after the beginning, spread evenly over the ramp-up."""
         return self.ramp_up * number / self.total
 
     @property
-    def scan(self) -> float:
+    def scan_delay(self) -> float:
         """Seconds between the dApp's request and the wallet's start."""
-        return 0.0 if SPECS[self.scenario].offline else SCAN
+        return 0.0 if SPECS[self.scenario].offline else SCAN_DELAY
 
     @property
     def recovery_timeout(self) -> float:
-        """Seconds within which what was sent to an absent wallet must have come, from its return on."""
-        return max(RECOVERY, RECOVERY_A_PAIR * self.total)
+        """Seconds from the wallet's return within which it must receive what was sent to it."""
+        return max(MIN_RECOVERY_TIMEOUT, RECOVERY_TIMEOUT_PER_PAIR * self.total)
 
     @property
-    def settle_timeout(self) -> float:
-        """Seconds after the last run within which each message comes to its horizon."""
+    def verdict_timeout(self) -> float:
+        """Seconds after the last run within which each message gets its verdict."""
         return 2 * self.timeout + (self.recovery_timeout if SPECS[self.scenario].offline else 0.0)
 
     @property
     def connect_timeout(self) -> float:
-        """Seconds within which a bare connection must have come about, retries included."""
-        return CONNECT_TRIES * self.timeout
+        """Seconds within which a bare connection must connect, retries included."""
+        return CONNECT_TIMEOUTS * self.timeout
 
     @property
     def sockets(self) -> int:
-        """Connections of this worker at the same time; an embedded relay holds the other end of each."""
-        ends = len(self.numbers) * (2 if self.is_paired else 1)
-        return ends * 2 if self.target == "embedded" else ends
+        """Sockets of this worker at the same time; an embedded relay has the other end of each in the same process."""
+        clients = len(self.numbers) * (2 if self.is_paired else 1)
+        return clients * 2 if self.target == "embedded" else clients
 
     @property
     def seconds(self) -> float:
-        """How long it takes where all goes well, roughly."""
+        """Rough duration of the test without errors."""
         match self.scenario:
             case Scenario.REALISTIC_SESSION:
-                return self.ramp_up + SCAN + self.messages_per_session * (SETTLE + 1.0)
+                return self.ramp_up + SCAN_DELAY + self.messages_per_session * (EXCHANGE_PAUSE + 1.0)
             case Scenario.ASYNC_DELIVERY:
                 return self.ramp_up + self.delay
             case Scenario.STEADY_MESSAGING:
@@ -122,21 +125,21 @@ class Plan:
         return self.ramp_up
 
     def probe(self) -> ProbeConfig:
-        """The probe that plays it: the daemon's own, past the sizes that a standing configuration may have."""
-        usual = ProbeConfig(
+        """Return the probe that runs the test: the daemon's, without the limits that a configuration has."""
+        probe = ProbeConfig(
             name=self.scenario.value,
             scenario=self.scenario,
             relays=(RELAY,),
             schedule=Continuous() if self.is_steady else Every(every=60.0),
         )
-        return usual.model_copy(
+        return probe.model_copy(
             update={
                 "timeout": self.timeout,
                 "pairs": self.connection_pairs,
                 "connections": self.connections,
                 "message_interval": self.message_interval,
-                "wallet_delay": self.scan,
-                "settle": SETTLE,
+                "wallet_delay": self.scan_delay,
+                "settle": EXCHANGE_PAUSE,
                 "delay": self.delay,
                 "messages": self.messages_per_session if self.scenario is Scenario.REALISTIC_SESSION else 1,
                 "pairing": "fresh",
@@ -147,19 +150,19 @@ class Plan:
         )
 
     def relay(self) -> RelayConfig:
-        """The relay under load, without any limits."""
-        usual = RelayConfig(name=RELAY, url=self.target)
-        limits = usual.limits.model_copy(
+        """Return the relay under load, without rate limits."""
+        relay = RelayConfig(name=RELAY, url=self.target)
+        limits = relay.limits.model_copy(
             update={"connects_per_minute": UNLIMITED, "messages_per_minute": UNLIMITED},
         )
-        return usual.model_copy(update={"limits": limits})
+        return relay.model_copy(update={"limits": limits})
 
     def to_json(self) -> dict[str, Any]:
-        """A form that `from_json` reads back, for another process."""
+        """Return JSON that `from_json` reads in another process."""
         return asdict(self) | {"scenario": self.scenario.value}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Plan:
-        """What `to_json` gave."""
+        """Read what `to_json` returned."""
         index, count = fields["worker"]
         return cls(**{**fields, "scenario": Scenario(fields["scenario"]), "worker": (index, count)})

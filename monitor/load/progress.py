@@ -1,4 +1,4 @@
-"""What is seen while a test runs: bars on a terminal, a line now and then elsewhere. On stderr; results have stdout."""
+"""Progress of a running test on stderr: bars on a terminal, elsewhere a line now and then."""
 
 from __future__ import annotations
 
@@ -19,70 +19,75 @@ if TYPE_CHECKING:
     from monitor.load.plan import Plan
     from monitor.load.snapshot import Snapshot
 
-FRESH: Final = 0.5
-"""Seconds between two pictures on a terminal."""
+REFRESH_INTERVAL: Final = 0.5
+"""Seconds between two updates on a terminal."""
 
-LINE: Final = 10.0
+LINE_INTERVAL: Final = 10.0
 """Seconds between two lines elsewhere."""
 
-MOST_REASONS: Final = 5
+MAX_REASONS: Final = 5
 
 
 async def show_progress(
-    plan: Plan, clock: Clock, live: Callable[[], Snapshot], *, terminal: bool | None = None
+    plan: Plan, clock: Clock, take_snapshot: Callable[[], Snapshot], *, terminal: bool | None = None
 ) -> None:
-    """Show where a test stands until cancelled."""
+    """Show progress until cancelled. `terminal` overrides what stderr is."""
     began = clock.monotonic()
     terminal = sys.stderr.isatty() if terminal is None else terminal
     if not terminal:
         while True:
-            await asyncio.sleep(LINE)
-            print(line(plan, clock.monotonic() - began, live()), file=sys.stderr, flush=True)  # noqa: T201 - it shows
-    with Screen(console=Console(stderr=True), refresh_per_second=4, transient=True) as screen:
+            await asyncio.sleep(LINE_INTERVAL)
+            print(line(plan, clock.monotonic() - began, take_snapshot()), file=sys.stderr, flush=True)  # noqa: T201 - output
+    with Screen(console=Console(stderr=True), refresh_per_second=4, transient=True) as display:
         while True:
-            screen.update(picture(plan, clock.monotonic() - began, live()))
-            await asyncio.sleep(FRESH)
+            display.update(picture(plan, clock.monotonic() - began, take_snapshot()))
+            await asyncio.sleep(REFRESH_INTERVAL)
 
 
-def line(plan: Plan, seconds: float, live: Snapshot) -> str:
-    """One line, for a log."""
-    parts = [f"{seconds:.0f} s", f"{live.started} of {len(plan.numbers)} started", f"{live.active} active"]
+def line(plan: Plan, seconds: float, snapshot: Snapshot) -> str:
+    """Return the state as a line for a log."""
+    parts = [f"{seconds:.0f} s", f"{snapshot.started} of {len(plan.numbers)} started", f"{snapshot.active} active"]
     if plan.is_paired:
-        parts.append(f"{live.good} exchanges, {live.bad} failed")
-        parts += [recent(live)] if live.recent else []
-    parts += [reasons(live)] if live.reasons else []
-    return f"{plan.scenario.value}: {'; '.join(parts)}; {left(plan, seconds)}"
+        parts.append(f"{snapshot.good} exchanges, {snapshot.bad} failed")
+        parts += [recent(snapshot)] if snapshot.recent else []
+    parts += [reasons(snapshot)] if snapshot.reasons else []
+    return f"{plan.scenario.value}: {'; '.join(parts)}; {time_left(plan, seconds)}"
 
 
-def picture(plan: Plan, seconds: float, live: Snapshot) -> Group:
-    """Bars and figures, for a terminal."""
+def picture(plan: Plan, seconds: float, snapshot: Snapshot) -> Group:
+    """Return the state as bars and figures for a terminal."""
     bars = Table.grid(padding=(0, 1))
-    bars.add_row("ramp", ProgressBar(total=len(plan.numbers), completed=live.started, width=40), f"{live.started}")
-    whole = max(plan.seconds, 0.1)
-    bars.add_row("time", ProgressBar(total=whole, completed=min(seconds, whole), width=40), left(plan, seconds))
-    what = "pairs" if plan.is_paired else "connections"
-    figures = [f"{what}: {live.active} active, {live.connected} connected, {live.failed} failed"]
+    bars.add_row(
+        "ramp", ProgressBar(total=len(plan.numbers), completed=snapshot.started, width=40), f"{snapshot.started}"
+    )
+    total = max(plan.seconds, 0.1)
+    bars.add_row("time", ProgressBar(total=total, completed=min(seconds, total), width=40), time_left(plan, seconds))
+    noun = "pairs" if plan.is_paired else "connections"
+    figures = [f"{noun}: {snapshot.active} active, {snapshot.connected} connected, {snapshot.failed} failed"]
     if plan.is_paired:
-        figures.append(f"exchanges: {live.good} good, {live.bad} failed" + (f"; {recent(live)}" if live.recent else ""))
+        figures.append(
+            f"exchanges: {snapshot.good} good, {snapshot.bad} failed"
+            + (f"; {recent(snapshot)}" if snapshot.recent else "")
+        )
     texts = [Text(text) for text in figures]
-    if live.reasons:
-        texts.append(Text(f"errors: {reasons(live)}", style="red"))
+    if snapshot.reasons:
+        texts.append(Text(f"errors: {reasons(snapshot)}", style="red"))
     return Group(Text(f"{plan.scenario.value} at {plan.target}", style="bold"), bars, *texts)
 
 
-def recent(live: Snapshot) -> str:
-    """The percentiles of the last few seconds."""
-    sketch = live.latencies
+def recent(snapshot: Snapshot) -> str:
+    """Return the percentiles of the last few seconds."""
+    sketch = snapshot.latencies
     return f"recent P50 {sketch.quantile(0.5) * 1e3:.1f} ms, P99 {sketch.quantile(0.99) * 1e3:.1f} ms"
 
 
-def reasons(live: Snapshot) -> str:
-    """The most frequent errors."""
-    found = sorted(live.reasons.items(), key=lambda item: -item[1])[:MOST_REASONS]
+def reasons(snapshot: Snapshot) -> str:
+    """Return the most frequent errors."""
+    found = sorted(snapshot.reasons.items(), key=lambda item: -item[1])[:MAX_REASONS]
     return ", ".join(f"{name} {count}" for name, count in found)
 
 
-def left(plan: Plan, seconds: float) -> str:
-    """How long it will still take, if all goes well."""
+def time_left(plan: Plan, seconds: float) -> str:
+    """Return how long the test will still take without errors."""
     remaining = plan.seconds - seconds
     return f"{remaining:.0f} s left" if remaining > 0 else "finishing"

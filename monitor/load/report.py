@@ -1,4 +1,4 @@
-"""A result as one page that needs nothing else: its text, and a picture of latencies, errors and connects, inline."""
+"""The HTML report of a result: one self-contained page with the summary, latencies and charts."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from monitor.load.plan import Plan
+    from monitor.load.result import LoadResult
     from monitor.load.sketch import Sketch
     from monitor.load.totals import Totals
 
-MOST_REASONS: Final = 10
+MAX_REASONS: Final = 10
 BLUE, RED, GREY = "#2563a8", "#c0392b", "#8a8f98"
 
 _STYLE: Final[dict[Any, Any]] = {
@@ -50,7 +50,7 @@ svg { width: 100%; height: auto; } pre { background: #f4f6f8; padding: 1rem; ove
 <h1>{{ title }} <span class="verdict {{ 'pass' if passed else 'fail' }}">{{ 'PASS' if passed else 'FAIL' }}</span></h1>
 <p class="sub">{{ when }}, relay-monitor {{ version }}{% if interrupted %}, interrupted{% endif %}</p>
 <table>
-<tr><th>objective</th><th>measured, asked</th><th></th></tr>
+<tr><th>objective</th><th>measured / objective</th><th></th></tr>
 {% for name, shown, good in slos %}
 <tr><td>{{ name }}</td><td>{{ shown }}</td><td><span class="verdict {{ 'pass' if good else 'fail' }}">
 {{- 'PASS' if good else 'FAIL' }}</span></td></tr>
@@ -79,33 +79,33 @@ _NAMES: Final = {
 }
 
 
-def page(
-    plan: Plan, totals: Totals, result: dict[str, Any], *, passed: bool, text: Sequence[str], slos: Sequence[Any]
-) -> str:
-    """The page of a result: `result` is its JSON, `text` its summary, `slos` (name, what was asked, met)."""
-    meta = result["meta"]
+def page(totals: Totals, result: LoadResult, *, text: Sequence[str], slos: Sequence[tuple[str, str, bool]]) -> str:
+    """Return the page of a result: `text` is its summary, `slos` are (name, measured and objective, passed)."""
     rows = [(_NAMES[name], _row(sketch)) for name, sketch in totals.sketches.items() if sketch.counts]
-    made = Environment(autoescape=True).from_string(_PAGE)
-    return made.render(
-        title=f"{plan.scenario.value} at {plan.target}",
-        when=result["timestamp"],
-        version=meta["version"],
-        interrupted=meta["interrupted"],
-        passed=passed,
-        slos=slos,
-        latencies=rows,
-        picture=picture(totals),
-        text="\n".join(text),
+    return (
+        Environment(autoescape=True)
+        .from_string(_PAGE)
+        .render(
+            title=f"{result.scenario.value} at {result.target}",
+            when=result.timestamp,
+            version=result.meta.version,
+            interrupted=result.meta.interrupted,
+            passed=result.passed,
+            slos=slos,
+            latencies=rows,
+            picture=picture(totals),
+            text="\n".join(text),
+        )
     )
 
 
 def _row(sketch: Sketch) -> list[str]:
-    values = [sketch.least, *(sketch.quantile(share) for share in (0.5, 0.9, 0.95, 0.99, 0.999)), sketch.greatest]
+    values = [sketch.minimum, *(sketch.quantile(share) for share in (0.5, 0.9, 0.95, 0.99, 0.999)), sketch.maximum]
     return [f"{sketch.count}", *(f"{value * 1e3:.2f}" for value in values)]
 
 
 def picture(totals: Totals) -> str:
-    """Four charts as one SVG element."""
+    """Return four charts as one SVG element."""
     with rc_context(_STYLE):
         figure = Figure(figsize=(11, 7), layout="constrained")
         time, percentiles, reasons, connects = figure.subplots(2, 2).flat
@@ -120,14 +120,14 @@ def picture(totals: Totals) -> str:
 
 
 def _over_time(axes: Axes, totals: Totals) -> None:
-    axes.set_title("latency over time, snapshots of 10 s")
+    axes.set_title("latency over time, windows of 10 s")
     axes.set_xlabel("seconds since the beginning")
     axes.set_ylabel("ms")
-    moments = [window.at for window in totals.windows]
+    times = [window.at for window in totals.windows]
     for share, name, colour in ((0.5, "p50", BLUE), (0.99, "p99", RED)):
         values = [window.sketch.quantile(share) * 1e3 for window in totals.windows]
-        axes.plot(moments, values, marker="o", markersize=3, color=colour, label=name)
-    if moments:
+        axes.plot(times, values, marker="o", markersize=3, color=colour, label=name)
+    if times:
         axes.set_ylim(bottom=0)
         axes.legend(frameon=False)
     else:
@@ -135,7 +135,7 @@ def _over_time(axes: Axes, totals: Totals) -> None:
 
 
 def _percentiles(axes: Axes, totals: Totals) -> None:
-    """Latency by percentile, each nine as far from the next as the one before: a tail is as wide as it is long."""
+    """Draw latency by percentile, on a scale that gives each further nine the same width."""
     axes.set_title("latency by percentile")
     drawn = False
     for name, colour in (("messages", BLUE), ("recovery", BLUE), ("wireRequest", GREY), ("handshake", RED)):
@@ -150,8 +150,8 @@ def _percentiles(axes: Axes, totals: Totals) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
     shares = ((1, "0"), (2, "50"), (10, "90"), (100, "99"), (1000, "99.9"), (10_000, "99.99"), (100_000, "99.999"))
-    end = axes.get_xlim()[1]
-    axes.set_xticks([at for at, _ in shares if at <= end], [name for at, name in shares if at <= end])
+    limit = axes.get_xlim()[1]
+    axes.set_xticks([at for at, _ in shares if at <= limit], [name for at, name in shares if at <= limit])
     axes.minorticks_off()
     axes.set_xlabel("percentile")
     axes.set_ylabel("ms")
@@ -163,7 +163,7 @@ def _percentiles(axes: Axes, totals: Totals) -> None:
 
 def _reasons(axes: Axes, totals: Totals) -> None:
     axes.set_title("errors by step and reason")
-    found = totals.reasons.most_common(MOST_REASONS)[::-1]
+    found = totals.reasons.most_common(MAX_REASONS)[::-1]
     if found:
         axes.barh([name for name, _ in found], [count for _, count in found], color=RED)
     else:
@@ -171,22 +171,22 @@ def _reasons(axes: Axes, totals: Totals) -> None:
 
 
 def _connects(axes: Axes, sketch: Sketch) -> None:
-    axes.set_title("connects by the time they took")
+    axes.set_title("connect time")
     if not sketch.counts:
         _nothing(axes)
         return
-    seen, moments, shares = 0, [], []
+    seen, times, shares = 0, [], []
     for value, count in sorted(sketch.counts.items()):
         seen += count
-        moments.append(max(value / 1e3, 1e-3))
+        times.append(max(value / 1e3, 1e-3))
         shares.append(100 * seen / sketch.count)
-    axes.step(moments, shares, where="post", color=BLUE)
+    axes.step(times, shares, where="post", color=BLUE)
     axes.set_xscale("log")
     axes.set_ylim(0, 100)
     axes.set_xlabel("ms")
     axes.set_ylabel("% connected")
 
 
-def _nothing(axes: Axes, text: str = "nothing was measured") -> None:
+def _nothing(axes: Axes, text: str = "nothing measured") -> None:
     axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, color=GREY)
     axes.set_axis_off()

@@ -1,242 +1,328 @@
-"""A load test's result as JSON: the relay team's own keys and units, and beside them what makes it mergeable.
+"""The JSON of a load test's result: one schema to write and to read.
 
-Their latencies are whole milliseconds, their rates percent. Ours adds `schemaVersion` and `meta` at the top, and under
-`results` the keys `latencyMs`, `wireMs`, `reasons`, `verdicts`, `aborted`, `unfinished`, `stability`, `sketches`
-and `slos`.
+Keys and units are those of the relay team's Node tool: latencies in whole milliseconds, rates in percent. The keys
+`schemaVersion`, `meta` and `passed`, and under `results` those from `stability` on, are additional. `conversion` turns
+totals into a `LoadResult` and back, `result_file` reads one.
 """
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime
+from typing import Annotated, Any, Final, Self
 
-from monitor.errors import StartupError
-from monitor.load import shape
-from monitor.load.sketch import Sketch
-from monitor.load.totals import SKETCHES, Hold, Totals, Window
-from monitor.scenarios import PAIRED, Scenario
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PlainSerializer,
+    field_validator,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from monitor.load.plan import Plan
+from monitor.load.plan import Plan
+from monitor.load.verdict import Aim
+from monitor.scenarios import Scenario
 
 SCHEMA_VERSION: Final = 1
 
-QUANTILES: Final = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p999": 0.999}
-WIRE: Final = {"wireRequest": "request", "wireResponse": "response"}
-"""Sketches that are told under `wireMs`, and their names there."""
+WholeMs = Annotated[NonNegativeFloat, PlainSerializer(round)]
+"""Milliseconds, written without decimals, as the Node tool does."""
 
-Json = dict[str, Any]
-
-
-def to_json(plan: Plan, totals: Totals, meta: Json, slos: list[Json], timestamp: float) -> Json:
-    """The whole result; `timestamp` is when the test began, in seconds since the epoch."""
-    moment = datetime.fromtimestamp(timestamp, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return {
-        "schemaVersion": SCHEMA_VERSION,
-        "scenario": plan.scenario.value,
-        "timestamp": moment,
-        "target": plan.target,
-        "config": _config(plan),
-        "results": _results(plan.scenario, plan, totals) | {"slos": slos},
-        "meta": meta,
-    }
+Number = Annotated[NonNegativeFloat, PlainSerializer(lambda value: int(value) if value.is_integer() else value)]
+"""A number, written as an integer if it is one."""
 
 
-def _config(plan: Plan) -> Json:
-    config: Json = {"connections": plan.total, "durationSec": plan.duration, "rampUpSec": plan.ramp_up}
-    match plan.scenario:
-        case Scenario.REALISTIC_SESSION:
-            config["messagesPerSession"] = plan.messages_per_session
-        case Scenario.ASYNC_DELIVERY:
-            config["delaySec"] = plan.delay
-        case Scenario.STEADY_MESSAGING:
-            config["messageIntervalSec"] = plan.message_interval
-    whole: Json = {name: int(value) if value == int(value) else value for name, value in config.items()}
-    return whole | {"crypto": plan.crypto} if plan.is_paired else whole
+class Part(BaseModel):
+    """A part of a result: strict types, camelCase keys."""
 
-
-def _results(scenario: Scenario, plan: Plan, totals: Totals) -> Json:
-    results: Json = {
-        "connections": {
-            "attempted": totals.attempted,
-            "successful": totals.successful,
-            "failed": totals.failed,
-            "successRate": percent(totals.successful, totals.attempted),
-            "immediate": totals.immediate,
-            "recovered": totals.recovered,
-        },
-        "timing": {
-            "totalTimeMs": totals.seconds * 1e3,
-            "connectionsPerSec": totals.attempted / totals.seconds if totals.seconds else 0.0,
-        },
-        "connectTime": _whole(totals.sketches["connectTime"]),
-        "retries": {
-            "totalRetries": totals.retries,
-            "avgRetriesPerConnection": totals.retries / totals.attempted if totals.attempted else 0.0,
-        },
-    }
-    if scenario in PAIRED:
-        results["handshake"] = {
-            "attempted": totals.attempted,
-            "successful": totals.successful,
-            "failed": totals.failed,
-            "successRate": percent(totals.successful, totals.attempted),
-            "latency": _whole(totals.sketches["handshake"]),
-        }
-    match scenario:
-        case Scenario.REALISTIC_SESSION | Scenario.STEADY_MESSAGING:
-            results["messages"] = {
-                "sent": totals.sent,
-                "received": totals.received,
-                "failed": totals.unheard,
-                "deliveryRate": percent(totals.received, totals.sent),
-                "latency": _whole(totals.sketches["messages"]),
-            }
-        case Scenario.ASYNC_DELIVERY:
-            results["recovery"] = {
-                "attempted": totals.awaited,
-                "received": totals.brought,
-                "failed": totals.missed,
-                "deliveryRate": percent(totals.brought, totals.awaited),
-                "latency": _whole(totals.sketches["recovery"]),
-            }
-        case Scenario.STEADY_STATE:
-            results["steadyState"] = {
-                "holdDurationMs": totals.hold.seconds * 1e3,
-                "currentDisconnects": totals.hold.current,
-                "peakDisconnects": totals.hold.peak,
-                "reconnectsDuringHold": totals.hold.reconnects,
-                "connectionStability": percent(totals.successful - totals.hold.current, totals.successful),
-            }
-    if scenario is Scenario.STEADY_MESSAGING:
-        results["steadyMessaging"] = {
-            "durationSeconds": plan.duration,
-            "messageIntervalSeconds": plan.message_interval,
-            "disconnects": totals.disconnects,
-            "reconnects": totals.reconnects,
-            "latencyOverTime": [_snapshot(window) for window in totals.windows],
-        }
-    if plan.is_steady:
-        # Not the share of those that stand at the end: one that was away and came back was away.
-        results["stability"] = {
-            "connectedSeconds": round(totals.connected_seconds, 6),
-            "dueSeconds": round(totals.due_seconds, 6),
-        }
-    return results | {
-        "latencyMs": {name: _exact(totals.sketches[name]) for name in SKETCHES if name not in WIRE},
-        "wireMs": {WIRE[name]: _exact(totals.sketches[name]) for name in SKETCHES if name in WIRE},
-        "reasons": dict(totals.reasons.most_common()),
-        "verdicts": dict(totals.verdicts.most_common()),
-        "aborted": totals.aborted,
-        "unfinished": totals.unfinished,
-        "sketches": {name: sketch.encode() for name, sketch in totals.sketches.items()}
-        | {"overTime": [{"timestampMs": round(item.at * 1e3), **_kept(item.sketch)} for item in totals.windows]},
-    }
-
-
-def percent(part: int, whole: int) -> float:
-    """A share in percent; 0 of nothing."""
-    return 100.0 * part / whole if whole else 0.0
-
-
-def _whole(sketch: Sketch) -> Json | None:
-    """Whole milliseconds, as the relay team's tool writes them."""
-    exact = _exact(sketch)
-    return None if exact is None else {name: round(exact[name]) for name in ("min", "max", "avg", "p50", "p95", "p99")}
-
-
-def _exact(sketch: Sketch) -> Json | None:
-    if not sketch.counts:
-        return None
-    found = {"count": sketch.count, "min": sketch.least, "max": sketch.greatest, "avg": sketch.mean}
-    found |= {name: sketch.quantile(share) for name, share in QUANTILES.items()}
-    return {name: value if name == "count" else round(value * 1e3, 6) for name, value in found.items()}
-
-
-def _snapshot(window: Window) -> Json:
-    p50, p99 = (round(window.sketch.quantile(share) * 1e3, 6) for share in (0.5, 0.99))
-    return {
-        "timestampMs": round(window.at * 1e3),
-        "p50": round(p50),
-        "p99": round(p99),
-        "exchanges": window.sketch.count,
-        "p50Ms": p50,
-        "p99Ms": p99,
-    }
-
-
-def _kept(sketch: Sketch) -> Json:
-    exact = _exact(sketch) or {}
-    return {"hdr": sketch.encode()} | {name: exact.get(name, 0.0) for name in ("min", "max", "avg")}
-
-
-# And back.
-
-
-def read(path: Path) -> Json:
-    """A result's file, ours or the relay team's, of which `shape` has been checked. Raises `StartupError`."""
-    try:
-        data = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise StartupError(f"{path}: cannot be read as a result: {error}") from error
-    if not (isinstance(data, dict) and isinstance(data.get("results"), dict) and "scenario" in data):
-        raise StartupError(f"{path}: is no result of a load test: it has no `scenario` and `results`")
-    shape.check(str(path), data)
-    return data
-
-
-def is_ours(data: Json) -> bool:
-    """Whether a result has sketches."""
-    return isinstance(data["results"].get("sketches"), dict)
-
-
-def totals_of(data: Json) -> Totals:
-    """The totals a result of ours was made of, complete. Raises `ValueError` where a sketch is none."""
-    results = data["results"]
-    connections, messages = results["connections"], results.get("messages") or {}
-    recovery, steady = results.get("recovery") or {}, results.get("steadyMessaging") or {}
-    held = results.get("steadyState")
-    totals = Totals(
-        attempted=connections["attempted"],
-        unfinished=results.get("unfinished", 0),
-        immediate=connections["immediate"],
-        recovered=connections["recovered"],
-        failed=connections["failed"],
-        retries=results["retries"]["totalRetries"],
-        sent=messages.get("sent", 0),
-        received=messages.get("received", 0),
-        unheard=messages.get("failed", 0),
-        aborted=results.get("aborted", 0),
-        awaited=recovery.get("attempted", 0),
-        brought=recovery.get("received", 0),
-        missed=recovery.get("failed", 0),
-        disconnects=steady.get("disconnects", 0),
-        reconnects=steady.get("reconnects", 0),
-        reasons=Counter(results["reasons"]),
-        verdicts=Counter(results["verdicts"]),
-        seconds=results["timing"]["totalTimeMs"] / 1e3,
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        serialize_by_alias=True,
+        strict=True,
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
     )
-    if held is not None:
-        totals.hold = Hold(
-            seconds=held["holdDurationMs"] / 1e3,
-            current=held["currentDisconnects"],
-            peak=held["peakDisconnects"],
-            reconnects=held["reconnectsDuringHold"],
-        )
-    if (stability := results.get("stability")) is not None:
-        totals.due_seconds, totals.connected_seconds = stability["dueSeconds"], stability["connectedSeconds"]
-    sketches = results["sketches"]
-    for name in SKETCHES:
-        figures = results["wireMs"][WIRE[name]] if name in WIRE else results["latencyMs"][name]
-        totals.sketches[name] = _sketch(sketches[name], figures)
-    totals.windows = [Window(item["timestampMs"] / 1e3, _sketch(item["hdr"], item)) for item in sketches["overTime"]]
-    return totals
 
 
-def _sketch(text: str, figures: Json | None) -> Sketch:
-    figures = figures or {"min": 0.0, "max": 0.0, "avg": 0.0}
-    return Sketch.decode(text, least=figures["min"] / 1e3, greatest=figures["max"] / 1e3, mean=figures["avg"] / 1e3)
+def _if_any() -> Any:
+    """Return a field whose key is left out of the JSON if its value is None."""
+    return Field(default=None, exclude_if=lambda value: value is None)
+
+
+# Parts of a result that the Node tool writes too.
+
+
+class WholeLatency(Part):
+    """Figures of one latency, in whole milliseconds."""
+
+    min: WholeMs
+    max: WholeMs
+    avg: WholeMs
+    p50: WholeMs
+    p95: WholeMs
+    p99: WholeMs
+
+
+class Connections(Part):
+    """Pairs or connections."""
+
+    attempted: NonNegativeInt
+    successful: NonNegativeInt
+    failed: NonNegativeInt
+    success_rate: float
+    immediate: NonNegativeInt
+    recovered: NonNegativeInt
+
+
+class Timing(Part):
+    """Duration of the test."""
+
+    total_time_ms: NonNegativeFloat
+    connections_per_sec: NonNegativeFloat
+
+
+class Retries(Part):
+    """Retries of bare connections."""
+
+    total_retries: NonNegativeInt
+    avg_retries_per_connection: NonNegativeFloat
+
+
+class Handshake(Part):
+    """Pairings."""
+
+    attempted: NonNegativeInt
+    successful: NonNegativeInt
+    failed: NonNegativeInt
+    success_rate: float
+    latency: WholeLatency | None
+
+
+class Messages(Part):
+    """Exchanges."""
+
+    sent: NonNegativeInt
+    received: NonNegativeInt
+    failed: NonNegativeInt
+    delivery_rate: float
+    latency: WholeLatency | None
+
+
+class Recovery(Part):
+    """Messages to absent wallets."""
+
+    attempted: NonNegativeInt
+    received: NonNegativeInt
+    failed: NonNegativeInt
+    delivery_rate: float
+    latency: WholeLatency | None
+
+
+class SteadyState(Part):
+    """Connections that were held."""
+
+    hold_duration_ms: NonNegativeFloat
+    current_disconnects: NonNegativeInt
+    peak_disconnects: NonNegativeInt
+    reconnects_during_hold: NonNegativeInt
+    connection_stability: float
+
+
+class LatencyWindow(Part):
+    """Round trips of ten seconds; times in milliseconds."""
+
+    timestamp_ms: WholeMs
+    p50: WholeMs
+    p99: WholeMs
+    exchanges: NonNegativeInt
+    p50_ms: NonNegativeFloat
+    p99_ms: NonNegativeFloat
+
+
+class SteadyMessaging(Part):
+    """Persistent pairs."""
+
+    duration_seconds: NonNegativeFloat
+    message_interval_seconds: NonNegativeFloat
+    disconnects: NonNegativeInt
+    reconnects: NonNegativeInt
+    latency_over_time: list[LatencyWindow]
+
+
+# Additional parts.
+
+
+class Stability(Part):
+    """Connected time."""
+
+    connected_seconds: NonNegativeFloat
+    due_seconds: NonNegativeFloat
+
+
+class Latency(Part):
+    """Figures of one latency, in milliseconds with decimals."""
+
+    count: NonNegativeInt
+    min: NonNegativeFloat
+    max: NonNegativeFloat
+    avg: NonNegativeFloat
+    p50: NonNegativeFloat
+    p90: NonNegativeFloat
+    p95: NonNegativeFloat
+    p99: NonNegativeFloat
+    p999: NonNegativeFloat
+
+
+class LatencyMs(Part):
+    """Latencies that users see."""
+
+    connect_time: Latency | None
+    handshake: Latency | None
+    messages: Latency | None
+    recovery: Latency | None
+
+
+class WireMs(Part):
+    """The relay's own part of each leg."""
+
+    request: Latency | None
+    response: Latency | None
+
+
+class WindowSketch(Part):
+    """The sketch of ten seconds' round trips and its exact figures in milliseconds."""
+
+    timestamp_ms: WholeMs
+    hdr: str
+    min: NonNegativeFloat
+    max: NonNegativeFloat
+    avg: NonNegativeFloat
+
+
+class Sketches(Part):
+    """Latencies as HDR histograms (V2, compressed, base64)."""
+
+    connect_time: str
+    handshake: str
+    messages: str
+    recovery: str
+    wire_request: str
+    wire_response: str
+    over_time: list[WindowSketch]
+
+
+class Slo(Part):
+    """An objective and what was measured: shares in percent, times in milliseconds."""
+
+    name: str
+    aim: Aim
+    objective: NonNegativeFloat
+    measured: float | None = None
+    passed: bool = False
+    threshold_ms: NonNegativeFloat | None = _if_any()
+
+
+class Results(Part):
+    """What was measured."""
+
+    connections: Connections
+    timing: Timing
+    connect_time: WholeLatency | None = None
+    retries: Retries
+    handshake: Handshake | None = _if_any()
+    messages: Messages | None = _if_any()
+    recovery: Recovery | None = _if_any()
+    steady_state: SteadyState | None = _if_any()
+    steady_messaging: SteadyMessaging | None = _if_any()
+    stability: Stability | None = _if_any()
+    latency_ms: LatencyMs
+    wire_ms: WireMs
+    reasons: dict[str, NonNegativeInt]
+    verdicts: dict[str, NonNegativeInt]
+    aborted: NonNegativeInt
+    unfinished: NonNegativeInt = 0
+    sketches: Sketches
+    slos: list[Slo]
+
+
+class ShownConfig(Part):
+    """The flags of the test that the Node tool shows, too."""
+
+    connections: NonNegativeInt
+    duration_sec: Number
+    ramp_up_sec: Number
+    messages_per_session: NonNegativeInt | None = _if_any()
+    delay_sec: Number | None = _if_any()
+    message_interval_sec: Number | None = _if_any()
+    crypto: str | None = _if_any()
+
+
+class Meta(Part):
+    """The whole test, who ran it, and what it cost."""
+
+    version: str
+    interrupted: bool
+    workers: NonNegativeInt
+    included_workers: Annotated[list[int], Field(min_length=1)] | None = _if_any()  # absent in older results
+    missing_workers: list[int] = []
+    config: Plan
+    machine: dict[str, Any]
+    cost: dict[str, NonNegativeFloat]
+
+    @model_validator(mode="after")
+    def _check_workers(self) -> Self:
+        index, count = self.config.worker
+        if not all(0 <= each < count for each in (index, *(self.included_workers or ()))):
+            raise ValueError(f"a test of {count} workers has workers 0 to {count - 1}")
+        return self
+
+
+REQUIRED_PARTS: Final = {
+    Scenario.REALISTIC_SESSION: ("messages",),
+    Scenario.ASYNC_DELIVERY: ("recovery",),
+    Scenario.STEADY_MESSAGING: ("messages", "steady_messaging"),
+    Scenario.CONNECTION_STORM: (),
+    Scenario.STEADY_STATE: ("steady_state",),
+}
+"""The parts of `results` that each scenario has, besides those that all have."""
+
+
+class LoadResult(Part):
+    """A result of a load test."""
+
+    schema_version: int = SCHEMA_VERSION
+    scenario: Scenario
+    timestamp: str
+    target: str
+    config: ShownConfig
+    results: Results
+    meta: Meta
+    passed: bool | None = _if_any()
+    """Whether every objective was met; a worker's part has none."""
+
+    @field_validator("timestamp")
+    @classmethod
+    def _check_timestamp(cls, value: str) -> str:
+        datetime.fromisoformat(value)
+        return value
+
+    @model_validator(mode="after")
+    def _check_parts(self) -> Self:
+        for name in REQUIRED_PARTS[self.scenario]:
+            if getattr(self.results, name) is None:
+                raise ValueError(f"{self.scenario} has results.{to_camel(name)}")
+        return self
+
+    @property
+    def began(self) -> float:
+        """When the test began, in seconds since the epoch."""
+        return datetime.fromisoformat(self.timestamp).timestamp()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as JSON."""
+        return self.model_dump(mode="json")

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import structlog
 
 from monitor.config import Config
-from monitor.load.bare_connection import Hold, connection_storm, steady_state
-from monitor.load.pacing import Door, paced
+from monitor.load.bare_connection import HoldPhase, connection_storm, steady_state
+from monitor.load.load_context import LoadContext
+from monitor.load.pacing import DisconnectPacer, run_paced
 from monitor.load.plan import RELAY
-from monitor.load.scenarios import LoadContext, async_delivery, realistic_session, steady_messaging
+from monitor.load.scenarios import async_delivery, realistic_session, steady_messaging
 from monitor.load.statistics import LoadStatistics
 from monitor.pairs.uptime import UptimeMeter
 from monitor.relays import MonitoredRelays, freeze_gc
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
-_RUNNERS = {
+_FUNCTIONS = {
     Scenario.REALISTIC_SESSION: realistic_session,
     Scenario.ASYNC_DELIVERY: async_delivery,
     Scenario.STEADY_MESSAGING: steady_messaging,
@@ -41,116 +42,116 @@ _RUNNERS = {
 
 
 def config_of(plan: Plan, slos: tuple[SloConfig, ...] = ()) -> Config:
-    """The configuration of a monitor that has this load test for its only probe."""
+    """Return the configuration of a monitor whose only probe is this load test."""
     return Config(relays=(plan.relay(),), probes=(plan.probe(),), slos=slos)
 
 
 class ScenarioRunner:
-    """One worker's part of a test, while it runs: `tally` is what it has come to by now.
+    """One worker's part of a test. `statistics` has its results so far, also while it runs.
 
     `publish` also gets every run and report, as the daemon's metrics do.
     """
 
     def __init__(self, plan: Plan, clock: Clock, publish: Callable[[Run | Report], None] = lambda _: None) -> None:
         self.plan = plan
-        self.tally = LoadStatistics(plan.scenario, clock)
+        self.statistics = LoadStatistics(plan.scenario, clock)
         self.interrupted = False
         self._clock = clock
         self._publish = publish
         index, _ = plan.worker
-        # Chance spreads back-offs and picks turns; a worker's own, so that no two make the same choices.
-        chance = random.Random() if plan.seed is None else random.Random(f"{plan.seed}/{index}")  # noqa: S311
-        # Each stands for a user of their own, who knows nothing of what the relay asked another to do.
-        self._fleet = MonitoredRelays(config_of(plan), clock, self._take, rng=chance, share_retry_after=False)
+        # For back-offs and the choice of endpoints. Each worker has its own, so that no two make the same choices.
+        rng = random.Random() if plan.seed is None else random.Random(f"{plan.seed}/{index}")  # noqa: S311
+        # Each pair stands for a user of its own, who does not know the Retry-After that another one got.
+        self._relays = MonitoredRelays(config_of(plan), clock, self._on_report, rng=rng, share_retry_after=False)
 
     async def run(self, stop: asyncio.Event | None = None) -> None:
-        """Play until all is done, or until `stop` is set. Raises `StartupError`."""
-        await self._fleet.start(lambda _name, _up: None)
+        """Run the scenario until all pairs or connections are done, or `stop` is set. Raises `StartupError`."""
+        await self._relays.start(lambda _name, _up: None)
         stop = stop or asyncio.Event()
         try:
             freeze_gc()
-            self.tally.began = self._clock.monotonic()
-            playing = asyncio.ensure_future(self._play())
+            self.statistics.began = self._clock.monotonic()
+            running = asyncio.ensure_future(self._run_scenario())
             stopping = asyncio.ensure_future(stop.wait())
             try:
-                await asyncio.wait({playing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
                 self.interrupted = stop.is_set()
-                if not playing.done():
-                    playing.cancel()
+                if not running.done():
+                    running.cancel()
                 with suppress(asyncio.CancelledError):
-                    await playing
+                    await running
             finally:
                 stopping.cancel()
-                playing.cancel()
-                self.tally.totals.seconds = self._clock.monotonic() - self.tally.began
+                running.cancel()
+                self.statistics.totals.seconds = self._clock.monotonic() - self.statistics.began
             if not self.interrupted:
-                await self._settle(stop)
+                await self._await_verdicts(stop)
         finally:
-            await self._fleet.stop()
+            await self._relays.stop()
 
-    async def _play(self) -> None:
+    async def _run_scenario(self) -> None:
         plan, clock = self.plan, self._clock
-        context = self._fleet.context(RELAY, self._fleet.config.probes[0])
-        scene = LoadContext(
+        context = self._relays.context(RELAY, self._relays.config.probes[0])
+        load = LoadContext(
             plan=plan,
-            context=context,
-            tally=self.tally,
+            probe_context=context,
+            statistics=self.statistics,
             clock=clock,
-            door=Door(plan, clock),
-            presence=UptimeMeter(context, clock),
-            began=self.tally.began,
+            disconnect_pacer=DisconnectPacer(plan, clock),
+            uptime=UptimeMeter(context, clock),
+            began=self.statistics.began,
         )
-        present = asyncio.ensure_future(scene.presence.run())
+        metering = asyncio.ensure_future(load.uptime.run())
         try:
-            await self._play_all(scene)
+            await self._run_all(load)
         finally:
-            present.cancel()
+            metering.cancel()
 
-    async def _play_all(self, scene: LoadContext) -> None:
+    async def _run_all(self, load: LoadContext) -> None:
         plan, clock = self.plan, self._clock
-        one: Callable[[int], Awaitable[None]]
+        run_one: Callable[[int], Awaitable[None]]
         if plan.scenario is Scenario.STEADY_STATE:
-            hold = Hold(scene)
-            holding = asyncio.ensure_future(hold.run())
-            one = partial(steady_state, scene, hold=hold)
+            hold = HoldPhase(load)
+            hold_task = asyncio.ensure_future(hold.run())
+            run_one = partial(steady_state, load, hold=hold)
             try:
-                await paced(plan, clock, scene.began, partial(self._guarded, one))
+                await run_paced(plan, clock, load.began, partial(self._guarded, run_one))
             finally:
-                holding.cancel()
+                hold_task.cancel()
                 with suppress(asyncio.CancelledError):
-                    await holding
+                    await hold_task
             return
-        one = partial(_RUNNERS[plan.scenario], scene)
-        await paced(plan, clock, scene.began, partial(self._guarded, one))
+        run_one = partial(_FUNCTIONS[plan.scenario], load)
+        await run_paced(plan, clock, load.began, partial(self._guarded, run_one))
 
-    async def _guarded(self, one: Callable[[int], Awaitable[None]], number: int) -> None:
-        """A fault in this program is nobody's failure but ours, and must not vanish."""
+    async def _guarded(self, run_one: Callable[[int], Awaitable[None]], number: int) -> None:
+        """Run one pair or connection; log and count an exception, which is a fault of this program."""
         try:
-            await one(number)
-        except Exception:  # noqa: BLE001 - logged, and named as what it is; what it took is counted where it was
-            _log.exception("given up: a fault in this program", number=number)
-            self.tally.totals.reasons[f"close/{Reason.INTERNAL.value}"] += 1
+            await run_one(number)
+        except Exception:  # noqa: BLE001 - logged, and counted under a reason of its own
+            _log.exception("aborted: internal error", number=number)
+            self.statistics.totals.reasons[f"close/{Reason.INTERNAL.value}"] += 1
 
-    async def _settle(self, stop: asyncio.Event) -> None:
-        """Give messages that have not come yet their time, so that late ones are not taken for lost."""
-        if not self._fleet.background:
+    async def _await_verdicts(self, stop: asyncio.Event) -> None:
+        """Wait for messages that are still under way, so that late ones do not count as lost."""
+        if not self._relays.background:
             return
 
-        async def linger() -> None:
-            while self._fleet.background:  # who has looked once more for a message may linger for it then
-                await asyncio.wait(self._fleet.background)
+        async def wait_for_background() -> None:
+            while self._relays.background:  # a background task may start another one
+                await asyncio.wait(self._relays.background)
 
         stopping = asyncio.ensure_future(stop.wait())
-        lingering = asyncio.ensure_future(linger())
+        waiting = asyncio.ensure_future(wait_for_background())
         try:
             await asyncio.wait(
-                {stopping, lingering}, timeout=self.plan.settle_timeout, return_when=asyncio.FIRST_COMPLETED
+                {stopping, waiting}, timeout=self.plan.verdict_timeout, return_when=asyncio.FIRST_COMPLETED
             )
             self.interrupted = stop.is_set()
         finally:
             stopping.cancel()
-            lingering.cancel()
+            waiting.cancel()
 
-    def _take(self, report: Run | Report, _: ProbeContext) -> None:
-        self.tally.take(report)
+    def _on_report(self, report: Run | Report, _: ProbeContext) -> None:
+        self.statistics.record(report)
         self._publish(report)

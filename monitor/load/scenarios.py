@@ -1,16 +1,15 @@
-"""What one pair does in each of the three scenarios of pairs, exactly as the scenarios' authors run them.
+"""The three load scenarios of pairs: what one pair does, as the scenarios' authors run them.
 
-Waits are in no latency: the user's scan, the settling before an exchange, the wallet's thinking, the interval.
+No latency includes a wait: the user's scan, the pause before an exchange, the wallet's delay, the message interval.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from monitor.errors import LocalError, ProbeError
-from monitor.load.plan import SETTLE
+from monitor.load.plan import EXCHANGE_PAUSE
 from monitor.pairs.ledger import Ledger
 from monitor.pairs.pair import Pair
 from monitor.probes.async_delivery import leave, recover
@@ -22,92 +21,69 @@ from monitor.wire.backoff import Backoff
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from monitor.clock import Clock
-    from monitor.load.pacing import Door
-    from monitor.load.plan import Plan
-    from monitor.load.statistics import LoadStatistics
-    from monitor.pairs.context import ProbeContext, RunRecorder
-    from monitor.pairs.uptime import UptimeMeter
+    from monitor.load.load_context import LoadContext
+    from monitor.pairs.context import RunRecorder
 
-AWAITED: Final = 64
-"""Messages of a pair that can be short of their horizon: at the shortest intervals, about as many."""
+MAX_PENDING_MESSAGES: Final = 64
+"""Messages of a pair that can wait for their verdict: about as many as the shortest intervals allow."""
 
-REMEMBERED: Final = 4
-"""Messages a pair's ledger keeps after their verdict: little, since a test has thousands of pairs."""
+MAX_JUDGED_MESSAGES: Final = 4
+"""Messages that a pair's ledger keeps after their verdict; few, since a test has thousands of pairs."""
 
-_CONNECT: Final = frozenset({Step.RESOLVE, Step.PROXY, Step.TCP, Step.TLS, Step.UPGRADE, Step.HELLO})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadContext:
-    """What all pairs of one test share. `began` and `ends` are readings of the monotonic clock."""
-
-    plan: Plan
-    context: ProbeContext
-    tally: LoadStatistics
-    clock: Clock
-    door: Door
-    presence: UptimeMeter
-    began: float
-
-    @property
-    def ends(self) -> float:
-        """When the steady part is over: its duration begins after the ramp-up."""
-        return self.began + self.plan.ramp_up + self.plan.duration
-
-    def start_of(self, number: int) -> float:
-        """When a pair or a connection is to start; it may be late, or early by the millisecond uvloop rounds to."""
-        return self.began + self.plan.start_of(number)
-
-    async def until(self, moment: float) -> None:
-        """Sleep until the clock reads `moment`."""
-        await asyncio.sleep(max(0.0, moment - self.clock.monotonic()))
+_CONNECT_STEPS: Final = frozenset({Step.RESOLVE, Step.PROXY, Step.TCP, Step.TLS, Step.UPGRADE, Step.HELLO})
 
 
 async def pair_up(
-    scene: LoadContext, number: int, *, reconnect: Backoff | None = None, on_change: Callable[[], None] = lambda: None
+    load: LoadContext, number: int, *, reconnect: Backoff | None = None, on_change: Callable[[], None] = lambda: None
 ) -> Pair | None:
-    """A new pair, paired; None where that failed. Booked either way."""
-    context, tally = scene.context, scene.tally
-    tally.started()
+    """Create and pair a new pair, record the pairing, and return the pair, or None if the pairing failed."""
+    context, statistics = load.probe_context, load.statistics
+    statistics.record_start()
     recorder = context.recorder(number)
     pair = Pair(context, recorder, reconnect=reconnect, on_change=on_change)
-    pair.ledger = Ledger(limit=AWAITED, remembered=REMEMBERED)
+    pair.ledger = Ledger(limit=MAX_PENDING_MESSAGES, remembered=MAX_JUDGED_MESSAGES)
     try:
         pairing = await pair.pair()
     except BaseException:
-        tally.unfinished()
+        statistics.record_unfinished()
         pair.close()
         raise
-    for seconds in _connect_times(recorder, min(scene.start_of(number), recorder.started)):
-        tally.reached(seconds)
-    tally.paired(pairing)
+    for seconds in _connect_times(recorder, min(load.start_of(number), recorder.started)):
+        statistics.record_connect_time(seconds)
+    statistics.record_pairing(pairing)
     context.publish(Paired(relay=context.relay, probe=context.probe.name, run_id=recorder.run_id, pairing=pairing))
     if pairing.outcome is not Outcome.OK:
         pair.close()
         return None
     recorder.marks.clear()
-    tally.active += 1
+    statistics.active += 1
     return pair
 
 
 def _connect_times(recorder: RunRecorder, intended: float) -> list[float]:
-    """From when each end was to connect to its hello: the dApp at `intended`, the wallet when the handshake began."""
+    """Return the seconds that each peer took to connect.
+
+    The dApp's time begins at `intended` (monotonic clock), the wallet's when the handshake began.
+    Both end at the hello.
+    """
     starts = {"dapp": intended - recorder.started}
     for mark in recorder.marks:
         if mark.step is Step.HANDSHAKE:
             starts["wallet"] = mark.started
     times = []
     for side, start in starts.items():
-        marks = [mark for mark in recorder.marks if mark.side == side and mark.step in _CONNECT]
+        marks = [mark for mark in recorder.marks if mark.side == side and mark.step in _CONNECT_STEPS]
         if any(mark.step is Step.HELLO for mark in marks):
             times.append(max(mark.ended for mark in marks) - start)
     return times
 
 
-async def exchange(scene: LoadContext, pair: Pair, number: int, intended: float, pause: float) -> bool:
-    """One exchange, published as soon as it is over, or given up; whether it was good."""
-    recorder = pair.recorder = scene.context.recorder(number)
+async def exchange(load: LoadContext, pair: Pair, number: int, intended: float, pause: float) -> bool:
+    """Make one exchange and publish it; return whether it succeeded.
+
+    `intended` is the monotonic time at which the request should be sent, `pause` the wallet's delay in seconds.
+    """
+    recorder = pair.recorder = load.probe_context.recorder(number)
     pair.judge()
     try:
         if pair.ready:
@@ -120,41 +96,41 @@ async def exchange(scene: LoadContext, pair: Pair, number: int, intended: float,
     finally:
         run = recorder.finish()
         recorder.marks = []
-        scene.context.publish(run)
+        load.probe_context.publish(run)
     return run.outcome is Outcome.OK
 
 
-async def realistic_session(scene: LoadContext, number: int) -> None:
-    """A user's whole journey: pair, exchange a few messages, the wallet answering after a second, leave."""
-    pair = await pair_up(scene, number)
+async def realistic_session(load: LoadContext, number: int) -> None:
+    """Run a user's whole session: pair, make a few exchanges that the wallet answers after a second, disconnect."""
+    pair = await pair_up(load, number)
     if pair is None:
         return
     try:
-        for _ in range(scene.plan.messages_per_session):
-            intended = scene.clock.monotonic() + SETTLE
-            await scene.until(intended)
-            await exchange(scene, pair, number, intended, ANSWER_DELAY)
+        for _ in range(load.plan.messages_per_session):
+            intended = load.clock.monotonic() + EXCHANGE_PAUSE
+            await load.sleep_until(intended)
+            await exchange(load, pair, number, intended, ANSWER_DELAY)
     except asyncio.CancelledError:
         pair.close()
         raise
     finally:
-        scene.tally.active -= 1
+        load.statistics.active -= 1
         pair.retire()
 
 
-async def async_delivery(scene: LoadContext, number: int) -> None:
-    """The wallet's transport drops; the dApp sends; after the delay a new wallet on the same store resumes."""
-    pair = await pair_up(scene, number)
+async def async_delivery(load: LoadContext, number: int) -> None:
+    """Drop the wallet's transport, let the dApp send, and resume a new wallet on the same store after the delay."""
+    pair = await pair_up(load, number)
     if pair is None:
         return
-    context, plan = scene.context, scene.plan
+    context, plan = load.probe_context, load.plan
     recorder = pair.recorder = context.recorder(number)
     refused, came_back = False, False
     try:
         pair.wallet.abort()
         sent = await pair.send_offline(1)
-        back = scene.clock.monotonic() + plan.delay
-        await scene.until(back)
+        back = load.clock.monotonic() + plan.delay
+        await load.sleep_until(back)
         came_back = True
         await recover(pair, context, recorder, sent, back, plan.recovery_timeout, again=Backoff())
     except ProbeError as error:
@@ -165,74 +141,74 @@ async def async_delivery(scene: LoadContext, number: int) -> None:
         raise
     finally:
         pair.note_offline()
-        scene.tally.active -= 1
+        load.statistics.active -= 1
         context.publish(recorder.finish())
         leave(pair, context, refused=refused, came_back=came_back)
 
 
-async def steady_messaging(scene: LoadContext, number: int) -> None:
+async def steady_messaging(load: LoadContext, number: int) -> None:
     """Exchange, wait the interval, exchange, until the test ends; the last exchange begun is finished.
 
-    An exchange that cannot be made takes the place and the time of one that could: neither a relay that drops a pair
-    nor one that ends it for good makes fewer of them due, or more.
+    An exchange that cannot be made takes as long as one that can: the number of exchanges due depends neither on drops
+    nor on a relay that ends the pair for good.
     """
-    plan, clock = scene.plan, scene.clock
-    persistent = Standing(scene)
-    pair = await pair_up(scene, number, reconnect=Backoff(), on_change=persistent.changed)
+    plan, clock = load.plan, load.clock
+    connectivity = PairConnectivity(load)
+    pair = await pair_up(load, number, reconnect=Backoff(), on_change=connectivity.update)
     if pair is None:
         return
-    persistent.watch(pair)
+    connectivity.start(pair)
     try:
-        intended = clock.monotonic() + SETTLE
-        while intended < scene.ends:
-            await scene.until(intended)
-            await exchange(scene, pair, number, intended, plan.message_interval)
+        intended = clock.monotonic() + EXCHANGE_PAUSE
+        while intended < load.end_time:
+            await load.sleep_until(intended)
+            await exchange(load, pair, number, intended, plan.message_interval)
             ended = max(clock.monotonic(), intended + plan.message_interval)
-            intended = ended + plan.message_interval + SETTLE
-        await scene.until(scene.ends)
-        await scene.door.pass_through()
+            intended = ended + plan.message_interval + EXCHANGE_PAUSE
+        await load.sleep_until(load.end_time)
+        await load.disconnect_pacer.wait()
     except asyncio.CancelledError:
         pair.close()
         raise
     finally:
-        scene.tally.active -= persistent.leave()
+        load.statistics.active -= connectivity.stop()
         pair.retire()
 
 
-class Standing:
-    """Whether a steady pair stands: its drops, and when it was whole again."""
+class PairConnectivity:
+    """Records the drops, reconnects and uptime of a persistent pair."""
 
-    def __init__(self, scene: LoadContext) -> None:
-        self._scene = scene
+    def __init__(self, load: LoadContext) -> None:
+        self._load = load
         self._pair: Pair | None = None
-        self._whole = True
+        self._connected = True
         self._dropped_at: float | None = None
 
-    def watch(self, pair: Pair) -> None:
-        """It is paired, and stands; from now on it should."""
+    def start(self, pair: Pair) -> None:
+        """Start recording: the pair is paired, and its uptime is due from now on."""
         self._pair = pair
-        self._scene.presence.change(due=1)
-        self.changed()
+        self._load.uptime.change(due=1)
+        self.update()
 
-    def leave(self) -> bool:
-        """Watch no longer; whether it stood until now."""
+    def stop(self) -> bool:
+        """Stop recording, and return whether the pair was connected until now."""
         self._pair = None
-        self._scene.presence.change(due=-1, away=-(not self._whole))
-        return self._whole
+        self._load.uptime.change(due=-1, away=-(not self._connected))
+        return self._connected
 
-    def changed(self) -> None:
-        """An end of the pair became whole, or stopped being so."""
-        if self._pair is None or self._pair.ready is self._whole:
+    def update(self) -> None:
+        """Record a change of the pair's state, if there is one."""
+        if self._pair is None or self._pair.ready is self._connected:
             return
-        self._whole = self._pair.ready
-        self._scene.presence.change(away=-1 if self._whole else 1)
-        tally, context, now = self._scene.tally, self._scene.context, self._scene.clock.monotonic()
-        if not self._whole:
-            tally.active -= 1
-            tally.totals.disconnects += self._dropped_at is None
+        self._connected = self._pair.ready
+        self._load.uptime.change(away=-1 if self._connected else 1)
+        statistics, context, now = self._load.statistics, self._load.probe_context, self._load.clock.monotonic()
+        if not self._connected:
+            statistics.active -= 1
+            statistics.totals.disconnects += self._dropped_at is None
             self._dropped_at = now
         elif self._dropped_at is not None:
-            tally.active += 1
+            statistics.active += 1
             context.publish(
                 Reconnected(
                     relay=context.relay,

@@ -1,4 +1,4 @@
-"""A load test's own `/metrics`: the daemon's series, live while the test runs, or pushed when it is over."""
+"""Metrics of a load test, in the daemon's series: served while the test runs, or pushed at its end."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 
 JOB: Final = "relay-monitor-load"
-"""The push gateway's name for what comes from here."""
+"""The job label at the push gateway."""
 
 
 @contextmanager
 def metrics_of(
     plan: Plan, slos: tuple[SloConfig, ...], listen: tuple[str, int] | None, gateway: str | None
 ) -> Iterator[Metrics]:
-    """Metrics to publish to, served on `listen` and pushed to `gateway` at the end. Raises `StartupError`.
+    """Provide metrics, served on `listen` and pushed to `gateway` at the end. Raises `StartupError`.
 
-    SLOs count for the probe that plays the test.
+    The SLOs apply to the probe that runs the test.
     """
-    ours = tuple(slo.model_copy(update={"probe": (plan.scenario.value,)}) for slo in slos)
-    metrics = Metrics(config_of(plan, ours), version=monitor.__version__)
+    own_slos = tuple(slo.model_copy(update={"probe": (plan.scenario.value,)}) for slo in slos)
+    metrics = Metrics(config_of(plan, own_slos), version=monitor.__version__)
     metrics.set_healthy(True)
     server = None
     if listen is not None:
@@ -58,5 +58,5 @@ def _push(gateway: str, plan: Plan, metrics: Metrics) -> None:
     grouping = {"scenario": plan.scenario.value, "worker": str(plan.worker[0])}
     try:
         push_to_gateway(gateway, job=JOB, registry=metrics.registry, grouping_key=grouping, timeout=10)
-    except (OSError, HTTPException) as error:  # the latter of an answer that is no HTTP
-        _log.error("metrics not pushed", gateway=gateway, why=str(error))  # the result is there all the same
+    except (OSError, HTTPException) as error:  # the latter if the response is not HTTP
+        _log.error("metrics not pushed", gateway=gateway, why=str(error))  # costs no result

@@ -1,4 +1,4 @@
-"""What a load test came to: counts and sketches, nothing that cannot be added up exactly."""
+"""The totals of a load test: counts and sketches, all of which can be added up exactly over workers."""
 
 from __future__ import annotations
 
@@ -9,27 +9,26 @@ from typing import Final
 from monitor.load.sketch import Sketch
 
 SKETCHES: Final = ("connectTime", "handshake", "messages", "recovery", "wireRequest", "wireResponse")
-"""The latencies that are kept apart, by their names in the JSON."""
+"""The latencies that have a sketch each, by their names in the JSON."""
 
-WINDOW: Final = 10.0
-"""Seconds between two snapshots."""
+WINDOW_SECONDS: Final = 10.0
 
 
 @dataclass(slots=True)
 class Window:
-    """One snapshot: the round trips that ended in the ten seconds after `at` seconds since the beginning."""
+    """The round trips that ended in the ten seconds from `at` on (seconds since the test began)."""
 
     at: float
     sketch: Sketch
 
 
 @dataclass(slots=True)
-class Hold:
-    """What became of the connections that were held."""
+class HoldTotals:
+    """How many of the held connections were away."""
 
-    seconds: float = 0.0
+    seconds: float = 0.0  # that the hold lasted
     current: int = 0  # away when the hold ended
-    peak: int = 0  # away at the worst moment
+    peak: int = 0  # most away at a time
     reconnects: int = 0
 
 
@@ -39,72 +38,73 @@ def _sketches() -> dict[str, Sketch]:
 
 @dataclass(slots=True)
 class Totals:
-    """The account of a load test, or of one worker's part of it. Durations are seconds."""
+    """Counts and latencies of a load test, or of one worker's part. Durations are seconds."""
 
-    attempted: int = 0  # pairs, or bare connections, that came about or failed
-    unfinished: int = 0  # and those that this program gave up before; they are among `aborted` too
-    immediate: int = 0
-    recovered: int = 0
+    attempted: int = 0  # pairs, or bare connections, that connected or failed
+    unfinished: int = 0  # aborted before they connected; also counted in `aborted`
+    immediate: int = 0  # connected at the first attempt
+    recovered: int = 0  # connected after retries
     failed: int = 0
     retries: int = 0
-    sent: int = 0  # exchanges begun: a request that asks for an answer
-    received: int = 0  # and those that came to their end
-    unheard: int = 0  # those that did not
-    aborted: int = 0  # given up by this program: pairings, connects, exchanges; in no rate
-    awaited: int = 0  # messages to absent wallets
-    brought: int = 0  # and those that the new wallet got
-    missed: int = 0  # and those that it did not
+    sent: int = 0  # exchanges begun
+    received: int = 0  # exchanges completed
+    unanswered: int = 0  # exchanges not completed
+    aborted: int = 0  # pairings, connects and exchanges aborted by this program; in no rate
+    recoveries_attempted: int = 0  # messages to absent wallets
+    recoveries_received: int = 0  # of these, received by the new wallet
+    recoveries_failed: int = 0
     disconnects: int = 0  # pairs that dropped at least once
-    reconnects: int = 0  # times that a pair was whole again
-    due_seconds: float = 0.0  # that pairs or connections should have stood, added up over them
-    connected_seconds: float = 0.0  # and those that they did
-    hold: Hold = field(default_factory=Hold)
-    reasons: Counter[str] = field(default_factory=Counter)  # "step/reason"
-    verdicts: Counter[str] = field(default_factory=Counter)
+    reconnects: int = 0  # times that a pair was connected again
+    due_seconds: float = 0.0  # that pairs or connections should have been connected, summed over them
+    connected_seconds: float = 0.0  # that they were
+    hold: HoldTotals = field(default_factory=HoldTotals)
+    reasons: Counter[str] = field(default_factory=Counter)  # failures by "step/reason"
+    verdicts: Counter[str] = field(default_factory=Counter)  # messages by verdict
     sketches: dict[str, Sketch] = field(default_factory=_sketches)
     windows: list[Window] = field(default_factory=list)
-    seconds: float = 0.0
+    seconds: float = 0.0  # that the test lasted
 
     @property
     def successful(self) -> int:
-        """Pairs or connections that came about."""
+        """Pairs or connections that connected."""
         return self.immediate + self.recovered
 
     @property
     def exchanges(self) -> int:
-        """What was tried and came to an end, good or bad: exchanges, recoveries."""
-        return self.received + self.unheard + self.brought + self.missed
+        """Exchanges and recoveries that succeeded or failed."""
+        return self.received + self.unanswered + self.recoveries_received + self.recoveries_failed
 
     @property
     def good(self) -> int:
-        """Those of them that were good."""
-        return self.received + self.brought
+        """Exchanges and recoveries that succeeded."""
+        return self.received + self.recoveries_received
 
     @property
     def trend(self) -> tuple[float, float] | None:
-        """The P99 of the first and of the last snapshot; None where there are no two to compare."""
+        """The P99 of the first and of the last window in seconds; None if there are fewer than two windows."""
         if len(self.windows) < 2:  # noqa: PLR2004 - a first and a last
             return None
         return self.windows[0].sketch.quantile(0.99), self.windows[-1].sketch.quantile(0.99)
 
     def window(self, at: float) -> Sketch:
-        """The snapshot's sketch that a round trip which ended `at` seconds after the beginning belongs to."""
-        start = at // WINDOW * WINDOW
+        """Return the sketch of the window that a round trip belongs to which ended `at` seconds after the beginning."""
+        start = at // WINDOW_SECONDS * WINDOW_SECONDS
         for window in reversed(self.windows):
             if window.at == start:
                 return window.sketch
             if window.at < start:
                 break
-        made = Window(start, Sketch())
-        self.windows.append(made)
+        created = Window(start, Sketch())
+        self.windows.append(created)
         self.windows.sort(key=lambda window: window.at)
-        return made.sketch
+        return created.sketch
 
     def add(self, other: Totals) -> None:
-        """Add another worker's part. The workers ran at the same time: their durations overlap, and so do snapshots."""
+        """Add another worker's totals. The workers ran at the same time: durations and windows overlap."""
         for name in (
-            "attempted", "unfinished", "immediate", "recovered", "failed", "retries", "sent", "received", "unheard",
-            "aborted", "awaited", "brought", "missed", "disconnects", "reconnects", "due_seconds", "connected_seconds",
+            "attempted", "unfinished", "immediate", "recovered", "failed", "retries", "sent", "received", "unanswered",
+            "aborted", "recoveries_attempted", "recoveries_received", "recoveries_failed", "disconnects", "reconnects",
+            "due_seconds", "connected_seconds",
         ):  # fmt: skip
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.hold.seconds = max(self.hold.seconds, other.hold.seconds)
@@ -118,3 +118,19 @@ class Totals:
             self.sketches[name].add(sketch)
         for window in other.windows:
             self.window(window.at).add(window.sketch)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishedTest:
+    """How a load test, or a worker's part of one, ended."""
+
+    totals: Totals
+    interrupted: bool
+    began: float
+    """Seconds since the epoch."""
+    cost: dict[str, float] = field(default_factory=dict)
+    """CPU seconds and peak memory, as `host.cost` measures them."""
+    included_workers: tuple[int, ...] = ()
+    """Workers whose results it contains; empty for one worker's own part."""
+    missing_workers: tuple[int, ...] = ()
+    """Workers whose results are missing."""

@@ -1,11 +1,11 @@
-"""A load test held against objectives: those of the relay's team, those of a configuration, those given by flags."""
+"""Checks a load test against objectives: the relay team's, those of a configuration, those given by flags."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from monitor.scenarios import CONTINUOUS, EXCHANGING, OFFLINE, PAIRED, Scenario
 from monitor.vocabulary import Sli
@@ -14,12 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from monitor.config import Config, SloConfig
-    from monitor.load.load_runner import Ended
-    from monitor.load.totals import Totals
+    from monitor.load.totals import FinishedTest, Totals
 
-
-GIVEN_UP: Final = 0.01
-"""The share of a test that this program may give up, for want of ports, say, before the test is no good."""
+MAX_ABORTED_SHARE: Final = 0.01
+"""The share of a test that this program may abort, for lack of ports for example, before the test fails."""
 
 
 class Aim(StrEnum):
@@ -34,14 +32,14 @@ class Aim(StrEnum):
     TREND = "latency trend"  # last P99 over the first
 
 
-_SCALES: Final = {Aim.ROUND_TRIP: 1000, Aim.TREND: 1}
-"""What turns seconds into the JSON's milliseconds, and leaves a factor alone; shares become percent."""
+SCALES: Final = {Aim.ROUND_TRIP: 1000, Aim.TREND: 1}
+"""Factors from a limit to its figure in the JSON: seconds to milliseconds, factors unchanged. Shares have 100."""
 
 
 def unscaled(value: float | str, scale: int) -> float:
-    """A figure of a result or a flag divided by its scale. Raises `decimal.InvalidOperation` for what is no number.
+    """Divide a figure of a result or a flag by its scale. Raises `decimal.InvalidOperation` if it is not a number.
 
-    In decimals: as floats 99.9 / 100 is a hair more than 0.999, which exactly 99.9 % would miss.
+    In decimals: as floats 99.9 / 100 is a little more than 0.999, which exactly 99.9 % would miss.
     """
     return float(Decimal(str(value)) / scale)
 
@@ -55,41 +53,22 @@ class Objective:
     limit: float
     threshold: float = 0.0
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Objective:
-        """The objective that a result was held against (`Judged.to_json`)."""
-        aim = Aim(data["aim"])
-        limit = unscaled(data["objective"], _SCALES.get(aim, 100))
-        return cls(name=data["name"], aim=aim, limit=limit, threshold=unscaled(data.get("thresholdMs", 0.0), 1000))
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """An objective and what was measured; `value` None: nothing was, which is no pass."""
+    """An objective and the value measured; None if nothing was measured, which is a failure."""
 
     objective: Objective
     value: float | None
 
     @property
     def passed(self) -> bool:
-        """Whether it was met."""
+        """Whether the objective was met."""
         if self.value is None:
             return False
         if self.objective.aim in {Aim.ROUND_TRIP, Aim.TREND}:
             return self.value <= self.objective.limit
         return self.value >= self.objective.limit
-
-    def to_json(self) -> dict[str, Any]:
-        """As it stands in a result: shares in percent, times in milliseconds."""
-        objective = self.objective
-        scale = _SCALES.get(objective.aim, 100)
-        return {
-            "name": objective.name,
-            "aim": objective.aim.value,
-            "objective": round(objective.limit * scale, 9),
-            "measured": None if self.value is None else round(self.value * scale, 9),
-            "passed": self.passed,
-        } | ({"thresholdMs": round(objective.threshold * 1e3, 9)} if objective.aim is Aim.WITHIN else {})
 
 
 APPLIES: Final[Mapping[Aim, frozenset[Scenario]]] = {
@@ -101,17 +80,19 @@ APPLIES: Final[Mapping[Aim, frozenset[Scenario]]] = {
     Aim.STABILITY: CONTINUOUS,
     Aim.TREND: EXCHANGING & CONTINUOUS,
 }
-"""The scenarios that measure what an objective is about."""
+"""The scenarios that measure each aim."""
 
-USUAL: Final[Mapping[Aim, float]] = {
+DEFAULT_LIMITS: Final[Mapping[Aim, float]] = {
     Aim.ROUND_TRIP: 0.4,
     Aim.SUCCESS: 0.99,
     Aim.DELIVERY: 0.999,
     Aim.RECOVERY: 1.0,
     Aim.STABILITY: 0.999,
 }
-"""The levels the relay's own team checks. A trend is told, and judged only where somebody asks: P99s of few exchanges
-differ by chance."""
+"""The limits that the relay's team checks.
+
+A trend is reported, and checked only on request: P99s of few exchanges differ by chance.
+"""
 
 COLOURS: Final[Mapping[Aim, tuple[float, float]]] = {
     Aim.SUCCESS: (0.99, 0.95),
@@ -119,28 +100,28 @@ COLOURS: Final[Mapping[Aim, tuple[float, float]]] = {
     Aim.RECOVERY: (0.999, 0.99),
     Aim.STABILITY: (0.999, 0.99),
 }
-"""Shares from which on a figure is green, and yellow; below it is red."""
+"""The lowest shares that are green, and yellow; lower ones are red."""
 
 
 def objectives(scenario: Scenario, config: Config | None, given: Mapping[Aim, float]) -> list[Objective]:
-    """What a test is held against: the SLOs of a configuration that the scenario measures, else the usual ones.
+    """Return the objectives of a test: the SLOs of a configuration that the scenario measures, else the defaults.
 
-    Those `given` take the place of those about the same. Never none: every scenario measures SUCCESS at least.
+    Those `given` replace others of the same aim. Never empty: every scenario measures SUCCESS.
     """
     found = [] if config is None else [item for item in of_config(scenario, config) if scenario in APPLIES[item.aim]]
-    found = found or [Objective(name=aim.value, aim=aim, limit=limit) for aim, limit in USUAL.items()]
+    found = found or [Objective(name=aim.value, aim=aim, limit=limit) for aim, limit in DEFAULT_LIMITS.items()]
     found = [item for item in found if item.aim not in given]
     found += [Objective(name=aim.value, aim=aim, limit=limit) for aim, limit in given.items()]
     return [item for item in found if scenario in APPLIES[item.aim]]
 
 
 def of_config(scenario: Scenario, config: Config) -> list[Objective]:
-    """The SLOs of a configuration's probes that play a scenario, also those about what a load test of it measures not.
+    """Return the SLOs of a configuration's probes of a scenario, also those that a load test of it does not measure.
 
-    A `trend` of *realistic-session* is one: the monitor compares an hour with a day.
+    Such a one is a `trend` of *realistic-session*: the monitor compares an hour with a day.
     """
-    played = {probe.name for probe in config.probes if probe.scenario is scenario}
-    return [_of(slo, scenario) for slo in config.slos if played & set(slo.probe)]
+    probes = {probe.name for probe in config.probes if probe.scenario is scenario}
+    return [_of(slo, scenario) for slo in config.slos if probes & set(slo.probe)]
 
 
 def _of(slo: SloConfig, scenario: Scenario) -> Objective:
@@ -157,25 +138,27 @@ def _of(slo: SloConfig, scenario: Scenario) -> Objective:
 
 
 def judge(scenario: Scenario, totals: Totals, wanted: Sequence[Objective]) -> list[Judged]:
-    """Each objective with what was measured."""
+    """Return each objective with the value measured."""
     return [Judged(objective=item, value=measured(scenario, totals, item.aim, item.threshold)) for item in wanted]
 
 
-def passed(scenario: Scenario, ended: Ended, judged: Sequence[Judged]) -> bool:
-    """Whether a test is good: something came through, every objective was met, and no part of it is missing."""
-    through = ended.totals.good if scenario in PAIRED else ended.totals.successful
-    return through > 0 and not ended.missing and not gave_up(ended) and all(item.passed for item in judged)
+def passed(scenario: Scenario, finished: FinishedTest, judged: Sequence[Judged]) -> bool:
+    """Return whether a test passed: something succeeded, every objective was met, and no part of it is missing."""
+    totals = finished.totals
+    succeeded = totals.good if scenario in PAIRED else totals.successful
+    complete = not finished.missing_workers and not aborted_too_much(finished)
+    return succeeded > 0 and complete and all(item.passed for item in judged)
 
 
-def gave_up(ended: Ended) -> bool:
-    """Whether this program gave up so much of a test, unasked, that the rest proves nothing."""
-    totals = ended.totals
-    every = totals.attempted + totals.sent + totals.awaited + totals.aborted
-    return not ended.interrupted and totals.aborted > GIVEN_UP * every
+def aborted_too_much(finished: FinishedTest) -> bool:
+    """Return whether this program aborted, without being stopped, so much of a test that the rest proves nothing."""
+    totals = finished.totals
+    everything = totals.attempted + totals.sent + totals.recoveries_attempted + totals.aborted
+    return not finished.interrupted and totals.aborted > MAX_ABORTED_SHARE * everything
 
 
 def measured(scenario: Scenario, totals: Totals, aim: Aim, threshold: float = 0.0) -> float | None:
-    """What an objective is about, as it came out; None where nothing was measured."""
+    """Return the value of an aim; None if it was not measured."""
     if scenario not in APPLIES[aim]:
         return None
     sketch, trend = totals.sketches["messages"], totals.trend
@@ -183,10 +166,10 @@ def measured(scenario: Scenario, totals: Totals, aim: Aim, threshold: float = 0.
         Aim.WITHIN: (sketch.within(threshold), totals.sent),
         Aim.SUCCESS: (totals.successful, totals.attempted),
         Aim.DELIVERY: (totals.received, totals.sent),
-        Aim.RECOVERY: (totals.brought, totals.awaited),
+        Aim.RECOVERY: (totals.recoveries_received, totals.recoveries_attempted),
         Aim.STABILITY: (totals.connected_seconds, totals.due_seconds),
         Aim.TREND: (trend[1], trend[0]) if trend is not None else (0.0, 0.0),
         Aim.ROUND_TRIP: (sketch.quantile(0.99), 1.0 if sketch.counts else 0.0),
     }
-    part, whole = parts[aim]
-    return part / whole if whole else None
+    value, base = parts[aim]
+    return value / base if base else None

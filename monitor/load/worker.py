@@ -1,7 +1,7 @@
-"""One worker process of a test on several: its plan on stdin, its progress on stdout.
+"""One worker process of a test with `--workers`.
 
-It says it is ready, starts when told to, tells once a second where it stands, and ends with its result; each a line of
-JSON. When its stdin ends, as when its parent dies, it stops as if interrupted.
+It reads its plan from stdin and writes lines of JSON to stdout: that it is ready, once a second a snapshot, and its
+result. It starts the test at the second line of stdin, and stops it when stdin ends, also because its parent died.
 """
 
 from __future__ import annotations
@@ -10,61 +10,60 @@ import asyncio
 import json
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import monitor
 from monitor.clock import SYSTEM_CLOCK
 from monitor.errors import StartupError
 from monitor.load import host
-from monitor.load.load_runner import conduct
+from monitor.load.conversion import result_of
+from monitor.load.load_runner import run_test
 from monitor.load.plan import Plan
-from monitor.load.result import to_json
-from monitor.load.snapshot import live_of
+from monitor.load.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from monitor.load.scenario_runner import ScenarioRunner
 
-EVERY = 1.0
-"""Seconds between two words about where it stands."""
+SNAPSHOT_INTERVAL: Final = 1.0
+"""Seconds between two snapshots."""
 
 
-def say(**what: Any) -> None:
-    """One line to the parent."""
-    sys.stdout.write(json.dumps(what) + "\n")
+def send(**message: Any) -> None:
+    """Send one message to the parent."""
+    sys.stdout.write(json.dumps(message) + "\n")
     sys.stdout.flush()
 
 
-async def work(plan: Plan) -> None:
-    """Play this worker's part. Raises `StartupError`."""
-    host.make_room(plan.sockets)
+async def run_worker(plan: Plan) -> None:
+    """Run this worker's part. Raises `StartupError`."""
+    host.raise_file_limit(plan.sockets)
     stop = asyncio.Event()
-    orders = asyncio.StreamReader()
+    commands = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
-    say(ready=True)
-    if not await orders.readline():
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
+    send(ready=True)
+    if not await commands.readline():
         return
 
-    async def until_orphaned() -> None:
-        await orders.read()
+    async def stop_at_end_of_input() -> None:
+        await commands.read()
         stop.set()
 
-    async def tell(play: ScenarioRunner) -> None:
-        orphaned = asyncio.ensure_future(until_orphaned())
+    async def send_snapshots(runner: ScenarioRunner) -> None:
+        reading = asyncio.ensure_future(stop_at_end_of_input())
         try:
             while True:
-                await asyncio.sleep(EVERY)
-                say(live=live_of(play.tally).to_json())
+                await asyncio.sleep(SNAPSHOT_INTERVAL)
+                send(snapshot=Snapshot.of(runner.statistics).to_json())
         finally:
-            orphaned.cancel()
+            reading.cancel()
 
-    ended = await conduct(plan, SYSTEM_CLOCK, watch=tell, stop=stop)
-    meta = ended.meta(monitor.__version__, plan)
-    say(result=to_json(plan, ended.totals, meta, [], ended.began))
+    finished = await run_test(plan, SYSTEM_CLOCK, watch=send_snapshots, stop=stop)
+    send(result=result_of(plan, finished, version=monitor.__version__).to_json())
 
 
 def _first_line() -> bytes:
-    """The first line of stdin, and not a byte of what follows."""
+    """Return the first line of stdin, and leave every byte after it unread."""
     line = b""
     while not line.endswith(b"\n") and (byte := os.read(sys.stdin.fileno(), 1)):
         line += byte
@@ -72,9 +71,9 @@ def _first_line() -> bytes:
 
 
 async def serve() -> None:
-    """Read the plan's line, and go."""
+    """Read the plan, and run it."""
     plan = Plan.from_json(json.loads(_first_line()))
     try:
-        await work(plan)
+        await run_worker(plan)
     except StartupError as error:
-        say(error=str(error))
+        send(error=str(error))

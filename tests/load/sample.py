@@ -1,15 +1,19 @@
-"""Totals of a test that never was, of samples that can be dealt out to workers."""
+"""Totals and results made of samples, which tests can split over workers."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from monitor.load.load_runner import Ended
+from monitor.load.conversion import result_of as make_result
 from monitor.load.plan import Plan
-from monitor.load.result import Json, to_json
-from monitor.load.totals import Totals
+from monitor.load.totals import FinishedTest, Totals
 from monitor.load.verdict import judge, objectives
 from monitor.scenarios import Scenario
+
+if TYPE_CHECKING:
+    from monitor.load.result import LoadResult
+
+Json = dict[str, Any]
 
 TARGET = "ws://relay.test/connection/websocket"
 COST = {"cpuSeconds": 1.5, "peakRssMb": 80.0}
@@ -36,14 +40,18 @@ def totals_of_samples(samples: list[tuple[float, float]]) -> Totals:
     return totals
 
 
-def ended_with(totals: Totals, **keys: Any) -> Ended:
-    """The end of a test that came to `totals`."""
+def finished_with(totals: Totals, **keys: Any) -> FinishedTest:
+    """A finished test with `totals`."""
     fields: dict[str, Any] = {"totals": totals, "interrupted": False, "began": 1_700_000_000.0, "cost": COST} | keys
-    return Ended(**fields)
+    return FinishedTest(**fields)
+
+
+def model_of(plan: Plan, totals: Totals, *, passed: bool | None = None) -> LoadResult:
+    """The result of a test with `totals`, as the command makes it."""
+    judged = judge(plan.scenario, totals, objectives(plan.scenario, None, {}))
+    return make_result(plan, finished_with(totals), judged, version="1.2.3", passed=passed)
 
 
 def result_of(plan: Plan, totals: Totals) -> Json:
-    """Its result, as the command writes it."""
-    ended = ended_with(totals)
-    judged = judge(plan.scenario, totals, objectives(plan.scenario, None, {}))
-    return to_json(plan, totals, ended.meta("1.2.3", plan), [item.to_json() for item in judged], ended.began)
+    """The JSON of that result."""
+    return model_of(plan, totals).to_json()

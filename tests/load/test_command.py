@@ -24,17 +24,17 @@ from monitor.cli import app
 from monitor.clock import LoopClock
 from monitor.errors import StartupError
 from monitor.load import host
-from monitor.load.load_runner import conduct
+from monitor.load.load_runner import run_test
 from monitor.load.plan import Plan
 from monitor.load.progress import line, picture, show_progress
 from monitor.load.report import page
-from monitor.load.snapshot import Snapshot, together
+from monitor.load.snapshot import Snapshot
 from monitor.scenarios import Scenario
-from tests.load.sample import plan_of, result_of, totals_of_samples
+from tests.load.sample import model_of, plan_of, totals_of_samples
 
 if TYPE_CHECKING:
-    from monitor.load.load_runner import Ended
     from monitor.load.scenario_runner import ScenarioRunner
+    from monitor.load.totals import FinishedTest
     from tests.relays import Engine
 
 from tests.probes.odd import closed_port
@@ -47,24 +47,27 @@ ENVIRON = os.environ | {"NO_PROXY": "127.0.0.1"}
     [
         (["--target", "http://x"], "http://x"),
         (["--target", "embedded", "--scenario", "steady"], "'steady'"),
-        (["--target", "embedded", "--ramp-up", "soon"], "'soon' is no time; expected seconds, such as 60"),
+        (["--target", "embedded", "--ramp-up", "soon"], "'soon' is not a time; expected seconds, such as 60"),
         (["--target", "embedded", "--ramp-up", "-1"], "is out of range"),
         (["--target", "embedded", "--message-interval", "0"], "expected more than 0"),
         (["--target", "embedded", "--connections", "0"], "--connections"),
         (["--target", "embedded", "--crypto", "none"], "'none'"),
-        (["--target", "embedded", "--slo-delivery", "101"], "expected a percentage above 0, up to 100"),
+        (["--target", "embedded", "--slo-delivery", "101"], "is not a percentage above 0, up to 100"),
         (["--target", "embedded", "--worker", "4/4"], "is not I/N"),
-        (["--target", "embedded", "--connections", "2", "--worker", "3/4"], "none is left for worker 3/4"),
-        (["--target", "embedded", "--workers", "2"], "needs a relay that all of them reach"),
-        (["--target", "ws://h/x", "--workers", "2", "--worker", "0/2"], "goes without --worker"),
-        (["--target", "ws://h/x", "--workers", "2", "--metrics", "127.0.0.1:0"], "goes without --metrics"),
-        (["--target", "ws://h/x", "--workers", "9", "--connections", "3"], "more than there is to play"),
-        (["--target", "embedded", "--output", "/no/such/folder/r.json"], "there is no folder"),
+        (["--target", "embedded", "--connections", "2", "--worker", "3/4"], "worker 3/4 has none of the 2 to run"),
+        (["--target", "embedded", "--workers", "2"], "needs a relay that all processes can reach"),
+        (["--target", "ws://h/x", "--workers", "2", "--worker", "0/2"], "cannot be combined with --worker"),
+        (["--target", "ws://h/x", "--workers", "2", "--metrics", "127.0.0.1:0"], "cannot be combined with --metrics"),
+        (
+            ["--target", "ws://h/x", "--workers", "9", "--connections", "3"],
+            "9 workers are more than the 3 ",
+        ),
+        (["--target", "embedded", "--output", "/no/such/folder/r.json"], "folder /no/such/folder does not exist"),
         (["--target", "embedded", "--output", "/"], "/ cannot be written: Is a directory"),
         (["--target", "embedded", "--report", "/proc/r.html"], "/proc/r.html cannot be written"),
-        (["--target", "embedded", "--output", "same", "--report", "./same"], "same is the file of --output already"),
+        (["--target", "embedded", "--output", "same", "--report", "./same"], "same is already the file of --output"),
         (["--target", "embedded", "--metrics", "9464"], "--metrics"),
-        (["--target", "embedded", "--push-gateway", "no where"], "is no address such as http://gateway:9091"),
+        (["--target", "embedded", "--push-gateway", "no where"], "is not a URL such as http://gateway:9091"),
         ([], "--target"),
     ],
 )
@@ -90,14 +93,14 @@ def test_a_flag_that_the_scenario_has_no_use_for_is_told(tmp_path: Path) -> None
     flags = ["--connections", "1", "--ramp-up", "0", "--delay", "3", "--output", str(tmp_path / "r.json")]
     done = CliRunner().invoke(app, ["load", "--target", "embedded", *flags])
     assert done.exit_code == 0
-    assert "connection-storm has no use for --delay" in done.stderr
+    assert "--delay is not valid for connection-storm" in done.stderr
 
 
 def test_an_objective_that_the_scenario_does_not_measure_is_told(tmp_path: Path) -> None:
     done = a_connection(tmp_path, "--slo-round-trip", "1ms", "--slo-stability", "99", "--slo-success", "50")
     assert done.exit_code == 0
-    told = [line.partition(" has no use for ")[2] for line in done.stderr.splitlines() if "no use for" in line]
-    assert told == ["--slo-round-trip", "--slo-stability"]
+    flags = [line.partition(" is not valid for ")[0] for line in done.stderr.splitlines() if "not valid for" in line]
+    assert flags == ["relay-monitor: --slo-round-trip", "relay-monitor: --slo-stability"]
 
 
 CONFIG = """
@@ -117,7 +120,7 @@ def test_a_configuration_that_says_nothing_of_the_scenario_makes_no_bad_test_goo
     flags = ("--target", f"ws://127.0.0.1:{closed_port()}/x", "--timeout", "0.1")
     done = a_connection(tmp_path, "--config", str(config), *flags)
     assert done.exit_code == 1
-    assert f"{config} has no SLO that connection-storm could be held against: the usual objectives" in done.stderr
+    assert f"{config} has no SLO that connection-storm measures: using the default objectives" in done.stderr
     assert "FAIL  success: 0.000%, at least 99 %" in done.stdout
 
 
@@ -127,7 +130,7 @@ def test_an_slo_that_a_load_test_cannot_judge_is_told(tmp_path: Path) -> None:
     flags = ("--target", f"ws://127.0.0.1:{closed_port()}/x", "--scenario", "realistic-session")
     done = a_connection(tmp_path, "--config", str(config), *flags, "--connection-pairs", "1")
     assert done.exit_code == 1
-    assert "realistic-session has no use for the SLO 'slower'" in done.stderr
+    assert "SLO 'slower' is not valid for realistic-session" in done.stderr
     assert "FAIL  delivery: none, at least 99.9 %" in done.stdout
 
 
@@ -161,23 +164,23 @@ async def test_interrupted_it_tells_and_writes_what_there_is(engine: Engine, tmp
 
 async def test_ctrl_c_again_takes_no_result() -> None:
     """Whoever is impatient presses it again, just when the files are being written."""
-    plays: list[ScenarioRunner] = []
-    told: list[Ended] = []
+    runners: list[ScenarioRunner] = []
+    results: list[FinishedTest] = []
 
-    def finish(ended: Ended) -> None:
+    def finish(finished: FinishedTest) -> None:
         signal.raise_signal(signal.SIGINT)
-        told.append(ended)
+        results.append(finished)
 
     plan = Plan(target="embedded", scenario=Scenario.STEADY_STATE, connections=2, ramp_up=0.0, duration=600.0)
-    going = asyncio.ensure_future(conduct(plan, LoopClock(), watch=plays.append, finish=finish))
+    going = asyncio.ensure_future(run_test(plan, LoopClock(), watch=runners.append, finish=finish))
     async with asyncio.timeout(30):
-        while not plays or plays[0].tally.active < 2:  # noqa: ASYNC110 - told of by nobody
+        while not runners or runners[0].statistics.active < 2:  # noqa: ASYNC110 - told of by nobody
             await asyncio.sleep(0.05)
         signal.raise_signal(signal.SIGINT)
-        ended = await going
-    assert told == [ended]
-    assert ended.interrupted
-    assert ended.totals.immediate == 2
+        finished = await going
+    assert results == [finished]
+    assert finished.interrupted
+    assert finished.totals.immediate == 2
 
 
 async def test_progress_that_breaks_costs_no_result() -> None:
@@ -185,8 +188,8 @@ async def test_progress_that_breaks_costs_no_result() -> None:
         raise BrokenPipeError
 
     plan = Plan(target="embedded", scenario=Scenario.CONNECTION_STORM, connections=1, ramp_up=0.1)
-    ended = await conduct(plan, LoopClock(), watch=lambda _: break_down())
-    assert ended.totals.immediate == 1
+    finished = await run_test(plan, LoopClock(), watch=lambda _: break_down())
+    assert finished.totals.immediate == 1
 
 
 @pytest.mark.required_counterpart("relay engine")
@@ -337,33 +340,33 @@ def test_a_test_too_large_for_this_machine_says_so_before_it_starts() -> None:
     if hard == resource.RLIM_INFINITY:
         pytest.skip("this machine has no limit of file descriptors")
     with pytest.raises(StartupError, match=rf"needs {hard + 64} file descriptors, and this process may have {hard}"):
-        host.make_room(hard)
+        host.raise_file_limit(hard)
 
 
 # What is seen while it runs.
 
-LIVE = Snapshot(
+SNAPSHOT = Snapshot(
     started=7, connected=6, failed=1, active=6, good=50, bad=2, reasons={"tcp/refused": 1, "deliver/lost": 2},
     recent={2000: 99, 8000: 1},
 )  # fmt: skip
 
 
 def test_a_line_says_where_a_test_stands() -> None:
-    assert line(plan_of(connection_pairs=10), 30.0, LIVE) == (
+    assert line(plan_of(connection_pairs=10), 30.0, SNAPSHOT) == (
         "steady-messaging: 30 s; 7 of 10 started; 6 active; 50 exchanges, 2 failed; "
         "recent P50 2.0 ms, P99 2.0 ms; deliver/lost 2, tcp/refused 1; 45 s left"
     )
 
 
 def test_workers_progress_is_added_up() -> None:
-    both = together([LIVE, LIVE])
+    both = Snapshot.merge([SNAPSHOT, SNAPSHOT])
     assert (both.started, both.good, both.reasons["tcp/refused"], both.recent[2000]) == (14, 100, 2, 198)
-    assert Snapshot.from_json(json.loads(json.dumps(LIVE.to_json()))) == LIVE
+    assert Snapshot.from_json(json.loads(json.dumps(SNAPSHOT.to_json()))) == SNAPSHOT
 
 
 def test_a_picture_has_bars_and_errors() -> None:
     console = Console(width=100, record=True, file=io.StringIO())
-    console.print(picture(plan_of(connection_pairs=10), 30.0, LIVE))
+    console.print(picture(plan_of(connection_pairs=10), 30.0, SNAPSHOT))
     text = console.export_text()
     for part in ("ramp", "time", "45 s left", "6 active", "50 good, 2 failed", "recent P50", "errors: deliver/lost 2"):
         assert part in text
@@ -371,7 +374,7 @@ def test_a_picture_has_bars_and_errors() -> None:
 
 @pytest.mark.looptime
 async def test_off_a_terminal_it_is_a_line_every_ten_seconds(capsys: pytest.CaptureFixture[str]) -> None:
-    showing = asyncio.ensure_future(show_progress(plan_of(), LoopClock(), lambda: LIVE, terminal=False))
+    showing = asyncio.ensure_future(show_progress(plan_of(), LoopClock(), lambda: SNAPSHOT, terminal=False))
     await asyncio.sleep(35)
     showing.cancel()
     lines = capsys.readouterr().err.splitlines()
@@ -384,19 +387,16 @@ async def test_off_a_terminal_it_is_a_line_every_ten_seconds(capsys: pytest.Capt
 def test_the_page_needs_nothing_but_itself() -> None:
     totals = totals_of_samples([(float(at), 0.01 * (at + 1)) for at in range(30)])
     totals.reasons["deliver/lost"] = 3
-    plan = plan_of()
-    result = result_of(plan, totals)
-    made = page(plan, totals, result, passed=True, text=["<summary & more>"], slos=[("delivery", "100 %", True)])
+    result = model_of(plan_of(), totals, passed=True)
+    made = page(totals, result, text=["<summary & more>"], slos=[("delivery", "100 %", True)])
     assert not re.search(r"""(src|href)\s*=\s*["'](?!#)|url\((?!#)|@import|<script|<link""", made)
     assert made.count("<svg") == 1
     assert "&lt;summary &amp; more&gt;" in made
     assert "round trip" in made
-    assert page(plan, totals, result, passed=True, text=[], slos=[]) == page(
-        plan, totals, result, passed=True, text=[], slos=[]
-    )
+    assert page(totals, result, text=[], slos=[]) == page(totals, result, text=[], slos=[])
 
 
 def test_a_page_of_nothing_can_be_made() -> None:
     plan = plan_of(Scenario.CONNECTION_STORM)
     totals = totals_of_samples([])
-    assert "FAIL" in page(plan, totals, result_of(plan, totals), passed=False, text=[], slos=[])
+    assert "FAIL" in page(totals, model_of(plan, totals, passed=False), text=[], slos=[])

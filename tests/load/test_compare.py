@@ -9,14 +9,16 @@ from typer.testing import CliRunner
 
 from monitor.cli import app
 from monitor.errors import StartupError
-from monitor.load.compare import Change, compare, lines
+from monitor.load.compare import Change, lines
+from monitor.load.compare import compare as compare_results
+from monitor.load.result_file import parse
 from monitor.load.sketch import Sketch
 from tests.load.sample import plan_of, result_of, totals_of_samples
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from monitor.load.result import Json
+    from tests.load.sample import Json
 
 
 def result(factor: float, count: int = 2000, seed: int = 1) -> Json:
@@ -35,6 +37,11 @@ def nodes(p50: int, p99: int, received: int = 100) -> Json:
             "messages": {"sent": 100, "received": received, "latency": latency},
         },
     }
+
+
+def compare(before: Json, after: Json, *, ratio: float, names: tuple[str, str] = ("A", "B")) -> list[Change]:
+    """Two results compared, each read from its JSON."""
+    return compare_results(parse(names[0], before), parse(names[1], after), ratio=ratio, names=names)
 
 
 def change(changes: list[Change], name: str) -> Change:
@@ -149,7 +156,7 @@ def test_what_came_through_no_more_is_a_regression_and_shown() -> None:
             assert found.to_json()["after"] is None
         assert not change(changes, "connected").worse
         shown = next(line for line in lines(changes, 1.2) if line.startswith("delivered"))
-        assert " ".join(shown.split()) == "delivered 100.00 % none none: nothing of it in B WORSE"
+        assert " ".join(shown.split()) == "delivered 100.00 % none none: not measured in B WORSE"
         assert lines(changes, 1.2)[-1] == "FAIL: 4 worse beyond 1.2×"
         gained = compare(after, before, ratio=1.2)
         assert {item.name for item in gained} & {"delivered", "round trip p50"} == set()
@@ -164,7 +171,7 @@ def mute(data: Json) -> Json:
 def test_a_result_with_nothing_in_it_is_no_measure_for_another() -> None:
     empty: Json = {"scenario": "steady-messaging", "results": {}}
     for after in (empty, nodes(1, 1)):
-        with pytest.raises(StartupError, match=r"^a\.json: has nothing to compare with"):
+        with pytest.raises(StartupError, match=r"^a\.json: nothing to compare"):
             compare(empty, after, ratio=1.2, names=("a.json", "b.json"))
     assert all(item.worse for item in compare(nodes(1, 1), empty, ratio=1.2))
 
@@ -180,7 +187,7 @@ def test_what_is_left_of_a_test_is_not_compared(meta: Json, why: str) -> None:
     whole = result_of(plan_of(), totals_of_samples([(1.0, 0.01)] * 20))
     part = whole | {"meta": whole["meta"] | meta}
     for pair in ((whole, part), (part, whole)):
-        with pytest.raises(StartupError, match=f"is no complete result: .*{why}"):
+        with pytest.raises(StartupError, match=f"not a complete result: .*{why}"):
             compare(*pair, ratio=1.2)
 
 

@@ -13,15 +13,21 @@ from typer.testing import CliRunner
 
 from monitor.cli import app
 from monitor.errors import StartupError
+from monitor.load.conversion import result_of as make_result
+from monitor.load.conversion import totals_of
 from monitor.load.merge import merge
-from monitor.load.result import read, to_json, totals_of
-from monitor.load.totals import Hold, Totals
+from monitor.load.result import LoadResult
+from monitor.load.result_file import NodeResult, parse, read
+from monitor.load.totals import HoldTotals, Totals
 from monitor.load.verdict import judge
 from monitor.scenarios import Scenario
 from tests.load.sample import COST, plan_of, result_of, totals_of_samples
 
 if TYPE_CHECKING:
-    from monitor.load.result import Json
+    from monitor.load.plan import Plan
+    from monitor.load.totals import FinishedTest
+    from monitor.load.verdict import Objective
+    from tests.load.sample import Json
 
 # Whole microseconds: what a result's nanoseconds hold exactly.
 samples = st.lists(
@@ -36,6 +42,18 @@ def written(data: Json) -> Json:
     """As it comes back from a file."""
     back: Json = json.loads(json.dumps(data))
     return back
+
+
+def read_back(data: Json) -> LoadResult:
+    """The result read from its JSON."""
+    result = parse("r.json", data)
+    assert isinstance(result, LoadResult)
+    return result
+
+
+def merged(*parts: tuple[str, Json]) -> tuple[Plan, FinishedTest, list[Objective]]:
+    """Results merged, each read from its JSON."""
+    return merge([(name, parse(name, data)) for name, data in parts])
 
 
 def test_the_keys_and_units_are_the_relay_teams() -> None:
@@ -97,7 +115,7 @@ def test_a_result_read_back_is_the_totals_it_was_made_of(dealt: list[tuple[float
     totals.disconnects = 1
     totals.aborted, totals.unfinished = 5, 2
     result = result_of(plan_of(), totals)
-    back = result_of(plan_of(), totals_of(written(result)))
+    back = result_of(plan_of(), totals_of(read_back(result)))
     assert differing(back["results"], result["results"]) == []
 
 
@@ -119,7 +137,7 @@ def differing(one: Json, other: Json) -> list[str]:
 def test_a_hold_is_read_back() -> None:
     totals = Totals(attempted=9, immediate=7, recovered=1, failed=1, retries=4, seconds=30.0)
     totals.due_seconds, totals.connected_seconds = 160.0, 123.456789
-    totals.hold = Hold(seconds=20.0, current=2, peak=3, reconnects=4)
+    totals.hold = HoldTotals(seconds=20.0, current=2, peak=3, reconnects=4)
     result = result_of(plan_of(Scenario.STEADY_STATE), totals)
     assert result["results"]["steadyState"] == {
         "holdDurationMs": 20_000.0,
@@ -129,7 +147,7 @@ def test_a_hold_is_read_back() -> None:
         "connectionStability": 75.0,
     }
     assert result["results"]["stability"] == {"connectedSeconds": 123.456789, "dueSeconds": 160.0}
-    back = totals_of(written(result))
+    back = totals_of(read_back(result))
     assert (back.due_seconds, back.connected_seconds) == (160.0, 123.456789)
     assert (back.hold, back.retries, back.recovered) == (totals.hold, 4, 1)
 
@@ -142,12 +160,12 @@ def test_workers_results_merged_are_the_result_of_all_samples(dealt: list[tuple[
         (f"{index}.json", written(result_of(plan_of(worker=(index, 4)), totals_of_samples(dealt[index::4]))))
         for index in range(4)
     ]
-    plan, ended, objectives = merge(parts)
+    plan, finished, objectives = merged(*parts)
     whole = result_of(plan, totals_of_samples(dealt))["results"]
-    assert differing(result_of(plan, ended.totals)["results"], whole) == []
-    assert ended.cost == {"cpuSeconds": 6.0, "peakRssMb": 320.0}
+    assert differing(result_of(plan, finished.totals)["results"], whole) == []
+    assert finished.cost == {"cpuSeconds": 6.0, "peakRssMb": 320.0}
     assert [item.name for item in objectives] == ["round trip P99", "success", "delivery", "stability"]
-    assert (ended.included, ended.missing) == ((0, 1, 2, 3), ())
+    assert (finished.included_workers, finished.missing_workers) == ((0, 1, 2, 3), ())
 
 
 def part(index: int, count: int = 4, **keys: Any) -> Json:
@@ -156,9 +174,9 @@ def part(index: int, count: int = 4, **keys: Any) -> Json:
 
 def joined(*parts: Json) -> Json:
     """What `merge` writes of them."""
-    plan, ended, objectives = merge([(str(number), each) for number, each in enumerate(parts)])
-    slos = [item.to_json() for item in judge(plan.scenario, ended.totals, objectives)]
-    return written(to_json(plan, ended.totals, ended.meta("1.2.3", plan), slos, ended.began))
+    plan, finished, objectives = merged(*((str(number), each) for number, each in enumerate(parts)))
+    judged = judge(plan.scenario, finished.totals, objectives)
+    return written(make_result(plan, finished, judged, version="1.2.3").to_json())
 
 
 def changed(data: Json, path: str, value: Any) -> Json:
@@ -175,30 +193,30 @@ def changed(data: Json, path: str, value: Any) -> Json:
 
 
 def test_a_missing_worker_is_named() -> None:
-    _, ended, _ = merge([("a", part(0)), ("b", part(3))])
-    assert ended.missing == (1, 2)
+    _, finished, _ = merged(("a", part(0)), ("b", part(3)))
+    assert finished.missing_workers == (1, 2)
 
 
 def test_what_was_merged_is_merged_with_the_rest() -> None:
     some = joined(part(3), part(1))
     assert some["meta"]["includedWorkers"] == [1, 3]
-    _, ended, _ = merge([("some", some)])
-    assert ended.missing == (0, 2)
-    _, ended, _ = merge([("some", some), ("rest", joined(part(0), part(2)))])
-    assert (ended.included, ended.missing, ended.totals.received) == ((0, 1, 2, 3), (), 4)
+    _, finished, _ = merged(("some", some))
+    assert finished.missing_workers == (0, 2)
+    _, finished, _ = merged(("some", some), ("rest", joined(part(0), part(2))))
+    assert (finished.included_workers, finished.missing_workers, finished.totals.received) == ((0, 1, 2, 3), (), 4)
 
 
 def test_a_file_left_over_from_another_day_stands_in_for_no_worker() -> None:
     other = changed(part(1, 2), "timestamp", "2023-11-07T22:13:20+00:00")
-    with pytest.raises(StartupError, match=r"^a: is of another test than b, which had ended \d+ s before it began"):
-        merge([("a", part(0, 2)), ("b", other)])
+    with pytest.raises(StartupError, match=r"^a: of a different test than b, which had ended \d+ s before it began"):
+        merged(("a", part(0, 2)), ("b", other))
 
 
 def test_workers_held_against_different_objectives_are_not_joined() -> None:
     lax = part(1, 2)
     lax["results"]["slos"] = lax["results"]["slos"][1:]
-    with pytest.raises(StartupError, match=r"^b: was held against other objectives than a$"):
-        merge([("a", part(0, 2)), ("b", lax)])
+    with pytest.raises(StartupError, match=r"^b: has different objectives than a$"):
+        merged(("a", part(0, 2)), ("b", lax))
 
 
 def test_the_same_file_twice_is_refused_by_the_command_too(tmp_path: Path) -> None:
@@ -206,14 +224,14 @@ def test_the_same_file_twice_is_refused_by_the_command_too(tmp_path: Path) -> No
     path.write_text(json.dumps(part(0, 1)))
     out = str(tmp_path / "merged.json")
     done = CliRunner().invoke(app, ["merge", str(path), "--output", out])
-    assert (done.exit_code, read(Path(out))["meta"]["workers"]) == (0, 1)
+    assert (done.exit_code, json.loads(Path(out).read_text())["meta"]["workers"]) == (0, 1)
     for files in ([path, path], [path, out]):
         done = CliRunner().invoke(app, ["merge", *map(str, files), "--output", str(tmp_path / "twice.json")])
-        assert f"{files[1]}: is of the same worker 0/1 as {path}" in str(done.exception)
+        assert f"{files[1]}: of the same worker 0/1 as {path}" in str(done.exception)
     assert not (tmp_path / "twice.json").exists()
     done = CliRunner().invoke(app, ["merge", str(path), "--output", out, "--report", out], env={"COLUMNS": "400"})
     assert done.exit_code == 2
-    assert "is the file of --output already" in done.stderr
+    assert "is already the file of --output" in done.stderr
 
 
 def test_a_worker_that_an_earlier_result_misses_is_missed_by_the_joined_one() -> None:
@@ -221,29 +239,35 @@ def test_a_worker_that_an_earlier_result_misses_is_missed_by_the_joined_one() ->
     old = part(0, 1)
     del old["meta"]["includedWorkers"]
     old["meta"]["missingWorkers"] = [1]
-    _, ended, _ = merge([("old", old)])
-    assert ended.missing == (1,)
+    _, finished, _ = merged(("old", old))
+    assert finished.missing_workers == (1,)
 
 
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        ([("a", part(0)), ("b", part(0))], "b: is of the same worker 0/4 as a"),
-        ([("a", part(2)), ("a", part(2))], "a: is of the same worker 2/4 as a"),
-        ([("a", part(0, 1)), ("b", part(0, 1))], "b: is of the same worker 0/1 as a"),
-        ([("a", joined(part(0), part(1))), ("b", part(1))], "b: is of the same worker 1/4 as a"),
-        ([("a", part(1)), ("b", joined(part(0), part(1)))], "b: is of the same worker 1/4 as a"),
-        ([("a", part(0)), ("b", part(1, delay=3.0))], r"b: is of another test than a: delay 3.0 for 30.0"),
-        ([("a", part(0)), ("b", part(1, 5))], "b: is of another test than a: worker 5 for 4"),
-        ([("a", {"scenario": "x", "results": {}})], "a: has no sketches, so that it cannot be joined exactly"),
-        ([("a", changed(part(0), "results.sketches.messages", "AAAA"))], "a: is no complete result: ValueError"),
-        ([("a", changed(part(0), "timestamp", "noon"))], "a: is no complete result: ValueError"),
-        ([("a", changed(part(0), "meta.config.moons", 3))], "a: is no complete result: TypeError: .*'moons'"),
+        ([("a", part(0)), ("b", part(0))], "b: of the same worker 0/4 as a"),
+        ([("a", part(2)), ("a", part(2))], "a: of the same worker 2/4 as a"),
+        ([("a", part(0, 1)), ("b", part(0, 1))], "b: of the same worker 0/1 as a"),
+        ([("a", joined(part(0), part(1))), ("b", part(1))], "b: of the same worker 1/4 as a"),
+        ([("a", part(1)), ("b", joined(part(0), part(1)))], "b: of the same worker 1/4 as a"),
+        ([("a", part(0)), ("b", part(1, delay=3.0))], r"b: of a different test than a: delay 3.0 instead of 30.0"),
+        ([("a", part(0)), ("b", part(1, 5))], "b: of a different test than a: worker 5 instead of 4"),
+        ([("a", {"scenario": "x", "results": {}})], "a: has no sketches, so that it cannot be merged exactly"),
+        (
+            [("a", changed(part(0), "results.sketches.messages", "AAAA"))],
+            "a: not a complete result: not an HDR",
+        ),
+        ([("a", changed(part(0), "timestamp", "noon"))], "a: not a complete result: timestamp: Invalid isoformat"),
+        (
+            [("a", changed(part(0), "meta.config.moons", 3))],
+            "a: not a complete result: meta.config.moons: ",
+        ),
     ],
 )
 def test_what_does_not_belong_together_is_refused(parts: list[tuple[str, Json]], message: str) -> None:
     with pytest.raises(StartupError, match=message):
-        merge(parts)
+        merged(*parts)
 
 
 NODES: Final = {
@@ -262,8 +286,8 @@ NODES: Final = {
         ("meta.interrupted", ..., "meta.interrupted: Field required"),
         ("meta.cost", [], "meta.cost: Input should be an object"),
         ("meta.config.worker", [0, "4"], "meta.config.worker.1: Input should be a valid integer"),
-        ("meta.config.worker", [4, 4], "meta: a test of 4 workers has those from 0 to 3"),
-        ("meta.includedWorkers", [7], "meta: a test of 4 workers has those from 0 to 3"),
+        ("meta.config.worker", [4, 4], "meta: a test of 4 workers has workers 0 to 3"),
+        ("meta.includedWorkers", [7], "meta: a test of 4 workers has workers 0 to 3"),
         ("meta.includedWorkers", [], "meta.includedWorkers: List should have at least 1 item"),
         ("meta.config.scenario", "tea", "meta.config.scenario: Input should be"),
         ("results.messages", None, "steady-messaging has results.messages"),
@@ -274,7 +298,11 @@ NODES: Final = {
         ("results.connections", None, "results.connections: Input should be an object"),
         ("results.reasons", {"tcp/refused": None}, "results.reasons.tcp/refused: Input should be a valid integer"),
         ("results.sketches", None, "results.sketches: Input should be an object"),
-        ("results.sketches.overTime", [{"hdr": ""}], "results.sketches.overTime.0.min: Field required"),
+        (
+            "results.sketches.overTime",
+            [{"timestampMs": 0, "hdr": ""}],
+            "results.sketches.overTime.0.min: Field required",
+        ),
         ("results.latencyMs.messages", 5, "results.latencyMs.messages: Input should be an object"),
         ("results.slos", [{"name": "x", "aim": "moon", "objective": 1}], "results.slos.0.aim: Input should be"),
         ("results.connectTime.p50", float("nan"), "results.connectTime.p50: Input should be a finite number"),
@@ -308,7 +336,7 @@ def refused(data: Json, message: str, folder: Path) -> None:
     with pytest.raises(StartupError) as caught:
         read(path)
     (line,) = str(caught.value).splitlines()
-    assert line.startswith(f"{path}: is no complete result: {message}")
+    assert line.startswith(f"{path}: not a complete result: {message}")
 
 
 @pytest.mark.parametrize("command", ["compare", "merge"])
@@ -322,7 +350,7 @@ def test_the_commands_exit_2_on_a_damaged_result(command: str, path: str, value:
     )
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
-    assert line.startswith(f"relay-monitor: {bad}: is no complete result: ")
+    assert line.startswith(f"relay-monitor: {bad}: not a complete result: ")
 
 
 def test_a_result_of_each_scenario_and_an_empty_one_are_read(tmp_path: Path) -> None:
@@ -331,9 +359,11 @@ def test_a_result_of_each_scenario_and_an_empty_one_are_read(tmp_path: Path) -> 
         for samples in ([], [(1.0, 0.01)]):
             data = written(result_of(plan_of(scenario), totals_of_samples(samples)))
             path.write_text(json.dumps(data))
-            assert read(path) == data
+            result = read(path)
+            assert isinstance(result, LoadResult)
+            assert result.to_json() == data
     path.write_text(json.dumps(NODES), encoding="utf-16")
-    assert read(path) == NODES
+    assert isinstance(read(path), NodeResult)
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "", "[]", '{"scenario": "x"}', "\xff"])

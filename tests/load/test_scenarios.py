@@ -45,7 +45,7 @@ class Stage:
 
     @property
     def now(self) -> float:
-        return self.relay.clock.monotonic() - self.play.tally.began
+        return self.relay.clock.monotonic() - self.play.statistics.began
 
     async def run(self, stop: asyncio.Event | None = None) -> Stage:
         await self.play.run(stop)
@@ -53,7 +53,7 @@ class Stage:
 
     @property
     def totals(self) -> Any:
-        return self.play.tally.totals
+        return self.play.statistics.totals
 
     def moments(self, kind: type[Run | Report]) -> list[float]:
         return [at for at, report in self.published if isinstance(report, kind)]
@@ -64,11 +64,11 @@ class Stage:
 
     @property
     def dialled(self) -> list[float]:
-        return [at - self.play.tally.began for at in self.relay.dialled]
+        return [at - self.play.statistics.began for at in self.relay.dialled]
 
     @property
     def left(self) -> list[float]:
-        return [at - self.play.tally.began for at in self.relay.left]
+        return [at - self.play.statistics.began for at in self.relay.left]
 
 
 async def test_starts_are_spread_over_the_ramp_up_and_wait_for_nobody(relay: StandIn) -> None:
@@ -95,10 +95,10 @@ async def test_a_realistic_session_takes_its_waits_and_counts_none_of_them(relay
     paired = stage.moments(Paired)[0]
     assert stage.exchanges(0) == pytest.approx([paired + 1.52 * number for number in (1, 2, 3)])
     messages = stage.totals.sketches["messages"]
-    assert (messages.count, messages.least, messages.greatest) == (3, pytest.approx(0.02), pytest.approx(0.02))
+    assert (messages.count, messages.minimum, messages.maximum) == (3, pytest.approx(0.02), pytest.approx(0.02))
     # And leaves at once.
     assert stage.left == pytest.approx([stage.exchanges(0)[-1]] * 2)
-    assert stage.totals.sketches["handshake"].greatest < 0.1
+    assert stage.totals.sketches["handshake"].maximum < 0.1
     assert stage.totals.sketches["connectTime"].count == 2
 
 
@@ -113,13 +113,13 @@ async def test_a_timer_that_fires_early_makes_no_latency_shorter(
 
     monkeypatch.setattr(asyncio, "sleep", sleep_short)
     sketches = (await Stage(relay, Scenario.REALISTIC_SESSION).run()).totals.sketches
-    assert sketches["messages"].least == pytest.approx(0.02)
-    assert sketches["connectTime"].least == pytest.approx(0.01)
-    assert sketches["handshake"].least > 0.02
+    assert sketches["messages"].minimum == pytest.approx(0.02)
+    assert sketches["connectTime"].minimum == pytest.approx(0.01)
+    assert sketches["handshake"].minimum > 0.02
     sketches = (await Stage(relay, Scenario.ASYNC_DELIVERY).run()).totals.sketches
-    assert sketches["recovery"].least == pytest.approx(0.03)
+    assert sketches["recovery"].minimum == pytest.approx(0.03)
     sketches = (await Stage(relay, Scenario.CONNECTION_STORM).run()).totals.sketches
-    assert sketches["connectTime"].least == pytest.approx(0.01)
+    assert sketches["connectTime"].minimum == pytest.approx(0.01)
 
 
 @pytest.fixture
@@ -139,23 +139,23 @@ async def test_a_connection_is_timed_from_when_it_was_to_start(relay: StandIn, l
     totals = (await Stage(relay, scenario, duration=20.0).run()).totals
     connects = totals.sketches["connectTime"]
     # The first start waits for nothing.
-    assert (connects.least, connects.quantile(0.5)) == pytest.approx((0.01, late + 0.01), rel=0.001)
+    assert (connects.minimum, connects.quantile(0.5)) == pytest.approx((0.01, late + 0.01), rel=0.001)
     assert totals.immediate == PAIRS
 
 
 async def test_a_pairing_is_timed_from_when_the_wallet_was_to_start(relay: StandIn, late: float) -> None:
     totals = (await Stage(relay, Scenario.REALISTIC_SESSION).run()).totals
-    assert totals.sketches["handshake"].least == pytest.approx(late + 0.05, abs=0.03)
+    assert totals.sketches["handshake"].minimum == pytest.approx(late + 0.05, abs=0.03)
     connects = totals.sketches["connectTime"]
     # Of eight ends only the first dApp, which waits for nothing, is in time.
-    assert (connects.count, connects.least) == (2 * PAIRS, pytest.approx(0.01))
+    assert (connects.count, connects.minimum) == (2 * PAIRS, pytest.approx(0.01))
     assert connects.ranked(2) == pytest.approx(late + 0.01, rel=0.001)
 
 
 async def test_a_recovery_is_timed_from_when_the_wallet_was_to_be_back(relay: StandIn, late: float) -> None:
     totals = (await Stage(relay, Scenario.ASYNC_DELIVERY).run()).totals
     recovery = totals.sketches["recovery"]
-    assert (recovery.count, recovery.least) == (PAIRS, pytest.approx(late + 0.03))
+    assert (recovery.count, recovery.minimum) == (PAIRS, pytest.approx(late + 0.03))
 
 
 async def test_steady_pairs_loop_from_their_connecting_to_the_end(relay: StandIn) -> None:
@@ -166,8 +166,8 @@ async def test_steady_pairs_loop_from_their_connecting_to_the_end(relay: StandIn
     assert [later - earlier for earlier, later in pairwise(first)] == pytest.approx([10.52] * (len(first) - 1))
     # The duration begins after the ramp-up: the last exchange began before 8 + 60 s, and was finished.
     assert first[-1] - 5.02 < 68.0 <= first[-1] - 5.02 + 10.52
-    assert stage.totals.sketches["messages"].greatest == pytest.approx(0.02)
-    assert stage.totals.unheard == 0
+    assert stage.totals.sketches["messages"].maximum == pytest.approx(0.02)
+    assert stage.totals.unanswered == 0
 
 
 async def test_steady_pairs_never_send_in_one_burst(relay: StandIn) -> None:
@@ -224,7 +224,7 @@ async def test_a_pair_that_drops_is_counted_once_and_comes_back(relay: StandIn) 
     assert totals.reconnects == len(back) >= 2
     assert all(0.0 < seconds < 10.0 for seconds in back)
     assert totals.received > 0
-    assert stage.play.tally.active == 0
+    assert stage.play.statistics.active == 0
 
 
 async def test_a_pair_that_is_ended_for_good_fails_what_was_still_due(relay: StandIn) -> None:
@@ -241,9 +241,9 @@ async def test_a_pair_that_is_ended_for_good_fails_what_was_still_due(relay: Sta
     ended, other = stage.exchanges(0), stage.exchanges(1)
     totals = stage.totals
     assert len(ended) == pytest.approx(len(other), abs=1)
-    assert totals.unheard == len([at for at in ended if at > 30.0]) >= 3
+    assert totals.unanswered == len([at for at in ended if at > 30.0]) >= 3
     assert (totals.disconnects, totals.reconnects) == (1, 0)
-    assert totals.reasons == {"answer/disconnected": 1, "hold/disconnected": totals.unheard - 1}
+    assert totals.reasons == {"answer/disconnected": 1, "hold/disconnected": totals.unanswered - 1}
 
 
 async def test_async_delivery_resumes_a_new_wallet_on_the_same_store(relay: StandIn) -> None:
@@ -254,9 +254,13 @@ async def test_async_delivery_resumes_a_new_wallet_on_the_same_store(relay: Stan
     # The message is accepted 10 ms after the pairing, then the delay; the new wallet is a connection of its own.
     assert new_wallet == pytest.approx(stage.moments(Paired)[0] + 0.01 + 30.0)
     recovery = stage.totals.sketches["recovery"]
-    assert (recovery.count, recovery.greatest) == (1, pytest.approx(published - new_wallet))
-    assert recovery.greatest == pytest.approx(0.03)  # hello, subscribe, history
-    assert (stage.totals.awaited, stage.totals.brought, stage.totals.missed) == (1, 1, 0)
+    assert (recovery.count, recovery.maximum) == (1, pytest.approx(published - new_wallet))
+    assert recovery.maximum == pytest.approx(0.03)  # hello, subscribe, history
+    assert (stage.totals.recoveries_attempted, stage.totals.recoveries_received, stage.totals.recoveries_failed) == (
+        1,
+        1,
+        0,
+    )
     assert stage.totals.verdicts == {"delivered": 1}
 
 
@@ -287,9 +291,9 @@ async def test_a_wallet_that_is_kept_from_its_messages_comes_again_and_that_time
     back = stage.dialled[2:]
     assert len(back) == tries
     recovery = stage.totals.sketches["recovery"]
-    assert (recovery.count, recovery.greatest) == (1, pytest.approx(back[-1] - back[0] + 0.03))
-    assert least < recovery.greatest < 60.0
-    assert (stage.totals.brought, stage.totals.missed, stage.totals.reasons) == (1, 0, {})
+    assert (recovery.count, recovery.maximum) == (1, pytest.approx(back[-1] - back[0] + 0.03))
+    assert least < recovery.maximum < 60.0
+    assert (stage.totals.recoveries_received, stage.totals.recoveries_failed, stage.totals.reasons) == (1, 0, {})
     assert stage.totals.verdicts == {"delivered": 1}
     assert not any(line.open for line in relay.lines)
 
@@ -299,7 +303,7 @@ async def test_a_wallet_that_is_asked_to_come_back_later_does(relay: StandIn) ->
     while_away(setattr, relay, "refuse", 1)
     stage = await absence(relay)
     assert stage.dialled[3] - stage.dialled[2] == pytest.approx(7.0)
-    assert stage.totals.brought == 1
+    assert stage.totals.recoveries_received == 1
 
 
 async def test_a_wallet_that_is_kept_away_until_its_time_is_up_failed_for_the_last_reason(relay: StandIn) -> None:
@@ -310,7 +314,7 @@ async def test_a_wallet_that_is_kept_away_until_its_time_is_up_failed_for_the_la
     stage = await absence(relay)
     assert stage.exchanges(0)[0] - stage.dialled[2] <= 60.0
     assert len(stage.dialled) > 2 + 2
-    assert (stage.totals.missed, stage.totals.reasons) == (1, {"hello/relay_error": 1})
+    assert (stage.totals.recoveries_failed, stage.totals.reasons) == (1, {"hello/relay_error": 1})
     assert stage.totals.verdicts == {"lost": 1}
     assert not stage.play.interrupted
 
@@ -320,7 +324,7 @@ async def test_a_wallet_that_is_asked_to_come_back_when_its_time_is_up_has_faile
     while_away(setattr, relay, "refuse", 1)
     stage = await absence(relay)
     assert stage.exchanges(0) == pytest.approx(stage.dialled[2:])
-    assert (stage.totals.missed, stage.totals.reasons) == (1, {"upgrade/rate_limited": 1})
+    assert (stage.totals.recoveries_failed, stage.totals.reasons) == (1, {"upgrade/rate_limited": 1})
     assert stage.totals.verdicts == {"lost": 1}
 
 
@@ -329,7 +333,7 @@ async def test_no_wallet_comes_again_for_a_fault_of_our_own(relay: StandIn) -> N
     while_away(setattr, relay, "refuse", 1)
     stage = await absence(relay)
     assert len(stage.dialled) == 3
-    assert (stage.totals.awaited, stage.totals.aborted) == (0, 1)
+    assert (stage.totals.recoveries_attempted, stage.totals.aborted) == (0, 1)
     assert stage.totals.verdicts == {}
 
 
@@ -345,13 +349,13 @@ async def test_no_wallet_comes_again_for_what_one_that_stands_was_given(relay: S
     while_away(garble)
     stage = await absence(relay, crypto="real")
     assert len(stage.dialled) == 3
-    assert (stage.totals.missed, stage.totals.reasons) == (1, {"resume/undecryptable": 1})
+    assert (stage.totals.recoveries_failed, stage.totals.reasons) == (1, {"resume/undecryptable": 1})
 
 
 async def test_what_the_relay_stored_and_never_acked_is_not_lost(relay: StandIn) -> None:
     relay.arm("unacked:at=publish,channel=session")
     stage = await absence(relay)
-    assert (stage.totals.missed, stage.totals.reasons) == (1, {"publish/silent": 1})
+    assert (stage.totals.recoveries_failed, stage.totals.reasons) == (1, {"publish/silent": 1})
     assert stage.totals.verdicts == {"delivered": 1}
 
 
@@ -367,7 +371,7 @@ async def test_a_recovery_has_60_s_or_20_ms_a_pair(relay: StandIn) -> None:
     stage = await absence(relay)
     resumed = stage.dialled[2]
     assert stage.exchanges(0)[0] - resumed == pytest.approx(60.0)
-    assert (stage.totals.missed, stage.totals.reasons) == (1, {"hello/silent": 1})
+    assert (stage.totals.recoveries_failed, stage.totals.reasons) == (1, {"hello/silent": 1})
     assert stage.totals.verdicts == {"lost": 1}
     assert Plan(target=TARGET, scenario=Scenario.ASYNC_DELIVERY, connection_pairs=5000).recovery_timeout == 100.0
 
@@ -379,8 +383,8 @@ async def test_a_connect_is_immediate_or_recovered_after_retries(relay: StandIn)
     assert (totals.immediate, totals.recovered, totals.failed) == (2, 2, 0)
     assert totals.retries == 3
     # Immediate ones took their hello; recovered ones also the pauses before their retries, which belong to them.
-    assert totals.sketches["connectTime"].least == pytest.approx(0.01)
-    assert totals.sketches["connectTime"].greatest > 0.5
+    assert totals.sketches["connectTime"].minimum == pytest.approx(0.01)
+    assert totals.sketches["connectTime"].maximum > 0.5
 
 
 async def test_who_is_asked_to_come_back_later_does_and_nobody_else(relay: StandIn) -> None:
@@ -435,7 +439,7 @@ async def test_a_drop_is_one_however_many_tries_it_takes_to_come_back(relay: Sta
     assert (hold.current, hold.peak, hold.reconnects) == (0, 1, 1)
     (away,) = [report.seconds for _, report in stage.published if isinstance(report, Reconnected)]
     assert away == pytest.approx(stage.totals.due_seconds - stage.totals.connected_seconds)
-    assert stage.play.tally.active == 0
+    assert stage.play.statistics.active == 0
 
 
 @pytest.mark.parametrize("scenario", [Scenario.STEADY_STATE, Scenario.STEADY_MESSAGING])
@@ -529,7 +533,7 @@ async def test_a_connection_that_is_greeted_and_dropped_in_one_breath_does_not_s
     assert (totals.immediate, totals.recovered, totals.failed) == (PAIRS - 1, 1, 0)
     assert (totals.due_seconds, totals.connected_seconds) == pytest.approx((PAIRS * 20.0, PAIRS * 20.0))
     assert len(stage.left) == PAIRS
-    assert stage.play.tally.active == 0
+    assert stage.play.statistics.active == 0
 
 
 async def test_stopped_early_it_keeps_what_there_is(relay: StandIn) -> None:
@@ -543,7 +547,7 @@ async def test_stopped_early_it_keeps_what_there_is(relay: StandIn) -> None:
     assert totals.received > 0
     assert totals.sent == totals.received
     assert totals.aborted <= PAIRS
-    assert stage.play.tally.active == 0
+    assert stage.play.statistics.active == 0
 
 
 async def test_stopped_in_the_ramp_up_it_blames_nobody_for_what_was_still_being_made(relay: StandIn) -> None:
@@ -554,7 +558,7 @@ async def test_stopped_in_the_ramp_up_it_blames_nobody_for_what_was_still_being_
     totals = stage.totals
     # Nine had started; the users of the last five had not scanned yet.
     assert (totals.attempted, totals.immediate, totals.failed, totals.unfinished) == (4, 4, 0, 5)
-    assert stage.play.tally.begun == 9
+    assert stage.play.statistics.started == 9
     assert totals.aborted >= totals.unfinished
     assert totals.reasons == {}
 
@@ -580,7 +584,7 @@ async def test_what_fails_for_a_fault_of_our_own_is_aborted_and_in_no_rate(relay
     assert (totals.attempted, totals.failed) == (0, 0)
     assert (totals.unfinished, totals.aborted) == (PAIRS, PAIRS)
     assert totals.reasons == {"tcp/unreachable": PAIRS}
-    assert stage.play.tally.begun == PAIRS
+    assert stage.play.statistics.started == PAIRS
 
 
 async def test_no_pair_is_kept_that_could_not_be_made(relay: StandIn) -> None:

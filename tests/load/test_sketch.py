@@ -5,7 +5,7 @@ from hdrh.histogram import HdrHistogram
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.load.sketch import DIGITS, HIGHEST, Sketch
+from monitor.load.sketch import MAX_MICROSECONDS, SIGNIFICANT_DIGITS, Sketch
 
 seconds = st.lists(st.floats(min_value=1e-6, max_value=3600.0), min_size=1, max_size=200)
 
@@ -20,7 +20,7 @@ def sketch_of(values: list[float]) -> Sketch:
 @given(seconds)
 def test_least_greatest_and_mean_are_exact(values: list[float]) -> None:
     sketch = sketch_of(values)
-    assert (sketch.count, sketch.least, sketch.greatest) == (len(values), min(values), max(values))
+    assert (sketch.count, sketch.minimum, sketch.maximum) == (len(values), min(values), max(values))
     assert sketch.mean == pytest.approx(sum(values) / len(values))
 
 
@@ -36,14 +36,14 @@ def test_sketches_added_up_are_the_sketch_of_all_samples(one: list[float], two: 
     added.add(sketch_of(two))
     added.add(sketch_of(more))
     whole = sketch_of(one + two + more)
-    assert (added.counts, added.least, added.greatest) == (whole.counts, whole.least, whole.greatest)
+    assert (added.counts, added.minimum, added.maximum) == (whole.counts, whole.minimum, whole.maximum)
     assert added.total == pytest.approx(whole.total)
 
 
 @given(seconds)
 def test_the_encoded_form_is_hdr_histograms_own(values: list[float]) -> None:
     sketch = sketch_of(values)
-    theirs = HdrHistogram(1, HIGHEST, DIGITS)
+    theirs = HdrHistogram(1, MAX_MICROSECONDS, SIGNIFICANT_DIGITS)
     for value in values:
         theirs.record_value(max(1, round(value * 1e6)))
     decoded = HdrHistogram.decode(sketch.encode())
@@ -55,21 +55,21 @@ def test_the_encoded_form_is_hdr_histograms_own(values: list[float]) -> None:
 @given(seconds)
 def test_decoding_gives_back_what_was_encoded(values: list[float]) -> None:
     sketch = sketch_of(values)
-    back = Sketch.decode(sketch.encode(), least=sketch.least, greatest=sketch.greatest, mean=sketch.mean)
-    assert (back.counts, back.least, back.greatest) == (sketch.counts, sketch.least, sketch.greatest)
+    back = Sketch.decode(sketch.encode(), minimum=sketch.minimum, maximum=sketch.maximum, mean=sketch.mean)
+    assert (back.counts, back.minimum, back.maximum) == (sketch.counts, sketch.minimum, sketch.maximum)
     assert back.total == pytest.approx(sketch.total)
 
 
 def test_an_empty_sketch_has_no_figures() -> None:
     sketch = Sketch()
     assert (sketch.count, sketch.quantile(0.99), sketch.mean, sketch.within(1.0)) == (0, 0.0, 0.0, 0)
-    assert Sketch.decode(sketch.encode(), least=0, greatest=0, mean=0).count == 0
+    assert Sketch.decode(sketch.encode(), minimum=0, maximum=0, mean=0).count == 0
 
 
 @pytest.mark.parametrize("text", ["", "junk", "HISTFAAAABx4nJNpmSz"])
 def test_what_is_no_histogram_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="no HDR histogram"):
-        Sketch.decode(text, least=0, greatest=0, mean=0)
+    with pytest.raises(ValueError, match="not an HDR histogram"):
+        Sketch.decode(text, minimum=0, maximum=0, mean=0)
 
 
 def test_within_counts_those_that_took_no_longer() -> None:

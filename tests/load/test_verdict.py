@@ -5,11 +5,12 @@ import typer
 
 from monitor.cli.flags import share_of
 from monitor.config import parse
+from monitor.load.conversion import objective_of, slo_of
 from monitor.load.text import GREEN, RED, YELLOW, Summary
 from monitor.load.totals import Totals
 from monitor.load.verdict import Aim, Judged, Objective, judge, objectives, passed
 from monitor.scenarios import Scenario
-from tests.load.sample import ended_with, plan_of, totals_of_samples
+from tests.load.sample import finished_with, plan_of, totals_of_samples
 
 STEADY = Scenario.STEADY_MESSAGING
 
@@ -36,7 +37,7 @@ def test_the_usual_objectives_are_the_relay_teams() -> None:
     assert verdicts(totals) == {"round trip P99": True, "success": True, "delivery": True, "stability": True}
     totals.sketches["messages"].record(0.5)
     totals.sketches["messages"].record(0.5)
-    totals.unheard = 1
+    totals.unanswered = 1
     totals.sent += 1
     totals.failed = 2
     totals.attempted += 2
@@ -45,9 +46,9 @@ def test_the_usual_objectives_are_the_relay_teams() -> None:
 
 
 def test_a_recovery_must_be_whole() -> None:
-    totals = Totals(attempted=1000, immediate=1000, awaited=1000, brought=1000)
+    totals = Totals(attempted=1000, immediate=1000, recoveries_attempted=1000, recoveries_received=1000)
     assert verdicts(totals, Scenario.ASYNC_DELIVERY) == {"success": True, "historical recovery": True}
-    totals.brought, totals.missed = 999, 1
+    totals.recoveries_received, totals.recoveries_failed = 999, 1
     assert verdicts(totals, Scenario.ASYNC_DELIVERY)["historical recovery"] is False
 
 
@@ -57,8 +58,8 @@ def test_stability_is_seconds_connected_of_seconds_due(scenario: Scenario) -> No
     (stability,) = [item for item in judge(scenario, totals, objectives(scenario, None, {})) if _is_stability(item)]
     assert (stability.value, stability.passed) == (0.95, False)
     what = "pairs" if scenario is STEADY else "connections"
-    line = f"Stability     95.00%  connected 171.0 of the 180.0 s that were due, all {what} together"
-    assert line in Summary(plan_of(scenario), ended_with(totals), []).lines()
+    line = f"Stability     95.00%  connected 171.0 of 180.0 s due, summed over all {what}"
+    assert line in Summary(plan_of(scenario), finished_with(totals), []).lines()
 
 
 def test_stability_of_a_hold_that_never_began_is_not_measured() -> None:
@@ -105,14 +106,14 @@ def test_no_test_is_without_an_objective(scenario: Scenario) -> None:
 
 def test_objectives_are_read_back_from_a_result() -> None:
     for item in objectives(STEADY, parse(CONFIG, "test", {}), {Aim.ROUND_TRIP: 0.4}):
-        assert Objective.from_json(Judged(objective=item, value=0.123).to_json()) == item
+        assert objective_of(slo_of(Judged(objective=item, value=0.123))) == item
 
 
 @pytest.mark.parametrize("percent", ["99.9", "99.99", "99.7%", "0.7", "28.9", "57.3"])
 def test_exactly_what_was_asked_is_enough_by_a_flag_and_read_back(percent: str) -> None:
     good = round(float(percent.removesuffix("%")) * 100)
     asked = Objective(name="delivery", aim=Aim.DELIVERY, limit=share_of(percent))
-    read_back = Objective.from_json(Judged(objective=asked, value=None).to_json())
+    read_back = objective_of(slo_of(Judged(objective=asked, value=None)))
     for number, passes in ((good, True), (good - 1, False)):
         totals = Totals(attempted=1, immediate=1, sent=10_000, received=number)
         assert [item.passed for item in judge(STEADY, totals, [asked, read_back])] == [passes, passes]
@@ -120,37 +121,37 @@ def test_exactly_what_was_asked_is_enough_by_a_flag_and_read_back(percent: str) 
 
 @pytest.mark.parametrize("text", ["", "much", "nan", "-inf", "inf", "0", "100.1", "9 9"])
 def test_what_is_no_percentage_is_refused(text: str) -> None:
-    with pytest.raises(typer.BadParameter, match="is no share"):
+    with pytest.raises(typer.BadParameter, match="is not a percentage"):
         share_of(text)
 
 
 def test_a_threshold_is_read_back_to_the_last_digit() -> None:
     for micros in range(1000, 100_000, 7):
         asked = Objective(name="quick", aim=Aim.WITHIN, limit=0.9, threshold=float(f"{micros}e-6"))
-        assert Objective.from_json(Judged(objective=asked, value=None).to_json()) == asked
+        assert objective_of(slo_of(Judged(objective=asked, value=None))) == asked
 
 
 @pytest.mark.parametrize("scenario", Scenario)
 def test_a_test_without_a_single_exchange_is_no_pass(scenario: Scenario) -> None:
-    ended = ended_with(Totals(attempted=3, failed=3))
+    ended = finished_with(Totals(attempted=3, failed=3))
     assert not passed(scenario, ended, [])
     lines = list(Summary(plan_of(scenario), ended, []).lines())
     assert lines[-1] == "FAIL"
-    assert lines[-2].startswith("FAIL  not a single")
+    assert lines[-2].startswith("FAIL  no ")
 
 
 def test_what_was_given_up_is_told_and_is_in_no_rate() -> None:
     totals = Totals(attempted=4, immediate=4, aborted=7, unfinished=5, sent=4, received=4)
     assert verdicts(totals)["success"] is True
-    lines = list(Summary(plan_of(), ended_with(totals, interrupted=True), []).lines())
+    lines = list(Summary(plan_of(), finished_with(totals, interrupted=True), []).lines())
     assert "9 pairs in" in lines[1]
     assert "4 of 4 connected  100.00%" in lines[3]
-    assert "Aborted       7 given up by this program, not held against the relay; 5 were still pairing" in lines
+    assert "Aborted       7 aborted by this program, in no rate; 5 were still pairing" in lines
 
 
 @pytest.mark.parametrize("scenario", Scenario)
 def test_a_test_that_was_only_given_up_is_no_pass(scenario: Scenario) -> None:
-    ended = ended_with(Totals(aborted=3, unfinished=3))
+    ended = finished_with(Totals(aborted=3, unfinished=3))
     judged = judge(scenario, ended.totals, objectives(scenario, None, {}))
     assert not any(item.passed for item in judged)
     assert not passed(scenario, ended, judged)
@@ -160,38 +161,38 @@ def test_a_test_that_was_only_given_up_is_no_pass(scenario: Scenario) -> None:
 def test_a_test_of_which_much_was_given_up_proves_nothing(aborted: int, good: bool) -> None:
     totals = Totals(attempted=100, immediate=100, aborted=aborted, unfinished=aborted)
     scenario = Scenario.CONNECTION_STORM
-    ended = ended_with(totals)
+    ended = finished_with(totals)
     judged = judge(scenario, totals, objectives(scenario, None, {}))
     assert passed(scenario, ended, judged) is good
-    told = f"FAIL  this program gave up {aborted}: what they would have shown is not known"
+    told = f"FAIL  this program aborted {aborted}: too many to judge the relay"
     assert (told in Summary(plan_of(scenario), ended, judged).lines()) is not good
-    stopped = ended_with(totals, interrupted=True)
+    stopped = finished_with(totals, interrupted=True)
     assert passed(scenario, stopped, judged)
 
 
 @pytest.mark.parametrize(("successful", "colour"), [(100, GREEN), (99, GREEN), (98, YELLOW), (95, YELLOW), (94, RED)])
 def test_success_is_coloured_as_the_relay_team_reads_it(successful: int, colour: str) -> None:
     totals = Totals(attempted=100, immediate=successful, failed=100 - successful)
-    lines = list(Summary(plan_of(Scenario.CONNECTION_STORM), ended_with(totals), [], colour=True).lines())
+    lines = list(Summary(plan_of(Scenario.CONNECTION_STORM), finished_with(totals), [], colour=True).lines())
     assert f"{colour}{successful:.2f}%" in lines[3]
 
 
 @pytest.mark.parametrize(("received", "colour"), [(1000, GREEN), (999, GREEN), (990, YELLOW), (989, RED)])
 def test_delivery_is_coloured_as_the_relay_team_reads_it(received: int, colour: str) -> None:
-    totals = Totals(attempted=1, immediate=1, sent=1000, received=received, unheard=1000 - received)
-    lines = "\n".join(Summary(plan_of(), ended_with(totals), [], colour=True).lines())
+    totals = Totals(attempted=1, immediate=1, sent=1000, received=received, unanswered=1000 - received)
+    lines = "\n".join(Summary(plan_of(), finished_with(totals), [], colour=True).lines())
     assert f"{received} of 1000 delivered  {colour}" in lines
 
 
 def test_a_test_that_lacks_a_worker_is_no_pass_however_good_the_others() -> None:
-    ended = ended_with(totals_of_samples([(1.0, 0.01)] * 9), missing=(1, 3))
+    ended = finished_with(totals_of_samples([(1.0, 0.01)] * 9), missing_workers=(1, 3))
     judged = judge(STEADY, ended.totals, objectives(STEADY, None, {}))
     assert all(item.passed for item in judged)
     assert not passed(STEADY, ended, judged)
     lines = list(Summary(plan_of(), ended, judged).lines())
-    assert lines[-2:] == ["FAIL  no result of workers 1, 3: their part is in no figure above", "FAIL"]
+    assert lines[-2:] == ["FAIL  no result of workers 1, 3: missing in the figures above", "FAIL"]
 
 
 def test_an_interrupted_test_says_what_its_verdict_is_of() -> None:
-    ended = ended_with(totals_of_samples([(1.0, 0.01)] * 9), interrupted=True)
-    assert list(Summary(plan_of(), ended, []).lines())[-1] == "PASS, of what was played until it was interrupted"
+    ended = finished_with(totals_of_samples([(1.0, 0.01)] * 9), interrupted=True)
+    assert list(Summary(plan_of(), ended, []).lines())[-1] == "PASS (interrupted; only what was measured until then)"
