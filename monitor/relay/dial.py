@@ -109,21 +109,21 @@ class _Route:
 
     async def direct(self, resolver: Resolver) -> socket.socket:
         """Resolve the relay and connect to one of its addresses."""
-        target, clock, observer = self._target, self._clock, self._observer
-        observer.entered(Step.RESOLVE)
-        started = clock.monotonic()
-        found = await self._addresses(*target.address, resolver)
-        if target.pick is not None:
-            found = [sorted(found, key=lambda item: str(item[4]))[target.pick % len(found)]]
-        resolved = clock.monotonic()
-        observer.phase(Phase.RESOLVE, started, resolved)
-        observer.entered(Step.TCP)
+        found = await self._look_up(resolver)
+        self._observer.entered(Step.TCP)
+        started = self._clock.monotonic()
         sock = await self._connect(Step.TCP, found)
-        observer.phase(Phase.TCP, resolved, clock.monotonic())
+        self._observer.phase(Phase.TCP, started, self._clock.monotonic())
         return sock
 
     async def through(self, proxy: Proxy, resolver: Resolver) -> socket.socket:
         """Connect to the proxy and open a tunnel to the relay. Errors of the proxy's name belong to step `proxy`."""
+        host, port = self._target.address
+        if not proxy.resolves:
+            addresses = await self._look_up(resolver)
+            if proxy.scheme == "socks4":  # it has room for an IPv4 address only
+                addresses.sort(key=lambda item: item[0] != socket.AF_INET)
+            host = addresses[0][4][0]
         self._observer.entered(Step.PROXY)
         started = self._clock.monotonic()
         try:
@@ -133,7 +133,7 @@ class _Route:
         sock = await self._connect(Step.PROXY, found)
         self._observer.proxied()
         try:
-            await tunnel(sock, proxy, *self._target.address)
+            await tunnel(sock, proxy, host, port)
         except BaseException:
             sock.close()
             raise
@@ -178,6 +178,17 @@ class _Route:
         started = self._clock.monotonic()
         await transport.upgrade()
         self._observer.phase(Phase.UPGRADE, started, self._clock.monotonic())
+
+    async def _look_up(self, resolver: Resolver) -> list[AddressInfo]:
+        """Look up the relay."""
+        target = self._target
+        self._observer.entered(Step.RESOLVE)
+        started = self._clock.monotonic()
+        found = await self._addresses(*target.address, resolver)
+        if target.pick is not None:
+            found = [sorted(found, key=lambda item: str(item[4]))[target.pick % len(found)]]
+        self._observer.phase(Phase.RESOLVE, started, self._clock.monotonic())
+        return found
 
     async def _addresses(self, host: str, port: int, resolver: Resolver) -> list[AddressInfo]:
         try:

@@ -1,4 +1,8 @@
-"""A tunnel to the relay through an HTTP proxy (CONNECT, RFC 9110 section 9.3.6), where one is configured."""
+"""A tunnel to the relay through a proxy, where one is configured: HTTP CONNECT, SOCKS4(a) or SOCKS5.
+
+HTTP (RFC 9110, section 9.3.6) is spoken here: python-socks reads an answer in one piece, and takes headers that come in
+a second one for the relay's. It speaks SOCKS.
+"""
 
 from __future__ import annotations
 
@@ -22,19 +26,35 @@ MAX_ANSWER: Final = 16 << 10
 """Bytes of a proxy's answer."""
 
 _PROTOCOL: Final = b"HTTP/1."
+_PORTS: Final = {"http": 80, "socks4": 1080, "socks4a": 1080, "socks5": 1080, "socks5h": 1080}
+_MAX_CREDENTIAL: Final = 255  # bytes (RFC 1929)
 
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """An HTTP proxy; `authorization` is the value of its header, and in no repr."""
+    """A proxy and the credentials for it, which are in no repr."""
 
     host: str
     port: int
-    authorization: str | None = field(default=None, repr=False)
+    username: str | None = field(default=None, repr=False)
+    password: str = field(default="", repr=False)
+    scheme: str = "http"
+
+    @property
+    def authorization(self) -> str | None:
+        """The credentials as the value of an HTTP header."""
+        if self.username is None:
+            return None
+        return "Basic " + base64.b64encode(f"{self.username}:{self.password}".encode()).decode("ascii")
+
+    @property
+    def resolves(self) -> bool:
+        """True if the proxy looks up the relay's name; for `socks4` and `socks5` the client does, as curl has it."""
+        return self.scheme not in {"socks4", "socks5"}
 
 
 def proxy_of(target: Target) -> Proxy | None:
-    """The proxy for a target: its own, or the environment's. Raises `LocalError` for one that cannot be used."""
+    """Return the proxy for a target: its own, or the environment's. Raises `LocalError` for one that cannot be used."""
     url = target.proxy
     if url is None:
         # With the port, because NO_PROXY may name one.
@@ -46,26 +66,42 @@ def proxy_of(target: Target) -> Proxy | None:
         return None
     # The URL itself may hold a password, so it is not shown.
     unusable = LocalError(
-        Step.PROXY, Reason.INTERNAL, "this proxy cannot be used: expected http://[USER:PASSWORD@]HOST:PORT"
+        Step.PROXY,
+        Reason.INTERNAL,
+        "this proxy cannot be used: expected SCHEME://[USER:PASSWORD@]HOST:PORT, SCHEME one of " + ", ".join(_PORTS),
     )
     try:
         parts = urlsplit(url if "://" in url else f"http://{url}")
-        port = 80 if parts.port is None else parts.port
+        port = _PORTS.get(parts.scheme) if parts.port is None else parts.port
     except ValueError:
         raise unusable from None
-    if parts.scheme != "http" or not parts.hostname or not port:
+    if parts.scheme not in _PORTS or not parts.hostname or not port:
         raise unusable
-    authorization = None
-    if parts.username is not None:
-        credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        authorization = "Basic " + base64.b64encode(credentials.encode()).decode("ascii")
-    return Proxy(parts.hostname, port, authorization)
+    username = None if parts.username is None else unquote(parts.username)
+    password = unquote(parts.password or "")
+    if parts.scheme != "http" and not all(map(_fits_socks, (username or "", password))):
+        raise unusable
+    return Proxy(parts.hostname, port, username, password, parts.scheme)
+
+
+def _fits_socks(credential: str) -> bool:
+    return credential.isascii() and "\0" not in credential and len(credential) <= _MAX_CREDENTIAL
 
 
 async def tunnel(sock: socket.socket, proxy: Proxy, host: str, port: int) -> None:
     """Ask the proxy at the other end of `sock` for a tunnel to `host`. Raises `ProbeError`."""
     if not host.isascii():
         host = host.encode("idna").decode("ascii")
+    try:
+        if proxy.scheme == "http":
+            await _connect_by_http(sock, proxy, host, port)
+        else:
+            await _connect_by_socks(sock, proxy, host, port)
+    except OSError as error:
+        raise obstacles.of_os_error(Step.PROXY, error) from error
+
+
+async def _connect_by_http(sock: socket.socket, proxy: Proxy, host: str, port: int) -> None:
     place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     lines = [f"CONNECT {place} HTTP/1.1", f"Host: {place}"]
     if proxy.authorization is not None:
@@ -73,23 +109,27 @@ async def tunnel(sock: socket.socket, proxy: Proxy, host: str, port: int) -> Non
     request = "".join(f"{line}\r\n" for line in [*lines, ""])
     loop = asyncio.get_running_loop()
     answer = bytearray()
-    try:
-        await loop.sock_sendall(sock, request.encode("ascii"))
-        while not answer.endswith(b"\r\n\r\n"):
-            # Byte by byte: what follows the headers is the relay's, and nobody could give it back.
-            byte = await loop.sock_recv(sock, 1)
-            if not byte:
-                raise ProbeError(Step.PROXY, Reason.RESET, "the proxy closed the connection")
-            answer += byte
-            if not _PROTOCOL.startswith(answer[: len(_PROTOCOL)]):
-                raise ProbeError(Step.PROXY, Reason.PROTOCOL, "the proxy does not speak HTTP")
-            if len(answer) > MAX_ANSWER:
-                raise ProbeError(Step.PROXY, Reason.PROTOCOL, "the proxy's answer has no end")
-    except OSError as error:
-        raise obstacles.of_os_error(Step.PROXY, error) from error
+    await loop.sock_sendall(sock, request.encode("ascii"))
+    while not answer.endswith(b"\r\n\r\n"):
+        # Byte by byte: what follows the headers is the relay's, and nobody could give it back.
+        byte = await loop.sock_recv(sock, 1)
+        if not byte:
+            raise ProbeError(Step.PROXY, Reason.RESET, "the proxy closed the connection")
+        answer += byte
+        if not _PROTOCOL.startswith(answer[: len(_PROTOCOL)]):
+            raise ProbeError(Step.PROXY, Reason.PROTOCOL, "the proxy does not speak HTTP")
+        if len(answer) > MAX_ANSWER:
+            raise ProbeError(Step.PROXY, Reason.PROTOCOL, "the proxy's answer has no end")
     _, _, status = answer.split(b"\r\n", 1)[0].decode("latin-1").partition(" ")
     if not status[:3].isdecimal():
         raise ProbeError(Step.PROXY, Reason.PROTOCOL, "the proxy does not speak HTTP")
     if not status.startswith("2"):
         phrase = "".join(character for character in status if character.isprintable())[:100]
         raise ProbeError(Step.PROXY, Reason.HTTP_STATUS, f"the proxy answered {phrase}")
+
+
+async def _connect_by_socks(sock: socket.socket, proxy: Proxy, host: str, port: int) -> None:
+    # Imported where a SOCKS proxy is configured only: it takes 20 ms.
+    from monitor.relay import socks  # noqa: PLC0415
+
+    await socks.connect(sock, proxy, host, port)

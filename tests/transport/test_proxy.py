@@ -171,7 +171,7 @@ async def test_a_silent_proxy_ends_at_the_callers_deadline(witness: Witness) -> 
 
 
 @pytest.mark.parametrize(
-    "proxy", ["socks5://secret@p:1080", "https://u:secret@p", "http://u:secret@p:port", "http://:80", "http://p:0"]
+    "proxy", ["socks6://secret@p:1080", "https://u:secret@p", "http://u:secret@p:port", "http://:80", "http://p:0"]
 )
 async def test_a_proxy_that_cannot_be_used_is_our_own_fault_and_stays_secret(witness: Witness, proxy: str) -> None:
     with pytest.raises(LocalError) as caught:

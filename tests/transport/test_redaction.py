@@ -14,12 +14,11 @@ TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"
 
 
 def secrets() -> tuple[str, ...]:
-    basic = base64.b64encode(b"me:pass word").decode()
     target = Target(
         url="wss://relay.example.com/x?key=in%20query&n=1",
         headers=(("Authorization", "Bearer opaque"), ("X-Key", "long-key"), ("X-Flag", "1")),
     )
-    return secrets_of(target, TOKEN, Proxy("proxy", 80, f"Basic {basic}"))
+    return secrets_of(target, TOKEN, Proxy("proxy", 80, "me", "pass word"))
 
 
 @pytest.mark.parametrize(
