@@ -35,6 +35,40 @@ def test_it_reads_what_json_reads_and_refuses_what_json_refuses(text: str) -> No
         assert repr(read(text)) == repr(value)  # NaN is no equal of itself
 
 
+numbers = st.from_regex(r"-?(0|[1-9][0-9]{0,40})(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?", fullmatch=True)
+
+
+@given(numbers)
+def test_it_reads_numbers_of_any_size_as_json_does(text: str) -> None:
+    assert repr(read(text)) == repr(json.loads(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r'"\ud800"',
+        r'{"\ude00": "\ud800\u0041"}',
+        '"\ud800"',
+        r'"\ud83d\ude00 \u0000 \/"',
+        '{"a": 1, "a": [2]}',
+        "[NaN, Infinity, -Infinity]",
+        "[1e400, -1e400, 1e-400, -0, -0.0]",
+        str(2**64 + 10**18 + 1),  # msgspec 0.18 read it modulo 2**64
+        f"[{'9' * 4300}, {'9' * 400}.5]",
+        "[" * 900 + "]" * 900,
+        " \t\r\n[ 1 , 2 ] ",
+    ],
+)
+def test_it_reads_what_is_odd_as_json_does(text: str) -> None:
+    assert repr(read(text)) == repr(json.loads(text))
+
+
+@pytest.mark.parametrize("text", [b"{}", bytearray(b"1"), memoryview(b"1"), None, {}])
+def test_what_is_no_text_is_not_read(text: Any) -> None:
+    with pytest.raises(TypeError):
+        read(text)
+
+
 @pytest.mark.parametrize("odd", [{1}, b"", {(1, 2): 3}])
 def test_what_is_no_json_is_refused_as_json_refuses_it(odd: Any) -> None:
     with pytest.raises(TypeError):
