@@ -1,7 +1,7 @@
-"""A tunnel to the relay through a proxy, where one is configured: HTTP CONNECT, SOCKS4(a) or SOCKS5.
+"""A tunnel to the relay through a proxy: HTTP CONNECT (RFC 9110, section 9.3.6), SOCKS4(a) or SOCKS5.
 
-HTTP (RFC 9110, section 9.3.6) is spoken here: python-socks reads an answer in one piece, and takes headers that come in
-a second one for the relay's. It speaks SOCKS.
+python-socks implements SOCKS. HTTP CONNECT is implemented here, since python-socks expects the whole response in one
+read and would pass later header bytes on as the relay's.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from monitor.relay.target import Target
 
-MAX_ANSWER: Final = 16 << 10
-"""Bytes of a proxy's answer."""
+MAX_RESPONSE_BYTES: Final = 16 << 10
+"""Largest response of an HTTP proxy, in bytes."""
 
 _PROTOCOL: Final = b"HTTP/1."
 _PORTS: Final = {"http": 80, "socks4": 1080, "socks4a": 1080, "socks5": 1080, "socks5h": 1080}
@@ -32,7 +32,7 @@ _MAX_CREDENTIAL: Final = 255  # bytes (RFC 1929)
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A proxy and the credentials for it, which are in no repr."""
+    """A proxy and its credentials, which the repr leaves out."""
 
     host: str
     port: int
@@ -42,19 +42,19 @@ class Proxy:
 
     @property
     def authorization(self) -> str | None:
-        """The credentials as the value of an HTTP header."""
+        """Value of the Proxy-Authorization header, or None."""
         if self.username is None:
             return None
         return "Basic " + base64.b64encode(f"{self.username}:{self.password}".encode()).decode("ascii")
 
     @property
     def resolves(self) -> bool:
-        """True if the proxy looks up the relay's name; for `socks4` and `socks5` the client does, as curl has it."""
+        """True if the proxy resolves the relay's name. For `socks4` and `socks5` the client does, as in curl."""
         return self.scheme not in {"socks4", "socks5"}
 
 
 def proxy_of(target: Target) -> Proxy | None:
-    """Return the proxy for a target: its own, or the environment's. Raises `LocalError` for one that cannot be used."""
+    """Return the proxy of a target, its own or the environment's. Raises `LocalError` for an invalid one."""
     url = target.proxy
     if url is None:
         # With the port, because NO_PROXY may name one.
@@ -64,7 +64,7 @@ def proxy_of(target: Target) -> Proxy | None:
         url = proxies.get("https" if target.secure else "http") or proxies.get("all")
     if not url:
         return None
-    # The URL itself may hold a password, so it is not shown.
+    # Without the URL, which may contain a password.
     unusable = LocalError(
         Step.PROXY,
         Reason.INTERNAL,
@@ -89,7 +89,7 @@ def _fits_socks(credential: str) -> bool:
 
 
 async def tunnel(sock: socket.socket, proxy: Proxy, host: str, port: int) -> None:
-    """Ask the proxy at the other end of `sock` for a tunnel to `host`. Raises `ProbeError`."""
+    """Open a tunnel to `host` through the proxy connected to `sock`. Raises `ProbeError`."""
     if not host.isascii():
         host = host.encode("idna").decode("ascii")
     try:
@@ -102,34 +102,34 @@ async def tunnel(sock: socket.socket, proxy: Proxy, host: str, port: int) -> Non
 
 
 async def _connect_by_http(sock: socket.socket, proxy: Proxy, host: str, port: int) -> None:
-    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    lines = [f"CONNECT {place} HTTP/1.1", f"Host: {place}"]
+    authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    lines = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}"]
     if proxy.authorization is not None:
         lines.append(f"Proxy-Authorization: {proxy.authorization}")
     request = "".join(f"{line}\r\n" for line in [*lines, ""])
     loop = asyncio.get_running_loop()
-    answer = bytearray()
+    response = bytearray()
     await loop.sock_sendall(sock, request.encode("ascii"))
-    while not answer.endswith(b"\r\n\r\n"):
-        # Byte by byte: what follows the headers is the relay's, and nobody could give it back.
+    while not response.endswith(b"\r\n\r\n"):
+        # Byte by byte: bytes after the headers belong to the relay and cannot be put back.
         byte = await loop.sock_recv(sock, 1)
         if not byte:
             raise ProbeError(Step.PROXY, Reason.RESET, "the proxy closed the connection")
-        answer += byte
-        if not _PROTOCOL.startswith(answer[: len(_PROTOCOL)]):
+        response += byte
+        if not _PROTOCOL.startswith(response[: len(_PROTOCOL)]):
             raise ProbeError(Step.PROXY, Reason.PROTOCOL, "the proxy does not speak HTTP")
-        if len(answer) > MAX_ANSWER:
-            raise ProbeError(Step.PROXY, Reason.PROTOCOL, "the proxy's answer has no end")
-    _, _, status = answer.split(b"\r\n", 1)[0].decode("latin-1").partition(" ")
+        if len(response) > MAX_RESPONSE_BYTES:
+            raise ProbeError(Step.PROXY, Reason.PROTOCOL, "the proxy's response is too large")
+    _, _, status = response.split(b"\r\n", 1)[0].decode("latin-1").partition(" ")
     if not status[:3].isdecimal():
         raise ProbeError(Step.PROXY, Reason.PROTOCOL, "the proxy does not speak HTTP")
     if not status.startswith("2"):
         phrase = "".join(character for character in status if character.isprintable())[:100]
-        raise ProbeError(Step.PROXY, Reason.HTTP_STATUS, f"the proxy answered {phrase}")
+        raise ProbeError(Step.PROXY, Reason.HTTP_STATUS, f"the proxy responseed {phrase}")
 
 
 async def _connect_by_socks(sock: socket.socket, proxy: Proxy, host: str, port: int) -> None:
-    # Imported where a SOCKS proxy is configured only: it takes 20 ms.
+    # Imported only for a SOCKS proxy, since the import takes 20 ms.
     from monitor.relay import socks  # noqa: PLC0415
 
     await socks.connect(sock, proxy, host, port)

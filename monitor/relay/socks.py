@@ -1,4 +1,4 @@
-"""SOCKS4(a) and SOCKS5 (RFC 1928, RFC 1929) over an open connection to the proxy; python-socks does the protocol."""
+"""SOCKS4(a) and SOCKS5 (RFC 1928, RFC 1929) over an open connection to the proxy, by python-socks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from monitor.relay.proxy import Proxy
 
 _NO_TIMEOUT: Final = 86400.0
-"""Seconds: python-socks sets a timeout of its own, and the caller's deadline must be the only one."""
+"""Effectively disables python-socks' own timeout, so that the caller's deadline applies. Seconds."""
 
 _SOCKS5_REASONS: Final = {
     1: Reason.UNREACHABLE,  # general failure
@@ -26,18 +26,18 @@ _SOCKS5_REASONS: Final = {
     5: Reason.REFUSED,
     6: Reason.UNREACHABLE,  # TTL expired
 }
-"""Reply codes of RFC 1928, section 6; the others say that the request was not understood."""
+"""Reply codes of RFC 1928, section 6. The others are protocol errors."""
 
 _CLOSED: Final = "Connection closed unexpectedly"
 _ACCESS_DENIED: Final = {
     "No acceptable authentication methods were offered",
     "Username and password authentication failure",
 }
-"""What python-socks says where it gives no code; all else without a code is a malformed answer."""
+"""Messages of python-socks' errors without a code. Other errors without a code are malformed answers."""
 
 
 class _Connected(SocksProxy):
-    """A first hop whose connection stands already: without one, python-socks would make its own."""
+    """A first hop that is connected already, since python-socks would otherwise open its own connection."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -48,29 +48,29 @@ class _Connected(SocksProxy):
 
 
 async def connect(sock: socket.socket, proxy: Proxy, host: str, port: int) -> None:
-    """Ask the proxy at the other end of `sock` for a connection to `host`, a name or an address.
+    """Request a connection to `host` (name or address) from the proxy connected to `sock`.
 
-    Raises `ProbeError` for what the proxy answers and `OSError` for what the socket does; then `sock` is closed.
+    Raises `ProbeError` for an answer of the proxy and `OSError` for a socket error; `sock` is then closed.
     """
     kind = ProxyType.SOCKS4 if proxy.scheme.startswith("socks4") else ProxyType.SOCKS5
-    # `rdns`: a name that comes here is for the proxy to look up.
+    # `rdns`: the proxy resolves a name passed here.
     hop = SocksProxy(kind, proxy.host, proxy.port, proxy.username, proxy.password, rdns=True, forward=_Connected(sock))
     try:
         await hop.connect(host, port, timeout=_NO_TIMEOUT)
     except ProxyError as error:
-        raise _obstacle_of(kind, error) from error
+        raise _probe_error(kind, error) from error
     except UnicodeDecodeError as error:
         raise ProbeError(Step.PROXY, Reason.PROTOCOL, "the proxy names an address that is not text") from error
 
 
-def _obstacle_of(kind: ProxyType, error: ProxyError) -> ProbeError:
-    said, code = str(error), error.error_code
-    if said == _CLOSED:
+def _probe_error(kind: ProxyType, error: ProxyError) -> ProbeError:
+    text, code = str(error), error.error_code
+    if text == _CLOSED:
         return ProbeError(Step.PROXY, Reason.RESET, "the proxy closed the connection")
     if code is None:
-        reason = Reason.REFUSED if said in _ACCESS_DENIED else Reason.PROTOCOL
+        reason = Reason.REFUSED if text in _ACCESS_DENIED else Reason.PROTOCOL
     elif kind is ProxyType.SOCKS4:
         reason = Reason.REFUSED
     else:
         reason = _SOCKS5_REASONS.get(code, Reason.PROTOCOL)
-    return ProbeError(Step.PROXY, reason, f"the proxy answered: {said[:100]}")
+    return ProbeError(Step.PROXY, reason, f"the proxy answered: {text[:100]}")

@@ -132,7 +132,7 @@ async def endless(reader: Reader, writer: Writer) -> None:
         (answering(b"HTTP/1.0 502 \x1b[1mBad Gateway\r\n\r\n"), Reason.HTTP_STATUS, "502 [1mBad Gateway"),
         (answering(b"SSH-2.0-OpenSSH\r\n\r\n"), Reason.PROTOCOL, "HTTP"),
         (answering(b"\r\n\r\n"), Reason.PROTOCOL, "HTTP"),
-        (endless, Reason.PROTOCOL, "no end"),
+        (endless, Reason.PROTOCOL, "too large"),
         (hang_up, Reason.RESET, ""),
         (reset, Reason.RESET, ""),
     ],

@@ -11,7 +11,8 @@ import pytest
 
 from monitor.errors import LocalError, ProbeError
 from monitor.relay.proxy import Proxy, proxy_of
-from monitor.relay.target import Target, TlsOptions
+from monitor.relay.target import Target
+from monitor.relay.tls import TlsOptions
 from monitor.vocabulary import Phase, Reason, Step
 from tests.transport.harness import (
     TEXT,
