@@ -15,9 +15,10 @@ import aiohappyeyeballs
 from monitor.clock import Arrivals, Clock
 from monitor.errors import ProbeError
 from monitor.relay import obstacles, tls
-from monitor.relay.proxy import proxy_of, tunnel
+from monitor.relay.proxy import proxy_of
 from monitor.relay.resolve import look_up
 from monitor.relay.transport import CLOSE_WAIT, Transport
+from monitor.relay.tunnel import tunnel
 from monitor.vocabulary import Phase, Reason, Step
 
 if TYPE_CHECKING:

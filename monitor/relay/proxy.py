@@ -1,31 +1,19 @@
-"""A tunnel to the relay through a proxy: HTTP CONNECT (RFC 9110, section 9.3.6), SOCKS4(a) or SOCKS5.
-
-python-socks implements SOCKS. HTTP CONNECT is implemented here, since python-socks expects the whole response in one
-read and would pass later header bytes on as the relay's.
-"""
+"""The proxy of a target, configured or from the environment."""
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from monitor.errors import LocalError, ProbeError
-from monitor.relay import obstacles
+from monitor.errors import LocalError
 from monitor.vocabulary import Reason, Step
 
 if TYPE_CHECKING:
-    import socket
-
     from monitor.relay.target import Target
 
-MAX_RESPONSE_BYTES: Final = 16 << 10
-"""Largest response of an HTTP proxy, in bytes."""
-
-_PROTOCOL: Final = b"HTTP/1."
 _PORTS: Final = {"http": 80, "socks4": 1080, "socks4a": 1080, "socks5": 1080, "socks5h": 1080}
 _MAX_CREDENTIAL: Final = 255  # bytes (RFC 1929)
 
@@ -86,50 +74,3 @@ def proxy_of(target: Target) -> Proxy | None:
 
 def _fits_socks(credential: str) -> bool:
     return credential.isascii() and "\0" not in credential and len(credential) <= _MAX_CREDENTIAL
-
-
-async def tunnel(sock: socket.socket, proxy: Proxy, host: str, port: int) -> None:
-    """Open a tunnel to `host` through the proxy connected to `sock`. Raises `ProbeError`."""
-    if not host.isascii():
-        host = host.encode("idna").decode("ascii")
-    try:
-        if proxy.scheme == "http":
-            await _connect_by_http(sock, proxy, host, port)
-        else:
-            await _connect_by_socks(sock, proxy, host, port)
-    except OSError as error:
-        raise obstacles.of_os_error(Step.PROXY, error) from error
-
-
-async def _connect_by_http(sock: socket.socket, proxy: Proxy, host: str, port: int) -> None:
-    authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    lines = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}"]
-    if proxy.authorization is not None:
-        lines.append(f"Proxy-Authorization: {proxy.authorization}")
-    request = "".join(f"{line}\r\n" for line in [*lines, ""])
-    loop = asyncio.get_running_loop()
-    response = bytearray()
-    await loop.sock_sendall(sock, request.encode("ascii"))
-    while not response.endswith(b"\r\n\r\n"):
-        # Byte by byte: bytes after the headers belong to the relay and cannot be put back.
-        byte = await loop.sock_recv(sock, 1)
-        if not byte:
-            raise ProbeError(Step.PROXY, Reason.RESET, "the proxy closed the connection")
-        response += byte
-        if not _PROTOCOL.startswith(response[: len(_PROTOCOL)]):
-            raise ProbeError(Step.PROXY, Reason.PROTOCOL, "the proxy does not speak HTTP")
-        if len(response) > MAX_RESPONSE_BYTES:
-            raise ProbeError(Step.PROXY, Reason.PROTOCOL, "the proxy's response is too large")
-    _, _, status = response.split(b"\r\n", 1)[0].decode("latin-1").partition(" ")
-    if not status[:3].isdecimal():
-        raise ProbeError(Step.PROXY, Reason.PROTOCOL, "the proxy does not speak HTTP")
-    if not status.startswith("2"):
-        phrase = "".join(character for character in status if character.isprintable())[:100]
-        raise ProbeError(Step.PROXY, Reason.HTTP_STATUS, f"the proxy responseed {phrase}")
-
-
-async def _connect_by_socks(sock: socket.socket, proxy: Proxy, host: str, port: int) -> None:
-    # Imported only for a SOCKS proxy, since the import takes 20 ms.
-    from monitor.relay import socks  # noqa: PLC0415
-
-    await socks.connect(sock, proxy, host, port)
