@@ -17,7 +17,8 @@ from monitor.embedded import EmbeddedRelay, Namespace
 from monitor.pairs.admission import RelayAdmission
 from monitor.pairs.context import ProbeContext
 from monitor.pairs.idle import check_certificate
-from monitor.reachability.verdict import RelayVerdict, never_local
+from monitor.reachability.local_fault import never_local
+from monitor.reachability.verdict import RelayVerdict
 from monitor.session.crypto import Ecies, KeyManager, Plain
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 from monitor.errors import LocalError, ProbeError, RateLimitedError
 from monitor.pairs.context import failure_of
 from monitor.pairs.idle import IdleConnection
-from monitor.results import Disconnected, Exchange, Reconnected
+from monitor.pairs.uptime import Uptime
+from monitor.results import Disconnected, Exchange
 from monitor.vocabulary import Outcome, Reason, Step
 from monitor.wire.backoff import Backoff
 
@@ -29,8 +30,8 @@ class BareConnection:
         self._hold = hold
         self._recorder = load.probe_context.recorder(number)
         self._connection: IdleConnection | None = None
-        self._established = self._away = False
-        self._dropped_at = 0.0
+        self._established = False
+        self._uptime = Uptime(load.probe_context, connected=True)
 
     async def connect(self) -> bool:
         """Connect, with retries, and return whether it succeeded. Recorded, and published as one exchange."""
@@ -92,7 +93,7 @@ class BareConnection:
         except BaseException:
             connection.close()
             raise
-        return None if connection.connected else connection.why()  # the hello and the drop may come together
+        return None if connection.connected else connection.why_lost()  # the hello and the drop may come together
 
     def disconnect(self) -> None:
         """Disconnect."""
@@ -101,20 +102,17 @@ class BareConnection:
             self._connection.close()
 
     def _on_change(self, dropped: Dropped | None) -> None:
-        if not self._established or self._away is (dropped is not None):
-            return  # called for each failed reconnect too
-        self._away = dropped is not None
-        statistics, context, now = self._load.statistics, self._load.probe_context, self._load.clock.monotonic()
-        relay, probe, run_id = context.relay, context.probe.name, self._recorder.run_id
+        # Failed reconnects call this too.
+        if not self._established or not self._uptime.update(dropped is None, self._recorder.run_id):
+            return
+        statistics, context = self._load.statistics, self._load.probe_context
         if dropped is None:
             statistics.active += 1
-            context.publish(Reconnected(relay=relay, probe=probe, run_id=run_id, seconds=now - self._dropped_at))
         else:
             statistics.active -= 1
-            self._dropped_at = now
-            error = self._connection.why() if self._connection else ProbeError(Step.HOLD, Reason.DISCONNECTED)
+            error = self._connection.why_lost() if self._connection else ProbeError(Step.HOLD, Reason.DISCONNECTED)
             statistics.count_failure(failure_of(error))
-            context.publish(Disconnected(relay=relay, probe=probe, run_id=run_id, code=dropped.code))
+            context.publish(Disconnected(context.relay, context.probe.name, self._recorder.run_id, dropped.code))
         if self._hold is not None:
             self._hold.record_change(away=dropped is not None)
 
@@ -145,7 +143,7 @@ class HoldPhase:
             if load.statistics.totals.successful:
                 self._began = load.clock.monotonic()
                 self._established = load.statistics.totals.successful
-                load.uptime.change(due=self._established, away=self._away)
+                load.uptime.change(expected=self._established, disconnected=self._away)
                 load.statistics.totals.hold.peak = self._away
                 await asyncio.sleep(load.plan.duration)
         finally:
@@ -156,7 +154,7 @@ class HoldPhase:
         if self._began is not None:
             hold.seconds = self._load.clock.monotonic() - self._began
             hold.current = self._away
-            self._load.uptime.change(due=-self._established, away=-self._away)
+            self._load.uptime.change(expected=-self._established, disconnected=-self._away)
             self._began = None
         self._finished.set()
 
@@ -175,7 +173,7 @@ class HoldPhase:
         hold = self._load.statistics.totals.hold
         self._away += 1 if away else -1
         if self._began is not None:
-            self._load.uptime.change(away=1 if away else -1)
+            self._load.uptime.change(disconnected=1 if away else -1)
             hold.peak = max(hold.peak, self._away)
             hold.reconnects += not away
 

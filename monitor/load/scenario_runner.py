@@ -98,7 +98,7 @@ class ScenarioRunner:
             statistics=self.statistics,
             clock=clock,
             disconnect_pacer=DisconnectPacer(plan, clock),
-            uptime=UptimeMeter(context, clock),
+            uptime=UptimeMeter(context),
             began=self.statistics.began,
         )
         metering = asyncio.ensure_future(load.uptime.run())

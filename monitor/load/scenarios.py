@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Final
 
 from monitor.errors import LocalError, ProbeError
 from monitor.load.plan import EXCHANGE_PAUSE
+from monitor.pairs import pair as pairs
 from monitor.pairs.ledger import Ledger
-from monitor.pairs.pair import Pair
-from monitor.probes.async_delivery import leave, recover
-from monitor.results import Paired, Reconnected
+from monitor.pairs.offline import OfflineDelivery
+from monitor.pairs.uptime import Uptime
+from monitor.results import Paired
 from monitor.scenarios import ANSWER_DELAY
 from monitor.vocabulary import Outcome, Step
 from monitor.wire.backoff import Backoff
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from monitor.load.load_context import LoadContext
     from monitor.pairs.context import RunRecorder
+    from monitor.pairs.pair import Pair
 
 MAX_PENDING_MESSAGES: Final = 64
 """Messages of a pair that can wait for their verdict: about as many as the shortest intervals allow."""
@@ -40,23 +42,23 @@ async def pair_up(
     context, statistics = load.probe_context, load.statistics
     statistics.record_start()
     recorder = context.recorder(number)
-    pair = Pair(context, recorder, reconnect=reconnect, on_change=on_change)
-    pair.ledger = Ledger(limit=MAX_PENDING_MESSAGES, remembered=MAX_JUDGED_MESSAGES)
+    ledger = Ledger(limit=MAX_PENDING_MESSAGES, remembered=MAX_JUDGED_MESSAGES)
+    pair = None
     try:
-        pairing = await pair.pair()
+        pair = await pairs.pair_up(context, recorder, reconnect=reconnect, on_change=on_change, ledger=ledger)
+    except ProbeError:
+        pass  # the pairing has it
     except BaseException:
         statistics.record_unfinished()
-        pair.close()
         raise
     for seconds in _connect_times(recorder, min(load.start_of(number), recorder.started)):
         statistics.record_connect_time(seconds)
-    statistics.record_pairing(pairing)
-    context.publish(Paired(relay=context.relay, probe=context.probe.name, run_id=recorder.run_id, pairing=pairing))
-    if pairing.outcome is not Outcome.OK:
-        pair.close()
-        return None
-    recorder.marks.clear()
-    statistics.active += 1
+    if recorder.pairing is not None:
+        statistics.record_pairing(recorder.pairing)
+        context.publish(Paired(context.relay, context.probe.name, recorder.run_id, recorder.pairing))
+    if pair is not None:
+        recorder.marks.clear()
+        statistics.active += 1
     return pair
 
 
@@ -84,7 +86,7 @@ async def exchange(load: LoadContext, pair: Pair, number: int, intended: float, 
     `intended` is the monotonic time at which the request should be sent, `pause` the wallet's delay in seconds.
     """
     recorder = pair.recorder = load.probe_context.recorder(number)
-    pair.judge()
+    pair.tracker.judge()
     try:
         if pair.ready:
             await pair.exchange(intended, pause)
@@ -125,14 +127,13 @@ async def async_delivery(load: LoadContext, number: int) -> None:
         return
     context, plan = load.probe_context, load.plan
     recorder = pair.recorder = context.recorder(number)
-    refused, came_back = False, False
+    delivery = OfflineDelivery(pair)
+    refused = False
     try:
-        pair.wallet.abort()
-        sent = await pair.send_offline(1)
-        back = load.clock.monotonic() + plan.delay
-        await load.sleep_until(back)
-        came_back = True
-        await recover(pair, context, recorder, sent, back, plan.recovery_timeout, again=Backoff())
+        await delivery.send(1)
+        returns_at = load.clock.monotonic() + plan.delay
+        await load.sleep_until(returns_at)
+        await delivery.recover(returns_at, plan.recovery_timeout, retry=Backoff())
     except ProbeError as error:
         refused = not isinstance(error, LocalError)
         recorder.fail(error)
@@ -140,10 +141,10 @@ async def async_delivery(load: LoadContext, number: int) -> None:
         recorder.abort()
         raise
     finally:
-        pair.note_offline()
+        delivery.record_fates()
         load.statistics.active -= 1
         context.publish(recorder.finish())
-        leave(pair, context, refused=refused, came_back=came_back)
+        delivery.finish(refused=refused)
 
 
 async def steady_messaging(load: LoadContext, number: int) -> None:
@@ -181,39 +182,27 @@ class PairConnectivity:
     def __init__(self, load: LoadContext) -> None:
         self._load = load
         self._pair: Pair | None = None
-        self._connected = True
-        self._dropped_at: float | None = None
+        self._uptime = Uptime(load.probe_context, load.uptime, connected=True)
+        self._has_dropped = False
 
     def start(self, pair: Pair) -> None:
-        """Start recording: the pair is paired, and its uptime is due from now on."""
+        """Start recording: the pair is paired, and should be connected from now on."""
         self._pair = pair
-        self._load.uptime.change(due=1)
+        self._uptime.expect(expected=True)
         self.update()
 
     def stop(self) -> bool:
         """Stop recording, and return whether the pair was connected until now."""
         self._pair = None
-        self._load.uptime.change(due=-1, away=-(not self._connected))
-        return self._connected
+        self._uptime.expect(expected=False)
+        return self._uptime.connected
 
     def update(self) -> None:
         """Record a change of the pair's state, if there is one."""
-        if self._pair is None or self._pair.ready is self._connected:
+        pair, statistics = self._pair, self._load.statistics
+        if pair is None or not self._uptime.update(pair.ready, pair.recorder.run_id):
             return
-        self._connected = self._pair.ready
-        self._load.uptime.change(away=-1 if self._connected else 1)
-        statistics, context, now = self._load.statistics, self._load.probe_context, self._load.clock.monotonic()
-        if not self._connected:
-            statistics.active -= 1
-            statistics.totals.disconnects += self._dropped_at is None
-            self._dropped_at = now
-        elif self._dropped_at is not None:
-            statistics.active += 1
-            context.publish(
-                Reconnected(
-                    relay=context.relay,
-                    probe=context.probe.name,
-                    run_id=self._pair.recorder.run_id,
-                    seconds=now - self._dropped_at,
-                )
-            )
+        statistics.active += 1 if pair.ready else -1
+        if not pair.ready:
+            statistics.totals.disconnects += not self._has_dropped
+            self._has_dropped = True

@@ -1,8 +1,8 @@
-"""A polite guest at one relay: its limits, its endpoints, and how each side gets in."""
+"""Admission to one relay: its rate limits, its endpoints, and how each side connects."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from enum import IntEnum
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -25,33 +25,32 @@ if TYPE_CHECKING:
     from monitor.deadlines import Deadlines
     from monitor.relay.rate_limit import Permit
 
-NAME = "relay-monitor"
+CLIENT_NAME = "relay-monitor"
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectPriority:
-    """Which share of a relay's limits a connect may use.
+class ConnectPriority(IntEnum):
+    """What a connect is for; each priority waits for permits in a queue of its own.
 
-    `same_endpoint`: both sides of a pair use the same endpoint. `confirming`: the permits reserved for confirmations
-    may be used. `recovering`: the connect belongs to recovery probing, and leaves reconnects what they will need.
+    All but confirmations leave the permits that are reserved for confirmations.
     """
 
-    same_endpoint: bool = False
-    confirming: bool = False
-    recovering: bool = False
+    CONFIRMATION = 0
+    PLANNED = 1
+    RECONNECT = 2  # of a client that failed before the relay was up again
+    LATE_RECONNECT = 3  # of a client that failed since; leaves a quarter to the others
+    RECOVERY = 4  # recovery probing while the relay is down; leaves what reconnects will need
 
-
-NORMAL = ConnectPriority()
-CONFIRMING = ConnectPriority(same_endpoint=True, confirming=True)
-RECOVERY = ConnectPriority(same_endpoint=True, recovering=True)
-
-_LAST, _PLANNED, _WELCOME, _RETURNING, _MENDING = range(5)  # ranks: each has a queue of its own
+    @property
+    def same_endpoint(self) -> bool:
+        """True if both sides of a pair connect to the same endpoint."""
+        return self in {ConnectPriority.CONFIRMATION, ConnectPriority.RECOVERY}
 
 
 class RelayAdmission:
-    """What every probe of one relay shares. `url` is where the relay really is (an embedded one has a port by now).
+    """Limits and endpoints of one relay, shared by all its probes.
 
-    `share_retry_after`: where the relay asks one client to wait, all of them do.
+    url: the relay's address; that of an embedded relay has its actual port.
+    share_retry_after: if the relay asks one client to come back later, all clients wait.
     """
 
     def __init__(
@@ -67,96 +66,96 @@ class RelayAdmission:
     ) -> None:
         self.connects = RateLimiter(config.limits.connects_per_minute, clock)
         self.messages = RateLimiter(config.limits.messages_per_minute, clock)
-        self._returns = RateLimiter(config.limits.connects_per_minute, clock)  # connects of those who come back
+        self._reconnects = RateLimiter(config.limits.connects_per_minute, clock)
         self.reconfigure(config)
         self._url = url
-        self._postpone = self.connects.pause if share_retry_after else _alone
+        self._postpone = self.connects.pause if share_retry_after else _ignore
         self._clock = clock
         self._arrivals = arrivals
         self.deadlines = deadlines
         self._rng = rng
-        self._turn = rng.randrange(1 << 16)
-        self._examined_at = float("-inf")
-        self._up_at = float("-inf")  # when the relay was found up, on the monotonic clock
-        self.handshake_at = float("-inf")  # when the relay's certificate was seen last, on the monotonic clock
+        self._endpoint_index = rng.randrange(1 << 16)
+        self._diagnosed_at = float("-inf")
+        self._up_at = float("-inf")  # when the relay was last found up again
+        self.handshake_at = float("-inf")  # when the relay's certificate was seen last
 
     def has_room(self, connects: int) -> bool:
-        """Whether so many planned connects could be made now, beside those kept for a confirmation."""
-        return (
-            self.connects.wait(min(connects + self.reserve, max(connects, self.config.limits.connects_per_minute))) <= 0
-        )
+        """Return whether so many planned connects can be made now, without the permits reserved for confirmations."""
+        limit = max(connects, self.config.limits.connects_per_minute)
+        return self.connects.wait(min(connects + self.reserve, limit)) <= 0
 
     async def admit_reconnect(self, connects: int, failed_at: float) -> None:
-        """Wait until somebody who was away since `failed_at` may come back: with two fifths of all connects at most.
+        """Wait until `connects` reconnects of a client that failed at `failed_at` are allowed.
 
-        So a relay that drops everyone never uses up what tells that it is down, and up again. A quarter of that is for
-        those who failed before it was found up: an outage uses the rest, and a probe that waits out a minute for it
-        measures nothing meanwhile.
+        Reconnects may use 40 % of the connect limit, so that a relay which drops every client leaves permits for
+        confirmations and recovery probing. A quarter of that is reserved for clients that failed before the relay was
+        up again: an outage uses up the rest, and they would measure nothing for a minute.
         """
-        spare = partial(self._kept_from, failed_at)
-        await self._returns.acquire(connects, priority=spare(), headroom=spare)
+        headroom = partial(self._reserved_from, failed_at)
+        await self._reconnects.acquire(connects, priority=headroom(), headroom=headroom)
 
-    def _kept_from(self, failed_at: float) -> int:
-        """Connects to leave to those who may come back first; fewer for whoever still waits when it is found up."""
-        return 0 if failed_at < self._up_at else self._kept
+    def _reserved_from(self, failed_at: float) -> int:
+        """Return the number of reconnects that a client which failed at `failed_at` must leave to others."""
+        return 0 if failed_at < self._up_at else self._reserved_reconnects
 
     def mark_up(self) -> None:
-        """A message crossed when that was in doubt."""
+        """Note that the relay delivered a message while that was in doubt."""
         self._up_at = self._clock.monotonic()
 
     def reconfigure(self, config: RelayConfig) -> None:
-        """Take up what may change while connections stand: other limits, from now on."""
+        """Apply other limits from now on; connections stay open."""
         self.config = config
         self.connects.set_limit(config.limits.connects_per_minute)
         self.messages.set_limit(config.limits.messages_per_minute)
         self.reserve = config.limits.reserve
-        returns = config.limits.connects_per_minute - config.limits.connects_per_minute * 3 // 5
-        self._returns.set_limit(returns)
-        self._kept = max(1, returns // 4) if returns > 1 else 0
+        reconnects = config.limits.connects_per_minute - config.limits.connects_per_minute * 3 // 5
+        self._reconnects.set_limit(reconnects)
+        self._reserved_reconnects = max(1, reconnects // 4) if reconnects > 1 else 0
 
     def endpoint_index(self) -> int:
-        """The next turn round the relay's endpoints: one for each pair."""
-        self._turn += 1
-        return self._turn
+        """Return the next position in the rotation of the relay's endpoints; each pair takes one."""
+        self._endpoint_index += 1
+        return self._endpoint_index
 
     @property
     def has_several_endpoints(self) -> bool:
-        """Whether the next turn may meet another node than this one."""
+        """True if the next position may lead to another node."""
         endpoints = self.config.endpoints
         return len(endpoints) > 1 or any(isinstance(endpoint, DnsEndpoint) for endpoint in endpoints)
 
     @property
     def history(self) -> int:
-        """Publications to ask for, so that all that the relay keeps of a channel come."""
+        """Publications to request, so that all that the relay stores of a channel are returned."""
         return max(HISTORY_LIMIT, self.config.history.size)
 
-    def start_diagnosis(self, spacing: float) -> bool:
-        """Whether the last autopsy here lies `spacing` seconds back; if so, another one begins."""
+    def start_diagnosis(self, interval: float) -> bool:
+        """Return whether the last diagnosis began at least `interval` seconds ago; if so, another one begins now."""
         now = self._clock.monotonic()
-        if now - self._examined_at < spacing:
+        if now - self._diagnosed_at < interval:
             return False
-        self._examined_at = now
+        self._diagnosed_at = now
         return True
 
     async def acquire_pair(self) -> list[Permit]:
-        """Wait for the permits of both connects of a pair, so that neither end waits for the other's in vain.
+        """Wait for the permits of both connects of a pair, so that neither side waits for the other's.
 
-        Only one where the relay's limits never allow two.
+        Only one permit if the limit is lower than two.
         """
-        return await self.connects.acquire_ahead(2, priority=_PLANNED, headroom=lambda: self.reserve)
+        return await self.connects.acquire_ahead(2, priority=ConnectPriority.PLANNED, headroom=lambda: self.reserve)
 
     def endpoint(
         self,
         side: str,
         endpoint_index: int,
         timeout: float,
-        priority: ConnectPriority = NORMAL,
+        priority: ConnectPriority = ConnectPriority.PLANNED,
         permit: Permit | None = None,
     ) -> EndpointProvider:
-        """How `side`, "dapp" or "wallet", gets in. The two of one turn meet different endpoints, if there are several.
+        """Return how `side`, "dapp" or "wallet", connects; `timeout` bounds each connect, in seconds.
 
-        `priority` may put them together. `permit` is what its first connect has already.
-        A connect raises `LocalError` where the file of a header or of the token cannot be read.
+        The two sides at one position use different endpoints if there are several, unless `priority` says otherwise.
+        `permit` is a permit for the first connect. A connect raises `LocalError` if the file of a header or of the
+        token cannot be read.
         """
         return EndpointProvider(
             target=partial(self._target, side, endpoint_index + (side == "wallet" and not priority.same_endpoint)),
@@ -171,33 +170,33 @@ class RelayAdmission:
         )
 
     async def _admit(self, priority: ConnectPriority, permit: Permit | None, failed_at: float | None) -> None:
-        """Wait for a permit of the relay's limits.
-
-        A confirmation may take the last one. What is planned leaves it what it needs. So does a client that comes back,
-        once it may.
-        """
+        """Wait for a permit of the connect limit; `failed_at` is when a reconnecting client dropped or last failed."""
         if permit is not None and failed_at is None:
             await permit.use()
-        elif priority.confirming:
-            await self.connects.acquire(priority=_LAST)
+        elif priority is ConnectPriority.CONFIRMATION:
+            await self.connects.acquire(priority=priority)
         elif failed_at is not None:
             await self.admit_reconnect(1, failed_at)
-            rank = _RETURNING if self._kept_from(failed_at) else _WELCOME
-            await self.connects.acquire(priority=rank, headroom=lambda: self.reserve + self._kept_from(failed_at))
-        elif priority.recovering:
-            # What they have had in this minute already they will not need.
+            late = self._reserved_from(failed_at) > 0
             await self.connects.acquire(
-                priority=_MENDING, headroom=lambda: self.reserve + min(self._kept, self._returns.available)
+                priority=ConnectPriority.LATE_RECONNECT if late else ConnectPriority.RECONNECT,
+                headroom=lambda: self.reserve + self._reserved_from(failed_at),
+            )
+        elif priority is ConnectPriority.RECOVERY:
+            # Reconnects of this minute will not be needed again.
+            await self.connects.acquire(
+                priority=priority,
+                headroom=lambda: self.reserve + min(self._reserved_reconnects, self._reconnects.available),
             )
         else:
-            await self.connects.acquire(priority=_PLANNED, headroom=lambda: self.reserve)
+            await self.connects.acquire(priority=priority, headroom=lambda: self.reserve)
 
     def _hello(self) -> Connect:
         try:
             token = self.config.read_token()
         except StartupError as error:
             raise LocalError(Step.HELLO, Reason.INTERNAL, str(error)) from error
-        return Connect(name=NAME, version=monitor.__version__, token=token)
+        return Connect(name=CLIENT_NAME, version=monitor.__version__, token=token)
 
     def _target(self, side: str, endpoint_index: int) -> Target:
         config = self.config
@@ -209,7 +208,7 @@ class RelayAdmission:
         if config.endpoints:
             endpoint = config.endpoints[endpoint_index % len(config.endpoints)]
             if isinstance(endpoint, DnsEndpoint):
-                # The certificate and the Host header are the relay's; only the address is a node's.
+                # Certificate and Host header are the relay's, the address is a node's.
                 connect_to = endpoint.dns
                 endpoint_index //= len(config.endpoints)
             else:
@@ -219,14 +218,14 @@ class RelayAdmission:
             url=url,
             headers=headers,
             origin=config.origin,
-            user_agent=f"{NAME}/{monitor.__version__}",
+            user_agent=f"{CLIENT_NAME}/{monitor.__version__}",
             tls=TlsOptions(**dict(tls)) if tls is not None else None,
             ip_protocol=config.ip_protocol,
-            proxy="" if config.url == "embedded" else None,  # there is none on the way to this very process
+            proxy="" if config.url == "embedded" else None,  # no proxy to this very process
             connect_to=connect_to,
             pick=endpoint_index if connect_to is not None else None,
         )
 
 
-def _alone(_: float) -> None:
-    """Whoever was asked to wait does, and nobody else."""
+def _ignore(_: float) -> None:
+    """Do nothing: only the client that was asked to wait waits."""

@@ -1,6 +1,6 @@
-"""What a probe works with: the relay, the clock, chance, and where to publish.
+"""The context of a probe and the recorder of one run.
 
-A `ProbeContext` outlives a run; a `RunRecorder` is one run's notebook, which becomes the timeline of its `Run`.
+A `ProbeContext` outlives its runs; a `RunRecorder` collects what becomes one `Run`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from monitor.clock import utc
 from monitor.errors import LocalError
-from monitor.pairs.admission import NORMAL, ConnectPriority, RelayAdmission
+from monitor.pairs.admission import ConnectPriority
 from monitor.results import (
     AddressFailed,
     CertificateSeen,
@@ -33,20 +33,24 @@ if TYPE_CHECKING:
     from monitor.clock import Clock
     from monitor.config import ProbeConfig
     from monitor.errors import ProbeError
+    from monitor.pairs.admission import RelayAdmission
     from monitor.relay.endpoint import EndpointProvider
     from monitor.relay.rate_limit import Permit
     from monitor.session.crypto import KeyManager
 
 MAX_MARKS = 500
-"""Marks kept of one run: a relay that makes a pair reconnect for ever must not fill the memory."""
+"""Marks kept of one run, so that a relay which drops a pair again and again does not fill the memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeContext:
-    """One probe's workplace at one relay.
+    """What one probe works with at one relay.
 
-    `guest` knows the way in, on these `priority`; `crypto` encrypts, `publish` takes results. `background` keeps a task
-    going past its run, until the program stops. `count` books a slot of the schedule: "started", "missed" or "skipped".
+    admission: the relay's limits and endpoints; connects have `priority`.
+    crypto: encrypts payloads.
+    publish: receives runs and reports.
+    background: keeps a task running beyond its run, until the program stops.
+    count: counts a slot of the schedule: "started", "missed" or "skipped".
     """
 
     relay: str
@@ -58,26 +62,26 @@ class ProbeContext:
     publish: Publish
     background: Callable[[Coroutine[None, None, None]], None]
     count: Callable[[str], None] = lambda _: None
-    priority: ConnectPriority = NORMAL
+    priority: ConnectPriority = ConnectPriority.PLANNED
 
     def admits(self, connects: int, messages: int) -> bool:
-        """Whether the relay's limits leave room for a run that makes so many connects and publishes so much."""
+        """Acquire the permits for `messages` if `connects` are allowed too; return False if the limits forbid it."""
         return self.admission.has_room(connects) and self.admission.messages.try_acquire(messages)
 
     def endpoint(self, side: str, endpoint_index: int, permit: Permit | None = None) -> EndpointProvider:
-        """How `side` ("dapp" or "wallet") gets in; the two sides of one turn meet different endpoints.
+        """Return how `side` ("dapp" or "wallet") connects; the two sides use different endpoints if there are several.
 
-        `permit` is what its first connect has already.
+        `permit` is a permit of the rate limit for its first connect.
         """
         return self.admission.endpoint(side, endpoint_index, self.probe.timeout, self.priority, permit)
 
     def recorder(self, pair: int | None = None) -> RunRecorder:
-        """A notebook for a new run, which begins now."""
+        """Return the recorder of a new run, which begins now."""
         return RunRecorder(self, pair)
 
 
 class RunRecorder:
-    """One run's notebook. Also what clients report to while they work for this run (`relay.client.Reporter`)."""
+    """Collects the exchanges and the timeline of one run; also a `relay.client.Reporter` of its clients."""
 
     __slots__ = ("context", "exchanges", "fates", "marks", "pair", "pairing", "run_id", "started")
 
@@ -92,21 +96,21 @@ class RunRecorder:
         self.pairing: Pairing | None = None
 
     def mark(self, side: str, step: Step, started: float, ended: float, note: str = "") -> None:
-        """Note one step, between two readings of the monotonic clock."""
+        """Add one step to the timeline; `started` and `ended` are monotonic."""
         if len(self.marks) < MAX_MARKS:
             self.marks.append(Mark(side, step, started - self.started, ended - self.started, note))
 
     def fail(self, error: ProbeError, *, times: int = 1) -> None:
-        """Book `times` exchanges as failed for one cause; as aborted, where the cause is on this side."""
+        """Record `times` exchanges as failed, or as aborted if the error is local."""
         outcome = Outcome.ABORTED if isinstance(error, LocalError) else Outcome.FAILED
         self.exchanges += [Exchange(outcome=outcome, failure=failure_of(error))] * times
 
     def abort(self, *, times: int = 1) -> None:
-        """Book `times` exchanges as given up by this program."""
+        """Record `times` exchanges as aborted by this program."""
         self.exchanges += [Exchange(outcome=Outcome.ABORTED)] * times
 
     def phase(self, phase: Phase, seconds: float) -> None:
-        """Publish how long one phase took."""
+        """Publish the duration of one phase."""
         context = self.context
         context.publish(PhaseTimed(context.relay, context.probe.name, self.run_id, phase, seconds))
 
@@ -124,7 +128,7 @@ class RunRecorder:
         )
 
     def finish(self, *, aborted: str = "") -> Run:
-        """The run, over now. `aborted` says why this program itself gave up, if it did."""
+        """Return the run, which ends now. `aborted` says why this program aborted it, if it did."""
         context = self.context
         clock = context.clock
         parts: list[Exchange | Pairing] = [*self.exchanges] if self.pairing is None else [*self.exchanges, self.pairing]
@@ -151,7 +155,7 @@ class RunRecorder:
 
 
 def _worst(parts: list[Exchange | Pairing]) -> tuple[Outcome, Failure | None]:
-    """The outcome of a run of such parts, and the first cause."""
+    """Return the worst outcome and the first failure of the parts of a run."""
     outcomes = [item.outcome for item in parts if item.outcome is not Outcome.OK]
     if not outcomes:
         return Outcome.OK, None
@@ -160,5 +164,5 @@ def _worst(parts: list[Exchange | Pairing]) -> tuple[Outcome, Failure | None]:
 
 
 def failure_of(error: ProbeError) -> Failure:
-    """An obstacle as the value a run carries."""
+    """Return an error as the value that a run carries."""
     return Failure(step=error.step, reason=error.reason, detail=error.detail)

@@ -1,9 +1,8 @@
-"""Why a message was lost: its channel's history, read from several places, names the layer that broke.
+"""Diagnosis of a lost message: its channel's history, read over several connections, shows which layer lost it.
 
-The history is read over the connection that should have brought the message, over a fresh one to the same endpoint
-and, where the relay has several, over another endpoint; all at once, each bounded by `ProbeContext.probe.autopsy`.
-What was read is compared with what was sent and goes nowhere else: the wallet protocol hears nothing of it, so
-that a message found here is still lost. The finding is a note in the run's timeline.
+The history is read over the connection that should have delivered the message, over a new one to the same endpoint
+and, if the relay has several, over another endpoint; all at once, each bounded by the probe's `autopsy` seconds. What
+was read is compared with what was sent and not passed to the wallet protocol: a message found here remains lost.
 """
 
 from __future__ import annotations
@@ -27,34 +26,36 @@ if TYPE_CHECKING:
     from monitor.pairs.participant import Participant
     from monitor.relay.client import Client
 
-SPACING: Final = 20.0
-"""Seconds between two autopsies at one relay: its limits are for probes, and the first loss tells the most."""
+DIAGNOSIS_INTERVAL: Final = 20.0
+"""Seconds from one diagnosis at a relay to the next: they use the relay's rate limit, and the first says most."""
 
 _LOSSES: Final = frozenset({Reason.LOST, Reason.EPOCH_CHANGED, Reason.SILENT, Reason.WRONG_PEER})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What one place had: the data of the history's publications, or why it could not be read.
+    """The history as one connection returned it.
 
-    `is_whole`: the newest that is stored came too. A relay gives the oldest first, and no more than it cares to.
+    via: the connection, in words.
+    data: the data of the publications; None if it could not be read, for the reason `detail`.
+    complete: the newest stored publication was included; a relay returns the oldest first, up to its own limit.
     """
 
-    over: str
+    via: str
     data: frozenset[object] | None
-    is_whole: bool = True
+    complete: bool = True
     detail: str = ""
 
-    def says(self, message: Message) -> str:
-        """In words, whether the message is there."""
+    def describe(self, message: Message) -> str:
+        """Say in words whether the history has the message."""
         if self.data is None:
-            return f"{self.over}: {self.detail}"
+            return f"{self.via}: {self.detail}"
         if message.data in self.data:
-            return f"{self.over}: stored"
-        return f"{self.over}: {'not stored' if self.is_whole else f'not among the oldest {len(self.data)}'}"
+            return f"{self.via}: stored"
+        return f"{self.via}: {'not stored' if self.complete else f'not among the oldest {len(self.data)}'}"
 
 
-async def examine(
+async def diagnose(
     context: ProbeContext,
     recorder: RunRecorder,
     receiver: Participant,
@@ -62,72 +63,71 @@ async def examine(
     error: ProbeError,
     messages: Sequence[Message],
 ) -> None:
-    """Note in the timeline what became of `messages` that did not come, if `obstacle` is a loss. Raises nothing.
+    """Record in the timeline why `receiver` did not get `messages`, if `error` is a loss. Raises nothing.
 
-    `turn` is the pair's turn round the relay's endpoints, `receiver` the end that should have got them.
+    `endpoint_index` is the pair's position in the rotation of the relay's endpoints.
     """
     missing = [message for message in messages if message.arrived_at is None or message.overtaken]
     if error.reason not in _LOSSES or not missing:
         return
     readings: list[Reading] = []
     if any(message.arrived_at is None for message in missing):
-        if not context.admission.start_diagnosis(SPACING):
+        if not context.admission.start_diagnosis(DIAGNOSIS_INTERVAL):
             return
         readings = await _read(context, receiver, endpoint_index, missing[0].key.channel)
     now = context.clock.monotonic()
     for message in missing:
         finding = find(message, readings)
-        said = "; ".join(reading.says(message) for reading in readings)
-        note = f"{finding.value if finding is not None else 'not known'}{': ' + said if said else ''}"
+        details = "; ".join(reading.describe(message) for reading in readings)
+        note = f"{finding.value if finding is not None else 'not known'}{': ' + details if details else ''}"
         recorder.mark(receiver.side, Step.HISTORY, now, now, note)
 
 
 def find(message: Message, readings: Sequence[Reading]) -> Finding | None:
-    """The broken layer, as far as it can be told."""
+    """Return the layer that lost the message; None if the readings do not show it."""
     if message.arrived_at is not None:
         return Finding.DROPPED_BY_REFERENCE_CLIENT
-    answered = [reading for reading in readings if reading.data is not None]
-    if any(message.data in (reading.data or ()) for reading in answered):
+    successful = [reading for reading in readings if reading.data is not None]
+    if any(message.data in (reading.data or ()) for reading in successful):
         return Finding.STORED_NOT_PUSHED
     if not message.acked:
         return Finding.NOT_ACCEPTED
-    return Finding.NOT_STORED if answered and all(reading.is_whole for reading in answered) else None
+    return Finding.NOT_STORED if successful and all(reading.complete for reading in successful) else None
 
 
 async def _read(context: ProbeContext, receiver: Participant, endpoint_index: int, channel: str) -> list[Reading]:
     command = History(channel=channel, limit=context.admission.history)
-    reads = [_read_fresh(context, receiver.side, endpoint_index, command)]
+    reads = {
+        "the persistent connection": _read_history(receiver.client, command),
+        "a new connection": _read_over_new(context, receiver.side, endpoint_index, command),
+    }
     if context.admission.has_several_endpoints:
-        reads.append(_read_fresh(context, receiver.side, endpoint_index + 1, command))
-    names = ("the standing connection", "a fresh connection", "another endpoint")
-    every = [_read_over(receiver.client, command), *reads]
-    return await asyncio.gather(
-        *(_bounded(context.probe.autopsy, over, read) for over, read in zip(names, every, strict=False))
-    )
+        reads["another endpoint"] = _read_over_new(context, receiver.side, endpoint_index + 1, command)
+    return await asyncio.gather(*(_bounded(context.probe.autopsy, via, read) for via, read in reads.items()))
 
 
-async def _bounded(seconds: float, over: str, read: Awaitable[HistoryRead]) -> Reading:
+async def _bounded(seconds: float, via: str, read: Awaitable[HistoryRead]) -> Reading:
     try:
         async with asyncio.timeout(seconds):
-            return reading_of(over, await read)
+            return reading_of(via, await read)
     except TimeoutError:
-        return Reading(over=over, data=None, detail=f"no answer within {seconds:g} s")
+        return Reading(via=via, data=None, detail=f"no reply within {seconds:g} s")
     except ProbeError as error:
-        return Reading(over=over, data=None, detail=str(error))
+        return Reading(via=via, data=None, detail=str(error))
 
 
-def reading_of(over: str, event: HistoryRead) -> Reading:
-    """What one place had, by its reply."""
+def reading_of(via: str, event: HistoryRead) -> Reading:
+    """Return the reading that a history reply contains."""
     publications, newest = event.publications, event.position.offset if event.position is not None else 0
     return Reading(
-        over=over,
+        via=via,
         data=frozenset(item.data for item in publications if isinstance(item.data, str)),
-        is_whole=not publications or publications[-1].offset >= newest,
+        complete=not publications or publications[-1].offset >= newest,
     )
 
 
-async def _read_over(client: Client, command: History) -> HistoryRead:
-    """The history. Raises `ProbeError`."""
+async def _read_history(client: Client, command: History) -> HistoryRead:
+    """Read the history over a connection. Raises `ProbeError`."""
     if not client.connected:
         raise ProbeError(Step.HISTORY, Reason.DISCONNECTED)
     event = await client.request(command)
@@ -138,13 +138,12 @@ async def _read_over(client: Client, command: History) -> HistoryRead:
     raise ProbeError(Step.HISTORY, Reason.DISCONNECTED)
 
 
-async def _read_fresh(context: ProbeContext, side: str, endpoint_index: int, command: History) -> HistoryRead:
-    silent = replace(context, publish=lambda _: None)  # in no SLI
-    held = IdleConnection(
-        silent, silent.recorder(), endpoint=silent.admission.endpoint(side, endpoint_index, context.probe.autopsy)
-    )
+async def _read_over_new(context: ProbeContext, side: str, endpoint_index: int, command: History) -> HistoryRead:
+    unpublished = replace(context, publish=lambda _: None)  # in no SLI
+    endpoint = context.admission.endpoint(side, endpoint_index, context.probe.autopsy)
+    connection = IdleConnection(unpublished, unpublished.recorder(), endpoint=endpoint)
     try:
-        await held.open()
-        return await _read_over(held.client, command)
+        await connection.open()
+        return await _read_history(connection.client, command)
     finally:
-        held.close()
+        connection.close()

@@ -65,7 +65,7 @@ class IdleConnection:
         """Whether it will not come back by itself."""
         return self.client.closed
 
-    def why(self) -> ProbeError:
+    def why_lost(self) -> ProbeError:
         """What became of it: why it was lost, or why it does not stand yet."""
         return self.error or self.client.deadline_error(self.client.step)
 

@@ -1,4 +1,4 @@
-"""Who watches over an end of a pair, and hears of everything that happens there."""
+"""Callbacks of one participant."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from monitor.errors import ProbeError
-    from monitor.pairs.participant import Participant
     from monitor.session import actions, notices
     from monitor.session.envelope import Envelope
     from monitor.vocabulary import Phase, Step
@@ -14,40 +13,40 @@ if TYPE_CHECKING:
 
 
 class ParticipantObserver(Protocol):
-    """Who watches over an end; none of these may raise or wait."""
+    """Callbacks that a `Participant` invokes; none may raise or block. `side` is "dapp" or "wallet"."""
 
-    def mark(self, end: Participant, step: Step, started: float, ended: float) -> None:
-        """A step took from `started` to `ended`."""
+    def step_completed(self, side: str, step: Step, started: float, ended: float) -> None:
+        """A step took from `started` to `ended`, on the monotonic clock."""
 
     def phase(self, phase: Phase, seconds: float) -> None:
-        """A phase of connecting, or a command's reply, took `seconds`."""
+        """A phase of a connect, or the reply to a command, took `seconds`."""
 
     def address_failed(self, family: str) -> None:
-        """One address could not be reached."""
+        """One address of the relay could not be reached."""
 
     def certificate(self, not_after: float) -> None:
-        """The relay's certificate was seen."""
+        """The relay's certificate expires at `not_after`, in seconds since the epoch."""
 
-    def sending(self, end: Participant, publish: actions.Publish) -> bool:
-        """Whether a message may be sent now, for the first time or again."""
+    def admit_message(self, side: str, publish: actions.Publish) -> bool:
+        """Return whether a message may be sent now, for the first time or again."""
 
     def sent(self, publish: actions.Publish, at: float) -> None:
-        """Its bytes were handed to the socket."""
+        """The bytes of a message were handed to the socket."""
 
     def acked(self, publish: actions.Publish) -> None:
         """The relay accepted a message."""
 
-    def raw(self, envelope: Envelope | None, publication: Publication, *, live: bool) -> None:
-        """A publication of the other side came; `envelope` is None where its data is none."""
+    def received(self, envelope: Envelope | None, publication: Publication, *, live: bool) -> None:
+        """A publication of the other side arrived, live or with the history; `envelope` is None if it is malformed."""
 
-    def delivered(self, end: Participant, notice: notices.MessageReceived, at: float) -> None:
-        """The wallet protocol gave a message to its application, once."""
+    def delivered(self, side: str, notice: notices.MessageReceived, at: float) -> None:
+        """The wallet protocol delivered a message to its application, once."""
 
-    def trouble(self, end: Participant, error: ProbeError) -> None:
-        """Something went wrong that nobody was waiting for."""
+    def on_error(self, side: str, error: ProbeError) -> None:
+        """An error occurred that no caller was waiting for."""
 
-    def changed(self) -> None:
-        """The end became whole, or stopped being so."""
+    def ready_changed(self) -> None:
+        """The participant became ready, or is not ready any more."""
 
     def dropped(self, code: int | None) -> None:
-        """A connection or a subscription that stood was taken away, with this code."""
+        """An established connection or subscription was lost, with this close or unsubscribe code."""

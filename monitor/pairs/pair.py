@@ -1,30 +1,27 @@
-"""A dApp and a wallet with a session between them, and the account of every message they exchange.
-
-The pair is where sending, receiving and judging meet: its ends report raw publications as their bytes arrive, the
-ledger knows what was sent, and an exchange is ok only when both agree.
-"""
+"""A dApp and a wallet with a session between them: pairing, resuming, exchanges."""
 
 from __future__ import annotations
 
 import asyncio
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from monitor.errors import LocalError, ProbeError
 from monitor.pairs import payloads
 from monitor.pairs.context import failure_of
-from monitor.pairs.diagnosis import examine
+from monitor.pairs.diagnosis import diagnose
+from monitor.pairs.in_flight import InFlightMessage
+from monitor.pairs.ledger import Ledger
 from monitor.pairs.participant import Participant
-from monitor.pairs.tracker import DeliveryTracker, InFlightMessage, fate
-from monitor.pairs.waiting import both
+from monitor.pairs.tracker import DeliveryTracker, fate
 from monitor.results import Exchange, Pairing
 from monitor.session.dapp import Dapp
-from monitor.session.store import KeyValueStore, MemoryStore, Session
+from monitor.session.store import KeyValueStore, MemoryStore
 from monitor.session.wallet import Wallet
 from monitor.vocabulary import Outcome, Reason, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
     from monitor.pairs.context import ProbeContext, RunRecorder
     from monitor.pairs.ledger import Message
@@ -32,17 +29,20 @@ if TYPE_CHECKING:
     from monitor.session.peer import Peer
     from monitor.wire.backoff import Backoff
 
-_STEPS = {"request": Step.DELIVER, "response": Step.ANSWER, "offline": Step.PUBLISH}
+P = TypeVar("P", Dapp, Wallet)
 
-_OVERTAKEN = "it came after a later one, and the wallet protocol drops what is older than what it has"
+SAME_DEADLINE_SPREAD: Final = 0.01
+"""Seconds within which all timers of one deadline have fired."""
+
+_STEPS: Final = {"request": Step.DELIVER, "response": Step.ANSWER, "offline": Step.PUBLISH}
 
 
-class Pair(DeliveryTracker):
-    """One dApp, one wallet, one ledger.
+class Pair:
+    """One dApp and one wallet with the tracker of their messages.
 
-    `reconnect` makes the ends come back by themselves (a standing pair); None leaves a drop as the failure it is.
-    `on_change` is called when the pair becomes whole or stops being so. `permits` are what the first connects of dApp
-    and wallet have of the relay's limits already.
+    `reconnect` makes the participants come back after a drop (a persistent pair); None leaves a drop a failure.
+    `on_change` is called when a participant becomes ready or stops being so. `permits` are permits of the relay's rate
+    limit for the first connects of dApp and wallet. `ledger` replaces the default one.
     """
 
     def __init__(
@@ -53,70 +53,83 @@ class Pair(DeliveryTracker):
         reconnect: Backoff | None = None,
         on_change: Callable[[], None] = lambda: None,
         permits: Sequence[Permit] = (),
+        ledger: Ledger | None = None,
     ) -> None:
-        super().__init__(context, recorder, persistent=reconnect is not None, on_change=on_change)
-        self.session: Session | None = None
+        self.context = context
+        self.tracker = DeliveryTracker(
+            context,
+            recorder,
+            ledger or Ledger(remembered=context.admission.history),
+            persistent=reconnect is not None,
+            on_change=on_change,
+        )
         self._clock = context.clock
         self._loop = asyncio.get_running_loop()
         self._reconnect = reconnect
         self._stores: dict[str, KeyValueStore] = {"dapp": MemoryStore(), "wallet": MemoryStore()}
-        self._sessions: dict[str, str] = {}  # each side's own name for the session
-        self._offline: list[Message] = []
-        self._epoch: str | None = None  # of the stream that the messages to an absent wallet went into
-        self._turn = context.admission.endpoint_index()
-        self._peers = self._make_peers()
+        self._sessions: dict[str, str] = {}  # session id by side; each side has its own
+        self._endpoint_index = context.admission.endpoint_index()
+        self._peers = self._new_peer(Dapp, "dapp"), self._new_peer(Wallet, "wallet")
         first, second, *_ = (*permits, None, None)
-        self.dapp = self._make_end("dapp", self._peers[0], first)
-        self.wallet = self._make_end("wallet", self._peers[1], second)
+        self.dapp = self._new_participant("dapp", self._peers[0], first)
+        self.wallet = self._new_participant("wallet", self._peers[1], second)
+
+    @property
+    def recorder(self) -> RunRecorder:
+        """The recorder of the present run."""
+        return self.tracker.recorder
+
+    @recorder.setter
+    def recorder(self, recorder: RunRecorder) -> None:
+        self.tracker.recorder = recorder
 
     @property
     def ready(self) -> bool:
-        """Whether both ends stand on the session's channel."""
+        """True while both participants are subscribed to the session's channel."""
         return self.dapp.ready and self.wallet.ready
 
     @property
     def terminated(self) -> bool:
-        """Whether the relay ended it for good: a close that says not to come back, a channel taken away."""
+        """True if a participant will not come back: the relay forbade a reconnect, or revoked the channel."""
         return self.dapp.terminated or self.wallet.terminated
 
     @property
     def error(self) -> ProbeError:
-        """What keeps the pair from being whole."""
+        """Why the pair is not ready."""
+        members = (self.dapp, self.wallet)
         error = (
-            next((end.error for end in (self.dapp, self.wallet) if end.error is not None), None)
-            or next((ProbeError(end.step, Reason.SILENT) for end in (self.dapp, self.wallet) if end.step), None)
+            next((member.error for member in members if member.error is not None), None)
+            or next((ProbeError(member.step, Reason.SILENT) for member in members if member.step), None)
             or ProbeError(Step.HOLD, Reason.DISCONNECTED)
         )
-        if not (self.dapp.client.awaiting_permit or self.wallet.client.awaiting_permit):
+        if not any(member.client.awaiting_permit for member in members):
             return error
-        return ProbeError(error.step, error.reason, f"{error.detail}; the next try waits for the limits")
+        return ProbeError(error.step, error.reason, f"{error.detail}; the next attempt waits for the rate limit")
 
-    def _make_peers(self) -> tuple[Dapp, Wallet]:
-        """New clients on the same stores, as after a restart."""
-        keys, clock, history = self._bench.crypto, self._clock, self._bench.admission.history
-        return (
-            Dapp(store=self._stores["dapp"], keys=keys, clock=clock, history=history),
-            Wallet(store=self._stores["wallet"], keys=keys, clock=clock, history=history),
-        )
+    def _new_peer(self, kind: type[P], side: str) -> P:
+        """Return a new peer on the side's store, as after a restart of the application."""
+        context = self.context
+        store, history = self._stores[side], context.admission.history
+        return kind(store=store, keys=context.crypto, clock=self._clock, history=history)
 
-    def _make_end(self, side: str, peer: Peer, permit: Permit | None = None) -> Participant:
-        self.members.add(peer.client_id)
-        access = self._bench.endpoint(side, self._turn, permit)
-        return Participant(side, peer, access, observer=self, reconnect=self._reconnect)
+    def _new_participant(self, side: str, peer: Peer, permit: Permit | None = None) -> Participant:
+        self.tracker.members.add(peer.client_id)
+        endpoint = self.context.endpoint(side, self._endpoint_index, permit)
+        return Participant(side, peer, endpoint, observer=self.tracker, reconnect=self._reconnect)
 
     # Pairing and resuming.
 
     async def pair(self) -> Pairing:
-        """Pair the two anew, in trusted mode; what the relay did wrong is in the result.
+        """Pair dApp and wallet in trusted mode. What the relay did wrong is in the result; raises nothing for it.
 
-        Timed from when the wallet was to start until both ends are connected. The time-out bounds all of it but the
-        wallet's own delay.
+        Timed from the wallet's intended start until both are connected. The timeout covers everything but the wallet's
+        configured delay.
         """
-        probe, clock = self._bench.probe, self._clock
+        probe, clock = self.context.probe, self._clock
         started = clock.monotonic()
         deadline = started + probe.timeout
         dapp, wallet = self.dapp, self.wallet
-        asking, answering = self._peers
+        dapp_peer, wallet_peer = self._peers
         wallet_connected = started
 
         async def wallet_connects() -> None:
@@ -125,276 +138,260 @@ class Pair(DeliveryTracker):
             wallet_connected = clock.monotonic()
 
         try:
-            request = dapp.do(lambda: asking.connect(mode="trusted"))
+            request = dapp.do(lambda: dapp_peer.connect(mode="trusted"))
             await dapp.wait(lambda: dapp.has_read(request.channel), deadline, Step.HANDSHAKE)
             started = clock.monotonic() + probe.wallet_delay
             if probe.wallet_delay:
                 await asyncio.sleep(probe.wallet_delay)
-                started = min(started, clock.monotonic())  # what a timer is late by counts; it may be early too
+                started = min(started, clock.monotonic())  # a late timer counts; an early one is possible too
             deadline += probe.wallet_delay
-            wallet.do(lambda: answering.connect(request))
-            # The wallet first: until it has made its offer, the dApp waits for nothing that the relay owes it.
-            await both(wallet_connects(), dapp.wait(lambda: dapp.ready, deadline, Step.HANDSHAKE))
+            wallet.do(lambda: wallet_peer.connect(request))
+            # The wallet first: until it has made its offer, the relay owes the dApp nothing.
+            await wait_for_both(wallet_connects(), dapp.wait(lambda: dapp.ready, deadline, Step.HANDSHAKE))
         except ProbeError as raised:
             error = raised
-            if raised.reason is Reason.SILENT and wallet.published is not None:
-                error = wallet.published  # no offer comes that the relay did not take
+            if raised.reason is Reason.SILENT and wallet.publish_error is not None:
+                error = wallet.publish_error  # the relay refused the offer that the dApp waited for
             outcome = Outcome.ABORTED if isinstance(error, LocalError) else Outcome.FAILED
             pairing = Pairing(outcome=outcome, failure=failure_of(error))
         else:
-            self.session = asking.session
-            self.channel = self.session.channel if self.session is not None else None
-            self._sessions = {end.side: end.peer.session.id for end in (dapp, wallet) if end.peer.session is not None}
+            session = dapp_peer.session
+            self.tracker.channel = session.channel if session is not None else None
+            members = (dapp, wallet)
+            self._sessions = {item.side: item.peer.session.id for item in members if item.peer.session is not None}
             pairing = Pairing(
                 outcome=Outcome.OK, seconds=clock.monotonic() - started, wallet_seconds=wallet_connected - started
             )
         self.recorder.mark("pair", Step.HANDSHAKE, started, clock.monotonic())
         return pairing
 
+    async def resume(self, deadline: float) -> None:
+        """Resume the session with a new dApp client and a new wallet client at once. Raises `ProbeError`."""
+        await wait_for_both(self.resume_dapp(deadline), self.resume_wallet(deadline))
+
     async def resume_dapp(self, deadline: float) -> None:
-        """Let a new dApp client resume the session from its store. Raises `ProbeError`."""
+        """Resume the session with a new dApp client on the old one's store. Raises `ProbeError`."""
         self.dapp.close()
-        self.dapp = self._make_end("dapp", self._make_peers()[0])
+        self.dapp = self._new_participant("dapp", self._new_peer(Dapp, "dapp"))
         await self._resume(self.dapp, deadline)
 
     async def resume_wallet(self, deadline: float) -> None:
-        """Let a new wallet client resume the session from its store. Raises `ProbeError`."""
+        """Resume the session with a new wallet client on the old one's store. Raises `ProbeError`."""
         self.wallet.close()
-        self.wallet = self._make_end("wallet", self._make_peers()[1])
+        self.wallet = self._new_participant("wallet", self._new_peer(Wallet, "wallet"))
         await self._resume(self.wallet, deadline)
 
-    async def _resume(self, end: Participant, deadline: float) -> None:
+    async def _resume(self, participant: Participant, deadline: float) -> None:
         started = self._clock.monotonic()
-        session_id = self._sessions[end.side]
-        end.do(lambda: end.peer.resume(session_id))
-        await end.wait(lambda: end.ready, deadline, Step.RESUME)
-        self.recorder.mark(end.side, Step.RESUME, started, self._clock.monotonic())
+        self.tracker.discard_unsent(participant.side)
+        session_id = self._sessions[participant.side]
+        participant.do(lambda: participant.peer.resume(session_id))
+        await participant.wait(lambda: participant.ready, deadline, Step.RESUME)
+        self.recorder.mark(participant.side, Step.RESUME, started, self._clock.monotonic())
 
     def retire(self) -> None:
-        """Leave: at once where every message came, else when the last one's horizon has passed.
+        """Close the pair once no message is outstanding: now, or after the horizon of the last one.
 
-        Only a pair that still listens can tell a late message from a lost one.
+        Only a pair that is still connected can tell a late message from a lost one.
         """
-        if next(self.ledger.awaited(), None) is None:
+        if next(self.tracker.ledger.outstanding(), None) is None:
             self.close()
         else:
-            self._bench.background(self._linger())
+            self.context.background(self._linger())
 
     async def _linger(self) -> None:
+        ledger = self.tracker.ledger
         try:
-            while (horizon := self.ledger.next_horizon()) is not None:
+            while (horizon := ledger.next_horizon()) is not None:
                 await asyncio.sleep(max(0.001, horizon - self._clock.monotonic()))
-                self.judge()
+                self.tracker.judge()
         finally:
             self.close()
 
-    def suspend(self) -> None:
-        """Leave the relay, keeping the session in both stores for another run."""
-        self.close()
-
     def close(self) -> None:
-        """Leave now; every message not judged yet is judged as what it is."""
+        """Disconnect now and judge every message. The session stays in both stores and can be resumed."""
         self.dapp.close()
         self.wallet.close()
-        self.queued.clear()
-        self.publish_verdicts(self.ledger.settle())
+        self.tracker.close()
 
     # Exchanges.
 
     async def exchange(self, intended: float, pause: float) -> None:
-        """A request and its answer `pause` seconds later, booked with the recorder.
+        """Make one exchange, a request and its response `pause` seconds later, and record it.
 
-        `intended` is when the request should go out. The time-out bounds both legs together; the pause lies outside.
+        `intended` is when the request is to be sent. The timeout covers both messages together, without the pause.
         """
-        self.received.clear()
-        request = payloads.request(self.recorder.run_id, self.sequence + 1)
+        tracker, recorder = self.tracker, self.recorder
+        tracker.received_ids.clear()
+        request = payloads.request(recorder.run_id, tracker.sequence + 1)
         identifier = request["id"]
-        timeout = self._bench.probe.timeout
-        legs: list[InFlightMessage] = []
+        timeout = self.context.probe.timeout
+        sent: list[InFlightMessage] = []
         try:
-            legs.append(self._begin(self.dapp, self.wallet, "request", request, intended, intended + timeout))
-            asked = self._ended(legs[0], await legs[0].arrived)
-            answer_at = asked + pause
-            await asyncio.sleep(max(0.0, answer_at - self._clock.monotonic()))
-            deadline = answer_at + timeout - (asked - intended)
-            answer = payloads.response(identifier)
-            legs.append(self._begin(self.wallet, self.dapp, "response", answer, answer_at, deadline))
-            answered = self._ended(legs[1], await legs[1].arrived)
+            sent.append(self.send("request", request, intended, intended + timeout))
+            requested = self._complete(sent[0], await sent[0].arrived)
+            respond_at = requested + pause
+            await asyncio.sleep(max(0.0, respond_at - self._clock.monotonic()))
+            deadline = respond_at + timeout - (requested - intended)
+            sent.append(self.send("response", payloads.response(identifier), respond_at, deadline))
+            responded = self._complete(sent[1], await sent[1].arrived)
         except ProbeError as error:
-            self.recorder.fail(error)
-            await self.examine(error, [legs[-1].message] if legs and legs[-1].message is not None else [])
+            recorder.fail(error)
+            await self.diagnose(error, [sent[-1].message] if sent and sent[-1].message is not None else [])
         else:
-            self.recorder.exchanges.append(
+            recorder.exchanges.append(
                 Exchange(
                     outcome=Outcome.OK,
-                    # From each leg's own intention: a timer that fired early sent it before the one asked for.
-                    round_trip=(asked - legs[0].intended) + (answered - legs[1].intended),
-                    wire_request=legs[0].message.wire if legs[0].message else None,
-                    wire_response=legs[1].message.wire if legs[1].message else None,
+                    # From each message's own intended time: an early timer sends before `intended`.
+                    round_trip=(requested - sent[0].intended) + (responded - sent[1].intended),
+                    wire_request=sent[0].message.wire if sent[0].message else None,
+                    wire_response=sent[1].message.wire if sent[1].message else None,
                 )
             )
         finally:
-            self.in_flight = None
-            self._note(legs)
+            tracker.awaited = None
+            self._record_fates(sent)
 
-    async def cross(self, intended: float) -> None:
-        """One request, without an answer: does a message cross at all? Raises `ProbeError`."""
+    async def request(self, intended: float) -> None:
+        """Deliver one request without a response. Raises `ProbeError`."""
         payload = payloads.request(self.recorder.run_id, 1)
-        deadline = intended + self._bench.probe.timeout
-        in_flight = self._begin(self.dapp, self.wallet, "request", payload, intended, deadline)
+        message = self.send("request", payload, intended, intended + self.context.probe.timeout)
         try:
-            self._ended(in_flight, await in_flight.arrived)
+            self._complete(message, await message.arrived)
         finally:
-            self.in_flight = None
+            self.tracker.awaited = None
 
-    async def examine(self, error: ProbeError, messages: list[Message]) -> None:
-        """Look for messages that did not come, if that is the obstacle, and note what is found."""
-        self.in_flight = None
+    async def diagnose(self, error: ProbeError, messages: list[Message]) -> None:
+        """Record in the timeline why `messages` did not arrive, if `error` is a loss."""
+        self.tracker.awaited = None
         receiver = self.dapp if messages and messages[0].direction == "response" else self.wallet
-        await examine(self._bench, self.recorder, receiver, self._turn, error, messages)
+        await diagnose(self.context, self.recorder, receiver, self._endpoint_index, error, messages)
 
-    def _begin(
-        self,
-        sender: Participant,
-        receiver: Participant,
-        direction: str,
-        payload: payloads.Payload,
-        intended: float,
-        deadline: float,
-    ) -> InFlightMessage:
-        step = _STEPS[direction]
+    def send(self, direction: str, payload: payloads.Payload, intended: float, deadline: float) -> InFlightMessage:
+        """Send one message, which the tracker then awaits. Raises `ProbeError` if the sender is not ready."""
+        message = self._new_message(direction, payload, intended, deadline)
+        sender = message.sender
         if not sender.ready:
-            error = sender.error or ProbeError(step, Reason.DISCONNECTED)
-            raise ProbeError(step, error.reason, error.detail) if error.step is Step.HOLD else error
-        # uvloop's timers count whole milliseconds and may fire early; a message is never sent before its time.
-        in_flight = InFlightMessage(
+            error = sender.error or ProbeError(message.step, Reason.DISCONNECTED)
+            raise ProbeError(message.step, error.reason, error.detail) if error.step is Step.HOLD else error
+        self.tracker.awaited = message
+        if deadline < inf:
+            self.context.admission.deadlines.add(deadline, self)
+        self._submit(message)
+        return message
+
+    def resend(self, direction: str, timeout: float) -> InFlightMessage | None:
+        """Send one message in `direction`, to arrive within `timeout` seconds, beside the exchange that is under way.
+
+        No exchange awaits it, and it is judged like any other. None if the pair is not ready or the rate limit leaves
+        no permit.
+        """
+        if not self.ready or not self.context.admission.messages.try_acquire():
+            return None
+        now = self._clock.monotonic()
+        request = payloads.request(f"{self.recorder.run_id}/again", self.tracker.sequence + 1)
+        payload = payloads.response(request["id"]) if direction == "response" else request
+        message = self._new_message(direction, payload, now, now + timeout)
+        try:
+            self._submit(message)
+        except ProbeError:
+            return None
+        return message
+
+    def _new_message(
+        self, direction: str, payload: payloads.Payload, intended: float, deadline: float
+    ) -> InFlightMessage:
+        sender, receiver = (self.wallet, self.dapp) if direction == "response" else (self.dapp, self.wallet)
+        return InFlightMessage(
             sender=sender,
             receiver=receiver,
             direction=direction,
-            step=step,
+            step=_STEPS[direction],
             payload=payload,
+            # uvloop's timers have a resolution of 1 ms and may fire early.
             intended=min(intended, self._clock.monotonic()),
             deadline=deadline,
             arrived=self._loop.create_future(),
         )
-        self.in_flight = in_flight
-        if deadline < inf:
-            self._bench.admission.deadlines.add(deadline, self)
+
+    def _submit(self, message: InFlightMessage) -> None:
+        sender = message.sender
 
         def send() -> None:
-            self.queued[sender, sender.peer.send_message(payload)] = in_flight
+            self.tracker.unsent[sender.side, sender.peer.send_message(message.payload)] = message
 
         sender.do(send)
-        return in_flight
 
-    def _ended(self, in_flight: InFlightMessage, arrived: float) -> float:
-        if arrived > in_flight.deadline:
-            raise self._why(in_flight)
-        self.recorder.mark(in_flight.receiver.side, in_flight.step, in_flight.intended, arrived)
+    def _complete(self, message: InFlightMessage, arrived: float) -> float:
+        if arrived > message.deadline:
+            raise message.deadline_error()
+        self.recorder.mark(message.receiver.side, message.step, message.intended, arrived)
         return arrived
 
-    # What `deadlines.Deadlines` asks.
+    def _record_fates(self, sent: list[InFlightMessage]) -> None:
+        self.tracker.publish_sent()
+        for item in sent:
+            if item.message is not None:
+                self.recorder.fates.append(fate(item.message))
+            if not item.arrived.done():
+                item.arrived.cancel()
+            elif not item.arrived.cancelled():
+                item.arrived.exception()  # retrieved, so that asyncio does not log it
+
+    # deadlines.Waiter.
 
     def due(self) -> float | None:
-        """When the message that is waited for is due; one to an absent wallet may take its time."""
-        in_flight = self.in_flight
-        return (
-            None if in_flight is None or in_flight.arrived.done() or in_flight.deadline == inf else in_flight.deadline
-        )
+        """Return the deadline of the awaited message; None for a message to an absent wallet, which has none."""
+        message = self.tracker.awaited
+        return None if message is None or message.arrived.done() or message.deadline == inf else message.deadline
 
     def overdue(self) -> None:
-        """A message's time is up, of the present leg or of one before it."""
-        in_flight = self.in_flight
-        if in_flight is not None and not in_flight.arrived.done() and in_flight.deadline <= self._clock.monotonic():
-            in_flight.arrived.set_exception(self._why(in_flight))
+        """Fail the awaited message if its deadline has passed."""
+        message = self.tracker.awaited
+        if message is not None and not message.arrived.done() and message.deadline <= self._clock.monotonic():
+            message.arrived.set_exception(message.deadline_error())
 
-    def _why(self, in_flight: InFlightMessage) -> ProbeError:  # noqa: PLR0911 - one answer a cause, the first that fits
-        """The first cause of a message that did not come in time."""
-        message = in_flight.message
-        if message is None or not message.acked:
-            if in_flight.sender.published is not None:
-                return in_flight.sender.published
-            return in_flight.sender.error or ProbeError(Step.PUBLISH, Reason.SILENT, "no ack in time")
-        if message.corrupted:
-            return ProbeError(in_flight.step, Reason.CORRUPTED, "the bytes that came differ from those sent")
-        if not in_flight.receiver.ready:
-            cause = in_flight.receiver.error
-            return ProbeError(
-                in_flight.step, Reason.DISCONNECTED, cause.detail if cause else "the receiver was not connected"
-            )
-        if message.arrived_at is None:
-            return ProbeError(in_flight.step, Reason.LOST, "acked, never delivered")
-        if message.arrived_at > in_flight.deadline:
-            return ProbeError(in_flight.step, Reason.TIMEOUT, "it came after its deadline")
-        if message.overtaken:
-            return ProbeError(in_flight.step, Reason.REORDERED, _OVERTAKEN)
-        return ProbeError(in_flight.step, Reason.WRONG_PEER, "it came, and the wallet protocol did not accept it")
 
-    def _note(self, legs: list[InFlightMessage]) -> None:
-        self.publish_sent()
-        for in_flight in legs:
-            if (message := in_flight.message) is not None:
-                self.recorder.fates.append(fate(message))
-            if not in_flight.arrived.done():
-                in_flight.arrived.cancel()
-            elif not in_flight.arrived.cancelled():
-                in_flight.arrived.exception()
+async def pair_up(
+    context: ProbeContext,
+    recorder: RunRecorder,
+    *,
+    reconnect: Backoff | None = None,
+    on_change: Callable[[], None] = lambda: None,
+    permits: Sequence[Permit] = (),
+    ledger: Ledger | None = None,
+) -> Pair:
+    """Return a new pair, paired; the arguments are those of `Pair`. The pairing is recorded with `recorder`.
 
-    # Messages to an absent wallet.
+    Raises `ProbeError` if the pairing failed; the pair is closed then.
+    """
+    pair = Pair(context, recorder, reconnect=reconnect, on_change=on_change, permits=permits, ledger=ledger)
+    try:
+        pairing = recorder.pairing = await pair.pair()
+    except BaseException:
+        pair.close()
+        raise
+    if (failure := pairing.failure) is not None:
+        pair.close()
+        kind = LocalError if pairing.outcome is Outcome.ABORTED else ProbeError
+        raise kind(failure.step, failure.reason, failure.detail)
+    return pair
 
-    async def send_offline(self, count: int) -> list[str]:
-        """Send `count` messages, each once the relay accepted the one before, and return their ids.
 
-        Raises `ProbeError`.
-        """
-        self.received.clear()
-        self._offline = []
-        self._epoch = self.dapp.epochs.get(self.channel or "")
-        identifiers = []
-        deadline = self._clock.monotonic() + self._bench.probe.timeout
-        for number in range(1, count + 1):
-            now = self._clock.monotonic()
-            payload = payloads.request(self.recorder.run_id, number)
-            # When it must arrive is known once the wallet comes back: `due_by` says so.
-            in_flight = self._begin(self.dapp, self.wallet, "offline", payload, now, inf)
-            try:
-                await self.dapp.wait(in_flight.accepted, deadline, Step.PUBLISH)
-            finally:
-                self.in_flight = None
-                if in_flight.message is not None:
-                    self._offline.append(in_flight.message)
-            identifiers.append(payload["id"])
-        return identifiers
+async def wait_for_both(*waits: Coroutine[None, None, None]) -> None:
+    """Run the waits of both participants concurrently; cancel the other one as soon as one fails.
 
-    def due_by(self, deadline: float) -> None:
-        """The absent wallet is back: what was sent to it is due by `deadline`."""
-        for message in self._offline:
-            message.deadline = deadline
-            message.horizon = deadline + self._bench.probe.timeout
-
-    def note_offline(self) -> None:
-        """Write what became of the messages to the absent wallet into the run; those never due are due soon."""
-        now = self._clock.monotonic()
-        for message in self._offline:
-            if message.deadline == inf:
-                message.deadline, message.horizon = now, now + self._bench.probe.timeout
-            self.recorder.fates.append(fate(message))
-
-    async def why_not_recovered(self) -> ProbeError:
-        """The first cause why a resumed wallet did not get all that was sent to it, and an autopsy of what it lacks."""
-        missing = [message for message in self._offline if message.arrived_at is None]
-        error = self._why_not_recovered(missing)
-        await self.examine(error, missing)
-        return error
-
-    def _why_not_recovered(self, missing: list[Message]) -> ProbeError:
-        if any(message.corrupted for message in self._offline):
-            return ProbeError(Step.RECOVER, Reason.CORRUPTED, "the bytes that came differ from those sent")
-        if missing:
-            lack = f"{len(missing)} of {len(self._offline)} not in the history"
-            if self._epoch not in {None, self.wallet.epochs.get(self.channel or "")}:
-                return ProbeError(Step.RECOVER, Reason.EPOCH_CHANGED, f"{lack}, which began anew meanwhile")
-            return ProbeError(Step.RECOVER, Reason.LOST, lack)
-        if any(message.overtaken for message in self._offline):
-            return ProbeError(Step.RECOVER, Reason.REORDERED, _OVERTAKEN)
-        return ProbeError(Step.RECOVER, Reason.WRONG_PEER, "all came, and the wallet protocol did not accept them")
+    Raises the first failure; of two at the same moment, as at a common deadline, that of the first argument.
+    """
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        _, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        if pending:
+            await asyncio.wait(pending, timeout=SAME_DEADLINE_SPREAD)
+    finally:
+        for task in tasks:
+            task.cancel()
+    failures = [task.exception() for task in tasks if task.done() and not task.cancelled()]
+    for failure in failures:
+        if failure is not None:
+            raise failure

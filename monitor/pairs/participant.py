@@ -1,17 +1,17 @@
-"""One end of a pair: a side of the wallet protocol (`session/`) at work over a relay client.
+"""One side of a pair: a peer of the wallet protocol (`session/`) with its relay client.
 
-The wallet protocol's machine says what it wants (actions) and what happened (notices); the client reports what the
-relay did (events). A `Participant` carries each to the other in the call that brought it, and reports every raw
-publication to its `ParticipantObserver` before any de-duplication, so that verdicts rest on what really came.
+The peer emits actions and notices, the client emits events. A `Participant` passes each on in the call that brought it,
+and reports every publication to its `ParticipantObserver` before any de-duplication.
 """
 
 from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from monitor.errors import ErrorCode, ProbeError, WalletProtocolError
+from monitor.errors import ProbeError, WalletProtocolError
+from monitor.pairs.protocol_errors import of_protocol
 from monitor.relay import obstacles
 from monitor.relay.client import Client
 from monitor.session import actions, notices
@@ -42,22 +42,21 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _STEPS = {"connect": Step.HELLO, "subscribe": Step.SUBSCRIBE, "history": Step.HISTORY, "publish": Step.PUBLISH}
-_REASONS = {
-    ErrorCode.SESSION_EXPIRED: Reason.EXPIRED,
-    ErrorCode.SESSION_NOT_FOUND: Reason.EXPIRED,
-    ErrorCode.REQUEST_EXPIRED: Reason.EXPIRED,
-    ErrorCode.OTP_ENTRY_TIMEOUT: Reason.EXPIRED,
-    ErrorCode.INVALID_KEY: Reason.WRONG_PEER,
-    ErrorCode.DECRYPTION_FAILED: Reason.UNDECRYPTABLE,
-    ErrorCode.TRANSPORT_PARSE_FAILED: Reason.CORRUPTED,
-}
+
+
+class _Wait(NamedTuple):
+    """A caller of `Participant.wait`."""
+
+    done: Callable[[], bool]
+    future: asyncio.Future[None]
+    step: Step
 
 
 class Participant:
     """A dApp or a wallet over one relay connection.
 
-    `whole` is True while the peer is connected to its session and its channel is subscribed and read; otherwise
-    `obstacle` says what stands in the way.
+    `ready` is true while the peer is connected to its session, with its channels subscribed and their history read;
+    otherwise `error` is the cause, if one is known. `reconnect` makes a lost connection come back; None does not.
     """
 
     def __init__(
@@ -73,79 +72,78 @@ class Participant:
         self.peer = peer
         self.ready = False
         self.error: ProbeError | None = None
-        self.published: ProbeError | None = None  # why the latest publish was refused, if it was
-        self.epochs: dict[str, str] = {}  # by channel: of which stream the latest subscription said it is
+        self.publish_error: ProbeError | None = None  # of the latest publish, if it was refused
+        self.epochs: dict[str, str] = {}  # by channel: the stream's epoch at the latest subscription
         self.client = Client(
             endpoint, reporter=self, on_event=self._on_event, on_publication=self._on_publication, reconnect=reconnect
         )
-        self._own = f'{{"clientId":"{peer.client_id}",'
+        self._own_prefix = f'{{"clientId":"{peer.client_id}",'
         self._clock = endpoint.clock
-        self._ward = observer
-        self.phase, self.address_failed, self.certificate = (
-            observer.phase,
-            observer.address_failed,
-            observer.certificate,
-        )
-        self._standing = reconnect is not None
+        self._observer = observer
+        self.phase = observer.phase  # the rest of `relay.client.Reporter`
+        self.address_failed = observer.address_failed
+        self.certificate = observer.certificate
+        self._persistent = reconnect is not None
         self._commands: dict[int, tuple[Step, actions.Publish | None]] = {}
-        self._read: set[str] = set()  # channels subscribed on the present connection, with their history read
-        self._interrupted: Step | None = None  # the oldest command's that the drop at hand left unanswered
+        self._read: set[str] = set()  # channels subscribed on this connection, with their history read
+        self._interrupted: Step | None = None  # of the oldest command that the present drop left unanswered
         self._evicted = False
         self._opening: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._waiting: tuple[Callable[[], bool], asyncio.Future[None], Step] | None = None
+        self._wait: _Wait | None = None
 
     @property
     def step(self) -> Step | None:
-        """What the relay owes an answer to: the connect's step, or that of the oldest command in flight."""
+        """The step that waits for the relay: of the connect, or of the oldest unanswered command."""
         if self._opening is not None and not self.client.connected:
             return self.client.step
         return next((step for step, _ in self._commands.values()), None)
 
     @property
     def terminated(self) -> bool:
-        """Whether it will not become whole again by itself."""
+        """True if it will not become ready again by itself."""
         return self._evicted or self.client.closed
 
     def has_read(self, channel: str) -> bool:
-        """Whether a channel is subscribed and its history read."""
+        """Return whether a channel is subscribed and its history read."""
         return channel in self._read
 
-    def do(self, act: Callable[[], T]) -> T:
-        """Let the peer act, and carry out what it wants. Raises `ProbeError` for what its own protocol forbids."""
+    def do(self, action: Callable[[], T]) -> T:
+        """Call a method of the peer and execute the actions it emits. Raises `ProbeError` if the peer refuses."""
         try:
-            result = act()
+            result = action()
         except WalletProtocolError as error:
-            raise self._obstacle_of(error, Step.HANDSHAKE) from error
-        self._pump(moved=False)
+            raise of_protocol(error, self.publish_error) from error
+        self._pump(state_changed=False)
         return result
 
     async def wait(self, done: Callable[[], bool], deadline: float, step: Step) -> None:
-        """Wait until `done()`, checked after everything that happens here. Raises `ProbeError`.
+        """Wait until `done()` is true; it is evaluated after every event. Raises `ProbeError`.
 
-        Where the deadline passes, the relay's oldest debt names the step; without one it is `step`.
+        On timeout, the error names the step of the oldest unanswered command, or `step` if there is none.
         """
         if done():
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting = (done, future, step)
+        self._wait = _Wait(done, future, step)
         try:
             async with asyncio.timeout(max(0.0, deadline - self._clock.monotonic())):
                 await future
         except TimeoutError:
-            late = self.client.deadline_error(self.step or step)
-            refused = self.published if late.step is Step.PUBLISH else None  # between two tries nothing is owed
-            raise self.error or refused or late from None
+            timeout = self.client.deadline_error(self.step or step)
+            # Between two attempts to publish, no command is unanswered.
+            refused = self.publish_error if timeout.step is Step.PUBLISH else None
+            raise self.error or refused or timeout from None
         finally:
-            self._waiting = None
+            self._wait = None
 
     def close(self) -> None:
-        """Leave in good order."""
+        """Disconnect with a close frame."""
         self._stop()
         self.client.close()
 
     def abort(self) -> None:
-        """Drop the connection without a word."""
+        """Drop the connection without a close frame."""
         self._stop()
         self.client.abort()
 
@@ -158,27 +156,27 @@ class Participant:
             self._timer.cancel()
             self._timer = None
 
-    # What the client reports while it connects (`relay.client.Reporter`).
+    # relay.client.Reporter.
 
     def step_completed(self, step: Step, started: float, ended: float) -> None:
-        """A step of the connect is behind us."""
-        self._ward.mark(self, step, started, ended)
+        """Pass on a step of the connect."""
+        self._observer.step_completed(self.side, step, started, ended)
 
-    # Events of the relay.
+    # Events of the client.
 
     def _on_publication(self, publication: Publication) -> None:
         data = publication.data
-        if type(data) is str and data.startswith(self._own):
-            return  # one's own message, pushed back: nothing to learn from it
+        if type(data) is str and data.startswith(self._own_prefix):
+            return  # the own message, echoed
         self._publication(publication, live=True)
-        self._pump(moved=False)
+        self._pump(state_changed=False)
 
-    def _on_event(self, event: Event) -> None:  # noqa: C901 - one case a kind of event, nothing more
+    def _on_event(self, event: Event) -> None:  # noqa: C901 - one case a kind of event
         match event:
             case Replied():
                 self._replied(event)
                 if event.error is None:
-                    self._pump(moved=False)
+                    self._pump(state_changed=False)
                     return
             case HistoryRead():
                 self._history(event)
@@ -189,15 +187,15 @@ class Participant:
             case Unanswered():
                 self._unanswered(event)
                 if not event.silent:
-                    return  # the drop follows, and is to find things as they stood
+                    return  # the drop follows
             case Unsubscribed():
                 self._read.discard(event.channel)
-                self._ward.dropped(event.code)
+                self._observer.dropped(event.code)
                 if not event.resubscribing:
                     self._evicted = True
                     detail = f"unsubscribe code {event.code} {event.reason}"
                     self.error = ProbeError(self.step or Step.HOLD, Reason.DISCONNECTED, detail)
-                    self._trouble(self.error)
+                    self._report(self.error)
             case Dropped():
                 self._dropped(event)
         self._pump()
@@ -215,34 +213,34 @@ class Participant:
         try:
             envelope = decode(data)
         except WalletProtocolError:
-            self._ward.raw(None, publication, live=live)
+            self._observer.received(None, publication, live=live)
             self.peer.on_publication(channel, data, at)
             return
         if envelope.client_id != self.peer.client_id:
-            self._ward.raw(envelope, publication, live=live)
+            self._observer.received(envelope, publication, live=live)
             if live:
                 self.peer.on_publication(channel, envelope, at)
 
     def _replied(self, event: Replied) -> None:
         step, publish = self._commands.pop(event.id, (None, None))
         if step is not None:
-            self._ward.mark(self, step, event.at - event.took, event.at)
+            self._observer.step_completed(self.side, step, event.at - event.took, event.at)
         if event.error is None:
             if publish is not None:
-                self.published = None
-                self._ward.acked(publish)
+                self.publish_error = None
+                self._observer.acked(publish)
                 self.peer.on_published(publish.message_id, ok=True, now=event.at)
             return
         if step is None:
             if not isinstance(event.command, Subscribe) or self.client.wants(event.command.channel):
-                return  # a hello or an automatic resubscription: the drop or the retry that follows says it
+                return  # a hello or an automatic resubscription: the drop or the retry that follows reports it
             step = Step.SUBSCRIBE
         error = obstacles.of_error(step, event.error)
         if publish is not None:
-            self.published = error
+            self.publish_error = error
             self.peer.on_published(publish.message_id, ok=False, now=event.at)
         else:
-            self._stuck(error)
+            self._subscription_failed(error)
 
     def _unanswered(self, event: Unanswered) -> None:
         step, publish = self._commands.pop(event.id, (None, None))
@@ -254,73 +252,73 @@ class Participant:
         else:
             self._interrupted = self._interrupted or step
         if publish is not None:
-            self.published = error
+            self.publish_error = error
             self.peer.on_published(publish.message_id, ok=False, now=event.at)
         elif event.silent:
-            self._stuck(error)
+            self._subscription_failed(error)
 
-    def _stuck(self, error: ProbeError) -> None:
-        """A subscription or its history failed, which nothing but another connection would ask for again."""
-        if self._standing:
-            self._evicted, self.error = True, error  # to be made anew, at a pace that asks nobody too often
-        self._trouble(error)
+    def _subscription_failed(self, error: ProbeError) -> None:
+        """Handle a failed subscription or history, which only a new connection would request again."""
+        if self._persistent:
+            self._evicted, self.error = True, error  # the pair is replaced at the pace of rebuilds
+        self._report(error)
 
     def _history(self, event: HistoryRead) -> None:
         step, _ = self._commands.pop(event.id, (Step.HISTORY, None))
-        self._ward.mark(self, step, event.at - event.took, event.at)
+        self._observer.step_completed(self.side, step, event.at - event.took, event.at)
         for publication in event.publications:
             self._publication(publication, live=False)
         self._read.add(event.channel)
         self.peer.on_history(event.channel, [publication.data for publication in event.publications], event.at)
 
     def _dropped(self, event: Dropped) -> None:
-        step = self._interrupted or self.step or (self._waiting[2] if self._waiting is not None else Step.HOLD)
+        step = self._interrupted or self.step or (self._wait.step if self._wait is not None else Step.HOLD)
         self._interrupted = None
         self.error = self.client.error or obstacles.of_drop(step, event)
         self._commands.clear()
         self._read.clear()
         if self.ready:
-            self._ward.dropped(event.code)
+            self._observer.dropped(event.code)
         self.peer.on_disconnected(event.at)
-        if self._opening is None and (event.reconnect_at is None or not self._standing):
-            self._trouble(self.error)
+        if self._opening is None and (event.reconnect_at is None or not self._persistent):
+            self._report(self.error)
 
-    # What the peer wants, and what it says.
+    # Actions and notices of the peer.
 
-    def _pump(self, *, moved: bool = True) -> None:
-        """Carry out what the peer wants and heed what it says.
+    def _pump(self, *, state_changed: bool = True) -> None:
+        """Execute the actions of the peer and handle its notices, until there are no more.
 
-        Where all of that is messages, sent and received, its state and its timers have not `moved`.
+        Messages alone, sent and received, change neither its state nor its timers.
         """
         while True:
-            wanted, told = self.peer.drain()
-            again = False
-            for action in wanted:
-                moved = moved or type(action) is not actions.Publish
-                again = not self._carry_out(action) or again
-            for notice in told:
-                moved = moved or type(notice) is not notices.MessageReceived
-                self._heed(notice)
-            if not again:
-                break  # what is carried out brings nothing more, nor does what is heeded
-        if moved:
-            self._update()
+            actions_, notices_ = self.peer.drain()
+            more = False
+            for action in actions_:
+                state_changed = state_changed or type(action) is not actions.Publish
+                more = not self._execute(action) or more
+            for notice in notices_:
+                state_changed = state_changed or type(notice) is not notices.MessageReceived
+                self._handle_notice(notice)
+            if not more:
+                break  # an executed action emits nothing, nor does a notice
+        if state_changed:
+            self._update_ready()
             self._arm()
-        if self._waiting is not None:
-            done, future, _ = self._waiting
+        if self._wait is not None:
+            done, future, _ = self._wait
             if not future.done() and done():
                 future.set_result(None)
 
-    def _carry_out(self, action: actions.Action) -> bool:
-        """Whether it went as the peer wants it, who hears of it otherwise."""
+    def _execute(self, action: actions.Action) -> bool:
+        """Execute an action; return False if it failed at once and the peer was notified."""
         match action:
             case actions.Publish():
-                if not self.client.connected or not self._ward.sending(self, action):
+                if not self.client.connected or not self._observer.admit_message(self.side, action):
                     self.peer.on_published(action.message_id, ok=False, now=self._clock.monotonic())
                     self._arm()
                     return False
                 command = Publish(channel=action.key.channel, data=action.data)
-                identifier = self.client.command(command, partial(self._ward.sent, action))
+                identifier = self.client.command(command, partial(self._observer.sent, action))
                 self._commands[identifier] = (Step.PUBLISH, action)
             case actions.Connect():
                 self._opening = asyncio.ensure_future(self._open())
@@ -341,54 +339,47 @@ class Participant:
             if (step := _STEPS.get(command.method)) is not None:
                 self._commands[identifier] = (step, None)
 
-    def _heed(self, notice: notices.Notice) -> None:
+    def _handle_notice(self, notice: notices.Notice) -> None:
         match notice:
             case notices.MessageReceived():
-                self._ward.delivered(self, notice, self._clock.monotonic())
+                self._observer.delivered(self.side, notice, self._clock.monotonic())
             case notices.Failed():
-                self._trouble(self._obstacle_of(notice.error, Step.HANDSHAKE))
+                self._report(of_protocol(notice.error, self.publish_error))
             case notices.Undecryptable():
-                step = self._waiting[2] if self._waiting is not None else Step.DELIVER
-                self._trouble(ProbeError(step, Reason.UNDECRYPTABLE, "equal bytes, but they do not decrypt"))
+                step = self._wait.step if self._wait is not None else Step.DELIVER
+                self._report(ProbeError(step, Reason.UNDECRYPTABLE, "equal bytes, but they do not decrypt"))
             case _:
-                pass  # requests, OTPs and states are read off the peer by whoever waits for them
+                pass  # the pair reads requests and states from the peer
 
     async def _open(self) -> None:
         try:
             await self.client.open()
         except ProbeError as error:
             self.error = error
-            self._trouble(error)
+            self._report(error)
         else:
             if self.client.closed and self.error is not None:
-                self._trouble(self.error)  # the hello and the drop came together
+                self._report(self.error)  # the reply to the hello and the drop arrived together
         finally:
             self._opening = None
 
     # State.
 
-    def _update(self) -> None:
+    def _update_ready(self) -> None:
         ready = self.client.connected and self.peer.is_connected and self.peer.channels <= self._read
         if ready:
             self.error = None
         if ready is not self.ready:
             self.ready = ready
-            self._ward.changed()
+            self._observer.ready_changed()
 
-    def _trouble(self, error: ProbeError) -> None:
-        if self._waiting is not None and not self._waiting[1].done():
-            self._waiting[1].set_exception(error)
+    def _report(self, error: ProbeError) -> None:
+        if self._wait is not None and not self._wait.future.done():
+            self._wait.future.set_exception(error)
         else:
             if not self.ready and self.error is None:
-                self.error = error  # a wait whose time is up at this moment has yet to ask
-            self._ward.trouble(self, error)
-
-    def _obstacle_of(self, error: WalletProtocolError, step: Step) -> ProbeError:
-        if error.code in {ErrorCode.TRANSPORT_PUBLISH_FAILED, ErrorCode.TRANSPORT_DISCONNECTED} and self.published:
-            return self.published
-        if error.code in {ErrorCode.SESSION_EXPIRED, ErrorCode.SESSION_NOT_FOUND}:
-            step = Step.RESUME
-        return ProbeError(step, _REASONS.get(error.code, Reason.PROTOCOL), f"{error.code.value}: {error}")
+                self.error = error  # for a wait that times out at this moment
+            self._observer.on_error(self.side, error)
 
     def _arm(self) -> None:
         due = self.peer.deadline()

@@ -1,53 +1,80 @@
-"""The account of connected time: of the seconds that pairs or connections should stand, those that they do."""
+"""Connected time of pairs and connections."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from monitor.results import PairTime
+from monitor.results import PairTime, Reconnected
 
 if TYPE_CHECKING:
-    from monitor.clock import Clock
     from monitor.pairs.context import ProbeContext
 
-PULSE: Final = 1.0
-"""Seconds between two accounts at most, so that what is served meanwhile is no older."""
+REPORT_INTERVAL: Final = 1.0
+"""Seconds between two reports of `UptimeMeter.run`."""
 
 
 class UptimeMeter:
-    """Publishes the seconds as they pass, as the daemon does for its standing pairs; of all pairs at once."""
+    """Publish the seconds that expected pairs or connections spend connected and disconnected, of all together."""
 
-    def __init__(self, context: ProbeContext, clock: Clock) -> None:
-        self._bench = context
-        self._clock = clock
-        self._due = self._away = 0
-        self._counted_at = clock.monotonic()
+    def __init__(self, context: ProbeContext) -> None:
+        self._context = context
+        self._clock = context.clock
+        self._expected = self._disconnected = 0
+        self._recorded_at = context.clock.monotonic()
 
-    def change(self, *, due: int = 0, away: int = 0) -> None:
-        """From now on, so many more (or fewer) should stand, and so many more (or fewer) of those do not."""
-        self.account()
-        self._due += due
-        self._away += away
+    def change(self, *, expected: int = 0, disconnected: int = 0) -> None:
+        """Add to the number of pairs that should be connected, and to that of those which are not."""
+        if expected or disconnected:
+            self.record()
+            self._expected += expected
+            self._disconnected += disconnected
 
-    def account(self) -> None:
-        """Publish the time since the last account."""
-        context, now = self._bench, self._clock.monotonic()
-        seconds, self._counted_at = now - self._counted_at, now
-        for connected, count in ((True, self._due - self._away), (False, self._away)):
-            if count and seconds > 0:
-                context.publish(
-                    PairTime(
-                        relay=context.relay,
-                        probe=context.probe.name,
-                        run_id="",
-                        connected=connected,
-                        seconds=count * seconds,
-                    )
-                )
+    def record(self) -> None:
+        """Publish the time since the last call, in the state it was spent in."""
+        context, now = self._context, self._clock.monotonic()
+        seconds, self._recorded_at = now - self._recorded_at, now
+        if seconds <= 0:
+            return
+        for connected, count in ((True, self._expected - self._disconnected), (False, self._disconnected)):
+            if count:
+                context.publish(PairTime(context.relay, context.probe.name, "", connected, count * seconds))
 
     async def run(self) -> None:
-        """Account now and then, until cancelled."""
+        """Record periodically until cancelled."""
         while True:
-            await asyncio.sleep(PULSE)
-            self.account()
+            await asyncio.sleep(REPORT_INTERVAL)
+            self.record()
+
+
+class Uptime:
+    """Whether one pair or connection is connected. Feeds a meter while it is expected, and publishes reconnects."""
+
+    def __init__(self, context: ProbeContext, meter: UptimeMeter | None = None, *, connected: bool = False) -> None:
+        self.connected = connected
+        self.dropped_at: float | None = None  # on the monotonic clock, until it is connected again
+        self._context = context
+        self._meter = meter
+        self._expected = False
+
+    def expect(self, expected: bool) -> None:  # noqa: FBT001 - a state
+        """Say whether it should be connected from now on; the time in which it should not counts in no direction."""
+        if self._meter is not None and expected is not self._expected:
+            change = 1 if expected else -1
+            self._meter.change(expected=change, disconnected=0 if self.connected else change)
+        self._expected = expected
+
+    def update(self, connected: bool, run_id: str) -> bool:  # noqa: FBT001 - a state
+        """Set whether it is connected; return whether that changed. A reconnect is published for the run `run_id`."""
+        if connected is self.connected:
+            return False
+        self.connected = connected
+        if self._meter is not None and self._expected:
+            self._meter.change(disconnected=-1 if connected else 1)
+        context, now = self._context, self._context.clock.monotonic()
+        if not connected:
+            self.dropped_at = now
+        elif self.dropped_at is not None:
+            context.publish(Reconnected(context.relay, context.probe.name, run_id, now - self.dropped_at))
+            self.dropped_at = None
+        return True

@@ -1,4 +1,4 @@
-"""steady-state: connections that only answer pings, the ones that a load balancer's idle time-out cuts."""
+"""steady-state and connection-storm: connections that only answer pings, as a load balancer's idle timeout cuts."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import structlog
 
 from monitor.errors import LocalError, ProbeError
 from monitor.pairs.idle import IdleConnection
+from monitor.pairs.uptime import Uptime, UptimeMeter
 from monitor.probes.runner import REBUILD_BACKOFF
-from monitor.results import Disconnected, Exchange, PairTime, Reconnected
+from monitor.results import Disconnected, Exchange
 from monitor.schedule.grid import Grid, GridTimer
 from monitor.vocabulary import Outcome, Reason, Step
 from monitor.wire.backoff import Backoff
@@ -23,28 +24,31 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 
 
-async def hold_one(context: ProbeContext, recorder: RunRecorder, start: float, hold: float) -> None:
-    """Connect at `start`, hold for `hold` seconds, book one exchange."""
+async def hold_one(context: ProbeContext, recorder: RunRecorder, start: float, duration: float) -> None:
+    """Connect after `start` seconds, stay connected for `duration` seconds, and record one exchange."""
     await asyncio.sleep(start)
-    held = IdleConnection(context, recorder)
+    connection = IdleConnection(context, recorder)
     try:
-        await held.open()
-        async with asyncio.timeout(hold):
-            await held.lost.wait()
-        raise held.why()
+        await connection.open()
+        async with asyncio.timeout(duration):
+            await connection.lost.wait()
+        raise connection.why_lost()
     except TimeoutError:
         recorder.exchanges.append(Exchange(outcome=Outcome.OK))
     except ProbeError as error:
         recorder.fail(error)
     finally:
-        held.close()
+        connection.close()
 
 
 class SteadyState:
-    """So many connections, held for a while as a bounded run, or for ever as a continuous probe."""
+    """Idle connections: for a time as a bounded run, permanently as a continuous probe.
+
+    connection-storm is a bounded run without a duration.
+    """
 
     async def run(self, context: ProbeContext, recorder: RunRecorder) -> None:
-        """Open the connections spread over the ramp, and hold each for the duration."""
+        """Open the connections spread over the ramp-up, and hold each for the duration."""
         probe = context.probe
         async with asyncio.TaskGroup() as group:
             for number in range(probe.connections):
@@ -52,32 +56,31 @@ class SteadyState:
                 group.create_task(hold_one(context, recorder, start, probe.duration or 0.0))
 
     async def serve(self, context: ProbeContext, pairs: PersistentPairs) -> None:  # noqa: ARG002 - it has none
-        """Keep the connections until cancelled."""
+        """Keep the connections open until cancelled."""
         async with asyncio.TaskGroup() as group:
             for number in range(context.probe.connections):
-                group.create_task(Idle(context, number).serve())
+                group.create_task(PersistentConnection(context, number).serve())
 
 
-class Idle:
-    """One connection kept for ever: its hold intervals and the account of its connected time."""
+class PersistentConnection:
+    """One connection that is kept open permanently: its intervals, each one exchange, and its connected time."""
 
     def __init__(self, context: ProbeContext, number: int) -> None:
-        self._bench = context
+        self._context = context
         self._number = number
-        self._held: IdleConnection | None = None
-        self._drops: list[ProbeError] = []  # why it dropped first in the present interval
-        self._obstacle: ProbeError | None = None  # why the latest connect came to nothing, or the connection dropped
-        self._dropped_at: float | None = None
-        self._connected = False
-        self._counted_at = context.clock.monotonic()
+        self._connection: IdleConnection | None = None
+        self._drops: list[ProbeError] = []  # the first cause of a drop in the present interval
+        self._error: ProbeError | None = None  # of the latest failed connect or drop; None while connected
         self._failures = 0
         self._backoff = Backoff()
+        self._meter = UptimeMeter(context)
+        self._uptime = Uptime(context, self._meter)
 
     async def serve(self) -> None:
-        """Hold interval after interval until cancelled."""
-        context = self._bench
+        """Run interval after interval until cancelled."""
+        context = self._context
         period = context.probe.hold
-        keeper = asyncio.ensure_future(self._keep())
+        keeper = asyncio.ensure_future(self._keep_connected())
         try:
             spread = period * self._number / max(1, context.probe.connections)
             grid = Grid(context.clock.monotonic() + spread, period)
@@ -87,23 +90,24 @@ class Idle:
                 await self._slot(period)
         finally:
             keeper.cancel()
-            if self._held is not None:
-                self._held.close()
+            if self._connection is not None:
+                self._connection.close()
 
     async def _slot(self, period: float) -> None:
-        context = self._bench
+        context = self._context
         recorder = context.recorder(self._number)
         aborted = ""
         try:
-            self._account()
-            if self._held is not None:
-                self._held.recorder = recorder
+            self._meter.record()
+            if self._connection is not None:
+                self._connection.recorder = recorder
             started = context.clock.monotonic()
-            # A little short of the period, so that this interval's end never skips the next one's beginning.
+            # Slightly shorter than the period, so that the end of this slot does not skip the next one.
             await asyncio.sleep(period * 0.99)
             recorder.mark("dapp", Step.HOLD, started, context.clock.monotonic())
-            error = next(iter(self._drops), None if self._connected else self._obstacle or self._why())
-            self._drops.clear()  # only now: what dropped between two intervals counts for the second
+            absent = None if self._uptime.connected else self._error or self._why_lost()
+            error = next(iter(self._drops), absent)
+            self._drops.clear()  # a drop between two slots counts for the later one
             if error is None:
                 recorder.exchanges.append(Exchange(outcome=Outcome.OK))
             else:
@@ -115,87 +119,66 @@ class Idle:
             if aborted:
                 recorder.abort()
             context.publish(recorder.finish(aborted=aborted))
-            self._account()
+            self._meter.record()
 
     @property
     def _untried(self) -> bool:
-        """Whether it never stood, and the relay had no part in that so far."""
-        never_stood = not self._connected and self._dropped_at is None
-        return never_stood and (self._obstacle is None or isinstance(self._obstacle, LocalError))
+        """True if it was never connected and the relay had no part in that."""
+        never_connected = not self._uptime.connected and self._uptime.dropped_at is None
+        return never_connected and (self._error is None or isinstance(self._error, LocalError))
 
     def _admits(self) -> bool:
-        """Whether the relay's limits leave room for a connection that has not been there yet."""
-        return not (self._untried and self._held is not None and self._held.client.awaiting_permit)
+        """Return whether a slot may run: not while the first connect waits for the rate limit."""
+        return not (self._untried and self._connection is not None and self._connection.client.awaiting_permit)
 
-    def _note_drop(self, error: ProbeError) -> None:
-        self._account()
-        self._obstacle = error
+    def _record_failure(self, error: ProbeError) -> None:
+        self._error = error
         if not self._drops:
-            self._drops.append(error)  # the first cause is what counts
+            self._drops.append(error)  # the first cause decides
+        self._uptime.expect(not self._untried)
 
-    def _why(self) -> ProbeError:
-        return self._held.why() if self._held is not None else ProbeError(Step.HOLD, Reason.DISCONNECTED)
+    def _why_lost(self) -> ProbeError:
+        connection = self._connection
+        return connection.why_lost() if connection is not None else ProbeError(Step.HOLD, Reason.DISCONNECTED)
 
-    async def _keep(self) -> None:
-        """Open the connection, and open it anew where the relay ended it for good."""
-        context = self._bench
+    async def _keep_connected(self) -> None:
+        """Open the connection, and a new one whenever the relay terminated it."""
+        context = self._context
         while True:
-            self._held = IdleConnection(
+            connection = self._connection = IdleConnection(
                 context, context.recorder(self._number), reconnect=self._backoff, on_change=self._changed
             )
             try:
-                await self._held.open()
+                await connection.open()
                 self._failures = 0
-                while not self._held.terminated:
-                    self._held.lost.clear()
-                    await self._held.lost.wait()
+                while not connection.terminated:
+                    connection.lost.clear()
+                    await connection.lost.wait()
             except ProbeError as error:
-                self._held.error = error
-                self._note_drop(error)
+                connection.error = error
+                self._record_failure(error)
             except BaseException:
-                self._held.close()
+                connection.close()
                 raise
-            self._held.close()
-            _log.warning("connection ended", relay=context.relay, probe=context.probe.name, why=str(self._why()))
+            connection.close()
+            error_text = str(self._why_lost())
+            _log.warning("connection terminated", relay=context.relay, probe=context.probe.name, error=error_text)
             failed_at = context.clock.monotonic()
             await asyncio.sleep(REBUILD_BACKOFF.delay(self._failures, context.rng))
             await context.admission.admit_reconnect(1, failed_at)
             self._failures += 1
 
     def _changed(self, dropped: Dropped | None) -> None:
-        self._account()
-        context = self._bench
-        now = context.clock.monotonic()
-        run_id = self._held.recorder.run_id if self._held is not None else ""
+        context, uptime = self._context, self._uptime
+        run_id = self._connection.recorder.run_id if self._connection is not None else ""
         if dropped is None:
-            if self._dropped_at is not None:
-                context.publish(
-                    Reconnected(
-                        relay=context.relay, probe=context.probe.name, run_id=run_id, seconds=now - self._dropped_at
-                    )
-                )
-            self._connected, self._dropped_at, self._obstacle = True, None, None
-        elif self._connected:
-            self._connected, self._dropped_at = False, now
-            self._note_drop(self._why())
-            context.publish(
-                Disconnected(relay=context.relay, probe=context.probe.name, run_id=run_id, code=dropped.code)
-            )
+            self._error = None
+            uptime.update(connected=True, run_id=run_id)
+            uptime.expect(expected=True)
+        elif uptime.connected:
+            uptime.update(connected=False, run_id=run_id)
+            self._record_failure(self._why_lost())
+            context.publish(Disconnected(context.relay, context.probe.name, run_id, dropped.code))
         else:
-            self._obstacle = self._why()  # of its latest return: what keeps it away by now may be ours
-
-    def _account(self) -> None:
-        context = self._bench
-        now = context.clock.monotonic()
-        seconds, self._counted_at = now - self._counted_at, now
-        run_id = self._held.recorder.run_id if self._held is not None else ""
-        if seconds > 0 and not self._untried:
-            context.publish(
-                PairTime(
-                    relay=context.relay,
-                    probe=context.probe.name,
-                    run_id=run_id,
-                    connected=self._connected,
-                    seconds=seconds,
-                )
-            )
+            self._error = self._why_lost()  # of the latest reconnect, which this program may have failed itself
+            uptime.expect(not self._untried)

@@ -1,8 +1,4 @@
-"""The attempts that confirm a failure: a new pair and one message, or one message more over the pair that failed.
-
-None of them is in an SLI, and each is bounded. What became of one is a value: a message crossed, it did not, or it
-could not be told, because the fault lay on this side, or the relay asked for fewer connects.
-"""
+"""New-pair attempts: a pairing and one message, to confirm a failure or to find a recovery. They are in no SLI."""
 
 from __future__ import annotations
 
@@ -11,109 +7,66 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from monitor.errors import LocalError, ProbeError
-from monitor.pairs import payloads
-from monitor.pairs.admission import CONFIRMING, RECOVERY
-from monitor.pairs.pair import Pair
-from monitor.pairs.tracker import InFlightMessage
-from monitor.vocabulary import Outcome, Reason, Step
+from monitor.pairs.admission import ConnectPriority
+from monitor.pairs.pair import pair_up
+from monitor.vocabulary import Reason, Step
 
 if TYPE_CHECKING:
     from monitor.pairs.context import ProbeContext
     from monitor.results import Report, Run
 
-MARGIN: Final = 1.0
-"""Seconds past its own deadlines after which an attempt is ended from outside."""
+ATTEMPT_MARGIN: Final = 1.0
+"""Seconds beyond its own deadlines after which an attempt is cancelled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptResult:
-    """How an attempt ended. `crossed` is None where it cannot be told; `obstacle` is what stood in the way."""
+    """How an attempt ended. `delivered` is None if that is unknown: a local fault, or the relay asked for fewer."""
 
     run_id: str
     delivered: bool | None
     error: ProbeError | None = None
 
     @property
-    def limited(self) -> bool:
-        """Whether the relay asked for fewer."""
+    def rate_limited(self) -> bool:
+        """True if the relay asked for fewer connects."""
         return self.error is not None and self.error.reason is Reason.RATE_LIMITED
 
 
-async def try_new_pair(context: ProbeContext, bound: float, *, recovery: bool = False) -> AttemptResult:
-    """A new pairing and one message over it, without waits, within `bound` seconds. Never raises.
+async def try_new_pair(context: ProbeContext, timeout: float, *, recovery: bool = False) -> AttemptResult:
+    """Pair and deliver one message, without waits, within `timeout` seconds. Never raises.
 
-    Its two ends meet the same endpoint, another one each time: whether a message crosses *at all* is the question here,
-    and where one node of two is ill, no pair that needs both of them would find the good one. Its connects may take the
-    last permits of the relay's limits, unless it is `recovery`: those that look for the repair leave enough for the
-    next confirmation.
+    Both participants use the same endpoint, the next one in each attempt: if one node of two fails, a pair that needs
+    both of them never succeeds. `recovery`: the attempt belongs to recovery probing and leaves the permits that are
+    reserved for confirmations.
     """
-    silent = replace(
+    unpublished = replace(
         context,
         publish=_ignore,
-        priority=RECOVERY if recovery else CONFIRMING,
-        probe=context.probe.model_copy(update={"timeout": bound, "wallet_delay": 0.0}),
+        priority=ConnectPriority.RECOVERY if recovery else ConnectPriority.CONFIRMATION,
+        probe=context.probe.model_copy(update={"timeout": timeout, "wallet_delay": 0.0}),
     )
-    recorder = silent.recorder()
-    if not context.admission.messages.try_acquire(
-        2
-    ):  # the offer and the message are held to the relay's limits, as all others are
-        return AttemptResult(run_id=recorder.run_id, delivered=None, error=_limits())
-    pair = Pair(silent, recorder)
+    recorder = unpublished.recorder()
+    if not context.admission.messages.try_acquire(2):  # the offer and the message
+        limits = LocalError(Step.PUBLISH, Reason.OVERLOADED, "limits allow no more messages now")
+        return AttemptResult(run_id=recorder.run_id, delivered=None, error=limits)
     try:
-        async with asyncio.timeout(bound + MARGIN):
-            pairing = await pair.pair()
-            if (failure := pairing.failure) is not None:
-                kind = LocalError if pairing.outcome is Outcome.ABORTED else ProbeError
-                raise kind(failure.step, failure.reason, failure.detail)
-            await pair.cross(recorder.started)
-    except LocalError as fault:
-        return AttemptResult(run_id=recorder.run_id, delivered=None, error=fault)
+        async with asyncio.timeout(timeout + ATTEMPT_MARGIN):
+            pair = await pair_up(unpublished, recorder)
+            try:
+                await pair.request(recorder.started)
+            finally:
+                pair.close()
+    except LocalError as error:
+        return AttemptResult(run_id=recorder.run_id, delivered=None, error=error)
     except ProbeError as error:
-        crossed = None if error.reason is Reason.RATE_LIMITED else False
-        return AttemptResult(run_id=recorder.run_id, delivered=crossed, error=error)
+        delivered = None if error.reason is Reason.RATE_LIMITED else False
+        return AttemptResult(run_id=recorder.run_id, delivered=delivered, error=error)
     except TimeoutError:
-        return AttemptResult(run_id=recorder.run_id, delivered=None, error=LocalError(Step.CLOSE, Reason.INTERNAL))
-    finally:
-        pair.close()
+        overdue = LocalError(Step.CLOSE, Reason.INTERNAL)
+        return AttemptResult(run_id=recorder.run_id, delivered=None, error=overdue)
     return AttemptResult(run_id=recorder.run_id, delivered=True)
 
 
-def resend(context: ProbeContext, pair: Pair, direction: str, bound: float) -> InFlightMessage | None:
-    """Send one message over `pair` as it stands, in the direction that failed, beside whatever it is doing.
-
-    The message is in the pair's ledger, and judged at its horizon as all others are, but no exchange waits for it: look
-    at `message.arrived_at` of the leg. None where the pair cannot send or the relay's limits leave no room.
-    """
-    if not pair.ready or not context.admission.messages.try_acquire():
-        return None
-    now = context.clock.monotonic()
-    asking = payloads.request(f"{pair.recorder.run_id}/again", pair.sequence + 1)
-    back = direction == "response"
-    sender, receiver = (pair.wallet, pair.dapp) if back else (pair.dapp, pair.wallet)
-    in_flight = InFlightMessage(
-        sender=sender,
-        receiver=receiver,
-        direction=direction,
-        step=Step.ANSWER if back else Step.DELIVER,
-        payload=payloads.response(asking["id"]) if back else asking,
-        intended=now,
-        deadline=now + bound,
-        arrived=asyncio.get_running_loop().create_future(),
-    )
-
-    def send() -> None:
-        pair.queued[sender, sender.peer.send_message(in_flight.payload)] = in_flight
-
-    try:
-        sender.do(send)
-    except ProbeError:
-        return None
-    return in_flight
-
-
-def _limits() -> LocalError:
-    return LocalError(Step.PUBLISH, Reason.OVERLOADED, "limits allow no more messages now")
-
-
 def _ignore(_: Run | Report) -> None:
-    """In no SLI."""
+    """Publish nothing."""

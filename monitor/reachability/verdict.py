@@ -1,89 +1,81 @@
-"""Does a message cross this relay at all? A failure is confirmed by fresh attempts before the relay is called down.
+"""Whether a relay delivers messages at all: `relay_up`.
 
-A failed run, a standing pair that cannot be made or a standing connection that drops starts a **round** at once: a few
-fresh attempts (each a new pairing and one message) spaced by `CONFIRMATION_SPACING`, in parallel. The first that
-crosses ends it. Where all fail, and the fault is not found to be this monitor's own, the relay is down; from then on
-one attempt every `WHILE_DOWN` seconds looks for the repair, and the first message that crosses makes it up again. Every
-fall and rise is published as it comes. There is one round at a time, at most every `ROUND_EVERY` seconds, and none
-while the relay asks for less.
-
-Where the failure was a standing pair's, one message more goes over that very pair as it stands (`resend`). What is
-counted of it makes a silent node visible, a node that accepts and stores and pushes nothing:
-
-- `over="standing", outcome="ok"`: it crossed.
-- `over="standing", outcome="failed"`: it did not, half a time-out after the exchange itself had failed, though the
-  pair stood all the time, and though a fresh message, *sent after it*, has crossed at least `HEAD_START` ago. So beside
-  each such count stands `over="fresh", outcome="ok"` of the same round, never later than it.
-- Nothing is counted where the connection is gone, or comes back only later: that is a drop, and in a rolling restart
-  they all do. Nor where no fresh message crossed either: then the relay is down, or hung for a moment, and the
-  connection shows no fault of its own. (Counted, each silent outage would leave a failure over the standing connection
-  beside the fresh success that ends it, in one window of any rule: a page after the repair.)
-
-Therefore `increase(relay_probe_confirmations_total{over="standing",outcome="failed"}[1m]) > 0` alone says that a
-standing pair's exchange fails while fresh ones succeed, on two messages in a row; asking for `{over="fresh",
-outcome="ok"}` too changes nothing if it is summed by relay. While the node stays silent each of the pair's slots starts
-another round, so that the counter goes on; once it pushes again nothing is counted and the rule resolves by itself.
+A failure starts a confirmation round: a few new-pair attempts, spaced and overlapping. The first delivery ends it. If
+all fail and the fault is not this monitor's own, the relay is down; recovery probing then makes attempts until one
+delivers. Where the failure was a persistent pair's, a message is also resent over that pair: if it is not delivered
+although a later attempt was, the pair's node is silent.
 """
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from monitor.clock import utc
 from monitor.config.probe import CONFIRMATION_SPACING, MAX_ATTEMPT_TIME
-from monitor.errors import LocalError, ProbeError
-from monitor.reachability.attempts import AttemptResult, resend, try_new_pair
+from monitor.errors import LocalError
+from monitor.reachability.attempts import try_new_pair
+from monitor.reachability.local_fault import LocalFaultCheck, never_local
 from monitor.reachability.persistent import PersistentPairs
 from monitor.results import Confirmed, Disconnected, Paired, Run
 from monitor.vocabulary import Outcome, Reason
 from monitor.wire.codes import CloseCode
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
     from datetime import datetime
 
+    from monitor.errors import ProbeError
     from monitor.pairs.context import ProbeContext
     from monitor.pairs.pair import Pair
+    from monitor.reachability.attempts import AttemptResult
     from monitor.results import Exchange, Report
 
 _log = structlog.get_logger(__name__)
 
-WHILE_DOWN: Final = 5.0
-"""Seconds between attempts while the relay is down."""
+RECOVERY_INTERVAL: Final = 5.0
+"""Seconds between the attempts of recovery probing."""
 
-ROUND_EVERY: Final = 5.0
-"""Seconds from one round's start to the next one's at least: a cluster with an ill node fails all the time."""
+ROUND_INTERVAL: Final = 5.0
+"""Least seconds between the starts of two rounds: a cluster with one bad node fails all the time."""
 
 HEAD_START: Final = 1.0
-"""Seconds a standing pair has for its message after a fresh one has crossed."""
+"""Seconds that a resent message has after the delivery of a new-pair attempt."""
 
-AT_ONCE: Final = 3
-"""Standing pairs of one relay that are tried at the same time."""
+MAX_CONCURRENT_RESENDS: Final = 3
+"""Persistent pairs of one relay over which a message is resent at the same time."""
 
-LOOK: Final = 0.05
-"""Seconds between two looks at a message under way over a standing pair; nothing is timed by it."""
+POLL_INTERVAL: Final = 0.05
+"""Seconds between two looks at a resent message; nothing is timed by it."""
 
-ASKED_FOR_LESS: Final = frozenset({CloseCode.TOO_MANY_REQUESTS, CloseCode.CONNECTION_LIMIT})
-"""Close codes of a relay that must not be answered with more connections."""
+OVERLOAD_CODES: Final = frozenset({CloseCode.TOO_MANY_REQUESTS, CloseCode.CONNECTION_LIMIT})
+"""Close codes of a relay that must not get more connections for an answer."""
 
-CLEARED: Final = 10.0
-"""Seconds for which this monitor, once found to be without fault, is not asked again."""
+LOCAL_FAULT_CHECK_INTERVAL: Final = 10.0
+"""Seconds for which a negative local fault check holds while the relay is down."""
 
 
-async def never_local(_: ProbeError | None) -> bool:
-    """For those who do not suspect themselves."""
-    return False
+class Activity(Enum):
+    """What a verdict is doing."""
+
+    IDLE = auto()
+    CONFIRMING = auto()
+    RECOVERY_PROBING = auto()
 
 
 class RelayVerdict:
-    """One relay's `up`, and `since` when it is so: None before the first verdict. `on_change` is told each change.
+    """Whether one relay is `up`, and `since` when; both None before the first verdict.
 
-    `is_local_fault` finds out whether the fault is this monitor's own, given the error, if one is known.
-    While that question is open, `unresolved` is True; `on_resolved` is called when it is answered.
+    on_change: called with each change of `up`.
+    is_local_fault: finds out whether the fault is this monitor's own, given the error, if one is known.
+    on_resolved: called when the cause of a failure is known. Until then `unresolved` is true.
+
+    `pairs` is the registry of the relay's persistent pairs; `delivered_at` is when a message was last delivered, a
+    run's or an attempt's, on the monotonic clock.
     """
 
     def __init__(
@@ -98,215 +90,217 @@ class RelayVerdict:
         self.up: bool | None = None
         self.since: datetime | None = None
         self.unresolved = False
+        self.delivered_at = float("-inf")
         self._relay = relay
         self._on_change = on_change
-        self._is_local_fault = is_local_fault
-        self._on_settled = on_resolved
-        self._round: asyncio.Task[None] | None = None
-        self._question: asyncio.Task[bool] | None = None
-        self._standing: dict[Pair, asyncio.Task[None]] = {}
-        self._bench: ProbeContext | None = None  # of the latest round
-        self._began = float("-inf")
-        self.delivered_at = float("-inf")  # when a message crossed last, a run's or an attempt's
-        self._fresh_at = float("-inf")  # when an attempt's did
-        self._cleared_at = float("-inf")
+        self._on_resolved = on_resolved
+        self._local_fault = LocalFaultCheck(is_local_fault, self._resolve)
+        self._task: asyncio.Task[None] | None = None
+        self._activity = Activity.IDLE  # of the task
+        self._resends: dict[Pair, asyncio.Task[None]] = {}
+        self._context: ProbeContext | None = None  # of the latest round
+        self._round_started_at = float("-inf")
+        self._attempt_delivered_at = float("-inf")
+
+    @property
+    def activity(self) -> Activity:
+        """What it is doing now."""
+        return Activity.IDLE if self._task is None or self._task.done() else self._activity
 
     def observe(self, report: Run | Report, context: ProbeContext) -> None:
-        """Hear of a run or a drop: a message that crossed settles it, a failure starts the confirmation."""
+        """Take a run or a report into account: a delivered message resolves a failure, a failure is confirmed."""
         if isinstance(report, Run):
-            if report.outcome is Outcome.OK and any(_crossed(exchange) for exchange in report.exchanges):
-                self._crossing(context)
-            elif report.outcome is Outcome.FAILED and report.failure is not None:
-                # A relay that asks for fewer must not be answered with more.
-                if report.failure.reason is not Reason.RATE_LIMITED:
-                    direction = report.messages[-1].direction if report.messages else "request"
-                    self._doubt(context, report.pair, direction)
-            elif report.failure is not None and report.failure.reason is Reason.UNREACHABLE:
-                # Aborted, so the run found no way out of this machine.
-                self._ask(context, LocalError(report.failure.step, report.failure.reason, report.failure.detail))
+            self._observe_run(report, context)
         elif isinstance(report, Disconnected):
-            if report.code not in ASKED_FOR_LESS:
-                self._doubt(context, report.pair, "request")
+            if report.code not in OVERLOAD_CODES:
+                self._handle_failure(context, report.pair, "request")
         elif isinstance(report, Paired) and report.pairing.outcome is Outcome.FAILED:
             failure = report.pairing.failure
             if failure is None or failure.reason is not Reason.RATE_LIMITED:
-                self._doubt(context, None, "request")  # a standing pair cannot be made: no run may tell of it for long
+                self._handle_failure(context, None, "request")  # no run may report it for a long time
+
+    def _observe_run(self, run: Run, context: ProbeContext) -> None:
+        failure = run.failure
+        if run.outcome is Outcome.OK:
+            if any(_delivered(exchange) for exchange in run.exchanges):
+                self._record_delivery(context)
+        elif failure is None:
+            return
+        elif run.outcome is Outcome.FAILED:
+            # A relay that asks for fewer connects must not get more.
+            if failure.reason is not Reason.RATE_LIMITED:
+                self._handle_failure(context, run.pair, run.messages[-1].direction if run.messages else "request")
+        elif failure.reason is Reason.UNREACHABLE:
+            # An aborted run without a route from this host.
+            self._local_fault.start(context.clock, LocalError(failure.step, failure.reason, failure.detail))
 
     def suspend(self) -> None:
-        """Confirm nothing, and reach no verdict, until the next failure or `resume`."""
-        for task in (self._round, *self._standing.values()):
+        """Confirm nothing and reach no verdict until the next failure or `resume`."""
+        for task in (self._task, *self._resends.values()):
             if task is not None:
                 task.cancel()
-        self._settle()
+        self._resolve()
 
     def resume(self) -> None:
-        """Go on looking for the repair, where the relay was down."""
-        if self.up is False and self._bench is not None and not self._busy:
-            self._round = asyncio.ensure_future(self._mend(self._bench))
+        """Continue recovery probing if the relay was down."""
+        if self.up is False and self._context is not None and self.activity is Activity.IDLE:
+            self._start(self._probe_recovery(self._context))
 
     async def stop(self) -> None:
-        """End for good, leaving nothing behind."""
-        running = {task for task in (self._round, self._question, *self._standing.values()) if task is not None}
+        """Stop for good and wait for the tasks."""
+        running = {task for task in (self._task, self._local_fault.task, *self._resends.values()) if task is not None}
         self.suspend()
         for task in running:
             task.cancel()
         if running:
             await asyncio.wait(running, timeout=1)
 
-    @property
-    def _busy(self) -> bool:
-        return self._round is not None and not self._round.done()
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        self._task = asyncio.ensure_future(work)
 
-    def _doubt(self, context: ProbeContext, number: int | None, direction: str) -> None:
+    def _handle_failure(self, context: ProbeContext, number: int | None, direction: str) -> None:
         if context.admission.connects.paused:
             return
-        if not self._busy:
+        now = context.clock.monotonic()
+        if self.activity is Activity.IDLE:
             self.unresolved = True
-            self._bench = context
-            self._round = asyncio.ensure_future(self._confirm(context))
-        elif self.up is False and context.clock.monotonic() - self._cleared_at > CLEARED:
-            # Down for long: since then the fault may have become ours.
+            self._context = context
+            self._start(self._confirm(context))
+        elif self.up is False and now - self._local_fault.cleared_at > LOCAL_FAULT_CHECK_INTERVAL:
+            # The fault may have become local since the relay went down.
             self.unresolved = True
-            self._ask(context, None)
+            self._local_fault.start(context.clock, None)
         pair = self.pairs.find(context.probe.name, number) if number is not None else None
-        if pair is not None and pair not in self._standing and len(self._standing) < AT_ONCE and self.up is not False:
-            task = asyncio.ensure_future(self._try_standing(context, pair, direction))
-            self._standing[pair] = task
-            task.add_done_callback(lambda _: self._standing.pop(pair, None))
+        if pair is None or pair in self._resends or len(self._resends) >= MAX_CONCURRENT_RESENDS or self.up is False:
+            return
+        task = self._resends[pair] = asyncio.ensure_future(self._resend(context, pair, direction))
+        task.add_done_callback(lambda _: self._resends.pop(pair, None))
 
-    # Fresh attempts.
+    # New-pair attempts.
 
     async def _confirm(self, context: ProbeContext) -> None:
-        """One round; then, where the relay is down, the search for the repair."""
+        """Make one round; if the relay is down then, probe for its recovery."""
+        self._activity = Activity.CONFIRMING
         clock = context.clock
-        await asyncio.sleep(max(0.0, self._began + ROUND_EVERY - clock.monotonic()))
-        began = self._began = clock.monotonic()
+        await asyncio.sleep(max(0.0, self._round_started_at + ROUND_INTERVAL - clock.monotonic()))
+        started = self._round_started_at = clock.monotonic()
         try:
-            failed = await self._try_fresh(context)
-            # Whether the fault is ours is settled before the relay is blamed for it.
-            if failed is None or await asyncio.shield(self._ask(context, None)) or self.delivered_at > began:
+            failed = await self._make_attempts(context)
+            # A local fault must be excluded before the relay is blamed.
+            if failed is None or await asyncio.shield(self._local_fault.start(clock, None)):
+                return
+            if self.delivered_at > started:
                 return
         finally:
-            self._settle()
+            self._resolve()
         if failed < min(2, context.probe.confirm.attempts):
-            _log.warning("failure not confirmed", relay=self._relay, why="too few attempts could be made")
+            _log.warning("failure not confirmed", relay=self._relay, error="too few attempts could be made")
             return
-        self._set(context, up=False)
-        await self._mend(context)
+        self._set_up(context, up=False)
+        await self._probe_recovery(context)
 
-    async def _try_fresh(self, context: ProbeContext) -> int | None:
-        """The attempts of one round: how many failed, or None as soon as one crosses or the relay asks for less."""
+    async def _make_attempts(self, context: ProbeContext) -> int | None:
+        """Make the attempts of one round; return how many failed, or None once one delivered or was rate-limited."""
         confirm = context.probe.confirm
-        bound = min(context.probe.timeout, MAX_ATTEMPT_TIME, confirm.within)
-        spacing = min(CONFIRMATION_SPACING, (confirm.within - bound) / max(1, confirm.attempts - 1))
-        tries = [
-            asyncio.ensure_future(self._try_one(context, bound, number * spacing)) for number in range(confirm.attempts)
+        timeout = min(context.probe.timeout, MAX_ATTEMPT_TIME, confirm.within)
+        spacing = min(CONFIRMATION_SPACING, (confirm.within - timeout) / max(1, confirm.attempts - 1))
+        attempts = [
+            asyncio.ensure_future(self._attempt(context, timeout, number * spacing))
+            for number in range(confirm.attempts)
         ]
         failed = 0
         try:
-            for ended in asyncio.as_completed(tries):
-                tried = await ended
-                if tried.delivered:
+            for completed in asyncio.as_completed(attempts):
+                result = await completed
+                if result.delivered:
                     return None
-                if tried.limited:
-                    self._settle()  # a relay that answers so can be reached
+                if result.rate_limited:
+                    self._resolve()  # a relay that replies so is reachable
                     return None
-                failed += tried.delivered is False
-                self._ask(context, tried.error)
+                failed += result.delivered is False
+                self._local_fault.start(context.clock, result.error)
         finally:
-            for attempt in tries:
+            for attempt in attempts:
                 attempt.cancel()
         return failed
 
-    async def _try_one(
-        self, context: ProbeContext, bound: float, delay: float, *, recovery: bool = False
+    async def _attempt(
+        self, context: ProbeContext, timeout: float, delay: float, *, recovery: bool = False
     ) -> AttemptResult:
         await asyncio.sleep(delay)
-        tried = await try_new_pair(context, bound, recovery=recovery)
-        if tried.error is not None:
-            why = str(tried.error)
-            _log.info(
-                "new-pair attempt failed", relay=self._relay, run_id=tried.run_id, delivered=tried.delivered, error=why
-            )
-        if tried.delivered is not None:
-            self._count(context, tried.run_id, "fresh", ok=tried.delivered)
-        if tried.delivered:
-            self._fresh_at = context.clock.monotonic()
-            self._crossing(context)
-        return tried
+        result = await try_new_pair(context, timeout, recovery=recovery)
+        run_id, delivered = result.run_id, result.delivered
+        if result.error is not None:
+            error = str(result.error)
+            _log.info("new-pair attempt failed", relay=self._relay, run_id=run_id, delivered=delivered, error=error)
+        if delivered is not None:
+            self._count(context, run_id, "fresh", ok=delivered)
+        if delivered:
+            self._attempt_delivered_at = context.clock.monotonic()
+            self._record_delivery(context)
+        return result
 
-    async def _mend(self, context: ProbeContext) -> None:
-        """While the relay is down, an attempt every few seconds."""
+    async def _probe_recovery(self, context: ProbeContext) -> None:
+        """Make an attempt every few seconds while the relay is down."""
+        self._activity = Activity.RECOVERY_PROBING
         clock = context.clock
-        bound = min(context.probe.timeout, MAX_ATTEMPT_TIME)
-        delay = WHILE_DOWN
+        timeout = min(context.probe.timeout, MAX_ATTEMPT_TIME)
+        delay = RECOVERY_INTERVAL
         while not self.up:
             started = clock.monotonic() + delay
-            tried = await self._try_one(context, bound, delay, recovery=True)
-            if isinstance(tried.error, LocalError):
-                self._ask(context, tried.error)
-            delay = max(0.0, started + WHILE_DOWN - clock.monotonic())
+            result = await self._attempt(context, timeout, delay, recovery=True)
+            if isinstance(result.error, LocalError):
+                self._local_fault.start(clock, result.error)
+            delay = max(0.0, started + RECOVERY_INTERVAL - clock.monotonic())
 
-    # The very pair that failed.
+    # Resends over the persistent pair that failed.
 
-    async def _try_standing(self, context: ProbeContext, pair: Pair, direction: str) -> None:
+    async def _resend(self, context: ProbeContext, pair: Pair, direction: str) -> None:
         clock = context.clock
-        bound = min(context.probe.timeout, MAX_ATTEMPT_TIME)
-        if not await _stands(pair, bound):
+        timeout = min(context.probe.timeout, MAX_ATTEMPT_TIME)
+        if not await _wait_until_ready(pair, timeout):
             return
         sent_at = clock.monotonic()
-        in_flight = resend(context, pair, direction, bound)
+        in_flight = pair.resend(direction, timeout)
         if in_flight is None:
             return
         run_id = pair.recorder.run_id
-        while pair.ready and self.up is not False:  # once all fresh ones have failed, it shows no fault of its own
+        while pair.ready and self.up is not False:  # if the relay is down, the pair shows no fault of its own
             if in_flight.message is not None and in_flight.message.arrived_at is not None:
                 self._count(context, run_id, "standing", ok=True)
                 return
             now = clock.monotonic()
-            if now >= sent_at + bound / 2:
-                if sent_at <= self._fresh_at <= now - HEAD_START:
-                    _log.warning("standing pair is silent", relay=self._relay, probe=context.probe.name, run_id=run_id)
+            if now >= sent_at + timeout / 2:
+                if sent_at <= self._attempt_delivered_at <= now - HEAD_START:
+                    _log.warning(
+                        "persistent pair is silent", relay=self._relay, probe=context.probe.name, run_id=run_id
+                    )
                     self._count(context, run_id, "standing", ok=False)
                     return
-                if self._fresh_at < sent_at and not self._busy:
-                    return  # none crossed either
-            await asyncio.sleep(LOOK)
+                if self._attempt_delivered_at < sent_at and self.activity is Activity.IDLE:
+                    return  # no attempt delivered either
+            await asyncio.sleep(POLL_INTERVAL)
 
     def _count(self, context: ProbeContext, run_id: str, via: str, *, ok: bool) -> None:
         context.publish(Confirmed(relay=context.relay, probe=context.probe.name, run_id=run_id, via=via, ok=ok))
 
-    # The verdict, and the question whether the fault is ours.
+    # Verdicts.
 
-    def _crossing(self, context: ProbeContext) -> None:
+    def _record_delivery(self, context: ProbeContext) -> None:
         self.delivered_at = context.clock.monotonic()
-        if not self.up or self._busy:
+        if not self.up or self.activity is not Activity.IDLE:
             context.admission.mark_up()
-        if self.up is False and self._round is not None and self._round is not asyncio.current_task():
-            self._round.cancel()  # the search for the repair: should it fail again, a round must begin at once
-        self._set(context, up=True)
-        self._settle()
+        if self.up is False and self._task is not None and self._task is not asyncio.current_task():
+            self._task.cancel()  # so that the next failure starts a round at once
+        self._set_up(context, up=True)
+        self._resolve()
 
-    def _ask(self, context: ProbeContext, error: ProbeError | None) -> asyncio.Task[bool]:
-        """Ask whether the fault is ours, unless somebody is asking already."""
-        question = self._question
-        if question is None or question.done():
-            question = self._question = asyncio.ensure_future(self._answer(context, error))
-        return question
-
-    async def _answer(self, context: ProbeContext, error: ProbeError | None) -> bool:
-        ours = await self._is_local_fault(error)
-        if not ours:
-            self._cleared_at = context.clock.monotonic()
-        self._settle()
-        return ours
-
-    def _settle(self) -> None:
+    def _resolve(self) -> None:
         if self.unresolved:
             self.unresolved = False
-            self._on_settled()
+            self._on_resolved()
 
-    def _set(self, context: ProbeContext, *, up: bool) -> None:
+    def _set_up(self, context: ProbeContext, *, up: bool) -> None:
         if up is not self.up:
             self.up, self.since = up, utc(context.clock)
             if up:
@@ -316,15 +310,15 @@ class RelayVerdict:
             self._on_change(up)
 
 
-def _crossed(exchange: Exchange) -> bool:
-    """Whether an exchange brought a message over; a bare connection that was held brings none."""
+def _delivered(exchange: Exchange) -> bool:
+    """Return whether an exchange delivered a message; a bare connection delivers none."""
     return exchange.outcome is Outcome.OK and (exchange.round_trip is not None or exchange.recovery is not None)
 
 
-async def _stands(pair: Pair, patience: float) -> bool:
-    """Wait so many seconds for a pair to be whole again; False where it is gone."""
+async def _wait_until_ready(pair: Pair, timeout: float) -> bool:
+    """Wait up to `timeout` seconds for a pair to be ready; return False if it is not, or is terminated."""
     with suppress(TimeoutError):
-        async with asyncio.timeout(patience):
-            while not (pair.ready or pair.terminated):  # noqa: ASYNC110 - it has one listener, its probe
-                await asyncio.sleep(LOOK)
+        async with asyncio.timeout(timeout):
+            while not (pair.ready or pair.terminated):  # noqa: ASYNC110 - its one listener is the probe
+                await asyncio.sleep(POLL_INTERVAL)
     return pair.ready

@@ -277,7 +277,7 @@ class TestItsOwnHealth:
             up = monitor.monitored_relays.relays["demo"].verdict
             context = monitor.monitored_relays.context("demo", monitor.config.probes[0])
             monitor.pipeline.take(Disconnected(relay="demo", probe="steady", run_id="x", code=3001), context)
-            confirming = up._round
+            confirming = up._task
             assert confirming is not None
             assert not confirming.done()
             monitor.health.mark_unhealthy("test", "a test")

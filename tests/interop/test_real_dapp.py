@@ -33,26 +33,26 @@ pytestmark = [pytest.mark.required_counterpart(ENGINE), pytest.mark.timeout(BUIL
 
 
 class Owner:
-    """Owns our wallet as a pair does (`relay.ward.Ward`), and only remembers what it is told."""
+    """The `ParticipantObserver` of our wallet: keeps delivered payloads and errors."""
 
     def __init__(self) -> None:
-        self.received: list[Any] = []
-        self.troubles: list[ProbeError] = []
+        self.payloads: list[Any] = []
+        self.errors: list[ProbeError] = []
 
-    def delivered(self, end: Participant, notice: notices.MessageReceived, at: float) -> None:
-        del end, at
-        self.received.append(notice.payload)
+    def delivered(self, side: str, notice: notices.MessageReceived, at: float) -> None:
+        del side, at
+        self.payloads.append(notice.payload)
 
-    def trouble(self, end: Participant, error: ProbeError) -> None:
-        del end
-        self.troubles.append(error)
+    def on_error(self, side: str, error: ProbeError) -> None:
+        del side
+        self.errors.append(error)
 
     def _ignore(self, *_: object, **__: object) -> None: ...
 
-    def sending(self, *_: object) -> bool:
+    def admit_message(self, *_: object) -> bool:
         return True
 
-    mark = phase = address_failed = certificate = sent = acked = raw = changed = dropped = _ignore
+    step_completed = phase = address_failed = certificate = sent = acked = received = ready_changed = dropped = _ignore
 
 
 class OurWallet:
@@ -122,13 +122,13 @@ async def test_ten_messages_go_each_way(ours: OurWallet, theirs: Peer, mode: str
     for number in range(10):
         request = {"id": number, "method": "personal_sign", "params": ["0xé😀", number]}
         theirs.tell(do="send", payload=request)
-        await ours.until(lambda number=number: len(ours.owner.received) > number)
+        await ours.until(lambda number=number: len(ours.owner.payloads) > number)
         answer = {"id": number, "result": "0x" + "ab" * 65}
         ours.end.do(lambda answer=answer: ours.wallet.send_message(answer))  # type: ignore[misc]
         assert (await theirs.event("message"))["payload"] == answer
-        assert ours.owner.received[number] == request
-    assert len(ours.owner.received) == 10
-    assert ours.owner.troubles == []
+        assert ours.owner.payloads[number] == request
+    assert len(ours.owner.payloads) == 10
+    assert ours.owner.errors == []
 
 
 async def test_a_wrong_code_is_refused_and_the_right_one_still_pairs(ours: OurWallet, theirs: Peer) -> None:
@@ -151,7 +151,7 @@ async def test_a_wallet_that_was_away_gets_each_message_once_and_in_order(ours: 
     assert ours.wallet.session is not None
     session = ours.wallet.session.id
     theirs.tell(do="send", payload={"id": "before"})
-    await ours.until(lambda: len(ours.owner.received) == 1)
+    await ours.until(lambda: len(ours.owner.payloads) == 1)
     ours.end.abort()
     for number in range(10):
         theirs.tell(do="send", payload={"id": number})
@@ -159,9 +159,9 @@ async def test_a_wallet_that_was_away_gets_each_message_once_and_in_order(ours: 
         await theirs.event("done")  # each was accepted by the relay, the one before included
     wallet, end = ours.make()
     end.do(lambda: wallet.resume(session))
-    await ours.until(lambda: len(ours.owner.received) == 11, Step.RECOVER)
+    await ours.until(lambda: len(ours.owner.payloads) == 11, Step.RECOVER)
     ours.end.do(lambda: ours.wallet.send_message({"id": "back"}))
     assert (await theirs.event("message"))["payload"] == {"id": "back"}
     theirs.tell(do="send", payload={"id": "after"})
-    await ours.until(lambda: len(ours.owner.received) == 12)
-    assert [item["id"] for item in ours.owner.received] == ["before", *range(10), "after"]
+    await ours.until(lambda: len(ours.owner.payloads) == 12)
+    assert [item["id"] for item in ours.owner.payloads] == ["before", *range(10), "after"]

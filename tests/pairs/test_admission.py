@@ -10,7 +10,8 @@ import pytest
 from monitor.clock import Arrivals, LoopClock
 from monitor.config import parse
 from monitor.deadlines import Deadlines
-from monitor.pairs.admission import CONFIRMING, NORMAL, RECOVERY, ConnectPriority, RelayAdmission
+from monitor.pairs.admission import ConnectPriority as Priority
+from monitor.pairs.admission import RelayAdmission
 from monitor.relay.rate_limit import WINDOW_SECONDS
 
 pytestmark = pytest.mark.looptime
@@ -38,11 +39,13 @@ class Stage:
     def now(self) -> float:
         return self.clock.monotonic() - self._began
 
-    async def enter(self, who: str, priority: ConnectPriority = NORMAL, failed_at: float | None = None) -> None:
+    async def enter(self, who: str, priority: Priority = Priority.PLANNED, failed_at: float | None = None) -> None:
         await self.admission.endpoint("dapp", 0, 5, priority).admit(failed_at)
         self.entered.append((who, self.now))
 
-    async def fail(self, who: str, pause: float, priority: ConnectPriority = NORMAL, *, returns: bool = False) -> None:
+    async def fail(
+        self, who: str, pause: float, priority: Priority = Priority.PLANNED, *, returns: bool = False
+    ) -> None:
         """Try again and again, until cancelled."""
         while True:
             failed_at = self.clock.monotonic()
@@ -57,10 +60,10 @@ class Stage:
 async def test_an_outage_leaves_some_connects_to_those_who_come_back_after_it(limit: int) -> None:
     stage = Stage(limit)
     for _ in range(min(6, limit // 4)):
-        await stage.enter("confirming", CONFIRMING)
+        await stage.enter("confirming", Priority.CONFIRMATION)
     trouble = [
         *(asyncio.ensure_future(stage.fail("returning", 0.5, returns=True)) for _ in range(6)),
-        asyncio.ensure_future(stage.fail("mending", 1, RECOVERY)),
+        asyncio.ensure_future(stage.fail("mending", 1, Priority.RECOVERY)),
     ]
     await asyncio.sleep(OUTAGE)
     for task in trouble:
@@ -107,7 +110,7 @@ async def test_even_the_smallest_limit_lets_whoever_was_away_come_back_and_is_ke
     stage = Stage(limit)
     trouble = [
         *(asyncio.ensure_future(stage.fail("returning", 0.5, returns=True)) for _ in range(4)),
-        asyncio.ensure_future(stage.fail("mending", 5, RECOVERY)),
+        asyncio.ensure_future(stage.fail("mending", 5, Priority.RECOVERY)),
     ]
     await asyncio.sleep(10 * WINDOW_SECONDS)
     for task in trouble:

@@ -54,7 +54,7 @@ def test_a_message_that_comes_once_and_in_time_is_delivered() -> None:
     ledger, one = Ledger(), message(1)
     send(ledger, one)
     deliver(ledger, one, 1.25)
-    assert verdicts(ledger.settle()) == [Verdict.DELIVERED]
+    assert verdicts(ledger.judge_all()) == [Verdict.DELIVERED]
     assert one.latency == pytest.approx(0.25)
     assert one.wire == pytest.approx(0.249)
 
@@ -62,7 +62,7 @@ def test_a_message_that_comes_once_and_in_time_is_delivered() -> None:
 def test_a_message_that_never_comes_is_lost() -> None:
     ledger = Ledger()
     send(ledger, message(1))
-    assert verdicts(ledger.settle()) == [Verdict.LOST]
+    assert verdicts(ledger.judge_all()) == [Verdict.LOST]
 
 
 def test_a_message_that_comes_past_its_deadline_is_late_and_not_lost() -> None:
@@ -91,7 +91,7 @@ def test_bytes_that_differ_from_those_sent_are_corrupted_even_if_the_right_ones_
     send(ledger, one)
     assert ledger.arrived(one.key, one.data.replace("payload of", "payload oF"), 1, 1.1, live=True) is one
     deliver(ledger, one)
-    assert verdicts(ledger.settle()) == [Verdict.CORRUPTED]
+    assert verdicts(ledger.judge_all()) == [Verdict.CORRUPTED]
 
 
 def test_a_second_live_delivery_of_one_attempt_is_a_duplicate() -> None:
@@ -99,7 +99,7 @@ def test_a_second_live_delivery_of_one_attempt_is_a_duplicate() -> None:
     send(ledger, one)
     deliver(ledger, one, offset=1)
     deliver(ledger, one, offset=2)
-    assert verdicts(ledger.settle()) == [Verdict.DUPLICATED]
+    assert verdicts(ledger.judge_all()) == [Verdict.DUPLICATED]
 
 
 def test_the_same_push_twice_is_a_duplicate() -> None:
@@ -107,7 +107,7 @@ def test_the_same_push_twice_is_a_duplicate() -> None:
     send(ledger, one)
     deliver(ledger, one, offset=1)
     deliver(ledger, one, offset=1)
-    assert verdicts(ledger.settle()) == [Verdict.DUPLICATED]
+    assert verdicts(ledger.judge_all()) == [Verdict.DUPLICATED]
 
 
 def test_as_many_deliveries_as_publish_attempts_are_no_duplicate() -> None:
@@ -116,7 +116,7 @@ def test_as_many_deliveries_as_publish_attempts_are_no_duplicate() -> None:
     ledger.published(one.key, 1.5)  # an ack did not come, so it was sent again
     deliver(ledger, one, offset=1)
     deliver(ledger, one, offset=2)
-    assert verdicts(ledger.settle()) == [Verdict.DELIVERED]
+    assert verdicts(ledger.judge_all()) == [Verdict.DELIVERED]
     assert one.sent_at == pytest.approx(1.001)  # the wire time begins with the first attempt
 
 
@@ -127,7 +127,7 @@ def test_history_bringing_again_what_came_live_is_no_second_delivery() -> None:
     deliver(ledger, one, offset=1, live=False)
     deliver(ledger, one, offset=1, live=False)
     assert one.deliveries == 1
-    assert verdicts(ledger.settle()) == [Verdict.DELIVERED]
+    assert verdicts(ledger.judge_all()) == [Verdict.DELIVERED]
 
 
 def test_a_message_stored_twice_is_a_duplicate() -> None:
@@ -135,7 +135,7 @@ def test_a_message_stored_twice_is_a_duplicate() -> None:
     send(ledger, one)
     deliver(ledger, one, offset=1, live=False)
     deliver(ledger, one, offset=2, live=False)
-    assert verdicts(ledger.settle()) == [Verdict.DUPLICATED]
+    assert verdicts(ledger.judge_all()) == [Verdict.DUPLICATED]
 
 
 def test_the_message_that_a_newer_one_overtook_live_is_reordered() -> None:
@@ -143,7 +143,7 @@ def test_the_message_that_a_newer_one_overtook_live_is_reordered() -> None:
     send(ledger, one, two)
     deliver(ledger, two)
     deliver(ledger, one, 2.2)
-    assert verdicts(ledger.settle()) == [Verdict.REORDERED, Verdict.DELIVERED]
+    assert verdicts(ledger.judge_all()) == [Verdict.REORDERED, Verdict.DELIVERED]
 
 
 def test_the_two_directions_of_a_channel_have_orders_of_their_own() -> None:
@@ -151,7 +151,7 @@ def test_the_two_directions_of_a_channel_have_orders_of_their_own() -> None:
     send(ledger, ask, answer)
     deliver(ledger, answer)
     deliver(ledger, ask, 2.2)
-    assert verdicts(ledger.settle()) == [Verdict.DELIVERED] * 2
+    assert verdicts(ledger.judge_all()) == [Verdict.DELIVERED] * 2
 
 
 def test_a_message_stored_behind_a_newer_one_is_reordered() -> None:
@@ -159,7 +159,7 @@ def test_a_message_stored_behind_a_newer_one_is_reordered() -> None:
     send(ledger, one, two)
     deliver(ledger, two, offset=1, live=False)
     deliver(ledger, one, 2.2, offset=2, live=False)
-    assert verdicts(ledger.settle()) == [Verdict.REORDERED, Verdict.DELIVERED]
+    assert verdicts(ledger.judge_all()) == [Verdict.REORDERED, Verdict.DELIVERED]
 
 
 def test_a_message_that_history_brings_after_a_newer_live_one_is_in_order_where_it_was_stored_so() -> None:
@@ -167,7 +167,7 @@ def test_a_message_that_history_brings_after_a_newer_live_one_is_in_order_where_
     send(ledger, one, two)
     deliver(ledger, two, offset=2, live=True)  # pushed between subscribing and reading the history
     deliver(ledger, one, 2.2, offset=1, live=False)
-    assert verdicts(ledger.settle()) == [Verdict.DELIVERED] * 2
+    assert verdicts(ledger.judge_all()) == [Verdict.DELIVERED] * 2
 
 
 def test_of_several_verdicts_the_first_of_the_precedence_is_given() -> None:
@@ -195,9 +195,9 @@ def test_another_sessions_message_is_a_stranger_and_blames_no_message_that_is_aw
     ledger, one, foreign = Ledger(), message(1), message(1, sender="somebody")
     send(ledger, one)
     assert ledger.arrived(foreign.key, foreign.data, 1, 1.05, live=True) is None
-    assert ledger.strangers == 1
+    assert ledger.unmatched == 1
     deliver(ledger, one)
-    assert verdicts(ledger.settle()) == [Verdict.DELIVERED]
+    assert verdicts(ledger.judge_all()) == [Verdict.DELIVERED]
 
 
 @pytest.mark.parametrize(
@@ -210,8 +210,8 @@ def test_a_message_whose_envelope_names_another_is_the_awaited_one_corrupted(dam
     send(ledger, one)
     data = encode(damaged.client_id, damaged.nonce, f"payload of {DAPP} 1")
     assert ledger.arrived(damaged, data, 1, 1.1, live=True) is one
-    assert ledger.strangers == 0
-    assert verdicts(ledger.settle()) == [Verdict.CORRUPTED]
+    assert ledger.unmatched == 0
+    assert verdicts(ledger.judge_all()) == [Verdict.CORRUPTED]
 
 
 @pytest.mark.parametrize("arrives", [True, False], ids=["which arrived", "which is awaited too"])
@@ -225,7 +225,7 @@ def test_a_message_whose_envelope_names_an_older_one_is_itself_corrupted_and_not
     assert ledger.arrived(one.key, data, 2, 2.1, live=True) is two
     if not arrives:
         deliver(ledger, one, 2.2)
-    assert verdicts(ledger.settle()) == [Verdict.DELIVERED, Verdict.CORRUPTED]
+    assert verdicts(ledger.judge_all()) == [Verdict.DELIVERED, Verdict.CORRUPTED]
 
 
 def test_a_damaged_copy_of_a_message_that_arrived_is_no_other_message() -> None:
@@ -234,21 +234,21 @@ def test_a_damaged_copy_of_a_message_that_arrived_is_no_other_message() -> None:
     deliver(ledger, one)
     assert ledger.arrived(one.key, one.data.replace("payload of", "payload oF"), 2, 2.1, live=True) is one
     deliver(ledger, two, 2.2)
-    assert verdicts(ledger.settle()) == [Verdict.CORRUPTED, Verdict.DELIVERED]
+    assert verdicts(ledger.judge_all()) == [Verdict.CORRUPTED, Verdict.DELIVERED]
 
 
 def test_a_publication_without_a_readable_envelope_is_the_oldest_message_awaited_on_its_channel() -> None:
     ledger, other, one, two = Ledger(), message(1, channel="session:other"), message(2), message(3)
     send(ledger, other, one, two)
     assert ledger.garbled(CHANNEL, None) is one
-    assert verdicts(ledger.settle()) == [Verdict.LOST, Verdict.CORRUPTED, Verdict.LOST]
+    assert verdicts(ledger.judge_all()) == [Verdict.LOST, Verdict.CORRUPTED, Verdict.LOST]
 
 
 def test_what_is_left_of_a_message_tells_which_one_it_was() -> None:
     ledger, one, two = Ledger(), message(1), message(2)
     send(ledger, one, two)
     assert ledger.garbled(CHANNEL, two.data[: len(two.data) // 2 + 10]) is two
-    assert verdicts(ledger.settle()) == [Verdict.LOST, Verdict.CORRUPTED]
+    assert verdicts(ledger.judge_all()) == [Verdict.LOST, Verdict.CORRUPTED]
 
 
 @pytest.mark.parametrize("junk", [None, "hello", '{"hello":"world"}', "[]"])
@@ -257,10 +257,10 @@ def test_garbage_is_a_stranger_after_all_once_the_message_comes_intact(junk: str
     one.data = encode(DAPP, 1, "as long as an encrypted payload is" * 5)
     send(ledger, one)
     assert ledger.garbled(CHANNEL, junk) is one
-    assert (one.verdict(), ledger.strangers) == (Verdict.CORRUPTED, 0)
+    assert (one.verdict(), ledger.unmatched) == (Verdict.CORRUPTED, 0)
     deliver(ledger, one)
-    assert (one.verdict(), ledger.strangers) == (Verdict.DELIVERED, 1)
-    assert verdicts(ledger.settle()) == [Verdict.DELIVERED]
+    assert (one.verdict(), ledger.unmatched) == (Verdict.DELIVERED, 1)
+    assert verdicts(ledger.judge_all()) == [Verdict.DELIVERED]
 
 
 def test_a_message_of_which_something_is_left_stays_corrupted_though_it_comes_intact_too() -> None:
@@ -268,7 +268,7 @@ def test_a_message_of_which_something_is_left_stays_corrupted_though_it_comes_in
     send(ledger, one)
     assert ledger.garbled(CHANNEL, one.data[: len(one.data) // 2]) is one
     deliver(ledger, one)
-    assert verdicts(ledger.settle()) == [Verdict.CORRUPTED]
+    assert verdicts(ledger.judge_all()) == [Verdict.CORRUPTED]
 
 
 def test_garbage_while_nothing_is_awaited_is_a_stranger() -> None:
@@ -277,8 +277,8 @@ def test_garbage_while_nothing_is_awaited_is_a_stranger() -> None:
     deliver(ledger, one)
     assert ledger.garbled(CHANNEL, None) is None
     assert ledger.garbled("session:other", None) is None
-    assert ledger.strangers == 2
-    assert verdicts(ledger.settle()) == [Verdict.DELIVERED]
+    assert ledger.unmatched == 2
+    assert verdicts(ledger.judge_all()) == [Verdict.DELIVERED]
 
 
 def test_each_message_is_judged_once_at_its_own_horizon() -> None:
@@ -290,7 +290,7 @@ def test_each_message_is_judged_once_at_its_own_horizon() -> None:
     assert ledger.due(one.horizon) == [one]
     assert ledger.pending == 1
     assert ledger.due(two.horizon) == [two]
-    assert ledger.due(1e9) == ledger.settle() == []
+    assert ledger.due(1e9) == ledger.judge_all() == []
     assert ledger.next_horizon() is None
 
 
@@ -312,9 +312,9 @@ def test_what_comes_after_the_verdict_changes_nothing() -> None:
     assert verdicts(ledger.due(one.horizon)) == [Verdict.LOST]
     for data in (one.data, one.data[:-9] + "damaged!}"):
         assert ledger.arrived(one.key, data, 1, one.horizon + 1, live=True) is None
-    assert ledger.settle() == []
+    assert ledger.judge_all() == []
     assert one.verdict() is Verdict.LOST
-    assert ledger.strangers == 0  # known still: it is no other session's
+    assert ledger.unmatched == 0  # known still: it is no other session's
 
 
 def test_a_damaged_copy_of_one_judged_is_not_taken_for_another_that_is_alike() -> None:
@@ -333,7 +333,7 @@ def test_a_message_that_arrived_is_awaited_no_more() -> None:
     ledger, one, two = Ledger(), message(1), message(2)
     send(ledger, one, two)
     deliver(ledger, one)
-    assert list(ledger.awaited()) == [two]
+    assert list(ledger.outstanding()) == [two]
 
 
 def test_past_its_limit_the_ledger_judges_the_oldest_early_and_forgets_none() -> None:
@@ -341,18 +341,18 @@ def test_past_its_limit_the_ledger_judges_the_oldest_early_and_forgets_none() ->
     send(ledger, *sent)
     assert ledger.pending == 5
     assert ledger.due(0.0) == sent[:2]
-    assert ledger.settle() == sent[2:]
+    assert ledger.judge_all() == sent[2:]
 
 
 def test_messages_judged_are_forgotten_past_the_limit() -> None:
     ledger, sent = Ledger(remembered=2), [message(number) for number in range(1, 4)]
     for item in sent:
         send(ledger, item)
-        ledger.settle()
+        ledger.judge_all()
     strangers = []
     for item in sent:
         assert ledger.arrived(item.key, item.data, 1, 99.0, live=True) is None
-        strangers.append(ledger.strangers)
+        strangers.append(ledger.unmatched)
     assert strangers == [1, 1, 1]
 
 
@@ -390,6 +390,6 @@ def test_the_verdicts_add_up_to_what_was_sent_whatever_happens(steps: list[tuple
             else:
                 ledger.arrived(item.key, item.data + "?" * (what == "damage"), offset, at, live=what == "live")
         assert ledger.pending + judged.total() == len(sent)
-    judged.update(done.key for done in ledger.settle())
+    judged.update(done.key for done in ledger.judge_all())
     assert judged == Counter(item.key for item in sent.values())
     assert Counter(item.verdict() for item in sent.values()).total() == len(sent)

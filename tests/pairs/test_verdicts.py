@@ -12,7 +12,8 @@ import pytest
 from monitor.embedded import EmbeddedRelay, FaultPlan, parse_fault
 from monitor.embedded.namespaces import Namespace
 from monitor.pairs import payloads
-from monitor.pairs.pair import Pair
+from monitor.pairs.ledger import Ledger
+from monitor.pairs.pair import Pair, pair_up
 from monitor.probes.async_delivery import AsyncDelivery
 from monitor.vocabulary import Finding, Outcome, Reason, Step, Verdict
 from monitor.wire.backoff import Backoff
@@ -21,8 +22,8 @@ from tests.probes.harness import Stage, stage
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from monitor.pairs.in_flight import InFlightMessage
     from monitor.pairs.ledger import Message
-    from monitor.pairs.tracker import InFlightMessage
 
 TIMEOUT = 2.0
 """Deadline of a message; its horizon is as much later. `LATE` lies in the middle between the two."""
@@ -54,16 +55,24 @@ DONE_TO = {
 }
 
 
-class MonitoredRelay(Pair):
-    """A pair whose verdicts can be told message by message."""
+class RecordingLedger(Ledger):
+    """A ledger that keeps the verdict on every message."""
 
-    verdicts: dict[str, Verdict]
+    def __init__(self, remembered: int) -> None:
+        super().__init__(remembered=remembered)
+        self.verdicts: dict[str, Verdict] = {}
 
-    def publish_verdicts(self, messages: list[Message]) -> None:
+    def due(self, now: float) -> list[Message]:
+        return self._keep(super().due(now))
+
+    def judge_all(self) -> list[Message]:
+        return self._keep(super().judge_all())
+
+    def _keep(self, messages: list[Message]) -> list[Message]:
         for message in messages:
             assert message.data not in self.verdicts  # each is judged once
             self.verdicts[message.data] = message.verdict()
-        super().publish_verdicts(messages)
+        return messages
 
 
 @pytest.fixture
@@ -81,33 +90,32 @@ def arm(relay: EmbeddedRelay, *specs: str) -> FaultPlan:
     return relay.plan
 
 
-async def pair_up(made: Stage, count: int, reconnect: Backoff | None = None) -> list[MonitoredRelay]:
+async def pair_many(made: Stage, count: int, reconnect: Backoff | None = None) -> list[tuple[Pair, RecordingLedger]]:
     pairs = []
     for _ in range(count):
-        pair = MonitoredRelay(made.context, made.context.recorder(), reconnect=reconnect)
-        pair.verdicts = {}
-        assert (await pair.pair()).outcome is Outcome.OK
-        pairs.append(pair)
+        ledger = RecordingLedger(made.context.admission.history)
+        pair = await pair_up(made.context, made.context.recorder(), reconnect=reconnect, ledger=ledger)
+        pairs.append((pair, ledger))
     return pairs
 
 
-async def talk(pair: MonitoredRelay, rounds: int, pause: float) -> None:
+async def talk(pair: Pair, rounds: int, pause: float) -> None:
     """Bursts both ways, none waiting for another to arrive; then until the last message's horizon."""
-    legs: list[InFlightMessage] = []
+    sent: list[InFlightMessage] = []
     clock, number = pair._clock, 0
     for _ in range(rounds):
-        for sender, receiver in ((pair.dapp, pair.wallet), (pair.wallet, pair.dapp)):
+        for direction in ("request", "response"):
             for _ in range(BURST):
                 number += 1
                 now = clock.monotonic()
                 payload = payloads.request(pair.recorder.run_id, number)
-                legs.append(pair._begin(sender, receiver, "request", payload, now, now + TIMEOUT))
+                sent.append(pair.send(direction, payload, now, now + TIMEOUT))
         await asyncio.sleep(pause)
-        pair.judge()
-    while (horizon := pair.ledger.next_horizon()) is not None:
+        pair.tracker.judge()
+    while (horizon := pair.tracker.ledger.next_horizon()) is not None:
         await asyncio.sleep(max(0.001, horizon - clock.monotonic()))
-        pair.judge()
-    pair._note(legs)
+        pair.tracker.judge()
+    pair._record_fates(sent)
     pair.close()
 
 
@@ -115,10 +123,10 @@ async def test_every_verdict_is_what_was_done_to_the_message(ill: EmbeddedRelay)
     """Precision and recall are 1: the two accounts of ten thousand messages, the relay's and ours, are the same."""
     keys: Any = {"timeout": "2s", "messages": "1"}
     async with stage(ill.url, "realistic-session", **keys) as made:
-        pairs = await pair_up(made, PAIRS)
+        pairs = await pair_many(made, PAIRS)
         plan = arm(ill, *MIXTURE)
-        await asyncio.gather(*(talk(pair, ROUNDS, 0.5) for pair in pairs))
-    told = {data: verdict for pair in pairs for data, verdict in pair.verdicts.items()}
+        await asyncio.gather(*(talk(pair, ROUNDS, 0.5) for pair, _ in pairs))
+    told = {data: verdict for _, ledger in pairs for data, verdict in ledger.verdicts.items()}
     assert len(told) == MESSAGES
     done: dict[str, str] = {}
     for fault in plan.injected:
@@ -140,26 +148,26 @@ async def test_nothing_is_lost_across_reconnects(ill: EmbeddedRelay) -> None:
     """The relay cuts a connection instead of a push, again and again; recovery and history bring every message."""
     keys: Any = {"timeout": "2s", "messages": "1"}
     async with stage(ill.url, "realistic-session", **keys) as made:
-        pairs = await pair_up(made, 5, Backoff(minimum=0.01, maximum=0.05))
+        pairs = await pair_many(made, 5, Backoff(minimum=0.01, maximum=0.05))
         plan = arm(ill, "close:channel=session,at=push,code=3004,probability=0.05", "duplicate:probability=0.05")
 
-        async def converse(pair: MonitoredRelay) -> None:
+        async def converse(pair: Pair) -> None:
             for _ in range(20):
                 while not pair.ready:  # noqa: ASYNC110 - nothing tells of it here
                     await asyncio.sleep(0.01)
                 await exchange(pair)
-            while (horizon := pair.ledger.next_horizon()) is not None:
+            while (horizon := pair.tracker.ledger.next_horizon()) is not None:
                 await asyncio.sleep(max(0.001, horizon - pair._clock.monotonic()))
-                pair.judge()
+                pair.tracker.judge()
             pair.close()
 
-        async def exchange(pair: MonitoredRelay) -> None:
+        async def exchange(pair: Pair) -> None:
             await pair.exchange(pair._clock.monotonic(), 0.0)
 
-        await asyncio.gather(*(converse(pair) for pair in pairs))
+        await asyncio.gather(*(converse(pair) for pair, _ in pairs))
     kinds = Counter(fault.kind for fault in plan.injected)
     assert kinds["close"] > 5
-    verdicts = Counter(verdict for pair in pairs for verdict in pair.verdicts.values())
+    verdicts = Counter(verdict for _, ledger in pairs for verdict in ledger.verdicts.values())
     assert set(verdicts) <= {Verdict.DELIVERED, Verdict.DUPLICATED}
     assert verdicts[Verdict.DUPLICATED] <= kinds["duplicate"]
     assert verdicts.total() == made.sent
@@ -199,7 +207,7 @@ class TestAutopsy:
         async with stage(ill.url, "realistic-session", timeout="500ms", settle="0s", messages="1") as made:
             run = await made.play()
         notes = [mark.note for mark in run.timeline if mark.note]
-        places = "the standing connection: {0}; a fresh connection: {0}".format(
+        places = "the persistent connection: {0}; a new connection: {0}".format(
             "stored" if finding is Finding.STORED_NOT_PUSHED else "not stored"
         )
         assert notes == [f"{finding.value}: {places}"]
@@ -214,7 +222,7 @@ class TestAutopsy:
         async with stage(ill.url, "realistic-session", **keys) as made:
             run = await made.play()
             await made.settled()
-        assert any("the standing connection: no answer" in mark.note for mark in run.timeline)
+        assert any("the persistent connection: no reply" in mark.note for mark in run.timeline)
         assert [item.verdict for item in made.judged] == [Verdict.LOST]
 
     async def test_an_absent_wallets_message_is_looked_for_when_it_is_not_recovered(self, ill: EmbeddedRelay) -> None:
@@ -225,7 +233,7 @@ class TestAutopsy:
         assert run.failure is not None
         assert (run.failure.step, run.failure.reason) == (Step.RECOVER, Reason.LOST)
         (note,) = [mark.note for mark in run.timeline if mark.note]
-        assert note.startswith(f"{Finding.NOT_STORED.value}: the standing connection: not stored")
+        assert note.startswith(f"{Finding.NOT_STORED.value}: the persistent connection: not stored")
 
     async def test_what_was_not_read_is_not_called_not_stored(self) -> None:
         """A relay that keeps more than the configuration says gives the oldest only."""
@@ -238,7 +246,7 @@ class TestAutopsy:
         assert [run.outcome for run in runs] == [Outcome.OK, Outcome.OK, Outcome.FAILED]
         cut = "not among the oldest 50"
         assert {mark.note for mark in runs[-1].timeline if mark.note} == {
-            f"not known: the standing connection: {cut}; a fresh connection: {cut}"
+            f"not known: the persistent connection: {cut}; a new connection: {cut}"
         }
 
     async def test_another_endpoint_is_asked_where_there_is_one(self, ill: EmbeddedRelay) -> None:
@@ -253,7 +261,7 @@ class TestAutopsy:
             notes = [mark.note for run in failed for mark in run.timeline if mark.note]
         assert notes
         assert notes[0] == (
-            "stored_not_pushed: the standing connection: stored; a fresh connection: stored; another endpoint: stored"
+            "stored_not_pushed: the persistent connection: stored; a new connection: stored; another endpoint: stored"
         )
         await well.stop()
 

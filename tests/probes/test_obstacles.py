@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from monitor.embedded import EmbeddedRelay, FaultPlan, parse_fault
-from monitor.pairs.pair import Pair
-from monitor.probes.realistic_session import pair_up
+from monitor.pairs.pair import Pair, pair_up
 from monitor.probes.steady_messaging import SteadyMessaging
 from monitor.probes.steady_state import SteadyState
 from monitor.reachability import verdict
@@ -224,8 +223,8 @@ async def test_a_message_that_the_wallet_protocol_does_not_accept_is_named(relay
         pair = Pair(context, recorder)
         assert (await pair.pair()).outcome is Outcome.OK
         # As a wallet does that was restored from a later copy of its store: what comes is old news to it.
-        assert pair.channel is not None
-        pair.wallet.peer._transport.accept(pair.channel, pair.dapp.peer.client_id, 1000)
+        assert pair.tracker.channel is not None
+        pair.wallet.peer._transport.accept(pair.tracker.channel, pair.dapp.peer.client_id, 1000)
         await pair.exchange(context.clock.monotonic(), 0.0)
         pair.close()
         assert_failed(recorder.finish(), Step.DELIVER, Reason.WRONG_PEER)
@@ -450,7 +449,7 @@ async def test_junk_on_the_channel_spoils_no_message_that_comes_intact_after_it(
         context = made.context
         async with serving(made, context):
             await made.until(lambda: made.runs)
-            channel = made.pair(0).channel
+            channel = made.pair(0).tracker.channel
             assert channel is not None
             while len(made.runs) < 4:
                 relay.broker.publish(channel, '"junk"', "{}", asyncio.get_running_loop().time())
@@ -540,13 +539,13 @@ async def test_what_keeps_a_dropped_connection_away_may_be_ours(relay: EmbeddedR
 async def test_a_pair_that_a_fault_of_ours_kept_from_being_made_is_made_at_its_next_slot(
     relay: EmbeddedRelay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tries: list[Pair] = []
+    tries: list[RunRecorder] = []
 
-    async def fail_at_first(pair: Pair, recorder: RunRecorder) -> None:
-        tries.append(pair)
+    async def fail_at_first(context: ProbeContext, recorder: RunRecorder, **options: Any) -> Pair:
+        tries.append(recorder)
         if len(tries) == 1:
             raise RuntimeError("a fault of this program")
-        await pair_up(pair, recorder)
+        return await pair_up(context, recorder, **options)
 
     monkeypatch.setattr("monitor.probes.steady_messaging.pair_up", fail_at_first)
     async with stage(relay.url, "steady-messaging", **STANDING | {"timeout": "2s"}) as made, serving(made):

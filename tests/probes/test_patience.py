@@ -164,4 +164,4 @@ class TestAfterAnOutage:
             await made.until(lambda: len(made.runs) >= known + 4, 5)
             failures = [run.failure for run in made.runs[known:] if run.failure is not None]
             assert len(failures) == len(made.runs[known:])  # nothing shows yet that the relay lets it in
-            assert all("the next try waits for the limits" in failure.detail for failure in failures)
+            assert all("the next attempt waits for the rate limit" in failure.detail for failure in failures)

@@ -149,8 +149,8 @@ def channels_of(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     async def watched(self: Pair) -> object:
         result = await pair(self)
-        assert self.session is not None
-        seen.append(self.session.channel)
+        assert self.tracker.channel is not None
+        seen.append(self.tracker.channel)
         return result
 
     monkeypatch.setattr(Pair, "pair", watched)
@@ -166,9 +166,9 @@ async def test_async_delivery_reuses_its_session_for_an_hour(relay_url: str, mon
         assert [run.pairing is not None for run in runs] == [True, False, False]
         assert len(channels) == 1
         assert [item.verdict for item in offline.judged] == [Verdict.DELIVERED] * 6
-        assert played._kept is not None
-        pair, made_at = played._kept
-        played._kept = (pair, made_at - SESSION_REUSE)
+        assert played._reusable is not None
+        pair, made_at = played._reusable
+        played._reusable = (pair, made_at - SESSION_REUSE)
         renewed = await offline.play(played)
         assert renewed.failure is None
         assert renewed.pairing is not None

@@ -55,9 +55,14 @@ class StandingPair:
 
     ready: bool = True
     terminated: bool = False
-    leg: InFlightMessage = field(default_factory=InFlightMessage)
+    in_flight: InFlightMessage = field(default_factory=InFlightMessage)
     directions: list[str] = field(default_factory=list)
     recorder: Any = field(default_factory=lambda: type("Recorder", (), {"run_id": "pair"}))
+
+    def resend(self, direction: str, timeout: float) -> InFlightMessage:
+        assert timeout == 5
+        self.directions.append(direction)
+        return self.in_flight
 
 
 class World:
@@ -84,7 +89,6 @@ class World:
         )
         self.config = config
         monkeypatch.setattr(verdict, "try_new_pair", self._try_new_pair)
-        monkeypatch.setattr(verdict, "resend", self._resend)
 
     @property
     def now(self) -> float:
@@ -108,10 +112,14 @@ class World:
         return [(report.via, report.ok) for report in self.reports]
 
     def fail(
-        self, step: Step = Step.DELIVER, reason: Reason = Reason.LOST, pair: int | None = None, leg: str = "request"
+        self,
+        step: Step = Step.DELIVER,
+        reason: Reason = Reason.LOST,
+        pair: int | None = None,
+        direction: str = "request",
     ) -> None:
         self._begin()
-        fate = MessageFate(direction=leg, sequence=1, verdict=None)
+        fate = MessageFate(direction=direction, sequence=1, verdict=None)
         self.up.observe(run(self.clock, Outcome.FAILED, Failure(step=step, reason=reason), pair, (fate,)), self.context)
 
     def cross(self) -> None:
@@ -145,11 +153,6 @@ class World:
         took, tried = self.script(self.now)
         await asyncio.sleep(took)
         return tried
-
-    def _resend(self, context: ProbeContext, pair: StandingPair, direction: str, bound: float) -> InFlightMessage:
-        assert (context, bound) == (self.context, 5)
-        pair.directions.append(direction)
-        return pair.leg
 
 
 def run(
@@ -403,7 +406,7 @@ class TestTheStandingPair:
     async def test_it_fails_where_a_fresh_message_sent_later_has_crossed(self, world: World) -> None:
         world.script = lambda _: (0.1, delivered())
         pair = world.stand()
-        world.fail(pair=0, leg="response")
+        world.fail(pair=0, direction="response")
         await asyncio.sleep(2.4)
         assert world.counts() == [("fresh", True)], "half a time-out is not over yet"
         await asyncio.sleep(0.3)
@@ -425,7 +428,7 @@ class TestTheStandingPair:
         pair = world.stand()
         world.fail(pair=0)
         await asyncio.sleep(1)
-        pair.leg.message.arrived_at = world.clock.monotonic()
+        pair.in_flight.message.arrived_at = world.clock.monotonic()
         await asyncio.sleep(5)
         assert world.counts() == [("fresh", True), ("standing", True)]
 
@@ -454,7 +457,7 @@ class TestTheStandingPair:
     async def test_one_that_comes_back_is_tried_then(self, world: World) -> None:
         world.script = lambda _: (0.1, delivered())
         pair = world.stand(ready=False)
-        pair.leg.message.arrived_at = 1.0
+        pair.in_flight.message.arrived_at = 1.0
         world.drop(pair=0)
         await asyncio.sleep(3)
         pair.ready = True
