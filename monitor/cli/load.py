@@ -4,145 +4,58 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from monitor.cli.flags import (
-    Crypto,
-    gateway_of,
-    listen_of,
-    positive_seconds_of,
-    seconds_of,
-    share_of,
-    target_of,
-    worker_of,
-)
+from monitor.cli import load_options as option  # noqa: TC001 - typer reads annotations at run time
+from monitor.cli.flags import Crypto
 from monitor.cli.load_output import LoadOutput, check_files
 from monitor.cli.shared import load_config, run_loop
 from monitor.scenarios import FLAGS, SPECS, Scenario
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from monitor.config import Config
     from monitor.load.plan import Plan
     from monitor.load.scenario_runner import ScenarioRunner
     from monitor.load.snapshot import Snapshot
     from monitor.load.totals import FinishedTest
+    from monitor.load.verdict import Aim, Objective
 
 
 def load(  # noqa: PLR0913, PLR0917 - one parameter per flag
     ctx: typer.Context,
-    target: Annotated[
-        str, typer.Option(parser=target_of, metavar="URL", help="Relay URL; `embedded` starts a relay in this process.")
-    ],
-    scenario: Annotated[Scenario, typer.Option(help="Load scenario.")] = Scenario.CONNECTION_STORM,
-    ramp_up: Annotated[
-        Any, typer.Option(parser=seconds_of, metavar="SECONDS", help="Time over which all starts are spread evenly.")
-    ] = "10",
-    connections: Annotated[int, typer.Option(min=1, max=1_000_000, help="Number of bare connections.")] = 100,
-    connection_pairs: Annotated[
-        int, typer.Option(min=1, max=500_000, help="Number of pairs of a dApp and a wallet.")
-    ] = 100,
-    duration: Annotated[
-        Any, typer.Option(parser=seconds_of, metavar="SECONDS", help="Duration after the ramp-up.")
-    ] = "60",
-    messages_per_session: Annotated[int, typer.Option(min=1, max=10_000, help="Exchanges per pair.")] = 3,
-    delay: Annotated[
-        Any, typer.Option(parser=seconds_of, metavar="SECONDS", help="Time for which the wallet is offline.")
-    ] = "30",
-    message_interval: Annotated[
-        Any,
-        typer.Option(
-            parser=positive_seconds_of,
-            metavar="SECONDS",
-            help="Wait of the wallet before each answer, and of the dApp after it.",
-        ),
-    ] = "5",
-    crypto: Annotated[
-        Crypto, typer.Option(help="Encryption; `mock` is the Node tool's key manager, cheaper and without any check.")
-    ] = Crypto.REAL,
-    timeout: Annotated[
-        Any,
-        typer.Option(
-            parser=positive_seconds_of,
-            metavar="SECONDS",
-            help="Timeout of each connect attempt, the handshake, and each exchange.",
-        ),
-    ] = "10",
-    output: Annotated[Path, typer.Option(metavar="FILE.json", help="Write the result here.")] = Path("results.json"),
-    report: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write an HTML report.")] = None,
-    workers: Annotated[
-        int, typer.Option(min=1, max=256, help="Number of processes on this machine, one event loop each.")
-    ] = 1,
-    metrics: Annotated[
-        Any, typer.Option(parser=listen_of, metavar="HOST:PORT", help="Serve /metrics on this address during the test.")
-    ] = None,
-    push_gateway: Annotated[
-        Any, typer.Option(parser=gateway_of, metavar="URL", help="Push the metrics to this gateway after the test.")
-    ] = None,
-    worker: Annotated[
-        Any,
-        typer.Option(
-            parser=worker_of,
-            metavar="I/N",
-            help="Run part I of N; other machines run the other parts.",
-        ),
-    ] = "0/1",
-    seed: Annotated[int | None, typer.Option(help="Seed of random choices, such as back-offs.")] = None,
-    config: Annotated[
-        Path | None, typer.Option("--config", "-c", help="Check the result against the SLOs of this configuration.")
-    ] = None,
-    slo_round_trip: Annotated[
-        Any,
-        typer.Option(
-            parser=positive_seconds_of, metavar="TIME", help="Maximum round-trip P99 (400ms).", show_default=False
-        ),
-    ] = None,
-    slo_success: Annotated[
-        Any,
-        typer.Option(
-            parser=share_of, metavar="PERCENT", help="Minimum share of connects that succeed (99).", show_default=False
-        ),
-    ] = None,
-    slo_delivery: Annotated[
-        Any,
-        typer.Option(
-            parser=share_of,
-            metavar="PERCENT",
-            help="Minimum share of exchanges that succeed (99.9).",
-            show_default=False,
-        ),
-    ] = None,
-    slo_recovery: Annotated[
-        Any,
-        typer.Option(
-            parser=share_of,
-            metavar="PERCENT",
-            help="Minimum share of offline messages recovered (100).",
-            show_default=False,
-        ),
-    ] = None,
-    slo_stability: Annotated[
-        Any,
-        typer.Option(
-            parser=share_of,
-            metavar="PERCENT",
-            help="Minimum share of due time connected (99.9).",
-            show_default=False,
-        ),
-    ] = None,
-    slo_trend: Annotated[
-        float | None,
-        typer.Option(
-            min=1.0, help="Maximum ratio of the last 10 s window's P99 to the first's (reported, not enforced)."
-        ),
-    ] = None,
+    target: option.Target,
+    scenario: option.LoadScenario = Scenario.CONNECTION_STORM,
+    ramp_up: option.RampUp = "10",
+    connections: option.Connections = 100,
+    connection_pairs: option.ConnectionPairs = 100,
+    duration: option.Duration = "60",
+    messages_per_session: option.MessagesPerSession = 3,
+    delay: option.Delay = "30",
+    message_interval: option.MessageInterval = "5",
+    crypto: option.CryptoKind = Crypto.REAL,
+    timeout: option.Timeout = "10",
+    output: option.OutputFile = Path("results.json"),
+    report: option.ReportFile = None,
+    workers: option.Workers = 1,
+    metrics: option.MetricsAddress = None,
+    push_gateway: option.PushGateway = None,
+    worker: option.Worker = "0/1",
+    seed: option.Seed = None,
+    config: option.ConfigFile = None,
+    slo_round_trip: option.RoundTripLimit = None,
+    slo_success: option.SuccessLimit = None,
+    slo_delivery: option.DeliveryLimit = None,
+    slo_recovery: option.RecoveryLimit = None,
+    slo_stability: option.StabilityLimit = None,
+    slo_trend: option.TrendLimit = None,
 ) -> None:
     """Run a load test against a relay; exit 1 if an objective is missed, or nothing succeeded."""
     from monitor.load.plan import Plan  # noqa: PLC0415
-    from monitor.load.verdict import APPLIES, Aim, objectives  # noqa: PLC0415
+    from monitor.load.verdict import Aim  # noqa: PLC0415
     from monitor.logs import configure  # noqa: PLC0415
 
     configure("console", "error")
@@ -163,11 +76,7 @@ def load(  # noqa: PLR0913, PLR0917 - one parameter per flag
         seed=seed,
         worker=worker,
     )
-    if not plan.numbers:
-        raise typer.BadParameter(
-            f"worker {worker[0]}/{worker[1]} has none of the {plan.total} to run", param_hint="--worker"
-        )
-    given = {
+    limits = {
         Aim.ROUND_TRIP: slo_round_trip,
         Aim.SUCCESS: slo_success,
         Aim.DELIVERY: slo_delivery,
@@ -175,16 +84,10 @@ def load(  # noqa: PLR0913, PLR0917 - one parameter per flag
         Aim.STABILITY: slo_stability,
         Aim.TREND: slo_trend,
     }
-    given = {aim: limit for aim, limit in given.items() if limit is not None}
-    for aim in given:
-        if plan.scenario not in APPLIES[aim]:
-            _warn(f"--slo-{aim.name.lower().replace('_', '-')} is not valid for {scenario.value}")
+    _check_workers(plan, workers, has_metrics=metrics is not None or push_gateway is not None)
     loaded = load_config(config) if config is not None else None
-    if loaded is not None:
-        _warn_of_unmeasured_slos(plan, loaded, config)
-    wanted = objectives(plan.scenario, loaded, given)
+    wanted = _objectives(plan, loaded, config, {aim: limit for aim, limit in limits.items() if limit is not None})
     if workers > 1:
-        _check_workers(plan, workers, has_metrics=metrics is not None or push_gateway is not None)
         # As for the part of one worker: other parts may be missing.
         result = LoadOutput(replace(plan, worker=(0, workers)), wanted, output, report, workers=workers)
         _run_on_several(plan, workers, result.write)
@@ -194,8 +97,28 @@ def load(  # noqa: PLR0913, PLR0917 - one parameter per flag
     result.show()
 
 
+def _objectives(plan: Plan, config: Config | None, path: Path | None, limits: Mapping[Aim, float]) -> list[Objective]:
+    """Return the objectives of the test, and warn of those that it does not measure.
+
+    `limits` are those of flags, `path` is the file of `config`.
+    """
+    from monitor.load.verdict import APPLIES, objectives  # noqa: PLC0415
+
+    for aim in limits:
+        if plan.scenario not in APPLIES[aim]:
+            _warn(f"--slo-{aim.name.lower().replace('_', '-')} is not valid for {plan.scenario.value}")
+    if config is not None:
+        _warn_of_unmeasured_slos(plan, config, path)
+    return objectives(plan.scenario, config, limits)
+
+
 def _check_workers(plan: Plan, workers: int, *, has_metrics: bool) -> None:
-    """Raise `BadParameter` for what several processes cannot do."""
+    """Raise `BadParameter` for a worker without a part, and for what several processes cannot do."""
+    if not plan.numbers:
+        index, count = plan.worker
+        raise typer.BadParameter(f"worker {index}/{count} has none of the {plan.total} to run", param_hint="--worker")
+    if workers == 1:
+        return
     hint = "--workers"
     if plan.target == "embedded":
         raise typer.BadParameter(
