@@ -1,99 +1,106 @@
-"""When an error budget burns too fast: the windows and factors of the SRE workbook, made for few events.
+"""Burn-rate conditions of an error budget: windows and factors, adapted to the few events that probes make.
 
-Source: Site Reliability Engineering Workbook, chapter 5, "Alerting on SLOs", section 6 (multiple windows, multiple
-burn rates). A probe makes few events, so a factor may ask for no more than one failure; and when counting has just
-begun both windows hold the same few events. A single blip would page. So every condition also asks for `ENOUGH`
-failures in its long window; where the factor asks for more, that changes nothing.
+Source: Site Reliability Engineering Workbook, chapter 5, "Alerting on SLOs", section 6 (multiple windows, multiple burn
+rates). With few events a factor may be exceeded by a single failure, and after a cold start the long and the short
+window hold the same few events. Each condition therefore also requires `MIN_FAILURES` failures in its long window.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
 
-USUAL_WINDOW: Final = 30 * 86_400.0
-"""Seconds of the window that the factors below are made for; others scale with it."""
+REFERENCE_WINDOW: Final = 30 * 86_400.0
+"""SLO window, in seconds, of the workbook's conditions; the conditions of other windows are scaled."""
 
-ENOUGH: Final = 3
-"""Failures that are no blip."""
+MIN_FAILURES: Final = 3
+"""Failures that a condition requires; fewer are treated as a blip."""
 
-SHORTEST: Final = 4
-"""Scrapes that a window must hold at least: `increase` needs two, and one may be missed."""
+MIN_SCRAPES: Final = 4
+"""Scrapes that every window spans at least: `increase` needs two samples, and a scrape may fail."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Burn:
-    """One condition: the budget burns `factor` times too fast over both windows (seconds).
+class BurnCondition:
+    """One alert condition: the burn rate exceeds `factor` over both windows. All times are in seconds.
 
-    A page also asks for failures within `recent` seconds: it must not outlive the repair. What has no events in its
-    short window is judged by the last such window that had some, if that was as recent. `ENOUGH` failures are asked for
-    within `counted` seconds; None: within the long window.
+    A page also requires a failure within `recent_window`, so that it resolves soon after the repair. If the short
+    window has no events, the ratio of the last short window with events counts, if it is at most `recent_window` old.
+    The `MIN_FAILURES` failures are counted over `count_window`; None: over `long_window`.
     """
 
     severity: str  # critical or warning
     factor: Decimal
-    long: float
-    short: float
-    keep_firing: float
-    recent: float = 300.0
-    counted: float | None = None
+    long_window: float
+    short_window: float
+    keep_firing_for: float
+    recent_window: float = 300.0
+    count_window: float | None = None
 
-    def failures(self, objective: Decimal, rate: float) -> int:
-        """Failures within the long window that fulfil the condition, at `rate` events a second."""
-        return max(ENOUGH, math.floor(float(self.factor * (1 - objective)) * rate * self.long) + 1)
+    def half_window_failures(self, rate: float) -> float:
+        """Half of the failures in a full long window at this factor, as a multiple of the error budget ratio.
 
-    def half_of_full(self, rate: float) -> float:
-        """Half of what a full long window must hold of failures, in budgets, at `rate` events a second.
-
-        Asked for where seconds are counted: `ENOUGH` of them pass in any reconnect, and when counting has just begun
-        they are a large part of all.
+        `rate` is in events a second. This is required where the events are seconds of connection time: any reconnect
+        makes `MIN_FAILURES` of them, and after a cold start they are a large share of all events.
         """
-        return float(self.factor) * rate * self.long / 2
+        return float(self.factor) * rate * self.long_window / 2
 
 
-_USUAL: Final = (
-    Burn(severity="critical", factor=Decimal("14.4"), long=3600.0, short=300.0, keep_firing=300.0),
-    Burn(severity="critical", factor=Decimal(6), long=21_600.0, short=1800.0, keep_firing=300.0),
-    Burn(severity="warning", factor=Decimal(3), long=86_400.0, short=7200.0, keep_firing=1800.0),
-    Burn(severity="warning", factor=Decimal(1), long=259_200.0, short=21_600.0, keep_firing=1800.0),
+_REFERENCE_CONDITIONS: Final = (
+    BurnCondition(
+        severity="critical", factor=Decimal("14.4"), long_window=3600.0, short_window=300.0, keep_firing_for=300.0
+    ),
+    BurnCondition(
+        severity="critical", factor=Decimal(6), long_window=21_600.0, short_window=1800.0, keep_firing_for=300.0
+    ),
+    BurnCondition(
+        severity="warning", factor=Decimal(3), long_window=86_400.0, short_window=7200.0, keep_firing_for=1800.0
+    ),
+    BurnCondition(
+        severity="warning", factor=Decimal(1), long_window=259_200.0, short_window=21_600.0, keep_firing_for=1800.0
+    ),
 )
 
 
-def burns(window: float, scrape_interval: float, gap: float = 0.0) -> tuple[Burn, ...]:
-    """The conditions for an SLO over `window` seconds; no window is too short for the scrapes it needs.
+def burn_conditions(window: float, scrape_interval: float, event_gap: float = 0.0) -> tuple[BurnCondition, ...]:
+    """Return the conditions for an SLO over `window` seconds; every window spans at least `MIN_SCRAPES` scrapes.
 
-    `gap` is the longest time between two of its events, in seconds. What happens more rarely than `recent` is recent
-    for as long: else a page would end before anything was tried again, and come anew with each failure.
+    `event_gap` is the longest time between two events of the SLO, in seconds. `recent_window` is extended to it:
+    otherwise a page would resolve before the next event and fire again with each failure.
     """
-    scale = window / USUAL_WINDOW
-    least = SHORTEST * scrape_interval
-    made = [
-        _for_gap(
-            Burn(
-                severity=burn.severity,
-                factor=burn.factor,
-                long=round(max(burn.long * scale, 2 * least), 3),
-                short=round(max(burn.short * scale, least), 3),
-                # A failure is seen up to two scrapes after it came.
-                keep_firing=max(burn.keep_firing * min(1.0, scale), 2 * scrape_interval),
-                recent=round(max(burn.recent * min(1.0, scale), least), 3),
+    scale = window / REFERENCE_WINDOW
+    shortest = MIN_SCRAPES * scrape_interval
+    scaled = [
+        _for_event_gap(
+            BurnCondition(
+                severity=condition.severity,
+                factor=condition.factor,
+                long_window=round(max(condition.long_window * scale, 2 * shortest), 3),
+                short_window=round(max(condition.short_window * scale, shortest), 3),
+                # Prometheus sees a failure up to two scrapes after it.
+                keep_firing_for=max(condition.keep_firing_for * min(1.0, scale), 2 * scrape_interval),
+                recent_window=round(max(condition.recent_window * min(1.0, scale), shortest), 3),
             ),
-            gap,
+            event_gap,
             2 * scrape_interval,
         )
-        for burn in _USUAL
+        for condition in _REFERENCE_CONDITIONS
     ]
-    # Where windows are too short to differ, the smaller factor, which comes later, says all that the other would.
-    return tuple({(burn.severity, burn.long, burn.short): burn for burn in made}.values())
+    # Of two conditions with the same windows the later has the smaller factor, which implies the other.
+    by_windows = {(each.severity, each.long_window, each.short_window): each for each in scaled}
+    return tuple(by_windows.values())
 
 
-def _for_gap(burn: Burn, gap: float, late: float) -> Burn:
-    """The condition for events that are so far apart, and counted so late."""
-    if gap + late <= burn.recent:
-        return burn
-    # The long window may hold enough failures at times only; one that always does is at most half as long again.
-    always = ENOUGH * gap + late
-    fits_at_times = (ENOUGH - 1) * gap < burn.long < always
-    return replace(burn, recent=round(gap + late, 3), counted=round(always, 3) if fits_at_times else None)
+def _for_event_gap(condition: BurnCondition, event_gap: float, scrape_delay: float) -> BurnCondition:
+    """Adapt a condition to events that are `event_gap` apart and visible `scrape_delay` later; seconds."""
+    if event_gap + scrape_delay <= condition.recent_window:
+        return condition
+    # A long window between these lengths holds enough failures only some of the time; `always` does at any time.
+    always = MIN_FAILURES * event_gap + scrape_delay
+    fits_at_times = (MIN_FAILURES - 1) * event_gap < condition.long_window < always
+    return replace(
+        condition,
+        recent_window=round(event_gap + scrape_delay, 3),
+        count_window=round(always, 3) if fits_at_times else None,
+    )

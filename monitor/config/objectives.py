@@ -9,7 +9,7 @@ import math
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from typing import TYPE_CHECKING, Final
 
-from monitor.burn_rate import ENOUGH, USUAL_WINDOW, burns
+from monitor.burn_rate import MIN_FAILURES, REFERENCE_WINDOW, burn_conditions
 from monitor.config.faults import listed, suggestion
 from monitor.config.slo import produces
 from monitor.config.traffic import shortest_span, within
@@ -145,26 +145,26 @@ class Objectives:
         """The longest window of a page can hold the failures that it asks for."""
         scrape, evaluation = self._config.prometheus.scrape_interval, self._config.prometheus.evaluation_interval
         long = _longest_page(slo.window, scrape)
-        takes = shortest_span(probe, slo.sli, ENOUGH)
+        takes = shortest_span(probe, slo.sli, MIN_FAILURES)
         # A failure is seen at the scrape after it, and only if the window holds a scrape before it too. They are all
         # seen at once for an evaluation long, or always, where the window holds one more.
-        needs = takes + 2 * scrape + min(evaluation, takes / (ENOUGH - 1))
+        needs = takes + 2 * scrape + min(evaluation, takes / (MIN_FAILURES - 1))
         if needs <= long:
             return
-        gap = max((long - 2 * scrape - evaluation) / (ENOUGH - 1), (long - 2 * scrape) / ENOUGH)
+        gap = max((long - 2 * scrape - evaluation) / (MIN_FAILURES - 1), (long - 2 * scrape) / MIN_FAILURES)
         wanted = [f"one at least every {_down(gap)}"]
-        if (window := needs * USUAL_WINDOW / _longest_page(USUAL_WINDOW, scrape)) <= LONGEST_WINDOW:
+        if (window := needs * REFERENCE_WINDOW / _longest_page(REFERENCE_WINDOW, scrape)) <= LONGEST_WINDOW:
             wanted.append(f"a window of at least {_up(window)}")
         self._found.add(
             place,
             f"{probe.name!r} makes events too rarely for a window of {show_duration(slo.window)}: a page asks for "
-            f"{ENOUGH} failures within {show_duration(long)}; expected {' or '.join(wanted)}",
+            f"{MIN_FAILURES} failures within {show_duration(long)}; expected {' or '.join(wanted)}",
             *rests_on,
         )
 
     def _reachable(self, where: KeyPath, slo: SloConfig, objective: Decimal) -> None:
         """A budget can burn as fast as a page asks for: not where it is most of all events."""
-        factor = min(burn.factor for burn in burns(slo.window, 1.0) if burn.severity == "critical")
+        factor = min(burn.factor for burn in burn_conditions(slo.window, 1.0) if burn.severity == "critical")
         if factor * (1 - objective) >= 1:
             self._found.add(
                 where,
@@ -197,7 +197,7 @@ class Objectives:
 
 def _longest_page(window: float, scrape: float) -> float:
     """Seconds that the longest window of a page looks back."""
-    return max(burn.long for burn in burns(window, scrape) if burn.severity == "critical")
+    return max(burn.long_window for burn in burn_conditions(window, scrape) if burn.severity == "critical")
 
 
 def _down(seconds: float) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from monitor.burn_rate import burns
+from monitor.burn_rate import burn_conditions
 from monitor.config.traffic import rate, sources
 from monitor.slo import simulation
 from monitor.slo.alertmanager import GROUP_WAIT
@@ -160,8 +160,10 @@ class _Slo:
         gaps = {probe.name: rarity(probe) for probe in config.probes}
         for each in self._fed:
             rules: dict[str, list[Rule]] = {severity: [] for severity in self._severities}
-            for burn in burns(slo.window, config.prometheus.scrape_interval, gaps[each[0].probe]):
-                least = burn.half_of_full(rate(each)) * float(1 - objective) if slo.sli is Sli.STABILITY else 0.0
+            for burn in burn_conditions(slo.window, config.prometheus.scrape_interval, gaps[each[0].probe]):
+                least = (
+                    burn.half_window_failures(rate(each)) * float(1 - objective) if slo.sli is Sli.STABILITY else 0.0
+                )
                 rules[burn.severity if pages else "warning"].append(Rule(burn=burn, objective=objective, least=least))
             self._rules.append(rules)
 
@@ -185,7 +187,9 @@ class _Slo:
     def _times(self, ratio: float, pace: Pace, trials: int, rng: np.random.Generator) -> dict[str, list[float]]:
         zero = self._objective == 1
         history = (
-            0.0 if zero else max(rule.burn.long for rules in self._rules for each in rules.values() for rule in each)
+            0.0
+            if zero
+            else max(rule.burn.long_window for rules in self._rules for each in rules.values() for rule in each)
         )
         times: dict[str, list[float]] = {severity: [] for severity in self._severities}
         for _ in range(trials):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from monitor.burn_rate import ENOUGH
+from monitor.burn_rate import MIN_FAILURES
 from monitor.slo.rules.recorded import LONG, LONG_INTERVAL
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from monitor.burn_rate import Burn
+    from monitor.burn_rate import BurnCondition
     from monitor.config.traffic import Source
 
     Floats = NDArray[np.float64]
@@ -66,7 +66,7 @@ class Spread:
 class Rule:
     """One SLO's condition, ready to be evaluated: `objective` as a ratio; the failures are to be more than `least`."""
 
-    burn: Burn
+    burn: BurnCondition
     objective: Decimal
     least: float = 0.0
 
@@ -144,7 +144,7 @@ def pages_in(judged: Sequence[Judged], start: float, end: float, pace: Pace, rng
     each = ((rule, counters) for track, rules in judged for counters in [Counters(scrapes, track)] for rule in rules)
     for rule, counters in each:
         firing = _fires(rule, counters, evaluations)
-        kept = max(1, round(rule.burn.keep_firing / pace.evaluation))
+        kept = max(1, round(rule.burn.keep_firing_for / pace.evaluation))
         # What fires goes on firing for `keep_firing_for`: a gap shorter than that is no second page.
         ends = np.cumsum(firing)
         before = np.concatenate((np.zeros(kept, dtype=ends.dtype), ends[:-kept])) if kept < len(ends) else 0
@@ -206,18 +206,18 @@ def _fires(rule: Rule, counters: Counters, evaluations: Evaluations) -> NDArray[
     limit = float(rule.burn.factor * (1 - rule.objective))
     # Failures are counted when the alert is evaluated, ratios when they are recorded.
     burn = rule.burn
-    fires = counters.increases(evaluations.alerts, burn.counted or burn.long)[0] > ENOUGH - 0.5
-    fires &= counters.increases(evaluations.alerts, burn.long)[0] > rule.least
+    fires = counters.increases(evaluations.alerts, burn.count_window or burn.long_window)[0] > MIN_FAILURES - 0.5
+    fires &= counters.increases(evaluations.alerts, burn.long_window)[0] > rule.least
     if burn.severity == "critical":
-        fires &= counters.increases(evaluations.alerts, burn.recent)[0] > 0
-    for window in (burn.long, burn.short):
+        fires &= counters.increases(evaluations.alerts, burn.recent_window)[0] > 0
+    for window in (burn.long_window, burn.short_window):
         at = evaluations.of(window)
         bad, every = counters.increases(at, window)
         over = (every > 0) & (bad > limit * every)
-        if burn.short == window < burn.recent:
+        if burn.short_window == window < burn.recent_window:
             # What has no events in this window is judged by the last one that had some, if that was as recent.
             last = np.maximum.accumulate(np.where(every > 0, np.arange(len(at)), 0))
-            over = over[last] & (evaluations.alerts - at[last] < burn.recent)
+            over = over[last] & (evaluations.alerts - at[last] < burn.recent_window)
         fires &= over
     return fires
 

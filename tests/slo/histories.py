@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from monitor.burn_rate import ENOUGH, burns
+from monitor.burn_rate import MIN_FAILURES, burn_conditions
 from monitor.config import show_duration
 from monitor.slo.rules.recorded import budgeted
 from monitor.slo.rules.relays import RECENT, SCRAPES, SECOND_LOSS
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from decimal import Decimal
 
-    from monitor.burn_rate import Burn
+    from monitor.burn_rate import BurnCondition
     from monitor.config import Config, SloConfig
 
 Samples = list[tuple[int, float]]
@@ -97,14 +97,13 @@ class Firing:
     alert: str
     severity: str
     key: Key
-    burn: Burn | None
+    burn: BurnCondition | None
 
     def selector(self) -> str:
-        windows = (
-            f', long_window="{show_duration(self.burn.long)}", short_window="{show_duration(self.burn.short)}"'
-            if self.burn is not None
-            else ""
-        )
+        windows = ""
+        if self.burn is not None:
+            long, short = show_duration(self.burn.long_window), show_duration(self.burn.short_window)
+            windows = f', long_window="{long}", short_window="{short}"'
         return (
             f'ALERTS{{alertname="{self.alert}", alertstate="firing", severity="{self.severity}", '
             f'slo="{self.key.slo}", relay="{self.key.relay}", probe="{self.key.probe}"{windows}}}'
@@ -157,7 +156,7 @@ class Oracle:
                 assert objective is not None
                 for probe in slo.probe:
                     gap = next(each.longest_gap for each in self.config.probes if each.name == probe)
-                    conditions = burns(slo.window, self.config.prometheus.scrape_interval, gap)
+                    conditions = burn_conditions(slo.window, self.config.prometheus.scrape_interval, gap)
                     keys = [
                         key
                         for key in self.history.events
@@ -174,7 +173,11 @@ class Oracle:
                         continue
                     for burn in conditions:
                         severity = paging if burn.severity == "critical" else "warning"
-                        same = [each for each in conditions if (each.long, each.short) == (burn.long, burn.short)]
+                        same = [
+                            each
+                            for each in conditions
+                            if (each.long_window, each.short_window) == (burn.long_window, burn.short_window)
+                        ]
                         if severity != burn.severity and len(same) > 1:
                             continue  # a page that is worth a warning, and the warning is there already
                         yield (
@@ -182,31 +185,31 @@ class Oracle:
                             self._burns(keys, burn, objective, self._least(slo, probe, burn, objective)),
                         )
 
-    def _least(self, slo: SloConfig, name: str, burn: Burn, objective: Decimal) -> float:
+    def _least(self, slo: SloConfig, name: str, burn: BurnCondition, objective: Decimal) -> float:
         """Bad seconds that are a blip, however few there are beside them: half of a full window's."""
         probe = next(each for each in self.config.probes if each.name == name)
         if slo.sli != "stability" or not probe.is_continuous:
             return 0.0
         persistent = probe.connections if probe.scenario == "steady-state" else probe.pairs
-        return float(burn.factor * (1 - objective)) * persistent * burn.long / 2
+        return float(burn.factor * (1 - objective)) * persistent * burn.long_window / 2
 
-    def _burns(self, keys: Sequence[Key], burn: Burn, objective: Decimal, least: float) -> list[int]:
+    def _burns(self, keys: Sequence[Key], burn: BurnCondition, objective: Decimal, least: float) -> list[int]:
         limit = float(burn.factor) * float(1 - objective)
 
         several = burn.severity == "critical" and len(self.config.locations) > 1
 
         def holds(key: Key, now: int) -> bool:
-            long, short = self.ratio(key, now, burn.long), self._last(key, now, burn)
-            bad = self.bad(key, now, burn.counted or burn.long)
+            long, short = self.ratio(key, now, burn.long_window), self._last(key, now, burn)
+            bad = self.bad(key, now, burn.count_window or burn.long_window)
             if long is None or short is None or bad is None or not (long > limit and short > limit):
                 return False
-            return bad > ENOUGH - 0.5 and not (self.bad(key, now, burn.long) or 0.0) <= least
+            return bad > MIN_FAILURES - 0.5 and not (self.bad(key, now, burn.long_window) or 0.0) <= least
 
         def lately(keys: Sequence[Key], now: int) -> bool:
             if burn.severity != "critical":
                 return True
-            quiet = burn.recent + min(burn.recent, RECENT)
-            failed = sum(self.bad(key, now, burn.recent) or 0.0 for key in keys)
+            quiet = burn.recent_window + min(burn.recent_window, RECENT)
+            failed = sum(self.bad(key, now, burn.recent_window) or 0.0 for key in keys)
             return failed > 0 and not self._was_down(keys[0].relay, now, quiet)
 
         def quorum(now: int) -> bool:
@@ -214,17 +217,17 @@ class Oracle:
             return sum(votes) > 0.5 * len(votes) and lately(keys, now)
 
         if several:
-            return self._kept(quorum, burn.keep_firing)
-        return self._each(keys, lambda key, now: holds(key, now) and lately([key], now), burn.keep_firing)
+            return self._kept(quorum, burn.keep_firing_for)
+        return self._each(keys, lambda key, now: holds(key, now) and lately([key], now), burn.keep_firing_for)
 
-    def _last(self, key: Key, now: int, burn: Burn) -> float | None:
+    def _last(self, key: Key, now: int, burn: BurnCondition) -> float | None:
         """The ratio over the short window; where that has no events, over the last one that had some, if recent."""
-        step, reach = self.history.evaluation * 1000, round(burn.recent * 1000)
-        if burn.recent <= burn.short:
-            return self.ratio(key, now, burn.short)
+        step, reach = self.history.evaluation * 1000, round(burn.recent_window * 1000)
+        if burn.recent_window <= burn.short_window:
+            return self.ratio(key, now, burn.short_window)
         for at in range(now, max(now - reach, 0) - 1, -step):
             within = at > now - reach or self.version < 3
-            if within and (found := self.ratio(key, at, burn.short)) is not None:
+            if within and (found := self.ratio(key, at, burn.short_window)) is not None:
                 return found
         return None
 

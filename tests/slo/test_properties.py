@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from monitor.burn_rate import burns
+from monitor.burn_rate import burn_conditions
 from monitor.config import parse
 from monitor.metrics import Metrics
 from monitor.metrics.declared import DECLARED
@@ -90,10 +90,10 @@ class TestNoAlertIsDead:
                 paging = {severities[key.relay], "warning"}
                 expected |= {("RelayMessagesLost", severity, key, "") for severity in paging}
                 continue
-            for burn in burns(slo.window, config.prometheus.scrape_interval):
+            for burn in burn_conditions(slo.window, config.prometheus.scrape_interval):
                 severity = severities[key.relay] if burn.severity == "critical" else "warning"
                 # Windows that do not differ are judged once: the smaller factor says it.
-                expected.add(("RelayErrorBudgetBurn", severity, key, f"{burn.long:g} {burn.short:g}"))
+                expected.add(("RelayErrorBudgetBurn", severity, key, f"{burn.long_window:g} {burn.short_window:g}"))
         assert set(judged(config)) == expected
 
     @given(configs())

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.burn_rate import USUAL_WINDOW, Burn, burns
+from monitor.burn_rate import REFERENCE_WINDOW, BurnCondition, burn_conditions
 from monitor.config.traffic import Source
 from monitor.slo.simulation import Counters, Pace, Rule, Spread, Track, events, first_page, pages_in
 from tests.slo.histories import increase
@@ -21,7 +21,9 @@ def rng() -> np.random.Generator:
 
 
 def rule(factor: int = 5, long: float = 600.0, short: float = 60.0) -> Rule:
-    burn = Burn(severity="critical", factor=Decimal(factor), long=long, short=short, keep_firing=60.0)
+    burn = BurnCondition(
+        severity="critical", factor=Decimal(factor), long_window=long, short_window=short, keep_firing_for=60.0
+    )
     return Rule(burn=burn, objective=Decimal("0.99"))
 
 
@@ -156,7 +158,7 @@ def test_one_stretch_of_failures_is_one_page() -> None:
 
 def test_the_shipped_windows_forgive_a_blip() -> None:
     """Twelve exchanges a minute at 99.9 %: one failure, then ten in one hour, do not page; eleven do."""
-    rules = [Rule(burn=burn, objective=Decimal("0.999")) for burn in burns(USUAL_WINDOW, 15.0)[:1]]
+    rules = [Rule(burn=burn, objective=Decimal("0.999")) for burn in burn_conditions(REFERENCE_WINDOW, 15.0)[:1]]
     pace = Pace(scrape=15.0, evaluation=15.0)
     good = regular(0, 10_800, 5.0)
     for failures, pages in ((1, 0), (9, 0), (12, 1)):
@@ -165,7 +167,7 @@ def test_the_shipped_windows_forgive_a_blip() -> None:
 
 
 def test_the_first_failure_after_a_start_is_a_blip_too() -> None:
-    rules = [Rule(burn=burn, objective=Decimal("0.999")) for burn in burns(USUAL_WINDOW, 15.0)]
+    rules = [Rule(burn=burn, objective=Decimal("0.999")) for burn in burn_conditions(REFERENCE_WINDOW, 15.0)]
     pace = Pace(scrape=15.0, evaluation=15.0)
     assert pages_in(judged(rules, Track(regular(0, 3600, 5.0), regular(60, 70))), 0.0, 3600.0, pace, rng()) == 0
 
@@ -175,7 +177,7 @@ def test_a_probe_rarer_than_its_windows_is_judged_by_its_latest_events() -> None
     rarely = Track(regular(-10_000, 0, 1200.0), regular(600, 9_000, 1200.0))
     pace = Pace(scrape=15.0, evaluation=15.0)
     often, rare = (
-        [Rule(burn=burn, objective=Decimal("0.99")) for burn in burns(USUAL_WINDOW, 15.0, gap)[:1]]
+        [Rule(burn=burn, objective=Decimal("0.99")) for burn in burn_conditions(REFERENCE_WINDOW, 15.0, gap)[:1]]
         for gap in (0.0, 1200.0)
     )
     assert first_page(judged(rare, rarely), 0.0, 9_000.0, pace, rng()) == pytest.approx(3000, abs=100)

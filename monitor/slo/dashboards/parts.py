@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from monitor.burn_rate import USUAL_WINDOW, burns
+from monitor.burn_rate import REFERENCE_WINDOW, burn_conditions
 from monitor.slo.dashboards.model import (
     AMBER,
     BLUE,
@@ -209,7 +209,7 @@ def alert_table(config: Config, width: int = 12) -> Panel:
 
 def kept(config: Config) -> str:
     """The good events as a part of all, of each SLO over its own window."""
-    windows = sorted({slo.window for slo in budgeted(config)}) or [USUAL_WINDOW]
+    windows = sorted({slo.window for slo in budgeted(config)}) or [REFERENCE_WINDOW]
     parts = [select(ratio(window), RECORDED) for window in windows]
     if len(windows) > 1:
         own = f"on (relay, slo, location) {select('relay_slo_window_seconds', RELAY)}"
@@ -219,7 +219,7 @@ def kept(config: Config) -> str:
 
 def objectives(config: Config) -> Row:
     """How the objectives stand, the same for one relay and for many."""
-    factors = sorted({float(burn.factor) for burn in burns(USUAL_WINDOW, 15.0)})
+    factors = sorted({float(burn.factor) for burn in burn_conditions(REFERENCE_WINDOW, 15.0)})
     colours = (BLUE, AMBER, AMBER, RED)
     legend = "{{relay}} · {{slo}} · {{location}}"
     target = select("relay_slo_objective_ratio", RELAY)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from monitor.burn_rate import SHORTEST
+from monitor.burn_rate import MIN_SCRAPES
 from monitor.config import show_duration
 from monitor.slo.rules.rule import Alert, any_of
 
@@ -54,7 +54,7 @@ def alerts(config: Config) -> Iterator[Alert]:
 
 def _stale(config: Config) -> Iterator[Alert]:
     by_window: dict[float, list[str]] = {}
-    least = max(LEAST, SHORTEST * config.prometheus.scrape_interval)
+    least = max(LEAST, MIN_SCRAPES * config.prometheus.scrape_interval)
     for probe in config.probes:
         # Two runs may be missed; a cron line's nights are no silence.
         missed = 2 * (probe.period or probe.longest_gap)
@@ -112,7 +112,7 @@ def _absent(config: Config) -> Iterator[Alert]:
 
 def _unhealthy(config: Config) -> Iterator[Alert]:
     """It is not well before it has been for a minute: a host that is starved time and again lets it recover between."""
-    span = show_duration(max(60.0, SHORTEST * config.prometheus.scrape_interval))
+    span = show_duration(max(60.0, MIN_SCRAPES * config.prometheus.scrape_interval))
     for severity, wait in (("warning", 120.0), ("critical", 900.0)):
         yield Alert(
             name="RelayMonitorUnhealthy",

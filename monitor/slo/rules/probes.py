@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from monitor.burn_rate import ENOUGH
+from monitor.burn_rate import MIN_FAILURES
 from monitor.config import show_duration
 from monitor.slo.rules.rule import Alert, any_of, unless_down
 from monitor.vocabulary import Sli
@@ -82,7 +82,7 @@ def _unstable(config: Config) -> Iterator[Alert]:
     yield Alert(
         name="RelayPairsUnstable",
         severity="warning",
-        expr=f"{away}\n/ ({every} > 0) > 0.01\nand\n{drops} > {ENOUGH - 0.5:g}{unless_down(UNSTABLE)}",
+        expr=f"{away}\n/ ({every} > 0) > 0.01\nand\n{drops} > {MIN_FAILURES - 0.5:g}{unless_down(UNSTABLE)}",
         wait=60.0,  # by then it is known whether it is an outage
         keep_firing=300.0,
         summary="Standing connections drop again and again.",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from monitor.burn_rate import SHORTEST, burns
+from monitor.burn_rate import MIN_SCRAPES, burn_conditions
 from monitor.config import show_duration
 from monitor.slo.rules.rule import Group, Record, any_of
 from monitor.vocabulary import Sli
@@ -40,8 +40,8 @@ def windows(config: Config) -> list[float]:
     own = {
         window
         for slo in budgeted(config)
-        for burn in burns(slo.window, config.prometheus.scrape_interval)
-        for window in (burn.long, burn.short, slo.window)
+        for burn in burn_conditions(slo.window, config.prometheus.scrape_interval)
+        for window in (burn.long_window, burn.short_window, slo.window)
     }
     return sorted({*own, *ALWAYS})
 
@@ -132,7 +132,7 @@ def watched(config: Config, slo: SloConfig, relay: str) -> bool:
 
 
 def _burning(config: Config) -> Record:
-    least = SHORTEST * config.prometheus.scrape_interval
+    least = MIN_SCRAPES * config.prometheus.scrape_interval
     present = next(window for window in ALWAYS if window >= least)
     return Record(name="slo:current_burn_rate:ratio", expr=f"{ratio(present)}\n/\n(slo:error_budget:ratio > 0)\n")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from monitor.burn_rate import ENOUGH, burns
+from monitor.burn_rate import MIN_FAILURES, burn_conditions
 from monitor.config import show_duration
 from monitor.config.traffic import made_by, rate
 from monitor.scenarios import PAIRED, SPECS
@@ -17,7 +17,7 @@ from monitor.vocabulary import Sli
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from monitor.burn_rate import Burn
+    from monitor.burn_rate import BurnCondition
     from monitor.config import Config, ProbeConfig, SloConfig
 
 SECOND_LOSS: Final = 900.0
@@ -167,7 +167,7 @@ class Relays:
         watching = {name for slo in budgeted(self._config) if slo.window == window for name in slo.probe}
         for probe in self._config.probes:
             if probe.name in watching:
-                often = burns(window, self._scrape, pace(probe)) == burns(window, self._scrape)
+                often = burn_conditions(window, self._scrape, pace(probe)) == burn_conditions(window, self._scrape)
                 paces.setdefault(0.0 if often else pace(probe), []).append(probe)
         return paces
 
@@ -177,11 +177,11 @@ class Relays:
         slos = [slo for slo in budgeted(self._config) if slo.window == window and fed & set(slo.probe)]
         everywhere = [("", "warning", [relay.name for relay in self._config.relays])]
         spans = {"slo_window": window} | ({"longest_gap": gap} if gap else {})
-        conditions = burns(window, self._scrape, gap)
-        warned = {(burn.long, burn.short) for burn in conditions if burn.severity == "warning"}
+        conditions = burn_conditions(window, self._scrape, gap)
+        warned = {(burn.long_window, burn.short_window) for burn in conditions if burn.severity == "warning"}
         for burn in conditions:
             for matcher, severity, relays in self._classes() if burn.severity == "critical" else everywhere:
-                if severity != burn.severity and (burn.long, burn.short) in warned:
+                if severity != burn.severity and (burn.long_window, burn.short_window) in warned:
                     continue  # the warning of these windows asks for less
                 if spent := self._with_budget(slos, probes, relays):
                     names = any_of(dict.fromkeys(slo.name for slo, _ in spent))
@@ -200,33 +200,35 @@ class Relays:
             and any(0 < each < 1 for each in objectives(self._config, slo, set(relays) & set(probe.relays)))
         ]
 
-    def _burn(self, burn: Burn, slos: str, unless: str, spans: Mapping[str, float]) -> Alert:
-        spans = {**spans, "long_window": burn.long, "short_window": burn.short}
+    def _burn(self, burn: BurnCondition, slos: str, unless: str, spans: Mapping[str, float]) -> Alert:
+        spans = {**spans, "long_window": burn.long_window, "short_window": burn.short_window}
         limit = f"{burn.factor:f} * (slo:error_budget:ratio{{{slos}@}} > 0)"
-        short = f"{ratio(burn.short)}{{{slos}@}}"
-        if burn.recent > burn.short:
-            short = f"last_over_time({short}[{show_duration(burn.recent)}])"
+        short = f"{ratio(burn.short_window)}{{{slos}@}}"
+        if burn.recent_window > burn.short_window:
+            short = f"last_over_time({short}[{show_duration(burn.recent_window)}])"
         condition = "\nand\n".join(
             (
-                f"{ratio(burn.long)}{{{slos}@}} > {limit}",
+                f"{ratio(burn.long_window)}{{{slos}@}} > {limit}",
                 f"{short} > {limit}",
-                f"{bad(burn.counted or burn.long, f', {slos}@')} > {ENOUGH - 0.5:g}{unless}",
+                f"{bad(burn.count_window or burn.long_window, f', {slos}@')} > {MIN_FAILURES - 0.5:g}{unless}",
             )
         )
         if burn.severity == "critical":
             # Who has no events votes for nothing: a monitor that is gone, or that does not trust itself.
             condition = self._quorum(condition, short, "slo, relay, probe")
-            condition += self._lately(burn.recent, slos) + unless_down(burn.recent + min(RECENT, burn.recent))
+            condition += self._lately(burn.recent_window, slos) + unless_down(
+                burn.recent_window + min(RECENT, burn.recent_window)
+            )
         return Alert(
             name="RelayErrorBudgetBurn",
             severity=burn.severity,
             expr=condition,
-            keep_firing=burn.keep_firing,
+            keep_firing=burn.keep_firing_for,
             labels={name: show_duration(seconds) for name, seconds in spans.items()},
             summary="An SLO's error budget burns too fast.",
             description="SLO {{ $labels.slo }} of {{ $labels.relay }} (probe {{ $labels.probe }}): the budget burns "
-            f"more than {burn.factor:f} times too fast over {show_duration(burn.long)} and "
-            f"{show_duration(burn.short)}.",
+            f"more than {burn.factor:f} times too fast over {show_duration(burn.long_window)} and "
+            f"{show_duration(burn.short_window)}.",
             panel=DETAIL,
         )
 
@@ -329,10 +331,10 @@ def pace(probe: ProbeConfig) -> float:
 
     The nights of a cron line are no such time: nobody tries, and a page about the evening may end.
     """
-    return min(probe.longest_gap, probe.shortest_span(ENOUGH))
+    return min(probe.longest_gap, probe.shortest_span(MIN_FAILURES))
 
 
-def _unless_fresh(burn: Burn, spent: Sequence[tuple[SloConfig, ProbeConfig]]) -> str:
+def _unless_fresh(burn: BurnCondition, spent: Sequence[tuple[SloConfig, ProbeConfig]]) -> str:
     """But not for a blip of the first hours: seconds are many, and a few of them are soon a large part of all."""
     by_rate: dict[float, tuple[dict[str, None], dict[str, None]]] = {}
     for slo, probe in spent:
@@ -342,8 +344,8 @@ def _unless_fresh(burn: Burn, spent: Sequence[tuple[SloConfig, ProbeConfig]]) ->
     parts = []
     for seconds, (slos, probes) in sorted(by_rate.items()):
         where = f'slo=~"{any_of(slos)}", probe=~"{any_of(probes)}"@'
-        blip = f"{burn.half_of_full(seconds):g} * slo:error_budget:ratio{{{where}}}"
-        parts.append(f"\nunless\n{bad(burn.long, f', {where}')} <= {blip}")
+        blip = f"{burn.half_window_failures(seconds):g} * slo:error_budget:ratio{{{where}}}"
+        parts.append(f"\nunless\n{bad(burn.long_window, f', {where}')} <= {blip}")
     return "".join(parts)
 
 
