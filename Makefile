@@ -73,7 +73,7 @@ bench: $(STAMP) ## Measure what the monitor costs and how exact it is
 	$(BIN)/python -m bench $(ARGS)
 
 truth: $(STAMP) ## Inject latency, read it back, and write docs/accuracy.md
-	$(BIN)/python -m bench.truth --write
+	$(BIN)/python -m bench.accuracy --write
 
 endurance: $(STAMP) ## Play 20,000 runs against an engine that has a bad day, and write docs/performance.md
 	$(BIN)/python -m bench.endurance --write

@@ -1,5 +1,6 @@
-"""How much the monitor adds to what it measures: ratios against programs that do the same with nothing else.
+"""Benchmarks: what the monitor costs, and how exact its figures are.
 
-`python -m bench` starts one relay and runs everything against it. `ours` is the monitor's own clients, `floor` two bare
-sockets, `minimal` the leanest client with the same frames, JSON and encryption. Each is a process of its own.
+`python -m bench` starts one relay and compares `persistent_pairs`, the monitor's own clients, with two smaller
+programs: `bare_sockets`, without any library, and `minimal_client`, with the same frames, JSON and encryption and
+nothing else. Each runs in a process of its own.
 """

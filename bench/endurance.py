@@ -1,10 +1,9 @@
-"""Thousands of runs against an engine that has a bad day: `python -m bench.endurance [RUNS] [--write]`.
+"""Runs thousands of probe runs under random faults: `python -m bench.endurance [RUNS] [--write]`.
 
-Probes of four scenarios run side by side, as fast as they can, through toxiproxy to the engine, while chance cuts all
-connections, slows them down, stops the engine in its tracks, kills it and starts it anew. Before and after, with all of
-it over, tasks, sockets, descriptors, series and memory are counted; and every message and exchange must be accounted
-for. Exit status 1 where something has not come back or does not add up; with `--write` the table goes into
-docs/performance.md.
+Probes of four scenarios run concurrently, as fast as they can, through toxiproxy against the engine. Random faults cut
+all connections, slow them down, pause the engine, or kill and restart it. Tasks, sockets, descriptors, series and
+memory are counted before and after, and every message and exchange must be accounted for. Exit 1 if a resource leaked
+or a count does not add up; `--write` writes the table to docs/performance.md.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ import structlog
 import uvloop
 
 import monitor
-from bench.__main__ import PROGRAM, ROOT
-from bench.ours import resident
-from bench.pages import write
-from bench.truth import proxied, toxiproxy
+from bench.markdown import write
+from bench.persistent_pairs import resident
+from bench.programs import ENGINE, ROOT
+from bench.toxiproxy import proxied, toxiproxy
 from monitor.clock import SYSTEM_CLOCK
 from monitor.config import parse
 from monitor.metrics import Metrics
@@ -68,8 +67,8 @@ PAGE = ROOT / "docs" / "performance.md"
 
 
 @dataclass(frozen=True, slots=True)
-class IdleConnection:
-    """What a process holds."""
+class Resources:
+    """The resources of a process."""
 
     tasks: int
     sockets: int
@@ -78,8 +77,8 @@ class IdleConnection:
     memory: float  # MB
 
     @classmethod
-    def now(cls, metrics: Metrics) -> IdleConnection:
-        """What this one holds now."""
+    def now(cls, metrics: Metrics) -> Resources:
+        """Count the resources of this process."""
         gc.collect()
         links = []
         for link in Path("/proc/self/fd").iterdir():
@@ -97,10 +96,10 @@ class IdleConnection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What came of it."""
+    """The counts of all runs, and the resources before and after them."""
 
-    before: IdleConnection
-    after: IdleConnection
+    before: Resources
+    after: Resources
     runs: Counter[str]
     exchanges: Counter[str]
     sent: int
@@ -109,8 +108,8 @@ class Outcome:
     tracebacks: int
     seconds: float
 
-    def faults_found(self) -> list[str]:
-        """What has not come back, or does not add up."""
+    def errors(self) -> list[str]:
+        """Return the resources that leaked and the counts that do not add up."""
         before, after = self.before, self.after
         found = [
             f"{name}: {getattr(before, name)} before, {getattr(after, name)} after"
@@ -125,25 +124,25 @@ class Outcome:
 
 
 class Engine:
-    """The engine on a port of its own, killed and started anew as chance will have it."""
+    """An engine on a fixed port, so that it can be restarted."""
 
     def __init__(self) -> None:
-        self.place = "127.0.0.1:18500"
+        self.address = "127.0.0.1:18500"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Run it."""
-        command = [str(PROGRAM), "-listen", self.place]
+        """Start it."""
+        command = [str(ENGINE), "-listen", self.address]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def kill(self) -> None:
-        """End it without a word."""
+        """Kill it."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
 
     async def pause(self, seconds: float) -> None:
-        """Stop it in its tracks for a while."""
+        """Stop its process for some seconds."""
         assert self._process is not None
         self._process.send_signal(19)
         await asyncio.sleep(seconds)
@@ -151,7 +150,7 @@ class Engine:
 
 
 async def chaos(engine: Engine, api: httpx.AsyncClient, rng: random.Random, faults: Counter[str]) -> None:
-    """One fault after another, until cancelled; first one that no run survives."""
+    """Inject one fault after another until cancelled; the first one is a cut, which makes runs fail."""
     while True:
         await asyncio.sleep(rng.uniform(0.5, 2.0))
         kind = rng.choice(["cut", "cut", "slow", "pause", "kill"]) if faults else "cut"
@@ -174,7 +173,7 @@ async def chaos(engine: Engine, api: httpx.AsyncClient, rng: random.Random, faul
 
 
 async def endure(runs: int, seed: int = 1) -> Outcome:
-    """So many runs; traffic stays on loopback, and all of it is over when this returns."""
+    """Make `runs` runs over loopback, and return what came of them when everything is over."""
     engine, faults, log = Engine(), Counter[str](), io.StringIO()
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(40), logger_factory=structlog.PrintLoggerFactory(log)
@@ -182,7 +181,7 @@ async def endure(runs: int, seed: int = 1) -> Outcome:
     engine.start()
     try:
         async with toxiproxy() as api:
-            url = f"ws://{await proxied(api, engine.place, 0, 'relay')}/connection/websocket"
+            url = f"ws://{await proxied(api, engine.address, 0, 'relay')}/connection/websocket"
             return await _endure(runs, url, random.Random(seed), (engine, api, faults), log)  # noqa: S311
     finally:
         engine.kill()
@@ -193,7 +192,7 @@ async def _endure(
     runs: int,
     url: str,
     rng: random.Random,
-    trouble: tuple[Engine, httpx.AsyncClient, Counter[str]],
+    injection: tuple[Engine, httpx.AsyncClient, Counter[str]],
     log: io.StringIO,
 ) -> Outcome:
     config = parse(CONFIG.format(url=url), "endurance", {})
@@ -215,29 +214,29 @@ async def _endure(
     monitored_relays = MonitoredRelays(config, SYSTEM_CLOCK, publish, rng=rng)
     await monitored_relays.start(lambda _name, _up: None)
 
-    async def work(turns: Iterator[int]) -> None:
-        for turn in turns:
-            probe = config.probes[turn % len(config.probes)]
+    async def work(numbers: Iterator[int]) -> None:
+        for number in numbers:
+            probe = config.probes[number % len(config.probes)]
             await execute(PROBES[probe.scenario](), monitored_relays.context("relay", probe))
 
-    # Each kind of run a few times first: what is imported and cached then is there before and after.
-    warming = iter(range(WORKERS))
-    await asyncio.gather(*(work(warming) for _ in range(WORKERS)))
+    # A few runs of each kind first, so that imports and caches are counted both before and after.
+    warmup = iter(range(WORKERS))
+    await asyncio.gather(*(work(warmup) for _ in range(WORKERS)))
     while monitored_relays.background:
         await asyncio.wait(monitored_relays.background)
     await asyncio.sleep(0.5)
     for counted in (outcomes, exchanges, verdicts):
         counted.clear()
-    sent, turns = 0, iter(range(runs))
-    before, began = IdleConnection.now(metrics), time.monotonic()
-    disturbing = asyncio.ensure_future(chaos(trouble[0], trouble[1], rng, trouble[2]))
-    await asyncio.gather(*(work(turns) for _ in range(WORKERS)))
-    disturbing.cancel()
-    await asyncio.wait([disturbing])
-    while monitored_relays.background:  # pairs that still listen for what may come late
+    sent, numbers = 0, iter(range(runs))
+    before, began = Resources.now(metrics), time.monotonic()
+    injecting = asyncio.ensure_future(chaos(injection[0], injection[1], rng, injection[2]))
+    await asyncio.gather(*(work(numbers) for _ in range(WORKERS)))
+    injecting.cancel()
+    await asyncio.wait([injecting])
+    while monitored_relays.background:  # pairs that still wait for late messages
         await asyncio.wait(monitored_relays.background)
-    await asyncio.sleep(3)  # orderly closes wait two seconds at most
-    after = IdleConnection.now(metrics)
+    await asyncio.sleep(3)  # closing handshakes wait two seconds at most
+    after = Resources.now(metrics)
     await monitored_relays.stop()
     return Outcome(
         before=before,
@@ -246,16 +245,16 @@ async def _endure(
         exchanges=exchanges,
         sent=sent,
         verdicts=verdicts,
-        faults=trouble[2],
+        faults=injection[2],
         tracebacks=log.getvalue().count("Traceback"),
         seconds=time.monotonic() - began,
     )
 
 
 def table(outcome: Outcome) -> list[str]:
-    """As Markdown."""
+    """Return the outcome as Markdown."""
 
-    def told(counts: Counter[str]) -> str:
+    def listed(counts: Counter[str]) -> str:
         return ", ".join(f"{number:,} {name}" for name, number in sorted(counts.items()))
 
     before, after = outcome.before, outcome.after
@@ -269,27 +268,30 @@ def table(outcome: Outcome) -> list[str]:
         *lines,
         "",
         (
-            f"{outcome.runs.total():,} runs in {outcome.seconds:.0f} s ({told(outcome.runs)}) under "
-            f"{outcome.faults.total()} faults ({told(outcome.faults)}). Exchanges: {told(outcome.exchanges)}. "
-            f"{outcome.sent:,} messages sent = {told(outcome.verdicts)}. Tracebacks in the log: {outcome.tracebacks}."
+            f"{outcome.runs.total():,} runs in {outcome.seconds:.0f} s ({listed(outcome.runs)}) under "
+            f"{outcome.faults.total()} faults ({listed(outcome.faults)}). Exchanges: {listed(outcome.exchanges)}. "
+            f"{outcome.sent:,} messages sent = {listed(outcome.verdicts)}. Tracebacks in the log: {outcome.tracebacks}."
         ),
     ]
 
 
 def main() -> int:
-    """Run it, print the table, and say what is wrong."""
+    """Make the runs, and print the table and what is wrong."""
+    # In a process of its own, whose modules do not count as memory.
     build = "import tests.relays as relays; raise SystemExit(relays.NO_GO if relays.built_engine() is None else 0)"
-    subprocess.run([sys.executable, "-c", build], cwd=ROOT, check=True)  # its modules are no memory of ours
+    subprocess.run(
+        [sys.executable, "-c", build], cwd=ROOT, check=True
+    )  # in a process of its own: its modules must not count as memory
     numbers = [int(argument) for argument in sys.argv[1:] if argument.isdigit()]
     outcome = uvloop.run(endure(numbers[0] if numbers else 20_000))
     lines = table(outcome)
     print("\n".join(lines))
     if "--write" in sys.argv[1:]:
         write(PAGE, "endurance", lines)
-    wrong = outcome.faults_found()
-    for line in wrong:
+    errors = outcome.errors()
+    for line in errors:
         print(f"WRONG: {line}")
-    return 1 if wrong else 0
+    return 1 if errors else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""WebSocket frames by hand, for the programs that are measured against: no library, no more than they need."""
+"""WebSocket frames without a library: as much as the smaller programs need."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 def address(url: str) -> tuple[str, int]:
-    """Host and port of a ws:// URL."""
+    """Return the host and port of a ws:// URL."""
     parts = urlsplit(url)
     return parts.hostname or "", parts.port or 80
 
 
 def upgrade(url: str) -> bytes:
-    """The request that opens a WebSocket."""
+    """Return the request that opens a WebSocket."""
     parts = urlsplit(url)
     key = base64.b64encode(os.urandom(16)).decode()
     return (
@@ -29,14 +29,14 @@ def upgrade(url: str) -> bytes:
 
 
 def text(payload: bytes) -> bytes:
-    """One masked text frame. The mask is zero: masking costs a client something only where it changes the bytes."""
+    """Return a masked text frame. The mask is zero, so that masking costs nothing."""
     size = len(payload)
     head = struct.pack("!BB", 0x81, 0x80 | size) if size < 126 else struct.pack("!BBH", 0x81, 0x80 | 126, size)
     return head + b"\0\0\0\0" + payload
 
 
 def split(buffer: bytearray) -> Iterator[bytes]:
-    """The payloads of the whole frames in `buffer`, which are taken out of it."""
+    """Remove the complete frames from `buffer`, and yield their payloads."""
     while len(buffer) >= 2:
         size, start = buffer[1] & 0x7F, 2
         if size == 126:

@@ -1,7 +1,7 @@
-"""What a load test costs: CPU an exchange and memory at several sizes, and beside the minimal client.
+"""Measures what a load test costs: CPU an exchange and memory at several sizes, also beside the minimal client.
 
-`python -m bench.load` starts a relay and prints the table; `python -m bench.load URL PAIRS INTERVAL WINDOW CRYPTO`
-plays steady pairs and prints one window's figures as JSON.
+`python -m bench.load` starts a relay and prints the table; `python -m bench.load URL PAIRS INTERVAL WINDOW CRYPTO` runs
+*steady-messaging* and prints the figures of one window as JSON.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import time
 
 import uvloop
 
-from bench.__main__ import measured, relay, side_by_side, slopes
-from bench.ours import resident
+from bench.persistent_pairs import resident
+from bench.programs import measured, relay, side_by_side, slopes
 from monitor.clock import SYSTEM_CLOCK
 from monitor.load.host import raise_file_limit
 from monitor.load.plan import EXCHANGE_PAUSE, SCAN_DELAY, Plan
@@ -24,27 +24,28 @@ from monitor.scenarios import Scenario
 SIZES = (100, 300, 1000)
 WINDOW = 15.0
 ROUNDS = 11
-SHORTER = 10.0
-"""Seconds of a window where two programs are compared: many short rounds tell more than a few long ones."""
-FOREVER = 86_400.0
+ROUND_WINDOW = 10.0
+"""Seconds of a window in which two programs are compared: many short rounds vary less than a few long ones."""
+TEST_DURATION = 86_400.0
+"""Seconds; the test is stopped after the window."""
 
 
 def ramp_of(pairs: int, cycle: float) -> float:
     """Return a ramp-up in seconds with which no answer is sent in the millisecond of another pair's request.
 
-    The reason is the one of `bench.__main__.SETTLE`. With the load test's own pause a ramp of one cycle would not do.
+    The reason is the one of `bench.__main__.PAUSE`. With the load test's own pause a ramp of one cycle would not do.
     """
     return max(1.012 * cycle, pairs / 120)
 
 
 async def window_of(url: str, pairs: int, interval: float, window: float, crypto: str) -> None:
-    """Play steady pairs, and print what a window cost once all of them stand."""
+    """Run persistent pairs, and print what a window cost after all of them have connected."""
     cycle = EXCHANGE_PAUSE + 2 * interval
     plan = Plan(
         target=url,
         scenario=Scenario.STEADY_MESSAGING,
         connection_pairs=pairs,
-        duration=FOREVER,
+        duration=TEST_DURATION,
         ramp_up=ramp_of(pairs, cycle),
         message_interval=interval,
         crypto=crypto,
@@ -65,7 +66,7 @@ async def window_of(url: str, pairs: int, interval: float, window: float, crypto
 
 
 def table(url: str) -> None:
-    """Each size with real and mock encryption."""
+    """Print each size with real and mock encryption."""
     print(f"{'pairs':>6} {'crypto':>7} {'ms CPU an exchange':>20} {'share of a core':>16} {'RSS MB':>8} {'P99 ms':>8}")
     for pairs in SIZES:
         for crypto in ("real", "mock"):
@@ -76,12 +77,14 @@ def table(url: str) -> None:
 
 
 def slope(url: str) -> None:
-    """The slope of CPU over exchanges from 100 to 300 pairs, beside the minimal client's, at the same time."""
-    ramp = ramp_of(300, EXCHANGE_PAUSE + 2)  # and of 100, which is the same
-    found = slopes(url, {"load": (1, SHORTER, "real"), "minimal": (1, EXCHANGE_PAUSE, SHORTER, ramp)}, ROUNDS)
-    ours, minimal, ratio = side_by_side(*([each for each, _ in results] for results in found.values()))
+    """Print the slope of CPU over exchanges from 100 to 300 pairs, and the minimal client's at the same time."""
+    ramp = ramp_of(300, EXCHANGE_PAUSE + 2)  # the same as that of 100
+    found = slopes(
+        url, {"load": (1, ROUND_WINDOW, "real"), "minimal_client": (1, EXCHANGE_PAUSE, ROUND_WINDOW, ramp)}, ROUNDS
+    )
+    monitor, minimal, ratio = side_by_side(*([each for each, _ in results] for results in found.values()))
     print(
-        f"slope from 100 to 300 pairs, medians of {ROUNDS} rounds: {ours * 1e3:.2f} ms CPU an exchange, "
+        f"slope from 100 to 300 pairs, medians of {ROUNDS} rounds: {monitor * 1e3:.2f} ms CPU an exchange, "
         f"minimal client {minimal * 1e3:.2f} ms; the ratio within a round {ratio:.2f}× (goal ≤ 1.5×)"
     )
 
@@ -90,6 +93,6 @@ if __name__ == "__main__":
     if len(sys.argv) > 1:
         uvloop.run(window_of(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4]), sys.argv[5]))
     else:
-        with relay() as place:
-            table(place)
-            slope(place)
+        with relay() as address:
+            table(address)
+            slope(address)

@@ -1,8 +1,8 @@
-"""`python -m bench.reload [N]`: N reloads (1,000) of a daemon that measures meanwhile, and what they leave behind.
+"""Reloads a running daemon N times (1,000) and looks for leaks: `python -m bench.reload [N]`.
 
-Half of them change nothing; the others add a relay or a probe, or take it away again. What the daemon remembers of its
-runs grows meanwhile, up to a limit, whether it reloads or not: so it is left alone for as long first, and memory may
-grow no more with reloads than without. Prints one JSON object; exits 1 where something grew or a standing pair lost its
+Half of the reloads change nothing; the others add a relay or a probe, or remove it again. The daemon's record of its
+runs grows up to a limit with or without reloads: so the daemon first runs as long without them, and memory may grow no
+more with reloads than without. Prints one JSON object; exits 1 if something grew or a persistent pair lost its
 connection.
 """
 
@@ -31,20 +31,21 @@ relays:
 {probe}"""
 RELAY = f"  - {{name: inside, url: embedded, {LIMITS}}}\n"
 PROBE = "  - {name: idle, scenario: steady-state, connections: 3}\n"
-STANDING = 10
+PERSISTENT = 10
+"""Connections of the persistent pairs."""
 WARM_UP = 300
 PAUSE = 0.02
-"""Seconds; what is new has made its connections in the longest pauses, and is met half made in the others."""
+"""Seconds between reloads: in the longest of them a new probe connects, in the others it is still connecting."""
 
-OBJECTS = 0.5
-"""Objects that one reload may leave behind, beyond what as much time leaves without reloads."""
+MAX_OBJECTS = 0.5
+"""Objects that one reload may leak, beyond those that the same time leaves without reloads."""
 
-KILOBYTES = 4.0
-"""The same of resident memory, of which the allocator keeps the most that was ever needed at once."""
+MAX_KILOBYTES = 4.0
+"""The same of resident memory, of which the allocator keeps the peak."""
 
 
 class Daemon:
-    """A monitor and the configuration it reads next."""
+    """A monitor and the configuration that it reads next."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -52,12 +53,12 @@ class Daemon:
         self.monitor = Monitor(self.read(), source=self.read)
 
     def read(self) -> Config:
-        """The configuration as it is now."""
+        """Return the present configuration."""
         text = BASE.format(url=self._url, limits=LIMITS, relay=self.relay, probe=self.probe)
         return parse(text, "bench.yaml", {})
 
     async def reload(self, number: int) -> float:
-        """One more; the milliseconds it took."""
+        """Reload, and return the milliseconds it took."""
         self.relay = RELAY if number % 8 in {1, 2, 3} else ""
         self.probe = PROBE if number % 8 in {3, 4, 5} else ""
         started = time.perf_counter()
@@ -65,8 +66,8 @@ class Daemon:
         return (time.perf_counter() - started) * 1000
 
 
-def held() -> dict[str, Any]:
-    """What must not grow."""
+def resources() -> dict[str, Any]:
+    """Count the resources that must not grow."""
     gc.collect()
     status = Path("/proc/self/status").read_text()
     return {
@@ -77,38 +78,38 @@ def held() -> dict[str, Any]:
     }
 
 
-async def rest(daemon: Daemon, outside: EmbeddedRelay) -> dict[str, Any]:
-    """Back to the first configuration, and quiet."""
+async def idle_resources(daemon: Daemon, outside: EmbeddedRelay) -> dict[str, Any]:
+    """Return to the first configuration, wait until the daemon is idle, and count its resources."""
     await daemon.reload(0)
     await asyncio.sleep(1)
     async with asyncio.timeout(60):
-        # Between two runs of the bounded probe, and when nobody waits for late messages any more.
+        # Between two runs of the bounded probe, and when no late message is awaited any more.
         background, tasks = daemon.monitor.monitored_relays.background, daemon.monitor.schedule._tasks  # noqa: SLF001
-        while background or tasks or outside.connections > STANDING:  # noqa: ASYNC110 - no event signals it
+        while background or tasks or outside.connections > PERSISTENT:  # noqa: ASYNC110 - no event signals it
             await asyncio.sleep(0.1)
-    return held() | {"series": daemon.monitor.metrics.render()[0].count(b"\n")}
+    return resources() | {"series": daemon.monitor.metrics.render()[0].count(b"\n")}
 
 
 async def measure(reloads: int) -> dict[str, Any]:
-    """The whole of it."""
+    """Make the reloads, and return what was measured."""
     outside = EmbeddedRelay()
     await outside.start()
     daemon = Daemon(outside.url)
     await daemon.monitor.start()
-    while outside.connections < STANDING:  # noqa: ASYNC110 - nothing tells of it
+    while outside.connections < PERSISTENT:  # noqa: ASYNC110 - no event signals it
         await asyncio.sleep(0.05)
     for number in range(WARM_UP):
         await daemon.reload(number)
         await asyncio.sleep(PAUSE)
-    before = await rest(daemon, outside)
+    before = await idle_resources(daemon, outside)
     await asyncio.sleep(reloads * PAUSE * 1.1)
-    left_alone = await rest(daemon, outside)
-    sessions = set(outside._sessions)  # noqa: SLF001 - who is connected, not only how many
-    took = []
+    undisturbed = await idle_resources(daemon, outside)
+    sessions = set(outside._sessions)  # noqa: SLF001 - which are connected, not only how many
+    durations = []
     for number in range(reloads):
-        took.append(await daemon.reload(number))
+        durations.append(await daemon.reload(number))
         await asyncio.sleep(PAUSE * (number % 3))
-    after = await rest(daemon, outside)
+    after = await idle_resources(daemon, outside)
     page = daemon.monitor.metrics.render()[0].decode()
     exchanges = {
         outcome: sum(
@@ -118,35 +119,35 @@ async def measure(reloads: int) -> dict[str, Any]:
         )
         for outcome in ("ok", "failed", "aborted")
     }
-    kept = len(sessions & set(outside._sessions))  # noqa: SLF001 - as above
-    for task in list(daemon.monitor.schedule._tasks):  # noqa: SLF001 - nobody waits for an absence to end
+    persistent = len(sessions & set(outside._sessions))  # noqa: SLF001 - as above
+    for task in list(daemon.monitor.schedule._tasks):  # noqa: SLF001 - do not wait for an absence to end
         task.cancel()
     await daemon.monitor.stop()
     await outside.stop()
-    took.sort()
+    durations.sort()
     return {
         "reloads": reloads,
-        "median_ms": round(took[len(took) // 2], 2),
-        "p99_ms": round(took[len(took) * 99 // 100], 2),
+        "median_ms": round(durations[len(durations) // 2], 2),
+        "p99_ms": round(durations[len(durations) * 99 // 100], 2),
         "before": before,
-        "left_alone": left_alone,
+        "left_alone": undisturbed,
         "after": after,
-        "standing_connections_kept": kept,
+        "persistent_connections_kept": persistent,
         "exchanges": exchanges,
     }
 
 
 def main() -> int:
-    """The command."""
+    """Run the benchmark."""
     configure("console", "error")
     found = asyncio.run(measure(int(sys.argv[1]) if len(sys.argv) > 1 else 1000))
     print(json.dumps(found, indent=2))
     before, alone, after = found["before"], found["left_alone"], found["after"]
     grown = [name for name in ("tasks", "descriptors", "series") if after[name] > alone[name]]
-    for name, goal in (("objects", OBJECTS), ("resident_mb", KILOBYTES / 1024)):
+    for name, goal in (("objects", MAX_OBJECTS), ("resident_mb", MAX_KILOBYTES / 1024)):
         without, with_them = alone[name] - before[name], after[name] - alone[name]
         grown += [name] if with_them > without + goal * found["reloads"] else []
-    lost = found["standing_connections_kept"] < STANDING or found["exchanges"]["failed"] > 0
+    lost = found["persistent_connections_kept"] < PERSISTENT or found["exchanges"]["failed"] > 0
     print("grew: " + ", ".join(grown) if grown else "nothing grew", file=sys.stderr)
     return int(bool(grown) or lost)
 

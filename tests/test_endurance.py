@@ -1,4 +1,4 @@
-"""A few hundred runs of what `make endurance` plays twenty thousand of."""
+"""A few hundred of the runs that `make endurance` makes twenty thousand of."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.required_counterpart("toxiproxy")
-async def test_bad_days_leave_nothing_behind(engine_program: Path, toxiproxy_program: Path) -> None:  # noqa: F811
+async def test_random_faults_leak_nothing(engine_program: Path, toxiproxy_program: Path) -> None:  # noqa: F811
     outcome = await endure(400)
-    assert outcome.faults_found() == []
+    assert outcome.errors() == []
     assert outcome.runs.total() == 400
     assert set(outcome.runs) <= {"ok", "failed"}
     assert outcome.runs["failed"] > 0

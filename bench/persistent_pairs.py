@@ -1,6 +1,6 @@
-"""The monitor's own standing pairs, as the daemon runs them: wire times, CPU an exchange, memory.
+"""The monitor's persistent pairs, as the daemon runs them: wire times, CPU an exchange, memory.
 
-`python -m bench.ours URL PAIRS INTERVAL SETTLE WINDOW` prints the window's figures as JSON.
+`python -m bench.persistent_pairs URL PAIRS INTERVAL PAUSE WINDOW` prints the figures of the window as JSON.
 """
 
 from __future__ import annotations
@@ -42,20 +42,20 @@ slos:
 
 
 def resident() -> float:
-    """This process's resident memory in MB."""
+    """Return the resident memory of this process in MB."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * 4096 / 1e6
 
 
-def booked(metrics: Metrics) -> Counter[str]:
-    """Exchanges so far, by their outcome."""
+def exchanges_of(metrics: Metrics) -> Counter[str]:
+    """Return the exchanges so far by outcome."""
     families = metrics.registry.restricted_registry(["relay_probe_exchanges_total"]).collect()
     return Counter({sample.labels["outcome"]: int(sample.value) for family in families for sample in family.samples})
 
 
-async def main(url: str, pairs: int, interval: float, settle: float, window: float) -> None:
-    """Run the pairs with the daemon's metrics behind them, and print what the window cost."""
-    text = CONFIG.format(url=url, pairs=pairs, interval=interval * 1000, settle=settle * 1000)
+async def main(url: str, pairs: int, interval: float, pause: float, window: float) -> None:
+    """Run the pairs with the daemon's metrics, and print what the window cost."""
+    text = CONFIG.format(url=url, pairs=pairs, interval=interval * 1000, settle=pause * 1000)
     config = parse(text, "bench", {})
     metrics = Metrics(config, version=monitor.__version__)
     wires: list[float] = []
@@ -69,22 +69,22 @@ async def main(url: str, pairs: int, interval: float, settle: float, window: flo
             for exchange in report.exchanges:
                 wires.extend(wire for wire in (exchange.wire_request, exchange.wire_response) if wire is not None)
 
-    # Of many pairs the cost is asked for, of which this program's own part should be none.
+    # With many pairs their cost is measured, which must not include noting the wires.
     sink = note_wires if pairs == 1 else publish
     monitored_relays = MonitoredRelays(config, SYSTEM_CLOCK, sink)
     await monitored_relays.start(lambda _name, _up: None)
     probe = config.probes[0]
     context, persistent = monitored_relays.context("bench", probe), monitored_relays.relays["bench"].verdict.pairs
     task = asyncio.ensure_future(continuous_probe(probe.scenario).serve(context, persistent))
-    cycle = settle + 2 * interval
+    cycle = pause + 2 * interval
     await asyncio.sleep(3 * cycle + 1)
     freeze_gc()
     wires.clear()
-    before, cpu = booked(metrics), time.process_time()
+    before, cpu = exchanges_of(metrics), time.process_time()
     await asyncio.sleep(window)
     metrics.book()
     cpu = time.process_time() - cpu
-    counts = booked(metrics) - before
+    counts = exchanges_of(metrics) - before
     result = {
         "cpu": cpu,
         "exchanges": counts.total(),
@@ -99,5 +99,7 @@ async def main(url: str, pairs: int, interval: float, settle: float, window: flo
 
 
 if __name__ == "__main__":
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(30))  # as the daemon: no line a good run
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(30)
+    )  # as in the daemon: no line for a run that succeeds
     uvloop.run(main(sys.argv[1], int(sys.argv[2]), *map(float, sys.argv[3:6])))

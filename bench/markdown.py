@@ -1,4 +1,4 @@
-"""Figures into a page of docs/, between two comments that name where they go."""
+"""Writes figures into a page of docs/, between two comments that mark the place."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def write(page: Path, name: str, lines: Sequence[str]) -> None:
-    """Put `lines` between `<!-- name -->` and the next `<!-- end -->`. Raises `ValueError` where the page has none."""
+    """Replace the lines between `<!-- name -->` and the next `<!-- end -->`. Raises `ValueError` without them."""
     between = re.compile(rf"(<!-- {re.escape(name)} -->\n).*?(<!-- end -->)", re.DOTALL)
     text, found = between.subn(lambda match: match[1] + "".join(f"{line}\n" for line in lines) + match[2],
                                page.read_text("utf-8"), count=1)  # fmt: skip

@@ -1,10 +1,11 @@
-"""The leanest client with the same frames, JSON and encryption: what an exchange costs where nothing is measured.
+"""The smallest client with the same frames, JSON and encryption: what an exchange costs without measuring.
 
-`python -m bench.minimal URL PAIRS INTERVAL SETTLE WINDOW [RAMP]` prints the window's CPU seconds and exchanges as JSON.
-The pairs start within RAMP seconds, or one cycle. Each subscribes both ends to one channel; the dApp publishes an
-encrypted request, the wallet decrypts it, waits the interval, publishes an encrypted answer, the dApp decrypts that and
-waits the interval. Frames are websockets' (its Sans-I/O layer, as the monitor uses it), JSON is json's, encryption is
-`monitor.session.crypto`. No pairing, no history, no retries, no de-duplication, no deadlines, no verdicts, no metrics.
+`python -m bench.minimal_client URL PAIRS INTERVAL PAUSE WINDOW [RAMP]` prints the CPU seconds and exchanges of the
+window as JSON. The pairs start within RAMP seconds, or one cycle. Both peers subscribe to one channel; the dApp
+publishes an encrypted request; the wallet decrypts it, waits INTERVAL, and publishes an encrypted answer; the dApp
+decrypts that and waits INTERVAL and PAUSE. Frames are those of websockets' Sans-I/O layer, as in the monitor, JSON is
+the standard library's, encryption is `monitor.session.crypto`. It has no pairing, history, retries, de-duplication,
+deadlines, verdicts or metrics.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ CRYPTO = Ecies()
 ADDRESS = "0x" + "1" * 40
 
 
-class Side(asyncio.Protocol):
-    """One end of a pair."""
+class Peer(asyncio.Protocol):
+    """One peer of a pair."""
 
     def __init__(self, url: str, channel: str, keys: KeyPair, theirs: bytes, pair: Pair) -> None:
         self.ws = ClientProtocol(parse_uri(url))
@@ -40,13 +41,13 @@ class Side(asyncio.Protocol):
         self.nonce = self.last = self.seen = 0
 
     def connection_made(self, transport: Any) -> None:
-        """Ask for the WebSocket."""
+        """Send the upgrade request."""
         self.transport = transport
         self.ws.send_request(self.ws.connect())
         self.flush()
 
     def flush(self) -> None:
-        """Write what the protocol has to say."""
+        """Write the bytes that the protocol has queued."""
         for data in self.ws.data_to_send():
             self.transport.write(data)
 
@@ -57,17 +58,17 @@ class Side(asyncio.Protocol):
         self.flush()
 
     def data_received(self, data: bytes) -> None:
-        """Take in frames."""
+        """Process frames."""
         self.ws.receive_data(data)
         for event in self.ws.events_received():
             if not isinstance(event, Frame):
                 self.command(connect={"name": "minimal"})
                 continue
             for line in str(event.data, "utf-8").split("\n"):
-                self.take(json.loads(line))
+                self.handle(json.loads(line))
 
-    def take(self, item: dict[str, Any]) -> None:
-        """Take in one object."""
+    def handle(self, item: dict[str, Any]) -> None:
+        """Process one reply or push."""
         if "push" in item:
             envelope = json.loads(item["push"]["pub"]["data"])
             if envelope["clientId"] != self.client and envelope["nonce"] > self.seen:
@@ -91,44 +92,44 @@ class Side(asyncio.Protocol):
 
 
 class Pair:
-    """A dApp, a wallet, and nothing else."""
+    """A dApp and a wallet."""
 
     exchanges = 0
 
-    async def run(self, url: str, start: float, interval: float, settle: float) -> None:
-        """Connect both ends and begin."""
+    async def run(self, url: str, start: float, interval: float, pause: float) -> None:
+        """Connect both peers and send the first request."""
         await asyncio.sleep(start)
         loop = asyncio.get_running_loop()
         channel = f"session:{uuid.uuid4()}"
         dapp, wallet = CRYPTO.generate(), CRYPTO.generate()
-        self.dapp = Side(url, channel, dapp, wallet.public_key, self)
-        self.wallet = Side(url, channel, wallet, dapp.public_key, self)
-        for side in (self.dapp, self.wallet):
-            await loop.create_connection(lambda side=side: side, *frames.address(url))  # type: ignore[misc]
-            await side.ready
-        self.interval, self.settle = interval, settle
-        self.ask()
+        self.dapp = Peer(url, channel, dapp, wallet.public_key, self)
+        self.wallet = Peer(url, channel, wallet, dapp.public_key, self)
+        for peer in (self.dapp, self.wallet):
+            await loop.create_connection(lambda peer=peer: peer, *frames.address(url))  # type: ignore[misc]
+            await peer.ready
+        self.interval, self.pause = interval, pause
+        self.request()
 
-    def ask(self) -> None:
+    def request(self) -> None:
         """Send a request."""
         params = ["0x" + "0" * 16, ADDRESS]
         self.dapp.send({"jsonrpc": "2.0", "id": str(uuid.uuid4()), "method": "personal_sign", "params": params})
 
-    def received(self, side: Side, payload: dict[str, Any]) -> None:
-        """Answer, or go on after the answer."""
+    def received(self, peer: Peer, payload: dict[str, Any]) -> None:
+        """Answer a request, or send the next one after an answer."""
         loop = asyncio.get_running_loop()
-        if side is self.wallet:
-            answer = {"jsonrpc": "2.0", "id": payload["id"], "result": "0x" + "2" * 64}
-            loop.call_later(self.interval, self.wallet.send, answer)
+        if peer is self.wallet:
+            response = {"jsonrpc": "2.0", "id": payload["id"], "result": "0x" + "2" * 64}
+            loop.call_later(self.interval, self.wallet.send, response)
         else:
             Pair.exchanges += 1
-            loop.call_later(self.interval + self.settle, self.ask)
+            loop.call_later(self.interval + self.pause, self.request)
 
 
-async def main(url: str, pairs: int, interval: float, settle: float, window: float, ramp: float = 0.0) -> None:
+async def main(url: str, pairs: int, interval: float, pause: float, window: float, ramp: float = 0.0) -> None:
     """Run the pairs, and print what the window cost."""
-    cycle = settle + 2 * interval
-    starts = [Pair().run(url, (ramp or cycle) * number / pairs, interval, settle) for number in range(pairs)]
+    cycle = pause + 2 * interval
+    starts = [Pair().run(url, (ramp or cycle) * number / pairs, interval, pause) for number in range(pairs)]
     await asyncio.gather(*starts)
     await asyncio.sleep(2 * cycle + 1)
     freeze_gc()

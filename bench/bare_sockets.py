@@ -1,7 +1,6 @@
-"""Two bare sockets: the time from a publish's bytes to the socket to its push's bytes from the other one.
+"""Two bare sockets, blocking and without a library: the least time from writing a publish to reading its push.
 
-`python -m bench.floor URL MESSAGES SECONDS_BETWEEN` prints the samples as JSON, in seconds. Blocking sockets,
-no library.
+`python -m bench.bare_sockets URL MESSAGES INTERVAL` prints the samples in seconds as JSON.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import uuid
 from bench import frames
 
 DATA = "x" * 460
-"""As long as the monitor's encrypted envelopes are."""
+"""Of the length of the monitor's encrypted envelopes."""
 
 
 class Client:
@@ -26,19 +25,19 @@ class Client:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = bytearray()
         self.socket.sendall(frames.upgrade(url))
-        answer = b""
-        while b"\r\n\r\n" not in answer:
-            answer += self.socket.recv(1)
+        response = b""
+        while b"\r\n\r\n" not in response:
+            response += self.socket.recv(1)
 
     def send(self, **command: object) -> float:
-        """Send a command; returns when its bytes went to the socket."""
+        """Send a command; return the time of the write."""
         frame = frames.text(json.dumps(command).encode())
         now = time.monotonic()
         self.socket.sendall(frame)
         return now
 
     def receive(self, wanted: str) -> float:
-        """Wait for a frame that contains `wanted`; returns when its bytes came. Answers pings on the way."""
+        """Wait for a frame that contains `wanted`, answering pings; return the time of the read."""
         while True:
             data = self.socket.recv(65536)
             now = time.monotonic()
@@ -52,7 +51,7 @@ class Client:
                     return now
 
 
-def main(url: str, messages: int, between: float) -> None:
+def main(url: str, messages: int, interval: float) -> None:
     """Measure and print."""
     channel = f"session:{uuid.uuid4()}"
     sender, receiver = Client(url), Client(url)
@@ -63,7 +62,7 @@ def main(url: str, messages: int, between: float) -> None:
         client.receive('"subscribe"')
     samples = []
     for number in range(messages):
-        time.sleep(between)
+        time.sleep(interval)
         sent = sender.send(id=3 + number, publish={"channel": channel, "data": DATA})
         samples.append(receiver.receive('"pub"') - sent)
         sender.receive('"publish"')
