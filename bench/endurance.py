@@ -279,9 +279,8 @@ def main() -> int:
     """Make the runs, and print the table and what is wrong."""
     # In a process of its own, whose modules do not count as memory.
     build = "import tests.relays as relays; raise SystemExit(relays.NO_GO if relays.built_engine() is None else 0)"
-    subprocess.run(
-        [sys.executable, "-c", build], cwd=ROOT, check=True
-    )  # in a process of its own: its modules must not count as memory
+    # In a process of its own, so that its modules do not count as memory of this one.
+    subprocess.run([sys.executable, "-c", build], cwd=ROOT, check=True)
     numbers = [int(argument) for argument in sys.argv[1:] if argument.isdigit()]
     outcome = uvloop.run(endure(numbers[0] if numbers else 20_000))
     lines = table(outcome)

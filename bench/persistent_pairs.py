@@ -99,7 +99,6 @@ async def main(url: str, pairs: int, interval: float, pause: float, window: floa
 
 
 if __name__ == "__main__":
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(30)
-    )  # as in the daemon: no line for a run that succeeds
+    # As in the daemon, which logs no run that succeeds.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(30))
     uvloop.run(main(sys.argv[1], int(sys.argv[2]), *map(float, sys.argv[3:6])))
