@@ -3,7 +3,7 @@
 ::
 
     MonitorError
-    ├── ConfigError             the configuration is wrong: one `Fault` per mistake, each with its line
+    ├── ConfigError             the configuration is wrong: one `ConfigProblem` per mistake, each with its line
     ├── StartupError            the machine will not let us start: a port in use, an unreadable file
     ├── MisuseError             this program called itself wrongly: a bug here, never the relay's fault
     ├── ProbeError                what stopped a run: a step and a reason of `catalogue`, raised inside a probe only
@@ -39,7 +39,7 @@ class MonitorError(Exception):
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Fault:
+class ConfigProblem:
     """One mistake in a configuration file.
 
     `line` counts from 1 (0: the file as a whole); `key` is the dotted path, empty for the document itself.
@@ -56,12 +56,12 @@ class Fault:
 
 
 class ConfigError(MonitorError):
-    """The configuration cannot be used. `faults` holds every mistake found, in the order of the file."""
+    """The configuration cannot be used. `problems` holds every mistake found, in the order of the file."""
 
-    def __init__(self, filename: str, faults: Sequence[Fault]) -> None:
+    def __init__(self, filename: str, problems: Sequence[ConfigProblem]) -> None:
         self.filename = filename
-        self.faults = tuple(sorted(faults))
-        super().__init__("\n".join(fault.show(filename) for fault in self.faults))
+        self.problems = tuple(sorted(problems))
+        super().__init__("\n".join(problem.show(filename) for problem in self.problems))
 
 
 class StartupError(MonitorError):

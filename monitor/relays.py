@@ -24,7 +24,7 @@ from monitor.session.crypto import Ecies, KeyManager, Plain
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable
 
-    from monitor.config import Changes, Config, Place, ProbeConfig, RelayConfig
+    from monitor.config import Changes, Config, ProbeConfig, ProbeKey, RelayConfig
     from monitor.errors import ProbeError
     from monitor.results import Report, Run
 
@@ -102,7 +102,7 @@ class MonitoredRelays:
         self._is_local_fault = is_local_fault
         self._on_settled = on_resolved
         self._share_retry_after = share_retry_after
-        self._terms: dict[Place, Generation] = {}
+        self._terms: dict[ProbeKey, Generation] = {}
         self._on_up: Callable[[str, bool], None] = lambda _name, _up: None
         self._rng = rng or random.Random()  # noqa: S311 - spreads load, guards no secret
         self._crypto: dict[str, KeyManager] = {"real": Ecies(), "mock": Plain()}

@@ -87,7 +87,7 @@ class TestCheck:
         verdict, *footprint = done.stdout.splitlines()
         assert verdict.endswith("config.yaml: good")
         assert [line.partition(":")[0] for line in footprint] == ["demo"]
-        for what in ("connects a minute", "messages a minute", "channels made", "in the relay's history"):
+        for what in ("connects per minute", "messages per minute", "channels created", "in the relay's history"):
             assert what in footprint[0]
 
     def test_the_web_configuration_is_checked_as_well(self, tmp_path: Path) -> None:

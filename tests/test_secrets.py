@@ -326,7 +326,7 @@ class TestFaults:
         with pytest.raises(ConfigError) as caught:
             load(path, {})
         error = caught.value
-        assert canaries.seen_in(f"{error} {error!r} {error.faults!r} {error.__context__!r} {error.__cause__!r}") == []
+        assert canaries.seen_in(f"{error} {error!r} {error.problems!r} {error.__context__!r} {error.__cause__!r}") == []
 
     @pytest.mark.parametrize("text", FAULTY_WEB.values(), ids=FAULTY_WEB)
     def test_nor_does_one_of_the_web_configuration(self, canaries: Canaries, tmp_path: Path, text: str) -> None:
@@ -334,7 +334,7 @@ class TestFaults:
         path.write_text(text.replace("%s", canaries.token) + "\n")
         with pytest.raises(ConfigError) as caught:
             load_web(path)
-        assert canaries.seen_in(f"{caught.value} {caught.value!r} {caught.value.faults!r}") == []
+        assert canaries.seen_in(f"{caught.value} {caught.value!r} {caught.value.problems!r}") == []
 
 
 async def test_no_object_of_ours_shows_one(canaries: Canaries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,13 +1,12 @@
-"""The configuration: one YAML file, checked whole, as one frozen value.
+"""The configuration: one YAML file, loaded as one frozen value or rejected with every problem in it.
 
-Data flows: `document` (text → nodes with lines) → `model` (`probe`, `relay`, `slo`, of the types in `fields`,
-`secrets`, `units`) → `checks` (what must hold between values; `objectives` for the SLOs, by the events that `traffic`
-counts) → `loading`, which gathers all faults (`faults`).
-`changes` tells two configurations apart.
-`schema` and `reference` describe the same models to editors and to people; `crontab` is what a cron line means.
+`loading` reads a file: `document` parses the text into nodes with lines, `model` (with `probe`, `relay` and `slo`, made
+of the types in `fields`, `secrets` and `units`) validates single values, `checks` (with `objectives`, `traffic` and
+`capacity`) validates values against each other, `problems` turns what they find into messages. `changes` compares two
+configurations; `schema` and `reference` describe the models; `crontab` computes the times of a cron line.
 """
 
-from monitor.config.changes import Changes, Place, changes, refusals
+from monitor.config.changes import Changes, ProbeKey, changes, refusals
 from monitor.config.loading import load, parse
 from monitor.config.model import AlertsConfig, Config, MaintenanceConfig, PrometheusConfig, ServerConfig
 from monitor.config.probe import ConfirmConfig, Continuous, Cron, Every, ProbeConfig, Schedule
@@ -31,8 +30,8 @@ __all__ = [
     "LimitsConfig",
     "MaintenanceConfig",
     "OverrideConfig",
-    "Place",
     "ProbeConfig",
+    "ProbeKey",
     "PrometheusConfig",
     "RelayConfig",
     "Schedule",

@@ -1,7 +1,7 @@
-"""What a configuration asks of each relay: connections, connects, messages, channels, and keys in its history.
+"""The footprint of a configuration on each relay: connections, connects, messages, channels and history keys.
 
-A plan for a healthy relay: confirmations and reconnects come on top when something fails, and are held to the
-relay's limits when they do. A pairing makes two channels, a handshake's and a session's, and publishes one offer.
+It is that of a healthy relay. Confirmations and reconnects come on top when something fails, within the relay's
+limits. A pairing creates two channels, for handshake and session, and publishes one offer.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ _HOUR: Final = 3600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelayFootprint:
-    """What one relay is asked for by this monitor.
+    """The footprint of this monitor on one relay.
 
-    `connections` stand all the time. `connects` and `messages` (publishes) are averages a minute; the `peak_…` are
-    what the limits must have room for: a minute in which every bounded probe starts a run. `channels` are made an
-    hour; `history_keys` is how many channels the relay's history holds at a time, each until its TTL after the last
-    message.
+    connections: persistent connections.
+    connects, messages: average connects and publishes per minute.
+    peak_connects, peak_messages: the same in a minute in which every bounded probe starts a run.
+    channels: channels created per hour.
+    history_keys: channels in the relay's history at a time; each stays until its TTL after the last message.
     """
 
     relay: str
@@ -46,7 +47,7 @@ class RelayFootprint:
 
 @dataclass(frozen=True, slots=True)
 class _Load:
-    """What one probe asks of one relay. Rates are a minute; `sessions` live as long as their probe is watching."""
+    """The load of one probe on one relay. Rates are per minute; `sessions` are kept as long as the probe runs."""
 
     connections: float = 0.0
     connects: float = 0.0
@@ -65,7 +66,7 @@ def footprint(config: Config) -> tuple[RelayFootprint, ...]:
 
 
 def footprint_of(relay: RelayConfig, probes: Iterable[ProbeConfig]) -> RelayFootprint:
-    """What `probes`, all of them watching `relay`, ask of it."""
+    """The footprint of `probes`, all of which watch `relay`."""
     loads = [_load(probe, relay.history.ttl) for probe in probes]
     total = {field.name: math.fsum(getattr(load, field.name) for load in loads) for field in fields(_Load)}
     created = 2 * total["pairings"]
@@ -87,7 +88,7 @@ def _load(probe: ProbeConfig, ttl: float) -> _Load:
     volume = probe.volume
     connects, messages = volume.cost
     runs = _MINUTE / probe.period
-    # A run starts only when the limits have room for the whole of it, so a whole run counts, however long it is.
+    # A run starts only if the limits admit all of it, so a whole run counts even if it takes longer than a minute.
     peak = max(1.0, runs)
     reuses = probe.reuses_sessions
     pairings = volume.pairs * (min(1.0, probe.period / SESSION_REUSE) if reuses else 1.0)
@@ -102,7 +103,7 @@ def _load(probe: ProbeConfig, ttl: float) -> _Load:
 
 
 def _continuous(probe: ProbeConfig) -> _Load:
-    """A continuous probe. Its renewals are spread evenly over `max_age`."""
+    """The load of a continuous probe. Its pairs are replaced evenly over `max_age`."""
     if not SPECS[probe.scenario].paired:
         return _Load(connections=probe.connections)
     renewals = probe.pairs * _MINUTE / probe.max_age
@@ -120,22 +121,22 @@ def _continuous(probe: ProbeConfig) -> _Load:
 
 
 def render(config: Config) -> list[str]:
-    """The footprint as lines of text, one a relay, for people."""
+    """Format the footprint, one line for each relay."""
     lines = [
-        f"{each.relay}: {_counted(each.connections, 'standing connection')}, "
-        f"{_rate(each.connects)} connects a minute (at most {_rate(each.peak_connects)}), "
-        f"{_rate(each.messages)} messages a minute (at most {_rate(each.peak_messages)}), "
-        f"{_rate(each.channels)} channels made an hour, "
+        f"{each.relay}: {_counted(each.connections, 'persistent connection')}, "
+        f"{_rate(each.connects)} connects per minute (at most {_rate(each.peak_connects)}), "
+        f"{_rate(each.messages)} messages per minute (at most {_rate(each.peak_messages)}), "
+        f"{_rate(each.channels)} channels created per hour, "
         f"{_counted(each.history_keys, 'key')} in the relay's history"
         for each in footprint(config)
     ]
     lines += [
-        f"{relay.name}: its limits let so many connections come about within {minutes} minutes of a start."
+        f"{relay.name}: with its limits it takes {minutes} minutes after a start to open all persistent connections."
         for relay, each in zip(config.relays, footprint(config), strict=True)
         if (minutes := math.ceil(each.connections / (relay.limits.connects_per_minute - relay.limits.reserve))) > 1
     ]
     if len(config.locations) > 1:
-        lines.append(f"This is one monitor's part; {len(config.locations)} locations watch these relays.")
+        lines.append(f"This is the footprint of one location; {len(config.locations)} locations watch these relays.")
     return lines
 
 

@@ -1,8 +1,8 @@
-"""A YAML text as plain data, with the line of everything in it.
+"""Read a YAML text as plain data with the line of each value.
 
-Scalars stay text (or None): what a value is, its model says. So `no` is a name, `1.10` keeps its zero, and a number
-may come from the environment. Built from PyYAML's events instead of its objects: nothing is executed, and depth
-and size are bounded before anything is built, aliases included.
+Scalars stay text (or None) until the models convert them: so `no` can be a name, `1.10` keeps its zero, and a number
+can come from the environment. Nodes are built from PyYAML's events: no object is constructed, and depth and size are
+limited before anything is built, aliases included.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import yaml
 
-from monitor.errors import Fault
+from monitor.errors import ConfigProblem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -34,9 +34,9 @@ _VARIABLE: Final = re.compile(
 
 @dataclass(slots=True)
 class Node:
-    """One value of the document. `line` counts from 1 and is the key's own where the value has a key.
+    """One value of the document. `line` counts from 1; of a value with a key it is the key's.
 
-    `raw` is a scalar's text as written, before the environment was put in.
+    `raw` is a scalar's text as written, before variables are expanded.
     """
 
     line: int
@@ -46,13 +46,13 @@ class Node:
     entries: dict[str, Node] | None = None
 
     def child(self, part: str | int) -> Node | None:
-        """The value under a key or at an index, None where there is none."""
+        """The value at a key or an index, None if there is none."""
         if isinstance(part, int):
             return self.items[part] if self.items is not None and part < len(self.items) else None
         return self.entries.get(part) if self.entries is not None else None
 
     def data(self) -> Data:
-        """Everything from here down as plain lists, dicts and text."""
+        """This node and its descendants as plain lists, dicts and text."""
         if self.items is not None:
             return [item.data() for item in self.items]
         if self.entries is not None:
@@ -60,16 +60,16 @@ class Node:
         return self.value
 
 
-class Unreadable(Exception):  # noqa: N818 - it ends the reading, and becomes a fault
-    """The text is no document that could be checked further."""
+class DocumentError(Exception):
+    """The text cannot be read as a document; `problem` says why."""
 
     def __init__(self, line: int, message: str) -> None:
-        self.fault = Fault(line, "", message)
+        self.problem = ConfigProblem(line, "", message)
         super().__init__(message)
 
 
 def show_path(path: KeyPath) -> str:
-    """A path as people write it: `probes[0].timeout`."""
+    """Format a path: `probes[0].timeout`."""
     shown = ""
     for part in path:
         shown += f"[{part}]" if isinstance(part, int) else f".{part}" if shown else part
@@ -78,20 +78,17 @@ def show_path(path: KeyPath) -> str:
 
 @dataclass(slots=True)
 class Document:
-    """A document that could be read. `faults` did not prevent that: duplicate keys, variables that are not set.
-
-    `unknown` holds the paths whose value is therefore not known.
-    """
+    """A document. `problems` are duplicate keys and unset variables, `unknown` the paths of the latter."""
 
     root: Node
-    faults: list[Fault]
+    problems: list[ConfigProblem]
     unknown: set[KeyPath]
 
 
 def read(text: str, environ: Mapping[str, str] | None) -> Document:
-    """The document in `text`, with the environment put in; None: a format that knows none, where `$` is itself.
+    """Read the document in `text` and expand variables from `environ`; None: `$` has no special meaning.
 
-    Raises `Unreadable` for what is no YAML, more than one document, too much, too deep, or tagged.
+    Raises `DocumentError` for invalid YAML, several documents, tags, and too many or too deeply nested values.
     """
     builder = _Builder(environ)
     try:
@@ -99,22 +96,22 @@ def read(text: str, environ: Mapping[str, str] | None) -> Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         if mark is not None and mark.line >= len(text.splitlines()):
-            # What is never closed is found at the end, and to be mended where it begins.
+            # An unclosed value is detected at the end of the text; the line to correct is where it begins.
             mark = error.context_mark or mark
         what = ", ".join(part for part in (error.problem, error.context) if part)
-        raise Unreadable(mark.line + 1 if mark else 0, f"is not YAML: {what}") from None
+        raise DocumentError(mark.line + 1 if mark else 0, f"is not YAML: {what}") from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise Unreadable(line, f"is not YAML: the character {error.character!r} is not allowed") from None
-    return Document(root, builder.faults, builder.unknown)
+        raise DocumentError(line, f"is not YAML: the character {error.character!r} is not allowed") from None
+    return Document(root, builder.problems, builder.unknown)
 
 
 @dataclass(slots=True)
 class _Builder:
-    """Turns events into nodes, with a stack of its own: depth is a number here, not Python's stack."""
+    """Builds nodes from events, without recursion: the depth of a document must not exhaust Python's stack."""
 
     environ: Mapping[str, str] | None
-    faults: list[Fault] = field(default_factory=list)
+    problems: list[ConfigProblem] = field(default_factory=list)
     unknown: set[KeyPath] = field(default_factory=set)
     anchors: dict[str, Node] = field(default_factory=dict)
     open_anchors: dict[str, int] = field(default_factory=dict)
@@ -122,12 +119,11 @@ class _Builder:
 
     def build(self, events: Iterator[yaml.Event]) -> Node:
         root: Node | None = None
-        stack: list[
-            tuple[Node, KeyPath, list[Node]]
-        ] = []  # an open collection, its path, and the key that awaits a value
+        # Each entry is an open collection, its path, and the key whose value is next.
+        stack: list[tuple[Node, KeyPath, list[Node]]] = []
         for event in events:
             if isinstance(event, yaml.DocumentStartEvent) and root is not None:
-                raise Unreadable(_line(event), "is a second document; one file holds one")
+                raise DocumentError(_line(event), "is a second document; expected one")
             if isinstance(event, (yaml.SequenceEndEvent, yaml.MappingEndEvent)):
                 self._close(stack.pop()[0])
                 continue
@@ -141,7 +137,7 @@ class _Builder:
                 self._attach(stack[-1], node, path)
             if isinstance(event, yaml.CollectionStartEvent):
                 if len(stack) >= MAX_DEPTH:
-                    raise Unreadable(node.line, f"is nested deeper than {MAX_DEPTH} levels")
+                    raise DocumentError(node.line, f"is nested deeper than {MAX_DEPTH} levels")
                 stack.append((node, path, []))
         return root if root is not None else Node(line=1)
 
@@ -159,8 +155,8 @@ class _Builder:
         if isinstance(event, yaml.AliasEvent):
             return self._alias(str(event.anchor), line)
         if getattr(event, "tag", None) not in {None, "!"}:
-            # Not shown: it may be the beginning of a password.
-            raise Unreadable(line, "has a tag; tags have no use here: put text that begins with ! in quotes")
+            # Not shown: it may be the start of an unquoted password.
+            raise DocumentError(line, "has a tag; tags are not supported: put text that begins with ! in quotes")
         self._count(1, line)
         if isinstance(event, yaml.ScalarEvent):
             value = event.value if is_key else self._expand(event.value, line, path)
@@ -178,17 +174,17 @@ class _Builder:
 
     def _alias(self, anchor: str, line: int) -> Node:
         if anchor in self.open_anchors:
-            raise Unreadable(line, "has an alias inside of what it stands for")
+            raise DocumentError(line, "has an alias to a value that contains it")
         if anchor not in self.anchors:
-            # Not named: it may be a password.
-            raise Unreadable(
+            # Not shown: it may be an unquoted password.
+            raise DocumentError(
                 line,
-                "has an alias of what is not anchored before this; put text that begins with * in quotes",
+                "has an alias without an anchor before it; put text that begins with * in quotes",
             )
         return self._copy(self.anchors[anchor], line)
 
     def _copy(self, node: Node, line: int) -> Node:
-        """A copy that lies, and counts, where the alias stands: a fault in it is to be mended for this place."""
+        """Copy an anchored value to the line of its alias, where problems in it are reported."""
         self._count(1, line)
         return Node(
             line,
@@ -201,7 +197,7 @@ class _Builder:
     def _count(self, number: int, line: int) -> None:
         self.nodes += number
         if self.nodes > MAX_NODES:
-            raise Unreadable(line, f"holds more than {MAX_NODES} values, aliases included")
+            raise DocumentError(line, f"has more than {MAX_NODES} values, aliases included")
 
     def _close(self, node: Node) -> None:
         self.open_anchors = {anchor: opened for anchor, opened in self.open_anchors.items() if opened != id(node)}
@@ -212,7 +208,7 @@ class _Builder:
             collection.items.append(node)
         elif not key:
             if node.raw is None:
-                raise Unreadable(node.line, "has a key that is not text")
+                raise DocumentError(node.line, "has a key that is not text")
             key.append(node)
         elif collection.entries is not None:
             self._enter(collection.entries, key, node, path)
@@ -223,12 +219,12 @@ class _Builder:
         node.line = line
         if name in entries:
             first = entries[name].line
-            self.faults.append(Fault(line, show_path(path), f"is there twice, first in line {first}; keep one"))
+            self.problems.append(ConfigProblem(line, show_path(path), f"is set twice, first in line {first}; keep one"))
         else:
             entries[name] = node
 
     def _expand(self, text: str, line: int, path: KeyPath) -> str:
-        """`text` with `${NAME}`, `${NAME:-default}` and `$$` replaced; what cannot be is a fault, and stays."""
+        """Replace `${NAME}`, `${NAME:-default}` and `$$`; a variable that is not set is a problem."""
         environ = self.environ
         if environ is None:
             return text
@@ -237,7 +233,7 @@ class _Builder:
             if match["dollar"]:
                 return "$"
             if match["name"] is None:
-                message = "has a lone $; write $$ for a dollar sign, ${NAME} or ${NAME:-default} for the environment's"
+                message = "has a single $; write $$ for a dollar sign, ${NAME} or ${NAME:-default} for a variable"
             elif value := environ.get(match["name"]) or match["default"]:
                 return value
             elif match["default"] is not None:
@@ -246,7 +242,7 @@ class _Builder:
                 why = "is empty" if match["name"] in environ else "is not set"
                 name = match["name"]
                 message = f"the environment variable {name} {why}; set it, or write ${{{name}:-default}}"
-            self.faults.append(Fault(line, show_path(path), message))
+            self.problems.append(ConfigProblem(line, show_path(path), message))
             self.unknown.add(path)
             return match[0]
 

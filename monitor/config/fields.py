@@ -1,8 +1,7 @@
-"""The types that fields of the configuration are made of: each knows its limits, its text form and its description.
+"""The types of the configuration's fields: limits, text form and description of each.
 
-From YAML every scalar comes as text; Python code may hand over the value itself (seconds, a `Decimal`). What a
-validator says (a `ValueError`) follows on what was written: "'5' is not a duration; expected …"; what it says as
-`Unshown` stands alone.
+YAML gives every scalar as text; Python code may pass the value itself (seconds, a `Decimal`). The message of a
+validator's `ValueError` follows the wrong value: "'5' is not a duration; expected …".
 """
 
 from __future__ import annotations
@@ -46,17 +45,17 @@ _MAX_LABELS: Final = 20
 
 
 class Section(BaseModel):
-    """What every model here is: frozen, and without a place for keys it does not know."""
+    """The base of all models: frozen, and without unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
 
-class Unshown(ValueError):  # noqa: N818 - it says how the error is to be shown
-    """A fault of a text that could hold a secret, and is therefore not repeated."""
+class RedactedError(ValueError):
+    """A problem of a value that could be a secret, so that the value is not shown in front of the message."""
 
 
 class OneOrMore:
-    """Marks a list in whose place `one_or_more` lets a single entry stand."""
+    """Marks a list that `one_or_more` also accepts as a single entry."""
 
     def __get_pydantic_json_schema__(
         self,
@@ -69,13 +68,13 @@ class OneOrMore:
 
 
 def one_or_more(value: object) -> object:
-    """One entry as a list of it."""
+    """Wrap a single entry in a list."""
     return value if value is None or isinstance(value, (list, tuple)) else [value]
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How a field's type and limits are described, to people and in faults."""
+    """The description of a field's type and limits in the reference and in problems."""
 
     type: str
     limits: str = ""
@@ -87,14 +86,14 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Duration:
-    """Marks a float as seconds, written as a duration, from `low` to `high`."""
+    """Marks a float as seconds, written as a duration from `low` to `high`."""
 
     low: str
     high: str
 
     @property
     def kind(self) -> Kind:
-        """Its description."""
+        """The description of the field."""
         return Kind("duration", f"{self.low} to {self.high}")
 
     def __get_pydantic_core_schema__(
@@ -137,7 +136,7 @@ Ratio = Annotated[
 
 
 def split_host_port(text: str) -> tuple[str, int]:
-    """Host and port of `HOST:PORT` or `[IPV6]:PORT`. Raises `ValueError`."""
+    """Split `HOST:PORT` or `[IPV6]:PORT` into host and port. Raises `ValueError`."""
     host, colon, port = text.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
     host = host[1:-1] if bracketed else host
@@ -149,7 +148,7 @@ def split_host_port(text: str) -> tuple[str, int]:
 
 
 def checked(check: Callable[[str], object]) -> AfterValidator:
-    """A validator that lets a text through if `check` does not raise `ValueError`."""
+    """Make a validator of a check that raises `ValueError`."""
 
     def validate(text: str) -> str:
         check(text)
@@ -175,10 +174,10 @@ def _listen(text: str) -> None:
 
 
 def check_url(text: str, schemes: tuple[str, ...], *, path: bool) -> None:
-    """Raise unless `text` is a URL of one of `schemes` with a host, without credentials, with a path if need be."""
+    """Raise `ValueError` unless `text` is a URL of one of `schemes`, without credentials, with a path if `path`."""
     wanted = " or ".join(f"{scheme}://HOST[:PORT]{'/PATH' if path else ''}" for scheme in schemes)
     if "@" in text.partition("?")[0]:
-        raise Unshown(f"holds credentials; expected {wanted}, and credentials in headers or token")
+        raise RedactedError(f"contains credentials; expected {wanted}, and credentials in headers or token")
     try:
         url = urlsplit(text)
         host, port = url.hostname or "", url.port
@@ -220,21 +219,21 @@ def _selector(text: str) -> None:
 
 
 def _label(reserved: frozenset[str]) -> AfterValidator:
-    """A validator of label names: those Prometheus takes, but none that our series or alerts have themselves."""
+    """Make a validator of label names: valid in Prometheus and not `reserved`."""
 
     def check(name: str) -> None:
         if not _LABEL.fullmatch(name) or name.startswith("__"):
-            raise ValueError("is not a label name; expected letters, digits and _, no digit and no __ in front")
+            raise ValueError("is not a label name; expected letters, digits and _, not starting with a digit or __")
         if name in reserved:
-            raise ValueError(f"is taken; expected another label than {', '.join(sorted(reserved))}")
+            raise ValueError(f"is reserved; expected another label than {', '.join(sorted(reserved))}")
 
     return checked(check)
 
 
 def _untemplated(text: str) -> None:
-    # An alert's labels are templates to Prometheus, which loads no rules at all where one is none.
+    # Prometheus parses an alert's labels as templates and loads no rules at all if one is invalid.
     if "{{" in text:
-        raise ValueError("holds {{, which begins a template to Prometheus; expected plain text")
+        raise ValueError("contains {{, which starts a template in Prometheus; expected plain text")
 
 
 def _path(value: object, info: ValidationInfo) -> Path:
@@ -245,12 +244,12 @@ def _path(value: object, info: ValidationInfo) -> Path:
 
 
 def read_file(path: Path, size: int) -> bytes:
-    """The first `size` bytes of a file, which a link may lead to. Raises `OSError`, for all but files too.
+    """Read the first `size` bytes of a regular file; links are followed. Raises `OSError`, also for any other kind.
 
-    A pipe or a device could keep us waiting for ever, and gives what it holds only once.
+    Reading a pipe or a device could block forever, and consumes its content.
     """
     mode = path.stat().st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # a folder is refused when it is opened
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # opening a folder raises
         raise OSError(errno.EINVAL, "Is not a regular file")
     with path.open("rb") as file:
         return file.read(size)
@@ -268,7 +267,7 @@ def _existing(path: Path, info: ValidationInfo) -> Path:
 
 
 def frozen(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The mapping, read-only."""
+    """Make a mapping read-only."""
     return MappingProxyType(dict(mapping))
 
 
@@ -277,11 +276,11 @@ def _thawed(mapping: Mapping[str, object], serialize: SerializerFunctionWrapHand
 
 
 THAWED: Final = WrapSerializer(_thawed)
-"""How a mapping that `frozen` made is written out again."""
+"""Serializes a mapping that `frozen` made."""
 
 
 def no_entries() -> Mapping[str, Any]:
-    """The empty mapping, read-only."""
+    """An empty read-only mapping."""
     return frozen({})
 
 
@@ -312,9 +311,9 @@ _RELAY_LABELS: Final = frozenset(
     {"location", "relay", "probe", "scenario", "slo", "max_severity", "job", "instance", "le"}
 )
 _ALERT_LABELS: Final = (
-    # What tells alerts of one rule apart; with one value for all, Prometheus gives none of them.
+    # These identify the alerts of one rule; overwritten with one value, Prometheus rejects the duplicates.
     {"location", "relay", "probe", "scenario", "slo", "max_severity", "job", "instance", "shard"}
-    # What rules and Prometheus set themselves.
+    # These are set by the rules and by Prometheus.
     | {"alertname", "alertstate", "severity", "service", "window", "about"}
     | {"slo_window", "long_window", "short_window"}
 )

@@ -1,6 +1,6 @@
-"""The models seen from outside: which model stands at a path, and what a field may be, in words.
+"""Introspection of the models: the model or field at a path, and the description of a field's type and limits.
 
-Faults, the reference and the checks all describe fields by this one reading of the models.
+Problems, the reference and the schema describe fields by it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def models_in(annotation: object) -> Iterator[type[Section]]:
-    """Every model that can stand directly under a field: itself, in a list, or as a mapping's value."""
+    """The models that a field can hold: itself, in a list, or as a mapping's value."""
     if isinstance(annotation, type) and issubclass(annotation, Section):
         yield annotation
         return
@@ -27,20 +27,20 @@ def models_in(annotation: object) -> Iterator[type[Section]]:
 
 
 def field_at(model: type[Section], names: tuple[str, ...]) -> FieldInfo | None:
-    """The field a path of keys leads to; keys of a mapping's own making (a relay's, a header's) are passed over."""
+    """The field at a path of keys; keys that are names (of relays, of headers) are skipped."""
     if not names:
         return None
-    head, rest = names[0], names[1:]
+    head, tail = names[0], names[1:]
     if head not in model.model_fields:
-        return field_at(model, rest) if rest else None
+        return field_at(model, tail) if tail else None
     field = model.model_fields[head]
-    if not rest:
+    if not tail:
         return field
-    return next((found for inner in models_in(field.annotation) if (found := field_at(inner, rest)) is not None), None)
+    return next((found for inner in models_in(field.annotation) if (found := field_at(inner, tail)) is not None), None)
 
 
 def marks_of(field: FieldInfo) -> Iterator[object]:
-    """What a field's type is annotated with, `| None` left aside."""
+    """The annotations of a field's type, also inside `| None`."""
     yield from field.metadata
     for argument in get_args(field.annotation):
         if get_origin(argument) is Annotated:
@@ -48,17 +48,17 @@ def marks_of(field: FieldInfo) -> Iterator[object]:
 
 
 def element_kind_of(field: FieldInfo) -> Kind:
-    """What one item of a list may be."""
+    """The description of a list's items."""
     annotation: Any = field.annotation
     return _kind(get_args(annotation)[0], ()) if get_origin(annotation) is tuple else kind_of(field)
 
 
 def kind_of(field: FieldInfo) -> Kind:
-    """What a field may be: its type and limits."""
+    """The description of a field."""
     return _kind(field.annotation, tuple(field.metadata))
 
 
-def _kind(annotation: Any, metadata: tuple[Any, ...]) -> Kind:  # noqa: PLR0911 - one answer a kind
+def _kind(annotation: Any, metadata: tuple[Any, ...]) -> Kind:  # noqa: PLR0911 - one return for each kind
     for mark in reversed(metadata):
         if isinstance(mark, Duration):
             return mark.kind
@@ -66,7 +66,7 @@ def _kind(annotation: Any, metadata: tuple[Any, ...]) -> Kind:  # noqa: PLR0911 
             return mark
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        # pydantic keeps constraints inside a FieldInfo of their own.
+        # pydantic wraps constraints in a FieldInfo.
         inner = tuple(part for item in arguments[1:] for part in (getattr(item, "metadata", None) or (item,)))
         return _kind(arguments[0], (*inner, *metadata))
     if origin in {Union, types.UnionType}:
@@ -89,7 +89,7 @@ def _plural(noun: str) -> str:
 def _span(metadata: tuple[Any, ...]) -> str:
     low = high = ""
     for mark in metadata:
-        # The marks of annotated-types, known by their attributes.
+        # annotated-types, recognized by their attributes.
         for name in ("ge", "min_length"):
             low = str(getattr(mark, name, low))
         low = f"above {mark.gt}" if hasattr(mark, "gt") else low

@@ -1,7 +1,7 @@
-"""From a file to its value, or to every fault in it at once: the configuration, and other files of the same making.
+"""Load a configuration file, or report every problem in it at once.
 
-Faults of single values and faults between values are found in one go: values that are wrong are left out (or, where
-they cannot be, replaced), the rest is checked as if they were right, and whatever hangs on them is not judged.
+Problems of single values and problems between values are found in one pass: wrong values are removed, or replaced
+where they are required, and the rest is checked without what depends on them.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from pydantic import ValidationError
 
 from monitor.config import document
 from monitor.config.checks import check
-from monitor.config.document import MAX_BYTES, Document, KeyPath, Unreadable
-from monitor.config.faults import fault_of, is_own, keys_at, nearest, nested
+from monitor.config.document import MAX_BYTES, Document, DocumentError, KeyPath
 from monitor.config.fields import Section
 from monitor.config.model import Config
-from monitor.errors import ConfigError, Fault, StartupError
+from monitor.config.problems import is_own, keys_at, nearest, overlaps, problem_of
+from monitor.errors import ConfigError, ConfigProblem, StartupError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from monitor.config.document import Node
 
-# What stands in for a value that is wrong and cannot be left out, so that its neighbours can be checked: at its own
-# path, each item of a list as the first one. Nothing that hangs on it is judged, so any valid value will do.
-_STAND_INS: Final[dict[str, Any]] = {
+# Replacements for required values that are wrong, so that the values beside them can be checked: each at its own path,
+# the items of a list at index 0. Nothing that depends on one is reported, so any valid value will do.
+_REPLACEMENTS: Final[dict[str, Any]] = {
     "locations": ["stand-in"],
     "references": ["stand-in:443"],
     "relays": [{"name": "stand-in", "url": "embedded"}],
@@ -37,119 +37,120 @@ _STAND_INS: Final[dict[str, Any]] = {
     "slos": [{"name": "stand-in", "probe": ["stand-in"], "sli": "availability"}],
     "maintenance": [{"relays": ["stand-in"], "cron": "0 0 * * *", "duration": "1h"}],
 }
-# Once for what is wrong, and once for each thing around it that cannot be without it.
-_ATTEMPTS: Final = 4
+# One for the wrong value, and one for each enclosing value that is invalid without it.
+_MAX_ATTEMPTS: Final = 4
 
 Model = TypeVar("Model", bound=Section)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Form(Generic[Model]):
-    """A kind of file: its model, what must hold between its values, and what an empty one lacks (None: nothing)."""
+class FileKind(Generic[Model]):
+    """A kind of file: its model, its checks between values, and what an empty file lacks (None: it may be empty)."""
 
     model: type[Model]
-    check: Callable[[Model, Node, set[KeyPath]], list[Fault]]
+    check: Callable[[Model, Node, set[KeyPath]], list[ConfigProblem]]
     needs: str | None = None
 
 
-CONFIG: Final = Form(model=Config, check=check, needs="keys such as relays: and probes:")
+CONFIG: Final = FileKind(model=Config, check=check, needs="keys such as relays: and probes:")
 
 
 def load(path: Path, environ: Mapping[str, str]) -> Config:
-    """The configuration in a file.
+    """Load the configuration in a file.
 
-    Raises `ConfigError` with every fault in it, and `StartupError` where the file cannot be read.
+    Raises `ConfigError` with every problem in it, and `StartupError` if the file cannot be read.
     """
     return parse(text_of(path), str(path), environ)
 
 
 def parse(text: str, filename: str, environ: Mapping[str, str]) -> Config:
-    """The configuration in `text`; relative paths in it start at the folder of `filename`.
+    """Parse the configuration in `text`; relative paths in it start at the folder of `filename`.
 
-    Raises `ConfigError` with every fault in it.
+    Raises `ConfigError` with every problem in it.
     """
     return parse_as(CONFIG, text, filename, environ).resolved()
 
 
 def text_of(path: Path) -> str:
-    """The text of a file. Raises `ConfigError` where it is too large or no text, `StartupError` where unreadable."""
+    """Read a text file. Raises `ConfigError` if it is too large or not UTF-8, `StartupError` if it is unreadable."""
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise StartupError(f"{path}: the configuration cannot be read: {error.strerror}") from None
     if len(content) > MAX_BYTES:
-        raise ConfigError(str(path), [Fault(0, "", f"is larger than {MAX_BYTES} bytes")])
+        raise ConfigError(str(path), [ConfigProblem(0, "", f"is larger than {MAX_BYTES} bytes")])
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise ConfigError(str(path), [Fault(line, "", "is not UTF-8 text")]) from None
+        raise ConfigError(str(path), [ConfigProblem(line, "", "is not UTF-8 text")]) from None
     return text
 
 
-def parse_as(form: Form[Model], text: str, filename: str, environ: Mapping[str, str] | None) -> Model:
-    """What `text` holds by `form`; see `parse`, and `document.read` for an `environ` of None."""
+def parse_as(kind: FileKind[Model], text: str, filename: str, environ: Mapping[str, str] | None) -> Model:
+    """Parse `text` as a `kind`; see `parse`, and `document.read` for an `environ` of None."""
     try:
         read = document.read(text, environ)
-    except Unreadable as unreadable:
-        raise ConfigError(filename, [unreadable.fault]) from None
+    except DocumentError as error:
+        raise ConfigError(filename, [error.problem]) from None
     root = read.root
-    if root.entries is None and root.items is None and root.value is None and form.needs is None:
-        return form.model()
+    if root.entries is None and root.items is None and root.value is None and kind.needs is None:
+        return kind.model()
     if root.entries is None:
         what = "is empty" if root.items is None and root.value is None else "is not a mapping"
-        raise ConfigError(filename, [Fault(root.line, "", f"{what}; expected {form.needs or 'a mapping'}")])
-    value, faults = _validate(form, read, Path(filename).parent)
-    if faults or value is None:
-        raise ConfigError(filename, [*faults])
+        raise ConfigError(filename, [ConfigProblem(root.line, "", f"{what}; expected {kind.needs or 'a mapping'}")])
+    value, problems = _validate(kind, read, Path(filename).parent)
+    if problems or value is None:
+        raise ConfigError(filename, [*problems])
     return value
 
 
-def _validate(form: Form[Model], read: Document, folder: Path) -> tuple[Model | None, set[Fault]]:
+def _validate(kind: FileKind[Model], read: Document, folder: Path) -> tuple[Model | None, set[ConfigProblem]]:
     data: Any = read.root.data()
-    faults = set(read.faults)
-    left_out: set[KeyPath] = set()
-    meant: set[KeyPath] = set()
-    for _ in range(_ATTEMPTS):
+    problems = set(read.problems)
+    removed: set[KeyPath] = set()
+    misspelled: set[KeyPath] = set()
+    for _ in range(_MAX_ATTEMPTS):
         try:
-            value = form.model.model_validate(data, context={"folder": folder})
+            value = kind.model.model_validate(data, context={"folder": folder})
         except ValidationError as error:
             errors: list[dict[str, Any]] = [{**each} for each in error.errors(include_url=False, include_input=False)]
         else:
-            return value, faults.union(form.check(value, read.root, read.unknown | left_out | meant))
-        before = frozenset(left_out)
+            return value, problems.union(kind.check(value, read.root, read.unknown | removed | misspelled))
+        before = frozenset(removed)
         for detail in filter(partial(is_own, read.root), errors):
-            path, fault = fault_of(form.model, read.root, detail)
-            is_echo = any(nested(path, each) for each in before)
-            if not is_echo and not any(path[: len(each)] == each for each in read.unknown):
-                faults.add(fault)
-            left_out.add(_leave_out(data, path, before))
-            if detail["type"] == "extra_forbidden" and (key := nearest(str(path[-1]), keys_at(form.model, path[:-1]))):
-                meant.add((*path[:-1], key))
-    return None, faults
+            path, problem = problem_of(kind.model, read.root, detail)
+            is_consequence = any(overlaps(path, each) for each in before)
+            if not is_consequence and not any(path[: len(each)] == each for each in read.unknown):
+                problems.add(problem)
+            removed.add(_remove(data, path, before))
+            if detail["type"] == "extra_forbidden" and (key := nearest(str(path[-1]), keys_at(kind.model, path[:-1]))):
+                misspelled.add((*path[:-1], key))
+    return None, problems
 
 
 def _inside(data: Any, part: str | int) -> Any:
-    """What is under a key or an index, None where it has been left out."""
+    """The value at a key or an index, None if it has been removed."""
     if isinstance(data, dict):
         return data.get(part)
     return data[part] if isinstance(data, list) and isinstance(part, int) and part < len(data) else None
 
 
-def _leave_out(data: Any, path: KeyPath, before: frozenset[KeyPath]) -> KeyPath:
-    """Take what is wrong at `path` out of `data`, or put a stand-in there. Returns the path that is unknown now.
+def _remove(data: Any, path: KeyPath, before: frozenset[KeyPath]) -> KeyPath:
+    """Remove the wrong value at `path` from `data`, or put a replacement there. Returns the path that is now unknown.
 
-    That is what holds it, where it was left out `before` and is missed, or is an item for which nothing can stand in.
+    That is the enclosing value's path where the value was removed `before` and is required, or is an item without a
+    replacement.
     """
-    holder = reduce(_inside, path[:-1], data)
+    parent = reduce(_inside, path[:-1], data)
     first = (0 if isinstance(part, int) else part for part in path)
-    stand_in: Any = deepcopy(reduce(_inside, first, _STAND_INS))
-    is_possible = isinstance(holder, dict) or (isinstance(holder, list) and stand_in is not None)
+    replacement: Any = deepcopy(reduce(_inside, first, _REPLACEMENTS))
+    is_possible = isinstance(parent, dict) or (isinstance(parent, list) and replacement is not None)
     if len(path) > 1 and (path in before or not is_possible):
-        return _leave_out(data, path[:-1], before)
-    if stand_in is not None:
-        holder[path[-1]] = stand_in
+        return _remove(data, path[:-1], before)
+    if replacement is not None:
+        parent[path[-1]] = replacement
     else:
-        holder.pop(path[-1], None)
+        parent.pop(path[-1], None)
     return path

@@ -1,4 +1,4 @@
-"""The configuration as one frozen value. What must hold between its parts is in `checks`."""
+"""The configuration as one frozen value. `checks` has the checks between its parts."""
 
 from typing import Annotated, Any, Self
 
@@ -28,9 +28,9 @@ from monitor.config.slo import SloConfig
 class ServerConfig(Section):
     """The monitor's own HTTP server."""
 
-    listen: Listen = Field("127.0.0.1:9464", description="where it listens; port 0 takes a free one")
+    listen: Listen = Field("127.0.0.1:9464", description="address to listen on; port 0 selects a free one")
     web_config_file: ExistingFile | None = Field(
-        None, description="TLS and basic auth, in the format of Prometheus' own web configuration"
+        None, description="TLS and basic auth, in the format of Prometheus' web configuration"
     )
 
     @property
@@ -45,83 +45,86 @@ class ServerConfig(Section):
 
 
 class MaintenanceConfig(Section):
-    """A maintenance window: runs go on in it and are `excluded`."""
+    """A maintenance window. Runs continue in it and are `excluded`."""
 
     relays: Annotated[tuple[Name, ...], Field(max_length=1000), BeforeValidator(one_or_more), OneOrMore()] = Field(
-        (), description="the relays worked on; all of them where this is left out"
+        (), description="its relays; all of them by default"
     )
     cron: CronLine = Field(description="when the window opens")
-    timezone: TimeZone = Field("UTC", description="where the clock hangs")
-    duration: Annotated[float, Duration("1m", "7d")] = Field(description="how long it stays open")
-    reason: Text = Field("maintenance", description="what pages and logs say meanwhile")
+    timezone: TimeZone = Field("UTC", description="time zone of the crontab line")
+    duration: Annotated[float, Duration("1m", "7d")] = Field(description="length of the window")
+    reason: Text = Field("maintenance", description="reason shown on pages and in logs")
 
 
 class PrometheusConfig(Section):
-    """The Prometheus that scrapes this monitor: what `simulate` and the pages reckon with."""
+    """The Prometheus that scrapes this monitor. `simulate`, the checks and the pages use it."""
 
-    url: WebUrl | None = Field(None, description="its address, for links; null: none")
-    scrape_interval: Annotated[float, Duration("1s", "5m")] = Field(15.0, description="its scrape interval")
-    evaluation_interval: Annotated[float, Duration("1s", "5m")] = Field(15.0, description="its rules' interval")
+    url: WebUrl | None = Field(None, description="URL for links; null: no links")
+    scrape_interval: Annotated[float, Duration("1s", "5m")] = Field(15.0, description="scrape interval")
+    evaluation_interval: Annotated[float, Duration("1s", "5m")] = Field(
+        15.0, description="evaluation interval of the rules"
+    )
 
 
 class AlertsConfig(Section):
-    """What generated alerts say."""
+    """The texts of generated alerts."""
 
     runbook_base_url: WebUrl = Field(
         "https://runbooks.example.com/relay-monitor",
-        description="where docs/runbooks/ is served, each page at its name without .md: an alert adds its own",
+        description="URL at which docs/runbooks/ is served, each page under its name without .md",
     )
-    grafana_url: WebUrl = Field("http://127.0.0.1:3000", description="the Grafana with the generated dashboards")
-    external_url: WebUrl = Field("http://127.0.0.1:9464", description="where people reach this monitor's pages")
-    labels: AlertLabels = Field(default_factory=no_entries, description="labels added to every alert, to route by")
+    grafana_url: WebUrl = Field("http://127.0.0.1:3000", description="URL of the Grafana with the generated dashboards")
+    external_url: WebUrl = Field("http://127.0.0.1:9464", description="URL at which users reach this monitor's pages")
+    labels: AlertLabels = Field(default_factory=no_entries, description="labels added to every alert, for routing")
 
 
 class Config(Section):
-    """Everything a monitor is told."""
+    """The configuration of one monitor."""
 
-    location: Name = Field("local", description="where this monitor runs: a label on every series of it")
+    location: Name = Field("local", description="where this monitor runs: a label of all its series")
     locations: Annotated[
         tuple[Name, ...], Field(min_length=1, max_length=100), BeforeValidator(one_or_more), OneOrMore()
     ] = Field(
         default_factory=lambda data: (data.get("location", "local"),),
-        description="all monitors that watch these relays, for quorum and absence rules; by default this one",
+        description="locations of all monitors of these relays, for quorum and absence rules; by default this one",
     )
     shards: int = Field(
-        1, ge=1, le=1000, description="processes that share out a location's relays (`run --shard I/N`): absence rules"
+        1,
+        ge=1,
+        le=1000,
+        description="processes among which a location's relays are divided (`run --shard I/N`), for absence rules",
     )
     server: ServerConfig = Field(default_factory=ServerConfig, description="the monitor's own HTTP server")
     state_dir: PlainPath | None = Field(
-        None, description="folder that keeps the run journal across restarts; null: memory"
+        None, description="folder of the run journal, which keeps it over restarts; null: in memory only"
     )
     references: Annotated[tuple[HostPort, ...], Field(max_length=10)] = Field(
         (),
-        description="two or more independent hosts, asked only when a relay seems down: is it us?",
+        description="two or more independent hosts that are checked when a relay seems down, to rule out a local fault",
     )
     relays: Annotated[tuple[RelayConfig, ...], Field(min_length=1, max_length=1000)] = Field(
-        description="the relays under watch"
+        description="the monitored relays"
     )
-    probes: Annotated[tuple[ProbeConfig, ...], Field(min_length=1, max_length=200)] = Field(
-        description="what is done to them"
-    )
-    slos: Annotated[tuple[SloConfig, ...], Field(max_length=200)] = Field((), description="how good they must be")
+    probes: Annotated[tuple[ProbeConfig, ...], Field(min_length=1, max_length=200)] = Field(description="the probes")
+    slos: Annotated[tuple[SloConfig, ...], Field(max_length=200)] = Field((), description="the SLOs")
     maintenance: Annotated[tuple[MaintenanceConfig, ...], Field(max_length=1000)] = Field(
-        (), description="when failures do not count"
+        (), description="maintenance windows, in which failures do not count"
     )
     prometheus: PrometheusConfig = Field(
         default_factory=PrometheusConfig, description="the Prometheus that scrapes this monitor"
     )
-    alerts: AlertsConfig = Field(default_factory=AlertsConfig, description="what generated alerts say")
+    alerts: AlertsConfig = Field(default_factory=AlertsConfig, description="texts of generated alerts")
 
     def resolved(self) -> Self:
-        """The same with "all relays" spelt out wherever `relays` was left out."""
+        """The same configuration with all relays listed where `relays` was left out."""
         every = tuple(relay.name for relay in self.relays)
         return self.model_copy(
             update={
-                "probes": tuple(_over(probe, every) for probe in self.probes),
-                "maintenance": tuple(_over(window, every) for window in self.maintenance),
+                "probes": tuple(_with_relays(probe, every) for probe in self.probes),
+                "maintenance": tuple(_with_relays(window, every) for window in self.maintenance),
             }
         )
 
 
-def _over(item: Any, every: tuple[str, ...]) -> Any:
+def _with_relays(item: Any, every: tuple[str, ...]) -> Any:
     return item if item.relays else item.model_copy(update={"relays": every})

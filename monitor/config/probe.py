@@ -1,4 +1,4 @@
-"""A probe: a scenario, when it is played, and its numbers.
+"""A probe: a scenario, its schedule and its numbers.
 
 All scenarios share one model; `monitor.scenarios` lists which of them uses which keys.
 """
@@ -13,9 +13,8 @@ from monitor.config.crontab import Crontab
 from monitor.config.fields import Duration, Kind, Name, OneOrMore, Section, Text, one_or_more
 from monitor.scenarios import CONTINUOUS, SPECS, RunVolume, Scenario
 
-HOLD: Final = 30.0
-"""Seconds of one hold interval of a continuous steady-state, where its configuration names none: one past the usual
-25 s between a relay's pings."""
+DEFAULT_HOLD: Final = 30.0
+"""Seconds of one hold interval of a continuous steady-state: more than the usual 25 s between a relay's pings."""
 
 SESSION_REUSE: Final = 3600.0
 """Seconds for which async-delivery reuses a session before it pairs anew."""
@@ -37,7 +36,7 @@ def _average_gap(cron: str, timezone: str) -> float:
 
 
 def check_cron(text: str) -> str:
-    """The crontab line, if it is one."""
+    """Validate a crontab line. Raises `ValueError`."""
     try:
         Crontab(text)
     except ValueError as error:
@@ -46,11 +45,11 @@ def check_cron(text: str) -> str:
 
 
 def check_timezone(text: str) -> str:
-    """The name of a time zone, if the machine knows it."""
+    """Validate the name of a time zone. Raises `ValueError`."""
     try:
         ZoneInfo(text)
     except (LookupError, ValueError, OSError):
-        raise ValueError("is not a time zone known here; expected an IANA name such as Europe/Berlin") from None
+        raise ValueError("is not a known time zone; expected an IANA name such as Europe/Berlin") from None
     return text
 
 
@@ -58,28 +57,28 @@ CronLine = Annotated[Text, AfterValidator(check_cron), Kind("crontab line")]
 TimeZone = Annotated[Text, AfterValidator(check_timezone), Kind("IANA time zone")]
 
 
-def _as_a_word(schema: dict[str, Any]) -> None:
+def _as_constant(schema: dict[str, Any]) -> None:
     schema.clear()
     schema["const"] = "continuous"
 
 
 class Continuous(Section):
-    """Always there: standing pairs or connections. Written as the word `continuous`."""
+    """Pairs or connections that are kept all the time. Written as the word `continuous`."""
 
-    model_config = ConfigDict(json_schema_extra=_as_a_word)
+    model_config = ConfigDict(json_schema_extra=_as_constant)
 
 
 class Every(Section):
-    """A run each period, on a grid that begins within the first five seconds."""
+    """A run every period. The first one starts within five seconds."""
 
-    every: Annotated[float, Duration("100ms", "7d")] = Field(description="the time from one start to the next")
+    every: Annotated[float, Duration("100ms", "7d")] = Field(description="time from one start to the next")
 
 
 class Cron(Section):
-    """A run at each moment of a crontab line."""
+    """A run at each time of a crontab line."""
 
-    cron: CronLine = Field(description="when a run starts")
-    timezone: TimeZone = Field("UTC", description="where the clock hangs")
+    cron: CronLine = Field(description="when runs start")
+    timezone: TimeZone = Field("UTC", description="time zone of the crontab line")
 
 
 Schedule: TypeAlias = Continuous | Every | Cron
@@ -95,7 +94,7 @@ def _schedule(value: Any) -> Any:
     raise ValueError('is not a schedule; expected continuous, {every: 5m} or {cron: "*/5 * * * *", timezone: UTC}')
 
 
-def _schedule_form(value: Any) -> str:
+def _schedule_tag(value: Any) -> str:
     if isinstance(value, dict):
         return "<cron>" if "cron" in value else "<every>"
     return f"<{type(value).__name__.lower()}>"
@@ -103,7 +102,7 @@ def _schedule_form(value: Any) -> str:
 
 ScheduleField = Annotated[
     Annotated[Continuous, Tag("<continuous>")] | Annotated[Every, Tag("<every>")] | Annotated[Cron, Tag("<cron>")],
-    Discriminator(_schedule_form),
+    Discriminator(_schedule_tag),
     BeforeValidator(_schedule),
     Kind("`continuous`, `{every: DURATION}` or `{cron: LINE, timezone: ZONE}`"),
 ]
@@ -113,27 +112,27 @@ CONFIRMATION_SPACING: Final = 2.0
 """Seconds between the starts of the attempts that confirm one failure."""
 
 MAX_ATTEMPT_TIME: Final = 6.0
-"""Seconds one attempt may take, whatever the probe's time-out."""
+"""Seconds that one attempt may take, even if the probe's timeout is longer."""
 
 
 class ConfirmConfig(Section):
-    """How a failure is confirmed before the relay is called down."""
+    """How a failure is confirmed before the relay counts as down."""
 
-    attempts: int = Field(3, ge=1, le=10, description="fresh attempts, each a new pairing and one message")
-    within: Annotated[float, Duration("1s", "1m")] = Field(10.0, description="the time all of them have")
+    attempts: int = Field(3, ge=1, le=10, description="attempts, each a new pairing and one message")
+    within: Annotated[float, Duration("1s", "1m")] = Field(10.0, description="time limit for all of them")
 
 
-def _usual_schedule(data: dict[str, Any]) -> Schedule:
-    # A file must give the schedule of a bounded scenario; `checks` sees to it.
+def _default_schedule(data: dict[str, Any]) -> Schedule:
+    # `checks` requires a file to set the schedule of a bounded scenario.
     return Continuous() if data.get("scenario") in CONTINUOUS else Every(every=300.0)
 
 
-def _usual_duration(data: dict[str, Any]) -> float | None:
+def _default_duration(data: dict[str, Any]) -> float | None:
     bounded = not isinstance(data.get("schedule"), Continuous)
     return 60.0 if bounded and data.get("scenario") in CONTINUOUS else None
 
 
-def _usual_messages(data: dict[str, Any]) -> int:
+def _default_messages(data: dict[str, Any]) -> int:
     spec = SPECS.get(data.get("scenario", ""))
     return spec.default_messages if spec is not None else 1
 
@@ -141,65 +140,66 @@ def _usual_messages(data: dict[str, Any]) -> int:
 class ProbeConfig(Section):
     """One probe: a scenario on a schedule, over some relays."""
 
-    name: Name = Field(description="what it is called in labels, alerts and pages")
-    scenario: Scenario = Field(description="what it plays")
+    name: Name = Field(description="name in labels, alerts and pages")
+    scenario: Scenario = Field(description="what a run does")
     relays: Annotated[tuple[Name, ...], Field(max_length=1000), BeforeValidator(one_or_more), OneOrMore()] = Field(
-        (), description="the relays it watches; all of them where this is left out"
+        (), description="the relays it watches; all of them by default"
     )
     schedule: ScheduleField = Field(
-        default_factory=_usual_schedule,
-        description="when it runs; `steady-messaging` and `steady-state` are `continuous` unless told otherwise, "
-        "the others must be told. A run must be over before the next one starts",
+        default_factory=_default_schedule,
+        description="when it runs; `steady-messaging` and `steady-state` are `continuous` by default, others have no "
+        "default. A run must end before the next one starts",
     )
     timeout: Annotated[float, Duration("100ms", "1m")] = Field(
-        5.0, description="bounds the pairing, each exchange and each recovery; waits lie outside"
+        5.0, description="time limit of the pairing, of each exchange and of each recovery, without their waits"
     )
     confirm: ConfirmConfig = Field(default_factory=ConfirmConfig, description="how a failure is confirmed")
     pairs: int = Field(2, ge=1, le=1000, description="pairs at the same time")
     message_interval: Annotated[float, Duration("100ms", "1h")] = Field(
-        5.0, description="the wallet's wait before it answers, and the dApp's before it goes on: a cycle is two"
+        5.0, description="the wallet's wait before it answers, and the dApp's wait before its next request"
     )
     wallet_delay: Annotated[float, Duration("0s", "55s")] = Field(
-        0.0, description="the pause before the wallet scans; a session request expires after 60 s"
+        0.0, description="pause before the wallet scans the QR code; a session request expires after 60 s"
     )
-    settle: Annotated[float, Duration("0s", "1m")] = Field(0.5, description="the pause before each exchange")
+    settle: Annotated[float, Duration("0s", "1m")] = Field(0.5, description="pause before each exchange")
     max_age: Annotated[float, Duration("10s", "7d")] = Field(
-        900.0, description="a standing pair is replaced at this age, the new one first (`continuous` only)"
+        900.0, description="age at which a pair is replaced; the new one is made first (`continuous` only)"
     )
-    delay: Annotated[float, Duration("0s", "1d")] = Field(30.0, description="how long the wallet stays away")
+    delay: Annotated[float, Duration("0s", "1d")] = Field(30.0, description="how long the wallet is offline")
     messages: int = Field(
-        default_factory=_usual_messages,
+        default_factory=_default_messages,
         ge=1,
         le=50,
-        description="async-delivery: messages sent meanwhile (default 1); realistic-session: exchanges (default 3)",
+        description="async-delivery: messages sent to the offline wallet (default 1); "
+        "realistic-session: exchanges (default 3)",
     )
     pairing: Literal["reuse", "fresh"] = Field(
-        "reuse", description="`fresh` pairs for each run; a reused session is renewed hourly"
+        "reuse", description="`fresh`: a new pairing for each run; `reuse`: one every hour"
     )
     connections: int = Field(2, ge=1, le=10_000, description="bare connections at the same time")
-    ramp_up: Annotated[float, Duration("0s", "1h")] = Field(10.0, description="the time their starts are spread over")
+    ramp_up: Annotated[float, Duration("0s", "1h")] = Field(10.0, description="time over which their starts are spread")
     duration: Annotated[float, Duration("1s", "1d")] | None = Field(
-        default_factory=_usual_duration,
-        description="how long a bounded run lasts after its ramp (default 1m; connection-storm: not held); "
+        default_factory=_default_duration,
+        description="how long a bounded run lasts after its ramp-up (default 1m; connection-storm: none); "
         "of a continuous steady-state, one hold interval",
     )
     crypto: Literal["real", "mock"] = Field(
-        "real", description="`mock` is the load test's key manager: cheaper, and checks nothing"
+        "real", description="`mock` uses the load test's key manager, which is cheaper but verifies nothing"
     )
 
     @property
     def is_continuous(self) -> bool:
-        """Whether it is always there instead of running at slots."""
+        """Whether its schedule is `continuous`."""
         return isinstance(self.schedule, Continuous)
 
     @property
     def is_scheduled(self) -> bool:
-        """Whether the file says when its runs start."""
+        """Whether the file sets when its runs start."""
         return "schedule" in self.model_fields_set and not self.is_continuous
 
     @property
     def period(self) -> float | None:
-        """The shortest time between two runs, in seconds; None where it is continuous."""
+        """The shortest time between two runs, in seconds; None if it is continuous."""
         match self.schedule:
             case Every(every=period):
                 return period
@@ -210,10 +210,10 @@ class ProbeConfig(Section):
     @property
     def hold(self) -> float:
         """Seconds of one hold interval of a continuous steady-state."""
-        return self.duration or HOLD
+        return self.duration or DEFAULT_HOLD
 
     def shortest_span(self, runs: int) -> float:
-        """Seconds from the first to the last of so many runs, where the schedule has them closest together."""
+        """The shortest time from the first to the last of `runs` consecutive runs, in seconds."""
         match self.schedule:
             case Every(every=period):
                 return (runs - 1) * period
@@ -223,7 +223,7 @@ class ProbeConfig(Section):
 
     @property
     def longest_gap(self) -> float:
-        """The longest time between two runs, in seconds; of a continuous probe, between a pair's or connection's."""
+        """The longest time between two runs, in seconds; of a continuous probe, between two exchanges of one pair."""
         match self.schedule:
             case Every(every=period):
                 return period
@@ -233,7 +233,7 @@ class ProbeConfig(Section):
 
     @property
     def average_gap(self) -> float:
-        """The average time between two runs, in seconds, nights and weekends of a cron line included."""
+        """The average time between two runs, in seconds."""
         match self.schedule:
             case Every(every=period):
                 return period
@@ -262,8 +262,8 @@ class ProbeConfig(Section):
         return SPECS[self.scenario].volume(self)
 
     @property
-    def autopsy(self) -> float:
-        """Seconds that the search for a lost message may take, after its exchange has failed and past all deadlines."""
+    def diagnosis_timeout(self) -> float:
+        """Seconds that the diagnosis of a lost message may take after its exchange has failed."""
         return self.timeout / 4
 
     @property
@@ -273,5 +273,5 @@ class ProbeConfig(Section):
 
     @property
     def deadline(self) -> float:
-        """Seconds after which a bounded run is over at the latest: its time-outs and its waits added up."""
+        """Seconds after which a bounded run has ended: the sum of its timeouts and waits."""
         return SPECS[self.scenario].longest_run(self)

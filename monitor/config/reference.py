@@ -1,4 +1,4 @@
-"""Writes docs/configuration.md from the models: `python -m monitor.config.reference [--check]`."""
+"""Write docs/configuration.md from the models: `python -m monitor.config.reference [--check]`."""
 
 from __future__ import annotations
 
@@ -29,20 +29,19 @@ _INTRODUCTION: Final = """\
 
 # Configuration reference
 
-One YAML file, [`config.yaml`](../config.yaml) unless `--config` names another. `relay-monitor check` finds every
-fault in it at once, each with its line, and says what the relays would be asked for; `relay-monitor schema` prints
-its JSON Schema, for editors.
+The configuration is one YAML file, by default [`config.yaml`](../config.yaml). `relay-monitor check` reports every
+error in it with its line, and the load on each relay; `relay-monitor schema` prints its JSON Schema, for editors.
 
-- **Durations** are written as Prometheus writes them: `500ms`, `5s`, `1h30m`, `30d` (units `y w d h m s ms`, largest
+- **Durations** are written as in Prometheus: `500ms`, `5s`, `1h30m`, `30d` (units `y w d h m s ms`, largest
   first). Zero needs no unit. **Ratios** are percentages: `99.9%`.
-- **Environment**: `${NAME}` is the variable, which must be set and not empty; `${NAME:-default}` has a default, that
-  may be empty; `$$` is a dollar sign. They are put in after the YAML has been read, so a value never becomes
-  structure; inside `{…}` and `[…]` they need quotes. A value without quotes that comes out empty or as `null` is null.
-- **Secrets** are shown nowhere: no page, log or error. Each can also stand in a file (`token_file`, or
-  `{file: PATH}` for a header), which is read again at each connect. A URL is no place for one.
-- **Paths** that are relative start at the folder of the configuration file.
-- **Lists of names** and `endpoints` may be one entry without a list: `probe: steady`. Keys that nothing knows, or
-  that a probe's scenario does not use, are faults. Anchors and aliases work; tags and merge keys (`<<`) do not.
+- **Environment**: `${NAME}` is the variable, which must be set and not empty; `${NAME:-default}` has a default, which
+  may be empty; `$$` is a dollar sign. Variables are expanded after the YAML is parsed, so that a value never becomes
+  structure; inside `{…}` and `[…]` they need quotes. An unquoted value that expands to nothing or `null` is null.
+- **Secrets** never appear on pages, in logs or in errors. Each can also be in a file (`token_file`, or `{file: PATH}`
+  for a header), which is read at each connect. Do not put secrets into URLs.
+- **Relative paths** start at the folder of the configuration file.
+- **Lists of names** and `endpoints` can be a single entry without a list: `probe: steady`. Unknown keys, and keys that
+  a probe's scenario does not use, are errors. Anchors and aliases work; tags and merge keys (`<<`) do not.
 """
 
 
@@ -63,15 +62,15 @@ def render() -> str:
 
 
 def _sections(model: type[Section], path: str) -> Iterator[tuple[str, type[Section]]]:
-    """Every model with keys, with the path at which it stands, in the order of the file."""
+    """Every model with keys and its path, in the order of the file."""
     yield path, model
     for name, field in model.model_fields.items():
         kind = kind_of(field)
         suffix = "[]" if kind.type.startswith("list") else ".NAME" if "→" in kind.type else ""
         inners = [inner for inner in models_in(field.annotation) if inner.model_fields]
         for inner in inners:
-            form = f": {{{next(iter(inner.model_fields))}: …}}" if len(inners) > 1 else ""
-            yield from _sections(inner, f"{path}.{name}{suffix}{form}".lstrip("."))
+            variant = f": {{{next(iter(inner.model_fields))}: …}}" if len(inners) > 1 else ""
+            yield from _sections(inner, f"{path}.{name}{suffix}{variant}".lstrip("."))
 
 
 def _first_paragraph(model: type[Section]) -> str:
@@ -115,7 +114,7 @@ def _written(value: Any, *, is_duration: bool) -> str:
 
 def _produced() -> str:
     rows = [(f"`{name}`", *("yes" if sli in spec.slis else "" for sli in Sli)) for name, spec in SPECS.items()]
-    intro = "What each scenario produces; `stability` asks for `schedule: continuous` besides:\n\n"
+    intro = "What each scenario produces; `stability` also needs `schedule: continuous`:\n\n"
     return intro + _markdown(("scenario", *(f"`{sli}`" for sli in Sli)), rows)
 
 
@@ -125,9 +124,9 @@ def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the reference, or with `--check` only compare. Returns 1 where the file is out of step."""
+    """Write the reference, or only compare it with `--check`. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m monitor.config.reference", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if the file is out of step")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if the file is outdated")
     parser.add_argument("--output", type=Path, default=TARGET, metavar="PATH")
     options = parser.parse_args(arguments)
     wanted = render()
@@ -136,7 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if options.output.is_file() and options.output.read_text(encoding="utf-8") == wanted:
         return 0
-    sys.stderr.write(f"{options.output} is out of step with the models: run python -m monitor.config.reference\n")
+    sys.stderr.write(f"{options.output} does not match the models: run python -m monitor.config.reference\n")
     return 1
 
 

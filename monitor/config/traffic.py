@@ -1,4 +1,4 @@
-"""How many events an SLO sees: what the configured schedule makes at one relay."""
+"""The events that an SLO counts at one relay, computed from the schedules of its probes."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ if TYPE_CHECKING:
     from monitor.config.slo import SloConfig
 
 
-RETRY: Final = 22.5
-"""Seconds until a pairing that failed again is tried once more: the back-off at its longest, its jitter halfway."""
+PAIRING_RETRY: Final = 22.5
+"""Seconds between attempts to pair while all fail: the longest back-off with half its jitter."""
 
-STEP: Final = 5.0
-"""Seconds between two bookings of connected time."""
+UPTIME_INTERVAL: Final = 5.0
+"""Seconds between two reports of connected time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """One regular source of events: `count` of them at once every `period` seconds.
+    """A regular source of events: `count` of them at once every `period`. All times are seconds.
 
-    A good event is booked `takes` after its start, when its last message comes; a failed one `timeout` after that, or
-    after its start where its first message failed already and the last one `answers` it. `retry` is how long after that
-    it is tried again, None: not before the next period. Seconds.
+    takes: from the start of an event to when a good one is counted.
+    timeout: from there to when a failed one is counted; from its start if `answers` and the request has failed already.
+    answers: whether the last message answers the first.
+    retry: from a failure to the next attempt; None if that is the next period.
     """
 
     probe: str
@@ -45,46 +46,46 @@ class Source:
 
     @property
     def rate(self) -> float:
-        """Events a second."""
+        """Events per second."""
         return self.count / self.period
 
 
 def sources(config: Config, slo: SloConfig, relay: str) -> tuple[Source, ...]:
-    """What feeds an SLO at a relay; each standing pair is a source of its own, since each has its own place in time."""
+    """The sources of an SLO at a relay; each continuous pair is one, since pairs start at different times."""
     return tuple(
         source
         for probe in config.probes
         if probe.name in slo.probe and relay in probe.relays and produces(probe, slo.sli)
-        for source in made_by(probe, slo.sli)
+        for source in sources_of(probe, slo.sli)
     )
 
 
 def rate(parts: Sequence[Source]) -> float:
-    """Events a second of several sources together."""
+    """Events per second of several sources together."""
     return sum(part.rate for part in parts)
 
 
 def within(probe: ProbeConfig, sli: Sli, seconds: float) -> float:
-    """How many events a healthy probe makes for an SLI in so long: on average, a cron line's nights included."""
+    """The average number of events that a healthy probe produces for an SLI in `seconds`."""
     sparse = 1.0 if probe.period is None else probe.period / probe.average_gap
-    return rate(made_by(probe, sli)) * sparse * seconds
+    return rate(sources_of(probe, sli)) * sparse * seconds
 
 
 def shortest_span(probe: ProbeConfig, sli: Sli, events: int) -> float:
-    """Seconds from the first to the last of so many failures in a row, where the schedule has them closest together."""
+    """The shortest time from the first to the last of `events` consecutive failures, in seconds."""
     if probe.is_continuous:
         if sli in {Sli.PAIRING, Sli.STABILITY}:
-            return 0.0  # a pair that cannot be is tried again and again, and seconds follow one another
-        return (events - 1) * probe.shortest_span(2) / len(made_by(probe, sli))
-    a_run = sum(source.count for source in made_by(probe, sli))
+            return 0.0  # pairings that fail are retried at once, and stability counts seconds
+        return (events - 1) * probe.shortest_span(2) / len(sources_of(probe, sli))
+    a_run = sum(source.count for source in sources_of(probe, sli))
     return probe.shortest_span(math.ceil(events / a_run))
 
 
-def made_by(probe: ProbeConfig, sli: Sli) -> list[Source]:
-    """What a probe makes for an SLI at each of its relays."""
+def sources_of(probe: ProbeConfig, sli: Sli) -> list[Source]:
+    """The sources of a probe for an SLI at each of its relays."""
     if sli is Sli.STABILITY:
-        # Its events are seconds; a few at a time, since they come whenever the account of a pair is made up.
-        return [Source(probe=probe.name, period=STEP, count=int(STEP) * _held(probe))]
+        # Its events are seconds, reported several at a time.
+        return [Source(probe=probe.name, period=UPTIME_INTERVAL, count=int(UPTIME_INTERVAL) * _size(probe))]
     if probe.is_continuous:
         return _continuous(probe, sli)
     assert probe.period is not None
@@ -104,13 +105,13 @@ def made_by(probe: ProbeConfig, sli: Sli) -> list[Source]:
 
 def _continuous(probe: ProbeConfig, sli: Sli) -> list[Source]:
     if sli is Sli.PAIRING:
-        # A standing pair is paired anew at its age; one that cannot be is tried again and again meanwhile.
-        made = Source(probe=probe.name, period=probe.max_age, count=1, timeout=probe.timeout, retry=RETRY)
+        # A continuous pair is replaced at its maximum age; a pairing that fails is retried earlier.
+        source = Source(probe=probe.name, period=probe.max_age, count=1, timeout=probe.timeout, retry=PAIRING_RETRY)
     elif not SPECS[probe.scenario].paired:
-        made = Source(probe=probe.name, period=probe.hold, count=1)
+        source = Source(probe=probe.name, period=probe.hold, count=1)
     else:
-        # The slot begins with the request; the answer goes out an interval later. What is too slow comes nevertheless.
-        made = Source(
+        # The slot begins with the request; the answer is sent an interval later. A slow exchange still ends well.
+        source = Source(
             probe=probe.name,
             period=probe.cycle,
             count=1,
@@ -118,9 +119,9 @@ def _continuous(probe: ProbeConfig, sli: Sli) -> list[Source]:
             timeout=0.0 if sli is Sli.LATENCY else probe.timeout,
             answers=sli is not Sli.LATENCY,
         )
-    return [made] * _held(probe)
+    return [source] * _size(probe)
 
 
-def _held(probe: ProbeConfig) -> int:
-    """The pairs or connections of a continuous probe."""
+def _size(probe: ProbeConfig) -> int:
+    """The number of pairs or connections of a continuous probe."""
     return probe.pairs if SPECS[probe.scenario].paired else probe.connections

@@ -1,4 +1,4 @@
-"""Durations and ratios as Prometheus and people write them: `500ms`, `1h30m`, `30d`; `99.9%`.
+"""Durations and ratios as text, as in Prometheus: `500ms`, `1h30m`, `30d`; `99.9%`.
 
 A duration is a float of seconds, a ratio a `Decimal` between 0 and 1: 99.9 % is exactly `Decimal("0.999")`.
 """
@@ -10,12 +10,12 @@ from decimal import Decimal, InvalidOperation
 from typing import Final
 
 DURATION: Final = r"(\d+y)?(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?"
-"""A duration's grammar, as a regular expression (it also matches nothing, which is none)."""
+"""The grammar of a duration, as a regular expression; it also matches the empty text, which is not a duration."""
 
 RATIO: Final = r"\d+(\.\d+)?%"
-"""A ratio's grammar, as a regular expression."""
+"""The grammar of a ratio, as a regular expression."""
 
-# In milliseconds, so that every duration that can be written is summed exactly. A year is 365 days, as in Prometheus.
+# In milliseconds, so that sums are exact. A year is 365 days, as in Prometheus.
 _UNITS: Final = {
     "y": 31_536_000_000, "w": 604_800_000, "d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1,
 }  # fmt: skip
@@ -27,7 +27,7 @@ _MAX_LENGTH: Final = 40
 
 
 def parse_duration(text: str) -> float:
-    """Seconds of a duration such as `1h30m`; a bare `0` needs no unit. Raises `ValueError`, saying what is allowed."""
+    """Parse a duration such as `1h30m`, or `0`, into seconds. Raises `ValueError`."""
     if text == "0":
         return 0.0
     if not text or len(text) > _MAX_LENGTH or not _DURATION.fullmatch(text):
@@ -36,7 +36,7 @@ def parse_duration(text: str) -> float:
 
 
 def show_duration(seconds: float) -> str:
-    """The shortest way to write a duration with days as the largest unit, to the millisecond."""
+    """Format seconds as a duration, to the millisecond, with days as the largest unit."""
     left = round(seconds * 1000)
     parts = []
     for unit in _SHOWN:
@@ -47,15 +47,15 @@ def show_duration(seconds: float) -> str:
 
 
 def parse_ratio(text: str) -> Decimal:
-    """The ratio of a percentage such as `99.9%`. Raises `ValueError`, saying what is allowed."""
+    """Parse a percentage such as `99.9%` into a ratio. Raises `ValueError`."""
     if len(text) > _MAX_LENGTH or not _RATIO.fullmatch(text):
         raise ValueError("is not a ratio; expected a percentage such as 99.9%")
     try:
         return Decimal(text[:-1]).scaleb(-2).normalize()
-    except InvalidOperation:  # pragma: no cover - the grammar admits nothing that Decimal refuses
+    except InvalidOperation:  # pragma: no cover - Decimal accepts all that the grammar does
         raise ValueError("is not a ratio; expected a percentage such as 99.9%") from None
 
 
 def show_ratio(ratio: Decimal) -> str:
-    """A ratio as a percentage: `99.9%`."""
+    """Format a ratio as a percentage: `99.9%`."""
     return f"{ratio.scaleb(2).normalize():f}%"

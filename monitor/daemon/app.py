@@ -15,7 +15,7 @@ from monitor.clock import SYSTEM_CLOCK, Clock, utc
 from monitor.config import Cron, Every, changes, refusals, show_duration
 from monitor.daemon.pipeline import ResultPipeline
 from monitor.daemon.supervisor import ProbeSupervisor
-from monitor.errors import ConfigError, Fault, MonitorError, StartupError
+from monitor.errors import ConfigError, ConfigProblem, MonitorError, StartupError
 from monitor.health import SelfCheck
 from monitor.journal import Journal
 from monitor.metrics import Metrics
@@ -290,7 +290,8 @@ def shard_of(config: Config, index: int, count: int) -> Config:
     )
     if not mine:
         raise ConfigError(
-            f"shard {index}/{count}", [Fault(0, "relays", f"no relay is left for it: there are {len(config.relays)}")]
+            f"shard {index}/{count}",
+            [ConfigProblem(0, "relays", f"no relay is left for it: there are {len(config.relays)}")],
         )
     if count != config.shards:
         _log.warning("the rules count other shards: this one's absence is not told", shards=config.shards, ours=count)

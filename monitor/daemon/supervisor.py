@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
-    from monitor.config import Place, ProbeConfig
+    from monitor.config import ProbeConfig, ProbeKey
     from monitor.relays import MonitoredRelays
     from monitor.schedule import Schedule
 
@@ -30,7 +30,7 @@ class ProbeSupervisor:
         self._fleet = monitored_relays
         self._schedule = schedule
         self._count = count
-        self._standing: dict[Place, asyncio.Task[None]] = {}
+        self._standing: dict[ProbeKey, asyncio.Task[None]] = {}
 
     def start(self, relay: str, probe: ProbeConfig) -> None:
         """Put a probe on duty at a relay of the fleet."""
@@ -51,7 +51,7 @@ class ProbeSupervisor:
 
         self._schedule.add(relay=relay, probe=probe.name, schedule=probe.schedule, run=run)
 
-    async def stop(self, places: Iterable[Place]) -> None:
+    async def stop(self, places: Iterable[ProbeKey]) -> None:
         """Take probes off duty; what they were at is aborted, and published as that before this returns."""
         ending = set()
         for place in places:

@@ -1,7 +1,7 @@
 """Diagnosis of a lost message: its channel's history, read over several connections, shows which layer lost it.
 
 The history is read over the connection that should have delivered the message, over a new one to the same endpoint
-and, if the relay has several, over another endpoint; all at once, each bounded by the probe's `autopsy` seconds. What
+and, if the relay has several, over another endpoint; all at once, each bounded by `ProbeConfig.diagnosis_timeout`. What
 was read is compared with what was sent and not passed to the wallet protocol: a message found here remains lost.
 """
 
@@ -103,7 +103,7 @@ async def _read(context: ProbeContext, receiver: Participant, endpoint_index: in
     }
     if context.admission.has_several_endpoints:
         reads["another endpoint"] = _read_over_new(context, receiver.side, endpoint_index + 1, command)
-    return await asyncio.gather(*(_bounded(context.probe.autopsy, via, read) for via, read in reads.items()))
+    return await asyncio.gather(*(_bounded(context.probe.diagnosis_timeout, via, read) for via, read in reads.items()))
 
 
 async def _bounded(seconds: float, via: str, read: Awaitable[HistoryRead]) -> Reading:
@@ -140,7 +140,7 @@ async def _read_history(client: Client, command: History) -> HistoryRead:
 
 async def _read_over_new(context: ProbeContext, side: str, endpoint_index: int, command: History) -> HistoryRead:
     unpublished = replace(context, publish=lambda _: None)  # in no SLI
-    endpoint = context.admission.endpoint(side, endpoint_index, context.probe.autopsy)
+    endpoint = context.admission.endpoint(side, endpoint_index, context.probe.diagnosis_timeout)
     connection = IdleConnection(unpublished, unpublished.recorder(), endpoint=endpoint)
     try:
         await connection.open()

@@ -56,7 +56,7 @@ async def execute(probe: Probe, context: ProbeContext) -> Run:
     recorder = context.recorder()
     aborted = ""
     try:
-        allowed = context.probe.deadline + context.probe.exchanges * context.probe.autopsy + GRACE
+        allowed = context.probe.deadline + context.probe.exchanges * context.probe.diagnosis_timeout + GRACE
         async with asyncio.timeout(allowed):
             await probe.run(context, recorder)
     except ProbeError as error:

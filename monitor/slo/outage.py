@@ -48,7 +48,7 @@ def _noticed(outage: Outage, probe: ProbeConfig, trials: int, rng: np.random.Gen
         return np.zeros(trials)
     if SPECS[probe.scenario].continuous and not SPECS[probe.scenario].paired:
         return np.full(trials, np.inf)  # silent connections are told by their pings, later than all others notice
-    late = 0.0 if outage.refuses else probe.timeout + probe.autopsy
+    late = 0.0 if outage.refuses else probe.timeout + probe.diagnosis_timeout
     if not probe.is_continuous:
         assert probe.period is not None
         return rng.uniform(0, probe.period, trials) + late

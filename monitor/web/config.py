@@ -13,10 +13,20 @@ from typing import TYPE_CHECKING, Annotated, Final
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from monitor.config.document import show_path
-from monitor.config.faults import locate, suggestion
-from monitor.config.fields import THAWED, Duration, ExistingFile, Kind, Section, Unshown, checked, frozen, no_entries
-from monitor.config.loading import Form, parse_as, text_of
-from monitor.errors import Fault, StartupError
+from monitor.config.fields import (
+    THAWED,
+    Duration,
+    ExistingFile,
+    Kind,
+    RedactedError,
+    Section,
+    checked,
+    frozen,
+    no_entries,
+)
+from monitor.config.loading import FileKind, parse_as, text_of
+from monitor.config.problems import locate, suggestion
+from monitor.errors import ConfigProblem, StartupError
 from monitor.web.tls import CIPHERS, CURVES, VERIFYING, server_context
 
 if TYPE_CHECKING:
@@ -45,7 +55,7 @@ def _pem(value: object) -> SecretStr:
     if isinstance(value, SecretStr):
         return value
     if not isinstance(value, str) or "-----BEGIN " not in value or len(value) > _MAX_PEM:
-        raise Unshown(f"is not PEM (-----BEGIN …) of up to {_MAX_PEM} characters")
+        raise RedactedError(f"is not PEM (-----BEGIN …) of up to {_MAX_PEM} characters")
     return SecretStr(value)
 
 
@@ -54,9 +64,9 @@ def _hash(value: object) -> SecretStr:
         return value
     found = _HASH.fullmatch(value) if isinstance(value, str) else None
     if found is None:
-        raise Unshown("is not a bcrypt hash ($2y$10$…); `htpasswd -nBC 10 USER` makes one")
+        raise RedactedError("is not a bcrypt hash ($2y$10$…); `htpasswd -nBC 10 USER` makes one")
     if not 4 <= int(found[1]) <= MAX_COST:  # noqa: PLR2004 - bcrypt's own least
-        raise Unshown(f"has a cost of {int(found[1])}; expected 4 to {MAX_COST}: each log-in takes that long")
+        raise RedactedError(f"has a cost of {int(found[1])}; expected 4 to {MAX_COST}: each log-in takes that long")
     return SecretStr(str(value))
 
 
@@ -182,25 +192,25 @@ class WebConfig(Section):
 def load_web(path: Path) -> WebConfig:
     """The web configuration in a file; relative paths in it start at its folder.
 
-    Raises `ConfigError` with every fault in it, and `StartupError` where it cannot be read.
+    Raises `ConfigError` with every problem in it, and `StartupError` where it cannot be read.
     """
-    return parse_as(_FORM, text_of(path), str(path), None)
+    return parse_as(_WEB_CONFIG, text_of(path), str(path), None)
 
 
-def _check(config: WebConfig, root: Node, unknown: set[KeyPath]) -> list[Fault]:
+def _check(config: WebConfig, root: Node, unknown: set[KeyPath]) -> list[ConfigProblem]:
     """What must hold between the values; nothing that rests on one that is wrong."""
-    faults: list[Fault] = []
+    problems: list[ConfigProblem] = []
 
-    def fault(message: str, *path: str) -> None:
-        faults.append(Fault(locate(root, path)[1].line, show_path(path), message))
+    def problem(message: str, *path: str) -> None:
+        problems.append(ConfigProblem(locate(root, path)[1].line, show_path(path), message))
 
     limit = config.rate_limit
     if limit.interval and not limit.burst and not any(path[0] == "rate_limit" for path in unknown):
-        fault("has no burst, and so would let nothing in; expected a burst of 1 or more", "rate_limit")
+        problem("has no burst, and so would let nothing in; expected a burst of 1 or more", "rate_limit")
     if not any(path[0] == _TLS for path in unknown):
         for key, message in _tls_faults(config.tls_server_config):
-            fault(message, *((_TLS, key) if key else (_TLS,)))
-    return faults
+            problem(message, *((_TLS, key) if key else (_TLS,)))
+    return problems
 
 
 def _tls_faults(tls: TlsServerConfig) -> list[tuple[str, str]]:
@@ -235,4 +245,4 @@ def _unusable(tls: TlsServerConfig) -> list[tuple[str, str]]:
     return []
 
 
-_FORM: Final[Form[WebConfig]] = Form(model=WebConfig, check=_check)
+_WEB_CONFIG: Final[FileKind[WebConfig]] = FileKind(model=WebConfig, check=_check)

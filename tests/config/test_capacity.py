@@ -100,14 +100,14 @@ def test_the_footprint_of_the_shipped_file_is_small_and_told_in_a_line() -> None
     config = load(Path(__file__).parents[2] / "config.yaml", {})
     (line,) = render(config)
     assert line == (
-        "demo: 6 standing connections, 3.7 connects a minute (at most 5.3), 25.4 messages a minute (at most 32), "
-        "42 channels made an hour, 7 keys in the relay's history"
+        "demo: 6 persistent connections, 3.7 connects per minute (at most 5.3), 25.4 messages per minute (at most 32), "
+        "42 channels created per hour, 7 keys in the relay's history"
     )
 
 
 def test_many_locations_are_pointed_out() -> None:
     config = load(Path(__file__).parents[2] / "config.yaml", {}).model_copy(update={"locations": ("local", "far")})
-    assert render(config)[1:] == ["This is one monitor's part; 2 locations watch these relays."]
+    assert render(config)[1:] == ["This is the footprint of one location; 2 locations watch these relays."]
 
 
 def test_a_start_that_the_limits_draw_out_is_told() -> None:
@@ -117,4 +117,4 @@ probes: [{name: idle, scenario: steady-state, schedule: continuous, connections:
 """
     usual, many = (render(parse(text.replace("CONNECTIONS", each), "test", {})) for each in ("50", "110"))
     assert len(usual) == 1
-    assert many[1] == "demo: its limits let so many connections come about within 3 minutes of a start."
+    assert many[1] == "demo: with its limits it takes 3 minutes after a start to open all persistent connections."

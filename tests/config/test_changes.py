@@ -136,7 +136,7 @@ def test_another_name_is_another_relay() -> None:
     ],
 )
 def test_what_needs_a_restart_says_so(change: tuple[str, str], key: str) -> None:
-    (fault,) = refusals(config(), config(change))
-    assert fault.key == key
-    assert fault.message.startswith("cannot change from ")
-    assert fault.message.endswith(" while the monitor runs: restart it")
+    (problem,) = refusals(config(), config(change))
+    assert problem.key == key
+    assert problem.message.startswith("cannot change from ")
+    assert problem.message.endswith(" while the monitor runs: restart it")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.config import document
-from monitor.config.document import MAX_DEPTH, Document, Unreadable, show_path
+from monitor.config.document import MAX_DEPTH, Document, DocumentError, show_path
 
 
 def read(text: str, **environ: str) -> Document:
@@ -39,7 +39,7 @@ def test_every_node_knows_the_line_of_its_key() -> None:
 def test_of_a_key_that_is_there_twice_the_first_counts() -> None:
     found = read("a: {b: 1,\n b: 2}")
     assert found.root.data() == {"a": {"b": "1"}}
-    assert [(fault.line, fault.key) for fault in found.faults] == [(2, "a.b")]
+    assert [(problem.line, problem.key) for problem in found.problems] == [(2, "a.b")]
 
 
 def test_an_alias_is_a_copy_that_stands_where_it_is_used() -> None:
@@ -72,15 +72,15 @@ def test_an_alias_is_a_copy_that_stands_where_it_is_used() -> None:
 )
 def test_the_environment_is_put_in_once_and_as_text(text: str, value: str | None) -> None:
     found = read(f"key: {text}", A="one", EMPTY="", DOLLAR="${A}", TREE="{a: [b]}")
-    assert found.faults == []
+    assert found.problems == []
     assert found.root.data() == {"key": value}
 
 
 @pytest.mark.parametrize("text", ["$", "a$b", "${", "${A", "${1}", "${A-b}", "$A", "$$$", "${A:-${B:-c}}"])
 def test_a_lone_dollar_is_a_fault_that_does_not_repeat_the_value(text: str) -> None:
     found = read(f"key: 'secret {text}'", A="one")
-    assert [(fault.line, fault.key) for fault in found.faults] == [(1, "key")]
-    assert "secret" not in found.faults[0].message
+    assert [(problem.line, problem.key) for problem in found.problems] == [(1, "key")]
+    assert "secret" not in found.problems[0].message
     assert found.unknown == {("key",)}
 
 
@@ -91,12 +91,12 @@ def test_keys_are_not_expanded() -> None:
 @pytest.mark.parametrize("opening", ["[", "{a: "])
 @pytest.mark.parametrize("levels", [MAX_DEPTH + 1, 100_000])
 def test_depth_is_bounded_before_anything_is_built(opening: str, levels: int) -> None:
-    with pytest.raises(Unreadable, match=f"is nested deeper than {MAX_DEPTH} levels"):
+    with pytest.raises(DocumentError, match=f"is nested deeper than {MAX_DEPTH} levels"):
         read(opening * levels)
 
 
 def test_a_text_with_an_escape_that_is_no_character_is_refused() -> None:
-    with pytest.raises(Unreadable, match="is not YAML"):
+    with pytest.raises(DocumentError, match="is not YAML"):
         read('a: "\\xZZ"')
 
 

@@ -1,6 +1,6 @@
-"""Whole files: the good one, and a folder of bad ones that say themselves which faults they hold.
+"""Whole files: the good one, and a folder of bad ones that say themselves which problems they hold.
 
-In bad/*.yaml a line at fault ends in `#! KEY | PART OF THE MESSAGE`, once for each fault.
+In bad/*.yaml a wrong line ends in `#! KEY | PART OF THE MESSAGE`, once for each problem.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ probes: [{name: idle, scenario: steady-state}]
 
 
 def marked(path: Path) -> list[tuple[int, str, str]]:
-    """The faults a file says it holds: line, key, part of the message."""
+    """The problems a file says it holds: line, key, part of the message."""
     return [
         (number, key.strip(), part.strip())
         for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1)
@@ -46,21 +46,21 @@ def marked(path: Path) -> list[tuple[int, str, str]]:
     ]
 
 
-def faults_of(text: str, environ: dict[str, str] | None = None) -> list[tuple[int, str, str]]:
+def problems_of(text: str, environ: dict[str, str] | None = None) -> list[tuple[int, str, str]]:
     with pytest.raises(ConfigError) as raised:
         parse(text, "config.yaml", environ or {})
-    return [(fault.line, fault.key, fault.message) for fault in raised.value.faults]
+    return [(problem.line, problem.key, problem.message) for problem in raised.value.problems]
 
 
 @pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)
 def test_a_bad_file_has_exactly_the_faults_it_is_marked_with(path: Path) -> None:
     with pytest.raises(ConfigError) as raised:
         load(path, ENVIRON)
-    found = [(fault.line, fault.key) for fault in raised.value.faults]
+    found = [(problem.line, problem.key) for problem in raised.value.problems]
     expected = marked(path)
     assert found == sorted((line, key) for line, key, _ in expected), str(raised.value)
     for line, key, part in expected:
-        messages = [fault.message for fault in raised.value.faults if (fault.line, fault.key) == (line, key)]
+        messages = [problem.message for problem in raised.value.problems if (problem.line, problem.key) == (line, key)]
         assert any(part in message for message in messages), f"{path.name}:{line}: {key}: {messages}"
     assert "hunter2" not in str(raised.value)
 
@@ -68,8 +68,8 @@ def test_a_bad_file_has_exactly_the_faults_it_is_marked_with(path: Path) -> None
 def test_ten_different_faults_are_found_at_once() -> None:
     with pytest.raises(ConfigError) as raised:
         load(Path(__file__).parent / "bad" / "ten-at-once.yaml", {})
-    assert len(raised.value.faults) == 10
-    assert len({re.sub(r"'.*?'|\d+", "", fault.message) for fault in raised.value.faults}) == 10
+    assert len(raised.value.problems) == 10
+    assert len({re.sub(r"'.*?'|\d+", "", problem.message) for problem in raised.value.problems}) == 10
 
 
 def test_a_fault_is_shown_with_file_line_and_key() -> None:
@@ -135,7 +135,9 @@ def test_standing_scenarios_are_continuous_unless_told_otherwise() -> None:
 @pytest.mark.parametrize("scenario", sorted({*Scenario} - CONTINUOUS))
 def test_a_bounded_scenario_must_be_told_when_it_runs(scenario: Scenario) -> None:
     text = f"relays: [{{name: demo, url: embedded}}]\nprobes:\n  - name: a\n    scenario: {scenario}\n"
-    assert faults_of(text) == [(3, "probes[0].schedule", "is missing; expected {every: 5m} or {cron: …, timezone: …}")]
+    assert problems_of(text) == [
+        (3, "probes[0].schedule", "is missing; expected {every: 5m} or {cron: …, timezone: …}")
+    ]
 
 
 def test_a_run_may_take_all_of_its_period() -> None:
@@ -144,7 +146,7 @@ relays: [{name: demo, url: embedded}]
 probes: [{name: away, scenario: async-delivery, schedule: {every: 45s}, delay: 30s, timeout: 5s}]
 """
     assert parse(text, "config.yaml", {}).probes[0].deadline == 45.0
-    assert [key for _, key, _ in faults_of(text.replace("45s", "44s"))] == ["probes[0].timeout"]
+    assert [key for _, key, _ in problems_of(text.replace("45s", "44s"))] == ["probes[0].timeout"]
 
 
 def test_a_bounded_steady_run_lasts_a_minute_unless_told_otherwise() -> None:
@@ -206,7 +208,7 @@ def test_a_pipe_is_refused_wherever_a_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as raised:
         parse(NAMING_FILES, str(tmp_path / "config.yaml"), {})
     why = f"cannot be read as {tmp_path / 'named'}: Is not a regular file; "
-    assert [(fault.line, fault.key) for fault in raised.value.faults if why in fault.message] == [
+    assert [(problem.line, problem.key) for problem in raised.value.problems if why in problem.message] == [
         (1, "server.web_config_file"),
         (5, "relays[0].token_file"),
         (6, "relays[0].headers.dapp.X-Key.file"),
@@ -243,7 +245,7 @@ def test_bytes_that_are_no_text_are_named_with_their_line(tmp_path: Path) -> Non
     path.write_bytes(b"location: local\nrelays: \xff\n")
     with pytest.raises(ConfigError) as raised:
         load(path, {})
-    assert [(fault.line, fault.message) for fault in raised.value.faults] == [(2, "is not UTF-8 text")]
+    assert [(problem.line, problem.message) for problem in raised.value.problems] == [(2, "is not UTF-8 text")]
 
 
 def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
@@ -260,14 +262,14 @@ probes:
   - {name: away, scenario: async-delivery, schedule: {every: 5m}, timeout: 5, delay: 2m, messages: 6}
 """
     # delay + timeout cannot be judged: the timeout is not known.
-    assert [(line, key) for line, key, _ in faults_of(text)] == [
+    assert [(line, key) for line, key, _ in problems_of(text)] == [
         (2, "relays[0].limits.connects_per_minute"),
         (4, "probes[0].messages"),
         (4, "probes[0].timeout"),
     ]
 
 
-# One of everything, and three faults between values: of a relay, of a probe and of an SLO.
+# One of everything, and three problems between values: of a relay, of a probe and of an SLO.
 EVERYTHING = """
 location: here
 locations: [here, there]
@@ -327,7 +329,7 @@ def test_whatever_value_is_wrong_it_is_one_fault_and_hides_none_that_does_not_re
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(data, sort_keys=False))
     with pytest.raises(ConfigError) as raised:
         load(tmp_path / "config.yaml", {})
-    keys = [fault.key for fault in raised.value.faults]
+    keys = [problem.key for problem in raised.value.problems]
     spoilt = show_path(path)
     left = [key for key, values in RESTS_ON.items() if not any(value.startswith(spoilt) for value in values)]
     assert [key for key in keys if key in left] == left
@@ -337,13 +339,13 @@ def test_whatever_value_is_wrong_it_is_one_fault_and_hides_none_that_does_not_re
 
 def test_a_variable_that_is_not_set_is_one_fault_and_not_two() -> None:
     text = MINIMAL.replace("embedded", "'${URL}'")
-    assert [(line, key) for line, key, _ in faults_of(text)] == [(2, "relays[0].url")]
+    assert [(line, key) for line, key, _ in problems_of(text)] == [(2, "relays[0].url")]
 
 
 def test_a_value_of_the_environment_is_never_structure_and_never_shown() -> None:
     text = MINIMAL + "state_dir: ${DIR}\nlocation: ${PLACE}\n"
     environ = {"DIR": "x\nserver: {listen: 'evil'}", "PLACE": "hunter 2"}
-    found = faults_of(text, environ)
+    found = problems_of(text, environ)
     assert [(line, key) for line, key, _ in found] == [(5, "location")]
     assert "hunter" not in found[0][2]
 
@@ -368,11 +370,11 @@ DOCUMENTS = st.recursive(
 @given(DOCUMENTS)
 def test_whatever_the_document_its_faults_have_a_line_in_it(data: object) -> None:
     text = yaml.safe_dump(data)
-    for line, _, message in faults_of(text):
+    for line, _, message in problems_of(text):
         assert message
         assert 0 < line <= len(text.splitlines())
 
 
 @given(st.text())
 def test_whatever_the_text_it_is_answered_with_faults(text: str) -> None:
-    assert faults_of(text)
+    assert problems_of(text)

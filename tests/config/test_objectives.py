@@ -13,8 +13,8 @@ from monitor.errors import ConfigError
 HOURS = 3600
 
 
-def faults(**values: object) -> list[str]:
-    """The faults of an SLO with one probe."""
+def problems(**values: object) -> list[str]:
+    """The problems of an SLO with one probe."""
     keys = {"every": "5m", "objective": "99%", "window": "30d", "scrape": "15s", "evaluation": "15s"} | values
     text = """
 relays: [{{name: demo, url: embedded, history: {{ttl: 1d}}}}]
@@ -25,7 +25,7 @@ prometheus: {{scrape_interval: {scrape}, evaluation_interval: {evaluation}}}
     try:
         parse(text, "config.yaml", {})
     except ConfigError as error:
-        return [fault.message for fault in error.faults]
+        return [problem.message for problem in error.problems]
     return []
 
 
@@ -47,8 +47,8 @@ def test_what_a_fault_expects_is_accepted(
         "scrape": scrape,
         "evaluation": evaluation,
     }
-    for message in faults(**given_):
-        kind = re.split(" (?:makes events too rarely|never pages|cannot be told)", message)
+    for message in problems(**given_):
+        kind = re.split(" (?:makes events too rarely|never pages|has the same effect)", message)
         assert len(kind) == 2, message
         for key, pattern in (
             ("every", r"at least every ([0-9dhms]+)"),
@@ -58,21 +58,21 @@ def test_what_a_fault_expects_is_accepted(
             for better in re.findall(pattern, message):
                 if key == "every" and (better.endswith("ms") or re.fullmatch(r"[0-4]s", better)):
                     continue  # a run of this probe takes longer than that
-                same = [each for each in faults(**given_ | {key: better}) if _of(each) == _of(message)]
+                same = [each for each in problems(**given_ | {key: better}) if _of(each) == _of(message)]
                 assert not same, f"{message}\n{key} {better}: {same}"
 
 
 def _of(message: str) -> str:
-    """What kind of fault it is."""
+    """What kind of problem it is."""
     return re.sub(r"\S*\d\S*|'.*?'", "", message)[:40]
 
 
 def test_an_objective_of_100_percent_needs_no_number_of_events() -> None:
-    assert not faults(every="6h", objective="100%")
-    assert len(faults(every="6h", objective="99.9%")) == 2
+    assert not problems(every="6h", objective="100%")
+    assert len(problems(every="6h", objective="99.9%")) == 2
 
 
 def test_a_fault_elsewhere_in_the_probe_leaves_its_frequency_unjudged() -> None:
     """How often it runs is not known."""
-    (fault,) = faults(every="6 hours")
-    assert fault.startswith("'6 hours' is not a duration")
+    (problem,) = problems(every="6 hours")
+    assert problem.startswith("'6 hours' is not a duration")

@@ -78,7 +78,7 @@ def _accepted(document: dict[str, Any]) -> Config:
     try:
         return parse(yaml.safe_dump(document), "config.yaml", {})
     except ConfigError as error:
-        refused = {int(found[1]) for fault in error.faults if (found := re.match(r"slos\[(\d+)\]", fault.key))}
+        refused = {int(found[1]) for problem in error.problems if (found := re.match(r"slos\[(\d+)\]", problem.key))}
         kept = [slo for number, slo in enumerate(document["slos"]) if number not in refused]
     return parse(yaml.safe_dump(document | {"slos": kept}), "config.yaml", {})
 

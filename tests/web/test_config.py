@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from monitor.config.loading import parse_as
 from monitor.errors import ConfigError, StartupError
-from monitor.web.config import _FORM, WebConfig, load_web
+from monitor.web.config import _WEB_CONFIG, WebConfig, load_web
 from monitor.web.tls import server_context
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def read(folder: Path, text: str) -> WebConfig:
 def faults(folder: Path, text: str) -> list[tuple[int, str, str]]:
     with pytest.raises(ConfigError) as raised:
         read(folder, text)
-    return [(fault.line, fault.key, fault.message) for fault in raised.value.faults]
+    return [(problem.line, problem.key, problem.message) for problem in raised.value.problems]
 
 
 def test_an_empty_file_asks_for_nothing(folder: Path) -> None:
@@ -224,9 +224,9 @@ DOCUMENTS = st.recursive(
 def test_whatever_the_document_it_is_read_or_answered_with_faults(data: object) -> None:
     text = yaml.safe_dump(data)
     try:
-        read: WebConfig | ConfigError = parse_as(_FORM, text, "web.yml", None)
+        read: WebConfig | ConfigError = parse_as(_WEB_CONFIG, text, "web.yml", None)
     except ConfigError as error:
         read = error
     if isinstance(read, ConfigError):
-        assert read.faults
-        assert all(0 < fault.line <= len(text.splitlines()) for fault in read.faults)
+        assert read.problems
+        assert all(0 < problem.line <= len(text.splitlines()) for problem in read.problems)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from monitor.errors import ConfigError, Fault, StartupError
+from monitor.errors import ConfigError, ConfigProblem, StartupError
 from monitor.journal import Journal
 from monitor.results import Failure
 from monitor.vocabulary import Reason, Step
@@ -137,7 +137,11 @@ class TestReload:
     @pytest.mark.parametrize(
         ("error", "code", "text"),
         [
-            (ConfigError("config.yaml", [Fault(3, "relays[0].url", "is wrong")]), 400, "config.yaml:3: relays[0].url"),
+            (
+                ConfigError("config.yaml", [ConfigProblem(3, "relays[0].url", "is wrong")]),
+                400,
+                "config.yaml:3: relays[0].url",
+            ),
             (StartupError("config.yaml: cannot be read"), 500, "config.yaml: cannot be read"),
         ],
     )

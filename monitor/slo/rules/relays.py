@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitor.burn_rate import MIN_FAILURES, burn_conditions
 from monitor.config import show_duration
-from monitor.config.traffic import made_by, rate
+from monitor.config.traffic import rate, sources_of
 from monitor.scenarios import PAIRED, SPECS
 from monitor.slo.rules.probes import DETAIL, probe_alerts
 from monitor.slo.rules.recorded import BY, EVENTS, bad, budgeted, objectives, ratio
@@ -339,7 +339,7 @@ def _unless_fresh(burn: BurnCondition, spent: Sequence[tuple[SloConfig, ProbeCon
     by_rate: dict[float, tuple[dict[str, None], dict[str, None]]] = {}
     for slo, probe in spent:
         if slo.sli is Sli.STABILITY and probe.is_continuous:
-            slos, probes = by_rate.setdefault(rate(made_by(probe, Sli.STABILITY)), ({}, {}))
+            slos, probes = by_rate.setdefault(rate(sources_of(probe, Sli.STABILITY)), ({}, {}))
             slos[slo.name] = probes[probe.name] = None
     parts = []
     for seconds, (slos, probes) in sorted(by_rate.items()):

@@ -1,4 +1,4 @@
-"""From what pydantic found to faults with a line: what is wrong, and what is allowed."""
+"""Turn pydantic's errors into problems with a line: what is wrong, and what is allowed."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import difflib
 from typing import TYPE_CHECKING, Any, Final
 
 from monitor.config.document import KeyPath, Node, show_path
-from monitor.config.fields import Unshown
+from monitor.config.fields import RedactedError
 from monitor.config.introspection import element_kind_of, field_at, kind_of, models_in
-from monitor.errors import Fault
+from monitor.errors import ConfigProblem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from monitor.config.fields import Section
 
 SECRET: Final = frozenset({"token", "headers", "cert", "key", "client_ca", "basic_auth_users"})
-_SHOWN: Final = 60
-_WHAT: Final = {
+_MAX_SHOWN: Final = 60
+_MESSAGES: Final = {
     "int_parsing": "is not a whole number",
     "int_type": "is not a whole number",
     "int_from_float": "is not a whole number",
@@ -39,10 +39,10 @@ _WHAT: Final = {
 
 
 def locate(root: Node, loc: KeyPath) -> tuple[KeyPath, Node]:
-    """The path as the file has it, and the node a fault is shown at: the value, or what should hold it.
+    """The path in the file, and the node at whose line a problem is shown: the value, or the mapping that lacks it.
 
-    pydantic's places hold tags of unions (`<every>`) and indices of lists written as a single value; both are
-    passed over. Keys that are not there stay in the path.
+    pydantic's locations contain tags of unions (`<every>`) and indices of lists written as a single value; both are
+    skipped. Missing keys stay in the path.
     """
     node, path, is_there = root, [], True
     for part in loc:
@@ -56,45 +56,45 @@ def locate(root: Node, loc: KeyPath) -> tuple[KeyPath, Node]:
     return tuple(path), node
 
 
-def nested(one: KeyPath, other: KeyPath) -> bool:
-    """Whether two paths are the same, or one leads into the other."""
+def overlaps(one: KeyPath, other: KeyPath) -> bool:
+    """Whether two paths are equal or one is a prefix of the other."""
     shorter = min(len(one), len(other))
     return one[:shorter] == other[:shorter]
 
 
-class Findings:
-    """The faults found between the values of a file; silent about whatever rests on one that is not known."""
+class ProblemCollector:
+    """The problems between the values of a file, without those that depend on a value at an `unknown` path."""
 
     def __init__(self, root: Node, unknown: Iterable[KeyPath]) -> None:
-        self.faults: list[Fault] = []
+        self.problems: list[ConfigProblem] = []
         self._root, self._unknown = root, frozenset(unknown)
 
-    def add(self, path: KeyPath, message: str, *rests_on: KeyPath) -> None:
-        """Report a fault, unless the value at `path`, or one that it rests on, or one inside them is not known."""
-        for known in (path, *rests_on):
-            if any(nested(known, each) for each in self._unknown):
+    def add(self, path: KeyPath, message: str, *depends_on: KeyPath) -> None:
+        """Add a problem, unless `path` or one of `depends_on` overlaps an unknown path."""
+        for known in (path, *depends_on):
+            if any(overlaps(known, each) for each in self._unknown):
                 return
-        place, node = locate(self._root, path)
-        fault = Fault(node.line, show_path(place), message)
-        if fault not in self.faults:
-            self.faults.append(fault)
+        found, node = locate(self._root, path)
+        problem = ConfigProblem(node.line, show_path(found), message)
+        if problem not in self.problems:
+            self.problems.append(problem)
 
     def line_of(self, path: KeyPath) -> int:
-        """The line of the file where a value stands."""
+        """The line of a value in the file."""
         return locate(self._root, path)[1].line
 
 
-def fault_of(model: type[Section], root: Node, error: dict[str, Any]) -> tuple[KeyPath, Fault]:
-    """The fault of one of pydantic's errors about a `model`, with its path in the file."""
+def problem_of(model: type[Section], root: Node, error: dict[str, Any]) -> tuple[KeyPath, ConfigProblem]:
+    """The path and the problem of one of pydantic's errors about a `model`."""
     path, node = locate(root, error["loc"])
     message = _message(model, path, node, error)
-    return path, Fault(node.line, show_path(path), message)
+    return path, ConfigProblem(node.line, show_path(path), message)
 
 
 def is_own(root: Node, error: dict[str, Any]) -> bool:
-    """Whether an error is a fault of its own, and not just pydantic's echo of another one.
+    """Whether an error is a problem of its own and not a consequence of another.
 
-    Defaults that hang on a wrong value are not computed, and wrong items are not counted.
+    pydantic also reports defaults that depend on a wrong value, and lists whose items are all wrong as too short.
     """
     if error["type"] == "default_factory_not_called":
         return False
@@ -107,28 +107,25 @@ def listed(names: Sequence[str]) -> str:
 
 
 def nearest(word: str, words: Iterable[str]) -> str | None:
-    """The one of `words` that was probably meant, None where nothing is close."""
+    """The most similar of `words`, None if none is similar."""
     return next(iter(difflib.get_close_matches(word, list(words), n=1)), None)
 
 
 def suggestion(word: str, words: Iterable[str]) -> str:
-    """`did you mean …?`, or what there is to choose from."""
+    """`did you mean …?`, or the list of known words."""
     known = list(words)
     close = nearest(word, known)
     return f"did you mean {close}?" if close else f"known are: {', '.join(known[:30])}"
 
 
 def keys_at(model: type[Section], path: KeyPath, loc: KeyPath = ()) -> list[str]:
-    """The keys that the mapping at `path` of a `model` may have.
-
-    Tags in pydantic's own `loc` say which of several models stands there.
-    """
+    """The keys allowed in the mapping at `path` of a `model`; of a union, those of the models tagged in `loc`."""
     names = tuple(part for part in path if isinstance(part, str))
     if not names:
         return list(model.model_fields)
     field = field_at(model, names)
     if field is None:
-        # Below a mapping of the user's own making, such as a relay's override.
+        # Inside a mapping whose keys are names, such as the overrides of an SLO.
         field = field_at(model, names[:-1])
     models = list(models_in(field.annotation)) if field is not None else []
     models = [each for each in models if f"<{each.__name__.lower()}>" in loc] or models
@@ -142,15 +139,15 @@ def _message(model: type[Section], path: KeyPath, node: Node, error: dict[str, A
         case "extra_forbidden":
             return f"is not a key here; {suggestion(str(path[-1]), keys_at(model, path[:-1], error['loc']))}"
         case "value_error":
-            said: ValueError = error["ctx"]["error"]
-            # A key is in the path already.
-            unshown = isinstance(said, Unshown) or node.raw is None or error["loc"][-1] == "[key]"
-            return f"{'' if unshown else _subject(path, node)}{said}"
-    return f"{_subject(path, node)}{_WHAT.get(error['type'], 'is not allowed')}{_expected(model, path)}"
+            cause: ValueError = error["ctx"]["error"]
+            # A wrong key is part of the path already.
+            is_hidden = isinstance(cause, RedactedError) or node.raw is None or error["loc"][-1] == "[key]"
+            return f"{'' if is_hidden else _subject(path, node)}{cause}"
+    return f"{_subject(path, node)}{_MESSAGES.get(error['type'], 'is not allowed')}{_expected(model, path)}"
 
 
 def _subject(path: KeyPath, node: Node) -> str:
-    """What was written, in front of what is wrong with it; never what could be a secret."""
+    """The wrong value, to put in front of the message; empty where it could be a secret."""
     if node.entries is not None:
         return "a mapping "
     if node.items is not None:
@@ -159,9 +156,9 @@ def _subject(path: KeyPath, node: Node) -> str:
         return ""
     if node.value is None:
         return "null "
-    # A query may hold a token.
+    # The query of a URL may contain a token.
     shown = node.raw if "://" not in node.raw else node.raw.partition("?")[0]
-    return f"{shown if len(shown) <= _SHOWN else shown[: _SHOWN - 1] + '…'!r} "
+    return f"{shown if len(shown) <= _MAX_SHOWN else shown[: _MAX_SHOWN - 1] + '…'!r} "
 
 
 def _expected(model: type[Section], path: KeyPath) -> str:
