@@ -82,7 +82,7 @@ async def main(url: str, pairs: int, interval: float, pause: float, window: floa
     wires.clear()
     before, cpu = exchanges_of(metrics), time.process_time()
     await asyncio.sleep(window)
-    metrics.book()
+    metrics.flush()
     cpu = time.process_time() - cpu
     counts = exchanges_of(metrics) - before
     result = {

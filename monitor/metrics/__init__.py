@@ -1,7 +1,7 @@
-"""Runs and reports in, series out: the only place that knows Prometheus.
+"""Prometheus metrics of runs and reports.
 
-`declared` lists every series; `exporter` makes them, fills them from what probes publish, and renders them;
-`reference` writes docs/metrics.md from the same list.
+`declared` lists every metric; `exporter` accepts what probes publish and renders it; `series` has the series of one
+probe at one relay; `reference` writes docs/metrics.md.
 """
 
 from monitor.metrics.exporter import Metrics

@@ -1,4 +1,4 @@
-"""Every series on `/metrics`, declared once: the exporter makes them from here, and so does the reference."""
+"""Every metric on `/metrics`, for the exporter and the reference."""
 
 from __future__ import annotations
 
@@ -16,146 +16,153 @@ ALL: Final = frozenset(Scenario)
 
 
 @dataclass(frozen=True, slots=True)
-class Declared:
-    """One metric, with its labels in full.
+class MetricSpec:
+    """One metric.
 
-    Of a metric with a probe's labels, `scenarios` says which probes have it; `standing`: only continuous ones.
+    A metric with the labels of a probe exists for the probes of `scenarios`; if `persistent`, for continuous ones only.
     """
 
     name: str
     kind: Literal["counter", "gauge", "histogram"]
     labels: tuple[str, ...]
-    meaning: str
+    help: str
     scenarios: frozenset[Scenario] = ALL
     persistent: bool = False
 
     def belongs_to(self, probe: ProbeConfig) -> bool:
-        """Whether `probe` has a series of it."""
-        ours = self.labels[: len(PROBE)] == PROBE
-        return ours and probe.scenario in self.scenarios and (probe.is_continuous or not self.persistent)
+        """Whether `probe` has series of this metric."""
+        is_of_probes = self.labels[: len(PROBE)] == PROBE
+        return is_of_probes and probe.scenario in self.scenarios and (probe.is_continuous or not self.persistent)
 
 
 DECLARED: Final = (
-    Declared(
+    MetricSpec(
         "relay_up", "gauge", ("location", "relay"),
-        "Whether a message crosses this relay at all: absent before the first verdict, 0 once a failure is confirmed "
-        "by fresh attempts, 1 from the first message that crosses; frozen while the monitor is unhealthy.",
+        "1 if messages are delivered over this relay, 0 if a failure has been confirmed by further attempts; absent "
+        "before the first verdict, unchanged while the monitor is unhealthy.",
     ),
-    Declared(
+    MetricSpec(
         "relay_probe_up", "gauge", PROBE,
-        "The probe's own view: 0 when its last two runs failed or relay_up is 0; absent before its first run.",
+        "0 if the last two runs of the probe failed or relay_up is 0, otherwise 1; absent before its first run.",
     ),
-    Declared(
+    MetricSpec(
         "relay_probe_exchanges_total", "counter", (*PROBE, "outcome"),
-        "Exchanges by how they ended. Aborted (the monitor gave up) and excluded (maintenance) count for no SLI.",
+        "Exchanges by outcome. Aborted (a local fault) and excluded (maintenance) exchanges count for no SLI.",
     ),
-    Declared(
+    MetricSpec(
         "relay_probe_failures_total", "counter", (*PROBE, "step", "reason"),
-        "Failed exchanges by where they failed and what went wrong there: the first cause.",
+        "Failed exchanges by the step and the reason of their first failure.",
     ),
-    Declared(
+    MetricSpec(
         "relay_slo_events_total", "counter", ("location", "relay", "probe", "slo", "outcome"),
-        "What SLO rules are made of, judged by the threshold in force: exchanges (availability, latency), pairings, "
-        "or seconds (stability).",
+        "Events of an SLO by outcome: exchanges (availability, latency), pairings, or seconds (stability).",
     ),
-    Declared(
+    MetricSpec(
         "relay_slo_objective_ratio", "gauge", ("location", "relay", "slo"),
-        "The objective of an SLO, as the configuration has it.",
+        "Configured objective of an SLO.",
     ),
-    Declared(
+    MetricSpec(
         "relay_slo_threshold_seconds", "gauge", ("location", "relay", "slo"),
-        "The threshold of a latency SLO, as the configuration has it.",
+        "Configured threshold of a latency SLO.",
     ),
-    Declared(
+    MetricSpec(
         "relay_slo_window_seconds", "gauge", ("location", "relay", "slo"),
-        "The window of an SLO, as the configuration has it.",
+        "Configured window of an SLO.",
     ),
-    Declared(
+    MetricSpec(
         "relay_probe_round_trip_seconds", "histogram", PROBE,
-        "Round trip of ok exchanges: both legs, each from the intended send to the receipt, no artificial wait.",
+        "Round-trip time of successful exchanges: request and response, each from its intended send to its receipt, "
+        "without artificial waits.",
         EXCHANGING,
     ),
-    Declared(
+    MetricSpec(
         "relay_probe_wire_seconds", "histogram", (*PROBE, "direction"),
-        "The relay's own part of a message's way: bytes to the socket until bytes from the other socket.",
+        "Time of a message in the relay and the network: from the write to one socket to the read from the other.",
         EXCHANGING,
     ),
-    Declared(
+    MetricSpec(
         "relay_probe_recovery_seconds", "histogram", PROBE,
-        "From a wallet's resuming to the last message that was waiting for it.", OFFLINE,
+        "Time from when an offline wallet resumes to the last message that was sent to it meanwhile.", OFFLINE,
     ),
-    Declared(
+    MetricSpec(
         "relay_probe_handshake_seconds", "histogram", PROBE,
-        "Pairing: from the wallet's start until both ends are connected.", PAIRED,
+        "Time of a pairing: from the start of the wallet until both participants are connected.", PAIRED,
     ),
-    Declared("relay_probe_handshakes_total", "counter", (*PROBE, "outcome"), "Pairings by how they ended.", PAIRED),
-    Declared(
+    MetricSpec("relay_probe_handshakes_total", "counter", (*PROBE, "outcome"), "Pairings by outcome.", PAIRED),
+    MetricSpec(
         "relay_probe_phase_seconds", "histogram", (*PROBE, "phase"),
-        "The parts of reaching the relay, and its replies to commands.",
+        "Time of each phase of a connect, and of each command until its reply.",
     ),
-    Declared(
+    MetricSpec(
         "relay_probe_reconnect_seconds", "histogram", PROBE,
-        "From the drop of a standing pair or connection until it was whole again.", CONTINUOUS, persistent=True,
+        "Time from when a persistent pair or connection drops until it is ready again.", CONTINUOUS, persistent=True,
     ),
-    Declared(
+    MetricSpec(
         "relay_probe_messages_total", "counter", (*PROBE, "verdict"),
-        "Messages by what became of them, each judged once, at its horizon.", PAIRED,
+        "Messages by verdict, which is final once their deadline and the time for late ones are over.", PAIRED,
     ),
-    Declared("relay_probe_messages_pending", "gauge", PROBE, "Messages sent and not judged yet.", PAIRED),
-    Declared(
+    MetricSpec("relay_probe_messages_pending", "gauge", PROBE, "Messages sent that have no verdict yet.", PAIRED),
+    MetricSpec(
         "relay_probe_pair_seconds_total", "counter", (*PROBE, "state"),
-        "Seconds that standing pairs and connections spent connected, and not.", CONTINUOUS, persistent=True,
+        "Seconds for which persistent pairs and connections were connected and disconnected.",
+        CONTINUOUS, persistent=True,
     ),
-    Declared(
+    MetricSpec(
         "relay_probe_disconnects_total", "counter", (*PROBE, "code"),
-        "Standing connections and subscriptions taken away, by close or unsubscribe code.", CONTINUOUS, persistent=True,
+        "Drops of persistent connections and subscriptions, by close or unsubscribe code.", CONTINUOUS, persistent=True,
     ),
-    Declared(
+    MetricSpec(
         "relay_probe_confirmations_total", "counter", (*PROBE, "over", "outcome"),
-        "Attempts that confirm a failure: fresh ones, and one over the standing pair that failed. That one has failed "
-        "only where the pair stood and a fresh message, sent later, crossed: a silent node.",
+        "Attempts to confirm a failure, over new pairs (fresh) and over the persistent pair that failed (standing). "
+        "Of the latter, only those count as failed whose pair is connected while a later message over a new pair is "
+        "delivered: a node that accepts messages and does not deliver them.",
     ),
-    Declared(
+    MetricSpec(
         "relay_probe_address_failures_total", "counter", (*PROBE, "family"),
-        "Addresses of the relay that could not be reached, by family.",
+        "Addresses of the relay that could not be reached, by address family.",
     ),
-    Declared(
+    MetricSpec(
         "relay_probe_last_success_timestamp_seconds", "gauge", PROBE,
-        "When the probe's last good run ended, in seconds since the epoch.",
+        "Unix time of the end of the last successful run.",
     ),
-    Declared("relay_probe_interval_seconds", "gauge", PROBE, "The longest gap between two runs of the probe."),
-    Declared("relay_probe_maintenance", "gauge", PROBE, "1 inside a maintenance window, where runs are excluded."),
-    Declared(
+    MetricSpec("relay_probe_interval_seconds", "gauge", PROBE, "Longest time between two runs of the probe."),
+    MetricSpec(
+        "relay_probe_maintenance", "gauge", PROBE, "1 inside a maintenance window, in which runs are excluded."
+    ),
+    MetricSpec(
         "relay_probe_certificate_expiry_timestamp_seconds", "gauge", ("location", "relay"),
-        "The earliest expiry in the relay's certificate chain, from the newest handshake.",
+        "Unix time of the earliest expiry in the certificate chain of the latest TLS handshake.",
     ),
-    Declared(
+    MetricSpec(
         "relay_probe_relay_info", "gauge", ("location", "relay", "max_severity"),
-        "1, with the relay's own labels and its max_severity, to join with.",
+        "Always 1; has the configured labels and max_severity of the relay, for joins.",
     ),
-    Declared(
+    MetricSpec(
         "relay_monitor_runs_total", "counter", ("location", "relay", "probe", "result"),
-        "The schedule's own account of its slots: started, missed, skipped.",
+        "Slots of the schedule by result: started, missed (too late), skipped (the previous run was not done).",
     ),
-    Declared(
+    MetricSpec(
         "relay_monitor_event_loop_lag_seconds", "histogram", ("location",),
-        "How late the monitor's event loop ran what was due.",
+        "Delay with which the event loop of the monitor wakes a task.",
     ),
-    Declared(
+    MetricSpec(
         "relay_monitor_healthy", "gauge", ("location",),
-        "0 while the monitor cannot trust itself: runs are aborted, relay_up is frozen.",
+        "0 while the self-checks of the monitor fail: runs are aborted and relay_up does not change.",
     ),
-    Declared(
-        "relay_monitor_build_info", "gauge", ("location", "version", "python"), "1, with the versions that run."
+    MetricSpec(
+        "relay_monitor_build_info", "gauge", ("location", "version", "python"),
+        "Always 1; has the versions of the monitor and of Python.",
     ),
-    Declared("relay_monitor_shard_info", "gauge", ("location", "shard"), "1, with the part of the relays it watches."),
-    Declared(
+    MetricSpec(
+        "relay_monitor_shard_info", "gauge", ("location", "shard"), "Always 1; has the shard of the monitor."
+    ),
+    MetricSpec(
         "relay_monitor_config_last_reload_successful", "gauge", ("location",),
-        "Whether the last reading of the configuration succeeded.",
+        "Whether the last reload of the configuration succeeded.",
     ),
-    Declared(
+    MetricSpec(
         "relay_monitor_config_last_reload_success_timestamp_seconds", "gauge", ("location",),
-        "When the configuration was last read with success, in seconds since the epoch.",
+        "Unix time of the last successful reload of the configuration.",
     ),
 )  # fmt: skip
 
@@ -163,5 +170,5 @@ BARE_PHASES: Final = (Phase.RESOLVE, Phase.PROXY, Phase.TCP, Phase.TLS, Phase.UP
 
 
 def phases_of(scenario: Scenario) -> tuple[Phase, ...]:
-    """The phases that runs of `scenario` can time: a bare connection subscribes to nothing and publishes nothing."""
+    """The phases that a run of `scenario` has: a bare connection sends no commands."""
     return tuple(Phase) if scenario in PAIRED else BARE_PHASES

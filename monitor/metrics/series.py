@@ -1,4 +1,4 @@
-"""The series of one probe at one relay, looked up once: a label look-up costs more than the observation itself."""
+"""The series of one probe at one relay, looked up once: looking up labels takes longer than an observation."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ if TYPE_CHECKING:
     from monitor.config import ProbeConfig, SloConfig
     from monitor.results import Exchange, Pairing
 
-# Values of labels that only one metric has.
+# Values of the labels that only one metric has.
 DIRECTIONS: Final = ("request", "response")
-ENDINGS: Final = ("ok", "failed")
+ENDED: Final = ("ok", "failed")
 FAMILIES: Final = ("ip4", "ip6")
-JUDGED: Final = ("good", "bad")
-OVER: Final = ("standing", "fresh")
+SLO_OUTCOMES: Final = ("good", "bad")
+CONFIRMED_OVER: Final = ("standing", "fresh")
 RESULTS: Final = ("started", "missed", "skipped")
 STATES: Final = ("connected", "disconnected")
 CODES: Final = frozenset(int(code) for code in (*CloseCode, *UnsubscribeCode))
 
 
-class Sum:
-    """What a counter is to be raised by, in one go: to raise it takes longer than to add up."""
+class Increment:
+    """The pending increment of a counter: adding to a float is faster than incrementing the counter each time."""
 
     __slots__ = ("_counter", "amount")
 
@@ -48,32 +48,32 @@ class Sum:
         self._counter = counter
         self.amount = 0.0
 
-    def bring(self) -> None:
-        """Raise the counter."""
+    def flush(self) -> None:
+        """Increment the counter."""
         if self.amount:
             self._counter.inc(self.amount)
             self.amount = 0.0
 
 
-class Judge:
-    """One SLO's events of one probe at one relay; `threshold` is in force there, in seconds."""
+class SloEvents:
+    """The events of one SLO of one probe at one relay; `threshold` is the relay's, in seconds."""
 
-    def __init__(self, good: Sum, bad: Sum, threshold: float) -> None:
+    def __init__(self, good: Increment, bad: Increment, threshold: float) -> None:
         self.threshold = threshold
         self._good, self._bad = good, bad
 
     def count(self, *, good: bool, amount: float = 1.0) -> None:
-        """Count one event, or so many seconds."""
+        """Count one event, or `amount` seconds."""
         (self._good if good else self._bad).amount += amount
 
-    def bring(self) -> None:
-        """Show what was counted."""
-        self._good.bring()
-        self._bad.bring()
+    def flush(self) -> None:
+        """Increment the counters."""
+        self._good.flush()
+        self._bad.flush()
 
 
 class ProbeSeries:
-    """What one probe at one relay has on `/metrics`. `families` are the metrics by name."""
+    """The series of one probe at one relay. `families` are the metrics by name."""
 
     def __init__(self, families: Mapping[str, Any], location: str, relay: str, probe: ProbeConfig) -> None:
         self._families = families
@@ -81,11 +81,11 @@ class ProbeSeries:
         self._spec = SPECS[probe.scenario]
         self._has = {item.name for item in DECLARED if item.belongs_to(probe)}
         self._failed_before = self._down = self._ran = False
-        self._relay_up: bool | None = None  # the verdict on the relay, once there is one
-        self._succeeded_at = 0.0  # the end of the last good run, in seconds since the epoch; read when a scrape comes
-        self._judges: dict[Sli, list[Judge]] = {sli: [] for sli in Sli}
+        self._relay_up: bool | None = None  # None before the first verdict on the relay
+        self._succeeded_at = 0.0  # Unix time of the end of the last good run
+        self._slos: dict[Sli, list[SloEvents]] = {sli: [] for sli in Sli}
         self._slo_names: set[str] = set()
-        self.pending = 0  # counted here, and read when a scrape comes
+        self.pending = 0
         self._of("relay_probe_messages_pending").set_function(lambda: self.pending)
         self._interval = self._of("relay_probe_interval_seconds")
         self._maintenance = self._of("relay_probe_maintenance")
@@ -96,24 +96,25 @@ class ProbeSeries:
         self._wire_request, self._wire_response = (
             self._of("relay_probe_wire_seconds", direction) for direction in DIRECTIONS
         )
-        self._exchanges = {outcome: Sum(self._of("relay_probe_exchanges_total", outcome.value)) for outcome in Outcome}
+        self._exchanges = {
+            outcome: Increment(self._of("relay_probe_exchanges_total", outcome.value)) for outcome in Outcome
+        }
         self._handshakes = {ok: self._of("relay_probe_handshakes_total", _ended(ok)) for ok in (True, False)}
         self._phases = {
             phase: self._of("relay_probe_phase_seconds", phase.value) for phase in phases_of(probe.scenario)
         }
-        self._acks = self._phases.get(Phase.PUBLISH_ACK, _NOTHING)
+        self._acks = self._phases.get(Phase.PUBLISH_ACK, _NO_SERIES)
         self._messages = {verdict: self._of("relay_probe_messages_total", verdict.value) for verdict in Verdict}
         self._connected, self._disconnected = (self._of("relay_probe_pair_seconds_total", state) for state in STATES)
         self._runs = {
             result: families["relay_monitor_runs_total"].labels(location, relay, probe.name, result)
             for result in RESULTS
         }
-        # Two gauges that say nothing before the first run.
+        # Two gauges that do not exist before the first run.
         self._up: Any = None
-        self._shown_up: bool | None = None
+        self._last_up: bool | None = None
         self._last_success: Any = None
-        # What books each kind of report.
-        self.bookings: dict[type, Callable[[Any], None]] = {
+        self.handlers: dict[type, Callable[[Any], None]] = {
             Run: self._run,
             PhaseTimed: self._phase,
             MessagesSent: self._sent,
@@ -126,15 +127,15 @@ class ProbeSeries:
             AddressFailed: self._address_failed,
             CertificateSeen: self._certificate_seen,
         }
-        self._begin_counters()
+        self._create_counters()
 
-    def _begin_counters(self) -> None:
-        """Bring the series that are too rare to be kept at hand into being, at 0."""
+    def _create_counters(self) -> None:
+        """Create at 0 the series that are looked up when they are needed."""
         for step, reason in self._spec.failure_labels:
             self._of("relay_probe_failures_total", step.value, reason.value)
         for code in (*sorted(CODES), "other", "none"):
             self._of("relay_probe_disconnects_total", str(code))
-        for over in OVER:
+        for over in CONFIRMED_OVER:
             for ok in (True, False):
                 self._of("relay_probe_confirmations_total", over, _ended(ok))
         for family in FAMILIES:
@@ -142,24 +143,26 @@ class ProbeSeries:
         self._maintenance.set(0)
 
     def _of(self, name: str, *more: str) -> Any:
-        """A series, or a sink where this probe has none."""
+        """A series, or a substitute that ignores everything if this probe does not have it."""
         if name not in self._has:
-            return _NOTHING
+            return _NO_SERIES
         return self._families[name].labels(*self._labels, *more)
 
     def configure(self, interval: float, slos: Sequence[SloConfig]) -> None:
-        """Take up what may change while the counts go on; SLOs that left take their series along."""
+        """Set what a reload can change; the series of removed SLOs are removed."""
         location, relay, probe, _ = self._labels
         events = self._families["relay_slo_events_total"]
-        judged = [slo for slo in slos if slo.sli is not Sli.TREND]
-        names = {slo.name for slo in judged}
+        counted = [slo for slo in slos if slo.sli is not Sli.TREND]
+        names = {slo.name for slo in counted}
         for name in self._slo_names - names:
             events.remove_by_labels({"location": location, "relay": relay, "probe": probe, "slo": name})
         self._slo_names = names
-        self._judges = {sli: [] for sli in Sli}
-        for slo in judged:
-            good, bad = (Sum(events.labels(location, relay, probe, slo.name, outcome)) for outcome in JUDGED)
-            self._judges[slo.sli].append(Judge(good, bad, slo.threshold_for(relay) or float("inf")))
+        self._slos = {sli: [] for sli in Sli}
+        for slo in counted:
+            good, bad = (
+                Increment(events.labels(location, relay, probe, slo.name, outcome)) for outcome in SLO_OUTCOMES
+            )
+            self._slos[slo.sli].append(SloEvents(good, bad, slo.threshold_for(relay) or float("inf")))
         self._interval.set(interval)
 
     def remove(self) -> None:
@@ -172,7 +175,7 @@ class ProbeSeries:
     # Results.
 
     def _run(self, run: Run) -> None:
-        """Book a run: its exchanges, its pairing, the probe's own up."""
+        """Count a run: its exchanges, its pairing, and the probe's up."""
         for exchange in run.exchanges:
             self._exchange(exchange, run.id)
         if run.pairing is not None:
@@ -187,25 +190,25 @@ class ProbeSeries:
         failed = run.outcome is Outcome.FAILED
         self._down = failed and self._failed_before
         self._failed_before, self._ran = failed, True
-        self._show_up()
+        self._update_up()
 
     def set_relay_up(self, up: bool | None) -> None:  # noqa: FBT001 - a state, named
-        """The verdict on the relay; None: there is none."""
+        """Set the verdict on the relay; None: there is none."""
         self._relay_up = up
         if self._ran and up is not None:
-            self._show_up()
+            self._update_up()
 
-    def _show_up(self) -> None:
+    def _update_up(self) -> None:
         up = not self._down and self._relay_up is not False
-        if up is self._shown_up:
+        if up is self._last_up:
             return
         if self._up is None:
             self._up = self._of("relay_probe_up")
-        self._shown_up = up
+        self._last_up = up
         self._up.set(up)
 
     def _exchange(self, exchange: Exchange, run_id: str) -> None:
-        # Exemplars where one looks for a run: what users feel, and what failed. Checking one costs more than to count.
+        # Only some metrics get exemplars: checking an exemplar takes longer than counting.
         outcome = exchange.outcome
         self._exchanges[outcome].amount += 1
         ok = outcome is Outcome.OK
@@ -222,18 +225,18 @@ class ProbeSeries:
             self._round_trip.observe(exchange.round_trip, {"run_id": run_id})
         if ok and exchange.recovery is not None:
             self._recovery.observe(exchange.recovery, {"run_id": run_id})
-        for judge in self._judges[Sli.AVAILABILITY]:
-            judge.count(good=ok)
-        for judge in self._judges[Sli.LATENCY]:
-            judge.count(good=ok and exchange.round_trip is not None and exchange.round_trip <= judge.threshold)
+        for slo in self._slos[Sli.AVAILABILITY]:
+            slo.count(good=ok)
+        for slo in self._slos[Sli.LATENCY]:
+            slo.count(good=ok and exchange.round_trip is not None and exchange.round_trip <= slo.threshold)
 
-    def bring(self) -> None:
-        """Show what was added up."""
+    def flush(self) -> None:
+        """Increment the counters."""
         for exchanges in self._exchanges.values():
-            exchanges.bring()
-        for judges in self._judges.values():
-            for judge in judges:
-                judge.bring()
+            exchanges.flush()
+        for slos in self._slos.values():
+            for slo in slos:
+                slo.flush()
 
     def _paired(self, report: Paired) -> None:
         self._pairing(report.pairing, report.run_id)
@@ -245,11 +248,11 @@ class ProbeSeries:
         self._handshakes[ok].inc()
         if ok and pairing.seconds is not None:
             self._handshake.observe(pairing.seconds, {"run_id": run_id})
-        for judge in self._judges[Sli.PAIRING]:
-            judge.count(good=ok)
+        for slo in self._slos[Sli.PAIRING]:
+            slo.count(good=ok)
 
     def _phase(self, report: PhaseTimed) -> None:
-        self._phases.get(report.phase, _NOTHING).observe(report.seconds)
+        self._phases.get(report.phase, _NO_SERIES).observe(report.seconds)
 
     def _sent(self, report: MessagesSent) -> None:
         self.pending += report.messages
@@ -264,8 +267,8 @@ class ProbeSeries:
 
     def _pair_time(self, report: PairTime) -> None:
         (self._connected if report.connected else self._disconnected).inc(report.seconds)
-        for judge in self._judges[Sli.STABILITY]:
-            judge.count(good=report.connected, amount=report.seconds)
+        for slo in self._slos[Sli.STABILITY]:
+            slo.count(good=report.connected, amount=report.seconds)
 
     def _dropped(self, report: Disconnected) -> None:
         code = report.code
@@ -286,11 +289,11 @@ class ProbeSeries:
         self._families["relay_probe_certificate_expiry_timestamp_seconds"].labels(location, relay).set(report.not_after)
 
     def slot(self, result: str) -> None:
-        """Book what became of a slot."""
+        """Count a slot."""
         self._runs[result].inc()
 
     def maintenance(self, active: bool) -> None:  # noqa: FBT001 - a state, named
-        """Whether it is inside a maintenance window."""
+        """Set whether it is inside a maintenance window."""
         self._maintenance.set(active)
 
 
@@ -298,13 +301,13 @@ def _ended(ok: bool) -> str:  # noqa: FBT001 - what it is called
     return "ok" if ok else "failed"
 
 
-class _Nothing:
-    """Stands in for a series that a probe has not."""
+class _NoSeries:
+    """Replaces a series that a probe does not have."""
 
     def _ignore(self, *_: object, **__: object) -> None:
-        """Nothing is booked."""
+        """Do nothing."""
 
     inc = set = set_function = observe = _ignore
 
 
-_NOTHING: Final = _Nothing()
+_NO_SERIES: Final = _NoSeries()

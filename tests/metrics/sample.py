@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from monitor.config import parse
 from monitor.metrics import Metrics
-from monitor.results import Exchange, Failure, Run
+from monitor.results import CertificateSeen, Exchange, Failure, Pairing, Run
 from monitor.scenarios import Scenario
 from monitor.vocabulary import Outcome, Reason, Step
 
@@ -115,3 +115,14 @@ def run(*exchanges: Exchange, probe: str = "steady", relay: str = "alpha", **fie
         "exchanges": exchanges,
     }
     return Run(**(usual | fields))
+
+
+def filled() -> Metrics:
+    """An exporter whose every series has a value."""
+    metrics = exporter()
+    metrics.publish(run(exchange(), pairing=Pairing(outcome=Outcome.OK, seconds=0.3)))
+    metrics.publish(CertificateSeen(relay="alpha", probe="steady", run_id=RUN_ID, not_after=1.9e9))
+    metrics.set_relay_up("alpha", up=True)
+    metrics.set_healthy(healthy=True)
+    metrics.set_reload(ok=True, at=1.7e9)
+    return metrics

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
-from monitor.errors import MisuseError
 from monitor.metrics.declared import DECLARED
-from monitor.metrics.exporter import MOST_UNBOOKED
+from monitor.metrics.exporter import MAX_QUEUED_REPORTS
 from monitor.results import (
     AddressFailed,
     CertificateSeen,
@@ -15,7 +14,6 @@ from monitor.results import (
     Disconnected,
     MessagesJudged,
     MessagesSent,
-    Pairing,
     PairTime,
     PhaseTimed,
     Reconnected,
@@ -32,10 +30,10 @@ from tests.metrics.sample import (
     exchange,
     exporter,
     families,
+    filled,
     probe_labels,
     run,
     series,
-    slo_events,
     value,
 )
 
@@ -50,24 +48,13 @@ def metrics() -> Metrics:
     return exporter()
 
 
-def filled() -> Metrics:
-    """An exporter that has heard of everything at least once."""
-    metrics = exporter()
-    metrics.publish(run(exchange(), pairing=Pairing(outcome=Outcome.OK, seconds=0.3)))
-    metrics.publish(CertificateSeen(**ORIGIN, not_after=1.9e9))
-    metrics.set_relay_up("alpha", up=True)
-    metrics.set_healthy(healthy=True)
-    metrics.set_reload(ok=True, at=1.7e9)
-    return metrics
-
-
 class TestThePage:
     def test_every_declared_metric_is_on_it_with_its_type_and_its_labels(self) -> None:
         found = families(filled())
         for item in DECLARED:
             family = found[item.name.removesuffix("_total") if item.kind == "counter" else item.name]
             assert family.type == item.kind, item.name
-            assert family.documentation == item.meaning
+            assert family.documentation == item.help
             own = {"team"} if item.name == "relay_probe_relay_info" else set()
             assert {frozenset(sample.labels) - {"le"} for sample in family.samples} == {frozenset(item.labels) | own}
 
@@ -129,10 +116,10 @@ class TestThePage:
         assert [sample.value for sample in family.samples if sample.labels == labels] == [4]
 
     def test_what_nobody_reads_does_not_pile_up(self, metrics: Metrics) -> None:
-        for _ in range(2 * MOST_UNBOOKED):
+        for _ in range(2 * MAX_QUEUED_REPORTS):
             metrics.publish(run(exchange()))
-            assert len(metrics._unbooked) < MOST_UNBOOKED
-        assert value(metrics, "relay_probe_exchanges_total", outcome="ok") == 2 * MOST_UNBOOKED
+            assert len(metrics._queue) < MAX_QUEUED_REPORTS
+        assert value(metrics, "relay_probe_exchanges_total", outcome="ok") == 2 * MAX_QUEUED_REPORTS
 
     def test_a_fault_in_booking_one_report_takes_no_other_along(self, metrics: Metrics) -> None:
         metrics.publish(PairTime(**ORIGIN, connected=True, seconds=-1.0))  # no counter takes that
@@ -140,8 +127,8 @@ class TestThePage:
         assert value(metrics, "relay_probe_pair_seconds_total", state="connected") == 2
 
     def test_every_kind_of_report_is_booked(self, metrics: Metrics) -> None:
-        for booked_by in metrics._series.values():
-            assert set(booked_by.bookings) == {Run, *get_args(Report)}
+        for probe_series in metrics._series.values():
+            assert set(probe_series.handlers) == {Run, *get_args(Report)}
 
     def test_rendering_in_a_thread_while_runs_come_in_loses_nothing(self, metrics: Metrics) -> None:
         """Neither side may stop the other, whatever is booked or configured meanwhile."""
@@ -366,70 +353,3 @@ class TestTheMonitorItself:
         assert series(metrics)["relay_monitor_event_loop_lag_seconds_sum", here] == 0.25
         assert series(metrics)["relay_monitor_healthy", here] == 0
         assert value(metrics, "relay_probe_maintenance") == 1
-
-
-class TestReconfigure:
-    def test_what_is_removed_takes_every_series_along(self) -> None:
-        metrics = filled()
-        metrics.set_relay_up("beta", up=False)
-        metrics.publish(run(exchange(), relay="beta"))
-        left = "\n".join(
-            line for line in CONFIG.splitlines() if "{name: beta" not in line and "{name: storm" not in line
-        )
-        metrics.reconfigure(config(left.replace(", overrides: {beta: {threshold: 1s}}", "")))
-        page = metrics.render()[0]
-        assert b"beta" not in page
-        assert b"storm" not in page
-        assert b'relay="alpha"' in page
-
-    def test_what_stays_keeps_its_counts_and_what_is_new_begins_at_0(self) -> None:
-        metrics = filled()
-        faster = CONFIG.replace("steady-messaging}", "steady-messaging, message_interval: 1s}")
-        metrics.reconfigure(config(faster.replace("name: storm,", "name: hail,")))
-        assert value(metrics, "relay_probe_exchanges_total", outcome="ok") == 1
-        assert value(metrics, "relay_probe_interval_seconds") == 2.5
-        labels = {"location": "here", "relay": "alpha", "probe": "hail", "scenario": "connection-storm"}
-        assert series(metrics)["relay_probe_exchanges_total", frozenset((labels | {"outcome": "ok"}).items())] == 0
-
-    def test_a_probe_of_another_kind_under_the_same_name_begins_anew(self) -> None:
-        metrics = filled()
-        metrics.reconfigure(
-            config(
-                CONFIG.replace(
-                    "{name: steady, scenario: steady-messaging}",
-                    "{name: steady, scenario: steady-messaging, schedule: {every: 5m}}",
-                ).replace("stability, probe: [steady, idle]", "stability, probe: idle")
-            )
-        )
-        assert value(metrics, "relay_probe_exchanges_total", outcome="ok") == 0
-        assert value(metrics, "relay_probe_pair_seconds_total", state="connected") is None
-
-    def test_an_slo_that_is_gone_takes_its_objective_and_its_events_along(self, metrics: Metrics) -> None:
-        metrics.publish(run(exchange()))
-        metrics.reconfigure(config(CONFIG.replace("name: fast,", "name: quick,")))
-        assert b'"fast"' not in metrics.render()[0]
-        assert slo_events(metrics, "quick") == (0, 0)
-        assert slo_events(metrics, "delivery") == (1, 0)
-
-    def test_an_slo_that_no_longer_covers_a_probe_leaves_it(self, metrics: Metrics) -> None:
-        metrics.reconfigure(config(CONFIG.replace("delivery, probe: [steady, session]", "delivery, probe: session")))
-        with pytest.raises(KeyError):
-            slo_events(metrics, "delivery")
-        assert slo_events(metrics, "delivery", probe="session") == (0, 0)
-
-    def test_a_new_threshold_judges_from_then_on(self, metrics: Metrics) -> None:
-        metrics.publish(run(exchange(round_trip=0.3)))
-        metrics.reconfigure(config(CONFIG.replace("400ms", "200ms")))
-        metrics.publish(run(exchange(round_trip=0.3)))
-        assert slo_events(metrics, "fast") == (1, 1)
-
-    def test_a_relays_labels_may_change_altogether(self, metrics: Metrics) -> None:
-        metrics.reconfigure(config(CONFIG.replace("{team: wallets}", "{tier: gold, zone: a}")))
-        labels = families(metrics)["relay_probe_relay_info"].samples[0].labels
-        assert labels == {
-            "location": "here", "relay": "alpha", "max_severity": "critical", "tier": "gold", "zone": "a",
-        }  # fmt: skip
-
-    def test_it_stays_where_it_is(self, metrics: Metrics) -> None:
-        with pytest.raises(MisuseError, match="restart"):
-            metrics.reconfigure(config(CONFIG.replace("location: here", "location: there")))
