@@ -1,7 +1,7 @@
-"""Work that may hang, in a daemon thread of its own.
+"""Run blocking calls that may hang, each in its own daemon thread.
 
-Nobody can stop a look-up or a read that hangs. In a pool, a few of them would hold up all others, and the end of the
-program with them: asyncio and uvloop both wait for theirs.
+A hanging call cannot be stopped. In a thread pool it would block other calls and the end of the program, since asyncio
+and uvloop wait for their pools.
 """
 
 from __future__ import annotations
@@ -19,22 +19,25 @@ Result = TypeVar("Result")
 
 
 async def run_in_thread(name: str, work: Callable[[], Result]) -> Result:
-    """What `work` returns, or raises, in a thread called `name`. Whoever is cancelled leaves it behind."""
-    loop = asyncio.get_running_loop()
-    answer: asyncio.Future[Result] = loop.create_future()
+    """Return the result of `work`, called in a thread named `name`, or raise its exception.
 
-    def tell(outcome: Callable[[], None]) -> None:
-        if not answer.done():  # else nobody waits any more
-            outcome()
+    A cancelled caller leaves the thread running.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Result] = loop.create_future()
+
+    def deliver(result_setter: Callable[[], None]) -> None:
+        if not future.done():  # cancelled meanwhile
+            result_setter()
 
     def run() -> None:
         try:
-            outcome = partial(answer.set_result, work())
-        except Exception as error:  # noqa: BLE001 - raised where it is waited for
-            outcome = partial(answer.set_exception, error)
-        # The loop may be closed by the time that the work ends.
+            result_setter = partial(future.set_result, work())
+        except Exception as error:  # noqa: BLE001 - raised in the caller
+            result_setter = partial(future.set_exception, error)
+        # The loop may be closed by now.
         with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(tell, outcome)
+            loop.call_soon_threadsafe(deliver, result_setter)
 
     threading.Thread(target=run, name=name, daemon=True).start()
-    return await answer
+    return await future

@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from monitor.healthcheck import alive
-from monitor.web import Access, WebServer, build_app, read_terms
+from monitor.web import WebAuth, WebServer, build_app, read_security
 from tests.web.site import state
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
 async def asked(folder: Path, text: str, app: ASGIApp | None = None) -> str | None:
     """What the check says of a server with this web configuration."""
     (folder / "web.yml").write_text(text)
-    access = Access(read_terms(folder / "web.yml"))
+    access = WebAuth(read_security(folder / "web.yml"))
     served = WebServer(app or build_app(state(), access), "127.0.0.1", 0, access)
     await served.start()
     try:

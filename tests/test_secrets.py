@@ -26,7 +26,7 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from monitor.clock import SYSTEM_CLOCK
 from monitor.config import load
-from monitor.daemon.once import play_once
+from monitor.daemon.once import run_once
 from monitor.embedded import EmbeddedRelay, FaultPlan, parse_fault
 from monitor.errors import ConfigError, ProbeError
 from monitor.relays import MonitoredRelays
@@ -360,7 +360,7 @@ async def test_no_object_of_ours_shows_one(canaries: Canaries, tmp_path: Path, m
         config = load(made.config, made.environ)
         web = load_web(tmp_path / "web.yml")
         monitored_relays = MonitoredRelays(config, SYSTEM_CLOCK, lambda *_: None)
-        await play_once(config, lambda report: look(report) if isinstance(report, Run) else None)
+        await run_once(config, lambda report: look(report) if isinstance(report, Run) else None)
         look((monitored_relays, web))
         dumps = f"{config.model_dump()} {config.model_dump_json()} {web.model_dump()} {web.model_dump_json()}"
     # The url, with its query, is no secret by its type; pages and logs cut it.

@@ -37,7 +37,7 @@ def once(
 ) -> None:
     """Play each probe once, in parallel, with a step-by-step timeline; exit 1 unless all are good."""
     import monitor  # noqa: PLC0415
-    from monitor.daemon.once import play_once, show  # noqa: PLC0415
+    from monitor.daemon.once import run_once, show  # noqa: PLC0415
     from monitor.journal import run_to_json  # noqa: PLC0415
     from monitor.logs import configure  # noqa: PLC0415
     from monitor.metrics import Metrics  # noqa: PLC0415
@@ -57,7 +57,7 @@ def once(
             runs.append(report)
 
     try:
-        runs = run_loop(until_stopped_by_signal(play_once(loaded, publish)))
+        runs = run_loop(until_stopped_by_signal(run_once(loaded, publish)))
     except KeyboardInterrupt:
         interrupted = True  # what there is, the runs cut short among them, is still told
     if output is Output.JSON:

@@ -1,4 +1,4 @@
-"""The composition root: puts the parts together, starts them in order, and stops them in time."""
+"""The composition root of the daemon: creates, starts, reloads and stops its parts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from monitor.metrics import Metrics
 from monitor.relays import MonitoredRelay, MonitoredRelays, freeze_gc
 from monitor.schedule import Maintenance, Schedule
 from monitor.threads import run_in_thread
-from monitor.web import Access, WebServer, WebState, build_app, read_terms
+from monitor.web import WebAuth, WebServer, WebState, build_app, read_security
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,27 +30,25 @@ if TYPE_CHECKING:
 
     from monitor.config import Changes, Config, ProbeConfig
     from monitor.reachability.verdict import RelayVerdict
-    from monitor.web.auth import Terms
+    from monitor.web.auth import ServerSecurity
 
 _log = structlog.get_logger(__name__)
 
 STOP_GRACE: Final = 4.0
-"""Seconds running probes get to finish when the monitor stops; with what follows, all of it is over within ten."""
-
+"""Seconds that running probes have to finish when the monitor stops; the whole stop takes less than ten."""
 
 RELOAD_GRACE: Final = 2.0
-"""Seconds a reload that goes on gets to finish when the monitor stops."""
-
+"""Seconds that a running reload has to finish when the monitor stops."""
 
 MAX_RELOADS: Final = 2
-"""Reloads by SIGHUP at once: one that goes on, and one that waits."""
+"""Reloads by SIGHUP at the same time: one running and one queued."""
 
 
 class Monitor:
-    """The daemon: schedules probes, keeps the standing ones going, and serves what they find.
+    """The daemon: runs the probes and holds their results.
 
-    `source` reads the configuration anew, in a thread, and raises `MonitorError`; None: there is no reload. Raises what
-    `read_terms` raises.
+    `source` reads the configuration for a reload; it is called in a thread and raises `MonitorError`. Without it there
+    is no reload. The constructor raises as `read_security` does.
     """
 
     def __init__(
@@ -72,7 +70,7 @@ class Monitor:
         self.health = SelfCheck(
             self.clock,
             on_lag=self.metrics.observe_loop_lag,
-            on_change=self._trust,
+            on_change=self._on_health_change,
             references=config.references,
             delivers_elsewhere=self._delivers_elsewhere,
         )
@@ -81,24 +79,24 @@ class Monitor:
             journal=self.journal,
             maintenance=lambda: self.maintenance,
             health=self.health,
-            reachability=self._reachability,
+            verdict_of=self._verdict_of,
         )
         self.monitored_relays = MonitoredRelays(
             config,
             self.clock,
-            self.pipeline.take,
+            self.pipeline.process,
             is_local_fault=self.health.is_local_fault,
-            on_resolved=self.pipeline.settled,
+            on_resolved=self.pipeline.release,
         )
         self.supervisor = ProbeSupervisor(self.monitored_relays, self.schedule, self.metrics.count_run)
-        self.access = Access(read_terms(config.server.web_config_file))
-        self._beside: list[asyncio.Task[None]] = []  # what goes on for as long as the monitor does
-        self._turn = asyncio.Lock()  # to start, or to take up another configuration
-        self._armed = self._stopping = False
+        self.auth = WebAuth(read_security(config.server.web_config_file))
+        self._background: list[asyncio.Task[None]] = []  # tasks that run until the monitor stops
+        self._lifecycle_lock = asyncio.Lock()  # held by start and reload
+        self._ready = self._stopping = False
 
     async def start(self) -> None:
-        """Start everything. Raises `StartupError`."""
-        async with self._turn:
+        """Start all parts. Raises `StartupError`."""
+        async with self._lifecycle_lock:
             self.metrics.set_healthy(True)
             self.metrics.set_reload(at=self.clock.time(), ok=True)
             await self.monitored_relays.start(self.metrics.set_relay_up)
@@ -107,19 +105,19 @@ class Monitor:
                     self.supervisor.start(relay, probe)
             await self.schedule.start()
             self.health.start()
-            lasting = (self.monitored_relays.check_certificates(), self._show_maintenance())
-            self._beside = [asyncio.ensure_future(each) for each in lasting]
-            self._armed = True
+            background = (self.monitored_relays.check_certificates(), self._export_maintenance())
+            self._background = [asyncio.ensure_future(coroutine) for coroutine in background]
+            self._ready = True
         freeze_gc()
         _log.info("monitor started", relays=len(self.config.relays), probes=len(self.config.probes))
 
     async def stop(self) -> None:
-        """Stop within ten seconds: running probes get a moment to finish, then they are aborted and counted so."""
-        self._armed, self._stopping = False, True
+        """Stop within ten seconds. Probes that do not finish in time are aborted and counted as such."""
+        self._ready, self._stopping = False, True
         with suppress(TimeoutError):
-            async with asyncio.timeout(RELOAD_GRACE), self._turn:
+            async with asyncio.timeout(RELOAD_GRACE), self._lifecycle_lock:
                 pass
-        for task in self._beside:
+        for task in self._background:
             task.cancel()
         await self.health.stop()
         await self.supervisor.stop_all(STOP_GRACE)
@@ -128,7 +126,7 @@ class Monitor:
         _log.info("monitor stopped")
 
     def web_state(self) -> WebState:
-        """What the pages may know."""
+        """Return the monitor's interface to the web pages."""
         return WebState(
             status=self.status,
             journal=self.journal,
@@ -138,29 +136,29 @@ class Monitor:
         )
 
     def ready(self) -> str | None:
-        """Why it is not ready, or None."""
-        return None if self._armed else "the schedule is not armed yet"
+        """Return why the monitor is not ready, or None if it is."""
+        return None if self._ready else "the schedule has not started yet"
 
     def status(self) -> dict[str, Any]:
-        """What the on-call page shows of the monitor as a whole; JSON."""
+        """Return the state of the monitor and its relays as JSON values."""
         return {
             "version": monitor.__version__,
             "location": self.config.location,
             "startedAt": self.started_at.isoformat(),
             "healthy": self.health.healthy,
             "distrust": self.health.reasons,
-            "relays": [self._relay_status(watched) for watched in self.monitored_relays.relays.values()],
+            "relays": [self._relay_status(relay) for relay in self.monitored_relays.relays.values()],
         }
 
-    def _relay_status(self, watched: MonitoredRelay) -> dict[str, Any]:
-        name, reachability = watched.config.name, watched.verdict
-        ago = self.clock.monotonic() - reachability.delivered_at
+    def _relay_status(self, relay: MonitoredRelay) -> dict[str, Any]:
+        name, verdict = relay.config.name, relay.verdict
+        ago = self.clock.monotonic() - verdict.delivered_at
         probes = [probe for probe in self.config.probes if name in probe.relays]
         return {
             "name": name,
-            "url": watched.config.url,
-            "up": reachability.up,
-            "since": _iso(reachability.since),
+            "url": relay.config.url,
+            "up": verdict.up,
+            "since": _iso(verdict.since),
             "lastCrossing": None if ago == float("inf") else _iso(utc(self.clock, ago)),
             "maintenance": self.maintenance.active(name),
             "probes": [
@@ -177,50 +175,54 @@ class Monitor:
     def _next_due(self, relay: str, probe: ProbeConfig) -> str | None:
         return _iso(None if probe.is_continuous else self.schedule.next_due(relay, probe.name))
 
-    # Another configuration.
+    # Reload.
 
     async def reload(self) -> None:
-        """Take up the configuration anew: what did not change goes on untouched, what went takes its series along.
+        """Reload the configuration. Unchanged relays and probes continue; the series of removed ones are removed.
 
-        One reload at a time, in the order they were asked for. Raises `ConfigError` with what is wrong, or another
-        `MonitorError` where it cannot be taken up; the configuration then stays as it was, all of it.
+        Reloads run one at a time, in order. Raises `ConfigError` for an invalid configuration and another
+        `MonitorError` if it cannot be applied; the running configuration then stays in force.
         """
-        async with self._turn:
+        async with self._lifecycle_lock:
             try:
-                config, maintenance, terms = await self._read()
+                config, maintenance, security = await self._read()
                 difference = changes(self.config, config)
                 opened = await self.monitored_relays.open(difference.opened)
                 await self._change(config, difference, opened)
             except MonitorError as error:
                 self.metrics.set_reload(at=self.clock.time(), ok=False)
-                _log.error("configuration stays as it was", why=str(error))
+                _log.error("configuration reload failed", why=str(error))
                 raise
             except Exception as error:
                 self.metrics.set_reload(at=self.clock.time(), ok=False)
-                _log.exception("reload broken off by a fault of this program")
-                why = f"a fault of this program, {type(error).__name__}: {error}; it is in the log; restart the monitor"
+                _log.exception("configuration reload failed by an internal error")
+                why = f"internal error, {type(error).__name__}: {error}; see the log, then restart the monitor"
                 raise StartupError(why) from error
             self.maintenance = maintenance
-            self.access.take_up(terms)
+            self.auth.apply(security)
             self.metrics.set_reload(at=self.clock.time(), ok=True)
-            _log.info("configuration taken up", stopped=len(difference.stopped), started=len(difference.started))
+            _log.info("configuration reloaded", stopped=len(difference.stopped), started=len(difference.started))
 
-    async def _read(self) -> tuple[Config, Maintenance, Terms]:
-        """The configuration as it is written now, and what is made of it; all of it checked."""
+    async def _read(self) -> tuple[Config, Maintenance, ServerSecurity]:
+        """Read and check the configuration, its maintenance windows and the web configuration."""
         if self._stopping or self._source is None:
-            raise StartupError("the monitor is stopping" if self._stopping else "it knows no file to read")
+            raise StartupError(
+                "the monitor is stopping" if self._stopping else "there is no configuration file to read"
+            )
         config = await run_in_thread("read of the configuration", self._source)
         if faults := refusals(self.config, config):
             raise ConfigError("the configuration", faults)
-        terms = await run_in_thread("read of the web configuration", partial(read_terms, config.server.web_config_file))
-        return config, Maintenance(config.maintenance, self.clock), terms
+        security = await run_in_thread(
+            "read of the web configuration", partial(read_security, config.server.web_config_file)
+        )
+        return config, Maintenance(config.maintenance, self.clock), security
 
     async def _change(self, config: Config, difference: Changes, opened: list[MonitoredRelay]) -> None:
-        """Go from one configuration to another. Nothing here can be refused any more."""
+        """Switch to a configuration that was checked; this cannot fail."""
         await self.supervisor.stop(difference.stopped)
-        left = [self.monitored_relays.relays[name] for name in difference.closed]
-        await self.monitored_relays.close(left)
-        # Their series go once they have said all they had to say.
+        removed = [self.monitored_relays.relays[name] for name in difference.closed]
+        await self.monitored_relays.close(removed)
+        # After the probes' last reports, so that these do not create the series again.
         self.metrics.reconfigure(config)
         self.metrics.forget(difference.closed & {relay.name for relay in config.relays})
         self.monitored_relays.apply(config, difference, opened)
@@ -230,30 +232,29 @@ class Monitor:
         for relay, probe in difference.started:
             self.supervisor.start(relay, probe)
 
-    # Our own health, and what is shown of the calendar.
+    # Health and maintenance.
 
-    def _trust(self, healthy: bool) -> None:  # noqa: FBT001 - a state, named
+    def _on_health_change(self, healthy: bool) -> None:  # noqa: FBT001 - called by position
         self.metrics.set_healthy(healthy)
-        for watched in self.monitored_relays.relays.values():
+        for relay in self.monitored_relays.relays.values():
             if healthy:
-                watched.verdict.resume()
+                relay.verdict.resume()
             else:
-                # Attempts that are on their way would be judged by a monitor that does not trust itself.
-                watched.verdict.suspend()
+                # The results of running attempts would be unreliable.
+                relay.verdict.suspend()
 
-    def _reachability(self, relay: str) -> RelayVerdict | None:
-        watched = self.monitored_relays.relays.get(relay)
-        return watched.verdict if watched is not None else None
+    def _verdict_of(self, relay: str) -> RelayVerdict | None:
+        monitored = self.monitored_relays.relays.get(relay)
+        return monitored.verdict if monitored is not None else None
 
     def _delivers_elsewhere(self, seconds: float) -> bool:
-        """Whether a message crossed some relay of another machine within so many seconds."""
+        """Return True if a relay on another machine delivered a message within `seconds`."""
         since = self.clock.monotonic() - seconds
         return any(
-            watched.verdict.delivered_at > since and not watched.is_local
-            for watched in self.monitored_relays.relays.values()
+            relay.verdict.delivered_at > since and not relay.is_local for relay in self.monitored_relays.relays.values()
         )
 
-    async def _show_maintenance(self) -> None:
+    async def _export_maintenance(self) -> None:
         while True:
             await asyncio.sleep(1)
             for name in self.monitored_relays.relays:
@@ -263,8 +264,8 @@ class Monitor:
                         self.metrics.set_maintenance(name, probe.name, active)
 
 
-def _iso(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat()
+def _iso(time: datetime | None) -> str | None:
+    return None if time is None else time.isoformat()
 
 
 def _schedule_text(probe: ProbeConfig) -> str:
@@ -277,9 +278,9 @@ def _schedule_text(probe: ProbeConfig) -> str:
 
 
 def shard_of(config: Config, index: int, count: int) -> Config:
-    """The part of a configuration that shard `index` of `count` runs: every `count`-th relay.
+    """Return the configuration of shard `index` of `count`: every `count`-th relay.
 
-    Raises `ConfigError` where nothing is left for it.
+    Raises `ConfigError` if the shard has no relay.
     """
     mine = tuple(relay for number, relay in enumerate(config.relays) if number % count == index)
     names = {relay.name for relay in mine}
@@ -290,20 +291,19 @@ def shard_of(config: Config, index: int, count: int) -> Config:
     )
     if not mine:
         raise ConfigError(
-            f"shard {index}/{count}",
-            [ConfigProblem(0, "relays", f"no relay is left for it: there are {len(config.relays)}")],
+            f"shard {index}/{count}", [ConfigProblem(0, "relays", f"there are only {len(config.relays)}, none for this shard")]
         )
     if count != config.shards:
-        _log.warning("the rules count other shards: this one's absence is not told", shards=config.shards, ours=count)
-    kept = {probe.name for probe in probes}
-    slos = tuple(slo for slo in config.slos if kept & set(slo.probe))
+        _log.warning("RelayMonitorAbsent rules expect another number of shards", expected=config.shards, running=count)
+    probe_names = {probe.name for probe in probes}
+    slos = tuple(slo for slo in config.slos if probe_names & set(slo.probe))
     return config.model_copy(update={"relays": mine, "probes": probes, "slos": slos})
 
 
 async def serve(config: Config, *, shard: tuple[int, int] = (0, 1), source: Callable[[], Config] | None = None) -> None:
-    """Run the daemon until SIGTERM or SIGINT; `source` reads the configuration anew, at SIGHUP among others.
+    """Run the daemon until SIGTERM or SIGINT. `source` reads the configuration for reloads (SIGHUP, HTTP).
 
-    Raises `ConfigError` or `StartupError` where it cannot start.
+    Raises `ConfigError` or `StartupError` if the daemon cannot start.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -313,17 +313,17 @@ async def serve(config: Config, *, shard: tuple[int, int] = (0, 1), source: Call
     reloads: set[asyncio.Task[None]] = set()
 
     async def reload() -> None:
-        with suppress(MonitorError):  # it is in the log, and in the metrics
+        with suppress(MonitorError):  # logged and counted by reload()
             await daemon.reload()
 
-    def hang_up() -> None:
-        if len(reloads) < MAX_RELOADS:  # one that waits will read all that has changed until then
+    def on_hangup() -> None:
+        if len(reloads) < MAX_RELOADS:  # a queued one will read all changes until then
             reloads.add(task := asyncio.ensure_future(reload()))
             task.add_done_callback(reloads.discard)
 
-    loop.add_signal_handler(signal.SIGHUP, hang_up)
-    app = build_app(daemon.web_state(), daemon.access)
-    web = WebServer(app, config.server.host, config.server.port, daemon.access)
+    loop.add_signal_handler(signal.SIGHUP, on_hangup)
+    app = build_app(daemon.web_state(), daemon.auth)
+    web = WebServer(app, config.server.host, config.server.port, daemon.auth)
     await web.start()
     _log.info("serving", host=config.server.host, port=web.port)
     try:

@@ -1,4 +1,4 @@
-"""`relay-monitor once`: each probe one time, all at the same time, with what happened step by step."""
+"""Run each configured probe once, in parallel, and format the timelines: `relay-monitor once`."""
 
 from __future__ import annotations
 
@@ -22,37 +22,37 @@ if TYPE_CHECKING:
     from monitor.results import Report
 
 
-async def play_once(config: Config, publish: Callable[[Run | Report], None]) -> list[Run]:
-    """Each probe of a configuration once at each of its relays; the runs, in the order of the configuration.
+async def run_once(config: Config, publish: Callable[[Run | Report], None]) -> list[Run]:
+    """Run each probe once at each of its relays and return the runs, in the order of the configuration.
 
-    Raises `StartupError` where an embedded relay cannot start.
+    Raises `StartupError` if an embedded relay cannot start.
     """
 
-    def take(report: Run | Report, _: ProbeContext) -> None:
+    def publish_report(report: Run | Report, _: ProbeContext) -> None:
         if isinstance(report, Run):
             log_run(report)
         publish(report)
 
-    monitored_relays = MonitoredRelays(config, SYSTEM_CLOCK, take)
+    monitored_relays = MonitoredRelays(config, SYSTEM_CLOCK, publish_report)
     await monitored_relays.start(lambda _name, _up: None)
     try:
-        plays = [
-            _play(PROBES[probe.scenario](), monitored_relays.context(relay, as_once(probe)))
+        runs = [
+            _run(PROBES[probe.scenario](), monitored_relays.context(relay, as_once(probe)))
             for probe in config.probes
             for relay in probe.relays
         ]
-        return list(await asyncio.gather(*plays))
+        return list(await asyncio.gather(*runs))
     finally:
         await monitored_relays.stop()
 
 
-async def _play(played: Probe, context: ProbeContext) -> Run:
+async def _run(probe: Probe, context: ProbeContext) -> Run:
     await wait_for_admission(context)
-    return await execute(played, context)
+    return await execute(probe, context)
 
 
 def as_once(probe: ProbeConfig) -> ProbeConfig:
-    """A probe as one run: of a continuous one, a single pair's single exchange, or one connection held shortly."""
+    """Return a probe reduced to one run: for a continuous one, one exchange of one pair, or one connection."""
     if not probe.is_continuous:
         return probe
     duration = None if SPECS[probe.scenario].paired else probe.timeout
@@ -60,12 +60,12 @@ def as_once(probe: ProbeConfig) -> ProbeConfig:
 
 
 def show(run: Run) -> Iterator[str]:
-    """A run as lines for a person: the verdict, then the steps with their times in milliseconds."""
+    """Yield the lines of a run: its outcome, then the steps with their times in milliseconds."""
     verdict = "ok" if run.outcome is Outcome.OK else run.outcome.value.upper()
     yield f"{verdict}  {run.probe} at {run.relay}  ({run.scenario}, {run.duration:.2f} s, run {run.id})"
     if run.failure is not None:
         yield f"    step {run.failure.step}, reason {run.failure.reason}: {run.failure.detail}"
-    yield f"    {'from ms':>10} {'took ms':>9}  side    step"
+    yield f"    {'start ms':>10} {'duration':>9}  side    step"
     for mark in sorted(run.timeline, key=lambda mark: (mark.started, mark.ended)):
         took = (mark.ended - mark.started) * 1000
         note = f"  {mark.note}" if mark.note else ""

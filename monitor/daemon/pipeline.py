@@ -1,7 +1,7 @@
-"""Where everything that probes publish is judged and booked: against maintenance, and against our own health.
+"""From the probes' reports to metrics, journal and log, with regard to maintenance and the monitor's health.
 
-A failure is blamed on a relay only when it is settled that the fault is not ours. Until then (a few seconds at most)
-what would be held against the relay waits here, in the order it came; then it is booked as what it is.
+A failure counts against a relay only once it is known that the fault is not local. Until then, for a few seconds at
+most, reports that count against the relay are held here in order.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from monitor.results import Report
     from monitor.schedule import Maintenance
 
-MOST_HELD: Final = 10_000
-"""Reports that wait for one relay's verdict; past it the oldest is booked as it is."""
+MAX_PENDING_REPORTS: Final = 10_000
+"""Largest number of reports held for one relay; above it the oldest is recorded."""
 
-_UNTOLD: Final = frozenset({Verdict.LATE, Verdict.LOST})
-"""Verdicts that a monitor which distrusts itself cannot reach."""
+_UNOBSERVABLE: Final = frozenset({Verdict.LATE, Verdict.LOST})
+"""Verdicts that an unhealthy monitor cannot observe reliably."""
 
 
 class ResultPipeline:
-    """Takes every report. `reachability` finds a relay's verdict by its name; None for one that is gone."""
+    """Processes all reports. `verdict_of` returns the verdict of a relay by name, None for a removed one."""
 
     def __init__(
         self,
@@ -42,66 +42,66 @@ class ResultPipeline:
         journal: Journal,
         maintenance: Callable[[], Maintenance],
         health: SelfCheck,
-        reachability: Callable[[str], RelayVerdict | None],
+        verdict_of: Callable[[str], RelayVerdict | None],
     ) -> None:
         self._metrics = metrics
         self._journal = journal
         self._maintenance = maintenance
         self._health = health
-        self._reachability = reachability
-        self._held: dict[str, deque[Run | Report]] = {}
+        self._verdict_of = verdict_of
+        self._pending: dict[str, deque[Run | Report]] = {}
 
-    def take(self, report: Run | Report, context: ProbeContext) -> None:
-        """Book a report, now or as soon as it is settled whose fault it tells of."""
+    def process(self, report: Run | Report, context: ProbeContext) -> None:
+        """Record a report, now or once it is known whether the fault is local."""
         self._health.check_loop_lag()
         excluded = self._maintenance().active(report.relay) is not None
-        reachability = self._reachability(report.relay)
-        if reachability is not None and not excluded and self._health.healthy:
-            reachability.observe(report, context)
-            if reachability.unresolved and _blames(report):
-                held = self._held.setdefault(report.relay, deque())
-                held.append(report)
-                if len(held) > MOST_HELD:
-                    self._book(held.popleft(), excluded=False)
+        verdict = self._verdict_of(report.relay)
+        if verdict is not None and not excluded and self._health.healthy:
+            verdict.observe(report, context)
+            if verdict.unresolved and _counts_against_relay(report):
+                pending = self._pending.setdefault(report.relay, deque())
+                pending.append(report)
+                if len(pending) > MAX_PENDING_REPORTS:
+                    self._record(pending.popleft(), excluded=False)
                 return
-        self._book(report, excluded=excluded)
+        self._record(report, excluded=excluded)
 
-    def settled(self, relay: str) -> None:
-        """It is known by now whether the fault is ours: book what waited for it."""
-        for report in self._held.pop(relay, ()):
-            self._book(report, excluded=False)
+    def release(self, relay: str) -> None:
+        """Record the reports held while the fault's origin was unknown."""
+        for report in self._pending.pop(relay, ()):
+            self._record(report, excluded=False)
 
-    def _book(self, report: Run | Report, *, excluded: bool) -> None:
+    def _record(self, report: Run | Report, *, excluded: bool) -> None:
         healthy = self._health.healthy
         if isinstance(report, Run):
             if excluded:
-                report = _as(report, Outcome.EXCLUDED)
+                report = _with_outcome(report, Outcome.EXCLUDED)
             elif not healthy:
-                # Good runs too: what a blocked loop measures is late through no fault of the relay's.
-                report = _as(report, Outcome.ABORTED)
+                # Successful runs too: their latencies are unreliable.
+                report = _with_outcome(report, Outcome.ABORTED)
             self._journal.add(report)
             log_run(report)
         elif excluded or not healthy:
             if isinstance(report, PairTime | Paired):
                 return
-            if isinstance(report, MessagesJudged) and report.verdict in _UNTOLD and not healthy:
+            if isinstance(report, MessagesJudged) and report.verdict in _UNOBSERVABLE and not healthy:
                 report = report._replace(verdict=None)
         self._metrics.publish(report)
 
 
-def _blames(report: Run | Report) -> bool:
-    """Whether a report is held against the relay."""
+def _counts_against_relay(report: Run | Report) -> bool:
+    """Return True if a report counts against the relay."""
     if isinstance(report, Run):
         return report.outcome is Outcome.FAILED
     if isinstance(report, Paired):
         return report.pairing.outcome is Outcome.FAILED
     if isinstance(report, MessagesJudged):
-        return report.verdict in _UNTOLD
+        return report.verdict in _UNOBSERVABLE
     return isinstance(report, PairTime) and not report.connected
 
 
-def _as(run: Run, outcome: Outcome) -> Run:
-    """A run whose exchanges count for nothing."""
+def _with_outcome(run: Run, outcome: Outcome) -> Run:
+    """Return a run with this outcome for all its exchanges."""
     pairing = replace(run.pairing, outcome=outcome) if run.pairing is not None else None
     exchanges = tuple(exchange._replace(outcome=outcome) for exchange in run.exchanges)
     return run._replace(outcome=outcome, exchanges=exchanges, pairing=pairing)

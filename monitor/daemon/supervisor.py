@@ -1,4 +1,4 @@
-"""Who is on duty: each probe at each of its relays, standing ones as tasks and bounded ones in the schedule."""
+"""Starts and stops the probes: continuous ones as tasks, bounded ones as jobs of the schedule."""
 
 from __future__ import annotations
 
@@ -17,56 +17,58 @@ if TYPE_CHECKING:
     from monitor.relays import MonitoredRelays
     from monitor.schedule import Schedule
 
-LEAVE: Final = 1.0
-"""Seconds a probe that was told to stop has for its last words."""
+STOP_TIMEOUT: Final = 1.0
+"""Seconds that a cancelled probe has to publish its last reports."""
 
 
 class ProbeSupervisor:
-    """Starts and stops probes. `count` is told relay, probe and what became of each slot of a standing one."""
+    """Starts and stops probes. `count` is called with relay, probe and result for each slot of a continuous probe."""
 
     def __init__(
         self, monitored_relays: MonitoredRelays, schedule: Schedule, count: Callable[[str, str, str], None]
     ) -> None:
-        self._fleet = monitored_relays
+        self._monitored_relays = monitored_relays
         self._schedule = schedule
         self._count = count
-        self._standing: dict[ProbeKey, asyncio.Task[None]] = {}
+        self._continuous: dict[ProbeKey, asyncio.Task[None]] = {}
 
     def start(self, relay: str, probe: ProbeConfig) -> None:
-        """Put a probe on duty at a relay of the fleet."""
+        """Start a probe at a monitored relay."""
         if isinstance(probe.schedule, Continuous):
-            context = self._fleet.context(relay, probe, lambda result: self._count(relay, probe.name, result))
-            persistent = continuous_probe(probe.scenario)
-            self._standing[relay, probe.name] = asyncio.ensure_future(
-                persistent.serve(context, self._fleet.relays[relay].verdict.pairs)
+            context = self._monitored_relays.context(
+                relay, probe, lambda result: self._count(relay, probe.name, result)
+            )
+            continuous = continuous_probe(probe.scenario)
+            self._continuous[relay, probe.name] = asyncio.ensure_future(
+                continuous.serve(context, self._monitored_relays.relays[relay].verdict.pairs)
             )
             return
-        context = self._fleet.context(relay, probe)
-        played = PROBES[probe.scenario]()
+        context = self._monitored_relays.context(relay, probe)
+        runner = PROBES[probe.scenario]()
 
         async def run(slot: datetime) -> None:
             del slot
             await wait_for_admission(context)
-            await execute(played, context)
+            await execute(runner, context)
 
         self._schedule.add(relay=relay, probe=probe.name, schedule=probe.schedule, run=run)
 
-    async def stop(self, places: Iterable[ProbeKey]) -> None:
-        """Take probes off duty; what they were at is aborted, and published as that before this returns."""
+    async def stop(self, keys: Iterable[ProbeKey]) -> None:
+        """Stop probes. Their running runs are aborted and published before this returns."""
         ending = set()
-        for place in places:
-            if (task := self._standing.pop(place, None)) is None:
-                task = self._schedule.remove(*place)
+        for key in keys:
+            if (task := self._continuous.pop(key, None)) is None:
+                task = self._schedule.remove(*key)
             if task is not None:
                 task.cancel()
                 ending.add(task)
         if ending:
-            await asyncio.wait(ending, timeout=LEAVE)
+            await asyncio.wait(ending, timeout=STOP_TIMEOUT)
 
-    async def stop_all(self, grace: float) -> None:
-        """End everything: bounded runs get `grace` seconds to finish, then they are aborted."""
-        for task in self._standing.values():
+    async def stop_all(self, timeout: float) -> None:
+        """Stop all probes. Bounded runs have `timeout` seconds to finish before they are aborted."""
+        for task in self._continuous.values():
             task.cancel()
-        await self._schedule.stop(grace)
-        if self._standing:
-            await asyncio.wait(self._standing.values(), timeout=LEAVE)
+        await self._schedule.stop(timeout)
+        if self._continuous:
+            await asyncio.wait(self._continuous.values(), timeout=STOP_TIMEOUT)

@@ -1,6 +1,6 @@
-"""The door: connections are taken one by one, each on the terms of its moment, and given TLS where these say so.
+"""Accept connections, with TLS where it is configured.
 
-So a new certificate serves the next client, and whoever never comes to speak of HTTP holds a place for seconds only.
+Each connection uses the configuration in force when it is accepted, so that a new certificate serves the next client.
 """
 
 from __future__ import annotations
@@ -16,86 +16,88 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
-    from monitor.web.auth import Access, Terms
+    from monitor.web.auth import ServerSecurity, WebAuth
 
 _log = structlog.get_logger(__name__)
 
-HANDSHAKE: Final = 10.0
-"""Seconds a client has for the TLS handshake."""
+HANDSHAKE_TIMEOUT: Final = 10.0
+"""Timeout of a TLS handshake, in seconds."""
 
-MAX_WAITING: Final = 100
-"""Connections on their way in at the most."""
+MAX_HANDSHAKES: Final = 100
+"""Largest number of concurrent handshakes."""
 
-BREATH: Final = 0.5
-"""Seconds to wait where the system has no more descriptors to give."""
+RETRY_DELAY: Final = 0.5
+"""Seconds to wait after a failed accept, usually for want of descriptors."""
 
 
-class Door:
-    """Takes connections from `listener`; `protocol` makes what speaks HTTP on one, for the terms it came in on."""
+class Acceptor:
+    """Accepts connections of `listener`. `protocol` creates the HTTP protocol of one, with its security settings."""
 
-    def __init__(self, listener: socket.socket, access: Access, protocol: Callable[[Terms], asyncio.Protocol]) -> None:
-        listener.setblocking(False)  # noqa: FBT003 - as sockets spell it
+    def __init__(
+        self, listener: socket.socket, auth: WebAuth, protocol: Callable[[ServerSecurity], asyncio.Protocol]
+    ) -> None:
+        listener.setblocking(False)  # noqa: FBT003 - positional only
         self._listener = listener
-        self._access = access
+        self._auth = auth
         self._protocol = protocol
-        self._waiting: set[asyncio.Task[None]] = set()
-        self._taking = asyncio.ensure_future(self._take())
+        self._handshakes: set[asyncio.Task[None]] = set()
+        self._accepting = asyncio.ensure_future(self._accept_connections())
 
     def close(self) -> None:
-        """Take no more, and turn away who waits."""
-        for task in (self._taking, *self._waiting):
+        """Stop accepting, and cancel running handshakes."""
+        for task in (self._accepting, *self._handshakes):
             task.cancel()
         self._listener.close()
 
-    async def _take(self) -> None:
+    async def _accept_connections(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             try:
-                taken, _ = await loop.sock_accept(self._listener)
+                connection, _ = await loop.sock_accept(self._listener)
             except OSError as error:
-                _log.warning("no connection could be taken", why=error.strerror)
-                await asyncio.sleep(BREATH)
+                _log.warning("accept failed", why=error.strerror)
+                await asyncio.sleep(RETRY_DELAY)
                 continue
-            if len(self._waiting) >= MAX_WAITING:
-                taken.close()
+            if len(self._handshakes) >= MAX_HANDSHAKES:
+                connection.close()
                 continue
-            task = asyncio.ensure_future(self._let_in(taken))
-            self._waiting.add(task)
-            task.add_done_callback(self._waiting.discard)
+            task = asyncio.ensure_future(self._handshake(connection))
+            self._handshakes.add(task)
+            task.add_done_callback(self._handshakes.discard)
 
-    async def _let_in(self, taken: socket.socket) -> None:
+    async def _handshake(self, connection: socket.socket) -> None:
         try:
-            taken.setblocking(False)  # noqa: FBT003 - as sockets spell it
-            terms = await self._access.current()
+            connection.setblocking(False)  # noqa: FBT003 - positional only
+            security = await self._auth.current()
             await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: self._protocol(terms),
-                taken,
-                ssl=terms.context,
-                ssl_handshake_timeout=HANDSHAKE if terms.context is not None else None,
+                lambda: self._protocol(security),
+                connection,
+                ssl=security.context,
+                ssl_handshake_timeout=HANDSHAKE_TIMEOUT if security.context is not None else None,
             )
         except OSError as error:  # ssl.SSLError is one
-            _log.debug("no TLS with a client", why=str(error))
-            taken.close()
+            _log.debug("TLS handshake with a client failed", why=str(error))
+            connection.close()
         except asyncio.CancelledError:
-            taken.close()
+            connection.close()
             raise
-        except Exception:  # noqa: BLE001 - a fault of ours, and no client is left waiting for it
-            taken.close()
-            _log.exception("a client could not be let in")
+        except Exception:  # noqa: BLE001 - a bug must not leave the client waiting
+            connection.close()
+            _log.exception("connection setup failed by an internal error")
 
 
-def is_allowed(terms: Terms, transport: asyncio.BaseTransport) -> bool:
-    """Whether a client's certificate has one of the names that the terms ask for: DNS, IP, e-mail, URI."""
-    allowed = terms.config.tls_server_config.client_allowed_sans
-    if allowed is None or terms.context is None:
+def is_allowed(security: ServerSecurity, transport: asyncio.BaseTransport) -> bool:
+    """Return True if the client's certificate has one of the allowed names (DNS, IP, e-mail, URI)."""
+    allowed = security.config.tls_server_config.client_allowed_sans
+    if allowed is None or security.context is None:
         return True
     tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
     certificate: dict[str, Any] = (tls.getpeercert() if tls is not None else None) or {}
-    names = {_plain(value) for _, value in certificate.get("subjectAltName", ())}
-    return not names.isdisjoint(map(_plain, allowed))
+    names = {_normalized(value) for _, value in certificate.get("subjectAltName", ())}
+    return not names.isdisjoint(map(_normalized, allowed))
 
 
-def _plain(name: str) -> str:
+def _normalized(name: str) -> str:
     try:
         return str(ipaddress.ip_address(name))
     except ValueError:

@@ -1,6 +1,6 @@
-"""Who gets in, and how: what the web configuration says, read again when one of its files changes.
+"""TLS and basic auth by the web configuration, which is read again when one of its files changes.
 
-A change that cannot be used is logged once, and what was in force stays so.
+An invalid change is logged once, and the configuration in force stays.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
-LOOK: Final = 1.0
-"""Seconds between two looks at the files, at least; nobody looks while nobody asks."""
+CHECK_INTERVAL: Final = 1.0
+"""Least seconds between checks of the files, which are made on a connection."""
 
 _Version = tuple[int, int, int] | None
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
-    """A web configuration in force: `context` is None for plain HTTP. `versions` tell its files from changed ones."""
+class ServerSecurity:
+    """A web configuration with its TLS context, None for plain HTTP. `versions` identify its files' contents."""
 
     path: Path | None
     config: WebConfig
@@ -47,67 +47,71 @@ class Terms:
     versions: tuple[_Version, ...]
 
 
-def read_terms(path: Path | None) -> Terms:
-    """The terms in a file; for None those of no file: plain HTTP for everyone.
+def read_security(path: Path | None) -> ServerSecurity:
+    """Read a web configuration; None means plain HTTP without auth.
 
-    Raises `ConfigError` with every fault in it, and `StartupError` where it cannot be read.
+    Raises `ConfigError` with all its errors, and `StartupError` if it cannot be read.
     """
     if path is None:
-        return Terms(None, WebConfig(), None, ())
-    # Versions before contents: what changes while it is read is read once more.
+        return ServerSecurity(None, WebConfig(), None, ())
+    # Versions before contents: a change during the read is read again.
     own = _version(path)
     config = load_web(path)
     tls = config.tls_server_config
     versions = (own, *map(_version, tls.files))
     try:
-        return Terms(path, config, server_context(tls) if tls.is_enabled else None, versions)
-    except StartupError as error:  # a file that changed just now
+        return ServerSecurity(path, config, server_context(tls) if tls.is_enabled else None, versions)
+    except StartupError as error:  # a file changed meanwhile
         raise StartupError(f"{path}: tls_server_config {error}") from None
 
 
-class Access:
-    """The terms in force."""
+class WebAuth:
+    """The security settings in force, and the rate limit."""
 
-    def __init__(self, terms: Terms) -> None:
-        self.terms = terms
-        self._looked_at = time.monotonic()
-        self._looking = asyncio.Lock()
-        self._refused: tuple[_Version, ...] | None = None
-        self._tokens = float(terms.config.rate_limit.burst)
+    def __init__(self, security: ServerSecurity) -> None:
+        self.security = security
+        self._checked_at = time.monotonic()
+        self._check_lock = asyncio.Lock()
+        self._rejected: tuple[_Version, ...] | None = None
+        self._tokens = float(security.config.rate_limit.burst)
         self._filled_at = time.monotonic()
 
-    def take_up(self, terms: Terms) -> None:
-        """Put other terms in force, from the next connection and request on."""
-        self.terms = terms
-        self._refused = None
+    def apply(self, security: ServerSecurity) -> None:
+        """Apply other settings, from the next connection and request on."""
+        self.security = security
+        self._rejected = None
 
-    async def current(self) -> Terms:
-        """The terms in force, after a look at the files if the last one is a while ago."""
+    async def current(self) -> ServerSecurity:
+        """Return the settings in force, after a check of the files if one is due."""
         now = time.monotonic()
-        if self.terms.path is not None and now - self._looked_at >= LOOK and not self._looking.locked():
-            async with self._looking:
-                self._looked_at = now
-                await self._look(self.terms, self.terms.path)
-        return self.terms
+        if (
+            self.security.path is not None
+            and now - self._checked_at >= CHECK_INTERVAL
+            and not self._check_lock.locked()
+        ):
+            async with self._check_lock:
+                self._checked_at = now
+                await self._reload_if_changed(self.security, self.security.path)
+        return self.security
 
-    async def _look(self, before: Terms, path: Path) -> None:
-        versions = await run_in_thread("look at the web configuration", partial(_versions, path, before.config))
-        if versions in {before.versions, self._refused}:
+    async def _reload_if_changed(self, before: ServerSecurity, path: Path) -> None:
+        versions = await run_in_thread("check of the web configuration", partial(_versions, path, before.config))
+        if versions in {before.versions, self._rejected}:
             return
         try:
-            terms = await run_in_thread("read of the web configuration", partial(read_terms, path))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the connection that made us look is none the worse
-            self._refused = versions
-            ours = not isinstance(error, MonitorError)
-            _log.error("web configuration stays as it was", why=str(error), exc_info=ours)
+            security = await run_in_thread("read of the web configuration", partial(read_security, path))
+        except Exception as error:  # noqa: BLE001 - the connection is served with the settings in force
+            self._rejected = versions
+            unexpected = not isinstance(error, MonitorError)
+            _log.error("web configuration reload failed", why=str(error), exc_info=unexpected)
             return
-        if self.terms is before:  # else a reload came first
-            self.take_up(terms)
-            _log.info("web configuration read again", file=str(path))
+        if self.security is before:  # otherwise a reload came first
+            self.apply(security)
+            _log.info("web configuration reloaded", file=str(path))
 
-    def admits(self) -> bool:
-        """Whether the rate limit, if there is one, lets one more request in."""
-        limit = self.terms.config.rate_limit
+    def allows_request(self) -> bool:
+        """Return True if the rate limit, if any, allows one more request."""
+        limit = self.security.config.rate_limit
         if not limit.interval:
             return True
         now = time.monotonic()
@@ -131,46 +135,46 @@ def _version(path: Path) -> _Version:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
-class Guarded:
-    """ASGI middleware: `app` for those who may, with the headers that the web configuration sets."""
+class AuthMiddleware:
+    """ASGI middleware: basic auth and rate limit before `app`, and the configured response headers."""
 
-    def __init__(self, app: ASGIApp, access: Access) -> None:
+    def __init__(self, app: ASGIApp, auth: WebAuth) -> None:
         self._app = app
-        self._access = access
+        self._auth = auth
         self._passwords = Passwords()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Called by the server."""
-        terms = await self._access.current()
-        added = {name: value for name, value in terms.config.http_server_config.headers.items() if value}
+        """Handle one request."""
+        security = await self._auth.current()
+        added = {name: value for name, value in security.config.http_server_config.headers.items() if value}
 
-        async def dressed(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).update(added)
             await send(message)
 
-        refusal = await self._refusal(terms, Headers(scope=scope).get("authorization", ""))
-        await (refusal or self._app)(scope, receive, dressed)
+        refusal = await self._refusal(security, Headers(scope=scope).get("authorization", ""))
+        await (refusal or self._app)(scope, receive, send_with_headers)
 
-    async def _refusal(self, terms: Terms, authorization: str) -> PlainTextResponse | None:
-        if not self._access.admits():
+    async def _refusal(self, security: ServerSecurity, authorization: str) -> PlainTextResponse | None:
+        if not self._auth.allows_request():
             return PlainTextResponse("Too Many Requests\n", 429)
-        users = terms.config.basic_auth_users
+        users = security.config.basic_auth_users
         if not users:
             return None
         try:
             user, password = _credentials(authorization)
-            if await self._passwords.fit(users, user, password):
+            if await self._passwords.check(users, user, password):
                 return None
         except TooManyError:
-            return PlainTextResponse("too many passwords at once\n", 503, headers={"Retry-After": "1"})
+            return PlainTextResponse("too many login attempts\n", 503, headers={"Retry-After": "1"})
         except ValueError:
             pass
         return PlainTextResponse("Unauthorized\n", 401, headers={"WWW-Authenticate": "Basic"})
 
 
 def _credentials(authorization: str) -> tuple[str, bytes]:
-    """User and password of RFC 7617. Raises `ValueError` where there are none."""
+    """Return user and password (RFC 7617). Raises `ValueError` for an invalid header."""
     scheme, _, encoded = authorization.partition(" ")
     if scheme.lower() != "basic":
         raise ValueError("no basic auth")

@@ -1,7 +1,7 @@
-"""The web configuration: TLS and basic auth for what the monitor serves, in Prometheus' own format.
+"""The web configuration: TLS and basic auth of the HTTP server, in Prometheus' format.
 
-Nothing comes from the environment here, as nothing does in Prometheus: a `$` is a dollar sign, and a bcrypt hash is
-full of them. What Python cannot offer is refused by name instead of being passed over.
+As in Prometheus, the environment is not expanded: `$` is a plain character, which bcrypt hashes contain. Settings that
+Python cannot implement are errors.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from monitor.config.document import KeyPath, Node
 
 MAX_COST: Final = 18
-"""The most a password's hash may cost: some seconds of one core for each password that is tried."""
+"""Highest cost of a bcrypt hash: some seconds of CPU for each check."""
 
 MAX_USERS: Final = 100
 _HASH: Final = re.compile(r"\$2[abxy]\$([0-9]{2})\$[./A-Za-z0-9]{53}", re.ASCII)
@@ -64,9 +64,9 @@ def _hash(value: object) -> SecretStr:
         return value
     found = _HASH.fullmatch(value) if isinstance(value, str) else None
     if found is None:
-        raise RedactedError("is not a bcrypt hash ($2y$10$…); `htpasswd -nBC 10 USER` makes one")
-    if not 4 <= int(found[1]) <= MAX_COST:  # noqa: PLR2004 - bcrypt's own least
-        raise RedactedError(f"has a cost of {int(found[1])}; expected 4 to {MAX_COST}: each log-in takes that long")
+        raise RedactedError("is not a bcrypt hash ($2y$10$…); create one with `htpasswd -nBC 10 USER`")
+    if not 4 <= int(found[1]) <= MAX_COST:  # noqa: PLR2004 - bcrypt's minimum
+        raise RedactedError(f"has a cost of {int(found[1])}; expected 4 to {MAX_COST}, since each login takes that long")
     return SecretStr(str(value))
 
 
@@ -77,7 +77,7 @@ def _user(name: str) -> None:
 
 def _suite(name: str) -> None:
     if name not in CIPHERS:
-        raise ValueError(f"is not a cipher suite here; {suggestion(name, CIPHERS)}")
+        raise ValueError(f"is not a supported cipher suite; {suggestion(name, CIPHERS)}")
 
 
 def _curve(name: str) -> None:
@@ -87,7 +87,7 @@ def _curve(name: str) -> None:
 
 def _client_auth(name: str) -> None:
     if name in {"RequireAnyClientCert", "RequireClientCert"}:
-        raise ValueError("takes any certificate, verified or not, and cannot be had; RequireAndVerifyClientCert can")
+        raise ValueError("accepts unverified certificates and is not supported; expected RequireAndVerifyClientCert")
     known = ("NoClientCert", "RequestClientCert", *VERIFYING)
     if name not in known:
         raise ValueError(f"is not a client_auth_type; {suggestion(name, known)}")
@@ -95,13 +95,13 @@ def _client_auth(name: str) -> None:
 
 def _version(name: str) -> None:
     if name in {"TLS10", "TLS11"}:
-        raise ValueError("is withdrawn (RFC 8996) and not offered here; expected TLS12 or TLS13")
+        raise ValueError("is deprecated (RFC 8996) and not supported; expected TLS12 or TLS13")
     if name not in {"TLS12", "TLS13"}:
         raise ValueError("is not a TLS version; expected TLS12 or TLS13")
 
 
 def _flag(value: object) -> bool:
-    # Compared one by one: what YAML gives may be a list, which no set takes.
+    # Compared one by one: the value may be an unhashable list.
     if value is True or value == "true":
         return True
     if value is False or value == "false":
@@ -127,7 +127,7 @@ Short = Annotated[str, Field(min_length=1, max_length=300)]
 
 
 class TlsServerConfig(Section):
-    """`tls_server_config`: the certificate, what clients must show, and what is spoken."""
+    """`tls_server_config`: certificates, client authentication, versions and ciphers."""
 
     cert: Pem | None = None
     key: Pem | None = None
@@ -145,18 +145,18 @@ class TlsServerConfig(Section):
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The files it rests on."""
+        """Certificate and key files."""
         return tuple(path for path in (self.cert_file, self.key_file, self.client_ca_file) if path is not None)
 
     @property
     def is_enabled(self) -> bool:
-        """Whether TLS is spoken at all, by the keys that Prometheus goes by."""
+        """True if TLS is enabled, by the same keys as in Prometheus."""
         asked = {"cert", "key", "client_ca", "cert_file", "key_file", "client_ca_file", "client_auth_type"}
         return any(getattr(self, key) is not None for key in asked & self.model_fields_set)
 
 
 class HttpServerConfig(Section):
-    """`http_server_config`. HTTP/2 is offered to nobody here, whatever `http2` says: HTTP/1.1 is."""
+    """`http_server_config`. The server offers HTTP/1.1 only, whatever `http2` is."""
 
     http2: Flag = True
     headers: Annotated[Mapping[str, Annotated[str, Field(max_length=4096)]], AfterValidator(_headers), THAWED] = Field(
@@ -165,14 +165,14 @@ class HttpServerConfig(Section):
 
 
 class RateLimit(Section):
-    """`rate_limit`: a bucket of `burst` requests, which gets one more every `interval` seconds; 0 for no limit."""
+    """`rate_limit`: a bucket of `burst` requests, refilled by one every `interval` seconds; 0 disables it."""
 
     interval: Annotated[float, Duration("0s", "1d")] = 0.0
     burst: Annotated[int, Field(ge=0, le=1_000_000)] = 0
 
 
 class WebConfig(Section):
-    """All of it."""
+    """The whole file."""
 
     tls_server_config: TlsServerConfig = Field(default_factory=TlsServerConfig)
     http_server_config: HttpServerConfig = Field(default_factory=HttpServerConfig)
@@ -190,15 +190,15 @@ class WebConfig(Section):
 
 
 def load_web(path: Path) -> WebConfig:
-    """The web configuration in a file; relative paths in it start at its folder.
+    """Read a web configuration. Relative paths in it are relative to its directory.
 
-    Raises `ConfigError` with every problem in it, and `StartupError` where it cannot be read.
+    Raises `ConfigError` with all its errors, and `StartupError` if it cannot be read.
     """
     return parse_as(_WEB_CONFIG, text_of(path), str(path), None)
 
 
 def _check(config: WebConfig, root: Node, unknown: set[KeyPath]) -> list[ConfigProblem]:
-    """What must hold between the values; nothing that rests on one that is wrong."""
+    """Check rules between values, skipping sections with invalid ones."""
     problems: list[ConfigProblem] = []
 
     def problem(message: str, *path: str) -> None:
@@ -206,7 +206,7 @@ def _check(config: WebConfig, root: Node, unknown: set[KeyPath]) -> list[ConfigP
 
     limit = config.rate_limit
     if limit.interval and not limit.burst and not any(path[0] == "rate_limit" for path in unknown):
-        problem("has no burst, and so would let nothing in; expected a burst of 1 or more", "rate_limit")
+        problem("has no burst and would reject all requests; expected a burst of 1 or more", "rate_limit")
     if not any(path[0] == _TLS for path in unknown):
         for key, message in _tls_faults(config.tls_server_config):
             problem(message, *((_TLS, key) if key else (_TLS,)))
@@ -214,7 +214,7 @@ def _check(config: WebConfig, root: Node, unknown: set[KeyPath]) -> list[ConfigP
 
 
 def _tls_faults(tls: TlsServerConfig) -> list[tuple[str, str]]:
-    """What is wrong with TLS as a whole: a key of its section, or none, and the message."""
+    """Return the errors of the TLS section as (key or empty, message)."""
     if not tls.is_enabled:
         given = sorted(tls.model_fields_set)
         return [("", f"has {given[0]} and no certificate; expected cert_file and key_file")] if given else []
@@ -222,18 +222,18 @@ def _tls_faults(tls: TlsServerConfig) -> list[tuple[str, str]]:
     for key in ("cert", "key", "client_ca"):
         both = (getattr(tls, key), getattr(tls, f"{key}_file"))
         if None not in both:
-            found.append((key, f"stands beside {key}_file; expected one of the two"))
+            found.append((key, f"is set together with {key}_file; expected one of the two"))
         elif both == (None, None) and key != "client_ca":
             found.append(("", f"has no {'certificate' if key == 'cert' else 'key'}; expected {key}_file (or {key})"))
     if tls.client_auth_type not in VERIFYING:
         given = [name for name in ("client_ca", "client_ca_file") if getattr(tls, name) is not None]
-        found += [(name, f"is not asked for: client_auth_type is {tls.client_auth_type}") for name in given]
+        found += [(name, f"has no effect: client_auth_type is {tls.client_auth_type}") for name in given]
     if tls.client_allowed_sans and tls.client_auth_type != "RequireAndVerifyClientCert":
         found.append(("client_allowed_sans", "needs client_auth_type: RequireAndVerifyClientCert"))
     if tls.min_version > tls.max_version:
         found.append(("min_version", f"is above max_version, {tls.max_version}"))
     if len(tls.curve_preferences) > 1:
-        found.append(("curve_preferences", "names several; expected one, or none for all of them"))
+        found.append(("curve_preferences", "has several; expected one, or none for all"))
     return found or _unusable(tls)
 
 

@@ -1,4 +1,4 @@
-"""The headers that every answer carries, whoever made it: a page, an error, the server itself."""
+"""Security headers of all responses."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ HEADERS: Final = {
 
 
 class SecurityHeaders:
-    """ASGI middleware: `app` with these headers on its answers, where it sets no others in their place."""
+    """ASGI middleware that adds `HEADERS` to the responses of `app`, unless it sets them itself."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Called by the server."""
+        """Handle one request."""
 
-        async def dressed(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)
 
-        await self._app(scope, receive, dressed)
+        await self._app(scope, receive, send_with_headers)

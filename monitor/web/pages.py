@@ -1,4 +1,4 @@
-"""The routes: metrics, health, the on-call page, the API."""
+"""Routes: metrics, health, the on-call page, the API."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from monitor.errors import ConfigError, MonitorError
 from monitor.vocabulary import Outcome
-from monitor.web.auth import Access, Guarded
+from monitor.web.auth import AuthMiddleware, WebAuth
 from monitor.web.headers import SecurityHeaders
 from monitor.web.scrape import Scrape
 
@@ -35,10 +35,10 @@ FAILURES: Final = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebState:
-    """What the pages know of the monitor. All of it is called on the event loop, but for `metrics`.
+    """The monitor's interface for the pages. All but `metrics` is called on the event loop.
 
-    `ready` gives the reason why it is not, or None. `reload` takes up the configuration anew: it raises `ConfigError`
-    where that is wrong, and another `MonitorError` where it cannot be taken up.
+    `ready` returns why the monitor is not ready, or None. `reload` reloads the configuration; it raises `ConfigError`
+    if that is invalid, and another `MonitorError` if it cannot be applied.
     """
 
     status: Callable[[], dict[str, Any]]
@@ -48,8 +48,8 @@ class WebState:
     reload: Callable[[], Awaitable[None]] | None = None
 
 
-def build_app(state: WebState, access: Access | None = None) -> SecurityHeaders:
-    """The web application for one monitor, for those whom `access` lets in."""
+def build_app(state: WebState, auth: WebAuth | None = None) -> SecurityHeaders:
+    """Return the web application of a monitor, protected by `auth` if given."""
     pages = _Pages(state)
     app = Starlette(
         routes=[
@@ -66,11 +66,11 @@ def build_app(state: WebState, access: Access | None = None) -> SecurityHeaders:
         ],
         exception_handlers={HTTPException: _refused},
     )
-    return SecurityHeaders(app if access is None else Guarded(app, access))
+    return SecurityHeaders(app if auth is None else AuthMiddleware(app, auth))
 
 
 class _Pages:
-    """The endpoints. What takes longer than a look is done in a thread: the loop is the one that measures."""
+    """The endpoints. Rendering runs in a thread, since the event loop also runs the probes."""
 
     def __init__(self, state: WebState) -> None:
         self._state = state
@@ -82,7 +82,7 @@ class _Pages:
         self._templates = {name: templates.get_template(name) for name in templates.list_templates()}
 
     async def overview(self, _: Request) -> Response:
-        """The on-call page: is it broken, which relay, since when, why."""
+        """Serve the on-call page."""
         status = self._status()
         journal = self._state.journal
         last = {
@@ -94,74 +94,74 @@ class _Pages:
         return await self._html("overview.html", status=status, last=last, failures=failures)
 
     async def run(self, request: Request) -> Response:
-        """One run's timeline."""
+        """Serve the page of one run."""
         kept = self._state.journal.run(request.path_params["id"])
         if kept is None:
-            raise HTTPException(404, "this run is not remembered any more")
+            raise HTTPException(404, "run not found or expired")
         return await self._html("run.html", run=kept.run, omitted=kept.omitted)
 
     async def style(self, _: Request) -> Response:
-        """How the pages look."""
+        """Serve the style sheet."""
         return Response(self._style, media_type="text/css")
 
     async def healthy(self, _: Request) -> Response:
-        """The process serves."""
+        """Answer the liveness check."""
         return PlainTextResponse("relay-monitor is healthy\n")
 
     async def ready(self, _: Request) -> Response:
-        """The schedule runs."""
+        """Answer the readiness check: the schedule runs."""
         why_not = self._state.ready()
         if why_not is not None:
             return PlainTextResponse(f"not ready: {why_not}\n", 503)
         return PlainTextResponse("relay-monitor is ready\n")
 
     async def reload(self, request: Request) -> Response:
-        """Take up the configuration anew, as SIGHUP does."""
+        """Reload the configuration, as SIGHUP does."""
         if self._state.reload is None:
-            raise HTTPException(501, "this monitor cannot reload: restart it")
+            raise HTTPException(501, "this monitor cannot reload; restart it")
         if request.headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
-            raise HTTPException(403, "a page of another site has no say here")
+            raise HTTPException(403, "cross-site requests are not allowed")
         try:
             await self._state.reload()
         except ConfigError as error:
-            raise HTTPException(400, f"the configuration stays as it was:\n{error}") from None
+            raise HTTPException(400, f"configuration reload failed:\n{error}") from None
         except MonitorError as error:
-            raise HTTPException(500, f"the configuration stays as it was: {error}") from None
+            raise HTTPException(500, f"configuration reload failed: {error}") from None
         return PlainTextResponse("reloaded\n")
 
     async def api_status(self, _: Request) -> Response:
-        """What the on-call page shows, as JSON."""
+        """Serve the state of the monitor and its relays as JSON."""
         return _Json(self._status())
 
     async def api_runs(self, request: Request) -> Response:
-        """Runs, newest first."""
+        """Serve runs as JSON, newest first."""
         query = request.query_params
         known = {"relay", "probe", "outcome", "limit"}
         if unknown := sorted(set(query) - known):
-            raise HTTPException(400, f"unknown parameter {unknown[0]!r}; there are relay, probe, outcome, limit")
+            raise HTTPException(400, f"unknown parameter {unknown[0]!r}; expected relay, probe, outcome or limit")
         if len(query.multi_items()) > len(query):
             raise HTTPException(400, "a parameter is given twice")
         outcome, limit = query.get("outcome"), query.get("limit", "50")
         outcomes = [item.value for item in Outcome]
         if outcome is not None and outcome not in outcomes:
-            raise HTTPException(400, f"outcome {outcome!r} is none of {', '.join(outcomes)}")
+            raise HTTPException(400, f"outcome {outcome!r} is not one of {', '.join(outcomes)}")
         if not re.fullmatch("[0-9]{1,3}", limit) or not 1 <= int(limit) <= MAX_RUNS:
-            raise HTTPException(400, f"limit {limit!r} is no number from 1 to {MAX_RUNS}")
+            raise HTTPException(400, f"limit {limit!r} must be 1–{MAX_RUNS}")
         found = self._state.journal.runs(
             relay=query.get("relay"), probe=query.get("probe"), outcome=outcome, limit=int(limit)
         )
         return StreamingResponse(_listed(found), media_type=_Json.media_type)
 
     async def api_run(self, request: Request) -> Response:
-        """One run with its timeline."""
+        """Serve one run with its timeline as JSON."""
         kept = self._state.journal.run(request.path_params["id"])
         if kept is None:
-            raise HTTPException(404, "this run is not remembered any more")
+            raise HTTPException(404, "run not found or expired")
         return _Json(kept.to_json())
 
     def _status(self) -> dict[str, Any]:
         status = self._state.status()
-        # A query may hold a token.
+        # The query may contain a token.
         relays = [relay | {"url": relay["url"].partition("?")[0]} for relay in status["relays"]]
         return status | {"relays": relays}
 
@@ -171,10 +171,10 @@ class _Pages:
 
 
 class _Json(JSONResponse):
-    """JSON in ASCII: a relay's words may hold half a surrogate pair, which UTF-8 has no bytes for."""
+    """JSON in ASCII, since a relay's texts may contain lone surrogates, which UTF-8 cannot encode."""
 
     def render(self, content: Any) -> bytes:
-        """Called by Starlette."""
+        """See `starlette.responses.Response`."""
         return _encoded(content).encode("ascii")
 
 
@@ -183,10 +183,9 @@ def _encoded(content: Any) -> str:
 
 
 def _listed(runs: Sequence[Kept]) -> Iterator[str]:
-    """The runs one by one, each encoded in a thread when the one before is on its way.
+    """Yield the runs one by one, each encoded in a thread once the previous one was sent.
 
-    `json` holds the interpreter for as long as it encodes: all at once, hundreds of large runs would stop the loop for
-    most of a second and take twice the memory that the monitor may have.
+    Encoding holds the GIL: hundreds of large runs at once would block the event loop for most of a second.
     """
     yield '{"runs":['
     for number, kept in enumerate(runs):
@@ -195,7 +194,7 @@ def _listed(runs: Sequence[Kept]) -> Iterator[str]:
 
 
 async def _refused(request: Request, error: Exception) -> Response:
-    """An error in the form of what was asked for: JSON from the API, else a line of text."""
+    """Return an error as JSON for the API, otherwise as text."""
     assert isinstance(error, HTTPException)
     if request.url.path.startswith("/api/"):
         return _Json({"error": error.detail}, error.status_code, headers=error.headers)

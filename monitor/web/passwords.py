@@ -1,4 +1,4 @@
-"""Passwords against their bcrypt hashes: in a thread, one at a time, and remembered, since each takes its time."""
+"""Check passwords against bcrypt hashes: in a thread, one at a time, with a cache, since each check is slow."""
 
 from __future__ import annotations
 
@@ -16,51 +16,51 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-REMEMBERED: Final = 100
-"""Answers that are kept, right and wrong ones, as Prometheus keeps them."""
+CACHE_SIZE: Final = 100
+"""Number of cached results, positive and negative, as in Prometheus."""
 
-MAX_WAITING: Final = 20
-"""Passwords that wait for their turn at the most."""
+MAX_PENDING: Final = 20
+"""Largest number of pending checks."""
 
-_SIGNIFICANT: Final = 72  # bytes of a password that bcrypt looks at
+_SIGNIFICANT: Final = 72  # bytes of a password that bcrypt uses
 
 
 class TooManyError(Exception):
-    """More passwords are tried at once than can be looked at in reasonable time."""
+    """More checks are pending than can be made in reasonable time."""
 
 
 class Passwords:
-    """Tells whether a password is a user's. It takes as long for users that do not exist."""
+    """Checks passwords. A check takes the same time for unknown users."""
 
     def __init__(self) -> None:
-        self._answers: OrderedDict[bytes, bool] = OrderedDict()  # by a digest: no password stays in memory
+        self._cache: OrderedDict[bytes, bool] = OrderedDict()  # by digest, so that no password stays in memory
         self._salt = secrets.token_bytes(32)
-        self._turn = asyncio.Lock()
-        self._waiting = 0
+        self._lock = asyncio.Lock()
+        self._pending = 0
 
-    async def fit(self, users: Mapping[str, SecretStr], user: str, password: bytes) -> bool:
-        """Whether `password` is that of `user`. There must be a user. Raises `TooManyError`."""
-        # Of an unknown user, another one's hash is compared, and the answer is no.
+    async def check(self, users: Mapping[str, SecretStr], user: str, password: bytes) -> bool:
+        """Return True if `password` is that of `user`. `users` must not be empty. Raises `TooManyError`."""
+        # For an unknown user another hash is compared, for constant time.
         hashed = users.get(user, next(iter(users.values()))).get_secret_value().encode()
         key = self._digest(user.encode(errors="replace"), hashed, password)
-        answer = self._answers.get(key)
-        if answer is None:
-            answer = await self._compare(password, hashed)
-            self._answers[key] = answer
-        self._answers.move_to_end(key)
-        if len(self._answers) > REMEMBERED:
-            self._answers.popitem(last=False)
-        return answer and user in users
+        matches = self._cache.get(key)
+        if matches is None:
+            matches = await self._compare(password, hashed)
+            self._cache[key] = matches
+        self._cache.move_to_end(key)
+        if len(self._cache) > CACHE_SIZE:
+            self._cache.popitem(last=False)
+        return matches and user in users
 
     async def _compare(self, password: bytes, hashed: bytes) -> bool:
-        if self._waiting >= MAX_WAITING:
+        if self._pending >= MAX_PENDING:
             raise TooManyError
-        self._waiting += 1
+        self._pending += 1
         try:
-            async with self._turn:
+            async with self._lock:
                 return await run_in_threadpool(_compare, password, hashed)
         finally:
-            self._waiting -= 1
+            self._pending -= 1
 
     def _digest(self, *parts: bytes) -> bytes:
         digest = hashlib.blake2b(key=self._salt, digest_size=32)
@@ -72,5 +72,5 @@ class Passwords:
 def _compare(password: bytes, hashed: bytes) -> bool:
     try:
         return bcrypt.checkpw(password[:_SIGNIFICANT], hashed)
-    except ValueError:  # a password with a NUL is nobody's
+    except ValueError:  # bcrypt rejects a password with a NUL
         return False

@@ -1,4 +1,4 @@
-"""What Prometheus gets: the metrics, rendered and packed in a thread, so that measuring goes on meanwhile."""
+"""The endpoint `/metrics`, rendered and compressed in a thread so that the event loop is not blocked."""
 
 from __future__ import annotations
 
@@ -14,42 +14,42 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-MAX_WAITING: Final = 10
-"""Scrapes that wait for their turn at the most. One is rendered at a time: two would take twice as long each."""
+MAX_QUEUED: Final = 10
+"""Largest number of queued scrapes. One is rendered at a time."""
 
-GZIP_LEVEL: Final = 1  # a page of series shrinks to a twentieth even so
+GZIP_LEVEL: Final = 1  # compresses metrics to a twentieth
 
 
 class Scrape:
-    """The endpoint `/metrics`. `render` gives the page and its content type for an `Accept` header, in any thread."""
+    """The endpoint. `render` returns body and content type for an `Accept` header; it is called in a thread."""
 
     def __init__(self, render: Callable[[str], tuple[bytes, str]]) -> None:
         self._render = render
-        self._turn = asyncio.Lock()
-        self._present = 0
+        self._lock = asyncio.Lock()
+        self._queued = 0
 
     async def page(self, request: Request) -> Response:
-        """Everything, in the form and packing that are asked for; 503 where too many ask at once."""
-        if self._present > MAX_WAITING:
+        """Serve the metrics in the negotiated format and encoding; 503 for too many concurrent scrapes."""
+        if self._queued > MAX_QUEUED:
             return PlainTextResponse("too many scrapes at once\n", 503, headers={"Retry-After": "1"})
         accept = request.headers.get("accept", "")
-        packed = accepts_gzip(request.headers.get("accept-encoding", ""))
-        self._present += 1
+        compressed = accepts_gzip(request.headers.get("accept-encoding", ""))
+        self._queued += 1
         try:
-            async with self._turn:
-                body, content_type = await run_in_threadpool(self._page, accept, packed)
+            async with self._lock:
+                body, content_type = await run_in_threadpool(self._page, accept, compressed)
         finally:
-            self._present -= 1
+            self._queued -= 1
         headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
-        return Response(body, headers=headers | ({"Content-Encoding": "gzip"} if packed else {}))
+        return Response(body, headers=headers | ({"Content-Encoding": "gzip"} if compressed else {}))
 
-    def _page(self, accept: str, packed: bool) -> tuple[bytes, str]:  # noqa: FBT001 - called by position
+    def _page(self, accept: str, compressed: bool) -> tuple[bytes, str]:  # noqa: FBT001 - called by position
         body, content_type = self._render(accept)
-        return (gzip.compress(body, GZIP_LEVEL, mtime=0) if packed else body), content_type
+        return (gzip.compress(body, GZIP_LEVEL, mtime=0) if compressed else body), content_type
 
 
 def accepts_gzip(accept_encoding: str) -> bool:
-    """Whether a client takes gzip, by its `Accept-Encoding` (RFC 9110, section 12.5.3; `*` alone does not count)."""
+    """Return True if an `Accept-Encoding` accepts gzip (RFC 9110, section 12.5.3; `*` alone does not count)."""
     for item in accept_encoding.split(","):
         coding, _, parameters = item.partition(";")
         if coding.strip().lower() in {"gzip", "x-gzip"}:

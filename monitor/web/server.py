@@ -1,4 +1,4 @@
-"""The HTTP socket: uvicorn in the monitor's own event loop, under the monitor's own signal handling."""
+"""The HTTP server: uvicorn in the monitor's event loop, without its signal handling."""
 
 from __future__ import annotations
 
@@ -14,47 +14,46 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from monitor.errors import StartupError
-from monitor.web.acceptor import Door, is_allowed
-from monitor.web.auth import Access, read_terms
+from monitor.web.acceptor import Acceptor, is_allowed
+from monitor.web.auth import WebAuth, read_security
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from starlette.types import ASGIApp
 
-    from monitor.web.auth import Terms
+    from monitor.web.auth import ServerSecurity
 
-STOP_WAIT: Final = 1.0
-"""Seconds that answers under way have when the server stops."""
+STOP_TIMEOUT: Final = 1.0
+"""Seconds that running requests have when the server stops."""
 
 BACKLOG: Final = 256
-"""Connections that the system keeps until they are taken."""
+"""Backlog of the listening socket."""
 
 MAX_CONNECTIONS: Final = 200
-REQUEST: Final = 10.0
-"""Seconds a client has for a request, from its first byte on, and for the first one to begin: descriptors are what
-probes live on."""
+REQUEST_TIMEOUT: Final = 10.0
+"""Seconds a client has to send a request. Idle clients would use up descriptors that probes need."""
 
-RESPONSE: Final = 60.0
-"""Seconds a client may take to read its answer."""
+RESPONSE_TIMEOUT: Final = 60.0
+"""Seconds a client has to read a response."""
 
-KEEP_ALIVE: Final = 75
-"""Seconds a connection may rest between requests; longer than any scrape interval in use."""
+KEEP_ALIVE_TIMEOUT: Final = 75
+"""Seconds a connection may be idle between requests; longer than usual scrape intervals."""
 
-SWITCH: Final = 0.0005
-"""Seconds after which a thread that renders a page lets the measuring loop go on.
+SWITCH_INTERVAL: Final = 0.0005
+"""Switch interval of the interpreter, in seconds.
 
-Python's own are 5 ms: each message that crosses during a scrape would seem to take as much longer at every step.
+With Python's default of 5 ms, a thread that renders a page would delay each message by as much.
 """
 
 
 class WebServer:
-    """Serves an application on `host:port` (port 0: any free one) until stopped; on TLS where `access` says so."""
+    """Serves an application on `host:port` (port 0: any free one), with TLS if `auth` configures it."""
 
-    def __init__(self, app: ASGIApp, host: str, port: int, access: Access | None = None) -> None:
+    def __init__(self, app: ASGIApp, host: str, port: int, auth: WebAuth | None = None) -> None:
         self._host, self._port = host, port
-        self._access = access or Access(read_terms(None))
-        self._door: Door | None = None
+        self._auth = auth or WebAuth(read_security(None))
+        self._acceptor: Acceptor | None = None
         self._server = _Server(
             uvicorn.Config(
                 app,
@@ -68,19 +67,19 @@ class WebServer:
                 server_header=False,
                 proxy_headers=False,
                 limit_concurrency=MAX_CONNECTIONS,
-                timeout_keep_alive=KEEP_ALIVE,
+                timeout_keep_alive=KEEP_ALIVE_TIMEOUT,
             )
         )
         self._serving: asyncio.Task[None] | None = None
-        self._switch = sys.getswitchinterval()
+        self._previous_switch_interval = sys.getswitchinterval()
 
     @property
     def port(self) -> int:
-        """The port it listens on."""
+        """Port of the listening socket."""
         return self._port
 
     async def start(self) -> None:
-        """Listen and serve. Raises `StartupError` where the address cannot be had."""
+        """Start serving. Raises `StartupError` if the address is not available."""
         listener = self._listen()
         self._port = listener.getsockname()[1]
         self._serving = asyncio.create_task(self._server.serve(sockets=[]), name="web")
@@ -90,32 +89,32 @@ class WebServer:
         if self._serving.done():
             listener.close()
             raise StartupError(f"cannot serve on {self._host}:{self._port}: {self._serving.exception()}")
-        self._door = Door(listener, self._access, self._server.connection)
-        sys.setswitchinterval(SWITCH)
+        self._acceptor = Acceptor(listener, self._auth, self._server.connection)
+        sys.setswitchinterval(SWITCH_INTERVAL)
 
-    async def stop(self, timeout: float = STOP_WAIT) -> None:
-        """Finish what is under way, for `timeout` seconds at the most, and stop."""
+    async def stop(self, timeout: float = STOP_TIMEOUT) -> None:
+        """Stop serving. Running requests have `timeout` seconds to finish."""
         if self._serving is None:
             return
-        sys.setswitchinterval(self._switch)
-        if self._door is not None:
-            self._door.close()
-        self._server.config.timeout_graceful_shutdown = timeout  # type: ignore[assignment] # handed on to asyncio
+        sys.setswitchinterval(self._previous_switch_interval)
+        if self._acceptor is not None:
+            self._acceptor.close()
+        self._server.config.timeout_graceful_shutdown = timeout  # type: ignore[assignment] # passed to asyncio
         self._server.should_exit = True
-        # Its own loop looks up ten times a second, and so does its shutdown.
+        # uvicorn polls ten times a second, and so does its shutdown.
         await asyncio.wait({self._serving}, timeout=timeout + 1)
         self._serving.cancel()
         self._serving = None
 
     def _listen(self) -> socket.socket:
-        where = f"{self._host}:{self._port}"
+        address_text = f"{self._host}:{self._port}"
         try:
             family, kind, proto, _, address = socket.getaddrinfo(
                 self._host or None, self._port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )[0]
             listener = socket.socket(family, kind, proto)
         except OSError as error:
-            raise StartupError(f"cannot listen on {where}: {error.strerror} (see server.listen)") from error
+            raise StartupError(f"cannot listen on {address_text}: {error.strerror} (see server.listen)") from error
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
@@ -124,76 +123,76 @@ class WebServer:
             listener.close()
             if error.errno == errno.EADDRINUSE:
                 raise StartupError(
-                    f"cannot listen on {where}: port in use; stop what holds it, or change server.listen"
+                    f"cannot listen on {address_text}: port in use; stop the other process, or change server.listen"
                 ) from error
-            raise StartupError(f"cannot listen on {where}: {error.strerror} (see server.listen)") from error
+            raise StartupError(f"cannot listen on {address_text}: {error.strerror} (see server.listen)") from error
         return listener
 
 
 class _Server(uvicorn.Server):
-    """uvicorn that tells when it is up, and leaves signals to the daemon."""
+    """uvicorn's server, with an event for its start and without signal handlers."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.up = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Called by uvicorn."""
+        """See `uvicorn.Server`."""
         await super().startup(sockets)
         self.up.set()
 
-    def connection(self, terms: Terms) -> asyncio.Protocol:
-        """What speaks HTTP on one connection."""
+    def connection(self, security: ServerSecurity) -> asyncio.Protocol:
+        """Return the protocol of one connection."""
         made = _Connection(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
-        made.terms = terms
+        made.security = security
         return made
 
-    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override] # there a generator
-        """Called by uvicorn, which would take SIGINT and SIGTERM here."""
+    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override] # a generator there
+        """Leave SIGINT and SIGTERM to the daemon."""
         return nullcontext()
 
 
 class _Connection(H11Protocol):
-    """uvicorn's connection, with an end to those that finish no request or take no answer: it waits without limit."""
+    """uvicorn's connection, with timeouts for requests and responses."""
 
-    terms: Terms
-    _is_welcome = False
-    _patience: asyncio.TimerHandle | None = None  # with its request
-    _delivery: asyncio.TimerHandle | None = None  # of the answer to its latest
+    security: ServerSecurity
+    _accepted = False
+    _request_timer: asyncio.TimerHandle | None = None  # of the request
+    _response_timer: asyncio.TimerHandle | None = None  # of the response
 
     def connection_made(self, transport: Any) -> None:
-        """Called by the event loop."""
+        """See `asyncio.Protocol`."""
         super().connection_made(transport)
-        self._is_welcome = len(self.connections) <= MAX_CONNECTIONS and is_allowed(self.terms, transport)
-        if not self._is_welcome:
+        self._accepted = len(self.connections) <= MAX_CONNECTIONS and is_allowed(self.security, transport)
+        if not self._accepted:
             transport.abort()
             return
-        self._patience = self.loop.call_later(REQUEST, transport.abort)
+        self._request_timer = self.loop.call_later(REQUEST_TIMEOUT, transport.abort)
 
     def data_received(self, data: bytes) -> None:
-        """Called by the event loop; the first request may come along with the end of the handshake."""
-        if not self._is_welcome:
+        """See `asyncio.Protocol`. The first request may arrive with the end of the handshake."""
+        if not self._accepted:
             return
         super().data_received(data)
-        if self.conn.their_state not in {h11.IDLE, h11.SEND_BODY}:  # it is whole
-            self._calm()
-            self._delivery = self.loop.call_later(RESPONSE, self._overdue)
-        elif self._patience is None:
-            self._patience = self.loop.call_later(REQUEST, self.transport.abort)
+        if self.conn.their_state not in {h11.IDLE, h11.SEND_BODY}:  # the request is complete
+            self._cancel_timers()
+            self._response_timer = self.loop.call_later(RESPONSE_TIMEOUT, self._response_overdue)
+        elif self._request_timer is None:
+            self._request_timer = self.loop.call_later(REQUEST_TIMEOUT, self.transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Called by the event loop."""
-        self._calm()
+        """See `asyncio.Protocol`."""
+        self._cancel_timers()
         super().connection_lost(exc)
 
-    def _overdue(self) -> None:
-        """The answer should have been taken by now; to close in good order would wait until it is."""
-        self._delivery = None
+    def _response_overdue(self) -> None:
+        """Abort a connection whose response was not read in time; a close would wait for it."""
+        self._response_timer = None
         if self.transport.get_write_buffer_size() or not getattr(self.cycle, "response_complete", True):
             self.transport.abort()
 
-    def _calm(self) -> None:
-        for timer in (self._patience, self._delivery):
+    def _cancel_timers(self) -> None:
+        for timer in (self._request_timer, self._response_timer):
             if timer is not None:
                 timer.cancel()
-        self._patience = self._delivery = None
+        self._request_timer = self._response_timer = None

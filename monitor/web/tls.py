@@ -1,4 +1,4 @@
-"""From `tls_server_config` to a context that Python's TLS understands: its words are Go's."""
+"""Create an `ssl.SSLContext` from `tls_server_config`, whose names are Go's."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ VERIFYING: Final = {
     "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
     "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
 }
-"""The `client_auth_type`s under which a client's certificate means something."""
+"""Values of `client_auth_type` that verify client certificates."""
 
 _OLD: Final = ("AES_128_CBC_SHA", "AES_256_CBC_SHA", "AES_128_GCM_SHA256", "AES_256_GCM_SHA384")
-# Those of TLS 1.3 may be named, and are offered whether they are or not, as Go does it.
+# TLS 1.3 suites are accepted but always enabled, as in Go.
 CIPHERS: Final = {
     **dict.fromkeys(("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"), ""),
     **{
@@ -35,16 +35,16 @@ CIPHERS: Final = {
     },
     **{f"TLS_ECDHE_{key}_WITH_CHACHA20_POLY1305_SHA256": f"ECDHE-{key}-CHACHA20-POLY1305" for key in ("ECDSA", "RSA")},
 }
-"""Cipher suites as Go names them → as OpenSSL does."""
+"""Cipher suites: Go's name to OpenSSL's."""
 
 CURVES: Final = {"X25519": "X25519", "CurveP256": "prime256v1", "CurveP384": "secp384r1", "CurveP521": "secp521r1"}
-"""Curves likewise."""
+"""Curves: Go's name to OpenSSL's."""
 
 _VERSIONS: Final = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
 
 
 def server_context(tls: TlsServerConfig) -> ssl.SSLContext:
-    """The context to serve with; files are read now. Raises `StartupError`, which names what cannot be used."""
+    """Return the server's TLS context; files are read now. Raises `StartupError` naming the unusable setting."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = _VERSIONS[tls.min_version]
     context.maximum_version = _VERSIONS[tls.max_version]
@@ -58,10 +58,10 @@ def server_context(tls: TlsServerConfig) -> ssl.SSLContext:
     if tls.curve_preferences:
         context.set_ecdh_curve(CURVES[tls.curve_preferences[0]])
     with ExitStack() as opened:
-        cert = _place(tls.cert, tls.cert_file, opened)
-        key = _place(tls.key, tls.key_file, opened)
+        cert = _location(tls.cert, tls.cert_file, opened)
+        key = _location(tls.key, tls.key_file, opened)
         try:
-            # An encrypted key without a password would have OpenSSL ask the terminal, and wait.
+            # Without a password callback OpenSSL would prompt on the terminal for an encrypted key.
             context.load_cert_chain(cert, key, password=lambda: "")
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
             raise StartupError(f"has a certificate and a key that cannot be used together: {_why(error)}") from None
@@ -83,8 +83,8 @@ def _verify_clients(context: ssl.SSLContext, tls: TlsServerConfig) -> None:
         raise StartupError(f"has a client_ca that cannot be used: {_why(error)}") from None
 
 
-def _place(text: SecretStr | None, path: Path | None, opened: ExitStack) -> str:
-    """Where OpenSSL, which reads files only, finds a PEM: one given as text in a file without a name."""
+def _location(text: SecretStr | None, path: Path | None, opened: ExitStack) -> str:
+    """Return the path of a PEM for OpenSSL, which reads files only; text is put into an anonymous file."""
     if text is None:
         return str(path)
     if hasattr(os, "memfd_create"):

@@ -267,8 +267,8 @@ class TestItsOwnHealth:
             before = events(monitor)
             origin = {"relay": "demo", "probe": "steady", "run_id": "x"}
             context = monitor.monitored_relays.context("demo", monitor.config.probes[0])
-            monitor.pipeline.take(Paired(**origin, pairing=Pairing(outcome=Outcome.FAILED)), context)
-            monitor.pipeline.take(PairTime(**origin, connected=False, seconds=5.0), context)
+            monitor.pipeline.process(Paired(**origin, pairing=Pairing(outcome=Outcome.FAILED)), context)
+            monitor.pipeline.process(PairTime(**origin, connected=False, seconds=5.0), context)
             assert events(monitor) == before
 
     async def test_a_verdict_that_is_on_its_way_is_not_reached(self) -> None:
@@ -276,7 +276,7 @@ class TestItsOwnHealth:
             await until(lambda: exchanged(monitor, "ok") >= 1)
             up = monitor.monitored_relays.relays["demo"].verdict
             context = monitor.monitored_relays.context("demo", monitor.config.probes[0])
-            monitor.pipeline.take(Disconnected(relay="demo", probe="steady", run_id="x", code=3001), context)
+            monitor.pipeline.process(Disconnected(relay="demo", probe="steady", run_id="x", code=3001), context)
             confirming = up._task
             assert confirming is not None
             assert not confirming.done()
@@ -378,7 +378,7 @@ class TestShards:
             assert sorted(relays) == ["a", "b", "c"]
 
     def test_one_that_has_nothing_to_do_is_refused(self) -> None:
-        with pytest.raises(ConfigError, match="shard 3/4: relays: no relay is left for it: there are 3"):
+        with pytest.raises(ConfigError, match="shard 3/4: relays: there are only 3, none for this shard"):
             self.watched(3, 4)
 
     async def test_a_shard_runs_and_says_which_it_is(self) -> None:

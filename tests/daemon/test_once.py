@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from monitor.config import parse
-from monitor.daemon.once import as_once, play_once, show
+from monitor.daemon.once import as_once, run_once, show
 from monitor.results import Exchange, Failure, Mark, Pairing, Run
 from monitor.scenarios import Scenario
 from monitor.vocabulary import Outcome, Reason, Step
@@ -48,7 +48,7 @@ probes:
 
 async def test_each_probe_is_played_once_at_each_of_its_relays_in_the_order_of_the_configuration() -> None:
     reports: list[Run | Report] = []
-    runs = await play_once(parse(CONFIG, "test", {}), reports.append)
+    runs = await run_once(parse(CONFIG, "test", {}), reports.append)
     assert [(run.probe, run.relay) for run in runs] == [
         ("idle", "two"),
         ("idle", "one"),
@@ -80,7 +80,7 @@ GOOD = Run(
 def test_a_run_is_shown_with_its_steps_in_the_order_they_began() -> None:
     assert list(show(GOOD)) == [
         "ok  session at demo  (realistic-session, 1.25 s, run 0190)",
-        "       from ms   took ms  side    step",
+        "      start ms  duration  side    step",
         "           1.0       1.5  dapp    tcp",
         "         200.0      10.0  wallet  deliver  as it was",
         "    pairing 45.6 ms",
@@ -101,5 +101,5 @@ def test_a_failed_run_says_where_and_why() -> None:
     assert list(show(failed)) == [
         "FAILED  session at demo  (realistic-session, 1.25 s, run 0190)",
         "    step deliver, reason lost: acked, never delivered",
-        "       from ms   took ms  side    step",
+        "      start ms  duration  side    step",
     ]

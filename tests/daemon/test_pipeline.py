@@ -351,11 +351,11 @@ class TestWhatWaits:
             context = monitor.monitored_relays.context("demo", monitor.config.probes[0])
             report = MessagesJudged(relay="demo", probe="steady", run_id="", verdict=Verdict.LOST)
             monitor.monitored_relays.relays["demo"].verdict.unresolved = True
-            monitor.pipeline.take(report, context)
+            monitor.pipeline.process(report, context)
             assert lost() == 0
             if ours:
                 monitor.health.mark_unhealthy("network", "no local route")
-            monitor.pipeline.settled("demo")
+            monitor.pipeline.release("demo")
             assert lost() == (0 if ours else 1)
         await relay.stop()
 
@@ -366,9 +366,9 @@ class TestWhatWaits:
         context = monitor.monitored_relays.context("demo", monitor.config.probes[0])
         report = MessagesJudged(relay="demo", probe="steady", run_id="", verdict=Verdict.LOST)
         monitor.monitored_relays.relays["demo"].verdict.unresolved = True
-        monitor.pipeline.take(report, context)
-        assert monitor.pipeline._held
+        monitor.pipeline.process(report, context)
+        assert monitor.pipeline._pending
         await monitor.stop()
-        assert monitor.pipeline._held == {}
+        assert monitor.pipeline._pending == {}
         assert total(page(monitor), "relay_probe_messages_total", verdict="lost") == 1
         assert asyncio.all_tasks() == {asyncio.current_task()}

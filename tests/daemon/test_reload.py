@@ -68,7 +68,7 @@ class Running:
         return str(caught.value)
 
     def task(self, relay: str, probe: str) -> asyncio.Task[None]:
-        return self.monitor.supervisor._standing[relay, probe]
+        return self.monitor.supervisor._continuous[relay, probe]
 
     def connections(self, relay: str) -> int:
         embedded = self.monitor.monitored_relays.relays[relay].embedded
@@ -288,7 +288,7 @@ class TestWhatIsRefused:
 
             monkeypatch.setattr(made.monitor.supervisor, "start", fail)
             said = await made.refused(TWO)
-            assert said.startswith("a fault of this program, TypeError: no such thing")
+            assert said.startswith("internal error, TypeError: no such thing")
             assert total(page(made.monitor), "relay_monitor_config_last_reload_successful") == 0
 
     async def test_a_faulty_web_configuration_is_one_of_them(self, tmp_path: Path) -> None:
@@ -296,14 +296,14 @@ class TestWhatIsRefused:
         web.write_text("basic_auth_users: {}\n")
         text = f"server: {{web_config_file: {web}}}\n" + ONE
         async with running(text) as made:
-            terms = made.monitor.access.terms
+            terms = made.monitor.auth.security
             web.write_text("basic_auth_users: {me: hunter2}\n")
             said = await made.refused(text)
             assert said.startswith(f"{web}:1: basic_auth_users.me: is not a bcrypt hash")
-            assert made.monitor.access.terms is terms
+            assert made.monitor.auth.security is terms
             web.write_text("http_server_config: {headers: {X-Frame-Options: deny}}\n")
             await made.reload()
-            assert made.monitor.access.terms.config.http_server_config.headers == {"X-Frame-Options": "deny"}
+            assert made.monitor.auth.security.config.http_server_config.headers == {"X-Frame-Options": "deny"}
 
     async def test_one_after_another_and_none_when_it_stops(self) -> None:
         async with running() as made:
@@ -422,7 +422,7 @@ async def test_the_page_reloads_with_a_password_only(tmp_path: Path) -> None:
     web = tmp_path / "web.yml"
     web.write_text("basic_auth_users: {me: $2b$04$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW}\n")
     made = Running(f"server: {{web_config_file: {web}}}\n" + ONE)
-    served = WebServer(build_app(made.monitor.web_state(), made.monitor.access), "127.0.0.1", 0, made.monitor.access)
+    served = WebServer(build_app(made.monitor.web_state(), made.monitor.auth), "127.0.0.1", 0, made.monitor.auth)
     await served.start()
     try:
         async with httpx.AsyncClient(trust_env=False) as client:

@@ -14,7 +14,7 @@ import pytest
 import trustme
 from pydantic import SecretStr
 
-from monitor.web import Access, WebServer, acceptor, auth, build_app, passwords, read_terms
+from monitor.web import WebAuth, WebServer, acceptor, auth, build_app, passwords, read_security
 from tests.web.conftest import issue
 from tests.web.site import state
 
@@ -36,7 +36,7 @@ def users(password: str = PASSWORD, name: str = "prometheus") -> str:
 async def serving(folder: Path, text: str) -> AsyncIterator[str]:
     """A server with this web configuration; yields host and port."""
     (folder / "web.yml").write_text(text)
-    let_in = Access(read_terms(folder / "web.yml"))
+    let_in = WebAuth(read_security(folder / "web.yml"))
     served = WebServer(build_app(state(), let_in), "127.0.0.1", 0, let_in)
     await served.start()
     try:
@@ -203,7 +203,7 @@ class TestWhatIsSpoken:
 class TestChanges:
     @pytest.fixture(autouse=True)
     def _look_each_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(auth, "LOOK", 0.0)
+        monkeypatch.setattr(auth, "CHECK_INTERVAL", 0.0)
 
     async def test_a_new_certificate_serves_the_next_client(self, folder: Path) -> None:
         async with serving(folder, TLS) as where:
@@ -256,7 +256,7 @@ class TestChanges:
             raise TypeError("a fault of this program")
 
         async with serving(folder, users()) as where:
-            monkeypatch.setattr(auth, "read_terms", fail)
+            monkeypatch.setattr(auth, "read_security", fail)
             for number in range(3):
                 (folder / "web.yml").write_text(f"# {number}\n{users()}")
                 async with client(folder) as http:
@@ -264,15 +264,15 @@ class TestChanges:
                     assert answer.status_code == 200
 
 
-class TestTheDoor:
+class TestAcceptor:
     async def test_who_cannot_be_let_in_for_a_fault_of_ours_is_hung_up_on(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        async def fail(_: auth.Access) -> None:
+        async def fail(_: auth.WebAuth) -> None:
             raise TypeError("a fault of this program")
 
         async with serving(folder, users()) as where:
-            monkeypatch.setattr(auth.Access, "current", fail)
+            monkeypatch.setattr(auth.WebAuth, "current", fail)
             host, _, port = where.partition(":")
             reader, writer = await asyncio.open_connection(host, int(port))
             async with asyncio.timeout(5):
@@ -282,7 +282,7 @@ class TestTheDoor:
     async def test_who_never_finishes_the_handshake_is_hung_up_on(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(acceptor, "HANDSHAKE", 0.05)
+        monkeypatch.setattr(acceptor, "HANDSHAKE_TIMEOUT", 0.05)
         async with serving(folder, TLS) as where:
             host, _, port = where.partition(":")
             reader, writer = await asyncio.open_connection(host, int(port))
@@ -291,7 +291,7 @@ class TestTheDoor:
             writer.close()
 
     async def test_there_is_room_for_so_many_in_it(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(acceptor, "MAX_WAITING", 1)
+        monkeypatch.setattr(acceptor, "MAX_HANDSHAKES", 1)
         async with serving(folder, TLS) as where:
             host, _, port = where.partition(":")
             _, first = await asyncio.open_connection(host, int(port))
@@ -325,29 +325,29 @@ class TestPasswords:
         compared = self.watch(monkeypatch)
         known = passwords.Passwords()
         hashes = self.hashes("a")
-        assert [await known.fit(hashes, "user", b"a") for _ in range(3)] == [True] * 3
-        assert [await known.fit(hashes, "user", b"b") for _ in range(3)] == [False] * 3
+        assert [await known.check(hashes, "user", b"a") for _ in range(3)] == [True] * 3
+        assert [await known.check(hashes, "user", b"b") for _ in range(3)] == [False] * 3
         assert compared == [b"a", b"b"]
 
     async def test_a_user_that_does_not_exist_costs_as_much(self, monkeypatch: pytest.MonkeyPatch) -> None:
         compared = self.watch(monkeypatch)
         known = passwords.Passwords()
-        assert not await known.fit(self.hashes("a"), "nobody", b"a")
+        assert not await known.check(self.hashes("a"), "nobody", b"a")
         assert compared == [b"a"]
 
     async def test_what_is_remembered_is_bounded_and_no_password(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(passwords, "REMEMBERED", 3)
+        monkeypatch.setattr(passwords, "CACHE_SIZE", 3)
         compared = self.watch(monkeypatch)
         known, hashes = passwords.Passwords(), self.hashes("a")
         for number in range(4):
-            await known.fit(hashes, "user", b"a")
-            await known.fit(hashes, "user", b"wrong %d" % number)
+            await known.check(hashes, "user", b"a")
+            await known.check(hashes, "user", b"wrong %d" % number)
         assert compared.count(b"a") == 1  # what is used stays
-        assert len(known._answers) == 3
-        assert not any(b"wrong" in key or key == b"a" for key in known._answers)
+        assert len(known._cache) == 3
+        assert not any(b"wrong" in key or key == b"a" for key in known._cache)
 
     async def test_too_many_at_once_are_told_to_come_back(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(passwords, "MAX_WAITING", 0)
+        monkeypatch.setattr(passwords, "MAX_PENDING", 0)
         async with serving(folder, users()) as where, client(folder) as http:
             refused = await http.get(f"http://{where}/", auth=("prometheus", PASSWORD))
             assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")

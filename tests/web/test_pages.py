@@ -42,11 +42,11 @@ class TestOverview:
             shown = text_of(await web.get("/"))
         assert (
             "demo DOWN since 2024-05-01 12:07:05 UTC wss://relay.example.com/connection/websocket "
-            "The last message crossed it at 2024-05-01 12:06:58 UTC . In maintenance: weekly upgrade"
+            "Last message delivered: 2024-05-01 12:06:58 UTC . In maintenance: weekly upgrade"
         ) in shown
-        assert "fresh DOWN since 2024-05-01 12:00:09 UTC embedded No message has crossed it since" in shown
+        assert "fresh DOWN since 2024-05-01 12:00:09 UTC embedded No message delivered since" in shown
         assert "other up since 2024-05-01 12:00:01 UTC embedded" in shown
-        assert "new no verdict yet embedded" in shown
+        assert "new unknown (first attempt pending) embedded" in shown
         assert "2024-05-01 12:07:00 UTC failed at deliver : lost acked, never delivered" in shown
 
     async def test_failed_runs_are_listed_the_newest_first_with_links(self) -> None:
@@ -72,13 +72,13 @@ class TestOverview:
 
     async def test_an_unhealthy_monitor_says_so_first(self) -> None:
         async with client(status=lambda: status() | {"healthy": False}) as web:
-            assert "does not trust itself" in text_of(await web.get("/"))
+            assert "is unhealthy" in text_of(await web.get("/"))
         async with client() as web:
-            assert "does not trust itself" not in text_of(await web.get("/"))
+            assert "is unhealthy" not in text_of(await web.get("/"))
 
     async def test_a_monitor_that_knows_nothing_yet_has_a_page(self) -> None:
         async with client(journal=Journal(), status=lambda: status() | {"relays": []}) as web:
-            assert "None remembered" in text_of(await web.get("/"))
+            assert "No failed runs" in text_of(await web.get("/"))
 
     async def test_a_query_of_a_relays_url_is_shown_nowhere(self) -> None:
         async with client() as web:
@@ -95,7 +95,7 @@ class TestRun:
         assert "steady at demo: failed at deliver : lost" in shown
         assert "100.0 20.0 wallet publish sent <again>" in shown
         assert "ok 100.0 500.0" in shown
-        assert "2 response not judged yet 100.0 50.0 late" in shown
+        assert "2 response pending 100.0 50.0 late" in shown
         assert "left out" not in shown
 
     async def test_it_says_what_was_left_out(self) -> None:
@@ -107,7 +107,7 @@ class TestRun:
     async def test_one_that_is_forgotten_is_404(self) -> None:
         async with client() as web:
             response = await web.get(f"/runs/{GONE}")
-        assert (response.status_code, response.text) == (404, "this run is not remembered any more\n")
+        assert (response.status_code, response.text) == (404, "run not found or expired\n")
 
 
 class TestHealth:
@@ -116,10 +116,10 @@ class TestHealth:
             assert (await web.get("/-/healthy")).status_code == 200
 
     async def test_not_ready_says_why(self) -> None:
-        why: list[str | None] = ["the schedule is not armed yet", None]
+        why: list[str | None] = ["the schedule has not started yet", None]
         async with client(ready=lambda: why.pop(0)) as web:
             before, after = await web.get("/-/ready"), await web.get("/-/ready")
-        assert (before.status_code, before.text) == (503, "not ready: the schedule is not armed yet\n")
+        assert (before.status_code, before.text) == (503, "not ready: the schedule has not started yet\n")
         assert after.status_code == 200
 
 
@@ -155,7 +155,7 @@ class TestReload:
             response = await web.post("/-/reload")
             assert response.status_code == code
             assert text in response.text
-            assert "stays as it was" in response.text
+            assert "reload failed" in response.text
 
     @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
     async def test_no_other_method_does(self, method: str) -> None:
@@ -199,15 +199,15 @@ class TestApi:
     @pytest.mark.parametrize(
         ("query", "says"),
         [
-            ("limit=0", "limit '0' is no number from 1 to 500"),
+            ("limit=0", "limit '0' must be 1–500"),
             ("limit=501", "limit '501'"),
             ("limit=-1", "limit '-1'"),
             ("limit=", "limit ''"),
             ("limit=1e2", "limit '1e2'"),
             ("limit=%D9%A3", "limit '\u0663'"),
-            ("limit=" + "1" * 5_000, "is no number from 1 to 500"),
-            ("outcome=bad", "outcome 'bad' is none of ok, failed, aborted, excluded"),
-            ("relais=demo", "unknown parameter 'relais'; there are relay, probe, outcome, limit"),
+            ("limit=" + "1" * 5_000, "must be 1–500"),
+            ("outcome=bad", "outcome 'bad' is not one of ok, failed, aborted, excluded"),
+            ("relais=demo", "unknown parameter 'relais'; expected relay, probe, outcome or limit"),
             ("relay=a&relay=b", "a parameter is given twice"),
         ],
     )

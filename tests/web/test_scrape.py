@@ -7,7 +7,7 @@ import threading
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from monitor.web.scrape import MAX_WAITING, accepts_gzip
+from monitor.web.scrape import MAX_QUEUED, accepts_gzip
 from tests.metrics.sample import OPENMETRICS, RUN_ID, exchange, exporter, run
 from tests.web.site import client
 
@@ -76,7 +76,7 @@ async def test_a_scrape_that_takes_long_holds_up_nobody_and_no_more_than_so_many
         return b"", "text/plain"
 
     async with client(metrics=render) as web:
-        scrapes = [asyncio.create_task(web.get("/metrics")) for _ in range(MAX_WAITING + 3)]
+        scrapes = [asyncio.create_task(web.get("/metrics")) for _ in range(MAX_QUEUED + 3)]
         done, waiting = await asyncio.wait(scrapes, return_when=asyncio.FIRST_COMPLETED)
         while len(done) < 2:
             more, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)

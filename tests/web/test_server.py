@@ -44,7 +44,7 @@ async def test_a_port_in_use_is_told_in_one_line(web: WebServer) -> None:
     with pytest.raises(StartupError) as caught:
         await WebServer(build_app(state()), "127.0.0.1", web.port).start()
     assert str(caught.value) == (
-        f"cannot listen on 127.0.0.1:{web.port}: port in use; stop what holds it, or change server.listen"
+        f"cannot listen on 127.0.0.1:{web.port}: port in use; stop the other process, or change server.listen"
     )
 
 
@@ -99,7 +99,7 @@ async def test_to_stop_twice_or_before_the_start_does_nothing(web: WebServer) ->
 
 
 async def test_a_client_that_says_nothing_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "REQUEST", 0.05)
+    monkeypatch.setattr(server, "REQUEST_TIMEOUT", 0.05)
     served = WebServer(build_app(state()), "127.0.0.1", 0)
     await served.start()
     reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
@@ -110,7 +110,7 @@ async def test_a_client_that_says_nothing_is_hung_up_on(monkeypatch: pytest.Monk
 
 
 async def test_a_client_that_asked_may_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "REQUEST", 0.05)
+    monkeypatch.setattr(server, "REQUEST_TIMEOUT", 0.05)
     served = WebServer(build_app(state()), "127.0.0.1", 0)
     await served.start()
     reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
@@ -123,7 +123,7 @@ async def test_a_client_that_asked_may_stay(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 async def test_a_client_that_does_not_finish_its_request_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "REQUEST", 0.05)
+    monkeypatch.setattr(server, "REQUEST_TIMEOUT", 0.05)
     served = WebServer(build_app(state()), "127.0.0.1", 0)
     await served.start()
     reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
@@ -145,7 +145,7 @@ async def test_a_client_that_does_not_finish_its_request_is_hung_up_on(monkeypat
 
 async def test_a_client_that_does_not_take_its_answer_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """To close in good order would wait until it does."""
-    monkeypatch.setattr(server, "RESPONSE", 0.2)
+    monkeypatch.setattr(server, "RESPONSE_TIMEOUT", 0.2)
 
     async def large(_: Request) -> PlainTextResponse:
         return PlainTextResponse("x" * 50_000_000)
