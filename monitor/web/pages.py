@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +25,7 @@ from monitor.web.scrape import Scrape
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
+    from jinja2 import Template
     from starlette.requests import Request
 
     from monitor.journal import Journal, Kept
@@ -75,11 +77,7 @@ class _Pages:
     def __init__(self, state: WebState) -> None:
         self._state = state
         self._style = files("monitor.web").joinpath("style.css").read_bytes()
-        templates = Environment(
-            loader=PackageLoader("monitor.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-        )
-        # Compiled now, while nothing is measured yet.
-        self._templates = {name: templates.get_template(name) for name in templates.list_templates()}
+        self._templates = _templates()  # compiled now, while nothing is measured yet
 
     async def overview(self, _: Request) -> Response:
         """Serve the on-call page."""
@@ -168,6 +166,15 @@ class _Pages:
     async def _html(self, template: str, **values: Any) -> Response:
         page: str = await run_in_threadpool(self._templates[template].render, **values)
         return HTMLResponse(page.encode(errors="replace"))  # see _Json
+
+
+@cache
+def _templates() -> dict[str, Template]:
+    """Compile every template, once in a process."""
+    made = Environment(
+        loader=PackageLoader("monitor.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    return {name: made.get_template(name) for name in made.list_templates()}
 
 
 class _Json(JSONResponse):

@@ -53,18 +53,28 @@ def exporter(text: str = CONFIG) -> Metrics:
     return Metrics(config(text), version="1.2.3", shard="0/2")
 
 
-def families(metrics: Metrics, accept: str = "") -> dict[str, Metric]:
+def rendered(metrics: Metrics, accept: str = "") -> dict[str, Metric]:
+    """Return the families of the page, as Prometheus' own parser reads them. It takes a quarter of a second."""
     parsed = parse_openmetrics if accept else parse_text
     return {family.name: family for family in parsed(metrics.render(accept)[0].decode())}
 
 
-def series(metrics: Metrics, name: str = "relay_") -> Series:
-    """The samples whose names begin with `name`, as Prometheus' own parser reads them."""
-    lines = [line for line in metrics.render()[0].decode().splitlines(keepends=True) if line.startswith(name)]
+def families(metrics: Metrics) -> dict[str, Metric]:
+    """Return the families as the registry has them, which the page is rendered from."""
+    return {family.name: family for family in metrics.registry.collect()}
+
+
+def series(metrics: Metrics, *names: str) -> Series:
+    """Return the samples of these names, or all but `process_*`.
+
+    They are read from the registry, which takes a thousandth of the time of rendering and parsing a page.
+    """
+    registry = metrics.registry.restricted_registry(names) if names else metrics.registry
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
-        for family in parse_text("".join(lines))
+        for family in registry.collect()
         for sample in family.samples
+        if names or not sample.name.startswith("process_")
     }
 
 

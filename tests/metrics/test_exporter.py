@@ -32,6 +32,7 @@ from tests.metrics.sample import (
     families,
     filled,
     probe_labels,
+    rendered,
     run,
     series,
     value,
@@ -50,7 +51,7 @@ def metrics() -> Metrics:
 
 class TestThePage:
     def test_every_declared_metric_is_on_it_with_its_type_and_its_labels(self) -> None:
-        found = families(filled())
+        found = rendered(filled())
         for item in DECLARED:
             family = found[item.name.removesuffix("_total") if item.kind == "counter" else item.name]
             assert family.type == item.kind, item.name
@@ -60,7 +61,7 @@ class TestThePage:
 
     def test_nothing_is_on_it_that_is_not_declared(self) -> None:
         declared = {item.name.removesuffix("_total") for item in DECLARED}
-        assert {name for name in families(filled()) if not name.startswith("process_")} == declared
+        assert {name for name in rendered(filled()) if not name.startswith("process_")} == declared
 
     @pytest.mark.parametrize(
         ("accept", "content_type"),
@@ -81,7 +82,7 @@ class TestThePage:
         text, openmetrics = (
             {
                 (sample.name, frozenset(sample.labels.items())): sample.value
-                for family in families(metrics, accept).values()
+                for family in rendered(metrics, accept).values()
                 for sample in family.samples
                 if not sample.name.startswith("process_")
             }
@@ -93,7 +94,7 @@ class TestThePage:
         metrics = filled()
         metrics.publish(run(exchange(Outcome.FAILED)))
         assert b"# {" not in metrics.render()[0]
-        found = families(metrics, OPENMETRICS)
+        found = rendered(metrics, OPENMETRICS)
         for name in ("relay_probe_round_trip_seconds", "relay_probe_handshake_seconds", "relay_probe_failures"):
             assert {sample.exemplar.labels["run_id"] for sample in found[name].samples if sample.exemplar} == {RUN_ID}
 
