@@ -21,7 +21,7 @@ from monitor.daemon.app import Monitor
 from monitor.embedded import EmbeddedRelay
 from monitor.results import MessagesJudged
 from monitor.vocabulary import Outcome, Verdict
-from tests.daemon.test_app import page, running, total, until
+from tests.daemon.test_app import page, running, shown, total, until
 from tests.probes.odd import closed_port
 from tests.relays import BUILD_TIMEOUT, ENGINE, Engine
 
@@ -96,11 +96,11 @@ def up(monitor: Monitor) -> bool | None:
 
 
 def exchanges(monitor: Monitor, outcome: str) -> float:
-    return total(page(monitor), "relay_probe_exchanges_total", probe="steady", outcome=outcome)
+    return shown(monitor, "relay_probe_exchanges_total", probe="steady", outcome=outcome)
 
 
 def confirmations(monitor: Monitor, over: str, outcome: str) -> float:
-    return total(page(monitor), "relay_probe_confirmations_total", over=over, outcome=outcome)
+    return shown(monitor, "relay_probe_confirmations_total", over=over, outcome=outcome)
 
 
 class TestARelayThatIsDown:
@@ -120,7 +120,7 @@ class TestARelayThatIsDown:
                 await until(lambda: up(monitor) is True, CONFIRM + 5)
             assert time.monotonic() - started < 60, "all of it within the window of the limits, or it proves nothing"
             assert confirmations(monitor, "standing", "failed") == 0
-            assert total(page(monitor), "relay_monitor_healthy") == 1
+            assert shown(monitor, "relay_monitor_healthy") == 1
 
     async def test_a_paused_relay_is_down_and_no_silent_node_and_its_failures_count(
         self, outages: Outages, reference: str
@@ -136,7 +136,7 @@ class TestARelayThatIsDown:
             assert confirmations(monitor, "fresh", "failed") >= 3
             assert confirmations(monitor, "standing", "failed") == 0
             assert exchanges(monitor, "aborted") == 0
-            assert total(page(monitor), "relay_monitor_healthy") == 1
+            assert shown(monitor, "relay_monitor_healthy") == 1
 
     async def test_a_restart_is_no_outage_and_no_silent_node(self, outages: Outages) -> None:
         async with running(usual(outages.url)) as monitor:
@@ -175,7 +175,7 @@ class TestAFaultOfOurOwn:
             await until(lambda: up(monitor) is False)
             await until(lambda: exchanges(monitor, "failed") >= 2)
             assert exchanges(monitor, "aborted") == 0
-            assert total(page(monitor), "relay_monitor_healthy") == 1
+            assert shown(monitor, "relay_monitor_healthy") == 1
             assert monitor.status()["distrust"] == []
 
     async def test_where_everything_is_gone_at_once_nothing_is_held_against_the_relay(self) -> None:
@@ -210,7 +210,7 @@ class TestAFaultOfOurOwn:
             assert up(monitor) is None
             with socket.create_server(("127.0.0.1", port), backlog=64):
                 await until(lambda: up(monitor) is False)
-            assert total(page(monitor), "relay_up", relay="demo") == 0
+            assert shown(monitor, "relay_up", relay="demo") == 0
 
 
 STARVED = """
@@ -346,7 +346,7 @@ class TestWhatWaits:
         async with running(usual(relay.url)) as monitor:
 
             def lost() -> float:
-                return total(page(monitor), "relay_probe_messages_total", verdict="lost")
+                return shown(monitor, "relay_probe_messages_total", verdict="lost")
 
             context = monitor.monitored_relays.context("demo", monitor.config.probes[0])
             report = MessagesJudged(relay="demo", probe="steady", run_id="", verdict=Verdict.LOST)
@@ -370,5 +370,5 @@ class TestWhatWaits:
         assert monitor.pipeline._pending
         await monitor.stop()
         assert monitor.pipeline._pending == {}
-        assert total(page(monitor), "relay_probe_messages_total", verdict="lost") == 1
+        assert shown(monitor, "relay_probe_messages_total", verdict="lost") == 1
         assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -19,7 +19,7 @@ from monitor.embedded import FaultPlan, parse_fault
 from monitor.errors import MonitorError, StartupError
 from monitor.vocabulary import Outcome
 from monitor.web import WebServer, build_app
-from tests.daemon.test_app import Daemon, daemon, page, samples, total, until
+from tests.daemon.test_app import Daemon, daemon, page, samples, shown, total, until
 from tests.relays import BUILD_TIMEOUT, ENGINE, Engine
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Running:
         return embedded.connections
 
     def exchanged(self, relay: str, outcome: str = "ok") -> float:
-        return total(page(self.monitor), "relay_probe_exchanges_total", relay=relay, probe="steady", outcome=outcome)
+        return shown(self.monitor, "relay_probe_exchanges_total", relay=relay, probe="steady", outcome=outcome)
 
     async def goes_on(self, relay: str) -> None:
         """Wait until messages cross from here on."""
@@ -180,14 +180,14 @@ class TestWhatWent:
             await made.reload(("{every: 2m}", "{cron: '0 0 1 1 *'}"))
             runs = made.monitor.journal.runs(probe="away")
             assert [kept.run.outcome for kept in runs] == [Outcome.ABORTED]
-            assert total(page(made.monitor), "relay_probe_exchanges_total", probe="away", outcome="aborted") == 1
+            assert shown(made.monitor, "relay_probe_exchanges_total", probe="away", outcome="aborted") == 1
             # A message that nobody took is judged once its horizon has passed, the run's probe being changed or not.
-            await until(lambda: total(page(made.monitor), "relay_probe_messages_pending", probe="away") == 0)
+            await until(lambda: shown(made.monitor, "relay_probe_messages_pending", probe="away") == 0)
             assert made.monitor.schedule.next_due("one", "away") is not None
 
     async def test_what_comes_back_begins_at_zero_and_hears_nothing_of_before(self) -> None:
         def pending() -> float:
-            return total(page(made.monitor), "relay_probe_messages_pending", probe="visit")
+            return shown(made.monitor, "relay_probe_messages_pending", probe="visit")
 
         async with running() as made:
             await made.goes_on("one")
@@ -231,7 +231,7 @@ class TestWhatChanged:
             assert watched.embedded is None
             await made.goes_on("one")
             assert watched.verdict.up is True
-            assert total(page(made.monitor), "relay_up", relay="one") == 1
+            assert shown(made.monitor, "relay_up", relay="one") == 1
             assert await engine.connections() == 6
 
 
@@ -289,7 +289,7 @@ class TestWhatIsRefused:
             monkeypatch.setattr(made.monitor.supervisor, "start", fail)
             said = await made.refused(TWO)
             assert said.startswith("internal error, TypeError: no such thing")
-            assert total(page(made.monitor), "relay_monitor_config_last_reload_successful") == 0
+            assert shown(made.monitor, "relay_monitor_config_last_reload_successful") == 0
 
     async def test_a_faulty_web_configuration_is_one_of_them(self, tmp_path: Path) -> None:
         web = tmp_path / "web.yml"
