@@ -113,14 +113,21 @@ class LoadContext:
         data = await self.get("query_range", query=question.expr, start=str(now - SETTLED), end=str(now), step="1")
         return any(not math.isnan(float(value)) for series in data["result"] for _, value in series["values"])
 
-    async def unanswered(self, asked: list[Question]) -> list[Question]:
-        """Those of the questions that have no answer after `PATIENCE` seconds."""
+    async def unanswered(
+        self, asked: list[Question], answers: Callable[[Question], Awaitable[bool]] | None = None
+    ) -> list[Question]:
+        """Return those of the questions that have no answer after `PATIENCE` seconds."""
         end = time.monotonic() + PATIENCE
         while True:
-            asked = [question for question in asked if not await self.answers(question)]
+            asked = [question for question in asked if not await (answers or self.answers)(question)]
             if not asked or time.monotonic() > end:
                 return asked
-            await asyncio.sleep(2)
+            await asyncio.sleep(0.5)
+
+    async def has_exemplars(self, question: Question) -> bool:
+        """Return whether its series have exemplars of the last minute."""
+        now = time.time()
+        return bool(await self.get("query_exemplars", query=question.expr, start=str(now - SETTLED), end=str(now)))
 
 
 @pytest.fixture
@@ -235,7 +242,6 @@ def questions(config: Path) -> Iterator[Question]:
 @pytest.mark.timeout(BUILD_TIMEOUT)
 async def test_every_expression_has_an_answer(scene: LoadContext, capsys: pytest.CaptureFixture[str]) -> None:
     asked = list(questions(scene.config))
-    await asyncio.sleep(SETTLED)
     await scene.unanswered([question for question in asked if not question.quiet])
     empty = [question for question in asked if not await scene.answers(question)]
     with capsys.disabled():
@@ -245,12 +251,7 @@ async def test_every_expression_has_an_answer(scene: LoadContext, capsys: pytest
     assert [question for question in empty if not question.quiet] == []
 
     shown = [question for question in asked if question.exemplars and not question.quiet]
-    now = time.time()
-    pointless = [
-        question.where
-        for question in shown
-        if not await scene.get("query_exemplars", query=question.expr, start=str(now - SETTLED), end=str(now))
-    ]
+    pointless = [question.where for question in await scene.unanswered(shown, scene.has_exemplars)]
     assert (bool(shown), pointless) == (True, [])
 
     await scene.kill_relay()
