@@ -45,7 +45,9 @@ def promtool_3() -> str:
 
 
 def run(*command: str | Path, timeout: float = 110) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=timeout, check=False, env=promtool.ENVIRONMENT
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -25,6 +25,7 @@ from monitor.slo.rules.rule import Record
 from tests.slo.dashboards.promql import Selector, selectors
 from tests.slo.drawn import configs, histories, keys_of
 from tests.slo.histories import Events, History, Key, Oracle
+from tests.slo.promtool import ENVIRONMENT
 from tests.slo.test_generate import promtool_3, tool
 
 if TYPE_CHECKING:
@@ -310,5 +311,7 @@ def values_of(values: Sequence[int | None]) -> str:
 
 
 def promtool(program: str, *arguments: str | Path) -> None:
-    done = subprocess.run([program, *arguments], capture_output=True, text=True, timeout=280, check=False)
+    done = subprocess.run(
+        [program, *arguments], capture_output=True, text=True, timeout=280, check=False, env=ENVIRONMENT
+    )
     assert done.returncode == 0, done.stdout + done.stderr
