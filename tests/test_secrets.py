@@ -188,7 +188,7 @@ def _written(urls: dict[str, str], port: int) -> str:
         "probes:\n"
         "  - {name: session, scenario: realistic-session, schedule: {every: 5m}, messages: 1, timeout: 3s}\n"
         "  - {name: steady, scenario: steady-messaging, message_interval: 200ms, settle: 0s, timeout: 2s}\n"
-        "  - {name: idle, scenario: steady-state}\n"
+        "  - {name: idle, scenario: steady-state, timeout: 1s}\n"  # which `once` holds it for
     )
 
 
