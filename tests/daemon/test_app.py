@@ -216,10 +216,7 @@ async def running(config: Config) -> AsyncIterator[Monitor]:
 
 
 def page(monitor: Monitor, *names: str) -> Samples:
-    """Return the samples of a monitor in this process, or only those of these names.
-
-    They are read from the registry: rendering and parsing takes too long to be repeated until something shows.
-    """
+    """Return the samples of a monitor in this process, or only those of these names, without rendering a page."""
     registry = monitor.metrics.registry
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value

@@ -34,7 +34,7 @@ relays:
 probes:
   - {name: steady, scenario: steady-messaging, message_interval: 200ms, settle: 0s, timeout: 2s}
   - {name: idle, scenario: steady-state}
-  - {name: away, scenario: async-delivery, schedule: {every: 2m}, delay: 60s}
+  - {name: away, scenario: async-delivery, schedule: {every: 2m}, delay: 60s, timeout: 2s}
 slos:
   - {name: fast, probe: steady, sli: latency, threshold: 1500ms, objective: 99%}
 """
@@ -194,7 +194,7 @@ class TestWhatWent:
             embedded = made.monitor.monitored_relays.relays["one"].embedded
             assert embedded is not None
             embedded.plan = FaultPlan([parse_fault("drop:channel=session")])  # of connections from now on
-            visit = "  - {name: visit, scenario: realistic-session, schedule: {every: 2m}, timeout: 2s}\n"
+            visit = "  - {name: visit, scenario: realistic-session, schedule: {every: 2m}, timeout: 1s}\n"
             await made.reload(("slos:", visit + "slos:"))
             await until(lambda: pending() == 1)
             await made.reload((visit, ""))
