@@ -35,7 +35,7 @@ slos:
   - {name: trend, probe: steady, sli: trend}
 """
 
-DELIVERY = "".join(line for line in TEXT.splitlines(True) if "sli:" not in line or "name: delivery" in line)
+DELIVERY = "".join(line for line in TEXT.splitlines(keepends=True) if "sli:" not in line or "name: delivery" in line)
 """The same with one SLO, of which a forecast takes a fraction of the time."""
 
 
