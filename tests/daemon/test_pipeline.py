@@ -111,7 +111,7 @@ class TestARelayThatIsDown:
     async def test_each_of_repeated_kills_is_confirmed_in_time_and_each_repair_found(
         self, outages: Outages, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(verdict, "WHILE_DOWN", 1.0)  # five times the attempts: they need permits all the more
+        monkeypatch.setattr(verdict, "RECOVERY_INTERVAL", 1.0)  # five times the attempts: they need permits all the more
         async with running(usual(outages.url)) as monitor:
             await until(lambda: exchanges(monitor, "ok") >= 2)
             started = time.monotonic()
@@ -129,7 +129,7 @@ class TestARelayThatIsDown:
     async def test_a_paused_relay_is_down_and_no_silent_node_and_its_failures_count(
         self, outages: Outages, reference: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(verdict, "WHILE_DOWN", 1.0)
+        monkeypatch.setattr(verdict, "RECOVERY_INTERVAL", 1.0)
         async with running(usual(outages.url, reference, nowhere())) as monitor:
             await until(lambda: exchanges(monitor, "ok") >= 2)
             assert outages.engine is not None
@@ -208,7 +208,7 @@ class TestAFaultOfOurOwn:
     async def test_it_trusts_itself_again_when_a_reference_is_back(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("monitor.health.self_check.UNHEALTHY_PERIOD", 2.0)
         monkeypatch.setattr("monitor.health.self_check.RECHECK_INTERVAL", 0.5)
-        monkeypatch.setattr(verdict, "ROUND_EVERY", 1.0)
+        monkeypatch.setattr(verdict, "ROUND_INTERVAL", 1.0)
         port = closed_port()
         url = f"ws://127.0.0.1:{closed_port()}/connection/websocket"
         async with running(usual(url, f"127.0.0.1:{port}", nowhere())) as monitor:
