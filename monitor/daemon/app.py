@@ -291,7 +291,8 @@ def shard_of(config: Config, index: int, count: int) -> Config:
     )
     if not mine:
         raise ConfigError(
-            f"shard {index}/{count}", [ConfigProblem(0, "relays", f"there are only {len(config.relays)}, none for this shard")]
+            f"shard {index}/{count}",
+            [ConfigProblem(0, "relays", f"there are only {len(config.relays)}, none for this shard")],
         )
     if count != config.shards:
         _log.warning("RelayMonitorAbsent rules expect another number of shards", expected=config.shards, running=count)

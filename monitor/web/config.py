@@ -66,7 +66,7 @@ def _hash(value: object) -> SecretStr:
     if found is None:
         raise RedactedError("is not a bcrypt hash ($2y$10$…); create one with `htpasswd -nBC 10 USER`")
     if not 4 <= int(found[1]) <= MAX_COST:  # noqa: PLR2004 - bcrypt's minimum
-        raise RedactedError(f"has a cost of {int(found[1])}; expected 4 to {MAX_COST}, since each login takes that long")
+        raise RedactedError(f"has a cost of {int(found[1])}; expected 4 to {MAX_COST}: it delays each login")
     return SecretStr(str(value))
 
 

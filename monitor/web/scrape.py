@@ -26,20 +26,20 @@ class Scrape:
     def __init__(self, render: Callable[[str], tuple[bytes, str]]) -> None:
         self._render = render
         self._lock = asyncio.Lock()
-        self._queued = 0
+        self._pending = 0
 
     async def page(self, request: Request) -> Response:
         """Serve the metrics in the negotiated format and encoding; 503 for too many concurrent scrapes."""
-        if self._queued > MAX_QUEUED:
+        if self._pending > MAX_QUEUED:
             return PlainTextResponse("too many scrapes at once\n", 503, headers={"Retry-After": "1"})
         accept = request.headers.get("accept", "")
         compressed = accepts_gzip(request.headers.get("accept-encoding", ""))
-        self._queued += 1
+        self._pending += 1
         try:
             async with self._lock:
                 body, content_type = await run_in_threadpool(self._page, accept, compressed)
         finally:
-            self._queued -= 1
+            self._pending -= 1
         headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
         return Response(body, headers=headers | ({"Content-Encoding": "gzip"} if compressed else {}))
 

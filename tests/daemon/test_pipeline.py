@@ -108,10 +108,7 @@ class TestARelayThatIsDown:
     pytestmark = on_the_engine
 
     @pytest.mark.slow
-    async def test_each_of_repeated_kills_is_confirmed_in_time_and_each_repair_found(
-        self, outages: Outages, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(verdict, "RECOVERY_INTERVAL", 1.0)  # five times the attempts: they need permits all the more
+    async def test_each_of_repeated_kills_is_confirmed_in_time_and_each_repair_found(self, outages: Outages) -> None:
         async with running(usual(outages.url)) as monitor:
             await until(lambda: exchanges(monitor, "ok") >= 2)
             started = time.monotonic()
