@@ -120,7 +120,7 @@ class MonitoredRelays:
             for relay in relays:
                 embedded = None
                 if relay.url == "embedded":
-                    embedded = EmbeddedRelay(namespaces=_namespaces(relay))
+                    embedded = EmbeddedRelay(namespaces=_namespaces(relay), clock=self._clock)
                     await embedded.start()
                 opened.append(self._watched(relay, embedded))
         except BaseException:

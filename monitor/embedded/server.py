@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
@@ -12,6 +11,7 @@ from weakref import WeakSet
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
+from monitor.clock import SYSTEM_CLOCK
 from monitor.embedded.broker import Broker
 from monitor.embedded.faults import FaultStep
 from monitor.embedded.faulty import CUT, FaultySession
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from websockets.http11 import Request, Response
 
+    from monitor.clock import Clock
     from monitor.embedded.plan import FaultPlan
 
 PATH: Final = "/connection/websocket"
@@ -60,8 +61,10 @@ class EmbeddedRelay:
         token: str | None = None,
         plan: FaultPlan | None = None,
         broker: Broker | None = None,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.plan = plan
+        self._clock = clock
         self._host, self._port = host, port
         self._settings = ServerSettings(
             ping_interval=ping_interval, pong_timeout=pong_timeout, stale_timeout=stale_timeout, token=token
@@ -152,11 +155,12 @@ class EmbeddedRelay:
         self._sessions[session] = None
         if isinstance(session, FaultySession):
             session.on_frame_fault = partial(self._broken.add, connection)
-        writer = asyncio.ensure_future(_write(session, connection, wakeup))
+        writer = asyncio.ensure_future(_write(session, connection, wakeup, self._clock))
         try:
             async for frame in connection:
                 # Centrifugo accepts JSON in a binary frame too.
-                session.receive(frame if isinstance(frame, str) else frame.decode(errors="replace"), time.monotonic())
+                text = frame if isinstance(frame, str) else frame.decode(errors="replace")
+                session.receive(text, self._clock.monotonic())
                 if session.closing is not None:
                     break
             if session.closing is not None:
@@ -169,23 +173,24 @@ class EmbeddedRelay:
             del self._sessions[session]
 
     def _session(self, connection: ServerConnection, wakeup: asyncio.Event) -> Session:
-        now = time.monotonic()
+        now = self._clock.monotonic()
         if self.plan is None:
             return Session(self._broker, self._settings, now, wakeup.set)
         side = connection.request.headers.get(SIDE, "") if connection.request is not None else ""
         return FaultySession(self._broker, self._settings, now, wakeup.set, self.plan, side)
 
 
-async def _write(session: Session, connection: ServerConnection, wakeup: asyncio.Event) -> None:
+async def _write(session: Session, connection: ServerConnection, wakeup: asyncio.Event, clock: Clock) -> None:
     """Write the session's lines, run its timers, and close the connection at its end."""
     try:
         while session.closing is None:
             due = session.deadline()
             try:
-                async with asyncio.timeout(None if due is None else max(0.0, due - time.monotonic())):
+                async with asyncio.timeout(None if due is None else max(0.0, due - clock.monotonic())):
                     await wakeup.wait()
             except TimeoutError:
-                session.tick(time.monotonic())
+                # A timer may fire early by the resolution of the loop's clock.
+                session.tick(max(due or 0.0, clock.monotonic()))
             wakeup.clear()
             if lines := session.lines():
                 if isinstance(session, FaultySession) and session.frame_fault is not None:

@@ -390,9 +390,10 @@ class Participant:
             self._timer = None
         if due is not None:
             delay = max(0.0, due - self._clock.monotonic())
-            self._timer = asyncio.get_running_loop().call_later(delay, self._tick)
+            self._timer = asyncio.get_running_loop().call_later(delay, self._tick, due)
 
-    def _tick(self) -> None:
+    def _tick(self, due: float) -> None:
         self._timer = None
-        self.peer.tick(self._clock.monotonic())
+        # A timer may fire early by the resolution of the loop's clock.
+        self.peer.tick(max(due, self._clock.monotonic()))
         self._pump()

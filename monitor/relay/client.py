@@ -156,7 +156,10 @@ class Client:
 
     def overdue(self) -> None:
         """Give up replies that are due."""
-        now, due = self._clock.monotonic(), self._connection.deadline()
+        self._handle_deadline(self._clock.monotonic())
+
+    def _handle_deadline(self, now: float) -> None:
+        due = self._connection.deadline()
         if due is not None and due <= now:
             self._connection.tick(now)
             self._pump()
@@ -185,7 +188,7 @@ class Client:
         self._shut_down(orderly=False)
 
     def _shut_down(self, *, orderly: bool) -> None:
-        self._on_event = self._on_publication = _ignore
+        self._on_event = self._on_publication = lambda _: None
         self.awaiting_permit = False
         self._connection.close(self._clock.monotonic())
         self._connection.events()
@@ -305,11 +308,12 @@ class Client:
             self._timer.cancel()
             self._timer = None
         if (due := self._connection.deadline()) is not None:
-            self._timer = self._loop.call_later(max(0.0, due - self._clock.monotonic()), self._tick)
+            self._timer = self._loop.call_later(max(0.0, due - self._clock.monotonic()), self._tick, due)
 
-    def _tick(self) -> None:
+    def _tick(self, due: float) -> None:
         self._timer = None
-        self.overdue()
+        # A timer may fire early by the resolution of the loop's clock.
+        self._handle_deadline(max(due, self._clock.monotonic()))
         self._arm()
 
     # Connecting.
@@ -394,7 +398,3 @@ class Client:
     def certificate(self, not_after: float) -> None:
         """The relay presented a certificate that expires at `not_after`."""
         self._reporter.certificate(not_after)
-
-
-def _ignore(_: Event) -> None:
-    """Discard an event after the client has been closed."""

@@ -14,7 +14,7 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -22,6 +22,7 @@ from apscheduler.executors.debug import DebugExecutor
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 
+from monitor.clock import utc
 from monitor.errors import MisuseError
 from monitor.schedule.slots import Slots, slots_of
 from monitor.schedule.watch import ClockWatch
@@ -58,6 +59,29 @@ class _Job:
         return repr((self.relay, self.probe))
 
 
+class _ClockZone(tzinfo):
+    """UTC, in which `datetime.now` is the reading of `clock`.
+
+    APScheduler takes no clock; it calls `datetime.now(timezone)`, and that calls `timezone.fromutc`. A `datetime` in
+    this zone is never converted on its way through APScheduler: `astimezone` returns one of the same zone as it is.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def fromutc(self, dt: datetime) -> datetime:  # noqa: ARG002 - the machine's time
+        return utc(self._clock).replace(tzinfo=self)
+
+    def utcoffset(self, dt: datetime | None) -> timedelta:  # noqa: ARG002 - UTC at any time
+        return timedelta(0)
+
+    def dst(self, dt: datetime | None) -> timedelta:  # noqa: ARG002 - UTC at any time
+        return timedelta(0)
+
+    def tzname(self, dt: datetime | None) -> str:  # noqa: ARG002 - UTC at any time
+        return "UTC"
+
+
 class _SlotTrigger(BaseTrigger):  # type: ignore[misc] # APScheduler publishes no types
     """APScheduler's view of a job's slots: the first one not taken yet, never a backlog."""
 
@@ -90,7 +114,8 @@ class Schedule:
         self._supervisor: asyncio.Task[None] | None = None
         self._stopped = False
         # The "debug" executor calls a job where it finds it due; ours only take slots and start tasks.
-        self._scheduler = AsyncIOScheduler(timezone=UTC, executors={"default": DebugExecutor()})
+        self._zone = _ClockZone(clock)
+        self._scheduler = AsyncIOScheduler(timezone=self._zone, executors={"default": DebugExecutor()})
 
     def add(
         self, *, relay: str, probe: str, schedule: Every | Cron, run: Callable[[datetime], Awaitable[None]]
@@ -155,7 +180,7 @@ class Schedule:
         job = self._jobs.get((relay, probe))
         if job is None or self._supervisor is None or self._stopped:
             return None
-        return self._upcoming(job)
+        return self._upcoming(job).astimezone(UTC)
 
     def _slots_of(self, relay: str, probe: str, schedule: Every | Cron) -> Slots:
         return slots_of(schedule, clock=self._clock, identity=(self._seed, relay, probe))
@@ -176,7 +201,7 @@ class Schedule:
     def _upcoming(self, job: _Job) -> datetime:
         moment = job.slots.upcoming(self._clock.monotonic(), self._clock.time())
         # Rounded up to what a datetime can hold: APScheduler must not come before the slot does.
-        return _EPOCH + timedelta(microseconds=math.ceil(moment * 1e6))
+        return _EPOCH.replace(tzinfo=self._zone) + timedelta(microseconds=math.ceil(moment * 1e6))
 
     def _take(self, job: _Job) -> None:
         """Take the slots that are due: start the newest if it may start, and tell what became of each."""
