@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from monitor.clock import LoopClock
 from monitor.embedded.namespaces import Namespace
 from monitor.embedded.server import EmbeddedRelay
 
@@ -216,6 +217,7 @@ async def _embedded(terms: Terms) -> Relay:
         pong_timeout=terms.pong_timeout,
         stale_timeout=terms.stale_timeout,
         token=terms.token,
+        clock=LoopClock(),
     )
     await relay.start()
     return relay

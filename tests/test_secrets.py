@@ -33,8 +33,8 @@ from monitor.relays import MonitoredRelays
 from monitor.results import Run
 from monitor.web.config import load_web
 from tests.daemon.test_app import free_port
-from tests.probes.odd import closed_port
 from tests.relays import ROOT
+from tests.sockets import closed_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

@@ -9,9 +9,17 @@ import pytest
 from websockets.asyncio.client import connect
 
 from tests.conformance.driver import DEADLINE, Client
+from tests.relays import KINDS
+from tests.virtual_time import WITH_SOCKETS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+
+
+@pytest.fixture(params=[pytest.param("embedded", marks=WITH_SOCKETS), *KINDS[1:]])
+def relay_kind(request: pytest.FixtureRequest) -> str:
+    """Each kind of relay, the embedded one in virtual time."""
+    return str(request.param)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     StartRelay = Callable[[Terms], Awaitable[Relay]]
 
 # Whole seconds: the connect reply tells the interval in them.
-BRISK = Terms(ping_interval=1.0, pong_timeout=0.9, stale_timeout=2.0)
+BRISK = Terms(ping_interval=1.0, pong_timeout=0.9)
 
 
 async def test_a_client_that_answers_pings_stays(start_relay: StartRelay, dial: Dial) -> None:
@@ -50,7 +50,7 @@ async def test_a_second_pong_for_one_ping_closes_with_3501(start_relay: StartRel
 
 
 async def test_a_client_that_does_not_connect_in_time_is_closed_with_3502(start_relay: StartRelay, dial: Dial) -> None:
-    client = await dial((await start_relay(BRISK)).url)
+    client = await dial((await start_relay(Terms(stale_timeout=0.5))).url)
     assert await client.closed() == (3502, "stale")
 
 

@@ -23,8 +23,8 @@ from monitor.reachability import verdict
 from monitor.results import MessagesJudged
 from monitor.vocabulary import Outcome, Verdict
 from tests.daemon.test_app import page, running, shown, total, until
-from tests.probes.odd import closed_port
 from tests.relays import BUILD_TIMEOUT, ENGINE, Engine
+from tests.sockets import closed_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

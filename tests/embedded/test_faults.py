@@ -11,13 +11,18 @@ from hypothesis import strategies as st
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from monitor.clock import LoopClock
 from monitor.embedded import EmbeddedRelay, Fault, FaultPlan, parse_fault
 from monitor.embedded.faults import COMMANDS, KINDS, FaultStep, show
 from monitor.embedded.faulty import corrupt, truncate
+from tests.probes.harness import embedded, plan
 from tests.relays import ROOT
+from tests.virtual_time import WITH_SOCKETS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+pytestmark = WITH_SOCKETS
 
 CHANNEL = "session:11111111-2222-4333-8444-555555555555"
 OTHER = "session:99999999-2222-4333-8444-555555555555"
@@ -185,10 +190,8 @@ class Peer:
 
 @pytest.fixture
 async def relay() -> AsyncIterator[EmbeddedRelay]:
-    made = EmbeddedRelay(plan=FaultPlan())
-    await made.start()
-    yield made
-    await made.stop()
+    async with embedded() as made:
+        yield made
 
 
 async def peers(relay: EmbeddedRelay, *channels: str) -> list[Peer]:
@@ -362,34 +365,28 @@ async def test_a_stream_is_forgotten(relay: EmbeddedRelay) -> None:
 
 
 async def test_no_ping_is_sent_and_nobody_is_blamed_for_no_pong() -> None:
-    made = EmbeddedRelay(plan=FaultPlan([parse_fault("pings:count=2")]), ping_interval=0.5, pong_timeout=0.02)
-    await made.start()
-    (peer,) = await peers(made, CHANNEL)
-    assert await peer.read() == [{}]
-    assert made.plan is not None
-    assert len(made.plan.injected) == 2
-    await made.stop()
+    async with embedded("pings:count=2", ping_interval=0.5, pong_timeout=0.02) as made:
+        (peer,) = await peers(made, CHANNEL)
+        assert await peer.read() == [{}]
+        assert made.plan is not None
+        assert len(made.plan.injected) == 2
 
 
 async def test_one_node_of_a_cluster_may_be_ill_while_the_other_is_well() -> None:
-    well = EmbeddedRelay()
-    ill = EmbeddedRelay(plan=FaultPlan([parse_fault("drop:channel=session")]), broker=well.broker)
-    await well.start()
-    await ill.start()
-    (sender,), (deaf,), (hearing,) = await peers(well, CHANNEL), await peers(ill, CHANNEL), await peers(well, CHANNEL)
-    await publish(sender, "x")
-    assert pushed(await hearing.read()) == [(CHANNEL, "x")]
-    assert await deaf.nothing()
-    await publish(deaf, "from the ill node")
-    assert pushed(await hearing.read()) == [(CHANNEL, "from the ill node")]
-    await ill.stop()
-    await well.stop()
+    async with embedded() as well, embedded("drop:channel=session", broker=well.broker) as ill:
+        sender, hearing = await peers(well, CHANNEL, CHANNEL)
+        (deaf,) = await peers(ill, CHANNEL)
+        await publish(sender, "x")
+        assert pushed(await hearing.read()) == [(CHANNEL, "x")]
+        assert await deaf.nothing()
+        await publish(deaf, "from the ill node")
+        assert pushed(await hearing.read()) == [(CHANNEL, "from the ill node")]
 
 
 @pytest.mark.parametrize("spec", ["silent:at=upgrade", "endless:at=hello", "drip:at=hello,by=1", "silent:at=hello"])
 async def test_a_relay_stops_whatever_it_does_to_its_clients(spec: str) -> None:
-    plan = FaultPlan([parse_fault(spec)])
-    made = EmbeddedRelay(plan=plan)
+    faults = plan(spec)
+    made = EmbeddedRelay(plan=faults, clock=LoopClock())
     await made.start()
     reader, writer = await asyncio.open_connection(*made.url.removeprefix("ws://").partition("/")[0].split(":"))
     writer.write(
@@ -398,7 +395,7 @@ async def test_a_relay_stops_whatever_it_does_to_its_clients(spec: str) -> None:
         b"\x81\x97\x00\x00\x00\x00" + b'{"id":1,"connect":{}}  '
     )
     async with asyncio.timeout(5):
-        while not plan.injected:  # noqa: ASYNC110 - a plan tells nobody
+        while not faults.injected:  # noqa: ASYNC110 - a plan tells nobody
             await asyncio.sleep(0.01)
     async with asyncio.timeout(5):
         await made.stop()

@@ -10,11 +10,16 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from monitor.clock import LoopClock
 from monitor.embedded import EmbeddedRelay
 from monitor.errors import StartupError
+from tests.probes.harness import embedded
+from tests.virtual_time import WITH_SOCKETS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+pytestmark = WITH_SOCKETS
 
 CHANNEL = "session:0f8fad5b-d9cb-469f-a165-70867728950e"
 HELLO = '{"id":1,"connect":{}}'
@@ -22,10 +27,8 @@ HELLO = '{"id":1,"connect":{}}'
 
 @pytest.fixture
 async def relay() -> AsyncIterator[EmbeddedRelay]:
-    relay = EmbeddedRelay()
-    await relay.start()
-    yield relay
-    await relay.stop()
+    async with embedded() as relay:
+        yield relay
 
 
 async def greeted(url: str) -> ClientConnection:
@@ -65,7 +68,7 @@ async def test_a_client_that_stops_reading_is_let_go(relay: EmbeddedRelay) -> No
 
 
 async def test_a_client_that_stops_reading_does_not_keep_the_relay_from_stopping() -> None:
-    relay = EmbeddedRelay()
+    relay = EmbeddedRelay(clock=LoopClock())
     await relay.start()
     deaf = await deafen(relay)
     try:
@@ -79,7 +82,7 @@ async def test_a_client_that_stops_reading_does_not_keep_the_relay_from_stopping
 
 
 async def test_stopping_tells_every_client_to_come_back() -> None:
-    relay = EmbeddedRelay()
+    relay = EmbeddedRelay(clock=LoopClock())
     await relay.start()
     client = await greeted(relay.url)
     async with asyncio.TaskGroup() as tasks:

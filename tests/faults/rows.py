@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,13 +16,32 @@ if TYPE_CHECKING:
     from tests.probes.harness import Stage
 
 
+FOREIGN: Final = frozenset({"engine", "toxiproxy"})
+"""Programs that some faults need."""
+
+THREADED: Final = frozenset({"TLS", "DNS"})
+"""What has faults for which a thread works, in the tests or in the program."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Env:
-    """What scenes work with: the engine's program, a running toxiproxy, certificates."""
+    """What scenes work with: certificates, and the programs that the row's fault needs."""
 
-    engine: Path
-    toxiproxy: Toxiproxy
     certificates: Certificates
+    engine_program: Path | None
+    running_toxiproxy: Toxiproxy | None
+
+    @property
+    def engine(self) -> Path:
+        """The engine's program."""
+        assert self.engine_program is not None
+        return self.engine_program
+
+    @property
+    def toxiproxy(self) -> Toxiproxy:
+        """A running toxiproxy."""
+        assert self.running_toxiproxy is not None
+        return self.running_toxiproxy
 
 
 async def nothing(_: Stage) -> None:
@@ -45,7 +64,8 @@ LoadContext = Callable[[Env], AbstractAsyncContextManager[Where]]
 class Row:
     """One fault: what makes it, what is played, and what must come of it, within so many seconds.
 
-    `on` names the real thing that has the fault. `verdicts` are those of the run's messages, in any order.
+    `on` names the real thing that has the fault, and after a comma by what. `verdicts` are those of the run's
+    messages, in any order. `real_time`: the outcome depends on a time that the program takes to compute.
     """
 
     fault: str
@@ -58,3 +78,14 @@ class Row:
     reason: Reason | None = None
     verdicts: tuple[Verdict, ...] = ()
     within: float = 1.5
+    real_time: bool = False
+
+    @property
+    def has_fault(self) -> str:
+        """The real thing that has the fault."""
+        return self.on.partition(",")[0]
+
+    @property
+    def is_virtual(self) -> bool:
+        """Whether it can be played in virtual time."""
+        return not self.real_time and self.has_fault not in FOREIGN | THREADED

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from monitor.embedded import EmbeddedRelay, FaultPlan, parse_fault
 from monitor.results import PhaseTimed
 from tests.faults.rows import Where
 from tests.faults.toxiproxy import toxic
+from tests.probes.harness import embedded as started
 from tests.relays import Engine
-from tests.transport.harness import closed_port, demanding, serving
+from tests.sockets import closed_port
+from tests.transport.harness import demanding, serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -31,13 +32,8 @@ def embedded(*specs: str, ping_interval: float = 25.0, scheme: str = "ws") -> Lo
 
     @asynccontextmanager
     async def scene(_: Env) -> AsyncIterator[Where]:
-        plan = FaultPlan([parse_fault(spec) for spec in specs])
-        relay = EmbeddedRelay(plan=plan, ping_interval=ping_interval)
-        await relay.start()
-        try:
+        async with started(*specs, ping_interval=ping_interval) as relay:
             yield Where(url=relay.url.replace("ws:", f"{scheme}:", 1))
-        finally:
-            await relay.stop()
 
     return scene
 

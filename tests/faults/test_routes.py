@@ -210,7 +210,7 @@ def test_a_link_that_goes_down_amid_a_session_is_silence(
     with _inside(far, str(engine_program), "-listen", "192.0.2.1:80") as engine:
         assert engine.stdout is not None
         assert engine.stdout.readline().startswith("listening")
-        config = CONFIG.replace("timeout: 1s", "timeout: 2s, settle: 5s, wallet_delay: 0s")
+        config = CONFIG.replace("timeout: 1s", "timeout: 1s, settle: 3s, wallet_delay: 0s")
         once = _once(namespace, tmp_path, config)
         _wait(lambda: _connections(far) == 2)
         time.sleep(1)  # the pairing, which takes milliseconds

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 CONFIG = """
 relays: [{{name: mute, url: "{url}"}}]
 probes:
-  - {{name: steady, scenario: steady-messaging, timeout: 3s}}
+  - {{name: steady, scenario: steady-messaging, timeout: 1s}}
 """
 
 STEPS = {
@@ -35,7 +35,7 @@ STEPS = {
 
 
 @pytest.mark.parametrize("spec", STEPS)
-async def test_silence_is_named_within_five_seconds(spec: str, tmp_path: Path) -> None:
+async def test_silence_is_named_in_time(spec: str, tmp_path: Path) -> None:
     relay = EmbeddedRelay(plan=FaultPlan([parse_fault(spec)]))
     await relay.start()
     config = tmp_path / "config.yaml"
@@ -53,5 +53,5 @@ async def test_silence_is_named_within_five_seconds(spec: str, tmp_path: Path) -
     (run,) = json.loads(stdout)
     assert process.returncode == 1, stderr
     assert (run["failure"]["step"], run["failure"]["reason"]) == STEPS[spec]
-    assert run["durationSeconds"] < 4.5
+    assert run["durationSeconds"] < 2.5
     assert took < 10  # with the interpreter's start, on a busy machine

@@ -10,17 +10,15 @@ import pytest
 from monitor.scenarios import SPECS, Scenario
 from monitor.vocabulary import Outcome, Reason
 from tests.faults.certificates import Certificates
-from tests.faults.rows import Env
+from tests.faults.rows import FOREIGN, Env
 from tests.faults.table import TABLE
 from tests.faults.toxiproxy import toxiproxy, toxiproxy_program  # noqa: F401 - fixtures
 from tests.probes.harness import stage
 from tests.relays import ROOT
+from tests.virtual_time import WITH_SOCKETS
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.faults.rows import Row
-    from tests.faults.toxiproxy import Toxiproxy
 
 ELSEWHERE = {
     Reason.UNREACHABLE: "tests/faults/test_routes.py::test_a_route_that_ends_is_the_relays_and_none_at_all_is_ours",
@@ -43,12 +41,25 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 
 @pytest.fixture
-def env(engine_program: Path, toxiproxy: Toxiproxy, certificates: Certificates) -> Env:  # noqa: F811
-    return Env(engine=engine_program, toxiproxy=toxiproxy, certificates=certificates)
+def env(row: Row, certificates: Certificates, request: pytest.FixtureRequest) -> Env:
+    """Toxiproxy stands before the engine."""
+    return Env(
+        certificates=certificates,
+        engine_program=request.getfixturevalue("engine_program") if row.has_fault in FOREIGN else None,
+        running_toxiproxy=request.getfixturevalue("toxiproxy") if row.has_fault == "toxiproxy" else None,
+    )
 
 
-@pytest.mark.required_counterpart("toxiproxy")
-@pytest.mark.parametrize("row", TABLE, ids=[row.fault.replace(" ", "-") for row in TABLE])
+def marks(row: Row) -> list[pytest.MarkDecorator]:
+    if row.is_virtual:
+        return [WITH_SOCKETS]
+    return [pytest.mark.required_counterpart(row.has_fault)] if row.has_fault in FOREIGN else []
+
+
+ROWS = [pytest.param(row, marks=marks(row), id=row.fault.replace(" ", "-")) for row in TABLE]
+
+
+@pytest.mark.parametrize("row", ROWS)
 async def test_a_fault_is_named_in_time(row: Row, env: Env) -> None:
     keys: Any = dict(row.keys)
     async with row.scene(env) as where, stage(where.url, row.scenario, relay=dict(where.relay), **keys) as made:

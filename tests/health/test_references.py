@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from monitor.health import references
 from monitor.health.references import References
-from tests.probes.odd import closed_port
+from tests.sockets import closed_port, unanswering
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,18 +22,6 @@ if TYPE_CHECKING:
 def listening() -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield f"127.0.0.1:{server.getsockname()[1]}"
-
-
-@contextmanager
-def silent() -> Iterator[str]:
-    """A host whose backlog is full: a connect gets no answer."""
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as server, ExitStack() as waiting:
-        address = server.getsockname()
-        for _ in range(4):
-            client = waiting.enter_context(socket.socket())
-            client.settimeout(0)
-            client.connect_ex(address)
-        yield f"127.0.0.1:{address[1]}"
 
 
 async def test_one_that_answers_is_enough() -> None:
@@ -52,7 +40,7 @@ async def test_where_none_answers_each_says_why() -> None:
 
 async def test_one_that_says_nothing_is_waited_for_so_long_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(references, "TIMEOUT", 0.2)
-    with silent() as place:
+    with unanswering() as place:
         async with asyncio.timeout(5):
             assert await References([place]).unreachable() == f"no reference reachable: {place}: no answer within 0.2 s"
 
@@ -88,7 +76,7 @@ async def test_a_look_up_that_hangs_is_not_joined_by_another(monkeypatch: pytest
 
 async def test_nothing_is_left_open() -> None:
     before = asyncio.all_tasks()
-    with listening() as there, silent() as mute:
+    with listening() as there, unanswering() as mute:
         await References([there, mute]).unreachable()
     await asyncio.sleep(0.01)
     assert asyncio.all_tasks() == before

@@ -14,6 +14,7 @@ from monitor.health import SelfCheck, self_check
 from monitor.health.loopback import loopback_failed
 from monitor.health.references import References
 from monitor.vocabulary import Reason, Step
+from tests.virtual_time import WITHOUT_SOCKETS, block_loop
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -60,7 +61,7 @@ async def me(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Self]:
     await made.health.stop()
 
 
-@pytest.mark.looptime
+@WITHOUT_SOCKETS
 class TestSigns:
     async def test_a_sign_holds_for_a_while_and_another_one_longer(self, me: Self) -> None:
         me.health.start()
@@ -83,14 +84,13 @@ class TestSigns:
     async def test_a_loop_that_is_blocked_is_known_before_its_watch_wakes_up(self, me: Self) -> None:
         me.health.start()
         await asyncio.sleep(2.1)
-        loop = asyncio.get_running_loop()
-        loop.setup_looptime(start=loop.time() + 3)  # type: ignore[attr-defined]
+        block_loop(3.0)
         me.health.check_loop_lag()
         (why,) = me.health.reasons
         assert why.startswith("event loop blocked for 3.")
 
 
-@pytest.mark.looptime
+@WITHOUT_SOCKETS
 class TestTheQuestion:
     async def test_where_all_is_well_it_is_not_ours(self, me: Self) -> None:
         assert not await me.health.is_local_fault(REFUSED)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from monitor.load.totals import FinishedTest
     from tests.relays import Engine
 
-from tests.probes.odd import closed_port
+from tests.sockets import closed_port
 
 ENVIRON = os.environ | {"NO_PROXY": "127.0.0.1"}
 

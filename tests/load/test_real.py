@@ -14,7 +14,7 @@ from monitor.clock import SYSTEM_CLOCK
 from monitor.load.plan import Plan
 from monitor.load.scenario_runner import ScenarioRunner
 from monitor.scenarios import Scenario
-from tests.probes.odd import closed_port
+from tests.sockets import closed_port
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,8 +13,9 @@ from monitor.deadlines import Deadlines
 from monitor.pairs.admission import ConnectPriority as Priority
 from monitor.pairs.admission import RelayAdmission
 from monitor.relay.rate_limit import WINDOW_SECONDS
+from tests.virtual_time import WITHOUT_SOCKETS
 
-pytestmark = pytest.mark.looptime
+pytestmark = WITHOUT_SOCKETS
 
 CONFIG = """
 relays: [{{name: demo, url: "ws://127.0.0.1:9/", limits: {{connects_per_minute: {limit}, messages_per_minute: 600}}}}]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from monitor.embedded import EmbeddedRelay, FaultPlan, parse_fault
+from monitor.embedded import parse_fault
 from monitor.embedded.namespaces import Namespace
 from monitor.pairs import payloads
 from monitor.pairs.ledger import Ledger
@@ -17,13 +17,17 @@ from monitor.pairs.pair import Pair, pair_up
 from monitor.probes.async_delivery import AsyncDelivery
 from monitor.vocabulary import Finding, Outcome, Reason, Step, Verdict
 from monitor.wire.backoff import Backoff
-from tests.probes.harness import Stage, stage
+from tests.probes.harness import Stage, embedded, stage
+from tests.virtual_time import WITH_SOCKETS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from monitor.embedded import EmbeddedRelay, FaultPlan
     from monitor.pairs.in_flight import InFlightMessage
     from monitor.pairs.ledger import Message
+
+pytestmark = WITH_SOCKETS
 
 TIMEOUT = 2.0
 """Deadline of a message; its horizon is as much later. `LATE` lies in the middle between the two."""
@@ -78,10 +82,8 @@ class RecordingLedger(Ledger):
 @pytest.fixture
 async def ill() -> AsyncIterator[EmbeddedRelay]:
     """A relay with a plan that says nothing yet."""
-    relay = EmbeddedRelay(plan=FaultPlan(seed=20))
-    await relay.start()
-    yield relay
-    await relay.stop()
+    async with embedded(seed=20) as relay:
+        yield relay
 
 
 def arm(relay: EmbeddedRelay, *specs: str) -> FaultPlan:
@@ -179,14 +181,14 @@ def keeping(size: int) -> tuple[Namespace, ...]:
 
 
 async def test_a_session_with_more_messages_than_clients_usually_ask_for_loses_none() -> None:
-    relay = EmbeddedRelay(namespaces=keeping(200))
-    await relay.start()
     kept: Any = {"history": {"size": 200, "ttl": "300s"}}
-    async with stage(relay.url, "async-delivery", timeout="2s", delay="0s", messages="20", relay=kept) as made:
+    async with (
+        embedded(namespaces=keeping(200)) as relay,
+        stage(relay.url, "async-delivery", timeout="2s", delay="0s", messages="20", relay=kept) as made,
+    ):
         probe = AsyncDelivery()
         runs = [await made.play(probe) for _ in range(5)]
         await made.settled()
-    await relay.stop()
     assert {run.outcome for run in runs} == {Outcome.OK}
     assert {report.verdict for report in made.judged} == {Verdict.DELIVERED}
 
@@ -237,12 +239,12 @@ class TestAutopsy:
 
     async def test_what_was_not_read_is_not_called_not_stored(self) -> None:
         """A relay that keeps more than the configuration says gives the oldest only."""
-        relay = EmbeddedRelay(namespaces=keeping(100))
-        await relay.start()
-        async with stage(relay.url, "async-delivery", timeout="2s", delay="0s", messages="20") as made:
+        async with (
+            embedded(namespaces=keeping(100)) as relay,
+            stage(relay.url, "async-delivery", timeout="2s", delay="0s", messages="20") as made,
+        ):
             probe = AsyncDelivery()
             runs = [await made.play(probe) for _ in range(3)]
-        await relay.stop()
         assert [run.outcome for run in runs] == [Outcome.OK, Outcome.OK, Outcome.FAILED]
         cut = "not among the oldest 50"
         assert {mark.note for mark in runs[-1].timeline if mark.note} == {
@@ -250,12 +252,12 @@ class TestAutopsy:
         }
 
     async def test_another_endpoint_is_asked_where_there_is_one(self, ill: EmbeddedRelay) -> None:
-        well = EmbeddedRelay(broker=ill.broker)
-        await well.start()
         arm(ill, "drop:channel=session")
         keys: Any = {"timeout": "500ms", "settle": "0s", "messages": "1"}
-        endpoints = {"endpoints": (ill.url, well.url)}
-        async with stage(ill.url, "realistic-session", relay=endpoints, **keys) as made:
+        async with (
+            embedded(broker=ill.broker) as well,
+            stage(ill.url, "realistic-session", relay={"endpoints": (ill.url, well.url)}, **keys) as made,
+        ):
             runs = [await made.play() for _ in range(2)]  # the wallet meets the ill node in one of them
             failed = [run for run in runs if run.outcome is Outcome.FAILED]
             notes = [mark.note for run in failed for mark in run.timeline if mark.note]
@@ -263,7 +265,6 @@ class TestAutopsy:
         assert notes[0] == (
             "stored_not_pushed: the persistent connection: stored; a new connection: stored; another endpoint: stored"
         )
-        await well.stop()
 
     async def test_a_relay_is_not_searched_again_and_again(self, ill: EmbeddedRelay) -> None:
         arm(ill, "drop:channel=session")

@@ -6,8 +6,9 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from monitor.clock import SYSTEM_CLOCK
+from monitor.clock import LoopClock
 from monitor.config import RelayConfig, parse
+from monitor.embedded import EmbeddedRelay, FaultPlan, parse_fault
 from monitor.probes.registry import PROBES
 from monitor.probes.runner import execute
 from monitor.relays import MonitoredRelays
@@ -51,7 +52,7 @@ class Stage:
         self.ups: list[bool] = []
         self.watch_reachability = False
         config = config.model_copy(update={"probes": (probe,), "relays": (relay,)})
-        self.monitored_relays = MonitoredRelays(config, SYSTEM_CLOCK, self._take)
+        self.monitored_relays = MonitoredRelays(config, LoopClock(), self._take)
         self._news = asyncio.Event()
 
     @property
@@ -114,6 +115,23 @@ class Stage:
         assert relay == "demo"
         self.ups.append(up)
         self._news.set()
+
+
+def plan(*specs: str, seed: int = 0) -> FaultPlan:
+    """A plan of these faults on the loop's time."""
+    return FaultPlan([parse_fault(spec) for spec in specs], seed=seed, clock=LoopClock().monotonic)
+
+
+@asynccontextmanager
+async def embedded(*specs: str, seed: int = 0, **more: Any) -> AsyncIterator[EmbeddedRelay]:
+    """An embedded relay with these faults, on the loop's time; `more` as `EmbeddedRelay` takes it."""
+    more.setdefault("plan", plan(*specs, seed=seed))
+    relay = EmbeddedRelay(clock=LoopClock(), **more)
+    await relay.start()
+    try:
+        yield relay
+    finally:
+        await relay.stop()
 
 
 @asynccontextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -95,14 +94,6 @@ async def odd_relay(
     ) as server:
         relay.port = next(iter(server.sockets)).getsockname()[1]
         yield relay
-
-
-def closed_port() -> int:
-    """A port on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 async def ignore(connection: ServerConnection, command: Command) -> None:

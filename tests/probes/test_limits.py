@@ -9,16 +9,17 @@ from hypothesis import strategies as st
 
 from monitor.clock import LoopClock
 from monitor.relay.rate_limit import WINDOW_SECONDS, RateLimiter
+from tests.virtual_time import WITHOUT_SOCKETS
 
 
-@pytest.mark.looptime
+@WITHOUT_SOCKETS
 async def test_permits_are_given_at_once_until_the_minute_is_full() -> None:
     limiter = RateLimiter(3, LoopClock())
     assert [limiter.try_acquire() for _ in range(4)] == [True, True, True, False]
     assert limiter.wait() == WINDOW_SECONDS
 
 
-@pytest.mark.looptime
+@WITHOUT_SOCKETS
 async def test_a_permit_comes_back_a_minute_after_it_was_given() -> None:
     limiter = RateLimiter(2, LoopClock())
     limiter.try_acquire()
@@ -29,7 +30,7 @@ async def test_a_permit_comes_back_a_minute_after_it_was_given() -> None:
     assert [limiter.try_acquire(), limiter.try_acquire()] == [True, False]
 
 
-@pytest.mark.looptime
+@WITHOUT_SOCKETS
 async def test_several_permits_are_given_all_or_none() -> None:
     limiter = RateLimiter(3, LoopClock())
     assert limiter.try_acquire(2)
@@ -37,14 +38,14 @@ async def test_several_permits_are_given_all_or_none() -> None:
     assert limiter.try_acquire(1)
 
 
-@pytest.mark.looptime
+@WITHOUT_SOCKETS
 async def test_more_than_a_minutes_worth_never_comes() -> None:
     limiter = RateLimiter(3, LoopClock())
     assert limiter.wait(3) == 0
     assert limiter.wait(4) == float("inf")
 
 
-@pytest.mark.looptime
+@WITHOUT_SOCKETS
 async def test_waiters_are_served_in_the_order_they_came() -> None:
     limiter, served = RateLimiter(1, LoopClock()), list[tuple[int, float]]()
 
@@ -56,7 +57,7 @@ async def test_waiters_are_served_in_the_order_they_came() -> None:
     assert served == [(number, number * WINDOW_SECONDS) for number in range(4)]
 
 
-@pytest.mark.looptime
+@WITHOUT_SOCKETS
 async def test_a_waiter_that_gives_up_takes_no_permit_and_holds_up_nobody() -> None:
     limiter = RateLimiter(1, LoopClock())
     limiter.try_acquire()
@@ -67,7 +68,7 @@ async def test_a_waiter_that_gives_up_takes_no_permit_and_holds_up_nobody() -> N
     assert asyncio.get_running_loop().time() == WINDOW_SECONDS
 
 
-@pytest.mark.looptime
+@WITHOUT_SOCKETS
 async def test_nothing_is_given_while_the_relay_asked_for_a_pause() -> None:
     limiter = RateLimiter(5, LoopClock())
     limiter.pause(30)
@@ -77,7 +78,7 @@ async def test_nothing_is_given_while_the_relay_asked_for_a_pause() -> None:
     assert asyncio.get_running_loop().time() == 30
 
 
-@pytest.mark.looptime
+@WITHOUT_SOCKETS
 @given(limit=st.integers(1, 5), pauses=st.lists(st.floats(0, 90), min_size=1, max_size=30))
 async def test_no_minute_ever_has_more_than_the_limit(limit: int, pauses: list[float]) -> None:
     limiter, given_at = RateLimiter(limit, LoopClock()), list[float]()
@@ -89,7 +90,7 @@ async def test_no_minute_ever_has_more_than_the_limit(limit: int, pauses: list[f
     assert all(first <= later for first, later in pairwise(given_at))
 
 
-@pytest.mark.looptime
+@WITHOUT_SOCKETS
 async def test_what_is_taken_ahead_counts_until_it_is_used_and_for_a_minute_from_then() -> None:
     limiter = RateLimiter(2, LoopClock())
     first, second = await limiter.acquire_ahead(2)
@@ -104,7 +105,7 @@ async def test_what_is_taken_ahead_counts_until_it_is_used_and_for_a_minute_from
     assert limiter.try_acquire(2)
 
 
-@pytest.mark.looptime
+@WITHOUT_SOCKETS
 async def test_what_is_taken_ahead_is_not_used_while_the_relay_asked_for_a_pause() -> None:
     limiter = RateLimiter(2, LoopClock())
     (permit,) = await limiter.acquire_ahead(1)
@@ -113,7 +114,7 @@ async def test_what_is_taken_ahead_is_not_used_while_the_relay_asked_for_a_pause
     assert asyncio.get_running_loop().time() == 30
 
 
-@pytest.mark.looptime
+@WITHOUT_SOCKETS
 async def test_what_is_taken_ahead_may_be_used_under_a_lower_limit() -> None:
     limiter = RateLimiter(4, LoopClock())
     permits = await limiter.acquire_ahead(4)
@@ -124,7 +125,7 @@ async def test_what_is_taken_ahead_may_be_used_under_a_lower_limit() -> None:
     assert not limiter.try_acquire()
 
 
-@pytest.mark.looptime
+@WITHOUT_SOCKETS
 async def test_a_limit_lowered_meanwhile_holds_nobody_up_for_ever() -> None:
     limiter = RateLimiter(2, LoopClock())
     limiter.try_acquire(2)

@@ -6,12 +6,11 @@ import asyncio
 import contextlib
 import socket
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from monitor.embedded import EmbeddedRelay, FaultPlan, parse_fault
+from monitor.embedded import parse_fault
 from monitor.pairs.pair import Pair, pair_up
 from monitor.probes.steady_messaging import SteadyMessaging
 from monitor.probes.steady_state import SteadyState
@@ -20,17 +19,22 @@ from monitor.relay import rate_limit
 from monitor.results import Confirmed, Disconnected, Paired, PhaseTimed, Reconnected, Run
 from monitor.vocabulary import Outcome, Phase, Reason, Step, Verdict
 from monitor.wire.connection import Connection
-from tests.probes.harness import Stage, stage
-from tests.probes.odd import HELLO, behave, closed_port, ignore, odd_relay, refuse, reply
+from tests.probes.harness import Stage, embedded, plan, stage
+from tests.probes.odd import HELLO, behave, ignore, odd_relay, refuse, reply
+from tests.sockets import closed_port, open_sockets, unanswering
+from tests.virtual_time import WITH_SOCKETS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from websockets.asyncio.server import ServerConnection
 
+    from monitor.embedded import EmbeddedRelay
     from monitor.pairs.context import ProbeContext, RunRecorder
 
-_DESCRIPTORS = Path("/proc/self/fd")
+pytestmark = WITH_SOCKETS
+
 STANDING: dict[str, Any] = {
     "schedule": "continuous",
     "pairs": "1",
@@ -43,30 +47,20 @@ PATIENT: dict[str, Any] = SESSION | {"timeout": "5s"}
 """For what must be over long before the time-out."""
 
 
-def _sockets() -> int:
-    found = 0
-    for descriptor in _DESCRIPTORS.iterdir() if _DESCRIPTORS.exists() else ():
-        with contextlib.suppress(OSError):  # the one that listed them is gone by now
-            found += str(descriptor.readlink()).startswith("socket:")
-    return found
-
-
 @pytest.fixture(autouse=True)
 async def _nothing_is_left_open() -> AsyncIterator[None]:
-    sockets, tasks = _sockets(), len(asyncio.all_tasks())
+    sockets, tasks = open_sockets(), len(asyncio.all_tasks())
     yield
     async with asyncio.timeout(5):
-        while _sockets() > sockets or len(asyncio.all_tasks()) > tasks:  # noqa: ASYNC110 - nothing tells of it
+        while open_sockets() > sockets or len(asyncio.all_tasks()) > tasks:  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0.005)
 
 
 @pytest.fixture
 async def relay() -> AsyncIterator[EmbeddedRelay]:
     """A relay that a test may stop and start again on the same port."""
-    running = EmbeddedRelay()
-    await running.start()
-    yield running
-    await running.stop()
+    async with embedded() as running:
+        yield running
 
 
 @contextlib.asynccontextmanager
@@ -156,7 +150,7 @@ async def test_a_command_that_is_not_answered_is_silence_at_its_step(silent: str
 
 @pytest.mark.parametrize("scenario", ["async-delivery", "realistic-session"])
 async def test_a_message_that_is_refused_at_each_try_is_no_silence(relay: EmbeddedRelay, scenario: str) -> None:
-    relay.plan = FaultPlan([parse_fault("error:at=publish,channel=session,code=103")])
+    relay.plan = plan("error:at=publish,channel=session,code=103")
     async with stage(relay.url, scenario, messages="1", timeout="1s") as made:  # the five tries take longer
         assert_failed(await made.play(), Step.PUBLISH, Reason.DENIED)
 
@@ -281,7 +275,7 @@ async def test_standing_pairs_come_back_by_themselves_when_their_relay_does(rela
 
 
 async def test_a_drop_in_the_middle_of_a_publish_is_a_drop_too(relay: EmbeddedRelay) -> None:
-    relay.plan = FaultPlan()
+    relay.plan = plan()
     async with stage(relay.url, "steady-messaging", **STANDING) as made, serving(made):
         await made.until(lambda: any(run.outcome is Outcome.OK for run in made.runs))
         relay.plan.set([parse_fault("close:at=publish,code=3001,count=1")])
@@ -311,7 +305,7 @@ async def test_a_pair_whose_relay_told_it_not_to_come_back_is_made_anew(relay: E
 async def test_a_pair_that_cannot_take_its_channel_up_again_says_why_and_is_made_anew(
     relay: EmbeddedRelay, fault: str, why: tuple[Step, Reason], loss: str
 ) -> None:
-    relay.plan = FaultPlan()
+    relay.plan = plan()
     async with stage(relay.url, "steady-messaging", **STANDING) as made, serving(made):
         await made.until(lambda: any(run.outcome is Outcome.OK for run in made.runs))
         pair = made.pair(0)
@@ -421,7 +415,7 @@ async def test_what_an_absent_wallet_had_yet_to_get_when_its_run_is_stopped_is_n
 
 
 async def test_what_a_relay_keeps_from_a_wallet_that_it_refuses_is_lost(relay: EmbeddedRelay) -> None:
-    relay.plan = FaultPlan()
+    relay.plan = plan()
     keys: dict[str, Any] = {"delay": "300ms", "messages": "1", "timeout": "400ms"}
     async with stage(relay.url, "async-delivery", **keys) as made:
         running = asyncio.ensure_future(made.play())
@@ -434,7 +428,7 @@ async def test_what_a_relay_keeps_from_a_wallet_that_it_refuses_is_lost(relay: E
 
 async def test_what_a_relay_stored_before_it_refused_the_rest_is_not_lost(relay: EmbeddedRelay) -> None:
     """A new wallet looks for it, though the run is over."""
-    relay.plan = FaultPlan([parse_fault("error:at=publish,channel=session,skip=1,code=100")])
+    relay.plan = plan("error:at=publish,channel=session,skip=1,code=100")
     keys: dict[str, Any] = {"delay": "0s", "messages": "2", "timeout": "400ms"}
     async with stage(relay.url, "async-delivery", **keys) as made:
         assert_failed(await made.play(), Step.PUBLISH, Reason.RELAY_ERROR)
@@ -444,7 +438,7 @@ async def test_what_a_relay_stored_before_it_refused_the_rest_is_not_lost(relay:
 
 async def test_junk_on_the_channel_spoils_no_message_that_comes_intact_after_it(relay: EmbeddedRelay) -> None:
     """Whoever can write on a channel could else make a sound relay look broken."""
-    relay.plan = FaultPlan([parse_fault("delay:channel=session,by=0.1")])  # so that junk comes while it is awaited
+    relay.plan = plan("delay:channel=session,by=0.1")  # so that junk comes while it is awaited
     async with stage(relay.url, "steady-messaging", **STANDING | {"timeout": "2s"}) as made:
         context = made.context
         async with serving(made, context):
@@ -483,7 +477,7 @@ async def test_a_pair_that_was_refused_is_tried_again_under_the_smallest_limit(
     relay: EmbeddedRelay, monkeypatch: pytest.MonkeyPatch, limit: int
 ) -> None:
     monkeypatch.setattr(rate_limit, "WINDOW_SECONDS", 0.3)  # a minute is that long here
-    relay.plan = FaultPlan([parse_fault("error:at=hello,code=107,count=1")])
+    relay.plan = plan("error:at=hello,code=107,count=1")
     few = {"connects_per_minute": limit}
     async with stage(relay.url, "steady-messaging", None, few, **STANDING | {"timeout": "2s"}) as made, serving(made):
         await made.until(lambda: made.runs and made.runs[-1].outcome is Outcome.OK)
@@ -492,15 +486,16 @@ async def test_a_pair_that_was_refused_is_tried_again_under_the_smallest_limit(
 
 async def test_tries_of_a_message_hold_to_the_limit_too() -> None:
     """The wallet protocol tries each message five times; a relay that refuses them all must not be asked more often."""
-    plan = FaultPlan([parse_fault("error:at=publish,channel=session,code=100")])
-    relay = EmbeddedRelay(plan=plan)
-    await relay.start()
     few = {"messages_per_minute": 12}
-    async with stage(relay.url, "steady-messaging", None, few, **STANDING) as made, serving(made):
+    async with (
+        embedded("error:at=publish,channel=session,code=100") as relay,
+        stage(relay.url, "steady-messaging", None, few, **STANDING) as made,
+        serving(made),
+    ):
+        assert relay.plan is not None
         await made.until(lambda: "skipped" in made.slots, 30)  # nothing is left of the limit
         await asyncio.sleep(2)  # in which a message that is refused would be tried again and again
-        assert 5 <= len(plan.injected) <= 11  # the offer was one
-    await relay.stop()
+        assert 5 <= len(relay.plan.injected) <= 11  # the offer was one
 
 
 async def test_a_file_of_ours_that_cannot_be_read_is_not_blamed_on_the_relay(
@@ -576,6 +571,7 @@ async def test_a_proxy_whose_address_does_not_answer_is_no_silent_one(
             assert cause(await made.play()) == (Step.PROXY, Reason.SILENT)
 
 
+@pytest.mark.looptime(False)  # noqa: FBT003 - a look-up's thread takes real time
 async def test_a_fault_of_this_program_in_the_way_back_is_ours_and_over_when_it_is(
     relay: EmbeddedRelay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -594,18 +590,6 @@ async def test_a_fault_of_this_program_in_the_way_back_is_ours_and_over_when_it_
             await made.until(lambda: made.runs[-1].failure is not None and made.runs[-1].outcome is Outcome.ABORTED)
             assert cause(made.runs[-1]) == (Step.RESOLVE, Reason.INTERNAL)
         await made.until(lambda: made.runs[-1].outcome is Outcome.OK)
-
-
-@contextlib.contextmanager
-def unanswering() -> Iterator[str]:
-    """An address at which no connect is answered: its backlog is full."""
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as server, contextlib.ExitStack() as waiting:
-        address = server.getsockname()
-        for _ in range(4):
-            client = waiting.enter_context(socket.socket())
-            client.settimeout(0)
-            client.connect_ex(address)
-        yield f"127.0.0.1:{address[1]}"
 
 
 # Up and down.
@@ -634,7 +618,7 @@ async def test_a_relay_is_down_once_fresh_attempts_confirm_it_and_up_again_when_
     relay: EmbeddedRelay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(verdict, "CONFIRMATION_SPACING", 0.1)
-    monkeypatch.setattr(verdict, "WHILE_DOWN", 0.2)
+    monkeypatch.setattr(verdict, "RECOVERY_INTERVAL", 0.2)
     async with stage(relay.url, "steady-messaging", **STANDING) as made:
         made.watch_reachability = True
         async with serving(made):

@@ -8,34 +8,35 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from monitor.embedded import EmbeddedRelay, FaultPlan, parse_fault
 from monitor.probes.steady_messaging import SteadyMessaging
 from monitor.probes.steady_state import SteadyState
 from monitor.relay import rate_limit
 from monitor.results import Paired, PairTime
 from monitor.vocabulary import Outcome, Reason
-from tests.probes.harness import stage
+from tests.probes.harness import embedded, plan, stage
+from tests.virtual_time import WITH_SOCKETS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from monitor.embedded import EmbeddedRelay
     from monitor.pairs.admission import RelayAdmission
     from tests.probes.harness import Stage
+
+pytestmark = WITH_SOCKETS
 
 MINUTE = 2.0
 """How long a minute of the limits is here."""
 
-QUICK = 0.5
-"""Seconds within which a handshake is over, on a machine that does other things."""
+QUICK = 0.001
+"""Seconds within which a handshake is over: it waits for nothing, and virtual time stands still meanwhile."""
 
 
 @pytest.fixture
 async def relay(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[EmbeddedRelay]:
     monkeypatch.setattr(rate_limit, "WINDOW_SECONDS", MINUTE)
-    running = EmbeddedRelay()
-    await running.start()
-    yield running
-    await running.stop()
+    async with embedded() as running:
+        yield running
 
 
 @contextlib.asynccontextmanager
@@ -93,7 +94,7 @@ async def test_a_relay_that_drops_every_new_pair_is_blamed_though_our_limits_kee
     relay: EmbeddedRelay,
 ) -> None:
     """It comes back until half of the limit is used, and then has to wait: for the relay's sake, not for ours."""
-    relay.plan = FaultPlan([parse_fault("close:at=subscribe,code=3004")])
+    relay.plan = plan("close:at=subscribe,code=3004")
     few = {"connects_per_minute": 4}
     keys: dict[str, Any] = {"message_interval": "400ms", "settle": "0s", "timeout": "1600ms", "pairs": "1"}
     async with (
@@ -132,11 +133,11 @@ class TestAfterAnOutage:
             serving(SteadyMessaging(), made),
         ):
             await made.until(lambda: made.runs)
-            relay.plan = FaultPlan([parse_fault("reset:at=hello")])
+            relay.plan = plan("reset:at=hello")
             relay.disconnect_all(3001)
             pair = made.pair(0)
             await made.until(lambda: pair.dapp.client.awaiting_permit and pair.wallet.client.awaiting_permit)
-            relay.plan = FaultPlan()
+            relay.plan = plan()
             yield made, made.context.admission
 
     async def test_a_pair_comes_back_when_the_relay_is_found_up(self, relay: EmbeddedRelay) -> None:

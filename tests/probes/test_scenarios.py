@@ -15,6 +15,8 @@ from monitor.probes.steady_state import SteadyState
 from monitor.results import PairTime, PhaseTimed
 from monitor.vocabulary import Outcome, Phase, Step, Verdict
 from tests.probes.harness import Stage, stage
+from tests.relays import KINDS
+from tests.virtual_time import WITH_SOCKETS
 
 if TYPE_CHECKING:
     from monitor.results import Run
@@ -22,9 +24,25 @@ if TYPE_CHECKING:
 REACH = {Step.RESOLVE, Step.TCP, Step.UPGRADE, Step.HELLO}
 TALK = REACH | {Step.SUBSCRIBE, Step.HISTORY, Step.PUBLISH, Step.HANDSHAKE}
 EXCHANGE = TALK | {Step.DELIVER, Step.ANSWER}
-QUICK = 0.9
-"""Seconds in which a relay on this machine has answered; below the waits that no measurement may contain,
-the second included that a wallet takes to answer."""
+WAIT = "600ms"
+"""What a run waits for: before it begins, for the wallet to answer, for it to come back."""
+
+QUICK = 0.55
+"""Seconds in which a relay on this machine has answered; below the waits, which no measurement may contain."""
+
+
+@pytest.fixture(params=[pytest.param("embedded", marks=WITH_SOCKETS), *KINDS[1:]])
+def relay_kind(request: pytest.FixtureRequest) -> str:
+    """Each kind of relay, the embedded one in virtual time."""
+    return str(request.param)
+
+
+def is_quick(seconds: float | None) -> bool:
+    """Whether a duration holds no wait; in virtual time, where only waits take any, it is nothing at all."""
+    assert seconds is not None
+    if getattr(asyncio.get_running_loop(), "looptime_on", False):
+        return abs(seconds) < 1e-6
+    return 0 < seconds < QUICK
 
 
 def assert_ok(run: Run, stage: Stage, steps: set[Step], exchanges: int) -> None:
@@ -38,8 +56,7 @@ def assert_ok(run: Run, stage: Stage, steps: set[Step], exchanges: int) -> None:
 def assert_paired(run: Run) -> None:
     assert run.pairing is not None
     assert run.pairing.outcome is Outcome.OK
-    assert run.pairing.seconds is not None
-    assert 0 < run.pairing.seconds < QUICK
+    assert is_quick(run.pairing.seconds)
 
 
 def assert_messages(run: Run, stage: Stage, directions: list[str]) -> None:
@@ -60,11 +77,12 @@ def assert_round_trips(run: Run) -> None:
         assert response.latency is not None
         assert exchange.wire_request is not None
         assert exchange.wire_response is not None
-        assert 0 < exchange.wire_request <= request.latency
-        assert 0 < exchange.wire_response <= response.latency
-        assert exchange.round_trip is not None
+        assert is_quick(exchange.wire_request)
+        assert is_quick(exchange.wire_response)
+        assert exchange.wire_request <= request.latency
+        assert exchange.wire_response <= response.latency
         assert exchange.round_trip == pytest.approx(request.latency + response.latency)
-        assert exchange.round_trip < QUICK
+        assert is_quick(exchange.round_trip)
         assert (exchange.wire_request, exchange.wire_response) == (request.wire, response.wire)
 
 
@@ -79,8 +97,7 @@ async def test_steady_messaging_as_a_bounded_run(relay_url: str) -> None:
         assert sorted(item.direction for item in run.messages) == ["request", "request", "response", "response"]
         assert [item.verdict for item in steady.judged] == [Verdict.DELIVERED] * steady.sent
         for exchange in run.exchanges:
-            assert exchange.round_trip is not None
-            assert 0 < exchange.round_trip < QUICK
+            assert is_quick(exchange.round_trip)
 
 
 async def test_steady_messaging_as_a_standing_pair(relay_url: str) -> None:
@@ -110,7 +127,7 @@ def assert_messages_of_slot(run: Run) -> None:
 
 
 async def test_realistic_session(relay_url: str) -> None:
-    async with stage(relay_url, "realistic-session", messages="2", settle="1500ms") as session:
+    async with stage(relay_url, "realistic-session", messages="2", settle=WAIT, wallet_delay=WAIT) as session:
         run = await session.play()
         assert_ok(run, session, EXCHANGE, 2)
         assert_paired(run)
@@ -122,7 +139,7 @@ async def test_realistic_session(relay_url: str) -> None:
 
 
 async def test_a_pairings_time_holds_no_wait_of_the_wallet(relay_url: str) -> None:
-    async with stage(relay_url, "realistic-session", messages="1", settle="0s", wallet_delay="1500ms") as session:
+    async with stage(relay_url, "realistic-session", messages="1", settle="0s", wallet_delay=WAIT) as session:
         run = await session.play()
         assert_ok(run, session, EXCHANGE, 1)
         assert_paired(run)
@@ -130,16 +147,14 @@ async def test_a_pairings_time_holds_no_wait_of_the_wallet(relay_url: str) -> No
 
 @pytest.mark.parametrize("messages", [1, 20])
 async def test_async_delivery(relay_url: str, messages: int) -> None:
-    async with stage(relay_url, "async-delivery", delay="1500ms", messages=str(messages)) as offline:
+    async with stage(relay_url, "async-delivery", delay=WAIT, messages=str(messages)) as offline:
         run = await offline.play()
         assert_ok(run, offline, TALK | {Step.RESUME, Step.RECOVER}, 1)
         assert_paired(run)
         assert_messages(run, offline, ["offline"] * messages)
-        recovery = run.exchanges[0].recovery
-        assert recovery is not None
-        assert 0 < recovery < QUICK
+        assert is_quick(run.exchanges[0].recovery)
         # A message lay in the history meanwhile: its latency is as long as the absence, and there is no wire latency.
-        assert all(item.wire is None and item.latency is not None and item.latency > 1.4 for item in run.messages)
+        assert all(item.wire is None and item.latency is not None and item.latency > QUICK for item in run.messages)
 
 
 def channels_of(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -191,7 +206,7 @@ async def test_connection_storm(relay_url: str) -> None:
     async with stage(relay_url, "connection-storm", connections="10", ramp_up="200ms") as storm:
         run = await storm.play()
         assert_ok(run, storm, REACH, 10)
-        assert run.duration >= 0.18
+        assert run.duration >= 0.179  # nine intervals; a timer may be early
         starts = sorted(mark.started for mark in run.timeline if mark.step is Step.RESOLVE)
         assert len(starts) == 10
         assert all(start >= 0.02 * number - 0.002 for number, start in enumerate(starts))  # a timer may be early
@@ -203,7 +218,7 @@ async def test_steady_state_as_a_bounded_run(relay_url: str) -> None:
     async with stage(relay_url, "steady-state", **keys) as idle:
         run = await idle.play()
         assert_ok(run, idle, REACH, 3)
-        assert 1.0 <= run.duration < 3
+        assert 0.999 <= run.duration < 3  # a timer may be early
 
 
 async def test_steady_state_as_a_standing_connection(relay_url: str) -> None:

@@ -1,13 +1,12 @@
-"""Virtual time for the schedule: looptime moves the loop, and APScheduler reads the same clock."""
+"""Virtual time for the schedule: looptime moves the loop, and the schedule's clock reads the loop's time."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import apscheduler.schedulers.base
 import pytest
 
 from monitor.clock import LoopClock
@@ -19,41 +18,23 @@ if TYPE_CHECKING:
     from monitor.config import Cron, Every
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _no_stray_loop() -> None:
-    """looptime's plugin asks for the current loop around every test, which makes one, and leaks it, unless told not."""
-    asyncio.set_event_loop(None)
-
-
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> LoopClock:
-    """A clock on the loop's time; APScheduler, which asks `datetime` for the time, gets it from here."""
-    clock = LoopClock(epoch=datetime(2024, 5, 1, 12, tzinfo=UTC).timestamp())
-
-    class VirtualDatetime(datetime):
-        @classmethod
-        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
-            return datetime.fromtimestamp(clock.time(), tz)
-
-    monkeypatch.setattr(apscheduler.schedulers.base, "datetime", VirtualDatetime)
-    return clock
-
-
-def block_loop(seconds: float) -> None:
-    """Let virtual time pass while the loop, blocked, runs nothing."""
-    loop = asyncio.get_running_loop()
-    loop.setup_looptime(start=loop.time() + seconds)  # type: ignore[attr-defined]
+def clock() -> LoopClock:
+    """A clock on the loop's time."""
+    return LoopClock(epoch=datetime(2024, 5, 1, 12, tzinfo=UTC).timestamp())
 
 
 class ProbeContext:
     """A schedule of one probe, with what came of it."""
 
-    def __init__(self, clock: LoopClock, seed: str = "here") -> None:
+    def __init__(
+        self, clock: LoopClock, seed: str = "here", on_result: Callable[[str, str, str], None] | None = None
+    ) -> None:
         self.clock = clock
         self.results: Counter[str] = Counter()
         self.slots: list[datetime] = []
         self.starts: list[float] = []
-        self.schedule = Schedule(clock=clock, on_result=self._tell, seed=seed)
+        self.schedule = Schedule(clock=clock, on_result=on_result or self._tell, seed=seed)
 
     def add(self, schedule: Every | Cron, body: Callable[[], Awaitable[None]] | None = None) -> None:
         async def run(slot: datetime) -> None:

@@ -9,14 +9,9 @@ from hypothesis import strategies as st
 
 from monitor.clock import LoopClock
 from monitor.schedule.grid import START_TOLERANCE, Grid, GridTimer
+from tests.virtual_time import WITHOUT_SOCKETS, block_loop
 
 PERIOD = 10.0
-
-
-def block_loop(seconds: float) -> None:
-    """Let virtual time pass while the loop, blocked, runs nothing."""
-    loop = asyncio.get_running_loop()
-    loop.setup_looptime(start=loop.time() + seconds)  # type: ignore[attr-defined]
 
 
 class Slots:
@@ -37,7 +32,7 @@ class Slots:
         return await self.timer.wait() - self.start
 
 
-@pytest.mark.looptime
+@WITHOUT_SOCKETS
 async def test_slots_follow_each_other_without_drift() -> None:
     slots = Slots()
     seen = []
@@ -48,7 +43,7 @@ async def test_slots_follow_each_other_without_drift() -> None:
     assert slots.counted == {"started": 100}
 
 
-@pytest.mark.looptime
+@WITHOUT_SOCKETS
 async def test_the_first_slot_starts_however_late_its_clock_is_read() -> None:
     slots = Slots()
     await asyncio.sleep(0.2)
@@ -56,7 +51,7 @@ async def test_the_first_slot_starts_however_late_its_clock_is_read() -> None:
     assert slots.counted == {"started": 1}
 
 
-@pytest.mark.looptime
+@WITHOUT_SOCKETS
 async def test_slots_that_began_while_their_predecessor_ran_are_skipped() -> None:
     slots = Slots()
     await slots.wait()
@@ -65,7 +60,7 @@ async def test_slots_that_began_while_their_predecessor_ran_are_skipped() -> Non
     assert slots.counted == {"started": 2, "skipped": 3}
 
 
-@pytest.mark.looptime
+@WITHOUT_SOCKETS
 async def test_a_slot_that_begins_as_its_predecessor_ends_starts() -> None:
     slots = Slots()
     await slots.wait()
@@ -74,7 +69,7 @@ async def test_a_slot_that_begins_as_its_predecessor_ends_starts() -> None:
     assert slots.counted == {"started": 2}
 
 
-@pytest.mark.looptime
+@WITHOUT_SOCKETS
 async def test_slots_that_passed_while_the_loop_was_blocked_are_missed() -> None:
     slots = Slots()
     await slots.wait()
@@ -85,7 +80,7 @@ async def test_slots_that_passed_while_the_loop_was_blocked_are_missed() -> None
     assert slots.counted == {"started": 2, "missed": 3}
 
 
-@pytest.mark.looptime
+@WITHOUT_SOCKETS
 async def test_a_slot_a_little_late_starts_with_its_intended_time() -> None:
     slots = Slots()
     await slots.wait()
@@ -96,7 +91,7 @@ async def test_a_slot_a_little_late_starts_with_its_intended_time() -> None:
     assert slots.counted == {"started": 2}
 
 
-@pytest.mark.looptime
+@WITHOUT_SOCKETS
 async def test_a_slot_that_is_not_admitted_is_skipped() -> None:
     slots = Slots()
     await slots.wait()
@@ -111,7 +106,7 @@ async def test_a_slot_that_is_not_admitted_is_skipped() -> None:
 TURN = st.tuples(st.floats(0, 60), st.floats(0, 60), st.booleans())
 
 
-@pytest.mark.looptime
+@WITHOUT_SOCKETS
 @given(period=st.floats(0.05, 30), turns=st.lists(TURN, min_size=1, max_size=10))
 async def test_every_slot_due_is_counted_once(period: float, turns: list[tuple[float, float, bool]]) -> None:
     """Whatever a run takes, whatever blocks the loop, whatever is turned away: started + skipped + missed = due."""

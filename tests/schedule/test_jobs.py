@@ -1,22 +1,22 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from monitor.clock import LoopClock
 from monitor.config import Cron, Every
 from monitor.errors import MisuseError
-from tests.schedule.conftest import ProbeContext, block_loop
+from tests.schedule.conftest import ProbeContext
+from tests.virtual_time import WITHOUT_SOCKETS, block_loop
 
-if TYPE_CHECKING:
-    from monitor.clock import LoopClock
-
-pytestmark = pytest.mark.looptime
+pytestmark = WITHOUT_SOCKETS
 
 MINUTE = Every(every=60.0)
 TEN_YEARS = 3653 * 86400.0
@@ -212,8 +212,7 @@ async def test_a_listener_that_raises_does_not_end_the_schedule(clock: LoopClock
         told.append((relay, probe, result))
         raise ZeroDivisionError
 
-    context = ProbeContext(clock)
-    context.schedule._on_result = tell
+    context = ProbeContext(clock, on_result=tell)
     context.add(Every(every=10.0))
     await context.schedule.start()
     await context.first_slot()
@@ -301,15 +300,33 @@ async def test_two_jobs_do_not_share_a_name_and_a_schedule_starts_once(context: 
     await context.schedule.stop(0)
 
 
-async def test_apscheduler_recovers_from_a_round_that_raised(
-    context: ProbeContext, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class BrokenAt(LoopClock):
+    """A clock whose first reading of the wall clock at `moment`, or later, fails."""
+
+    moment = math.inf
+    failures = 0
+
+    def time(self) -> float:
+        if self.monotonic() >= self.moment:
+            self.moment = math.inf
+            self.failures += 1
+            raise ZeroDivisionError
+        return super().time()
+
+
+async def test_apscheduler_recovers_from_a_round_that_raised() -> None:
+    """A round that raises never sets the timer of the next one."""
+    clock = BrokenAt()
+    context = ProbeContext(clock)
     context.add(Every(every=10.0))
     await context.schedule.start()
     await context.first_slot()
-    # A round that raises never sets the timer of the next one.
-    context.schedule._scheduler._stop_timer()
+    clock.moment = context.starts[0] + 10
+    reported: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: reported.append(context))
     await asyncio.sleep(10.6)
+    assert clock.failures == 1
+    assert [type(context["exception"]) for context in reported] == [ZeroDivisionError]
     assert context.results == {"started": 2}
 
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,7 +34,8 @@ def test_a_grid_does_not_drift() -> None:
     slots = EverySlots(first=0.1, period=0.1)
     wall = NOON
     for index in range(100_000):
-        assert slots.upcoming(0.0, wall) - wall == pytest.approx(0.1 * (index + 1), abs=1e-6)
+        # Not `pytest.approx`, which costs more than all the rest a hundred thousand times.
+        assert abs(slots.upcoming(0.0, wall) - wall - 0.1 * (index + 1)) <= 1e-6
         assert slots.consume(0.1 + index * 0.1, wall) == Due(0, 1, wall)
 
 

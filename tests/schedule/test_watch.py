@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from monitor.schedule.watch import ClockWatch, LoopLag
-from tests.schedule.conftest import block_loop
+from tests.virtual_time import WITHOUT_SOCKETS, block_loop
 
 if TYPE_CHECKING:
     from monitor.clock import LoopClock
 
-pytestmark = pytest.mark.looptime
+pytestmark = WITHOUT_SOCKETS
 
 
 @pytest.mark.parametrize("step", [2.0, -2.0, 3.2e8])

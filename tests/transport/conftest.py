@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import trustme
 import uvloop
 
+from tests.sockets import open_sockets
 from tests.transport.harness import Witness
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
-
-_DESCRIPTORS = Path("/proc/self/fd")
+    from pathlib import Path
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -33,20 +31,11 @@ def _no_proxy_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 async def _sockets_are_given_back() -> AsyncIterator[None]:
-    before = _sockets()
+    before = open_sockets()
     yield
     async with asyncio.timeout(5):
-        while _sockets() > before:  # noqa: ASYNC110 - closing takes a loop some turns, and nothing tells of it
+        while open_sockets() > before:  # noqa: ASYNC110 - closing takes a loop some turns, and nothing tells of it
             await asyncio.sleep(0.005)
-
-
-def _sockets() -> int:
-    """How many sockets this process has; 0 where that cannot be seen."""
-    found = 0
-    for descriptor in _DESCRIPTORS.iterdir() if _DESCRIPTORS.exists() else ():
-        with contextlib.suppress(OSError):  # the one that listed them is gone by now
-            found += str(descriptor.readlink()).startswith("socket:")
-    return found
 
 
 @pytest.fixture(scope="session")

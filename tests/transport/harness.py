@@ -239,14 +239,6 @@ def finding_none(error: Exception | None = None) -> dialling.Resolver:
     return resolver
 
 
-def closed_port() -> int:
-    """A port of 127.0.0.1 where nobody listens."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
-
-
 @contextlib.contextmanager
 def demanding(context: ssl.SSLContext) -> Iterator[int]:
     """A server that asks one client for a certificate, and says so when none comes; gives its port.

@@ -65,5 +65,5 @@ async def test_a_hello_that_was_on_its_way_when_the_time_for_replies_ran_out_was
     async with serving(play) as port:
         with pytest.raises(ProbeError) as caught:
             async with asyncio.timeout(5):
-                await client_of(port, timeout=1.0).open()
+                await client_of(port, timeout=0.5).open()
     assert (caught.value.step, caught.value.reason) == (Step.HELLO, reason)

@@ -17,11 +17,11 @@ from monitor.relay import obstacles
 from monitor.relay.resolve import AddressInfo, look_up
 from monitor.relay.target import Target
 from monitor.vocabulary import Phase, Reason, Step
+from tests.sockets import closed_port
 from tests.transport.harness import (
     CLOCK,
     addresses,
     answering,
-    closed_port,
     finding_none,
     hang_up,
     idle,

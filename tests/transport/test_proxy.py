@@ -13,10 +13,10 @@ from monitor.relay.proxy import Proxy, proxy_of
 from monitor.relay.target import Target
 from monitor.relay.tls import TlsOptions
 from monitor.vocabulary import Phase, Reason, Step
+from tests.sockets import closed_port
 from tests.transport.harness import (
     TEXT,
     answering,
-    closed_port,
     finding_none,
     frame,
     hang_up,

@@ -1,0 +1,42 @@
+"""Sockets that tests need: addresses that refuse or never answer, and a count of those that are open."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_DESCRIPTORS = Path("/proc/self/fd")
+
+
+def open_sockets() -> int:
+    """How many sockets this process has; 0 where that cannot be seen."""
+    found = 0
+    for descriptor in _DESCRIPTORS.iterdir() if _DESCRIPTORS.exists() else ():
+        with contextlib.suppress(OSError):  # the one that listed them is gone by now
+            found += str(descriptor.readlink()).startswith("socket:")
+    return found
+
+
+def closed_port() -> int:
+    """A port of 127.0.0.1 where nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def unanswering() -> Iterator[str]:
+    """A host and port that answer no connect: the backlog is full."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server, contextlib.ExitStack() as waiting:
+        address = server.getsockname()
+        for _ in range(4):
+            client = waiting.enter_context(socket.socket())
+            client.settimeout(0)
+            client.connect_ex(address)
+        yield f"127.0.0.1:{address[1]}"
