@@ -148,8 +148,6 @@ class Client:
             self._loop.call_soon(self._send)
         return identifier
 
-    # Deadline of the commands (`deadlines.Deadlines`).
-
     def due(self) -> float | None:
         """Time at which the oldest pending reply is due, or None."""
         return self._connection.reply_due
@@ -188,7 +186,8 @@ class Client:
         self._shut_down(orderly=False)
 
     def _shut_down(self, *, orderly: bool) -> None:
-        self._on_event = self._on_publication = lambda _: None
+        self._on_event = lambda _: None
+        self._on_publication = lambda _: None
         self.awaiting_permit = False
         self._connection.close(self._clock.monotonic())
         self._connection.events()
