@@ -1,6 +1,6 @@
-"""Many deadlines on one timer, for what nearly always comes in time.
+"""Many deadlines on one timer of the event loop, for waits that nearly always end in time.
 
-A timer of its own for each would have to be set and cancelled every time, or would wake the program for nothing.
+A timer for each wait would be set and cancelled every time, or wake the program for nothing.
 """
 
 from __future__ import annotations
@@ -13,85 +13,84 @@ from typing import TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     from monitor.clock import Clock
 
-MOMENT: Final = 0.001
-"""Seconds a timer waits at least: uvloop's count whole milliseconds, and may fire that much early."""
+TIMER_RESOLUTION: Final = 0.001
+"""Least seconds of a timer: uvloop's have a resolution of 1 ms and may fire that much early."""
 
-TURN: Final = 200
-"""How many are looked at in one turn of the event loop, in which nothing else can be."""
+MAX_CHECKS_PER_CALLBACK: Final = 200
+"""Entries checked in one callback of the event loop, which blocks everything else."""
 
 
-class Waiting(Protocol):
-    """Somebody who waits, for one thing after another."""
+class Waiter(Protocol):
+    """Waits for one thing after another."""
 
     def due(self) -> float | None:
-        """When the first of what is waited for is due, on the monotonic clock; None: nothing is. Never raises."""
+        """Return the earliest deadline of what it waits for, on the monotonic clock, or None. Never raises."""
 
     def overdue(self) -> None:
-        """That time has passed."""
+        """The deadline has passed."""
 
 
 class Deadlines:
-    """The deadlines of one event loop: of each who waits one entry, which stays until its time at the longest."""
+    """The deadlines of one event loop. Each waiter has one entry, which stays until its time or an earlier one."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._entries: list[tuple[float, int, Waiting]] = []  # a heap
-        self._looks: dict[Waiting, float] = {}  # when each is looked at
+        self._entries: list[tuple[float, int, Waiter]] = []  # a heap
+        self._check_at: dict[Waiter, float] = {}  # time of each waiter's valid entry
         self._serial = count()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
 
     @property
     def count(self) -> int:
-        """How many entries there are."""
+        """Number of entries."""
         return len(self._entries)
 
-    def add(self, due: float, waiting: Waiting) -> None:
-        """Tell `waiting` when `due`, in seconds of the monotonic clock, has passed, if it still waits then."""
-        look = self._looks.get(waiting)
-        if look is not None and look <= due:
-            return  # it is asked by then what it waits for
-        self._looks[waiting] = due
-        heappush(self._entries, (due, next(self._serial), waiting))
+    def add(self, due: float, waiter: Waiter) -> None:
+        """Call `waiter.overdue` once `due` has passed, in seconds of the monotonic clock, if it still waits then."""
+        check_at = self._check_at.get(waiter)
+        if check_at is not None and check_at <= due:
+            return  # `due` is asked again at that time
+        self._check_at[waiter] = due
+        heappush(self._entries, (due, next(self._serial), waiter))
         if self._timer is None or due < self._timer_at:
-            self._set(due)
+            self._set_timer(due)
 
-    def _set(self, due: float) -> None:
+    def _set_timer(self, due: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        loop = asyncio.get_running_loop()
-        self._timer, self._timer_at = loop.call_later(max(MOMENT, due - self._clock.monotonic()), self._look), due
+        delay = max(TIMER_RESOLUTION, due - self._clock.monotonic())
+        self._timer, self._timer_at = asyncio.get_running_loop().call_later(delay, self._check), due
 
-    def _look(self) -> None:
-        """Ask who is next, until that is somebody whose time is yet to come; most wait for nothing any more."""
+    def _check(self) -> None:
+        """Check the entries in order until one lies in the future; most waiters wait for nothing any more."""
         self._timer = None
         now = self._clock.monotonic()
-        for _ in range(TURN):
+        for _ in range(MAX_CHECKS_PER_CALLBACK):
             if not self._entries:
                 return
-            look, _, waiting = self._entries[0]
-            due = waiting.due() if self._looks.get(waiting) == look else None  # else it has an earlier entry, or had
+            check_at, _, waiter = self._entries[0]
+            due = waiter.due() if self._check_at.get(waiter) == check_at else None  # else the entry is superseded
             if due is not None and due > now:
-                if due <= look:
-                    self._set(due)
+                if due <= check_at:
+                    self._set_timer(due)
                     return
-                self._looks[waiting] = due
-                heapreplace(self._entries, (due, next(self._serial), waiting))
+                self._check_at[waiter] = due
+                heapreplace(self._entries, (due, next(self._serial), waiter))
                 continue
             heappop(self._entries)
-            if self._looks.get(waiting) == look:
-                del self._looks[waiting]
+            if self._check_at.get(waiter) == check_at:
+                del self._check_at[waiter]
             if due is not None:
-                asyncio.get_running_loop().call_soon(
-                    self._tell, waiting, due
-                )  # what goes wrong in it stops nobody else
+                # In a callback of its own, so that an exception stops no other waiter.
+                asyncio.get_running_loop().call_soon(self._notify, waiter, due)
         if self._entries:
-            self._set(now)
+            self._set_timer(now)
 
-    def _tell(self, waiting: Waiting, due: float) -> None:
+    def _notify(self, waiter: Waiter, due: float) -> None:
         try:
-            waiting.overdue()
+            waiter.overdue()
         finally:
-            later = waiting.due()
-            if later is not None and later > due:
-                self.add(later, waiting)
+            next_due = waiter.due()
+            if next_due is not None and next_due > due:
+                self.add(next_due, waiter)

@@ -1,4 +1,4 @@
-"""The relays, and the probes' workplaces at them: what the daemon and `once` have in common."""
+"""The monitored relays: rate limits, verdict and probe contexts of each, for the daemon, `once` and the load test."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
 
 def freeze_gc() -> None:
-    """Once everything stands: let the collector forget what will stay, and look less often at what comes and goes.
+    """Exclude all present objects from garbage collection and make collections rarer; call it once all is started.
 
-    A run leaves some hundred short-lived values and hardly a cycle; at Python's own pace a tenth of the CPU would go
-    into looking through standing pairs for garbage.
+    A run leaves some hundred short-lived values and hardly a cycle. With the default thresholds a tenth of the CPU time
+    would go into collections that traverse persistent pairs.
     """
     gc.collect()
     gc.freeze()
@@ -43,14 +43,14 @@ def freeze_gc() -> None:
 
 
 CERTIFICATE_AGE: Final = 23 * 3600.0
-"""Seconds after which what is known of a relay's certificate is renewed: it is told at least daily."""
+"""Seconds after which the expiry of a relay's certificate is checked again: at least daily."""
 
-CERTIFICATE_CHECK: Final = 900.0
-"""Seconds between two looks at that age, and between two tries where the relay does not let us in."""
+CERTIFICATE_CHECK_INTERVAL: Final = 900.0
+"""Seconds between two checks of that age, and between two attempts to connect."""
 
 
 class MonitoredRelay:
-    """One relay at runtime: the guest's side of it, its embedded server if it is ours, and its `up`."""
+    """One relay at run time: its admission, its verdict and, if it is embedded, its server."""
 
     def __init__(
         self, config: RelayConfig, embedded: EmbeddedRelay | None, admission: RelayAdmission, up: RelayVerdict
@@ -62,7 +62,7 @@ class MonitoredRelay:
 
     @property
     def is_local(self) -> bool:
-        """Whether it is on this machine: then it shows nothing of the network."""
+        """True if it is on this host, so that reaching it proves nothing about the network."""
         host = urlsplit(self.config.url).hostname or ""
         return self.embedded is not None or host in {"localhost", "::1"} or host.startswith("127.")
 
@@ -100,9 +100,9 @@ class MonitoredRelays:
         self._deadlines = Deadlines(clock)
         self._publish = publish
         self._is_local_fault = is_local_fault
-        self._on_settled = on_resolved
+        self._on_resolved = on_resolved
         self._share_retry_after = share_retry_after
-        self._terms: dict[ProbeKey, Generation] = {}
+        self._generations: dict[ProbeKey, Generation] = {}
         self._on_up: Callable[[str, bool], None] = lambda _name, _up: None
         self._rng = rng or random.Random()  # noqa: S311 - spreads load, guards no secret
         self._crypto: dict[str, KeyManager] = {"real": Ecies(), "mock": Plain()}
@@ -110,11 +110,11 @@ class MonitoredRelays:
     async def start(self, on_up: Callable[[str, bool], None]) -> None:
         """Start the embedded relays. Raises `StartupError`."""
         self._on_up = on_up
-        for watched in await self.open(self.config.relays):
-            self.relays[watched.config.name] = watched
+        for monitored in await self.open(self.config.relays):
+            self.relays[monitored.config.name] = monitored
 
     async def open(self, relays: Iterable[RelayConfig]) -> list[MonitoredRelay]:
-        """Relays ready to be watched, all of them or none; not of the fleet yet. Raises `StartupError`."""
+        """Return relays ready to be monitored, all or none; `apply` adds them. Raises `StartupError`."""
         opened: list[MonitoredRelay] = []
         try:
             for relay in relays:
@@ -122,19 +122,19 @@ class MonitoredRelays:
                 if relay.url == "embedded":
                     embedded = EmbeddedRelay(namespaces=_namespaces(relay), clock=self._clock)
                     await embedded.start()
-                opened.append(self._watched(relay, embedded))
+                opened.append(self._monitored(relay, embedded))
         except BaseException:
             await self.close(opened)
             raise
         return opened
 
-    def _watched(self, relay: RelayConfig, embedded: EmbeddedRelay | None) -> MonitoredRelay:
+    def _monitored(self, relay: RelayConfig, embedded: EmbeddedRelay | None) -> MonitoredRelay:
         url = embedded.url if embedded is not None else relay.url
         up = RelayVerdict(
             relay.name,
             partial(self._on_up, relay.name),
             is_local_fault=self._is_local_fault,
-            on_resolved=partial(self._on_settled, relay.name),
+            on_resolved=partial(self._on_resolved, relay.name),
         )
         admission = RelayAdmission(
             relay,
@@ -148,35 +148,37 @@ class MonitoredRelays:
         return MonitoredRelay(relay, embedded, admission, up)
 
     def apply(self, config: Config, difference: Changes, opened: Iterable[MonitoredRelay]) -> None:
-        """Become the fleet of another configuration; whoever was closed is gone before."""
+        """Switch to another configuration; the relays that it drops are closed before."""
         for relay in difference.adjusted:
             self.relays[relay.name].config = relay
             self.relays[relay.name].admission.reconfigure(relay)
-        for place in difference.forgotten:
-            if (generation := self._terms.pop(place, None)) is not None:
+        for key in difference.forgotten:
+            if (generation := self._generations.pop(key, None)) is not None:
                 generation.active = False
-        known = self.relays | {watched.config.name: watched for watched in opened}
+        known = self.relays | {monitored.config.name: monitored for monitored in opened}
         self.config = config
         self.relays = {relay.name: known[relay.name] for relay in config.relays}
 
-    async def close(self, left: Iterable[MonitoredRelay]) -> None:
-        """Give up relays: no verdict on them any more, and the embedded ones end."""
-        left = list(left)
-        await asyncio.gather(*(watched.verdict.stop() for watched in left))
+    async def close(self, relays: Iterable[MonitoredRelay]) -> None:
+        """Stop the verdicts of relays, and their embedded servers."""
+        relays = list(relays)
+        await asyncio.gather(*(monitored.verdict.stop() for monitored in relays))
         with suppress(TimeoutError):
             async with asyncio.timeout(1):
-                await asyncio.gather(*(watched.embedded.stop() for watched in left if watched.embedded is not None))
+                await asyncio.gather(
+                    *(monitored.embedded.stop() for monitored in relays if monitored.embedded is not None)
+                )
 
     def context(self, relay: str, probe: ProbeConfig, count: Callable[[str], None] = lambda _: None) -> ProbeContext:
-        """One probe's workplace at one relay."""
-        generation, take = self._terms.setdefault((relay, probe.name), Generation()), self._publish
+        """Return the context of one probe at one relay. `count` is called with the result of each slot."""
+        generation, sink = self._generations.setdefault((relay, probe.name), Generation()), self._publish
 
         def publish(report: Run | Report) -> None:
-            # A message may be judged when its probe is long gone: its successor's account must not hear of it.
+            # Messages may be judged after their probe was removed; a later probe of that name must not count them.
             if generation.active:
-                take(report, made)
+                sink(report, probe_context)
 
-        made = ProbeContext(
+        probe_context = ProbeContext(
             relay=relay,
             probe=probe,
             clock=self._clock,
@@ -187,34 +189,34 @@ class MonitoredRelays:
             background=self.spawn,
             count=count,
         )
-        return made
+        return probe_context
 
     async def check_certificates(self) -> None:
-        """Connect to each `wss` relay whose certificate nobody has seen for a day, for as long as the fleet active.
+        """Connect to each `wss` relay whose certificate was not seen for a day, until cancelled.
 
-        Probes that only hold connections, or run once a week, would never tell of a new one.
+        Probes that only hold connections, or run once a week, would not notice a new certificate.
         """
         while True:
-            await asyncio.sleep(CERTIFICATE_CHECK)
+            await asyncio.sleep(CERTIFICATE_CHECK_INTERVAL)
             oldest = self._clock.monotonic() - CERTIFICATE_AGE
-            for name, watched in self.relays.items():
+            for name, monitored in self.relays.items():
                 probe = next((probe for probe in self.config.probes if name in probe.relays), None)
                 if (
-                    watched.config.url.startswith("wss:")
-                    and watched.admission.handshake_at < oldest
+                    monitored.config.url.startswith("wss:")
+                    and monitored.admission.handshake_at < oldest
                     and probe is not None
                 ):
                     self.spawn(check_certificate(self.context(name, probe)))
 
     def spawn(self, work: Coroutine[None, None, None]) -> None:
-        """Keep a task going until it is done or the fleet stops."""
+        """Run a task in the background until it is done or `stop` is called."""
         task = asyncio.ensure_future(work)
         self.background.add(task)
         task.add_done_callback(self.background.discard)
 
     async def stop(self) -> None:
-        """End what is left, and the embedded relays."""
-        await asyncio.gather(*(watched.verdict.stop() for watched in self.relays.values()))
+        """Cancel background tasks and stop verdicts and embedded relays."""
+        await asyncio.gather(*(monitored.verdict.stop() for monitored in self.relays.values()))
         for task in list(self.background):
             task.cancel()
         if self.background:
@@ -223,7 +225,7 @@ class MonitoredRelays:
 
 
 def _namespaces(relay: RelayConfig) -> tuple[Namespace, ...]:
-    """The production namespaces, with this relay's history for sessions."""
+    """Return the production namespaces, with this relay's history for sessions."""
     return (
         Namespace(name="handshake", size=5, ttl=300.0),
         Namespace(name="session", size=relay.history.size, ttl=relay.history.ttl),

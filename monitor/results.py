@@ -1,9 +1,8 @@
-"""What a probe publishes: values, computed once, in one direction.
+"""Results: the values that probes publish.
 
-A `Run` is published when it is over. What cannot wait for that, or belongs to no run (phases of a connect, a
-dropped connection, a verdict reached at a message's horizon), is a `Report` of its own. All are frozen, and most are
-tuples: an exchange makes twenty of them, and a frozen dataclass takes several times as long.
-Times are seconds of `Clock.monotonic` unless a name says otherwise; durations are seconds.
+A `Run` is published when it has ended. Everything else is a `Report`: phases of a connect, dropped connections,
+verdicts, which are reached at a message's horizon. The frequent ones are named tuples: an exchange makes twenty, and a
+frozen dataclass takes several times as long to make. Times are monotonic and durations are seconds.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _RANDOM_62_BITS: Final = (1 << 62) - 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """Why an exchange failed: the first cause."""
+    """The first cause of a failed exchange."""
 
     step: Step
     reason: Reason
@@ -32,7 +31,7 @@ class Failure:
 
 
 class Mark(NamedTuple):
-    """One step of a run's timeline; `started` and `ended` are seconds since the run began."""
+    """One step in the timeline of a run; `started` and `ended` are seconds since the run began."""
 
     side: str  # "dapp", "wallet" or "pair"
     step: Step
@@ -42,7 +41,7 @@ class Mark(NamedTuple):
 
 
 class MessageFate(NamedTuple):
-    """One message as its run saw it end. `verdict` is None while its horizon lies ahead."""
+    """The state of one message at the end of its run. `verdict` is None before its horizon."""
 
     direction: str  # "request" or "response"; "offline" for a message to an absent wallet
     sequence: int
@@ -53,7 +52,7 @@ class MessageFate(NamedTuple):
 
 
 class Exchange(NamedTuple):
-    """One exchange: what SLIs are made of. Latencies are None where they did not come about."""
+    """One exchange, the event that SLIs count. A latency is None if it was not measured."""
 
     outcome: Outcome
     failure: Failure | None = None
@@ -65,7 +64,7 @@ class Exchange(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pairing:
-    """One pairing of a dApp and a wallet: wallet start → both ends connected; `wallet_seconds`: → the wallet is."""
+    """One pairing. `seconds` from the wallet's start until both are connected, `wallet_seconds` until the wallet is."""
 
     outcome: Outcome
     seconds: float | None = None
@@ -74,9 +73,9 @@ class Pairing:
 
 
 class Run(NamedTuple):
-    """One execution of a bounded probe, or one slot of one standing pair.
+    """One execution of a bounded probe, or one slot of a persistent pair or connection.
 
-    `outcome` is the worst of its exchanges'; `failure` the first cause. `id` is a UUIDv7 in canonical form.
+    `outcome` is the worst of its exchanges, `failure` the first cause. `id` is a UUIDv7 in canonical form.
     """
 
     id: str
@@ -91,11 +90,11 @@ class Run(NamedTuple):
     pairing: Pairing | None = None
     timeline: tuple[Mark, ...] = ()
     messages: tuple[MessageFate, ...] = ()
-    pair: int | None = None  # which standing pair of the probe this slot belongs to
+    pair: int | None = None  # number of the persistent pair
 
 
 class PhaseTimed(NamedTuple):
-    """One phase of a connect, or one command's reply, took `seconds`."""
+    """The duration of one phase of a connect, or of the reply to one command."""
 
     relay: str
     probe: str
@@ -105,7 +104,7 @@ class PhaseTimed(NamedTuple):
 
 
 class Paired(NamedTuple):
-    """A pairing outside a bounded run ended (a standing pair's)."""
+    """A pairing outside a bounded run: that of a persistent pair."""
 
     relay: str
     probe: str
@@ -114,9 +113,9 @@ class Paired(NamedTuple):
 
 
 class MessagesSent(NamedTuple):
-    """So many messages went out, each pending until its `MessagesJudged`; in `acks` seconds the relay accepted some.
+    """Messages were sent, and are pending until their `MessagesJudged`.
 
-    Acks that come one by one are reported as phases.
+    `acks` are the seconds until the relay accepted a message, where they are not reported as phases.
     """
 
     relay: str
@@ -127,9 +126,9 @@ class MessagesSent(NamedTuple):
 
 
 class MessagesJudged(NamedTuple):
-    """So many messages reached their horizons. A misrouted publication is judged on arrival and was never pending.
+    """Messages were judged, at their horizon. A misrouted one is judged on arrival and was not pending.
 
-    `verdict` is None where nobody listened until then: the pair was closed while the message was under way.
+    `verdict` is None if the pair was closed before, so that the fate of the messages is unknown.
     """
 
     relay: str
@@ -141,9 +140,9 @@ class MessagesJudged(NamedTuple):
 
 
 class Disconnected(NamedTuple):
-    """A standing connection dropped; `code` is its close or unsubscribe code, None where there was none.
+    """A persistent connection or subscription was lost, with a close or unsubscribe code if there was one.
 
-    `pair` is the number of the standing pair it belonged to, if it was a pair's.
+    `pair` is the number of its persistent pair, if it belongs to one.
     """
 
     relay: str
@@ -154,7 +153,7 @@ class Disconnected(NamedTuple):
 
 
 class Reconnected(NamedTuple):
-    """A standing pair is whole again, `seconds` after it dropped."""
+    """A persistent pair or connection is ready again, `seconds` after it dropped."""
 
     relay: str
     probe: str
@@ -163,7 +162,7 @@ class Reconnected(NamedTuple):
 
 
 class PairTime(NamedTuple):
-    """`seconds` that a standing pair (or idle connection) spent connected, or not; or several together."""
+    """Seconds that persistent pairs or connections spent connected, or not; several may be added up."""
 
     relay: str
     probe: str
@@ -173,7 +172,7 @@ class PairTime(NamedTuple):
 
 
 class AddressFailed(NamedTuple):
-    """One address of the relay could not be reached; `family` is "ip4" or "ip6"."""
+    """An address of the relay could not be reached; `family` is "ip4" or "ip6"."""
 
     relay: str
     probe: str
@@ -182,7 +181,7 @@ class AddressFailed(NamedTuple):
 
 
 class CertificateSeen(NamedTuple):
-    """The earliest expiry in the certificate chain of a handshake, in seconds since the epoch."""
+    """The earliest expiry in the relay's certificate chain, in seconds since the epoch."""
 
     relay: str
     probe: str
@@ -191,7 +190,7 @@ class CertificateSeen(NamedTuple):
 
 
 class Confirmed(NamedTuple):
-    """One confirming attempt ended; `via` is "standing" or "fresh". See `reachability` for what is counted."""
+    """A confirmation ended; `via` is "fresh" (a new-pair attempt) or "standing" (a resend over a persistent pair)."""
 
     relay: str
     probe: str
@@ -212,10 +211,10 @@ Report = (
     | CertificateSeen
     | Confirmed
 )
-"""Every report says which relay, probe and run it comes of."""
+"""Every report names its relay, probe and run; `run_id` is empty for one that belongs to no run."""
 
 Publish = Callable[[Run | Report], None]
-"""Where a probe hands its results; never blocks, never raises."""
+"""Receives the results of a probe; never blocks, never raises."""
 
 
 def uuid7(now: float, rng: random.Random) -> str:
@@ -224,6 +223,6 @@ def uuid7(now: float, rng: random.Random) -> str:
     `now` is in seconds since the epoch. The ids sort by time.
     """
     milliseconds = int(now * 1000) & 0xFFFF_FFFF_FFFF
-    chance = rng.getrandbits(74)  # 12 of them before the variant's two bits, 62 after
-    digits = f"{milliseconds:012x}7{chance >> 62:03x}{0b10 << 62 | chance & _RANDOM_62_BITS:016x}"
+    random_bits = rng.getrandbits(74)  # 12 of them before the variant's two bits, 62 after
+    digits = f"{milliseconds:012x}7{random_bits >> 62:03x}{0b10 << 62 | random_bits & _RANDOM_62_BITS:016x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

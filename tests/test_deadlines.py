@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from monitor.clock import LoopClock
-from monitor.deadlines import MOMENT, TURN, Deadlines
+from monitor.deadlines import MAX_CHECKS_PER_CALLBACK, TIMER_RESOLUTION, Deadlines
 
 pytestmark = pytest.mark.looptime
 
@@ -97,8 +97,8 @@ async def test_a_deadline_that_lies_before_all_others_is_not_late() -> None:
 async def test_a_deadline_in_the_past_is_told_at_once() -> None:
     stage = Stage()
     message = stage.expect(-3)
-    await asyncio.sleep(2 * MOMENT)
-    assert message.told == [pytest.approx(MOMENT)]
+    await asyncio.sleep(2 * TIMER_RESOLUTION)
+    assert message.told == [pytest.approx(TIMER_RESOLUTION)]
 
 
 async def test_one_that_fails_when_told_holds_up_nobody() -> None:
@@ -112,14 +112,14 @@ async def test_one_that_fails_when_told_holds_up_nobody() -> None:
 
 async def test_nothing_is_kept_of_what_is_done() -> None:
     stage = Stage()
-    for _ in range(2 * TURN + 1):
+    for _ in range(2 * MAX_CHECKS_PER_CALLBACK + 1):
         stage.expect(5).answered = True
     last = stage.expect(5)
     await asyncio.sleep(5)
-    assert stage.deadlines.count > TURN  # the others' turn comes in a moment: something else may have to be done
-    await asyncio.sleep(3 * MOMENT)
+    assert stage.deadlines.count > MAX_CHECKS_PER_CALLBACK  # the rest waits for the next callback
+    await asyncio.sleep(3 * TIMER_RESOLUTION)
     assert stage.deadlines.count == 0
-    assert last.told == [pytest.approx(5, abs=3 * MOMENT)]
+    assert last.told == [pytest.approx(5, abs=3 * TIMER_RESOLUTION)]
 
 
 class Exchange(Message):

@@ -6,8 +6,9 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from monitor.clock import SYSTEM_CLOCK
+from monitor.daemon.pipeline import log_run
 from monitor.probes.registry import PROBES
-from monitor.probes.runner import execute, log_run, wait_for_admission
+from monitor.probes.runner import execute, wait_for_admission
 from monitor.relays import MonitoredRelays
 from monitor.results import Run
 from monitor.scenarios import SPECS

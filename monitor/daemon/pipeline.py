@@ -10,7 +10,8 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from monitor.probes.runner import log_run
+import structlog
+
 from monitor.results import MessagesJudged, Paired, PairTime, Run
 from monitor.vocabulary import Outcome, Verdict
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from monitor.reachability.verdict import RelayVerdict
     from monitor.results import Report
     from monitor.schedule import Maintenance
+
+_log = structlog.get_logger(__name__)
 
 MAX_PENDING_REPORTS: Final = 10_000
 """Largest number of reports held for one relay; above it the oldest is recorded."""
@@ -105,3 +108,19 @@ def _with_outcome(run: Run, outcome: Outcome) -> Run:
     pairing = replace(run.pairing, outcome=outcome) if run.pairing is not None else None
     exchanges = tuple(exchange._replace(outcome=outcome) for exchange in run.exchanges)
     return run._replace(outcome=outcome, exchanges=exchanges, pairing=pairing)
+
+
+def log_run(run: Run) -> None:
+    """Log a run that failed or was aborted. For the consumer of results, which knows the final outcome."""
+    failure = run.failure
+    if failure is not None:
+        _log.warning(
+            f"run {run.outcome.value}",
+            run_id=run.id,
+            relay=run.relay,
+            probe=run.probe,
+            outcome=run.outcome.value,
+            step=failure.step.value,
+            reason=failure.reason.value,
+            detail=failure.detail,
+        )

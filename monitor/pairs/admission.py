@@ -177,9 +177,9 @@ class RelayAdmission:
             await self.connects.acquire(priority=priority)
         elif failed_at is not None:
             await self.admit_reconnect(1, failed_at)
-            late = self._reserved_from(failed_at) > 0
+            reserved = self._reserved_from(failed_at) > 0
             await self.connects.acquire(
-                priority=ConnectPriority.LATE_RECONNECT if late else ConnectPriority.RECONNECT,
+                priority=ConnectPriority.LATE_RECONNECT if reserved else ConnectPriority.RECONNECT,
                 headroom=lambda: self.reserve + self._reserved_from(failed_at),
             )
         elif priority is ConnectPriority.RECOVERY:

@@ -1,4 +1,4 @@
-"""Bare connections that say hello and answer pings: what steady-state and connection-storm are made of."""
+"""Idle connections: they connect, answer pings and carry no messages."""
 
 from __future__ import annotations
 
@@ -21,21 +21,26 @@ if TYPE_CHECKING:
     from monitor.wire.events import Event
 
 
-PERMIT_WAIT: Final = 60.0
-"""Seconds that a look at the certificate waits for the relay's limits to allow it."""
+PERMIT_TIMEOUT: Final = 60.0
+"""Seconds for which a certificate check waits for a permit of the rate limit."""
 
 
 async def check_certificate(context: ProbeContext) -> None:
-    """Connect once, and leave: what the handshake showed is published. What fails is for probes to tell."""
-    held = IdleConnection(context, context.recorder())
+    """Connect once, so that the certificate's expiry is published. Failures are ignored: the probes report them."""
+    connection = IdleConnection(context, context.recorder())
     with suppress(ProbeError, TimeoutError):
-        async with asyncio.timeout(PERMIT_WAIT + context.probe.timeout):
-            await held.open()
-    held.close()
+        async with asyncio.timeout(PERMIT_TIMEOUT + context.probe.timeout):
+            await connection.open()
+    connection.close()
 
 
 class IdleConnection:
-    """One bare connection. `drops` counts how often it was lost; `on_change` is called when it comes or goes."""
+    """One idle connection.
+
+    reconnect: makes it come back after a drop; None does not.
+    on_change: called with None when it is connected, and with the event when it is dropped or a reconnect fails.
+    endpoint: replaces the next one of the relay.
+    """
 
     def __init__(
         self,
@@ -57,16 +62,16 @@ class IdleConnection:
 
     @property
     def connected(self) -> bool:
-        """Whether it stands."""
+        """True while it is connected."""
         return self.client.connected
 
     @property
     def terminated(self) -> bool:
-        """Whether it will not come back by itself."""
+        """True if it will not come back by itself."""
         return self.client.closed
 
     def why_lost(self) -> ProbeError:
-        """What became of it: why it was lost, or why it does not stand yet."""
+        """Return why it was lost, or why it is not connected yet."""
         return self.error or self.client.deadline_error(self.client.step)
 
     async def open(self) -> None:
@@ -74,7 +79,7 @@ class IdleConnection:
         await self.client.open()
 
     def close(self) -> None:
-        """Leave in good order."""
+        """Disconnect with a close frame."""
         self.client.close()
 
     def _on_event(self, event: Event) -> None:
@@ -86,20 +91,20 @@ class IdleConnection:
             self.lost.set()
             self._on_change(event)
 
-    # What the client reports (`relay.client.Reporter`).
+    # relay.client.Reporter.
 
     def step_completed(self, step: Step, started: float, ended: float) -> None:
-        """A step of the connect is behind us."""
+        """Record a step of the connect."""
         self.recorder.mark("dapp", step, started, ended)
 
     def phase(self, phase: Phase, seconds: float) -> None:
-        """A phase took `seconds`."""
+        """Publish the duration of a phase."""
         self.recorder.phase(phase, seconds)
 
     def address_failed(self, family: str) -> None:
-        """An address could not be reached."""
+        """Publish that an address could not be reached."""
         self.recorder.address_failed(family)
 
     def certificate(self, not_after: float) -> None:
-        """The relay's certificate was seen."""
+        """Publish when the relay's certificate expires."""
         self.recorder.certificate(not_after)

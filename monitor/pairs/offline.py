@@ -10,8 +10,7 @@ import structlog
 
 from monitor.errors import LocalError, ProbeError, RateLimitedError
 from monitor.pairs import payloads
-from monitor.pairs.in_flight import CORRUPTED, OVERTAKEN
-from monitor.pairs.tracker import fate
+from monitor.pairs.tracker import CORRUPTED, OVERTAKEN, fate
 from monitor.results import Exchange
 from monitor.vocabulary import Outcome, Reason, Step
 

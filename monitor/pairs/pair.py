@@ -10,10 +10,9 @@ from monitor.errors import LocalError, ProbeError
 from monitor.pairs import payloads
 from monitor.pairs.context import failure_of
 from monitor.pairs.diagnosis import diagnose
-from monitor.pairs.in_flight import InFlightMessage
 from monitor.pairs.ledger import Ledger
 from monitor.pairs.participant import Participant
-from monitor.pairs.tracker import DeliveryTracker, fate
+from monitor.pairs.tracker import DeliveryTracker, InFlightMessage, fate
 from monitor.results import Exchange, Pairing
 from monitor.session.dapp import Dapp
 from monitor.session.store import KeyValueStore, MemoryStore
@@ -221,7 +220,7 @@ class Pair:
 
         `intended` is when the request is to be sent. The timeout covers both messages together, without the pause.
         """
-        tracker, recorder = self.tracker, self.recorder
+        tracker, recorder = self.tracker, self.tracker.recorder
         tracker.received_ids.clear()
         request = payloads.request(recorder.run_id, tracker.sequence + 1)
         identifier = request["id"]
@@ -254,7 +253,7 @@ class Pair:
 
     async def request(self, intended: float) -> None:
         """Deliver one request without a response. Raises `ProbeError`."""
-        payload = payloads.request(self.recorder.run_id, 1)
+        payload = payloads.request(self.tracker.recorder.run_id, 1)
         message = self.send("request", payload, intended, intended + self.context.probe.timeout)
         try:
             self._complete(message, await message.arrived)
@@ -265,7 +264,7 @@ class Pair:
         """Record in the timeline why `messages` did not arrive, if `error` is a loss."""
         self.tracker.awaited = None
         receiver = self.dapp if messages and messages[0].direction == "response" else self.wallet
-        await diagnose(self.context, self.recorder, receiver, self._endpoint_index, error, messages)
+        await diagnose(self.context, self.tracker.recorder, receiver, self._endpoint_index, error, messages)
 
     def send(self, direction: str, payload: payloads.Payload, intended: float, deadline: float) -> InFlightMessage:
         """Send one message, which the tracker then awaits. Raises `ProbeError` if the sender is not ready."""
@@ -289,7 +288,7 @@ class Pair:
         if not self.ready or not self.context.admission.messages.try_acquire():
             return None
         now = self._clock.monotonic()
-        request = payloads.request(f"{self.recorder.run_id}/again", self.tracker.sequence + 1)
+        request = payloads.request(f"{self.tracker.recorder.run_id}/again", self.tracker.sequence + 1)
         payload = payloads.response(request["id"]) if direction == "response" else request
         message = self._new_message(direction, payload, now, now + timeout)
         try:
@@ -325,14 +324,14 @@ class Pair:
     def _complete(self, message: InFlightMessage, arrived: float) -> float:
         if arrived > message.deadline:
             raise message.deadline_error()
-        self.recorder.mark(message.receiver.side, message.step, message.intended, arrived)
+        self.tracker.recorder.mark(message.receiver.side, message.step, message.intended, arrived)
         return arrived
 
     def _record_fates(self, sent: list[InFlightMessage]) -> None:
         self.tracker.publish_sent()
         for item in sent:
             if item.message is not None:
-                self.recorder.fates.append(fate(item.message))
+                self.tracker.recorder.fates.append(fate(item.message))
             if not item.arrived.done():
                 item.arrived.cancel()
             elif not item.arrived.cancelled():

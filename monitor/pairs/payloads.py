@@ -1,7 +1,6 @@
-"""What the two wallets say to each other: a signing request and its answer, as real as the load test's samples.
+"""Payloads: a signing request and its response, as the relay team's load test sends them.
 
-Each message names its run and its number, and once more in hexadecimal, so that it can be told from every other
-wherever it turns up: in a history read by hand, on another channel, in another run.
+Each contains its run id and number, so that it can be identified in a history, on another channel, in another run.
 """
 
 from __future__ import annotations
@@ -14,17 +13,17 @@ Payload = dict[str, Any]
 
 
 def _hexadecimal(identifier: str, size: int) -> str:
-    """The last `size` bytes of an identifier, which are those that differ between two."""
+    """Return the last `size` bytes of an identifier, in which two differ."""
     return f"0x{identifier.encode()[-size:].hex()}"
 
 
 def request(run_id: str, number: int) -> Payload:
-    """A `personal_sign` JSON-RPC request, about 165 bytes as JSON."""
+    """Return a `personal_sign` JSON-RPC request, about 165 bytes as JSON."""
     identifier = f"{run_id}/{number}"
     params = [_hexadecimal(identifier, 8), _ADDRESS]
     return {"jsonrpc": "2.0", "id": identifier, "method": "personal_sign", "params": params}
 
 
 def response(identifier: str) -> Payload:
-    """The answer to the request with this id, about 140 bytes as JSON."""
+    """Return the response to the request with this id, about 140 bytes as JSON."""
     return {"jsonrpc": "2.0", "id": identifier, "result": _hexadecimal(identifier, 32)}

@@ -1,4 +1,4 @@
-"""One run of one probe, from its first connect to its `Run`: bounded, never raising for what the relay did."""
+"""Execution of one bounded run: always ends, and never raises for what the relay did."""
 
 from __future__ import annotations
 
@@ -17,10 +17,8 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
-GRACE = 2.0
-"""Seconds past a run's own deadlines, and the autopsies of what was lost, after which it is ended from outside: nothing
-hangs, not even a fault of ours."""
-
+RUN_MARGIN: Final = 2.0
+"""Seconds beyond a run's own deadlines and diagnoses after which it is cancelled, so that no fault can make it hang."""
 
 REBUILD_BACKOFF: Final = Backoff(minimum=1.0)
 """Between attempts to replace a pair or connection that the relay has terminated or never accepted: slower than the
@@ -28,10 +26,10 @@ client's own reconnects, since each attempt is a whole connect against the relay
 
 
 class Probe(Protocol):
-    """A scenario as a bounded run. One file each in this package; `registry` names them all."""
+    """A scenario as a bounded run."""
 
     async def run(self, context: ProbeContext, recorder: RunRecorder) -> None:
-        """Play the scenario once, booking with `recorder`. Raises `ProbeError` for what stops all that is left."""
+        """Run the scenario once and record it. Raises `ProbeError` if it cannot go on; the remaining exchanges fail."""
 
 
 @runtime_checkable
@@ -43,20 +41,17 @@ class ContinuousProbe(Probe, Protocol):
 
 
 async def wait_for_admission(context: ProbeContext) -> None:
-    """Wait until the relay's limits leave room for one run, and take it. `check` refuses plans past the limits."""
-    while not context.admits(*context.probe.volume.cost):  # noqa: ASYNC110 - permits come with time, not by an event
+    """Wait until the rate limits allow one run, and acquire its message permits."""
+    while not context.admits(*context.probe.volume.cost):  # noqa: ASYNC110 - permits become available with time, not by an event
         await asyncio.sleep(1)
 
 
 async def execute(probe: Probe, context: ProbeContext) -> Run:
-    """Run `probe` once. Cancelled (a shutdown), it publishes the run as aborted before it lets the cancellation on.
-
-    The run is published here, and nowhere else.
-    """
+    """Run `probe` once, publish the run and return it. If cancelled, publish it as aborted and re-raise."""
     recorder = context.recorder()
     aborted = ""
     try:
-        allowed = context.probe.deadline + context.probe.exchanges * context.probe.diagnosis_timeout + GRACE
+        allowed = context.probe.deadline + context.probe.exchanges * context.probe.diagnosis_timeout + RUN_MARGIN
         async with asyncio.timeout(allowed):
             await probe.run(context, recorder)
     except ProbeError as error:
@@ -65,11 +60,11 @@ async def execute(probe: Probe, context: ProbeContext) -> Run:
         aborted = "stopped"
         raise
     except TimeoutError:
-        aborted = "the run outlived its own deadlines"
-        _log.error("run aborted", why=aborted, run_id=recorder.run_id, probe=context.probe.name)
-    except Exception:  # noqa: BLE001 - a fault of ours is an aborted run, never the relay's and never the end
+        aborted = "the run exceeded its deadlines"
+        _log.error("run aborted", error=aborted, run_id=recorder.run_id, probe=context.probe.name)
+    except Exception:  # noqa: BLE001 - a fault of this program aborts the run
         aborted = "a fault in this program"
-        _log.exception("run aborted", why=aborted, run_id=recorder.run_id, probe=context.probe.name)
+        _log.exception("run aborted", error=aborted, run_id=recorder.run_id, probe=context.probe.name)
     finally:
         if aborted:
             recorder.abort(times=missing(context, recorder))
@@ -79,24 +74,5 @@ async def execute(probe: Probe, context: ProbeContext) -> Run:
 
 
 def missing(context: ProbeContext, recorder: RunRecorder) -> int:
-    """How many of its exchanges a run did not come to: they have failed for the cause that ended it."""
+    """Return the number of exchanges that a run, ended early, did not make."""
     return max(0, context.probe.volume.exchanges - len(recorder.exchanges))
-
-
-def log_run(run: Run) -> None:
-    """One line for a run that met an obstacle; good runs are in the journal and the metrics.
-
-    For whoever takes what is published, once its outcome is final: only there it is known whether a failure counts.
-    """
-    failure = run.failure
-    if failure is not None:
-        _log.warning(
-            f"run {run.outcome.value}",
-            run_id=run.id,
-            relay=run.relay,
-            probe=run.probe,
-            outcome=run.outcome.value,
-            step=failure.step.value,
-            reason=failure.reason.value,
-            detail=failure.detail,
-        )

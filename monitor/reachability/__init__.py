@@ -1,1 +1,1 @@
-"""Whether a relay can be reached: the relay verdict and the attempts that confirm it."""
+"""Whether a relay delivers messages at all: the relay verdict and the attempts that confirm it."""

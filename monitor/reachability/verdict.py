@@ -203,9 +203,9 @@ class RelayVerdict:
         """Make the attempts of one round; return how many failed, or None once one delivered or was rate-limited."""
         confirm = context.probe.confirm
         timeout = min(context.probe.timeout, MAX_ATTEMPT_TIME, confirm.within)
-        spacing = min(CONFIRMATION_SPACING, (confirm.within - timeout) / max(1, confirm.attempts - 1))
+        interval = min(CONFIRMATION_SPACING, (confirm.within - timeout) / max(1, confirm.attempts - 1))
         attempts = [
-            asyncio.ensure_future(self._attempt(context, timeout, number * spacing))
+            asyncio.ensure_future(self._attempt(context, timeout, number * interval))
             for number in range(confirm.attempts)
         ]
         failed = 0

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 async def test_a_certificate_that_no_probe_sees_is_looked_at_every_day(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relays, "CERTIFICATE_CHECK", 0.02)
+    monkeypatch.setattr(relays, "CERTIFICATE_CHECK_INTERVAL", 0.02)
     monkeypatch.setattr(relays, "CERTIFICATE_AGE", 0.1)
     certificates = Certificates(tmp_path)
     trusting = {"tls": {"ca_file": str(certificates.ca_file)}}
@@ -35,7 +35,7 @@ async def test_a_certificate_that_no_probe_sees_is_looked_at_every_day(
 
 
 async def test_a_relay_without_tls_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relays, "CERTIFICATE_CHECK", 0.01)
+    monkeypatch.setattr(relays, "CERTIFICATE_CHECK_INTERVAL", 0.01)
     async with odd_relay() as relay, stage(relay.url, "steady-state", schedule="continuous") as made:
         made.monitored_relays.spawn(made.monitored_relays.check_certificates())
         await asyncio.sleep(0.1)  # not virtual: a real relay

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from monitor.embedded import EmbeddedRelay, FaultPlan
-    from monitor.pairs.in_flight import InFlightMessage
     from monitor.pairs.ledger import Message
+    from monitor.pairs.tracker import InFlightMessage
 
 pytestmark = WITH_SOCKETS
 
