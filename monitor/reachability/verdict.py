@@ -144,7 +144,7 @@ class RelayVerdict:
     def resume(self) -> None:
         """Continue recovery probing if the relay was down."""
         if self.up is False and self._context is not None and self.activity is Activity.IDLE:
-            self._start(self._probe_recovery(self._context))
+            self._start(Activity.RECOVERY_PROBING, self._probe_recovery(self._context))
 
     async def stop(self) -> None:
         """Stop for good and wait for the tasks."""
@@ -155,8 +155,8 @@ class RelayVerdict:
         if running:
             await asyncio.wait(running, timeout=1)
 
-    def _start(self, work: Coroutine[None, None, None]) -> None:
-        self._task = asyncio.ensure_future(work)
+    def _start(self, activity: Activity, work: Coroutine[None, None, None]) -> None:
+        self._activity, self._task = activity, asyncio.ensure_future(work)
 
     def _handle_failure(self, context: ProbeContext, number: int | None, direction: str) -> None:
         if context.admission.connects.paused:
@@ -165,7 +165,7 @@ class RelayVerdict:
         if self.activity is Activity.IDLE:
             self.unresolved = True
             self._context = context
-            self._start(self._confirm(context))
+            self._start(Activity.CONFIRMING, self._confirm(context))
         elif self.up is False and now - self._local_fault.cleared_at > LOCAL_FAULT_CHECK_INTERVAL:
             # The fault may have become local since the relay went down.
             self.unresolved = True
@@ -180,7 +180,6 @@ class RelayVerdict:
 
     async def _confirm(self, context: ProbeContext) -> None:
         """Make one round; if the relay is down then, probe for its recovery."""
-        self._activity = Activity.CONFIRMING
         clock = context.clock
         await asyncio.sleep(max(0.0, self._round_started_at + ROUND_INTERVAL - clock.monotonic()))
         started = self._round_started_at = clock.monotonic()
@@ -197,6 +196,7 @@ class RelayVerdict:
             _log.warning("failure not confirmed", relay=self._relay, error="too few attempts could be made")
             return
         self._set_up(context, up=False)
+        self._activity = Activity.RECOVERY_PROBING
         await self._probe_recovery(context)
 
     async def _make_attempts(self, context: ProbeContext) -> int | None:
@@ -242,7 +242,6 @@ class RelayVerdict:
 
     async def _probe_recovery(self, context: ProbeContext) -> None:
         """Make an attempt every few seconds while the relay is down."""
-        self._activity = Activity.RECOVERY_PROBING
         clock = context.clock
         timeout = min(context.probe.timeout, MAX_ATTEMPT_TIME)
         delay = RECOVERY_INTERVAL

@@ -279,6 +279,12 @@ class TestDown:
         await asyncio.sleep(1)
         assert world.starts == [0]
 
+    async def test_failures_at_the_same_moment_start_one_round(self, world: World) -> None:
+        world.fail()
+        world.drop()
+        await asyncio.sleep(4.5)
+        assert world.starts == [0, 2, 4]
+
     async def test_rounds_start_five_seconds_apart_at_least(self, world: World) -> None:
         world.script = lambda _: (0.1, delivered())
         for _ in range(100):
