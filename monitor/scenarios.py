@@ -87,7 +87,7 @@ class ScenarioSpec:
     continuous: it can be `schedule: continuous`.
     keys: the configuration keys that it uses and not every scenario does; of these, `bounded_keys` and
     `continuous_keys` belong to one kind of schedule.
-    flags: the flags of the load test that it uses and not every scenario does; None where it is no load test.
+    load_flags: the flags of the load test that it uses and not every scenario does; None where it is no load test.
     default_messages: the default of the key `messages`.
     volume: what one bounded run makes.
     longest_run: seconds after which a bounded run has ended: its time-outs and its waits, added up.
@@ -103,7 +103,7 @@ class ScenarioSpec:
     keys: frozenset[str]
     bounded_keys: frozenset[str] = frozenset()
     continuous_keys: frozenset[str] = frozenset()
-    flags: frozenset[str] | None
+    load_flags: frozenset[str] | None
     default_messages: int = 1
     volume: Callable[[ProbeNumbers], RunVolume]
     longest_run: Callable[[ProbeNumbers], float]
@@ -215,7 +215,7 @@ SPECS: Final[Mapping[Scenario, ScenarioSpec]] = {
         keys=frozenset({"pairs", "message_interval", "wallet_delay", "settle", "max_age", "duration", "crypto"}),
         bounded_keys=frozenset({"duration"}),
         continuous_keys=frozenset({"max_age"}),
-        flags=frozenset({"connection_pairs", "crypto", "duration", "message_interval"}),
+        load_flags=frozenset({"connection_pairs", "crypto", "duration", "message_interval"}),
         volume=_steady_volume,
         # Pairs start one after another within a cycle.
         longest_run=lambda probe: (
@@ -228,7 +228,7 @@ SPECS: Final[Mapping[Scenario, ScenarioSpec]] = {
         paired=True,
         offline=True,
         keys=frozenset({"wallet_delay", "delay", "messages", "pairing", "crypto"}),
-        flags=frozenset({"connection_pairs", "crypto", "delay"}),
+        load_flags=frozenset({"connection_pairs", "crypto", "delay"}),
         # The connects of the dApp, of the wallet that leaves, and of the new wallet that comes back.
         volume=lambda probe: RunVolume(pairs=1, exchanges=1, connects=3, messages=probe.messages),
         # Pairing, or resuming both; publishing; recovering.
@@ -240,7 +240,7 @@ SPECS: Final[Mapping[Scenario, ScenarioSpec]] = {
         paired=True,
         exchanging=True,
         keys=frozenset({"wallet_delay", "settle", "messages", "crypto"}),
-        flags=frozenset({"connection_pairs", "crypto", "messages_per_session"}),
+        load_flags=frozenset({"connection_pairs", "crypto", "messages_per_session"}),
         default_messages=3,
         volume=lambda probe: RunVolume(pairs=1, exchanges=probe.messages, connects=2, messages=2 * probe.messages),
         longest_run=lambda probe: (
@@ -252,7 +252,7 @@ SPECS: Final[Mapping[Scenario, ScenarioSpec]] = {
         failures=_CONNECT | _HOLD,
         paired=False,
         keys=frozenset({"connections", "ramp_up", "duration"}),
-        flags=frozenset({"connections"}),
+        load_flags=frozenset({"connections"}),
         volume=_bare_volume,
         longest_run=_longest_bare_run,
     ),
@@ -262,7 +262,7 @@ SPECS: Final[Mapping[Scenario, ScenarioSpec]] = {
         paired=False,
         continuous=True,
         keys=frozenset({"connections", "ramp_up", "duration"}),
-        flags=frozenset({"connections", "duration"}),
+        load_flags=frozenset({"connections", "duration"}),
         volume=_bare_volume,
         longest_run=_longest_bare_run,
         interval=lambda probe: probe.hold,
@@ -274,11 +274,12 @@ PAIRED: Final = frozenset(scenario for scenario, spec in SPECS.items() if spec.p
 EXCHANGING: Final = frozenset(scenario for scenario, spec in SPECS.items() if spec.exchanging)
 OFFLINE: Final = frozenset(scenario for scenario, spec in SPECS.items() if spec.offline)
 CONTINUOUS: Final = frozenset(scenario for scenario, spec in SPECS.items() if spec.continuous)
+LOAD_SCENARIOS: Final = frozenset(scenario for scenario, spec in SPECS.items() if spec.load_flags is not None)
 
 KEYS: Final = frozenset[str]().union(*(spec.keys for spec in SPECS.values()))
 """The configuration keys that not every scenario uses."""
 
-FLAGS: Final = frozenset[str]().union(*(spec.flags or () for spec in SPECS.values()))
+LOAD_FLAGS: Final = frozenset[str]().union(*(spec.load_flags or () for spec in SPECS.values()))
 """The flags of the load test that not every scenario uses."""
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperOption
 
-from monitor.scenarios import FLAGS, SPECS, Scenario
+from monitor.scenarios import LOAD_FLAGS, LOAD_SCENARIOS, SPECS, Scenario
 
 
 class Crypto(StrEnum):
@@ -24,16 +24,16 @@ class LoadCommand(TyperCommand):
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the common options first, then those of each scenario."""
         common: list[Any] = []
-        own: dict[Scenario, list[Any]] = {name: [] for name, spec in SPECS.items() if spec.flags is not None}
+        own: dict[Scenario, list[Any]] = {scenario: [] for scenario in SPECS if scenario in LOAD_SCENARIOS}
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
             if record is None:
                 continue
-            if param.name not in FLAGS or not isinstance(param, TyperOption):
+            if param.name not in LOAD_FLAGS or not isinstance(param, TyperOption):
                 common.append(record)
                 continue
             for scenario, records in own.items():
-                if param.name in (SPECS[scenario].flags or ()):
+                if param.name in (SPECS[scenario].load_flags or ()):
                     records.append(record)
         with formatter.section("Every scenario"):
             formatter.write_dl(common)

@@ -12,7 +12,7 @@ from monitor.cli import load_options as option  # noqa: TC001 - typer reads anno
 from monitor.cli.flags import Crypto
 from monitor.cli.load_output import LoadOutput, check_files
 from monitor.cli.shared import load_config, run_loop
-from monitor.scenarios import FLAGS, SPECS, Scenario
+from monitor.scenarios import LOAD_FLAGS, SPECS, Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -187,10 +187,10 @@ def load_worker() -> None:
 
 
 def _warn_of_unused_flags(ctx: typer.Context, scenario: Scenario) -> None:
-    flags = SPECS[scenario].flags
+    flags = SPECS[scenario].load_flags
     if flags is None:
         raise typer.BadParameter(f"{scenario.value} cannot be a load test", param_hint="--scenario")
-    for name in sorted(FLAGS - flags):
+    for name in sorted(LOAD_FLAGS - flags):
         source = ctx.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
             _warn(f"--{name.replace('_', '-')} is not valid for {scenario.value}")

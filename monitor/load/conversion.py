@@ -77,7 +77,7 @@ def result_of(
 
 
 def _config(plan: Plan) -> ShownConfig:
-    flags = SPECS[plan.scenario].flags or frozenset()
+    flags = SPECS[plan.scenario].load_flags or frozenset()
     return ShownConfig(
         connections=plan.total,
         duration_sec=plan.duration,

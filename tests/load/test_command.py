@@ -29,7 +29,7 @@ from monitor.load.plan import Plan
 from monitor.load.progress import line, picture, show_progress
 from monitor.load.report import page
 from monitor.load.snapshot import Snapshot
-from monitor.scenarios import Scenario
+from monitor.scenarios import LOAD_SCENARIOS, Scenario
 from tests.load.sample import model_of, plan_of, totals_of_samples
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def test_the_help_shows_each_scenarios_flags_under_it() -> None:
     text = CliRunner().invoke(app, ["load", "--help"]).stdout
     sections = re.split(r"^(\S.*):$", text, flags=re.MULTILINE)
     shown = dict(zip(sections[1::2], sections[2::2], strict=True))
-    assert shown.keys() == {"Every scenario", *(scenario.value for scenario in Scenario)}
+    assert shown.keys() == {"Every scenario", *(scenario.value for scenario in LOAD_SCENARIOS)}
     flags = {name: set(re.findall(r"^  (--[a-z-]+)", part, re.MULTILINE)) for name, part in shown.items()}
     assert flags["async-delivery"] == {"--connection-pairs", "--delay", "--crypto"}
     assert flags["connection-storm"] == {"--connections"}

@@ -20,7 +20,7 @@ from monitor.load.result import LoadResult
 from monitor.load.result_file import NodeResult, parse, read
 from monitor.load.totals import HoldTotals, Totals
 from monitor.load.verdict import judge
-from monitor.scenarios import Scenario
+from monitor.scenarios import LOAD_SCENARIOS, Scenario
 from tests.load.sample import COST, plan_of, result_of, totals_of_samples
 
 if TYPE_CHECKING:
@@ -355,7 +355,7 @@ def test_the_commands_exit_2_on_a_damaged_result(command: str, path: str, value:
 
 def test_a_result_of_each_scenario_and_an_empty_one_are_read(tmp_path: Path) -> None:
     path = tmp_path / "r.json"
-    for scenario in Scenario:
+    for scenario in LOAD_SCENARIOS:
         for samples in ([], [(1.0, 0.01)]):
             data = written(result_of(plan_of(scenario), totals_of_samples(samples)))
             path.write_text(json.dumps(data))
