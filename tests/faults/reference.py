@@ -1,4 +1,4 @@
-"""Writes docs/faults.md from the fault table and the catalogue; with --check, says whether it is in step."""
+"""Write docs/faults.md from the fault table and the vocabulary; with --check, compare only."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ if TYPE_CHECKING:
 PAGE: Final = ROOT / "docs" / "faults.md"
 
 HEAD: Final = """\
-# What a fault looks like
+# Faults and how they appear
 
-For whoever is on call. A failed run has a *step* (where in the protocol it was) and a *reason* (what went wrong there):
-the page, `/api/v1/runs`, the log and `relay_probe_failures_total{step,reason}` all say them. Look up the reason here,
-then read the run's timeline. Every fault in the tables below is made to happen by the project's own tests, against the
-counterpart named there, and must be named exactly so, within the time given.
+For engineers on call. A failed run has a *step* (where in the protocol it was) and a *reason* (what went wrong there).
+Both are on the on-call page, in `/api/v1/runs`, in the log and in `relay_probe_failures_total{step,reason}`. Look up the
+reason here, then read the run's timeline.
 
-This page is generated from those tests; `make docs` writes it anew.
+The project's tests cause every fault in the last table, against the program named there, and check that the monitor
+reports exactly this step, reason and verdicts within the given time. This page is generated from those tests
+(`make docs`).
 
 """
 
@@ -36,7 +37,7 @@ MEANINGS: Final = Path(__file__).with_name("meanings.yaml")
 
 
 def page() -> str:
-    """The whole page."""
+    """Return the page."""
     return HEAD + "\n".join(_lines()) + "\n"
 
 
@@ -44,14 +45,14 @@ def _lines() -> Iterator[str]:
     meanings = yaml.safe_load(MEANINGS.read_text("utf-8"))
     yield "## Steps"
     yield ""
-    yield "In their order. What was reached before a failed step works."
+    yield "In the order in which a run comes to them. The steps before a failed one have succeeded."
     yield ""
     yield from _meanings(Step, meanings["steps"])
     yield ""
-    yield "## What became of a lost message"
+    yield "## Diagnosis of a lost message"
     yield ""
-    yield "The last lines of a failed run's timeline: the channel's history was read, over the connection that should"
-    yield "have brought the message, over a fresh one, and over another endpoint where there is one."
+    yield "The last lines of a failed run's timeline. The channel's history was read over the connection that should have"
+    yield "delivered the message, over a new one, and over another endpoint if there is one."
     yield ""
     yield from _meanings(Finding, meanings["findings"])
     yield ""
@@ -64,16 +65,16 @@ def _lines() -> Iterator[str]:
         yield ""
         yield meaning["means"]
         yield ""
-        yield f"First: {meaning['look']}"
+        yield f"Look first: {meaning['look']}"
         if steps:
             yield ""
-            yield f"Seen at: {', '.join(f'`{step}`' for step in steps)}."
+            yield f"Occurs at: {', '.join(f'`{step}`' for step in steps)}."
     yield ""
-    yield "## Faults, and how each shows"
+    yield "## Table of faults"
     yield ""
-    yield f"{len(TABLE)} faults. Messages: the verdicts on those of the run."
+    yield f"{len(TABLE)} faults. The column *messages* has the verdicts on the run's messages."
     yield ""
-    yield "| fault | made by | step | reason | messages | ends within |"
+    yield "| fault | caused by | step | reason | messages | reported within |"
     yield "|---|---|---|---|---|---|"
     for row in TABLE:
         yield _row(row)
@@ -87,7 +88,7 @@ def _meanings(kind: type[StrEnum], meanings: dict[str, str]) -> Iterator[str]:
 
 
 def _row(row: Row) -> str:
-    shown = ("–", "none: the run is ok") if row.outcome is Outcome.OK else (f"`{row.step}`", f"`{row.reason}`")
+    shown = ("–", "none: the run is `ok`") if row.outcome is Outcome.OK else (f"`{row.step}`", f"`{row.reason}`")
     verdicts = ", ".join(verdict.value for verdict in row.verdicts) or "–"
     return f"| {row.fault} | {row.on} | {shown[0]} | {shown[1]} | {verdicts} | {row.within:g} s |"
 
@@ -97,12 +98,12 @@ def _place(step: str) -> int:
 
 
 def main() -> int:
-    """Write the page, or check it."""
+    """Write the page, or check it; return the exit status."""
     wanted = page()
     if "--check" in sys.argv[1:]:
         if PAGE.exists() and PAGE.read_text("utf-8") == wanted:
             return 0
-        sys.stderr.write(f"{PAGE.relative_to(ROOT)} is not in step: run `make docs`\n")
+        sys.stderr.write(f"{PAGE.relative_to(ROOT)} differs from the fault table: run `make docs`\n")
         return 1
     PAGE.write_text(wanted, encoding="utf-8")
     return 0
