@@ -24,8 +24,8 @@ HEAD: Final = """\
 # Faults and how they appear
 
 For engineers on call. A failed run has a *step* (where in the protocol it was) and a *reason* (what went wrong there).
-Both are on the on-call page, in `/api/v1/runs`, in the log and in `relay_probe_failures_total{step,reason}`. Look up the
-reason here, then read the run's timeline.
+Both are on the on-call page, in `/api/v1/runs`, in the log and in `relay_probe_failures_total{step,reason}`. Look up
+the reason here, then read the run's timeline.
 
 The project's tests cause every fault in the last table, against the program named there, and check that the monitor
 reports exactly this step, reason and verdicts within the given time. This page is generated from those tests
@@ -51,8 +51,8 @@ def _lines() -> Iterator[str]:
     yield ""
     yield "## Diagnosis of a lost message"
     yield ""
-    yield "The last lines of a failed run's timeline. The channel's history was read over the connection that should have"
-    yield "delivered the message, over a new one, and over another endpoint if there is one."
+    yield "The last lines of a failed run's timeline. The channel's history was read over the connection that should"
+    yield "have delivered the message, over a new one, and over another endpoint if there is one."
     yield ""
     yield from _meanings(Finding, meanings["findings"])
     yield ""
