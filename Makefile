@@ -8,6 +8,9 @@ STAMP := $(VENV)/.set-up-from-lock
 CONFIG ?= config.yaml
 # More arguments for pytest, bench or the daemon: make test ARGS='-k relay -m "not slow"'
 ARGS ?=
+# Processes that run tests. Most tests wait, so more of them than processors pay; unit tests compute.
+WORKERS ?= 4
+UNIT_WORKERS ?= 2
 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
@@ -18,10 +21,10 @@ SUPPORTED = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 REFERENCES = $(subst /,.,$(basename $(wildcard monitor/*/reference.py tests/*/reference.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint docs bench truth endurance e2e fuzz lock clean
+.PHONY: help setup run test test-unit lint docs bench truth endurance e2e fuzz lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Build .venv/ from requirements-dev.lock (nothing to do when it is in step)
 
@@ -53,7 +56,14 @@ run: $(STAMP) ## Start the monitor on config.yaml (CONFIG=… for another)
 	$(BIN)/relay-monitor run --config $(CONFIG) $(ARGS)
 
 test: $(STAMP) ## Run every test (ARGS='-k relay' for some)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m tests.counterparts
+	@# pytest exits with 5 when it selects no test, which one of the two phases may do.
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal --alone skip $(ARGS); parallel=$$?; \
+	$(BIN)/python -m pytest --alone only $(ARGS); alone=$$?; \
+	case $$parallel-$$alone in 0-0 | 0-5 | 5-0) ;; *) exit 1 ;; esac
+
+test-unit: $(STAMP) ## Run the unit tests: no other program, no real waiting
+	$(BIN)/python -m pytest --numprocesses $(UNIT_WORKERS) --dist worksteal -m unit $(ARGS)
 
 lint: $(STAMP) ## Check style, types, layers, scripts and the Dockerfile
 	$(BIN)/ruff check .

@@ -19,8 +19,9 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.programs import ENVIRON, ROOT, measured, relay, side_by_side, slopes
+from bench.programs import ENVIRON, measured, relay, side_by_side, slopes
 from monitor.clock import SYSTEM_CLOCK
+from tests.counterparts import ROOT
 
 if TYPE_CHECKING:
     from monitor.clock import Clock

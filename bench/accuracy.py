@@ -19,13 +19,14 @@ import uvloop
 
 from bench.markdown import write
 from bench.persistent_pairs import CONFIG
-from bench.programs import ROOT, relay
+from bench.programs import relay
 from bench.toxiproxy import proxied, toxiproxy
 from monitor.clock import SYSTEM_CLOCK
 from monitor.config import parse
 from monitor.probes.registry import continuous_probe
 from monitor.relays import MonitoredRelays
 from monitor.results import Report, Run
+from tests.counterparts import ROOT
 
 if TYPE_CHECKING:
     import httpx

@@ -28,7 +28,6 @@ import uvloop
 import monitor
 from bench.markdown import write
 from bench.persistent_pairs import resident
-from bench.programs import ENGINE, ROOT
 from bench.toxiproxy import proxied, toxiproxy
 from monitor.clock import SYSTEM_CLOCK
 from monitor.config import parse
@@ -37,6 +36,7 @@ from monitor.probes.registry import PROBES
 from monitor.probes.runner import execute
 from monitor.relays import MonitoredRelays
 from monitor.results import MessagesJudged, MessagesSent, Report, Run
+from tests.counterparts import ENGINE, ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -132,7 +132,7 @@ class Engine:
 
     def start(self) -> None:
         """Start it."""
-        command = [str(ENGINE), "-listen", self.address]
+        command = [str(ENGINE.path), "-listen", self.address]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def kill(self) -> None:
@@ -277,10 +277,7 @@ def table(outcome: Outcome) -> list[str]:
 
 def main() -> int:
     """Make the runs, and print the table and what is wrong."""
-    # In a process of its own, whose modules do not count as memory.
-    build = "import tests.relays as relays; raise SystemExit(relays.NO_GO if relays.built_engine() is None else 0)"
-    # In a process of its own, so that its modules do not count as memory of this one.
-    subprocess.run([sys.executable, "-c", build], cwd=ROOT, check=True)
+    ENGINE.obtain()
     numbers = [int(argument) for argument in sys.argv[1:] if argument.isdigit()]
     outcome = uvloop.run(endure(numbers[0] if numbers else 20_000))
     lines = table(outcome)

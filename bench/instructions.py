@@ -13,7 +13,8 @@ import shutil
 import subprocess
 import sys
 
-from bench.programs import ENVIRON, ROOT, relay
+from bench.programs import ENVIRON, relay
+from tests.counterparts import ROOT
 
 PAIRS = 10
 WINDOWS = (10, 50)

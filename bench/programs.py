@@ -9,24 +9,22 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from tests.counterparts import ENGINE, ROOT, MissingToolError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-ROOT = Path(__file__).parents[1]
-ENGINE = ROOT / "build" / "engine"
 ENVIRON = os.environ | {"PYTHONPATH": str(ROOT)}
 
 
 @contextmanager
 def relay() -> Iterator[str]:
     """Start a relay and yield its URL: the engine, or without Go the embedded relay in a process of its own."""
-    from tests.relays import built_engine  # noqa: PLC0415 - not into the memory of the programs that are measured
-
-    command = [str(ENGINE), "-listen", "127.0.0.1:0"]
-    if built_engine() is None:
+    try:
+        command = [str(ENGINE.obtain()), "-listen", "127.0.0.1:0"]
+    except MissingToolError:
         command = [sys.executable, "-m", "monitor", "relay", "--listen", "127.0.0.1:0"]
         print("no Go: measuring against the embedded relay instead of the engine")
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=ENVIRON)

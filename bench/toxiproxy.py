@@ -3,33 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import subprocess
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import httpx
 
-from bench.programs import ENGINE
+from tests.counterparts import TOXIPROXY
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-PROGRAM = ENGINE.with_name("toxiproxy")
-MODULE = "github.com/Shopify/toxiproxy/v2/cmd/server@v2.5.0"
 
 
 @asynccontextmanager
 async def toxiproxy() -> AsyncIterator[httpx.AsyncClient]:
     """Start toxiproxy, after building it if needed, and yield a client of its API."""
-    if not PROGRAM.exists():
-        folder = PROGRAM.parent / "toxiproxy.new"
-        subprocess.run(["env", f"GOBIN={folder}", "CGO_ENABLED=0", "go", "install", MODULE], check=True)
-        (folder / "server").replace(PROGRAM)
+    program = TOXIPROXY.obtain()
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
     process = subprocess.Popen(
-        [PROGRAM, "-host", "127.0.0.1", "-port", "18474"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [program, "-host", "127.0.0.1", "-port", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        async with httpx.AsyncClient(base_url="http://127.0.0.1:18474", trust_env=False) as api:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as api:
             for _ in range(100):
                 try:
                     await api.get("/version")

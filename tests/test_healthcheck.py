@@ -66,6 +66,7 @@ async def test_one_that_fails_is_not(folder: Path) -> None:
     assert await asked(folder, "", broken) is not None
 
 
+@pytest.mark.integration
 def test_nobody_is_not() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "monitor.healthcheck", "127.0.0.1:1"],

@@ -17,6 +17,8 @@ from packaging.utils import canonicalize_name
 
 import monitor
 
+pytestmark = pytest.mark.integration
+
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 RUNTIME = [Requirement(text) for text in PYPROJECT["project"]["dependencies"]]

@@ -244,6 +244,7 @@ def files_in(folder: Path) -> Iterator[tuple[str, str]]:
             yield path.name, path.read_text()
 
 
+@pytest.mark.integration
 @pytest.mark.slow
 @pytest.mark.parametrize("log_format", ["console", "json"])
 async def test_the_daemon_shows_none(canaries: Canaries, tmp_path: Path, log_format: str) -> None:
@@ -274,6 +275,7 @@ async def test_the_daemon_shows_none(canaries: Canaries, tmp_path: Path, log_for
     assert {place: names for place, names in seen.items() if names} == {}
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     "arguments", [("check",), ("once",), ("once", "--output", "json"), ("once", "--textfile", "out.prom")]
 )

@@ -116,6 +116,7 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
     made.process.communicate()
 
 
+@pytest.mark.integration
 class TestTheProcess:
     @pytest.mark.slow
     def test_it_measures_says_so_and_ends_in_time_with_its_runs_aborted(self, daemon: Daemon) -> None:
@@ -148,6 +149,7 @@ class TestTheProcess:
         assert {run["outcome"] for run in runs} <= {"ok", "aborted"}
         assert [run["outcome"] for run in runs if run["probe"] == "offline"] == ["aborted"]
 
+    @pytest.mark.alone
     @pytest.mark.slow
     async def test_fifty_who_scrape_at_once_disturb_no_measurement(self, daemon: Daemon) -> None:
         await asyncio.to_thread(daemon.until, lambda: daemon.exchanged("steady", "ok") >= 2)
@@ -256,6 +258,7 @@ class TestMaintenance:
             assert {kept.run.outcome for kept in monitor.journal.runs()} == {Outcome.EXCLUDED}
 
 
+@pytest.mark.alone
 class TestItsOwnHealth:
     async def test_a_blocked_loop_is_its_own_fault_and_no_failure_of_the_relay(self) -> None:
         async with running(config()) as monitor:

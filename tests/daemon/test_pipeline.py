@@ -153,6 +153,7 @@ class TestARelayThatIsDown:
             assert confirmations(monitor, "standing", "failed") == 0
 
 
+@pytest.mark.alone
 class TestAFaultOfOurOwn:
     async def test_where_no_reference_can_be_reached_the_relay_is_not_blamed(self) -> None:
         places = [nowhere(), nowhere("127.0.0.3")]
@@ -278,6 +279,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.integration
 class TestTheNetwork:
     def test_a_machine_without_a_route_blames_itself(self) -> None:
         alone = ["unshare", "--map-root-user", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
@@ -303,6 +305,7 @@ probes: [{name: steady, scenario: steady-messaging, message_interval: 200ms, set
         assert (said["up"], said["outcomes"]) == (None, ["aborted"])
 
 
+@pytest.mark.integration
 class TestDescriptors:
     @pytest.mark.slow
     def test_none_left_is_a_fault_of_ours_and_over_when_there_are_some_again(self) -> None:
@@ -321,6 +324,7 @@ probes: [{name: steady, scenario: steady-messaging, message_interval: 200ms, set
         assert [why.split(":")[0] for why in said["why"]] == ["descriptors nearly exhausted"]
 
 
+@pytest.mark.slow
 class TestTheLog:
     async def test_it_says_what_a_run_is_booked_as(self) -> None:
         places = [nowhere(), nowhere("127.0.0.3")]

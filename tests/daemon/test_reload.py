@@ -25,6 +25,8 @@ from tests.relays import BUILD_TIMEOUT, ENGINE, Engine
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+pytestmark = pytest.mark.alone
+
 __all__ = ["daemon"]
 
 ONE = """\

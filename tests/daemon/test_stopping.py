@@ -131,6 +131,7 @@ def judged(runs: list[dict[str, Any]]) -> dict[str, set[str]]:
     return found
 
 
+@pytest.mark.slow
 async def test_in_every_step_a_run_is_aborted_in_metrics_and_journal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,6 +165,7 @@ async def test_in_every_step_a_run_is_aborted_in_metrics_and_journal(
             assert total(found, "relay_probe_messages_total", relay=step, verdict="lost") == 0, step
 
 
+@pytest.mark.integration
 @pytest.mark.slow
 async def test_the_process_ends_within_ten_seconds_of_sigterm(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(RESOLVER)
@@ -197,6 +199,7 @@ async def test_the_process_ends_within_ten_seconds_of_sigterm(tmp_path: Path) ->
     assert {step: outcomes for step, outcomes in judged(runs).items() if outcomes != {"aborted"}} == {}
 
 
+@pytest.mark.integration
 @pytest.mark.slow
 async def test_files_whose_reading_hangs_do_not_hold_up_the_end(tmp_path: Path) -> None:
     config, web, port = tmp_path / "monitor.yaml", tmp_path / "web.yml", free_port()

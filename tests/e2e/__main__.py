@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import pytest
 
 from monitor.embedded import EmbeddedRelay, FaultPlan, parse_fault
+from tests.counterparts import ENGINE, ROOT, MissingToolError
 from tests.e2e.blips import BLIPS, blip
 from tests.e2e.chain import Chain, Pace, chain
 from tests.e2e.programs import ALERTMANAGER, PROMETHEUS, PROMTOOL, find
-from tests.relays import NO_GO, PROGRAM, ROOT, built_engine
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -98,7 +98,7 @@ async def one(kind: Kind) -> float:
     async with AsyncExitStack() as stack:
         relay, config = await _relay(stack) if kind.fault else (None, shipped())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        made = await stack.enter_async_context(chain(folder, PROGRAM, config, {}, pace=PACE, history=True))
+        made = await stack.enter_async_context(chain(folder, ENGINE.path, config, {}, pace=PACE, history=True))
         await _well(made)
         began = time.monotonic()
         if relay is not None:
@@ -122,7 +122,7 @@ async def unnoticed(kind: str) -> bool:
     async with AsyncExitStack() as stack:
         relay, config = await _relay(stack)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        made = await stack.enter_async_context(chain(folder, PROGRAM, config, {}, pace=PACE, history=True))
+        made = await stack.enter_async_context(chain(folder, ENGINE.path, config, {}, pace=PACE, history=True))
         await _well(made)
         await blip(relay, kind)
         await asyncio.sleep(WATCHED)
@@ -153,8 +153,10 @@ async def _bounded(slots: asyncio.Semaphore, work: Coroutine[None, None, T]) -> 
 
 async def main() -> None:
     """Try each kind so often, and print what came of it."""
-    if built_engine() is None:
-        sys.exit(NO_GO)
+    try:
+        ENGINE.obtain()
+    except MissingToolError as missing:
+        sys.exit(str(missing))
     for program in (PROMTOOL, PROMETHEUS, ALERTMANAGER):
         try:
             find(program)

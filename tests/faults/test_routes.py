@@ -18,6 +18,8 @@ from tests.relays import ROOT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+pytestmark = pytest.mark.integration
+
 INSTALL = "apt-get install -y iproute2, and run as root where network namespaces are allowed"
 
 CONFIG = """

@@ -16,6 +16,8 @@ from tests.relays import ROOT
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.integration
+
 CONFIG = """
 relays: [{{name: mute, url: "{url}"}}]
 probes:

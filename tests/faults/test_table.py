@@ -12,7 +12,6 @@ from monitor.vocabulary import Outcome, Reason
 from tests.faults.certificates import Certificates
 from tests.faults.rows import FOREIGN, Env
 from tests.faults.table import TABLE
-from tests.faults.toxiproxy import toxiproxy, toxiproxy_program  # noqa: F401 - fixtures
 from tests.probes.harness import stage
 from tests.relays import ROOT
 from tests.virtual_time import WITH_SOCKETS

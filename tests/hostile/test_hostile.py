@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from tests.transport.harness import Reader, Script, Writer
 
+pytestmark = pytest.mark.integration
+
 MEMORY = 150 << 20
 """Bytes the process may ever have held; some 70 MB of them are Python and libraries."""
 

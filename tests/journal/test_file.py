@@ -97,6 +97,7 @@ for number, most in ((1, -1), (2, 12), (3, -1), (4, -1)):
 """
 
 
+@pytest.mark.integration
 def test_a_line_torn_by_a_full_disk_costs_that_line_alone(tmp_path: Path) -> None:
     done = subprocess.run((sys.executable, "-c", TORN, str(tmp_path)), cwd=ROOT, capture_output=True, check=True)
     assert b"cannot be written" in done.stdout
@@ -150,6 +151,7 @@ def test_a_disk_that_hangs_holds_up_neither_those_who_append_nor_the_end(
     assert read(tmp_path) == list(range(6))
 
 
+@pytest.mark.integration
 def test_a_full_disk_is_told_of_once_and_written_to_again_when_there_is_room(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from tests.relays import Engine
 
 from tests.sockets import closed_port
+from tests.virtual_time import WITHOUT_SOCKETS
 
 ENVIRON = os.environ | {"NO_PROXY": "127.0.0.1"}
 
@@ -238,6 +239,7 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+@pytest.mark.integration
 def test_a_result_is_written_though_nobody_reads_the_lines(tmp_path: Path) -> None:
     output = tmp_path / "r.json"
     reader, writer = os.pipe()
@@ -261,6 +263,7 @@ slos: [{name: stability, probe: idle, sli: stability, objective: 99.9%, window: 
 """
 
 
+@pytest.mark.integration
 async def test_metrics_are_served_while_it_runs(tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
     config.write_text(SLO)
@@ -372,7 +375,7 @@ def test_a_picture_has_bars_and_errors() -> None:
         assert part in text
 
 
-@pytest.mark.looptime
+@WITHOUT_SOCKETS
 async def test_off_a_terminal_it_is_a_line_every_ten_seconds(capsys: pytest.CaptureFixture[str]) -> None:
     showing = asyncio.ensure_future(show_progress(plan_of(), LoopClock(), lambda: SNAPSHOT, terminal=False))
     await asyncio.sleep(35)

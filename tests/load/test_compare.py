@@ -84,6 +84,7 @@ def test_what_chance_can_do_is_no_regression() -> None:
     assert not found.worse
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
     covered = 0
     for seed in range(40):

@@ -65,6 +65,7 @@ def test_the_pods_parts_are_the_whole_test(job: Any) -> None:
     assert starts == [Plan.start_of(parts[0], number) for number in range(total)]
 
 
+@pytest.mark.integration
 def test_results_are_collected_from_logs_and_joined(tmp_path: Path) -> None:
     """With a `kubectl` that knows one Job of three pods, of which the last has no result."""
     logs = tmp_path / "logs"
@@ -101,6 +102,7 @@ def test_results_are_collected_from_logs_and_joined(tmp_path: Path) -> None:
     assert (tmp_path / "results" / "merged.html").exists()
 
 
+@pytest.mark.integration
 def test_the_script_has_no_fault_that_shellcheck_knows() -> None:
     program = shutil.which("shellcheck", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     if program is None:

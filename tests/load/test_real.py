@@ -28,6 +28,7 @@ SMALL: dict[Scenario, dict[str, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scenario", Scenario)
 async def test_every_scenario_is_played_to_the_full(
     scenario: Scenario, relay_url: str, monkeypatch: pytest.MonkeyPatch

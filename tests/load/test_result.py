@@ -152,6 +152,7 @@ def test_a_hold_is_read_back() -> None:
     assert (back.hold, back.retries, back.recovered) == (totals.hold, 4, 1)
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(samples)
 def test_workers_results_merged_are_the_result_of_all_samples(dealt: list[tuple[float, float]]) -> None:
@@ -339,6 +340,7 @@ def refused(data: Json, message: str, folder: Path) -> None:
     assert line.startswith(f"{path}: not a complete result: {message}")
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("command", ["compare", "merge"])
 @pytest.mark.parametrize(("path", "value"), [("results.messages", None), ("results.sketches.connectTime", "AAAA")])
 def test_the_commands_exit_2_on_a_damaged_result(command: str, path: str, value: Any, tmp_path: Path) -> None:

@@ -18,13 +18,14 @@ from monitor.scenarios import Scenario
 from monitor.session.envelope import decode, encode
 from monitor.vocabulary import Outcome, Reason, Step
 from tests.load.stand_in import Line
+from tests.virtual_time import WITHOUT_SOCKETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.load.stand_in import StandIn
 
-pytestmark = pytest.mark.looptime
+pytestmark = WITHOUT_SOCKETS
 
 TARGET = "ws://relay.test/connection/websocket"
 PAIRS = 4

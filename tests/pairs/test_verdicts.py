@@ -121,6 +121,7 @@ async def talk(pair: Pair, rounds: int, pause: float) -> None:
     pair.close()
 
 
+@pytest.mark.slow
 async def test_every_verdict_is_what_was_done_to_the_message(ill: EmbeddedRelay) -> None:
     """Precision and recall are 1: the two accounts of ten thousand messages, the relay's and ours, are the same."""
     keys: Any = {"timeout": "2s", "messages": "1"}

@@ -20,6 +20,8 @@ from monitor.slo.simulation import Pace
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 TEXT = """
 relays: [{name: demo, url: embedded}]
 probes:

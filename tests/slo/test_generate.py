@@ -225,6 +225,7 @@ class TestPromtool:
         run(tool("promtool"), "test", "rules", ROOT / "alerts" / "tests" / name)
 
 
+@pytest.mark.integration
 class TestPrometheus3:
     def test_it_finds_no_fault_in_the_rules(self) -> None:
         run(promtool_3(), "check", "rules", "--lint=all", "--lint-fatal", RULES)
@@ -244,6 +245,7 @@ def come_out(folder: Path, program: str, made: bytes, told: Sequence[cases.Case]
     run(program, "test", "rules", folder / "cases.yml")
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     "which", [pytest.param("promtool", marks=pytest.mark.required_counterpart("promtool")), "promtool3"]
 )

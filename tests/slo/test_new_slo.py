@@ -109,6 +109,7 @@ def test_the_dashboards_show_it(folder: Path) -> None:
     assert [each for each in asked if each[2].name not in there or not fits(each[2])] == []
 
 
+@pytest.mark.slow
 def test_the_simulation_foresees_it(folder: Path) -> None:
     few = ("--trials", "10", "--months", "1", "--noise", "0.001", "--output", "json")
     done = CliRunner().invoke(app, ["simulate", "--config", str(folder / "config.yaml"), *few])

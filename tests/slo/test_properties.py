@@ -58,6 +58,7 @@ PROMTOOL: Final = settings(
 )
 
 
+@pytest.mark.slow
 class TestNoAlertIsDead:
     """Whatever an alert asks for, the monitor exports or another rule records."""
 
@@ -120,6 +121,7 @@ class TestNoAlertIsDead:
         assert len(told) == len(set(told))
 
 
+@pytest.mark.integration
 @pytest.mark.timeout(300)
 class TestPromtool:
     @pytest.mark.required_counterpart("promtool")

@@ -122,6 +122,7 @@ async def test_a_client_that_asked_may_stay(monkeypatch: pytest.MonkeyPatch) -> 
     await served.stop()
 
 
+@pytest.mark.alone
 async def test_a_client_that_does_not_finish_its_request_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "REQUEST_TIMEOUT", 0.05)
     served = WebServer(build_app(state()), "127.0.0.1", 0)
@@ -143,6 +144,7 @@ async def test_a_client_that_does_not_finish_its_request_is_hung_up_on(monkeypat
     await served.stop()
 
 
+@pytest.mark.alone
 async def test_a_client_that_does_not_take_its_answer_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """To close in good order would wait until it does."""
     monkeypatch.setattr(server, "RESPONSE_TIMEOUT", 0.2)

