@@ -6,7 +6,7 @@
     ├── ConfigError             the configuration is wrong: one `ConfigProblem` per mistake, each with its line
     ├── StartupError            the machine will not let us start: a port in use, an unreadable file
     ├── MisuseError             this program called itself wrongly: a bug here, never the relay's fault
-    ├── ProbeError                what stopped a run: a step and a reason of `catalogue`, raised inside a probe only
+    ├── ProbeError                what stopped a run: a step and a reason of `vocabulary`, raised inside a probe only
     │   └── LocalError            the same, on this side of the wire: the run is aborted, the relay not blamed
     └── WalletProtocolError     the wallet protocol's own errors, named by its own codes (`ErrorCode`)
         ├── SessionError

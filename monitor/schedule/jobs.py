@@ -1,11 +1,12 @@
-"""The schedule: every bounded probe's runs, started at their slots, each slot accounted for exactly once.
+"""The schedule: starts the runs of bounded probes at their slots and counts each slot exactly once.
 
-APScheduler keeps the time; what it gets wrong for a monitor is taken from it. Of a backlog it either drops the
-slots without a word (`coalesce`) or runs them all in a burst: here a job's trigger never has more than one time
-waiting, and `Slots` counts what passed. It judges lateness (`misfire_grace_time`) and picks due jobs by the wall
-clock, and after a step back it sleeps until the wall has caught up: here lateness is judged by `Slots`, and a
-watch on the two clocks sets every job's time anew. `max_instances` refuses a run without saying which slot:
-here a job only starts a task, and a task that still runs makes the next slot `skipped`.
+APScheduler wakes the jobs. Its options do not count slots, so they are not used:
+
+- `coalesce` drops a backlog silently or runs it in a burst. A trigger here has one pending time, and `Slots` counts.
+- `misfire_grace_time` compares wall-clock times, and after a step back APScheduler sleeps until the wall clock has
+  caught up. `Slots` decides what is late, and a `ClockWatch` recomputes the times of all jobs after a step.
+- `max_instances` rejects a run without its slot. A job here only starts a task; if the previous one is not done, the
+  slot is skipped.
 """
 
 from __future__ import annotations
@@ -36,10 +37,9 @@ log = structlog.get_logger(__name__)
 OnResult = Callable[[str, str, str], None]
 """Called once for each slot with relay, probe and "started", "missed" or "skipped"."""
 
-# Half the grace: a slot that a step back hid from APScheduler is found in time to start.
-_WATCH: Final = 0.5
-# How far, in seconds, the clocks may part before every job's time is computed anew.
-_DRIFT: Final = 0.01
+# Half of START_TOLERANCE: a slot that APScheduler misses after a step back can still start.
+_CHECK_SECONDS: Final = 0.5
+_MAX_DRIFT_SECONDS: Final = 0.01
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -83,26 +83,26 @@ class _ClockZone(tzinfo):
 
 
 class _SlotTrigger(BaseTrigger):  # type: ignore[misc] # APScheduler publishes no types
-    """APScheduler's view of a job's slots: the first one not taken yet, never a backlog."""
+    """The trigger of a job: its first slot that is not consumed, never a backlog."""
 
     def __init__(self, upcoming: Callable[[], datetime]) -> None:
         self._upcoming = upcoming
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:  # noqa: ARG002
-        # Later than `now` in any case: APScheduler asks again until it is, before it runs anything.
+        # Always later than `now`: until it is, APScheduler calls this again and runs no job.
         return max(self._upcoming(), now + timedelta(milliseconds=1))
 
 
 class Schedule:
     """Runs probes at their slots.
 
-    Of the slots that come due, each is told to `on_result` once: `started`; `skipped`, because the run before it
-    still goes on; or `missed`, because it could not be started within a second (a blocked loop, a stepped clock),
-    or because a newer slot was due as well by then. So a stall of any length is followed by one run at most, and
-    counts at most `slots.MAX_BACKLOG` slots. A run's exception is logged, and the next slot starts as ever.
+    `on_result` is called once for each due slot: with "started"; with "skipped" if the previous run is not done; or
+    with "missed" if the slot could not start within a second (a blocked event loop, a stepped clock) or a newer slot is
+    due too. So at most one run follows a stall, however long, and at most `slots.MAX_BACKLOG` slots are counted. The
+    exception of a run is logged and does not affect later slots.
 
-    `seed` (the monitor's location) and the names give each `every` its place in the first seconds. A schedule
-    starts once and stops once. Use it from the event loop only.
+    `seed` (the monitor's location) and the names determine the offset of the first slot of `every`. A schedule starts
+    once and stops once. Use it from the event loop only.
     """
 
     def __init__(self, *, clock: Clock, on_result: OnResult, seed: str) -> None:
@@ -111,83 +111,82 @@ class Schedule:
         self._seed = seed
         self._jobs: dict[tuple[str, str], _Job] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._supervisor: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._stopped = False
-        # The "debug" executor calls a job where it finds it due; ours only take slots and start tasks.
+        # The "debug" executor calls a due job directly; the jobs here only consume slots and start tasks.
         self._zone = _ClockZone(clock)
         self._scheduler = AsyncIOScheduler(timezone=self._zone, executors={"default": DebugExecutor()})
 
     def add(
         self, *, relay: str, probe: str, schedule: Every | Cron, run: Callable[[datetime], Awaitable[None]]
     ) -> None:
-        """Run `run` at every slot of `schedule`, from the schedule's start or from now on if it has started.
+        """Call `run` at every slot of `schedule`, with the slot's wall-clock time, from `start` on or from now.
 
-        `run` gets its slot's moment on the wall clock. Raises `MisuseError` where the pair of names is taken, and
-        `ValueError` for a cron line that is none.
+        Raises `MisuseError` if the job exists, and `ValueError` for an invalid cron line.
         """
         key = (relay, probe)
         if key in self._jobs:
             raise MisuseError(f"probe {probe!r} on relay {relay!r} is scheduled already: remove it first")
         job = _Job(relay, probe, schedule, run, self._slots_of(relay, probe, schedule))
         self._jobs[key] = job
-        if self._supervisor is not None:
-            self._arm(job)
+        if self._watching is not None:
+            self._schedule(job)
 
     def remove(self, relay: str, probe: str) -> asyncio.Task[None] | None:
-        """Forget a job; a run of it that goes on is cancelled, and returned for whoever waits for its end.
+        """Remove a job and cancel its run; returns the run's task if there has been one.
 
-        Its slots are told no more. Raises `MisuseError` where there is none.
+        `on_result` is no longer called for it. Raises `MisuseError` if the job does not exist.
         """
         job = self._jobs.pop((relay, probe), None)
         if job is None:
             raise MisuseError(f"probe {probe!r} on relay {relay!r} is not scheduled")
-        if self._supervisor is not None and not self._stopped:
+        if self._watching is not None and not self._stopped:
             self._scheduler.remove_job(job.id)
         if job.task is not None:
             job.task.cancel()
         return job.task
 
     async def start(self) -> None:
-        """Begin; the grids of `every` count from here."""
-        if self._supervisor is not None or self._stopped:
+        """Start the schedule; the slots of `every` count from here."""
+        if self._watching is not None or self._stopped:
             raise MisuseError("a schedule starts once")
-        self._supervisor = asyncio.create_task(
-            self._supervise(ClockWatch(self._clock, self._rearm, threshold=_DRIFT)), name="schedule"
+        self._watching = asyncio.create_task(
+            self._watch_clock(ClockWatch(self._clock, self._reschedule, threshold=_MAX_DRIFT_SECONDS)), name="schedule"
         )
         self._scheduler.start()
         for job in self._jobs.values():
             job.slots = self._slots_of(job.relay, job.probe, job.schedule)
-            self._arm(job)
+            self._schedule(job)
 
-    async def stop(self, grace: float) -> None:
-        """Start nothing more, wait `grace` seconds for runs to end, cancel the rest; returns when all have ended."""
-        if self._supervisor is not None and not self._stopped:
+    async def stop(self, timeout: float) -> None:
+        """Start no more runs, wait `timeout` seconds for the running ones, cancel the rest and wait for their end."""
+        if self._watching is not None and not self._stopped:
             self._stopped = True
-            self._supervisor.cancel()
+            self._watching.cancel()
             self._scheduler.shutdown(wait=False)
             for job in self._jobs.values():
-                self._take(job)
+                self._consume(job)
         if self._tasks:
             try:
-                await asyncio.wait(self._tasks, timeout=grace)
+                await asyncio.wait(self._tasks, timeout=timeout)
             finally:
                 for task in self._tasks:
                     task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def next_due(self, relay: str, probe: str) -> datetime | None:
-        """The next slot of a job on the wall clock; None where there is no such job or the schedule is at rest."""
+        """The wall-clock time of a job's next slot; None if there is no such job or the schedule does not run."""
         job = self._jobs.get((relay, probe))
-        if job is None or self._supervisor is None or self._stopped:
+        if job is None or self._watching is None or self._stopped:
             return None
         return self._upcoming(job).astimezone(UTC)
 
     def _slots_of(self, relay: str, probe: str, schedule: Every | Cron) -> Slots:
         return slots_of(schedule, clock=self._clock, identity=(self._seed, relay, probe))
 
-    def _arm(self, job: _Job) -> None:
+    def _schedule(self, job: _Job) -> None:
         self._scheduler.add_job(
-            self._take,
+            self._consume,
             trigger=_SlotTrigger(lambda: self._upcoming(job)),
             args=(job,),
             id=job.id,
@@ -199,49 +198,49 @@ class Schedule:
         )
 
     def _upcoming(self, job: _Job) -> datetime:
-        moment = job.slots.upcoming(self._clock.monotonic(), self._clock.time())
-        # Rounded up to what a datetime can hold: APScheduler must not come before the slot does.
-        return _EPOCH.replace(tzinfo=self._zone) + timedelta(microseconds=math.ceil(moment * 1e6))
+        slot = job.slots.upcoming(self._clock.monotonic(), self._clock.time())
+        # Rounded up to the resolution of a datetime, since APScheduler must not call a job before its slot.
+        return _EPOCH.replace(tzinfo=self._zone) + timedelta(microseconds=math.ceil(slot * 1e6))
 
-    def _take(self, job: _Job) -> None:
-        """Take the slots that are due: start the newest if it may start, and tell what became of each."""
+    def _consume(self, job: _Job) -> None:
+        """Consume the due slots, start the newest if it can start, and report each of them."""
         due = job.slots.consume(self._clock.monotonic(), self._clock.time())
         missed, skipped = due.overdue + due.startable, 0
         if due.newest is not None and job.task is not None and not job.task.done():
             missed, skipped = due.overdue, due.startable
         elif due.newest is not None and not self._stopped:
             missed -= 1
-            self._begin(job, datetime.fromtimestamp(due.newest, UTC))
+            self._start_run(job, datetime.fromtimestamp(due.newest, UTC))
             self._on_result(job.relay, job.probe, "started")
         for _ in range(skipped):
             self._on_result(job.relay, job.probe, "skipped")
         for _ in range(missed):
             self._on_result(job.relay, job.probe, "missed")
         if missed:
-            log.warning("slots_missed", relay=job.relay, probe=job.probe, slots=missed)
+            log.warning("slots missed", relay=job.relay, probe=job.probe, slots=missed)
 
-    def _begin(self, job: _Job, slot: datetime) -> None:
-        job.task = asyncio.create_task(_guarded(job, slot), name=f"{job.probe} on {job.relay}")
+    def _start_run(self, job: _Job, slot: datetime) -> None:
+        job.task = asyncio.create_task(_run_and_log(job, slot), name=f"{job.probe} on {job.relay}")
         self._tasks.add(job.task)
         job.task.add_done_callback(self._tasks.discard)
 
-    async def _supervise(self, watch: ClockWatch) -> None:
-        """Set every job's time anew when the wall clock has moved, and wake APScheduler up in any case.
+    async def _watch_clock(self, watch: ClockWatch) -> None:
+        """Recompute the times of all jobs when the wall clock has stepped, and wake APScheduler up.
 
-        APScheduler keeps one timer, set at the end of each round: a round that raised would be its last.
+        It sets its timer at the end of each pass over the jobs, so that it would stop after a pass that raises.
         """
         while True:
-            await asyncio.sleep(_WATCH)
+            await asyncio.sleep(_CHECK_SECONDS)
             watch.check()
             self._scheduler.wakeup()
 
-    def _rearm(self, _step: float) -> None:
+    def _reschedule(self, _step: float) -> None:
         for job in self._jobs.values():
             self._scheduler.modify_job(job.id, next_run_time=self._upcoming(job))
 
 
-async def _guarded(job: _Job, slot: datetime) -> None:
+async def _run_and_log(job: _Job, slot: datetime) -> None:
     try:
         await job.run(slot)
     except Exception:
-        log.exception("run_raised", relay=job.relay, probe=job.probe, slot=slot.isoformat())
+        log.exception("run raised an exception", relay=job.relay, probe=job.probe, slot=slot.isoformat())

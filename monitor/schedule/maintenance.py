@@ -1,4 +1,4 @@
-"""Maintenance windows: runs go on in them and are `excluded`."""
+"""Maintenance windows. Runs continue in them and are `excluded`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One maintenance window: from `start` up to, not including, `end`."""
+    """One maintenance window, from `start` (inclusive) to `end` (exclusive)."""
 
     start: datetime
     end: datetime
@@ -25,11 +25,11 @@ class Window:
 
 
 class Maintenance:
-    """The windows of the configuration's `maintenance`, asked by relay.
+    """The configured maintenance windows of each relay.
 
-    A window opens when its cron line says and lasts its duration of elapsed time, over midnight and over changes
-    of daylight saving. It holds no state, so it is right after any step of the clock. Raises `ValueError` for a
-    cron line or a time zone that is none.
+    A window opens at the times of its cron line and lasts for its duration in elapsed time, also over midnight and over
+    changes of daylight saving. It has no state, so that a step of the clock does not affect it. Raises `ValueError` for
+    an invalid cron line or time zone.
     """
 
     def __init__(self, windows: Iterable[config.MaintenanceConfig], clock: Clock) -> None:
@@ -37,15 +37,15 @@ class Maintenance:
         self._windows = [(window, Crontab(window.cron, window.timezone)) for window in windows]
 
     def active(self, relay: str, at: datetime | None = None) -> str | None:
-        """The reason of a window open on `relay` at a moment (now), None where none is."""
-        moment = self._clock.time() if at is None else at.timestamp()
+        """The reason of a window of `relay` that is open `at` a time (default: now), None if there is none."""
+        now = self._clock.time() if at is None else at.timestamp()
         for window, crontab in self._windows:
-            if _concerns(window, relay) and crontab.after(moment - window.duration) <= moment:
+            if _applies_to(window, relay) and crontab.after(now - window.duration) <= now:
                 return window.reason
         return None
 
     def next_window(self, relay: str) -> Window | None:
-        """The next window on `relay` to open; the one open now, if any, does not count."""
+        """The next window of `relay` to open, without one that is open now."""
         now = self._clock.time()
         coming = (
             Window(
@@ -54,10 +54,10 @@ class Maintenance:
                 window.reason,
             )
             for window, crontab in self._windows
-            if _concerns(window, relay)
+            if _applies_to(window, relay)
         )
         return min(coming, key=lambda window: window.start, default=None)
 
 
-def _concerns(window: config.MaintenanceConfig, relay: str) -> bool:
+def _applies_to(window: config.MaintenanceConfig, relay: str) -> bool:
     return not window.relays or relay in window.relays

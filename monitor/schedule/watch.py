@@ -1,4 +1,4 @@
-"""The monitor's watch over its own clocks: a wall clock that steps, an event loop that lags."""
+"""Checks of the monitor's own clocks: steps of the wall clock, lag of the event loop."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 class ClockWatch:
-    """Compares the wall clock with the monotonic one, and reports when they have parted.
+    """Compares the wall clock with the monotonic clock.
 
-    `on_step` gets the seconds by which the wall clock moved against the other since the last report (or since
-    this watch was made), positive for forward, once that is more than `threshold`. A suspended machine shows as a
-    step forward where, as on Linux, the monotonic clock stands still meanwhile.
+    `on_step` is called with the seconds by which the wall clock has moved against the monotonic clock since the last
+    call, positive for forward, once that is more than `threshold`. A suspend appears as a step forward if the
+    monotonic clock stops meanwhile, as on Linux.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class ClockWatch:
         self._offset = self._read()
 
     def check(self) -> None:
-        """Look once."""
+        """Compare the clocks once."""
         offset = self._read()
         step = offset - self._offset
         if abs(step) > self._threshold:
@@ -37,7 +37,7 @@ class ClockWatch:
             self._on_step(step)
 
     async def run(self) -> None:
-        """Look every `interval` seconds, until cancelled."""
+        """Compare the clocks every `interval` seconds until cancelled."""
         while True:
             await asyncio.sleep(self._interval)
             self.check()
@@ -47,9 +47,9 @@ class ClockWatch:
 
 
 class LoopLag:
-    """Measures how late the event loop wakes its tasks: every `interval` seconds, `on_lag` gets the seconds.
+    """Measures every `interval` seconds how late the event loop wakes a task, and calls `on_lag` with the seconds.
 
-    A loop blocked for N seconds is reported as one lag of about N.
+    A loop that is blocked for N seconds is reported as one lag of about N.
     """
 
     def __init__(self, clock: Clock, on_lag: Callable[[float], None], *, interval: float = 0.25) -> None:

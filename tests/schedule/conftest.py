@@ -24,8 +24,8 @@ def clock() -> LoopClock:
     return LoopClock(epoch=datetime(2024, 5, 1, 12, tzinfo=UTC).timestamp())
 
 
-class ProbeContext:
-    """A schedule of one probe, with what came of it."""
+class ScheduledProbe:
+    """A schedule of one probe, with its results and starts."""
 
     def __init__(
         self, clock: LoopClock, seed: str = "here", on_result: Callable[[str, str, str], None] | None = None
@@ -34,7 +34,7 @@ class ProbeContext:
         self.results: Counter[str] = Counter()
         self.slots: list[datetime] = []
         self.starts: list[float] = []
-        self.schedule = Schedule(clock=clock, on_result=on_result or self._tell, seed=seed)
+        self.schedule = Schedule(clock=clock, on_result=on_result or self._count, seed=seed)
 
     def add(self, schedule: Every | Cron, body: Callable[[], Awaitable[None]] | None = None) -> None:
         async def run(slot: datetime) -> None:
@@ -54,11 +54,11 @@ class ProbeContext:
         """Wait until just after the next slot."""
         await asyncio.sleep(self.due().timestamp() - self.clock.time() + 0.01)
 
-    def _tell(self, relay: str, probe: str, result: str) -> None:
+    def _count(self, relay: str, probe: str, result: str) -> None:
         assert (relay, probe) == ("demo", "offline")
         self.results[result] += 1
 
 
 @pytest.fixture
-def context(clock: LoopClock) -> ProbeContext:
-    return ProbeContext(clock)
+def context(clock: LoopClock) -> ScheduledProbe:
+    return ScheduledProbe(clock)

@@ -103,15 +103,15 @@ async def test_a_slot_that_is_not_admitted_is_skipped() -> None:
     assert slots.counted == {"started": 2, "skipped": 2}
 
 
-TURN = st.tuples(st.floats(0, 60), st.floats(0, 60), st.booleans())
+STEP = st.tuples(st.floats(0, 60), st.floats(0, 60), st.booleans())
 
 
 @WITHOUT_SOCKETS
-@given(period=st.floats(0.05, 30), turns=st.lists(TURN, min_size=1, max_size=10))
-async def test_every_slot_due_is_counted_once(period: float, turns: list[tuple[float, float, bool]]) -> None:
+@given(period=st.floats(0.05, 30), steps=st.lists(STEP, min_size=1, max_size=10))
+async def test_every_slot_due_is_counted_once(period: float, steps: list[tuple[float, float, bool]]) -> None:
     """Whatever a run takes, whatever blocks the loop, whatever is turned away: started + skipped + missed = due."""
     slots = Slots(period)
-    for busy, blocked, admitted in turns:
+    for busy, blocked, admitted in steps:
         slots.open = admitted
         waiting = asyncio.ensure_future(slots.wait())
         await asyncio.sleep(0)

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from monitor.clock import LoopClock
 from monitor.config import Cron, Every
 from monitor.errors import MisuseError
-from tests.schedule.conftest import ProbeContext
+from tests.schedule.conftest import ScheduledProbe
 from tests.virtual_time import WITHOUT_SOCKETS, block_loop
 
 pytestmark = WITHOUT_SOCKETS
@@ -25,7 +25,7 @@ TEN_YEARS = 3653 * 86400.0
 async def test_the_first_slot_is_staggered_alike_after_every_restart(clock: LoopClock) -> None:
     offsets = []
     for seed in ("here", "here", "there"):
-        context = ProbeContext(clock, seed)
+        context = ScheduledProbe(clock, seed)
         context.add(MINUTE)
         started = clock.time()
         await context.schedule.start()
@@ -37,7 +37,7 @@ async def test_the_first_slot_is_staggered_alike_after_every_restart(clock: Loop
     assert all(0 <= offset < 5 for offset in offsets)
 
 
-async def test_a_thousand_slots_stay_on_their_grid(context: ProbeContext) -> None:
+async def test_a_thousand_slots_stay_on_their_grid(context: ScheduledProbe) -> None:
     context.add(Every(every=1.3))
     await context.schedule.start()
     first = context.due().timestamp()
@@ -49,7 +49,7 @@ async def test_a_thousand_slots_stay_on_their_grid(context: ProbeContext) -> Non
         assert 0 <= start - context.starts[0] - 1.3 * index + 0.002 < 0.004
 
 
-async def test_a_slot_that_finds_its_predecessor_running_is_skipped(context: ProbeContext) -> None:
+async def test_a_slot_is_skipped_while_the_previous_run_is_not_done(context: ScheduledProbe) -> None:
     context.add(Every(every=10.0), lambda: asyncio.sleep(25))
     await context.schedule.start()
     await context.first_slot()
@@ -62,12 +62,12 @@ async def test_a_slot_that_finds_its_predecessor_running_is_skipped(context: Pro
     ("blocked", "results"),
     [
         (35.0, {"started": 1, "missed": 3}),
-        (30.5, {"started": 2, "missed": 2}),  # the third slot is half a second late: within its grace
+        (30.5, {"started": 2, "missed": 2}),  # the third slot is half a second late, which is tolerated
         (3605.0, {"started": 1, "missed": 360}),
     ],
 )
-async def test_a_blocked_loop_misses_its_slots_and_is_followed_by_no_burst(
-    context: ProbeContext, blocked: float, results: dict[str, int]
+async def test_slots_of_a_blocked_loop_are_missed_without_a_burst_after_it(
+    context: ScheduledProbe, blocked: float, results: dict[str, int]
 ) -> None:
     context.add(Every(every=10.0))
     await context.schedule.start()
@@ -77,7 +77,7 @@ async def test_a_blocked_loop_misses_its_slots_and_is_followed_by_no_burst(
     assert context.results == results
 
 
-async def test_slots_closer_than_the_grace_do_not_burst_either(context: ProbeContext) -> None:
+async def test_slots_less_than_a_second_apart_do_not_burst_either(context: ScheduledProbe) -> None:
     context.add(Every(every=0.1))
     await context.schedule.start()
     await context.first_slot()
@@ -87,7 +87,7 @@ async def test_slots_closer_than_the_grace_do_not_burst_either(context: ProbeCon
 
 
 async def test_slots_of_a_blocked_loop_whose_predecessor_still_runs_are_missed_or_skipped(
-    context: ProbeContext,
+    context: ScheduledProbe,
 ) -> None:
     context.add(Every(every=10.0), lambda: asyncio.sleep(1000))
     await context.schedule.start()
@@ -100,7 +100,7 @@ async def test_slots_of_a_blocked_loop_whose_predecessor_still_runs_are_missed_o
 
 @pytest.mark.parametrize("step", [0.3, -0.3, 5.0, -5.0, 3600.0, -3600.0, TEN_YEARS, -TEN_YEARS])
 async def test_a_step_of_the_wall_clock_neither_loses_nor_adds_a_slot_of_every(
-    context: ProbeContext, step: float
+    context: ScheduledProbe, step: float
 ) -> None:
     context.add(Every(every=10.0))
     await context.schedule.start()
@@ -115,7 +115,7 @@ async def test_a_step_of_the_wall_clock_neither_loses_nor_adds_a_slot_of_every(
 
 
 @pytest.mark.parametrize("step", [3600.0, -3600.0])
-async def test_a_step_right_before_a_slot_delays_it_within_its_grace(context: ProbeContext, step: float) -> None:
+async def test_a_step_right_before_a_slot_delays_it_by_less_than_a_second(context: ScheduledProbe, step: float) -> None:
     context.add(Every(every=10.0))
     await context.schedule.start()
     await context.first_slot()
@@ -126,7 +126,7 @@ async def test_a_step_right_before_a_slot_delays_it_within_its_grace(context: Pr
     assert context.starts[1] - context.starts[0] == pytest.approx(10, abs=0.6)
 
 
-async def test_a_clock_stepped_every_second_loses_no_slot(context: ProbeContext) -> None:
+async def test_a_clock_stepped_every_second_loses_no_slot(context: ScheduledProbe) -> None:
     context.add(Every(every=10.0))
     await context.schedule.start()
     await context.first_slot()
@@ -136,7 +136,7 @@ async def test_a_clock_stepped_every_second_loses_no_slot(context: ProbeContext)
     assert context.results == {"started": 21}
 
 
-async def test_cron_fires_at_its_minutes_in_its_zone(context: ProbeContext) -> None:
+async def test_cron_fires_at_its_minutes_in_its_zone(context: ScheduledProbe) -> None:
     # It is 12:00 in UTC, 21:00 in Tokyo.
     context.add(Cron(cron="*/20 21 * * wed", timezone="Asia/Tokyo"))
     await context.schedule.start()
@@ -146,7 +146,7 @@ async def test_cron_fires_at_its_minutes_in_its_zone(context: ProbeContext) -> N
     assert context.results == {"started": 2}
 
 
-async def test_cron_follows_the_wall_clock_forward_and_misses_what_was_jumped_over(context: ProbeContext) -> None:
+async def test_cron_slots_are_missed_after_a_step_forward(context: ScheduledProbe) -> None:
     context.add(Cron(cron="*/10 * * * *", timezone="UTC"))
     await context.schedule.start()
     await asyncio.sleep(5)
@@ -158,7 +158,7 @@ async def test_cron_follows_the_wall_clock_forward_and_misses_what_was_jumped_ov
     assert context.slots == [datetime(2024, 5, 1, 13, 10, tzinfo=UTC)]
 
 
-async def test_cron_follows_the_wall_clock_back_and_comes_to_its_minutes_again(context: ProbeContext) -> None:
+async def test_cron_slots_are_repeated_after_a_step_back(context: ScheduledProbe) -> None:
     context.add(Cron(cron="*/10 * * * *", timezone="UTC"))
     await context.schedule.start()
     await asyncio.sleep(605)
@@ -168,7 +168,7 @@ async def test_cron_follows_the_wall_clock_back_and_comes_to_its_minutes_again(c
     assert context.results == {"started": 2}
 
 
-async def test_a_clock_set_ten_years_ahead_does_not_hold_the_loop_up(context: ProbeContext) -> None:
+async def test_a_clock_set_ten_years_ahead_does_not_hold_the_loop_up(context: ScheduledProbe) -> None:
     context.add(Cron(cron="* * * * *", timezone="UTC"))
     await context.schedule.start()
     await asyncio.sleep(5)
@@ -179,7 +179,7 @@ async def test_a_clock_set_ten_years_ahead_does_not_hold_the_loop_up(context: Pr
     assert context.results["started"] == 1
 
 
-async def test_an_exception_in_a_run_is_logged_and_the_next_slot_starts(context: ProbeContext) -> None:
+async def test_an_exception_in_a_run_is_logged_and_the_next_slot_starts(context: ScheduledProbe) -> None:
     async def fail() -> None:
         raise ZeroDivisionError
 
@@ -190,11 +190,11 @@ async def test_an_exception_in_a_run_is_logged_and_the_next_slot_starts(context:
         await asyncio.sleep(10)
     assert context.results == {"started": 2}
     assert [(entry["event"], entry["relay"], entry["probe"]) for entry in logs] == [
-        ("run_raised", "demo", "offline")
+        ("run raised an exception", "demo", "offline")
     ] * 2
 
 
-async def test_a_run_that_is_cancelled_from_within_does_not_end_its_job(context: ProbeContext) -> None:
+async def test_a_run_that_is_cancelled_from_within_does_not_end_its_job(context: ScheduledProbe) -> None:
     async def give_up() -> None:
         raise asyncio.CancelledError
 
@@ -206,22 +206,22 @@ async def test_a_run_that_is_cancelled_from_within_does_not_end_its_job(context:
 
 
 async def test_a_listener_that_raises_does_not_end_the_schedule(clock: LoopClock) -> None:
-    told = []
+    results = []
 
-    def tell(relay: str, probe: str, result: str) -> None:
-        told.append((relay, probe, result))
+    def on_result(relay: str, probe: str, result: str) -> None:
+        results.append((relay, probe, result))
         raise ZeroDivisionError
 
-    context = ProbeContext(clock, on_result=tell)
+    context = ScheduledProbe(clock, on_result=on_result)
     context.add(Every(every=10.0))
     await context.schedule.start()
     await context.first_slot()
     await asyncio.sleep(10)
-    assert told == [("demo", "offline", "started")] * 2
+    assert results == [("demo", "offline", "started")] * 2
     assert len(context.slots) == 2
 
 
-async def test_stop_waits_for_a_run_that_ends_within_its_grace(context: ProbeContext) -> None:
+async def test_stop_waits_for_a_run_that_ends_in_time(context: ScheduledProbe) -> None:
     ended = []
 
     async def body() -> None:
@@ -237,7 +237,7 @@ async def test_stop_waits_for_a_run_that_ends_within_its_grace(context: ProbeCon
     assert context.clock.monotonic() - before == pytest.approx(3, abs=0.1)
 
 
-async def test_stop_cancels_what_outlasts_its_grace_and_waits_for_its_end(context: ProbeContext) -> None:
+async def test_stop_cancels_a_run_that_takes_longer_and_waits_for_its_end(context: ScheduledProbe) -> None:
     ended = []
 
     async def body() -> None:
@@ -259,7 +259,7 @@ async def test_stop_cancels_what_outlasts_its_grace_and_waits_for_its_end(contex
     assert context.schedule.next_due("demo", "offline") is None
 
 
-async def test_a_removed_job_is_silent_and_its_run_is_cancelled(context: ProbeContext) -> None:
+async def test_a_removed_job_has_no_results_and_its_run_is_cancelled(context: ScheduledProbe) -> None:
     cancelled = []
 
     async def body() -> None:
@@ -280,7 +280,7 @@ async def test_a_removed_job_is_silent_and_its_run_is_cancelled(context: ProbeCo
         context.schedule.remove("demo", "offline")
 
 
-async def test_a_job_added_later_counts_from_then(context: ProbeContext) -> None:
+async def test_a_job_added_later_counts_from_then(context: ScheduledProbe) -> None:
     await context.schedule.start()
     await asyncio.sleep(1000)
     context.add(MINUTE)
@@ -289,7 +289,7 @@ async def test_a_job_added_later_counts_from_then(context: ProbeContext) -> None
     assert context.results == {"started": 1}
 
 
-async def test_two_jobs_do_not_share_a_name_and_a_schedule_starts_once(context: ProbeContext) -> None:
+async def test_two_jobs_do_not_share_a_name_and_a_schedule_starts_once(context: ScheduledProbe) -> None:
     context.add(MINUTE)
     with pytest.raises(MisuseError, match="scheduled already"):
         context.add(MINUTE)
@@ -301,14 +301,14 @@ async def test_two_jobs_do_not_share_a_name_and_a_schedule_starts_once(context: 
 
 
 class BrokenAt(LoopClock):
-    """A clock whose first reading of the wall clock at `moment`, or later, fails."""
+    """A clock whose first reading at `fails_from` or later fails."""
 
-    moment = math.inf
+    fails_from = math.inf
     failures = 0
 
     def time(self) -> float:
-        if self.monotonic() >= self.moment:
-            self.moment = math.inf
+        if self.monotonic() >= self.fails_from:
+            self.fails_from = math.inf
             self.failures += 1
             raise ZeroDivisionError
         return super().time()
@@ -317,11 +317,11 @@ class BrokenAt(LoopClock):
 async def test_apscheduler_recovers_from_a_round_that_raised() -> None:
     """A round that raises never sets the timer of the next one."""
     clock = BrokenAt()
-    context = ProbeContext(clock)
+    context = ScheduledProbe(clock)
     context.add(Every(every=10.0))
     await context.schedule.start()
     await context.first_slot()
-    clock.moment = context.starts[0] + 10
+    clock.fails_from = context.starts[0] + 10
     reported: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: reported.append(context))
     await asyncio.sleep(10.6)
@@ -338,7 +338,7 @@ STALLS = st.lists(st.tuples(st.sampled_from(["wait", "block", "step"]), st.float
 async def test_every_slot_is_accounted_for_exactly_once(
     clock: LoopClock, period: float, length: float, stalls: list[tuple[str, float, bool]]
 ) -> None:
-    context = ProbeContext(clock)
+    context = ScheduledProbe(clock)
     context.add(Every(every=period), lambda: asyncio.sleep(length))
     await context.schedule.start()
     first = clock.monotonic() + context.due().timestamp() - clock.time()

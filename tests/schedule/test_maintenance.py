@@ -55,14 +55,14 @@ def test_a_window_lasts_its_elapsed_time_while_the_clocks_go_forward() -> None:
     assert maintenance.active("demo", datetime.fromisoformat("2024-03-31T04:30:00+02:00")) is None
 
 
-def test_a_window_concerns_the_relays_it_names_and_all_where_it_names_none() -> None:
+def test_a_window_applies_to_its_relays_or_to_all() -> None:
     clock = WallClock("2024-05-05T00:00:00+02:00")
     assert Maintenance([window()], clock).active("other") is None
     assert Maintenance([window(relays=())], clock).active("other") == "database upgrade"
     assert Maintenance([], clock).active("demo") is None
 
 
-def test_the_next_window_is_the_first_to_open_of_those_that_concern_the_relay() -> None:
+def test_the_next_window_is_the_first_to_open_of_those_of_the_relay() -> None:
     clock = WallClock("2024-05-05T00:00:00+02:00")
     windows = [
         window(),
