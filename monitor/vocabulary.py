@@ -11,7 +11,7 @@ from typing import Final
 
 
 class Step(StrEnum):
-    """Where in the protocol a run was."""
+    """The steps of a run."""
 
     RESOLVE = "resolve"
     PROXY = "proxy"
@@ -32,16 +32,16 @@ class Step(StrEnum):
 
 
 class Finding(StrEnum):
-    """What the history says of a message that never came: the layer that broke."""
+    """The layer that lost a message, according to the channel's history."""
 
-    NOT_ACCEPTED = "not_accepted"  # the relay never took it: no ack, and it is in no history
-    NOT_STORED = "not_stored"  # acked, and in no history
-    STORED_NOT_PUSHED = "stored_not_pushed"  # in the history, and no push brought it
-    DROPPED_BY_REFERENCE_CLIENT = "dropped_by_reference_client"  # it came, and de-duplication discards it
+    NOT_ACCEPTED = "not_accepted"  # not acknowledged, and not in the history
+    NOT_STORED = "not_stored"  # acknowledged, but not in the history
+    STORED_NOT_PUSHED = "stored_not_pushed"  # in the history, but not pushed
+    DROPPED_BY_REFERENCE_CLIENT = "dropped_by_reference_client"  # received, but discarded by de-duplication
 
 
 class Reason(StrEnum):
-    """What went wrong there."""
+    """The reasons for which a step can fail."""
 
     REFUSED = "refused"
     UNREACHABLE = "unreachable"
@@ -78,7 +78,7 @@ class Reason(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How an exchange or a run ended. `ABORTED` and `EXCLUDED` count for no SLI."""
+    """The outcomes of exchanges and runs. `ABORTED` and `EXCLUDED` count for no SLI."""
 
     OK = "ok"
     FAILED = "failed"
@@ -87,7 +87,7 @@ class Outcome(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What became of one message. A message that fits several gets the first that fits in `PRECEDENCE`."""
+    """The verdicts on a message. If several apply, it gets the first of them in `PRECEDENCE`."""
 
     DELIVERED = "delivered"
     LATE = "late"
@@ -109,7 +109,7 @@ PRECEDENCE: Final = (
 
 
 class Phase(StrEnum):
-    """The separately timed parts of reaching a relay and using it."""
+    """The phases of a connect, and the commands, that are timed separately."""
 
     RESOLVE = "resolve"
     PROXY = "proxy"
@@ -123,7 +123,7 @@ class Phase(StrEnum):
 
 
 class Sli(StrEnum):
-    """What an SLO measures; see the SLO section of the configuration reference."""
+    """The service level indicators; see the SLO section of the configuration reference."""
 
     AVAILABILITY = "availability"
     LATENCY = "latency"
@@ -136,4 +136,4 @@ BUCKETS: Final = (
     0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3,
     0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 30.0, 60.0,
 )  # fmt: skip
-"""Upper bounds, in seconds, of every latency histogram: 1 ms to 60 s, with an edge at the 400 ms objective."""
+"""Upper bounds of the buckets of every latency histogram, in seconds; 400 ms, the usual objective, is one of them."""

@@ -1,15 +1,13 @@
-"""Crontab lines as moments in time.
+"""The times of a crontab line.
 
-The five fields mean what crontab(5) says: lists, ranges, steps after a range or `*`, English three-letter
-names, 0 and 7 for Sunday; a day matches when either day field does, if both are restricted (do not begin
-with `*`), else when both do.
+The five fields are those of crontab(5): lists, ranges, steps after a range or `*`, English three-letter names, 0 and 7
+for Sunday. If both day fields are restricted (do not begin with `*`), a day matches if either does, else if both do.
 
 Daylight saving follows Debian's cron(8). A line whose hour and minute are both fixed runs once for each of its local
 times: at the end of the gap if the clocks skip that time, at its first occurrence if they repeat it. A line whose hour
 or minute begins with `*` follows the clock: nothing in a gap, and both times through a repeated hour.
 
-cronsim has the same aim, but gives wrong moments where clocks change by half an hour or at midnight, and walks from
-moment to moment: a year of `*/5` takes it 1.5 s, and a day's moments are computed at once here, in 18 ms for the year.
+cronsim has the same aim, but gives wrong times where clocks change by half an hour or at midnight, and is slower: a year of `*/5` takes 1.5 s. Here the times of a day are computed at once, those of a year in 18 ms.
 """
 
 from __future__ import annotations
@@ -31,7 +29,7 @@ class _Field(NamedTuple):
     name: str
     low: int
     high: int
-    names: tuple[str, ...] = ()  # the first stands for `low`
+    names: tuple[str, ...] = ()  # of `low` and the values after it
 
 
 _MINUTE: Final = _Field("minute", 0, 59)
@@ -48,17 +46,16 @@ _FEBRUARY: Final = 2
 _WEEK: Final = 7
 _MAX_LENGTH: Final = 1000
 _MINUTE_SECONDS: Final = 60.0
-# The rarest day a line can name, the first of a month on a given weekday, is at most twelve years away.
+# The rarest day of a valid line, the first of a month on a given weekday, is at most twelve years away.
 _HORIZON_DAYS: Final = 366 * 13
-# A leap year whose time zone rules are settled: the answer must not depend on the day it is asked.
+# A leap year in the past, whose time zone rules do not change any more.
 _SAMPLE_YEAR: Final = (datetime(2024, 1, 1, tzinfo=UTC).timestamp(), datetime(2025, 1, 1, tzinfo=UTC).timestamp())
 
 
 class Crontab:
-    """The moments a crontab line names in a time zone, in seconds since the epoch.
+    """The times of a crontab line in a time zone, in seconds since the epoch.
 
-    Raises `ValueError`, saying which field is wrong and what it may be, for a line that is no crontab, names a day
-    that never comes, or a time zone that the machine does not know.
+    Raises `ValueError` for an invalid line, a line without any time, and an unknown time zone.
     """
 
     def __init__(self, expression: str, timezone: str = "UTC") -> None:
@@ -79,47 +76,43 @@ class Crontab:
         leap_day = self._months == {_FEBRUARY} and min(self._days) == _MONTH_LENGTHS[1]
         if leap_day and len(self._weekdays) < _WEEK and not self._either_day:
             raise ValueError(f"cron {expression!r}: 29 February is on a given weekday once in 28 years")
-        # Consecutive questions are about the same day; three days are what one question may touch.
-        self._moments_on: Callable[[date], tuple[float, ...]] = lru_cache(maxsize=3)(self._compute_day)
+        # Consecutive calls are mostly about the same day, and one call needs at most three days.
+        self._times_on: Callable[[date], tuple[float, ...]] = lru_cache(maxsize=3)(self._compute_day)
 
-    def after(self, moment: float) -> float:
-        """The first moment later than `moment`."""
-        for moments in self._days_from(moment):
-            index = bisect_right(moments, moment)
-            if index < len(moments):
-                return moments[index]
-        raise AssertionError("a valid crontab line has a next moment")  # pragma: no cover
+    def after(self, timestamp: float) -> float:
+        """The first time later than `timestamp`."""
+        for times in self._days_from(timestamp):
+            index = bisect_right(times, timestamp)
+            if index < len(times):
+                return times[index]
+        raise AssertionError("a valid crontab line has a next time")  # pragma: no cover
 
     def count(self, after: float, until: float, limit: float) -> int:
-        """How many moments lie in (`after`, `until`]; stops counting at `limit`."""
+        """The number of times in (`after`, `until`], or `limit` if that is less."""
         total = 0
-        for moments in self._days_from(after) if until > after else ():
-            total += max(0, bisect_right(moments, until) - bisect_right(moments, after))
-            if total >= limit or moments[-1] > until:
+        for times in self._days_from(after) if until > after else ():
+            total += max(0, bisect_right(times, until) - bisect_right(times, after))
+            if total >= limit or times[-1] > until:
                 break
         return int(min(total, limit))
 
     def longest_gap(self) -> float:
-        """The longest time between two consecutive moments of a leap year, in seconds, the last gap whole."""
+        """The longest gap between two consecutive times of a leap year, in seconds, including the gap at its end."""
         return max(self._gaps())
 
-    def shortest_gap(self) -> float:
-        """The shortest time between two consecutive moments of a leap year, in seconds, the last gap whole."""
-        return self.shortest_span(2)
-
-    def shortest_span(self, moments: int) -> float:
-        """The shortest time from the first to the last of so many consecutive moments of a leap year, in seconds."""
-        shortest, gaps = math.inf, deque[float](maxlen=moments - 1)
+    def shortest_span(self, number: int) -> float:
+        """The shortest span of `number` consecutive times of a leap year, in seconds."""
+        shortest, gaps = math.inf, deque[float](maxlen=number - 1)
         for gap in self._gaps():
             gaps.append(gap)
-            if len(gaps) == moments - 1:
+            if len(gaps) == number - 1:
                 shortest = min(shortest, sum(gaps))
-            if shortest <= _MINUTE_SECONDS * (moments - 1):
-                break  # moments that lie closer exist around changes of the clocks only
+            if shortest <= _MINUTE_SECONDS * (number - 1):
+                break  # shorter gaps exist at changes of daylight saving only
         return shortest
 
     def average_gap(self) -> float:
-        """The average time between two consecutive moments of a leap year, in seconds; infinite without one."""
+        """The average gap between two consecutive times of a leap year, in seconds; infinite if it has none."""
         start, end = _SAMPLE_YEAR
         count = self.count(start, end, limit=math.inf)
         return (end - start) / count if count else math.inf
@@ -127,8 +120,8 @@ class Crontab:
     def _gaps(self) -> Iterator[float]:
         start, end = _SAMPLE_YEAR
         last = self.after(start)
-        for moments in self._days_from(last):
-            coming = moments[bisect_right(moments, last) :]
+        for times in self._days_from(last):
+            coming = times[bisect_right(times, last) :]
             if coming:
                 yield coming[0] - last
                 yield from map(sub, coming[1:], coming)
@@ -136,13 +129,13 @@ class Crontab:
                 if last >= end:
                     break
 
-    def _days_from(self, moment: float) -> Iterator[tuple[float, ...]]:
-        """The moments of each matching day, in order, from the day before `moment` on: zones may step at midnight."""
-        day = datetime.fromtimestamp(moment, self._zone).date() - timedelta(days=1)
-        for ahead in range(_HORIZON_DAYS):
-            today = day + timedelta(days=ahead)
-            if self._matches(today) and (moments := self._moments_on(today)):
-                yield moments
+    def _days_from(self, timestamp: float) -> Iterator[tuple[float, ...]]:
+        """The times of each matching day, from the day before `timestamp` on, since zones can change at midnight."""
+        day = datetime.fromtimestamp(timestamp, self._zone).date() - timedelta(days=1)
+        for days in range(_HORIZON_DAYS):
+            today = day + timedelta(days=days)
+            if self._matches(today) and (times := self._times_on(today)):
+                yield times
 
     def _matches(self, day: date) -> bool:
         if day.month not in self._months:
@@ -151,28 +144,28 @@ class Crontab:
         return (by_date or by_weekday) if self._either_day else (by_date and by_weekday)
 
     def _compute_day(self, day: date) -> tuple[float, ...]:
-        midnight = datetime(day.year, day.month, day.day)  # noqa: DTZ001 - local times, placed in the zone below
+        midnight = datetime(day.year, day.month, day.day)  # noqa: DTZ001 - a local time, converted below
         starts = midnight.replace(tzinfo=self._zone)
         ends = (midnight + timedelta(days=1)).replace(tzinfo=self._zone)
         if starts.utcoffset() == ends.utcoffset():
             epoch = starts.timestamp()
             return tuple(epoch + 60 * minute for minute in self._minutes)
         local_times = (midnight + timedelta(minutes=minute) for minute in self._minutes)
-        return tuple(sorted({moment for local in local_times for moment in self._place(local)}))
+        return tuple(sorted({timestamp for local in local_times for timestamp in self._times_of(local)}))
 
-    def _place(self, local: datetime) -> tuple[float, ...]:
-        """The moments at which this line runs for one local time on a day whose offset from UTC changes."""
+    def _times_of(self, local: datetime) -> tuple[float, ...]:
+        """The times at which the line runs for one local time of a day on which the offset from UTC changes."""
         first = local.replace(tzinfo=self._zone, fold=0).timestamp()
         second = local.replace(tzinfo=self._zone, fold=1).timestamp()
         if first == second:
             return (first,)
         if first < second:
             return (first, second) if self._follows_clock else (first,)
-        # PEP 495: of a skipped time, fold=1 lies before the change and fold=0 after it.
+        # PEP 495: of a skipped local time, fold=1 is before the change and fold=0 after it.
         return () if self._follows_clock else (self._change_between(second, first),)
 
     def _change_between(self, before: float, after: float) -> float:
-        """The second at which the zone's offset changes, between two moments of different offset."""
+        """The second at which the offset of the zone changes, between two times with different offsets."""
         low, high = int(before), int(after)
         old = datetime.fromtimestamp(low, self._zone).utcoffset()
         while high - low > 1:
@@ -188,11 +181,11 @@ def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"timezone {name!r} is unknown here; expected an IANA name such as Europe/Berlin") from None
+        raise ValueError(f"timezone {name!r} is not known; expected an IANA name such as Europe/Berlin") from None
 
 
 def _values(field: _Field, text: str) -> frozenset[int]:
-    """Every value that a field's list names."""
+    """The values of a field."""
     return frozenset(value for item in text.split(",") for value in _item(field, item, text))
 
 
@@ -206,10 +199,10 @@ def _item(field: _Field, item: str, text: str) -> range:
         first = last = _number(field, first_text, text)
         if dash:
             last = _number(field, last_text, text)
-            # `fri-sun`: Sunday by name also ends a week.
+            # In `fri-sun` Sunday is 7.
             last = 7 if field is _WEEKDAY and last_text == "sun" and first else last
     if first > last:
-        raise ValueError(f"cron {field.name} {text!r}: the range {span!r} runs backwards")
+        raise ValueError(f"cron {field.name} {text!r}: the range {span!r} is reversed")
     if not slash:
         return range(first, last + 1)
     if span != "*" and not dash:

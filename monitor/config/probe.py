@@ -21,8 +21,8 @@ SESSION_REUSE: Final = 3600.0
 
 
 @lru_cache(maxsize=256)
-def _shortest_span(cron: str, timezone: str, moments: int) -> float:
-    return Crontab(cron, timezone).shortest_span(moments)
+def _shortest_span(cron: str, timezone: str, number: int) -> float:
+    return Crontab(cron, timezone).shortest_span(number)
 
 
 @lru_cache(maxsize=256)

@@ -51,32 +51,32 @@ THREE_HOURS = 180
 def debian(
     minutes: Collection[int], hours: Collection[int], zone: ZoneInfo, *, star: bool, start: int
 ) -> Iterator[int]:
-    """The moments within a day of the change at which Debian's cron would start the job, one each at most."""
+    """The times within a day of the change at which Debian's cron would start the job, one each at most."""
 
     def matches(minute: int) -> bool:
         return minute % 60 in minutes and minute // 60 % 24 in hours
 
-    come_to: int | None = None
-    for moment in range(start, start + 2 * AROUND, 60):
-        offset = datetime.fromtimestamp(moment, zone).utcoffset()
+    latest: int | None = None
+    for timestamp in range(start, start + 2 * AROUND, 60):
+        offset = datetime.fromtimestamp(timestamp, zone).utcoffset()
         assert offset is not None
-        local = (moment + int(offset.total_seconds())) // 60
-        ahead = 1 if come_to is None else local - come_to
-        assert -THREE_HOURS < ahead <= THREE_HOURS
-        if matches(local) if star else any(matches(local - back) for back in range(ahead)):
-            yield moment
-        if come_to is None or ahead > 0:
-            come_to = local
+        local = (timestamp + int(offset.total_seconds())) // 60
+        moved = 1 if latest is None else local - latest
+        assert -THREE_HOURS < moved <= THREE_HOURS
+        if matches(local) if star else any(matches(local - back) for back in range(moved)):
+            yield timestamp
+        if latest is None or moved > 0:
+            latest = local
 
 
 @given(
     change=st.sampled_from(CHANGES),
     minute=st.sampled_from(sorted(MINUTES)),
     hour=st.sampled_from(sorted(HOURS)),
-    moment=st.integers(0, 2 * AROUND),
+    timestamp=st.integers(0, 2 * AROUND),
 )
 def test_changes_of_the_clocks_are_met_as_by_debians_cron(
-    change: tuple[str, str], minute: str, hour: str, moment: int
+    change: tuple[str, str], minute: str, hour: str, timestamp: int
 ) -> None:
     name, at = change
     start = int(datetime.fromisoformat(at).replace(tzinfo=UTC).timestamp()) - AROUND
@@ -87,6 +87,6 @@ def test_changes_of_the_clocks_are_met_as_by_debians_cron(
     while (last := crontab.after(last)) < start + 2 * AROUND:
         found.append(last)
     assert found == expected
-    later = [run for run in expected if run > start + moment]
-    assert crontab.count(start + moment, start + 2 * AROUND - 1, 10_000) == len(later)
-    assert not later or crontab.after(start + moment) == later[0]
+    later = [run for run in expected if run > start + timestamp]
+    assert crontab.count(start + timestamp, start + 2 * AROUND - 1, 10_000) == len(later)
+    assert not later or crontab.after(start + timestamp) == later[0]
