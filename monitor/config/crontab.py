@@ -7,7 +7,8 @@ Daylight saving follows Debian's cron(8). A line whose hour and minute are both 
 times: at the end of the gap if the clocks skip that time, at its first occurrence if they repeat it. A line whose hour
 or minute begins with `*` follows the clock: nothing in a gap, and both times through a repeated hour.
 
-cronsim has the same aim, but gives wrong times where clocks change by half an hour or at midnight, and is slower: a year of `*/5` takes 1.5 s. Here the times of a day are computed at once, those of a year in 18 ms.
+cronsim has the same aim, but gives wrong times where clocks change by half an hour or at midnight, and is slower: a
+year of `*/5` takes 1.5 s. Here the times of a day are computed at once, those of a year in 18 ms.
 """
 
 from __future__ import annotations
