@@ -97,7 +97,7 @@ def _results(plan: Plan, totals: Totals, judged: Sequence[Judged]) -> Results:
             total_time_ms=totals.seconds * 1e3,
             connections_per_sec=totals.attempted / totals.seconds if totals.seconds else 0.0,
         ),
-        connect_time=_whole(sketches["connectTime"]),
+        connect_time=_rounded(sketches["connectTime"]),
         retries=Retries(
             total_retries=totals.retries,
             avg_retries_per_connection=totals.retries / totals.attempted if totals.attempted else 0.0,
@@ -124,9 +124,9 @@ def _results(plan: Plan, totals: Totals, judged: Sequence[Judged]) -> Results:
     )
 
 
-def percent(part: int, whole: int) -> float:
+def percent(part: int, total: int) -> float:
     """Return a share in percent; 0 if there is nothing to share."""
-    return 100.0 * part / whole if whole else 0.0
+    return 100.0 * part / total if total else 0.0
 
 
 def _connections(totals: Totals) -> Connections:
@@ -146,7 +146,7 @@ def _handshake(totals: Totals) -> Handshake:
         successful=totals.successful,
         failed=totals.failed,
         success_rate=percent(totals.successful, totals.attempted),
-        latency=_whole(totals.sketches["handshake"]),
+        latency=_rounded(totals.sketches["handshake"]),
     )
 
 
@@ -156,7 +156,7 @@ def _messages(totals: Totals) -> Messages:
         received=totals.received,
         failed=totals.unanswered,
         delivery_rate=percent(totals.received, totals.sent),
-        latency=_whole(totals.sketches["messages"]),
+        latency=_rounded(totals.sketches["messages"]),
     )
 
 
@@ -166,7 +166,7 @@ def _recovery(totals: Totals) -> Recovery:
         received=totals.recoveries_received,
         failed=totals.recoveries_failed,
         delivery_rate=percent(totals.recoveries_received, totals.recoveries_attempted),
-        latency=_whole(totals.sketches["recovery"]),
+        latency=_rounded(totals.sketches["recovery"]),
     )
 
 
@@ -221,7 +221,7 @@ def _exact(sketch: Sketch) -> Latency | None:
     )
 
 
-def _whole(sketch: Sketch) -> WholeLatency | None:
+def _rounded(sketch: Sketch) -> WholeLatency | None:
     exact = _exact(sketch)
     if exact is None:
         return None
@@ -294,14 +294,14 @@ def totals_of(result: LoadResult) -> Totals:
     if (recovery := results.recovery) is not None:
         totals.recoveries_attempted = recovery.attempted
         totals.recoveries_received, totals.recoveries_failed = recovery.received, recovery.failed
-    if (steady := results.steady_messaging) is not None:
-        totals.disconnects, totals.reconnects = steady.disconnects, steady.reconnects
-    if (held := results.steady_state) is not None:
+    if (persistent := results.steady_messaging) is not None:
+        totals.disconnects, totals.reconnects = persistent.disconnects, persistent.reconnects
+    if (hold := results.steady_state) is not None:
         totals.hold = HoldTotals(
-            seconds=held.hold_duration_ms / 1e3,
-            current=held.current_disconnects,
-            peak=held.peak_disconnects,
-            reconnects=held.reconnects_during_hold,
+            seconds=hold.hold_duration_ms / 1e3,
+            current=hold.current_disconnects,
+            peak=hold.peak_disconnects,
+            reconnects=hold.reconnects_during_hold,
         )
     if (stability := results.stability) is not None:
         totals.due_seconds, totals.connected_seconds = stability.due_seconds, stability.connected_seconds

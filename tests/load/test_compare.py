@@ -35,7 +35,7 @@ def round_trips(seed: int) -> Json:
 
 
 def nodes(p50: int, p99: int, received: int = 100) -> Json:
-    """What the relay team's own tool writes, as far as it is looked at."""
+    """Return a result of the Node tool, as far as it is read."""
     latency = {"min": 1, "max": p99, "avg": p50, "p50": p50, "p95": p99, "p99": p99}
     return {
         "scenario": "steady-messaging",
@@ -48,7 +48,7 @@ def nodes(p50: int, p99: int, received: int = 100) -> Json:
 
 
 def compare(before: Json, after: Json, *, ratio: float, names: tuple[str, str] = ("A", "B")) -> list[Change]:
-    """Two results compared, each read from its JSON."""
+    """Compare two results, each read from its JSON."""
     return compare_results(parse(names[0], before), parse(names[1], after), ratio=ratio, names=names)
 
 
@@ -56,7 +56,7 @@ def change(changes: list[Change], name: str) -> Change:
     return next(item for item in changes if item.name == name)
 
 
-def test_the_same_distribution_is_no_regression_and_its_interval_holds_one() -> None:
+def test_the_same_distribution_is_no_regression_and_its_interval_contains_one() -> None:
     changes = compare(result(1.0), result(1.0, seed=2), ratio=1.2)
     found = change(changes, "round trip p99")
     assert found.interval is not None
@@ -73,8 +73,8 @@ def test_a_latency_grown_beyond_the_ratio_is_a_regression() -> None:
     assert found.worse
 
 
-def test_what_chance_can_do_is_no_regression() -> None:
-    """Of eight exchanges each, one slow one proves nothing."""
+def test_a_change_by_chance_is_no_regression() -> None:
+    """One slow exchange of eight proves nothing."""
     slow = totals_of_samples([(1.0, 0.01)] * 7 + [(1.0, 0.1)])
     before = result_of(plan_of(), totals_of_samples([(1.0, 0.01 + number / 1000) for number in range(8)]))
     changes = compare(before, result_of(plan_of(), slow), ratio=1.2)
@@ -112,7 +112,7 @@ def test_newcombes_interval_is_that_of_his_paper() -> None:
     assert found.interval == pytest.approx((-33.39, -5.24), abs=0.01)
 
 
-def test_the_relay_teams_own_results_are_compared_without_intervals() -> None:
+def test_results_of_the_node_tool_are_compared_without_intervals() -> None:
     changes = compare(nodes(10, 20), nodes(10, 30), ratio=1.2)
     found = change(changes, "round trip p99")
     assert (found.before, found.after, found.effect, found.interval, found.worse) == (20.0, 30.0, 1.5, None, True)
@@ -126,14 +126,12 @@ def test_the_relay_teams_own_results_are_compared_without_intervals() -> None:
     ("before", "after", "worse"),
     [(0, 1, False), (1, 2, False), (2, 3, False), (0, 2, True), (2, 4, True), (9, 14, True)],
 )
-def test_what_rounding_to_whole_milliseconds_may_have_done_is_no_regression(
-    before: int, after: int, worse: bool
-) -> None:
+def test_a_change_that_rounding_explains_is_no_regression(before: int, after: int, worse: bool) -> None:
     assert change(compare(nodes(before, 20), nodes(after, 20), ratio=1.2), "round trip p50").worse is worse
 
 
 def dropped(scenario: str, count: int) -> Json:
-    """The relay team's result of a hundred that came about, of which so many did not stay."""
+    """Return a result of the Node tool with a hundred connections, of which `count` dropped."""
     parts = {
         "steady-state": ("steadyState", "peakDisconnects"),
         "steady-messaging": ("steadyMessaging", "disconnects"),
@@ -152,12 +150,12 @@ def test_more_drops_than_chance_makes_are_a_regression(scenario: str) -> None:
     assert not change(compare(dropped(scenario, 4), dropped(scenario, 5), ratio=1.2), "stable").worse
 
 
-def test_what_came_through_no_more_is_a_regression_and_shown() -> None:
-    whole = result_of(plan_of(), totals_of_samples([(1.0, 0.01)] * 20))
+def test_a_figure_that_is_missing_in_b_is_a_regression() -> None:
+    complete = result_of(plan_of(), totals_of_samples([(1.0, 0.01)] * 20))
     totals = totals_of_samples([(1.0, 0.01)] * 20)
     totals.sent = totals.received = 0
     totals.sketches["messages"] = Sketch()
-    for before, after in ((whole, result_of(plan_of(), totals)), (nodes(1, 1), mute(nodes(1, 1)))):
+    for before, after in ((complete, result_of(plan_of(), totals)), (nodes(1, 1), mute(nodes(1, 1)))):
         changes = compare(before, after, ratio=1.2)
         for name in ("delivered", "round trip p50", "round trip p99"):
             found = change(changes, name)
@@ -172,12 +170,12 @@ def test_what_came_through_no_more_is_a_regression_and_shown() -> None:
 
 
 def mute(data: Json) -> Json:
-    """A result in which not one message was sent."""
+    """Return the result without any message."""
     data["results"]["messages"] = {"sent": 0, "received": 0, "latency": None}
     return data
 
 
-def test_a_result_with_nothing_in_it_is_no_measure_for_another() -> None:
+def test_an_empty_result_cannot_be_compared_with() -> None:
     empty: Json = {"scenario": "steady-messaging", "results": {}}
     for after in (empty, nodes(1, 1)):
         with pytest.raises(StartupError, match=r"^a\.json: nothing to compare"):
@@ -185,17 +183,17 @@ def test_a_result_with_nothing_in_it_is_no_measure_for_another() -> None:
     assert all(item.worse for item in compare(nodes(1, 1), empty, ratio=1.2))
 
 
-def test_more_than_all_is_all() -> None:
+def test_a_share_is_at_most_100_percent() -> None:
     assert change(compare(nodes(1, 1, received=101), nodes(1, 1), ratio=1.2), "delivered").before == 100.0
 
 
 @pytest.mark.parametrize(
     ("meta", "why"), [({"missingWorkers": [1]}, "lacks worker 1"), ({"interrupted": True}, "interr")]
 )
-def test_what_is_left_of_a_test_is_not_compared(meta: Json, why: str) -> None:
-    whole = result_of(plan_of(), totals_of_samples([(1.0, 0.01)] * 20))
-    part = whole | {"meta": whole["meta"] | meta}
-    for pair in ((whole, part), (part, whole)):
+def test_an_incomplete_test_is_not_compared(meta: Json, why: str) -> None:
+    complete = result_of(plan_of(), totals_of_samples([(1.0, 0.01)] * 20))
+    part = complete | {"meta": complete["meta"] | meta}
+    for pair in ((complete, part), (part, complete)):
         with pytest.raises(StartupError, match=f"not a complete result: .*{why}"):
             compare(*pair, ratio=1.2)
 

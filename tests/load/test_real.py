@@ -1,4 +1,4 @@
-"""Each scenario for real, small: against the embedded relay and the engine, and relays that are ill."""
+"""Small load tests against real relays: the embedded one, the engine, and faulty ones."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SMALL: dict[Scenario, dict[str, Any]] = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scenario", Scenario)
-async def test_every_scenario_is_played_to_the_full(
+async def test_every_scenario_runs_to_its_end(
     scenario: Scenario, relay_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
@@ -48,13 +48,13 @@ async def test_every_scenario_is_played_to_the_full(
 
 
 def load(target: str, output: Path, *flags: str) -> tuple[int, dict[str, Any], str]:
-    """The command's exit status, its JSON, and what it printed."""
+    """Run the command; return its exit status, JSON and output."""
     arguments = ["load", "--target", target, "--ramp-up", "0", "--output", str(output), *flags]
     done = CliRunner().invoke(app, arguments, env={"NO_PROXY": "127.0.0.1"})
     return done.exit_code, json.loads(output.read_text()), done.stdout
 
 
-def test_a_good_test_exits_0(tmp_path: Path) -> None:
+def test_a_test_that_passes_exits_0(tmp_path: Path) -> None:
     status, result, text = load("embedded", tmp_path / "r.json", "--connections", "3")
     assert status == 0
     assert result["results"]["connections"] == {
@@ -68,7 +68,7 @@ def test_a_good_test_exits_0(tmp_path: Path) -> None:
     assert text.splitlines()[-1] == "PASS"
 
 
-def test_a_relay_that_is_down_is_refused(tmp_path: Path) -> None:
+def test_a_relay_that_is_down_fails_the_test(tmp_path: Path) -> None:
     flags = ("--scenario", "realistic-session", "--connection-pairs", "2")
     status, result, text = load(f"ws://127.0.0.1:{closed_port()}/connection/websocket", tmp_path / "r.json", *flags)
     assert status == 1
@@ -77,7 +77,7 @@ def test_a_relay_that_is_down_is_refused(tmp_path: Path) -> None:
     assert text.splitlines()[-1] == "FAIL"
 
 
-def test_a_relay_that_accepts_and_says_nothing_is_silent_within_the_time_out(tmp_path: Path) -> None:
+def test_a_relay_that_sends_nothing_is_silent_within_the_timeout(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         target = f"ws://127.0.0.1:{deaf.getsockname()[1]}/connection/websocket"
         flags = ("--scenario", "steady-messaging", "--connection-pairs", "3", "--timeout", "1", "--duration", "0")

@@ -18,7 +18,7 @@ def sketch_of(values: list[float]) -> Sketch:
 
 
 @given(seconds)
-def test_least_greatest_and_mean_are_exact(values: list[float]) -> None:
+def test_minimum_maximum_and_mean_are_exact(values: list[float]) -> None:
     sketch = sketch_of(values)
     assert (sketch.count, sketch.minimum, sketch.maximum) == (len(values), min(values), max(values))
     assert sketch.mean == pytest.approx(sum(values) / len(values))
@@ -35,9 +35,9 @@ def test_sketches_added_up_are_the_sketch_of_all_samples(one: list[float], two: 
     added = sketch_of(one)
     added.add(sketch_of(two))
     added.add(sketch_of(more))
-    whole = sketch_of(one + two + more)
-    assert (added.counts, added.minimum, added.maximum) == (whole.counts, whole.minimum, whole.maximum)
-    assert added.total == pytest.approx(whole.total)
+    expected = sketch_of(one + two + more)
+    assert (added.counts, added.minimum, added.maximum) == (expected.counts, expected.minimum, expected.maximum)
+    assert added.total == pytest.approx(expected.total)
 
 
 @given(seconds)
@@ -53,7 +53,7 @@ def test_the_encoded_form_is_hdr_histograms_own(values: list[float]) -> None:
 
 
 @given(seconds)
-def test_decoding_gives_back_what_was_encoded(values: list[float]) -> None:
+def test_decoding_returns_what_was_encoded(values: list[float]) -> None:
     sketch = sketch_of(values)
     back = Sketch.decode(sketch.encode(), minimum=sketch.minimum, maximum=sketch.maximum, mean=sketch.mean)
     assert (back.counts, back.minimum, back.maximum) == (sketch.counts, sketch.minimum, sketch.maximum)
@@ -67,10 +67,10 @@ def test_an_empty_sketch_has_no_figures() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "junk", "HISTFAAAABx4nJNpmSz"])
-def test_what_is_no_histogram_is_refused(text: str) -> None:
+def test_other_texts_are_no_histogram(text: str) -> None:
     with pytest.raises(ValueError, match="not an HDR histogram"):
         Sketch.decode(text, minimum=0, maximum=0, mean=0)
 
 
-def test_within_counts_those_that_took_no_longer() -> None:
+def test_within_counts_durations_up_to_a_limit() -> None:
     assert sketch_of([0.1, 0.2, 0.3, 0.4]).within(0.3) == 3

@@ -1,0 +1,92 @@
+"""Metrics of a load test, served and pushed."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.load.commands import run_one_connection, start
+from tests.sockets import closed_port
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SLO = """
+relays: [{name: demo, url: embedded}]
+probes: [{name: idle, scenario: steady-state}]
+slos: [{name: stability, probe: idle, sli: stability, objective: 99.9%, window: 30d}]
+"""
+
+
+@pytest.mark.integration
+async def test_metrics_are_served_during_the_test(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(SLO)
+    flags = ("--scenario", "steady-state", "--connections", "3", "--ramp-up", "0", "--duration", "600")
+    port = closed_port()
+    process = await start(
+        *("--target", "embedded", *flags, "--metrics", f"127.0.0.1:{port}"),
+        *("--config", str(config), "--output", str(tmp_path / "r.json")),
+    )
+    # Series of the dashboards: exchanges, connected time, the SLO, the load of the event loop.
+    labels = 'probe="steady-state",relay="target"'
+    wanted = (
+        'relay_probe_exchanges_total{location="local",outcome="ok",',
+        f'relay_probe_pair_seconds_total{{location="local",{labels},scenario="steady-state",state="connected"}}',
+        f'relay_slo_events_total{{location="local",outcome="good",{labels},slo="stability"}}',
+        "relay_monitor_event_loop_lag_seconds_count",
+    )
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                await asyncio.sleep(0.1)  # not virtual: a process starts
+                continue
+            writer.write(b"GET /metrics HTTP/1.0\r\n\r\n")
+            body = await reader.read()
+            writer.close()
+            shown = [part for part in body.decode().splitlines() if part.startswith(wanted)]
+            if len(shown) == len(wanted) and all(float(part.split()[-1]) >= 3 for part in shown):
+                break
+            await asyncio.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        await process.communicate()
+    assert process.returncode == 130
+
+
+def test_metrics_are_pushed_after_the_test(tmp_path: Path) -> None:
+    pushed: dict[str, bytes] = {}
+
+    class Gateway(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            pushed[self.path] = self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Gateway) as server:
+        serving = Thread(target=server.serve_forever)
+        serving.start()
+        try:
+            done = run_one_connection(tmp_path, "--push-gateway", f"http://127.0.0.1:{server.server_port}")
+        finally:
+            server.shutdown()
+            serving.join()
+    assert done.exit_code == 0
+    ((path, body),) = pushed.items()
+    assert path == "/metrics/job/relay-monitor-load/scenario/connection-storm/worker/0"
+    assert b'relay="target",scenario="connection-storm"} 1.0' in body
+
+
+def test_an_unreachable_gateway_loses_no_result(tmp_path: Path) -> None:
+    done = run_one_connection(tmp_path, "--push-gateway", f"http://127.0.0.1:{closed_port()}")
+    assert done.exit_code == 0
+    assert (tmp_path / "r.json").exists()
