@@ -286,7 +286,7 @@ class TestUsage:
     def test_a_shard_that_no_relay_is_left_for_is_refused(self, config: Path) -> None:
         done = monitor("run", "--config", config, "--shard", "2/3")
         assert (done.returncode, done.stdout) == (2, "")
-        assert "shard 2/3: relays: no relay is left for it: there are 2" in done.stderr
+        assert "shard 2/3: relays: there are only 2, none for this shard" in done.stderr
 
     def test_a_command_that_is_none_is_refused(self) -> None:
         assert monitor("rnu").returncode == 2

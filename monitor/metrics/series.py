@@ -135,9 +135,9 @@ class ProbeSeries:
             self._of("relay_probe_failures_total", step.value, reason.value)
         for code in (*sorted(CODES), "other", "none"):
             self._of("relay_probe_disconnects_total", str(code))
-        for over in CONFIRMED_OVER:
+        for via in CONFIRMED_OVER:
             for ok in (True, False):
-                self._of("relay_probe_confirmations_total", over, _ended(ok))
+                self._of("relay_probe_confirmations_total", via, _ended(ok))
         for family in FAMILIES:
             self._of("relay_probe_address_failures_total", family)
         self._maintenance.set(0)

@@ -18,7 +18,7 @@ def of(scenario: Scenario, **fields: Any) -> RelayFootprint:
     return footprint_of(relay, [ProbeConfig(name="p", scenario=scenario, **fields)])
 
 
-def test_standing_pairs_cost_their_messages_and_their_renewals() -> None:
+def test_continuous_pairs_cost_their_messages_and_their_renewals() -> None:
     # A cycle is 10.5 s; each pair is renewed every 15 minutes: two connects, one offer, two channels.
     found = of(Scenario.STEADY_MESSAGING, pairs=3)
     assert found.connections == 6
@@ -29,7 +29,7 @@ def test_standing_pairs_cost_their_messages_and_their_renewals() -> None:
     assert found.history_keys == 3 + 2
 
 
-def test_idle_connections_cost_nothing_but_themselves() -> None:
+def test_idle_connections_cost_no_connects_or_messages() -> None:
     found = of(Scenario.STEADY_STATE, connections=7)
     assert (found.connections, found.connects, found.messages, found.channels, found.history_keys) == (7, 0, 0, 0, 0)
 
@@ -42,7 +42,7 @@ def test_a_reused_session_costs_three_connects_a_run_and_a_pairing_an_hour() -> 
     assert found.history_keys == 2
 
 
-def test_a_fresh_pairing_costs_two_channels_a_run() -> None:
+def test_a_new_pairing_costs_two_channels_a_run() -> None:
     found = of(Scenario.ASYNC_DELIVERY, schedule=MINUTELY, pairing="fresh")
     assert found.connects == pytest.approx(3)
     assert found.messages == pytest.approx(2)
@@ -50,7 +50,7 @@ def test_a_fresh_pairing_costs_two_channels_a_run() -> None:
     assert found.history_keys == 10
 
 
-def test_a_session_reused_more_rarely_than_hourly_is_paired_each_time() -> None:
+def test_a_run_less_often_than_hourly_pairs_each_time() -> None:
     found = of(Scenario.ASYNC_DELIVERY, schedule=Every(every=7200.0))
     assert found.channels == pytest.approx(1)
 
@@ -63,7 +63,7 @@ def test_a_realistic_session_costs_two_connects_and_its_messages() -> None:
     assert found.channels == pytest.approx(24)
 
 
-def test_a_storm_counts_whole_however_long_its_ramp() -> None:
+def test_all_connects_of_a_storm_count_even_if_its_ramp_takes_longer_than_a_minute() -> None:
     found = of(Scenario.CONNECTION_STORM, schedule=HOURLY, connections=120, ramp_up=600.0)
     assert found.connects == pytest.approx(2)
     assert found.peak_connects == pytest.approx(120)
@@ -85,7 +85,7 @@ def test_a_cron_line_counts_by_its_shortest_gap() -> None:
     assert found.connects == pytest.approx(2 / 10)
 
 
-def test_each_relay_answers_for_the_probes_that_watch_it() -> None:
+def test_the_footprint_on_a_relay_is_that_of_its_probes() -> None:
     config = Config(
         relays=(RelayConfig(name="a", url="embedded"), RelayConfig(name="b", url="embedded")),
         probes=(
@@ -96,7 +96,7 @@ def test_each_relay_answers_for_the_probes_that_watch_it() -> None:
     assert [(each.relay, each.connections) for each in footprint(config)] == [("a", 1), ("b", 6)]
 
 
-def test_the_footprint_of_the_shipped_file_is_small_and_told_in_a_line() -> None:
+def test_the_footprint_of_the_shipped_file_is_small_and_printed_in_a_line() -> None:
     config = load(Path(__file__).parents[2] / "config.yaml", {})
     (line,) = render(config)
     assert line == (
@@ -105,12 +105,12 @@ def test_the_footprint_of_the_shipped_file_is_small_and_told_in_a_line() -> None
     )
 
 
-def test_many_locations_are_pointed_out() -> None:
+def test_several_locations_are_mentioned() -> None:
     config = load(Path(__file__).parents[2] / "config.yaml", {}).model_copy(update={"locations": ("local", "far")})
     assert render(config)[1:] == ["This is the footprint of one location; 2 locations watch these relays."]
 
 
-def test_a_start_that_the_limits_draw_out_is_told() -> None:
+def test_a_start_that_takes_minutes_because_of_the_limits_is_mentioned() -> None:
     text = """
 relays: [{name: demo, url: embedded, limits: {connects_per_minute: 60}}]
 probes: [{name: idle, scenario: steady-state, schedule: continuous, connections: CONNECTIONS}]

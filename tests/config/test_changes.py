@@ -1,4 +1,4 @@
-"""What a reload has to do, and what it cannot."""
+"""What a reload changes, and what needs a restart."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ def test_the_same_file_read_again_changes_nothing() -> None:
         ("location: here", "location: here\nlocations: [here, there]"),
     ],
 )
-def test_what_concerns_no_connection_stops_nothing(change: tuple[str, str]) -> None:
+def test_changes_that_affect_no_probe_stop_nothing(change: tuple[str, str]) -> None:
     found = changes(config(), config(change))
     assert (found.opened, found.closed, found.adjusted, found.stopped) == ((), frozenset(), (), frozenset())
 
 
 @pytest.mark.parametrize("change", ["limits: {messages_per_minute: 700}", "labels: {team: x}", "max_severity: warning"])
-def test_what_can_be_taken_up_under_a_connection_is(change: str) -> None:
+def test_changes_that_need_no_new_connections_adjust_the_relay(change: str) -> None:
     found = changes(config(), config(("token: hunter2", f"token: hunter2, {change}")))
     assert [relay.name for relay in found.adjusted] == ["a"]
     assert (found.opened, found.closed, found.stopped, found.started) == ((), frozenset(), frozenset(), ())
@@ -72,7 +72,7 @@ def test_what_can_be_taken_up_under_a_connection_is(change: str) -> None:
         ("token: hunter2", "token: hunter2, endpoints: [{dns: 'a.example.com:443'}]"),
     ],
 )
-def test_another_way_in_begins_anew_at_this_relay_only(change: tuple[str, str]) -> None:
+def test_changes_that_need_new_connections_reopen_the_relay_only(change: tuple[str, str]) -> None:
     found = changes(config(), config(change))
     assert [relay.name for relay in found.opened] == ["a"]
     assert found.closed == {"a"}
@@ -80,15 +80,15 @@ def test_another_way_in_begins_anew_at_this_relay_only(change: tuple[str, str]) 
     assert {(relay, probe.name) for relay, probe in found.started} == found.stopped
 
 
-def test_an_embedded_relay_keeps_what_it_is_told_and_another_ones_history_is_its_own() -> None:
-    ours = changes(config(), config(("url: embedded", "url: embedded, history: {size: 5, ttl: 1m}")))
-    assert ours.closed == {"b"}
-    theirs = changes(config(), config(("token: hunter2", "token: hunter2, history: {size: 5, ttl: 1m}")))
-    assert not theirs.closed
-    assert [relay.name for relay in theirs.adjusted] == ["a"]
+def test_another_history_reopens_the_embedded_relay_only() -> None:
+    embedded = changes(config(), config(("url: embedded", "url: embedded, history: {size: 5, ttl: 1m}")))
+    assert embedded.closed == {"b"}
+    other = changes(config(), config(("token: hunter2", "token: hunter2, history: {size: 5, ttl: 1m}")))
+    assert not other.closed
+    assert [relay.name for relay in other.adjusted] == ["a"]
 
 
-def test_a_probe_that_changed_is_stopped_and_started_wherever_it_is() -> None:
+def test_a_changed_probe_is_restarted_at_all_its_relays() -> None:
     found = changes(config(), config(("message_interval: 5s", "message_interval: 6s")))
     assert found.stopped == {("a", "steady"), ("b", "steady")}
     assert {(relay, probe.message_interval) for relay, probe in found.started} == {("a", 6.0), ("b", 6.0)}
@@ -96,7 +96,7 @@ def test_a_probe_that_changed_is_stopped_and_started_wherever_it_is() -> None:
     assert not found.forgotten
 
 
-def test_a_probe_that_goes_elsewhere_stays_where_it_was() -> None:
+def test_a_probe_with_another_relay_list_is_not_restarted_at_the_old_relays() -> None:
     found = changes(config(), config(("name: steady,", "name: steady, relays: a,")))
     assert (set(found.stopped), found.started) == ({("b", "steady")}, ())
     back = changes(config(("name: steady,", "name: steady, relays: a,")), config())
@@ -110,17 +110,17 @@ def test_a_probe_that_goes_elsewhere_stays_where_it_was() -> None:
         ("async-delivery, schedule: {every: 5m}, delay: 30s", "realistic-session, schedule: {every: 5m}"),
     ],
 )
-def test_what_is_gone_or_does_something_else_is_forgotten(change: tuple[str, str]) -> None:
+def test_the_series_of_removed_and_of_different_probes_are_forgotten(change: tuple[str, str]) -> None:
     assert changes(config(), config(change)).forgotten == {("a", "away"), ("b", "away")}
 
 
-def test_a_relay_that_is_gone_takes_its_probes_along() -> None:
+def test_the_probes_of_a_removed_relay_stop() -> None:
     found = changes(config(), config(("  - {name: b, url: embedded}\n", "")))
     assert (set(found.closed), set(found.stopped)) == ({"b"}, {("b", "steady"), ("b", "away")})
     assert (found.opened, found.started) == ((), ())
 
 
-def test_another_name_is_another_relay() -> None:
+def test_a_renamed_relay_is_another_relay() -> None:
     found = changes(config(), config(("name: b,", "name: c,")))
     assert found.closed == {"b"}
     assert [relay.name for relay in found.opened] == ["c"]
@@ -135,7 +135,7 @@ def test_another_name_is_another_relay() -> None:
         (("state_dir: state", "state_dir: null"), "state_dir"),
     ],
 )
-def test_what_needs_a_restart_says_so(change: tuple[str, str], key: str) -> None:
+def test_changes_that_need_a_restart_are_refused(change: tuple[str, str], key: str) -> None:
     (problem,) = refusals(config(), config(change))
     assert problem.key == key
     assert problem.message.startswith("cannot change from ")

@@ -75,7 +75,7 @@ def debian(
     hour=st.sampled_from(sorted(HOURS)),
     timestamp=st.integers(0, 2 * AROUND),
 )
-def test_changes_of_the_clocks_are_met_as_by_debians_cron(
+def test_daylight_saving_changes_are_handled_as_in_debians_cron(
     change: tuple[str, str], minute: str, hour: str, timestamp: int
 ) -> None:
     name, at = change

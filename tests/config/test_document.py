@@ -23,7 +23,7 @@ def test_scalars_stay_text_and_only_null_is_none() -> None:
     }  # fmt: skip
 
 
-def test_every_node_knows_the_line_of_its_key() -> None:
+def test_every_node_has_the_line_of_its_key() -> None:
     root = read("a:\n  - b: 1\n    c:\n      d: 2\n  -\n    e: |\n      x\n").root
     lines = {}
     for path in [("a",), ("a", 0), ("a", 0, "b"), ("a", 0, "c"), ("a", 0, "c", "d"), ("a", 1, "e")]:
@@ -36,13 +36,13 @@ def test_every_node_knows_the_line_of_its_key() -> None:
     assert list(lines.values()) == [1, 2, 2, 3, 4, 6]
 
 
-def test_of_a_key_that_is_there_twice_the_first_counts() -> None:
+def test_the_first_of_two_equal_keys_counts() -> None:
     found = read("a: {b: 1,\n b: 2}")
     assert found.root.data() == {"a": {"b": "1"}}
     assert [(problem.line, problem.key) for problem in found.problems] == [(2, "a.b")]
 
 
-def test_an_alias_is_a_copy_that_stands_where_it_is_used() -> None:
+def test_an_alias_is_a_copy_with_the_line_of_the_alias() -> None:
     root = read("a: &x {b: 1}\nc: *x\nd: [*x]").root
     assert root.data() == {"a": {"b": "1"}, "c": {"b": "1"}, "d": [{"b": "1"}]}
     copy = root.child("c")
@@ -70,14 +70,14 @@ def test_an_alias_is_a_copy_that_stands_where_it_is_used() -> None:
         ("|\n  ${A}", "one"),
     ],
 )
-def test_the_environment_is_put_in_once_and_as_text(text: str, value: str | None) -> None:
+def test_variables_are_expanded_once_and_as_text(text: str, value: str | None) -> None:
     found = read(f"key: {text}", A="one", EMPTY="", DOLLAR="${A}", TREE="{a: [b]}")
     assert found.problems == []
     assert found.root.data() == {"key": value}
 
 
 @pytest.mark.parametrize("text", ["$", "a$b", "${", "${A", "${1}", "${A-b}", "$A", "$$$", "${A:-${B:-c}}"])
-def test_a_lone_dollar_is_a_fault_that_does_not_repeat_the_value(text: str) -> None:
+def test_a_single_dollar_is_a_problem_that_does_not_show_the_value(text: str) -> None:
     found = read(f"key: 'secret {text}'", A="one")
     assert [(problem.line, problem.key) for problem in found.problems] == [(1, "key")]
     assert "secret" not in found.problems[0].message
@@ -95,12 +95,12 @@ def test_depth_is_bounded_before_anything_is_built(opening: str, levels: int) ->
         read(opening * levels)
 
 
-def test_a_text_with_an_escape_that_is_no_character_is_refused() -> None:
+def test_an_escape_of_an_invalid_character_is_refused() -> None:
     with pytest.raises(DocumentError, match="is not YAML"):
         read('a: "\\xZZ"')
 
 
-def test_a_path_is_shown_as_people_write_it() -> None:
+def test_a_path_is_formatted_with_dots_and_brackets() -> None:
     assert show_path(("probes", 0, "schedule", "every")) == "probes[0].schedule.every"
 
 
@@ -112,5 +112,5 @@ PLAIN = st.recursive(
 
 
 @given(PLAIN)
-def test_what_yaml_writes_is_read_as_it_was(data: object) -> None:
+def test_what_yaml_writes_is_read_back(data: object) -> None:
     assert read(yaml.safe_dump(data)).root.data() == data

@@ -1,4 +1,4 @@
-"""Whole files: the good one, and a folder of bad ones that say themselves which problems they hold.
+"""Whole files: the shipped one, and a folder of bad ones that are marked with their problems.
 
 In bad/*.yaml a wrong line ends in `#! KEY | PART OF THE MESSAGE`, once for each problem.
 """
@@ -38,7 +38,7 @@ probes: [{name: idle, scenario: steady-state}]
 
 
 def marked(path: Path) -> list[tuple[int, str, str]]:
-    """The problems a file says it holds: line, key, part of the message."""
+    """The problems that a file is marked with: line, key, part of the message."""
     return [
         (number, key.strip(), part.strip())
         for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1)
@@ -53,7 +53,7 @@ def problems_of(text: str, environ: dict[str, str] | None = None) -> list[tuple[
 
 
 @pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)
-def test_a_bad_file_has_exactly_the_faults_it_is_marked_with(path: Path) -> None:
+def test_a_bad_file_has_exactly_the_problems_it_is_marked_with(path: Path) -> None:
     with pytest.raises(ConfigError) as raised:
         load(path, ENVIRON)
     found = [(problem.line, problem.key) for problem in raised.value.problems]
@@ -65,20 +65,20 @@ def test_a_bad_file_has_exactly_the_faults_it_is_marked_with(path: Path) -> None
     assert "hunter2" not in str(raised.value)
 
 
-def test_ten_different_faults_are_found_at_once() -> None:
+def test_ten_different_problems_are_found_at_once() -> None:
     with pytest.raises(ConfigError) as raised:
         load(Path(__file__).parent / "bad" / "ten-at-once.yaml", {})
     assert len(raised.value.problems) == 10
     assert len({re.sub(r"'.*?'|\d+", "", problem.message) for problem in raised.value.problems}) == 10
 
 
-def test_a_fault_is_shown_with_file_line_and_key() -> None:
+def test_a_problem_is_shown_with_file_line_and_key() -> None:
     with pytest.raises(ConfigError) as raised:
         parse(MINIMAL + "state_dri: x\n", "config.yaml", {})
     assert str(raised.value) == "config.yaml:4: state_dri: is not a key here; did you mean state_dir?"
 
 
-def test_the_shipped_file_works_as_it_is() -> None:
+def test_the_shipped_file_is_valid() -> None:
     config = load(ROOT / "config.yaml", {})
     assert [probe.scenario for probe in config.probes] == [
         "steady-messaging", "steady-state", "async-delivery", "realistic-session",
@@ -120,7 +120,7 @@ def test_relays_left_out_means_all_of_them() -> None:
     assert config.maintenance[0].relays == ("a", "b")
 
 
-def test_standing_scenarios_are_continuous_unless_told_otherwise() -> None:
+def test_continuous_is_the_default_of_scenarios_that_can_be() -> None:
     probes = "".join(
         f"\n  - {{name: {scenario}, scenario: {scenario}{'' if scenario in CONTINUOUS else ', schedule: {every: 5m}'}}}"
         for scenario in Scenario
@@ -133,7 +133,7 @@ def test_standing_scenarios_are_continuous_unless_told_otherwise() -> None:
 
 
 @pytest.mark.parametrize("scenario", sorted({*Scenario} - CONTINUOUS))
-def test_a_bounded_scenario_must_be_told_when_it_runs(scenario: Scenario) -> None:
+def test_a_bounded_scenario_needs_a_schedule(scenario: Scenario) -> None:
     text = f"relays: [{{name: demo, url: embedded}}]\nprobes:\n  - name: a\n    scenario: {scenario}\n"
     assert problems_of(text) == [
         (3, "probes[0].schedule", "is missing; expected {every: 5m} or {cron: …, timezone: …}")
@@ -149,7 +149,7 @@ probes: [{name: away, scenario: async-delivery, schedule: {every: 45s}, delay: 3
     assert [key for _, key, _ in problems_of(text.replace("45s", "44s"))] == ["probes[0].timeout"]
 
 
-def test_a_bounded_steady_run_lasts_a_minute_unless_told_otherwise() -> None:
+def test_a_bounded_steady_run_lasts_a_minute_by_default() -> None:
     config = parse(
         """
         relays: [{name: demo, url: embedded}]
@@ -203,7 +203,7 @@ probes: [{name: idle, scenario: steady-state}]
 
 
 @pytest.mark.timeout(10)
-def test_a_pipe_is_refused_wherever_a_file_is_named(tmp_path: Path) -> None:
+def test_a_pipe_is_refused_for_every_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "named")
     with pytest.raises(ConfigError) as raised:
         parse(NAMING_FILES, str(tmp_path / "config.yaml"), {})
@@ -218,7 +218,7 @@ def test_a_pipe_is_refused_wherever_a_file_is_named(tmp_path: Path) -> None:
     ]
 
 
-def test_a_file_may_be_named_by_a_link_as_kubernetes_mounts_secrets(tmp_path: Path) -> None:
+def test_a_file_can_be_a_link_as_kubernetes_mounts_secrets(tmp_path: Path) -> None:
     (tmp_path / "..2026").mkdir()
     (tmp_path / "..2026" / "named").write_text("s3cret\n")
     (tmp_path / "..data").symlink_to("..2026")
@@ -226,7 +226,7 @@ def test_a_file_may_be_named_by_a_link_as_kubernetes_mounts_secrets(tmp_path: Pa
     assert parse(NAMING_FILES, str(tmp_path / "config.yaml"), {}).relays[0].read_token() == "s3cret"
 
 
-def test_a_file_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_missing_file_is_one_clear_line(tmp_path: Path) -> None:
     path = tmp_path / "missing.yaml"
     with pytest.raises(StartupError) as raised:
         load(path, {})
@@ -240,7 +240,7 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
         load(path, {})
 
 
-def test_bytes_that_are_no_text_are_named_with_their_line(tmp_path: Path) -> None:
+def test_bytes_that_are_not_text_are_reported_with_their_line(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_bytes(b"location: local\nrelays: \xff\n")
     with pytest.raises(ConfigError) as raised:
@@ -254,7 +254,7 @@ def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     assert load(path, {}).relays[0].name == "demo"
 
 
-def test_a_fault_hides_no_other_that_does_not_hang_on_it() -> None:
+def test_a_problem_hides_no_other_that_does_not_depend_on_it() -> None:
     text = """\
 relays:
   - {name: demo, url: embedded, history: {size: 5, ttl: 1m}, limits: {connects_per_minute: x}}
@@ -321,7 +321,7 @@ def paths_in(node: Node, path: KeyPath = ()) -> Iterator[KeyPath]:
 
 
 @pytest.mark.parametrize("path", [*paths_in(document.read(EVERYTHING, {}).root)], ids=show_path)
-def test_whatever_value_is_wrong_it_is_one_fault_and_hides_none_that_does_not_rest_on_it(
+def test_any_wrong_value_is_one_problem_and_hides_none_that_does_not_depend_on_it(
     path: KeyPath, tmp_path: Path
 ) -> None:
     data = yaml.load(EVERYTHING, yaml.BaseLoader)  # noqa: S506 - it makes text alone
@@ -337,12 +337,12 @@ def test_whatever_value_is_wrong_it_is_one_fault_and_hides_none_that_does_not_re
     assert own.startswith(spoilt)
 
 
-def test_a_variable_that_is_not_set_is_one_fault_and_not_two() -> None:
+def test_a_variable_that_is_not_set_is_one_problem_and_not_two() -> None:
     text = MINIMAL.replace("embedded", "'${URL}'")
     assert [(line, key) for line, key, _ in problems_of(text)] == [(2, "relays[0].url")]
 
 
-def test_a_value_of_the_environment_is_never_structure_and_never_shown() -> None:
+def test_a_variable_never_becomes_structure_and_is_never_shown() -> None:
     text = MINIMAL + "state_dir: ${DIR}\nlocation: ${PLACE}\n"
     environ = {"DIR": "x\nserver: {listen: 'evil'}", "PLACE": "hunter 2"}
     found = problems_of(text, environ)
@@ -368,7 +368,7 @@ DOCUMENTS = st.recursive(
 
 
 @given(DOCUMENTS)
-def test_whatever_the_document_its_faults_have_a_line_in_it(data: object) -> None:
+def test_the_problems_of_any_document_have_a_line_in_it(data: object) -> None:
     text = yaml.safe_dump(data)
     for line, _, message in problems_of(text):
         assert message
@@ -376,5 +376,5 @@ def test_whatever_the_document_its_faults_have_a_line_in_it(data: object) -> Non
 
 
 @given(st.text())
-def test_whatever_the_text_it_is_answered_with_faults(text: str) -> None:
+def test_any_text_is_rejected_with_problems(text: str) -> None:
     assert problems_of(text)

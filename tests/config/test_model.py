@@ -42,7 +42,7 @@ def test_a_config_can_be_copied_and_compared() -> None:
     assert config.model_copy(update={"location": "there"}) != config
 
 
-def test_python_code_gives_seconds_where_yaml_gives_text() -> None:
+def test_python_code_passes_seconds_where_yaml_has_text() -> None:
     assert Every(every=0.1).every == 0.1
     assert probe(timeout=5).timeout == 5.0
     with pytest.raises(ValidationError, match="is out of bounds; expected 100ms to 1m"):
@@ -72,12 +72,12 @@ def test_a_listen_address_has_a_host_and_a_port(listen: str, host: str, port: in
 
 
 @pytest.mark.parametrize("listen", ["", ":9464", "9464", "::1:9464", "[::1]", "a b:1", "host:65536", "host:-1", "h:٣"])
-def test_what_is_no_address_is_refused(listen: str) -> None:
+def test_an_invalid_address_is_refused(listen: str) -> None:
     with pytest.raises(ValidationError):
         ServerConfig(listen=listen)
 
 
-def test_a_schedule_says_how_far_runs_are_apart() -> None:
+def test_the_period_is_the_shortest_time_between_two_runs() -> None:
     assert probe().period is None
     assert probe(schedule=Every(every=30.0)).period == 30.0
     assert probe(schedule=Cron(cron="0,10 * * * *")).period == 600.0
@@ -100,6 +100,6 @@ def test_the_longest_gap_is_the_period_or_that_of_the_cron_line() -> None:
         ({"scenario": Scenario.STEADY_STATE, "schedule": Every(every=300.0)}, 2, 10 + 5 + 60),
     ],
 )
-def test_a_deadline_is_the_sum_of_waits_and_time_outs(changes: dict[str, Any], exchanges: int, deadline: float) -> None:
+def test_a_deadline_is_the_sum_of_waits_and_timeouts(changes: dict[str, Any], exchanges: int, deadline: float) -> None:
     assert probe(**changes).exchanges == exchanges
     assert probe(**changes).deadline == deadline

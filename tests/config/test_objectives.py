@@ -1,4 +1,4 @@
-"""What `check` says would work does work."""
+"""What the message of a problem expects is accepted."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ prometheus: {{scrape_interval: {scrape}, evaluation_interval: {evaluation}}}
     scrape=st.sampled_from(["1s", "15s", "60s", "5m"]),
     evaluation=st.sampled_from(["1s", "15s", "60s", "5m"]),
 )
-def test_what_a_fault_expects_is_accepted(
+def test_what_a_problem_expects_is_accepted(
     every: int, objective: str, window: int, scrape: str, evaluation: str
 ) -> None:
     given_ = {
@@ -63,7 +63,7 @@ def test_what_a_fault_expects_is_accepted(
 
 
 def _of(message: str) -> str:
-    """What kind of problem it is."""
+    """The kind of problem."""
     return re.sub(r"\S*\d\S*|'.*?'", "", message)[:40]
 
 
@@ -72,7 +72,7 @@ def test_an_objective_of_100_percent_needs_no_number_of_events() -> None:
     assert len(problems(every="6h", objective="99.9%")) == 2
 
 
-def test_a_fault_elsewhere_in_the_probe_leaves_its_frequency_unjudged() -> None:
+def test_a_problem_elsewhere_in_the_probe_hides_its_frequency() -> None:
     """How often it runs is not known."""
     (problem,) = problems(every="6 hours")
     assert problem.startswith("'6 hours' is not a duration")

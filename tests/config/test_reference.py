@@ -12,11 +12,11 @@ COLUMNS = 5
 COMMITTED = Path(__file__).parents[2] / "docs" / "configuration.md"
 
 
-def test_the_committed_reference_is_in_step_with_the_models() -> None:
+def test_the_committed_reference_matches_the_models() -> None:
     assert reference.main(["--check", "--output", str(COMMITTED)]) == 0
 
 
-def test_a_reference_out_of_step_fails_the_check_and_says_what_to_do(
+def test_an_outdated_reference_fails_the_check_with_what_to_do(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "configuration.md"

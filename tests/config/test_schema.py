@@ -55,7 +55,7 @@ def test_every_field_has_a_description() -> None:
         ({"unknown": 1}, False),
     ],
 )
-def test_an_editor_judges_as_we_do(
+def test_the_schema_accepts_and_rejects_what_the_models_do(
     validator: jsonschema.Draft202012Validator, change: dict[str, Any], *, valid: bool
 ) -> None:
     assert validator.is_valid(yaml.safe_load(SHIPPED) | change) is valid

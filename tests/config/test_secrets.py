@@ -28,14 +28,14 @@ def config() -> Config:
     return parse(TEXT, "config.yaml", {"TOKEN": "hunter2-token"})
 
 
-def test_secrets_are_there_for_who_asks(config: Config) -> None:
+def test_secrets_can_be_revealed(config: Config) -> None:
     relay = config.relays[0]
     assert relay.read_token() == "hunter2-token"
     assert relay.read_headers("dapp") == {"X-Key": "hunter2-header"}
     assert relay.read_headers("wallet") == {"X-Key": "hunter2-token"}
 
 
-def test_no_form_of_a_config_shows_a_secret(config: Config) -> None:
+def test_no_text_form_of_a_config_shows_a_secret(config: Config) -> None:
     relay = config.relays[0]
     shown = [repr(config), str(config), f"{config}", str(config.model_dump()), config.model_dump_json(), repr(relay)]
     shown += [repr(relay.headers), repr(relay.headers.dapp), repr(relay.token), str(relay.token)]
@@ -55,7 +55,7 @@ def test_a_file_is_read_again_each_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"hunter2\nhunter2\n", b"\xffhunter2", b"hunter2" * 10_000])
-def test_a_file_that_holds_no_secret_is_named_and_its_content_is_not(tmp_path: Path, content: bytes) -> None:
+def test_an_invalid_secret_file_is_named_and_its_content_is_not_shown(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "token"
     path.write_bytes(content)
     with pytest.raises(StartupError) as raised:
@@ -65,13 +65,13 @@ def test_a_file_that_holds_no_secret_is_named_and_its_content_is_not(tmp_path: P
     assert raised.value.__cause__ is None
 
 
-def test_a_file_that_went_away_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(StartupError, match="No such file or directory"):
         reveal(tmp_path / "token")
 
 
 @pytest.mark.timeout(10)
-def test_a_file_that_became_a_pipe_is_named_and_not_waited_for(tmp_path: Path) -> None:
+def test_a_file_that_became_a_pipe_is_named_and_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "token")
     with pytest.raises(StartupError, match=r"token cannot be read: Is not a regular file$"):
         reveal(tmp_path / "token")

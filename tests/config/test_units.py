@@ -24,26 +24,26 @@ from monitor.config import parse_duration, parse_ratio, show_duration, show_rati
         ("1y", 31_536_000.0),
     ],
 )
-def test_durations_are_read_as_prometheus_reads_them(text: str, seconds: float) -> None:
+def test_durations_are_parsed_as_in_prometheus(text: str, seconds: float) -> None:
     assert parse_duration(text) == seconds
 
 
 @pytest.mark.parametrize(
     "text", ["", "5", "s", "1.5s", "-1s", "5 s", " 5s", "5S", "1m1h", "1s1s", "00", "1e3s", "٣s", "9" * 50 + "s"]
 )
-def test_what_prometheus_would_not_read_is_no_duration(text: str) -> None:
+def test_what_prometheus_rejects_is_not_a_duration(text: str) -> None:
     with pytest.raises(ValueError, match="is not a duration; expected"):
         parse_duration(text)
 
 
 @given(st.integers(0, 10**12))
-def test_a_duration_shown_is_the_one_read_again(milliseconds: int) -> None:
+def test_a_formatted_duration_is_parsed_back(milliseconds: int) -> None:
     seconds = milliseconds / 1000
     assert parse_duration(show_duration(seconds)) == seconds
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0s"), (5400, "1h30m"), (0.5, "500ms"), (2_592_000, "30d")])
-def test_a_duration_is_shown_in_its_shortest_form(seconds: float, text: str) -> None:
+def test_a_duration_is_formatted_in_its_shortest_form(seconds: float, text: str) -> None:
     assert show_duration(seconds) == text
 
 
@@ -57,12 +57,12 @@ def test_ratios_are_exact(text: str, ratio: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "99.9", "0.999", "%", ".5%", "5.%", "-1%", "99,9%", "9" * 50 + "%", "٣%"])
-def test_what_is_no_percentage_is_no_ratio(text: str) -> None:
+def test_only_percentages_are_ratios(text: str) -> None:
     with pytest.raises(ValueError, match="is not a ratio; expected"):
         parse_ratio(text)
 
 
 @given(st.decimals(min_value=0, max_value=100, places=6))
-def test_a_ratio_shown_is_the_one_read_again(percent: Decimal) -> None:
+def test_a_formatted_ratio_is_parsed_back(percent: Decimal) -> None:
     ratio = percent.scaleb(-2)
     assert parse_ratio(show_ratio(ratio)) == ratio

@@ -84,7 +84,7 @@ def probe_labels(probe: str = "steady", relay: str = "alpha") -> dict[str, str]:
 
 
 def value(metrics: Metrics, name: str, **labels: str) -> float | None:
-    """One sample, or None where there is none. Labels left out are those of probe `steady` on relay `alpha`."""
+    """One sample, or None if there is none. Labels left out are those of probe `steady` on relay `alpha`."""
     every = probe_labels(labels.pop("probe", "steady"), labels.pop("relay", "alpha")) | labels
     return series(metrics, name).get((name, frozenset(every.items())))
 

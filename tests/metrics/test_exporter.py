@@ -50,7 +50,7 @@ def metrics() -> Metrics:
 
 
 class TestThePage:
-    def test_every_declared_metric_is_on_it_with_its_type_and_its_labels(self) -> None:
+    def test_every_declared_metric_has_its_type_and_its_labels(self) -> None:
         found = rendered(filled())
         for item in DECLARED:
             family = found[item.name.removesuffix("_total") if item.kind == "counter" else item.name]
@@ -59,7 +59,7 @@ class TestThePage:
             own = {"team"} if item.name == "relay_probe_relay_info" else set()
             assert {frozenset(sample.labels) - {"le"} for sample in family.samples} == {frozenset(item.labels) | own}
 
-    def test_nothing_is_on_it_that_is_not_declared(self) -> None:
+    def test_every_metric_is_declared(self) -> None:
         declared = {item.name.removesuffix("_total") for item in DECLARED}
         assert {name for name in rendered(filled()) if not name.startswith("process_")} == declared
 
@@ -74,10 +74,10 @@ class TestThePage:
             (OPENMETRICS + ",text/plain;q=0.5", "application/openmetrics-text; version=1.0.0; charset=utf-8"),
         ],
     )
-    def test_its_form_is_the_one_asked_for(self, metrics: Metrics, accept: str, content_type: str) -> None:
+    def test_its_format_is_that_of_the_accept_header(self, metrics: Metrics, accept: str, content_type: str) -> None:
         assert metrics.render(accept)[1].startswith(content_type)
 
-    def test_both_forms_say_the_same(self) -> None:
+    def test_both_formats_have_the_same_samples(self) -> None:
         metrics = filled()
         text, openmetrics = (
             {
@@ -98,16 +98,16 @@ class TestThePage:
         for name in ("relay_probe_round_trip_seconds", "relay_probe_handshake_seconds", "relay_probe_failures"):
             assert {sample.exemplar.labels["run_id"] for sample in found[name].samples if sample.exemplar} == {RUN_ID}
 
-    def test_no_series_tells_when_it_was_created(self) -> None:
+    def test_there_are_no_created_series(self) -> None:
         assert b"_created" not in filled().render(OPENMETRICS)[0]
 
-    def test_every_histogram_has_the_one_layout(self, metrics: Metrics) -> None:
+    def test_every_histogram_has_the_same_buckets(self, metrics: Metrics) -> None:
         expected = {*(f"{edge}" for edge in BUCKETS), "+Inf"}
         for family in families(metrics).values():
             if family.type == "histogram":
                 assert {sample.labels["le"] for sample in family.samples if "le" in sample.labels} == expected
 
-    def test_what_was_published_shows_however_it_is_read(self, metrics: Metrics) -> None:
+    def test_published_reports_show_in_every_way_of_reading(self, metrics: Metrics) -> None:
         labels = {**probe_labels(), "outcome": "ok"}
         for count in (1, 2, 3):
             metrics.publish(run(exchange()))
@@ -116,22 +116,22 @@ class TestThePage:
         family, *_ = metrics.registry.restricted_registry(["relay_probe_exchanges_total"]).collect()
         assert [sample.value for sample in family.samples if sample.labels == labels] == [4]
 
-    def test_what_nobody_reads_does_not_pile_up(self, metrics: Metrics) -> None:
+    def test_reports_that_are_not_read_do_not_accumulate(self, metrics: Metrics) -> None:
         for _ in range(2 * MAX_QUEUED_REPORTS):
             metrics.publish(run(exchange()))
             assert len(metrics._queue) < MAX_QUEUED_REPORTS
         assert value(metrics, "relay_probe_exchanges_total", outcome="ok") == 2 * MAX_QUEUED_REPORTS
 
-    def test_a_fault_in_booking_one_report_takes_no_other_along(self, metrics: Metrics) -> None:
+    def test_a_report_that_cannot_be_counted_affects_no_other(self, metrics: Metrics) -> None:
         metrics.publish(PairTime(**ORIGIN, connected=True, seconds=-1.0))  # no counter takes that
         metrics.publish(PairTime(**ORIGIN, connected=True, seconds=2.0))
         assert value(metrics, "relay_probe_pair_seconds_total", state="connected") == 2
 
-    def test_every_kind_of_report_is_booked(self, metrics: Metrics) -> None:
+    def test_every_kind_of_report_is_handled(self, metrics: Metrics) -> None:
         for probe_series in metrics._series.values():
             assert set(probe_series.handlers) == {Run, *get_args(Report)}
 
-    def test_rendering_in_a_thread_while_runs_come_in_loses_nothing(self, metrics: Metrics) -> None:
+    def test_rendering_in_a_thread_while_runs_are_published_loses_nothing(self, metrics: Metrics) -> None:
         """Neither side may stop the other, whatever is booked or configured meanwhile."""
         less = config(CONFIG.replace("name: offline,", "name: away,"))
         failed: list[BaseException] = []
@@ -223,19 +223,19 @@ class TestTheStart:
     def test_an_interval_is_the_longest_gap_between_runs(self, metrics: Metrics, probe: str, seconds: float) -> None:
         assert value(metrics, "relay_probe_interval_seconds", probe=probe) == seconds
 
-    def test_it_says_what_runs(self, metrics: Metrics) -> None:
+    def test_build_and_shard_are_shown(self, metrics: Metrics) -> None:
         found = families(metrics)
         (build,) = found["relay_monitor_build_info"].samples
         (shard,) = found["relay_monitor_shard_info"].samples
         assert (build.labels["version"], shard.labels["shard"], build.value) == ("1.2.3", "0/2", 1.0)
 
-    def test_a_relay_carries_its_own_labels(self, metrics: Metrics) -> None:
+    def test_a_relay_has_its_own_labels(self, metrics: Metrics) -> None:
         assert [sample.labels for sample in families(metrics)["relay_probe_relay_info"].samples] == [
             {"location": "here", "relay": "alpha", "max_severity": "critical", "team": "wallets"},
             {"location": "here", "relay": "beta", "max_severity": "warning", "team": ""},
         ]
 
-    def test_objectives_are_those_in_force_at_each_relay(self, metrics: Metrics) -> None:
+    def test_objectives_are_those_of_each_relay(self, metrics: Metrics) -> None:
         found = {
             (name.removeprefix("relay_slo_"), labels["relay"], labels["slo"]): v
             for (name, pairs), v in series(metrics).items()
@@ -263,12 +263,12 @@ class TestReports:
         assert value(metrics, "relay_probe_phase_seconds_sum", phase="hello") == 0.02
         assert value(metrics, "relay_probe_phase_seconds_count", phase="tls") == 0
 
-    def test_acks_told_together_are_each_a_phase(self, metrics: Metrics) -> None:
+    def test_each_ack_of_a_report_is_a_phase(self, metrics: Metrics) -> None:
         metrics.publish(MessagesSent(**ORIGIN, messages=2, acks=(0.02, 0.01)))
         assert value(metrics, "relay_probe_phase_seconds_sum", phase="publish_ack") == 0.03
         assert value(metrics, "relay_probe_phase_seconds_count", phase="publish_ack") == 2
 
-    def test_a_message_is_pending_until_it_is_judged(self, metrics: Metrics) -> None:
+    def test_a_message_is_pending_until_it_has_a_verdict(self, metrics: Metrics) -> None:
         metrics.publish(MessagesSent(**ORIGIN))
         metrics.publish(MessagesSent(**ORIGIN, messages=2))
         metrics.publish(MessagesJudged(**ORIGIN, verdict=Verdict.DELIVERED))
@@ -290,7 +290,7 @@ class TestReports:
         assert value(metrics, "relay_probe_disconnects_total", code=label) == 1
         assert len(series(metrics, "relay_probe_disconnects_total")) == before
 
-    def test_the_rest_is_booked_where_it_belongs(self, metrics: Metrics) -> None:
+    def test_other_reports_are_counted(self, metrics: Metrics) -> None:
         metrics.publish(Reconnected(**ORIGIN, seconds=2.5))
         metrics.publish(AddressFailed(**ORIGIN, family="ip6"))
         metrics.publish(Confirmed(**ORIGIN, via="fresh", ok=False))
@@ -300,25 +300,25 @@ class TestReports:
         assert value(metrics, "relay_probe_confirmations_total", over="fresh", outcome="failed") == 1
         assert value(metrics, "relay_probe_pair_seconds_total", state="disconnected") == 0.75
 
-    def test_a_certificate_is_the_relays_whatever_probe_saw_it(self, metrics: Metrics) -> None:
+    def test_a_certificate_is_a_series_of_the_relay(self, metrics: Metrics) -> None:
         metrics.publish(CertificateSeen(**ORIGIN, not_after=1.9e9))
         labels = frozenset({("location", "here"), ("relay", "alpha")})
         assert series(metrics)["relay_probe_certificate_expiry_timestamp_seconds", labels] == 1.9e9
 
-    def test_what_a_scenario_has_no_series_for_is_dropped(self, metrics: Metrics) -> None:
+    def test_a_report_without_a_series_in_the_scenario_is_ignored(self, metrics: Metrics) -> None:
         before = series(metrics)
-        bare = ORIGIN | {"probe": "storm"}
+        storm = ORIGIN | {"probe": "storm"}
         for report in (
-            PhaseTimed(**bare, phase=Phase.HISTORY, seconds=1),
-            MessagesSent(**bare),
-            MessagesJudged(**bare, verdict=Verdict.LOST),
-            Disconnected(**bare, code=3001),
-            PairTime(**bare, connected=True, seconds=1),
+            PhaseTimed(**storm, phase=Phase.HISTORY, seconds=1),
+            MessagesSent(**storm),
+            MessagesJudged(**storm, verdict=Verdict.LOST),
+            Disconnected(**storm, code=3001),
+            PairTime(**storm, connected=True, seconds=1),
         ):
             metrics.publish(report)
         assert series(metrics) == before
 
-    def test_a_report_of_a_probe_that_is_gone_is_dropped(self, metrics: Metrics) -> None:
+    def test_a_report_of_a_removed_probe_is_ignored(self, metrics: Metrics) -> None:
         metrics.publish(run(exchange(), probe="gone"))
         metrics.publish(MessagesSent(**(ORIGIN | {"relay": "gone"})))
         metrics.count_run("alpha", "gone", "started")
@@ -328,7 +328,7 @@ class TestReports:
 
 
 class TestTheMonitorItself:
-    def test_slots_are_counted_by_what_became_of_them(self, metrics: Metrics) -> None:
+    def test_slots_are_counted_by_result(self, metrics: Metrics) -> None:
         for result in ("started", "started", "missed"):
             metrics.count_run("alpha", "storm", result)
         labels = {"location": "here", "relay": "alpha", "probe": "storm"}
@@ -338,7 +338,7 @@ class TestTheMonitorItself:
             for result in ("started", "missed", "skipped")
         ] == [2, 1, 0]
 
-    def test_a_failed_reload_leaves_the_time_of_the_last_good_one(self, metrics: Metrics) -> None:
+    def test_a_failed_reload_keeps_the_time_of_the_last_successful_one(self, metrics: Metrics) -> None:
         metrics.set_reload(ok=True, at=100.0)
         metrics.set_reload(ok=False, at=200.0)
         here = frozenset({("location", "here")})

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     import pytest
 
 
-def test_the_committed_page_is_in_step_with_the_declarations(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_committed_page_matches_the_declarations(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["reference", "--check"])
     assert reference.main() == 0
 
 
-def test_a_page_out_of_step_fails_the_check_and_says_what_to_do(
+def test_an_outdated_page_fails_the_check_with_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(reference, "PAGE", tmp_path / "metrics.md")

@@ -19,7 +19,7 @@ def metrics() -> Metrics:
 
 
 class TestReconfigure:
-    def test_what_is_removed_takes_every_series_along(self) -> None:
+    def test_all_series_of_a_removed_relay_or_probe_are_removed(self) -> None:
         metrics = filled()
         metrics.set_relay_up("beta", up=False)
         metrics.publish(run(exchange(), relay="beta"))
@@ -32,7 +32,7 @@ class TestReconfigure:
         assert b"storm" not in page
         assert b'relay="alpha"' in page
 
-    def test_what_stays_keeps_its_counts_and_what_is_new_begins_at_0(self) -> None:
+    def test_a_reload_keeps_counts_and_new_series_start_at_0(self) -> None:
         metrics = filled()
         faster = CONFIG.replace("steady-messaging}", "steady-messaging, message_interval: 1s}")
         metrics.reconfigure(config(faster.replace("name: storm,", "name: hail,")))
@@ -41,7 +41,7 @@ class TestReconfigure:
         labels = {"location": "here", "relay": "alpha", "probe": "hail", "scenario": "connection-storm"}
         assert series(metrics)["relay_probe_exchanges_total", frozenset((labels | {"outcome": "ok"}).items())] == 0
 
-    def test_a_probe_of_another_kind_under_the_same_name_begins_anew(self) -> None:
+    def test_a_probe_of_another_kind_under_the_same_name_starts_at_0(self) -> None:
         metrics = filled()
         metrics.reconfigure(
             config(
@@ -54,32 +54,32 @@ class TestReconfigure:
         assert value(metrics, "relay_probe_exchanges_total", outcome="ok") == 0
         assert value(metrics, "relay_probe_pair_seconds_total", state="connected") is None
 
-    def test_an_slo_that_is_gone_takes_its_objective_and_its_events_along(self, metrics: Metrics) -> None:
+    def test_the_objective_and_the_events_of_a_removed_slo_are_removed(self, metrics: Metrics) -> None:
         metrics.publish(run(exchange()))
         metrics.reconfigure(config(CONFIG.replace("name: fast,", "name: quick,")))
         assert b'"fast"' not in metrics.render()[0]
         assert slo_events(metrics, "quick") == (0, 0)
         assert slo_events(metrics, "delivery") == (1, 0)
 
-    def test_an_slo_that_no_longer_covers_a_probe_leaves_it(self, metrics: Metrics) -> None:
+    def test_the_events_of_an_slo_are_removed_from_a_probe_it_no_longer_covers(self, metrics: Metrics) -> None:
         metrics.reconfigure(config(CONFIG.replace("delivery, probe: [steady, session]", "delivery, probe: session")))
         with pytest.raises(KeyError):
             slo_events(metrics, "delivery")
         assert slo_events(metrics, "delivery", probe="session") == (0, 0)
 
-    def test_a_new_threshold_judges_from_then_on(self, metrics: Metrics) -> None:
+    def test_a_new_threshold_applies_from_then_on(self, metrics: Metrics) -> None:
         metrics.publish(run(exchange(round_trip=0.3)))
         metrics.reconfigure(config(CONFIG.replace("400ms", "200ms")))
         metrics.publish(run(exchange(round_trip=0.3)))
         assert slo_events(metrics, "fast") == (1, 1)
 
-    def test_a_relays_labels_may_change_altogether(self, metrics: Metrics) -> None:
+    def test_all_labels_of_a_relay_can_change(self, metrics: Metrics) -> None:
         metrics.reconfigure(config(CONFIG.replace("{team: wallets}", "{tier: gold, zone: a}")))
         labels = families(metrics)["relay_probe_relay_info"].samples[0].labels
         assert labels == {
             "location": "here", "relay": "alpha", "max_severity": "critical", "tier": "gold", "zone": "a",
         }  # fmt: skip
 
-    def test_it_stays_where_it_is(self, metrics: Metrics) -> None:
+    def test_the_location_cannot_change(self, metrics: Metrics) -> None:
         with pytest.raises(MisuseError, match="restart"):
             metrics.reconfigure(config(CONFIG.replace("location: here", "location: there")))

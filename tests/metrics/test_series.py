@@ -22,30 +22,30 @@ def metrics() -> Metrics:
 
 
 class TestExchanges:
-    def test_an_ok_exchange_shows_its_times(self, metrics: Metrics) -> None:
+    def test_a_successful_exchange_has_its_times(self, metrics: Metrics) -> None:
         metrics.publish(run(exchange(round_trip=0.2, wire_request=0.01, wire_response=0.02)))
         assert value(metrics, "relay_probe_exchanges_total", outcome="ok") == 1
         assert value(metrics, "relay_probe_round_trip_seconds_sum") == 0.2
         assert value(metrics, "relay_probe_wire_seconds_sum", direction="request") == 0.01
         assert value(metrics, "relay_probe_wire_seconds_sum", direction="response") == 0.02
 
-    def test_a_failed_one_shows_its_first_cause_and_no_round_trip(self, metrics: Metrics) -> None:
+    def test_a_failed_exchange_has_its_first_cause_and_no_round_trip(self, metrics: Metrics) -> None:
         metrics.publish(run(exchange(FAILED, failure=failure(Step.ANSWER, Reason.SILENT))))
         assert value(metrics, "relay_probe_exchanges_total", outcome="failed") == 1
         assert value(metrics, "relay_probe_failures_total", step="answer", reason="silent") == 1
         assert value(metrics, "relay_probe_round_trip_seconds_count") == 0
 
-    def test_a_cause_outside_the_table_is_booked_as_ours(self, metrics: Metrics) -> None:
+    def test_a_cause_outside_the_table_is_counted_as_internal(self, metrics: Metrics) -> None:
         metrics.publish(run(exchange(FAILED, failure=failure(Step.DELIVER, Reason.DNS))))
         assert value(metrics, "relay_probe_failures_total", step="deliver", reason="dns") is None
         assert value(metrics, "relay_probe_failures_total", step="deliver", reason="internal") == 1
 
-    def test_a_recovery_shows_where_it_belongs(self, metrics: Metrics) -> None:
+    def test_a_recovery_is_counted(self, metrics: Metrics) -> None:
         metrics.publish(run(exchange(round_trip=None, recovery=1.5), probe="offline", scenario=Scenario.ASYNC_DELIVERY))
         assert value(metrics, "relay_probe_recovery_seconds_sum", probe="offline") == 1.5
 
     @pytest.mark.parametrize("outcome", [Outcome.ABORTED, Outcome.EXCLUDED])
-    def test_what_was_aborted_or_excluded_counts_for_no_slo(self, metrics: Metrics, outcome: Outcome) -> None:
+    def test_aborted_and_excluded_exchanges_count_for_no_slo(self, metrics: Metrics, outcome: Outcome) -> None:
         metrics.publish(run(exchange(outcome, failure=failure()), pairing=Pairing(outcome=outcome, seconds=1.0)))
         assert value(metrics, "relay_probe_exchanges_total", outcome=outcome.value) == 1
         assert value(metrics, "relay_probe_round_trip_seconds_count") == 0
@@ -54,8 +54,10 @@ class TestExchanges:
         assert [slo_events(metrics, slo) for slo in ("fast", "delivery", "pairing")] == [(0, 0)] * 3
 
     @pytest.mark.parametrize("outcome", [Outcome.ABORTED, Outcome.EXCLUDED])
-    def test_nor_do_its_times(self, metrics: Metrics, outcome: Outcome) -> None:
-        """A blocked loop, or a relay under repair, says nothing of the relay's own part."""
+    def test_times_of_aborted_and_excluded_exchanges_are_not_counted(
+        self, metrics: Metrics, outcome: Outcome
+    ) -> None:
+        """They may be due to a blocked event loop or to maintenance."""
         metrics.publish(run(exchange(outcome, wire_request=3.0, wire_response=3.0)))
         assert value(metrics, "relay_probe_wire_seconds_count", direction="request") == 0
         assert value(metrics, "relay_probe_wire_seconds_count", direction="response") == 0
@@ -80,7 +82,7 @@ class TestSlos:
         metrics.publish(run(exchange(round_trip=seconds)))
         assert slo_events(metrics, "fast") == events
 
-    def test_a_relay_may_have_a_threshold_of_its_own(self, metrics: Metrics) -> None:
+    def test_a_relay_can_have_its_own_threshold(self, metrics: Metrics) -> None:
         metrics.publish(run(exchange(round_trip=0.9), relay="beta"))
         assert slo_events(metrics, "fast", relay="beta") == (1, 0)
         assert slo_events(metrics, "fast", relay="alpha") == (0, 0)
@@ -95,7 +97,7 @@ class TestSlos:
         assert slo_events(metrics, "delivery", probe="session") == (1, 0)
         assert slo_events(metrics, "delivery", probe="steady") == (0, 0)
 
-    def test_pairings_count_whether_a_run_or_a_standing_pair_made_them(self, metrics: Metrics) -> None:
+    def test_pairings_of_runs_and_of_continuous_pairs_count(self, metrics: Metrics) -> None:
         metrics.publish(run(exchange(), pairing=Pairing(outcome=Outcome.OK, seconds=0.5)))
         metrics.publish(Paired(relay="alpha", probe="steady", run_id=RUN_ID, pairing=Pairing(outcome=FAILED)))
         assert slo_events(metrics, "pairing") == (1, 1)
@@ -118,14 +120,14 @@ class TestProbeUp:
     def up(self, metrics: Metrics) -> float | None:
         return value(metrics, "relay_probe_up")
 
-    def test_one_failed_run_is_not_down_and_two_are(self, metrics: Metrics) -> None:
+    def test_two_failed_runs_in_a_row_are_down(self, metrics: Metrics) -> None:
         seen = []
         for outcome in (FAILED, Outcome.OK, FAILED, FAILED, FAILED, Outcome.OK):
             metrics.publish(run(exchange(outcome)))
             seen.append(self.up(metrics))
         assert seen == [1, 1, 1, 0, 0, 1]
 
-    def test_a_run_that_counts_for_nothing_changes_nothing(self, metrics: Metrics) -> None:
+    def test_an_aborted_or_excluded_run_changes_nothing(self, metrics: Metrics) -> None:
         metrics.publish(run(exchange(Outcome.ABORTED)))
         assert self.up(metrics) is None
         metrics.publish(run(exchange(FAILED)))
@@ -134,7 +136,7 @@ class TestProbeUp:
         metrics.publish(run(exchange(FAILED)))
         assert self.up(metrics) == 0
 
-    def test_it_is_down_with_its_relay_and_up_again_with_it(self, metrics: Metrics) -> None:
+    def test_it_is_down_while_its_relay_is(self, metrics: Metrics) -> None:
         metrics.set_relay_up("alpha", up=False)
         assert self.up(metrics) is None
         metrics.publish(run(exchange()))
@@ -148,7 +150,7 @@ class TestProbeUp:
         metrics.set_relay_up("alpha", up=True)
         assert self.up(metrics) == 0
 
-    def test_another_relays_verdict_is_none_of_its_business(self, metrics: Metrics) -> None:
+    def test_the_verdict_on_another_relay_does_not_change_it(self, metrics: Metrics) -> None:
         metrics.publish(run(exchange()))
         metrics.set_relay_up("beta", up=False)
         assert self.up(metrics) == 1
