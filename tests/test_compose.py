@@ -88,6 +88,14 @@ def test_the_monitor_runs_the_shipped_configuration_where_its_image_looks_for_it
     assert ports("monitor") == {(9464, config.server.port)}
 
 
+def test_the_default_image_is_the_daemons_and_the_load_job_has_the_one_with_all_extras() -> None:
+    stages = re.findall(r"^FROM .* AS (\S+)$", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE)
+    assert stages[-2:] == ["tools", "runtime"]
+    job = yaml.safe_load((ROOT / "deploy/kubernetes/load-job.yaml").read_text("utf-8"))
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == "relay-monitor:tools"
+
+
 def test_links_in_alerts_and_dashboards_lead_to_the_published_ports(config: Config) -> None:
     assert urlsplit(config.alerts.external_url).netloc == "127.0.0.1:9464"
     assert urlsplit(config.alerts.grafana_url).netloc == "127.0.0.1:3000"

@@ -22,7 +22,15 @@ pytestmark = pytest.mark.integration
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 RUNTIME = [Requirement(text) for text in PYPROJECT["project"]["dependencies"]]
+EXTRAS = [Requirement(text) for extra in PYPROJECT["project"]["optional-dependencies"].values() for text in extra]
 DEV = [Requirement(text) for text in PYPROJECT["dependency-groups"]["dev"]]
+
+# Each holds the one before.
+LOCKS = {
+    "requirements.lock": RUNTIME,
+    "requirements-tools.lock": RUNTIME + EXTRAS,
+    "requirements-dev.lock": RUNTIME + EXTRAS + DEV,
+}
 
 # A lock or a note that names a host stops working behind a mirror; a machine's path works on that machine only.
 FOREIGN = re.compile(
@@ -69,7 +77,7 @@ def test_every_module_is_shorter_than_the_limit() -> None:
     assert {name: length for name, length in lengths.items() if length >= LIMIT} == {}
 
 
-@pytest.mark.parametrize(("lock", "wanted"), [("requirements.lock", RUNTIME), ("requirements-dev.lock", RUNTIME + DEV)])
+@pytest.mark.parametrize(("lock", "wanted"), LOCKS.items())
 def test_a_lock_pins_all_that_pyproject_asks_for(lock: str, wanted: list[Requirement]) -> None:
     pinned = pins(lock).keys()
     assert [
@@ -83,7 +91,7 @@ def test_a_lock_pins_all_that_pyproject_asks_for(lock: str, wanted: list[Require
     ] == []
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
+@pytest.mark.parametrize("lock", LOCKS)
 def test_every_pin_has_hashes(lock: str) -> None:
     text = (ROOT / lock).read_text(encoding="utf-8")
     assert len(pins(lock)) == sum("==" in line.split(";")[0] for line in text.splitlines() if line[:1].isalnum())
@@ -91,13 +99,19 @@ def test_every_pin_has_hashes(lock: str) -> None:
 
 
 def test_what_is_tested_is_what_is_shipped() -> None:
-    """The dev lock holds the runtime lock, pin for pin."""
-    assert pins("requirements.lock").items() <= pins("requirements-dev.lock").items()
+    """Each lock holds the one before, pin for pin."""
+    shipped, tools, every = map(pins, LOCKS)
+    assert shipped.items() <= tools.items() <= every.items()
+
+
+def test_the_daemon_is_locked_without_the_extras() -> None:
+    packages = {name for name, _ in pins("requirements.lock")}
+    assert packages.isdisjoint(canonicalize_name(requirement.name) for requirement in EXTRAS)
 
 
 def test_every_foreign_import_is_a_declared_dependency() -> None:
     """A package that only another package brought along may go with its next release."""
-    declared = {canonicalize_name(requirement.name) for requirement in RUNTIME}
+    declared = {canonicalize_name(requirement.name) for requirement in RUNTIME + EXTRAS}
     providers = importlib.metadata.packages_distributions()
     undeclared = set()
     for path in tracked("monitor/*.py"):
@@ -117,7 +131,7 @@ def test_every_foreign_import_is_a_declared_dependency() -> None:
 
 def test_the_program_runs_without_the_tools_of_its_developers() -> None:
     """Every module can be imported where nothing is installed that only the dev lock has."""
-    shipped, every = ({name for name, _ in pins(lock)} for lock in ("requirements.lock", "requirements-dev.lock"))
+    shipped, every = ({name for name, _ in pins(lock)} for lock in ("requirements-tools.lock", "requirements-dev.lock"))
     dev_only = every - shipped
     providers = importlib.metadata.packages_distributions()
     hidden = [top for top, names in providers.items() if {canonicalize_name(name) for name in names} <= dev_only]

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from monitor.cli.extras import require
 from monitor.cli.shared import EXIT_BAD, Output
 
 
@@ -23,6 +24,7 @@ def compare(
 
     Also reads results of the relay team's Node tool, which have no sketches and so no intervals.
     """
+    require("load")
     from monitor.load.compare import compare as compare_results  # noqa: PLC0415
     from monitor.load.compare import lines  # noqa: PLC0415
     from monitor.load.result_file import read  # noqa: PLC0415

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from monitor.cli.extras import require
 from monitor.cli.shared import DEFAULT_CONFIG, EXIT_BAD, ConfigOption, load_config
 from monitor.errors import StartupError
 
@@ -28,6 +29,7 @@ def generate(
     ] = Format.PROMETHEUS,
 ) -> None:
     """Write alerts/, dashboards/ and docs/runbooks/ from the configuration's SLOs, or check that they are in step."""
+    require("generate")
     from monitor.slo.generate import drift, generated, write  # noqa: PLC0415
 
     files = generated(load_config(config), operator=format is Format.OPERATOR)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from monitor.cli import load_options as option  # noqa: TC001 - typer reads annotations at run time
+from monitor.cli.extras import require
 from monitor.cli.flags import Crypto
 from monitor.cli.load_output import LoadOutput, check_files
 from monitor.cli.shared import load_config, run_loop
@@ -54,6 +55,7 @@ def load(  # noqa: PLR0913, PLR0917 - one parameter per flag
     slo_trend: option.TrendLimit = None,
 ) -> None:
     """Run a load test against a relay; exit 1 if an objective is missed, or nothing succeeded."""
+    require("load")
     from monitor.load.plan import Plan  # noqa: PLC0415
     from monitor.load.verdict import Aim  # noqa: PLC0415
     from monitor.logs import configure  # noqa: PLC0415

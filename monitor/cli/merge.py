@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from monitor.cli.extras import require
 from monitor.cli.load_output import LoadOutput, check_files
 
 
@@ -21,6 +22,7 @@ def merge(
 
     Checks the objectives of the workers again; exit 1 if one is missed, or a worker is missing.
     """
+    require("load")
     from monitor.load.merge import merge as merge_results  # noqa: PLC0415
     from monitor.load.result_file import read  # noqa: PLC0415
 

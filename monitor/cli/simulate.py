@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from monitor.cli.extras import require
 from monitor.cli.shared import DEFAULT_CONFIG, ConfigOption, Output, load_config
 from monitor.errors import StartupError
 
@@ -28,6 +29,7 @@ def simulate(
     seed: Annotated[int, typer.Option(help="The same seed gives the same figures.")] = 1,
 ) -> None:
     """Per SLO and alert: time to page for outages and errors, pages in vain, and what never pages."""
+    require("simulate")
     from monitor.slo.forecast import forecast  # noqa: PLC0415
     from monitor.slo.forecast_text import draw, lines  # noqa: PLC0415
     from monitor.slo.nodes import odds  # noqa: PLC0415

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, Protocol
 
-from coincurve import PrivateKey, PublicKey
+from btclib_secp256k1 import ecdh, keys
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -26,6 +26,7 @@ from monitor.errors import CryptoError, ErrorCode
 _POINT: Final = 65
 _NONCE: Final = 16
 _TAG: Final = 16
+_SECRET: Final = 32
 _COMPRESSED: Final = 33
 _HEADER: Final = _POINT + _NONCE + _TAG
 
@@ -59,15 +60,15 @@ class Ecies:
 
     def generate(self) -> KeyPair:
         """A new key pair from the system's randomness."""
-        secret = PrivateKey()
-        return KeyPair(public_key=secret.public_key.format(compressed=True), private_key=secret.secret)
+        secret = os.urandom(_SECRET)  # all but 1 in 2^127 are valid private keys
+        return KeyPair(public_key=keys.pubkey_from_prvkey(secret), private_key=secret)
 
     def encrypt(self, plaintext: str, their_public_key: bytes) -> str:
         """`plaintext` for the owner of this public key, as base64."""
-        theirs = _public_key(their_public_key)
-        ephemeral = PrivateKey()
-        point = ephemeral.public_key.format(compressed=False)
-        shared = theirs.multiply(ephemeral.secret).format(compressed=False)
+        theirs = _uncompressed(their_public_key)
+        ephemeral = os.urandom(_SECRET)
+        point = keys.pubkey_from_prvkey(ephemeral, compressed=False)
+        shared = ecdh.shared_point(theirs, ephemeral, compressed=False)
         nonce = os.urandom(_NONCE)
         sealed = AESGCM(_derive(point, shared)).encrypt(nonce, plaintext.encode(), None)
         return base64.b64encode(point + nonce + sealed[-_TAG:] + sealed[:-_TAG]).decode("ascii")
@@ -80,15 +81,14 @@ class Ecies:
                 raise CryptoError(ErrorCode.DECRYPTION_FAILED, f"{len(raw)} bytes are too few for a ciphertext")
             point, nonce = raw[:_POINT], raw[_POINT : _POINT + _NONCE]
             tag, body = raw[_POINT + _NONCE : _HEADER], raw[_HEADER:]
-            ephemeral = PublicKey(point)
-            shared = ephemeral.multiply(private_key).format(compressed=False)
+            shared = ecdh.shared_point(point, private_key, compressed=False)
             return AESGCM(_derive(point, shared)).decrypt(nonce, body + tag, None).decode()
         except (binascii.Error, ValueError, InvalidTag) as error:
             raise CryptoError(ErrorCode.DECRYPTION_FAILED, f"not decryptable: {type(error).__name__}") from error
 
     def validate_peer_key(self, key: bytes) -> None:
         """Raise `CryptoError` unless `key` is a compressed point on the curve."""
-        _public_key(key)
+        _uncompressed(key)
 
 
 class Plain:
@@ -120,11 +120,14 @@ def _derive(point: bytes, shared: bytes) -> bytes:
 
 
 @lru_cache(maxsize=4096)
-def _public_key(key: bytes) -> PublicKey:
-    """Decompressing a point costs a square root; a peer's key is used for every message to it."""
+def _uncompressed(key: bytes) -> bytes:
+    """Return the 65 bytes of a compressed public key. Raise `CryptoError` `INVALID_KEY` for anything else.
+
+    Decompressing a point costs a square root, and a peer's key is used for every message to it.
+    """
     if len(key) != _COMPRESSED:
         raise CryptoError(ErrorCode.INVALID_KEY, f"a public key has {_COMPRESSED} bytes, this one {len(key)}")
     try:
-        return PublicKey(key)
+        return keys.reserialize(key, compressed=False)
     except ValueError as error:
         raise CryptoError(ErrorCode.INVALID_KEY, "not a point on secp256k1") from error

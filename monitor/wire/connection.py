@@ -225,8 +225,6 @@ class Connection:
             self._tokens_due.pop(command.channel, None)
         return self._queue(command, now)
 
-    # Internals.
-
     def _add_subscription(self, command: Subscribe) -> None:
         if command.channel in self.subscriptions:
             msg = f"{command.channel} is subscribed already"

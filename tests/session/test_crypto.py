@@ -49,6 +49,13 @@ def test_what_is_no_ciphertext_does_not_decrypt(payload: str) -> None:
     assert caught.value.code is ErrorCode.DECRYPTION_FAILED
 
 
+@pytest.mark.parametrize("secret", [b"", b"\x07" * 31, b"\x00" * 32, b"\xff" * 32])
+def test_what_is_no_private_key_decrypts_nothing(secret: bytes) -> None:
+    with pytest.raises(CryptoError) as caught:
+        Ecies().decrypt(base64.b64encode(bytes.fromhex(VECTOR)).decode(), secret)
+    assert caught.value.code is ErrorCode.DECRYPTION_FAILED
+
+
 @pytest.mark.parametrize("key", [b"", b"\x02" * 32, b"\x05" + b"\x01" * 32, b"\x02" + b"\xff" * 32, b"\x04" * 65])
 def test_what_is_no_compressed_point_is_no_key(key: bytes) -> None:
     with pytest.raises(CryptoError) as caught:

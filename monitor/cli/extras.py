@@ -1,0 +1,25 @@
+"""The optional parts of the installation: which packages a command needs beyond the daemon's."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Final, Literal
+
+from monitor.errors import StartupError
+
+Extra = Literal["generate", "load", "simulate"]
+
+MODULES: Final[dict[Extra, tuple[str, ...]]] = {
+    "generate": ("grafana_foundation_sdk",),
+    "load": ("hdrh", "matplotlib"),
+    "simulate": ("matplotlib", "numpy"),
+}
+"""The modules of each extra of `pyproject.toml`."""
+
+
+def require(extra: Extra) -> None:
+    """Check that an extra is installed, without importing it. Raises `StartupError`, which names what to install."""
+    if missing := [name for name in MODULES[extra] if find_spec(name) is None]:
+        raise StartupError(
+            f"this command needs {' and '.join(missing)}, not installed here: pip install 'relay-monitor[{extra}]'"
+        )

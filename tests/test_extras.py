@@ -1,0 +1,106 @@
+"""The optional parts of the installation: the daemon needs none, and a command that needs one names it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import signal
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from monitor.cli.extras import MODULES, Extra
+
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).parents[1]
+OPTIONAL = sorted({module for modules in MODULES.values() for module in modules})
+
+CONFIG = """
+server: {listen: "127.0.0.1:0"}
+relays: [{name: demo, url: embedded}]
+probes: [{name: offline, scenario: async-delivery, schedule: {every: 1m}, delay: 100ms}]
+"""
+
+COMMANDS: dict[str, tuple[Extra, list[str]]] = {
+    "compare": ("load", ["one.json", "two.json"]),
+    "generate": ("generate", ["--check"]),
+    "load": ("load", ["--target", "embedded", "--output", "missing/result.json"]),
+    "merge": ("load", ["one.json", "two.json", "--output", "missing/merged.json"]),
+    "simulate": ("simulate", []),
+}
+
+
+def command(*arguments: str, hidden: list[str]) -> list[str]:
+    """Return the command line of the monitor in a Python that lacks some modules and at its end prints those loaded."""
+    program = (
+        "import atexit, sys\n"
+        f"sys.modules.update(dict.fromkeys({hidden!r}))\n"  # importing one of them raises ModuleNotFoundError
+        f"loaded = lambda: [name for name in {OPTIONAL!r} if sys.modules.get(name)]\n"
+        "atexit.register(lambda: print('loaded', loaded(), file=sys.stderr))\n"
+        "from monitor.cli import main\n"
+        "main()\n"
+    )
+    return [sys.executable, "-c", program, *arguments]
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "monitor.yaml"
+    path.write_text(CONFIG)
+    return path
+
+
+def test_the_modules_of_each_extra_are_those_of_its_packages() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    providers = importlib.metadata.packages_distributions()
+    for extra, modules in MODULES.items():
+        packages = {canonicalize_name(name) for module in modules for name in providers[module]}
+        assert packages == {canonicalize_name(Requirement(text).name) for text in extras.pop(extra)}
+    assert extras == {}
+
+
+@pytest.mark.parametrize("hidden", [[], OPTIONAL], ids=["installed", "missing"])
+@pytest.mark.parametrize("name", ["check", "once"])
+def test_what_measures_a_relay_loads_no_extra(name: str, hidden: list[str], config: Path) -> None:
+    done = subprocess.run(
+        command(name, "--config", str(config), hidden=hidden), capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (0, "loaded []")
+
+
+@pytest.mark.parametrize("hidden", [[], OPTIONAL], ids=["installed", "missing"])
+def test_the_daemon_loads_no_extra(hidden: list[str], config: Path) -> None:
+    line = command("run", "--config", str(config), "--log-format", "json", hidden=hidden)
+    with subprocess.Popen(line, stderr=subprocess.PIPE, text=True, cwd=ROOT) as daemon:
+        assert daemon.stderr is not None
+        try:
+            for entry in map(json.loads, daemon.stderr):
+                if entry["event"] == "serving":
+                    break
+            daemon.send_signal(signal.SIGTERM)
+            *_, last = daemon.stderr
+        finally:
+            daemon.kill()
+    assert (daemon.returncode, last) == (0, "loaded []\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "module"), [(name, module) for name, (extra, _) in COMMANDS.items() for module in MODULES[extra]]
+)
+def test_a_command_without_its_extra_says_which_to_install(name: str, module: str, tmp_path: Path) -> None:
+    extra, arguments = COMMANDS[name]
+    done = subprocess.run(
+        command(name, *arguments, hidden=[module]), capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    message, loaded = done.stderr.splitlines()
+    assert message == (
+        f"relay-monitor: this command needs {module}, not installed here: pip install 'relay-monitor[{extra}]'"
+    )
+    assert loaded == "loaded []"
