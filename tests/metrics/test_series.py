@@ -54,9 +54,7 @@ class TestExchanges:
         assert [slo_events(metrics, slo) for slo in ("fast", "delivery", "pairing")] == [(0, 0)] * 3
 
     @pytest.mark.parametrize("outcome", [Outcome.ABORTED, Outcome.EXCLUDED])
-    def test_times_of_aborted_and_excluded_exchanges_are_not_counted(
-        self, metrics: Metrics, outcome: Outcome
-    ) -> None:
+    def test_times_of_aborted_and_excluded_exchanges_are_not_counted(self, metrics: Metrics, outcome: Outcome) -> None:
         """They may be due to a blocked event loop or to maintenance."""
         metrics.publish(run(exchange(outcome, wire_request=3.0, wire_response=3.0)))
         assert value(metrics, "relay_probe_wire_seconds_count", direction="request") == 0

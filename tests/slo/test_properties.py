@@ -98,6 +98,14 @@ class TestNoAlertIsDead:
                 expected.add(("RelayErrorBudgetBurn", severity, key, f"{burn.long_window:g} {burn.short_window:g}"))
         assert set(judged(config)) == expected
 
+    def test_the_exception_for_a_stability_slo_leaves_the_others_their_alerts(self) -> None:
+        probes = "relays: [{name: one, url: embedded}]\nprobes: [{name: steady, scenario: steady-messaging}]\n"
+        slo = "  - {{name: {0}, probe: steady, sli: {0}, objective: 90%, window: 1h}}\n"
+        slos = "".join(slo.format(sli) for sli in ("availability", "stability"))
+        config = parse(f"{probes}slos:\n{slos}prometheus: {{scrape_interval: 5s}}\n", "config.yaml", {})
+        alerts = [key.slo for name, _, key, _ in judged(config) if name == "RelayErrorBudgetBurn"]
+        assert alerts.count("availability") == alerts.count("stability") > 0
+
     @given(configs())
     @settings(suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow], max_examples=40)
     def test_no_two_alerts_are_the_same(self, config: Config) -> None:
@@ -197,7 +205,11 @@ def judged(config: Config) -> Iterator[tuple[str, str, Key, str]]:
         for rule in group.rules:
             if not isinstance(rule, Alert) or rule.name not in {"RelayErrorBudgetBurn", "RelayMessagesLost"}:
                 continue
-            asked = [each for each in selectors(rule.expr) if each.name not in {"ALERTS", "relay_probe_messages_total"}]
+            # An operand of `unless` takes series away; it does not restrict which SLOs the alert is for.
+            restricting = re.sub(r"\nunless\n[^\n]*", "", rule.expr)
+            asked = [
+                each for each in selectors(restricting) if each.name not in {"ALERTS", "relay_probe_messages_total"}
+            ]
             keys = []
             for key in keys_of(config):
                 labels = {"slo": key.slo, "relay": key.relay, "probe": key.probe, "location": key.location}
