@@ -45,7 +45,7 @@ def _lines() -> Iterator[str]:
     meanings = yaml.safe_load(MEANINGS.read_text("utf-8"))
     yield "## Steps"
     yield ""
-    yield "In the order in which a run comes to them. The steps before a failed one have succeeded."
+    yield "In the order of a run. The steps before a failed one have succeeded."
     yield ""
     yield from _meanings(Step, meanings["steps"])
     yield ""
