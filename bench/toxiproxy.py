@@ -1,4 +1,4 @@
-"""Toxiproxy, which stands between the monitor and a relay."""
+"""Toxiproxy between the monitor and a relay."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Collect the results of a load Job from its pods' logs, and join them: collect.sh [JOB [FOLDER]]
+# Collect the results of a load Job from the logs of its pods, and merge them: collect.sh [JOB [FOLDER]]
 set -eu
 job=${1:-relay-load}
 folder=${2:-results}
@@ -21,10 +21,10 @@ while [ "$index" -lt "$count" ]; do
         echo "$pod: $folder/$index.json" >&2
     else
         rm -f "$folder/$index.json"
-        echo "${pod:-index $index, whose pod is gone}: has no result" >&2
+        echo "${pod:-index $index, without a pod}: no result" >&2
     fi
     index=$((index + 1))
 done
 
-# Says which are missing, and exits 1 where one is, or an objective is missed.
+# Shows which are missing, and exits 1 if one is, or an objective is missed.
 exec relay-monitor merge "$folder"/[0-9]*.json --output "$folder/merged.json" --report "$folder/merged.html"

@@ -1,7 +1,8 @@
-"""The load scenarios: what the daemon plays all day, played by hand, with many pairs and for a while.
+"""Load tests: the daemon's scenarios with many pairs, for a limited time, on the daemon's own clients.
 
-`plan` is what was asked for, `pacing` when each pair starts and leaves, `scenarios` what one pair or connection does,
-on the daemon's own clients (`probes`). What they publish goes to a `tally`, which fills `totals`: counts and latency
-sketches that can be added up exactly, whichever process or machine they come from. `result` makes the JSON of totals
-and reads it back, `verdict` holds it against objectives, `text` and `report` show it, `compare` holds two together.
+`plan` has the settings of a test. `load_runner` runs it in this process, `workers` in several. `scenario_runner` starts
+each pair or connection of `scenarios` and `bare_connection` at the time that `pacing` gives it. What they publish is
+counted by `statistics` in `totals`: counts and latency sketches, which can be added up exactly over processes and
+machines. `conversion` turns totals into a `result`, which `result_file` reads, `merge` merges and `compare` compares.
+`verdict` checks the objectives; `text`, `report` and `progress` show it, `serving` exports metrics.
 """

@@ -82,20 +82,17 @@ _NAMES: Final = {
 def page(totals: Totals, result: LoadResult, *, text: Sequence[str], slos: Sequence[tuple[str, str, bool]]) -> str:
     """Return the page of a result: `text` is its summary, `slos` are (name, measured and objective, passed)."""
     rows = [(_NAMES[name], _row(sketch)) for name, sketch in totals.sketches.items() if sketch.counts]
-    return (
-        Environment(autoescape=True)
-        .from_string(_PAGE)
-        .render(
-            title=f"{result.scenario.value} at {result.target}",
-            when=result.timestamp,
-            version=result.meta.version,
-            interrupted=result.meta.interrupted,
-            passed=result.passed,
-            slos=slos,
-            latencies=rows,
-            picture=picture(totals),
-            text="\n".join(text),
-        )
+    template = Environment(autoescape=True).from_string(_PAGE)
+    return template.render(
+        title=f"{result.scenario.value} at {result.target}",
+        when=result.timestamp,
+        version=result.meta.version,
+        interrupted=result.meta.interrupted,
+        passed=result.passed,
+        slos=slos,
+        latencies=rows,
+        picture=picture(totals),
+        text="\n".join(text),
     )
 
 

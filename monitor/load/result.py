@@ -24,7 +24,7 @@ from pydantic.alias_generators import to_camel
 
 from monitor.load.plan import Plan
 from monitor.load.verdict import Aim
-from monitor.scenarios import Scenario
+from monitor.scenarios import SPECS, Scenario
 
 SCHEMA_VERSION: Final = 1
 
@@ -251,7 +251,7 @@ class Results(Part):
 
 
 class ShownConfig(Part):
-    """The flags of the test that the Node tool shows, too."""
+    """The flags of the test that the Node tool also shows."""
 
     connections: NonNegativeInt
     duration_sec: Number
@@ -282,14 +282,14 @@ class Meta(Part):
         return self
 
 
-REQUIRED_PARTS: Final = {
-    Scenario.REALISTIC_SESSION: ("messages",),
-    Scenario.ASYNC_DELIVERY: ("recovery",),
-    Scenario.STEADY_MESSAGING: ("messages", "steady_messaging"),
-    Scenario.CONNECTION_STORM: (),
-    Scenario.STEADY_STATE: ("steady_state",),
-}
-"""The parts of `results` that each scenario has, besides those that all have."""
+def _required_parts(scenario: Scenario) -> list[str]:
+    """Return the parts of `results` that this scenario has, besides those that all have."""
+    spec = SPECS[scenario]
+    parts = ["messages"] if spec.exchanging else []
+    parts += ["recovery"] if spec.offline else []
+    if spec.continuous:
+        parts.append("steady_messaging" if spec.paired else "steady_state")
+    return parts
 
 
 class LoadResult(Part):
@@ -313,7 +313,7 @@ class LoadResult(Part):
 
     @model_validator(mode="after")
     def _check_parts(self) -> Self:
-        for name in REQUIRED_PARTS[self.scenario]:
+        for name in _required_parts(self.scenario):
             if getattr(self.results, name) is None:
                 raise ValueError(f"{self.scenario} has results.{to_camel(name)}")
         return self

@@ -25,10 +25,10 @@ class Aim(StrEnum):
 
     ROUND_TRIP = "round trip P99"  # seconds
     WITHIN = "round trips within the threshold"  # share
-    SUCCESS = "success"  # share of pairs or connections that came about
+    SUCCESS = "success"  # share of pairs or connections that connected
     DELIVERY = "delivery"  # share of exchanges
     RECOVERY = "historical recovery"  # share of messages to an absent wallet
-    STABILITY = "stability"  # share of the seconds that pairs or connections should have stood
+    STABILITY = "stability"  # share of due seconds that pairs or connections were connected
     TREND = "latency trend"  # last P99 over the first
 
 

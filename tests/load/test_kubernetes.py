@@ -96,7 +96,7 @@ def test_results_are_collected_from_logs_and_merged(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 1, done.stderr
-    assert "pod-2: has no result" in done.stderr
+    assert "pod-2: no result" in done.stderr
     assert "FAIL  no result of worker 2" in done.stdout
     assert json.loads((tmp_path / "results" / "merged.json").read_text())["results"]["messages"]["received"] == 2
     assert (tmp_path / "results" / "merged.html").exists()

@@ -55,6 +55,17 @@ def test_keys_and_units_are_those_of_the_node_tool() -> None:
     assert result["meta"]["version"] == "1.2.3"
 
 
+def test_keys_are_written_in_the_order_of_the_node_tool() -> None:
+    result = result_of(plan_of(), totals_of_samples([(5.0, 0.0104)]))
+    assert list(result) == ["schemaVersion", "scenario", "timestamp", "target", "config", "results", "meta"]
+    assert " ".join(result["results"]) == (
+        "connections timing connectTime retries handshake messages steadyMessaging "
+        "stability latencyMs wireMs reasons verdicts aborted unfinished sketches slos"
+    )
+    assert " ".join(result["results"]["messages"]) == "sent received failed deliveryRate latency"
+    assert " ".join(result["results"]["sketches"]["overTime"][0]) == "timestampMs hdr min max avg"
+
+
 @pytest.mark.parametrize(
     ("scenario", "parts", "config"),
     [
