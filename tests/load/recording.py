@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from monitor.scenarios import Scenario
-    from tests.load.stand_in import StandIn
+    from tests.load.in_memory_relay import InMemoryRelay
 
 TARGET = "ws://relay.test/connection/websocket"
 PAIRS = 4
@@ -21,7 +21,7 @@ PAIRS = 4
 class RecordedRun:
     """A run of one scenario, and what it published, each with its time in seconds since the beginning."""
 
-    def __init__(self, relay: StandIn, scenario: Scenario, **keys: Any) -> None:
+    def __init__(self, relay: InMemoryRelay, scenario: Scenario, **keys: Any) -> None:
         self.relay = relay
         defaults: dict[str, Any] = {"connections": PAIRS, "connection_pairs": PAIRS, "ramp_up": 8.0, "crypto": "mock"}
         self.plan = Plan(target=TARGET, scenario=scenario, **(defaults | keys))
@@ -55,5 +55,5 @@ class RecordedRun:
         return [at - self.runner.statistics.began for at in self.relay.dialled]
 
     @property
-    def left(self) -> list[float]:
-        return [at - self.runner.statistics.began for at in self.relay.left]
+    def disconnected(self) -> list[float]:
+        return [at - self.runner.statistics.began for at in self.relay.disconnected]

@@ -20,12 +20,12 @@ from tests.virtual_time import WITHOUT_SOCKETS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.load.stand_in import StandIn
+    from tests.load.in_memory_relay import InMemoryRelay
 
 pytestmark = WITHOUT_SOCKETS
 
 
-async def test_async_delivery_resumes_a_new_wallet_on_the_same_store(relay: StandIn) -> None:
+async def test_async_delivery_resumes_a_new_wallet_on_the_same_store(relay: InMemoryRelay) -> None:
     recorded = await RecordedRun(relay, Scenario.ASYNC_DELIVERY, connection_pairs=1, delay=30.0).run()
     _, wallet, new_wallet = recorded.dialled
     assert wallet < 1.0  # no scan in this scenario
@@ -52,7 +52,7 @@ def while_offline(act: Callable[..., object], *arguments: object) -> None:
     asyncio.get_running_loop().call_later(20.0, act, *arguments)
 
 
-async def run_offline(relay: StandIn, **keys: Any) -> RecordedRun:
+async def run_offline(relay: InMemoryRelay, **keys: Any) -> RecordedRun:
     """Run one pair whose wallet is offline for 30 s."""
     return await RecordedRun(relay, Scenario.ASYNC_DELIVERY, connection_pairs=1, delay=30.0, **keys).run()
 
@@ -67,7 +67,7 @@ async def run_offline(relay: StandIn, **keys: Any) -> RecordedRun:
     ],
 )
 async def test_a_wallet_that_cannot_resume_retries_and_the_latency_includes_it(
-    relay: StandIn, fault: str, tries: int, least: float
+    relay: InMemoryRelay, fault: str, tries: int, least: float
 ) -> None:
     while_offline(relay.arm, fault)
     recorded = await run_offline(relay)
@@ -82,10 +82,10 @@ async def test_a_wallet_that_cannot_resume_retries_and_the_latency_includes_it(
         {},
     )
     assert recorded.totals.verdicts == {"delivered": 1}
-    assert not any(line.open for line in relay.lines)
+    assert not any(connection.open for connection in relay.connections)
 
 
-async def test_a_wallet_retries_after_retry_after(relay: StandIn) -> None:
+async def test_a_wallet_retries_after_retry_after(relay: InMemoryRelay) -> None:
     relay.refusal = RateLimitedError(Step.UPGRADE, Reason.RATE_LIMITED, "HTTP 503", retry_after=7.0)
     while_offline(setattr, relay, "refuse", 1)
     recorded = await run_offline(relay)
@@ -93,7 +93,7 @@ async def test_a_wallet_retries_after_retry_after(relay: StandIn) -> None:
     assert recorded.totals.recoveries_received == 1
 
 
-async def test_a_wallet_that_never_resumes_fails_with_the_last_reason(relay: StandIn) -> None:
+async def test_a_wallet_that_never_resumes_fails_with_the_last_reason(relay: InMemoryRelay) -> None:
     """Its message has a verdict before the test ends."""
     relay.refusal = ProbeError(Step.UPGRADE, Reason.HTTP_STATUS, "HTTP 502")
     while_offline(setattr, relay, "refuse", 2)
@@ -106,7 +106,7 @@ async def test_a_wallet_that_never_resumes_fails_with_the_last_reason(relay: Sta
     assert not recorded.runner.interrupted
 
 
-async def test_a_retry_after_beyond_the_timeout_fails_at_once(relay: StandIn) -> None:
+async def test_a_retry_after_beyond_the_timeout_fails_at_once(relay: InMemoryRelay) -> None:
     relay.refusal = RateLimitedError(Step.UPGRADE, Reason.RATE_LIMITED, "HTTP 503", retry_after=90.0)
     while_offline(setattr, relay, "refuse", 1)
     recorded = await run_offline(relay)
@@ -115,7 +115,7 @@ async def test_a_retry_after_beyond_the_timeout_fails_at_once(relay: StandIn) ->
     assert recorded.totals.verdicts == {"lost": 1}
 
 
-async def test_no_wallet_retries_after_a_local_fault(relay: StandIn) -> None:
+async def test_no_wallet_retries_after_a_local_fault(relay: InMemoryRelay) -> None:
     relay.refusal = LocalError(Step.TCP, Reason.UNREACHABLE, "no local route")
     while_offline(setattr, relay, "refuse", 1)
     recorded = await run_offline(relay)
@@ -124,7 +124,7 @@ async def test_no_wallet_retries_after_a_local_fault(relay: StandIn) -> None:
     assert recorded.totals.verdicts == {}
 
 
-async def test_no_wallet_retries_after_it_received_an_altered_message(relay: StandIn) -> None:
+async def test_no_wallet_retries_after_it_received_an_altered_message(relay: InMemoryRelay) -> None:
     relay.arm("delay:at=publish,channel=session,by=0")  # records what it injects
 
     def garble() -> None:
@@ -139,21 +139,21 @@ async def test_no_wallet_retries_after_it_received_an_altered_message(relay: Sta
     assert (recorded.totals.recoveries_failed, recorded.totals.reasons) == (1, {"resume/undecryptable": 1})
 
 
-async def test_a_message_stored_without_an_ack_is_not_lost(relay: StandIn) -> None:
+async def test_a_message_stored_without_an_ack_is_not_lost(relay: InMemoryRelay) -> None:
     relay.arm("unacked:at=publish,channel=session")
     recorded = await run_offline(relay)
     assert (recorded.totals.recoveries_failed, recorded.totals.reasons) == (1, {"publish/silent": 1})
     assert recorded.totals.verdicts == {"delivered": 1}
 
 
-async def test_a_message_without_an_ack_that_no_wallet_receives_is_lost(relay: StandIn) -> None:
+async def test_a_message_without_an_ack_that_no_wallet_receives_is_lost(relay: InMemoryRelay) -> None:
     relay.arm("unacked:at=publish,channel=session", "reset:at=hello,skip=2")
     recorded = await run_offline(relay)
     assert recorded.totals.reasons == {"publish/silent": 1}
     assert recorded.totals.verdicts == {"lost": 1}
 
 
-async def test_a_recovery_has_60_s_or_20_ms_a_pair(relay: StandIn) -> None:
+async def test_a_recovery_has_60_s_or_20_ms_a_pair(relay: InMemoryRelay) -> None:
     while_offline(setattr, relay, "silent", True)  # noqa: FBT003 - the attribute's value
     recorded = await run_offline(relay)
     resumed = recorded.dialled[2]

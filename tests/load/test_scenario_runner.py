@@ -16,22 +16,22 @@ from tests.load.recording import PAIRS, RecordedRun
 from tests.virtual_time import WITHOUT_SOCKETS
 
 if TYPE_CHECKING:
-    from tests.load.stand_in import StandIn
+    from tests.load.in_memory_relay import InMemoryRelay
 
 pytestmark = WITHOUT_SOCKETS
 
 
 @pytest.mark.parametrize("scenario", [Scenario.STEADY_STATE, Scenario.STEADY_MESSAGING])
 async def test_stability_is_seconds_connected_of_seconds_due_also_if_all_reconnect(
-    relay: StandIn, scenario: Scenario
+    relay: InMemoryRelay, scenario: Scenario
 ) -> None:
     recorded = RecordedRun(relay, scenario, duration=60.0)
 
     async def kill() -> None:
         await asyncio.sleep(30)
         relay.refuse = 10**6
-        for line in relay.lines:
-            line.cut()
+        for connection in relay.connections:
+            connection.cut()
         await asyncio.sleep(3)
         relay.refuse = 0
 
@@ -51,7 +51,7 @@ async def test_stability_is_seconds_connected_of_seconds_due_also_if_all_reconne
     assert max(later - earlier for earlier, later in pairwise(recorded.times(PairTime))) < 1.1
 
 
-async def test_a_stopped_test_keeps_its_results_so_far(relay: StandIn) -> None:
+async def test_a_stopped_test_keeps_its_results_so_far(relay: InMemoryRelay) -> None:
     stop = asyncio.Event()
     recorded = RecordedRun(relay, Scenario.STEADY_MESSAGING, duration=600.0)
     asyncio.get_running_loop().call_later(40.0, stop.set)
@@ -65,7 +65,7 @@ async def test_a_stopped_test_keeps_its_results_so_far(relay: StandIn) -> None:
     assert recorded.runner.statistics.active == 0
 
 
-async def test_a_stop_during_the_ramp_up_fails_no_unfinished_pair(relay: StandIn) -> None:
+async def test_a_stop_during_the_ramp_up_fails_no_unfinished_pair(relay: InMemoryRelay) -> None:
     stop = asyncio.Event()
     recorded = RecordedRun(relay, Scenario.STEADY_MESSAGING, duration=60.0, connection_pairs=10, ramp_up=10.0)
     asyncio.get_running_loop().call_later(8.5, stop.set)
@@ -79,7 +79,7 @@ async def test_a_stop_during_the_ramp_up_fails_no_unfinished_pair(relay: StandIn
 
 
 @pytest.mark.parametrize("scenario", Scenario)
-async def test_a_local_fault_aborts_and_counts_in_no_rate(relay: StandIn, scenario: Scenario) -> None:
+async def test_a_local_fault_aborts_and_counts_in_no_rate(relay: InMemoryRelay, scenario: Scenario) -> None:
     relay.refuse, relay.refusal = 10**6, LocalError(Step.TCP, Reason.UNREACHABLE, "no local route")
     recorded = await RecordedRun(relay, scenario, duration=5.0, timeout=2.0).run()
     totals = recorded.totals

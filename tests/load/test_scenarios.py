@@ -14,12 +14,12 @@ from tests.load.recording import RecordedRun
 from tests.virtual_time import WITHOUT_SOCKETS
 
 if TYPE_CHECKING:
-    from tests.load.stand_in import StandIn
+    from tests.load.in_memory_relay import InMemoryRelay
 
 pytestmark = WITHOUT_SOCKETS
 
 
-async def test_a_realistic_session_waits_and_no_latency_includes_the_waits(relay: StandIn) -> None:
+async def test_a_realistic_session_waits_and_no_latency_includes_the_waits(relay: InMemoryRelay) -> None:
     recorded = await RecordedRun(relay, Scenario.REALISTIC_SESSION, connection_pairs=1).run()
     # The dApp connects; five seconds later the wallet does.
     dapp, wallet = recorded.dialled
@@ -31,12 +31,12 @@ async def test_a_realistic_session_waits_and_no_latency_includes_the_waits(relay
     messages = recorded.totals.sketches["messages"]
     assert (messages.count, messages.minimum, messages.maximum) == (3, pytest.approx(0.02), pytest.approx(0.02))
     # Both disconnect at once.
-    assert recorded.left == pytest.approx([recorded.exchanges(0)[-1]] * 2)
+    assert recorded.disconnected == pytest.approx([recorded.exchanges(0)[-1]] * 2)
     assert recorded.totals.sketches["handshake"].maximum < 0.1
     assert recorded.totals.sketches["connectTime"].count == 2
 
 
-async def test_steady_pairs_exchange_until_the_end(relay: StandIn) -> None:
+async def test_steady_pairs_exchange_until_the_end(relay: InMemoryRelay) -> None:
     recorded = await RecordedRun(relay, Scenario.STEADY_MESSAGING, duration=60.0).run()
     first = recorded.exchanges(0)
     # The pause, 10 ms, the wallet's five seconds, 10 ms; the dApp's five seconds; and so on.
@@ -48,12 +48,12 @@ async def test_steady_pairs_exchange_until_the_end(relay: StandIn) -> None:
     assert recorded.totals.unanswered == 0
 
 
-async def test_windows_are_ten_seconds_and_the_trend_compares_the_last_with_the_first(relay: StandIn) -> None:
+async def test_windows_are_ten_seconds_and_the_trend_compares_the_last_with_the_first(relay: InMemoryRelay) -> None:
     recorded = RecordedRun(relay, Scenario.STEADY_MESSAGING, duration=60.0, ramp_up=8.0)
 
     async def slow_down() -> None:
         await asyncio.sleep(50)
-        relay.way = 0.03
+        relay.delay = 0.03
 
     slowing = asyncio.ensure_future(slow_down())
     await recorded.run()
@@ -64,14 +64,14 @@ async def test_windows_are_ten_seconds_and_the_trend_compares_the_last_with_the_
     assert recorded.totals.trend == pytest.approx((0.02, 0.06), rel=0.001)
 
 
-async def test_a_pair_that_drops_is_counted_once_and_reconnects(relay: StandIn) -> None:
+async def test_a_pair_that_drops_is_counted_once_and_reconnects(relay: InMemoryRelay) -> None:
     recorded = RecordedRun(relay, Scenario.STEADY_MESSAGING, duration=60.0, connection_pairs=2)
 
     async def cut() -> None:
         for at in (20.0, 30.0):
             await asyncio.sleep(at - recorded.now)
-            relay.lines[0].cut()
-            relay.lines[-1].cut()
+            relay.connections[0].cut()
+            relay.connections[-1].cut()
 
     cutting = asyncio.ensure_future(cut())
     await recorded.run()
@@ -85,13 +85,13 @@ async def test_a_pair_that_drops_is_counted_once_and_reconnects(relay: StandIn) 
     assert recorded.runner.statistics.active == 0
 
 
-async def test_a_pair_that_is_closed_for_good_fails_every_exchange_still_due(relay: StandIn) -> None:
+async def test_a_pair_that_is_closed_for_good_fails_every_exchange_still_due(relay: InMemoryRelay) -> None:
     """Else fewer exchanges would be due the worse the relay is."""
     recorded = RecordedRun(relay, Scenario.STEADY_MESSAGING, duration=60.0, connection_pairs=2)
 
     async def close() -> None:
         await asyncio.sleep(30.0 - recorded.now)
-        relay.lines[0].cut(3500)
+        relay.connections[0].cut(3500)
 
     closing = asyncio.ensure_future(close())
     await recorded.run()
@@ -104,12 +104,12 @@ async def test_a_pair_that_is_closed_for_good_fails_every_exchange_still_due(rel
     assert totals.reasons == {"answer/disconnected": 1, "hold/disconnected": totals.unanswered - 1}
 
 
-async def test_a_pair_that_never_reconnects_is_away_until_the_end(relay: StandIn) -> None:
+async def test_a_pair_that_never_reconnects_is_away_until_the_end(relay: InMemoryRelay) -> None:
     recorded = RecordedRun(relay, Scenario.STEADY_MESSAGING, duration=60.0, connection_pairs=1)
 
     async def close() -> None:
         await asyncio.sleep(28.0 - recorded.now)
-        relay.lines[0].cut(3500)
+        relay.connections[0].cut(3500)
 
     closing = asyncio.ensure_future(close())
     await recorded.run()
@@ -118,7 +118,7 @@ async def test_a_pair_that_never_reconnects_is_away_until_the_end(relay: StandIn
     assert totals.due_seconds - totals.connected_seconds == pytest.approx(recorded.now - 28.0, abs=0.01)
 
 
-async def test_a_pair_whose_pairing_failed_is_not_used(relay: StandIn) -> None:
+async def test_a_pair_whose_pairing_failed_is_not_used(relay: InMemoryRelay) -> None:
     relay.refuse = 2
     recorded = await RecordedRun(relay, Scenario.STEADY_MESSAGING, duration=30.0).run()
     assert (recorded.totals.immediate, recorded.totals.failed) == (2, 2)

@@ -12,13 +12,13 @@ from tests.load.recording import PAIRS, RecordedRun
 from tests.virtual_time import WITHOUT_SOCKETS
 
 if TYPE_CHECKING:
-    from tests.load.stand_in import StandIn
+    from tests.load.in_memory_relay import InMemoryRelay
 
 pytestmark = WITHOUT_SOCKETS
 
 
 async def test_a_timer_that_fires_early_makes_no_latency_shorter(
-    relay: StandIn, monkeypatch: pytest.MonkeyPatch
+    relay: InMemoryRelay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """uvloop's timers do: they count whole milliseconds."""
     sleep = asyncio.sleep
@@ -51,7 +51,7 @@ def late_timers(monkeypatch: pytest.MonkeyPatch) -> float:
 
 @pytest.mark.parametrize("scenario", [Scenario.CONNECTION_STORM, Scenario.STEADY_STATE])
 async def test_a_connect_is_measured_from_its_intended_start(
-    relay: StandIn, late_timers: float, scenario: Scenario
+    relay: InMemoryRelay, late_timers: float, scenario: Scenario
 ) -> None:
     totals = (await RecordedRun(relay, scenario, duration=20.0).run()).totals
     connects = totals.sketches["connectTime"]
@@ -60,7 +60,7 @@ async def test_a_connect_is_measured_from_its_intended_start(
     assert totals.immediate == PAIRS
 
 
-async def test_a_pairing_is_measured_from_the_wallets_intended_start(relay: StandIn, late_timers: float) -> None:
+async def test_a_pairing_is_measured_from_the_wallets_intended_start(relay: InMemoryRelay, late_timers: float) -> None:
     totals = (await RecordedRun(relay, Scenario.REALISTIC_SESSION).run()).totals
     assert totals.sketches["handshake"].minimum == pytest.approx(late_timers + 0.05, abs=0.03)
     connects = totals.sketches["connectTime"]
@@ -69,7 +69,9 @@ async def test_a_pairing_is_measured_from_the_wallets_intended_start(relay: Stan
     assert connects.ranked(2) == pytest.approx(late_timers + 0.01, rel=0.001)
 
 
-async def test_a_recovery_is_measured_from_the_wallets_intended_return(relay: StandIn, late_timers: float) -> None:
+async def test_a_recovery_is_measured_from_the_wallets_intended_return(
+    relay: InMemoryRelay, late_timers: float
+) -> None:
     totals = (await RecordedRun(relay, Scenario.ASYNC_DELIVERY).run()).totals
     recovery = totals.sketches["recovery"]
     assert (recovery.count, recovery.minimum) == (PAIRS, pytest.approx(late_timers + 0.03))

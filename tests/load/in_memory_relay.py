@@ -1,6 +1,6 @@
-"""A relay in this very process without any socket, so that time may be virtual: each way takes exactly `way` seconds.
+"""A relay in this process without sockets, for virtual time. It replaces `monitor.relay.dial.dial`.
 
-It stands where the dial does. The relay's side is the embedded one's own protocol (`embedded.faulty`), as it is.
+The relay's side is the protocol of the embedded relay (`embedded.faulty`), unchanged.
 """
 
 from __future__ import annotations
@@ -25,27 +25,33 @@ if TYPE_CHECKING:
     from monitor.relay.target import Target
 
 
-class StandIn:
-    """Notes when each connection was dialled and when its client left; `refuse` so many dials, with `refusal`."""
+class InMemoryRelay:
+    """A relay whose round trips take exactly `delay` seconds.
 
-    def __init__(self, way: float = 0.01) -> None:
-        self.way = way
+    `dialled` and `disconnected` are the times at which clients did so. The next `refuse` dials raise `refusal`. While
+    `silent`, the relay receives nothing.
+    """
+
+    def __init__(self, delay: float = 0.01) -> None:
+        self.delay = delay
         self.refuse = 0
         self.refusal = ProbeError(Step.TCP, Reason.REFUSED)
         self.silent = False
         self.clock = LoopClock()
         self.broker = Broker(PRODUCTION)
         self.plan = FaultPlan()
-        self.lines: list[Line] = []
+        self.connections: list[Connection] = []
         self.dialled: list[float] = []
-        self.left: list[float] = []
+        self.disconnected: list[float] = []
 
     def arm(self, *specs: str) -> None:
-        """Let connections from now on suffer faults, as `--fault` names them."""
+        """Inject faults, in the syntax of `--fault`, into connections from now on."""
         self.plan = FaultPlan(map(parse_fault, specs), clock=self.clock.monotonic)
 
-    async def dial(self, _target: Target, *, observer: DialObserver, on_text: Any, on_closed: Any, **_: Any) -> Line:
-        """In the place of `monitor.relay.dial.dial`."""
+    async def dial(
+        self, _target: Target, *, observer: DialObserver, on_text: Any, on_closed: Any, **_: Any
+    ) -> Connection:
+        """Connect as `monitor.relay.dial.dial` does."""
         now = self.clock.monotonic()
         self.dialled.append(now)
         observer.entered(Step.TCP)
@@ -53,18 +59,18 @@ class StandIn:
             self.refuse -= 1
             raise self.refusal
         observer.phase(Phase.TCP, now, now)
-        line = Line(self, on_text, on_closed)
-        self.lines.append(line)
-        return line
+        connection = Connection(self, on_text, on_closed)
+        self.connections.append(connection)
+        return connection
 
 
-class Line:
-    """One connection: what the client uses of a transport, and the relay's session at the other end."""
+class Connection:
+    """One connection: the client's transport, as far as the client uses it, and the relay's session."""
 
-    flowing = False
+    partially_received = False
 
     def __init__(
-        self, relay: StandIn, on_text: Callable[[str, float], None], on_closed: Callable[[Closed], None]
+        self, relay: InMemoryRelay, on_text: Callable[[str, float], None], on_closed: Callable[[Closed], None]
     ) -> None:
         self._relay = relay
         self._on_text, self._on_closed = on_text, on_closed
@@ -78,30 +84,30 @@ class Line:
     def send(self, text: str) -> float:
         now = self._relay.clock.monotonic()
         if not self._relay.silent:
-            asyncio.get_running_loop().call_later(self._relay.way / 2, self._reach, text)
+            asyncio.get_running_loop().call_later(self._relay.delay / 2, self._receive_at_relay, text)
         return now
 
     def cut(self, code: int | None = 3000) -> None:
-        """The relay drops the connection."""
+        """Drop the connection, as the relay."""
         if self.open:
-            self._end()
+            self._disconnect()
             self._on_closed(Closed(code=code, reason="cut", fault=None))
 
     def close(self, *_: Any) -> None:
         if self.open:
-            self._relay.left.append(self._relay.clock.monotonic())
-            self._end()
+            self._relay.disconnected.append(self._relay.clock.monotonic())
+            self._disconnect()
 
     def abort(self) -> None:
         self.close()
 
-    def _end(self) -> None:
+    def _disconnect(self) -> None:
         self.open = False
         self.session.gone()
         if self._due is not None:
             self._due.cancel()
 
-    def _reach(self, text: str) -> None:
+    def _receive_at_relay(self, text: str) -> None:
         if self.open:
             self.session.receive(text, self._relay.clock.monotonic())
             self._wake()
@@ -111,9 +117,9 @@ class Line:
 
     def _wake(self) -> None:
         if lines := self.session.lines():
-            asyncio.get_running_loop().call_later(self._relay.way / 2, self._come, "\n".join(lines))
+            asyncio.get_running_loop().call_later(self._relay.delay / 2, self._receive_at_client, "\n".join(lines))
 
-    def _come(self, text: str) -> None:
+    def _receive_at_client(self, text: str) -> None:
         if self.open:
             self._on_text(text, self._relay.clock.monotonic())
 
