@@ -75,7 +75,7 @@ def _same_connections(old: RelayConfig, new: RelayConfig) -> bool:
     """Whether open connections to a relay can stay."""
     adjustable = list(_ADJUSTABLE)
     if new.url != "embedded":
-        adjustable.append("history")  # describes a relay that is not ours; configures the embedded one
+        adjustable.append("history")  # configures the embedded relay, and only describes any other
     return old.model_copy(update={name: getattr(new, name) for name in adjustable}) == new
 
 

@@ -34,7 +34,7 @@ _UNITS: Final = ((86_400.0, 3600.0), (3600.0, 60.0))
 
 
 class Objectives:
-    """Checks SLOs. ProblemCollector go to `found`; paths are those of what is checked."""
+    """Checks SLOs and adds problems to `problems`; `path` is where a value is in the file."""
 
     def __init__(self, config: Config, problems: ProblemCollector) -> None:
         self._config, self._problems = config, problems
