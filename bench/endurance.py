@@ -149,7 +149,7 @@ class Engine:
         self._process.send_signal(18)
 
 
-async def chaos(engine: Engine, api: httpx.AsyncClient, rng: random.Random, faults: Counter[str]) -> None:
+async def inject_faults(engine: Engine, api: httpx.AsyncClient, rng: random.Random, faults: Counter[str]) -> None:
     """Inject one fault after another until cancelled; the first one is a cut, which makes runs fail."""
     while True:
         await asyncio.sleep(rng.uniform(0.5, 2.0))
@@ -188,6 +188,30 @@ async def endure(runs: int, seed: int = 1) -> Outcome:
         structlog.reset_defaults()
 
 
+class Counts:
+    """Counts what the runs publish, and passes it on to the metrics."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self.clear()
+
+    def clear(self) -> None:
+        """Start again at zero."""
+        self.runs, self.exchanges, self.verdicts = Counter[str](), Counter[str](), Counter[str]()
+        self.sent = 0
+
+    def publish(self, report: Run | Report, _: ProbeContext) -> None:
+        """Count a report."""
+        self._metrics.publish(report)
+        if isinstance(report, Run):
+            self.runs[report.outcome.value] += 1
+            self.exchanges.update(item.outcome.value for item in report.exchanges)
+        elif isinstance(report, MessagesSent):
+            self.sent += report.messages
+        elif isinstance(report, MessagesJudged) and report.pending:
+            self.verdicts[report.verdict.value if report.verdict is not None else "left before"] += report.messages
+
+
 async def _endure(
     runs: int,
     url: str,
@@ -197,55 +221,47 @@ async def _endure(
 ) -> Outcome:
     config = parse(CONFIG.format(url=url), "endurance", {})
     metrics = Metrics(config, version=monitor.__version__)
-    outcomes, exchanges, verdicts = Counter[str](), Counter[str](), Counter[str]()
-    sent = 0
-
-    def publish(report: Run | Report, _: ProbeContext) -> None:
-        nonlocal sent
-        metrics.publish(report)
-        if isinstance(report, Run):
-            outcomes[report.outcome.value] += 1
-            exchanges.update(item.outcome.value for item in report.exchanges)
-        elif isinstance(report, MessagesSent):
-            sent += report.messages
-        elif isinstance(report, MessagesJudged) and report.pending:
-            verdicts[report.verdict.value if report.verdict is not None else "left before"] += report.messages
-
-    monitored_relays = MonitoredRelays(config, SYSTEM_CLOCK, publish, rng=rng)
+    counts = Counts(metrics)
+    monitored_relays = MonitoredRelays(config, SYSTEM_CLOCK, counts.publish, rng=rng)
     await monitored_relays.start(lambda _name, _up: None)
 
-    async def work(numbers: Iterator[int]) -> None:
-        for number in numbers:
-            probe = config.probes[number % len(config.probes)]
-            await execute(PROBES[probe.scenario](), monitored_relays.context("relay", probe))
+    async def run_all(numbers: Iterator[int]) -> None:
+        """Make the runs, `WORKERS` at a time."""
+
+        async def work() -> None:
+            for number in numbers:
+                probe = config.probes[number % len(config.probes)]
+                await execute(PROBES[probe.scenario](), monitored_relays.context("relay", probe))
+
+        await asyncio.gather(*(work() for _ in range(WORKERS)))
+
+    async def wait_for_late_messages() -> None:
+        while monitored_relays.background:
+            await asyncio.wait(monitored_relays.background)
 
     # A few runs of each kind first, so that imports and caches are counted both before and after.
-    warmup = iter(range(WORKERS))
-    await asyncio.gather(*(work(warmup) for _ in range(WORKERS)))
-    while monitored_relays.background:
-        await asyncio.wait(monitored_relays.background)
+    await run_all(iter(range(WORKERS)))
+    await wait_for_late_messages()
     await asyncio.sleep(0.5)
-    for counted in (outcomes, exchanges, verdicts):
-        counted.clear()
-    sent, numbers = 0, iter(range(runs))
+    counts.clear()
     before, began = Resources.now(metrics), time.monotonic()
-    injecting = asyncio.ensure_future(chaos(injection[0], injection[1], rng, injection[2]))
-    await asyncio.gather(*(work(numbers) for _ in range(WORKERS)))
+    engine, api, faults = injection
+    injecting = asyncio.ensure_future(inject_faults(engine, api, rng, faults))
+    await run_all(iter(range(runs)))
     injecting.cancel()
     await asyncio.wait([injecting])
-    while monitored_relays.background:  # pairs that still wait for late messages
-        await asyncio.wait(monitored_relays.background)
+    await wait_for_late_messages()
     await asyncio.sleep(3)  # closing handshakes wait two seconds at most
     after = Resources.now(metrics)
     await monitored_relays.stop()
     return Outcome(
         before=before,
         after=after,
-        runs=outcomes,
-        exchanges=exchanges,
-        sent=sent,
-        verdicts=verdicts,
-        faults=injection[2],
+        runs=counts.runs,
+        exchanges=counts.exchanges,
+        sent=counts.sent,
+        verdicts=counts.verdicts,
+        faults=faults,
         tracebacks=log.getvalue().count("Traceback"),
         seconds=time.monotonic() - began,
     )

@@ -37,7 +37,8 @@ async def show_progress(
     if not terminal:
         while True:
             await asyncio.sleep(LINE_INTERVAL)
-            print(line(plan, clock.monotonic() - began, take_snapshot()), file=sys.stderr, flush=True)  # noqa: T201 - output
+            text = line(plan, clock.monotonic() - began, take_snapshot())
+            print(text, file=sys.stderr, flush=True)  # noqa: T201 - output
     with Screen(console=Console(stderr=True), refresh_per_second=4, transient=True) as display:
         while True:
             display.update(picture(plan, clock.monotonic() - began, take_snapshot()))
