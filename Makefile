@@ -88,7 +88,7 @@ wheels: $(STAMP) ## Check that all that is locked installs from wheels, on each 
 		$(BIN)/uv pip install --quiet --dry-run --target build/wheels --python-version $(python) --python-platform $(platform) \
 		--only-binary :all: $(BUILT_ON_$(platform)) --require-hashes -r requirements-dev.lock &&)) true
 
-docs: $(STAMP) ## Write the generated pages under docs/ anew
+docs: $(STAMP) ## Write the generated pages under docs/
 	$(foreach reference,$(REFERENCES),$(BIN)/python -m $(reference) &&) true
 	$(BIN)/python -m monitor generate
 
@@ -98,7 +98,7 @@ bench: $(STAMP) ## Measure what the monitor costs and how exact it is
 truth: $(STAMP) ## Inject latency, read it back, and write docs/accuracy.md
 	$(BIN)/python -m bench.accuracy --write
 
-endurance: $(STAMP) ## Play 20,000 runs against an engine that has a bad day, and write docs/performance.md
+endurance: $(STAMP) ## Make 20,000 runs under random faults, and write docs/performance.md
 	$(BIN)/python -m bench.endurance --write
 
 e2e: $(STAMP) ## Measure the time from an outage to the page, at 15 s intervals, TRIES times (10) each
@@ -107,7 +107,7 @@ e2e: $(STAMP) ## Measure the time from an outage to the page, at 15 s intervals,
 fuzz: $(STAMP) ## Fuzz each decoder for TIME seconds (60), on Linux; findings go to fuzz/findings/ and become tests
 	for target in wire wallet server upgrade config fault; do $(BIN)/python -m fuzz $$target $(or $(TIME),60) || exit; done
 
-lock: $(STAMP) ## Make the locks anew from pyproject.toml (UPGRADE=1 takes newer releases)
+lock: $(STAMP) ## Compile the locks from pyproject.toml (UPGRADE=1 takes newer releases)
 	$(COMPILE) --output-file requirements.lock pyproject.toml
 	$(COMPILE) --output-file requirements-tools.lock --constraint requirements.lock --all-extras pyproject.toml
 	$(COMPILE) --output-file requirements-dev.lock --constraint requirements-tools.lock --all-extras --group dev pyproject.toml
