@@ -29,7 +29,7 @@ REFERENCES = $(subst /,.,$(basename $(wildcard monitor/*/reference.py tests/*/re
 .PHONY: help setup run test test-unit test-python lint wheels docs bench truth endurance e2e fuzz lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Build .venv/ from requirements-dev.lock (nothing to do when it is in step)
 
