@@ -59,7 +59,7 @@ def _lines() -> Iterator[str]:
     yield "## Reasons"
     for reason in Reason:
         meaning = meanings["reasons"][reason.value]
-        steps = sorted({row.step.value for row in TABLE if row.reason is reason and row.step is not None}, key=_place)
+        steps = sorted({row.step.value for row in TABLE if row.reason is reason and row.step is not None}, key=_index)
         yield ""
         yield f"### {reason.value}"
         yield ""
@@ -93,7 +93,7 @@ def _row(row: Row) -> str:
     return f"| {row.fault} | {row.on} | {shown[0]} | {shown[1]} | {verdicts} | {row.within:g} s |"
 
 
-def _place(step: str) -> int:
+def _index(step: str) -> int:
     return list(Step).index(Step(step))
 
 
