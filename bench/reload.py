@@ -30,6 +30,9 @@ relays:
   - {{name: away, scenario: async-delivery, relays: outside, schedule: {{every: 8s}}, delay: 1s, timeout: 2s}}
 {probe}"""
 RELAY = f"  - {{name: inside, url: embedded, {LIMITS}}}\n"
+RELAY_PROBE = "  - {name: inside, scenario: steady-state, relays: inside, connections: 1}\n"
+"""The probe that a relay must have."""
+
 PROBE = "  - {name: idle, scenario: steady-state, connections: 3}\n"
 PERSISTENT = 10
 """Connections of the persistent pairs."""
@@ -54,7 +57,8 @@ class Daemon:
 
     def read(self) -> Config:
         """Return the present configuration."""
-        text = BASE.format(url=self._url, limits=LIMITS, relay=self.relay, probe=self.probe)
+        probes = (RELAY_PROBE if self.relay else "") + self.probe
+        text = BASE.format(url=self._url, limits=LIMITS, relay=self.relay, probe=probes)
         return parse(text, "bench.yaml", {})
 
     async def reload(self, number: int) -> float:
