@@ -14,7 +14,7 @@ from monitor.errors import StartupError
 
 
 class Format(StrEnum):
-    """Who reads the rules."""
+    """Format of the rules file."""
 
     PROMETHEUS = "prometheus"
     OPERATOR = "operator"
@@ -22,19 +22,19 @@ class Format(StrEnum):
 
 def generate(
     config: ConfigOption = DEFAULT_CONFIG,
-    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 where a file is not in step.")] = False,  # noqa: FBT002 - a flag
-    output: Annotated[Path, typer.Option(help="The folder to write into.")] = Path(),
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 if a file differs.")] = False,  # noqa: FBT002 - a flag
+    output: Annotated[Path, typer.Option(help="Output directory.")] = Path(),
     format: Annotated[  # noqa: A002 - what the option is called
-        Format, typer.Option(help="The rules for Prometheus, or as a PrometheusRule for its Operator.")
+        Format, typer.Option(help="Format of the rules: a Prometheus rule file, or a PrometheusRule for its Operator.")
     ] = Format.PROMETHEUS,
 ) -> None:
-    """Write alerts/, dashboards/ and docs/runbooks/ from the configuration's SLOs, or check that they are in step."""
+    """Generate alerts/, dashboards/ and docs/runbooks/ from the configuration, or check the generated files."""
     require("generate")
-    from monitor.slo.generate import drift, generated, write  # noqa: PLC0415
+    from monitor.slo.generate import differences, generated, write  # noqa: PLC0415
 
     files = generated(load_config(config), operator=format is Format.OPERATOR)
     if check:
-        if found := drift(files, output):
+        if found := differences(files, output):
             typer.echo("\n".join([*found, "run: relay-monitor generate"]))
             raise typer.Exit(EXIT_BAD)
         return

@@ -1,4 +1,4 @@
-"""`relay-monitor simulate`: what the alerts of a configuration will do, before they do it."""
+"""`relay-monitor simulate`: a forecast of the alerts of a configuration."""
 
 from __future__ import annotations
 
@@ -16,37 +16,39 @@ from monitor.errors import StartupError
 
 def simulate(
     config: ConfigOption = DEFAULT_CONFIG,
-    output: Annotated[Output, typer.Option(help="How results look.")] = Output.TEXT,
-    plot: Annotated[Path | None, typer.Option(help="Also draw the times to page, as SVG or PNG by its suffix.")] = None,
+    output: Annotated[Output, typer.Option(help="Output format.")] = Output.TEXT,
+    plot: Annotated[Path | None, typer.Option(help="Also plot the times to page, as SVG or PNG by the suffix.")] = None,
     nodes: Annotated[
-        int | None, typer.Option(min=1, max=1000, help="Also the odds to meet one bad node of so many.")
+        int | None,
+        typer.Option(min=1, max=1000, help="Also print the probability of hitting one bad node of this many."),
     ] = None,
     noise: Annotated[
-        list[float], typer.Option(min=0.0, max=0.5, help="Share of events that fail by chance; may be repeated.")
+        list[float],
+        typer.Option(min=0.0, max=0.5, help="Ratio of events that fail by chance, for false pages; repeatable."),
     ] = [0.0001, 0.001],  # noqa: B006 - typer's form of a repeated option's default
     trials: Annotated[int, typer.Option(min=10, max=10_000, help="Simulated faults of each kind.")] = 50,
-    months: Annotated[int, typer.Option(min=1, max=120, help="Simulated months of noise.")] = 3,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same figures.")] = 1,
+    months: Annotated[int, typer.Option(min=1, max=120, help="Simulated months for false pages.")] = 3,
+    seed: Annotated[int, typer.Option(help="Random seed; the same seed gives the same figures.")] = 1,
 ) -> None:
-    """Per SLO and alert: time to page for outages and errors, pages in vain, and what never pages."""
+    """Simulate the alerts: per SLO the time to page, false pages a month, and faults that never page."""
     require("simulate")
     from monitor.slo.forecast import forecast  # noqa: PLC0415
     from monitor.slo.forecast_text import draw, lines  # noqa: PLC0415
-    from monitor.slo.nodes import odds  # noqa: PLC0415
+    from monitor.slo.nodes import bad_node_odds  # noqa: PLC0415
 
     loaded = load_config(config)
     found = forecast(loaded, seed=seed, trials=trials, noise=noise, months=months)
-    chances = {
-        relay.name: odds([probe for probe in loaded.probes if relay.name in probe.relays], nodes)
+    odds = {
+        relay.name: bad_node_odds([probe for probe in loaded.probes if relay.name in probe.relays], nodes)
         for relay in (loaded.relays if nodes is not None else ())
         if nodes is not None
     }
     if output is Output.JSON:
-        typer.echo(json.dumps(asdict(found) | {"nodes": {name: asdict(item) for name, item in chances.items()}}))
+        typer.echo(json.dumps(asdict(found) | {"nodes": {name: asdict(item) for name, item in odds.items()}}))
     else:
-        typer.echo("\n".join(lines(found, chances)))
+        typer.echo("\n".join(lines(found, odds)))
     if plot is not None:
         try:
             draw(found, plot)
         except (OSError, ValueError) as error:
-            raise StartupError(f"{plot}: cannot be drawn: {error}") from error
+            raise StartupError(f"{plot}: cannot be written: {error}") from error

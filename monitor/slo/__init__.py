@@ -1,5 +1,6 @@
-"""Service level objectives: from the one section of `config.yaml` to what an on-call team deploys and can expect.
+"""Service level objectives: from the configuration to rules, dashboards and runbooks, and a forecast of the alerts.
 
-`monitor.config.traffic` says how many events the schedule makes, `monitor.burn_rate` when a budget burns too fast, and
-`check` judges by both; `simulation`, `outage`, `nodes` and `forecast` say what the alerts will do.
+`generate` writes every file, from `rules`, `alertmanager`, `dashboards` and `runbooks`. `forecast` estimates when the
+alerts page, from `simulation`, `outage`, `trend` and `nodes`. Events are counted by `monitor.config.traffic`; the
+alert conditions are those of `monitor.burn_rate`.
 """

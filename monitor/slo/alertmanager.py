@@ -1,9 +1,9 @@
-"""An Alertmanager configuration that goes with the rules: who is told what, how often, and what holds back what.
+"""An example Alertmanager configuration for the rules: routes, grouping and inhibition.
 
-One outage is one page: criticals of a relay are grouped, and hold back its warnings; `RelayDown` holds back all else of
-its relay, lost messages included. The health of the monitor holds back nothing: an unhealthy monitor freezes its
-verdicts by itself. Labels that are missing on both sides of an inhibition count as equal, so that every rule asks for
-a relay.
+Critical alerts are grouped by relay, so that one outage is one page. `RelayDown` inhibits every other alert of its
+relay, lost messages included; a maintenance window inhibits them all. Alerts about a monitor inhibit nothing: an
+unhealthy monitor suspends its verdicts itself. Each inhibition requires the label `relay`, because labels that are
+missing on both sides count as equal.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from monitor.slo.rules.rule import dump
 if TYPE_CHECKING:
     from monitor.config import Config
 
-OURS: Final = 'service="relay-monitor"'
-OF_A_RELAY: Final = 'relay=~".+"'
+SERVICE: Final = 'service="relay-monitor"'
+HAS_RELAY: Final = 'relay=~".+"'
 EQUAL: Final = ["service", "relay"]
 GROUP_WAIT: Final = {"critical": 10.0, "warning": 30.0}
-"""Seconds that are waited before the first of a group is told, by its severity."""
+"""Seconds from the first alert of a group to its notification, by severity."""
 
 
 def alertmanager_file(config: Config) -> bytes:
-    """The file; its receivers' addresses are to be filled in."""
-    del config  # the same for every configuration, so far
+    """Return the file; the receivers' URLs are placeholders."""
+    del config  # the file is the same for every configuration
     return dump(
         {
             "route": {
@@ -37,15 +37,16 @@ def alertmanager_file(config: Config) -> bytes:
                 "routes": [
                     {
                         "receiver": "dead-mans-switch",
-                        "matchers": [OURS, 'alertname="Watchdog"'],
+                        "matchers": [SERVICE, 'alertname="Watchdog"'],
                         "group_wait": "0s",
                         "group_interval": "1m",
-                        "repeat_interval": "50s",  # less, or each second beat comes a moment too soon and is left out
+                        # Less than group_interval: an equal one skips every second notification.
+                        "repeat_interval": "50s",
                     },
-                    {"receiver": "nobody", "matchers": [OURS, 'severity=~"info|none"']},
+                    {"receiver": "nobody", "matchers": [SERVICE, 'severity=~"info|none"']},
                     {
                         "receiver": "pages",
-                        "matchers": [OURS, 'severity="critical"'],
+                        "matchers": [SERVICE, 'severity="critical"'],
                         "group_by": ["relay"],
                         "group_wait": show_duration(GROUP_WAIT["critical"]),
                         "group_interval": "1m",
@@ -70,7 +71,7 @@ def alertmanager_file(config: Config) -> bytes:
 
 def _inhibit(source: list[str], target: list[str]) -> dict[str, Any]:
     return {
-        "source_matchers": [OURS, OF_A_RELAY, *source],
-        "target_matchers": [OURS, OF_A_RELAY, *target],
+        "source_matchers": [SERVICE, HAS_RELAY, *source],
+        "target_matchers": [SERVICE, HAS_RELAY, *target],
         "equal": EQUAL,
     }

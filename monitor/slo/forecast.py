@@ -1,11 +1,11 @@
-"""The forecast of a configuration: for each relay and alert, when it pages, how often in vain, and what never pages."""
+"""The forecast of a configuration: per relay and alert the time to page, the false pages, and faults without a page."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 from dataclasses import dataclass
-from itertools import groupby, repeat
+from itertools import groupby
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Final
 
@@ -15,11 +15,11 @@ from monitor.burn_rate import burn_conditions
 from monitor.config.traffic import rate, sources
 from monitor.slo import simulation
 from monitor.slo.alertmanager import GROUP_WAIT
-from monitor.slo.outage import KILLED, SILENT, pages_at
-from monitor.slo.rules.relays import SECOND_LOSS
-from monitor.slo.rules.relays import pace as rarity
-from monitor.slo.simulation import Pace, Rule, Spread
-from monitor.slo.trend import SPREAD_OF_LATENCY, trend_fires_at, trends_in_vain
+from monitor.slo.outage import KILLED, SILENT, relay_down_times
+from monitor.slo.rules.message_loss import LOSS_WINDOW
+from monitor.slo.rules.paging import event_gap
+from monitor.slo.simulation import Intervals, Rule, Spread
+from monitor.slo.trend import LATENCY_SIGMA, false_trend_alerts, trend_fires_at
 from monitor.vocabulary import Sli
 
 if TYPE_CHECKING:
@@ -29,24 +29,27 @@ if TYPE_CHECKING:
 
     from monitor.config import Config, RelayConfig, SloConfig
     from monitor.config.traffic import Source
-    from monitor.slo.simulation import Floats, Judged, Track
+    from monitor.slo.simulation import EventTimes, Floats, ProbeRules
 
 DAY: Final = 86_400.0
 MONTH: Final = 30 * DAY
-FOLLOWED: Final = {"critical": 0.25 * DAY, "warning": 3 * DAY}
-"""Seconds for which a fault is followed: past that, an alert of this severity has not paged."""
+FOLLOW_TIME: Final = {"critical": 0.25 * DAY, "warning": 3 * DAY}
+"""Seconds for which a fault is simulated, by severity; a later alert counts as none."""
+
+MIN_OUTAGE_TRIALS: Final = 1000
+"""Trials of an outage, which cost little."""
 
 UP: Final = "all fail, relay up"
-"""All of a probe's events fail, and fresh attempts get through; where they do not, `RelayDown` is what pages."""
+"""All events of a probe fail while confirmation attempts succeed; if those fail too, `RelayDown` pages instead."""
 
 ERRORS: Final = ((UP, 1.0), ("10 % errors", 0.10), ("2 % errors", 0.02))
 SLOWER: Final = "latency ×2"
-TWICE: Final = 2.0
+SLOWDOWN: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One line: what happens to one alert of one relay under one fault; `spread` None: it never pages."""
+    """The time to page of one alert of one relay under one fault; `spread` is None if it never pages."""
 
     relay: str
     slo: str  # "" for alerts that belong to no SLO
@@ -58,7 +61,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noise:
-    """Pages in vain: how many a month a healthy relay causes where each event fails by chance."""
+    """False pages a month at a healthy relay of whose events `ratio` fail by chance."""
 
     relay: str
     slo: str
@@ -69,60 +72,68 @@ class Noise:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """All of it."""
+    """The forecast of one configuration."""
 
     rows: tuple[Row, ...]
     noise: tuple[Noise, ...]
 
     @property
     def never(self) -> tuple[Row, ...]:
-        """What no alert of that severity will ever tell."""
+        """The faults for which no alert of this severity fires."""
         return tuple(row for row in self.rows if row.spread is None)
 
 
 def forecast(config: Config, *, seed: int, trials: int, noise: Sequence[float], months: int) -> Forecast:
-    """Simulate every relay and SLO of a configuration; the same seed gives the same figures."""
+    """Simulate every relay and SLO of a configuration; the same seed gives the same figures.
+
+    `trials` faults of each kind are simulated, and `months` of each ratio of `noise`.
+    """
     rng = np.random.default_rng(seed)
-    pace = Pace(
-        scrape=config.prometheus.scrape_interval,
-        evaluation=config.prometheus.evaluation_interval,
-    )
+    intervals = Intervals(scrape=config.prometheus.scrape_interval, evaluation=config.prometheus.evaluation_interval)
     rows: list[Row] = []
-    vain: list[Noise] = []
+    false_pages: list[Noise] = []
     for relay in config.relays:
-        probes = [probe for probe in config.probes if relay.name in probe.relays]
-        severity = "critical" if relay.max_severity == "critical" else "warning"
-        for outage in (KILLED, SILENT):
-            spread = Spread.of(pages_at(outage, probes, pace, max(trials, 1000), rng) + GROUP_WAIT[severity])
-            rows.append(
-                Row(
-                    relay=relay.name,
-                    slo="",
-                    alert="RelayDown",
-                    severity=severity,
-                    fault=outage.name,
-                    spread=spread,
-                )
-            )
+        rows += _outages(config, relay, intervals, trials, rng)
         for slo in config.slos:
-            fed = sources(config, slo, relay.name)
-            if not fed:
+            of_slo = sources(config, slo, relay.name)
+            if not of_slo:
                 continue
             if slo.sli is Sli.TREND:
-                rows.append(_trend(slo, relay, fed, pace, trials, rng))
-                vain.append(_trend_in_vain(slo, relay, fed, pace, months, rng))
+                rows.append(_trend(slo, relay, of_slo, intervals, trials, rng))
+                false_pages.append(_false_trends(slo, relay, of_slo, intervals, months, rng))
                 continue
-            made = _Slo(config, slo, relay, fed)
-            rows += made.rows(pace, trials, rng)
-            vain += made.noise(pace, noise, months, rng)
-    return Forecast(rows=tuple(rows), noise=tuple(vain))
+            simulated = _SimulatedSlo(config, slo, relay, of_slo)
+            rows += simulated.rows(intervals, trials, rng)
+            false_pages += simulated.false_pages(intervals, noise, months, rng)
+    return Forecast(rows=tuple(rows), noise=tuple(false_pages))
+
+
+def _outages(
+    config: Config, relay: RelayConfig, intervals: Intervals, trials: int, rng: np.random.Generator
+) -> list[Row]:
+    probes = [probe for probe in config.probes if relay.name in probe.relays]
+    severity = "critical" if relay.max_severity == "critical" else "warning"
+    rows = []
+    for outage in (KILLED, SILENT):
+        times = relay_down_times(outage, probes, intervals, max(trials, MIN_OUTAGE_TRIALS), rng)
+        spread = Spread.of(times + GROUP_WAIT[severity])
+        rows.append(
+            Row(relay=relay.name, slo="", alert="RelayDown", severity=severity, fault=outage.name, spread=spread)
+        )
+    return rows
 
 
 def _trend(
-    slo: SloConfig, relay: RelayConfig, fed: Sequence[Source], pace: Pace, trials: int, rng: np.random.Generator
+    slo: SloConfig,
+    relay: RelayConfig,
+    of_slo: Sequence[Source],
+    intervals: Intervals,
+    trials: int,
+    rng: np.random.Generator,
 ) -> Row:
-    """A trend has no budget that errors could burn: only slower round trips are its fault."""
-    times = [min(trend_fires_at(slo, each, TWICE, pace, rng) for each in _by_probe(fed)) for _ in range(trials)]
+    """A trend has no error budget: slower round trips are its only fault."""
+    probes = _by_probe(of_slo)
+    times = [min(trend_fires_at(slo, each, SLOWDOWN, intervals, rng) for each in probes) for _ in range(trials)]
     return Row(
         relay=relay.name,
         slo=slo.name,
@@ -133,44 +144,52 @@ def _trend(
     )
 
 
-def _trend_in_vain(
-    slo: SloConfig, relay: RelayConfig, fed: Sequence[Source], pace: Pace, months: int, rng: np.random.Generator
+def _false_trends(
+    slo: SloConfig,
+    relay: RelayConfig,
+    of_slo: Sequence[Source],
+    intervals: Intervals,
+    months: int,
+    rng: np.random.Generator,
 ) -> Noise:
-    """What is told of round trips that only vary, with another median each month; nothing fails."""
-    told = sum(trends_in_vain(slo, each, MONTH, pace, rng) for each in _by_probe(fed) for _ in range(months))
-    return Noise(relay=relay.name, slo=slo.name, severity="warning", ratio=0.0, pages_a_month=told / months)
+    """The false alerts of a trend while nothing fails; each month has another median of round trips."""
+    alerts = sum(
+        false_trend_alerts(slo, each, MONTH, intervals, rng) for each in _by_probe(of_slo) for _ in range(months)
+    )
+    return Noise(relay=relay.name, slo=slo.name, severity="warning", ratio=0.0, pages_a_month=alerts / months)
 
 
-def _by_probe(fed: Sequence[Source]) -> list[list[Source]]:
-    return [list(each) for _, each in groupby(fed, lambda source: source.probe)]
+def _by_probe(of_slo: Sequence[Source]) -> list[list[Source]]:
+    return [list(each) for _, each in groupby(of_slo, lambda source: source.probe)]
 
 
-class _Slo:
-    """One SLO at one relay; each of its probes is judged by itself, and any of them sends the SLO's alert."""
+class _SimulatedSlo:
+    """One SLO at one relay; each of its probes is judged apart, and any of them raises the SLO's alert."""
 
-    def __init__(self, config: Config, slo: SloConfig, relay: RelayConfig, fed: Sequence[Source]) -> None:
+    def __init__(self, config: Config, slo: SloConfig, relay: RelayConfig, of_slo: Sequence[Source]) -> None:
         objective = slo.objective_for(relay.name)
         assert objective is not None
         self._slo, self._relay, self._objective = slo, relay.name, objective
-        self._fed = _by_probe(fed)
+        self._probes = _by_probe(of_slo)
         self._alert = "RelayMessagesLost" if objective == 1 else "RelayErrorBudgetBurn"
         pages = relay.max_severity == "critical"
         self._severities = ("critical", "warning") if pages else ("warning",)
-        self._rules: list[dict[str, list[Rule]]] = []  # each probe's, as rare as it is, by severity
-        gaps = {probe.name: rarity(probe) for probe in config.probes}
-        for each in self._fed:
+        gaps = {probe.name: event_gap(probe) for probe in config.probes}
+        self._rules: list[dict[str, list[Rule]]] = []  # of each probe, by severity
+        for each in self._probes:
             rules: dict[str, list[Rule]] = {severity: [] for severity in self._severities}
             for burn in burn_conditions(slo.window, config.prometheus.scrape_interval, gaps[each[0].probe]):
-                least = (
-                    burn.half_window_failures(rate(each)) * float(1 - objective) if slo.sli is Sli.STABILITY else 0.0
-                )
-                rules[burn.severity if pages else "warning"].append(Rule(burn=burn, objective=objective, least=least))
+                stability = slo.sli is Sli.STABILITY
+                least = burn.half_window_failures(rate(each)) * float(1 - objective) if stability else 0.0
+                rule = Rule(burn=burn, objective=objective, min_failures=least)
+                rules[burn.severity if pages else "warning"].append(rule)
             self._rules.append(rules)
 
-    def rows(self, pace: Pace, trials: int, rng: np.random.Generator) -> list[Row]:
+    def rows(self, intervals: Intervals, trials: int, rng: np.random.Generator) -> list[Row]:
+        """Return the time to page for each fault and severity."""
         faults = list(ERRORS)
         if self._slo.sli is Sli.LATENCY:
-            faults.append((SLOWER, slow_ratio(float(1 - self._objective), TWICE)))
+            faults.append((SLOWER, slow_ratio(float(1 - self._objective), SLOWDOWN)))
         return [
             Row(
                 relay=self._relay,
@@ -181,47 +200,54 @@ class _Slo:
                 spread=Spread.of(np.array(times) + GROUP_WAIT[severity]),
             )
             for fault, ratio in faults
-            for severity, times in self._times(ratio, pace, trials, rng).items()
+            for severity, times in self._times(ratio, intervals, trials, rng).items()
         ]
 
-    def _times(self, ratio: float, pace: Pace, trials: int, rng: np.random.Generator) -> dict[str, list[float]]:
-        zero = self._objective == 1
-        history = (
-            0.0
-            if zero
-            else max(rule.burn.long_window for rules in self._rules for each in rules.values() for rule in each)
-        )
+    def _times(
+        self, ratio: float, intervals: Intervals, trials: int, rng: np.random.Generator
+    ) -> dict[str, list[float]]:
+        """Return the seconds from the fault to the alert of each trial, by severity."""
+        strict = self._objective == 1
+        rules = [rule for by_severity in self._rules for each in by_severity.values() for rule in each]
+        history = 0.0 if strict else max(rule.burn.long_window for rule in rules)
         times: dict[str, list[float]] = {severity: [] for severity in self._severities}
+
+        def fails(at: Floats) -> NDArray[np.bool_]:
+            return (at >= 0) & (rng.random(len(at)) < ratio)
+
         for _ in range(trials):
-            tracks = self._tracks(
-                -history, max(FOLLOWED.values()), lambda at: (at >= 0) & (rng.random(len(at)) < ratio), rng
-            )
+            events = self._events(-history, max(FOLLOW_TIME.values()), fails, rng)
             for severity in self._severities:
-                followed = FOLLOWED[severity]
-                if zero:
-                    told = min(map(_loss_told, tracks, self._fed, repeat(severity)))
-                    late = rng.uniform(0, pace.scrape) + rng.uniform(0, pace.evaluation)
-                    times[severity].append(told + late if told < followed else math.inf)
-                else:
-                    times[severity].append(
-                        simulation.first_page(self._judged(severity, tracks), 0.0, followed, pace, rng)
+                follow = FOLLOW_TIME[severity]
+                if strict:
+                    lost = min(
+                        _loss_alert_time(each, of_probe, severity)
+                        for each, of_probe in zip(events, self._probes, strict=True)
                     )
+                    delay = rng.uniform(0, intervals.scrape) + rng.uniform(0, intervals.evaluation)
+                    times[severity].append(lost + delay if lost < follow else math.inf)
+                else:
+                    page = simulation.first_page(self._with_rules(severity, events), 0.0, follow, intervals, rng)
+                    times[severity].append(page)
         return times
 
-    def _tracks(
-        self, start: float, end: float, bad: Callable[[Floats], NDArray[np.bool_]], rng: np.random.Generator
-    ) -> list[Track]:
-        return [simulation.events(sources, start, end, bad, rng) for sources in self._fed]
+    def _events(
+        self, start: float, end: float, fails: Callable[[Floats], NDArray[np.bool_]], rng: np.random.Generator
+    ) -> list[EventTimes]:
+        return [simulation.simulate_events(each, start, end, fails, rng) for each in self._probes]
 
-    def _judged(self, severity: str, tracks: Sequence[Track]) -> list[Judged]:
-        return [(track, rules[severity]) for track, rules in zip(tracks, self._rules, strict=True)]
+    def _with_rules(self, severity: str, events: Sequence[EventTimes]) -> list[ProbeRules]:
+        return [(each, rules[severity]) for each, rules in zip(events, self._rules, strict=True)]
 
-    def noise(self, pace: Pace, ratios: Sequence[float], months: int, rng: np.random.Generator) -> list[Noise]:
+    def false_pages(
+        self, intervals: Intervals, ratios: Sequence[float], months: int, rng: np.random.Generator
+    ) -> list[Noise]:
+        """Return the false pages for each ratio of events that fail by chance, by severity."""
         found = []
         for ratio in ratios:
             pages = Counter[str]()
             for _ in range(months):
-                pages.update(self._in_vain(ratio, pace, rng))
+                pages.update(self._false_pages_of_a_month(ratio, intervals, rng))
             found += [
                 Noise(
                     relay=self._relay,
@@ -234,36 +260,36 @@ class _Slo:
             ]
         return found
 
-    def _in_vain(self, ratio: float, pace: Pace, rng: np.random.Generator) -> dict[str, int]:
-        tracks = self._tracks(0.0, MONTH, lambda at: rng.random(len(at)) < ratio, rng)
+    def _false_pages_of_a_month(self, ratio: float, intervals: Intervals, rng: np.random.Generator) -> dict[str, int]:
+        events = self._events(0.0, MONTH, lambda at: rng.random(len(at)) < ratio, rng)
         if self._objective == 1:
-            # A loss is told until none was there for a quarter of an hour; one within it is the second.
-            close = [np.diff(track.bad) <= SECOND_LOSS for track in tracks]
-            begun = sum(len(track.bad) - int(np.count_nonzero(near)) for track, near in zip(tracks, close, strict=True))
-            again = sum(int(np.count_nonzero(near)) for near in close)
-            return {severity: begun if severity == "warning" else again for severity in self._severities}
+            # The warning fires for a failure without another one in the LOSS_WINDOW before it; one with pages.
+            close = [np.diff(each.bad) <= LOSS_WINDOW for each in events]
+            repeated = sum(int(np.count_nonzero(each)) for each in close)
+            first = sum(len(each.bad) for each in events) - repeated
+            return {severity: first if severity == "warning" else repeated for severity in self._severities}
         return {
-            severity: simulation.pages_in(self._judged(severity, tracks), 0.0, MONTH, pace, rng)
+            severity: simulation.count_pages(self._with_rules(severity, events), 0.0, MONTH, intervals, rng)
             for severity in self._severities
         }
 
 
-def _loss_told(track: Track, fed: Sequence[Source], severity: str) -> float:
-    """When the loss is known that is told: the first warns, the second within a quarter of an hour pages.
+def _loss_alert_time(events: EventTimes, of_probe: Sequence[Source], severity: str) -> float:
+    """Return when the failure that raises `RelayMessagesLost` is known: the first warns, a second one soon after pages.
 
-    A page wants the messages to be gone too, and of one that may be late that is known a time-out after its failure.
+    A page also requires lost messages. A message is lost, and not late, one timeout after its failure.
     """
     if severity == "warning":
-        told = track.bad
+        times = events.bad
     else:
-        told = track.bad[1:][np.diff(track.bad) <= SECOND_LOSS] + max(each.timeout for each in fed)
-    return float(told[0]) if len(told) else math.inf
+        times = events.bad[1:][np.diff(events.bad) <= LOSS_WINDOW] + max(each.timeout for each in of_probe)
+    return float(times[0]) if len(times) else math.inf
 
 
 def slow_ratio(bad: float, factor: float) -> float:
-    """The share of round trips past the threshold once all take `factor` times as long.
+    """Return the share of round trips above the threshold when all take `factor` times as long.
 
-    Before, `bad` of them are: a relay that just meets its objective. Round trips are taken as log-normal.
+    `bad` is the share before: that of a relay that just meets its objective. Round trips are log-normal.
     """
     normal = NormalDist()
-    return 1 - normal.cdf(normal.inv_cdf(1 - bad) - math.log(factor) / SPREAD_OF_LATENCY)
+    return 1 - normal.cdf(normal.inv_cdf(1 - bad) - math.log(factor) / LATENCY_SIGMA)

@@ -1,4 +1,4 @@
-"""Everything an on-call team deploys, from one configuration: the same configuration, the same bytes."""
+"""All generated files of a configuration; the same configuration gives the same bytes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def generated(config: Config, *, operator: bool = False) -> dict[str, bytes]:
-    """Every file by its path; `operator`: the rules as a PrometheusRule."""
+    """Return every file by its path; with `operator` the rules are a PrometheusRule."""
     return {
         "alerts/relay-monitor.rules.yml": rules_file(config, operator=operator),
         "alerts/alertmanager.yml": alertmanager_file(config),
@@ -25,22 +25,22 @@ def generated(config: Config, *, operator: bool = False) -> dict[str, bytes]:
     }
 
 
-def drift(files: dict[str, bytes], folder: Path) -> list[str]:
-    """What in a folder is not as it would be written, each as a line."""
+def differences(files: dict[str, bytes], folder: Path) -> list[str]:
+    """Return a line for each file in `folder` that is missing, differs, or is a runbook of no alert."""
     found = []
     for name, content in files.items():
         path = folder / name
         if not path.exists():
             found.append(f"{path}: is missing")
         elif path.read_bytes() != content:
-            found.append(f"{path}: is not in step with the configuration")
-    kept = {path.rpartition("/")[2] for path in files if path.startswith("docs/runbooks/")}
-    strays = (folder / "docs" / "runbooks").glob("*.md")
-    return found + [f"{path}: belongs to no alert any more" for path in sorted(strays) if path.name not in kept]
+            found.append(f"{path}: differs from the configuration")
+    runbooks = {path.rpartition("/")[2] for path in files if path.startswith("docs/runbooks/")}
+    existing = sorted((folder / "docs" / "runbooks").glob("*.md"))
+    return found + [f"{path}: belongs to no alert" for path in existing if path.name not in runbooks]
 
 
 def write(files: dict[str, bytes], folder: Path) -> None:
-    """Write them all. Raises `OSError`."""
+    """Write all files below `folder`. Raises `OSError`."""
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""One bad node of several behind a load balancer: the odds that a probe meets it, and how long that takes.
+"""One bad node of several behind a load balancer: the probability of hitting it, and the time until a probe does.
 
-Each connection lands on a node by chance and stays there. A pair shows the fault when either of its ends, which both
-receive, stands on the bad node. Standing pairs are dealt anew at `max_age`, bounded runs at each run.
+Each connection reaches a random node and stays there. A pair detects the fault if either of its participants, which
+both receive, is connected to the bad node. Persistent pairs reconnect at `max_age`, bounded runs at each run.
 """
 
 from __future__ import annotations
@@ -19,40 +19,48 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Odds:
-    """`at_once`: the chance that a standing pair is there already; then seconds until it is seen with that chance."""
+class BadNodeOdds:
+    """The odds of hitting one bad node of `nodes`.
+
+    `at_once` is the probability that a persistent pair is on it already; `half` and `nearly` are the seconds until it
+    is hit with a probability of 50 % and of 95 %.
+    """
 
     nodes: int
     at_once: float
     half: float
-    nearly: float  # 95 %
+    nearly: float
 
 
-def odds(probes: Sequence[ProbeConfig], nodes: int) -> Odds:
-    """The odds for the probes of one relay; infinite times where nothing is ever dealt anew."""
-    meets = 1 - ((nodes - 1) / nodes) ** 2
-    persistent = sum(probe.pairs for probe in probes if _is_standing_pair(probe))
-    at_once = 1 - (1 - meets) ** persistent
-    deals = sum(_deals(probe) for probe in probes)
-    pace = -math.log(1 - meets) * deals if meets < 1 else math.inf
-    return Odds(nodes=nodes, at_once=at_once, half=_until(0.5, at_once, pace), nearly=_until(0.95, at_once, pace))
+def bad_node_odds(probes: Sequence[ProbeConfig], nodes: int) -> BadNodeOdds:
+    """Return the odds for the probes of one relay; the times are infinite if no probe ever reconnects."""
+    hit = 1 - ((nodes - 1) / nodes) ** 2
+    pairs = sum(probe.pairs for probe in probes if _has_persistent_pairs(probe))
+    at_once = 1 - (1 - hit) ** pairs
+    new_pairs = sum(_new_pairs_per_second(probe) for probe in probes)
+    rate = -math.log(1 - hit) * new_pairs if hit < 1 else math.inf
+    return BadNodeOdds(
+        nodes=nodes,
+        at_once=at_once,
+        half=_seconds_until(0.5, at_once, rate),
+        nearly=_seconds_until(0.95, at_once, rate),
+    )
 
 
-def _until(chance: float, at_once: float, pace: float) -> float:
-    if at_once >= chance:
+def _seconds_until(probability: float, at_once: float, rate: float) -> float:
+    if at_once >= probability:
         return 0.0
-    return math.log((1 - at_once) / (1 - chance)) / pace if pace > 0 else math.inf
+    return math.log((1 - at_once) / (1 - probability)) / rate if rate > 0 else math.inf
 
 
-def _is_standing_pair(probe: ProbeConfig) -> bool:
+def _has_persistent_pairs(probe: ProbeConfig) -> bool:
     return probe.is_continuous and SPECS[probe.scenario].paired
 
 
-def _deals(probe: ProbeConfig) -> float:
-    """Pairs dealt anew a second."""
-    if _is_standing_pair(probe):
+def _new_pairs_per_second(probe: ProbeConfig) -> float:
+    if _has_persistent_pairs(probe):
         return probe.pairs / probe.max_age
     if probe.period is None:
         return 0.0
-    # A bare connection shows a node that is gone, not one that delivers nothing.
+    # Connections without a pair are not counted: they detect a node that is down, not one that does not deliver.
     return probe.volume.pairs / probe.period

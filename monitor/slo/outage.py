@@ -1,4 +1,4 @@
-"""How long until a relay that is gone, or says nothing, pages: the way of `relay_up` from the fault to the alert."""
+"""Time from an outage to `RelayDown`, for a killed and for a silent relay."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from monitor.config import ProbeConfig
-    from monitor.slo.simulation import Floats, Pace
+    from monitor.slo.simulation import Floats, Intervals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outage:
-    """A kind of outage. `drops`: standing connections notice at once; `refuses`: a fresh attempt fails at once."""
+    """A kind of outage.
+
+    `drops`: persistent connections are closed at once; `refuses`: confirmation attempts fail at once.
+    """
 
     name: str
     drops: bool
@@ -30,31 +33,30 @@ KILLED: Final = Outage(name="killed", drops=True, refuses=True)
 SILENT: Final = Outage(name="silent", drops=False, refuses=False)
 
 
-def pages_at(
-    outage: Outage, probes: Sequence[ProbeConfig], pace: Pace, trials: int, rng: np.random.Generator
+def relay_down_times(
+    outage: Outage, probes: Sequence[ProbeConfig], intervals: Intervals, trials: int, rng: np.random.Generator
 ) -> Floats:
-    """Seconds from the fault until `RelayDown` fires, for each trial; `probes` are those of one relay."""
-    noticed = np.min([_noticed(outage, probe, trials, rng) for probe in probes], axis=0)
-    first = probes[0]
+    """Return the seconds from the outage until `RelayDown` fires in each trial; `probes` are those of one relay."""
+    detected = np.min([_detection_times(outage, probe, trials, rng) for probe in probes], axis=0)
     attempt = 0.0 if outage.refuses else min(MAX_ATTEMPT_TIME, *(probe.timeout for probe in probes))
-    fell = noticed + CONFIRMATION_SPACING * (first.confirm.attempts - 1) + attempt
-    fires: Floats = fell + rng.uniform(0, pace.scrape, trials) + rng.uniform(0, pace.evaluation, trials)
+    confirmed = detected + CONFIRMATION_SPACING * (probes[0].confirm.attempts - 1) + attempt
+    fires: Floats = confirmed + rng.uniform(0, intervals.scrape, trials) + rng.uniform(0, intervals.evaluation, trials)
     return fires
 
 
-def _noticed(outage: Outage, probe: ProbeConfig, trials: int, rng: np.random.Generator) -> Floats:
-    """Seconds until a probe's first failed run or dropped connection."""
+def _detection_times(outage: Outage, probe: ProbeConfig, trials: int, rng: np.random.Generator) -> Floats:
+    """Return the seconds until the probe's first failed run or dropped connection in each trial."""
     if probe.is_continuous and outage.drops:
         return np.zeros(trials)
     if SPECS[probe.scenario].continuous and not SPECS[probe.scenario].paired:
-        return np.full(trials, np.inf)  # silent connections are told by their pings, later than all others notice
-    late = 0.0 if outage.refuses else probe.timeout + probe.diagnosis_timeout
+        return np.full(trials, np.inf)  # found by missing pings, later than by every other probe
+    failure_delay = 0.0 if outage.refuses else probe.timeout + probe.diagnosis_timeout
     if not probe.is_continuous:
         assert probe.period is not None
-        return rng.uniform(0, probe.period, trials) + late
-    # Standing pairs send one after another: a request at the cycle's beginning, an answer an interval later.
-    spread = np.arange(probe.pairs) * probe.cycle / probe.pairs
-    phase = (rng.uniform(0, probe.cycle, (trials, 1)) + spread) % probe.cycle
-    answer = np.where(phase >= probe.message_interval, phase - probe.message_interval, np.inf)
-    sooner: Floats = np.min(np.minimum(phase, answer), axis=1)
-    return sooner + late
+        return rng.uniform(0, probe.period, trials) + failure_delay
+    # The pairs are spread over the cycle. Each sends a request when its cycle starts and a response an interval later.
+    offsets = np.arange(probe.pairs) * probe.cycle / probe.pairs
+    until_request = (rng.uniform(0, probe.cycle, (trials, 1)) + offsets) % probe.cycle
+    until_response = np.where(until_request >= probe.message_interval, until_request - probe.message_interval, np.inf)
+    next_message: Floats = np.min(np.minimum(until_request, until_response), axis=1)
+    return next_message + failure_delay

@@ -1,7 +1,8 @@
-"""How long until slower round trips are told: quantiles of the last hour against those of the time before, as buckets.
+"""Time until `RelayLatencyTrend` fires for slower round trips, and how often it fires for unchanged ones.
 
-Round trips are taken as log-normal, with a median that is drawn anew for each trial: where it lies between the edges of
-the buckets decides how exactly Prometheus reads a quantile.
+Quantiles of the last hour are compared with those of the time before it, both read from histogram buckets as Prometheus
+does. Round trips are log-normal; their median is drawn for each trial, because its position between two edges of the
+buckets decides how exactly a quantile is read.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from monitor.slo import simulation
-from monitor.slo.rules.probes import TREND_EVENTS, TREND_WAIT, quantiles
+from monitor.slo.rules.probes import TREND_EVENTS, TREND_PENDING, trend_factors
 from monitor.vocabulary import BUCKETS
 
 if TYPE_CHECKING:
@@ -23,67 +24,85 @@ if TYPE_CHECKING:
 
     from monitor.config import SloConfig
     from monitor.config.traffic import Source
-    from monitor.slo.simulation import Floats, Pace
+    from monitor.slo.simulation import Floats, Intervals
 
-SPREAD_OF_LATENCY: Final = 0.5
-"""Standard deviation of the logarithm of round trips, where a latency fault is simulated."""
+LATENCY_SIGMA: Final = 0.5
+"""Standard deviation of the logarithm of simulated round trips."""
 
 MEDIANS: Final = (0.02, 0.2)
-"""Seconds between which the median of healthy round trips may lie."""
+"""Range of the median of healthy round trips, in seconds."""
 
 HOUR: Final = 3600.0
-FOLLOWED: Final = 3 * HOUR
-"""Seconds after which what was not told is what there was before, too."""
+FOLLOW_TIME: Final = 3 * HOUR
+"""Seconds for which a trial is simulated; later the slower round trips are part of the baseline."""
+
+MIN_EVALUATION: Final = 60.0
+"""Shortest evaluation interval, in seconds, of the simulated months without a fault."""
 
 
-def trend_fires_at(slo: SloConfig, fed: Sequence[Source], slower: float, pace: Pace, rng: np.random.Generator) -> float:
-    """Seconds until it fires about a probe whose round trips take `slower` times as long; infinite: it does not."""
-    fires = _fires(slo, fed, slower, FOLLOWED, pace, rng)
+def trend_fires_at(
+    slo: SloConfig, sources: Sequence[Source], slowdown: float, intervals: Intervals, rng: np.random.Generator
+) -> float:
+    """Return the seconds until the alert fires for a probe whose round trips take `slowdown` times as long.
+
+    Infinite if it does not fire.
+    """
+    fires = _fires(slo, sources, slowdown, FOLLOW_TIME, intervals, rng)
     hits = np.flatnonzero(fires)
-    return float(hits[0] * pace.evaluation + rng.uniform(0, pace.evaluation)) if len(hits) else math.inf
+    if not len(hits):
+        return math.inf
+    return float(hits[0] * intervals.evaluation + rng.uniform(0, intervals.evaluation))
 
 
-def trends_in_vain(slo: SloConfig, fed: Sequence[Source], seconds: float, pace: Pace, rng: np.random.Generator) -> int:
-    """How often it fires in so long about a probe whose round trips stay as they are."""
-    fires = _fires(slo, fed, 1.0, seconds, replace(pace, evaluation=max(60.0, pace.evaluation)), rng)
-    return int(np.count_nonzero(fires[1:] & ~fires[:-1])) + int(fires[0])
+def false_trend_alerts(
+    slo: SloConfig, sources: Sequence[Source], seconds: float, intervals: Intervals, rng: np.random.Generator
+) -> int:
+    """Return how often the alert fires within `seconds` for a probe whose round trips do not change."""
+    coarse = replace(intervals, evaluation=max(MIN_EVALUATION, intervals.evaluation))
+    return simulation.count_starts(_fires(slo, sources, 1.0, seconds, coarse, rng))
 
 
 def _fires(
-    slo: SloConfig, fed: Sequence[Source], slower: float, seconds: float, pace: Pace, rng: np.random.Generator
+    slo: SloConfig,
+    sources: Sequence[Source],
+    slowdown: float,
+    seconds: float,
+    intervals: Intervals,
+    rng: np.random.Generator,
 ) -> NDArray[np.bool_]:
-    """Whether it fires, at each evaluation from when round trips begin to take `slower` times as long."""
+    """Return whether the alert fires at each evaluation, from the start of the slowdown on."""
     assert slo.factor is not None
-    track = simulation.events(fed, -slo.window - HOUR, seconds, lambda at: np.zeros(len(at), dtype=bool), rng)
+    none_fail = lambda at: np.zeros(len(at), dtype=bool)  # noqa: E731 - one expression
+    times = simulation.simulate_events(sources, -slo.window - HOUR, seconds, none_fail, rng)
     median = math.exp(rng.uniform(*np.log(MEDIANS)))
-    took = rng.lognormal(math.log(median), SPREAD_OF_LATENCY, len(track.good)) * np.where(track.good > 0, slower, 1.0)
-    nows = np.arange(0.0, seconds, pace.evaluation)
-    phase = rng.uniform(0, pace.scrape)
-    edges = np.stack((nows - HOUR - slo.window, nows - HOUR, nows))
-    scrapes = np.floor((edges - phase) / pace.scrape) * pace.scrape + phase
-    buckets = [track.good[took <= edge] for edge in (*BUCKETS, math.inf)]
-    before, last = np.diff([np.searchsorted(bucket, scrapes, side="right") for bucket in buckets], axis=1).swapaxes(
-        0, 1
-    )
-    holds = np.minimum(before[-1], last[-1]) > TREND_EVENTS
-    for share, factor in quantiles(slo.factor):
-        holds &= _quantile(share, last) > factor * _quantile(share, before)
-    # It fires once it has held for so long.
-    wait = math.ceil(TREND_WAIT / pace.evaluation)
-    held = np.convolve(holds, np.ones(wait + 1), mode="full")[: len(holds)]
-    fires: NDArray[np.bool_] = held > wait + 0.5
+    latencies = rng.lognormal(math.log(median), LATENCY_SIGMA, len(times.good))
+    latencies *= np.where(times.good > 0, slowdown, 1.0)
+    evaluations = np.arange(0.0, seconds, intervals.evaluation)
+    phase = rng.uniform(0, intervals.scrape)
+    edges = np.stack((evaluations - HOUR - slo.window, evaluations - HOUR, evaluations))
+    scrapes = np.floor((edges - phase) / intervals.scrape) * intervals.scrape + phase
+    buckets = [times.good[latencies <= edge] for edge in (*BUCKETS, math.inf)]
+    counts = np.diff([np.searchsorted(bucket, scrapes, side="right") for bucket in buckets], axis=1)
+    baseline, last_hour = counts.swapaxes(0, 1)
+    exceeds = np.minimum(baseline[-1], last_hour[-1]) > TREND_EVENTS
+    for q, factor in trend_factors(slo.factor):
+        exceeds &= _histogram_quantile(q, last_hour) > factor * _histogram_quantile(q, baseline)
+    # The alert is pending until the condition was true at each evaluation for TREND_PENDING seconds.
+    pending = math.ceil(TREND_PENDING / intervals.evaluation)
+    true_in_a_row = np.convolve(exceeds, np.ones(pending + 1), mode="full")[: len(exceeds)]
+    fires: NDArray[np.bool_] = true_in_a_row > pending + 0.5
     return fires
 
 
-def _quantile(share: float, counted: NDArray[np.int64]) -> Floats:
-    """As `histogram_quantile` reads it: within a bucket, evenly spread; past the last edge, that edge.
+def _histogram_quantile(q: float, counts: NDArray[np.int64]) -> Floats:
+    """Return the quantile as `histogram_quantile` does: interpolated within a bucket, at most the last finite edge.
 
-    `counted` has a row for each bucket's cumulative count, a column for each evaluation.
+    `counts` has a row for each cumulative bucket and a column for each evaluation.
     """
-    rank = share * counted[-1]
-    place = np.minimum(np.argmax(counted >= rank, axis=0), len(BUCKETS))
-    edges, column = np.array((0.0, *BUCKETS, BUCKETS[-1])), np.arange(counted.shape[1])
-    below = np.where(place > 0, counted[place - 1, column], 0)
-    low, high = edges[place], edges[place + 1]
-    found: Floats = low + (high - low) * (rank - below) / np.maximum(counted[place, column] - below, 1)
+    target = q * counts[-1]
+    bucket = np.minimum(np.argmax(counts >= target, axis=0), len(BUCKETS))
+    edges, column = np.array((0.0, *BUCKETS, BUCKETS[-1])), np.arange(counts.shape[1])
+    below = np.where(bucket > 0, counts[bucket - 1, column], 0)
+    low, high = edges[bucket], edges[bucket + 1]
+    found: Floats = low + (high - low) * (target - below) / np.maximum(counts[bucket, column] - below, 1)
     return found

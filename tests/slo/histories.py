@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from monitor.burn_rate import MIN_FAILURES, burn_conditions
+from monitor.burn_rate import MIN_FAILURES, MIN_SCRAPES, burn_conditions
 from monitor.config import show_duration
+from monitor.slo.rules.message_loss import LOSS_WINDOW
+from monitor.slo.rules.paging import RECENT_WINDOW
 from monitor.slo.rules.recorded import budgeted
-from monitor.slo.rules.relays import RECENT, SCRAPES, SECOND_LOSS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -208,7 +209,7 @@ class Oracle:
         def lately(keys: Sequence[Key], now: int) -> bool:
             if burn.severity != "critical":
                 return True
-            quiet = burn.recent_window + min(burn.recent_window, RECENT)
+            quiet = burn.recent_window + min(burn.recent_window, RECENT_WINDOW)
             failed = sum(self.bad(key, now, burn.recent_window) or 0.0 for key in keys)
             return failed > 0 and not self._was_down(keys[0].relay, now, quiet)
 
@@ -232,25 +233,31 @@ class Oracle:
         return None
 
     def _lost(self, key: Key, now: int) -> bool:
-        return (self.bad(key, now, SECOND_LOSS) or 0.0) > 0.5
+        return (self.bad(key, now, LOSS_WINDOW) or 0.0) > 0.5
 
     def _lost_again(self, keys: Sequence[Key], slo: SloConfig) -> list[int]:
         """Where a quorum of those that tried has two failures, and two messages gone if it is messages that count."""
         gaps = [probe.longest_gap for probe in self.config.probes if probe.name in slo.probe]
         scrape = self.config.prometheus.scrape_interval
-        recent = max([RECENT, SCRAPES * scrape, *(gap + 2 * scrape for gap in gaps if RECENT < gap <= SECOND_LOSS / 2)])
+        recent = max(
+            [
+                RECENT_WINDOW,
+                MIN_SCRAPES * scrape,
+                *(gap + 2 * scrape for gap in gaps if RECENT_WINDOW < gap <= LOSS_WINDOW / 2),
+            ]
+        )
 
         def twice(key: Key, now: int) -> bool:
             gone = self._gone(key, now) if slo.sli == "availability" else None
-            return (self.bad(key, now, SECOND_LOSS) or 0.0) > 1.5 and (gone is None or gone >= 1.5)
+            return (self.bad(key, now, LOSS_WINDOW) or 0.0) > 1.5 and (gone is None or gone >= 1.5)
 
         def tried(key: Key, now: int) -> bool:
-            counted = (self._increase(key, outcome, now, SECOND_LOSS) or 0.0 for outcome in ("good", "bad"))
+            counted = (self._increase(key, outcome, now, LOSS_WINDOW) or 0.0 for outcome in ("good", "bad"))
             return sum(counted) > 0
 
         def lately(keys: Sequence[Key], now: int) -> bool:
             failed = sum(self.bad(key, now, recent) or 0.0 for key in keys)
-            return failed > 0 and not self._was_down(keys[0].relay, now, SECOND_LOSS)
+            return failed > 0 and not self._was_down(keys[0].relay, now, LOSS_WINDOW)
 
         def quorum(now: int) -> bool:
             votes = [twice(key, now) for key in keys if tried(key, now)]
@@ -264,7 +271,7 @@ class Oracle:
         values = self.history.gone.get((key.relay, key.probe, key.location), ())
         step = self.history.scrape * 1000
         samples = [(index * step, float(value)) for index, value in enumerate(values) if value is not None]
-        return increase(samples, now, round(SECOND_LOSS * 1000), version=self.version)
+        return increase(samples, now, round(LOSS_WINDOW * 1000), version=self.version)
 
     def _was_down(self, relay: str, now: int, seconds: float) -> bool:
         """Whether `RelayDown` fired at an evaluation within so long."""

@@ -13,9 +13,9 @@ from monitor.config import Config, parse
 from monitor.config.traffic import rate, sources
 from monitor.slo.alertmanager import alertmanager_file
 from monitor.slo.forecast import UP, Forecast, forecast, slow_ratio
-from monitor.slo.nodes import odds
-from monitor.slo.outage import KILLED, SILENT, pages_at
-from monitor.slo.simulation import Pace
+from monitor.slo.nodes import bad_node_odds
+from monitor.slo.outage import KILLED, SILENT, relay_down_times
+from monitor.slo.simulation import Intervals
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,9 +60,9 @@ def test_the_schedule_makes_so_many_events_a_minute(config: Config) -> None:
 
 
 def test_an_outage_pages_within_a_minute(config: Config) -> None:
-    pace = Pace(scrape=15.0, evaluation=15.0)
+    pace = Intervals(scrape=15.0, evaluation=15.0)
     rng = np.random.default_rng(1)
-    killed, silent = (pages_at(outage, config.probes, pace, 2000, rng) for outage in (KILLED, SILENT))
+    killed, silent = (relay_down_times(outage, config.probes, pace, 2000, rng) for outage in (KILLED, SILENT))
     # 4 s of attempts; then a scrape and an evaluation. The group's wait of 10 s comes on top.
     assert 4.0 <= killed.min() < killed.max() <= 34.0
     # A message, its time-out and autopsy, 4 s and 5 s of attempts; then the same.
@@ -116,7 +116,11 @@ def test_alertmanager_waits_as_long_as_its_route_says(severity: str, least: floa
     config = parse(text, "config.yaml", {})
     found = forecast(config, seed=1, trials=10, noise=[], months=1)
     fell = float(
-        np.min(pages_at(KILLED, config.probes, Pace(scrape=15.0, evaluation=15.0), 1000, np.random.default_rng(2)))
+        np.min(
+            relay_down_times(
+                KILLED, config.probes, Intervals(scrape=15.0, evaluation=15.0), 1000, np.random.default_rng(2)
+            )
+        )
     )
     (row,) = (row for row in found.rows if row.fault == "killed")
     assert row.severity == severity
@@ -168,12 +172,12 @@ def test_a_relay_that_just_meets_its_objective_misses_it_when_twice_as_slow() ->
 
 def test_one_bad_node_of_three_is_met_soon(config: Config) -> None:
     """A pair misses it with (2/3)²; two standing pairs with the fourth power of 2/3."""
-    met = odds(config.probes, 3)
+    met = bad_node_odds(config.probes, 3)
     assert met.at_once == pytest.approx(1 - (2 / 3) ** 4)
     assert met.half == 0.0
     assert 60 < met.nearly < 100
-    assert odds(config.probes, 1).at_once == 1.0
-    assert odds(config.probes[1:2], 3).nearly == float("inf")
+    assert bad_node_odds(config.probes, 1).at_once == 1.0
+    assert bad_node_odds(config.probes[1:2], 3).nearly == float("inf")
 
 
 def test_the_command_gives_tables_json_and_a_picture(tmp_path: Path) -> None:

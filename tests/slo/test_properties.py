@@ -20,7 +20,7 @@ from monitor.config import parse
 from monitor.metrics import Metrics
 from monitor.metrics.declared import DECLARED
 from monitor.slo.rules import Alert, groups, rules_file
-from monitor.slo.rules.recorded import budgeted, ratio, windows
+from monitor.slo.rules.recorded import budgeted, ratio_name, recorded_windows
 from monitor.slo.rules.rule import Record
 from tests.slo.dashboards.promql import Selector, selectors
 from tests.slo.drawn import configs, histories, keys_of
@@ -78,7 +78,7 @@ class TestNoAlertIsDead:
                     events = (each for each in selectors(rule.expr) if each.name == "relay_slo_events_total")
                     found = [labels for each in events for labels in matching(each, world)]
                     # What is made of recorded series has their labels.
-                    world[rule.name] = found or world[ratio(300.0)]
+                    world[rule.name] = found or world[ratio_name(300.0)]
 
     @settings(suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow], max_examples=40)
     @given(configs())
@@ -272,8 +272,8 @@ def document(rules: str, config: Config, history: History, asked: Sequence[int],
     questions = []
     for at in asked:
         now = history.evaluations()[at]
-        for key, window in product(history.events, windows(config)):
-            questions.append((now, *ratio_question(key, ratio(window), oracle.ratio(key, now, window))))
+        for key, window in product(history.events, recorded_windows(config)):
+            questions.append((now, *ratio_question(key, ratio_name(window), oracle.ratio(key, now, window))))
     for firing, counts in oracle.firing():
         turns = [at for at in range(1, len(counts)) if counts[at] != counts[at - 1]]
         around = {*asked, *turns[:TURNS], *(turn - 1 for turn in turns[:TURNS])}

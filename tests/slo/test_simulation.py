@@ -9,10 +9,19 @@ from hypothesis import strategies as st
 
 from monitor.burn_rate import REFERENCE_WINDOW, BurnCondition, burn_conditions
 from monitor.config.traffic import Source
-from monitor.slo.simulation import Counters, Pace, Rule, Spread, Track, events, first_page, pages_in
+from monitor.slo.simulation import (
+    Counters,
+    EventTimes,
+    Intervals,
+    Rule,
+    Spread,
+    count_pages,
+    first_page,
+    simulate_events,
+)
 from tests.slo.histories import increase
 
-EVERY_SECOND = Pace(scrape=1.0, evaluation=1.0)
+EVERY_SECOND = Intervals(scrape=1.0, evaluation=1.0)
 STEADY = Source(probe="steady", period=10.0, count=1, takes=5.0, timeout=2.0, answers=True)
 
 
@@ -27,7 +36,7 @@ def rule(factor: int = 5, long: float = 600.0, short: float = 60.0) -> Rule:
     return Rule(burn=burn, objective=Decimal("0.99"))
 
 
-def judged(rules: list[Rule], *tracks: Track) -> list[tuple[Track, list[Rule]]]:
+def judged(rules: list[Rule], *tracks: EventTimes) -> list[tuple[EventTimes, list[Rule]]]:
     return [(track, rules) for track in tracks]
 
 
@@ -35,9 +44,11 @@ def regular(start: float, end: float, period: float = 10.0) -> np.ndarray[tuple[
     return np.arange(start, end, period)
 
 
-def drawn(source: Source, draws: int = 200) -> list[Track]:
+def drawn(source: Source, draws: int = 200) -> list[EventTimes]:
     """Each from a phase of its own; all fails from 50 s on."""
-    return [events([source], 0.0, 100.0, lambda at: at >= 50, np.random.default_rng(seed)) for seed in range(draws)]
+    return [
+        simulate_events([source], 0.0, 100.0, lambda at: at >= 50, np.random.default_rng(seed)) for seed in range(draws)
+    ]
 
 
 def test_events_are_booked_when_they_are_known() -> None:
@@ -66,14 +77,14 @@ def test_what_waits_for_an_absent_wallet_fails_when_it_is_back() -> None:
 
 def test_what_happens_at_once_is_counted_as_often_as_it_happens() -> None:
     pair = Source(probe="storm", period=10.0, count=4)
-    made = events([pair], 0.0, 100.0, lambda at: at < 0, rng())
+    made = simulate_events([pair], 0.0, 100.0, lambda at: at < 0, rng())
     assert len(made.good) == 4 * 10
     assert not len(made.bad)
 
 
 def test_a_pairing_that_failed_is_tried_again_until_it_succeeds_or_the_next_is_due() -> None:
     renewal = Source(probe="steady", period=100.0, count=1, timeout=5.0, retry=20.0)
-    made = events([renewal], 0.0, 1000.0, lambda at: (at >= 300) & (at < 460), rng())
+    made = simulate_events([renewal], 0.0, 1000.0, lambda at: (at >= 300) & (at < 460), rng())
     begins = made.good[0] + 100 * np.arange(3)
     assert np.allclose(made.good[:3], begins)
     # Every 25 s from the first that fails; the next period's takes over.
@@ -83,18 +94,22 @@ def test_a_pairing_that_failed_is_tried_again_until_it_succeeds_or_the_next_is_d
 
 def test_a_burn_pages_when_both_windows_have_burnt_enough() -> None:
     """Every event fails from 0 on: 5 % of the ten minutes before are 30 s of failures, three events, then one more."""
-    page = first_page(judged([rule()], Track(regular(-2000, 0), regular(0.5, 1000))), 0.0, 1000.0, EVERY_SECOND, rng())
+    page = first_page(
+        judged([rule()], EventTimes(regular(-2000, 0), regular(0.5, 1000))), 0.0, 1000.0, EVERY_SECOND, rng()
+    )
     assert 20.5 < page <= 33.0
 
 
 def test_a_burn_that_is_slow_enough_never_pages() -> None:
     bad = regular(0.5, 1000, 10.0)[::30]
-    page = first_page(judged([rule(factor=50)], Track(regular(-2000, 1000), bad)), 0.0, 1000.0, EVERY_SECOND, rng())
+    page = first_page(
+        judged([rule(factor=50)], EventTimes(regular(-2000, 1000), bad)), 0.0, 1000.0, EVERY_SECOND, rng()
+    )
     assert page == float("inf")
 
 
 def test_fewer_than_three_failures_are_a_blip_however_few_events_there_are() -> None:
-    few = Track(regular(-2000, 0, 60.0), regular(0.5, 1000, 60.0))
+    few = EventTimes(regular(-2000, 0, 60.0), regular(0.5, 1000, 60.0))
     page = first_page(judged([rule()], few), 0.0, 1000.0, EVERY_SECOND, rng())
     assert 120 < page <= 123
 
@@ -103,7 +118,7 @@ def test_long_windows_are_recorded_less_often_than_alerts_are_evaluated() -> Non
     """Every minute: a page may wait for that; where both windows are short, for a second."""
     lates = {}
     for long, short in ((600.0, 60.0), (7200.0, 60.0)):
-        track = Track(regular(-9000, 0), regular(0.5, 1000))
+        track = EventTimes(regular(-9000, 0), regular(0.5, 1000))
         pages = [
             first_page(judged([rule(1, long, short)], track), 0.0, 1000.0, EVERY_SECOND, np.random.default_rng(seed))
             for seed in range(40)
@@ -114,19 +129,22 @@ def test_long_windows_are_recorded_less_often_than_alerts_are_evaluated() -> Non
 
 
 def test_failures_that_ended_minutes_ago_page_no_more() -> None:
-    over = Track(regular(-4000, 1000), regular(-900, -400))
+    over = EventTimes(regular(-4000, 1000), regular(-900, -400))
     page = first_page(judged([rule(long=2000.0, short=1000.0)], over), 0.0, 1000.0, EVERY_SECOND, rng())
     assert page == float("inf")
 
 
 def test_each_probe_is_judged_by_itself() -> None:
     """One a minute fails beside sixty that succeed: together 1.6 % errors, which five times 1 % forgives."""
-    many, few = Track(regular(-2000, 1000, 1.0), np.empty(0)), Track(regular(-2000, 0, 60.0), regular(0.5, 1000, 60.0))
-    together = Track(np.sort(np.concatenate((many.good, few.good))), few.bad)
+    many, few = (
+        EventTimes(regular(-2000, 1000, 1.0), np.empty(0)),
+        EventTimes(regular(-2000, 0, 60.0), regular(0.5, 1000, 60.0)),
+    )
+    together = EventTimes(np.sort(np.concatenate((many.good, few.good))), few.bad)
     assert first_page(judged([rule()], together), 0.0, 1000.0, EVERY_SECOND, rng()) == float("inf")
     assert 120 < first_page(judged([rule()], many, few), 0.0, 1000.0, EVERY_SECOND, rng()) <= 123
-    assert pages_in(judged([rule()], together), 0.0, 1000.0, EVERY_SECOND, rng()) == 0
-    assert pages_in(judged([rule()], many, few), 0.0, 1000.0, EVERY_SECOND, rng()) == 1
+    assert count_pages(judged([rule()], together), 0.0, 1000.0, EVERY_SECOND, rng()) == 0
+    assert count_pages(judged([rule()], many, few), 0.0, 1000.0, EVERY_SECOND, rng()) == 1
 
 
 @given(
@@ -141,7 +159,7 @@ def test_counters_grow_as_prometheus_has_it(
 ) -> None:
     """As `histories` computes it, which is held against Prometheus itself."""
     times = np.arange(phase, 1_000_001, 15_000)
-    track = Track(np.sort(np.array(good)), np.sort(np.array(bad)))
+    track = EventTimes(np.sort(np.array(good)), np.sort(np.array(bad)))
     found = Counters(times / 1000, track).increases(np.array([now / 1000]), float(window))
     expected = []
     for booked in (track.bad, track.good):
@@ -153,36 +171,36 @@ def test_counters_grow_as_prometheus_has_it(
 def test_one_stretch_of_failures_is_one_page() -> None:
     good = regular(0, 10_000)
     bad = np.sort(np.concatenate((regular(2000, 2200), regular(6000, 6200))))
-    assert pages_in(judged([rule()], Track(good, bad)), 0.0, 10_000.0, EVERY_SECOND, rng()) == 2
+    assert count_pages(judged([rule()], EventTimes(good, bad)), 0.0, 10_000.0, EVERY_SECOND, rng()) == 2
 
 
 def test_the_shipped_windows_forgive_a_blip() -> None:
     """Twelve exchanges a minute at 99.9 %: one failure, then ten in one hour, do not page; eleven do."""
     rules = [Rule(burn=burn, objective=Decimal("0.999")) for burn in burn_conditions(REFERENCE_WINDOW, 15.0)[:1]]
-    pace = Pace(scrape=15.0, evaluation=15.0)
+    pace = Intervals(scrape=15.0, evaluation=15.0)
     good = regular(0, 10_800, 5.0)
     for failures, pages in ((1, 0), (9, 0), (12, 1)):
         bad = regular(7200.0, 7200.0 + 5.0 * failures, 5.0)
-        assert pages_in(judged(rules, Track(good, bad)), 0.0, 10_800.0, pace, rng()) == pages
+        assert count_pages(judged(rules, EventTimes(good, bad)), 0.0, 10_800.0, pace, rng()) == pages
 
 
 def test_the_first_failure_after_a_start_is_a_blip_too() -> None:
     rules = [Rule(burn=burn, objective=Decimal("0.999")) for burn in burn_conditions(REFERENCE_WINDOW, 15.0)]
-    pace = Pace(scrape=15.0, evaluation=15.0)
-    assert pages_in(judged(rules, Track(regular(0, 3600, 5.0), regular(60, 70))), 0.0, 3600.0, pace, rng()) == 0
+    pace = Intervals(scrape=15.0, evaluation=15.0)
+    assert count_pages(judged(rules, EventTimes(regular(0, 3600, 5.0), regular(60, 70))), 0.0, 3600.0, pace, rng()) == 0
 
 
 def test_a_probe_rarer_than_its_windows_is_judged_by_its_latest_events() -> None:
     """One try in twenty minutes fills no window of five, and an hour holds three of them at times only."""
-    rarely = Track(regular(-10_000, 0, 1200.0), regular(600, 9_000, 1200.0))
-    pace = Pace(scrape=15.0, evaluation=15.0)
+    rarely = EventTimes(regular(-10_000, 0, 1200.0), regular(600, 9_000, 1200.0))
+    pace = Intervals(scrape=15.0, evaluation=15.0)
     often, rare = (
         [Rule(burn=burn, objective=Decimal("0.99")) for burn in burn_conditions(REFERENCE_WINDOW, 15.0, gap)[:1]]
         for gap in (0.0, 1200.0)
     )
     assert first_page(judged(rare, rarely), 0.0, 9_000.0, pace, rng()) == pytest.approx(3000, abs=100)
-    assert pages_in(judged(rare, rarely), 0.0, 9_000.0, pace, rng()) == 1
-    assert pages_in(judged(often, rarely), 0.0, 9_000.0, pace, rng()) > 1
+    assert count_pages(judged(rare, rarely), 0.0, 9_000.0, pace, rng()) == 1
+    assert count_pages(judged(often, rarely), 0.0, 9_000.0, pace, rng()) > 1
 
 
 def test_a_spread_tells_how_many_never_paged() -> None:
@@ -194,7 +212,9 @@ def test_a_spread_tells_how_many_never_paged() -> None:
 def test_the_same_seed_gives_the_same_page(seed: int) -> None:
     pages = {
         first_page(
-            judged([rule()], events([STEADY], -2000.0, 1000.0, lambda at: at >= 0, np.random.default_rng(seed))),
+            judged(
+                [rule()], simulate_events([STEADY], -2000.0, 1000.0, lambda at: at >= 0, np.random.default_rng(seed))
+            ),
             *(0.0, 1000.0),
             EVERY_SECOND,
             np.random.default_rng(seed),

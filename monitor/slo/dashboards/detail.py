@@ -20,7 +20,7 @@ from monitor.slo.dashboards.promql import (
     share,
 )
 from monitor.slo.dashboards.speed import speed
-from monitor.slo.rules.relays import CERTIFICATE, EXPIRES, lately
+from monitor.slo.rules.certificate import EXPIRY, MIN_VALIDITY, handshake_window
 
 if TYPE_CHECKING:
     from monitor.config import Config
@@ -110,7 +110,7 @@ def _now(config: Config) -> Row:
 
 def _connections(config: Config) -> Row:
     seconds = "relay_probe_pair_seconds_total"
-    expiry = f"min_over_time({select(CERTIFICATE, RELAY)}[{show_duration(lately(config))}])"
+    expiry = f"min_over_time({select(EXPIRY, RELAY)}[{show_duration(handshake_window(config))}])"
     window = parts.sparse(config, *Scenario)
     return Row(
         title="Connections",
@@ -191,7 +191,7 @@ def _connections(config: Config) -> Row:
                 queries=(Query(expr=f"min({expiry}) - time()", quiet="the relay is reached without TLS"),),
                 unit="dtdurations",
                 width=8,
-                steps=((-1e9, RED), (EXPIRES["critical"], AMBER), (EXPIRES["warning"], GREEN)),
+                steps=((-1e9, RED), (MIN_VALIDITY["critical"], AMBER), (MIN_VALIDITY["warning"], GREEN)),
             ),
             Panel(
                 kind=Kind.TABLE,

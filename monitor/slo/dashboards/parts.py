@@ -32,7 +32,7 @@ from monitor.slo.dashboards.promql import (
     select,
     state,
 )
-from monitor.slo.rules.recorded import budgeted, ratio
+from monitor.slo.rules.recorded import budgeted, ratio_name
 
 if TYPE_CHECKING:
     from monitor.config import Config
@@ -210,7 +210,7 @@ def alert_table(config: Config, width: int = 12) -> Panel:
 def kept(config: Config) -> str:
     """The good events as a part of all, of each SLO over its own window."""
     windows = sorted({slo.window for slo in budgeted(config)}) or [REFERENCE_WINDOW]
-    parts = [select(ratio(window), RECORDED) for window in windows]
+    parts = [select(ratio_name(window), RECORDED) for window in windows]
     if len(windows) > 1:
         own = f"on (relay, slo, location) {select('relay_slo_window_seconds', RELAY)}"
         parts = [f"{part} and {own} == {window:.0f}" for part, window in zip(parts, windows, strict=True)]

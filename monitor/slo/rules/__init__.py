@@ -1,7 +1,7 @@
 """Recording rules and alerts from the SLOs of a configuration, for Prometheus 2.42 and later.
 
-`rule` has them as values and as YAML, `recorded` what is recorded, `relays`, `probes` and `monitors` the alerts,
-and `drift` those for monitors that run with another configuration.
+`rule` holds them as values and writes YAML; `recorded` makes the recording rules. The alerts are in `relay_status`,
+`error_budget`, `message_loss`, `probes` and `certificate` (which share `paging`), `monitors` and `drift`.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from monitor.config import show_duration
-from monitor.slo.rules import drift, monitors, recorded
-from monitor.slo.rules.relays import Relays
+from monitor.slo.rules import certificate, drift, monitors, probes, recorded, relay_status
+from monitor.slo.rules.error_budget import ErrorBudgetAlerts
+from monitor.slo.rules.message_loss import MessageLossAlerts
+from monitor.slo.rules.paging import Paging
 from monitor.slo.rules.rule import Alert, Group, dump
 
 if TYPE_CHECKING:
@@ -18,22 +20,30 @@ if TYPE_CHECKING:
 
 
 def groups(config: Config) -> list[Group]:
-    """Every rule of a configuration, in groups."""
+    """Return every rule of a configuration, in groups."""
+    paging = Paging(config)
+    relay_alerts = [
+        *relay_status.alerts(config, paging),
+        *ErrorBudgetAlerts(config, paging).alerts(),
+        *MessageLossAlerts(config, paging).alerts(),
+        *probes.alerts(config),
+        *certificate.alerts(config, paging),
+    ]
     return [
         *recorded.groups(config),
-        Group(name="relay-alerts", rules=list(Relays(config).alerts())),
+        Group(name="relay-alerts", rules=relay_alerts),
         Group(name="relay-monitor-alerts", rules=[*monitors.alerts(config), *drift.alerts(config)]),
     ]
 
 
 def alerts(config: Config) -> list[Alert]:
-    """Every alert of a configuration."""
+    """Return every alert of a configuration."""
     return [rule for group in groups(config) for rule in group.rules if isinstance(rule, Alert)]
 
 
 def rules_file(config: Config, *, operator: bool = False) -> bytes:
-    """The rules as a file for Prometheus, or as a PrometheusRule for the Operator."""
-    spec = {"groups": [_body(config, group) for group in groups(config)]}
+    """Return the rules as a file for Prometheus or, with `operator`, as a PrometheusRule for its Operator."""
+    spec = {"groups": [_group_to_dict(config, group) for group in groups(config)]}
     if not operator:
         return dump(spec)
     return dump(
@@ -46,14 +56,16 @@ def rules_file(config: Config, *, operator: bool = False) -> bytes:
     )
 
 
-def _body(config: Config, group: Group) -> dict[str, Any]:
+def _group_to_dict(config: Config, group: Group) -> dict[str, Any]:
     interval = {"interval": show_duration(group.interval)} if group.interval is not None else {}
-    told = config.alerts
+    settings = config.alerts
     return {
         "name": group.name,
         **interval,
         "rules": [
-            rule.body(told.labels, told.runbook_base_url, told.grafana_url) if isinstance(rule, Alert) else rule.body()
+            rule.to_dict(settings.labels, settings.runbook_base_url, settings.grafana_url)
+            if isinstance(rule, Alert)
+            else rule.to_dict()
             for rule in group.rules
         ],
     }

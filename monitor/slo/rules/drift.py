@@ -1,16 +1,16 @@
-"""Alerts for monitors that run with another configuration than the rules were made from: one for each kind of it.
+"""`RelayMonitorRulesDrift`: monitors whose configuration differs from the one that the rules were generated from.
 
-A monitor that is absent says nothing of its configuration, and so differs in nothing. All waits are the same: long
-enough for new rules and a new configuration to be deployed one after the other.
+An absent monitor exports no configuration and therefore does not differ. All of these alerts are pending for the same
+time, long enough to deploy new rules and a new configuration one after the other.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from monitor.slo.rules.monitors import HEALTH, SHARD
-from monitor.slo.rules.recorded import budgeted, watched
-from monitor.slo.rules.rule import Alert, any_of
+from monitor.slo.rules.monitors import SHARD
+from monitor.slo.rules.recorded import applies_to, budgeted
+from monitor.slo.rules.rule import HEALTH_DASHBOARD, Alert, any_of
 from monitor.vocabulary import Sli
 
 if TYPE_CHECKING:
@@ -18,32 +18,32 @@ if TYPE_CHECKING:
 
     from monitor.config import Config
 
-INFO: Final = "relay_probe_relay_info"
-WINDOW: Final = "relay_slo_window_seconds"
-BY: Final = "slo, relay, location"
+RELAY_INFO: Final = "relay_probe_relay_info"
+SLO_WINDOW: Final = "relay_slo_window_seconds"
+SLO_LABELS: Final = "slo, relay, location"
+DEPLOY: Final = "Run `relay-monitor generate` and deploy the rules."
 
 
 def alerts(config: Config) -> Iterator[Alert]:
-    """All of them."""
+    """Yield one alert for each part of the configuration that the rules depend on."""
     yield _drift(
         "monitors",
         _monitors(config),
-        "A monitor runs as shard {{ $labels.shard }} of location {{ $labels.location }}, of which the rules know "
-        "nothing: its absence would not be told, and its voice not counted right. Set `locations` and `shards`, "
-        "generate the rules and deploy them again.",
+        "The rules have no monitor of shard {{ $labels.shard }} at location {{ $labels.location }}: its absence raises "
+        f"no alert, and a quorum does not count it correctly. Set `locations` and `shards`. {DEPLOY}",
     )
     yield _drift(
         "relays",
         _relays(config),
-        "{{ if $labels.relay }}Relay {{ $labels.relay }} is watched, and may be as loud as {{ $labels.max_severity }}: "
-        "the rules do not know it, or know it as louder or quieter.{{ else }}Of the relays that the rules know, the "
-        "monitors watch no more than {{ $value }}.{{ end }} Generate the rules and deploy them again.",
+        "{{ if $labels.relay }}Relay {{ $labels.relay }} is monitored with max_severity {{ $labels.max_severity }}; "
+        "the rules have no such relay, or another max_severity for it.{{ else }}Only {{ $value }} of the relays in the "
+        f"rules are monitored.{{{{ end }}}} {DEPLOY}",
     )
     yield _drift(
         "objectives",
-        [*_numbers(config), *_windows(config), *_forgotten(config)],
-        "SLO {{ $labels.slo }} of {{ $labels.relay }} is judged by another objective, threshold or window than the "
-        "rules were generated with, or one of the two does not know it: generate and deploy them again.",
+        [*_objectives(config), *_windows(config), *_missing(config)],
+        "SLO {{ $labels.slo }} of {{ $labels.relay }} has another objective, threshold or window in the monitor than "
+        f"in the rules, or only one of the two has this SLO. {DEPLOY}",
     )
 
 
@@ -52,11 +52,11 @@ def _drift(about: str, parts: Iterable[str], description: str) -> Alert:
         name="RelayMonitorRulesDrift",
         severity="warning",
         expr="\nor\n".join(parts),
-        wait=600.0,
+        pending_for=600.0,
         labels={"about": about},
-        summary="The monitor's configuration and the deployed rules disagree.",
+        summary=f"The deployed rules do not match the monitor's configuration ({about})",
         description=description,
-        panel=HEALTH,
+        dashboard=HEALTH_DASHBOARD,
     )
 
 
@@ -66,52 +66,54 @@ def _monitors(config: Config) -> Iterator[str]:
 
 
 def _relays(config: Config) -> Iterator[str]:
-    """What is watched and unknown or has another severity; and that less is watched, where all monitors are there."""
+    """Relays that the rules lack or have with another severity; and too few relays while no monitor is absent."""
     known = any_of(relay.name for relay in config.relays)
-    yield _infos(f'relay!~"{known}"')
+    yield _relay_infos(f'relay!~"{known}"')
     for severity in dict.fromkeys(relay.max_severity for relay in config.relays):
         names = any_of(relay.name for relay in config.relays if relay.max_severity == severity)
-        yield _infos(f'relay=~"{names}", max_severity!="{severity}"')
-    if len(config.relays) > 1:  # a monitor has at least one, and where none is known, says so above
-        everybody = len(config.locations) * config.shards
+        yield _relay_infos(f'relay=~"{names}", max_severity!="{severity}"')
+    if len(config.relays) > 1:  # a monitor has at least one relay; if it is another one, the first part finds it
+        monitors = len(config.locations) * config.shards
         expected = f'location=~"{any_of(config.locations)}", shard=~"[0-9]+/{config.shards}"'
         yield (
-            f'(count(count by (relay) ({INFO}{{relay=~"{known}"}})) < {len(config.relays)}\n'
-            f"and\ncount(count by (location, shard) ({SHARD}{{{expected}}})) >= {everybody})"
+            f'(count(count by (relay) ({RELAY_INFO}{{relay=~"{known}"}})) < {len(config.relays)}\n'
+            f"and\ncount(count by (location, shard) ({SHARD}{{{expected}}})) >= {monitors})"
         )
 
 
-def _infos(matcher: str) -> str:
-    return f"count by (relay, location, max_severity) ({INFO}{{{matcher}}})"
+def _relay_infos(matchers: str) -> str:
+    return f"count by (relay, location, max_severity) ({RELAY_INFO}{{{matchers}}})"
 
 
-def _numbers(config: Config) -> Iterator[str]:
-    """Objectives and thresholds that differ from those recorded by the rules, or of which they record none."""
+def _objectives(config: Config) -> Iterator[str]:
+    """Objectives and thresholds that differ from the recorded ones, or that are not recorded."""
     pairs = []
     if budgeted(config):
         pairs.append(("relay_slo_objective_ratio", "slo:objective:ratio"))
     if any(slo.sli is Sli.LATENCY for slo in config.slos):
         pairs.append(("relay_slo_threshold_seconds", "slo:threshold:seconds"))
-    for running, ruled in pairs:
-        yield f"(max by ({BY}) ({running}) != on ({BY}) max by ({BY}) ({ruled}))"
-        yield f"(max by ({BY}) ({running}) unless on ({BY}) {ruled})"
+    for exported, recorded in pairs:
+        yield f"(max by ({SLO_LABELS}) ({exported}) != on ({SLO_LABELS}) max by ({SLO_LABELS}) ({recorded}))"
+        yield f"(max by ({SLO_LABELS}) ({exported}) unless on ({SLO_LABELS}) {recorded})"
 
 
 def _windows(config: Config) -> Iterator[str]:
-    """Windows, which are written into the rules; and SLOs that these do not know: every SLO has a window."""
+    """SLOs that the rules do not have, found by their windows, and SLOs with another window than in the rules."""
     known = any_of(slo.name for slo in config.slos)
-    yield f'max by ({BY}) ({WINDOW}{{slo!~"{known}"}})' if known else f"max by ({BY}) ({WINDOW})"
+    yield (
+        f'max by ({SLO_LABELS}) ({SLO_WINDOW}{{slo!~"{known}"}})' if known else f"max by ({SLO_LABELS}) ({SLO_WINDOW})"
+    )
     for window in sorted({slo.window for slo in config.slos}):
         names = any_of(slo.name for slo in config.slos if slo.window == window)
-        yield f'max by ({BY}) ({WINDOW}{{slo=~"{names}"}}) != {window:.0f}'
+        yield f'max by ({SLO_LABELS}) ({SLO_WINDOW}{{slo=~"{names}"}}) != {window:.0f}'
 
 
-def _forgotten(config: Config) -> Iterator[str]:
-    """SLOs that a monitor does not have, at relays that it watches."""
+def _missing(config: Config) -> Iterator[str]:
+    """SLOs that a monitor does not have at a relay that it monitors."""
     for slo in config.slos:
-        relays = any_of(relay.name for relay in config.relays if watched(config, slo, relay.name))
+        relays = any_of(relay.name for relay in config.relays if applies_to(config, slo, relay.name))
         missing = (
-            f'count by (relay, location) ({INFO}{{relay=~"{relays}"}})\n'
-            f'unless on (relay, location) {WINDOW}{{slo="{slo.name}"}}'
+            f'count by (relay, location) ({RELAY_INFO}{{relay=~"{relays}"}})\n'
+            f'unless on (relay, location) {SLO_WINDOW}{{slo="{slo.name}"}}'
         )
         yield f'label_replace({missing}, "slo", "{slo.name}", "", "")'

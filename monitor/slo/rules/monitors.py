@@ -1,4 +1,4 @@
-"""Alerts about the monitors themselves: are they there, do they run, do they trust themselves."""
+"""Alerts about the monitors themselves: presence, schedule, health, configuration, and the watchdog."""
 
 from __future__ import annotations
 
@@ -6,21 +6,23 @@ from typing import TYPE_CHECKING, Final
 
 from monitor.burn_rate import MIN_SCRAPES
 from monitor.config import show_duration
-from monitor.slo.rules.rule import Alert, any_of
+from monitor.slo.rules.rule import HEALTH_DASHBOARD, Alert, any_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from monitor.config import Config
 
-HEALTH: Final = "relay-monitor-health"
 SHARD: Final = "relay_monitor_shard_info"
-LEAST: Final = 300.0
-"""Seconds without a run after which a probe is stale at the soonest, where scrapes are close enough to see it."""
+MIN_STALE_WINDOW: Final = 300.0
+"""Shortest time without a run, in seconds, after which a probe is stale."""
+
+MIN_UNHEALTHY_WINDOW: Final = 60.0
+"""Shortest time in seconds for which every scrape must report an unhealthy monitor, before the alert is pending."""
 
 
 def alerts(config: Config) -> Iterator[Alert]:
-    """All of them."""
+    """Yield the alerts about monitors."""
     yield from _stale(config)
     yield from _absent(config)
     yield from _unhealthy(config)
@@ -28,99 +30,102 @@ def alerts(config: Config) -> Iterator[Alert]:
         name="RelayMonitorConfigReloadFailed",
         severity="warning",
         expr="relay_monitor_config_last_reload_successful == 0",
-        wait=300.0,
-        summary="The monitor could not take up its new configuration.",
-        description="The monitor at {{ $labels.location }} goes on with its old configuration: the new one has faults. "
-        "`relay-monitor check` names them.",
-        panel=HEALTH,
+        pending_for=300.0,
+        summary="Configuration reload failed on monitor {{ $labels.location }}",
+        description="The monitor at {{ $labels.location }} continues with its previous configuration, because the new "
+        "one is invalid. `relay-monitor check` lists every error with its line.",
+        dashboard=HEALTH_DASHBOARD,
     )
     yield Alert(
         name="Watchdog",
         severity="none",
         expr="vector(1)",
-        summary="Always fires: whoever hears it no more knows that alerting is broken.",
-        description="Send it to a receiver that pages when it falls silent.",
-        panel=HEALTH,
+        summary="Alerting works: this alert always fires",
+        description="Route it to a receiver that pages when the alert stops arriving.",
+        dashboard=HEALTH_DASHBOARD,
     )
     yield Alert(
         name="RelayInMaintenance",
         severity="info",
         expr="max by (relay) (relay_probe_maintenance) == 1",
-        summary="The relay is in a maintenance window; its other alerts are held back.",
-        description="Runs at {{ $labels.relay }} go on and are excluded from every SLO.",
-        panel=HEALTH,
+        summary="{{ $labels.relay }} is in a maintenance window; its other alerts are inhibited",
+        description="Runs on {{ $labels.relay }} continue and are excluded from every SLO.",
+        dashboard=HEALTH_DASHBOARD,
     )
 
 
 def _stale(config: Config) -> Iterator[Alert]:
     by_window: dict[float, list[str]] = {}
-    least = max(LEAST, MIN_SCRAPES * config.prometheus.scrape_interval)
+    shortest = max(MIN_STALE_WINDOW, MIN_SCRAPES * config.prometheus.scrape_interval)
     for probe in config.probes:
-        # Two runs may be missed; a cron line's nights are no silence.
+        # Two runs may be missed. The pauses of a cron schedule count once, as its longest gap.
         missed = 2 * (probe.period or probe.longest_gap)
-        by_window.setdefault(max(least, probe.longest_gap + missed), []).append(probe.name)
+        by_window.setdefault(max(shortest, probe.longest_gap + missed), []).append(probe.name)
     for window, names in sorted(by_window.items()):
         started = f'relay_monitor_runs_total{{result="started", probe=~"{any_of(names)}"}}'
         span, by = show_duration(window), "relay, probe, location"
         yield Alert(
             name="RelayProbeStale",
             severity="warning",
-            # What was not there yet when the window began may have its first run ahead of it; what is gone by now was
-            # taken out of the configuration, or its monitor is gone, which RelayMonitorAbsent tells.
+            # A series must exist at both ends of the window. A newer probe may not be due yet; an older one was removed
+            # from the configuration, or its monitor is absent, which is RelayMonitorAbsent.
             expr=f"sum by ({by}) (increase({started}[{span}])) == 0\n"
             f"and\nsum by ({by}) ({started} offset {span})\nand\nsum by ({by}) ({started})",
-            wait=60.0,
+            pending_for=60.0,
             labels={"window": span},
-            summary="A probe has not run for a long time.",
-            description="Probe {{ $labels.probe }} at {{ $labels.relay }} ({{ $labels.location }}) has not run for "
-            f"{span}: what it should tell is not known.",
-            panel=HEALTH,
+            summary="Probe {{ $labels.probe }} on {{ $labels.relay }} has not run for " + span,
+            description="Probe {{ $labels.probe }} on {{ $labels.relay }} ({{ $labels.location }}) has not run for "
+            f"{span}; its results are out of date.",
+            dashboard=HEALTH_DASHBOARD,
         )
 
 
 def _absent(config: Config) -> Iterator[Alert]:
-    """One rule for each monitor, since one over several is silent while any lives; a page once most are gone."""
-    alone = len(config.locations) == 1
-    parts = [f"{shard}/{config.shards}" for shard in range(config.shards)]
+    """Yield one rule for each monitor, since `absent` of several is silent while one of them is scraped, and the page.
+
+    The page fires once more than half of the locations are absent.
+    """
+    single = len(config.locations) == 1
+    shards = [f"{index}/{config.shards}" for index in range(config.shards)]
     for location in config.locations:
-        for part in parts:
-            who = f"shard {part} of location {location}" if config.shards > 1 else f"location {location}"
+        for shard in shards:
+            monitor = f"shard {shard} of location {location}" if config.shards > 1 else f"location {location}"
             yield Alert(
                 name="RelayMonitorAbsent",
-                severity="critical" if alone else "warning",
-                expr=f'absent({SHARD}{{location="{location}", shard="{part}"}})',
-                wait=60.0,
-                labels={"location": location, "shard": part},
-                summary="A monitor is gone: nobody watches from there.",
-                description=f"No monitor of {who} is scraped: it is down, or Prometheus cannot reach it.",
-                panel=HEALTH,
+                severity="critical" if single else "warning",
+                expr=f'absent({SHARD}{{location="{location}", shard="{shard}"}})',
+                pending_for=60.0,
+                labels={"location": location, "shard": shard},
+                summary=f"Monitor of {monitor} is absent",
+                description=f"Prometheus scrapes no monitor of {monitor}: the monitor is down or cannot be reached.",
+                dashboard=HEALTH_DASHBOARD,
             )
-    for part in () if alone else parts:
-        there = f'{SHARD}{{location=~"{any_of(config.locations)}", shard="{part}"}}'
+    for shard in () if single else shards:
+        scraped = f'{SHARD}{{location=~"{any_of(config.locations)}", shard="{shard}"}}'
         yield Alert(
             name="RelayMonitorAbsent",
             severity="critical",
-            expr=f"count(count by (location) ({there})) < {len(config.locations) / 2:g}\nor\nabsent({there})",
-            wait=60.0,
-            labels={"shard": part},
-            summary="Most monitors are gone: hardly anybody watches.",
-            description=f"Of shard {part}, monitors of more than half of all locations are not scraped: they are down, "
-            "or Prometheus cannot reach them.",
-            panel=HEALTH,
+            expr=f"count(count by (location) ({scraped})) < {len(config.locations) / 2:g}\nor\nabsent({scraped})",
+            pending_for=60.0,
+            labels={"shard": shard},
+            summary=f"Monitors of shard {shard} are absent at most locations",
+            description=f"Prometheus scrapes no monitor of shard {shard} at more than half of the locations: the "
+            "monitors are down or cannot be reached.",
+            dashboard=HEALTH_DASHBOARD,
         )
 
 
 def _unhealthy(config: Config) -> Iterator[Alert]:
-    """It is not well before it has been for a minute: a host that is starved time and again lets it recover between."""
-    span = show_duration(max(60.0, MIN_SCRAPES * config.prometheus.scrape_interval))
-    for severity, wait in (("warning", 120.0), ("critical", 900.0)):
+    # Over a window, so that the alert of a host that is overloaded again and again does not start anew each time.
+    window = show_duration(max(MIN_UNHEALTHY_WINDOW, MIN_SCRAPES * config.prometheus.scrape_interval))
+    for severity, pending_for in (("warning", 120.0), ("critical", 900.0)):
         yield Alert(
             name="RelayMonitorUnhealthy",
             severity=severity,
-            expr=f"min_over_time(relay_monitor_healthy[{span}]) == 0",
-            wait=wait,
-            summary="A monitor does not trust itself; its verdicts are frozen.",
-            description="The monitor at {{ $labels.location }} aborts its runs: its event loop, its clock, its "
-            "descriptors, its memory or its own network are in trouble. Its log and /api/v1/status say which.",
-            panel=HEALTH,
+            expr=f"min_over_time(relay_monitor_healthy[{window}]) == 0",
+            pending_for=pending_for,
+            summary="Monitor {{ $labels.location }} is unhealthy; its verdicts are suspended",
+            description="The monitor at {{ $labels.location }} aborts its runs, because of its event loop, clock, file "
+            "descriptors, memory or network. Its log and /api/v1/status show the reason.",
+            dashboard=HEALTH_DASHBOARD,
         )

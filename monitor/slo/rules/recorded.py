@@ -1,7 +1,7 @@
-"""What is recorded of every SLO: its error ratios over several windows, its objective, and what is left of its budget.
+"""Recording rules of each SLO: error ratios over several windows, objective, burn rate and remaining error budget.
 
-All of it comes from `relay_slo_events_total`, which the monitor itself judges by the threshold in force. A rule over
-histogram buckets would page after a threshold was changed: a new bucket starts at 0 beside a total with a history.
+All of them read `relay_slo_events_total`, which the monitor judges by the threshold in force. Rules that read histogram
+buckets would page after a change of the threshold: a new bucket starts at 0 next to a total that has a history.
 """
 
 from __future__ import annotations
@@ -19,74 +19,77 @@ if TYPE_CHECKING:
 
     from monitor.config import Config, SloConfig
 
-BY: Final = "slo, relay, probe, location"
-EVENTS: Final = "relay_slo_events_total"
-ALWAYS: Final = (300.0, 1800.0, 3600.0, 7200.0, 21_600.0, 86_400.0, 259_200.0, 2_592_000.0)
-"""Windows recorded whatever the SLOs' own, since dashboards show them; seconds."""
+BUDGET_LABELS: Final = "slo, relay, probe, location"
+"""The labels of one error budget: each probe and each location is judged apart."""
 
-LONG: Final = 7200.0
-"""Seconds from which on a window is recorded less often: what changes slowly is dear to compute."""
+EVENTS: Final = "relay_slo_events_total"
+DASHBOARD_WINDOWS: Final = (300.0, 1800.0, 3600.0, 7200.0, 21_600.0, 86_400.0, 259_200.0, 2_592_000.0)
+"""Windows in seconds that the dashboards show; they are recorded for any SLOs."""
+
+LONG_WINDOW: Final = 7200.0
+"""Windows from this length on, in seconds, are recorded every `LONG_INTERVAL`: they cost more and change slowly."""
 
 LONG_INTERVAL: Final = 60.0
 
 
 def budgeted(config: Config) -> list[SloConfig]:
-    """The SLOs that have an objective."""
+    """Return the SLOs that have an objective."""
     return [slo for slo in config.slos if slo.sli is not Sli.TREND]
 
 
-def windows(config: Config) -> list[float]:
-    """Every window that is recorded, shortest first, in seconds."""
-    own = {
+def recorded_windows(config: Config) -> list[float]:
+    """Return every recorded window in seconds, shortest first."""
+    of_slos = {
         window
         for slo in budgeted(config)
-        for burn in burn_conditions(slo.window, config.prometheus.scrape_interval)
-        for window in (burn.long_window, burn.short_window, slo.window)
+        for condition in burn_conditions(slo.window, config.prometheus.scrape_interval)
+        for window in (condition.long_window, condition.short_window, slo.window)
     }
-    return sorted({*own, *ALWAYS})
+    return sorted({*of_slos, *DASHBOARD_WINDOWS})
 
 
-def ratio(window: float) -> str:
-    """The name of the error ratio over a window."""
+def ratio_name(window: float) -> str:
+    """Return the name of the recorded error ratio over a window in seconds."""
     return f"slo:sli_error:ratio_rate{show_duration(window)}"
 
 
-def bad(window: float, more: str = "", by: str = BY) -> str:
-    """The bad events within a window."""
-    return f'sum by ({by}) (increase({EVENTS}{{outcome="bad"{more}}}[{show_duration(window)}]))'
+def bad_events(window: float, matchers: str = "", by: str = BUDGET_LABELS) -> str:
+    """Return the expression of the bad events within a window in seconds."""
+    return f'sum by ({by}) (increase({EVENTS}{{outcome="bad"{matchers}}}[{show_duration(window)}]))'
 
 
 def groups(config: Config) -> Iterator[Group]:
-    """The recording rules; none where no SLO has an objective."""
+    """Yield the recording rules; none if no SLO has an objective."""
     if not budgeted(config):
         return
-    every = windows(config)
-    short = [window for window in every if window < LONG]
-    yield Group(name="relay-slo", rules=[*_objectives(config), *(_ratio(window) for window in short)])
-    long = [_ratio(window) for window in every if window >= LONG]
-    rules = [*long, _burning(config), *_left(config)]
+    windows = recorded_windows(config)
+    short = [_ratio(window) for window in windows if window < LONG_WINDOW]
+    yield Group(name="relay-slo", rules=[*_objectives(config), *short])
+    long = [_ratio(window) for window in windows if window >= LONG_WINDOW]
+    rules = [*long, _burn_rate(config), *_remaining_budget(config)]
     yield Group(name="relay-slo-long", rules=rules, interval=max(LONG_INTERVAL, config.prometheus.evaluation_interval))
 
 
 def _ratio(window: float) -> Record:
-    all_events = f"sum by ({BY}) (increase({EVENTS}[{show_duration(window)}]))"
-    return Record(name=ratio(window), expr=f"{bad(window)}\n/\n({all_events} > 0)\n")
+    all_events = f"sum by ({BUDGET_LABELS}) (increase({EVENTS}[{show_duration(window)}]))"
+    return Record(name=ratio_name(window), expr=f"{bad_events(window)}\n/\n({all_events} > 0)\n")
 
 
 def _objectives(config: Config) -> Iterator[Record]:
-    """Objectives, budgets and thresholds as they were when the rules were made, wherever the SLO has events.
+    """Yield objectives, error budgets and thresholds as configured, for each SLO that has events.
 
-    One rule each, of many parts: two rules of one name are an error to promtool.
+    Each is one rule of several parts, because promtool rejects two rules of one name.
     """
     objectives, budgets, thresholds = [], [], []
     for slo in budgeted(config):
         for objective, relays in _by_objective(config, slo).items():
-            each = _wherever(slo.name, relays)
-            objectives.append(f"{each} + {objective:f}")
-            budgets.append(f"{each} + {1 - objective:f}")
+            zero = _zero_with_labels(slo.name, relays)
+            objectives.append(f"{zero} + {objective:f}")
+            budgets.append(f"{zero} + {1 - objective:f}")
     for slo in config.slos:
         thresholds += [
-            f"{_wherever(slo.name, relays)} + {threshold}" for threshold, relays in _by_threshold(config, slo).items()
+            f"{_zero_with_labels(slo.name, relays)} + {threshold}"
+            for threshold, relays in _by_threshold(config, slo).items()
         ]
     for name, parts in (
         ("slo:objective:ratio", objectives),
@@ -97,16 +100,16 @@ def _objectives(config: Config) -> Iterator[Record]:
             yield Record(name=name, expr="\nor\n".join(parts))
 
 
-def _wherever(slo: str, relays: Sequence[str]) -> str:
-    where = f'{EVENTS}{{slo="{slo}", relay=~"{any_of(relays)}"}}'
-    return f"0 * sum by ({BY}) ({where})"
+def _zero_with_labels(slo: str, relays: Sequence[str]) -> str:
+    selector = f'{EVENTS}{{slo="{slo}", relay=~"{any_of(relays)}"}}'
+    return f"0 * sum by ({BUDGET_LABELS}) ({selector})"
 
 
 def _by_objective(config: Config, slo: SloConfig) -> dict[Decimal, list[str]]:
     found: dict[Decimal, list[str]] = {}
     for relay in config.relays:
         objective = slo.objective_for(relay.name)
-        if objective is not None and watched(config, slo, relay.name):
+        if objective is not None and applies_to(config, slo, relay.name):
             found.setdefault(objective, []).append(relay.name)
     return found
 
@@ -115,36 +118,38 @@ def _by_threshold(config: Config, slo: SloConfig) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for relay in config.relays:
         threshold = slo.threshold_for(relay.name)
-        if slo.sli is Sli.LATENCY and threshold is not None and watched(config, slo, relay.name):
+        if slo.sli is Sli.LATENCY and threshold is not None and applies_to(config, slo, relay.name):
             found.setdefault(f"{threshold:g}", []).append(relay.name)
     return found
 
 
 def objectives(config: Config, slo: SloConfig, relays: Iterable[str]) -> set[Decimal]:
-    """The objectives of an SLO that are in force at some relays, where a probe of it watches them."""
-    found = {slo.objective_for(relay) for relay in relays if watched(config, slo, relay)}
+    """Return the objectives of an SLO in force at these relays, as far as it applies to them."""
+    found = {slo.objective_for(relay) for relay in relays if applies_to(config, slo, relay)}
     return {objective for objective in found if objective is not None}
 
 
-def watched(config: Config, slo: SloConfig, relay: str) -> bool:
-    """Whether a probe of an SLO watches a relay."""
+def applies_to(config: Config, slo: SloConfig, relay: str) -> bool:
+    """Return whether a probe of the SLO monitors the relay."""
     return any(probe.name in slo.probe and relay in probe.relays for probe in config.probes)
 
 
-def _burning(config: Config) -> Record:
-    least = MIN_SCRAPES * config.prometheus.scrape_interval
-    present = next(window for window in ALWAYS if window >= least)
-    return Record(name="slo:current_burn_rate:ratio", expr=f"{ratio(present)}\n/\n(slo:error_budget:ratio > 0)\n")
+def _burn_rate(config: Config) -> Record:
+    shortest = MIN_SCRAPES * config.prometheus.scrape_interval
+    window = next(window for window in DASHBOARD_WINDOWS if window >= shortest)
+    expr = f"{ratio_name(window)}\n/\n(slo:error_budget:ratio > 0)\n"
+    return Record(name="slo:current_burn_rate:ratio", expr=expr)
 
 
-def _left(config: Config) -> Iterator[Record]:
-    names: dict[float, list[str]] = {}
+def _remaining_budget(config: Config) -> Iterator[Record]:
+    by_window: dict[float, list[str]] = {}
+    relays = [relay.name for relay in config.relays]
     for slo in budgeted(config):
-        if any(objective < 1 for objective in objectives(config, slo, [relay.name for relay in config.relays])):
-            names.setdefault(slo.window, []).append(slo.name)
+        if any(objective < 1 for objective in objectives(config, slo, relays)):
+            by_window.setdefault(slo.window, []).append(slo.name)
     parts = [
-        f'1 - {ratio(window)}{{slo=~"{any_of(names[window])}"}} / (slo:error_budget:ratio > 0)'
-        for window in sorted(names)
+        f'1 - {ratio_name(window)}{{slo=~"{any_of(names)}"}} / (slo:error_budget:ratio > 0)'
+        for window, names in sorted(by_window.items())
     ]
     if parts:
         yield Record(name="slo:period_error_budget_remaining:ratio", expr="\nor\n".join(parts))
