@@ -1,7 +1,7 @@
 """relay-monitor: an always-on synthetic monitor for production WebSocket relays.
 
-Data flows one way: `config` → `schedule` → `probes` (over `relay`, `wire`, `session`) → `Run` values →
-`metrics` and `journal` → `web`. Imports point the other way only, from the top of that list down.
+Data flow: `config` → `schedule` → `probes` (by way of `pairs`, `relay`, `session` and `wire`) → `Run` values →
+`metrics` and `journal` → `web`. The layers of imports are listed in `pyproject.toml`.
 """
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""`python -m monitor` is the command `relay-monitor`."""
+"""Run the command `relay-monitor`: `python -m monitor`."""
 
 from monitor.cli import main
 

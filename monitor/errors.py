@@ -1,21 +1,21 @@
-"""Every exception of this project, under one root.
+"""All exceptions that this project raises.
 
 ::
 
     MonitorError
-    ├── ConfigError             the configuration is wrong: one `ConfigProblem` per mistake, each with its line
-    ├── StartupError            the machine will not let us start: a port in use, an unreadable file
-    ├── MisuseError             this program called itself wrongly: a bug here, never the relay's fault
-    ├── ProbeError                what stopped a run: a step and a reason of `vocabulary`, raised inside a probe only
-    │   └── LocalError            the same, on this side of the wire: the run is aborted, the relay not blamed
-    └── WalletProtocolError     the wallet protocol's own errors, named by its own codes (`ErrorCode`)
-        ├── SessionError
-        ├── TransportError
-        └── CryptoError
+    ├── ConfigError             invalid configuration: one `ConfigProblem` for each error
+    ├── StartupError            the program cannot start or continue here: port in use, unreadable file
+    ├── MisuseError             an interface was used against its rules: a bug in this program
+    ├── ProbeError              a run failed, at a step and for a reason of `vocabulary`
+    │   ├── LocalError          the same, caused by this machine: the run is aborted
+    │   └── RateLimitedError    the same, with the time after which the relay allows a retry
+    └── WalletProtocolError     an error of the wallet protocol, with one of its codes
+        ├── SessionError        expired, not found, invalid state, OTP
+        ├── TransportError      publish, subscribe, history, parsing of envelopes
+        └── CryptoError         invalid key, failed decryption
 
-What a relay did wrong is a value: an `ProbeError` travels no further than the probe that met it, where it
-becomes the `Failure` of a `Run`. Foreign exceptions (sockets, TLS, WebSocket) are translated once, at the
-edge, in `relay/transport.py`.
+A probe catches each `ProbeError` and returns it as the `Failure` of a `Run`. Exceptions of sockets, TLS and WebSocket
+are converted to it in `relay`.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ if TYPE_CHECKING:
 
 
 MAX_DETAIL: Final = 500
-"""Characters kept of what is said about a failure: a relay may have chosen them, and runs are kept by the hundred."""
+"""Largest length of an error's detail in characters: it may come from a relay, and the journal stores many."""
 
 
 class MonitorError(Exception):
-    """The root: catch it to catch everything this project raises on purpose."""
+    """Base class of all exceptions of this project."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class ConfigProblem:
-    """One mistake in a configuration file.
+    """One error in a configuration file.
 
-    `line` counts from 1 (0: the file as a whole); `key` is the dotted path, empty for the document itself.
+    `line` counts from 1, 0 means the whole file; `key` is the dotted path, empty for the whole document.
     """
 
     line: int
@@ -50,13 +50,13 @@ class ConfigProblem:
     message: str
 
     def show(self, filename: str) -> str:
-        """`config.yaml:12: probes[0].timeout: what is wrong, what is allowed`."""
+        """Return `config.yaml:12: probes[0].timeout: MESSAGE`."""
         where = f"{filename}:{self.line}" if self.line else filename
         return f"{where}: {self.key}: {self.message}" if self.key else f"{where}: {self.message}"
 
 
 class ConfigError(MonitorError):
-    """The configuration cannot be used. `problems` holds every mistake found, in the order of the file."""
+    """Invalid configuration. `problems` holds all errors found, in the order of the file."""
 
     def __init__(self, filename: str, problems: Sequence[ConfigProblem]) -> None:
         self.filename = filename
@@ -65,18 +65,18 @@ class ConfigError(MonitorError):
 
 
 class StartupError(MonitorError):
-    """The program cannot start here; the message is one clear line for a person."""
+    """The program cannot start or continue on this machine. The message is one line for the operator."""
 
 
 class MisuseError(MonitorError):
-    """Local code used an interface against its rules (h11's LocalProtocolError): fix the caller."""
+    """An interface was used against its rules: a bug in the caller, like h11's `LocalProtocolError`."""
 
 
 class ProbeError(MonitorError):
-    """What stopped a run, and where: `step` and `reason` of the catalogue, `detail` for people.
+    """A run failed at `step` for `reason`; `detail` explains it to people.
 
-    `detail` is shown on pages and in logs, so it never holds a token, a header's value or a key; it is cut off past
-    `MAX_DETAIL`.
+    `detail` is shown on pages and in logs, so it must not contain a token, a header's value or a key. It is truncated
+    to `MAX_DETAIL` characters.
     """
 
     def __init__(self, step: Step, reason: Reason, detail: str = "") -> None:
@@ -86,17 +86,17 @@ class ProbeError(MonitorError):
         super().__init__(f"{step}: {reason}" + (f": {self.detail}" if detail else ""))
 
     def reword(self, detail: str) -> None:
-        """Put other words in the place of `detail`."""
+        """Replace `detail`."""
         if detail != self.detail:
             ProbeError.__init__(self, self.step, self.reason, detail)
 
 
 class LocalError(ProbeError):
-    """What stopped a run on this side: no route of our own, no descriptors, our own limits. Never the relay's fault."""
+    """A failure caused by this machine: no route, no descriptors, the monitor's own limits. Never the relay's fault."""
 
 
 class RateLimitedError(ProbeError):
-    """The relay asks to come back later: in `retry_after` seconds."""
+    """The relay limits the rate; it allows a retry after `retry_after` seconds."""
 
     def __init__(self, step: Step, reason: Reason, detail: str, retry_after: float) -> None:
         super().__init__(step, reason, detail)
@@ -104,7 +104,7 @@ class RateLimitedError(ProbeError):
 
 
 class ErrorCode(StrEnum):
-    """The error codes of the Mobile Wallet Protocol, as its own clients spell them."""
+    """Error codes of the Mobile Wallet Protocol, as its clients spell them."""
 
     SESSION_EXPIRED = "SESSION_EXPIRED"
     SESSION_NOT_FOUND = "SESSION_NOT_FOUND"
@@ -126,7 +126,7 @@ class ErrorCode(StrEnum):
 
 
 class WalletProtocolError(MonitorError):
-    """A fault in the wallet protocol's own terms; `code` is the name its clients use."""
+    """An error of the wallet protocol, with its `code`."""
 
     def __init__(self, code: ErrorCode, message: str = "") -> None:
         self.code = code
@@ -134,12 +134,12 @@ class WalletProtocolError(MonitorError):
 
 
 class SessionError(WalletProtocolError):
-    """A session or its pairing: expired, not found, wrong state, OTP."""
+    """An error of a session or its pairing: expired, not found, invalid state, OTP."""
 
 
 class TransportError(WalletProtocolError):
-    """The wallet protocol's transport: publish, subscribe, history, parsing of envelopes."""
+    """An error of the protocol's transport: publish, subscribe, history, parsing of envelopes."""
 
 
 class CryptoError(WalletProtocolError):
-    """A key that is none, or a payload that does not decrypt."""
+    """An invalid key, or a payload that cannot be decrypted."""

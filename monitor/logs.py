@@ -1,4 +1,4 @@
-"""Log lines: for people on a console, or as JSON; on stderr, with the run's id where there is one."""
+"""Log lines on stderr, for a console or as JSON, with the run's id if one is bound."""
 
 from __future__ import annotations
 
@@ -16,21 +16,25 @@ if TYPE_CHECKING:
 SECRET: Final = re.compile(
     r"token$|authorization|headers?$|cookie|password|secret|private_?key|^otp$|payload", re.IGNORECASE
 )
-"""Keys whose values are never shown, whoever logs them, at whatever depth."""
+"""Keys whose values are masked, at any depth, in the lines of libraries too."""
 
 MAX_DEPTH: Final = 5
+"""Levels of nested values that are logged; deeper ones are replaced by an ellipsis."""
 
-# What a terminal would obey rather than show, or a reader take for a line of ours: a relay's words are shown as text.
+# Control characters and line separators: a relay's text must not control the terminal or forge a log line.
 _CONTROL: Final = {
     code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029) if code != ord("\t")
 }
 
-_FOREIGN: Final = {"apscheduler": logging.WARNING, "uvicorn": logging.ERROR, "websockets": logging.CRITICAL}
-"""Libraries that say more than an operator wants: two lines a slot, one a request, a traceback a bad client."""
+_LIBRARY_LEVELS: Final = {"apscheduler": logging.WARNING, "uvicorn": logging.ERROR, "websockets": logging.CRITICAL}
+"""Minimum levels of libraries that log too much: each scheduled slot, each request, a traceback for each bad client."""
 
 
-def configure(form: str, level: str) -> None:
-    """Set up logging for this process: `form` is "console" or "json", `level` the least that is shown."""
+def configure(log_format: str, level: str) -> None:
+    """Set up logging for this process.
+
+    `log_format` is "console" or "json"; `level` is the name of the minimum level. Raises `KeyError` for another name.
+    """
     number = logging.getLevelNamesMapping()[level.upper()]
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -38,17 +42,17 @@ def configure(form: str, level: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         mask,
     ]
-    if form == "json":
+    if log_format == "json":
         renderer: list[Processor] = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     else:
-        # Not its usual tracebacks, which show each frame's variables: tokens and keys among them.
+        # structlog's default tracebacks show the variables of each frame, which may be tokens and keys.
         plain = structlog.dev.plain_traceback
         colors = sys.stderr.isatty()
         renderer = [escape, structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain)]
     structlog.configure(
         processors=[*shared, *renderer],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(_Stderr()),  # type: ignore[arg-type]  # all it does is to write
+        logger_factory=structlog.WriteLoggerFactory(_Stderr()),  # type: ignore[arg-type]  # only write and flush are used
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
@@ -60,26 +64,26 @@ def configure(form: str, level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(number)
-    for name, least in _FOREIGN.items():
-        logging.getLogger(name).setLevel(max(least, number))
+    for name, minimum in _LIBRARY_LEVELS.items():
+        logging.getLogger(name).setLevel(max(minimum, number))
 
 
 class _Stderr:
-    """Where lines go: stderr as it is now. What it does not take is lost; a verdict must not hang on its log line."""
+    """The current stderr. Lines that cannot be written are dropped: a log line must not affect a verdict."""
 
     def write(self, text: str) -> None:
-        """Write, if it can be."""
-        with suppress(OSError, ValueError):  # a pipe without a reader, a file that is closed
+        """Write, ignoring errors."""
+        with suppress(OSError, ValueError):  # a pipe without a reader, a closed file
             sys.stderr.write(text)
 
     def flush(self) -> None:
-        """See it off, if it can be."""
+        """Flush, ignoring errors."""
         with suppress(OSError, ValueError):
             sys.stderr.flush()
 
 
 def mask(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Hide what must not be shown."""
+    """Mask the values of secret keys."""
     for key, value in event.items():
         if SECRET.search(key):
             event[key] = "***"
@@ -99,7 +103,7 @@ def _masked(value: Any, depth: int) -> Any:
 
 
 def escape(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Keep each line one line, and the terminal ours."""
+    """Escape control characters, except in tracebacks."""
     for key, value in event.items():
         if isinstance(value, str) and key != "exception":
             event[key] = value.translate(_CONTROL)

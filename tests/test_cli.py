@@ -87,7 +87,7 @@ class TestCheck:
         done = monitor("check", "--config", ROOT / "config.yaml")
         assert (done.returncode, done.stderr) == (0, "")
         verdict, *footprint = done.stdout.splitlines()
-        assert verdict.endswith("config.yaml: good")
+        assert verdict.endswith("config.yaml: valid")
         assert [line.partition(":")[0] for line in footprint] == ["demo"]
         for what in ("connects per minute", "messages per minute", "channels created", "in the relay's history"):
             assert what in footprint[0]

@@ -101,6 +101,6 @@ def test_a_command_without_its_extra_says_which_to_install(name: str, module: st
     assert (done.returncode, done.stdout) == (2, "")
     message, loaded = done.stderr.splitlines()
     assert message == (
-        f"relay-monitor: this command needs {module}, not installed here: pip install 'relay-monitor[{extra}]'"
+        f"relay-monitor: this command needs {module}; install with: pip install 'relay-monitor[{extra}]'"
     )
     assert loaded == "loaded []"

@@ -42,7 +42,7 @@ def test_a_bound_run_id_is_on_each_line(capsys: pytest.CaptureFixture[str]) -> N
     assert [line.get("run_id") for line in lines(capsys)] == ["018f", "018f", None]
 
 
-@pytest.mark.parametrize("form", ["json", "console"])
+@pytest.mark.parametrize("log_format", ["json", "console"])
 @pytest.mark.parametrize(
     "fields",
     [
@@ -56,17 +56,17 @@ def test_a_bound_run_id_is_on_each_line(capsys: pytest.CaptureFixture[str]) -> N
         {"a": {"b": {"c": {"d": {"e": {"f": "s3cr3t"}}}}}},
     ],
 )
-def test_a_secret_is_never_shown(form: str, fields: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
-    configure(form, "info")
+def test_a_secret_is_never_shown(log_format: str, fields: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    configure(log_format, "info")
     structlog.get_logger().info("connecting", relay="demo", **fields)
     shown = capsys.readouterr().err
     assert "s3cr3t" not in shown
     assert "demo" in shown
 
 
-@pytest.mark.parametrize("form", ["json", "console"])
-def test_a_traceback_shows_no_variables(form: str, capsys: pytest.CaptureFixture[str]) -> None:
-    configure(form, "info")
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_a_traceback_shows_no_variables(log_format: str, capsys: pytest.CaptureFixture[str]) -> None:
+    configure(log_format, "info")
     try:
         credential = "s3cr" + "3t"
         _ = 1 // (len(credential) - len(credential))
@@ -78,9 +78,9 @@ def test_a_traceback_shows_no_variables(form: str, capsys: pytest.CaptureFixture
     assert "s3cr3t" not in shown
 
 
-@pytest.mark.parametrize("form", ["json", "console"])
-def test_a_relays_words_make_no_line_and_move_no_terminal(form: str, capsys: pytest.CaptureFixture[str]) -> None:
-    configure(form, "info")
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_a_relays_words_make_no_line_and_move_no_terminal(log_format: str, capsys: pytest.CaptureFixture[str]) -> None:
+    configure(log_format, "info")
     structlog.get_logger().warning("run failed", detail="gone\n2024 [info] relay is up \x1b[2J\x9b2J\r")
     shown = capsys.readouterr().err
     assert shown.count("\n") == 1

@@ -1,9 +1,9 @@
-"""The command line: arguments in, results on stdout, logs on stderr, and an exit status that can be relied on.
+"""The command line: results on stdout, logs on stderr, and an exit status.
 
-0 good · 1 the verdict is bad · 2 wrong usage or configuration · 130 interrupted. What a command needs is imported when
-it runs, so that each starts quickly and the daemon carries nothing it does not use.
+0: success; 1: a failed probe, a missed objective, or drift; 2: wrong usage or configuration; 130: interrupted.
 
-One module a command, with its options; `shared` has what several of them need.
+Each command and its options are a module; `shared` is used by several. A command imports what it needs when it runs,
+so that it starts quickly and the daemon loads nothing unused.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ app.command(hidden=True)(load_worker)
 
 
 def main() -> None:
-    """The command `relay-monitor`."""
-    if sys.stderr is None:  # closed by whoever started us; what is said there is said to nobody
+    """Run the command `relay-monitor`."""
+    if sys.stderr is None:  # closed by the parent process
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - for as long as the process lives
     try:
         app()
@@ -56,7 +56,7 @@ def main() -> None:
     except MonitorError as error:
         typer.echo(f"relay-monitor: {error}", err=True)
         sys.exit(EXIT_USAGE)
-    except OSError as error:  # a disk that is full, behind stdout: no verdict was given
+    except OSError as error:  # such as a full disk behind stdout
         typer.echo(f"relay-monitor: {error.filename or 'stdout'}: {error.strerror}", err=True)
         sys.exit(EXIT_USAGE)
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""`relay-monitor check`: what is wrong with a configuration, or what it will do."""
+"""`relay-monitor check`: validates a configuration."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from monitor.cli.shared import DEFAULT_CONFIG, ConfigOption, load_config
 
 
 def check(config: ConfigOption = DEFAULT_CONFIG) -> None:
-    """Validate a configuration: every fault with its line, or what it will do to each relay."""
+    """Validate a configuration: print every error with its line, or the footprint on each relay."""
     from monitor.config.capacity import render  # noqa: PLC0415
 
     loaded = load_config(config)
-    typer.echo(f"{config}: good")
+    typer.echo(f"{config}: valid")
     for line in render(loaded):
         typer.echo(line)

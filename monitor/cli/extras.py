@@ -1,4 +1,4 @@
-"""The optional parts of the installation: which packages a command needs beyond the daemon's."""
+"""Extras: the optional packages that some commands need."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ MODULES: Final[dict[Extra, tuple[str, ...]]] = {
     "load": ("hdrh", "matplotlib"),
     "simulate": ("matplotlib", "numpy"),
 }
-"""The modules of each extra of `pyproject.toml`."""
+"""Modules of each extra in `pyproject.toml`."""
 
 
 def require(extra: Extra) -> None:
     """Check that an extra is installed, without importing it. Raises `StartupError`, which names what to install."""
     if missing := [name for name in MODULES[extra] if find_spec(name) is None]:
         raise StartupError(
-            f"this command needs {' and '.join(missing)}, not installed here: pip install 'relay-monitor[{extra}]'"
+            f"this command needs {' and '.join(missing)}; install with: pip install 'relay-monitor[{extra}]'"
         )

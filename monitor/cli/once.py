@@ -1,4 +1,4 @@
-"""`relay-monitor once`: each probe once, for cron, CI and a first look."""
+"""`relay-monitor once`: runs each probe once, for cron, CI and first tests."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 
 def once(
     config: ConfigOption = DEFAULT_CONFIG,
-    relay: Annotated[str | None, typer.Option(help="Only this relay.")] = None,
-    probe: Annotated[str | None, typer.Option(help="Only this probe.")] = None,
-    output: Annotated[Output, typer.Option(help="How results look.")] = Output.TEXT,
+    relay: Annotated[str | None, typer.Option(help="Run probes of this relay only.")] = None,
+    probe: Annotated[str | None, typer.Option(help="Run this probe only.")] = None,
+    output: Annotated[Output, typer.Option(help="Output format.")] = Output.TEXT,
     textfile: Annotated[
-        Path | None, typer.Option(help="Also write the metrics here, for node_exporter's textfile collector.")
+        Path | None, typer.Option(help="Write the metrics to this file, for node_exporter's textfile collector.")
     ] = None,
 ) -> None:
-    """Play each probe once, in parallel, with a step-by-step timeline; exit 1 unless all are good."""
+    """Run each probe once, in parallel, and print a timeline of its steps; exit 1 unless all succeed."""
     import monitor  # noqa: PLC0415
-    from monitor.daemon.once import run_once, show  # noqa: PLC0415
+    from monitor.daemon.once import run_once, timeline_lines  # noqa: PLC0415
     from monitor.journal import run_to_json  # noqa: PLC0415
     from monitor.logs import configure  # noqa: PLC0415
     from monitor.metrics import Metrics  # noqa: PLC0415
@@ -46,7 +46,7 @@ def once(
 
     loaded = _only(load_config(config), relay, probe)
     configure("console", "error")
-    # node_exporter, which reads the text file, has process_* of its own: series of the same name are an error there.
+    # Without process_*: node_exporter has its own, and duplicate series are an error there.
     metrics = Metrics(loaded, version=monitor.__version__, of_process=False)
     runs: list[Run] = []
     interrupted = False
@@ -59,11 +59,11 @@ def once(
     try:
         runs = run_loop(until_stopped_by_signal(run_once(loaded, publish)))
     except KeyboardInterrupt:
-        interrupted = True  # what there is, the runs cut short among them, is still told
+        interrupted = True  # the results so far are still printed, aborted runs included
     if output is Output.JSON:
         typer.echo(json.dumps([run_to_json(item) for item in runs], indent=2))
     else:
-        typer.echo("\n".join(line for item in runs for line in show(item)))
+        typer.echo("\n".join(line for item in runs for line in timeline_lines(item)))
     if textfile is not None:
         _write(textfile, metrics.render()[0])
     if interrupted:
@@ -73,7 +73,7 @@ def once(
 
 
 def _only(config: Config, relay: str | None, probe: str | None) -> Config:
-    """The part of a configuration that concerns one relay or one probe."""
+    """Return the part of a configuration that concerns one relay, one probe, or both. Raises `BadParameter`."""
     relays = tuple(item for item in config.relays if relay in {None, item.name})
     probes = tuple(item for item in config.probes if probe in {None, item.name})
     if not relays:
@@ -82,28 +82,28 @@ def _only(config: Config, relay: str | None, probe: str | None) -> Config:
     if not probes:
         names = ", ".join(item.name for item in config.probes)
         raise typer.BadParameter(f"no probe {probe!r}; the configuration has {names}", param_hint="--probe")
-    kept = {item.name for item in relays}
+    relay_names = {item.name for item in relays}
     probes = tuple(
-        item.model_copy(update={"relays": tuple(name for name in item.relays if name in kept)})
+        item.model_copy(update={"relays": tuple(name for name in item.relays if name in relay_names)})
         for item in probes
-        if kept & set(item.relays)
+        if relay_names & set(item.relays)
     )
     if not probes:
         which = f"probe {probe!r} does not watch" if probe is not None else "no probe watches"
         raise typer.BadParameter(f"{which} relay {relay!r}", param_hint="--relay")
-    names_left = {item.name for item in probes}
+    probe_names = {item.name for item in probes}
     slos = tuple(
-        item.model_copy(update={"probe": tuple(name for name in item.probe if name in names_left)})
+        item.model_copy(update={"probe": tuple(name for name in item.probe if name in probe_names)})
         for item in config.slos
-        if names_left & set(item.probe)
+        if probe_names & set(item.probe)
     )
     return config.model_copy(update={"relays": relays, "probes": probes, "slos": slos})
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Replace a file whole, since node_exporter may read it at any moment."""
+    """Replace a file atomically, since node_exporter may read it at any time. Raises `StartupError`."""
     try:
-        # In a folder of its own, which is gone afterwards whatever happens, and next to it: a rename stays on one disk.
+        # A temporary folder beside the file, so that the rename stays on one file system.
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
             temporary = Path(folder, "metrics")
             temporary.write_bytes(content)

@@ -1,4 +1,4 @@
-"""`relay-monitor relay`: the embedded relay alone."""
+"""`relay-monitor relay`: runs the embedded relay."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from monitor.cli.shared import run_loop, until_stopped
 
 
 def relay(
-    listen: Annotated[str, typer.Option(help="Where to listen, as HOST:PORT.")] = "127.0.0.1:8000",
+    listen: Annotated[str, typer.Option(help="Listen address, as HOST:PORT.")] = "127.0.0.1:8000",
     fault: Annotated[
-        list[str], typer.Option(metavar="SPEC", help="A fault to make, such as drop:probability=0.1; may be repeated.")
-    ] = [],  # noqa: B006 - typer's form of a repeated option's default
-    seed: Annotated[int, typer.Option(help="The same seed, asked in the same order, gives the same faults.")] = 0,
+        list[str], typer.Option(metavar="SPEC", help="Fault to inject, such as drop:probability=0.1; may be repeated.")
+    ] = [],  # noqa: B006 - typer requires a list
+    seed: Annotated[
+        int, typer.Option(help="Seed of the faults: the same requests in the same order get the same faults.")
+    ] = 0,
 ) -> None:
-    """Run the embedded relay alone, with the production namespaces, and with faults where some are given."""
+    """Run the embedded relay on its own, with the production namespaces and the given faults."""
     from monitor.config.fields import split_host_port  # noqa: PLC0415
     from monitor.embedded import EmbeddedRelay, FaultPlan, parse_fault  # noqa: PLC0415
     from monitor.logs import configure  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""`relay-monitor run`: the daemon."""
+"""`relay-monitor run`: runs the daemon."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 class LogFormat(StrEnum):
-    """How log lines look."""
+    """Log format."""
 
     CONSOLE = "console"
     JSON = "json"
 
 
 class LogLevel(StrEnum):
-    """What is logged at least."""
+    """Minimum log level."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -32,11 +32,11 @@ class LogLevel(StrEnum):
 
 def run(
     config: ConfigOption = DEFAULT_CONFIG,
-    shard: Annotated[str, typer.Option(help="Watch the I-th of N parts of the relays, as I/N from 0.")] = "0/1",
-    log_format: Annotated[LogFormat, typer.Option(help="How log lines look.")] = LogFormat.CONSOLE,
-    log_level: Annotated[LogLevel, typer.Option(help="What is logged at least.")] = LogLevel.INFO,
+    shard: Annotated[str, typer.Option(help="Monitor part I of N of the relays, as I/N; I starts at 0.")] = "0/1",
+    log_format: Annotated[LogFormat, typer.Option(help="Log format.")] = LogFormat.CONSOLE,
+    log_level: Annotated[LogLevel, typer.Option(help="Minimum log level.")] = LogLevel.INFO,
 ) -> None:
-    """Run the daemon: follow the schedule, serve /metrics and the on-call page, until SIGTERM; SIGHUP reloads."""
+    """Run the daemon: scheduled probes, /metrics and the on-call page, until SIGTERM; SIGHUP reloads the config."""
     from monitor.daemon.app import serve, shard_of  # noqa: PLC0415
     from monitor.logs import configure  # noqa: PLC0415
 

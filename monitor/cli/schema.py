@@ -1,4 +1,4 @@
-"""`relay-monitor schema`: the configuration's JSON Schema."""
+"""`relay-monitor schema`: prints the JSON Schema of the configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What several commands have in common: exit statuses, the configuration option, and the event loop."""
+"""Shared by several commands: exit statuses, the configuration option, and the event loop."""
 
 from __future__ import annotations
 
@@ -22,19 +22,22 @@ EXIT_BAD = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 
-ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The configuration file.", show_default=True)]
+ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="Configuration file.", show_default=True)]
 DEFAULT_CONFIG = Path("config.yaml")
 
 
 class Output(StrEnum):
-    """How results look."""
+    """Output format."""
 
     TEXT = "text"
     JSON = "json"
 
 
 def load_config(path: Path) -> Config:
-    """Read a configuration with this environment, and the web configuration that it names. Raises `ConfigError`."""
+    """Read and check a configuration, with the environment of this process, and its web configuration.
+
+    Raises `ConfigError` with all errors, and `StartupError` if the web configuration cannot be read.
+    """
     from monitor.config import load  # noqa: PLC0415
     from monitor.web.config import load_web  # noqa: PLC0415
 
@@ -55,7 +58,7 @@ async def until_stopped() -> None:
 
 
 async def until_stopped_by_signal(work: Coroutine[Any, Any, T]) -> T:
-    """Let SIGTERM end some work as SIGINT does: it is cancelled, and `KeyboardInterrupt` raised."""
+    """Return the result of `work`. SIGTERM cancels it and raises `KeyboardInterrupt`, as SIGINT does."""
     import signal  # noqa: PLC0415
 
     stopped = False
@@ -76,7 +79,7 @@ async def until_stopped_by_signal(work: Coroutine[Any, Any, T]) -> T:
 
 
 def run_loop(work: Coroutine[Any, Any, Any]) -> Any:
-    """Run on uvloop where it installs, which costs less CPU a message, else on asyncio's own loop."""
+    """Run `work` on uvloop, which needs less CPU per message, or on asyncio's loop if uvloop is not installed."""
     factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
     with suppress(ImportError):
         import uvloop  # noqa: PLC0415

@@ -60,7 +60,7 @@ def as_once(probe: ProbeConfig) -> ProbeConfig:
     return probe.model_copy(update={"pairs": 1, "connections": 1, "ramp_up": 0.0, "duration": duration})
 
 
-def show(run: Run) -> Iterator[str]:
+def timeline_lines(run: Run) -> Iterator[str]:
     """Yield the lines of a run: its outcome, then the steps with their times in milliseconds."""
     verdict = "ok" if run.outcome is Outcome.OK else run.outcome.value.upper()
     yield f"{verdict}  {run.probe} at {run.relay}  ({run.scenario}, {run.duration:.2f} s, run {run.id})"

@@ -1,4 +1,4 @@
-"""A run as JSON, and back: seconds, UTC, camelCase keys as in the rest of the API."""
+"""Convert a run to JSON values and back: seconds, UTC, camelCase keys as in the rest of the API."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from monitor.vocabulary import Outcome, Reason, Step, Verdict
 
 
 def run_to_json(run: Run, omitted: int = 0) -> dict[str, Any]:
-    """A run; `omitted` exchanges, messages and marks are not in it any more."""
+    """Return a run as JSON values. `omitted` is the number of exchanges, messages and marks left out of it."""
     return {
         "id": run.id,
         "relay": run.relay,
@@ -67,14 +67,14 @@ def _failure(failure: Failure | None) -> dict[str, str] | None:
 
 
 def run_from_json(data: Any) -> tuple[Run, int]:
-    """The run that `run_to_json` wrote, and how much is omitted from it.
+    """Return the run that `run_to_json` converted, and its `omitted`.
 
-    Raises `ValueError`, `KeyError` or `TypeError` for anything else: what a file holds is checked to the last field.
+    Every field is checked. Raises `ValueError`, `KeyError`, `TypeError` or `OverflowError` for other data.
     """
     pairing = data["pairing"]
     started_at = datetime.fromisoformat(_text(data["startedAt"]))
     if started_at.tzinfo is None:
-        raise ValueError("a moment without a time zone")
+        raise ValueError("time without a time zone")
     run = Run(
         id=_text(data["id"]),
         relay=_text(data["relay"]),
@@ -136,7 +136,7 @@ def _read_failure(data: Any) -> Failure | None:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError("not a text")
+        raise TypeError("not a string")
     return value
 
 
@@ -152,7 +152,7 @@ def _number_or_none(value: object) -> float | None:
 
 def _count(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError("not a whole number")
+        raise TypeError("not an integer")
     return value
 
 

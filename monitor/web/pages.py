@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from jinja2 import Template
     from starlette.requests import Request
 
-    from monitor.journal import Journal, Kept
+    from monitor.journal import Journal, StoredRun
 
 MAX_RUNS: Final = 500
 FAILURES: Final = 20
@@ -93,10 +93,10 @@ class _Pages:
 
     async def run(self, request: Request) -> Response:
         """Serve the page of one run."""
-        kept = self._state.journal.run(request.path_params["id"])
-        if kept is None:
+        stored = self._state.journal.run(request.path_params["id"])
+        if stored is None:
             raise HTTPException(404, "run not found or expired")
-        return await self._html("run.html", run=kept.run, omitted=kept.omitted)
+        return await self._html("run.html", run=stored.run, omitted=stored.omitted)
 
     async def style(self, _: Request) -> Response:
         """Serve the style sheet."""
@@ -152,10 +152,10 @@ class _Pages:
 
     async def api_run(self, request: Request) -> Response:
         """Serve one run with its timeline as JSON."""
-        kept = self._state.journal.run(request.path_params["id"])
-        if kept is None:
+        stored = self._state.journal.run(request.path_params["id"])
+        if stored is None:
             raise HTTPException(404, "run not found or expired")
-        return _Json(kept.to_json())
+        return _Json(stored.to_json())
 
     def _status(self) -> dict[str, Any]:
         status = self._state.status()
@@ -189,14 +189,14 @@ def _encoded(content: Any) -> str:
     return json.dumps(content, allow_nan=False, separators=(",", ":"))
 
 
-def _listed(runs: Sequence[Kept]) -> Iterator[str]:
+def _listed(runs: Sequence[StoredRun]) -> Iterator[str]:
     """Yield the runs one by one, each encoded in a thread once the previous one was sent.
 
     Encoding holds the GIL: hundreds of large runs at once would block the event loop for most of a second.
     """
     yield '{"runs":['
-    for number, kept in enumerate(runs):
-        yield ("," if number else "") + _encoded(kept.to_json())
+    for number, stored in enumerate(runs):
+        yield ("," if number else "") + _encoded(stored.to_json())
     yield "]}"
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from monitor.config import parse
-from monitor.daemon.once import as_once, run_once, show
+from monitor.daemon.once import as_once, run_once, timeline_lines
 from monitor.results import Exchange, Failure, Mark, Pairing, Run
 from monitor.scenarios import Scenario
 from monitor.vocabulary import Outcome, Reason, Step
@@ -78,7 +78,7 @@ GOOD = Run(
 
 
 def test_a_run_is_shown_with_its_steps_in_the_order_they_began() -> None:
-    assert list(show(GOOD)) == [
+    assert list(timeline_lines(GOOD)) == [
         "ok  session at demo  (realistic-session, 1.25 s, run 0190)",
         "      start ms  duration  side    step",
         "           1.0       1.5  dapp    tcp",
@@ -98,7 +98,7 @@ def test_a_failed_run_says_where_and_why() -> None:
         pairing=None,
         timeline=(),
     )
-    assert list(show(failed)) == [
+    assert list(timeline_lines(failed)) == [
         "FAILED  session at demo  (realistic-session, 1.25 s, run 0190)",
         "    step deliver, reason lost: acked, never delivered",
         "      start ms  duration  side    step",

@@ -115,7 +115,7 @@ def test_garbage_is_passed_over(tmp_path: Path, content: bytes) -> None:
 def test_a_file_larger_than_any_of_ours_is_not_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "runs.jsonl").write_bytes(b'{"n": 1}\n' * 3_000)
     assert read(tmp_path) == []
-    assert "larger than any written here" in capsys.readouterr().out
+    assert "run journal not read: larger than any" in capsys.readouterr().out
 
 
 def test_a_path_that_is_no_file_is_told_of_once_and_stops_nothing(
@@ -131,7 +131,7 @@ def test_a_path_that_is_no_file_is_told_of_once_and_stops_nothing(
 def test_a_disk_that_hangs_holds_up_neither_those_who_append_nor_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(file, "MAX_WAITING", 5)
+    monkeypatch.setattr(file, "MAX_QUEUED_ENTRIES", 5)
     entered, release = threading.Event(), threading.Event()
 
     def hang(number: int) -> dict[str, Any]:
@@ -145,7 +145,7 @@ def test_a_disk_that_hangs_holds_up_neither_those_who_append_nor_the_end(
     for number in range(1, 9):
         journal.append(number)
     journal.close(0.01)
-    assert capsys.readouterr().out.count("the disk does not keep up") == 1
+    assert capsys.readouterr().out.count("the disk is too slow") == 1
     release.set()
     journal.close(5)
     assert read(tmp_path) == list(range(6))

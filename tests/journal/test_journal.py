@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from monitor.journal import Kept
+    from monitor.journal import StoredRun
 
 
-def numbers(found: list[Kept]) -> list[int]:
+def numbers(found: list[StoredRun]) -> list[int]:
     return [int(kept.run.id[-12:], 16) for kept in found]
 
 
@@ -66,14 +66,14 @@ class TestLimits:
         kept.add(run(0, failed=True))
         for number in range(1, 200):
             kept.add(run(number))
-        assert numbers(kept.runs(limit=1000)) == [*range(199, 199 - journal.KEPT, -1), 0]
+        assert numbers(kept.runs(limit=1000)) == [*range(199, 199 - journal.RUNS_PER_PROBE, -1), 0]
         assert kept.run(run(1).id) is None
 
     def test_failed_runs_have_a_limit_of_their_own(self) -> None:
         kept = Journal()
         for number in range(200):
             kept.add(run(number, failed=True))
-        assert numbers(kept.runs(limit=1000)) == list(range(199, 199 - journal.FAILED_KEPT, -1))
+        assert numbers(kept.runs(limit=1000)) == list(range(199, 199 - journal.FAILED_RUNS_PER_PROBE, -1))
 
     def test_all_probes_together_have_a_limit(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(journal, "MAX_RUNS", 10)
@@ -144,7 +144,7 @@ class TestAcrossRestarts:
         for number in range(120):
             before.add(run(number))
         before.close()
-        assert numbers(Journal(tmp_path).runs(limit=1000)) == list(range(119, 119 - journal.KEPT, -1))
+        assert numbers(Journal(tmp_path).runs(limit=1000)) == list(range(119, 119 - journal.RUNS_PER_PROBE, -1))
 
     def test_lines_that_are_no_runs_are_left_out_and_told_of(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -158,7 +158,7 @@ class TestAcrossRestarts:
         after.add(run(2))
         after.close()
         assert numbers(Journal(tmp_path).runs()) == [2, 1]
-        assert "the run journal has lines that are no runs" in capsys.readouterr().out
+        assert "run journal has lines that are not runs" in capsys.readouterr().out
 
     def test_without_a_state_dir_nothing_is_written(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)
