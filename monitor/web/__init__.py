@@ -1,8 +1,8 @@
 """The HTTP server: metrics, health, the on-call page, the API.
 
 `pages` has the routes, `scrape` is `/metrics`, `headers` the security headers, `server` the HTTP server. `config`,
-`tls`, `auth`, `passwords` and `acceptor` implement TLS and basic auth by Prometheus' web configuration. `WebState` is
-the interface to the rest of the program.
+`tls_config`, `tls`, `auth`, `passwords` and `acceptor` implement TLS and basic auth by Prometheus' web configuration.
+`WebState` is the interface to the rest of the program.
 """
 
 from monitor.web.auth import WebAuth, read_security

@@ -16,7 +16,6 @@ from monitor.config.document import show_path
 from monitor.config.fields import (
     THAWED,
     Duration,
-    ExistingFile,
     Kind,
     RedactedError,
     Section,
@@ -27,7 +26,8 @@ from monitor.config.fields import (
 from monitor.config.loading import FileKind, parse_as, text_of
 from monitor.config.problems import locate, suggestion
 from monitor.errors import ConfigProblem, StartupError
-from monitor.web.tls import CIPHERS, CURVES, VERIFYING, server_context
+from monitor.web.tls import server_context
+from monitor.web.tls_config import VERIFYING, Flag, TlsServerConfig
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,17 +46,7 @@ _HEADERS: Final[Mapping[str, tuple[str, ...]]] = {
     "X-XSS-Protection": (),
     "Content-Security-Policy": (),
 }
-_SANS: Final = 100
-_MAX_PEM: Final = 65_536
 _TLS: Final = "tls_server_config"
-
-
-def _pem(value: object) -> SecretStr:
-    if isinstance(value, SecretStr):
-        return value
-    if not isinstance(value, str) or "-----BEGIN " not in value or len(value) > _MAX_PEM:
-        raise RedactedError(f"is not PEM (-----BEGIN …) of up to {_MAX_PEM} characters")
-    return SecretStr(value)
 
 
 def _hash(value: object) -> SecretStr:
@@ -75,40 +65,6 @@ def _user(name: str) -> None:
         raise ValueError("is not a user's name; expected printable text without a colon")
 
 
-def _suite(name: str) -> None:
-    if name not in CIPHERS:
-        raise ValueError(f"is not a supported cipher suite; {suggestion(name, CIPHERS)}")
-
-
-def _curve(name: str) -> None:
-    if name not in CURVES:
-        raise ValueError(f"is not a curve; {suggestion(name, CURVES)}")
-
-
-def _client_auth(name: str) -> None:
-    if name in {"RequireAnyClientCert", "RequireClientCert"}:
-        raise ValueError("accepts unverified certificates and is not supported; expected RequireAndVerifyClientCert")
-    known = ("NoClientCert", "RequestClientCert", *VERIFYING)
-    if name not in known:
-        raise ValueError(f"is not a client_auth_type; {suggestion(name, known)}")
-
-
-def _version(name: str) -> None:
-    if name in {"TLS10", "TLS11"}:
-        raise ValueError("is deprecated (RFC 8996) and not supported; expected TLS12 or TLS13")
-    if name not in {"TLS12", "TLS13"}:
-        raise ValueError("is not a TLS version; expected TLS12 or TLS13")
-
-
-def _flag(value: object) -> bool:
-    # Compared one by one: the value may be an unhashable list.
-    if value is True or value == "true":
-        return True
-    if value is False or value == "false":
-        return False
-    raise ValueError("is neither true nor false")
-
-
 def _headers(given: Mapping[str, str]) -> Mapping[str, str]:
     for name, value in given.items():
         if name not in _HEADERS:
@@ -118,41 +74,6 @@ def _headers(given: Mapping[str, str]) -> Mapping[str, str]:
         if value and _HEADERS[name] and value not in _HEADERS[name]:
             raise ValueError(f"has the {name} {value!r}; expected {' or '.join(_HEADERS[name])}")
     return frozen(given)
-
-
-Pem = Annotated[SecretStr, BeforeValidator(_pem), Kind("PEM")]
-Flag = Annotated[bool, BeforeValidator(_flag), Kind("true or false")]
-Version = Annotated[str, checked(_version), Kind("one of", "TLS12, TLS13")]
-Short = Annotated[str, Field(min_length=1, max_length=300)]
-
-
-class TlsServerConfig(Section):
-    """`tls_server_config`: certificates, client authentication, versions and ciphers."""
-
-    cert: Pem | None = None
-    key: Pem | None = None
-    client_ca: Pem | None = None
-    cert_file: ExistingFile | None = None
-    key_file: ExistingFile | None = None
-    client_auth_type: Annotated[str, checked(_client_auth)] = "NoClientCert"
-    client_ca_file: ExistingFile | None = None
-    client_allowed_sans: Annotated[tuple[Short, ...], Field(min_length=1, max_length=_SANS)] | None = None
-    min_version: Version = "TLS12"
-    max_version: Version = "TLS13"
-    cipher_suites: Annotated[tuple[Annotated[str, checked(_suite)], ...], Field(max_length=50)] = ()
-    curve_preferences: Annotated[tuple[Annotated[str, checked(_curve)], ...], Field(max_length=10)] = ()
-    prefer_server_cipher_suites: Flag = True
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """Certificate and key files."""
-        return tuple(path for path in (self.cert_file, self.key_file, self.client_ca_file) if path is not None)
-
-    @property
-    def is_enabled(self) -> bool:
-        """True if TLS is enabled, by the same keys as in Prometheus."""
-        asked = {"cert", "key", "client_ca", "cert_file", "key_file", "client_ca_file", "client_auth_type"}
-        return any(getattr(self, key) is not None for key in asked & self.model_fields_set)
 
 
 class HttpServerConfig(Section):

@@ -1,4 +1,4 @@
-"""Create an `ssl.SSLContext` from `tls_server_config`, whose names are Go's."""
+"""Create an `ssl.SSLContext` from `tls_server_config`."""
 
 from __future__ import annotations
 
@@ -9,36 +9,14 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 from monitor.errors import StartupError
+from monitor.web.tls_config import CIPHERS, CURVES, VERIFYING
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pydantic import SecretStr
 
-    from monitor.web.config import TlsServerConfig
-
-VERIFYING: Final = {
-    "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
-    "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
-}
-"""Values of `client_auth_type` that verify client certificates."""
-
-_OLD: Final = ("AES_128_CBC_SHA", "AES_256_CBC_SHA", "AES_128_GCM_SHA256", "AES_256_GCM_SHA384")
-# TLS 1.3 suites are accepted but always enabled, as in Go.
-CIPHERS: Final = {
-    **dict.fromkeys(("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"), ""),
-    **{
-        f"TLS_ECDHE_{key}_WITH_{cipher}": f"ECDHE-{key}-"
-        + cipher.replace("AES_", "AES").replace("_CBC", "").replace("_", "-")
-        for key in ("ECDSA", "RSA")
-        for cipher in _OLD
-    },
-    **{f"TLS_ECDHE_{key}_WITH_CHACHA20_POLY1305_SHA256": f"ECDHE-{key}-CHACHA20-POLY1305" for key in ("ECDSA", "RSA")},
-}
-"""Cipher suites: Go's name to OpenSSL's."""
-
-CURVES: Final = {"X25519": "X25519", "CurveP256": "prime256v1", "CurveP384": "secp384r1", "CurveP521": "secp521r1"}
-"""Curves: Go's name to OpenSSL's."""
+    from monitor.web.tls_config import TlsServerConfig
 
 _VERSIONS: Final = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
 
