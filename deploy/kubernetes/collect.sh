@@ -26,5 +26,5 @@ while [ "$index" -lt "$count" ]; do
     index=$((index + 1))
 done
 
-# Shows which are missing, and exits 1 if one is, or an objective is missed.
+# Reports missing results; exits 1 if one is missing or an objective is missed.
 exec relay-monitor merge "$folder"/[0-9]*.json --output "$folder/merged.json" --report "$folder/merged.html"
