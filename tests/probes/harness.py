@@ -11,8 +11,11 @@ from monitor.config import RelayConfig, parse
 from monitor.embedded import EmbeddedRelay, FaultPlan, parse_fault
 from monitor.probes.registry import PROBES
 from monitor.probes.runner import execute
+from monitor.probes.steady_messaging import SteadyMessaging
+from monitor.probes.steady_state import SteadyState
 from monitor.relays import MonitoredRelays
-from monitor.results import MessagesJudged, MessagesSent, Run
+from monitor.results import MessagesJudged, MessagesSent, PhaseTimed, Run
+from monitor.vocabulary import Outcome, Phase, Reason, Step
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -25,6 +28,17 @@ if TYPE_CHECKING:
     from monitor.results import Report
 
 T = TypeVar("T")
+
+PERSISTENT: dict[str, Any] = {
+    "schedule": "continuous",
+    "pairs": "1",
+    "message_interval": "100ms",
+    "settle": "0s",
+    "timeout": "400ms",
+}
+QUICK_SESSION: dict[str, Any] = {"messages": "1", "settle": "0s", "timeout": "400ms"}
+SESSION: dict[str, Any] = QUICK_SESSION | {"timeout": "5s"}
+"""For what must end long before the timeout."""
 
 _CONFIG = """
 relays: [{{name: demo, url: "{url}", limits: {{connects_per_minute: 6000, messages_per_minute: 6000}}}}]
@@ -150,3 +164,29 @@ async def stage(
         yield made
     finally:
         await made.monitored_relays.stop()
+
+
+@asynccontextmanager
+async def serving(made: Stage, context: ProbeContext | None = None) -> AsyncIterator[asyncio.Task[None]]:
+    """Run the harness's continuous probe."""
+    probe = SteadyState() if made.probe.scenario == "steady-state" else SteadyMessaging()
+    task = asyncio.ensure_future(probe.serve(context or made.context, made.pairs))
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+def cause(run: Run) -> tuple[Step, Reason] | None:
+    return None if run.failure is None else (run.failure.step, run.failure.reason)
+
+
+def assert_failed(run: Run, step: Step, reason: Reason, exchanges: int = 1) -> None:
+    assert cause(run) == (step, reason)
+    assert run.outcome is Outcome.FAILED
+    assert [exchange.outcome for exchange in run.exchanges] == [Outcome.FAILED] * exchanges
+
+
+def acks(made: Stage) -> int:
+    return sum(report.phase is Phase.PUBLISH_ACK for report in made.all(PhaseTimed))

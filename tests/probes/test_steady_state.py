@@ -1,0 +1,35 @@
+"""A persistent connection that drops."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from monitor.results import Disconnected, Reconnected
+from monitor.vocabulary import Outcome, Reason, Step
+from tests.probes.harness import (
+    assert_failed,
+    serving,
+    stage,
+)
+from tests.virtual_time import WITH_SOCKETS
+
+if TYPE_CHECKING:
+    from monitor.embedded import EmbeddedRelay
+
+pytestmark = [WITH_SOCKETS, pytest.mark.usefixtures("nothing_is_left_open")]
+
+
+async def test_a_standing_connection_books_a_drop_on_its_interval_and_comes_back(relay: EmbeddedRelay) -> None:
+    keys: dict[str, Any] = {"schedule": "continuous", "connections": "1"}
+    async with stage(relay.url, "steady-state", {"duration": 0.4}, **keys) as made, serving(made):
+        await made.until(lambda: made.runs)
+        relay.disconnect_all(3001)
+        await made.until(lambda: len(made.runs) == 2)
+        assert made.runs[0].outcome is Outcome.OK
+        assert_failed(made.runs[1], Step.HOLD, Reason.DISCONNECTED)
+        await made.until(lambda: len(made.runs) == 3)
+        assert made.runs[2].outcome is Outcome.OK
+        assert [report.code for report in made.all(Disconnected)] == [3001]
+        assert len(made.all(Reconnected)) == 1

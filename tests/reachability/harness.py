@@ -1,0 +1,183 @@
+"""One relay verdict in virtual time: reports are fed by hand and the results of attempts are scripted."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from monitor.clock import LoopClock, utc
+from monitor.config import parse
+from monitor.errors import LocalError, ProbeError
+from monitor.reachability import verdict
+from monitor.reachability.attempts import AttemptResult
+from monitor.relays import MonitoredRelays
+from monitor.results import Confirmed, Disconnected, Exchange, Failure, MessageFate, Run
+from monitor.scenarios import Scenario
+from monitor.vocabulary import Outcome, Reason, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pytest
+
+    from monitor.pairs.context import ProbeContext
+    from monitor.reachability.verdict import RelayVerdict
+    from monitor.results import Report
+
+CONFIG = """
+relays: [{name: demo, url: "ws://127.0.0.1:9/connection/websocket"}]
+probes: [{name: steady, scenario: steady-messaging, timeout: 5s}]
+"""
+REFUSED = ProbeError(Step.TCP, Reason.REFUSED, "refused")
+LIMITS = LocalError(Step.RESOLVE, Reason.OVERLOADED, "limits allow no more connects now")
+
+
+class Message:
+    arrived_at: float | None = None
+
+
+@dataclass
+class InFlightMessage:
+    message: Message = field(default_factory=Message)
+
+
+@dataclass(eq=False)
+class StandingPair:
+    """A pair that stands, or does not."""
+
+    ready: bool = True
+    terminated: bool = False
+    in_flight: InFlightMessage = field(default_factory=InFlightMessage)
+    directions: list[str] = field(default_factory=list)
+    recorder: Any = field(default_factory=lambda: type("Recorder", (), {"run_id": "pair"}))
+
+    def resend(self, direction: str, timeout: float) -> InFlightMessage:
+        assert timeout == 5
+        self.directions.append(direction)
+        return self.in_flight
+
+
+class World:
+    """One relay's verdict, fed by hand. `script` says how an attempt that starts now ends, and after how long."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, text: str = CONFIG) -> None:
+        self.clock = LoopClock()
+        self.reports: list[Confirmed] = []
+        self.ups: list[tuple[float, bool]] = []
+        self.starts: list[float] = []
+        self.recovery: list[bool] = []
+        self.asked: list[ProbeError | None] = []
+        self.ours = False
+        self.started: float | None = None
+        self.settled: list[float] = []
+        self.script: Callable[[float], tuple[float, AttemptResult]] = lambda _: (0.1, failed())
+        config = parse(text, "test", {})
+        self.monitored_relays = MonitoredRelays(
+            config,
+            self.clock,
+            self._take,
+            is_local_fault=self._answer,
+            on_resolved=lambda _: self.settled.append(self.now),
+        )
+        self.config = config
+        monkeypatch.setattr(verdict, "try_new_pair", self._try_new_pair)
+
+    @property
+    def now(self) -> float:
+        return round(self.clock.monotonic() - self._begin(), 3)
+
+    def _begin(self) -> float:
+        """Seconds count from the first thing that happens: only then time is virtual."""
+        if self.started is None:
+            self.started = self.clock.monotonic()
+        return self.started
+
+    @property
+    def up(self) -> RelayVerdict:
+        return self.monitored_relays.relays["demo"].verdict
+
+    async def start(self) -> None:
+        await self.monitored_relays.start(lambda _, up: self.ups.append((self.now, up)))
+        self.context = self.monitored_relays.context("demo", self.config.probes[0])
+
+    def counts(self) -> list[tuple[str, bool]]:
+        return [(report.via, report.ok) for report in self.reports]
+
+    def fail(
+        self,
+        step: Step = Step.DELIVER,
+        reason: Reason = Reason.LOST,
+        pair: int | None = None,
+        direction: str = "request",
+    ) -> None:
+        self._begin()
+        fate = MessageFate(direction=direction, sequence=1, verdict=None)
+        self.up.observe(run(self.clock, Outcome.FAILED, Failure(step=step, reason=reason), pair, (fate,)), self.context)
+
+    def cross(self) -> None:
+        self._begin()
+        exchange = Exchange(outcome=Outcome.OK, round_trip=0.01)
+        self.up.observe(run(self.clock, Outcome.OK, None, 0, (), (exchange,)), self.context)
+
+    def drop(self, pair: int | None = None, code: int = 3001) -> None:
+        self._begin()
+        self.up.observe(Disconnected(relay="demo", probe="steady", run_id="x", code=code, pair=pair), self.context)
+
+    def stand(self, number: int = 0, *, ready: bool = True) -> StandingPair:
+        pair = StandingPair(ready=ready)
+        self.up.pairs.add("steady", number, pair)  # type: ignore[arg-type]
+        return pair
+
+    def _take(self, report: Run | Report, context: ProbeContext) -> None:
+        assert isinstance(report, Confirmed)
+        assert context is self.context
+        self.reports.append(report)
+
+    async def _answer(self, error: ProbeError | None) -> bool:
+        self.asked.append(error)
+        await asyncio.sleep(1)
+        return self.ours
+
+    async def _try_new_pair(self, context: ProbeContext, bound: float, *, recovery: bool = False) -> AttemptResult:
+        assert (context, bound) == (self.context, 5)
+        self.starts.append(self.now)
+        self.recovery.append(recovery)
+        took, tried = self.script(self.now)
+        await asyncio.sleep(took)
+        return tried
+
+
+def run(
+    clock: LoopClock,
+    outcome: Outcome,
+    failure: Failure | None,
+    pair: int | None,
+    messages: tuple[MessageFate, ...] = (),
+    exchanges: tuple[Exchange, ...] = (),
+) -> Run:
+    return Run(
+        id="x",
+        relay="demo",
+        probe="steady",
+        scenario=Scenario.STEADY_MESSAGING,
+        started_at=utc(clock),
+        duration=1.0,
+        outcome=outcome,
+        failure=failure,
+        exchanges=exchanges,
+        pair=pair,
+        messages=messages,
+    )
+
+
+def failed(error: ProbeError = REFUSED) -> AttemptResult:
+    return AttemptResult(run_id="fresh", delivered=False, error=error)
+
+
+def unknown(error: ProbeError) -> AttemptResult:
+    return AttemptResult(run_id="fresh", delivered=None, error=error)
+
+
+def delivered() -> AttemptResult:
+    return AttemptResult(run_id="fresh", delivered=True)

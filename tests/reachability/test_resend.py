@@ -1,0 +1,151 @@
+"""Messages that are resent over the persistent pair that failed, and what is counted of them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from monitor.clock import LoopClock
+from monitor.config import parse
+from monitor.daemon.app import Monitor
+from monitor.embedded import Fault
+from monitor.vocabulary import Step
+from tests.daemon.test_app import page, total
+from tests.probes.harness import embedded
+from tests.reachability.harness import World, delivered, failed
+from tests.virtual_time import WITH_SOCKETS, WITHOUT_SOCKETS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@WITHOUT_SOCKETS
+class TestTheStandingPair:
+    async def test_it_fails_where_a_fresh_message_sent_later_has_crossed(self, world: World) -> None:
+        world.script = lambda _: (0.1, delivered())
+        pair = world.stand()
+        world.fail(pair=0, direction="response")
+        await asyncio.sleep(2.4)
+        assert world.counts() == [("fresh", True)], "half a time-out is not over yet"
+        await asyncio.sleep(0.3)
+        assert world.counts() == [("fresh", True), ("standing", False)]
+        assert pair.directions == ["response"]
+        assert world.ups == [(0.1, True)]
+
+    async def test_it_has_a_second_from_the_fresh_message_on(self, world: World) -> None:
+        world.script = lambda now: (0.1, delivered() if now >= 4 else failed())
+        world.stand()
+        world.fail(pair=0)
+        await asyncio.sleep(5)
+        assert ("standing", False) not in world.counts()
+        await asyncio.sleep(0.3)
+        assert world.counts()[-1] == ("standing", False)
+
+    async def test_one_that_carries_its_message_is_ok(self, world: World) -> None:
+        world.script = lambda _: (0.1, delivered())
+        pair = world.stand()
+        world.fail(pair=0)
+        await asyncio.sleep(1)
+        pair.in_flight.message.arrived_at = world.clock.monotonic()
+        await asyncio.sleep(5)
+        assert world.counts() == [("fresh", True), ("standing", True)]
+
+    async def test_nothing_is_counted_of_it_where_nothing_crosses_at_all(self, world: World) -> None:
+        world.stand()
+        world.fail(pair=0)
+        await asyncio.sleep(7)
+        world.script = lambda _: (0.1, delivered())
+        await asyncio.sleep(10)
+        assert [up for _, up in world.ups] == [False, True]
+        assert [each for each in world.counts() if each[0] == "standing"] == []
+
+    async def test_nothing_where_it_is_gone_or_drops_meanwhile(self, world: World) -> None:
+        world.script = lambda _: (0.1, delivered())
+        pair = world.stand(ready=False)
+        world.drop(pair=0)
+        await asyncio.sleep(6)
+        assert pair.directions == []
+        pair.ready = True
+        world.fail(pair=0)
+        await asyncio.sleep(1)
+        pair.ready = False
+        await asyncio.sleep(10)
+        assert world.counts() == [("fresh", True), ("fresh", True)]
+
+    async def test_one_that_comes_back_is_tried_then(self, world: World) -> None:
+        world.script = lambda _: (0.1, delivered())
+        pair = world.stand(ready=False)
+        pair.in_flight.message.arrived_at = 1.0
+        world.drop(pair=0)
+        await asyncio.sleep(3)
+        pair.ready = True
+        await asyncio.sleep(1)
+        assert world.counts() == [("fresh", True), ("standing", True)]
+
+    async def test_few_are_tried_at_once_and_none_twice(self, world: World) -> None:
+        pairs = [world.stand(number) for number in range(10)]
+        world.script = lambda _: (0.1, delivered())
+        for number in range(10):
+            world.fail(pair=number)
+            world.fail(pair=number)
+        await asyncio.sleep(1)
+        assert [len(pair.directions) for pair in pairs] == [1] * 3 + [0] * 7
+
+    async def test_a_node_that_stays_silent_is_counted_again_at_each_slot(self, world: World) -> None:
+        world.script = lambda _: (0.1, delivered())
+        world.stand()
+        for _ in range(4):
+            world.fail(pair=0)
+            await asyncio.sleep(10.5)
+        assert world.counts() == [("fresh", True), ("standing", False)] * 4
+
+
+SILENT = """
+relays: [{{name: demo, url: "{one}", endpoints: ["{one}", "{other}"]}}]
+probes: [{{name: steady, scenario: steady-messaging}}]
+"""
+
+
+class TestASilentNode:
+    """Two nodes of one cluster, one of which acks and stores and pushes nothing; the probe is as shipped."""
+
+    @WITH_SOCKETS
+    async def test_it_is_named_in_time_with_its_autopsy_and_the_relay_stays_up(self) -> None:
+        loop = asyncio.get_running_loop()
+        async with embedded() as one, embedded(broker=one.broker) as other:
+            assert one.plan is not None
+            monitor = Monitor(parse(SILENT.format(one=one.url, other=other.url), "test", {}), clock=LoopClock())
+
+            def confirmed(over: str, outcome: str) -> float:
+                return total(page(monitor), "relay_probe_confirmations_total", over=over, outcome=outcome)
+
+            def autopsies() -> list[str]:
+                runs = [kept.run for kept in monitor.journal.runs(outcome="failed")]
+                return [mark.note.split(":")[0] for run in runs for mark in run.timeline if mark.step is Step.HISTORY]
+
+            await monitor.start()
+            try:
+                await until(lambda: monitor.monitored_relays.relays["demo"].verdict.up is True)
+                one.plan.set([Fault.make("drop")])
+                since = loop.time()
+                await until(lambda: confirmed("standing", "failed") >= 1, 30)
+                assert loop.time() - since < 20  # what on-call is promised
+                assert confirmed("fresh", "ok") >= 1
+                await until(lambda: "stored_not_pushed" in autopsies())
+                assert monitor.monitored_relays.relays["demo"].verdict.up is True
+                # It resolves by itself: healed, the next confirmations find nothing.
+                one.plan.set([])
+                ok = total(page(monitor), "relay_probe_exchanges_total", outcome="ok")
+                await until(lambda: total(page(monitor), "relay_probe_exchanges_total", outcome="ok") >= ok + 2, 40)
+                counted = confirmed("standing", "failed")
+                await asyncio.sleep(4)
+                assert confirmed("standing", "failed") == counted
+            finally:
+                await monitor.stop()
+
+
+async def until(true: Callable[[], bool], seconds: float = 20) -> None:
+    """Wait until something holds, looked at every second: to render a page takes some 30 ms."""
+    async with asyncio.timeout(seconds):
+        while not true():  # noqa: ASYNC110 - there is no event for what a page shows
+            await asyncio.sleep(1)
