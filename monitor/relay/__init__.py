@@ -1,4 +1,4 @@
-"""Connections to a relay: the only package that uses sockets.
+"""Connections to a relay. Only `dial` opens them.
 
 `target` describes a relay's address, `dial` opens a connection in timed phases (`resolve`, `proxy`, `tls`, `upgrade`),
 `transport` is the WebSocket, `client` drives `wire.Connection` over it, `endpoint` and `rate_limit` admit connects,
