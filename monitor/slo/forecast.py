@@ -178,11 +178,11 @@ class _SimulatedSlo:
         self._rules: list[dict[str, list[Rule]]] = []  # of each probe, by severity
         for each in self._probes:
             rules: dict[str, list[Rule]] = {severity: [] for severity in self._severities}
-            for burn in burn_conditions(slo.window, config.prometheus.scrape_interval, gaps[each[0].probe]):
+            for condition in burn_conditions(slo.window, config.prometheus.scrape_interval, gaps[each[0].probe]):
                 stability = slo.sli is Sli.STABILITY
-                least = burn.half_window_failures(rate(each)) * float(1 - objective) if stability else 0.0
-                rule = Rule(burn=burn, objective=objective, min_failures=least)
-                rules[burn.severity if pages else "warning"].append(rule)
+                least = condition.half_window_failures(rate(each)) * float(1 - objective) if stability else 0.0
+                rule = Rule(condition=condition, objective=objective, min_failures=least)
+                rules[condition.severity if pages else "warning"].append(rule)
             self._rules.append(rules)
 
     def rows(self, intervals: Intervals, trials: int, rng: np.random.Generator) -> list[Row]:
@@ -209,7 +209,7 @@ class _SimulatedSlo:
         """Return the seconds from the fault to the alert of each trial, by severity."""
         strict = self._objective == 1
         rules = [rule for by_severity in self._rules for each in by_severity.values() for rule in each]
-        history = 0.0 if strict else max(rule.burn.long_window for rule in rules)
+        history = 0.0 if strict else max(rule.condition.long_window for rule in rules)
         times: dict[str, list[float]] = {severity: [] for severity in self._severities}
 
         def fails(at: Floats) -> NDArray[np.bool_]:

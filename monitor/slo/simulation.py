@@ -67,7 +67,7 @@ class Rule:
     `objective` is a ratio; the failures in the long window must exceed `min_failures` (stability SLOs).
     """
 
-    burn: BurnCondition
+    condition: BurnCondition
     objective: Decimal
     min_failures: float = 0.0
 
@@ -151,7 +151,7 @@ def count_pages(
         for rule in rules:
             firing = _fires(rule, counters, evaluations)
             # `keep_firing_for` bridges shorter gaps: they are not a second page.
-            kept = max(1, round(rule.burn.keep_firing_for / intervals.evaluation))
+            kept = max(1, round(rule.condition.keep_firing_for / intervals.evaluation))
             total = np.cumsum(firing)
             before = np.concatenate((np.zeros(kept, dtype=total.dtype), total[:-kept])) if kept < len(total) else 0
             fires |= total > before
@@ -215,22 +215,22 @@ def _extrapolated(first: Floats, last: Floats, covered: Floats, lead: Floats, ta
 
 def _fires(rule: Rule, counters: Counters, evaluations: Evaluations) -> NDArray[np.bool_]:
     """Return whether the condition holds at each evaluation of the alerts."""
-    limit = float(rule.burn.factor * (1 - rule.objective))
-    burn = rule.burn
+    limit = float(rule.condition.factor * (1 - rule.objective))
+    condition = rule.condition
     # Failures are counted when the alert is evaluated, ratios when they are recorded.
-    counted = burn.count_window or burn.long_window
+    counted = condition.count_window or condition.long_window
     fires = counters.increases(evaluations.alerts, counted)[0] > MIN_FAILURES - 0.5
-    fires &= counters.increases(evaluations.alerts, burn.long_window)[0] > rule.min_failures
-    if burn.severity == "critical":
-        fires &= counters.increases(evaluations.alerts, burn.recent_window)[0] > 0
-    for window in (burn.long_window, burn.short_window):
+    fires &= counters.increases(evaluations.alerts, condition.long_window)[0] > rule.min_failures
+    if condition.severity == "critical":
+        fires &= counters.increases(evaluations.alerts, condition.recent_window)[0] > 0
+    for window in (condition.long_window, condition.short_window):
         at = evaluations.recorded_at(window)
         bad, total = counters.increases(at, window)
         exceeds = (total > 0) & (bad > limit * total)
-        if burn.short_window == window < burn.recent_window:
+        if condition.short_window == window < condition.recent_window:
             # Without events in this window the last recorded ratio counts, if it is recent.
             last = np.maximum.accumulate(np.where(total > 0, np.arange(len(at)), 0))
-            exceeds = exceeds[last] & (evaluations.alerts - at[last] < burn.recent_window)
+            exceeds = exceeds[last] & (evaluations.alerts - at[last] < condition.recent_window)
         fires &= exceeds
     return fires
 

@@ -33,7 +33,7 @@ def rule(factor: int = 5, long: float = 600.0, short: float = 60.0) -> Rule:
     burn = BurnCondition(
         severity="critical", factor=Decimal(factor), long_window=long, short_window=short, keep_firing_for=60.0
     )
-    return Rule(burn=burn, objective=Decimal("0.99"))
+    return Rule(condition=burn, objective=Decimal("0.99"))
 
 
 def judged(rules: list[Rule], *tracks: EventTimes) -> list[tuple[EventTimes, list[Rule]]]:
@@ -176,7 +176,7 @@ def test_one_stretch_of_failures_is_one_page() -> None:
 
 def test_the_shipped_windows_forgive_a_blip() -> None:
     """Twelve exchanges a minute at 99.9 %: one failure, then ten in one hour, do not page; eleven do."""
-    rules = [Rule(burn=burn, objective=Decimal("0.999")) for burn in burn_conditions(REFERENCE_WINDOW, 15.0)[:1]]
+    rules = [Rule(condition=burn, objective=Decimal("0.999")) for burn in burn_conditions(REFERENCE_WINDOW, 15.0)[:1]]
     pace = Intervals(scrape=15.0, evaluation=15.0)
     good = regular(0, 10_800, 5.0)
     for failures, pages in ((1, 0), (9, 0), (12, 1)):
@@ -185,7 +185,7 @@ def test_the_shipped_windows_forgive_a_blip() -> None:
 
 
 def test_the_first_failure_after_a_start_is_a_blip_too() -> None:
-    rules = [Rule(burn=burn, objective=Decimal("0.999")) for burn in burn_conditions(REFERENCE_WINDOW, 15.0)]
+    rules = [Rule(condition=burn, objective=Decimal("0.999")) for burn in burn_conditions(REFERENCE_WINDOW, 15.0)]
     pace = Intervals(scrape=15.0, evaluation=15.0)
     assert count_pages(judged(rules, EventTimes(regular(0, 3600, 5.0), regular(60, 70))), 0.0, 3600.0, pace, rng()) == 0
 
@@ -195,7 +195,7 @@ def test_a_probe_rarer_than_its_windows_is_judged_by_its_latest_events() -> None
     rarely = EventTimes(regular(-10_000, 0, 1200.0), regular(600, 9_000, 1200.0))
     pace = Intervals(scrape=15.0, evaluation=15.0)
     often, rare = (
-        [Rule(burn=burn, objective=Decimal("0.99")) for burn in burn_conditions(REFERENCE_WINDOW, 15.0, gap)[:1]]
+        [Rule(condition=burn, objective=Decimal("0.99")) for burn in burn_conditions(REFERENCE_WINDOW, 15.0, gap)[:1]]
         for gap in (0.0, 1200.0)
     )
     assert first_page(judged(rare, rarely), 0.0, 9_000.0, pace, rng()) == pytest.approx(3000, abs=100)

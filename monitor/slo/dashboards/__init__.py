@@ -1,8 +1,8 @@
-"""The dashboards: from the configuration to the files that Grafana reads.
+"""The Grafana dashboards of a configuration.
 
-`model` says what a dashboard is, `overview`, `detail` (with `failing`, `speed` and `centrifugo`) and `health` what the
-three of them ask, out of `parts` and `promql`; `drawing` and `writing` make Grafana's JSON of it, `exceptions` the
-linter's file, `page` the reader's.
+`overview`, `detail` (with `failures`, `latency` and `centrifugo`) and `health` build the three dashboards as values of
+`model`, from `shared_panels` and `promql`. `panels` and `grafana_json` write them as JSON, `lint_exclusions` writes
+the linter's file and `docs_page` the page of the documentation.
 """
 
 from __future__ import annotations
@@ -10,30 +10,30 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from monitor.slo.dashboards.detail import detail
-from monitor.slo.dashboards.exceptions import exceptions
+from monitor.slo.dashboards.docs_page import docs_page
+from monitor.slo.dashboards.grafana_json import to_json
 from monitor.slo.dashboards.health import health
+from monitor.slo.dashboards.lint_exclusions import exclusions
 from monitor.slo.dashboards.overview import overview
-from monitor.slo.dashboards.page import page
-from monitor.slo.dashboards.writing import write
 
 if TYPE_CHECKING:
     from monitor.config import Config
-    from monitor.slo.dashboards.model import Board
+    from monitor.slo.dashboards.model import Dashboard
 
 
-def boards(config: Config) -> tuple[Board, ...]:
-    """The dashboards of a configuration."""
+def dashboards(config: Config) -> tuple[Dashboard, ...]:
+    """Return the dashboards of a configuration."""
     return overview(config), detail(config), health(config)
 
 
 def files(config: Config) -> dict[str, bytes]:
-    """Every file, by its path: the same configuration makes the same bytes."""
-    made = boards(config)
+    """Return every file by its path; the same configuration gives the same bytes."""
+    made = dashboards(config)
     return {
-        **{f"dashboards/{board.file}": write(board) for board in made},
-        "dashboards/.lint": exceptions(made),
-        "docs/dashboards.md": page(made),
+        **{f"dashboards/{board.file}": to_json(board) for board in made},
+        "dashboards/.lint": exclusions(made),
+        "docs/dashboards.md": docs_page(made),
     }
 
 
-__all__ = ["boards", "files"]
+__all__ = ["dashboards", "files"]

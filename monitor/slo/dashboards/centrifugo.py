@@ -1,22 +1,22 @@
-"""The relay's own view, from the metrics of its Centrifugo: a row for each that `centrifugo_selector` finds."""
+"""A collapsed row for each Centrifugo that a `centrifugo_selector` selects, and annotations for its deploys."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from monitor.slo.dashboards.model import BLUE, Event, Kind, Panel, Query, Row
-from monitor.slo.dashboards.promql import add, increase, rate
+from monitor.slo.dashboards.model import BLUE, Annotation, Kind, Panel, Query, Row
+from monitor.slo.dashboards.promql import increase, rate, sum_by
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from monitor.config import Config
 
-REDIS: Final = "there is no Redis behind this relay"
+NO_REDIS: Final = "the relay has no Redis"
 
 
 def _selectors(config: Config) -> Mapping[str, Sequence[str]]:
-    """The relays of each selector: several names may lead to one cluster."""
+    """Return the relays of each selector: several relays may be one cluster."""
     found: dict[str, list[str]] = {}
     for relay in config.relays:
         if relay.centrifugo_selector is not None:
@@ -25,21 +25,21 @@ def _selectors(config: Config) -> Mapping[str, Sequence[str]]:
 
 
 def rows(config: Config) -> tuple[Row, ...]:
-    """A collapsed row for each Centrifugo."""
+    """Return a collapsed row for each Centrifugo."""
     return tuple(_row(selector, ", ".join(names)) for selector, names in _selectors(config).items())
 
 
-def deploys(config: Config) -> tuple[Event, ...]:
-    """A mark where a version of a Centrifugo comes up that was not there five minutes before."""
+def deploys(config: Config) -> tuple[Annotation, ...]:
+    """Return an annotation for each Centrifugo, where a version appears that did not exist five minutes before."""
     return tuple(
-        Event(
+        Annotation(
             name=f"Deploys of {', '.join(names)}",
             expr=f"count by (version) (centrifugo_node_build{{{selector}}}) unless "
             f"count by (version) (centrifugo_node_build{{{selector}}} offset 5m)",
             title=f"{', '.join(names)}: version {{{{version}}}}",
             text="First nodes of this version.",
             colour=BLUE,
-            quiet="no other version of it has come up for five minutes",
+            empty_reason="no node of another version has started within five minutes",
         )
         for selector, names in _selectors(config).items()
     )
@@ -47,13 +47,13 @@ def deploys(config: Config) -> tuple[Event, ...]:
 
 def _row(selector: str, names: str) -> Row:
     def counted(name: str, by: Sequence[str]) -> str:
-        return add(increase(f"centrifugo_{name}{{{selector}}}"), by)
+        return sum_by(increase(f"centrifugo_{name}{{{selector}}}"), by)
 
     def lines(
         title: str, description: str, *queries: Query, unit: str = "short", bars: bool = False, width: int = 8
     ) -> Panel:
         return Panel(
-            kind=Kind.LINES,
+            kind=Kind.TIME_SERIES,
             title=f"{title} ({names})",
             description=description,
             queries=queries,
@@ -61,73 +61,86 @@ def _row(selector: str, names: str) -> Row:
             width=width,
             bars=bars,
             stacked=bars,
-            least=0,
+            minimum=0,
         )
 
     nodes, lag = f"centrifugo_node_num_nodes{{{selector}}}", f"centrifugo_node_pub_sub_lag_seconds_bucket{{{selector}}}"
     delayed = f"centrifugo_broker_redis_pub_sub_buffered_messages{{{selector}}}"
     return Row(
-        title=f"The relay's own view: {names}",
+        title=f"Centrifugo metrics: {names}",
         collapsed=True,
         panels=(
             lines(
-                "Clients of each node",
-                "Is the load spread, and did clients leave? Connections of each node, as it counts them.",
+                "Clients by node",
+                "Is the load balanced, and did clients disconnect? Connections of each node.",
                 Query(expr=f"sum by (instance) (centrifugo_node_num_clients{{{selector}}})", legend="{{instance}}"),
             ),
             lines(
-                "Nodes, as each node counts them",
-                "Is the cluster split? All nodes see the same number, or some do not see the others.",
-                Query(expr=f"min({nodes})", legend="least"),
-                Query(expr=f"max({nodes})", legend="most"),
+                "Nodes seen by each node",
+                "Is the cluster split? All nodes see the same number of nodes, unless some do not see the others.",
+                Query(expr=f"min({nodes})", legend="min"),
+                Query(expr=f"max({nodes})", legend="max"),
             ),
             lines(
-                "Lag between nodes",
-                "Is it the broker? P90 of the time from one node's publishing to another's receiving.",
+                "Pub/sub lag between nodes",
+                "Is the broker slow? P90 of the time from publishing at one node to receiving at another.",
                 Query(
-                    expr=f"histogram_quantile(0.9, {add(rate(lag), ('le', 'instance'))})",
+                    expr=f"histogram_quantile(0.9, {sum_by(rate(lag), ('le', 'instance'))})",
                     legend="p90 {{instance}}",
                     window=300,
-                    quiet="there is one node: nothing goes from one to another",
+                    empty_reason="the relay has a single node",
                 ),
                 unit="s",
             ),
             lines(
                 "Disconnects by the server",
-                "Whom does the server send away, and why?",
-                Query(expr=counted("client_num_server_disconnects", ("code",)), legend="{{code}}", quiet=_NOBODY),
+                "Which clients does the server disconnect, and why? By code.",
+                Query(
+                    expr=counted("client_num_server_disconnects", ("code",)),
+                    legend="{{code}}",
+                    empty_reason=_NO_DISCONNECT,
+                ),
                 bars=True,
             ),
             lines(
                 "Unsubscribes by the server",
-                "Who loses a subscription, and why? 2500 is a lost position: a message may be lost between nodes.",
-                Query(expr=counted("client_num_server_unsubscribes", ("code",)), legend="{{code}}", quiet=_NOBODY),
+                "Why does the server end subscriptions? 2500 is insufficient state: messages may have been lost "
+                "between nodes.",
+                Query(
+                    expr=counted("client_num_server_unsubscribes", ("code",)),
+                    legend="{{code}}",
+                    empty_reason=_NO_DISCONNECT,
+                ),
                 bars=True,
             ),
             lines(
                 "Error replies",
-                "Which commands fail at the server, and with which code?",
+                "Which commands fail, and with which code?",
                 Query(
                     expr=counted("client_num_reply_errors", ("method", "code")),
                     legend="{{method}}: {{code}}",
-                    quiet="no command fails",
+                    empty_reason="no command fails",
                 ),
                 bars=True,
             ),
             lines(
                 "Recoveries",
-                "Do clients that come back get what they missed?",
+                "Do reconnecting clients recover missed messages?",
                 Query(
                     expr=counted("client_recover", ("recovered",)),
                     legend="recovered: {{recovered}}",
-                    quiet="no client comes back with a position",
+                    empty_reason="no client reconnects with a stream position",
                 ),
                 bars=True,
             ),
             lines(
-                "Trouble with Redis",
-                "Does the broker break off, or drop messages?",
-                Query(expr=counted("broker_redis_pub_sub_errors", ("error",)), legend="error {{error}}", quiet=REDIS),
+                "Redis errors",
+                "Does the broker disconnect, or drop messages?",
+                Query(
+                    expr=counted("broker_redis_pub_sub_errors", ("error",)),
+                    legend="error {{error}}",
+                    empty_reason=NO_REDIS,
+                ),
                 Query(
                     expr=counted("broker_redis_pub_sub_dropped_messages", ("channel_type",)),
                     legend="dropped {{channel_type}}",
@@ -135,12 +148,12 @@ def _row(selector: str, names: str) -> Row:
                 bars=True,
             ),
             lines(
-                "Messages waiting for a node",
-                "Does a node keep up with the broker? Messages in its buffers.",
-                Query(expr=f"sum by (instance) ({delayed})", legend="{{instance}}", quiet=REDIS),
+                "Buffered broker messages",
+                "Can each node keep up with the broker? Messages in its buffers.",
+                Query(expr=f"sum by (instance) ({delayed})", legend="{{instance}}", empty_reason=NO_REDIS),
             ),
         ),
     )
 
 
-_NOBODY: Final = "the server sends nobody away"
+_NO_DISCONNECT: Final = "the server disconnects no client"

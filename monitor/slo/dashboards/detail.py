@@ -1,4 +1,4 @@
-"""One relay: what fails there, at which step, for which reason; how fast it is, and which part of it is slow."""
+"""The dashboard of one relay: status, failures, latency, SLOs, connections, and its Centrifugo's metrics."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING, Final
 
 from monitor.config import show_duration
 from monitor.scenarios import Scenario
-from monitor.slo.dashboards import centrifugo, parts
-from monitor.slo.dashboards.failing import failures
-from monitor.slo.dashboards.model import AMBER, GREEN, RED, Board, Kind, Panel, Query, Row, Variable
+from monitor.slo.dashboards import centrifugo, shared_panels
+from monitor.slo.dashboards.failures import failure_row
+from monitor.slo.dashboards.latency import latency_row
+from monitor.slo.dashboards.model import AMBER, GREEN, RED, Dashboard, Kind, Panel, Query, Row, Variable
 from monitor.slo.dashboards.promql import (
     MONITOR,
     PROBE,
     RELAY,
-    add,
     increase,
     quantile,
+    ratio_of,
     select,
-    share,
+    sum_by,
 )
-from monitor.slo.dashboards.speed import speed
 from monitor.slo.rules.certificate import EXPIRY, MIN_VALIDITY, handshake_window
 
 if TYPE_CHECKING:
@@ -28,24 +28,24 @@ if TYPE_CHECKING:
 UID: Final = "relay-monitor-relay"
 
 
-def detail(config: Config) -> Board:
-    """The dashboard of one relay."""
-    return Board(
+def detail(config: Config) -> Dashboard:
+    """Return the dashboard of one relay."""
+    return Dashboard(
         uid=UID,
         file="relay-detail.json",
-        title="Relay in detail",
-        description="What fails at this relay, at which step and why; how fast it is, and which part of it is slow.",
+        title="Relay detail",
+        description="What fails on this relay, at which step and why? How fast is it, and which part is slow?",
         variables=(
-            *parts.MONITORS,
+            *shared_panels.MONITORS,
             Variable(name="relay", label="Relay", source=select("relay_monitor_runs_total", MONITOR), several=False),
             Variable(name="probe", label="Probe", source=select("relay_monitor_runs_total", RELAY)),
         ),
-        events=(parts.ALERTS, parts.MAINTENANCE, *centrifugo.deploys(config)),
+        annotations=(shared_panels.ALERTS, shared_panels.MAINTENANCE, *centrifugo.deploys(config)),
         rows=(
             _now(config),
-            failures(config),
-            speed(config),
-            parts.objectives(config),
+            failure_row(config),
+            latency_row(config),
+            shared_panels.slo_row(config),
             _connections(config),
             *centrifugo.rows(config),
         ),
@@ -58,26 +58,26 @@ def detail(config: Config) -> Board:
 def _now(config: Config) -> Row:
     exchanges, messages = "relay_probe_exchanges_total", "relay_probe_messages_total"
     return Row(
-        title="Now",
+        title="Overview",
         panels=(
-            parts.alerts_firing(),
+            shared_panels.alerts_firing(),
             Panel(
                 kind=Kind.STAT,
                 title="Relay",
-                description="Does a message cross this relay, as every location sees it?",
+                description="Are messages delivered at every location?",
                 queries=(Query(expr=f"min({select('relay_up', RELAY)})"),),
                 unit="none",
                 width=4,
                 height=4,
-                states=parts.UP[:2],
+                states=shared_panels.UP_STATES[:2],
             ),
             Panel(
                 kind=Kind.STAT,
-                title="Exchanges that succeeded",
-                description="How much of what users do works, over the range shown?",
+                title="Success rate",
+                description="What share of the exchanges succeeded in the selected time range?",
                 queries=(
                     Query(
-                        expr=share(
+                        expr=ratio_of(
                             increase(select(exchanges, PROBE, 'outcome="ok"'), "$__range"),
                             increase(select(exchanges, PROBE, 'outcome=~"ok|failed"'), "$__range"),
                         )
@@ -91,19 +91,19 @@ def _now(config: Config) -> Row:
             Panel(
                 kind=Kind.STAT,
                 title="Messages lost",
-                description="How many messages were never delivered, over the range shown?",
-                queries=(Query(expr=add(increase(select(messages, PROBE, 'verdict="lost"'), "$__range"))),),
+                description="How many messages were lost in the selected time range?",
+                queries=(Query(expr=sum_by(increase(select(messages, PROBE, 'verdict="lost"'), "$__range"))),),
                 unit="short",
                 decimals=0,
                 width=4,
                 height=4,
                 steps=((0, GREEN), (0.5, RED)),
             ),
-            parts.oldest_run(PROBE),
-            parts.trust(),
-            parts.relay_states(),
-            parts.alert_table(config),
-            parts.probe_states(PROBE),
+            shared_panels.time_since_success(PROBE),
+            shared_panels.monitor_health(),
+            shared_panels.relay_status(),
+            shared_panels.firing_alerts(config),
+            shared_panels.probe_status(PROBE),
         ),
     )
 
@@ -111,18 +111,18 @@ def _now(config: Config) -> Row:
 def _connections(config: Config) -> Row:
     seconds = "relay_probe_pair_seconds_total"
     expiry = f"min_over_time({select(EXPIRY, RELAY)}[{show_duration(handshake_window(config))}])"
-    window = parts.sparse(config, *Scenario)
+    window = shared_panels.window_of_five_runs(config, *Scenario)
     return Row(
         title="Connections",
         panels=(
             Panel(
-                kind=Kind.LINES,
-                title="Standing pairs connected",
-                description="Do quiet connections last? The part of the time that they were connected, by probe: the "
-                "idle ones show what a load balancer's time-out cuts.",
+                kind=Kind.TIME_SERIES,
+                title="Persistent pairs connected",
+                description="Are persistent connections stable? Share of the time that they were connected, by "
+                "probe; the idle ones show idle timeouts of a load balancer.",
                 queries=(
                     Query(
-                        expr=share(
+                        expr=ratio_of(
                             increase(select(seconds, PROBE, 'state="connected"')),
                             increase(select(seconds, PROBE)),
                             ("probe",),
@@ -132,71 +132,72 @@ def _connections(config: Config) -> Row:
                 ),
                 unit="percentunit",
                 width=8,
-                most=1,
+                maximum=1,
             ),
             Panel(
-                kind=Kind.LINES,
+                kind=Kind.TIME_SERIES,
                 title="Disconnects by code",
-                description="Who ends the connections, and why? Close and unsubscribe codes of standing connections; "
-                "3001 is a shutdown, 2500 a lost position, none a connection that broke.",
+                description="Who closes the connections, and why? Close and unsubscribe codes of persistent "
+                "connections: 3001 is a shutdown, 2500 insufficient state, none a connection closed without a close "
+                "frame.",
                 queries=(
                     Query(
-                        expr=f"{add(increase(select('relay_probe_disconnects_total', PROBE)), ('code',))} > 0",
+                        expr=f"{sum_by(increase(select('relay_probe_disconnects_total', PROBE)), ('code',))} > 0",
                         legend="{{code}}",
-                        quiet="no standing connection is taken away",
+                        empty_reason="no persistent connection is closed",
                     ),
-                    Query(expr=add(increase(select("relay_probe_disconnects_total", PROBE))), legend="all"),
+                    Query(expr=sum_by(increase(select("relay_probe_disconnects_total", PROBE))), legend="all"),
                 ),
                 width=8,
                 bars=True,
-                least=0,
+                minimum=0,
             ),
             Panel(
-                kind=Kind.LINES,
-                title="Time to reconnect",
-                description="How long is a standing pair gone once it drops?",
+                kind=Kind.TIME_SERIES,
+                title="Reconnect time",
+                description="How long is a persistent pair disconnected?",
                 queries=tuple(
                     Query(
                         expr=quantile(q, "relay_probe_reconnect_seconds", PROBE, by=("probe",)),
                         legend=f"p{round(q * 100)} {{{{probe}}}}",
                         window=300,
-                        quiet="no standing connection drops",
+                        empty_reason="no persistent connection reconnects",
                     )
                     for q in (0.5, 0.9)
                 ),
                 unit="s",
                 width=8,
-                least=0,
+                minimum=0,
             ),
             Panel(
-                kind=Kind.LINES,
-                title="Addresses that could not be reached",
-                description="Is it one address family? Failed attempts to connect, by family.",
+                kind=Kind.TIME_SERIES,
+                title="Connect failures by IP family",
+                description="Does one IP family fail? Failed connection attempts by family.",
                 queries=(
                     Query(
-                        expr=add(increase(select("relay_probe_address_failures_total", PROBE)), ("family",)),
+                        expr=sum_by(increase(select("relay_probe_address_failures_total", PROBE)), ("family",)),
                         legend="{{family}}",
                         window=window,
                     ),
                 ),
                 width=8,
                 bars=True,
-                least=0,
+                minimum=0,
             ),
             Panel(
                 kind=Kind.STAT,
-                title="Certificate expires in",
-                description="When does the relay's certificate chain break? The earliest expiry in it, of all that "
-                "handshakes saw lately; only for wss.",
-                queries=(Query(expr=f"min({expiry}) - time()", quiet="the relay is reached without TLS"),),
+                title="TLS certificate expires in",
+                description="When does the first certificate of the relay's chain expire? The earliest expiry that "
+                "recent handshakes received; wss only.",
+                queries=(Query(expr=f"min({expiry}) - time()", empty_reason="the relay is connected without TLS"),),
                 unit="dtdurations",
                 width=8,
                 steps=((-1e9, RED), (MIN_VALIDITY["critical"], AMBER), (MIN_VALIDITY["warning"], GREEN)),
             ),
             Panel(
                 kind=Kind.TABLE,
-                title="What is known of it",
-                description="Whose is it, and how loud may it be? The relay's labels, as configured.",
+                title="Relay info",
+                description="Who owns the relay, and what is its highest severity? The relay's labels, as configured.",
                 queries=(Query(expr=select("relay_probe_relay_info", RELAY), column="info", unit="none"),),
                 width=8,
                 labels=(),

@@ -1,23 +1,23 @@
-"""The monitor itself: whether it is there, keeps its schedule and is fit to judge."""
+"""The dashboard of the monitors: health, schedule, resources."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
 from monitor.scenarios import Scenario
-from monitor.slo.dashboards import parts
-from monitor.slo.dashboards.model import BLUE, GREEN, RED, Board, Event, Kind, Panel, Query, Row, State
+from monitor.slo.dashboards import shared_panels
+from monitor.slo.dashboards.model import BLUE, GREEN, RED, Annotation, Dashboard, Kind, Panel, Query, Row, State
 from monitor.slo.dashboards.promql import (
     MONITOR,
     RELAY,
     WATCHDOG,
-    add,
     buckets,
     increase,
     quantile,
     rate,
     select,
-    state,
+    sum_by,
+    worst_state,
 )
 
 if TYPE_CHECKING:
@@ -28,27 +28,27 @@ _OWN: Final = 'job=~"$job", instance=~"$instance"'
 _LAG: Final = "relay_monitor_event_loop_lag_seconds"
 
 
-def health(config: Config) -> Board:
-    """The dashboard of the monitor's own health."""
+def health(config: Config) -> Dashboard:
+    """Return the dashboard of the monitors."""
     version = f"count by (version, location) ({select('relay_monitor_build_info', MONITOR)}"
-    return Board(
+    return Dashboard(
         uid=UID,
         file="monitor-health.json",
-        title="Health of the monitor",
-        description="Can I trust the monitor? Is it there, does it keep its schedule, is it fit to judge?",
-        variables=(*parts.MONITORS, parts.RELAYS),
-        events=(
-            parts.ALERTS,
-            Event(
+        title="Monitor health",
+        description="Can the monitor be trusted? Is it running, on schedule, and with enough resources?",
+        variables=(*shared_panels.MONITORS, shared_panels.RELAYS),
+        annotations=(
+            shared_panels.ALERTS,
+            Annotation(
                 name="Deploys of the monitor",
                 expr=f"{version}) unless {version} offset 5m)",
                 title="Monitor {{version}} at {{location}}",
-                text="First run of this version here.",
+                text="First start of this version at this location.",
                 colour=BLUE,
-                quiet="no other version of it has come up for five minutes",
+                empty_reason="no monitor of another version has started within five minutes",
             ),
         ),
-        rows=(_now(), _schedule(config), _fitness()),
+        rows=(_now(), _schedule(config), _resources()),
         scrape_interval=config.prometheus.scrape_interval,
         external_url=config.alerts.external_url,
         runbook_base_url=config.alerts.runbook_base_url,
@@ -56,9 +56,9 @@ def health(config: Config) -> Board:
 
 
 def _stat(
-    title: str, description: str, expr: str, *, unit: str = "none", states: tuple[State, ...] = (), least: float = 0
+    title: str, description: str, expr: str, *, unit: str = "none", states: tuple[State, ...] = (), minimum: float = 0
 ) -> Panel:
-    """A number that is good from `least` on, or a word for it."""
+    """A number that is green from `minimum` on, or the text of its state."""
     return Panel(
         kind=Kind.STAT,
         title=title,
@@ -68,62 +68,63 @@ def _stat(
         width=4,
         height=4,
         states=states,
-        steps=((least, GREEN),),
+        steps=((minimum, GREEN),),
     )
 
 
 def _now() -> Row:
     reload = "relay_monitor_config_last_reload_successful"
     return Row(
-        title="Now",
+        title="Overview",
         panels=(
-            parts.trust(),
+            shared_panels.monitor_health(),
             _stat(
                 "Monitors scraped",
-                "Is every location watched? The monitors that Prometheus reaches now.",
+                "Is there a monitor at every location? Number of monitors that Prometheus scrapes.",
                 f"count({select('up', _OWN)} == 1)",
-                least=1,
+                minimum=1,
             ),
             _stat(
-                "Rules",
-                "Would anybody be told? The Watchdog fires for as long as Prometheus evaluates the rules.",
+                "Rule evaluation",
+                "Does alerting work? The Watchdog fires while Prometheus evaluates the rules.",
                 f"count({WATCHDOG})",
-                states=(State(value=1, word="evaluated", colour=GREEN),),
+                states=(State(value=1, text="evaluated", colour=GREEN),),
             ),
             _stat(
-                "Configuration",
-                "Does it run what was last written? A bad file changes nothing, and shows here.",
+                "Configuration reload",
+                "Did the last reload succeed? After a failed reload the monitor continues with its previous "
+                "configuration.",
                 f"min({select(reload, MONITOR)})",
                 states=(
-                    State(value=1, word="in force", colour=GREEN),
-                    State(value=0, word="REFUSED", colour=RED),
+                    State(value=1, text="reloaded", colour=GREEN),
+                    State(value=0, text="FAILED", colour=RED),
                 ),
             ),
             _stat(
-                "Configuration read",
-                "Since when does it run with this configuration?",
+                "Configuration loaded",
+                "Since when is the configuration in force?",
                 f"1000 * min({select('relay_monitor_config_last_reload_success_timestamp_seconds', MONITOR)})",
                 unit="dateTimeFromNow",
             ),
-            parts.oldest_run(RELAY),
+            shared_panels.time_since_success(RELAY),
             Panel(
-                kind=Kind.STATES,
-                title="Health, as each monitor judges itself",
-                description="When was it unfit to judge? Meanwhile the verdicts on relays are frozen and runs are "
-                "aborted. A gap in time is shown as such.",
+                kind=Kind.STATE_TIMELINE,
+                title="Monitor health",
+                description="When was a monitor unhealthy? Meanwhile its verdicts are suspended and its runs "
+                "aborted. Missing data is shown as no data.",
                 queries=(
                     Query(
-                        expr=state("relay_monitor_healthy", MONITOR, ("location", "instance")),
+                        expr=worst_state("relay_monitor_healthy", MONITOR, ("location", "instance")),
                         legend="{{location}} · {{instance}}",
                     ),
                 ),
                 unit="none",
-                states=parts.TRUST,
+                states=shared_panels.HEALTH_STATES,
             ),
             Panel(
                 kind=Kind.TABLE,
-                title="Monitors",
-                description="What runs where? Version, Python and shard of each monitor.",
+                title="Monitor versions",
+                description="Which version runs where? Version, Python version and shard of each monitor.",
                 queries=(
                     Query(
                         expr=f"{select('relay_monitor_build_info', MONITOR)} * on (job, instance, location) "
@@ -141,18 +142,18 @@ def _now() -> Row:
 
 def _schedule(config: Config) -> Row:
     runs = "relay_monitor_runs_total"
-    window = parts.sparse(config, *Scenario)
+    window = shared_panels.window_of_five_runs(config, *Scenario)
     return Row(
-        title="Does it keep its schedule?",
+        title="Schedule",
         panels=(
             Panel(
-                kind=Kind.LINES,
-                title="Runs missed and skipped",
-                description="Which slots passed without a run? Missed: it was too late for them; skipped: the run "
-                "before still went on, or the relay's limits left no room.",
+                kind=Kind.TIME_SERIES,
+                title="Missed and skipped runs",
+                description="Which runs did not start? Missed: the monitor was late. Skipped: the previous run had "
+                "not ended, or the relay's rate limits left no room.",
                 queries=(
                     Query(
-                        expr=add(increase(select(runs, RELAY, 'result=~"missed|skipped"')), ("result", "probe")),
+                        expr=sum_by(increase(select(runs, RELAY, 'result=~"missed|skipped"')), ("result", "probe")),
                         legend="{{result}} {{probe}}",
                         window=window,
                     ),
@@ -160,15 +161,15 @@ def _schedule(config: Config) -> Row:
                 width=8,
                 bars=True,
                 stacked=True,
-                least=0,
+                minimum=0,
             ),
             Panel(
-                kind=Kind.LINES,
+                kind=Kind.TIME_SERIES,
                 title="Runs started",
-                description="Does it work at all? Runs of each probe.",
+                description="Do the probes run? Runs of each probe.",
                 queries=(
                     Query(
-                        expr=add(increase(select(runs, RELAY, 'result="started"')), ("relay", "probe")),
+                        expr=sum_by(increase(select(runs, RELAY, 'result="started"')), ("relay", "probe")),
                         legend="{{relay}} · {{probe}}",
                         window=window,
                     ),
@@ -176,29 +177,30 @@ def _schedule(config: Config) -> Row:
                 width=8,
                 bars=True,
                 stacked=True,
-                least=0,
+                minimum=0,
             ),
             Panel(
-                kind=Kind.LINES,
-                title="Age of the last good run",
-                description="Which probe waits for a good run? In units of the time between its runs.",
+                kind=Kind.TIME_SERIES,
+                title="Time since last success by probe",
+                description="Which probe has not succeeded recently? In units of its interval.",
                 queries=(
                     Query(
-                        expr=f"max by (relay, probe, location) ({parts.age(RELAY)})",
+                        expr=f"max by (relay, probe, location) ({shared_panels.intervals_since_success(RELAY)})",
                         legend="{{relay}} · {{probe}} · {{location}}",
                     ),
                 ),
                 unit="none",
                 width=8,
-                least=0,
+                minimum=0,
             ),
             Panel(
-                kind=Kind.LINES,
-                title="Exchanges that do not count",
-                description="What did it give up itself (aborted), and what fell into maintenance (excluded)?",
+                kind=Kind.TIME_SERIES,
+                title="Aborted and excluded exchanges",
+                description="Which exchanges count for no SLO? Aborted: the monitor stopped them. Excluded: a "
+                "maintenance window was open.",
                 queries=(
                     Query(
-                        expr=add(
+                        expr=sum_by(
                             increase(select("relay_probe_exchanges_total", RELAY, 'outcome=~"aborted|excluded"')),
                             ("outcome", "location"),
                         ),
@@ -208,33 +210,33 @@ def _schedule(config: Config) -> Row:
                 ),
                 bars=True,
                 stacked=True,
-                least=0,
+                minimum=0,
             ),
             Panel(
-                kind=Kind.LINES,
-                title="Messages not judged yet",
-                description="Does the account of messages close? Sent, and neither delivered nor past their horizon.",
+                kind=Kind.TIME_SERIES,
+                title="Pending messages",
+                description="How many messages have no verdict yet? Sent, and neither delivered nor lost.",
                 queries=(
                     Query(
                         expr=f"sum by (relay, location) ({select('relay_probe_messages_pending', RELAY)})",
                         legend="{{relay}} · {{location}}",
                     ),
                 ),
-                least=0,
+                minimum=0,
             ),
         ),
     )
 
 
-def _fitness() -> Row:
+def _resources() -> Row:
     memory, cpu = "process_resident_memory_bytes", "process_cpu_seconds_total"
     return Row(
-        title="Is it fit to judge?",
+        title="Resources",
         panels=(
             Panel(
-                kind=Kind.LINES,
-                title="Lag of the event loop",
-                description="Does it measure itself instead of the relay? How late the loop ran what was due.",
+                kind=Kind.TIME_SERIES,
+                title="Event-loop lag",
+                description="Are latencies measured exactly? Delay of scheduled callbacks of the event loop.",
                 queries=tuple(
                     Query(
                         expr=quantile(q, _LAG, MONITOR, by=("location",)),
@@ -243,53 +245,56 @@ def _fitness() -> Row:
                     for q in (0.5, 0.99)
                 ),
                 unit="s",
-                least=0,
+                minimum=0,
             ),
             Panel(
                 kind=Kind.HEATMAP,
-                title="All lags of the event loop",
-                description="Now and then, or all the time? How often it was how late.",
+                title="Event-loop lag distribution",
+                description="Is the event loop always late, or now and then? Number of measurements by delay.",
                 queries=(Query(expr=buckets(_LAG, MONITOR), legend="{{le}}"),),
                 unit="s",
             ),
             Panel(
-                kind=Kind.LINES,
+                kind=Kind.TIME_SERIES,
                 title="CPU",
-                description="Is it near the end of its one core?",
+                description="Is its single core overloaded?",
                 queries=(Query(expr=rate(select(cpu, _OWN)), legend="{{instance}}"),),
                 unit="percentunit",
                 width=6,
-                least=0,
+                minimum=0,
             ),
             Panel(
-                kind=Kind.LINES,
+                kind=Kind.TIME_SERIES,
                 title="Memory",
-                description="Does it grow? Resident memory.",
+                description="Does memory grow? Resident set size.",
                 queries=(Query(expr=select(memory, _OWN), legend="{{instance}}"),),
                 unit="bytes",
                 width=6,
-                least=0,
+                minimum=0,
             ),
             Panel(
-                kind=Kind.LINES,
+                kind=Kind.TIME_SERIES,
                 title="File descriptors",
-                description="Will connections fail for want of descriptors? Those in use, and how many it may have.",
+                description="Are there enough file descriptors? Open descriptors, and their limit.",
                 queries=(
                     Query(expr=select("process_open_fds", _OWN), legend="{{instance}}"),
-                    Query(expr=select("process_max_fds", _OWN), legend=f"{parts.LIMIT} {{{{instance}}}}"),
+                    Query(
+                        expr=select("process_max_fds", _OWN),
+                        legend=f"{shared_panels.OBJECTIVE_PREFIX} {{{{instance}}}}",
+                    ),
                 ),
                 unit="short",
                 width=6,
-                least=0,
+                minimum=0,
             ),
             Panel(
-                kind=Kind.LINES,
-                title="Scrapes",
-                description="Is reading it cheap? How long Prometheus waits for its metrics.",
+                kind=Kind.TIME_SERIES,
+                title="Scrape duration",
+                description="How long does a scrape take?",
                 queries=(Query(expr=select("scrape_duration_seconds", _OWN), legend="{{instance}}"),),
                 unit="s",
                 width=6,
-                least=0,
+                minimum=0,
             ),
         ),
     )

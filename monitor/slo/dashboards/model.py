@@ -1,4 +1,4 @@
-"""What a dashboard says, as values: questions, the queries that answer them, and how an answer is drawn."""
+"""Dashboards as values: rows of panels, each panel a question and the queries that answer it."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ AMBER: Final = "orange"
 RED: Final = "red"
 BLUE: Final = "blue"
 UNKNOWN: Final = "purple"
-"""The colour of silence, which is never green."""
+"""Colour of missing data, which is never green."""
 
 
 class Kind(StrEnum):
-    """How an answer is drawn; the values are the names of Grafana's panels."""
+    """Panel types; the values are Grafana's names."""
 
     STAT = "stat"
-    LINES = "timeseries"
+    TIME_SERIES = "timeseries"
     HEATMAP = "heatmap"
-    STATES = "state-timeline"
+    STATE_TIMELINE = "state-timeline"
     TABLE = "table"
 
 
@@ -35,16 +35,16 @@ class Kind(StrEnum):
 class Query:
     """One PromQL expression.
 
-    `window`, in seconds, is the least that `$__rate_interval` may be: probes that run once a minute need some minutes
-    for a rate, and a P99 needs a hundred events. `quiet` says why it gives nothing while all is well; empty: it must
-    give something. In a table, `column`, `unit` and `steps` are those of its value.
+    `window` is the shortest `$__rate_interval` in seconds: a rate of a probe that runs once a minute needs several
+    minutes, a P99 a hundred events. `empty_reason` says why the query has no result while nothing fails; "" means that
+    it must have one. In a table, `column`, `unit` and `steps` belong to the query's value.
     """
 
     expr: str
     legend: str = ""
     window: float = 0.0
     exemplars: bool = False
-    quiet: str = ""
+    empty_reason: str = ""
     column: str = ""
     unit: str = ""
     steps: tuple[tuple[float, str], ...] = ()
@@ -52,21 +52,21 @@ class Query:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """What a value means: its word and its colour."""
+    """A value with its text and colour."""
 
     value: int
-    word: str
+    text: str
     colour: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
-    """A question, which is the description, and its answer.
+    """A panel; its description is a question and a sentence about the answer.
 
-    `steps` colour values from a number on; below the first it is the colour of silence. `rules` are lines drawn
-    across, at numbers that are the method's and not the configuration's. Series whose legend begins with `limit`
-    are objectives and thresholds, and drawn dashed. `link` is a URL with Grafana's variables; `labels` are the columns
-    of a table that come from labels.
+    `steps` colour values from a number on; lower values have the colour of missing data. `threshold_lines` are drawn
+    across the graph, for numbers that do not come from the configuration. Series whose legend starts with `objective`
+    are objectives and thresholds, and drawn dashed. `link` is a title and a URL with Grafana's variables; `labels` are
+    the columns of a table that show labels.
     """
 
     kind: Kind
@@ -78,11 +78,11 @@ class Panel:
     height: int = 8
     states: tuple[State, ...] = ()
     steps: tuple[tuple[float, str], ...] = ()
-    rules: tuple[tuple[float, str], ...] = ()
+    threshold_lines: tuple[tuple[float, str], ...] = ()
     stacked: bool = False
     bars: bool = False
-    least: float | None = None
-    most: float | None = None
+    minimum: float | None = None
+    maximum: float | None = None
     decimals: int | None = None
     link: tuple[str, str] | None = None
     labels: tuple[str, ...] = ()
@@ -90,7 +90,7 @@ class Panel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A row of panels under one heading; their widths fill the grid, line by line."""
+    """A row of panels with a heading; the panels fill the width of the grid, line by line."""
 
     title: str
     panels: tuple[Panel, ...]
@@ -99,7 +99,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variable:
-    """A choice at the top, out of the values that a label has in `source`."""
+    """A dashboard variable: the values of the label `name` in the series `source`."""
 
     name: str
     label: str
@@ -108,24 +108,24 @@ class Variable:
 
     @property
     def query(self) -> str:
-        """The query, as Grafana writes it."""
+        """The query in Grafana's syntax."""
         return f"label_values({self.source}, {self.name})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """A mark on every graph, wherever the expression gives something."""
+class Annotation:
+    """An annotation, drawn on every graph where the expression has a result."""
 
     name: str
     expr: str
     title: str
     text: str
     colour: str
-    quiet: str = ""
+    empty_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Board:
+class Dashboard:
     """A dashboard."""
 
     uid: str
@@ -133,7 +133,7 @@ class Board:
     title: str
     description: str
     variables: tuple[Variable, ...]
-    events: tuple[Event, ...]
+    annotations: tuple[Annotation, ...]
     rows: tuple[Row, ...]
     scrape_interval: float
     external_url: str
@@ -142,9 +142,9 @@ class Board:
 
     @property
     def panels(self) -> Iterator[Panel]:
-        """Every panel, also those of collapsed rows."""
+        """Every panel, those of collapsed rows included."""
         return (panel for row in self.rows for panel in row.panels)
 
-    def number(self, title: str) -> int:
-        """The id of a panel or row: it follows from the title, so that another one beside it does not change it."""
+    def panel_id(self, title: str) -> int:
+        """Return the id of a panel or row. It is derived from the title, so that new panels do not change other ids."""
         return zlib.crc32(f"{self.uid}/{title}".encode()) % 1_000_000 + 1

@@ -1,21 +1,21 @@
-"""The first screen: whether it is broken, which relay, since when, and whether to trust the monitor."""
+"""The dashboard of all relays: status, SLOs, latency, exchanges."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
 from monitor.scenarios import Scenario
-from monitor.slo.dashboards import parts
-from monitor.slo.dashboards.model import AMBER, GREEN, RED, Board, Kind, Panel, Query, Row
+from monitor.slo.dashboards import shared_panels
+from monitor.slo.dashboards.model import AMBER, GREEN, RED, Dashboard, Kind, Panel, Query, Row
 from monitor.slo.dashboards.promql import (
     RELAY,
-    add,
     increase,
     quantile,
     rate,
+    ratio_of,
     recorded,
     select,
-    share,
+    sum_by,
 )
 
 if TYPE_CHECKING:
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 UID: Final = "relay-monitor-overview"
 
 
-def overview(config: Config) -> Board:
-    """The dashboard of all relays."""
-    return Board(
+def overview(config: Config) -> Dashboard:
+    """Return the dashboard of all relays."""
+    return Dashboard(
         uid=UID,
         file="relays-overview.json",
         title="Relays overview",
-        description="Is it broken, which relay, since when, and can I trust the monitor?",
-        variables=(*parts.MONITORS, parts.RELAYS),
-        events=(parts.ALERTS, parts.MAINTENANCE),
-        rows=(_now(config), parts.objectives(config), _speed(config), _traffic(config)),
+        description="Is a relay down, which one, since when, and can the monitor be trusted?",
+        variables=(*shared_panels.MONITORS, shared_panels.RELAYS),
+        annotations=(shared_panels.ALERTS, shared_panels.MAINTENANCE),
+        rows=(_now(config), shared_panels.slo_row(config), _speed(config), _traffic(config)),
         scrape_interval=config.prometheus.scrape_interval,
         external_url=config.alerts.external_url,
         runbook_base_url=config.alerts.runbook_base_url,
@@ -44,13 +44,13 @@ def _now(config: Config) -> Row:
     up = select("relay_up", RELAY)
     seconds = "relay_probe_pair_seconds_total"
     return Row(
-        title="Now",
+        title="Overview",
         panels=(
-            parts.alerts_firing(),
+            shared_panels.alerts_firing(),
             Panel(
                 kind=Kind.STAT,
                 title="Relays down",
-                description="How many relays are down, as at least one location sees them?",
+                description="How many relays are down at one location or more?",
                 queries=(Query(expr=f"count(min by (relay) ({up}) == 0) or 0 * count({up})"),),
                 unit="none",
                 width=4,
@@ -59,12 +59,12 @@ def _now(config: Config) -> Row:
             ),
             Panel(
                 kind=Kind.STAT,
-                title="Standing pairs connected",
-                description="Do quiet connections last? Of the time that standing pairs and connections should have "
-                "been connected, the part that they were.",
+                title="Persistent pairs connected",
+                description="Are persistent connections stable? Share of the time that persistent pairs and "
+                "connections were connected.",
                 queries=(
                     Query(
-                        expr=share(rate(select(seconds, RELAY, 'state="connected"')), rate(select(seconds, RELAY))),
+                        expr=ratio_of(rate(select(seconds, RELAY, 'state="connected"')), rate(select(seconds, RELAY))),
                     ),
                 ),
                 unit="percentunit",
@@ -73,88 +73,92 @@ def _now(config: Config) -> Row:
             ),
             Panel(
                 kind=Kind.STAT,
-                title="Least budget left",
-                description="What is left of the error budget that is nearest to its end? Below 0 an objective is "
-                "missed.",
+                title="Lowest error budget",
+                description="What remains of the error budget that is closest to exhaustion? Below 0 an objective "
+                "is missed.",
                 queries=(Query(expr=f"min({recorded('slo:period_error_budget_remaining:ratio')})"),),
                 unit="percentunit",
                 width=4,
                 height=4,
                 steps=((-1e9, RED), (0, AMBER), (0.25, GREEN)),
             ),
-            parts.oldest_run(RELAY),
-            parts.trust(),
-            parts.relay_states(),
-            parts.alert_table(config),
-            parts.probe_states(RELAY),
+            shared_panels.time_since_success(RELAY),
+            shared_panels.monitor_health(),
+            shared_panels.relay_status(),
+            shared_panels.firing_alerts(config),
+            shared_panels.probe_status(RELAY),
         ),
     )
 
 
 def _speed(config: Config) -> Row:
     trips = "relay_probe_round_trip_seconds"
-    steady = 'scenario="steady-messaging"'
+    messaging = 'scenario="steady-messaging"'
     return Row(
-        title="Speed",
+        title="Latency",
         panels=(
             Panel(
-                kind=Kind.LINES,
-                title="Round trip of standing pairs",
-                description="Is it slow? Half of the round trips (P50) and nine of ten (P90) are faster than this; the "
-                "points are single runs and lead to their timelines. The P99 needs a hundred round trips and is drawn "
-                "over as long as that takes.",
+                kind=Kind.TIME_SERIES,
+                title="Round-trip latency",
+                description="How fast are exchanges? Quantiles of the round trips of persistent pairs; the points "
+                "are single runs and link to their timelines. The P99 is calculated over the time in which 100 "
+                "round trips are made.",
                 queries=(
                     *(
                         Query(
-                            expr=quantile(q, trips, RELAY, steady, by=("relay",)),
+                            expr=quantile(q, trips, RELAY, messaging, by=("relay",)),
                             legend=f"p{round(q * 100)} {{{{relay}}}}",
                             window=window,
-                            exemplars=q == 0.9,  # noqa: PLR2004 - once is enough
+                            exemplars=q == 0.9,  # noqa: PLR2004 - one quantile has exemplars
                         )
-                        for q, window in ((0.5, 60.0), (0.9, 60.0), (0.99, parts.hundred(config, *_STEADY)))
+                        for q, window in (
+                            (0.5, 60.0),
+                            (0.9, 60.0),
+                            (0.99, shared_panels.window_of_100_exchanges(config, *_MESSAGING)),
+                        )
                     ),
-                    parts.threshold(),
+                    shared_panels.thresholds(),
                 ),
                 unit="s",
-                least=0,
+                minimum=0,
             ),
             Panel(
-                kind=Kind.LINES,
-                title="Recovery of absent wallets",
-                description="How long does a wallet that was away wait for what was sent meanwhile? P90, from resuming "
-                "to the last message.",
+                kind=Kind.TIME_SERIES,
+                title="Offline recovery time",
+                description="How long does a wallet that was offline wait for the messages sent meanwhile? P90, "
+                "from reconnecting to the last message.",
                 queries=(
                     Query(
                         expr=quantile(0.9, "relay_probe_recovery_seconds", RELAY, by=("relay", "probe")),
                         legend="p90 {{relay}} · {{probe}}",
-                        window=parts.sparse(config, Scenario.ASYNC_DELIVERY),
+                        window=shared_panels.window_of_five_runs(config, Scenario.ASYNC_DELIVERY),
                         exemplars=True,
                     ),
                 ),
                 unit="s",
-                least=0,
+                minimum=0,
             ),
         ),
     )
 
 
-_STEADY: Final = (Scenario.STEADY_MESSAGING,)
+_MESSAGING: Final = (Scenario.STEADY_MESSAGING,)
 
 
 def _traffic(config: Config) -> Row:
     exchanges = "relay_probe_exchanges_total"
     messages = "relay_probe_messages_total"
-    window = parts.sparse(config, *Scenario)
+    window = shared_panels.window_of_five_runs(config, *Scenario)
     return Row(
-        title="What was tried, and what came of it",
+        title="Exchanges and messages",
         panels=(
             Panel(
-                kind=Kind.LINES,
+                kind=Kind.TIME_SERIES,
                 title="Failed exchanges",
-                description="How much fails, and where? Failed exchanges of each relay.",
+                description="How many exchanges fail, and on which relay?",
                 queries=(
                     Query(
-                        expr=add(increase(select(exchanges, RELAY, 'outcome="failed"')), ("relay",)),
+                        expr=sum_by(increase(select(exchanges, RELAY, 'outcome="failed"')), ("relay",)),
                         legend="{{relay}}",
                         window=window,
                     ),
@@ -163,16 +167,16 @@ def _traffic(config: Config) -> Row:
                 width=8,
                 bars=True,
                 stacked=True,
-                least=0,
+                minimum=0,
             ),
             Panel(
-                kind=Kind.LINES,
-                title="Exchanges that do not count",
-                description="Is something missing from the figures? Exchanges that the monitor gave up itself "
-                "(aborted) or that fell into maintenance (excluded).",
+                kind=Kind.TIME_SERIES,
+                title="Aborted and excluded exchanges",
+                description="Which exchanges count for no SLO? Aborted: the monitor stopped them. Excluded: a "
+                "maintenance window was open.",
                 queries=(
                     Query(
-                        expr=add(
+                        expr=sum_by(
                             increase(select(exchanges, RELAY, 'outcome=~"aborted|excluded"')), ("relay", "outcome")
                         ),
                         legend="{{outcome}} {{relay}}",
@@ -183,15 +187,15 @@ def _traffic(config: Config) -> Row:
                 width=8,
                 bars=True,
                 stacked=True,
-                least=0,
+                minimum=0,
             ),
             Panel(
-                kind=Kind.LINES,
-                title="Messages that did not arrive as sent",
-                description="Are messages lost, late, corrupted, misrouted, doubled or out of order?",
+                kind=Kind.TIME_SERIES,
+                title="Message errors by verdict",
+                description="Are messages lost, late, corrupted, misrouted, duplicated or out of order?",
                 queries=(
                     Query(
-                        expr=add(increase(select(messages, RELAY, 'verdict!="delivered"')), ("relay", "verdict")),
+                        expr=sum_by(increase(select(messages, RELAY, 'verdict!="delivered"')), ("relay", "verdict")),
                         legend="{{verdict}} {{relay}}",
                         window=window,
                     ),
@@ -200,7 +204,7 @@ def _traffic(config: Config) -> Row:
                 width=8,
                 bars=True,
                 stacked=True,
-                least=0,
+                minimum=0,
             ),
         ),
     )

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from monitor.config import Config, load
-from monitor.slo.dashboards import boards, files
+from monitor.slo.dashboards import dashboards, files
 from tests.relays import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from monitor.slo.dashboards.model import Board
+    from monitor.slo.dashboards.model import Dashboard
 
 DASHBOARDS = ("relays-overview", "relay-detail", "monitor-health")
 
@@ -30,8 +30,8 @@ def written(shipped: Config) -> Mapping[str, bytes]:
 
 
 @pytest.fixture(scope="session")
-def models(shipped: Config) -> tuple[Board, ...]:
-    return boards(shipped)
+def models(shipped: Config) -> tuple[Dashboard, ...]:
+    return dashboards(shipped)
 
 
 @pytest.fixture(params=DASHBOARDS)

@@ -22,9 +22,9 @@ import pytest
 import yaml
 
 from monitor.config import load
-from monitor.slo.dashboards import boards, files
-from monitor.slo.dashboards.centrifugo import REDIS
-from monitor.slo.dashboards.promql import MONITOR, select, state
+from monitor.slo.dashboards import dashboards, files
+from monitor.slo.dashboards.centrifugo import NO_REDIS
+from monitor.slo.dashboards.promql import MONITOR, select, worst_state
 from tests.e2e.programs import PROMETHEUS, Program, find, free_port
 from tests.relays import BUILD_TIMEOUT, ENGINE, ROOT, Engine
 from tests.slo.dashboards.linter import panels
@@ -59,7 +59,7 @@ prometheus: {{scrape_interval: 1s, evaluation_interval: 1s}}
 """
 
 NEVER_HERE = {
-    REDIS,
+    NO_REDIS,
     "there is one node: nothing goes from one to another",
     "the server sends nobody away",
     "no command fails",
@@ -71,7 +71,7 @@ NEVER_HERE = {
 """Reasons that an outage of a single node without Redis does not end."""
 
 
-RECONNECTED = "no standing connection drops"
+RECONNECTED = "no persistent connection reconnects"
 """The reason that ends when the relay is back."""
 
 STATES = ("relay_up", "relay_probe_up", "relay_monitor_healthy")
@@ -83,7 +83,7 @@ class Question:
 
     where: str
     expr: str
-    quiet: str = ""
+    empty_reason: str = ""
     exemplars: bool = False
 
 
@@ -215,16 +215,16 @@ def questions(config: Path) -> Iterator[Question]:
     """Every expression of the dashboards; the files' own, with the models' word on why one may be empty."""
     loaded = load(config, {})
     made = files(loaded)
-    for board in boards(loaded):
+    for board in dashboards(loaded):
         dashboard = json.loads(made[f"dashboards/{board.file}"])
-        quiet = {query.expr: query.quiet for panel in board.panels for query in panel.queries}
+        quiet = {query.expr: query.empty_reason for panel in board.panels for query in panel.queries}
         for variable in dashboard["templating"]["list"]:
             if variable["type"] == "query":
                 source = re.fullmatch(r"label_values\((.+), \w+\)", variable["query"]["query"])
                 assert source is not None
                 yield Question(f"{board.title}: ${variable['name']}", filled(source[1]))
-        for event, mark in zip(board.events, dashboard["annotations"]["list"], strict=True):
-            yield Question(f"{board.title}: mark {mark['name']}", filled(mark["expr"]), event.quiet)
+        for annotation, mark in zip(board.annotations, dashboard["annotations"]["list"], strict=True):
+            yield Question(f"{board.title}: mark {mark['name']}", filled(mark["expr"]), annotation.empty_reason)
         for panel in panels(dashboard):
             for target in panel["targets"]:
                 step = int(target["interval"].removesuffix("s"))
@@ -242,23 +242,23 @@ def questions(config: Path) -> Iterator[Question]:
 @pytest.mark.timeout(BUILD_TIMEOUT)
 async def test_every_expression_has_an_answer(scene: LoadContext, capsys: pytest.CaptureFixture[str]) -> None:
     asked = list(questions(scene.config))
-    await scene.unanswered([question for question in asked if not question.quiet])
+    await scene.unanswered([question for question in asked if not question.empty_reason])
     empty = [question for question in asked if not await scene.answers(question)]
     with capsys.disabled():
         print(f"\n{len(asked)} run, {len(asked) - len(empty)} with data; empty while all is well:")  # noqa: T201
         for question in empty:
-            print(f"  {question.where}: {question.quiet}")  # noqa: T201
-    assert [question for question in empty if not question.quiet] == []
+            print(f"  {question.where}: {question.empty_reason}")  # noqa: T201
+    assert [question for question in empty if not question.empty_reason] == []
 
-    shown = [question for question in asked if question.exemplars and not question.quiet]
+    shown = [question for question in asked if question.exemplars and not question.empty_reason]
     pointless = [question.where for question in await scene.unanswered(shown, scene.has_exemplars)]
     assert (bool(shown), pointless) == (True, [])
 
     await scene.kill_relay()
-    waiting = [question for question in empty if question.quiet not in NEVER_HERE]
-    down = await scene.unanswered([question for question in waiting if question.quiet != RECONNECTED])
+    waiting = [question for question in empty if question.empty_reason not in NEVER_HERE]
+    down = await scene.unanswered([question for question in waiting if question.empty_reason != RECONNECTED])
     await scene.start_relay()
-    back = await scene.unanswered([question for question in waiting if question.quiet == RECONNECTED])
+    back = await scene.unanswered([question for question in waiting if question.empty_reason == RECONNECTED])
     with capsys.disabled():
         answered = len(waiting) - len(down) - len(back)
         print(f"{len(waiting)} of them run in an outage or after it, {answered} with data")  # noqa: T201
@@ -268,5 +268,5 @@ async def test_every_expression_has_an_answer(scene: LoadContext, capsys: pytest
     async with asyncio.timeout(30):
         while await scene.numbers(filled(select("relay_monitor_healthy", MONITOR))):  # noqa: ASYNC110 - it tells nobody
             await asyncio.sleep(1)
-    silent = {gauge: await scene.numbers(filled(state(gauge, MONITOR, ("location",)))) for gauge in STATES}
+    silent = {gauge: await scene.numbers(filled(worst_state(gauge, MONITOR, ("location",)))) for gauge in STATES}
     assert silent == {gauge: [-1.0] for gauge in STATES}

@@ -15,8 +15,8 @@ from grafana_foundation_sdk.models import dashboard as dashboard_model
 
 from monitor.config import Config, load, parse
 from monitor.slo.dashboards import files
-from monitor.slo.dashboards.model import Board, Kind, Panel, Query, Row
-from monitor.slo.dashboards.writing import write
+from monitor.slo.dashboards.grafana_json import to_json
+from monitor.slo.dashboards.model import Dashboard, Kind, Panel, Query, Row
 from tests.relays import ROOT
 from tests.slo.dashboards.linter import panels
 
@@ -66,12 +66,12 @@ def test_panels_fill_the_grid_and_none_lies_on_another(dashboard: dict[str, Any]
     assert set(taken) == {(x, y) for x in range(24) for y in range(height)}
 
 
-def test_a_panel_keeps_its_id_when_another_comes_before_it(models: tuple[Board, ...]) -> None:
+def test_a_panel_keeps_its_id_when_another_comes_before_it(models: tuple[Dashboard, ...]) -> None:
     board = models[0]
     new = Row(title="New", panels=(Panel(kind=Kind.STAT, title="x", description="x?", queries=(), width=24),))
-    before = {panel["title"]: panel["id"] for panel in panels(json.loads(write(board)))}
+    before = {panel["title"]: panel["id"] for panel in panels(json.loads(to_json(board)))}
     after = {
-        panel["title"]: panel["id"] for panel in panels(json.loads(write(replace(board, rows=(new, *board.rows)))))
+        panel["title"]: panel["id"] for panel in panels(json.loads(to_json(replace(board, rows=(new, *board.rows)))))
     }
     assert after == before | {"x": after["x"]}
     assert len(set(after.values())) == len(after)
@@ -82,20 +82,20 @@ def test_a_panel_keeps_its_id_when_another_comes_before_it(models: tuple[Board, 
     [((12, 8), "'b' leaves a gap: 20 columns of 24"), ((20, 8), "'b' does not fit into its line")],
 )
 def test_a_row_that_does_not_fill_the_grid_is_refused(
-    models: tuple[Board, ...], widths: tuple[int, ...], message: str
+    models: tuple[Dashboard, ...], widths: tuple[int, ...], message: str
 ) -> None:
     wrong = tuple(
         Panel(kind=Kind.STAT, title=title, description="?", queries=(Query(expr="up"),), width=width)
         for title, width in zip("ab", widths, strict=True)
     )
     with pytest.raises(ValueError, match=message):
-        write(replace(models[0], rows=(Row(title="r", panels=wrong),)))
+        to_json(replace(models[0], rows=(Row(title="r", panels=wrong),)))
 
 
-def test_two_panels_of_one_title_are_refused(models: tuple[Board, ...]) -> None:
+def test_two_panels_of_one_title_are_refused(models: tuple[Dashboard, ...]) -> None:
     board = models[0]
     with pytest.raises(ValueError, match="two panels of Relays overview have one id"):
-        write(replace(board, rows=(board.rows[0], replace(board.rows[0], title="Again"))))
+        to_json(replace(board, rows=(board.rows[0], replace(board.rows[0], title="Again"))))
 
 
 def test_silence_is_never_green(dashboard: dict[str, Any]) -> None:
@@ -111,10 +111,10 @@ def test_silence_is_never_green(dashboard: dict[str, Any]) -> None:
 def test_latency_graphs_lead_to_single_runs(written: Mapping[str, bytes]) -> None:
     """Where the metric carries exemplars: round trip, pairing and recovery do; wire, phases and reconnects do not."""
     told = {
-        "relays-overview": {"Round trip of standing pairs", "Recovery of absent wallets"},
+        "relays-overview": {"Round-trip latency", "Offline recovery time"},
         "relay-detail": {
-            "Round trip of standing pairs", "All round trips of standing pairs", "Round trip of whole journeys",
-            "Pairing", "Recovery of absent wallets", "Failures by step and reason",
+            "Round-trip latency", "Round-trip latency distribution", "Round-trip latency of new sessions",
+            "Pairing time", "Offline recovery time", "Failures by step and reason",
         },
     }  # fmt: skip
     for name, titles in told.items():
@@ -171,8 +171,8 @@ prometheus: {scrape_interval: 30s}
 def test_each_centrifugo_has_a_collapsed_row_and_its_deploys_are_marked() -> None:
     made = json.loads(files(parse(TWO, "config.yaml", {}))["dashboards/relay-detail.json"])
     rows = {row["title"]: row for row in made["panels"] if row["type"] == "row" and row["collapsed"]}
-    assert list(rows) == ["The relay's own view: one, two", "The relay's own view: three"]
-    asked = [target["expr"] for panel in rows["The relay's own view: three"]["panels"] for target in panel["targets"]]
+    assert list(rows) == ["Centrifugo metrics: one, two", "Centrifugo metrics: three"]
+    asked = [target["expr"] for panel in rows["Centrifugo metrics: three"]["panels"] for target in panel["targets"]]
     assert all('{job="b", cluster="x"}' in expr for expr in asked)
     assert [mark["name"] for mark in made["annotations"]["list"]] == [
         "Alerts", "Maintenance", "Deploys of one, two", "Deploys of three",
@@ -188,10 +188,10 @@ def test_a_rate_spans_enough_runs() -> None:
         for target in panel["targets"]
         if target.get("legendFormat")
     }
-    assert steps["Standing pairs connected", "{{probe}}"] == "30s"  # the scrape interval
-    assert steps["Recovery of absent wallets", "p50"] == "750s"  # 50 min: five runs
+    assert steps["Persistent pairs connected", "{{probe}}"] == "30s"  # the scrape interval
+    assert steps["Offline recovery time", "p50"] == "750s"  # 50 min: five runs
     # One pair makes an exchange each 10.5 s, a hundred of them take 1,050 s: 18 min.
-    assert steps["Round trip of standing pairs", "p99"] == "270s"
+    assert steps["Round-trip latency", "p99"] == "270s"
 
 
 def test_what_was_kept_of_an_objective_is_told_over_its_own_window() -> None:
@@ -201,7 +201,7 @@ slos:
   - {name: month, probe: steady, sli: availability, objective: 99%}
 """
     made = json.loads(files(parse(TWO + slos, "config.yaml", {}))["dashboards/relay-detail.json"])
-    (table,) = (panel for panel in panels(made) if panel["title"] == "How the objectives stand")
+    (table,) = (panel for panel in panels(made) if panel["title"] == "SLO status")
     parts = [
         f'slo:sli_error:ratio_rate{window}{{location=~"$location", relay=~"$relay"}} and on (relay, slo, location) '
         'relay_slo_window_seconds{job=~"$job", instance=~"$instance", location=~"$location", relay=~"$relay"} '
@@ -217,11 +217,11 @@ def test_colours_begin_where_alerts_do_or_stay_away(dashboard: dict[str, Any]) -
         panel["title"]: [step["value"] for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"][1:]]
         for panel in panels(dashboard)
     }
-    assert steps.get("Exchanges that succeeded", []) == steps.get("Standing pairs connected", []) == []
-    assert steps.get("Certificate expires in", [-1e9, 3 * 86_400, 14 * 86_400]) == [-1e9, 3 * 86_400, 14 * 86_400]
+    assert steps.get("Success rate", []) == steps.get("Persistent pairs connected", []) == []
+    assert steps.get("TLS certificate expires in", [-1e9, 3 * 86_400, 14 * 86_400]) == [-1e9, 3 * 86_400, 14 * 86_400]
 
 
-def test_the_page_tells_what_every_panel_answers(models: tuple[Board, ...], written: Mapping[str, bytes]) -> None:
+def test_the_page_tells_what_every_panel_answers(models: tuple[Dashboard, ...], written: Mapping[str, bytes]) -> None:
     page = written["docs/dashboards.md"].decode()
     for board in models:
         assert f"## {board.title}\n" in page

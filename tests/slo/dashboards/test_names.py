@@ -13,7 +13,7 @@ from tests.slo.dashboards.promql import listed, selectors
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from monitor.slo.dashboards.model import Board
+    from monitor.slo.dashboards.model import Dashboard
 
 SCRAPED = {"job", "instance"}
 OBJECTIVE = {"slo", "relay", "probe", "location"}
@@ -63,14 +63,14 @@ def known() -> dict[str, set[str]]:
     return series
 
 
-def expressions(board: Board) -> Iterator[str]:
+def expressions(board: Dashboard) -> Iterator[str]:
     """Every expression of a dashboard."""
     yield from (query.expr for panel in board.panels for query in panel.queries)
-    yield from (event.expr for event in board.events)
+    yield from (annotation.expr for annotation in board.annotations)
     yield from (variable.source for variable in board.variables)
 
 
-def test_every_metric_exists_and_has_the_labels_asked_for(models: tuple[Board, ...]) -> None:
+def test_every_metric_exists_and_has_the_labels_asked_for(models: tuple[Dashboard, ...]) -> None:
     series = known()
     wrong = []
     for board in models:
@@ -86,7 +86,7 @@ def test_every_metric_exists_and_has_the_labels_asked_for(models: tuple[Board, .
     assert wrong == []
 
 
-def test_legends_name_labels_that_the_expression_leaves(models: tuple[Board, ...]) -> None:
+def test_legends_name_labels_that_the_expression_leaves(models: tuple[Dashboard, ...]) -> None:
     wrong = []
     for board in models:
         for panel in board.panels:
@@ -99,7 +99,7 @@ def test_legends_name_labels_that_the_expression_leaves(models: tuple[Board, ...
 
 
 @pytest.mark.parametrize("name", ["job", "instance", "location", "relay", "probe"])
-def test_what_is_chosen_at_the_top_has_an_effect(models: tuple[Board, ...], name: str) -> None:
+def test_what_is_chosen_at_the_top_has_an_effect(models: tuple[Dashboard, ...], name: str) -> None:
     for board in models:
         chosen = [variable for variable in board.variables if variable.name == name]
         used = [expr for expr in expressions(board) if f"${name}" in expr]

@@ -1,4 +1,4 @@
-"""A dashboard as the JSON that Grafana reads: the same bytes for the same configuration."""
+"""Dashboards as the JSON that Grafana reads; the same dashboard gives the same bytes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard
 
-from monitor.slo.dashboards.drawing import SOURCE, draw
-from monitor.slo.dashboards.model import WIDTH, Board, Event, Panel, Row, Variable
+from monitor.slo.dashboards.model import WIDTH, Annotation, Dashboard, Panel, Row, Variable
+from monitor.slo.dashboards.panels import SOURCE, draw
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,8 +19,8 @@ TAG: Final = "relay-monitor"
 _ANY: Final = ".+"
 
 
-def write(board: Board) -> bytes:
-    """The file of a dashboard. Raises `ValueError` where two panels have one id, or widths do not fill the grid."""
+def to_json(board: Dashboard) -> bytes:
+    """Return the file of a dashboard. Raises `ValueError` if two panels have one id or a line leaves a gap."""
     made = (
         build.Dashboard(board.title)
         .uid(board.uid)
@@ -41,20 +41,22 @@ def write(board: Board) -> bytes:
     numbers = [panel["id"] for panel in _panels(value)]
     if len(numbers) != len(set(numbers)):
         raise ValueError(f"two panels of {board.title} have one id: give one of them another title")
-    # The library knows only a part of what a Prometheus annotation holds.
-    value["annotations"] = {"list": [_event(event, board.scrape_interval) for event in board.events]}
+    # The SDK has only some fields of a Prometheus annotation.
+    value["annotations"] = {
+        "list": [_annotation(annotation, board.scrape_interval) for annotation in board.annotations]
+    }
     return (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
-def _put(made: build.Dashboard, board: Board, row: Row, y: int) -> int:
-    """Add a row from line `y` of the grid on; returns the first line below it."""
+def _put(made: build.Dashboard, board: Dashboard, row: Row, y: int) -> int:
+    """Add a row at line `y` of the grid and return the first line below it."""
     header = (
-        build.Row(row.title).id(board.number(f"row {row.title}")).grid_pos(dashboard.GridPos(h=1, w=WIDTH, x=0, y=y))
+        build.Row(row.title).id(board.panel_id(f"row {row.title}")).grid_pos(dashboard.GridPos(h=1, w=WIDTH, x=0, y=y))
     )
     placed = list(_places(row.panels, y + 1))
-    drawn = [draw(panel, board.number(panel.title), board.scrape_interval, x, top) for panel, x, top in placed]
+    drawn = [draw(panel, board.panel_id(panel.title), board.scrape_interval, x, top) for panel, x, top in placed]
     if row.collapsed:
-        header.collapsed(True)  # noqa: FBT003 - the library's form
+        header.collapsed(True)  # noqa: FBT003 - the SDK's signature
         for item in drawn:
             header.with_panel(item)
     made.with_row(header)
@@ -66,7 +68,7 @@ def _put(made: build.Dashboard, board: Board, row: Row, y: int) -> int:
 
 
 def _places(panels: Sequence[Panel], y: int) -> Iterator[tuple[Panel, int, int]]:
-    """Each panel with its place; the panels of a line have one height, and fill it."""
+    """Yield each panel with its x and y; the panels of a line have one height and fill the width."""
     x = 0
     for panel in panels:
         if x + panel.width > WIDTH:
@@ -105,33 +107,33 @@ def _variable(variable: Variable) -> build.QueryVariable:
     return made
 
 
-def _links(board: Board) -> list[Any]:
+def _links(board: Dashboard) -> list[Any]:
     return [
         build.DashboardLink("Dashboards")
         .type(dashboard.DashboardLinkType.DASHBOARDS)
         .tags([TAG])
-        .include_vars(True)  # noqa: FBT003 - the library's form
+        .include_vars(True)  # noqa: FBT003 - the SDK's signature
         .keep_time(True),  # noqa: FBT003
-        _link("On-call page", board.external_url, "What the monitor itself shows, with the timeline of each run"),
-        _link("Runbooks", board.runbook_base_url, "What each alert means, and what to do"),
+        _link("On-call page", board.external_url, "The monitor's own page, with the timeline of each run"),
+        _link("Runbooks", board.runbook_base_url, "Meaning and mitigation of each alert"),
     ]
 
 
 def _link(title: str, url: str, tip: str) -> build.DashboardLink:
     link = build.DashboardLink(title).type(dashboard.DashboardLinkType.LINK).url(url).tooltip(tip)
-    return link.icon("external link").target_blank(True)  # noqa: FBT003 - the library's form
+    return link.icon("external link").target_blank(True)  # noqa: FBT003 - the SDK's signature
 
 
-def _event(event: Event, scrape_interval: float) -> dict[str, Any]:
+def _annotation(annotation: Annotation, scrape_interval: float) -> dict[str, Any]:
     source = {"type": "prometheus", "uid": "${datasource}"}
     return {
         "datasource": source,
         "enable": True,
-        "expr": event.expr,
-        "iconColor": event.colour,
-        "name": event.name,
+        "expr": annotation.expr,
+        "iconColor": annotation.colour,
+        "name": annotation.name,
         "step": f"{scrape_interval:g}s",
-        "target": {"datasource": source, "expr": event.expr, "refId": "Anno"},
-        "textFormat": event.text,
-        "titleFormat": event.title,
+        "target": {"datasource": source, "expr": annotation.expr, "refId": "Anno"},
+        "textFormat": annotation.text,
+        "titleFormat": annotation.title,
     }

@@ -1,0 +1,151 @@
+"""The row of one relay's latencies."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from monitor.scenarios import Scenario
+from monitor.slo.dashboards import shared_panels
+from monitor.slo.dashboards.model import Kind, Panel, Query, Row
+from monitor.slo.dashboards.promql import PROBE, buckets, mean, quantile
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from monitor.config import Config
+
+WITH_RUN_EXEMPLARS: Final = frozenset(
+    {"relay_probe_round_trip_seconds", "relay_probe_handshake_seconds", "relay_probe_recovery_seconds"}
+)
+"""The histograms whose exemplars have the id of a run."""
+
+
+def _quantiles(
+    histogram: str, *more: str, by: Sequence[str], legend: str, windows: dict[float, float]
+) -> tuple[Query, ...]:
+    return tuple(
+        Query(
+            expr=quantile(q, histogram, PROBE, *more, by=by),
+            legend=f"p{round(q * 100)} {legend}",
+            window=window,
+            exemplars=histogram in WITH_RUN_EXEMPLARS and q == max(windows),
+        )
+        for q, window in windows.items()
+    )
+
+
+def latency_row(config: Config) -> Row:
+    """Return the row of one relay's latencies."""
+    trips, pairing, phases = (
+        "relay_probe_round_trip_seconds",
+        "relay_probe_handshake_seconds",
+        "relay_probe_phase_seconds",
+    )
+    messaging, new_session = f'scenario="{Scenario.STEADY_MESSAGING}"', f'scenario="{Scenario.REALISTIC_SESSION}"'
+    session_window = shared_panels.window_of_five_runs(config, Scenario.REALISTIC_SESSION)
+    bounded_window = shared_panels.window_of_five_runs(config, Scenario.REALISTIC_SESSION, Scenario.ASYNC_DELIVERY)
+    p99_window = shared_panels.window_of_100_exchanges(config, Scenario.STEADY_MESSAGING)
+    return Row(
+        title="Latency",
+        panels=(
+            Panel(
+                kind=Kind.TIME_SERIES,
+                title="Round-trip latency",
+                description="How fast are exchanges of persistent pairs? Quantiles of the time from a request to "
+                "its response; the points are single runs and link to their timelines. The P99 is calculated over "
+                "the time in which 100 round trips are made; over shorter ranges use the heatmap.",
+                queries=(
+                    *_quantiles(
+                        trips,
+                        messaging,
+                        by=("probe",),
+                        legend="{{probe}}",
+                        windows={0.5: 60, 0.9: 60, 0.99: p99_window},
+                    ),
+                    shared_panels.thresholds(),
+                ),
+                unit="s",
+                minimum=0,
+            ),
+            Panel(
+                kind=Kind.HEATMAP,
+                title="Round-trip latency distribution",
+                description="Are all round trips slow, or a few? Number of round trips by duration.",
+                queries=(Query(expr=buckets(trips, PROBE, messaging), legend="{{le}}", exemplars=True),),
+                unit="s",
+            ),
+            Panel(
+                kind=Kind.TIME_SERIES,
+                title="Relay (wire) latency",
+                description="Is the relay slow, or something around it? From the bytes written to one socket to the "
+                "bytes read from the other, without encryption and without waits in the monitor; by direction.",
+                queries=_quantiles(
+                    "relay_probe_wire_seconds",
+                    by=("direction",),
+                    legend="{{direction}}",
+                    windows={0.5: session_window or 60, 0.9: session_window or 60},
+                ),
+                unit="s",
+                minimum=0,
+            ),
+            Panel(
+                kind=Kind.TIME_SERIES,
+                title="Connection phases",
+                description="Which phase of connecting is slow? Stacked means of DNS lookup, TCP, TLS, upgrade, "
+                "hello and command replies.",
+                queries=(
+                    Query(
+                        expr=mean(phases, PROBE, by=("phase",)), legend="{{phase}}", window=max(300.0, bounded_window)
+                    ),
+                ),
+                unit="s",
+                stacked=True,
+                minimum=0,
+            ),
+            Panel(
+                kind=Kind.TIME_SERIES,
+                title="Pairing time",
+                description="How long does it take to pair a wallet with a dApp?",
+                queries=_quantiles(
+                    pairing,
+                    by=("probe",),
+                    legend="{{probe}}",
+                    windows={0.5: bounded_window or 900, 0.9: bounded_window or 900},
+                ),
+                unit="s",
+                width=8,
+                minimum=0,
+            ),
+            Panel(
+                kind=Kind.TIME_SERIES,
+                title="Round-trip latency of new sessions",
+                description="How long do exchanges of a newly paired session take?",
+                queries=_quantiles(
+                    trips,
+                    new_session,
+                    by=("probe",),
+                    legend="{{probe}}",
+                    windows={0.5: session_window or 60, 0.9: session_window or 60},
+                ),
+                unit="s",
+                width=8,
+                minimum=0,
+            ),
+            Panel(
+                kind=Kind.TIME_SERIES,
+                title="Offline recovery time",
+                description="How long does a wallet that was offline wait for the messages sent meanwhile?",
+                queries=_quantiles(
+                    "relay_probe_recovery_seconds",
+                    by=("probe",),
+                    legend="{{probe}}",
+                    windows=dict.fromkeys(
+                        (0.5, 0.9), shared_panels.window_of_five_runs(config, Scenario.ASYNC_DELIVERY) or 60
+                    ),
+                ),
+                unit="s",
+                width=8,
+                minimum=0,
+            ),
+        ),
+    )
