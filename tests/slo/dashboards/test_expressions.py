@@ -60,13 +60,14 @@ prometheus: {{scrape_interval: 1s, evaluation_interval: 1s}}
 
 NEVER_HERE = {
     NO_REDIS,
-    "there is one node: nothing goes from one to another",
-    "the server sends nobody away",
+    "the relay has a single node",
+    "the server disconnects no client",
     "no command fails",
-    "no client comes back with a position",
-    "the relay is reached without TLS",
+    "no client reconnects with a stream position",
+    "the relay is connected without TLS",
     "no maintenance window is open",
-    "no other version of it has come up for five minutes",
+    "no node of another version has started within five minutes",
+    "no monitor of another version has started within five minutes",
 }
 """Reasons that an outage of a single node without Redis does not end."""
 
