@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from monitor.vocabulary import Outcome, Reason, Step, Verdict
     from tests.faults.certificates import Certificates
     from tests.faults.toxiproxy import Toxiproxy
-    from tests.probes.harness import Stage
+    from tests.probes.harness import ProbeHarness
 
 
 FOREIGN: Final = frozenset({"engine", "toxiproxy"})
@@ -44,7 +44,7 @@ class Env:
         return self.running_toxiproxy
 
 
-async def nothing(_: Stage) -> None:
+async def nothing(_: ProbeHarness) -> None:
     """Leave the relay as it is."""
 
 
@@ -54,7 +54,7 @@ class Where:
 
     url: str
     relay: Mapping[str, Any] = field(default_factory=dict)
-    meanwhile: Callable[[Stage], Awaitable[None]] = nothing
+    meanwhile: Callable[[ProbeHarness], Awaitable[None]] = nothing
 
 
 LoadContext = Callable[[Env], AbstractAsyncContextManager[Where]]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from monitor.vocabulary import Phase
     from tests.faults.rows import Env, LoadContext
-    from tests.probes.harness import Stage
+    from tests.probes.harness import ProbeHarness
     from tests.transport.harness import Script
 
 
@@ -103,7 +103,7 @@ class Once:
     phase: Phase
     often: int
 
-    async def reached(self, made: Stage) -> None:
+    async def reached(self, made: ProbeHarness) -> None:
         """Wait for it."""
         await made.until(lambda: [report.phase for report in made.all(PhaseTimed)].count(self.phase) >= self.often)
 
@@ -119,7 +119,7 @@ def engine(act: Callable[[Engine], Awaitable[None]], once: Once | None = None) -
                 yield Where(url=relay.url)
                 return
 
-            async def meanwhile(made: Stage) -> None:
+            async def meanwhile(made: ProbeHarness) -> None:
                 await once.reached(made)
                 await act(relay)
 
@@ -164,7 +164,7 @@ def restarted(once: Once) -> LoadContext:
         old = await Engine.start(env.engine, "-listen", f"127.0.0.1:{port}")
         new: list[Engine] = []
 
-        async def restart(made: Stage) -> None:
+        async def restart(made: ProbeHarness) -> None:
             await once.reached(made)
             await old.kill()
             new.append(await Engine.start(env.engine, "-listen", f"127.0.0.1:{port}"))

@@ -21,12 +21,12 @@ TIMEOUT: Final = 0.6
 SESSION = {"timeout": "600ms", "settle": "0s", "messages": "1"}
 AWAY = {"timeout": "600ms", "delay": "300ms", "messages": "3"}
 HOLD = {"timeout": "600ms", "connections": "1", "ramp_up": "0s", "duration": "1s"}
-STANDING = {"timeout": "600ms", "settle": "0s", "message_interval": "250ms", "pairs": "1", "duration": "1s"}
+PERSISTENT = {"timeout": "600ms", "settle": "0s", "message_interval": "250ms", "pairs": "1", "duration": "1s"}
 PLAYED = {
     "realistic-session": SESSION,
     "async-delivery": AWAY,
     "steady-state": HOLD,
-    "steady-messaging": STANDING,
+    "steady-messaging": PERSISTENT,
 }
 
 

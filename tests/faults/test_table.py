@@ -12,7 +12,7 @@ from monitor.vocabulary import Outcome, Reason
 from tests.faults.certificates import Certificates
 from tests.faults.rows import FOREIGN, Env
 from tests.faults.table import TABLE
-from tests.probes.harness import stage
+from tests.probes.harness import probe_at
 from tests.relays import ROOT
 from tests.virtual_time import WITH_SOCKETS
 
@@ -61,13 +61,13 @@ ROWS = [pytest.param(row, marks=marks(row), id=row.fault.replace(" ", "-")) for 
 @pytest.mark.parametrize("row", ROWS)
 async def test_a_fault_is_named_in_time(row: Row, env: Env) -> None:
     keys: Any = dict(row.keys)
-    async with row.scene(env) as where, stage(where.url, row.scenario, relay=dict(where.relay), **keys) as made:
+    async with row.scene(env) as where, probe_at(where.url, row.scenario, relay=dict(where.relay), **keys) as made:
         async with asyncio.timeout(row.within):
-            run, _ = await asyncio.gather(made.play(), where.meanwhile(made))
+            run, _ = await asyncio.gather(made.run_once(), where.meanwhile(made))
         failure = run.failure
         found = (run.outcome, failure and failure.step, failure and failure.reason)
         assert found == (row.outcome, row.step, row.reason), failure
-        await made.settled()
+        await made.all_judged()
         assert Counter(item.verdict for item in made.judged) == Counter(row.verdicts)
 
 

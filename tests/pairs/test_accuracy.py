@@ -11,14 +11,14 @@ import pytest
 from monitor.embedded import parse_fault
 from monitor.probes.steady_messaging import SteadyMessaging
 from monitor.vocabulary import Outcome
-from tests.probes.harness import embedded, stage
+from tests.probes.harness import embedded, probe_at
 from tests.virtual_time import EMPTY_ROUNDS, WITH_SOCKETS, block_loop
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from monitor.embedded import EmbeddedRelay
-    from tests.probes.harness import Stage
+    from tests.probes.harness import ProbeHarness
 
 pytestmark = WITH_SOCKETS
 
@@ -32,7 +32,7 @@ async def relay() -> AsyncIterator[EmbeddedRelay]:
         yield running
 
 
-def _has_runs(made: Stage, number: int) -> bool:
+def _has_runs(made: ProbeHarness, number: int) -> bool:
     return len(made.runs) >= number
 
 
@@ -41,7 +41,7 @@ async def test_a_blocked_loop_makes_numbers_worse_and_none_vanish(relay: Embedde
     assert relay.plan is not None
     relay.plan.set([parse_fault("delay:channel=session,by=0.03")])  # so that exchanges are under way at all
     loop = asyncio.get_running_loop()
-    async with stage(relay.url, "steady-messaging", **KEYS) as made:
+    async with probe_at(relay.url, "steady-messaging", **KEYS) as made:
         task = asyncio.ensure_future(SteadyMessaging().serve(made.context, made.pairs))
         await made.until(lambda: len(made.runs) >= 6)
         began = loop.time()
@@ -53,7 +53,7 @@ async def test_a_blocked_loop_makes_numbers_worse_and_none_vanish(relay: Embedde
         task.cancel()
         await asyncio.wait({task})
         lasted = loop.time() - began
-        await made.settled()
+        await made.all_judged()
     runs = made.runs
     # Every slot that was started has its run; the last of each pair, cut short, is aborted.
     assert made.slots.count("started") == len(runs)
@@ -72,27 +72,27 @@ async def test_a_blocked_loop_makes_numbers_worse_and_none_vanish(relay: Embedde
 async def test_what_a_timer_is_late_by_is_in_every_figure_that_it_holds_up(
     relay: EmbeddedRelay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sleep, wait, late = asyncio.sleep, 0.123, 1.0
+    sleep, wait, lateness = asyncio.sleep, 0.123, 1.0
 
     async def sleep_long(delay: float) -> None:
-        await sleep(delay + late if delay == wait else delay)
+        await sleep(delay + lateness if delay == wait else delay)
 
     monkeypatch.setattr(asyncio, "sleep", sleep_long)
     waits: Any = {"timeout": "5s", "messages": "1"}
-    async with stage(relay.url, "realistic-session", settle="123ms", wallet_delay="123ms", **waits) as made:
-        session = await made.play()
-    async with stage(relay.url, "async-delivery", delay="123ms", **waits) as made:
-        delivery = await made.play()
+    async with probe_at(relay.url, "realistic-session", settle="123ms", wallet_delay="123ms", **waits) as made:
+        session = await made.run_once()
+    async with probe_at(relay.url, "async-delivery", delay="123ms", **waits) as made:
+        delivery = await made.run_once()
     assert session.pairing is not None
     for seconds in (session.pairing.seconds, session.exchanges[0].round_trip, delivery.exchanges[0].recovery):
-        assert seconds == pytest.approx(late)
+        assert seconds == pytest.approx(lateness)
 
 
 async def test_what_is_held_back_is_measured(relay: EmbeddedRelay) -> None:
     assert relay.plan is not None
     relay.plan.set([parse_fault("delay:channel=session,by=1.0")])
-    async with stage(relay.url, "realistic-session", messages="2", settle="0s", timeout="5s") as made:
-        run = await made.play()
+    async with probe_at(relay.url, "realistic-session", messages="2", settle="0s", timeout="5s") as made:
+        run = await made.run_once()
     for exchange in run.exchanges:
         assert exchange.wire_request == pytest.approx(1.0)
         assert exchange.round_trip == pytest.approx(2.0)

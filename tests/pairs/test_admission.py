@@ -25,7 +25,7 @@ OUTAGE = 40
 """Seconds."""
 
 
-class Stage:
+class AdmissionHarness:
     """A guest, and who was let in when, in seconds from its beginning."""
 
     def __init__(self, limit: int) -> None:
@@ -59,64 +59,64 @@ class Stage:
 
 @pytest.mark.parametrize("limit", [10, 20, 30, 60, 600])
 async def test_an_outage_leaves_some_connects_to_those_who_come_back_after_it(limit: int) -> None:
-    stage = Stage(limit)
+    harness = AdmissionHarness(limit)
     for _ in range(min(6, limit // 4)):
-        await stage.enter("confirming", Priority.CONFIRMATION)
-    trouble = [
-        *(asyncio.ensure_future(stage.fail("returning", 0.5, returns=True)) for _ in range(6)),
-        asyncio.ensure_future(stage.fail("mending", 1, Priority.RECOVERY)),
+        await harness.enter("confirming", Priority.CONFIRMATION)
+    outage = [
+        *(asyncio.ensure_future(harness.fail("returning", 0.5, returns=True)) for _ in range(6)),
+        asyncio.ensure_future(harness.fail("mending", 1, Priority.RECOVERY)),
     ]
     await asyncio.sleep(OUTAGE)
-    for task in trouble:
+    for task in outage:
         task.cancel()
     await asyncio.sleep(0)
-    assert len(stage.times("returning")) <= 2 * limit / 5
-    assert stage.times("mending")
-    failed_at = stage.clock.monotonic() - 1
-    stage.admission.mark_up()
+    assert len(harness.times("returning")) <= 2 * limit / 5
+    assert harness.times("mending")
+    failed_at = harness.clock.monotonic() - 1
+    harness.admission.mark_up()
     kept = limit // 10
-    await asyncio.wait_for(asyncio.gather(*(stage.enter("back", failed_at=failed_at) for _ in range(kept))), 2)
+    await asyncio.wait_for(asyncio.gather(*(harness.enter("back", failed_at=failed_at) for _ in range(kept))), 2)
 
 
 async def test_whoever_failed_since_holds_up_nobody_who_failed_before() -> None:
-    stage = Stage(60)
+    harness = AdmissionHarness(60)
     for _ in range(18):
-        await stage.enter("away", failed_at=stage.clock.monotonic())
-    before = stage.clock.monotonic()
+        await harness.enter("away", failed_at=harness.clock.monotonic())
+    before = harness.clock.monotonic()
     await asyncio.sleep(1)
-    stage.admission.mark_up()
+    harness.admission.mark_up()
     await asyncio.sleep(1)
-    tasks = [asyncio.ensure_future(stage.enter("since", failed_at=stage.clock.monotonic()))]
+    tasks = [asyncio.ensure_future(harness.enter("since", failed_at=harness.clock.monotonic()))]
     await asyncio.sleep(0.1)
-    tasks += [asyncio.ensure_future(stage.enter("before", failed_at=before)) for _ in range(6)]
+    tasks += [asyncio.ensure_future(harness.enter("before", failed_at=before)) for _ in range(6)]
     await asyncio.wait(tasks)
-    assert max(stage.times("before")) < 5
-    assert stage.times("since")[0] >= WINDOW_SECONDS
+    assert max(harness.times("before")) < 5
+    assert harness.times("since")[0] >= WINDOW_SECONDS
 
 
 async def test_whoever_waits_when_it_is_found_up_comes_in_then() -> None:
-    stage = Stage(60)
+    harness = AdmissionHarness(60)
     for _ in range(18):
-        await stage.enter("away", failed_at=stage.clock.monotonic())
-    waiting = asyncio.ensure_future(stage.enter("waiting", failed_at=stage.clock.monotonic()))
+        await harness.enter("away", failed_at=harness.clock.monotonic())
+    waiting = asyncio.ensure_future(harness.enter("waiting", failed_at=harness.clock.monotonic()))
     await asyncio.sleep(5)
-    assert stage.times("waiting") == []
-    stage.admission.mark_up()
+    assert harness.times("waiting") == []
+    harness.admission.mark_up()
     await waiting
-    assert stage.times("waiting")[0] <= 6
+    assert harness.times("waiting")[0] <= 6
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4, 5])
 async def test_even_the_smallest_limit_lets_whoever_was_away_come_back_and_is_kept_to(limit: int) -> None:
-    stage = Stage(limit)
-    trouble = [
-        *(asyncio.ensure_future(stage.fail("returning", 0.5, returns=True)) for _ in range(4)),
-        asyncio.ensure_future(stage.fail("mending", 5, Priority.RECOVERY)),
+    harness = AdmissionHarness(limit)
+    outage = [
+        *(asyncio.ensure_future(harness.fail("returning", 0.5, returns=True)) for _ in range(4)),
+        asyncio.ensure_future(harness.fail("mending", 5, Priority.RECOVERY)),
     ]
     await asyncio.sleep(10 * WINDOW_SECONDS)
-    for task in trouble:
+    for task in outage:
         task.cancel()
-    moments = sorted(at for _, at in stage.entered)
-    assert stage.times("returning")
-    assert stage.times("mending")
+    moments = sorted(at for _, at in harness.entered)
+    assert harness.times("returning")
+    assert harness.times("mending")
     assert all(later - at >= WINDOW_SECONDS for at, later in zip(moments, moments[limit:], strict=False))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from monitor import relays
 from monitor.results import CertificateSeen, Run
 from tests.faults.certificates import Certificates
-from tests.probes.harness import stage
+from tests.probes.harness import probe_at
 from tests.probes.odd import odd_relay
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ async def test_a_certificate_that_no_probe_sees_is_looked_at_every_day(
     trusting = {"tls": {"ca_file": str(certificates.ca_file)}}
     async with (
         odd_relay(tls=certificates.server()) as relay,
-        stage(relay.url, "steady-state", relay=trusting, connections="1", schedule="continuous") as made,
+        probe_at(relay.url, "steady-state", relay=trusting, connections="1", schedule="continuous") as made,
     ):
         asked = asyncio.get_running_loop().time()
         made.monitored_relays.spawn(made.monitored_relays.check_certificates())
@@ -36,7 +36,7 @@ async def test_a_certificate_that_no_probe_sees_is_looked_at_every_day(
 
 async def test_a_relay_without_tls_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relays, "CERTIFICATE_CHECK_INTERVAL", 0.01)
-    async with odd_relay() as relay, stage(relay.url, "steady-state", schedule="continuous") as made:
+    async with odd_relay() as relay, probe_at(relay.url, "steady-state", schedule="continuous") as made:
         made.monitored_relays.spawn(made.monitored_relays.check_certificates())
         await asyncio.sleep(0.1)  # not virtual: a real relay
         assert relay.connects == 0

@@ -147,10 +147,10 @@ def test_the_message_that_a_newer_one_overtook_live_is_reordered() -> None:
 
 
 def test_the_two_directions_of_a_channel_have_orders_of_their_own() -> None:
-    ledger, ask, answer = Ledger(), message(1), message(2, sender=WALLET)
-    send(ledger, ask, answer)
-    deliver(ledger, answer)
-    deliver(ledger, ask, 2.2)
+    ledger, request, response = Ledger(), message(1), message(2, sender=WALLET)
+    send(ledger, request, response)
+    deliver(ledger, response)
+    deliver(ledger, request, 2.2)
     assert verdicts(ledger.judge_all()) == [Verdict.DELIVERED] * 2
 
 

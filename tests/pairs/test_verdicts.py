@@ -17,7 +17,7 @@ from monitor.pairs.pair import Pair, pair_up
 from monitor.probes.async_delivery import AsyncDelivery
 from monitor.vocabulary import Finding, Outcome, Reason, Step, Verdict
 from monitor.wire.backoff import Backoff
-from tests.probes.harness import Stage, embedded, stage
+from tests.probes.harness import ProbeHarness, embedded, probe_at
 from tests.virtual_time import WITH_SOCKETS
 
 if TYPE_CHECKING:
@@ -92,7 +92,9 @@ def arm(relay: EmbeddedRelay, *specs: str) -> FaultPlan:
     return relay.plan
 
 
-async def pair_many(made: Stage, count: int, reconnect: Backoff | None = None) -> list[tuple[Pair, RecordingLedger]]:
+async def pair_many(
+    made: ProbeHarness, count: int, reconnect: Backoff | None = None
+) -> list[tuple[Pair, RecordingLedger]]:
     pairs = []
     for _ in range(count):
         ledger = RecordingLedger(made.context.admission.history)
@@ -125,32 +127,32 @@ async def talk(pair: Pair, rounds: int, pause: float) -> None:
 async def test_every_verdict_is_what_was_done_to_the_message(ill: EmbeddedRelay) -> None:
     """Precision and recall are 1: the two accounts of ten thousand messages, the relay's and ours, are the same."""
     keys: Any = {"timeout": "2s", "messages": "1"}
-    async with stage(ill.url, "realistic-session", **keys) as made:
+    async with probe_at(ill.url, "realistic-session", **keys) as made:
         pairs = await pair_many(made, PAIRS)
         plan = arm(ill, *MIXTURE)
         await asyncio.gather(*(talk(pair, ROUNDS, 0.5) for pair, _ in pairs))
-    told = {data: verdict for _, ledger in pairs for data, verdict in ledger.verdicts.items()}
-    assert len(told) == MESSAGES
+    judged_as = {data: verdict for _, ledger in pairs for data, verdict in ledger.verdicts.items()}
+    assert len(judged_as) == MESSAGES
     done: dict[str, str] = {}
     for fault in plan.injected:
         data = json.loads(fault.data)
         if fault.kind == "delayed":
             data = data["push"]["pub"]["data"]
         done[data] = fault.kind
-    expected = {data: DONE_TO[done[data]] if data in done else Verdict.DELIVERED for data in told}
-    wrong = Counter((done.get(data), verdict) for data, verdict in told.items() if verdict is not expected[data])
+    expected = {data: DONE_TO[done[data]] if data in done else Verdict.DELIVERED for data in judged_as}
+    wrong = Counter((done.get(data), verdict) for data, verdict in judged_as.items() if verdict is not expected[data])
     assert wrong == Counter()
     assert set(Counter(done.values())) >= set(DONE_TO) - {"delayed"}  # every fault did strike
     judged = Counter(item.verdict for item in made.judged)
     assert judged.pop(Verdict.MISROUTED) == Counter(done.values())["misroute"]
-    assert judged == Counter(told.values())
+    assert judged == Counter(judged_as.values())
     assert made.sent == MESSAGES == judged.total()
 
 
 async def test_nothing_is_lost_across_reconnects(ill: EmbeddedRelay) -> None:
     """The relay cuts a connection instead of a push, again and again; recovery and history bring every message."""
     keys: Any = {"timeout": "2s", "messages": "1"}
-    async with stage(ill.url, "realistic-session", **keys) as made:
+    async with probe_at(ill.url, "realistic-session", **keys) as made:
         pairs = await pair_many(made, 5, Backoff(minimum=0.01, maximum=0.05))
         plan = arm(ill, "close:channel=session,at=push,code=3004,probability=0.05", "duplicate:probability=0.05")
 
@@ -185,17 +187,17 @@ async def test_a_session_with_more_messages_than_clients_usually_ask_for_loses_n
     kept: Any = {"history": {"size": 200, "ttl": "300s"}}
     async with (
         embedded(namespaces=keeping(200)) as relay,
-        stage(relay.url, "async-delivery", timeout="2s", delay="0s", messages="20", relay=kept) as made,
+        probe_at(relay.url, "async-delivery", timeout="2s", delay="0s", messages="20", relay=kept) as made,
     ):
         probe = AsyncDelivery()
-        runs = [await made.play(probe) for _ in range(5)]
-        await made.settled()
+        runs = [await made.run_once(probe) for _ in range(5)]
+        await made.all_judged()
     assert {run.outcome for run in runs} == {Outcome.OK}
     assert {report.verdict for report in made.judged} == {Verdict.DELIVERED}
 
 
 class TestAutopsy:
-    """Which layer lost a message is told by the history, read from several places."""
+    """Which layer lost a message is judged_as by the history, read from several places."""
 
     @pytest.mark.parametrize(
         ("spec", "finding"),
@@ -207,8 +209,8 @@ class TestAutopsy:
     )
     async def test_the_broken_layer_is_named(self, ill: EmbeddedRelay, spec: str, finding: Finding) -> None:
         arm(ill, spec)
-        async with stage(ill.url, "realistic-session", timeout="500ms", settle="0s", messages="1") as made:
-            run = await made.play()
+        async with probe_at(ill.url, "realistic-session", timeout="500ms", settle="0s", messages="1") as made:
+            run = await made.run_once()
         notes = [mark.note for mark in run.timeline if mark.note]
         places = "the persistent connection: {0}; a new connection: {0}".format(
             "stored" if finding is Finding.STORED_NOT_PUSHED else "not stored"
@@ -222,17 +224,17 @@ class TestAutopsy:
     async def test_an_answer_that_comes_when_it_is_over_changes_no_verdict(self, ill: EmbeddedRelay) -> None:
         arm(ill, "drop:channel=session,count=1", "delay:at=history,skip=3,by=0.6")  # the pair's own come first
         keys: Any = {"timeout": "1s", "settle": "0s", "messages": "1"}
-        async with stage(ill.url, "realistic-session", **keys) as made:
-            run = await made.play()
-            await made.settled()
+        async with probe_at(ill.url, "realistic-session", **keys) as made:
+            run = await made.run_once()
+            await made.all_judged()
         assert any("the persistent connection: no reply" in mark.note for mark in run.timeline)
         assert [item.verdict for item in made.judged] == [Verdict.LOST]
 
     async def test_an_absent_wallets_message_is_looked_for_when_it_is_not_recovered(self, ill: EmbeddedRelay) -> None:
         arm(ill, "unstored:channel=session,skip=1,count=1")
         keys: Any = {"timeout": "500ms", "delay": "50ms", "messages": "3"}
-        async with stage(ill.url, "async-delivery", **keys) as made:
-            run = await made.play()
+        async with probe_at(ill.url, "async-delivery", **keys) as made:
+            run = await made.run_once()
         assert run.failure is not None
         assert (run.failure.step, run.failure.reason) == (Step.RECOVER, Reason.LOST)
         (note,) = [mark.note for mark in run.timeline if mark.note]
@@ -242,10 +244,10 @@ class TestAutopsy:
         """A relay that keeps more than the configuration says gives the oldest only."""
         async with (
             embedded(namespaces=keeping(100)) as relay,
-            stage(relay.url, "async-delivery", timeout="2s", delay="0s", messages="20") as made,
+            probe_at(relay.url, "async-delivery", timeout="2s", delay="0s", messages="20") as made,
         ):
             probe = AsyncDelivery()
-            runs = [await made.play(probe) for _ in range(3)]
+            runs = [await made.run_once(probe) for _ in range(3)]
         assert [run.outcome for run in runs] == [Outcome.OK, Outcome.OK, Outcome.FAILED]
         cut = "not among the oldest 50"
         assert {mark.note for mark in runs[-1].timeline if mark.note} == {
@@ -257,9 +259,9 @@ class TestAutopsy:
         keys: Any = {"timeout": "500ms", "settle": "0s", "messages": "1"}
         async with (
             embedded(broker=ill.broker) as well,
-            stage(ill.url, "realistic-session", relay={"endpoints": (ill.url, well.url)}, **keys) as made,
+            probe_at(ill.url, "realistic-session", relay={"endpoints": (ill.url, well.url)}, **keys) as made,
         ):
-            runs = [await made.play() for _ in range(2)]  # the wallet meets the ill node in one of them
+            runs = [await made.run_once() for _ in range(2)]  # the wallet meets the ill node in one of them
             failed = [run for run in runs if run.outcome is Outcome.FAILED]
             notes = [mark.note for run in failed for mark in run.timeline if mark.note]
         assert notes
@@ -269,6 +271,6 @@ class TestAutopsy:
 
     async def test_a_relay_is_not_searched_again_and_again(self, ill: EmbeddedRelay) -> None:
         arm(ill, "drop:channel=session")
-        async with stage(ill.url, "realistic-session", timeout="300ms", settle="0s", messages="1") as made:
-            runs = [await made.play() for _ in range(3)]
+        async with probe_at(ill.url, "realistic-session", timeout="300ms", settle="0s", messages="1") as made:
+            runs = [await made.run_once() for _ in range(3)]
         assert [any(mark.note for mark in run.timeline) for run in runs] == [True, False, False]

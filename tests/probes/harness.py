@@ -1,4 +1,4 @@
-"""A fleet of one relay and one probe, with everything that was published."""
+"""One relay and one probe, with everything that was published."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def configure(url: str, scenario: str, **keys: str) -> str:
     return _CONFIG.format(url=url, scenario=scenario, keys="".join(f", {key}: {value}" for key, value in keys.items()))
 
 
-class Stage:
+class ProbeHarness:
     """One probe at one relay; `reports` holds all it published, `slots` what was counted of its grid."""
 
     def __init__(self, text: str, update: dict[str, Any], limits: dict[str, int], relay_update: dict[str, Any]) -> None:
@@ -66,7 +66,7 @@ class Stage:
         self.ups: list[bool] = []
         self.watch_reachability = False
         config = config.model_copy(update={"probes": (probe,), "relays": (relay,)})
-        self.monitored_relays = MonitoredRelays(config, LoopClock(), self._take)
+        self.monitored_relays = MonitoredRelays(config, LoopClock(), self._publish)
         self._news = asyncio.Event()
 
     @property
@@ -85,11 +85,11 @@ class Stage:
         return pair
 
     async def start(self) -> None:
-        await self.monitored_relays.start(self._heed)
+        await self.monitored_relays.start(self._on_up)
 
-    async def play(self, played: Probe | None = None) -> Run:
+    async def run_once(self, probe: Probe | None = None) -> Run:
         """One bounded run."""
-        return await execute(played or PROBES[self.probe.scenario](), self.context)
+        return await execute(probe or PROBES[self.probe.scenario](), self.context)
 
     def all(self, kind: type[T]) -> list[T]:
         return [report for report in self.reports if isinstance(report, kind)]
@@ -105,7 +105,7 @@ class Stage:
                 self._news.clear()
                 await self._news.wait()
 
-    async def settled(self) -> None:
+    async def all_judged(self) -> None:
         """Wait until every message sent is judged."""
         await self.until(lambda: self.sent <= len(self.judged))
 
@@ -119,13 +119,13 @@ class Stage:
         """One for each message."""
         return [report._replace(messages=1) for report in self.all(MessagesJudged) for _ in range(report.messages)]
 
-    def _take(self, report: Run | Report, context: ProbeContext) -> None:
+    def _publish(self, report: Run | Report, context: ProbeContext) -> None:
         self.reports.append(report)
         if self.watch_reachability:
             self.monitored_relays.relays["demo"].verdict.observe(report, context)
         self._news.set()
 
-    def _heed(self, relay: str, up: bool) -> None:
+    def _on_up(self, relay: str, up: bool) -> None:
         assert relay == "demo"
         self.ups.append(up)
         self._news.set()
@@ -149,16 +149,16 @@ async def embedded(*specs: str, seed: int = 0, **more: Any) -> AsyncIterator[Emb
 
 
 @asynccontextmanager
-async def stage(
+async def probe_at(
     url: str,
     scenario: str,
     update: dict[str, Any] | None = None,
     limits: dict[str, int] | None = None,
     relay: dict[str, Any] | None = None,
     **keys: Any,
-) -> AsyncIterator[Stage]:
-    """A stage on `url`; `keys` as the configuration spells them, `update` and `limits` past what it allows."""
-    made = Stage(configure(url, scenario, **keys), update or {}, limits or {}, relay or {})
+) -> AsyncIterator[ProbeHarness]:
+    """A harness at `url`; `keys` as in the configuration, `update` and `limits` beyond what it allows."""
+    made = ProbeHarness(configure(url, scenario, **keys), update or {}, limits or {}, relay or {})
     await made.start()
     try:
         yield made
@@ -167,7 +167,7 @@ async def stage(
 
 
 @asynccontextmanager
-async def serving(made: Stage, context: ProbeContext | None = None) -> AsyncIterator[asyncio.Task[None]]:
+async def serving(made: ProbeHarness, context: ProbeContext | None = None) -> AsyncIterator[asyncio.Task[None]]:
     """Run the harness's continuous probe."""
     probe = SteadyState() if made.probe.scenario == "steady-state" else SteadyMessaging()
     task = asyncio.ensure_future(probe.serve(context or made.context, made.pairs))
@@ -188,5 +188,5 @@ def assert_failed(run: Run, step: Step, reason: Reason, exchanges: int = 1) -> N
     assert [exchange.outcome for exchange in run.exchanges] == [Outcome.FAILED] * exchanges
 
 
-def acks(made: Stage) -> int:
+def acks(made: ProbeHarness) -> int:
     return sum(report.phase is Phase.PUBLISH_ACK for report in made.all(PhaseTimed))

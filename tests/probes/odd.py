@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from websockets.http11 import Request, Response
 
     Command = dict[str, Any]
-    Answer = Callable[[ServerConnection, Command], Awaitable[Any]]
+    Handler = Callable[[ServerConnection, Command], Awaitable[Any]]
 
 HELLO = {"connect": {"client": "somebody", "version": "0", "ping": 25, "pong": True}}
 SUBSCRIBED = {"subscribe": {"recoverable": True, "positioned": True, "epoch": "e"}}
@@ -62,9 +62,9 @@ async def behave(connection: ServerConnection, command: Command) -> None:
 
 @asynccontextmanager
 async def odd_relay(
-    answer: Answer = behave, status: int | None = None, tls: ssl.SSLContext | None = None, **headers: str
+    handler: Handler = behave, status: int | None = None, tls: ssl.SSLContext | None = None, **headers: str
 ) -> AsyncIterator[OddRelay]:
-    """A relay that answers each command with `answer`, or each upgrade with an HTTP `status`."""
+    """A relay that handles each command with `handler`, or each upgrade with an HTTP `status`."""
     relay = OddRelay("ws" if tls is None else "wss")
 
     def admit(connection: ServerConnection, request: Request) -> Response | None:
@@ -83,7 +83,7 @@ async def odd_relay(
                 for line in str(frame).splitlines():
                     command = json.loads(line)
                     relay.commands += [key for key in command if key != "id"]
-                    await answer(connection, command)
+                    await handler(connection, command)
         except ConnectionClosed:
             pass
         finally:
@@ -100,7 +100,7 @@ async def ignore(connection: ServerConnection, command: Command) -> None:
     """Say nothing."""
 
 
-async def turns(count: int = 5) -> None:
+async def yield_to_loop(count: int = 5) -> None:
     """Let the loop go round a few times."""
     for _ in range(count):
         await asyncio.sleep(0)

@@ -13,7 +13,7 @@ from tests.probes.harness import (
     acks,
     assert_failed,
     plan,
-    stage,
+    probe_at,
 )
 from tests.virtual_time import WITH_SOCKETS
 
@@ -28,24 +28,24 @@ async def test_what_an_absent_wallet_had_yet_to_get_when_its_run_is_stopped_is_n
     relay: EmbeddedRelay, pairing: str
 ) -> None:
     keys: dict[str, Any] = {"delay": "30s", "messages": "2", "timeout": "400ms", "pairing": pairing}
-    async with stage(relay.url, "async-delivery", **keys) as made:
-        running = asyncio.ensure_future(made.play())
+    async with probe_at(relay.url, "async-delivery", **keys) as made:
+        running = asyncio.ensure_future(made.run_once())
         await made.until(lambda: acks(made) == 3)  # of the offer, and of both messages
         running.cancel()
         await asyncio.wait({running})
-        await made.settled()
+        await made.all_judged()
         assert [item.verdict for item in made.judged] == [None, None]
 
 
 async def test_what_a_relay_keeps_from_a_wallet_that_it_refuses_is_lost(relay: EmbeddedRelay) -> None:
     relay.plan = plan()
     keys: dict[str, Any] = {"delay": "300ms", "messages": "1", "timeout": "400ms"}
-    async with stage(relay.url, "async-delivery", **keys) as made:
-        running = asyncio.ensure_future(made.play())
+    async with probe_at(relay.url, "async-delivery", **keys) as made:
+        running = asyncio.ensure_future(made.run_once())
         await made.until(lambda: acks(made) == 2)
         relay.plan.set([parse_fault("error:at=hello,code=103")])
         assert_failed(await running, Step.HELLO, Reason.UNAUTHORIZED)
-        await made.settled()
+        await made.all_judged()
         assert [item.verdict for item in made.judged] == [Verdict.LOST]
 
 
@@ -53,7 +53,7 @@ async def test_what_a_relay_stored_before_it_refused_the_rest_is_not_lost(relay:
     """A new wallet looks for it, though the run is over."""
     relay.plan = plan("error:at=publish,channel=session,skip=1,code=100")
     keys: dict[str, Any] = {"delay": "0s", "messages": "2", "timeout": "400ms"}
-    async with stage(relay.url, "async-delivery", **keys) as made:
-        assert_failed(await made.play(), Step.PUBLISH, Reason.RELAY_ERROR)
-        await made.settled()
+    async with probe_at(relay.url, "async-delivery", **keys) as made:
+        assert_failed(await made.run_once(), Step.PUBLISH, Reason.RELAY_ERROR)
+        await made.all_judged()
         assert sorted(str(item.verdict) for item in made.judged) == [Verdict.DELIVERED, Verdict.LOST]

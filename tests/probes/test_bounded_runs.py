@@ -17,7 +17,7 @@ from tests.probes.harness import (
     acks,
     assert_failed,
     plan,
-    stage,
+    probe_at,
 )
 from tests.probes.odd import HELLO, behave, ignore, odd_relay, refuse, reply
 from tests.sockets import closed_port
@@ -44,23 +44,23 @@ pytestmark = [WITH_SOCKETS, pytest.mark.usefixtures("nothing_is_left_open")]
 async def test_a_relay_that_is_down_fails_every_due_exchange_at_once(
     scenario: str, keys: dict[str, Any], exchanges: int
 ) -> None:
-    async with stage(f"ws://127.0.0.1:{closed_port()}/", scenario, **keys) as made:
-        run = await made.play()
+    async with probe_at(f"ws://127.0.0.1:{closed_port()}/", scenario, **keys) as made:
+        run = await made.run_once()
         assert_failed(run, Step.TCP, Reason.REFUSED, exchanges)
         assert run.duration < 2
 
 
 async def test_an_upgrade_that_is_refused_fails_with_its_status() -> None:
-    async with odd_relay(status=403) as odd, stage(odd.url, "realistic-session", **QUICK_SESSION) as made:
-        run = await made.play()
+    async with odd_relay(status=403) as odd, probe_at(odd.url, "realistic-session", **QUICK_SESSION) as made:
+        run = await made.run_once()
         assert_failed(run, Step.UPGRADE, Reason.HTTP_STATUS)
         assert run.failure is not None
         assert "403" in run.failure.detail
 
 
 async def test_a_relay_that_accepts_and_says_nothing_is_silent_at_the_hello() -> None:
-    async with odd_relay(ignore) as odd, stage(odd.url, "realistic-session", **QUICK_SESSION) as made:
-        run = await made.play()
+    async with odd_relay(ignore) as odd, probe_at(odd.url, "realistic-session", **QUICK_SESSION) as made:
+        run = await made.run_once()
         assert_failed(run, Step.HELLO, Reason.SILENT)
         assert 0.35 < run.duration < 3
 
@@ -73,8 +73,8 @@ async def test_a_channel_that_is_denied_fails_the_subscription() -> None:
             else behave(connection, command)
         )
 
-    async with odd_relay(deny) as odd, stage(odd.url, "realistic-session", **SESSION) as made:
-        run = await made.play()
+    async with odd_relay(deny) as odd, probe_at(odd.url, "realistic-session", **SESSION) as made:
+        run = await made.run_once()
         assert_failed(run, Step.SUBSCRIBE, Reason.DENIED)
         assert run.duration < 2
 
@@ -83,24 +83,24 @@ async def test_a_channel_that_is_denied_fails_the_subscription() -> None:
     ("silent", "step"), [("subscribe", Step.SUBSCRIBE), ("history", Step.HISTORY), ("publish", Step.PUBLISH)]
 )
 async def test_a_command_that_is_not_answered_is_silence_at_its_step(silent: str, step: Step) -> None:
-    async def answer(connection: ServerConnection, command: dict[str, Any]) -> None:
+    async def respond(connection: ServerConnection, command: dict[str, Any]) -> None:
         if silent not in command:
             await behave(connection, command)
 
-    async with odd_relay(answer) as odd, stage(odd.url, "realistic-session", **QUICK_SESSION) as made:
-        assert_failed(await made.play(), step, Reason.SILENT)
+    async with odd_relay(respond) as odd, probe_at(odd.url, "realistic-session", **QUICK_SESSION) as made:
+        assert_failed(await made.run_once(), step, Reason.SILENT)
 
 
 @pytest.mark.parametrize("scenario", ["async-delivery", "realistic-session"])
 async def test_a_message_that_is_refused_at_each_try_is_no_silence(relay: EmbeddedRelay, scenario: str) -> None:
     relay.plan = plan("error:at=publish,channel=session,code=103")
-    async with stage(relay.url, scenario, messages="1", timeout="1s") as made:  # the five tries take longer
-        assert_failed(await made.play(), Step.PUBLISH, Reason.DENIED)
+    async with probe_at(relay.url, scenario, messages="1", timeout="1s") as made:  # the five tries take longer
+        assert_failed(await made.run_once(), Step.PUBLISH, Reason.DENIED)
 
 
 async def test_an_offer_that_is_accepted_and_not_delivered_ends_the_pairing_silent() -> None:
-    async with odd_relay() as odd, stage(odd.url, "realistic-session", **QUICK_SESSION) as made:
-        run = await made.play()
+    async with odd_relay() as odd, probe_at(odd.url, "realistic-session", **QUICK_SESSION) as made:
+        run = await made.run_once()
         assert_failed(run, Step.HANDSHAKE, Reason.SILENT)
         assert run.pairing is not None
         assert run.pairing.outcome is Outcome.FAILED
@@ -111,8 +111,8 @@ async def test_a_relay_that_says_hello_and_closes_at_once_is_heard_at_once(code:
     async def close(connection: ServerConnection, command: dict[str, Any]) -> None:
         await connection.close(code)
 
-    async with odd_relay(close) as odd, stage(odd.url, "realistic-session", **SESSION) as made:
-        run = await made.play()
+    async with odd_relay(close) as odd, probe_at(odd.url, "realistic-session", **SESSION) as made:
+        run = await made.run_once()
         assert_failed(run, Step.HELLO, reason)
         assert run.duration < 2
 
@@ -122,8 +122,8 @@ async def test_a_hello_and_a_close_in_one_breath_are_both_heard() -> None:
         await reply(connection, command, HELLO)
         await connection.close(3503)
 
-    async with odd_relay(close) as odd, stage(odd.url, "realistic-session", **SESSION) as made:
-        run = await made.play()
+    async with odd_relay(close) as odd, probe_at(odd.url, "realistic-session", **SESSION) as made:
+        run = await made.run_once()
         assert run.failure is not None
         assert run.failure.reason is Reason.DISCONNECTED
         assert run.duration < 2
@@ -133,8 +133,8 @@ async def test_a_hello_and_a_close_in_one_breath_are_both_heard() -> None:
 async def test_a_close_while_a_run_waits_for_the_answer_fails_the_exchange_at_once(
     relay: EmbeddedRelay, code: int
 ) -> None:
-    async with stage(relay.url, "realistic-session", **QUICK_SESSION | {"timeout": "5s"}) as made:
-        run = asyncio.ensure_future(made.play())
+    async with probe_at(relay.url, "realistic-session", **QUICK_SESSION | {"timeout": "5s"}) as made:
+        run = asyncio.ensure_future(made.run_once())
         await made.until(lambda: acks(made) == 2)  # of the offer, and of the request
         await asyncio.sleep(0.1)  # and the wallet has it; it answers after a second
         relay.disconnect_all(code)
@@ -142,12 +142,12 @@ async def test_a_close_while_a_run_waits_for_the_answer_fails_the_exchange_at_on
         assert_failed(ended, Step.ANSWER, Reason.DISCONNECTED)
         assert ended.failure is not None
         assert str(code) in ended.failure.detail
-        await made.settled()
+        await made.all_judged()
         assert {item.verdict for item in made.judged} == {Verdict.DELIVERED}  # the request did cross
 
 
 async def test_a_message_that_the_wallet_protocol_does_not_accept_is_named(relay: EmbeddedRelay) -> None:
-    async with stage(relay.url, "realistic-session", **QUICK_SESSION) as made:
+    async with probe_at(relay.url, "realistic-session", **QUICK_SESSION) as made:
         context = made.context
         recorder = context.recorder()
         pair = Pair(context, recorder)
@@ -171,11 +171,11 @@ async def test_a_message_that_is_accepted_and_never_delivered_is_lost(
             receive(self, "\n".join(heard), now)
 
     monkeypatch.setattr(Connection, "receive", deaf)  # as if the relay pushed nothing on a session's channel
-    async with stage(relay.url, "realistic-session", **QUICK_SESSION) as made:
-        run = await made.play()
+    async with probe_at(relay.url, "realistic-session", **QUICK_SESSION) as made:
+        run = await made.run_once()
         assert_failed(run, Step.DELIVER, Reason.LOST)
         assert [item.verdict for item in run.messages] == [None]  # it may still come, late
-        await made.settled()
+        await made.all_judged()
         assert [item.verdict for item in made.judged] == [Verdict.LOST]
 
 
@@ -191,8 +191,8 @@ async def test_a_message_that_is_accepted_and_never_delivered_is_lost(
 async def test_a_run_that_is_stopped_is_published_as_aborted(
     relay: EmbeddedRelay, scenario: str, keys: dict[str, Any]
 ) -> None:
-    async with stage(relay.url, scenario, **keys) as made:
-        running = asyncio.ensure_future(made.play())
+    async with probe_at(relay.url, scenario, **keys) as made:
+        running = asyncio.ensure_future(made.run_once())
         await made.until(lambda: any(report.phase is Phase.HELLO for report in made.all(PhaseTimed)))
         await asyncio.sleep(0.1)  # well inside
         running.cancel()

@@ -14,8 +14,8 @@ from tests.probes.harness import (
     PERSISTENT,
     QUICK_SESSION,
     cause,
+    probe_at,
     serving,
-    stage,
 )
 from tests.sockets import unanswering
 from tests.virtual_time import WITH_SOCKETS
@@ -35,7 +35,7 @@ async def test_a_file_of_ours_that_cannot_be_read_is_not_blamed_on_the_relay(
     header = tmp_path / "header"
     header.write_text("one")
     made_up = {"dapp": {"X-Key": {"file": str(header)}}}
-    async with stage(relay.url, "steady-messaging", None, {}, relay={"headers": made_up}, **PERSISTENT) as made:
+    async with probe_at(relay.url, "steady-messaging", None, {}, relay={"headers": made_up}, **PERSISTENT) as made:
         header.unlink()
         async with serving(made):
             await made.until(lambda: len(made.runs) >= 2)
@@ -51,7 +51,7 @@ async def test_what_keeps_a_dropped_connection_away_may_be_ours(relay: EmbeddedR
     made_up = {"dapp": {"X-Key": {"file": str(header)}}}
     keys: dict[str, Any] = {"schedule": "continuous", "connections": "1", "timeout": "5s"}
     async with (
-        stage(relay.url, "steady-state", {"duration": 0.3}, relay={"headers": made_up}, **keys) as made,
+        probe_at(relay.url, "steady-state", {"duration": 0.3}, relay={"headers": made_up}, **keys) as made,
         serving(made),
     ):
         await made.until(lambda: relay.connections == 1)
@@ -74,7 +74,7 @@ async def test_a_pair_that_a_fault_of_ours_kept_from_being_made_is_made_at_its_n
         return await pair_up(context, recorder, **options)
 
     monkeypatch.setattr("monitor.probes.steady_messaging.pair_up", fail_at_first)
-    async with stage(relay.url, "steady-messaging", **PERSISTENT | {"timeout": "2s"}) as made, serving(made):
+    async with probe_at(relay.url, "steady-messaging", **PERSISTENT | {"timeout": "2s"}) as made, serving(made):
         await made.until(lambda: made.runs and made.runs[-1].outcome is Outcome.OK)
     assert len(tries) == 2
 
@@ -83,8 +83,8 @@ async def test_a_proxy_that_is_no_address_is_ours(relay: EmbeddedRelay, monkeypa
     monkeypatch.setenv("http_proxy", "http://[::1:3128")
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
-    async with stage(relay.url, "realistic-session", **QUICK_SESSION) as made:
-        run = await made.play()
+    async with probe_at(relay.url, "realistic-session", **QUICK_SESSION) as made:
+        run = await made.run_once()
     assert (run.outcome, cause(run)) == (Outcome.ABORTED, (Step.PROXY, Reason.INTERNAL))
 
 
@@ -93,13 +93,13 @@ async def test_a_proxy_whose_address_does_not_answer_is_no_silent_one(
 ) -> None:
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
-    async with stage(relay.url, "realistic-session", **QUICK_SESSION) as made:
+    async with probe_at(relay.url, "realistic-session", **QUICK_SESSION) as made:
         with unanswering() as proxy:
             monkeypatch.setenv("http_proxy", proxy)
-            assert cause(await made.play()) == (Step.PROXY, Reason.TIMEOUT)
+            assert cause(await made.run_once()) == (Step.PROXY, Reason.TIMEOUT)
         with socket.create_server(("127.0.0.1", 0)) as silent:
             monkeypatch.setenv("http_proxy", f"127.0.0.1:{silent.getsockname()[1]}")
-            assert cause(await made.play()) == (Step.PROXY, Reason.SILENT)
+            assert cause(await made.run_once()) == (Step.PROXY, Reason.SILENT)
 
 
 @pytest.mark.looptime(False)  # noqa: FBT003 - a look-up's thread takes real time
@@ -108,7 +108,7 @@ async def test_a_fault_of_this_program_in_the_way_back_is_ours_and_over_when_it_
 ) -> None:
     """A machine that has no threads left, as the resolver needs one."""
     url = relay.url.replace("127.0.0.1", "localhost")
-    async with stage(url, "steady-messaging", **PERSISTENT) as made, serving(made):
+    async with probe_at(url, "steady-messaging", **PERSISTENT) as made, serving(made):
         await made.until(lambda: made.runs and made.runs[-1].outcome is Outcome.OK)
 
         def start(_: threading.Thread) -> None:

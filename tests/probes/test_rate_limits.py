@@ -14,8 +14,8 @@ from tests.probes.harness import (
     QUICK_SESSION,
     embedded,
     plan,
+    probe_at,
     serving,
-    stage,
 )
 from tests.probes.odd import odd_relay
 from tests.virtual_time import WITH_SOCKETS
@@ -27,8 +27,8 @@ pytestmark = [WITH_SOCKETS, pytest.mark.usefixtures("nothing_is_left_open")]
 
 
 async def test_connects_past_the_limit_are_not_made_and_not_blamed_on_the_relay(relay: EmbeddedRelay) -> None:
-    async with stage(relay.url, "realistic-session", None, {"connects_per_minute": 1}, **QUICK_SESSION) as made:
-        run = await made.play()
+    async with probe_at(relay.url, "realistic-session", None, {"connects_per_minute": 1}, **QUICK_SESSION) as made:
+        run = await made.run_once()
         assert run.outcome is Outcome.ABORTED
         assert run.failure is not None
         assert run.failure.reason is Reason.OVERLOADED
@@ -36,7 +36,7 @@ async def test_connects_past_the_limit_are_not_made_and_not_blamed_on_the_relay(
 
 async def test_a_relay_that_refuses_is_never_asked_more_often_than_the_limit_allows() -> None:
     few = {"connects_per_minute": 5}
-    async with odd_relay(status=503) as odd, stage(odd.url, "steady-messaging", None, few, **PERSISTENT) as made:
+    async with odd_relay(status=503) as odd, probe_at(odd.url, "steady-messaging", None, few, **PERSISTENT) as made:
         made.watch_reachability = True
         async with serving(made):
             await made.until(lambda: len(made.runs) >= 6)
@@ -50,7 +50,10 @@ async def test_a_pair_that_was_refused_is_tried_again_under_the_smallest_limit(
     monkeypatch.setattr(rate_limit, "WINDOW_SECONDS", 0.3)  # a minute is that long here
     relay.plan = plan("error:at=hello,code=107,count=1")
     few = {"connects_per_minute": limit}
-    async with stage(relay.url, "steady-messaging", None, few, **PERSISTENT | {"timeout": "2s"}) as made, serving(made):
+    async with (
+        probe_at(relay.url, "steady-messaging", None, few, **PERSISTENT | {"timeout": "2s"}) as made,
+        serving(made),
+    ):
         await made.until(lambda: made.runs and made.runs[-1].outcome is Outcome.OK)
         assert relay.plan.injected
 
@@ -60,7 +63,7 @@ async def test_tries_of_a_message_hold_to_the_limit_too() -> None:
     few = {"messages_per_minute": 12}
     async with (
         embedded("error:at=publish,channel=session,code=100") as relay,
-        stage(relay.url, "steady-messaging", None, few, **PERSISTENT) as made,
+        probe_at(relay.url, "steady-messaging", None, few, **PERSISTENT) as made,
         serving(made),
     ):
         assert relay.plan is not None

@@ -14,7 +14,7 @@ from monitor.probes.steady_messaging import SteadyMessaging
 from monitor.probes.steady_state import SteadyState
 from monitor.results import PairTime, PhaseTimed
 from monitor.vocabulary import Outcome, Phase, Step, Verdict
-from tests.probes.harness import Stage, stage
+from tests.probes.harness import ProbeHarness, probe_at
 from tests.relays import KINDS
 from tests.virtual_time import WITH_SOCKETS
 
@@ -45,12 +45,12 @@ def is_quick(seconds: float | None) -> bool:
     return 0 < seconds < QUICK
 
 
-def assert_ok(run: Run, stage: Stage, steps: set[Step], exchanges: int) -> None:
+def assert_ok(run: Run, made: ProbeHarness, steps: set[Step], exchanges: int) -> None:
     assert (run.failure, run.outcome) == (None, Outcome.OK)
     assert {mark.step for mark in run.timeline} == steps
     assert all(0 <= mark.started <= mark.ended <= run.duration + 1 for mark in run.timeline)
     assert [exchange.outcome for exchange in run.exchanges] == [Outcome.OK] * exchanges
-    assert stage.runs == [run]
+    assert made.runs == [run]
 
 
 def assert_paired(run: Run) -> None:
@@ -59,20 +59,20 @@ def assert_paired(run: Run) -> None:
     assert is_quick(run.pairing.seconds)
 
 
-def assert_messages(run: Run, stage: Stage, directions: list[str]) -> None:
+def assert_messages(run: Run, made: ProbeHarness, directions: list[str]) -> None:
     """Every message of the run was delivered, and judged once."""
     assert sorted(item.direction for item in run.messages) == sorted(directions)
     assert [item.sequence for item in run.messages] == list(range(1, len(directions) + 1))
     assert {item.verdict for item in run.messages} == {Verdict.DELIVERED}
-    assert stage.sent == len(directions)
-    assert [item.verdict for item in stage.judged] == [Verdict.DELIVERED] * len(directions)
+    assert made.sent == len(directions)
+    assert [item.verdict for item in made.judged] == [Verdict.DELIVERED] * len(directions)
 
 
 def assert_round_trips(run: Run) -> None:
     """The relay's part lies within each message, their latencies make up the round trip, and no wait is inside."""
-    legs = {item.sequence: item for item in run.messages}
+    messages = {item.sequence: item for item in run.messages}
     for number, exchange in enumerate(run.exchanges):
-        request, response = legs[2 * number + 1], legs[2 * number + 2]
+        request, response = messages[2 * number + 1], messages[2 * number + 2]
         assert request.latency is not None
         assert response.latency is not None
         assert exchange.wire_request is not None
@@ -88,35 +88,35 @@ def assert_round_trips(run: Run) -> None:
 
 async def test_steady_messaging_as_a_bounded_run(relay_url: str) -> None:
     keys: dict[str, Any] = {"schedule": "{every: 1m}", "duration": "1s", "pairs": "2"}
-    async with stage(relay_url, "steady-messaging", message_interval="300ms", settle="0s", **keys) as steady:
-        assert steady.probe.exchanges == 1
-        run = await steady.play()
-        await steady.settled()
-        assert_ok(run, steady, EXCHANGE, 2)
+    async with probe_at(relay_url, "steady-messaging", message_interval="300ms", settle="0s", **keys) as made:
+        assert made.probe.exchanges == 1
+        run = await made.run_once()
+        await made.all_judged()
+        assert_ok(run, made, EXCHANGE, 2)
         assert_paired(run)
         assert sorted(item.direction for item in run.messages) == ["request", "request", "response", "response"]
-        assert [item.verdict for item in steady.judged] == [Verdict.DELIVERED] * steady.sent
+        assert [item.verdict for item in made.judged] == [Verdict.DELIVERED] * made.sent
         for exchange in run.exchanges:
             assert is_quick(exchange.round_trip)
 
 
 async def test_steady_messaging_as_a_standing_pair(relay_url: str) -> None:
     keys: dict[str, Any] = {"schedule": "continuous", "pairs": "1"}
-    async with stage(relay_url, "steady-messaging", message_interval="100ms", settle="0s", **keys) as steady:
-        serving = asyncio.ensure_future(SteadyMessaging().serve(steady.context, steady.pairs))
-        await steady.until(lambda: len(steady.runs) >= 3)
+    async with probe_at(relay_url, "steady-messaging", message_interval="100ms", settle="0s", **keys) as made:
+        serving = asyncio.ensure_future(SteadyMessaging().serve(made.context, made.pairs))
+        await made.until(lambda: len(made.runs) >= 3)
         serving.cancel()
         await asyncio.wait({serving})
-        *ready, last = steady.runs
+        *ready, last = made.runs
         assert last.outcome in {Outcome.ABORTED, Outcome.OK}  # a slot the end fell into, or the third
         for run in ready:
             assert run.outcome is Outcome.OK
             assert run.pair == 0
             assert_messages_of_slot(run)
-        assert steady.slots.count("started") == len(steady.runs)
-        assert sum(time.seconds for time in steady.all(PairTime) if not time.connected) < QUICK  # the first pairing
-        assert {item.verdict for item in steady.judged} == {Verdict.DELIVERED}
-        assert len(steady.judged) == steady.sent
+        assert made.slots.count("started") == len(made.runs)
+        assert sum(time.seconds for time in made.all(PairTime) if not time.connected) < QUICK  # the first pairing
+        assert {item.verdict for item in made.judged} == {Verdict.DELIVERED}
+        assert len(made.judged) == made.sent
 
 
 def assert_messages_of_slot(run: Run) -> None:
@@ -127,8 +127,8 @@ def assert_messages_of_slot(run: Run) -> None:
 
 
 async def test_realistic_session(relay_url: str) -> None:
-    async with stage(relay_url, "realistic-session", messages="2", settle=WAIT, wallet_delay=WAIT) as session:
-        run = await session.play()
+    async with probe_at(relay_url, "realistic-session", messages="2", settle=WAIT, wallet_delay=WAIT) as session:
+        run = await session.run_once()
         assert_ok(run, session, EXCHANGE, 2)
         assert_paired(run)
         assert_messages(run, session, ["request", "response"] * 2)
@@ -139,16 +139,16 @@ async def test_realistic_session(relay_url: str) -> None:
 
 
 async def test_a_pairings_time_holds_no_wait_of_the_wallet(relay_url: str) -> None:
-    async with stage(relay_url, "realistic-session", messages="1", settle="0s", wallet_delay=WAIT) as session:
-        run = await session.play()
+    async with probe_at(relay_url, "realistic-session", messages="1", settle="0s", wallet_delay=WAIT) as session:
+        run = await session.run_once()
         assert_ok(run, session, EXCHANGE, 1)
         assert_paired(run)
 
 
 @pytest.mark.parametrize("messages", [1, 20])
 async def test_async_delivery(relay_url: str, messages: int) -> None:
-    async with stage(relay_url, "async-delivery", delay=WAIT, messages=str(messages)) as offline:
-        run = await offline.play()
+    async with probe_at(relay_url, "async-delivery", delay=WAIT, messages=str(messages)) as offline:
+        run = await offline.run_once()
         assert_ok(run, offline, TALK | {Step.RESUME, Step.RECOVER}, 1)
         assert_paired(run)
         assert_messages(run, offline, ["offline"] * messages)
@@ -157,26 +157,26 @@ async def test_async_delivery(relay_url: str, messages: int) -> None:
         assert all(item.wire is None and item.latency is not None and item.latency > QUICK for item in run.messages)
 
 
-def channels_of(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def channels_of(made: ProbeHarness, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The sessions' channels, in the order of the pairings that are made from now on."""
     seen: list[str] = []
     pair = Pair.pair
 
-    async def watched(self: Pair) -> object:
+    async def recorded(self: Pair) -> object:
         result = await pair(self)
         assert self.tracker.channel is not None
         seen.append(self.tracker.channel)
         return result
 
-    monkeypatch.setattr(Pair, "pair", watched)
+    monkeypatch.setattr(Pair, "pair", recorded)
     return seen
 
 
 async def test_async_delivery_reuses_its_session_for_an_hour(relay_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with stage(relay_url, "async-delivery", delay="50ms", messages="2") as offline:
+    async with probe_at(relay_url, "async-delivery", delay="50ms", messages="2") as offline:
         channels = channels_of(offline, monkeypatch)
         played = AsyncDelivery()
-        runs = [await offline.play(played) for _ in range(3)]
+        runs = [await offline.run_once(played) for _ in range(3)]
         assert [run.failure for run in runs] == [None] * 3
         assert [run.pairing is not None for run in runs] == [True, False, False]
         assert len(channels) == 1
@@ -184,7 +184,7 @@ async def test_async_delivery_reuses_its_session_for_an_hour(relay_url: str, mon
         assert played._reusable is not None
         pair, made_at = played._reusable
         played._reusable = (pair, made_at - SESSION_REUSE)
-        renewed = await offline.play(played)
+        renewed = await offline.run_once(played)
         assert renewed.failure is None
         assert renewed.pairing is not None
         assert len(set(channels)) == 2
@@ -193,18 +193,18 @@ async def test_async_delivery_reuses_its_session_for_an_hour(relay_url: str, mon
 async def test_async_delivery_pairs_for_each_run_where_it_is_told_so(
     relay_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with stage(relay_url, "async-delivery", delay="50ms", pairing="fresh") as offline:
+    async with probe_at(relay_url, "async-delivery", delay="50ms", pairing="fresh") as offline:
         channels = channels_of(offline, monkeypatch)
         played = AsyncDelivery()
-        runs = [await offline.play(played) for _ in range(2)]
+        runs = [await offline.run_once(played) for _ in range(2)]
         assert [run.failure for run in runs] == [None] * 2
         assert all(run.pairing is not None for run in runs)
         assert len(set(channels)) == 2
 
 
 async def test_connection_storm(relay_url: str) -> None:
-    async with stage(relay_url, "connection-storm", connections="10", ramp_up="200ms") as storm:
-        run = await storm.play()
+    async with probe_at(relay_url, "connection-storm", connections="10", ramp_up="200ms") as storm:
+        run = await storm.run_once()
         assert_ok(run, storm, REACH, 10)
         assert run.duration >= 0.179  # nine intervals; a timer may be early
         starts = sorted(mark.started for mark in run.timeline if mark.step is Step.RESOLVE)
@@ -215,14 +215,14 @@ async def test_connection_storm(relay_url: str) -> None:
 
 async def test_steady_state_as_a_bounded_run(relay_url: str) -> None:
     keys: dict[str, Any] = {"schedule": "{every: 1m}", "duration": "1s", "connections": "3", "ramp_up": "0s"}
-    async with stage(relay_url, "steady-state", **keys) as idle:
-        run = await idle.play()
+    async with probe_at(relay_url, "steady-state", **keys) as idle:
+        run = await idle.run_once()
         assert_ok(run, idle, REACH, 3)
         assert 0.999 <= run.duration < 3  # a timer may be early
 
 
 async def test_steady_state_as_a_standing_connection(relay_url: str) -> None:
-    async with stage(relay_url, "steady-state", {"duration": 0.2}, schedule="continuous", connections="1") as idle:
+    async with probe_at(relay_url, "steady-state", {"duration": 0.2}, schedule="continuous", connections="1") as idle:
         serving = asyncio.ensure_future(SteadyState().serve(idle.context, idle.pairs))
         await idle.until(lambda: len(idle.runs) >= 3)
         serving.cancel()

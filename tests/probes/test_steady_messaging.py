@@ -16,8 +16,8 @@ from tests.probes.harness import (
     assert_failed,
     cause,
     plan,
+    probe_at,
     serving,
-    stage,
 )
 from tests.sockets import closed_port
 from tests.virtual_time import WITH_SOCKETS
@@ -29,7 +29,7 @@ pytestmark = [WITH_SOCKETS, pytest.mark.usefixtures("nothing_is_left_open")]
 
 
 async def test_a_relay_that_is_down_from_the_start_fails_each_slot_with_the_reason() -> None:
-    async with stage(f"ws://127.0.0.1:{closed_port()}/", "steady-messaging", **PERSISTENT) as made, serving(made):
+    async with probe_at(f"ws://127.0.0.1:{closed_port()}/", "steady-messaging", **PERSISTENT) as made, serving(made):
         await made.until(lambda: len(made.runs) == 3)
         for run in made.runs:
             assert_failed(run, Step.TCP, Reason.REFUSED)
@@ -37,7 +37,7 @@ async def test_a_relay_that_is_down_from_the_start_fails_each_slot_with_the_reas
 
 
 async def test_standing_pairs_come_back_by_themselves_when_their_relay_does(relay: EmbeddedRelay) -> None:
-    async with stage(relay.url, "steady-messaging", **PERSISTENT | {"pairs": "2"}) as made, serving(made):
+    async with probe_at(relay.url, "steady-messaging", **PERSISTENT | {"pairs": "2"}) as made, serving(made):
         await made.until(lambda: {run.pair for run in made.runs if run.outcome is Outcome.OK} == {0, 1})
         await relay.stop()
         since = len(made.runs)
@@ -58,7 +58,7 @@ async def test_standing_pairs_come_back_by_themselves_when_their_relay_does(rela
 
 async def test_a_drop_in_the_middle_of_a_publish_is_a_drop_too(relay: EmbeddedRelay) -> None:
     relay.plan = plan()
-    async with stage(relay.url, "steady-messaging", **PERSISTENT) as made, serving(made):
+    async with probe_at(relay.url, "steady-messaging", **PERSISTENT) as made, serving(made):
         await made.until(lambda: any(run.outcome is Outcome.OK for run in made.runs))
         relay.plan.set([parse_fault("close:at=publish,code=3001,count=1")])
         await made.until(lambda: made.all(Reconnected))
@@ -66,7 +66,7 @@ async def test_a_drop_in_the_middle_of_a_publish_is_a_drop_too(relay: EmbeddedRe
 
 
 async def test_a_pair_whose_relay_told_it_not_to_come_back_is_made_anew(relay: EmbeddedRelay) -> None:
-    async with stage(relay.url, "steady-messaging", **PERSISTENT) as made, serving(made):
+    async with probe_at(relay.url, "steady-messaging", **PERSISTENT) as made, serving(made):
         await made.until(lambda: any(run.outcome is Outcome.OK for run in made.runs))
         relay.disconnect_all(3503)
         await made.until(lambda: len(made.all(Paired)) == 2)
@@ -88,7 +88,7 @@ async def test_a_pair_that_cannot_take_its_channel_up_again_says_why_and_is_made
     relay: EmbeddedRelay, fault: str, why: tuple[Step, Reason], loss: str
 ) -> None:
     relay.plan = plan()
-    async with stage(relay.url, "steady-messaging", **PERSISTENT) as made, serving(made):
+    async with probe_at(relay.url, "steady-messaging", **PERSISTENT) as made, serving(made):
         await made.until(lambda: any(run.outcome is Outcome.OK for run in made.runs))
         pair = made.pair(0)
         before = len(made.all(Paired))
@@ -103,7 +103,7 @@ async def test_a_pair_that_cannot_take_its_channel_up_again_says_why_and_is_made
 
 async def test_a_pair_is_replaced_at_its_age_without_a_failed_exchange(relay: EmbeddedRelay) -> None:
     async with (
-        stage(relay.url, "steady-messaging", {"max_age": 0.3}, **PERSISTENT | {"timeout": "5s"}) as made,
+        probe_at(relay.url, "steady-messaging", {"max_age": 0.3}, **PERSISTENT | {"timeout": "5s"}) as made,
         serving(made),
     ):
         await made.until(lambda: len(made.all(Paired)) >= 4)
@@ -125,14 +125,14 @@ async def test_messages_that_go_out_after_their_exchange_are_booked_as_themselve
             receive(self, "\n".join(heard), now)
 
     monkeypatch.setattr(Connection, "receive", without_acks)
-    async with stage(relay.url, "steady-messaging", **PERSISTENT) as made, serving(made):
+    async with probe_at(relay.url, "steady-messaging", **PERSISTENT) as made, serving(made):
         await made.until(lambda: any(run.outcome is Outcome.OK for run in made.runs))
         deaf = True
         await made.until(lambda: [cause(run) for run in made.runs].count((Step.PUBLISH, Reason.SILENT)) >= 2)
         deaf = False
         since = len(made.runs)
         await made.until(lambda: [run.outcome for run in made.runs[since:]].count(Outcome.OK) >= 3)
-    await made.settled()
+    await made.all_judged()
     assert len(made.judged) == made.sent
     assert {item.verdict for item in made.judged} <= {Verdict.DELIVERED, Verdict.LATE}
     assert {cause(run) for run in made.runs} <= {None, (Step.PUBLISH, Reason.SILENT), (Step.DELIVER, Reason.TIMEOUT)}
@@ -141,7 +141,7 @@ async def test_messages_that_go_out_after_their_exchange_are_booked_as_themselve
 async def test_junk_on_the_channel_spoils_no_message_that_comes_intact_after_it(relay: EmbeddedRelay) -> None:
     """Whoever can write on a channel could else make a sound relay look broken."""
     relay.plan = plan("delay:channel=session,by=0.1")  # so that junk comes while it is awaited
-    async with stage(relay.url, "steady-messaging", **PERSISTENT | {"timeout": "2s"}) as made:
+    async with probe_at(relay.url, "steady-messaging", **PERSISTENT | {"timeout": "2s"}) as made:
         context = made.context
         async with serving(made, context):
             await made.until(lambda: made.runs)

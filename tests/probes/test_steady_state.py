@@ -10,8 +10,8 @@ from monitor.results import Disconnected, Reconnected
 from monitor.vocabulary import Outcome, Reason, Step
 from tests.probes.harness import (
     assert_failed,
+    probe_at,
     serving,
-    stage,
 )
 from tests.virtual_time import WITH_SOCKETS
 
@@ -23,7 +23,7 @@ pytestmark = [WITH_SOCKETS, pytest.mark.usefixtures("nothing_is_left_open")]
 
 async def test_a_standing_connection_books_a_drop_on_its_interval_and_comes_back(relay: EmbeddedRelay) -> None:
     keys: dict[str, Any] = {"schedule": "continuous", "connections": "1"}
-    async with stage(relay.url, "steady-state", {"duration": 0.4}, **keys) as made, serving(made):
+    async with probe_at(relay.url, "steady-state", {"duration": 0.4}, **keys) as made, serving(made):
         await made.until(lambda: made.runs)
         relay.disconnect_all(3001)
         await made.until(lambda: len(made.runs) == 2)

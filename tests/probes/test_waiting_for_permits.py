@@ -13,7 +13,7 @@ from monitor.probes.steady_state import SteadyState
 from monitor.relay import rate_limit
 from monitor.results import Paired, PairTime
 from monitor.vocabulary import Outcome, Reason
-from tests.probes.harness import embedded, plan, stage
+from tests.probes.harness import embedded, plan, probe_at
 from tests.virtual_time import WITH_SOCKETS
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from monitor.embedded import EmbeddedRelay
     from monitor.pairs.admission import RelayAdmission
-    from tests.probes.harness import Stage
+    from tests.probes.harness import ProbeHarness
 
 pytestmark = WITH_SOCKETS
 
@@ -40,7 +40,7 @@ async def relay(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[EmbeddedRelay]
 
 
 @contextlib.asynccontextmanager
-async def serving(probe: SteadyMessaging | SteadyState, made: Stage) -> AsyncIterator[None]:
+async def serving(probe: SteadyMessaging | SteadyState, made: ProbeHarness) -> AsyncIterator[None]:
     task = asyncio.ensure_future(probe.serve(made.context, made.pairs))
     try:
         yield
@@ -52,7 +52,7 @@ async def serving(probe: SteadyMessaging | SteadyState, made: Stage) -> AsyncIte
 async def test_a_connection_that_waits_for_its_first_permit_is_not_disconnected(relay: EmbeddedRelay) -> None:
     few = {"connects_per_minute": 1}
     async with (
-        stage(relay.url, "steady-state", {"duration": 0.4}, few, schedule="continuous", connections="3") as made,
+        probe_at(relay.url, "steady-state", {"duration": 0.4}, few, schedule="continuous", connections="3") as made,
         serving(SteadyState(), made),
     ):
         await made.until(lambda: relay.connections == 3 and made.runs, 30)
@@ -69,7 +69,7 @@ async def test_pairs_that_wait_for_each_others_permits_come_about_one_after_the_
     few = {"connects_per_minute": 3}
     keys: dict[str, Any] = {"message_interval": "400ms", "settle": "0s", "timeout": "1200ms", "pairs": "5"}
     async with (
-        stage(relay.url, "steady-messaging", None, few, schedule="continuous", **keys) as made,
+        probe_at(relay.url, "steady-messaging", None, few, schedule="continuous", **keys) as made,
         serving(SteadyMessaging(), made),
     ):
         await made.until(lambda: len({run.pair for run in made.runs if run.outcome is Outcome.OK}) == 5, 30)
@@ -82,7 +82,7 @@ async def test_a_pair_whose_turn_came_late_owes_nothing_before_its_wallet_is_the
     few = {"connects_per_minute": 3}
     keys: dict[str, Any] = {"message_interval": "400ms", "settle": "0s", "timeout": "1200ms", "pairs": "3"}
     async with (
-        stage(relay.url, "steady-messaging", {"wallet_delay": 2.0}, few, schedule="continuous", **keys) as made,
+        probe_at(relay.url, "steady-messaging", {"wallet_delay": 2.0}, few, schedule="continuous", **keys) as made,
         serving(SteadyMessaging(), made),
     ):
         await made.until(lambda: len({run.pair for run in made.runs}) == 3, 30)
@@ -98,7 +98,7 @@ async def test_a_relay_that_drops_every_new_pair_is_blamed_though_our_limits_kee
     few = {"connects_per_minute": 4}
     keys: dict[str, Any] = {"message_interval": "400ms", "settle": "0s", "timeout": "1600ms", "pairs": "1"}
     async with (
-        stage(relay.url, "steady-messaging", None, few, schedule="continuous", **keys) as made,
+        probe_at(relay.url, "steady-messaging", None, few, schedule="continuous", **keys) as made,
         serving(SteadyMessaging(), made),
     ):
         await made.until(lambda: len(made.all(Paired)) >= 1 and len(made.runs) >= 2, 30)
@@ -125,11 +125,11 @@ class TestAfterAnOutage:
         monkeypatch.setattr(rate_limit, "WINDOW_SECONDS", 60.0)
 
     @contextlib.asynccontextmanager
-    async def held_back(self, relay: EmbeddedRelay) -> AsyncIterator[tuple[Stage, RelayAdmission]]:
+    async def held_back(self, relay: EmbeddedRelay) -> AsyncIterator[tuple[ProbeHarness, RelayAdmission]]:
         """A pair whose tries to come back have used up what a minute's 20 connects have for that in an outage."""
         few = {"connects_per_minute": 20}
         async with (
-            stage(relay.url, "steady-messaging", None, few, **self.KEYS) as made,
+            probe_at(relay.url, "steady-messaging", None, few, **self.KEYS) as made,
             serving(SteadyMessaging(), made),
         ):
             await made.until(lambda: made.runs)

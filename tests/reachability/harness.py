@@ -43,8 +43,8 @@ class InFlightMessage:
 
 
 @dataclass(eq=False)
-class StandingPair:
-    """A pair that stands, or does not."""
+class FakePair:
+    """A pair that is ready or not; its resent message arrives when the test says so."""
 
     ready: bool = True
     terminated: bool = False
@@ -68,17 +68,17 @@ class World:
         self.starts: list[float] = []
         self.recovery: list[bool] = []
         self.asked: list[ProbeError | None] = []
-        self.ours = False
+        self.local = False
         self.started: float | None = None
-        self.settled: list[float] = []
+        self.resolved: list[float] = []
         self.script: Callable[[float], tuple[float, AttemptResult]] = lambda _: (0.1, failed())
         config = parse(text, "test", {})
         self.monitored_relays = MonitoredRelays(
             config,
             self.clock,
-            self._take,
-            is_local_fault=self._answer,
-            on_resolved=lambda _: self.settled.append(self.now),
+            self._publish,
+            is_local_fault=self._check_local_fault,
+            on_resolved=lambda _: self.resolved.append(self.now),
         )
         self.config = config
         monkeypatch.setattr(verdict, "try_new_pair", self._try_new_pair)
@@ -115,7 +115,7 @@ class World:
         fate = MessageFate(direction=direction, sequence=1, verdict=None)
         self.up.observe(run(self.clock, Outcome.FAILED, Failure(step=step, reason=reason), pair, (fate,)), self.context)
 
-    def cross(self) -> None:
+    def deliver(self) -> None:
         self._begin()
         exchange = Exchange(outcome=Outcome.OK, round_trip=0.01)
         self.up.observe(run(self.clock, Outcome.OK, None, 0, (), (exchange,)), self.context)
@@ -124,28 +124,28 @@ class World:
         self._begin()
         self.up.observe(Disconnected(relay="demo", probe="steady", run_id="x", code=code, pair=pair), self.context)
 
-    def stand(self, number: int = 0, *, ready: bool = True) -> StandingPair:
-        pair = StandingPair(ready=ready)
+    def add_pair(self, number: int = 0, *, ready: bool = True) -> FakePair:
+        pair = FakePair(ready=ready)
         self.up.pairs.add("steady", number, pair)  # type: ignore[arg-type]
         return pair
 
-    def _take(self, report: Run | Report, context: ProbeContext) -> None:
+    def _publish(self, report: Run | Report, context: ProbeContext) -> None:
         assert isinstance(report, Confirmed)
         assert context is self.context
         self.reports.append(report)
 
-    async def _answer(self, error: ProbeError | None) -> bool:
+    async def _check_local_fault(self, error: ProbeError | None) -> bool:
         self.asked.append(error)
         await asyncio.sleep(1)
-        return self.ours
+        return self.local
 
     async def _try_new_pair(self, context: ProbeContext, bound: float, *, recovery: bool = False) -> AttemptResult:
         assert (context, bound) == (self.context, 5)
         self.starts.append(self.now)
         self.recovery.append(recovery)
-        took, tried = self.script(self.now)
+        took, result = self.script(self.now)
         await asyncio.sleep(took)
-        return tried
+        return result
 
 
 def run(

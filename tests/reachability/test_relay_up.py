@@ -11,8 +11,8 @@ from monitor.results import Confirmed
 from monitor.vocabulary import Outcome
 from tests.probes.harness import (
     PERSISTENT,
+    probe_at,
     serving,
-    stage,
 )
 from tests.virtual_time import WITH_SOCKETS
 
@@ -23,7 +23,7 @@ pytestmark = [WITH_SOCKETS, pytest.mark.usefixtures("nothing_is_left_open")]
 
 
 async def test_a_relay_is_up_at_the_first_message_that_crosses(relay: EmbeddedRelay) -> None:
-    async with stage(relay.url, "steady-messaging", **PERSISTENT) as made:
+    async with probe_at(relay.url, "steady-messaging", **PERSISTENT) as made:
         made.watch_reachability = True
         assert made.monitored_relays.relays["demo"].verdict.up is None
         async with serving(made):
@@ -33,7 +33,7 @@ async def test_a_relay_is_up_at_the_first_message_that_crosses(relay: EmbeddedRe
 
 async def test_a_connection_that_is_held_says_nothing_of_messages(relay: EmbeddedRelay) -> None:
     keys: dict[str, Any] = {"schedule": "continuous", "connections": "1"}
-    async with stage(relay.url, "steady-state", {"duration": 0.2}, **keys) as made:
+    async with probe_at(relay.url, "steady-state", {"duration": 0.2}, **keys) as made:
         made.watch_reachability = True
         async with serving(made):
             await made.until(lambda: len(made.runs) >= 2)
@@ -46,7 +46,7 @@ async def test_a_relay_is_down_once_fresh_attempts_confirm_it_and_up_again_when_
 ) -> None:
     monkeypatch.setattr(verdict, "CONFIRMATION_SPACING", 0.1)
     monkeypatch.setattr(verdict, "RECOVERY_INTERVAL", 0.2)
-    async with stage(relay.url, "steady-messaging", **PERSISTENT) as made:
+    async with probe_at(relay.url, "steady-messaging", **PERSISTENT) as made:
         made.watch_reachability = True
         async with serving(made):
             await made.until(lambda: made.ups == [True])
@@ -59,7 +59,7 @@ async def test_a_relay_is_down_once_fresh_attempts_confirm_it_and_up_again_when_
 
 async def test_one_blip_takes_no_relay_down(relay: EmbeddedRelay, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verdict, "CONFIRMATION_SPACING", 0.1)
-    async with stage(relay.url, "steady-messaging", **PERSISTENT) as made:
+    async with probe_at(relay.url, "steady-messaging", **PERSISTENT) as made:
         made.watch_reachability = True
         async with serving(made):
             await made.until(lambda: made.ups == [True])

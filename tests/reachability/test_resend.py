@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 @WITHOUT_SOCKETS
-class TestTheStandingPair:
+class TestResend:
     async def test_it_fails_where_a_fresh_message_sent_later_has_crossed(self, world: World) -> None:
         world.script = lambda _: (0.1, delivered())
-        pair = world.stand()
+        pair = world.add_pair()
         world.fail(pair=0, direction="response")
         await asyncio.sleep(2.4)
         assert world.counts() == [("fresh", True)], "half a time-out is not over yet"
@@ -34,7 +34,7 @@ class TestTheStandingPair:
 
     async def test_it_has_a_second_from_the_fresh_message_on(self, world: World) -> None:
         world.script = lambda now: (0.1, delivered() if now >= 4 else failed())
-        world.stand()
+        world.add_pair()
         world.fail(pair=0)
         await asyncio.sleep(5)
         assert ("standing", False) not in world.counts()
@@ -43,7 +43,7 @@ class TestTheStandingPair:
 
     async def test_one_that_carries_its_message_is_ok(self, world: World) -> None:
         world.script = lambda _: (0.1, delivered())
-        pair = world.stand()
+        pair = world.add_pair()
         world.fail(pair=0)
         await asyncio.sleep(1)
         pair.in_flight.message.arrived_at = world.clock.monotonic()
@@ -51,7 +51,7 @@ class TestTheStandingPair:
         assert world.counts() == [("fresh", True), ("standing", True)]
 
     async def test_nothing_is_counted_of_it_where_nothing_crosses_at_all(self, world: World) -> None:
-        world.stand()
+        world.add_pair()
         world.fail(pair=0)
         await asyncio.sleep(7)
         world.script = lambda _: (0.1, delivered())
@@ -61,7 +61,7 @@ class TestTheStandingPair:
 
     async def test_nothing_where_it_is_gone_or_drops_meanwhile(self, world: World) -> None:
         world.script = lambda _: (0.1, delivered())
-        pair = world.stand(ready=False)
+        pair = world.add_pair(ready=False)
         world.drop(pair=0)
         await asyncio.sleep(6)
         assert pair.directions == []
@@ -74,7 +74,7 @@ class TestTheStandingPair:
 
     async def test_one_that_comes_back_is_tried_then(self, world: World) -> None:
         world.script = lambda _: (0.1, delivered())
-        pair = world.stand(ready=False)
+        pair = world.add_pair(ready=False)
         pair.in_flight.message.arrived_at = 1.0
         world.drop(pair=0)
         await asyncio.sleep(3)
@@ -83,7 +83,7 @@ class TestTheStandingPair:
         assert world.counts() == [("fresh", True), ("standing", True)]
 
     async def test_few_are_tried_at_once_and_none_twice(self, world: World) -> None:
-        pairs = [world.stand(number) for number in range(10)]
+        pairs = [world.add_pair(number) for number in range(10)]
         world.script = lambda _: (0.1, delivered())
         for number in range(10):
             world.fail(pair=number)
@@ -93,7 +93,7 @@ class TestTheStandingPair:
 
     async def test_a_node_that_stays_silent_is_counted_again_at_each_slot(self, world: World) -> None:
         world.script = lambda _: (0.1, delivered())
-        world.stand()
+        world.add_pair()
         for _ in range(4):
             world.fail(pair=0)
             await asyncio.sleep(10.5)
@@ -106,7 +106,7 @@ probes: [{{name: steady, scenario: steady-messaging}}]
 """
 
 
-class TestASilentNode:
+class TestSilentNode:
     """Two nodes of one cluster, one of which acks and stores and pushes nothing; the probe is as shipped."""
 
     @WITH_SOCKETS
@@ -116,8 +116,8 @@ class TestASilentNode:
             assert one.plan is not None
             monitor = Monitor(parse(SILENT.format(one=one.url, other=other.url), "test", {}), clock=LoopClock())
 
-            def confirmed(over: str, outcome: str) -> float:
-                return total(page(monitor), "relay_probe_confirmations_total", over=over, outcome=outcome)
+            def confirmed(via: str, outcome: str) -> float:
+                return total(page(monitor), "relay_probe_confirmations_total", over=via, outcome=outcome)
 
             def autopsies() -> list[str]:
                 runs = [kept.run for kept in monitor.journal.runs(outcome="failed")]

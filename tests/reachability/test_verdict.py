@@ -41,7 +41,7 @@ class TestDown:
     async def test_the_first_message_that_crosses_makes_it_up_again(self, world: World) -> None:
         world.fail()
         await asyncio.sleep(7)
-        world.cross()
+        world.deliver()
         await asyncio.sleep(30)
         assert world.ups == [(5.1, False), (7, True)]
         assert len(world.starts) == 3, "nobody looks for a repair any more"
@@ -49,7 +49,7 @@ class TestDown:
     async def test_what_fails_again_right_after_a_repair_is_confirmed_at_once(self, world: World) -> None:
         world.fail()
         await asyncio.sleep(7)
-        world.cross()
+        world.deliver()
         await asyncio.sleep(1)
         world.fail()
         await asyncio.sleep(7)
@@ -57,7 +57,7 @@ class TestDown:
         assert world.ups == [(5.1, False), (7, True), (13.1, False)]
 
     async def test_one_that_crosses_ends_the_round_and_nothing_falls(self, world: World) -> None:
-        world.cross()
+        world.deliver()
         world.script = lambda now: (0.1, delivered() if now >= 2 else failed())
         world.fail()
         await asyncio.sleep(20)
@@ -68,12 +68,12 @@ class TestDown:
     async def test_a_message_that_crosses_meanwhile_is_enough(self, world: World) -> None:
         world.fail()
         await asyncio.sleep(3)
-        world.cross()
+        world.deliver()
         await asyncio.sleep(20)
         assert world.ups == [(3, True)]
 
     async def test_flapping_is_counted_each_time(self, world: World) -> None:
-        world.cross()
+        world.deliver()
         # Down for ten seconds, up for ten.
         world.script = lambda now: (0.1, failed() if (now + 1) % 20 < 11 else delivered())
         for _ in range(3):
@@ -143,7 +143,7 @@ class TestNoVerdict:
         world.script = lambda _: (0.1, unknown(ProbeError(Step.UPGRADE, Reason.RATE_LIMITED)))
         world.fail()
         await asyncio.sleep(20)
-        assert (world.starts, world.ups, world.settled) == ([0], [], [0.1])
+        assert (world.starts, world.ups, world.resolved) == ([0], [], [0.1])
 
     async def test_one_failure_beside_attempts_that_could_not_be_made_is_too_little(self, world: World) -> None:
         world.script = lambda now: (0.1, failed() if now == 0 else unknown(LIMITS))
@@ -168,9 +168,9 @@ class TestNoVerdict:
 
 
 @WITHOUT_SOCKETS
-class TestWhoseFault:
+class TestLocalFault:
     async def test_a_fault_of_ours_takes_no_relay_down(self, world: World) -> None:
-        world.ours = True
+        world.local = True
         world.fail()
         await asyncio.sleep(30)
         assert world.ups == []
@@ -179,15 +179,15 @@ class TestWhoseFault:
         world.fail()
         assert world.up.unresolved
         await asyncio.sleep(1)
-        assert (world.asked, world.settled) == ([REFUSED], [])
+        assert (world.asked, world.resolved) == ([REFUSED], [])
         await asyncio.sleep(0.2)
-        assert world.settled == [1.1]
+        assert world.resolved == [1.1]
 
     async def test_a_message_that_crosses_answers_it(self, world: World) -> None:
         world.script = lambda _: (0.1, delivered())
         world.fail()
         await asyncio.sleep(1)
-        assert (world.settled, world.asked) == ([0.1], [])
+        assert (world.resolved, world.asked) == ([0.1], [])
 
     async def test_down_for_long_it_is_asked_again_at_the_next_failure(self, world: World) -> None:
         world.fail()
@@ -201,13 +201,13 @@ class TestWhoseFault:
         assert unresolved == [False, True]
         await asyncio.sleep(1.1)
         assert len(world.asked) == asked + 1
-        assert world.settled[-1] == 21
+        assert world.resolved[-1] == 21
 
     async def test_frozen_it_reaches_no_verdict_and_thawed_it_looks_for_the_repair(self, world: World) -> None:
         world.fail()
         await asyncio.sleep(1)
         world.up.suspend()
-        assert world.settled == [1]
+        assert world.resolved == [1]
         await asyncio.sleep(30)
         assert (world.ups, world.starts) == ([], [0])
         world.fail()
