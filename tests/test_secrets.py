@@ -32,7 +32,6 @@ from monitor.errors import ConfigError, ProbeError
 from monitor.relays import MonitoredRelays
 from monitor.results import Run
 from monitor.web.config import load_web
-from tests.daemon.test_app import free_port
 from tests.relays import ROOT
 from tests.sockets import closed_port
 
@@ -158,7 +157,7 @@ async def scene(canaries: Canaries, folder: Path) -> AsyncIterator[LoadContext]:
         stack.callback(tls.close)
         urls["wrong"] = f"wss://127.0.0.1:{tls.sockets[0].getsockname()[1]}"
         proxy = await stack.enter_async_context(surly_proxy())
-        port = free_port()
+        port = closed_port()
         config = folder / "monitor.yaml"
         config.write_text(_written(urls, port))
         others = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}

@@ -22,7 +22,7 @@ from monitor.embedded import EmbeddedRelay
 from monitor.reachability import verdict
 from monitor.results import MessagesJudged
 from monitor.vocabulary import Outcome, Verdict
-from tests.daemon.test_app import page, running, shown, total, until
+from tests.daemon.harness import page, running, shown, total, until
 from tests.relays import BUILD_TIMEOUT, ENGINE, Engine
 from tests.sockets import closed_port
 

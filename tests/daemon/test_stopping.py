@@ -19,8 +19,9 @@ from monitor.config import parse
 from monitor.daemon.app import Monitor
 from monitor.embedded import EmbeddedRelay, FaultPlan, parse_fault
 from monitor.vocabulary import Outcome
-from tests.daemon.test_app import free_port, page, total, until
+from tests.daemon.harness import page, total, until
 from tests.relays import ROOT
+from tests.sockets import closed_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -171,7 +172,7 @@ async def test_the_process_ends_within_ten_seconds_of_sigterm(tmp_path: Path) ->
     (tmp_path / "sitecustomize.py").write_text(RESOLVER)
     async with scene() as made:
         config = tmp_path / "monitor.yaml"
-        config.write_text(written(made.urls, tmp_path / "state", free_port()))
+        config.write_text(written(made.urls, tmp_path / "state", closed_port()))
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "monitor", "run", "--config", str(config), "--log-format", "json"),
             stderr=asyncio.subprocess.PIPE,
@@ -202,7 +203,7 @@ async def test_the_process_ends_within_ten_seconds_of_sigterm(tmp_path: Path) ->
 @pytest.mark.integration
 @pytest.mark.slow
 async def test_files_whose_reading_hangs_do_not_hold_up_the_end(tmp_path: Path) -> None:
-    config, web, port = tmp_path / "monitor.yaml", tmp_path / "web.yml", free_port()
+    config, web, port = tmp_path / "monitor.yaml", tmp_path / "web.yml", closed_port()
     web.write_text("")
     config.write_text(
         f'server: {{listen: "127.0.0.1:{port}", web_config_file: web.yml}}\n'

@@ -14,9 +14,10 @@ import httpx
 import yaml
 
 from tests.e2e.history import backfill
-from tests.e2e.programs import ALERTMANAGER, PROMETHEUS, Program, find, free_port
+from tests.e2e.programs import ALERTMANAGER, PROMETHEUS, Program, find
 from tests.e2e.receiver import Receiver
 from tests.relays import ROOT, Engine
+from tests.sockets import closed_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -144,7 +145,7 @@ async def chain(
         stack.push_async_callback(receiver.stop)
         made = Chain(folder=folder, config=folder / "config.yaml", pace=pace, receiver=receiver)
         stack.push_async_callback(made.client.aclose)
-        made.ports = {part: free_port() for part in ("relay", "monitor", "prometheus", "alertmanager")}
+        made.ports = {part: closed_port() for part in ("relay", "monitor", "prometheus", "alertmanager")}
         made.relay = await Engine.start(engine, "-listen", f"127.0.0.1:{made.ports['relay']}")
         stack.push_async_callback(lambda: made.relay.stop() if made.relay is not None else asyncio.sleep(0))
         made.config.write_text(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import socket
 from typing import TYPE_CHECKING, Self
 
 import httpx
@@ -32,14 +31,6 @@ def find(names: tuple[str, ...]) -> str:
         if (found := shutil.which(name)) is not None:
             return found
     return str(pytest.skip(f"{names[0]} is not on PATH: {INSTALL}"))
-
-
-def free_port() -> int:
-    """A port on which nobody listens now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 class Program:

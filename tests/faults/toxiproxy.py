@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from tests.e2e.programs import Program, free_port
+from tests.e2e.programs import Program
+from tests.sockets import closed_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -46,7 +47,7 @@ def toxic(kind: str, stream: str = "downstream", **attributes: int) -> dict[str,
 @pytest.fixture
 async def toxiproxy(toxiproxy_program: Path, tmp_path: Path) -> AsyncIterator[Toxiproxy]:
     """A toxiproxy of this test's own."""
-    port = free_port()
+    port = closed_port()
     command = (toxiproxy_program, "-host", "127.0.0.1", "-port", str(port))
     async with Program(*command, ready=f"http://127.0.0.1:{port}/version", log=tmp_path / "toxiproxy.log"):
         made = Toxiproxy(port)

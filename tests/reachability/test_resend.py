@@ -10,7 +10,7 @@ from monitor.config import parse
 from monitor.daemon.app import Monitor
 from monitor.embedded import Fault
 from monitor.vocabulary import Step
-from tests.daemon.test_app import page, total
+from tests.daemon.harness import page, total
 from tests.probes.harness import embedded
 from tests.reachability.harness import World, delivered, failed
 from tests.virtual_time import WITH_SOCKETS, WITHOUT_SOCKETS

@@ -25,9 +25,10 @@ from monitor.config import load
 from monitor.slo.dashboards import dashboards, files
 from monitor.slo.dashboards.centrifugo import NO_REDIS
 from monitor.slo.dashboards.promql import MONITOR, select, worst_state
-from tests.e2e.programs import PROMETHEUS, Program, find, free_port
+from tests.e2e.programs import PROMETHEUS, Program, find
 from tests.relays import BUILD_TIMEOUT, ENGINE, ROOT, Engine
 from tests.slo.dashboards.linter import panels
+from tests.sockets import closed_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -135,7 +136,7 @@ class LoadContext:
 async def scene(tmp_path: Path, engine_program: Path) -> AsyncIterator[LoadContext]:
     """The engine, a monitor on it, and a Prometheus that scrapes both and evaluates the rules."""
     prometheus = find(PROMETHEUS)
-    ports = {part: free_port() for part in ("relay", "monitor", "prometheus")}
+    ports = {part: closed_port() for part in ("relay", "monitor", "prometheus")}
     listen = {part: f"127.0.0.1:{port}" for part, port in ports.items()}
     config = tmp_path / "config.yaml"
     config.write_text(

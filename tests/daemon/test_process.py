@@ -1,0 +1,106 @@
+"""The daemon as a process: it measures, serves, stops in time, and reports errors at its start."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from tests.daemon.harness import CONFIG, Daemon, samples, total
+from tests.relays import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.integration
+class TestTheProcess:
+    @pytest.mark.slow
+    def test_it_measures_says_so_and_ends_in_time_with_its_runs_aborted(self, daemon: Daemon) -> None:
+        daemon.until(lambda: daemon.get("/-/ready").status_code == 200)
+        daemon.until(lambda: daemon.exchanged("steady", "ok") >= 6)
+        found = samples(daemon.get("/metrics").text)
+        assert total(found, "relay_probe_exchanges_total", outcome="failed") == 0
+        assert total(found, "relay_up", relay="demo") == 1
+        assert total(found, "relay_monitor_healthy") == 1
+        assert total(found, "relay_slo_events_total", slo="stability", outcome="good") > 0
+        assert daemon.get("/").status_code == 200
+        # The slot of the bounded probe is within the first five seconds; its run then waits for a minute.
+        daemon.until(
+            lambda: (
+                total(
+                    samples(daemon.get("/metrics").text), "relay_monitor_runs_total", probe="offline", result="started"
+                )
+                == 1
+            )
+        )
+        daemon.process.send_signal(signal.SIGTERM)
+        started = time.monotonic()
+        stdout, _ = daemon.process.communicate(timeout=15)
+        assert time.monotonic() - started < 10
+        assert (daemon.process.returncode, stdout) == (0, b"")
+        logged = [json.loads(line) for line in daemon.log.read_text().splitlines()]
+        assert [line["event"] for line in logged if line["level"] in {"error", "critical"}] == []
+        assert logged[-1]["event"] == "monitor stopped"
+        runs = [json.loads(line) for line in (daemon.state / "runs.jsonl").read_text().splitlines() if line]
+        assert {run["outcome"] for run in runs} <= {"ok", "aborted"}
+        assert [run["outcome"] for run in runs if run["probe"] == "offline"] == ["aborted"]
+
+    @pytest.mark.alone
+    @pytest.mark.slow
+    async def test_fifty_who_scrape_at_once_disturb_no_measurement(self, daemon: Daemon) -> None:
+        await asyncio.to_thread(daemon.until, lambda: daemon.exchanged("steady", "ok") >= 2)
+        answers: Counter[int] = Counter()
+        end = time.monotonic() + 5
+
+        async def scrape(client: httpx.AsyncClient) -> None:
+            while time.monotonic() < end:
+                answers[(await client.get(f"{daemon.url}/metrics")).status_code] += 1
+
+        limits = httpx.Limits(max_connections=50)
+        async with httpx.AsyncClient(timeout=30, limits=limits) as client, asyncio.TaskGroup() as group:
+            for _ in range(50):
+                group.create_task(scrape(client))
+        assert set(answers) == {200, 503}  # one at a time is rendered, a few wait, the others come back later
+        ok = daemon.exchanged("steady", "ok")
+        await asyncio.to_thread(daemon.until, lambda: daemon.exchanged("steady", "ok") >= ok + 2)
+        found = samples(daemon.get("/metrics").text)
+        assert total(found, "relay_probe_exchanges_total", outcome="failed") == 0
+        assert total(found, "relay_probe_exchanges_total", outcome="aborted") == 0
+        assert total(found, "relay_monitor_healthy") == 1
+
+    def test_a_port_in_use_is_one_clear_line(self, tmp_path: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            (line,) = self.refused(tmp_path, CONFIG.format(port=port))
+        assert line.startswith(f"relay-monitor: cannot listen on 127.0.0.1:{port}: ")
+        assert "server.listen" in line
+
+    def test_a_configuration_that_is_wrong_is_refused_with_its_line(self, tmp_path: Path) -> None:
+        (line,) = self.refused(tmp_path, CONFIG.format(port=9464) + "relayz: []\n")
+        assert re.search(r"monitor\.yaml:\d+: relayz: is not a key here; did you mean relays\?$", line)
+
+    def refused(self, folder: Path, text: str) -> list[str]:
+        """What a daemon that does not start says."""
+        path = folder / "monitor.yaml"
+        path.write_text(text)
+        done = subprocess.run(
+            [sys.executable, "-m", "monitor", "run", "--config", str(path)],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+            cwd=ROOT,
+        )
+        assert (done.returncode, done.stdout) == (2, "")
+        return done.stderr.splitlines()

@@ -1,0 +1,99 @@
+"""Many reloads: connections of unchanged probes stay, and nothing leaks."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.daemon.harness import page, until
+from tests.daemon.reloading import ONE, TWO, running
+from tests.relays import BUILD_TIMEOUT, ENGINE, Engine
+
+pytestmark = pytest.mark.alone
+
+
+@pytest.mark.required_counterpart(ENGINE)
+@pytest.mark.timeout(BUILD_TIMEOUT)
+async def test_under_load_standing_pairs_keep_their_connections(engine: Engine) -> None:
+    """The engine counts connects: over twenty reloads, a probe that comes and goes makes its own and no others."""
+    text = f"""\
+relays: [{{name: real, url: "{engine.url}", limits: {{messages_per_minute: 60000, connects_per_minute: 6000}}}}]
+probes:
+  - {{name: steady, scenario: steady-messaging, pairs: 10, message_interval: 100ms, settle: 0s, timeout: 5s}}
+  - {{name: idle, scenario: steady-state, connections: 5}}
+"""
+    admission = "  - {name: guest, scenario: steady-state, connections: 3}\n"
+
+    async def connects() -> int:
+        found = re.search(
+            r'^centrifuge_client_command_duration_seconds_count\{.*method="connect"\} (\d+)',
+            await engine.metrics(),
+            re.MULTILINE,
+        )
+        assert found is not None
+        return int(found[1])
+
+    async def connected(number: int) -> None:
+        async with asyncio.timeout(20):
+            while await engine.connections() != number:  # noqa: ASYNC110 - the engine is another process
+                await asyncio.sleep(0.02)
+
+    async with running(text) as made:
+        await connected(25)
+        await made.goes_on("real")
+        before = await connects()
+        for number in range(20):
+            made.text = text + admission if number % 2 == 0 else text
+            await made.monitor.reload()
+            assert (await engine.connections()) >= 25
+            if number % 2 == 0:
+                await connected(28)
+            await made.goes_on("real")
+        await connected(25)
+        assert await connects() == before + 10 * 3
+        assert made.exchanged("real", "failed") + made.exchanged("real", "aborted") == 0
+
+
+def held() -> dict[str, int]:
+    """What this process holds that must not grow with reloads."""
+    gc.collect()
+    descriptors = Path("/proc/self/fd")
+    return {
+        "tasks": len(asyncio.all_tasks()),
+        "descriptors": len(list(descriptors.iterdir())) if descriptors.exists() else 0,
+    }
+
+
+async def test_many_reloads_leave_nothing_behind() -> None:
+    """Everything comes and goes, forty times: relay, probe, schedule; each time something else goes with it."""
+    variants = [
+        ONE,
+        TWO,
+        TWO.replace("message_interval: 200ms", "message_interval: 150ms"),
+        ONE.replace("  - {name: idle, scenario: steady-state}\n", "").replace("every: 2m", "every: 3m"),
+    ]
+    async with running() as made:
+
+        async def settled() -> tuple[dict[str, int], int]:
+            made.text = ONE
+            await made.monitor.reload()
+            await until(lambda: made.connections("one") == 6)
+            await made.goes_on("one")
+            await until(lambda: not made.monitor.monitored_relays.background)
+            return held(), len(page(made.monitor))
+
+        before, series = await settled()
+        for number in range(40):
+            made.text = variants[number % len(variants)]
+            await made.monitor.reload()
+            await asyncio.sleep(0.02 * (number % 3))  # met at other moments each time
+        async with asyncio.timeout(30):
+            while True:
+                after, count = await settled()
+                if after["tasks"] <= before["tasks"] and after["descriptors"] <= before["descriptors"]:
+                    break
+        assert count == series
