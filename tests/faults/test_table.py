@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 ELSEWHERE = {
     Reason.UNREACHABLE: "tests/faults/test_routes.py::test_a_route_that_ends_is_the_relays_and_none_at_all_is_ours",
-    Reason.WRONG_PEER: "tests/probes/test_obstacles.py::"
+    Reason.WRONG_PEER: "tests/probes/test_bounded_runs.py::"
     "test_a_message_that_the_wallet_protocol_does_not_accept_is_named",
-    Reason.OVERLOADED: "tests/probes/test_obstacles.py::"
+    Reason.OVERLOADED: "tests/probes/test_rate_limits.py::"
     "test_connects_past_the_limit_are_not_made_and_not_blamed_on_the_relay",
-    Reason.INTERNAL: "tests/probes/test_obstacles.py::"
+    Reason.INTERNAL: "tests/probes/test_local_faults.py::"
     "test_a_file_of_ours_that_cannot_be_read_is_not_blamed_on_the_relay",
 }
 """Reasons whose fault no row can make, and the test that makes it."""
