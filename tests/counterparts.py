@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "build"
-RELAY_SOURCES = ROOT / "tests" / "relay"
+ENGINE_SOURCES = ROOT / "tests" / "engine"
 NODE_PROGRAMS = ROOT / "tests" / "interop"
 
 TIMEOUT = 600.0
@@ -96,14 +96,14 @@ def _files(*paths: Path) -> bytes:
 
 
 def _engine_sources() -> bytes:
-    return _files(*sorted([*RELAY_SOURCES.glob("*.go"), RELAY_SOURCES / "go.mod", RELAY_SOURCES / "go.sum"]))
+    return _files(*sorted([*ENGINE_SOURCES.glob("*.go"), ENGINE_SOURCES / "go.mod", ENGINE_SOURCES / "go.sum"]))
 
 
 def _build_engine(path: Path) -> None:
     # Moved into place, because an engine of another test run may be running.
     unfinished = path.with_name(f"{path.name}.new")
     flags = {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false"}
-    _run(_go(), "build", "-trimpath", "-o", unfinished, ".", folder=RELAY_SOURCES, environ=flags)
+    _run(_go(), "build", "-trimpath", "-o", unfinished, ".", folder=ENGINE_SOURCES, environ=flags)
     unfinished.replace(path)
 
 

@@ -1,7 +1,7 @@
 """Relays to test against, each started by the test that needs it and gone when that test is over.
 
 Three kinds speak the same protocol: `embedded`, our own; `engine`, a small program on the library Centrifugo is
-built on (`tests/relay/`); and Centrifugo itself, where CENTRIFUGO_BIN names it. A test that asks for `relay_url` or
+built on (`tests/engine/`); and Centrifugo itself, where CENTRIFUGO_BIN names it. A test that asks for `relay_url` or
 `start_relay` runs against each.
 """
 

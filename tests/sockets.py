@@ -1,16 +1,27 @@
-"""Sockets that tests need: addresses that refuse or never answer, and a count of those that are open."""
+"""Sockets that tests need: addresses that refuse or never answer, a count of open ones, and no proxy on the way."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _DESCRIPTORS = Path("/proc/self/fd")
+
+
+@pytest.fixture(autouse=True)
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remove the machine's proxy variables. A folder's conftest imports this fixture for all tests of the folder."""
+    for name in list(os.environ):
+        if name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
 
 
 def open_sockets() -> int:

@@ -14,9 +14,9 @@ from monitor.results import PhaseTimed
 from tests.faults.rows import Where
 from tests.faults.toxiproxy import toxic
 from tests.probes.harness import embedded as started
+from tests.relay.harness import demanding, serving
 from tests.relays import Engine
 from tests.sockets import closed_port
-from tests.transport.harness import demanding, serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from monitor.vocabulary import Phase
     from tests.faults.rows import Env, LoadContext
     from tests.probes.harness import ProbeHarness
-    from tests.transport.harness import Script
+    from tests.relay.harness import Script
 
 
 def embedded(*specs: str, ping_interval: float = 25.0, scheme: str = "ws") -> LoadContext:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 from monitor.vocabulary import Outcome, Phase, Reason, Step, Verdict
 from tests.faults import scenes
 from tests.faults.rows import LoadContext, Row
-from tests.transport.harness import answering, frame, hang_up, idle, reset, saying
+from tests.relay.harness import answering, frame, hang_up, idle, reset, saying
 
 if TYPE_CHECKING:
-    from tests.transport.harness import Reader, Writer
+    from tests.relay.harness import Reader, Writer
 
 OK, FAILED = Outcome.OK, Outcome.FAILED
 DELIVERED, LATE, LOST, DUPLICATED, CORRUPTED = (

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from monitor.errors import MAX_DETAIL
-from tests.relays import ROOT
-from tests.transport.harness import (
+from tests.relay.harness import (
     CLOSE,
     CONT,
     PING,
@@ -26,11 +25,12 @@ from tests.transport.harness import (
     saying,
     serving,
 )  # fmt: skip
+from tests.relays import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.transport.harness import Reader, Script, Writer
+    from tests.relay.harness import Reader, Script, Writer
 
 pytestmark = pytest.mark.integration
 

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.probes.harness import embedded
-from tests.sockets import open_sockets
+from tests.sockets import no_proxies, open_sockets
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from monitor.embedded import EmbeddedRelay
 
-
-@pytest.fixture(autouse=True)
-def _no_proxy_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in list(os.environ):
-        if name.lower().endswith("_proxy"):
-            monkeypatch.delenv(name)
+__all__ = ["no_proxies"]
 
 
 @pytest.fixture

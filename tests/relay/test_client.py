@@ -16,10 +16,10 @@ from monitor.relay.endpoint import EndpointProvider
 from monitor.relay.target import Target
 from monitor.vocabulary import Phase, Reason, Step
 from monitor.wire.commands import Connect
-from tests.transport.harness import CLOCK, TEXT, accepting, frame, idle, read_request, serving
+from tests.relay.harness import CLOCK, TEXT, accepting, frame, idle, read_request, serving
 
 if TYPE_CHECKING:
-    from tests.transport.harness import Reader, Writer
+    from tests.relay.harness import Reader, Writer
 
 
 class Unread:

@@ -13,8 +13,7 @@ from monitor.relay.proxy import Proxy, proxy_of
 from monitor.relay.target import Target
 from monitor.relay.tls import TlsOptions
 from monitor.vocabulary import Phase, Reason, Step
-from tests.sockets import closed_port
-from tests.transport.harness import (
+from tests.relay.harness import (
     TEXT,
     answering,
     finding_none,
@@ -27,14 +26,15 @@ from tests.transport.harness import (
     saying,
     serving,
 )
-from tests.transport.test_tls import server_context
+from tests.relay.test_tls import server_context
+from tests.sockets import closed_port
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import trustme
 
-    from tests.transport.harness import Reader, Script, Witness, Writer
+    from tests.relay.harness import Reader, Script, Witness, Writer
 
 
 class TunnelProxy:

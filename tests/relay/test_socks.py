@@ -14,8 +14,7 @@ from monitor.relay.proxy import Proxy, proxy_of
 from monitor.relay.target import Target
 from monitor.relay.tls import TlsOptions
 from monitor.vocabulary import Phase, Reason, Step
-from tests.sockets import closed_port
-from tests.transport.harness import (
+from tests.relay.harness import (
     TEXT,
     addresses,
     finding_none,
@@ -26,7 +25,8 @@ from tests.transport.harness import (
     saying,
     serving,
 )
-from tests.transport.test_tls import server_context
+from tests.relay.test_tls import server_context
+from tests.sockets import closed_port
 
 if TYPE_CHECKING:
     import socket
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import trustme
 
     from monitor.relay.resolve import AddressInfo
-    from tests.transport.harness import Reader, Script, Witness, Writer
+    from tests.relay.harness import Reader, Script, Witness, Writer
 
 PASSWORD = "p@ss:word"
 

@@ -17,8 +17,7 @@ from monitor.relay import obstacles
 from monitor.relay.resolve import AddressInfo, look_up
 from monitor.relay.target import Target
 from monitor.vocabulary import Phase, Reason, Step
-from tests.sockets import closed_port
-from tests.transport.harness import (
+from tests.relay.harness import (
     CLOCK,
     addresses,
     answering,
@@ -29,9 +28,10 @@ from tests.transport.harness import (
     saying,
     serving,
 )
+from tests.sockets import closed_port
 
 if TYPE_CHECKING:
-    from tests.transport.harness import Reader, Script, Witness, Writer
+    from tests.relay.harness import Reader, Script, Witness, Writer
 
 NO_ROUTE = "255.255.255.255"  # TCP to it ends in the kernel: ENETUNREACH
 

@@ -25,12 +25,12 @@ from monitor.relay import tls
 from monitor.relay.target import Target
 from monitor.relay.tls import TlsOptions
 from monitor.vocabulary import Phase, Reason, Step
-from tests.transport.harness import TEXT, demanding, frame, hang_up, idle, read_frame, reset, saying, serving
+from tests.relay.harness import TEXT, demanding, frame, hang_up, idle, read_frame, reset, saying, serving
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.transport.harness import Reader, Script, Witness, Writer
+    from tests.relay.harness import Reader, Script, Witness, Writer
 
 NOW = datetime.now(UTC)
 

@@ -14,7 +14,7 @@ from monitor.relay.target import Target
 from monitor.relay.tls import TlsOptions
 from monitor.relay.transport import Closed
 from monitor.vocabulary import Reason
-from tests.transport.harness import (
+from tests.relay.harness import (
     BINARY,
     CLOCK,
     CLOSE,
@@ -33,14 +33,14 @@ from tests.transport.harness import (
     saying,
     serving,
 )
-from tests.transport.test_tls import server_context
+from tests.relay.test_tls import server_context
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import trustme
 
-    from tests.transport.harness import Reader, Witness, Writer
+    from tests.relay.harness import Reader, Witness, Writer
 
 
 class Listener:

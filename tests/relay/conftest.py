@@ -1,32 +1,28 @@
-"""Every test here runs on both event loops, on real loopback sockets, and must leave no socket behind."""
+"""Tests run on both event loops, over loopback sockets, and must leave no socket open."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 from typing import TYPE_CHECKING
 
 import pytest
 import trustme
 import uvloop
 
-from tests.sockets import open_sockets
-from tests.transport.harness import Witness
+from tests.relay.harness import Witness
+from tests.sockets import no_proxies, open_sockets
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
+__all__ = ["no_proxies"]
 
-def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    if item.get_closest_marker("looptime"):  # uvloop has no virtual time
+        return {"asyncio": asyncio.new_event_loop}
     return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
-
-
-@pytest.fixture(autouse=True)
-def _no_proxy_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in list(os.environ):
-        if name.lower().endswith("_proxy"):
-            monkeypatch.delenv(name)
 
 
 @pytest.fixture(autouse=True)

@@ -14,10 +14,10 @@ from monitor.errors import LocalError, ProbeError, RateLimitedError
 from monitor.relay.target import Target
 from monitor.relay.upgrade import MAX_RESPONSE_BYTES, UpgradeResponse, handshake
 from monitor.vocabulary import Phase, Reason, Step
-from tests.transport.harness import accepting, answering, hang_up, header, idle, read_request, reset, serving
+from tests.relay.harness import accepting, answering, hang_up, header, idle, read_request, reset, serving
 
 if TYPE_CHECKING:
-    from tests.transport.harness import Reader, Script, Witness, Writer
+    from tests.relay.harness import Reader, Script, Witness, Writer
 
 _101 = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 
