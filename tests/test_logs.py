@@ -25,7 +25,7 @@ def test_json_lines_are_on_stderr_with_level_and_utc_time(capsys: pytest.Capture
     assert line["timestamp"].endswith("Z")
 
 
-def test_what_is_below_the_level_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+def test_events_below_the_level_are_not_logged(capsys: pytest.CaptureFixture[str]) -> None:
     configure("json", "warning")
     structlog.get_logger().info("quiet")
     logging.getLogger("anyone").info("quiet")
@@ -56,7 +56,7 @@ def test_a_bound_run_id_is_on_each_line(capsys: pytest.CaptureFixture[str]) -> N
         {"a": {"b": {"c": {"d": {"e": {"f": "s3cr3t"}}}}}},
     ],
 )
-def test_a_secret_is_never_shown(log_format: str, fields: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+def test_secrets_are_masked(log_format: str, fields: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     configure(log_format, "info")
     structlog.get_logger().info("connecting", relay="demo", **fields)
     shown = capsys.readouterr().err
@@ -79,7 +79,7 @@ def test_a_traceback_shows_no_variables(log_format: str, capsys: pytest.CaptureF
 
 
 @pytest.mark.parametrize("log_format", ["json", "console"])
-def test_a_relays_words_make_no_line_and_move_no_terminal(log_format: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_control_characters_are_escaped(log_format: str, capsys: pytest.CaptureFixture[str]) -> None:
     configure(log_format, "info")
     structlog.get_logger().warning("run failed", detail="gone\n2024 [info] relay is up \x1b[2J\x9b2J\r")
     shown = capsys.readouterr().err
@@ -87,7 +87,7 @@ def test_a_relays_words_make_no_line_and_move_no_terminal(log_format: str, capsy
     assert not {"\x1b", "\x9b", "\r"} & set(shown)
 
 
-def test_libraries_that_talk_too_much_are_held_back(capsys: pytest.CaptureFixture[str]) -> None:
+def test_libraries_have_minimum_levels(capsys: pytest.CaptureFixture[str]) -> None:
     configure("json", "debug")
     logging.getLogger("apscheduler.executors").info("Running job")
     logging.getLogger("uvicorn.error").info("Started server process")
@@ -97,21 +97,21 @@ def test_libraries_that_talk_too_much_are_held_back(capsys: pytest.CaptureFixtur
     assert [line["event"] for line in lines(capsys)] == ["Exception in ASGI application"]
 
 
-def test_to_configure_twice_shows_each_line_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_configured_twice_each_line_is_logged_once(capsys: pytest.CaptureFixture[str]) -> None:
     configure("console", "info")
     configure("json", "info")
     logging.getLogger("library").info("once")
     assert [line["event"] for line in lines(capsys)] == ["once"]
 
 
-def test_a_level_that_is_none_is_refused() -> None:
+def test_an_unknown_level_raises_an_error() -> None:
     with pytest.raises(KeyError):
         configure("json", "loud")
 
 
-def test_a_stderr_that_takes_nothing_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unwritable_stderr_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     configure("json", "info")
-    gone = io.StringIO()
-    gone.close()
-    monkeypatch.setattr("sys.stderr", gone)
+    closed = io.StringIO()
+    closed.close()
+    monkeypatch.setattr("sys.stderr", closed)
     structlog.get_logger().error("relay is down", relay="demo")

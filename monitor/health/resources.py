@@ -23,7 +23,7 @@ MEMORY_SHARE: Final = 0.95
 _PAGE: Final = resource.getpagesize()
 
 
-def spare_descriptors(limit: int) -> int:
+def reserved_descriptors(limit: int) -> int:
     """Return the number of descriptors that must stay free, for reconnects, scrapes and the journal."""
     return min(64, max(8, limit // 50))
 
@@ -32,7 +32,7 @@ def exhausted() -> Iterator[str]:
     """Yield a description of each resource that is nearly exhausted, as far as the machine reports it."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     used = descriptors_used()
-    if limit != resource.RLIM_INFINITY and used is not None and used > limit - spare_descriptors(limit):
+    if limit != resource.RLIM_INFINITY and used is not None and used > limit - reserved_descriptors(limit):
         yield f"descriptors nearly exhausted: {min(used, limit)} of {limit} in use"
     elif used is None and not _may_open():
         yield "descriptors exhausted: the system limit is reached"

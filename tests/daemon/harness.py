@@ -47,14 +47,14 @@ def samples(page: str) -> Samples:
 
 
 def total(found: Samples, name: str, **labels: str) -> float:
-    """The sum of the series of that name with those labels; there must be one."""
+    """Return the sum of the series of that name with those labels; there must be one."""
     values = [value for (its, own), value in found.items() if its == name and labels.items() <= dict(own).items()]
     assert values, f"no {name} with {labels}"
     return sum(values)
 
 
 class Daemon:
-    """`relay-monitor run`, and what it serves."""
+    """A process of `relay-monitor run`."""
 
     def __init__(self, folder: Path) -> None:
         port = closed_port()
@@ -74,13 +74,13 @@ class Daemon:
     def get(self, path: str) -> httpx.Response:
         return httpx.get(self.url + path, timeout=5)
 
-    def until(self, true: Callable[[], bool], seconds: float = 20) -> None:
-        """Wait until something holds of the pages."""
+    def until(self, condition: Callable[[], bool], seconds: float = 20) -> None:
+        """Wait until a condition on its pages holds."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             assert self.process.poll() is None, self.log.read_text()
             with contextlib.suppress(httpx.TransportError):
-                if true():
+                if condition():
                     return
             time.sleep(0.05)
         raise AssertionError(f"not within {seconds} s: {self.log.read_text()}")
@@ -101,7 +101,7 @@ async def running(config: Config) -> AsyncIterator[Monitor]:
     try:
         yield monitor
     finally:
-        # No bounded run is worth waiting for here.
+        # Do not wait for bounded runs.
         for task in list(monitor.schedule._tasks):
             task.cancel()
         await monitor.stop()
@@ -118,7 +118,7 @@ def page(monitor: Monitor, *names: str) -> Samples:
 
 
 def shown(monitor: Monitor, name: str, **labels: str) -> float:
-    """The sum of the series of that name with those labels, as `total` has it."""
+    """Return the sum of the series of that name with those labels."""
     return total(page(monitor, name), name, **labels)
 
 
@@ -126,7 +126,7 @@ def exchanged(monitor: Monitor, outcome: str) -> float:
     return shown(monitor, "relay_probe_exchanges_total", probe="steady", outcome=outcome)
 
 
-async def until(true: Callable[[], bool], seconds: float = 20) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
     async with asyncio.timeout(seconds):
-        while not true():  # noqa: ASYNC110 - there is no event for what a page shows
+        while not condition():  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.02)

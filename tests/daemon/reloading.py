@@ -33,7 +33,7 @@ TWO = ONE.replace(
 
 
 class Running:
-    """A monitor, and the text of its configuration: change it, then reload."""
+    """A monitor and the text of its configuration, which `reload` changes."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -48,8 +48,8 @@ class Running:
             self.text = self.text.replace(old, new)
         await self.monitor.reload()
 
-    async def refused(self, text: str) -> str:
-        """What is said of a configuration that is not taken up; the one before is put back."""
+    async def reload_error(self, text: str) -> str:
+        """Return the error of a reload with an invalid `text`, and restore the previous text."""
         before, self.text = self.text, text
         with pytest.raises(MonitorError) as caught:
             await self.monitor.reload()
@@ -64,13 +64,13 @@ class Running:
         assert embedded is not None
         return embedded.connections
 
-    def exchanged(self, relay: str, outcome: str = "ok") -> float:
+    def exchanges(self, relay: str, outcome: str = "ok") -> float:
         return shown(self.monitor, "relay_probe_exchanges_total", relay=relay, probe="steady", outcome=outcome)
 
-    async def goes_on(self, relay: str) -> None:
-        """Wait until messages cross from here on."""
-        before = self.exchanged(relay)
-        await until(lambda: self.exchanged(relay) > before)
+    async def delivers(self, relay: str) -> None:
+        """Wait for one more exchange that succeeds."""
+        before = self.exchanges(relay)
+        await until(lambda: self.exchanges(relay) > before)
 
     def has_series(self, **labels: str) -> bool:
         return any(labels.items() <= dict(own).items() for _, own in page(self.monitor))

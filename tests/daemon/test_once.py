@@ -21,18 +21,18 @@ def probe(scenario: str, **keys: Any) -> ProbeConfig:
     return parse(configure("ws://127.0.0.1:1/", scenario, **keys), "test", {}).probes[0]
 
 
-def test_of_a_continuous_steady_probe_one_pairs_single_exchange_is_played() -> None:
+def test_a_continuous_steady_probe_makes_one_exchange_of_one_pair() -> None:
     once = as_once(probe("steady-messaging", schedule="continuous", pairs="4"))
     assert (once.pairs, once.exchanges) == (1, 1)
 
 
-def test_of_a_continuous_idle_probe_one_connection_is_held_for_a_timeout() -> None:
+def test_a_continuous_idle_probe_keeps_one_connection_for_its_timeout() -> None:
     once = as_once(probe("steady-state", schedule="continuous", connections="7", timeout="3s"))
     assert (once.connections, once.ramp_up, once.duration) == (1, 0.0, 3.0)
 
 
 @pytest.mark.parametrize("scenario", ["realistic-session", "async-delivery", "connection-storm"])
-def test_a_bounded_probe_is_played_as_it_is(scenario: str) -> None:
+def test_a_bounded_probe_is_unchanged(scenario: str) -> None:
     bounded = probe(scenario)
     assert as_once(bounded) == bounded
 
@@ -46,7 +46,7 @@ probes:
 """
 
 
-async def test_each_probe_is_played_once_at_each_of_its_relays_in_the_order_of_the_configuration() -> None:
+async def test_each_probe_runs_once_at_each_relay_in_the_order_of_the_configuration() -> None:
     reports: list[Run | Report] = []
     runs = await run_once(parse(CONFIG, "test", {}), reports.append)
     assert [(run.probe, run.relay) for run in runs] == [
@@ -59,7 +59,7 @@ async def test_each_probe_is_played_once_at_each_of_its_relays_in_the_order_of_t
     assert {report.id for report in reports if isinstance(report, Run)} == {run.id for run in runs}
 
 
-GOOD = Run(
+SUCCESSFUL = Run(
     id="0190",
     relay="demo",
     probe="session",
@@ -77,8 +77,8 @@ GOOD = Run(
 )
 
 
-def test_a_run_is_shown_with_its_steps_in_the_order_they_began() -> None:
-    assert list(timeline_lines(GOOD)) == [
+def test_steps_are_in_the_order_of_their_start() -> None:
+    assert list(timeline_lines(SUCCESSFUL)) == [
         "ok  session at demo  (realistic-session, 1.25 s, run 0190)",
         "      start ms  duration  side    step",
         "           1.0       1.5  dapp    tcp",
@@ -89,9 +89,9 @@ def test_a_run_is_shown_with_its_steps_in_the_order_they_began() -> None:
     ]
 
 
-def test_a_failed_run_says_where_and_why() -> None:
+def test_a_failed_run_has_its_step_and_reason() -> None:
     failure = Failure(step=Step.DELIVER, reason=Reason.LOST, detail="acked, never delivered")
-    failed = GOOD._replace(
+    failed = SUCCESSFUL._replace(
         outcome=Outcome.FAILED,
         failure=failure,
         exchanges=(Exchange(outcome=Outcome.FAILED, failure=failure),),

@@ -1,4 +1,4 @@
-"""Outages of a real relay, and of this very machine, seen by a whole monitor: who is blamed, and when."""
+"""Outages of a real relay, and local faults: which runs count against the relay, and when."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 
-# As shipped, but for the pace: limits, confirmation and time-outs are what matters here.
-USUAL = """
+# Limits and confirmation are those of the shipped configuration.
+CONFIG = """
 relays: [{{name: demo, url: "{url}"}}]
 references: [{references}]
 probes:
@@ -45,18 +45,18 @@ slos:
   - {{name: stability, probe: [steady, idle], sli: stability, objective: 99%}}
 """
 
-CONFIRM = 10.0
-"""Seconds that a confirmation may take, as the configuration has it by default; more than these none does."""
+CONFIRMATION_TIMEOUT = 10.0
+"""Longest duration of a confirmation in seconds, by default."""
 
-on_the_engine = [pytest.mark.required_counterpart(ENGINE), pytest.mark.timeout(BUILD_TIMEOUT)]
+ON_THE_ENGINE = [pytest.mark.required_counterpart(ENGINE), pytest.mark.timeout(BUILD_TIMEOUT)]
 
 
-def usual(url: str, *references: str) -> Config:
-    return parse(USUAL.format(url=url, references=", ".join(f'"{each}"' for each in references)), "test", {})
+def configured(url: str, *references: str) -> Config:
+    return parse(CONFIG.format(url=url, references=", ".join(f'"{each}"' for each in references)), "test", {})
 
 
 class Outages:
-    """An engine that is killed and comes back on the same port."""
+    """An engine that is killed and started again on the same port."""
 
     def __init__(self, program: Path, port: int) -> None:
         self.url = f"ws://127.0.0.1:{port}/connection/websocket"
@@ -82,13 +82,13 @@ async def outages(engine_program: Path) -> AsyncIterator[Outages]:
 
 @pytest.fixture
 def reference() -> Iterator[str]:
-    """A host that can be reached."""
+    """Address of a reachable host."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listening:
         yield f"127.0.0.1:{listening.getsockname()[1]}"
 
 
-def nowhere(host: str = "127.0.0.2") -> str:
-    """A host that cannot."""
+def closed_address(host: str = "127.0.0.2") -> str:
+    """Return an address that refuses connections."""
     return f"{host}:{closed_port()}"
 
 
@@ -100,34 +100,34 @@ def exchanges(monitor: Monitor, outcome: str) -> float:
     return shown(monitor, "relay_probe_exchanges_total", probe="steady", outcome=outcome)
 
 
-def confirmations(monitor: Monitor, over: str, outcome: str) -> float:
-    return shown(monitor, "relay_probe_confirmations_total", over=over, outcome=outcome)
+def confirmations(monitor: Monitor, via: str, outcome: str) -> float:
+    return shown(monitor, "relay_probe_confirmations_total", over=via, outcome=outcome)
 
 
-class TestARelayThatIsDown:
-    pytestmark = on_the_engine
+class TestRelayDown:
+    pytestmark = ON_THE_ENGINE
 
     @pytest.mark.slow
-    async def test_each_of_repeated_kills_is_confirmed_in_time_and_each_repair_found(self, outages: Outages) -> None:
-        async with running(usual(outages.url)) as monitor:
+    async def test_repeated_outages_and_recoveries_are_detected_in_time(self, outages: Outages) -> None:
+        async with running(configured(outages.url)) as monitor:
             await until(lambda: exchanges(monitor, "ok") >= 2)
             started = time.monotonic()
             for _ in range(4):
                 assert up(monitor) is True
                 await outages.kill()
-                # Scheduling of a busy machine comes on top; permits that are used up would take a minute.
-                await until(lambda: up(monitor) is False, CONFIRM + 5)
+                # Five seconds for a busy machine; if permits were exhausted, it would take a minute.
+                await until(lambda: up(monitor) is False, CONFIRMATION_TIMEOUT + 5)
                 await outages.begin()
-                await until(lambda: up(monitor) is True, CONFIRM + 5)
-            assert time.monotonic() - started < 60, "all of it within the window of the limits, or it proves nothing"
+                await until(lambda: up(monitor) is True, CONFIRMATION_TIMEOUT + 5)
+            assert time.monotonic() - started < 60, "all must happen within one window of the limits"
             assert confirmations(monitor, "standing", "failed") == 0
             assert shown(monitor, "relay_monitor_healthy") == 1
 
-    async def test_a_paused_relay_is_down_and_no_silent_node_and_its_failures_count(
+    async def test_a_paused_relay_is_down_and_its_failures_count(
         self, outages: Outages, reference: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(verdict, "RECOVERY_INTERVAL", 1.0)
-        async with running(usual(outages.url, reference, nowhere())) as monitor:
+        async with running(configured(outages.url, reference, closed_address())) as monitor:
             await until(lambda: exchanges(monitor, "ok") >= 2)
             assert outages.engine is not None
             outages.engine.pause()
@@ -140,8 +140,8 @@ class TestARelayThatIsDown:
             assert exchanges(monitor, "aborted") == 0
             assert shown(monitor, "relay_monitor_healthy") == 1
 
-    async def test_a_restart_is_no_outage_and_no_silent_node(self, outages: Outages) -> None:
-        async with running(usual(outages.url)) as monitor:
+    async def test_a_restart_is_not_an_outage(self, outages: Outages) -> None:
+        async with running(configured(outages.url)) as monitor:
             await until(lambda: exchanges(monitor, "ok") >= 2)
             assert outages.engine is not None
             await outages.engine.stop()
@@ -154,11 +154,11 @@ class TestARelayThatIsDown:
 
 
 @pytest.mark.alone
-class TestAFaultOfOurOwn:
-    async def test_where_no_reference_can_be_reached_the_relay_is_not_blamed(self) -> None:
-        places = [nowhere(), nowhere("127.0.0.3")]
+class TestLocalFault:
+    async def test_without_a_reachable_reference_the_fault_is_local(self) -> None:
+        references = [closed_address(), closed_address("127.0.0.3")]
         url = f"ws://127.0.0.1:{closed_port()}/connection/websocket"
-        async with running(usual(url, *places)) as monitor:
+        async with running(configured(url, *references)) as monitor:
             await until(lambda: exchanges(monitor, "aborted") >= 2)
             found = page(monitor)
             assert total(found, "relay_monitor_healthy") == 0
@@ -168,20 +168,20 @@ class TestAFaultOfOurOwn:
             assert up(monitor) is None
             (why,) = monitor.status()["distrust"]
             assert why == "no reference reachable: " + ", ".join(
-                sorted(f"{each}: Connection refused" for each in places)
+                sorted(f"{each}: Connection refused" for each in references)
             )
             assert {kept.run.outcome for kept in monitor.journal.runs()} == {Outcome.ABORTED}
 
-    async def test_where_one_can_the_relay_is(self, reference: str) -> None:
+    async def test_with_a_reachable_reference_the_relay_is_down(self, reference: str) -> None:
         url = f"ws://127.0.0.1:{closed_port()}/connection/websocket"
-        async with running(usual(url, nowhere(), reference)) as monitor:
+        async with running(configured(url, closed_address(), reference)) as monitor:
             await until(lambda: up(monitor) is False)
             await until(lambda: exchanges(monitor, "failed") >= 2)
             assert exchanges(monitor, "aborted") == 0
             assert shown(monitor, "relay_monitor_healthy") == 1
             assert monitor.status()["distrust"] == []
 
-    async def test_where_everything_is_gone_at_once_nothing_is_held_against_the_relay(self) -> None:
+    async def test_failures_of_relay_and_references_at_once_do_not_count(self) -> None:
         relay = EmbeddedRelay()
         await relay.start()
         with contextlib.ExitStack() as network:
@@ -189,8 +189,8 @@ class TestAFaultOfOurOwn:
                 network.enter_context(socket.create_server((host, 0), backlog=64))
                 for host in ("127.0.0.1", "127.0.0.2")
             )
-            places = [f"{host}:{port}" for host, port in (each.getsockname() for each in (first, second))]
-            async with running(usual(relay.url, *places)) as monitor:
+            references = [f"{host}:{port}" for host, port in (each.getsockname() for each in (first, second))]
+            async with running(configured(relay.url, *references)) as monitor:
                 await until(lambda: exchanges(monitor, "ok") >= 2)
                 network.close()
                 await relay.stop()
@@ -198,18 +198,18 @@ class TestAFaultOfOurOwn:
                 found = page(monitor)
                 assert total(found, "relay_monitor_healthy") == 0
                 assert total(found, "relay_slo_events_total", slo="delivery", outcome="bad") == 0
-                # A relay that stops drops one after another, while others still cross it: a moment of that is its own.
+                # A stopping relay drops connections one by one, so others may still deliver for a short time.
                 assert total(found, "relay_slo_events_total", slo="stability", outcome="bad") < 0.5
                 assert exchanges(monitor, "failed") == 0
                 assert up(monitor) is True
 
-    async def test_it_trusts_itself_again_when_a_reference_is_back(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_the_monitor_is_healthy_once_a_reference_is_reachable(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("monitor.health.self_check.UNHEALTHY_PERIOD", 2.0)
         monkeypatch.setattr("monitor.health.self_check.RECHECK_INTERVAL", 0.5)
         monkeypatch.setattr(verdict, "ROUND_INTERVAL", 1.0)
         port = closed_port()
         url = f"ws://127.0.0.1:{closed_port()}/connection/websocket"
-        async with running(usual(url, f"127.0.0.1:{port}", nowhere())) as monitor:
+        async with running(configured(url, f"127.0.0.1:{port}", closed_address())) as monitor:
             await until(lambda: not monitor.health.healthy)
             assert up(monitor) is None
             with socket.create_server(("127.0.0.1", port), backlog=64):
@@ -217,7 +217,7 @@ class TestAFaultOfOurOwn:
             assert shown(monitor, "relay_up", relay="demo") == 0
 
 
-STARVED = """
+WITHOUT_DESCRIPTORS = """
 import asyncio, json, os, resource, sys
 from monitor.daemon.app import Monitor
 from monitor.config import parse
@@ -231,19 +231,19 @@ async def main() -> None:
                 await asyncio.sleep(0.02)
     outcomes = lambda: [kept.run.outcome.value for kept in monitor.journal.runs()]
     await until(lambda: outcomes().count("ok") >= 2)
-    taken = []
+    opened = []
     try:
         while True:
-            taken.append(os.open(os.devnull, os.O_RDONLY))
+            opened.append(os.open(os.devnull, os.O_RDONLY))
     except OSError:
         pass
-    monitor.monitored_relays.relays["demo"].embedded.disconnect_all(3001)  # what comes back now needs a descriptor
+    monitor.monitored_relays.relays["demo"].embedded.disconnect_all(3001)  # each reconnect needs a descriptor
     await until(lambda: not monitor.health.healthy)
     why = monitor.status()["distrust"]
     count = len(outcomes())
     await until(lambda: len(outcomes()) >= count + 2)
     up = monitor.status()["relays"][0]["up"]
-    for descriptor in taken:
+    for descriptor in opened:
         os.close(descriptor)
     before = outcomes().count("ok")
     await until(lambda: monitor.health.healthy)
@@ -259,7 +259,7 @@ asyncio.run(main())
 """
 
 
-CUT_OFF = """
+WITHOUT_NETWORK = """
 import asyncio, json, sys
 from monitor.daemon.app import Monitor
 from monitor.config import parse
@@ -280,11 +280,11 @@ asyncio.run(main())
 
 
 @pytest.mark.integration
-class TestTheNetwork:
-    def test_a_machine_without_a_route_blames_itself(self) -> None:
-        alone = ["unshare", "--map-root-user", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
+class TestNoNetwork:
+    def test_without_a_route_runs_are_aborted(self) -> None:
+        isolated = ["unshare", "--map-root-user", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
         try:
-            subprocess.run([*alone, "true"], capture_output=True, timeout=10, check=True)
+            subprocess.run([*isolated, "true"], capture_output=True, timeout=10, check=True)
         except (OSError, subprocess.SubprocessError) as error:
             pytest.skip(f"no network namespace can be made here: {error}")
         text = """
@@ -292,7 +292,7 @@ relays: [{name: demo, url: "ws://192.0.2.1/connection/websocket", limits: {messa
 probes: [{name: steady, scenario: steady-messaging, message_interval: 200ms, settle: 0s, timeout: 1s}]
 """
         done = subprocess.run(
-            [*alone, sys.executable, "-c", CUT_OFF, text],
+            [*isolated, sys.executable, "-c", WITHOUT_NETWORK, text],
             capture_output=True,
             text=True,
             timeout=90,
@@ -300,57 +300,62 @@ probes: [{name: steady, scenario: steady-messaging, message_interval: 200ms, set
             cwd=ROOT,
         )
         assert done.returncode == 0, done.stderr
-        said = json.loads(done.stdout.splitlines()[-1])
-        assert said["why"] == ["no network: no local route: 192.0.2.1:80: Network is unreachable"]
-        assert (said["up"], said["outcomes"]) == (None, ["aborted"])
+        printed = json.loads(done.stdout.splitlines()[-1])
+        assert printed["why"] == ["no network: no local route: 192.0.2.1:80: Network is unreachable"]
+        assert (printed["up"], printed["outcomes"]) == (None, ["aborted"])
 
 
 @pytest.mark.integration
 class TestDescriptors:
     @pytest.mark.slow
-    def test_none_left_is_a_fault_of_ours_and_over_when_there_are_some_again(self) -> None:
+    def test_runs_are_aborted_while_descriptors_are_exhausted(self) -> None:
         text = """
 relays: [{name: demo, url: embedded, limits: {connects_per_minute: 600, messages_per_minute: 6000}}]
 probes: [{name: steady, scenario: steady-messaging, message_interval: 200ms, settle: 0s, timeout: 1s}]
 """
         done = subprocess.run(
-            [sys.executable, "-c", STARVED, text], capture_output=True, text=True, timeout=90, check=False, cwd=ROOT
+            [sys.executable, "-c", WITHOUT_DESCRIPTORS, text],
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+            cwd=ROOT,
         )
         assert done.returncode == 0, done.stderr
-        said = json.loads(done.stdout.splitlines()[-1])
-        assert said["up"] is True
-        assert said["outcomes"] == ["aborted", "ok"]
-        assert said["after"] == []
-        assert [why.split(":")[0] for why in said["why"]] == ["descriptors nearly exhausted"]
+        printed = json.loads(done.stdout.splitlines()[-1])
+        assert printed["up"] is True
+        assert printed["outcomes"] == ["aborted", "ok"]
+        assert printed["after"] == []
+        assert [why.split(":")[0] for why in printed["why"]] == ["descriptors nearly exhausted"]
 
 
 @pytest.mark.slow
-class TestTheLog:
-    async def test_it_says_what_a_run_is_booked_as(self) -> None:
-        places = [nowhere(), nowhere("127.0.0.3")]
+class TestLog:
+    async def test_an_aborted_run_is_logged_as_aborted(self) -> None:
+        references = [closed_address(), closed_address("127.0.0.3")]
         url = f"ws://127.0.0.1:{closed_port()}/connection/websocket"
         with capture_logs() as logs:
-            async with running(usual(url, *places)) as monitor:
+            async with running(configured(url, *references)) as monitor:
                 await until(lambda: exchanges(monitor, "aborted") >= 2)
-        said = {(line["event"], line["outcome"]) for line in logs if line["event"].startswith("run ")}
-        assert said == {("run aborted", "aborted")}
+        printed = {(line["event"], line["outcome"]) for line in logs if line["event"].startswith("run ")}
+        assert printed == {("run aborted", "aborted")}
 
-    async def test_and_of_one_in_maintenance_that_it_is_excluded(self) -> None:
+    async def test_a_run_in_maintenance_is_logged_as_excluded(self) -> None:
         url = f"ws://127.0.0.1:{closed_port()}/connection/websocket"
         always = MaintenanceConfig(cron="* * * * *", duration=3600.0, relays=("demo",))
         with capture_logs() as logs:
-            async with running(usual(url).model_copy(update={"maintenance": (always,)})) as monitor:
+            async with running(configured(url).model_copy(update={"maintenance": (always,)})) as monitor:
                 await until(lambda: exchanges(monitor, "excluded") >= 1)
-        said = {(line["event"], line["outcome"]) for line in logs if line["event"].startswith("run ")}
-        assert said == {("run excluded", "excluded")}
+        printed = {(line["event"], line["outcome"]) for line in logs if line["event"].startswith("run ")}
+        assert printed == {("run excluded", "excluded")}
 
 
-class TestWhatWaits:
-    @pytest.mark.parametrize("ours", [False, True])
-    async def test_a_message_is_lost_only_when_it_is_settled_that_the_fault_is_not_ours(self, *, ours: bool) -> None:
+class TestPendingReports:
+    @pytest.mark.parametrize("is_local", [False, True])
+    async def test_a_lost_message_counts_once_the_fault_is_known_not_to_be_local(self, *, is_local: bool) -> None:
         relay = EmbeddedRelay()
         await relay.start()
-        async with running(usual(relay.url)) as monitor:
+        async with running(configured(relay.url)) as monitor:
 
             def lost() -> float:
                 return shown(monitor, "relay_probe_messages_total", verdict="lost")
@@ -360,15 +365,15 @@ class TestWhatWaits:
             monitor.monitored_relays.relays["demo"].verdict.unresolved = True
             monitor.pipeline.process(report, context)
             assert lost() == 0
-            if ours:
+            if is_local:
                 monitor.health.mark_unhealthy("network", "no local route")
             monitor.pipeline.release("demo")
-            assert lost() == (0 if ours else 1)
+            assert lost() == (0 if is_local else 1)
         await relay.stop()
 
-    async def test_it_is_booked_in_the_end_when_the_monitor_stops(self) -> None:
+    async def test_pending_reports_are_recorded_when_the_monitor_stops(self) -> None:
         url = f"ws://127.0.0.1:{closed_port()}/connection/websocket"
-        monitor = Monitor(usual(url))
+        monitor = Monitor(configured(url))
         await monitor.start()
         context = monitor.monitored_relays.context("demo", monitor.config.probes[0])
         report = MessagesJudged(relay="demo", probe="steady", run_id="", verdict=Verdict.LOST)

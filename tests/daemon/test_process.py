@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.integration
-class TestTheProcess:
+class TestProcess:
     @pytest.mark.slow
-    def test_it_measures_says_so_and_ends_in_time_with_its_runs_aborted(self, daemon: Daemon) -> None:
+    def test_it_measures_serves_and_stops_in_time(self, daemon: Daemon) -> None:
         daemon.until(lambda: daemon.get("/-/ready").status_code == 200)
         daemon.until(lambda: daemon.exchanged("steady", "ok") >= 6)
         found = samples(daemon.get("/metrics").text)
@@ -35,7 +35,7 @@ class TestTheProcess:
         assert total(found, "relay_monitor_healthy") == 1
         assert total(found, "relay_slo_events_total", slo="stability", outcome="good") > 0
         assert daemon.get("/").status_code == 200
-        # The slot of the bounded probe is within the first five seconds; its run then waits for a minute.
+        # The first slot of the bounded probe is within five seconds; its run then waits for a minute.
         daemon.until(
             lambda: (
                 total(
@@ -58,20 +58,20 @@ class TestTheProcess:
 
     @pytest.mark.alone
     @pytest.mark.slow
-    async def test_fifty_who_scrape_at_once_disturb_no_measurement(self, daemon: Daemon) -> None:
+    async def test_fifty_concurrent_scrapers_do_not_disturb_measurements(self, daemon: Daemon) -> None:
         await asyncio.to_thread(daemon.until, lambda: daemon.exchanged("steady", "ok") >= 2)
-        answers: Counter[int] = Counter()
-        end = time.monotonic() + 5
+        statuses: Counter[int] = Counter()
+        end_at = time.monotonic() + 5
 
         async def scrape(client: httpx.AsyncClient) -> None:
-            while time.monotonic() < end:
-                answers[(await client.get(f"{daemon.url}/metrics")).status_code] += 1
+            while time.monotonic() < end_at:
+                statuses[(await client.get(f"{daemon.url}/metrics")).status_code] += 1
 
         limits = httpx.Limits(max_connections=50)
         async with httpx.AsyncClient(timeout=30, limits=limits) as client, asyncio.TaskGroup() as group:
             for _ in range(50):
                 group.create_task(scrape(client))
-        assert set(answers) == {200, 503}  # one at a time is rendered, a few wait, the others come back later
+        assert set(statuses) == {200, 503}  # one is rendered at a time, some are queued, the others get 503
         ok = daemon.exchanged("steady", "ok")
         await asyncio.to_thread(daemon.until, lambda: daemon.exchanged("steady", "ok") >= ok + 2)
         found = samples(daemon.get("/metrics").text)
@@ -79,19 +79,19 @@ class TestTheProcess:
         assert total(found, "relay_probe_exchanges_total", outcome="aborted") == 0
         assert total(found, "relay_monitor_healthy") == 1
 
-    def test_a_port_in_use_is_one_clear_line(self, tmp_path: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            port = taken.getsockname()[1]
-            (line,) = self.refused(tmp_path, CONFIG.format(port=port))
+    def test_a_port_in_use_is_one_line_on_stderr(self, tmp_path: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+            (line,) = self.startup_error(tmp_path, CONFIG.format(port=port))
         assert line.startswith(f"relay-monitor: cannot listen on 127.0.0.1:{port}: ")
         assert "server.listen" in line
 
-    def test_a_configuration_that_is_wrong_is_refused_with_its_line(self, tmp_path: Path) -> None:
-        (line,) = self.refused(tmp_path, CONFIG.format(port=9464) + "relayz: []\n")
+    def test_an_invalid_configuration_is_reported_with_its_line(self, tmp_path: Path) -> None:
+        (line,) = self.startup_error(tmp_path, CONFIG.format(port=9464) + "relayz: []\n")
         assert re.search(r"monitor\.yaml:\d+: relayz: is not a key here; did you mean relays\?$", line)
 
-    def refused(self, folder: Path, text: str) -> list[str]:
-        """What a daemon that does not start says."""
+    def startup_error(self, folder: Path, text: str) -> list[str]:
+        """Return the lines on stderr of a daemon that does not start."""
         path = folder / "monitor.yaml"
         path.write_text(text)
         done = subprocess.run(

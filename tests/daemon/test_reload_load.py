@@ -18,15 +18,15 @@ pytestmark = pytest.mark.alone
 
 @pytest.mark.required_counterpart(ENGINE)
 @pytest.mark.timeout(BUILD_TIMEOUT)
-async def test_under_load_standing_pairs_keep_their_connections(engine: Engine) -> None:
-    """The engine counts connects: over twenty reloads, a probe that comes and goes makes its own and no others."""
+async def test_unchanged_probes_keep_their_connections(engine: Engine) -> None:
+    """Over twenty reloads, only the probe that is added and removed connects; the engine counts connects."""
     text = f"""\
 relays: [{{name: real, url: "{engine.url}", limits: {{messages_per_minute: 60000, connects_per_minute: 6000}}}}]
 probes:
   - {{name: steady, scenario: steady-messaging, pairs: 10, message_interval: 100ms, settle: 0s, timeout: 5s}}
   - {{name: idle, scenario: steady-state, connections: 5}}
 """
-    admission = "  - {name: guest, scenario: steady-state, connections: 3}\n"
+    added = "  - {name: guest, scenario: steady-state, connections: 3}\n"
 
     async def connects() -> int:
         found = re.search(
@@ -44,22 +44,22 @@ probes:
 
     async with running(text) as made:
         await connected(25)
-        await made.goes_on("real")
+        await made.delivers("real")
         before = await connects()
         for number in range(20):
-            made.text = text + admission if number % 2 == 0 else text
+            made.text = text + added if number % 2 == 0 else text
             await made.monitor.reload()
             assert (await engine.connections()) >= 25
             if number % 2 == 0:
                 await connected(28)
-            await made.goes_on("real")
+            await made.delivers("real")
         await connected(25)
         assert await connects() == before + 10 * 3
-        assert made.exchanged("real", "failed") + made.exchanged("real", "aborted") == 0
+        assert made.exchanges("real", "failed") + made.exchanges("real", "aborted") == 0
 
 
-def held() -> dict[str, int]:
-    """What this process holds that must not grow with reloads."""
+def resources() -> dict[str, int]:
+    """Return the numbers of tasks and descriptors of this process."""
     gc.collect()
     descriptors = Path("/proc/self/fd")
     return {
@@ -68,8 +68,8 @@ def held() -> dict[str, int]:
     }
 
 
-async def test_many_reloads_leave_nothing_behind() -> None:
-    """Everything comes and goes, forty times: relay, probe, schedule; each time something else goes with it."""
+async def test_many_reloads_leak_nothing() -> None:
+    """Add, change and remove relays, probes and schedules forty times."""
     variants = [
         ONE,
         TWO,
@@ -78,22 +78,22 @@ async def test_many_reloads_leave_nothing_behind() -> None:
     ]
     async with running() as made:
 
-        async def settled() -> tuple[dict[str, int], int]:
+        async def reloaded() -> tuple[dict[str, int], int]:
             made.text = ONE
             await made.monitor.reload()
             await until(lambda: made.connections("one") == 6)
-            await made.goes_on("one")
+            await made.delivers("one")
             await until(lambda: not made.monitor.monitored_relays.background)
-            return held(), len(page(made.monitor))
+            return resources(), len(page(made.monitor))
 
-        before, series = await settled()
+        before, series = await reloaded()
         for number in range(40):
             made.text = variants[number % len(variants)]
             await made.monitor.reload()
-            await asyncio.sleep(0.02 * (number % 3))  # met at other moments each time
+            await asyncio.sleep(0.02 * (number % 3))  # at a different state each time
         async with asyncio.timeout(30):
             while True:
-                after, count = await settled()
+                after, count = await reloaded()
                 if after["tasks"] <= before["tasks"] and after["descriptors"] <= before["descriptors"]:
                     break
         assert count == series

@@ -1,4 +1,4 @@
-"""Runs to remember."""
+"""Runs to store."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ LOST = Failure(step=Step.DELIVER, reason=Reason.LOST, detail="acked, never deliv
 
 
 def run(number: int, *, failed: bool = False, **fields: Any) -> Run:
-    """The `number`-th run, one a minute."""
+    """Return run `number`, one per minute."""
     outcome = Outcome.FAILED if failed else Outcome.OK
-    usual: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "id": f"018f2f3a-0000-7000-8000-{number:012x}",
         "relay": "demo",
         "probe": "steady",
@@ -27,7 +27,7 @@ def run(number: int, *, failed: bool = False, **fields: Any) -> Run:
         "failure": LOST if failed else None,
         "exchanges": (Exchange(outcome=outcome, failure=LOST if failed else None, round_trip=None if failed else 0.1),),
     }
-    return Run(**(usual | fields))
+    return Run(**(defaults | fields))
 
 
 FULL = run(
@@ -48,4 +48,4 @@ FULL = run(
         MessageFate(direction="response", sequence=2, verdict=None, latency=0.1, wire=0.05, note="late"),
     ),
 )
-"""A run with every field in use."""
+"""A run with all fields."""

@@ -38,25 +38,25 @@ def read(folder: Path) -> list[int]:
     return [data["n"] for data in opened(folder).read()]
 
 
-def test_what_was_written_is_read_in_order(tmp_path: Path) -> None:
+def test_entries_are_read_in_order(tmp_path: Path) -> None:
     write(tmp_path, *range(100))
     write(tmp_path, 100)
     assert read(tmp_path) == list(range(101))
 
 
-def test_there_is_nothing_to_read_at_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_file_has_no_entries(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert read(tmp_path / "new") == []
     assert capsys.readouterr().out == ""
 
 
-def test_its_owner_alone_may_read_it(tmp_path: Path) -> None:
+def test_only_the_owner_may_read_the_file(tmp_path: Path) -> None:
     folder = tmp_path / "made" / "here"
     write(folder, 1)
     assert stat.S_IMODE((folder / "runs.jsonl").stat().st_mode) == 0o600
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
-def test_a_file_that_others_could_read_is_closed_to_them(tmp_path: Path) -> None:
+def test_the_mode_of_an_existing_file_is_restricted(tmp_path: Path) -> None:
     path = tmp_path / "runs.jsonl"
     path.write_text("")
     path.chmod(0o644)
@@ -64,7 +64,7 @@ def test_a_file_that_others_could_read_is_closed_to_them(tmp_path: Path) -> None
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_it_is_put_aside_at_its_size_and_what_is_aside_is_read_first(tmp_path: Path) -> None:
+def test_the_file_is_rotated_by_size_and_the_rotated_one_read_first(tmp_path: Path) -> None:
     for number in range(40):
         write(tmp_path, number, max_bytes=100)
         assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 2 * (100 + 20)
@@ -74,53 +74,53 @@ def test_it_is_put_aside_at_its_size_and_what_is_aside_is_read_first(tmp_path: P
     assert len(found) >= 10
 
 
-def test_a_line_torn_by_a_crash_costs_that_line_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_crash_damages_one_line_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(tmp_path, 1)
-    with (tmp_path / "runs.jsonl").open("a") as torn:
-        torn.write('{"n": 2')
+    with (tmp_path / "runs.jsonl").open("a") as damaged:
+        damaged.write('{"n": 2')
     write(tmp_path, 3)
     assert read(tmp_path) == [1, 3]
     assert "lines that are not JSON" in capsys.readouterr().out
 
 
-# What a write could not finish, since files may not grow any more, and what came after it.
-TORN = """
+# The second write is interrupted by a limit of the file size.
+INTERRUPTED_WRITE = """
 import resource, sys
 from pathlib import Path
 from monitor.journal.file import JournalFile
 
 journal = JournalFile(Path(sys.argv[1]), lambda number: {"n": number})
-for number, most in ((1, -1), (2, 12), (3, -1), (4, -1)):
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most, -1))
+for number, max_size in ((1, -1), (2, 12), (3, -1), (4, -1)):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (max_size, -1))
     journal.append(number)
     journal.close(5)
 """
 
 
 @pytest.mark.integration
-def test_a_line_torn_by_a_full_disk_costs_that_line_alone(tmp_path: Path) -> None:
-    done = subprocess.run((sys.executable, "-c", TORN, str(tmp_path)), cwd=ROOT, capture_output=True, check=True)
+def test_a_full_disk_damages_one_line_only(tmp_path: Path) -> None:
+    done = subprocess.run(
+        (sys.executable, "-c", INTERRUPTED_WRITE, str(tmp_path)), cwd=ROOT, capture_output=True, check=True
+    )
     assert b"cannot be written" in done.stdout
     assert (tmp_path / "runs.jsonl").read_text().split() == ['{"n":1}', '{"n', '{"n":3}', '{"n":4}']
     assert read(tmp_path) == [1, 3, 4]
 
 
 @pytest.mark.parametrize("content", [b"\xff\x00\xfe" * 100, b"[" * 5_000, b"\n\n\n"])
-def test_garbage_is_passed_over(tmp_path: Path, content: bytes) -> None:
+def test_invalid_lines_are_skipped(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "runs.jsonl").write_bytes(content + b"\n")
     write(tmp_path, 1)
     assert read(tmp_path) == [1]
 
 
-def test_a_file_larger_than_any_of_ours_is_not_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "runs.jsonl").write_bytes(b'{"n": 1}\n' * 3_000)
     assert read(tmp_path) == []
     assert "run journal not read: larger than any" in capsys.readouterr().out
 
 
-def test_a_path_that_is_no_file_is_told_of_once_and_stops_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_unwritable_file_is_logged_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "runs.jsonl").mkdir()
     assert read(tmp_path) == []
     assert "cannot be read" in capsys.readouterr().out
@@ -128,7 +128,7 @@ def test_a_path_that_is_no_file_is_told_of_once_and_stops_nothing(
     assert capsys.readouterr().out.count("cannot be written") == 1
 
 
-def test_a_disk_that_hangs_holds_up_neither_those_who_append_nor_the_end(
+def test_a_hanging_disk_blocks_neither_append_nor_close(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(file, "MAX_QUEUED_ENTRIES", 5)
@@ -152,7 +152,7 @@ def test_a_disk_that_hangs_holds_up_neither_those_who_append_nor_the_end(
 
 
 @pytest.mark.integration
-def test_a_full_disk_is_told_of_once_and_written_to_again_when_there_is_room(
+def test_a_full_disk_is_logged_once_and_used_again_when_there_is_space(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     disk = tmp_path / "disk"
@@ -166,7 +166,7 @@ def test_a_full_disk_is_told_of_once_and_written_to_again_when_there_is_room(
                 pass
         write(disk, 1)
         write(disk, 2)
-        assert capsys.readouterr().out.count("No space left on device") == 2  # once for each that had it open
+        assert capsys.readouterr().out.count("No space left on device") == 2  # once for each writer
         (disk / "ballast").unlink()
         write(disk, 3)
         assert read(disk) == [3]

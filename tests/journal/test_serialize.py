@@ -62,7 +62,7 @@ RUNS = st.builds(
 )
 
 
-def test_a_run_reads_as_its_fields_in_camel_case() -> None:
+def test_a_run_is_its_fields_in_camel_case() -> None:
     assert run_to_json(FULL, omitted=3) == {
         "id": "018f2f3a-0000-7000-8000-000000000007",
         "relay": "demo",
@@ -119,7 +119,7 @@ def test_a_run_reads_as_its_fields_in_camel_case() -> None:
 
 
 @given(RUNS, st.integers(0, 100))
-def test_what_was_written_reads_back_as_it_was(original: Run, omitted: int) -> None:
+def test_a_converted_run_is_restored(original: Run, omitted: int) -> None:
     assert run_from_json(json.loads(json.dumps(run_to_json(original, omitted)))) == (original, omitted)
 
 
@@ -129,31 +129,31 @@ JSON = st.recursive(
 )
 
 
-def places(data: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Every place in a JSON value."""
+def paths(data: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Return the paths of all values in a JSON document."""
     inside = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
-    return [path, *(place for key, value in inside for place in places(value, (*path, key)))]
+    return [path, *(inner for key, value in inside for inner in paths(value, (*path, key)))]
 
 
 @given(st.data())
-def test_what_is_damaged_anywhere_is_a_run_or_one_of_three_errors(data: st.DataObject) -> None:
+def test_damaged_data_is_a_run_or_raises_a_known_error(data: st.DataObject) -> None:
     document = run_to_json(FULL)
-    place = data.draw(st.sampled_from(places(document)))
+    path = data.draw(st.sampled_from(paths(document)))
     damage = data.draw(JSON)
-    if place:
+    if path:
         holder: Any = document
-        for key in place[:-1]:
+        for key in path[:-1]:
             holder = holder[key]
-        holder[place[-1]] = damage
+        holder[path[-1]] = damage
     try:
-        read, _ = run_from_json(document if place else damage)
+        read, _ = run_from_json(document if path else damage)
     except (ValueError, TypeError, KeyError, OverflowError):
         return
     json.dumps(run_to_json(read), allow_nan=False)
 
 
 @pytest.mark.parametrize("field", sorted(run_to_json(FULL)))
-def test_a_field_that_is_missing_makes_it_no_run(field: str) -> None:
+def test_every_field_is_required(field: str) -> None:
     document = run_to_json(FULL)
     del document[field]
     with pytest.raises(KeyError):
