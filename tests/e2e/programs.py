@@ -20,6 +20,7 @@ INSTALL = "apt-get install -y prometheus prometheus-alertmanager"
 
 
 PROMTOOL = ("promtool",)
+AMTOOL = ("amtool",)
 PROMETHEUS = ("prometheus",)
 ALERTMANAGER = ("prometheus-alertmanager", "alertmanager")
 """Each program's names."""

@@ -19,7 +19,7 @@ from monitor.slo.simulation import (
     first_page,
     simulate_events,
 )
-from tests.slo.histories import increase
+from tests.slo.rules.oracle import increase
 
 EVERY_SECOND = Intervals(scrape=1.0, evaluation=1.0)
 STEADY = Source(probe="steady", period=10.0, count=1, takes=5.0, timeout=2.0, answers=True)

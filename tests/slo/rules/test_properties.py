@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,11 +21,11 @@ from monitor.metrics.declared import DECLARED
 from monitor.slo.rules import Alert, groups, rules_file
 from monitor.slo.rules.recorded import budgeted, ratio_name, recorded_windows
 from monitor.slo.rules.rule import Record
+from tests.e2e.programs import PROMTOOL, find
 from tests.slo.dashboards.promql import Selector, selectors
-from tests.slo.drawn import configs, histories, keys_of
-from tests.slo.histories import Events, History, Key, Oracle
-from tests.slo.promtool import ENVIRONMENT
-from tests.slo.test_generate import promtool_3, tool
+from tests.slo.rules.oracle import Events, History, Key, Oracle
+from tests.slo.rules.promtool import promtool_3, run
+from tests.slo.rules.strategies import configs, histories, keys_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -51,7 +50,7 @@ UNEXPECTED: Final = {
 """What drift looks for that should not be, by series and label: such a selector finds nothing in health."""
 
 # A failing example is as good as the smallest one, and finding that takes a process each.
-PROMTOOL: Final = settings(
+PROMTOOL_SETTINGS: Final = settings(
     max_examples=3,
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
     suppress_health_check=list(HealthCheck),
@@ -133,22 +132,22 @@ class TestNoAlertIsDead:
 @pytest.mark.timeout(300)
 class TestPromtool:
     @pytest.mark.required_counterpart("promtool")
-    @PROMTOOL
+    @PROMTOOL_SETTINGS
     @given(st.lists(configs(), min_size=BATCH, max_size=BATCH))
     def test_it_finds_no_fault_in_any_rules(self, drawn: list[Config]) -> None:
         with TemporaryDirectory() as folder:
             files = [Path(folder) / f"{number}.rules.yml" for number in range(len(drawn))]
             for file, config in zip(files, drawn, strict=True):
                 file.write_bytes(rules_file(config))
-            promtool(tool("promtool"), "check", "rules", "--lint=all", "--lint-fatal", *files)
+            run(find(PROMTOOL), "check", "rules", "--lint=all", "--lint-fatal", *files, timeout=280)
 
     @pytest.mark.required_counterpart("promtool")
-    @PROMTOOL
+    @PROMTOOL_SETTINGS
     @given(st.data())
     def test_prometheus_comes_to_what_was_computed_by_hand(self, data: st.DataObject) -> None:
-        agree(tool("promtool"), 2, data)
+        agree(find(PROMTOOL), 2, data)
 
-    @PROMTOOL
+    @PROMTOOL_SETTINGS
     @given(st.data())
     def test_and_so_does_prometheus_3(self, data: st.DataObject) -> None:
         agree(promtool_3(), 3, data)
@@ -242,7 +241,7 @@ def agree(program: str, version: int, data: st.DataObject) -> None:
             case = document(rules.name, config, history, sorted(asked), version)
             files.append(Path(folder) / f"{number}_test.yml")
             files[-1].write_text(json.dumps(case), encoding="utf-8")  # which is YAML, and written in no time
-        promtool(program, "test", "rules", *files)
+        run(program, "test", "rules", *files, timeout=280)
 
 
 def document(rules: str, config: Config, history: History, asked: Sequence[int], version: int) -> dict[str, Any]:
@@ -322,10 +321,3 @@ def outcomes(events: Events) -> Iterable[tuple[str, Sequence[int | None]]]:
 
 def values_of(values: Sequence[int | None]) -> str:
     return " ".join("_" if value is None else str(value) for value in values)
-
-
-def promtool(program: str, *arguments: str | Path) -> None:
-    done = subprocess.run(
-        [program, *arguments], capture_output=True, text=True, timeout=280, check=False, env=ENVIRONMENT
-    )
-    assert done.returncode == 0, done.stdout + done.stderr

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.slo.cases import CONFIRMED, Case
+from tests.slo.rules.series import CONFIRMED, Case
 
 SCRAPE: Final = 120
 """Seconds: half a day of shorter ones would take minutes to evaluate."""

@@ -14,12 +14,12 @@ from monitor.config.slo import produces
 from monitor.config.traffic import sources
 from monitor.errors import ConfigError
 from monitor.vocabulary import Sli
-from tests.slo.histories import Events, History, Key
+from tests.slo.rules.oracle import Events, History, Key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PLACES: Final = ("here", "there", "third")
+LOCATIONS: Final = ("here", "there", "third")
 RELAYS: Final = ("relay.1", "relay-1", "relay_1")
 """Whose names a dot that means any character would mix up."""
 
@@ -59,11 +59,11 @@ def configs(draw: st.DrawFn, *, trend: bool = True) -> Config:
         for number in range(draw(st.integers(1, 5)))
         if (slo := draw(_slo(f"slo-{number}", chosen, names, trend=trend))) is not None
     ]
-    places = list(PLACES[: draw(st.integers(1, 3))])
+    locations = list(LOCATIONS[: draw(st.integers(1, 3))])
     return _accepted(
         {
             "location": "here",
-            "locations": places,
+            "locations": locations,
             "shards": draw(st.integers(1, len(relays))),
             "relays": relays,
             "probes": probes,

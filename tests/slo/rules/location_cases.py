@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.slo.cases import HOUR, Case, counter, steady, then
+from tests.slo.rules.series import HOUR, Case, counter, growing, then
 
 CONFIG: Final = """
 location: here
@@ -18,7 +18,7 @@ slos:
   - {name: delivery, probe: steady, sli: availability, objective: 99.9%}
   - {name: strict, probe: steady, sli: availability, objective: 100%}
 """
-PLACES: Final = ("here", "there", "third")
+LOCATIONS: Final = ("here", "there", "third")
 
 
 def up(location: str, relay: str = "demo", more: str = "") -> str:
@@ -34,14 +34,14 @@ def events(location: str, outcome: str, relay: str = "demo", slo: str = "deliver
     return f"relay_slo_events_total{{{labels}}}"
 
 
-def failing(*places: str, relay: str = "demo") -> dict[str, str]:
-    """An hour of health, then twenty minutes of failures at some places, with the relay up all the while."""
+def failing(*locations: str, relay: str = "demo") -> dict[str, str]:
+    """An hour of health, then twenty minutes of failures at some locations, with the relay up all the while."""
     bad = counter((0, HOUR), (3, 80), (0, HOUR))
     good = counter((3, HOUR), (0, 80), (3, HOUR))
     made = {}
-    for place in PLACES:
-        made[events(place, "good", relay)] = good if place in places else steady(3, 2.3)
-        made[events(place, "bad", relay)] = bad if place in places else steady(0, 2.3)
+    for location in LOCATIONS:
+        made[events(location, "good", relay)] = good if location in locations else growing(3, 2.3)
+        made[events(location, "bad", relay)] = bad if location in locations else growing(0, 2.3)
     return made
 
 
@@ -49,18 +49,18 @@ def shard(location: str, index: int) -> str:
     return f'relay_monitor_shard_info{{location="{location}", shard="{index}/2"}}'
 
 
-GONE: Final = (("here", 0), ("there", 0), ("third", 1))
+ABSENT: Final = (("here", 0), ("there", 0), ("third", 1))
 SEVERITIES: Final = {"demo": "critical", "staging": "warning"}
 RUNNING: Final = {
     series: value
-    for place in PLACES
+    for location in LOCATIONS
     for relay, severity in SEVERITIES.items()
     for series, value in {
-        f'relay_probe_relay_info{{location="{place}", relay="{relay}", max_severity="{severity}"}}': "1x80",
-        events(place, "good", relay): "0x80",
-        events(place, "good", relay, "strict"): "0x80",
+        f'relay_probe_relay_info{{location="{location}", relay="{relay}", max_severity="{severity}"}}': "1x80",
+        events(location, "good", relay): "0x80",
+        events(location, "good", relay, "strict"): "0x80",
         **{
-            f'{name}{{location="{place}", relay="{relay}", slo="{slo}"}}': f"{value}x80"
+            f'{name}{{location="{location}", relay="{relay}", slo="{slo}"}}': f"{value}x80"
             for slo, objective in (("delivery", 0.999), ("strict", 1))
             for name, value in (("relay_slo_objective_ratio", objective), ("relay_slo_window_seconds", 2_592_000))
         },
@@ -94,8 +94,8 @@ CASES: Final = (
         name="RelayDown: monitors that do not trust themselves say up, and have no vote",
         series={
             up("here"): then("1x40", "0x80"),
-            **{up(place): "1x120" for place in ("there", "third")},
-            **{healthy(place): then("1x60", "0x60") for place in ("there", "third")},
+            **{up(location): "1x120" for location in ("there", "third")},
+            **{healthy(location): then("1x60", "0x60") for location in ("there", "third")},
             healthy("here"): "1x120",
         },
         expect=[
@@ -120,7 +120,7 @@ CASES: Final = (
     ),
     Case(
         name="RelayDown: a relay that is worth no page warns",
-        series={up(place, "staging"): "0x40" for place in PLACES},
+        series={up(location, "staging"): "0x40" for location in LOCATIONS},
         expect=[("5m", "RelayDown", "critical", 0), ("5m", "RelayDown", "warning", 1)],
     ),
     Case(
@@ -139,7 +139,7 @@ CASES: Final = (
     ),
     Case(
         name="RelayErrorBudgetBurn: of a relay that is worth no page, nowhere",
-        series=failing(*PLACES, relay="staging"),
+        series=failing(*LOCATIONS, relay="staging"),
         expect=[
             ("1h10m", "RelayErrorBudgetBurn", "critical", 0),
             # Two slow ones of each location, and the two that would be pages, once each.
@@ -149,8 +149,8 @@ CASES: Final = (
     Case(
         name="RelayMessagesLost: one location alone warns, whatever it loses",
         series={
-            **{events(place, "bad", slo="strict"): "0x200" for place in PLACES},
-            **{events(place, "good", slo="strict"): steady(1, 1) for place in PLACES},
+            **{events(location, "bad", slo="strict"): "0x200" for location in LOCATIONS},
+            **{events(location, "good", slo="strict"): growing(1, 1) for location in LOCATIONS},
             events("there", "bad", slo="strict"): counter((0, 80), (1, 8), (0, 100)),
             up("there"): then("1x80", "0x40", "1x80"),
             up("here"): "1x200",
@@ -165,7 +165,7 @@ CASES: Final = (
     Case(
         name="RelayMessagesLost: two of three page, though they lose at different times",
         series={
-            **{events(place, "good", slo="strict"): steady(1, 1) for place in PLACES},
+            **{events(location, "good", slo="strict"): growing(1, 1) for location in LOCATIONS},
             events("here", "bad", slo="strict"): "0x200",
             events("there", "bad", slo="strict"): counter((0, 80), (1, 2), (0, 100)),
             events("third", "bad", slo="strict"): counter((0, 112), (1, 2), (0, 100)),
@@ -180,8 +180,8 @@ CASES: Final = (
         name="RelayMessagesLost: who has not tried has no vote",
         series={
             events("here", "bad", slo="strict"): counter((0, 80), (1, 2), (0, 100)),
-            events("here", "good", slo="strict"): steady(1, 1),
-            **{events(place, "good", slo="strict"): "7x200" for place in ("there", "third")},
+            events("here", "good", slo="strict"): growing(1, 1),
+            **{events(location, "good", slo="strict"): "7x200" for location in ("there", "third")},
         },
         expect=[("19m", "RelayMessagesLost", "critical", 0), ("22m", "RelayMessagesLost", "critical", 1)],
     ),
@@ -208,8 +208,8 @@ CASES: Final = (
     Case(
         name="RelayMonitorAbsent: one shard of one location is gone, all others are there",
         series={
-            shard(place, index): then("1x40", "_x40") if (place, index) == ("there", 1) else "1x80"
-            for place in PLACES
+            shard(location, index): then("1x40", "_x40") if (location, index) == ("there", 1) else "1x80"
+            for location in LOCATIONS
             for index in range(2)
         },
         expect=[
@@ -221,8 +221,8 @@ CASES: Final = (
     Case(
         name="RelayMonitorAbsent: most monitors of a shard are gone, and one of the other: a page for the first",
         series={
-            shard(place, index): then("1x40", "_x40", "1x40") if (place, index) in GONE else "1x120"
-            for place in PLACES
+            shard(location, index): then("1x40", "_x40", "1x40") if (location, index) in ABSENT else "1x120"
+            for location in LOCATIONS
             for index in range(2)
         },
         expect=[
@@ -240,18 +240,18 @@ CASES: Final = (
     ),
     Case(
         name="RelayMonitorRulesDrift: all shards of all locations are those that the rules know",
-        series={shard(place, index): "1x80" for place in PLACES for index in range(2)} | RUNNING,
+        series={shard(location, index): "1x80" for location in LOCATIONS for index in range(2)} | RUNNING,
         expect=[("15m", "RelayMonitorRulesDrift", "warning", 0)],
     ),
     Case(
         name="RelayMonitorRulesDrift: a shard of which all monitors are gone has no relays, and differs in nothing",
-        series={shard(place, 0): "1x80" for place in PLACES}
+        series={shard(location, 0): "1x80" for location in LOCATIONS}
         | {series: values for series, values in RUNNING.items() if 'relay="demo"' in series},
         expect=[("15m", "RelayMonitorRulesDrift", "warning", 0)],
     ),
     Case(
         name="RelayMonitorRulesDrift: a relay that the rules know and no monitor watches, while all are there",
-        series={shard(place, index): "1x80" for place in PLACES for index in range(2)}
+        series={shard(location, index): "1x80" for location in LOCATIONS for index in range(2)}
         | {series: values for series, values in RUNNING.items() if 'relay="demo"' in series},
         expect=[("5m", "RelayMonitorRulesDrift", "warning", 0), ("15m", "RelayMonitorRulesDrift", "warning", 1)],
     ),

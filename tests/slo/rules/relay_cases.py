@@ -1,64 +1,31 @@
-"""Each alert quiet, pending, firing, resolved, after one blip, at a cold start, over a counter's reset, absent, in
-maintenance: cases about the shipped rules, which `promtool` writes to alerts/tests/.
+"""Promtool cases for each alert of the shipped rules.
+
+Without failures, pending, firing, resolved; one blip, cold start, counter reset, absent series, maintenance.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-SCRAPE: Final = 15
-PROBE: Final = 'location="local", relay="demo", probe="steady", scenario="steady-messaging"'
-HOUR: Final = 3600 // SCRAPE
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """Series by their selectors, and how many alerts fire at which minute."""
-
-    name: str
-    series: Mapping[str, str]
-    expect: Sequence[tuple[str, str, str, int]]  # minute, alert and severity, how many fire
-
-
-def slo(name: str, outcome: str, probe: str = "steady") -> str:
-    return (
-        f'relay_slo_events_total{{location="local", relay="demo", probe="{probe}", slo="{name}", outcome="{outcome}"}}'
-    )
-
-
-def steady(per_scrape: int, hours: float) -> str:
-    """A counter that grows by so much each scrape."""
-    return f"0+{per_scrape}x{round(hours * HOUR)}"
-
-
-def then(*parts: str) -> str:
-    return " ".join(parts)
-
-
-def counter(*stretches: tuple[int, int], start: int = 0) -> str:
-    """A counter as stretches of (growth a scrape, scrapes), one after the other."""
-    parts, value = [], start
-    for growth, scrapes in stretches:
-        parts.append(f"{value}+{growth}x{scrapes - 1}")
-        value += growth * scrapes
-    return " ".join(parts)
-
-
-UP: Final = 'relay_up{location="local", relay="demo"}'
-PROBE_UP: Final = f"relay_probe_up{{{PROBE}}}"
-BUILD: Final = 'relay_monitor_build_info{location="local", version="1", python_version="3"}'
-SHARD: Final = 'relay_monitor_shard_info{location="local", shard="0/1"}'
-HEALTHY: Final = 'relay_monitor_healthy{location="local"}'
-CONFIRMED: Final = f'relay_probe_confirmations_total{{{PROBE}, over="standing", outcome="failed"}}'
-RUNS: Final = 'relay_monitor_runs_total{location="local", relay="demo", probe="steady", result="started"}'
-OFFLINE: Final = 'location="local", relay="demo", probe="offline-30s", scenario="async-delivery"'
-GONE: Final = f'relay_probe_messages_total{{{OFFLINE}, verdict="lost"}}'
-LATE: Final = f'relay_probe_messages_total{{{OFFLINE}, verdict="late"}}'
-HEALTH: Final = {slo("delivery", "good"): steady(3, 3), slo("delivery", "bad"): steady(0, 3)}
+from tests.slo.rules.series import (
+    BUILD,
+    CONFIRMED,
+    HEALTH,
+    HEALTHY,
+    HOUR,
+    LATE_MESSAGES,
+    LOST_MESSAGES,
+    PROBE,
+    PROBE_UP,
+    RUNS,
+    SHARD,
+    UP,
+    Case,
+    counter,
+    growing,
+    slo,
+    then,
+)
 
 CASES: Final[tuple[Case, ...]] = (
     Case(
@@ -132,7 +99,7 @@ CASES: Final[tuple[Case, ...]] = (
     Case(
         name="RelayErrorBudgetBurn: a single blip pages nobody, at 99.9 % and twelve a minute",
         series={
-            slo("delivery", "good"): steady(3, 5),
+            slo("delivery", "good"): growing(3, 5),
             slo("delivery", "bad"): counter((0, 3 * HOUR), (1, 1), (0, 2 * HOUR)),
         },
         expect=[
@@ -156,14 +123,14 @@ CASES: Final[tuple[Case, ...]] = (
     Case(
         name="RelayErrorBudgetBurn: a slow burn is a warning, never a page",
         series={
-            slo("delivery", "good"): steady(199, 4),
-            slo("delivery", "bad"): steady(1, 4),
+            slo("delivery", "good"): growing(199, 4),
+            slo("delivery", "bad"): growing(1, 4),
         },
         expect=[("3h", "RelayErrorBudgetBurn", "critical", 0), ("3h", "RelayErrorBudgetBurn", "warning", 2)],
     ),
     Case(
         name="RelayErrorBudgetBurn: the first failure after a cold start is a blip",
-        series={slo("delivery", "good"): steady(3, 1), slo("delivery", "bad"): counter((0, 4), (1, 1), (0, 200))},
+        series={slo("delivery", "good"): growing(3, 1), slo("delivery", "bad"): counter((0, 4), (1, 1), (0, 200))},
         expect=[("2m", "RelayErrorBudgetBurn", "critical", 0), ("4m", "RelayErrorBudgetBurn", "critical", 0)],
     ),
     Case(
@@ -180,7 +147,7 @@ CASES: Final[tuple[Case, ...]] = (
     ),
     Case(
         name="RelayErrorBudgetBurn: two connections away again and again page, cold start or not",
-        series={slo("stability", "good"): steady(25, 2), slo("stability", "bad"): steady(5, 2)},
+        series={slo("stability", "good"): growing(25, 2), slo("stability", "bad"): growing(5, 2)},
         expect=[
             ("2m", "RelayErrorBudgetBurn", "critical", 0),
             ("4m", "RelayErrorBudgetBurn", "critical", 1),
@@ -190,7 +157,7 @@ CASES: Final[tuple[Case, ...]] = (
     Case(
         name="RelayErrorBudgetBurn: counters that begin anew are no failures",
         series={
-            slo("delivery", "good"): then(counter((3, 3 * HOUR)), steady(3, 2)),
+            slo("delivery", "good"): then(counter((3, 3 * HOUR)), growing(3, 2)),
             slo("delivery", "bad"): then("2x719", "0x480"),
         },
         expect=[("3h5m", "RelayErrorBudgetBurn", "critical", 0)],
@@ -203,9 +170,9 @@ CASES: Final[tuple[Case, ...]] = (
     Case(
         name="RelayMessagesLost: the first loss warns, the second within a quarter of an hour pages",
         series={
-            slo("recovery", "good", "offline-30s"): steady(1, 3),
+            slo("recovery", "good", "offline-30s"): growing(1, 3),
             slo("recovery", "bad", "offline-30s"): counter((0, 80), (1, 1), (0, 23), (1, 1), (0, 200)),
-            GONE: counter((0, 80), (1, 1), (0, 23), (1, 1), (0, 200)),
+            LOST_MESSAGES: counter((0, 80), (1, 1), (0, 23), (1, 1), (0, 200)),
         },
         expect=[
             ("19m", "RelayMessagesLost", "warning", 0),
@@ -219,10 +186,10 @@ CASES: Final[tuple[Case, ...]] = (
     Case(
         name="RelayMessagesLost: connections that are refused lose no message, and page nobody",
         series={
-            slo("recovery", "good", "offline-30s"): steady(1, 3),
+            slo("recovery", "good", "offline-30s"): growing(1, 3),
             slo("recovery", "bad", "offline-30s"): counter((0, 80), (1, 1), (0, 23), (1, 1), (0, 200)),
-            GONE: steady(0, 3),
-            LATE: counter((0, 80), (1, 1), (0, 23), (1, 1), (0, 200)),
+            LOST_MESSAGES: growing(0, 3),
+            LATE_MESSAGES: counter((0, 80), (1, 1), (0, 23), (1, 1), (0, 200)),
         },
         expect=[
             ("22m", "RelayMessagesLost", "warning", 1),
@@ -233,10 +200,10 @@ CASES: Final[tuple[Case, ...]] = (
     Case(
         name="RelayPairsUnstable: away again and again; a deploy's shutdowns are none of it",
         series={
-            f'relay_probe_pair_seconds_total{{{PROBE}, state="connected"}}': steady(14, 1),
-            f'relay_probe_pair_seconds_total{{{PROBE}, state="disconnected"}}': steady(1, 1),
+            f'relay_probe_pair_seconds_total{{{PROBE}, state="connected"}}': growing(14, 1),
+            f'relay_probe_pair_seconds_total{{{PROBE}, state="disconnected"}}': growing(1, 1),
             f'relay_probe_disconnects_total{{{PROBE}, code="none"}}': counter((0, 60), (1, 10), (0, 170)),
-            f'relay_probe_disconnects_total{{{PROBE}, code="3001"}}': steady(1, 1),
+            f'relay_probe_disconnects_total{{{PROBE}, code="3001"}}': growing(1, 1),
         },
         expect=[
             ("14m", "RelayPairsUnstable", "warning", 0),
@@ -334,8 +301,8 @@ CASES: Final[tuple[Case, ...]] = (
     Case(
         name="RelayMonitorRulesDrift: another objective than the rules were made with, and none where they agree",
         series={
-            slo("delivery", "good"): steady(3, 1),
-            slo("round-trip", "good"): steady(3, 1),
+            slo("delivery", "good"): growing(3, 1),
+            slo("round-trip", "good"): growing(3, 1),
             'relay_slo_objective_ratio{location="local", relay="demo", slo="delivery"}': "0.99x200",
             'relay_slo_objective_ratio{location="local", relay="demo", slo="round-trip"}': "0.99x200",
             'relay_slo_threshold_seconds{location="local", relay="demo", slo="round-trip"}': "0.4x200",
@@ -345,7 +312,7 @@ CASES: Final[tuple[Case, ...]] = (
     Case(
         name="RelayMonitorRulesDrift: an SLO that the rules do not know",
         series={
-            slo("delivery", "good"): steady(3, 1),
+            slo("delivery", "good"): growing(3, 1),
             'relay_slo_objective_ratio{location="local", relay="demo", slo="unheard-of"}': "0.9x200",
         },
         expect=[("15m", "RelayMonitorRulesDrift", "warning", 1)],

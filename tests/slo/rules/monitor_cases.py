@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.slo.cases import HEALTHY, RUNS, SHARD, Case, counter, slo, then
+from tests.slo.rules.series import HEALTHY, RUNS, SHARD, Case, counter, slo, then
 
 
 def info(relay: str, severity: str) -> str:

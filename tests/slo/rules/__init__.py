@@ -1,0 +1,1 @@
+"""The generated rules: their content, promtool cases, and properties of the rules of random configurations."""
