@@ -1,4 +1,4 @@
-"""What every test stands on: hypothesis' profiles, logging as it was, and counterparts that must be there under CI."""
+"""Plugins, hypothesis profiles, logging, and required counterparts of all tests."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ pytest_plugins = ["pytester", "tests.relays", "tests.faults.toxiproxy", "tests.t
 
 CI = os.environ.get("CI") == "true"
 
-# No deadline: the machine's load is not the code's fault. Under CI the same examples each time, so that red stays red.
+# No deadline, since the machine may be busy. In CI the examples are the same each time.
 settings.register_profile("default", deadline=None)
 settings.register_profile("ci", parent=settings.get_profile("default"), derandomize=True, print_blob=True)
 settings.load_profile("ci" if CI else "default")
 
-# looptime asks for the current loop around every test; up to Python 3.13 that makes one where none was ever set, and
-# nobody closes it.
+# looptime gets the current event loop around every test; up to Python 3.13 this creates one, which is never closed,
+# unless one was set before.
 asyncio.set_event_loop(None)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Under CI, fail a test marked `required_counterpart` that skips: a green run has met every counterpart."""
+    """In CI, fail a test marked `required_counterpart` that is skipped."""
     report = yield
     if CI and report.skipped and item.get_closest_marker("required_counterpart"):
         report.outcome = "failed"
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
-        report.longrepr = f"{item.nodeid}: CI must meet every real counterpart, but this was skipped: {reason}"
+        report.longrepr = f"{item.nodeid}: CI requires every real counterpart, but this was skipped: {reason}"
     return report
 
 
 @pytest.fixture(autouse=True)
-def _logging_as_before() -> Iterator[None]:
-    """A test may run a command, which sets up logging for the whole process."""
+def _restore_logging() -> Iterator[None]:
+    """Restore logging, which a command sets up for the whole process."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     levels = {name: logging.getLogger(name).level for name in ("apscheduler", "uvicorn", "websockets")}

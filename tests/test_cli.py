@@ -1,4 +1,4 @@
-"""The command as its users run it: a process of its own, judged by stdout, stderr and the exit status."""
+"""The commands as processes: stdout, stderr and exit status."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[1]
-TEN_FAULTS = ROOT / "tests" / "config" / "bad" / "ten-at-once.yaml"
+TEN_ERRORS = ROOT / "tests" / "config" / "bad" / "ten-at-once.yaml"
 
 ONCE = """
 relays:
   - {name: demo, url: embedded, limits: {messages_per_minute: 6000}}
-  - {name: spare, url: embedded}
+  - {name: other, url: embedded}
 probes:
   - {name: steady, scenario: steady-messaging, relays: demo, message_interval: 100ms, settle: 0s}
   - {name: offline, scenario: async-delivery, relays: demo, schedule: {every: 1m}, delay: 100ms}
   - {name: idle, scenario: steady-state, timeout: 1s}
 """
 
-CLOSED = """
+CLOSED_PORT = """
 relays: [{{name: gone, url: "ws://127.0.0.1:{port}/connection/websocket"}}]
 probes: [{{name: session, scenario: realistic-session, schedule: {{every: 5m}}}}]
 """
@@ -66,24 +66,24 @@ def config(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def closed_port() -> Iterator[int]:
-    """A port that is taken and not listened on: whoever connects is refused."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        yield taken.getsockname()[1]
+    """A port that refuses connections."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        yield listener.getsockname()[1]
 
 
 class TestCheck:
-    def test_every_fault_is_a_line_on_stderr_with_its_place(self) -> None:
-        done = monitor("check", "--config", TEN_FAULTS)
+    def test_each_error_is_a_line_on_stderr_with_its_position(self) -> None:
+        done = monitor("check", "--config", TEN_ERRORS)
         assert (done.returncode, done.stdout) == (2, "")
-        place = re.compile(rf"{re.escape(str(TEN_FAULTS))}:(\d+): ([^:]+): .")
-        found = [place.match(line) for line in done.stderr.splitlines()]
+        position = re.compile(rf"{re.escape(str(TEN_ERRORS))}:(\d+): ([^:]+): .")
+        found = [position.match(line) for line in done.stderr.splitlines()]
         assert [(int(each[1]), each[2]) for each in found if each] == [
-            (line, key) for line, key, _ in marked(TEN_FAULTS)
+            (line, key) for line, key, _ in marked(TEN_ERRORS)
         ]
         assert len(found) == 10
 
-    def test_a_good_file_says_what_will_be_done_to_each_relay(self) -> None:
+    def test_a_valid_file_has_a_footprint_for_each_relay(self) -> None:
         done = monitor("check", "--config", ROOT / "config.yaml")
         assert (done.returncode, done.stderr) == (0, "")
         verdict, *footprint = done.stdout.splitlines()
@@ -92,7 +92,7 @@ class TestCheck:
         for what in ("connects per minute", "messages per minute", "channels created", "in the relay's history"):
             assert what in footprint[0]
 
-    def test_the_web_configuration_is_checked_as_well(self, tmp_path: Path) -> None:
+    def test_the_web_configuration_is_checked(self, tmp_path: Path) -> None:
         (tmp_path / "monitor.yaml").write_text("server: {web_config_file: web.yml}\n" + ONCE)
         (tmp_path / "web.yml").write_text("tls_server_config: {}\nbasic_auth_users:\n  prometheus: hunter2\n")
         done = monitor("check", "--config", tmp_path / "monitor.yaml")
@@ -101,7 +101,7 @@ class TestCheck:
         assert line.startswith(f"{tmp_path / 'web.yml'}:3: basic_auth_users.prometheus: is not a bcrypt hash")
         assert "hunter2" not in line
 
-    def test_a_file_that_is_not_there_is_one_line(self, tmp_path: Path) -> None:
+    def test_a_missing_file_is_one_line_on_stderr(self, tmp_path: Path) -> None:
         done = monitor("check", "--config", tmp_path / "none.yaml")
         assert (done.returncode, done.stdout) == (2, "")
         assert len(done.stderr.splitlines()) == 1
@@ -109,7 +109,7 @@ class TestCheck:
 
 
 class TestSchema:
-    def test_it_is_a_schema_and_the_shipped_file_keeps_to_it(self) -> None:
+    def test_it_is_a_schema_of_the_shipped_file(self) -> None:
         done = monitor("schema")
         assert (done.returncode, done.stderr) == (0, "")
         schema = json.loads(done.stdout)
@@ -119,7 +119,7 @@ class TestSchema:
 
 
 class TestOnce:
-    def test_the_verdicts_and_the_timelines_are_told_to_people(self, config: Path) -> None:
+    def test_text_output_has_outcomes_and_timelines(self, config: Path) -> None:
         done = monitor("once", "--config", config, "--relay", "demo")
         assert (done.returncode, done.stderr) == (0, "")
         verdicts = [line for line in done.stdout.splitlines() if not line.startswith(" ")]
@@ -130,7 +130,7 @@ class TestOnce:
         assert re.search(r"round trip \d", done.stdout)
         assert re.search(r"recovery \d", done.stdout)
 
-    def test_json_has_the_same_and_the_textfile_is_prometheus_text(self, config: Path, tmp_path: Path) -> None:
+    def test_json_output_and_textfile(self, config: Path, tmp_path: Path) -> None:
         textfile = tmp_path / "relay.prom"
         done = monitor("once", "--config", config, "--output", "json", "--textfile", textfile)
         assert (done.returncode, done.stderr) == (0, "")
@@ -139,24 +139,25 @@ class TestOnce:
             ("steady", "demo", "ok"),
             ("offline", "demo", "ok"),
             ("idle", "demo", "ok"),
-            ("idle", "spare", "ok"),
+            ("idle", "other", "ok"),
         ]
         steps = {mark["step"] for mark in runs[0]["timeline"]}
         assert {"resolve", "tcp", "upgrade", "hello", "subscribe", "handshake", "deliver", "answer"} <= steps
         samples = [sample for family in parse_text(textfile.read_text("utf-8")) for sample in family.samples]
-        assert {sample.name.partition("_")[0] for sample in samples} == {"relay"}  # process_* are node_exporter's own
+        # Without process_*, which node_exporter exports.
+        assert {sample.name.partition("_")[0] for sample in samples} == {"relay"}
         assert stat.S_IMODE(textfile.stat().st_mode) == 0o644
         good = {
             (sample.labels["probe"], sample.labels["relay"])
             for sample in samples
             if sample.name == "relay_probe_exchanges_total" and sample.labels["outcome"] == "ok" and sample.value == 1
         }
-        assert good == {("steady", "demo"), ("offline", "demo"), ("idle", "demo"), ("idle", "spare")}
+        assert good == {("steady", "demo"), ("offline", "demo"), ("idle", "demo"), ("idle", "other")}
         assert [path.name for path in sorted(tmp_path.iterdir())] == ["monitor.yaml", "relay.prom"]
 
-    def test_a_closed_port_is_refused_at_tcp_and_found_out_quickly(self, tmp_path: Path, closed_port: int) -> None:
+    def test_a_closed_port_fails_quickly_at_tcp(self, tmp_path: Path, closed_port: int) -> None:
         config = tmp_path / "monitor.yaml"
-        config.write_text(CLOSED.format(port=closed_port))
+        config.write_text(CLOSED_PORT.format(port=closed_port))
         started = time.monotonic()
         done = monitor("once", "--config", config, "--output", "json")
         assert time.monotonic() - started < 5
@@ -169,28 +170,28 @@ class TestOnce:
         assert "step tcp, reason refused" in done.stdout
 
     @pytest.mark.parametrize(
-        ("arguments", "complaint"),
+        ("arguments", "message"),
         [
-            (("--relay", "dmeo"), "no relay 'dmeo'; the configuration has demo, spare"),
+            (("--relay", "dmeo"), "no relay 'dmeo'; the configuration has demo, other"),
             (("--probe", "stedy"), "no probe 'stedy'; the configuration has steady, offline, idle"),
-            (("--relay", "spare", "--probe", "steady"), "probe 'steady' does not watch relay 'spare'"),
+            (("--relay", "other", "--probe", "steady"), "probe 'steady' does not watch relay 'other'"),
         ],
     )
-    def test_what_is_not_there_is_wrong_usage(self, config: Path, arguments: tuple[str, ...], complaint: str) -> None:
+    def test_an_unknown_relay_or_probe_is_wrong_usage(
+        self, config: Path, arguments: tuple[str, ...], message: str
+    ) -> None:
         done = monitor("once", "--config", config, *arguments)
         assert (done.returncode, done.stdout) == (2, "")
-        assert complaint in done.stderr
+        assert message in done.stderr
 
-    def test_a_textfile_that_cannot_be_written_is_said_after_the_results(self, config: Path, tmp_path: Path) -> None:
+    def test_an_unwritable_textfile_is_reported_after_the_results(self, config: Path, tmp_path: Path) -> None:
         done = monitor("once", "--config", config, "--probe", "offline", "--textfile", tmp_path / "none" / "x.prom")
         assert done.returncode == 2
         assert done.stdout.startswith("ok  offline")
         assert len(done.stderr.splitlines()) == 1
         assert "cannot be written" in done.stderr
 
-    def test_a_textfile_that_is_a_folder_is_said_in_one_line_and_nothing_is_left_behind(
-        self, config: Path, tmp_path: Path
-    ) -> None:
+    def test_a_textfile_that_is_a_folder_is_an_error(self, config: Path, tmp_path: Path) -> None:
         folder = tmp_path / "collector" / "x.prom"
         folder.mkdir(parents=True)
         done = monitor("once", "--config", config, "--probe", "offline", "--textfile", folder)
@@ -201,7 +202,7 @@ class TestOnce:
         assert [*folder.iterdir()] == []
 
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-    def test_an_interrupt_still_tells_what_there_is(self, config: Path, tmp_path: Path, number: signal.Signals) -> None:
+    def test_an_interrupt_prints_the_results_so_far(self, config: Path, tmp_path: Path, number: signal.Signals) -> None:
         config.write_text(ONCE.replace("delay: 100ms", "delay: 20s"))
         textfile = tmp_path / "relay.prom"
         arguments = ("--config", config, "--probe", "offline", "--output", "json", "--textfile", textfile)
@@ -217,8 +218,8 @@ class TestOnce:
         assert 'outcome="aborted",probe="offline"' in textfile.read_text("utf-8")
 
 
-class TestWhereNobodyListens:
-    def test_a_full_disk_behind_stdout_is_one_line(self, config: Path) -> None:
+class TestOutput:
+    def test_a_full_disk_behind_stdout_is_one_line_on_stderr(self, config: Path) -> None:
         with Path("/dev/full").open("w") as full:
             done = subprocess.run(
                 command("check", "--config", config), stdout=full, stderr=subprocess.PIPE, text=True, timeout=60,
@@ -226,7 +227,7 @@ class TestWhereNobodyListens:
             )  # fmt: skip
         assert (done.returncode, done.stderr) == (2, "relay-monitor: stdout: No space left on device\n")
 
-    def test_a_stderr_that_is_closed_changes_no_verdict(self, config: Path) -> None:
+    def test_a_closed_stderr_is_ignored(self, config: Path) -> None:
         shell = f"exec {shlex.join(command('once', '--config', config, '--probe', 'idle'))} 2>&-"
         done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
         assert (done.returncode, done.stdout[:2]) == (0, "ok")
@@ -234,7 +235,7 @@ class TestWhereNobodyListens:
 
 class TestRelay:
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-    async def test_it_says_where_it_listens_and_serves_until_told_to_stop(self, number: signal.Signals) -> None:
+    async def test_it_prints_its_url_and_serves_until_a_signal(self, number: signal.Signals) -> None:
         process = await asyncio.create_subprocess_exec(
             *command("relay", "--listen", "127.0.0.1:0"),
             stdout=asyncio.subprocess.PIPE,
@@ -262,14 +263,14 @@ class TestRelay:
                 await process.wait()
 
     @pytest.mark.parametrize("listen", ["8000", "127.0.0.1:x", "127.0.0.1:70000", ""])
-    def test_an_address_that_is_none_is_wrong_usage(self, listen: str) -> None:
+    def test_an_invalid_address_is_wrong_usage(self, listen: str) -> None:
         done = CliRunner().invoke(app, ["relay", "--listen", listen])
         assert (done.exit_code, done.stdout) == (2, "")
         assert "--listen" in done.stderr
 
-    def test_a_port_in_use_is_one_line(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            port = taken.getsockname()[1]
+    def test_a_port_in_use_is_one_line_on_stderr(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
             done = monitor("relay", "--listen", f"127.0.0.1:{port}")
         assert (done.returncode, done.stdout) == (2, "")
         assert len(done.stderr.splitlines()) == 1
@@ -278,20 +279,20 @@ class TestRelay:
 
 class TestUsage:
     @pytest.mark.parametrize("shard", ["nonsense", "1", "3/3", "0/0", "-1/3", "²/3", "0/3/4", "9" * 5000 + "/3"])
-    def test_a_shard_that_is_none_is_refused(self, shard: str, config: Path) -> None:
+    def test_an_invalid_shard_is_refused(self, shard: str, config: Path) -> None:
         done = CliRunner().invoke(app, ["run", "--config", str(config), "--shard", shard])
         assert (done.exit_code, done.stdout) == (2, "")
         assert "Invalid value for --shard" in done.stderr
 
-    def test_a_shard_that_no_relay_is_left_for_is_refused(self, config: Path) -> None:
+    def test_a_shard_without_a_relay_is_refused(self, config: Path) -> None:
         done = monitor("run", "--config", config, "--shard", "2/3")
         assert (done.returncode, done.stdout) == (2, "")
         assert "shard 2/3: relays: there are only 2, none for this shard" in done.stderr
 
-    def test_a_command_that_is_none_is_refused(self) -> None:
+    def test_an_unknown_command_is_refused(self) -> None:
         assert monitor("rnu").returncode == 2
 
-    def test_every_command_explains_itself(self) -> None:
+    def test_every_command_has_a_help_text(self) -> None:
         done = monitor("--help")
         assert done.returncode == 0
         for name in ("run", "check", "once", "relay", "schema"):
@@ -299,17 +300,17 @@ class TestUsage:
 
 
 def _await_connection(pid: int) -> None:
-    """Wait until a process has a connection to its own embedded relay, so that a run is under way."""
+    """Wait until a process has a connection to its embedded relay: a run is in progress."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         if sum(link.startswith("socket:") for link in _descriptors(pid)) >= 5:
             return
         time.sleep(0.02)
-    raise AssertionError("no run began")
+    raise AssertionError("no run started")
 
 
 def _descriptors(pid: int) -> Iterator[str]:
-    """Give what a process has open; a descriptor may be closed between the listing and the look."""
+    """Yield the targets of open descriptors; some may be closed meanwhile."""
     for link in Path(f"/proc/{pid}/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):
             yield str(link.readlink())

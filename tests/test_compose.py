@@ -1,7 +1,4 @@
-"""compose.yaml and what it mounts: everything it names is there, and its parts agree with each other and config.yaml.
-
-No engine runs it here; each part of it is held against the file that another part believes.
-"""
+"""compose.yaml, the files that it mounts, and config.yaml agree with each other. No container is started."""
 
 from __future__ import annotations
 
@@ -40,13 +37,13 @@ def relay_url() -> str:
 
 
 def mounts(service: str) -> dict[str, str]:
-    """What a service mounts of this project: its place in the container, by its path here."""
+    """Return the files of the project that a service mounts: path here → path in the container."""
     parts = [mount.split(":") for mount in SERVICES[service].get("volumes", ())]
     return {source: target for source, target, *_ in parts if source.startswith("./")}
 
 
 def ports(service: str) -> set[tuple[int, int]]:
-    """The ports published on loopback: here, and in the container."""
+    """Return the ports published on loopback, with those in the container."""
     split = [entry.split(":") for entry in SERVICES[service]["ports"]]
     assert {host for host, _, _ in split} == {"127.0.0.1"}
     return {(int(here), int(there)) for _, here, there in split}
@@ -59,7 +56,7 @@ def test_every_image_is_pinned_by_a_version() -> None:
     assert SERVICES["monitor"]["build"] == "."
 
 
-def test_everything_that_is_mounted_is_there_and_read_only() -> None:
+def test_mounted_files_exist_and_are_read_only() -> None:
     for name, service in SERVICES.items():
         for source, target in mounts(name).items():
             assert (ROOT / source).exists(), source
@@ -68,7 +65,7 @@ def test_everything_that_is_mounted_is_there_and_read_only() -> None:
     assert {name for name in named if not name.startswith("./")} == set(COMPOSE["volumes"])
 
 
-def test_the_relay_keeps_productions_rules_on_the_port_that_the_others_ask() -> None:
+def test_the_relay_has_the_production_namespaces_and_the_expected_port() -> None:
     relay = read("centrifugo.json")
     assert relay == centrifugo_config(Terms(), 8000) | {
         "http_server": {"address": "", "port": 8000},
@@ -80,7 +77,7 @@ def test_the_relay_keeps_productions_rules_on_the_port_that_the_others_ask() -> 
     assert relay_url() == "ws://relay:8000/connection/websocket"
 
 
-def test_the_monitor_runs_the_shipped_configuration_where_its_image_looks_for_it(config: Config) -> None:
+def test_the_monitor_uses_the_shipped_configuration(config: Config) -> None:
     image = (ROOT / "Dockerfile").read_text("utf-8")
     assert json.loads(image.rsplit("\nCMD ", 1)[1])[2] == mounts("monitor")["./config.yaml"]
     assert "RELAY_MONITOR_LISTEN=0.0.0.0:9464" in image
@@ -88,7 +85,7 @@ def test_the_monitor_runs_the_shipped_configuration_where_its_image_looks_for_it
     assert ports("monitor") == {(9464, config.server.port)}
 
 
-def test_the_default_image_is_the_daemons_and_the_load_job_has_the_one_with_all_extras() -> None:
+def test_the_default_image_is_runtime_and_the_load_job_uses_tools() -> None:
     stages = re.findall(r"^FROM .* AS (\S+)$", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE)
     assert stages[-2:] == ["tools", "runtime"]
     job = yaml.safe_load((ROOT / "deploy/kubernetes/load-job.yaml").read_text("utf-8"))
@@ -96,13 +93,13 @@ def test_the_default_image_is_the_daemons_and_the_load_job_has_the_one_with_all_
     assert container["image"] == "relay-monitor:tools"
 
 
-def test_links_in_alerts_and_dashboards_lead_to_the_published_ports(config: Config) -> None:
+def test_links_in_alerts_and_dashboards_have_the_published_ports(config: Config) -> None:
     assert urlsplit(config.alerts.external_url).netloc == "127.0.0.1:9464"
     assert urlsplit(config.alerts.grafana_url).netloc == "127.0.0.1:3000"
     assert ports("grafana") == {(3000, 3000)}
 
 
-def test_prometheus_scrapes_at_the_configured_pace_what_the_dashboards_ask_for(config: Config) -> None:
+def test_prometheus_has_the_configured_intervals_and_targets(config: Config) -> None:
     prometheus = read("prometheus.yml")
     assert prometheus["global"] == {
         "scrape_interval": f"{config.prometheus.scrape_interval:g}s",
@@ -128,11 +125,11 @@ def test_prometheus_finds_the_rules_here_and_in_the_container() -> None:
     assert f"--config.file={mounted['./deploy/compose/prometheus.yml']}" in SERVICES["prometheus"]["command"]
 
 
-def test_prometheus_keeps_as_much_as_the_longest_window_needs(config: Config) -> None:
+def test_the_retention_is_longer_than_the_longest_window(config: Config) -> None:
     command = " ".join(SERVICES["prometheus"]["command"])
-    kept = re.search(r"--storage\.tsdb\.retention\.time=(\d+)d", command)
-    assert kept is not None
-    assert int(kept[1]) * 86_400 > max(slo.window for slo in config.slos)
+    retention = re.search(r"--storage\.tsdb\.retention\.time=(\d+)d", command)
+    assert retention is not None
+    assert int(retention[1]) * 86_400 > max(slo.window for slo in config.slos)
     assert "--enable-feature=exemplar-storage" in command
 
 
@@ -174,7 +171,7 @@ def test_grafana_has_the_data_source_and_the_dashboards(config: Config) -> None:
         assert target.startswith(("/etc/grafana/provisioning/", folder))
 
 
-def test_the_dashboards_take_the_provisioned_kind_of_data_source() -> None:
+def test_the_dashboards_use_the_provisioned_type_of_data_source() -> None:
     (source,) = read("grafana/datasources.yml")["datasources"]
     for path in sorted((ROOT / "dashboards").glob("*.json")):
         variables = json.loads(path.read_text("utf-8"))["templating"]["list"]
@@ -182,13 +179,13 @@ def test_the_dashboards_take_the_provisioned_kind_of_data_source() -> None:
         assert [(variable["name"], variable["query"]) for variable in chosen] == [("datasource", source["type"])]
 
 
-def test_a_point_on_a_graph_leads_to_the_run_on_the_monitors_page(config: Config) -> None:
+def test_exemplars_link_to_the_page_of_their_run(config: Config) -> None:
     (source,) = read("grafana/datasources.yml")["datasources"]
     (link,) = source["jsonData"]["exemplarTraceIdDestinations"]
-    # $$ is Grafana's way to write a dollar sign in these files.
+    # Grafana reads $$ as a dollar sign in these files.
     assert (link["name"], link["url"]) == ("run_id", f"{config.alerts.external_url}/runs/$${{__value.raw}}")
 
 
-def test_the_image_is_built_without_what_this_adds() -> None:
-    kept = {line[1:] for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines() if line.startswith("!")}
-    assert kept.isdisjoint({"compose.yaml", "deploy", "dashboards", "alerts"})
+def test_the_image_contains_no_deployment_files() -> None:
+    included = {line[1:] for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines() if line.startswith("!")}
+    assert included.isdisjoint({"compose.yaml", "deploy", "dashboards", "alerts"})

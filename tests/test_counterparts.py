@@ -1,4 +1,4 @@
-"""Counterparts are built when they are missing or out of date, by one process at a time."""
+"""Counterparts are built if they are missing or outdated, by one process at a time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Workshop:
+class CountedBuilds:
     """A counterpart whose builds are counted."""
 
     def __init__(self, folder: Path) -> None:
@@ -28,31 +28,31 @@ class Workshop:
 
 
 @pytest.fixture
-def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
+def counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CountedBuilds:
     monkeypatch.setattr(counterparts, "BUILD", tmp_path / "build")
-    return Workshop(tmp_path)
+    return CountedBuilds(tmp_path)
 
 
-def test_it_is_built_once_and_again_when_its_source_changes_or_it_is_gone(workshop: Workshop) -> None:
+def test_it_is_rebuilt_if_its_source_changes_or_it_is_missing(counted: CountedBuilds) -> None:
     for _ in range(2):
-        assert workshop.made.obtain().read_bytes() == b"1"
-    assert workshop.builds == 1
-    workshop.source = b"2"
-    assert workshop.made.obtain().read_bytes() == b"2"
-    workshop.made.path.unlink()
-    assert workshop.made.obtain().read_bytes() == b"2"
-    assert workshop.builds == 3
+        assert counted.made.obtain().read_bytes() == b"1"
+    assert counted.builds == 1
+    counted.source = b"2"
+    assert counted.made.obtain().read_bytes() == b"2"
+    counted.made.path.unlink()
+    assert counted.made.obtain().read_bytes() == b"2"
+    assert counted.builds == 3
 
 
-def test_those_that_want_it_at_once_build_it_once(workshop: Workshop) -> None:
-    # The lock belongs to the open file, so threads exclude each other by it as processes do.
+def test_concurrent_users_build_it_once(counted: CountedBuilds) -> None:
+    # The lock belongs to the open file, so that threads exclude each other as processes do.
     with ThreadPoolExecutor(4) as pool:
-        obtained = [pool.submit(workshop.made.obtain) for _ in range(4)]
-        assert {future.result() for future in obtained} == {workshop.made.path}
-    assert workshop.builds == 1
+        obtained = [pool.submit(counted.made.obtain) for _ in range(4)]
+        assert {future.result() for future in obtained} == {counted.made.path}
+    assert counted.builds == 1
 
 
-def test_a_missing_tool_says_what_to_install_and_fails_nothing(
+def test_a_missing_tool_is_reported_and_not_an_error(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def build(_: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_missing_tool_says_what_to_install_and_fails_nothing(
     assert capsys.readouterr().err == "thing is not built: install Go\n"
 
 
-def test_a_build_that_fails_is_told(
+def test_a_failed_build_is_an_error(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def build(_: Path) -> None:

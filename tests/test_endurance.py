@@ -1,4 +1,4 @@
-"""A few hundred of the runs that `make endurance` makes twenty thousand of."""
+"""The endurance test with 400 runs; `make endurance` makes 20,000."""
 
 from __future__ import annotations
 

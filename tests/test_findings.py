@@ -1,4 +1,4 @@
-"""What fuzzing found, played again, and the seeds it begins with."""
+"""Findings of the fuzzer, and its seeds, as regression tests."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ FINDINGS = sorted(path for path in (Path(__file__).parents[1] / "fuzz" / "findin
 
 
 @pytest.mark.parametrize("path", FINDINGS, ids=[f"{path.parent.name}-{path.name[:20]}" for path in FINDINGS])
-def test_a_finding_is_no_longer_one(path: Path) -> None:
+def test_a_finding_is_fixed(path: Path) -> None:
     TARGETS[path.parent.name](path.read_bytes())
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_a_seed_is_read_without_a_word(target: str) -> None:
+def test_a_seed_raises_no_unexpected_error(target: str) -> None:
     for seed in SEEDS[target]:
         TARGETS[target](seed)
         TARGETS[target](seed[: len(seed) // 2])

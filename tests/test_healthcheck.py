@@ -1,4 +1,4 @@
-"""The container's check of life, against servers that ask for nothing, for a password, and for a certificate."""
+"""The health check of the container, against servers without auth, with passwords, and with client certificates."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 ROOT = Path(__file__).parents[1]
-TLS = "tls_server_config: {cert_file: us.pem, key_file: us.key}\n"
+TLS = "tls_server_config: {cert_file: server.pem, key_file: server.key}\n"
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     authority = trustme.CA()
     made = authority.issue_cert("localhost")
-    (tmp_path / "us.pem").write_bytes(made.cert_chain_pems[0].bytes())
-    (tmp_path / "us.key").write_bytes(made.private_key_pem.bytes())
+    (tmp_path / "server.pem").write_bytes(made.cert_chain_pems[0].bytes())
+    (tmp_path / "server.key").write_bytes(made.private_key_pem.bytes())
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     return tmp_path
 
 
-async def asked(folder: Path, text: str, app: ASGIApp | None = None) -> str | None:
-    """What the check says of a server with this web configuration."""
+async def check(folder: Path, text: str, app: ASGIApp | None = None) -> str | None:
+    """Return the result of the check against a server with this web configuration."""
     (folder / "web.yml").write_text(text)
-    access = WebAuth(read_security(folder / "web.yml"))
-    served = WebServer(app or build_app(state(), access), "127.0.0.1", 0, access)
+    web_auth = WebAuth(read_security(folder / "web.yml"))
+    served = WebServer(app or build_app(state(), web_auth), "127.0.0.1", 0, web_auth)
     await served.start()
     try:
         return await asyncio.to_thread(alive, f"127.0.0.1:{served.port}")
@@ -55,19 +55,19 @@ async def asked(folder: Path, text: str, app: ASGIApp | None = None) -> str | No
     ],
     ids=["plain", "password", "TLS", "client certificate"],
 )
-async def test_whoever_answers_is_alive(folder: Path, text: str) -> None:
-    assert await asked(folder, text) is None
+async def test_any_response_is_healthy(folder: Path, text: str) -> None:
+    assert await check(folder, text) is None
 
 
-async def test_one_that_fails_is_not(folder: Path) -> None:
+async def test_an_internal_error_is_not_healthy(folder: Path) -> None:
     async def broken(scope: object, receive: object, send: object) -> None:
         raise RuntimeError("broken")
 
-    assert await asked(folder, "", broken) is not None
+    assert await check(folder, "", broken) is not None
 
 
 @pytest.mark.integration
-def test_nobody_is_not() -> None:
+def test_a_closed_port_is_not_healthy() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "monitor.healthcheck", "127.0.0.1:1"],
         cwd=ROOT,

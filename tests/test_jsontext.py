@@ -1,4 +1,4 @@
-"""`jsontext`: what it writes and reads is what `json` does, only sooner."""
+"""`jsontext` reads and writes the same as `json`, but faster."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ values = st.recursive(
 
 
 @given(values)
-def test_it_writes_what_json_writes_and_reads_it_again(value: Any) -> None:
+def test_it_writes_the_same_as_json_and_reads_it_back(value: Any) -> None:
     assert write(value) == json.dumps(value, separators=(",", ":"), ensure_ascii=False)
     assert read(write(value)) == value
 
 
 @given(st.text())
-def test_it_reads_what_json_reads_and_refuses_what_json_refuses(text: str) -> None:
+def test_it_reads_and_refuses_the_same_texts_as_json(text: str) -> None:
     try:
         value = json.loads(text)
     except ValueError:
         with pytest.raises(ValueError, match=r"."):
             read(text)
     else:
-        assert repr(read(text)) == repr(value)  # NaN is no equal of itself
+        assert repr(read(text)) == repr(value)  # NaN is not equal to itself
 
 
 numbers = st.from_regex(r"-?(0|[1-9][0-9]{0,40})(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?", fullmatch=True)
 
 
 @given(numbers)
-def test_it_reads_numbers_of_any_size_as_json_does(text: str) -> None:
+def test_it_reads_numbers_of_any_size_like_json(text: str) -> None:
     assert repr(read(text)) == repr(json.loads(text))
 
 
@@ -59,27 +59,27 @@ def test_it_reads_numbers_of_any_size_as_json_does(text: str) -> None:
         " \t\r\n[ 1 , 2 ] ",
     ],
 )
-def test_it_reads_what_is_odd_as_json_does(text: str) -> None:
+def test_it_reads_unusual_texts_like_json(text: str) -> None:
     assert repr(read(text)) == repr(json.loads(text))
 
 
 @pytest.mark.parametrize("text", [b"{}", bytearray(b"1"), memoryview(b"1"), None, {}])
-def test_what_is_no_text_is_not_read(text: Any) -> None:
+def test_only_str_can_be_read(text: Any) -> None:
     with pytest.raises(TypeError):
         read(text)
 
 
-@pytest.mark.parametrize("odd", [{1}, b"", {(1, 2): 3}])
-def test_what_is_no_json_is_refused_as_json_refuses_it(odd: Any) -> None:
+@pytest.mark.parametrize("invalid", [{1}, b"", {(1, 2): 3}])
+def test_values_that_are_not_json_are_refused(invalid: Any) -> None:
     with pytest.raises(TypeError):
-        write(odd)
+        write(invalid)
 
 
-def test_what_holds_itself_is_no_endless_text() -> None:
-    round_and_round: list[Any] = []
-    round_and_round.append(round_and_round)
+def test_a_recursive_value_is_refused() -> None:
+    recursive: list[Any] = []
+    recursive.append(recursive)
     with pytest.raises(RecursionError):
-        write(round_and_round)
+        write(recursive)
 
 
 RAW_VALUES = st.recursive(
@@ -90,7 +90,7 @@ RAW_VALUES = st.recursive(
 
 
 @given(st.dictionaries(st.text(), RAW_VALUES, max_size=6), st.sampled_from([None, 1]), st.booleans())
-def test_each_value_is_the_text_that_stood_there(
+def test_raw_members_are_the_original_texts(
     values: dict[str, object],
     indent: int | None,
     escaped: bool,
@@ -101,7 +101,7 @@ def test_each_value_is_the_text_that_stood_there(
 
 
 @pytest.mark.parametrize("value", ["1.50", "1e400", "-0", "123456789012345678901234567890", r'"\ud800 \u00e9"'])
-def test_what_python_would_write_differently_survives(value: str) -> None:
+def test_texts_that_python_would_write_differently_are_kept(value: str) -> None:
     assert raw_members(f'{{"data":{value}}}') == {"data": value}
 
 
@@ -111,17 +111,17 @@ def test_what_python_would_write_differently_survives(value: str) -> None:
      '{"a":' + "[" * 100_000 + "]" * 100_000 + "}"],
     ids=range(13),
 )  # fmt: skip
-def test_anything_but_one_object_is_refused(text: str) -> None:
+def test_texts_that_are_not_one_object_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"\S"):
         raw_members(text)
 
 
 @pytest.mark.parametrize(("value", "read"), [(None, ""), ("null", ""), (r'"\u00e9"', "é")])
-def test_a_string_may_be_absent(value: str | None, read: str) -> None:
+def test_a_string_can_be_absent(value: str | None, read: str) -> None:
     assert raw_string(value) == read
 
 
 @pytest.mark.parametrize("value", ["1.0", '"1"', "true", "[]"])
-def test_a_whole_number_is_no_other_value(value: str) -> None:
+def test_only_integers_are_integers(value: str) -> None:
     with pytest.raises(ValueError, match="invalid literal"):
         raw_integer(value)

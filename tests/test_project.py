@@ -1,4 +1,4 @@
-"""What holds for the project as a whole: its files, its locks, its package and its own test rules."""
+"""Rules for the whole project: files, locks, dependencies, package, documents, tests."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ RUNTIME = [Requirement(text) for text in PYPROJECT["project"]["dependencies"]]
 EXTRAS = [Requirement(text) for extra in PYPROJECT["project"]["optional-dependencies"].values() for text in extra]
 DEV = [Requirement(text) for text in PYPROJECT["dependency-groups"]["dev"]]
 
-# Each holds the one before.
+# Each contains the previous one.
 LOCKS = {
     "requirements.lock": RUNTIME,
     "requirements-tools.lock": RUNTIME + EXTRAS,
     "requirements-dev.lock": RUNTIME + EXTRAS + DEV,
 }
 
-# A lock or a note that names a host stops working behind a mirror; a machine's path works on that machine only.
+# Host names of registries fail behind a mirror; absolute paths exist on one machine only.
 FOREIGN = re.compile(
     r"""pypi\.(?:org|python\.org) | pythonhosted\.org | registry\.(?:npmjs\.org|yarnpkg\.com) | (?:static\.)?crates\.io
       | (?:proxy|sum)\.golang\.org | (?:deb|security)\.debian\.org | repo1?\.maven\.(?:org|apache\.org) | -{2}find-links
       | /(?:root|work|home/\w+|Users/\w+)/""",
     re.VERBOSE,
 )
-LIMIT = 400
+MAX_LINES = 400
 
 
 def tracked(*patterns: str) -> list[Path]:
-    """Return the files git knows or would add, as they stand in the working tree."""
+    """Return the files of the working tree that git tracks or would add."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *patterns],
         cwd=ROOT,
@@ -55,14 +55,14 @@ def tracked(*patterns: str) -> list[Path]:
 
 
 def pins(name: str) -> dict[tuple[str, str], int]:
-    """Return the number of hashes of each package and version; newer Pythons may have another version."""
+    """Return the number of hashes of each package and version. Versions may differ between Pythons."""
     entries = re.findall(
         r"^(\S+)==(\S+)[^\n]*\\\n((?: {4}--hash=\S+[ \\\n]*)*)", (ROOT / name).read_text("utf-8"), re.MULTILINE
     )
     return {(canonicalize_name(package), version): hashes.count("--hash=") for package, version, hashes in entries}
 
 
-def test_no_file_names_a_registry_or_a_path_of_one_machine() -> None:
+def test_no_file_has_a_registry_or_an_absolute_path() -> None:
     found = []
     for path in tracked():
         text = path.read_bytes().decode("utf-8", errors="ignore")
@@ -74,11 +74,11 @@ def test_every_module_is_shorter_than_the_limit() -> None:
     lengths = {
         path.relative_to(ROOT).as_posix(): len(path.read_bytes().splitlines()) for path in tracked("monitor/*.py")
     }
-    assert {name: length for name, length in lengths.items() if length >= LIMIT} == {}
+    assert {name: length for name, length in lengths.items() if length >= MAX_LINES} == {}
 
 
 @pytest.mark.parametrize(("lock", "wanted"), LOCKS.items())
-def test_a_lock_pins_all_that_pyproject_asks_for(lock: str, wanted: list[Requirement]) -> None:
+def test_a_lock_pins_all_requirements(lock: str, wanted: list[Requirement]) -> None:
     pinned = pins(lock).keys()
     assert [
         str(requirement)
@@ -98,19 +98,19 @@ def test_every_pin_has_hashes(lock: str) -> None:
     assert [name for name, hashes in pins(lock).items() if not hashes] == []
 
 
-def test_what_is_tested_is_what_is_shipped() -> None:
-    """Each lock holds the one before, pin for pin."""
+def test_tested_versions_are_the_shipped_ones() -> None:
+    """Each lock contains the pins of the previous one."""
     shipped, tools, every = map(pins, LOCKS)
     assert shipped.items() <= tools.items() <= every.items()
 
 
-def test_the_daemon_is_locked_without_the_extras() -> None:
+def test_the_runtime_lock_has_no_extras() -> None:
     packages = {name for name, _ in pins("requirements.lock")}
     assert packages.isdisjoint(canonicalize_name(requirement.name) for requirement in EXTRAS)
 
 
-def test_every_foreign_import_is_a_declared_dependency() -> None:
-    """A package that only another package brought along may go with its next release."""
+def test_every_imported_package_is_a_dependency() -> None:
+    """A package that is only a dependency of another one may disappear with its next release."""
     declared = {canonicalize_name(requirement.name) for requirement in RUNTIME + EXTRAS}
     providers = importlib.metadata.packages_distributions()
     undeclared = set()
@@ -129,8 +129,8 @@ def test_every_foreign_import_is_a_declared_dependency() -> None:
     assert undeclared == set()
 
 
-def test_the_program_runs_without_the_tools_of_its_developers() -> None:
-    """Every module can be imported where nothing is installed that only the dev lock has."""
+def test_the_program_needs_no_development_tools() -> None:
+    """All modules can be imported without the packages that only the dev lock has."""
     shipped, every = ({name for name, _ in pins(lock)} for lock in ("requirements-tools.lock", "requirements-dev.lock"))
     dev_only = every - shipped
     providers = importlib.metadata.packages_distributions()
@@ -149,15 +149,15 @@ def test_the_program_runs_without_the_tools_of_its_developers() -> None:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the wheel once."""
+    """The built wheel."""
     folder = tmp_path_factory.mktemp("wheel")
     subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder], cwd=ROOT, check=True)
     (built,) = folder.glob("*.whl")
     return built
 
 
-def test_the_wheel_holds_the_whole_package_and_nothing_else(wheel: Path) -> None:
-    """Templates, style sheets and `py.typed` count as much as modules."""
+def test_the_wheel_has_the_package_only(wheel: Path) -> None:
+    """It includes templates, style sheets and `py.typed`."""
     inside = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert inside == {path.relative_to(ROOT).as_posix() for path in tracked("monitor")}
     assert "monitor/py.typed" in inside
@@ -167,13 +167,13 @@ def test_the_wheel_has_the_version_of_the_package(wheel: Path) -> None:
     assert wheel.name == f"relay_monitor-{monitor.__version__}-py3-none-any.whl"
 
 
-def test_every_place_for_figures_has_some() -> None:
+def test_every_section_for_figures_has_some() -> None:
     for page in sorted((ROOT / "docs").glob("*.md")):
         for name, figures in re.findall(r"<!-- (\w+) -->\n(.*?)<!-- end -->", page.read_text("utf-8"), re.DOTALL):
             assert "|---|" in figures, f"{page.name}: {name}"
 
 
-def test_links_between_documents_lead_somewhere() -> None:
+def test_links_between_documents_exist() -> None:
     broken = [
         f"{path.relative_to(ROOT)}: {target}"
         for path in tracked("*.md")
@@ -184,7 +184,7 @@ def test_links_between_documents_lead_somewhere() -> None:
 
 
 @pytest.mark.parametrize(("ci", "outcome"), [("true", {"failed": 1}), ("", {"skipped": 1})])
-def test_a_missing_counterpart_fails_under_ci_and_skips_elsewhere(
+def test_a_missing_counterpart_fails_in_ci_and_is_skipped_elsewhere(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, ci: str, outcome: dict[str, int]
 ) -> None:
     pytester.makeconftest((ROOT / "tests" / "conftest.py").read_text(encoding="utf-8"))

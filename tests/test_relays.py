@@ -1,4 +1,4 @@
-"""The engine as a program: it starts, counts, stalls, stops and leaves nothing behind."""
+"""The relay engine as a program: start, metrics, pause, stop, TLS, flags."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.required_counterpart(ENGINE), pytest.mark.timeout(BUIL
 
 
 async def hello(socket: ClientConnection) -> None:
-    """Say hello and wait for the answer."""
+    """Send a connect command and wait for the reply."""
     await socket.send(json.dumps({"id": 1, "connect": {}}))
     async with asyncio.timeout(DEADLINE):
         await socket.recv()
@@ -37,7 +37,7 @@ async def test_it_counts_its_clients(engine: Engine) -> None:
         assert await engine.connections() == 2
 
 
-async def test_paused_it_says_nothing_and_resumed_it_goes_on(engine: Engine) -> None:
+async def test_a_paused_engine_sends_nothing_until_resumed(engine: Engine) -> None:
     async with connect(engine.url, proxy=None) as socket:
         engine.pause()
         await socket.send(json.dumps({"id": 1, "connect": {}}))
@@ -49,7 +49,7 @@ async def test_paused_it_says_nothing_and_resumed_it_goes_on(engine: Engine) -> 
             assert json.loads(await socket.recv())["id"] == 1
 
 
-async def test_killed_it_says_no_goodbye(engine: Engine) -> None:
+async def test_a_killed_engine_sends_no_close_frame(engine: Engine) -> None:
     async with connect(engine.url, proxy=None) as socket:
         await hello(socket)
         await engine.kill()
@@ -58,12 +58,12 @@ async def test_killed_it_says_no_goodbye(engine: Engine) -> None:
         assert closing.value.rcvd is None
 
 
-async def test_paused_it_can_be_stopped_all_the_same(engine: Engine) -> None:
+async def test_a_paused_engine_can_be_stopped(engine: Engine) -> None:
     engine.pause()
     await engine.stop()
 
 
-async def test_it_ends_when_its_parent_is_gone(engine_program: Path) -> None:
+async def test_it_exits_when_its_parent_exits(engine_program: Path) -> None:
     process = await asyncio.create_subprocess_exec(
         engine_program, "-stdin", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
@@ -71,12 +71,12 @@ async def test_it_ends_when_its_parent_is_gone(engine_program: Path) -> None:
     assert process.stdout is not None
     async with asyncio.timeout(DEADLINE):
         assert (await process.stdout.readline()).startswith(b"listening ws://127.0.0.1:")
-        process.stdin.close()  # as the kernel does for a parent that died
+        process.stdin.close()  # as the kernel does when the parent exits
         assert await process.wait() == 0
         assert await process.stdout.read() == b""
 
 
-async def test_with_a_certificate_it_speaks_tls(engine_program: Path, tmp_path: Path) -> None:
+async def test_it_serves_tls_with_a_certificate(engine_program: Path, tmp_path: Path) -> None:
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1")
     chain, key = tmp_path / "chain.pem", tmp_path / "key.pem"
@@ -102,7 +102,7 @@ async def test_with_a_certificate_it_speaks_tls(engine_program: Path, tmp_path: 
         ("more",),
     ],
 )
-async def test_flags_that_make_no_sense_are_refused(engine_program: Path, flags: tuple[str, ...]) -> None:
+async def test_invalid_flags_are_refused(engine_program: Path, flags: tuple[str, ...]) -> None:
     with pytest.raises(RuntimeError, match="exit status 2"):
         await Engine.start(engine_program, *flags)
 
@@ -111,11 +111,11 @@ async def test_its_metrics_are_prometheus_text(engine: Engine) -> None:
     assert "centrifuge_node_num_clients" in await engine.metrics()
 
 
-def test_engine_and_centrifugo_are_given_the_same_terms() -> None:
-    terms = Terms(history_size=3, history_ttl=7, ping_interval=2.0, pong_timeout=0.5, stale_timeout=4.0)
-    flags = engine_flags(terms)
+def test_engine_and_centrifugo_have_the_same_settings() -> None:
+    settings = Terms(history_size=3, history_ttl=7, ping_interval=2.0, pong_timeout=0.5, stale_timeout=4.0)
+    flags = engine_flags(settings)
     given = dict(zip(flags[::2], flags[1::2], strict=True))
-    text = json.dumps(centrifugo_config(terms, 1))
+    text = json.dumps(centrifugo_config(settings, 1))
     assert given == {
         "-history-size": "3",
         "-history-ttl": "7s",

@@ -1,7 +1,7 @@
-"""Nothing secret is shown: canaries in every place that takes a secret, and a look at everything that is said.
+"""Secrets are not shown: every setting that takes a secret has a canary, and all output is searched for it.
 
-The daemon, `once` and `check` run as their users run them, at the chattiest log level, against relays and a proxy that
-fail in every way in which something could be quoted, and against some that say to everyone what they were told.
+The daemon, `once` and `check` run as processes with the log level `debug`, against relays and a proxy that fail in all
+ways in which a secret could be quoted, and against some that send back what they received.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Canaries:
-    """Texts that must not be seen anywhere, each with its place; `hidden` are other forms of them."""
+    """Texts that must not be in any output, by their setting."""
 
     token: str = field(default_factory=lambda: f"canary-token-{secrets.token_hex(8)}")
     token_file: str = field(default_factory=lambda: f"canary-file-{secrets.token_hex(8)}")
@@ -64,7 +64,7 @@ class Canaries:
         yield "authorization", base64.b64encode(f"me:{self.password}".encode()).decode()
 
     def seen_in(self, text: str) -> list[str]:
-        """The names of those that `text` holds."""
+        """Return the names of the canaries in `text`."""
         return [name for name, canary in self.all() if canary in text]
 
 
@@ -74,14 +74,14 @@ def canaries() -> Canaries:
 
 
 @asynccontextmanager
-async def gossip() -> AsyncIterator[str]:
-    """A relay that says what it was told: headers in the status of the upgrade, the token in the close reason."""
+async def echoing_relay() -> AsyncIterator[str]:
+    """Run a relay that sends back headers in the status of the upgrade, and the token in errors and close reasons."""
 
     def admit(connection: ServerConnection, request: Request) -> Response | None:
         if "refuse" not in request.path:
             return None
-        told = " ".join(f"{name}={value}" for name, value in request.headers.raw_items())
-        response = connection.respond(403, told)
+        received = " ".join(f"{name}={value}" for name, value in request.headers.raw_items())
+        response = connection.respond(403, received)
         response.reason_phrase = request.headers["X-Key"]
         return response
 
@@ -100,13 +100,13 @@ async def gossip() -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def surly_proxy() -> AsyncIterator[int]:
-    """A proxy that refuses, and says what it was told."""
+async def echoing_proxy() -> AsyncIterator[int]:
+    """Run a proxy that refuses, and sends back the credentials."""
 
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        told = next((line for line in head.splitlines() if line.startswith("Proxy-Authorization")), "nothing")
-        writer.write(f"HTTP/1.1 407 {told}\r\n\r\n".encode())
+        received = next((line for line in head.splitlines() if line.startswith("Proxy-Authorization")), "nothing")
+        writer.write(f"HTTP/1.1 407 {received}\r\n\r\n".encode())
         writer.close()
 
     server = await asyncio.start_server(refuse, "127.0.0.1", 0)
@@ -115,8 +115,8 @@ async def surly_proxy() -> AsyncIterator[int]:
 
 
 @dataclass
-class LoadContext:
-    """A configuration with a canary in every place, and the environment that goes with it."""
+class Setup:
+    """A configuration with a canary in every setting, and its environment."""
 
     config: Path
     environ: dict[str, str]
@@ -125,16 +125,16 @@ class LoadContext:
 
 
 @asynccontextmanager
-async def scene(canaries: Canaries, folder: Path) -> AsyncIterator[LoadContext]:
+async def running_relays(canaries: Canaries, folder: Path) -> AsyncIterator[Setup]:
     (folder / "token").write_text(canaries.token_file + "\n")
     (folder / "header").write_text(canaries.header_file + "\n")
     certificate = trustme.CA().issue_cert("127.0.0.1")
     key = certificate.private_key_pem.bytes().decode()
-    (folder / "us.pem").write_bytes(certificate.cert_chain_pems[0].bytes())
+    (folder / "server.pem").write_bytes(certificate.cert_chain_pems[0].bytes())
     canaries.key = "".join(key.splitlines()[1:2])  # type: ignore[attr-defined]
     block = "".join(f"    {line}\n" for line in key.splitlines())
     (folder / "web.yml").write_text(
-        f"tls_server_config:\n  cert_file: us.pem\n  key: |\n{block}basic_auth_users:\n  me: {canaries.hashed}\n"
+        f"tls_server_config:\n  cert_file: server.pem\n  key: |\n{block}basic_auth_users:\n  me: {canaries.hashed}\n"
     )
     async with AsyncExitStack() as stack:
         urls = {
@@ -151,12 +151,12 @@ async def scene(canaries: Canaries, folder: Path) -> AsyncIterator[LoadContext]:
             await relay.start()
             stack.push_async_callback(relay.stop)
             urls[name] = relay.url.removesuffix("/connection/websocket")
-        teller = await stack.enter_async_context(gossip())
-        urls |= {"tell-refuse": teller, "tell-close": teller, "tell-error": teller}
+        echoing = await stack.enter_async_context(echoing_relay())
+        urls |= {"echo-refuse": echoing, "echo-close": echoing, "echo-error": echoing}
         tls = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
         stack.callback(tls.close)
         urls["wrong"] = f"wss://127.0.0.1:{tls.sockets[0].getsockname()[1]}"
-        proxy = await stack.enter_async_context(surly_proxy())
+        proxy = await stack.enter_async_context(echoing_proxy())
         port = closed_port()
         config = folder / "monitor.yaml"
         config.write_text(_written(urls, port))
@@ -168,13 +168,13 @@ async def scene(canaries: Canaries, folder: Path) -> AsyncIterator[LoadContext]:
             "http_proxy": f"http://me:{canaries.proxy}@127.0.0.1:{proxy}",
             "no_proxy": "127.0.0.1",
         }
-        yield LoadContext(config, environ, port, tuple(urls))
+        yield Setup(config, environ, port, tuple(urls))
 
 
 def _written(urls: dict[str, str], port: int) -> str:
     relays = ""
     for number, (name, url) in enumerate(urls.items()):
-        path = {"tell-refuse": "/refuse", "tell-close": "/close"}.get(name, "/connection/websocket")
+        path = {"echo-refuse": "/refuse", "echo-close": "/close"}.get(name, "/connection/websocket")
         token = "token_file: token" if number % 2 and name != "good" else "token: ${CANARY_TOKEN}"
         relays += (
             f'  - name: {name}\n    url: "{url}{path}?key=${{CANARY_QUERY}}"\n    {token}\n'
@@ -187,56 +187,56 @@ def _written(urls: dict[str, str], port: int) -> str:
         "probes:\n"
         "  - {name: session, scenario: realistic-session, schedule: {every: 5m}, messages: 1, timeout: 3s}\n"
         "  - {name: steady, scenario: steady-messaging, message_interval: 200ms, settle: 0s, timeout: 2s}\n"
-        "  - {name: idle, scenario: steady-state, timeout: 1s}\n"  # which `once` holds it for
+        "  - {name: idle, scenario: steady-state, timeout: 1s}\n"  # the duration of `once`
     )
 
 
-async def said_by(scene: LoadContext, *arguments: str) -> str:
-    """What a command says, on both channels."""
+async def output_of(setup: Setup, *arguments: str) -> str:
+    """Return stdout and stderr of a command."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "monitor", *arguments, "--config", str(scene.config)),
+        *(sys.executable, "-m", "monitor", *arguments, "--config", str(setup.config)),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         cwd=ROOT,
-        env=scene.environ,
+        env=setup.environ,
     )
     async with asyncio.timeout(60):
         return "\n".join(part.decode() for part in await process.communicate())
 
 
-async def pages_of(scene: LoadContext, password: str) -> AsyncIterator[tuple[str, str]]:
-    """Every page of the daemon, as soon as each relay has had a run."""
-    base = f"https://127.0.0.1:{scene.port}"
+async def pages_of(setup: Setup, password: str) -> AsyncIterator[tuple[str, str]]:
+    """Yield all pages of the daemon, once each relay has had a run."""
+    base = f"https://127.0.0.1:{setup.port}"
     async with httpx.AsyncClient(base_url=base, auth=("me", password), verify=False, trust_env=False) as client:  # noqa: S501
         runs: list[dict[str, Any]] = []
         async with asyncio.timeout(60):
-            while {run["relay"] for run in runs if run["probe"] == "session"} < set(scene.relays):
+            while {run["relay"] for run in runs if run["probe"] == "session"} < set(setup.relays):
                 await asyncio.sleep(0.2)
                 try:
                     runs = (await client.get("/api/v1/runs?limit=500")).json()["runs"]
                 except httpx.TransportError:
                     continue
         for path in ("/", "/metrics", "/api/v1/status", "/api/v1/runs?limit=500", "/-/ready", "/style.css"):
-            answer = await client.get(path)
-            assert answer.status_code == 200, path
-            yield path, answer.text + str(answer.headers)
+            response = await client.get(path)
+            assert response.status_code == 200, path
+            yield path, response.text + str(response.headers)
         for run in runs:
             for path in (f"/runs/{run['id']}", f"/api/v1/runs/{run['id']}"):
                 yield path, (await client.get(path)).text
-        before = scene.config.read_text()
-        scene.config.write_text(before.replace("token: ${CANARY_TOKEN}", "token: [ '${CANARY_TOKEN}' ]"))
-        answer = await client.post("/-/reload")
-        assert answer.status_code == 400
-        yield "a reload that is refused", answer.text
-        scene.config.write_text(before)
+        before = setup.config.read_text()
+        setup.config.write_text(before.replace("token: ${CANARY_TOKEN}", "token: [ '${CANARY_TOKEN}' ]"))
+        response = await client.post("/-/reload")
+        assert response.status_code == 400
+        yield "a refused reload", response.text
+        setup.config.write_text(before)
         assert (await client.post("/-/reload")).status_code == 200
         refused = await client.get("/", auth=("me", password + "x"))
         assert refused.status_code == 401
-        yield "a password that is wrong", refused.text
+        yield "a wrong password", refused.text
 
 
 def files_in(folder: Path) -> Iterator[tuple[str, str]]:
-    """What a folder holds, which is for its owner's eyes only."""
+    """Yield the files of a folder, which only its owner may read."""
     for path in folder.rglob("*"):
         if path.is_file():
             assert path.stat().st_mode & 0o077 == 0, path
@@ -246,8 +246,8 @@ def files_in(folder: Path) -> Iterator[tuple[str, str]]:
 @pytest.mark.integration
 @pytest.mark.slow
 @pytest.mark.parametrize("log_format", ["console", "json"])
-async def test_the_daemon_shows_none(canaries: Canaries, tmp_path: Path, log_format: str) -> None:
-    async with scene(canaries, tmp_path) as made:
+async def test_the_daemon_shows_no_secret(canaries: Canaries, tmp_path: Path, log_format: str) -> None:
+    async with running_relays(canaries, tmp_path) as made:
         with (tmp_path / "log").open("wb") as log:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "monitor", "run", "--config", str(made.config)),
@@ -258,7 +258,7 @@ async def test_the_daemon_shows_none(canaries: Canaries, tmp_path: Path, log_for
                 env=made.environ,
             )
         try:
-            seen = {place: canaries.seen_in(text) async for place, text in pages_of(made, canaries.password)}
+            seen = {setting: canaries.seen_in(text) async for setting, text in pages_of(made, canaries.password)}
             process.send_signal(signal.SIGTERM)
             async with asyncio.timeout(20):
                 assert await process.wait() == 0
@@ -267,27 +267,27 @@ async def test_the_daemon_shows_none(canaries: Canaries, tmp_path: Path, log_for
                 process.kill()
                 await process.wait()
     logged = (tmp_path / "log").read_text()
-    assert logged.count("run failed") >= 5  # or it says nothing about those that fail
+    assert logged.count("run failed") >= 5  # otherwise failures are not covered
     seen["log"] = canaries.seen_in(logged)
     for path, text in files_in(tmp_path / "state"):
         seen[path] = canaries.seen_in(text)
-    assert {place: names for place, names in seen.items() if names} == {}
+    assert {setting: names for setting, names in seen.items() if names} == {}
 
 
 @pytest.mark.integration
 @pytest.mark.parametrize(
     "arguments", [("check",), ("once",), ("once", "--output", "json"), ("once", "--textfile", "out.prom")]
 )
-async def test_no_command_shows_any(canaries: Canaries, tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    async with scene(canaries, tmp_path) as made:
-        said = await said_by(made, *(str(tmp_path / word) if word == "out.prom" else word for word in arguments))
+async def test_commands_show_no_secret(canaries: Canaries, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    async with running_relays(canaries, tmp_path) as made:
+        printed = await output_of(made, *(str(tmp_path / word) if word == "out.prom" else word for word in arguments))
     prom = tmp_path / "out.prom"
     written = prom.read_text() if "--textfile" in arguments else ""
-    assert said
-    assert canaries.seen_in(said + written) == []
+    assert printed
+    assert canaries.seen_in(printed + written) == []
 
 
-FAULTY = {
+INVALID = {
     "userinfo": 'relays: [{name: a, url: "wss://me:%s@relay.example.com/x"}]',
     "userinfo and no path": 'relays: [{name: a, url: "wss://me:%s@relay.example.com"}]',
     "query and fragment": 'relays: [{name: a, url: "wss://h/x?%s#y"}]',
@@ -308,7 +308,7 @@ FAULTY = {
     "headers as text": 'relays: [{name: a, url: "wss://h/x", headers: {dapp: "X-Key %s"}}]',
     "not closed": 'relays: [{name: a, url: "wss://h/x", token: "%s}]',
 }
-FAULTY_WEB = {
+INVALID_WEB = {
     "password": "basic_auth_users: {me: %s}",
     "password as a list": "basic_auth_users: {me: [%s]}",
     "password for a name": "basic_auth_users: %s",
@@ -319,9 +319,9 @@ FAULTY_WEB = {
 }
 
 
-class TestFaults:
-    @pytest.mark.parametrize("text", FAULTY.values(), ids=FAULTY)
-    def test_no_fault_of_the_configuration_quotes_one(self, canaries: Canaries, tmp_path: Path, text: str) -> None:
+class TestErrors:
+    @pytest.mark.parametrize("text", INVALID.values(), ids=INVALID)
+    def test_errors_of_the_configuration_quote_no_secret(self, canaries: Canaries, tmp_path: Path, text: str) -> None:
         path = tmp_path / "monitor.yaml"
         path.write_text(text.replace("%s", canaries.token) + "\nprobes: [{name: p, scenario: steady-state}]\n")
         with pytest.raises(ConfigError) as caught:
@@ -329,8 +329,10 @@ class TestFaults:
         error = caught.value
         assert canaries.seen_in(f"{error} {error!r} {error.problems!r} {error.__context__!r} {error.__cause__!r}") == []
 
-    @pytest.mark.parametrize("text", FAULTY_WEB.values(), ids=FAULTY_WEB)
-    def test_nor_does_one_of_the_web_configuration(self, canaries: Canaries, tmp_path: Path, text: str) -> None:
+    @pytest.mark.parametrize("text", INVALID_WEB.values(), ids=INVALID_WEB)
+    def test_errors_of_the_web_configuration_quote_no_secret(
+        self, canaries: Canaries, tmp_path: Path, text: str
+    ) -> None:
         path = tmp_path / "web.yml"
         path.write_text(text.replace("%s", canaries.token) + "\n")
         with pytest.raises(ConfigError) as caught:
@@ -338,34 +340,34 @@ class TestFaults:
         assert canaries.seen_in(f"{caught.value} {caught.value!r} {caught.value.problems!r}") == []
 
 
-async def test_no_object_of_ours_shows_one(canaries: Canaries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever is alive while probes run, and is made by this project, is asked for its repr and its str."""
+async def test_no_object_shows_a_secret(canaries: Canaries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Search `repr` and `str` of all objects of the project while probes run."""
     shown: dict[str, list[str]] = {}
 
-    looks = iter(range(12))  # it takes a while, in which nothing is answered
+    searches = iter(range(12))  # each search takes long and blocks the event loop
 
-    def look(published: object) -> None:
-        if isinstance(published, Run) and next(looks, None) is None:
+    def search(published: object) -> None:
+        if isinstance(published, Run) and next(searches, None) is None:
             return
         for each in gc.get_objects():
             if issubclass(type(each), ProbeError):
-                continue  # on its way from the socket to the client, which takes secrets out of it
+                continue  # on its way from the socket to the client, which redacts it
             if str(type(each).__module__).startswith(("monitor.", "pydantic.")):
                 for text in (repr(each), str(each)):
                     if seen := canaries.seen_in(text):
                         shown[f"{type(each).__module__}.{type(each).__qualname__}"] = seen
 
-    async with scene(canaries, tmp_path) as made:
+    async with running_relays(canaries, tmp_path) as made:
         for name, value in made.environ.items():
             monkeypatch.setenv(name, value)
         config = load(made.config, made.environ)
         web = load_web(tmp_path / "web.yml")
         monitored_relays = MonitoredRelays(config, SYSTEM_CLOCK, lambda *_: None)
-        await run_once(config, lambda report: look(report) if isinstance(report, Run) else None)
-        look((monitored_relays, web))
+        await run_once(config, lambda report: search(report) if isinstance(report, Run) else None)
+        search((monitored_relays, web))
         dumps = f"{config.model_dump()} {config.model_dump_json()} {web.model_dump()} {web.model_dump_json()}"
-    # The url, with its query, is no secret by its type; pages and logs cut it.
+    # A URL is not a secret by its type; pages and logs omit its query.
     for names in shown.values():
         names[:] = [name for name in names if name != "query"]
-    assert {place: names for place, names in shown.items() if names} == {}
+    assert {setting: names for setting, names in shown.items() if names} == {}
     assert set(canaries.seen_in(dumps)) <= {"query"}

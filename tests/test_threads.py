@@ -1,4 +1,4 @@
-"""What may hang goes on beside the loop, and hands back what came of it."""
+"""Blocking calls run in daemon threads and return their results to the event loop."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import pytest
 from monitor.threads import run_in_thread
 
 
-async def test_a_result_comes_back_from_a_daemon_thread_of_that_name() -> None:
-    def who() -> tuple[str, bool]:
+async def test_work_runs_in_a_daemon_thread_of_that_name() -> None:
+    def thread() -> tuple[str, bool]:
         return threading.current_thread().name, threading.current_thread().daemon
 
-    assert await run_in_thread("read of a file", who) == ("read of a file", True)
+    assert await run_in_thread("read of a file", thread) == ("read of a file", True)
 
 
-async def test_what_is_raised_is_raised_where_it_is_waited_for() -> None:
+async def test_an_exception_is_raised_in_the_caller() -> None:
     def fail() -> None:
         raise OSError("no such file")
 
@@ -25,7 +25,7 @@ async def test_what_is_raised_is_raised_where_it_is_waited_for() -> None:
         await run_in_thread("read of a file", fail)
 
 
-def test_what_hangs_outlives_a_loop_without_a_word() -> None:
+def test_a_hanging_call_does_not_block_the_end_of_the_loop() -> None:
     release, before = threading.Event(), set(threading.enumerate())
 
     async def give_up() -> None:
@@ -34,7 +34,7 @@ def test_what_hangs_outlives_a_loop_without_a_word() -> None:
                 await run_in_thread("a read that hangs", release.wait)
 
     asyncio.run(give_up())
-    (left,) = set(threading.enumerate()) - before
+    (running,) = set(threading.enumerate()) - before
     release.set()
-    left.join(5)
-    assert not left.is_alive()
+    running.join(5)
+    assert not running.is_alive()

@@ -1,4 +1,4 @@
-"""The tier of a test: which markers it gets, what a unit test may not do, and what `--alone` selects."""
+"""Tiers of tests: markers, the guard of unit tests, and `--alone`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_alone(): pass
 def test_that_may_start_a_program(): subprocess.run(["true"], check=True)
 """
 
-STRAY = """
+STARTS_PROGRAM = """
 import subprocess
 def test_that_starts_a_program(): subprocess.run(["true"], check=True)
 """
@@ -42,7 +42,7 @@ def test_that_starts_a_program(): subprocess.run(["true"], check=True)
 
 @pytest.fixture
 def project(pytester: pytest.Pytester) -> pytest.Pytester:
-    """A project of a few tests, with the tiers of this one."""
+    """A project with a few tests and `tests.tiers`."""
     pytester.makeini(CONFIG)
     pytester.makeconftest("pytest_plugins = ['tests.tiers']")
     pytester.makepyfile(TESTS)
@@ -67,8 +67,8 @@ def test_each_test_is_in_its_tier(project: pytest.Pytester, arguments: tuple[str
     assert passed == selected
 
 
-def test_a_unit_test_that_starts_a_program_fails_and_says_what_to_do(project: pytest.Pytester) -> None:
-    project.makepyfile(STRAY)
+def test_a_unit_test_that_starts_a_program_fails(project: pytest.Pytester) -> None:
+    project.makepyfile(STARTS_PROGRAM)
     result = project.runpytest_inprocess("-m", "unit")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*starts a program: mark it with pytest.mark.integration*"])

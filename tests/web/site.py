@@ -1,4 +1,4 @@
-"""A monitor's web state with something in it, and a client for its pages."""
+"""A web state with some runs, and a client for its pages."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ EVIL = "<script>alert(1)</script>"
 
 
 def journal() -> Journal:
-    kept = Journal()
-    kept.add(run(1))
-    kept.add(run(2, relay="other"))
-    kept.add(FULL)
-    kept.add(
+    store = Journal()
+    store.add(run(1))
+    store.add(run(2, relay="other"))
+    store.add(FULL)
+    store.add(
         run(8, failed=True, probe="idle", failure=Failure(step=Step.HOLD, reason=Reason.DISCONNECTED, detail=EVIL))
     )
-    return kept
+    return store
 
 
 def status() -> dict[str, Any]:
     def probe(name: str) -> dict[str, Any]:
         return {"name": name, "scenario": "steady-messaging", "schedule": "continuous", "nextDue": None}
 
-    def never(name: str, *, up: bool | None) -> dict[str, Any]:
-        """A relay that no message has crossed."""
+    def undelivered(name: str, *, up: bool | None) -> dict[str, Any]:
+        """Return a relay that delivered no message."""
         times = {"since": None, "lastCrossing": None}
         return {"name": name, "url": "embedded", "up": up, **times, "maintenance": None, "probes": [probe("steady")]}
 
@@ -58,30 +58,30 @@ def status() -> dict[str, Any]:
                 "maintenance": "weekly upgrade",
                 "probes": [probe("steady"), probe("idle")],
             },
-            never("other", up=True) | {"since": "2024-05-01T12:00:01+00:00"},
-            never("new", up=None),
-            never("fresh", up=False) | {"since": "2024-05-01T12:00:09+00:00"},
+            undelivered("other", up=True) | {"since": "2024-05-01T12:00:01+00:00"},
+            undelivered("new", up=None),
+            undelivered("fresh", up=False) | {"since": "2024-05-01T12:00:09+00:00"},
         ],
     }
 
 
 @cache
 def rendered() -> Callable[[str], tuple[bytes, str]]:
-    """Return what renders the series of a monitor that has not seen a run; nothing here changes them."""
+    """Return the renderer of a monitor without runs; shared by all tests, which do not change it."""
     return exporter().render
 
 
 def state(**changes: Any) -> WebState:
-    usual: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "status": status,
         "journal": journal(),
         "metrics": rendered(),
         "ready": lambda: None,
     }
-    return WebState(**(usual | changes))
+    return WebState(**(defaults | changes))
 
 
 def client(app: ASGIApp | None = None, **changes: Any) -> httpx.AsyncClient:
-    """A client whose requests go straight to the application."""
+    """Return a client that calls the application without a socket."""
     transport = httpx.ASGITransport(app or build_app(state(**changes)))
     return httpx.AsyncClient(transport=transport, base_url="http://monitor.example")

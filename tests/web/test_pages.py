@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     import httpx
     from starlette.types import Message
 
-GONE = "018f2f3a-0000-7000-8000-ffffffffffff"
+UNKNOWN = "018f2f3a-0000-7000-8000-ffffffffffff"
 
 
 def text_of(response: httpx.Response) -> str:
-    """What a reader sees of a page, in one line."""
+    """Return the visible text of a page, on one line."""
     assert response.status_code == 200
     shown: list[str] = []
 
@@ -37,7 +37,7 @@ def text_of(response: httpx.Response) -> str:
 
 
 class TestOverview:
-    async def test_it_says_which_relay_is_down_and_why_the_last_run_failed(self) -> None:
+    async def test_it_shows_the_status_of_relays_and_the_last_failure(self) -> None:
         async with client() as web:
             shown = text_of(await web.get("/"))
         assert (
@@ -49,13 +49,13 @@ class TestOverview:
         assert "new unknown (first attempt pending) embedded" in shown
         assert "2024-05-01 12:07:00 UTC failed at deliver : lost acked, never delivered" in shown
 
-    async def test_failed_runs_are_listed_the_newest_first_with_links(self) -> None:
+    async def test_failed_runs_are_listed_newest_first_with_links(self) -> None:
         async with client() as web:
             page = (await web.get("/")).text
         listed = page[page.index("Failed runs") :]
         assert re.findall(r"/runs/([0-9a-f-]+)", listed) == [run(8).id, FULL.id]
 
-    async def test_it_escapes_whatever_it_shows(self) -> None:
+    async def test_all_texts_are_escaped(self) -> None:
         async with client() as web:
             for path in ("/", f"/runs/{run(8).id}", f"/runs/{FULL.id}"):
                 page = (await web.get(path)).text
@@ -63,29 +63,29 @@ class TestOverview:
                 assert "<again>" not in page
             assert EVIL in text_of(await web.get("/"))
 
-    async def test_it_needs_no_script_and_comes_anew_by_itself(self) -> None:
+    async def test_it_refreshes_without_a_script(self) -> None:
         async with client() as web:
             response = await web.get("/")
         assert '<meta http-equiv="refresh" content="10">' in response.text
         assert "javascript" not in response.text
         assert response.headers["content-type"] == "text/html; charset=utf-8"
 
-    async def test_an_unhealthy_monitor_says_so_first(self) -> None:
+    async def test_an_unhealthy_monitor_is_shown(self) -> None:
         async with client(status=lambda: status() | {"healthy": False}) as web:
             assert "is unhealthy" in text_of(await web.get("/"))
         async with client() as web:
             assert "is unhealthy" not in text_of(await web.get("/"))
 
-    async def test_a_monitor_that_knows_nothing_yet_has_a_page(self) -> None:
+    async def test_a_monitor_without_relays_has_a_page(self) -> None:
         async with client(journal=Journal(), status=lambda: status() | {"relays": []}) as web:
             assert "No failed runs" in text_of(await web.get("/"))
 
-    async def test_a_query_of_a_relays_url_is_shown_nowhere(self) -> None:
+    async def test_the_query_of_a_url_is_not_shown(self) -> None:
         async with client() as web:
             for path in ("/", "/api/v1/status"):
-                answer = (await web.get(path)).text
-                assert "relay.example.com" in answer
-                assert "s3cr3t" not in answer
+                body = (await web.get(path)).text
+                assert "relay.example.com" in body
+                assert "s3cr3t" not in body
 
 
 class TestRun:
@@ -98,24 +98,24 @@ class TestRun:
         assert "2 response pending 100.0 50.0 late" in shown
         assert "left out" not in shown
 
-    async def test_it_says_what_was_left_out(self) -> None:
-        kept = Journal()
-        kept.add(run(1, exchanges=run(1).exchanges * 1_000))
-        async with client(journal=kept) as web:
+    async def test_it_shows_how_much_is_omitted(self) -> None:
+        store = Journal()
+        store.add(run(1, exchanges=run(1).exchanges * 1_000))
+        async with client(journal=store) as web:
             assert "800 more exchanges" in text_of(await web.get(f"/runs/{run(1).id}"))
 
-    async def test_one_that_is_forgotten_is_404(self) -> None:
+    async def test_an_unknown_run_is_404(self) -> None:
         async with client() as web:
-            response = await web.get(f"/runs/{GONE}")
+            response = await web.get(f"/runs/{UNKNOWN}")
         assert (response.status_code, response.text) == (404, "run not found or expired\n")
 
 
 class TestHealth:
-    async def test_healthy_while_it_serves(self) -> None:
+    async def test_it_is_healthy_while_it_serves(self) -> None:
         async with client() as web:
             assert (await web.get("/-/healthy")).status_code == 200
 
-    async def test_not_ready_says_why(self) -> None:
+    async def test_not_ready_has_a_reason(self) -> None:
         why: list[str | None] = ["the schedule has not started yet", None]
         async with client(ready=lambda: why.pop(0)) as web:
             before, after = await web.get("/-/ready"), await web.get("/-/ready")
@@ -145,7 +145,7 @@ class TestReload:
             (StartupError("config.yaml: cannot be read"), 500, "config.yaml: cannot be read"),
         ],
     )
-    async def test_a_configuration_that_is_wrong_is_told_with_every_fault(
+    async def test_an_invalid_configuration_is_answered_with_its_errors(
         self, error: Exception, code: int, text: str
     ) -> None:
         async def reload() -> None:
@@ -158,15 +158,15 @@ class TestReload:
             assert "reload failed" in response.text
 
     @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
-    async def test_no_other_method_does(self, method: str) -> None:
+    async def test_other_methods_are_refused(self, method: str) -> None:
         async with client() as web:
             response = await web.request(method, "/-/reload")
             assert (response.status_code, response.headers["allow"]) == (405, "POST")
 
     @pytest.mark.parametrize(("site", "code"), [("cross-site", 403), ("same-site", 403), ("same-origin", 501)])
-    async def test_a_page_of_another_site_has_no_say(self, site: str, code: int) -> None:
+    async def test_a_cross_site_request_is_refused(self, site: str, code: int) -> None:
         async def reload() -> None:
-            pytest.fail("it was reloaded")
+            pytest.fail("reload was called")
 
         async with client(reload=None if code == 501 else reload) as web:
             assert (await web.post("/-/reload", headers={"Sec-Fetch-Site": site})).status_code == code
@@ -175,9 +175,9 @@ class TestReload:
 class TestApi:
     async def test_the_status_is_json(self) -> None:
         async with client() as web:
-            answer = (await web.get("/api/v1/status")).json()
-        assert answer["version"] == "1.2.3"
-        assert [relay["up"] for relay in answer["relays"]] == [False, True, None, False]
+            body = (await web.get("/api/v1/status")).json()
+        assert body["version"] == "1.2.3"
+        assert [relay["up"] for relay in body["relays"]] == [False, True, None, False]
 
     @pytest.mark.parametrize(
         ("query", "numbers"),
@@ -191,10 +191,10 @@ class TestApi:
             ("limit=500", [8, 7, 2, 1]),
         ],
     )
-    async def test_runs_are_those_asked_for(self, query: str, numbers: list[int]) -> None:
+    async def test_runs_are_filtered(self, query: str, numbers: list[int]) -> None:
         async with client() as web:
-            answer = (await web.get(f"/api/v1/runs?{query}")).json()
-        assert [int(item["id"][-12:], 16) for item in answer["runs"]] == numbers
+            body = (await web.get(f"/api/v1/runs?{query}")).json()
+        assert [int(item["id"][-12:], 16) for item in body["runs"]] == numbers
 
     @pytest.mark.parametrize(
         ("query", "says"),
@@ -211,7 +211,7 @@ class TestApi:
             ("relay=a&relay=b", "a parameter is given twice"),
         ],
     )
-    async def test_a_bad_parameter_is_named(self, query: str, says: str) -> None:
+    async def test_an_invalid_parameter_is_refused(self, query: str, says: str) -> None:
         async with client() as web:
             response = await web.get(f"/api/v1/runs?{query}")
         assert response.status_code == 400
@@ -219,22 +219,22 @@ class TestApi:
 
     async def test_one_run_has_its_timeline(self) -> None:
         async with client() as web:
-            answer = (await web.get(f"/api/v1/runs/{FULL.id}")).json()
-        assert [mark["step"] for mark in answer["timeline"]] == ["tcp", "publish"]
+            body = (await web.get(f"/api/v1/runs/{FULL.id}")).json()
+        assert [mark["step"] for mark in body["timeline"]] == ["tcp", "publish"]
 
-    @pytest.mark.parametrize("path", [f"runs/{GONE}", "runs/x", "nothing", "runs/a/b"])
-    async def test_what_is_not_there_is_404_in_json(self, path: str) -> None:
+    @pytest.mark.parametrize("path", [f"runs/{UNKNOWN}", "runs/x", "nothing", "runs/a/b"])
+    async def test_not_found_is_json(self, path: str) -> None:
         async with client() as web:
             response = await web.get(f"/api/v1/{path}")
         assert response.status_code == 404
         assert response.json()["error"]
 
     async def test_a_list_is_sent_run_by_run(self) -> None:
-        """As one piece, a list of large runs would hold up the loop that measures, and fill the memory."""
-        kept = Journal()
+        """In one piece, a list of large runs would block the event loop and need much memory."""
+        store = Journal()
         for number in range(50):
-            kept.add(run(number, exchanges=run(1).exchanges * 200))
-        app = build_app(state(journal=kept))
+            store.add(run(number, exchanges=run(1).exchanges * 200))
+        app = build_app(state(journal=store))
         scope = {"type": "http", "method": "GET", "path": "/api/v1/runs", "query_string": b"", "headers": []}
         pieces: list[bytes] = []
 
@@ -250,13 +250,13 @@ class TestApi:
         assert max(map(len, pieces)) < 2 * sum(map(len, pieces)) / 50
 
 
-class TestEveryAnswer:
+class TestAllResponses:
     @pytest.mark.parametrize("path", ["/", "/runs/{}", "/api/v1/runs", "/api/v1/runs/{}"])
-    async def test_half_a_character_from_a_relay_spoils_no_page(self, path: str) -> None:
-        kept = Journal()
+    async def test_a_lone_surrogate_can_be_shown(self, path: str) -> None:
+        store = Journal()
         broken = Failure(step=Step.HELLO, reason=Reason.RELAY_ERROR, detail="error 100 \ud83d!")
-        kept.add(run(1, failed=True, failure=broken))
-        async with client(journal=kept) as web:
+        store.add(run(1, failed=True, failure=broken))
+        async with client(journal=store) as web:
             response = await web.get(path.format(run(1).id))
         assert response.status_code == 200
         assert "error 100" in response.text
@@ -264,7 +264,7 @@ class TestEveryAnswer:
     @pytest.mark.parametrize(
         "path", ["/", "/metrics", "/style.css", "/-/ready", "/api/v1/runs", "/nothing", "/-/reload"]
     )
-    async def test_it_carries_the_security_headers(self, path: str) -> None:
+    async def test_it_has_the_security_headers(self, path: str) -> None:
         async with client() as web:
             headers = (await web.get(path)).headers
         assert "default-src 'none'" in headers["content-security-policy"]
@@ -272,7 +272,7 @@ class TestEveryAnswer:
         assert headers["referrer-policy"] == "no-referrer"
         assert headers["cache-control"] == "no-store"
 
-    async def test_a_page_loads_nothing_but_its_style(self) -> None:
+    async def test_a_page_loads_only_its_style_sheet(self) -> None:
         async with client() as web:
             page = (await web.get("/")).text
             assert re.findall(r'(?:src|rel="stylesheet" href)="([^"]+)"', page) == ["/style.css"]

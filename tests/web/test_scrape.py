@@ -12,7 +12,7 @@ from tests.metrics.sample import OPENMETRICS, RUN_ID, exchange, exporter, run
 from tests.web.site import client
 
 
-async def test_prometheus_reads_it() -> None:
+async def test_prometheus_can_parse_it() -> None:
     async with client() as web:
         response = await web.get("/metrics", headers={"Accept-Encoding": "identity"})
     assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
@@ -20,7 +20,7 @@ async def test_prometheus_reads_it() -> None:
     assert "relay_probe_exchanges" in {family.name for family in text_string_to_metric_families(response.text)}
 
 
-async def test_openmetrics_with_exemplars_is_there_for_those_who_ask() -> None:
+async def test_openmetrics_with_exemplars_is_negotiated() -> None:
     metrics = exporter()
     metrics.publish(run(exchange()))
     async with client(metrics=metrics.render) as web:
@@ -33,15 +33,15 @@ async def test_openmetrics_with_exemplars_is_there_for_those_who_ask() -> None:
     assert RUN_ID not in plain.text
 
 
-async def test_it_is_packed_where_asked_for() -> None:
+async def test_it_is_compressed_if_accepted() -> None:
     async with (
         client(metrics=lambda _: (b"a 1\n" * 1_000, "text/plain")) as web,
         web.stream("GET", "/metrics", headers={"Accept-Encoding": "gzip"}) as response,
     ):
-        packed = b"".join([chunk async for chunk in response.aiter_raw()])
+        compressed = b"".join([chunk async for chunk in response.aiter_raw()])
     assert response.headers["content-encoding"] == "gzip"
-    assert len(packed) < 100
-    assert gzip.decompress(packed) == b"a 1\n" * 1_000
+    assert len(compressed) < 100
+    assert gzip.decompress(compressed) == b"a 1\n" * 1_000
 
 
 @pytest.mark.parametrize(
@@ -59,20 +59,20 @@ async def test_it_is_packed_where_asked_for() -> None:
         ("gzipped", False),
     ],
 )
-def test_gzip_is_accepted_as_the_header_says(header: str, accepted: bool) -> None:
+def test_accepted_encodings(header: str, accepted: bool) -> None:
     assert accepts_gzip(header) is accepted
 
 
-async def test_a_scrape_that_takes_long_holds_up_nobody_and_no_more_than_so_many_wait() -> None:
+async def test_a_slow_scrape_blocks_no_request_and_the_queue_is_bounded() -> None:
     release = threading.Event()
-    present = most = 0
+    concurrent = max_concurrent = 0
 
     def render(_: str) -> tuple[bytes, str]:
-        nonlocal present, most
-        present += 1
-        most = max(most, present)
+        nonlocal concurrent, max_concurrent
+        concurrent += 1
+        max_concurrent = max(max_concurrent, concurrent)
         assert release.wait(30)
-        present -= 1
+        concurrent -= 1
         return b"", "text/plain"
 
     async with client(metrics=render) as web:
@@ -86,17 +86,17 @@ async def test_a_scrape_that_takes_long_holds_up_nobody_and_no_more_than_so_many
         release.set()
         assert {(await task).status_code for task in waiting} == {200}
         assert (await web.get("/metrics")).status_code == 200
-    assert most == 1
+    assert max_concurrent == 1
 
 
-async def test_a_page_that_cannot_be_made_takes_no_ones_turn() -> None:
-    answers = [(b"ok", "text/plain")]
+async def test_a_failed_scrape_does_not_block_the_next() -> None:
+    pages = [(b"ok", "text/plain")]
 
     def render(_: str) -> tuple[bytes, str]:
-        if len(answers) == 1:
-            answers.append((b"", ""))
+        if len(pages) == 1:
+            pages.append((b"", ""))
             raise RuntimeError("broken")
-        return answers[0]
+        return pages[0]
 
     async with client(metrics=render) as web:
         with pytest.raises(RuntimeError):

@@ -31,7 +31,7 @@ async def web() -> AsyncIterator[WebServer]:
     await served.stop()
 
 
-async def test_every_route_answers_over_a_real_socket(web: WebServer) -> None:
+async def test_all_routes_are_served_over_a_socket(web: WebServer) -> None:
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{web.port}") as client:
         for path in ("/", "/metrics", "/-/healthy", "/-/ready", "/api/v1/status", "/api/v1/runs", "/style.css"):
             response = await client.get(path)
@@ -40,7 +40,7 @@ async def test_every_route_answers_over_a_real_socket(web: WebServer) -> None:
             assert response.headers["x-content-type-options"] == "nosniff"
 
 
-async def test_a_port_in_use_is_told_in_one_line(web: WebServer) -> None:
+async def test_a_port_in_use_is_a_startup_error(web: WebServer) -> None:
     with pytest.raises(StartupError) as caught:
         await WebServer(build_app(state()), "127.0.0.1", web.port).start()
     assert str(caught.value) == (
@@ -49,12 +49,12 @@ async def test_a_port_in_use_is_told_in_one_line(web: WebServer) -> None:
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
-async def test_an_address_that_is_not_ours_is_told_in_one_line(host: str) -> None:
+async def test_an_unavailable_address_is_a_startup_error(host: str) -> None:
     with pytest.raises(StartupError, match=rf"^cannot listen on {host}:0: [^\n]+ \(see server.listen\)$"):
         await WebServer(build_app(state()), host, 0).start()
 
 
-async def test_it_leaves_signals_to_the_daemon() -> None:
+async def test_signal_handlers_are_unchanged() -> None:
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     served = WebServer(build_app(state()), "127.0.0.1", 0)
     await served.start()
@@ -62,7 +62,7 @@ async def test_it_leaves_signals_to_the_daemon() -> None:
     await served.stop()
 
 
-async def test_threads_give_way_sooner_while_it_serves() -> None:
+async def test_the_switch_interval_is_shorter_while_it_serves() -> None:
     before = sys.getswitchinterval()
     served = WebServer(build_app(state()), "127.0.0.1", 0)
     await served.start()
@@ -71,7 +71,7 @@ async def test_threads_give_way_sooner_while_it_serves() -> None:
     assert sys.getswitchinterval() == before
 
 
-async def test_to_stop_ends_what_is_under_way_in_time() -> None:
+async def test_running_requests_end_with_the_stop() -> None:
     entered = asyncio.Event()
 
     async def hang(_: Request) -> PlainTextResponse:
@@ -82,23 +82,23 @@ async def test_to_stop_ends_what_is_under_way_in_time() -> None:
     served = WebServer(Starlette(routes=[Route("/", hang)]), "127.0.0.1", 0)
     await served.start()
     async with httpx.AsyncClient() as client:
-        asking = asyncio.create_task(client.get(f"http://127.0.0.1:{served.port}/"))
+        request = asyncio.create_task(client.get(f"http://127.0.0.1:{served.port}/"))
         await entered.wait()
         async with asyncio.timeout(5):
             await served.stop(0.1)
         with pytest.raises(httpx.HTTPError):
-            (await asking).raise_for_status()
+            (await request).raise_for_status()
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", served.port)
 
 
-async def test_to_stop_twice_or_before_the_start_does_nothing(web: WebServer) -> None:
+async def test_stop_can_be_called_twice_or_before_start(web: WebServer) -> None:
     await WebServer(build_app(state()), "127.0.0.1", 0).stop()
     await web.stop()
     await web.stop()
 
 
-async def test_a_client_that_says_nothing_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_without_a_request_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "REQUEST_TIMEOUT", 0.05)
     served = WebServer(build_app(state()), "127.0.0.1", 0)
     await served.start()
@@ -109,7 +109,7 @@ async def test_a_client_that_says_nothing_is_hung_up_on(monkeypatch: pytest.Monk
     await served.stop()
 
 
-async def test_a_client_that_asked_may_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_connection_can_be_reused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "REQUEST_TIMEOUT", 0.05)
     served = WebServer(build_app(state()), "127.0.0.1", 0)
     await served.start()
@@ -123,7 +123,7 @@ async def test_a_client_that_asked_may_stay(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.alone
-async def test_a_client_that_does_not_finish_its_request_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_with_an_incomplete_request_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "REQUEST_TIMEOUT", 0.05)
     served = WebServer(build_app(state()), "127.0.0.1", 0)
     await served.start()
@@ -133,7 +133,7 @@ async def test_a_client_that_does_not_finish_its_request_is_hung_up_on(monkeypat
     async with asyncio.timeout(5):
         with contextlib.suppress(ConnectionError):
             for byte in b"POST /-/reload HTTP/1.1\r\nHost: monitor\r\nContent-Length: 9\r\n\r\n" + b"x" * 1000:
-                if reader.at_eof() or writer.transport.is_closing():  # uvloop raises RuntimeError for a write after it
+                if reader.at_eof() or writer.transport.is_closing():  # uvloop raises RuntimeError for a later write
                     break
                 writer.write(bytes([byte]))
                 await writer.drain()
@@ -145,8 +145,8 @@ async def test_a_client_that_does_not_finish_its_request_is_hung_up_on(monkeypat
 
 
 @pytest.mark.alone
-async def test_a_client_that_does_not_take_its_answer_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """To close in good order would wait until it does."""
+async def test_a_client_that_does_not_read_its_response_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A graceful close would wait for the client."""
     monkeypatch.setattr(server, "RESPONSE_TIMEOUT", 0.2)
 
     async def large(_: Request) -> PlainTextResponse:
@@ -173,16 +173,16 @@ async def test_connections_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(server, "MAX_CONNECTIONS", 2)
     served = WebServer(build_app(state()), "127.0.0.1", 0)
     await served.start()
-    ends = [await asyncio.open_connection("127.0.0.1", served.port) for _ in range(3)]
+    connections = [await asyncio.open_connection("127.0.0.1", served.port) for _ in range(3)]
     async with asyncio.timeout(5):
-        assert await ends[2][0].read() == b""
-    for _, writer in ends:
+        assert await connections[2][0].read() == b""
+    for _, writer in connections:
         writer.close()
     await served.stop()
 
 
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
-async def test_it_listens_on_ipv6_as_well() -> None:
+async def test_it_can_listen_on_ipv6() -> None:
     served = WebServer(build_app(state()), "::1", 0)
     await served.start()
     async with httpx.AsyncClient() as client:
