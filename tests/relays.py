@@ -1,8 +1,7 @@
-"""Relays to test against, each started by the test that needs it and gone when that test is over.
+"""Relays for tests, started and stopped by fixtures.
 
-Three kinds speak the same protocol: `embedded`, our own; `engine`, a small program on the library Centrifugo is
-built on (`tests/engine/`); and Centrifugo itself, where CENTRIFUGO_BIN names it. A test that asks for `relay_url` or
-`start_relay` runs against each.
+There are three kinds: `embedded`; `engine`, a small program that uses the library of Centrifugo (`tests/engine/`); and
+Centrifugo itself, if CENTRIFUGO_BIN is its path. A test with `relay_url` or `start_relay` runs against each.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Self
@@ -24,6 +22,7 @@ from monitor.clock import LoopClock
 from monitor.embedded.namespaces import Namespace
 from monitor.embedded.server import EmbeddedRelay
 from tests import counterparts
+from tests.sockets import closed_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -39,8 +38,8 @@ STOP_TIMEOUT = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What a relay asks of its clients and keeps of `session` channels. Seconds; the defaults are production's."""
+class RelaySettings:
+    """Settings of a relay, times in seconds. History is that of `session` channels. The defaults are production's."""
 
     history_size: int = 20
     history_ttl: int = 300
@@ -51,14 +50,14 @@ class Terms:
 
 
 class Relay(Protocol):
-    """A relay that runs."""
+    """A running relay."""
 
     @property
     def url(self) -> str:
-        """Where clients connect."""
+        """URL for clients."""
 
     async def stop(self) -> None:
-        """End it, if it still runs."""
+        """Stop it if it is running."""
 
 
 class Process:
@@ -70,33 +69,33 @@ class Process:
 
     @property
     def http_url(self) -> str:
-        """The relay's HTTP side, without a path."""
+        """HTTP URL of the relay, without a path."""
         parts = urlsplit(self.url)
         return f"{'https' if parts.scheme == 'wss' else 'http'}://{parts.netloc}"
 
     @property
     def pid(self) -> int:
-        """The process's id."""
+        """Process id."""
         return self._process.pid
 
     def pause(self) -> None:
-        """Stop the relay in its tracks: its sockets stay open and nothing answers."""
+        """Suspend the process: its sockets stay open, and it sends nothing."""
         self._process.send_signal(signal.SIGSTOP)
-        # The signal is only sent by now; the last of the relay's threads may answer for a while yet.
+        # The signal is delivered later: wait until all threads are suspended.
         os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
-        """Let a paused relay go on."""
+        """Continue a paused relay."""
         self._process.send_signal(signal.SIGCONT)
 
     async def kill(self) -> None:
-        """End the relay without a word to its clients."""
+        """Kill the relay, without a close frame for its clients."""
         if self._process.returncode is None:
             self._process.kill()
         await self._process.wait()
 
     async def stop(self) -> None:
-        """End the relay; its clients hear 3001."""
+        """Stop the relay; its clients get the close code 3001."""
         if self._process.returncode is None:
             self.resume()
             self._process.terminate()
@@ -109,31 +108,31 @@ class Process:
 
 
 class Engine(Process):
-    """The engine, started by `Engine.start`; as a context manager it is stopped at the end."""
+    """The engine, started by `Engine.start`. As a context manager it is stopped at the end."""
 
     @classmethod
     async def start(cls, program: Path, *flags: str) -> Self:
-        """Run the engine and wait until it listens. It stops when this process dies, whatever way."""
+        """Start the engine and wait until it listens. It exits with this process."""
         process = await asyncio.create_subprocess_exec(
             program, "-stdin", *flags, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
         )
         assert process.stdout is not None
         async with asyncio.timeout(START_TIMEOUT):
-            said = (await process.stdout.readline()).decode().split()
-        if len(said) != 2 or said[0] != "listening":
+            words = (await process.stdout.readline()).decode().split()
+        if len(words) != 2 or words[0] != "listening":
             raise RuntimeError(f"the engine did not start with {flags}: exit status {await process.wait()}")
-        return cls(said[1], process)
+        return cls(words[1], process)
 
     async def connections(self) -> int:
-        """Clients connected now."""
+        """Return the number of connected clients."""
         return int(await self._page("/connections"))
 
     async def metrics(self) -> str:
-        """What Prometheus would scrape."""
+        """Return the metrics."""
         return await self._page("/metrics")
 
     async def _page(self, path: str) -> str:
-        # Its certificate is whatever the test gave it, and the address is our own child's.
+        # The certificate is the test's, and the address that of a child process.
         async with httpx.AsyncClient(verify=False, trust_env=False) as client:  # noqa: S501
             return (await client.get(f"{self.http_url}{path}")).raise_for_status().text
 
@@ -147,7 +146,7 @@ class Engine(Process):
 
 
 def obtained(counterpart: Counterpart) -> Path:
-    """Build a counterpart if necessary and return its path; the test skips where it cannot be built."""
+    """Build a counterpart if necessary and return its path; skip the test if it cannot be built."""
     try:
         return counterpart.obtain()
     except counterparts.MissingToolError as missing:
@@ -156,19 +155,19 @@ def obtained(counterpart: Counterpart) -> Path:
 
 @pytest.fixture(scope="session")
 def engine_program() -> Path:
-    """The engine's program."""
+    """Path of the engine."""
     return obtained(counterparts.ENGINE)
 
 
 @pytest.fixture(scope="session")
 def toxiproxy_program() -> Path:
-    """Toxiproxy's program."""
+    """Path of toxiproxy."""
     return obtained(counterparts.TOXIPROXY)
 
 
 @pytest.fixture(scope="session")
 def node_packages() -> Path:
-    """The packages that the Node programs of tests/interop import."""
+    """Path of the packages that the Node programs of tests/interop import."""
     return obtained(counterparts.NODE_PACKAGES)
 
 
@@ -176,36 +175,36 @@ def _seconds(value: float) -> str:
     return f"{round(value * 1000)}ms"
 
 
-async def _embedded(terms: Terms) -> Relay:
+async def _embedded(settings: RelaySettings) -> Relay:
     relay = EmbeddedRelay(
         namespaces=(
             Namespace(name="handshake", size=5, ttl=300.0),
-            Namespace(name="session", size=terms.history_size, ttl=float(terms.history_ttl)),
+            Namespace(name="session", size=settings.history_size, ttl=float(settings.history_ttl)),
         ),
-        ping_interval=terms.ping_interval,
-        pong_timeout=terms.pong_timeout,
-        stale_timeout=terms.stale_timeout,
-        token=terms.token,
+        ping_interval=settings.ping_interval,
+        pong_timeout=settings.pong_timeout,
+        stale_timeout=settings.stale_timeout,
+        token=settings.token,
         clock=LoopClock(),
     )
     await relay.start()
     return relay
 
 
-def engine_flags(terms: Terms) -> list[str]:
-    """The engine's command line for these terms."""
+def engine_flags(settings: RelaySettings) -> list[str]:
+    """Return the flags of the engine for these settings."""
     flags = [
-        *("-history-size", str(terms.history_size)),
-        *("-history-ttl", f"{terms.history_ttl}s"),
-        *("-ping-interval", _seconds(terms.ping_interval)),
-        *("-pong-timeout", _seconds(terms.pong_timeout)),
-        *("-stale-timeout", _seconds(terms.stale_timeout)),
+        *("-history-size", str(settings.history_size)),
+        *("-history-ttl", f"{settings.history_ttl}s"),
+        *("-ping-interval", _seconds(settings.ping_interval)),
+        *("-pong-timeout", _seconds(settings.pong_timeout)),
+        *("-stale-timeout", _seconds(settings.stale_timeout)),
     ]
-    return flags if terms.token is None else [*flags, "-token", terms.token]
+    return flags if settings.token is None else [*flags, "-token", settings.token]
 
 
-def centrifugo_config(terms: Terms, port: int) -> dict[str, object]:
-    """Centrifugo 6's configuration for these terms. It takes no token: its tokens are signed, not compared."""
+def centrifugo_config(settings: RelaySettings, port: int) -> dict[str, object]:
+    """Return the configuration of Centrifugo 6 for these settings, without the token: its tokens are signed."""
     allowed = {
         f"allow_{what}_for_{whom}": True
         for what in ("subscribe", "publish", "history")
@@ -217,9 +216,9 @@ def centrifugo_config(terms: Terms, port: int) -> dict[str, object]:
         "client": {
             "allowed_origins": ["*"],
             "allow_anonymous_connect_without_token": True,
-            "ping_interval": _seconds(terms.ping_interval),
-            "pong_timeout": _seconds(terms.pong_timeout),
-            "stale_close_delay": _seconds(terms.stale_timeout),
+            "ping_interval": _seconds(settings.ping_interval),
+            "pong_timeout": _seconds(settings.pong_timeout),
+            "stale_close_delay": _seconds(settings.stale_timeout),
         },
         "channel": {
             "namespaces": [
@@ -232,21 +231,19 @@ def centrifugo_config(terms: Terms, port: int) -> dict[str, object]:
                     "force_recovery": True,
                     **allowed,
                 }
-                for name, size, ttl in (("handshake", 5, 300), ("session", terms.history_size, terms.history_ttl))
+                for name, size, ttl in (("handshake", 5, 300), ("session", settings.history_size, settings.history_ttl))
             ]
         },
         "health": {"enabled": True},
     }
 
 
-async def _centrifugo(program: str, terms: Terms, folder: Path) -> Relay:
-    if terms.token is not None:
-        pytest.skip("Centrifugo's tokens are signed; a plain one cannot be set")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+async def _centrifugo(program: str, settings: RelaySettings, folder: Path) -> Relay:
+    if settings.token is not None:
+        pytest.skip("tokens of Centrifugo are signed; a plain one cannot be set")
+    port = closed_port()
     config = folder / f"centrifugo-{port}.json"
-    config.write_text(json.dumps(centrifugo_config(terms, port)), encoding="utf-8")
+    config.write_text(json.dumps(centrifugo_config(settings, port)), encoding="utf-8")
     process = await asyncio.create_subprocess_exec(
         program, "--config", config, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL
     )
@@ -257,7 +254,7 @@ async def _centrifugo(program: str, terms: Terms, folder: Path) -> Relay:
                 try:
                     await client.get(f"{relay.http_url}/health")
                 except httpx.TransportError:
-                    await asyncio.sleep(0.05)  # not virtual: a foreign program starts
+                    await asyncio.sleep(0.05)  # real time: another program starts
                 else:
                     return relay
     except BaseException:
@@ -267,11 +264,11 @@ async def _centrifugo(program: str, terms: Terms, folder: Path) -> Relay:
 
 
 ENGINE = "relay engine"
-"""The name of the engine in `required_counterpart`."""
+"""Name of the engine in `required_counterpart`."""
 
 KINDS = [
     "embedded",
-    # The first of them may have to build it.
+    # The first test may have to build it.
     pytest.param("engine", marks=[pytest.mark.required_counterpart(ENGINE), pytest.mark.timeout(BUILD_TIMEOUT)]),
     pytest.param("centrifugo", marks=pytest.mark.integration),
 ]
@@ -279,31 +276,31 @@ KINDS = [
 
 @pytest.fixture(params=KINDS)
 def relay_kind(request: pytest.FixtureRequest) -> str:
-    """Each kind of relay in turn."""
+    """Each kind of relay."""
     return str(request.param)
 
 
 @pytest.fixture
 async def start_relay(
     relay_kind: str, request: pytest.FixtureRequest, tmp_path: Path
-) -> AsyncIterator[Callable[[Terms], Awaitable[Relay]]]:
-    """Start a relay of this kind on the given terms; it is stopped after the test."""
+) -> AsyncIterator[Callable[[RelaySettings], Awaitable[Relay]]]:
+    """A function that starts a relay of this kind with the given settings. It is stopped after the test."""
     if relay_kind == "engine":
         program = request.getfixturevalue("engine_program")
     elif relay_kind == "centrifugo":
         program = os.environ.get("CENTRIFUGO_BIN")
         if not program:
-            pytest.skip("CENTRIFUGO_BIN names no Centrifugo 6 program")
+            pytest.skip("CENTRIFUGO_BIN is not set to a Centrifugo 6 program")
     async with AsyncExitStack() as started:
 
-        async def start(terms: Terms) -> Relay:
+        async def start(settings: RelaySettings) -> Relay:
             relay: Relay
             if relay_kind == "embedded":
-                relay = await _embedded(terms)
+                relay = await _embedded(settings)
             elif relay_kind == "engine":
-                relay = await Engine.start(program, *engine_flags(terms))
+                relay = await Engine.start(program, *engine_flags(settings))
             else:
-                relay = await _centrifugo(program, terms, tmp_path)
+                relay = await _centrifugo(program, settings, tmp_path)
             started.push_async_callback(relay.stop)
             return relay
 
@@ -311,13 +308,13 @@ async def start_relay(
 
 
 @pytest.fixture
-async def relay_url(start_relay: Callable[[Terms], Awaitable[Relay]]) -> str:
-    """The address of a relay of each kind, on production's terms."""
-    return (await start_relay(Terms())).url
+async def relay_url(start_relay: Callable[[RelaySettings], Awaitable[Relay]]) -> str:
+    """URL of a relay of each kind with the production settings."""
+    return (await start_relay(RelaySettings())).url
 
 
 @pytest.fixture
 async def engine(engine_program: Path) -> AsyncIterator[Engine]:
-    """An engine on production's terms. Its test carries `required_counterpart("relay engine")`."""
+    """An engine with the production settings. Its tests are marked `required_counterpart("relay engine")`."""
     async with await Engine.start(engine_program) as running:
         yield running

@@ -25,25 +25,25 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def open_sockets() -> int:
-    """How many sockets this process has; 0 where that cannot be seen."""
+    """Return the number of open sockets of this process; 0 if it is unknown."""
     found = 0
     for descriptor in _DESCRIPTORS.iterdir() if _DESCRIPTORS.exists() else ():
-        with contextlib.suppress(OSError):  # the one that listed them is gone by now
+        with contextlib.suppress(OSError):  # that of the listing itself is closed
             found += str(descriptor.readlink()).startswith("socket:")
     return found
 
 
 def closed_port() -> int:
-    """A port of 127.0.0.1 where nobody listens."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
+    """Return a port of 127.0.0.1 that refuses connections."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
         return port
 
 
 @contextlib.contextmanager
 def unanswering() -> Iterator[str]:
-    """A host and port that answer no connect: the backlog is full."""
+    """Yield a host and port that never accept a connection: the backlog is full."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as server, contextlib.ExitStack() as waiting:
         address = server.getsockname()
         for _ in range(4):

@@ -14,7 +14,7 @@ import yaml
 
 from monitor.config import Config, load
 from monitor.slo.dashboards import files
-from tests.relays import ROOT, Terms, centrifugo_config
+from tests.relays import ROOT, RelaySettings, centrifugo_config
 
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))
 SERVICES: dict[str, Any] = COMPOSE["services"]
@@ -67,7 +67,7 @@ def test_mounted_files_exist_and_are_read_only() -> None:
 
 def test_the_relay_has_the_production_namespaces_and_the_expected_port() -> None:
     relay = read("centrifugo.json")
-    assert relay == centrifugo_config(Terms(), 8000) | {
+    assert relay == centrifugo_config(RelaySettings(), 8000) | {
         "http_server": {"address": "", "port": 8000},
         "prometheus": {"enabled": True},
     }

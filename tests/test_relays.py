@@ -12,7 +12,7 @@ import trustme
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.relays import BUILD_TIMEOUT, ENGINE, Engine, Terms, centrifugo_config, engine_flags
+from tests.relays import BUILD_TIMEOUT, ENGINE, Engine, RelaySettings, centrifugo_config, engine_flags
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,7 +112,7 @@ async def test_its_metrics_are_prometheus_text(engine: Engine) -> None:
 
 
 def test_engine_and_centrifugo_have_the_same_settings() -> None:
-    settings = Terms(history_size=3, history_ttl=7, ping_interval=2.0, pong_timeout=0.5, stale_timeout=4.0)
+    settings = RelaySettings(history_size=3, history_ttl=7, ping_interval=2.0, pong_timeout=0.5, stale_timeout=4.0)
     flags = engine_flags(settings)
     given = dict(zip(flags[::2], flags[1::2], strict=True))
     text = json.dumps(centrifugo_config(settings, 1))

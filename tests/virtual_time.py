@@ -1,6 +1,6 @@
-"""Virtual time: `looptime` moves the event loop's time to the next timer as soon as nothing else is left to do.
+"""Virtual time: `looptime` advances the event loop's time to the next timer once no callback is left.
 
-`monitor.clock.LoopClock` reads that time. Time stands still while the program computes, so durations are exact.
+`monitor.clock.LoopClock` reads this time. Time does not advance while callbacks run, so that durations are exact.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from typing import Final
 import pytest
 
 EMPTY_ROUNDS: Final = 42
-"""Rounds of the loop without any event before time moves, where sockets are used.
+"""Iterations of the event loop without an event before time advances, if sockets are used.
 
-The kernel delivers what is sent over loopback before `send` returns; the loop reads it a few rounds later.
+The kernel delivers data over loopback before `send` returns; the event loop reads it a few iterations later.
 """
 
 WITH_SOCKETS: Final = pytest.mark.looptime(noop_cycles=EMPTY_ROUNDS, start=time.monotonic)
-"""For a test whose relay is in this process. Time continues from real time, in which fixtures run."""
+"""For tests with a relay in this process. Time starts at real time, in which fixtures run."""
 
 WITHOUT_SOCKETS: Final = pytest.mark.looptime(noop_cycles=0)
-"""For a test without sockets: time moves at once, and starts at 0."""
+"""For tests without sockets: time advances at once, and starts at 0."""
 
 
 def block_loop(seconds: float, *, empty_rounds: int = 0) -> None:
-    """Let virtual time pass while the loop runs nothing, as a blocked loop does."""
+    """Advance virtual time without running callbacks, like a blocked event loop."""
     loop = asyncio.get_running_loop()
     loop.setup_looptime(start=loop.time() + seconds, noop_cycles=empty_rounds)  # type: ignore[attr-defined]

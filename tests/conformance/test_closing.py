@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from tests.conformance.driver import Client, channel
-from tests.relays import Terms
+from tests.relays import RelaySettings
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     Dial = Callable[[str], Awaitable[Client]]
     Join = Callable[[], Awaitable[Client]]
-    StartRelay = Callable[[Terms], Awaitable[Relay]]
+    StartRelay = Callable[[RelaySettings], Awaitable[Relay]]
 
 # Whole seconds: the connect reply tells the interval in them.
-BRISK = Terms(ping_interval=1.0, pong_timeout=0.9)
+BRISK = RelaySettings(ping_interval=1.0, pong_timeout=0.9)
 
 
 async def test_a_client_that_answers_pings_stays(start_relay: StartRelay, dial: Dial) -> None:
@@ -50,7 +50,7 @@ async def test_a_second_pong_for_one_ping_closes_with_3501(start_relay: StartRel
 
 
 async def test_a_client_that_does_not_connect_in_time_is_closed_with_3502(start_relay: StartRelay, dial: Dial) -> None:
-    client = await dial((await start_relay(Terms(stale_timeout=0.5))).url)
+    client = await dial((await start_relay(RelaySettings(stale_timeout=0.5))).url)
     assert await client.closed() == (3502, "stale")
 
 
@@ -75,7 +75,7 @@ async def test_a_frame_of_one_byte_more_closes_with_1009(join: Join) -> None:
 
 
 async def test_a_relay_that_stops_sends_its_clients_elsewhere_with_3001(start_relay: StartRelay, dial: Dial) -> None:
-    relay = await start_relay(Terms())
+    relay = await start_relay(RelaySettings())
     client = await dial(relay.url)
     await client.hello()
     closing = asyncio.ensure_future(client.closed())

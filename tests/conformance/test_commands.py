@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conformance.driver import Client, channel
-from tests.relays import Terms
+from tests.relays import RelaySettings
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Dial = Callable[[str], Awaitable[Client]]
     Join = Callable[[], Awaitable[Client]]
-    StartRelay = Callable[[Terms], Awaitable[Relay]]
+    StartRelay = Callable[[RelaySettings], Awaitable[Relay]]
 
 BAD_REQUEST = (3501, "bad request")
 
@@ -42,7 +42,7 @@ async def test_a_token_the_relay_does_not_know_closes_with_3500(relay_url: str, 
 
 
 async def test_the_token_the_relay_knows_is_accepted_and_no_other(start_relay: StartRelay, dial: Dial) -> None:
-    url = (await start_relay(Terms(token="right"))).url
+    url = (await start_relay(RelaySettings(token="right"))).url
     assert (await (await dial(url)).hello(token="right"))["client"]
     wrong = await dial(url)
     await wrong.send({"id": 1, "connect": {"token": "wrong"}})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conformance.driver import DEADLINE, Client, channel, stored
-from tests.relays import Terms
+from tests.relays import RelaySettings
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Dial = Callable[[str], Awaitable[Client]]
     Join = Callable[[], Awaitable[Client]]
-    StartRelay = Callable[[Terms], Awaitable[Relay]]
+    StartRelay = Callable[[RelaySettings], Awaitable[Relay]]
 
 
 async def publish(client: Client, name: str, numbers: range) -> None:
@@ -207,7 +207,7 @@ async def test_a_position_in_a_channel_the_relay_has_forgotten_is_not_recovered(
 
 
 async def test_history_ends_with_its_time_but_the_position_stays(start_relay: StartRelay, dial: Dial) -> None:
-    url = (await start_relay(Terms(history_ttl=2))).url
+    url = (await start_relay(RelaySettings(history_ttl=2))).url
     client, late, name = await dial(url), await dial(url), channel()
     await client.hello()
     await late.hello()
