@@ -79,12 +79,12 @@ def server(data: bytes) -> None:
 
 
 def upgrade(data: bytes) -> None:
-    """The answer to an upgrade, in two pieces."""
-    answer = UpgradeResponse(handshake(Target(url="ws://relay.example/connection/websocket")))
+    """The response to an upgrade, in two pieces."""
+    response = UpgradeResponse(handshake(Target(url="ws://relay.example/connection/websocket")))
     half = len(data) // 2
     try:
-        if not answer.receive(data[:half]):
-            answer.receive(data[half:])
+        if not response.receive(data[:half]):
+            response.receive(data[half:])
     except ProbeError:
         pass
 
