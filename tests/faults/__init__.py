@@ -1,4 +1,4 @@
-"""Every fault a relay can have, made to happen and named: `table` lists them, `scenes` make them.
+"""Every fault a relay can have: `table` lists the faults, `setups` cause them.
 
-`docs/faults.md` is written from the table by `reference`.
+`reference` generates docs/faults.md from the table.
 """

@@ -1,4 +1,4 @@
-"""Certificates that are good, expired, for another name, or signed by nobody we know."""
+"""Server certificates: valid, expired, for another name, or of an unknown authority."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ if TYPE_CHECKING:
 
 
 class Certificates:
-    """An authority the monitor trusts, by the file `ca_file`, and one it does not."""
+    """Two authorities: one that the monitor trusts by its `ca_file`, and one that it does not."""
 
     def __init__(self, folder: Path) -> None:
-        self._ours, self._theirs = trustme.CA(), trustme.CA()
+        self._trusted, self._untrusted = trustme.CA(), trustme.CA()
         self.ca_file = folder / "ca.pem"
-        self._ours.cert_pem.write_to_path(self.ca_file)
+        self._trusted.cert_pem.write_to_path(self.ca_file)
 
     def server(
-        self, name: str = "127.0.0.1", *, trusted: bool = True, expired: bool = False, asks: bool = False
+        self, name: str = "127.0.0.1", *, trusted: bool = True, expired: bool = False, requires_client: bool = False
     ) -> ssl.SSLContext:
-        """A server's context; `asks`: it wants a certificate of its client."""
+        """Return a server's TLS context. With `requires_client` it requires a client certificate."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         now = datetime.now(UTC)
-        ends = now - timedelta(days=1) if expired else None
-        authority = self._ours if trusted else self._theirs
-        authority.issue_cert(name, not_before=now - timedelta(days=30), not_after=ends).configure_cert(context)
-        if asks:
-            self._ours.configure_trust(context)
+        expires = now - timedelta(days=1) if expired else None
+        authority = self._trusted if trusted else self._untrusted
+        authority.issue_cert(name, not_before=now - timedelta(days=30), not_after=expires).configure_cert(context)
+        if requires_client:
+            self._trusted.configure_trust(context)
             context.verify_mode = ssl.CERT_REQUIRED
         return context

@@ -90,7 +90,7 @@ def _meanings(kind: type[StrEnum], meanings: dict[str, str]) -> Iterator[str]:
 def _row(row: Row) -> str:
     shown = ("–", "none: the run is `ok`") if row.outcome is Outcome.OK else (f"`{row.step}`", f"`{row.reason}`")
     verdicts = ", ".join(verdict.value for verdict in row.verdicts) or "–"
-    return f"| {row.fault} | {row.on} | {shown[0]} | {shown[1]} | {verdicts} | {row.within:g} s |"
+    return f"| {row.fault} | {row.caused_by} | {shown[0]} | {shown[1]} | {verdicts} | {row.within:g} s |"
 
 
 def _index(step: str) -> int:

@@ -1,4 +1,4 @@
-"""What a row of the fault table says, and what its scene gives."""
+"""The type of a row of the fault table, and what its setup works with and yields."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 
 FOREIGN: Final = frozenset({"engine", "toxiproxy"})
-"""Programs that some faults need."""
+"""Counterparts that are foreign programs."""
 
 THREADED: Final = frozenset({"TLS", "DNS"})
-"""What has faults for which a thread works, in the tests or in the program."""
+"""Counterparts whose faults involve a thread, in the tests or in the program."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Env:
-    """What scenes work with: certificates, and the programs that the row's fault needs."""
+    """What setups work with: certificates, and the programs that the row's fault needs."""
 
     certificates: Certificates
     engine_program: Path | None
@@ -44,33 +44,33 @@ class Env:
         return self.running_toxiproxy
 
 
-async def nothing(_: ProbeHarness) -> None:
-    """Leave the relay as it is."""
+async def no_action(_: ProbeHarness) -> None:
+    """Leave the relay unchanged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Where:
-    """Where the relay of a scene is, what the configuration says of it besides, and what befalls it amid the run."""
+class FaultyRelay:
+    """The relay of a setup: its URL, further keys of its configuration, and what happens to it during the run."""
 
     url: str
     relay: Mapping[str, Any] = field(default_factory=dict)
-    meanwhile: Callable[[ProbeHarness], Awaitable[None]] = nothing
+    during_run: Callable[[ProbeHarness], Awaitable[None]] = no_action
 
 
-LoadContext = Callable[[Env], AbstractAsyncContextManager[Where]]
+Setup = Callable[[Env], AbstractAsyncContextManager[FaultyRelay]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One fault: what makes it, what is played, and what must come of it, within so many seconds.
+    """One fault: its setup, the scenario that meets it, and the expected result within `within` seconds.
 
-    `on` names the real thing that has the fault, and after a comma by what. `verdicts` are those of the run's
-    messages, in any order. `real_time`: the outcome depends on a time that the program takes to compute.
+    `caused_by` names the counterpart that has the fault and, after a comma, the means. `verdicts` are those of the
+    run's messages, in any order. `real_time`: the outcome depends on the time that the program takes to compute.
     """
 
     fault: str
-    on: str
-    scene: LoadContext
+    caused_by: str
+    setup: Setup
     scenario: str
     keys: Mapping[str, str]
     outcome: Outcome
@@ -81,11 +81,11 @@ class Row:
     real_time: bool = False
 
     @property
-    def has_fault(self) -> str:
-        """The real thing that has the fault."""
-        return self.on.partition(",")[0]
+    def counterpart(self) -> str:
+        """The counterpart that has the fault."""
+        return self.caused_by.partition(",")[0]
 
     @property
     def is_virtual(self) -> bool:
-        """Whether it can be played in virtual time."""
-        return not self.real_time and self.has_fault not in FOREIGN | THREADED
+        """Whether the scenario can run in virtual time."""
+        return not self.real_time and self.counterpart not in FOREIGN | THREADED

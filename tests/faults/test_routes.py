@@ -1,4 +1,4 @@
-"""Routes that end: in a network namespace of the test's own, since no test may change this machine's routes."""
+"""Routes and links that fail, in a network namespace, so that the host's routes stay unchanged."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ relays: [{name: far, url: "ws://192.0.2.1/connection/websocket"}]
 probes: [{name: session, scenario: realistic-session, schedule: {every: 5m}, messages: 1, timeout: 1s}]
 """
 
-MUTE_RESOLVER = """
+SILENT_RESOLVER = """
 import socket, time
 taken = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 taken.bind(("127.0.0.1", 53))
@@ -40,12 +40,12 @@ import fcntl, os, random, selectors, struct
 TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
 chance, waiting = random.Random(1), selectors.DefaultSelector()
 
-def end(name):
+def open_tun(name):
     opened = os.open("/dev/net/tun", os.O_RDWR)
     fcntl.ioctl(opened, TUNSETIFF, struct.pack("16sH", name, IFF_TUN | IFF_NO_PI))
     return opened
 
-near, far = end(b"near0"), end(b"far0")
+near, far = open_tun(b"near0"), open_tun(b"far0")
 waiting.register(near, selectors.EVENT_READ, far)
 waiting.register(far, selectors.EVENT_READ, near)
 print("open", flush=True)
@@ -56,9 +56,9 @@ while True:
             try:
                 os.write(ready.data, packet)
             except OSError:
-                pass  # the other end is not up yet
+                pass  # the other interface is not up yet
 """
-"""A line between two networks that loses 7 % of its packets; not every kernel has netem."""
+"""A link between two networks that drops 7 % of the packets; not every kernel has netem."""
 
 
 def _ip(*arguments: str) -> bool:
@@ -71,10 +71,10 @@ def _ip(*arguments: str) -> bool:
 
 @pytest.fixture
 def namespace() -> Iterator[str]:
-    """A network of its own with nothing but a loopback."""
+    """Create a network namespace with a loopback interface, and yield its name."""
     name = f"relay-monitor-{os.getpid()}"
     if not _ip("netns", "add", name):
-        pytest.skip(f"no network namespace can be made: {INSTALL}")
+        pytest.skip(f"no network namespace can be created: {INSTALL}")
     try:
         assert _ip("netns", "exec", name, "ip", "link", "set", "lo", "up")
         yield name
@@ -82,9 +82,9 @@ def namespace() -> Iterator[str]:
         _ip("netns", "delete", name)
 
 
-def _inside(namespace: str, *command: str) -> subprocess.Popen[str]:
-    """A program in a namespace; ended at the end of the `with`."""
-    return _Ended(
+def _run_in(namespace: str, *command: str) -> subprocess.Popen[str]:
+    """Start a program in a namespace; as a context manager it is killed at the end."""
+    return _KilledAtExit(
         ["ip", "netns", "exec", namespace, *command],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -93,20 +93,20 @@ def _inside(namespace: str, *command: str) -> subprocess.Popen[str]:
     )
 
 
-class _Ended(subprocess.Popen[str]):
+class _KilledAtExit(subprocess.Popen[str]):
     def __exit__(self, *_: object) -> None:
         self.kill()
         self.communicate(timeout=10)
 
 
-def _once(namespace: str, folder: Path, config: str) -> subprocess.Popen[str]:
+def _start_once(namespace: str, folder: Path, config: str) -> subprocess.Popen[str]:
     file = folder / "config.yaml"
     file.write_text(config, encoding="utf-8")
-    return _inside(namespace, sys.executable, "-m", "monitor", "once", "--config", str(file), "--output", "json")
+    return _run_in(namespace, sys.executable, "-m", "monitor", "once", "--config", str(file), "--output", "json")
 
 
-def _told(once: subprocess.Popen[str]) -> dict[str, Any]:
-    """The run that a failed `once` tells of."""
+def _failed_run(once: subprocess.Popen[str]) -> dict[str, Any]:
+    """Return the run that a failed `once` printed."""
     stdout, stderr = once.communicate(timeout=30)
     assert once.returncode == 1, stderr
     (run,) = json.loads(stdout)
@@ -114,7 +114,7 @@ def _told(once: subprocess.Popen[str]) -> dict[str, Any]:
 
 
 def _connections(namespace: str) -> int:
-    """TCP connections established to port 80."""
+    """Return the number of established TCP connections to port 80."""
     table = subprocess.run(
         ["ip", "netns", "exec", namespace, "cat", "/proc/net/tcp"],
         capture_output=True,
@@ -126,9 +126,9 @@ def _connections(namespace: str) -> int:
 
 
 def _wait(done: Callable[[], bool], seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds
     while not done():
-        assert time.monotonic() < end
+        assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
@@ -138,28 +138,28 @@ def _wait(done: Callable[[], bool], seconds: float = 20.0) -> None:
         (("unreachable", "192.0.2.0/24"), "failed", ("tcp", "unreachable")),
         ((), "aborted", None),
     ],
-    ids=["a router says there is no way", "no route of our own"],
+    ids=["a router reports unreachable", "no local route"],
 )
-def test_a_route_that_ends_is_the_relays_and_none_at_all_is_ours(
+def test_an_unreachable_relay_fails_the_run_and_a_missing_local_route_aborts_it(
     namespace: str, tmp_path: Path, route: tuple[str, ...], outcome: str, cause: tuple[str, str] | None
 ) -> None:
     if route:
         assert _ip("netns", "exec", namespace, "ip", "route", "add", *route)
-    run = _told(_once(namespace, tmp_path, CONFIG))
+    run = _failed_run(_start_once(namespace, tmp_path, CONFIG))
     assert run["outcome"] == outcome
     if cause is not None:
         assert (run["failure"]["step"], run["failure"]["reason"]) == cause
 
 
-def test_a_resolver_that_never_answers_is_named(namespace: str, tmp_path: Path) -> None:
+def test_a_silent_resolver_is_a_timeout_at_the_resolve_step(namespace: str, tmp_path: Path) -> None:
     resolver = Path("/etc/netns") / namespace / "resolv.conf"
     resolver.parent.mkdir(parents=True)
     try:
         resolver.write_text("nameserver 127.0.0.1\n", encoding="ascii")
-        with _inside(namespace, sys.executable, "-c", MUTE_RESOLVER) as mute:
-            assert mute.stdout is not None
-            assert mute.stdout.readline() == "bound\n"
-            run = _told(_once(namespace, tmp_path, CONFIG.replace("192.0.2.1", "relay.example.com")))
+        with _run_in(namespace, sys.executable, "-c", SILENT_RESOLVER) as resolver_process:
+            assert resolver_process.stdout is not None
+            assert resolver_process.stdout.readline() == "bound\n"
+            run = _failed_run(_start_once(namespace, tmp_path, CONFIG.replace("192.0.2.1", "relay.example.com")))
     finally:
         shutil.rmtree(resolver.parent)
     assert (run["failure"]["step"], run["failure"]["reason"]) == ("resolve", "timeout")
@@ -168,7 +168,7 @@ def test_a_resolver_that_never_answers_is_named(namespace: str, tmp_path: Path) 
 
 @pytest.fixture
 def far(namespace: str) -> Iterator[str]:
-    """A second network."""
+    """Create a second network namespace, and yield its name."""
     name = f"{namespace}-far"
     assert _ip("netns", "add", name)
     yield name
@@ -176,26 +176,26 @@ def far(namespace: str) -> Iterator[str]:
 
 
 def _join(namespace: str, far: str) -> None:
-    """Give the two ends of a line, near0 and far0, their addresses."""
+    """Configure the two interfaces of a link, near0 and far0."""
     for name, link, address in ((namespace, "near0", "192.0.2.2/24"), (far, "far0", "192.0.2.1/24")):
         assert _ip("netns", "exec", name, "ip", "address", "add", address, "dev", link)
         assert _ip("netns", "exec", name, "ip", "link", "set", link, "up")
 
 
-def test_packets_that_are_lost_cost_time_and_no_message(
+def test_lost_packets_delay_messages_and_lose_none(
     namespace: str, far: str, engine_program: Path, tmp_path: Path
 ) -> None:
-    with _inside(namespace, sys.executable, "-c", LOSSY_LINE) as line:
+    with _run_in(namespace, sys.executable, "-c", LOSSY_LINE) as line:
         assert line.stdout is not None
         if line.stdout.readline() != "open\n":
-            pytest.skip("no tun device can be made: it takes root, and /dev/net/tun")
+            pytest.skip("no tun device can be created: that needs root and /dev/net/tun")
         assert _ip("netns", "exec", namespace, "ip", "link", "set", "far0", "netns", far)
         _join(namespace, far)
-        with _inside(far, str(engine_program), "-listen", "192.0.2.1:80") as engine:
+        with _run_in(far, str(engine_program), "-listen", "192.0.2.1:80") as engine:
             assert engine.stdout is not None
             assert engine.stdout.readline().startswith("listening")
             config = CONFIG.replace("messages: 1, timeout: 1s", "messages: 3, timeout: 15s, wallet_delay: 0s")
-            once = _once(namespace, tmp_path, config)
+            once = _start_once(namespace, tmp_path, config)
             stdout, stderr = once.communicate(timeout=100)
     assert once.returncode == 0, stderr
     (run,) = json.loads(stdout)
@@ -203,19 +203,19 @@ def test_packets_that_are_lost_cost_time_and_no_message(
     assert {message["verdict"] for message in run["messages"]} == {"delivered"}
 
 
-def test_a_link_that_goes_down_amid_a_session_is_silence(
+def test_a_link_that_goes_down_during_a_session_is_reported_as_silent(
     namespace: str, far: str, engine_program: Path, tmp_path: Path
 ) -> None:
-    """Half-open: neither end hears of it, and nothing is refused."""
+    """The connection is half-open: neither side is notified, and nothing is refused."""
     assert _ip("link", "add", "near0", "netns", namespace, "type", "veth", "peer", "name", "far0", "netns", far)
     _join(namespace, far)
-    with _inside(far, str(engine_program), "-listen", "192.0.2.1:80") as engine:
+    with _run_in(far, str(engine_program), "-listen", "192.0.2.1:80") as engine:
         assert engine.stdout is not None
         assert engine.stdout.readline().startswith("listening")
         config = CONFIG.replace("timeout: 1s", "timeout: 1s, settle: 3s, wallet_delay: 0s")
-        once = _once(namespace, tmp_path, config)
+        once = _start_once(namespace, tmp_path, config)
         _wait(lambda: _connections(far) == 2)
         time.sleep(1)  # the pairing, which takes milliseconds
         assert _ip("netns", "exec", far, "ip", "link", "set", "far0", "down")
-        run = _told(once)
+        run = _failed_run(once)
     assert (run["failure"]["step"], run["failure"]["reason"]) == ("publish", "silent")

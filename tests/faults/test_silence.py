@@ -1,4 +1,4 @@
-"""A relay that says nothing ends `once` in time, whatever step it falls silent at: the command as its users run it."""
+"""The command `once` against a relay that is silent from some step on: it ends within its timeout."""
 
 from __future__ import annotations
 
@@ -37,23 +37,23 @@ STEPS = {
 
 
 @pytest.mark.parametrize("spec", STEPS)
-async def test_silence_is_named_in_time(spec: str, tmp_path: Path) -> None:
+async def test_a_silent_relay_is_reported_by_step_within_the_timeout(spec: str, tmp_path: Path) -> None:
     relay = EmbeddedRelay(plan=FaultPlan([parse_fault(spec)]))
     await relay.start()
     config = tmp_path / "config.yaml"
     url = relay.url.replace("ws:", "wss:") if "tls" in spec else relay.url
     config.write_text(CONFIG.format(url=url), encoding="utf-8")
     arguments = ("-m", "monitor", "once", "--config", str(config), "--output", "json")
-    began = time.monotonic()
+    started_at = time.monotonic()
     process = await asyncio.create_subprocess_exec(
         sys.executable, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, cwd=ROOT
     )
     async with asyncio.timeout(30):
         stdout, stderr = await process.communicate()
-    took = time.monotonic() - began
+    elapsed = time.monotonic() - started_at
     await relay.stop()
     (run,) = json.loads(stdout)
     assert process.returncode == 1, stderr
     assert (run["failure"]["step"], run["failure"]["reason"]) == STEPS[spec]
     assert run["durationSeconds"] < 2.5
-    assert took < 10  # with the interpreter's start, on a busy machine
+    assert elapsed < 10  # with the interpreter's start, on a busy machine

@@ -1,4 +1,4 @@
-"""Toxiproxy: a TCP proxy that makes a network ill on demand. Driven by its HTTP API."""
+"""Toxiproxy: a TCP proxy that disturbs the network, controlled by its HTTP API."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ class Toxiproxy:
         self._made = 0
 
     async def before(self, url: str, *toxics: dict[str, Any]) -> str:
-        """A proxy before a relay, with toxics; the relay's address through it."""
+        """Create a proxy in front of a relay, with toxics, and return the relay's URL through it."""
         self._made += 1
-        place = urlsplit(url)
-        asked = {"name": f"p{self._made}", "listen": "127.0.0.1:0", "upstream": place.netloc, "enabled": True}
-        made = (await self._client.post("/proxies", json=asked)).raise_for_status().json()
+        parts = urlsplit(url)
+        settings = {"name": f"p{self._made}", "listen": "127.0.0.1:0", "upstream": parts.netloc, "enabled": True}
+        made = (await self._client.post("/proxies", json=settings)).raise_for_status().json()
         for toxic in toxics:
             (await self._client.post(f"/proxies/{made['name']}/toxics", json=toxic)).raise_for_status()
-        return f"{place.scheme}://{made['listen']}{place.path}"
+        return f"{parts.scheme}://{made['listen']}{parts.path}"
 
     async def close(self) -> None:
-        """Ask nothing more."""
+        """Close the client of the API."""
         await self._client.aclose()
 
 
 def toxic(kind: str, stream: str = "downstream", **attributes: int) -> dict[str, Any]:
-    """A toxic; `stream` downstream is from the relay to us."""
+    """Return a toxic; the stream `downstream` goes from the relay to the monitor."""
     return {"type": kind, "stream": stream, "toxicity": 1.0, "attributes": attributes}
 
 
 @pytest.fixture
 async def toxiproxy(toxiproxy_program: Path, tmp_path: Path) -> AsyncIterator[Toxiproxy]:
-    """A toxiproxy of this test's own."""
+    """Run a toxiproxy for one test."""
     port = closed_port()
     command = (toxiproxy_program, "-host", "127.0.0.1", "-port", str(port))
     async with Program(*command, ready=f"http://127.0.0.1:{port}/version", log=tmp_path / "toxiproxy.log"):

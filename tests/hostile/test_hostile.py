@@ -1,4 +1,4 @@
-"""The command, as its users run it, against servers that mean harm: a named reason, in time, in bounded memory."""
+"""The command `once` against malicious servers: it reports step and reason in time and in bounded memory."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tests.relay.harness import (
     PING,
     TEXT,
     accepting,
-    answering,
     closing,
     frame,
     read_request,
-    saying,
+    responding,
     serving,
+    upgrading,
 )  # fmt: skip
 from tests.relays import ROOT
 
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
-MEMORY = 150 << 20
-"""Bytes the process may ever have held; some 70 MB of them are Python and libraries."""
+MAX_MEMORY_BYTES = 150 << 20
+"""Limit of the process's peak memory; Python and the libraries take about 70 MB of it."""
 
 CONFIG = """
 relays: [{{name: evil, url: "ws://127.0.0.1:{port}/connection/websocket"}}]
@@ -45,14 +45,14 @@ HELLO = frame(TEXT, b'{"id":1,"connect":{"client":"c","version":"0","ping":25,"p
 
 
 def large(opcode: int, payload: bytes, *, fin: bool = True, rsv1: bool = False) -> bytes:
-    """A frame of any length."""
+    """Return a frame with a 64-bit length."""
     return struct.pack("!BBQ", (fin << 7) | (rsv1 << 6) | opcode, 127, len(payload)) + payload
 
 
 def flood(*pieces: bytes, first: bytes = b"") -> Script:
-    """Open the WebSocket, say `first`, then the same pieces for as long as anyone reads."""
+    """Return a script that upgrades, sends `first`, and then repeats the pieces until the client closes."""
 
-    async def play(reader: Reader, writer: Writer) -> None:
+    async def script(reader: Reader, writer: Writer) -> None:
         writer.write(accepting(await read_request(reader)) + first)
         while True:
             for piece in pieces:
@@ -60,11 +60,11 @@ def flood(*pieces: bytes, first: bytes = b"") -> Script:
             await writer.drain()
             await asyncio.sleep(0)
 
-    return play
+    return script
 
 
 async def endless_header(reader: Reader, writer: Writer) -> None:
-    """Headers without an end, slowly enough to last."""
+    """Send headers without end, slowly."""
     await read_request(reader)
     writer.write(b"HTTP/1.1 101 Switching Protocols\r\n")
     while True:
@@ -73,73 +73,75 @@ async def endless_header(reader: Reader, writer: Writer) -> None:
         await asyncio.sleep(0.001)
 
 
-def bomb() -> bytes:
-    """A megabyte of zeros, deflated to a thousandth of it: nobody agreed on compression."""
+def compression_bomb() -> bytes:
+    """Return a compressed frame of a megabyte of zeros; compression was not negotiated."""
     return large(TEXT, zlib.compress(b"\0" * (1 << 20), 9), rsv1=True)
 
 
-PLAYS: dict[str, tuple[Script, str, set[str]]] = {
-    "a million tiny objects": (saying(large(TEXT, b"{}\n" * 1_000_000)), "hello", {"too_large"}),
-    "tiny objects up to the frame's limit": (saying(large(TEXT, b"{}\n" * 340_000)), "hello", {"too_large"}),
-    "a frame just past the limit": (saying(large(TEXT, b"x" * ((1 << 20) + 1))), "hello", {"too_large"}),
-    "a frame up to the limit": (saying(large(TEXT, b"x" * (1 << 20))), "hello", {"protocol"}),
-    "a frame that claims an exabyte": (
-        saying(struct.pack("!BBQ", 0x81, 127, 1 << 60) + b"x" * 1000), "hello", {"too_large"}
+ATTACKS: dict[str, tuple[Script, str, set[str]]] = {
+    "a million tiny objects": (upgrading(large(TEXT, b"{}\n" * 1_000_000)), "hello", {"too_large"}),
+    "tiny objects up to the frame's limit": (upgrading(large(TEXT, b"{}\n" * 340_000)), "hello", {"too_large"}),
+    "a frame just past the limit": (upgrading(large(TEXT, b"x" * ((1 << 20) + 1))), "hello", {"too_large"}),
+    "a frame up to the limit": (upgrading(large(TEXT, b"x" * (1 << 20))), "hello", {"protocol"}),
+    "a frame with a length of an exabyte": (
+        upgrading(struct.pack("!BBQ", 0x81, 127, 1 << 60) + b"x" * 1000), "hello", {"too_large"}
     ),
-    "deep objects": (saying(large(TEXT, b'{"a":' * 200_000)), "hello", {"protocol"}),
-    "a number past all others": (saying(frame(TEXT, b'{"id":1,"connect":{"ping":1e999}}')), "hello", {"protocol"}),
-    "an id that fills the frame": (saying(large(TEXT, b'{"id":"' + b"x" * 900_000 + b'"}')), "hello", {"protocol"}),
-    "NaN": (saying(frame(TEXT, b'{"id":1,"connect":{"ping":NaN}}')), "hello", {"protocol"}),
+    "deep objects": (upgrading(large(TEXT, b'{"a":' * 200_000)), "hello", {"protocol"}),
+    "a number beyond the range of floats": (
+        upgrading(frame(TEXT, b'{"id":1,"connect":{"ping":1e999}}')), "hello", {"protocol"},
+    ),
+    "an id that fills the frame": (upgrading(large(TEXT, b'{"id":"' + b"x" * 900_000 + b'"}')), "hello", {"protocol"}),
+    "NaN": (upgrading(frame(TEXT, b'{"id":1,"connect":{"ping":NaN}}')), "hello", {"protocol"}),
     "a lone surrogate": (
-        saying(frame(TEXT, b'{"id":1,"connect":{"client":"\\ud800","version":"0"}}')), "subscribe", {"silent"}
+        upgrading(frame(TEXT, b'{"id":1,"connect":{"client":"\\ud800","version":"0"}}')), "subscribe", {"silent"}
     ),
-    "invalid UTF-8": (saying(large(TEXT, b"\xc3\x28" * 1000)), "hello", {"protocol"}),
-    "a compression bomb": (saying(bomb()), "hello", {"protocol"}),
+    "invalid UTF-8": (upgrading(large(TEXT, b"\xc3\x28" * 1000)), "hello", {"protocol"}),
+    "a compression bomb": (upgrading(compression_bomb()), "hello", {"protocol"}),
     "fragments of one byte": (flood(frame(CONT, b"x", fin=False), first=frame(TEXT, b"{", fin=False)), "hello",
                               {"timeout", "too_large"}),
     "a flood of pings": (flood(frame(PING, b"x" * 100)), "hello", {"silent", "timeout"}),
     "a flood of empty objects": (flood(frame(TEXT, b"{}"), first=HELLO), "subscribe", {"silent", "timeout"}),
-    "a flood of publications nobody asked for": (
+    "a flood of publications of a channel without a subscription": (
         flood(frame(TEXT, b'{"push":{"channel":"session:x","pub":{"data":"' + b"y" * 10_000 + b'","offset":1}}}'),
               first=HELLO), "subscribe", {"silent", "timeout"},
     ),
-    "a close with bytes that are no text": (saying(frame(CLOSE, b"\x0b\xb8\xff\xfe")), "hello", {"protocol"}),
-    "a close with a code that is none": (saying(closing(999)), "hello", {"protocol"}),
-    "headers without an end": (endless_header, "upgrade", {"too_large"}),
-    "a status line without an end": (answering(b"HTTP/1.1 101 " + b"x" * 300_000), "upgrade", {"too_large"}),
+    "a close reason that is not UTF-8": (upgrading(frame(CLOSE, b"\x0b\xb8\xff\xfe")), "hello", {"protocol"}),
+    "an invalid close code": (upgrading(closing(999)), "hello", {"protocol"}),
+    "endless headers": (endless_header, "upgrade", {"too_large"}),
+    "an endless status line": (responding(b"HTTP/1.1 101 " + b"x" * 300_000), "upgrade", {"too_large"}),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("harm", PLAYS)
-async def test_harm_is_named_in_time_and_in_bounded_memory(harm: str, tmp_path: Path) -> None:
-    play, step, reasons = PLAYS[harm]
-    config, said = tmp_path / "config.yaml", tmp_path / "stdout"
-    async with serving(play) as port:
+@pytest.mark.parametrize("attack", ATTACKS)
+async def test_an_attack_is_reported_in_time_and_in_bounded_memory(attack: str, tmp_path: Path) -> None:
+    script, step, reasons = ATTACKS[attack]
+    config, output = tmp_path / "config.yaml", tmp_path / "stdout"
+    async with serving(script) as port:
         config.write_text(CONFIG.format(port=port), encoding="utf-8")
-        with said.open("wb") as stdout, (tmp_path / "stderr").open("wb") as stderr:
+        with output.open("wb") as stdout, (tmp_path / "stderr").open("wb") as stderr:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "monitor", "once", "--config", str(config), "--output", "json"),
                 stdout=stdout,
                 stderr=stderr,
                 cwd=ROOT,
             )
-            held = 0
+            peak = 0
             async with asyncio.timeout(20):
                 while process.returncode is None:
-                    held = max(held, _peak(process.pid))
+                    peak = max(peak, _peak_memory(process.pid))
                     await asyncio.sleep(0.02)
     assert process.returncode == 1
-    (run,) = json.loads(said.read_text("utf-8"))
+    (run,) = json.loads(output.read_text("utf-8"))
     assert run["failure"]["step"] == step
     assert run["failure"]["reason"] in reasons
     assert len(run["failure"]["detail"]) <= MAX_DETAIL
     assert run["durationSeconds"] < 3.5
     assert b"Traceback" not in (tmp_path / "stderr").read_bytes()
-    assert 10 << 20 < held < MEMORY
+    assert 10 << 20 < peak < MAX_MEMORY_BYTES
 
 
-def _peak(pid: int) -> int:
-    """Bytes a process has held at most, as far as can still be told."""
+def _peak_memory(pid: int) -> int:
+    """Return the peak memory of a process in bytes; 0 once it has exited."""
     try:
         with open(f"/proc/{pid}/status", encoding="ascii") as status:  # noqa: PTH123 - a file of the kernel's
             lines = dict(line.split(":", 1) for line in status)

@@ -9,7 +9,7 @@ import pytest
 import trustme
 import uvloop
 
-from tests.relay.harness import Witness
+from tests.relay.harness import RecordingObserver
 from tests.sockets import no_proxies, open_sockets
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ async def _sockets_are_given_back() -> AsyncIterator[None]:
     before = open_sockets()
     yield
     async with asyncio.timeout(5):
-        while open_sockets() > before:  # noqa: ASYNC110 - closing takes a loop some turns, and nothing tells of it
+        while open_sockets() > before:  # noqa: ASYNC110 - closing takes some iterations of the loop, and nothing reports its end
             await asyncio.sleep(0.005)
 
 
@@ -47,5 +47,5 @@ def ca_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture
-def witness() -> Witness:
-    return Witness()
+def observer() -> RecordingObserver:
+    return RecordingObserver()

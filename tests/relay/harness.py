@@ -1,4 +1,4 @@
-"""What the transport's tests are played with: relays of a few lines, and a witness of what a dial tells and brings."""
+"""Test servers driven by short scripts, an observer that records what a dial reports, and WebSocket frames."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ CLOCK = SYSTEM_CLOCK
 
 
 @dataclass
-class Witness:
-    """Notes everything a dial tells its observer, and everything its transport hands over."""
+class RecordingObserver:
+    """An observer of a dial that records each report, and each text and close of its transport."""
 
     steps: list[Step] = field(default_factory=list)
     phases: dict[Phase, tuple[float, float]] = field(default_factory=dict)
-    failed: list[str] = field(default_factory=list)
+    failed_families: list[str] = field(default_factory=list)
     expiries: list[float] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
-    ends: list[Closed] = field(default_factory=list)
+    closes: list[Closed] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     has_proxy: bool = False
 
@@ -60,7 +60,7 @@ class Witness:
         self.phases[phase] = (started, ended)
 
     def address_failed(self, family: str) -> None:
-        self.failed.append(family)
+        self.failed_families.append(family)
 
     def certificate(self, not_after: float) -> None:
         self.expiries.append(not_after)
@@ -71,7 +71,7 @@ class Witness:
         self.changed.set()
 
     def on_closed(self, closed: Closed) -> None:
-        self.ends.append(closed)
+        self.closes.append(closed)
         self.changed.set()
 
     async def until(self, done: Callable[[], object]) -> None:
@@ -80,10 +80,10 @@ class Witness:
                 self.changed.clear()
                 await self.changed.wait()
 
-    async def end(self) -> Closed:
-        await self.until(lambda: self.ends)
-        await asyncio.sleep(0.01)  # time for a second report, which would be one too many
-        [closed] = self.ends
+    async def wait_closed(self) -> Closed:
+        await self.until(lambda: self.closes)
+        await asyncio.sleep(0.01)  # a second report would arrive by now, and fail the test
+        [closed] = self.closes
         return closed
 
     async def dial(self, target: Target, resolver: dialling.Resolver = look_up) -> Transport:
@@ -92,8 +92,8 @@ class Witness:
                 target, clock=CLOCK, observer=self, on_text=self.on_text, on_closed=self.on_closed, resolver=resolver
             )
 
-    async def give_up(self, target: Target, at: Step) -> None:
-        """Dial, and cancel the dial once it is at that step."""
+    async def cancel_dial(self, target: Target, at: Step) -> None:
+        """Dial, and cancel the dial once it has entered the step `at`."""
         task = asyncio.ensure_future(self.dial(target))
         await self.until(lambda: self.steps[-1:] == [at])
         task.cancel()
@@ -102,18 +102,18 @@ class Witness:
 
 
 @contextlib.asynccontextmanager
-async def serving(play: Script, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> AsyncIterator[int]:
-    """A server that plays `play` to each connection; gives its port. What a play asserts holds, or this raises."""
-    plays: list[asyncio.Task[None]] = []
+async def serving(script: Script, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> AsyncIterator[int]:
+    """Run a server that handles each connection with `script`, and yield its port. Raise what a script raises."""
+    tasks: list[asyncio.Task[None]] = []
 
     async def connected(reader: Reader, writer: Writer) -> None:
         task = asyncio.current_task()
         assert task is not None
-        plays.append(task)
+        tasks.append(task)
         try:
-            await play(reader, writer)
+            await script(reader, writer)
         except (OSError, EOFError, asyncio.CancelledError):
-            pass  # the client had enough, or this server has; Python 3.11 logs a cancelled play as an error
+            pass  # either side has closed; Python 3.11 would log a cancelled script as an error
         finally:
             writer.close()
 
@@ -121,12 +121,12 @@ async def serving(play: Script, *, tls: ssl.SSLContext | None = None, host: str 
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
-        # A connection that is accepted while its server closes is leaked by asyncio, so let it be accepted before.
+        # asyncio leaks a connection that is accepted while its server closes: let it be accepted first.
         await asyncio.sleep(0.001)
         server.close()
-        for task in plays:
+        for task in tasks:
             task.cancel()
-        for outcome in await asyncio.gather(*plays, return_exceptions=True):
+        for outcome in await asyncio.gather(*tasks, return_exceptions=True):
             if isinstance(outcome, Exception):
                 raise outcome
 
@@ -137,12 +137,12 @@ async def read_request(reader: Reader) -> str:
 
 def header(request: str, name: str) -> str | None:
     values = [line.partition(": ")[2] for line in request.split("\r\n") if line.lower().startswith(f"{name.lower()}: ")]
-    assert len(values) <= 1, f"{name} came {len(values)} times"
+    assert len(values) <= 1, f"{name} occurs {len(values)} times"
     return values[0] if values else None
 
 
 def accepting(request: str, *more: str) -> bytes:
-    """The answer that opens the WebSocket asked for."""
+    """Return the response that accepts the upgrade."""
     key = header(request, "Sec-WebSocket-Key")
     assert key is not None
     lines = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade"]
@@ -161,9 +161,9 @@ def closing(code: int, reason: str = "") -> bytes:
 
 
 async def read_frame(reader: Reader) -> tuple[int, bytes]:
-    """One frame of the client: opcode and payload."""
+    """Read one frame of the client and return its opcode and unmasked payload."""
     first, second = await reader.readexactly(2)
-    assert first & 0xF0 == 0x80, "one whole frame, uncompressed"
+    assert first & 0xF0 == 0x80, "one unfragmented frame, uncompressed"
     assert second & 0x80, "masked"
     size = second & 0x7F
     if size == 126:
@@ -175,27 +175,27 @@ async def read_frame(reader: Reader) -> tuple[int, bytes]:
     return first & 0x0F, bytes(byte ^ mask[index % 4] for index, byte in enumerate(payload))
 
 
-def saying(*frames: bytes, then: Script | None = None) -> Script:
-    """A relay that upgrades, says `frames`, and then does `then` (by default: nothing until the client leaves)."""
+def upgrading(*frames: bytes, then: Script | None = None) -> Script:
+    """Return a script that upgrades, sends `frames`, and then runs `then` (default: read until the client closes)."""
 
-    async def play(reader: Reader, writer: Writer) -> None:
+    async def script(reader: Reader, writer: Writer) -> None:
         writer.write(accepting(await read_request(reader)) + b"".join(frames))
         await (then or idle)(reader, writer)
 
-    return play
+    return script
 
 
-def answering(*answer: bytes) -> Script:
-    """A server that answers any request so, and stays."""
+def responding(*response: bytes) -> Script:
+    """Return a script that answers a request with these bytes and keeps the connection open."""
 
-    async def play(reader: Reader, writer: Writer) -> None:
+    async def script(reader: Reader, writer: Writer) -> None:
         await read_request(reader)
-        for part in answer:
+        for part in response:
             writer.write(part)
             await writer.drain()
         await idle(reader, writer)
 
-    return play
+    return script
 
 
 async def idle(reader: Reader, _writer: Writer) -> None:
@@ -203,19 +203,26 @@ async def idle(reader: Reader, _writer: Writer) -> None:
         pass
 
 
-async def hang_up(_reader: Reader, writer: Writer) -> None:
+async def forward(source: Reader, sink: Writer) -> None:
+    """Copy bytes until the source ends, then close the sink."""
+    while data := await source.read(1 << 16):
+        sink.write(data)
+    sink.close()
+
+
+async def close_at_once(_reader: Reader, writer: Writer) -> None:
     writer.close()
 
 
 async def reset(_reader: Reader, writer: Writer) -> None:
-    """Close with an RST. The option is set on a duplicate: uvloop gives no socket that could be set."""
-    with socket.fromfd(writer.get_extra_info("socket").fileno(), socket.AF_INET, socket.SOCK_STREAM) as same:
-        same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    """Close with an RST. The option is set on a duplicate, because uvloop exposes no socket with setsockopt."""
+    with socket.fromfd(writer.get_extra_info("socket").fileno(), socket.AF_INET, socket.SOCK_STREAM) as duplicate:
+        duplicate.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
 
 
 def addresses(*hosts: str) -> dialling.Resolver:
-    """A resolver that finds exactly these."""
+    """Return a resolver that finds exactly these addresses."""
 
     async def resolver(_name: str, port: int, _family: socket.AddressFamily) -> list[AddressInfo]:
         return [
@@ -229,7 +236,7 @@ def addresses(*hosts: str) -> dialling.Resolver:
 
 
 def finding_none(error: Exception | None = None) -> dialling.Resolver:
-    """A resolver that finds nothing, or fails so."""
+    """Return a resolver that finds no address, or raises `error`."""
 
     async def resolver(*_: object) -> list[AddressInfo]:
         if error is not None:
@@ -240,25 +247,24 @@ def finding_none(error: Exception | None = None) -> dialling.Resolver:
 
 
 @contextlib.contextmanager
-def demanding(context: ssl.SSLContext) -> Iterator[int]:
-    """A server that asks one client for a certificate, and says so when none comes; gives its port.
+def requiring_certificate(context: ssl.SSLContext) -> Iterator[int]:
+    """Run a server that requires a certificate from one client, and yield its port.
 
-    A blocking one: asyncio's own server keeps its last alert back.
+    It is blocking, because asyncio's server does not send its last TLS alert.
     """
-
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=_demand, args=(listener, context))
+        thread = threading.Thread(target=_require_certificate, args=(listener, context))
         thread.start()
         yield listener.getsockname()[1]
         thread.join(5)
 
 
-def _demand(listener: socket.socket, context: ssl.SSLContext) -> None:
+def _require_certificate(listener: socket.socket, context: ssl.SSLContext) -> None:
     plain, _ = listener.accept()
     with context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False) as secured:
         with contextlib.suppress(ssl.SSLError):
             secured.do_handshake()
-        # Closed over unread bytes, the connection would be reset, and the alert be overtaken.
+        # With unread bytes, closing would reset the connection, and the client would not see the alert.
         with contextlib.suppress(OSError):
             secured.shutdown(socket.SHUT_WR)
             while secured.recv(4096):

@@ -1,4 +1,4 @@
-"""A client on its own: what a connect that comes to nothing is put down to, by its own clocks alone."""
+"""The client: step and reason of a connect that times out by its own deadlines."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from tests.relay.harness import Reader, Writer
 
 
-class Unread:
-    """A reporter whose reports nobody reads."""
+class NullReporter:
+    """A reporter that drops what is reported."""
 
     def phase(self, phase: Phase, seconds: float) -> None: ...
 
@@ -34,7 +34,7 @@ class Unread:
     def step_completed(self, step: Step, started: float, ended: float) -> None: ...
 
 
-def client_of(port: int, timeout: float) -> Client:
+def client_for(port: int, timeout: float) -> Client:
     async def admit(_: float | None) -> None: ...
 
     endpoint = EndpointProvider(
@@ -48,22 +48,22 @@ def client_of(port: int, timeout: float) -> Client:
         rng=random.Random(1),
         timeout=timeout,
     )
-    return Client(endpoint, reporter=Unread(), on_event=lambda _: None, on_publication=lambda _: None)
+    return Client(endpoint, reporter=NullReporter(), on_event=lambda _: None, on_publication=lambda _: None)
 
 
-@pytest.mark.parametrize(("begun", "reason"), [(False, Reason.SILENT), (True, Reason.TIMEOUT)])
-async def test_a_hello_that_was_on_its_way_when_the_time_for_replies_ran_out_was_slow(
-    begun: bool,
+@pytest.mark.parametrize(("frame_started", "reason"), [(False, Reason.SILENT), (True, Reason.TIMEOUT)])
+async def test_a_hello_reply_that_has_begun_to_arrive_times_out_and_is_not_silent(
+    frame_started: bool,
     reason: Reason,
 ) -> None:
-    async def play(reader: Reader, writer: Writer) -> None:
+    async def script(reader: Reader, writer: Writer) -> None:
         writer.write(accepting(await read_request(reader)))
-        if begun:
+        if frame_started:
             writer.write(frame(TEXT, b'{"id":1,"connect":{}}')[:9])
         await idle(reader, writer)
 
-    async with serving(play) as port:
+    async with serving(script) as port:
         with pytest.raises(ProbeError) as caught:
             async with asyncio.timeout(5):
-                await client_of(port, timeout=0.5).open()
+                await client_for(port, timeout=0.5).open()
     assert (caught.value.step, caught.value.reason) == (Step.HELLO, reason)

@@ -1,4 +1,4 @@
-"""Through an HTTP proxy, and every way in which it can fail."""
+"""Relays behind an HTTP proxy, and each failure of the proxy."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from monitor.relay.tls import TlsOptions
 from monitor.vocabulary import Phase, Reason, Step
 from tests.relay.harness import (
     TEXT,
-    answering,
+    close_at_once,
     finding_none,
+    forward,
     frame,
-    hang_up,
     header,
     idle,
     read_request,
     reset,
-    saying,
+    responding,
     serving,
+    upgrading,
 )
 from tests.relay.test_tls import server_context
 from tests.sockets import closed_port
@@ -34,11 +35,11 @@ if TYPE_CHECKING:
 
     import trustme
 
-    from tests.relay.harness import Reader, Script, Witness, Writer
+    from tests.relay.harness import Reader, RecordingObserver, Script, Writer
 
 
 class TunnelProxy:
-    """A proxy of the smallest kind: one CONNECT, then bytes both ways."""
+    """A minimal proxy: one CONNECT, then bytes in both directions."""
 
     def __init__(self) -> None:
         self.requests: list[str] = []
@@ -46,48 +47,47 @@ class TunnelProxy:
     async def __call__(self, reader: Reader, writer: Writer) -> None:
         self.requests.append(await read_request(reader))
         host, _, port = self.requests[-1].split(" ", 2)[1].rpartition(":")
-        there, onwards = await asyncio.open_connection(host.strip("[]"), int(port))
+        upstream_reader, upstream_writer = await asyncio.open_connection(host.strip("[]"), int(port))
         writer.write(b"HTTP/1.1 200 Connection established\r\nVia: 1.1 test\r\n\r\n")
         try:
-            await asyncio.gather(self._carry(reader, onwards), self._carry(there, writer))
+            await asyncio.gather(forward(reader, upstream_writer), forward(upstream_reader, writer))
         finally:
-            onwards.close()
-
-    async def _carry(self, source: Reader, sink: Writer) -> None:
-        while data := await source.read(1 << 16):
-            sink.write(data)
-        sink.close()
+            upstream_writer.close()
 
 
-async def test_a_wss_relay_is_reached_through_a_tunnel(witness: Witness, authority: trustme.CA, ca_file: Path) -> None:
+async def test_a_wss_relay_is_reached_through_a_tunnel(
+    observer: RecordingObserver, authority: trustme.CA, ca_file: Path
+) -> None:
     proxy = TunnelProxy()
-    relay = saying(frame(TEXT, b"hello"))
+    relay = upgrading(frame(TEXT, b"hello"))
     async with serving(relay, tls=server_context(authority, "127.0.0.1")) as port, serving(proxy) as proxy_port:
         target = Target(
             url=f"wss://127.0.0.1:{port}",
             tls=TlsOptions(ca_file=ca_file),
             proxy=f"http://user:p%40ss@127.0.0.1:{proxy_port}",
         )
-        transport = await witness.dial(target)
-        await witness.until(lambda: witness.texts)
+        transport = await observer.dial(target)
+        await observer.until(lambda: observer.texts)
         transport.abort()
     [request] = proxy.requests
     assert request.startswith(f"CONNECT 127.0.0.1:{port} HTTP/1.1\r\n")
     assert header(request, "Proxy-Authorization") == "Basic " + base64.b64encode(b"user:p@ss").decode()
     assert "p%40ss" not in repr(target)
-    assert witness.steps == [Step.PROXY, Step.TLS, Step.UPGRADE]
-    assert witness.has_proxy
-    assert list(witness.phases) == [Phase.PROXY, Phase.TLS, Phase.UPGRADE]
+    assert observer.steps == [Step.PROXY, Step.TLS, Step.UPGRADE]
+    assert observer.has_proxy
+    assert list(observer.phases) == [Phase.PROXY, Phase.TLS, Phase.UPGRADE]
 
 
-async def test_the_environments_proxy_is_used(witness: Witness, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_proxy_of_the_environment_is_used(
+    observer: RecordingObserver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     proxy = TunnelProxy()
-    async with serving(saying()) as port, serving(proxy) as proxy_port:
+    async with serving(upgrading()) as port, serving(proxy) as proxy_port:
         monkeypatch.setenv("http_proxy", f"127.0.0.1:{proxy_port}")
-        (await witness.dial(Target(url=f"ws://127.0.0.1:{port}"))).abort()
+        (await observer.dial(Target(url=f"ws://127.0.0.1:{port}"))).abort()
         assert len(proxy.requests) == 1
         monkeypatch.setenv("no_proxy", "127.0.0.1")
-        (await witness.dial(Target(url=f"ws://127.0.0.1:{port}"))).abort()
+        (await observer.dial(Target(url=f"ws://127.0.0.1:{port}"))).abort()
         assert len(proxy.requests) == 1
 
 
@@ -107,13 +107,13 @@ async def test_the_environments_proxy_is_used(witness: Witness, monkeypatch: pyt
         ({"all_proxy": "http://p:8", "no_proxy": "*"}, "ws://relay.example", None),
     ],
 )
-def test_the_environment_names_a_proxy_as_for_any_program(
+def test_proxy_variables_are_read_as_other_programs_read_them(
     monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], url: str, expected: Proxy | None
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert proxy_of(Target(url=url)) == expected
-    assert proxy_of(Target(url=url, proxy="")) is None, "an empty proxy of the target's own means none"
+    assert proxy_of(Target(url=url, proxy="")) is None, "an empty proxy of the target disables the environment's"
 
 
 async def endless(reader: Reader, writer: Writer) -> None:
@@ -126,67 +126,69 @@ async def endless(reader: Reader, writer: Writer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("play", "reason", "detail"),
+    ("script", "reason", "detail"),
     [
-        (answering(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"), Reason.HTTP_STATUS, "407 Proxy Auth"),
-        (answering(b"HTTP/1.0 502 \x1b[1mBad Gateway\r\n\r\n"), Reason.HTTP_STATUS, "502 [1mBad Gateway"),
-        (answering(b"SSH-2.0-OpenSSH\r\n\r\n"), Reason.PROTOCOL, "HTTP"),
-        (answering(b"\r\n\r\n"), Reason.PROTOCOL, "HTTP"),
+        (responding(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"), Reason.HTTP_STATUS, "407 Proxy Auth"),
+        (responding(b"HTTP/1.0 502 \x1b[1mBad Gateway\r\n\r\n"), Reason.HTTP_STATUS, "502 [1mBad Gateway"),
+        (responding(b"SSH-2.0-OpenSSH\r\n\r\n"), Reason.PROTOCOL, "HTTP"),
+        (responding(b"\r\n\r\n"), Reason.PROTOCOL, "HTTP"),
         (endless, Reason.PROTOCOL, "too large"),
-        (hang_up, Reason.RESET, ""),
+        (close_at_once, Reason.RESET, ""),
         (reset, Reason.RESET, ""),
     ],
 )
-async def test_a_proxy_that_opens_no_tunnel_is_told_by_step_and_reason(
-    witness: Witness, play: Script, reason: Reason, detail: str
+async def test_a_proxy_that_opens_no_tunnel_is_reported_by_step_and_reason(
+    observer: RecordingObserver, script: Script, reason: Reason, detail: str
 ) -> None:
-    async with serving(play) as port:
+    async with serving(script) as port:
         with pytest.raises(ProbeError) as caught:
-            await witness.dial(Target(url="ws://relay.example", proxy=f"http://u:secret@127.0.0.1:{port}"))
+            await observer.dial(Target(url="ws://relay.example", proxy=f"http://u:secret@127.0.0.1:{port}"))
     assert (caught.value.step, caught.value.reason) == (Step.PROXY, reason)
     assert detail in caught.value.detail
     assert "secret" not in str(caught.value)
-    assert not witness.phases
+    assert not observer.phases
 
 
-async def test_a_proxy_that_is_not_there(witness: Witness) -> None:
+async def test_a_proxy_on_a_closed_port_is_refused(observer: RecordingObserver) -> None:
     with pytest.raises(ProbeError) as caught:
-        await witness.dial(Target(url="ws://relay.example", proxy=f"http://127.0.0.1:{closed_port()}"))
+        await observer.dial(Target(url="ws://relay.example", proxy=f"http://127.0.0.1:{closed_port()}"))
     assert (caught.value.step, caught.value.reason) == (Step.PROXY, Reason.REFUSED)
 
 
-async def test_a_proxy_without_an_address_is_not_the_relays_name_failing(witness: Witness) -> None:
+async def test_a_proxy_without_an_address_fails_at_the_proxy_step(observer: RecordingObserver) -> None:
     with pytest.raises(ProbeError) as caught:
-        await witness.dial(Target(url="ws://relay.example", proxy="http://proxy.example"), finding_none())
+        await observer.dial(Target(url="ws://relay.example", proxy="http://proxy.example"), finding_none())
     assert (caught.value.step, caught.value.reason) == (Step.PROXY, Reason.UNREACHABLE)
     assert caught.value.detail == "proxy proxy.example: no address"
 
 
-async def test_a_silent_proxy_ends_at_the_callers_deadline(witness: Witness) -> None:
+async def test_a_silent_proxy_times_out_at_the_callers_deadline(observer: RecordingObserver) -> None:
     async with serving(idle) as port:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.03):
-                await witness.dial(Target(url="ws://relay.example", proxy=f"http://127.0.0.1:{port}"))
-    assert witness.steps == [Step.PROXY]
+                await observer.dial(Target(url="ws://relay.example", proxy=f"http://127.0.0.1:{port}"))
+    assert observer.steps == [Step.PROXY]
 
 
 @pytest.mark.parametrize(
     "proxy", ["socks6://secret@p:1080", "https://u:secret@p", "http://u:secret@p:port", "http://:80", "http://p:0"]
 )
-async def test_a_proxy_that_cannot_be_used_is_our_own_fault_and_stays_secret(witness: Witness, proxy: str) -> None:
+async def test_an_unusable_proxy_url_is_a_local_error_without_its_secrets(
+    observer: RecordingObserver, proxy: str
+) -> None:
     with pytest.raises(LocalError) as caught:
-        await witness.dial(Target(url="ws://relay.example", proxy=proxy))
+        await observer.dial(Target(url="ws://relay.example", proxy=proxy))
     assert (caught.value.step, caught.value.reason) == (Step.PROXY, Reason.INTERNAL)
     assert "secret" not in str(caught.value)
 
 
-async def test_a_name_beyond_ascii_goes_to_the_proxy_as_dns_knows_it(witness: Witness) -> None:
+async def test_a_host_name_beyond_ascii_is_sent_to_the_proxy_in_idna(observer: RecordingObserver) -> None:
     requests = []
 
-    async def play(reader: Reader, _writer: Writer) -> None:
+    async def script(reader: Reader, _writer: Writer) -> None:
         requests.append(await read_request(reader))
 
-    async with serving(play) as port:
+    async with serving(script) as port:
         with pytest.raises(ProbeError):
-            await witness.dial(Target(url="ws://relé.example", proxy=f"http://127.0.0.1:{port}"))
+            await observer.dial(Target(url="ws://relé.example", proxy=f"http://127.0.0.1:{port}"))
     assert requests[0].startswith("CONNECT xn--rel-dma.example:80 HTTP/1.1\r\n")

@@ -13,14 +13,14 @@ from tests.virtual_time import WITHOUT_SOCKETS
 
 
 @WITHOUT_SOCKETS
-async def test_permits_are_given_at_once_until_the_minute_is_full() -> None:
+async def test_permits_are_granted_at_once_up_to_the_limit() -> None:
     limiter = RateLimiter(3, LoopClock())
     assert [limiter.try_acquire() for _ in range(4)] == [True, True, True, False]
     assert limiter.wait() == WINDOW_SECONDS
 
 
 @WITHOUT_SOCKETS
-async def test_a_permit_comes_back_a_minute_after_it_was_given() -> None:
+async def test_a_permit_is_available_again_after_a_minute() -> None:
     limiter = RateLimiter(2, LoopClock())
     limiter.try_acquire()
     await asyncio.sleep(20)
@@ -31,7 +31,7 @@ async def test_a_permit_comes_back_a_minute_after_it_was_given() -> None:
 
 
 @WITHOUT_SOCKETS
-async def test_several_permits_are_given_all_or_none() -> None:
+async def test_several_permits_are_granted_all_or_none() -> None:
     limiter = RateLimiter(3, LoopClock())
     assert limiter.try_acquire(2)
     assert not limiter.try_acquire(2)
@@ -39,26 +39,26 @@ async def test_several_permits_are_given_all_or_none() -> None:
 
 
 @WITHOUT_SOCKETS
-async def test_more_than_a_minutes_worth_never_comes() -> None:
+async def test_more_permits_than_the_limit_are_never_available() -> None:
     limiter = RateLimiter(3, LoopClock())
     assert limiter.wait(3) == 0
     assert limiter.wait(4) == float("inf")
 
 
 @WITHOUT_SOCKETS
-async def test_waiters_are_served_in_the_order_they_came() -> None:
+async def test_waiters_are_served_in_order_of_arrival() -> None:
     limiter, served = RateLimiter(1, LoopClock()), list[tuple[int, float]]()
 
-    async def come(number: int) -> None:
+    async def acquire(number: int) -> None:
         await limiter.acquire()
         served.append((number, asyncio.get_running_loop().time()))
 
-    await asyncio.gather(*(come(number) for number in range(4)))
+    await asyncio.gather(*(acquire(number) for number in range(4)))
     assert served == [(number, number * WINDOW_SECONDS) for number in range(4)]
 
 
 @WITHOUT_SOCKETS
-async def test_a_waiter_that_gives_up_takes_no_permit_and_holds_up_nobody() -> None:
+async def test_a_cancelled_waiter_takes_no_permit_and_blocks_no_other() -> None:
     limiter = RateLimiter(1, LoopClock())
     limiter.try_acquire()
     with pytest.raises(TimeoutError):
@@ -69,7 +69,7 @@ async def test_a_waiter_that_gives_up_takes_no_permit_and_holds_up_nobody() -> N
 
 
 @WITHOUT_SOCKETS
-async def test_nothing_is_given_while_the_relay_asked_for_a_pause() -> None:
+async def test_no_permit_is_granted_during_a_pause() -> None:
     limiter = RateLimiter(5, LoopClock())
     limiter.pause(30)
     limiter.pause(10)  # a shorter wish does not undo a longer one
@@ -80,7 +80,7 @@ async def test_nothing_is_given_while_the_relay_asked_for_a_pause() -> None:
 
 @WITHOUT_SOCKETS
 @given(limit=st.integers(1, 5), pauses=st.lists(st.floats(0, 90), min_size=1, max_size=30))
-async def test_no_minute_ever_has_more_than_the_limit(limit: int, pauses: list[float]) -> None:
+async def test_no_minute_has_more_permits_than_the_limit(limit: int, pauses: list[float]) -> None:
     limiter, given_at = RateLimiter(limit, LoopClock()), list[float]()
     for pause in pauses:
         await asyncio.sleep(pause)
@@ -91,7 +91,7 @@ async def test_no_minute_ever_has_more_than_the_limit(limit: int, pauses: list[f
 
 
 @WITHOUT_SOCKETS
-async def test_what_is_taken_ahead_counts_until_it_is_used_and_for_a_minute_from_then() -> None:
+async def test_a_permit_acquired_ahead_counts_until_a_minute_after_its_use() -> None:
     limiter = RateLimiter(2, LoopClock())
     first, second = await limiter.acquire_ahead(2)
     await asyncio.sleep(100)
@@ -106,7 +106,7 @@ async def test_what_is_taken_ahead_counts_until_it_is_used_and_for_a_minute_from
 
 
 @WITHOUT_SOCKETS
-async def test_what_is_taken_ahead_is_not_used_while_the_relay_asked_for_a_pause() -> None:
+async def test_a_permit_acquired_ahead_waits_for_the_end_of_a_pause() -> None:
     limiter = RateLimiter(2, LoopClock())
     (permit,) = await limiter.acquire_ahead(1)
     limiter.pause(30)
@@ -115,7 +115,7 @@ async def test_what_is_taken_ahead_is_not_used_while_the_relay_asked_for_a_pause
 
 
 @WITHOUT_SOCKETS
-async def test_what_is_taken_ahead_may_be_used_under_a_lower_limit() -> None:
+async def test_permits_acquired_ahead_may_be_used_after_the_limit_is_lowered() -> None:
     limiter = RateLimiter(4, LoopClock())
     permits = await limiter.acquire_ahead(4)
     limiter.set_limit(2)
@@ -126,7 +126,7 @@ async def test_what_is_taken_ahead_may_be_used_under_a_lower_limit() -> None:
 
 
 @WITHOUT_SOCKETS
-async def test_a_limit_lowered_meanwhile_holds_nobody_up_for_ever() -> None:
+async def test_a_lowered_limit_gives_a_waiter_fewer_permits() -> None:
     limiter = RateLimiter(2, LoopClock())
     limiter.try_acquire(2)
     waiting = asyncio.ensure_future(limiter.acquire_ahead(2))

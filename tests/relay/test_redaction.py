@@ -1,4 +1,4 @@
-"""Secrets are taken out of what a relay says, whole, cut off, or wrapped in other words."""
+"""Secrets are redacted from the texts of a relay: complete, cut short, or inside other words."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def secrets() -> tuple[str, ...]:
         (f"bad token {TOKEN}!", "bad token ***!"),
         (f"{TOKEN}{TOKEN}", "******"),
         (f"bad token {TOKEN[:30]}", "bad token ***"),
-        ("bad token eyJhbG", "bad token eyJhbG"),  # no more than any token of this kind begins with
+        ("bad token eyJhbG", "bad token eyJhbG"),  # every token of this kind begins like this
         ("Bearer opaque", "***"),
         ("got opaque, long-key and in query", "got ***, *** and ***"),
         ("wrong password pass word", "wrong password ***"),
@@ -36,7 +36,7 @@ def secrets() -> tuple[str, ...]:
         ("", ""),
     ],
 )
-def test_what_was_told_is_not_said_again(said: str, shown: str) -> None:
+def test_known_secrets_are_redacted(said: str, shown: str) -> None:
     assert redact(said, secrets()) == shown
 
 
@@ -53,7 +53,7 @@ def test_what_was_told_is_not_said_again(said: str, shown: str) -> None:
         ("key=abc&tag", "key abc, tag", "key abc, tag"),
     ],
 )
-def test_a_query_is_hidden_as_it_is_sent_and_as_it_is_meant(query: str, said: str, shown: str) -> None:
+def test_a_query_is_redacted_in_encoded_and_decoded_form(query: str, said: str, shown: str) -> None:
     target = Target(url=f"wss://relay.example.com/x?{query}")
     assert redact(said, secrets_of(target, None, None)) == shown
 
@@ -63,15 +63,15 @@ def test_a_query_is_hidden_as_it_is_sent_and_as_it_is_meant(query: str, said: st
     [
         ("Basic " + base64.b64encode(b"me:hunter22").decode(), "wrong password ***"),
         ("basic " + base64.b64encode(b"\xff:hunter22").decode(), "wrong password ***"),
-        ("Basic hunter2", "wrong password ***2"),  # no Base64, so it stands for nothing else
+        ("Basic hunter2", "wrong password ***2"),  # not Base64, so there is no decoded form
         ("Basic " + base64.b64encode(b"me:hun").decode(), "wrong password hunter22"),
     ],
 )
-def test_the_password_that_a_header_stands_for_is_hidden_too(header: str, shown: str) -> None:
+def test_the_password_in_a_basic_authorization_header_is_redacted(header: str, shown: str) -> None:
     target = Target(url="wss://relay.example.com/x", headers=(("Authorization", header),))
     assert redact("wrong password hunter22", secrets_of(target, None, None)) == shown
 
 
-def test_nothing_told_is_nothing_to_hide() -> None:
+def test_without_secrets_nothing_is_redacted() -> None:
     assert secrets_of(Target(url="ws://relay.example.com/x"), None, None) == ()
     assert redact("as it is", ()) == "as it is"

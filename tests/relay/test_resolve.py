@@ -1,4 +1,4 @@
-"""Names looked up beside the loop: one that hangs holds up nobody."""
+"""Name resolution in threads: a lookup that hangs blocks no other."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import pytest
 from monitor.relay.resolve import look_up
 
 
-async def test_an_address_is_its_own_answer_and_needs_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_ip_address_is_resolved_without_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threading, "Thread", None)
     assert [info[4] for info in await look_up("127.0.0.1", 80)] == [("127.0.0.1", 80)]
     assert [info[4][:2] for info in await look_up("::1", 80)] == [("::1", 80)]
 
 
-async def test_a_name_is_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_name_is_resolved_in_a_daemon_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     system = socket.getaddrinfo
 
@@ -34,12 +34,12 @@ async def test_a_name_is_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "." * 3, "x" * 300])
-async def test_a_name_that_is_none_is_an_error(host: str) -> None:
+async def test_an_unknown_or_invalid_name_raises(host: str) -> None:
     with pytest.raises((OSError, UnicodeError)):
         await look_up(host, 80)
 
 
-async def test_one_that_hangs_is_left_and_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_hanging_lookup_can_be_cancelled_and_blocks_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     release = threading.Event()
     system = socket.getaddrinfo
 

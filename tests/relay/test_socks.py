@@ -1,4 +1,4 @@
-"""Through a SOCKS proxy: microsocks where there is one to play with, and servers of a few lines for what goes wrong."""
+"""Relays behind a SOCKS proxy: microsocks as the real one, and test servers for SOCKS4 and for failures."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from monitor.vocabulary import Phase, Reason, Step
 from tests.relay.harness import (
     TEXT,
     addresses,
+    close_at_once,
     finding_none,
+    forward,
     frame,
-    hang_up,
     idle,
     reset,
-    saying,
     serving,
+    upgrading,
 )
 from tests.relay.test_tls import server_context
 from tests.sockets import closed_port
@@ -36,14 +37,14 @@ if TYPE_CHECKING:
     import trustme
 
     from monitor.relay.resolve import AddressInfo
-    from tests.relay.harness import Reader, Script, Witness, Writer
+    from tests.relay.harness import Reader, RecordingObserver, Script, Writer
 
 PASSWORD = "p@ss:word"
 
 
 @contextlib.asynccontextmanager
 async def microsocks(*options: str) -> AsyncIterator[int]:
-    """A SOCKS5 server of other authors; gives its port."""
+    """Run microsocks, a SOCKS5 server, and yield its port."""
     if shutil.which("microsocks") is None:
         pytest.skip("needs microsocks: apt-get install microsocks")
     port = closed_port()
@@ -65,14 +66,14 @@ async def microsocks(*options: str) -> AsyncIterator[int]:
         await process.wait()
 
 
-real = pytest.mark.required_counterpart("microsocks")
+needs_microsocks = pytest.mark.required_counterpart("microsocks")
 
 
-@real
+@needs_microsocks
 async def test_a_wss_relay_is_reached_through_socks5_with_a_password(
-    witness: Witness, authority: trustme.CA, ca_file: Path
+    observer: RecordingObserver, authority: trustme.CA, ca_file: Path
 ) -> None:
-    relay = saying(frame(TEXT, b"hello"))
+    relay = upgrading(frame(TEXT, b"hello"))
     async with (
         serving(relay, tls=server_context(authority, "127.0.0.1")) as port,
         microsocks("-u", "user", "-P", PASSWORD) as proxy_port,
@@ -82,59 +83,61 @@ async def test_a_wss_relay_is_reached_through_socks5_with_a_password(
             tls=TlsOptions(ca_file=ca_file),
             proxy=f"socks5h://user:p%40ss%3Aword@127.0.0.1:{proxy_port}",
         )
-        transport = await witness.dial(target)
-        await witness.until(lambda: witness.texts)
+        transport = await observer.dial(target)
+        await observer.until(lambda: observer.texts)
         transport.abort()
-    assert witness.steps == [Step.PROXY, Step.TLS, Step.UPGRADE]
-    assert witness.has_proxy
-    assert list(witness.phases) == [Phase.PROXY, Phase.TLS, Phase.UPGRADE]
+    assert observer.steps == [Step.PROXY, Step.TLS, Step.UPGRADE]
+    assert observer.has_proxy
+    assert list(observer.phases) == [Phase.PROXY, Phase.TLS, Phase.UPGRADE]
 
 
-@real
-async def test_socks5_looks_the_relay_up_here_and_socks5h_over_there(witness: Witness) -> None:
-    async with serving(saying()) as port, microsocks() as proxy_port:
+@needs_microsocks
+async def test_socks5_resolves_locally_and_socks5h_at_the_proxy(observer: RecordingObserver) -> None:
+    async with serving(upgrading()) as port, microsocks() as proxy_port:
         relay = f"ws://relay.invalid:{port}"
 
         here = Target(url=relay, proxy=f"socks5://127.0.0.1:{proxy_port}")
-        (await witness.dial(here, addresses("127.0.0.1"))).abort()
-        assert witness.steps == [Step.RESOLVE, Step.PROXY, Step.UPGRADE]
-        assert list(witness.phases) == [Phase.RESOLVE, Phase.PROXY, Phase.UPGRADE]
+        (await observer.dial(here, addresses("127.0.0.1"))).abort()
+        assert observer.steps == [Step.RESOLVE, Step.PROXY, Step.UPGRADE]
+        assert list(observer.phases) == [Phase.RESOLVE, Phase.PROXY, Phase.UPGRADE]
         with pytest.raises(ProbeError) as caught:
-            await witness.dial(Target(url=relay, proxy=f"socks5h://127.0.0.1:{proxy_port}"))
+            await observer.dial(Target(url=relay, proxy=f"socks5h://127.0.0.1:{proxy_port}"))
     assert caught.value.step is Step.PROXY
     assert caught.value.reason is Reason.UNREACHABLE
 
 
-@real
+@needs_microsocks
 @pytest.mark.parametrize("credentials", ["", "user:secret@", "user@"])
-async def test_a_proxy_that_wants_another_password_refuses(witness: Witness, credentials: str) -> None:
+async def test_wrong_proxy_credentials_are_refused(observer: RecordingObserver, credentials: str) -> None:
     async with microsocks("-u", "user", "-P", PASSWORD) as port:
         with pytest.raises(ProbeError) as caught:
-            await witness.dial(Target(url="ws://127.0.0.1", proxy=f"socks5h://{credentials}127.0.0.1:{port}"))
+            await observer.dial(Target(url="ws://127.0.0.1", proxy=f"socks5h://{credentials}127.0.0.1:{port}"))
     assert (caught.value.step, caught.value.reason) == (Step.PROXY, Reason.REFUSED)
     assert "secret" not in str(caught.value)
-    assert not witness.phases
+    assert not observer.phases
 
 
-@real
-async def test_a_relay_that_refuses_the_proxy(witness: Witness) -> None:
+@needs_microsocks
+async def test_a_relay_that_refuses_the_proxys_connection_is_refused(observer: RecordingObserver) -> None:
     async with microsocks() as port:
         with pytest.raises(ProbeError) as caught:
-            await witness.dial(Target(url=f"ws://127.0.0.1:{closed_port()}", proxy=f"socks5h://127.0.0.1:{port}"))
+            await observer.dial(Target(url=f"ws://127.0.0.1:{closed_port()}", proxy=f"socks5h://127.0.0.1:{port}"))
     assert (caught.value.step, caught.value.reason) == (Step.PROXY, Reason.REFUSED)
     assert caught.value.detail == "the proxy answered: Connection refused by destination host"
 
 
-@real
-async def test_the_environments_socks_proxy_is_used(witness: Witness, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with serving(saying()) as port, microsocks() as proxy_port:
+@needs_microsocks
+async def test_the_socks_proxy_of_the_environment_is_used(
+    observer: RecordingObserver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(upgrading()) as port, microsocks() as proxy_port:
         monkeypatch.setenv("all_proxy", f"socks5h://127.0.0.1:{proxy_port}")
-        (await witness.dial(Target(url=f"ws://127.0.0.1:{port}"))).abort()
-        assert witness.has_proxy
+        (await observer.dial(Target(url=f"ws://127.0.0.1:{port}"))).abort()
+        assert observer.has_proxy
 
 
 class Socks4:
-    """A SOCKS4 server of the smallest kind: one connection to `port` here, whatever address is asked for."""
+    """A minimal SOCKS4 server: it connects to `port` on 127.0.0.1, whatever address is requested."""
 
     def __init__(self, port: int, code: int = 0x5A) -> None:
         self.port = port
@@ -148,32 +151,27 @@ class Socks4:
         self.requests.append(request)
         writer.write(bytes([0, self.code]) + bytes(6))
         if self.code == 0x5A:
-            there, onwards = await asyncio.open_connection("127.0.0.1", self.port)
+            upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", self.port)
             try:
-                await asyncio.gather(self._carry(reader, onwards), self._carry(there, writer))
+                await asyncio.gather(forward(reader, upstream_writer), forward(upstream_reader, writer))
             finally:
-                onwards.close()
-
-    async def _carry(self, source: Reader, sink: Writer) -> None:
-        while data := await source.read(1 << 16):
-            sink.write(data)
-        sink.close()
+                upstream_writer.close()
 
 
-async def test_a_relay_is_reached_by_name_through_socks4a(witness: Witness) -> None:
-    async with serving(saying(frame(TEXT, b"hello"))) as port:
+async def test_a_relay_is_reached_by_name_through_socks4a(observer: RecordingObserver) -> None:
+    async with serving(upgrading(frame(TEXT, b"hello"))) as port:
         proxy = Socks4(port)
         async with serving(proxy) as proxy_port:
             target = Target(url="ws://relé.example:8000", proxy=f"socks4a://user@127.0.0.1:{proxy_port}")
-            transport = await witness.dial(target)
-            await witness.until(lambda: witness.texts)
+            transport = await observer.dial(target)
+            await observer.until(lambda: observer.texts)
             transport.abort()
     assert proxy.requests == [b"\x04\x01\x1f\x40\0\0\0\x01user\0xn--rel-dma.example\0"]
-    assert witness.steps == [Step.PROXY, Step.UPGRADE]
+    assert observer.steps == [Step.PROXY, Step.UPGRADE]
 
 
-async def test_socks4_is_given_an_ipv4_address(witness: Witness) -> None:
-    async with serving(saying()) as port:
+async def test_socks4_receives_an_ipv4_address(observer: RecordingObserver) -> None:
+    async with serving(upgrading()) as port:
         proxy = Socks4(port)
         async with serving(proxy) as proxy_port:
             lookups = []
@@ -184,23 +182,23 @@ async def test_socks4_is_given_an_ipv4_address(witness: Witness) -> None:
                 return await addresses(*found)(name, port, family)
 
             target = Target(url="ws://relay.example:8000", proxy=f"socks4://127.0.0.1:{proxy_port}")
-            (await witness.dial(target, resolver)).abort()
+            (await observer.dial(target, resolver)).abort()
     assert proxy.requests == [b"\x04\x01\x1f\x40\xc0\0\x02\x07\0"]
     assert lookups == ["relay.example", "127.0.0.1"]
 
 
 @pytest.mark.parametrize("code", [0x5B, 0x5C, 0x5D])
-async def test_a_socks4_proxy_that_rejects(witness: Witness, code: int) -> None:
+async def test_a_rejection_of_a_socks4_proxy_is_refused(observer: RecordingObserver, code: int) -> None:
     async with serving(Socks4(0, code)) as port:
         with pytest.raises(ProbeError) as caught:
-            await witness.dial(Target(url="ws://relay.example", proxy=f"socks4a://127.0.0.1:{port}"))
+            await observer.dial(Target(url="ws://relay.example", proxy=f"socks4a://127.0.0.1:{port}"))
     assert (caught.value.step, caught.value.reason) == (Step.PROXY, Reason.REFUSED)
 
 
 def replying(reply: bytes, *, method: bytes = b"\x05\0") -> Script:
-    """A SOCKS5 server that answers so, in single bytes, and closes."""
+    """Return a script of a SOCKS5 server that sends `reply` byte by byte and closes."""
 
-    async def play(reader: Reader, writer: Writer) -> None:
+    async def script(reader: Reader, writer: Writer) -> None:
         _, methods = await reader.readexactly(2)
         await reader.readexactly(methods)
         writer.write(method)
@@ -212,11 +210,11 @@ def replying(reply: bytes, *, method: bytes = b"\x05\0") -> Script:
                 await writer.drain()
                 await asyncio.sleep(0)
 
-    return play
+    return script
 
 
 @pytest.mark.parametrize(
-    ("play", "reason", "detail"),
+    ("script", "reason", "detail"),
     [
         (replying(b"\x05\x01\0"), Reason.UNREACHABLE, "General SOCKS server failure"),
         (replying(b"\x05\x02\0"), Reason.REFUSED, "not allowed by ruleset"),
@@ -235,33 +233,33 @@ def replying(reply: bytes, *, method: bytes = b"\x05\0") -> Script:
         (replying(b"", method=b"\x05\x02"), Reason.PROTOCOL, "authentication method"),
         (replying(b"", method=b"HT"), Reason.PROTOCOL, "version"),
         (replying(b"", method=b"\x05"), Reason.RESET, "closed the connection"),
-        (hang_up, Reason.RESET, ""),
+        (close_at_once, Reason.RESET, ""),
         (reset, Reason.RESET, ""),
     ],
 )
-async def test_a_socks5_proxy_that_opens_no_connection_is_told_by_step_and_reason(
-    witness: Witness, play: Script, reason: Reason, detail: str
+async def test_a_socks5_proxy_that_opens_no_connection_is_reported_by_step_and_reason(
+    observer: RecordingObserver, script: Script, reason: Reason, detail: str
 ) -> None:
-    async with serving(play) as port:
+    async with serving(script) as port:
         with pytest.raises(ProbeError) as caught:
-            await witness.dial(Target(url="ws://relay.example", proxy=f"socks5h://127.0.0.1:{port}"))
+            await observer.dial(Target(url="ws://relay.example", proxy=f"socks5h://127.0.0.1:{port}"))
     assert (caught.value.step, caught.value.reason) == (Step.PROXY, reason)
     assert detail in caught.value.detail
-    assert not witness.phases
+    assert not observer.phases
 
 
-async def test_a_silent_socks_proxy_ends_at_the_callers_deadline(witness: Witness) -> None:
+async def test_a_silent_socks_proxy_times_out_at_the_callers_deadline(observer: RecordingObserver) -> None:
     async with serving(idle) as port:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.03):
-                await witness.dial(Target(url="ws://relay.example", proxy=f"socks5h://127.0.0.1:{port}"))
-    assert witness.steps == [Step.PROXY]
-    assert witness.has_proxy
+                await observer.dial(Target(url="ws://relay.example", proxy=f"socks5h://127.0.0.1:{port}"))
+    assert observer.steps == [Step.PROXY]
+    assert observer.has_proxy
 
 
-async def test_a_relay_without_an_address_fails_at_its_look_up_where_it_is_ours(witness: Witness) -> None:
+async def test_a_relay_without_an_address_fails_at_the_local_lookup(observer: RecordingObserver) -> None:
     with pytest.raises(ProbeError) as caught:
-        await witness.dial(Target(url="ws://relay.example", proxy="socks5://127.0.0.1:1"), finding_none())
+        await observer.dial(Target(url="ws://relay.example", proxy="socks5://127.0.0.1:1"), finding_none())
     assert (caught.value.step, caught.value.reason) == (Step.RESOLVE, Reason.DNS)
 
 
@@ -274,14 +272,16 @@ async def test_a_relay_without_an_address_fails_at_its_look_up_where_it_is_ours(
         ("socks4://p:9", Proxy("p", 9, scheme="socks4")),
     ],
 )
-def test_the_environment_may_name_a_socks_proxy(monkeypatch: pytest.MonkeyPatch, url: str, expected: Proxy) -> None:
+def test_all_proxy_may_name_a_socks_proxy(monkeypatch: pytest.MonkeyPatch, url: str, expected: Proxy) -> None:
     monkeypatch.setenv("all_proxy", url)
     assert proxy_of(Target(url="wss://relay.example")) == expected
 
 
 @pytest.mark.parametrize("credentials", ["us%C3%A9r:secret", f"u:{256 * 'secret'}", "u:secret%00"])
-async def test_credentials_that_socks_cannot_carry_are_our_own_fault(witness: Witness, credentials: str) -> None:
+async def test_credentials_that_socks_cannot_carry_are_a_local_error(
+    observer: RecordingObserver, credentials: str
+) -> None:
     with pytest.raises(LocalError) as caught:
-        await witness.dial(Target(url="ws://relay.example", proxy=f"socks5h://{credentials}@p"))
+        await observer.dial(Target(url="ws://relay.example", proxy=f"socks5h://{credentials}@p"))
     assert (caught.value.step, caught.value.reason) == (Step.PROXY, Reason.INTERNAL)
     assert "secret" not in str(caught.value)

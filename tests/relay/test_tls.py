@@ -1,4 +1,4 @@
-"""TLS kept apart: each way a handshake fails, with its own reason, and the certificate's end."""
+"""TLS: each failure of a handshake has its own reason, and the certificate's expiry is reported."""
 
 from __future__ import annotations
 
@@ -25,12 +25,22 @@ from monitor.relay import tls
 from monitor.relay.target import Target
 from monitor.relay.tls import TlsOptions
 from monitor.vocabulary import Phase, Reason, Step
-from tests.relay.harness import TEXT, demanding, frame, hang_up, idle, read_frame, reset, saying, serving
+from tests.relay.harness import (
+    TEXT,
+    close_at_once,
+    frame,
+    idle,
+    read_frame,
+    requiring_certificate,
+    reset,
+    serving,
+    upgrading,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.relay.harness import Reader, Script, Witness, Writer
+    from tests.relay.harness import Reader, RecordingObserver, Script, Writer
 
 NOW = datetime.now(UTC)
 
@@ -49,66 +59,72 @@ def url(port: int) -> str:
     return f"wss://127.0.0.1:{port}"
 
 
-async def refused(witness: Witness, play: Script, context: ssl.SSLContext | None, options: TlsOptions) -> ProbeError:
-    async with serving(play, tls=context) as port:
+async def tls_error(
+    observer: RecordingObserver, script: Script, context: ssl.SSLContext | None, options: TlsOptions
+) -> ProbeError:
+    async with serving(script, tls=context) as port:
         with pytest.raises(ProbeError) as caught:
-            await witness.dial(Target(url=url(port), tls=options))
+            await observer.dial(Target(url=url(port), tls=options))
     assert caught.value.step is Step.TLS
     return caught.value
 
 
-async def test_a_trusted_relay_is_reached_and_each_phase_is_timed(
-    witness: Witness, authority: trustme.CA, ca_file: Path
+async def test_a_trusted_relay_is_connected_and_each_phase_is_timed(
+    observer: RecordingObserver, authority: trustme.CA, ca_file: Path
 ) -> None:
-    said: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
+    first_frame: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
 
-    async def hear(reader: Reader, _writer: Writer) -> None:
-        said.set_result(await read_frame(reader))
+    async def record_frame(reader: Reader, _writer: Writer) -> None:
+        first_frame.set_result(await read_frame(reader))
         await idle(reader, _writer)
 
-    async with serving(saying(frame(TEXT, b"hello"), then=hear), tls=server_context(authority, "127.0.0.1")) as port:
-        transport = await witness.dial(Target(url=url(port), tls=TlsOptions(ca_file=ca_file)))
+    async with serving(
+        upgrading(frame(TEXT, b"hello"), then=record_frame), tls=server_context(authority, "127.0.0.1")
+    ) as port:
+        transport = await observer.dial(Target(url=url(port), tls=TlsOptions(ca_file=ca_file)))
         transport.send("hi")
-        await witness.until(lambda: witness.texts)
+        await observer.until(lambda: observer.texts)
         async with asyncio.timeout(5):
-            assert await said == (TEXT, b"hi")
+            assert await first_frame == (TEXT, b"hi")
         transport.abort()
-    assert witness.texts == ["hello"]
-    assert witness.steps == [Step.RESOLVE, Step.TCP, Step.TLS, Step.UPGRADE]
-    assert list(witness.phases) == [Phase.RESOLVE, Phase.TCP, Phase.TLS, Phase.UPGRADE]
-    bounds = [bound for phase in witness.phases.values() for bound in phase]
+    assert observer.texts == ["hello"]
+    assert observer.steps == [Step.RESOLVE, Step.TCP, Step.TLS, Step.UPGRADE]
+    assert list(observer.phases) == [Phase.RESOLVE, Phase.TCP, Phase.TLS, Phase.UPGRADE]
+    bounds = [bound for phase in observer.phases.values() for bound in phase]
     assert bounds == sorted(bounds), "phases follow one another"
 
 
-async def test_an_expired_certificate(witness: Witness, authority: trustme.CA, ca_file: Path) -> None:
+async def test_an_expired_certificate_has_its_own_reason(
+    observer: RecordingObserver, authority: trustme.CA, ca_file: Path
+) -> None:
     context = server_context(authority, "127.0.0.1", ends=NOW - timedelta(days=1))
-    error = await refused(witness, idle, context, TlsOptions(ca_file=ca_file))
+    error = await tls_error(observer, idle, context, TlsOptions(ca_file=ca_file))
     assert error.reason is Reason.TLS_EXPIRED
 
 
 @pytest.mark.parametrize("name", ["relay.example", "127.0.0.2"])
-async def test_a_certificate_for_another_name(
-    witness: Witness, authority: trustme.CA, ca_file: Path, name: str
+async def test_a_certificate_for_another_name_has_its_own_reason(
+    observer: RecordingObserver, authority: trustme.CA, ca_file: Path, name: str
 ) -> None:
-    error = await refused(witness, idle, server_context(authority, name), TlsOptions(ca_file=ca_file))
+    error = await tls_error(observer, idle, server_context(authority, name), TlsOptions(ca_file=ca_file))
     assert error.reason is Reason.TLS_NAME
 
 
-async def test_a_name_of_ones_own_choice_is_expected_in_the_certificate(
-    witness: Witness, authority: trustme.CA, ca_file: Path
+async def test_server_name_is_expected_in_the_certificate(
+    observer: RecordingObserver, authority: trustme.CA, ca_file: Path
 ) -> None:
-    async with serving(saying(), tls=server_context(authority, "relay.example")) as port:
+    async with serving(upgrading(), tls=server_context(authority, "relay.example")) as port:
         options = TlsOptions(ca_file=ca_file, server_name="relay.example")
-        (await witness.dial(Target(url=url(port), tls=options))).abort()
+        (await observer.dial(Target(url=url(port), tls=options))).abort()
 
 
-async def test_an_unknown_authority(witness: Witness, ca_file: Path) -> None:
+async def test_a_certificate_of_an_unknown_authority_is_untrusted(observer: RecordingObserver, ca_file: Path) -> None:
     context = server_context(trustme.CA(), "127.0.0.1")
-    assert (await refused(witness, idle, context, TlsOptions(ca_file=ca_file))).reason is Reason.TLS_UNTRUSTED
-    assert (await refused(witness, idle, context, TlsOptions())).reason is Reason.TLS_UNTRUSTED
+    assert (await tls_error(observer, idle, context, TlsOptions(ca_file=ca_file))).reason is Reason.TLS_UNTRUSTED
+    assert (await tls_error(observer, idle, context, TlsOptions())).reason is Reason.TLS_UNTRUSTED
 
 
-def demanding_context(authority: trustme.CA, version: ssl.TLSVersion) -> ssl.SSLContext:
+def certificate_requiring_context(authority: trustme.CA, version: ssl.TLSVersion) -> ssl.SSLContext:
     context = server_context(authority, "127.0.0.1", maximum=version)
     context.verify_mode = ssl.CERT_REQUIRED
     authority.configure_trust(context)
@@ -117,24 +133,32 @@ def demanding_context(authority: trustme.CA, version: ssl.TLSVersion) -> ssl.SSL
 
 @pytest.mark.parametrize("trusted", ["none", "unknown"])
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-async def test_a_client_certificate_is_missing_or_not_trusted(
-    witness: Witness, authority: trustme.CA, ca_file: Path, tmp_path: Path, version: ssl.TLSVersion, trusted: str
+async def test_a_missing_or_untrusted_client_certificate_has_its_own_reason(
+    observer: RecordingObserver,
+    authority: trustme.CA,
+    ca_file: Path,
+    tmp_path: Path,
+    version: ssl.TLSVersion,
+    trusted: str,
 ) -> None:
     options = TlsOptions(ca_file=ca_file) if trusted == "none" else client_files(trustme.CA(), tmp_path, ca_file)
-    with demanding(demanding_context(authority, version)) as port, pytest.raises(ProbeError) as caught:
-        await witness.dial(Target(url=url(port), tls=options))
+    with (
+        requiring_certificate(certificate_requiring_context(authority, version)) as port,
+        pytest.raises(ProbeError) as caught,
+    ):
+        await observer.dial(Target(url=url(port), tls=options))
     assert (caught.value.step, caught.value.reason) == (Step.TLS, Reason.TLS_CLIENT_CERTIFICATE)
 
 
-async def test_a_client_certificate_opens_the_door(
-    witness: Witness, authority: trustme.CA, ca_file: Path, tmp_path: Path
+async def test_a_trusted_client_certificate_is_accepted(
+    observer: RecordingObserver, authority: trustme.CA, ca_file: Path, tmp_path: Path
 ) -> None:
     context = server_context(authority, "127.0.0.1")
     context.verify_mode = ssl.CERT_REQUIRED
     authority.configure_trust(context)
-    async with serving(saying(), tls=context) as port:
+    async with serving(upgrading(), tls=context) as port:
         options = client_files(authority, tmp_path, ca_file)
-        (await witness.dial(Target(url=url(port), tls=options))).abort()
+        (await observer.dial(Target(url=url(port), tls=options))).abort()
 
 
 def client_files(authority: trustme.CA, folder: Path, ca_file: Path) -> TlsOptions:
@@ -145,18 +169,20 @@ def client_files(authority: trustme.CA, folder: Path, ca_file: Path) -> TlsOptio
     return TlsOptions(ca_file=ca_file, cert_file=cert_file, key_file=key_file)
 
 
-@pytest.mark.parametrize("play", [hang_up, reset])
-async def test_a_server_that_gives_up_in_the_handshake(witness: Witness, ca_file: Path, play: Script) -> None:
-    assert (await refused(witness, play, None, TlsOptions(ca_file=ca_file))).reason is Reason.RESET
-    assert witness.steps[-1] is Step.TLS
-    assert Phase.TLS not in witness.phases
+@pytest.mark.parametrize("script", [close_at_once, reset])
+async def test_a_connection_closed_in_the_handshake_is_reset(
+    observer: RecordingObserver, ca_file: Path, script: Script
+) -> None:
+    assert (await tls_error(observer, script, None, TlsOptions(ca_file=ca_file))).reason is Reason.RESET
+    assert observer.steps[-1] is Step.TLS
+    assert Phase.TLS not in observer.phases
 
 
-async def test_silence_in_the_handshake_ends_when_the_caller_gives_up(witness: Witness, ca_file: Path) -> None:
+async def test_a_silent_handshake_ends_when_the_caller_cancels(observer: RecordingObserver, ca_file: Path) -> None:
     async with serving(idle) as port:
-        await witness.give_up(Target(url=url(port), tls=TlsOptions(ca_file=ca_file)), at=Step.TLS)
-    assert witness.steps[-1] is Step.TLS
-    assert Phase.TLS not in witness.phases
+        await observer.cancel_dial(Target(url=url(port), tls=TlsOptions(ca_file=ca_file)), at=Step.TLS)
+    assert observer.steps[-1] is Step.TLS
+    assert Phase.TLS not in observer.phases
 
 
 async def plain_http(reader: Reader, writer: Writer) -> None:
@@ -165,35 +191,39 @@ async def plain_http(reader: Reader, writer: Writer) -> None:
     await idle(reader, writer)
 
 
-async def speaks_first(reader: Reader, writer: Writer) -> None:
+async def speak_first(reader: Reader, writer: Writer) -> None:
     writer.write(b"220 mail.example ESMTP\r\n")
     await idle(reader, writer)
 
 
-@pytest.mark.parametrize("play", [plain_http, speaks_first])
-async def test_a_server_that_does_not_speak_tls(witness: Witness, ca_file: Path, play: Script) -> None:
-    assert (await refused(witness, play, None, TlsOptions(ca_file=ca_file))).reason is Reason.PROTOCOL
+@pytest.mark.parametrize("script", [plain_http, speak_first])
+async def test_a_server_without_tls_is_a_protocol_fault(
+    observer: RecordingObserver, ca_file: Path, script: Script
+) -> None:
+    assert (await tls_error(observer, script, None, TlsOptions(ca_file=ca_file))).reason is Reason.PROTOCOL
 
 
-async def test_the_end_of_the_certificate_is_told(witness: Witness, authority: trustme.CA, ca_file: Path) -> None:
+async def test_the_expiry_of_the_certificate_is_reported(
+    observer: RecordingObserver, authority: trustme.CA, ca_file: Path
+) -> None:
     ends = (NOW + timedelta(days=12)).replace(microsecond=0)
-    async with serving(saying(), tls=server_context(authority, "127.0.0.1", ends=ends)) as port:
-        (await witness.dial(Target(url=url(port), tls=TlsOptions(ca_file=ca_file)))).abort()
-    assert witness.expiries == [ends.timestamp()]
+    async with serving(upgrading(), tls=server_context(authority, "127.0.0.1", ends=ends)) as port:
+        (await observer.dial(Target(url=url(port), tls=TlsOptions(ca_file=ca_file)))).abort()
+    assert observer.expiries == [ends.timestamp()]
 
 
-async def test_a_chain_ends_with_the_first_of_its_certificates(witness: Witness, tmp_path: Path) -> None:
+async def test_the_earliest_expiry_of_the_chain_is_reported(observer: RecordingObserver, tmp_path: Path) -> None:
     ends = (NOW + timedelta(days=3)).replace(microsecond=0)
-    authority = authority_until(ends)
+    authority = authority_expiring_at(ends)
     path = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(str(path))
-    async with serving(saying(), tls=server_context(authority, "127.0.0.1", ends=NOW + timedelta(days=90))) as port:
-        (await witness.dial(Target(url=url(port), tls=TlsOptions(ca_file=path)))).abort()
-    assert witness.expiries == [ends.timestamp()], "the authority's own certificate ends before the relay's"
+    async with serving(upgrading(), tls=server_context(authority, "127.0.0.1", ends=NOW + timedelta(days=90))) as port:
+        (await observer.dial(Target(url=url(port), tls=TlsOptions(ca_file=path)))).abort()
+    assert observer.expiries == [ends.timestamp()], "the authority's certificate expires before the relay's"
 
 
-def authority_until(ends: datetime) -> trustme.CA:
-    """An authority whose own certificate ends then, which trustme's never do."""
+def authority_expiring_at(ends: datetime) -> trustme.CA:
+    """Return an authority whose own certificate expires at `ends`; those of trustme do not expire."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "short-lived")])
     certificate = (
@@ -212,20 +242,20 @@ def authority_until(ends: datetime) -> trustme.CA:
     ("option", "content"),
     [("ca", ""), ("ca", "no certificate"), ("cert", "no certificate"), ("cert", None)],
 )
-async def test_tls_files_that_cannot_be_used_are_our_own_fault(
-    witness: Witness, tmp_path: Path, option: str, content: str | None
+async def test_unusable_tls_files_are_a_local_error(
+    observer: RecordingObserver, tmp_path: Path, option: str, content: str | None
 ) -> None:
     path = tmp_path / "broken.pem"
     if content is not None:
         path.write_text(content)
     options = TlsOptions(ca_file=path) if option == "ca" else TlsOptions(cert_file=path)
     with pytest.raises(LocalError) as caught:
-        await witness.dial(Target(url="wss://127.0.0.1:1", tls=options))
+        await observer.dial(Target(url="wss://127.0.0.1:1", tls=options))
     assert (caught.value.step, caught.value.reason) == (Step.TLS, Reason.INTERNAL)
 
 
-async def test_an_encrypted_key_is_refused_rather_than_asked_for_on_a_terminal(
-    witness: Witness, authority: trustme.CA, tmp_path: Path
+async def test_an_encrypted_key_is_rejected_without_a_password_prompt(
+    observer: RecordingObserver, authority: trustme.CA, tmp_path: Path
 ) -> None:
     client = authority.issue_cert("monitor.example")
     cert_file, key_file = tmp_path / "client.pem", tmp_path / "client.key"
@@ -235,10 +265,10 @@ async def test_an_encrypted_key_is_refused_rather_than_asked_for_on_a_terminal(
         key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"a password of its own"))
     )
     with pytest.raises(LocalError):
-        await witness.dial(Target(url="wss://127.0.0.1:1", tls=TlsOptions(cert_file=cert_file, key_file=key_file)))
+        await observer.dial(Target(url="wss://127.0.0.1:1", tls=TlsOptions(cert_file=cert_file, key_file=key_file)))
 
 
-def test_a_context_is_kept_until_a_file_of_it_changes(authority: trustme.CA, tmp_path: Path) -> None:
+def test_a_context_is_cached_until_one_of_its_files_changes(authority: trustme.CA, tmp_path: Path) -> None:
     path = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(str(path))
     options = TlsOptions(ca_file=path)

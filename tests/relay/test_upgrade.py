@@ -1,4 +1,4 @@
-"""Every way in which a server can answer the upgrade."""
+"""The upgrade: each response of a server, by step and reason."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from monitor.errors import LocalError, ProbeError, RateLimitedError
 from monitor.relay.target import Target
 from monitor.relay.upgrade import MAX_RESPONSE_BYTES, UpgradeResponse, handshake
 from monitor.vocabulary import Phase, Reason, Step
-from tests.relay.harness import accepting, answering, hang_up, header, idle, read_request, reset, serving
+from tests.relay.harness import accepting, close_at_once, header, idle, read_request, reset, responding, serving
 
 if TYPE_CHECKING:
-    from tests.relay.harness import Reader, Script, Witness, Writer
+    from tests.relay.harness import Reader, RecordingObserver, Script, Writer
 
 _101 = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 
 
 def accepting_with(*more: str) -> Script:
-    async def play(reader: Reader, writer: Writer) -> None:
+    async def script(reader: Reader, writer: Writer) -> None:
         writer.write(accepting(await read_request(reader), *more))
         await idle(reader, writer)
 
-    return play
+    return script
 
 
 async def endless_headers(reader: Reader, writer: Writer) -> None:
@@ -49,44 +49,44 @@ async def endless_line(reader: Reader, writer: Writer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("play", "reason", "detail"),
+    ("script", "reason", "detail"),
     [
-        (hang_up, Reason.RESET, "lost before"),
+        (close_at_once, Reason.RESET, "lost before"),
         (reset, Reason.RESET, "lost before"),
-        (answering(b"SSH-2.0-OpenSSH_9.2\r\n"), Reason.BAD_UPGRADE, "not HTTP"),
-        (answering(b"+OK\r\n"), Reason.BAD_UPGRADE, "not HTTP"),
-        (answering(bytes(range(128, 192))), Reason.BAD_UPGRADE, "not HTTP"),
-        (answering(b"HTTP/2 200\r\n\r\n"), Reason.BAD_UPGRADE, "not HTTP"),
-        (answering(b"HTTP/1.1 200 OK\r\n\r\n<html>"), Reason.HTTP_STATUS, "HTTP 200 OK"),
-        (answering(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 99999\r\n\r\n"), Reason.HTTP_STATUS, "HTTP 502 Bad"),
-        (answering(b"HTTP/1.0 503 Service Unavailable\r\n\r\n"), Reason.HTTP_STATUS, "HTTP 503 Service"),
-        (answering(b"HTTP/1.1 403 \x1b[31mNo\r\n\r\n"), Reason.HTTP_STATUS, "HTTP 403 [31mNo"),
-        (answering(b"HTTP/1.1 404\r\n\r\n"), Reason.HTTP_STATUS, "HTTP 404"),
-        (answering(_101 + b"Sec-WebSocket-Accept: AAAA\r\n\r\n"), Reason.BAD_UPGRADE, "Accept"),
-        (answering(_101 + b"\r\n"), Reason.BAD_UPGRADE, "Accept"),
-        (answering(b"HTTP/1.1 101 Switching Protocols\r\n\r\n"), Reason.BAD_UPGRADE, "Connection"),
-        (answering(_101 + b"no colon\r\n\r\n"), Reason.BAD_UPGRADE, ""),
+        (responding(b"SSH-2.0-OpenSSH_9.2\r\n"), Reason.BAD_UPGRADE, "not HTTP"),
+        (responding(b"+OK\r\n"), Reason.BAD_UPGRADE, "not HTTP"),
+        (responding(bytes(range(128, 192))), Reason.BAD_UPGRADE, "not HTTP"),
+        (responding(b"HTTP/2 200\r\n\r\n"), Reason.BAD_UPGRADE, "not HTTP"),
+        (responding(b"HTTP/1.1 200 OK\r\n\r\n<html>"), Reason.HTTP_STATUS, "HTTP 200 OK"),
+        (responding(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 99999\r\n\r\n"), Reason.HTTP_STATUS, "HTTP 502 Bad"),
+        (responding(b"HTTP/1.0 503 Service Unavailable\r\n\r\n"), Reason.HTTP_STATUS, "HTTP 503 Service"),
+        (responding(b"HTTP/1.1 403 \x1b[31mNo\r\n\r\n"), Reason.HTTP_STATUS, "HTTP 403 [31mNo"),
+        (responding(b"HTTP/1.1 404\r\n\r\n"), Reason.HTTP_STATUS, "HTTP 404"),
+        (responding(_101 + b"Sec-WebSocket-Accept: AAAA\r\n\r\n"), Reason.BAD_UPGRADE, "Accept"),
+        (responding(_101 + b"\r\n"), Reason.BAD_UPGRADE, "Accept"),
+        (responding(b"HTTP/1.1 101 Switching Protocols\r\n\r\n"), Reason.BAD_UPGRADE, "Connection"),
+        (responding(_101 + b"no colon\r\n\r\n"), Reason.BAD_UPGRADE, ""),
         (accepting_with("Sec-WebSocket-Extensions: permessage-deflate"), Reason.BAD_UPGRADE, "extensions"),
         (accepting_with("Sec-WebSocket-Protocol: mqtt"), Reason.BAD_UPGRADE, "subprotocols"),
         (endless_headers, Reason.TOO_LARGE, "exceeds 64 KiB"),
         (endless_line, Reason.TOO_LARGE, "exceeds 64 KiB"),
     ],
 )
-async def test_a_server_that_does_not_upgrade_is_told_by_step_and_reason(
-    witness: Witness, play: Script, reason: Reason, detail: str
+async def test_a_server_that_does_not_upgrade_is_reported_by_step_and_reason(
+    observer: RecordingObserver, script: Script, reason: Reason, detail: str
 ) -> None:
-    async with serving(play) as port:
+    async with serving(script) as port:
         with pytest.raises(ProbeError) as caught:
-            await witness.dial(Target(url=f"ws://127.0.0.1:{port}"))
+            await observer.dial(Target(url=f"ws://127.0.0.1:{port}"))
     assert (caught.value.step, caught.value.reason) == (Step.UPGRADE, reason)
     assert detail in caught.value.detail
-    assert witness.steps == [Step.RESOLVE, Step.TCP, Step.UPGRADE]
-    assert list(witness.phases) == [Phase.RESOLVE, Phase.TCP]
-    assert not witness.ends, "what never opened does not close"
+    assert observer.steps == [Step.RESOLVE, Step.TCP, Step.UPGRADE]
+    assert list(observer.phases) == [Phase.RESOLVE, Phase.TCP]
+    assert not observer.closes, "a connection that never opened reports no close"
 
 
 @pytest.mark.parametrize(
-    ("answer", "seconds"),
+    ("response", "seconds"),
     [
         (b"HTTP/1.1 429 Too Many Requests\r\n\r\n", 0.0),
         (b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 7\r\n\r\n", 7.0),
@@ -96,22 +96,22 @@ async def test_a_server_that_does_not_upgrade_is_told_by_step_and_reason(
         (b"HTTP/1.1 503 Busy\r\nRetry-After: " + b"9" * 5000 + b"\r\n\r\n", 3600.0),
     ],
 )
-async def test_a_relay_that_asks_for_time_says_how_much(witness: Witness, answer: bytes, seconds: float) -> None:
-    async with serving(answering(answer)) as port:
+async def test_retry_after_is_parsed_and_bounded(observer: RecordingObserver, response: bytes, seconds: float) -> None:
+    async with serving(responding(response)) as port:
         with pytest.raises(RateLimitedError) as caught:
-            await witness.dial(Target(url=f"ws://127.0.0.1:{port}"))
+            await observer.dial(Target(url=f"ws://127.0.0.1:{port}"))
     assert (caught.value.step, caught.value.reason) == (Step.UPGRADE, Reason.RATE_LIMITED)
     assert caught.value.retry_after == seconds
 
 
-async def test_silence_ends_when_the_caller_gives_up_and_the_step_is_known(witness: Witness) -> None:
+async def test_a_silent_upgrade_ends_when_the_caller_cancels(observer: RecordingObserver) -> None:
     async with serving(idle) as port:
-        await witness.give_up(Target(url=f"ws://127.0.0.1:{port}"), at=Step.UPGRADE)
-    assert witness.steps[-1] is Step.UPGRADE
-    assert Phase.UPGRADE not in witness.phases
+        await observer.cancel_dial(Target(url=f"ws://127.0.0.1:{port}"), at=Step.UPGRADE)
+    assert observer.steps[-1] is Step.UPGRADE
+    assert Phase.UPGRADE not in observer.phases
 
 
-async def test_an_answer_that_comes_byte_by_byte_opens_the_websocket(witness: Witness) -> None:
+async def test_a_response_sent_byte_by_byte_opens_the_websocket(observer: RecordingObserver) -> None:
     async def drip(reader: Reader, writer: Writer) -> None:
         for byte in accepting(await read_request(reader)):
             writer.write(bytes([byte]))
@@ -119,27 +119,27 @@ async def test_an_answer_that_comes_byte_by_byte_opens_the_websocket(witness: Wi
         await idle(reader, writer)
 
     async with serving(drip) as port:
-        transport = await witness.dial(Target(url=f"ws://127.0.0.1:{port}"))
+        transport = await observer.dial(Target(url=f"ws://127.0.0.1:{port}"))
         assert transport.is_open
         transport.abort()
 
 
-async def test_the_request_carries_the_targets_headers_once_each(witness: Witness) -> None:
+async def test_the_request_has_each_header_of_the_target_once(observer: RecordingObserver) -> None:
     requests = []
 
-    async def play(reader: Reader, writer: Writer) -> None:
+    async def script(reader: Reader, writer: Writer) -> None:
         requests.append(await read_request(reader))
         writer.write(accepting(requests[0], "Sec-WebSocket-Protocol: centrifuge-json"))
         await idle(reader, writer)
 
-    async with serving(play) as port:
+    async with serving(script) as port:
         target = Target(
             url=f"ws://127.0.0.1:{port}/connection/websocket?a=b",
             headers=(("X-Key", "one"), ("host", "relay.example")),
             origin="https://app.example",
             subprotocols=("centrifuge-json",),
         )
-        (await witness.dial(target)).abort()
+        (await observer.dial(target)).abort()
     [request] = requests
     assert request.startswith("GET /connection/websocket?a=b HTTP/1.1\r\n")
     assert header(request, "Host") == "relay.example"
@@ -161,36 +161,36 @@ async def test_the_request_carries_the_targets_headers_once_each(witness: Witnes
         Target(url="ws://secret@host"),
     ],
 )
-async def test_a_target_that_cannot_be_asked_is_our_own_fault_and_its_values_stay_secret(
-    witness: Witness, target: Target
+async def test_an_invalid_target_is_a_local_error_without_its_secrets(
+    observer: RecordingObserver, target: Target
 ) -> None:
     with pytest.raises(LocalError) as caught:
-        await witness.dial(target)
+        await observer.dial(target)
     assert caught.value.reason is Reason.INTERNAL
     assert "secret" not in str(caught.value)
     assert caught.value.__cause__ is None
-    assert witness.steps == []
+    assert observer.steps == []
 
 
 @given(
     st.binary(max_size=300), st.sampled_from([b"", b"HTTP/1.1 ", b"HTTP/1.1 101 ", b"HTTP/1.1 503 \r\nRetry-After:"])
 )
-def test_no_answer_makes_anything_but_an_obstacle_however_it_is_split(noise: bytes, start: bytes) -> None:
-    def judge(*parts: bytes) -> object:
-        answer = UpgradeResponse(handshake(Target(url="ws://relay.example")))
+def test_any_response_gives_the_same_result_however_it_is_split(noise: bytes, start: bytes) -> None:
+    def result_of(*parts: bytes) -> object:
+        response = UpgradeResponse(handshake(Target(url="ws://relay.example")))
         try:
-            return [answer.receive(part) for part in parts][-1]
+            return [response.receive(part) for part in parts][-1]
         except ProbeError as error:
             return error.step, error.reason
 
-    whole = start + noise + b"\r\n\r\n"
-    half = len(whole) // 2
-    assert judge(whole) == judge(whole[:half], whole[half:])
+    complete = start + noise + b"\r\n\r\n"
+    half = len(complete) // 2
+    assert result_of(complete) == result_of(complete[:half], complete[half:])
 
 
-def test_an_answer_is_bounded() -> None:
-    answer = UpgradeResponse(handshake(Target(url="ws://relay.example")))
-    assert not answer.receive(b"HTTP/1.1 200 OK\r\nX: " + b"a" * (MAX_RESPONSE_BYTES - 100))
+def test_the_size_of_a_response_is_limited() -> None:
+    response = UpgradeResponse(handshake(Target(url="ws://relay.example")))
+    assert not response.receive(b"HTTP/1.1 200 OK\r\nX: " + b"a" * (MAX_RESPONSE_BYTES - 100))
     with pytest.raises(ProbeError) as caught:
-        answer.receive(b"a" * 200)
+        response.receive(b"a" * 200)
     assert caught.value.reason is Reason.TOO_LARGE
