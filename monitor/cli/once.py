@@ -15,9 +15,9 @@ from monitor.cli.shared import (
     EXIT_INTERRUPTED,
     ConfigOption,
     Output,
+    cancel_on_sigterm,
     load_config,
     run_loop,
-    until_stopped_by_signal,
 )
 from monitor.errors import StartupError
 
@@ -57,7 +57,7 @@ def once(
             runs.append(report)
 
     try:
-        runs = run_loop(until_stopped_by_signal(run_once(loaded, publish)))
+        runs = run_loop(cancel_on_sigterm(run_once(loaded, publish)))
     except KeyboardInterrupt:
         interrupted = True  # the results so far are still printed, aborted runs included
     if output is Output.JSON:

@@ -57,7 +57,7 @@ async def until_stopped() -> None:
     await stop.wait()
 
 
-async def until_stopped_by_signal(work: Coroutine[Any, Any, T]) -> T:
+async def cancel_on_sigterm(work: Coroutine[Any, Any, T]) -> T:
     """Return the result of `work`. SIGTERM cancels it and raises `KeyboardInterrupt`, as SIGINT does."""
     import signal  # noqa: PLC0415
 

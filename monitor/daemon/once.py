@@ -38,7 +38,7 @@ async def run_once(config: Config, publish: Callable[[Run | Report], None]) -> l
     await monitored_relays.start(lambda _name, _up: None)
     try:
         runs = [
-            _run(PROBES[probe.scenario](), monitored_relays.context(relay, as_once(probe)))
+            _run(PROBES[probe.scenario](), monitored_relays.context(relay, single_run_of(probe)))
             for probe in config.probes
             for relay in probe.relays
         ]
@@ -52,7 +52,7 @@ async def _run(probe: Probe, context: ProbeContext) -> Run:
     return await execute(probe, context)
 
 
-def as_once(probe: ProbeConfig) -> ProbeConfig:
+def single_run_of(probe: ProbeConfig) -> ProbeConfig:
     """Return a probe reduced to one run: for a continuous one, one exchange of one pair, or one connection."""
     if not probe.is_continuous:
         return probe

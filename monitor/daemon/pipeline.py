@@ -1,4 +1,4 @@
-"""From the probes' reports to metrics, journal and log, with regard to maintenance and the monitor's health.
+"""Record the probes' reports in metrics, journal and log, as maintenance and the monitor's health allow.
 
 A failure counts against a relay only once it is known that the fault is not local. Until then, for a few seconds at
 most, reports that count against the relay are held here in order.
@@ -111,7 +111,7 @@ def _with_outcome(run: Run, outcome: Outcome) -> Run:
 
 
 def log_run(run: Run) -> None:
-    """Log a run that failed or was aborted. For the consumer of results, which knows the final outcome."""
+    """Log a run that has a failure. To be called once its outcome is final."""
     failure = run.failure
     if failure is not None:
         _log.warning(

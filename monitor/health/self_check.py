@@ -118,11 +118,11 @@ class SelfCheck:
         if self.healthy and self._watchers and lag > LAG_LIMIT + LAG_CHECK_INTERVAL:
             self.mark_unhealthy(LOOP, f"event loop blocked for {lag:.1f} s")
 
-    def mark_unhealthy(self, what: str, why: str) -> None:
-        """Mark check `what` as failed, for `UNHEALTHY_PERIOD` seconds."""
-        if what not in self._findings:
+    def mark_unhealthy(self, check: str, why: str) -> None:
+        """Mark `check` as failed, for `UNHEALTHY_PERIOD` seconds."""
+        if check not in self._findings:
             _log.warning("monitor unhealthy", why=why)
-        self._findings[what] = (why, self._clock.monotonic() + UNHEALTHY_PERIOD)
+        self._findings[check] = (why, self._clock.monotonic() + UNHEALTHY_PERIOD)
         self._update()
 
     async def is_local_fault(self, error: ProbeError | None) -> bool:
@@ -189,7 +189,7 @@ class SelfCheck:
 
     def _update(self) -> None:
         now = self._clock.monotonic()
-        self._findings = {what: finding for what, finding in self._findings.items() if finding[1] > now}
+        self._findings = {check: finding for check, finding in self._findings.items() if finding[1] > now}
         healthy = not self._findings
         if healthy is not self.healthy:
             self.healthy = healthy

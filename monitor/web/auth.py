@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 
 CHECK_INTERVAL: Final = 1.0
-"""Least seconds between checks of the files, which are made on a connection."""
+"""Minimum seconds between checks of the files. They are checked when a client connects."""
 
 _Version = tuple[int, int, int] | None
 
@@ -153,10 +153,10 @@ class AuthMiddleware:
                 MutableHeaders(scope=message).update(added)
             await send(message)
 
-        refusal = await self._refusal(security, Headers(scope=scope).get("authorization", ""))
-        await (refusal or self._app)(scope, receive, send_with_headers)
+        rejection = await self._rejection(security, Headers(scope=scope).get("authorization", ""))
+        await (rejection or self._app)(scope, receive, send_with_headers)
 
-    async def _refusal(self, security: ServerSecurity, authorization: str) -> PlainTextResponse | None:
+    async def _rejection(self, security: ServerSecurity, authorization: str) -> PlainTextResponse | None:
         if not self._auth.allows_request():
             return PlainTextResponse("Too Many Requests\n", 429)
         users = security.config.basic_auth_users

@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from monitor.journal import Journal, StoredRun
 
 MAX_RUNS: Final = 500
-FAILURES: Final = 20
-"""Failed runs on the on-call page."""
+"""Largest number of runs in a response of the API."""
+
+MAX_FAILURES: Final = 20
+"""Largest number of failed runs on the on-call page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +68,7 @@ def build_app(state: WebState, auth: WebAuth | None = None) -> SecurityHeaders:
             Route("/api/v1/runs", pages.api_runs),
             Route("/api/v1/runs/{id}", pages.api_run),
         ],
-        exception_handlers={HTTPException: _refused},
+        exception_handlers={HTTPException: _error_response},
     )
     return SecurityHeaders(app if auth is None else AuthMiddleware(app, auth))
 
@@ -77,7 +79,7 @@ class _Pages:
     def __init__(self, state: WebState) -> None:
         self._state = state
         self._style = files("monitor.web").joinpath("style.css").read_bytes()
-        self._templates = _templates()  # compiled now, while nothing is measured yet
+        self._templates = _templates()  # compiled before the probes start
 
     async def overview(self, _: Request) -> Response:
         """Serve the on-call page."""
@@ -88,7 +90,7 @@ class _Pages:
             for relay in status["relays"]
             for probe in relay["probes"]
         }
-        failures = journal.runs(outcome=Outcome.FAILED.value, limit=FAILURES)
+        failures = journal.runs(outcome=Outcome.FAILED.value, limit=MAX_FAILURES)
         return await self._html("overview.html", status=status, last=last, failures=failures)
 
     async def run(self, request: Request) -> Response:
@@ -171,10 +173,10 @@ class _Pages:
 @cache
 def _templates() -> dict[str, Template]:
     """Compile every template, once in a process."""
-    made = Environment(
+    environment = Environment(
         loader=PackageLoader("monitor.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    return {name: made.get_template(name) for name in made.list_templates()}
+    return {name: environment.get_template(name) for name in environment.list_templates()}
 
 
 class _Json(JSONResponse):
@@ -200,7 +202,7 @@ def _listed(runs: Sequence[StoredRun]) -> Iterator[str]:
     yield "]}"
 
 
-async def _refused(request: Request, error: Exception) -> Response:
+async def _error_response(request: Request, error: Exception) -> Response:
     """Return an error as JSON for the API, otherwise as text."""
     assert isinstance(error, HTTPException)
     if request.url.path.startswith("/api/"):

@@ -84,9 +84,9 @@ class WebServer:
         listener = self._listen()
         self._port = listener.getsockname()[1]
         self._serving = asyncio.create_task(self._server.serve(sockets=[]), name="web")
-        up = asyncio.create_task(self._server.up.wait())
-        await asyncio.wait({self._serving, up}, return_when=asyncio.FIRST_COMPLETED)
-        up.cancel()
+        started = asyncio.create_task(self._server.started_event.wait())
+        await asyncio.wait({self._serving, started}, return_when=asyncio.FIRST_COMPLETED)
+        started.cancel()
         if self._serving.done():
             listener.close()
             raise StartupError(f"cannot serve on {self._host}:{self._port}: {self._serving.exception()}")
@@ -135,18 +135,18 @@ class _Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
-        self.up = asyncio.Event()
+        self.started_event = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """See `uvicorn.Server`."""
         await super().startup(sockets)
-        self.up.set()
+        self.started_event.set()
 
     def connection(self, security: ServerSecurity) -> asyncio.Protocol:
         """Return the protocol of one connection."""
-        made = _Connection(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
-        made.security = security
-        return made
+        connection = _Connection(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+        connection.security = security
+        return connection
 
     def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override] # a generator there
         """Leave SIGINT and SIGTERM to the daemon."""

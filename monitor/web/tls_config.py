@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, SecretStr
 from monitor.config.fields import ExistingFile, Kind, RedactedError, Section, checked
 from monitor.config.problems import suggestion
 
-_SANS: Final = 100
+_MAX_SANS: Final = 100
 _MAX_PEM: Final = 65_536
 
 VERIFYING: Final = {
@@ -20,7 +20,7 @@ VERIFYING: Final = {
 }
 """Values of `client_auth_type` that verify client certificates."""
 
-_OLD: Final = ("AES_128_CBC_SHA", "AES_256_CBC_SHA", "AES_128_GCM_SHA256", "AES_256_GCM_SHA384")
+_TLS12_CIPHERS: Final = ("AES_128_CBC_SHA", "AES_256_CBC_SHA", "AES_128_GCM_SHA256", "AES_256_GCM_SHA384")
 # TLS 1.3 suites are accepted but always enabled, as in Go.
 CIPHERS: Final = {
     **dict.fromkeys(("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"), ""),
@@ -28,7 +28,7 @@ CIPHERS: Final = {
         f"TLS_ECDHE_{key}_WITH_{cipher}": f"ECDHE-{key}-"
         + cipher.replace("AES_", "AES").replace("_CBC", "").replace("_", "-")
         for key in ("ECDSA", "RSA")
-        for cipher in _OLD
+        for cipher in _TLS12_CIPHERS
     },
     **{f"TLS_ECDHE_{key}_WITH_CHACHA20_POLY1305_SHA256": f"ECDHE-{key}-CHACHA20-POLY1305" for key in ("ECDSA", "RSA")},
 }
@@ -96,7 +96,7 @@ class TlsServerConfig(Section):
     key_file: ExistingFile | None = None
     client_auth_type: Annotated[str, checked(_client_auth)] = "NoClientCert"
     client_ca_file: ExistingFile | None = None
-    client_allowed_sans: Annotated[tuple[Short, ...], Field(min_length=1, max_length=_SANS)] | None = None
+    client_allowed_sans: Annotated[tuple[Short, ...], Field(min_length=1, max_length=_MAX_SANS)] | None = None
     min_version: Version = "TLS12"
     max_version: Version = "TLS13"
     cipher_suites: Annotated[tuple[Annotated[str, checked(_suite)], ...], Field(max_length=50)] = ()

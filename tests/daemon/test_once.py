@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from monitor.config import parse
-from monitor.daemon.once import as_once, run_once, timeline_lines
+from monitor.daemon.once import run_once, single_run_of, timeline_lines
 from monitor.results import Exchange, Failure, Mark, Pairing, Run
 from monitor.scenarios import Scenario
 from monitor.vocabulary import Outcome, Reason, Step
@@ -22,19 +22,19 @@ def probe(scenario: str, **keys: Any) -> ProbeConfig:
 
 
 def test_a_continuous_steady_probe_makes_one_exchange_of_one_pair() -> None:
-    once = as_once(probe("steady-messaging", schedule="continuous", pairs="4"))
-    assert (once.pairs, once.exchanges) == (1, 1)
+    single = single_run_of(probe("steady-messaging", schedule="continuous", pairs="4"))
+    assert (single.pairs, single.exchanges) == (1, 1)
 
 
 def test_a_continuous_idle_probe_keeps_one_connection_for_its_timeout() -> None:
-    once = as_once(probe("steady-state", schedule="continuous", connections="7", timeout="3s"))
-    assert (once.connections, once.ramp_up, once.duration) == (1, 0.0, 3.0)
+    single = single_run_of(probe("steady-state", schedule="continuous", connections="7", timeout="3s"))
+    assert (single.connections, single.ramp_up, single.duration) == (1, 0.0, 3.0)
 
 
 @pytest.mark.parametrize("scenario", ["realistic-session", "async-delivery", "connection-storm"])
 def test_a_bounded_probe_is_unchanged(scenario: str) -> None:
     bounded = probe(scenario)
-    assert as_once(bounded) == bounded
+    assert single_run_of(bounded) == bounded
 
 
 CONFIG = """
