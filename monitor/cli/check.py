@@ -8,7 +8,10 @@ from monitor.cli.shared import DEFAULT_CONFIG, ConfigOption, load_config
 
 
 def check(config: ConfigOption = DEFAULT_CONFIG) -> None:
-    """Validate a configuration: print every error with its line, or the footprint on each relay."""
+    """Validate a configuration.
+
+    Print every error with its line, or the footprint of the configuration on each relay.
+    """
     from monitor.config.capacity import render  # noqa: PLC0415
 
     loaded = load_config(config)

@@ -35,7 +35,10 @@ def once(
         Path | None, typer.Option(help="Write the metrics to this file, for node_exporter's textfile collector.")
     ] = None,
 ) -> None:
-    """Run each probe once, in parallel, and print a timeline of its steps; exit 1 unless all succeed."""
+    """Run each probe once.
+
+    Run the probes in parallel, and print the outcome and the timeline of each run. Exit 1 unless all succeed.
+    """
     import monitor  # noqa: PLC0415
     from monitor.daemon.once import run_once, timeline_lines  # noqa: PLC0415
     from monitor.journal import run_to_json  # noqa: PLC0415

@@ -18,7 +18,10 @@ def relay(
         int, typer.Option(help="Seed of the faults: the same requests in the same order get the same faults.")
     ] = 0,
 ) -> None:
-    """Run the embedded relay on its own, with the production namespaces and the given faults."""
+    """Run the embedded relay.
+
+    It has the production namespaces and the given faults.
+    """
     from monitor.config.fields import split_host_port  # noqa: PLC0415
     from monitor.embedded import EmbeddedRelay, FaultPlan, parse_fault  # noqa: PLC0415
     from monitor.logs import configure  # noqa: PLC0415

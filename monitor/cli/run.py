@@ -36,7 +36,11 @@ def run(
     log_format: Annotated[LogFormat, typer.Option(help="Log format.")] = LogFormat.CONSOLE,
     log_level: Annotated[LogLevel, typer.Option(help="Minimum log level.")] = LogLevel.INFO,
 ) -> None:
-    """Run the daemon: scheduled probes, /metrics and the on-call page, until SIGTERM; SIGHUP reloads the config."""
+    """Run the daemon.
+
+    It runs the scheduled probes and serves /metrics and the on-call page until SIGTERM. SIGHUP reloads the
+    configuration.
+    """
     from monitor.daemon.app import serve, shard_of  # noqa: PLC0415
     from monitor.logs import configure  # noqa: PLC0415
 

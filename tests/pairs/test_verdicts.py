@@ -30,20 +30,20 @@ if TYPE_CHECKING:
 pytestmark = WITH_SOCKETS
 
 TIMEOUT = 2.0
-"""Deadline of a message; its horizon is as much later. `LATE` lies in the middle between the two."""
+"""Deadline of a message; its horizon is as much later. `DELAY` is between the two."""
 
-LATE = 1.5 * TIMEOUT
+DELAY = 1.5 * TIMEOUT
 PAIRS, ROUNDS, BURST = 25, 40, 5
 MESSAGES = PAIRS * ROUNDS * 2 * BURST
 
 MIXTURE = [
     "drop:channel=session,probability=0.02",
     "unstored:channel=session,probability=0.02",
-    f"delay:channel=session,probability=0.02,by={LATE}",
+    f"delay:channel=session,probability=0.02,by={DELAY}",
     "corrupt:channel=session,probability=0.02",
     "truncate:channel=session,probability=0.01",
     "duplicate:channel=session,probability=0.02",
-    f"reorder:channel=session,probability=0.02,by={LATE}",
+    f"reorder:channel=session,probability=0.02,by={DELAY}",
     "misroute:channel=session,probability=0.02",
 ]
 DONE_TO = {
