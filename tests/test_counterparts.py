@@ -52,28 +52,19 @@ def test_concurrent_users_build_it_once(counted: CountedBuilds) -> None:
     assert counted.builds == 1
 
 
-def test_a_missing_tool_is_reported_and_not_an_error(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("error", "status"), [(MissingToolError("install Go"), 0), (RuntimeError("no such module"), 1)]
+)
+def test_a_missing_tool_is_reported_and_a_failed_build_is_an_error(
+    error: Exception, status: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def build(_: Path) -> None:
-        raise MissingToolError("install Go")
+        raise error
 
     thing = Counterpart(name="thing", path=tmp_path / "thing", fingerprint=bytes, build=build)
     monkeypatch.setattr(counterparts, "BUILD", tmp_path)
     monkeypatch.setattr(counterparts, "COUNTERPARTS", {"thing": thing})
-    assert counterparts.main([]) == 0
-    assert capsys.readouterr().err == "thing is not built: install Go\n"
-
-
-def test_a_failed_build_is_an_error(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def build(_: Path) -> None:
-        raise RuntimeError("no such module")
-
-    thing = Counterpart(name="thing", path=tmp_path / "thing", fingerprint=bytes, build=build)
-    monkeypatch.setattr(counterparts, "BUILD", tmp_path)
-    monkeypatch.setattr(counterparts, "COUNTERPARTS", {"thing": thing})
-    assert counterparts.main(["thing"]) == 1
-    assert capsys.readouterr().err == "thing is not built: no such module\n"
+    for names in ([], ["thing"]):
+        assert counterparts.main(names) == status
+        assert capsys.readouterr().err == f"thing is not built: {error}\n"
     assert counterparts.main(["other"]) == 2

@@ -264,6 +264,15 @@ class TestChanges:
                     assert response.status_code == 200
 
 
+async def wait_for_close(address: str) -> None:
+    """Connect, and wait until the server closes the connection."""
+    host, _, port = address.partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    async with asyncio.timeout(5):
+        assert await reader.read() == b""
+    writer.close()
+
+
 class TestAcceptor:
     async def test_an_internal_error_closes_the_connection(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         async def fail(_: auth.WebAuth) -> None:
@@ -271,20 +280,12 @@ class TestAcceptor:
 
         async with serving(folder, users()) as address:
             monkeypatch.setattr(auth.WebAuth, "current", fail)
-            host, _, port = address.partition(":")
-            reader, writer = await asyncio.open_connection(host, int(port))
-            async with asyncio.timeout(5):
-                assert await reader.read() == b""
-            writer.close()
+            await wait_for_close(address)
 
     async def test_an_unfinished_handshake_times_out(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(acceptor, "HANDSHAKE_TIMEOUT", 0.05)
         async with serving(folder, TLS) as address:
-            host, _, port = address.partition(":")
-            reader, writer = await asyncio.open_connection(host, int(port))
-            async with asyncio.timeout(5):
-                assert await reader.read() == b""
-            writer.close()
+            await wait_for_close(address)
 
     async def test_concurrent_handshakes_have_a_limit(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(acceptor, "MAX_HANDSHAKES", 1)
