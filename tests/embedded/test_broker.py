@@ -1,4 +1,4 @@
-"""What a relay keeps: for how long, in which order, and never more than it may."""
+"""`embedded.broker`: history, expiry, recovery and limits."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ ANY = (Namespace(name="a", size=3, ttl=10.0, pattern=".*"),)
 
 class Listener:
     def __init__(self) -> None:
-        self.heard: list[tuple[str, str]] = []
+        self.received: list[tuple[str, str]] = []
 
     def push(self, channel: str, item: Item, epoch: str) -> None:
         assert epoch
-        self.heard.append((channel, item.data))
+        self.received.append((channel, item.data))
 
 
 @pytest.fixture
@@ -24,26 +24,26 @@ def broker() -> Broker:
     return Broker(ANY)
 
 
-def kept(broker: Broker, channel: str, now: float = 0.0) -> list[int]:
+def offsets(broker: Broker, channel: str, now: float = 0.0) -> list[int]:
     return [item.offset for item in broker.stream(channel, now).items]
 
 
 def test_only_the_newest_publications_are_kept(broker: Broker) -> None:
     for number in range(5):
         broker.publish("a:x", str(number), "{}", 0.0)
-    assert kept(broker, "a:x") == [3, 4, 5]
+    assert offsets(broker, "a:x") == [3, 4, 5]
 
 
-def test_publications_expire_together_and_their_position_stays(broker: Broker) -> None:
+def test_publications_expire_together_and_the_position_remains(broker: Broker) -> None:
     broker.publish("a:x", "1", "{}", 0.0)
     broker.publish("a:x", "2", "{}", 9.0)
     epoch = broker.stream("a:x", 9.0).epoch
-    assert kept(broker, "a:x", 18.9) == [1, 2]
-    assert kept(broker, "a:x", 19.0) == []
+    assert offsets(broker, "a:x", 18.9) == [1, 2]
+    assert offsets(broker, "a:x", 19.0) == []
     assert (broker.stream("a:x", 19.0).epoch, broker.stream("a:x", 19.0).offset) == (epoch, 2)
 
 
-def test_a_missed_stretch_is_told_only_when_all_of_it_is_there(broker: Broker) -> None:
+def test_missed_publications_are_recovered_only_if_all_are_stored(broker: Broker) -> None:
     for number in range(5):
         broker.publish("a:x", str(number), "{}", 0.0)
     epoch = broker.stream("a:x", 0.0).epoch
@@ -54,17 +54,17 @@ def test_a_missed_stretch_is_told_only_when_all_of_it_is_there(broker: Broker) -
         assert broker.since("a:x", *lost, 0.0) is None
 
 
-def test_a_channel_nobody_listens_to_is_forgotten_when_there_are_too_many() -> None:
+def test_idle_channels_beyond_the_limit_are_removed() -> None:
     broker, listener = Broker(ANY, max_idle=2), Listener()
-    broker.subscribe("a:held", listener, 0.0)
-    epochs = {name: broker.stream(name, 0.0).epoch for name in ("a:held", "a:1", "a:2", "a:3")}
-    assert broker.stream("a:held", 0.0).epoch == epochs["a:held"], "a subscribed channel is never forgotten"
+    broker.subscribe("a:subscribed", listener, 0.0)
+    epochs = {name: broker.stream(name, 0.0).epoch for name in ("a:subscribed", "a:1", "a:2", "a:3")}
+    assert broker.stream("a:subscribed", 0.0).epoch == epochs["a:subscribed"], "a subscribed channel is never removed"
     assert broker.stream("a:3", 0.0).epoch == epochs["a:3"]
     assert broker.stream("a:1", 0.0).epoch != epochs["a:1"]
     assert broker.streams == 3
 
 
-def test_a_channel_can_be_forgotten_once_its_last_subscriber_left() -> None:
+def test_a_channel_may_be_removed_after_its_last_unsubscribe() -> None:
     broker, listener = Broker(ANY, max_idle=1), Listener()
     broker.subscribe("a:x", listener, 0.0)
     broker.stream("a:1", 0.0)
@@ -72,36 +72,36 @@ def test_a_channel_can_be_forgotten_once_its_last_subscriber_left() -> None:
     assert broker.streams == 1
 
 
-def test_what_is_stored_is_bounded_and_the_oldest_goes_first() -> None:
+def test_storage_is_limited_and_the_oldest_publication_is_removed_first() -> None:
     broker = Broker(ANY, max_stored=100)
     broker.publish("a:old", "x" * 60, "{}", 0.0)
     broker.publish("a:new", "y" * 60, "{}", 0.0)
-    assert (kept(broker, "a:old"), kept(broker, "a:new")) == ([], [1])
+    assert (offsets(broker, "a:old"), offsets(broker, "a:new")) == ([], [1])
     assert broker.stored <= 100
 
 
-def test_one_channel_may_not_outgrow_the_bound_either() -> None:
+def test_one_channel_cannot_exceed_the_storage_limit() -> None:
     broker = Broker(ANY, max_stored=100)
     for _ in range(3):
         broker.publish("a:x", "x" * 60, "{}", 0.0)
     assert broker.stored <= 100
 
 
-def test_expired_publications_are_let_go_though_nobody_asks_for_them(broker: Broker) -> None:
+def test_expired_publications_are_removed_without_a_request(broker: Broker) -> None:
     broker.publish("a:x", "x" * 60, "{}", 0.0)
     broker.publish("a:y", "y", "{}", 11.0)
     assert broker.stored < 60
 
 
-def test_a_subscriber_who_leaves_while_being_told_breaks_nothing(broker: Broker) -> None:
-    class Leaving(Listener):
+def test_a_subscriber_may_unsubscribe_during_a_push(broker: Broker) -> None:
+    class UnsubscribingListener(Listener):
         def push(self, channel: str, item: Item, epoch: str) -> None:
             super().push(channel, item, epoch)
             broker.unsubscribe(channel, self)
 
-    first, second = Leaving(), Leaving()
+    first, second = UnsubscribingListener(), UnsubscribingListener()
     for listener in (first, second):
         broker.subscribe("a:x", listener, 0.0)
     broker.publish("a:x", "1", "{}", 0.0)
     broker.publish("a:x", "2", "{}", 0.0)
-    assert first.heard == second.heard == [("a:x", "1")]
+    assert first.received == second.received == [("a:x", "1")]

@@ -1,4 +1,4 @@
-"""One client of the embedded relay: lines in, lines out, at a time of the test's choosing."""
+"""`embedded.session`: lines of a client in, lines of the relay out, on a manual clock."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ HELLO = '{"id":1,"connect":{}}'
 
 
 class Client:
-    """A session and its relay, on a clock that stands still unless moved."""
+    """A session with its broker, on a manual clock."""
 
     def __init__(self, broker: Broker | None = None, *, connected: bool = True, **settings: Any) -> None:
         self.now = 0.0
-        self.woken = 0
+        self.wakeups = 0
         self.broker = broker or Broker(PRODUCTION)
         self.session = Session(self.broker, ServerSettings(**settings), self.now, self._wake)
         if connected:
-            self.say(HELLO)
+            self.send(HELLO)
 
     def _wake(self) -> None:
-        self.woken += 1
+        self.wakeups += 1
 
-    def say(self, *lines: str) -> list[dict[str, Any]]:
+    def send(self, *lines: str) -> list[dict[str, Any]]:
         self.session.receive("\n".join(lines), self.now)
-        return self.heard()
+        return self.received()
 
-    def heard(self) -> list[dict[str, Any]]:
+    def received(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.session.lines()]
 
     def at(self, now: float) -> list[dict[str, Any]]:
         self.now = now
         self.session.tick(now)
-        return self.heard()
+        return self.received()
 
     @property
     def code(self) -> int | None:
@@ -66,15 +66,15 @@ def publish(number: int, data: str) -> str:
         "",
     ],
 )
-def test_a_malformed_first_command_ends_the_connection(line: str) -> None:
+def test_a_malformed_first_command_closes_the_connection(line: str) -> None:
     client = Client(connected=False)
-    assert client.say(line) == []
+    assert client.send(line) == []
     assert client.session.closing == (3501, "bad request")
 
 
-def test_what_was_answered_before_a_mistake_is_still_said() -> None:
+def test_replies_to_commands_before_a_malformed_one_are_sent() -> None:
     client = Client()
-    assert [reply["id"] for reply in client.say(history(2), history(3), "{", history(4))] == [2, 3]
+    assert [reply["id"] for reply in client.send(history(2), history(3), "{", history(4))] == [2, 3]
     assert client.code == 3501
 
 
@@ -87,10 +87,10 @@ def test_a_client_that_never_connects_is_stale() -> None:
     assert client.code == 3502
 
 
-def test_an_answered_ping_keeps_the_connection_and_an_unanswered_one_ends_it() -> None:
+def test_a_connection_is_closed_without_a_pong_and_kept_with_one() -> None:
     client = Client(ping_interval=25.0, pong_timeout=8.0)
     assert client.at(25.0) == [{}]
-    client.say("{}")
+    client.send("{}")
     assert client.at(50.0) == [{}]
     client.at(57.9)
     assert client.code is None
@@ -98,28 +98,28 @@ def test_an_answered_ping_keeps_the_connection_and_an_unanswered_one_ends_it() -
     assert client.code == 3012
 
 
-def test_a_pong_counts_once() -> None:
+def test_a_second_pong_for_one_ping_is_a_bad_request() -> None:
     client = Client(ping_interval=25.0)
     client.at(25.0)
-    client.say("{}", "{}")
+    client.send("{}", "{}")
     assert client.code == 3501
 
 
-def test_a_client_that_does_not_read_is_cut_off_and_no_longer_listens() -> None:
+def test_a_client_that_does_not_read_is_closed_and_unsubscribed() -> None:
     broker = Broker(PRODUCTION)
-    slow, busy = Client(broker), Client(broker)
-    slow.say(f'{{"id":2,"subscribe":{{"channel":"{CHANNEL}"}}}}')
+    slow, publisher = Client(broker), Client(broker)
+    slow.send(f'{{"id":2,"subscribe":{{"channel":"{CHANNEL}"}}}}')
     for number in range(MAX_BUFFERED // 50_000 + 2):
-        busy.say(publish(number + 2, '"' + "x" * 50_000 + '"'))
-    assert (slow.code, busy.code) == (3008, None)
+        publisher.send(publish(number + 2, '"' + "x" * 50_000 + '"'))
+    assert (slow.code, publisher.code) == (3008, None)
     assert not broker.stream(CHANNEL, 0.0).subscribers
 
 
-def test_one_frame_of_commands_cannot_ask_for_more_than_a_client_may_have_waiting() -> None:
+def test_replies_to_one_frame_count_towards_the_buffer_limit() -> None:
     client = Client()
     for number in range(20):
-        client.say(publish(number + 2, '"' + "x" * 60_000 + '"'))
-    replies = client.say(*(history(number + 50, ',"limit":-1') for number in range(500)))
+        client.send(publish(number + 2, '"' + "x" * 60_000 + '"'))
+    replies = client.send(*(history(number + 50, ',"limit":-1') for number in range(500)))
     assert client.code == 3008
     assert len(replies) <= 2
 
@@ -136,17 +136,17 @@ def test_one_frame_of_commands_cannot_ask_for_more_than_a_client_may_have_waitin
         ('"limit":9,"reverse":true,"since":{"offset":1}', []),
     ],
 )
-def test_history_starts_beside_the_position_it_is_asked_from(more: str, offsets: list[int]) -> None:
+def test_history_starts_next_to_the_since_position(more: str, offsets: list[int]) -> None:
     client = Client()
-    client.say(*(publish(number, str(number)) for number in range(2, 7)))
-    (reply,) = client.say(history(9, "," + more))
+    client.send(*(publish(number, str(number)) for number in range(2, 7)))
+    (reply,) = client.send(history(9, "," + more))
     assert [item["offset"] for item in reply["history"]["publications"]] == offsets
 
 
-def test_leaving_takes_a_client_out_of_every_channel() -> None:
+def test_a_closed_session_is_unsubscribed_from_every_channel() -> None:
     client = Client()
-    client.say(f'{{"id":2,"subscribe":{{"channel":"{CHANNEL}"}}}}')
+    client.send(f'{{"id":2,"subscribe":{{"channel":"{CHANNEL}"}}}}')
     client.session.gone()
     client.broker.publish(CHANNEL, "1", "{}", 0.0)
-    assert client.heard() == []
+    assert client.received() == []
     assert client.session.deadline() is None
