@@ -1,5 +1,5 @@
-"""Fuzzing what reads bytes that others wrote: `python -m fuzz TARGET SECONDS`, or `make fuzz TIME=60` for all.
+"""Fuzzing of the parsers of foreign bytes: `python -m fuzz TARGET SECONDS`, or `make fuzz TIME=60` for all.
 
-`targets` has one function a target; whatever it raises is a finding. Findings are kept in `findings/TARGET/`, one file
-each, and played again by the tests.
+`targets` has one function for each target; an exception is a finding. Findings are stored in `findings/TARGET/`, one
+file each, and are regression tests.
 """

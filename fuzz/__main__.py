@@ -1,4 +1,4 @@
-"""Fuzz one target for some seconds, with atheris; a finding goes to `fuzz/findings/TARGET/` and ends it with 77."""
+"""Fuzz one target with atheris. A finding is written to `fuzz/findings/TARGET/`; the exit status is then 77."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ with atheris.instrument_imports(include=["monitor", "websockets"]):
 
 
 def main() -> None:
-    """`python -m fuzz TARGET SECONDS`."""
+    """Run `python -m fuzz TARGET SECONDS`."""
     if len(sys.argv) != 3 or sys.argv[1] not in TARGETS or not sys.argv[2].isdigit():  # noqa: PLR2004
         sys.exit(f"usage: python -m fuzz TARGET SECONDS; TARGET is one of {', '.join(TARGETS)}")
     target, seconds = sys.argv[1:]

@@ -1,4 +1,4 @@
-"""What is fuzzed. Each function takes any bytes, and raises only where something is wrong with this program."""
+"""Fuzz targets. Each function accepts any bytes and raises only if the program has a bug."""
 
 from __future__ import annotations
 
@@ -28,30 +28,30 @@ SECRET = b"\x07" * 32
 
 
 def text_of(data: bytes) -> str:
-    """As a frame's text would be: what is not UTF-8 never gets that far."""
+    """Decode like the text of a frame; invalid UTF-8 is replaced, since the transport rejects it."""
     return data.decode("utf-8", errors="replace")
 
 
 def wire(data: bytes) -> None:
-    """Frames of a relay, separated by NUL, into a connection that is in the middle of everything."""
-    made = Connection(hello=Connect(name="fuzz", version="0"), rng=random.Random(0), reply_timeout=5.0)  # noqa: S311
-    made.connect(0.0)
-    made.opened(0.0, Connect(name="fuzz", version="0"))
-    made.receive('{"id":1,"connect":{"client":"c","version":"0","ping":25,"pong":true}}', 0.1)
+    """Feed frames of a relay, separated by NUL, to a connection with pending commands."""
+    connection = Connection(hello=Connect(name="fuzz", version="0"), rng=random.Random(0), reply_timeout=5.0)  # noqa: S311
+    connection.connect(0.0)
+    connection.opened(0.0, Connect(name="fuzz", version="0"))
+    connection.receive('{"id":1,"connect":{"client":"c","version":"0","ping":25,"pong":true}}', 0.1)
     for command in (Subscribe(channel=CHANNEL), History(channel=CHANNEL, limit=5), Publish(channel=CHANNEL, data="x")):
-        made.command(command, 0.2)
+        connection.command(command, 0.2)
     for number, frame in enumerate(data.split(b"\0")):
-        made.receive(text_of(frame), 1.0 + number)
-        made.events()
-        made.data_to_send()
-        made.tick(1.0 + number)
-        assert made.state in State
-        due = made.deadline()
+        connection.receive(text_of(frame), 1.0 + number)
+        connection.events()
+        connection.data_to_send()
+        connection.tick(1.0 + number)
+        assert connection.state in State
+        due = connection.deadline()
         assert due is None or due == due  # not NaN  # noqa: PLR0124
 
 
 def wallet(data: bytes) -> None:
-    """What a stranger publishes, into the wallet protocol's readers."""
+    """Decode a foreign publication with the decoders of the wallet protocol."""
     text = text_of(data)
     try:
         read = envelope.decode(text)
@@ -68,7 +68,7 @@ def wallet(data: bytes) -> None:
 
 
 def server(data: bytes) -> None:
-    """Frames of a client, separated by NUL, into the embedded relay."""
+    """Feed frames of a client, separated by NUL, to the embedded relay."""
     session = Session(Broker(PRODUCTION), ServerSettings(), 0.0, lambda: None)
     for number, frame in enumerate(data.split(b"\0")):
         session.receive(text_of(frame), float(number))
@@ -79,7 +79,7 @@ def server(data: bytes) -> None:
 
 
 def upgrade(data: bytes) -> None:
-    """The response to an upgrade, in two pieces."""
+    """Parse an upgrade response that arrives in two parts."""
     response = UpgradeResponse(handshake(Target(url="ws://relay.example/connection/websocket")))
     half = len(data) // 2
     try:
@@ -90,13 +90,13 @@ def upgrade(data: bytes) -> None:
 
 
 def config(data: bytes) -> None:
-    """A configuration file."""
+    """Parse a configuration file."""
     with contextlib.suppress(ConfigError):
         parse(text_of(data), "fuzz", {})
 
 
 def fault(data: bytes) -> None:
-    """A fault's text form."""
+    """Parse the text form of a fault."""
     with contextlib.suppress(ValueError):
         parse_fault(text_of(data))
 
@@ -131,4 +131,4 @@ SEEDS: Mapping[str, tuple[bytes, ...]] = {
     "config": (b"relays: [{name: a, url: embedded}]\nprobes: [{name: p, scenario: steady-messaging}]\n",),
     "fault": (b"drop:channel=session,probability=0.5",),
 }
-"""What the fuzzer begins with."""
+"""Initial corpus of each target."""

@@ -1,1 +1,1 @@
-"""What every relay must do, told in raw JSON frames, against each kind of relay."""
+"""Conformance tests in raw JSON frames, against each kind of relay."""

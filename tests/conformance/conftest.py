@@ -1,4 +1,4 @@
-"""Raw connections for the tests beside this file."""
+"""Raw connections to relays."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 @pytest.fixture(params=[pytest.param("embedded", marks=WITH_SOCKETS), *KINDS[1:]])
 def relay_kind(request: pytest.FixtureRequest) -> str:
-    """Each kind of relay, the embedded one in virtual time."""
+    """Parametrize a test over the kinds of relays, the embedded one in virtual time."""
     return str(request.param)
 
 
 @pytest.fixture
 async def dial() -> AsyncIterator[Callable[[str], Awaitable[Client]]]:
-    """Open a connection to an address and say nothing on it; it is closed after the test."""
+    """Yield a function that opens a connection to a URL and sends nothing; it is closed after the test."""
     async with AsyncExitStack() as opened:
 
         async def dial(url: str) -> Client:
@@ -44,7 +44,7 @@ async def dial() -> AsyncIterator[Callable[[str], Awaitable[Client]]]:
 
 @pytest.fixture
 def join(relay_url: str, dial: Callable[[str], Awaitable[Client]]) -> Callable[[], Awaitable[Client]]:
-    """Open a connection to the relay and say hello on it."""
+    """Return a function that opens a connection to the relay and sends the connect command."""
 
     async def join() -> Client:
         client = await dial(relay_url)

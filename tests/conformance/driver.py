@@ -1,4 +1,4 @@
-"""A client that knows JSON frames and nothing else, so that no code of ours stands between a test and a relay."""
+"""A client of raw JSON frames, which uses no code of the monitor."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
 
 DEADLINE = 10.0
-"""Seconds any one wait may take."""
+"""Maximum seconds of one wait."""
 
 
 def channel(namespace: str = "session") -> str:
-    """A channel nobody else uses."""
+    """Return the name of a new channel."""
     return f"{namespace}:{uuid.uuid4()}"
 
 
 class Client:
-    """One connection. Objects come out one by one, however the relay put them into frames."""
+    """One connection. Objects are returned one by one, independent of the frames that carry them."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket
         self._objects: deque[dict[str, Any]] = deque()
-        self._kept: deque[dict[str, Any]] = deque()
+        self._pushes: deque[dict[str, Any]] = deque()
         self._ids = count(2)
 
     async def send(self, *commands: dict[str, Any] | str) -> None:
-        """Send one frame of these commands; a string goes as it is."""
+        """Send one frame of these commands; a string is sent unchanged."""
         lines = [command if isinstance(command, str) else json.dumps(command) for command in commands]
         await self._socket.send("\n".join(lines))
 
     async def next(self) -> dict[str, Any]:
-        """Take the next object of any sort."""
+        """Return the next object of any kind."""
         async with asyncio.timeout(DEADLINE):
             while not self._objects:
                 frame = await self._socket.recv()
@@ -47,67 +47,67 @@ class Client:
         return self._objects.popleft()
 
     async def hello(self, **connect: object) -> dict[str, Any]:
-        """Send the connect command and return what its reply says."""
+        """Send the connect command and return its result."""
         await self.send({"id": 1, "connect": connect})
         reply = await self.next()
         assert reply["id"] == 1
         return dict(reply["connect"])
 
-    async def ask(self, method: str, /, **body: object) -> dict[str, Any]:
-        """Send a command and return its whole reply; pushes that come before it are kept for `push`."""
+    async def request(self, method: str, /, **body: object) -> dict[str, Any]:
+        """Send a command and return its reply; pushes before it are queued for `push`."""
         number = next(self._ids)
         await self.send({"id": number, method: body})
         while (reply := await self.next()).get("id") != number:
-            assert "push" in reply, f"not asked for: {reply}"
-            self._kept.append(reply)
+            assert "push" in reply, f"unexpected: {reply}"
+            self._pushes.append(reply)
         return reply
 
-    async def do(self, method: str, /, **body: object) -> dict[str, Any]:
+    async def call(self, method: str, /, **body: object) -> dict[str, Any]:
         """Send a command that must succeed and return its result."""
-        reply = await self.ask(method, **body)
+        reply = await self.request(method, **body)
         assert method in reply, reply
         return dict(reply[method])
 
-    async def refused(self, method: str, /, **body: object) -> int:
+    async def error_code(self, method: str, /, **body: object) -> int:
         """Send a command that must fail and return the error's code."""
-        reply = await self.ask(method, **body)
+        reply = await self.request(method, **body)
         assert "error" in reply, reply
         assert reply["error"]["message"]
         return int(reply["error"]["code"])
 
     async def push(self) -> dict[str, Any]:
-        """Take the next push."""
-        pushed = self._kept.popleft() if self._kept else await self.next()
+        """Return the next push."""
+        pushed = self._pushes.popleft() if self._pushes else await self.next()
         assert "push" in pushed, pushed
         return dict(pushed["push"])
 
     async def publication(self, of: str) -> tuple[int, Any]:
-        """Take the next push, which must be a publication in this channel: its offset and data."""
+        """Return offset and data of the next push, which must be a publication in this channel."""
         pushed = await self.push()
         assert pushed["channel"] == of
         return pushed["pub"]["offset"], pushed["pub"]["data"]
 
-    async def history(self, of: str, **how: object) -> list[tuple[int, Any]]:
-        """Read a channel's history: offset and data of each publication."""
-        return stored(await self.do("history", channel=of, **how))
+    async def history(self, of: str, **options: object) -> list[tuple[int, Any]]:
+        """Return offset and data of each publication in a channel's history."""
+        return stored(await self.call("history", channel=of, **options))
 
     async def closed(self) -> tuple[int, str]:
-        """Wait until the relay closes, whatever else it says: code and reason."""
+        """Wait until the relay closes the connection and return code and reason; skip what it sends before."""
         with pytest.raises(ConnectionClosed) as closing:
-            await self._to_the_end()
+            await self._read_until_closed()
         received = closing.value.rcvd
         assert received is not None, "the relay dropped the connection without a close frame"
         return received.code, received.reason
 
-    async def _to_the_end(self) -> None:
+    async def _read_until_closed(self) -> None:
         while True:
             await self.next()
 
     def drop(self) -> None:
-        """Lose the connection without saying goodbye."""
+        """Abort the connection without a close frame."""
         self._socket.transport.abort()
 
 
 def stored(result: dict[str, Any]) -> list[tuple[int, Any]]:
-    """Offset and data of each publication in a history or subscribe result."""
+    """Return offset and data of each publication in a history or subscribe result."""
     return [(publication["offset"], publication["data"]) for publication in result.get("publications", [])]

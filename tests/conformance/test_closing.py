@@ -1,4 +1,4 @@
-"""Time, size and shutdown: when and how the relay ends a connection."""
+"""Timeouts, frame size and shutdown: when a relay closes a connection, and with which code."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ if TYPE_CHECKING:
     Join = Callable[[], Awaitable[Client]]
     StartRelay = Callable[[RelaySettings], Awaitable[Relay]]
 
-# Whole seconds: the connect reply tells the interval in them.
-BRISK = RelaySettings(ping_interval=1.0, pong_timeout=0.9)
+# Whole seconds, because the connect reply has the interval in seconds.
+SHORT_INTERVALS = RelaySettings(ping_interval=1.0, pong_timeout=0.9)
 
 
-async def test_a_client_that_answers_pings_stays(start_relay: StartRelay, dial: Dial) -> None:
-    client = await dial((await start_relay(BRISK)).url)
+async def test_a_client_that_answers_pings_stays_connected(start_relay: StartRelay, dial: Dial) -> None:
+    client = await dial((await start_relay(SHORT_INTERVALS)).url)
     assert (await client.hello())["ping"] == 1
     for _ in range(3):
         assert await client.next() == {}
         await client.send("{}")
-    assert "subscribe" in await client.ask("subscribe", channel=channel())
+    assert "subscribe" in await client.request("subscribe", channel=channel())
 
 
 async def test_a_client_that_does_not_answer_a_ping_is_closed_with_3012(start_relay: StartRelay, dial: Dial) -> None:
-    client = await dial((await start_relay(BRISK)).url)
+    client = await dial((await start_relay(SHORT_INTERVALS)).url)
     await client.hello()
     assert await client.next() == {}
-    pinged = asyncio.get_running_loop().time()
+    pinged_at = asyncio.get_running_loop().time()
     assert await client.closed() == (3012, "no pong")
-    assert 0.5 < asyncio.get_running_loop().time() - pinged < 3
+    assert 0.5 < asyncio.get_running_loop().time() - pinged_at < 3
 
 
 async def test_a_second_pong_for_one_ping_closes_with_3501(start_relay: StartRelay, dial: Dial) -> None:
-    client = await dial((await start_relay(BRISK)).url)
+    client = await dial((await start_relay(SHORT_INTERVALS)).url)
     await client.hello()
     assert await client.next() == {}
     await client.send("{}")
@@ -49,18 +49,18 @@ async def test_a_second_pong_for_one_ping_closes_with_3501(start_relay: StartRel
     assert await client.closed() == (3501, "bad request")
 
 
-async def test_a_client_that_does_not_connect_in_time_is_closed_with_3502(start_relay: StartRelay, dial: Dial) -> None:
+async def test_a_client_without_a_connect_command_is_closed_with_3502(start_relay: StartRelay, dial: Dial) -> None:
     client = await dial((await start_relay(RelaySettings(stale_timeout=0.5))).url)
     assert await client.closed() == (3502, "stale")
 
 
 def publication_of(size: int, name: str) -> str:
-    """A publish command of exactly this many bytes."""
+    """Return a publish command of exactly `size` bytes."""
     empty = json.dumps({"id": 2, "publish": {"channel": name, "data": ""}})
     return empty.replace('""', '"' + "a" * (size - len(empty)) + '"')
 
 
-async def test_a_frame_of_64_kib_passes(join: Join) -> None:
+async def test_a_frame_of_64_kib_is_accepted(join: Join) -> None:
     client = await join()
     frame = publication_of(1 << 16, channel())
     assert len(frame) == 65536
@@ -68,13 +68,13 @@ async def test_a_frame_of_64_kib_passes(join: Join) -> None:
     assert await client.next() == {"id": 2, "publish": {}}
 
 
-async def test_a_frame_of_one_byte_more_closes_with_1009(join: Join) -> None:
+async def test_a_frame_above_64_kib_is_closed_with_1009(join: Join) -> None:
     client = await join()
     await client.send(publication_of((1 << 16) + 1, channel()))
     assert (await client.closed())[0] == 1009
 
 
-async def test_a_relay_that_stops_sends_its_clients_elsewhere_with_3001(start_relay: StartRelay, dial: Dial) -> None:
+async def test_a_stopping_relay_closes_its_clients_with_3001(start_relay: StartRelay, dial: Dial) -> None:
     relay = await start_relay(RelaySettings())
     client = await dial(relay.url)
     await client.hello()

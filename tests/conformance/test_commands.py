@@ -1,4 +1,4 @@
-"""What each command is answered with, and what closes the connection instead."""
+"""Replies to each command, and frames that close the connection."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ if TYPE_CHECKING:
 BAD_REQUEST = (3501, "bad request")
 
 
-async def test_connect_names_the_client_and_the_ping_interval(relay_url: str, dial: Dial) -> None:
+async def test_the_connect_reply_has_the_client_id_and_the_ping_interval(relay_url: str, dial: Dial) -> None:
     hello = await (await dial(relay_url)).hello(name="test", version="1", data={"any": "thing"})
     assert uuid.UUID(hello["client"]).version == 4
     assert (hello["ping"], hello["pong"]) == (25, True)
     assert isinstance(hello["version"], str)
 
 
-async def test_each_connection_is_a_client_of_its_own(relay_url: str, dial: Dial) -> None:
+async def test_each_connection_has_its_own_client_id(relay_url: str, dial: Dial) -> None:
     first, second = await dial(relay_url), await dial(relay_url)
     assert (await first.hello())["client"] != (await second.hello())["client"]
 
 
-async def test_a_token_the_relay_does_not_know_closes_with_3500(relay_url: str, dial: Dial) -> None:
+async def test_an_unknown_token_is_closed_with_3500(relay_url: str, dial: Dial) -> None:
     client = await dial(relay_url)
     await client.send({"id": 1, "connect": {"token": "unknown"}})
     assert await client.closed() == (3500, "invalid token")
 
 
-async def test_the_token_the_relay_knows_is_accepted_and_no_other(start_relay: StartRelay, dial: Dial) -> None:
+async def test_only_the_configured_token_is_accepted(start_relay: StartRelay, dial: Dial) -> None:
     url = (await start_relay(RelaySettings(token="right"))).url
     assert (await (await dial(url)).hello(token="right"))["client"]
     wrong = await dial(url)
@@ -53,19 +53,19 @@ async def test_the_token_the_relay_knows_is_accepted_and_no_other(start_relay: S
     "frame",
     ["{}", "hello", "", "\n", "[]", "5", "null", '{"connect":{}}', '{"id":1,"connect":null}', '{"id":1,"ping":{}}'],
 )
-async def test_anything_but_a_connect_command_comes_first_closes(relay_url: str, dial: Dial, frame: str) -> None:
+async def test_a_first_frame_other_than_connect_is_a_bad_request(relay_url: str, dial: Dial, frame: str) -> None:
     client = await dial(relay_url)
     await client.send(frame)
     assert await client.closed() == BAD_REQUEST
 
 
-async def test_a_command_before_connect_closes(relay_url: str, dial: Dial) -> None:
+async def test_a_command_before_connect_is_a_bad_request(relay_url: str, dial: Dial) -> None:
     client = await dial(relay_url)
     await client.send({"id": 1, "subscribe": {"channel": channel()}})
     assert await client.closed() == BAD_REQUEST
 
 
-async def test_a_second_connect_closes(join: Join) -> None:
+async def test_a_second_connect_is_a_bad_request(join: Join) -> None:
     client = await join()
     await client.send({"id": 2, "connect": {}})
     assert await client.closed() == BAD_REQUEST
@@ -74,7 +74,7 @@ async def test_a_second_connect_closes(join: Join) -> None:
 @pytest.mark.parametrize(
     "frame",
     [
-        pytest.param("{}", id="a pong nobody asked for"),
+        pytest.param("{}", id="an unsolicited pong"),
         pytest.param("hello", id="no JSON"),
         pytest.param('{"id":2,"sub', id="half an object"),
         pytest.param("", id="an empty frame"),
@@ -103,13 +103,13 @@ async def test_a_second_connect_closes(join: Join) -> None:
         pytest.param('{"id":2,"rpc":{}} x', id="something after the object"),
     ],
 )
-async def test_a_frame_that_is_no_command_closes(join: Join, frame: str) -> None:
+async def test_an_invalid_frame_is_a_bad_request(join: Join, frame: str) -> None:
     client = await join()
     await client.send(frame)
     assert await client.closed() == BAD_REQUEST
 
 
-async def test_a_message_to_the_server_closes_since_nobody_takes_it(join: Join) -> None:
+async def test_a_send_command_is_closed_with_3508(join: Join) -> None:
     client = await join()
     await client.send({"send": {"data": 1}})
     assert await client.closed() == (3508, "not available")
@@ -129,12 +129,12 @@ async def test_a_message_to_the_server_closes_since_nobody_takes_it(join: Join) 
         ("news", 103),
     ],
 )
-async def test_a_channel_that_may_not_be_is_refused(join: Join, name: str, code: int) -> None:
+async def test_an_invalid_channel_name_is_an_error(join: Join, name: str, code: int) -> None:
     client = await join()
-    assert await client.refused("subscribe", channel=name) == code
-    assert await client.refused("publish", channel=name, data=1) == code
+    assert await client.error_code("subscribe", channel=name) == code
+    assert await client.error_code("publish", channel=name, data=1) == code
     # History is not kept where there is no namespace: "not available" comes before "denied".
-    assert await client.refused("history", channel=name, limit=1) == (108 if code == 103 else code)
+    assert await client.error_code("history", channel=name, limit=1) == (108 if code == 103 else code)
 
 
 @pytest.mark.parametrize("method", ["presence", "presence_stats"])
@@ -142,31 +142,31 @@ async def test_a_channel_that_may_not_be_is_refused(join: Join, name: str, code:
     ("name", "code"), [(f"session:{uuid.UUID(int=1)}", 108), ("session:abc", 107), ("other:abc", 102), ("news", 108)]
 )
 async def test_presence_is_not_available(join: Join, method: str, name: str, code: int) -> None:
-    assert await (await join()).refused(method, channel=name) == code
+    assert await (await join()).error_code(method, channel=name) == code
 
 
 async def test_remote_procedures_are_not_available(join: Join) -> None:
-    assert await (await join()).refused("rpc", method="any", data={}) == 108
+    assert await (await join()).error_code("rpc", method="any", data={}) == 108
 
 
-async def test_publishing_nothing_is_a_bad_request(join: Join) -> None:
-    assert await (await join()).refused("publish", channel=channel()) == 107
+async def test_publish_without_data_is_a_bad_request(join: Join) -> None:
+    assert await (await join()).error_code("publish", channel=channel()) == 107
 
 
 async def test_a_second_subscription_to_a_channel_is_refused(join: Join) -> None:
     client, name = await join(), channel()
-    await client.do("subscribe", channel=name)
-    assert await client.refused("subscribe", channel=name) == 105
+    await client.call("subscribe", channel=name)
+    assert await client.error_code("subscribe", channel=name) == 105
 
 
-async def test_a_client_has_128_channels_at_most_until_it_leaves_one(join: Join) -> None:
+async def test_a_client_may_subscribe_to_128_channels(join: Join) -> None:
     client = await join()
     names = [channel() for _ in range(128)]
     for name in names:
-        await client.do("subscribe", channel=name)
-    assert await client.refused("subscribe", channel=channel()) == 106
-    await client.do("unsubscribe", channel=names[0])
-    await client.do("subscribe", channel=channel())
+        await client.call("subscribe", channel=name)
+    assert await client.error_code("subscribe", channel=channel()) == 106
+    await client.call("unsubscribe", channel=names[0])
+    await client.call("subscribe", channel=channel())
 
 
 async def test_commands_in_one_frame_are_answered_in_their_order(relay_url: str, dial: Dial) -> None:
@@ -184,20 +184,20 @@ async def test_commands_in_one_frame_are_answered_in_their_order(relay_url: str,
     assert kinds == ["connect", "subscribe", "error", "history", "unsubscribe"]
 
 
-async def test_the_commands_before_a_bad_one_are_answered(join: Join) -> None:
+async def test_commands_before_an_invalid_one_are_answered(join: Join) -> None:
     client = await join()
     await client.send({"id": 2, "rpc": {}}, "bad", {"id": 3, "rpc": {}})
     assert (await client.next())["id"] == 2
     assert await client.closed() == BAD_REQUEST
 
 
-async def test_white_space_around_a_command_does_no_harm(join: Join) -> None:
+async def test_white_space_around_a_command_is_ignored(join: Join) -> None:
     client = await join()
     await client.send(' {"id":2,"rpc":{}}\r', ' { "id" : 3 , "rpc" : {} } ', "")
     assert [(await client.next())["id"] for _ in range(2)] == [2, 3]
 
 
-async def test_fields_the_relay_does_not_know_are_ignored(join: Join) -> None:
+async def test_unknown_fields_are_ignored(join: Join) -> None:
     client = await join()
     await client.send({"id": 2, "subscribe": {"channel": channel(), "new": 1}, "newer": [{}]})
     assert "subscribe" in await client.next()
@@ -205,19 +205,19 @@ async def test_fields_the_relay_does_not_know_are_ignored(join: Join) -> None:
 
 @pytest.mark.parametrize("value", ["text", "", 0, 1, -1.5, True, False, None, [], {}, [1, "a", None], {"a": {"b": []}}])
 @pytest.mark.parametrize("ascii_only", [True, False])
-async def test_data_of_every_json_type_arrives_as_it_was(join: Join, value: object, ascii_only: bool) -> None:
+async def test_data_of_every_json_type_is_delivered_unchanged(join: Join, value: object, ascii_only: bool) -> None:
     client, other, name = await join(), await join(), channel()
-    await other.do("subscribe", channel=name)
+    await other.call("subscribe", channel=name)
     data = [value, {"grüße 🦊": '\u2028 \x00 " \\ \n'}]
     await client.send(json.dumps({"id": 9, "publish": {"channel": name, "data": data}}, ensure_ascii=ascii_only))
     assert await client.next() == {"id": 9, "publish": {}}
-    (offset, got) = await other.publication(name)
-    assert (offset, json.dumps(got)) == (1, json.dumps(data))
+    (offset, received) = await other.publication(name)
+    assert (offset, json.dumps(received)) == (1, json.dumps(data))
     assert json.dumps(await other.history(name, limit=1)) == json.dumps([[1, data]])
 
 
 @pytest.mark.parametrize("value", ["text", 1, True, None, [], {}])
 async def test_data_need_not_be_an_object(join: Join, value: object) -> None:
     client, name = await join(), channel()
-    await client.do("publish", channel=name, data=value)
+    await client.call("publish", channel=name, data=value)
     assert await client.history(name, limit=-1) == [(1, value)]

@@ -29,9 +29,9 @@ OTHER = "session:99999999-2222-4333-8444-555555555555"
 
 
 @given(st.text(min_size=1), st.floats(0, 1, exclude_max=True))
-def test_corrupted_data_is_different_json(text: str, seed: float) -> None:
+def test_corrupted_data_is_different_json(text: str, chance: float) -> None:
     data = json.dumps(text + "0123456789abcdef")
-    assert json.loads(corrupt(data, seed)) != json.loads(data)
+    assert json.loads(corrupt(data, chance)) != json.loads(data)
     assert isinstance(json.loads(truncate(data)), str)
 
 

@@ -7,20 +7,20 @@ import (
 	"github.com/centrifugal/centrifuge"
 )
 
-// streamMetaTTL is how long a channel's epoch and offset outlive its publications: Centrifugo's default.
+// streamMetaTTL is how long a channel keeps its epoch and offset after its publications: Centrifugo's default.
 const streamMetaTTL = 30 * 24 * time.Hour
 
-// handle makes the node answer its clients as Centrifugo does with these namespaces, anonymous access and, where
-// token is not empty, that one token.
+// handle makes the node answer as Centrifugo does with these namespaces, anonymous access and, if token is not empty,
+// this token.
 func handle(node *centrifuge.Node, channels namespaces, token string) {
 	node.OnConnecting(func(_ context.Context, e centrifuge.ConnectEvent) (centrifuge.ConnectReply, error) {
 		if e.Token != "" && e.Token != token {
 			return centrifuge.ConnectReply{}, centrifuge.DisconnectInvalidToken
 		}
-		// The empty user is Centrifugo's anonymous one.
+		// The empty user is Centrifugo's anonymous user.
 		return centrifuge.ConnectReply{Credentials: &centrifuge.Credentials{UserID: ""}}, nil
 	})
-	// RPC has no handler on purpose: the library then answers 108, as Centrifugo does where no proxy is configured.
+	// No handler for RPC: the library then answers 108, as Centrifugo does without a configured proxy.
 	node.OnConnect(func(client *centrifuge.Client) {
 		client.OnSubscribe(func(e centrifuge.SubscribeEvent, answer centrifuge.SubscribeCallback) {
 			_, err := channels.of(e.Channel, centrifuge.ErrorPermissionDenied)
@@ -46,7 +46,7 @@ func handle(node *centrifuge.Node, channels namespaces, token string) {
 	})
 }
 
-// publish stores and pushes before its reply is written: a publisher that is subscribed sees its own publication first.
+// publish stores and pushes before it replies: a subscribed publisher receives its own publication first.
 func publish(
 	node *centrifuge.Node, channels namespaces, e centrifuge.PublishEvent,
 ) (centrifuge.PublishReply, error) {
@@ -65,7 +65,7 @@ func publish(
 	return centrifuge.PublishReply{Result: &result}, err
 }
 
-// withoutPresence is the error of a question about presence, which no namespace here keeps.
+// withoutPresence returns the error for a presence command, since no namespace here has presence.
 func (n namespaces) withoutPresence(channel string) error {
 	if _, err := n.of(channel, centrifuge.ErrorNotAvailable); err != nil {
 		return err

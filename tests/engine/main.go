@@ -1,6 +1,6 @@
-// Command relay is a relay to test against: the library Centrifugo is built on, with Centrifugo's namespace rules and
-// the limits, history and recovery of the production relays. It prints where it listens, as its only line, and stops
-// on SIGTERM or SIGINT, or at the end of its standard input where asked to.
+// Command relay is a relay for tests. It uses the library that Centrifugo is built on, with Centrifugo's namespace rules
+// and the limits, history and recovery of the production relays. It prints one line with its address, and stops on
+// SIGTERM, SIGINT or, with -stdin, at the end of standard input.
 package main
 
 import (
@@ -23,12 +23,12 @@ import (
 )
 
 const (
-	version      = "6.9.1" // what a client is told; of the Centrifugo this stands in for
+	version      = "6.9.1" // sent to clients: the version of Centrifugo that the engine represents
 	endpoint     = "/connection/websocket"
 	frameLimit   = 64 << 10        // bytes in one frame from a client
 	channelLimit = 128             // channels of one client
 	pageLimit    = 300             // publications in one history or recovery reply
-	grace        = 2 * time.Second // for saying goodbye to the clients
+	grace        = 2 * time.Second // for closing the clients' connections
 )
 
 type options struct {
@@ -109,7 +109,7 @@ func run(o options) error {
 		return err
 	case <-stopped.Done():
 	}
-	// The node first: its clients get their close code before their sockets go.
+	// Stop the node first, so that its clients receive a close code.
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
 	return errors.Join(node.Shutdown(ctx), server.Close())
@@ -154,7 +154,7 @@ func listen(o options) (net.Listener, string, error) {
 func routes(node *centrifuge.Node, o options, registry *prometheus.Registry) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle(endpoint, centrifuge.NewWebsocketHandler(node, centrifuge.WebsocketConfig{
-		// Wallets and dApps come from everywhere: Centrifugo's allowed_origins is "*".
+		// Wallets and dApps have any origin: Centrifugo's allowed_origins is "*".
 		CheckOrigin:      func(*http.Request) bool { return true },
 		MessageSizeLimit: frameLimit,
 		PingPongConfig:   centrifuge.PingPongConfig{PingInterval: o.pingInterval, PongTimeout: o.pongTimeout},

@@ -10,18 +10,18 @@ import (
 
 var uuid = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
 
-// namespace is what the relay keeps of each channel whose name starts with the namespace's own.
+// namespace is the history that the relay keeps of each channel of the namespace.
 type namespace struct {
 	size int
 	ttl  time.Duration
 }
 
-// namespaces holds every namespace of the relay by name.
+// namespaces maps the name of each namespace to its settings.
 type namespaces map[string]namespace
 
-// of returns the namespace that channel belongs to, or the error with which Centrifugo turns it away: the namespace is
-// looked at first, then the name within it. A channel without a namespace is refused with none: such channels exist in
-// Centrifugo, but nothing is allowed or kept in them unless configured, and each command says so in its own way.
+// of returns the namespace of a channel, or the error of Centrifugo: it checks the namespace first, then the name in it.
+// A channel without a namespace fails with the error none: Centrifugo allows nothing in such channels unless configured,
+// and each command has its own error for that.
 func (n namespaces) of(channel string, none *centrifuge.Error) (namespace, error) {
 	name, rest, found := strings.Cut(channel, ":")
 	if !found {

@@ -1,4 +1,4 @@
-"""Node and the packages of the lock, which every test here needs."""
+"""Node and the locked packages, which every test in this folder needs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FOLDER = Path(__file__).parent
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Every test here needs the same counterpart."""
+    """Mark every test in this folder with its counterpart, Node."""
     for item in items:
         if FOLDER in item.path.parents:
             item.add_marker(pytest.mark.required_counterpart("node"))
@@ -20,4 +20,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _packages(node_packages: Path) -> None:
-    """Install them before the first test."""
+    """Install the packages before the first test."""

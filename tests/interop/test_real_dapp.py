@@ -1,4 +1,4 @@
-"""The protocol's own dApp, in Node, with our wallet, over the engine."""
+"""The protocol's own dApp, in Node, with the monitor's wallet, over the engine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from monitor.session.store import FileStore
 from monitor.session.wallet import Wallet
 from monitor.vocabulary import Step
 from monitor.wire.commands import Connect
-from tests.interop.peer import WAIT, Peer
+from tests.interop.node_program import TIMEOUT, NodeProgram
 from tests.relays import BUILD_TIMEOUT, ENGINE
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.required_counterpart(ENGINE), pytest.mark.timeout(BUILD_TIMEOUT)]
 
 
-class Owner:
-    """The `ParticipantObserver` of our wallet: keeps delivered payloads and errors."""
+class RecordingObserver:
+    """A `ParticipantObserver` that records delivered payloads and errors."""
 
     def __init__(self) -> None:
         self.payloads: list[Any] = []
@@ -55,17 +55,17 @@ class Owner:
     step_completed = phase = address_failed = certificate = sent = acked = received = ready_changed = dropped = _ignore
 
 
-class OurWallet:
-    """Our wallet on a file, restarted as often as wanted."""
+class WalletPeer:
+    """The monitor's wallet on a file, which can be restarted."""
 
     def __init__(self, url: str, path: Path) -> None:
         self._url, self._path = url, path
         self._clock = SYSTEM_CLOCK
-        self.owner = Owner()
-        self.wallet, self.end = self.make()
+        self.observer = RecordingObserver()
+        self.wallet, self.participant = self.restart()
 
-    def make(self) -> tuple[Wallet, Participant]:
-        """A new client on the same store."""
+    def restart(self) -> tuple[Wallet, Participant]:
+        """Create a new client on the same store."""
 
         async def admit(_: float | None) -> None: ...
 
@@ -79,89 +79,92 @@ class OurWallet:
             arrivals=Arrivals(clock),
             deadlines=Deadlines(clock),
             rng=random.Random(1),
-            timeout=WAIT,
+            timeout=TIMEOUT,
         )
         wallet = Wallet(store=FileStore(self._path), keys=Ecies(), clock=clock)
-        self.wallet, self.end = wallet, Participant("wallet", wallet, endpoint, observer=self.owner, reconnect=None)
-        return wallet, self.end
+        self.wallet = wallet
+        self.participant = Participant("wallet", wallet, endpoint, observer=self.observer, reconnect=None)
+        return wallet, self.participant
 
     async def until(self, done: Any, step: Step = Step.DELIVER) -> None:
-        """Wait for something to come true of it."""
-        await self.end.wait(done, self._clock.monotonic() + WAIT, step)
+        """Wait until `done` is true."""
+        await self.participant.wait(done, self._clock.monotonic() + TIMEOUT, step)
 
 
 @pytest.fixture
-async def ours(engine: Engine, tmp_path: Path) -> AsyncIterator[OurWallet]:
-    ours = OurWallet(engine.url, tmp_path / "wallet.json")
-    yield ours
-    ours.end.close()
+async def peer(engine: Engine, tmp_path: Path) -> AsyncIterator[WalletPeer]:
+    peer = WalletPeer(engine.url, tmp_path / "wallet.json")
+    yield peer
+    peer.participant.close()
 
 
 @pytest.fixture
-async def theirs(engine: Engine) -> AsyncIterator[Peer]:
-    async with await Peer.start("dapp.mjs", engine.url) as dapp:
+async def dapp(engine: Engine) -> AsyncIterator[NodeProgram]:
+    async with await NodeProgram.start("dapp.mjs", engine.url) as dapp:
         yield dapp
 
 
-async def pair(ours: OurWallet, theirs: Peer, mode: str) -> None:
-    """Pair as users do, the request going through the QR code's text."""
-    theirs.tell(do="connect", mode=mode)
-    request = SessionRequest.from_json((await theirs.event("session_request"))["request"])
-    ours.end.do(lambda: ours.wallet.connect(SessionRequest.from_link(request.to_link())))
+async def pair(peer: WalletPeer, dapp: NodeProgram, mode: str) -> None:
+    """Pair with the request as the link of the QR code."""
+    dapp.send(do="connect", mode=mode)
+    request = SessionRequest.from_json((await dapp.event("session_request"))["request"])
+    peer.participant.do(lambda: peer.wallet.connect(SessionRequest.from_link(request.to_link())))
     if mode == "untrusted":
-        await theirs.event("otp_required")
-        assert ours.wallet.otp is not None
-        theirs.tell(do="otp", otp=ours.wallet.otp)
-    await ours.until(lambda: ours.end.ready, Step.HANDSHAKE)
-    await theirs.event("connected")
+        await dapp.event("otp_required")
+        assert peer.wallet.otp is not None
+        dapp.send(do="otp", otp=peer.wallet.otp)
+    await peer.until(lambda: peer.participant.ready, Step.HANDSHAKE)
+    await dapp.event("connected")
 
 
 @pytest.mark.parametrize("mode", ["trusted", "untrusted"])
-async def test_ten_messages_go_each_way(ours: OurWallet, theirs: Peer, mode: str) -> None:
-    await pair(ours, theirs, mode)
+async def test_ten_messages_are_delivered_in_each_direction(peer: WalletPeer, dapp: NodeProgram, mode: str) -> None:
+    await pair(peer, dapp, mode)
     for number in range(10):
         request = {"id": number, "method": "personal_sign", "params": ["0xé😀", number]}
-        theirs.tell(do="send", payload=request)
-        await ours.until(lambda number=number: len(ours.owner.payloads) > number)
-        answer = {"id": number, "result": "0x" + "ab" * 65}
-        ours.end.do(lambda answer=answer: ours.wallet.send_message(answer))  # type: ignore[misc]
-        assert (await theirs.event("message"))["payload"] == answer
-        assert ours.owner.payloads[number] == request
-    assert len(ours.owner.payloads) == 10
-    assert ours.owner.errors == []
+        dapp.send(do="send", payload=request)
+        await peer.until(lambda number=number: len(peer.observer.payloads) > number)
+        response = {"id": number, "result": "0x" + "ab" * 65}
+        peer.participant.do(lambda response=response: peer.wallet.send_message(response))  # type: ignore[misc]
+        assert (await dapp.event("message"))["payload"] == response
+        assert peer.observer.payloads[number] == request
+    assert len(peer.observer.payloads) == 10
+    assert peer.observer.errors == []
 
 
-async def test_a_wrong_code_is_refused_and_the_right_one_still_pairs(ours: OurWallet, theirs: Peer) -> None:
-    theirs.tell(do="connect", mode="untrusted")
-    request = SessionRequest.from_json((await theirs.event("session_request"))["request"])
-    ours.end.do(lambda: ours.wallet.connect(request))
-    await theirs.event("otp_required")
-    right = ours.wallet.otp
-    assert right is not None
-    theirs.tell(do="otp", otp="000000" if right != "000000" else "111111")
-    refused = await theirs.event("failed")
+async def test_a_wrong_code_is_rejected_and_the_correct_one_pairs(peer: WalletPeer, dapp: NodeProgram) -> None:
+    dapp.send(do="connect", mode="untrusted")
+    request = SessionRequest.from_json((await dapp.event("session_request"))["request"])
+    peer.participant.do(lambda: peer.wallet.connect(request))
+    await dapp.event("otp_required")
+    correct = peer.wallet.otp
+    assert correct is not None
+    dapp.send(do="otp", otp="000000" if correct != "000000" else "111111")
+    refused = await dapp.event("failed")
     assert (refused["did"], refused["code"]) == ("otp", "OTP_INCORRECT")
-    theirs.tell(do="otp", otp=right)
-    await theirs.event("connected")
-    await ours.until(lambda: ours.end.ready, Step.HANDSHAKE)
+    dapp.send(do="otp", otp=correct)
+    await dapp.event("connected")
+    await peer.until(lambda: peer.participant.ready, Step.HANDSHAKE)
 
 
-async def test_a_wallet_that_was_away_gets_each_message_once_and_in_order(ours: OurWallet, theirs: Peer) -> None:
-    await pair(ours, theirs, "trusted")
-    assert ours.wallet.session is not None
-    session = ours.wallet.session.id
-    theirs.tell(do="send", payload={"id": "before"})
-    await ours.until(lambda: len(ours.owner.payloads) == 1)
-    ours.end.abort()
+async def test_a_restarted_wallet_receives_each_missed_message_once_and_in_order(
+    peer: WalletPeer, dapp: NodeProgram
+) -> None:
+    await pair(peer, dapp, "trusted")
+    assert peer.wallet.session is not None
+    session = peer.wallet.session.id
+    dapp.send(do="send", payload={"id": "before"})
+    await peer.until(lambda: len(peer.observer.payloads) == 1)
+    peer.participant.abort()
     for number in range(10):
-        theirs.tell(do="send", payload={"id": number})
+        dapp.send(do="send", payload={"id": number})
     for _ in range(11):
-        await theirs.event("done")  # each was accepted by the relay, the one before included
-    wallet, end = ours.make()
-    end.do(lambda: wallet.resume(session))
-    await ours.until(lambda: len(ours.owner.payloads) == 11, Step.RECOVER)
-    ours.end.do(lambda: ours.wallet.send_message({"id": "back"}))
-    assert (await theirs.event("message"))["payload"] == {"id": "back"}
-    theirs.tell(do="send", payload={"id": "after"})
-    await ours.until(lambda: len(ours.owner.payloads) == 12)
-    assert [item["id"] for item in ours.owner.payloads] == ["before", *range(10), "after"]
+        await dapp.event("done")  # the relay has accepted each, and the one before
+    wallet, participant = peer.restart()
+    participant.do(lambda: wallet.resume(session))
+    await peer.until(lambda: len(peer.observer.payloads) == 11, Step.RECOVER)
+    peer.participant.do(lambda: peer.wallet.send_message({"id": "back"}))
+    assert (await dapp.event("message"))["payload"] == {"id": "back"}
+    dapp.send(do="send", payload={"id": "after"})
+    await peer.until(lambda: len(peer.observer.payloads) == 12)
+    assert [item["id"] for item in peer.observer.payloads] == ["before", *range(10), "after"]

@@ -1,4 +1,4 @@
-"""`session.envelope`, `messages` and `request`: text in, values out, and a clear no to everything else."""
+"""`session.envelope`, `messages` and `request`: encoding, decoding, and rejection of invalid input."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ REQUEST = SessionRequest(
 
 
 @given(st.uuids(), st.integers(1, 10**9), st.binary())
-def test_an_envelope_comes_back_as_it_went(client: Any, nonce: int, payload: bytes) -> None:
-    made = Envelope(str(client), nonce, base64.b64encode(payload).decode())
-    text = envelope.encode(*made)
-    assert envelope.decode(text) == made
-    assert json.loads(text) == {"clientId": made.client_id, "nonce": nonce, "payload": made.payload}
+def test_an_envelope_is_encoded_and_decoded(client: Any, nonce: int, payload: bytes) -> None:
+    sent_envelope = Envelope(str(client), nonce, base64.b64encode(payload).decode())
+    text = envelope.encode(*sent_envelope)
+    assert envelope.decode(text) == sent_envelope
+    assert json.loads(text) == {"clientId": sent_envelope.client_id, "nonce": nonce, "payload": sent_envelope.payload}
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_an_envelope_comes_back_as_it_went(client: Any, nonce: int, payload: byt
      '{"clientId":"a","nonce":true,"payload":""}', '{"clientId":"a","nonce":1.5,"payload":""}',
      '{"clientId":"a","nonce":1,"payload":{}}', '{"clientId":"a","nonce":1}'],
 )  # fmt: skip
-def test_what_is_no_envelope_is_said_so(data: Any) -> None:
+def test_an_invalid_envelope_is_a_parse_error(data: Any) -> None:
     with pytest.raises(TransportError) as caught:
         envelope.decode(data)
     assert caught.value.code is ErrorCode.TRANSPORT_PARSE_FAILED
@@ -53,7 +53,7 @@ def test_what_is_no_envelope_is_said_so(data: Any) -> None:
         messages.Offer(public_key=KEY, channel_id=UUID, otp="012345", deadline_ms=1_700_000_000_000),
     ],
 )
-def test_a_message_comes_back_as_it_went(message: messages.Message) -> None:
+def test_a_message_is_encoded_and_decoded(message: messages.Message) -> None:
     assert messages.decode(messages.encode(message)) == message
 
 
@@ -64,7 +64,7 @@ def test_a_message_comes_back_as_it_went(message: messages.Message) -> None:
      json.dumps({"type": "handshake-offer", "payload": {"publicKeyB64": "", "channelId": "x"}}),
      json.dumps({"type": "handshake-offer", "payload": {"publicKeyB64": "", "channelId": UUID, "otp": "12"}})],
 )  # fmt: skip
-def test_what_is_no_message_is_said_so(text: str) -> None:
+def test_an_invalid_message_is_rejected(text: str) -> None:
     with pytest.raises(SessionError):
         messages.decode(text)
 
@@ -73,7 +73,7 @@ def test_an_otp_is_in_no_repr() -> None:
     assert "012345" not in repr(messages.Offer(public_key=KEY, channel_id=UUID, otp="012345"))
 
 
-def test_a_session_request_is_written_as_the_protocols_clients_write_it() -> None:
+def test_a_session_request_has_the_json_form_of_the_protocol() -> None:
     assert REQUEST.to_json() == {
         "id": UUID,
         "mode": "trusted",
@@ -84,7 +84,7 @@ def test_a_session_request_is_written_as_the_protocols_clients_write_it() -> Non
 
 
 @given(st.none() | st.dictionaries(st.text(), st.integers() | st.text()))
-def test_a_session_request_survives_the_qr_code(initial: Any) -> None:
+def test_a_session_request_is_encoded_in_a_link_and_decoded(initial: Any) -> None:
     request = SessionRequest(
         id=UUID, mode="untrusted", channel=f"handshake:{UUID}", public_key=KEY, expires_at_ms=5, initial_message=initial
     )
@@ -92,7 +92,7 @@ def test_a_session_request_survives_the_qr_code(initial: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "named"),
+    ("change", "field"),
     [
         ({"id": "x"}, "id"),
         ({"mode": "other"}, "mode"),
@@ -107,14 +107,14 @@ def test_a_session_request_survives_the_qr_code(initial: Any) -> None:
         ({"initialMessage": {"type": "other"}}, "initialMessage"),
     ],
 )
-def test_a_bad_session_request_is_refused_by_the_field_that_is_wrong(change: dict[str, Any], named: str) -> None:
-    with pytest.raises(SessionError, match=named):
+def test_an_invalid_session_request_is_rejected_with_its_field(change: dict[str, Any], field: str) -> None:
+    with pytest.raises(SessionError, match=field):
         SessionRequest.from_json(REQUEST.to_json() | change)
 
 
 @pytest.mark.parametrize(
     "link", ["", "https://example.com", "metamask://connect/mwp?p=x", "metamask://connect/mwp?p=" + "x" * 20_000]
 )
-def test_a_bad_link_is_refused(link: str) -> None:
+def test_an_invalid_link_is_rejected(link: str) -> None:
     with pytest.raises(SessionError, match="not a session request"):
         SessionRequest.from_link(link)

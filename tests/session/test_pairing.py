@@ -1,4 +1,4 @@
-"""`session.dapp` and `wallet`, wired to each other through a relay that is a dictionary."""
+"""`session.dapp` and `wallet`, connected by a relay in memory."""
 
 from __future__ import annotations
 
@@ -34,30 +34,30 @@ class World:
         self.dapp = Dapp(store=MemoryStore(), keys=Ecies(), clock=self.clock)
         self.wallet = Wallet(store=MemoryStore(), keys=Ecies(), clock=self.clock)
 
-    def settle(self) -> None:
-        self.relay.settle(self.dapp, self.wallet)
+    def run_until_idle(self) -> None:
+        self.relay.run_until_idle(self.dapp, self.wallet)
 
     def pair(self, mode: str = "trusted") -> None:
         request = self.dapp.connect(mode=mode)  # type: ignore[arg-type]
-        self.settle()
+        self.run_until_idle()
         self.wallet.connect(request)
-        self.settle()
+        self.run_until_idle()
         if mode == "untrusted":
             assert self.wallet.otp is not None
             self.dapp.submit_otp(self.wallet.otp)
-            self.settle()
+            self.run_until_idle()
 
     def received(self, peer: Peer) -> list[object]:
-        return [notice.payload for notice in self.relay.said(peer, notices.MessageReceived)]
+        return [notice.payload for notice in self.relay.notices_of(peer, notices.MessageReceived)]
 
     def failures(self, peer: Peer) -> list[ErrorCode]:
-        return [notice.error.code for notice in self.relay.said(peer, notices.Failed)]
+        return [notice.error.code for notice in self.relay.notices_of(peer, notices.Failed)]
 
     def tick(self, seconds: float) -> None:
         self.clock.move(seconds)
         for peer in (self.dapp, self.wallet):
             peer.tick(self.clock.now)
-        self.settle()
+        self.run_until_idle()
 
 
 @pytest.fixture
@@ -66,46 +66,48 @@ def world() -> World:
 
 
 @pytest.mark.parametrize("mode", ["trusted", "untrusted"])
-def test_both_ends_stand_on_one_session_and_talk(world: World, mode: str) -> None:
+def test_dapp_and_wallet_share_a_session_and_exchange_messages(world: World, mode: str) -> None:
     world.pair(mode)
     assert world.dapp.state is world.wallet.state is State.CONNECTED
     assert world.dapp.session is not None
     assert world.wallet.session is not None
     assert world.dapp.session.channel == world.wallet.session.channel
-    assert world.dapp.channels == world.wallet.channels == {world.dapp.session.channel}  # the handshake's is left
+    assert (
+        world.dapp.channels == world.wallet.channels == {world.dapp.session.channel}
+    )  # the handshake channel is unsubscribed
     for number in range(3):
         world.dapp.send_message({"id": number})
-        world.settle()
+        world.run_until_idle()
         world.wallet.send_message({"id": number, "result": "0x"})
-        world.settle()
+        world.run_until_idle()
     assert world.received(world.wallet) == [{"id": number} for number in range(3)]
     assert world.received(world.dapp) == [{"id": number, "result": "0x"} for number in range(3)]
 
 
-def test_the_wallet_may_be_first(world: World) -> None:
-    """A dApp that connects after the offer was made finds it in the history."""
+def test_the_wallet_may_connect_before_the_dapp(world: World) -> None:
+    """A dApp that connects after the offer was published reads it from the history."""
     request = world.dapp.connect(mode="trusted")
     world.wallet.connect(request)
-    world.relay.settle(world.wallet)
+    world.relay.run_until_idle(world.wallet)
     assert world.wallet.is_connected
-    world.settle()
+    world.run_until_idle()
     assert world.dapp.is_connected
 
 
 def test_the_initial_message_reaches_the_wallet(world: World) -> None:
     request = world.dapp.connect(mode="trusted", initial_message={"id": "first"})
-    world.settle()
+    world.run_until_idle()
     world.wallet.connect(SessionRequest.from_link(request.to_link()))
-    world.settle()
+    world.run_until_idle()
     assert world.received(world.wallet) == [{"id": "first"}]
 
 
 class TestOtp:
     def test_three_wrong_codes_end_the_pairing(self, world: World) -> None:
         request = world.dapp.connect(mode="untrusted")
-        world.settle()
+        world.run_until_idle()
         world.wallet.connect(request)
-        world.settle()
+        world.run_until_idle()
         wrong = "000000" if world.wallet.otp != "000000" else "000001"
         codes = []
         for _ in range(3):
@@ -113,27 +115,27 @@ class TestOtp:
                 world.dapp.submit_otp(wrong)
             codes.append(caught.value.code)
         assert codes == [ErrorCode.OTP_INCORRECT, ErrorCode.OTP_INCORRECT, ErrorCode.OTP_MAX_ATTEMPTS_REACHED]
-        world.settle()
+        world.run_until_idle()
         assert world.dapp.state is State.DISCONNECTED
 
     def test_a_wrong_code_may_be_followed_by_the_right_one(self, world: World) -> None:
         request = world.dapp.connect(mode="untrusted")
-        world.settle()
+        world.run_until_idle()
         world.wallet.connect(request)
-        world.settle()
+        world.run_until_idle()
         assert world.wallet.otp is not None
         with pytest.raises(SessionError):
             world.dapp.submit_otp("x")
         world.dapp.submit_otp(world.wallet.otp)
-        world.settle()
+        world.run_until_idle()
         assert world.dapp.is_connected
         assert world.wallet.is_connected
 
-    def test_a_code_not_entered_in_time_ends_both_sides(self, world: World) -> None:
+    def test_a_code_that_is_not_entered_in_time_fails_both_sides(self, world: World) -> None:
         request = world.dapp.connect(mode="untrusted")
-        world.settle()
+        world.run_until_idle()
         world.wallet.connect(request)
-        world.settle()
+        world.run_until_idle()
         assert world.dapp.deadline() == world.wallet.deadline() == world.clock.now + OTP_TTL_MS / 1000
         world.tick(OTP_TTL_MS / 1000)
         assert world.failures(world.dapp) == [ErrorCode.OTP_ENTRY_TIMEOUT]
@@ -141,20 +143,20 @@ class TestOtp:
 
     def test_a_code_entered_too_late_is_refused(self, world: World) -> None:
         request = world.dapp.connect(mode="untrusted")
-        world.settle()
+        world.run_until_idle()
         world.wallet.connect(request)
-        world.settle()
+        world.run_until_idle()
         world.clock.move(OTP_TTL_MS / 1000 + 1)
         with pytest.raises(SessionError) as caught:
             world.dapp.submit_otp("000000")
         assert caught.value.code is ErrorCode.OTP_ENTRY_TIMEOUT
 
-    def test_a_code_nobody_asked_for_is_misuse(self, world: World) -> None:
+    def test_a_code_without_a_pairing_is_an_invalid_state(self, world: World) -> None:
         with pytest.raises(SessionError) as caught:
             world.dapp.submit_otp("000000")
         assert caught.value.code is ErrorCode.SESSION_INVALID_STATE
 
-    def test_a_code_is_asked_for_once(self, world: World) -> None:
+    def test_a_code_after_the_pairing_is_an_invalid_state(self, world: World) -> None:
         world.pair("untrusted")
         session = world.dapp.session
         assert session is not None
@@ -165,41 +167,41 @@ class TestOtp:
         assert world.dapp.state is State.CONNECTED
         assert world.dapp.session is session
 
-    def test_a_code_entered_in_time_is_in_time_however_long_the_relay_takes_then(self, world: World) -> None:
+    def test_a_code_entered_in_time_is_accepted_though_the_relay_is_slow(self, world: World) -> None:
         request = world.dapp.connect(mode="untrusted")
-        world.settle()
+        world.run_until_idle()
         world.wallet.connect(request)
-        world.settle()
+        world.run_until_idle()
         assert world.wallet.otp is not None
         world.clock.move(59.0)
         world.dapp.submit_otp(world.wallet.otp)
         world.clock.move(2.0)
         world.dapp.tick(world.clock.now)
-        world.settle()
+        world.run_until_idle()
         assert world.dapp.state is State.CONNECTED
 
     def test_the_code_has_six_digits_and_is_in_no_repr(self, world: World) -> None:
         request = world.dapp.connect(mode="untrusted")
-        world.settle()
+        world.run_until_idle()
         world.wallet.connect(request)
-        world.settle()
-        (shown,) = world.relay.said(world.wallet, notices.OtpShown)
+        world.run_until_idle()
+        (shown,) = world.relay.notices_of(world.wallet, notices.OtpShown)
         assert len(shown.otp) == 6
         assert shown.otp not in repr(shown)
 
 
 class TestExpiry:
-    @pytest.mark.parametrize(("mode", "grace"), [("trusted", OFFER_GRACE_MS), ("untrusted", 0)])
-    def test_a_request_nobody_answers_expires(self, world: World, mode: str, grace: int) -> None:
+    @pytest.mark.parametrize(("mode", "grace_ms"), [("trusted", OFFER_GRACE_MS), ("untrusted", 0)])
+    def test_an_unanswered_request_expires(self, world: World, mode: str, grace_ms: int) -> None:
         world.dapp.connect(mode=mode)  # type: ignore[arg-type]
-        world.settle()
-        world.tick((TTL_MS + grace) / 1000 - 1)
+        world.run_until_idle()
+        world.tick((TTL_MS + grace_ms) / 1000 - 1)
         assert world.failures(world.dapp) == []
         world.tick(1)
         assert world.failures(world.dapp) == [ErrorCode.REQUEST_EXPIRED]
         assert world.dapp.state is State.DISCONNECTED
 
-    def test_a_wallet_answers_no_expired_request(self, world: World) -> None:
+    def test_a_wallet_rejects_an_expired_request(self, world: World) -> None:
         request = world.dapp.connect(mode="trusted")
         world.clock.move(TTL_MS / 1000 + 1)
         with pytest.raises(SessionError) as caught:
@@ -219,13 +221,13 @@ class TestExpiry:
         (publish,) = [action for action in world.dapp.drain()[0] if isinstance(action, Publish)]
         world.clock.move(SESSION_TTL + 1)
         world.wallet.on_publication(publish.key.channel, publish.data, world.clock.now)
-        world.settle()
+        world.run_until_idle()
         assert world.received(world.wallet) == []
         assert world.failures(world.wallet) == [ErrorCode.SESSION_EXPIRED]
 
 
-class TestAbsence:
-    def test_a_new_wallet_on_the_same_file_gets_what_was_sent_once_and_in_order(
+class TestResume:
+    def test_a_restarted_wallet_receives_each_missed_message_once_and_in_order(
         self, world: World, tmp_path: Path
     ) -> None:
         path = tmp_path / "wallet.json"
@@ -234,91 +236,89 @@ class TestAbsence:
         assert world.wallet.session is not None
         session = world.wallet.session.id
         world.dapp.send_message({"id": "before"})
-        world.settle()
+        world.run_until_idle()
         world.relay.leave(world.wallet)
         for number in range(5):
             world.dapp.send_message({"id": number})
-            world.settle()
+            world.run_until_idle()
         returned = Wallet(store=FileStore(path), keys=Ecies(), clock=world.clock)
         returned.resume(session)
-        world.relay.settle(returned)
+        world.relay.run_until_idle(returned)
         assert world.received(returned) == [{"id": number} for number in range(5)]
         returned.send_message({"id": "back"})
-        world.relay.settle(returned, world.dapp)
+        world.relay.run_until_idle(returned, world.dapp)
         assert world.received(world.dapp) == [{"id": "back"}]
 
     @pytest.mark.parametrize("mode", ["trusted", "untrusted"])
-    def test_a_pairing_that_came_to_nothing_is_forgotten_when_a_session_is_resumed(
-        self, world: World, mode: str
-    ) -> None:
+    def test_an_abandoned_pairing_is_dropped_when_a_session_is_resumed(self, world: World, mode: str) -> None:
         world.pair()
         assert world.dapp.session is not None
         assert world.wallet.session is not None
         store, session_id = world.wallet._sessions, world.wallet.session.id
         other = Dapp(store=MemoryStore(), keys=Ecies(), clock=world.clock)
         world.relay.leave(world.wallet)
-        again = Wallet(store=MemoryStore(), keys=Ecies(), clock=world.clock)
-        again._sessions = store
-        again.connect(other.connect(mode=mode))  # type: ignore[arg-type]
-        again.disconnect()
-        world.relay.settle(again)
-        again.resume(session_id)
-        world.relay.settle(again)
-        assert again.state is State.CONNECTED
+        other_wallet = Wallet(store=MemoryStore(), keys=Ecies(), clock=world.clock)
+        other_wallet._sessions = store
+        other_wallet.connect(other.connect(mode=mode))  # type: ignore[arg-type]
+        other_wallet.disconnect()
+        world.relay.run_until_idle(other_wallet)
+        other_wallet.resume(session_id)
+        world.relay.run_until_idle(other_wallet)
+        assert other_wallet.state is State.CONNECTED
 
     def test_an_unknown_session_cannot_be_resumed(self, world: World) -> None:
         with pytest.raises(SessionError) as caught:
             world.wallet.resume("nobody")
         assert caught.value.code is ErrorCode.SESSION_NOT_FOUND
 
-    def test_after_disconnecting_there_is_nothing_to_resume(self, world: World) -> None:
+    def test_a_disconnected_session_cannot_be_resumed(self, world: World) -> None:
         world.pair()
         assert world.dapp.session is not None
         session = world.dapp.session.id
         world.dapp.disconnect()
-        world.settle()
+        world.run_until_idle()
         assert world.dapp not in world.relay.online
         with pytest.raises(SessionError):
             world.dapp.resume(session)
 
 
-class TestBadDays:
-    def test_a_message_the_relay_never_accepts_is_given_up(self, world: World) -> None:
+class TestFailures:
+    def test_a_message_that_the_relay_rejects_five_times_fails(self, world: World) -> None:
         world.pair()
-        world.relay.refusing = True
+        world.relay.rejects_publishes = True
         world.dapp.send_message({"id": 1})
-        world.settle()
+        world.run_until_idle()
         while (due := world.dapp.deadline()) is not None:
             world.tick(due - world.clock.now)
         assert world.failures(world.dapp) == [ErrorCode.TRANSPORT_PUBLISH_FAILED]
         assert len([publish for publish in world.relay.published if publish.key.client_id == world.dapp.client_id]) == 5
 
-    def test_what_does_not_decrypt_is_said_and_passed_over(self, world: World) -> None:
+    def test_an_undecryptable_message_is_reported_and_skipped(self, world: World) -> None:
         world.pair()
         assert world.wallet.session is not None
         channel = world.wallet.session.channel
         world.wallet.on_publication(channel, encode(world.dapp.client_id, 90, "AAAA"), 0.0)
-        world.settle()
-        (undecryptable,) = world.relay.said(world.wallet, notices.Undecryptable)
+        world.run_until_idle()
+        (undecryptable,) = world.relay.notices_of(world.wallet, notices.Undecryptable)
         assert undecryptable.error.code is ErrorCode.DECRYPTION_FAILED
         assert undecryptable.key == (channel, world.dapp.client_id, 90)
 
-    def test_what_is_no_envelope_is_said_and_passed_over(self, world: World) -> None:
+    def test_an_invalid_envelope_is_reported_and_skipped(self, world: World) -> None:
         world.pair()
         assert world.wallet.session is not None
         world.wallet.on_publication(world.wallet.session.channel, {"not": "text"}, 0.0)
-        world.settle()
-        (failed,) = world.relay.said(world.wallet, notices.ParseFailed)
+        world.run_until_idle()
+        (failed,) = world.relay.notices_of(world.wallet, notices.ParseFailed)
         assert isinstance(failed.error, TransportError)
 
-    def test_a_request_with_a_key_that_is_none_is_refused(self, world: World) -> None:
+    def test_a_request_with_an_invalid_key_is_rejected(self, world: World) -> None:
         request = world.dapp.connect(mode="trusted")
-        bad = SessionRequest.from_json(request.to_json() | {"publicKeyB64": "AAAA"})
+        invalid = SessionRequest.from_json(request.to_json() | {"publicKeyB64": "AAAA"})
         with pytest.raises(CryptoError) as caught:
-            world.wallet.connect(bad)
+            world.wallet.connect(invalid)
         assert caught.value.code is ErrorCode.INVALID_KEY
 
-    def test_what_a_state_does_not_allow_is_an_error(self, world: World) -> None:
+    def test_a_call_in_the_wrong_state_raises(self, world: World) -> None:
         attempts: list[Callable[[], object]] = [
             lambda: world.dapp.send_message({}),
             lambda: world.wallet.send_message({}),

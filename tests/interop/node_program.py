@@ -1,4 +1,4 @@
-"""A Node program that speaks JSON lines, with a deadline on everything that is awaited of it."""
+"""A Node program that reads and writes JSON lines, with a timeout on each read."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 FOLDER = Path(__file__).parent
-WAIT = 20.0
+TIMEOUT = 20.0
 
 
-class Peer:
-    """One running program; as a context manager it is ended by its own process id."""
+class NodeProgram:
+    """A running program; as a context manager it is killed at the end."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
-        self._seen: list[dict[str, Any]] = []
+        self._unread: list[dict[str, Any]] = []
 
     @classmethod
     async def start(cls, program: str, *arguments: str) -> Self:
@@ -36,30 +36,30 @@ class Peer:
             )
         )
 
-    def tell(self, **command: Any) -> None:
-        """Write one line."""
+    def send(self, **command: Any) -> None:
+        """Write one line to the program."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(command).encode() + b"\n")
 
     async def line(self) -> Any:
-        """The next line, parsed."""
+        """Return the next line, parsed."""
         assert self._process.stdout is not None
-        async with asyncio.timeout(WAIT):
+        async with asyncio.timeout(TIMEOUT):
             line = await self._process.stdout.readline()
         if not line:
-            raise EOFError(f"the program ended; before that it said {self._seen}")
+            raise EOFError(f"the program ended; its events before that: {self._unread}")
         return json.loads(line)
 
     async def event(self, name: str) -> dict[str, Any]:
-        """The next event of this name; others stay for later, but one that says something failed ends the wait."""
-        for number, seen in enumerate(self._seen):
-            if seen["event"] == name:
-                return self._seen.pop(number)
-        while (said := await self.line())["event"] != name:
-            self._seen.append(said)
-            if said["event"] == "failed":
-                raise AssertionError(f"waiting for {name}: {said}")
-        return dict(said)
+        """Return the next event of this name; queue others. Raise AssertionError on the event `failed`."""
+        for number, event in enumerate(self._unread):
+            if event["event"] == name:
+                return self._unread.pop(number)
+        while (received := await self.line())["event"] != name:
+            self._unread.append(received)
+            if received["event"] == "failed":
+                raise AssertionError(f"waiting for {name}: {received}")
+        return dict(received)
 
     async def __aenter__(self) -> Self:
         return self
