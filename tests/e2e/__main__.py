@@ -1,8 +1,8 @@
-"""How long until somebody is paged, with the intervals people use: `python -m tests.e2e [TRIES]`.
+"""Measure the time to page with production intervals: `python -m tests.e2e [TRIES]`.
 
-The shipped probes and SLOs, a scrape and an evaluation every 15 s, Alertmanager's waits as generated, and a good day
-behind them. Printed is the time from the fault, at a random moment, to the webhook's receipt of the page; and of blips,
-how many paged anybody. A few tries run side by side, each with programs and data of its own.
+The shipped probes and SLOs, a scrape and an evaluation every 15 s, Alertmanager's generated waits, and 24 hours of
+history without failures. Prints the time from the fault, which starts at a random time, to the webhook's receipt of the
+page, and how many blips paged. Several tries run in parallel, each with its own programs and data.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-AT_ONCE: Final = 8
+MAX_PARALLEL: Final = 8
 PACE: Final = Pace(scrape="15s", evaluation="15s", group_wait=None, resend="1m")
 
 
 def shipped() -> str:
-    """The shipped configuration, with the relay and the address left open."""
+    """Return the shipped configuration as a template with the fields relay and listen."""
     text = (ROOT / "config.yaml").read_text("utf-8").replace("{", "{{").replace("}", "}}")
     lines = []
     for line in text.splitlines():
@@ -52,28 +52,28 @@ def shipped() -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """One way to break, so many tries of it; the alert, and of which SLO, that is to page within `seconds`."""
+    """A fault, its number of tries, and the alert (and SLO) that must page within `seconds`."""
 
     name: str
     alert: str
     slo: str = ""
     seconds: float
-    tries: int = 0  # 0: as many as asked for
+    tries: int = 0  # 0: as many as requested
     fault: str = ""  # of an embedded relay; otherwise the engine is killed or stopped
 
     def pages(self, page: Notification) -> bool:
-        """Whether this is the page."""
+        """Return whether this is the expected page."""
         labels = [alert["labels"] for alert in page.alerts if alert["status"] == "firing"]
         return any(item["alertname"] == self.alert and item.get("slo", "") == self.slo for item in labels)
 
 
-BURN: Final = "RelayErrorBudgetBurn"
+BUDGET_ALERT: Final = "RelayErrorBudgetBurn"
 KINDS: Final = (
     Kind(name="killed", alert="RelayDown", seconds=180),
     Kind(name="silent", alert="RelayDown", seconds=180),
     Kind(
         name="half a second more each way",
-        alert=BURN,
+        alert=BUDGET_ALERT,
         slo="round-trip",
         seconds=1200,
         tries=3,
@@ -81,7 +81,7 @@ KINDS: Final = (
     ),
     Kind(
         name="one message in twenty lost",
-        alert=BURN,
+        alert=BUDGET_ALERT,
         slo="delivery",
         seconds=1800,
         tries=5,
@@ -89,17 +89,17 @@ KINDS: Final = (
     ),
 )
 BLIP_TRIES: Final = 20
-WATCHED: Final = 150.0
-"""Seconds after a blip in which somebody would be paged: several scrapes, evaluations and waits."""
+OBSERVED_AFTER_BLIP: Final = 150.0
+"""Seconds after a blip within which a page would arrive: several scrapes, evaluations and waits."""
 
 
-async def one(kind: Kind) -> float:
-    """Seconds until the page."""
+async def time_to_page(kind: Kind) -> float:
+    """Return the seconds until the page."""
     async with AsyncExitStack() as stack:
         relay, config = await _relay(stack) if kind.fault else (None, shipped())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         made = await stack.enter_async_context(chain(folder, ENGINE.path, config, {}, pace=PACE, history=True))
-        await _well(made)
+        await _healthy_for_a_while(made)
         began = time.monotonic()
         if relay is not None:
             assert relay.plan is not None
@@ -117,30 +117,30 @@ async def one(kind: Kind) -> float:
     return took
 
 
-async def unnoticed(kind: str) -> bool:
-    """Whether one blip paged nobody."""
+async def has_no_page(kind: str) -> bool:
+    """Return whether one blip did not page."""
     async with AsyncExitStack() as stack:
         relay, config = await _relay(stack)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         made = await stack.enter_async_context(chain(folder, ENGINE.path, config, {}, pace=PACE, history=True))
-        await _well(made)
+        await _healthy_for_a_while(made)
         await blip(relay, kind)
-        await asyncio.sleep(WATCHED)
+        await asyncio.sleep(OBSERVED_AFTER_BLIP)
         pages = made.receiver.pages()
     sys.stderr.write(f"blip {kind}: pages: {[sorted(page.names()) for page in pages]}\n")
     return not pages
 
 
 async def _relay(stack: AsyncExitStack) -> tuple[EmbeddedRelay, str]:
-    """A relay that does as it is told, and the configuration that watches it."""
+    """Start an embedded relay, and return it with a configuration that monitors it."""
     relay = EmbeddedRelay(plan=FaultPlan())
     await relay.start()
     stack.push_async_callback(relay.stop)
     return relay, shipped().replace("{relay}", relay.url)
 
 
-async def _well(made: Chain) -> None:
-    """All is well, until some moment between two scrapes."""
+async def _healthy_for_a_while(made: Chain) -> None:
+    """Wait until every probe is up, and then for a random time."""
     await made.healthy(180)
     await asyncio.sleep(random.uniform(30, 60))
     assert made.receiver.pages() == []
@@ -152,7 +152,7 @@ async def _bounded(slots: asyncio.Semaphore, work: Coroutine[None, None, T]) -> 
 
 
 async def main() -> None:
-    """Try each kind so often, and print what came of it."""
+    """Measure each fault, and print the results."""
     try:
         ENGINE.obtain()
     except MissingToolError as missing:
@@ -163,15 +163,17 @@ async def main() -> None:
         except pytest.skip.Exception as missing:
             sys.exit(str(missing))
     asked = int(sys.argv[1]) if len(sys.argv) > 1 else 10
-    slots = asyncio.Semaphore(AT_ONCE)
+    slots = asyncio.Semaphore(MAX_PARALLEL)
     async with asyncio.TaskGroup() as group:
-        tried = {
-            kind: [group.create_task(_bounded(slots, one(kind))) for _ in range(min(asked, kind.tries or asked))]
+        attempts = {
+            kind: [
+                group.create_task(_bounded(slots, time_to_page(kind))) for _ in range(min(asked, kind.tries or asked))
+            ]
             for kind in KINDS
         }
         blips = [BLIPS[number % len(BLIPS)] for number in range(min(2 * asked, BLIP_TRIES))]
-        quiet = [group.create_task(_bounded(slots, unnoticed(kind))) for kind in blips]
-    for kind, tasks in tried.items():
+        quiet = [group.create_task(_bounded(slots, has_no_page(kind))) for kind in blips]
+    for kind, tasks in attempts.items():
         times = [task.result() for task in tasks]
         middle, worst = statistics.median(times), max(times)
         sys.stdout.write(f"{kind.name}: {kind.alert} after {middle:.1f} s, worst {worst:.1f} s, of {len(times)}\n")

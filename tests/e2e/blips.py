@@ -1,4 +1,4 @@
-"""What goes wrong once and is no reason to wake anybody."""
+"""Single faults that must not page."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ RESTART: Final = "restart"
 BLIPS: Final = (
     "drop:channel=session,count=1",  # one message lost
     RESTART,
-    "delay:channel=session,by=3,count=1",  # one too late
-    "reset:channel=session,at=push,count=1",  # one connection cut
+    "delay:channel=session,by=3,count=1",  # one late
+    "reset:channel=session,at=push,count=1",  # one connection reset
     "corrupt:channel=session,count=1",
-    "unsubscribe:channel=session,code=2500,count=1",  # the relay lost its place in the stream
+    "unsubscribe:channel=session,code=2500,count=1",  # insufficient state
     "close:channel=session,at=publish,code=3012,count=1",
-    "silent:channel=session,at=publish,count=1",  # one command without an answer
+    "silent:channel=session,at=publish,count=1",  # one command without a reply
     "duplicate:channel=session,count=1",
-    "unstored:channel=session,count=1",  # one message acked and forgotten
+    "unstored:channel=session,count=1",  # one message acknowledged and not stored
 )
 
 
 async def blip(relay: EmbeddedRelay, kind: str) -> None:
-    """Let it go wrong once; `relay` has a plan of its own."""
+    """Inject one fault; `relay` has its own fault plan."""
     if kind == RESTART:
         await relay.stop()
         await relay.start()

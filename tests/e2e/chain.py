@@ -29,17 +29,17 @@ DEPLOYED = "deploy/compose/prometheus.yml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How fast everything goes: Prometheus' intervals, and what the probes of the configuration do."""
+    """Intervals of Prometheus and Alertmanager."""
 
     scrape: str = "1s"
     evaluation: str = "1s"
     group_wait: str | None = "1s"  # None: as generated
-    resend: str = "1s"  # how often Prometheus tells again what fires; four times that without a word, and it is over
+    resend: str = "1s"  # Prometheus resends firing alerts; without one for four times as long, an alert resolves
 
 
 @dataclass(slots=True, kw_only=True)
 class Chain:
-    """The parts, as they run. `config` is the monitor's configuration file."""
+    """The running programs; `config` is the monitor's configuration file."""
 
     folder: Path
     config: Path
@@ -52,36 +52,36 @@ class Chain:
     client: httpx.AsyncClient = field(default_factory=lambda: httpx.AsyncClient(trust_env=False, timeout=10))
 
     def address(self, part: str) -> str:
-        """Where a part serves HTTP."""
+        """Return the URL of a program."""
         return f"http://127.0.0.1:{self.ports[part]}"
 
     async def query(self, expression: str) -> list[dict[str, Any]]:
-        """What Prometheus answers to an instant query."""
-        answer = await self.client.get(f"{self.address('prometheus')}/api/v1/query", params={"query": expression})
-        answer.raise_for_status()
-        result: list[dict[str, Any]] = answer.json()["data"]["result"]
+        """Return the result of an instant query to Prometheus."""
+        response = await self.client.get(f"{self.address('prometheus')}/api/v1/query", params={"query": expression})
+        response.raise_for_status()
+        result: list[dict[str, Any]] = response.json()["data"]["result"]
         return result
 
     async def value(self, expression: str) -> float | None:
-        """The value of an expression that gives one series or none."""
+        """Return the value of an expression with one series or none."""
         found = await self.query(expression)
         return float(found[0]["value"][1]) if found else None
 
     async def alerts(self) -> dict[str, str]:
-        """The alerts that Prometheus holds now, by name: pending or firing."""
-        answer = await self.client.get(f"{self.address('prometheus')}/api/v1/alerts")
-        return {alert["labels"]["alertname"]: alert["state"] for alert in answer.json()["data"]["alerts"]}
+        """Return the state (pending or firing) of Prometheus' active alerts by name."""
+        response = await self.client.get(f"{self.address('prometheus')}/api/v1/alerts")
+        return {alert["labels"]["alertname"]: alert["state"] for alert in response.json()["data"]["alerts"]}
 
     async def until(self, expression: str, done: Callable[[float | None], bool], seconds: float) -> float:
         """Wait until an expression's value satisfies `done`; returns the seconds waited. Raises `TimeoutError`."""
         began = time.monotonic()
         async with asyncio.timeout(seconds):
-            while not done(await self.value(expression)):  # noqa: ASYNC110 - Prometheus tells nobody
+            while not done(await self.value(expression)):  # noqa: ASYNC110 - Prometheus has no notifications
                 await asyncio.sleep(0.2)
         return time.monotonic() - began
 
     def generate(self) -> None:
-        """Write rules, routes and dashboards from the configuration, as a user does."""
+        """Generate rules, routes and dashboards from the configuration with the command."""
         command = [
             sys.executable,
             "-m",
@@ -95,7 +95,7 @@ class Chain:
         subprocess.run(command, check=True, capture_output=True, timeout=GENERATE_TIMEOUT, cwd=ROOT)
 
     async def reload_prometheus(self) -> None:
-        """Let Prometheus read its rules again."""
+        """Make Prometheus reload its rules."""
         (await self.client.post(f"{self.address('prometheus')}/-/reload")).raise_for_status()
 
     async def start_monitor(self) -> None:
@@ -107,14 +107,14 @@ class Chain:
         )
         await self.monitor.start()
 
-    async def quiet(self, seconds: float) -> None:
-        """Let time pass, and see that nobody is paged meanwhile."""
+    async def assert_no_page(self, seconds: float) -> None:
+        """Wait for `seconds` and assert that no page arrived."""
         before = len(self.receiver.pages())
         await asyncio.sleep(seconds)
         assert len(self.receiver.pages()) == before, self.receiver.pages()[-1]
 
     async def healthy(self, seconds: float = 60.0) -> None:
-        """Wait until Prometheus knows that a message crosses the relay, and every probe had its first run."""
+        """Wait until Prometheus has the relay and every probe as up."""
         await self.until("min(relay_up)", lambda value: value == 1, seconds)
         await self.until("min(relay_probe_up)", lambda value: value == 1, seconds)
 
@@ -135,9 +135,9 @@ async def chain(
     pace: Pace = Pace(),
     history: bool = False,
 ) -> AsyncIterator[Chain]:
-    """Start everything; `config` is the configuration with {relay} and {listen} left open, and all that `fields` has.
+    """Start everything; `config` is a template of the configuration with the fields relay, listen and those of `fields`.
 
-    `history`: Prometheus begins with a good day behind it. Everything is stopped at the end, last made first.
+    `history`: Prometheus starts with 24 hours without failures. All programs are stopped at the end.
     """
     async with AsyncExitStack() as stack:
         receiver = Receiver()
@@ -163,7 +163,7 @@ async def chain(
 
 
 def _alertmanager(made: Chain) -> Program:
-    """Alertmanager with the generated routes; only the addresses, and the pace where one is given, are ours."""
+    """Return Alertmanager with the generated routes; only addresses and, if given, waits differ."""
     port = made.ports["alertmanager"]
     routes = yaml.safe_load((made.folder / "alerts" / "alertmanager.yml").read_text("utf-8"))
     for receiver in routes["receivers"]:
@@ -194,14 +194,14 @@ def _set_waits(route: dict[str, Any], wait: str) -> None:
 
 
 def _prometheus(made: Chain) -> Program:
-    """Prometheus with the configuration that compose.yaml mounts; only the addresses and the pace are ours."""
+    """Return Prometheus with the configuration that compose.yaml mounts; only addresses and intervals differ."""
     port = made.ports["prometheus"]
     config = yaml.safe_load((ROOT / DEPLOYED).read_text("utf-8"))
     config["global"] |= {"scrape_interval": made.pace.scrape, "evaluation_interval": made.pace.evaluation}
     for part in (*config["scrape_configs"], *config["alerting"]["alertmanagers"]):
         for targets in part["static_configs"]:
             targets["targets"] = [f"127.0.0.1:{made.ports[name.partition(':')[0]]}" for name in targets["targets"]]
-    # Where it finds the rules, from its own place.
+    # At the path from which it finds the rules.
     file = made.folder / DEPLOYED
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(yaml.safe_dump(config), encoding="utf-8")

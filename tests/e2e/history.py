@@ -1,7 +1,7 @@
-"""Twenty-four good hours before the test began, as Prometheus would have kept them of the same monitor.
+"""24 hours without failures in Prometheus, before the test starts.
 
-The series are those that a monitor of this configuration shows before its first run; what counts good events grows as
-fast as the configured schedule makes them, everything else stays as it is.
+The series are those of a monitor of this configuration before its first run. Counters of good events grow at the rate
+of the configured schedule, all other series are constant.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
 
 HOURS: Final = 24
 STEP: Final = 60
-"""Seconds between two samples: more often than Prometheus' five minutes, and enough for windows of an hour."""
+"""Seconds between two samples; below Prometheus' staleness interval of five minutes."""
 
 UNTIL: Final = 5
-"""Seconds before now: what Prometheus scrapes itself must come later."""
+"""Seconds before now at which the history ends: it must be older than the first scrape."""
 
 FAMILIES: Final = ("relay_slo_", "relay_up", "relay_probe_up", "relay_monitor_", "relay_probe_pair_seconds")
 IMPORT_TIMEOUT: Final = 120.0
 
 
 def backfill(config: str, folder: Path, instance: str) -> Path:
-    """Blocks of good history for the monitor of this configuration at `instance`; returns their folder."""
+    """Write blocks of history for the monitor of this configuration at `instance`, and return their folder."""
     text = folder / "history.txt"
     now = time.time() - UNTIL
-    moments = [now - STEP * number for number in range(HOURS * 3600 // STEP, -1, -1)]
+    times = [now - STEP * number for number in range(HOURS * 3600 // STEP, -1, -1)]
     with text.open("w", encoding="utf-8") as file:
-        for line in _lines(config, instance, moments):
+        for line in _lines(config, instance, times):
             file.write(line)
         file.write("# EOF\n")
     blocks = folder / "prometheus"
@@ -53,7 +53,7 @@ def backfill(config: str, folder: Path, instance: str) -> Path:
     return blocks
 
 
-def _lines(config: str, instance: str, moments: list[float]) -> Iterator[str]:
+def _lines(config: str, instance: str, times: list[float]) -> Iterator[str]:
     parsed = parse(config, "history", {})
     metrics = Metrics(parsed, version="0")
     metrics.set_healthy(True)
@@ -67,13 +67,13 @@ def _lines(config: str, instance: str, moments: list[float]) -> Iterator[str]:
             labels = sample.labels | {"job": "relay-monitor", "instance": instance}
             speed = _speed(parsed, labels)
             series = ",".join(f'{name}="{value}"' for name, value in labels.items())
-            for number, moment in enumerate(moments):
+            for number, at in enumerate(times):
                 value = speed * STEP * number if speed else sample.value
-                yield f"{sample.name}{{{series}}} {value} {moment:.3f}\n"
+                yield f"{sample.name}{{{series}}} {value} {at:.3f}\n"
 
 
 def _speed(config: Config, labels: Mapping[str, str]) -> float:
-    """What a counter gains a second in health."""
+    """Return the increase of a counter per second without failures."""
     if labels.get("outcome") == "good":
         slo = next(slo for slo in config.slos if slo.name == labels["slo"])
         return rate([source for source in sources(config, slo, labels["relay"]) if source.probe == labels["probe"]])

@@ -1,4 +1,4 @@
-"""Whoever is paged: a webhook that keeps every notification with the time it came."""
+"""A webhook that stores every notification with its time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notification:
-    """One message to a receiver: a group of alerts, all firing or with some resolved."""
+    """One notification: a group of alerts, all firing or some resolved."""
 
     at: float  # time.monotonic
     receiver: str
@@ -29,7 +29,7 @@ class Notification:
     alerts: tuple[dict[str, Any], ...]
 
     def names(self, status: str = "firing") -> set[str]:
-        """The names of its alerts in a state."""
+        """Return the names of its alerts with a status."""
         return {alert["labels"]["alertname"] for alert in self.alerts if alert["status"] == status}
 
     @property
@@ -44,33 +44,33 @@ class Receiver:
     def __init__(self) -> None:
         self.notifications: list[Notification] = []
         self._news = asyncio.Event()
-        app = Starlette(routes=[Route("/{receiver}", self._take, methods=["POST"])])
+        app = Starlette(routes=[Route("/{receiver}", self._receive, methods=["POST"])])
         self._server = WebServer(app, "127.0.0.1", 0)
 
     async def start(self) -> None:
-        """Listen."""
+        """Start to listen."""
         await self._server.start()
 
     async def stop(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         await self._server.stop()
 
     def url(self, receiver: str) -> str:
-        """Where one receiver's notifications go."""
+        """Return the webhook URL of a receiver."""
         return f"http://127.0.0.1:{self._server.port}/{receiver}"
 
     def pages(self) -> list[Notification]:
-        """What woke somebody: firing notifications with a critical alert."""
+        """Return the firing notifications with a critical alert."""
         return [item for item in self.notifications if item.status == "firing" and "critical" in item.severities]
 
     async def until(self, done: Callable[[], Any], seconds: float) -> None:
-        """Wait until `done()`, looked at after every notification. Raises `TimeoutError`."""
+        """Wait until `done()` is true after a notification. Raises `TimeoutError`."""
         async with asyncio.timeout(seconds):
             while not done():
                 self._news.clear()
                 await self._news.wait()
 
-    async def _take(self, request: Request) -> Response:
+    async def _receive(self, request: Request) -> Response:
         body = await request.json()
         self.notifications.append(
             Notification(

@@ -38,7 +38,7 @@ slos:
 """
 
 DELIVERY = "".join(line for line in TEXT.splitlines(keepends=True) if "sli:" not in line or "name: delivery" in line)
-"""The same with one SLO, of which a forecast takes a fraction of the time."""
+"""The same with one SLO, for a shorter forecast."""
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +51,8 @@ def found(config: Config) -> Forecast:
     return forecast(config, seed=1, trials=10, noise=[0.0001], months=1)
 
 
-def test_the_schedule_makes_so_many_events_a_minute(config: Config) -> None:
-    """Two pairs, an exchange every 10.5 s each; one absence a minute; seconds of two pairs and two connections."""
+def test_events_a_minute_of_the_schedule(config: Config) -> None:
+    """Two pairs with an exchange every 10.5 s, an offline delivery a minute, seconds of two pairs and connections."""
     per_minute = {slo.name: rate(sources(config, slo, "demo")) * 60 for slo in config.slos[:-1]}
     assert per_minute == pytest.approx(
         {"round-trip": 11.43, "delivery": 11.43, "stability": 240, "recovery": 1, "pairing": 2 / 15}, rel=1e-3
@@ -63,47 +63,47 @@ def test_an_outage_pages_within_a_minute(config: Config) -> None:
     pace = Intervals(scrape=15.0, evaluation=15.0)
     rng = np.random.default_rng(1)
     killed, silent = (relay_down_times(outage, config.probes, pace, 2000, rng) for outage in (KILLED, SILENT))
-    # 4 s of attempts; then a scrape and an evaluation. The group's wait of 10 s comes on top.
+    # 4 s of confirmation, then a scrape and an evaluation; without the group_wait of 10 s.
     assert 4.0 <= killed.min() < killed.max() <= 34.0
-    # A message, its time-out and autopsy, 4 s and 5 s of attempts; then the same.
+    # A message, its timeout and diagnosis, 4 s and 5 s of confirmation; then the same.
     assert 15.25 <= silent.min() < silent.max() <= 51.0
 
 
 def test_every_slo_with_an_objective_is_forecast_for_both_severities(found: Forecast) -> None:
-    told = {(row.slo, row.severity) for row in found.rows if row.slo not in {"", "trend"}}
-    assert told == {
+    found_for = {(row.slo, row.severity) for row in found.rows if row.slo not in {"", "trend"}}
+    assert found_for == {
         (slo, severity)
         for slo in ("round-trip", "delivery", "stability", "recovery", "pairing")
         for severity in ("critical", "warning")
     }
 
 
-def test_a_relay_worth_no_page_is_forecast_to_warn() -> None:
+def test_max_severity_warning_is_forecast_as_warnings() -> None:
     text = TEXT.replace("url: embedded", "url: embedded, max_severity: warning")
     found = forecast(parse(text, "config.yaml", {}), seed=1, trials=10, noise=[0.0001], months=1)
     assert {row.severity for row in found.rows} == {item.severity for item in found.noise} == {"warning"}
-    # By what would be a page elsewhere: not in the warning's own three quarters of an hour.
-    (late,) = (row.spread for row in found.rows if (row.slo, row.fault) == ("round-trip", UP))
-    assert late is not None
-    assert late.high < 660
+    # As early as the page would fire, not after the warning's own 45 minutes.
+    (spread,) = (row.spread for row in found.rows if (row.slo, row.fault) == ("round-trip", UP))
+    assert spread is not None
+    assert spread.high < 660
 
 
-def test_a_trend_is_told_when_round_trips_get_slower(found: Forecast) -> None:
-    """After some minutes of the hour that it looks at, and ten for which it must last."""
+def test_a_trend_fires_for_slower_round_trips(found: Forecast) -> None:
+    """After some minutes of its hour, and ten minutes pending."""
     (row,) = (row for row in found.rows if row.slo == "trend")
     assert (row.alert, row.severity, row.fault) == ("RelayLatencyTrend", "warning", "latency ×2")
     assert row.spread is not None
     assert (row.spread.paged, 600 < row.spread.low < row.spread.high < 3600) == (1.0, True)
 
 
-def test_round_trips_that_only_vary_are_told_by_hardly_any_trend(config: Config) -> None:
-    """A P99 of an hour is read off seven round trips; the P90 beside it keeps their chance from being told."""
+def test_a_trend_hardly_fires_for_round_trips_that_only_vary(config: Config) -> None:
+    """The P99 of an hour depends on seven round trips; the P90 prevents most false alerts."""
     noise = forecast(config, seed=1, trials=10, noise=[], months=6).noise
     assert [(item.slo, item.severity, item.ratio) for item in noise] == [("trend", "warning", 0.0)]
     assert noise[0].pages_a_month < 1
 
 
-def test_a_trend_of_too_few_round_trips_is_never_told() -> None:
+def test_a_trend_of_too_few_round_trips_never_fires() -> None:
     text = TEXT.replace("scenario: steady-messaging}", "scenario: steady-messaging, message_interval: 1m, pairs: 1}")
     text = text[: text.index("  - {name: round-trip")] + text[text.index("  - {name: trend") :]
     found = forecast(parse(text, "config.yaml", {}), seed=1, trials=10, noise=[], months=1)
@@ -111,7 +111,7 @@ def test_a_trend_of_too_few_round_trips_is_never_told() -> None:
 
 
 @pytest.mark.parametrize(("severity", "least"), [("critical", 10.0), ("warning", 30.0)])
-def test_alertmanager_waits_as_long_as_its_route_says(severity: str, least: float) -> None:
+def test_the_group_wait_is_that_of_the_route(severity: str, least: float) -> None:
     text = DELIVERY.replace("url: embedded", f"url: embedded, max_severity: {severity}")
     config = parse(text, "config.yaml", {})
     found = forecast(config, seed=1, trials=10, noise=[], months=1)
@@ -131,21 +131,21 @@ def test_alertmanager_waits_as_long_as_its_route_says(severity: str, least: floa
     assert waits["pages" if severity == "critical" else "tickets"] == f"{least:.0f}s"
 
 
-def test_what_never_pages_is_said(found: Forecast) -> None:
-    """2 % of errors burn a budget of 1 % twice too fast: a ticket in days, and never a page."""
+def test_faults_that_never_page_are_listed(found: Forecast) -> None:
+    """2 % of errors at 99 % are a burn rate of 2: a warning after hours, and no page."""
     assert {(row.slo, row.severity, row.fault) for row in found.never} == {("round-trip", "critical", "2 % errors")} | {
         (row.slo, row.severity, row.fault) for row in found.never if row.slo == "pairing"
     }
 
 
-def test_a_loss_is_told_a_time_out_after_it_failed_and_pages_when_it_cannot_be_late_any_more() -> None:
+def test_a_loss_warns_one_timeout_after_its_failure_and_pages_another_one_later() -> None:
     text = "".join(line for line in TEXT.splitlines(keepends=True) if "name: recovery" in line or "sli:" not in line)
-    told = []
+    medians = []
     for timeout in (2, 5):
-        patient = text.replace("delay: 30s", f"delay: 30s, timeout: {timeout}s")
-        rows = forecast(parse(patient, "config.yaml", {}), seed=1, trials=10, noise=[], months=1).rows
-        told.append({row.severity: row.spread.median for row in rows if row.fault == UP and row.spread is not None})
-    later = {severity: told[1][severity] - told[0][severity] for severity in told[0]}
+        changed = text.replace("delay: 30s", f"delay: 30s, timeout: {timeout}s")
+        rows = forecast(parse(changed, "config.yaml", {}), seed=1, trials=10, noise=[], months=1).rows
+        medians.append({row.severity: row.spread.median for row in rows if row.fault == UP and row.spread is not None})
+    later = {severity: medians[1][severity] - medians[0][severity] for severity in medians[0]}
     assert later == pytest.approx({"warning": 3.0, "critical": 6.0})
 
 
@@ -161,17 +161,17 @@ def test_more_errors_page_sooner(found: Forecast) -> None:
         assert len(medians) == 3
 
 
-def test_noise_pages_nobody_where_objectives_leave_room(found: Forecast) -> None:
+def test_noise_within_the_error_budget_does_not_page(found: Forecast) -> None:
     assert {item.pages_a_month for item in found.noise if item.severity == "critical"} == {0.0}
 
 
-def test_a_relay_that_just_meets_its_objective_misses_it_when_twice_as_slow() -> None:
+def test_slow_ratio_of_a_relay_that_just_meets_its_objective() -> None:
     assert slow_ratio(0.01, 1.0) == pytest.approx(0.01)
     assert slow_ratio(0.01, 2.0) == pytest.approx(0.1738, abs=1e-3)
 
 
-def test_one_bad_node_of_three_is_met_soon(config: Config) -> None:
-    """A pair misses it with (2/3)²; two standing pairs with the fourth power of 2/3."""
+def test_odds_of_hitting_one_bad_node_of_three(config: Config) -> None:
+    """A pair misses it with a probability of (2/3)², two persistent pairs with (2/3)⁴."""
     met = bad_node_odds(config.probes, 3)
     assert met.at_once == pytest.approx(1 - (2 / 3) ** 4)
     assert met.half == 0.0
@@ -180,19 +180,19 @@ def test_one_bad_node_of_three_is_met_soon(config: Config) -> None:
     assert bad_node_odds(config.probes[1:2], 3).nearly == float("inf")
 
 
-def test_the_command_gives_tables_json_and_a_picture(tmp_path: Path) -> None:
+def test_the_command_prints_tables_or_json_and_plots(tmp_path: Path) -> None:
     folder = tmp_path
     (folder / "config.yaml").write_text(TEXT, encoding="utf-8")
-    picture = folder / "forecast.svg"
+    plot = folder / "forecast.svg"
     few = ("--trials", "10", "--months", "1", "--noise", "0.001", "--nodes", "3")
     arguments = ["simulate", "--config", str(folder / "config.yaml"), *few]
-    told = CliRunner().invoke(app, [*arguments, "--output", "json", "--plot", str(picture)])
-    assert told.exit_code == 0
-    document = json.loads(told.stdout)
+    done = CliRunner().invoke(app, [*arguments, "--output", "json", "--plot", str(plot)])
+    assert done.exit_code == 0
+    document = json.loads(done.stdout)
     alerts = {"RelayDown", "RelayErrorBudgetBurn", "RelayMessagesLost", "RelayLatencyTrend"}
     assert {row["alert"] for row in document["rows"]} == alerts
     assert document["nodes"]["demo"]["nodes"] == 3
-    assert picture.read_text("utf-8").lstrip().startswith("<?xml")
+    assert plot.read_text("utf-8").lstrip().startswith("<?xml")
     (folder / "config.yaml").write_text(DELIVERY, encoding="utf-8")
     text = CliRunner().invoke(app, arguments)
     assert "| demo | – | RelayDown | critical | killed |" in text.stdout

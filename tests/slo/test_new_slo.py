@@ -1,4 +1,4 @@
-"""Three lines more in config.yaml, and no other file touched: everything that is made of SLOs knows the new one."""
+"""An SLO added to config.yaml, and to no other file, is in everything that is generated from SLOs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LABELS: Final = {"slo": "quick", "relay": "demo", "probe": "steady", "location":
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What an on-call team has: the configuration with the new SLO, and what `generate` wrote from it."""
+    """The configuration with the new SLO, and the files generated from it."""
     made = tmp_path_factory.mktemp("deployed")
     text = (ROOT / "config.yaml").read_text("utf-8").replace("slos:\n", f"slos:\n{LINES}", 1)
     (made / "config.yaml").write_text(text, encoding="utf-8")
@@ -45,7 +45,7 @@ def rules(folder: Path) -> list[dict[str, str]]:
 
 
 def shown(folder: Path) -> Iterator[tuple[str, str, Selector]]:
-    """Each selector of the dashboards, with the dashboard and the panel it is in."""
+    """Yield each selector of the dashboards, with its dashboard and panel."""
     for path in sorted((folder / "dashboards").glob("*.json")):
         board = json.loads(path.read_text("utf-8"))
         panels = [inner for panel in board["panels"] for inner in (panel, *panel.get("panels", ()))]
@@ -56,7 +56,7 @@ def shown(folder: Path) -> Iterator[tuple[str, str, Selector]]:
 
 
 def fits(selector: Selector) -> bool:
-    """Whether it selects the new SLO's series; a variable of the dashboard may be anything."""
+    """Return whether it selects the new SLO's series; a dashboard variable may have any value."""
     for label, how, wanted in selector.matchers:
         if label in LABELS and not wanted.startswith("$"):
             equal = bool(re.fullmatch(wanted, LABELS[label])) if how.endswith("~") else wanted == LABELS[label]
@@ -65,11 +65,11 @@ def fits(selector: Selector) -> bool:
     return True
 
 
-def test_the_configuration_is_good(folder: Path) -> None:
+def test_the_configuration_is_valid(folder: Path) -> None:
     assert CliRunner().invoke(app, ["check", "--config", str(folder / "config.yaml")]).exit_code == 0
 
 
-def test_the_monitor_judges_its_events(folder: Path) -> None:
+def test_the_monitor_exports_its_events(folder: Path) -> None:
     metrics = Metrics(load(folder / "config.yaml", {}), version="1")
     page = metrics.render("")[0].decode()
     for outcome in ("good", "bad"):
@@ -77,7 +77,7 @@ def test_the_monitor_judges_its_events(folder: Path) -> None:
         assert f"relay_slo_events_total{{{labels}}} 0.0" in page
 
 
-def test_the_rules_record_and_judge_it(folder: Path) -> None:
+def test_the_rules_record_it_and_alert_on_it(folder: Path) -> None:
     found = rules(folder)
     recorded = {rule["record"]: rule["expr"] for rule in found if "record" in rule}
     assert '{slo="quick", relay=~"demo"}) + 0.95' in recorded["slo:objective:ratio"]
@@ -85,20 +85,20 @@ def test_the_rules_record_and_judge_it(folder: Path) -> None:
     assert '{slo="quick", relay=~"demo"}) + 0.15' in recorded["slo:threshold:seconds"]
     assert 'ratio_rate7d{slo=~"quick"}' in recorded["slo:period_error_budget_remaining:ratio"]
     burning = [rule for rule in found if rule.get("alert") == "RelayErrorBudgetBurn" and '"quick"' in rule["expr"]]
-    # An hour of thirty days is fourteen minutes of seven.
+    # An hour of 30 days is 14 minutes of 7 days.
     assert [rule["expr"].split("{")[0].removeprefix("slo:sli_error:ratio_rate") for rule in burning] == [
         "14m", "1h24m", "5h36m", "16h48m",
     ]  # fmt: skip
 
 
-def test_the_runbook_says_what_it_asks_for(folder: Path) -> None:
+def test_the_runbook_has_its_objective(folder: Path) -> None:
     page = (folder / "docs" / "runbooks" / "RelayErrorBudgetBurn.md").read_text("utf-8")
     assert "| quick | latency | steady | all | 95% | 150ms | 7d |" in page
     assert 'slo:sli_error:ratio_rate14m{slo=~"quick"}' in page
 
 
-def test_the_dashboards_show_it(folder: Path) -> None:
-    """They name no SLO: whatever is recorded is shown. What they show is recorded, and nothing leaves this one out."""
+def test_the_dashboards_include_it(folder: Path) -> None:
+    """No selector names an SLO or excludes this one, and every selected series is recorded or exported."""
     numbers = ("objective_ratio", "threshold_seconds", "window_seconds")
     exported = {"relay_slo_events_total", *(f"relay_slo_{number}" for number in numbers)}
     there = {rule["record"] for rule in rules(folder) if "record" in rule} | exported
@@ -110,7 +110,7 @@ def test_the_dashboards_show_it(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_simulation_foresees_it(folder: Path) -> None:
+def test_the_simulation_includes_it(folder: Path) -> None:
     few = ("--trials", "10", "--months", "1", "--noise", "0.001", "--output", "json")
     done = CliRunner().invoke(app, ["simulate", "--config", str(folder / "config.yaml"), *few])
     rows = [row for row in json.loads(done.stdout)["rows"] if row["slo"] == "quick"]

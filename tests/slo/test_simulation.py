@@ -22,7 +22,7 @@ from monitor.slo.simulation import (
 from tests.slo.rules.oracle import increase
 
 EVERY_SECOND = Intervals(scrape=1.0, evaluation=1.0)
-STEADY = Source(probe="steady", period=10.0, count=1, takes=5.0, timeout=2.0, answers=True)
+EXCHANGES = Source(probe="steady", period=10.0, count=1, takes=5.0, timeout=2.0, answers=True)
 
 
 def rng() -> np.random.Generator:
@@ -30,29 +30,29 @@ def rng() -> np.random.Generator:
 
 
 def rule(factor: int = 5, long: float = 600.0, short: float = 60.0) -> Rule:
-    burn = BurnCondition(
+    condition = BurnCondition(
         severity="critical", factor=Decimal(factor), long_window=long, short_window=short, keep_firing_for=60.0
     )
-    return Rule(condition=burn, objective=Decimal("0.99"))
+    return Rule(condition=condition, objective=Decimal("0.99"))
 
 
-def judged(rules: list[Rule], *tracks: EventTimes) -> list[tuple[EventTimes, list[Rule]]]:
-    return [(track, rules) for track in tracks]
+def judged(rules: list[Rule], *times: EventTimes) -> list[tuple[EventTimes, list[Rule]]]:
+    return [(times, rules) for times in times]
 
 
-def regular(start: float, end: float, period: float = 10.0) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    return np.arange(start, end, period)
+def regular(start: float, stop: float, period: float = 10.0) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    return np.arange(start, stop, period)
 
 
 def drawn(source: Source, draws: int = 200) -> list[EventTimes]:
-    """Each from a phase of its own; all fails from 50 s on."""
+    """Return the events of random phases; all fail from 50 s on."""
     return [
         simulate_events([source], 0.0, 100.0, lambda at: at >= 50, np.random.default_rng(seed)) for seed in range(draws)
     ]
 
 
-def test_events_are_booked_when_they_are_known() -> None:
-    for made in drawn(STEADY):
+def test_events_are_counted_when_their_outcome_is_known() -> None:
+    for made in drawn(EXCHANGES):
         assert np.allclose(np.diff(made.good), 10.0)
         assert np.allclose(np.diff(made.bad[1:]), 10.0)
         assert made.good[-1] < 50.0
@@ -60,47 +60,47 @@ def test_events_are_booked_when_they_are_known() -> None:
         assert made.first == made.good[0]
 
 
-def test_a_fault_meets_what_is_on_its_way_when_it_begins() -> None:
-    """Half of the exchanges of ten seconds have yet to send their answer, whenever it is; the others fail at once."""
-    firsts = np.array([made.bad[0] for made in drawn(STEADY)])
-    answers = np.array([len(made.bad) > 1 and made.bad[1] - made.bad[0] < 9.9 for made in drawn(STEADY)])
+def test_a_fault_affects_exchanges_in_flight() -> None:
+    """Half of the exchanges of ten seconds have not sent their response; the others fail at once."""
+    firsts = np.array([made.bad[0] for made in drawn(EXCHANGES)])
+    answers = np.array([len(made.bad) > 1 and made.bad[1] - made.bad[0] < 9.9 for made in drawn(EXCHANGES)])
     assert 80 < np.count_nonzero(answers) < 120
     assert 52.0 <= min(firsts[answers]) < max(firsts[answers]) < 57.0
     assert 52.0 <= min(firsts[~answers]) < max(firsts[~answers]) < 57.0
 
 
-def test_what_waits_for_an_absent_wallet_fails_when_it_is_back() -> None:
+def test_messages_to_an_offline_wallet_fail_when_it_reconnects() -> None:
     absence = Source(probe="offline", period=60.0, count=1, takes=30.0, timeout=5.0)
     firsts = np.array([made.bad[0] for made in drawn(absence) if len(made.bad)])
     assert 55.0 <= min(firsts) < 57.0
 
 
-def test_what_happens_at_once_is_counted_as_often_as_it_happens() -> None:
+def test_simultaneous_events_are_all_counted() -> None:
     pair = Source(probe="storm", period=10.0, count=4)
     made = simulate_events([pair], 0.0, 100.0, lambda at: at < 0, rng())
     assert len(made.good) == 4 * 10
     assert not len(made.bad)
 
 
-def test_a_pairing_that_failed_is_tried_again_until_it_succeeds_or_the_next_is_due() -> None:
+def test_a_failed_pairing_is_retried_until_it_succeeds_or_the_next_is_due() -> None:
     renewal = Source(probe="steady", period=100.0, count=1, timeout=5.0, retry=20.0)
     made = simulate_events([renewal], 0.0, 1000.0, lambda at: (at >= 300) & (at < 460), rng())
     begins = made.good[0] + 100 * np.arange(3)
     assert np.allclose(made.good[:3], begins)
-    # Every 25 s from the first that fails; the next period's takes over.
+    # Every 25 s from the first failure, until the pairing of the next period is due.
     failed = begins[-1] + 100 + 5 + np.array([0, 25, 50, 75, 100, 125, 150])
     assert np.allclose(made.bad, failed[failed - 5 < 460])
 
 
-def test_a_burn_pages_when_both_windows_have_burnt_enough() -> None:
-    """Every event fails from 0 on: 5 % of the ten minutes before are 30 s of failures, three events, then one more."""
+def test_a_burn_pages_when_it_exceeds_the_factor_in_both_windows() -> None:
+    """Every event fails from 0 on: 5 % of ten minutes are three failures, and one more pages."""
     page = first_page(
         judged([rule()], EventTimes(regular(-2000, 0), regular(0.5, 1000))), 0.0, 1000.0, EVERY_SECOND, rng()
     )
     assert 20.5 < page <= 33.0
 
 
-def test_a_burn_that_is_slow_enough_never_pages() -> None:
+def test_a_slow_burn_never_pages() -> None:
     bad = regular(0.5, 1000, 10.0)[::30]
     page = first_page(
         judged([rule(factor=50)], EventTimes(regular(-2000, 1000), bad)), 0.0, 1000.0, EVERY_SECOND, rng()
@@ -108,42 +108,42 @@ def test_a_burn_that_is_slow_enough_never_pages() -> None:
     assert page == float("inf")
 
 
-def test_fewer_than_three_failures_are_a_blip_however_few_events_there_are() -> None:
+def test_fewer_than_three_failures_do_not_page_with_few_events() -> None:
     few = EventTimes(regular(-2000, 0, 60.0), regular(0.5, 1000, 60.0))
     page = first_page(judged([rule()], few), 0.0, 1000.0, EVERY_SECOND, rng())
     assert 120 < page <= 123
 
 
 def test_long_windows_are_recorded_less_often_than_alerts_are_evaluated() -> None:
-    """Every minute: a page may wait for that; where both windows are short, for a second."""
-    lates = {}
+    """Long windows every minute, which may delay a page; short ones every second."""
+    delays = {}
     for long, short in ((600.0, 60.0), (7200.0, 60.0)):
-        track = EventTimes(regular(-9000, 0), regular(0.5, 1000))
+        times = EventTimes(regular(-9000, 0), regular(0.5, 1000))
         pages = [
-            first_page(judged([rule(1, long, short)], track), 0.0, 1000.0, EVERY_SECOND, np.random.default_rng(seed))
+            first_page(judged([rule(1, long, short)], times), 0.0, 1000.0, EVERY_SECOND, np.random.default_rng(seed))
             for seed in range(40)
         ]
-        lates[long] = max(pages) - min(pages)
-    assert lates[600.0] <= 3.0
-    assert 40.0 < lates[7200.0] <= 62.0
+        delays[long] = max(pages) - min(pages)
+    assert delays[600.0] <= 3.0
+    assert 40.0 < delays[7200.0] <= 62.0
 
 
-def test_failures_that_ended_minutes_ago_page_no_more() -> None:
-    over = EventTimes(regular(-4000, 1000), regular(-900, -400))
-    page = first_page(judged([rule(long=2000.0, short=1000.0)], over), 0.0, 1000.0, EVERY_SECOND, rng())
+def test_failures_that_ended_minutes_ago_do_not_page() -> None:
+    ended = EventTimes(regular(-4000, 1000), regular(-900, -400))
+    page = first_page(judged([rule(long=2000.0, short=1000.0)], ended), 0.0, 1000.0, EVERY_SECOND, rng())
     assert page == float("inf")
 
 
-def test_each_probe_is_judged_by_itself() -> None:
-    """One a minute fails beside sixty that succeed: together 1.6 % errors, which five times 1 % forgives."""
+def test_each_probe_is_judged_apart() -> None:
+    """One event a minute fails beside sixty that succeed: merged they are 1.6 % errors, below 5 times 1 %."""
     many, few = (
         EventTimes(regular(-2000, 1000, 1.0), np.empty(0)),
         EventTimes(regular(-2000, 0, 60.0), regular(0.5, 1000, 60.0)),
     )
-    together = EventTimes(np.sort(np.concatenate((many.good, few.good))), few.bad)
-    assert first_page(judged([rule()], together), 0.0, 1000.0, EVERY_SECOND, rng()) == float("inf")
+    merged = EventTimes(np.sort(np.concatenate((many.good, few.good))), few.bad)
+    assert first_page(judged([rule()], merged), 0.0, 1000.0, EVERY_SECOND, rng()) == float("inf")
     assert 120 < first_page(judged([rule()], many, few), 0.0, 1000.0, EVERY_SECOND, rng()) <= 123
-    assert count_pages(judged([rule()], together), 0.0, 1000.0, EVERY_SECOND, rng()) == 0
+    assert count_pages(judged([rule()], merged), 0.0, 1000.0, EVERY_SECOND, rng()) == 0
     assert count_pages(judged([rule()], many, few), 0.0, 1000.0, EVERY_SECOND, rng()) == 1
 
 
@@ -154,29 +154,32 @@ def test_each_probe_is_judged_by_itself() -> None:
     window=st.sampled_from((20, 60, 300, 2000)),
     now=st.integers(20_000, 1_100_000),
 )
-def test_counters_grow_as_prometheus_has_it(
+def test_increases_are_those_of_prometheus(
     bad: list[float], good: list[float], phase: int, window: int, now: int
 ) -> None:
-    """As `histories` computes it, which is held against Prometheus itself."""
-    times = np.arange(phase, 1_000_001, 15_000)
-    track = EventTimes(np.sort(np.array(good)), np.sort(np.array(bad)))
-    found = Counters(times / 1000, track).increases(np.array([now / 1000]), float(window))
+    """As the oracle computes them, which is compared with Prometheus itself."""
+    scrapes = np.arange(phase, 1_000_001, 15_000)
+    times = EventTimes(np.sort(np.array(good)), np.sort(np.array(bad)))
+    found = Counters(scrapes / 1000, times).increases(np.array([now / 1000]), float(window))
     expected = []
-    for booked in (track.bad, track.good):
-        samples = [(int(at), float(np.count_nonzero(booked <= at / 1000))) for at in times]
+    for events_at in (times.bad, times.good):
+        samples = [(int(at), float(np.count_nonzero(events_at <= at / 1000))) for at in scrapes]
         expected.append(increase(samples, now, window * 1000, version=3) or 0.0)
     assert [float(each[0]) for each in found] == pytest.approx([expected[0], sum(expected)], rel=1e-9, abs=1e-9)
 
 
-def test_one_stretch_of_failures_is_one_page() -> None:
+def test_consecutive_failures_are_one_page() -> None:
     good = regular(0, 10_000)
     bad = np.sort(np.concatenate((regular(2000, 2200), regular(6000, 6200))))
     assert count_pages(judged([rule()], EventTimes(good, bad)), 0.0, 10_000.0, EVERY_SECOND, rng()) == 2
 
 
-def test_the_shipped_windows_forgive_a_blip() -> None:
+def test_the_reference_windows_allow_a_blip() -> None:
     """Twelve exchanges a minute at 99.9 %: one failure, then ten in one hour, do not page; eleven do."""
-    rules = [Rule(condition=burn, objective=Decimal("0.999")) for burn in burn_conditions(REFERENCE_WINDOW, 15.0)[:1]]
+    rules = [
+        Rule(condition=condition, objective=Decimal("0.999"))
+        for condition in burn_conditions(REFERENCE_WINDOW, 15.0)[:1]
+    ]
     pace = Intervals(scrape=15.0, evaluation=15.0)
     good = regular(0, 10_800, 5.0)
     for failures, pages in ((1, 0), (9, 0), (12, 1)):
@@ -184,26 +187,31 @@ def test_the_shipped_windows_forgive_a_blip() -> None:
         assert count_pages(judged(rules, EventTimes(good, bad)), 0.0, 10_800.0, pace, rng()) == pages
 
 
-def test_the_first_failure_after_a_start_is_a_blip_too() -> None:
-    rules = [Rule(condition=burn, objective=Decimal("0.999")) for burn in burn_conditions(REFERENCE_WINDOW, 15.0)]
+def test_the_first_failures_after_a_cold_start_do_not_page() -> None:
+    rules = [
+        Rule(condition=condition, objective=Decimal("0.999")) for condition in burn_conditions(REFERENCE_WINDOW, 15.0)
+    ]
     pace = Intervals(scrape=15.0, evaluation=15.0)
     assert count_pages(judged(rules, EventTimes(regular(0, 3600, 5.0), regular(60, 70))), 0.0, 3600.0, pace, rng()) == 0
 
 
-def test_a_probe_rarer_than_its_windows_is_judged_by_its_latest_events() -> None:
-    """One try in twenty minutes fills no window of five, and an hour holds three of them at times only."""
-    rarely = EventTimes(regular(-10_000, 0, 1200.0), regular(600, 9_000, 1200.0))
+def test_a_probe_with_a_long_interval_is_judged_by_its_last_events() -> None:
+    """A run every 20 minutes leaves windows of 5 minutes empty, and 3 runs do not always fit into an hour."""
+    every_20_minutes = EventTimes(regular(-10_000, 0, 1200.0), regular(600, 9_000, 1200.0))
     pace = Intervals(scrape=15.0, evaluation=15.0)
-    often, rare = (
-        [Rule(condition=burn, objective=Decimal("0.99")) for burn in burn_conditions(REFERENCE_WINDOW, 15.0, gap)[:1]]
+    unadapted, adapted = (
+        [
+            Rule(condition=condition, objective=Decimal("0.99"))
+            for condition in burn_conditions(REFERENCE_WINDOW, 15.0, gap)[:1]
+        ]
         for gap in (0.0, 1200.0)
     )
-    assert first_page(judged(rare, rarely), 0.0, 9_000.0, pace, rng()) == pytest.approx(3000, abs=100)
-    assert count_pages(judged(rare, rarely), 0.0, 9_000.0, pace, rng()) == 1
-    assert count_pages(judged(often, rarely), 0.0, 9_000.0, pace, rng()) > 1
+    assert first_page(judged(adapted, every_20_minutes), 0.0, 9_000.0, pace, rng()) == pytest.approx(3000, abs=100)
+    assert count_pages(judged(adapted, every_20_minutes), 0.0, 9_000.0, pace, rng()) == 1
+    assert count_pages(judged(unadapted, every_20_minutes), 0.0, 9_000.0, pace, rng()) > 1
 
 
-def test_a_spread_tells_how_many_never_paged() -> None:
+def test_a_spread_has_the_share_that_paged() -> None:
     assert Spread.of(np.array([1.0, 2.0, 3.0, np.inf])) == Spread(low=1.1, median=2.0, high=2.9, paged=0.75)
     assert Spread.of(np.array([np.inf])) is None
 
@@ -213,7 +221,7 @@ def test_the_same_seed_gives_the_same_page(seed: int) -> None:
     pages = {
         first_page(
             judged(
-                [rule()], simulate_events([STEADY], -2000.0, 1000.0, lambda at: at >= 0, np.random.default_rng(seed))
+                [rule()], simulate_events([EXCHANGES], -2000.0, 1000.0, lambda at: at >= 0, np.random.default_rng(seed))
             ),
             *(0.0, 1000.0),
             EVERY_SECOND,

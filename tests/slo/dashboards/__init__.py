@@ -1,1 +1,1 @@
-"""The dashboards: what they hold, whether they keep the linter's rules, and whether Prometheus answers."""
+"""The dashboards: their files, the linter's rules, and their expressions on a real Prometheus."""

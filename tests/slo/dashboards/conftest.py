@@ -36,5 +36,5 @@ def models(shipped: Config) -> tuple[Dashboard, ...]:
 
 @pytest.fixture(params=DASHBOARDS)
 def dashboard(request: pytest.FixtureRequest, written: Mapping[str, bytes]) -> Any:
-    """Each dashboard in turn, as Grafana reads it."""
+    """Each dashboard as parsed JSON."""
     return json.loads(written[f"dashboards/{request.param}.json"])

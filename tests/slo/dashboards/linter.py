@@ -53,9 +53,9 @@ def lint(dashboard: dict[str, Any]) -> Iterator[Finding]:
     for panel in panels(dashboard):
         for rule in _panel(panel):
             yield Finding(rule, title, panel["title"])
-        for place, target in enumerate(panel.get("targets", ())):
+        for index, target in enumerate(panel.get("targets", ())):
             for rule, about in _target(target["expr"]):
-                yield Finding(rule, title, panel["title"], str(place), about)
+                yield Finding(rule, title, panel["title"], str(index), about)
 
 
 def _variables(variables: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:

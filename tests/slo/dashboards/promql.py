@@ -1,4 +1,4 @@
-"""As much of PromQL as it takes to find the selectors of an expression, and the functions around each."""
+"""A small PromQL reader: the selectors of an expression, and the functions around each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WORDS = {"and", "or", "unless", "bool", "offset"}
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """One selector: what it selects, over which range, inside which functions (the innermost last)."""
+    """One selector with its matchers and range, and the functions around it, innermost last."""
 
     name: str
     matchers: tuple[tuple[str, str, str], ...]
@@ -32,42 +32,44 @@ class Selector:
 
 
 def selectors(expr: str) -> Iterator[Selector]:
-    """Every selector of an expression, in its order."""
+    """Yield every selector of an expression, in order."""
     tokens = [(match.lastgroup, match.group()) for match in TOKEN.finditer(expr)]
     around: list[str] = []
     pending = ""
-    place = 0
-    while place < len(tokens):
-        kind, text = tokens[place]
-        following = tokens[place + 1][1] if place + 1 < len(tokens) else ""
+    index = 0
+    while index < len(tokens):
+        kind, text = tokens[index]
+        following = tokens[index + 1][1] if index + 1 < len(tokens) else ""
         if kind == "name" and text in LISTS:
-            place = _closing(tokens, place, ")") if following == "(" else place
+            index = _closing(tokens, index, ")") if following == "(" else index
         elif kind == "name" and (following == "(" or following in LISTS) and text not in WORDS:
             pending = text
         elif kind == "name" and text not in WORDS:
-            end = _closing(tokens, place, "}") if following == "{" else place
-            inside = [tokens[at][1] for at in range(place + 2, end)]
+            last = _closing(tokens, index, "}") if following == "{" else index
+            inside = [tokens[at][1] for at in range(index + 2, last)]
             matchers = tuple((inside[at], inside[at + 1], inside[at + 2].strip('"')) for at in range(0, len(inside), 4))
             ranged = (
-                tokens[end + 1][1].strip("[]") if tokens[end + 1 : end + 2] and tokens[end + 1][0] == "range" else None
+                tokens[last + 1][1].strip("[]")
+                if tokens[last + 1 : last + 2] and tokens[last + 1][0] == "range"
+                else None
             )
             yield Selector(text, matchers, ranged, tuple(around))
-            place = end
+            index = last
         elif text == "(":
             around.append(pending)
             pending = ""
         elif text == ")":
             around.pop()
-        place += 1
+        index += 1
 
 
-def _closing(tokens: list[tuple[str | None, str]], place: int, mark: str) -> int:
-    while tokens[place][1] != mark:
-        place += 1
-    return place
+def _closing(tokens: list[tuple[str | None, str]], index: int, mark: str) -> int:
+    while tokens[index][1] != mark:
+        index += 1
+    return index
 
 
 def listed(expr: str) -> set[str]:
-    """The labels that an expression groups or matches by."""
+    """Return the labels that an expression groups or matches by."""
     pattern = rf"\b(?:{'|'.join(sorted(LISTS))}) ?\(([^)]*)\)"
     return {label.strip() for names in re.findall(pattern, expr) for label in names.split(",") if label.strip()}

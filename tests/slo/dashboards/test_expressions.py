@@ -1,7 +1,7 @@
-"""Every expression of every panel, variable and annotation, answered by a real Prometheus that scrapes a real monitor.
+"""Every expression of every panel, variable and annotation, queried from a real Prometheus that scrapes a real monitor.
 
-While all is well each gives series, or says why it gives none; what is empty then is asked again after an outage. Of a
-monitor that is gone the states say so.
+While nothing fails each has data or a reason to be empty; the empty ones have data during or after an outage. After the
+monitor has stopped, the states show no data.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from pathlib import Path
 
-SETTLED = 60.0
-"""Seconds of data that the expressions are asked over."""
+RANGE = 60.0
+"""Seconds of data that the expressions are queries over."""
 
-PATIENCE = 90.0
-"""Seconds that an answer may take to come; it comes with the data, not with time."""
+RESULT_TIMEOUT = 90.0
+"""Seconds after which an expression without data fails."""
 
 CONFIG = """
 server: {{listen: "{listen}"}}
@@ -81,7 +81,7 @@ STATES = ("relay_up", "relay_probe_up", "relay_monitor_healthy")
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One expression, where it stands, and why it may be empty."""
+    """One expression, its panel, and why it may have no data."""
 
     where: str
     expr: str
@@ -90,8 +90,8 @@ class Question:
 
 
 @dataclass(slots=True)
-class LoadContext:
-    """What runs."""
+class StackUnderTest:
+    """The running programs, and Prometheus' address."""
 
     address: str
     config: Path
@@ -101,39 +101,39 @@ class LoadContext:
     client: httpx.AsyncClient = field(default_factory=lambda: httpx.AsyncClient(trust_env=False, timeout=30))
 
     async def get(self, path: str, **parameters: str) -> Any:
-        answer = await self.client.get(f"{self.address}/api/v1/{path}", params=parameters)
-        assert answer.status_code == httpx.codes.OK, answer.text
-        return answer.json()["data"]
+        response = await self.client.get(f"{self.address}/api/v1/{path}", params=parameters)
+        assert response.status_code == httpx.codes.OK, response.text
+        return response.json()["data"]
 
     async def numbers(self, expr: str) -> list[float]:
-        """What an expression gives now."""
+        """Return the current values of an expression."""
         return [float(series["value"][1]) for series in (await self.get("query", query=expr))["result"]]
 
-    async def answers(self, question: Question) -> bool:
-        """Whether it has given a number, at any time within the last minute."""
+    async def has_data(self, question: Question) -> bool:
+        """Return whether the expression had a value within the last minute."""
         now = time.time()
-        data = await self.get("query_range", query=question.expr, start=str(now - SETTLED), end=str(now), step="1")
+        data = await self.get("query_range", query=question.expr, start=str(now - RANGE), end=str(now), step="1")
         return any(not math.isnan(float(value)) for series in data["result"] for _, value in series["values"])
 
-    async def unanswered(
-        self, asked: list[Question], answers: Callable[[Question], Awaitable[bool]] | None = None
+    async def without_data(
+        self, queries: list[Question], condition: Callable[[Question], Awaitable[bool]] | None = None
     ) -> list[Question]:
-        """Return those of the questions that have no answer after `PATIENCE` seconds."""
-        end = time.monotonic() + PATIENCE
+        """Return the questions that do not satisfy `condition` (data, by default) after `RESULT_TIMEOUT` seconds."""
+        deadline = time.monotonic() + RESULT_TIMEOUT
         while True:
-            asked = [question for question in asked if not await (answers or self.answers)(question)]
-            if not asked or time.monotonic() > end:
-                return asked
+            queries = [question for question in queries if not await (condition or self.has_data)(question)]
+            if not queries or time.monotonic() > deadline:
+                return queries
             await asyncio.sleep(0.5)
 
     async def has_exemplars(self, question: Question) -> bool:
         """Return whether its series have exemplars of the last minute."""
         now = time.time()
-        return bool(await self.get("query_exemplars", query=question.expr, start=str(now - SETTLED), end=str(now)))
+        return bool(await self.get("query_exemplars", query=question.expr, start=str(now - RANGE), end=str(now)))
 
 
 @pytest.fixture
-async def scene(tmp_path: Path, engine_program: Path) -> AsyncIterator[LoadContext]:
+async def stack(tmp_path: Path, engine_program: Path) -> AsyncIterator[StackUnderTest]:
     """The engine, a monitor on it, and a Prometheus that scrapes both and evaluates the rules."""
     prometheus = find(PROMETHEUS)
     ports = {part: closed_port() for part in ("relay", "monitor", "prometheus")}
@@ -144,7 +144,7 @@ async def scene(tmp_path: Path, engine_program: Path) -> AsyncIterator[LoadConte
     )
     _generate(config, tmp_path)
     (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(_prometheus(listen)), "utf-8")
-    async with AsyncExitStack() as stack:
+    async with AsyncExitStack() as cleanup:
         running: list[Engine] = []
 
         async def start() -> None:
@@ -154,15 +154,15 @@ async def scene(tmp_path: Path, engine_program: Path) -> AsyncIterator[LoadConte
             await running[-1].kill()
 
         await start()
-        stack.push_async_callback(stop)
-        monitor = await stack.enter_async_context(
+        cleanup.push_async_callback(stop)
+        monitor = await cleanup.enter_async_context(
             Program(
                 *(sys.executable, "-m", "monitor", "run", "--config", config),
                 ready=f"http://{listen['monitor']}/-/ready",
                 log=tmp_path / "monitor.log",
             )
         )
-        await stack.enter_async_context(
+        await cleanup.enter_async_context(
             Program(
                 *(
                     prometheus,
@@ -174,8 +174,8 @@ async def scene(tmp_path: Path, engine_program: Path) -> AsyncIterator[LoadConte
                 log=tmp_path / "prometheus.log",
             )
         )
-        made = LoadContext(f"http://{listen['prometheus']}", config, start, stop, monitor)
-        stack.push_async_callback(made.client.aclose)
+        made = StackUnderTest(f"http://{listen['prometheus']}", config, start, stop, monitor)
+        cleanup.push_async_callback(made.client.aclose)
         yield made
 
 
@@ -193,7 +193,7 @@ def _prometheus(listen: dict[str, str]) -> dict[str, Any]:
             {
                 "job_name": "centrifugo",
                 "static_configs": [{"targets": [listen["relay"]]}],
-                # The library's metrics are Centrifugo's, under a name of its own.
+                # The centrifuge library exports Centrifugo's metrics with another prefix.
                 "metric_relabel_configs": [
                     {
                         "source_labels": ["__name__"],
@@ -208,13 +208,13 @@ def _prometheus(listen: dict[str, str]) -> dict[str, Any]:
 
 
 def filled(expr: str, rate_interval: str = "4s") -> str:
-    """The expression as Grafana sends it, with everything chosen."""
+    """Return the expression as Grafana sends it, with all values selected."""
     values = {"__rate_interval": rate_interval, "__range": "5m", "relay": "demo"}
     return re.sub(r"\$(\w+)", lambda match: values.get(match.group(1), ".+"), expr)
 
 
 def questions(config: Path) -> Iterator[Question]:
-    """Every expression of the dashboards; the files' own, with the models' word on why one may be empty."""
+    """Yield every expression of the dashboards' files, with the models' reason why it may be empty."""
     loaded = load(config, {})
     made = files(loaded)
     for board in dashboards(loaded):
@@ -242,33 +242,33 @@ def questions(config: Path) -> Iterator[Question]:
 @pytest.mark.required_counterpart(ENGINE)
 @pytest.mark.slow
 @pytest.mark.timeout(BUILD_TIMEOUT)
-async def test_every_expression_has_an_answer(scene: LoadContext, capsys: pytest.CaptureFixture[str]) -> None:
-    asked = list(questions(scene.config))
-    await scene.unanswered([question for question in asked if not question.empty_reason])
-    empty = [question for question in asked if not await scene.answers(question)]
+async def test_every_expression_has_data(stack: StackUnderTest, capsys: pytest.CaptureFixture[str]) -> None:
+    queries = list(questions(stack.config))
+    await stack.without_data([question for question in queries if not question.empty_reason])
+    empty = [question for question in queries if not await stack.has_data(question)]
     with capsys.disabled():
-        print(f"\n{len(asked)} run, {len(asked) - len(empty)} with data; empty while all is well:")  # noqa: T201
+        print(f"\n{len(queries)} run, {len(queries) - len(empty)} with data; empty while nothing fails:")  # noqa: T201
         for question in empty:
             print(f"  {question.where}: {question.empty_reason}")  # noqa: T201
     assert [question for question in empty if not question.empty_reason] == []
 
-    shown = [question for question in asked if question.exemplars and not question.empty_reason]
-    pointless = [question.where for question in await scene.unanswered(shown, scene.has_exemplars)]
-    assert (bool(shown), pointless) == (True, [])
+    shown = [question for question in queries if question.exemplars and not question.empty_reason]
+    without_exemplars = [question.where for question in await stack.without_data(shown, stack.has_exemplars)]
+    assert (bool(shown), without_exemplars) == (True, [])
 
-    await scene.kill_relay()
+    await stack.kill_relay()
     waiting = [question for question in empty if question.empty_reason not in NEVER_HERE]
-    down = await scene.unanswered([question for question in waiting if question.empty_reason != RECONNECTED])
-    await scene.start_relay()
-    back = await scene.unanswered([question for question in waiting if question.empty_reason == RECONNECTED])
+    down = await stack.without_data([question for question in waiting if question.empty_reason != RECONNECTED])
+    await stack.start_relay()
+    back = await stack.without_data([question for question in waiting if question.empty_reason == RECONNECTED])
     with capsys.disabled():
-        answered = len(waiting) - len(down) - len(back)
-        print(f"{len(waiting)} of them run in an outage or after it, {answered} with data")  # noqa: T201
+        with_data = len(waiting) - len(down) - len(back)
+        print(f"{len(waiting)} of them run in an outage or after it, {with_data} with data")  # noqa: T201
     assert (down, back) == ([], [])
 
-    await scene.monitor.stop()
+    await stack.monitor.stop()
     async with asyncio.timeout(30):
-        while await scene.numbers(filled(select("relay_monitor_healthy", MONITOR))):  # noqa: ASYNC110 - it tells nobody
+        while await stack.numbers(filled(select("relay_monitor_healthy", MONITOR))):  # noqa: ASYNC110 - Prometheus has no notifications
             await asyncio.sleep(1)
-    silent = {gauge: await scene.numbers(filled(worst_state(gauge, MONITOR, ("location",)))) for gauge in STATES}
+    silent = {gauge: await stack.numbers(filled(worst_state(gauge, MONITOR, ("location",)))) for gauge in STATES}
     assert silent == {gauge: [-1.0] for gauge in STATES}

@@ -1,4 +1,4 @@
-"""What the files hold, whatever the configuration."""
+"""The generated files."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
-def test_the_same_configuration_makes_the_same_bytes(written: Mapping[str, bytes]) -> None:
+def test_the_same_configuration_gives_the_same_bytes(written: Mapping[str, bytes]) -> None:
     assert files(load(ROOT / "config.yaml", {})) == written
 
 
-def test_the_committed_files_are_those_of_the_shipped_configuration(written: Mapping[str, bytes]) -> None:
+def test_the_committed_files_match_the_shipped_configuration(written: Mapping[str, bytes]) -> None:
     committed = {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in (ROOT / "dashboards").iterdir()}
     committed["docs/dashboards.md"] = (ROOT / "docs" / "dashboards.md").read_bytes()
     assert {name: committed.get(name) == text for name, text in written.items()} == dict.fromkeys(committed, True)
 
 
-def test_keys_are_sorted_and_the_file_ends_with_a_line(written: Mapping[str, bytes]) -> None:
+def test_keys_are_sorted_and_files_end_with_a_newline(written: Mapping[str, bytes]) -> None:
     for name, text in written.items():
         assert text.endswith(b"\n"), name
         if name.endswith(".json"):
             assert (json.dumps(json.loads(text), indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode() == text
 
 
-def test_no_number_of_an_objective_is_typed_in(shipped: Config, written: Mapping[str, bytes]) -> None:
-    """Other thresholds and objectives, and one more of them: the dashboards read them from the series, and stay."""
+def test_no_objective_is_hard_coded(shipped: Config, written: Mapping[str, bytes]) -> None:
+    """Other thresholds, objectives and SLOs give the same dashboards, which read them from series."""
     slos = tuple(
         slo.model_copy(update={"threshold": slo.threshold and 0.7, "objective": slo.objective and Decimal("0.95")})
         for slo in shipped.slos
@@ -51,7 +51,7 @@ def test_no_number_of_an_objective_is_typed_in(shipped: Config, written: Mapping
     assert files(shipped.model_copy(update={"slos": (*slos, another)})) == written
 
 
-def places(dashboard: dict[str, Any]) -> Iterator[tuple[int, int]]:
+def cells(dashboard: dict[str, Any]) -> Iterator[tuple[int, int]]:
     for panel in dashboard["panels"]:
         grid = panel["gridPos"]
         for x in range(grid["x"], grid["x"] + grid["w"]):
@@ -59,14 +59,14 @@ def places(dashboard: dict[str, Any]) -> Iterator[tuple[int, int]]:
                 yield x, y
 
 
-def test_panels_fill_the_grid_and_none_lies_on_another(dashboard: dict[str, Any]) -> None:
-    taken = list(places(dashboard))
+def test_panels_fill_the_grid_without_overlap(dashboard: dict[str, Any]) -> None:
+    taken = list(cells(dashboard))
     assert len(taken) == len(set(taken))
     height = max(y for _, y in taken) + 1
     assert set(taken) == {(x, y) for x in range(24) for y in range(height)}
 
 
-def test_a_panel_keeps_its_id_when_another_comes_before_it(models: tuple[Dashboard, ...]) -> None:
+def test_a_panel_keeps_its_id_when_another_is_added_before_it(models: tuple[Dashboard, ...]) -> None:
     board = models[0]
     new = Row(title="New", panels=(Panel(kind=Kind.STAT, title="x", description="x?", queries=(), width=24),))
     before = {panel["title"]: panel["id"] for panel in panels(json.loads(to_json(board)))}
@@ -81,7 +81,7 @@ def test_a_panel_keeps_its_id_when_another_comes_before_it(models: tuple[Dashboa
     ("widths", "message"),
     [((12, 8), "'b' leaves a gap: 20 columns of 24"), ((20, 8), "'b' does not fit into its line")],
 )
-def test_a_row_that_does_not_fill_the_grid_is_refused(
+def test_a_row_that_does_not_fill_the_grid_is_rejected(
     models: tuple[Dashboard, ...], widths: tuple[int, ...], message: str
 ) -> None:
     wrong = tuple(
@@ -92,13 +92,13 @@ def test_a_row_that_does_not_fill_the_grid_is_refused(
         to_json(replace(models[0], rows=(Row(title="r", panels=wrong),)))
 
 
-def test_two_panels_of_one_title_are_refused(models: tuple[Dashboard, ...]) -> None:
+def test_two_panels_of_one_title_are_rejected(models: tuple[Dashboard, ...]) -> None:
     board = models[0]
     with pytest.raises(ValueError, match="two panels of Relays overview have one id"):
         to_json(replace(board, rows=(board.rows[0], replace(board.rows[0], title="Again"))))
 
 
-def test_silence_is_never_green(dashboard: dict[str, Any]) -> None:
+def test_missing_data_is_never_green(dashboard: dict[str, Any]) -> None:
     for panel in panels(dashboard):
         defaults = panel["fieldConfig"]["defaults"]
         assert defaults["noValue"] == "no data", panel["title"]
@@ -108,16 +108,16 @@ def test_silence_is_never_green(dashboard: dict[str, Any]) -> None:
         } in defaults["mappings"], panel["title"]  # fmt: skip
 
 
-def test_latency_graphs_lead_to_single_runs(written: Mapping[str, bytes]) -> None:
-    """Where the metric carries exemplars: round trip, pairing and recovery do; wire, phases and reconnects do not."""
-    told = {
+def test_latency_graphs_have_exemplars(written: Mapping[str, bytes]) -> None:
+    """Round trip, pairing, recovery and failures have exemplars; wire, phases and reconnects have none."""
+    expected = {
         "relays-overview": {"Round-trip latency", "Offline recovery time"},
         "relay-detail": {
             "Round-trip latency", "Round-trip latency distribution", "Round-trip latency of new sessions",
             "Pairing time", "Offline recovery time", "Failures by step and reason",
         },
     }  # fmt: skip
-    for name, titles in told.items():
+    for name, titles in expected.items():
         found = {
             panel["title"]
             for panel in panels(json.loads(written[f"dashboards/{name}.json"]))
@@ -126,7 +126,7 @@ def test_latency_graphs_lead_to_single_runs(written: Mapping[str, bytes]) -> Non
         assert found == titles
 
 
-def test_links_lead_to_the_other_dashboards_the_monitor_and_the_runbooks(dashboard: dict[str, Any]) -> None:
+def test_links_to_the_other_dashboards_the_monitor_and_the_runbooks(dashboard: dict[str, Any]) -> None:
     assert [(link["type"], link.get("url"), link["tags"]) for link in dashboard["links"]] == [
         ("dashboards", None, ["relay-monitor"]),
         ("link", "http://127.0.0.1:9464", []),
@@ -135,7 +135,7 @@ def test_links_lead_to_the_other_dashboards_the_monitor_and_the_runbooks(dashboa
     assert dashboard["tags"] == ["relay-monitor"]
 
 
-def test_every_link_to_a_dashboard_leads_to_one_that_there_is(written: Mapping[str, bytes]) -> None:
+def test_every_linked_dashboard_exists(written: Mapping[str, bytes]) -> None:
     made = [json.loads(text) for name, text in written.items() if name.endswith(".json")]
     uids = {dashboard["uid"] for dashboard in made}
     urls = {
@@ -148,7 +148,7 @@ def test_every_link_to_a_dashboard_leads_to_one_that_there_is(written: Mapping[s
     assert "relay-monitor-relay" in uids
 
 
-def test_alerts_are_marked_on_every_dashboard(dashboard: dict[str, Any]) -> None:
+def test_every_dashboard_has_alert_annotations(dashboard: dict[str, Any]) -> None:
     marks = {mark["name"]: mark for mark in dashboard["annotations"]["list"]}
     assert marks["Alerts"]["expr"] == marks["Alerts"]["target"]["expr"]
     assert 'alertstate="firing"' in marks["Alerts"]["expr"]
@@ -168,7 +168,7 @@ prometheus: {scrape_interval: 30s}
 """
 
 
-def test_each_centrifugo_has_a_collapsed_row_and_its_deploys_are_marked() -> None:
+def test_each_centrifugo_has_a_collapsed_row_and_deploy_annotations() -> None:
     made = json.loads(files(parse(TWO, "config.yaml", {}))["dashboards/relay-detail.json"])
     rows = {row["title"]: row for row in made["panels"] if row["type"] == "row" and row["collapsed"]}
     assert list(rows) == ["Centrifugo metrics: one, two", "Centrifugo metrics: three"]
@@ -179,8 +179,8 @@ def test_each_centrifugo_has_a_collapsed_row_and_its_deploys_are_marked() -> Non
     ]  # fmt: skip
 
 
-def test_a_rate_spans_enough_runs() -> None:
-    """Grafana's `$__rate_interval` is four times a query's least step."""
+def test_rates_span_enough_runs() -> None:
+    """Grafana's `$__rate_interval` is four times a query's minimum step."""
     made = json.loads(files(parse(TWO, "config.yaml", {}))["dashboards/relay-detail.json"])
     steps = {
         (panel["title"], target["legendFormat"].split()[0]): target["interval"]
@@ -190,11 +190,11 @@ def test_a_rate_spans_enough_runs() -> None:
     }
     assert steps["Persistent pairs connected", "{{probe}}"] == "30s"  # the scrape interval
     assert steps["Offline recovery time", "p50"] == "750s"  # 50 min: five runs
-    # One pair makes an exchange each 10.5 s, a hundred of them take 1,050 s: 18 min.
+    # One pair makes 100 exchanges, 10.5 s each, in 1,050 s: 18 min.
     assert steps["Round-trip latency", "p99"] == "270s"
 
 
-def test_what_was_kept_of_an_objective_is_told_over_its_own_window() -> None:
+def test_the_sli_is_calculated_over_the_window_of_its_slo() -> None:
     slos = """
 slos:
   - {name: week, probe: steady, sli: availability, objective: 99%, window: 7d}
@@ -211,8 +211,8 @@ slos:
     assert table["targets"][1]["expr"] == f"1 - max by (relay, slo, probe, location) ({' or '.join(parts)})"
 
 
-def test_colours_begin_where_alerts_do_or_stay_away(dashboard: dict[str, Any]) -> None:
-    """A certificate's two weeks and three days; what has objectives shows none of its own."""
+def test_colours_start_where_alerts_do(dashboard: dict[str, Any]) -> None:
+    """A certificate has those of its alerts; panels with objectives have none."""
     steps = {
         panel["title"]: [step["value"] for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"][1:]]
         for panel in panels(dashboard)
@@ -221,7 +221,7 @@ def test_colours_begin_where_alerts_do_or_stay_away(dashboard: dict[str, Any]) -
     assert steps.get("TLS certificate expires in", [-1e9, 3 * 86_400, 14 * 86_400]) == [-1e9, 3 * 86_400, 14 * 86_400]
 
 
-def test_the_page_tells_what_every_panel_answers(models: tuple[Dashboard, ...], written: Mapping[str, bytes]) -> None:
+def test_the_page_lists_every_panel(models: tuple[Dashboard, ...], written: Mapping[str, bytes]) -> None:
     page = written["docs/dashboards.md"].decode()
     for board in models:
         assert f"## {board.title}\n" in page
@@ -230,28 +230,28 @@ def test_the_page_tells_what_every_panel_answers(models: tuple[Dashboard, ...], 
             assert "?" in panel.description, panel.title
 
 
-def test_the_exceptions_are_yaml_without_aliases(written: Mapping[str, bytes]) -> None:
+def test_the_exclusions_are_yaml_without_aliases(written: Mapping[str, bytes]) -> None:
     text = written["dashboards/.lint"].decode()
     assert "&id" not in text
     rules = yaml.safe_load(text)["exclusions"]
     assert list(rules) == ["target-job-rule", "target-instance-rule"]
 
 
-def survives(ours: Any, theirs: Any, path: str = "") -> Iterator[str]:
-    """Where something of ours is not what it was."""
-    if isinstance(ours, dict):
-        for key, value in ours.items():
-            yield from survives(value, theirs[key], f"{path}.{key}") if key in theirs else (f"{path}.{key}",)
-    elif isinstance(ours, list):
-        for place, (mine, its) in enumerate(zip(ours, theirs, strict=True)):
-            yield from survives(mine, its, f"{path}[{place}]")
-    elif ours != theirs:
+def differences(written: Any, read: Any, path: str = "") -> Iterator[str]:
+    """Yield the paths at which `read` differs from `written`."""
+    if isinstance(written, dict):
+        for key, value in written.items():
+            yield from differences(value, read[key], f"{path}.{key}") if key in read else (f"{path}.{key}",)
+    elif isinstance(written, list):
+        for index, (one, other) in enumerate(zip(written, read, strict=True)):
+            yield from differences(one, other, f"{path}[{index}]")
+    elif written != read:
         yield path
 
 
-def test_grafanas_own_library_reads_them_and_loses_nothing(dashboard: dict[str, Any]) -> None:
-    """What it does not know, Grafana does not know either; but of annotations it knows only a part."""
+def test_grafanas_sdk_reads_the_dashboards_without_loss(dashboard: dict[str, Any]) -> None:
+    """Except annotations, of which the SDK has only some fields."""
     plugins.register_default_plugins()
     back = json.loads(json.dumps(dashboard_model.Dashboard.from_json(dashboard), cls=JSONEncoder))
     del dashboard["annotations"]
-    assert list(survives(dashboard, back)) == []
+    assert list(differences(dashboard, back)) == []

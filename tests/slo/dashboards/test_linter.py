@@ -1,4 +1,4 @@
-"""All that dashboard-linter --strict asks for, and exceptions only where one is needed."""
+"""The rules of dashboard-linter --strict, and exclusions only where one is needed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def test_the_dashboards_break_no_rule_but_those_whose_breach_is_reasoned(written: Mapping[str, bytes]) -> None:
+def test_the_dashboards_break_only_excluded_rules(written: Mapping[str, bytes]) -> None:
     exceptions = yaml.safe_load(written["dashboards/.lint"])
     found = [finding for name, text in written.items() if name.endswith(".json") for finding in lint(json.loads(text))]
     assert [finding for finding in found if finding.entry not in allowed(exceptions)] == []

@@ -1,4 +1,4 @@
-"""Every metric and label that the dashboards ask for exists: in the declarations, or by a known producer."""
+"""Every metric and label that the dashboards use is declared, or exported by another known program."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ FOREIGN = {
 
 
 def known() -> dict[str, set[str]]:
-    """Every series that there can be, with its labels."""
+    """Return every possible series with its labels."""
     series = dict(FOREIGN)
     for item in DECLARED:
         labels = set(item.labels) | SCRAPED
@@ -64,13 +64,13 @@ def known() -> dict[str, set[str]]:
 
 
 def expressions(board: Dashboard) -> Iterator[str]:
-    """Every expression of a dashboard."""
+    """Yield every expression of a dashboard."""
     yield from (query.expr for panel in board.panels for query in panel.queries)
     yield from (annotation.expr for annotation in board.annotations)
     yield from (variable.source for variable in board.variables)
 
 
-def test_every_metric_exists_and_has_the_labels_asked_for(models: tuple[Dashboard, ...]) -> None:
+def test_every_metric_exists_and_has_the_used_labels(models: tuple[Dashboard, ...]) -> None:
     series = known()
     wrong = []
     for board in models:
@@ -86,7 +86,7 @@ def test_every_metric_exists_and_has_the_labels_asked_for(models: tuple[Dashboar
     assert wrong == []
 
 
-def test_legends_name_labels_that_the_expression_leaves(models: tuple[Dashboard, ...]) -> None:
+def test_legends_use_labels_of_the_result(models: tuple[Dashboard, ...]) -> None:
     wrong = []
     for board in models:
         for panel in board.panels:
@@ -99,7 +99,7 @@ def test_legends_name_labels_that_the_expression_leaves(models: tuple[Dashboard,
 
 
 @pytest.mark.parametrize("name", ["job", "instance", "location", "relay", "probe"])
-def test_what_is_chosen_at_the_top_has_an_effect(models: tuple[Dashboard, ...], name: str) -> None:
+def test_every_variable_is_used(models: tuple[Dashboard, ...], name: str) -> None:
     for board in models:
         chosen = [variable for variable in board.variables if variable.name == name]
         used = [expr for expr in expressions(board) if f"${name}" in expr]

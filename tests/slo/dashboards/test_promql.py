@@ -1,4 +1,4 @@
-"""The tests' own reader of PromQL finds what it should: what it overlooked would be checked by nobody."""
+"""The tests' PromQL reader finds every selector and label."""
 
 from tests.slo.dashboards.promql import Selector, listed, selectors
 
@@ -8,7 +8,7 @@ EXPR = (
 )
 
 
-def test_every_selector_is_found_with_what_is_around_it() -> None:
+def test_every_selector_is_found_with_its_functions() -> None:
     assert list(selectors(EXPR)) == [
         Selector(
             "a_bucket",
@@ -21,5 +21,5 @@ def test_every_selector_is_found_with_what_is_around_it() -> None:
     ]
 
 
-def test_every_label_that_is_grouped_by_is_found() -> None:
+def test_every_grouping_label_is_found() -> None:
     assert listed(EXPR) == {"le", "relay", "job"}

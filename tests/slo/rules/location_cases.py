@@ -1,4 +1,4 @@
-"""Cases for promtool where several locations watch, each in two shards: quorum, absence, relays worth no page."""
+"""Promtool cases with three locations of two shards: quorum, absence, relays with max_severity warning."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def events(location: str, outcome: str, relay: str = "demo", slo: str = "deliver
 
 
 def failing(*locations: str, relay: str = "demo") -> dict[str, str]:
-    """An hour of health, then twenty minutes of failures at some locations, with the relay up all the while."""
+    """Return an hour without failures, then twenty minutes with failures at some locations, while the relay is up."""
     bad = counter((0, HOUR), (3, 80), (0, HOUR))
     good = counter((3, HOUR), (0, 80), (3, HOUR))
     made = {}
@@ -66,7 +66,7 @@ RUNNING: Final = {
         },
     }.items()
 }
-"""What the monitors say that run with this configuration."""
+"""The series of monitors that run with this configuration."""
 
 
 CASES: Final = (
@@ -91,7 +91,7 @@ CASES: Final = (
         expect=[("3m", "RelayDown", "critical", 0), ("15m", "RelayDown", "critical", 1)],
     ),
     Case(
-        name="RelayDown: monitors that do not trust themselves say up, and have no vote",
+        name="RelayDown: unhealthy monitors that report up have no vote",
         series={
             up("here"): then("1x40", "0x80"),
             **{up(location): "1x120" for location in ("there", "third")},
@@ -106,7 +106,7 @@ CASES: Final = (
         ],
     ),
     Case(
-        name="RelayDown: nor do those that say down; and a shard's voice is its own",
+        name="RelayDown: unhealthy monitors that report down have no vote, and each shard has its own",
         series={
             up("here"): "0x120",
             up("there"): "0x120",
@@ -119,17 +119,17 @@ CASES: Final = (
         expect=[("14m", "RelayDown", "critical", 0), ("14m", "RelayProbeFailing", "warning", 1)],
     ),
     Case(
-        name="RelayDown: a relay that is worth no page warns",
+        name="RelayDown: a relay with max_severity warning warns",
         series={up(location, "staging"): "0x40" for location in LOCATIONS},
         expect=[("5m", "RelayDown", "critical", 0), ("5m", "RelayDown", "warning", 1)],
     ),
     Case(
-        name="RelayErrorBudgetBurn: a budget that burns at one location of three pages nobody",
+        name="RelayErrorBudgetBurn: a burn at one location of three does not page",
         series=failing("here"),
         expect=[("1h10m", "RelayErrorBudgetBurn", "critical", 0), ("1h10m", "RelayErrorBudgetBurn", "warning", 2)],
     ),
     Case(
-        name="RelayErrorBudgetBurn: at two of three it does",
+        name="RelayErrorBudgetBurn: a burn at two locations of three pages",
         series=failing("here", "third"),
         expect=[
             ("59m", "RelayErrorBudgetBurn", "critical", 0),
@@ -138,16 +138,16 @@ CASES: Final = (
         ],
     ),
     Case(
-        name="RelayErrorBudgetBurn: of a relay that is worth no page, nowhere",
+        name="RelayErrorBudgetBurn: a relay with max_severity warning does not page",
         series=failing(*LOCATIONS, relay="staging"),
         expect=[
             ("1h10m", "RelayErrorBudgetBurn", "critical", 0),
-            # Two slow ones of each location, and the two that would be pages, once each.
+            # Two conditions of warnings at each location, and two of pages, once each.
             ("1h10m", "RelayErrorBudgetBurn", "warning", 8),
         ],
     ),
     Case(
-        name="RelayMessagesLost: one location alone warns, whatever it loses",
+        name="RelayMessagesLost: losses at one location warn",
         series={
             **{events(location, "bad", slo="strict"): "0x200" for location in LOCATIONS},
             **{events(location, "good", slo="strict"): growing(1, 1) for location in LOCATIONS},
@@ -163,7 +163,7 @@ CASES: Final = (
         ],
     ),
     Case(
-        name="RelayMessagesLost: two of three page, though they lose at different times",
+        name="RelayMessagesLost: losses at two locations of three page, at different times too",
         series={
             **{events(location, "good", slo="strict"): growing(1, 1) for location in LOCATIONS},
             events("here", "bad", slo="strict"): "0x200",
@@ -177,7 +177,7 @@ CASES: Final = (
         ],
     ),
     Case(
-        name="RelayMessagesLost: who has not tried has no vote",
+        name="RelayMessagesLost: a location without events has no vote",
         series={
             events("here", "bad", slo="strict"): counter((0, 80), (1, 2), (0, 100)),
             events("here", "good", slo="strict"): growing(1, 1),
@@ -186,7 +186,7 @@ CASES: Final = (
         expect=[("19m", "RelayMessagesLost", "critical", 0), ("22m", "RelayMessagesLost", "critical", 1)],
     ),
     Case(
-        name="RelayMessagesLost: of a relay that is worth no page, the second loss is the warning that it was",
+        name="RelayMessagesLost: the second loss of a relay with max_severity warning is the same warning",
         series={events("here", "bad", "staging", "strict"): counter((0, 80), (1, 1), (0, 23), (1, 1), (0, 100))},
         expect=[
             ("22m", "RelayMessagesLost", "warning", 1),
@@ -195,7 +195,7 @@ CASES: Final = (
         ],
     ),
     Case(
-        name="RelayCertificateExpiring: of a relay that is worth no page, one warning",
+        name="RelayCertificateExpiring: a relay with max_severity warning has one warning",
         series={
             f'relay_probe_certificate_expiry_timestamp_seconds{{location="here", relay="{relay}"}}': f"{86400}x80"
             for relay in ("demo", "staging")
@@ -206,7 +206,7 @@ CASES: Final = (
         ],
     ),
     Case(
-        name="RelayMonitorAbsent: one shard of one location is gone, all others are there",
+        name="RelayMonitorAbsent: one shard of one location is absent",
         series={
             shard(location, index): then("1x40", "_x40") if (location, index) == ("there", 1) else "1x80"
             for location in LOCATIONS
@@ -219,7 +219,7 @@ CASES: Final = (
         ],
     ),
     Case(
-        name="RelayMonitorAbsent: most monitors of a shard are gone, and one of the other: a page for the first",
+        name="RelayMonitorAbsent: two of three monitors of a shard are absent, one of the other: one page",
         series={
             shard(location, index): then("1x40", "_x40", "1x40") if (location, index) in ABSENT else "1x120"
             for location in LOCATIONS
@@ -234,23 +234,23 @@ CASES: Final = (
         ],
     ),
     Case(
-        name="RelayMonitorAbsent: nobody is there, which pages, and each is missed",
+        name="RelayMonitorAbsent: all monitors are absent: a page for each shard, a warning for each monitor",
         series={up("here"): "1x20"},
         expect=[("3m", "RelayMonitorAbsent", "warning", 6), ("3m", "RelayMonitorAbsent", "critical", 2)],
     ),
     Case(
-        name="RelayMonitorRulesDrift: all shards of all locations are those that the rules know",
+        name="RelayMonitorRulesDrift: silent if all shards of all locations are those of the rules",
         series={shard(location, index): "1x80" for location in LOCATIONS for index in range(2)} | RUNNING,
         expect=[("15m", "RelayMonitorRulesDrift", "warning", 0)],
     ),
     Case(
-        name="RelayMonitorRulesDrift: a shard of which all monitors are gone has no relays, and differs in nothing",
+        name="RelayMonitorRulesDrift: an absent shard exports no relays and does not differ",
         series={shard(location, 0): "1x80" for location in LOCATIONS}
         | {series: values for series, values in RUNNING.items() if 'relay="demo"' in series},
         expect=[("15m", "RelayMonitorRulesDrift", "warning", 0)],
     ),
     Case(
-        name="RelayMonitorRulesDrift: a relay that the rules know and no monitor watches, while all are there",
+        name="RelayMonitorRulesDrift: no monitor monitors a relay of the rules, and none is absent",
         series={shard(location, index): "1x80" for location in LOCATIONS for index in range(2)}
         | {series: values for series, values in RUNNING.items() if 'relay="demo"' in series},
         expect=[("5m", "RelayMonitorRulesDrift", "warning", 0), ("15m", "RelayMonitorRulesDrift", "warning", 1)],

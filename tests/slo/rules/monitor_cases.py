@@ -1,4 +1,4 @@
-"""Cases for promtool about the monitors themselves: what runs, what is absent, and what the rules know nothing of."""
+"""Promtool cases about monitors: schedule, absence, health, and configurations that differ from the rules."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ RUNNING: Final = (
     }
     | {'relay_slo_threshold_seconds{location="local", relay="demo", slo="round-trip"}': "0.4x160"}
 )
-"""What a monitor says that runs with the shipped configuration."""
+"""The series of a monitor that runs with the shipped configuration."""
 
 CASES: Final = (
     Case(
-        name="RelayMonitorUnhealthy: a monitor that is well for moments only is not well",
+        name="RelayMonitorUnhealthy: a monitor that is healthy for one scrape in four is unhealthy",
         series={HEALTHY: " ".join(["0 0 0 1"] * 40)},
         expect=[
             ("1m", "RelayMonitorUnhealthy", "warning", 0),
@@ -45,12 +45,12 @@ CASES: Final = (
         ],
     ),
     Case(
-        name="RelayMonitorUnhealthy: half a minute of distrust is over before it is told",
+        name="RelayMonitorUnhealthy: half a minute does not fire",
         series={HEALTHY: then("1x20", "0x1", "1x60")},
         expect=[(minute, "RelayMonitorUnhealthy", "warning", 0) for minute in ("5m30s", "6m", "7m", "8m", "9m")],
     ),
     Case(
-        name="RelayProbeStale: at a cold start the first run may lie ahead; without it, stale after the window",
+        name="RelayProbeStale: after a cold start the first run may not be due; stale after the window",
         series={RUNS: "0x80"},
         expect=[
             *((minute, "RelayProbeStale", "warning", 0) for minute in ("90s", "3m", "5m30s")),
@@ -58,22 +58,22 @@ CASES: Final = (
         ],
     ),
     Case(
-        name="RelayProbeStale: resolved by the next run",
+        name="RelayProbeStale: resolves with the next run",
         series={RUNS: then(counter((1, 80)), "80x79", "81x80")},
         expect=[("39m", "RelayProbeStale", "warning", 1), ("41m", "RelayProbeStale", "warning", 0)],
     ),
     Case(
-        name="RelayProbeStale: counters that begin anew are no silence",
+        name="RelayProbeStale: a counter reset is not stale",
         series={RUNS: then(counter((1, 80)), counter((1, 80)))},
         expect=[(minute, "RelayProbeStale", "warning", 0) for minute in ("20m", "22m", "26m", "39m")],
     ),
     Case(
-        name="RelayMonitorAbsent: resolved when it is back",
+        name="RelayMonitorAbsent: resolves when the monitor is scraped again",
         series={SHARD: then("1x39", "_x40", "1x40")},
         expect=[("19m", "RelayMonitorAbsent", "critical", 1), ("21m", "RelayMonitorAbsent", "critical", 0)],
     ),
     Case(
-        name="RelayMonitorConfigReloadFailed: resolved by a configuration that is taken",
+        name="RelayMonitorConfigReloadFailed: resolves with a successful reload",
         series={'relay_monitor_config_last_reload_successful{location="local"}': then("0x60", "1x40")},
         expect=[
             ("14m", "RelayMonitorConfigReloadFailed", "warning", 1),
@@ -81,12 +81,12 @@ CASES: Final = (
         ],
     ),
     Case(
-        name="RelayMonitorRulesDrift: none where all is as the rules have it",
+        name="RelayMonitorRulesDrift: silent if the configuration matches the rules",
         series=RUNNING,
         expect=[("15m", "RelayMonitorRulesDrift", "warning", 0)],
     ),
     Case(
-        name="RelayMonitorRulesDrift: another window, and resolved when the configuration is the old one again",
+        name="RelayMonitorRulesDrift: another window, and resolved with the previous configuration",
         series=RUNNING | {window("delivery"): then("604800x80", "2592000x80")},
         expect=[
             ("5m", "RelayMonitorRulesDrift", "warning", 0),
@@ -95,12 +95,12 @@ CASES: Final = (
         ],
     ),
     Case(
-        name="RelayMonitorRulesDrift: a trend over another window than the rules compare",
+        name="RelayMonitorRulesDrift: another window of a trend",
         series=RUNNING | {window("trend"): "3600x160"},
         expect=[("15m", "RelayMonitorRulesDrift", "warning", 1)],
     ),
     Case(
-        name="RelayMonitorRulesDrift: a relay that is worth no page, of which the rules page; and one they do not know",
+        name="RelayMonitorRulesDrift: another max_severity than in the rules, and a relay that the rules do not have",
         series={info("demo", "warning"): "1x160", info("unheard-of", "critical"): "1x160"}
         | {series: values for series, values in RUNNING.items() if not series.startswith("relay_probe_relay_info")},
         expect=[("15m", "RelayMonitorRulesDrift", "warning", 2)],
@@ -111,7 +111,7 @@ CASES: Final = (
         expect=[("5m", "RelayMonitorRulesDrift", "warning", 0), ("15m", "RelayMonitorRulesDrift", "warning", 1)],
     ),
     Case(
-        name="RelayMonitorRulesDrift: a monitor that is gone differs in nothing",
+        name="RelayMonitorRulesDrift: an absent monitor does not differ",
         series={series: then(values.split("x")[0] + "x30", "_x130") for series, values in RUNNING.items()},
         expect=[("20m", "RelayMonitorRulesDrift", "warning", 0), ("35m", "RelayMonitorRulesDrift", "warning", 0)],
     ),

@@ -1,10 +1,10 @@
-"""What Prometheus makes of counters, computed by hand: PromQL's `increase`, the generated ratios, and who fires when.
+"""An independent model of the rules: PromQL's `increase`, the recorded ratios, and the alerts that fire.
 
-Written from the documentation of PromQL and of the alerts, not from the rules: it knows objectives and burn conditions,
-and no expression. Times are milliseconds since the first scrape, as Prometheus has them.
+It is written from the documentation of PromQL and of the alerts and knows objectives and burn conditions, but no
+expression. Times are milliseconds since the first scrape.
 
-Two of Prometheus' ways changed with version 3: a range no longer holds a sample that lies exactly at its start; and
-what `increase` adds before the first sample is bound by the counter's zero in another order.
+Prometheus 3 differs from 2 in two ways: a range excludes a sample exactly at its start, and `increase` limits the
+extrapolation to the counter's zero in another order.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ NEAR: Final = 1.1
 
 @dataclass(frozen=True, slots=True, order=True)
 class Key:
-    """Whose events they are."""
+    """The labels of one error budget."""
 
     slo: str
     relay: str
@@ -43,7 +43,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """The counters of good and bad events at each scrape; None: nothing was scraped."""
+    """The counters of good and bad events at each scrape; None: the scrape failed."""
 
     good: Sequence[int | None]
     bad: Sequence[int | None]
@@ -51,22 +51,22 @@ class Events:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What was scraped every `scrape` seconds, and is evaluated every `evaluation` seconds."""
+    """Series that are scraped every `scrape` seconds and evaluated every `evaluation` seconds."""
 
     scrape: int
     evaluation: int
     events: Mapping[Key, Events]
     up: Mapping[tuple[str, str], Sequence[int]]  # relay and location
     healthy: Mapping[str, Sequence[int]]  # location
-    gone: Mapping[tuple[str, str, str], Sequence[int | None]]  # messages, by relay, probe and location
+    gone: Mapping[tuple[str, str, str], Sequence[int | None]]  # lost messages, by relay, probe and location
 
     @property
-    def end(self) -> int:
+    def duration(self) -> int:
         lengths = [len(each.good) for each in self.events.values()] + [len(each) for each in self.up.values()]
         return (max(lengths) - 1) * self.scrape * 1000
 
     def evaluations(self) -> range:
-        return range(0, self.end + 1, self.evaluation * 1000)
+        return range(0, self.duration + 1, self.evaluation * 1000)
 
 
 def increase(samples: Samples, now: int, window: int, *, version: int) -> float | None:
@@ -93,17 +93,17 @@ def increase(samples: Samples, now: int, window: int, *, version: int) -> float 
 
 @dataclass(frozen=True, slots=True)
 class Firing:
-    """One alert that should, or should not, fire."""
+    """One alert of one error budget."""
 
     alert: str
     severity: str
     key: Key
-    burn: BurnCondition | None
+    condition: BurnCondition | None
 
     def selector(self) -> str:
         windows = ""
-        if self.burn is not None:
-            long, short = show_duration(self.burn.long_window), show_duration(self.burn.short_window)
+        if self.condition is not None:
+            long, short = show_duration(self.condition.long_window), show_duration(self.condition.short_window)
             windows = f', long_window="{long}", short_window="{short}"'
         return (
             f'ALERTS{{alertname="{self.alert}", alertstate="firing", severity="{self.severity}", '
@@ -113,7 +113,7 @@ class Firing:
 
 @dataclass(slots=True)
 class Oracle:
-    """Knows what the rules of `config` should make of a history, on a version of Prometheus."""
+    """The alerts that `config` should raise on a history, with a major version of Prometheus."""
 
     config: Config
     history: History
@@ -131,7 +131,7 @@ class Oracle:
                 ]
 
     def bad(self, key: Key, now: int, seconds: float) -> float | None:
-        """How many bad events there were within so long."""
+        """Return the number of bad events within `seconds`."""
         return self._increase(key, "bad", now, seconds)
 
     def _increase(self, key: Key, outcome: str, now: int, seconds: float) -> float | None:
@@ -142,7 +142,7 @@ class Oracle:
         return self._increases[known]
 
     def ratio(self, key: Key, now: int, seconds: float) -> float | None:
-        """The share of bad events; None where there were none at all."""
+        """Return the ratio of bad events; None without events."""
         bad = self.bad(key, now, seconds)
         good = self._increase(key, "good", now, seconds)
         if bad is None or good is None or bad + good <= 0:
@@ -150,7 +150,7 @@ class Oracle:
         return bad / (bad + good)
 
     def firing(self) -> Iterator[tuple[Firing, list[int]]]:
-        """Every alert about budgets, and how many of it fire at each evaluation."""
+        """Yield every alert about error budgets with the number that fires at each evaluation."""
         for slo in budgeted(self.config):
             for relay in self.config.relays:
                 objective = slo.objective_for(relay.name)
@@ -172,63 +172,63 @@ class Oracle:
                             fires = self._lost_again(keys, slo)
                             yield Firing("RelayMessagesLost", "critical", keys[0], None), fires
                         continue
-                    for burn in conditions:
-                        severity = paging if burn.severity == "critical" else "warning"
+                    for condition in conditions:
+                        severity = paging if condition.severity == "critical" else "warning"
                         same = [
                             each
                             for each in conditions
-                            if (each.long_window, each.short_window) == (burn.long_window, burn.short_window)
+                            if (each.long_window, each.short_window) == (condition.long_window, condition.short_window)
                         ]
-                        if severity != burn.severity and len(same) > 1:
-                            continue  # a page that is worth a warning, and the warning is there already
+                        if severity != condition.severity and len(same) > 1:
+                            continue  # the page as a warning, and there is a warning with these windows
                         yield (
-                            Firing("RelayErrorBudgetBurn", severity, keys[0], burn),
-                            self._burns(keys, burn, objective, self._least(slo, probe, burn, objective)),
+                            Firing("RelayErrorBudgetBurn", severity, keys[0], condition),
+                            self._burns(keys, condition, objective, self._least(slo, probe, condition, objective)),
                         )
 
-    def _least(self, slo: SloConfig, name: str, burn: BurnCondition, objective: Decimal) -> float:
-        """Bad seconds that are a blip, however few there are beside them: half of a full window's."""
+    def _least(self, slo: SloConfig, name: str, condition: BurnCondition, objective: Decimal) -> float:
+        """Return the failed seconds that do not alert: half of those of a full window."""
         probe = next(each for each in self.config.probes if each.name == name)
         if slo.sli != "stability" or not probe.is_continuous:
             return 0.0
         persistent = probe.connections if probe.scenario == "steady-state" else probe.pairs
-        return float(burn.factor * (1 - objective)) * persistent * burn.long_window / 2
+        return float(condition.factor * (1 - objective)) * persistent * condition.long_window / 2
 
-    def _burns(self, keys: Sequence[Key], burn: BurnCondition, objective: Decimal, least: float) -> list[int]:
-        limit = float(burn.factor) * float(1 - objective)
+    def _burns(self, keys: Sequence[Key], condition: BurnCondition, objective: Decimal, least: float) -> list[int]:
+        limit = float(condition.factor) * float(1 - objective)
 
-        several = burn.severity == "critical" and len(self.config.locations) > 1
+        several = condition.severity == "critical" and len(self.config.locations) > 1
 
         def holds(key: Key, now: int) -> bool:
-            long, short = self.ratio(key, now, burn.long_window), self._last(key, now, burn)
-            bad = self.bad(key, now, burn.count_window or burn.long_window)
+            long, short = self.ratio(key, now, condition.long_window), self._last(key, now, condition)
+            bad = self.bad(key, now, condition.count_window or condition.long_window)
             if long is None or short is None or bad is None or not (long > limit and short > limit):
                 return False
-            return bad > MIN_FAILURES - 0.5 and not (self.bad(key, now, burn.long_window) or 0.0) <= least
+            return bad > MIN_FAILURES - 0.5 and not (self.bad(key, now, condition.long_window) or 0.0) <= least
 
         def lately(keys: Sequence[Key], now: int) -> bool:
-            if burn.severity != "critical":
+            if condition.severity != "critical":
                 return True
-            quiet = burn.recent_window + min(burn.recent_window, RECENT_WINDOW)
-            failed = sum(self.bad(key, now, burn.recent_window) or 0.0 for key in keys)
+            quiet = condition.recent_window + min(condition.recent_window, RECENT_WINDOW)
+            failed = sum(self.bad(key, now, condition.recent_window) or 0.0 for key in keys)
             return failed > 0 and not self._was_down(keys[0].relay, now, quiet)
 
         def quorum(now: int) -> bool:
-            votes = [holds(key, now) for key in keys if self._last(key, now, burn) is not None]
+            votes = [holds(key, now) for key in keys if self._last(key, now, condition) is not None]
             return sum(votes) > 0.5 * len(votes) and lately(keys, now)
 
         if several:
-            return self._kept(quorum, burn.keep_firing_for)
-        return self._each(keys, lambda key, now: holds(key, now) and lately([key], now), burn.keep_firing_for)
+            return self._kept(quorum, condition.keep_firing_for)
+        return self._each(keys, lambda key, now: holds(key, now) and lately([key], now), condition.keep_firing_for)
 
-    def _last(self, key: Key, now: int, burn: BurnCondition) -> float | None:
-        """The ratio over the short window; where that has no events, over the last one that had some, if recent."""
-        step, reach = self.history.evaluation * 1000, round(burn.recent_window * 1000)
-        if burn.recent_window <= burn.short_window:
-            return self.ratio(key, now, burn.short_window)
+    def _last(self, key: Key, now: int, condition: BurnCondition) -> float | None:
+        """Return the last recorded ratio over the short window that had events, if it is recent."""
+        step, reach = self.history.evaluation * 1000, round(condition.recent_window * 1000)
+        if condition.recent_window <= condition.short_window:
+            return self.ratio(key, now, condition.short_window)
         for at in range(now, max(now - reach, 0) - 1, -step):
             within = at > now - reach or self.version < 3
-            if within and (found := self.ratio(key, at, burn.short_window)) is not None:
+            if within and (found := self.ratio(key, at, condition.short_window)) is not None:
                 return found
         return None
 
@@ -236,7 +236,7 @@ class Oracle:
         return (self.bad(key, now, LOSS_WINDOW) or 0.0) > 0.5
 
     def _lost_again(self, keys: Sequence[Key], slo: SloConfig) -> list[int]:
-        """Where a quorum of those that tried has two failures, and two messages gone if it is messages that count."""
+        """At a quorum of the locations with events: two failures, and two lost messages if messages are counted."""
         gaps = [probe.longest_gap for probe in self.config.probes if probe.name in slo.probe]
         scrape = self.config.prometheus.scrape_interval
         recent = max(
@@ -251,7 +251,7 @@ class Oracle:
             gone = self._gone(key, now) if slo.sli == "availability" else None
             return (self.bad(key, now, LOSS_WINDOW) or 0.0) > 1.5 and (gone is None or gone >= 1.5)
 
-        def tried(key: Key, now: int) -> bool:
+        def has_events(key: Key, now: int) -> bool:
             counted = (self._increase(key, outcome, now, LOSS_WINDOW) or 0.0 for outcome in ("good", "bad"))
             return sum(counted) > 0
 
@@ -260,7 +260,7 @@ class Oracle:
             return failed > 0 and not self._was_down(keys[0].relay, now, LOSS_WINDOW)
 
         def quorum(now: int) -> bool:
-            votes = [twice(key, now) for key in keys if tried(key, now)]
+            votes = [twice(key, now) for key in keys if has_events(key, now)]
             return sum(votes) > 0.5 * len(votes) and lately(keys, now)
 
         if len(self.config.locations) > 1:
@@ -274,7 +274,7 @@ class Oracle:
         return increase(samples, now, round(LOSS_WINDOW * 1000), version=self.version)
 
     def _was_down(self, relay: str, now: int, seconds: float) -> bool:
-        """Whether `RelayDown` fired at an evaluation within so long."""
+        """Return whether `RelayDown` fired within `seconds`."""
         if relay not in self._down:
             self._down[relay] = [at for at in self.history.evaluations() if self._is_down(relay, at)]
         start = now - round(seconds * 1000)
@@ -294,7 +294,7 @@ class Oracle:
         return [sum(column) for column in zip(*rows, strict=True)]
 
     def _kept(self, holds: Callable[[int], bool], keep: float) -> list[int]:
-        """Whether it fires at each evaluation: while it holds, and `keep` seconds from where it holds no more."""
+        """Return whether it fires at each evaluation: while the condition holds, and for `keep` seconds after."""
         fires: list[int] = []
         since: int | None = None
         for now in self.history.evaluations():

@@ -29,7 +29,7 @@ from tests.slo.rules.series import (
 
 CASES: Final[tuple[Case, ...]] = (
     Case(
-        name="RelayDown: quiet while up, fires at once when down, resolves when up again",
+        name="RelayDown: silent while up, fires when down, resolves when up again",
         series={UP: then("1x40", "0x40", "1x40")},
         expect=[
             ("5m", "RelayDown", "critical", 0),
@@ -38,17 +38,17 @@ CASES: Final[tuple[Case, ...]] = (
         ],
     ),
     Case(
-        name="RelayDown: nothing to say before the first verdict",
+        name="RelayDown: silent before the first verdict",
         series={BUILD: "1x40"},
         expect=[("5m", "RelayDown", "critical", 0)],
     ),
     Case(
-        name="RelayDown: not a number is no outage",
+        name="RelayDown: NaN is no outage",
         series={UP: " ".join(["NaN"] * 40)},
         expect=[("5m", "RelayDown", "critical", 0)],
     ),
     Case(
-        name="RelayPartialFailure: a failure over a standing connection while fresh ones succeed, and its end",
+        name="RelayPartialFailure: a failure over a persistent connection while new pairs succeed, and its end",
         series={CONFIRMED: counter((0, 40), (1, 20), (0, 80))},
         expect=[
             ("9m", "RelayPartialFailure", "critical", 0),
@@ -72,12 +72,12 @@ CASES: Final[tuple[Case, ...]] = (
         expect=[("12m", "RelayProbeFailing", "warning", 0), ("12m", "RelayDown", "critical", 1)],
     ),
     Case(
-        name="RelayErrorBudgetBurn: quiet in health",
+        name="RelayErrorBudgetBurn: silent without failures",
         series=HEALTH,
         expect=[("2h", "RelayErrorBudgetBurn", "critical", 0), ("2h", "RelayErrorBudgetBurn", "warning", 0)],
     ),
     Case(
-        name="RelayErrorBudgetBurn, RelayMessagesLost: an outage pages once, and not again when it is over",
+        name="RelayErrorBudgetBurn, RelayMessagesLost: an outage pages once, and not again after it",
         series={
             UP: then("1x480", "0x8", "1x80"),
             slo("delivery", "good"): counter((3, 481), (0, 8), (3, 80)),
@@ -97,7 +97,7 @@ CASES: Final[tuple[Case, ...]] = (
         ],
     ),
     Case(
-        name="RelayErrorBudgetBurn: a single blip pages nobody, at 99.9 % and twelve a minute",
+        name="RelayErrorBudgetBurn: a single failure does not page, at 99.9 % and twelve events a minute",
         series={
             slo("delivery", "good"): growing(3, 5),
             slo("delivery", "bad"): counter((0, 3 * HOUR), (1, 1), (0, 2 * HOUR)),
@@ -109,7 +109,7 @@ CASES: Final[tuple[Case, ...]] = (
         ],
     ),
     Case(
-        name="RelayErrorBudgetBurn: everything fails, and it pages within minutes; it resolves after the repair",
+        name="RelayErrorBudgetBurn: pages within minutes if all events fail, resolves after the repair",
         series={
             slo("delivery", "good"): counter((3, 3 * HOUR), (0, 80), (3, 2 * HOUR)),
             slo("delivery", "bad"): counter((0, 3 * HOUR), (3, 80), (0, 2 * HOUR)),
@@ -134,7 +134,7 @@ CASES: Final[tuple[Case, ...]] = (
         expect=[("2m", "RelayErrorBudgetBurn", "critical", 0), ("4m", "RelayErrorBudgetBurn", "critical", 0)],
     ),
     Case(
-        name="RelayErrorBudgetBurn: two connections away for eight seconds are a blip, after a cold start too",
+        name="RelayErrorBudgetBurn: two connections disconnected for eight seconds are a blip, after a cold start too",
         series={
             slo("stability", "good"): counter((30, 5), (14, 1), (30, 60), (14, 1), (30, 100)),
             slo("stability", "bad"): counter((0, 5), (16, 1), (0, 60), (16, 1), (0, 100)),
@@ -146,7 +146,7 @@ CASES: Final[tuple[Case, ...]] = (
         ],
     ),
     Case(
-        name="RelayErrorBudgetBurn: two connections away again and again page, cold start or not",
+        name="RelayErrorBudgetBurn: two connections that disconnect repeatedly page, after a cold start too",
         series={slo("stability", "good"): growing(25, 2), slo("stability", "bad"): growing(5, 2)},
         expect=[
             ("2m", "RelayErrorBudgetBurn", "critical", 0),
@@ -155,7 +155,7 @@ CASES: Final[tuple[Case, ...]] = (
         ],
     ),
     Case(
-        name="RelayErrorBudgetBurn: counters that begin anew are no failures",
+        name="RelayErrorBudgetBurn: a counter reset is no failure",
         series={
             slo("delivery", "good"): then(counter((3, 3 * HOUR)), growing(3, 2)),
             slo("delivery", "bad"): then("2x719", "0x480"),
@@ -163,7 +163,7 @@ CASES: Final[tuple[Case, ...]] = (
         expect=[("3h5m", "RelayErrorBudgetBurn", "critical", 0)],
     ),
     Case(
-        name="RelayErrorBudgetBurn: events that a maintenance window excludes count for nothing",
+        name="RelayErrorBudgetBurn: events that a maintenance window excludes are not counted",
         series={slo("delivery", "good"): then(counter((3, 3 * HOUR)), "2160x480"), slo("delivery", "bad"): "0x1200"},
         expect=[("3h30m", "RelayErrorBudgetBurn", "critical", 0), ("3h30m", "RelayErrorBudgetBurn", "warning", 0)],
     ),
@@ -184,7 +184,7 @@ CASES: Final[tuple[Case, ...]] = (
         ],
     ),
     Case(
-        name="RelayMessagesLost: connections that are refused lose no message, and page nobody",
+        name="RelayMessagesLost: refused connections lose no message and do not page",
         series={
             slo("recovery", "good", "offline-30s"): growing(1, 3),
             slo("recovery", "bad", "offline-30s"): counter((0, 80), (1, 1), (0, 23), (1, 1), (0, 200)),
@@ -198,7 +198,7 @@ CASES: Final[tuple[Case, ...]] = (
         ],
     ),
     Case(
-        name="RelayPairsUnstable: away again and again; a deploy's shutdowns are none of it",
+        name="RelayPairsUnstable: repeated disconnects; shutdowns of a deploy are not counted",
         series={
             f'relay_probe_pair_seconds_total{{{PROBE}, state="connected"}}': growing(14, 1),
             f'relay_probe_pair_seconds_total{{{PROBE}, state="disconnected"}}': growing(1, 1),
@@ -212,7 +212,7 @@ CASES: Final[tuple[Case, ...]] = (
         ],
     ),
     Case(
-        name="RelayPairsUnstable: an outage that was paged took each connection once, and leaves no ticket behind",
+        name="RelayPairsUnstable: the disconnects of an outage that paged do not warn",
         series={
             UP: then("1x120", "0x3", "1x200"),
             f'relay_probe_pair_seconds_total{{{PROBE}, state="connected"}}': counter((30, 120), (0, 4), (30, 200)),
@@ -225,7 +225,7 @@ CASES: Final[tuple[Case, ...]] = (
         ],
     ),
     Case(
-        name="RelayProbeRateLimited: the relay asks for less",
+        name="RelayProbeRateLimited: fires and resolves",
         series={
             f'relay_probe_failures_total{{{PROBE}, step="upgrade", reason="rate_limited"}}': counter(
                 (0, 40), (1, 4), (0, 100)
@@ -238,7 +238,7 @@ CASES: Final[tuple[Case, ...]] = (
         ],
     ),
     Case(
-        name="RelayCertificateExpiring: two weeks warn, three days page",
+        name="RelayCertificateExpiring: warns below two weeks, pages below three days",
         series={
             'relay_probe_certificate_expiry_timestamp_seconds{location="local", relay="demo"}': f"{10 * 86400}x200",
             'relay_probe_certificate_expiry_timestamp_seconds{location="local", relay="late"}': f"{86400}x200",
@@ -251,7 +251,7 @@ CASES: Final[tuple[Case, ...]] = (
         ],
     ),
     Case(
-        name="RelayCertificateExpiring: one node of two has kept its old certificate",
+        name="RelayCertificateExpiring: one node of two still has its old certificate",
         series={
             'relay_probe_certificate_expiry_timestamp_seconds{location="local", relay="demo"}': " ".join(
                 [f"{2 * 86400}x1 {90 * 86400}x1"] * 60
@@ -263,19 +263,19 @@ CASES: Final[tuple[Case, ...]] = (
         ],
     ),
     Case(
-        name="RelayProbeStale: what was taken out of the configuration is not missed",
+        name="RelayProbeStale: a probe removed from the configuration is not stale",
         series={
             RUNS.replace("steady", "session"): then(*(f"{runs}x19" for runs in range(8)), "8x13", "stale"),
         },
         expect=[(minute, "RelayProbeStale", "warning", 0) for minute in ("40m", "50m", "53m", "56m", "59m")],
     ),
     Case(
-        name="RelayProbeStale: no run for five minutes, whatever the clocks say",
+        name="RelayProbeStale: no run for five minutes",
         series={RUNS: then(counter((1, 80)), "80x80")},
         expect=[("19m", "RelayProbeStale", "warning", 0), ("28m", "RelayProbeStale", "warning", 1)],
     ),
     Case(
-        name="RelayMonitorAbsent: gone for a minute",
+        name="RelayMonitorAbsent: absent for a minute",
         series={SHARD: then("1x40", "_x40")},
         expect=[("9m", "RelayMonitorAbsent", "critical", 0), ("19m", "RelayMonitorAbsent", "critical", 1)],
     ),
@@ -291,7 +291,7 @@ CASES: Final[tuple[Case, ...]] = (
         ],
     ),
     Case(
-        name="RelayMonitorConfigReloadFailed: a refused configuration",
+        name="RelayMonitorConfigReloadFailed: a failed reload",
         series={'relay_monitor_config_last_reload_successful{location="local"}': then("1x20", "0x60")},
         expect=[
             ("9m", "RelayMonitorConfigReloadFailed", "warning", 0),
@@ -299,7 +299,7 @@ CASES: Final[tuple[Case, ...]] = (
         ],
     ),
     Case(
-        name="RelayMonitorRulesDrift: another objective than the rules were made with, and none where they agree",
+        name="RelayMonitorRulesDrift: another objective than in the rules, and none for an SLO that is equal",
         series={
             slo("delivery", "good"): growing(3, 1),
             slo("round-trip", "good"): growing(3, 1),
@@ -310,7 +310,7 @@ CASES: Final[tuple[Case, ...]] = (
         expect=[("5m", "RelayMonitorRulesDrift", "warning", 0), ("15m", "RelayMonitorRulesDrift", "warning", 1)],
     ),
     Case(
-        name="RelayMonitorRulesDrift: an SLO that the rules do not know",
+        name="RelayMonitorRulesDrift: an SLO that the rules do not have",
         series={
             slo("delivery", "good"): growing(3, 1),
             'relay_slo_objective_ratio{location="local", relay="demo", slo="unheard-of"}': "0.9x200",
@@ -318,7 +318,7 @@ CASES: Final[tuple[Case, ...]] = (
         expect=[("15m", "RelayMonitorRulesDrift", "warning", 1)],
     ),
     Case(
-        name="RelayMonitorRulesDrift: a shard, and a location, of which the rules know nothing",
+        name="RelayMonitorRulesDrift: a shard and a location that the rules do not have",
         series={
             SHARD: "1x200",
             'relay_monitor_shard_info{location="local", shard="1/2"}': "1x200",
@@ -327,7 +327,7 @@ CASES: Final[tuple[Case, ...]] = (
         expect=[("5m", "RelayMonitorRulesDrift", "warning", 0), ("15m", "RelayMonitorRulesDrift", "warning", 2)],
     ),
     Case(
-        name="RelayInMaintenance: says so, for Alertmanager to hold back the rest",
+        name="RelayInMaintenance: fires, so that Alertmanager inhibits the other alerts",
         series={f"relay_probe_maintenance{{{PROBE}}}": then("0x20", "1x20", "0x20")},
         expect=[
             ("4m", "RelayInMaintenance", "info", 0),
@@ -337,18 +337,18 @@ CASES: Final[tuple[Case, ...]] = (
     ),
     Case(name="Watchdog: always fires", series={BUILD: "1x20"}, expect=[("1m", "Watchdog", "none", 1)]),
     Case(
-        name="RelayProbeFailing: resolved once the probe gets through again",
+        name="RelayProbeFailing: resolves when the probe succeeds again",
         series={UP: "1x160", PROBE_UP: then("1x40", "0x40", "1x80")},
         expect=[("15m", "RelayProbeFailing", "warning", 1), ("21m", "RelayProbeFailing", "warning", 0)],
     ),
 )
 
 MINUTES: Final = 60
-"""Samples an hour in the slow cases: a day of them at every scrape would take minutes to evaluate."""
+"""Samples an hour in the cases of a day; a sample each scrape takes minutes to evaluate."""
 
 SLOW: Final = (
     Case(
-        name="RelayLatencyTrend: four times as slow for two hours, and resolved an hour after",
+        name="RelayLatencyTrend: four times as slow for two hours, resolves an hour later",
         series={
             f'relay_probe_round_trip_seconds_bucket{{{PROBE}, le="0.1"}}': counter(
                 (12, 26 * MINUTES), (0, 2 * MINUTES), (12, 2 * MINUTES)

@@ -1,4 +1,4 @@
-"""Cases for promtool about probes that run rarely: their pages come, and stay until they have tried again."""
+"""Promtool cases with long intervals between runs: pages fire, and resolve when a run has succeeded."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 from tests.slo.rules.series import CONFIRMED, Case
 
 SCRAPE: Final = 120
-"""Seconds: half a day of shorter ones would take minutes to evaluate."""
+"""Scrape interval in seconds; half a day of shorter ones takes minutes to evaluate."""
 
 HOUR: Final = 3600 // SCRAPE
 PROBES: Final = f"""
@@ -27,23 +27,23 @@ SLOS: Final = {"hourly": "journey", "rarely": "trip"}
 
 
 def runs(probe: str, bad: int, good: int, *, location: str = "local", first: int = 4) -> dict[str, str]:
-    """The events of a probe of which so many runs fail and then so many succeed, the first of them at a scrape."""
+    """Return the events of a probe whose runs first fail and then succeed; `first` is the scrape of the first run."""
     period = PERIODS[probe]
-    end = first + (bad + good) * period
-    booked = [first + run * period for run in range(bad + good)]
-    counters = {"bad": booked[:bad], "good": booked[bad:]}
+    stop_at = first + (bad + good) * period
+    counted = [first + run * period for run in range(bad + good)]
+    counters = {"bad": counted[:bad], "good": counted[bad:]}
     return {
         f'relay_slo_events_total{{location="{location}", relay="demo", probe="{probe}", '
         f'slo="{SLOS[probe]}", outcome="{outcome}"}}': " ".join(
             f"{before}x{stop - start - 1}"
-            for before, (start, stop) in enumerate(zip([0, *times], [*times, end], strict=True))
+            for before, (start, stop) in enumerate(zip([0, *times], [*times, stop_at], strict=True))
         )
         for outcome, times in counters.items()
     }
 
 
 def everywhere(probe: str, bad: int, good: int) -> dict[str, str]:
-    """The same at three locations, each at its own time: a third of the period after the one before."""
+    """Return the same at three locations, each a third of the interval after the one before."""
     made: dict[str, str] = {}
     for index, location in enumerate("abc"):
         made |= runs(probe, bad, good, location=location, first=4 + index * PERIODS[probe] // 3)
@@ -61,7 +61,7 @@ slos: [{name: delivery, probe: steady, sli: availability, objective: 99%}]
 """
 CASES_SLOW: Final = (
     Case(
-        name="RelayPartialFailure: a pair that shows a silent node every four minutes is one page until the repair",
+        name="RelayPartialFailure: a pair that fails every four minutes is one page until the repair",
         # A failure is seen every 16 scrapes, from 10m to 26m.
         series={CONFIRMED: " ".join(["0x39", *(f"{count}x15" for count in range(1, 5)), "5x80"])},
         expect=[
@@ -74,18 +74,18 @@ CASES_SLOW: Final = (
 
 CASES_ALONE: Final = (
     Case(
-        name="RelayErrorBudgetBurn: what runs once an hour fails each time, and that is one page until a run succeeds",
+        name="RelayErrorBudgetBurn: an hourly probe that always fails is one page until a run succeeds",
         # The third failure is at 2h8m, the last at 7h8m, the first success at 8h8m.
         series=runs("hourly", 8, 4),
         expect=[*pages(range(0, 128, 10), 0), *pages(range(130, 488, 7), 1), *pages(range(500, 720, 10), 0)],
     ),
     Case(
-        name="RelayErrorBudgetBurn: two failures an hour apart are no page",
+        name="RelayErrorBudgetBurn: two failures an hour apart do not page",
         series=runs("hourly", 2, 6),
         expect=pages(range(0, 480, 10), 0),
     ),
     Case(
-        name="RelayErrorBudgetBurn: three failures just fit into the longest window, and that is one page as well",
+        name="RelayErrorBudgetBurn: three failures that just fit into the longest window are one page",
         # The third failure is at 5h28m, the first success at 13h28m.
         series=runs("rarely", 5, 2),
         expect=[*pages(range(0, 328, 10), 0), *pages(range(330, 808, 13), 1), *pages(range(820, 1000, 30), 0)],
@@ -94,18 +94,18 @@ CASES_ALONE: Final = (
 
 CASES_SPREAD: Final = (
     Case(
-        name="RelayErrorBudgetBurn: three locations fail, each once an hour and at its own time, and that is one page",
+        name="RelayErrorBudgetBurn: hourly probes that fail at three locations at different times are one page",
         # Two of three have failed three times at 2h28m; two of three succeed from 8h28m on.
         series=everywhere("hourly", 8, 4),
         expect=[*pages(range(0, 148, 10), 0), *pages(range(150, 508, 7), 1), *pages(range(520, 720, 10), 0)],
     ),
     Case(
-        name="RelayErrorBudgetBurn: one of three locations fails, however rarely they look",
+        name="RelayErrorBudgetBurn: an hourly probe that fails at one location of three does not page",
         series=everywhere("hourly", 0, 12) | runs("hourly", 12, 0, location="b", first=14),
         expect=pages(range(0, 720, 10), 0),
     ),
     Case(
-        name="RelayErrorBudgetBurn: three failures just fit into the longest window, at each location at another time",
+        name="RelayErrorBudgetBurn: three failures that just fit into the longest window, at three locations",
         series=everywhere("rarely", 6, 1),
         expect=pages(range(390, 960, 15), 1),
     ),

@@ -1,4 +1,4 @@
-"""Configurations and histories by chance, for hypothesis; only such as `check` accepts."""
+"""Hypothesis strategies: valid configurations, and histories of their series."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 LOCATIONS: Final = ("here", "there", "third")
 RELAYS: Final = ("relay.1", "relay-1", "relay_1")
-"""Whose names a dot that means any character would mix up."""
+"""Names that an unescaped dot in a pattern would confuse."""
 
 OBJECTIVES: Final = ("90%", "95%", "99%", "99.5%", "99.9%", "99.99%", "100%", "100%")
 WINDOWS: Final = ("1h", "6h", "1d", "7d", "28d", "30d", "90d")
@@ -43,7 +43,7 @@ MADE_BY: Final = {
 
 @st.composite
 def configs(draw: st.DrawFn, *, trend: bool = True) -> Config:
-    """Any valid configuration of up to three locations and relays, and up to five SLOs."""
+    """Draw a valid configuration of up to three locations and relays, and up to five SLOs."""
     relays = [
         {"name": name, "url": "embedded", "max_severity": draw(st.sampled_from(("critical", "warning")))}
         for name in RELAYS[: draw(st.integers(1, len(RELAYS)))]
@@ -53,7 +53,7 @@ def configs(draw: st.DrawFn, *, trend: bool = True) -> Config:
     chosen = draw(st.lists(st.sampled_from(tuple(PROBES)), min_size=1, unique=True))
     probes = [{"name": name, **PROBES[name], "relays": draw(some)} for name in chosen]
     names = [name for name in names if any(name in probe["relays"] for probe in probes)]
-    relays = [relay for relay in relays if relay["name"] in names]  # one that nobody watches is refused
+    relays = [relay for relay in relays if relay["name"] in names]  # a relay without a probe is rejected
     slos = [
         slo
         for number in range(draw(st.integers(1, 5)))
@@ -74,7 +74,7 @@ def configs(draw: st.DrawFn, *, trend: bool = True) -> Config:
 
 
 def _accepted(document: dict[str, Any]) -> Config:
-    """A document as a configuration, without the SLOs that `check` refuses: too rare, too strict."""
+    """Return the document as a configuration, without the SLOs that `check` rejects."""
     try:
         return parse(yaml.safe_dump(document), "config.yaml", {})
     except ConfigError as error:
@@ -106,7 +106,7 @@ def _slo(draw: st.DrawFn, name: str, chosen: Sequence[str], relays: Sequence[str
 
 
 def keys_of(config: Config) -> list[Key]:
-    """Whose events there are."""
+    """Return the error budgets that have events."""
     return [
         Key(slo.name, relay, probe.name, location)
         for slo in config.slos
@@ -119,13 +119,13 @@ def keys_of(config: Config) -> list[Key]:
     ]
 
 
-# Stretches of a counter's life: good and bad events at each scrape, and how many scrapes long.
+# Stretches of a counter: good and bad events at each scrape, and the number of scrapes.
 GROWTH: Final = st.sampled_from(((3, 0), (3, 0), (6, 0), (0, 3), (0, 1), (2, 1), (40, 1), (0, 0), (9, 1), (200, 1)))
 STRETCH: Final = st.tuples(
     st.sampled_from(("grows", "grows", "grows", "resets", "is not scraped")), GROWTH, st.integers(1, 60)
 )
 MISSED: Final = 6
-"""Scrapes missed at most in a row: three minutes, after which Prometheus still knows what there was."""
+"""Most failed scrapes in a row: three minutes, less than Prometheus' staleness interval."""
 
 
 @st.composite
@@ -133,7 +133,7 @@ def _events(draw: st.DrawFn, scrapes: int) -> Events:
     good: list[int | None] = []
     bad: list[int | None] = []
     sums = [draw(st.integers(0, 50)), draw(st.sampled_from((0, 0, 2)))]
-    every = draw(st.sampled_from((1, 1, 10, 40)))  # scrapes: some probes are rare
+    every = draw(st.sampled_from((1, 1, 10, 40)))  # in scrapes, for probes with a long interval
     while len(good) < scrapes:
         kind, growth, length = draw(STRETCH)
         if kind == "resets":
@@ -144,7 +144,7 @@ def _events(draw: st.DrawFn, scrapes: int) -> Events:
             missed = kind == "is not scraped" and good
             good.append(None if missed else sums[0])
             bad.append(None if missed else sums[1])
-        # One scrape that succeeds, so that stretches of missed ones do not add up.
+        # One successful scrape, so that failed stretches do not add up.
         good.append(sums[0])
         bad.append(sums[1])
     return Events(good[:scrapes], bad[:scrapes])
@@ -152,14 +152,14 @@ def _events(draw: st.DrawFn, scrapes: int) -> Events:
 
 @st.composite
 def _dip(draw: st.DrawFn, scrapes: int) -> list[int]:
-    """A gauge that is 1, then 0, then 1 again."""
+    """Draw a gauge that is 1, then 0, then 1 again."""
     falls, rises = sorted((draw(st.integers(1, scrapes)), draw(st.integers(1, scrapes))))
     return [1] * falls + [0] * (rises - falls) + [1] * (scrapes - rises)
 
 
 @st.composite
 def histories(draw: st.DrawFn, config: Config, *, most: int) -> History:
-    """An hour and a half of some of the series of a configuration."""
+    """Draw 90 minutes of some of the series of a configuration."""
     scrape = round(config.prometheus.scrape_interval)
     scrapes = 5400 // scrape + 1
     keys = keys_of(config)
@@ -174,7 +174,7 @@ def histories(draw: st.DrawFn, config: Config, *, most: int) -> History:
     events = {key: draw(_events(scrapes)) for key in sorted(picked)}
     gone = {}
     for key, made in events.items():
-        # With each failure a message is gone, or with none.
+        # Each failure loses a message, or none does.
         if key.probe != "idle" and draw(st.booleans()):
             lost = draw(st.booleans())
             gone[key.relay, key.probe, key.location] = [value if lost or value is None else 0 for value in made.bad]

@@ -1,4 +1,4 @@
-"""Rules of any configuration: promtool reads them, none of them is dead, and they come to what was computed by hand."""
+"""Rules of random configurations: promtool accepts them, selectors have series, and the oracle agrees on alerts."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 Labels = dict[str, str]
 
 BATCH: Final = 3
-"""Configurations that one call of promtool judges: to start it costs more than to run it."""
+"""Configurations in one call of promtool, whose start costs more than its run."""
 
-TURNS: Final = 6
-"""Times an alert begins or ceases to fire that are looked at from both sides."""
+MAX_CHANGES: Final = 6
+"""Changes of an alert between firing and not firing of which both sides are checked."""
 
 UNEXPECTED: Final = {
     ("relay_monitor_shard_info", "location"),
@@ -47,9 +47,9 @@ UNEXPECTED: Final = {
     ("relay_probe_relay_info", "max_severity"),
     ("relay_slo_window_seconds", "slo"),
 }
-"""What drift looks for that should not be, by series and label: such a selector finds nothing in health."""
+"""Negative matchers of the drift alerts, by series and label: without drift they select nothing."""
 
-# A failing example is as good as the smallest one, and finding that takes a process each.
+# No shrinking: each step would start a process.
 PROMTOOL_SETTINGS: Final = settings(
     max_examples=3,
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
@@ -59,7 +59,7 @@ PROMTOOL_SETTINGS: Final = settings(
 
 @pytest.mark.slow
 class TestNoAlertIsDead:
-    """Whatever an alert asks for, the monitor exports or another rule records."""
+    """Every series that an alert selects is exported by the monitor or recorded by a rule."""
 
     @settings(suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow], max_examples=40)
     @given(configs())
@@ -76,7 +76,7 @@ class TestNoAlertIsDead:
                 if isinstance(rule, Record):
                     events = (each for each in selectors(rule.expr) if each.name == "relay_slo_events_total")
                     found = [labels for each in events for labels in matching(each, world)]
-                    # What is made of recorded series has their labels.
+                    # A rule over recorded series has their labels.
                     world[rule.name] = found or world[ratio_name(300.0)]
 
     @settings(suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow], max_examples=40)
@@ -91,10 +91,12 @@ class TestNoAlertIsDead:
                 paging = {severities[key.relay], "warning"}
                 expected |= {("RelayMessagesLost", severity, key, "") for severity in paging}
                 continue
-            for burn in burn_conditions(slo.window, config.prometheus.scrape_interval):
-                severity = severities[key.relay] if burn.severity == "critical" else "warning"
-                # Windows that do not differ are judged once: the smaller factor says it.
-                expected.add(("RelayErrorBudgetBurn", severity, key, f"{burn.long_window:g} {burn.short_window:g}"))
+            for condition in burn_conditions(slo.window, config.prometheus.scrape_interval):
+                severity = severities[key.relay] if condition.severity == "critical" else "warning"
+                # Equal windows have one alert, with the smaller factor.
+                expected.add(
+                    ("RelayErrorBudgetBurn", severity, key, f"{condition.long_window:g} {condition.short_window:g}")
+                )
         assert set(judged(config)) == expected
 
     def test_the_exception_for_a_stability_slo_leaves_the_others_their_alerts(self) -> None:
@@ -107,13 +109,13 @@ class TestNoAlertIsDead:
 
     @given(configs())
     @settings(suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow], max_examples=40)
-    def test_no_two_alerts_are_the_same(self, config: Config) -> None:
-        """Where they would carry the same labels, Prometheus refuses to record the second."""
-        told = list(judged(config))
-        assert len(told) == len(set(told))
+    def test_no_two_alerts_have_equal_labels(self, config: Config) -> None:
+        """Prometheus rejects the second of two alerts with equal labels."""
+        found = list(judged(config))
+        assert len(found) == len(set(found))
 
-    def test_short_windows_of_different_slos_are_told_apart(self) -> None:
-        """A relay that is worth no page is warned of what would be one, over windows that another SLO's warning has."""
+    def test_short_windows_of_different_slos_have_different_labels(self) -> None:
+        """With max_severity warning a page becomes a warning, over windows that another SLO's warning has."""
         relays = "relays: [{name: one, url: embedded, max_severity: warning}]\n"
         slo = "  - {{name: of-{0}, probe: steady, sli: latency, threshold: 400ms, objective: 90%, window: {0}}}\n"
         slos = "".join(slo.format(window) for window in ("1h", "6h"))
@@ -124,8 +126,8 @@ class TestNoAlertIsDead:
         burning = [rule for rule in rules if rule.name == "RelayErrorBudgetBurn"]
         spans = [(rule.severity, rule.labels["long_window"], rule.labels["short_window"]) for rule in burning]
         assert ("warning", "4m", "2m") in {each for each in spans if spans.count(each) > 1}
-        told = [(rule.name, rule.severity, tuple(rule.labels.items())) for rule in rules]
-        assert len(told) == len(set(told))
+        found = [(rule.name, rule.severity, tuple(rule.labels.items())) for rule in rules]
+        assert len(found) == len(set(found))
 
 
 @pytest.mark.integration
@@ -134,27 +136,27 @@ class TestPromtool:
     @pytest.mark.required_counterpart("promtool")
     @PROMTOOL_SETTINGS
     @given(st.lists(configs(), min_size=BATCH, max_size=BATCH))
-    def test_it_finds_no_fault_in_any_rules(self, drawn: list[Config]) -> None:
+    def test_check_rules_passes(self, configurations: list[Config]) -> None:
         with TemporaryDirectory() as folder:
-            files = [Path(folder) / f"{number}.rules.yml" for number in range(len(drawn))]
-            for file, config in zip(files, drawn, strict=True):
+            files = [Path(folder) / f"{number}.rules.yml" for number in range(len(configurations))]
+            for file, config in zip(files, configurations, strict=True):
                 file.write_bytes(rules_file(config))
             run(find(PROMTOOL), "check", "rules", "--lint=all", "--lint-fatal", *files, timeout=280)
 
     @pytest.mark.required_counterpart("promtool")
     @PROMTOOL_SETTINGS
     @given(st.data())
-    def test_prometheus_comes_to_what_was_computed_by_hand(self, data: st.DataObject) -> None:
-        agree(find(PROMTOOL), 2, data)
+    def test_prometheus_2_agrees_with_the_oracle(self, data: st.DataObject) -> None:
+        check_against_oracle(find(PROMTOOL), 2, data)
 
     @PROMTOOL_SETTINGS
     @given(st.data())
-    def test_and_so_does_prometheus_3(self, data: st.DataObject) -> None:
-        agree(promtool_3(), 3, data)
+    def test_prometheus_3_agrees_with_the_oracle(self, data: st.DataObject) -> None:
+        check_against_oracle(promtool_3(), 3, data)
 
 
 def exported(config: Config) -> dict[str, list[Labels]]:
-    """What the monitors of a configuration export, by name: what is there from the start, and what comes later."""
+    """Return the series that the monitors of a configuration export, by name, those of later events included."""
     found: dict[str, list[Labels]] = {"ALERTS": alerts_as_series(config)}
     text = Metrics(config, version="1", shard="0/1").render("")[0].decode()
     shards = [f"{index}/{config.shards}" for index in range(config.shards)]
@@ -188,7 +190,7 @@ def matching(selector: Selector, world: Mapping[str, Sequence[Labels]]) -> list[
 
 
 def fits(selector: Selector, labels: Mapping[str, str]) -> bool:
-    """Whether a series with these labels is selected."""
+    """Return whether the selector matches a series with these labels."""
     for label, how, wanted in selector.matchers:
         has = labels.get(label, "")
         holds = re.fullmatch(wanted, has) is not None if how.endswith("~") else has == wanted
@@ -198,7 +200,7 @@ def fits(selector: Selector, labels: Mapping[str, str]) -> bool:
 
 
 def judged(config: Config) -> Iterator[tuple[str, str, Key, str]]:
-    """Which alert of which severity and which windows judges whose budget."""
+    """Yield alert, severity, error budget and windows of each alert about error budgets."""
     objectives = {slo.name: slo for slo in budgeted(config)}
     for group in groups(config):
         for rule in group.rules:
@@ -227,8 +229,8 @@ def seconds(text: str) -> float:
     return round(sum(int(number) * units[unit] for number, unit in re.findall(r"(\d+)(ms|[dhms])", text)), 3)
 
 
-def agree(program: str, version: int, data: st.DataObject) -> None:
-    """Hold some configurations and histories against promtool, all in one go."""
+def check_against_oracle(program: str, version: int, data: st.DataObject) -> None:
+    """Compare promtool with the oracle, for some configurations and histories in one call."""
     with TemporaryDirectory() as folder:
         files = []
         for number in range(BATCH):
@@ -240,12 +242,12 @@ def agree(program: str, version: int, data: st.DataObject) -> None:
             rules.write_bytes(rules_file(config))
             case = document(rules.name, config, history, sorted(asked), version)
             files.append(Path(folder) / f"{number}_test.yml")
-            files[-1].write_text(json.dumps(case), encoding="utf-8")  # which is YAML, and written in no time
+            files[-1].write_text(json.dumps(case), encoding="utf-8")  # JSON is YAML, and faster to write
         run(program, "test", "rules", *files, timeout=280)
 
 
 def document(rules: str, config: Config, history: History, asked: Sequence[int], version: int) -> dict[str, Any]:
-    """A history, and what the rules make of it at some evaluations, as promtool reads it."""
+    """Return a test file: a history, and the expected ratios and alerts at some evaluations."""
     oracle = Oracle(config, history, version)
     series = [
         {"series": selector_of("relay_slo_events_total", key, outcome), "values": values_of(values)}
@@ -274,13 +276,13 @@ def document(rules: str, config: Config, history: History, asked: Sequence[int],
         for key, window in product(history.events, recorded_windows(config)):
             questions.append((now, *ratio_question(key, ratio_name(window), oracle.ratio(key, now, window))))
     for firing, counts in oracle.firing():
-        turns = [at for at in range(1, len(counts)) if counts[at] != counts[at - 1]]
-        around = {*asked, *turns[:TURNS], *(turn - 1 for turn in turns[:TURNS])}
+        changes = [at for at in range(1, len(counts)) if counts[at] != counts[at - 1]]
+        around = {*asked, *changes[:MAX_CHANGES], *(change - 1 for change in changes[:MAX_CHANGES])}
         fires = f"count({firing.selector()}) or vector(0)"
         questions += [(history.evaluations()[at], fires, counts[at]) for at in sorted(around)]
-        # And in all: how many evaluations it fired at, from the first to the last.
+        # And the number of evaluations at which it fired.
         ever = f"sum(count_over_time({firing.selector()}[1d])) or vector(0)"
-        questions.append((history.end, ever, sum(counts)))
+        questions.append((history.duration, ever, sum(counts)))
     return {
         "rule_files": [rules],
         "evaluation_interval": f"{history.evaluation}s",
@@ -303,7 +305,7 @@ def document(rules: str, config: Config, history: History, asked: Sequence[int],
 
 
 def ratio_question(key: Key, name: str, expected: float | None) -> tuple[str, int]:
-    """An expression that is 1 where the recorded ratio is as computed; 0 where there should be none, and is none."""
+    """Return an expression that is 1 if the recorded ratio is as expected, and 0 if none is expected nor recorded."""
     recorded = selector_of(name, key)
     if expected is None:
         return f"count({recorded}) or vector(0)", 0
