@@ -135,7 +135,7 @@ async def chain(
     pace: Pace = Pace(),
     history: bool = False,
 ) -> AsyncIterator[Chain]:
-    """Start everything; `config` is a template of the configuration with the fields relay, listen and those of `fields`.
+    """Start everything; `config` is a template with the fields relay, listen and those of `fields`.
 
     `history`: Prometheus starts with 24 hours without failures. All programs are stopped at the end.
     """
