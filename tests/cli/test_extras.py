@@ -18,7 +18,7 @@ from monitor.cli.extras import MODULES, Extra
 
 pytestmark = pytest.mark.integration
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 OPTIONAL = sorted({module for modules in MODULES.values() for module in modules})
 
 CONFIG = """

@@ -1,0 +1,55 @@
+"""The command `check`: errors, footprint, web configuration."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cli.commands import CONFIG, monitor
+from tests.config.test_loading import marked
+from tests.relays import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.integration
+
+TEN_ERRORS = ROOT / "tests" / "config" / "bad" / "ten-at-once.yaml"
+
+
+class TestCheck:
+    def test_each_error_is_a_line_on_stderr_with_its_position(self) -> None:
+        done = monitor("check", "--config", TEN_ERRORS)
+        assert (done.returncode, done.stdout) == (2, "")
+        position = re.compile(rf"{re.escape(str(TEN_ERRORS))}:(\d+): ([^:]+): .")
+        found = [position.match(line) for line in done.stderr.splitlines()]
+        assert [(int(each[1]), each[2]) for each in found if each] == [
+            (line, key) for line, key, _ in marked(TEN_ERRORS)
+        ]
+        assert len(found) == 10
+
+    def test_a_valid_file_has_a_footprint_for_each_relay(self) -> None:
+        done = monitor("check", "--config", ROOT / "config.yaml")
+        assert (done.returncode, done.stderr) == (0, "")
+        verdict, *footprint = done.stdout.splitlines()
+        assert verdict.endswith("config.yaml: valid")
+        assert [line.partition(":")[0] for line in footprint] == ["demo"]
+        for what in ("connects per minute", "messages per minute", "channels created", "in the relay's history"):
+            assert what in footprint[0]
+
+    def test_the_web_configuration_is_checked(self, tmp_path: Path) -> None:
+        (tmp_path / "monitor.yaml").write_text("server: {web_config_file: web.yml}\n" + CONFIG)
+        (tmp_path / "web.yml").write_text("tls_server_config: {}\nbasic_auth_users:\n  prometheus: hunter2\n")
+        done = monitor("check", "--config", tmp_path / "monitor.yaml")
+        assert (done.returncode, done.stdout) == (2, "")
+        (line,) = done.stderr.splitlines()
+        assert line.startswith(f"{tmp_path / 'web.yml'}:3: basic_auth_users.prometheus: is not a bcrypt hash")
+        assert "hunter2" not in line
+
+    def test_a_missing_file_is_one_line_on_stderr(self, tmp_path: Path) -> None:
+        done = monitor("check", "--config", tmp_path / "none.yaml")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert len(done.stderr.splitlines()) == 1
+        assert "cannot be read: No such file" in done.stderr

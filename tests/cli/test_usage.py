@@ -1,0 +1,54 @@
+"""Wrong usage, help texts, and failing output of the commands."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from monitor.cli import app
+from tests.cli.commands import command, monitor
+from tests.relays import ROOT
+
+pytestmark = pytest.mark.integration
+
+
+class TestUsage:
+    @pytest.mark.parametrize("shard", ["nonsense", "1", "3/3", "0/0", "-1/3", "²/3", "0/3/4", "9" * 5000 + "/3"])
+    def test_an_invalid_shard_is_refused(self, shard: str, config: Path) -> None:
+        done = CliRunner().invoke(app, ["run", "--config", str(config), "--shard", shard])
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert "Invalid value for --shard" in done.stderr
+
+    def test_a_shard_without_a_relay_is_refused(self, config: Path) -> None:
+        done = monitor("run", "--config", config, "--shard", "2/3")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "shard 2/3: relays: there are only 2, none for this shard" in done.stderr
+
+    def test_an_unknown_command_is_refused(self) -> None:
+        assert monitor("rnu").returncode == 2
+
+    def test_every_command_has_a_help_text(self) -> None:
+        done = monitor("--help")
+        assert done.returncode == 0
+        for name in ("run", "check", "once", "relay", "schema"):
+            assert re.search(rf"^ +{name} +[A-Z]", done.stdout, re.MULTILINE), name
+
+
+class TestOutput:
+    def test_a_full_disk_behind_stdout_is_one_line_on_stderr(self, config: Path) -> None:
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(
+                command("check", "--config", config), stdout=full, stderr=subprocess.PIPE, text=True, timeout=60,
+                check=False, cwd=ROOT,
+            )  # fmt: skip
+        assert (done.returncode, done.stderr) == (2, "relay-monitor: stdout: No space left on device\n")
+
+    def test_a_closed_stderr_is_ignored(self, config: Path) -> None:
+        shell = f"exec {shlex.join(command('once', '--config', config, '--probe', 'idle'))} 2>&-"
+        done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
+        assert (done.returncode, done.stdout[:2]) == (0, "ok")
