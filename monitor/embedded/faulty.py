@@ -60,9 +60,9 @@ class FaultySession(Session):
         self._fault: Fault | None = None  # of the present command
         broker.sides[self.client] = side
 
-    def gone(self) -> None:
-        """The connection is closed."""
-        super().gone()
+    def disconnected(self) -> None:
+        """Handle the end of the connection."""
+        super().disconnected()
         self._broker.sides.pop(self.client, None)
 
     # Publications.

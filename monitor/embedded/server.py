@@ -169,7 +169,7 @@ class EmbeddedRelay:
             pass
         finally:
             writer.cancel()
-            session.gone()
+            session.disconnected()
             del self._sessions[session]
 
     def _session(self, connection: ServerConnection, wakeup: asyncio.Event) -> Session:

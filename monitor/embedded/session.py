@@ -147,11 +147,11 @@ class Session:
         if self.closing is None:
             known = next((text for number, text in _REASONS.items() if number == code), "")
             self.closing = (int(code), known if reason is None else reason)
-            self.gone()
+            self.disconnected()
             self._wake()
 
-    def gone(self) -> None:
-        """The connection is closed: unsubscribe from all channels."""
+    def disconnected(self) -> None:
+        """Handle the end of the connection: unsubscribe from all channels."""
         for channel in self.channels:
             self._broker.unsubscribe(channel, self)
         self.channels.clear()

@@ -146,7 +146,7 @@ def test_history_starts_next_to_the_since_position(more: str, offsets: list[int]
 def test_a_closed_session_is_unsubscribed_from_every_channel() -> None:
     client = Client()
     client.send(f'{{"id":2,"subscribe":{{"channel":"{CHANNEL}"}}}}')
-    client.session.gone()
+    client.session.disconnected()
     client.broker.publish(CHANNEL, "1", "{}", 0.0)
     assert client.received() == []
     assert client.session.deadline() is None

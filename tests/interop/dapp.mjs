@@ -39,7 +39,7 @@ const actions = {
 
 for await (const line of createInterface({ input: process.stdin })) {
   const command = JSON.parse(line);
-  // Not awaited: connecting ends only after the commands that follow it.
+  // Not awaited: connect resolves only after the commands that follow it.
   Promise.resolve()
     .then(() => actions[command.do](command))
     .then(() => say("done", { did: command.do }))

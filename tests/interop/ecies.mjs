@@ -1,4 +1,4 @@
-// eciesjs at work on JSON lines: {"do":"encrypt","text":…,"publicKey":base64} or {"do":"decrypt","payload":…,"privateKey":base64}.
+// eciesjs, driven by JSON lines: {"do":"encrypt","text":…,"publicKey":base64} or {"do":"decrypt","payload":…,"privateKey":base64}.
 
 import { createInterface } from "node:readline";
 import { keys } from "./keys.mjs";

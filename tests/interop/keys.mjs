@@ -1,4 +1,4 @@
-// The protocol's key manager on eciesjs, as its clients in the field have it.
+// The protocol's key manager with eciesjs, as its production clients use it.
 
 import { decrypt, encrypt, PrivateKey, PublicKey } from "eciesjs";
 

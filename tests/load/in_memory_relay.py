@@ -103,7 +103,7 @@ class Connection:
 
     def _disconnect(self) -> None:
         self.open = False
-        self.session.gone()
+        self.session.disconnected()
         if self._due is not None:
             self._due.cancel()
 

@@ -30,7 +30,7 @@ async def _sockets_are_given_back() -> AsyncIterator[None]:
     before = open_sockets()
     yield
     async with asyncio.timeout(5):
-        while open_sockets() > before:  # noqa: ASYNC110 - closing takes some iterations of the loop, and nothing reports its end
+        while open_sockets() > before:  # noqa: ASYNC110 - sockets close some iterations later, without an event
             await asyncio.sleep(0.005)
 
 

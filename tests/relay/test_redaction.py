@@ -22,7 +22,7 @@ def secrets() -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize(
-    ("said", "shown"),
+    ("text", "redacted"),
     [
         ("error 101 unauthorized", "error 101 unauthorized"),
         (f"bad token {TOKEN}!", "bad token ***!"),
@@ -36,12 +36,12 @@ def secrets() -> tuple[str, ...]:
         ("", ""),
     ],
 )
-def test_known_secrets_are_redacted(said: str, shown: str) -> None:
-    assert redact(said, secrets()) == shown
+def test_known_secrets_are_redacted(text: str, redacted: str) -> None:
+    assert redact(text, secrets()) == redacted
 
 
 @pytest.mark.parametrize(
-    ("query", "said", "shown"),
+    ("query", "text", "redacted"),
     [
         ("key=ab%2Bcd%2Fef%3D%3D", "no such key=ab%2Bcd%2Fef%3D%3D", "no such ***"),
         ("key=ab%2Bcd%2Fef%3D%3D&n=1", "ab%2Bcd%2Fef%3D%3D, that is ab+cd/ef==", "***, that is ***"),
@@ -53,13 +53,13 @@ def test_known_secrets_are_redacted(said: str, shown: str) -> None:
         ("key=abc&tag", "key abc, tag", "key abc, tag"),
     ],
 )
-def test_a_query_is_redacted_in_encoded_and_decoded_form(query: str, said: str, shown: str) -> None:
+def test_a_query_is_redacted_in_encoded_and_decoded_form(query: str, text: str, redacted: str) -> None:
     target = Target(url=f"wss://relay.example.com/x?{query}")
-    assert redact(said, secrets_of(target, None, None)) == shown
+    assert redact(text, secrets_of(target, None, None)) == redacted
 
 
 @pytest.mark.parametrize(
-    ("header", "shown"),
+    ("header", "redacted"),
     [
         ("Basic " + base64.b64encode(b"me:hunter22").decode(), "wrong password ***"),
         ("basic " + base64.b64encode(b"\xff:hunter22").decode(), "wrong password ***"),
@@ -67,9 +67,9 @@ def test_a_query_is_redacted_in_encoded_and_decoded_form(query: str, said: str, 
         ("Basic " + base64.b64encode(b"me:hun").decode(), "wrong password hunter22"),
     ],
 )
-def test_the_password_in_a_basic_authorization_header_is_redacted(header: str, shown: str) -> None:
+def test_the_password_in_a_basic_authorization_header_is_redacted(header: str, redacted: str) -> None:
     target = Target(url="wss://relay.example.com/x", headers=(("Authorization", header),))
-    assert redact("wrong password hunter22", secrets_of(target, None, None)) == shown
+    assert redact("wrong password hunter22", secrets_of(target, None, None)) == redacted
 
 
 def test_without_secrets_nothing_is_redacted() -> None:
