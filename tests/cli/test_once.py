@@ -78,11 +78,10 @@ class TestOnce:
     def test_a_closed_port_fails_quickly_at_tcp(self, tmp_path: Path, closed_port: int) -> None:
         config = tmp_path / "monitor.yaml"
         config.write_text(CLOSED_PORT.format(port=closed_port))
-        started = time.monotonic()
         done = monitor("once", "--config", config, "--output", "json")
-        assert time.monotonic() - started < 5
         assert done.returncode == 1
         (run,) = json.loads(done.stdout)
+        assert run["durationSeconds"] < 5  # of the run: a busy machine may take longer to start Python
         assert (run["outcome"], run["failure"]["step"], run["failure"]["reason"]) == ("failed", "tcp", "refused")
         assert [each["outcome"] for each in run["exchanges"]] == ["failed"] * 3
         done = monitor("once", "--config", config)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+pytestmark = pytest.mark.timeout(300)
+
 RULES = ROOT / "alerts" / "relay-monitor.rules.yml"
 SHIPPED = (ROOT / "config.yaml").read_text("utf-8")
 
