@@ -1,1 +1,1 @@
-"""The whole chain: relay, monitor, Prometheus, Alertmanager and whoever is paged, all of them real."""
+"""The chain from the relay to a page, with real programs: relay, monitor, Prometheus, Alertmanager, webhook."""

@@ -109,98 +109,106 @@ def _now(config: Config) -> Row:
 
 
 def _connections(config: Config) -> Row:
+    return Row(title="Connections", panels=(*_connection_panels(), *_address_panels(config)))
+
+
+def _connection_panels() -> tuple[Panel, ...]:
+    """Return the panels of persistent connections."""
     seconds = "relay_probe_pair_seconds_total"
+    return (
+        Panel(
+            kind=Kind.TIME_SERIES,
+            title="Persistent pairs connected",
+            description="Are persistent connections stable? Share of the time that they were connected, by "
+            "probe; the idle ones show idle timeouts of a load balancer.",
+            queries=(
+                Query(
+                    expr=ratio_of(
+                        increase(select(seconds, PROBE, 'state="connected"')),
+                        increase(select(seconds, PROBE)),
+                        ("probe",),
+                    ),
+                    legend="{{probe}}",
+                ),
+            ),
+            unit="percentunit",
+            width=8,
+            maximum=1,
+        ),
+        Panel(
+            kind=Kind.TIME_SERIES,
+            title="Disconnects by code",
+            description="Who closes the connections, and why? Close and unsubscribe codes of persistent "
+            "connections: 3001 is a shutdown, 2500 insufficient state, none a connection closed without a close "
+            "frame.",
+            queries=(
+                Query(
+                    expr=f"{sum_by(increase(select('relay_probe_disconnects_total', PROBE)), ('code',))} > 0",
+                    legend="{{code}}",
+                    empty_reason="no persistent connection is closed",
+                ),
+                Query(expr=sum_by(increase(select("relay_probe_disconnects_total", PROBE))), legend="all"),
+            ),
+            width=8,
+            bars=True,
+            minimum=0,
+        ),
+        Panel(
+            kind=Kind.TIME_SERIES,
+            title="Reconnect time",
+            description="How long is a persistent pair disconnected?",
+            queries=tuple(
+                Query(
+                    expr=quantile(q, "relay_probe_reconnect_seconds", PROBE, by=("probe",)),
+                    legend=f"p{round(q * 100)} {{{{probe}}}}",
+                    window=300,
+                    empty_reason="no persistent connection reconnects",
+                )
+                for q in (0.5, 0.9)
+            ),
+            unit="s",
+            width=8,
+            minimum=0,
+        ),
+    )
+
+
+def _address_panels(config: Config) -> tuple[Panel, ...]:
+    """Return the panels of addresses, certificate and labels."""
     expiry = f"min_over_time({select(EXPIRY, RELAY)}[{show_duration(handshake_window(config))}])"
     window = shared_panels.window_of_five_runs(config, *Scenario)
-    return Row(
-        title="Connections",
-        panels=(
-            Panel(
-                kind=Kind.TIME_SERIES,
-                title="Persistent pairs connected",
-                description="Are persistent connections stable? Share of the time that they were connected, by "
-                "probe; the idle ones show idle timeouts of a load balancer.",
-                queries=(
-                    Query(
-                        expr=ratio_of(
-                            increase(select(seconds, PROBE, 'state="connected"')),
-                            increase(select(seconds, PROBE)),
-                            ("probe",),
-                        ),
-                        legend="{{probe}}",
-                    ),
+    return (
+        Panel(
+            kind=Kind.TIME_SERIES,
+            title="Connect failures by IP family",
+            description="Does one IP family fail? Failed connection attempts by family.",
+            queries=(
+                Query(
+                    expr=sum_by(increase(select("relay_probe_address_failures_total", PROBE)), ("family",)),
+                    legend="{{family}}",
+                    window=window,
                 ),
-                unit="percentunit",
-                width=8,
-                maximum=1,
             ),
-            Panel(
-                kind=Kind.TIME_SERIES,
-                title="Disconnects by code",
-                description="Who closes the connections, and why? Close and unsubscribe codes of persistent "
-                "connections: 3001 is a shutdown, 2500 insufficient state, none a connection closed without a close "
-                "frame.",
-                queries=(
-                    Query(
-                        expr=f"{sum_by(increase(select('relay_probe_disconnects_total', PROBE)), ('code',))} > 0",
-                        legend="{{code}}",
-                        empty_reason="no persistent connection is closed",
-                    ),
-                    Query(expr=sum_by(increase(select("relay_probe_disconnects_total", PROBE))), legend="all"),
-                ),
-                width=8,
-                bars=True,
-                minimum=0,
-            ),
-            Panel(
-                kind=Kind.TIME_SERIES,
-                title="Reconnect time",
-                description="How long is a persistent pair disconnected?",
-                queries=tuple(
-                    Query(
-                        expr=quantile(q, "relay_probe_reconnect_seconds", PROBE, by=("probe",)),
-                        legend=f"p{round(q * 100)} {{{{probe}}}}",
-                        window=300,
-                        empty_reason="no persistent connection reconnects",
-                    )
-                    for q in (0.5, 0.9)
-                ),
-                unit="s",
-                width=8,
-                minimum=0,
-            ),
-            Panel(
-                kind=Kind.TIME_SERIES,
-                title="Connect failures by IP family",
-                description="Does one IP family fail? Failed connection attempts by family.",
-                queries=(
-                    Query(
-                        expr=sum_by(increase(select("relay_probe_address_failures_total", PROBE)), ("family",)),
-                        legend="{{family}}",
-                        window=window,
-                    ),
-                ),
-                width=8,
-                bars=True,
-                minimum=0,
-            ),
-            Panel(
-                kind=Kind.STAT,
-                title="TLS certificate expires in",
-                description="When does the first certificate of the relay's chain expire? The earliest expiry that "
-                "recent handshakes received; wss only.",
-                queries=(Query(expr=f"min({expiry}) - time()", empty_reason="the relay is connected without TLS"),),
-                unit="dtdurations",
-                width=8,
-                steps=((-1e9, RED), (MIN_VALIDITY["critical"], AMBER), (MIN_VALIDITY["warning"], GREEN)),
-            ),
-            Panel(
-                kind=Kind.TABLE,
-                title="Relay info",
-                description="Who owns the relay, and what is its highest severity? The relay's labels, as configured.",
-                queries=(Query(expr=select("relay_probe_relay_info", RELAY), column="info", unit="none"),),
-                width=8,
-                labels=(),
-            ),
+            width=8,
+            bars=True,
+            minimum=0,
+        ),
+        Panel(
+            kind=Kind.STAT,
+            title="TLS certificate expires in",
+            description="When does the first certificate of the relay's chain expire? The earliest expiry that "
+            "recent handshakes received; wss only.",
+            queries=(Query(expr=f"min({expiry}) - time()", empty_reason="the relay is connected without TLS"),),
+            unit="dtdurations",
+            width=8,
+            steps=((-1e9, RED), (MIN_VALIDITY["critical"], AMBER), (MIN_VALIDITY["warning"], GREEN)),
+        ),
+        Panel(
+            kind=Kind.TABLE,
+            title="Relay info",
+            description="Who owns the relay, and what is its highest severity? The relay's labels, as configured.",
+            queries=(Query(expr=select("relay_probe_relay_info", RELAY), column="info", unit="none"),),
+            width=8,
+            labels=(),
         ),
     )

@@ -141,89 +141,98 @@ def _now() -> Row:
 
 
 def _schedule(config: Config) -> Row:
+    return Row(title="Schedule", panels=(*_run_panels(config), *_accounting_panels(config)))
+
+
+def _run_panels(config: Config) -> tuple[Panel, ...]:
+    """Return the panels of runs."""
     runs = "relay_monitor_runs_total"
     window = shared_panels.window_of_five_runs(config, *Scenario)
-    return Row(
-        title="Schedule",
-        panels=(
-            Panel(
-                kind=Kind.TIME_SERIES,
-                title="Missed and skipped runs",
-                description="Which runs did not start? Missed: the monitor was late. Skipped: the previous run had "
-                "not ended, or the relay's rate limits left no room.",
-                queries=(
-                    Query(
-                        expr=sum_by(increase(select(runs, RELAY, 'result=~"missed|skipped"')), ("result", "probe")),
-                        legend="{{result}} {{probe}}",
-                        window=window,
-                    ),
+    return (
+        Panel(
+            kind=Kind.TIME_SERIES,
+            title="Missed and skipped runs",
+            description="Which runs did not start? Missed: the monitor was late. Skipped: the previous run had "
+            "not ended, or the relay's rate limits left no room.",
+            queries=(
+                Query(
+                    expr=sum_by(increase(select(runs, RELAY, 'result=~"missed|skipped"')), ("result", "probe")),
+                    legend="{{result}} {{probe}}",
+                    window=window,
                 ),
-                width=8,
-                bars=True,
-                stacked=True,
-                minimum=0,
             ),
-            Panel(
-                kind=Kind.TIME_SERIES,
-                title="Runs started",
-                description="Do the probes run? Runs of each probe.",
-                queries=(
-                    Query(
-                        expr=sum_by(increase(select(runs, RELAY, 'result="started"')), ("relay", "probe")),
-                        legend="{{relay}} · {{probe}}",
-                        window=window,
-                    ),
+            width=8,
+            bars=True,
+            stacked=True,
+            minimum=0,
+        ),
+        Panel(
+            kind=Kind.TIME_SERIES,
+            title="Runs started",
+            description="Do the probes run? Runs of each probe.",
+            queries=(
+                Query(
+                    expr=sum_by(increase(select(runs, RELAY, 'result="started"')), ("relay", "probe")),
+                    legend="{{relay}} · {{probe}}",
+                    window=window,
                 ),
-                width=8,
-                bars=True,
-                stacked=True,
-                minimum=0,
             ),
-            Panel(
-                kind=Kind.TIME_SERIES,
-                title="Time since last success by probe",
-                description="Which probe has not succeeded recently? In units of its interval.",
-                queries=(
-                    Query(
-                        expr=f"max by (relay, probe, location) ({shared_panels.intervals_since_success(RELAY)})",
-                        legend="{{relay}} · {{probe}} · {{location}}",
-                    ),
+            width=8,
+            bars=True,
+            stacked=True,
+            minimum=0,
+        ),
+        Panel(
+            kind=Kind.TIME_SERIES,
+            title="Time since last success by probe",
+            description="Which probe has not succeeded recently? In units of its interval.",
+            queries=(
+                Query(
+                    expr=f"max by (relay, probe, location) ({shared_panels.intervals_since_success(RELAY)})",
+                    legend="{{relay}} · {{probe}} · {{location}}",
                 ),
-                unit="none",
-                width=8,
-                minimum=0,
             ),
-            Panel(
-                kind=Kind.TIME_SERIES,
-                title="Aborted and excluded exchanges",
-                description="Which exchanges count for no SLO? Aborted: the monitor stopped them. Excluded: a "
-                "maintenance window was open.",
-                queries=(
-                    Query(
-                        expr=sum_by(
-                            increase(select("relay_probe_exchanges_total", RELAY, 'outcome=~"aborted|excluded"')),
-                            ("outcome", "location"),
-                        ),
-                        legend="{{outcome}} {{location}}",
-                        window=window,
+            unit="none",
+            width=8,
+            minimum=0,
+        ),
+    )
+
+
+def _accounting_panels(config: Config) -> tuple[Panel, ...]:
+    """Return the panels of exchanges and messages that are not counted yet or not at all."""
+    window = shared_panels.window_of_five_runs(config, *Scenario)
+    return (
+        Panel(
+            kind=Kind.TIME_SERIES,
+            title="Aborted and excluded exchanges",
+            description="Which exchanges count for no SLO? Aborted: the monitor stopped them. Excluded: a "
+            "maintenance window was open.",
+            queries=(
+                Query(
+                    expr=sum_by(
+                        increase(select("relay_probe_exchanges_total", RELAY, 'outcome=~"aborted|excluded"')),
+                        ("outcome", "location"),
                     ),
+                    legend="{{outcome}} {{location}}",
+                    window=window,
                 ),
-                bars=True,
-                stacked=True,
-                minimum=0,
             ),
-            Panel(
-                kind=Kind.TIME_SERIES,
-                title="Pending messages",
-                description="How many messages have no verdict yet? Sent, and neither delivered nor lost.",
-                queries=(
-                    Query(
-                        expr=f"sum by (relay, location) ({select('relay_probe_messages_pending', RELAY)})",
-                        legend="{{relay}} · {{location}}",
-                    ),
+            bars=True,
+            stacked=True,
+            minimum=0,
+        ),
+        Panel(
+            kind=Kind.TIME_SERIES,
+            title="Pending messages",
+            description="How many messages have no verdict yet? Sent, and neither delivered nor lost.",
+            queries=(
+                Query(
+                    expr=f"sum by (relay, location) ({select('relay_probe_messages_pending', RELAY)})",
+                    legend="{{relay}} · {{location}}",
                 ),
-                minimum=0,
             ),
+            minimum=0,
         ),
     )
 
