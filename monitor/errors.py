@@ -5,6 +5,7 @@
     MonitorError
     ├── ConfigError             invalid configuration: one `ConfigProblem` for each error
     ├── StartupError            the program cannot start or continue here: port in use, unreadable file
+    ├── OutputError             results cannot be written to stdout
     ├── MisuseError             an interface was used against its rules: a bug in this program
     ├── ProbeError              a run failed, at a step and for a reason of `vocabulary`
     │   ├── LocalError          the same, caused by this machine: the run is aborted
@@ -66,6 +67,14 @@ class ConfigError(MonitorError):
 
 class StartupError(MonitorError):
     """The program cannot start or continue on this machine. The message is one line for the operator."""
+
+
+class OutputError(MonitorError):
+    """Results cannot be written to stdout. `reader_gone` is True for a pipe whose reader has gone."""
+
+    def __init__(self, error: OSError) -> None:
+        self.reader_gone = isinstance(error, BrokenPipeError)
+        super().__init__(f"stdout: {error.strerror}")
 
 
 class MisuseError(MonitorError):

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from monitor.streams import shows_colors
+
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
 
@@ -47,14 +49,14 @@ def configure(log_format: str, level: str) -> None:
     else:
         # structlog's default tracebacks show the variables of each frame, which may be tokens and keys.
         plain = structlog.dev.plain_traceback
-        colors = sys.stderr.isatty()
+        colors = shows_colors(sys.stderr)
         renderer = [escape, structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain)]
     structlog.configure(
         processors=[*shared, *renderer],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.WriteLoggerFactory(_Stderr()),  # type: ignore[arg-type]  # only write and flush are used
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(_Stderr())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -80,6 +82,11 @@ class _Stderr:
         """Flush, ignoring errors."""
         with suppress(OSError, ValueError):
             sys.stderr.flush()
+
+
+def report_lost_lines(count: int) -> None:
+    """Log that `count` lines were lost, at a level that is always shown: they may have been errors."""
+    structlog.get_logger(__name__).error("log lines lost", lines=count, why="stderr was not read in time")
 
 
 def mask(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

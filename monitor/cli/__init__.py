@@ -1,6 +1,7 @@
 """The command line: results on stdout, logs on stderr, and an exit status.
 
-0: success; 1: a failed probe, a missed objective, or drift; 2: wrong usage or configuration; 130: interrupted.
+0: success; 1: a failed probe, a missed objective, or drift; 2: wrong usage or configuration, or results that
+cannot be written; 130: interrupted; 141: the reader of stdout has gone.
 
 Each command and its options are a module; `shared` is used by several. A command imports what it needs when it runs,
 so that it starts quickly and the daemon loads nothing unused.
@@ -8,7 +9,6 @@ so that it starts quickly and the daemon loads nothing unused.
 
 from __future__ import annotations
 
-import os
 import sys
 
 import typer
@@ -23,9 +23,10 @@ from monitor.cli.once import once
 from monitor.cli.relay import relay
 from monitor.cli.run import run
 from monitor.cli.schema import schema
-from monitor.cli.shared import EXIT_INTERRUPTED, EXIT_USAGE
+from monitor.cli.shared import EXIT_INTERRUPTED, EXIT_READER_GONE, EXIT_USAGE
 from monitor.cli.simulate import simulate
-from monitor.errors import ConfigError, MonitorError
+from monitor.errors import ConfigError, MonitorError, OutputError
+from monitor.streams import prepare
 
 app = typer.Typer(
     name="relay-monitor",
@@ -45,19 +46,24 @@ app.command(hidden=True)(load_worker)
 
 def main() -> None:
     """Run the command `relay-monitor`."""
-    if sys.stderr is None:  # closed by the parent process
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - for as long as the process lives
+    prepare()
     try:
         app()
     except ConfigError as error:
         for line in str(error).splitlines():
             typer.echo(line, err=True)
         sys.exit(EXIT_USAGE)
+    except OutputError as error:
+        if error.reader_gone:
+            sys.exit(EXIT_READER_GONE)
+        typer.echo(f"relay-monitor: {error}", err=True)
+        sys.exit(EXIT_USAGE)
     except MonitorError as error:
         typer.echo(f"relay-monitor: {error}", err=True)
         sys.exit(EXIT_USAGE)
-    except OSError as error:  # such as a full disk behind stdout
-        typer.echo(f"relay-monitor: {error.filename or 'stdout'}: {error.strerror}", err=True)
+    except OSError as error:
+        text = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        typer.echo(f"relay-monitor: {text}", err=True)
         sys.exit(EXIT_USAGE)
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)

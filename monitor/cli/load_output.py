@@ -10,6 +10,7 @@ import typer
 
 from monitor.cli.shared import EXIT_BAD, EXIT_INTERRUPTED
 from monitor.errors import StartupError
+from monitor.streams import shows_colors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,10 +71,12 @@ class LoadOutput:
 
         finished = self._finished
         assert finished is not None, "show after write"
-        for line in Summary(self._plan, finished, self._judged, colour=sys.stdout.isatty()).lines():
-            typer.echo(line)
-        if self._write_error is not None:
-            raise self._write_error
+        try:
+            for line in Summary(self._plan, finished, self._judged, colour=shows_colors(sys.stdout)).lines():
+                typer.echo(line)
+        finally:
+            if self._write_error is not None:
+                raise self._write_error
         written = [str(path) for path in (self._output, self._report) if path is not None]
         typer.echo(f"written to {' and '.join(written)}", err=True)
         if finished.interrupted:

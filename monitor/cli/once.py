@@ -63,12 +63,14 @@ def once(
         runs = run_loop(cancel_on_sigterm(run_once(loaded, publish)))
     except KeyboardInterrupt:
         interrupted = True  # the results so far are still printed, aborted runs included
-    if output is Output.JSON:
-        typer.echo(json.dumps([run_to_json(item) for item in runs], indent=2))
-    else:
-        typer.echo("\n".join(line for item in runs for line in timeline_lines(item)))
-    if textfile is not None:
-        _write(textfile, metrics.render()[0])
+    try:
+        if output is Output.JSON:
+            typer.echo(json.dumps([run_to_json(item) for item in runs], indent=2))
+        else:
+            typer.echo("\n".join(line for item in runs for line in timeline_lines(item)))
+    finally:  # also if stdout cannot be written
+        if textfile is not None:
+            _write(textfile, metrics.render()[0])
     if interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)
     if any(item.outcome is not Outcome.OK for item in runs):

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from monitor.streams import STDERR
+
 T = TypeVar("T")
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 EXIT_BAD = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
+EXIT_READER_GONE = 141
 
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="Configuration file.", show_default=True)]
 DEFAULT_CONFIG = Path("config.yaml")
@@ -79,11 +82,26 @@ async def cancel_on_sigterm(work: Coroutine[Any, Any, T]) -> T:
 
 
 def run_loop(work: Coroutine[Any, Any, Any]) -> Any:
-    """Run `work` on uvloop, which needs less CPU per message, or on asyncio's loop if uvloop is not installed."""
+    """Run `work` on uvloop, which needs less CPU per message, or on asyncio's loop if uvloop is not installed.
+
+    From now on stderr is queued, so that a reader which stops reading does not stop the loop. The signal handlers that
+    `work` leaves are removed: those of a closed uvloop ignore the signal.
+    """
+    import signal  # noqa: PLC0415
+
+    from monitor.logs import report_lost_lines  # noqa: PLC0415
+
     factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
     with suppress(ImportError):
         import uvloop  # noqa: PLC0415
 
         factory = uvloop.new_event_loop
-    with asyncio.Runner(loop_factory=factory) as runner:
-        return runner.run(work)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)}
+    STDERR.start_queue(report_lost_lines)
+    try:
+        with asyncio.Runner(loop_factory=factory) as runner:
+            return runner.run(work)
+    finally:
+        STDERR.drain()  # before results are printed
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

@@ -12,6 +12,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from monitor.streams import shows_colors
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -33,12 +35,13 @@ async def show_progress(
 ) -> None:
     """Show progress until cancelled. `terminal` overrides what stderr is."""
     began = clock.monotonic()
-    terminal = sys.stderr.isatty() if terminal is None else terminal
+    terminal = shows_colors(sys.stderr) if terminal is None else terminal
     if not terminal:
         while True:
             await asyncio.sleep(LINE_INTERVAL)
             text = line(plan, clock.monotonic() - began, take_snapshot())
-            print(text, file=sys.stderr, flush=True)  # noqa: T201 - output
+            sys.stderr.write(f"{text}\n")  # one write, which is queued or lost as a whole
+            sys.stderr.flush()
     with Screen(console=Console(stderr=True), refresh_per_second=4, transient=True) as display:
         while True:
             display.update(picture(plan, clock.monotonic() - began, take_snapshot()))
