@@ -20,9 +20,9 @@ def compare(
     ] = 1.2,
     output: Annotated[Output, typer.Option(help="Output format.")] = Output.TEXT,
 ) -> None:
-    """Compare two results, with confidence intervals; exit 1 on a regression.
+    """Compare two load test results.
 
-    Also reads results of the relay team's Node tool, which have no sketches and so no intervals.
+    Prints confidence intervals; exits with 1 on a regression. Also reads results of the relay team's Node tool, which have no sketches and so no intervals.
     """
     require("load")
     from monitor.load.compare import compare as compare_results  # noqa: PLC0415

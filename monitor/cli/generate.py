@@ -28,7 +28,10 @@ def generate(
         Format, typer.Option(help="Format of the rules: a Prometheus rule file, or a PrometheusRule for its Operator.")
     ] = Format.PROMETHEUS,
 ) -> None:
-    """Generate alerts/, dashboards/ and docs/runbooks/ from the configuration, or check the generated files."""
+    """Generate rules, dashboards and runbooks.
+
+    Writes alerts/, dashboards/ and docs/runbooks/ from the configuration, or checks that they are in step with it.
+    """
     require("generate")
     from monitor.slo.generate import differences, generated, write  # noqa: PLC0415
 

@@ -54,7 +54,10 @@ def load(  # noqa: PLR0913, PLR0917 - one parameter per flag
     slo_stability: option.StabilityLimit = None,
     slo_trend: option.TrendLimit = None,
 ) -> None:
-    """Run a load test against a relay; exit 1 if an objective is missed, or nothing succeeded."""
+    """Run a load test against a relay.
+
+    Exits with 1 if an objective is missed, or nothing succeeded.
+    """
     require("load")
     from monitor.load.plan import Plan  # noqa: PLC0415
     from monitor.load.verdict import Aim  # noqa: PLC0415

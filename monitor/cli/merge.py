@@ -18,9 +18,10 @@ def merge(
     ),
     report: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write an HTML report.")] = None,
 ) -> None:
-    """Merge the results of one test exactly: counts and sketches are added, no percentile is averaged.
+    """Merge the results of one load test.
 
-    Checks the objectives of the workers again; exit 1 if one is missed, or a worker is missing.
+    Counts and sketches are added; no percentile is averaged. The objectives of the workers are checked again; exits with
+    1 if one is missed, or a worker is missing.
     """
     require("load")
     from monitor.load.merge import merge as merge_results  # noqa: PLC0415

@@ -30,7 +30,10 @@ def simulate(
     months: Annotated[int, typer.Option(min=1, max=120, help="Simulated months for false pages.")] = 3,
     seed: Annotated[int, typer.Option(help="Random seed; the same seed gives the same figures.")] = 1,
 ) -> None:
-    """Simulate the alerts: per SLO the time to page, false pages a month, and faults that never page."""
+    """Simulate the time to page and false pages.
+
+    Prints for each SLO the time to page by kind of fault, false pages a month, and faults that never page.
+    """
     require("simulate")
     from monitor.slo.forecast import forecast  # noqa: PLC0415
     from monitor.slo.forecast_text import draw, lines  # noqa: PLC0415
