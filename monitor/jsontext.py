@@ -75,8 +75,8 @@ _SPACE: Final = " \t\n\r"
 def raw_members(text: str) -> dict[str, str]:
     """Return the members of a JSON object, each value as its unparsed text.
 
-    A relay passes a publication's data on unchanged: `1.50` stays `1.50`, and huge numbers survive. Raises ValueError
-    for anything but an object.
+    A relay passes a publication's data on unchanged: `1.50` stays `1.50`, and huge numbers survive. Text after the
+    object is ignored, as Centrifugo does. Raises ValueError for anything but an object.
     """
     at = _skip_space(text, 0)
     if text[at : at + 1] != "{":
@@ -95,8 +95,6 @@ def raw_members(text: str) -> dict[str, str]:
             raise ValueError("nested too deeply") from error
         found[name] = text[start:value_end]
         at = _skip_space(text, value_end)
-    if _skip_space(text, at + 1) != len(text):
-        raise ValueError("unexpected text after the object")
     return found
 
 

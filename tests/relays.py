@@ -1,12 +1,14 @@
 """Relays for tests, started and stopped by fixtures.
 
 There are three kinds: `embedded`; `engine`, a small program that uses the library of Centrifugo (`tests/engine/`); and
-Centrifugo itself, if CENTRIFUGO_BIN is its path. A test with `relay_url` or `start_relay` runs against each.
+`centrifugo`. A test with `relay_url` or `start_relay` runs against each.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import hmac
 import json
 import os
 import signal
@@ -22,10 +24,10 @@ from monitor.clock import LoopClock
 from monitor.embedded.namespaces import Namespace
 from monitor.embedded.server import EmbeddedRelay
 from tests import counterparts
-from tests.sockets import closed_port
+from tests.sockets import closed_port, open_sockets
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from pathlib import Path
     from types import TracebackType
 
@@ -46,7 +48,23 @@ class RelaySettings:
     ping_interval: float = 25.0
     pong_timeout: float = 8.0
     stale_timeout: float = 10.0
-    token: str | None = None
+    token_key: str | None = None
+    """Key of the connect token, which is `signed_token(token_key)`; None for a relay that takes no token."""
+
+    @property
+    def token(self) -> str | None:
+        """The connect token."""
+        return None if self.token_key is None else signed_token(self.token_key)
+
+
+def signed_token(key: str) -> str:
+    """Return a connect token of the anonymous user: a JWT, signed with a key by HMAC-SHA256."""
+
+    def encoded(part: bytes) -> str:
+        return base64.urlsafe_b64encode(part).rstrip(b"=").decode()
+
+    signed = ".".join(encoded(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, {"sub": ""}))
+    return f"{signed}.{encoded(hmac.digest(key.encode(), signed.encode(), 'sha256'))}"
 
 
 class Relay(Protocol):
@@ -160,6 +178,12 @@ def engine_program() -> Path:
 
 
 @pytest.fixture(scope="session")
+def centrifugo_program() -> Path:
+    """Path of Centrifugo."""
+    return obtained(counterparts.CENTRIFUGO)
+
+
+@pytest.fixture(scope="session")
 def toxiproxy_program() -> Path:
     """Path of toxiproxy."""
     return obtained(counterparts.TOXIPROXY)
@@ -204,7 +228,7 @@ def engine_flags(settings: RelaySettings) -> list[str]:
 
 
 def centrifugo_config(settings: RelaySettings, port: int) -> dict[str, object]:
-    """Return the configuration of Centrifugo 6 for these settings, without the token: its tokens are signed."""
+    """Return the configuration of Centrifugo 6 for these settings."""
     allowed = {
         f"allow_{what}_for_{whom}": True
         for what in ("subscribe", "publish", "history")
@@ -219,6 +243,7 @@ def centrifugo_config(settings: RelaySettings, port: int) -> dict[str, object]:
             "ping_interval": _seconds(settings.ping_interval),
             "pong_timeout": _seconds(settings.pong_timeout),
             "stale_close_delay": _seconds(settings.stale_timeout),
+            **({} if settings.token_key is None else {"token": {"hmac_secret_key": settings.token_key}}),
         },
         "channel": {
             "namespaces": [
@@ -238,15 +263,17 @@ def centrifugo_config(settings: RelaySettings, port: int) -> dict[str, object]:
     }
 
 
-async def _centrifugo(program: str, settings: RelaySettings, folder: Path) -> Relay:
-    if settings.token is not None:
-        pytest.skip("tokens of Centrifugo are signed; a plain one cannot be set")
+async def _centrifugo(program: Path, settings: RelaySettings, folder: Path) -> Relay:
     port = closed_port()
     config = folder / f"centrifugo-{port}.json"
     config.write_text(json.dumps(centrifugo_config(settings, port)), encoding="utf-8")
-    process = await asyncio.create_subprocess_exec(
-        program, "--config", config, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL
-    )
+    # Centrifugo reads settings from variables with this prefix.
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("CENTRIFUGO_")}
+    log = folder / f"centrifugo-{port}.log"
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            program, "--config", config, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output, env=environ
+        )
     relay = Process(f"ws://127.0.0.1:{port}/connection/websocket", process)
     try:
         async with asyncio.timeout(START_TIMEOUT), httpx.AsyncClient(trust_env=False) as client:
@@ -260,17 +287,29 @@ async def _centrifugo(program: str, settings: RelaySettings, folder: Path) -> Re
     except BaseException:
         await relay.kill()
         raise
-    raise RuntimeError(f"Centrifugo did not start with {config}: exit status {process.returncode}")
+    raise RuntimeError(f"Centrifugo ended with {process.returncode}:\n{log.read_text('utf-8')}")
+
+
+async def _start(kind: str, program: Path, settings: RelaySettings, folder: Path) -> Relay:
+    """Start a relay that is a program."""
+    if kind == "engine":
+        return await Engine.start(program, *engine_flags(settings))
+    return await _centrifugo(program, settings, folder)
 
 
 ENGINE = "relay engine"
 """Name of the engine in `required_counterpart`."""
 
+CENTRIFUGO = "Centrifugo"
+"""Name of Centrifugo in `required_counterpart`."""
+
 KINDS = [
     "embedded",
     # The first test may have to build it.
     pytest.param("engine", marks=[pytest.mark.required_counterpart(ENGINE), pytest.mark.timeout(BUILD_TIMEOUT)]),
-    pytest.param("centrifugo", marks=pytest.mark.integration),
+    pytest.param(
+        "centrifugo", marks=[pytest.mark.required_counterpart(CENTRIFUGO), pytest.mark.timeout(BUILD_TIMEOUT)]
+    ),
 ]
 
 
@@ -285,32 +324,70 @@ async def start_relay(
     relay_kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> AsyncIterator[Callable[[RelaySettings], Awaitable[Relay]]]:
     """A function that starts a relay of this kind with the given settings. It is stopped after the test."""
-    if relay_kind == "engine":
-        program = request.getfixturevalue("engine_program")
-    elif relay_kind == "centrifugo":
-        program = os.environ.get("CENTRIFUGO_BIN")
-        if not program:
-            pytest.skip("CENTRIFUGO_BIN is not set to a Centrifugo 6 program")
+    program = None if relay_kind == "embedded" else request.getfixturevalue(f"{relay_kind}_program")
     async with AsyncExitStack() as started:
 
         async def start(settings: RelaySettings) -> Relay:
-            relay: Relay
-            if relay_kind == "embedded":
-                relay = await _embedded(settings)
-            elif relay_kind == "engine":
-                relay = await Engine.start(program, *engine_flags(settings))
-            else:
-                relay = await _centrifugo(program, settings, tmp_path)
+            relay = await (_embedded(settings) if program is None else _start(relay_kind, program, settings, tmp_path))
             started.push_async_callback(relay.stop)
             return relay
 
         yield start
 
 
+@pytest.fixture(scope="session")
+def shared_relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str, Path], Relay]]:
+    """A function that returns a relay of a kind with the production settings, one for all tests of this process.
+
+    A test's event loop is closed after the test, so these relays have their own, which runs at their start and end.
+    """
+    loop = asyncio.new_event_loop()
+    running: dict[str, Relay] = {}
+
+    def start(kind: str, program: Path) -> Relay:
+        if kind not in running:
+            running[kind] = loop.run_until_complete(
+                _start(kind, program, RelaySettings(), tmp_path_factory.mktemp(kind))
+            )
+        return running[kind]
+
+    yield start
+    for relay in running.values():
+        loop.run_until_complete(relay.stop())
+    loop.close()
+
+
 @pytest.fixture
-async def relay_url(start_relay: Callable[[RelaySettings], Awaitable[Relay]]) -> str:
-    """URL of a relay of each kind with the production settings."""
-    return (await start_relay(RelaySettings())).url
+async def embedded_relay() -> AsyncIterator[Relay]:
+    """An embedded relay with the production settings."""
+    relay = await _embedded(RelaySettings())
+    yield relay
+    await relay.stop()
+
+
+@pytest.fixture
+def production_relay(relay_kind: str, request: pytest.FixtureRequest) -> Relay:
+    """A relay of each kind with the production settings.
+
+    Tests share it: a test uses its own channels only, and does not stop the relay.
+    """
+    relay: Relay
+    if relay_kind == "embedded":
+        relay = request.getfixturevalue("embedded_relay")
+    else:
+        program = request.getfixturevalue(f"{relay_kind}_program")
+        relay = request.getfixturevalue("shared_relay")(relay_kind, program)
+    return relay
+
+
+@pytest.fixture
+async def relay_url(production_relay: Relay) -> AsyncIterator[str]:
+    """URL of a relay of each kind with the production settings. Waits after the test until its sockets are closed."""
+    before = open_sockets()
+    yield production_relay.url
+    async with asyncio.timeout(STOP_TIMEOUT):
+        while open_sockets() > before:  # noqa: ASYNC110 - there is no event for this
+            await asyncio.sleep(0.005)
 
 
 @pytest.fixture

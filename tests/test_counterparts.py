@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -42,6 +43,17 @@ def test_it_is_rebuilt_if_its_source_changes_or_it_is_missing(counted: CountedBu
     counted.made.path.unlink()
     assert counted.made.obtain().read_bytes() == b"2"
     assert counted.builds == 3
+
+
+def test_a_program_named_by_the_variable_is_used_instead(
+    counted: CountedBuilds, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    thing = replace(counted.made, variable="THING_BIN")
+    monkeypatch.setenv("THING_BIN", str(tmp_path / "mine"))
+    assert thing.obtain() == tmp_path / "mine"
+    assert counted.builds == 0
+    monkeypatch.setenv("THING_BIN", "")
+    assert thing.obtain() == counted.made.path
 
 
 def test_concurrent_users_build_it_once(counted: CountedBuilds) -> None:

@@ -107,7 +107,7 @@ def test_texts_that_python_would_write_differently_are_kept(value: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", "null", "3", '{"a"}', '{"a":}', '{"a":1,}', '{"a":1 "b":2}', "{} {}", '{"a":NaN}', '{"a":"\x01"}',
+    ["", "{", "[]", "null", "3", '{"a"}', '{"a":}', '{"a":1,}', '{"a":1 "b":2}', "x {}", '{"a":NaN}', '{"a":"\x01"}',
      '{"a":' + "[" * 100_000 + "]" * 100_000 + "}"],
     ids=range(13),
 )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +13,9 @@ import trustme
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.relays import BUILD_TIMEOUT, ENGINE, Engine, RelaySettings, centrifugo_config, engine_flags
+from monitor.embedded.session import VERSION
+from tests.counterparts import CENTRIFUGO_VERSION, ENGINE_SOURCES, go
+from tests.relays import BUILD_TIMEOUT, CENTRIFUGO, ENGINE, Engine, RelaySettings, centrifugo_config, engine_flags
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +23,13 @@ if TYPE_CHECKING:
 DEADLINE = 10.0
 
 pytestmark = [pytest.mark.required_counterpart(ENGINE), pytest.mark.timeout(BUILD_TIMEOUT)]
+
+
+def modules(program: Path) -> dict[str, str]:
+    """Each module that a Go program is built from, and its version."""
+    done = subprocess.run([go(), "version", "-m", program], capture_output=True, text=True, check=True)
+    lines = [line.split() for line in done.stdout.splitlines()]
+    return {line[1]: line[2] for line in lines if line[0] == "dep"}
 
 
 async def hello(socket: ClientConnection) -> None:
@@ -109,6 +119,19 @@ async def test_invalid_flags_are_refused(engine_program: Path, flags: tuple[str,
 
 async def test_its_metrics_are_prometheus_text(engine: Engine) -> None:
     assert "centrifuge_node_num_clients" in await engine.metrics()
+
+
+@pytest.mark.required_counterpart(CENTRIFUGO)
+def test_engine_and_centrifugo_have_the_same_libraries(engine_program: Path, centrifugo_program: Path) -> None:
+    engine, centrifugo = modules(engine_program), modules(centrifugo_program)
+    for library in ("github.com/centrifugal/centrifuge", "github.com/centrifugal/protocol"):
+        assert engine[library] == centrifugo[library]
+
+
+def test_all_relays_have_the_same_version() -> None:
+    main = (ENGINE_SOURCES / "main.go").read_text("utf-8")
+    assert f'version      = "{CENTRIFUGO_VERSION}"' in main
+    assert VERSION == CENTRIFUGO_VERSION
 
 
 def test_engine_and_centrifugo_have_the_same_settings() -> None:

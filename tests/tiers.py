@@ -14,7 +14,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-STARTS_PROGRAMS = frozenset({"engine_program", "toxiproxy_program", "node_packages"})
+STARTS_PROGRAMS = frozenset({"engine_program", "centrifugo_program", "toxiproxy_program", "node_packages"})
 """Fixtures whose users are integration tests."""
 
 OTHER_TIERS = ("integration", "slow", "alone")

@@ -8,6 +8,8 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
+from monitor.embedded.namespaces import split
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -79,7 +81,8 @@ class Broker:
 
     def namespace(self, channel: str) -> Namespace | None:
         """Return the namespace of a channel, or None."""
-        return self._namespaces.get(channel.partition(":")[0]) if ":" in channel else None
+        name, _ = split(channel)
+        return self._namespaces.get(name)
 
     def stream(self, channel: str, now: float) -> Stream:
         """Return the stream of a channel, created if needed. Raises KeyError for an unknown namespace."""
@@ -135,12 +138,12 @@ class Broker:
 
     def other_channel(self, channel: str) -> tuple[str, Stream, Subscriber] | None:
         """Return another subscribed channel of the same namespace, its stream and a subscriber, or None."""
-        namespace = channel.partition(":")[0]
+        namespace, _ = split(channel)
         return next(
             (
                 (name, stream, next(iter(stream.subscribers)))
                 for name, stream in self._streams.items()
-                if stream.subscribers and name != channel and name.partition(":")[0] == namespace
+                if stream.subscribers and name != channel and split(name)[0] == namespace
             ),
             None,
         )

@@ -11,6 +11,7 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from monitor.embedded.namespaces import PRIVATE, split
 from monitor.jsontext import raw_integer, raw_members, raw_string
 from monitor.wire.codes import CloseCode, ErrorCode
 
@@ -38,6 +39,16 @@ _METHODS: Final = (
     "refresh", "sub_refresh",
 )  # fmt: skip
 """Methods in order of precedence, for a command with several."""
+
+_FIRST_CHARACTERS: Final = {
+    **dict.fromkeys(("channel", "token", "epoch", "method", "name", "version", "delta"), '"'),
+    **dict.fromkeys(("recover", "reverse", "positioned", "recoverable", "join_leave"), "tf"),
+    **dict.fromkeys(("since", "subs", "headers"), "{"),
+}
+"""First characters of the JSON text that a member of a command may have."""
+
+_RANGES: Final = {"offset": (0, 2**64 - 1), "flag": (-(2**63), 2**63 - 1), "limit": (-(2**31), 2**31 - 1)}
+"""Whole numbers that a member of a command may be."""
 
 _ENCODE = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
@@ -103,8 +114,8 @@ class Session:
             "presence": self._presence,
             "presence_stats": self._presence,
             "rpc": self._not_available,
-            "refresh": self._not_available,
-            "sub_refresh": self._not_permitted,
+            "refresh": self._refresh,
+            "sub_refresh": self._sub_refresh,
         }
 
     # Calls of the server.
@@ -138,9 +149,8 @@ class Session:
         return min((at for at in (self._stale_at, self._ping_at, self._pong_by) if at is not None), default=None)
 
     def push(self, channel: str, item: Item, epoch: str) -> None:
-        """Push a publication. A stream's first one carries the epoch, as in Centrifugo."""
-        first = f',"epoch":"{epoch}"' if item.offset == 1 else ""
-        self.emit(f'{{"push":{{"channel":{_ENCODE(channel)},"pub":{_publication(item, first)}}}}}')
+        """Push a publication."""
+        self.emit(f'{{"push":{{"channel":{_ENCODE(channel)},"pub":{_publication(item, epoch)}}}}}')
 
     def close(self, code: int, reason: str | None = None) -> None:
         """Close the connection."""
@@ -189,6 +199,7 @@ class Session:
         identifier = members.get("id", "")
         try:
             body = raw_members(members[method]) if method else {}
+            _check_types(body)
         except ValueError:
             method = ""
         numbered = identifier.isdigit() and 0 < int(identifier) < 1 << 32
@@ -202,6 +213,8 @@ class Session:
                     self._connect(identifier, body, now)
                     return
                 reply = self._commands[method](body, now)
+                if self.closing is not None:
+                    return
             except Refusal as refusal:
                 message = _ENCODE({"code": int(refusal.code), "message": _MESSAGES[refusal.code]})
                 self.emit(f'{{"id":{identifier},"error":{message}}}')
@@ -235,13 +248,15 @@ class Session:
         return channel
 
     def _allowed(self, channel: str, without_namespace: ErrorCode = ErrorCode.PERMISSION_DENIED) -> str:
-        """Return the channel if it is allowed. The error for a missing namespace depends on the command."""
-        if ":" not in channel:
-            raise Refusal(without_namespace)
+        """Return the channel if it is allowed. The error for a missing or empty namespace depends on the command."""
+        name, rest = split(channel)
+        if not name:
+            # Without a pattern, Centrifugo admits ASCII.
+            raise Refusal(without_namespace if channel.isascii() else ErrorCode.BAD_REQUEST)
         namespace = self._broker.namespace(channel)
         if namespace is None:
             raise Refusal(ErrorCode.UNKNOWN_CHANNEL)
-        if not namespace.admits(channel.partition(":")[2]):
+        if not namespace.admits(rest):
             raise Refusal(ErrorCode.BAD_REQUEST)
         return channel
 
@@ -254,6 +269,8 @@ class Session:
         if len(self.channels) >= MAX_CHANNELS:
             raise Refusal(ErrorCode.LIMIT_EXCEEDED)
         stream = self._broker.stream(self._allowed(channel), now)
+        if channel.startswith(PRIVATE) or raw_string(body.get("token")):
+            raise Refusal(ErrorCode.PERMISSION_DENIED)  # no subscription token is valid here
         reply = f'"recoverable":true,"epoch":"{stream.epoch}","positioned":true'
         offset = stream.offset
         if body.get("recover") == "true":
@@ -263,7 +280,7 @@ class Session:
             if missed is not None:
                 offset = asked  # Centrifugo echoes the requested offset; the client advances by the publications
                 reply += ',"recovered":true'
-                reply += f',"publications":[{_publications(missed)}]' if missed else ""
+                reply += f',"publications":[{_publications(missed, stream.epoch)}]' if missed else ""
             elif raw_integer(body.get("flag")) & REJECT_UNRECOVERED:
                 raise Refusal(ErrorCode.UNRECOVERABLE_POSITION)
         if offset:
@@ -304,7 +321,8 @@ class Session:
             items.reverse()
         if limit >= 0:
             items = items[:limit]
-        return f'{{"publications":[{_publications(items)}],"epoch":"{stream.epoch}","offset":{stream.offset}}}'
+        found = _publications(items, stream.epoch)
+        return f'{{"publications":[{found}],"epoch":"{stream.epoch}","offset":{stream.offset}}}'
 
     def _presence(self, body: dict[str, str], now: float) -> str:
         del now
@@ -315,14 +333,38 @@ class Session:
         del body, now
         raise Refusal(ErrorCode.NOT_AVAILABLE)
 
-    def _not_permitted(self, body: dict[str, str], now: float) -> str:
-        del body, now
+    def _refresh(self, body: dict[str, str], now: float) -> str:
+        del now
+        # Tokens here do not expire, so none can be renewed.
+        self.close(CloseCode.INVALID_TOKEN if raw_string(body.get("token")) else CloseCode.BAD_REQUEST)
+        return ""
+
+    def _sub_refresh(self, body: dict[str, str], now: float) -> str:
+        del now
+        self._named(body)
         raise Refusal(ErrorCode.PERMISSION_DENIED)
 
 
-def _publication(item: Item, more: str = "") -> str:
-    return f'{{"data":{item.data},"info":{item.info},"offset":{item.offset}{more}}}'
+def _publication(item: Item, epoch: str) -> str:
+    # A stream's first publication carries the epoch, as in Centrifugo.
+    first = f',"epoch":"{epoch}"' if item.offset == 1 else ""
+    return f'{{"data":{item.data},"info":{item.info},"offset":{item.offset}{first}}}'
 
 
-def _publications(items: Iterable[Item]) -> str:
-    return ",".join(_publication(item) for item in items)
+def _publications(items: Iterable[Item], epoch: str) -> str:
+    return ",".join(_publication(item, epoch) for item in items)
+
+
+def _check_types(body: dict[str, str]) -> None:
+    """Raise ValueError if a known member of a command has another type than the protocol's. null is of each type."""
+    for name, value in body.items():
+        if value == "null":
+            continue
+        if name in _RANGES:
+            least, most = _RANGES[name]
+            if not least <= raw_integer(value) <= most:
+                raise ValueError(f"{name} is out of range")
+        elif value[0] not in _FIRST_CHARACTERS.get(name, value[0]):
+            raise ValueError(f"{name} is not of its type")
+        elif name == "since":
+            _check_types(raw_members(value))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conformance.driver import Client, channel
-from tests.relays import RelaySettings
+from tests.relays import RelaySettings, signed_token
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -42,16 +42,30 @@ async def test_an_unknown_token_is_closed_with_3500(relay_url: str, dial: Dial) 
 
 
 async def test_only_the_configured_token_is_accepted(start_relay: StartRelay, dial: Dial) -> None:
-    url = (await start_relay(RelaySettings(token="right"))).url
-    assert (await (await dial(url)).hello(token="right"))["client"]
-    wrong = await dial(url)
-    await wrong.send({"id": 1, "connect": {"token": "wrong"}})
-    assert await wrong.closed() == (3500, "invalid token")
+    right = signed_token("the relay's key")
+    url = (await start_relay(RelaySettings(token_key="the relay's key"))).url
+    assert (await (await dial(url)).hello(token=right))["client"]
+    for token in ("wrong", signed_token("another key"), right[:-2]):
+        wrong = await dial(url)
+        await wrong.send({"id": 1, "connect": {"token": token}})
+        assert await wrong.closed() == (3500, "invalid token")
 
 
 @pytest.mark.parametrize(
     "frame",
-    ["{}", "hello", "", "\n", "[]", "5", "null", '{"connect":{}}', '{"id":1,"connect":null}', '{"id":1,"ping":{}}'],
+    [
+        "{}",
+        "hello",
+        "",
+        "\n",
+        "[]",
+        "5",
+        "null",
+        '{"connect":{}}',
+        '{"id":1,"connect":null}',
+        '{"id":1,"ping":{}}',
+        '{"id":1,"connect":{"name":5}}',
+    ],
 )
 async def test_a_first_frame_other_than_connect_is_a_bad_request(relay_url: str, dial: Dial, frame: str) -> None:
     client = await dial(relay_url)
@@ -99,14 +113,42 @@ async def test_a_second_connect_is_a_bad_request(join: Join) -> None:
         pytest.param('{"id":2,"publish":{"data":1}}', id="publish without a channel"),
         pytest.param('{"id":2,"history":{}}', id="history without a channel"),
         pytest.param('{"id":2,"presence":{}}', id="presence without a channel"),
-        pytest.param('{"id":2,"rpc":{}}{"id":3,"rpc":{}}', id="two objects on one line"),
-        pytest.param('{"id":2,"rpc":{}} x', id="something after the object"),
+        pytest.param('{"id":2,"rpc":{"method":5}}', id="a number for a method"),
+        pytest.param('{"id":2,"subscribe":{"channel":"session:x","recover":1}}', id="a number for a flag"),
+        pytest.param('{"id":2,"subscribe":{"channel":"session:x","epoch":5}}', id="a number for an epoch"),
+        pytest.param('{"id":2,"subscribe":{"channel":"session:x","offset":"1"}}', id="a string for an offset"),
+        pytest.param('{"id":2,"history":{"channel":"session:x","since":[]}}', id="an array for a position"),
+        pytest.param('{"id":2,"history":{"channel":"session:x","since":{"offset":-1}}}', id="a negative offset"),
+        pytest.param('{"id":2,"history":{"channel":"session:x","limit":2147483648}}', id="a limit of 33 bits"),
+        pytest.param('{"id":2,"refresh":{}}', id="refresh without a token"),
+        pytest.param('{"id":2,"sub_refresh":{}}', id="sub_refresh without a channel"),
     ],
 )
 async def test_an_invalid_frame_is_a_bad_request(join: Join, frame: str) -> None:
     client = await join()
     await client.send(frame)
     assert await client.closed() == BAD_REQUEST
+
+
+@pytest.mark.parametrize("rest", [' {"id":3,"rpc":{}}', '{"id":3', " x", "]", ",", "\x00"])
+async def test_text_after_the_first_object_of_a_line_is_ignored(join: Join, rest: str) -> None:
+    client = await join()
+    await client.send('{"id":2,"rpc":{}}' + rest, '{"id":4,"rpc":{}}' + rest)
+    assert [(await client.next())["id"] for _ in range(2)] == [2, 4]
+    await client.send({"id": 5, "rpc": {}})
+    assert (await client.next())["id"] == 5
+
+
+async def test_a_refresh_with_an_unknown_token_is_closed_with_3500(join: Join) -> None:
+    client = await join()
+    await client.send({"id": 2, "refresh": {"token": "unknown"}})
+    assert await client.closed() == (3500, "invalid token")
+
+
+async def test_an_unknown_subscription_token_is_denied(join: Join) -> None:
+    client, name = await join(), channel()
+    assert await client.error_code("subscribe", channel=name, token="unknown") == 103
+    await client.call("subscribe", channel=name)
 
 
 async def test_a_send_command_is_closed_with_3508(join: Join) -> None:
@@ -125,7 +167,11 @@ async def test_a_send_command_is_closed_with_3508(join: Join) -> None:
         ("session:" + "a" * 300, 107),
         ("session:", 107),
         (f"other:{uuid.UUID(int=1)}", 102),
-        (f":{uuid.UUID(int=1)}", 102),
+        (f"$other:{uuid.UUID(int=1)}", 102),
+        (f":{uuid.UUID(int=1)}", 103),
+        ("::", 103),
+        ("$:", 103),
+        ("é", 107),
         ("news", 103),
     ],
 )
@@ -133,16 +179,31 @@ async def test_an_invalid_channel_name_is_an_error(join: Join, name: str, code: 
     client = await join()
     assert await client.error_code("subscribe", channel=name) == code
     assert await client.error_code("publish", channel=name, data=1) == code
-    # History is not kept where there is no namespace: "not available" comes before "denied".
+    # History is not kept without a namespace, and an empty one counts as none: "not available" precedes "denied".
     assert await client.error_code("history", channel=name, limit=1) == (108 if code == 103 else code)
 
 
 @pytest.mark.parametrize("method", ["presence", "presence_stats"])
 @pytest.mark.parametrize(
-    ("name", "code"), [(f"session:{uuid.UUID(int=1)}", 108), ("session:abc", 107), ("other:abc", 102), ("news", 108)]
+    ("name", "code"),
+    [
+        (f"session:{uuid.UUID(int=1)}", 108),
+        ("session:abc", 107),
+        ("other:abc", 102),
+        ("news", 108),
+        (f":{uuid.UUID(int=1)}", 108),
+        ("é", 107),
+    ],
 )
 async def test_presence_is_not_available(join: Join, method: str, name: str, code: int) -> None:
     assert await (await join()).error_code(method, channel=name) == code
+
+
+async def test_a_private_channel_has_its_namespace_but_subscribing_needs_a_token(join: Join) -> None:
+    client, name = await join(), f"${channel()}"
+    assert await client.error_code("subscribe", channel=name) == 103
+    await client.call("publish", channel=name, data=1)
+    assert await client.history(name, limit=-1) == [(1, 1)]
 
 
 async def test_remote_procedures_are_not_available(join: Join) -> None:

@@ -172,6 +172,18 @@ async def test_a_reconnected_client_recovers_exactly_what_it_missed(join: Join) 
     assert await after.publication(name) == (6, 5)
 
 
+async def test_the_first_publication_of_a_stream_has_the_epoch(join: Join) -> None:
+    client, name = await join(), channel()
+    epoch = (await client.call("subscribe", channel=name))["epoch"]
+    await publish(client, name, range(2))
+    pushed = [(await client.push())["pub"] for _ in range(2)]
+    kept = (await client.call("history", channel=name, limit=-1))["publications"]
+    await client.call("unsubscribe", channel=name)
+    recovered = await client.call("subscribe", channel=name, recover=True, epoch=epoch, offset=0)
+    for publications in (pushed, kept, recovered["publications"]):
+        assert [publication.get("epoch") for publication in publications] == [epoch, None]
+
+
 async def test_a_client_that_missed_nothing_recovers_no_publication(join: Join) -> None:
     client, name = await join(), channel()
     await publish(client, name, range(2))

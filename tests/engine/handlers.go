@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/centrifugal/centrifuge"
@@ -18,17 +19,25 @@ func handle(node *centrifuge.Node, channels namespaces, token string) {
 			return centrifuge.ConnectReply{}, centrifuge.DisconnectInvalidToken
 		}
 		// The empty user is Centrifugo's anonymous user.
-		return centrifuge.ConnectReply{Credentials: &centrifuge.Credentials{UserID: ""}}, nil
+		credentials := &centrifuge.Credentials{UserID: ""}
+		return centrifuge.ConnectReply{Credentials: credentials, ClientSideRefresh: true}, nil
 	})
 	// No handler for RPC: the library then answers 108, as Centrifugo does without a configured proxy.
 	node.OnConnect(func(client *centrifuge.Client) {
 		client.OnSubscribe(func(e centrifuge.SubscribeEvent, answer centrifuge.SubscribeCallback) {
 			_, err := channels.of(e.Channel, centrifuge.ErrorPermissionDenied)
+			if err == nil && (e.Token != "" || strings.HasPrefix(e.Channel, private)) {
+				err = centrifuge.ErrorPermissionDenied // no subscription token is valid here
+			}
 			answer(centrifuge.SubscribeReply{Options: centrifuge.SubscribeOptions{
 				EnablePositioning: true,
 				EnableRecovery:    true,
 				HistoryMetaTTL:    streamMetaTTL,
 			}}, err)
+		})
+		// Tokens here do not expire, so none can be renewed. The library refuses an empty one.
+		client.OnRefresh(func(_ centrifuge.RefreshEvent, answer centrifuge.RefreshCallback) {
+			answer(centrifuge.RefreshReply{}, centrifuge.DisconnectInvalidToken)
 		})
 		client.OnPublish(func(e centrifuge.PublishEvent, answer centrifuge.PublishCallback) {
 			answer(publish(node, channels, e))
