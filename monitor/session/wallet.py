@@ -16,6 +16,10 @@ from monitor.session.store import SESSION_TTL, Session
 if TYPE_CHECKING:
     from monitor.session.request import SessionRequest
 
+MIN_OTP: Final = 100_000
+MAX_OTP: Final = 999_999
+"""Range of the codes, which never start with 0, as those of the protocol's own wallet."""
+
 OTP_TTL_MS: Final = 60_000
 """Milliseconds the user has to enter the code."""
 
@@ -63,7 +67,7 @@ class Wallet(Peer):
         """Handle deadlines that have passed: an offer with a code expires."""
         super().tick(now)
         if self.state is State.CONNECTING and self._deadline_ms is not None and self._now_ms() >= self._deadline_ms:
-            self._fail(SessionError(ErrorCode.OTP_ENTRY_TIMEOUT, "the dApp did not confirm the code in time"))
+            self._fail(SessionError(ErrorCode.REQUEST_EXPIRED, "the dApp did not confirm the code in time"))
 
     def deadline(self) -> float | None:
         """Time at which `tick` is due, or None."""
@@ -86,7 +90,7 @@ class Wallet(Peer):
     def _offer(self, request: SessionRequest, session: Session) -> None:
         self._offered = True
         if request.mode == "untrusted":
-            self._otp = f"{secrets.randbelow(1_000_000):06d}"
+            self._otp = str(MIN_OTP + secrets.randbelow(MAX_OTP - MIN_OTP + 1))
             self._deadline_ms = self._now_ms() + OTP_TTL_MS
             self._notices.append(OtpShown(self._otp, self._deadline_ms / 1000))
         offer = messages.Offer(

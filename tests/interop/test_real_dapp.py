@@ -1,4 +1,4 @@
-"""The protocol's own dApp, in Node, with the monitor's wallet, over the engine."""
+"""The protocol's own dApp, in Node, with the monitor's wallet, over each kind of relay."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from monitor.session.wallet import Wallet
 from monitor.vocabulary import Step
 from monitor.wire.commands import Connect
 from tests.interop.node_program import TIMEOUT, NodeProgram
-from tests.relays import BUILD_TIMEOUT, ENGINE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -27,9 +26,6 @@ if TYPE_CHECKING:
 
     from monitor.errors import ProbeError
     from monitor.session import notices
-    from tests.relays import Engine
-
-pytestmark = [pytest.mark.required_counterpart(ENGINE), pytest.mark.timeout(BUILD_TIMEOUT)]
 
 
 class RecordingObserver:
@@ -92,15 +88,15 @@ class WalletPeer:
 
 
 @pytest.fixture
-async def peer(engine: Engine, tmp_path: Path) -> AsyncIterator[WalletPeer]:
-    peer = WalletPeer(engine.url, tmp_path / "wallet.json")
+async def peer(relay_url: str, tmp_path: Path) -> AsyncIterator[WalletPeer]:
+    peer = WalletPeer(relay_url, tmp_path / "wallet.json")
     yield peer
     peer.participant.close()
 
 
 @pytest.fixture
-async def dapp(engine: Engine) -> AsyncIterator[NodeProgram]:
-    async with await NodeProgram.start("dapp.mjs", engine.url) as dapp:
+async def dapp(relay_url: str) -> AsyncIterator[NodeProgram]:
+    async with await NodeProgram.start("dapp.mjs", relay_url) as dapp:
         yield dapp
 
 

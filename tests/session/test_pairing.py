@@ -139,7 +139,18 @@ class TestOtp:
         assert world.dapp.deadline() == world.wallet.deadline() == world.clock.now + OTP_TTL_MS / 1000
         world.tick(OTP_TTL_MS / 1000)
         assert world.failures(world.dapp) == [ErrorCode.OTP_ENTRY_TIMEOUT]
-        assert world.failures(world.wallet) == [ErrorCode.OTP_ENTRY_TIMEOUT]
+        assert world.failures(world.wallet) == [ErrorCode.REQUEST_EXPIRED]
+
+    def test_a_code_never_starts_with_0(self, world: World) -> None:
+        # As in the real wallet, whose codes run from 100000 to 999999.
+        request = world.dapp.connect(mode="untrusted")
+        world.run_until_idle()
+        for _ in range(300):
+            world.wallet.disconnect()
+            world.wallet.connect(request)
+            world.run_until_idle()
+            assert world.wallet.otp is not None
+            assert 100_000 <= int(world.wallet.otp) <= 999_999
 
     def test_a_code_entered_too_late_is_refused(self, world: World) -> None:
         request = world.dapp.connect(mode="untrusted")
