@@ -22,8 +22,8 @@ def compare(
 ) -> None:
     """Compare two load test results.
 
-    Prints confidence intervals; exits with 1 on a regression. Results of the relay team's Node tool have no sketches, and
-    so no intervals.
+    Prints confidence intervals; exits with 1 on a regression. Results of the relay team's Node tool have no sketches,
+    and so no intervals.
     """
     require("load")
     from monitor.load.compare import compare as compare_results  # noqa: PLC0415

@@ -20,8 +20,8 @@ def merge(
 ) -> None:
     """Merge the results of one load test.
 
-    Counts and sketches are added; no percentile is averaged. Checks the objectives of the workers again; exits with 1 if
-    one is missed, or a worker is missing.
+    Counts and sketches are added; no percentile is averaged. Checks the objectives of the workers again; exits with 1
+    if one is missed, or a worker is missing.
     """
     require("load")
     from monitor.load.merge import merge as merge_results  # noqa: PLC0415
