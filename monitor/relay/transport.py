@@ -7,7 +7,9 @@ Compression is not offered.
 from __future__ import annotations
 
 import asyncio
+import functools
 import ssl
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -37,6 +39,12 @@ READ_SLICE_BYTES: Final = 8 << 10
 """Bytes processed in one iteration of the event loop.
 
 uvloop may deliver up to 8 MiB at once, which would delay all timers and other connections.
+"""
+
+READ_AHEAD_BYTES: Final = 1 << 20
+"""Size of the backlog above which reading is paused.
+
+Bytes that the event loop has not read when the connection is reset are lost, so reading continues below this size.
 """
 
 MAX_CLOSE_REASON_BYTES: Final = 123
@@ -89,6 +97,8 @@ class Transport(asyncio.Protocol):
         self._started = False
         self._incomplete = False  # the last bytes ended within a frame or the upgrade response
         self._closed: Closed | None = None
+        self._backlog: deque[tuple[memoryview, float]] = deque()  # received and not yet processed, with arrival times
+        self._deferred: list[Callable[[], None]] = []  # callbacks of asyncio that follow the backlog
 
     @property
     def is_open(self) -> bool:
@@ -143,6 +153,7 @@ class Transport(asyncio.Protocol):
         """Close the TCP connection without a close frame. No callback is called."""
         self._drop_callbacks()
         self._open = False
+        self._backlog.clear()
         if self._socket is not None:
             self._socket.abort()
 
@@ -153,26 +164,49 @@ class Transport(asyncio.Protocol):
         self._socket = transport  # type: ignore[assignment]  # asyncio gives a Transport to a Protocol
 
     def data_received(self, data: bytes) -> None:
-        """Process received bytes."""
+        """Process received bytes, or append them to the backlog."""
         now = self._arrivals.read()
         if self._fault is not None:
             return  # the connection has failed; only its end matters
-        if len(data) <= READ_SLICE_BYTES:
+        if not self._backlog and len(data) <= READ_SLICE_BYTES:  # nearly always
             self._process(data, now)
-        elif self._socket is not None:
-            self._socket.pause_reading()
-            self._process_in_slices(memoryview(data), now)
-
-    def _process_in_slices(self, data: memoryview, now: float) -> None:
-        """Process one slice now and the others in later iterations, with reading paused meanwhile."""
-        self._process(bytes(data[:READ_SLICE_BYTES]), now)
-        if self._socket is None or self._socket.is_closing():
             return
-        remaining = data[READ_SLICE_BYTES:]
-        if remaining and self._fault is None:
-            asyncio.get_running_loop().call_soon(self._process_in_slices, remaining, now)
+        idle = not self._backlog
+        self._backlog.append((memoryview(data), now))
+        if self._socket is not None and sum(len(waiting) for waiting, _ in self._backlog) > READ_AHEAD_BYTES:
+            self._socket.pause_reading()
+        if idle:
+            self._process_slice()
+
+    def _process_slice(self) -> None:
+        """Process one slice of the backlog; schedule the next one, or call the deferred callbacks."""
+        room = READ_SLICE_BYTES
+        while self._backlog and room > 0:
+            data, at = self._backlog.popleft()
+            if len(data) > room:
+                self._backlog.appendleft((data[room:], at))
+            self._process(bytes(data[:room]), at)
+            room -= len(data)
+            if self._fault is not None:
+                self._backlog.clear()
+        if self._backlog:
+            asyncio.get_running_loop().call_soon(self._process_slice)
+            return
+        deferred, self._deferred = self._deferred, []
+        for callback in deferred:
+            callback()
+        if self._socket is not None and not self._socket.is_closing():
+            if deferred:
+                self._socket.close()
+            else:
+                self._socket.resume_reading()
+
+    def _after_backlog(self, callback: Callable[[], None]) -> None:
+        """Call `callback` once the bytes received so far are processed."""
+        if self._backlog:
+            self._deferred.append(callback)
         else:
-            self._socket.resume_reading()
+            callback()
 
     def _process(self, data: bytes, now: float) -> None:
         ws = self._ws
@@ -193,12 +227,14 @@ class Transport(asyncio.Protocol):
         if ws.state is not OPEN:
             self._closing()
 
-    def eof_received(self) -> None:
-        """The peer closed its side; asyncio closes the connection."""
-        if self._response is None:
-            self._open = False
-            self._abort_later()
-            self._report(Closed(None, "connection closed", None))
+    def eof_received(self) -> bool:
+        """The peer closed its side. Return True to leave the socket open until the backlog is processed.
+
+        With TLS asyncio closes it at once and ignores the result.
+        """
+        self._after_backlog(self._eof)
+        tls_closes = self._socket is None or self._socket.get_extra_info("ssl_object") is not None
+        return bool(self._backlog) and not tls_closes
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is closed."""
@@ -206,10 +242,19 @@ class Transport(asyncio.Protocol):
         self._open = False
         if self._abort_timer is not None:
             self._abort_timer.cancel()
+        self._after_backlog(functools.partial(self._lost, exc))
+
+    def _eof(self) -> None:
+        if self._response is None:
+            self._open = False
+            self._abort_later()
+            self._report(Closed(None, "connection closed", None))
+
+    def _lost(self, exc: Exception | None) -> None:
         if self._response is not None:
             if isinstance(exc, ssl.SSLError):
                 # With TLS 1.3 a missing client certificate is reported after the client's handshake.
-                self._fail_upgrade(tls.of_tls_error(exc))
+                self._fail_upgrade(tls.of_tls_error(exc, established=True))
             else:
                 self._fail_upgrade(
                     ProbeError(Step.UPGRADE, Reason.RESET, "connection lost before the upgrade was answered")
@@ -234,7 +279,7 @@ class Transport(asyncio.Protocol):
         if complete:
             self._response = None
             if not self._upgraded.done():  # the dial may have been cancelled meanwhile
-                self._open = True
+                self._open = self._socket is not None
                 self._upgraded.set_result(None)
         return complete
 
@@ -303,7 +348,7 @@ class Transport(asyncio.Protocol):
 
     def _flush(self) -> None:
         socket, pieces = self._socket, self._ws.data_to_send()
-        if socket is None or not pieces:
+        if socket is None or not pieces or socket.is_closing():
             return
         for data in pieces:
             if data:  # an empty one asks for a half-close, which asyncio does after EOF

@@ -18,7 +18,7 @@ from monitor.relay import dial as dialling
 from monitor.relay.resolve import AddressInfo, look_up
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from monitor.relay.target import Target
     from monitor.relay.transport import Closed, Transport
@@ -246,20 +246,21 @@ def finding_none(error: Exception | None = None) -> dialling.Resolver:
     return resolver
 
 
-@contextlib.contextmanager
-def requiring_certificate(context: ssl.SSLContext) -> Iterator[int]:
-    """Run a server that requires a certificate from one client, and yield its port.
+@contextlib.asynccontextmanager
+async def refusing_handshake(context: ssl.SSLContext) -> AsyncIterator[int]:
+    """Run a server whose TLS handshake with one client fails by an alert, and yield its port.
 
     It is blocking, because asyncio's server does not send its last TLS alert.
     """
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=_require_certificate, args=(listener, context))
+        thread = threading.Thread(target=_refuse_handshake, args=(listener, context))
         thread.start()
         yield listener.getsockname()[1]
-        thread.join(5)
+        # Not on the loop, which the client needs to close its socket.
+        await asyncio.to_thread(thread.join, 5)
 
 
-def _require_certificate(listener: socket.socket, context: ssl.SSLContext) -> None:
+def _refuse_handshake(listener: socket.socket, context: ssl.SSLContext) -> None:
     plain, _ = listener.accept()
     with context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False) as secured:
         with contextlib.suppress(ssl.SSLError):
