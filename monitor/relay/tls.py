@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import ssl
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,9 +22,20 @@ if TYPE_CHECKING:
 _EXPIRED: Final = {9, 10}  # not yet valid, has expired
 _NAME_MISMATCH: Final = {62, 64}  # hostname, IP address
 
-# Alerts of a server that rejects or misses the client's certificate. TLS 1.3 has certificate_required for a missing
-# one; a TLS 1.2 server sends handshake_failure (RFC 5246, section 7.4.6).
-_CLIENT_CERTIFICATE_ALERTS: Final = ("CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED", "HANDSHAKE_FAILURE")
+# Alerts about the client's certificate, and the alert of a TLS 1.2 server that misses one (RFC 5246, section 7.4.6).
+_CERTIFICATE_ALERTS: Final = ("CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED")
+_HANDSHAKE_FAILURE: Final = "HANDSHAKE_FAILURE"
+
+CIPHERS: Final = "@SECLEVEL=2:ECDH+AESGCM:ECDH+CHACHA20:ECDH+AES:DHE+AES:kRSA+AES:!aNULL:!eNULL:!aDSS:!AESCCM:!PSK"
+"""Cipher suites offered in TLS 1.2, in OpenSSL's list format.
+
+Python's defaults, and those that browsers and Node.js offer besides: with a SHA-1 MAC, and with RSA key exchange.
+"""
+
+_HANDSHAKE_RECORD: Final = 22  # RFC 5246, section 6.2.1
+_CERTIFICATE_REQUEST: Final = 13  # section 7.4
+_RECORD_HEADER: Final = 5
+_MESSAGE_HEADER: Final = 4
 
 _DER: Final = 2  # _ssl.ENCODING_DER
 
@@ -56,18 +68,97 @@ def context(options: TlsOptions | None) -> ssl.SSLContext:
 
 @functools.lru_cache(maxsize=64)
 def _context(options: TlsOptions | None, _versions: tuple[int, ...]) -> ssl.SSLContext:
-    made = ssl.create_default_context(cafile=str(options.ca_file) if options and options.ca_file else None)
+    made = _Context(ssl.PROTOCOL_TLS_CLIENT)
+    if options is not None and options.ca_file is not None:
+        made.load_verify_locations(options.ca_file)
+    else:
+        made.load_default_certs()
+    made.set_ciphers(CIPHERS)
     if options is not None and options.cert_file is not None:
         # Without a password callback OpenSSL would prompt on the terminal for an encrypted key.
         made.load_cert_chain(options.cert_file, options.key_file, password=lambda: "")
-    # Python 3.13 sets this flag by default; wallets do not, and they reach such a relay.
-    made.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    # Browsers and Go ignore the Common Name.
+    made.hostname_checks_common_name = False
+    # `ca_file` may hold an intermediate authority alone, whatever the version of Python.
+    made.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     made.set_alpn_protocols(["http/1.1"])
+    if key_log := os.environ.get("SSLKEYLOGFILE"):
+        made.keylog_filename = key_log
     return made
 
 
-def of_tls_error(error: BaseException) -> ProbeError:
-    """Return the error for a failed TLS handshake, or a failed first read (TLS 1.3 client certificates)."""
+class CertificateRequestedError(ssl.SSLError):
+    """A TLS handshake failed after the server had requested a client certificate."""
+
+    def __init__(self, cause: ssl.SSLError) -> None:
+        super().__init__(*cause.args)
+        self.reason = cause.reason
+
+
+class _Handshake(ssl.SSLObject):
+    """A TLS connection that records whether the server requested a client certificate.
+
+    The ssl module does not provide this. Up to TLS 1.2 the server's handshake messages are not encrypted.
+    """
+
+    incoming: ssl.MemoryBIO
+    _received = b""
+
+    def do_handshake(self) -> None:
+        """Continue the handshake. Raises `CertificateRequestedError`."""
+        received = self.incoming.read()
+        self.incoming.write(received)
+        self._received += received
+        try:
+            super().do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLCertVerificationError):
+            raise
+        except ssl.SSLError as error:
+            if _CERTIFICATE_REQUEST in _handshake_messages(self._received):
+                raise CertificateRequestedError(error) from error
+            raise
+        self._received = b""
+
+
+class _Context(ssl.SSLContext):
+    """A client context that makes `_Handshake` connections."""
+
+    sslobject_class = _Handshake
+
+    def wrap_bio(
+        self,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        server_side: bool = False,  # noqa: FBT001, FBT002 - the signature of ssl
+        server_hostname: str | bytes | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> ssl.SSLObject:
+        """Return a connection over two memory buffers."""
+        made = super().wrap_bio(incoming, outgoing, server_side, server_hostname, session)
+        assert isinstance(made, _Handshake)
+        made.incoming = incoming
+        return made
+
+
+def _handshake_messages(received: bytes) -> set[int]:
+    """Return the types of the unencrypted handshake messages at the start of the received bytes."""
+    messages, types = b"", set()
+    while received[:1] == bytes([_HANDSHAKE_RECORD]):
+        stop = _RECORD_HEADER + int.from_bytes(received[3:_RECORD_HEADER])
+        messages += received[_RECORD_HEADER:stop]
+        received = received[stop:]
+    while messages:
+        types.add(messages[0])
+        messages = messages[_MESSAGE_HEADER + int.from_bytes(messages[1:_MESSAGE_HEADER]) :]
+    return types
+
+
+def of_tls_error(error: BaseException, *, established: bool = False) -> ProbeError:
+    """Return the error for a failed TLS handshake, or for a failed first read if the connection is `established`.
+
+    An alert is about a client certificate only if the server requested one. In TLS 1.3, where the request is encrypted,
+    such an alert arrives after the client has completed its handshake, when the server can reject nothing else.
+    """
     if isinstance(error, ssl.SSLCertVerificationError):
         reason = Reason.TLS_UNTRUSTED
         if error.verify_code in _EXPIRED:
@@ -76,10 +167,7 @@ def of_tls_error(error: BaseException) -> ProbeError:
             reason = Reason.TLS_NAME
         return ProbeError(Step.TLS, reason, error.verify_message)
     if isinstance(error, ssl.SSLError):
-        text = str(error.reason or error)[:200]
-        alert = text.upper()
-        client_certificate = "ALERT" in alert and any(word in alert for word in _CLIENT_CERTIFICATE_ALERTS)
-        return ProbeError(Step.TLS, Reason.TLS_CLIENT_CERTIFICATE if client_certificate else Reason.PROTOCOL, text)
+        return _of_alert(error, established=established)
     if isinstance(error, ConnectionError | EOFError):
         return ProbeError(Step.TLS, Reason.RESET, "connection lost in the TLS handshake")
     if isinstance(error, TimeoutError):
@@ -87,6 +175,19 @@ def of_tls_error(error: BaseException) -> ProbeError:
     if isinstance(error, ValueError):
         return LocalError(Step.TLS, Reason.INTERNAL, f"invalid TLS server name: {error}")
     return ProbeError(Step.TLS, Reason.PROTOCOL, str(error)[:200])
+
+
+def _of_alert(error: ssl.SSLError, *, established: bool) -> ProbeError:
+    text = str(error.reason or error)[:200]
+    alert = text.upper() if "ALERT" in text.upper() else ""
+    requested = isinstance(error, CertificateRequestedError)
+    if (requested or established) and any(word in alert for word in _CERTIFICATE_ALERTS):
+        return ProbeError(Step.TLS, Reason.TLS_CLIENT_CERTIFICATE, text)
+    if _HANDSHAKE_FAILURE not in alert:
+        return ProbeError(Step.TLS, Reason.PROTOCOL, text)
+    if requested:
+        return ProbeError(Step.TLS, Reason.TLS_CLIENT_CERTIFICATE, f"a client certificate was requested: {text}")
+    return ProbeError(Step.TLS, Reason.PROTOCOL, f"no common TLS version, cipher suite or other setting: {text}")
 
 
 def not_after(transport: asyncio.BaseTransport) -> float | None:

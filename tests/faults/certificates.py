@@ -21,9 +21,18 @@ class Certificates:
         self._trusted.cert_pem.write_to_path(self.ca_file)
 
     def server(
-        self, name: str = "127.0.0.1", *, trusted: bool = True, expired: bool = False, requires_client: bool = False
+        self,
+        name: str = "127.0.0.1",
+        *,
+        trusted: bool = True,
+        expired: bool = False,
+        requires_client: bool = False,
+        ciphers: str = "",
     ) -> ssl.SSLContext:
-        """Return a server's TLS context. With `requires_client` it requires a client certificate."""
+        """Return a server's TLS context.
+
+        With `requires_client` it requires a client certificate. With `ciphers` it has only TLS 1.2 with these.
+        """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         now = datetime.now(UTC)
         expires = now - timedelta(days=1) if expired else None
@@ -32,4 +41,7 @@ class Certificates:
         if requires_client:
             self._trusted.configure_trust(context)
             context.verify_mode = ssl.CERT_REQUIRED
+        if ciphers:
+            context.maximum_version = ssl.TLSVersion.TLSv1_2
+            context.set_ciphers(ciphers)
         return context

@@ -13,7 +13,7 @@ from monitor.results import PhaseTimed
 from tests.faults.rows import FaultyRelay
 from tests.faults.toxiproxy import toxic
 from tests.probes.harness import embedded as embedded_relay
-from tests.relay.harness import requiring_certificate, serving
+from tests.relay.harness import refusing_handshake, serving
 from tests.relays import Engine
 from tests.sockets import closed_port
 
@@ -50,12 +50,12 @@ def server(script: Script, *, tls: str = "", scheme: str = "ws", **certificate: 
     return setup
 
 
-def client_certificate_required() -> Setup:
-    """Return a server that requires a client certificate."""
+def handshake_failing(**certificate: Any) -> Setup:
+    """Return a server that ends the TLS handshake with an alert."""
 
     @asynccontextmanager
     async def setup(env: Env) -> AsyncIterator[FaultyRelay]:
-        with requiring_certificate(env.certificates.server(requires_client=True)) as port:
+        async with refusing_handshake(env.certificates.server(**certificate)) as port:
             yield FaultyRelay(
                 url=f"wss://127.0.0.1:{port}/connection/websocket",
                 relay={"tls": {"ca_file": str(env.certificates.ca_file)}},

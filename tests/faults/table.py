@@ -136,8 +136,12 @@ TLS: Final = (
         Step.TLS, Reason.TLS_UNTRUSTED,
     ),
     row(
-        "client certificate required", "TLS", setups.client_certificate_required(),
+        "client certificate required", "TLS", setups.handshake_failing(requires_client=True),
         Step.TLS, Reason.TLS_CLIENT_CERTIFICATE,
+    ),
+    row(
+        "no common cipher suite", "TLS", setups.handshake_failing(ciphers="NULL:@SECLEVEL=0"),
+        Step.TLS, Reason.PROTOCOL,
     ),
     row(
         "no TLS on the port", "a server", setups.server(plain, scheme="wss"),

@@ -31,7 +31,7 @@ from tests.relay.harness import (
     frame,
     idle,
     read_frame,
-    requiring_certificate,
+    refusing_handshake,
     reset,
     serving,
     upgrading,
@@ -142,12 +142,111 @@ async def test_a_missing_or_untrusted_client_certificate_has_its_own_reason(
     trusted: str,
 ) -> None:
     options = TlsOptions(ca_file=ca_file) if trusted == "none" else client_files(trustme.CA(), tmp_path, ca_file)
-    with (
-        requiring_certificate(certificate_requiring_context(authority, version)) as port,
-        pytest.raises(ProbeError) as caught,
-    ):
-        await observer.dial(Target(url=url(port), tls=options))
+    async with refusing_handshake(certificate_requiring_context(authority, version)) as port:
+        with pytest.raises(ProbeError) as caught:
+            await observer.dial(Target(url=url(port), tls=options))
     assert (caught.value.step, caught.value.reason) == (Step.TLS, Reason.TLS_CLIENT_CERTIFICATE)
+
+
+@pytest.fixture(scope="module")
+def rsa(authority: trustme.CA) -> trustme.LeafCert:
+    return authority.issue_cert("127.0.0.1", key_type=trustme.KeyType.RSA)
+
+
+# What Chromium 156 and Node.js 20 offer beside Python's own list.
+@pytest.mark.parametrize(
+    "suite",
+    [
+        "ECDHE-RSA-AES128-GCM-SHA256",
+        "ECDHE-RSA-AES128-SHA",
+        "ECDHE-RSA-AES256-SHA",
+        "AES128-GCM-SHA256",
+        "AES256-GCM-SHA384",
+        "AES128-SHA",
+        "AES256-SHA",
+    ],
+)
+async def test_a_cipher_suite_that_browsers_and_node_offer_is_accepted(
+    observer: RecordingObserver, rsa: trustme.LeafCert, ca_file: Path, suite: str
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    rsa.configure_cert(context)
+    context.set_ciphers(suite)
+    async with serving(upgrading(), tls=context) as port:
+        (await observer.dial(Target(url=url(port), tls=TlsOptions(ca_file=ca_file)))).abort()
+
+
+@pytest.mark.parametrize("suites", ["ECDHE-ECDSA-CAMELLIA128-SHA256", "NULL:@SECLEVEL=0", "ECDHE-ECDSA-AES128-CCM"])
+@pytest.mark.parametrize("configured", [False, True])
+async def test_no_common_cipher_suite_is_not_about_client_certificates(
+    observer: RecordingObserver, authority: trustme.CA, ca_file: Path, tmp_path: Path, suites: str, *, configured: bool
+) -> None:
+    context = server_context(authority, "127.0.0.1", maximum=ssl.TLSVersion.TLSv1_2)
+    context.verify_mode = ssl.CERT_REQUIRED  # but no request is sent before a cipher is chosen
+    authority.configure_trust(context)
+    context.set_ciphers(suites)
+    options = client_files(authority, tmp_path, ca_file) if configured else TlsOptions(ca_file=ca_file)
+    async with refusing_handshake(context) as port:
+        with pytest.raises(ProbeError) as caught:
+            await observer.dial(Target(url=url(port), tls=options))
+    assert (caught.value.step, caught.value.reason) == (Step.TLS, Reason.PROTOCOL)
+    assert "no common TLS version, cipher suite" in caught.value.detail
+
+
+HANDSHAKE_FAILURE, ACCESS_DENIED, BAD_CERTIFICATE, UNRECOGNIZED_NAME = 40, 49, 42, 112
+
+
+@pytest.mark.parametrize("alert", [HANDSHAKE_FAILURE, ACCESS_DENIED, BAD_CERTIFICATE, UNRECOGNIZED_NAME])
+async def test_an_alert_to_the_client_hello_is_not_about_client_certificates(
+    observer: RecordingObserver, ca_file: Path, alert: int
+) -> None:
+    async def refuse(reader: Reader, writer: Writer) -> None:
+        await reader.read(1)
+        writer.write(bytes([21, 3, 3, 0, 2, 2, alert]))
+        await idle(reader, writer)
+
+    error = await tls_error(observer, refuse, None, TlsOptions(ca_file=ca_file))
+    assert error.reason is Reason.PROTOCOL
+    assert "ALERT" in error.detail.upper() or "UNRECOGNIZED_NAME" in error.detail.upper()
+
+
+async def test_a_common_name_is_no_name_to_verify(
+    observer: RecordingObserver, authority: trustme.CA, ca_file: Path
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate_without_alternative_name(authority, "relay.example").configure_cert(context)
+    options = TlsOptions(ca_file=ca_file, server_name="relay.example")
+    assert (await tls_error(observer, idle, context, options)).reason is Reason.TLS_NAME
+
+
+def certificate_without_alternative_name(authority: trustme.CA, common_name: str) -> trustme.LeafCert:
+    """Return a certificate with a Common Name only, which trustme does not issue."""
+    signer = load_pem_private_key(authority.private_key_pem.bytes(), None)
+    assert isinstance(signer, ec.EllipticCurvePrivateKey)
+    key = ec.generate_private_key(ec.SECP256R1())
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, common_name)]))
+        .issuer_name(x509.load_pem_x509_certificate(authority.cert_pem.bytes()).subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(NOW - timedelta(days=30))
+        .not_valid_after(NOW + timedelta(days=30))
+        .sign(signer, hashes.SHA256())
+    )
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return trustme.LeafCert(private, certificate.public_bytes(Encoding.PEM), [])
+
+
+async def test_an_intermediate_authority_is_trusted_without_its_root(
+    observer: RecordingObserver, tmp_path: Path
+) -> None:
+    intermediate = trustme.CA().create_child_ca()
+    path = tmp_path / "ca.pem"
+    intermediate.cert_pem.write_to_path(str(path))
+    async with serving(upgrading(), tls=server_context(intermediate, "127.0.0.1")) as port:
+        (await observer.dial(Target(url=url(port), tls=TlsOptions(ca_file=path)))).abort()
 
 
 async def test_a_trusted_client_certificate_is_accepted(
