@@ -29,6 +29,9 @@ RETRY_AFTER_DATE: Final = 60.0
 
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] ([1-5]\d\d)([ \r][^\r\n]*)")
 _PROTOCOL: Final = b"HTTP/1."
+_HEAD_END: Final = b"\r\n\r\n"
+_FIELD_LINE: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")
+_HANDSHAKE_FIELDS: Final = (b"upgrade:", b"connection:", b"sec-websocket-")
 _RETRY_AFTER: Final = re.compile(rb"\r\nretry-after:[ \t]*([^\r\n]*)", re.IGNORECASE)
 _FIELD_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 _FIELD_VALUE: Final = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")  # section 5.5
@@ -76,7 +79,9 @@ class UpgradeResponse:
         """Feed bytes; return True once the WebSocket is open. Raises `ProbeError`."""
         self._bytes += data
         status = _STATUS_LINE.match(self._bytes)
-        head_end = self._bytes.find(b"\r\n\r\n", 0, MAX_RESPONSE_BYTES)
+        head_end = self._bytes.find(_HEAD_END, 0, MAX_RESPONSE_BYTES)
+        if self._bytes.find(b"\n\n", 0, MAX_RESPONSE_BYTES if head_end < 0 else head_end) >= 0:
+            raise ProbeError(Step.UPGRADE, Reason.BAD_UPGRADE, "lines of the response to the upgrade end without CR")
         if head_end < 0:
             if len(self._bytes) > MAX_RESPONSE_BYTES:
                 raise ProbeError(
@@ -89,16 +94,30 @@ class UpgradeResponse:
             return False
         if status is None:
             raise ProbeError(Step.UPGRADE, Reason.BAD_UPGRADE, "the response to the upgrade is not HTTP")
+        head, remainder = bytes(self._bytes[:head_end]), self._bytes[head_end + len(_HEAD_END) :]
         if status[1] != b"101":
-            raise _of_status(int(status[1]), status[2], self._bytes[:head_end])
-        self._ws.receive_data(self._bytes)
+            raise _of_status(int(status[1]), status[2], head)
+        self._ws.receive_data(_handshake_head(head) + remainder)
         if self._ws.handshake_exc is not None:
             why = self._ws.handshake_exc.__cause__ or self._ws.handshake_exc
             raise ProbeError(Step.UPGRADE, Reason.BAD_UPGRADE, str(why)[:200])
         return self._ws.state is not CONNECTING
 
 
-def _of_status(code: int, phrase: bytes, head: bytes | bytearray) -> ProbeError:
+def _handshake_head(head: bytes) -> bytes:
+    """Return what the opening handshake needs of a 101: a status line, and its own headers. Raises `ProbeError`.
+
+    Browsers and Node.js accept HTTP/1.0, a status line without a reason phrase, header lines over 8 KiB and more than
+    128 headers in a 101. websockets would refuse them, so it receives none of these.
+    """
+    fields = head.split(b"\r\n")[1:]
+    if not all(map(_FIELD_LINE.fullmatch, fields)):
+        raise ProbeError(Step.UPGRADE, Reason.BAD_UPGRADE, "a header of the response to the upgrade is malformed")
+    own = [line for line in fields if line.lower().startswith(_HANDSHAKE_FIELDS)]
+    return b"\r\n".join([b"HTTP/1.1 101 Switching Protocols", *own, b"", b""])
+
+
+def _of_status(code: int, phrase: bytes, head: bytes) -> ProbeError:
     """Return the error for an HTTP response other than 101, with its Retry-After."""
     words = "".join(letter for letter in phrase.decode("latin-1").strip() if letter.isprintable())
     detail = f"HTTP {code} {words}"[:100].rstrip()

@@ -14,7 +14,18 @@ from monitor.errors import LocalError, ProbeError, RateLimitedError
 from monitor.relay.target import Target
 from monitor.relay.upgrade import MAX_RESPONSE_BYTES, UpgradeResponse, handshake
 from monitor.vocabulary import Phase, Reason, Step
-from tests.relay.harness import accepting, close_at_once, header, idle, read_request, reset, responding, serving
+from tests.relay.harness import (
+    TEXT,
+    accepting,
+    close_at_once,
+    frame,
+    header,
+    idle,
+    read_request,
+    reset,
+    responding,
+    serving,
+)
 
 if TYPE_CHECKING:
     from tests.relay.harness import Reader, RecordingObserver, Script, Writer
@@ -65,7 +76,8 @@ async def endless_line(reader: Reader, writer: Writer) -> None:
         (responding(_101 + b"Sec-WebSocket-Accept: AAAA\r\n\r\n"), Reason.BAD_UPGRADE, "Accept"),
         (responding(_101 + b"\r\n"), Reason.BAD_UPGRADE, "Accept"),
         (responding(b"HTTP/1.1 101 Switching Protocols\r\n\r\n"), Reason.BAD_UPGRADE, "Connection"),
-        (responding(_101 + b"no colon\r\n\r\n"), Reason.BAD_UPGRADE, ""),
+        (responding(_101 + b"no colon\r\n\r\n"), Reason.BAD_UPGRADE, "malformed"),
+        (responding(_101.replace(b"\r\n", b"\n") + b"\n"), Reason.BAD_UPGRADE, "CR"),
         (accepting_with("Sec-WebSocket-Extensions: permessage-deflate"), Reason.BAD_UPGRADE, "extensions"),
         (accepting_with("Sec-WebSocket-Protocol: mqtt"), Reason.BAD_UPGRADE, "subprotocols"),
         (endless_headers, Reason.TOO_LARGE, "exceeds 64 KiB"),
@@ -83,6 +95,71 @@ async def test_a_server_that_does_not_upgrade_is_reported_by_step_and_reason(
     assert observer.steps == [Step.RESOLVE, Step.TCP, Step.UPGRADE]
     assert list(observer.phases) == [Phase.RESOLVE, Phase.TCP]
     assert not observer.closes, "a connection that never opened reports no close"
+
+
+def upgrading_by(first: bytes, *lines: bytes) -> Script:
+    """Return a script that upgrades with this status line, and these lines before its own headers."""
+
+    async def script(reader: Reader, writer: Writer) -> None:
+        own = accepting(await read_request(reader)).split(b"\r\n")[1:]
+        writer.write(b"\r\n".join([first, *lines, *own]) + frame(TEXT, b"open"))
+        await idle(reader, writer)
+
+    return script
+
+
+OK = b"HTTP/1.1 101 Switching Protocols"
+
+
+# Chromium 156 and Node.js 20 open each of these, and 64 KiB is the bound here (16 KiB in Node.js, 256 KiB in Chromium).
+@pytest.mark.parametrize(
+    ("first", "lines"),
+    [
+        (OK, []),
+        (b"HTTP/1.0 101 Switching Protocols", []),
+        (b"HTTP/1.1 101", []),
+        (b"HTTP/1.1 101 ", []),
+        ("HTTP/1.1 101 été".encode(), []),
+        (OK, [b"Content-Security-Policy: " + b"a" * 8_500]),
+        (OK, [b"Content-Security-Policy: " + b"a" * 62_000]),
+        (OK, [b"Set-Cookie: a=b"] * 200),
+        (OK, [b"X-Empty:", b"X-Odd: \x80\xff\t"]),
+        (OK, [b"Content-Length: 0"]),
+        (OK, [b"Transfer-Encoding: chunked"]),
+    ],
+)
+async def test_a_response_that_browsers_and_node_accept_opens_the_websocket(
+    observer: RecordingObserver, first: bytes, lines: list[bytes]
+) -> None:
+    async with serving(upgrading_by(first, *lines)) as port:
+        transport = await observer.dial(Target(url=f"ws://127.0.0.1:{port}"))
+        await observer.until(lambda: observer.texts)
+        transport.abort()
+    assert observer.texts == ["open"]
+
+
+# Node.js 20 refuses each of these; Chromium opens some.
+@pytest.mark.parametrize(
+    ("first", "lines"),
+    [
+        (b"HTTP/1.2 101 Switching Protocols", []),
+        (OK, [b"no colon"]),
+        (OK, [b"X Name: 1"]),
+        (OK, [b"X-Name : 1"]),
+        (OK, [b"X-Name: 1", b" folded"]),
+        (OK, [b"X-Name: a\x01b"]),
+        (OK, [b"X-Name: a\nb"]),
+        (OK, [b"Sec-WebSocket-Accept: AAAA"]),
+        (OK, [b"Sec-WebSocket-Protocol: " + b"a" * 9_000]),
+    ],
+)
+async def test_a_response_that_node_refuses_is_a_bad_upgrade(
+    observer: RecordingObserver, first: bytes, lines: list[bytes]
+) -> None:
+    async with serving(upgrading_by(first, *lines)) as port:
+        with pytest.raises(ProbeError) as caught:
+            await observer.dial(Target(url=f"ws://127.0.0.1:{port}"))
+    assert (caught.value.step, caught.value.reason) == (Step.UPGRADE, Reason.BAD_UPGRADE)
 
 
 @pytest.mark.parametrize(
