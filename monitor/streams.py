@@ -47,11 +47,11 @@ class Output(io.RawIOBase):
 
     def write(self, data: Any, /) -> int:
         """Write all of `data`, a bytes-like object. Raises `OSError`."""
-        rest = bytes(data)
-        size = len(rest)
-        while rest:
+        remaining = bytes(data)
+        size = len(remaining)
+        while remaining:
             try:
-                rest = rest[os.write(self.name, rest) :]
+                remaining = remaining[os.write(self.name, remaining) :]
             except BlockingIOError:  # another process that has the same pipe or terminal made it non-blocking
                 select.select([], [self.name], [])
         return size

@@ -369,10 +369,10 @@ def _ignore(_: object) -> None:
     pass
 
 
-def _read_until(descriptor: int, end: bytes) -> bytes:
-    """Read to the end of the line that has `end`."""
+def _read_until(descriptor: int, ending: bytes) -> bytes:
+    """Read to the end of the line that has `ending`."""
     found = b""
-    while not (end in found[-200:] and found.endswith(b"\n")):
+    while not (ending in found[-200:] and found.endswith(b"\n")):
         found += os.read(descriptor, 65536)
     return found
 

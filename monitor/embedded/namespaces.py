@@ -31,8 +31,8 @@ def split(channel: str) -> tuple[str, str]:
 
     A private channel, whose name starts with `$`, is in the namespace that follows the `$`, as in Centrifugo.
     """
-    name, boundary, rest = channel.removeprefix(PRIVATE).partition(":")
-    return (name, rest) if boundary else ("", channel)
+    name, boundary, suffix = channel.removeprefix(PRIVATE).partition(":")
+    return (name, suffix) if boundary else ("", channel)
 
 
 PRODUCTION = (

@@ -249,14 +249,14 @@ class Session:
 
     def _allowed(self, channel: str, without_namespace: ErrorCode = ErrorCode.PERMISSION_DENIED) -> str:
         """Return the channel if it is allowed. The error for a missing or empty namespace depends on the command."""
-        name, rest = split(channel)
+        name, suffix = split(channel)
         if not name:
             # Without a pattern, Centrifugo admits ASCII.
             raise Refusal(without_namespace if channel.isascii() else ErrorCode.BAD_REQUEST)
         namespace = self._broker.namespace(channel)
         if namespace is None:
             raise Refusal(ErrorCode.UNKNOWN_CHANNEL)
-        if not namespace.admits(rest):
+        if not namespace.admits(suffix):
             raise Refusal(ErrorCode.BAD_REQUEST)
         return channel
 

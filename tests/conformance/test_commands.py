@@ -130,10 +130,10 @@ async def test_an_invalid_frame_is_a_bad_request(join: Join, frame: str) -> None
     assert await client.closed() == BAD_REQUEST
 
 
-@pytest.mark.parametrize("rest", [' {"id":3,"rpc":{}}', '{"id":3', " x", "]", ",", "\x00"])
-async def test_text_after_the_first_object_of_a_line_is_ignored(join: Join, rest: str) -> None:
+@pytest.mark.parametrize("trailing", [' {"id":3,"rpc":{}}', '{"id":3', " x", "]", ",", "\x00"])
+async def test_text_after_the_first_object_of_a_line_is_ignored(join: Join, trailing: str) -> None:
     client = await join()
-    await client.send('{"id":2,"rpc":{}}' + rest, '{"id":4,"rpc":{}}' + rest)
+    await client.send('{"id":2,"rpc":{}}' + trailing, '{"id":4,"rpc":{}}' + trailing)
     assert [(await client.next())["id"] for _ in range(2)] == [2, 4]
     await client.send({"id": 5, "rpc": {}})
     assert (await client.next())["id"] == 5
