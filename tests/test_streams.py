@@ -205,9 +205,9 @@ def test_an_output_error_says_what_is_wrong(pipe: Pipe) -> None:
     assert not raised.value.reader_gone
 
 
-@pytest.mark.parametrize(("terminal", "colors"), [("xterm", True), ("dumb", False), ("unknown", False)])
-def test_a_dumb_terminal_gets_no_colors(terminal: str, *, colors: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TERM", terminal)
+@pytest.mark.parametrize(("terminal_type", "colors"), [("xterm", True), ("dumb", False), ("unknown", False)])
+def test_a_dumb_terminal_gets_no_colors(terminal_type: str, *, colors: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", terminal_type)
     main, terminal = pty.openpty()
     with os.fdopen(terminal, "w", encoding="utf-8") as stream:
         assert shows_colors(stream) is colors
