@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 suite=${1:?tests/python.sh SUITE [arguments for pytest]}
 shift
-(($#)) || set -- tests/session tests/wire tests/config tests/probes tests/embedded tests/load -m "not slow"
+(($#)) || set -- -m unit --numprocesses 2 --dist worksteal
 
 root=build/$suite
 if [[ ! -e $root/unpacked ]]; then
