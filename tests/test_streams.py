@@ -124,6 +124,7 @@ class TestStderr:
         stderr.start_queue(lambda lost: _ignore(stderr.write(b"lost %d\n" % lost)))
         for _ in range(count):
             stderr.write(line)
+        # The notice is the last line, or lines follow it that were written after the thread took the first ones.
         received = _read_until(full_pipe.reader, b"lost")
         stderr.write(b"last\n")
         *lines, last = (received + _read_until(full_pipe.reader, b"last"))[full_pipe.filling :].splitlines()
@@ -370,9 +371,9 @@ def _ignore(_: object) -> None:
 
 
 def _read_until(descriptor: int, ending: bytes) -> bytes:
-    """Read to the end of the line that has `ending`."""
+    """Read until a line has `ending`, to the end of a line; more lines may follow it."""
     found = b""
-    while not (ending in found[-200:] and found.endswith(b"\n")):
+    while not (ending in found and found.endswith(b"\n")):
         found += os.read(descriptor, 65536)
     return found
 
