@@ -1,7 +1,7 @@
 """A client of a relay: drives `wire.Connection` over a transport and reports events as values.
 
-Incoming bytes are handled in one synchronous pass: frame, events, `on_event`, outgoing frames. A receive time is
-therefore the time of arrival, not of a task's wake-up, and a publication costs no task switch.
+A received message is handled in one synchronous pass: events, `on_event`, outgoing frames. Receive times are those of
+the arrival of the bytes, not of a task's wake-up, and a publication costs no task switch.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Reporter(Protocol):
 class Client:
     """A connection to a relay. After its first hello it reconnects with the backoff `reconnect`, if given.
 
-    `on_event` is called with every event of `wire.events`, in order, in the call that delivered the bytes; publications
+    `on_event` is called with every event of `wire.events`, in order; publications
     go to `on_publication` instead. Neither may raise.
     """
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import aiohappyeyeballs
 
 from monitor.clock import Arrivals, Clock
-from monitor.errors import ProbeError
+from monitor.errors import LocalError, ProbeError
 from monitor.relay import obstacles, tls
 from monitor.relay.proxy import proxy_of
 from monitor.relay.resolve import look_up
@@ -123,7 +123,10 @@ class _Route:
         if not proxy.resolves:
             addresses = await self._look_up(resolver)
             if proxy.scheme == "socks4":  # it has room for an IPv4 address only
-                addresses.sort(key=lambda item: item[0] != socket.AF_INET)
+                addresses = [item for item in addresses if item[0] == socket.AF_INET]
+                if not addresses:
+                    detail = "a socks4 proxy reaches IPv4 addresses only; use socks4a or socks5"
+                    raise LocalError(Step.PROXY, Reason.INTERNAL, detail)
             host = addresses[0][4][0]
         self._observer.entered(Step.PROXY)
         started = self._clock.monotonic()

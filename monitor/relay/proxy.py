@@ -69,6 +69,9 @@ def proxy_of(target: Target) -> Proxy | None:
     password = unquote(parts.password or "")
     if parts.scheme != "http" and not all(map(_fits_socks, (username or "", password))):
         raise unusable
+    if parts.scheme.startswith("socks5") and bool(username) != bool(password):
+        # RFC 1929 has no empty ones, and python-socks would offer no authentication at all.
+        raise LocalError(Step.PROXY, Reason.INTERNAL, "a SOCKS5 proxy takes a user name and a password, or neither")
     return Proxy(parts.hostname, port, username, password, parts.scheme)
 
 

@@ -67,10 +67,11 @@ class Closed:
 
 
 class Transport(asyncio.Protocol):
-    """One WebSocket connection. `on_text` and `on_closed` are called from `data_received`.
+    """One WebSocket connection. `on_text` is called with each message and the time at which its bytes arrived.
 
-    `on_closed` is called once when the connection ends. After `close` or `abort` no callback is called. The constructor
-    raises `LocalError` for a URL or headers that cannot be sent.
+    `on_closed` is called once, after the last message that came before the end of the connection. After
+    `close` or `abort` no callback is called. The constructor raises `LocalError` for a URL or headers that cannot be
+    sent.
     """
 
     def __init__(

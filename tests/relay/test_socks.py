@@ -107,7 +107,7 @@ async def test_socks5_resolves_locally_and_socks5h_at_the_proxy(observer: Record
 
 
 @needs_microsocks
-@pytest.mark.parametrize("credentials", ["", "user:secret@", "user@"])
+@pytest.mark.parametrize("credentials", ["", "user:secret@"])
 async def test_wrong_proxy_credentials_are_refused(observer: RecordingObserver, credentials: str) -> None:
     async with microsocks("-u", "user", "-P", PASSWORD) as port:
         with pytest.raises(ProbeError) as caught:
@@ -185,6 +185,12 @@ async def test_socks4_receives_an_ipv4_address(observer: RecordingObserver) -> N
             (await observer.dial(target, resolver)).abort()
     assert proxy.requests == [b"\x04\x01\x1f\x40\xc0\0\x02\x07\0"]
     assert lookups == ["relay.example", "127.0.0.1"]
+
+
+async def test_an_ipv6_address_behind_socks4_is_a_local_error(observer: RecordingObserver) -> None:
+    with pytest.raises(LocalError, match="reaches IPv4 addresses only") as caught:
+        await observer.dial(Target(url="ws://relay.example", proxy="socks4://p"), addresses("2001:db8::1"))
+    assert (caught.value.step, caught.value.reason) == (Step.PROXY, Reason.INTERNAL)
 
 
 @pytest.mark.parametrize("code", [0x5B, 0x5C, 0x5D])
@@ -277,7 +283,7 @@ def test_all_proxy_may_name_a_socks_proxy(monkeypatch: pytest.MonkeyPatch, url: 
     assert proxy_of(Target(url="wss://relay.example")) == expected
 
 
-@pytest.mark.parametrize("credentials", ["us%C3%A9r:secret", f"u:{256 * 'secret'}", "u:secret%00"])
+@pytest.mark.parametrize("credentials", ["us%C3%A9r:secret", f"u:{256 * 'secret'}", "u:secret%00", "user", ":secret"])
 async def test_credentials_that_socks_cannot_carry_are_a_local_error(
     observer: RecordingObserver, credentials: str
 ) -> None:
