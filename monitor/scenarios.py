@@ -1,6 +1,7 @@
 """The scenarios: what each of them plays, measures and costs, written once.
 
-A new scenario is a member of `Scenario`, its `ScenarioSpec` in `SPECS`, and a file in `monitor/probes/`.
+A new scenario is a member of `Scenario`, its `ScenarioSpec` in `SPECS`, and a file in `monitor/probes/`. One that has
+`load_flags` also needs its part of a load test, in `monitor/load/`.
 """
 
 from __future__ import annotations

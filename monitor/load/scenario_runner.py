@@ -15,7 +15,7 @@ from monitor.load.bare_connection import HoldPhase, connection_storm, steady_sta
 from monitor.load.load_context import LoadContext
 from monitor.load.pacing import DisconnectPacer, run_paced
 from monitor.load.plan import RELAY
-from monitor.load.scenarios import async_delivery, realistic_session, steady_messaging
+from monitor.load.pair_scenarios import async_delivery, realistic_session, steady_messaging
 from monitor.load.statistics import LoadStatistics
 from monitor.pairs.uptime import UptimeMeter
 from monitor.relays import MonitoredRelays, freeze_gc

@@ -128,7 +128,7 @@ async def endless(reader: Reader, writer: Writer) -> None:
 @pytest.mark.parametrize(
     ("script", "reason", "detail"),
     [
-        (responding(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"), Reason.HTTP_STATUS, "the proxy answered 407 Proxy Auth"),
+        (responding(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"), Reason.HTTP_STATUS, "answered 407"),
         (responding(b"HTTP/1.0 502 \x1b[1mBad Gateway\r\n\r\n"), Reason.HTTP_STATUS, "502 [1mBad Gateway"),
         (responding(b"SSH-2.0-OpenSSH\r\n\r\n"), Reason.PROTOCOL, "HTTP"),
         (responding(b"\r\n\r\n"), Reason.PROTOCOL, "HTTP"),
