@@ -14,8 +14,8 @@ from monitor.config import Config
 from monitor.load.bare_connection import HoldPhase, connection_storm, steady_state
 from monitor.load.load_context import LoadContext
 from monitor.load.pacing import DisconnectPacer, run_paced
-from monitor.load.plan import RELAY
 from monitor.load.pair_scenarios import async_delivery, realistic_session, steady_messaging
+from monitor.load.plan import RELAY
 from monitor.load.statistics import LoadStatistics
 from monitor.pairs.uptime import UptimeMeter
 from monitor.relays import MonitoredRelays, freeze_gc
