@@ -8,9 +8,25 @@ configurations; `schema` and `reference` describe the models; `crontab` computes
 
 from monitor.config.changes import Changes, ProbeKey, changes, refusals
 from monitor.config.loading import load, parse
-from monitor.config.model import AlertsConfig, Config, MaintenanceConfig, PrometheusConfig, ServerConfig
-from monitor.config.probe import ConfirmConfig, Continuous, Cron, Every, ProbeConfig, Schedule
-from monitor.config.relay import DnsEndpoint, HeadersConfig, HistoryConfig, LimitsConfig, RelayConfig, TlsConfig
+from monitor.config.model import (
+    AlertsConfig,
+    Config,
+    DegradedConfig,
+    MaintenanceConfig,
+    MetricsConfig,
+    PrometheusConfig,
+    ServerConfig,
+)
+from monitor.config.probe import Continuous, Cron, Every, ProbeConfig, Schedule
+from monitor.config.relay import (
+    ConfirmConfig,
+    DnsEndpoint,
+    HeadersConfig,
+    HistoryConfig,
+    LimitsConfig,
+    RelayConfig,
+    TlsConfig,
+)
 from monitor.config.schema import schema
 from monitor.config.secrets import SecretFile, reveal
 from monitor.config.slo import OverrideConfig, SloConfig
@@ -23,12 +39,14 @@ __all__ = [
     "ConfirmConfig",
     "Continuous",
     "Cron",
+    "DegradedConfig",
     "DnsEndpoint",
     "Every",
     "HeadersConfig",
     "HistoryConfig",
     "LimitsConfig",
     "MaintenanceConfig",
+    "MetricsConfig",
     "OverrideConfig",
     "ProbeConfig",
     "ProbeKey",

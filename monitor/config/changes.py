@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 ProbeKey: TypeAlias = tuple[str, str]
 """The name of a relay and of a probe that watches it."""
 
-_ADJUSTABLE: Final = ("limits", "labels", "max_severity", "centrifugo_selector")
+_ADJUSTABLE: Final = (
+    "limits", "labels", "max_severity", "confirm", "page_after", "scope", "owner", "group", "centrifugo_selector",
+)  # fmt: skip
 """The keys of a relay that can change without new connections."""
 
 
@@ -60,6 +62,7 @@ def changes(old: Config, new: Config) -> Changes:
 def refusals(old: Config, new: Config) -> list[ConfigProblem]:
     """The changes that need a restart."""
     kept = {
+        "install": (old.install, new.install),
         "location": (old.location, new.location),
         "server.listen": (old.server.listen, new.server.listen),
         "state_dir": (old.state_dir, new.state_dir),

@@ -29,6 +29,7 @@ from pydantic import (
     WrapSerializer,
 )
 
+from monitor.config.selectors import check_selector
 from monitor.config.units import DURATION, RATIO, parse_duration, parse_ratio
 
 if TYPE_CHECKING:
@@ -206,16 +207,20 @@ def _endpoint_url(text: str) -> str:
 
 
 def _web_url(text: str) -> str:
+    _untemplated(text)
     check_url(text, ("https", "http"), path=False)
     if "?" in text:
         raise ValueError("has a query (?); expected https://HOST[:PORT][/PATH] or http://HOST[:PORT][/PATH]")
     return text
 
 
-def _selector(text: str) -> None:
-    matcher = r'[a-zA-Z_][a-zA-Z0-9_]*\s*(=|!=|=~|!~)\s*"([^"\\]|\\.)*"'
-    if not re.fullmatch(rf"\s*{matcher}\s*(,\s*{matcher}\s*)*", text):
-        raise ValueError('is not a PromQL selector without its braces; expected one such as job="centrifugo"')
+def _monitor_url(text: str) -> str:
+    _untemplated(text)
+    example = text.replace("{location}", "local").replace("{shard}", "0")
+    if "{" in example or "}" in example:
+        raise ValueError("contains a brace; expected only {location} and {shard} in braces")
+    _web_url(example)
+    return text
 
 
 def _label(reserved: frozenset[str]) -> AfterValidator:
@@ -298,21 +303,33 @@ RelayUrl = Annotated[
 EndpointUrl = Annotated[
     str, Field(max_length=_MAX_TEXT), AfterValidator(_endpoint_url), Kind("URL", "`wss://`, `ws://`")
 ]
+MonitorUrl = Annotated[
+    str,
+    Field(max_length=_MAX_TEXT),
+    AfterValidator(_monitor_url),
+    Kind("URL", "`https://`, `http://`; may contain `{location}` and `{shard}`"),
+]
 WebUrl = Annotated[str, Field(max_length=_MAX_TEXT), AfterValidator(_web_url), Kind("URL", "`https://`, `http://`")]
-Selector = Annotated[str, Field(max_length=500), checked(_selector), Kind("PromQL selector")]
+Selector = Annotated[str, Field(max_length=500), checked(check_selector), Kind("PromQL selector")]
 PlainPath = Annotated[Path, BeforeValidator(_path), Kind("path"), WithJsonSchema({"type": "string"})]
 ExistingFile = Annotated[
     Path, BeforeValidator(_path), AfterValidator(_existing), Kind("path", "of a readable file"),
     WithJsonSchema({"type": "string"}),
 ]  # fmt: skip
 _LabelText = Annotated[str, Field(max_length=128)]
+LabelText = Annotated[
+    str, Field(min_length=1, max_length=128), checked(_untemplated), Kind("text", "up to 128 characters")
+]
 _LABELS = Kind("label → text", f"up to {_MAX_LABELS}, names as in Prometheus")
-_RELAY_LABELS: Final = frozenset(
-    {"location", "relay", "probe", "scenario", "slo", "max_severity", "job", "instance", "le"}
+_OF_A_RELAY: Final = frozenset(
+    {"install", "location", "relay", "probe", "scenario", "slo", "job", "instance"}
+    | {"max_severity", "page_after", "scope", "owner", "group"}
 )
+_RELAY_LABELS: Final = _OF_A_RELAY | {"le"}
 _ALERT_LABELS: Final = (
     # These identify the alerts of one rule; overwritten with one value, Prometheus rejects the duplicates.
-    {"location", "relay", "probe", "scenario", "slo", "max_severity", "job", "instance", "shard"}
+    _OF_A_RELAY
+    | {"shard", "endpoint"}
     # These are set by the rules and by Prometheus.
     | {"alertname", "alertstate", "severity", "service", "window", "about"}
     | {"slo_window", "long_window", "short_window"}

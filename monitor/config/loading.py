@@ -19,7 +19,7 @@ from monitor.config.checks import check
 from monitor.config.document import MAX_BYTES, Document, DocumentError, KeyPath
 from monitor.config.fields import Section
 from monitor.config.model import Config
-from monitor.config.problems import is_own, keys_at, nearest, overlaps, problem_of
+from monitor.config.problems import is_own, keys_at, moved_to, nearest, overlaps, problem_of
 from monitor.errors import ConfigError, ConfigProblem, StartupError
 
 if TYPE_CHECKING:
@@ -125,7 +125,8 @@ def _validate(kind: FileKind[Model], read: Document, folder: Path) -> tuple[Mode
             if not is_consequence and not any(path[: len(each)] == each for each in read.unknown):
                 problems.add(problem)
             removed.add(_remove(data, path, before))
-            if detail["type"] == "extra_forbidden" and (key := nearest(str(path[-1]), keys_at(kind.model, path[:-1]))):
+            is_unknown = detail["type"] == "extra_forbidden" and moved_to(path) is None
+            if is_unknown and (key := nearest(str(path[-1]), keys_at(kind.model, path[:-1]))):
                 misspelled.add((*path[:-1], key))
     return None, problems
 

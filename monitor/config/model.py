@@ -1,6 +1,7 @@
 """The configuration as one frozen value. `checks` has the checks between its parts."""
 
-from typing import Annotated, Any, Self
+from decimal import Decimal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field
 
@@ -10,9 +11,11 @@ from monitor.config.fields import (
     ExistingFile,
     HostPort,
     Listen,
+    MonitorUrl,
     Name,
     OneOrMore,
     PlainPath,
+    Ratio,
     Section,
     Text,
     WebUrl,
@@ -74,13 +77,40 @@ class AlertsConfig(Section):
         description="URL at which docs/runbooks/ is served, each page under its name without .md",
     )
     grafana_url: WebUrl = Field("http://127.0.0.1:3000", description="URL of the Grafana with the generated dashboards")
-    external_url: WebUrl = Field("http://127.0.0.1:9464", description="URL at which users reach this monitor's pages")
+    external_url: MonitorUrl = Field(
+        "http://127.0.0.1:9464",
+        description="URL at which users reach this monitor's pages; `{location}` and `{shard}` in it are replaced by "
+        "those of the monitor that the alert is about",
+    )
     labels: AlertLabels = Field(default_factory=no_entries, description="labels added to every alert, for routing")
+
+
+class DegradedConfig(Section):
+    """When a relay that is up counts as degraded."""
+
+    window: Annotated[float, Duration("1m", "1h")] = Field(
+        300.0, description="the time that is looked at, and that must be free of faults before the relay counts as up"
+    )
+    failure_ratio: Ratio = Field(Decimal("0.05"), description="share of bad exchanges")
+    failures: int = Field(3, ge=1, le=1000, description="bad exchanges that are needed beside that share")
+
+
+class MetricsConfig(Section):
+    """What `/metrics` has."""
+
+    detail: Literal["standard", "lean"] = Field(
+        "standard", description="`lean`: only the series that the rules and the overview dashboard read"
+    )
 
 
 class Config(Section):
     """The configuration of one monitor."""
 
+    install: Name = Field(
+        "default",
+        description="name of this set of monitors, which tells it from others in one Prometheus: a label of all series "
+        "and alerts",
+    )
     location: Name = Field("local", description="where this monitor runs: a label of all its series")
     locations: Annotated[
         tuple[Name, ...], Field(min_length=1, max_length=100), BeforeValidator(one_or_more), OneOrMore()
@@ -110,6 +140,10 @@ class Config(Section):
     maintenance: Annotated[tuple[MaintenanceConfig, ...], Field(max_length=1000)] = Field(
         (), description="maintenance windows, in which failures do not count"
     )
+    degraded: DegradedConfig = Field(
+        default_factory=DegradedConfig, description="when a relay that is up counts as degraded"
+    )
+    metrics: MetricsConfig = Field(default_factory=MetricsConfig, description="what `/metrics` has")
     prometheus: PrometheusConfig = Field(
         default_factory=PrometheusConfig, description="the Prometheus that scrapes this monitor"
     )

@@ -108,20 +108,6 @@ ScheduleField = Annotated[
 ]
 
 
-CONFIRMATION_SPACING: Final = 2.0
-"""Seconds between the starts of the attempts that confirm one failure."""
-
-MAX_ATTEMPT_TIME: Final = 6.0
-"""Seconds that one attempt may take, even if the probe's timeout is longer."""
-
-
-class ConfirmConfig(Section):
-    """How a failure is confirmed before the relay counts as down."""
-
-    attempts: int = Field(3, ge=1, le=10, description="attempts, each a new pairing and one message")
-    within: Annotated[float, Duration("1s", "1m")] = Field(10.0, description="time limit for all of them")
-
-
 def _default_schedule(data: dict[str, Any]) -> Schedule:
     # `checks` requires a file to set the schedule of a bounded scenario.
     return Continuous() if data.get("scenario") in CONTINUOUS else Every(every=300.0)
@@ -153,7 +139,6 @@ class ProbeConfig(Section):
     timeout: Annotated[float, Duration("100ms", "1m")] = Field(
         5.0, description="time limit of the pairing, of each exchange and of each recovery, without their waits"
     )
-    confirm: ConfirmConfig = Field(default_factory=ConfirmConfig, description="how a failure is confirmed")
     pairs: int = Field(2, ge=1, le=1000, description="pairs at the same time")
     message_interval: Annotated[float, Duration("100ms", "1h")] = Field(
         5.0, description="the wallet's wait before it answers, and the dApp's wait before its next request"

@@ -132,10 +132,23 @@ def keys_at(model: type[Section], path: KeyPath, loc: KeyPath = ()) -> list[str]
     return list(dict.fromkeys(name for each in models for name in each.model_fields))
 
 
+_MOVED: Final[dict[tuple[str, ...], str]] = {
+    ("probes", "confirm"): "relays[].confirm, since the verdict is the relay's"
+}
+"""Keys of earlier versions by their path without indices, and where they are now."""
+
+
+def moved_to(path: KeyPath) -> str | None:
+    """Where the key at `path` is now; None if it was never a key."""
+    return _MOVED.get(tuple(part for part in path if isinstance(part, str)))
+
+
 def _message(model: type[Section], path: KeyPath, node: Node, error: dict[str, Any]) -> str:
     match error["type"]:
         case "missing":
             return f"is missing{_expected(model, path)}"
+        case "extra_forbidden" if moved_to(path) is not None:
+            return f"has moved; expected {moved_to(path)}"
         case "extra_forbidden":
             return f"is not a key here; {suggestion(str(path[-1]), keys_at(model, path[:-1], error['loc']))}"
         case "value_error":

@@ -13,6 +13,7 @@ from monitor.config.fields import (
     ExistingFile,
     HostPort,
     Kind,
+    LabelText,
     Name,
     OneOrMore,
     RelayLabels,
@@ -32,6 +33,12 @@ MAX_HEADERS: Final = 50
 
 CONFIRMATION_CONNECTS: Final = 6
 """Connects of a confirmation by default: three attempts with two participants each."""
+
+CONFIRMATION_SPACING: Final = 2.0
+"""Seconds between the starts of the attempts that confirm one failure."""
+
+MAX_ATTEMPT_TIME: Final = 6.0
+"""Seconds that one attempt may take, even if the probe's timeout is longer."""
 
 _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}", re.ASCII)
 # Set by the WebSocket upgrade: another value breaks it or is overwritten.
@@ -64,6 +71,16 @@ class LimitsConfig(Section):
         Without them the second failure within a minute could not be confirmed.
         """
         return min(self.connects_per_minute // 4, CONFIRMATION_CONNECTS)
+
+
+class ConfirmConfig(Section):
+    """The fresh attempts that the verdict on the relay rests on: each is a new pairing and one message, in no SLI."""
+
+    attempts: int = Field(3, ge=1, le=10, description="attempts that follow a failure, at least one for each endpoint")
+    within: Annotated[float, Duration("1s", "1m")] = Field(10.0, description="time limit for all of them")
+    every: Annotated[float, Duration("5s", "10m")] = Field(
+        30.0, description="time between two attempts while nothing fails; longer where `limits` leaves no room"
+    )
 
 
 class TlsConfig(Section):
@@ -128,6 +145,18 @@ class RelayConfig(Section):
     max_severity: Literal["critical", "warning"] = Field(
         "critical", description="highest severity of its alerts; `warning` suits a staging relay"
     )
+    confirm: ConfirmConfig = Field(default_factory=ConfirmConfig, description="how its verdict is confirmed")
+    page_after: Annotated[float, Duration("0s", "1h")] = Field(
+        30.0, description="how long it is down before its alert fires; verdict and pages show it at once"
+    )
+    scope: Literal["global", "regional"] = Field(
+        "global",
+        description="`global`: a majority of the locations pages; `regional`: the verdict of one location pages",
+    )
+    owner: LabelText | None = Field(None, description="label `owner` of its alerts, for routing")
+    group: LabelText | None = Field(
+        None, description="label `group` of its alerts; relays of a group that fall together are one page"
+    )
     headers: HeadersConfig = Field(
         default_factory=HeadersConfig, description="additional headers of the upgrade request"
     )
@@ -150,4 +179,13 @@ class RelayConfig(Section):
         return {name: reveal(secret) for name, secret in headers.items()}
 
 
-__all__ = ["DnsEndpoint", "HeadersConfig", "HistoryConfig", "LimitsConfig", "RelayConfig", "SecretFile", "TlsConfig"]
+__all__ = [
+    "ConfirmConfig",
+    "DnsEndpoint",
+    "HeadersConfig",
+    "HistoryConfig",
+    "LimitsConfig",
+    "RelayConfig",
+    "SecretFile",
+    "TlsConfig",
+]

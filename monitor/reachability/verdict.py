@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from monitor.clock import utc
-from monitor.config.probe import CONFIRMATION_SPACING, MAX_ATTEMPT_TIME
+from monitor.config.relay import CONFIRMATION_SPACING, MAX_ATTEMPT_TIME
 from monitor.errors import LocalError
 from monitor.reachability.attempts import try_new_pair
 from monitor.reachability.local_fault import LocalFaultCheck, never_local
@@ -192,7 +192,7 @@ class RelayVerdict:
                 return
         finally:
             self._resolve()
-        if failed < min(2, context.probe.confirm.attempts):
+        if failed < min(2, context.admission.config.confirm.attempts):
             _log.warning("failure not confirmed", relay=self._relay, error="too few attempts could be made")
             return
         self._set_up(context, up=False)
@@ -201,7 +201,7 @@ class RelayVerdict:
 
     async def _make_attempts(self, context: ProbeContext) -> int | None:
         """Make the attempts of one round; return how many failed, or None once one delivered or was rate-limited."""
-        confirm = context.probe.confirm
+        confirm = context.admission.config.confirm
         timeout = min(context.probe.timeout, MAX_ATTEMPT_TIME, confirm.within)
         interval = min(CONFIRMATION_SPACING, (confirm.within - timeout) / max(1, confirm.attempts - 1))
         attempts = [

@@ -115,7 +115,7 @@ def _outages(
     severity = "critical" if relay.max_severity == "critical" else "warning"
     rows = []
     for outage in (KILLED, SILENT):
-        times = relay_down_times(outage, probes, intervals, max(trials, MIN_OUTAGE_TRIALS), rng)
+        times = relay_down_times(outage, relay.confirm, probes, intervals, max(trials, MIN_OUTAGE_TRIALS), rng)
         spread = Spread.of(times + GROUP_WAIT[severity])
         rows.append(
             Row(relay=relay.name, slo="", alert="RelayDown", severity=severity, fault=outage.name, spread=spread)

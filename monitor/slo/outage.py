@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from monitor.config.probe import CONFIRMATION_SPACING, MAX_ATTEMPT_TIME
+from monitor.config.relay import CONFIRMATION_SPACING, MAX_ATTEMPT_TIME
 from monitor.scenarios import SPECS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from monitor.config import ProbeConfig
+    from monitor.config import ConfirmConfig, ProbeConfig
     from monitor.slo.simulation import Floats, Intervals
 
 
@@ -34,12 +34,17 @@ SILENT: Final = Outage(name="silent", drops=False, refuses=False)
 
 
 def relay_down_times(
-    outage: Outage, probes: Sequence[ProbeConfig], intervals: Intervals, trials: int, rng: np.random.Generator
+    outage: Outage,
+    confirm: ConfirmConfig,
+    probes: Sequence[ProbeConfig],
+    intervals: Intervals,
+    trials: int,
+    rng: np.random.Generator,
 ) -> Floats:
-    """Return the seconds from the outage until `RelayDown` fires in each trial; `probes` are those of one relay."""
+    """Return the seconds until `RelayDown` fires in each trial; `confirm` and `probes` are those of one relay."""
     detected = np.min([_detection_times(outage, probe, trials, rng) for probe in probes], axis=0)
     attempt = 0.0 if outage.refuses else min(MAX_ATTEMPT_TIME, *(probe.timeout for probe in probes))
-    confirmed = detected + CONFIRMATION_SPACING * (probes[0].confirm.attempts - 1) + attempt
+    confirmed = detected + CONFIRMATION_SPACING * (confirm.attempts - 1) + attempt
     fires: Floats = confirmed + rng.uniform(0, intervals.scrape, trials) + rng.uniform(0, intervals.evaluation, trials)
     return fires
 

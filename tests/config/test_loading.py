@@ -271,6 +271,7 @@ probes:
 
 # One of everything, and three problems between values: of a relay, of a probe and of an SLO.
 EVERYTHING = """
+install: prod
 location: here
 locations: [here, there]
 shards: 1
@@ -287,13 +288,18 @@ relays:
   limits: {connects_per_minute: 1000, messages_per_minute: 10000}
   labels: {team: a}
   max_severity: warning
+  confirm: {attempts: 3, within: 10s, every: 30s}
+  page_after: 30s
+  scope: regional
+  owner: wallets
+  group: eu
   headers: {dapp: {X-A: a, X-B: {file: config.yaml}}, wallet: {X-A: a}}
   origin: https://two.example.com
   tls: {ca_file: config.yaml, server_name: two}
   centrifugo_selector: job="centrifugo"
 probes:
 - {name: idle, scenario: steady-state, pairs: 2}
-- {name: steady, scenario: steady-messaging, relays: two, schedule: continuous, confirm: {attempts: 3, within: 10s}}
+- {name: steady, scenario: steady-messaging, relays: two, schedule: continuous}
 - {name: away, scenario: async-delivery, relays: [one, two], schedule: {every: 5m}, delay: 30s, messages: 2}
 - {name: user, scenario: realistic-session, schedule: {cron: "*/5 * * * *", timezone: UTC}, crypto: real}
 slos:
@@ -303,6 +309,8 @@ slos:
 maintenance:
 - {relays: [one, two], cron: 0 3 * * *, timezone: UTC, duration: 1h, reason: new disks}
 prometheus: {url: "http://prometheus:9090", scrape_interval: 15s, evaluation_interval: 15s}
+degraded: {window: 5m, failure_ratio: 5%, failures: 3}
+metrics: {detail: lean}
 alerts: {runbook_base_url: "https://runbooks.example.com", labels: {team: a}}
 """
 RESTS_ON = {

@@ -27,10 +27,11 @@ pytestmark = [pytest.mark.required_counterpart("prometheus"), pytest.mark.timeou
 CONFIG = """
 location: local
 server: {{listen: "{listen}"}}
-relays: [{{name: demo, url: "{relay}", limits: {{connects_per_minute: 6000, messages_per_minute: 6000}}}}]
+relays:
+  - {{name: demo, url: "{relay}", confirm: {{attempts: 3, within: 5s}},
+     limits: {{connects_per_minute: 6000, messages_per_minute: 6000}}}}
 probes:
-  - {{name: steady, scenario: steady-messaging, pairs: 4, message_interval: 300ms, settle: 100ms, timeout: 1s,
-     confirm: {{attempts: 3, within: 5s}}}}
+  - {{name: steady, scenario: steady-messaging, pairs: 4, message_interval: 300ms, settle: 100ms, timeout: 1s}}
   - {{name: idle, scenario: steady-state, connections: 2}}
   - {{name: offline, scenario: async-delivery, schedule: {{every: 10s}}, delay: 1s, timeout: 1s}}
 slos:

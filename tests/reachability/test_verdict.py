@@ -111,7 +111,7 @@ class TestDown:
     async def test_all_attempts_fit_into_the_time_they_have(
         self, monkeypatch: pytest.MonkeyPatch, attempts: int
     ) -> None:
-        world = World(monkeypatch, CONFIG.replace("timeout: 5s", f"timeout: 5s, confirm: {{attempts: {attempts}}}"))
+        world = World(monkeypatch, CONFIG.replace("name: demo,", f"name: demo, confirm: {{attempts: {attempts}}},"))
         await world.start()
         world.script = lambda _: (4.9, failed())
         world.fail()

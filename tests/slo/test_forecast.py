@@ -62,7 +62,10 @@ def test_events_a_minute_of_the_schedule(config: Config) -> None:
 def test_an_outage_pages_within_a_minute(config: Config) -> None:
     pace = Intervals(scrape=15.0, evaluation=15.0)
     rng = np.random.default_rng(1)
-    killed, silent = (relay_down_times(outage, config.probes, pace, 2000, rng) for outage in (KILLED, SILENT))
+    killed, silent = (
+        relay_down_times(outage, config.relays[0].confirm, config.probes, pace, 2000, rng)
+        for outage in (KILLED, SILENT)
+    )
     # 4 s of confirmation, then a scrape and an evaluation; without the group_wait of 10 s.
     assert 4.0 <= killed.min() < killed.max() <= 34.0
     # A message, its timeout and diagnosis, 4 s and 5 s of confirmation; then the same.
@@ -118,7 +121,12 @@ def test_the_group_wait_is_that_of_the_route(severity: str, least: float) -> Non
     fell = float(
         np.min(
             relay_down_times(
-                KILLED, config.probes, Intervals(scrape=15.0, evaluation=15.0), 1000, np.random.default_rng(2)
+                KILLED,
+                config.relays[0].confirm,
+                config.probes,
+                Intervals(scrape=15.0, evaluation=15.0),
+                1000,
+                np.random.default_rng(2),
             )
         )
     )
