@@ -48,6 +48,21 @@ class LoopClock:
         self._epoch += seconds
 
 
+class UnsteppedClock:
+    """A clock whose wall clock never steps: the wall clock at its creation plus the monotonic time since.
+
+    For lifetimes of values that stay in this process, such as sessions: a step must neither end nor prolong them.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self.monotonic = clock.monotonic
+        self._epoch = clock.time() - clock.monotonic()
+
+    def time(self) -> float:
+        """Return seconds since the epoch, without the steps since this clock was created."""
+        return self._epoch + self.monotonic()
+
+
 def utc(clock: Clock, ago: float = 0.0) -> datetime:
     """Return the wall clock `ago` seconds before now, as an aware datetime in UTC."""
     return datetime.fromtimestamp(clock.time() - ago, UTC)

@@ -43,7 +43,8 @@ DECLARED: Final = (
     ),
     MetricSpec(
         "relay_probe_up", "gauge", PROBE,
-        "0 if the last two runs of the probe failed or relay_up is 0, otherwise 1; absent before its first run.",
+        "0 if the last two runs of the probe failed, or its only one, or relay_up is 0; otherwise 1; absent before its "
+        "first run.",
     ),
     MetricSpec(
         "relay_probe_exchanges_total", "counter", (*PROBE, "outcome"),

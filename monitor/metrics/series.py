@@ -80,7 +80,8 @@ class ProbeSeries:
         self._labels = (location, relay, probe.name, probe.scenario.value)
         self._spec = SPECS[probe.scenario]
         self._has = {item.name for item in DECLARED if item.belongs_to(probe)}
-        self._failed_before = self._down = self._ran = False
+        self._failed_before = True  # a first run that failed is enough
+        self._down = self._ran = False
         self._relay_up: bool | None = None  # None before the first verdict on the relay
         self._succeeded_at = 0.0  # Unix time of the end of the last good run
         self._slos: dict[Sli, list[SloEvents]] = {sli: [] for sli in Sli}

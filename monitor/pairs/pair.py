@@ -6,6 +6,7 @@ import asyncio
 from math import inf
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from monitor.clock import UnsteppedClock
 from monitor.errors import LocalError, ProbeError
 from monitor.pairs import payloads
 from monitor.pairs.context import failure_of
@@ -63,6 +64,7 @@ class Pair:
             on_change=on_change,
         )
         self._clock = context.clock
+        self._session_clock = UnsteppedClock(context.clock)
         self._loop = asyncio.get_running_loop()
         self._reconnect = reconnect
         self._stores: dict[str, KeyValueStore] = {"dapp": MemoryStore(), "wallet": MemoryStore()}
@@ -109,7 +111,7 @@ class Pair:
         """Return a new peer on the side's store, as after a restart of the application."""
         context = self.context
         store, history = self._stores[side], context.admission.history
-        return kind(store=store, keys=context.crypto, clock=self._clock, history=history)
+        return kind(store=store, keys=context.crypto, clock=self._session_clock, history=history)
 
     def _new_participant(self, side: str, peer: Peer, permit: Permit | None = None) -> Participant:
         self.tracker.members.add(peer.client_id)

@@ -113,6 +113,7 @@ class Participant:
         try:
             result = action()
         except WalletProtocolError as error:
+            self._pump()  # an expired session closes the connection
             raise of_protocol(error, self.publish_error) from error
         self._pump(state_changed=False)
         return result
@@ -340,6 +341,7 @@ class Participant:
                 self._commands[identifier] = (step, None)
 
     def _handle_notice(self, notice: notices.Notice) -> None:
+        # The pair reads requests and states from the peer.
         match notice:
             case notices.MessageReceived():
                 self._observer.delivered(self.side, notice, self._clock.monotonic())
@@ -348,8 +350,6 @@ class Participant:
             case notices.Undecryptable():
                 step = self._wait.step if self._wait is not None else Step.DELIVER
                 self._report(ProbeError(step, Reason.UNDECRYPTABLE, "equal bytes, but they do not decrypt"))
-            case _:
-                pass  # the pair reads requests and states from the peer
 
     async def _open(self) -> None:
         try:

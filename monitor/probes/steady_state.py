@@ -115,6 +115,9 @@ class PersistentConnection:
         except asyncio.CancelledError:
             aborted = "stopped"
             raise
+        except Exception:  # noqa: BLE001 - a fault of this program aborts the slot, and the loop goes on
+            aborted = "a fault in this program"
+            _log.exception("slot aborted", error=aborted, run_id=recorder.run_id, probe=context.probe.name)
         finally:
             if aborted:
                 recorder.abort()

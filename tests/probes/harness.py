@@ -87,6 +87,10 @@ class ProbeHarness:
     async def start(self) -> None:
         await self.monitored_relays.start(self._on_up)
 
+    def probe_object(self) -> Probe:
+        """A probe that serves several runs."""
+        return PROBES[self.probe.scenario]()
+
     async def run_once(self, probe: Probe | None = None) -> Run:
         """One bounded run."""
         return await execute(probe or PROBES[self.probe.scenario](), self.context)

@@ -33,3 +33,24 @@ async def test_a_standing_connection_books_a_drop_on_its_interval_and_comes_back
         assert made.runs[2].outcome is Outcome.OK
         assert [report.code for report in made.all(Disconnected)] == [3001]
         assert len(made.all(Reconnected)) == 1
+
+
+async def test_a_bug_in_a_slot_aborts_that_slot_and_no_other(
+    relay: EmbeddedRelay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ended the whole probe, silently."""
+    keys: dict[str, Any] = {"schedule": "continuous", "connections": "1"}
+    async with probe_at(relay.url, "steady-state", {"duration": 0.4}, **keys) as made, serving(made):
+        await made.until(lambda: made.runs)
+
+        def broken(**_: object) -> None:
+            raise RuntimeError("a bug")
+
+        with monkeypatch.context() as patched:
+            patched.setattr("monitor.probes.steady_state.Exchange", broken)
+            known = len(made.runs)
+            await made.until(lambda: len(made.runs) > known + 1)
+        assert made.runs[known + 1].outcome is Outcome.ABORTED
+        known = len(made.runs)
+        await made.until(lambda: len(made.runs) > known + 1)
+        assert made.runs[-1].outcome is Outcome.OK
