@@ -92,7 +92,7 @@ async def reading(api: httpx.AsyncClient, url: str, delay: int) -> Reading:
                 wires.extend(wire * 1000 for wire in (item.wire_request, item.wire_response) if wire is not None)
 
     monitored_relays = MonitoredRelays(config, SYSTEM_CLOCK, publish)
-    await monitored_relays.start(lambda _name, _up: None)
+    await monitored_relays.start(lambda _: None)
     probe = config.probes[0]
     context, persistent = monitored_relays.context("bench", probe), monitored_relays.relays["bench"].verdict.pairs
     task = asyncio.ensure_future(continuous_probe(probe.scenario).serve(context, persistent))

@@ -223,7 +223,7 @@ async def _endure(
     metrics = Metrics(config, version=monitor.__version__)
     counts = Counts(metrics)
     monitored_relays = MonitoredRelays(config, SYSTEM_CLOCK, counts.publish, rng=rng)
-    await monitored_relays.start(lambda _name, _up: None)
+    await monitored_relays.start(lambda _: None)
 
     async def run_all(numbers: Iterator[int]) -> None:
         """Make the runs, `WORKERS` at a time."""

@@ -72,7 +72,7 @@ async def main(url: str, pairs: int, interval: float, pause: float, window: floa
     # With many pairs their cost is measured, which must not include noting the wires.
     sink = note_wires if pairs == 1 else publish
     monitored_relays = MonitoredRelays(config, SYSTEM_CLOCK, sink)
-    await monitored_relays.start(lambda _name, _up: None)
+    await monitored_relays.start(lambda _: None)
     probe = config.probes[0]
     context, persistent = monitored_relays.context("bench", probe), monitored_relays.relays["bench"].verdict.pairs
     task = asyncio.ensure_future(continuous_probe(probe.scenario).serve(context, persistent))

@@ -27,12 +27,19 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Self
 
     from monitor.vocabulary import Reason, Step
 
 
 MAX_DETAIL: Final = 500
 """Largest length of an error's detail in characters: it may come from a relay, and the journal stores many."""
+
+MAX_STATUS: Final = 16
+"""Largest length of an error's status in characters: it is a label value."""
+
+MAX_ENDPOINT: Final = 100
+"""Largest length of an endpoint's name in characters: it is a label value."""
 
 
 class MonitorError(Exception):
@@ -85,19 +92,34 @@ class ProbeError(MonitorError):
     """A run failed at `step` for `reason`; `detail` explains it to people.
 
     `detail` is shown on pages and in logs, so it must not contain a token, a header's value or a key. It is truncated
-    to `MAX_DETAIL` characters.
+    to `MAX_DETAIL` characters. `status` is the HTTP status, close code or Centrifugo error code, if there is one;
+    `endpoint` names the endpoint of a relay that has several.
     """
 
-    def __init__(self, step: Step, reason: Reason, detail: str = "") -> None:
+    def __init__(
+        self, step: Step, reason: Reason, detail: str = "", *, status: str | int = "", endpoint: str = ""
+    ) -> None:
         self.step = step
         self.reason = reason
         self.detail = detail[:MAX_DETAIL]
+        self.status = str(status)[:MAX_STATUS]
+        self.endpoint = endpoint[:MAX_ENDPOINT]
         super().__init__(f"{step}: {reason}" + (f": {self.detail}" if detail else ""))
 
     def reword(self, detail: str) -> None:
         """Replace `detail`."""
         if detail != self.detail:
-            ProbeError.__init__(self, self.step, self.reason, detail)
+            ProbeError.__init__(self, self.step, self.reason, detail, status=self.status, endpoint=self.endpoint)
+
+    def seen_at(self, endpoint: str) -> Self:
+        """Name the endpoint, unless one is named, and return the error."""
+        self.endpoint = self.endpoint or endpoint[:MAX_ENDPOINT]
+        return self
+
+    def moved(self, step: Step, detail: str | None = None) -> ProbeError:
+        """Return the same error at another step, with another detail if one is given."""
+        text = self.detail if detail is None else detail
+        return ProbeError(step, self.reason, text, status=self.status, endpoint=self.endpoint)
 
 
 class LocalError(ProbeError):
@@ -107,8 +129,8 @@ class LocalError(ProbeError):
 class RateLimitedError(ProbeError):
     """The relay limits the rate; it allows a retry after `retry_after` seconds."""
 
-    def __init__(self, step: Step, reason: Reason, detail: str, retry_after: float) -> None:
-        super().__init__(step, reason, detail)
+    def __init__(self, step: Step, reason: Reason, detail: str, retry_after: float, *, status: str | int = "") -> None:
+        super().__init__(step, reason, detail, status=status)
         self.retry_after = retry_after
 
 

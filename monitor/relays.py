@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from monitor.config import Changes, Config, ProbeConfig, ProbeKey, RelayConfig
     from monitor.errors import ProbeError
-    from monitor.results import Report, Run
+    from monitor.results import RelayStatus, Report, Run
 
     Sink = Callable[[Run | Report, ProbeContext], None]
 
@@ -103,13 +103,16 @@ class MonitoredRelays:
         self._on_resolved = on_resolved
         self._share_retry_after = share_retry_after
         self._generations: dict[ProbeKey, Generation] = {}
-        self._on_up: Callable[[str, bool], None] = lambda _name, _up: None
+        self._on_status: Callable[[RelayStatus], None] = lambda _: None
         self._rng = rng or random.Random()  # noqa: S311 - spreads load, guards no secret
         self._crypto: dict[str, KeyManager] = {"real": Ecies(), "mock": Plain()}
 
-    async def start(self, on_up: Callable[[str, bool], None]) -> None:
-        """Start the embedded relays. Raises `StartupError`."""
-        self._on_up = on_up
+    async def start(self, on_status: Callable[[RelayStatus], None]) -> None:
+        """Start the embedded relays; `on_status` is called with each change of a relay's status.
+
+        Raises `StartupError`.
+        """
+        self._on_status = on_status
         for monitored in await self.open(self.config.relays):
             self.relays[monitored.config.name] = monitored
 
@@ -132,7 +135,7 @@ class MonitoredRelays:
         url = embedded.url if embedded is not None else relay.url
         up = RelayVerdict(
             relay.name,
-            partial(self._on_up, relay.name),
+            self._on_status,
             is_local_fault=self._is_local_fault,
             on_resolved=partial(self._on_resolved, relay.name),
         )

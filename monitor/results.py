@@ -16,18 +16,52 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from monitor.scenarios import Scenario
-    from monitor.vocabulary import Outcome, Phase, Reason, Step, Verdict
+    from monitor.vocabulary import Condition, Outcome, Phase, Reason, Step, Verdict
 
 _RANDOM_62_BITS: Final = (1 << 62) - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """The first cause of a failed exchange."""
+    """The first cause of a failed exchange; `status` and `endpoint` as in `errors.ProbeError`."""
 
     step: Step
     reason: Reason
     detail: str = ""
+    status: str = ""
+    endpoint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """Why a relay is not up: that of the latest real attempt, which ended `at` (monotonic)."""
+
+    step: Step
+    reason: Reason
+    status: str = ""
+    detail: str = ""
+    endpoint: str = ""
+    at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayStatus:
+    """What is said of one relay at one time.
+
+    up, accepting: `relay_up` and `relay_accepting`; None if they are absent.
+    attempts, failed: fresh attempts since the condition began, and how many of them failed.
+    reason_unknown: why nothing is known, in words a person can act on.
+    """
+
+    relay: str
+    condition: Condition
+    since: datetime
+    up: bool | None
+    accepting: bool | None
+    cause: Cause | None = None
+    attempts: int = 0
+    failed: int = 0
+    reason_unknown: str = ""
 
 
 class Mark(NamedTuple):
@@ -180,6 +214,15 @@ class AddressFailed(NamedTuple):
     family: str
 
 
+class EndpointFailed(NamedTuple):
+    """A fresh attempt at one endpoint of several failed."""
+
+    relay: str
+    probe: str
+    run_id: str
+    endpoint: str
+
+
 class CertificateSeen(NamedTuple):
     """The earliest expiry in the relay's certificate chain, in seconds since the epoch."""
 
@@ -208,6 +251,7 @@ Report = (
     | Reconnected
     | PairTime
     | AddressFailed
+    | EndpointFailed
     | CertificateSeen
     | Confirmed
 )

@@ -108,6 +108,16 @@ PRECEDENCE: Final = (
 )
 
 
+class Condition(StrEnum):
+    """What is said of a relay; `docs/architecture.md` has the rules, section "Conditions"."""
+
+    UP = "up"
+    DEGRADED = "degraded"  # messages cross, and some fail or are slow
+    NOT_ACCEPTING = "not_accepting"  # new connections fail, existing ones deliver
+    DOWN = "down"  # no message crosses
+    UNKNOWN = "unknown"  # not observed
+
+
 class Phase(StrEnum):
     """The phases of a connect, and the commands, that are timed separately."""
 

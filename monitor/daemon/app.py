@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from monitor.config import Changes, Config, ProbeConfig
     from monitor.reachability.verdict import RelayVerdict
+    from monitor.results import RelayStatus
     from monitor.web.auth import ServerSecurity
 
 _log = structlog.get_logger(__name__)
@@ -99,7 +100,7 @@ class Monitor:
         async with self._lifecycle_lock:
             self.metrics.set_healthy(True)
             self.metrics.set_reload(at=self.clock.time(), ok=True)
-            await self.monitored_relays.start(self.metrics.set_relay_up)
+            await self.monitored_relays.start(self._on_status)
             for probe in self.config.probes:
                 for relay in probe.relays:
                     self.supervisor.start(relay, probe)
@@ -242,6 +243,10 @@ class Monitor:
             else:
                 # The results of running attempts would be unreliable.
                 relay.verdict.suspend()
+
+    def _on_status(self, status: RelayStatus) -> None:
+        if status.up is not None:
+            self.metrics.set_relay_up(status.relay, status.up)
 
     def _verdict_of(self, relay: str) -> RelayVerdict | None:
         monitored = self.monitored_relays.relays.get(relay)

@@ -35,7 +35,7 @@ async def run_once(config: Config, publish: Callable[[Run | Report], None]) -> l
         publish(report)
 
     monitored_relays = MonitoredRelays(config, SYSTEM_CLOCK, publish_report)
-    await monitored_relays.start(lambda _name, _up: None)
+    await monitored_relays.start(lambda _: None)
     try:
         runs = [
             _run(PROBES[probe.scenario](), monitored_relays.context(relay, single_run_of(probe)))

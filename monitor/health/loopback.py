@@ -29,7 +29,7 @@ async def loopback_failed(clock: Clock) -> str | None:
     config = parse(_CONFIG, "loopback", {})
     monitored_relays = MonitoredRelays(config, clock, lambda _report, _context: None)
     try:
-        await monitored_relays.start(lambda _relay, _up: None)
+        await monitored_relays.start(lambda _: None)
         result = await try_new_pair(monitored_relays.context("loopback", config.probes[0]), TIMEOUT)
     except (StartupError, OSError) as error:
         return f"loopback check failed: {error}"

@@ -63,7 +63,8 @@ def run_to_json(run: Run, omitted: int = 0) -> dict[str, Any]:
 def _failure(failure: Failure | None) -> dict[str, str] | None:
     if failure is None:
         return None
-    return {"step": failure.step.value, "reason": failure.reason.value, "detail": failure.detail}
+    fields = {"step": failure.step.value, "reason": failure.reason.value, "detail": failure.detail}
+    return fields | {key: text for key in ("status", "endpoint") if (text := getattr(failure, key))}
 
 
 def run_from_json(data: Any) -> tuple[Run, int]:
@@ -131,7 +132,13 @@ def run_from_json(data: Any) -> tuple[Run, int]:
 def _read_failure(data: Any) -> Failure | None:
     if data is None:
         return None
-    return Failure(step=Step(data["step"]), reason=Reason(data["reason"]), detail=_text(data["detail"]))
+    return Failure(
+        step=Step(data["step"]),
+        reason=Reason(data["reason"]),
+        detail=_text(data["detail"]),
+        status=_text(data.get("status", "")),
+        endpoint=_text(data.get("endpoint", "")),
+    )
 
 
 def _text(value: object) -> str:

@@ -66,7 +66,7 @@ class ScenarioRunner:
 
     async def run(self, stop: asyncio.Event | None = None) -> None:
         """Run the scenario until all pairs or connections are done, or `stop` is set. Raises `StartupError`."""
-        await self._relays.start(lambda _name, _up: None)
+        await self._relays.start(lambda _: None)
         stop = stop or asyncio.Event()
         try:
             freeze_gc()

@@ -10,6 +10,7 @@ from monitor.results import (
     CertificateSeen,
     Confirmed,
     Disconnected,
+    EndpointFailed,
     MessagesJudged,
     MessagesSent,
     Paired,
@@ -127,6 +128,7 @@ class ProbeSeries:
             Confirmed: self._confirmed,
             AddressFailed: self._address_failed,
             CertificateSeen: self._certificate_seen,
+            EndpointFailed: self._endpoint_failed,
         }
         self._create_counters()
 
@@ -284,6 +286,9 @@ class ProbeSeries:
 
     def _address_failed(self, report: AddressFailed) -> None:
         self._of("relay_probe_address_failures_total", report.family).inc()
+
+    def _endpoint_failed(self, report: EndpointFailed) -> None:
+        """Count nothing yet."""
 
     def _certificate_seen(self, report: CertificateSeen) -> None:
         location, relay, *_ = self._labels

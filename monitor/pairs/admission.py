@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 from functools import partial
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import monitor
 from monitor.config.relay import DnsEndpoint
@@ -204,15 +205,17 @@ class RelayAdmission:
             headers = tuple(config.read_headers(side).items())
         except StartupError as error:
             raise LocalError(Step.UPGRADE, Reason.INTERNAL, str(error)) from error
-        url, connect_to = self._url, None
+        url, connect_to, name = self._url, None, ""
         if config.endpoints:
             endpoint = config.endpoints[endpoint_index % len(config.endpoints)]
             if isinstance(endpoint, DnsEndpoint):
                 # Certificate and Host header are the relay's, the address is a node's.
                 connect_to = endpoint.dns
                 endpoint_index //= len(config.endpoints)
+                name = endpoint.dns
             else:
                 url = endpoint
+                name = urlsplit(endpoint).netloc.rpartition("@")[2]
         tls = config.tls
         return Target(
             url=url,
@@ -223,6 +226,7 @@ class RelayAdmission:
             ip_protocol=config.ip_protocol,
             proxy="" if config.url == "embedded" else None,  # no proxy to this very process
             connect_to=connect_to,
+            endpoint=name,
             pick=endpoint_index if connect_to is not None else None,
         )
 

@@ -81,7 +81,7 @@ class ProbeContext:
 
 
 class RunRecorder:
-    """Collects the exchanges and the timeline of one run; also a `relay.client.Reporter` of its clients."""
+    """Collects the exchanges and the timeline of one run; also a `relay.reporter.Reporter` of its clients."""
 
     __slots__ = ("context", "exchanges", "fates", "marks", "pair", "pairing", "run_id", "started")
 
@@ -165,4 +165,6 @@ def _worst(parts: list[Exchange | Pairing]) -> tuple[Outcome, Failure | None]:
 
 def failure_of(error: ProbeError) -> Failure:
     """Return an error as the value that a run carries."""
-    return Failure(step=error.step, reason=error.reason, detail=error.detail)
+    return Failure(
+        step=error.step, reason=error.reason, detail=error.detail, status=error.status, endpoint=error.endpoint
+    )

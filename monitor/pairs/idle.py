@@ -91,7 +91,7 @@ class IdleConnection:
             self.lost.set()
             self._on_change(event)
 
-    # relay.client.Reporter.
+    # relay.reporter.Reporter.
 
     def step_completed(self, step: Step, started: float, ended: float) -> None:
         """Record a step of the connect."""

@@ -105,7 +105,7 @@ class Pair:
         )
         if not any(member.client.awaiting_permit for member in members):
             return error
-        return ProbeError(error.step, error.reason, f"{error.detail}; the next attempt waits for the rate limit")
+        return error.moved(error.step, f"{error.detail}; the next attempt waits for the rate limit")
 
     def _new_peer(self, kind: type[P], side: str) -> P:
         """Return a new peer on the side's store, as after a restart of the application."""
@@ -274,7 +274,7 @@ class Pair:
         sender = message.sender
         if not sender.ready:
             error = sender.error or ProbeError(message.step, Reason.DISCONNECTED)
-            raise ProbeError(message.step, error.reason, error.detail) if error.step is Step.HOLD else error
+            raise error.moved(message.step) if error.step is Step.HOLD else error
         self.tracker.awaited = message
         if deadline < inf:
             self.context.admission.deadlines.add(deadline, self)

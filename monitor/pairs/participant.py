@@ -80,7 +80,7 @@ class Participant:
         self._own_prefix = f'{{"clientId":"{peer.client_id}",'
         self._clock = endpoint.clock
         self._observer = observer
-        self.phase = observer.phase  # the rest of `relay.client.Reporter`
+        self.phase = observer.phase  # the rest of `relay.reporter.Reporter`
         self.address_failed = observer.address_failed
         self.certificate = observer.certificate
         self._persistent = reconnect is not None
@@ -134,7 +134,7 @@ class Participant:
             timeout = self.client.deadline_error(self.step or step)
             # Between two attempts to publish, no command is unanswered.
             refused = self.publish_error if timeout.step is Step.PUBLISH else None
-            raise self.error or refused or timeout from None
+            raise (self.error or refused or timeout).seen_at(self.client.endpoint) from None
         finally:
             self._wait = None
 
@@ -157,7 +157,7 @@ class Participant:
             self._timer.cancel()
             self._timer = None
 
-    # relay.client.Reporter.
+    # relay.reporter.Reporter.
 
     def step_completed(self, step: Step, started: float, ended: float) -> None:
         """Pass on a step of the connect."""
@@ -195,7 +195,7 @@ class Participant:
                 if not event.resubscribing:
                     self._evicted = True
                     detail = f"unsubscribe code {event.code} {event.reason}"
-                    self.error = ProbeError(self.step or Step.HOLD, Reason.DISCONNECTED, detail)
+                    self.error = ProbeError(self.step or Step.HOLD, Reason.DISCONNECTED, detail, status=event.code)
                     self._report(self.error)
             case Dropped():
                 self._dropped(event)
@@ -236,7 +236,7 @@ class Participant:
             if not isinstance(event.command, Subscribe) or self.client.wants(event.command.channel):
                 return  # a hello or an automatic resubscription: the drop or the retry that follows reports it
             step = Step.SUBSCRIBE
-        error = obstacles.of_error(step, event.error)
+        error = obstacles.of_error(step, event.error, self.client.endpoint)
         if publish is not None:
             self.publish_error = error
             self.peer.on_published(publish.message_id, ok=False, now=event.at)
@@ -275,7 +275,7 @@ class Participant:
     def _dropped(self, event: Dropped) -> None:
         step = self._interrupted or self.step or (self._wait.step if self._wait is not None else Step.HOLD)
         self._interrupted = None
-        self.error = self.client.error or obstacles.of_drop(step, event)
+        self.error = self.client.error or obstacles.of_drop(step, event, self.client.endpoint)
         self._commands.clear()
         self._read.clear()
         if self.ready:
@@ -375,11 +375,11 @@ class Participant:
 
     def _report(self, error: ProbeError) -> None:
         if self._wait is not None and not self._wait.future.done():
-            self._wait.future.set_exception(error)
+            self._wait.future.set_exception(error.seen_at(self.client.endpoint))
         else:
             if not self.ready and self.error is None:
                 self.error = error  # for a wait that times out at this moment
-            self._observer.on_error(self.side, error)
+            self._observer.on_error(self.side, error.seen_at(self.client.endpoint))
 
     def _arm(self) -> None:
         due = self.peer.deadline()

@@ -257,7 +257,7 @@ class DeliveryTracker:
             awaited.arrived.set_exception(error)
         elif not self._persistent or error.reason in {Reason.UNDECRYPTABLE, Reason.DENIED}:
             step = awaited.step if error.step in {Step.HOLD, Step.DELIVER} else error.step
-            awaited.arrived.set_exception(ProbeError(step, error.reason, error.detail))
+            awaited.arrived.set_exception(error.moved(step))
 
     def ready_changed(self) -> None:
         """Pass on that a participant became ready, or is not ready any more."""

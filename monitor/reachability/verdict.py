@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from datetime import UTC, datetime
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
@@ -21,18 +22,18 @@ from monitor.errors import LocalError
 from monitor.reachability.attempts import try_new_pair
 from monitor.reachability.local_fault import LocalFaultCheck, never_local
 from monitor.reachability.persistent import PersistentPairs
-from monitor.results import Confirmed, Disconnected, Paired, Run
-from monitor.vocabulary import Outcome, Reason
+from monitor.results import Confirmed, Disconnected, Paired, RelayStatus, Run
+from monitor.vocabulary import Condition, Outcome, Reason
 from monitor.wire.codes import CloseCode
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
-    from datetime import datetime
 
     from monitor.errors import ProbeError
     from monitor.pairs.context import ProbeContext
     from monitor.pairs.pair import Pair
     from monitor.reachability.attempts import AttemptResult
+    from monitor.reachability.outage import Outage
     from monitor.results import Exchange, Report
 
 _log = structlog.get_logger(__name__)
@@ -81,7 +82,7 @@ class RelayVerdict:
     def __init__(
         self,
         relay: str,
-        on_change: Callable[[bool], None],
+        on_change: Callable[[RelayStatus], None],
         *,
         is_local_fault: Callable[[ProbeError | None], Awaitable[bool]] = never_local,
         on_resolved: Callable[[], None] = lambda: None,
@@ -91,6 +92,9 @@ class RelayVerdict:
         self.since: datetime | None = None
         self.unresolved = False
         self.delivered_at = float("-inf")
+        self.outage: Outage | None = None  # the present or the latest confirmed one
+        self._unobserved = ""
+        self._loaded_at = datetime.now(UTC)
         self._relay = relay
         self._on_change = on_change
         self._on_resolved = on_resolved
@@ -101,6 +105,35 @@ class RelayVerdict:
         self._context: ProbeContext | None = None  # of the latest round
         self._round_started_at = float("-inf")
         self._attempt_delivered_at = float("-inf")
+
+    @property
+    def status(self) -> RelayStatus:
+        """What is said of the relay now."""
+        known = self.up is not None and not self._unobserved
+        condition = (Condition.UP if self.up else Condition.DOWN) if known else Condition.UNKNOWN
+        return RelayStatus(
+            relay=self._relay,
+            condition=condition,
+            since=self.since or self._loaded_at,
+            up=self.up,
+            accepting=self.up,
+            reason_unknown=self._unobserved,
+        )
+
+    def covers(self, at: float) -> bool | None:
+        """Return whether a slot due at `at` was inside a confirmed outage; None if that is not known yet."""
+        outage = self.outage
+        return outage is not None and outage.first_failed_at <= at <= outage.last_failed_at
+
+    def mark_unobserved(self, reason: str) -> None:
+        """Note that a fault of this relay's own settings or task prevents a verdict; `reason` is for the operator."""
+        self._unobserved = reason
+        self._on_change(self.status)
+
+    def clear_unobserved(self) -> None:
+        """Note that the fault is gone."""
+        self._unobserved = ""
+        self._on_change(self.status)
 
     @property
     def activity(self) -> Activity:
@@ -306,7 +339,7 @@ class RelayVerdict:
                 _log.info("relay is up", relay=self._relay)
             else:
                 _log.error("relay is down", relay=self._relay)
-            self._on_change(up)
+            self._on_change(self.status)
 
 
 def _delivered(exchange: Exchange) -> bool:

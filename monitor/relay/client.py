@@ -7,7 +7,7 @@ the arrival of the bytes, not of a task's wake-up, and a publication costs no ta
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from monitor.relay.endpoint import EndpointProvider
+    from monitor.relay.reporter import Reporter
     from monitor.relay.transport import Closed, Transport
     from monitor.wire.backoff import Backoff
 
@@ -39,22 +40,6 @@ _PHASE_OF_COMMAND = {
 
 MAX_SECRETS = 200
 """Number of secrets remembered for redaction, over all refreshed tokens."""
-
-
-class Reporter(Protocol):
-    """Callbacks for the timings and observations of a client."""
-
-    def phase(self, phase: Phase, seconds: float) -> None:
-        """One phase of a connect, or one command's reply, took `seconds`."""
-
-    def address_failed(self, family: str) -> None:
-        """One address ("ip4" or "ip6") could not be reached."""
-
-    def certificate(self, not_after: float) -> None:
-        """The relay's certificate expires at `not_after`, seconds since the epoch."""
-
-    def step_completed(self, step: Step, started: float, ended: float) -> None:
-        """A step of the protocol took from `started` to `ended`, on the monotonic clock."""
 
 
 class Client:
@@ -76,6 +61,7 @@ class Client:
         self.awaiting_permit = False  # a connect waits for the relay's rate limit
         self.step = Step.RESOLVE  # step of the present or last connect
         self.error: ProbeError | None = None  # why the last connect failed; None if it succeeded
+        self.endpoint = ""  # name of the endpoint of the present or last connect, if the relay has several
         self.failed_at: float | None = None  # time of the last drop or failed reconnect
         self._endpoint = endpoint
         self._reporter = reporter
@@ -263,7 +249,7 @@ class Client:
                 self._refresh()
         self._on_event(event)
         if type(event) is Replied and event.error is not None and event.command.method == "connect":
-            self.error = obstacles.of_error(Step.HELLO, event.error)
+            self.error = obstacles.of_error(Step.HELLO, event.error, self.endpoint)
 
     def _dropped(self, event: Dropped) -> None:
         if not self._established and self.error is None:
@@ -274,6 +260,7 @@ class Client:
                 and self._latest_transport.partially_received
             )
             self.error = self.deadline_error(self.step) if slow else obstacles.of_drop(self.step, event)
+            self.error.seen_at(self.endpoint)
         self._established, self.failed_at = False, event.at
         if self.error is not None and self._opened is not None and not self._opened.done():
             self._opened.set_exception(self.error)
@@ -325,6 +312,7 @@ class Client:
             self.error, self._step_started = None, self._clock.monotonic()
             self._proxied = False
             target, hello = self._endpoint.target(), self._endpoint.hello()
+            self.endpoint = target.endpoint
             self._secrets = secrets_of(target, hello.token, proxy_of(target))
             async with asyncio.timeout(self._endpoint.timeout):
                 transport = await dial(
@@ -352,7 +340,7 @@ class Client:
 
     def _dial_failed(self, error: ProbeError) -> None:
         error.reword(redact(error.detail, self._secrets))
-        self.error = error
+        self.error = error.seen_at(self.endpoint)
         self._complete_step(self._clock.monotonic())
         not_before = error.retry_after if isinstance(error, RateLimitedError) else 0.0
         if not_before:
@@ -393,6 +381,10 @@ class Client:
     def address_failed(self, family: str) -> None:
         """An address could not be reached."""
         self._reporter.address_failed(family)
+
+    def picked(self, endpoint: str) -> None:
+        """One address of several is used, `ADDRESS:PORT`."""
+        self.endpoint = endpoint
 
     def certificate(self, not_after: float) -> None:
         """The relay presented a certificate that expires at `not_after`."""

@@ -57,6 +57,9 @@ class DialObserver(Protocol):
     def address_failed(self, family: str) -> None:
         """An address of `family` ("ip4" or "ip6") could not be reached, by no local fault."""
 
+    def picked(self, endpoint: str) -> None:
+        """One address of several is used, `ADDRESS:PORT`."""
+
     def certificate(self, not_after: float) -> None:
         """The relay's certificate expires at `not_after`, in seconds since the epoch."""
 
@@ -191,6 +194,7 @@ class _Route:
         found = await self._addresses(*target.address, resolver)
         if target.pick is not None:
             found = [sorted(found, key=lambda item: str(item[4]))[target.pick % len(found)]]
+            self._observer.picked(_name_of(found[0][0], found[0][4]))
         self._observer.phase(Phase.RESOLVE, started, self._clock.monotonic())
         return found
 
@@ -239,8 +243,7 @@ class _ObservedLoop:
         try:
             await self._loop.sock_connect(sock, address)
         except OSError as cause:
-            host = f"[{address[0]}]" if sock.family == socket.AF_INET6 else address[0]
-            self._failed.append((cause, f"{host}:{address[1]}"))
+            self._failed.append((cause, _name_of(sock.family, address)))
             if not obstacles.is_local_fault(cause):
                 self._observer.address_failed("ip6" if sock.family == socket.AF_INET6 else "ip4")
             raise
@@ -255,3 +258,9 @@ class _ObservedLoop:
         if isinstance(cause, OSError):
             return obstacles.of_os_error(step, cause)
         return ProbeError(step, Reason.UNREACHABLE, str(cause)[:200])
+
+
+def _name_of(family: int, address: tuple[Any, ...]) -> str:
+    """Return `ADDRESS:PORT`."""
+    host = f"[{address[0]}]" if family == socket.AF_INET6 else address[0]
+    return f"{host}:{address[1]}"

@@ -57,15 +57,15 @@ _FORBIDDEN: Final = {errno.EPERM, errno.EACCES}
 _EXHAUSTED: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
-def of_error(step: Step, error: ErrorReply) -> ProbeError:
-    """Return the error for an error reply to the command of `step`."""
+def of_error(step: Step, error: ErrorReply, endpoint: str = "") -> ProbeError:
+    """Return the error for an error reply to the command of `step`, by `endpoint`."""
     known = _HELLO_ERRORS if step is Step.HELLO else _ERRORS
     reason = known.get(error.code, Reason.RELAY_ERROR)
-    return ProbeError(step, reason, f"error {error.code} {error.message}".strip())
+    return ProbeError(step, reason, f"error {error.code} {error.message}".strip(), status=error.code, endpoint=endpoint)
 
 
-def of_drop(step: Step, dropped: Dropped) -> ProbeError:
-    """Return the error for a connection that dropped during `step`."""
+def of_drop(step: Step, dropped: Dropped, endpoint: str = "") -> ProbeError:
+    """Return the error for a connection to `endpoint` that dropped during `step`."""
     reason: Reason
     if dropped.fault is not None:
         # Once a connection is established, a reset is one way of disconnecting.
@@ -74,7 +74,7 @@ def of_drop(step: Step, dropped: Dropped) -> ProbeError:
         known = _HELLO_CLOSES if step is Step.HELLO else _CLOSES
         reason = known.get(dropped.code, Reason.DISCONNECTED)
     code = "no close frame" if dropped.code is None else f"close code {dropped.code}"
-    return ProbeError(step, reason, f"{code} {dropped.reason}".strip())
+    return ProbeError(step, reason, f"{code} {dropped.reason}".strip(), status=dropped.code or "", endpoint=endpoint)
 
 
 def of_deadline(step: Step, *, partially_received: bool = False, proxied: bool = False) -> ProbeError:

@@ -29,6 +29,7 @@ class Target:
     ip_protocol: str = "any"  # any, ip4 or ip6
     connect_to: str | None = None  # NAME:PORT to resolve instead of the URL's host: a node of the cluster
     pick: int | None = None  # index, modulo their number, of the one address to use
+    endpoint: str = ""  # its name, if the relay has several; an address that is picked becomes the name
     proxy: str | None = field(default=None, repr=False)
     max_frame: int = 1 << 20
 

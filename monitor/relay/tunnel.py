@@ -61,7 +61,7 @@ async def _connect_by_http(sock: socket.socket, proxy: Proxy, host: str, port: i
         raise ProbeError(Step.PROXY, Reason.PROTOCOL, "the proxy does not speak HTTP")
     if not status.startswith("2"):
         phrase = "".join(character for character in status if character.isprintable())[:100]
-        raise ProbeError(Step.PROXY, Reason.HTTP_STATUS, f"the proxy answered {phrase}")
+        raise ProbeError(Step.PROXY, Reason.HTTP_STATUS, f"the proxy answered {phrase}", status=status[:3])
 
 
 async def _connect_by_socks(sock: socket.socket, proxy: Proxy, host: str, port: int) -> None:

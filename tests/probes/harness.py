@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from monitor.pairs.pair import Pair
     from monitor.probes.runner import Probe
     from monitor.reachability.persistent import PersistentPairs
-    from monitor.results import Report
+    from monitor.results import RelayStatus, Report
 
 T = TypeVar("T")
 
@@ -85,7 +85,7 @@ class ProbeHarness:
         return pair
 
     async def start(self) -> None:
-        await self.monitored_relays.start(self._on_up)
+        await self.monitored_relays.start(self._on_status)
 
     def probe_object(self) -> Probe:
         """A probe that serves several runs."""
@@ -129,9 +129,10 @@ class ProbeHarness:
             self.monitored_relays.relays["demo"].verdict.observe(report, context)
         self._news.set()
 
-    def _on_up(self, relay: str, up: bool) -> None:
-        assert relay == "demo"
-        self.ups.append(up)
+    def _on_status(self, status: RelayStatus) -> None:
+        assert status.relay == "demo"
+        if status.up is not None and self.ups[-1:] != [status.up]:
+            self.ups.append(status.up)
         self._news.set()
 
 

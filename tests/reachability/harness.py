@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from monitor.pairs.context import ProbeContext
     from monitor.reachability.verdict import RelayVerdict
-    from monitor.results import Report
+    from monitor.results import RelayStatus, Report
 
 CONFIG = """
 relays: [{name: demo, url: "ws://127.0.0.1:9/connection/websocket"}]
@@ -98,8 +98,12 @@ class World:
         return self.monitored_relays.relays["demo"].verdict
 
     async def start(self) -> None:
-        await self.monitored_relays.start(lambda _, up: self.ups.append((self.now, up)))
+        await self.monitored_relays.start(self._on_status)
         self.context = self.monitored_relays.context("demo", self.config.probes[0])
+
+    def _on_status(self, status: RelayStatus) -> None:
+        if status.up is not None and (not self.ups or self.ups[-1][1] is not status.up):
+            self.ups.append((self.now, status.up))
 
     def counts(self) -> list[tuple[str, bool]]:
         return [(report.via, report.ok) for report in self.reports]

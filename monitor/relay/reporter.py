@@ -1,0 +1,24 @@
+"""What a client reports beside its events."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from monitor.vocabulary import Phase, Step
+
+
+class Reporter(Protocol):
+    """Callbacks for the timings and observations of a client."""
+
+    def phase(self, phase: Phase, seconds: float) -> None:
+        """One phase of a connect, or one command's reply, took `seconds`."""
+
+    def address_failed(self, family: str) -> None:
+        """One address ("ip4" or "ip6") could not be reached."""
+
+    def certificate(self, not_after: float) -> None:
+        """The relay's certificate expires at `not_after`, seconds since the epoch."""
+
+    def step_completed(self, step: Step, started: float, ended: float) -> None:
+        """A step of the protocol took from `started` to `ended`, on the monotonic clock."""
