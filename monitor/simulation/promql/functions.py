@@ -1,0 +1,139 @@
+"""PromQL's functions of ranges, and of numbers, each at many times at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from monitor.simulation.promql.series import Floats, Series
+
+NEAR: Final = 1.1
+"""Average distances of samples within which one is expected at the edge of a window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranges:
+    """The samples of a series in a window that ends at each of `at`: those from `first` to `last`, both included."""
+
+    at: Floats
+    window: float
+    first: NDArray[np.intp]
+    last: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, times: Floats, at: Floats, window: float, *, left_open: bool) -> Ranges:
+        """Find the samples; Prometheus 3 leaves out one exactly at a window's start (`left_open`), 2 does not."""
+        first = np.searchsorted(times, at - window, side="right" if left_open else "left")
+        return cls(at, window, first, np.searchsorted(times, at, side="right") - 1)
+
+    @property
+    def count(self) -> NDArray[np.intp]:
+        """The number of samples in each window."""
+        return np.maximum(self.last - self.first + 1, 0)
+
+
+def increase(series: Series, found: Ranges, *, version: int = 3) -> Floats:
+    """Return the increase of a counter, extrapolated to the window's edges as Prometheus does; NaN below two samples."""
+    times, values = series.samples
+    usable = found.last > found.first
+    if not usable.any():
+        return np.full(len(found.at), np.nan)
+    first, last = np.where(usable, found.first, 0), np.where(usable, found.last, 0)
+    covered = np.where(usable, times[last] - times[first], 1.0)
+    grown = series.total[last] - series.total[first]
+    average = covered / np.maximum(last - first, 1)
+    lead, tail = times[first] - (found.at - found.window), found.at - times[last]
+    zero = np.where(grown > 0, covered * values[first] / np.maximum(grown, 1e-300), np.inf)
+    if version < 3:  # noqa: PLR2004 - Prometheus' major version
+        lead = np.minimum(lead, zero)
+        lead = np.where(lead < NEAR * average, lead, average / 2)
+    else:
+        lead = np.minimum(np.where(lead < NEAR * average, lead, average / 2), zero)
+    tail = np.where(tail < NEAR * average, tail, average / 2)
+    result: Floats = np.where(usable, grown * (covered + lead + tail) / covered, np.nan)
+    return result
+
+
+def _rate(series: Series, found: Ranges) -> Floats:
+    return increase(series, found) / found.window
+
+
+def _reduce(reduce: np.ufunc, series: Series, found: Ranges) -> Floats:
+    values = series.samples[1]
+    there = found.count > 0
+    result = np.full(len(found.at), np.nan)
+    if there.any():
+        edges = np.column_stack((found.first[there], found.last[there] + 1)).ravel()
+        padded = np.append(values, 0.0)  # the last edge may be the end
+        result[there] = reduce.reduceat(padded, edges)[::2]
+    return result
+
+
+def _of_last(series: Series, found: Ranges) -> Floats:
+    values = series.samples[1]
+    there = found.count > 0
+    return np.where(there, values[np.where(there, found.last, 0)], np.nan) if len(values) else np.full(len(there), np.nan)
+
+
+def _changes(series: Series, found: Ranges) -> Floats:
+    there = found.count > 0
+    if not there.any():
+        return np.full(len(there), np.nan)
+    first, last = np.where(there, found.first, 0), np.where(there, found.last, 0)
+    return np.where(there, series.changed[last] - series.changed[first], np.nan)
+
+
+def _count(_: Series, found: Ranges) -> Floats:
+    return np.where(found.count > 0, found.count.astype(np.float64), np.nan)
+
+
+def _present(_: Series, found: Ranges) -> Floats:
+    return np.where(found.count > 0, 1.0, np.nan)
+
+
+RANGES: Final[dict[str, Callable[[Series, Ranges], Floats]]] = {
+    "increase": increase,
+    "rate": _rate,
+    "changes": _changes,
+    "count_over_time": _count,
+    "present_over_time": _present,
+    "last_over_time": _of_last,
+    "max_over_time": lambda series, found: _reduce(np.maximum, series, found),
+    "min_over_time": lambda series, found: _reduce(np.minimum, series, found),
+    "sum_over_time": lambda series, found: _reduce(np.add, series, found),
+    "avg_over_time": lambda series, found: _reduce(np.add, series, found) / np.maximum(found.count, 1),
+}
+"""Functions of a range; all but `last_over_time` drop the series' name."""
+
+NUMBERS: Final[dict[str, Callable[..., Floats]]] = {
+    "abs": np.abs,
+    "ceil": np.ceil,
+    "floor": np.floor,
+    "round": lambda value, to=1.0: np.floor(value / to + 0.5) * to,
+    "clamp_min": np.maximum,
+    "clamp_max": np.minimum,
+}
+"""Functions of each value of a vector."""
+
+OPERATIONS: Final[dict[str, Callable[[Floats, Floats], Floats]]] = {
+    "+": np.add,
+    "-": np.subtract,
+    "*": np.multiply,
+    "/": np.divide,
+    "%": np.fmod,
+}
+COMPARE: Final[dict[str, Callable[[Floats, Floats], NDArray[np.bool_]]]] = {
+    "==": np.equal,
+    "!=": np.not_equal,
+    ">": np.greater,
+    "<": np.less,
+    ">=": np.greater_equal,
+    "<=": np.less_equal,
+}
