@@ -35,9 +35,9 @@ def simulate(
     Prints for each SLO the time to page by kind of fault, false pages a month, and faults that never page.
     """
     require("simulate")
-    from monitor.slo.forecast import forecast  # noqa: PLC0415
-    from monitor.slo.forecast_text import draw, lines  # noqa: PLC0415
-    from monitor.slo.nodes import bad_node_odds  # noqa: PLC0415
+    from monitor.simulation.forecast import forecast  # noqa: PLC0415
+    from monitor.simulation.forecast_text import draw, lines  # noqa: PLC0415
+    from monitor.simulation.nodes import bad_node_odds  # noqa: PLC0415
 
     loaded = load_config(config)
     found = forecast(loaded, seed=seed, trials=trials, noise=noise, months=months)

@@ -155,29 +155,30 @@ class Alertmanager:
         inhibitors: Mapping[Firing, Sequence[Firing]],
         until: float,
     ) -> Iterator[Notification]:
-        told: set[Labels] = set()
-        told_at = flush = -math.inf
-        waiting, held = deque(alerts), list[Firing]()
-        while waiting or held:
-            if not held:  # the group is made anew
+        reported: set[Labels] = set()
+        reported_at = flush = -math.inf
+        waiting: deque[Firing] = deque(alerts)
+        members: list[Firing] = []
+        while waiting or members:
+            if not members:  # the group is made anew
                 flush = max(waiting[0].start + route.group_wait, flush)
             if flush > until:
                 return
             while waiting and waiting[0].start <= flush:
-                held.append(waiting.popleft())
-            held = [each for each in held if each.end > flush]
-            shown = [each for each in held if not _inhibited(inhibitors.get(each, ()), flush)]
+                members.append(waiting.popleft())
+            members = [each for each in members if each.end > flush]
+            shown = [each for each in members if not _inhibited(inhibitors.get(each, ()), flush)]
             names = {each.labels for each in shown}
-            again = bool(names) and flush - told_at >= route.repeat_interval
-            if names != told or again:
-                new = tuple(each for each in shown if each.labels not in told)
+            again = bool(names) and flush - reported_at >= route.repeat_interval
+            if names != reported or again:
+                new = tuple(each for each in shown if each.labels not in reported)
                 yield Notification(at=flush, receiver=route.receiver, group=key, firing=tuple(shown), new=new)
-                told, told_at = names, flush
-            if held:
-                changes = [told_at + route.repeat_interval, *(each.start for each in list(waiting)[:1])]
+                reported, reported_at = names, flush
+            if members:
+                changes = [reported_at + route.repeat_interval, *(each.start for each in list(waiting)[:1])]
                 changes += [
                     time
-                    for each in held
+                    for each in members
                     for one in (each, *inhibitors.get(each, ()))
                     for time in (one.start, one.end)
                     if time > flush

@@ -15,6 +15,8 @@ from monitor.slo.rules.rule import Alert
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from monitor.simulation.promql import Labels, Store
     from monitor.simulation.promql.series import Floats
     from monitor.slo.rules.rule import Group, Record
@@ -59,9 +61,11 @@ class Ruler:
             interval = max(self.interval, group.interval or 0.0) if group.interval else self.interval
             phase = self.phase(group.name, interval)
             first = math.ceil((start - phase) / interval)
-            at = phase + interval * np.arange(first, math.floor((end - phase) / interval) + 1)
-            if not len(at) or not any(wanted(rule) for rule in group.rules if isinstance(rule, Alert)) and all(
-                isinstance(rule, Alert) for rule in group.rules
+            steps = np.arange(first, math.floor((end - phase) / interval) + 1, dtype=np.float64)
+            at: Floats = phase + interval * steps
+            if not len(at) or (
+                not any(wanted(rule) for rule in group.rules if isinstance(rule, Alert))
+                and all(isinstance(rule, Alert) for rule in group.rules)
             ):
                 continue
             evaluator = Evaluator(store, at, version=self.version)
@@ -91,7 +95,9 @@ def _record(rule: Record, evaluator: Evaluator, store: Store, at: Floats) -> Non
         evaluator.added(series)
 
 
-def intervals(active: np.ndarray, at: Floats, pending_for: float, keep_firing_for: float) -> Iterator[tuple[float, float]]:
+def intervals(
+    active: NDArray[np.bool_], at: Floats, pending_for: float, keep_firing_for: float
+) -> Iterator[tuple[float, float]]:
     """Yield when an alert fires, given at which evaluations its expression is true; an unknown end is infinite."""
     edges = np.flatnonzero(np.diff(np.concatenate(([False], active, [False])).astype(np.int8)))
     firing_since: float | None = None

@@ -47,6 +47,15 @@ class Evaluator:
         self._ranges: dict[tuple[int, float, float], Ranges] = {}
         self._found: dict[tuple[str, tuple[tuple[str, str, str], ...]], list[Series]] = {}
         self._instants: dict[tuple[int, float], Floats] = {}
+        self._functions: dict[str, Callable[[Sequence[Node]], Vector | Floats]] = {
+            "time": lambda _: self._now,
+            "vector": self._as_vector,
+            "scalar": self._scalar,
+            "absent": lambda arguments: self._absent(arguments[0], over_time=False),
+            "absent_over_time": lambda arguments: self._absent(arguments[0], over_time=True),
+            "label_replace": self._label_replace,
+            "histogram_quantile": self._histogram_quantile,
+        }
 
     def vector(self, expr: str) -> Vector:
         """Return the vector of an expression. Raises `PromqlError`."""
@@ -102,8 +111,8 @@ class Evaluator:
                 self._instants[key] = np.full(len(at), np.nan)
             else:
                 age = at - series.times[index]
-                fresh = (last >= 0) & ((age < LOOKBACK) if self._version >= 3 else (age <= LOOKBACK))  # noqa: PLR2004
-                self._instants[key] = np.where(fresh, series.values[index], np.nan)
+                current = (last >= 0) & ((age < LOOKBACK) if self._version >= 3 else (age <= LOOKBACK))  # noqa: PLR2004
+                self._instants[key] = np.where(current, series.values[index], np.nan)
         return self._instants[key]
 
     def _ranges_of(self, series: Series, node: Selector) -> Ranges:
@@ -121,26 +130,21 @@ class Evaluator:
         name, arguments = node.function, node.arguments
         if name in RANGES:
             return self._of_range(name, arguments[0])
-        if name == "time":
-            return self._now
-        if name == "vector":
-            value = self._evaluate(arguments[0])
-            return {(): value} if not isinstance(value, dict) else value
-        if name == "scalar":
-            vector = list(self._vector(arguments[0]).values())
-            return vector[0] if len(vector) == 1 else np.full(len(self._at), np.nan)
-        if name in {"absent", "absent_over_time"}:
-            return self._absent(arguments[0], over_time=name == "absent_over_time")
-        if name == "label_replace":
-            return self._label_replace(arguments)
-        if name == "histogram_quantile":
-            return self._histogram_quantile(arguments)
         if name in NUMBERS:
             others = [self._evaluate(each) for each in arguments[1:]]
-            return _merged(
-                (_nameless(of), NUMBERS[name](value, *others)) for of, value in self._vector(arguments[0]).items()
-            )
-        raise PromqlError(f"function {name} is not known")
+            vector = self._vector(arguments[0])
+            return _merged((_nameless(of), NUMBERS[name](value, *others)) for of, value in vector.items())
+        if name not in self._functions:
+            raise PromqlError(f"function {name} is not known")
+        return self._functions[name](arguments)
+
+    def _as_vector(self, arguments: Sequence[Node]) -> Vector:
+        value = self._evaluate(arguments[0])
+        return value if isinstance(value, dict) else {(): value}
+
+    def _scalar(self, arguments: Sequence[Node]) -> Floats:
+        vector = list(self._vector(arguments[0]).values())
+        return vector[0] if len(vector) == 1 else np.full(len(self._at), np.nan)
 
     def _of_range(self, name: str, node: Node) -> Vector:
         if not isinstance(node, Selector) or node.window is None:
@@ -167,9 +171,8 @@ class Evaluator:
         target, replacement, source, pattern = (each.value if isinstance(each, Text) else "" for each in texts)
         if pattern or source:
             raise PromqlError("label_replace with a pattern is not known")
-        return {
-            tuple(sorted({**dict(of), target: replacement}.items())): value for of, value in self._vector(vector).items()
-        }
+        replaced = {target: replacement}
+        return {tuple(sorted({**dict(of), **replaced}.items())): value for of, value in self._vector(vector).items()}
 
     def _histogram_quantile(self, arguments: Sequence[Node]) -> Vector:
         q = self._evaluate(arguments[0])
@@ -177,8 +180,8 @@ class Evaluator:
         by_labels: dict[Labels, list[tuple[float, Floats]]] = {}
         for of, value in self._vector(arguments[1]).items():
             edge = float(dict(of)["le"].replace("+Inf", "inf"))
-            rest = tuple(item for item in _nameless(of) if item[0] != "le")
-            by_labels.setdefault(rest, []).append((edge, value))
+            other = tuple(item for item in _nameless(of) if item[0] != "le")
+            by_labels.setdefault(other, []).append((edge, value))
         return {of: _quantile(q, sorted(each, key=lambda item: item[0])) for of, each in by_labels.items()}
 
     # Aggregations.
@@ -216,11 +219,15 @@ class Evaluator:
             return _set_operation(node, left, right)
         if isinstance(left, dict) and isinstance(right, dict):
             return _matched(node, left, right)
-        if isinstance(left, dict):
-            return _merged((_result_labels(node, of), _apply(node, value, right, value)) for of, value in left.items())
-        if isinstance(right, dict):
-            return _merged((_result_labels(node, of), _apply(node, left, value, value)) for of, value in right.items())
-        return _apply(node, left, right, left)
+        if not isinstance(left, dict) and not isinstance(right, dict):
+            return _apply(node, left, right, left)
+        vector = left if isinstance(left, dict) else right
+        assert isinstance(vector, dict)
+        results = []
+        for of, value in vector.items():
+            operands = (value if isinstance(left, dict) else left, value if isinstance(right, dict) else right)
+            results.append((_result_labels(node, of), _apply(node, *operands, value)))
+        return _merged(results)
 
 
 def _quantile(q: Floats, buckets: Sequence[tuple[float, Floats]]) -> Floats:

@@ -36,11 +36,12 @@ class Ranges:
     @property
     def count(self) -> NDArray[np.intp]:
         """The number of samples in each window."""
-        return np.maximum(self.last - self.first + 1, 0)
+        count: NDArray[np.intp] = np.maximum(self.last - self.first + 1, 0)
+        return count
 
 
 def increase(series: Series, found: Ranges, *, version: int = 3) -> Floats:
-    """Return the increase of a counter, extrapolated to the window's edges as Prometheus does; NaN below two samples."""
+    """Return the increase of a counter, extrapolated as Prometheus does; NaN below two samples."""
     times, values = series.samples
     usable = found.last > found.first
     if not usable.any():
@@ -79,7 +80,9 @@ def _reduce(reduce: np.ufunc, series: Series, found: Ranges) -> Floats:
 def _of_last(series: Series, found: Ranges) -> Floats:
     values = series.samples[1]
     there = found.count > 0
-    return np.where(there, values[np.where(there, found.last, 0)], np.nan) if len(values) else np.full(len(there), np.nan)
+    return (
+        np.where(there, values[np.where(there, found.last, 0)], np.nan) if len(values) else np.full(len(there), np.nan)
+    )
 
 
 def _changes(series: Series, found: Ranges) -> Floats:

@@ -95,7 +95,7 @@ Node: TypeAlias = "Number | Text | Selector | Call | Aggregation | Binary"
 @lru_cache(maxsize=4096)
 def parse(text: str) -> Node:
     """Return the tree of an expression. Raises `PromqlError`."""
-    return _Parser(text).whole()
+    return _Parser(text).expression()
 
 
 class _Parser:
@@ -104,7 +104,7 @@ class _Parser:
         self._tokens = list(_tokens(text))
         self._at = 0
 
-    def whole(self) -> Node:
+    def expression(self) -> Node:
         found = self._operation(0)
         if self._peek()[1]:
             raise self._error()
@@ -113,8 +113,8 @@ class _Parser:
     def _error(self) -> PromqlError:
         return PromqlError(f"unexpected {self._peek()[1] or 'end'!r} in {self._text!r}")
 
-    def _peek(self, ahead: int = 0) -> tuple[str, str]:
-        index = self._at + ahead
+    def _peek(self, offset: int = 0) -> tuple[str, str]:
+        index = self._at + offset
         return self._tokens[index] if index < len(self._tokens) else ("", "")
 
     def _next(self) -> tuple[str, str]:
@@ -122,14 +122,14 @@ class _Parser:
         self._at += 1
         return found
 
-    def _take(self, text: str) -> bool:
+    def _accept(self, text: str) -> bool:
         if self._peek()[1] != text or self._peek()[0] == "text":
             return False
         self._at += 1
         return True
 
     def _expect(self, text: str) -> None:
-        if not self._take(text):
+        if not self._accept(text):
             raise self._error()
 
     def _operation(self, level: int) -> Node:
@@ -138,12 +138,13 @@ class _Parser:
         left = self._operation(level + 1)
         while self._peek()[0] != "text" and self._peek()[1] in _LEVELS[level]:
             operator = self._next()[1]
-            as_bool = self._take("bool")
+            as_bool = self._accept("bool")
             labels, on = None, False
             if self._peek()[1] in {"on", "ignoring"}:
                 on = self._next()[1] == "on"
                 labels = frozenset(self._names())
-            many, include = "", ()
+            many = ""
+            include: tuple[str, ...] = ()
             if self._peek()[1] in {"group_left", "group_right"}:
                 many = self._next()[1].removeprefix("group_")
                 include = self._names() if self._peek()[1] == "(" else ()
@@ -160,17 +161,17 @@ class _Parser:
         return left
 
     def _unary(self) -> Node:
-        if self._take("-"):
+        if self._accept("-"):
             inner = self._unary()
             return Number(-inner.value) if isinstance(inner, Number) else Binary("*", Number(-1.0), inner)
         kind, text = self._peek()
-        if kind == "number":
+        if kind in {"number", "text"}:
             self._next()
-            return Number(float(text))
-        if kind == "text":
-            self._next()
-            return Text(_unquoted(text))
-        if self._take("("):
+            return Number(float(text)) if kind == "number" else Text(_unquoted(text))
+        return self._operand(kind, text)
+
+    def _operand(self, kind: str, text: str) -> Node:
+        if self._accept("("):
             inner = self._operation(0)
             self._expect(")")
             return inner
@@ -186,7 +187,7 @@ class _Parser:
     def _arguments(self) -> tuple[Node, ...]:
         self._expect("(")
         found: list[Node] = []
-        while not self._take(")"):
+        while not self._accept(")"):
             found.append(self._operation(0))
             if self._peek()[1] != ")":
                 self._expect(",")
@@ -194,7 +195,8 @@ class _Parser:
 
     def _aggregation(self) -> Node:
         operator = self._next()[1]
-        by, labels = True, ()
+        by = True
+        labels: tuple[str, ...] = ()
         if self._peek()[1] in {"by", "without"}:
             by, labels = self._next()[1] == "by", self._names()
         arguments = self._arguments()
@@ -205,26 +207,26 @@ class _Parser:
     def _names(self) -> tuple[str, ...]:
         self._expect("(")
         found: list[str] = []
-        while not self._take(")"):
+        while not self._accept(")"):
             found.append(self._next()[1])
-            self._take(",")
+            self._accept(",")
         return tuple(found)
 
     def _selector(self) -> Node:
         name = self._next()[1] if self._peek()[0] == "name" else ""
         matchers: list[tuple[str, str, str]] = []
-        if self._take("{"):
-            while not self._take("}"):
+        if self._accept("{"):
+            while not self._accept("}"):
                 label, operator, value = self._next()[1], self._next()[1], self._next()[1]
                 matchers.append((label, operator, _unquoted(value)))
-                self._take(",")
+                self._accept(",")
         window = None
-        if self._take("["):
+        if self._accept("["):
             window = parse_duration(self._next()[1])
             self._expect("]")
         offset = 0.0
-        if self._take("offset"):
-            sign = -1.0 if self._take("-") else 1.0
+        if self._accept("offset"):
+            sign = -1.0 if self._accept("-") else 1.0
             offset = sign * parse_duration(self._next()[1])
         return Selector(name, tuple(matchers), window, offset)
 

@@ -76,9 +76,6 @@ class Store:
         """Return the series that a selector selects."""
         return [each for each in self._by_name.get(name, ()) if all(_matches(each, *matcher) for matcher in matchers)]
 
-    def __iter__(self) -> Iterable[Series]:
-        return (each for of_name in self._by_name.values() for each in of_name)
-
 
 def _matches(series: Series, label: str, operator: str, value: str) -> bool:
     return matches(series.get(label), operator, value)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from monitor.burn_rate import REFERENCE_WINDOW, BurnCondition, burn_conditions
 from monitor.config.traffic import Source
-from monitor.slo.simulation import (
+from monitor.simulation.budgets import (
     Counters,
     EventTimes,
     Intervals,

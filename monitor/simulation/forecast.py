@@ -13,13 +13,13 @@ import numpy as np
 
 from monitor.burn_rate import burn_conditions
 from monitor.config.traffic import rate, sources
-from monitor.slo import simulation
+from monitor.simulation import budgets
+from monitor.simulation.budgets import Intervals, Rule, Spread
+from monitor.simulation.outage import KILLED, SILENT, relay_down_times
+from monitor.simulation.trend import LATENCY_SIGMA, false_trend_alerts, trend_fires_at
 from monitor.slo.alertmanager import GROUP_WAIT
-from monitor.slo.outage import KILLED, SILENT, relay_down_times
 from monitor.slo.rules.message_loss import LOSS_WINDOW
 from monitor.slo.rules.paging import event_gap
-from monitor.slo.simulation import Intervals, Rule, Spread
-from monitor.slo.trend import LATENCY_SIGMA, false_trend_alerts, trend_fires_at
 from monitor.vocabulary import Sli
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from monitor.config import Config, RelayConfig, SloConfig
     from monitor.config.traffic import Source
-    from monitor.slo.simulation import EventTimes, Floats, ProbeRules
+    from monitor.simulation.budgets import EventTimes, Floats, ProbeRules
 
 DAY: Final = 86_400.0
 MONTH: Final = 30 * DAY
@@ -227,14 +227,14 @@ class _SimulatedSlo:
                     delay = rng.uniform(0, intervals.scrape) + rng.uniform(0, intervals.evaluation)
                     times[severity].append(lost + delay if lost < follow else math.inf)
                 else:
-                    page = simulation.first_page(self._with_rules(severity, events), 0.0, follow, intervals, rng)
+                    page = budgets.first_page(self._with_rules(severity, events), 0.0, follow, intervals, rng)
                     times[severity].append(page)
         return times
 
     def _events(
         self, start: float, end: float, fails: Callable[[Floats], NDArray[np.bool_]], rng: np.random.Generator
     ) -> list[EventTimes]:
-        return [simulation.simulate_events(each, start, end, fails, rng) for each in self._probes]
+        return [budgets.simulate_events(each, start, end, fails, rng) for each in self._probes]
 
     def _with_rules(self, severity: str, events: Sequence[EventTimes]) -> list[ProbeRules]:
         return [(each, rules[severity]) for each, rules in zip(events, self._rules, strict=True)]
@@ -269,7 +269,7 @@ class _SimulatedSlo:
             first = sum(len(each.bad) for each in events) - repeated
             return {severity: first if severity == "warning" else repeated for severity in self._severities}
         return {
-            severity: simulation.count_pages(self._with_rules(severity, events), 0.0, MONTH, intervals, rng)
+            severity: budgets.count_pages(self._with_rules(severity, events), 0.0, MONTH, intervals, rng)
             for severity in self._severities
         }
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from monitor.slo.forecast import UP
+from monitor.simulation.forecast import UP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from monitor.slo.forecast import Forecast, Row
-    from monitor.slo.nodes import BadNodeOdds
+    from monitor.simulation.forecast import Forecast, Row
+    from monitor.simulation.nodes import BadNodeOdds
 
 _UNITS: Final = ((86_400.0, "d"), (3600.0, "h"), (60.0, "min"))
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from monitor.config import ConfirmConfig, ProbeConfig
-    from monitor.slo.simulation import Floats, Intervals
+    from monitor.simulation.budgets import Floats, Intervals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

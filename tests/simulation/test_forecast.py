@@ -11,11 +11,11 @@ from typer.testing import CliRunner
 from monitor.cli import app
 from monitor.config import Config, parse
 from monitor.config.traffic import rate, sources
+from monitor.simulation.budgets import Intervals
+from monitor.simulation.forecast import UP, Forecast, forecast, slow_ratio
+from monitor.simulation.nodes import bad_node_odds
+from monitor.simulation.outage import KILLED, SILENT, relay_down_times
 from monitor.slo.alertmanager import alertmanager_file
-from monitor.slo.forecast import UP, Forecast, forecast, slow_ratio
-from monitor.slo.nodes import bad_node_odds
-from monitor.slo.outage import KILLED, SILENT, relay_down_times
-from monitor.slo.simulation import Intervals
 
 if TYPE_CHECKING:
     from pathlib import Path

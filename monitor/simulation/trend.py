@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from monitor.slo import simulation
+from monitor.simulation import budgets
 from monitor.slo.rules.probes import TREND_EVENTS, TREND_PENDING, trend_factors
 from monitor.vocabulary import BUCKETS
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from monitor.config import SloConfig
     from monitor.config.traffic import Source
-    from monitor.slo.simulation import Floats, Intervals
+    from monitor.simulation.budgets import Floats, Intervals
 
 LATENCY_SIGMA: Final = 0.5
 """Standard deviation of the logarithm of simulated round trips."""
@@ -59,7 +59,7 @@ def false_trend_alerts(
 ) -> int:
     """Return how often the alert fires within `seconds` for a probe whose round trips do not change."""
     coarse = replace(intervals, evaluation=max(MIN_EVALUATION, intervals.evaluation))
-    return simulation.count_starts(_fires(slo, sources, 1.0, seconds, coarse, rng))
+    return budgets.count_starts(_fires(slo, sources, 1.0, seconds, coarse, rng))
 
 
 def _fires(
@@ -73,7 +73,7 @@ def _fires(
     """Return whether the alert fires at each evaluation, from the start of the slowdown on."""
     assert slo.factor is not None
     none_fail = lambda at: np.zeros(len(at), dtype=bool)  # noqa: E731 - one expression
-    times = simulation.simulate_events(sources, -slo.window - HOUR, seconds, none_fail, rng)
+    times = budgets.simulate_events(sources, -slo.window - HOUR, seconds, none_fail, rng)
     median = math.exp(rng.uniform(*np.log(MEDIANS)))
     latencies = rng.lognormal(math.log(median), LATENCY_SIGMA, len(times.good))
     latencies *= np.where(times.good > 0, slowdown, 1.0)
