@@ -41,7 +41,8 @@ def run(
     It runs the scheduled probes and serves /metrics and the on-call page until SIGTERM. SIGHUP reloads the
     configuration.
     """
-    from monitor.daemon.app import serve, shard_of  # noqa: PLC0415
+    from monitor.daemon.app import shard_of  # noqa: PLC0415
+    from monitor.daemon.process import serve  # noqa: PLC0415
     from monitor.logs import configure  # noqa: PLC0415
 
     index, count = _shard(shard)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,23 +10,25 @@ import structlog
 
 import monitor
 from monitor.clock import SYSTEM_CLOCK, Clock, utc
-from monitor.config import Cron, Every, changes, refusals, show_duration
+from monitor.config import changes, refusals
+from monitor.daemon.lifecycle import Lifecycle
 from monitor.daemon.pipeline import ResultPipeline
+from monitor.daemon.status import relay_status
 from monitor.daemon.supervisor import ProbeSupervisor
 from monitor.errors import ConfigError, ConfigProblem, MonitorError, StartupError
 from monitor.health import SelfCheck
 from monitor.journal import Journal
 from monitor.metrics import Metrics
-from monitor.relays import MonitoredRelay, MonitoredRelays, freeze_gc
+from monitor.relays import MonitoredRelay, MonitoredRelays
 from monitor.schedule import Maintenance, Schedule
+from monitor.supervision import Supervision
 from monitor.threads import run_in_thread
-from monitor.web import WebAuth, WebServer, WebState, build_app, read_security
+from monitor.web import WebAuth, WebState, read_security
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
-    from monitor.config import Changes, Config, ProbeConfig
+    from monitor.config import Changes, Config
     from monitor.reachability.verdict import RelayVerdict
     from monitor.results import RelayStatus
     from monitor.web.auth import ServerSecurity
@@ -38,11 +38,8 @@ _log = structlog.get_logger(__name__)
 STOP_GRACE: Final = 4.0
 """Seconds that running probes have to finish when the monitor stops; the whole stop takes less than ten."""
 
-RELOAD_GRACE: Final = 2.0
-"""Seconds that a running reload has to finish when the monitor stops."""
-
-MAX_RELOADS: Final = 2
-"""Reloads by SIGHUP at the same time: one running and one queued."""
+TASKS: Final = "tasks"
+"""The self-check that fails while a task that all relays share fails again and again."""
 
 
 class Monitor:
@@ -68,6 +65,10 @@ class Monitor:
         self.maintenance = Maintenance(config.maintenance, self.clock)
         self.schedule = Schedule(clock=self.clock, on_result=self.metrics.count_run, seed=config.location)
         self.started_at = utc(self.clock)
+        self.supervision = Supervision(
+            on_repeated=self._on_repeated_failure,
+            on_recovered=self._on_recovered_tasks,
+        )
         self.health = SelfCheck(
             self.clock,
             on_lag=self.metrics.observe_loop_lag,
@@ -89,42 +90,61 @@ class Monitor:
             is_local_fault=self.health.is_local_fault,
             on_resolved=self.pipeline.release,
         )
-        self.supervisor = ProbeSupervisor(self.monitored_relays, self.schedule, self.metrics.count_run)
+        self.supervisor = ProbeSupervisor(
+            self.monitored_relays, self.schedule, self.metrics.count_run, self.supervision
+        )
         self.auth = WebAuth(read_security(config.server.web_config_file))
         self._background: list[asyncio.Task[None]] = []  # tasks that run until the monitor stops
-        self._lifecycle_lock = asyncio.Lock()  # held by start and reload
-        self._ready = self._stopping = False
+        self.lifecycle = Lifecycle(self)
 
     async def start(self) -> None:
         """Start all parts. Raises `StartupError`."""
-        async with self._lifecycle_lock:
-            self.metrics.set_healthy(True)
-            self.metrics.set_reload(at=self.clock.time(), ok=True)
-            await self.monitored_relays.start(self._on_status)
-            for probe in self.config.probes:
-                for relay in probe.relays:
-                    self.supervisor.start(relay, probe)
-            await self.schedule.start()
-            self.health.start()
-            background = (self.monitored_relays.check_certificates(), self._export_maintenance())
-            self._background = [asyncio.ensure_future(coroutine) for coroutine in background]
-            self._ready = True
-        freeze_gc()
-        _log.info("monitor started", relays=len(self.config.relays), probes=len(self.config.probes))
+        await self.lifecycle.start()
+
+    async def reload(self) -> None:
+        """Reload the configuration. Unchanged relays and probes continue; the series of removed ones are removed.
+
+        Raises `ConfigError` for an invalid configuration and another `MonitorError` if it cannot be applied; the
+        running configuration then stays in force.
+        """
+        await self.lifecycle.reload()
 
     async def stop(self) -> None:
         """Stop within ten seconds. Probes that do not finish in time are aborted and counted as such."""
-        self._ready, self._stopping = False, True
-        with suppress(TimeoutError):
-            async with asyncio.timeout(RELOAD_GRACE), self._lifecycle_lock:
-                pass
+        await self.lifecycle.stop()
+
+    # The parts of the lifecycle.
+
+    async def start_parts(self) -> None:
+        """See `lifecycle.Parts`."""
+        self.metrics.set_healthy(True)
+        self.metrics.set_reload(at=self.clock.time(), ok=True)
+        await self.monitored_relays.start(self._on_status)
+        for probe in self.config.probes:
+            for relay in probe.relays:
+                self.supervisor.start(relay, probe)
+        await self.schedule.start()
+        self.health.start()
+        self._background = [
+            self.supervision.watch("certificates", self.monitored_relays.check_certificates),
+            self.supervision.watch("maintenance", self._export_maintenance),
+        ]
+        _log.info("monitor started", relays=len(self.config.relays), probes=len(self.config.probes))
+
+    async def stop_parts(self) -> None:
+        """See `lifecycle.Parts`."""
         for task in self._background:
             task.cancel()
-        await self.health.stop()
-        await self.supervisor.stop_all(STOP_GRACE)
+        await asyncio.gather(self.health.stop(), self.supervisor.stop_all(STOP_GRACE))
         await self.monitored_relays.stop()
+        self.supervision.close()
         self.journal.close()
         _log.info("monitor stopped")
+
+    def hurry_stop(self) -> None:
+        """Abort the running runs."""
+        _log.warning("running probes are aborted: the stop was requested again")
+        self.schedule.cancel_runs()
 
     def web_state(self) -> WebState:
         """Return the monitor's interface to the web pages."""
@@ -138,7 +158,9 @@ class Monitor:
 
     def ready(self) -> str | None:
         """Return why the monitor is not ready, or None if it is."""
-        return None if self._ready else "the schedule has not started yet"
+        if self.lifecycle.is_ready:
+            return None
+        return "the monitor is stopping" if self.lifecycle.is_stopping else "the schedule has not started yet"
 
     def status(self) -> dict[str, Any]:
         """Return the state of the monitor and its relays as JSON values."""
@@ -148,68 +170,44 @@ class Monitor:
             "startedAt": self.started_at.isoformat(),
             "healthy": self.health.healthy,
             "distrust": self.health.reasons,
-            "relays": [self._relay_status(relay) for relay in self.monitored_relays.relays.values()],
-        }
-
-    def _relay_status(self, relay: MonitoredRelay) -> dict[str, Any]:
-        name, verdict = relay.config.name, relay.verdict
-        ago = self.clock.monotonic() - verdict.delivered_at
-        probes = [probe for probe in self.config.probes if name in probe.relays]
-        return {
-            "name": name,
-            "url": relay.config.url,
-            "up": verdict.up,
-            "since": _iso(verdict.since),
-            "lastCrossing": None if ago == float("inf") else _iso(utc(self.clock, ago)),
-            "maintenance": self.maintenance.active(name),
-            "probes": [
-                {
-                    "name": probe.name,
-                    "scenario": probe.scenario.value,
-                    "schedule": _schedule_text(probe),
-                    "nextDue": self._next_due(name, probe),
-                }
-                for probe in probes
+            "relays": [
+                relay_status(relay, self.config, self.clock, self.maintenance, self.schedule)
+                for relay in self.monitored_relays.relays.values()
             ],
         }
 
-    def _next_due(self, relay: str, probe: ProbeConfig) -> str | None:
-        return _iso(None if probe.is_continuous else self.schedule.next_due(relay, probe.name))
-
     # Reload.
 
-    async def reload(self) -> None:
-        """Reload the configuration. Unchanged relays and probes continue; the series of removed ones are removed.
-
-        Reloads run one at a time, in order. Raises `ConfigError` for an invalid configuration and another
-        `MonitorError` if it cannot be applied; the running configuration then stays in force.
-        """
-        async with self._lifecycle_lock:
-            try:
-                config, maintenance, security = await self._read()
-                difference = changes(self.config, config)
-                opened = await self.monitored_relays.open(difference.opened)
-                await self._change(config, difference, opened)
-            except MonitorError as error:
-                self.metrics.set_reload(at=self.clock.time(), ok=False)
-                _log.error("configuration reload failed", why=str(error))
-                raise
-            except Exception as error:
-                self.metrics.set_reload(at=self.clock.time(), ok=False)
-                _log.exception("configuration reload failed by an internal error")
-                why = f"internal error, {type(error).__name__}: {error}; see the log, then restart the monitor"
-                raise StartupError(why) from error
-            self.maintenance = maintenance
-            self.auth.apply(security)
-            self.metrics.set_reload(at=self.clock.time(), ok=True)
-            _log.info("configuration reloaded", stopped=len(difference.stopped), started=len(difference.started))
+    async def reload_parts(self) -> None:
+        """See `lifecycle.Parts`."""
+        opened: list[MonitoredRelay] = []
+        try:
+            config, maintenance, security = await self._read()
+            difference = changes(self.config, config)
+            opened = await self.monitored_relays.open(difference.opened)
+            await self._change(config, difference, opened)
+        except MonitorError as error:
+            self.metrics.set_reload(at=self.clock.time(), ok=False)
+            _log.error("configuration reload failed", why=str(error))
+            raise
+        except asyncio.CancelledError:  # the monitor stops
+            unused = [relay for relay in opened if relay not in self.monitored_relays.relays.values()]
+            await self.monitored_relays.close(unused)
+            raise
+        except Exception as error:
+            self.metrics.set_reload(at=self.clock.time(), ok=False)
+            _log.exception("configuration reload failed by an internal error")
+            why = f"internal error, {type(error).__name__}: {error}; see the log, then restart the monitor"
+            raise StartupError(why) from error
+        self.maintenance = maintenance
+        self.auth.apply(security)
+        self.metrics.set_reload(at=self.clock.time(), ok=True)
+        _log.info("configuration reloaded", stopped=len(difference.stopped), started=len(difference.started))
 
     async def _read(self) -> tuple[Config, Maintenance, ServerSecurity]:
         """Read and check the configuration, its maintenance windows and the web configuration."""
-        if self._stopping or self._source is None:
-            raise StartupError(
-                "the monitor is stopping" if self._stopping else "there is no configuration file to read"
-            )
+        if self._source is None:
+            raise StartupError("there is no configuration file to read")
         config = await run_in_thread("read of the configuration", self._source)
         if faults := refusals(self.config, config):
             raise ConfigError("the configuration", faults)
@@ -234,6 +232,19 @@ class Monitor:
             self.supervisor.start(relay, probe)
 
     # Health and maintenance.
+
+    def _on_repeated_failure(self, relay: str | None, why: str) -> None:
+        """Say that nothing is known of a relay, or of all, while a task fails again and again."""
+        if relay is None:
+            self.health.hold(TASKS, why)
+        elif (verdict := self._verdict_of(relay)) is not None:
+            verdict.mark_unobserved(why)
+
+    def _on_recovered_tasks(self, relay: str | None) -> None:
+        if relay is None:
+            self.health.release(TASKS)
+        elif (verdict := self._verdict_of(relay)) is not None:
+            verdict.clear_unobserved()
 
     def _on_health_change(self, healthy: bool) -> None:  # noqa: FBT001 - called by position
         self.metrics.set_healthy(healthy)
@@ -269,19 +280,6 @@ class Monitor:
                         self.metrics.set_maintenance(name, probe.name, active)
 
 
-def _iso(time: datetime | None) -> str | None:
-    return None if time is None else time.isoformat()
-
-
-def _schedule_text(probe: ProbeConfig) -> str:
-    match probe.schedule:
-        case Every(every=period):
-            return f"every {show_duration(period)}"
-        case Cron(cron=line, timezone=timezone):
-            return f"{line} {timezone}"
-    return "continuous"
-
-
 def shard_of(config: Config, index: int, count: int) -> Config:
     """Return the configuration of shard `index` of `count`: every `count`-th relay.
 
@@ -304,39 +302,3 @@ def shard_of(config: Config, index: int, count: int) -> Config:
     probe_names = {probe.name for probe in probes}
     slos = tuple(slo for slo in config.slos if probe_names & set(slo.probe))
     return config.model_copy(update={"relays": mine, "probes": probes, "slos": slos})
-
-
-async def serve(config: Config, *, shard: tuple[int, int] = (0, 1), source: Callable[[], Config] | None = None) -> None:
-    """Run the daemon until SIGTERM or SIGINT. `source` reads the configuration for reloads (SIGHUP, HTTP).
-
-    Raises `ConfigError` or `StartupError` if the daemon cannot start.
-    """
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    daemon = Monitor(config, shard=shard, source=source)
-    reloads: set[asyncio.Task[None]] = set()
-
-    async def reload() -> None:
-        with suppress(MonitorError):  # logged and counted by reload()
-            await daemon.reload()
-
-    def on_hangup() -> None:
-        if len(reloads) < MAX_RELOADS:  # a queued one will read all changes until then
-            reloads.add(task := asyncio.ensure_future(reload()))
-            task.add_done_callback(reloads.discard)
-
-    loop.add_signal_handler(signal.SIGHUP, on_hangup)
-    app = build_app(daemon.web_state(), daemon.auth)
-    web = WebServer(app, config.server.host, config.server.port, daemon.auth)
-    await web.start()
-    _log.info("serving", host=config.server.host, port=web.port)
-    try:
-        await daemon.start()
-        await stop.wait()
-    finally:
-        await daemon.stop()
-        await web.stop()
-        for task in reloads:
-            task.cancel()

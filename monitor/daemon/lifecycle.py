@@ -240,7 +240,7 @@ class Lifecycle:
                 await self._parts.stop_parts()
         except TimeoutError:
             _log.error("the stop took too long: the process ends without the rest of it")
-        except Exception:
+        except Exception:  # noqa: BLE001 - logged; the process ends in any case
             _log.exception("the stop failed by an internal error")
 
 

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from monitor.config import Continuous
+from monitor.errors import MisuseError
 from monitor.probes.registry import PROBES, continuous_probe
 from monitor.probes.runner import execute, wait_for_admission
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from monitor.config import ProbeConfig, ProbeKey
     from monitor.relays import MonitoredRelays
     from monitor.schedule import Schedule
+    from monitor.supervision import Supervision
 
 STOP_TIMEOUT: Final = 1.0
 """Seconds that a cancelled probe has to publish its last reports."""
@@ -25,22 +27,31 @@ class ProbeSupervisor:
     """Starts and stops probes. `count` is called with relay, probe and result for each slot of a continuous probe."""
 
     def __init__(
-        self, monitored_relays: MonitoredRelays, schedule: Schedule, count: Callable[[str, str, str], None]
+        self,
+        monitored_relays: MonitoredRelays,
+        schedule: Schedule,
+        count: Callable[[str, str, str], None],
+        supervision: Supervision,
     ) -> None:
         self._monitored_relays = monitored_relays
         self._schedule = schedule
         self._count = count
+        self._supervision = supervision
+        self._stopped = False
         self._continuous: dict[ProbeKey, asyncio.Task[None]] = {}
 
     def start(self, relay: str, probe: ProbeConfig) -> None:
-        """Start a probe at a monitored relay."""
+        """Start a probe at a monitored relay. Raises `MisuseError` after `stop_all`."""
+        if self._stopped:
+            raise MisuseError("a probe cannot start once all are stopped")
         if isinstance(probe.schedule, Continuous):
             context = self._monitored_relays.context(
                 relay, probe, lambda result: self._count(relay, probe.name, result)
             )
             continuous = continuous_probe(probe.scenario)
-            self._continuous[relay, probe.name] = asyncio.ensure_future(
-                continuous.serve(context, self._monitored_relays.relays[relay].verdict.pairs)
+            pairs = self._monitored_relays.relays[relay].verdict.pairs
+            self._continuous[relay, probe.name] = self._supervision.watch(
+                "probe", lambda: continuous.serve(context, pairs), relay=relay
             )
             return
         context = self._monitored_relays.context(relay, probe)
@@ -67,6 +78,7 @@ class ProbeSupervisor:
 
     async def stop_all(self, timeout: float) -> None:
         """Stop all probes. Bounded runs have `timeout` seconds to finish before they are aborted."""
+        self._stopped = True
         for task in self._continuous.values():
             task.cancel()
         await self._schedule.stop(timeout)

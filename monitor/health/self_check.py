@@ -125,6 +125,16 @@ class SelfCheck:
         self._findings[check] = (why, self._clock.monotonic() + UNHEALTHY_PERIOD)
         self._update()
 
+    def hold(self, check: str, why: str) -> None:
+        """Mark `check` as failed until `release`."""
+        self.mark_unhealthy(check, why)
+        self._findings[check] = (why, float("inf"))
+
+    def release(self, check: str) -> None:
+        """Mark a check as passed that `hold` marked as failed."""
+        self._findings.pop(check, None)
+        self._update()
+
     async def is_local_fault(self, error: ProbeError | None) -> bool:
         """Return True if the monitor is unhealthy, so that a relay must not be called down. Never raises.
 

@@ -174,6 +174,11 @@ class Schedule:
                     task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def cancel_runs(self) -> None:
+        """Cancel the running runs."""
+        for task in self._tasks:
+            task.cancel()
+
     def next_due(self, relay: str, probe: str) -> datetime | None:
         """The wall-clock time of a job's next slot; None if there is no such job or the schedule does not run."""
         job = self._jobs.get((relay, probe))
