@@ -78,7 +78,12 @@ class Ruler:
         return sorted(found, key=lambda firing: firing.start)
 
     def _alert(self, rule: Alert, evaluator: Evaluator, at: Floats) -> Iterator[Firing]:
-        static = {**self.common_labels, **rule.labels, "service": "relay-monitor", "severity": rule.severity}
+        static = {
+            **self.common_labels,
+            **rule.labels,
+            "service": "relay-monitor",
+            **({"severity": rule.severity} if rule.severity else {}),
+        }
         for of, value in evaluator.vector(rule.expr).items():
             known = {name: text for name, text in of if name != "__name__"}
             made = known | {name: _expanded(text, known) for name, text in static.items()}

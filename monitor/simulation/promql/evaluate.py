@@ -6,6 +6,7 @@ itself is therefore not there either; the generated rules divide by what is abov
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
@@ -169,10 +170,15 @@ class Evaluator:
     def _label_replace(self, arguments: Sequence[Node]) -> Vector:
         vector, *texts = arguments
         target, replacement, source, pattern = (each.value if isinstance(each, Text) else "" for each in texts)
-        if pattern or source:
-            raise PromqlError("label_replace with a pattern is not known")
-        replaced = {target: replacement}
-        return {tuple(sorted({**dict(of), **replaced}.items())): value for of, value in self._vector(vector).items()}
+        expand = re.sub(r"\$\{?(\w+)\}?", r"\\g<\1>", replacement.replace("\\", r"\\"))
+        found = []
+        for of, value in self._vector(vector).items():
+            known = dict(of)
+            match = re.fullmatch(pattern, known.get(source, ""))
+            if match is not None:
+                known[target] = match.expand(expand)
+            found.append((tuple(sorted(item for item in known.items() if item[1])), value))
+        return _merged(found)
 
     def _histogram_quantile(self, arguments: Sequence[Node]) -> Vector:
         q = self._evaluate(arguments[0])

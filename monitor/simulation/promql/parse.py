@@ -119,6 +119,8 @@ class _Parser:
 
     def _next(self) -> tuple[str, str]:
         found = self._peek()
+        if not found[0]:
+            raise self._error()
         self._at += 1
         return found
 
