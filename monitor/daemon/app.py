@@ -21,6 +21,7 @@ from monitor.journal import Journal
 from monitor.metrics import Metrics
 from monitor.relays import MonitoredRelay, MonitoredRelays
 from monitor.schedule import Maintenance, Schedule
+from monitor.state import StateFolder
 from monitor.supervision import Supervision
 from monitor.threads import run_in_thread
 from monitor.web import WebAuth, WebState, read_security
@@ -61,7 +62,8 @@ class Monitor:
         self._source = source
         self.clock = clock or SYSTEM_CLOCK
         self.metrics = Metrics(config, version=monitor.__version__, shard=f"{shard[0]}/{shard[1]}")
-        self.journal = Journal(config.state_dir)
+        self.state_folder = StateFolder(config.state_dir) if config.state_dir is not None else None
+        self.journal = Journal(self.state_folder)
         self.maintenance = Maintenance(config.maintenance, self.clock)
         self.schedule = Schedule(clock=self.clock, on_result=self.metrics.count_run, seed=config.location)
         self.started_at = utc(self.clock)
@@ -138,8 +140,13 @@ class Monitor:
         await asyncio.gather(self.health.stop(), self.supervisor.stop_all(STOP_GRACE))
         await self.monitored_relays.stop()
         self.supervision.close()
-        self.journal.close()
+        await run_in_thread("end of the journal", self._close_files)
         _log.info("monitor stopped")
+
+    def _close_files(self) -> None:
+        self.journal.close()
+        if self.state_folder is not None:
+            self.state_folder.close()
 
     def hurry_stop(self) -> None:
         """Abort the running runs."""

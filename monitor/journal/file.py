@@ -1,7 +1,7 @@
 """The journal's file: JSON lines, readable by their owner only, rotated by size, written in a thread.
 
-A file that cannot be read or written is logged and otherwise ignored. If the disk hangs, only the thread waits, and
-entries beyond `MAX_QUEUED_ENTRIES` are dropped.
+A file that cannot be read or written is logged and reported, and otherwise ignored. If the disk hangs, only the thread
+waits, and entries beyond `MAX_QUEUED_ENTRIES` are dropped.
 """
 
 from __future__ import annotations
@@ -10,13 +10,17 @@ import json
 import os
 import queue
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from monitor.state import RETRY_INTERVAL
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
+
+    from monitor.state import StateFolder
 
 _log = structlog.get_logger(__name__)
 
@@ -35,16 +39,32 @@ _STOP: Final = None
 
 
 class JournalFile:
-    """The file in `folder`. `encode` converts an entry to JSON values; it is called in the writing thread."""
+    """The file in `folder`. The functions are called in the writing thread.
 
-    def __init__(self, folder: Path, encode: Callable[[Any], dict[str, Any]], *, max_bytes: int = MAX_BYTES) -> None:
-        self.path = folder / NAME
-        self.rotated_path = folder / f"{NAME}.1"
+    encode: converts an entry to JSON values.
+    on_health: called with whether the latest entries were written.
+    on_bug: called for each entry that a bug in this program keeps from being written.
+    """
+
+    def __init__(
+        self,
+        folder: StateFolder,
+        encode: Callable[[Any], dict[str, Any]],
+        *,
+        on_health: Callable[[bool], None] = lambda _: None,
+        on_bug: Callable[[], None] = lambda: None,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        self.path = folder.path / NAME
+        self.rotated_path = folder.path / f"{NAME}.1"
+        self._folder = folder
         self._encode = encode
+        self._on_health = on_health
+        self._on_bug = on_bug
         self._max_bytes = max_bytes
         self._queue: queue.Queue[Any] = queue.Queue(MAX_QUEUED_ENTRIES)
         self._thread: threading.Thread | None = None
-        self._failing = self._dropping = False
+        self._failing = self._dropping = self._is_closing = False
         self._separator = b"\n"  # the previous process may have left an incomplete line
 
     def read(self) -> Iterator[Any]:
@@ -70,8 +90,9 @@ class JournalFile:
 
     def append(self, entry: Any) -> None:
         """Queue an entry for writing. Never blocks."""
-        if self._thread is None:
+        if self._thread is None or not self._thread.is_alive():
             # Not a thread pool: the interpreter waits for its threads at exit, even if the disk hangs.
+            self._is_closing = False
             self._thread = threading.Thread(target=self._write_entries, name="journal", daemon=True)
             self._thread.start()
         try:
@@ -80,12 +101,14 @@ class JournalFile:
         except queue.Full:
             if not self._dropping:
                 _log.warning("run journal drops entries: the disk is too slow", path=str(self.path))
+                self._on_health(False)  # noqa: FBT003 - by position
             self._dropping = True
 
     def close(self, timeout: float) -> None:
-        """Write the queued entries, for at most `timeout` seconds."""
+        """Write the queued entries, for at most `timeout` seconds. May block."""
         if self._thread is None:
             return
+        self._is_closing = True
         try:
             self._queue.put(_STOP, timeout=timeout)
         except queue.Full:
@@ -98,13 +121,28 @@ class JournalFile:
         stopped = False
         while not stopped:
             batch = [self._queue.get()]
+            while not self._folder.may_write():
+                self._on_health(not self._folder.is_held_elsewhere)
+                if _STOP in batch or self._is_closing:
+                    return  # what another process does not let it write is lost
+                time.sleep(RETRY_INTERVAL)
             while len(batch) < MAX_BATCH and not self._queue.empty():
                 batch.append(self._queue.get())
             stopped = _STOP in batch
-            self._write([entry for entry in batch if entry is not _STOP])
+            lines = [line for entry in batch if entry is not _STOP and (line := self._line(entry)) is not None]
+            if lines:
+                self._write("".join(lines))
 
-    def _write(self, entries: list[Any]) -> None:
-        lines = "".join(json.dumps(self._encode(entry), separators=(",", ":")) + "\n" for entry in entries)
+    def _line(self, entry: Any) -> str | None:
+        """Return the line of an entry, or None for one that a bug keeps from being written."""
+        try:
+            return json.dumps(self._encode(entry), separators=(",", ":")) + "\n"
+        except Exception:  # noqa: BLE001 - the thread must go on
+            _log.exception("run journal loses an entry by a bug in this program")
+            self._on_bug()
+            return None
+
+    def _write(self, lines: str) -> None:
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with os.fdopen(os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as file:
@@ -121,3 +159,4 @@ class JournalFile:
             self._separator = b"\n"  # the failed write may have left an incomplete line
         else:
             self._failing = False
+        self._on_health(not self._failing and not self._dropping)

@@ -14,10 +14,11 @@ from monitor.journal.serialize import run_from_json, run_to_json
 from monitor.vocabulary import Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
-    from pathlib import Path
 
     from monitor.results import Run
+    from monitor.state import StateFolder
 
 _log = structlog.get_logger(__name__)
 
@@ -53,12 +54,23 @@ class StoredRun:
 
 
 class Journal:
-    """The stored runs. To be used by one thread; the runs that it returns are frozen and may be used by any."""
+    """The stored runs. To be used by one thread; the runs that it returns are frozen and may be used by any.
 
-    def __init__(self, state_dir: Path | None = None) -> None:
+    The constructor reads the file in `folder`, which may block. `on_health` and `on_bug` are those of `JournalFile`.
+    """
+
+    def __init__(
+        self,
+        folder: StateFolder | None = None,
+        *,
+        on_health: Callable[[bool], None] = lambda _: None,
+        on_bug: Callable[[], None] = lambda: None,
+    ) -> None:
         self._runs: dict[tuple[str, str, bool], deque[StoredRun]] = {}  # by relay, probe, and whether it failed
         self._by_id: dict[str, StoredRun] = {}  # in order of arrival, like each deque
-        self._file = JournalFile(state_dir, StoredRun.to_json) if state_dir is not None else None
+        self._file: JournalFile | None = None
+        if folder is not None:
+            self._file = JournalFile(folder, StoredRun.to_json, on_health=on_health, on_bug=on_bug)
         if self._file is not None:
             self._load(self._file)
 
@@ -93,7 +105,7 @@ class Journal:
         return max(newest, key=_start, default=None)
 
     def close(self) -> None:
-        """Write the queued runs, for at most `CLOSE_TIMEOUT` seconds."""
+        """Write the queued runs, for at most `CLOSE_TIMEOUT` seconds. May block."""
         if self._file is not None:
             self._file.close(CLOSE_TIMEOUT)
 

@@ -12,6 +12,7 @@ import pytest
 
 from monitor.journal import file
 from monitor.journal.file import JournalFile
+from monitor.state import StateFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +25,7 @@ def encode(number: int) -> dict[str, Any]:
 
 
 def opened(folder: Path, encoder: Callable[[Any], dict[str, Any]] = encode, *, max_bytes: int = 10_000) -> JournalFile:
-    return JournalFile(folder, encoder, max_bytes=max_bytes)
+    return JournalFile(StateFolder(folder), encoder, max_bytes=max_bytes)
 
 
 def write(folder: Path, *entries: int, max_bytes: int = 10_000) -> None:
@@ -32,6 +33,7 @@ def write(folder: Path, *entries: int, max_bytes: int = 10_000) -> None:
     for entry in entries:
         journal.append(entry)
     journal.close(5)
+    journal._folder.close()
 
 
 def read(folder: Path) -> list[int]:
@@ -67,8 +69,8 @@ def test_the_mode_of_an_existing_file_is_restricted(tmp_path: Path) -> None:
 def test_the_file_is_rotated_by_size_and_the_rotated_one_read_first(tmp_path: Path) -> None:
     for number in range(40):
         write(tmp_path, number, max_bytes=100)
-        assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 2 * (100 + 20)
-    assert {path.name for path in tmp_path.iterdir()} == {"runs.jsonl", "runs.jsonl.1"}
+        assert sum(path.stat().st_size for path in tmp_path.glob("runs.jsonl*")) < 2 * (100 + 20)
+    assert {path.name for path in tmp_path.iterdir()} == {"lock", "runs.jsonl", "runs.jsonl.1"}
     found = read(tmp_path)
     assert found == list(range(40 - len(found), 40))
     assert len(found) >= 10
@@ -88,8 +90,9 @@ INTERRUPTED_WRITE = """
 import resource, sys
 from pathlib import Path
 from monitor.journal.file import JournalFile
+from monitor.state import StateFolder
 
-journal = JournalFile(Path(sys.argv[1]), lambda number: {"n": number})
+journal = JournalFile(StateFolder(Path(sys.argv[1])), lambda number: {"n": number})
 for number, max_size in ((1, -1), (2, 12), (3, -1), (4, -1)):
     resource.setrlimit(resource.RLIMIT_FSIZE, (max_size, -1))
     journal.append(number)
@@ -126,6 +129,79 @@ def test_an_unwritable_file_is_logged_once(tmp_path: Path, capsys: pytest.Captur
     assert "cannot be read" in capsys.readouterr().out
     write(tmp_path, 1, 2, 3)
     assert capsys.readouterr().out.count("cannot be written") == 1
+
+
+def test_an_entry_that_a_bug_keeps_from_being_written_is_the_only_one_lost(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The thread used to end with the first such entry, and everything after it was lost."""
+
+    def encode_all_but_one(number: int) -> dict[str, Any]:
+        if number == 2:
+            raise KeyError("a bug")
+        return {"n": number if number != 3 else {3}}  # the second bug: a set has no JSON
+
+    bugs: list[int] = []
+    healthy: list[bool] = []
+    journal = JournalFile(
+        StateFolder(tmp_path), encode_all_but_one, on_health=healthy.append, on_bug=lambda: bugs.append(1)
+    )
+    for number in range(1, 6):
+        journal.append(number)
+    journal.close(5)
+    assert read(tmp_path) == [1, 4, 5]
+    assert (len(bugs), set(healthy)) == (2, {True})
+    assert capsys.readouterr().out.count("] run journal loses an entry") == 2
+
+
+def test_a_thread_that_ended_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    journal = opened(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(JournalFile, "_write", lambda *_: 1 / 0)
+        journal.append(1)
+        assert journal._thread is not None
+        journal._thread.join(5)
+    journal.append(2)
+    journal.close(5)
+    assert read(tmp_path) == [2]
+
+
+def test_health_follows_the_writes(tmp_path: Path) -> None:
+    healthy: list[bool] = []
+    journal = JournalFile(StateFolder(tmp_path), encode, on_health=healthy.append)
+    blocked = tmp_path / "runs.jsonl"
+    blocked.mkdir()
+    journal.append(1)
+    journal.close(5)
+    blocked.rmdir()
+    journal.append(2)
+    journal.close(5)
+    assert healthy == [False, True]
+
+
+@pytest.mark.parametrize("kind", ["read-only", "full device", "a link to nowhere", "a device"])
+def test_an_odd_folder_or_file_loses_entries_only(
+    tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "state"
+    match kind:
+        case "read-only":
+            folder = Path("/proc/self/state")
+        case "full device":
+            folder.mkdir()
+            (folder / "runs.jsonl").symlink_to("/dev/full")
+        case "a link to nowhere":
+            folder.symlink_to(tmp_path / "missing" / "missing")
+        case "a device":
+            folder.symlink_to("/dev/null")
+    healthy: list[bool] = []
+    journal = JournalFile(StateFolder(folder), encode, on_health=healthy.append)
+    for number in range(3):
+        journal.append(number)
+    journal.close(5)
+    assert set(healthy) == {False}
+    assert capsys.readouterr().out.count("run journal cannot be written") == 1
 
 
 def test_a_hanging_disk_blocks_neither_append_nor_close(

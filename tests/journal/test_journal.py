@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from monitor.journal import Journal, journal
 from monitor.results import Exchange, Mark, MessageFate
+from monitor.state import StateFolder
 from monitor.vocabulary import Outcome, Step
 from tests.journal.sample import LOST, START, run
 
@@ -129,35 +130,38 @@ class TestLimits:
 
 class TestRestart:
     def test_runs_are_restored(self, tmp_path: Path) -> None:
-        before = Journal(tmp_path)
+        folder = StateFolder(tmp_path)
+        before = Journal(folder)
         for number in range(10):
             before.add(run(number, failed=number == 5))
         before.close()
-        after = Journal(tmp_path)
+        after = Journal(folder)
         assert after.runs() == before.runs()
         after.add(run(10))
         after.close()
-        assert numbers(Journal(tmp_path).runs()) == list(range(10, -1, -1))
+        assert numbers(Journal(folder).runs()) == list(range(10, -1, -1))
 
     def test_the_limits_apply_to_restored_runs(self, tmp_path: Path) -> None:
-        before = Journal(tmp_path)
+        folder = StateFolder(tmp_path)
+        before = Journal(folder)
         for number in range(120):
             before.add(run(number))
         before.close()
-        assert numbers(Journal(tmp_path).runs(limit=1000)) == list(range(119, 119 - journal.RUNS_PER_PROBE, -1))
+        assert numbers(Journal(folder).runs(limit=1000)) == list(range(119, 119 - journal.RUNS_PER_PROBE, -1))
 
     def test_lines_that_are_not_runs_are_skipped_and_logged(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        before = Journal(tmp_path)
+        folder = StateFolder(tmp_path)
+        before = Journal(folder)
         before.add(run(1))
         before.close()
         with (tmp_path / "runs.jsonl").open("ab") as file:
             file.write(b'{"id": 1}\n[]\nnull\n\xff\xfe\n{"id": "torn')
-        after = Journal(tmp_path)
+        after = Journal(folder)
         after.add(run(2))
         after.close()
-        assert numbers(Journal(tmp_path).runs()) == [2, 1]
+        assert numbers(Journal(folder).runs()) == [2, 1]
         assert "run journal has lines that are not runs" in capsys.readouterr().out
 
     def test_without_a_state_dir_nothing_is_written(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,7 +173,7 @@ class TestRestart:
 
     def test_an_unwritable_folder_is_logged_only(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (tmp_path / "file").write_text("in the way")
-        store = Journal(tmp_path / "file" / "state")
+        store = Journal(StateFolder(tmp_path / "file" / "state"))
         for number in range(3):
             store.add(run(number))
         store.close()
