@@ -121,11 +121,11 @@ class TestFile:
         monkeypatch.setattr(state, "RETRY_INTERVAL", 0.01)
         folder, healthy = StateFolder(tmp_path), list[bool]()
         file = StateFile(folder, "conditions.json", on_health=healthy.append)
-        obstacle = tmp_path / "conditions.json.new"
-        obstacle.mkdir()
+        blocked = tmp_path / "conditions.json.new"
+        blocked.mkdir()
         file.write(b"new")
         wait_for(lambda: len(healthy) >= 3)
-        obstacle.rmdir()
+        blocked.rmdir()
         wait_for(lambda: healthy[-1])
         assert file.read() == b"new"
         assert capsys.readouterr().out.count("state cannot be written") == 1
