@@ -9,6 +9,7 @@
     ├── MisuseError             an interface was used against its rules: a bug in this program
     ├── ProbeError              a run failed, at a step and for a reason of `vocabulary`
     │   ├── LocalError          the same, caused by this machine: the run is aborted
+    │   │   └── SettingsError   the same, caused by the settings of one relay, or by this machine's way to it
     │   └── RateLimitedError    the same, with the time after which the relay allows a retry
     └── WalletProtocolError     an error of the wallet protocol, with one of its codes
         ├── SessionError        expired, not found, invalid state, OTP
@@ -124,6 +125,27 @@ class ProbeError(MonitorError):
 
 class LocalError(ProbeError):
     """A failure caused by this machine: no route, no descriptors, the monitor's own limits. Never the relay's fault."""
+
+
+class SettingsError(LocalError):
+    """A failure that this relay's own settings or this machine's way to it cause: no other relay need be affected.
+
+    Examples are an unreadable token file, a proxy, and an address family without a route. `shared` names what other
+    relays may use too, such as the proxy; it is empty if there is no such thing. `detail` says what to do.
+    """
+
+    def __init__(
+        self,
+        step: Step,
+        reason: Reason,
+        detail: str = "",
+        *,
+        status: str | int = "",
+        endpoint: str = "",
+        shared: str = "",
+    ) -> None:
+        super().__init__(step, reason, detail, status=status, endpoint=endpoint)
+        self.shared = shared
 
 
 class RateLimitedError(ProbeError):

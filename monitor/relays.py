@@ -18,6 +18,7 @@ from monitor.pairs.admission import RelayAdmission
 from monitor.pairs.context import ProbeContext
 from monitor.pairs.idle import check_certificate
 from monitor.reachability.local_fault import never_local
+from monitor.reachability.settings_fault import SettingsFault
 from monitor.reachability.verdict import RelayVerdict
 from monitor.session.crypto import Ecies, KeyManager, Plain
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable
 
     from monitor.config import Changes, Config, ProbeConfig, ProbeKey, RelayConfig
-    from monitor.errors import ProbeError
+    from monitor.errors import ProbeError, SettingsError
     from monitor.results import RelayStatus, Report, Run
 
     Sink = Callable[[Run | Report, ProbeContext], None]
@@ -50,15 +51,21 @@ CERTIFICATE_CHECK_INTERVAL: Final = 900.0
 
 
 class MonitoredRelay:
-    """One relay at run time: its admission, its verdict and, if it is embedded, its server."""
+    """One relay at run time: its admission, its verdict, a fault of its settings and, if it is embedded, its server."""
 
     def __init__(
-        self, config: RelayConfig, embedded: EmbeddedRelay | None, admission: RelayAdmission, up: RelayVerdict
+        self,
+        config: RelayConfig,
+        embedded: EmbeddedRelay | None,
+        admission: RelayAdmission,
+        up: RelayVerdict,
+        settings_fault: SettingsFault,
     ) -> None:
         self.config = config
         self.embedded = embedded
         self.admission = admission
         self.verdict = up
+        self.settings_fault = settings_fault
 
     @property
     def is_local(self) -> bool:
@@ -78,7 +85,8 @@ class MonitoredRelays:
     """The monitored relays and their probe contexts, for the daemon, `once` and the load test.
 
     `is_local_fault` and `on_resolved` are passed to each relay's `RelayVerdict`; `on_resolved` is called with the
-    relay's name. `share_retry_after` is passed to each `RelayAdmission`.
+    relay's name. `on_settings_fault` is called with it when a fault of the relay's settings appears, changes or
+    ends. `share_retry_after` is passed to each `RelayAdmission`.
     """
 
     def __init__(
@@ -89,6 +97,7 @@ class MonitoredRelays:
         *,
         rng: random.Random | None = None,
         is_local_fault: Callable[[ProbeError | None], Awaitable[bool]] = never_local,
+        on_settings_fault: Callable[[str, SettingsError | None], None] = lambda _relay, _error: None,
         on_resolved: Callable[[str], None] = lambda _: None,
         share_retry_after: bool = True,
     ) -> None:
@@ -100,6 +109,7 @@ class MonitoredRelays:
         self._deadlines = Deadlines(clock)
         self._publish = publish
         self._is_local_fault = is_local_fault
+        self._on_settings_fault = on_settings_fault
         self._on_resolved = on_resolved
         self._share_retry_after = share_retry_after
         self._generations: dict[ProbeKey, Generation] = {}
@@ -139,6 +149,7 @@ class MonitoredRelays:
             is_local_fault=self._is_local_fault,
             on_resolved=partial(self._on_resolved, relay.name),
         )
+        fault = SettingsFault(relay.name, self._clock, partial(self._settings_fault_changed, relay.name, up))
         admission = RelayAdmission(
             relay,
             url,
@@ -147,8 +158,16 @@ class MonitoredRelays:
             self._deadlines,
             self._rng,
             share_retry_after=self._share_retry_after,
+            report=fault.observe,
         )
-        return MonitoredRelay(relay, embedded, admission, up)
+        return MonitoredRelay(relay, embedded, admission, up, fault)
+
+    def _settings_fault_changed(self, relay: str, verdict: RelayVerdict, error: SettingsError | None) -> None:
+        if error is None:
+            verdict.clear_unobserved()
+        else:
+            verdict.mark_unobserved(error.detail)
+        self._on_settings_fault(relay, error)
 
     def apply(self, config: Config, difference: Changes, opened: Iterable[MonitoredRelay]) -> None:
         """Switch to another configuration; the relays that it drops are closed before."""

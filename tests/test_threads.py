@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from monitor.threads import run_in_thread
+from monitor.threads import BoundedCalls, run_in_thread
 
 
 async def test_work_runs_in_a_daemon_thread_of_that_name() -> None:
@@ -38,3 +38,31 @@ def test_a_hanging_call_does_not_block_the_end_of_the_loop() -> None:
     release.set()
     running.join(5)
     assert not running.is_alive()
+
+
+class TestBoundedCalls:
+    async def test_a_hanging_call_has_one_thread_however_many_wait_for_it(self) -> None:
+        release, calls, started = threading.Event(), BoundedCalls(), []
+
+        def hang() -> str:
+            started.append(threading.current_thread())
+            release.wait(10)
+            return "content"
+
+        for _ in range(3):
+            with pytest.raises(TimeoutError):
+                await calls.call("/mnt/token", hang, 0.01)
+        assert len(started) == 1
+        assert await calls.call("/mnt/other", lambda: "another file", 5) == "another file"
+        release.set()
+        assert await calls.call("/mnt/token", lambda: "late", 5) in {"content", "late"}
+        assert await calls.call("/mnt/token", lambda: "again", 5) == "again"
+
+    async def test_an_exception_is_raised_in_each_caller(self) -> None:
+        calls = BoundedCalls()
+
+        def fail() -> None:
+            raise OSError("no such file")
+
+        results = await asyncio.gather(*(calls.call("file", fail, 5) for _ in range(3)), return_exceptions=True)
+        assert [str(result) for result in results] == ["no such file"] * 3

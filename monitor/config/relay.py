@@ -27,7 +27,7 @@ from monitor.config.fields import (
     no_entries,
     one_or_more,
 )
-from monitor.config.secrets import Secret, SecretFile, SecretOrFile, reveal
+from monitor.config.secrets import Secret, SecretFile, SecretOrFile
 
 MAX_HEADERS: Final = 50
 
@@ -167,16 +167,6 @@ class RelayConfig(Section):
     centrifugo_selector: Selector | None = Field(
         None, description='selects the relay\'s own metrics in Prometheus, such as `job="centrifugo"`'
     )
-
-    def read_token(self) -> str | None:
-        """Read the connection token, from its file if it has one. Raises `StartupError`."""
-        secret = self.token or self.token_file
-        return None if secret is None else reveal(secret)
-
-    def read_headers(self, side: str) -> dict[str, str]:
-        """Read the headers of one side, "dapp" or "wallet". Raises `StartupError` if a file is unreadable."""
-        headers = self.headers.dapp if side == "dapp" else self.headers.wallet
-        return {name: reveal(secret) for name, secret in headers.items()}
 
 
 __all__ = [

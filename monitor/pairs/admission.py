@@ -9,21 +9,22 @@ from urllib.parse import urlsplit
 
 import monitor
 from monitor.config.relay import DnsEndpoint
-from monitor.errors import LocalError, StartupError
+from monitor.pairs.credentials import Credentials
 from monitor.relay.endpoint import EndpointProvider
 from monitor.relay.rate_limit import RateLimiter
 from monitor.relay.target import Target
 from monitor.relay.tls import TlsOptions
 from monitor.session.peer import HISTORY_LIMIT
-from monitor.vocabulary import Reason, Step
 from monitor.wire.commands import Connect
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Callable
 
     from monitor.clock import Arrivals, Clock
     from monitor.config import RelayConfig
     from monitor.deadlines import Deadlines
+    from monitor.errors import ProbeError
     from monitor.relay.rate_limit import Permit
 
 CLIENT_NAME = "relay-monitor"
@@ -52,6 +53,9 @@ class RelayAdmission:
 
     url: the relay's address; that of an embedded relay has its actual port.
     share_retry_after: if the relay asks one client to come back later, all clients wait.
+    report: called after each connect with its side and its error, or None if the relay replied to the hello.
+
+    `credentials` reads token and headers.
     """
 
     def __init__(
@@ -64,7 +68,10 @@ class RelayAdmission:
         rng: random.Random,
         *,
         share_retry_after: bool = True,
+        report: Callable[[str, ProbeError | None], None] = lambda _side, _error: None,
     ) -> None:
+        self.credentials = Credentials()
+        self._report = report
         self.connects = RateLimiter(config.limits.connects_per_minute, clock)
         self.messages = RateLimiter(config.limits.messages_per_minute, clock)
         self._reconnects = RateLimiter(config.limits.connects_per_minute, clock)
@@ -155,7 +162,7 @@ class RelayAdmission:
         """Return how `side`, "dapp" or "wallet", connects; `timeout` bounds each connect, in seconds.
 
         The two sides at one position use different endpoints if there are several, unless `priority` says otherwise.
-        `permit` is a permit for the first connect. A connect raises `LocalError` if the file of a header or of the
+        `permit` is a permit for the first connect. A connect raises `SettingsError` if the file of a header or of the
         token cannot be read.
         """
         return EndpointProvider(
@@ -168,6 +175,7 @@ class RelayAdmission:
             deadlines=self.deadlines,
             rng=self._rng,
             timeout=timeout,
+            report=partial(self._report, side),
         )
 
     async def _admit(self, priority: ConnectPriority, permit: Permit | None, failed_at: float | None) -> None:
@@ -192,19 +200,13 @@ class RelayAdmission:
         else:
             await self.connects.acquire(priority=priority, headroom=lambda: self.reserve)
 
-    def _hello(self) -> Connect:
-        try:
-            token = self.config.read_token()
-        except StartupError as error:
-            raise LocalError(Step.HELLO, Reason.INTERNAL, str(error)) from error
+    async def _hello(self) -> Connect:
+        token = await self.credentials.token(self.config, self._clock.time())
         return Connect(name=CLIENT_NAME, version=monitor.__version__, token=token)
 
-    def _target(self, side: str, endpoint_index: int) -> Target:
+    async def _target(self, side: str, endpoint_index: int) -> Target:
         config = self.config
-        try:
-            headers = tuple(config.read_headers(side).items())
-        except StartupError as error:
-            raise LocalError(Step.UPGRADE, Reason.INTERNAL, str(error)) from error
+        headers = await self.credentials.headers(config, side)
         url, connect_to, name = self._url, None, ""
         if config.endpoints:
             endpoint = config.endpoints[endpoint_index % len(config.endpoints)]

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from monitor.errors import LocalError, ProbeError, RateLimitedError
+from monitor.errors import LocalError, ProbeError, RateLimitedError, SettingsError
 from monitor.relay import obstacles
 from monitor.relay.dial import dial
-from monitor.relay.proxy import proxy_of
-from monitor.relay.redaction import redact, redact_event, secrets_of
+from monitor.relay.redaction import redact, redact_event
+from monitor.relay.reporter import PHASE_OF_COMMAND
+from monitor.relay.token import TokenLife
 from monitor.vocabulary import Phase, Reason, Step
 from monitor.wire.commands import Command, Connect, Refresh
 from monitor.wire.connection import CONNECTED, Connection, State
@@ -25,18 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from monitor.relay.endpoint import EndpointProvider
+    from monitor.relay.proxy import Proxy
     from monitor.relay.reporter import Reporter
     from monitor.relay.transport import Closed, Transport
     from monitor.wire.backoff import Backoff
 
 _log = structlog.get_logger(__name__)
-
-_PHASE_OF_COMMAND = {
-    "connect": Phase.HELLO,
-    "subscribe": Phase.SUBSCRIBE,
-    "publish": Phase.PUBLISH_ACK,
-    "history": Phase.HISTORY,
-}
 
 MAX_SECRETS = 200
 """Number of secrets remembered for redaction, over all refreshed tokens."""
@@ -78,7 +73,10 @@ class Client:
         self._opened: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._step_started = 0.0
-        self._proxied = False  # the present dial is connected to its proxy
+        self._reading = False  # a connect waits for the files of the relay's settings
+        self._proxy: Proxy | None = None  # to which the present dial is not connected yet
+        self._token_life = TokenLife()  # of the token sent last
+        self._refreshing: asyncio.Task[None] | None = None
         self._established = False  # the relay replied to the hello on the present connection
         self._send_due = False
         self._on_sent: list[Callable[[float], None]] = []
@@ -103,8 +101,12 @@ class Client:
         """Return the error for a deadline that passed during `step`."""
         if self.awaiting_permit:
             return LocalError(self.step, Reason.OVERLOADED, "the configured limits allow no more connects now")
+        if self._reading:
+            return SettingsError(self.step, Reason.INTERNAL, "the files of this relay's settings could not be read yet")
+        if step is Step.PROXY and self._proxy is not None:
+            return self._proxy.error(Reason.TIMEOUT, "no answer in time")
         partially_received = self._latest_transport is not None and self._latest_transport.partially_received
-        return obstacles.of_deadline(step, partially_received=partially_received, proxied=self._proxied)
+        return obstacles.of_deadline(step, partially_received=partially_received)
 
     async def open(self) -> None:
         """Connect and send the hello. Raises `ProbeError`. The endpoint's timeout bounds the whole connect."""
@@ -178,7 +180,7 @@ class Client:
         self._connection.close(self._clock.monotonic())
         self._connection.events()
         self._release_transport(orderly=orderly)
-        for waiting in (self._timer, self._dialing):
+        for waiting in (self._timer, self._dialing, self._refreshing):
             if waiting is not None:
                 waiting.cancel()
         self._timer = self._dialing = None
@@ -228,7 +230,7 @@ class Client:
 
     def _handle(self, event: Event) -> None:
         if type(event) is Replied and event.error is None:  # the most frequent case after publications
-            if (phase := _PHASE_OF_COMMAND.get(event.command.method)) is not None:
+            if (phase := PHASE_OF_COMMAND.get(event.command.method)) is not None:
                 self._reporter.phase(phase, event.took)
             self._on_event(event)
             return
@@ -240,40 +242,44 @@ class Client:
                 self._complete_step(event.at)
                 self._connection.reconnect = self._reconnect
                 self.error, self._established = None, True
+                self._endpoint.report(None)
                 if self._opened is not None and not self._opened.done():
                     self._opened.set_result(None)
             case Dropped():
                 self._on_sent.clear()
                 self._dropped(event)
             case TokenExpiring(channel=None):
-                self._refresh()
+                self._refreshing = asyncio.ensure_future(self._refresh())
         self._on_event(event)
         if type(event) is Replied and event.error is not None and event.command.method == "connect":
-            self.error = obstacles.of_error(Step.HELLO, event.error, self.endpoint)
+            self.error = self._excused(obstacles.of_error(Step.HELLO, event.error, self.endpoint))
 
     def _dropped(self, event: Dropped) -> None:
         if not self._established and self.error is None:
             # A partly received answer is a timeout, not silence, whichever deadline passes first.
-            slow = (
-                event.fault is Reason.SILENT
-                and self._latest_transport is not None
-                and self._latest_transport.partially_received
-            )
-            self.error = self.deadline_error(self.step) if slow else obstacles.of_drop(self.step, event)
-            self.error.seen_at(self.endpoint)
+            transport = self._latest_transport
+            slow = event.fault is Reason.SILENT and transport is not None and transport.partially_received
+            error = self.deadline_error(self.step) if slow else obstacles.of_drop(self.step, event)
+            self.error = self._excused(error.seen_at(self.endpoint))
+        if not self._established and self.error is not None:
+            self._endpoint.report(self.error)
         self._established, self.failed_at = False, event.at
         if self.error is not None and self._opened is not None and not self._opened.done():
             self._opened.set_exception(self.error)
 
-    def _refresh(self) -> None:
+    def _excused(self, error: ProbeError) -> ProbeError:
+        return obstacles.of_own_token(error, self._token_life, self._clock.time())
+
+    async def _refresh(self) -> None:
         try:
-            hello = self._endpoint.hello()
+            hello = await self._endpoint.hello()
         except ProbeError as error:
             _log.warning("token not refreshed", detail=error.detail)
             return
         if hello.token is not None and self.connected:
             self._secrets = (hello.token, *self._secrets[:MAX_SECRETS])
             self._connection.command(Refresh(token=hello.token), self._clock.monotonic())
+            self._flush()
 
     def _flush(self) -> None:
         lines = self._connection.data_to_send()
@@ -309,19 +315,21 @@ class Client:
             self.awaiting_permit = True
             await self._endpoint.admit(self.failed_at)
             self.awaiting_permit = False
-            self.error, self._step_started = None, self._clock.monotonic()
-            self._proxied = False
-            target, hello = self._endpoint.target(), self._endpoint.hello()
-            self.endpoint = target.endpoint
-            self._secrets = secrets_of(target, hello.token, proxy_of(target))
+            self.error, self._reading = None, True
+            settings = await self._endpoint.read()
+            self._reading = False
+            self.endpoint, self._secrets = settings.target.endpoint, settings.secrets
+            self._proxy, self._token_life = settings.proxy, settings.token_life
+            self._step_started = self._clock.monotonic()
             async with asyncio.timeout(self._endpoint.timeout):
                 transport = await dial(
-                    target,
+                    settings.target,
                     clock=self._clock,
                     observer=self,
                     on_text=self._received,
                     on_closed=self._transport_closed,
                     arrivals=self._endpoint.arrivals,
+                    context=settings.tls,
                 )
         except ProbeError as error:
             self._dial_failed(error)
@@ -329,13 +337,13 @@ class Client:
             self._dial_failed(self.deadline_error(self.step))
         except Exception as cause:  # noqa: BLE001 - a bug here must end the connect, or the relay would be blamed for a timeout
             _log.exception("connect failed by an internal error", step=self.step.value)
-            self._dial_failed(LocalError(self.step, Reason.INTERNAL, f"{type(cause).__name__}: {cause}"))
+            self._dial_failed(SettingsError(self.step, Reason.INTERNAL, f"{type(cause).__name__}: {cause}"))
         else:
             self._transport = transport
             self.entered(Step.HELLO)
-            self._connection.opened(self._clock.monotonic(), hello)
+            self._connection.opened(self._clock.monotonic(), settings.hello)
         finally:
-            self._dialing = None
+            self._dialing, self._reading = None, False
         self._pump()
 
     def _dial_failed(self, error: ProbeError) -> None:
@@ -372,7 +380,7 @@ class Client:
 
     def proxied(self) -> None:
         """The connection to the proxy is established."""
-        self._proxied = True
+        self._proxy = None
 
     def phase(self, phase: Phase, started: float, ended: float) -> None:
         """A phase of the dial took from `started` to `ended`."""

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import aiohappyeyeballs
 
 from monitor.clock import Arrivals, Clock
-from monitor.errors import LocalError, ProbeError
+from monitor.errors import ProbeError, SettingsError
 from monitor.relay import obstacles, tls
 from monitor.relay.proxy import proxy_of
 from monitor.relay.resolve import look_up
+from monitor.relay.routes import address_text, has_route, no_route_error
 from monitor.relay.transport import CLOSE_WAIT, Transport
 from monitor.relay.tunnel import tunnel
 from monitor.vocabulary import Phase, Reason, Step
@@ -73,8 +74,9 @@ async def dial(
     on_closed: Callable[[Closed], None],
     resolver: Resolver = look_up,
     arrivals: Arrivals | None = None,
+    context: ssl.SSLContext | None = None,
 ) -> Transport:
-    """Open a WebSocket connection.
+    """Open a WebSocket connection, over TLS with `context` if given, else with that of the target.
 
     Raises `ProbeError` for whatever the network or the relay does. A cancelled call leaves no socket open.
 
@@ -83,13 +85,10 @@ async def dial(
     """
     # Configuration errors are found before the first packet.
     transport = Transport(target, arrivals or Arrivals(clock), on_text, on_closed)
-    context = tls.context(target.tls) if target.secure else None
-    proxy = proxy_of(target)
+    if context is None and target.secure:
+        context = await tls.context(target.tls)
     route = _Route(target, clock, observer)
-    if proxy is None:
-        sock = await route.direct(resolver)
-    else:
-        sock = await route.through(proxy, resolver)
+    sock = await route.connect(resolver)
     try:
         await route.attach(sock, transport, context)
         observer.attached(transport)
@@ -111,17 +110,25 @@ class _Route:
         self._clock = clock
         self._observer = observer
 
-    async def direct(self, resolver: Resolver) -> socket.socket:
+    async def connect(self, resolver: Resolver) -> socket.socket:
+        """Return a socket that is connected to the relay, through the proxy if there is one."""
+        proxy = proxy_of(self._target)
+        return await (self._direct(resolver) if proxy is None else self._through(proxy, resolver))
+
+    async def _direct(self, resolver: Resolver) -> socket.socket:
         """Resolve the relay and connect to one of its addresses."""
-        found = await self._look_up(resolver)
+        found = await self._look_up(resolver, Step.TCP)
         self._observer.entered(Step.TCP)
         started = self._clock.monotonic()
         sock = await self._connect(Step.TCP, found)
         self._observer.phase(Phase.TCP, started, self._clock.monotonic())
         return sock
 
-    async def through(self, proxy: Proxy, resolver: Resolver) -> socket.socket:
-        """Connect to the proxy and open a tunnel to the relay. Errors of the proxy's name belong to step `proxy`."""
+    async def _through(self, proxy: Proxy, resolver: Resolver) -> socket.socket:
+        """Connect to the proxy and open a tunnel to the relay. Errors of the proxy's name belong to step `proxy`.
+
+        A proxy that cannot be reached, refuses the monitor or answers nonsense is a fault of this side.
+        """
         host, port = self._target.address
         if not proxy.resolves:
             addresses = await self._look_up(resolver)
@@ -129,15 +136,16 @@ class _Route:
                 addresses = [item for item in addresses if item[0] == socket.AF_INET]
                 if not addresses:
                     detail = "a socks4 proxy reaches IPv4 addresses only; use socks4a or socks5"
-                    raise LocalError(Step.PROXY, Reason.INTERNAL, detail)
+                    raise SettingsError(Step.PROXY, Reason.INTERNAL, detail, shared=proxy.name)
             host = addresses[0][4][0]
         self._observer.entered(Step.PROXY)
         started = self._clock.monotonic()
         try:
-            found = await self._addresses(proxy.host, proxy.port, resolver)
+            found = self._routed(await self._addresses(proxy.host, proxy.port, resolver), Step.PROXY)
+            sock = await self._connect(Step.PROXY, found)
         except ProbeError as error:
-            raise ProbeError(Step.PROXY, Reason.UNREACHABLE, f"proxy {error.detail}") from error
-        sock = await self._connect(Step.PROXY, found)
+            reason = Reason.UNREACHABLE if error.step is Step.RESOLVE else error.reason
+            raise proxy.error(reason, error.detail) from error
         self._observer.proxied()
         try:
             await tunnel(sock, proxy, host, port)
@@ -186,15 +194,17 @@ class _Route:
         await transport.upgrade()
         self._observer.phase(Phase.UPGRADE, started, self._clock.monotonic())
 
-    async def _look_up(self, resolver: Resolver) -> list[AddressInfo]:
-        """Look up the relay."""
+    async def _look_up(self, resolver: Resolver, step: Step | None = None) -> list[AddressInfo]:
+        """Look up the relay. If this machine connects to it itself, at `step`, only addresses with a route count."""
         target = self._target
         self._observer.entered(Step.RESOLVE)
         started = self._clock.monotonic()
         found = await self._addresses(*target.address, resolver)
+        if step is not None:
+            found = self._routed(found, step)
         if target.pick is not None:
             found = [sorted(found, key=lambda item: str(item[4]))[target.pick % len(found)]]
-            self._observer.picked(_name_of(found[0][0], found[0][4]))
+            self._observer.picked(address_text(*found[0][::4]))
         self._observer.phase(Phase.RESOLVE, started, self._clock.monotonic())
         return found
 
@@ -209,6 +219,13 @@ class _Route:
         if not found:
             raise ProbeError(Step.RESOLVE, Reason.DNS, f"{host}: no address")
         return found
+
+    def _routed(self, found: list[AddressInfo], step: Step) -> list[AddressInfo]:
+        """Return the addresses to which this machine has a route; an error at `step` if there are none."""
+        routed = [item for item in found if has_route(item)]
+        if not routed:
+            raise no_route_error(step, found, self._target.ip_protocol)
+        return routed
 
     async def _connect(self, step: Step, found: list[AddressInfo]) -> socket.socket:
         observed = _ObservedLoop(self._observer)
@@ -243,7 +260,7 @@ class _ObservedLoop:
         try:
             await self._loop.sock_connect(sock, address)
         except OSError as cause:
-            self._failed.append((cause, _name_of(sock.family, address)))
+            self._failed.append((cause, address_text(sock.family, address)))
             if not obstacles.is_local_fault(cause):
                 self._observer.address_failed("ip6" if sock.family == socket.AF_INET6 else "ip4")
             raise
@@ -258,9 +275,3 @@ class _ObservedLoop:
         if isinstance(cause, OSError):
             return obstacles.of_os_error(step, cause)
         return ProbeError(step, Reason.UNREACHABLE, str(cause)[:200])
-
-
-def _name_of(family: int, address: tuple[Any, ...]) -> str:
-    """Return `ADDRESS:PORT`."""
-    host = f"[{address[0]}]" if family == socket.AF_INET6 else address[0]
-    return f"{host}:{address[1]}"

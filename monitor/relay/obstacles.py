@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import errno
 import os
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from monitor.errors import LocalError, ProbeError
+from monitor.errors import LocalError, ProbeError, SettingsError
+from monitor.relay.routes import NETWORK, NO_ROUTE
 from monitor.vocabulary import Reason, Step
 from monitor.wire.codes import CloseCode, ErrorCode
 
 if TYPE_CHECKING:
+    from monitor.relay.token import TokenLife
     from monitor.wire.events import Dropped, ErrorReply
+
+CLOCK_LEEWAY: Final = 5.0
+"""Seconds by which the relay's clock may be ahead when it judges a token."""
 
 _ERRORS: Final[dict[int, Reason]] = {
     ErrorCode.UNAUTHORIZED: Reason.DENIED,
@@ -51,8 +57,7 @@ _REASONS_OF_ERRNO: Final = {
     errno.EPIPE: Reason.RESET,
     errno.ECONNABORTED: Reason.RESET,
 }
-# The local kernel reports these: no packet reached the relay.
-_NO_ROUTE: Final = {errno.ENETUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
+# The local kernel reports these, like `NO_ROUTE`: no packet reached the relay.
 _FORBIDDEN: Final = {errno.EPERM, errno.EACCES}
 _EXHAUSTED: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
@@ -77,21 +82,32 @@ def of_drop(step: Step, dropped: Dropped, endpoint: str = "") -> ProbeError:
     return ProbeError(step, reason, f"{code} {dropped.reason}".strip(), status=dropped.code or "", endpoint=endpoint)
 
 
-def of_deadline(step: Step, *, partially_received: bool = False, proxied: bool = False) -> ProbeError:
+def of_own_token(error: ProbeError, life: TokenLife, now: float) -> ProbeError:
+    """Return the error, or a `SettingsError` if the relay refused a token that had expired at the wall time `now`."""
+    if error.step is not Step.HELLO or error.reason not in {Reason.EXPIRED, Reason.UNAUTHORIZED}:
+        return error
+    if life.expires is None or life.expires > now + CLOCK_LEEWAY:
+        return error
+    ended = datetime.fromtimestamp(life.expires, UTC).isoformat(timespec="seconds")
+    detail = f"this monitor's token expired at {ended}; renew token or token_file ({error.detail})"
+    return SettingsError(error.step, Reason.EXPIRED, detail, status=error.status, endpoint=error.endpoint)
+
+
+def of_deadline(step: Step, *, partially_received: bool = False) -> ProbeError:
     """Return the error for a deadline that passed during `step` before a complete answer arrived.
 
-    `partially_received`: part of the answer arrived. `proxied`: the connection to the proxy was established. The reason
-    is `silent` if an established connection sent nothing, and `timeout` otherwise.
+    `partially_received`: part of the answer arrived. The reason is `silent` if an established connection sent nothing,
+    and `timeout` otherwise.
     """
     if partially_received:
         return ProbeError(step, Reason.TIMEOUT, "the answer arrived only in part")
-    not_connected = step in {Step.RESOLVE, Step.TCP} or (step is Step.PROXY and not proxied)
+    not_connected = step in {Step.RESOLVE, Step.TCP}
     return ProbeError(step, Reason.TIMEOUT if not_connected else Reason.SILENT, "no answer in time")
 
 
 def is_local_fault(error: OSError) -> bool:
     """Return True if the fault lies on this machine, so that it says nothing about the relay."""
-    return error.errno in _NO_ROUTE | _FORBIDDEN | _EXHAUSTED
+    return error.errno in NO_ROUTE | _FORBIDDEN | _EXHAUSTED
 
 
 def of_os_error(step: Step, error: OSError, where: str = "") -> ProbeError:
@@ -102,10 +118,11 @@ def of_os_error(step: Step, error: OSError, where: str = "") -> ProbeError:
     what = os.strerror(error.errno) if error.errno else str(error)
     if where:
         what = f"{where}: {what}"
-    if error.errno in _NO_ROUTE:
-        return LocalError(step, Reason.UNREACHABLE, f"no local route: {what}")
+    if error.errno in NO_ROUTE:
+        return SettingsError(step, Reason.UNREACHABLE, f"no local route: {what}", shared=NETWORK)
     if error.errno in _FORBIDDEN:
-        return LocalError(step, Reason.UNREACHABLE, f"forbidden by this machine: {what}")
+        detail = f"forbidden by this machine: {what}; allow it in its firewall or sandbox"
+        return SettingsError(step, Reason.UNREACHABLE, detail, shared=NETWORK)
     if error.errno in _EXHAUSTED:
         return LocalError(step, Reason.INTERNAL, f"this machine is out of resources: {what}")
     return ProbeError(step, _REASONS_OF_ERRNO.get(error.errno or 0, Reason.UNREACHABLE), what)

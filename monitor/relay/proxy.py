@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from monitor.errors import LocalError
+from monitor.errors import SettingsError
 from monitor.vocabulary import Reason, Step
 
 if TYPE_CHECKING:
@@ -36,13 +36,28 @@ class Proxy:
         return "Basic " + base64.b64encode(f"{self.username}:{self.password}".encode()).decode("ascii")
 
     @property
+    def name(self) -> str:
+        """`proxy HOST:PORT`."""
+        return f"proxy {self.address}"
+
+    @property
+    def address(self) -> str:
+        """`HOST:PORT`, with brackets for an IPv6 address."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def error(self, reason: Reason, detail: str, *, status: str | int = "") -> SettingsError:
+        """Return the error for a fault of the proxy itself. The text names it and its address."""
+        detail = detail.removeprefix(f"{self.address}: ").removeprefix(f"{self.host}: ")
+        return SettingsError(Step.PROXY, reason, f"{self.name}: {detail}", status=status, shared=self.name)
+
+    @property
     def resolves(self) -> bool:
         """True if the proxy resolves the relay's name. For `socks4` and `socks5` the client does, as in curl."""
         return self.scheme not in {"socks4", "socks5"}
 
 
 def proxy_of(target: Target) -> Proxy | None:
-    """Return the proxy of a target, its own or the environment's. Raises `LocalError` for an invalid one."""
+    """Return the proxy of a target, its own or the environment's. Raises `SettingsError` for an invalid one."""
     url = target.proxy
     if url is None:
         # With the port, because NO_PROXY may name one.
@@ -53,7 +68,7 @@ def proxy_of(target: Target) -> Proxy | None:
     if not url:
         return None
     # Without the URL, which may contain a password.
-    unusable = LocalError(
+    unusable = SettingsError(
         Step.PROXY,
         Reason.INTERNAL,
         "this proxy cannot be used: expected SCHEME://[USER:PASSWORD@]HOST:PORT, SCHEME one of " + ", ".join(_PORTS),
@@ -71,7 +86,7 @@ def proxy_of(target: Target) -> Proxy | None:
         raise unusable
     if parts.scheme.startswith("socks5") and bool(username) != bool(password):
         # RFC 1929 has no empty ones, and python-socks would offer no authentication at all.
-        raise LocalError(Step.PROXY, Reason.INTERNAL, "a SOCKS5 proxy takes a user name and a password, or neither")
+        raise SettingsError(Step.PROXY, Reason.INTERNAL, "a SOCKS5 proxy takes a user name and a password, or neither")
     return Proxy(parts.hostname, port, username, password, parts.scheme)
 
 

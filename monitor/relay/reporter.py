@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
+
+from monitor.vocabulary import Phase
 
 if TYPE_CHECKING:
-    from monitor.vocabulary import Phase, Step
+    from monitor.vocabulary import Step
+
+PHASE_OF_COMMAND: Final = {
+    "connect": Phase.HELLO,
+    "subscribe": Phase.SUBSCRIBE,
+    "publish": Phase.PUBLISH_ACK,
+    "history": Phase.HISTORY,
+}
+"""The commands whose replies are timed."""
 
 
 class Reporter(Protocol):

@@ -20,13 +20,15 @@ _NO_TIMEOUT: Final = 86400.0
 
 _SOCKS5_REASONS: Final = {
     1: Reason.UNREACHABLE,  # general failure
-    2: Reason.REFUSED,  # not allowed by ruleset
     3: Reason.UNREACHABLE,  # network
     4: Reason.UNREACHABLE,  # host
     5: Reason.REFUSED,
     6: Reason.UNREACHABLE,  # TTL expired
 }
-"""Reply codes of RFC 1928, section 6. The others are protocol errors."""
+"""Reply codes of RFC 1928, section 6, by which a proxy says that it cannot reach the relay."""
+
+_FORBIDDEN: Final = 2  # not allowed by the proxy's ruleset
+_SOCKS4_FAILED: Final = 91  # rejected or failed
 
 _CLOSED: Final = "Connection closed unexpectedly"
 _ACCESS_DENIED: Final = {
@@ -58,19 +60,23 @@ async def connect(sock: socket.socket, proxy: Proxy, host: str, port: int) -> No
     try:
         await hop.connect(host, port, timeout=_NO_TIMEOUT)
     except ProxyError as error:
-        raise _probe_error(kind, error) from error
+        raise _probe_error(proxy, kind, error) from error
     except UnicodeDecodeError as error:
-        raise ProbeError(Step.PROXY, Reason.PROTOCOL, "the proxy names an address that is not text") from error
+        raise proxy.error(Reason.PROTOCOL, "it names an address that is not text") from error
 
 
-def _probe_error(kind: ProxyType, error: ProxyError) -> ProbeError:
-    text, code = str(error), error.error_code
-    if text == _CLOSED:
+def _probe_error(proxy: Proxy, kind: ProxyType, error: ProxyError) -> ProbeError:
+    text, code = str(error)[:100], error.error_code
+    said = f"it answered: {text}"
+    if str(error) == _CLOSED:
+        # Some close for a relay that they cannot reach, OpenSSH among them.
         return ProbeError(Step.PROXY, Reason.RESET, "the proxy closed the connection")
     if code is None:
-        reason = Reason.REFUSED if text in _ACCESS_DENIED else Reason.PROTOCOL
-    elif kind is ProxyType.SOCKS4:
-        reason = Reason.REFUSED
-    else:
-        reason = _SOCKS5_REASONS.get(code, Reason.PROTOCOL)
-    return ProbeError(Step.PROXY, reason, f"the proxy answered: {text[:100]}")
+        return proxy.error(Reason.REFUSED if text in _ACCESS_DENIED else Reason.PROTOCOL, said)
+    if kind is ProxyType.SOCKS4:
+        if code == _SOCKS4_FAILED:
+            return ProbeError(Step.PROXY, Reason.REFUSED, f"the proxy answered: {text}", status=code)
+        return proxy.error(Reason.REFUSED, said, status=code)
+    if code in _SOCKS5_REASONS:
+        return ProbeError(Step.PROXY, _SOCKS5_REASONS[code], f"the proxy answered: {text}", status=code)
+    return proxy.error(Reason.REFUSED if code == _FORBIDDEN else Reason.PROTOCOL, said, status=code)

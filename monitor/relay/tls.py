@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import functools
+import asyncio
 import os
 import ssl
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from cryptography import x509
 
-from monitor.errors import LocalError, ProbeError
+from monitor.errors import ProbeError, SettingsError
+from monitor.threads import BoundedCalls
 from monitor.vocabulary import Reason, Step
-
-if TYPE_CHECKING:
-    import asyncio
 
 # X509_V_ERR_… of OpenSSL's x509_vfy.h.
 _EXPIRED: Final = {9, 10}  # not yet valid, has expired
@@ -50,24 +49,61 @@ class TlsOptions:
     server_name: str | None = None
 
 
-def context(options: TlsOptions | None) -> ssl.SSLContext:
-    """Return a verifying client context. Raises `LocalError` for files that cannot be used.
+FILE_TIMEOUT: Final = 2.0
+"""Seconds within which the TLS files must be read."""
 
-    Contexts are cached until one of their files changes: loading the system's authorities blocks the event loop for
-    tens of milliseconds.
+_SYSTEM_CHECK_INTERVAL: Final = 60.0
+"""Seconds between two looks at the system's authorities, while no file of the relay's own is configured."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """A context, the times at which its files were written, and when these were read, on the loop's clock."""
+
+    context: ssl.SSLContext
+    versions: tuple[int, ...]
+    at: float
+
+
+_loaded: dict[TlsOptions | None, _Loaded] = {}
+_calls = BoundedCalls()
+
+
+async def context(options: TlsOptions | None) -> ssl.SSLContext:
+    """Return a verifying client context. Raises `SettingsError` for files that cannot be used.
+
+    Contexts are cached until one of their files changes. Files are read in a thread: a mount may hang, and loading the
+    system's authorities takes tens of milliseconds.
     """
-    files = [Path(path) for path in (ssl.get_default_verify_paths().cafile,) if path]
-    if options is not None:
-        files += [path for path in (options.ca_file, options.cert_file, options.key_file) if path is not None]
+    now = asyncio.get_running_loop().time()
+    known = _loaded.get(options)
+    if known is not None and options is None and 0 <= now - known.at < _SYSTEM_CHECK_INTERVAL:
+        return known.context
     try:
-        return _context(options, tuple(path.stat().st_mtime_ns for path in files if path.is_file()))
+        loaded = await _calls.call(f"TLS files {options}", partial(_load, options, known, now), FILE_TIMEOUT)
+    except TimeoutError as error:
+        detail = f"the relay's tls files cannot be read within {FILE_TIMEOUT:g} s; does their mount hang?"
+        raise SettingsError(Step.TLS, Reason.INTERNAL, detail) from error
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         what = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
-        raise LocalError(Step.TLS, Reason.INTERNAL, f"the relay's tls files cannot be used: {what}") from error
+        name = getattr(error, "filename", None)
+        detail = f"the relay's tls files cannot be used: {what}{f': {name}' if name else ''}"
+        raise SettingsError(Step.TLS, Reason.INTERNAL, detail) from error
+    _loaded[options] = loaded
+    return loaded.context
 
 
-@functools.lru_cache(maxsize=64)
-def _context(options: TlsOptions | None, _versions: tuple[int, ...]) -> ssl.SSLContext:
+def _load(options: TlsOptions | None, known: _Loaded | None, now: float) -> _Loaded:
+    files = [Path(path) for path in (ssl.get_default_verify_paths().cafile,) if path and Path(path).is_file()]
+    if options is not None:
+        files += [path for path in (options.ca_file, options.cert_file, options.key_file) if path is not None]
+    versions = tuple(path.stat().st_mtime_ns for path in files)
+    if known is not None and known.versions == versions:
+        return _Loaded(known.context, versions, now)
+    return _Loaded(_new_context(options), versions, now)
+
+
+def _new_context(options: TlsOptions | None) -> ssl.SSLContext:
     made = _Context(ssl.PROTOCOL_TLS_CLIENT)
     if options is not None and options.ca_file is not None:
         made.load_verify_locations(options.ca_file)
@@ -173,7 +209,7 @@ def of_tls_error(error: BaseException, *, established: bool = False) -> ProbeErr
     if isinstance(error, TimeoutError):
         return ProbeError(Step.TLS, Reason.TIMEOUT, "connection timed out in the TLS handshake")
     if isinstance(error, ValueError):
-        return LocalError(Step.TLS, Reason.INTERNAL, f"invalid TLS server name: {error}")
+        return SettingsError(Step.TLS, Reason.INTERNAL, f"invalid TLS server name: {error}")
     return ProbeError(Step.TLS, Reason.PROTOCOL, str(error)[:200])
 
 

@@ -2,11 +2,16 @@
 
 python-socks implements SOCKS. HTTP CONNECT is implemented here, since python-socks expects the whole response in one
 read and would pass later header bytes on as the relay's.
+
+Whose fault a missing tunnel is: a proxy that says it cannot reach the relay (HTTP 404, 410, 5xx but 511; SOCKS replies
+1 and 3 to 6) reports the relay's, unless it reaches nothing else either, which the self-checks ask. A proxy that
+refuses the monitor (other statuses, such as 407; a SOCKS ruleset or password) or answers nonsense is at fault itself.
 """
 
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from monitor.errors import ProbeError
@@ -34,7 +39,8 @@ async def tunnel(sock: socket.socket, proxy: Proxy, host: str, port: int) -> Non
         else:
             await _connect_by_socks(sock, proxy, host, port)
     except OSError as error:
-        raise obstacles.of_os_error(Step.PROXY, error) from error
+        failed = obstacles.of_os_error(Step.PROXY, error)
+        raise proxy.error(failed.reason, failed.detail) from error
 
 
 async def _connect_by_http(sock: socket.socket, proxy: Proxy, host: str, port: int) -> None:
@@ -50,18 +56,28 @@ async def _connect_by_http(sock: socket.socket, proxy: Proxy, host: str, port: i
         # Byte by byte: bytes after the headers belong to the relay and cannot be put back.
         byte = await loop.sock_recv(sock, 1)
         if not byte:
-            raise ProbeError(Step.PROXY, Reason.RESET, "the proxy closed the connection")
+            raise proxy.error(Reason.RESET, "it closed the connection")
         response += byte
         if not _PROTOCOL.startswith(response[: len(_PROTOCOL)]):
-            raise ProbeError(Step.PROXY, Reason.PROTOCOL, "the proxy does not speak HTTP")
+            raise proxy.error(Reason.PROTOCOL, "it does not speak HTTP")
         if len(response) > MAX_RESPONSE_BYTES:
-            raise ProbeError(Step.PROXY, Reason.PROTOCOL, "the proxy's response is too large")
+            raise proxy.error(Reason.PROTOCOL, "its response is too large")
     _, _, status = response.split(b"\r\n", 1)[0].decode("latin-1").partition(" ")
     if not status[:3].isdecimal():
-        raise ProbeError(Step.PROXY, Reason.PROTOCOL, "the proxy does not speak HTTP")
+        raise proxy.error(Reason.PROTOCOL, "it does not speak HTTP")
     if not status.startswith("2"):
         phrase = "".join(character for character in status if character.isprintable())[:100]
-        raise ProbeError(Step.PROXY, Reason.HTTP_STATUS, f"the proxy answered {phrase}", status=status[:3])
+        if _blames_the_relay(int(status[:3])):
+            detail = f"the proxy answered {phrase}"
+            raise ProbeError(Step.PROXY, Reason.HTTP_STATUS, detail, status=status[:3])
+        raise proxy.error(Reason.HTTP_STATUS, f"it answered {phrase}", status=status[:3])
+
+
+def _blames_the_relay(status: int) -> bool:
+    """Return True for a status by which a proxy says that it cannot reach the relay."""
+    return status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE} or (
+        status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.NETWORK_AUTHENTICATION_REQUIRED
+    )
 
 
 async def _connect_by_socks(sock: socket.socket, proxy: Proxy, host: str, port: int) -> None:

@@ -12,7 +12,7 @@ from websockets.exceptions import InvalidURI
 from websockets.protocol import CONNECTING
 from websockets.uri import parse_uri
 
-from monitor.errors import LocalError, ProbeError, RateLimitedError
+from monitor.errors import ProbeError, RateLimitedError, SettingsError
 from monitor.vocabulary import Reason, Step
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ _log.setLevel(logging.ERROR)
 
 
 def handshake(target: Target) -> ClientProtocol:
-    """Return a protocol with the upgrade request queued. Raises `LocalError` for an unusable URL or header."""
+    """Return a protocol with the upgrade request queued. Raises `SettingsError` for an unusable URL or header."""
     try:
         ws = ClientProtocol(
             parse_uri(target.url),
@@ -52,7 +52,7 @@ def handshake(target: Target) -> ClientProtocol:
         )
         request = ws.connect()
     except (InvalidURI, ValueError):
-        raise LocalError(Step.RESOLVE, Reason.INTERNAL, "this url cannot be used: expected ws(s)://HOST") from None
+        raise SettingsError(Step.RESOLVE, Reason.INTERNAL, "this url cannot be used: expected ws(s)://HOST") from None
     headers = [("User-Agent", target.user_agent), *target.headers]
     if target.origin is not None:
         headers.append(("Origin", target.origin))
@@ -62,7 +62,7 @@ def handshake(target: Target) -> ClientProtocol:
     for name, value in headers:
         if not _FIELD_NAME.fullmatch(name) or not _FIELD_VALUE.fullmatch(value):
             # Without the value, which may be a secret.
-            raise LocalError(Step.UPGRADE, Reason.INTERNAL, f"the header {name!r} cannot be sent as HTTP")
+            raise SettingsError(Step.UPGRADE, Reason.INTERNAL, f"the header {name!r} cannot be sent as HTTP")
         request.headers[name] = value
     ws.send_request(request)
     return ws

@@ -21,6 +21,7 @@ from monitor.config import Continuous, Every, SecretFile, document, load, parse
 from monitor.config.document import MAX_BYTES, show_path
 from monitor.errors import ConfigError, StartupError
 from monitor.scenarios import CONTINUOUS, Scenario
+from tests.config.revealed import headers_of, token_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -185,9 +186,9 @@ def test_relative_paths_start_at_the_folder_of_the_file(tmp_path: Path) -> None:
     relay = config.relays[0]
     assert config.state_dir == tmp_path / "journal"
     assert relay.headers.dapp["X-Key"] == SecretFile(file=tmp_path / "secret")
-    assert relay.read_token() == "s3cret"
-    assert relay.read_headers("dapp") == {"X-Key": "s3cret", "X-Other": "abc"}
-    assert relay.read_headers("wallet") == {}
+    assert token_of(relay) == "s3cret"
+    assert headers_of(relay.headers.dapp) == {"X-Key": "s3cret", "X-Other": "abc"}
+    assert headers_of(relay.headers.wallet) == {}
 
 
 NAMING_FILES = """\
@@ -223,7 +224,7 @@ def test_a_file_can_be_a_link_as_kubernetes_mounts_secrets(tmp_path: Path) -> No
     (tmp_path / "..2026" / "named").write_text("s3cret\n")
     (tmp_path / "..data").symlink_to("..2026")
     (tmp_path / "named").symlink_to("..data/named")
-    assert parse(NAMING_FILES, str(tmp_path / "config.yaml"), {}).relays[0].read_token() == "s3cret"
+    assert token_of(parse(NAMING_FILES, str(tmp_path / "config.yaml"), {}).relays[0]) == "s3cret"
 
 
 def test_a_missing_file_is_one_clear_line(tmp_path: Path) -> None:

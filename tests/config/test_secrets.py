@@ -7,6 +7,7 @@ import pytest
 
 from monitor.config import Config, SecretFile, parse, reveal
 from monitor.errors import StartupError
+from tests.config.revealed import headers_of, token_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,9 +31,9 @@ def config() -> Config:
 
 def test_secrets_can_be_revealed(config: Config) -> None:
     relay = config.relays[0]
-    assert relay.read_token() == "hunter2-token"
-    assert relay.read_headers("dapp") == {"X-Key": "hunter2-header"}
-    assert relay.read_headers("wallet") == {"X-Key": "hunter2-token"}
+    assert token_of(relay) == "hunter2-token"
+    assert headers_of(relay.headers.dapp) == {"X-Key": "hunter2-header"}
+    assert headers_of(relay.headers.wallet) == {"X-Key": "hunter2-token"}
 
 
 def test_no_text_form_of_a_config_shows_a_secret(config: Config) -> None:

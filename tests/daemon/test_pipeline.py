@@ -301,7 +301,7 @@ probes: [{name: steady, scenario: steady-messaging, message_interval: 200ms, set
         )
         assert done.returncode == 0, done.stderr
         printed = json.loads(done.stdout.splitlines()[-1])
-        assert printed["why"] == ["no network: no local route: 192.0.2.1:80: Network is unreachable"]
+        assert printed["why"] == ["no network: no IPv4 route from here to 192.0.2.1:80"]
         assert (printed["up"], printed["outcomes"]) == (None, ["aborted"])
 
 

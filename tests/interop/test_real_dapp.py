@@ -65,10 +65,16 @@ class WalletPeer:
 
         async def admit(_: float | None) -> None: ...
 
+        async def target() -> Target:
+            return Target(url=self._url)
+
+        async def hello() -> Connect:
+            return Connect(name="relay-monitor", version="test")
+
         clock = self._clock
         endpoint = EndpointProvider(
-            target=lambda: Target(url=self._url),
-            hello=lambda: Connect(name="relay-monitor", version="test"),
+            target=target,
+            hello=hello,
             admit=admit,
             postpone=lambda _: None,
             clock=clock,

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 pytestmark = [WITH_SOCKETS, pytest.mark.usefixtures("nothing_is_left_open")]
 
 
+@pytest.mark.looptime(False)  # noqa: FBT003 - a file's thread takes real time
 async def test_a_file_of_ours_that_cannot_be_read_is_not_blamed_on_the_relay(
     relay: EmbeddedRelay, tmp_path: Path
 ) -> None:
@@ -45,6 +46,7 @@ async def test_a_file_of_ours_that_cannot_be_read_is_not_blamed_on_the_relay(
             await made.until(lambda: made.runs[-1].outcome is Outcome.OK)
 
 
+@pytest.mark.looptime(False)  # noqa: FBT003 - a file's thread takes real time
 async def test_what_keeps_a_dropped_connection_away_may_be_ours(relay: EmbeddedRelay, tmp_path: Path) -> None:
     header = tmp_path / "header"
     header.write_text("one")

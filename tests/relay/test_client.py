@@ -37,9 +37,15 @@ class NullReporter:
 def client_for(port: int, timeout: float) -> Client:
     async def admit(_: float | None) -> None: ...
 
+    async def target() -> Target:
+        return Target(url=f"ws://127.0.0.1:{port}")
+
+    async def hello() -> Connect:
+        return Connect(name="relay-monitor", version="test")
+
     endpoint = EndpointProvider(
-        target=lambda: Target(url=f"ws://127.0.0.1:{port}"),
-        hello=lambda: Connect(name="relay-monitor", version="test"),
+        target=target,
+        hello=hello,
         admit=admit,
         postpone=lambda _: None,
         clock=CLOCK,

@@ -159,7 +159,7 @@ async def test_a_proxy_without_an_address_fails_at_the_proxy_step(observer: Reco
     with pytest.raises(ProbeError) as caught:
         await observer.dial(Target(url="ws://relay.example", proxy="http://proxy.example"), finding_none())
     assert (caught.value.step, caught.value.reason) == (Step.PROXY, Reason.UNREACHABLE)
-    assert caught.value.detail == "proxy proxy.example: no address"
+    assert caught.value.detail == "proxy proxy.example:80: no address"
 
 
 async def test_a_silent_proxy_times_out_at_the_callers_deadline(observer: RecordingObserver) -> None:

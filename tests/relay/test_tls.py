@@ -367,11 +367,11 @@ async def test_an_encrypted_key_is_rejected_without_a_password_prompt(
         await observer.dial(Target(url="wss://127.0.0.1:1", tls=TlsOptions(cert_file=cert_file, key_file=key_file)))
 
 
-def test_a_context_is_cached_until_one_of_its_files_changes(authority: trustme.CA, tmp_path: Path) -> None:
+async def test_a_context_is_cached_until_one_of_its_files_changes(authority: trustme.CA, tmp_path: Path) -> None:
     path = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(str(path))
     options = TlsOptions(ca_file=path)
-    first = tls.context(options)
-    assert tls.context(TlsOptions(ca_file=path)) is first
+    first = await tls.context(options)
+    assert await tls.context(TlsOptions(ca_file=path)) is first
     trustme.CA().cert_pem.write_to_path(str(path))
-    assert tls.context(options) is not first
+    assert await tls.context(options) is not first
