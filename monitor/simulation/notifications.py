@@ -108,6 +108,14 @@ class Alertmanager:
             for each in raw.get("inhibit_rules", ())
         ]
 
+    def inhibits(self, alert: str) -> bool:
+        """Return whether an alert of this name may inhibit another one."""
+        labels = {"alertname": alert, "service": "relay-monitor", "relay": "any", "severity": "info"}
+        named = [rule for rule in self._inhibitions if any(label == "alertname" for label, _, _ in rule.source)]
+        return any(
+            matches(alert, *each[1:]) for rule in named for each in rule.source if each[0] == "alertname"
+        ) or any(_match(rule.source, labels) for rule in self._inhibitions if rule not in named)
+
     def notifications(self, firing: Sequence[Firing], until: float) -> list[Notification]:
         """Return the notifications about these alerts up to a time, by time."""
         by_group: dict[tuple[int, Labels], list[Firing]] = defaultdict(list)
@@ -175,7 +183,8 @@ class Alertmanager:
                 yield Notification(at=flush, receiver=route.receiver, group=key, firing=tuple(shown), new=new)
                 reported, reported_at = names, flush
             if members:
-                changes = [reported_at + route.repeat_interval, *(each.start for each in list(waiting)[:1])]
+                changes = [until + route.group_interval, *(each.start for each in list(waiting)[:1])]
+                changes += [reported_at + route.repeat_interval] if reported else []
                 changes += [
                     time
                     for each in members

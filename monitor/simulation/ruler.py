@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from monitor.simulation.promql import Evaluator, PromqlError, Series
+from monitor.simulation.promql import Evaluator, PromqlError, Series, parse, selectors
+from monitor.simulation.promql.evaluate import LOOKBACK
 from monitor.slo.rules.rule import Alert
 
 if TYPE_CHECKING:
@@ -39,57 +40,94 @@ class Firing:
         return dict(self.labels).get("severity", "")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Ruler:
     """Evaluates rule groups every `interval` seconds, or at their own intervals.
 
     phase: returns the time of a group's first evaluation after 0, by the group's name and interval.
+    wanted: the alerts to evaluate; of the recording rules, those that these need are evaluated.
+    version: Prometheus' major version.
+
+    `history` is how far the wanted rules look back, in seconds.
     """
 
-    groups: Sequence[Group]
-    interval: float
-    phase: Callable[[str, float], float]
-    common_labels: Mapping[str, str]
-    version: int = 3
+    def __init__(
+        self,
+        groups: Sequence[Group],
+        interval: float,
+        phase: Callable[[str, float], float],
+        *,
+        common_labels: Mapping[str, str] | None = None,
+        wanted: Callable[[Alert], bool] = lambda _: True,
+        version: int = 3,
+    ) -> None:
+        self._interval, self._phase, self._version = interval, phase, version
+        self._common_labels = common_labels or {}
+        self._groups = _needed(groups, wanted)
+        recorded = {rule.name for group in self._groups for rule in group.rules if not isinstance(rule, Alert)}
+        self.records, self.scraped = 0.0, 0.0
+        for group in self._groups:
+            for rule in group.rules:
+                for each in selectors(parse(rule.expr)):
+                    span = (each.window or LOOKBACK) + max(0.0, each.offset)
+                    if each.name in recorded:
+                        self.records = max(self.records, span)
+                    else:
+                        self.scraped = max(self.scraped, span)
 
-    def run(
-        self, store: Store, start: float, end: float, wanted: Callable[[Alert], bool] = lambda _: True
-    ) -> list[Firing]:
+    @property
+    def history(self) -> float:
+        """How far the wanted rules look back, over recorded series too, in seconds."""
+        return self.records + self.scraped
+
+    def run(self, store: Store, start: float, end: float) -> list[Firing]:
         """Return what fires from `start` to `end`, and add the recorded series to `store`. Raises `PromqlError`."""
         found: list[Firing] = []
-        for group in self.groups:
-            interval = max(self.interval, group.interval or 0.0) if group.interval else self.interval
-            phase = self.phase(group.name, interval)
-            first = math.ceil((start - phase) / interval)
-            steps = np.arange(first, math.floor((end - phase) / interval) + 1, dtype=np.float64)
-            at: Floats = phase + interval * steps
-            if not len(at) or (
-                not any(wanted(rule) for rule in group.rules if isinstance(rule, Alert))
-                and all(isinstance(rule, Alert) for rule in group.rules)
-            ):
-                continue
-            evaluator = Evaluator(store, at, version=self.version)
-            for rule in group.rules:
-                if isinstance(rule, Alert):
-                    if wanted(rule):
-                        found += self._alert(rule, evaluator, at)
-                else:
-                    _record(rule, evaluator, store, at)
+        for group in self._groups:
+            records = [rule for rule in group.rules if not isinstance(rule, Alert)]
+            if records:
+                at = self._times(group, start - self.records, end)
+                evaluator = Evaluator(store, at, version=self._version)
+                for record in records:
+                    _record(record, evaluator, store, at)
+            alerts = [rule for rule in group.rules if isinstance(rule, Alert)]
+            if alerts:
+                at = self._times(group, start, end)
+                evaluator = Evaluator(store, at, version=self._version)
+                for alert in alerts:
+                    found += self._alert(alert, evaluator, at)
         return sorted(found, key=lambda firing: firing.start)
 
+    def _times(self, group: Group, start: float, end: float) -> Floats:
+        interval = group.interval or self._interval
+        phase = self._phase(group.name, interval)
+        first, last = math.ceil((start - phase) / interval), math.floor((end - phase) / interval)
+        times: Floats = phase + interval * np.arange(first, last + 1, dtype=np.float64)
+        return times
+
     def _alert(self, rule: Alert, evaluator: Evaluator, at: Floats) -> Iterator[Firing]:
-        static = {
-            **self.common_labels,
-            **rule.labels,
-            "service": "relay-monitor",
-            **({"severity": rule.severity} if rule.severity else {}),
-        }
+        severity = {"severity": rule.severity} if rule.severity else {}
+        static = {**self._common_labels, **rule.labels, "service": "relay-monitor", **severity}
         for of, value in evaluator.vector(rule.expr).items():
             known = {name: text for name, text in of if name != "__name__"}
             made = known | {name: _expanded(text, known) for name, text in static.items()}
             of_alert = tuple(sorted((name, text) for name, text in {**made, "alertname": rule.name}.items() if text))
             for start, end in intervals(~np.isnan(value), at, rule.pending_for, rule.keep_firing_for):
                 yield Firing(alert=rule.name, labels=of_alert, start=start, end=end)
+
+
+def _needed(groups: Sequence[Group], wanted: Callable[[Alert], bool]) -> list[Group]:
+    """Return the groups with the wanted alerts, and the recording rules that they need; groups without are left out."""
+    names: set[str] = set()
+    kept: list[Group] = []
+    for group in reversed(groups):
+        rules = []
+        for rule in reversed(group.rules):
+            if wanted(rule) if isinstance(rule, Alert) else rule.name in names:
+                names |= {each.name for each in selectors(parse(rule.expr))}
+                rules.append(rule)
+        if rules:
+            kept.append(replace(group, rules=rules[::-1]))
+    return kept[::-1]
 
 
 def _record(rule: Record, evaluator: Evaluator, store: Store, at: Floats) -> None:

@@ -15,7 +15,7 @@ def dashboard_uid(name: str, install: str) -> str:
     """Return the uid of the dashboard `name` of an install; that of the default install has no suffix."""
     if install == DEFAULT_INSTALL:
         return name
-    uid = f"{name}-{install}"
+    uid = f"{name}-{install.replace('.', '_')}"  # a uid has no dot
     if len(uid) <= MAX_LENGTH:
         return uid
     # Two long names that begin alike need two uids.

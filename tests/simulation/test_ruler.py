@@ -69,7 +69,7 @@ EVERY = [
 @pytest.mark.parametrize(("case", "scrape"), EVERY, ids=[case.name for case, _ in EVERY])
 def test_the_ruler_agrees_with_promtool(shipped: Config, case: Case, scrape: int) -> None:
     store = Store(series(selector, text, scrape) for selector, text in case.series.items())
-    ruler = Ruler(groups=groups(shipped), interval=float(scrape), phase=lambda *_: 0.0, common_labels={})
+    ruler = Ruler(groups(shipped), float(scrape), lambda *_: 0.0)
     end = max(parse_duration(time) for time, *_ in case.expect)
     firing = ruler.run(store, 0.0, end)
     for time, alert, severity, number in case.expect:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from monitor.config.units import parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 _TOKEN: Final = re.compile(
     r"""(?P<space>\s+|\#[^\n]*)
@@ -96,6 +96,20 @@ Node: TypeAlias = "Number | Text | Selector | Call | Aggregation | Binary"
 def parse(text: str) -> Node:
     """Return the tree of an expression. Raises `PromqlError`."""
     return _Parser(text).expression()
+
+
+def selectors(node: Node) -> Iterator[Selector]:
+    """Yield every selector of a tree."""
+    if isinstance(node, Selector):
+        yield node
+    elif isinstance(node, Call):
+        for argument in node.arguments:
+            yield from selectors(argument)
+    elif isinstance(node, Aggregation):
+        yield from selectors(node.inner)
+    elif isinstance(node, Binary):
+        yield from selectors(node.left)
+        yield from selectors(node.right)
 
 
 class _Parser:

@@ -1,0 +1,265 @@
+"""The simulation of a year: monitors observe its faults, the generated rules judge, and Alertmanager notifies."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from monitor.burn_rate import burn_conditions
+from monitor.simulation.notifications import Alertmanager
+from monitor.simulation.promql import Store
+from monitor.simulation.ruler import Ruler
+from monitor.simulation.year.exported import Exported, Monitor, phase_of
+from monitor.simulation.year.kinds import KINDS, Scope
+from monitor.simulation.year.observer import Observer
+from monitor.simulation.year.outcomes import budgets_of, count, may_page
+from monitor.simulation.year.plan import GROUP_SIZE, draw_faults
+from monitor.slo.alertmanager import alertmanager_file
+from monitor.slo.rules import groups
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from monitor.config import Config
+    from monitor.simulation.notifications import Notification
+    from monitor.simulation.year.kinds import Kind
+    from monitor.simulation.year.observer import Observed
+    from monitor.simulation.year.outcomes import Counted
+    from monitor.simulation.year.plan import Fault
+    from monitor.slo.rules.rule import Alert
+
+YEAR: Final = 365 * 86_400.0
+LEAD: Final = 120.0
+"""Seconds before a fault from which on alerts are evaluated."""
+
+TAIL: Final = 1500.0
+"""Seconds after a fault until which alerts are evaluated: pages about it have ended by then."""
+
+EGRESS_FOUND: Final = 10.0
+"""Seconds until a monitor notices that all relays fail for it alone."""
+
+HEALTHY_AGAIN: Final = 10.0
+"""Seconds from the end of a fault of its own to when a monitor says that it is healthy."""
+
+
+@dataclass(slots=True)
+class Cluster:
+    """Faults that overlap in time and relays, with the time around them."""
+
+    start: float
+    end: float
+    faults: list[Fault]
+    relays: set[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Simulated:
+    """A year: its faults, and what receivers got."""
+
+    relays: int
+    locations: int
+    seconds: float
+    faults: Sequence[Fault]
+    notifications: Sequence[Notification]
+    groups: dict[str, str] = field(default_factory=dict)  # relay → group
+
+
+def enlarged(config: Config, relays: int, locations: int) -> Config:
+    """Return the configuration with this many relays and locations, made from its own; relays stand in groups."""
+    places = (*config.locations, *(f"location-{number}" for number in range(len(config.locations), locations)))
+    made = [
+        config.relays[number % len(config.relays)].model_copy(
+            update={"name": f"relay-{number:02d}", "group": f"group-{number // GROUP_SIZE}"}
+        )
+        for number in range(relays)
+    ]
+    names = tuple(relay.name for relay in made)
+    probes = tuple(
+        probe.model_copy(
+            update={
+                "relays": tuple(
+                    name
+                    for number, name in enumerate(names)
+                    if config.relays[number % len(config.relays)].name in probe.relays
+                )
+            }
+        )
+        for probe in config.probes
+    )
+    return config.model_copy(update={"relays": tuple(made), "probes": probes, "locations": places[:locations]})
+
+
+def simulate_year(
+    config: Config,
+    *,
+    seed: int,
+    seconds: float = YEAR,
+    kinds: Sequence[Kind] = KINDS,
+    progress: Callable[[float], None] = lambda _: None,
+) -> Simulated:
+    """Simulate `seconds` of the relays and locations of a configuration; the same seed gives the same pages."""
+    rng = np.random.default_rng(seed)
+    names = [relay.name for relay in config.relays]
+    faults = draw_faults(names, config.locations, seconds, rng, kinds)
+    simulated = _Clusters(config, faults, seed)
+    notifications: list[Notification] = []
+    clusters = list(_clusters(faults))
+    for number, cluster in enumerate(clusters):
+        notifications += simulated.notifications(cluster)
+        progress((number + 1) / len(clusters))
+    return Simulated(
+        relays=len(names),
+        locations=len(config.locations),
+        seconds=seconds,
+        faults=faults,
+        notifications=sorted(notifications, key=lambda each: each.at),
+        groups={relay.name: relay.group for relay in config.relays if relay.group},
+    )
+
+
+def _clusters(faults: Sequence[Fault]) -> Iterator[Cluster]:
+    """Yield the clusters of faults that are sorted by their start."""
+    open_clusters: list[Cluster] = []
+    for fault in faults:
+        start, end = fault.start - LEAD, fault.end + TAIL
+        if fault.window is not None:
+            start, end = min(start, fault.window[0] - LEAD), max(end, fault.window[1] + TAIL)
+        yield from (each for each in open_clusters if each.end <= start)
+        open_clusters = [each for each in open_clusters if each.end > start]
+        joined = Cluster(start, end, [fault], set(fault.relays))
+        for other in [each for each in open_clusters if each.relays & joined.relays]:
+            open_clusters.remove(other)
+            joined = Cluster(
+                min(joined.start, other.start),
+                max(joined.end, other.end),
+                other.faults + joined.faults,
+                joined.relays | other.relays,
+            )
+        open_clusters.append(joined)
+    yield from open_clusters
+
+
+class _Clusters:
+    """Simulates one cluster after the other."""
+
+    def __init__(self, config: Config, faults: Sequence[Fault], seed: int) -> None:
+        self._config, self._seed = config, seed
+        self._alertmanager = Alertmanager(alertmanager_file(config))
+        self._relays = {relay.name: relay for relay in config.relays}
+        self._budgets = {name: budgets_of(config, name) for name in self._relays}
+        self._probes = {name: [probe for probe in config.probes if name in probe.relays] for name in self._relays}
+        self._numbers = {id(fault): number for number, fault in enumerate(faults)}
+        self._conditions = {
+            slo.window: [
+                each
+                for each in burn_conditions(slo.window, config.prometheus.scrape_interval)
+                if each.severity == "critical"
+            ]
+            for slo in config.slos
+        }
+        self._earlier: dict[str, list[Fault]] = defaultdict(list)
+        for fault in faults:
+            if fault.kind.scope not in {Scope.LOCATION, Scope.MONITOR}:
+                for relay in fault.relays:
+                    self._earlier[relay].append(fault)
+        interval = config.prometheus.evaluation_interval
+        self._ruler = Ruler(
+            groups(config),
+            interval,
+            lambda name, each: each * phase_of(f"{name}{seed}"),
+            common_labels=config.alerts.labels,
+            wanted=self._wanted,
+        )
+
+    def _wanted(self, alert: Alert) -> bool:
+        """Return whether an alert pages, or inhibits."""
+        return alert.severity in {"critical", ""} or self._alertmanager.inhibits(alert.name)
+
+    def notifications(self, cluster: Cluster) -> list[Notification]:
+        """Return the notifications of one cluster."""
+        monitors = [self._monitor(location, cluster) for location in self._config.locations]
+        start = cluster.start - self._ruler.history
+        observed: dict[tuple[str, str], Observed] = {}
+        counted: dict[tuple[str, str], dict[int, list[Counted]]] = {}
+        shown = []
+        for relay in sorted(cluster.relays):
+            for monitor in monitors:
+                observed[relay, monitor.location] = self._observe(relay, monitor, cluster)
+                counted[relay, monitor.location] = self._counted(relay, monitor, start, cluster.end)
+            if any(
+                observed[relay, monitor.location].statuses
+                or observed[relay, monitor.location].silent
+                or self._may_page(relay, counted[relay, monitor.location])
+                for monitor in monitors
+            ):
+                shown.append(relay)
+        if not shown and not any(monitor.absent or monitor.unhealthy for monitor in monitors):
+            return []
+        store = Store()
+        for monitor in monitors:
+            at = monitor.scrapes(start, cluster.end, self._config.prometheus.scrape_interval)
+            exported = Exported(self._config, monitor, store, at)
+            exported.of_monitor()
+            for relay in shown or sorted(cluster.relays)[:1]:
+                windows = [fault.window for fault in cluster.faults if fault.window and relay in fault.relays]
+                exported.of_relay(self._relays[relay], observed[relay, monitor.location], windows)
+                if any(self._may_page(relay, counted[relay, each.location]) for each in monitors):
+                    exported.of_budgets(relay, counted[relay, monitor.location], self._budgets[relay])
+        firing = self._ruler.run(store, cluster.start, cluster.end)
+        return self._alertmanager.notifications(firing, cluster.end)
+
+    def _may_page(self, relay: str, counted: Mapping[int, Sequence[Counted]]) -> bool:
+        return any(
+            may_page(
+                self._budgets[relay][number],
+                np.sort(np.concatenate([each.bad for each in stretches])),
+                self._conditions[self._budgets[relay][number].slo.window],
+            )
+            for number, stretches in counted.items()
+        )
+
+    def _monitor(self, location: str, cluster: Cluster) -> Monitor:
+        faults = [fault for fault in cluster.faults if location in fault.locations]
+        unhealthy = [(fault.start, fault.end + HEALTHY_AGAIN) for fault in faults if fault.kind.unhealthy]
+        unhealthy += [
+            (fault.start + EGRESS_FOUND, fault.end + HEALTHY_AGAIN)
+            for fault in faults
+            if fault.kind.scope is Scope.LOCATION
+        ]
+        return Monitor(
+            location=location,
+            phase=self._config.prometheus.scrape_interval * phase_of(f"{location}{self._seed}"),
+            absent=[(fault.start, fault.end) for fault in faults if fault.kind.absent],
+            unhealthy=sorted(unhealthy),
+        )
+
+    def _observe(self, relay: str, monitor: Monitor, cluster: Cluster) -> Observed:
+        faults = [
+            fault
+            for fault in cluster.faults
+            if relay in fault.relays and monitor.location in fault.locations and fault.kind.scope is not Scope.MONITOR
+        ]
+        rng = self._rng(f"{relay}/{monitor.location}/{cluster.start}")
+        observer = Observer(self._relays[relay], self._probes[relay], faults, monitor.unhealthy, rng)
+        if not faults and not monitor.unhealthy:
+            return observer.observed
+        spans = [(fault.start, fault.end) for fault in faults] + list(monitor.unhealthy)
+        return observer.run(min(start for start, _ in spans) - 60.0, max(end for _, end in spans) + 60.0)
+
+    def _counted(self, relay: str, monitor: Monitor, start: float, end: float) -> dict[int, list[Counted]]:
+        """Return the events of each budget that faults change, those before the cluster included."""
+        found: dict[int, list[Counted]] = defaultdict(list)
+        for fault in self._earlier[relay]:
+            if fault.end < start - TAIL or fault.start > end or monitor.location not in fault.locations:
+                continue
+            for number, budget in enumerate(self._budgets[relay]):
+                rng = self._rng(f"{self._numbers[id(fault)]}/{monitor.location}/{number}")
+                if (counted := count(budget, fault, rng)) is not None:
+                    found[number].append(counted)
+        return found
+
+    def _rng(self, text: str) -> np.random.Generator:
+        return np.random.default_rng([self._seed, round(phase_of(text) * 2**32)])
