@@ -86,7 +86,10 @@ class MessageFate(NamedTuple):
 
 
 class Exchange(NamedTuple):
-    """One exchange, the event that SLIs count. A latency is None if it was not measured."""
+    """One exchange, the event that SLIs count.
+
+    A latency is None if it was not measured; `ended` is in seconds since the run began, None if that was at its end.
+    """
 
     outcome: Outcome
     failure: Failure | None = None
@@ -94,16 +97,21 @@ class Exchange(NamedTuple):
     wire_request: float | None = None
     wire_response: float | None = None
     recovery: float | None = None
+    ended: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pairing:
-    """One pairing. `seconds` from the wallet's start until both are connected, `wallet_seconds` until the wallet is."""
+    """One pairing. `seconds` from the wallet's start until both are connected, `wallet_seconds` until the wallet is.
+
+    `ended` as in `Exchange`.
+    """
 
     outcome: Outcome
     seconds: float | None = None
     wallet_seconds: float | None = None
     failure: Failure | None = None
+    ended: float | None = None
 
 
 class Run(NamedTuple):
@@ -138,12 +146,13 @@ class PhaseTimed(NamedTuple):
 
 
 class Paired(NamedTuple):
-    """A pairing outside a bounded run: that of a persistent pair."""
+    """A pairing outside a bounded run: that of a persistent pair. `ended_at` is Unix time, 0 if it is not known."""
 
     relay: str
     probe: str
     run_id: str
     pairing: Pairing
+    ended_at: float = 0.0
 
 
 class MessagesSent(NamedTuple):
@@ -187,12 +196,13 @@ class Disconnected(NamedTuple):
 
 
 class Reconnected(NamedTuple):
-    """A persistent pair or connection is ready again, `seconds` after it dropped."""
+    """A persistent pair or connection is ready again, `seconds` after it dropped. `ended_at` as in `Paired`."""
 
     relay: str
     probe: str
     run_id: str
     seconds: float
+    ended_at: float = 0.0
 
 
 class PairTime(NamedTuple):

@@ -32,30 +32,29 @@ def once(
     probe: Annotated[str | None, typer.Option(help="Run this probe only.")] = None,
     output: Annotated[Output, typer.Option(help="Output format.")] = Output.TEXT,
     textfile: Annotated[
-        Path | None, typer.Option(help="Write the metrics to this file, for node_exporter's textfile collector.")
+        Path | None,
+        typer.Option(
+            help="Write the results as relay_once_* gauges to this file, for node_exporter's textfile collector."
+        ),
     ] = None,
 ) -> None:
     """Run each probe once.
 
     Run the probes in parallel, and print the outcome and the timeline of each run. Exit 1 unless all succeed.
     """
-    import monitor  # noqa: PLC0415
     from monitor.daemon.once import run_once, timeline_lines  # noqa: PLC0415
     from monitor.journal import run_to_json  # noqa: PLC0415
     from monitor.logs import configure  # noqa: PLC0415
-    from monitor.metrics import Metrics  # noqa: PLC0415
+    from monitor.metrics.once import render  # noqa: PLC0415
     from monitor.results import Run  # noqa: PLC0415
     from monitor.vocabulary import Outcome  # noqa: PLC0415
 
     loaded = _only(load_config(config), relay, probe)
     configure("console", "error")
-    # Without process_*: node_exporter has its own, and duplicate series are an error there.
-    metrics = Metrics(loaded, version=monitor.__version__, of_process=False)
     runs: list[Run] = []
     interrupted = False
 
     def publish(report: Run | Report) -> None:
-        metrics.publish(report)
         if isinstance(report, Run):
             runs.append(report)
 
@@ -70,7 +69,7 @@ def once(
             typer.echo("\n".join(line for item in runs for line in timeline_lines(item)))
     finally:  # also if stdout cannot be written
         if textfile is not None:
-            _write(textfile, metrics.render()[0])
+            _write(textfile, render(loaded, runs))
     if interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)
     if any(item.outcome is not Outcome.OK for item in runs):

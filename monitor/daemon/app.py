@@ -61,7 +61,7 @@ class Monitor:
         self.config = config
         self._source = source
         self.clock = clock or SYSTEM_CLOCK
-        self.metrics = Metrics(config, version=monitor.__version__, shard=f"{shard[0]}/{shard[1]}")
+        self.metrics = Metrics(config, version=monitor.__version__, shard=f"{shard[0]}/{shard[1]}", clock=self.clock)
         self.state_folder = StateFolder(config.state_dir) if config.state_dir is not None else None
         self.journal = Journal(self.state_folder)
         self.maintenance = Maintenance(config.maintenance, self.clock)
@@ -229,7 +229,7 @@ class Monitor:
         removed = [self.monitored_relays.relays[name] for name in difference.closed]
         await self.monitored_relays.close(removed)
         # After the probes' last reports, so that these do not create the series again.
-        self.metrics.reconfigure(config)
+        await self.metrics.reconfigure_in_slices(config)
         self.metrics.forget(difference.closed & {relay.name for relay in config.relays})
         self.monitored_relays.apply(config, difference, opened)
         if config.references != self.config.references:
@@ -263,8 +263,7 @@ class Monitor:
                 relay.verdict.suspend()
 
     def _on_status(self, status: RelayStatus) -> None:
-        if status.up is not None:
-            self.metrics.set_relay_up(status.relay, status.up)
+        self.metrics.set_relay_status(status)
 
     def _verdict_of(self, relay: str) -> RelayVerdict | None:
         monitored = self.monitored_relays.relays.get(relay)
@@ -281,10 +280,7 @@ class Monitor:
         while True:
             await asyncio.sleep(1)
             for name in self.monitored_relays.relays:
-                active = self.maintenance.active(name) is not None
-                for probe in self.config.probes:
-                    if name in probe.relays:
-                        self.metrics.set_maintenance(name, probe.name, active)
+                self.metrics.set_relay_maintenance(name, self.maintenance.active(name) is not None)
 
 
 def shard_of(config: Config, index: int, count: int) -> Config:

@@ -55,7 +55,8 @@ async def pair_up(
         statistics.record_connect_time(seconds)
     if recorder.pairing is not None:
         statistics.record_pairing(recorder.pairing)
-        context.publish(Paired(context.relay, context.probe.name, recorder.run_id, recorder.pairing))
+        ended_at = context.clock.time()
+        context.publish(Paired(context.relay, context.probe.name, recorder.run_id, recorder.pairing, ended_at))
     if pair is not None:
         recorder.marks.clear()
         statistics.active += 1

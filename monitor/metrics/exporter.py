@@ -1,7 +1,8 @@
 """Metrics: what probes publish, as what Prometheus scrapes.
 
-Every counter exists at 0 from the start, because `rate()` does not see the first increment of a series that appears
-at 1. The series of a relay or probe are removed with it.
+A counter that is likely to be incremented exists at 0 from the start, because `rate()` does not see the first increment
+of a series that appears at 1; any other shows 0 for two scrapes before it is incremented. The series of a relay or
+probe are removed with it.
 
 Reports are queued and applied when the metrics are read: applying five in a row takes hardly longer than applying one
 after a pause, when the code is no longer in the CPU's caches. Applying each at once takes 7 % more CPU an exchange.
@@ -9,59 +10,59 @@ after a pause, when the code is no longer in the CPU's caches. Applying each at 
 
 from __future__ import annotations
 
+import asyncio
 import platform
 from collections import deque
 from threading import RLock
-from typing import TYPE_CHECKING, Any, Final
+from time import perf_counter
+from typing import TYPE_CHECKING, Final
 
 import structlog
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    ProcessCollector,
-    disable_created_metrics,
-)
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.exposition import choose_encoder
-from prometheus_client.registry import Collector, RestrictedRegistry
 
+from monitor.clock import SYSTEM_CLOCK
+from monitor.config import show_duration
 from monitor.errors import MisuseError
-from monitor.metrics.declared import DECLARED
+from monitor.metrics.declared import CHECKS, RELAY_INFO
+from monitor.metrics.families import Families
+from monitor.metrics.page import Page
+from monitor.metrics.relay_series import RelaySeries
 from monitor.metrics.series import ProbeSeries
-from monitor.vocabulary import BUCKETS, Sli
+from monitor.vocabulary import Sli
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
-    from prometheus_client import Metric
+    from prometheus_client import CollectorRegistry
 
-    from monitor.config import Config, RelayConfig
-    from monitor.results import Report, Run
+    from monitor.clock import Clock
+    from monitor.config import Config, ProbeKey, RelayConfig
+    from monitor.metrics.store import Family
+    from monitor.results import RelayStatus, Report, Run
     from monitor.scenarios import Scenario
 
 _log = structlog.get_logger(__name__)
 
-disable_created_metrics()  # type: ignore[no-untyped-call]
-
 INFO: Final = "relay_probe_relay_info"
-OF_A_RELAY: Final = ("relay_up", "relay_probe_certificate_expiry_timestamp_seconds")
+LAG: Final = "relay_monitor_event_loop_lag_seconds"
 OBJECTIVE: Final = "relay_slo_objective_ratio"
 THRESHOLD: Final = "relay_slo_threshold_seconds"
-
 WINDOW: Final = "relay_slo_window_seconds"
 
 MAX_QUEUED_REPORTS: Final = 500
 """Reports that are queued before they are applied without a reader, which takes a few milliseconds."""
 
+SLICE: Final = 0.003
+"""Seconds of a reload after which the event loop can do something else."""
+
 
 class Metrics:
-    """The series of one monitor, in a registry of its own.
+    """The series of one monitor.
 
-    `of_process` adds `process_*`. `render` can be called and `registry` read in any thread; all other methods belong to
-    the event loop. They do not wait while another thread renders, but those that change the series wait while it
-    applies queued reports (about `MAX_QUEUED_REPORTS`).
+    rename: returns the name under which a metric is exported, None if it is not; None: all names are as declared.
+    scrapes_at_zero: scrape intervals for which a new counter shows 0 before it is incremented.
+
+    `render` can be called and `registry` read in any thread; all other methods belong to the event loop. They do not
+    wait while another thread renders, but those that change the series wait while it applies queued reports.
     """
 
     def __init__(
@@ -70,89 +71,166 @@ class Metrics:
         *,
         version: str,
         shard: str = "0/1",
-        of_process: bool = True,
+        clock: Clock = SYSTEM_CLOCK,
+        rename: Callable[[str], str | None] | None = None,
+        scrapes_at_zero: int = 2,
     ) -> None:
-        self.registry: CollectorRegistry = _Registry(self.flush)
         self._queue: deque[Run | Report] = deque()
         self._changing = RLock()  # held while reports are applied and while series change
-        if of_process:
-            ProcessCollector(registry=self.registry)
-        self._location = config.location
-        self._info = _RelayInfo(config.location)
-        self.registry.register(self._info)
-        self._families: dict[str, Any] = {
-            item.name: _family(item.kind, item.name, item.help, item.labels, self.registry)
-            for item in DECLARED
-            if item.name != INFO
-        }
-        self._series: dict[tuple[str, str], ProbeSeries] = {}
-        self._kinds: dict[tuple[str, str], tuple[Scenario, bool]] = {}
-        self._relays: set[str] = set()
-        self._relay_up: dict[str, bool] = {}
-        self._objectives: set[tuple[str, str, str]] = set()
-        self._lag = self._families["relay_monitor_event_loop_lag_seconds"].labels(self._location)
-        self._families["relay_monitor_build_info"].labels(self._location, version, platform.python_version()).set(1)
-        self._families["relay_monitor_shard_info"].labels(self._location, shard).set(1)
+        self._clock, self._rename, self._scrapes_at_zero = clock, rename, scrapes_at_zero
+        self._labels = (config.install, config.location)
+        self._values: dict[tuple[str, ...], float] = {}  # the gauges of the monitor and of SLOs, by name and labels
+        self._relays: dict[str, RelaySeries] = {}
+        self._series: dict[ProbeKey, ProbeSeries] = {}
+        self._kinds: dict[ProbeKey, tuple[Scenario, bool]] = {}
+        self._families = self._new_families(config)
+        self._page = Page(self.families)
+        self._set("relay_monitor_build_info", version, platform.python_version(), value=1)
+        self._set("relay_monitor_shard_info", shard, value=1)
+        self._set("relay_monitor_start_time_seconds", shard, value=clock.time())
+        self.set_journal_healthy(True)
+        self.set_failed_checks(())
         self.reconfigure(config)
+
+    def _new_families(self, config: Config, old: Families | None = None) -> Families:
+        families = Families(lean=config.metrics.detail == "lean", rename=self._rename, old=old)
+        families.series(LAG, *self._labels)
+        return families
+
+    @property
+    def registry(self) -> CollectorRegistry:
+        """All series, for code that expects a registry of prometheus_client."""
+        return self._page.registry
+
+    def families(self) -> Iterator[Family]:
+        """The families, with all that was published so far."""
+        self.flush()
+        return iter(self._families)
+
+    # Configuration.
 
     def reconfigure(self, config: Config) -> None:
         """Apply another configuration: remove the series of what is gone, create those of what is new at 0.
 
-        All others keep their values. Raises `MisuseError` if the location changes.
+        All others keep their values. Raises `MisuseError` if install or location changes.
         """
-        if config.location != self._location:
-            raise MisuseError(f"location is {self._location!r} and cannot change while the monitor runs: restart it")
-        with self._changing:
-            self.flush()
-            self._reconfigure(config)
+        for _ in self._reconfiguration(config):
+            pass
 
-    def _reconfigure(self, config: Config) -> None:
-        wanted = {(relay, probe.name): probe for probe in config.probes for relay in probe.relays}
-        kinds = {key: (probe.scenario, probe.is_continuous) for key, probe in wanted.items()}
+    async def reconfigure_in_slices(self, config: Config) -> None:
+        """Apply another configuration as `reconfigure` does, without blocking the event loop for long."""
+        started = perf_counter()
+        for _ in self._reconfiguration(config):
+            if perf_counter() - started > SLICE:
+                await asyncio.sleep(0)
+                started = perf_counter()
+
+    def _reconfiguration(self, config: Config) -> Iterator[None]:
+        """Apply another configuration in small steps."""
+        if (config.install, config.location) != self._labels:
+            raise MisuseError("install and location cannot change while the monitor runs: restart it")
+        self.flush()
+        relays = {relay.name: relay for relay in config.relays}
+        probes = {(relay, probe.name): probe for probe in config.probes for relay in probe.relays}
+        kinds = {key: (probe.scenario, probe.is_continuous) for key, probe in probes.items()}
+        yield from self._remove(relays, kinds)
+        families, relay_series, series = self._families, self._relays, self._series
+        is_other = (config.metrics.detail == "lean") is not families.lean
+        if is_other:
+            # Beside the present ones, so that no scrape sees a part of them.
+            families, relay_series, series = self._new_families(config, families), {}, {}
+        families.now, families.delay = self._families.now, self._scrapes_at_zero * config.prometheus.scrape_interval
+        for name, relay in relays.items():
+            if name not in relay_series:
+                with self._changing:
+                    own = [probe for probe in config.probes if name in probe.relays]
+                    relay_series[name] = RelaySeries(families, (*self._labels, name), relay, own)
+                yield
+        for (name, probe_name), probe in probes.items():
+            slos = [slo for slo in config.slos if probe_name in slo.probe]
+            with self._changing:
+                if (name, probe_name) not in series:
+                    series[name, probe_name] = ProbeSeries(families, relays[name], probe, relay_series[name])
+                series[name, probe_name].configure(probe.longest_gap, slos)
+            yield
+        with self._changing:
+            if is_other:
+                self._take_over(families, relay_series, series)
+            self._families, self._relays, self._series, self._kinds = families, relay_series, series, kinds
+            self._set_relay_infos(config.relays)
+        yield from self._set_objectives(config)
+
+    def _remove(self, relays: dict[str, RelayConfig], kinds: dict[ProbeKey, tuple[Scenario, bool]]) -> Iterator[None]:
+        """Remove the series of relays that are gone, and of probes that are gone or have other series now."""
         for key in [key for key, kind in self._kinds.items() if kinds.get(key) != kind]:
-            self._series.pop(key).remove()
-        self.forget(self._relays - {relay.name for relay in config.relays})
-        self._kinds, self._relays = kinds, {relay.name for relay in config.relays}
-        self._info.relays = config.relays
-        for key, probe in wanted.items():
-            if key not in self._series:
-                self._series[key] = ProbeSeries(self._families, self._location, key[0], probe)
-                self._series[key].set_relay_up(self._relay_up.get(key[0]))
-            self._series[key].configure(probe.longest_gap, [slo for slo in config.slos if probe.name in slo.probe])
-        self._set_objectives(config)
+            with self._changing:
+                self._series.pop(key).remove()
+                del self._kinds[key]
+            yield
+        for name in self._relays.keys() - relays.keys():
+            with self._changing:
+                self._relays.pop(name).remove()
+            yield
+
+    def _take_over(
+        self, families: Families, relay_series: dict[str, RelaySeries], series: dict[ProbeKey, ProbeSeries]
+    ) -> None:
+        """Give new series the state of the present ones."""
+        for key, value in self._values.items():
+            families.series(*key).set(value)
+        for relay, old_relay in self._relays.items():
+            relay_series[relay].take_over(old_relay)
+        for key, old in self._series.items():
+            series[key].take_over(old)
+        families.drop_old()
 
     def forget(self, relays: Iterable[str]) -> None:
-        """Remove the verdicts and the certificates of these relays, which are gone or have another address."""
+        """Remove what is known of these relays, which have another address now: verdicts and certificates."""
         with self._changing:
             self.flush()
             for relay in relays:
-                self._relay_up.pop(relay, None)
-                self._update_probes(relay)
-                for name in OF_A_RELAY:
-                    self._families[name].remove(self._location, relay)
+                if (series := self._relays.get(relay)) is not None:
+                    series.forget()
+                    self._update_probes(relay, None)
 
-    def _set_objectives(self, config: Config) -> None:
-        shown: dict[tuple[str, str, str], float] = {}
+    def _set_relay_infos(self, relays: Iterable[RelayConfig]) -> None:
+        """Set the infos of all relays, whose label names a reload can change."""
+        own = sorted({name for relay in relays for name in relay.labels})
+        self._families.replace(INFO, (*RELAY_INFO, *own))
+        for relay in relays:
+            configured = (relay.max_severity, show_duration(relay.page_after), relay.scope)
+            labels = (relay.owner or "", relay.group or "", *(relay.labels.get(name, "") for name in own))
+            self._families.series(INFO, *self._labels, relay.name, *configured, *labels).set(1)
+
+    def _set_objectives(self, config: Config) -> Iterator[None]:
+        shown: dict[tuple[str, ...], float] = {}
         relays_of = {probe.name: probe.relays for probe in config.probes}
         for slo in config.slos:
             for relay in dict.fromkeys(relay for probe in slo.probe for relay in relays_of.get(probe, ())):
                 objective, threshold = slo.objective_for(relay), slo.threshold_for(relay)
-                shown[WINDOW, relay, slo.name] = slo.window
+                labels = (*self._labels, relay, slo.name)
+                shown[WINDOW, *labels] = slo.window
                 if objective is not None:
-                    shown[OBJECTIVE, relay, slo.name] = float(objective)
+                    shown[OBJECTIVE, *labels] = float(objective)
                 if threshold is not None and slo.sli is Sli.LATENCY:
-                    shown[THRESHOLD, relay, slo.name] = threshold
-        for name, relay, slo_name in self._objectives - shown.keys():
-            self._families[name].remove(self._location, relay, slo_name)
-        for (name, relay, slo_name), value in shown.items():
-            self._families[name].labels(self._location, relay, slo_name).set(value)
-        self._objectives = set(shown)
+                    shown[THRESHOLD, *labels] = threshold
+            yield
+        of_slos = {OBJECTIVE, THRESHOLD, WINDOW}
+        for gone in [key for key in self._values if key[0] in of_slos and key not in shown]:
+            del self._values[gone]
+            self._families.remove(*gone)
+        yield
+        for key, value in shown.items():
+            self._values[key] = value
+            self._families.series(*key).set(value)
+            yield
 
-    # Reports of probes and of the daemon.
+    # Reports of probes.
 
     def publish(self, report: Run | Report) -> None:
         """Accept a run or a report. Those of a relay or probe that is gone are ignored."""
         self._queue.append(report)
+        self._families.now = self._clock.monotonic()  # not in `flush`: another thread may call that
         # If another thread is applying them, the caller does not wait.
         if len(self._queue) >= MAX_QUEUED_REPORTS and self._changing.acquire(blocking=False):
             try:
@@ -173,99 +251,88 @@ class Metrics:
                     _log.exception(
                         "report not counted", report=type(report).__name__, relay=report.relay, probe=report.probe
                     )
-            for series in self._series.values():
-                series.flush()
+            self._families.flush()
 
-    def set_relay_up(self, relay: str, up: bool) -> None:  # noqa: FBT001 - a state, named
-        """Set the verdict on a relay."""
-        if relay not in self._relays:
-            return
-        with self._changing:
-            self._relay_up[relay] = up
-            self._families["relay_up"].labels(self._location, relay).set(up)
-            self._update_probes(relay)
+    # Relays.
 
-    def _update_probes(self, relay: str) -> None:
+    def set_relay_status(self, status: RelayStatus) -> None:
+        """Set what is said of a relay."""
+        if (series := self._relays.get(status.relay)) is not None:
+            with self._changing:
+                series.set_status(status)
+                self._update_probes(status.relay, status.up)
+
+    def _update_probes(self, relay: str, up: bool | None) -> None:  # noqa: FBT001 - a state, named
         for (name, _), series in self._series.items():
             if name == relay:
-                series.set_relay_up(self._relay_up.get(relay))
+                series.set_relay_up(up)
 
-    def set_healthy(self, healthy: bool) -> None:  # noqa: FBT001 - a state, named
-        """Set whether the monitor is healthy."""
-        self._families["relay_monitor_healthy"].labels(self._location).set(healthy)
+    def set_relay_maintenance(self, relay: str, active: bool) -> None:  # noqa: FBT001 - a state, named
+        """Set whether a relay is inside a maintenance window."""
+        if (series := self._relays.get(relay)) is not None:
+            series.set_maintenance(active)
+        for (name, _), probe_series in self._series.items():
+            if name == relay:
+                probe_series.set_maintenance(active)
 
-    def set_maintenance(self, relay: str, probe: str, active: bool) -> None:  # noqa: FBT001 - a state, named
-        """Set whether a probe is inside a maintenance window."""
-        if (series := self._series.get((relay, probe))) is not None:
-            series.maintenance(active)
-
-    def set_reload(self, *, ok: bool, at: float) -> None:
-        """Set the result of the last reload of the configuration, which was at the Unix time `at`."""
-        self._families["relay_monitor_config_last_reload_successful"].labels(self._location).set(ok)
-        if ok:
-            name = "relay_monitor_config_last_reload_success_timestamp_seconds"
-            self._families[name].labels(self._location).set(at)
+    def set_credentials_expiry(self, relay: str, expiry: float | None, lifetime: float | None = None) -> None:
+        """Set the Unix time at which the monitor's token expires, and for how many seconds it is valid in all."""
+        if (series := self._relays.get(relay)) is not None:
+            with self._changing:
+                series.set_credentials(expiry, lifetime)
 
     def count_run(self, relay: str, probe: str, result: str) -> None:
         """Count a slot of the schedule: "started", "missed" or "skipped"."""
         if (series := self._series.get((relay, probe))) is not None:
             series.slot(result)
 
+    # The monitor.
+
+    def _set(self, name: str, *labels: str, value: float) -> None:
+        """Set a gauge of the monitor; `labels` follow install and location."""
+        self._values[name, *self._labels, *labels] = value
+        self._families.series(name, *self._labels, *labels).set(value)
+
+    def set_healthy(self, healthy: bool) -> None:  # noqa: FBT001 - a state, named
+        """Set whether the monitor is healthy."""
+        self._set("relay_monitor_healthy", value=healthy)
+
+    def set_failed_checks(self, checks: Collection[str]) -> None:
+        """Set which self-checks fail."""
+        for check in CHECKS:
+            self._set("relay_monitor_failed_check", check, value=check in checks)
+
+    def set_journal_healthy(self, healthy: bool) -> None:  # noqa: FBT001 - a state, named
+        """Set whether the journal can be written."""
+        self._set("relay_monitor_journal_healthy", value=healthy)
+
+    def set_config_info(self, config_hash: str) -> None:
+        """Set the hash of the configuration in force."""
+        name = "relay_monitor_config_info"
+        for gone in [key for key in self._values if key[0] == name]:
+            del self._values[gone]
+            self._families.remove(*gone)
+        self._set(name, config_hash, value=1)
+
+    def set_reload(self, *, ok: bool, at: float) -> None:
+        """Set the result of the last reload of the configuration, which was at the Unix time `at`."""
+        self._set("relay_monitor_config_last_reload_successful", value=ok)
+        if ok:
+            self._set("relay_monitor_config_last_reload_success_timestamp_seconds", value=at)
+
+    def count_task_failure(self, task: str) -> None:
+        """Count a task that ended by a fault of this program."""
+        with self._changing:
+            self._families.count("relay_monitor_task_failures_total", *self._labels, task)
+
     def observe_loop_lag(self, seconds: float) -> None:
         """Record a measurement of the event loop's lag."""
-        self._lag.observe(seconds)
+        self._families.now = self._clock.monotonic()
+        self._families.series(LAG, *self._labels).observe(seconds)
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
         """Render all series in the format that the `Accept` header prefers; returns the body and its content type.
 
         Series are read one after another: a report that is applied meanwhile may show in some of them only.
         """
-        try:
-            encoder, content_type = choose_encoder(accept)
-        except TypeError:  # raised for a version that is not a number
-            encoder, content_type = choose_encoder("")
-        return encoder(self.registry), content_type
-
-
-class _Registry(CollectorRegistry):
-    """Calls `flush` before it is read."""
-
-    def __init__(self, flush: Callable[[], None]) -> None:
-        super().__init__(auto_describe=False)
-        self._flush = flush
-
-    def collect(self) -> Iterator[Metric]:
-        self._flush()
-        yield from super().collect()
-
-    def restricted_registry(self, names: Iterable[str]) -> RestrictedRegistry:
-        self._flush()
-        return super().restricted_registry(names)
-
-
-class _RelayInfo(Collector):
-    """One series for each relay, whose label names a reload can change, which a `Gauge` does not allow."""
-
-    def __init__(self, location: str) -> None:
-        self.relays: Sequence[RelayConfig] = ()
-        self._location = location
-        self._help = next(item.help for item in DECLARED if item.name == INFO)
-
-    def collect(self) -> Iterator[Metric]:
-        relays = self.relays
-        own = sorted({name for relay in relays for name in relay.labels})
-        family = GaugeMetricFamily(INFO, self._help, labels=["location", "relay", "max_severity", *own])
-        for relay in relays:
-            more = (relay.labels.get(name, "") for name in own)
-            family.add_metric([self._location, relay.name, relay.max_severity, *more], 1)
-        yield family
-
-
-def _family(
-    kind: str, name: str, help_text: str, labels: tuple[str, ...], registry: CollectorRegistry
-) -> Counter | Gauge | Histogram:
-    if kind == "counter":
-        return Counter(name.removesuffix("_total"), help_text, labels, registry=registry)
-    if kind == "gauge":
-        return Gauge(name, help_text, labels, registry=registry)
-    return Histogram(name, help_text, labels, buckets=BUCKETS, registry=registry)
+        return self._page.render(accept)

@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 
 from monitor.metrics.declared import ALL, DECLARED
+from monitor.metrics.failures import MAX_CODES, MAX_FAILURES
 from monitor.metrics.series import CONFIRMED_OVER, DIRECTIONS, ENDED, FAMILIES, RESULTS, SLO_OUTCOMES, STATES
 from monitor.scenarios import Scenario
-from monitor.vocabulary import BUCKETS, Outcome, Phase, Reason, Step, Verdict
+from monitor.vocabulary import Condition, Outcome, Phase, Reason, Step, Verdict
 
 OWN_LABELS = (
     ("relay_probe_wire_seconds", "direction", DIRECTIONS),
@@ -24,6 +25,28 @@ OWN_LABELS = (
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 
 
+_TEXT = f"""\
+A counter that is likely to be incremented exists at 0 from the start. Any other (a rare pair of step and reason, a rare
+close code, an endpoint) appears at 0 when it is first needed and is incremented two scrape intervals later, so that
+`rate()` and `increase()` see it. A probe has series for {MAX_FAILURES} pairs of step and reason and for {MAX_CODES}
+codes at most; all others count as `other`. The series of a relay or probe are removed with it.
+
+`metrics: {{detail: lean}}` exports what the rules and the overview dashboard read: the metrics marked *lean*, of which
+some have fewer series or buckets.
+
+Upper bounds of the buckets:
+"""
+
+
+def _buckets() -> list[tuple[tuple[float, ...], list[str]]]:
+    """The metrics that have the same buckets."""
+    found: dict[tuple[float, ...], list[str]] = {}
+    for item in DECLARED:
+        if item.kind == "histogram":
+            found.setdefault(item.buckets, []).append(f"`{item.name}`")
+    return list(found.items())
+
+
 def render() -> str:
     """Render the page."""
     lines = [
@@ -32,22 +55,25 @@ def render() -> str:
         "`/metrics` serves the text format or OpenMetrics, in which the run id is an exemplar.",
         "This page is generated from `monitor/metrics/declared.py`: `make docs`.",
         "",
-        "Every counter exists at 0 from the start. The series of a relay or probe are removed with it.",
-        f"All histograms have the same buckets: {', '.join(f'{edge:g}' for edge in BUCKETS)} seconds.",
+        _TEXT,
+        *(f"- {', '.join(names)}: {', '.join(f'{edge:g}' for edge in edges)} seconds" for edges, names in _buckets()),
         "",
-        "| name | type | labels | probes | meaning |",
-        "|---|---|---|---|---|",
+        "| name | type | labels | probes | lean | meaning |",
+        "|---|---|---|---|---|---|",
     ]
     for item in DECLARED:
         labels = ", ".join(f"`{label}`" for label in item.labels)
         scenarios = "all" if item.scenarios == ALL else ", ".join(sorted(name.value for name in item.scenarios))
         scenarios += ", continuous" if item.persistent else ""
-        lines.append(f"| `{item.name}` | {item.kind} | {labels} | {scenarios} | {item.help} |")
+        lines.append(
+            f"| `{item.name}` | {item.kind} | {labels} | {scenarios} | {'yes' if item.lean else ''} | {item.help} |"
+        )
     lines += ["", "## Label values", ""]
     for label, values in (
         ("scenario", Scenario),
         ("outcome", Outcome),
         ("verdict", Verdict),
+        ("state", Condition),
         ("phase", Phase),
         ("step", Step),
         ("reason", Reason),

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from monitor.metrics.declared import DECLARED, phases_of
+from monitor.metrics.declared import DECLARED
+from monitor.metrics.failures import COMMON_CODES, KNOWN_CODES, MAX_CODES, MAX_FAILURES, OTHER, common_failures
+from monitor.metrics.families import NO_SERIES, SeriesGroup
+from monitor.metrics.store import Exemplar
 from monitor.results import (
     AddressFailed,
     CertificateSeen,
@@ -19,15 +22,16 @@ from monitor.results import (
     Reconnected,
     Run,
 )
-from monitor.scenarios import SPECS
-from monitor.vocabulary import Outcome, Phase, Sli, Verdict
-from monitor.wire.codes import CloseCode, UnsubscribeCode
+from monitor.scenarios import SPECS, Scenario
+from monitor.vocabulary import Outcome, Phase, Reason, Sli, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
-    from monitor.config import ProbeConfig, SloConfig
-    from monitor.results import Exchange, Pairing
+    from monitor.config import ProbeConfig, RelayConfig, SloConfig
+    from monitor.metrics.families import Families
+    from monitor.metrics.relay_series import RelaySeries
+    from monitor.results import Exchange, Failure, Pairing
 
 # Values of the labels that only one metric has.
 DIRECTIONS: Final = ("request", "response")
@@ -37,88 +41,59 @@ SLO_OUTCOMES: Final = ("good", "bad")
 CONFIRMED_OVER: Final = ("standing", "fresh")
 RESULTS: Final = ("started", "missed", "skipped")
 STATES: Final = ("connected", "disconnected")
-CODES: Final = frozenset(int(code) for code in (*CloseCode, *UnsubscribeCode))
-
-
-class Increment:
-    """The pending increment of a counter: adding to a float is faster than incrementing the counter each time."""
-
-    __slots__ = ("_counter", "amount")
-
-    def __init__(self, counter: Any) -> None:
-        self._counter = counter
-        self.amount = 0.0
-
-    def flush(self) -> None:
-        """Increment the counter."""
-        if self.amount:
-            self._counter.inc(self.amount)
-            self.amount = 0.0
+SLO_EVENTS: Final = "relay_slo_events_total"
+FAILURES: Final = "relay_probe_failures_total"
+DISCONNECTS: Final = "relay_probe_disconnects_total"
 
 
 class SloEvents:
     """The events of one SLO of one probe at one relay; `threshold` is the relay's, in seconds."""
 
-    def __init__(self, good: Increment, bad: Increment, threshold: float) -> None:
+    def __init__(self, good: Any, bad: Any, threshold: float) -> None:
         self.threshold = threshold
         self._good, self._bad = good, bad
 
     def count(self, *, good: bool, amount: float = 1.0) -> None:
         """Count one event, or `amount` seconds."""
-        (self._good if good else self._bad).amount += amount
-
-    def flush(self) -> None:
-        """Increment the counters."""
-        self._good.flush()
-        self._bad.flush()
+        (self._good if good else self._bad).inc(amount)
 
 
 class ProbeSeries:
-    """The series of one probe at one relay. `families` are the metrics by name."""
+    """The series of one probe at one relay."""
 
-    def __init__(self, families: Mapping[str, Any], location: str, relay: str, probe: ProbeConfig) -> None:
-        self._families = families
-        self._labels = (location, relay, probe.name, probe.scenario.value)
+    def __init__(self, families: Families, relay: RelayConfig, probe: ProbeConfig, relay_series: RelaySeries) -> None:
+        self._group = SeriesGroup(families)
+        self._lean = families.lean
+        self._labels = (*relay_series.labels, probe.name, probe.scenario.value)
         self._spec = SPECS[probe.scenario]
         self._has = {item.name for item in DECLARED if item.belongs_to(probe)}
         self._failed_before = True  # a first run that failed is enough
         self._down = self._ran = False
-        self._relay_up: bool | None = None  # None before the first verdict on the relay
+        self._relay_up = None if relay_series.status is None else relay_series.status.up
         self._succeeded_at = 0.0  # Unix time of the end of the last good run
         self._slos: dict[Sli, list[SloEvents]] = {sli: [] for sli in Sli}
         self._slo_names: set[str] = set()
         self.pending = 0
         self._of("relay_probe_messages_pending").set_function(lambda: self.pending)
         self._interval = self._of("relay_probe_interval_seconds")
+        self._round_trip: Any = NO_SERIES
         self._maintenance = self._of("relay_probe_maintenance")
-        self._round_trip = self._of("relay_probe_round_trip_seconds")
         self._recovery = self._of("relay_probe_recovery_seconds")
         self._handshake = self._of("relay_probe_handshake_seconds")
         self._reconnect = self._of("relay_probe_reconnect_seconds")
         self._wire_request, self._wire_response = (
             self._of("relay_probe_wire_seconds", direction) for direction in DIRECTIONS
         )
-        self._exchanges = {
-            outcome: Increment(self._of("relay_probe_exchanges_total", outcome.value)) for outcome in Outcome
-        }
         self._handshakes = {ok: self._of("relay_probe_handshakes_total", _ended(ok)) for ok in (True, False)}
-        self._phases = {
-            phase: self._of("relay_probe_phase_seconds", phase.value) for phase in phases_of(probe.scenario)
-        }
-        self._acks = self._phases.get(Phase.PUBLISH_ACK, _NO_SERIES)
-        self._messages = {verdict: self._of("relay_probe_messages_total", verdict.value) for verdict in Verdict}
+        self._acks = relay_series.phase(Phase.PUBLISH_ACK) if self._spec.paired else NO_SERIES
         self._connected, self._disconnected = (self._of("relay_probe_pair_seconds_total", state) for state in STATES)
-        self._runs = {
-            result: families["relay_monitor_runs_total"].labels(location, relay, probe.name, result)
-            for result in RESULTS
-        }
         # Two gauges that do not exist before the first run.
         self._up: Any = None
         self._last_up: bool | None = None
         self._last_success: Any = None
         self.handlers: dict[type, Callable[[Any], None]] = {
             Run: self._run,
-            PhaseTimed: self._phase,
+            PhaseTimed: relay_series.phase_timed,
             MessagesSent: self._sent,
             MessagesJudged: self._judged,
             PairTime: self._pair_time,
@@ -127,67 +102,104 @@ class ProbeSeries:
             Reconnected: self._reconnected,
             Confirmed: self._confirmed,
             AddressFailed: self._address_failed,
-            CertificateSeen: self._certificate_seen,
-            EndpointFailed: self._endpoint_failed,
+            CertificateSeen: relay_series.certificate_seen,
+            EndpointFailed: relay_series.endpoint_failed,
         }
-        self._create_counters()
+        self._create_counters(tls=relay.url.startswith("wss:"))
 
-    def _create_counters(self) -> None:
-        """Create at 0 the series that are looked up when they are needed."""
-        for step, reason in self._spec.failure_labels:
-            self._of("relay_probe_failures_total", step.value, reason.value)
-        for code in (*sorted(CODES), "other", "none"):
-            self._of("relay_probe_disconnects_total", str(code))
+    def _create_counters(self, *, tls: bool) -> None:
+        """Create the counters at 0; with `detail: lean` those that rules and the overview read."""
+        lean = self._lean
+        self._exchanges = {
+            outcome: self._of("relay_probe_exchanges_total", outcome.value)
+            for outcome in ((Outcome.FAILED,) if lean else Outcome)
+        }
+        self._messages = {
+            verdict: self._of("relay_probe_messages_total", verdict.value)
+            for verdict in ((Verdict.LOST,) if lean else Verdict)
+        }
+        self._runs = {
+            result: self._group.series("relay_monitor_runs_total", *self._labels[:-1], result)
+            for result in (RESULTS[:1] if lean else RESULTS)
+        }
+        if "relay_probe_disconnects_total" in self._has and not lean:
+            for code in COMMON_CODES:
+                self._of("relay_probe_disconnects_total", code)
         for via in CONFIRMED_OVER:
             for ok in (True, False):
-                self._of("relay_probe_confirmations_total", via, _ended(ok))
+                if not lean and (via == "fresh" or self._spec.paired):
+                    self._of("relay_probe_confirmations_total", via, _ended(ok))
+        if lean:
+            return
+        for failure in common_failures(self._spec, tls=tls):
+            self._of("relay_probe_failures_total", *failure)
         for family in FAMILIES:
             self._of("relay_probe_address_failures_total", family)
-        self._maintenance.set(0)
 
     def _of(self, name: str, *more: str) -> Any:
         """A series, or a substitute that ignores everything if this probe does not have it."""
         if name not in self._has:
-            return _NO_SERIES
-        return self._families[name].labels(*self._labels, *more)
+            return NO_SERIES
+        return self._group.series(name, *self._labels, *more)
+
+    def _count(self, name: str, *more: str, exemplar: Exemplar | None = None) -> None:
+        """Increment a counter that exists only once it is needed."""
+        if name in self._has:
+            self._group.count(name, *self._labels, *more, exemplar=exemplar)
 
     def configure(self, interval: float, slos: Sequence[SloConfig]) -> None:
         """Set what a reload can change; the series of removed SLOs are removed."""
-        location, relay, probe, _ = self._labels
-        events = self._families["relay_slo_events_total"]
+        *relay_labels, probe, _ = self._labels
+        relay = relay_labels[-1]
         counted = [slo for slo in slos if slo.sli is not Sli.TREND]
         names = {slo.name for slo in counted}
         for name in self._slo_names - names:
-            events.remove_by_labels({"location": location, "relay": relay, "probe": probe, "slo": name})
+            for outcome in SLO_OUTCOMES:
+                self._group.discard(SLO_EVENTS, *relay_labels, probe, name, outcome)
         self._slo_names = names
         self._slos = {sli: [] for sli in Sli}
         for slo in counted:
             good, bad = (
-                Increment(events.labels(location, relay, probe, slo.name, outcome)) for outcome in SLO_OUTCOMES
+                self._group.series(SLO_EVENTS, *relay_labels, probe, slo.name, outcome) for outcome in SLO_OUTCOMES
             )
             self._slos[slo.sli].append(SloEvents(good, bad, slo.threshold_for(relay) or float("inf")))
+        has_trend = any(slo.sli is Sli.TREND for slo in slos)
+        if not self._lean or has_trend or self._labels[-1] == Scenario.STEADY_MESSAGING:
+            self._round_trip = self._of("relay_probe_round_trip_seconds")
         self._interval.set(interval)
 
+    def take_over(self, old: ProbeSeries) -> None:
+        """Continue with the state of an earlier object for the same probe."""
+        self.pending = old.pending
+        self._failed_before, self._down, self._ran = old._failed_before, old._down, old._ran
+        self._relay_up = old._relay_up
+        self._succeeded_at = old._succeeded_at
+        if self._succeeded_at:
+            self._show_last_success()
+        if old._up is not None:
+            self._update_up()
+
+    def _show_last_success(self) -> None:
+        if self._last_success is None:
+            self._last_success = self._of("relay_probe_last_success_timestamp_seconds")
+            self._last_success.set_function(lambda: self._succeeded_at)
+
     def remove(self) -> None:
-        """Take every series of this probe away."""
-        location, relay, probe, _ = self._labels
-        labels = {"location": location, "relay": relay, "probe": probe}
-        for name in (*self._has, "relay_slo_events_total", "relay_monitor_runs_total"):
-            self._families[name].remove_by_labels(labels)
+        """Remove all its series."""
+        self._group.remove()
 
     # Results.
 
     def _run(self, run: Run) -> None:
         """Count a run: its exchanges, its pairing, and the probe's up."""
-        for exchange in run.exchanges:
-            self._exchange(exchange, run.id)
-        if run.pairing is not None:
-            self._pairing(run.pairing, run.id)
+        started_at = run.started_at.timestamp()
+        for part in run.exchanges:
+            self._exchange(part, run.id, started_at + (run.duration if part.ended is None else part.ended))
+        if (pairing := run.pairing) is not None:
+            self._pairing(pairing, run.id, started_at + (run.duration if pairing.ended is None else pairing.ended))
         if run.outcome is Outcome.OK:
-            self._succeeded_at = run.started_at.timestamp() + run.duration
-            if self._last_success is None:
-                self._last_success = self._of("relay_probe_last_success_timestamp_seconds")
-                self._last_success.set_function(lambda: self._succeeded_at)
+            self._succeeded_at = started_at + run.duration
+            self._show_last_success()
         elif run.outcome is not Outcome.FAILED:
             return
         failed = run.outcome is Outcome.FAILED
@@ -210,52 +222,59 @@ class ProbeSeries:
         self._last_up = up
         self._up.set(up)
 
-    def _exchange(self, exchange: Exchange, run_id: str) -> None:
-        # Only some metrics get exemplars: checking an exemplar takes longer than counting.
-        outcome = exchange.outcome
-        self._exchanges[outcome].amount += 1
-        ok = outcome is Outcome.OK
-        if outcome is Outcome.FAILED and exchange.failure is not None:
-            step, reason = self._spec.failure_label(exchange.failure.step, exchange.failure.reason)
-            self._of("relay_probe_failures_total", step.value, reason.value).inc(1, {"run_id": run_id})
-        if not ok and outcome is not Outcome.FAILED:
+    def _exchange(self, exchange: Exchange, run_id: str, ended_at: float) -> None:
+        # Only some metrics get exemplars: they are of use where a value can stand out.
+        ok = exchange.outcome is Outcome.OK
+        self._count_outcome(exchange.outcome)
+        if exchange.outcome is Outcome.FAILED:
+            self._failed(exchange.failure, Exemplar(run_id, 1.0, ended_at))
+        elif not ok:
             return
         if exchange.wire_request is not None:
             self._wire_request.observe(exchange.wire_request)
         if exchange.wire_response is not None:
             self._wire_response.observe(exchange.wire_response)
         if ok and exchange.round_trip is not None:
-            self._round_trip.observe(exchange.round_trip, {"run_id": run_id})
+            self._round_trip.observe(exchange.round_trip, run_id, ended_at)
         if ok and exchange.recovery is not None:
-            self._recovery.observe(exchange.recovery, {"run_id": run_id})
+            self._recovery.observe(exchange.recovery, run_id, ended_at)
         for slo in self._slos[Sli.AVAILABILITY]:
             slo.count(good=ok)
         for slo in self._slos[Sli.LATENCY]:
             slo.count(good=ok and exchange.round_trip is not None and exchange.round_trip <= slo.threshold)
 
-    def flush(self) -> None:
-        """Increment the counters."""
-        for exchanges in self._exchanges.values():
-            exchanges.flush()
-        for slos in self._slos.values():
-            for slo in slos:
-                slo.flush()
+    def _count_outcome(self, outcome: Outcome) -> None:
+        if (counter := self._exchanges.get(outcome)) is not None:
+            counter.inc()
+        elif outcome is not Outcome.OK:
+            self._count("relay_probe_exchanges_total", outcome.value)
+
+    def _failed(self, failure: Failure | None, exemplar: Exemplar) -> None:
+        """Count a failed exchange by its cause."""
+        if failure is None or (self._lean and failure.reason is not Reason.RATE_LIMITED):
+            return
+        step, reason = self._spec.failure_label(failure.step, failure.reason)
+        labels = (step.value, reason.value)
+        if not self._has_room(FAILURES, MAX_FAILURES, *labels):
+            labels = (OTHER, OTHER)
+        self._count(FAILURES, *labels, exemplar=exemplar)
+
+    def _has_room(self, name: str, most: int, *more: str) -> bool:
+        """Whether a series exists or may be created."""
+        return self._group.has(name, *self._labels, *more) or self._group.number(name) < most
 
     def _paired(self, report: Paired) -> None:
-        self._pairing(report.pairing, report.run_id)
+        self._pairing(report.pairing, report.run_id, report.ended_at)
 
-    def _pairing(self, pairing: Pairing, run_id: str) -> None:
+    def _pairing(self, pairing: Pairing, run_id: str, ended_at: float) -> None:
         if pairing.outcome not in {Outcome.OK, Outcome.FAILED}:
             return
         ok = pairing.outcome is Outcome.OK
         self._handshakes[ok].inc()
         if ok and pairing.seconds is not None:
-            self._handshake.observe(pairing.seconds, {"run_id": run_id})
+            self._handshake.observe(pairing.seconds, run_id, ended_at)
         for slo in self._slos[Sli.PAIRING]:
             slo.count(good=ok)
-
-    def _phase(self, report: PhaseTimed) -> None:
-        self._phases.get(report.phase, _NO_SERIES).observe(report.seconds)
 
     def _sent(self, report: MessagesSent) -> None:
         self.pending += report.messages
@@ -263,8 +282,12 @@ class ProbeSeries:
             self._acks.observe(seconds)
 
     def _judged(self, report: MessagesJudged) -> None:
-        if report.verdict is not None:
-            self._messages[report.verdict].inc(report.messages)
+        verdict = report.verdict
+        if verdict is not None and (counter := self._messages.get(verdict)) is not None:
+            counter.inc(report.messages)
+        elif verdict is not None and verdict is not Verdict.DELIVERED:
+            for _ in range(report.messages):
+                self._count("relay_probe_messages_total", verdict.value)
         if report.pending:
             self.pending -= report.messages
 
@@ -275,45 +298,30 @@ class ProbeSeries:
 
     def _dropped(self, report: Disconnected) -> None:
         code = report.code
-        label = "none" if code is None else str(int(code)) if code in CODES else "other"
-        self._of("relay_probe_disconnects_total", label).inc()
+        label = "none" if code is None else str(int(code)) if code in KNOWN_CODES else OTHER
+        if not self._has_room(DISCONNECTS, MAX_CODES, label):
+            label = OTHER
+        self._count(DISCONNECTS, label)
 
     def _reconnected(self, report: Reconnected) -> None:
-        self._reconnect.observe(report.seconds, {"run_id": report.run_id})
+        self._reconnect.observe(report.seconds, report.run_id, report.ended_at)
 
     def _confirmed(self, report: Confirmed) -> None:
-        self._of("relay_probe_confirmations_total", report.via, _ended(report.ok)).inc()
+        if not self._lean or (report.via == "standing" and not report.ok):
+            self._count("relay_probe_confirmations_total", report.via, _ended(report.ok))
 
     def _address_failed(self, report: AddressFailed) -> None:
         self._of("relay_probe_address_failures_total", report.family).inc()
 
-    def _endpoint_failed(self, report: EndpointFailed) -> None:
-        """Count nothing yet."""
-
-    def _certificate_seen(self, report: CertificateSeen) -> None:
-        location, relay, *_ = self._labels
-        self._families["relay_probe_certificate_expiry_timestamp_seconds"].labels(location, relay).set(report.not_after)
+    def set_maintenance(self, active: bool) -> None:  # noqa: FBT001 - a state, named
+        """Set whether it is inside a maintenance window."""
+        self._maintenance.set(active)
 
     def slot(self, result: str) -> None:
         """Count a slot."""
-        self._runs[result].inc()
-
-    def maintenance(self, active: bool) -> None:  # noqa: FBT001 - a state, named
-        """Set whether it is inside a maintenance window."""
-        self._maintenance.set(active)
+        if (counter := self._runs.get(result)) is not None:
+            counter.inc()
 
 
 def _ended(ok: bool) -> str:  # noqa: FBT001 - what it is called
     return "ok" if ok else "failed"
-
-
-class _NoSeries:
-    """Replaces a series that a probe does not have."""
-
-    def _ignore(self, *_: object, **__: object) -> None:
-        """Do nothing."""
-
-    inc = set = set_function = observe = _ignore
-
-
-_NO_SERIES: Final = _NoSeries()

@@ -103,7 +103,8 @@ class RunRecorder:
     def fail(self, error: ProbeError, *, times: int = 1) -> None:
         """Record `times` exchanges as failed, or as aborted if the error is local."""
         outcome = Outcome.ABORTED if isinstance(error, LocalError) else Outcome.FAILED
-        self.exchanges += [Exchange(outcome=outcome, failure=failure_of(error))] * times
+        ended = self.context.clock.monotonic() - self.started
+        self.exchanges += [Exchange(outcome=outcome, failure=failure_of(error), ended=ended)] * times
 
     def abort(self, *, times: int = 1) -> None:
         """Record `times` exchanges as aborted by this program."""

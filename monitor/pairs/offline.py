@@ -84,7 +84,8 @@ class OfflineDelivery:
         if order != self._ids:
             raise ProbeError(Step.RECOVER, Reason.REORDERED, "not in the order they were sent")
         arrived = max(at for name, at in received if name in expected)
-        recorder.exchanges.append(Exchange(outcome=Outcome.OK, recovery=arrived - resumed_at))
+        recovery, ended = arrived - resumed_at, arrived - recorder.started
+        recorder.exchanges.append(Exchange(outcome=Outcome.OK, recovery=recovery, ended=ended))
 
     async def _resume(self, expected: set[str], deadline: float, retry: Backoff | None) -> None:
         """Resume one wallet after another until one has all that is `expected`. Raises `ProbeError`."""

@@ -161,7 +161,10 @@ class Pair:
             members = (dapp, wallet)
             self._sessions = {item.side: item.peer.session.id for item in members if item.peer.session is not None}
             pairing = Pairing(
-                outcome=Outcome.OK, seconds=clock.monotonic() - started, wallet_seconds=wallet_connected - started
+                outcome=Outcome.OK,
+                seconds=clock.monotonic() - started,
+                wallet_seconds=wallet_connected - started,
+                ended=clock.monotonic() - self.recorder.started,
             )
         self.recorder.mark("pair", Step.HANDSHAKE, started, clock.monotonic())
         return pairing
@@ -247,6 +250,7 @@ class Pair:
                     round_trip=(requested - sent[0].intended) + (responded - sent[1].intended),
                     wire_request=sent[0].message.wire if sent[0].message else None,
                     wire_response=sent[1].message.wire if sent[1].message else None,
+                    ended=responded - recorder.started,
                 )
             )
         finally:

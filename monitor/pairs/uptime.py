@@ -75,6 +75,7 @@ class Uptime:
         if not connected:
             self.dropped_at = now
         elif self.dropped_at is not None:
-            context.publish(Reconnected(context.relay, context.probe.name, run_id, now - self.dropped_at))
+            seconds, ended_at = now - self.dropped_at, context.clock.time()
+            context.publish(Reconnected(context.relay, context.probe.name, run_id, seconds, ended_at))
             self.dropped_at = None
         return True

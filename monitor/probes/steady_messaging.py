@@ -183,7 +183,8 @@ class PersistentPair:
                     permit.release()
             pairing = recorder.pairing
             if pairing is not None:
-                context.publish(Paired(context.relay, context.probe.name, recorder.run_id, pairing))
+                ended_at = context.clock.time()
+                context.publish(Paired(context.relay, context.probe.name, recorder.run_id, pairing, ended_at))
                 if pairing.outcome is Outcome.OK:
                     return
             _log.warning("pairing failed", relay=context.relay, probe=context.probe.name, error=str(self._error))

@@ -58,10 +58,10 @@ class TestSelfCheck:
             await until(lambda: exchanged(monitor, "ok") >= 1)
             monitor.health.mark_unhealthy("test", "a test")
             before = events(monitor)
-            origin = {"relay": "demo", "probe": "steady", "run_id": "x"}
+            origin = ("demo", "steady", "x")
             context = monitor.monitored_relays.context("demo", monitor.config.probes[0])
-            monitor.pipeline.process(Paired(**origin, pairing=Pairing(outcome=Outcome.FAILED)), context)
-            monitor.pipeline.process(PairTime(**origin, connected=False, seconds=5.0), context)
+            monitor.pipeline.process(Paired(*origin, Pairing(outcome=Outcome.FAILED)), context)
+            monitor.pipeline.process(PairTime(*origin, connected=False, seconds=5.0), context)
             assert events(monitor) == before
 
     async def test_a_running_confirmation_is_cancelled_when_the_monitor_becomes_unhealthy(self) -> None:

@@ -16,6 +16,7 @@ from monitor.config import parse
 from monitor.config.traffic import rate, sources
 from monitor.metrics import Metrics
 from tests.e2e.programs import PROMTOOL, find
+from tests.metrics.sample import status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -58,7 +59,7 @@ def _lines(config: str, instance: str, times: list[float]) -> Iterator[str]:
     metrics = Metrics(parsed, version="0")
     metrics.set_healthy(True)
     for relay in parsed.relays:
-        metrics.set_relay_up(relay.name, True)  # noqa: FBT003 - what it is called
+        metrics.set_relay_status(status(relay.name, up=True))
     for family in text_string_to_metric_families(metrics.render()[0].decode()):
         if family.type not in {"counter", "gauge"} or not family.name.startswith(FAMILIES):
             continue

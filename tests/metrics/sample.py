@@ -10,9 +10,9 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from monitor.config import parse
 from monitor.metrics import Metrics
-from monitor.results import CertificateSeen, Exchange, Failure, Pairing, Run
+from monitor.results import Cause, CertificateSeen, EndpointFailed, Exchange, Failure, Pairing, RelayStatus, Run
 from monitor.scenarios import Scenario
-from monitor.vocabulary import Outcome, Reason, Step
+from monitor.vocabulary import Condition, Outcome, Reason, Step
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -50,7 +50,7 @@ def config(text: str = CONFIG) -> Config:
 
 
 def exporter(text: str = CONFIG) -> Metrics:
-    return Metrics(config(text), version="1.2.3", shard="0/2")
+    return Metrics(config(text), version="1.2.3", shard="0/2", scrapes_at_zero=0)
 
 
 def rendered(metrics: Metrics, accept: str = "") -> dict[str, Metric]:
@@ -80,7 +80,7 @@ def series(metrics: Metrics, *names: str) -> Series:
 
 def probe_labels(probe: str = "steady", relay: str = "alpha") -> dict[str, str]:
     scenario = next(item.scenario for item in config().probes if item.name == probe)
-    return {"location": "here", "relay": relay, "probe": probe, "scenario": scenario.value}
+    return {"install": "default", "location": "here", "relay": relay, "probe": probe, "scenario": scenario.value}
 
 
 def value(metrics: Metrics, name: str, **labels: str) -> float | None:
@@ -89,15 +89,35 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
     return series(metrics, name).get((name, frozenset(every.items())))
 
 
+def of_relay(metrics: Metrics, name: str, *, relay: str = "alpha", **labels: str) -> float | None:
+    """One sample of a relay, or None if there is none."""
+    every = {"install": "default", "location": "here", "relay": relay} | labels
+    return series(metrics, name).get((name, frozenset(every.items())))
+
+
 def slo_events(metrics: Metrics, slo: str, *, relay: str = "alpha", probe: str = "steady") -> tuple[float, float]:
     """The good and the bad events of one SLO."""
-    labels = {"location": "here", "relay": relay, "probe": probe, "slo": slo}
+    labels = {"install": "default", "location": "here", "relay": relay, "probe": probe, "slo": slo}
     found = series(metrics, "relay_slo_events_total")
     good, bad = (
         found["relay_slo_events_total", frozenset((labels | {"outcome": outcome}).items())]
         for outcome in ("good", "bad")
     )
     return good, bad
+
+
+def status(relay: str = "alpha", *, up: bool | None, **fields: Any) -> RelayStatus:
+    condition = {True: Condition.UP, False: Condition.DOWN, None: Condition.UNKNOWN}[up]
+    cause = None if up else Cause(step=Step.UPGRADE, reason=Reason.HTTP_STATUS, status="502")
+    usual: dict[str, Any] = {
+        "relay": relay,
+        "condition": condition,
+        "since": datetime(2024, 5, 1, 12, tzinfo=UTC),
+        "up": up,
+        "accepting": up,
+        "cause": cause,
+    }
+    return RelayStatus(**(usual | fields))
 
 
 def failure(step: Step = Step.DELIVER, reason: Reason = Reason.LOST) -> Failure:
@@ -132,7 +152,11 @@ def filled() -> Metrics:
     metrics = exporter()
     metrics.publish(run(exchange(), pairing=Pairing(outcome=Outcome.OK, seconds=0.3)))
     metrics.publish(CertificateSeen(relay="alpha", probe="steady", run_id=RUN_ID, not_after=1.9e9))
-    metrics.set_relay_up("alpha", up=True)
+    metrics.set_relay_status(status("alpha", up=False))
+    metrics.set_credentials_expiry("alpha", 1.9e9, 86_400.0)
+    metrics.set_config_info("abc")
+    metrics.publish(EndpointFailed(relay="alpha", probe="steady", run_id=RUN_ID, endpoint="one.example.com:443"))
+    metrics.count_task_failure("schedule")
     metrics.set_healthy(healthy=True)
     metrics.set_reload(ok=True, at=1.7e9)
     return metrics

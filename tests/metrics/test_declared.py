@@ -16,5 +16,5 @@ def test_every_name_is_declared_once() -> None:
     assert len({item.name for item in DECLARED}) == len(DECLARED)
 
 
-def test_every_series_has_the_label_location() -> None:
-    assert {item.labels[0] for item in DECLARED} == {"location"}
+def test_every_series_has_the_labels_install_and_location_first() -> None:
+    assert {item.labels[:2] for item in DECLARED} == {("install", "location")}

@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from monitor.errors import MisuseError
-from tests.metrics.sample import CONFIG, config, exchange, exporter, families, filled, run, series, slo_events, value
+from tests.metrics.sample import (
+    CONFIG,
+    config,
+    exchange,
+    exporter,
+    families,
+    filled,
+    run,
+    series,
+    slo_events,
+    status,
+    value,
+)
 
 if TYPE_CHECKING:
     from monitor.metrics import Metrics
@@ -21,7 +33,7 @@ def metrics() -> Metrics:
 class TestReconfigure:
     def test_all_series_of_a_removed_relay_or_probe_are_removed(self) -> None:
         metrics = filled()
-        metrics.set_relay_up("beta", up=False)
+        metrics.set_relay_status(status("beta", up=False))
         metrics.publish(run(exchange(), relay="beta"))
         left = "\n".join(
             line for line in CONFIG.splitlines() if "{name: beta" not in line and "{name: storm" not in line
@@ -38,7 +50,13 @@ class TestReconfigure:
         metrics.reconfigure(config(faster.replace("name: storm,", "name: hail,")))
         assert value(metrics, "relay_probe_exchanges_total", outcome="ok") == 1
         assert value(metrics, "relay_probe_interval_seconds") == 2.5
-        labels = {"location": "here", "relay": "alpha", "probe": "hail", "scenario": "connection-storm"}
+        labels = {
+            "install": "default",
+            "location": "here",
+            "relay": "alpha",
+            "probe": "hail",
+            "scenario": "connection-storm",
+        }
         assert series(metrics)["relay_probe_exchanges_total", frozenset((labels | {"outcome": "ok"}).items())] == 0
 
     def test_a_probe_of_another_kind_under_the_same_name_starts_at_0(self) -> None:
@@ -77,7 +95,8 @@ class TestReconfigure:
         metrics.reconfigure(config(CONFIG.replace("{team: wallets}", "{tier: gold, zone: a}")))
         labels = families(metrics)["relay_probe_relay_info"].samples[0].labels
         assert labels == {
-            "location": "here", "relay": "alpha", "max_severity": "critical", "tier": "gold", "zone": "a",
+            "install": "default", "location": "here", "relay": "alpha", "max_severity": "critical", "page_after": "30s",
+            "scope": "global", "owner": "", "group": "", "tier": "gold", "zone": "a",
         }  # fmt: skip
 
     def test_the_location_cannot_change(self, metrics: Metrics) -> None:

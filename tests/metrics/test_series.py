@@ -8,7 +8,7 @@ import pytest
 from monitor.results import Paired, Pairing, PairTime
 from monitor.scenarios import Scenario
 from monitor.vocabulary import Outcome, Reason, Step
-from tests.metrics.sample import RUN_ID, exchange, exporter, failure, run, slo_events, value
+from tests.metrics.sample import RUN_ID, exchange, exporter, failure, run, slo_events, status, value
 
 if TYPE_CHECKING:
     from monitor.metrics import Metrics
@@ -136,22 +136,22 @@ class TestProbeUp:
         assert self.up(metrics) == 0
 
     def test_it_is_down_while_its_relay_is(self, metrics: Metrics) -> None:
-        metrics.set_relay_up("alpha", up=False)
+        metrics.set_relay_status(status("alpha", up=False))
         assert self.up(metrics) is None
         metrics.publish(run(exchange()))
         assert self.up(metrics) == 0
-        metrics.set_relay_up("alpha", up=True)
+        metrics.set_relay_status(status("alpha", up=True))
         assert self.up(metrics) == 1
 
     def test_it_stays_down_for_its_own_failures_when_its_relay_is_up(self, metrics: Metrics) -> None:
         metrics.publish(run(exchange(FAILED)))
         metrics.publish(run(exchange(FAILED)))
-        metrics.set_relay_up("alpha", up=True)
+        metrics.set_relay_status(status("alpha", up=True))
         assert self.up(metrics) == 0
 
     def test_the_verdict_on_another_relay_does_not_change_it(self, metrics: Metrics) -> None:
         metrics.publish(run(exchange()))
-        metrics.set_relay_up("beta", up=False)
+        metrics.set_relay_status(status("beta", up=False))
         assert self.up(metrics) == 1
 
     def test_the_last_success_is_when_the_last_good_run_ended(self, metrics: Metrics) -> None:

@@ -82,14 +82,14 @@ class TestDown:
         assert [up for _, up in world.ups] == [True, False, True, False, True, False, True]
 
     async def test_a_standing_pair_that_cannot_be_made_starts_a_round_too(self, world: World) -> None:
-        origin = {"relay": "demo", "probe": "steady", "run_id": "x"}
+        origin = ("demo", "steady", "x")
         failure = Failure(step=Step.UPGRADE, reason=Reason.RATE_LIMITED)
-        world.up.observe(Paired(**origin, pairing=Pairing(outcome=Outcome.FAILED, failure=failure)), world.context)
+        world.up.observe(Paired(*origin, Pairing(outcome=Outcome.FAILED, failure=failure)), world.context)
         await asyncio.sleep(1)
-        world.up.observe(Paired(**origin, pairing=Pairing(outcome=Outcome.ABORTED)), world.context)
+        world.up.observe(Paired(*origin, Pairing(outcome=Outcome.ABORTED)), world.context)
         await asyncio.sleep(1)
         assert world.starts == []
-        world.up.observe(Paired(**origin, pairing=Pairing(outcome=Outcome.FAILED)), world.context)
+        world.up.observe(Paired(*origin, Pairing(outcome=Outcome.FAILED)), world.context)
         await asyncio.sleep(1)
         assert world.starts == [0]
 
