@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
-END = b"# EOF\n"
-"""The last line of OpenMetrics."""
-
 
 class Page:
     """All series: those of `families` and `process_*`."""

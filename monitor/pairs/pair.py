@@ -160,12 +160,9 @@ class Pair:
             self.tracker.channel = session.channel if session is not None else None
             members = (dapp, wallet)
             self._sessions = {item.side: item.peer.session.id for item in members if item.peer.session is not None}
-            pairing = Pairing(
-                outcome=Outcome.OK,
-                seconds=clock.monotonic() - started,
-                wallet_seconds=wallet_connected - started,
-                ended=clock.monotonic() - self.recorder.started,
-            )
+            ended, seconds = clock.monotonic() - self.recorder.started, clock.monotonic() - started
+            until_wallet = wallet_connected - started
+            pairing = Pairing(outcome=Outcome.OK, seconds=seconds, wallet_seconds=until_wallet, ended=ended)
         self.recorder.mark("pair", Step.HANDSHAKE, started, clock.monotonic())
         return pairing
 

@@ -225,10 +225,10 @@ class TestTheStart:
     def test_a_bare_connection_has_no_phases_of_a_subscription(self, metrics: Metrics) -> None:
         assert phases(metrics) == {"resolve", "tcp", "upgrade", "hello", "subscribe", "publish_ack", "history"}
         idle = "relays: [{name: alpha, url: 'wss://a.example.com/x'}]\nprobes: [{name: idle, scenario: steady-state}]"
-        bare = Metrics(config("location: here\n" + idle), version="1")
-        assert phases(bare) == {"resolve", "tcp", "tls", "upgrade", "hello"}
-        bare.publish(PhaseTimed("alpha", "idle", RUN_ID, Phase.PROXY, 0.1))
-        assert phases(bare) == {"resolve", "proxy", "tcp", "tls", "upgrade", "hello"}
+        connections = Metrics(config("location: here\n" + idle), version="1")
+        assert phases(connections) == {"resolve", "tcp", "tls", "upgrade", "hello"}
+        connections.publish(PhaseTimed("alpha", "idle", RUN_ID, Phase.PROXY, 0.1))
+        assert phases(connections) == {"resolve", "proxy", "tcp", "tls", "upgrade", "hello"}
 
     @pytest.mark.parametrize(
         ("probe", "seconds"), [("steady", 10.5), ("bounded", 300), ("idle", 30), ("offline", 120), ("storm", 600)]
