@@ -20,7 +20,17 @@ from prometheus_client.samples import Exemplar as SampleExemplar
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-ESCAPED: Final = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
+_ESCAPED: Final = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
+
+
+def is_plain(text: str) -> bool:
+    """Return True if nothing in `text` must be escaped."""
+    return '"' not in text and "\\" not in text and "\n" not in text
+
+
+def escaped(text: str) -> str:
+    """Escape a label's value or a help text."""
+    return text.translate(_ESCAPED)
 
 
 class Exemplar(NamedTuple):
@@ -158,6 +168,7 @@ class Family(Collector):
         self.old: Family | None = None
         self._name, self._kind, self._help = name, kind, help_text
         self._label_names = tuple(labels)
+        self._template = ",".join(f'{name}="%s"' for name in labels)
         self._buckets = Buckets(edges)
         self._series: dict[tuple[str, ...], Series] = {}
 
@@ -173,8 +184,7 @@ class Family(Collector):
         if series is None and (series := self._inherited(values)) is not None:
             self._series[values] = series
         if series is None:
-            pairs = zip(self._label_names, values, strict=True)
-            text = ",".join(f'{name}="{value.translate(ESCAPED)}"' for name, value in pairs)
+            text = self._template % (values if is_plain("".join(values)) else tuple(map(escaped, values)))
             series = self._series[values] = _KINDS[self._kind](self._name, text, self._buckets)
         return series
 
@@ -196,7 +206,7 @@ class Family(Collector):
     def text(self, *, openmetrics: bool) -> str:
         """The page's part with this family."""
         shown = self.name if openmetrics else self._name
-        help_text = self._help.translate(ESCAPED) if openmetrics else self._help
+        help_text = escaped(self._help) if openmetrics else self._help
         parts = [f"# HELP {shown} {help_text}\n# TYPE {shown} {self._kind}\n"]
         for series in list(self._series.values()):
             series.lines(parts.append, exemplars=openmetrics)
