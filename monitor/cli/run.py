@@ -6,12 +6,15 @@ import re
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
+import structlog
 import typer
 
 from monitor.cli.shared import DEFAULT_CONFIG, ConfigOption, load_config, run_loop
 
 if TYPE_CHECKING:
     from monitor.config import Config
+
+_log = structlog.get_logger(__name__)
 
 
 class LogFormat(StrEnum):
@@ -41,14 +44,22 @@ def run(
     It runs the scheduled probes and serves /metrics and the on-call page until SIGTERM. SIGHUP reloads the
     configuration.
     """
-    from monitor.daemon.app import shard_of  # noqa: PLC0415
+    from monitor.config import shard_of  # noqa: PLC0415
     from monitor.daemon.process import serve  # noqa: PLC0415
     from monitor.logs import configure  # noqa: PLC0415
 
     index, count = _shard(shard)
 
     def source() -> Config:
-        return shard_of(load_config(config), index, count)
+        loaded = load_config(config)
+        part = shard_of(loaded, index, count)
+        if count != loaded.shards:
+            _log.warning(
+                "RelayMonitorAbsent rules expect another number of shards", expected=loaded.shards, running=count
+            )
+        if not part.relays:
+            _log.warning("no relay for this shard", shard=shard, relays=len(loaded.relays))
+        return part
 
     configure(log_format.value, log_level.value)
     run_loop(serve(source(), shard=(index, count), source=source))

@@ -29,6 +29,7 @@ from monitor.config.relay import (
 )
 from monitor.config.schema import schema
 from monitor.config.secrets import SecretFile, reveal
+from monitor.config.sharding import shard_of
 from monitor.config.slo import OverrideConfig, SloConfig
 from monitor.config.units import parse_duration, parse_ratio, show_duration, show_ratio
 
@@ -65,6 +66,7 @@ __all__ = [
     "refusals",
     "reveal",
     "schema",
+    "shard_of",
     "show_duration",
     "show_ratio",
 ]

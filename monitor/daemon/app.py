@@ -15,7 +15,7 @@ from monitor.daemon.lifecycle import Lifecycle
 from monitor.daemon.pipeline import ResultPipeline
 from monitor.daemon.status import relay_status
 from monitor.daemon.supervisor import ProbeSupervisor
-from monitor.errors import ConfigError, ConfigProblem, MonitorError, StartupError
+from monitor.errors import ConfigError, MonitorError, StartupError
 from monitor.health import SelfCheck
 from monitor.journal import Journal
 from monitor.metrics import Metrics
@@ -281,27 +281,3 @@ class Monitor:
             await asyncio.sleep(1)
             for name in self.monitored_relays.relays:
                 self.metrics.set_relay_maintenance(name, self.maintenance.active(name) is not None)
-
-
-def shard_of(config: Config, index: int, count: int) -> Config:
-    """Return the configuration of shard `index` of `count`: every `count`-th relay.
-
-    Raises `ConfigError` if the shard has no relay.
-    """
-    mine = tuple(relay for number, relay in enumerate(config.relays) if number % count == index)
-    names = {relay.name for relay in mine}
-    probes = tuple(
-        probe.model_copy(update={"relays": tuple(name for name in probe.relays if name in names)})
-        for probe in config.probes
-        if names & set(probe.relays)
-    )
-    if not mine:
-        raise ConfigError(
-            f"shard {index}/{count}",
-            [ConfigProblem(0, "relays", f"there are only {len(config.relays)}, none for this shard")],
-        )
-    if count != config.shards:
-        _log.warning("RelayMonitorAbsent rules expect another number of shards", expected=config.shards, running=count)
-    probe_names = {probe.name for probe in probes}
-    slos = tuple(slo for slo in config.slos if probe_names & set(slo.probe))
-    return config.model_copy(update={"relays": mine, "probes": probes, "slos": slos})

@@ -1,4 +1,8 @@
-"""Metrics of a load test, in the daemon's series: served while the test runs, or pushed at its end."""
+"""Metrics of a load test, `relay_load_*`: served while the test runs, or pushed at its end.
+
+They are the daemon's series of a probe under names of their own: a load test is no monitor, and no rule of a monitor
+may read them.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +26,10 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
+_ONLY_OF_MONITORS: Final = frozenset(
+    f"relay_probe_{name}" for name in ("up", "relay_info", "interval_seconds", "maintenance", "confirmations_total")
+)
+
 JOB: Final = "relay-monitor-load"
 """The job label at the push gateway."""
 
@@ -35,8 +43,7 @@ def metrics_of(
     The SLOs apply to the probe that runs the test.
     """
     own_slos = tuple(slo.model_copy(update={"probe": (plan.scenario.value,)}) for slo in slos)
-    metrics = Metrics(config_of(plan, own_slos), version=monitor.__version__)
-    metrics.set_healthy(True)
+    metrics = Metrics(config_of(plan, own_slos), version=monitor.__version__, rename=load_name, scrapes_at_zero=0)
     server = None
     if listen is not None:
         try:
@@ -52,6 +59,18 @@ def metrics_of(
             thread.join()
         if gateway is not None:
             _push(gateway, plan, metrics)
+
+
+def load_name(name: str) -> str | None:
+    """Return the name of one of the daemon's metrics in a load test; None if a load test does not have it."""
+    if name == "relay_monitor_event_loop_lag_seconds":
+        return "relay_load_event_loop_lag_seconds"
+    if name in _ONLY_OF_MONITORS:
+        return None
+    for start, own in (("relay_probe_", "relay_load_"), ("relay_slo_", "relay_load_slo_")):
+        if name.startswith(start):
+            return own + name.removeprefix(start)
+    return None
 
 
 def _push(gateway: str, plan: Plan, metrics: Metrics) -> None:

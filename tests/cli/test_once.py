@@ -65,7 +65,12 @@ class TestOnce:
         assert {"resolve", "tcp", "upgrade", "hello", "subscribe", "handshake", "deliver", "answer"} <= steps
         samples = [sample for family in parse_text(textfile.read_text("utf-8")) for sample in family.samples]
         # Without process_*, which node_exporter exports.
-        assert {sample.name.partition("_")[0] for sample in samples} == {"relay"}
+        assert {sample.name for sample in samples} == {
+            "relay_once_success",
+            "relay_once_timestamp_seconds",
+            "relay_once_duration_seconds",
+            "relay_once_round_trip_seconds",
+        }
         assert stat.S_IMODE(textfile.stat().st_mode) == 0o644
         good = {
             (sample.labels["probe"], sample.labels["relay"])
