@@ -263,16 +263,16 @@ def centrifugo_config(settings: RelaySettings, port: int) -> dict[str, object]:
     }
 
 
-async def _centrifugo(program: Path, settings: RelaySettings, folder: Path) -> Relay:
-    port = closed_port()
-    config = folder / f"centrifugo-{port}.json"
-    config.write_text(json.dumps(centrifugo_config(settings, port)), encoding="utf-8")
+async def start_centrifugo(program: Path, config: dict[str, object], port: int, folder: Path) -> Process:
+    """Start Centrifugo with this configuration, which listens on `port`, and wait until it answers."""
+    file = folder / f"centrifugo-{port}.json"
+    file.write_text(json.dumps(config), encoding="utf-8")
     # Centrifugo reads settings from variables with this prefix.
     environ = {name: value for name, value in os.environ.items() if not name.startswith("CENTRIFUGO_")}
     log = folder / f"centrifugo-{port}.log"
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
-            program, "--config", config, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output, env=environ
+            program, "--config", file, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output, env=environ
         )
     relay = Process(f"ws://127.0.0.1:{port}/connection/websocket", process)
     try:
@@ -294,7 +294,8 @@ async def _start(kind: str, program: Path, settings: RelaySettings, folder: Path
     """Start a relay that is a program."""
     if kind == "engine":
         return await Engine.start(program, *engine_flags(settings))
-    return await _centrifugo(program, settings, folder)
+    port = closed_port()
+    return await start_centrifugo(program, centrifugo_config(settings, port), port, folder)
 
 
 ENGINE = "relay engine"

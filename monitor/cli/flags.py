@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Any
 
@@ -99,6 +100,13 @@ def target_of(text: str) -> str:
         return RelayConfig(name="target", url=text).url
     except ValidationError as error:
         raise typer.BadParameter(f"{text!r}: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
+
+
+def test_id_of(text: str) -> str:
+    """Parse the id of a load test. Raises `BadParameter`."""
+    if not re.fullmatch(r"[\w.:-]{1,64}", text, re.ASCII):
+        raise typer.BadParameter(f"{text!r} is not 1–64 letters, digits, and _ . : -")
+    return text
 
 
 def gateway_of(text: str) -> str:

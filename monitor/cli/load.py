@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import typer
 
@@ -45,6 +46,7 @@ def load(  # noqa: PLR0913, PLR0917 - one parameter per flag
     metrics: option.MetricsAddress = None,
     push_gateway: option.PushGateway = None,
     worker: option.Worker = "0/1",
+    test_id: option.TestId = None,
     seed: option.Seed = None,
     config: option.ConfigFile = None,
     slo_round_trip: option.RoundTripLimit = None,
@@ -80,6 +82,7 @@ def load(  # noqa: PLR0913, PLR0917 - one parameter per flag
         timeout=timeout,
         seed=seed,
         worker=worker,
+        test_id=test_id or (uuid4().hex if worker == (0, 1) else ""),
     )
     limits = {
         Aim.ROUND_TRIP: slo_round_trip,
@@ -122,6 +125,13 @@ def _check_workers(plan: Plan, workers: int, *, has_metrics: bool) -> None:
     if not plan.numbers:
         index, count = plan.worker
         raise typer.BadParameter(f"worker {index}/{count} has none of the {plan.total} to run", param_hint="--worker")
+    if workers > 1 and plan.worker != (0, 1):
+        raise typer.BadParameter("cannot be combined with --worker", param_hint="--workers")
+    if not plan.test_id:
+        raise typer.BadParameter(
+            "is required with --worker, the same for each part of one test and another one for each test",
+            param_hint="--test-id",
+        )
     if workers == 1:
         return
     hint = "--workers"
@@ -131,8 +141,6 @@ def _check_workers(plan: Plan, workers: int, *, has_metrics: bool) -> None:
         )
     if has_metrics:
         raise typer.BadParameter("cannot be combined with --metrics or --push-gateway", param_hint=hint)
-    if plan.worker != (0, 1):
-        raise typer.BadParameter("cannot be combined with --worker", param_hint=hint)
     if workers > plan.total:
         raise typer.BadParameter(
             f"{workers} workers are more than the {plan.total} pairs or connections", param_hint=hint

@@ -15,6 +15,7 @@ from monitor.cli.flags import (
     seconds_of,
     share_of,
     target_of,
+    test_id_of,
     worker_of,
 )
 from monitor.scenarios import Scenario
@@ -49,6 +50,9 @@ Workers = Annotated[int, typer.Option(min=1, max=256, help="Number of processes 
 MetricsAddress = _option(listen_of, "HOST:PORT", "Serve /metrics on this address during the test.")
 PushGateway = _option(gateway_of, "URL", "Push the metrics to this gateway after the test.")
 Worker = _option(worker_of, "I/N", "Run part I of N; other machines run the other parts.")
+TestId = _option(
+    test_id_of, "ID", "Name of this test, the same for each of its --worker parts (default: a random one)."
+)
 Seed = Annotated[int | None, typer.Option(help="Seed of random choices, such as back-offs.")]
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", "-c", help="Check the result against the SLOs of this configuration.")

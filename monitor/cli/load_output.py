@@ -51,7 +51,7 @@ class LoadOutput:
             plan,
             finished,
             self._judged,
-            version=monitor.__version__,
+            version=finished.version or monitor.__version__,
             workers=self._workers,
             passed=self._passed and not finished.interrupted,  # the summary says what an interrupted test passed
         )

@@ -6,6 +6,9 @@ the samples of that rank and the next. Ranks are drawn for both sketches; the in
 least ratios to the 97.5 % point of the greatest. Nothing is known beyond the last sample: a P99 of fewer than 368
 exchanges has no upper bound. Shares: Newcombe's interval of a difference, from Wilson's intervals.
 
+A merged result has the sum of its workers' peaks of connections that were away, which were not at one moment: the share
+of stable connections is not compared then.
+
 Results of the Node tool have whole milliseconds and no interval; a change that rounding can explain is not worse.
 A figure that A has and B does not (nothing succeeded) is a regression.
 """
@@ -193,6 +196,8 @@ def _drawn(sketch: Sketch, share: float, rng: random.Random) -> list[tuple[float
 def _shares(before: LoadResult | NodeResult, after: LoadResult | NodeResult, ratio: float) -> list[Change]:
     changes = []
     ones, twos = _counts(before), _counts(after)
+    if not (_knows_stability(before) and _knows_stability(after)):
+        ones.pop("stable", None)
     for name, one in ones.items():
         two = twos.get(name)
         if two is None:
@@ -227,6 +232,13 @@ def _counts(result: LoadResult | NodeResult) -> dict[str, tuple[int, int]]:
     if connections is not None and (dropped := _dropped(result)) is not None:
         counts["stable"] = connections.successful - dropped, connections.successful
     return {name: (min(every, max(0, good)), every) for name, (good, every) in counts.items() if every}
+
+
+def _knows_stability(result: LoadResult | NodeResult) -> bool:
+    """Return whether the dropped connections of a result are those of one moment, or are counted one by one."""
+    if not isinstance(result, LoadResult) or result.results.steady_state is None:
+        return True
+    return len(result.meta.included_workers or (0,)) == 1
 
 
 def _dropped(result: LoadResult | NodeResult) -> int | None:

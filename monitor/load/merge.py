@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Final
+from statistics import median_low
+from typing import TYPE_CHECKING, Any
 
 from monitor.errors import StartupError
 from monitor.load.conversion import objective_of, totals_of
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from monitor.load.result_file import NodeResult
     from monitor.load.verdict import Objective
 
-MAX_GAP: Final = 60.0
-"""Seconds that may lie between two parts of one test, which people may have started by hand."""
-
 _Named = tuple[str, LoadResult]
 """A result and the name of its file."""
 
@@ -27,8 +25,8 @@ _Named = tuple[str, LoadResult]
 def merge(results: Sequence[tuple[str, LoadResult | NodeResult]]) -> tuple[Plan, FinishedTest, list[Objective]]:
     """Merge the results of one test's workers, each with the name of its file; merged results can be merged again.
 
-    Raises `StartupError` for results without sketches, of different tests, times or objectives, and for a worker that
-    is contained twice.
+    Raises `StartupError` for results without sketches, of different tests, versions or objectives, and for a worker
+    that is contained twice. The clocks of the workers' machines do not matter.
     """
     parts: list[_Named] = []
     totals = Totals()
@@ -41,7 +39,6 @@ def merge(results: Sequence[tuple[str, LoadResult | NodeResult]]) -> tuple[Plan,
             raise StartupError(f"{name}: not a complete result: {error}") from error
         parts.append((name, result))
     _check_same_test(parts)
-    _check_same_time(parts)
     objectives = _check_same_objectives(parts)
     included = _included_workers(parts)
     plan, metas = parts[0][1].meta.config, [result.meta for _, result in parts]
@@ -49,19 +46,32 @@ def merge(results: Sequence[tuple[str, LoadResult | NodeResult]]) -> tuple[Plan,
     finished = FinishedTest(
         totals=totals,
         interrupted=any(meta.interrupted for meta in metas),
-        began=min(result.began for _, result in parts),
+        began=median_low(result.began for _, result in parts),  # a clock may be wrong
         cost={name: sum(meta.cost.get(name, 0.0) for meta in metas) for name in ("cpuSeconds", "peakRssMb")},
         included_workers=included,
         missing_workers=tuple(sorted(every.difference(included))),
+        version=metas[0].version,
     )
     return plan, finished, objectives
 
 
 def _check_same_test(parts: Sequence[_Named]) -> None:
     first_name, first = parts[0]
+    for name, result in parts if len(parts) > 1 else ():
+        if not result.meta.config.test_id:
+            raise StartupError(f"{name}: has no test id, so that its test is not known; an older version wrote it")
+        if result.meta.version != first.meta.version:
+            raise StartupError(
+                f"{name}: of version {result.meta.version}, but {first_name} is of version {first.meta.version}"
+            )
     expected = _common_settings(first.meta.config)
     for name, result in parts:
         settings = _common_settings(result.meta.config)
+        if settings["test_id"] != expected["test_id"]:
+            raise StartupError(
+                f"{name}: of a different test than {first_name}: "
+                f"test id {settings['test_id']!r} instead of {expected['test_id']!r}"
+            )
         different = sorted(key for key in expected if expected[key] != settings[key])
         if different:
             details = ", ".join(f"{key} {settings[key]!r} instead of {expected[key]!r}" for key in different)
@@ -71,17 +81,6 @@ def _check_same_test(parts: Sequence[_Named]) -> None:
 def _common_settings(plan: Plan) -> dict[str, Any]:
     """Return what the plans of all workers of one test have in common."""
     return asdict(plan) | {"scenario": plan.scenario.value, "worker": plan.worker[1]}
-
-
-def _check_same_time(parts: Sequence[_Named]) -> None:
-    """Check that the workers ran at the same time: a file of another day is no part of this test."""
-    spans = [(name, result.began, result.began + result.results.timing.total_time_ms / 1e3) for name, result in parts]
-    first, _, ended = min(spans, key=lambda span: span[2])
-    last, began, _ = max(spans, key=lambda span: span[1])
-    if began > ended + MAX_GAP:
-        raise StartupError(
-            f"{last}: of a different test than {first}, which had ended {began - ended:.0f} s before it began"
-        )
 
 
 def _check_same_objectives(parts: Sequence[_Named]) -> list[Objective]:

@@ -42,7 +42,8 @@ class Plan:
     """The settings of a load test. Times are seconds. The defaults are those of the relay team's own tool.
 
     `worker` is (index, count): this process runs every count-th pair or connection from index on, and starts each one
-    at the same time as a single process would.
+    at the same time as a single process would. `test_id` is the same for all workers of one test, and for no other
+    test; results of older versions have none.
     """
 
     target: str
@@ -58,6 +59,7 @@ class Plan:
     timeout: float = 10.0
     seed: int | None = None
     worker: tuple[int, int] = (0, 1)
+    test_id: str = ""
 
     @property
     def is_paired(self) -> bool:

@@ -134,3 +134,5 @@ class FinishedTest:
     """Workers whose results it contains; empty for one worker's own part."""
     missing_workers: tuple[int, ...] = ()
     """Workers whose results are missing."""
+    version: str = ""
+    """Version of the program that ran the merged parts; empty for a test of this process."""

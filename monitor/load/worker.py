@@ -1,7 +1,8 @@
 """One worker process of a test with `--workers`.
 
 It reads its plan from stdin and writes lines of JSON to stdout: that it is ready, once a second a snapshot, and its
-result. It starts the test at the second line of stdin, and stops it when stdin ends, also because its parent died.
+result. Anything else that is printed in this process goes to stderr. It starts the test at the second line of stdin,
+and stops it when stdin ends, also because its parent died.
 """
 
 from __future__ import annotations
@@ -22,19 +23,36 @@ from monitor.load.plan import Plan
 from monitor.load.snapshot import Snapshot
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from monitor.load.scenario_runner import ScenarioRunner
+
+STDOUT: Final = 1
+STDERR: Final = 2
 
 SNAPSHOT_INTERVAL: Final = 1.0
 """Seconds between two snapshots."""
 
 
-def send(**message: Any) -> None:
-    """Send one message to the parent."""
-    sys.stdout.write(json.dumps(message) + "\n")
-    sys.stdout.flush()
+class Messages:
+    """Messages to the parent, over the stdout that this process was started with.
+
+    From then on stdout is stderr, so that nothing else, a library's message for example, comes between two messages.
+    """
+
+    def __init__(self) -> None:
+        sys.stdout.flush()
+        self._file = os.fdopen(os.dup(STDOUT), "w", encoding="utf-8")
+        os.dup2(STDERR, STDOUT)
+        self._file.write("\n")  # half a line may have been printed before
+
+    def send(self, **message: Any) -> None:
+        """Send one message."""
+        self._file.write(json.dumps(message) + "\n")
+        self._file.flush()
 
 
-async def run_worker(plan: Plan) -> None:
+async def run_worker(plan: Plan, send: Callable[..., None]) -> None:
     """Run this worker's part. Raises `StartupError`."""
     host.raise_file_limit(plan.sockets)
     stop = asyncio.Event()
@@ -73,7 +91,8 @@ def _first_line() -> bytes:
 async def serve() -> None:
     """Read the plan, and run it."""
     plan = Plan.from_json(json.loads(_first_line()))
+    messages = Messages()
     try:
-        await run_worker(plan)
+        await run_worker(plan, messages.send)
     except StartupError as error:
-        send(error=str(error))
+        messages.send(error=str(error))

@@ -39,6 +39,10 @@ MAX_MESSAGE_BYTES: Final = 1 << 28
 """Bytes of a worker's longest message, its result."""
 
 
+MESSAGES: Final = frozenset({"ready", "snapshot", "result", "error"})
+"""Keys of a worker's messages, each of which has one."""
+
+
 class Worker:
     """One worker process."""
 
@@ -80,8 +84,8 @@ class Worker:
                     self.snapshot = Snapshot.from_json(message["snapshot"])
                 elif "result" in message:
                     self.result = message["result"]
-                else:
-                    raise StartupError(str(message.get("error", message)))
+                elif "error" in message:
+                    raise StartupError(str(message["error"]))
         except TimeoutError:
             _log.error("worker killed: no message from it", worker=self.plan.worker[0], seconds=SILENCE_TIMEOUT)
             self._kill()
@@ -122,10 +126,18 @@ class Worker:
             self._process.stdin.write(line.encode() + b"\n")
 
     async def _read(self) -> dict[str, Any] | None:
+        """Return the next message; None if the worker has exited. A line that is no message is skipped."""
         assert self._process is not None
         assert self._process.stdout is not None
-        line = await self._process.stdout.readline()
-        return json.loads(line) if line.endswith(b"\n") else None  # half a line: it died while writing
+        while (line := await self._process.stdout.readline()).endswith(b"\n"):  # half a line: it died while writing
+            try:
+                message = json.loads(line)
+            except (ValueError, RecursionError):
+                message = None
+            if isinstance(message, dict) and message.keys() & MESSAGES:
+                return message
+            _log.debug("line of a worker skipped: it is no message", worker=self.plan.worker[0], bytes=len(line))
+        return None
 
 
 async def run_workers(

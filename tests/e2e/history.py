@@ -35,13 +35,13 @@ FAMILIES: Final = ("relay_slo_", "relay_up", "relay_probe_up", "relay_monitor_",
 IMPORT_TIMEOUT: Final = 120.0
 
 
-def backfill(config: str, folder: Path, instance: str) -> Path:
+def backfill(config: str, folder: Path, instance: str, step: int = STEP) -> Path:
     """Write blocks of history for the monitor of this configuration at `instance`, and return their folder."""
     text = folder / "history.txt"
     now = time.time() - UNTIL
-    times = [now - STEP * number for number in range(HOURS * 3600 // STEP, -1, -1)]
+    times = [now - step * number for number in range(HOURS * 3600 // step, -1, -1)]
     with text.open("w", encoding="utf-8") as file:
-        for line in _lines(config, instance, times):
+        for line in _lines(config, instance, times, step):
             file.write(line)
         file.write("# EOF\n")
     blocks = folder / "prometheus"
@@ -54,7 +54,7 @@ def backfill(config: str, folder: Path, instance: str) -> Path:
     return blocks
 
 
-def _lines(config: str, instance: str, times: list[float]) -> Iterator[str]:
+def _lines(config: str, instance: str, times: list[float], step: int) -> Iterator[str]:
     parsed = parse(config, "history", {})
     metrics = Metrics(parsed, version="0")
     metrics.set_healthy(True)
@@ -69,7 +69,7 @@ def _lines(config: str, instance: str, times: list[float]) -> Iterator[str]:
             speed = _speed(parsed, labels)
             series = ",".join(f'{name}="{value}"' for name, value in labels.items())
             for number, at in enumerate(times):
-                value = speed * STEP * number if speed else sample.value
+                value = speed * step * number if speed else sample.value
                 yield f"{sample.name}{{{series}}} {value} {at:.3f}\n"
 
 

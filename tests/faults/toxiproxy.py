@@ -34,6 +34,15 @@ class Toxiproxy:
             (await self._client.post(f"/proxies/{made['name']}/toxics", json=toxic)).raise_for_status()
         return f"{parts.scheme}://{made['listen']}{parts.path}"
 
+    async def enable(self, name: str, *, enabled: bool) -> None:
+        """Close or open a proxy: a closed one drops its connections and refuses new ones."""
+        (await self._client.post(f"/proxies/{name}", json={"enabled": enabled})).raise_for_status()
+
+    @property
+    def latest(self) -> str:
+        """Name of the proxy that was created last."""
+        return f"p{self._made}"
+
     async def close(self) -> None:
         """Close the client of the API."""
         await self._client.aclose()

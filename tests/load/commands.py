@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 ENVIRON = os.environ | {"NO_PROXY": "127.0.0.1"}
 
 
-async def start(*flags: str) -> asyncio.subprocess.Process:
-    """Start the command in a process of its own."""
+async def start(*flags: str, **environ: str) -> asyncio.subprocess.Process:
+    """Start the command in a process of its own, with more variables in its environment."""
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "monitor", "load", *flags),
-        env=ENVIRON,
+        env=ENVIRON | environ,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )

@@ -20,7 +20,7 @@ COST = {"cpuSeconds": 1.5, "peakRssMb": 80.0}
 
 
 def plan_of(scenario: Scenario = Scenario.STEADY_MESSAGING, **keys: Any) -> Plan:
-    return Plan(target=TARGET, scenario=scenario, **keys)
+    return Plan(target=TARGET, scenario=scenario, **({"test_id": "a-test"} | keys))
 
 
 def totals_of_samples(samples: list[tuple[float, float]]) -> Totals:

@@ -13,6 +13,8 @@ from monitor.load.compare import Change, lines
 from monitor.load.compare import compare as compare_results
 from monitor.load.result_file import parse
 from monitor.load.sketch import Sketch
+from monitor.load.totals import Totals
+from monitor.scenarios import Scenario
 from tests.load.sample import plan_of, result_of, totals_of_samples
 
 if TYPE_CHECKING:
@@ -148,6 +150,31 @@ def test_more_drops_than_chance_makes_are_a_regression(scenario: str) -> None:
     assert (found.before, found.after, found.worse) == (100.0, 10.0, True)
     assert found.effect == -90.0
     assert not change(compare(dropped(scenario, 4), dropped(scenario, 5), ratio=1.2), "stable").worse
+
+
+def result_with_peak(peak: int, workers: int = 1) -> Json:
+    """Return a result with a hundred held connections, of one process or merged of several."""
+    plan = plan_of(Scenario.STEADY_STATE)
+    totals = Totals(attempted=100, immediate=100, seconds=60.0, due_seconds=6000.0, connected_seconds=5990.0)
+    totals.hold.seconds, totals.hold.peak = 60.0, peak
+    totals.sketches["connectTime"].record(0.01)
+    made = result_of(plan, totals)
+    made["meta"] |= {"includedWorkers": list(range(workers)), "workers": workers}
+    made["meta"]["config"]["worker"] = [0, workers]
+    return made
+
+
+def test_summed_peaks_are_not_compared() -> None:
+    """Each of four workers had 20 connections away at another moment: their sum was never away at once."""
+    assert change(compare(result_with_peak(20), result_with_peak(80), ratio=1.2), "stable").worse
+    for before, after in (
+        (result_with_peak(20), result_with_peak(80, workers=4)),
+        (result_with_peak(80, workers=4), result_with_peak(20)),
+        (result_with_peak(9, 4), result_with_peak(80, 4)),
+    ):
+        changes = compare(before, after, ratio=1.2)
+        assert "stable" not in {item.name for item in changes}
+        assert not any(item.worse for item in changes)
 
 
 def test_a_figure_that_is_missing_in_b_is_a_regression() -> None:

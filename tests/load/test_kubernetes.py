@@ -40,7 +40,7 @@ def test_the_job_is_indexed_and_agrees_with_itself_on_the_number_of_pods(job: An
     assert (job["apiVersion"], job["kind"]) == ("batch/v1", "Job")
     spec = job["spec"]
     container = spec["template"]["spec"]["containers"][0]
-    environ = {item["name"]: item["value"] for item in container["env"]}
+    environ = {item["name"]: item["value"] for item in container["env"] if "value" in item}
     assert spec["completionMode"] == "Indexed"
     assert spec["completions"] == spec["parallelism"] == int(environ["WORKERS"])
     assert spec["backoffLimitPerIndex"] == 0
@@ -55,6 +55,10 @@ def test_the_job_uses_valid_flags_and_the_pods_index(job: Any) -> None:
     assert flags.keys() <= known
     assert flags["--worker"] == "$JOB_COMPLETION_INDEX/$WORKERS"
     assert "--seed" in flags
+    (test_id,) = (item for item in job["spec"]["template"]["spec"]["containers"][0]["env"] if item["name"] == "TEST_ID")
+    assert flags["--test-id"] == "$TEST_ID"
+    label = test_id["valueFrom"]["fieldRef"]["fieldPath"]
+    assert label == "metadata.labels['batch.kubernetes.io/controller-uid']"  # the Job's uid, which each pod has
 
 
 def test_the_pods_parts_are_the_whole_test(job: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from monitor.cli import app
 from monitor.errors import StartupError
 from monitor.load.conversion import result_of as make_result
 from monitor.load.verdict import judge
+from monitor.scenarios import Scenario
 from tests.load.parts import SAMPLES, changed, differing, from_file, merge_parts, part
 from tests.load.sample import COST, plan_of, result_of, totals_of_samples
 
@@ -59,10 +61,42 @@ def test_a_merged_result_can_be_merged_with_the_remaining_parts() -> None:
     assert (finished.included_workers, finished.missing_workers, finished.totals.received) == ((0, 1, 2, 3), (), 4)
 
 
-def test_a_file_of_another_day_replaces_no_worker() -> None:
-    other = changed(part(1, 2), "timestamp", "2023-11-07T22:13:20+00:00")
-    with pytest.raises(StartupError, match=r"^a: of a different test than b, which had ended \d+ s before it began"):
-        merge_parts(("a", part(0, 2)), ("b", other))
+def test_parts_of_two_tests_of_the_same_minute_are_rejected() -> None:
+    with pytest.raises(StartupError, match=r"^b: of a different test than a: test id 'another' instead of 'a-test'$"):
+        merge_parts(("a", part(0, 2)), ("b", part(1, 2, test_id="another")))
+
+
+@pytest.mark.parametrize("hours", [-3, 3, 24 * 365 * 30])
+def test_wrong_clocks_do_not_matter(hours: int) -> None:
+    """The merged test began when most of its workers say."""
+    began = datetime.fromisoformat(part(0, 3)["timestamp"])
+    other = changed(part(1, 3), "timestamp", (began + timedelta(hours=hours)).isoformat())
+    _, finished, _ = merge_parts(("a", part(0, 3)), ("b", other), ("c", part(2, 3)))
+    assert (finished.missing_workers, finished.began) == ((), began.timestamp())
+
+
+def test_a_result_of_an_older_version_can_only_be_merged_alone() -> None:
+    """It has no test id."""
+    old = [changed(part(index, 2), "meta.config.test_id", ...) for index in range(2)]
+    assert merge_parts(("a", old[0]))[1].missing_workers == (1,)
+    with pytest.raises(StartupError, match=r"^a: has no test id, so that its test is not known"):
+        merge_parts(("a", old[0]), ("b", old[1]))
+
+
+def test_parts_of_different_versions_are_rejected() -> None:
+    with pytest.raises(StartupError, match=r"^b: of version 9, but a is of version 1\.2\.3$"):
+        merge_parts(("a", part(0, 2)), ("b", changed(part(1, 2), "meta.version", "9")))
+
+
+def test_a_part_needs_a_test_id(tmp_path: Path) -> None:
+    output = str(tmp_path / "r.json")
+    flags = ("--target", "ws://127.0.0.1:1/x", "--worker", "0/2", "--output", output)
+    done = CliRunner().invoke(app, ["load", *flags], env={"COLUMNS": "400"})
+    assert done.exit_code == 2
+    assert "--test-id: is required with --worker" in done.stderr
+    done = CliRunner().invoke(app, ["load", *flags, "--test-id", "a b"], env={"COLUMNS": "400"})
+    assert done.exit_code == 2
+    assert "'a b' is not 1–64 letters" in done.stderr
 
 
 def test_parts_with_different_objectives_are_rejected() -> None:
@@ -106,6 +140,10 @@ def test_a_worker_missing_in_a_part_is_missing_in_the_merged_result() -> None:
         ([("a", part(1)), ("b", merged_json(part(0), part(1)))], "b: of the same worker 1/4 as a"),
         ([("a", part(0)), ("b", part(1, delay=3.0))], r"b: of a different test than a: delay 3.0 instead of 30.0"),
         ([("a", part(0)), ("b", part(1, 5))], "b: of a different test than a: worker 5 instead of 4"),
+        (
+            [("a", part(0)), ("b", part(1, scenario=Scenario.REALISTIC_SESSION))],
+            "b: of a different test than a: scenario 'realistic-session' instead of 'steady-messaging'",
+        ),
         ([("a", {"scenario": "x", "results": {}})], "a: has no sketches, so that it cannot be merged exactly"),
         (
             [("a", changed(part(0), "results.sketches.messages", "AAAA"))],

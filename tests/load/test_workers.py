@@ -79,6 +79,36 @@ async def test_a_killed_workers_results_are_missing_and_the_others_are_kept(engi
     assert b"Traceback" not in stderr
 
 
+STRAY = """
+import sys, threading, time
+if "load-worker" in sys.orig_argv:
+    print("a line of a library", flush=True)
+    print("[1, 2]")
+    print('{"progress": 1}')
+    def chat():
+        for _ in range(40):
+            time.sleep(0.05)
+            print("another one", end="", flush=True)
+    threading.Thread(target=chat, daemon=True).start()
+"""
+"""A module that each worker imports at its start; it prints before and while the worker sends messages."""
+
+
+@pytest.mark.required_counterpart("relay engine")
+async def test_what_else_a_worker_prints_harms_no_message(engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(STRAY)
+    output = tmp_path / "r.json"
+    flags = ("--scenario", "steady-state", "--connections", "4", "--ramp-up", "0.5", "--duration", "2")
+    process = await start(
+        *("--target", engine.url, *flags, "--workers", "2", "--output", str(output)), PYTHONPATH=str(tmp_path)
+    )
+    async with asyncio.timeout(60):
+        stdout, stderr = await process.communicate()
+    assert (process.returncode, stdout.decode().splitlines()[-1]) == (0, "PASS"), stderr.decode()
+    assert b"another one" in stderr
+    assert json.loads(output.read_text())["results"]["connections"]["immediate"] == 4
+
+
 def children_of(pid: int) -> list[int]:
     """Return the child processes in the order of their start."""
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
