@@ -29,12 +29,9 @@ async def lose_one_node_and_then_both(incident: Incident) -> None:
     await incident.says("up and accepting", is_well, 60)
 
 
-async def test_a_cluster_is_down_only_without_any_node(
-    tmp_path: Path, centrifugo_program: Path, toxiproxy_program: Path
-) -> None:
+@pytest.mark.usefixtures("centrifugo_program", "toxiproxy_program")
+async def test_a_cluster_is_down_only_without_any_node(tmp_path: Path) -> None:
     assert redis_program()
-    assert centrifugo_program.exists()
-    assert toxiproxy_program.exists()
     case = Case(name="nodes", run=lose_one_node_and_then_both, tls=True)
     (incident,) = await run_all([case], tmp_path, pages=False)
     assert [check for check in incident.checks if not check.good] == []
