@@ -14,6 +14,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from monitor.errors import StartupError
+from monitor.threads import run_in_thread
 from monitor.web.acceptor import Acceptor, is_allowed
 from monitor.web.auth import WebAuth, read_security
 
@@ -81,7 +82,7 @@ class WebServer:
 
     async def start(self) -> None:
         """Start serving. Raises `StartupError` if the address is not available."""
-        listener = self._listen()
+        listener = await run_in_thread("look-up of the listening address", self._listen)
         self._port = listener.getsockname()[1]
         self._serving = asyncio.create_task(self._server.serve(sockets=[]), name="web")
         started = asyncio.create_task(self._server.started_event.wait())
