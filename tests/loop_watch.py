@@ -83,14 +83,14 @@ class LoopWatch:
     def __init__(self) -> None:
         self.active = False
         self.found: list[str] = []
-        self.longest = 0.0
+        self.longest_step = 0.0
         self._collecting = 0.0
         self._collected = 0.0
         sys.addaudithook(self._audit)  # it cannot be removed, so there is only one
 
     def watch(self, patch: MonkeyPatch) -> None:
         """Watch until `patch` is undone."""
-        self.found, self.longest = [], 0.0
+        self.found, self.longest_step = [], 0.0
         gc.callbacks.append(self._time_collection)
         for owner, name in BLOCKING_FUNCTIONS:
             patch.setattr(owner, name, self._checked(getattr(owner, name), f"{owner.__name__}.{name}"))
@@ -121,17 +121,17 @@ class LoopWatch:
                 return
         elif call == "open":
             return  # an open descriptor
-        if (place := _place(sys._getframe(2))) is not None:
-            self.found.append(f"{call}({', '.join(map(repr, arguments[:1]))}) on the event loop: {place}")
+        if (position := _position(sys._getframe(2))) is not None:
+            self.found.append(f"{call}({', '.join(map(repr, arguments[:1]))}) on the event loop: {position}")
 
     def _timed(self, run: Callable[[asyncio.Handle], None]) -> Callable[[asyncio.Handle], None]:
         def timed(handle: asyncio.Handle) -> None:
-            callback, collected = handle._callback, self._collected
+            callback, collected = getattr(handle, "_callback", None), self._collected
             started = time.thread_time()
             run(handle)
             spent = time.thread_time() - started - (self._collected - collected)
-            if spent > self.longest and (work := _work(callback)) is not None:
-                self.longest = spent
+            if spent > self.longest_step and (work := _work(callback)) is not None:
+                self.longest_step = spent
                 if spent > MAX_STEP:
                     self.found.append(f"a step of {spent * 1000:.0f} ms on the event loop: {work}")
 
@@ -146,7 +146,7 @@ class LoopWatch:
             self._collected += time.thread_time() - self._collecting
 
 
-def _place(frame: FrameType | None) -> str | None:
+def _position(frame: FrameType | None) -> str | None:
     """Return the line of the program that makes a call, or None if it is a test's, or allowed."""
     while frame is not None:
         name = frame.f_code.co_filename

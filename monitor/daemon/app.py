@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -43,6 +45,17 @@ TASKS: Final = "tasks"
 """The self-check that fails while a task that all relays share fails again and again."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reload:
+    """What a reload has read, and its differences from the configuration in force."""
+
+    config: Config
+    difference: Changes
+    maintenance: Maintenance
+    security: ServerSecurity
+    config_hash: str
+
+
 class Monitor:
     """The daemon: runs the probes and holds their results.
 
@@ -63,11 +76,16 @@ class Monitor:
         self.clock = clock or SYSTEM_CLOCK
         self.metrics = Metrics(config, version=monitor.__version__, shard=f"{shard[0]}/{shard[1]}", clock=self.clock)
         self.state_folder = StateFolder(config.state_dir) if config.state_dir is not None else None
-        self.journal = Journal(self.state_folder)
+        self.journal = Journal(
+            self.state_folder,
+            on_health=self.metrics.set_journal_healthy,
+            on_bug=partial(self.metrics.count_task_failure, "journal"),
+        )
         self.maintenance = Maintenance(config.maintenance, self.clock)
         self.schedule = Schedule(clock=self.clock, on_result=self.metrics.count_run, seed=config.location)
         self.started_at = utc(self.clock)
         self.supervision = Supervision(
+            on_failure=self.metrics.count_task_failure,
             on_repeated=self._on_repeated_failure,
             on_recovered=self._on_recovered_tasks,
         )
@@ -95,6 +113,7 @@ class Monitor:
         self.supervisor = ProbeSupervisor(
             self.monitored_relays, self.schedule, self.metrics.count_run, self.supervision
         )
+        self.metrics.set_config_info(config_hash(config))
         self.auth = WebAuth(read_security(config.server.web_config_file))
         self._background: list[asyncio.Task[None]] = []  # tasks that run until the monitor stops
         self.lifecycle = Lifecycle(self)
@@ -122,9 +141,7 @@ class Monitor:
         self.metrics.set_healthy(True)
         self.metrics.set_reload(at=self.clock.time(), ok=True)
         await self.monitored_relays.start(self._on_status)
-        for probe in self.config.probes:
-            for relay in probe.relays:
-                self.supervisor.start(relay, probe)
+        await self.supervisor.start_all((relay, probe) for probe in self.config.probes for relay in probe.relays)
         await self.schedule.start()
         self.health.start()
         self._background = [
@@ -189,10 +206,9 @@ class Monitor:
         """See `lifecycle.Parts`."""
         opened: list[MonitoredRelay] = []
         try:
-            config, maintenance, security = await self._read()
-            difference = changes(self.config, config)
-            opened = await self.monitored_relays.open(difference.opened)
-            await self._change(config, difference, opened)
+            reload = await run_in_thread("read of the configuration", self._read)
+            opened = await self.monitored_relays.open(reload.difference.opened)
+            await self._change(reload, opened)
         except MonitorError as error:
             self.metrics.set_reload(at=self.clock.time(), ok=False)
             _log.error("configuration reload failed", why=str(error))
@@ -206,26 +222,34 @@ class Monitor:
             _log.exception("configuration reload failed by an internal error")
             why = f"internal error, {type(error).__name__}: {error}; see the log, then restart the monitor"
             raise StartupError(why) from error
-        self.maintenance = maintenance
-        self.auth.apply(security)
+        self.maintenance = reload.maintenance
+        self.auth.apply(reload.security)
+        self.metrics.set_config_info(reload.config_hash)
         self.metrics.set_reload(at=self.clock.time(), ok=True)
-        _log.info("configuration reloaded", stopped=len(difference.stopped), started=len(difference.started))
+        stopped, started = len(reload.difference.stopped), len(reload.difference.started)
+        _log.info("configuration reloaded", stopped=stopped, started=started)
 
-    async def _read(self) -> tuple[Config, Maintenance, ServerSecurity]:
-        """Read and check the configuration, its maintenance windows and the web configuration."""
+    def _read(self) -> Reload:
+        """Read and check the configuration, its maintenance windows and the web configuration. May block."""
         if self._source is None:
             raise StartupError("there is no configuration file to read")
-        config = await run_in_thread("read of the configuration", self._source)
+        config = self._source()
         if faults := refusals(self.config, config):
             raise ConfigError("the configuration", faults)
-        security = await run_in_thread(
-            "read of the web configuration", partial(read_security, config.server.web_config_file)
+        return Reload(
+            config=config,
+            difference=changes(self.config, config),
+            maintenance=Maintenance(config.maintenance, self.clock),
+            security=read_security(config.server.web_config_file),
+            config_hash=config_hash(config),
         )
-        return config, Maintenance(config.maintenance, self.clock), security
 
-    async def _change(self, config: Config, difference: Changes, opened: list[MonitoredRelay]) -> None:
+    async def _change(self, reload: Reload, opened: list[MonitoredRelay]) -> None:
         """Switch to a configuration that was checked; this cannot fail."""
+        config, difference = reload.config, reload.difference
         await self.supervisor.stop(difference.stopped)
+        for name in difference.closed:
+            self.supervision.forget(name)
         removed = [self.monitored_relays.relays[name] for name in difference.closed]
         await self.monitored_relays.close(removed)
         # After the probes' last reports, so that these do not create the series again.
@@ -235,8 +259,7 @@ class Monitor:
         if config.references != self.config.references:
             self.health.references = config.references
         self.config = config
-        for relay, probe in difference.started:
-            self.supervisor.start(relay, probe)
+        await self.supervisor.start_all(difference.started)
 
     # Health and maintenance.
 
@@ -277,7 +300,20 @@ class Monitor:
         )
 
     async def _export_maintenance(self) -> None:
+        exported: dict[str, bool] = {}
+        of_config = self.config
         while True:
             await asyncio.sleep(1)
-            for name in self.monitored_relays.relays:
-                self.metrics.set_relay_maintenance(name, self.maintenance.active(name) is not None)
+            if of_config is not self.config:  # series may be new
+                of_config, exported = self.config, {}
+            for name in list(self.monitored_relays.relays):
+                active = self.maintenance.active(name) is not None
+                if exported.get(name) is not active:
+                    exported[name] = active
+                    self.metrics.set_relay_maintenance(name, active)
+                    await asyncio.sleep(0)
+
+
+def config_hash(config: Config) -> str:
+    """Return a short hash of a configuration, in which secrets have no part."""
+    return hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:12]

@@ -23,6 +23,11 @@ STOP_TIMEOUT: Final = 1.0
 """Seconds that a cancelled probe has to publish its last reports."""
 
 
+RELAY_SPACING: Final = 0.025
+"""Seconds between the first connects of one relay and of the next: the connects of 40 relays a second take half of the
+time of a processor."""
+
+
 class ProbeSupervisor:
     """Starts and stops probes. `count` is called with relay, probe and result for each slot of a continuous probe."""
 
@@ -40,8 +45,21 @@ class ProbeSupervisor:
         self._stopped = False
         self._continuous: dict[ProbeKey, asyncio.Task[None]] = {}
 
-    def start(self, relay: str, probe: ProbeConfig) -> None:
-        """Start a probe at a monitored relay. Raises `MisuseError` after `stop_all`."""
+    async def start_all(self, probes: Iterable[tuple[str, ProbeConfig]]) -> None:
+        """Start probes at monitored relays, in slices, so that the event loop is never blocked for long.
+
+        The continuous probes of the second and each further relay begin a little later than those of the one before.
+        """
+        delays: dict[str, float] = {}
+        for relay, probe in probes:
+            self.start(relay, probe, delay=delays.setdefault(relay, len(delays) * RELAY_SPACING))
+            await asyncio.sleep(0)
+
+    def start(self, relay: str, probe: ProbeConfig, *, delay: float = 0.0) -> None:
+        """Start a probe at a monitored relay, a continuous one after `delay` seconds.
+
+        Raises `MisuseError` after `stop_all`.
+        """
         if self._stopped:
             raise MisuseError("a probe cannot start once all are stopped")
         if isinstance(probe.schedule, Continuous):
@@ -50,9 +68,13 @@ class ProbeSupervisor:
             )
             continuous = continuous_probe(probe.scenario)
             pairs = self._monitored_relays.relays[relay].verdict.pairs
-            self._continuous[relay, probe.name] = self._supervision.watch(
-                "probe", lambda: continuous.serve(context, pairs), relay=relay
-            )
+            starts_at = asyncio.get_running_loop().time() + delay
+
+            async def serve() -> None:
+                await asyncio.sleep(max(0.0, starts_at - asyncio.get_running_loop().time()))
+                await continuous.serve(context, pairs)
+
+            self._continuous[relay, probe.name] = self._supervision.watch("probe", serve, relay=relay)
             return
         context = self._monitored_relays.context(relay, probe)
         runner = PROBES[probe.scenario]()

@@ -69,7 +69,7 @@ class TestErrors:
         async with running() as made:
             await made.delivers("one")
 
-            def fail(*_: object) -> None:
+            def fail(*_: object, **__: object) -> None:
                 raise TypeError("no such attribute")
 
             monkeypatch.setattr(made.monitor.supervisor, "start", fail)
