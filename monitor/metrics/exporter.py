@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from monitor.clock import SYSTEM_CLOCK
-from monitor.config import show_duration
 from monitor.errors import MisuseError
-from monitor.metrics.declared import CHECKS, RELAY_INFO
-from monitor.metrics.families import Families
-from monitor.metrics.page import Page
+from monitor.metrics.declared import CHECKS
+from monitor.metrics.families import Families, SeriesGroup
+from monitor.metrics.page import Registry, render
+from monitor.metrics.relay_info import RelayInfo
 from monitor.metrics.relay_series import RelaySeries
 from monitor.metrics.series import ProbeSeries
 from monitor.vocabulary import Sli
@@ -35,14 +35,12 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from monitor.clock import Clock
-    from monitor.config import Config, ProbeKey, RelayConfig
-    from monitor.metrics.store import Family
+    from monitor.config import Config, ProbeConfig, ProbeKey, RelayConfig
     from monitor.results import RelayStatus, Report, Run
     from monitor.scenarios import Scenario
 
 _log = structlog.get_logger(__name__)
 
-INFO: Final = "relay_probe_relay_info"
 LAG: Final = "relay_monitor_event_loop_lag_seconds"
 OBJECTIVE: Final = "relay_slo_objective_ratio"
 THRESHOLD: Final = "relay_slo_threshold_seconds"
@@ -77,14 +75,19 @@ class Metrics:
     ) -> None:
         self._queue: deque[Run | Report] = deque()
         self._changing = RLock()  # held while reports are applied and while series change
-        self._clock, self._rename, self._scrapes_at_zero = clock, rename, scrapes_at_zero
+        self._clock, self._scrapes_at_zero = clock, scrapes_at_zero
         self._labels = (config.install, config.location)
-        self._values: dict[tuple[str, ...], float] = {}  # the gauges of the monitor and of SLOs, by name and labels
+        self._registry = Registry(self.flush)
+        self._families = Families(self._registry, lean=config.metrics.detail == "lean", rename=rename)
+        self._infos = RelayInfo(self._labels)
+        if rename is None:
+            self._registry.register(self._infos)
+        self._own = SeriesGroup(self._families)  # of the monitor
         self._relays: dict[str, RelaySeries] = {}
         self._series: dict[ProbeKey, ProbeSeries] = {}
         self._kinds: dict[ProbeKey, tuple[Scenario, bool]] = {}
-        self._families = self._new_families(config)
-        self._page = Page(self.families)
+        self._objectives: set[tuple[str, ...]] = set()
+        self._config_hash = ""
         self._set("relay_monitor_build_info", version, platform.python_version(), value=1)
         self._set("relay_monitor_shard_info", shard, value=1)
         self._set("relay_monitor_start_time_seconds", shard, value=clock.time())
@@ -92,20 +95,10 @@ class Metrics:
         self.set_failed_checks(())
         self.reconfigure(config)
 
-    def _new_families(self, config: Config, old: Families | None = None) -> Families:
-        families = Families(lean=config.metrics.detail == "lean", rename=self._rename, old=old)
-        families.series(LAG, *self._labels)
-        return families
-
     @property
     def registry(self) -> CollectorRegistry:
-        """All series, for code that expects a registry of prometheus_client."""
-        return self._page.registry
-
-    def families(self) -> Iterator[Family]:
-        """The families, with all that was published so far."""
-        self.flush()
-        return iter(self._families)
+        """All series."""
+        return self._registry
 
     # Configuration.
 
@@ -134,55 +127,49 @@ class Metrics:
         probes = {(relay, probe.name): probe for probe in config.probes for relay in probe.relays}
         kinds = {key: (probe.scenario, probe.is_continuous) for key, probe in probes.items()}
         yield from self._remove(relays, kinds)
-        families, relay_series, series = self._families, self._relays, self._series
-        is_other = (config.metrics.detail == "lean") is not families.lean
-        if is_other:
-            # Beside the present ones, so that no scrape sees a part of them.
-            families, relay_series, series = self._new_families(config, families), {}, {}
-        families.now, families.delay = self._families.now, self._scrapes_at_zero * config.prometheus.scrape_interval
+        self._kinds = kinds
+        self._families.delay = self._scrapes_at_zero * config.prometheus.scrape_interval
+        is_other = (config.metrics.detail == "lean") is not self._families.lean
+        with self._changing:
+            self._infos.relays = config.relays
+            if is_other:
+                self._families.set_detail(lean=config.metrics.detail == "lean")
+            self._lag = self._own.series(LAG, *self._labels)
         for name, relay in relays.items():
-            if name not in relay_series:
+            if is_other or name not in self._relays:
                 with self._changing:
-                    own = [probe for probe in config.probes if name in probe.relays]
-                    relay_series[name] = RelaySeries(families, (*self._labels, name), relay, own)
+                    self._open_relay(relay, [probe for probe in config.probes if name in probe.relays])
                 yield
         for (name, probe_name), probe in probes.items():
-            slos = [slo for slo in config.slos if probe_name in slo.probe]
             with self._changing:
-                if (name, probe_name) not in series:
-                    series[name, probe_name] = ProbeSeries(families, relays[name], probe, relay_series[name])
-                series[name, probe_name].configure(probe.longest_gap, slos)
+                old = self._series.get((name, probe_name))
+                series = old
+                if series is None or is_other:
+                    series = ProbeSeries(self._families, relays[name], probe, self._relays[name])
+                series.configure(probe.longest_gap, [slo for slo in config.slos if probe_name in slo.probe])
+                if old is not None and series is not old:
+                    series.take_over(old)
+                self._series[name, probe_name] = series
             yield
-        with self._changing:
-            if is_other:
-                self._take_over(families, relay_series, series)
-            self._families, self._relays, self._series, self._kinds = families, relay_series, series, kinds
-            self._set_relay_infos(config.relays)
         yield from self._set_objectives(config)
+
+    def _open_relay(self, relay: RelayConfig, probes: list[ProbeConfig]) -> None:
+        """Create the series of a relay, instead of those of another detail."""
+        old = self._relays.get(relay.name)
+        series = self._relays[relay.name] = RelaySeries(self._families, (*self._labels, relay.name), relay, probes)
+        if old is not None:
+            series.take_over(old)
 
     def _remove(self, relays: dict[str, RelayConfig], kinds: dict[ProbeKey, tuple[Scenario, bool]]) -> Iterator[None]:
         """Remove the series of relays that are gone, and of probes that are gone or have other series now."""
         for key in [key for key, kind in self._kinds.items() if kinds.get(key) != kind]:
             with self._changing:
                 self._series.pop(key).remove()
-                del self._kinds[key]
             yield
         for name in self._relays.keys() - relays.keys():
             with self._changing:
                 self._relays.pop(name).remove()
             yield
-
-    def _take_over(
-        self, families: Families, relay_series: dict[str, RelaySeries], series: dict[ProbeKey, ProbeSeries]
-    ) -> None:
-        """Give new series the state of the present ones."""
-        for key, value in self._values.items():
-            families.series(*key).set(value)
-        for relay, old_relay in self._relays.items():
-            relay_series[relay].take_over(old_relay)
-        for key, old in self._series.items():
-            series[key].take_over(old)
-        families.drop_old()
 
     def forget(self, relays: Iterable[str]) -> None:
         """Remove what is known of these relays, which have another address now: verdicts and certificates."""
@@ -192,15 +179,6 @@ class Metrics:
                 if (series := self._relays.get(relay)) is not None:
                     series.forget()
                     self._update_probes(relay, None)
-
-    def _set_relay_infos(self, relays: Iterable[RelayConfig]) -> None:
-        """Set the infos of all relays, whose label names a reload can change."""
-        own = sorted({name for relay in relays for name in relay.labels})
-        self._families.replace(INFO, (*RELAY_INFO, *own))
-        for relay in relays:
-            configured = (relay.max_severity, show_duration(relay.page_after), relay.scope)
-            labels = (relay.owner or "", relay.group or "", *(relay.labels.get(name, "") for name in own))
-            self._families.series(INFO, *self._labels, relay.name, *configured, *labels).set(1)
 
     def _set_objectives(self, config: Config) -> Iterator[None]:
         shown: dict[tuple[str, ...], float] = {}
@@ -215,13 +193,11 @@ class Metrics:
                 if threshold is not None and slo.sli is Sli.LATENCY:
                     shown[THRESHOLD, *labels] = threshold
             yield
-        of_slos = {OBJECTIVE, THRESHOLD, WINDOW}
-        for gone in [key for key in self._values if key[0] in of_slos and key not in shown]:
-            del self._values[gone]
+        for gone in self._objectives - shown.keys():
             self._families.remove(*gone)
         yield
+        self._objectives = set(shown)
         for key, value in shown.items():
-            self._values[key] = value
             self._families.series(*key).set(value)
             yield
 
@@ -290,8 +266,7 @@ class Metrics:
 
     def _set(self, name: str, *labels: str, value: float) -> None:
         """Set a gauge of the monitor; `labels` follow install and location."""
-        self._values[name, *self._labels, *labels] = value
-        self._families.series(name, *self._labels, *labels).set(value)
+        self._own.series(name, *self._labels, *labels).set(value)
 
     def set_healthy(self, healthy: bool) -> None:  # noqa: FBT001 - a state, named
         """Set whether the monitor is healthy."""
@@ -309,9 +284,8 @@ class Metrics:
     def set_config_info(self, config_hash: str) -> None:
         """Set the hash of the configuration in force."""
         name = "relay_monitor_config_info"
-        for gone in [key for key in self._values if key[0] == name]:
-            del self._values[gone]
-            self._families.remove(*gone)
+        self._own.discard(name, *self._labels, self._config_hash)
+        self._config_hash = config_hash
         self._set(name, config_hash, value=1)
 
     def set_reload(self, *, ok: bool, at: float) -> None:
@@ -323,16 +297,16 @@ class Metrics:
     def count_task_failure(self, task: str) -> None:
         """Count a task that ended by a fault of this program."""
         with self._changing:
-            self._families.count("relay_monitor_task_failures_total", *self._labels, task)
+            self._own.count("relay_monitor_task_failures_total", *self._labels, task)
 
     def observe_loop_lag(self, seconds: float) -> None:
         """Record a measurement of the event loop's lag."""
         self._families.now = self._clock.monotonic()
-        self._families.series(LAG, *self._labels).observe(seconds)
+        self._lag.observe(seconds)
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
         """Render all series in the format that the `Accept` header prefers; returns the body and its content type.
 
         Series are read one after another: a report that is applied meanwhile may show in some of them only.
         """
-        return self._page.render(accept)
+        return render(self._registry, accept)

@@ -5,93 +5,85 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from monitor.metrics.declared import DECLARED
-from monitor.metrics.store import Family
+from monitor.metrics.relay_info import INFO
+from monitor.metrics.exemplars import family_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from monitor.metrics.store import Counter, Exemplar
+    from prometheus_client import CollectorRegistry
+
+    from monitor.metrics.exemplars import Exemplar, TimedCounter
 
 
 class Families:
-    """The families by the names in `declared`.
+    """The families by the names in `declared`, in a registry.
 
     lean: only what `detail: lean` exports.
     rename: returns the name under which a metric is exported, None if it is not.
-    old: families whose series these take over, with their values, as far as both have them.
     now: the time, in monotonic seconds.
     delay: seconds for which a counter that is created when it is first needed shows 0 before it is incremented.
     `rate()` does not see the first increment of a series that appears at 1, so Prometheus must scrape it at 0 before.
     """
 
-    def __init__(
-        self,
-        *,
-        lean: bool,
-        rename: Callable[[str], str | None] | None,
-        old: Families | None = None,
-    ) -> None:
+    def __init__(self, registry: CollectorRegistry, *, lean: bool, rename: Callable[[str], str | None] | None) -> None:
         self.lean = lean
         self.now = self.delay = 0.0
-        self._by_name: dict[str, Family] = {}
-        self._new: dict[Counter, tuple[float, float, Exemplar | None]] = {}
+        self._registry, self._rename = registry, rename
+        self._by_name: dict[str, Any] = {}
+        self._buckets: dict[str, tuple[float, ...]] = {}
+        self._new: dict[TimedCounter, tuple[float, float, Exemplar | None]] = {}
+        self.set_detail(lean=lean)
+
+    def set_detail(self, *, lean: bool) -> None:
+        """Add and remove families; those that stay and have the same buckets keep their series."""
+        self.lean = lean
         for item in DECLARED:
-            name = item.name if rename is None else rename(item.name)
-            if name is not None and (item.lean or not lean):
-                family = Family(name, item.kind, item.help, item.labels, item.buckets_in(lean=lean))
-                family.old = old.get(item.name) if old is not None else None
-                self._by_name[item.name] = family
-        if old is not None:
-            self._new = old._new  # noqa: SLF001 - of the same class
-
-    def __iter__(self) -> Iterator[Family]:
-        return iter(list(self._by_name.values()))
-
-    def get(self, name: str) -> Family | None:
-        """The family of a metric; None if it is not exported."""
-        return self._by_name.get(name)
-
-    def replace(self, name: str, labels: tuple[str, ...]) -> None:
-        """Begin a family anew, with other labels."""
-        if (old := self._by_name.get(name)) is not None:
-            self._by_name[name] = old.empty(labels)
+            name = item.name if self._rename is None else self._rename(item.name)
+            if name is None or item.name == INFO:
+                continue
+            buckets = item.buckets_in(lean=lean)
+            is_shown = item.lean or not lean
+            old = self._by_name.get(item.name)
+            if old is not None and (not is_shown or self._buckets[item.name] != buckets):
+                self._registry.unregister(old)
+                del self._by_name[item.name]
+            if is_shown and item.name not in self._by_name:
+                family = family_of(item, name, buckets)
+                self._by_name[item.name], self._buckets[item.name] = family, buckets
+                self._registry.register(family)
 
     def series(self, name: str, *values: str) -> Any:
         """The series with these label values; a substitute that ignores everything if the metric is not exported."""
         family = self._by_name.get(name)
         return NO_SERIES if family is None else family.labels(*values)
 
-    def count(self, name: str, *values: str, exemplar: Exemplar | None = None) -> None:
-        """Increment a counter that exists only once it is needed."""
-        family = self._by_name.get(name)
-        if family is None:
-            return
-        is_new = values not in family
-        counter: Any = family.labels(*values)
-        if is_new and self.delay:
-            self._new[counter] = (self.now + self.delay, 1.0, exemplar)
-        elif (waiting := self._new.get(counter)) is not None:
-            until, amount, _ = waiting
-            self._new[counter] = (until, amount + 1.0, exemplar)
-        else:
-            counter.inc(1.0, exemplar)
-
     def remove(self, name: str, *values: str) -> None:
         """Remove a series, if there is one."""
         if (family := self._by_name.get(name)) is not None:
             family.remove(*values)
 
-    def drop_old(self) -> None:
-        """Drop the families whose series these took over."""
-        for family in self._by_name.values():
-            family.old = None
+    def count_new(self, counter: TimedCounter, exemplar: Exemplar | None) -> None:
+        """Increment a counter that was just created, once it has been 0 for long enough."""
+        if self.delay:
+            self._new[counter] = (self.now + self.delay, 1.0, exemplar)
+        else:
+            counter.count(1.0, exemplar)
+
+    def count(self, counter: TimedCounter, exemplar: Exemplar | None) -> None:
+        """Increment a counter, with what is waiting for it."""
+        if (waiting := self._new.get(counter)) is not None:
+            until, amount, _ = waiting
+            self._new[counter] = (until, amount + 1.0, exemplar)
+        else:
+            counter.count(1.0, exemplar)
 
     def flush(self) -> None:
         """Increment the new counters that have been 0 for long enough."""
         for counter, (until, amount, exemplar) in list(self._new.items()):
             if until <= self.now:
                 del self._new[counter]
-                counter.inc(amount, exemplar)
+                counter.count(amount, exemplar)
 
 
 class SeriesGroup:
@@ -99,36 +91,48 @@ class SeriesGroup:
 
     def __init__(self, families: Families) -> None:
         self.families = families
-        self._created: set[tuple[str, tuple[str, ...]]] = set()
+        self._created: set[tuple[str, ...]] = set()
 
     def series(self, name: str, *values: str) -> Any:
         """The series with these label values, as `Families.series`."""
-        self._created.add((name, values))
+        self._created.add((name, *values))
         return self.families.series(name, *values)
 
     def count(self, name: str, *values: str, exemplar: Exemplar | None = None) -> None:
         """Increment a counter that exists only once it is needed."""
-        self._created.add((name, values))
-        self.families.count(name, *values, exemplar=exemplar)
+        key = (name, *values)
+        counter = self.families.series(*key)
+        if counter is NO_SERIES:
+            return
+        if key in self._created:
+            self.families.count(counter, exemplar)
+        else:
+            self._created.add(key)
+            self.families.count_new(counter, exemplar)
 
     def has(self, name: str, *values: str) -> bool:
         """Whether it has this series."""
-        return (name, values) in self._created
+        return (name, *values) in self._created
 
     def number(self, name: str) -> int:
         """How many series of a metric it has."""
-        return sum(created == name for created, _ in self._created)
+        return sum(created[0] == name for created in self._created)
 
     def discard(self, name: str, *values: str) -> None:
         """Remove one series, if there is one."""
-        self._created.discard((name, values))
+        self._created.discard((name, *values))
         self.families.remove(name, *values)
 
     def remove(self) -> None:
         """Remove all series."""
-        for name, values in self._created:
-            self.families.remove(name, *values)
+        for key in self._created:
+            self.families.remove(*key)
         self._created.clear()
+
+    def remove_others(self, kept: SeriesGroup) -> None:
+        """Remove all series that are not in another group."""
+        self._created -= kept._created
+        self.remove()
 
 
 class _NoSeries:
@@ -137,7 +141,7 @@ class _NoSeries:
     def _ignore(self, *_: object, **__: object) -> None:
         """Do nothing."""
 
-    inc = set = set_function = observe = _ignore
+    inc = set = set_function = observe = observe_run = _ignore
 
 
 NO_SERIES: Final = _NoSeries()

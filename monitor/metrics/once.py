@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+
 from monitor.metrics.declared import PROBE
-from monitor.metrics.store import Family
 from monitor.vocabulary import Outcome
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ DECLARED: Final = {
 
 def render(config: Config, runs: Iterable[Run]) -> bytes:
     """Render the results of `runs`, each of another probe or relay, as text."""
-    families = {name: Family(name, "gauge", text, labels) for name, (labels, text) in DECLARED.items()}
+    registry = CollectorRegistry()
+    families = {name: Gauge(name, text, labels, registry=registry) for name, (labels, text) in DECLARED.items()}
     for run in runs:
         labels = (config.install, config.location, run.relay, run.probe, run.scenario.value)
         if run.outcome not in {Outcome.OK, Outcome.FAILED}:
@@ -46,4 +48,4 @@ def render(config: Config, runs: Iterable[Run]) -> bytes:
                 families[name].labels(*labels).set(value)
         if run.failure is not None:
             families["relay_once_failure_info"].labels(*labels, run.failure.step, run.failure.reason).set(1)
-    return "".join(family.text(openmetrics=False) for family in families.values() if len(family)).encode()
+    return generate_latest(registry)

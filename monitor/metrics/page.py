@@ -1,73 +1,42 @@
-"""The page that Prometheus scrapes, and the same series as a registry of prometheus_client."""
+"""The registry of one monitor and the page that Prometheus scrapes."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, ProcessCollector, disable_created_metrics
+from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.registry import RestrictedRegistry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from prometheus_client import Metric
-
-    from monitor.metrics.store import Family
-
-    Source = Callable[[], Iterator[Family]]
-
-disable_created_metrics()  # type: ignore[no-untyped-call]
+    from prometheus_client.registry import RestrictedRegistry
 
 
-class Page:
-    """All series: those of `families` and `process_*`."""
+class Registry(CollectorRegistry):
+    """A registry with `process_*` that calls `flush` before it is read."""
 
-    def __init__(self, families: Source) -> None:
-        self._families = families
-        self._process = CollectorRegistry()
-        ProcessCollector(registry=self._process)
-        self.registry: CollectorRegistry = _Registry(families, self._process)
-
-    def render(self, accept: str) -> tuple[bytes, str]:
-        """Render in the format that the `Accept` header prefers; returns the body and its content type."""
-        try:
-            encoder, content_type = choose_encoder(accept)
-        except TypeError:  # raised for a version that is not a number
-            encoder, content_type = choose_encoder("")
-        openmetrics = content_type.startswith("application/openmetrics-text")
-        # Encoded one by one: another thread can run in between.
-        parts = [family.text(openmetrics=openmetrics).encode() for family in self._families()]
-        return b"".join([*parts, encoder(self._process)]), content_type
-
-
-class _Registry(CollectorRegistry):
-    """The registry of a page."""
-
-    def __init__(self, families: Source, process: CollectorRegistry) -> None:
+    def __init__(self, flush: Callable[[], None]) -> None:
         super().__init__(auto_describe=False)
-        self._source, self._own_process = families, process
+        self._flush = flush
+        ProcessCollector(registry=self)
 
     def collect(self) -> Iterator[Metric]:
-        for family in self._source():
-            yield from family.collect()
-        yield from self._own_process.collect()
+        """All metrics with their samples."""
+        self._flush()
+        yield from super().collect()
 
     def restricted_registry(self, names: Iterable[str]) -> RestrictedRegistry:
-        return _Restricted(frozenset(names), self._source)
+        """The metrics with these names."""
+        self._flush()
+        return super().restricted_registry(names)
 
 
-class _Restricted(RestrictedRegistry):
-    """The samples with these names."""
-
-    def __init__(self, names: frozenset[str], families: Source) -> None:
-        self._names, self._source = names, families
-
-    def collect(self) -> Iterator[Metric]:
-        for family in self._source():
-            if any(name.startswith(family.name) for name in self._names):
-                for metric in family.collect():
-                    samples = [sample for sample in metric.samples if sample.name in self._names]
-                    if samples:
-                        metric.samples = samples
-                        yield metric
+def render(registry: Registry, accept: str) -> tuple[bytes, str]:
+    """Render in the format that an `Accept` header prefers; returns the body and its content type."""
+    try:
+        encoder, content_type = choose_encoder(accept)
+    except TypeError:  # raised for a version that is not a number
+        encoder, content_type = choose_encoder("")
+    return encoder(registry), content_type

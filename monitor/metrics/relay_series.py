@@ -64,6 +64,7 @@ class RelaySeries:
             self._set_certificate(old.certificate)
         for phase in old._phases:
             self.phase(phase)
+        old._group.remove_others(self._group)
 
     def forget(self) -> None:
         """Remove what is known of the relay's condition and of its certificate."""

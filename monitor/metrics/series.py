@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from monitor.metrics.declared import DECLARED
 from monitor.metrics.failures import COMMON_CODES, KNOWN_CODES, MAX_CODES, MAX_FAILURES, OTHER, common_failures
 from monitor.metrics.families import NO_SERIES, SeriesGroup
-from monitor.metrics.store import Exemplar
+from monitor.metrics.exemplars import Exemplar
 from monitor.results import (
     AddressFailed,
     CertificateSeen,
@@ -169,7 +169,7 @@ class ProbeSeries:
         self._interval.set(interval)
 
     def take_over(self, old: ProbeSeries) -> None:
-        """Continue with the state of an earlier object for the same probe."""
+        """Continue with the state of an earlier object for the same probe, and remove its other series."""
         self.pending = old.pending
         self._failed_before, self._down, self._ran = old._failed_before, old._down, old._ran
         self._relay_up = old._relay_up
@@ -178,6 +178,7 @@ class ProbeSeries:
             self._show_last_success()
         if old._up is not None:
             self._update_up()
+        old._group.remove_others(self._group)
 
     def _show_last_success(self) -> None:
         if self._last_success is None:
@@ -235,9 +236,9 @@ class ProbeSeries:
         if exchange.wire_response is not None:
             self._wire_response.observe(exchange.wire_response)
         if ok and exchange.round_trip is not None:
-            self._round_trip.observe(exchange.round_trip, run_id, ended_at)
+            self._round_trip.observe_run(exchange.round_trip, run_id, ended_at)
         if ok and exchange.recovery is not None:
-            self._recovery.observe(exchange.recovery, run_id, ended_at)
+            self._recovery.observe_run(exchange.recovery, run_id, ended_at)
         for slo in self._slos[Sli.AVAILABILITY]:
             slo.count(good=ok)
         for slo in self._slos[Sli.LATENCY]:
@@ -272,7 +273,7 @@ class ProbeSeries:
         ok = pairing.outcome is Outcome.OK
         self._handshakes[ok].inc()
         if ok and pairing.seconds is not None:
-            self._handshake.observe(pairing.seconds, run_id, ended_at)
+            self._handshake.observe_run(pairing.seconds, run_id, ended_at)
         for slo in self._slos[Sli.PAIRING]:
             slo.count(good=ok)
 
@@ -304,7 +305,7 @@ class ProbeSeries:
         self._count(DISCONNECTS, label)
 
     def _reconnected(self, report: Reconnected) -> None:
-        self._reconnect.observe(report.seconds, report.run_id, report.ended_at)
+        self._reconnect.observe_run(report.seconds, report.run_id, report.ended_at)
 
     def _confirmed(self, report: Confirmed) -> None:
         if not self._lean or (report.via == "standing" and not report.ok):
