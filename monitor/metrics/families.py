@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from monitor.metrics.declared import DECLARED
-from monitor.metrics.relay_info import INFO
 from monitor.metrics.exemplars import family_of
+from monitor.metrics.relay_info import INFO
 
 if TYPE_CHECKING:
     from collections.abc import Callable

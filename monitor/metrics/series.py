@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from monitor.metrics.declared import DECLARED
+from monitor.metrics.exemplars import Exemplar
 from monitor.metrics.failures import COMMON_CODES, KNOWN_CODES, MAX_CODES, MAX_FAILURES, OTHER, common_failures
 from monitor.metrics.families import NO_SERIES, SeriesGroup
-from monitor.metrics.exemplars import Exemplar
 from monitor.results import (
     AddressFailed,
     CertificateSeen,
