@@ -210,6 +210,7 @@ class MonitoredRelays:
             publish=publish,
             background=self.spawn,
             count=count,
+            active=lambda: generation.active,
         )
         return probe_context
 

@@ -114,10 +114,22 @@ class Pairing:
     ended: float | None = None
 
 
+class Untried(NamedTuple):
+    """Why a slot or a time without a connection had no attempt of its own.
+
+    failed_at: when the latest attempt failed or the connection dropped, on the monotonic clock; None if neither did.
+    withheld: limits or a Retry-After keep the next attempt back; otherwise the client waits as any client would.
+    """
+
+    failed_at: float | None = None
+    withheld: bool = False
+
+
 class Run(NamedTuple):
     """One execution of a bounded probe, or one slot of a persistent pair or connection.
 
-    `outcome` is the worst of its exchanges, `failure` the first cause. `id` is a UUIDv7 in canonical form.
+    `outcome` is the worst of its exchanges, `failure` the first cause. `id` is a UUIDv7 in canonical form. The slot was
+    due at `due`, and its outcome was known at `known_at`. If it is `untried`, what it counts is not known yet.
     """
 
     id: str
@@ -133,6 +145,18 @@ class Run(NamedTuple):
     timeline: tuple[Mark, ...] = ()
     messages: tuple[MessageFate, ...] = ()
     pair: int | None = None  # number of the persistent pair
+    due: float = 0.0
+    known_at: float = 0.0
+    untried: Untried | None = None
+
+
+class Skipped(NamedTuple):
+    """A slot did not begin. It counts only inside a confirmed outage, as the untried `run`; otherwise it is no run."""
+
+    relay: str
+    probe: str
+    run_id: str
+    run: Run
 
 
 class PhaseTimed(NamedTuple):
@@ -146,13 +170,18 @@ class PhaseTimed(NamedTuple):
 
 
 class Paired(NamedTuple):
-    """A pairing outside a bounded run: that of a persistent pair. `ended_at` is Unix time, 0 if it is not known."""
+    """A pairing outside a bounded run, that of a persistent pair, from `since` until `until` (monotonic).
+
+    `ended_at` is Unix time, 0 if it is not known.
+    """
 
     relay: str
     probe: str
     run_id: str
     pairing: Pairing
     ended_at: float = 0.0
+    since: float = 0.0
+    until: float = 0.0
 
 
 class MessagesSent(NamedTuple):
@@ -171,7 +200,8 @@ class MessagesSent(NamedTuple):
 class MessagesJudged(NamedTuple):
     """Messages were judged, at their horizon. A misrouted one is judged on arrival and was not pending.
 
-    `verdict` is None if the pair was closed before, so that the fate of the messages is unknown.
+    `verdict` is None if the pair was closed before, so that the fate of the messages is unknown. The first of them was
+    to be sent at `since`, and the last one was judged at `until`.
     """
 
     relay: str
@@ -180,6 +210,8 @@ class MessagesJudged(NamedTuple):
     verdict: Verdict | None
     messages: int = 1
     pending: bool = True
+    since: float = 0.0
+    until: float = 0.0
 
 
 class Disconnected(NamedTuple):
@@ -206,13 +238,19 @@ class Reconnected(NamedTuple):
 
 
 class PairTime(NamedTuple):
-    """Seconds that persistent pairs or connections spent connected, or not; several may be added up."""
+    """Seconds that persistent pairs or connections spent connected, or not, from `since` until `until`.
+
+    Several pairs may be added up. `untried` says why they were not connected.
+    """
 
     relay: str
     probe: str
     run_id: str
     connected: bool
     seconds: float
+    since: float = 0.0
+    until: float = 0.0
+    untried: Untried | None = None
 
 
 class AddressFailed(NamedTuple):
@@ -254,6 +292,7 @@ class Confirmed(NamedTuple):
 
 Report = (
     PhaseTimed
+    | Skipped
     | Paired
     | MessagesSent
     | MessagesJudged

@@ -97,6 +97,7 @@ class Monitor:
             delivers_elsewhere=self._delivers_elsewhere,
         )
         self.pipeline = ResultPipeline(
+            clock=self.clock,
             metrics=self.metrics,
             journal=self.journal,
             maintenance=lambda: self.maintenance,
@@ -156,6 +157,7 @@ class Monitor:
             task.cancel()
         await asyncio.gather(self.health.stop(), self.supervisor.stop_all(STOP_GRACE))
         await self.monitored_relays.stop()
+        self.pipeline.close()
         self.supervision.close()
         await run_in_thread("end of the journal", self._close_files)
         _log.info("monitor stopped")
@@ -304,6 +306,7 @@ class Monitor:
         of_config = self.config
         while True:
             await asyncio.sleep(1)
+            self.pipeline.review()
             if of_config is not self.config:  # series may be new
                 of_config, exported = self.config, {}
             for name in list(self.monitored_relays.relays):

@@ -1,23 +1,25 @@
 """Record the probes' reports in metrics, journal and log, as maintenance and the monitor's health allow.
 
-A failure counts against a relay only once it is known that the fault is not local. Until then, for a few seconds at
-most, reports that count against the relay are held here in order.
+A failure counts against a relay only once it is known that the fault is not local, and a slot that nobody tried only
+once it is known whether an outage covers it (see `counting`). Until then reports that count against the relay are held
+here, in order. Maintenance and health are those of the time that a report is about, not of the time it is recorded.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 
-from monitor.results import MessagesJudged, Paired, PairTime, Run
+from monitor.daemon.counting import as_failed, bad_seconds, cause_of, counts_bad, with_outcome
+from monitor.results import MessagesJudged, Paired, PairTime, Run, Skipped, Untried
 from monitor.vocabulary import Outcome, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from monitor.clock import Clock
     from monitor.health import SelfCheck
     from monitor.journal import Journal
     from monitor.metrics import Metrics
@@ -31,8 +33,19 @@ _log = structlog.get_logger(__name__)
 MAX_PENDING_REPORTS: Final = 10_000
 """Largest number of reports held for one relay; above it the oldest is recorded."""
 
+MAX_HOLD: Final = 300.0
+"""Seconds for which a report is held at most. An untried slot of which nothing is known by then counts for nothing."""
+
 _UNOBSERVABLE: Final = frozenset({Verdict.LATE, Verdict.LOST})
 """Verdicts that an unhealthy monitor cannot observe reliably."""
+
+
+class _Pending(NamedTuple):
+    """A report that is held since `at`, on the monotonic clock."""
+
+    report: Run | Report
+    context: ProbeContext
+    at: float
 
 
 class ResultPipeline:
@@ -41,47 +54,118 @@ class ResultPipeline:
     def __init__(
         self,
         *,
+        clock: Clock,
         metrics: Metrics,
         journal: Journal,
         maintenance: Callable[[], Maintenance],
         health: SelfCheck,
         verdict_of: Callable[[str], RelayVerdict | None],
     ) -> None:
+        self._clock = clock
         self._metrics = metrics
         self._journal = journal
         self._maintenance = maintenance
         self._health = health
         self._verdict_of = verdict_of
-        self._pending: dict[str, deque[Run | Report]] = {}
+        self._pending: dict[str, deque[_Pending]] = {}
 
     def process(self, report: Run | Report, context: ProbeContext) -> None:
-        """Record a report, now or once it is known whether the fault is local."""
+        """Record a report, now or once it is known whether it counts."""
         self._health.check_loop_lag()
-        excluded = self._maintenance().active(report.relay) is not None
-        verdict = self._verdict_of(report.relay)
-        if verdict is not None and not excluded and self._health.healthy:
+        relay, verdict = report.relay, self._verdict_of(report.relay)
+        if (
+            verdict is not None
+            and self._health.healthy
+            and not isinstance(report, Skipped)
+            and self._maintenance().active(relay) is None
+        ):
             verdict.observe(report, context)
-            if verdict.unresolved and _counts_against_relay(report):
-                pending = self._pending.setdefault(report.relay, deque())
-                pending.append(report)
-                if len(pending) > MAX_PENDING_REPORTS:
-                    self._record(pending.popleft(), excluded=False)
-                return
-        self._record(report, excluded=excluded)
+        if relay in self._pending:
+            self.release(relay)
+        if not _counts_against_relay(report):
+            self._record(report)
+        elif not self._decide(report, verdict):
+            pending = self._pending.setdefault(relay, deque())
+            pending.append(_Pending(report, context, self._clock.monotonic()))
+            if len(pending) > MAX_PENDING_REPORTS:
+                self._decide_late(pending.popleft().report)
 
     def release(self, relay: str) -> None:
-        """Record the reports held while the fault's origin was unknown."""
-        for report in self._pending.pop(relay, ()):
-            self._record(report, excluded=False)
+        """Record the reports held for a relay, up to the first of which is still unknown whether it counts."""
+        pending, verdict = self._pending.get(relay), self._verdict_of(relay)
+        oldest = self._clock.monotonic() - MAX_HOLD
+        while pending:
+            item = pending[0]
+            if item.context.active():  # else its probe has been removed, or replaced by another one of its name
+                if item.at < oldest:
+                    self._decide_late(item.report)
+                elif not self._decide(item.report, verdict):
+                    return
+            pending.popleft()
+        self._pending.pop(relay, None)
 
-    def _record(self, report: Run | Report, *, excluded: bool) -> None:
-        healthy = self._health.healthy
+    def review(self) -> None:
+        """Record what is held and known by now, for all relays. To be called every second or so."""
+        for relay in list(self._pending):
+            self.release(relay)
+
+    def close(self) -> None:
+        """Record what is still held: nothing more will be known."""
+        for relay, pending in self._pending.items():
+            verdict = self._verdict_of(relay)
+            for item in pending:
+                if item.context.active() and not self._decide(item.report, verdict):
+                    self._decide_late(item.report)
+        self._pending.clear()
+
+    def _decide_late(self, report: Run | Report) -> None:
+        """Record a report that cannot be held any longer."""
+        if isinstance(report, Run) and report.untried is not None:
+            self._record(with_outcome(report, Outcome.ABORTED))
+        elif not isinstance(report, Skipped | PairTime):
+            self._record(report, delayed=True)
+
+    def _decide(self, report: Run | Report, verdict: RelayVerdict | None) -> bool:
+        """Record a report that counts against a relay, if it is known whether it does. Return whether it is."""
+        if isinstance(report, Skipped) or (isinstance(report, Run) and report.untried is not None):
+            return self._decide_untried(report, verdict)
+        if verdict is None:
+            self._record(report)
+        elif verdict.unresolved:
+            return False
+        elif isinstance(report, PairTime):
+            seconds = bad_seconds(report, verdict)
+            if seconds is None:
+                return False
+            if seconds:
+                self._record(report._replace(seconds=seconds), delayed=True)
+        else:
+            self._record(report, delayed=True)
+        return True
+
+    def _decide_untried(self, report: Run | Skipped, verdict: RelayVerdict | None) -> bool:
+        run = report.run if isinstance(report, Skipped) else report
+        bad = verdict is not None and counts_bad(run.untried or Untried(), run.due, verdict)
+        if bad is None:
+            return False
+        if bad and verdict is not None:
+            proven = verdict.covers(run.due)
+            run = as_failed(run, cause_of(run, verdict))
+            self._record(run._replace(untried=None) if proven else run, delayed=not proven)
+        elif not isinstance(report, Skipped):
+            self._record(with_outcome(run, Outcome.ABORTED))
+        return True
+
+    def _record(self, report: Run | Report, *, delayed: bool = False) -> None:
+        """Record a report; `delayed`: a fault of this monitor that was found meanwhile may have caused it."""
+        excluded, healthy = self._circumstances(report)
+        healthy = healthy and (self._health.healthy or not delayed)
         if isinstance(report, Run):
             if excluded:
-                report = _with_outcome(report, Outcome.EXCLUDED)
+                report = with_outcome(report, Outcome.EXCLUDED)
             elif not healthy:
                 # Successful runs too: their latencies are unreliable.
-                report = _with_outcome(report, Outcome.ABORTED)
+                report = with_outcome(report, Outcome.ABORTED)
             self._journal.add(report)
             log_run(report)
         elif excluded or not healthy:
@@ -91,23 +175,37 @@ class ResultPipeline:
                 report = report._replace(verdict=None)
         self._metrics.publish(report)
 
+    def _circumstances(self, report: Run | Report) -> tuple[bool, bool]:
+        """Return whether the relay was in maintenance, and whether the monitor was healthy, during a report's time."""
+        now = self._clock.monotonic()
+        since, until = _span(report) or (now, now)
+        to_wall = self._clock.time() - now
+        excluded = self._maintenance().overlaps(report.relay, since + to_wall, until + to_wall)
+        return excluded, self._health.was_healthy(since, until)
+
+
+def _span(report: Run | Report) -> tuple[float, float] | None:
+    """Return the time that a report is about, on the monotonic clock; None for the present."""
+    if isinstance(report, Run):
+        since, until = report.due, report.known_at
+        if report.untried is not None and report.untried.failed_at is not None:
+            since = min(since, report.untried.failed_at)  # its cause
+    elif isinstance(report, PairTime | Paired | MessagesJudged):
+        since, until = report.since, report.until
+    else:
+        return None
+    return (since, until) if until else None
+
 
 def _counts_against_relay(report: Run | Report) -> bool:
     """Return True if a report counts against the relay."""
     if isinstance(report, Run):
-        return report.outcome is Outcome.FAILED
+        return report.outcome is Outcome.FAILED or report.untried is not None
     if isinstance(report, Paired):
         return report.pairing.outcome is Outcome.FAILED
     if isinstance(report, MessagesJudged):
         return report.verdict in _UNOBSERVABLE
-    return isinstance(report, PairTime) and not report.connected
-
-
-def _with_outcome(run: Run, outcome: Outcome) -> Run:
-    """Return a run with this outcome for all its exchanges."""
-    pairing = replace(run.pairing, outcome=outcome) if run.pairing is not None else None
-    exchanges = tuple(exchange._replace(outcome=outcome) for exchange in run.exchanges)
-    return run._replace(outcome=outcome, exchanges=exchanges, pairing=pairing)
+    return isinstance(report, Skipped) or (isinstance(report, PairTime) and not report.connected)
 
 
 def log_run(run: Run) -> None:

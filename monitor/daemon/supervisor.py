@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from monitor.config import Continuous
 from monitor.errors import MisuseError
 from monitor.probes.registry import PROBES, continuous_probe
-from monitor.probes.runner import execute, wait_for_admission
+from monitor.probes.runner import run_slot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -81,10 +81,12 @@ class ProbeSupervisor:
 
         async def run(slot: datetime) -> None:
             del slot
-            await wait_for_admission(context)
-            await execute(runner, context)
+            await run_slot(runner, context)
 
-        self._schedule.add(relay=relay, probe=probe.name, schedule=probe.schedule, run=run)
+        def on_skipped() -> None:
+            context.publish_skipped(context.clock.monotonic())
+
+        self._schedule.add(relay=relay, probe=probe.name, schedule=probe.schedule, run=run, on_skipped=on_skipped)
 
     async def stop(self, keys: Iterable[ProbeKey]) -> None:
         """Stop probes. Their running runs are aborted and published before this returns."""

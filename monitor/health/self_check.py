@@ -14,6 +14,7 @@ import structlog
 
 from monitor.errors import LocalError, ProbeError
 from monitor.health import resources
+from monitor.health.history import UnhealthySpans
 from monitor.health.loopback import loopback_failed
 from monitor.health.references import References
 from monitor.schedule import ClockWatch, LoopLag
@@ -34,6 +35,9 @@ LAG_CHECK_INTERVAL: Final = 0.25
 
 UNHEALTHY_PERIOD: Final = 15.0
 """Seconds for which the monitor stays unhealthy after a failed check."""
+
+CLOCK_CHECK_INTERVAL: Final = 1.0
+"""Seconds between comparisons of the wall clock with the monotonic clock."""
 
 RESOURCE_CHECK_INTERVAL: Final = 1.0
 """Seconds between checks of descriptors and memory."""
@@ -68,6 +72,7 @@ class SelfCheck:
     ) -> None:
         self.healthy = True
         self._clock = clock
+        self._unhealthy = UnhealthySpans()
         self._on_lag = on_lag
         self._on_change = on_change
         self._references = References(references)
@@ -98,7 +103,7 @@ class SelfCheck:
         self._last_loop_reading = self._clock.monotonic()
         self._watchers = [
             asyncio.ensure_future(LoopLag(self._clock, self._on_lag_reading, interval=LAG_CHECK_INTERVAL).run()),
-            asyncio.ensure_future(ClockWatch(self._clock, self._on_clock_step).run()),
+            asyncio.ensure_future(ClockWatch(self._clock, self._on_clock_step, interval=CLOCK_CHECK_INTERVAL).run()),
             asyncio.ensure_future(self._run_periodic_checks()),
         ]
 
@@ -116,10 +121,15 @@ class SelfCheck:
         """Check the event loop lag now, instead of at its next reading: deadlines that passed may be handled before."""
         lag = self._clock.monotonic() - self._last_loop_reading
         if self.healthy and self._watchers and lag > LAG_LIMIT + LAG_CHECK_INTERVAL:
-            self.mark_unhealthy(LOOP, f"event loop blocked for {lag:.1f} s")
+            self.mark_unhealthy(LOOP, f"event loop blocked for {lag:.1f} s", lag)
 
-    def mark_unhealthy(self, check: str, why: str) -> None:
-        """Mark `check` as failed, for `UNHEALTHY_PERIOD` seconds."""
+    def was_healthy(self, since: float, until: float) -> bool:
+        """Return whether the monitor was healthy all the time from `since` until `until` (monotonic)."""
+        return not self._unhealthy.overlaps(since, until)
+
+    def mark_unhealthy(self, check: str, why: str, ago: float = 0.0) -> None:
+        """Mark `check` as failed, for `UNHEALTHY_PERIOD` seconds; the fault began `ago` seconds before now."""
+        self._unhealthy.begin(self._clock.monotonic() - ago)
         if check not in self._findings:
             _log.warning("monitor unhealthy", why=why)
         self._findings[check] = (why, self._clock.monotonic() + UNHEALTHY_PERIOD)
@@ -177,10 +187,10 @@ class SelfCheck:
         self._last_loop_reading = self._clock.monotonic()
         self._on_lag(seconds)
         if seconds > LAG_LIMIT:
-            self.mark_unhealthy(LOOP, f"event loop blocked for {seconds:.1f} s")
+            self.mark_unhealthy(LOOP, f"event loop blocked for {seconds:.1f} s", seconds)
 
     def _on_clock_step(self, seconds: float) -> None:
-        self.mark_unhealthy(CLOCK, f"wall clock stepped by {seconds:+.1f} s")
+        self.mark_unhealthy(CLOCK, f"wall clock stepped by {seconds:+.1f} s", CLOCK_CHECK_INTERVAL)
 
     def _check_resources(self) -> None:
         for why in resources.exhausted():
@@ -204,5 +214,6 @@ class SelfCheck:
         if healthy is not self.healthy:
             self.healthy = healthy
             if healthy:
+                self._unhealthy.end(now)
                 _log.info("monitor healthy")
             self._on_change(healthy)

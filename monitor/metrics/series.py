@@ -21,6 +21,7 @@ from monitor.results import (
     PhaseTimed,
     Reconnected,
     Run,
+    Skipped,
 )
 from monitor.scenarios import SPECS, Scenario
 from monitor.vocabulary import Outcome, Phase, Reason, Sli, Verdict
@@ -104,6 +105,7 @@ class ProbeSeries:
             AddressFailed: self._address_failed,
             CertificateSeen: relay_series.certificate_seen,
             EndpointFailed: relay_series.endpoint_failed,
+            Skipped: lambda _: None,  # counted by the schedule, and as a run if it counts
         }
         self._create_counters(tls=relay.url.startswith("wss:"))
 

@@ -22,9 +22,11 @@ from monitor.results import (
     PhaseTimed,
     Publish,
     Run,
+    Skipped,
+    Untried,
     uuid7,
 )
-from monitor.vocabulary import Outcome, Phase, Step
+from monitor.vocabulary import Outcome, Phase, Reason, Step
 
 if TYPE_CHECKING:
     import random
@@ -51,6 +53,8 @@ class ProbeContext:
     publish: receives runs and reports.
     background: keeps a task running beyond its run, until the program stops.
     count: counts a slot of the schedule: "started", "missed" or "skipped".
+    active: returns false once the probe is removed or replaced by another one of its name.
+    on_bug: is called with an exception of this program that aborted a run or a slot.
     """
 
     relay: str
@@ -62,6 +66,8 @@ class ProbeContext:
     publish: Publish
     background: Callable[[Coroutine[None, None, None]], None]
     count: Callable[[str], None] = lambda _: None
+    active: Callable[[], bool] = lambda: True
+    on_bug: Callable[[Exception], None] = lambda _: None
     priority: ConnectPriority = ConnectPriority.PLANNED
 
     def admits(self, connects: int, messages: int) -> bool:
@@ -79,11 +85,31 @@ class ProbeContext:
         """Return the recorder of a new run, which begins now."""
         return RunRecorder(self, pair)
 
+    def publish_untried(self, due: float) -> None:
+        """Publish the run of a bounded probe that was due at `due` and that the limits did not allow."""
+        self.publish(self._untried_run(due))
+
+    def publish_skipped(self, due: float, pair: int | None = None) -> None:
+        """Publish that a slot that was due at `due` did not begin; `pair` is the number of a persistent pair."""
+        run = self._untried_run(due, pair)
+        self.publish(Skipped(self.relay, self.probe.name, run.id, run))
+
+    def _untried_run(self, due: float, pair: int | None = None) -> Run:
+        """Return a run without attempts: one exchange of a persistent pair, or all of a bounded probe's run."""
+        recorder, volume = self.recorder(pair), self.probe.volume
+        recorder.started, recorder.untried = due, Untried(withheld=True)
+        recorder.abort(times=1 if self.probe.is_continuous else volume.exchanges)
+        if volume.pairs and not self.probe.is_continuous and self.probe.pairing != "reuse":
+            recorder.pairing = Pairing(outcome=Outcome.ABORTED)
+        return recorder.finish()
+
 
 class RunRecorder:
     """Collects the exchanges and the timeline of one run; also a `relay.reporter.Reporter` of its clients."""
 
-    __slots__ = ("context", "exchanges", "fates", "marks", "pair", "pairing", "run_id", "started")
+    __slots__ = (
+        "context", "exchanges", "failed_at", "fates", "marks", "pair", "pairing", "run_id", "started", "untried",
+    )  # fmt: skip
 
     def __init__(self, context: ProbeContext, pair: int | None) -> None:
         self.context = context
@@ -94,6 +120,8 @@ class RunRecorder:
         self.marks: list[Mark] = []
         self.fates: list[MessageFate] = []
         self.pairing: Pairing | None = None
+        self.failed_at: float | None = None  # when the first exchange failed
+        self.untried: Untried | None = None
 
     def mark(self, side: str, step: Step, started: float, ended: float, note: str = "") -> None:
         """Add one step to the timeline; `started` and `ended` are monotonic."""
@@ -103,8 +131,10 @@ class RunRecorder:
     def fail(self, error: ProbeError, *, times: int = 1) -> None:
         """Record `times` exchanges as failed, or as aborted if the error is local."""
         outcome = Outcome.ABORTED if isinstance(error, LocalError) else Outcome.FAILED
-        ended = self.context.clock.monotonic() - self.started
-        self.exchanges += [Exchange(outcome=outcome, failure=failure_of(error), ended=ended)] * times
+        now = self.context.clock.monotonic()
+        self.exchanges += [Exchange(outcome=outcome, failure=failure_of(error), ended=now - self.started)] * times
+        if self.failed_at is None:
+            self.failed_at = now
 
     def abort(self, *, times: int = 1) -> None:
         """Record `times` exchanges as aborted by this program."""
@@ -137,7 +167,10 @@ class RunRecorder:
         if aborted:
             outcome = Outcome.ABORTED
             self.mark("pair", Step.CLOSE, clock.monotonic(), clock.monotonic(), f"aborted: {aborted}")
-        duration = clock.monotonic() - self.started
+        elif outcome is Outcome.ABORTED and failure is not None and failure.reason is Reason.OVERLOADED:
+            self.untried = self.untried or Untried(withheld=True)
+        now = clock.monotonic()
+        duration = now - self.started
         return Run(
             id=self.run_id,
             relay=context.relay,
@@ -152,6 +185,9 @@ class RunRecorder:
             timeline=tuple(self.marks),
             messages=tuple(self.fates),
             pair=self.pair,
+            due=self.started,
+            known_at=now if self.failed_at is None else self.failed_at,
+            untried=self.untried,
         )
 
 

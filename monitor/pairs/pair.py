@@ -14,14 +14,15 @@ from monitor.pairs.diagnosis import diagnose
 from monitor.pairs.ledger import Ledger
 from monitor.pairs.participant import Participant
 from monitor.pairs.tracker import DeliveryTracker, InFlightMessage, fate
-from monitor.results import Exchange, Pairing
+from monitor.pairs.waiting import is_withheld, wait_for_both
+from monitor.results import Exchange, Pairing, Untried
 from monitor.session.dapp import Dapp
 from monitor.session.store import KeyValueStore, MemoryStore
 from monitor.session.wallet import Wallet
 from monitor.vocabulary import Outcome, Reason, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Sequence
 
     from monitor.pairs.context import ProbeContext, RunRecorder
     from monitor.pairs.ledger import Message
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
     from monitor.wire.backoff import Backoff
 
 P = TypeVar("P", Dapp, Wallet)
-
-SAME_DEADLINE_SPREAD: Final = 0.01
-"""Seconds within which all timers of one deadline have fired."""
 
 _STEPS: Final = {"request": Step.DELIVER, "response": Step.ANSWER, "offline": Step.PUBLISH}
 
@@ -106,6 +104,14 @@ class Pair:
         if not any(member.client.awaiting_permit for member in members):
             return error
         return error.moved(error.step, f"{error.detail}; the next attempt waits for the rate limit")
+
+    @property
+    def untried(self) -> Untried:
+        """Why nothing is tried over the pair while it is not ready."""
+        away = [member.client for member in (self.dapp, self.wallet) if not member.ready]
+        failed = [client.failed_at for client in away if client.failed_at is not None]
+        withheld = isinstance(self.error, LocalError) or any(is_withheld(client) for client in away)
+        return Untried(failed_at=max(failed, default=None), withheld=withheld)
 
     def _new_peer(self, kind: type[P], side: str) -> P:
         """Return a new peer on the side's store, as after a restart of the application."""
@@ -378,22 +384,3 @@ async def pair_up(
         kind = LocalError if pairing.outcome is Outcome.ABORTED else ProbeError
         raise kind(failure.step, failure.reason, failure.detail)
     return pair
-
-
-async def wait_for_both(*waits: Coroutine[None, None, None]) -> None:
-    """Run the waits of both participants concurrently; cancel the other one as soon as one fails.
-
-    Raises the first failure; of two at the same moment, as at a common deadline, that of the first argument.
-    """
-    tasks = [asyncio.ensure_future(wait) for wait in waits]
-    try:
-        _, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-        if pending:
-            await asyncio.wait(pending, timeout=SAME_DEADLINE_SPREAD)
-    finally:
-        for task in tasks:
-            task.cancel()
-    failures = [task.exception() for task in tasks if task.done() and not task.cancelled()]
-    for failure in failures:
-        if failure is not None:
-            raise failure

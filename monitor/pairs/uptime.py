@@ -8,17 +8,24 @@ from typing import TYPE_CHECKING, Final
 from monitor.results import PairTime, Reconnected
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from monitor.pairs.context import ProbeContext
+    from monitor.results import Untried
 
 REPORT_INTERVAL: Final = 1.0
 """Seconds between two reports of `UptimeMeter.run`."""
 
 
 class UptimeMeter:
-    """Publish the seconds that expected pairs or connections spend connected and disconnected, of all together."""
+    """Publish the seconds that expected pairs or connections spend connected and disconnected, of all together.
 
-    def __init__(self, context: ProbeContext) -> None:
+    `untried` returns why they are not connected.
+    """
+
+    def __init__(self, context: ProbeContext, untried: Callable[[], Untried | None] = lambda: None) -> None:
         self._context = context
+        self._untried = untried
         self._clock = context.clock
         self._expected = self._disconnected = 0
         self._recorded_at = context.clock.monotonic()
@@ -33,12 +40,16 @@ class UptimeMeter:
     def record(self) -> None:
         """Publish the time since the last call, in the state it was spent in."""
         context, now = self._context, self._clock.monotonic()
-        seconds, self._recorded_at = now - self._recorded_at, now
+        since, self._recorded_at = self._recorded_at, now
+        seconds = now - since
         if seconds <= 0:
             return
         for connected, count in ((True, self._expected - self._disconnected), (False, self._disconnected)):
             if count:
-                context.publish(PairTime(context.relay, context.probe.name, "", connected, count * seconds))
+                why = None if connected else self._untried()
+                context.publish(
+                    PairTime(context.relay, context.probe.name, "", connected, count * seconds, since, now, why)
+                )
 
     async def run(self) -> None:
         """Record periodically until cancelled."""

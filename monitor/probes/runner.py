@@ -20,6 +20,9 @@ _log = structlog.get_logger(__name__)
 RUN_MARGIN: Final = 2.0
 """Seconds beyond a run's own deadlines and diagnoses after which it is cancelled, so that no fault can make it hang."""
 
+ADMISSION_TIMEOUT: Final = 60.0
+"""Seconds for which a bounded run waits for the relay's limits, which are those of a minute."""
+
 REBUILD_BACKOFF: Final = Backoff(minimum=1.0)
 """Between attempts to replace a pair or connection that the relay has terminated or never accepted: slower than the
 client's own reconnects, since each attempt is a whole connect against the relay's limits."""
@@ -46,6 +49,18 @@ async def wait_for_admission(context: ProbeContext) -> None:
         await asyncio.sleep(1)
 
 
+async def run_slot(probe: Probe, context: ProbeContext) -> None:
+    """Make the run of a slot that is due now; publish the slot as untried if limits forbid the run for too long."""
+    due = context.clock.monotonic()
+    try:
+        async with asyncio.timeout(0 if context.admission.connects.paused else ADMISSION_TIMEOUT):
+            await wait_for_admission(context)
+    except TimeoutError:
+        context.publish_untried(due)
+    else:
+        await execute(probe, context)
+
+
 async def execute(probe: Probe, context: ProbeContext) -> Run:
     """Run `probe` once, publish the run and return it. If cancelled, publish it as aborted and re-raise."""
     recorder = context.recorder()
@@ -62,9 +77,10 @@ async def execute(probe: Probe, context: ProbeContext) -> Run:
     except TimeoutError:
         aborted = "the run exceeded its deadlines"
         _log.error("run aborted", error=aborted, run_id=recorder.run_id, probe=context.probe.name)
-    except Exception:  # noqa: BLE001 - a fault of this program aborts the run
+    except Exception as bug:  # noqa: BLE001 - a fault of this program aborts the run
         aborted = "a fault in this program"
         _log.exception("run aborted", error=aborted, run_id=recorder.run_id, probe=context.probe.name)
+        context.on_bug(bug)
     finally:
         if aborted:
             recorder.abort(times=missing(context, recorder))

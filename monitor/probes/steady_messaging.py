@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from monitor.errors import LocalError, ProbeError
-from monitor.pairs.pair import SAME_DEADLINE_SPREAD, Pair, pair_up
+from monitor.pairs.pair import Pair, pair_up
 from monitor.pairs.uptime import Uptime, UptimeMeter
+from monitor.pairs.waiting import SAME_DEADLINE_SPREAD
 from monitor.probes.runner import REBUILD_BACKOFF
-from monitor.results import Paired
+from monitor.results import Paired, Untried
 from monitor.schedule.grid import Grid, GridTimer
 from monitor.vocabulary import Outcome, Reason, Step
 from monitor.wire.backoff import Backoff
@@ -81,11 +82,12 @@ class PersistentPair:
         self._busy = False  # in an exchange
         self._paired_at = 0.0
         self._rebuild: asyncio.Task[None] | None = None
+        self._waiting = False  # for the rate limit, to pair
         self._error: ProbeError | None = None  # of the latest failed pairing
         self._failed_at = 0.0
         self._failures = 0
         self._backoff = Backoff()
-        self._meter = UptimeMeter(context)
+        self._meter = UptimeMeter(context, self._untried)
         self._uptime = Uptime(context, self._meter)
         self._started = False  # the first pairing has had its time
         self._judged_at = float("-inf")
@@ -103,7 +105,7 @@ class PersistentPair:
             # Spread over one period, so that the pairs of a probe do not send at once.
             spread = self._period * self._number / max(1, probe.pairs)
             start = context.clock.monotonic() + spread + probe.settle
-            timer = GridTimer(context.clock, Grid(start, self._period), context.count, self._admits)
+            timer = GridTimer(context.clock, Grid(start, self._period), context.count, self._admits, self._skipped)
             while True:
                 await self._slot(await timer.wait())
         finally:
@@ -121,6 +123,19 @@ class PersistentPair:
         untried = self._pair is None and self._error is None and rebuilding
         return not untried and self._context.admission.messages.try_acquire(2)
 
+    def _untried(self) -> Untried:
+        """Return why nothing is tried over the pair while it is not ready."""
+        pair = self._pair
+        own = pair.untried if pair is not None else Untried()
+        failed_at = self._failed_at if self._error is not None else None
+        if pair is not None and not pair.terminated:
+            return own
+        latest = max((at for at in (own.failed_at, failed_at) if at is not None), default=None)
+        return Untried(failed_at=latest, withheld=self._waiting or isinstance(self._error, LocalError))
+
+    def _skipped(self, due: float) -> None:
+        self._context.publish_skipped(due, self._number)
+
     async def _slot(self, intended: float) -> None:
         """Run one slot: one exchange, or the reason why there is none. What fails in it does not end the loop.
 
@@ -132,6 +147,8 @@ class PersistentPair:
         aborted = ""
         pair = self._pair
         try:
+            if pair is None or not pair.ready:
+                recorder.untried = self._untried()
             if pair is None:
                 recorder.fail(self._error or ProbeError(Step.HANDSHAKE, Reason.SILENT, "the pair is not connected yet"))
             elif not pair.ready:
@@ -143,9 +160,10 @@ class PersistentPair:
         except asyncio.CancelledError:
             aborted = "stopped"
             raise
-        except Exception:  # noqa: BLE001 - a fault of this program aborts the slot, and the loop goes on
+        except Exception as bug:  # noqa: BLE001 - a fault of this program aborts the slot, and the loop goes on
             aborted = "a fault in this program"
             _log.exception("slot aborted", error=aborted, run_id=recorder.run_id, probe=context.probe.name)
+            context.on_bug(bug)
         finally:
             if aborted:
                 recorder.abort()
@@ -164,8 +182,12 @@ class PersistentPair:
 
     def _renew(self) -> None:
         """Start to pair anew if the present pair is too old or terminated, or there is none."""
-        if self._rebuild is not None and not self._rebuild.done():
+        rebuild = self._rebuild
+        if rebuild is not None and not rebuild.done():
             return
+        if rebuild is not None and not rebuild.cancelled() and isinstance(bug := rebuild.exception(), Exception):
+            _log.error("pairing ended by a bug", probe=self._context.probe.name, error=repr(bug))
+            self._context.on_bug(bug)
         pair = self._pair
         if pair is None or pair.terminated or self._context.clock.monotonic() - self._paired_at >= self._max_age:
             self._rebuild = asyncio.ensure_future(self._pair_until_successful())
@@ -174,9 +196,11 @@ class PersistentPair:
         """Pair, with pauses between the attempts, until one succeeds."""
         context = self._context
         while True:
+            self._waiting = True
             permits = await context.admission.acquire_pair()
             try:
                 await context.admission.messages.acquire()  # for the offer
+                self._waiting = False
                 recorder = await self._pair_once(permits)
             finally:
                 for permit in permits:
@@ -189,6 +213,7 @@ class PersistentPair:
                     return
             _log.warning("pairing failed", relay=context.relay, probe=context.probe.name, error=str(self._error))
             await asyncio.sleep(REBUILD_BACKOFF.delay(self._failures, context.rng))
+            self._waiting = True
             await context.admission.admit_reconnect(2, self._failed_at)
             self._failures += 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
@@ -10,8 +11,9 @@ import structlog
 from monitor.errors import LocalError, ProbeError
 from monitor.pairs.idle import IdleConnection
 from monitor.pairs.uptime import Uptime, UptimeMeter
+from monitor.pairs.waiting import is_withheld
 from monitor.probes.runner import REBUILD_BACKOFF
-from monitor.results import Disconnected, Exchange
+from monitor.results import Disconnected, Exchange, Untried
 from monitor.schedule.grid import Grid, GridTimer
 from monitor.vocabulary import Outcome, Reason, Step
 from monitor.wire.backoff import Backoff
@@ -70,26 +72,30 @@ class PersistentConnection:
         self._number = number
         self._connection: IdleConnection | None = None
         self._drops: list[ProbeError] = []  # the first cause of a drop in the present interval
+        self._failed = asyncio.Event()  # set while there is one
+        self._failed_at: float | None = None  # when the connection dropped or a connect failed
+        self._waiting = False  # for the rate limit, to connect
         self._error: ProbeError | None = None  # of the latest failed connect or drop; None while connected
         self._failures = 0
         self._backoff = Backoff()
-        self._meter = UptimeMeter(context)
+        self._meter = UptimeMeter(context, self._untried_now)
         self._uptime = Uptime(context, self._meter)
 
     async def serve(self) -> None:
         """Run interval after interval until cancelled."""
         context = self._context
         period = context.probe.hold
-        keeper = asyncio.ensure_future(self._keep_connected())
+        self._keeper = asyncio.ensure_future(self._keep_connected())
         try:
             spread = period * self._number / max(1, context.probe.connections)
             grid = Grid(context.clock.monotonic() + spread, period)
-            timer = GridTimer(context.clock, grid, context.count, self._admits)
+            timer = GridTimer(context.clock, grid, context.count, self._admits, self._skipped)
             while True:
                 await timer.wait()
                 await self._slot(period)
+                self._restart_keeper()
         finally:
-            keeper.cancel()
+            self._keeper.cancel()
             if self._connection is not None:
                 self._connection.close()
 
@@ -102,12 +108,17 @@ class PersistentConnection:
             if self._connection is not None:
                 self._connection.recorder = recorder
             started = context.clock.monotonic()
-            # Slightly shorter than the period, so that the end of this slot does not skip the next one.
-            await asyncio.sleep(period * 0.99)
+            with suppress(TimeoutError):
+                # Slightly shorter than the period, so that the end of this slot does not skip the next one.
+                async with asyncio.timeout(period * 0.99):
+                    await self._failed.wait()  # a failure is recorded at once
             recorder.mark("dapp", Step.HOLD, started, context.clock.monotonic())
             absent = None if self._uptime.connected else self._error or self._why_lost()
             error = next(iter(self._drops), absent)
+            if not self._drops and (self._failed_at is None or self._failed_at < started):
+                recorder.untried = self._untried_now() if absent is not None else None
             self._drops.clear()  # a drop between two slots counts for the later one
+            self._failed.clear()
             if error is None:
                 recorder.exchanges.append(Exchange(outcome=Outcome.OK))
             else:
@@ -115,14 +126,34 @@ class PersistentConnection:
         except asyncio.CancelledError:
             aborted = "stopped"
             raise
-        except Exception:  # noqa: BLE001 - a fault of this program aborts the slot, and the loop goes on
+        except Exception as bug:  # noqa: BLE001 - a fault of this program aborts the slot, and the loop goes on
             aborted = "a fault in this program"
             _log.exception("slot aborted", error=aborted, run_id=recorder.run_id, probe=context.probe.name)
+            context.on_bug(bug)
         finally:
             if aborted:
                 recorder.abort()
             context.publish(recorder.finish(aborted=aborted))
             self._meter.record()
+
+    def _untried_now(self) -> Untried:
+        """Return why nothing is tried while it is not connected."""
+        connection = self._connection
+        withheld = self._waiting or (connection is not None and is_withheld(connection.client))
+        return Untried(failed_at=self._failed_at, withheld=withheld or isinstance(self._error, LocalError))
+
+    def _skipped(self, due: float) -> None:
+        self._context.publish_skipped(due, self._number)
+
+    def _restart_keeper(self) -> None:
+        """Connect again if a bug ended the task that does it."""
+        if not self._keeper.done():
+            return
+        bug = self._keeper.exception()
+        _log.error("connecting ended by a bug", probe=self._context.probe.name, error=repr(bug))
+        if isinstance(bug, Exception):
+            self._context.on_bug(bug)
+        self._keeper = asyncio.ensure_future(self._keep_connected())
 
     @property
     def _untried(self) -> bool:
@@ -135,7 +166,8 @@ class PersistentConnection:
         return not (self._untried and self._connection is not None and self._connection.client.awaiting_permit)
 
     def _record_failure(self, error: ProbeError) -> None:
-        self._error = error
+        self._error, self._failed_at = error, self._context.clock.monotonic()
+        self._failed.set()
         if not self._drops:
             self._drops.append(error)  # the first cause decides
         self._uptime.expect(not self._untried)
@@ -168,7 +200,9 @@ class PersistentConnection:
             _log.warning("connection terminated", relay=context.relay, probe=context.probe.name, error=error_text)
             failed_at = context.clock.monotonic()
             await asyncio.sleep(REBUILD_BACKOFF.delay(self._failures, context.rng))
+            self._waiting = True
             await context.admission.admit_reconnect(1, failed_at)
+            self._waiting = False
             self._failures += 1
 
     def _changed(self, dropped: Dropped | None) -> None:
@@ -183,5 +217,6 @@ class PersistentConnection:
             self._record_failure(self._why_lost())
             context.publish(Disconnected(context.relay, context.probe.name, run_id, dropped.code))
         else:
-            self._error = self._why_lost()  # of the latest reconnect, which this program may have failed itself
+            # Of the latest reconnect, which this program may have failed itself.
+            self._error, self._failed_at = self._why_lost(), context.clock.monotonic()
             uptime.expect(not self._untried)

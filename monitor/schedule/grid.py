@@ -25,23 +25,24 @@ class Grid:
     @property
     def upcoming(self) -> float:
         """When the first slot begins that is not consumed."""
-        return self._at(self.consumed)
+        return self.at(self.consumed)
 
     @property
     def latest(self) -> float:
         """When the newest consumed slot begins."""
-        return self._at(self.consumed - 1)
+        return self.at(self.consumed - 1)
 
     def consume(self, until: float) -> int:
         """Consume every slot that begins at or before `until`; returns their number."""
         count = max(self.consumed, int((until - self._first) // self._period) + 1)
         # The quotient of two floats may fall just short of a whole number that the product reaches.
-        if self._at(count) <= until:
+        if self.at(count) <= until:
             count += 1
         number, self.consumed = count - self.consumed, count
         return number
 
-    def _at(self, index: int) -> float:
+    def at(self, index: int) -> float:
+        """Return when the slot of this index begins; the first one has index 0."""
         # A product, not a sum of periods: rounding errors do not add up.
         return self._first + index * self._period
 
@@ -51,7 +52,8 @@ class GridTimer:
 
     `count` is called with "started" for a slot that begins in time, "skipped" for one that begins while the caller is
     still busy with an earlier one, and "missed" for one that passes while the event loop is blocked or the machine
-    suspended. A slot for which `admits` returns false is skipped too.
+    suspended. A slot for which `admits` returns false is skipped too. `on_skipped` is called with the beginning of each
+    skipped slot.
     """
 
     def __init__(
@@ -60,11 +62,13 @@ class GridTimer:
         grid: Grid,
         count: Callable[[str], None] = lambda _: None,
         admits: Callable[[], bool] = lambda: True,
+        on_skipped: Callable[[float], None] = lambda _: None,
     ) -> None:
         self._clock = clock
         self._grid = grid
         self._count = count
         self._admits = admits
+        self._on_skipped = on_skipped
 
     async def wait(self) -> float:
         """Wait for the next slot that can start in time; returns when it begins, in seconds on the monotonic clock."""
@@ -74,20 +78,23 @@ class GridTimer:
         while True:
             due = grid.upcoming
             if due < busy_until:
-                self._count_all("skipped", grid.consume(busy_until))
+                first = grid.consumed
+                for index in range(first, first + grid.consume(busy_until)):
+                    self._skip(grid.at(index))
                 continue
             await asyncio.sleep(due - self._clock.monotonic())
             now = self._clock.monotonic()
             if now - due > START_TOLERANCE:
-                self._count_all("missed", grid.consume(now - START_TOLERANCE))
+                for _ in range(grid.consume(now - START_TOLERANCE)):
+                    self._count("missed")
                 busy_until = min(busy_until, grid.upcoming)
                 continue
             grid.consume(due)
             if self._admits():
                 self._count("started")
                 return due
-            self._count("skipped")
+            self._skip(due)
 
-    def _count_all(self, result: str, slots: int) -> None:
-        for _ in range(slots):
-            self._count(result)
+    def _skip(self, due: float) -> None:
+        self._count("skipped")
+        self._on_skipped(due)

@@ -52,6 +52,7 @@ class _Job:
     schedule: Every | Cron
     run: Callable[[datetime], Awaitable[None]]
     slots: Slots
+    on_skipped: Callable[[], None] = lambda: None
     task: asyncio.Task[None] | None = None
 
     @property
@@ -118,16 +119,23 @@ class Schedule:
         self._scheduler = AsyncIOScheduler(timezone=self._zone, executors={"default": DebugExecutor()})
 
     def add(
-        self, *, relay: str, probe: str, schedule: Every | Cron, run: Callable[[datetime], Awaitable[None]]
+        self,
+        *,
+        relay: str,
+        probe: str,
+        schedule: Every | Cron,
+        run: Callable[[datetime], Awaitable[None]],
+        on_skipped: Callable[[], None] = lambda: None,
     ) -> None:
         """Call `run` at every slot of `schedule`, with the slot's wall-clock time, from `start` on or from now.
 
+        `on_skipped` is called at each slot that is skipped.
         Raises `MisuseError` if the job exists, and `ValueError` for an invalid cron line.
         """
         key = (relay, probe)
         if key in self._jobs:
             raise MisuseError(f"probe {probe!r} on relay {relay!r} is scheduled already: remove it first")
-        job = _Job(relay, probe, schedule, run, self._slots_of(relay, probe, schedule))
+        job = _Job(relay, probe, schedule, run, self._slots_of(relay, probe, schedule), on_skipped)
         self._jobs[key] = job
         if self._watching is not None:
             self._schedule(job)
@@ -219,6 +227,7 @@ class Schedule:
             self._on_result(job.relay, job.probe, "started")
         for _ in range(skipped):
             self._on_result(job.relay, job.probe, "skipped")
+            job.on_skipped()
         for _ in range(missed):
             self._on_result(job.relay, job.probe, "missed")
         if missed:

@@ -44,6 +44,13 @@ class Maintenance:
                 return window.reason
         return None
 
+    def overlaps(self, relay: str, since: float, until: float) -> bool:
+        """Return whether a window of `relay` is open at any time from `since` until `until`, on the wall clock."""
+        return any(
+            _applies_to(window, relay) and crontab.after(since - window.duration) <= until
+            for window, crontab in self._windows
+        )
+
     def next_window(self, relay: str) -> Window | None:
         """The next window of `relay` to open, without one that is open now."""
         now = self._clock.time()

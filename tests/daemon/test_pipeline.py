@@ -362,9 +362,11 @@ class TestPendingReports:
 
             context = monitor.monitored_relays.context("demo", monitor.config.probes[0])
             report = MessagesJudged(relay="demo", probe="steady", run_id="", verdict=Verdict.LOST)
-            monitor.monitored_relays.relays["demo"].verdict.unresolved = True
+            verdict_of_demo = monitor.monitored_relays.relays["demo"].verdict
+            verdict_of_demo.unresolved = True
             monitor.pipeline.process(report, context)
             assert lost() == 0
+            verdict_of_demo.unresolved = False
             if is_local:
                 monitor.health.mark_unhealthy("network", "no local route")
             monitor.pipeline.release("demo")
