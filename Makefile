@@ -26,7 +26,7 @@ SUPPORTED = import sys; sys.exit(sys.version_info < (3, 11))
 REFERENCES = $(subst /,.,$(basename $(wildcard monitor/*/reference.py tests/*/reference.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-unit test-python lint wheels docs bench truth endurance e2e cluster fuzz lock clean
+.PHONY: help setup run test test-unit test-python lint wheels docs bench truth endurance e2e cluster year fuzz lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -106,6 +106,9 @@ e2e: $(STAMP) ## Measure the time from an outage to the page, TRIES times (10)
 
 cluster: $(STAMP) ## Cause incidents on real clusters, and print what the monitor says (CASES='both-nodes-killed …')
 	$(BIN)/python -m tests.cluster $(CASES)
+
+year: $(STAMP) ## Simulate a year of faults, and print precision and recall of the pages
+	$(BIN)/relay-monitor simulate --year --config $(CONFIG) $(ARGS)
 
 fuzz: $(STAMP) ## Fuzz each decoder for TIME seconds (60), on Linux; findings go to fuzz/findings/
 	for target in wire wallet server upgrade config fault; do $(BIN)/python -m fuzz $$target $(or $(TIME),60) || exit; done

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,8 +13,11 @@ from monitor.cli.extras import require
 from monitor.cli.shared import DEFAULT_CONFIG, ConfigOption, Output, load_config
 from monitor.errors import StartupError
 
+if TYPE_CHECKING:
+    from monitor.config import Config
 
-def simulate(
+
+def simulate(  # noqa: PLR0913, PLR0917 - one for each option
     config: ConfigOption = DEFAULT_CONFIG,
     output: Annotated[Output, typer.Option(help="Output format.")] = Output.TEXT,
     plot: Annotated[Path | None, typer.Option(help="Also plot the times to page, as SVG or PNG by the suffix.")] = None,
@@ -28,13 +31,28 @@ def simulate(
     ] = [0.0001, 0.001],  # noqa: B006 - typer's form of a repeated option's default
     trials: Annotated[int, typer.Option(min=10, max=10_000, help="Simulated faults of each kind.")] = 50,
     months: Annotated[int, typer.Option(min=1, max=120, help="Simulated months for false pages.")] = 3,
+    year: Annotated[  # noqa: FBT002 - a flag
+        bool,
+        typer.Option("--year", help="Simulate a year of faults instead, and print precision and recall of the pages."),
+    ] = False,
+    relays: Annotated[
+        int, typer.Option(min=1, max=1000, help="With --year: relays, made from those of the configuration.")
+    ] = 50,
+    locations: Annotated[
+        int, typer.Option(min=1, max=20, help="With --year: locations, made from those of the configuration.")
+    ] = 3,
+    days: Annotated[int, typer.Option(min=1, max=3650, help="With --year: days to simulate.")] = 365,
     seed: Annotated[int, typer.Option(help="Random seed; the same seed gives the same figures.")] = 1,
 ) -> None:
     """Simulate the time to page and false pages.
 
-    Prints for each SLO the time to page by kind of fault, false pages a month, and faults that never page.
+    Prints for each SLO the time to page by kind of fault, false pages a month, and faults that never page. With --year
+    it prints what a year of many relays would page: outages that were missed, pages that were false, times to page.
     """
     require("simulate")
+    if year:
+        _year(load_config(config), output, seed=seed, relays=relays, locations=locations, days=days)
+        return
     from monitor.simulation.forecast import forecast  # noqa: PLC0415
     from monitor.simulation.forecast_text import draw, lines  # noqa: PLC0415
     from monitor.simulation.nodes import bad_node_odds  # noqa: PLC0415
@@ -55,3 +73,17 @@ def simulate(
             draw(found, plot)
         except (OSError, ValueError) as error:
             raise StartupError(f"{plot}: cannot be written: {error}") from error
+
+
+def _year(config: Config, output: Output, *, seed: int, relays: int, locations: int, days: int) -> None:
+    """Simulate a year and print its score."""
+    from monitor.simulation.year.score import score  # noqa: PLC0415
+    from monitor.simulation.year.simulate import enlarged, simulate_year  # noqa: PLC0415
+    from monitor.simulation.year.text import lines  # noqa: PLC0415
+
+    found = score(simulate_year(enlarged(config, relays, locations), seed=seed, seconds=days * 86_400.0))
+    if output is Output.JSON:
+        totals = {"recall": found.recall, "precision": found.precision, "false": found.false_pages_a_relay_year}
+        typer.echo(json.dumps(asdict(found) | totals))
+    else:
+        typer.echo("\n".join(lines(found)))

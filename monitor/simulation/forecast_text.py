@@ -25,7 +25,9 @@ def lines(found: Forecast, bad_node: Mapping[str, BadNodeOdds]) -> Iterator[str]
         times = "never | – | 0 %"
         if row.spread is not None:
             spread = row.spread
-            times = f"{_time(spread.median)} | {_time(spread.low)} – {_time(spread.high)} | {spread.paged:.0%}"
+            times = (
+                f"{show_time(spread.median)} | {show_time(spread.low)} – {show_time(spread.high)} | {spread.paged:.0%}"
+            )
         yield f"| {row.relay} | {row.slo or '–'} | {row.alert} | {row.severity} | {row.fault} | {times} |"
     yield ""
     yield f"*{UP}*: all events of this SLO fail while confirmation attempts succeed. If those fail too, `RelayDown`"
@@ -41,7 +43,7 @@ def lines(found: Forecast, bad_node: Mapping[str, BadNodeOdds]) -> Iterator[str]
         yield "| relay | nodes, one of them bad | probability of hitting it at once | 50 % within | 95 % within |"
         yield "|---|---|---|---|---|"
     for relay, odds in bad_node.items():
-        yield f"| {relay} | {odds.nodes} | {odds.at_once:.0%} | {_time(odds.half)} | {_time(odds.nearly)} |"
+        yield f"| {relay} | {odds.nodes} | {odds.at_once:.0%} | {show_time(odds.half)} | {show_time(odds.nearly)} |"
 
 
 def draw(found: Forecast, path: Path) -> None:
@@ -66,7 +68,7 @@ def draw(found: Forecast, path: Path) -> None:
     axes.set_yticks(range(len(rows)), [_label(row) for row in reversed(rows)], fontsize=8)
     axes.set_xscale("log")
     ticks = [10.0, 60.0, 600.0, 3600.0, 21_600.0, 86_400.0, 259_200.0]
-    axes.set_xticks(ticks, [_time(tick) for tick in ticks])
+    axes.set_xticks(ticks, [show_time(tick) for tick in ticks])
     axes.minorticks_off()
     axes.grid(axis="x", alpha=0.3)
     axes.set_title("Time from the fault to the notification: median, 5–95 %; red pages, amber warns", fontsize=10)
@@ -78,7 +80,8 @@ def _label(row: Row) -> str:
     return " · ".join(part for part in (row.relay, row.slo, row.fault) if part)
 
 
-def _time(seconds: float) -> str:
+def show_time(seconds: float) -> str:
+    """Return seconds as text with a unit that suits them."""
     if math.isinf(seconds):
         return "never"
     for size, unit in _UNITS:

@@ -60,7 +60,7 @@ class Ruler:
         wanted: Callable[[Alert], bool] = lambda _: True,
         version: int = 3,
     ) -> None:
-        self._interval, self._phase, self._version = interval, phase, version
+        self._interval, self._phase, self.version = interval, phase, version
         self._common_labels = common_labels or {}
         self._groups = _needed(groups, wanted)
         recorded = {rule.name for group in self._groups for rule in group.rules if not isinstance(rule, Alert)}
@@ -86,13 +86,13 @@ class Ruler:
             records = [rule for rule in group.rules if not isinstance(rule, Alert)]
             if records:
                 at = self._times(group, start - self.records, end)
-                evaluator = Evaluator(store, at, version=self._version)
+                evaluator = Evaluator(store, at, version=self.version)
                 for record in records:
                     _record(record, evaluator, store, at)
             alerts = [rule for rule in group.rules if isinstance(rule, Alert)]
             if alerts:
                 at = self._times(group, start, end)
-                evaluator = Evaluator(store, at, version=self._version)
+                evaluator = Evaluator(store, at, version=self.version)
                 for alert in alerts:
                     found += self._alert(alert, evaluator, at)
         return sorted(found, key=lambda firing: firing.start)

@@ -72,6 +72,10 @@ class Store:
         """Add a series."""
         self._by_name.setdefault(series.name, []).append(series)
 
+    def all(self) -> list[Series]:
+        """Return every series."""
+        return [each for of_name in self._by_name.values() for each in of_name]
+
     def find(self, name: str, matchers: tuple[tuple[str, str, str], ...]) -> list[Series]:
         """Return the series that a selector selects."""
         return [each for each in self._by_name.get(name, ()) if all(_matches(each, *matcher) for matcher in matchers)]

@@ -275,7 +275,7 @@ class Observer:
 
     def _resent(self, of: _Round) -> None:
         """A message was not delivered twice over a persistent pair: its node is silent, if a new pair's was."""
-        if self._attempt_delivered_at >= of.started:
+        if self._attempt_delivered_at >= of.started and self._is_healthy():
             self.observed.silent.append(self.now)
 
     # Verdicts.

@@ -21,7 +21,7 @@ from monitor.slo.alertmanager import alertmanager_file
 from monitor.slo.rules import groups
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from monitor.config import Config
     from monitor.simulation.notifications import Notification
@@ -92,26 +92,20 @@ def enlarged(config: Config, relays: int, locations: int) -> Config:
     return config.model_copy(update={"relays": tuple(made), "probes": probes, "locations": places[:locations]})
 
 
-def simulate_year(
-    config: Config,
-    *,
-    seed: int,
-    seconds: float = YEAR,
-    kinds: Sequence[Kind] = KINDS,
-    progress: Callable[[float], None] = lambda _: None,
-) -> Simulated:
+def simulate_year(config: Config, *, seed: int, seconds: float = YEAR, kinds: Sequence[Kind] = KINDS) -> Simulated:
     """Simulate `seconds` of the relays and locations of a configuration; the same seed gives the same pages."""
     rng = np.random.default_rng(seed)
     names = [relay.name for relay in config.relays]
     faults = draw_faults(names, config.locations, seconds, rng, kinds)
-    simulated = _Clusters(config, faults, seed)
-    notifications: list[Notification] = []
-    clusters = list(_clusters(faults))
-    for number, cluster in enumerate(clusters):
-        notifications += simulated.notifications(cluster)
-        progress((number + 1) / len(clusters))
+    return simulate_faults(config, faults, seed=seed, seconds=seconds)
+
+
+def simulate_faults(config: Config, faults: Sequence[Fault], *, seed: int, seconds: float) -> Simulated:
+    """Simulate these faults, which are sorted by their start, in a span of `seconds`."""
+    simulated = Clusters(config, faults, seed)
+    notifications = [each for cluster in clusters(faults) for each in simulated.notifications(cluster)]
     return Simulated(
-        relays=len(names),
+        relays=len(config.relays),
         locations=len(config.locations),
         seconds=seconds,
         faults=faults,
@@ -120,7 +114,7 @@ def simulate_year(
     )
 
 
-def _clusters(faults: Sequence[Fault]) -> Iterator[Cluster]:
+def clusters(faults: Sequence[Fault]) -> Iterator[Cluster]:
     """Yield the clusters of faults that are sorted by their start."""
     open_clusters: list[Cluster] = []
     for fault in faults:
@@ -142,10 +136,14 @@ def _clusters(faults: Sequence[Fault]) -> Iterator[Cluster]:
     yield from open_clusters
 
 
-class _Clusters:
-    """Simulates one cluster after the other."""
+class Clusters:
+    """Simulates one cluster after the other.
 
-    def __init__(self, config: Config, faults: Sequence[Fault], seed: int) -> None:
+    aligned: scrape and evaluate at multiples of the intervals, as promtool does; otherwise at drawn phases.
+    """
+
+    def __init__(self, config: Config, faults: Sequence[Fault], seed: int, *, aligned: bool = False) -> None:
+        self._aligned = aligned
         self._config, self._seed = config, seed
         self._alertmanager = Alertmanager(alertmanager_file(config))
         self._relays = {relay.name: relay for relay in config.relays}
@@ -166,10 +164,10 @@ class _Clusters:
                 for relay in fault.relays:
                     self._earlier[relay].append(fault)
         interval = config.prometheus.evaluation_interval
-        self._ruler = Ruler(
+        self.ruler = Ruler(
             groups(config),
             interval,
-            lambda name, each: each * phase_of(f"{name}{seed}"),
+            lambda name, each: each * self._phase(name),
             common_labels=config.alerts.labels,
             wanted=self._wanted,
         )
@@ -180,8 +178,16 @@ class _Clusters:
 
     def notifications(self, cluster: Cluster) -> list[Notification]:
         """Return the notifications of one cluster."""
+        store = self.series(cluster)
+        if store is None:
+            return []
+        firing = self.ruler.run(store, cluster.start, cluster.end)
+        return self._alertmanager.notifications(firing, cluster.end)
+
+    def series(self, cluster: Cluster) -> Store | None:
+        """Return the series that are scraped around one cluster; None if nothing in them can raise an alert."""
         monitors = [self._monitor(location, cluster) for location in self._config.locations]
-        start = cluster.start - self._ruler.history
+        start = cluster.start - self.ruler.history
         observed: dict[tuple[str, str], Observed] = {}
         counted: dict[tuple[str, str], dict[int, list[Counted]]] = {}
         shown = []
@@ -197,7 +203,7 @@ class _Clusters:
             ):
                 shown.append(relay)
         if not shown and not any(monitor.absent or monitor.unhealthy for monitor in monitors):
-            return []
+            return None
         store = Store()
         for monitor in monitors:
             at = monitor.scrapes(start, cluster.end, self._config.prometheus.scrape_interval)
@@ -208,8 +214,10 @@ class _Clusters:
                 exported.of_relay(self._relays[relay], observed[relay, monitor.location], windows)
                 if any(self._may_page(relay, counted[relay, each.location]) for each in monitors):
                     exported.of_budgets(relay, counted[relay, monitor.location], self._budgets[relay])
-        firing = self._ruler.run(store, cluster.start, cluster.end)
-        return self._alertmanager.notifications(firing, cluster.end)
+        return store
+
+    def _phase(self, name: str) -> float:
+        return 0.0 if self._aligned else phase_of(f"{name}{self._seed}")
 
     def _may_page(self, relay: str, counted: Mapping[int, Sequence[Counted]]) -> bool:
         return any(
@@ -231,7 +239,7 @@ class _Clusters:
         ]
         return Monitor(
             location=location,
-            phase=self._config.prometheus.scrape_interval * phase_of(f"{location}{self._seed}"),
+            phase=self._config.prometheus.scrape_interval * self._phase(location),
             absent=[(fault.start, fault.end) for fault in faults if fault.kind.absent],
             unhealthy=sorted(unhealthy),
         )

@@ -1,0 +1,67 @@
+"""The simulated year: single faults with the right pages, and a short year as a whole."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from monitor.cli import app
+from monitor.config import Config, load
+from monitor.simulation.year.kinds import KINDS, Due, Kind
+from monitor.simulation.year.plan import Fault, draw_faults
+from monitor.simulation.year.score import score
+from monitor.simulation.year.simulate import Simulated, enlarged, simulate_faults, simulate_year
+from tests.relays import ROOT
+
+BY_NAME = {kind.name: kind for kind in KINDS}
+DAY = 86_400.0
+MUST = [kind.name for kind in KINDS if kind.due is Due.MUST]
+
+
+@pytest.fixture(scope="module")
+def config() -> Config:
+    return enlarged(load(ROOT / "config.yaml", {}), 12, 3)
+
+
+def one(config: Config, kind: Kind, duration: float, seed: int = 1) -> Simulated:
+    """Simulate one fault of a kind."""
+    fixed = replace(kind, duration=(duration, duration), a_year=3650.0)
+    names = [relay.name for relay in config.relays]
+    (fault, *_) = draw_faults(names, config.locations, 40 * DAY, np.random.default_rng(seed), [fixed])
+    return simulate_faults(config, [fault], seed=seed, seconds=40 * DAY)
+
+
+@pytest.mark.parametrize("name", MUST)
+def test_an_outage_of_five_minutes_pages(config: Config, name: str) -> None:
+    for seed in range(3):
+        found = score(one(config, BY_NAME[name], 300.0, seed))
+        (kind,) = found.kinds
+        assert (kind.must > 0, kind.missed, len(found.false)) == (True, 0, 0), (seed, found)
+
+
+def test_the_same_seed_gives_the_same_pages(config: Config) -> None:
+    first, again, other = (simulate_year(config, seed=seed, seconds=3 * DAY) for seed in (5, 5, 6))
+    pages = [[(page.at, page.group) for page in each.notifications] for each in (first, again, other)]
+    assert pages[0] == pages[1] != pages[2]
+
+
+def test_faults_that_repeat_come_and_go() -> None:
+    fault = Fault(
+        kind=BY_NAME["flaps, 45 s"], start=0.0, end=45.0 * 17, relays=frozenset({"a"}), locations=frozenset({"x"})
+    )
+    assert [fault.active(at) for at in (0, 44, 46, 89, 91, 764, 766)] == [True, True, False, False, True, True, False]
+    assert fault.edges()[:3] == [0.0, 45.0, 90.0]
+
+
+def test_the_command_prints_a_table() -> None:
+    command = ["simulate", "--config", str(ROOT / "config.yaml"), "--year", "--relays", "3", "--days", "20"]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    assert "| failover, 10–25 s | must not page |" in done.output
+    assert "false pages a relay-year" in done.output
+    found = json.loads(CliRunner().invoke(app, [*command, "--output", "json"]).output)
+    assert 0 <= found["precision"] <= 1
