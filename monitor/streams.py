@@ -8,6 +8,7 @@ import os
 import select
 import sys
 import threading
+import traceback
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
@@ -69,10 +70,14 @@ class Stdout(Output):
 
 
 class Stderr(Output):
-    """The stream of log lines and messages: one that cannot be written is lost and changes no result."""
+    """The stream of log lines and messages: one that cannot be written is lost and changes no result.
+
+    `on_bug` is called, in the writing thread, for each batch of lines that a bug in this program loses.
+    """
 
     def __init__(self, descriptor: int) -> None:
         super().__init__(descriptor)
+        self.on_bug: Callable[[], None] = lambda: None
         # Reentrant, since a finalizer or signal handler may write while its thread holds the lock.
         self._changed = threading.Condition(threading.RLock())
         self._on_lost: Callable[[int], None] | None = None
@@ -125,7 +130,7 @@ class Stderr(Output):
             return
         self._queue.append(data)
         self._size += size
-        if self._thread is None:
+        if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._run, args=(on_lost,), name="stderr", daemon=True)
             self._thread.start()
         self._changed.notify_all()
@@ -138,10 +143,14 @@ class Stderr(Output):
                 self._queue.clear()
                 self._size = self._lost = 0
                 self._is_writing = True
-            if lost:
-                on_lost(lost)  # queued behind the lines before the gap
-            with suppress(OSError):
-                super().write(batch)
+            try:
+                if lost:
+                    on_lost(lost)  # queued behind the lines before the gap
+                with suppress(OSError):
+                    super().write(batch)
+            except Exception:  # noqa: BLE001 - the thread must go on
+                self.write(traceback.format_exc().encode(errors="backslashreplace"))
+                self.on_bug()
             with self._changed:
                 self._is_writing = self._is_stuck = False
                 self._changed.notify_all()

@@ -78,9 +78,12 @@ class Supervision:
         task.add_done_callback(record)
         return task
 
-    def record(self, name: str, error: BaseException, *, relay: str | None = None) -> None:
-        """Record one failure of a task by a bug: also of one that goes on, as a run that is aborted."""
-        _log.error("task failed by a bug in this program", task=name, relay=relay, exc_info=error)
+    def record(self, name: str, error: BaseException, *, relay: str | None = None, **details: str) -> None:
+        """Record one failure of a task by a bug: also of one that goes on, as a run that is aborted.
+
+        `details` are logged.
+        """
+        _log.error("task failed by a bug in this program", task=name, relay=relay, **details, exc_info=error)
         self._on_failure(name)
         key, now = (relay, name), asyncio.get_running_loop().time()
         times = self._failures.setdefault(key, deque(maxlen=MAX_FAILURES))

@@ -82,12 +82,14 @@ class Monitor:
             on_bug=partial(self.metrics.count_task_failure, "journal"),
         )
         self.maintenance = Maintenance(config.maintenance, self.clock)
-        self.schedule = Schedule(clock=self.clock, on_result=self.metrics.count_run, seed=config.location)
         self.started_at = utc(self.clock)
         self.supervision = Supervision(
             on_failure=self.metrics.count_task_failure,
             on_repeated=self._on_repeated_failure,
             on_recovered=self._on_recovered_tasks,
+        )
+        self.schedule = Schedule(
+            clock=self.clock, on_result=self.metrics.count_run, seed=config.location, supervision=self.supervision
         )
         self.health = SelfCheck(
             self.clock,

@@ -14,6 +14,7 @@ from monitor.daemon.app import Monitor
 from monitor.daemon.lifecycle import StoppingError
 from monitor.errors import MonitorError
 from monitor.relays import freeze_gc
+from monitor.streams import STDERR
 from monitor.threads import run_in_thread
 from monitor.web import WebServer, build_app
 
@@ -51,7 +52,9 @@ async def serve(config: Config, *, shard: tuple[int, int] = (0, 1), source: Call
         task.add_done_callback(reloads.discard)
 
     signals.handle(on_stop=daemon.lifecycle.request_stop, on_hangup=on_hangup)
-    web = WebServer(build_app(daemon.web_state(), daemon.auth), config.server.host, config.server.port, daemon.auth)
+    app, server = build_app(daemon.web_state(), daemon.auth), config.server
+    web = WebServer(app, server.host, server.port, daemon.auth, daemon.supervision)
+    STDERR.on_bug = partial(daemon.metrics.count_task_failure, "log")
     try:
         await web.start()
         _log.info("serving", host=config.server.host, port=web.port)

@@ -27,6 +27,7 @@ from monitor.clock import utc
 from monitor.errors import MisuseError
 from monitor.schedule.slots import Slots, slots_of
 from monitor.schedule.watch import ClockWatch
+from monitor.supervision import Supervision
 
 if TYPE_CHECKING:
     from monitor.clock import Clock
@@ -100,14 +101,15 @@ class Schedule:
     `on_result` is called once for each due slot: with "started"; with "skipped" if the previous run is not done; or
     with "missed" if the slot could not start within a second (a blocked event loop, a stepped clock) or a newer slot is
     due too. So at most one run follows a stall, however long, and at most `slots.MAX_BACKLOG` slots are counted. The
-    exception of a run is logged and does not affect later slots.
+    exception of a run is recorded by `supervision` and does not affect later slots.
 
     `seed` (the monitor's location) and the names determine the offset of the first slot of `every`. A schedule starts
     once and stops once. Use it from the event loop only.
     """
 
-    def __init__(self, *, clock: Clock, on_result: OnResult, seed: str) -> None:
+    def __init__(self, *, clock: Clock, on_result: OnResult, seed: str, supervision: Supervision | None = None) -> None:
         self._clock = clock
+        self._supervision = supervision or Supervision()
         self._on_result = on_result
         self._seed = seed
         self._jobs: dict[tuple[str, str], _Job] = {}
@@ -158,9 +160,8 @@ class Schedule:
         """Start the schedule; the slots of `every` count from here."""
         if self._watching is not None or self._stopped:
             raise MisuseError("a schedule starts once")
-        self._watching = asyncio.create_task(
-            self._watch_clock(ClockWatch(self._clock, self._reschedule, threshold=_MAX_DRIFT_SECONDS)), name="schedule"
-        )
+        watch = ClockWatch(self._clock, self._reschedule, threshold=_MAX_DRIFT_SECONDS)
+        self._watching = self._supervision.watch("schedule", lambda: self._watch_clock(watch))
         self._scheduler.start()
         for job in self._jobs.values():
             job.slots = self._slots_of(job.relay, job.probe, job.schedule)
@@ -234,9 +235,15 @@ class Schedule:
             log.warning("slots missed", relay=job.relay, probe=job.probe, slots=missed)
 
     def _start_run(self, job: _Job, slot: datetime) -> None:
-        job.task = asyncio.create_task(_run_and_log(job, slot), name=f"{job.probe} on {job.relay}")
+        job.task = asyncio.create_task(self._run_job(job, slot), name=f"{job.probe} on {job.relay}")
         self._tasks.add(job.task)
         job.task.add_done_callback(self._tasks.discard)
+
+    async def _run_job(self, job: _Job, slot: datetime) -> None:
+        try:
+            await job.run(slot)
+        except Exception as error:  # noqa: BLE001 - recorded with its traceback
+            self._supervision.record("run", error, relay=job.relay, probe=job.probe, slot=slot.isoformat())
 
     async def _watch_clock(self, watch: ClockWatch) -> None:
         """Recompute the times of all jobs when the wall clock has stepped, and wake APScheduler up.
@@ -251,10 +258,3 @@ class Schedule:
     def _reschedule(self, _step: float) -> None:
         for job in self._jobs.values():
             self._scheduler.modify_job(job.id, next_run_time=self._upcoming(job))
-
-
-async def _run_and_log(job: _Job, slot: datetime) -> None:
-    try:
-        await job.run(slot)
-    except Exception:
-        log.exception("run raised an exception", relay=job.relay, probe=job.probe, slot=slot.isoformat())

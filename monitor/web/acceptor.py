@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
+    from monitor.supervision import Supervision
     from monitor.web.auth import ServerSecurity, WebAuth
 
 _log = structlog.get_logger(__name__)
@@ -34,14 +35,18 @@ class Acceptor:
     """Accepts connections of `listener`. `protocol` creates the HTTP protocol of one, with its security settings."""
 
     def __init__(
-        self, listener: socket.socket, auth: WebAuth, protocol: Callable[[ServerSecurity], asyncio.Protocol]
+        self,
+        listener: socket.socket,
+        auth: WebAuth,
+        protocol: Callable[[ServerSecurity], asyncio.Protocol],
+        supervision: Supervision,
     ) -> None:
         listener.setblocking(False)  # noqa: FBT003 - positional only
         self._listener = listener
         self._auth = auth
         self._protocol = protocol
         self._handshakes: set[asyncio.Task[None]] = set()
-        self._accepting = asyncio.ensure_future(self._accept_connections())
+        self._accepting = supervision.watch("web", self._accept_connections)
 
     def close(self) -> None:
         """Stop accepting, and cancel running handshakes."""

@@ -6,7 +6,7 @@ import asyncio
 import errno
 import socket
 import sys
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import h11
@@ -14,6 +14,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from monitor.errors import StartupError
+from monitor.supervision import Supervision
 from monitor.threads import run_in_thread
 from monitor.web.acceptor import Acceptor, is_allowed
 from monitor.web.auth import WebAuth, read_security
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from monitor.web.auth import ServerSecurity
+
+START_TIMEOUT: Final = 10.0
+"""Seconds within which the server must start; it takes some milliseconds."""
 
 STOP_TIMEOUT: Final = 1.0
 """Seconds that running requests have when the server stops."""
@@ -52,8 +56,16 @@ over loopback during a scrape is 5.2 ms, and 0.1 ms with this value (`bench.meas
 class WebServer:
     """Serves an application on `host:port` (port 0: any free one), with TLS if `auth` configures it."""
 
-    def __init__(self, app: ASGIApp, host: str, port: int, auth: WebAuth | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        host: str,
+        port: int,
+        auth: WebAuth | None = None,
+        supervision: Supervision | None = None,
+    ) -> None:
         self._host, self._port = host, port
+        self._supervision = supervision or Supervision()
         self._auth = auth or WebAuth(read_security(None))
         self._acceptor: Acceptor | None = None
         self._server = _Server(
@@ -84,14 +96,14 @@ class WebServer:
         """Start serving. Raises `StartupError` if the address is not available."""
         listener = await run_in_thread("look-up of the listening address", self._listen)
         self._port = listener.getsockname()[1]
-        self._serving = asyncio.create_task(self._server.serve(sockets=[]), name="web")
-        started = asyncio.create_task(self._server.started_event.wait())
-        await asyncio.wait({self._serving, started}, return_when=asyncio.FIRST_COMPLETED)
-        started.cancel()
-        if self._serving.done():
+        self._serving = self._supervision.watch("web", self._serve)
+        try:
+            async with asyncio.timeout(START_TIMEOUT):
+                await self._server.started_event.wait()
+        except TimeoutError as error:
             listener.close()
-            raise StartupError(f"cannot serve on {self._host}:{self._port}: {self._serving.exception()}")
-        self._acceptor = Acceptor(listener, self._auth, self._server.connection)
+            raise StartupError(f"cannot serve on {self._host}:{self._port}; see the log") from error
+        self._acceptor = Acceptor(listener, self._auth, self._server.connection, self._supervision)
         sys.setswitchinterval(SWITCH_INTERVAL)
 
     async def stop(self, timeout: float = STOP_TIMEOUT) -> None:
@@ -104,9 +116,18 @@ class WebServer:
         self._server.config.timeout_graceful_shutdown = timeout  # type: ignore[assignment] # passed to asyncio
         self._server.should_exit = True
         # uvicorn polls ten times a second, and so does its shutdown.
-        await asyncio.wait({self._serving}, timeout=timeout + 1)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout + 1):
+                await self._server.ended_event.wait()
         self._serving.cancel()
         self._serving = None
+
+    async def _serve(self) -> None:
+        """Run uvicorn's server until it is told to exit, then wait for the cancellation."""
+        await self._server.serve(sockets=[])
+        if self._server.should_exit:
+            self._server.ended_event.set()
+            await asyncio.Event().wait()
 
     def _listen(self) -> socket.socket:
         address_text = f"{self._host}:{self._port}"
@@ -132,11 +153,11 @@ class WebServer:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, with an event for its start and without signal handlers."""
+    """uvicorn's server, with events for its start and end, and without signal handlers."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
-        self.started_event = asyncio.Event()
+        self.started_event, self.ended_event = asyncio.Event(), asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """See `uvicorn.Server`."""

@@ -190,7 +190,7 @@ async def test_an_exception_in_a_run_is_logged_and_the_next_slot_starts(context:
         await asyncio.sleep(10)
     assert context.results == {"started": 2}
     assert [(entry["event"], entry["relay"], entry["probe"]) for entry in logs] == [
-        ("run raised an exception", "demo", "offline")
+        ("task failed by a bug in this program", "demo", "offline")
     ] * 2
 
 
