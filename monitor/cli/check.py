@@ -10,11 +10,13 @@ from monitor.cli.shared import DEFAULT_CONFIG, ConfigOption, load_config
 def check(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Validate a configuration.
 
-    Print every error with its line, or the footprint of the configuration on each relay.
+    Print every error with its line, or what the configuration costs each relay and Prometheus, and the time to a page.
     """
-    from monitor.config.capacity import render  # noqa: PLC0415
+    from monitor.config import attempts, capacity, sharding  # noqa: PLC0415
+    from monitor.metrics import footprint  # noqa: PLC0415
 
     loaded = load_config(config)
     typer.echo(f"{config}: valid")
-    for line in render(loaded):
-        typer.echo(line)
+    for part in (capacity, attempts, sharding, footprint):
+        for line in part.render(loaded):
+            typer.echo(line)

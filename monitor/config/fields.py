@@ -325,7 +325,7 @@ _OF_A_RELAY: Final = frozenset(
     {"install", "location", "relay", "probe", "scenario", "slo", "job", "instance"}
     | {"max_severity", "page_after", "scope", "owner", "group"}
 )
-_RELAY_LABELS: Final = _OF_A_RELAY | {"le"}
+_RELAY_LABELS: Final = _OF_A_RELAY | {"le", "severity", "service", "state", "endpoint"}
 _ALERT_LABELS: Final = (
     # These identify the alerts of one rule; overwritten with one value, Prometheus rejects the duplicates.
     _OF_A_RELAY

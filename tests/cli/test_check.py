@@ -35,9 +35,14 @@ class TestCheck:
         assert (done.returncode, done.stderr) == (0, "")
         verdict, *footprint = done.stdout.splitlines()
         assert verdict.endswith("config.yaml: valid")
-        assert [line.partition(":")[0] for line in footprint] == ["demo"]
+        assert [line.partition(":")[0] for line in footprint] == ["demo", "demo", "This process", "Prometheus"]
         for what in ("connects per minute", "messages per minute", "channels created", "in the relay's history"):
             assert what in footprint[0]
+        assert footprint[1] == (
+            "demo: an attempt every 30s: 4 connects, 4 messages and 4 channels per minute, 20 keys in the relay's "
+            "history; a page at most 1m19s after it is killed, 1m49s after it refuses new clients only."
+        )
+        assert "samples per second" in footprint[2]
 
     def test_the_web_configuration_is_checked(self, tmp_path: Path) -> None:
         (tmp_path / "monitor.yaml").write_text("server: {web_config_file: web.yml}\n" + CONFIG)

@@ -1,0 +1,83 @@
+"""What a configuration costs Prometheus: series and samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from monitor.config.sharding import shard_number
+from monitor.metrics.exporter import Metrics
+
+if TYPE_CHECKING:
+    from monitor.config import Config, RelayConfig
+
+BYTES_A_SERIES = 4000
+"""Memory that Prometheus takes for an active series, with its share of the index and of the latest samples."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesCost:
+    """Active series: of the largest process, of the largest relay, and of all locations and shards.
+
+    interval: seconds between two scrapes.
+    """
+
+    of_process: int
+    of_relay: int
+    of_all: int
+    interval: float
+
+
+def series_cost(config: Config) -> SeriesCost:
+    """Count the series of a configuration, before its first failure."""
+    known: dict[tuple[object, ...], int] = {}  # relays that differ in nothing have the same number
+    of_shard = [0] * config.shards
+    own = largest = 0
+    for relay in config.relays:
+        key = _kind(config, relay)
+        if key not in known:
+            known[key], own = _count(_only(config, relay), relay.name)
+        of_shard[shard_number(relay.name, config.shards)] += known[key]
+        largest = max(largest, known[key])
+    return SeriesCost(
+        of_process=own + max(of_shard),
+        of_relay=largest,
+        of_all=len(config.locations) * (own * config.shards + sum(of_shard)),
+        interval=config.prometheus.scrape_interval,
+    )
+
+
+def render(config: Config) -> list[str]:
+    """Format the cost in lines."""
+    cost = series_cost(config)
+    processes = len(config.locations) * config.shards
+    own = f"{cost.of_process} active series, {cost.of_relay} of a relay at most"
+    every = f"{cost.of_all} active series and {cost.of_all / cost.interval:.0f} samples per second"
+    origin = f"{processes} process{'' if processes == 1 else 'es'}"
+    memory = f"{cost.of_all * BYTES_A_SERIES / 1e6:.0f} MB"
+    return [
+        f"This process: {own}; {cost.of_process / cost.interval:.0f} samples per second.",
+        f"Prometheus: {every} from {origin}, about {memory} of memory; recording rules add to it.",
+    ]
+
+
+def _kind(config: Config, relay: RelayConfig) -> tuple[object, ...]:
+    """What determines the number of a relay's series."""
+    probes = tuple(probe.name for probe in config.probes if relay.name in probe.relays)
+    thresholds = tuple(slo.threshold_for(relay.name) is None for slo in config.slos)
+    return probes, thresholds, relay.url.startswith("wss:"), relay.token is None, relay.token_file is None
+
+
+def _only(config: Config, relay: RelayConfig) -> Config:
+    """The configuration with one relay."""
+    probes = tuple(
+        probe.model_copy(update={"relays": (relay.name,)}) for probe in config.probes if relay.name in probe.relays
+    )
+    return config.model_copy(update={"relays": (relay,), "probes": probes})
+
+
+def _count(config: Config, relay: str) -> tuple[int, int]:
+    """Count the series of a relay, and those of the monitor itself."""
+    samples = [sample for metric in Metrics(config, version="").registry.collect() for sample in metric.samples]
+    of_relay = sum(sample.labels.get("relay") == relay for sample in samples)
+    return of_relay, len(samples) - of_relay

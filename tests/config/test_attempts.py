@@ -1,0 +1,62 @@
+"""How often attempts fit into the limits, and what `check` says of it."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from monitor.config import parse
+from monitor.config.attempts import AttemptCost, attempt_costs, render
+
+CONFIG = """
+relays: [{name: demo, url: embedded, limits: {connects_per_minute: 60, messages_per_minute: 600}}]
+probes: [{name: steady, scenario: steady-messaging}]
+"""
+
+
+def cost(text: str = CONFIG) -> AttemptCost:
+    (found,) = attempt_costs(parse(text, "config.yaml", {}))
+    return found
+
+
+def limited(connects: int, messages: int = 600) -> str:
+    return CONFIG.replace("minute: 60,", f"minute: {connects},").replace("minute: 600", f"minute: {messages}")
+
+
+def test_an_attempt_costs_two_connects_two_messages_and_two_channels() -> None:
+    found = cost()
+    assert (found.every, found.connects, found.messages, found.channels) == (30.0, 4.0, 4.0, 4.0)
+    assert found.history_keys == 20
+
+
+def test_a_longer_interval_costs_less_and_pages_later() -> None:
+    every = cost(CONFIG.replace("url: embedded", "url: embedded, confirm: {every: 2m}"))
+    assert every.connects == 1.0
+    assert every.refused - cost().refused == 90.0
+    assert every.killed == cost().killed
+
+
+@pytest.mark.parametrize(("connects", "messages", "every"), [(6, 600, 30.0), (4, 600, 43.9), (60, 26, 39.9)])
+def test_the_interval_is_stretched_to_fit_the_limits(connects: int, messages: int, every: float) -> None:
+    """4 connects a minute less one for confirmations and 0.27 for renewals leave 2.73 for two at a time."""
+    assert cost(limited(connects, messages)).every == pytest.approx(every, abs=0.1)
+
+
+def test_check_says_what_time_to_page_remains() -> None:
+    (line,) = render(parse(limited(4), "config.yaml", {}))
+    assert line.startswith("demo: an attempt every 44s (not 30s, to fit its limits): 2.73 connects")
+    assert line.endswith("a page at most 1m19s after it is killed, 2m3s after it refuses new clients only.")
+
+
+def test_limits_without_room_are_told() -> None:
+    text = limited(1).replace("steady-messaging}", "steady-messaging, pairs: 7, max_age: 15m}")
+    assert math.isinf(cost(text).every) or cost(text).every > 100
+    (line,) = render(parse(text, "config.yaml", {}))
+    assert "page" in line
+
+
+def test_a_round_covers_each_endpoint_up_to_eight() -> None:
+    urls = ", ".join(f"'ws://n{number}.example.com/x'" for number in range(12))
+    many = CONFIG.replace("url: embedded", f"url: 'ws://n.example.com/x', endpoints: [{urls}]")
+    assert cost(many).killed == pytest.approx(cost().killed + 5.0 / 7 * 7 + 5.0 - 9.0)

@@ -1,0 +1,54 @@
+"""The cost of series that `check` prints."""
+
+from __future__ import annotations
+
+from monitor.config import Config, parse, shard_of
+from monitor.metrics import Metrics
+from monitor.metrics.footprint import render, series_cost
+from tests.metrics.sample import config
+from tests.relays import ROOT
+
+
+def shipped(relays: int = 1, *, detail: str = "standard", more: str = "") -> Config:
+    """The shipped configuration with so many relays."""
+    text = (ROOT / "config.yaml").read_text("utf-8").replace("{detail: standard}", f"{{detail: {detail}}}")
+    start, end = text.index("relays:\n  - name: demo"), text.index("\nprobes:")
+    names = "".join(f"  - {{name: relay-{number}, url: embedded}}\n" for number in range(relays))
+    return parse(more + text[:start] + f"relays:\n{names}" + text[end:], "config.yaml", {})
+
+
+def counted(parsed: Config) -> int:
+    """The samples of a page without those of the process."""
+    metrics = Metrics(parsed, version="1").registry.collect()
+    return sum(not sample.name.startswith("process_") for metric in metrics for sample in metric.samples)
+
+
+def process_series(parsed: Config) -> int:
+    metrics = Metrics(parsed, version="1").registry.collect()
+    return sum(sample.name.startswith("process_") for metric in metrics for sample in metric.samples)
+
+
+def test_a_relay_has_at_most_600_series_with_the_shipped_configuration() -> None:
+    """2,002 before, 957 of them buckets of phases."""
+    assert 400 < series_cost(shipped()).of_relay <= 600
+
+
+def test_lean_has_at_most_100() -> None:
+    assert 60 < series_cost(shipped(detail="lean")).of_relay <= 100
+
+
+def test_the_number_is_that_of_the_page() -> None:
+    for parsed in (config(), shipped(3), shipped(2, detail="lean")):
+        assert series_cost(parsed).of_process == counted(parsed) + process_series(parsed)
+
+
+def test_shards_and_locations_share_and_multiply() -> None:
+    text = (ROOT / "config.yaml").read_text("utf-8")
+    parsed = shipped(20).model_copy(update={"locations": ("local", "eu", "us"), "shards": 4})
+    cost = series_cost(parsed)
+    parts = [counted(shard_of(parsed, number, 4)) + process_series(parsed) for number in range(4)]
+    assert cost.of_process == max(parts)
+    assert cost.of_all == 3 * sum(parts)
+    (_, prometheus) = render(parsed)
+    assert f"{cost.of_all} active series and {cost.of_all / 15:.0f} samples per second from 12 processes" in prometheus
+    assert "scrape_interval: 15s" in text
