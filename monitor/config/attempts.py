@@ -71,8 +71,8 @@ def round_time(relay: RelayConfig, probes: Sequence[ProbeConfig]) -> float:
     """Return the seconds from a failure to the verdict, if each attempt takes all its time."""
     number = max(relay.confirm.attempts, min(MAX_ENDPOINTS, len(relay.endpoints)))
     timeout = min([MAX_ATTEMPT_TIME, relay.confirm.within, *(probe.timeout for probe in probes)])
-    spacing = min(CONFIRMATION_SPACING, (relay.confirm.within - timeout) / max(1, number - 1))
-    return (number - 1) * spacing + timeout
+    delay = min(CONFIRMATION_SPACING, (relay.confirm.within - timeout) / max(1, number - 1))
+    return (number - 1) * delay + timeout
 
 
 def attempt_costs(config: Config) -> list[AttemptCost]:
