@@ -48,7 +48,9 @@ def history(config: Config, kind: Kind) -> tuple[Clusters, Cluster]:
     """Return the first cluster of one kind of fault, on times that suit promtool."""
     rng = np.random.default_rng(3)
     names = [relay.name for relay in config.relays]
-    frequent = Kind(**{name: getattr(kind, name) for name in Kind.__slots__} | {"a_year": 50.0, "duration": (150.0, 300.0)})
+    frequent = Kind(
+        **{name: getattr(kind, name) for name in Kind.__slots__} | {"a_year": 50.0, "duration": (150.0, 300.0)}
+    )
     (fault, *_) = draw_faults(names, config.locations, 100 * DAY, rng, [frequent])
     (cluster,) = clusters([fault])
     cluster.start = 60.0 * math.floor(cluster.start / 60)

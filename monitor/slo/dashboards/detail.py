@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitor.config import show_duration
 from monitor.scenarios import Scenario
+from monitor.slo.dashboard_uid import dashboard_uid
 from monitor.slo.dashboards import centrifugo, shared_panels
 from monitor.slo.dashboards.failures import failure_row
 from monitor.slo.dashboards.latency import latency_row
@@ -20,23 +21,24 @@ from monitor.slo.dashboards.promql import (
     select,
     sum_by,
 )
+from monitor.slo.dashboards.slo_panels import slo_row
 from monitor.slo.rules.certificate import EXPIRY, MIN_VALIDITY, handshake_window
 
 if TYPE_CHECKING:
     from monitor.config import Config
 
-UID: Final = "relay-monitor-relay"
+UID: Final = shared_panels.DETAIL_UID
 
 
 def detail(config: Config) -> Dashboard:
     """Return the dashboard of one relay."""
     return Dashboard(
-        uid=UID,
+        uid=dashboard_uid(UID, config.install),
         file="relay-detail.json",
-        title="Relay detail",
+        title=shared_panels.titled(config, "Relay detail"),
         description="What fails on this relay, at which step and why? How fast is it, and which part is slow?",
         variables=(
-            *shared_panels.MONITORS,
+            *shared_panels.monitors(config),
             Variable(name="relay", label="Relay", source=select("relay_monitor_runs_total", MONITOR), several=False),
             Variable(name="probe", label="Probe", source=select("relay_monitor_runs_total", RELAY)),
         ),
@@ -45,7 +47,7 @@ def detail(config: Config) -> Dashboard:
             _now(config),
             failure_row(config),
             latency_row(config),
-            shared_panels.slo_row(config),
+            slo_row(config),
             _connections(config),
             *centrifugo.rows(config),
         ),
@@ -64,8 +66,8 @@ def _now(config: Config) -> Row:
             Panel(
                 kind=Kind.STAT,
                 title="Relay",
-                description="Are messages delivered at every location?",
-                queries=(Query(expr=f"min({select('relay_up', RELAY)})"),),
+                description="Are messages delivered, and new connections accepted, at every location?",
+                queries=(Query(expr=f"min({select('relay_accepting', RELAY)})"),),
                 unit="none",
                 width=4,
                 height=4,
@@ -101,9 +103,9 @@ def _now(config: Config) -> Row:
             ),
             shared_panels.time_since_success(PROBE),
             shared_panels.monitor_health(),
-            shared_panels.relay_status(),
+            shared_panels.relay_status(config),
             shared_panels.firing_alerts(config),
-            shared_panels.probe_status(PROBE),
+            shared_panels.probe_status(config, PROBE),
         ),
     )
 

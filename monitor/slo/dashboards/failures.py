@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from monitor.scenarios import Scenario
 from monitor.slo.dashboards import shared_panels
 from monitor.slo.dashboards.model import Kind, Panel, Query, Row
-from monitor.slo.dashboards.promql import PROBE, increase, select, sum_by
+from monitor.slo.dashboards.promql import PROBE, RELAY, increase, select, sum_by
 
 if TYPE_CHECKING:
     from monitor.config import Config
@@ -15,7 +15,15 @@ if TYPE_CHECKING:
 
 def failure_row(config: Config) -> Row:
     """Return the row of one relay's failures."""
-    return Row(title="Failures", panels=(*_failure_panels(config), *_outcome_panels(config)))
+    return Row(
+        title="Failures",
+        panels=(
+            *_failure_panels(config),
+            *_outcome_panels(config),
+            shared_panels.causes(),
+            shared_panels.endpoint_failures(RELAY),
+        ),
+    )
 
 
 def _failure_panels(config: Config) -> tuple[Panel, ...]:

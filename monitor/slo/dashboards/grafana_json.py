@@ -104,6 +104,8 @@ def _variable(variable: Variable) -> build.QueryVariable:
     )
     if variable.several:
         made.all_value(_ANY).current(dashboard.VariableOption(selected=True, text="All", value="$__all"))
+    elif variable.value:
+        made.current(dashboard.VariableOption(selected=True, text=variable.value, value=variable.value))
     return made
 
 

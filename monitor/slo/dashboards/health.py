@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from monitor.scenarios import Scenario
+from monitor.slo.dashboard_uid import dashboard_uid
 from monitor.slo.dashboards import shared_panels
 from monitor.slo.dashboards.model import BLUE, GREEN, RED, Annotation, Dashboard, Kind, Panel, Query, Row, State
 from monitor.slo.dashboards.promql import (
     MONITOR,
+    OWN,
     RELAY,
     WATCHDOG,
     buckets,
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from monitor.config import Config
 
 UID: Final = "relay-monitor-health"
-_OWN: Final = 'job=~"$job", instance=~"$instance"'
 _LAG: Final = "relay_monitor_event_loop_lag_seconds"
 
 
@@ -32,11 +33,11 @@ def health(config: Config) -> Dashboard:
     """Return the dashboard of the monitors."""
     version = f"count by (version, location) ({select('relay_monitor_build_info', MONITOR)}"
     return Dashboard(
-        uid=UID,
+        uid=dashboard_uid(UID, config.install),
         file="monitor-health.json",
-        title="Monitor health",
+        title=shared_panels.titled(config, "Monitor health"),
         description="Can the monitor be trusted? Is it running, on schedule, and with enough resources?",
-        variables=(*shared_panels.MONITORS, shared_panels.RELAYS),
+        variables=(*shared_panels.monitors(config), shared_panels.RELAYS),
         annotations=(
             shared_panels.ALERTS,
             Annotation(
@@ -81,7 +82,7 @@ def _now() -> Row:
             _stat(
                 "Monitors scraped",
                 "Is there a monitor at every location? Number of monitors that Prometheus scrapes.",
-                f"count({select('up', _OWN)} == 1)",
+                f"count({select('up', OWN)} == 1)",
                 minimum=1,
             ),
             _stat(
@@ -267,7 +268,7 @@ def _resources() -> Row:
                 kind=Kind.TIME_SERIES,
                 title="CPU",
                 description="Is its single core overloaded?",
-                queries=(Query(expr=rate(select(cpu, _OWN)), legend="{{instance}}"),),
+                queries=(Query(expr=rate(select(cpu, OWN)), legend="{{instance}}"),),
                 unit="percentunit",
                 width=6,
                 minimum=0,
@@ -276,7 +277,7 @@ def _resources() -> Row:
                 kind=Kind.TIME_SERIES,
                 title="Memory",
                 description="Does memory grow? Resident set size.",
-                queries=(Query(expr=select(memory, _OWN), legend="{{instance}}"),),
+                queries=(Query(expr=select(memory, OWN), legend="{{instance}}"),),
                 unit="bytes",
                 width=6,
                 minimum=0,
@@ -286,9 +287,9 @@ def _resources() -> Row:
                 title="File descriptors",
                 description="Are there enough file descriptors? Open descriptors, and their limit.",
                 queries=(
-                    Query(expr=select("process_open_fds", _OWN), legend="{{instance}}"),
+                    Query(expr=select("process_open_fds", OWN), legend="{{instance}}"),
                     Query(
-                        expr=select("process_max_fds", _OWN),
+                        expr=select("process_max_fds", OWN),
                         legend=f"{shared_panels.OBJECTIVE_PREFIX} {{{{instance}}}}",
                     ),
                 ),
@@ -300,7 +301,7 @@ def _resources() -> Row:
                 kind=Kind.TIME_SERIES,
                 title="Scrape duration",
                 description="How long does a scrape take?",
-                queries=(Query(expr=select("scrape_duration_seconds", _OWN), legend="{{instance}}"),),
+                queries=(Query(expr=select("scrape_duration_seconds", OWN), legend="{{instance}}"),),
                 unit="s",
                 width=6,
                 minimum=0,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from monitor.scenarios import Scenario
 from monitor.slo.dashboards import shared_panels
 from monitor.slo.dashboards.model import Kind, Panel, Query, Row
-from monitor.slo.dashboards.promql import PROBE, buckets, mean, quantile
+from monitor.slo.dashboards.promql import PROBE, RELAY, buckets, mean, quantile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,10 +94,10 @@ def _exchange_panels(config: Config) -> tuple[Panel, ...]:
             kind=Kind.TIME_SERIES,
             title="Connection phases",
             description="Which phase of connecting is slow? Stacked means of DNS lookup, TCP, TLS, upgrade, "
-            "hello and command replies.",
+            "hello and command replies, of all probes of the relay.",
             queries=(
                 Query(
-                    expr=mean("relay_probe_phase_seconds", PROBE, by=("phase",)),
+                    expr=mean("relay_probe_phase_seconds", RELAY, by=("phase",)),
                     legend="{{phase}}",
                     window=max(300.0, bounded_window),
                 ),

@@ -99,12 +99,13 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variable:
-    """A dashboard variable: the values of the label `name` in the series `source`."""
+    """A dashboard variable: the values of the label `name` in the series `source`; `value` is the first selected."""
 
     name: str
     label: str
     source: str
     several: bool = True
+    value: str = ""
 
     @property
     def query(self) -> str:

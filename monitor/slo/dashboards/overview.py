@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from monitor.scenarios import Scenario
+from monitor.slo.dashboard_uid import dashboard_uid
 from monitor.slo.dashboards import shared_panels
 from monitor.slo.dashboards.model import AMBER, GREEN, RED, Dashboard, Kind, Panel, Query, Row
 from monitor.slo.dashboards.promql import (
@@ -17,6 +18,7 @@ from monitor.slo.dashboards.promql import (
     select,
     sum_by,
 )
+from monitor.slo.dashboards.slo_panels import slo_row
 
 if TYPE_CHECKING:
     from monitor.config import Config
@@ -27,13 +29,13 @@ UID: Final = "relay-monitor-overview"
 def overview(config: Config) -> Dashboard:
     """Return the dashboard of all relays."""
     return Dashboard(
-        uid=UID,
+        uid=dashboard_uid(UID, config.install),
         file="relays-overview.json",
-        title="Relays overview",
+        title=shared_panels.titled(config, "Relays overview"),
         description="Is a relay down, which one, since when, and can the monitor be trusted?",
-        variables=(*shared_panels.MONITORS, shared_panels.RELAYS),
+        variables=(*shared_panels.monitors(config), shared_panels.RELAYS),
         annotations=(shared_panels.ALERTS, shared_panels.MAINTENANCE),
-        rows=(_now(config), shared_panels.slo_row(config), _speed(config), _traffic(config)),
+        rows=(_now(config), slo_row(config), _speed(config), _traffic(config)),
         scrape_interval=config.prometheus.scrape_interval,
         external_url=config.alerts.external_url,
         runbook_base_url=config.alerts.runbook_base_url,
@@ -84,9 +86,11 @@ def _now(config: Config) -> Row:
             ),
             shared_panels.time_since_success(RELAY),
             shared_panels.monitor_health(),
-            shared_panels.relay_status(),
+            shared_panels.relay_status(config),
             shared_panels.firing_alerts(config),
-            shared_panels.probe_status(RELAY),
+            shared_panels.probe_status(config, RELAY),
+            shared_panels.causes(),
+            shared_panels.endpoint_failures(RELAY),
         ),
     )
 

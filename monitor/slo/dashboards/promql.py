@@ -1,23 +1,35 @@
 """Building blocks of the dashboards' expressions.
 
-Every selector of the monitor's series has `job` and `instance`, so that one Grafana can show several monitors. The
-series of Prometheus' rules, `slo:*` and `ALERTS`, have neither.
+Every selector of the monitor's series has `install`, `job` and `instance`, so that one Grafana can show several
+installs and monitors. The series of Prometheus' rules, `slo:*` and `ALERTS`, have neither job nor instance.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from monitor.vocabulary import Condition
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MONITOR: Final = 'job=~"$job", instance=~"$instance", location=~"$location"'
+OWN: Final = 'job=~"$job", instance=~"$instance"'
+"""Selects what Prometheus and the process's collector say of a monitor, which has no label of the install."""
+
+MONITOR: Final = f'install=~"$install", {OWN}, location=~"$location"'
 RELAY: Final = f'{MONITOR}, relay=~"$relay"'
 PROBE: Final = f'{RELAY}, probe=~"$probe"'
-RECORDED: Final = 'location=~"$location", relay=~"$relay"'
+RECORDED: Final = 'install=~"$install|", location=~"$location", relay=~"$relay"'
 # Alerts about a monitor have no relay, and alerts with a quorum no location.
-ALERT: Final = 'service="relay-monitor", alertname!="Watchdog", relay=~"$relay|", location=~"$location|"'
+ALERT: Final = (
+    'service="relay-monitor", install=~"$install|", alertname!="Watchdog", relay=~"$relay|", location=~"$location|"'
+)
 WATCHDOG: Final = 'ALERTS{service="relay-monitor", alertname="Watchdog", alertstate="firing"}'
+CONDITIONS: Final = (
+    Condition.UP, Condition.DEGRADED, Condition.UNKNOWN, Condition.NOT_ACCEPTING, Condition.DOWN,
+)  # fmt: skip
+"""The conditions of a relay; the position is the number that dashboards show, the worst last."""
+
 BUDGET_LABELS: Final = ("relay", "slo", "probe", "location")
 
 
@@ -68,6 +80,20 @@ def worst_state(gauge: str, where: str, by: Sequence[str]) -> str:
     series, labels = select(gauge, where), ", ".join(by)
     gone = f"0 * min by ({labels}) (last_over_time({series}[$__range])) - 1"
     return f"min by ({labels}) ({series}) or {gone}"
+
+
+def _of_condition(where: str, condition: Condition) -> str:
+    return select("relay_state", where, f'state="{condition}"')
+
+
+def worst_condition(where: str, by: Sequence[str]) -> str:
+    """Return the worst condition by these labels as a number; −1 where it has no data now but had some in the range."""
+    series, labels = select("relay_state", where), ", ".join(by)
+    parts = " or ".join(
+        f"{number} * ({_of_condition(where, condition)} == 1)" for number, condition in enumerate(CONDITIONS)
+    )
+    gone = f"0 * max by ({labels}) (last_over_time({series}[$__range])) - 1"
+    return f"max by ({labels}) ({parts}) or {gone}"
 
 
 def firing_count(*more: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from monitor.burn_rate import REFERENCE_WINDOW, burn_conditions
+from monitor.slo.dashboard_uid import DEFAULT_INSTALL, dashboard_uid
 from monitor.slo.dashboards.model import (
     AMBER,
     BLUE,
@@ -16,23 +16,23 @@ from monitor.slo.dashboards.model import (
     Kind,
     Panel,
     Query,
-    Row,
     State,
     Variable,
 )
 from monitor.slo.dashboards.promql import (
     ALERT,
-    BUDGET_LABELS,
+    CONDITIONS,
     MONITOR,
-    RECORDED,
+    OWN,
     RELAY,
-    burn_rate,
     firing_count,
-    recorded,
+    increase,
     select,
+    sum_by,
+    worst_condition,
     worst_state,
 )
-from monitor.slo.rules.recorded import budgeted, ratio_name
+from monitor.vocabulary import Condition
 
 if TYPE_CHECKING:
     from monitor.config import Config
@@ -49,22 +49,35 @@ HEALTH_STATES: Final = (
     NO_DATA_STATE,
 )
 
-RELAY_LINK: Final = (
-    "Relay detail",
-    "/d/relay-monitor-relay?var-relay=${__field.labels.relay}&${datasource:queryparam}&${__url_time_range}",
-)
-RELAY_LINK_OF_ROW: Final = (
-    "Relay detail",
-    "/d/relay-monitor-relay?var-relay=${__data.fields.relay}&${datasource:queryparam}&${__url_time_range}",
-)
+DETAIL_UID: Final = "relay-monitor-relay"
+"""The uid of the dashboard of one relay, of the default install."""
 
 _BUILD_INFO: Final = "relay_monitor_build_info"
-_OWN: Final = 'job=~"$job", instance=~"$instance"'
-MONITORS: Final = (
-    Variable(name="job", label="Job", source=_BUILD_INFO),
-    Variable(name="instance", label="Instance", source=select(_BUILD_INFO, 'job=~"$job"')),
-    Variable(name="location", label="Location", source=select(_BUILD_INFO, _OWN)),
-)
+_INSTALL: Final = 'install=~"$install"'
+
+
+def monitors(config: Config) -> tuple[Variable, ...]:
+    """Return the variables that select monitors; the install is that of the configuration at first."""
+    return (
+        Variable(name="install", label="Install", source=_BUILD_INFO, several=False, value=config.install),
+        Variable(name="job", label="Job", source=select(_BUILD_INFO, _INSTALL)),
+        Variable(name="instance", label="Instance", source=select(_BUILD_INFO, _INSTALL, 'job=~"$job"')),
+        Variable(name="location", label="Location", source=select(_BUILD_INFO, _INSTALL, OWN)),
+    )
+
+
+def titled(config: Config, title: str) -> str:
+    """Return the title of a dashboard, with the install unless it is the default one."""
+    return title if config.install == DEFAULT_INSTALL else f"{title} ({config.install})"
+
+
+def relay_link(config: Config, relay: str = "${__field.labels.relay}") -> tuple[str, str]:
+    """Return the link to the dashboard of a relay, whose name Grafana puts in."""
+    uid = dashboard_uid(DETAIL_UID, config.install)
+    url = f"/d/{uid}?var-install=${{install}}&var-relay={relay}&${{datasource:queryparam}}&${{__url_time_range}}"
+    return "Relay detail", url
+
+
 RELAYS: Final = Variable(name="relay", label="Relay", source=select("relay_monitor_runs_total", MONITOR))
 
 NO_ALERT: Final = "no alert is firing"
@@ -79,7 +92,7 @@ ALERTS: Final = Annotation(
 )
 MAINTENANCE: Final = Annotation(
     name="Maintenance",
-    expr=f"max by (relay) ({select('relay_probe_maintenance', RELAY)}) > 0",
+    expr=f"max by (relay) ({select('relay_maintenance', RELAY)}) > 0",
     title="Maintenance of {{relay}}",
     text="Runs continue and are excluded from every SLO.",
     colour=BLUE,
@@ -154,23 +167,83 @@ def monitor_health(width: int = 4) -> Panel:
     )
 
 
-def relay_status(width: int = 12) -> Panel:
-    """Return the panel of the status of relays over time."""
+_CONDITION_TEXTS: Final = {
+    Condition.UP: ("up", GREEN),
+    Condition.DEGRADED: ("degraded", AMBER),
+    Condition.UNKNOWN: ("unknown", UNKNOWN),
+    Condition.NOT_ACCEPTING: ("NOT ACCEPTING", RED),
+    Condition.DOWN: ("DOWN", RED),
+}
+CONDITION_STATES: Final = (
+    *(
+        State(value=number, text=_CONDITION_TEXTS[condition][0], colour=_CONDITION_TEXTS[condition][1])
+        for number, condition in enumerate(CONDITIONS)
+    ),
+    NO_DATA_STATE,
+)
+
+
+def relay_status(config: Config, width: int = 12) -> Panel:
+    """Return the panel of the condition of relays over time."""
     return Panel(
         kind=Kind.STATE_TIMELINE,
         title="Relay status",
-        description="Which relay is down, and since when? A relay is down once confirmation attempts have failed, "
-        "and up again with the first delivered message. Missing data is shown as no data.",
-        queries=(Query(expr=worst_state("relay_up", RELAY, ("relay", "location")), legend="{{relay}} · {{location}}"),),
+        description="Which relay is down, accepts no new connections or is degraded, and since when? Unknown: nothing "
+        "could be observed. Missing data is shown as no data.",
+        queries=(Query(expr=worst_condition(RELAY, ("relay", "location")), legend="{{relay}} · {{location}}"),),
         unit="none",
         width=width,
         height=8,
-        states=UP_STATES,
-        link=RELAY_LINK,
+        states=CONDITION_STATES,
+        link=relay_link(config),
     )
 
 
-def probe_status(where: str, width: int = 24) -> Panel:
+def causes() -> Panel:
+    """Return the table of the present causes of relays that are not up."""
+    labels = ("relay", "location", "step", "reason", "status")
+    series = select("relay_cause_info", RELAY)
+    return Panel(
+        kind=Kind.TABLE,
+        title="Present causes",
+        description="Why is a relay not up? Step, reason and status of the latest attempt, while it is not up.",
+        queries=(
+            Query(
+                expr=f"max by ({', '.join(labels)}) ({series}) == 1",
+                column="now",
+                unit="none",
+                empty_reason="every relay is up",
+            ),
+        ),
+        unit="none",
+        width=12,
+        height=8,
+        labels=labels,
+    )
+
+
+def endpoint_failures(where: str) -> Panel:
+    """Return the panel of the failures of single endpoints."""
+    failures = sum_by(increase(select("relay_endpoint_failures_total", where)), ("relay", "endpoint"))
+    return Panel(
+        kind=Kind.TIME_SERIES,
+        title="Failures by endpoint",
+        description="Does one node fail? Attempts, connects and exchanges that failed at each endpoint of the relay.",
+        queries=(
+            Query(
+                expr=f"{failures} > 0", legend="{{relay}} · {{endpoint}}", empty_reason="no endpoint fails", window=60.0
+            ),
+        ),
+        unit="short",
+        width=12,
+        height=8,
+        bars=True,
+        stacked=True,
+        minimum=0,
+    )
+
+
+def probe_status(config: Config, where: str, width: int = 24) -> Panel:
     """Return the panel of the status of probes over time."""
     by = ("relay", "probe", "location")
     return Panel(
@@ -182,7 +255,7 @@ def probe_status(where: str, width: int = 24) -> Panel:
         width=width,
         height=8,
         states=UP_STATES,
-        link=RELAY_LINK,
+        link=relay_link(config),
     )
 
 
@@ -209,88 +282,6 @@ def firing_alerts(config: Config, width: int = 12) -> Panel:
         height=8,
         labels=labels,
         link=("Runbook", f"{runbooks}/${{__data.fields.alertname}}"),
-    )
-
-
-def sli_over_window(config: Config) -> str:
-    """Return the ratio of good events of each SLO over its own window."""
-    windows = sorted({slo.window for slo in budgeted(config)}) or [REFERENCE_WINDOW]
-    parts = [select(ratio_name(window), RECORDED) for window in windows]
-    if len(windows) > 1:
-        own = f"on (relay, slo, location) {select('relay_slo_window_seconds', RELAY)}"
-        parts = [f"{part} and {own} == {window:.0f}" for part, window in zip(parts, windows, strict=True)]
-    return f"1 - max by ({', '.join(BUDGET_LABELS)}) ({' or '.join(parts)})"
-
-
-def slo_row(config: Config) -> Row:
-    """Return the row of SLOs, for one relay or several."""
-    factors = sorted({float(condition.factor) for condition in burn_conditions(REFERENCE_WINDOW, 15.0)})
-    colours = (BLUE, AMBER, AMBER, RED)
-    legend = "{{relay}} · {{slo}} · {{location}}"
-    target = select("relay_slo_objective_ratio", RELAY)
-    return Row(
-        title="SLOs",
-        panels=(
-            Panel(
-                kind=Kind.TABLE,
-                title="SLO status",
-                description="Are the objectives met? Objective, SLI over the SLO's window, remaining error budget "
-                "and current burn rate.",
-                queries=(
-                    Query(expr=recorded("slo:objective:ratio"), column="objective", unit="percentunit"),
-                    Query(expr=sli_over_window(config), column="SLI", unit="percentunit"),
-                    Query(
-                        expr=recorded("slo:period_error_budget_remaining:ratio"),
-                        column="remaining budget",
-                        unit="percentunit",
-                        steps=((-1e9, RED), (0, AMBER), (0.25, GREEN)),
-                    ),
-                    Query(expr=recorded("slo:current_burn_rate:ratio"), column="burn rate", unit="none"),
-                ),
-                width=24,
-                height=8,
-                labels=BUDGET_LABELS,
-                link=RELAY_LINK_OF_ROW,
-            ),
-            Panel(
-                kind=Kind.TIME_SERIES,
-                title="Remaining error budget",
-                description="How much of the error budget of the SLO's window remains? Below 0 the objective is "
-                "missed.",
-                queries=(Query(expr=recorded("slo:period_error_budget_remaining:ratio"), legend=legend),),
-                unit="percentunit",
-                width=8,
-                threshold_lines=((0, RED),),
-                maximum=1,
-            ),
-            Panel(
-                kind=Kind.TIME_SERIES,
-                title="Burn rate over 1 h",
-                description="How urgent is it? At a burn rate of 1 the error budget lasts exactly the SLO's window. "
-                f"Sustained burn rates above the lines warn ({factors[0]:g}, {factors[1]:g}) and page "
-                f"({factors[2]:g}, {factors[3]:g}).",
-                queries=(Query(expr=burn_rate("1h"), legend=legend),),
-                unit="none",
-                width=8,
-                threshold_lines=tuple(zip(factors, colours, strict=True)),
-                minimum=0,
-            ),
-            Panel(
-                kind=Kind.TIME_SERIES,
-                title="SLI over 1 h and objective",
-                description="How many of the events are good, and how many must be? Ratio of good events, and the "
-                "objective in force.",
-                queries=(
-                    Query(expr=f"1 - {recorded('slo:sli_error:ratio_rate1h')}", legend=legend),
-                    Query(
-                        expr=f"max by (relay, slo) ({target})", legend=f"{OBJECTIVE_PREFIX} {{{{relay}}}} · {{{{slo}}}}"
-                    ),
-                ),
-                unit="percentunit",
-                width=8,
-                maximum=1,
-            ),
-        ),
     )
 
 

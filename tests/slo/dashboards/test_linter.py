@@ -66,8 +66,8 @@ def test_each_rule_on_panels_can_fail(dashboard: dict[str, Any], change: dict[st
 
 
 def test_rules_on_variables_and_the_dashboard_can_fail(dashboard: dict[str, Any]) -> None:
-    source, job, *others = dashboard["templating"]["list"]
-    bad = [source | {"label": "Source"}, job | {"allValue": ".*", "refresh": 1}, *others]
+    source, install, job, *others = dashboard["templating"]["list"]
+    bad = [source | {"label": "Source"}, install, job | {"allValue": ".*", "refresh": 1}, *others]
     changed = dashboard | {"templating": {"list": bad}, "panels": [], "editable": True}
     assert [finding.rule for finding in lint(changed)] == [
         "uneditable-dashboard",

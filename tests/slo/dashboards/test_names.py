@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from monitor.slo.dashboards.model import Dashboard
 
 SCRAPED = {"job", "instance"}
-OBJECTIVE = {"slo", "relay", "probe", "location"}
+OBJECTIVE = {"install", "slo", "relay", "probe", "location"}
 RECORDED = (
     *(f"slo:sli_error:ratio_rate{window}" for window in ("5m", "30m", "1h", "2h", "6h", "1d", "3d", "30d")),
     "slo:objective:ratio",
@@ -98,7 +98,7 @@ def test_legends_use_labels_of_the_result(models: tuple[Dashboard, ...]) -> None
     assert wrong == []
 
 
-@pytest.mark.parametrize("name", ["job", "instance", "location", "relay", "probe"])
+@pytest.mark.parametrize("name", ["install", "job", "instance", "location", "relay", "probe"])
 def test_every_variable_is_used(models: tuple[Dashboard, ...], name: str) -> None:
     for board in models:
         chosen = [variable for variable in board.variables if variable.name == name]
