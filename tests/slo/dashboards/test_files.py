@@ -257,3 +257,23 @@ def test_grafanas_sdk_reads_the_dashboards_without_loss(dashboard: dict[str, Any
     back = json.loads(json.dumps(dashboard_model.Dashboard.from_json(dashboard), cls=JSONEncoder))
     del dashboard["annotations"]
     assert list(differences(dashboard, back)) == []
+
+
+@pytest.mark.parametrize(
+    ("install", "uid"),
+    [
+        ("default", "relay-monitor-relay"),
+        ("staging.eu", "relay-monitor-relay-staging_eu"),
+        ("a" * 40, "relay-monitor-relay-aaaaaaaaaaa-6fc9f3b5"),
+    ],
+)
+def test_dashboards_of_two_installs_are_two(install: str, uid: str) -> None:
+    """Each has an uid, a title and a first selection of its own, and links to its own detail."""
+    made = files(parse(f"install: {install}\n{TWO}", "config.yaml", {}))
+    detail = json.loads(made["dashboards/relay-detail.json"])
+    assert (len(detail["uid"]) <= 40, detail["uid"][:30]) == (True, uid[:30])
+    assert detail["title"] == ("Relay detail" if install == "default" else f"Relay detail ({install})")
+    (variable,) = (each for each in detail["templating"]["list"] if each["name"] == "install")
+    assert variable["current"]["value"] == install
+    overview = made["dashboards/relays-overview.json"].decode()
+    assert f"/d/{detail['uid']}?var-install=${{install}}" in overview
