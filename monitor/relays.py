@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -23,7 +23,7 @@ from monitor.reachability.verdict import RelayVerdict
 from monitor.session.crypto import Ecies, KeyManager, Plain
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterable
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 
     from monitor.config import Changes, Config, ProbeConfig, ProbeKey, RelayConfig
     from monitor.errors import ProbeError, SettingsError
@@ -39,8 +39,22 @@ def freeze_gc() -> None:
     (`bench.measures`). A run leaves some hundred short-lived values and hardly a cycle.
     """
     gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
+    with collections_suspended():
+        gc.set_threshold(20_000, 20, 50)
+
+
+@contextmanager
+def collections_suspended() -> Iterator[None]:
+    """Suspend garbage collection, and exclude what is created meanwhile from it, for what creates many objects.
+
+    The series of 100 relays otherwise cause collections of up to 270 ms.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 CERTIFICATE_AGE: Final = 23 * 3600.0

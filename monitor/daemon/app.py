@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -21,7 +22,7 @@ from monitor.errors import ConfigError, MonitorError, StartupError
 from monitor.health import SelfCheck
 from monitor.journal import Journal
 from monitor.metrics import Metrics
-from monitor.relays import MonitoredRelay, MonitoredRelays
+from monitor.relays import MonitoredRelay, MonitoredRelays, collections_suspended
 from monitor.schedule import Maintenance, Schedule
 from monitor.state import StateFolder
 from monitor.supervision import Supervision
@@ -40,6 +41,9 @@ _log = structlog.get_logger(__name__)
 
 STOP_GRACE: Final = 4.0
 """Seconds that running probes have to finish when the monitor stops; the whole stop takes less than ten."""
+
+MANY_RELAYS: Final = 10
+"""Relays opened by one reload from which on garbage collection is suspended; what it then leaves is not collected."""
 
 TASKS: Final = "tasks"
 """The self-check that fails while a task that all relays share fails again and again."""
@@ -211,8 +215,10 @@ class Monitor:
         opened: list[MonitoredRelay] = []
         try:
             reload = await run_in_thread("read of the configuration", self._read)
-            opened = await self.monitored_relays.open(reload.difference.opened)
-            await self._change(reload, opened)
+            many = len(reload.difference.opened) >= MANY_RELAYS
+            with collections_suspended() if many else nullcontext():
+                opened = await self.monitored_relays.open(reload.difference.opened)
+                await self._change(reload, opened)
         except MonitorError as error:
             self.metrics.set_reload(at=self.clock.time(), ok=False)
             _log.error("configuration reload failed", why=str(error))

@@ -13,7 +13,7 @@ from monitor import signals
 from monitor.daemon.app import Monitor
 from monitor.daemon.lifecycle import StoppingError
 from monitor.errors import MonitorError
-from monitor.relays import freeze_gc
+from monitor.relays import collections_suspended, freeze_gc
 from monitor.streams import STDERR
 from monitor.threads import run_in_thread
 from monitor.web import WebServer, build_app
@@ -34,7 +34,7 @@ async def serve(config: Config, *, shard: tuple[int, int] = (0, 1), source: Call
     """
     # In a thread, since it reads files: signals are handled meanwhile.
     creation = asyncio.ensure_future(
-        run_in_thread("creation of the monitor", partial(Monitor, config, shard=shard, source=source))
+        run_in_thread("creation of the monitor", partial(_create, config, shard=shard, source=source))
     )
     signals.handle(on_stop=creation.cancel, on_hangup=signals.remember_hangup)
     try:
@@ -58,12 +58,18 @@ async def serve(config: Config, *, shard: tuple[int, int] = (0, 1), source: Call
     try:
         await web.start()
         _log.info("serving", host=config.server.host, port=web.port)
-        with suppress(StoppingError):
+        with suppress(StoppingError), collections_suspended():
             await daemon.start()
-            freeze_gc()
         await daemon.lifecycle.wait_stopped()
     finally:
         await daemon.stop()
         await web.stop()
         if reloads:
             await asyncio.wait(reloads)
+
+
+def _create(config: Config, *, shard: tuple[int, int], source: Callable[[], Config] | None) -> Monitor:
+    """Return the daemon, with garbage collection set up for it while nothing is measured."""
+    daemon = Monitor(config, shard=shard, source=source)
+    freeze_gc()
+    return daemon
