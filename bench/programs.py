@@ -36,10 +36,12 @@ def relay() -> Iterator[str]:
         process.wait(10)
 
 
-def measured(program: str, *arguments: object) -> Any:
+def measured(program: str, *arguments: object, timeout: float = 120) -> Any:
     """Run a program of this package and return the JSON that it prints."""
     command = [sys.executable, "-m", f"bench.{program}", *map(str, arguments)]
-    result = subprocess.run(command, cwd=ROOT, env=ENVIRON, capture_output=True, text=True, timeout=120, check=False)
+    result = subprocess.run(
+        command, cwd=ROOT, env=ENVIRON, capture_output=True, text=True, timeout=timeout, check=False
+    )
     if result.returncode:
         raise SystemExit(f"bench.{program} failed:\n{result.stderr[-2000:]}")
     return json.loads(result.stdout.splitlines()[0])

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from prometheus_client import Metric
     from prometheus_client.registry import RestrictedRegistry
+
+_LAST_LINE: Final = b"# EOF\n"
+"""The last line of OpenMetrics."""
 
 
 class Registry(CollectorRegistry):
@@ -39,4 +43,19 @@ def render(registry: Registry, accept: str) -> tuple[bytes, str]:
         encoder, content_type = choose_encoder(accept)
     except TypeError:  # raised for a version that is not a number
         encoder, content_type = choose_encoder("")
-    return encoder(registry), content_type
+    # Metric by metric: to join and encode all lines at once would block all threads, the event loop's too.
+    pages = [encoder(_Single(metric)).removesuffix(_LAST_LINE) for metric in registry.collect()]
+    if content_type.startswith("application/openmetrics-text"):
+        pages.append(_LAST_LINE)
+    return b"".join(pages), content_type
+
+
+class _Single(Collector):
+    """One metric, as the encoders take it."""
+
+    def __init__(self, metric: Metric) -> None:
+        self._metric = metric
+
+    def collect(self) -> Iterator[Metric]:
+        """The metric."""
+        yield self._metric
