@@ -62,15 +62,15 @@ async def longest_block(work: Awaitable[object]) -> dict[str, float]:
     `ms` includes what other threads and programs take, `cpu_ms` is the event loop's own CPU time.
     """
     task = asyncio.ensure_future(work)
-    longest, woken = 0.0, time.perf_counter()
+    longest_wait, woken = 0.0, time.perf_counter()
     most, used = 0.0, time.thread_time()
     while not task.done():
         await asyncio.sleep(TICK)
         now, cpu = time.perf_counter(), time.thread_time()
-        longest, woken = max(longest, now - woken - TICK), now
+        longest_wait, woken = max(longest_wait, now - woken - TICK), now
         most, used = max(most, cpu - used), cpu
     await task
-    return {"ms": round(longest * 1000, 1), "cpu_ms": round(most * 1000, 1)}
+    return {"ms": round(longest_wait * 1000, 1), "cpu_ms": round(most * 1000, 1)}
 
 
 async def measure_page(relays: int, detail: str) -> dict[str, Any]:

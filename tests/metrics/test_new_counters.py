@@ -43,7 +43,7 @@ def fail(metrics: Metrics, step: Step, reason: Reason) -> None:
     metrics.publish(run(exchange(Outcome.FAILED, failure=failure(step, reason))))
 
 
-def rare() -> list[tuple[Step, Reason]]:
+def infrequent() -> list[tuple[Step, Reason]]:
     """Pairs of step and reason that have no series from the start."""
     known = {
         (labels["step"], labels["reason"])
@@ -54,7 +54,7 @@ def rare() -> list[tuple[Step, Reason]]:
 
 
 def test_a_rare_failure_shows_0_for_two_scrapes_and_then_every_increment(metrics: Metrics, clock: ManualClock) -> None:
-    step, reason = rare()[0]
+    step, reason = infrequent()[0]
     labels = {"step": step.value, "reason": reason.value}
     assert value(metrics, "relay_probe_failures_total", **labels) is None
     fail(metrics, step, reason)
@@ -68,7 +68,7 @@ def test_a_rare_failure_shows_0_for_two_scrapes_and_then_every_increment(metrics
 
 
 def test_the_failed_exchange_itself_is_counted_at_once(metrics: Metrics) -> None:
-    fail(metrics, *rare()[0])
+    fail(metrics, *infrequent()[0])
     assert value(metrics, "relay_probe_exchanges_total", outcome="failed") == 1
 
 
@@ -150,7 +150,7 @@ def test_an_exemplar_has_the_time_of_its_exchange(metrics: Metrics, clock: Manua
     first, second = exchange(round_trip=0.1, ended=2.0), exchange(round_trip=0.7)
     done = run(first, second, duration=30.0)
     metrics.publish(done)
-    fail(metrics, *rare()[0])
+    fail(metrics, *infrequent()[0])
     metrics.flush()
     clock.now += 300.0
     metrics.observe_loop_lag(0.0)
