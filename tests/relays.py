@@ -252,8 +252,8 @@ def centrifugo_config(settings: RelaySettings, port: int) -> dict[str, object]:
                     "channel_regex": regex,
                     "history_size": size,
                     "history_ttl": f"{ttl}s",
-                    "force_positioning": True,
-                    "force_recovery": True,
+                    "force_positioning": size > 0,
+                    "force_recovery": size > 0,
                     **allowed,
                 }
                 for name, size, ttl in (("handshake", 5, 300), ("session", settings.history_size, settings.history_ttl))

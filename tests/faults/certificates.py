@@ -26,16 +26,19 @@ class Certificates:
         *,
         trusted: bool = True,
         expired: bool = False,
+        days: int | None = None,
         requires_client: bool = False,
         ciphers: str = "",
     ) -> ssl.SSLContext:
         """Return a server's TLS context.
 
-        With `requires_client` it requires a client certificate. With `ciphers` it has only TLS 1.2 with these.
+        Its certificate expires in `days`, if given. With `requires_client` it requires a client certificate. With
+        `ciphers` it has only TLS 1.2 with these.
         """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         now = datetime.now(UTC)
-        expires = now - timedelta(days=1) if expired else None
+        left = -1 if expired else days
+        expires = None if left is None else now + timedelta(days=left)
         authority = self._trusted if trusted else self._untrusted
         authority.issue_cert(name, not_before=now - timedelta(days=30), not_after=expires).configure_cert(context)
         if requires_client:
