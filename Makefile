@@ -26,7 +26,7 @@ SUPPORTED = import sys; sys.exit(sys.version_info < (3, 11))
 REFERENCES = $(subst /,.,$(basename $(wildcard monitor/*/reference.py tests/*/reference.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-unit test-python lint wheels docs bench truth endurance e2e cluster year fuzz lock clean
+.PHONY: help setup run test test-unit test-python lint wheels docs bench truth endurance e2e cluster field year fuzz lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -109,6 +109,9 @@ cluster: $(STAMP) ## Cause incidents on real clusters, and print what the monito
 
 year: $(STAMP) ## Simulate a year of faults, and print precision and recall of the pages
 	$(BIN)/relay-monitor simulate --year --config $(CONFIG) $(ARGS)
+
+field: $(STAMP) ## Measure pages with real Prometheus and Alertmanager in 20 minutes (KINDS='killed 429 …')
+	$(BIN)/python -m tests.field $(KINDS)
 
 fuzz: $(STAMP) ## Fuzz each decoder for TIME seconds (60), on Linux; findings go to fuzz/findings/
 	for target in wire wallet server upgrade config fault; do $(BIN)/python -m fuzz $$target $(or $(TIME),60) || exit; done

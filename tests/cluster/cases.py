@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from tests.balancer import http_response
@@ -130,8 +131,8 @@ async def both_nodes_killed(incident: Incident) -> None:
 
 async def redis_emptied(incident: Incident) -> None:
     """All data of Redis is deleted, some times."""
-    for number in range(4):
-        await incident.wait(20.0 * number)
+    for number in range(9):
+        await incident.wait(13.0 * number)  # at other times of the probes' periods each time
         await incident.cluster.redis.command("FLUSHALL")
     await _no_verdict(incident, "RelayMessagesLost", seconds=150)
     reasons = await incident.booked("relay_probe_failures_total", "reason")
@@ -147,7 +148,7 @@ async def history_cut(incident: Incident) -> None:
 async def history_refused(incident: Incident) -> None:
     """The relay's history is switched off (error 108): live delivery works."""
     for node in incident.cluster.nodes:
-        node.settings = type(node.settings)(history_size=0)
+        node.settings = replace(node.settings, history_size=0, history_ttl=0)
         await node.restart()
     await incident.says("degraded", is_degraded, 150)
     cause = incident.observer.now(incident.key).cause
