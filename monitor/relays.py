@@ -80,6 +80,24 @@ class MonitoredRelay:
         self.admission = admission
         self.verdict = up
         self.settings_fault = settings_fault
+        self.reached_at = float("-inf")  # when the relay last replied to a hello, on the monotonic clock
+        self._unobserved: dict[str, str] = {}  # what prevents a verdict → why
+
+    @property
+    def is_embedded(self) -> bool:
+        """True if this process serves it."""
+        return self.embedded is not None
+
+    def set_unobserved(self, source: str, why: str) -> None:
+        """Note what `source` finds to prevent a verdict; an empty text is nothing any more."""
+        before = dict(self._unobserved)
+        self._unobserved.pop(source, None)
+        if why:
+            self._unobserved[source] = why
+        if self._unobserved and self._unobserved != before:
+            self.verdict.mark_unobserved("; ".join(self._unobserved.values()))
+        elif before and not self._unobserved:
+            self.verdict.clear_unobserved()
 
     @property
     def is_local(self) -> bool:
@@ -98,9 +116,8 @@ class Generation:
 class MonitoredRelays:
     """The monitored relays and their probe contexts, for the daemon, `once` and the load test.
 
-    `is_local_fault` and `on_resolved` are passed to each relay's `RelayVerdict`; `on_resolved` is called with the
-    relay's name. `on_settings_fault` is called with it when a fault of the relay's settings appears, changes or
-    ends. `share_retry_after` is passed to each `RelayAdmission`.
+    `is_local_fault` and `on_resolved` are passed to each relay's `RelayVerdict`; both are called with the relay's name.
+    `share_retry_after` is passed to each `RelayAdmission`.
     """
 
     def __init__(
@@ -110,8 +127,7 @@ class MonitoredRelays:
         publish: Sink,
         *,
         rng: random.Random | None = None,
-        is_local_fault: Callable[[ProbeError | None], Awaitable[bool]] = never_local,
-        on_settings_fault: Callable[[str, SettingsError | None], None] = lambda _relay, _error: None,
+        is_local_fault: Callable[[str, ProbeError | None], Awaitable[bool]] | None = None,
         on_resolved: Callable[[str], None] = lambda _: None,
         share_retry_after: bool = True,
     ) -> None:
@@ -123,7 +139,6 @@ class MonitoredRelays:
         self._deadlines = Deadlines(clock)
         self._publish = publish
         self._is_local_fault = is_local_fault
-        self._on_settings_fault = on_settings_fault
         self._on_resolved = on_resolved
         self._share_retry_after = share_retry_after
         self._generations: dict[ProbeKey, Generation] = {}
@@ -160,10 +175,10 @@ class MonitoredRelays:
         up = RelayVerdict(
             relay.name,
             self._on_status,
-            is_local_fault=self._is_local_fault,
+            is_local_fault=partial(self._is_local_fault, relay.name) if self._is_local_fault else never_local,
             on_resolved=partial(self._on_resolved, relay.name),
         )
-        fault = SettingsFault(relay.name, self._clock, partial(self._settings_fault_changed, relay.name, up))
+        fault = SettingsFault(relay.name, self._clock, partial(self._settings_fault_changed, relay.name))
         admission = RelayAdmission(
             relay,
             url,
@@ -172,16 +187,19 @@ class MonitoredRelays:
             self._deadlines,
             self._rng,
             share_retry_after=self._share_retry_after,
-            report=fault.observe,
+            report=partial(self._connect_ended, relay.name, fault),
         )
         return MonitoredRelay(relay, embedded, admission, up, fault)
 
-    def _settings_fault_changed(self, relay: str, verdict: RelayVerdict, error: SettingsError | None) -> None:
-        if error is None:
-            verdict.clear_unobserved()
-        else:
-            verdict.mark_unobserved(error.detail)
-        self._on_settings_fault(relay, error)
+    def _connect_ended(self, relay: str, fault: SettingsFault, side: str, error: ProbeError | None) -> None:
+        monitored = self.relays.get(relay)
+        if error is None and monitored is not None:
+            monitored.reached_at = self._clock.monotonic()
+        fault.observe(side, error)
+
+    def _settings_fault_changed(self, relay: str, error: SettingsError | None) -> None:
+        if (monitored := self.relays.get(relay)) is not None:
+            monitored.set_unobserved("settings", "" if error is None else error.detail)
 
     def apply(self, config: Config, difference: Changes, opened: Iterable[MonitoredRelay]) -> None:
         """Switch to another configuration; the relays that it drops are closed before."""

@@ -77,6 +77,20 @@ class Reason(StrEnum):
     INTERNAL = "internal"
 
 
+class Check(StrEnum):
+    """The self-checks of the monitor: what all relays share."""
+
+    EVENT_LOOP = "event_loop"
+    CLOCK = "clock"
+    DESCRIPTORS = "descriptors"
+    MEMORY = "memory"
+    LOOPBACK = "loopback"
+    NETWORK = "network"
+    ALL_RELAYS = "all_relays"  # all relays, or our network
+    PROXY = "proxy"
+    TASKS = "tasks"
+
+
 class Outcome(StrEnum):
     """The outcomes of exchanges and runs. `ABORTED` and `EXCLUDED` count for no SLI."""
 

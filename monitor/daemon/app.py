@@ -27,10 +27,11 @@ from monitor.schedule import Maintenance, Schedule
 from monitor.state import StateFolder
 from monitor.supervision import Supervision
 from monitor.threads import run_in_thread
+from monitor.vocabulary import Check
 from monitor.web import WebAuth, WebState, read_security
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from monitor.config import Changes, Config
     from monitor.reachability.verdict import RelayVerdict
@@ -44,9 +45,6 @@ STOP_GRACE: Final = 4.0
 
 MANY_RELAYS: Final = 10
 """Relays opened by one reload from which on garbage collection is suspended; what it then leaves is not collected."""
-
-TASKS: Final = "tasks"
-"""The self-check that fails while a task that all relays share fails again and again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,8 +97,10 @@ class Monitor:
             self.clock,
             on_lag=self.metrics.observe_loop_lag,
             on_change=self._on_health_change,
+            on_failed=self.metrics.set_failed_checks,
             references=config.references,
-            delivers_elsewhere=self._delivers_elsewhere,
+            relays=self._relays,
+            supervision=self.supervision,
         )
         self.pipeline = ResultPipeline(
             clock=self.clock,
@@ -153,7 +153,7 @@ class Monitor:
         self.health.start()
         self._background = [
             self.supervision.watch("certificates", self.monitored_relays.check_certificates),
-            self.supervision.watch("maintenance", self._export_maintenance),
+            self.supervision.watch("gauges", self._export_gauges),
         ]
         _log.info("monitor started", relays=len(self.config.relays), probes=len(self.config.probes))
 
@@ -276,15 +276,15 @@ class Monitor:
     def _on_repeated_failure(self, relay: str | None, why: str) -> None:
         """Say that nothing is known of a relay, or of all, while a task fails again and again."""
         if relay is None:
-            self.health.hold(TASKS, why)
-        elif (verdict := self._verdict_of(relay)) is not None:
-            verdict.mark_unobserved(why)
+            self.health.hold(Check.TASKS, why)
+        elif (monitored := self.monitored_relays.relays.get(relay)) is not None:
+            monitored.set_unobserved(Check.TASKS, why)
 
     def _on_recovered_tasks(self, relay: str | None) -> None:
         if relay is None:
-            self.health.release(TASKS)
-        elif (verdict := self._verdict_of(relay)) is not None:
-            verdict.clear_unobserved()
+            self.health.release(Check.TASKS)
+        elif (monitored := self.monitored_relays.relays.get(relay)) is not None:
+            monitored.set_unobserved(Check.TASKS, "")
 
     def _on_health_change(self, healthy: bool) -> None:  # noqa: FBT001 - called by position
         self.metrics.set_healthy(healthy)
@@ -298,31 +298,30 @@ class Monitor:
     def _on_status(self, status: RelayStatus) -> None:
         self.metrics.set_relay_status(status)
 
+    def _relays(self) -> Iterable[MonitoredRelay]:
+        return self.monitored_relays.relays.values()
+
     def _verdict_of(self, relay: str) -> RelayVerdict | None:
         monitored = self.monitored_relays.relays.get(relay)
         return monitored.verdict if monitored is not None else None
 
-    def _delivers_elsewhere(self, seconds: float) -> bool:
-        """Return True if a relay on another machine delivered a message within `seconds`."""
-        since = self.clock.monotonic() - seconds
-        return any(
-            relay.verdict.delivered_at > since and not relay.is_local for relay in self.monitored_relays.relays.values()
-        )
-
-    async def _export_maintenance(self) -> None:
-        exported: dict[str, bool] = {}
+    async def _export_gauges(self) -> None:
+        exported: dict[str, tuple[object, ...]] = {}
         of_config = self.config
         while True:
             await asyncio.sleep(1)
             self.pipeline.review()
             if of_config is not self.config:  # series may be new
                 of_config, exported = self.config, {}
-            for name in list(self.monitored_relays.relays):
+            for name, relay in list(self.monitored_relays.relays.items()):
                 active = self.maintenance.active(name) is not None
-                if exported.get(name) is not active:
-                    exported[name] = active
+                expires, lifetime = relay.admission.credentials.life.expires, relay.admission.credentials.lifetime
+                if exported.get(name) != (active, expires, lifetime):
+                    exported[name] = (active, expires, lifetime)
                     self.metrics.set_relay_maintenance(name, active)
+                    self.metrics.set_credentials_expiry(name, expires, lifetime)
                     await asyncio.sleep(0)
+            self.metrics.set_reference_up(self.health.reference_up)
 
 
 def config_hash(config: Config) -> str:

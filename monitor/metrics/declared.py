@@ -205,6 +205,10 @@ DECLARED: Final = (
         "relay_monitor_failed_check", "gauge", (*MONITOR, "check"), "1 while this self-check of the monitor fails.",
     ),
     MetricSpec(
+        "relay_monitor_reference_up", "gauge", MONITOR,
+        "Whether a reference answered when they were asked last; absent without references.",
+    ),
+    MetricSpec(
         "relay_monitor_task_failures_total", "counter", (*MONITOR, "task"),
         "Tasks of the monitor that ended by a fault of its own and were started again.",
     ),
@@ -237,6 +241,3 @@ DECLARED: Final = (
 
 BARE_PHASES: Final = (Phase.RESOLVE, Phase.PROXY, Phase.TCP, Phase.TLS, Phase.UPGRADE, Phase.HELLO)
 """The phases of a connection that sends no commands."""
-
-CHECKS: Final = ("event_loop", "clock", "descriptors", "memory", "loopback", "network", "all_relays", "proxy")
-"""The self-checks of the monitor."""

@@ -21,13 +21,12 @@ import structlog
 
 from monitor.clock import SYSTEM_CLOCK
 from monitor.errors import MisuseError
-from monitor.metrics.declared import CHECKS
 from monitor.metrics.families import Families, SeriesGroup
 from monitor.metrics.page import Registry, render
 from monitor.metrics.relay_info import RelayInfo
 from monitor.metrics.relay_series import RelaySeries
 from monitor.metrics.series import ProbeSeries
-from monitor.vocabulary import Sli
+from monitor.vocabulary import Check, Sli
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
+REFERENCE_UP: Final = "relay_monitor_reference_up"
 LAG: Final = "relay_monitor_event_loop_lag_seconds"
 OBJECTIVE: Final = "relay_slo_objective_ratio"
 THRESHOLD: Final = "relay_slo_threshold_seconds"
@@ -274,8 +274,15 @@ class Metrics:
 
     def set_failed_checks(self, checks: Collection[str]) -> None:
         """Set which self-checks fail."""
-        for check in CHECKS:
+        for check in Check:
             self._set("relay_monitor_failed_check", check, value=check in checks)
+
+    def set_reference_up(self, up: bool | None) -> None:  # noqa: FBT001 - a state, named
+        """Set whether a reference answered last; None removes the series."""
+        if up is not None:
+            self._set(REFERENCE_UP, value=up)
+        elif self._values.pop((REFERENCE_UP, *self._labels), None) is not None:
+            self._families.remove(REFERENCE_UP, *self._labels)
 
     def set_journal_healthy(self, healthy: bool) -> None:  # noqa: FBT001 - a state, named
         """Set whether the journal can be written."""

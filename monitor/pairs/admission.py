@@ -204,6 +204,24 @@ class RelayAdmission:
         token = await self.credentials.token(self.config, self._clock.time())
         return Connect(name=CLIENT_NAME, version=monitor.__version__, token=token)
 
+    def addresses(self) -> list[Target]:
+        """Return where the relay's endpoints are, without what only a connect needs: headers and TLS."""
+        config = self.config
+        endpoints = config.endpoints or (self._url,)
+        return [
+            Target(
+                url=self._url if isinstance(endpoint, DnsEndpoint) else endpoint,
+                ip_protocol=config.ip_protocol,
+                proxy=self._proxy,
+                connect_to=endpoint.dns if isinstance(endpoint, DnsEndpoint) else None,
+            )
+            for endpoint in endpoints
+        ]
+
+    @property
+    def _proxy(self) -> str | None:
+        return "" if self.config.url == "embedded" else None  # no proxy to this very process
+
     async def _target(self, side: str, endpoint_index: int) -> Target:
         config = self.config
         headers = await self.credentials.headers(config, side)
@@ -226,7 +244,7 @@ class RelayAdmission:
             user_agent=f"{CLIENT_NAME}/{monitor.__version__}",
             tls=TlsOptions(**dict(tls)) if tls is not None else None,
             ip_protocol=config.ip_protocol,
-            proxy="" if config.url == "embedded" else None,  # no proxy to this very process
+            proxy=self._proxy,
             connect_to=connect_to,
             endpoint=name,
             pick=endpoint_index if connect_to is not None else None,

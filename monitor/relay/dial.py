@@ -102,6 +102,49 @@ async def dial(
     return transport
 
 
+async def reach(
+    target: Target, *, clock: Clock, proxy: Proxy | None = None, timeout: float, resolver: Resolver = look_up
+) -> None:
+    """Connect to a target by TCP, through `proxy` if given, and close: nothing is sent to it.
+
+    Raises `ProbeError` if it accepts no connection within `timeout` seconds.
+    """
+    observer = _Steps()
+    route = _Route(target, clock, observer)
+    try:
+        async with asyncio.timeout(timeout):
+            sock = await (route.direct(resolver) if proxy is None else route.through(proxy, resolver))
+    except TimeoutError as error:
+        if observer.step is Step.PROXY and proxy is not None and not observer.has_proxy:
+            raise proxy.error(Reason.TIMEOUT, f"no answer within {timeout:g} s") from error
+        raise ProbeError(observer.step, Reason.TIMEOUT, f"no answer within {timeout:g} s") from error
+    sock.close()
+
+
+class _Steps:
+    """Keeps the last step of a dial whose other observations nobody needs."""
+
+    def __init__(self) -> None:
+        self.step = Step.RESOLVE
+        self.has_proxy = False
+
+    def entered(self, step: Step) -> None:
+        self.step = step
+
+    def proxied(self) -> None:
+        self.has_proxy = True
+
+    def attached(self, transport: Transport) -> None: ...
+
+    def phase(self, phase: Phase, started: float, ended: float) -> None: ...
+
+    def address_failed(self, family: str) -> None: ...
+
+    def picked(self, endpoint: str) -> None: ...
+
+    def certificate(self, not_after: float) -> None: ...
+
+
 class _Route:
     """The phases of one dial."""
 
@@ -113,9 +156,9 @@ class _Route:
     async def connect(self, resolver: Resolver) -> socket.socket:
         """Return a socket that is connected to the relay, through the proxy if there is one."""
         proxy = proxy_of(self._target)
-        return await (self._direct(resolver) if proxy is None else self._through(proxy, resolver))
+        return await (self.direct(resolver) if proxy is None else self.through(proxy, resolver))
 
-    async def _direct(self, resolver: Resolver) -> socket.socket:
+    async def direct(self, resolver: Resolver) -> socket.socket:
         """Resolve the relay and connect to one of its addresses."""
         found = await self._look_up(resolver, Step.TCP)
         self._observer.entered(Step.TCP)
@@ -124,7 +167,7 @@ class _Route:
         self._observer.phase(Phase.TCP, started, self._clock.monotonic())
         return sock
 
-    async def _through(self, proxy: Proxy, resolver: Resolver) -> socket.socket:
+    async def through(self, proxy: Proxy, resolver: Resolver) -> socket.socket:
         """Connect to the proxy and open a tunnel to the relay. Errors of the proxy's name belong to step `proxy`.
 
         A proxy that cannot be reached, refuses the monitor or answers nonsense is a fault of this side.

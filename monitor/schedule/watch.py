@@ -15,25 +15,35 @@ class ClockWatch:
     """Compares the wall clock with the monotonic clock.
 
     `on_step` is called with the seconds by which the wall clock has moved against the monotonic clock since the last
-    call, positive for forward, once that is more than `threshold`. A suspend appears as a step forward if the
+    call, positive for forward, once that is more than `threshold`. With `sudden`, only a movement within one interval
+    counts, and not one that a time server spreads over hours. A suspend appears as a step forward if the
     monotonic clock stops meanwhile, as on Linux.
     """
 
     def __init__(
-        self, clock: Clock, on_step: Callable[[float], None], *, threshold: float = 1.0, interval: float = 1.0
+        self,
+        clock: Clock,
+        on_step: Callable[[float], None],
+        *,
+        threshold: float = 1.0,
+        interval: float = 1.0,
+        sudden: bool = False,
     ) -> None:
         self._clock = clock
         self._on_step = on_step
         self._threshold = threshold
         self._interval = interval
+        self._sudden = sudden
         self._offset = self._read()
 
     def check(self) -> None:
         """Compare the clocks once."""
         offset = self._read()
         step = offset - self._offset
-        if abs(step) > self._threshold:
+        is_step = abs(step) > self._threshold
+        if is_step or self._sudden:
             self._offset = offset
+        if is_step:
             self._on_step(step)
 
     async def run(self) -> None:

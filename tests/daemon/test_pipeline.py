@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import socket
 import subprocess
@@ -21,8 +20,8 @@ from monitor.daemon.app import Monitor
 from monitor.embedded import EmbeddedRelay
 from monitor.reachability import verdict
 from monitor.results import MessagesJudged
-from monitor.vocabulary import Outcome, Verdict
-from tests.daemon.harness import page, running, shown, total, until
+from monitor.vocabulary import Verdict
+from tests.daemon.harness import running, shown, until
 from tests.relays import BUILD_TIMEOUT, ENGINE, Engine
 from tests.sockets import closed_port
 
@@ -87,11 +86,6 @@ def reference() -> Iterator[str]:
         yield f"127.0.0.1:{listening.getsockname()[1]}"
 
 
-def closed_address(host: str = "127.0.0.2") -> str:
-    """Return an address that refuses connections."""
-    return f"{host}:{closed_port()}"
-
-
 def up(monitor: Monitor) -> bool | None:
     return monitor.monitored_relays.relays["demo"].verdict.up
 
@@ -127,7 +121,7 @@ class TestRelayDown:
         self, outages: Outages, reference: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(verdict, "RECOVERY_INTERVAL", 1.0)
-        async with running(configured(outages.url, reference, closed_address())) as monitor:
+        async with running(configured(outages.url, reference, f"127.0.0.2:{closed_port()}")) as monitor:
             await until(lambda: exchanges(monitor, "ok") >= 2)
             assert outages.engine is not None
             outages.engine.pause()
@@ -151,70 +145,6 @@ class TestRelayDown:
             await until(lambda: exchanges(monitor, "ok") >= before + 2)
             assert up(monitor) is True
             assert confirmations(monitor, "standing", "failed") == 0
-
-
-@pytest.mark.alone
-class TestLocalFault:
-    async def test_without_a_reachable_reference_the_fault_is_local(self) -> None:
-        references = [closed_address(), closed_address("127.0.0.3")]
-        url = f"ws://127.0.0.1:{closed_port()}/connection/websocket"
-        async with running(configured(url, *references)) as monitor:
-            await until(lambda: exchanges(monitor, "aborted") >= 2)
-            found = page(monitor)
-            assert total(found, "relay_monitor_healthy") == 0
-            assert exchanges(monitor, "failed") == 0
-            assert total(found, "relay_slo_events_total", slo="delivery") == 0
-            assert total(found, "relay_slo_events_total", slo="stability") < 0.5
-            assert up(monitor) is None
-            (why,) = monitor.status()["distrust"]
-            assert why == "no reference reachable: " + ", ".join(
-                sorted(f"{each}: Connection refused" for each in references)
-            )
-            assert {kept.run.outcome for kept in monitor.journal.runs()} == {Outcome.ABORTED}
-
-    async def test_with_a_reachable_reference_the_relay_is_down(self, reference: str) -> None:
-        url = f"ws://127.0.0.1:{closed_port()}/connection/websocket"
-        async with running(configured(url, closed_address(), reference)) as monitor:
-            await until(lambda: up(monitor) is False)
-            await until(lambda: exchanges(monitor, "failed") >= 2)
-            assert exchanges(monitor, "aborted") == 0
-            assert shown(monitor, "relay_monitor_healthy") == 1
-            assert monitor.status()["distrust"] == []
-
-    async def test_failures_of_relay_and_references_at_once_do_not_count(self) -> None:
-        relay = EmbeddedRelay()
-        await relay.start()
-        with contextlib.ExitStack() as network:
-            first, second = (
-                network.enter_context(socket.create_server((host, 0), backlog=64))
-                for host in ("127.0.0.1", "127.0.0.2")
-            )
-            references = [f"{host}:{port}" for host, port in (each.getsockname() for each in (first, second))]
-            async with running(configured(relay.url, *references)) as monitor:
-                await until(lambda: exchanges(monitor, "ok") >= 2)
-                network.close()
-                await relay.stop()
-                await until(lambda: exchanges(monitor, "aborted") >= 2)
-                found = page(monitor)
-                assert total(found, "relay_monitor_healthy") == 0
-                assert total(found, "relay_slo_events_total", slo="delivery", outcome="bad") == 0
-                # A stopping relay drops connections one by one, so others may still deliver for a short time.
-                assert total(found, "relay_slo_events_total", slo="stability", outcome="bad") < 0.5
-                assert exchanges(monitor, "failed") == 0
-                assert up(monitor) is True
-
-    async def test_the_monitor_is_healthy_once_a_reference_is_reachable(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("monitor.health.self_check.UNHEALTHY_PERIOD", 2.0)
-        monkeypatch.setattr("monitor.health.self_check.RECHECK_INTERVAL", 0.5)
-        monkeypatch.setattr(verdict, "ROUND_INTERVAL", 1.0)
-        port = closed_port()
-        url = f"ws://127.0.0.1:{closed_port()}/connection/websocket"
-        async with running(configured(url, f"127.0.0.1:{port}", closed_address())) as monitor:
-            await until(lambda: not monitor.health.healthy)
-            assert up(monitor) is None
-            with socket.create_server(("127.0.0.1", port), backlog=64):
-                await until(lambda: up(monitor) is False)
-            assert shown(monitor, "relay_up", relay="demo") == 0
 
 
 WITHOUT_DESCRIPTORS = """
@@ -331,15 +261,6 @@ probes: [{name: steady, scenario: steady-messaging, message_interval: 200ms, set
 
 @pytest.mark.slow
 class TestLog:
-    async def test_an_aborted_run_is_logged_as_aborted(self) -> None:
-        references = [closed_address(), closed_address("127.0.0.3")]
-        url = f"ws://127.0.0.1:{closed_port()}/connection/websocket"
-        with capture_logs() as logs:
-            async with running(configured(url, *references)) as monitor:
-                await until(lambda: exchanges(monitor, "aborted") >= 2)
-        printed = {(line["event"], line["outcome"]) for line in logs if line["event"].startswith("run ")}
-        assert printed == {("run aborted", "aborted")}
-
     async def test_a_run_in_maintenance_is_logged_as_excluded(self) -> None:
         url = f"ws://127.0.0.1:{closed_port()}/connection/websocket"
         always = MaintenanceConfig(cron="* * * * *", duration=3600.0, relays=("demo",))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from monitor.clock import SYSTEM_CLOCK, LoopClock
-from monitor.errors import LocalError, ProbeError
+from monitor.errors import ProbeError, SettingsError
 from monitor.health import SelfCheck, self_check
+from monitor.health.egress import Egress
 from monitor.health.loopback import loopback_failed
 from monitor.health.references import References
 from monitor.vocabulary import Reason, Step
@@ -19,8 +21,24 @@ from tests.virtual_time import WITHOUT_SOCKETS, block_loop
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-NO_ROUTE = LocalError(Step.TCP, Reason.UNREACHABLE, "no local route")
 REFUSED = ProbeError(Step.TCP, Reason.REFUSED)
+EXPIRED = ProbeError(Step.TLS, Reason.TLS_EXPIRED, "certificate has expired")
+NO_ROUTE = SettingsError(Step.TCP, Reason.UNREACHABLE, "no IPv4 route from here to 192.0.2.1:80", shared="network")
+PROXY_DEAD = SettingsError(Step.PROXY, Reason.REFUSED, "proxy p:8: Connection refused", shared="proxy p:8")
+
+
+class FakeRelay:
+    """A relay for the checks: what prevents a verdict on it, and when it was reached."""
+
+    def __init__(self, error: SettingsError | None = None, *, is_local: bool = False) -> None:
+        self.settings_fault = self
+        self.error = error
+        self.is_local = self.is_embedded = is_local
+        self.reached_at = float("-inf")
+        self.verdict = SimpleNamespace(delivered_at=float("-inf"))
+
+    def clear(self) -> None:
+        self.error = None
 
 
 class Checked:
@@ -31,17 +49,24 @@ class Checked:
         self.changes: list[bool] = []
         self.loopback: str | None = None
         self.network: str | None = None
+        self.egress: str | None = None
+        self.observable = False
         self.checks = 0
-        self.delivers_elsewhere = False
+        self.relays: list[Any] = []
+        self.failed: list[set[str]] = []
         self.health = SelfCheck(
             self.clock,
             on_lag=lambda _: None,
             on_change=self.changes.append,
+            on_failed=lambda failed: self.failed.append(set(failed)),
             references=references,
-            delivers_elsewhere=lambda _: self.delivers_elsewhere,
+            relays=lambda: self.relays,
         )
         monkeypatch.setattr(self_check, "loopback_failed", self._loop_back)
-        monkeypatch.setattr(References, "unreachable", lambda _: self._reach())
+        monkeypatch.setattr(References, "unreachable", lambda asked, _ways: self._reach(asked))
+        monkeypatch.setattr(Egress, "suspicion", lambda _: self._ask_relays())
+        monkeypatch.setattr(Egress, "ways", lambda _: {None})
+        monkeypatch.setattr(Egress, "is_observable", lambda _, _relay: self._observe())
 
     async def _loop_back(self, clock: LoopClock) -> str | None:
         assert clock is self.clock
@@ -49,9 +74,19 @@ class Checked:
         await asyncio.sleep(0.5)
         return self.loopback
 
-    async def _reach(self) -> str | None:
+    async def _reach(self, asked: References) -> str | None:
         await asyncio.sleep(1)
+        asked.up = self.network is None if asked.addresses else None
         return self.network
+
+    async def _ask_relays(self) -> str | None:
+        return self.egress
+
+    async def _observe(self) -> bool:
+        return self.observable
+
+    async def is_local_fault(self, error: ProbeError | None = REFUSED) -> bool:
+        return await self.health.is_local_fault("demo", error)
 
 
 @pytest.fixture
@@ -93,19 +128,19 @@ class TestPeriodicChecks:
 @WITHOUT_SOCKETS
 class TestLocalFault:
     async def test_if_all_checks_pass_the_fault_is_not_local(self, checked: Checked) -> None:
-        assert not await checked.health.is_local_fault(REFUSED)
+        assert not await checked.is_local_fault()
         assert (checked.checks, checked.changes) == (1, [])
 
     async def test_if_the_loopback_fails_the_fault_is_local(self, checked: Checked) -> None:
         checked.loopback = "loopback check failed: publish: silent"
-        assert await checked.health.is_local_fault(REFUSED)
+        assert await checked.is_local_fault()
         assert checked.health.reasons == [checked.loopback]
         assert checked.changes == [False]
 
     async def test_while_no_reference_is_reachable_the_fault_is_local(self, checked: Checked) -> None:
         checked.health.start()
         checked.network = "no reference reachable: a:1: no answer within 2 s"
-        assert await checked.health.is_local_fault(REFUSED)
+        assert await checked.is_local_fault()
         await asyncio.sleep(60)
         assert checked.health.reasons == [checked.network]
         checked.network = None
@@ -113,17 +148,17 @@ class TestLocalFault:
         assert (checked.health.healthy, checked.changes) == (True, [False, True])
 
     async def test_concurrent_callers_share_one_check(self, checked: Checked) -> None:
-        results = await asyncio.gather(*(checked.health.is_local_fault(REFUSED) for _ in range(20)))
+        results = await asyncio.gather(*(checked.is_local_fault() for _ in range(20)))
         assert (results, checked.checks) == ([False] * 20, 1)
-        await checked.health.is_local_fault(REFUSED)
+        await checked.is_local_fault()
         assert checked.checks == 1, "the result is still valid"
         await asyncio.sleep(3)
-        await checked.health.is_local_fault(REFUSED)
+        await checked.is_local_fault()
         assert checked.checks == 2
 
     async def test_a_cancelled_caller_does_not_cancel_the_check(self, checked: Checked) -> None:
-        cancelled = asyncio.ensure_future(checked.health.is_local_fault(REFUSED))
-        waiting = asyncio.ensure_future(checked.health.is_local_fault(REFUSED))
+        cancelled = asyncio.ensure_future(checked.is_local_fault())
+        waiting = asyncio.ensure_future(checked.is_local_fault())
         checked.network = "no reference reachable: a:1: no answer within 2 s"
         await asyncio.sleep(0.1)
         cancelled.cancel()
@@ -131,21 +166,133 @@ class TestLocalFault:
 
     async def test_an_unhealthy_monitor_is_not_checked_again(self, checked: Checked) -> None:
         checked.health.mark_unhealthy("test", "why")
-        assert await checked.health.is_local_fault(REFUSED)
+        assert await checked.is_local_fault()
         assert checked.checks == 0
 
-    async def test_without_a_route_and_references_the_fault_is_local(self, checked: Checked) -> None:
-        assert await checked.health.is_local_fault(NO_ROUTE)
-        assert checked.health.reasons == ["no network: no local route"]
-
-    async def test_without_a_route_to_one_relay_only_the_fault_is_not_local(self, checked: Checked) -> None:
-        checked.delivers_elsewhere = True
-        assert not await checked.health.is_local_fault(NO_ROUTE)
-
-    async def test_without_a_route_the_references_decide(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_while_references_answer_or_are_silent_they_decide_and_not_the_relays(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A truly common outage with references that answer is down for each relay."""
         checked = Checked(monkeypatch, "a.example:443", "b.example:443")
         assert checked.health.references == ("a.example:443", "b.example:443")
-        assert not await checked.health.is_local_fault(NO_ROUTE)
+        checked.egress = "all relays, or our network"
+        assert not await checked.is_local_fault()
+        assert checked.health.reference_up
+        checked.network = "no reference reachable: a:1"
+        await asyncio.sleep(3)
+        assert await checked.is_local_fault()
+        assert checked.failed == [{"network"}]
+
+    async def test_a_relay_that_is_reached_meanwhile_shows_that_silent_references_prove_nothing(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        checked = Checked(monkeypatch, "a.example:443")
+        checked.network = "no reference reachable: a:1"
+        relay = FakeRelay()
+        checked.relays = [FakeRelay(), relay]
+        asyncio.get_running_loop().call_later(0.5, lambda: setattr(relay, "reached_at", checked.clock.monotonic()))
+        assert not await checked.is_local_fault()
+
+    async def test_a_relay_of_this_host_that_is_reached_shows_nothing(self, checked: Checked) -> None:
+        checked.network = "no reference reachable: a:1"
+        relay = FakeRelay(is_local=True)
+        relay.reached_at = float("inf")
+        checked.relays = [relay]
+        assert await checked.is_local_fault()
+
+    async def test_all_relays_unreachable_without_references_is_one_failed_check_until_it_is_over(
+        self, checked: Checked
+    ) -> None:
+        checked.health.start()
+        checked.egress = "all relays, or our network: 3 of 3 relays cannot be reached from here"
+        assert await checked.is_local_fault()
+        await asyncio.sleep(3600)
+        assert checked.health.reasons == [checked.egress], "it pages as long as it lasts"
+        checked.egress = None
+        await asyncio.sleep(25)
+        assert (checked.health.healthy, checked.changes) == (True, [False, True])
+        assert checked.failed == [{"all_relays"}, set()]
+
+
+@WITHOUT_SOCKETS
+class TestSettingsFaults:
+    async def test_a_fault_of_one_relays_settings_is_no_verdict_on_it_and_none_on_the_monitor(
+        self, checked: Checked
+    ) -> None:
+        checked.relays = [FakeRelay(NO_ROUTE), FakeRelay()]
+        assert await checked.is_local_fault(NO_ROUTE)
+        assert checked.health.healthy
+
+    @pytest.mark.parametrize(
+        ("error", "why", "check"),
+        [
+            (NO_ROUTE, "no network: no IPv4 route from here to 192.0.2.1:80", "network"),
+            (PROXY_DEAD, "all relays are reached through it: proxy p:8: Connection refused", "proxy"),
+        ],
+    )
+    async def test_what_all_relays_share_is_the_monitors_until_one_can_be_asked_again(
+        self, checked: Checked, error: SettingsError, why: str, check: str
+    ) -> None:
+        checked.health.start()
+        checked.relays = [FakeRelay(error), FakeRelay(error)]
+        await asyncio.sleep(300)
+        assert checked.health.reasons == [why]
+        checked.observable = True
+        await asyncio.sleep(25)
+        assert (checked.health.healthy, checked.changes) == (True, [False, True])
+        assert checked.failed == [{check}, set()]
+
+    async def test_different_faults_are_not_shared(self, checked: Checked) -> None:
+        token = SettingsError(Step.HELLO, Reason.INTERNAL, "the secret in /token cannot be read")
+        for errors in ((PROXY_DEAD, NO_ROUTE), (token, token), (PROXY_DEAD, None), ()):
+            checked.relays = [FakeRelay(error) for error in errors]
+            assert await checked.is_local_fault(PROXY_DEAD)
+            assert checked.health.healthy
+
+
+@WITHOUT_SOCKETS
+class TestClock:
+    async def test_an_expired_certificate_is_doubted_after_a_step_of_the_clock(self, checked: Checked) -> None:
+        """Before, the relay was down 15 s after a step of 31 days for as long as the step lasted."""
+        checked.health.start()
+        await asyncio.sleep(2)
+        checked.clock.step(31 * 86400)
+        await asyncio.sleep(60)
+        assert checked.health.healthy, "a step alone is over after 15 s"
+        assert await checked.is_local_fault(EXPIRED)
+        assert checked.health.reasons == [
+            "wall clock stepped by +2678400 s, and the certificate of demo is invalid since"
+        ]
+        await asyncio.sleep(1800)
+        assert checked.changes == [False, True, False]
+        checked.clock.step(-31 * 86400)
+        await asyncio.sleep(20)
+        assert checked.health.healthy
+
+    async def test_a_step_that_is_an_hour_old_excuses_no_certificate(self, checked: Checked) -> None:
+        checked.health.start()
+        await asyncio.sleep(2)
+        checked.clock.step(31 * 86400)
+        await asyncio.sleep(60)
+        assert await checked.is_local_fault(EXPIRED)
+        await asyncio.sleep(3600)
+        assert not await checked.is_local_fault(EXPIRED)
+
+    async def test_a_small_step_or_none_excuses_no_certificate(self, checked: Checked) -> None:
+        checked.health.start()
+        await asyncio.sleep(2)
+        assert not await checked.is_local_fault(EXPIRED)
+        checked.clock.step(2)
+        await asyncio.sleep(30)
+        assert not await checked.is_local_fault(EXPIRED)
+
+    async def test_a_slewed_clock_is_no_step(self, checked: Checked) -> None:
+        """A time server slews 500 ppm at most: 1 s in half an hour."""
+        checked.health.start()
+        for _ in range(4000):
+            checked.clock.step(0.0005)
+            await asyncio.sleep(1)
+        assert checked.changes == []
 
 
 class TestLoopback:

@@ -77,7 +77,7 @@ class World:
             config,
             self.clock,
             self._publish,
-            is_local_fault=self._check_local_fault,
+            is_local_fault=lambda _relay, error: self._check_local_fault(error),
             on_resolved=lambda _: self.resolved.append(self.now),
         )
         self.config = config

@@ -1,0 +1,132 @@
+"""Own faults end to end: the monitor's network, its references, its proxy and the settings of one relay."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+from structlog.testing import capture_logs
+
+from monitor.embedded import EmbeddedRelay
+from monitor.reachability import verdict
+from monitor.vocabulary import Outcome
+from tests.daemon.harness import page, running, shown, total, until
+from tests.daemon.test_pipeline import configured, exchanges, up
+from tests.sockets import closed_port
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from monitor.daemon.app import Monitor
+
+
+@pytest.fixture
+def reference() -> Iterator[str]:
+    """Address of a reachable host."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listening:
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
+
+
+def closed_address(host: str = "127.0.0.2") -> str:
+    """Return an address that refuses connections."""
+    return f"{host}:{closed_port()}"
+
+
+@contextlib.asynccontextmanager
+async def without_references(url: str) -> AsyncIterator[tuple[Monitor, list[str]]]:
+    """Run a monitor at `url` whose references answered at its start, and no longer do."""
+    with contextlib.ExitStack() as network:
+        servers = [
+            network.enter_context(socket.create_server((host, 0), backlog=64)) for host in ("127.0.0.2", "127.0.0.3")
+        ]
+        references = [f"{host}:{port}" for host, port in (server.getsockname() for server in servers)]
+        async with running(configured(url, *references)) as monitor:
+            await until(lambda: monitor.health.reference_up is True)
+            network.close()
+            yield monitor, references
+
+
+@pytest.mark.alone
+class TestLocalFault:
+    async def test_without_a_reachable_reference_the_fault_is_local(self) -> None:
+        url = f"ws://127.0.0.1:{closed_port()}/connection/websocket"
+        async with without_references(url) as (monitor, references):
+            await until(lambda: exchanges(monitor, "aborted") >= 2)
+            found = page(monitor)
+            assert total(found, "relay_monitor_healthy") == 0
+            assert exchanges(monitor, "failed") == 0
+            assert total(found, "relay_slo_events_total", slo="delivery") == 0
+            assert total(found, "relay_slo_events_total", slo="stability") < 0.5
+            assert up(monitor) is None
+            (why,) = monitor.status()["distrust"]
+            assert why == "no reference reachable: " + ", ".join(
+                sorted(f"{each}: Connection refused" for each in references)
+            )
+            assert {kept.run.outcome for kept in monitor.journal.runs()} == {Outcome.ABORTED}
+
+    async def test_with_a_reachable_reference_the_relay_is_down(self, reference: str) -> None:
+        url = f"ws://127.0.0.1:{closed_port()}/connection/websocket"
+        async with running(configured(url, closed_address(), reference)) as monitor:
+            await until(lambda: up(monitor) is False)
+            await until(lambda: exchanges(monitor, "failed") >= 2)
+            assert exchanges(monitor, "aborted") == 0
+            assert shown(monitor, "relay_monitor_healthy") == 1
+            assert monitor.status()["distrust"] == []
+
+    async def test_failures_of_relay_and_references_at_once_do_not_count(self) -> None:
+        relay = EmbeddedRelay()
+        await relay.start()
+        with contextlib.ExitStack() as network:
+            first, second = (
+                network.enter_context(socket.create_server((host, 0), backlog=64))
+                for host in ("127.0.0.1", "127.0.0.2")
+            )
+            references = [f"{host}:{port}" for host, port in (each.getsockname() for each in (first, second))]
+            async with running(configured(relay.url, *references)) as monitor:
+                await until(lambda: exchanges(monitor, "ok") >= 2)
+                network.close()
+                await relay.stop()
+                await until(lambda: exchanges(monitor, "aborted") >= 2)
+                found = page(monitor)
+                assert total(found, "relay_monitor_healthy") == 0
+                assert total(found, "relay_slo_events_total", slo="delivery", outcome="bad") == 0
+                # A stopping relay drops connections one by one, so others may still deliver for a short time.
+                assert total(found, "relay_slo_events_total", slo="stability", outcome="bad") < 0.5
+                assert exchanges(monitor, "failed") == 0
+                assert up(monitor) is True
+
+    async def test_the_monitor_is_healthy_once_a_reference_is_reachable(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("monitor.health.self_check.UNHEALTHY_PERIOD", 2.0)
+        monkeypatch.setattr("monitor.health.self_check.RECHECK_INTERVAL", 0.5)
+        monkeypatch.setattr(verdict, "ROUND_INTERVAL", 1.0)
+        url = f"ws://127.0.0.1:{closed_port()}/connection/websocket"
+        async with without_references(url) as (monitor, references):
+            await until(lambda: not monitor.health.healthy)
+            assert up(monitor) is None
+            host, _, port = references[0].rpartition(":")
+            with socket.create_server((host, int(port)), backlog=64):
+                await until(lambda: up(monitor) is False)
+            assert shown(monitor, "relay_up", relay="demo") == 0
+
+    async def test_a_real_outage_is_not_frozen_away_by_references_that_never_answered(self) -> None:
+        """Before, the monitor stayed unhealthy and no verdict was reached for as long as the outage lasted."""
+        references = [closed_address(), closed_address("127.0.0.3")]
+        url = f"ws://127.0.0.1:{closed_port()}/connection/websocket"
+        with capture_logs() as logs:
+            async with running(configured(url, *references)) as monitor:
+                await until(lambda: up(monitor) is False)
+                await until(lambda: exchanges(monitor, "failed") >= 2)
+                assert shown(monitor, "relay_monitor_healthy") == 1
+        event = "a reference proves nothing until it answers"
+        warnings = [line["reference"] for line in logs if line["event"] == event]
+        assert warnings == [f"{address}: Connection refused" for address in references]
+
+    async def test_an_aborted_run_is_logged_as_aborted(self) -> None:
+        url = f"ws://127.0.0.1:{closed_port()}/connection/websocket"
+        with capture_logs() as logs:
+            async with without_references(url) as (monitor, _):
+                await until(lambda: exchanges(monitor, "aborted") >= 2)
+        printed = {(line["event"], line["outcome"]) for line in logs if line["event"].startswith("run ")}
+        assert printed == {("run aborted", "aborted")}
