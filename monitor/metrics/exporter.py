@@ -281,8 +281,8 @@ class Metrics:
         """Set whether a reference answered last; None removes the series."""
         if up is not None:
             self._set(REFERENCE_UP, value=up)
-        elif self._values.pop((REFERENCE_UP, *self._labels), None) is not None:
-            self._families.remove(REFERENCE_UP, *self._labels)
+        else:
+            self._own.discard(REFERENCE_UP, *self._labels)
 
     def set_journal_healthy(self, healthy: bool) -> None:  # noqa: FBT001 - a state, named
         """Set whether the journal can be written."""

@@ -14,7 +14,7 @@ from monitor.reachability import verdict
 from monitor.vocabulary import Outcome
 from tests.daemon.harness import page, running, shown, total, until
 from tests.daemon.test_pipeline import configured, exchanges, up
-from tests.sockets import closed_port
+from tests.sockets import closed_port, unanswering
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -35,14 +35,14 @@ def closed_address(host: str = "127.0.0.2") -> str:
 
 
 @contextlib.asynccontextmanager
-async def without_references(url: str) -> AsyncIterator[tuple[Monitor, list[str]]]:
-    """Run a monitor at `url` whose references answered at its start, and no longer do."""
-    with contextlib.ExitStack() as network:
+async def without_references() -> AsyncIterator[tuple[Monitor, list[str]]]:
+    """Run a monitor whose references answered at its start, and no longer do when its relay first fails."""
+    with contextlib.ExitStack() as network, unanswering() as relay:
         servers = [
             network.enter_context(socket.create_server((host, 0), backlog=64)) for host in ("127.0.0.2", "127.0.0.3")
         ]
         references = [f"{host}:{port}" for host, port in (server.getsockname() for server in servers)]
-        async with running(configured(url, *references)) as monitor:
+        async with running(configured(f"ws://{relay}/connection/websocket", *references)) as monitor:
             await until(lambda: monitor.health.reference_up is True)
             network.close()
             yield monitor, references
@@ -51,8 +51,7 @@ async def without_references(url: str) -> AsyncIterator[tuple[Monitor, list[str]
 @pytest.mark.alone
 class TestLocalFault:
     async def test_without_a_reachable_reference_the_fault_is_local(self) -> None:
-        url = f"ws://127.0.0.1:{closed_port()}/connection/websocket"
-        async with without_references(url) as (monitor, references):
+        async with without_references() as (monitor, references):
             await until(lambda: exchanges(monitor, "aborted") >= 2)
             found = page(monitor)
             assert total(found, "relay_monitor_healthy") == 0
@@ -101,8 +100,7 @@ class TestLocalFault:
         monkeypatch.setattr("monitor.health.self_check.UNHEALTHY_PERIOD", 2.0)
         monkeypatch.setattr("monitor.health.self_check.RECHECK_INTERVAL", 0.5)
         monkeypatch.setattr(verdict, "ROUND_INTERVAL", 1.0)
-        url = f"ws://127.0.0.1:{closed_port()}/connection/websocket"
-        async with without_references(url) as (monitor, references):
+        async with without_references() as (monitor, references):
             await until(lambda: not monitor.health.healthy)
             assert up(monitor) is None
             host, _, port = references[0].rpartition(":")
@@ -124,9 +122,8 @@ class TestLocalFault:
         assert warnings == [f"{address}: Connection refused" for address in references]
 
     async def test_an_aborted_run_is_logged_as_aborted(self) -> None:
-        url = f"ws://127.0.0.1:{closed_port()}/connection/websocket"
         with capture_logs() as logs:
-            async with without_references(url) as (monitor, _):
+            async with without_references() as (monitor, _):
                 await until(lambda: exchanges(monitor, "aborted") >= 2)
         printed = {(line["event"], line["outcome"]) for line in logs if line["event"].startswith("run ")}
         assert printed == {("run aborted", "aborted")}

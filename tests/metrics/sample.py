@@ -154,6 +154,7 @@ def filled() -> Metrics:
     metrics.publish(CertificateSeen(relay="alpha", probe="steady", run_id=RUN_ID, not_after=1.9e9))
     metrics.set_relay_status(status("alpha", up=False))
     metrics.set_credentials_expiry("alpha", 1.9e9, 86_400.0)
+    metrics.set_reference_up(True)
     metrics.set_config_info("abc")
     metrics.publish(EndpointFailed(relay="alpha", probe="steady", run_id=RUN_ID, endpoint="one.example.com:443"))
     metrics.count_task_failure("schedule")
