@@ -127,12 +127,12 @@ class ResultPipeline:
 
     def _decide(self, report: Run | Report, verdict: RelayVerdict | None) -> bool:
         """Record a report that counts against a relay, if it is known whether it does. Return whether it is."""
+        if verdict is not None and verdict.unresolved:
+            return False
         if isinstance(report, Skipped) or (isinstance(report, Run) and report.untried is not None):
             return self._decide_untried(report, verdict)
         if verdict is None:
             self._record(report)
-        elif verdict.unresolved:
-            return False
         elif isinstance(report, PairTime):
             seconds = bad_seconds(report, verdict)
             if seconds is None:
