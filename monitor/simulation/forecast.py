@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from monitor.burn_rate import burn_conditions
+from monitor.config.attempts import attempt_costs
 from monitor.config.traffic import rate, sources
 from monitor.simulation import budgets
 from monitor.simulation.budgets import Intervals, Rule, Spread
-from monitor.simulation.outage import KILLED, SILENT, relay_down_times
 from monitor.simulation.trend import LATENCY_SIGMA, false_trend_alerts, trend_fires_at
+from monitor.simulation.verdict_faults import verdict_times
 from monitor.slo.alertmanager import GROUP_WAIT
 from monitor.slo.rules.message_loss import LOSS_WINDOW
 from monitor.slo.rules.paging import event_gap
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from monitor.config import Config, RelayConfig, SloConfig
+    from monitor.config.attempts import AttemptCost
     from monitor.config.traffic import Source
     from monitor.simulation.budgets import EventTimes, Floats, ProbeRules
 
@@ -35,9 +37,6 @@ DAY: Final = 86_400.0
 MONTH: Final = 30 * DAY
 FOLLOW_TIME: Final = {"critical": 0.25 * DAY, "warning": 3 * DAY}
 """Seconds for which a fault is simulated, by severity; a later alert counts as none."""
-
-MIN_OUTAGE_TRIALS: Final = 1000
-"""Trials of an outage, which cost little."""
 
 UP: Final = "all fail, relay up"
 """All events of a probe fail while confirmation attempts succeed; if those fail too, `RelayDown` pages instead."""
@@ -76,6 +75,7 @@ class Forecast:
 
     rows: tuple[Row, ...]
     noise: tuple[Noise, ...]
+    attempts: tuple[AttemptCost, ...] = ()
 
     @property
     def never(self) -> tuple[Row, ...]:
@@ -93,7 +93,7 @@ def forecast(config: Config, *, seed: int, trials: int, noise: Sequence[float], 
     rows: list[Row] = []
     false_pages: list[Noise] = []
     for relay in config.relays:
-        rows += _outages(config, relay, intervals, trials, rng)
+        rows += _outages(config, relay, trials, rng)
         for slo in config.slos:
             of_slo = sources(config, slo, relay.name)
             if not of_slo:
@@ -105,22 +105,22 @@ def forecast(config: Config, *, seed: int, trials: int, noise: Sequence[float], 
             simulated = _SimulatedSlo(config, slo, relay, of_slo)
             rows += simulated.rows(intervals, trials, rng)
             false_pages += simulated.false_pages(intervals, noise, months, rng)
-    return Forecast(rows=tuple(rows), noise=tuple(false_pages))
+    return Forecast(rows=tuple(rows), noise=tuple(false_pages), attempts=tuple(attempt_costs(config)))
 
 
-def _outages(
-    config: Config, relay: RelayConfig, intervals: Intervals, trials: int, rng: np.random.Generator
-) -> list[Row]:
-    probes = [probe for probe in config.probes if relay.name in probe.relays]
-    severity = "critical" if relay.max_severity == "critical" else "warning"
-    rows = []
-    for outage in (KILLED, SILENT):
-        times = relay_down_times(outage, relay.confirm, probes, intervals, max(trials, MIN_OUTAGE_TRIALS), rng)
-        spread = Spread.of(times + GROUP_WAIT[severity])
-        rows.append(
-            Row(relay=relay.name, slo="", alert="RelayDown", severity=severity, fault=outage.name, spread=spread)
+def _outages(config: Config, relay: RelayConfig, trials: int, rng: np.random.Generator) -> list[Row]:
+    severity = relay.max_severity
+    return [
+        Row(
+            relay=relay.name,
+            slo="",
+            alert=found.alert or "–",
+            severity=severity,
+            fault=found.fault,
+            spread=Spread.of(found.times),
         )
-    return rows
+        for found in verdict_times(config, relay, trials, rng)
+    ]
 
 
 def _trend(

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from monitor.config.attempts import AttemptCost
     from monitor.simulation.forecast import Forecast, Row
     from monitor.simulation.nodes import BadNodeOdds
 
@@ -38,12 +39,24 @@ def lines(found: Forecast, bad_node: Mapping[str, BadNodeOdds]) -> Iterator[str]
     yield "|---|---|---|---|---|"
     for item in found.noise:
         yield f"| {item.relay} | {item.slo} | {item.severity} | {item.ratio:.4%} | {item.pages_a_month:.2g} |"
+    yield ""
+    yield from (_rhythm(cost) for cost in found.attempts)
     if bad_node:
         yield ""
         yield "| relay | nodes, one of them bad | probability of hitting it at once | 50 % within | 95 % within |"
         yield "|---|---|---|---|---|"
     for relay, odds in bad_node.items():
         yield f"| {relay} | {odds.nodes} | {odds.at_once:.0%} | {show_time(odds.half)} | {show_time(odds.nearly)} |"
+
+
+def _rhythm(cost: AttemptCost) -> str:
+    """What the attempts guarantee while nothing has failed yet."""
+    if math.isinf(cost.every):
+        return f"{cost.relay}: no attempts fit into `limits`: new clients refused are found by new sessions only."
+    return (
+        f"{cost.relay}: while nothing fails, an attempt starts every {show_time(cost.every)} at each location: a relay "
+        f"that refuses only new clients is found by then, and pages at most {show_time(cost.refused)} after it began."
+    )
 
 
 def draw(found: Forecast, path: Path) -> None:

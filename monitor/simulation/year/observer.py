@@ -11,6 +11,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from monitor.config.attempts import MAX_ENDPOINTS, attempt_interval
 from monitor.config.relay import CONFIRMATION_SPACING, MAX_ATTEMPT_TIME
 from monitor.scenarios import SPECS
 from monitor.simulation.year.kinds import New, Persistent
@@ -97,10 +98,12 @@ class Observer:
         rng: np.random.Generator,
     ) -> None:
         self._confirm = relay.confirm
-        self._attempts = max(relay.confirm.attempts, min(8, len(relay.endpoints)))
+        self._every = attempt_interval(relay, probes)
+        self._attempts = max(relay.confirm.attempts, min(MAX_ENDPOINTS, len(relay.endpoints)))
         timeout = min([MAX_ATTEMPT_TIME, relay.confirm.within, *(probe.timeout for probe in probes)])
         self._timeout = timeout
         messaging = [probe for probe in probes if probe.is_continuous and SPECS[probe.scenario].exchanging]
+        self._bounded = [probe for probe in probes if not probe.is_continuous]
         self._pairs = [probe for probe in messaging for _ in range(probe.pairs)]
         self._faults, self._unhealthy, self._rng = faults, unhealthy, rng
         self._events: list[tuple[float, int, Callable[[], None]]] = []
@@ -121,7 +124,10 @@ class Observer:
 
     def run(self, start: float, end: float) -> Observed:
         """Simulate from `start` to `end`, and longer until the relay is up again."""
-        self._at(start + self._rng.uniform(0, self._confirm.every), self._scheduled)
+        if not math.isinf(self._every):
+            self._at(start + self._rng.uniform(0, self._every), self._scheduled)
+        for probe in self._bounded:
+            self._at(start + self._rng.uniform(0, probe.longest_gap), lambda probe=probe: self._bounded_run(probe))  # type: ignore[misc]
         for number, probe in enumerate(self._pairs):
             interval = probe.message_interval
             self._at(start + self._rng.uniform(0, interval), lambda number=number: self._message(number))  # type: ignore[misc]
@@ -205,12 +211,19 @@ class Observer:
                 self._at(self.now + probe.timeout, self._failure)
         self._at(self.now + probe.message_interval, lambda: self._message(number))
 
+    def _bounded_run(self, probe: ProbeConfig) -> None:
+        """A run with new connections is due."""
+        outcome = self._new()
+        if outcome not in {New.OK, New.LIMITED}:
+            self._at(self.now + (probe.timeout if outcome is New.SILENT else CONNECT), self._failure)
+        self._at(self.now + probe.longest_gap, lambda: self._bounded_run(probe))
+
     # Attempts.
 
     def _scheduled(self) -> None:
         if self._condition is Condition.UP and self._round is None and not self._limited:
             self._attempt(None, self._generation)
-        self._at(self.now + self._confirm.every, self._scheduled)
+        self._at(self.now + self._every, self._scheduled)
 
     def _attempt(self, of: _Round | None, generation: int) -> None:
         if generation != self._generation:

@@ -21,7 +21,7 @@ from monitor.slo.alertmanager import alertmanager_file
 from monitor.slo.rules import groups
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from monitor.config import Config
     from monitor.simulation.notifications import Notification
@@ -100,9 +100,19 @@ def simulate_year(config: Config, *, seed: int, seconds: float = YEAR, kinds: Se
     return simulate_faults(config, faults, seed=seed, seconds=seconds)
 
 
-def simulate_faults(config: Config, faults: Sequence[Fault], *, seed: int, seconds: float) -> Simulated:
-    """Simulate these faults, which are sorted by their start, in a span of `seconds`."""
-    simulated = Clusters(config, faults, seed)
+def simulate_faults(
+    config: Config,
+    faults: Sequence[Fault],
+    *,
+    seed: int,
+    seconds: float,
+    wanted: Callable[[Alert], bool] | None = None,
+) -> Simulated:
+    """Simulate these faults, which are sorted by their start, in a span of `seconds`.
+
+    `wanted` selects the alerts; without it, those that page and those that inhibit them.
+    """
+    simulated = Clusters(config, faults, seed, wanted=wanted)
     notifications = [each for cluster in clusters(faults) for each in simulated.notifications(cluster)]
     return Simulated(
         relays=len(config.relays),
@@ -142,7 +152,15 @@ class Clusters:
     aligned: scrape and evaluate at multiples of the intervals, as promtool does; otherwise at drawn phases.
     """
 
-    def __init__(self, config: Config, faults: Sequence[Fault], seed: int, *, aligned: bool = False) -> None:
+    def __init__(
+        self,
+        config: Config,
+        faults: Sequence[Fault],
+        seed: int,
+        *,
+        aligned: bool = False,
+        wanted: Callable[[Alert], bool] | None = None,
+    ) -> None:
         self._aligned = aligned
         self._config, self._seed = config, seed
         self._alertmanager = Alertmanager(alertmanager_file(config))
@@ -169,7 +187,7 @@ class Clusters:
             interval,
             lambda name, each: each * self._phase(name),
             common_labels=config.alerts.labels,
-            wanted=self._wanted,
+            wanted=wanted or self._wanted,
         )
 
     def _wanted(self, alert: Alert) -> bool:
