@@ -8,6 +8,7 @@ expression that only RE2 understands (`\pN`, `\z`, `\Q…\E`) is refused too.
 from __future__ import annotations
 
 import re
+import warnings
 from typing import Final
 
 MAX_REPETITIONS: Final = 1000
@@ -21,12 +22,11 @@ _CONTROL: Final = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "
 _MAX_BYTE: Final = 0xFF
 _SURROGATES: Final = range(0xD800, 0xE000)
 _MAX_CODE_POINT: Final = 0x10FFFF
-# What Python's expressions have and RE2 has not; an escaped backslash or bracket is skipped first. The groups of RE2
-# are (…), (?:…), (?P<name>…) and those with flags.
-_ONLY_PYTHON: Final = re.compile(
-    r"\\(?:[^1-9Z]|$)|(?P<wrong>\\[1-9Z]|\(\?(?!:|P<|[ims-]+[:)])|[*+?}]\+|[*+?}]\?[*+?{]|[*+?}][*{])"
-)
+# What Python's expressions have and RE2 has not. The groups of RE2 are (…), (?:…), (?P<name>…) and those with flags.
+_ONLY_PYTHON: Final = re.compile(r"\(\?(?!:|P<|[ims-]+[:)])|[*+?}]\+|[*+?}]\?[*+?{]|[*+?}][*{]")
+_ONLY_PYTHON_ESCAPE: Final = re.compile(r"\\[1-9Z]|\\[^\x00-\x7f]")
 _REPETITION: Final = re.compile(r"\{(\d*)(?:,(\d*))?\}")
+_ESCAPED: Final = re.compile(r"\\.", re.DOTALL)
 _UNESCAPED: Final = re.compile(r"\\.|\[(?:\\.|[^\]\\])(?:\\.|[^\]\\])*\]", re.DOTALL)
 
 
@@ -67,13 +67,17 @@ def _unescaped(match: re.Match[str]) -> str:
 def _check_regex(text: str) -> None:
     """Check that Prometheus accepts a regular expression. Raises `ValueError`."""
     try:
-        re.compile(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what a later Python may read in another way
+            re.compile(text)
     except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"has the invalid regular expression {text!r}: {error}") from None
-    for found in _ONLY_PYTHON.finditer(text):
-        if found["wrong"]:
-            raise ValueError(f"has a regular expression with {found['wrong']}, which RE2 in Prometheus does not have")
-    if _repetitions(_UNESCAPED.sub("x", text)) > MAX_REPETITIONS:
+    escape = next((found[0] for found in _ESCAPED.finditer(text) if _ONLY_PYTHON_ESCAPE.fullmatch(found[0])), None)
+    plain = _UNESCAPED.sub("x", text)
+    wrong = escape or next((found[0] for found in _ONLY_PYTHON.finditer(plain)), None)
+    if wrong is not None:
+        raise ValueError(f"has a regular expression with {wrong}, which RE2 in Prometheus does not have")
+    if _repetitions(plain) > MAX_REPETITIONS:
         raise ValueError(
             f"has a regular expression with more than {MAX_REPETITIONS} repetitions, nested ones multiplied"
         )
