@@ -47,6 +47,8 @@ def test_the_same_file_read_again_changes_nothing() -> None:
         ("slos:", "references: ['one.example.com:443', 'two.example.net:443']\nslos:"),
         ("slos:", "alerts: {grafana_url: 'https://grafana.example.com'}\nslos:"),
         ("location: here", "location: here\nlocations: [here, there]"),
+        ("slos:", "metrics: {detail: lean}\nslos:"),
+        ("slos:", "degraded: {failures: 5}\nslos:"),
     ],
 )
 def test_changes_that_affect_no_probe_stop_nothing(change: tuple[str, str]) -> None:
@@ -54,7 +56,19 @@ def test_changes_that_affect_no_probe_stop_nothing(change: tuple[str, str]) -> N
     assert (found.opened, found.closed, found.adjusted, found.stopped) == ((), frozenset(), (), frozenset())
 
 
-@pytest.mark.parametrize("change", ["limits: {messages_per_minute: 700}", "labels: {team: x}", "max_severity: warning"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "limits: {messages_per_minute: 700}",
+        "labels: {team: x}",
+        "max_severity: warning",
+        "confirm: {every: 1m}",
+        "page_after: 1m",
+        "scope: regional",
+        "owner: wallets",
+        "group: eu",
+    ],
+)
 def test_changes_that_need_no_new_connections_adjust_the_relay(change: str) -> None:
     found = changes(config(), config(("token: hunter2", f"token: hunter2, {change}")))
     assert [relay.name for relay in found.adjusted] == ["a"]
@@ -130,6 +144,7 @@ def test_a_renamed_relay_is_another_relay() -> None:
     ("change", "key"),
     [
         (("location: here", "location: there"), "location"),
+        (("location: here", "install: other\nlocation: here"), "install"),
         (("127.0.0.1:9464", "127.0.0.1:9465"), "server.listen"),
         (("state_dir: state", "state_dir: elsewhere"), "state_dir"),
         (("state_dir: state", "state_dir: null"), "state_dir"),

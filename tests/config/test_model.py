@@ -10,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from monitor.config import (
+    AlertsConfig,
     Config,
     Continuous,
     Cron,
@@ -103,3 +104,11 @@ def test_the_longest_gap_is_the_period_or_that_of_the_cron_line() -> None:
 def test_a_deadline_is_the_sum_of_waits_and_timeouts(changes: dict[str, Any], exchanges: int, deadline: float) -> None:
     assert probe(**changes).exchanges == exchanges
     assert probe(**changes).deadline == deadline
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://monitor.example.com", "https://{location}.example.com/monitor", "http://monitor-{shard}.{location}:9464"],
+)
+def test_the_external_url_may_name_location_and_shard(url: str) -> None:
+    assert AlertsConfig(external_url=url).external_url == url
