@@ -25,7 +25,7 @@ from monitor.simulation.promql.parse import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from monitor.simulation.promql.parse import Node
     from monitor.simulation.promql.series import Floats, Labels, Series, Store
@@ -209,11 +209,11 @@ class Evaluator:
         number = self._evaluate(node.parameter)
         assert not isinstance(number, dict)
         kept = int(number[0]) if len(number) else 0
-        if not vector:
-            return {}
-        values = np.stack([np.where(np.isnan(value), -np.inf, value) for value in vector.values()])
-        order = np.argsort(np.argsort(-values, axis=0, kind="stable"), axis=0, kind="stable")
-        return {of: np.where(order[row] < kept, value, np.nan) for row, (of, value) in enumerate(vector.items())}
+        groups: dict[Labels, Vector] = {}
+        keys = _keys(node.labels, on=node.by)
+        for of, value in vector.items():
+            groups.setdefault(keys(of), {})[of] = value
+        return {of: value for group in groups.values() for of, value in _largest(group, kept)}
 
     # Operations.
 
@@ -364,3 +364,11 @@ def _merged(pairs: Iterable[tuple[Labels, Floats]]) -> Vector:
             raise PromqlError(f"several results for {dict(of)}")
         result[of] = np.where(np.isnan(value), result[of], value)
     return result
+
+
+def _largest(group: Vector, kept: int) -> Iterator[tuple[Labels, Floats]]:
+    """Yield each row of a group with its values where it is one of the `kept` largest."""
+    values = np.stack([np.where(np.isnan(value), -np.inf, value) for value in group.values()])
+    order = np.argsort(np.argsort(-values, axis=0, kind="stable"), axis=0, kind="stable")
+    for row, (of, value) in enumerate(group.items()):
+        yield of, np.where(order[row] < kept, value, np.nan)
