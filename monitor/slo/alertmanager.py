@@ -1,9 +1,9 @@
 """An example Alertmanager configuration for the rules: routes, grouping and inhibition.
 
-Critical alerts are grouped by relay, so that one outage is one page. `RelayDown` inhibits every other alert of its
-relay, lost messages included; a maintenance window inhibits them all. Alerts about a monitor inhibit nothing: an
-unhealthy monitor suspends its verdicts itself. Each inhibition requires the label `relay`, because labels that are
-missing on both sides count as equal.
+Alerts about the verdict on a relay have a route of their own, grouped by relay, so that one outage is one page that no
+open page about an error budget delays. An alert inhibits what it explains, and no more: a group its members, a relay
+that is down its symptoms, a page the warning of the same SLO or certificate, a maintenance window everything of its
+relay. Each inhibition requires the label that it compares: labels that are missing on both sides count as equal.
 """
 
 from __future__ import annotations
@@ -14,64 +14,132 @@ from monitor.config import show_duration
 from monitor.slo.rules.rule import dump
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from monitor.config import Config
 
 SERVICE: Final = 'service="relay-monitor"'
-HAS_RELAY: Final = 'relay=~".+"'
-EQUAL: Final = ["service", "relay"]
 GROUP_WAIT: Final = {"critical": 10.0, "warning": 30.0}
 """Seconds from the first alert of a group to its notification, by severity."""
+
+VERDICT_INTERVAL: Final = 15.0
+"""Seconds between two notifications of a changed group of verdict alerts."""
+
+VERDICTS: Final = "RelayDown|RelayNotAccepting|RelayPartialFailure|RelayGroupDown"
+BUDGETS: Final = "RelayErrorBudgetBurn|RelayMessagesLost"
+SYMPTOMS: Final = (
+    "RelayProbeFailing|RelayPartialFailure|RelayPairsUnstable|RelayProbeRateLimited|RelayLatencyTrend|RelayUnobserved"
+)
+"""Alerts about what a relay that is down does to its probes."""
 
 
 def alertmanager_file(config: Config) -> bytes:
     """Return the file; the receivers' URLs are placeholders."""
-    del config  # the file is the same for every configuration
+    own = [SERVICE, f'install="{config.install}"']
     return dump(
         {
             "route": {
                 "receiver": "tickets",
-                "group_by": ["alertname", "slo", "relay"],
+                "group_by": ["install", "alertname", "slo", "relay"],
                 "group_wait": show_duration(GROUP_WAIT["warning"]),
                 "group_interval": "5m",
                 "repeat_interval": "12h",
-                "routes": [
-                    {
-                        "receiver": "dead-mans-switch",
-                        "matchers": [SERVICE, 'alertname="Watchdog"'],
-                        "group_wait": "0s",
-                        "group_interval": "1m",
-                        # Less than group_interval: an equal one skips every second notification.
-                        "repeat_interval": "50s",
-                    },
-                    {"receiver": "nobody", "matchers": [SERVICE, 'severity=~"info|none"']},
-                    {
-                        "receiver": "pages",
-                        "matchers": [SERVICE, 'severity="critical"'],
-                        "group_by": ["relay"],
-                        "group_wait": show_duration(GROUP_WAIT["critical"]),
-                        "group_interval": "1m",
-                        "repeat_interval": "4h",
-                    },
-                ],
+                "routes": list(_routes(own, sorted({relay.owner for relay in config.relays if relay.owner}))),
             },
-            "inhibit_rules": [
-                _inhibit(['alertname="RelayInMaintenance"'], ['alertname!="RelayInMaintenance"']),
-                _inhibit(['alertname="RelayDown"'], ['alertname!~"RelayDown|RelayInMaintenance"']),
-                _inhibit(['severity="critical"'], ['severity="warning"']),
-            ],
+            "inhibit_rules": list(_inhibitions(own)),
             "receivers": [
                 {"name": "pages", "webhook_configs": [{"url": "http://127.0.0.1:8080/pages"}]},
                 {"name": "tickets", "webhook_configs": [{"url": "http://127.0.0.1:8080/tickets"}]},
                 {"name": "dead-mans-switch", "webhook_configs": [{"url": "http://127.0.0.1:8080/dead-mans-switch"}]},
+                *(
+                    {"name": f"pages of {owner}", "webhook_configs": [{"url": f"http://127.0.0.1:8080/pages/{number}"}]}
+                    for number, owner in enumerate(
+                        sorted({relay.owner for relay in config.relays if relay.owner}), start=1
+                    )
+                ),
                 {"name": "nobody"},
             ],
         }
     )
 
 
-def _inhibit(source: list[str], target: list[str]) -> dict[str, Any]:
-    return {
-        "source_matchers": [SERVICE, HAS_RELAY, *source],
-        "target_matchers": [SERVICE, HAS_RELAY, *target],
-        "equal": EQUAL,
+def _routes(own: list[str], owners: list[str]) -> Iterator[dict[str, Any]]:
+    yield {
+        "receiver": "dead-mans-switch",
+        "matchers": [*own, 'alertname="Watchdog"'],
+        "group_wait": "0s",
+        "group_interval": "1m",
+        # Less than group_interval: an equal one skips every second notification.
+        "repeat_interval": "50s",
     }
+    yield {"receiver": "nobody", "matchers": [*own, 'severity=~"info|none"']}
+    # A group of relays is one page, beside those of single relays.
+    for alerts, group_by in (("RelayGroupDown", ["install", "group"]), (VERDICTS, ["install", "relay"])):
+        yield {
+            "receiver": "pages",
+            "matchers": [*own, 'severity="critical"', f'alertname=~"{alerts}"'],
+            "group_by": group_by,
+            "group_wait": show_duration(GROUP_WAIT["critical"]),
+            "group_interval": show_duration(VERDICT_INTERVAL),
+            "repeat_interval": "4h",
+            **_by_owner(owners),
+        }
+    for alerts, group_by in (
+        (BUDGETS, ["install", "relay", "slo"]),
+        (".*", ["install", "alertname", "relay", "location"]),
+    ):
+        yield {
+            "receiver": "pages",
+            "matchers": [*own, 'severity="critical"', f'alertname=~"{alerts}"'],
+            "group_by": group_by,
+            "group_wait": show_duration(GROUP_WAIT["critical"]),
+            "group_interval": "1m",
+            "repeat_interval": "4h",
+            **_by_owner(owners),
+        }
+
+
+def _by_owner(owners: list[str]) -> dict[str, Any]:
+    """The routes of each owner's alerts, if there are owners; all other settings are those of the parent."""
+    routes = [{"receiver": f"pages of {owner}", "matchers": [f"owner={_quoted(owner)}"]} for owner in owners]
+    return {"routes": routes} if routes else {}
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _inhibitions(own: list[str]) -> Iterator[dict[str, Any]]:
+    relay, of_relay = 'relay=~".+"', ["service", "install", "relay"]
+    yield _inhibit([*own, relay], ['alertname="RelayInMaintenance"'], ['alertname!="RelayInMaintenance"'], of_relay)
+    grouped = [*own, 'group=~".+"']
+    yield _inhibit(
+        grouped,
+        ['alertname="RelayGroupDown"'],
+        [f'alertname=~"RelayDown|RelayNotAccepting|{SYMPTOMS}"'],
+        ["service", "install", "group"],
+    )
+    paged = ['alertname="RelayDown"', 'severity="critical"']
+    yield _inhibit([*own, relay], ['alertname="RelayDown"'], [f'alertname=~"{SYMPTOMS}"'], of_relay)
+    yield _inhibit([*own, relay], ['alertname="RelayNotAccepting"'], ['alertname="RelayProbeFailing"'], of_relay)
+    budgets = [f'alertname=~"{BUDGETS}"', 'severity="warning"']
+    # The warning would repeat what the page of the outage says.
+    yield _inhibit([*own, relay], paged, budgets, of_relay)
+    for alert, equal in (
+        (BUDGETS, [*of_relay, "alertname", "slo"]),
+        ("RelayCertificateExpiring", [*of_relay, "alertname", "location"]),
+    ):
+        name = f'alertname=~"{alert}"'
+        yield _inhibit([*own, relay, name], ['severity="critical"'], ['severity="warning"'], equal)
+    location = 'location=~".+"'
+    yield _inhibit(
+        [*own, location, 'alertname="RelayMonitorUnhealthy"'],
+        ['severity="critical"'],
+        ['severity="warning"'],
+        ["service", "install", "alertname", "location"],
+    )
+
+
+def _inhibit(both: list[str], source: list[str], target: list[str], equal: list[str]) -> dict[str, Any]:
+    return {"source_matchers": [*both, *source], "target_matchers": [*both, *target], "equal": equal}

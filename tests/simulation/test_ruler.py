@@ -68,7 +68,7 @@ EVERY = [
 
 @pytest.mark.parametrize(("case", "scrape"), EVERY, ids=[case.name for case, _ in EVERY])
 def test_the_ruler_agrees_with_promtool(shipped: Config, case: Case, scrape: int) -> None:
-    store = Store(series(selector, text, scrape) for selector, text in case.series.items())
+    store = Store(series(selector, text, scrape) for selector, text in case.inputs().items())
     ruler = Ruler(groups(shipped), float(scrape), lambda *_: 0.0)
     end = max(parse_duration(time) for time, *_ in case.expect)
     firing = ruler.run(store, 0.0, end)

@@ -73,20 +73,20 @@ def test_the_monitor_exports_its_events(folder: Path) -> None:
     metrics = Metrics(load(folder / "config.yaml", {}), version="1")
     page = metrics.render("")[0].decode()
     for outcome in ("good", "bad"):
-        labels = f'location="local",outcome="{outcome}",probe="steady",relay="demo",slo="quick"'
+        labels = f'install="default",location="local",outcome="{outcome}",probe="steady",relay="demo",slo="quick"'
         assert f"relay_slo_events_total{{{labels}}} 0.0" in page
 
 
 def test_the_rules_record_it_and_alert_on_it(folder: Path) -> None:
     found = rules(folder)
     recorded = {rule["record"]: rule["expr"] for rule in found if "record" in rule}
-    assert '{slo="quick", relay=~"demo"}) + 0.95' in recorded["slo:objective:ratio"]
-    assert '{slo="quick", relay=~"demo"}) + 0.05' in recorded["slo:error_budget:ratio"]
-    assert '{slo="quick", relay=~"demo"}) + 0.15' in recorded["slo:threshold:seconds"]
-    assert 'ratio_rate7d{slo=~"quick"}' in recorded["slo:period_error_budget_remaining:ratio"]
+    assert ', slo="quick", relay=~"demo"}) + 0.95' in recorded["slo:objective:ratio"]
+    assert ', slo="quick", relay=~"demo"}) + 0.05' in recorded["slo:error_budget:ratio"]
+    assert ', slo="quick", relay=~"demo"}) + 0.15' in recorded["slo:threshold:seconds"]
+    assert 'ratio_rate7d{install="default", slo=~"quick"}' in recorded["slo:period_error_budget_remaining:ratio"]
     burning = [rule for rule in found if rule.get("alert") == "RelayErrorBudgetBurn" and '"quick"' in rule["expr"]]
     # An hour of 30 days is 14 minutes of 7 days.
-    assert [rule["expr"].split("{")[0].removeprefix("slo:sli_error:ratio_rate") for rule in burning] == [
+    assert [rule["expr"].split("{")[0].removeprefix("(slo:sli_error:ratio_rate") for rule in burning] == [
         "14m", "1h24m", "5h36m", "16h48m",
     ]  # fmt: skip
 
@@ -94,7 +94,7 @@ def test_the_rules_record_it_and_alert_on_it(folder: Path) -> None:
 def test_the_runbook_has_its_objective(folder: Path) -> None:
     page = (folder / "docs" / "runbooks" / "RelayErrorBudgetBurn.md").read_text("utf-8")
     assert "| quick | latency | steady | all | 95% | 150ms | 7d |" in page
-    assert 'slo:sli_error:ratio_rate14m{slo=~"quick"}' in page
+    assert 'slo:sli_error:ratio_rate14m{install="default", slo=~"quick"}' in page
 
 
 def test_the_dashboards_include_it(folder: Path) -> None:

@@ -6,14 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from monitor.config import show_duration
-from monitor.slo.rules.paging import with_matcher
 from monitor.slo.rules.rule import RELAY_DASHBOARD, Alert
+from monitor.slo.rules.timing import Timing
+from monitor.slo.rules.verdicts import LOCAL_RELAY, Selectors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from monitor.config import Config
-    from monitor.slo.rules.paging import Paging
 
 DAY: Final = 86_400.0
 EXPIRY: Final = "relay_probe_certificate_expiry_timestamp_seconds"
@@ -21,23 +21,33 @@ EXPIRY: Final = "relay_probe_certificate_expiry_timestamp_seconds"
 MIN_VALIDITY: Final = {"warning": 14 * DAY, "critical": 3 * DAY}
 """Seconds of remaining validity below which an alert of this severity fires."""
 
+_SINCE: Final = '{{ $value | humanizeDuration | reReplaceAll "^-" "" }}'
 
-def alerts(config: Config, paging: Paging) -> Iterator[Alert]:
+
+def alerts(config: Config) -> Iterator[Alert]:
     """Yield the warning, and the page for the relays that may page."""
-    earliest = f"min_over_time({EXPIRY}{{@}}[{show_duration(handshake_window(config))}])"
-    remaining = f"min by (relay, location) ({earliest} - time())"
+    own, timing = Selectors(config), Timing.of(config)
+    window = show_duration(timing.window(handshake_window(config)))
+    remaining = f"min by ({LOCAL_RELAY}) (min_over_time({own(EXPIRY)}[{window}]) - time())"
+
+    def page(severity: str) -> str:
+        return f"{remaining} < {MIN_VALIDITY[severity]:.0f}"
+
     warning = Alert(
         name="RelayCertificateExpiring",
         severity="warning",
-        expr=f"{remaining} < {MIN_VALIDITY['warning']:.0f}",
-        pending_for=300.0,
-        summary="TLS certificate of {{ $labels.relay }} expires soon",
-        description="The TLS certificate of {{ $labels.relay }} expires in {{ $value | humanizeDuration }}.",
+        expr=own.owned(page("warning")),
+        pending_for=timing.wait(300.0),
+        summary="TLS certificate of {{ $labels.relay }} "
+        "{{ if lt $value 0.0 }}has expired{{ else }}expires soon{{ end }}",
+        description="The TLS certificate of {{ $labels.relay }} "
+        f"{{{{ if lt $value 0.0 }}}}expired {_SINCE} ago{{{{ else }}}}expires in "
+        "{{ $value | humanizeDuration }}{{ end }}.",
         dashboard=RELAY_DASHBOARD,
     )
-    yield with_matcher(warning, "")
-    critical = replace(warning, severity="critical", expr=f"{remaining} < {MIN_VALIDITY['critical']:.0f}")
-    yield from paging.by_class(critical, has_warning=True)
+    yield warning
+    may_page = own.joined("owner, group", 'severity="critical"')
+    yield replace(warning, severity="critical", expr=f"({page('critical')}){may_page}")
 
 
 def handshake_window(config: Config) -> float:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 from monitor.burn_rate import MIN_FAILURES, burn_conditions
 from monitor.config import show_duration
 from monitor.config.traffic import rate, sources_of
-from monitor.slo.rules.paging import RECENT_WINDOW, RelayClass, event_gap, unless_down, with_matcher
+from monitor.slo.rules.explained import unexplained
+from monitor.slo.rules.paging import event_gap
 from monitor.slo.rules.recorded import bad_events, budgeted, objectives, ratio_name
 from monitor.slo.rules.rule import RELAY_DASHBOARD, Alert, any_of
 from monitor.vocabulary import Sli
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from monitor.burn_rate import BurnCondition
     from monitor.config import Config, ProbeConfig, SloConfig
@@ -24,7 +25,7 @@ class ErrorBudgetAlerts:
     """The burn-rate alerts of one configuration."""
 
     def __init__(self, config: Config, paging: Paging) -> None:
-        self._config, self._paging = config, paging
+        self._config, self._paging, self._own = config, paging, paging.own
         self._scrape = config.prometheus.scrape_interval
 
     def alerts(self) -> Iterator[Alert]:
@@ -51,59 +52,64 @@ class ErrorBudgetAlerts:
         """Yield the alerts of the SLOs of a window for probes of one event gap."""
         probe_names = {probe.name for probe in probes}
         slos = [slo for slo in budgeted(self._config) if slo.window == window and probe_names & set(slo.probe)]
-        all_relays = RelayClass(
-            matcher="", severity="warning", relays=tuple(relay.name for relay in self._config.relays)
-        )
+        budgets = self._budgets(slos, probes)
+        if not budgets:
+            return
+        names = any_of(dict.fromkeys(slo.name for slo, _ in budgets))
         labels = {"slo_window": window} | ({"longest_gap": gap} if gap else {})
         conditions = burn_conditions(window, self._scrape, gap)
         warned = {(each.long_window, each.short_window) for each in conditions if each.severity == "warning"}
         for condition in conditions:
-            for relays in self._paging.classes if condition.severity == "critical" else (all_relays,):
-                if relays.severity != condition.severity and (condition.long_window, condition.short_window) in warned:
-                    continue  # the warning over these windows has a smaller factor
-                if budgets := self._budgets(slos, probes, relays.relays):
-                    names = any_of(dict.fromkeys(slo.name for slo, _ in budgets))
-                    alert = self._alert(
-                        condition, f'slo=~"{names}"{probe_matcher}', _unless_blip(condition, budgets), labels
-                    )
-                    yield with_matcher(alert, relays.matcher, severity=relays.severity)
+            # A page of a relay with max_severity warning is a warning, unless the one over these windows covers it.
+            covered = condition.severity == "critical" and (condition.long_window, condition.short_window) in warned
+            yield self._alert(condition, f'slo=~"{names}"{probe_matcher}', budgets, labels, covered=covered)
 
-    def _budgets(
-        self, slos: Sequence[SloConfig], probes: Sequence[ProbeConfig], relays: Sequence[str]
-    ) -> list[tuple[SloConfig, ProbeConfig]]:
-        """The pairs of SLO and probe that have an error budget at any of these relays."""
+    def _budgets(self, slos: Sequence[SloConfig], probes: Sequence[ProbeConfig]) -> list[tuple[SloConfig, ProbeConfig]]:
+        """The pairs of SLO and probe that have an error budget at any relay."""
         return [
             (slo, probe)
             for slo in slos
             for probe in probes
-            if probe.name in slo.probe
-            and any(0 < each < 1 for each in objectives(self._config, slo, set(relays) & set(probe.relays)))
+            if probe.name in slo.probe and any(0 < each < 1 for each in objectives(self._config, slo, probe.relays))
         ]
 
-    def _alert(self, condition: BurnCondition, slos: str, unless_blip: str, windows: Mapping[str, float]) -> Alert:
-        limit = f"{condition.factor:f} * (slo:error_budget:ratio{{{slos}@}} > 0)"
-        short = f"{ratio_name(condition.short_window)}{{{slos}@}}"
+    def _alert(
+        self,
+        condition: BurnCondition,
+        slos: str,
+        budgets: Sequence[tuple[SloConfig, ProbeConfig]],
+        windows: Mapping[str, float],
+        *,
+        covered: bool,
+    ) -> Alert:
+        own, critical = self._own, condition.severity == "critical"
+        limit = f"{condition.factor:f} * ({own('slo:error_budget:ratio', slos)} > 0)"
+        short = own(ratio_name(condition.short_window), slos)
         if condition.recent_window > condition.short_window:
             short = f"last_over_time({short}[{show_duration(condition.recent_window)}])"
-        counted = bad_events(condition.count_window or condition.long_window, f", {slos}@")
+        count = self._unexplained if critical else self._bad
         expr = "\nand\n".join(
             (
-                f"{ratio_name(condition.long_window)}{{{slos}@}} > {limit}",
+                f"{own(ratio_name(condition.long_window), slos)} > {limit}",
                 f"{short} > {limit}",
-                f"{counted} > {MIN_FAILURES - 0.5:g}{unless_blip}",
+                f"{count(condition.count_window or condition.long_window, slos)} > {MIN_FAILURES - 0.5:g}"
+                + self._unless_blip(condition, budgets, count),
             )
         )
-        if condition.severity == "critical":
-            # A location without events has no vote: its monitor is absent or unhealthy.
-            expr = self._paging.quorum(expr, short, "slo, relay, probe")
-            expr += self._paging.recent_failure(condition.recent_window, slos)
-            expr += unless_down(condition.recent_window + min(RECENT_WINDOW, condition.recent_window))
+        if critical:
+            voters = own(ratio_name(condition.long_window), slos)
+            expr = self._paging.quorum(expr, voters) + self._paging.recent_failure(condition.recent_window, slos)
+            joined = own.joined("severity, owner, group", 'severity="critical"' if covered else "")
+            expr = f"({expr}){joined}"
+        else:
+            expr = own.owned(expr)
         windows = {**windows, "long_window": condition.long_window, "short_window": condition.short_window}
         labels = {name: show_duration(seconds) for name, seconds in windows.items()}
         burn_rate = f"burn rate above {condition.factor:f}× over {labels['long_window']} and {labels['short_window']}"
         return Alert(
             name="RelayErrorBudgetBurn",
             severity=condition.severity,
+            capped=critical,
             expr=expr,
             keep_firing_for=condition.keep_firing_for,
             labels=labels,
@@ -113,17 +119,28 @@ class ErrorBudgetAlerts:
             dashboard=RELAY_DASHBOARD,
         )
 
+    def _bad(self, window: float, matchers: str) -> str:
+        return bad_events(self._own, window, matchers)
 
-def _unless_blip(condition: BurnCondition, budgets: Sequence[tuple[SloConfig, ProbeConfig]]) -> str:
-    """Except stability SLOs with few failed seconds: after a cold start a short reconnect is a large share of all."""
-    by_rate: dict[float, tuple[dict[str, None], dict[str, None]]] = {}
-    for slo, probe in budgets:
-        if slo.sli is Sli.STABILITY and probe.is_continuous:
-            slos, probes = by_rate.setdefault(rate(sources_of(probe, Sli.STABILITY)), ({}, {}))
-            slos[slo.name] = probes[probe.name] = None
-    parts = []
-    for events_per_second, (slos, probes) in sorted(by_rate.items()):
-        where = f'slo=~"{any_of(slos)}", probe=~"{any_of(probes)}"@'
-        limit = f"{condition.half_window_failures(events_per_second):g} * slo:error_budget:ratio{{{where}}}"
-        parts.append(f"\nunless\n{bad_events(condition.long_window, f', {where}')} <= {limit}")
-    return "".join(parts)
+    def _unexplained(self, window: float, matchers: str) -> str:
+        return unexplained(self._own, window, matchers)
+
+    def _unless_blip(
+        self,
+        condition: BurnCondition,
+        budgets: Sequence[tuple[SloConfig, ProbeConfig]],
+        count: Callable[[float, str], str],
+    ) -> str:
+        """Except stability SLOs with few failed seconds: after a cold start a short reconnect is a large share."""
+        by_rate: dict[float, tuple[dict[str, None], dict[str, None]]] = {}
+        for slo, probe in budgets:
+            if slo.sli is Sli.STABILITY and probe.is_continuous:
+                slos, probes = by_rate.setdefault(rate(sources_of(probe, Sli.STABILITY)), ({}, {}))
+                slos[slo.name] = probes[probe.name] = None
+        parts = []
+        for events_per_second, (slos, probes) in sorted(by_rate.items()):
+            where = f'slo=~"{any_of(slos)}", probe=~"{any_of(probes)}"'
+            budget = self._own("slo:error_budget:ratio", where)
+            limit = f"{condition.half_window_failures(events_per_second):g} * {budget}"
+            parts.append(f"\nunless\n{count(condition.long_window, where)} <= {limit}")
+        return "".join(parts)

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from monitor.burn_rate import MIN_FAILURES
 from monitor.config import show_duration
-from monitor.slo.rules.paging import unless_down
+from monitor.slo.rules.explained import DROPS, unexplained
 from monitor.slo.rules.rule import RELAY_DASHBOARD, Alert, any_of
+from monitor.slo.rules.timing import Timing
+from monitor.slo.rules.verdicts import LOCAL_RELAY, Selectors
 from monitor.vocabulary import Sli
 
 if TYPE_CHECKING:
@@ -25,33 +27,41 @@ UNSTABLE_WINDOW: Final = 900.0
 """Seconds over which disconnects and disconnected time are counted."""
 
 
+LIMITED_WAIT: Final = 300.0
+"""Seconds for which a relay must go on to limit the monitor."""
+
+
 def alerts(config: Config) -> Iterator[Alert]:
     """Yield the alerts about what probes measure."""
-    yield from _trend(config)
+    own, timing = Selectors(config), Timing.of(config)
+    yield from _trend(config, own)
     if any(probe.is_continuous for probe in config.probes):
-        yield _unstable()
-    yield _rate_limited()
+        yield _unstable(own, timing)
+    yield _rate_limited(own, timing)
 
 
-def _trend(config: Config) -> Iterator[Alert]:
+def _trend(config: Config, own: Selectors) -> Iterator[Alert]:
+    by = f"{LOCAL_RELAY}, probe"
     for slo in config.slos:
         if slo.sli is not Sli.TREND or slo.factor is None:
             continue
-        by = "le, relay, probe, location"
-        buckets = f'relay_probe_round_trip_seconds_bucket{{probe=~"{any_of(slo.probe)}"}}'
-        count = f'relay_probe_round_trip_seconds_count{{probe=~"{any_of(slo.probe)}"}}'
+        matcher = f'probe=~"{any_of(slo.probe)}"'
+        buckets = own("relay_probe_round_trip_seconds_bucket", matcher)
+        count = own("relay_probe_round_trip_seconds_count", matcher)
         baseline = show_duration(slo.window)
         slower = "\nand\n".join(
-            f"histogram_quantile({q:g}, sum by ({by}) (rate({buckets}[1h])))\n"
-            f"> {factor:g} * histogram_quantile({q:g}, sum by ({by}) (rate({buckets}[{baseline}] offset 1h)))"
+            f"histogram_quantile({q:g}, sum by (le, {by}) (rate({buckets}[1h])))\n"
+            f"> {factor:g} * histogram_quantile({q:g}, sum by (le, {by}) (rate({buckets}[{baseline}] offset 1h)))"
             for q, factor in trend_factors(slo.factor)
         )
         yield Alert(
             name="RelayLatencyTrend",
             severity="warning",
-            expr=f"{slower}\n"
-            f"and\nsum by (relay, probe, location) (increase({count}[1h])) > {TREND_EVENTS}\n"
-            f"and\nsum by (relay, probe, location) (increase({count}[{baseline}] offset 1h)) > {TREND_EVENTS}",
+            expr=own.owned(
+                f"{slower}\n"
+                f"and\nsum by ({by}) (increase({count}[1h])) > {TREND_EVENTS}\n"
+                f"and\nsum by ({by}) (increase({count}[{baseline}] offset 1h)) > {TREND_EVENTS}"
+            ),
             pending_for=TREND_PENDING,
             labels={"slo": slo.name},
             summary="Round-trip latency of {{ $labels.relay }} is above its baseline",
@@ -71,18 +81,20 @@ def trend_factors(factor: float) -> tuple[tuple[float, float], ...]:
     return (0.99, factor), (0.9, 1 + (factor - 1) / 2)
 
 
-def _unstable() -> Alert:
-    by, window = "relay, probe, location", show_duration(UNSTABLE_WINDOW)
-    disconnected = f'sum by ({by}) (increase(relay_probe_pair_seconds_total{{state="disconnected"}}[{window}]))'
-    total = f"sum by ({by}) (increase(relay_probe_pair_seconds_total[{window}]))"
-    disconnects = f'sum by ({by}) (increase(relay_probe_disconnects_total{{code!~"3001|2500"}}[{window}]))'
-    enough = f"{disconnects} > {MIN_FAILURES - 0.5:g}"
+def _unstable(own: Selectors, timing: Timing) -> Alert:
+    """The warning about persistent connections that drop repeatedly, apart from outages that have paged."""
+    by, window = f"{LOCAL_RELAY}, probe", show_duration(timing.window(UNSTABLE_WINDOW))
+    disconnected = own("relay_probe_pair_seconds_total", 'state="disconnected"')
+    total = f"sum by ({by}) (increase({own('relay_probe_pair_seconds_total')}[{window}]))"
     return Alert(
         name="RelayPairsUnstable",
         severity="warning",
-        expr=f"{disconnected}\n/ ({total} > 0) > 0.01\nand\n{enough}{unless_down(UNSTABLE_WINDOW)}",
-        pending_for=60.0,  # RelayDown fires by then, if it is an outage
-        keep_firing_for=300.0,
+        expr=own.owned(
+            f"sum by ({by}) (increase({disconnected}[{window}]))\n/ ({total} > 0) > 0.01\n"
+            f"and\n{unexplained(own, timing.window(UNSTABLE_WINDOW), counter=DROPS)} > {MIN_FAILURES - 0.5:g}"
+        ),
+        pending_for=timing.wait(60.0),
+        keep_firing_for=timing.keep(300.0),
         summary="Persistent connections to {{ $labels.relay }} are unstable",
         description="Persistent connections of probe {{ $labels.probe }} to {{ $labels.relay }} were disconnected for "
         f"{{{{ $value | humanizePercentage }}}} of the last {window}; disconnects by shutdown (3001) and insufficient "
@@ -91,14 +103,15 @@ def _unstable() -> Alert:
     )
 
 
-def _rate_limited() -> Alert:
-    failures = 'relay_probe_failures_total{reason="rate_limited"}'
+def _rate_limited(own: Selectors, timing: Timing) -> Alert:
+    failures = own("relay_probe_failures_total", 'reason="rate_limited"')
+    increase = f"sum by ({LOCAL_RELAY}, probe) (increase({failures}[{show_duration(timing.window(900.0))}])) > 0.5"
     return Alert(
         name="RelayProbeRateLimited",
         severity="warning",
-        expr=f"sum by (relay, probe, location) (increase({failures}[15m])) > 0.5",
+        expr=own.owned(increase),
         summary="{{ $labels.relay }} is rate-limiting the monitor",
-        description="{{ $labels.relay }} rate-limits probe {{ $labels.probe }}; the monitor does not confirm failures "
-        "until it may connect again.",
+        description="{{ $labels.relay }} rate-limits probe {{ $labels.probe }} ({{ $labels.location }}): the monitor "
+        "makes one attempt every 20 s, and nothing else, until it is accepted again.",
         dashboard=RELAY_DASHBOARD,
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from monitor.burn_rate import MIN_SCRAPES, burn_conditions
 from monitor.config import show_duration
 from monitor.slo.rules.rule import Group, Record, any_of
+from monitor.slo.rules.verdicts import Selectors
 from monitor.vocabulary import Sli
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from monitor.config import Config, SloConfig
 
-BUDGET_LABELS: Final = "slo, relay, probe, location"
+BUDGET_LABELS: Final = "install, location, relay, probe, slo"
 """The labels of one error budget: each probe and each location is judged apart."""
 
 EVENTS: Final = "relay_slo_events_total"
@@ -53,29 +54,30 @@ def ratio_name(window: float) -> str:
     return f"slo:sli_error:ratio_rate{show_duration(window)}"
 
 
-def bad_events(window: float, matchers: str = "", by: str = BUDGET_LABELS) -> str:
+def bad_events(own: Selectors, window: float, matchers: str = "", by: str = BUDGET_LABELS) -> str:
     """Return the expression of the bad events within a window in seconds."""
-    return f'sum by ({by}) (increase({EVENTS}{{outcome="bad"{matchers}}}[{show_duration(window)}]))'
+    bad = own(EVENTS, 'outcome="bad"' + (f", {matchers}" if matchers else ""))
+    return f"sum by ({by}) (increase({bad}[{show_duration(window)}]))"
 
 
 def groups(config: Config) -> Iterator[Group]:
     """Yield the recording rules; none if no SLO has an objective."""
     if not budgeted(config):
         return
-    windows = recorded_windows(config)
-    short = [_ratio(window) for window in windows if window < LONG_WINDOW]
-    yield Group(name="relay-slo", rules=[*_objectives(config), *short])
-    long = [_ratio(window) for window in windows if window >= LONG_WINDOW]
-    rules = [*long, _burn_rate(config), *_remaining_budget(config)]
+    own, windows = Selectors(config), recorded_windows(config)
+    short = [_ratio(own, window) for window in windows if window < LONG_WINDOW]
+    yield Group(name="relay-slo", rules=[*_objectives(config, own), *short])
+    long = [_ratio(own, window) for window in windows if window >= LONG_WINDOW]
+    rules = [*long, _burn_rate(config, own), *_remaining_budget(config, own)]
     yield Group(name="relay-slo-long", rules=rules, interval=max(LONG_INTERVAL, config.prometheus.evaluation_interval))
 
 
-def _ratio(window: float) -> Record:
-    all_events = f"sum by ({BUDGET_LABELS}) (increase({EVENTS}[{show_duration(window)}]))"
-    return Record(name=ratio_name(window), expr=f"{bad_events(window)}\n/\n({all_events} > 0)\n")
+def _ratio(own: Selectors, window: float) -> Record:
+    all_events = f"sum by ({BUDGET_LABELS}) (increase({own(EVENTS)}[{show_duration(window)}]))"
+    return Record(name=ratio_name(window), expr=f"{bad_events(own, window)}\n/\n({all_events} > 0)\n")
 
 
-def _objectives(config: Config) -> Iterator[Record]:
+def _objectives(config: Config, own: Selectors) -> Iterator[Record]:
     """Yield objectives, error budgets and thresholds as configured, for each SLO that has events.
 
     Each is one rule of several parts, because promtool rejects two rules of one name.
@@ -83,12 +85,12 @@ def _objectives(config: Config) -> Iterator[Record]:
     objectives, budgets, thresholds = [], [], []
     for slo in budgeted(config):
         for objective, relays in _by_objective(config, slo).items():
-            zero = _zero_with_labels(slo.name, relays)
+            zero = _zero_with_labels(own, slo.name, relays)
             objectives.append(f"{zero} + {objective:f}")
             budgets.append(f"{zero} + {1 - objective:f}")
     for slo in config.slos:
         thresholds += [
-            f"{_zero_with_labels(slo.name, relays)} + {threshold}"
+            f"{_zero_with_labels(own, slo.name, relays)} + {threshold}"
             for threshold, relays in _by_threshold(config, slo).items()
         ]
     for name, parts in (
@@ -100,8 +102,8 @@ def _objectives(config: Config) -> Iterator[Record]:
             yield Record(name=name, expr="\nor\n".join(parts))
 
 
-def _zero_with_labels(slo: str, relays: Sequence[str]) -> str:
-    selector = f'{EVENTS}{{slo="{slo}", relay=~"{any_of(relays)}"}}'
+def _zero_with_labels(own: Selectors, slo: str, relays: Sequence[str]) -> str:
+    selector = own(EVENTS, f'slo="{slo}", relay=~"{any_of(relays)}"')
     return f"0 * sum by ({BUDGET_LABELS}) ({selector})"
 
 
@@ -134,22 +136,26 @@ def applies_to(config: Config, slo: SloConfig, relay: str) -> bool:
     return any(probe.name in slo.probe and relay in probe.relays for probe in config.probes)
 
 
-def _burn_rate(config: Config) -> Record:
+def _burn_rate(config: Config, own: Selectors) -> Record:
     shortest = MIN_SCRAPES * config.prometheus.scrape_interval
     window = next(window for window in DASHBOARD_WINDOWS if window >= shortest)
-    expr = f"{ratio_name(window)}\n/\n(slo:error_budget:ratio > 0)\n"
+    expr = f"{own(ratio_name(window))}\n/\n({own('slo:error_budget:ratio')} > 0)\n"
     return Record(name="slo:current_burn_rate:ratio", expr=expr)
 
 
-def _remaining_budget(config: Config) -> Iterator[Record]:
+def _remaining_budget(config: Config, own: Selectors) -> Iterator[Record]:
     by_window: dict[float, list[str]] = {}
     relays = [relay.name for relay in config.relays]
     for slo in budgeted(config):
         if any(objective < 1 for objective in objectives(config, slo, relays)):
             by_window.setdefault(slo.window, []).append(slo.name)
     parts = [
-        f'1 - {ratio_name(window)}{{slo=~"{any_of(names)}"}} / (slo:error_budget:ratio > 0)'
+        f"1 - {own(ratio_name(window), _slos(names))} / ({own('slo:error_budget:ratio')} > 0)"
         for window, names in sorted(by_window.items())
     ]
     if parts:
         yield Record(name="slo:period_error_budget_remaining:ratio", expr="\nor\n".join(parts))
+
+
+def _slos(names: Sequence[str]) -> str:
+    return f'slo=~"{any_of(names)}"'

@@ -9,12 +9,16 @@ import yaml
 
 from monitor.config import show_duration
 from monitor.config.units import parse_duration
+from monitor.slo.dashboard_uid import dashboard_uid
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-RELAY_DASHBOARD: Final = "relay-monitor-relay?var-relay={{ $labels.relay }}"
+    from monitor.config import Config
+
+RELAY_DASHBOARD: Final = "relay-monitor-relay?var-install={{ $labels.install }}&var-relay={{ $labels.relay }}"
 HEALTH_DASHBOARD: Final = "relay-monitor-health"
+OVERVIEW_DASHBOARD: Final = "relay-monitor-overview"
 MIN_DASHBOARD_RANGE: Final = 3600.0
 """Shortest time range, in seconds, over which an alert opens its dashboard."""
 
@@ -39,9 +43,11 @@ class Record:
 class Alert:
     """An alerting rule.
 
-    `severity` is critical, warning, info or none. `summary` names the relay or monitor and the cause in one line; it
-    and `description` are Prometheus templates. `dashboard` is the uid of the dashboard that the alert links to, with
-    its query string. `pending_for` and `keep_firing_for` are Prometheus' `for` and `keep_firing_for`, in seconds.
+    `severity` is critical, warning, info or none. With `capped` the alert's label is the relay's `max_severity`, which
+    `expr` takes from `relay:settings`, and `severity` is the highest one. `summary` names the relay or monitor and the
+    cause in one line; it and `description` are Prometheus templates. `dashboard` is the uid of the dashboard that the
+    alert links to, with its query string. `pending_for` and `keep_firing_for` are Prometheus' `for` and
+    `keep_firing_for`, in seconds.
     """
 
     name: str
@@ -52,32 +58,49 @@ class Alert:
     dashboard: str
     pending_for: float = 0.0
     keep_firing_for: float = 0.0
+    capped: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
 
-    def to_dict(self, common_labels: Mapping[str, str], runbook_base_url: str, grafana_url: str) -> dict[str, Any]:
-        """Return the rule as a Prometheus rule file has it."""
+    def to_dict(self, config: Config) -> dict[str, Any]:
+        """Return the rule as a Prometheus rule file has it, with the labels and links of `config`."""
+        settings = config.alerts
         pending = {"for": show_duration(self.pending_for)} if self.pending_for else {}
         keep_firing = {"keep_firing_for": show_duration(self.keep_firing_for)} if self.keep_firing_for else {}
+        severity = {} if self.capped else {"severity": self.severity}
         return {
             "alert": self.name,
             "expr": self.expr,
             **pending,
             **keep_firing,
-            "labels": {**common_labels, **self.labels, "service": "relay-monitor", "severity": self.severity},
+            "labels": {
+                **settings.labels,
+                **self.labels,
+                "install": config.install,
+                "service": "relay-monitor",
+                **severity,
+            },
             "annotations": {
                 "summary": self.summary,
                 "description": self.description,
-                "runbook_url": f"{runbook_base_url.rstrip('/')}/{self.name}",
-                "dashboard_url": f"{grafana_url.rstrip('/')}/d/{self._dashboard_with_range()}",
+                "runbook_url": f"{settings.runbook_base_url.rstrip('/')}/{self.name}",
+                "dashboard_url": f"{settings.grafana_url.rstrip('/')}/d/{self._dashboard(config.install)}",
+                "page_url": self._page(config),
             },
         }
 
-    def _dashboard_with_range(self) -> str:
-        """The dashboard over the window that the alert evaluates, and over an hour at least."""
+    def _page(self, config: Config) -> str:
+        """The on-call page, of the alert's own location if it has one, and of its relay."""
+        own = "{{ if $labels.location }}{{ $labels.location }}{{ else }}" + config.location + "{{ end }}"
+        url = config.alerts.external_url.rstrip("/").replace("{location}", own).replace("{shard}", "0")
+        return url + "/{{ if $labels.relay }}?relay={{ $labels.relay }}{{ end }}"
+
+    def _dashboard(self, install: str) -> str:
+        """The install's dashboard, over the window that the alert evaluates, and over an hour at least."""
         windows = [self.labels[name] for name in ("long_window", "window") if name in self.labels]
         seconds = max([MIN_DASHBOARD_RANGE, *(parse_duration(window) for window in windows)])
-        separator = "&" if "?" in self.dashboard else "?"
-        return f"{self.dashboard}{separator}from=now-{seconds:.0f}s&to=now"
+        name, _, query = self.dashboard.partition("?")
+        more = f"{query}&" if query else ""
+        return f"{dashboard_uid(name, install)}?{more}from=now-{seconds:.0f}s&to=now"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.slo.rules.series import HOUR, Case, counter, growing, then
+from tests.slo.rules.series import HOUR, Case, counter, growing, info, then
 
 CONFIG: Final = """
 location: here
@@ -25,6 +25,14 @@ def up(location: str, relay: str = "demo", more: str = "") -> str:
     return f'relay_up{{location="{location}", relay="{relay}"{more}}}'
 
 
+def accepting(location: str, relay: str = "demo") -> str:
+    return f'relay_accepting{{location="{location}", relay="{relay}"}}'
+
+
+def maintenance(location: str, relay: str = "demo") -> str:
+    return f'relay_maintenance{{location="{location}", relay="{relay}"}}'
+
+
 def healthy(location: str, more: str = "") -> str:
     return f'relay_monitor_healthy{{location="{location}"{more}}}'
 
@@ -34,11 +42,14 @@ def events(location: str, outcome: str, relay: str = "demo", slo: str = "deliver
     return f"relay_slo_events_total{{{labels}}}"
 
 
+VOTING: Final = {up(location): "1x700" for location in LOCATIONS}
+
+
 def failing(*locations: str, relay: str = "demo") -> dict[str, str]:
     """Return an hour without failures, then twenty minutes with failures at some locations, while the relay is up."""
     bad = counter((0, HOUR), (3, 80), (0, HOUR))
     good = counter((3, HOUR), (0, 80), (3, HOUR))
-    made = {}
+    made = VOTING | {up(location, "staging"): "1x700" for location in LOCATIONS}
     for location in LOCATIONS:
         made[events(location, "good", relay)] = good if location in locations else growing(3, 2.3)
         made[events(location, "bad", relay)] = bad if location in locations else growing(0, 2.3)
@@ -56,7 +67,7 @@ RUNNING: Final = {
     for location in LOCATIONS
     for relay, severity in SEVERITIES.items()
     for series, value in {
-        f'relay_probe_relay_info{{location="{location}", relay="{relay}", max_severity="{severity}"}}': "1x80",
+        info(relay, location, max_severity=severity): "1x80",
         events(location, "good", relay): "0x80",
         events(location, "good", relay, "strict"): "0x80",
         **{
@@ -106,7 +117,7 @@ CASES: Final = (
         ],
     ),
     Case(
-        name="RelayDown: unhealthy monitors that report down have no vote, and each shard has its own",
+        name="RelayDown: unhealthy monitors that report down have no vote; two that disagree page after five minutes",
         series={
             up("here"): "0x120",
             up("there"): "0x120",
@@ -116,7 +127,109 @@ CASES: Final = (
             healthy("third", more=', instance="third:0"'): "0x120",
             healthy("third", more=', instance="third:1"'): "1x120",
         },
-        expect=[("14m", "RelayDown", "critical", 0), ("14m", "RelayProbeFailing", "warning", 1)],
+        expect=[
+            ("1m", "RelayProbeFailing", "warning", 1),
+            ("4m45s", "RelayDown", "critical", 0),
+            ("5m15s", "RelayDown", "critical", 1),
+        ],
+    ),
+    Case(
+        name="RelayDown: a regional relay pages for each location that has proof of its own network",
+        series={
+            info("demo", "here", scope="regional"): "1x120",
+            info("demo", "there", scope="regional"): "1x120",
+            info("demo", "third", scope="regional"): "1x120",
+            up("here"): then("1x40", "0x80"),
+            up("here", "other"): "1x120",
+            # Nothing else is up from there: its own network may be at fault.
+            up("there"): then("1x40", "0x40", "1x40"),
+            up("third"): "1x120",
+        },
+        expect=[
+            ("10m", "RelayDown", "critical", 0),
+            ("11m", "RelayDown", "critical", 1),
+            ("11m", "RelayProbeFailing", "warning", 1),
+            ("29m", "RelayDown", "critical", 1),
+        ],
+    ),
+    Case(
+        name="RelayDown: a reference that answers is proof of a location's network",
+        series={
+            info("demo", "there", scope="regional"): "1x120",
+            up("there"): then("1x40", "0x80"),
+            up("third"): "1x120",
+            info("demo", "third", scope="regional"): "1x120",
+            'relay_monitor_reference_up{location="there"}': "1x120",
+        },
+        expect=[("10m", "RelayDown", "critical", 0), ("11m", "RelayDown", "critical", 1)],
+    ),
+    Case(
+        name="RelayDown: a regional relay does not page from an unhealthy monitor",
+        series={
+            info("demo", "here", scope="regional"): "1x120",
+            info("demo", "there", scope="regional"): "1x120",
+            up("here"): then("1x40", "0x80"),
+            up("here", "other"): "1x120",
+            healthy("here"): "0x120",
+            up("there"): "1x120",
+            healthy("there"): "1x120",
+        },
+        expect=[("15m", "RelayDown", "critical", 0)],
+    ),
+    Case(
+        name="RelayNotAccepting: at one location of three it warns, at two it pages",
+        series={
+            **{up(location): "1x160" for location in LOCATIONS},
+            accepting("here"): then("1x40", "0x120"),
+            accepting("there"): then("1x80", "0x80"),
+            accepting("third"): "1x160",
+        },
+        expect=[
+            ("15m", "RelayProbeFailing", "warning", 1),
+            ("15m", "RelayNotAccepting", "critical", 0),
+            ("22m", "RelayNotAccepting", "critical", 1),
+        ],
+    ),
+    Case(
+        name="RelayNotAccepting: rate-limited at two of three locations is not the monitors' fault",
+        series={
+            **{up(location): "1x160" for location in LOCATIONS},
+            **{accepting(location): then("1x40", "0x120") for location in LOCATIONS[:2]},
+            accepting("third"): "1x160",
+            **{
+                f'relay_cause_info{{location="{location}", relay="demo", reason="rate_limited"}}': "1x160"
+                for location in LOCATIONS[:2]
+            },
+        },
+        expect=[("11m", "RelayNotAccepting", "critical", 1)],
+    ),
+    Case(
+        name="RelayInMaintenance: only while every location that votes is in its window",
+        series={
+            **{up(location): "1x160" for location in LOCATIONS},
+            maintenance("here"): "1x160",
+            maintenance("there"): then("0x40", "1x120"),
+            maintenance("third"): "0x160",
+            healthy("third"): then("1x80", "0x80"),
+        },
+        expect=[
+            ("9m", "RelayInMaintenance", "none", 0),
+            ("15m", "RelayInMaintenance", "none", 0),
+            # The location without a window has no vote any more.
+            ("25m", "RelayInMaintenance", "none", 1),
+        ],
+    ),
+    Case(
+        name="RelayMonitorUnhealthy: all relays fail from one location only: its network, and no page",
+        series={
+            **{up(location): "1x160" for location in LOCATIONS},
+            healthy("here"): then("1x40", "0x120"),
+            'relay_monitor_failed_check{location="here", check="all_relays"}': then("0x40", "1x120"),
+        },
+        expect=[
+            ("14m", "RelayMonitorUnhealthy", "critical", 0),
+            ("14m", "RelayMonitorUnhealthy", "warning", 1),
+        ],
     ),
     Case(
         name="RelayDown: a relay with max_severity warning warns",
@@ -136,6 +249,26 @@ CASES: Final = (
             ("1h10m", "RelayErrorBudgetBurn", "critical", 2),
             ("1h50m", "RelayErrorBudgetBurn", "critical", 0),
         ],
+    ),
+    Case(
+        name="RelayErrorBudgetBurn: rare events of the locations that are well vote for as long as the long window",
+        series={
+            **VOTING,
+            # A pairing every ten minutes, here one that fails every half a minute.
+            **{
+                events(location, "good"): then(*(f"{count}x39" for count in range(14)))
+                for location in ("there", "third")
+            },
+            **{events(location, "bad"): "0x560" for location in ("there", "third")},
+            events("here", "good"): then(*(f"{count}x39" for count in range(6)), "6x320"),
+            events("here", "bad"): counter((0, HOUR), *[(1, 1), (0, 1)] * 150),
+        },
+        expect=[(minute, "RelayErrorBudgetBurn", "critical", 0) for minute in ("70m", "77m", "84m", "99m", "108m")],
+    ),
+    Case(
+        name="RelayErrorBudgetBurn: a location whose monitor is gone has no vote",
+        series=failing("here") | {up(location): then("1x200", "stale", "_x500") for location in ("there", "third")},
+        expect=[("1h10m", "RelayErrorBudgetBurn", "critical", 2)],
     ),
     Case(
         name="RelayErrorBudgetBurn: a relay with max_severity warning does not page",
@@ -165,6 +298,7 @@ CASES: Final = (
     Case(
         name="RelayMessagesLost: losses at two locations of three page, at different times too",
         series={
+            **VOTING,
             **{events(location, "good", slo="strict"): growing(1, 1) for location in LOCATIONS},
             events("here", "bad", slo="strict"): "0x200",
             events("there", "bad", slo="strict"): counter((0, 80), (1, 2), (0, 100)),
@@ -179,6 +313,7 @@ CASES: Final = (
     Case(
         name="RelayMessagesLost: a location without events has no vote",
         series={
+            **VOTING,
             events("here", "bad", slo="strict"): counter((0, 80), (1, 2), (0, 100)),
             events("here", "good", slo="strict"): growing(1, 1),
             **{events(location, "good", slo="strict"): "7x200" for location in ("there", "third")},
@@ -208,25 +343,26 @@ CASES: Final = (
     Case(
         name="RelayMonitorAbsent: one shard of one location is absent",
         series={
-            shard(location, index): then("1x40", "_x40") if (location, index) == ("there", 1) else "1x80"
+            shard(location, index): then("1x39", "stale", "_x80") if (location, index) == ("there", 1) else "1x120"
             for location in LOCATIONS
             for index in range(2)
         },
         expect=[
-            ("9m", "RelayMonitorAbsent", "warning", 0),
-            ("19m", "RelayMonitorAbsent", "warning", 1),
-            ("19m", "RelayMonitorAbsent", "critical", 0),
+            ("14m45s", "RelayMonitorAbsent", "warning", 0),
+            ("15m15s", "RelayMonitorAbsent", "warning", 1),
+            ("25m", "RelayMonitorAbsent", "critical", 0),
         ],
     ),
     Case(
         name="RelayMonitorAbsent: two of three monitors of a shard are absent, one of the other: one page",
         series={
-            shard(location, index): then("1x40", "_x40", "1x40") if (location, index) in ABSENT else "1x120"
+            shard(location, index): then("1x39", "stale", "_x38", "1x40") if (location, index) in ABSENT else "1x120"
             for location in LOCATIONS
             for index in range(2)
         },
         expect=[
-            ("9m", "RelayMonitorAbsent", "critical", 0),
+            ("12m45s", "RelayMonitorAbsent", "critical", 0),
+            ("13m15s", "RelayMonitorAbsent", "critical", 1),
             ("19m", "RelayMonitorAbsent", "warning", 3),
             ("19m", "RelayMonitorAbsent", "critical", 1),
             ("22m", "RelayMonitorAbsent", "warning", 0),
@@ -235,8 +371,8 @@ CASES: Final = (
     ),
     Case(
         name="RelayMonitorAbsent: all monitors are absent: a page for each shard, a warning for each monitor",
-        series={up("here"): "1x20"},
-        expect=[("3m", "RelayMonitorAbsent", "warning", 6), ("3m", "RelayMonitorAbsent", "critical", 2)],
+        series={up("here"): "1x30"},
+        expect=[("4m", "RelayMonitorAbsent", "critical", 2), ("6m", "RelayMonitorAbsent", "warning", 6)],
     ),
     Case(
         name="RelayMonitorRulesDrift: silent if all shards of all locations are those of the rules",

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
@@ -19,54 +20,17 @@ from monitor.config import show_duration
 from monitor.slo.rules.message_loss import LOSS_WINDOW
 from monitor.slo.rules.paging import RECENT_WINDOW
 from monitor.slo.rules.recorded import budgeted
+from tests.slo.rules.explained import Growth, Key, Verdicts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from decimal import Decimal
 
     from monitor.burn_rate import BurnCondition
     from monitor.config import Config, SloConfig
+    from tests.slo.rules.explained import History, Samples
 
-Samples = list[tuple[int, float]]
 NEAR: Final = 1.1
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Key:
-    """The labels of one error budget."""
-
-    slo: str
-    relay: str
-    probe: str
-    location: str
-
-
-@dataclass(frozen=True, slots=True)
-class Events:
-    """The counters of good and bad events at each scrape; None: the scrape failed."""
-
-    good: Sequence[int | None]
-    bad: Sequence[int | None]
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """Series that are scraped every `scrape` seconds and evaluated every `evaluation` seconds."""
-
-    scrape: int
-    evaluation: int
-    events: Mapping[Key, Events]
-    up: Mapping[tuple[str, str], Sequence[int]]  # relay and location
-    healthy: Mapping[str, Sequence[int]]  # location
-    gone: Mapping[tuple[str, str, str], Sequence[int | None]]  # lost messages, by relay, probe and location
-
-    @property
-    def duration(self) -> int:
-        lengths = [len(each.good) for each in self.events.values()] + [len(each) for each in self.up.values()]
-        return (max(lengths) - 1) * self.scrape * 1000
-
-    def evaluations(self) -> range:
-        return range(0, self.duration + 1, self.evaluation * 1000)
 
 
 def increase(samples: Samples, now: int, window: int, *, version: int) -> float | None:
@@ -105,6 +69,8 @@ class Firing:
         if self.condition is not None:
             long, short = show_duration(self.condition.long_window), show_duration(self.condition.short_window)
             windows = f', long_window="{long}", short_window="{short}"'
+        elif self.alert == "RelayErrorBudgetBurn":
+            windows = ', about="no budget"'
         return (
             f'ALERTS{{alertname="{self.alert}", alertstate="firing", severity="{self.severity}", '
             f'slo="{self.key.slo}", relay="{self.key.relay}", probe="{self.key.probe}"{windows}}}'
@@ -120,7 +86,8 @@ class Oracle:
     version: int
     _samples: dict[tuple[Key, str], Samples] = field(default_factory=dict)
     _increases: dict[tuple[Key, str, int, float], float | None] = field(default_factory=dict)
-    _down: dict[str, list[int]] = field(default_factory=dict)
+    _verdicts: dict[str, Verdicts] = field(default_factory=dict)
+    _growths: dict[Key, Growth] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         step = self.history.scrape * 1000
@@ -167,10 +134,13 @@ class Oracle:
                         continue
                     paging = relay.max_severity
                     if objective == 1:
-                        yield Firing("RelayMessagesLost", "warning", keys[0], None), self._each(keys, self._lost, 0.0)
+                        name, allowed = self._strict(slo)
+                        yield (
+                            Firing(name, "warning", keys[0], None),
+                            self._each(keys, partial(self._lost, allowed), 0.0),
+                        )
                         if paging == "critical":
-                            fires = self._lost_again(keys, slo)
-                            yield Firing("RelayMessagesLost", "critical", keys[0], None), fires
+                            yield Firing(name, "critical", keys[0], None), self._lost_again(keys, slo)
                         continue
                     for condition in conditions:
                         severity = paging if condition.severity == "critical" else "warning"
@@ -196,30 +166,57 @@ class Oracle:
 
     def _burns(self, keys: Sequence[Key], condition: BurnCondition, objective: Decimal, least: float) -> list[int]:
         limit = float(condition.factor) * float(1 - objective)
-
-        several = condition.severity == "critical" and len(self.config.locations) > 1
+        page = condition.severity == "critical"
+        count = self.untold if page else self.bad
 
         def holds(key: Key, now: int) -> bool:
             long, short = self.ratio(key, now, condition.long_window), self._last(key, now, condition)
-            bad = self.bad(key, now, condition.count_window or condition.long_window)
+            bad = count(key, now, condition.count_window or condition.long_window)
             if long is None or short is None or bad is None or not (long > limit and short > limit):
                 return False
-            return bad > MIN_FAILURES - 0.5 and not (self.bad(key, now, condition.long_window) or 0.0) <= least
+            failures = count(key, now, condition.long_window)
+            return bad > MIN_FAILURES - 0.5 and (failures is None or not least or failures > least)
 
         def lately(keys: Sequence[Key], now: int) -> bool:
-            if condition.severity != "critical":
-                return True
-            quiet = condition.recent_window + min(condition.recent_window, RECENT_WINDOW)
-            failed = sum(self.bad(key, now, condition.recent_window) or 0.0 for key in keys)
-            return failed > 0 and not self._was_down(keys[0].relay, now, quiet)
+            return not page or self._failed(keys, now, condition.recent_window)
+
+        def votes(key: Key, now: int) -> bool:
+            return self.ratio(key, now, condition.long_window) is not None and self._verdict(key.relay).votes(
+                key.location, now
+            )
 
         def quorum(now: int) -> bool:
-            votes = [holds(key, now) for key in keys if self._last(key, now, condition) is not None]
-            return sum(votes) > 0.5 * len(votes) and lately(keys, now)
+            voters = sum(votes(key, now) for key in keys)
+            return voters > 0 and sum(holds(key, now) for key in keys) > 0.5 * voters and lately(keys, now)
 
-        if several:
+        if page and len(self.config.locations) > 1:
             return self._kept(quorum, condition.keep_firing_for)
         return self._each(keys, lambda key, now: holds(key, now) and lately([key], now), condition.keep_firing_for)
+
+    def _failed(self, keys: Sequence[Key], now: int, seconds: float) -> bool:
+        return sum(self.untold(key, now, seconds) or 0.0 for key in keys) > 0
+
+    def untold(self, key: Key, now: int, seconds: float) -> float | None:
+        """Return the failures within `seconds` that no outage explains; None if none could be counted."""
+        if key not in self._growths:
+            self._growths[key] = Growth.of(
+                self.history, self._samples[key, "bad"], self._verdict(key.relay), self.version
+            )
+        return self._growths[key].untold(now, seconds)
+
+    def _verdict(self, relay: str) -> Verdicts:
+        if relay not in self._verdicts:
+            up = {location: values for (name, location), values in self.history.up.items() if name == relay}
+            self._verdicts[relay] = Verdicts(self.history, up)
+        return self._verdicts[relay]
+
+    def _strict(self, slo: SloConfig) -> tuple[str, float]:
+        """Return the alert about an SLO with an objective of 100 %, and the bad events that are no failure."""
+        probes = [probe for probe in self.config.probes if probe.name in slo.probe]
+        if slo.sli == "availability" and any(probe.scenario != "steady-state" for probe in probes):
+            return "RelayMessagesLost", 0.0
+        connections = (probe.connections if probe.scenario == "steady-state" else probe.pairs for probe in probes)
+        return "RelayErrorBudgetBurn", 5.0 * max(connections) if slo.sli == "stability" else 0.0
 
     def _last(self, key: Key, now: int, condition: BurnCondition) -> float | None:
         """Return the last recorded ratio over the short window that had events, if it is recent."""
@@ -232,8 +229,8 @@ class Oracle:
                 return found
         return None
 
-    def _lost(self, key: Key, now: int) -> bool:
-        return (self.bad(key, now, LOSS_WINDOW) or 0.0) > 0.5
+    def _lost(self, allowed: float, key: Key, now: int) -> bool:
+        return (self.bad(key, now, LOSS_WINDOW) or 0.0) > allowed + 0.5
 
     def _lost_again(self, keys: Sequence[Key], slo: SloConfig) -> list[int]:
         """At a quorum of the locations with events: two failures, and two lost messages if messages are counted."""
@@ -246,22 +243,23 @@ class Oracle:
                 *(gap + 2 * scrape for gap in gaps if RECENT_WINDOW < gap <= LOSS_WINDOW / 2),
             ]
         )
+        name, allowed = self._strict(slo)
 
         def twice(key: Key, now: int) -> bool:
-            gone = self._gone(key, now) if slo.sli == "availability" else None
-            return (self.bad(key, now, LOSS_WINDOW) or 0.0) > 1.5 and (gone is None or gone >= 1.5)
+            gone = self._gone(key, now) if name == "RelayMessagesLost" else None
+            failed = self.untold(key, now, LOSS_WINDOW) or 0.0
+            return failed > 2 * allowed + 1.5 and (gone is None or gone >= 1.5)
 
         def has_events(key: Key, now: int) -> bool:
             counted = (self._increase(key, outcome, now, LOSS_WINDOW) or 0.0 for outcome in ("good", "bad"))
-            return sum(counted) > 0
+            return sum(counted) > 0 and self._verdict(key.relay).votes(key.location, now)
 
         def lately(keys: Sequence[Key], now: int) -> bool:
-            failed = sum(self.bad(key, now, recent) or 0.0 for key in keys)
-            return failed > 0 and not self._was_down(keys[0].relay, now, LOSS_WINDOW)
+            return self._failed(keys, now, recent)
 
         def quorum(now: int) -> bool:
-            votes = [twice(key, now) for key in keys if has_events(key, now)]
-            return sum(votes) > 0.5 * len(votes) and lately(keys, now)
+            voters = sum(has_events(key, now) for key in keys)
+            return voters > 0 and sum(twice(key, now) for key in keys) > 0.5 * voters and lately(keys, now)
 
         if len(self.config.locations) > 1:
             return self._kept(quorum, 0.0)
@@ -272,22 +270,6 @@ class Oracle:
         step = self.history.scrape * 1000
         samples = [(index * step, float(value)) for index, value in enumerate(values) if value is not None]
         return increase(samples, now, round(LOSS_WINDOW * 1000), version=self.version)
-
-    def _was_down(self, relay: str, now: int, seconds: float) -> bool:
-        """Return whether `RelayDown` fired within `seconds`."""
-        if relay not in self._down:
-            self._down[relay] = [at for at in self.history.evaluations() if self._is_down(relay, at)]
-        start = now - round(seconds * 1000)
-        return any(at <= now and (at >= start if self.version < 3 else at > start) for at in self._down[relay])
-
-    def _is_down(self, relay: str, now: int) -> bool:
-        scrape = now // (self.history.scrape * 1000)
-        votes = [
-            values[scrape]
-            for (name, location), values in self.history.up.items()
-            if name == relay and (len(self.config.locations) == 1 or self.history.healthy[location][scrape])
-        ]
-        return votes.count(0) > 0.5 * len(votes)
 
     def _each(self, keys: Sequence[Key], holds: Callable[[Key, int], bool], keep: float) -> list[int]:
         rows = [self._kept(lambda now, key=key: holds(key, now), keep) for key in keys]  # type: ignore[misc]

@@ -14,9 +14,9 @@ import pytest
 import yaml
 
 from tests.relays import ROOT
-from tests.slo.rules import monitor_cases
+from tests.slo.rules import monitor_cases, verdict_cases
 from tests.slo.rules.relay_cases import CASES, SLOW
-from tests.slo.rules.series import SCRAPE, growing, slo
+from tests.slo.rules.series import SCRAPE, growing, of_install, slo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,13 +44,13 @@ RECORDED: Final = (
 
 def documents() -> dict[str, dict[str, Any]]:
     """Return the test files by name."""
-    where = '{slo="delivery", relay="demo", probe="steady", location="local"}'
+    where = '{install="default", location="local", relay="demo", probe="steady", slo="delivery"}'
     recorded = {
         "name": "recorded series of an SLO of which a quarter fails",
         "interval": f"{SCRAPE}s",
         "input_series": [
-            {"series": slo("delivery", "good"), "values": growing(3, 3)},
-            {"series": slo("delivery", "bad"), "values": growing(1, 3)},
+            {"series": of_install(slo("delivery", "good")), "values": growing(3, 3)},
+            {"series": of_install(slo("delivery", "bad")), "values": growing(1, 3)},
         ],
         "promql_expr_test": [
             {
@@ -61,30 +61,37 @@ def documents() -> dict[str, dict[str, Any]]:
             for expr, value in RECORDED
         ],
     }
+    order = group_names((ROOT / "alerts" / "relay-monitor.rules.yml").read_bytes())
     tests = [_test(case, f"{SCRAPE}s") for case in CASES]
     budgets = [test for test in tests if test["name"].startswith("RelayErrorBudgetBurn")]
-    return {
-        "relay-monitor_test.yml": _document(f"{SCRAPE}s", [test for test in tests if test not in budgets]),
+    topics = {
+        "relay-monitor": [test for test in tests if test not in budgets],
         # Several files, because promtool runs the cases of one file one after the other.
-        "relay-monitor-budgets_test.yml": _document(f"{SCRAPE}s", [*budgets, recorded]),
-        "relay-monitor-health_test.yml": _document(
-            f"{SCRAPE}s", [_test(case, f"{SCRAPE}s") for case in monitor_cases.CASES]
-        ),
-        "relay-monitor-slow_test.yml": _document("1m", [_test(case, "1m") for case in SLOW]),
+        "relay-monitor-budgets": [*budgets, recorded],
+        "relay-monitor-health": [_test(case, f"{SCRAPE}s") for case in monitor_cases.CASES],
+        "relay-monitor-verdicts": [_test(case, f"{SCRAPE}s") for case in verdict_cases.CASES],
     }
+    made = {name: _document(f"{SCRAPE}s", found, order) for name, found in topics.items()}
+    made["relay-monitor-slow"] = _document("1m", [_test(case, "1m") for case in SLOW], order)
+    return {f"{name}_test.yml": each for name, each in made.items()}
 
 
-def document(rules: str, cases: Sequence[Case], scrape: int = SCRAPE) -> dict[str, Any]:
+def group_names(rules: bytes) -> list[str]:
+    """Return the groups of a rule file in order: series are recorded before they are read."""
+    return [group["name"] for group in yaml.safe_load(rules)["groups"]]
+
+
+def document(rules: str, order: Sequence[str], cases: Sequence[Case], scrape: int = SCRAPE) -> dict[str, Any]:
     """Return a test file for a rule file, with a scrape and evaluation interval in seconds."""
-    return _document(f"{scrape}s", [_test(case, f"{scrape}s") for case in cases]) | {"rule_files": [rules]}
+    return _document(f"{scrape}s", [_test(case, f"{scrape}s") for case in cases], order) | {"rule_files": [rules]}
 
 
-def _document(interval: str, tests: list[dict[str, Any]]) -> dict[str, Any]:
+def _document(interval: str, tests: list[dict[str, Any]], order: Sequence[str]) -> dict[str, Any]:
     return {
         "rule_files": ["../relay-monitor.rules.yml"],
         "evaluation_interval": interval,
-        # Recording rules first; promtool's own order is random.
-        "group_eval_order": ["relay-slo", "relay-slo-long", "relay-alerts", "relay-monitor-alerts"],
+        # promtool's own order is random.
+        "group_eval_order": list(order),
         "tests": tests,
     }
 
@@ -93,7 +100,7 @@ def _test(case: Case, interval: str) -> dict[str, Any]:
     return {
         "name": case.name,
         "interval": interval,
-        "input_series": [{"series": series, "values": values} for series, values in case.series.items()],
+        "input_series": [{"series": series, "values": values} for series, values in case.inputs().items()],
         "promql_expr_test": [
             {
                 "expr": f'count(ALERTS{{alertname="{alert}", severity="{severity}", alertstate="firing"}}) '

@@ -68,7 +68,7 @@ CASES: Final[tuple[Case, ...]] = (
     ),
     Case(
         name="RelayProbeFailing: not while the relay itself is down",
-        series={UP: "0x80", PROBE_UP: "0x80"},
+        series={UP: then("1x4", "0x80"), PROBE_UP: "0x80"},
         expect=[("12m", "RelayProbeFailing", "warning", 0), ("12m", "RelayDown", "critical", 1)],
     ),
     Case(
@@ -92,7 +92,7 @@ CASES: Final[tuple[Case, ...]] = (
                 for minute in ("121m", "122m15s", "123m", "125m")
                 for name in ("RelayErrorBudgetBurn", "RelayMessagesLost")
             ),
-            ("123m", "RelayDown", "critical", 0),
+            ("125m", "RelayDown", "critical", 0),
             ("123m", "RelayMessagesLost", "warning", 1),
         ],
     ),
@@ -328,11 +328,11 @@ CASES: Final[tuple[Case, ...]] = (
     ),
     Case(
         name="RelayInMaintenance: fires, so that Alertmanager inhibits the other alerts",
-        series={f"relay_probe_maintenance{{{PROBE}}}": then("0x20", "1x20", "0x20")},
+        series={'relay_maintenance{location="local", relay="demo"}': then("0x20", "1x20", "0x20")},
         expect=[
-            ("4m", "RelayInMaintenance", "info", 0),
-            ("7m", "RelayInMaintenance", "info", 1),
-            ("12m", "RelayInMaintenance", "info", 0),
+            ("4m", "RelayInMaintenance", "none", 0),
+            ("7m", "RelayInMaintenance", "none", 1),
+            ("12m", "RelayInMaintenance", "none", 0),
         ],
     ),
     Case(name="Watchdog: always fires", series={BUILD: "1x20"}, expect=[("1m", "Watchdog", "none", 1)]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -13,13 +14,57 @@ PROBE: Final = 'location="local", relay="demo", probe="steady", scenario="steady
 HOUR: Final = 3600 // SCRAPE
 
 
+WARNING_RELAYS: Final = frozenset({"staging"})
+"""Relays with max_severity warning, where a case does not say otherwise."""
+
+LABEL: Final = re.compile(r'\b(\w+)="([^"]*)"')
+
+
+def info(relay: str = "demo", location: str = "local", **settings: str) -> str:
+    """Return the selector of the settings of a relay as one location exports them."""
+    labels = {"max_severity": "critical", "page_after": "30s", "scope": "global"} | settings
+    return (
+        f'relay_probe_relay_info{{location="{location}", relay="{relay}", '
+        + ", ".join(f'{name}="{value}"' for name, value in labels.items())
+        + "}"
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """Input series by their selectors, and the number of firing alerts at some times."""
+    """Input series by their selectors, and the number of firing alerts at some times.
+
+    Series without a label `install` belong to the default install.
+    """
 
     name: str
     series: Mapping[str, str]
     expect: Sequence[tuple[str, str, str, int]]  # time, alert, severity, number of firing alerts
+
+    def inputs(self) -> dict[str, str]:
+        """Return all series: those of the case, and settings of each relay for which it has none."""
+        infos: dict[str, str] = {}
+        stated = {tuple(self._relay(each)) for each in self.series if each.startswith("relay_probe_relay_info")}
+        for selector in self.series:
+            install, location, relay = self._relay(selector)
+            if relay and location and (install, location, relay) not in stated:
+                severity = "warning" if relay in WARNING_RELAYS else "critical"
+                more = {} if install == "default" else {"install": install}
+                infos[info(relay, location, max_severity=severity, **more)] = "1x4000"
+        return {of_install(selector): values for selector, values in (infos | dict(self.series)).items()}
+
+    @staticmethod
+    def _relay(selector: str) -> tuple[str, str, str]:
+        labels = dict(LABEL.findall(selector))
+        return labels.get("install", "default"), labels.get("location", ""), labels.get("relay", "")
+
+
+def of_install(selector: str) -> str:
+    """Return a selector with the default install, unless it has one."""
+    if 'install="' in selector:
+        return selector
+    name, _, labels = selector.partition("{")
+    return f'{name}{{install="default", {labels}'
 
 
 def slo(name: str, outcome: str, probe: str = "steady") -> str:

@@ -14,7 +14,7 @@ from monitor.config.slo import produces
 from monitor.config.traffic import sources
 from monitor.errors import ConfigError
 from monitor.vocabulary import Sli
-from tests.slo.rules.oracle import Events, History, Key
+from tests.slo.rules.explained import Events, History, Key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

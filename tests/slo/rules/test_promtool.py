@@ -53,9 +53,8 @@ class TestPrometheus3:
 def check_and_test(folder: Path, program: str, made: bytes, asked: Sequence[Case], scrape: int = series.SCRAPE) -> None:
     """`check rules` and the cases pass."""
     (folder / "rules.yml").write_bytes(made)
-    (folder / "cases.yml").write_text(
-        yaml.safe_dump(promtool.document("rules.yml", asked, scrape), width=10_000), encoding="utf-8"
-    )
+    cases = promtool.document("rules.yml", promtool.group_names(made), asked, scrape)
+    (folder / "cases.yml").write_text(yaml.safe_dump(cases, width=10_000), encoding="utf-8")
     run(program, "check", "rules", "--lint=all", "--lint-fatal", folder / "rules.yml")
     run(program, "test", "rules", folder / "cases.yml")
 

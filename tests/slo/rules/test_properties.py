@@ -15,27 +15,33 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from monitor.burn_rate import burn_conditions
-from monitor.config import parse
+from monitor.config import parse, show_duration
 from monitor.metrics import Metrics
 from monitor.metrics.declared import DECLARED
+from monitor.scenarios import PAIRED
 from monitor.slo.rules import Alert, groups, rules_file
 from monitor.slo.rules.recorded import budgeted, ratio_name, recorded_windows
 from monitor.slo.rules.rule import Record
+from monitor.vocabulary import Sli
 from tests.e2e.programs import PROMTOOL, find
 from tests.slo.dashboards.promql import Selector, selectors
-from tests.slo.rules.oracle import Events, History, Key, Oracle
+from tests.slo.rules.oracle import Oracle
 from tests.slo.rules.promtool import promtool_3, run
+from tests.slo.rules.series import info
 from tests.slo.rules.strategies import configs, histories, keys_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from monitor.config import Config
+    from monitor.config import Config, SloConfig
+    from tests.slo.rules.explained import Events, History, Key
 
 Labels = dict[str, str]
 
 BATCH: Final = 3
 """Configurations in one call of promtool, whose start costs more than its run."""
+
+INSTALL: Final = 'install="default", '
 
 MAX_CHANGES: Final = 6
 """Changes of an alert between firing and not firing of which both sides are checked."""
@@ -73,7 +79,9 @@ class TestNoAlertIsDead:
                         for label, how, _ in selector.matchers
                     ):
                         assert matching(selector, world), f"{rule.name}: {selector}"
-                if isinstance(rule, Record):
+                if isinstance(rule, Record) and rule.name.startswith("relay"):
+                    world[rule.name] = recorded_verdicts(config)
+                elif isinstance(rule, Record):
                     events = (each for each in selectors(rule.expr) if each.name == "relay_slo_events_total")
                     found = [labels for each in events for labels in matching(each, world)]
                     # A rule over recorded series has their labels.
@@ -89,7 +97,7 @@ class TestNoAlertIsDead:
             slo = objectives[key.slo]
             if slo.objective_for(key.relay) == 1:
                 paging = {severities[key.relay], "warning"}
-                expected |= {("RelayMessagesLost", severity, key, "") for severity in paging}
+                expected |= {(strict_alert(config, slo), severity, key, "") for severity in paging}
                 continue
             for condition in burn_conditions(slo.window, config.prometheus.scrape_interval):
                 severity = severities[key.relay] if condition.severity == "critical" else "warning"
@@ -157,7 +165,7 @@ class TestPromtool:
 
 def exported(config: Config) -> dict[str, list[Labels]]:
     """Return the series that the monitors of a configuration export, by name, those of later events included."""
-    found: dict[str, list[Labels]] = {"ALERTS": alerts_as_series(config)}
+    found: dict[str, list[Labels]] = {}
     text = Metrics(config, version="1", shard="0/1").render("")[0].decode()
     shards = [f"{index}/{config.shards}" for index in range(config.shards)]
     for family in text_string_to_metric_families(text):
@@ -168,21 +176,31 @@ def exported(config: Config) -> dict[str, list[Labels]]:
     for item in DECLARED:
         if item.name not in found and item.kind == "gauge":
             found[item.name] = [
-                {"location": location, "relay": relay, "probe": probe.name, "scenario": probe.scenario.value}
+                {
+                    "install": config.install, "location": location, "relay": relay, "probe": probe.name,
+                    "scenario": probe.scenario.value,
+                }
                 for location in config.locations
                 for probe in config.probes
                 for relay in probe.relays
-            ]
+            ]  # fmt: skip
     return found
 
 
-def alerts_as_series(config: Config) -> list[Labels]:
+def recorded_verdicts(config: Config) -> list[Labels]:
+    """Return the labels that recorded series about relays may have."""
     return [
-        {"alertname": rule.name, "alertstate": "firing", "severity": rule.severity}
-        for group in groups(config)
-        for rule in group.rules
-        if isinstance(rule, Alert)
-    ]
+        {
+            "install": config.install, "location": location, "relay": relay.name, "severity": severity,
+            "page_after": page_after, "scope": scope, "group": group,
+        }
+        for relay in config.relays
+        for location in ("", *config.locations)
+        for severity in ("critical", "warning")
+        for page_after in (show_duration(relay.page_after), "another")
+        for scope in ("global", "regional")
+        for group in ("", "one")
+    ]  # fmt: skip
 
 
 def matching(selector: Selector, world: Mapping[str, Sequence[Labels]]) -> list[Labels]:
@@ -201,27 +219,43 @@ def fits(selector: Selector, labels: Mapping[str, str]) -> bool:
 
 def judged(config: Config) -> Iterator[tuple[str, str, Key, str]]:
     """Yield alert, severity, error budget and windows of each alert about error budgets."""
+    severities = {relay.name: relay.max_severity for relay in config.relays}
     objectives = {slo.name: slo for slo in budgeted(config)}
     for group in groups(config):
         for rule in group.rules:
             if not isinstance(rule, Alert) or rule.name not in {"RelayErrorBudgetBurn", "RelayMessagesLost"}:
                 continue
             # An operand of `unless` takes series away; it does not restrict which SLOs the alert is for.
-            restricting = re.sub(r"\nunless\n[^\n]*", "", rule.expr)
-            asked = [
-                each for each in selectors(restricting) if each.name not in {"ALERTS", "relay_probe_messages_total"}
-            ]
+            restricting = re.sub(r"\nunless\n.*?<=[^\n]*", "", rule.expr, flags=re.DOTALL)
+            asked = [each for each in selectors(restricting) if each.name.startswith(("slo:", "relay_slo"))]
+            pages_only = 'relay:settings{install="default", severity="critical"}' in rule.expr
             keys = []
             for key in keys_of(config):
-                labels = {"slo": key.slo, "relay": key.relay, "probe": key.probe, "location": key.location}
+                labels = {
+                    "install": "default",
+                    "slo": key.slo,
+                    "relay": key.relay,
+                    "probe": key.probe,
+                    "location": key.location,
+                }
                 zero = objectives[key.slo].objective_for(key.relay) == 1
-                by_name = rule.name == "RelayMessagesLost"
-                if zero == by_name and all(fits(each, labels | {"outcome": "bad"}) for each in asked):
+                strict = "long_window" not in rule.labels
+                if pages_only and severities[key.relay] != "critical":
+                    continue
+                if zero == strict and all(fits(each, labels | {"outcome": "bad"}) for each in asked):
                     keys.append(key)
-            assert keys, f"no budget is judged by {rule}"
+            assert keys or pages_only, f"no budget is judged by {rule}"
             spans = [seconds(rule.labels[name]) for name in ("long_window", "short_window") if name in rule.labels]
             for key in keys:
-                yield rule.name, rule.severity, key, " ".join(f"{span:g}" for span in spans)
+                severity = severities[key.relay] if rule.capped else rule.severity
+                yield rule.name, severity, key, " ".join(f"{span:g}" for span in spans)
+
+
+def strict_alert(config: Config, slo: SloConfig) -> str:
+    """Return the alert about an SLO with an objective of 100 %."""
+    scenarios = {probe.name: probe.scenario for probe in config.probes}
+    sends = any(scenarios[name] in PAIRED for name in slo.probe)
+    return "RelayMessagesLost" if slo.sli is Sli.AVAILABILITY and sends else "RelayErrorBudgetBurn"
 
 
 def seconds(text: str) -> float:
@@ -255,20 +289,29 @@ def document(rules: str, config: Config, history: History, asked: Sequence[int],
         for outcome, values in outcomes(events)
     ]
     series += [
-        {"series": f'relay_up{{relay="{relay}", location="{location}"}}', "values": values_of(values)}
+        {"series": f'relay_up{{{INSTALL}relay="{relay}", location="{location}"}}', "values": values_of(values)}
         for (relay, location), values in history.up.items()
     ]
     series += [
-        {"series": f'relay_monitor_healthy{{location="{location}"}}', "values": values_of(values)}
+        {"series": f'relay_monitor_healthy{{{INSTALL}location="{location}"}}', "values": values_of(values)}
         for location, values in history.healthy.items()
     ]
     series += [
         {
-            "series": f'relay_probe_messages_total{{relay="{relay}", probe="{probe}", location="{location}", '
+            "series": f'relay_probe_messages_total{{{INSTALL}relay="{relay}", probe="{probe}", location="{location}", '
             'verdict="lost"}',
             "values": values_of(values),
         }
         for (relay, probe, location), values in history.gone.items()
+    ]
+    length = history.duration // 1000 // history.scrape
+    series += [
+        {
+            "series": info(relay.name, location, max_severity=relay.max_severity, install="default"),
+            "values": f"1x{length}",
+        }
+        for relay in config.relays
+        for location in config.locations
     ]
     questions = []
     for at in asked:
@@ -314,7 +357,9 @@ def ratio_question(key: Key, name: str, expected: float | None) -> tuple[str, in
 
 def selector_of(name: str, key: Key, outcome: str | None = None) -> str:
     more = f', outcome="{outcome}"' if outcome is not None else ""
-    return f'{name}{{slo="{key.slo}", relay="{key.relay}", probe="{key.probe}", location="{key.location}"{more}}}'
+    return (
+        f'{name}{{{INSTALL}slo="{key.slo}", relay="{key.relay}", probe="{key.probe}", location="{key.location}"{more}}}'
+    )
 
 
 def outcomes(events: Events) -> Iterable[tuple[str, Sequence[int | None]]]:

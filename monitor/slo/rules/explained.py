@@ -1,0 +1,121 @@
+"""Failures that no page has explained, counted exactly.
+
+`increase` extrapolates, so that a Prometheus that has just started reads one failure as two. The growth between two
+evaluations is exact, and its sum over a window is what the counter grew.
+
+An outage that has paged explains its own failures, those before the page included: pages about error budgets and lost
+messages count the others. The explanation ends with the outage, and what failed before or between outages is still
+counted. An outage too short to page explains nothing.
+
+| series | value |
+|---|---|
+| `slo:bad:delta`, `relay:drops:delta` | bad events, dropped connections since the previous evaluation |
+| `slo:explained_bad:delta`, `relay:explained_drops:delta` | those of an outage that has paged |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from monitor.config import show_duration
+from monitor.slo.rules.recorded import BUDGET_LABELS, EVENTS, budgeted
+from monitor.slo.rules.rule import Record, any_of
+from monitor.slo.rules.timing import Timing
+from monitor.slo.rules.verdicts import (
+    EVERYWHERE,
+    LOCAL_RELAY,
+    ONE_LOCATION,
+    OUTAGE,
+    REFUSAL,
+    RELAY,
+    SETTINGS,
+    Selectors,
+    page_after_classes,
+)
+from monitor.vocabulary import Sli
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from monitor.config import Config
+
+CATCH_UP: Final = 60.0
+"""Seconds before an outage in which its first failures are counted: verdict and scrape follow them."""
+
+REPORT_DELAY: Final = 60.0
+"""Seconds after an outage in which its last failures are counted: runs end, and are scraped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """A counter of failures, by the series of its growth and of the part that outages explain."""
+
+    delta: str
+    explained: str
+
+
+BAD: Final = Counter("slo:bad:delta", "slo:explained_bad:delta")
+DROPS: Final = Counter("relay:drops:delta", "relay:explained_drops:delta")
+
+
+def records(config: Config) -> Iterator[Record]:
+    """Yield the recorded series, in the order in which they depend on each other."""
+    own, timing = Selectors(config), Timing.of(config)
+    if any(probe.is_continuous for probe in config.probes):
+        dropped = ("relay_probe_disconnects_total", 'code!~"3001|2500"', f"{LOCAL_RELAY}, probe")
+        yield Record(name=DROPS.delta, expr=_delta(own, timing, *dropped))
+        yield Record(name=DROPS.explained, expr="\nor\n".join(_explained(config, own, timing, DROPS, OUTAGE)))
+    if not budgeted(config):
+        return
+    yield Record(name=BAD.delta, expr=_delta(own, timing, EVENTS, 'outcome="bad"', BUDGET_LABELS))
+    explained = [*_explained(config, own, timing, BAD, OUTAGE)]
+    for matcher in _new_connections(config):
+        explained += _explained(config, own, timing, BAD, REFUSAL, matcher)
+    yield Record(name=BAD.explained, expr="\nor\n".join(explained))
+
+
+def unexplained(own: Selectors, window: float, matchers: str = "", counter: Counter = BAD) -> str:
+    """Return the expression of the failures within a window in seconds that no page explains."""
+    span = show_duration(window)
+    all_failures = f"sum_over_time({own(counter.delta, matchers)}[{span}])"
+    return f"({all_failures}\n- (sum_over_time({own(counter.explained, matchers)}[{span}]) or 0 * {all_failures}))"
+
+
+def _delta(own: Selectors, timing: Timing, counter: str, matchers: str, by: str) -> str:
+    """The growth of a counter since the previous evaluation; a missed scrape delays it only."""
+    latest = f"last_over_time({own(counter, matchers)}[{timing.counter_range()}]"
+    before = f"{latest} offset {show_duration(timing.evaluation)})"
+    return f"sum by ({by}) (clamp_min({latest}) - {before}, 0))"
+
+
+def _explained(
+    config: Config, own: Selectors, timing: Timing, counter: Counter, fact: str, matchers: str = ""
+) -> Iterator[str]:
+    """Yield parts: the time before a page, counted once at its start; then until the last failures are counted."""
+    tail, step = show_duration(timing.recorded(REPORT_DELAY)), show_duration(timing.evaluation)
+    for seconds, matcher in page_after_classes(config):
+
+        def begins(where: str, matcher: str = matcher) -> str:
+            earlier = f"last_over_time({own(fact, where)}[{tail}] offset {step})"
+            return f"({own(fact, where)} unless {earlier} and on ({RELAY}) {own(SETTINGS, matcher)})"
+
+        caught_up = unexplained(own, timing.recorded(timing.wait(seconds) + CATCH_UP), matchers, counter)
+        yield from _where(f"clamp_min({caught_up}, 0)", begins)
+    yield from _where(own(counter.delta, matchers), lambda where: f"last_over_time({own(fact, where)}[{tail}])")
+
+
+def _where(expr: str, fact: Callable[[str], str]) -> Iterator[str]:
+    """Yield failures of the relays of which a fact holds at all locations, or at that of the failures."""
+    yield f"{expr} and on ({RELAY}) {fact(EVERYWHERE)}"
+    yield f"{expr} and on ({LOCAL_RELAY}) {fact(ONE_LOCATION)}"
+
+
+def _new_connections(config: Config) -> Iterator[str]:
+    """Yield matchers of the events that need a new connection, which a relay that is not accepting refuses."""
+    pairing = [slo.name for slo in budgeted(config) if slo.sli is Sli.PAIRING]
+    scheduled = [probe.name for probe in config.probes if not probe.is_continuous]
+    if pairing:
+        yield f'slo=~"{any_of(pairing)}"'
+    if scheduled:
+        yield f'probe=~"{any_of(scheduled)}"'

@@ -1,0 +1,54 @@
+"""Windows and waits of rules, as functions of the scrape and the evaluation interval of Prometheus.
+
+Prometheus evaluates a rule several times on one scrape if evaluations are more frequent, and less than once a scrape if
+they are rarer. A condition that must not follow from a single scrape therefore waits longer than a scrape interval.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from monitor.burn_rate import MIN_SCRAPES
+from monitor.config import show_duration
+
+if TYPE_CHECKING:
+    from monitor.config import Config
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """The configured intervals; all times in seconds."""
+
+    scrape: float
+    evaluation: float
+
+    @classmethod
+    def of(cls, config: Config) -> Timing:
+        """Return the intervals of a configuration."""
+        return cls(config.prometheus.scrape_interval, config.prometheus.evaluation_interval)
+
+    @property
+    def step(self) -> float:
+        """The longer interval: within it at least one evaluation sees a new scrape."""
+        return max(self.scrape, self.evaluation)
+
+    def window(self, seconds: float) -> float:
+        """Return the length of a range of scraped samples: `seconds`, and `MIN_SCRAPES` scrapes at least."""
+        return max(seconds, MIN_SCRAPES * self.scrape)
+
+    def recorded(self, seconds: float) -> float:
+        """Return the length of a range of recorded samples: `seconds`, and two of the longer interval at least."""
+        return max(seconds, 2 * self.step)
+
+    def wait(self, seconds: float) -> float:
+        """Return the `for` of an alert: `seconds`, and more than a scrape interval; 0 stays 0."""
+        return max(seconds, self.scrape + 1) if seconds else 0.0
+
+    def keep(self, seconds: float) -> float:
+        """Return the `keep_firing_for` of an alert: `seconds`, and two missed scrapes at least."""
+        return max(seconds, 2 * self.step)
+
+    def counter_range(self) -> str:
+        """Return the range in which the last sample of a counter is looked for, so that a missed scrape hides none."""
+        return show_duration(MIN_SCRAPES * self.scrape + self.evaluation)
