@@ -54,7 +54,8 @@ class MetricSpec:
         """The upper bounds of its buckets; none if it is no histogram."""
         if self.kind != "histogram":
             return ()
-        return LEAN_BUCKETS if lean and self.buckets == DURATION_BUCKETS else self.buckets
+        is_of_relay = self.labels[: len(RELAY)] == RELAY
+        return LEAN_BUCKETS if lean and is_of_relay and self.buckets == DURATION_BUCKETS else self.buckets
 
 
 DECLARED: Final = (

@@ -41,6 +41,24 @@ class TestUnchanged:
             assert made.exchanges("one", "failed") + made.exchanges("one", "aborted") == 0
             assert made.monitor.schedule.next_due("two", "away") is not None
 
+    async def test_lean_metrics_and_back_disturb_no_probe(self) -> None:
+        async with running() as made:
+            await made.delivers("one")
+            task = made.task("one", "steady")
+            standard = {name for name, _ in page(made.monitor)}
+            good = total(page(made.monitor), "relay_slo_events_total", slo="fast", outcome="good")
+            assert good > 0
+            await made.reload(("slos:", "metrics: {detail: lean}\nslos:"))
+            lean = page(made.monitor)
+            assert {name for name, _ in lean} < standard
+            assert total(lean, "relay_slo_events_total", slo="fast", outcome="good") >= good
+            assert total(lean, "relay_up", relay="one") == 1
+            await made.reload(("metrics: {detail: lean}\nslos:", "slos:"))
+            assert {name for name, _ in page(made.monitor)} == standard
+            assert made.task("one", "steady") is task
+            await made.delivers("one")
+            assert made.exchanges("one", "failed") + made.exchanges("one", "aborted") == 0
+
     async def test_thresholds_limits_and_maintenance_change_without_reconnects(self) -> None:
         async with running() as made:
             await made.delivers("one")
