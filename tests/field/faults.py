@@ -113,6 +113,9 @@ class Kind:
     warning: str | None = None
     """An alert that must be received without paging."""
 
+    allowed: frozenset[str] = frozenset()
+    """Alerts that may page besides."""
+
 
 RATE_LIMITED: Final = http_response(429)
 UNAVAILABLE: Final = http_response(503, Retry_After="3600")
@@ -157,6 +160,7 @@ KINDS: Final = (
         seconds=(300.0, 300.0),
         tries=1,
         warning="RelayProbeFailing",
+        allowed=frozenset({"RelayCertificateExpiring"}),
     ),
 )
 

@@ -33,6 +33,9 @@ class Fault:
     began: float = 0.0
     repaired: float = 0.0
     warning: str | None = None
+    allowed: frozenset[str] = frozenset()
+    """Alerts that may page besides, also before the fault."""
+
     notes: list[str] = field(default_factory=list)
 
     def is_of(self, labels: dict[str, str]) -> bool:
@@ -119,7 +122,7 @@ def received(receiver: Receiver) -> list[Received]:
 def measure(fault: Fault, alerts: Sequence[Received], observer: Observer, until: float) -> Measured:
     """Measure one fault; what came after `until` belongs to a later one."""
     own = [item for item in alerts if fault.began <= item.at < until and fault.is_of(item.labels)]
-    paging = list(_once(item for item in own if item.pages))
+    paging = list(_once(item for item in own if item.pages and item.name not in fault.allowed))
     due = [item for item in paging if item.name == fault.alert]
     resolved = [item.at for item in own if item.status == "resolved" and item.name == fault.alert]
     warned = [item.at for item in own if item.name == fault.warning and item.status == "firing"]
@@ -172,5 +175,7 @@ def unexpected(faults: Sequence[Fault], alerts: Sequence[Received]) -> list[Rece
     return [
         item
         for item in _once(item for item in alerts if item.pages)
-        if not any(fault.began <= item.at and fault.is_of(item.labels) for fault in faults)
+        if not any(
+            fault.is_of(item.labels) and (fault.began <= item.at or item.name in fault.allowed) for fault in faults
+        )
     ]

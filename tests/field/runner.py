@@ -134,6 +134,7 @@ class Field:
                 alert=kind.alert,
                 labels={"group": f"{kind.name}-{number}"} if kind.relays > 1 else {},
                 warning=kind.warning,
+                allowed=kind.allowed,
             )
             fault.began = time.monotonic()
             for relay in relays:
