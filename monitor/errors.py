@@ -10,7 +10,7 @@
     ├── ProbeError              a run failed, at a step and for a reason of `vocabulary`
     │   ├── LocalError          the same, caused by this machine: the run is aborted
     │   │   └── SettingsError   the same, caused by the settings of one relay, or by this machine's way to it
-    │   └── RateLimitedError    the same, with the time after which the relay allows a retry
+    │   └── RateLimitedError    the same, where the relay asks for fewer connects
     └── WalletProtocolError     an error of the wallet protocol, with one of its codes
         ├── SessionError        expired, not found, invalid state, OTP
         ├── TransportError      publish, subscribe, history, parsing of envelopes
@@ -149,7 +149,7 @@ class SettingsError(LocalError):
 
 
 class RateLimitedError(ProbeError):
-    """The relay limits the rate; it allows a retry after `retry_after` seconds."""
+    """The relay asks for fewer connects (429, or any Retry-After); it allows a retry after `retry_after` seconds."""
 
     def __init__(self, step: Step, reason: Reason, detail: str, retry_after: float, *, status: str | int = "") -> None:
         super().__init__(step, reason, detail, status=status)

@@ -17,13 +17,17 @@ from monitor.embedded import EmbeddedRelay, Namespace
 from monitor.pairs.admission import RelayAdmission
 from monitor.pairs.context import ProbeContext
 from monitor.pairs.idle import check_certificate
+from monitor.reachability.degradation import Criteria
+from monitor.reachability.hooks import VerdictHooks
 from monitor.reachability.local_fault import never_local
 from monitor.reachability.settings_fault import SettingsFault
-from monitor.reachability.verdict import RelayVerdict
+from monitor.reachability.verdict import START_SPREAD, RelayVerdict
 from monitor.session.crypto import Ecies, KeyManager, Plain
+from monitor.supervision import Supervision
+from monitor.vocabulary import Sli
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 
     from monitor.config import Changes, Config, ProbeConfig, ProbeKey, RelayConfig
     from monitor.errors import ProbeError, SettingsError
@@ -140,20 +144,34 @@ class MonitoredRelays:
         self._publish = publish
         self._is_local_fault = is_local_fault
         self._on_resolved = on_resolved
+        self._supervision = Supervision()
+        self._on_attempt: Callable[[Run], None] | None = None  # None: no attempts are made
+        self._known: Mapping[str, RelayStatus] = {}  # the conditions of the process before this one
         self._share_retry_after = share_retry_after
         self._generations: dict[ProbeKey, Generation] = {}
         self._on_status: Callable[[RelayStatus], None] = lambda _: None
         self._rng = rng or random.Random()  # noqa: S311 - spreads load, guards no secret
         self._crypto: dict[str, KeyManager] = {"real": Ecies(), "mock": Plain()}
 
-    async def start(self, on_status: Callable[[RelayStatus], None]) -> None:
+    async def start(
+        self,
+        on_status: Callable[[RelayStatus], None],
+        *,
+        on_attempt: Callable[[Run], None] | None = None,
+        known: Mapping[str, RelayStatus] | None = None,
+        supervision: Supervision | None = None,
+    ) -> None:
         """Start the embedded relays; `on_status` is called with each change of a relay's status.
 
-        Raises `StartupError`.
+        `on_attempt`: fresh attempts are made at every relay, and it is called with the run of each that confirms
+        something. `known` are the conditions to begin with, by relay. `supervision` runs the tasks. Raises
+        `StartupError`.
         """
-        self._on_status = on_status
+        self._on_status, self._on_attempt, self._known = on_status, on_attempt, known or {}
+        self._supervision = supervision or self._supervision
         for monitored in await self.open(self.config.relays):
             self.relays[monitored.config.name] = monitored
+        self._start_attempts()
 
     async def open(self, relays: Iterable[RelayConfig]) -> list[MonitoredRelay]:
         """Return relays ready to be monitored, all or none; `apply` adds them. Raises `StartupError`."""
@@ -172,12 +190,24 @@ class MonitoredRelays:
 
     def _monitored(self, relay: RelayConfig, embedded: EmbeddedRelay | None) -> MonitoredRelay:
         url = embedded.url if embedded is not None else relay.url
-        up = RelayVerdict(
-            relay.name,
-            self._on_status,
-            is_local_fault=partial(self._is_local_fault, relay.name) if self._is_local_fault else never_local,
+        hooks = VerdictHooks(
+            on_change=self._on_status,
             on_resolved=partial(self._on_resolved, relay.name),
+            on_attempt=self._on_attempt or (lambda _: None),
+            is_local_fault=partial(self._is_local_fault, relay.name) if self._is_local_fault else never_local,
+            is_slow=self._is_slow,
         )
+        verdict = RelayVerdict(
+            relay,
+            hooks,
+            clock=self._clock,
+            criteria=_criteria(self.config),
+            supervision=self._supervision,
+            first_attempt=self._rng.uniform(0, min(START_SPREAD, relay.confirm.every)),
+            first_endpoint=self._rng.randrange(1 << 16),
+        )
+        if (known := self._known.get(relay.name)) is not None:
+            verdict.restore(known)
         fault = SettingsFault(relay.name, self._clock, partial(self._settings_fault_changed, relay.name))
         admission = RelayAdmission(
             relay,
@@ -189,7 +219,7 @@ class MonitoredRelays:
             share_retry_after=self._share_retry_after,
             report=partial(self._connect_ended, relay.name, fault),
         )
-        return MonitoredRelay(relay, embedded, admission, up, fault)
+        return MonitoredRelay(relay, embedded, admission, verdict, fault)
 
     def _connect_ended(self, relay: str, fault: SettingsFault, side: str, error: ProbeError | None) -> None:
         monitored = self.relays.get(relay)
@@ -212,6 +242,25 @@ class MonitoredRelays:
         known = self.relays | {monitored.config.name: monitored for monitored in opened}
         self.config = config
         self.relays = {relay.name: known[relay.name] for relay in config.relays}
+        for monitored in self.relays.values():
+            monitored.verdict.reconfigure(monitored.config, _criteria(config))
+        self._start_attempts()
+
+    def _start_attempts(self) -> None:
+        """Make attempts at each relay, with the settings of the first probe that watches it."""
+        if self._on_attempt is None:
+            return
+        for name, monitored in self.relays.items():
+            probe = next((probe for probe in self.config.probes if name in probe.relays), None)
+            monitored.verdict.start(None if probe is None else self.context(name, probe))
+
+    def _is_slow(self, probe: str, seconds: float) -> bool:
+        """Return whether a round trip is over the threshold of a latency SLO of its probe."""
+        return any(
+            slo.threshold is not None and seconds > slo.threshold
+            for slo in self.config.slos
+            if slo.sli is Sli.LATENCY and probe in slo.probe
+        )
 
     async def close(self, relays: Iterable[MonitoredRelay]) -> None:
         """Stop the verdicts of relays, and their embedded servers."""
@@ -265,7 +314,7 @@ class MonitoredRelays:
 
     def spawn(self, work: Coroutine[None, None, None]) -> None:
         """Run a task in the background until it is done or `stop` is called."""
-        task = asyncio.ensure_future(work)
+        task = self._supervision.spawn("background", work)
         self.background.add(task)
         task.add_done_callback(self.background.discard)
 
@@ -285,3 +334,9 @@ def _namespaces(relay: RelayConfig) -> tuple[Namespace, ...]:
         Namespace(name="handshake", size=5, ttl=300.0),
         Namespace(name="session", size=relay.history.size, ttl=relay.history.ttl),
     )
+
+
+def _criteria(config: Config) -> Criteria:
+    """Return when a relay that delivers is degraded."""
+    degraded = config.degraded
+    return Criteria(window=degraded.window, failure_ratio=float(degraded.failure_ratio), failures=degraded.failures)

@@ -147,7 +147,7 @@ class Monitor:
         """See `lifecycle.Parts`."""
         self.metrics.set_healthy(True)
         self.metrics.set_reload(at=self.clock.time(), ok=True)
-        await self.monitored_relays.start(self._on_status)
+        await self.monitored_relays.start(self._on_status, on_attempt=self.journal.add, supervision=self.supervision)
         await self.supervisor.start_all((relay, probe) for probe in self.config.probes for relay in probe.relays)
         await self.schedule.start()
         self.health.start()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from enum import IntEnum
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
+from weakref import WeakSet
 
 import monitor
 from monitor.config.relay import DnsEndpoint
@@ -25,9 +28,13 @@ if TYPE_CHECKING:
     from monitor.config import RelayConfig
     from monitor.deadlines import Deadlines
     from monitor.errors import ProbeError
+    from monitor.relay.endpoint import Hastened
     from monitor.relay.rate_limit import Permit
 
 CLIENT_NAME = "relay-monitor"
+
+WAKE_SPREAD: Final = 1.0
+"""Seconds over which the reconnects are spread that a recovered relay ends the back-off of."""
 
 
 class ConnectPriority(IntEnum):
@@ -83,6 +90,9 @@ class RelayAdmission:
         self.deadlines = deadlines
         self._rng = rng
         self._endpoint_index = rng.randrange(1 << 16)
+        self._nodes: dict[str, int] = {}  # addresses of each DNS endpoint, at the latest lookup
+        self._returning: WeakSet[Hastened] = WeakSet()  # clients, some of which wait to reconnect
+        self._woken = asyncio.Event()
         self._diagnosed_at = float("-inf")
         self._up_at = float("-inf")  # when the relay was last found up again
         self.handshake_at = float("-inf")  # when the relay's certificate was seen last
@@ -110,12 +120,28 @@ class RelayAdmission:
         """Note that the relay delivered a message while that was in doubt."""
         self._up_at = self._clock.monotonic()
 
+    def wake(self) -> None:
+        """End the pause that the relay asked for, and every back-off: an attempt has just delivered."""
+        self.mark_up()
+        self.connects.end_pause()
+        now = self._clock.monotonic()
+        for client in list(self._returning):
+            client.hasten(now + WAKE_SPREAD * self._rng.random())
+        woken, self._woken = self._woken, asyncio.Event()
+        woken.set()
+
+    async def back_off(self, seconds: float) -> None:
+        """Wait `seconds`, or less if the relay recovers meanwhile."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+
     def reconfigure(self, config: RelayConfig) -> None:
         """Apply other limits from now on; connections stay open."""
         self.config = config
         self.connects.set_limit(config.limits.connects_per_minute)
         self.messages.set_limit(config.limits.messages_per_minute)
-        self.reserve = config.limits.reserve
+        self.reserve = config.reserve
         reconnects = config.limits.connects_per_minute - config.limits.connects_per_minute * 3 // 5
         self._reconnects.set_limit(reconnects)
         self._reserved_reconnects = max(1, reconnects // 4) if reconnects > 1 else 0
@@ -124,6 +150,15 @@ class RelayAdmission:
         """Return the next position in the rotation of the relay's endpoints; each pair takes one."""
         self._endpoint_index += 1
         return self._endpoint_index
+
+    def endpoint_indexes(self) -> list[int]:
+        """Return one position in the rotation for each endpoint, and for each known address of a DNS endpoint."""
+        configured = self.config.endpoints
+        return [
+            number + len(configured) * pick
+            for number, endpoint in enumerate(configured)
+            for pick in range(self._nodes.get(endpoint.dns, 1) if isinstance(endpoint, DnsEndpoint) else 1)
+        ] or [0]
 
     @property
     def has_several_endpoints(self) -> bool:
@@ -143,6 +178,19 @@ class RelayAdmission:
             return False
         self._diagnosed_at = now
         return True
+
+    async def acquire_attempt(self, priority: ConnectPriority) -> list[Permit]:
+        """Wait for the permits of a fresh attempt: two connects, the offer and the message.
+
+        Only the limits of this monitor delay it: the relay's "come later" holds for the other traffic.
+        """
+        await self.messages.acquire(2, priority=priority)
+        headroom = self._recovery_headroom if priority is ConnectPriority.RECOVERY else int
+        return await self.connects.acquire_ahead(2, priority=priority, headroom=headroom, pausable=False)
+
+    def _recovery_headroom(self) -> int:
+        """Return the permits that recovery probing leaves: those of a confirmation, and those reconnects will need."""
+        return self.config.limits.reserve + min(self._reserved_reconnects, self._reconnects.available)
 
     async def acquire_pair(self) -> list[Permit]:
         """Wait for the permits of both connects of a pair, so that neither side waits for the other's.
@@ -169,6 +217,8 @@ class RelayAdmission:
             target=partial(self._target, side, endpoint_index + (side == "wallet" and not priority.same_endpoint)),
             hello=self._hello,
             admit=partial(self._admit, priority, permit),
+            returning=self._returning.add,
+            count_nodes=self._nodes.__setitem__,
             postpone=self._postpone,
             clock=self._clock,
             arrivals=self._arrivals,
@@ -189,14 +239,11 @@ class RelayAdmission:
             reserved = self._reserved_from(failed_at) > 0
             await self.connects.acquire(
                 priority=ConnectPriority.LATE_RECONNECT if reserved else ConnectPriority.RECONNECT,
-                headroom=lambda: self.reserve + self._reserved_from(failed_at),
+                headroom=lambda: self.config.limits.reserve + self._reserved_from(failed_at),
             )
         elif priority is ConnectPriority.RECOVERY:
             # Reconnects of this minute will not be needed again.
-            await self.connects.acquire(
-                priority=priority,
-                headroom=lambda: self.reserve + min(self._reserved_reconnects, self._reconnects.available),
-            )
+            await self.connects.acquire(priority=priority, headroom=self._recovery_headroom)
         else:
             await self.connects.acquire(priority=priority, headroom=lambda: self.reserve)
 

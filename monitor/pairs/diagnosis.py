@@ -138,6 +138,13 @@ async def _read_history(client: Client, command: History) -> HistoryRead:
     raise ProbeError(Step.HISTORY, Reason.DISCONNECTED)
 
 
+async def is_stored(receiver: Participant, message: Message, limit: int, seconds: float) -> bool:
+    """Return whether the history, read over the receiver's own connection, has a message that was not pushed to it."""
+    command = History(channel=message.key.channel, limit=limit)
+    reading = await _bounded(seconds, "the persistent connection", _read_history(receiver.client, command))
+    return reading.data is not None and message.data in reading.data
+
+
 async def _read_over_new(context: ProbeContext, side: str, endpoint_index: int, command: History) -> HistoryRead:
     unpublished = replace(context, publish=lambda _: None)  # in no SLI
     endpoint = context.admission.endpoint(side, endpoint_index, context.probe.diagnosis_timeout)

@@ -40,7 +40,8 @@ class Pair:
 
     `reconnect` makes the participants come back after a drop (a persistent pair); None leaves a drop a failure.
     `on_change` is called when a participant becomes ready or stops being so. `permits` are permits of the relay's rate
-    limit for the first connects of dApp and wallet. `ledger` replaces the default one.
+    limit for the first connects of dApp and wallet. `ledger` replaces the default one, `endpoint_index` the next
+    position in the rotation of the relay's endpoints.
     """
 
     def __init__(
@@ -52,7 +53,9 @@ class Pair:
         on_change: Callable[[], None] = lambda: None,
         permits: Sequence[Permit] = (),
         ledger: Ledger | None = None,
+        endpoint_index: int | None = None,
     ) -> None:
+        self.pairing_error: ProbeError | None = None
         self.context = context
         self.tracker = DeliveryTracker(
             context,
@@ -67,7 +70,7 @@ class Pair:
         self._reconnect = reconnect
         self._stores: dict[str, KeyValueStore] = {"dapp": MemoryStore(), "wallet": MemoryStore()}
         self._sessions: dict[str, str] = {}  # session id by side; each side has its own
-        self._endpoint_index = context.admission.endpoint_index()
+        self._endpoint_index = context.admission.endpoint_index() if endpoint_index is None else endpoint_index
         self._peers = self._new_peer(Dapp, "dapp"), self._new_peer(Wallet, "wallet")
         first, second, *_ = (*permits, None, None)
         self.dapp = self._new_participant("dapp", self._peers[0], first)
@@ -159,6 +162,7 @@ class Pair:
             error = raised
             if raised.reason is Reason.SILENT and wallet.publish_error is not None:
                 error = wallet.publish_error  # the relay refused the offer that the dApp waited for
+            self.pairing_error = error
             outcome = Outcome.ABORTED if isinstance(error, LocalError) else Outcome.FAILED
             pairing = Pairing(outcome=outcome, failure=failure_of(error))
         else:
@@ -368,19 +372,27 @@ async def pair_up(
     on_change: Callable[[], None] = lambda: None,
     permits: Sequence[Permit] = (),
     ledger: Ledger | None = None,
+    endpoint_index: int | None = None,
 ) -> Pair:
     """Return a new pair, paired; the arguments are those of `Pair`. The pairing is recorded with `recorder`.
 
     Raises `ProbeError` if the pairing failed; the pair is closed then.
     """
-    pair = Pair(context, recorder, reconnect=reconnect, on_change=on_change, permits=permits, ledger=ledger)
+    pair = Pair(
+        context,
+        recorder,
+        reconnect=reconnect,
+        on_change=on_change,
+        permits=permits,
+        ledger=ledger,
+        endpoint_index=endpoint_index,
+    )
     try:
-        pairing = recorder.pairing = await pair.pair()
+        recorder.pairing = await pair.pair()
     except BaseException:
         pair.close()
         raise
-    if (failure := pairing.failure) is not None:
+    if pair.pairing_error is not None:
         pair.close()
-        kind = LocalError if pairing.outcome is Outcome.ABORTED else ProbeError
-        raise kind(failure.step, failure.reason, failure.detail)
+        raise pair.pairing_error
     return pair

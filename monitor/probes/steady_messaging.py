@@ -212,7 +212,7 @@ class PersistentPair:
                 if pairing.outcome is Outcome.OK:
                     return
             _log.warning("pairing failed", relay=context.relay, probe=context.probe.name, error=str(self._error))
-            await asyncio.sleep(REBUILD_BACKOFF.delay(self._failures, context.rng))
+            await context.admission.back_off(REBUILD_BACKOFF.delay(self._failures, context.rng))
             self._waiting = True
             await context.admission.admit_reconnect(2, self._failed_at)
             self._failures += 1

@@ -1,4 +1,4 @@
-"""New-pair attempts: a pairing and one message, to confirm a failure or to find a recovery. They are in no SLI."""
+"""Fresh attempts: a new pairing and one message, both ends at one endpoint. They are in no SLI."""
 
 from __future__ import annotations
 
@@ -6,39 +6,68 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from monitor.errors import LocalError, ProbeError
+from monitor.errors import LocalError, ProbeError, RateLimitedError
 from monitor.pairs.admission import ConnectPriority
 from monitor.pairs.pair import pair_up
-from monitor.vocabulary import Reason, Step
+from monitor.reachability.live_delivery import delivers_live
+from monitor.results import Exchange
+from monitor.vocabulary import Outcome, Reason, Step
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from monitor.pairs.context import ProbeContext
+    from monitor.relay.rate_limit import Permit
     from monitor.results import Report, Run
 
 ATTEMPT_MARGIN: Final = 1.0
 """Seconds beyond its own deadlines after which an attempt is cancelled."""
 
+PROBE: Final = "(attempt)"
+"""The probe's name in the runs of attempts, which belong to no probe."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptResult:
-    """How an attempt ended. `delivered` is None if that is unknown: a local fault, or the relay asked for fewer."""
+    """How an attempt ended.
+
+    delivered: None if that is unknown because of a local fault.
+    error: what failed; beside `delivered` the relay delivers, and its history is broken.
+    endpoint: name of the endpoint, if the relay has several.
+    run: the attempt as a run, for the journal.
+    """
 
     run_id: str
     delivered: bool | None
     error: ProbeError | None = None
+    endpoint: str = ""
+    run: Run | None = None
 
     @property
-    def rate_limited(self) -> bool:
+    def reduced(self) -> bool:
         """True if the relay asked for fewer connects."""
-        return self.error is not None and self.error.reason is Reason.RATE_LIMITED
+        return self.error is not None and asks_for_fewer(self.error)
 
 
-async def try_new_pair(context: ProbeContext, timeout: float, *, recovery: bool = False) -> AttemptResult:
+def asks_for_fewer(error: ProbeError) -> bool:
+    """Return whether a relay asks for fewer connects by this error."""
+    return isinstance(error, RateLimitedError) or error.reason is Reason.RATE_LIMITED
+
+
+async def try_new_pair(
+    context: ProbeContext,
+    timeout: float,
+    *,
+    recovery: bool = False,
+    endpoint_index: int | None = None,
+    permits: Sequence[Permit] = (),
+) -> AttemptResult:
     """Pair and deliver one message, without waits, within `timeout` seconds. Never raises.
 
-    Both participants use the same endpoint, the next one in each attempt: if one node of two fails, a pair that needs
-    both of them never succeeds. `recovery`: the attempt belongs to recovery probing and leaves the permits that are
-    reserved for confirmations.
+    Both participants use the endpoint of `endpoint_index`: if one node of two fails, a pair that needs both of them
+    never succeeds. `permits` are those of its connects; without them the attempt waits for the limits itself, where
+    `recovery` leaves the permits that are reserved for confirmations. If the relay refuses its history, the message is
+    sent once more between two connections that do without.
     """
     unpublished = replace(
         context,
@@ -46,26 +75,38 @@ async def try_new_pair(context: ProbeContext, timeout: float, *, recovery: bool 
         priority=ConnectPriority.RECOVERY if recovery else ConnectPriority.CONFIRMATION,
         probe=context.probe.model_copy(update={"timeout": timeout, "wallet_delay": 0.0}),
     )
+    index = context.admission.endpoint_index() if endpoint_index is None else endpoint_index
     recorder = unpublished.recorder()
-    if not context.admission.messages.try_acquire(2):  # the offer and the message
-        limits = LocalError(Step.PUBLISH, Reason.OVERLOADED, "limits allow no more messages now")
-        return AttemptResult(run_id=recorder.run_id, delivered=None, error=limits)
+    endpoint = ""
+    error: ProbeError | None = None
+    delivered: bool | None = True
     try:
         async with asyncio.timeout(timeout + ATTEMPT_MARGIN):
-            pair = await pair_up(unpublished, recorder)
+            pair = await pair_up(unpublished, recorder, permits=permits, endpoint_index=index)
             try:
+                endpoint = pair.dapp.client.endpoint
                 await pair.request(recorder.started)
             finally:
                 pair.close()
-    except LocalError as error:
-        return AttemptResult(run_id=recorder.run_id, delivered=None, error=error)
-    except ProbeError as error:
-        delivered = None if error.reason is Reason.RATE_LIMITED else False
-        return AttemptResult(run_id=recorder.run_id, delivered=delivered, error=error)
+    except LocalError as raised:
+        error, delivered = raised, None
+    except ProbeError as raised:
+        error, delivered = raised.seen_at(endpoint), False
     except TimeoutError:
-        overdue = LocalError(Step.CLOSE, Reason.INTERNAL)
-        return AttemptResult(run_id=recorder.run_id, delivered=None, error=overdue)
-    return AttemptResult(run_id=recorder.run_id, delivered=True)
+        error, delivered = LocalError(Step.CLOSE, Reason.INTERNAL), None
+    if error is None:
+        recorder.exchanges.append(Exchange(outcome=Outcome.OK))
+    else:
+        recorder.fail(error)
+        if error.step is Step.HISTORY and delivered is False:
+            delivered = await delivers_live(unpublished, index, timeout)
+    return AttemptResult(
+        run_id=recorder.run_id,
+        delivered=delivered,
+        error=error,
+        endpoint=endpoint or (error.endpoint if error is not None else ""),
+        run=recorder.finish()._replace(probe=PROBE),
+    )
 
 
 def _ignore(_: Run | Report) -> None:

@@ -14,7 +14,7 @@ import structlog
 from monitor.errors import LocalError, ProbeError, RateLimitedError, SettingsError
 from monitor.relay import obstacles
 from monitor.relay.dial import dial
-from monitor.relay.redaction import redact, redact_event
+from monitor.relay.redaction import MAX_SECRETS, redact, redact_event
 from monitor.relay.reporter import PHASE_OF_COMMAND
 from monitor.relay.token import TokenLife
 from monitor.vocabulary import Phase, Reason, Step
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from monitor.wire.backoff import Backoff
 
 _log = structlog.get_logger(__name__)
-
-MAX_SECRETS = 200
-"""Number of secrets remembered for redaction, over all refreshed tokens."""
 
 
 class Client:
@@ -81,6 +78,7 @@ class Client:
         self._send_due = False
         self._on_sent: list[Callable[[float], None]] = []
         self._replies: dict[int, asyncio.Future[Event]] = {}
+        endpoint.returning(self)
         self._secrets: tuple[str, ...] = ()  # secrets sent to the relay, which its texts may quote
 
     @property
@@ -133,7 +131,7 @@ class Client:
             self._on_sent.append(on_sent)
         if not self._send_due:
             self._send_due = True
-            self._loop.call_soon(self._send)
+            self._loop.call_soon(self._flush)
         return identifier
 
     def due(self) -> float | None:
@@ -160,14 +158,14 @@ class Client:
         self._replies[self.command(command)] = reply
         return await reply  # after a cancelled wait the entry stays: a later reply must not reach `on_event`
 
-    def _send(self) -> None:
-        self._send_due = False
-        if self._connection.needs_flush:
-            self._flush()
-
     def close(self) -> None:
         """Close the connection with a close frame; no callback is called afterwards."""
         self._shut_down(orderly=True)
+
+    def hasten(self, at: float) -> None:
+        """Reconnect at `at` instead of at the end of the back-off."""
+        self._connection.hasten(at)
+        self._arm()
 
     def abort(self) -> None:
         """Drop the connection without a close frame, as a phone without network does."""
@@ -282,6 +280,7 @@ class Client:
             self._flush()
 
     def _flush(self) -> None:
+        self._send_due = False
         lines = self._connection.data_to_send()
         if not lines or self._transport is None:
             return
@@ -356,8 +355,8 @@ class Client:
         self._connection.lost(self._clock.monotonic(), None, str(error), not_before=not_before)
 
     def _transport_closed(self, closed: Closed) -> None:
-        if self._transport is None:
-            return  # closed by this side, and reported then
+        if self._transport is None:  # closed by this side, and reported then
+            return
         self._transport = None
         self._connection.lost(self._clock.monotonic(), closed.code, closed.reason, fault=closed.fault)
         self._pump()
@@ -386,13 +385,14 @@ class Client:
         """A phase of the dial took from `started` to `ended`."""
         self._reporter.phase(phase, ended - started)
 
+    def picked(self, endpoint: str, addresses: int) -> None:
+        """One of so many addresses is used, `ADDRESS:PORT`."""
+        self._endpoint.count_nodes(self.endpoint, addresses)
+        self.endpoint = endpoint
+
     def address_failed(self, family: str) -> None:
         """An address could not be reached."""
         self._reporter.address_failed(family)
-
-    def picked(self, endpoint: str) -> None:
-        """One address of several is used, `ADDRESS:PORT`."""
-        self.endpoint = endpoint
 
     def certificate(self, not_after: float) -> None:
         """The relay presented a certificate that expires at `not_after`."""

@@ -58,8 +58,8 @@ class DialObserver(Protocol):
     def address_failed(self, family: str) -> None:
         """An address of `family` ("ip4" or "ip6") could not be reached, by no local fault."""
 
-    def picked(self, endpoint: str) -> None:
-        """One address of several is used, `ADDRESS:PORT`."""
+    def picked(self, endpoint: str, addresses: int) -> None:
+        """One of so many addresses is used, `ADDRESS:PORT`."""
 
     def certificate(self, not_after: float) -> None:
         """The relay's certificate expires at `not_after`, in seconds since the epoch."""
@@ -140,7 +140,7 @@ class _Steps:
 
     def address_failed(self, family: str) -> None: ...
 
-    def picked(self, endpoint: str) -> None: ...
+    def picked(self, endpoint: str, addresses: int) -> None: ...
 
     def certificate(self, not_after: float) -> None: ...
 
@@ -246,8 +246,9 @@ class _Route:
         if step is not None:
             found = self._routed(found, step)
         if target.pick is not None:
+            addresses = len(found)
             found = [sorted(found, key=lambda item: str(item[4]))[target.pick % len(found)]]
-            self._observer.picked(address_text(*found[0][::4]))
+            self._observer.picked(address_text(*found[0][::4]), addresses)
         self._observer.phase(Phase.RESOLVE, started, self._clock.monotonic())
         return found
 

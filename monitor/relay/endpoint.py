@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from monitor.relay import tls
 from monitor.relay.proxy import proxy_of
@@ -35,6 +35,13 @@ class ConnectSettings:
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
+class Hastened(Protocol):
+    """A client whose back-off can be ended."""
+
+    def hasten(self, at: float) -> None:
+        """Reconnect at `at` instead of at the end of the back-off."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointProvider:
     """Target, hello and admission of one participant at one relay.
@@ -43,7 +50,8 @@ class EndpointProvider:
     `ProbeError`. `admit` waits until the relay's limits allow one more connect; its argument is the monotonic time at
     which a reconnecting client dropped or last failed, None for a first connect. `postpone` blocks all connects for
     the given seconds, as the relay asked (Retry-After). `report` is called after each connect with its error, or None
-    if the relay replied to the hello.
+    if the relay replied to the hello. `returning` receives each client, so that its back-off can be ended;
+    `count_nodes` a DNS endpoint's name and the number of its addresses.
     """
 
     target: Callable[[], Awaitable[Target]]
@@ -54,6 +62,8 @@ class EndpointProvider:
     arrivals: Arrivals
     deadlines: Deadlines
     rng: random.Random
+    returning: Callable[[Hastened], None] = lambda _: None
+    count_nodes: Callable[[str, int], None] = lambda _name, _count: None
     timeout: float  # seconds for each connect, from name resolution to the reply to the hello
     report: Callable[[ProbeError | None], None] = lambda _: None
 

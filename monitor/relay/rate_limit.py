@@ -22,17 +22,18 @@ RECHECK_INTERVAL: Final = 1.0
 
 
 class Permit:
-    """One permit that was acquired ahead of its use."""
+    """One permit that was acquired ahead of its use. `pausable`: a pause that the relay asked for delays its use."""
 
-    def __init__(self, limiter: RateLimiter) -> None:
+    def __init__(self, limiter: RateLimiter, *, pausable: bool = True) -> None:
         self._limiter: RateLimiter | None = limiter
+        self._pausable = pausable
         limiter.reserved += 1
 
     async def use(self) -> None:
         """Use the permit, after any pause that the relay asked for."""
         limiter = self._limiter
-        while limiter is not None and (available := limiter.pause_left) > 0:  # noqa: ASYNC110 - a pause ends with time, not by an event
-            await asyncio.sleep(max(0.001, available))
+        while limiter is not None and self._pausable and (available := limiter.pause_left) > 0:  # noqa: ASYNC110 - a pause ends with time, not by an event
+            await asyncio.sleep(min(max(0.001, available), RECHECK_INTERVAL))  # a recovered relay ends the pause
         if limiter is not None and self.release():
             limiter.use()
 
@@ -63,14 +64,17 @@ class RateLimiter:
         """Change the limit; permits granted so far still count."""
         self._limit = per_minute
 
-    def wait(self, permits: int = 1) -> float:
-        """Return the seconds until `permits` can be granted at once: 0 for now, infinity if the limit is lower."""
+    def wait(self, permits: int = 1, *, pausable: bool = True) -> float:
+        """Return the seconds until `permits` can be granted at once: 0 for now, infinity if the limit is lower.
+
+        `pausable`: a pause that the relay asked for counts.
+        """
         now = self._clock.monotonic()
         while self._given and self._given[0] <= now - WINDOW_SECONDS:
             self._given.popleft()
         if permits > self._limit:
             return float("inf")
-        pause = max(0.0, self._paused_until - now)
+        pause = max(0.0, self._paused_until - now) if pausable else 0.0
         excess = len(self._given) + self.reserved + permits - self._limit
         if excess <= 0:
             return pause
@@ -84,34 +88,46 @@ class RateLimiter:
         self.wait()
         return max(0, self._limit - len(self._given) - self.reserved)
 
-    def try_acquire(self, permits: int = 1) -> bool:
+    def try_acquire(self, permits: int = 1, *, pausable: bool = True) -> bool:
         """Acquire all `permits` if they can be granted now; return False otherwise."""
-        if self.wait(permits) > 0:
+        if self.wait(permits, pausable=pausable) > 0:
             return False
         self._given.extend([self._clock.monotonic()] * permits)
         return True
 
-    async def acquire(self, permits: int = 1, *, priority: int = 0, headroom: Callable[[], int] = lambda: 0) -> int:
+    async def acquire(
+        self,
+        permits: int = 1,
+        *,
+        priority: int = 0,
+        headroom: Callable[[], int] = lambda: 0,
+        pausable: bool = True,
+    ) -> int:
         """Wait until `permits` and `headroom()` more are available, then acquire `permits`.
 
         Return the number of permits acquired, which is at most the limit.
         """
         async with self._queues[priority]:
-            while (delay := self.wait(min(permits + headroom(), self._limit))) > 0:  # noqa: ASYNC110 - permits become available with time, not by an event
+            while (delay := self.wait(min(permits + headroom(), self._limit), pausable=pausable)) > 0:  # noqa: ASYNC110 - permits become available with time, not by an event
                 # Timers may have a resolution of 1 ms; limit and headroom may change meanwhile.
                 await asyncio.sleep(min(max(0.001, delay), 1.0))
             acquired = min(permits, self._limit)
-            self.try_acquire(acquired)
+            self.try_acquire(acquired, pausable=pausable)
             return acquired
 
     async def acquire_ahead(
-        self, permits: int, *, priority: int = 0, headroom: Callable[[], int] = lambda: 0
+        self,
+        permits: int,
+        *,
+        priority: int = 0,
+        headroom: Callable[[], int] = lambda: 0,
+        pausable: bool = True,
     ) -> list[Permit]:
         """Acquire permits for later connects: each counts until its use, and for a minute from then on."""
-        acquired = await self.acquire(permits, priority=priority, headroom=headroom)
+        acquired = await self.acquire(permits, priority=priority, headroom=headroom, pausable=pausable)
         for _ in range(acquired):
             self._given.pop()
-        return [Permit(self) for _ in range(acquired)]
+        return [Permit(self, pausable=pausable) for _ in range(acquired)]
 
     def use(self) -> None:
         """Count one permit that was reserved."""
@@ -130,3 +146,7 @@ class RateLimiter:
     def pause(self, seconds: float) -> None:
         """Grant no permits for `seconds`, as the relay asked (Retry-After)."""
         self._paused_until = max(self._paused_until, self._clock.monotonic() + seconds)
+
+    def end_pause(self) -> None:
+        """End the pause: the relay serves again."""
+        self._paused_until = 0.0

@@ -19,6 +19,9 @@ MIN_SECRET_LENGTH: Final = 4
 MIN_PREFIX_LENGTH: Final = 8
 """Shortest beginning of a secret that is removed at the end of a truncated text."""
 
+MAX_SECRETS: Final = 200
+"""Number of secrets that a client remembers, over all refreshed tokens."""
+
 REDACTED: Final = "***"
 
 

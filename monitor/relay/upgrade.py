@@ -127,5 +127,7 @@ def _of_status(code: int, phrase: bytes, head: bytes) -> ProbeError:
         if retry_after is not None:
             asked = retry_after[1].strip()
             seconds = min(float(asked), RETRY_AFTER_LIMIT) if asked.isdigit() else RETRY_AFTER_DATE
-        return RateLimitedError(Step.UPGRADE, Reason.RATE_LIMITED, detail, seconds, status=code)
+        # 503 is unavailability, whatever header it carries.
+        reason = Reason.RATE_LIMITED if code == HTTPStatus.TOO_MANY_REQUESTS else Reason.HTTP_STATUS
+        return RateLimitedError(Step.UPGRADE, reason, detail, seconds, status=code)
     return ProbeError(Step.UPGRADE, Reason.HTTP_STATUS, detail, status=code)

@@ -103,8 +103,7 @@ class Connection:
     def connect(self, now: float) -> None:
         """Start connecting: the state becomes OPENING."""
         if self.state is not State.IDLE:
-            msg = f"connect() in state {self.state.name}"
-            raise MisuseError(msg)
+            raise MisuseError(f"connect() in state {self.state.name}")
         self.state = State.OPENING
         self._reconnect_at = now
         self.needs_flush = True
@@ -112,8 +111,7 @@ class Connection:
     def opened(self, now: float, hello: Connect | None = None) -> None:
         """The transport is connected. Send the hello; `hello`, if given, replaces the previous one (a new token)."""
         if self.state is not State.OPENING:
-            msg = f"opened() in state {self.state.name}"
-            raise MisuseError(msg)
+            raise MisuseError(f"opened() in state {self.state.name}")
         if hello is not None:
             self._hello = hello
         self.state = State.HELLO
@@ -137,6 +135,11 @@ class Connection:
         if self.state in {State.OPENING, State.HELLO, State.CONNECTED}:
             back = reconnects_after(code) and fault not in {Reason.PROTOCOL, Reason.TOO_LARGE}
             self._drop(now, code, reason, fault, back=back, not_before=not_before)
+
+    def hasten(self, at: float) -> None:
+        """Reconnect at `at` if it would be later."""
+        if self.state is State.WAITING and self._reconnect_at is not None:
+            self._reconnect_at = min(self._reconnect_at, at)
 
     def close(self, now: float, reason: str = "") -> None:
         """Close the connection for good."""
@@ -213,11 +216,9 @@ class Connection:
         Raises `MisuseError` when not connected, and with `MAX_PENDING` commands in flight.
         """
         if self.state is not CONNECTED:
-            msg = f"{command.method} in state {self.state.name}"
-            raise MisuseError(msg)
+            raise MisuseError(f"{command.method} in state {self.state.name}")
         if len(self._pending) >= MAX_PENDING:
-            msg = f"{MAX_PENDING} commands are already waiting for replies"
-            raise MisuseError(msg)
+            raise MisuseError(f"{MAX_PENDING} commands are already waiting for replies")
         if isinstance(command, Subscribe):
             self._add_subscription(command)
         elif isinstance(command, Unsubscribe):
@@ -227,11 +228,9 @@ class Connection:
 
     def _add_subscription(self, command: Subscribe) -> None:
         if command.channel in self.subscriptions:
-            msg = f"{command.channel} is subscribed already"
-            raise MisuseError(msg)
+            raise MisuseError(f"{command.channel} is subscribed already")
         if len(self.subscriptions) >= MAX_CHANNELS:
-            msg = f"a client holds at most {MAX_CHANNELS} channels"
-            raise MisuseError(msg)
+            raise MisuseError(f"a client holds at most {MAX_CHANNELS} channels")
         self.subscriptions[command.channel] = Subscription(command)
 
     def _queue(self, command: Command, now: float) -> int:

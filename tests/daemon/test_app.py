@@ -70,12 +70,10 @@ class TestSelfCheck:
             up = monitor.monitored_relays.relays["demo"].verdict
             context = monitor.monitored_relays.context("demo", monitor.config.probes[0])
             monitor.pipeline.process(Disconnected(relay="demo", probe="steady", run_id="x", code=3001), context)
-            confirming = up._task
-            assert confirming is not None
-            assert not confirming.done()
+            await until(lambda: up._confirmation.attempts.running)
             monitor.health.mark_unhealthy("test", "a test")
-            await asyncio.wait({confirming}, timeout=1)
-            assert confirming.cancelled()
+            await until(lambda: not up._confirmation.attempts.running)
+            assert up._confirmation.rhythm.round is None
             assert up.up is True
 
     async def test_the_monitor_becomes_healthy_again(self, monkeypatch: pytest.MonkeyPatch) -> None:

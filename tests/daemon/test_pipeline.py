@@ -18,7 +18,7 @@ from monitor.config import parse
 from monitor.config.model import MaintenanceConfig
 from monitor.daemon.app import Monitor
 from monitor.embedded import EmbeddedRelay
-from monitor.reachability import verdict
+from monitor.reachability import rhythm
 from monitor.results import MessagesJudged
 from monitor.vocabulary import Verdict
 from tests.daemon.harness import running, shown, until
@@ -120,7 +120,7 @@ class TestRelayDown:
     async def test_a_paused_relay_is_down_and_its_failures_count(
         self, outages: Outages, reference: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(verdict, "RECOVERY_INTERVAL", 1.0)
+        monkeypatch.setattr(rhythm, "FAILING_INTERVAL", 1.0)
         async with running(configured(outages.url, reference, f"127.0.0.2:{closed_port()}")) as monitor:
             await until(lambda: exchanges(monitor, "ok") >= 2)
             assert outages.engine is not None
@@ -284,10 +284,10 @@ class TestPendingReports:
             context = monitor.monitored_relays.context("demo", monitor.config.probes[0])
             report = MessagesJudged(relay="demo", probe="steady", run_id="", verdict=Verdict.LOST)
             verdict_of_demo = monitor.monitored_relays.relays["demo"].verdict
-            verdict_of_demo.unresolved = True
+            verdict_of_demo._confirmation.unresolved = True
             monitor.pipeline.process(report, context)
             assert lost() == 0
-            verdict_of_demo.unresolved = False
+            verdict_of_demo._confirmation.unresolved = False
             if is_local:
                 monitor.health.mark_unhealthy("network", "no local route")
             monitor.pipeline.release("demo")
@@ -300,7 +300,7 @@ class TestPendingReports:
         await monitor.start()
         context = monitor.monitored_relays.context("demo", monitor.config.probes[0])
         report = MessagesJudged(relay="demo", probe="steady", run_id="", verdict=Verdict.LOST)
-        monitor.monitored_relays.relays["demo"].verdict.unresolved = True
+        monitor.monitored_relays.relays["demo"].verdict._confirmation.unresolved = True
         monitor.pipeline.process(report, context)
         assert monitor.pipeline._pending
         await monitor.stop()

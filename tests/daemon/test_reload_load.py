@@ -21,7 +21,11 @@ pytestmark = pytest.mark.alone
 async def test_unchanged_probes_keep_their_connections(engine: Engine) -> None:
     """Over twenty reloads, only the probe that is added and removed connects; the engine counts connects."""
     text = f"""\
-relays: [{{name: real, url: "{engine.url}", limits: {{messages_per_minute: 60000, connects_per_minute: 6000}}}}]
+relays:
+  - name: real
+    url: "{engine.url}"
+    limits: {{messages_per_minute: 60000, connects_per_minute: 6000}}
+    confirm: {{every: 10m}}
 probes:
   - {{name: steady, scenario: steady-messaging, pairs: 10, message_interval: 100ms, settle: 0s, timeout: 5s}}
   - {{name: idle, scenario: steady-state, connections: 5}}
@@ -45,6 +49,8 @@ probes:
     async with running(text) as made:
         await connected(25)
         await made.delivers("real")
+        verdict = made.monitor.monitored_relays.relays["real"].verdict
+        await until(lambda: verdict.status.attempts == 1 and not verdict._confirmation.attempts.running)
         before = await connects()
         for number in range(20):
             made.text = text + added if number % 2 == 0 else text

@@ -64,7 +64,7 @@ class ProbeHarness:
         self.reports: list[Run | Report] = []
         self.slots: list[str] = []
         self.ups: list[bool] = []
-        self.watch_reachability = False
+        self._watch_reachability = False
         config = config.model_copy(update={"probes": (probe,), "relays": (relay,)})
         self.monitored_relays = MonitoredRelays(config, LoopClock(), self._publish)
         self._news = asyncio.Event()
@@ -83,6 +83,13 @@ class ProbeHarness:
         pair = self.pairs.find(self.probe.name, number)
         assert pair is not None
         return pair
+
+    def watch_reachability(self, *, regular: bool = False) -> None:
+        """Pass reports to the verdict; without `regular`, attempts are made only when something fails."""
+        self._watch_reachability = True
+        verdict = self.monitored_relays.relays["demo"].verdict
+        verdict._confirmation.rhythm.next_regular = LoopClock().monotonic() if regular else float("inf")
+        verdict.start(self.monitored_relays.context("demo", self.probe))
 
     async def start(self) -> None:
         await self.monitored_relays.start(self._on_status)
@@ -125,7 +132,7 @@ class ProbeHarness:
 
     def _publish(self, report: Run | Report, context: ProbeContext) -> None:
         self.reports.append(report)
-        if self.watch_reachability:
+        if self._watch_reachability:
             self.monitored_relays.relays["demo"].verdict.observe(report, context)
         self._news.set()
 

@@ -37,7 +37,7 @@ async def test_connects_past_the_limit_are_not_made_and_not_blamed_on_the_relay(
 async def test_a_relay_that_refuses_is_never_asked_more_often_than_the_limit_allows() -> None:
     few = {"connects_per_minute": 5}
     async with odd_relay(status=503) as odd, probe_at(odd.url, "steady-messaging", None, few, **PERSISTENT) as made:
-        made.watch_reachability = True
+        made.watch_reachability()
         async with serving(made):
             await made.until(lambda: len(made.runs) >= 6)
         assert 0 < odd.connects <= 5

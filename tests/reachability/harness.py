@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from monitor.clock import LoopClock, utc
 from monitor.config import parse
 from monitor.errors import LocalError, ProbeError
-from monitor.reachability import verdict
+from monitor.reachability import attempts, persistent
 from monitor.reachability.attempts import AttemptResult
 from monitor.relays import MonitoredRelays
-from monitor.results import Confirmed, Disconnected, Exchange, Failure, MessageFate, Run
+from monitor.results import Confirmed, Disconnected, EndpointFailed, Exchange, Failure, MessageFate, Run
 from monitor.scenarios import Scenario
 from monitor.vocabulary import Outcome, Reason, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import pytest
 
     from monitor.pairs.context import ProbeContext
+    from monitor.reachability.rhythm import Rhythm
     from monitor.reachability.verdict import RelayVerdict
+    from monitor.relay.rate_limit import Permit
     from monitor.results import RelayStatus, Report
 
 CONFIG = """
@@ -40,6 +43,7 @@ class Message:
 @dataclass
 class InFlightMessage:
     message: Message = field(default_factory=Message)
+    receiver: Any = None
 
 
 @dataclass(eq=False)
@@ -50,6 +54,8 @@ class FakePair:
     terminated: bool = False
     in_flight: InFlightMessage = field(default_factory=InFlightMessage)
     directions: list[str] = field(default_factory=list)
+    dapp: Any = field(default_factory=lambda: SimpleNamespace(client=SimpleNamespace(endpoint="")))
+    wallet: Any = field(default_factory=lambda: SimpleNamespace(client=SimpleNamespace(endpoint="n2")))
     recorder: Any = field(default_factory=lambda: type("Recorder", (), {"run_id": "pair"}))
 
     def resend(self, direction: str, timeout: float) -> InFlightMessage:
@@ -64,6 +70,8 @@ class World:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, text: str = CONFIG) -> None:
         self.clock = LoopClock()
         self.reports: list[Confirmed] = []
+        self.endpoint_failures: list[str] = []
+        self.endpoints: list[int] = []
         self.ups: list[tuple[float, bool]] = []
         self.starts: list[float] = []
         self.recovery: list[bool] = []
@@ -81,7 +89,11 @@ class World:
             on_resolved=lambda _: self.resolved.append(self.now),
         )
         self.config = config
-        monkeypatch.setattr(verdict, "try_new_pair", self._try_new_pair)
+        self.stored = False
+        self.journal: list[Run] = []
+        self.statuses: list[RelayStatus] = []
+        monkeypatch.setattr(attempts, "try_new_pair", self._try_new_pair)
+        monkeypatch.setattr(persistent, "is_stored", self._is_stored)
 
     @property
     def now(self) -> float:
@@ -97,11 +109,28 @@ class World:
     def up(self) -> RelayVerdict:
         return self.monitored_relays.relays["demo"].verdict
 
-    async def start(self) -> None:
-        await self.monitored_relays.start(self._on_status)
+    @property
+    def condition(self) -> str:
+        return self.up.status.condition.value
+
+    async def start(self, *, regular: bool = False, known: RelayStatus | None = None) -> None:
+        """Start; without `regular` no attempt is made but in rounds and while the relay is down."""
+        await self.monitored_relays.start(
+            self._on_status, on_attempt=self.journal.append, known={} if known is None else {"demo": known}
+        )
         self.context = self.monitored_relays.context("demo", self.config.probes[0])
+        self.rhythm.next_regular = self.clock.monotonic() if regular else float("inf")
+
+    @property
+    def rhythm(self) -> Rhythm:
+        return self.up._confirmation.rhythm
+
+    @property
+    def status(self) -> RelayStatus:
+        return self.up.status
 
     def _on_status(self, status: RelayStatus) -> None:
+        self.statuses.append(status)
         if status.up is not None and (not self.ups or self.ups[-1][1] is not status.up):
             self.ups.append((self.now, status.up))
 
@@ -133,19 +162,35 @@ class World:
         self.up.pairs.add("steady", number, pair)  # type: ignore[arg-type]
         return pair
 
-    def _publish(self, report: Run | Report, context: ProbeContext) -> None:
+    def _publish(self, report: Run | Report, _: ProbeContext) -> None:
+        if isinstance(report, EndpointFailed):
+            self.endpoint_failures.append(report.endpoint)
+            return
         assert isinstance(report, Confirmed)
-        assert context is self.context
         self.reports.append(report)
+
+    async def _is_stored(self, *_: Any) -> bool:
+        return self.stored
 
     async def _check_local_fault(self, error: ProbeError | None) -> bool:
         self.asked.append(error)
         await asyncio.sleep(1)
         return self.local
 
-    async def _try_new_pair(self, context: ProbeContext, bound: float, *, recovery: bool = False) -> AttemptResult:
-        assert (context, bound) == (self.context, 5)
+    async def _try_new_pair(
+        self,
+        _: ProbeContext,
+        bound: float,
+        *,
+        recovery: bool = False,
+        endpoint_index: int,
+        permits: Sequence[Permit],
+    ) -> AttemptResult:
+        assert bound == 5
+        for permit in permits:
+            await permit.use()
         self.starts.append(self.now)
+        self.endpoints.append(endpoint_index)
         self.recovery.append(recovery)
         took, result = self.script(self.now)
         await asyncio.sleep(took)

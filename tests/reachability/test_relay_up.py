@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from monitor.reachability import verdict
+from monitor.reachability import confirmation, rhythm
 from monitor.results import Confirmed
 from monitor.vocabulary import Outcome
 from tests.probes.harness import (
@@ -24,7 +24,7 @@ pytestmark = [WITH_SOCKETS, pytest.mark.usefixtures("nothing_is_left_open")]
 
 async def test_a_relay_is_up_at_the_first_message_that_crosses(relay: EmbeddedRelay) -> None:
     async with probe_at(relay.url, "steady-messaging", **PERSISTENT) as made:
-        made.watch_reachability = True
+        made.watch_reachability()
         assert made.monitored_relays.relays["demo"].verdict.up is None
         async with serving(made):
             await made.until(lambda: made.ups)
@@ -34,7 +34,7 @@ async def test_a_relay_is_up_at_the_first_message_that_crosses(relay: EmbeddedRe
 async def test_a_connection_that_is_held_says_nothing_of_messages(relay: EmbeddedRelay) -> None:
     keys: dict[str, Any] = {"schedule": "continuous", "connections": "1"}
     async with probe_at(relay.url, "steady-state", {"duration": 0.2}, **keys) as made:
-        made.watch_reachability = True
+        made.watch_reachability()
         async with serving(made):
             await made.until(lambda: len(made.runs) >= 2)
         assert {run.outcome for run in made.runs[:2]} == {Outcome.OK}
@@ -44,10 +44,10 @@ async def test_a_connection_that_is_held_says_nothing_of_messages(relay: Embedde
 async def test_a_relay_is_down_once_fresh_attempts_confirm_it_and_up_again_when_it_is_back(
     relay: EmbeddedRelay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verdict, "CONFIRMATION_SPACING", 0.1)
-    monkeypatch.setattr(verdict, "RECOVERY_INTERVAL", 0.2)
+    monkeypatch.setattr(confirmation, "ROUND_SPACING", 0.1)
+    monkeypatch.setattr(rhythm, "FAILING_INTERVAL", 0.2)
     async with probe_at(relay.url, "steady-messaging", **PERSISTENT) as made:
-        made.watch_reachability = True
+        made.watch_reachability()
         async with serving(made):
             await made.until(lambda: made.ups == [True])
             await relay.stop()
@@ -58,9 +58,9 @@ async def test_a_relay_is_down_once_fresh_attempts_confirm_it_and_up_again_when_
 
 
 async def test_one_blip_takes_no_relay_down(relay: EmbeddedRelay, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verdict, "CONFIRMATION_SPACING", 0.1)
+    monkeypatch.setattr(confirmation, "ROUND_SPACING", 0.1)
     async with probe_at(relay.url, "steady-messaging", **PERSISTENT) as made:
-        made.watch_reachability = True
+        made.watch_reachability()
         async with serving(made):
             await made.until(lambda: made.ups == [True])
             relay.disconnect_all(3001)

@@ -45,7 +45,7 @@ class RecordingObserver:
     closes: list[Closed] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     has_proxy: bool = False
-    endpoints: list[str] = field(default_factory=list)
+    endpoints: list[tuple[str, int]] = field(default_factory=list)
 
     def proxied(self) -> None:
         self.has_proxy = True
@@ -53,8 +53,8 @@ class RecordingObserver:
     def attached(self, transport: Transport) -> None:
         self.transport = transport
 
-    def picked(self, endpoint: str) -> None:
-        self.endpoints.append(endpoint)
+    def picked(self, endpoint: str, addresses: int) -> None:
+        self.endpoints.append((endpoint, addresses))
 
     def entered(self, step: Step) -> None:
         self.steps.append(step)

@@ -1,0 +1,67 @@
+"""The condition of a relay in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from monitor.vocabulary import Condition
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from monitor.results import Cause, RelayStatus
+
+_MINUTE = 60
+_HOUR = 3600
+_DAY = 86_400
+
+
+def describe(status: RelayStatus, now: datetime) -> str:
+    """Return one sentence of a relay's condition: what, for how long, and why."""
+    why = explain(status)
+    if status.condition is Condition.NOT_ACCEPTING:
+        return why
+    words = {Condition.DOWN: "down", Condition.UNKNOWN: "unknown", Condition.DEGRADED: "degraded"}
+    word = words.get(status.condition, "up")
+    lasted = f"{word} for {duration((now - status.since).total_seconds())}"
+    return f"{lasted}: {why}" if why else lasted
+
+
+def explain(status: RelayStatus) -> str:
+    """Return why a relay is in its condition; empty if it is up."""
+    cause = name_cause(status.cause)
+    counts = f"{status.failed} of {status.attempts}"
+    match status.condition:
+        case Condition.DOWN:
+            recovering = ", messages cross again" if status.up else ""
+            return f"{cause or 'no message crosses'}, {counts} attempts failed{recovering}"
+        case Condition.NOT_ACCEPTING:
+            return f"new connections fail ({cause}, {counts}); existing ones deliver"
+        case Condition.DEGRADED:
+            parts = [f"{counts} exchanges failed"] if status.failed else []
+            if cause:
+                parts.append(cause)
+            return ", ".join(parts) or "too many exchanges over the latency threshold"
+        case Condition.UNKNOWN:
+            so_far = f", so far {cause}" if cause and status.up is None else ""
+            return f"{status.reason_unknown}{so_far}"
+    return ""
+
+
+def name_cause(cause: Cause | None) -> str:
+    """Return a cause in few words: its step, its status or reason, and its endpoint."""
+    if cause is None:
+        return ""
+    what = cause.status or cause.reason.value
+    return f"{cause.step.value} {what}" + (f" at {cause.endpoint}" if cause.endpoint else "")
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time, rounded down to its largest unit."""
+    if seconds < _MINUTE:
+        return f"{max(0, int(seconds))} s"
+    if seconds < _HOUR:
+        return f"{int(seconds // _MINUTE)} min"
+    if seconds < _DAY:
+        return f"{int(seconds // _HOUR)} h {int(seconds % _HOUR // _MINUTE)} min"
+    return f"{int(seconds // _DAY)} d"
