@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 MAX_CONCURRENT: Final = 10
 """Attempts at one relay at the same time; each takes up to `MAX_ATTEMPT_TIME`."""
 
+TIMER_RESOLUTION: Final = 0.001
+"""Seconds by which an attempt may be early: a shorter wait might not advance the clock."""
+
 TASK: Final = "reachability"
 """Name of the tasks of this package, for the supervision."""
 
@@ -90,7 +93,7 @@ class AttemptLoop:
                 continue
             indexes = context.admission.endpoint_indexes()
             delay = self._rhythm.due(len(indexes)) - context.clock.monotonic()
-            if delay > 0:
+            if delay > TIMER_RESOLUTION:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(delay):
                         await self._changed.wait()
@@ -104,7 +107,7 @@ class AttemptLoop:
         priority = ConnectPriority.RECOVERY if recovery else ConnectPriority.CONFIRMATION
         permits = await context.admission.acquire_attempt(priority)
         now = context.clock.monotonic()
-        if self.suspended or rhythm.due(len(indexes)) > now:
+        if self.suspended or rhythm.due(len(indexes)) > now + TIMER_RESOLUTION:
             for permit in permits:
                 permit.release()
             return
