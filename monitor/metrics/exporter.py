@@ -86,6 +86,7 @@ class Metrics:
         self._relays: dict[str, RelaySeries] = {}
         self._series: dict[ProbeKey, ProbeSeries] = {}
         self._kinds: dict[ProbeKey, tuple[Scenario, bool]] = {}
+        self._probe_names: tuple[str, ...] = ()
         self._objectives: set[tuple[str, ...]] = set()
         self._config_hash = ""
         self._set("relay_monitor_build_info", version, platform.python_version(), value=1)
@@ -128,6 +129,7 @@ class Metrics:
         kinds = {key: (probe.scenario, probe.is_continuous) for key, probe in probes.items()}
         yield from self._remove(relays, kinds)
         self._kinds = kinds
+        self._probe_names = tuple(probe.name for probe in config.probes)
         self._families.delay = self._scrapes_at_zero * config.prometheus.scrape_interval
         is_other = (config.metrics.detail == "lean") is not self._families.lean
         with self._changing:
@@ -238,18 +240,22 @@ class Metrics:
                 series.set_status(status)
                 self._update_probes(status.relay, status.up)
 
+    def _probes_of(self, relay: str) -> list[ProbeSeries]:
+        keys = ((relay, probe) for probe in self._probe_names)
+        return [self._series[key] for key in keys if key in self._series]
+
     def _update_probes(self, relay: str, up: bool | None) -> None:  # noqa: FBT001 - a state, named
-        for (name, _), series in self._series.items():
-            if name == relay:
-                series.set_relay_up(up)
+        for series in self._probes_of(relay):
+            series.set_relay_up(up)
 
     def set_relay_maintenance(self, relay: str, active: bool) -> None:  # noqa: FBT001 - a state, named
         """Set whether a relay is inside a maintenance window."""
-        if (series := self._relays.get(relay)) is not None:
-            series.set_maintenance(active)
-        for (name, _), probe_series in self._series.items():
-            if name == relay:
-                probe_series.set_maintenance(active)
+        series = self._relays.get(relay)
+        if series is None or series.maintenance is active:  # it is set every second
+            return
+        series.set_maintenance(active)
+        for probe_series in self._probes_of(relay):
+            probe_series.set_maintenance(active)
 
     def set_credentials_expiry(self, relay: str, expiry: float | None, lifetime: float | None = None) -> None:
         """Set the Unix time at which the monitor's token expires, and for how many seconds it is valid in all."""

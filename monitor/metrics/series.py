@@ -67,6 +67,7 @@ class ProbeSeries:
         self._lean = families.lean
         self._labels = (*relay_series.labels, probe.name, probe.scenario.value)
         self._spec = SPECS[probe.scenario]
+        self._is_continuous = probe.is_continuous
         self._has = {item.name for item in DECLARED if item.belongs_to(probe)}
         self._failed_before = True  # a first run that failed is enough
         self._down = self._ran = False
@@ -79,6 +80,7 @@ class ProbeSeries:
         self._interval = self._of("relay_probe_interval_seconds")
         self._round_trip: Any = NO_SERIES
         self._maintenance = self._of("relay_probe_maintenance")
+        self._maintenance.set(relay_series.maintenance)
         self._recovery = self._of("relay_probe_recovery_seconds")
         self._handshake = self._of("relay_probe_handshake_seconds")
         self._reconnect = self._of("relay_probe_reconnect_seconds")
@@ -124,12 +126,12 @@ class ProbeSeries:
             result: self._group.series("relay_monitor_runs_total", *self._labels[:-1], result)
             for result in (RESULTS[:1] if lean else RESULTS)
         }
-        if "relay_probe_disconnects_total" in self._has and not lean:
-            for code in COMMON_CODES:
-                self._of("relay_probe_disconnects_total", code)
-        for via in CONFIRMED_OVER:
+        for code in COMMON_CODES:
+            self._of(DISCONNECTS, code)
+        for via in CONFIRMED_OVER if self._spec.paired else CONFIRMED_OVER[1:]:
             for ok in (True, False):
-                if not lean and (via == "fresh" or self._spec.paired):
+                is_read = via == "standing" and not ok and self._is_continuous
+                if is_read or not lean:
                     self._of("relay_probe_confirmations_total", via, _ended(ok))
         if lean:
             return

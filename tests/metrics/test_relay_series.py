@@ -109,12 +109,12 @@ class TestTheMonitor:
 async def test_a_reload_with_many_relays_lets_the_loop_go_on() -> None:
     """With all series at once the loop was blocked for half a second from 40 to 80 relays."""
     metrics = Metrics(shipped(5), version="1")
-    steps = 0
+    rounds = 0
     done = asyncio.ensure_future(metrics.reconfigure_in_slices(shipped(60)))
     while not done.done():
         await asyncio.sleep(0)
-        steps += 1
-    assert steps > 5
+        rounds += 1
+    assert rounds > 5
     assert SLICE <= 0.005
     relays = {dict(labels)["relay"] for _, labels in series(metrics, "relay_state")}
     assert len(relays) == 60
