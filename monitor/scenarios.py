@@ -169,8 +169,8 @@ _PAIRING: Final[dict[Step, tuple[Reason, ...]]] = {
     ),
 }  # fmt: skip
 _MESSAGE: Final = (
-    _R.LOST, _R.TIMEOUT, _R.SILENT, _R.REORDERED, _R.CORRUPTED, _R.MISROUTED, _R.UNDECRYPTABLE, _R.WRONG_PEER,
-    _R.DISCONNECTED, _R.EXPIRED, _R.PROTOCOL, _R.TOO_LARGE, _R.RATE_LIMITED, _R.LIMIT,
+    _R.LOST, _R.UNRECOVERED, _R.TIMEOUT, _R.SILENT, _R.REORDERED, _R.CORRUPTED, _R.MISROUTED, _R.UNDECRYPTABLE,
+    _R.WRONG_PEER, _R.DISCONNECTED, _R.EXPIRED, _R.PROTOCOL, _R.TOO_LARGE, _R.RATE_LIMITED, _R.LIMIT,
 )  # fmt: skip
 _EXCHANGE: Final[dict[Step, tuple[Reason, ...]]] = {Step.DELIVER: _MESSAGE, Step.ANSWER: _MESSAGE}
 _RECOVERY: Final[dict[Step, tuple[Reason, ...]]] = {

@@ -105,7 +105,8 @@ class Verdict(StrEnum):
 
     DELIVERED = "delivered"
     LATE = "late"
-    LOST = "lost"
+    LOST = "lost"  # its channel's history was read and lacks it
+    UNRECOVERED = "unrecovered"  # it did not arrive, and the history has it or was not read
     DUPLICATED = "duplicated"
     REORDERED = "reordered"
     CORRUPTED = "corrupted"
@@ -115,6 +116,7 @@ class Verdict(StrEnum):
 PRECEDENCE: Final = (
     Verdict.CORRUPTED,
     Verdict.LOST,
+    Verdict.UNRECOVERED,
     Verdict.LATE,
     Verdict.REORDERED,
     Verdict.DUPLICATED,

@@ -69,7 +69,8 @@ KINDS: Final[Mapping[str, FaultKind]] = {
         steps=(FaultStep.HELLO, *CONNECT_AND_COMMANDS),
     ),
     "status": FaultKind(
-        does="the upgrade is answered with the HTTP status `code`; 429 and 503 carry Retry-After: `by`",
+        does="the upgrade is answered with the HTTP status `code`; 429 and 503 carry Retry-After: `by`, "
+        "unless that is 0",
         steps=(FaultStep.UPGRADE,),
         keys=("code", "by"),
     ),

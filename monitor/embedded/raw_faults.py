@@ -80,7 +80,7 @@ async def refuse(connection: ServerConnection, fault: Fault) -> Response | None:
         await connection.wait_closed()
         return None
     response = connection.respond(HTTPStatus(fault.code), "fault\n")
-    if fault.code in _RETRY_LATER:
+    if fault.code in _RETRY_LATER and fault.by:
         response.headers["Retry-After"] = str(round(fault.by))
     return response
 

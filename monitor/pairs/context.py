@@ -5,7 +5,7 @@ A `ProbeContext` outlives its runs; a `RunRecorder` collects what becomes one `R
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from monitor.clock import utc
@@ -135,6 +135,12 @@ class RunRecorder:
         self.exchanges += [Exchange(outcome=outcome, failure=failure_of(error), ended=now - self.started)] * times
         if self.failed_at is None:
             self.failed_at = now
+
+    def refine(self, reason: Reason) -> None:
+        """Replace the reason of the latest failure, of which more is known now."""
+        exchange = self.exchanges[-1]
+        if exchange.failure is not None:
+            self.exchanges[-1] = exchange._replace(failure=replace(exchange.failure, reason=reason))
 
     def abort(self, *, times: int = 1) -> None:
         """Record `times` exchanges as aborted by this program."""

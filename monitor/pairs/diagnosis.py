@@ -27,9 +27,13 @@ if TYPE_CHECKING:
     from monitor.relay.client import Client
 
 DIAGNOSIS_INTERVAL: Final = 20.0
-"""Seconds from one diagnosis at a relay to the next: they use the relay's rate limit, and the first says most."""
+"""Seconds from one diagnosis with new connections at a relay to the next: they use the relay's rate limit, and the
+first says most. In between the history is read over the connection that should have delivered the message."""
 
-_LOSSES: Final = frozenset({Reason.LOST, Reason.EPOCH_CHANGED, Reason.SILENT, Reason.WRONG_PEER})
+_LOSSES: Final = frozenset({Reason.LOST, Reason.UNRECOVERED, Reason.EPOCH_CHANGED, Reason.SILENT, Reason.WRONG_PEER})
+
+_STORED: Final = {Finding.STORED_NOT_PUSHED: True, Finding.NOT_STORED: False}
+"""Whether the history has a message, by the finding that says so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +69,7 @@ async def diagnose(
 ) -> None:
     """Record in the timeline why `receiver` did not get `messages`, if `error` is a loss. Raises nothing.
 
+    Notes in the messages whether the history has them.
     `endpoint_index` is the pair's position in the rotation of the relay's endpoints.
     """
     missing = [message for message in messages if message.arrived_at is None or message.overtaken]
@@ -72,12 +77,13 @@ async def diagnose(
         return
     readings: list[Reading] = []
     if any(message.arrived_at is None for message in missing):
-        if not context.admission.start_diagnosis(DIAGNOSIS_INTERVAL):
-            return
-        readings = await _read(context, receiver, endpoint_index, missing[0].key.channel)
+        alone = not context.admission.start_diagnosis(DIAGNOSIS_INTERVAL)
+        readings = await _read(context, receiver, endpoint_index, missing[0].key.channel, alone=alone)
     now = context.clock.monotonic()
     for message in missing:
         finding = find(message, readings)
+        if finding in _STORED:
+            message.in_history = _STORED[finding]
         details = "; ".join(reading.describe(message) for reading in readings)
         note = f"{finding.value if finding is not None else 'not known'}{': ' + details if details else ''}"
         recorder.mark(receiver.side, Step.HISTORY, now, now, note)
@@ -95,13 +101,15 @@ def find(message: Message, readings: Sequence[Reading]) -> Finding | None:
     return Finding.NOT_STORED if successful and all(reading.complete for reading in successful) else None
 
 
-async def _read(context: ProbeContext, receiver: Participant, endpoint_index: int, channel: str) -> list[Reading]:
+async def _read(
+    context: ProbeContext, receiver: Participant, endpoint_index: int, channel: str, *, alone: bool
+) -> list[Reading]:
+    """Read the history over every connection, or over the persistent one `alone`."""
     command = History(channel=channel, limit=context.admission.history)
-    reads = {
-        "the persistent connection": _read_history(receiver.client, command),
-        "a new connection": _read_over_new(context, receiver.side, endpoint_index, command),
-    }
-    if context.admission.has_several_endpoints:
+    reads = {"the persistent connection": _read_history(receiver.client, command)}
+    if not alone:
+        reads["a new connection"] = _read_over_new(context, receiver.side, endpoint_index, command)
+    if context.admission.has_several_endpoints and not alone:
         reads["another endpoint"] = _read_over_new(context, receiver.side, endpoint_index + 1, command)
     return await asyncio.gather(*(_bounded(context.probe.diagnosis_timeout, via, read) for via, read in reads.items()))
 

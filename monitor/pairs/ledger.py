@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from monitor.vocabulary import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from monitor.session.notices import MessageKey as Key
 
@@ -33,7 +33,7 @@ class Message:
     deadline: float
     horizon: float
     attempts: int = 0
-    acked: bool = False
+    acked_at: float | None = None  # when the relay accepted it
     sent_at: float | None = None
     arrived_at: float | None = None  # first intact arrival
     deliveries: int = 0  # live ones, and those in the history only
@@ -41,7 +41,13 @@ class Message:
     damaged: bool = False  # other bytes arrived in its place
     junk: int = 0  # unrecognisable publications that may have been it
     overtaken: bool = False
+    in_history: bool | None = None  # whether its channel's history had it when it was last read; None: not read
     judged: bool = False
+
+    @property
+    def acked(self) -> bool:
+        """True if the relay accepted it."""
+        return self.acked_at is not None
 
     @property
     def corrupted(self) -> bool:
@@ -62,9 +68,11 @@ class Message:
         """Return its verdict as of now: the first that applies of `vocabulary.PRECEDENCE`."""
         arrived_at = self.arrived_at
         if self.damaged or arrived_at is None:
-            return Verdict.CORRUPTED if self.corrupted else Verdict.LOST
+            if self.corrupted:
+                return Verdict.CORRUPTED
+            return Verdict.LOST if self.in_history is False else Verdict.UNRECOVERED
         if arrived_at > self.deadline:
-            return Verdict.LATE if arrived_at <= self.horizon else Verdict.LOST
+            return Verdict.LATE
         if self.overtaken:
             return Verdict.REORDERED
         if self.deliveries > 1 and self.deliveries > self.attempts:
@@ -117,10 +125,10 @@ class Ledger:
             if message.sent_at is None:
                 message.sent_at = at
 
-    def acked(self, key: Key) -> None:
+    def acked(self, key: Key, at: float) -> None:
         """Note that the relay accepted it."""
-        if (message := self._open.get(key)) is not None:
-            message.acked = True
+        if (message := self._open.get(key)) is not None and message.acked_at is None:
+            message.acked_at = at
 
     def arrived(self, key: Key, data: str, offset: int, at: float, *, live: bool) -> Message | None:
         """Match a received publication; return its message, or None if it is judged already or of no message here.
@@ -172,6 +180,21 @@ class Ledger:
     def outstanding(self) -> Iterator[Message]:
         """Yield the messages that were sent, have not arrived intact and are not judged."""
         return (message for message in self._open.values() if message.arrived_at is None)
+
+    def history_read(
+        self, channel: str, directions: Collection[str], data: Collection[object], asked_at: float, *, complete: bool
+    ) -> None:
+        """Note the history of a channel, requested at `asked_at`, for the outstanding messages accepted before.
+
+        `data` are the stored strings; `complete` is false if newer ones were left out.
+        """
+        for message in self.outstanding():
+            if message.key.channel != channel or message.direction not in directions:
+                continue
+            if message.data in data:
+                message.in_history = True
+            elif complete and message.acked_at is not None and message.acked_at <= asked_at:
+                message.in_history = message.in_history or False
 
     def next_horizon(self) -> float | None:
         """Return when the next message is to be judged, or None."""

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from monitor.session import actions, notices
     from monitor.session.envelope import Envelope
     from monitor.vocabulary import Phase, Step
-    from monitor.wire.events import Publication
+    from monitor.wire.events import HistoryRead, Publication
 
 
 class ParticipantObserver(Protocol):
@@ -38,6 +38,9 @@ class ParticipantObserver(Protocol):
 
     def received(self, envelope: Envelope | None, publication: Publication, *, live: bool) -> None:
         """A publication of the other side arrived, live or with the history; `envelope` is None if it is malformed."""
+
+    def history_read(self, side: str, event: HistoryRead) -> None:
+        """The history of a channel was read, and its publications were passed to `received`."""
 
     def delivered(self, side: str, notice: notices.MessageReceived, at: float) -> None:
         """The wallet protocol delivered a message to its application, once."""

@@ -127,6 +127,10 @@ class OfflineDelivery:
         if any(message.corrupted for message in self._messages):
             return ProbeError(Step.RECOVER, Reason.CORRUPTED, CORRUPTED)
         if missing:
+            stored = sum(message.in_history is not False for message in missing)
+            if stored:
+                detail = f"{stored} of {len(self._messages)} not recovered, and not known to be lost"
+                return ProbeError(Step.RECOVER, Reason.UNRECOVERED, detail)
             detail = f"{len(missing)} of {len(self._messages)} not in the history"
             if self._epoch not in {None, self._pair.wallet.epochs.get(self._pair.tracker.channel or "")}:
                 return ProbeError(Step.RECOVER, Reason.EPOCH_CHANGED, f"{detail}; the stream has a new epoch")

@@ -248,7 +248,10 @@ class Pair:
             responded = self._complete(sent[1], await sent[1].arrived)
         except ProbeError as error:
             recorder.fail(error)
-            await self.diagnose(error, [sent[-1].message] if sent and sent[-1].message is not None else [])
+            message = sent[-1].message if sent else None
+            await self.diagnose(error, [message] if message is not None else [])
+            if error.reason is Reason.UNRECOVERED and message is not None and message.in_history is False:
+                recorder.refine(Reason.LOST)
         else:
             recorder.exchanges.append(
                 Exchange(

@@ -269,6 +269,7 @@ class Participant:
         self._observer.step_completed(self.side, step, event.at - event.took, event.at)
         for publication in event.publications:
             self._publication(publication, live=False)
+        self._observer.history_read(self.side, event)
         self._read.add(event.channel)
         self.peer.on_history(event.channel, [publication.data for publication in event.publications], event.at)
 
@@ -341,7 +342,6 @@ class Participant:
                 self._commands[identifier] = (step, None)
 
     def _handle_notice(self, notice: notices.Notice) -> None:
-        # The pair reads requests and states from the peer.
         match notice:
             case notices.MessageReceived():
                 self._observer.delivered(self.side, notice, self._clock.monotonic())

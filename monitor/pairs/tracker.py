@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from monitor.pairs.participant import Participant
     from monitor.session.actions import Publish
     from monitor.session.envelope import Envelope
-    from monitor.wire.events import Publication
+    from monitor.wire.events import HistoryRead, Publication
 
 
 _ACK: Final = Phase.PUBLISH_ACK
@@ -67,7 +67,9 @@ class InFlightMessage:
                 self.step, Reason.DISCONNECTED, cause.detail if cause else "the receiver was not connected"
             )
         if message.arrived_at is None:
-            return ProbeError(self.step, Reason.LOST, f"acknowledged but not delivered within {self.seconds:.3g} s")
+            # Whether it is lost, its channel's history shows.
+            detail = f"acknowledged but not delivered within {self.seconds:.3g} s"
+            return ProbeError(self.step, Reason.UNRECOVERED, detail)
         if message.arrived_at > self.deadline:
             return ProbeError(self.step, Reason.TIMEOUT, "it arrived after its deadline")
         if message.overtaken:
@@ -193,7 +195,7 @@ class DeliveryTracker:
 
     def acked(self, publish: Publish) -> None:
         """Note that the relay accepted a message."""
-        self.ledger.acked(publish.key)
+        self.ledger.acked(publish.key, self._context.clock.monotonic())
 
     def received(self, envelope: Envelope | None, publication: Publication, *, live: bool) -> None:
         """Match a raw publication with the messages that were sent, before any de-duplication."""
@@ -211,6 +213,14 @@ class DeliveryTracker:
             self._report_misrouted(envelope)
         elif awaited is not None and message is awaited.message and message.damaged and not awaited.arrived.done():
             awaited.arrived.set_exception(ProbeError(awaited.step, Reason.CORRUPTED, CORRUPTED))
+
+    def history_read(self, side: str, event: HistoryRead) -> None:
+        """Note which of the messages to a side its channel's history has."""
+        publications, position = event.publications, event.position
+        complete = position is None or not publications or publications[-1].offset >= position.offset
+        directions = {"response"} if side == "dapp" else {"request", "offline"}
+        data = {publication.data for publication in publications if isinstance(publication.data, str)}
+        self.ledger.history_read(event.channel, directions, data, event.at - event.took, complete=complete)
 
     def _report_misrouted(self, envelope: Envelope | None) -> None:
         """Count a message of another session that arrived on this session's channel."""

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from tests.relay.harness import Reader, Writer
 
 OK, FAILED = Outcome.OK, Outcome.FAILED
-DELIVERED, LATE, LOST, DUPLICATED, CORRUPTED = (
-    Verdict.DELIVERED, Verdict.LATE, Verdict.LOST, Verdict.DUPLICATED, Verdict.CORRUPTED,
+DELIVERED, LATE, LOST, AWAY, DUPLICATED, CORRUPTED = (
+    Verdict.DELIVERED, Verdict.LATE, Verdict.LOST, Verdict.UNRECOVERED, Verdict.DUPLICATED, Verdict.CORRUPTED,
 )  # fmt: skip
 TIMEOUT: Final = 0.6
 
@@ -166,14 +166,14 @@ COMMANDS: Final = (
     plan("an internal error at the subscribe", "error:at=subscribe,code=100", Step.SUBSCRIBE, Reason.RELAY_ERROR),
     plan("the history is not available", "error:at=history,code=108", Step.HISTORY, Reason.RELAY_ERROR),
     plan("the offer is refused", "error:at=publish,code=103", Step.PUBLISH, Reason.DENIED),
-    plan("a message is refused", "error:at=publish,channel=session,code=100", Step.PUBLISH, Reason.RELAY_ERROR, LOST),
+    plan("a message is refused", "error:at=publish,channel=session,code=100", Step.PUBLISH, Reason.RELAY_ERROR, AWAY),
     plan(
         "publishing is rate limited", "error:at=publish,channel=session,code=111",
-        Step.PUBLISH, Reason.RATE_LIMITED, LOST,
+        Step.PUBLISH, Reason.RATE_LIMITED, AWAY,
     ),
     plan(
         "a message is neither acknowledged nor stored", "silent:at=publish,channel=session",
-        Step.PUBLISH, Reason.SILENT, LOST,
+        Step.PUBLISH, Reason.SILENT, AWAY,
     ),
     plan("closed at the hello", "close:at=hello,code=3501", Step.HELLO, Reason.DISCONNECTED),
     plan("reset at the hello", "reset:at=hello", Step.HELLO, Reason.DISCONNECTED),
@@ -186,14 +186,14 @@ COMMANDS: Final = (
     plan("unsubscribed, then resubscribed", "unsubscribe:code=2500", None, None, DELIVERED, DELIVERED, within=LONGER),
     plan(
         "closed with 3012 for a missing pong", "close:at=publish,channel=session,code=3012",
-        Step.PUBLISH, Reason.DISCONNECTED, LOST,
+        Step.PUBLISH, Reason.DISCONNECTED, AWAY,
     ),
-    plan("closed at a message", "close:at=publish,channel=session,code=3004", Step.PUBLISH, Reason.DISCONNECTED, LOST),
+    plan("closed at a message", "close:at=publish,channel=session,code=3004", Step.PUBLISH, Reason.DISCONNECTED, AWAY),
 )  # fmt: skip
 
 FRAMES: Final = (
     plan("junk at the hello", "junk:at=hello", Step.HELLO, Reason.PROTOCOL),
-    plan("junk at a message", "junk:at=publish,channel=session", Step.PUBLISH, Reason.PROTOCOL, LOST),
+    plan("junk at a message", "junk:at=publish,channel=session", Step.PUBLISH, Reason.PROTOCOL, AWAY),
     plan("bytes that are not a frame", "garbage:at=hello", Step.HELLO, Reason.PROTOCOL),
     plan("a binary frame", "binary:at=subscribe", Step.SUBSCRIBE, Reason.PROTOCOL),
     plan("a frame of two megabytes", "oversize:at=hello", Step.HELLO, Reason.TOO_LARGE),
@@ -229,10 +229,13 @@ FRAMES: Final = (
 )  # fmt: skip
 
 MESSAGES: Final = (
-    plan("stored, never pushed", "drop:channel=session", Step.DELIVER, Reason.LOST, LOST),
+    plan("stored, never pushed", "drop:channel=session", Step.DELIVER, Reason.UNRECOVERED, AWAY),
     plan("acknowledged, never stored", "unstored:channel=session", Step.DELIVER, Reason.LOST, LOST),
-    plan("the answer is lost", "drop:channel=session,skip=1", Step.ANSWER, Reason.LOST, DELIVERED, LOST, within=LONGER),
-    plan("delivered after the deadline", "delay:channel=session,by=0.9", Step.DELIVER, Reason.LOST, LATE),
+    plan(
+        "the answer is lost", "drop:channel=session,skip=1",
+        Step.ANSWER, Reason.UNRECOVERED, DELIVERED, AWAY, within=LONGER,
+    ),
+    plan("delivered after the deadline", "delay:channel=session,by=0.9", Step.DELIVER, Reason.UNRECOVERED, LATE),
     plan(
         "delivered late, within the deadline", "delay:channel=session,by=0.2",
         None, None, DELIVERED, DELIVERED, within=LONGER,
@@ -269,7 +272,7 @@ OFFLINE: Final = (
     plan(
         "the history does not answer after the reconnect", "silent:at=history,channel=session,skip=2",
         # The command's own deadline is later than the recovery's by what the connect took.
-        Step.HISTORY, Reason.SILENT, LOST, LOST, LOST, scenario="async-delivery", within=LONGER, real_time=True,
+        Step.HISTORY, Reason.SILENT, AWAY, AWAY, AWAY, scenario="async-delivery", within=LONGER, real_time=True,
     ),
 )  # fmt: skip
 
@@ -294,11 +297,11 @@ PERSISTENT: Final = (
 
 STEADY_MESSAGING: Final = (
     plan(
-        "one answer of two is lost", "drop:channel=session,skip=1,count=1", Step.ANSWER, Reason.LOST,
-        DELIVERED, LOST, DELIVERED, DELIVERED, scenario="steady-messaging", within=LONGER,
+        "one answer of two is lost", "drop:channel=session,skip=1,count=1", Step.ANSWER, Reason.UNRECOVERED,
+        DELIVERED, AWAY, DELIVERED, DELIVERED, scenario="steady-messaging", within=LONGER,
     ),
     plan(
-        "the first of two exchanges is slow", "delay:channel=session,by=0.9,count=1", Step.DELIVER, Reason.LOST,
+        "the first of two exchanges is slow", "delay:channel=session,by=0.9,count=1", Step.DELIVER, Reason.UNRECOVERED,
         LATE, DELIVERED, DELIVERED, scenario="steady-messaging", within=LONGER,
     ),
 )  # fmt: skip
@@ -312,7 +315,7 @@ SERVER: Final = (
     row("the relay hangs", "engine", setups.engine(setups.pause), Step.UPGRADE, Reason.SILENT),
     row(
         "the relay hangs during a session", "engine", setups.engine(setups.pause, AFTER_PAIRING),
-        Step.PUBLISH, Reason.SILENT, LOST, settle="700ms", within=LONGER,
+        Step.PUBLISH, Reason.SILENT, AWAY, settle="700ms", within=LONGER,
     ),
     row(
         "the relay is killed during a session", "engine", setups.engine(setups.kill, AFTER_PAIRING),

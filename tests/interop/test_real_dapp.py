@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from monitor.errors import ProbeError
     from monitor.session import notices
+    from monitor.wire.events import HistoryRead
 
 
 class RecordingObserver:
@@ -38,6 +39,9 @@ class RecordingObserver:
     def delivered(self, side: str, notice: notices.MessageReceived, at: float) -> None:
         del side, at
         self.payloads.append(notice.payload)
+
+    def history_read(self, side: str, event: HistoryRead) -> None:
+        del side, event
 
     def on_error(self, side: str, error: ProbeError) -> None:
         del side

@@ -38,7 +38,7 @@ def send(ledger: Ledger, *messages: Message) -> None:
     for item in messages:
         ledger.expect(item)
         ledger.published(item.key, item.intended + 0.001)
-        ledger.acked(item.key)
+        ledger.acked(item.key, item.intended)
 
 
 def deliver(ledger: Ledger, item: Message, at: float | None = None, *, offset: int = 0, live: bool = True) -> None:
@@ -59,12 +59,6 @@ def test_a_message_that_comes_once_and_in_time_is_delivered() -> None:
     assert one.wire == pytest.approx(0.249)
 
 
-def test_a_message_that_never_comes_is_lost() -> None:
-    ledger = Ledger()
-    send(ledger, message(1))
-    assert verdicts(ledger.judge_all()) == [Verdict.LOST]
-
-
 def test_a_message_that_comes_past_its_deadline_is_late_and_not_lost() -> None:
     ledger, one = Ledger(), message(1)
     send(ledger, one)
@@ -72,11 +66,11 @@ def test_a_message_that_comes_past_its_deadline_is_late_and_not_lost() -> None:
     assert verdicts(ledger.due(one.horizon)) == [Verdict.LATE]
 
 
-def test_a_message_that_comes_past_its_horizon_is_lost_whenever_it_is_judged() -> None:
+def test_a_message_that_comes_past_its_horizon_is_late_whenever_it_is_judged() -> None:
     ledger, one = Ledger(), message(1)
     send(ledger, one)
     deliver(ledger, one, one.horizon + 0.001)
-    assert verdicts(ledger.due(one.horizon + 5)) == [Verdict.LOST]
+    assert verdicts(ledger.due(one.horizon + 5)) == [Verdict.LATE]
 
 
 def test_a_message_at_its_very_deadline_is_in_time() -> None:
@@ -181,12 +175,13 @@ def test_of_several_verdicts_the_first_of_the_precedence_is_given() -> None:
         seen.append(verdict)
 
     send(ledger, item, newer)
-    see(Verdict.LOST, lambda: None)
+    see(Verdict.UNRECOVERED, lambda: None)
     see(Verdict.DELIVERED, lambda: deliver(ledger, item, offset=1))
     see(Verdict.DUPLICATED, lambda: deliver(ledger, item, offset=2))
     see(Verdict.REORDERED, lambda: setattr(item, "overtaken", True))
     see(Verdict.LATE, lambda: setattr(item, "arrived_at", item.deadline + 1))
-    see(Verdict.LOST, lambda: setattr(item, "arrived_at", None))
+    see(Verdict.UNRECOVERED, lambda: setattr(item, "arrived_at", None))
+    see(Verdict.LOST, lambda: setattr(item, "in_history", False))
     see(Verdict.CORRUPTED, lambda: setattr(item, "damaged", True))
     assert list(reversed(seen[1:])) == list(PRECEDENCE)
 
@@ -241,14 +236,14 @@ def test_a_publication_without_a_readable_envelope_is_the_oldest_message_awaited
     ledger, other, one, two = Ledger(), message(1, channel="session:other"), message(2), message(3)
     send(ledger, other, one, two)
     assert ledger.garbled(CHANNEL, None) is one
-    assert verdicts(ledger.judge_all()) == [Verdict.LOST, Verdict.CORRUPTED, Verdict.LOST]
+    assert verdicts(ledger.judge_all()) == [Verdict.UNRECOVERED, Verdict.CORRUPTED, Verdict.UNRECOVERED]
 
 
 def test_what_is_left_of_a_message_tells_which_one_it_was() -> None:
     ledger, one, two = Ledger(), message(1), message(2)
     send(ledger, one, two)
     assert ledger.garbled(CHANNEL, two.data[: len(two.data) // 2 + 10]) is two
-    assert verdicts(ledger.judge_all()) == [Verdict.LOST, Verdict.CORRUPTED]
+    assert verdicts(ledger.judge_all()) == [Verdict.UNRECOVERED, Verdict.CORRUPTED]
 
 
 @pytest.mark.parametrize("junk", [None, "hello", '{"hello":"world"}', "[]"])
@@ -309,11 +304,11 @@ def test_a_horizon_that_moved_holds_up_no_other() -> None:
 def test_what_comes_after_the_verdict_changes_nothing() -> None:
     ledger, one = Ledger(), message(1)
     send(ledger, one)
-    assert verdicts(ledger.due(one.horizon)) == [Verdict.LOST]
+    assert verdicts(ledger.due(one.horizon)) == [Verdict.UNRECOVERED]
     for data in (one.data, one.data[:-9] + "damaged!}"):
         assert ledger.arrived(one.key, data, 1, one.horizon + 1, live=True) is None
     assert ledger.judge_all() == []
-    assert one.verdict() is Verdict.LOST
+    assert one.verdict() is Verdict.UNRECOVERED
     assert ledger.unmatched == 0  # known still: it is no other session's
 
 

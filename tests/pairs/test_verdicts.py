@@ -47,8 +47,8 @@ MIXTURE = [
     "misroute:channel=session,probability=0.02",
 ]
 DONE_TO = {
-    "drop": Verdict.LOST,
-    "unstored": Verdict.LOST,
+    "drop": Verdict.UNRECOVERED,
+    "unstored": Verdict.UNRECOVERED,  # lost, if the history were read
     "delay": Verdict.LATE,
     "corrupt": Verdict.CORRUPTED,
     "truncate": Verdict.CORRUPTED,
@@ -218,7 +218,8 @@ class TestAutopsy:
         assert notes == [f"{finding.value}: {places}"]
         assert run.failure is not None
         silent = finding is Finding.NOT_ACCEPTED
-        assert run.failure.reason is (Reason.SILENT if silent else Reason.LOST)
+        missing = Reason.LOST if finding is Finding.NOT_STORED else Reason.UNRECOVERED
+        assert run.failure.reason is (Reason.SILENT if silent else missing)
         assert run.failure.step is (Step.PUBLISH if silent else Step.DELIVER)
 
     async def test_an_answer_that_comes_when_it_is_over_changes_no_verdict(self, ill: EmbeddedRelay) -> None:
@@ -228,7 +229,7 @@ class TestAutopsy:
             run = await made.run_once()
             await made.all_judged()
         assert any("the persistent connection: no reply" in mark.note for mark in run.timeline)
-        assert [item.verdict for item in made.judged] == [Verdict.LOST]
+        assert [item.verdict for item in made.judged] == [Verdict.UNRECOVERED]
 
     async def test_an_absent_wallets_message_is_looked_for_when_it_is_not_recovered(self, ill: EmbeddedRelay) -> None:
         arm(ill, "unstored:channel=session,skip=1,count=1")
@@ -273,4 +274,6 @@ class TestAutopsy:
         arm(ill, "drop:channel=session")
         async with probe_at(ill.url, "realistic-session", timeout="300ms", settle="0s", messages="1") as made:
             runs = [await made.run_once() for _ in range(3)]
-        assert [any(mark.note for mark in run.timeline) for run in runs] == [True, False, False]
+        notes = [" ".join(mark.note for mark in run.timeline) for run in runs]
+        assert ["a new connection" in note for note in notes] == [True, False, False]
+        assert all("the persistent connection: stored" in note for note in notes)

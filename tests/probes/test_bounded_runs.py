@@ -160,7 +160,7 @@ async def test_a_message_that_the_wallet_protocol_does_not_accept_is_named(relay
         assert_failed(recorder.finish(), Step.DELIVER, Reason.WRONG_PEER)
 
 
-async def test_a_message_that_is_accepted_and_never_delivered_is_lost(
+async def test_a_message_that_is_stored_and_never_pushed_is_not_recovered(
     relay: EmbeddedRelay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     receive = Connection.receive
@@ -173,10 +173,10 @@ async def test_a_message_that_is_accepted_and_never_delivered_is_lost(
     monkeypatch.setattr(Connection, "receive", deaf)  # as if the relay pushed nothing on a session's channel
     async with probe_at(relay.url, "realistic-session", **QUICK_SESSION) as made:
         run = await made.run_once()
-        assert_failed(run, Step.DELIVER, Reason.LOST)
+        assert_failed(run, Step.DELIVER, Reason.UNRECOVERED)
         assert [item.verdict for item in run.messages] == [None]  # it may still come, late
         await made.all_judged()
-        assert [item.verdict for item in made.judged] == [Verdict.LOST]
+        assert [item.verdict for item in made.judged] == [Verdict.UNRECOVERED]
 
 
 @pytest.mark.parametrize(
