@@ -226,12 +226,24 @@ async def dead_endpoint(incident: Incident) -> None:
     )
 
 
-async def silent_node(incident: Incident) -> None:
-    """One node gets no publication any more: its clients are connected, and hear nothing."""
+async def silent_endpoint(incident: Incident) -> None:
+    """One endpoint gets no publication any more: its clients are connected and hear nothing, and no new one is accepted."""
     incident.cluster.nodes[1].link.cut()
     await incident.says("degraded", is_degraded, 120)
     await incident.pages("RelayPartialFailure", 180)
     await _no_verdict(incident, "RelayPartialFailure", "RelayErrorBudgetBurn", seconds=200)
+    incident.check("booked", good=True, found=await incident.booked_failures())
+    incident.cluster.nodes[1].link.restore()
+
+
+async def silent_node(incident: Incident) -> None:
+    """The same behind a balancer: each new pair has one end at the silent node, so that none succeeds."""
+    incident.cluster.nodes[1].link.cut()
+    await incident.says("degraded or not accepting", lambda said: is_degraded(said) or is_not_accepting(said), 120)
+    await incident.pages("RelayNotAccepting", 180)
+    await incident.wait(200)
+    incident.never("down", not_up)
+    incident.only_pages("RelayNotAccepting", "RelayPartialFailure", "RelayErrorBudgetBurn")
     incident.check("booked", good=True, found=await incident.booked_failures())
     incident.cluster.nodes[1].link.restore()
 
@@ -301,7 +313,7 @@ CASES: Final = (
     Case(name="monitor-restarted", run=monitor_restarted, alone=True),
     Case(name="dead-endpoint", run=dead_endpoint, endpoints=True),
     Case(name="silent-node-balancer", run=silent_node),
-    Case(name="silent-node-endpoints", run=silent_node, endpoints=True),
+    Case(name="silent-node-endpoints", run=silent_endpoint, endpoints=True),
     Case(name="connection-limit", run=connection_limit, client={"connection_limit": 14}),
     Case(name="newcomers-refused", run=newcomers_refused, tls=True),
 )
