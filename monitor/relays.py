@@ -291,9 +291,13 @@ class MonitoredRelays:
             publish=publish,
             background=self.spawn,
             count=count,
+            on_bug=partial(self._record_bug, relay, probe.name),
             active=lambda: generation.active,
         )
         return probe_context
+
+    def _record_bug(self, relay: str, probe: str, error: Exception) -> None:
+        self._supervision.record("run", error, relay=relay, probe=probe)
 
     async def check_certificates(self) -> None:
         """Connect to each `wss` relay whose certificate was not seen for a day, until cancelled.

@@ -15,7 +15,7 @@ from monitor.daemon.app import Monitor
 from monitor.supervision import FAILURE_PERIOD, MAX_FAILURES
 from monitor.vocabulary import Condition, Outcome
 from monitor.web import WebServer, build_app
-from tests.daemon.harness import page, shown, total, until
+from tests.daemon.harness import page, shown, until
 from tests.virtual_time import WITH_SOCKETS
 
 if TYPE_CHECKING:
@@ -30,7 +30,11 @@ relays:
 probes:
   - {name: steady, scenario: steady-messaging, relays: ill, message_interval: 1s, settle: 0s, timeout: 1s}
   - {name: other, scenario: steady-messaging, relays: well, message_interval: 1s, settle: 0s, timeout: 1s}
+  - {name: idle, scenario: steady-state, relays: ill, connections: 1}
   - {name: session, scenario: realistic-session, schedule: {every: 30s}, relays: ill, timeout: 1s}
+slos:
+  - {name: stability, probe: [steady, idle], sli: stability, objective: 99%}
+  - {name: pairing, probe: [steady, session], sli: pairing, objective: 99%}
 """
 
 
@@ -82,8 +86,7 @@ async def running() -> AsyncIterator[Monitor]:
 
 def failures(monitor: Monitor, task: str) -> float:
     name = "relay_monitor_task_failures_total"
-    found = page(monitor, name)
-    return total(found, name, task=task) if any(key[0] == name for key in found) else 0.0
+    return sum(value for (its, own), value in page(monitor, name).items() if its == name and ("task", task) in own)
 
 
 def condition(verdict: RelayVerdict) -> Condition:
@@ -156,8 +159,31 @@ class TestOfOneRelay:
             following, broken = (stored.run for stored in monitor.journal.runs(probe="session")[-2:])
             assert (following.outcome, broken.outcome) == (Outcome.OK, Outcome.ABORTED)
             assert shown(monitor, "relay_probe_exchanges_total", outcome="failed") == 0
+            assert failures(monitor, "run") == 1
             assert monitor.health.healthy
             assert shown(monitor, "relay_up", relay="ill") == 1
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "monitor.pairs.pair:Pair.exchange",
+            "monitor.probes.steady_messaging:PersistentPair._pair_once",
+            "monitor.probes.steady_state:PersistentConnection._keep_connected",
+            "monitor.probes.steady_state:IdleConnection.open",
+            "monitor.pairs.tracker:DeliveryTracker.judge",
+        ],
+    )
+    async def test_a_bug_anywhere_in_a_probe_is_counted_and_never_blamed_on_the_relay(
+        self, path: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Some of these bugs used to be silent; the probe then said that its pair was not connected yet."""
+        bug = inject(monkeypatch, *resolved(path), times=2)
+        async with running() as monitor:
+            await until(lambda: not bug.remaining and failures(monitor, "run") + failures(monitor, "probe") == 2, 240)
+            await until(lambda: bug.calls > 2, 120)
+            assert shown(monitor, "relay_probe_exchanges_total", outcome="failed") == 0
+            assert shown(monitor, "relay_slo_events_total", outcome="bad") == 0
+            assert monitor.health.healthy
 
 
 @WITH_SOCKETS
