@@ -95,7 +95,11 @@ def condition(verdict: RelayVerdict) -> Condition:
 
 SHARED = {
     "certificates": "monitor.relays:MonitoredRelays.check_certificates",
-    "maintenance": "monitor.daemon.app:Monitor._export_maintenance",
+    "gauges": "monitor.daemon.app:Monitor._export_gauges",
+    "event loop lag": "monitor.schedule.watch:LoopLag.run",
+    "clock steps": "monitor.schedule.watch:ClockWatch.run",
+    "self-checks": "monitor.health.self_check:SelfCheck._run_periodic_checks",
+    "references": "monitor.health.self_check:SelfCheck._watch_references",
     "schedule": "monitor.schedule.jobs:Schedule._watch_clock",
 }
 """Task that all relays share → where the bug is."""
