@@ -8,10 +8,12 @@ import random
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from monitor.clock import Arrivals, Clock
+from monitor.config.attempts import attempt_interval
 from monitor.deadlines import Deadlines
 from monitor.embedded import EmbeddedRelay, Namespace
 from monitor.pairs.admission import RelayAdmission
@@ -21,7 +23,7 @@ from monitor.reachability.degradation import Criteria
 from monitor.reachability.hooks import VerdictHooks
 from monitor.reachability.local_fault import never_local
 from monitor.reachability.settings_fault import SettingsFault
-from monitor.reachability.verdict import START_SPREAD, RelayVerdict
+from monitor.reachability.verdict import RelayVerdict
 from monitor.session.crypto import Ecies, KeyManager, Plain
 from monitor.supervision import Supervision
 from monitor.vocabulary import Sli
@@ -60,6 +62,9 @@ def collections_suspended() -> Iterator[None]:
         gc.freeze()
         gc.enable()
 
+
+STARTS_PER_SECOND: Final = 4
+"""First attempts per second after a start, over all relays: each takes some milliseconds of the event loop."""
 
 CERTIFICATE_AGE: Final = 23 * 3600.0
 """Seconds after which the expiry of a relay's certificate is checked again: at least daily."""
@@ -203,7 +208,7 @@ class MonitoredRelays:
             clock=self._clock,
             criteria=_criteria(self.config),
             supervision=self._supervision,
-            first_attempt=self._rng.uniform(0, min(START_SPREAD, relay.confirm.every)),
+            first_attempt=self._rng.uniform(0, min(relay.confirm.every, len(self.config.relays) / STARTS_PER_SECOND)),
             first_endpoint=self._rng.randrange(1 << 16),
         )
         if (known := self._known.get(relay.name)) is not None:
@@ -235,24 +240,23 @@ class MonitoredRelays:
         """Switch to another configuration; the relays that it drops are closed before."""
         for relay in difference.adjusted:
             self.relays[relay.name].config = relay
-            self.relays[relay.name].admission.reconfigure(relay)
         for key in difference.forgotten:
             if (generation := self._generations.pop(key, None)) is not None:
                 generation.active = False
         known = self.relays | {monitored.config.name: monitored for monitored in opened}
         self.config = config
         self.relays = {relay.name: known[relay.name] for relay in config.relays}
-        for monitored in self.relays.values():
-            monitored.verdict.reconfigure(monitored.config, _criteria(config))
         self._start_attempts()
 
     def _start_attempts(self) -> None:
         """Make attempts at each relay, with the settings of the first probe that watches it."""
-        if self._on_attempt is None:
-            return
         for name, monitored in self.relays.items():
-            probe = next((probe for probe in self.config.probes if name in probe.relays), None)
-            monitored.verdict.start(None if probe is None else self.context(name, probe))
+            probes = [probe for probe in self.config.probes if name in probe.relays]
+            every = attempt_interval(monitored.config, probes) if self._on_attempt is not None else inf
+            monitored.admission.reconfigure(monitored.config, every)
+            monitored.verdict.reconfigure(monitored.config, every, _criteria(self.config))
+            if self._on_attempt is not None:
+                monitored.verdict.start(self.context(name, probes[0]) if probes else None)
 
     def _is_slow(self, probe: str, seconds: float) -> bool:
         """Return whether a round trip is over the threshold of a latency SLO of its probe."""

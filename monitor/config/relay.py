@@ -1,6 +1,5 @@
 """A relay: its address, history, limits and credentials."""
 
-import math
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
@@ -40,15 +39,6 @@ CONFIRMATION_SPACING: Final = 2.0
 
 MAX_ATTEMPT_TIME: Final = 6.0
 """Seconds that one attempt may take, even if the probe's timeout is longer."""
-
-ATTEMPT_CONNECTS: Final = 2
-"""Connects of one fresh attempt."""
-
-ATTEMPT_MESSAGES: Final = 2
-"""Messages of one fresh attempt: the offer of the pairing, and one message."""
-
-ATTEMPT_SHARE: Final = 0.25
-"""Largest share of `limits` that the attempts take which are made while nothing fails."""
 
 _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}", re.ASCII)
 # Set by the WebSocket upgrade: another value breaks it or is overwritten.
@@ -177,19 +167,6 @@ class RelayConfig(Section):
     centrifugo_selector: Selector | None = Field(
         None, description='selects the relay\'s own metrics in Prometheus, such as `job="centrifugo"`'
     )
-
-    @property
-    def attempt_interval(self) -> float:
-        """Seconds between two fresh attempts while nothing fails: `confirm.every`, or more to fit into `limits`."""
-        limits = self.limits
-        connects = 60 * ATTEMPT_CONNECTS / (ATTEMPT_SHARE * limits.connects_per_minute)
-        messages = 60 * ATTEMPT_MESSAGES / (ATTEMPT_SHARE * limits.messages_per_minute)
-        return max(self.confirm.every, connects, messages)
-
-    @property
-    def reserve(self) -> int:
-        """Connects per minute that planned traffic leaves: those of one confirmation, and of the regular attempts."""
-        return self.limits.reserve + math.ceil(60 * ATTEMPT_CONNECTS / self.attempt_interval)
 
 
 __all__ = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from contextlib import suppress
 from enum import IntEnum
 from functools import partial
@@ -11,10 +12,11 @@ from urllib.parse import urlsplit
 from weakref import WeakSet
 
 import monitor
+from monitor.config.attempts import CONNECTS
 from monitor.config.relay import DnsEndpoint
 from monitor.pairs.credentials import Credentials
 from monitor.relay.endpoint import EndpointProvider
-from monitor.relay.rate_limit import RateLimiter
+from monitor.relay.rate_limit import WINDOW_SECONDS, RateLimiter
 from monitor.relay.target import Target
 from monitor.relay.tls import TlsOptions
 from monitor.session.peer import HISTORY_LIMIT
@@ -82,6 +84,7 @@ class RelayAdmission:
         self.connects = RateLimiter(config.limits.connects_per_minute, clock)
         self.messages = RateLimiter(config.limits.messages_per_minute, clock)
         self._reconnects = RateLimiter(config.limits.connects_per_minute, clock)
+        self._attempt_connects = 0  # connects per minute of the regular attempts
         self.reconfigure(config)
         self._url = url
         self._postpone = self.connects.pause if share_retry_after else _ignore
@@ -136,12 +139,13 @@ class RelayAdmission:
             async with asyncio.timeout(seconds):
                 await self._woken.wait()
 
-    def reconfigure(self, config: RelayConfig) -> None:
-        """Apply other limits from now on; connections stay open."""
+    def reconfigure(self, config: RelayConfig, attempt_interval: float = math.inf) -> None:
+        """Apply other limits from now on; connections stay open. Planned traffic leaves what regular attempts need."""
         self.config = config
+        self._attempt_connects = math.ceil(CONNECTS * WINDOW_SECONDS / attempt_interval)
         self.connects.set_limit(config.limits.connects_per_minute)
         self.messages.set_limit(config.limits.messages_per_minute)
-        self.reserve = config.reserve
+        self.reserve = config.limits.reserve + self._attempt_connects
         reconnects = config.limits.connects_per_minute - config.limits.connects_per_minute * 3 // 5
         self._reconnects.set_limit(reconnects)
         self._reserved_reconnects = max(1, reconnects // 4) if reconnects > 1 else 0

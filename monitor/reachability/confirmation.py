@@ -66,7 +66,7 @@ class Confirmation:
         self._publish = publish
         self._clock = clock
         self._supervision = supervision
-        self.rhythm = Rhythm(every=config.attempt_interval, next_regular=clock.monotonic() + first_attempt)
+        self.rhythm = Rhythm(every=config.confirm.every, next_regular=clock.monotonic() + first_attempt)
         self._rotation = EndpointRotation(first_endpoint)
         self.attempts = AttemptLoop(config.name, self.rhythm, self._rotation, supervision, self._attempt_ended)
         self._local_fault = LocalFaultCheck(hooks.is_local_fault, self.resolve)
@@ -76,6 +76,13 @@ class Confirmation:
         )
         self._fresh_started_at = float("-inf")  # of the latest delivery that needed new connections
         self._attempt_delivered_at = float("-inf")
+
+    def reconfigure(self, config: RelayConfig, every: float) -> None:
+        """Apply settings; `every` is the number of seconds between two attempts while nothing fails."""
+        self.config = config
+        self.rhythm.every = every
+        self.rhythm.next_regular = min(self.rhythm.next_regular, self._now + every)
+        self.attempts.changed()
 
     def suspend(self) -> None:
         """Make no attempts, and drop what is under way."""

@@ -24,6 +24,9 @@ HEAD_START: Final = 1.0
 SILENT_MESSAGES: Final = 3
 """Messages in a row that a node must have failed to push before it is called silent."""
 
+RESEND_INTERVAL: Final = 0.5
+"""Seconds between the messages in a row."""
+
 MAX_CONCURRENT_RESENDS: Final = 3
 """Persistent pairs of one relay that are examined for silence at the same time."""
 
@@ -103,14 +106,28 @@ async def find_silence(
     timeout = min(context.probe.timeout, MAX_ATTEMPT_TIME)
     if not await _wait_until_ready(pair, timeout):
         return None
-    for _ in range(SILENT_MESSAGES - withheld):
+
+    async def send(delay: float) -> bool | None:
+        await asyncio.sleep(delay)
         sent_at = context.clock.monotonic()
         result = await _is_withheld(context, pair, direction, timeout, attempts)
         if result is False:
             on_arrived(sent_at)
-        if not result:
-            return result
-    return True
+        return result
+
+    delays = [RESEND_INTERVAL * number for number in range(SILENT_MESSAGES - withheld)]
+    tasks = [asyncio.ensure_future(send(delay)) for delay in delays]
+    silent: bool | None = True
+    try:
+        for completed in asyncio.as_completed(tasks):
+            result = await completed
+            if result is False:
+                return False
+            silent = silent and result
+    finally:
+        for task in tasks:
+            task.cancel()
+    return silent
 
 
 async def _is_withheld(

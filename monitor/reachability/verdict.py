@@ -7,7 +7,7 @@ known that the fault is not this monitor's own. `docs/architecture.md`, section 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from monitor.clock import SYSTEM_CLOCK, Clock, utc
 from monitor.errors import LocalError
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from monitor.reachability.hooks import VerdictHooks
     from monitor.reachability.outage import Outage
     from monitor.results import Exchange, RelayStatus, Report
-
-START_SPREAD: Final = 5.0
-"""Seconds over which the first attempts at all relays are spread."""
 
 
 class RelayVerdict:
@@ -53,7 +50,7 @@ class RelayVerdict:
     ) -> None:
         self._clock = clock
         self._condition = RelayCondition(
-            config.name, now=self._now, every=config.attempt_interval, wall=self._wall, criteria=criteria
+            config.name, now=self._now, every=config.confirm.every, wall=self._wall, criteria=criteria
         )
         self._is_slow = hooks.is_slow
         self._publisher = StatusPublisher(self._condition, clock, hooks.on_change)
@@ -121,14 +118,11 @@ class RelayVerdict:
         attempts.changed()
         self._publish()
 
-    def reconfigure(self, config: RelayConfig, criteria: Criteria) -> None:
-        """Apply changed settings."""
-        rhythm = self._confirmation.rhythm
-        self._confirmation.config = config
-        self._condition.every = rhythm.every = config.attempt_interval
+    def reconfigure(self, config: RelayConfig, every: float, criteria: Criteria) -> None:
+        """Apply settings; `every` is the number of seconds between two attempts while nothing fails."""
+        self._condition.every = every
         self._condition.degradation.criteria = criteria
-        rhythm.next_regular = min(rhythm.next_regular, self._now + config.attempt_interval)
-        self._confirmation.attempts.changed()
+        self._confirmation.reconfigure(config, every)
 
     def suspend(self) -> None:
         """Confirm nothing and reach no verdict until `resume`: the monitor is unhealthy."""
@@ -177,7 +171,7 @@ class RelayVerdict:
 
     def _observe_run(self, run: Run, context: ProbeContext) -> None:
         started = self._now - run.duration
-        for exchange in run.exchanges:
+        for exchange in run.exchanges if run.untried is None else ():
             self._observe_exchange(run, exchange, started)
         failure = run.failure
         if any(delivered(exchange) for exchange in run.exchanges):
