@@ -10,13 +10,15 @@ from monitor.cli.shared import DEFAULT_CONFIG, ConfigOption, load_config
 def check(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Validate a configuration.
 
-    Print every error with its line, or what the configuration costs each relay and Prometheus, and the time to a page.
+    Print every error with its line, or what the configuration costs each relay and Prometheus, the time to a page, and
+    whether the references answer.
     """
     from monitor.config import attempts, capacity, sharding  # noqa: PLC0415
+    from monitor.health import check_references  # noqa: PLC0415
     from monitor.metrics import footprint  # noqa: PLC0415
 
     loaded = load_config(config)
     typer.echo(f"{config}: valid")
-    for part in (capacity, attempts, sharding, footprint):
+    for part in (capacity, attempts, sharding, footprint, check_references):
         for line in part.render(loaded):
             typer.echo(line)

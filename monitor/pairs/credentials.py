@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from monitor.config import RelayConfig
 
-FILE_TIMEOUT: Final = 2.0
+FILE_TIMEOUT: Final = 1.0
 """Seconds within which the file of a secret must be read: it may lie on a mount that hangs."""
 
 

@@ -96,13 +96,13 @@ class Client:
         return channel in self._connection.subscriptions
 
     def deadline_error(self, step: Step) -> ProbeError:
-        """Return the error for a deadline that passed during `step`."""
+        """Return the error for a deadline that passed during `step`. It may be earlier than that of the connect."""
         if self.awaiting_permit:
             return LocalError(self.step, Reason.OVERLOADED, "the configured limits allow no more connects now")
-        if self._reading:
-            return SettingsError(self.step, Reason.INTERNAL, "the files of this relay's settings could not be read yet")
-        if step is Step.PROXY and self._proxy is not None:
-            return self._proxy.error(Reason.TIMEOUT, "no answer in time")
+        if self._reading or (step is Step.PROXY and self._proxy is not None):
+            error = obstacles.of_own_deadline(self.step, self._proxy)
+            self._endpoint.report(error)
+            return error
         partially_received = self._latest_transport is not None and self._latest_transport.partially_received
         return obstacles.of_deadline(step, partially_received=partially_received)
 
@@ -314,7 +314,7 @@ class Client:
             self.awaiting_permit = True
             await self._endpoint.admit(self.failed_at)
             self.awaiting_permit = False
-            self.error, self._reading = None, True
+            self.error, self._reading, self._proxy = None, True, None
             settings = await self._endpoint.read()
             self._reading = False
             self.endpoint, self._secrets = settings.target.endpoint, settings.secrets

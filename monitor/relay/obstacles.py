@@ -13,6 +13,7 @@ from monitor.vocabulary import Reason, Step
 from monitor.wire.codes import CloseCode, ErrorCode
 
 if TYPE_CHECKING:
+    from monitor.relay.proxy import Proxy
     from monitor.relay.token import TokenLife
     from monitor.wire.events import Dropped, ErrorReply
 
@@ -103,6 +104,13 @@ def of_deadline(step: Step, *, partially_received: bool = False) -> ProbeError:
         return ProbeError(step, Reason.TIMEOUT, "the answer arrived only in part")
     not_connected = step in {Step.RESOLVE, Step.TCP}
     return ProbeError(step, Reason.TIMEOUT if not_connected else Reason.SILENT, "no answer in time")
+
+
+def of_own_deadline(step: Step, proxy: Proxy | None) -> SettingsError:
+    """Return the error for a deadline that passed before `proxy` was reached, or before the settings were read."""
+    if proxy is not None:
+        return proxy.error(Reason.TIMEOUT, "no answer in time")
+    return SettingsError(step, Reason.INTERNAL, "the files of this relay's settings are not read yet; do mounts hang?")
 
 
 def is_local_fault(error: OSError) -> bool:

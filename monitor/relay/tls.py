@@ -49,7 +49,7 @@ class TlsOptions:
     server_name: str | None = None
 
 
-FILE_TIMEOUT: Final = 2.0
+FILE_TIMEOUT: Final = 1.0
 """Seconds within which the TLS files must be read."""
 
 _SYSTEM_CHECK_INTERVAL: Final = 60.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from tests.cli.commands import CONFIG, monitor
 from tests.config.test_loading import marked
 from tests.relays import ROOT
+from tests.sockets import closed_port
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +45,25 @@ class TestCheck:
             "history; a page at most 1m19s after it is killed, 1m49s after it refuses new clients only."
         )
         assert "samples per second" in footprint[2]
+
+    def test_references_that_do_not_answer_prove_nothing_and_none_is_a_warning(self, tmp_path: Path) -> None:
+        config = tmp_path / "monitor.yaml"
+        port = closed_port()
+        with socket.create_server(("127.0.0.1", 0)) as answering:
+            host, other = answering.getsockname()
+            relay = f'relays: [{{name: far, url: "ws://127.0.0.1:{port}/connection/websocket"}}]\n'
+            probes = "probes: [{name: idle, scenario: steady-state, relays: [far]}]\n"
+            config.write_text(f'references: ["127.0.0.2:{port}", "{host}:{other}"]\n' + relay + probes)
+            done = monitor("check", "--config", config)
+            assert done.returncode == 0, done.stderr
+            assert done.stdout.splitlines()[-1] == (
+                f"Warning: reference 127.0.0.2:{port}: Connection refused. It proves nothing until it answers."
+            )
+        config.write_text(relay + probes)
+        assert monitor("check", "--config", config).stdout.splitlines()[-1] == (
+            "Warning: references is empty: a failure of this monitor's own network looks like one of the relays. "
+            "Name two or more independent hosts."
+        )
 
     def test_the_web_configuration_is_checked(self, tmp_path: Path) -> None:
         (tmp_path / "monitor.yaml").write_text("server: {web_config_file: web.yml}\n" + CONFIG)
