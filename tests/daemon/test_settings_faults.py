@@ -20,7 +20,7 @@ from monitor.relay.dial import dial
 from monitor.relay.resolve import look_up
 from monitor.relay.routes import has_route
 from monitor.vocabulary import Condition
-from tests.daemon.harness import running, shown, until
+from tests.daemon.harness import page, running, shown, until
 from tests.probes.harness import embedded
 from tests.relay.harness import serving
 from tests.relay.test_proxy import TunnelProxy
@@ -261,7 +261,9 @@ class TestCredentials:
             await until(
                 lambda: condition(monitor, "demo") is expected and bool(left > 0 or reason(monitor, "demo")), 40
             )
-            assert shown(monitor, "relay_probe_token_expiry_timestamp_seconds") == pytest.approx(now + left)
+            expiry = "relay_probe_token_expiry_timestamp_seconds"
+            await until(lambda: bool(page(monitor, expiry)))
+            assert shown(monitor, expiry) == pytest.approx(now + left)
             assert shown(monitor, "relay_probe_token_lifetime_seconds") == pytest.approx(7200)
             if left < 0:
                 assert shown(monitor, "relay_probe_exchanges_total", outcome="failed") == 0
