@@ -9,19 +9,16 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from monitor.config.capacity import footprint_of
-from monitor.config.relay import CONFIRMATION_SPACING, MAX_ATTEMPT_TIME
+from monitor.config.relay import ATTEMPT_CONNECTS, ATTEMPT_MESSAGES, CONFIRMATION_SPACING, MAX_ATTEMPT_TIME
 from monitor.config.units import show_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from monitor.config.model import Config
     from monitor.config.probe import ProbeConfig
     from monitor.config.relay import RelayConfig
 
-CONNECTS: Final = 2
-MESSAGES: Final = 2
 CHANNELS: Final = 2
 
 MAX_ENDPOINTS: Final = 8
@@ -53,25 +50,11 @@ class AttemptCost:
     refused: float
 
 
-def attempt_interval(relay: RelayConfig, probes: Iterable[ProbeConfig]) -> float:
-    """Return the seconds between two attempts at a relay with these probes: `confirm.every`, or longer to fit.
-
-    Attempts get what `limits` leave when each probe starts a run in the same minute and a failure is confirmed. It is
-    infinite if that is nothing.
-    """
-    need = footprint_of(relay, probes)
-    connects = relay.limits.connects_per_minute - relay.limits.reserve - need.peak_connects
-    messages = relay.limits.messages_per_minute - need.peak_messages
-    if connects <= 0 or messages <= 0:
-        return math.inf
-    return max(relay.confirm.every, CONNECTS * _MINUTE / connects, MESSAGES * _MINUTE / messages)
-
-
 def round_time(relay: RelayConfig, probes: Sequence[ProbeConfig]) -> float:
     """Return the seconds from a failure to the verdict, if each attempt takes all its time."""
     number = max(relay.confirm.attempts, min(MAX_ENDPOINTS, len(relay.endpoints)))
     timeout = min([MAX_ATTEMPT_TIME, relay.confirm.within, *(probe.timeout for probe in probes)])
-    delay = min(CONFIRMATION_SPACING, (relay.confirm.within - timeout) / max(1, number - 1))
+    delay = min(CONFIRMATION_SPACING, (relay.confirm.within - timeout) / max(1, relay.confirm.attempts - 1))
     return (number - 1) * delay + timeout
 
 
@@ -81,7 +64,7 @@ def attempt_costs(config: Config) -> list[AttemptCost]:
     costs = []
     for relay in config.relays:
         probes = [probe for probe in config.probes if relay.name in probe.relays]
-        every = attempt_interval(relay, probes)
+        every = relay.attempt_interval
         per_minute = _MINUTE / every
         killed = round_time(relay, probes) + relay.page_after + after
         costs.append(
@@ -89,8 +72,8 @@ def attempt_costs(config: Config) -> list[AttemptCost]:
                 relay=relay.name,
                 every=every,
                 wanted=relay.confirm.every,
-                connects=CONNECTS * per_minute,
-                messages=MESSAGES * per_minute,
+                connects=ATTEMPT_CONNECTS * per_minute,
+                messages=ATTEMPT_MESSAGES * per_minute,
                 channels=CHANNELS * per_minute,
                 history_keys=math.ceil(CHANNELS * per_minute * relay.history.ttl / _MINUTE),
                 killed=killed,
@@ -106,11 +89,6 @@ def render(config: Config) -> list[str]:
 
 
 def _line(cost: AttemptCost) -> str:
-    if math.isinf(cost.every):
-        return (
-            f"{cost.relay}: its limits leave no room for attempts, so nobody is paged when only new clients are "
-            "refused; raise connects_per_minute or messages_per_minute."
-        )
     stretched = f" (not {show_duration(cost.wanted)}, to fit its limits)" if cost.every > cost.wanted else ""
     return (
         f"{cost.relay}: an attempt every {show_duration(math.ceil(cost.every))}{stretched}: {cost.connects:.3g} "
