@@ -9,16 +9,19 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from monitor.config.relay import ATTEMPT_CONNECTS, ATTEMPT_MESSAGES, CONFIRMATION_SPACING, MAX_ATTEMPT_TIME
+from monitor.config.capacity import footprint_of
+from monitor.config.relay import CONFIRMATION_SPACING, MAX_ATTEMPT_TIME
 from monitor.config.units import show_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from monitor.config.model import Config
     from monitor.config.probe import ProbeConfig
     from monitor.config.relay import RelayConfig
 
+CONNECTS: Final = 2
+MESSAGES: Final = 2
 CHANNELS: Final = 2
 
 MAX_ENDPOINTS: Final = 8
@@ -50,6 +53,20 @@ class AttemptCost:
     refused: float
 
 
+def attempt_interval(relay: RelayConfig, probes: Iterable[ProbeConfig]) -> float:
+    """Return the seconds between two attempts at a relay with these probes: `confirm.every`, or longer to fit.
+
+    Attempts get what `limits` leave when each probe starts a run in the same minute and a failure is confirmed. It is
+    infinite if that is nothing.
+    """
+    need = footprint_of(relay, probes)
+    connects = relay.limits.connects_per_minute - relay.limits.reserve - need.peak_connects
+    messages = relay.limits.messages_per_minute - need.peak_messages
+    if connects <= 0 or messages <= 0:
+        return math.inf
+    return max(relay.confirm.every, CONNECTS * _MINUTE / connects, MESSAGES * _MINUTE / messages)
+
+
 def round_time(relay: RelayConfig, probes: Sequence[ProbeConfig]) -> float:
     """Return the seconds from a failure to the verdict, if each attempt takes all its time."""
     number = max(relay.confirm.attempts, min(MAX_ENDPOINTS, len(relay.endpoints)))
@@ -64,7 +81,7 @@ def attempt_costs(config: Config) -> list[AttemptCost]:
     costs = []
     for relay in config.relays:
         probes = [probe for probe in config.probes if relay.name in probe.relays]
-        every = relay.attempt_interval
+        every = attempt_interval(relay, probes)
         per_minute = _MINUTE / every
         killed = round_time(relay, probes) + relay.page_after + after
         costs.append(
@@ -72,8 +89,8 @@ def attempt_costs(config: Config) -> list[AttemptCost]:
                 relay=relay.name,
                 every=every,
                 wanted=relay.confirm.every,
-                connects=ATTEMPT_CONNECTS * per_minute,
-                messages=ATTEMPT_MESSAGES * per_minute,
+                connects=CONNECTS * per_minute,
+                messages=MESSAGES * per_minute,
                 channels=CHANNELS * per_minute,
                 history_keys=math.ceil(CHANNELS * per_minute * relay.history.ttl / _MINUTE),
                 killed=killed,
@@ -89,6 +106,11 @@ def render(config: Config) -> list[str]:
 
 
 def _line(cost: AttemptCost) -> str:
+    if math.isinf(cost.every):
+        return (
+            f"{cost.relay}: its limits leave no room for attempts, so nobody is paged when only new clients are "
+            "refused; raise connects_per_minute or messages_per_minute."
+        )
     stretched = f" (not {show_duration(cost.wanted)}, to fit its limits)" if cost.every > cost.wanted else ""
     return (
         f"{cost.relay}: an attempt every {show_duration(math.ceil(cost.every))}{stretched}: {cost.connects:.3g} "

@@ -133,7 +133,7 @@ def render(config: Config) -> list[str]:
     lines += [
         f"{relay.name}: with its limits it takes {minutes} minutes after a start to open all persistent connections."
         for relay, each in zip(config.relays, footprint(config), strict=True)
-        if (minutes := math.ceil(each.connections / (relay.limits.connects_per_minute - relay.reserve))) > 1
+        if (minutes := math.ceil(each.connections / (relay.limits.connects_per_minute - relay.limits.reserve))) > 1
     ]
     if len(config.locations) > 1:
         lines.append(f"This is the footprint of one location; {len(config.locations)} locations watch these relays.")

@@ -5,13 +5,11 @@ Each check passes the paths it depends on, so that no problem is reported on top
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Final
 
 from monitor.config.capacity import footprint_of
 from monitor.config.objectives import Objectives
 from monitor.config.problems import ProblemCollector, listed, suggestion
-from monitor.config.relay import ATTEMPT_MESSAGES
 from monitor.config.units import show_duration
 from monitor.scenarios import KEYS, SPECS, users_of
 
@@ -129,14 +127,14 @@ class _Checker:
         if any(not SPECS[probe.scenario].continuous and not probe.is_scheduled for _, probe in watching):
             return
         need = footprint_of(relay, [probe for _, probe in watching])
-        of_attempts = math.ceil(60 * ATTEMPT_MESSAGES / relay.attempt_interval)
+        reserve = relay.limits.reserve
         for key, peak, kept in (
-            ("connects_per_minute", need.peak_connects, relay.reserve),
-            ("messages_per_minute", need.peak_messages, of_attempts),
+            ("connects_per_minute", need.peak_connects, reserve),
+            ("messages_per_minute", need.peak_messages, 0),
         ):
             allowed = getattr(relay.limits, key)
             if peak and peak + kept > allowed:
-                more = f", and {kept} are reserved for attempts"
+                more = f", and {kept} are reserved to confirm a failure" if kept else ""
                 self._problems.add(
                     (*path, "limits", key),
                     f"{allowed} is too low: the probes need {peak:.1f} in a minute that starts a run of each{more}; "

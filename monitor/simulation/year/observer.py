@@ -11,7 +11,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from monitor.config.attempts import MAX_ENDPOINTS
+from monitor.config.attempts import MAX_ENDPOINTS, attempt_interval
 from monitor.config.relay import CONFIRMATION_SPACING, MAX_ATTEMPT_TIME
 from monitor.scenarios import SPECS
 from monitor.simulation.year.kinds import New, Persistent
@@ -98,7 +98,7 @@ class Observer:
         rng: np.random.Generator,
     ) -> None:
         self._confirm = relay.confirm
-        self._every = relay.attempt_interval
+        self._every = attempt_interval(relay, probes)
         self._attempts = max(relay.confirm.attempts, min(MAX_ENDPOINTS, len(relay.endpoints)))
         timeout = min([MAX_ATTEMPT_TIME, relay.confirm.within, *(probe.timeout for probe in probes)])
         self._timeout = timeout
