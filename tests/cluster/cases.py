@@ -227,7 +227,7 @@ async def dead_endpoint(incident: Incident) -> None:
 
 
 async def silent_endpoint(incident: Incident) -> None:
-    """One endpoint gets no publication any more: its clients are connected and hear nothing, and it refuses new ones."""
+    """One endpoint gets no publication any more: its clients are connected, hear nothing, and it refuses new ones."""
     incident.cluster.nodes[1].link.cut()
     await incident.says("degraded", is_degraded, 120)
     await incident.pages("RelayPartialFailure", 180)
