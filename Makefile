@@ -113,6 +113,10 @@ year: $(STAMP) ## Simulate a year of faults, and print precision and recall of t
 field: $(STAMP) ## Measure pages with real Prometheus and Alertmanager in 20 minutes (KINDS='killed 429 …')
 	$(BIN)/python -m tests.field $(KINDS)
 
+windows: $(STAMP) ## Check the alerts of NUMBER configurations (5000), and some of them with each promtool
+	$(BIN)/python -m tests.simulation.windows $(or $(NUMBER),5000)
+	$(BIN)/python -m tests.simulation.windows_promtool $(or $(PROMTOOL),100)
+
 fuzz: $(STAMP) ## Fuzz each decoder for TIME seconds (60), on Linux; findings go to fuzz/findings/
 	for target in wire wallet server upgrade config fault; do $(BIN)/python -m fuzz $$target $(or $(TIME),60) || exit; done
 

@@ -16,6 +16,7 @@ from monitor.simulation.year.plan import draw_faults
 from monitor.simulation.year.simulate import Clusters, clusters
 from monitor.slo.rules import alerts, groups, rules_file
 from tests.relays import ROOT
+from tests.simulation.windows_promtool import promtool_input
 from tests.slo.rules.promtool import promtool_3, run
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def document(simulated: Clusters, cluster: Cluster, config: Config, version: int
         "tests": [
             {
                 "interval": f"{interval:.0f}s",
-                "input_series": [_input(each, begin, interval) for each in scraped],
+                "input_series": [promtool_input(each, begin, interval) for each in scraped],
                 "promql_expr_test": [
                     {
                         "expr": f'count(ALERTS{{alertname="{name}", severity="{severity}", alertstate="firing"}}) '
@@ -106,13 +107,6 @@ def _since(series: Series, begin: float) -> Series:
     kept = series.times >= begin
     of = tuple(item for item in series.labels if item[0] != "__name__")
     return Series(series.name, of, series.times[kept], series.values[kept])
-
-
-def _input(series: Series, begin: float, interval: float) -> dict[str, str]:
-    skipped = round((series.times[0] - begin) / interval)
-    values = ["stale" if math.isnan(value) else f"{value:.10g}" for value in series.values]
-    labels = ", ".join(f'{name}="{value}"' for name, value in series.labels if name != "__name__")
-    return {"series": f"{series.name}{{{labels}}}", "values": " ".join([*(["_"] * skipped), *values])}
 
 
 @pytest.mark.integration

@@ -45,7 +45,7 @@ class Evaluator:
     def __init__(self, store: Store, at: Floats, *, now: Floats | None = None, version: int = 3) -> None:
         self._store, self._at, self._version = store, at, version
         self._now = at if now is None else now
-        self._ranges: dict[tuple[int, float, float], Ranges] = {}
+        self._ranges: dict[tuple[int, float, float, float], Ranges] = {}
         self._found: dict[tuple[str, tuple[tuple[str, str, str], ...]], list[Series]] = {}
         self._instants: dict[tuple[int, float], Floats] = {}
         self._functions: dict[str, Callable[[Sequence[Node]], Vector | Floats]] = {
@@ -106,7 +106,7 @@ class Evaluator:
         key = (id(series), offset)
         if key not in self._instants:
             at = self._at - offset
-            last = np.searchsorted(series.times, at, side="right") - 1
+            last = np.searchsorted(series.times, self._at - max(offset, series.delay), side="right") - 1
             index = np.maximum(last, 0)
             if len(series.times) == 0:
                 self._instants[key] = np.full(len(at), np.nan)
@@ -119,10 +119,11 @@ class Evaluator:
     def _ranges_of(self, series: Series, node: Selector) -> Ranges:
         assert node.window is not None
         times = series.samples[0]
-        key = (id(times), node.window, node.offset)
+        key = (id(times), node.window, node.offset, series.delay)
         if key not in self._ranges:
             left_open = self._version >= 3  # noqa: PLR2004 - Prometheus' major version
-            self._ranges[key] = Ranges.of(times, self._at - node.offset, node.window, left_open=left_open)
+            seen = self._at - max(node.offset, series.delay)
+            self._ranges[key] = Ranges.of(times, self._at - node.offset, node.window, left_open=left_open, seen=seen)
         return self._ranges[key]
 
     # Functions.

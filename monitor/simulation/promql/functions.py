@@ -28,10 +28,13 @@ class Ranges:
     last: NDArray[np.intp]
 
     @classmethod
-    def of(cls, times: Floats, at: Floats, window: float, *, left_open: bool) -> Ranges:
-        """Find the samples; Prometheus 3 leaves out one exactly at a window's start (`left_open`), 2 does not."""
+    def of(cls, times: Floats, at: Floats, window: float, *, left_open: bool, seen: Floats | None = None) -> Ranges:
+        """Find the samples; Prometheus 3 leaves out one exactly at a window's start (`left_open`), 2 does not.
+
+        Samples later than `seen` cannot be queried yet.
+        """
         first = np.searchsorted(times, at - window, side="right" if left_open else "left")
-        return cls(at, window, first, np.searchsorted(times, at, side="right") - 1)
+        return cls(at, window, first, np.searchsorted(times, at if seen is None else seen, side="right") - 1)
 
     @property
     def count(self) -> NDArray[np.intp]:

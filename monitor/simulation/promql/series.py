@@ -25,10 +25,13 @@ def labels(**values: str) -> Labels:
 
 
 class Series:
-    """One series. Samples of the same target may share one array of times, which makes look-ups cheaper."""
+    """One series. Samples of the same target may share one array of times, which makes look-ups cheaper.
 
-    def __init__(self, name: str, of: Labels, times: Floats, values: Floats) -> None:
-        self.name, self.times, self.values = name, times, values
+    delay: seconds from a sample's time to when it can be queried.
+    """
+
+    def __init__(self, name: str, of: Labels, times: Floats, values: Floats, delay: float = 0.0) -> None:
+        self.name, self.times, self.values, self.delay = name, times, values, delay
         self.labels: Labels = tuple(sorted((*of, ("__name__", name)))) if name else of
         self._by_name = dict(self.labels)
 
