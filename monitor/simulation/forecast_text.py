@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from monitor.simulation.forecast import UP
+from monitor.simulation.show import show_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from monitor.config.attempts import AttemptCost
     from monitor.simulation.forecast import Forecast, Row
     from monitor.simulation.nodes import BadNodeOdds
-
-_UNITS: Final = ((86_400.0, "d"), (3600.0, "h"), (60.0, "min"))
 
 
 def lines(found: Forecast, bad_node: Mapping[str, BadNodeOdds]) -> Iterator[str]:
@@ -91,13 +90,3 @@ def draw(found: Forecast, path: Path) -> None:
 
 def _label(row: Row) -> str:
     return " · ".join(part for part in (row.relay, row.slo, row.fault) if part)
-
-
-def show_time(seconds: float) -> str:
-    """Return seconds as text with a unit that suits them."""
-    if math.isinf(seconds):
-        return "never"
-    for size, unit in _UNITS:
-        if seconds >= 2 * size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds:.0f} s"

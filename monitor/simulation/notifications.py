@@ -108,13 +108,13 @@ class Alertmanager:
             for each in raw.get("inhibit_rules", ())
         ]
 
-    def inhibits(self, alert: str) -> bool:
-        """Return whether an alert of this name may inhibit another one."""
-        labels = {"alertname": alert, "service": "relay-monitor", "relay": "any", "severity": "info"}
-        named = [rule for rule in self._inhibitions if any(label == "alertname" for label, _, _ in rule.source)]
+    def inhibits(self, labels: Mapping[str, str]) -> bool:
+        """Return whether an alert with these labels may inhibit an alert of another name; others may be added to it."""
         return any(
-            matches(alert, *each[1:]) for rule in named for each in rule.source if each[0] == "alertname"
-        ) or any(_match(rule.source, labels) for rule in self._inhibitions if rule not in named)
+            "alertname" not in rule.equal
+            and all(matches(labels[name], *matcher) for name, *matcher in rule.source if name in labels)
+            for rule in self._inhibitions
+        )
 
     def notifications(self, firing: Sequence[Firing], until: float) -> list[Notification]:
         """Return the notifications about these alerts up to a time, by time."""

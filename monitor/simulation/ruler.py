@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from monitor.simulation.promql.series import Floats
     from monitor.slo.rules.rule import Group, Record
 
+MAX_PASSES: Final = 20
+"""Evaluations of a recording rule that reads its own samples; each outage in a row needs one more."""
+
+EARLIER: Final = 1e-3
+"""Seconds by which a sample is older than those of the same evaluation."""
+
 _LABEL: Final = re.compile(r"\{\{\s*\$labels\.(\w+)\s*\}\}")
 
 
@@ -105,7 +111,7 @@ class Ruler:
         return times
 
     def _alert(self, rule: Alert, evaluator: Evaluator, at: Floats) -> Iterator[Firing]:
-        severity = {"severity": rule.severity} if rule.severity else {}
+        severity = {} if rule.capped else {"severity": rule.severity}
         static = {**self._common_labels, **rule.labels, "service": "relay-monitor", **severity}
         for of, value in evaluator.vector(rule.expr).items():
             known = {name: text for name, text in of if name != "__name__"}
@@ -131,11 +137,30 @@ def _needed(groups: Sequence[Group], wanted: Callable[[Alert], bool]) -> list[Gr
 
 
 def _record(rule: Record, evaluator: Evaluator, store: Store, at: Floats) -> None:
-    for of, value in evaluator.vector(rule.expr).items():
-        named = {name: text for name, text in of if name != "__name__"} | dict(rule.labels)
-        series = Series(rule.name, tuple(sorted(named.items())), at, value)
-        store.add(series)
-        evaluator.added(series)
+    """Add what a rule records. A rule may read its own earlier samples: it is evaluated until nothing changes."""
+    reads_itself = any(each.name == rule.name for each in selectors(parse(rule.expr)))
+    before: dict[Labels, Floats] = {}
+    for _ in range(MAX_PASSES if reads_itself else 1):
+        made = _named(rule, evaluator.vector(rule.expr))
+        store.remove(rule.name, before)
+        for of, value in made.items():
+            # While it is evaluated, its sample of the same time is not there yet.
+            store.add(Series(rule.name, of, at, value, delay=EARLIER if reads_itself else 0.0))
+        evaluator.forget(rule.name)
+        if before.keys() == made.keys() and all(np.array_equal(before[of], made[of], equal_nan=True) for of in made):
+            break
+        before = made
+    for series in store.find(rule.name, ()):
+        series.delay = 0.0
+
+
+def _named(rule: Record, vector: Mapping[Labels, Floats]) -> dict[Labels, Floats]:
+    """Return a vector with the labels of the recorded series."""
+    found: dict[Labels, Floats] = {}
+    for of, value in vector.items():
+        named = tuple(sorted(({name: text for name, text in of if name != "__name__"} | dict(rule.labels)).items()))
+        found[named] = np.where(np.isnan(found[named]), value, found[named]) if named in found else value
+    return found
 
 
 def intervals(

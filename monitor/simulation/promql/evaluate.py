@@ -64,10 +64,13 @@ class Evaluator:
             found = self._evaluate(parse(expr))
         return found if isinstance(found, dict) else {(): found}
 
-    def added(self, series: Series) -> None:
-        """Forget what selectors of this name found."""
-        for key in [key for key in self._found if key[0] == series.name]:
-            del self._found[key]
+    def forget(self, name: str) -> None:
+        """Look up the series of this name anew."""
+        for key in [key for key in self._found if key[0] == name]:
+            for series in self._found.pop(key):
+                self._instants = {each: found for each, found in self._instants.items() if each[0] != id(series)}
+                times = id(series.samples[0])
+                self._ranges = {each: found for each, found in self._ranges.items() if each[0] != times}
 
     def _evaluate(self, node: Node) -> Vector | Floats:
         if isinstance(node, Number):

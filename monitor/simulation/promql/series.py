@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
     from numpy.typing import NDArray
 
@@ -75,6 +75,11 @@ class Store:
         """Add a series."""
         self._by_name.setdefault(series.name, []).append(series)
 
+    def remove(self, name: str, of: Container[Labels]) -> None:
+        """Remove the series of a name with these labels."""
+        kept = [each for each in self._by_name.get(name, ()) if _without_name(each.labels) not in of]
+        self._by_name[name] = kept
+
     def all(self) -> list[Series]:
         """Return every series."""
         return [each for of_name in self._by_name.values() for each in of_name]
@@ -82,6 +87,10 @@ class Store:
     def find(self, name: str, matchers: tuple[tuple[str, str, str], ...]) -> list[Series]:
         """Return the series that a selector selects."""
         return [each for each in self._by_name.get(name, ()) if all(_matches(each, *matcher) for matcher in matchers)]
+
+
+def _without_name(of: Labels) -> Labels:
+    return tuple(item for item in of if item[0] != "__name__")
 
 
 def _matches(series: Series, label: str, operator: str, value: str) -> bool:

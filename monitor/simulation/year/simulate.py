@@ -186,13 +186,16 @@ class Clusters:
             groups(config),
             interval,
             lambda name, each: each * self._phase(name),
-            common_labels=config.alerts.labels,
+            common_labels={**config.alerts.labels, "install": config.install},
             wanted=wanted or self._wanted,
         )
 
     def _wanted(self, alert: Alert) -> bool:
         """Return whether an alert pages, or inhibits."""
-        return alert.severity in {"critical", ""} or self._alertmanager.inhibits(alert.name)
+        if alert.severity == "critical":
+            return True
+        static = {"alertname": alert.name, "severity": alert.severity, "service": "relay-monitor", **alert.labels}
+        return self._alertmanager.inhibits(static | {"install": self._config.install})
 
     def notifications(self, cluster: Cluster) -> list[Notification]:
         """Return the notifications of one cluster."""

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from monitor.simulation.forecast_text import show_time
+from monitor.simulation.show import show_time
 from monitor.simulation.year.kinds import MUST_AFTER, Due
 
 if TYPE_CHECKING:
