@@ -176,6 +176,7 @@ class MonitoredRelays:
         self._supervision = supervision or self._supervision
         for monitored in await self.open(self.config.relays):
             self.relays[monitored.config.name] = monitored
+        self._known = {}  # a relay that a reload adds has no condition yet
         self._start_attempts()
 
     async def open(self, relays: Iterable[RelayConfig]) -> list[MonitoredRelay]:

@@ -14,6 +14,7 @@ import structlog
 import monitor
 from monitor.clock import SYSTEM_CLOCK, Clock, utc
 from monitor.config import changes, refusals
+from monitor.daemon.conditions import Conditions
 from monitor.daemon.lifecycle import Lifecycle
 from monitor.daemon.pipeline import ResultPipeline
 from monitor.daemon.status import relay_status
@@ -42,6 +43,9 @@ _log = structlog.get_logger(__name__)
 
 STOP_GRACE: Final = 4.0
 """Seconds that running probes have to finish when the monitor stops; the whole stop takes less than ten."""
+
+CLOSE_TIMEOUT: Final = 1.0
+"""Seconds for writing the last conditions."""
 
 MANY_RELAYS: Final = 10
 """Relays opened by one reload from which on garbage collection is suspended; what it then leaves is not collected."""
@@ -83,6 +87,8 @@ class Monitor:
             on_health=self.metrics.set_journal_healthy,
             on_bug=partial(self.metrics.count_task_failure, "journal"),
         )
+        self.conditions = Conditions(self.state_folder, self.clock) if self.state_folder is not None else None
+        self._known = self.conditions.read(config.relays) if self.conditions is not None else {}
         self.maintenance = Maintenance(config.maintenance, self.clock)
         self.started_at = utc(self.clock)
         self.supervision = Supervision(
@@ -147,7 +153,9 @@ class Monitor:
         """See `lifecycle.Parts`."""
         self.metrics.set_healthy(True)
         self.metrics.set_reload(at=self.clock.time(), ok=True)
-        await self.monitored_relays.start(self._on_status, on_attempt=self.journal.add, supervision=self.supervision)
+        await self.monitored_relays.start(
+            self._on_status, on_attempt=self.journal.add, known=self._known, supervision=self.supervision
+        )
         await self.supervisor.start_all((relay, probe) for probe in self.config.probes for relay in probe.relays)
         await self.schedule.start()
         self.health.start()
@@ -165,11 +173,15 @@ class Monitor:
         await self.monitored_relays.stop()
         self.pipeline.close()
         self.supervision.close()
+        if self.conditions is not None:
+            self.conditions.write(always=True)
         await run_in_thread("end of the journal", self._close_files)
         _log.info("monitor stopped")
 
     def _close_files(self) -> None:
         self.journal.close()
+        if self.conditions is not None:
+            self.conditions.close(CLOSE_TIMEOUT)
         if self.state_folder is not None:
             self.state_folder.close()
 
@@ -260,6 +272,8 @@ class Monitor:
         await self.supervisor.stop(difference.stopped)
         for name in difference.closed:
             self.supervision.forget(name)
+            if self.conditions is not None:
+                self.conditions.forget(name)
         removed = [self.monitored_relays.relays[name] for name in difference.closed]
         await self.monitored_relays.close(removed)
         # After the probes' last reports, so that these do not create the series again.
@@ -297,6 +311,8 @@ class Monitor:
 
     def _on_status(self, status: RelayStatus) -> None:
         self.metrics.set_relay_status(status)
+        if self.conditions is not None and (relay := self.monitored_relays.relays.get(status.relay)) is not None:
+            self.conditions.note(relay.config, status)
 
     def _relays(self) -> Iterable[MonitoredRelay]:
         return self.monitored_relays.relays.values()
@@ -311,6 +327,8 @@ class Monitor:
         while True:
             await asyncio.sleep(1)
             self.pipeline.review()
+            if self.conditions is not None:
+                self.conditions.write()
             if of_config is not self.config:  # series may be new
                 of_config, exported = self.config, {}
             for name, relay in list(self.monitored_relays.relays.items()):
