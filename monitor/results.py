@@ -102,16 +102,12 @@ class Exchange(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pairing:
-    """One pairing. `seconds` from the wallet's start until both are connected, `wallet_seconds` until the wallet is.
-
-    `ended` as in `Exchange`.
-    """
+    """One pairing. `seconds` from the wallet's start until both are connected, `wallet_seconds` until the wallet is."""
 
     outcome: Outcome
     seconds: float | None = None
     wallet_seconds: float | None = None
     failure: Failure | None = None
-    ended: float | None = None
 
 
 class Untried(NamedTuple):

@@ -24,7 +24,7 @@ from monitor.results import (
     Skipped,
 )
 from monitor.scenarios import SPECS, Scenario
-from monitor.vocabulary import Outcome, Phase, Reason, Sli, Verdict
+from monitor.vocabulary import Outcome, Phase, Reason, Sli, Step, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -201,7 +201,7 @@ class ProbeSeries:
         for part in run.exchanges:
             self._exchange(part, run.id, started_at + (run.duration if part.ended is None else part.ended))
         if (pairing := run.pairing) is not None:
-            self._pairing(pairing, run.id, started_at + (run.duration if pairing.ended is None else pairing.ended))
+            self._pairing(pairing, run.id, started_at + _pairing_ended(run))
         if run.outcome is Outcome.OK:
             self._succeeded_at = started_at + run.duration
             self._show_last_success()
@@ -326,6 +326,11 @@ class ProbeSeries:
         """Count a slot."""
         if (counter := self._runs.get(result)) is not None:
             counter.inc()
+
+
+def _pairing_ended(run: Run) -> float:
+    """Seconds from the start of a run to the end of its pairing."""
+    return next((mark.ended for mark in run.timeline if mark.step is Step.HANDSHAKE), run.duration)
 
 
 def _ended(ok: bool) -> str:  # noqa: FBT001 - what it is called

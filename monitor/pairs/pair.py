@@ -166,13 +166,11 @@ class Pair:
             outcome = Outcome.ABORTED if isinstance(error, LocalError) else Outcome.FAILED
             pairing = Pairing(outcome=outcome, failure=failure_of(error))
         else:
-            session = dapp_peer.session
-            self.tracker.channel = session.channel if session is not None else None
-            members = (dapp, wallet)
-            self._sessions = {item.side: item.peer.session.id for item in members if item.peer.session is not None}
-            ended, seconds = clock.monotonic() - self.recorder.started, clock.monotonic() - started
-            until_wallet = wallet_connected - started
-            pairing = Pairing(outcome=Outcome.OK, seconds=seconds, wallet_seconds=until_wallet, ended=ended)
+            self.tracker.channel = dapp_peer.session.channel if dapp_peer.session is not None else None
+            sessions = {item.side: item.peer.session for item in (dapp, wallet)}
+            self._sessions = {side: session.id for side, session in sessions.items() if session is not None}
+            seconds = clock.monotonic() - started
+            pairing = Pairing(outcome=Outcome.OK, seconds=seconds, wallet_seconds=wallet_connected - started)
         self.recorder.mark("pair", Step.HANDSHAKE, started, clock.monotonic())
         return pairing
 
