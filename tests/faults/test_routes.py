@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 
@@ -61,7 +61,7 @@ while True:
 """A link between two networks that drops 7 % of the packets; not every kernel has netem."""
 
 
-def _ip(*arguments: str) -> bool:
+def ip(*arguments: str) -> bool:
     ip = shutil.which("ip")
     return (
         ip is not None
@@ -73,23 +73,21 @@ def _ip(*arguments: str) -> bool:
 def namespace() -> Iterator[str]:
     """Create a network namespace with a loopback interface, and yield its name."""
     name = f"relay-monitor-{os.getpid()}"
-    if not _ip("netns", "add", name):
+    if not ip("netns", "add", name):
         pytest.skip(f"no network namespace can be created: {INSTALL}")
     try:
-        assert _ip("netns", "exec", name, "ip", "link", "set", "lo", "up")
+        assert ip("netns", "exec", name, "ip", "link", "set", "lo", "up")
         yield name
     finally:
-        _ip("netns", "delete", name)
+        ip("netns", "delete", name)
 
 
-def _run_in(namespace: str, *command: str) -> subprocess.Popen[str]:
+def run_in(
+    namespace: str, *command: str, stdout: int | IO[str] = subprocess.PIPE, stderr: int | IO[str] = subprocess.PIPE
+) -> subprocess.Popen[str]:
     """Start a program in a namespace; as a context manager it is killed at the end."""
     return _KilledAtExit(
-        ["ip", "netns", "exec", namespace, *command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
+        ["ip", "netns", "exec", namespace, *command], stdout=stdout, stderr=stderr, text=True, cwd=ROOT
     )
 
 
@@ -102,7 +100,7 @@ class _KilledAtExit(subprocess.Popen[str]):
 def _start_once(namespace: str, folder: Path, config: str) -> subprocess.Popen[str]:
     file = folder / "config.yaml"
     file.write_text(config, encoding="utf-8")
-    return _run_in(namespace, sys.executable, "-m", "monitor", "once", "--config", str(file), "--output", "json")
+    return run_in(namespace, sys.executable, "-m", "monitor", "once", "--config", str(file), "--output", "json")
 
 
 def _failed_run(once: subprocess.Popen[str]) -> dict[str, Any]:
@@ -144,7 +142,7 @@ def test_an_unreachable_relay_fails_the_run_and_a_missing_local_route_aborts_it(
     namespace: str, tmp_path: Path, route: tuple[str, ...], outcome: str, cause: tuple[str, str] | None
 ) -> None:
     if route:
-        assert _ip("netns", "exec", namespace, "ip", "route", "add", *route)
+        assert ip("netns", "exec", namespace, "ip", "route", "add", *route)
     run = _failed_run(_start_once(namespace, tmp_path, CONFIG))
     assert run["outcome"] == outcome
     if cause is not None:
@@ -156,7 +154,7 @@ def test_a_silent_resolver_is_a_timeout_at_the_resolve_step(namespace: str, tmp_
     resolver.parent.mkdir(parents=True)
     try:
         resolver.write_text("nameserver 127.0.0.1\n", encoding="ascii")
-        with _run_in(namespace, sys.executable, "-c", SILENT_RESOLVER) as resolver_process:
+        with run_in(namespace, sys.executable, "-c", SILENT_RESOLVER) as resolver_process:
             assert resolver_process.stdout is not None
             assert resolver_process.stdout.readline() == "bound\n"
             run = _failed_run(_start_once(namespace, tmp_path, CONFIG.replace("192.0.2.1", "relay.example.com")))
@@ -170,28 +168,28 @@ def test_a_silent_resolver_is_a_timeout_at_the_resolve_step(namespace: str, tmp_
 def far(namespace: str) -> Iterator[str]:
     """Create a second network namespace, and yield its name."""
     name = f"{namespace}-far"
-    assert _ip("netns", "add", name)
+    assert ip("netns", "add", name)
     yield name
-    _ip("netns", "delete", name)
+    ip("netns", "delete", name)
 
 
 def _join(namespace: str, far: str) -> None:
     """Configure the two interfaces of a link, near0 and far0."""
     for name, link, address in ((namespace, "near0", "192.0.2.2/24"), (far, "far0", "192.0.2.1/24")):
-        assert _ip("netns", "exec", name, "ip", "address", "add", address, "dev", link)
-        assert _ip("netns", "exec", name, "ip", "link", "set", link, "up")
+        assert ip("netns", "exec", name, "ip", "address", "add", address, "dev", link)
+        assert ip("netns", "exec", name, "ip", "link", "set", link, "up")
 
 
 def test_lost_packets_delay_messages_and_lose_none(
     namespace: str, far: str, engine_program: Path, tmp_path: Path
 ) -> None:
-    with _run_in(namespace, sys.executable, "-c", LOSSY_LINE) as line:
+    with run_in(namespace, sys.executable, "-c", LOSSY_LINE) as line:
         assert line.stdout is not None
         if line.stdout.readline() != "open\n":
             pytest.skip("no tun device can be created: that needs root and /dev/net/tun")
-        assert _ip("netns", "exec", namespace, "ip", "link", "set", "far0", "netns", far)
+        assert ip("netns", "exec", namespace, "ip", "link", "set", "far0", "netns", far)
         _join(namespace, far)
-        with _run_in(far, str(engine_program), "-listen", "192.0.2.1:80") as engine:
+        with run_in(far, str(engine_program), "-listen", "192.0.2.1:80") as engine:
             assert engine.stdout is not None
             assert engine.stdout.readline().startswith("listening")
             config = CONFIG.replace("messages: 1, timeout: 1s", "messages: 3, timeout: 15s, wallet_delay: 0s")
@@ -207,15 +205,15 @@ def test_a_link_that_goes_down_during_a_session_is_reported_as_silent(
     namespace: str, far: str, engine_program: Path, tmp_path: Path
 ) -> None:
     """The connection is half-open: neither side is notified, and nothing is refused."""
-    assert _ip("link", "add", "near0", "netns", namespace, "type", "veth", "peer", "name", "far0", "netns", far)
+    assert ip("link", "add", "near0", "netns", namespace, "type", "veth", "peer", "name", "far0", "netns", far)
     _join(namespace, far)
-    with _run_in(far, str(engine_program), "-listen", "192.0.2.1:80") as engine:
+    with run_in(far, str(engine_program), "-listen", "192.0.2.1:80") as engine:
         assert engine.stdout is not None
         assert engine.stdout.readline().startswith("listening")
         config = CONFIG.replace("timeout: 1s", "timeout: 1s, settle: 3s, wallet_delay: 0s")
         once = _start_once(namespace, tmp_path, config)
         _wait(lambda: _connections(far) == 2)
         time.sleep(1)  # the pairing, which takes milliseconds
-        assert _ip("netns", "exec", far, "ip", "link", "set", "far0", "down")
+        assert ip("netns", "exec", far, "ip", "link", "set", "far0", "down")
         run = _failed_run(once)
     assert (run["failure"]["step"], run["failure"]["reason"]) == ("publish", "silent")

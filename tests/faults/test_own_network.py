@@ -1,0 +1,183 @@
+"""The monitor's own network, cut in a network namespace: three relays and a reference beyond a link."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.daemon.harness import Samples, samples, total
+from tests.faults.test_routes import INSTALL, ip, run_in
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(240)]
+
+RELAYS = ("192.0.2.11", "192.0.2.12", "192.0.2.13")
+REFERENCES = ("192.0.2.21", "192.0.2.22")
+PORT = 8000
+
+CONFIG = """
+server: {listen: "127.0.0.1:9464"}
+references: [%s]
+relays: [%s]
+probes:
+  - {name: steady, scenario: steady-messaging, message_interval: 1s, settle: 0s, timeout: 2s, pairs: 1}
+"""
+
+LISTEN = """
+import socket, sys, time
+servers = [socket.create_server((host, 443)) for host in sys.argv[1:]]
+print("listening", flush=True)
+time.sleep(600)
+"""
+
+FETCH = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:9464/metrics', timeout=5).read().decode())"
+
+
+class Link:
+    """The monitor in the namespace `here`, and beyond a link `far`, with the relays' and the references' addresses."""
+
+    def __init__(self, stack: contextlib.ExitStack, folder: Path) -> None:
+        self._stack, self._folder = stack, folder
+        self.here, self.far = f"relay-monitor-{os.getpid()}-here", f"relay-monitor-{os.getpid()}-far"
+        for name in (self.here, self.far):
+            if not ip("netns", "add", name):
+                pytest.skip(f"no network namespace can be created: {INSTALL}")
+            stack.callback(ip, "netns", "delete", name)
+            assert ip("netns", "exec", name, "ip", "link", "set", "lo", "up")
+        assert ip("link", "add", "near0", "netns", self.here, "type", "veth", "peer", "name", "far0", "netns", self.far)
+        for name, link, addresses in (
+            (self.here, "near0", ("192.0.2.1",)),
+            (self.far, "far0", (*RELAYS, *REFERENCES)),
+        ):
+            for address in addresses:
+                assert ip("netns", "exec", name, "ip", "address", "add", f"{address}/24", "dev", link)
+            assert ip("netns", "exec", name, "ip", "link", "set", link, "up")
+        self.relays: list[subprocess.Popen[str]] = []
+
+    def start_relays(self) -> None:
+        for host in RELAYS:
+            command = (sys.executable, "-m", "monitor", "relay", "--listen", f"{host}:{PORT}")
+            self.relays.append(self._stack.enter_context(run_in(self.far, *command)))
+
+    def kill_relays(self) -> None:
+        for relay in self.relays:
+            relay.kill()
+        self.relays.clear()
+
+    def start_references(self) -> None:
+        listening = self._stack.enter_context(run_in(self.far, sys.executable, "-c", LISTEN, *REFERENCES))
+        assert listening.stdout is not None
+        assert listening.stdout.readline() == "listening\n"
+
+    def start_monitor(self, *, references: bool) -> None:
+        relays = ", ".join(f'{{name: r{host[-2:]}, url: "ws://{host}:{PORT}/connection/websocket"}}' for host in RELAYS)
+        asked = ", ".join(f'"{host}:443"' for host in REFERENCES) if references else ""
+        file = self._folder / "config.yaml"
+        file.write_text(CONFIG % (asked, relays), encoding="utf-8")
+        log = self._stack.enter_context((self._folder / "log").open("w"))
+        self._stack.enter_context(
+            run_in(self.here, sys.executable, "-m", "monitor", "run", "--config", str(file), stdout=log, stderr=log)
+        )
+
+    def cut(self) -> None:
+        assert ip("netns", "exec", self.far, "ip", "link", "set", "far0", "down")
+
+    def mend(self) -> None:
+        assert ip("netns", "exec", self.far, "ip", "link", "set", "far0", "up")
+
+    def page(self) -> Samples:
+        done = subprocess.run(
+            ["ip", "netns", "exec", self.here, sys.executable, "-c", FETCH],
+            capture_output=True, text=True, timeout=20, check=False,
+        )  # fmt: skip
+        return samples(done.stdout)
+
+    def until(self, condition: Callable[[Samples], bool], seconds: float = 60) -> Samples:
+        """Wait until a condition on the page holds, and return that page."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            found = self.page()
+            with contextlib.suppress(AssertionError):
+                if condition(found):
+                    return found
+        raise AssertionError((self._folder / "log").read_text()[-4000:])
+
+
+@pytest.fixture
+def link(tmp_path: Path) -> Iterator[Link]:
+    with contextlib.ExitStack() as stack:
+        yield Link(stack, tmp_path)
+
+
+def ups(found: Samples) -> list[float]:
+    """Return `relay_up` of the relays that have one."""
+    return [value for (name, _), value in found.items() if name == "relay_up"]
+
+
+def failed(check: str) -> Callable[[Samples], bool]:
+    return lambda found: total(found, "relay_monitor_failed_check", check=check) == 1
+
+
+def all_up(found: Samples) -> bool:
+    return ups(found) == [1, 1, 1] and total(found, "relay_monitor_healthy") == 1
+
+
+def test_without_references_a_cut_link_is_one_failed_check_and_no_relay_is_down(link: Link) -> None:
+    """Before, each relay was down, and each paged."""
+    link.start_relays()
+    link.start_monitor(references=False)
+    link.until(all_up)
+    link.cut()
+    found = link.until(failed("all_relays"))
+    assert 0 not in ups(found)
+    assert total(found, "relay_monitor_healthy") == 0
+    link.mend()
+    found = link.until(all_up, 120)
+    assert total(found, "relay_monitor_failed_check") == 0
+
+
+def test_without_references_a_real_outage_of_all_relays_still_pages_as_that_one_check(link: Link) -> None:
+    link.start_relays()
+    link.start_monitor(references=False)
+    link.until(all_up)
+    link.kill_relays()
+    link.until(failed("all_relays"))
+    time.sleep(30)  # it lasts as long as the outage
+    found = link.page()
+    assert total(found, "relay_monitor_failed_check", check="all_relays") == 1
+    assert 0 not in ups(found)
+    link.start_relays()
+    link.until(all_up, 120)
+
+
+def test_with_references_that_answer_a_common_outage_is_down_for_each(link: Link) -> None:
+    link.start_relays()
+    link.start_references()
+    link.start_monitor(references=True)
+    link.until(all_up)
+    link.kill_relays()
+    found = link.until(lambda found: ups(found) == [0, 0, 0])
+    assert total(found, "relay_monitor_healthy") == 1
+    assert total(found, "relay_monitor_reference_up") == 1
+
+
+def test_with_references_a_cut_link_is_our_network(link: Link) -> None:
+    link.start_relays()
+    link.start_references()
+    link.start_monitor(references=True)
+    link.until(all_up)
+    link.cut()
+    link.until(failed("network"))
+    found = link.until(lambda found: total(found, "relay_monitor_reference_up") == 0)
+    assert 0 not in ups(found)
+    link.mend()
+    link.until(all_up, 120)
