@@ -91,7 +91,7 @@ class Link:
     def cut(self) -> None:
         assert ip("netns", "exec", self.far, "ip", "link", "set", "far0", "down")
 
-    def mend(self) -> None:
+    def restore(self) -> None:
         assert ip("netns", "exec", self.far, "ip", "link", "set", "far0", "up")
 
     def page(self) -> Samples:
@@ -140,7 +140,7 @@ def test_without_references_a_cut_link_is_one_failed_check_and_no_relay_is_down(
     found = link.until(failed("all_relays"))
     assert 0 not in ups(found)
     assert total(found, "relay_monitor_healthy") == 0
-    link.mend()
+    link.restore()
     found = link.until(all_up, 120)
     assert total(found, "relay_monitor_failed_check") == 0
 
@@ -179,5 +179,5 @@ def test_with_references_a_cut_link_is_our_network(link: Link) -> None:
     link.until(failed("network"))
     found = link.until(lambda found: total(found, "relay_monitor_reference_up") == 0)
     assert 0 not in ups(found)
-    link.mend()
+    link.restore()
     link.until(all_up, 120)
