@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from monitor.clock import utc
 from monitor.config import Cron, Every, show_duration
+from monitor.reachability.sentence import describe
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from monitor.clock import Clock
     from monitor.config import Config, ProbeConfig
     from monitor.relays import MonitoredRelay
+    from monitor.results import Cause
     from monitor.schedule import Maintenance, Schedule
 
 
@@ -21,13 +23,18 @@ def relay_status(
 ) -> dict[str, Any]:
     """Return the state of one relay and of its probes as JSON values."""
     name, verdict = relay.config.name, relay.verdict
+    status = verdict.status
     ago = clock.monotonic() - verdict.delivered_at
     probes = [probe for probe in config.probes if name in probe.relays]
     return {
         "name": name,
         "url": relay.config.url,
         "up": verdict.up,
-        "since": _iso(verdict.since),
+        "accepting": status.accepting,
+        "condition": status.condition.value,
+        "since": _iso(status.since),
+        "sentence": describe(status, utc(clock)),
+        "cause": None if status.cause is None else _cause(status.cause),
         "lastCrossing": None if ago == float("inf") else _iso(utc(clock, ago)),
         "maintenance": maintenance.active(name),
         "probes": [
@@ -39,6 +46,16 @@ def relay_status(
             }
             for probe in probes
         ],
+    }
+
+
+def _cause(cause: Cause) -> dict[str, str]:
+    return {
+        "step": cause.step.value,
+        "reason": cause.reason.value,
+        "status": cause.status,
+        "detail": cause.detail,
+        "endpoint": cause.endpoint,
     }
 
 

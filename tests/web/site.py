@@ -39,8 +39,18 @@ def status() -> dict[str, Any]:
 
     def undelivered(name: str, *, up: bool | None) -> dict[str, Any]:
         """Return a relay that delivered no message."""
-        times = {"since": None, "lastCrossing": None}
-        return {"name": name, "url": "embedded", "up": up, **times, "maintenance": None, "probes": [probe("steady")]}
+        words = {None: "unknown", True: "up", False: "down"}
+        return {
+            "name": name,
+            "url": "embedded",
+            "up": up,
+            "condition": words[up],
+            "sentence": f"{words[up]} for 2 min: no attempt has finished yet",
+            "since": "2024-05-01T12:00:00+00:00",
+            "lastCrossing": None,
+            "maintenance": None,
+            "probes": [probe("steady")],
+        }
 
     return {
         "version": "1.2.3",
@@ -53,6 +63,8 @@ def status() -> dict[str, Any]:
                 "name": "demo",
                 "url": "wss://relay.example.com/connection/websocket?token=s3cr3t",
                 "up": False,
+                "condition": "down",
+                "sentence": "down for 2 min: upgrade 502, 9 of 9 attempts failed",
                 "since": "2024-05-01T12:07:05.250000+00:00",
                 "lastCrossing": "2024-05-01T12:06:58+00:00",
                 "maintenance": "weekly upgrade",

@@ -42,11 +42,13 @@ class TestOverview:
             shown = text_of(await web.get("/"))
         assert (
             "demo DOWN since 2024-05-01 12:07:05 UTC wss://relay.example.com/connection/websocket "
-            "Last message delivered: 2024-05-01 12:06:58 UTC . In maintenance: weekly upgrade"
+            "down for 2 min: upgrade 502, 9 of 9 attempts failed · in maintenance: weekly upgrade "
+            "Last message delivered: 2024-05-01 12:06:58 UTC ."
         ) in shown
-        assert "fresh DOWN since 2024-05-01 12:00:09 UTC embedded No message delivered since" in shown
+        assert "fresh DOWN since 2024-05-01 12:00:09 UTC embedded" in shown
+        assert "No message delivered since" in shown
         assert "other up since 2024-05-01 12:00:01 UTC embedded" in shown
-        assert "new unknown (first attempt pending) embedded" in shown
+        assert "unknown for 2 min: no attempt has finished yet" in shown
         assert "2024-05-01 12:07:00 UTC failed at deliver : lost acked, never delivered" in shown
 
     async def test_failed_runs_are_listed_newest_first_with_links(self) -> None:
