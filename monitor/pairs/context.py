@@ -55,6 +55,7 @@ class ProbeContext:
     count: counts a slot of the schedule: "started", "missed" or "skipped".
     active: returns false once the probe is removed or replaced by another one of its name.
     on_bug: is called with an exception of this program that aborted a run or a slot.
+    endpoint_index: position in the rotation of the relay's endpoints for all its pairs; None: the next one for each.
     """
 
     relay: str
@@ -69,10 +70,15 @@ class ProbeContext:
     active: Callable[[], bool] = lambda: True
     on_bug: Callable[[Exception], None] = lambda _: None
     priority: ConnectPriority = ConnectPriority.PLANNED
+    endpoint_index: int | None = None
 
     def admits(self, connects: int, messages: int) -> bool:
         """Acquire the permits for `messages` if `connects` are allowed too; return False if the limits forbid it."""
         return self.admission.has_room(connects) and self.admission.messages.try_acquire(messages)
+
+    def next_endpoint(self) -> int:
+        """Return the position in the rotation of the relay's endpoints that the next pair takes."""
+        return self.admission.endpoint_index() if self.endpoint_index is None else self.endpoint_index
 
     def endpoint(self, side: str, endpoint_index: int, permit: Permit | None = None) -> EndpointProvider:
         """Return how `side` ("dapp" or "wallet") connects; the two sides use different endpoints if there are several.

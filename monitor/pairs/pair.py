@@ -40,8 +40,7 @@ class Pair:
 
     `reconnect` makes the participants come back after a drop (a persistent pair); None leaves a drop a failure.
     `on_change` is called when a participant becomes ready or stops being so. `permits` are permits of the relay's rate
-    limit for the first connects of dApp and wallet. `ledger` replaces the default one, `endpoint_index` the next
-    position in the rotation of the relay's endpoints.
+    limit for the first connects of dApp and wallet. `ledger` replaces the default one.
     """
 
     def __init__(
@@ -53,7 +52,6 @@ class Pair:
         on_change: Callable[[], None] = lambda: None,
         permits: Sequence[Permit] = (),
         ledger: Ledger | None = None,
-        endpoint_index: int | None = None,
     ) -> None:
         self.pairing_error: ProbeError | None = None
         self.context = context
@@ -70,7 +68,7 @@ class Pair:
         self._reconnect = reconnect
         self._stores: dict[str, KeyValueStore] = {"dapp": MemoryStore(), "wallet": MemoryStore()}
         self._sessions: dict[str, str] = {}  # session id by side; each side has its own
-        self._endpoint_index = context.admission.endpoint_index() if endpoint_index is None else endpoint_index
+        self._endpoint_index = context.next_endpoint()
         self._peers = self._new_peer(Dapp, "dapp"), self._new_peer(Wallet, "wallet")
         first, second, *_ = (*permits, None, None)
         self.dapp = self._new_participant("dapp", self._peers[0], first)
@@ -373,21 +371,12 @@ async def pair_up(
     on_change: Callable[[], None] = lambda: None,
     permits: Sequence[Permit] = (),
     ledger: Ledger | None = None,
-    endpoint_index: int | None = None,
 ) -> Pair:
     """Return a new pair, paired; the arguments are those of `Pair`. The pairing is recorded with `recorder`.
 
     Raises `ProbeError` if the pairing failed; the pair is closed then.
     """
-    pair = Pair(
-        context,
-        recorder,
-        reconnect=reconnect,
-        on_change=on_change,
-        permits=permits,
-        ledger=ledger,
-        endpoint_index=endpoint_index,
-    )
+    pair = Pair(context, recorder, reconnect=reconnect, on_change=on_change, permits=permits, ledger=ledger)
     try:
         recorder.pairing = await pair.pair()
     except BaseException:

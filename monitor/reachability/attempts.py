@@ -74,15 +74,17 @@ async def try_new_pair(
         publish=_ignore,
         priority=ConnectPriority.RECOVERY if recovery else ConnectPriority.CONFIRMATION,
         probe=context.probe.model_copy(update={"timeout": timeout, "wallet_delay": 0.0}),
+        endpoint_index=endpoint_index,
     )
-    index = context.admission.endpoint_index() if endpoint_index is None else endpoint_index
+    index = unpublished.next_endpoint()
+    unpublished = replace(unpublished, endpoint_index=index)
     recorder = unpublished.recorder()
     endpoint = ""
     error: ProbeError | None = None
     delivered: bool | None = True
     try:
         async with asyncio.timeout(timeout + ATTEMPT_MARGIN):
-            pair = await pair_up(unpublished, recorder, permits=permits, endpoint_index=index)
+            pair = await pair_up(unpublished, recorder, permits=permits)
             try:
                 endpoint = pair.dapp.client.endpoint
                 await pair.request(recorder.started)
