@@ -65,6 +65,15 @@ class TestCheck:
             "Name two or more independent hosts."
         )
 
+    def test_the_relays_of_each_shard_are_listed(self, tmp_path: Path) -> None:
+        (tmp_path / "monitor.yaml").write_text("shards: 2\n" + CONFIG)
+        done = monitor("check", "--config", tmp_path / "monitor.yaml")
+        assert done.returncode == 0
+        shards = [line.split(": ") for line in done.stdout.splitlines() if line.startswith("shard ")]
+        assert [number for number, _ in shards] == ["shard 0/2", "shard 1/2"]
+        relays = [name for _, names in shards for name in names.split(", ") if name != "no relay"]
+        assert sorted(relays) == ["demo", "other"]
+
     def test_the_web_configuration_is_checked(self, tmp_path: Path) -> None:
         (tmp_path / "monitor.yaml").write_text("server: {web_config_file: web.yml}\n" + CONFIG)
         (tmp_path / "web.yml").write_text("tls_server_config: {}\nbasic_auth_users:\n  prometheus: hunter2\n")

@@ -24,11 +24,6 @@ class TestUsage:
         assert (done.exit_code, done.stdout) == (2, "")
         assert "Invalid value for --shard" in done.stderr
 
-    def test_a_shard_without_a_relay_is_refused(self, config: Path) -> None:
-        done = monitor("run", "--config", config, "--shard", "2/3")
-        assert (done.returncode, done.stdout) == (2, "")
-        assert "shard 2/3: relays: there are only 2, none for this shard" in done.stderr
-
     def test_an_unknown_command_is_refused(self) -> None:
         assert monitor("rnu").returncode == 2
 
