@@ -168,7 +168,8 @@ class PhaseTimed(NamedTuple):
 class Paired(NamedTuple):
     """A pairing outside a bounded run, that of a persistent pair, from `since` until `until` (monotonic).
 
-    `ended_at` is Unix time, 0 if it is not known.
+    `ended_at` is Unix time, 0 if it is not known. A `retry` before the next pairing is due counts for nothing. If it is
+    `untried`, it was due at `since`, and what it counts is not known yet.
     """
 
     relay: str
@@ -178,6 +179,8 @@ class Paired(NamedTuple):
     ended_at: float = 0.0
     since: float = 0.0
     until: float = 0.0
+    retry: bool = False
+    untried: Untried | None = None
 
 
 class MessagesSent(NamedTuple):

@@ -8,6 +8,7 @@ here, in order. Maintenance and health are those of the time that a report is ab
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
@@ -82,6 +83,8 @@ class ResultPipeline:
             verdict.observe(report, context)
         if relay in self._pending:
             self.release(relay)
+        if isinstance(report, Paired) and report.retry:
+            return
         if not _counts_against_relay(report):
             self._record(report)
         elif not self._decide(report, verdict):
@@ -122,7 +125,9 @@ class ResultPipeline:
         """Record a report that cannot be held any longer."""
         if isinstance(report, Run) and report.untried is not None:
             self._record(with_outcome(report, Outcome.ABORTED))
-        elif not isinstance(report, Skipped | PairTime):
+        elif not (
+            isinstance(report, Skipped | PairTime) or (isinstance(report, Paired) and report.untried is not None)
+        ):
             self._record(report, delayed=True)
 
     def _decide(self, report: Run | Report, verdict: RelayVerdict | None) -> bool:
@@ -131,6 +136,11 @@ class ResultPipeline:
             return False
         if isinstance(report, Skipped) or (isinstance(report, Run) and report.untried is not None):
             return self._decide_untried(report, verdict)
+        if isinstance(report, Paired) and report.untried is not None:
+            bad = verdict is not None and counts_bad(report.untried, report.since, verdict)
+            if bad:
+                self._record(report._replace(pairing=replace(report.pairing, outcome=Outcome.FAILED)))
+            return bad is not None
         if verdict is None:
             self._record(report)
         elif isinstance(report, PairTime):
@@ -159,7 +169,9 @@ class ResultPipeline:
     def _record(self, report: Run | Report, *, delayed: bool = False) -> None:
         """Record a report; `delayed`: a fault of this monitor that was found meanwhile may have caused it."""
         excluded, healthy = self._circumstances(report)
-        healthy = healthy and (self._health.healthy or not delayed)
+        if delayed and healthy:
+            verdict = self._verdict_of(report.relay)
+            healthy = self._health.healthy and not (verdict is not None and verdict.unobserved)
         if isinstance(report, Run):
             if excluded:
                 report = with_outcome(report, Outcome.EXCLUDED)
@@ -202,7 +214,7 @@ def _counts_against_relay(report: Run | Report) -> bool:
     if isinstance(report, Run):
         return report.outcome is Outcome.FAILED or report.untried is not None
     if isinstance(report, Paired):
-        return report.pairing.outcome is Outcome.FAILED
+        return report.pairing.outcome is Outcome.FAILED or report.untried is not None
     if isinstance(report, MessagesJudged):
         return report.verdict in _UNOBSERVABLE
     return isinstance(report, Skipped) or (isinstance(report, PairTime) and not report.connected)

@@ -26,6 +26,7 @@ from monitor.results import (
     Untried,
     uuid7,
 )
+from monitor.scenarios import SPECS
 from monitor.vocabulary import Outcome, Phase, Reason, Step
 
 if TYPE_CHECKING:
@@ -105,7 +106,8 @@ class ProbeContext:
         recorder, volume = self.recorder(pair), self.probe.volume
         recorder.started, recorder.untried = due, Untried(withheld=True)
         recorder.abort(times=1 if self.probe.is_continuous else volume.exchanges)
-        if volume.pairs and not self.probe.is_continuous and self.probe.pairing != "reuse":
+        reuses = SPECS[self.probe.scenario].offline and self.probe.pairing == "reuse"
+        if volume.pairs and not self.probe.is_continuous and not reuses:
             recorder.pairing = Pairing(outcome=Outcome.ABORTED)
         return recorder.finish()
 
@@ -176,11 +178,13 @@ class RunRecorder:
         clock = context.clock
         parts: list[Exchange | Pairing] = [*self.exchanges] if self.pairing is None else [*self.exchanges, self.pairing]
         outcome, failure = _worst(parts)
+        due = self.started
         if aborted:
             outcome = Outcome.ABORTED
             self.mark("pair", Step.CLOSE, clock.monotonic(), clock.monotonic(), f"aborted: {aborted}")
         elif outcome is Outcome.ABORTED and failure is not None and failure.reason is Reason.OVERLOADED:
-            self.untried = self.untried or Untried(withheld=True)
+            # The limits kept back what was left of the run from then on.
+            self.untried, due = self.untried or Untried(withheld=True), self.failed_at or due
         now = clock.monotonic()
         duration = now - self.started
         return Run(
@@ -197,7 +201,7 @@ class RunRecorder:
             timeline=tuple(self.marks),
             messages=tuple(self.fates),
             pair=self.pair,
-            due=self.started,
+            due=due,
             known_at=now if self.failed_at is None else self.failed_at,
             untried=self.untried,
         )

@@ -16,8 +16,9 @@ from monitor.errors import LocalError, ProbeError
 from monitor.pairs.pair import Pair, pair_up
 from monitor.pairs.uptime import Uptime, UptimeMeter
 from monitor.pairs.waiting import SAME_DEADLINE_SPREAD
+from monitor.probes.due_pairings import DuePairings
 from monitor.probes.runner import REBUILD_BACKOFF
-from monitor.results import Paired, Untried
+from monitor.results import Untried
 from monitor.schedule.grid import Grid, GridTimer
 from monitor.vocabulary import Outcome, Reason, Step
 from monitor.wire.backoff import Backoff
@@ -87,6 +88,7 @@ class PersistentPair:
         self._failed_at = 0.0
         self._failures = 0
         self._backoff = Backoff()
+        self._pairings = DuePairings(context, self._untried)
         self._meter = UptimeMeter(context, self._untried)
         self._uptime = Uptime(context, self._meter)
         self._started = False  # the first pairing has had its time
@@ -134,6 +136,7 @@ class PersistentPair:
         return Untried(failed_at=latest, withheld=self._waiting or isinstance(self._error, LocalError))
 
     def _skipped(self, due: float) -> None:
+        self._pairings.review()
         self._context.publish_skipped(due, self._number)
 
     async def _slot(self, intended: float) -> None:
@@ -176,6 +179,7 @@ class PersistentPair:
             self._meter.record()
             if self._pair is not None:
                 self._pair.tracker.judge()
+        self._pairings.review()
         self._renew()
 
     # Pairing, renewing, rebuilding.
@@ -195,6 +199,7 @@ class PersistentPair:
     async def _pair_until_successful(self) -> None:
         """Pair, with pauses between the attempts, until one succeeds."""
         context = self._context
+        self._pairings.begin()
         while True:
             self._waiting = True
             permits = await context.admission.acquire_pair()
@@ -207,8 +212,7 @@ class PersistentPair:
                     permit.release()
             pairing = recorder.pairing
             if pairing is not None:
-                ended_at = context.clock.time()
-                context.publish(Paired(context.relay, context.probe.name, recorder.run_id, pairing, ended_at))
+                self._pairings.attempted(recorder, pairing)
                 if pairing.outcome is Outcome.OK:
                     return
             _log.warning("pairing failed", relay=context.relay, probe=context.probe.name, error=str(self._error))

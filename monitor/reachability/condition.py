@@ -183,6 +183,11 @@ class RelayCondition:
             self._unhealthy_since = now
         self.tick(now)
 
+    @property
+    def is_unobserved(self) -> bool:
+        """True while something of this relay alone prevents a verdict."""
+        return bool(self._unobserved)
+
     def unobserved(self, now: float, reason: str) -> None:
         """Handle a fault of this relay's own settings or task; an empty `reason` ends it."""
         self.tick(now)

@@ -89,6 +89,11 @@ class RelayVerdict:
         return self._condition.delivered_at
 
     @property
+    def unobserved(self) -> bool:
+        """True while a fault of this relay's own settings or tasks prevents a verdict."""
+        return self._condition.is_unobserved
+
+    @property
     def unresolved(self) -> bool:
         """True while the origin of a failure is not known."""
         return self._confirmation.unresolved

@@ -90,10 +90,8 @@ class VirtualMonitor:
         )
 
     async def start(self) -> None:
-        await self.relays.start(self._on_status)
-        for probe in self.config.probes:
-            for relay in probe.relays:
-                self.supervisor.start(relay, probe)
+        await self.relays.start(self._on_status, on_attempt=self.journal.add)
+        await self.supervisor.start_all((relay, probe) for probe in self.config.probes for relay in probe.relays)
         await self.schedule.start()
         self._reviewing = asyncio.ensure_future(self._review())
 

@@ -1,0 +1,138 @@
+"""An outage costs the same budget whatever it looks like, and nothing counts bad after the repair. In virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from monitor.config import parse
+from monitor.embedded import parse_fault
+from monitor.vocabulary import Outcome
+from tests.daemon.virtual_monitor import virtual_monitor
+from tests.probes.harness import embedded
+from tests.virtual_time import WITH_SOCKETS
+
+if TYPE_CHECKING:
+    from monitor.config import Config
+    from monitor.embedded import EmbeddedRelay
+    from tests.daemon.virtual_monitor import VirtualMonitor
+
+pytestmark = WITH_SOCKETS
+
+# The shipped probes and objectives.
+CONFIG = """
+relays: [{{name: demo, url: "{url}"}}]
+probes:
+  - {{name: steady, scenario: steady-messaging, pairs: 2}}
+  - {{name: idle, scenario: steady-state, connections: 2}}
+  - {{name: offline, scenario: async-delivery, schedule: {{every: 1m}}, delay: 30s}}
+  - {{name: session, scenario: realistic-session, schedule: {{every: 5m}}}}
+slos:
+  - {{name: round-trip, probe: steady, sli: latency, threshold: 400ms, objective: 99%}}
+  - {{name: delivery, probe: steady, sli: availability, objective: 99.9%}}
+  - {{name: stability, probe: [steady, idle], sli: stability, objective: 99.9%}}
+  - {{name: recovery, probe: offline, sli: availability, objective: 99%}}
+  - {{name: pairing, probe: [steady, session], sli: pairing, objective: 99%}}
+"""
+SLOS = ("round-trip", "delivery", "stability", "recovery", "pairing")
+
+SILENT = (*(f"silent:at={step}" for step in ("hello", "subscribe", "publish", "history")), "pings")
+KINDS: dict[str, tuple[str, ...] | None] = {
+    "refused": None,
+    "silent": SILENT,
+    "503": ("status:code=503,by=0",),
+    "503 with Retry-After 3600": ("status:code=503,by=3600",),
+    "429": ("status:code=429,by=0",),
+}
+"""Faults of each kind of outage; None: the relay is stopped."""
+
+
+@dataclass
+class Cost:
+    """What one outage cost: bad events by SLO, runs by outcome, and runs that count bad though due after the repair."""
+
+    bad: dict[str, float]
+    outcomes: dict[str, int]
+    after_repair: list[str]
+
+
+def configured(url: str) -> Config:
+    return parse(CONFIG.format(url=url), "test", {})
+
+
+async def fail(relay: EmbeddedRelay, kind: str) -> None:
+    faults = KINDS[kind]
+    if faults is None:
+        await relay.stop()
+        return
+    assert relay.plan is not None
+    relay.plan.set(parse_fault(spec) for spec in faults)  # of the open connections too
+    if kind != "silent":
+        relay.disconnect_all(3001)
+
+
+async def repair(relay: EmbeddedRelay, kind: str) -> None:
+    assert relay.plan is not None
+    relay.plan.set(())
+    if KINDS[kind] is None:
+        await relay.start()
+
+
+def bad(monitor: VirtualMonitor) -> dict[str, float]:
+    return {name: monitor.slo(name, "bad") for name in SLOS}
+
+
+async def cost_of(relay: EmbeddedRelay, kind: str, seconds: float) -> Cost:
+    """Let the relay fail for so long; return what it cost, once all is known."""
+    async with virtual_monitor(configured(relay.url)) as monitor:
+        await monitor.until_up()
+        await asyncio.sleep(300.0)
+        before, known = bad(monitor), len(monitor.runs())
+        assert not any(before.values()), before
+        await fail(relay, kind)
+        await asyncio.sleep(seconds)
+        await repair(relay, kind)
+        repaired = monitor.clock.monotonic()
+        await asyncio.sleep(300.0)
+        after, counted = bad(monitor), monitor.runs()[known:]
+    outcomes = [run.outcome.value for _, run in counted if run.due <= repaired]
+    return Cost(
+        bad={name: after[name] - before[name] for name in SLOS},
+        outcomes={value: outcomes.count(value) for value in sorted(set(outcomes))},
+        after_repair=[
+            f"{run.probe} due {run.due - repaired:.1f} s after the repair: {run.failure}"
+            for _, run in counted
+            if run.outcome is Outcome.FAILED and run.due > repaired
+        ],
+    )
+
+
+def assert_equal_costs(costs: dict[str, Cost], tolerance: float) -> None:
+    """Check that each outage cost the same, within this share or one event more or less."""
+    for name in SLOS:
+        spent = {kind: cost.bad[name] for kind, cost in costs.items()}
+        assert max(spent.values()) - min(spent.values()) <= max(1.0, tolerance * max(spent.values())), (name, spent)
+        assert min(spent.values()) > 0, (name, spent)
+    assert {kind: cost.after_repair for kind, cost in costs.items()} == {kind: [] for kind in costs}
+
+
+async def costs_of(seconds: float) -> dict[str, Cost]:
+    costs = {}
+    for kind in KINDS:
+        async with embedded() as relay:
+            costs[kind] = await cost_of(relay, kind, seconds)
+        print(f"{kind}, {seconds:.0f} s: {costs[kind]}")  # noqa: T201 - the figures, with `pytest -s`
+    return costs
+
+
+@pytest.mark.slow
+async def test_an_hour_of_each_kind_of_outage_costs_the_same() -> None:
+    assert_equal_costs(await costs_of(3600.0), 0.02)
+
+
+async def test_five_minutes_of_each_kind_of_outage_cost_nearly_the_same() -> None:
+    """Up to 20 s after the last failed attempt are not known, which is 7 % of five minutes."""
+    assert_equal_costs(await costs_of(300.0), 0.15)
