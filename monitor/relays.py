@@ -229,7 +229,9 @@ class MonitoredRelays:
 
     def _connect_ended(self, relay: str, fault: SettingsFault, side: str, error: ProbeError | None) -> None:
         monitored = self.relays.get(relay)
-        if error is None and monitored is not None:
+        if monitored is None or monitored.settings_fault is not fault:
+            return  # the relay was removed, or opened again
+        if error is None:
             monitored.reached_at = self._clock.monotonic()
         fault.observe(side, error)
 

@@ -12,9 +12,11 @@ from structlog.testing import capture_logs
 from monitor.embedded import EmbeddedRelay
 from monitor.reachability import rhythm
 from monitor.reachability.attempts import PROBE
-from monitor.vocabulary import Outcome
+from monitor.vocabulary import Outcome, Reason, Step
 from tests.daemon.harness import page, running, shown, total, until
 from tests.daemon.test_pipeline import configured, exchanges, up
+from tests.relay.harness import serving
+from tests.relay.test_proxy import TunnelProxy
 from tests.sockets import closed_port, unanswering
 
 if TYPE_CHECKING:
@@ -121,6 +123,26 @@ class TestLocalFault:
         event = "a reference proves nothing until it answers"
         warnings = [line["reference"] for line in logs if line["event"] == event]
         assert warnings == [f"{address}: Connection refused" for address in references]
+
+    async def test_references_that_only_the_proxy_reaches_do_not_hide_a_real_outage(
+        self, reference: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Before, references were asked directly: behind a firewall every outage was frozen away."""
+        proxy = TunnelProxy({"one.example:443": reference, "two.example:443": reference})
+        relay = EmbeddedRelay()
+        await relay.start()
+        async with serving(proxy) as port:
+            monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
+            async with running(configured(relay.url, "one.example:443", "two.example:443")) as monitor:
+                await until(lambda: up(monitor) is True)
+                await until(lambda: monitor.health.reference_up is True)
+                await relay.stop()
+                await until(lambda: up(monitor) is False)
+                assert shown(monitor, "relay_monitor_healthy") == 1
+                cause = monitor.monitored_relays.relays["demo"].verdict.status.cause
+                assert cause is not None
+                assert (cause.step, cause.reason) == (Step.PROXY, Reason.HTTP_STATUS)
+        assert {"one.example:443", "two.example:443"} <= {request.split(" ")[1] for request in proxy.requests}
 
     async def test_an_aborted_run_is_logged_as_aborted(self) -> None:
         with capture_logs() as logs:

@@ -31,6 +31,7 @@ from tests.relay.test_tls import server_context
 from tests.sockets import closed_port
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import trustme
@@ -39,15 +40,21 @@ if TYPE_CHECKING:
 
 
 class TunnelProxy:
-    """A minimal proxy: one CONNECT, then bytes in both directions."""
+    """A minimal proxy: one CONNECT, then bytes in both directions. Only it knows the addresses of `names`."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: Mapping[str, str] | None = None) -> None:
         self.requests: list[str] = []
+        self._names = names or {}
 
     async def __call__(self, reader: Reader, writer: Writer) -> None:
         self.requests.append(await read_request(reader))
-        host, _, port = self.requests[-1].split(" ", 2)[1].rpartition(":")
-        upstream_reader, upstream_writer = await asyncio.open_connection(host.strip("[]"), int(port))
+        authority = self.requests[-1].split(" ", 2)[1]
+        host, _, port = self._names.get(authority, authority).rpartition(":")
+        try:
+            upstream_reader, upstream_writer = await asyncio.open_connection(host.strip("[]"), int(port))
+        except OSError:
+            writer.write(b"HTTP/1.1 503 Service Unavailable\r\n\r\n")
+            return
         writer.write(b"HTTP/1.1 200 Connection established\r\nVia: 1.1 test\r\n\r\n")
         try:
             await asyncio.gather(forward(reader, upstream_writer), forward(upstream_reader, writer))
