@@ -18,11 +18,12 @@ from monitor.health import resources
 from monitor.health.egress import Egress
 from monitor.health.history import UnhealthySpans
 from monitor.health.loopback import loopback_failed
+from monitor.health.name_servers import silent_name_servers
 from monitor.health.references import References
 from monitor.relay import routes
 from monitor.schedule import ClockWatch, LoopLag
 from monitor.supervision import Supervision
-from monitor.vocabulary import Check, Reason
+from monitor.vocabulary import Check, Reason, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -62,6 +63,9 @@ REFERENCE_INTERVAL: Final = 300.0
 
 REFERENCE_PATIENCE: Final = 30.0
 """Seconds within which a relay must be reached to show that unanswering references prove nothing."""
+
+NAME_DOUBT: Final = 15.0
+"""Seconds for which the name servers are asked after a name could not be resolved in time, or none answered."""
 
 CERTIFICATE_DOUBT: Final = 3600.0
 """Seconds after a step of the wall clock for which an expired certificate is the clock's fault."""
@@ -111,6 +115,7 @@ class SelfCheck:
         self._watchers: list[asyncio.Task[None]] = []
         self._active_check: asyncio.Task[None] | None = None
         self._passed_at = float("-inf")
+        self._unresolved_at = float("-inf")  # a relay's name could not be resolved in time
         self._stepped_by, self._stepped_at = 0.0, float("-inf")  # steps of the wall clock that were not undone
         self._stopped = False
 
@@ -197,6 +202,9 @@ class SelfCheck:
         self._check_shared_faults()
         if error is not None and error.reason is Reason.TLS_EXPIRED:
             self._check_certificate_clock(relay)
+        if error is not None and (error.step, error.reason) == (Step.RESOLVE, Reason.TIMEOUT):
+            self._unresolved_at = self._clock.monotonic()
+            self._passed_at = float("-inf")
         if self.healthy:
             await self._check_actively()
         return not self.healthy or isinstance(error, SettingsError)
@@ -211,22 +219,32 @@ class SelfCheck:
 
     async def _run_active_checks(self) -> None:
         started = self._clock.monotonic()
-        loopback, network, egress = await asyncio.gather(
+        loopback, network, egress, names = await asyncio.gather(
             loopback_failed(self._clock),
             self._references.unreachable(self._egress.ways()),
             self._egress.suspicion(),
+            self._silent_name_servers(),
         )
         if network is not None and self._reached_since(started):
             self._references.disregard()
             network = None
         if network is not None or self._references.up:
             egress = None  # the references have decided
-        found = {Check.LOOPBACK: loopback, Check.NETWORK: network, Check.ALL_RELAYS: egress}
+        found = {Check.LOOPBACK: loopback, Check.NETWORK: network or names, Check.ALL_RELAYS: egress}
         for check, why in found.items():
             if why is not None:
                 self.mark_unhealthy(check, why)
         if not any(found.values()):
             self._passed_at = self._clock.monotonic()
+
+    async def _silent_name_servers(self) -> str | None:
+        """Return why no name server answers, if a relay's name could not be resolved lately."""
+        if self._clock.monotonic() - self._unresolved_at > NAME_DOUBT:
+            return None
+        why = await silent_name_servers()
+        if why is not None:
+            self._unresolved_at = self._clock.monotonic()
+        return why
 
     def _reached_since(self, since: float) -> bool:
         """Return True if a relay on another machine replied or delivered a message after `since`."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 REFUSED = ProbeError(Step.TCP, Reason.REFUSED)
+UNRESOLVED = ProbeError(Step.RESOLVE, Reason.TIMEOUT, "relay.example: Temporary failure in name resolution")
 EXPIRED = ProbeError(Step.TLS, Reason.TLS_EXPIRED, "certificate has expired")
 NO_ROUTE = SettingsError(Step.TCP, Reason.UNREACHABLE, "no IPv4 route from here to 192.0.2.1:80", shared="network")
 PROXY_DEAD = SettingsError(Step.PROXY, Reason.REFUSED, "proxy p:8: Connection refused", shared="proxy p:8")
@@ -50,6 +51,7 @@ class Checked:
         self.loopback: str | None = None
         self.network: str | None = None
         self.egress: str | None = None
+        self.names: str | None = None
         self.observable = False
         self.checks = 0
         self.relays: list[Any] = []
@@ -63,6 +65,7 @@ class Checked:
             relays=lambda: self.relays,
         )
         monkeypatch.setattr(self_check, "loopback_failed", self._loop_back)
+        monkeypatch.setattr(self_check, "silent_name_servers", self._ask_name_servers)
         monkeypatch.setattr(References, "unreachable", lambda asked, _ways: self._reach(asked))
         monkeypatch.setattr(Egress, "suspicion", lambda _: self._ask_relays())
         monkeypatch.setattr(Egress, "ways", lambda _: {None})
@@ -81,6 +84,9 @@ class Checked:
 
     async def _ask_relays(self) -> str | None:
         return self.egress
+
+    async def _ask_name_servers(self) -> str | None:
+        return self.names
 
     async def _observe(self) -> bool:
         return self.observable
@@ -212,6 +218,22 @@ class TestLocalFault:
         await asyncio.sleep(25)
         assert (checked.health.healthy, checked.changes) == (True, [False, True])
         assert checked.failed == [{"all_relays"}, set()]
+
+    async def test_silent_name_servers_are_our_network_and_a_name_that_fails_is_the_relays(
+        self, checked: Checked
+    ) -> None:
+        """Before, a dead resolver of this host took each relay down that has a name."""
+        checked.health.start()
+        assert not await checked.is_local_fault(UNRESOLVED)
+        await asyncio.sleep(30)
+        checked.names = "no name server answers: 10.0.0.2"
+        assert not await checked.is_local_fault(REFUSED), "they are not asked unless a name is not resolved"
+        assert await checked.is_local_fault(UNRESOLVED)
+        await asyncio.sleep(600)
+        assert checked.health.reasons == [checked.names]
+        checked.names = None
+        await asyncio.sleep(40)
+        assert (checked.health.healthy, checked.failed) == (True, [{"network"}, set()])
 
 
 @WITHOUT_SOCKETS
