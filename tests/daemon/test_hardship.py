@@ -159,7 +159,8 @@ class TestResolver:
         daemon.process.kill()
         daemon.process.communicate()
         text = daemon.path.read_text()
-        hanging = "relays:\n  - {name: hangs, url: 'ws://hangs.invalid/x', limits: {messages_per_minute: 6000, connects_per_minute: 600}}\n  - {name: demo"
+        limits = "limits: {messages_per_minute: 6000, connects_per_minute: 600}"
+        hanging = f"relays:\n  - {{name: hangs, url: 'ws://hangs.invalid/x', {limits}}}\n  - {{name: demo"
         text = text.replace("relays: [{name: demo", hanging).replace("minute: 600}}]", "minute: 600}}")
         daemon.path.write_text(f"references: ['a.invalid:443', 'b.invalid:443']\n{text}")
         environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
