@@ -21,8 +21,8 @@ STARTED: Final = "relay_monitor:started"
 MIN_STALE_WINDOW: Final = 300.0
 """Shortest time without a run, in seconds, after which a probe is stale."""
 
-MIN_UNHEALTHY_WINDOW: Final = 60.0
-"""Shortest time in seconds for which every scrape must report an unhealthy monitor, before the alert is pending."""
+MIN_UNHEALTHY_WINDOW: Final = 120.0
+"""Shortest time in seconds of which most scrapes must report an unhealthy monitor, before the alert is pending."""
 
 ABSENT_WAIT: Final = {"warning": 300.0, "critical": 180.0}
 """Seconds for which a monitor must be absent; a rolling update or the drain of a node takes less."""
@@ -139,7 +139,7 @@ def _absent(config: Config, own: Selectors, timing: Timing) -> Iterator[Alert]:
                 name="RelayMonitorAbsent",
                 severity=severity,
                 expr=f"absent({own(SHARD, matchers)})",
-                pending_for=timing.wait(ABSENT_WAIT[severity]),
+                pending_for=timing.absent(ABSENT_WAIT[severity]),
                 labels={"location": location, "shard": shard},
                 summary=f"Monitor of {monitor} is absent",
                 description=f"Prometheus scrapes no monitor of {monitor}: the monitor is down or cannot be reached.",
@@ -152,7 +152,7 @@ def _absent(config: Config, own: Selectors, timing: Timing) -> Iterator[Alert]:
             name="RelayMonitorAbsent",
             severity="critical",
             expr=f"{present} < {len(config.locations) / 2:g}\nor\nabsent({scraped})",
-            pending_for=timing.wait(ABSENT_WAIT["critical"]),
+            pending_for=timing.absent(ABSENT_WAIT["critical"]),
             labels={"shard": shard},
             summary=f"Monitors of shard {shard} are absent at most locations",
             description=f"Prometheus scrapes no monitor of shard {shard} at more than half of the locations: the "
@@ -177,13 +177,13 @@ def _restarting(own: Selectors, timing: Timing) -> Alert:
 
 
 def _unhealthy(own: Selectors, timing: Timing) -> Iterator[Alert]:
-    # Over a window, so that the alert of a host that is overloaded again and again does not start anew each time.
+    # Most of a window, so that the alert of a host that is overloaded again and again does not start anew each time.
     window = show_duration(timing.window(MIN_UNHEALTHY_WINDOW))
-    for severity, pending_for in (("warning", 120.0), ("critical", 900.0)):
+    for severity, pending_for in (("warning", 60.0), ("critical", 840.0)):
         yield Alert(
             name="RelayMonitorUnhealthy",
             severity=severity,
-            expr=f"min_over_time({own('relay_monitor_healthy')}[{window}]) == 0",
+            expr=f"avg_over_time({own('relay_monitor_healthy')}[{window}]) < 0.5",
             pending_for=timing.wait(pending_for),
             summary="Monitor {{ $labels.location }} is unhealthy; its verdicts are suspended",
             description="The monitor at {{ $labels.location }} aborts its runs, because of its event loop, clock, file "

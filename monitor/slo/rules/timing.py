@@ -7,13 +7,17 @@ they are rarer. A condition that must not follow from a single scrape therefore 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from monitor.burn_rate import MIN_SCRAPES
 from monitor.config import show_duration
 
 if TYPE_CHECKING:
     from monitor.config import Config
+
+
+LAG: Final = 60.0
+"""Seconds by which samples may be late: rulers of Mimir and Thanos read what Prometheus has sent them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +38,15 @@ class Timing:
         return max(self.scrape, self.evaluation)
 
     def window(self, seconds: float) -> float:
-        """Return the length of a range of scraped samples: `seconds`, and `MIN_SCRAPES` scrapes at least."""
-        return max(seconds, MIN_SCRAPES * self.scrape)
+        """Return the length of a range of scraped samples: `seconds`, and enough for `MIN_SCRAPES` of them at least.
+
+        What one scrape changes is in the range at one evaluation at least.
+        """
+        return max(seconds, self._enough, LAG + 2 * self.evaluation)
+
+    @property
+    def _enough(self) -> float:
+        return LAG + MIN_SCRAPES * self.scrape + self.evaluation
 
     def recorded(self, seconds: float) -> float:
         """Return the length of a range of recorded samples: `seconds`, and two of the longer interval at least."""
@@ -45,10 +56,14 @@ class Timing:
         """Return the `for` of an alert: `seconds`, and more than a scrape interval; 0 stays 0."""
         return max(seconds, self.scrape + 1) if seconds else 0.0
 
+    def absent(self, seconds: float) -> float:
+        """Return the `for` of an alert about series that are absent: one missed scrape, or a first one, is none."""
+        return max(seconds, LAG + 2 * self.scrape + self.evaluation)
+
     def keep(self, seconds: float) -> float:
         """Return the `keep_firing_for` of an alert: `seconds`, and two missed scrapes at least."""
         return max(seconds, 2 * self.step)
 
     def counter_range(self) -> str:
         """Return the range in which the last sample of a counter is looked for, so that a missed scrape hides none."""
-        return show_duration(MIN_SCRAPES * self.scrape + self.evaluation)
+        return show_duration(self._enough)

@@ -140,12 +140,12 @@ def _ratio(own: Selectors, vote: str, name: str) -> str:
 
 
 def _seen_up(own: Selectors, timing: Timing) -> str:
-    window = show_duration(timing.recorded(SEEN_WINDOW))
+    window, before = (show_duration(timing.recorded(seconds)) for seconds in (SEEN_WINDOW, UNSEEN_WAIT))
     succeeded = own("relay_probe_last_success_timestamp_seconds")
     return (
         f"max_over_time({own(UP_RATIO)}[{window}]) > 0\n"
         f"or on ({RELAY}) (max by ({RELAY}) ({succeeded}) > 0)\n"
-        f"or on ({RELAY}) ({own(UP_RATIO)} offset {show_duration(timing.recorded(UNSEEN_WAIT))})"
+        f"or on ({RELAY}) last_over_time({own(UP_RATIO)}[{window}] offset {before})"
     )
 
 
@@ -227,6 +227,7 @@ def _lasting(config: Config, own: Selectors, timing: Timing, verdict: str) -> st
         relays = f"{own(verdict)} == 1 and on ({RELAY}) {own(SETTINGS, matcher)}"
         if waited:
             span = show_duration(waited)
-            relays += f" and min_over_time({own(verdict)}[{span}]) == 1 and {own(verdict)} offset {span} == 1"
+            # A missed evaluation is no interruption.
+            relays += f" and {own(verdict)} offset {span} == 1 unless min_over_time({own(verdict)}[{span}]) == 0"
         parts.append(relays)
     return "\nor\n".join(parts)

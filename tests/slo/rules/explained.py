@@ -128,7 +128,7 @@ class Growth:
     def of(cls, history: History, samples: Samples, verdicts: Verdicts, version: int) -> Growth:
         """Count the samples of one counter."""
         step = history.evaluation * 1000
-        reach = 4 * history.scrape * 1000 + step
+        reach = 60_000 + 4 * history.scrape * 1000 + step
 
         def latest(now: int) -> float | None:
             first = now - reach if version < 3 else now - reach + 1

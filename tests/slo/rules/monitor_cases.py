@@ -35,7 +35,7 @@ CASES: Final = (
         name="RelayMonitorUnhealthy: a monitor that is healthy for one scrape in four is unhealthy",
         series={HEALTHY: " ".join(["0 0 0 1"] * 40)},
         expect=[
-            ("1m", "RelayMonitorUnhealthy", "warning", 0),
+            ("45s", "RelayMonitorUnhealthy", "warning", 0),
             ("6m", "RelayMonitorUnhealthy", "warning", 1),
             ("30m", "RelayMonitorUnhealthy", "critical", 1),
         ],
