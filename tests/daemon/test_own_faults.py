@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 from structlog.testing import capture_logs
 
+from monitor.daemon.app import Monitor
 from monitor.embedded import EmbeddedRelay
 from monitor.reachability import rhythm
 from monitor.reachability.attempts import PROBE
-from monitor.vocabulary import Outcome, Reason, Step
+from monitor.vocabulary import Condition, Outcome, Reason, Step
 from tests.daemon.harness import page, running, shown, total, until
 from tests.daemon.test_pipeline import configured, exchanges, up
 from tests.relay.harness import serving
@@ -21,8 +24,6 @@ from tests.sockets import closed_port, unanswering
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
-
-    from monitor.daemon.app import Monitor
 
 
 @pytest.fixture
@@ -150,3 +151,81 @@ class TestLocalFault:
                 await until(lambda: exchanges(monitor, "aborted") >= 2)
         printed = {(line["event"], line["outcome"]) for line in logs if line["event"].startswith("run ")}
         assert printed == {("run aborted", "aborted")}
+
+
+class SteppingClock:
+    """The system's clocks, of which the wall clock can be stepped."""
+
+    def __init__(self) -> None:
+        self.offset = 0.0
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def time(self) -> float:
+        return time.time() + self.offset
+
+
+class TestClock:
+    @pytest.mark.parametrize(
+        ("seconds", "unhealthy"), [(31 * 86400.0, True), (-31 * 86400.0, True), (3.0, True), (0.5, False)]
+    )
+    async def test_a_step_of_the_wall_clock_is_over_soon_and_fails_nothing(
+        self, monkeypatch: pytest.MonkeyPatch, seconds: float, *, unhealthy: bool
+    ) -> None:
+        """Before, after 31 days every exchange failed for 15 minutes while the monitor was healthy."""
+        monkeypatch.setattr("monitor.health.self_check.UNHEALTHY_PERIOD", 2.0)
+        clock = SteppingClock()
+        relay = EmbeddedRelay()
+        await relay.start()
+        monitor = Monitor(configured(relay.url), clock=clock)
+        await monitor.start()
+        try:
+            await until(lambda: up(monitor) is True and exchanges(monitor, "ok") >= 1)
+            clock.offset = seconds
+            if unhealthy:
+                await until(lambda: shown(monitor, "relay_monitor_failed_check", check="clock") == 1)
+            await until(lambda: monitor.health.healthy)
+            before = exchanges(monitor, "ok")
+            await until(lambda: exchanges(monitor, "ok") >= before + 4)
+            assert exchanges(monitor, "failed") == 0
+            assert up(monitor) is True
+            status = monitor.monitored_relays.relays["demo"].verdict.status
+            assert status.condition is Condition.UP, status
+        finally:
+            await monitor.stop()
+            await relay.stop()
+
+
+class TestHealth:
+    async def test_a_monitor_whose_health_flaps_changes_no_condition(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("monitor.health.self_check.UNHEALTHY_PERIOD", 0.5)
+        relay = EmbeddedRelay()
+        await relay.start()
+        async with running(configured(relay.url)) as monitor:
+            verdict = monitor.monitored_relays.relays["demo"].verdict
+            await until(lambda: verdict.status.condition is Condition.UP)
+            since = verdict.status.since
+            for _ in range(4):
+                monitor.health.mark_unhealthy("memory", "nearly exhausted")
+                assert shown(monitor, "relay_up") == 1
+                await until(lambda: monitor.health.healthy)
+                await asyncio.sleep(0.5)
+                assert (verdict.status.condition, verdict.status.since) == (Condition.UP, since)
+        await relay.stop()
+
+    @pytest.mark.parametrize(("seconds", "healthy"), [(0.9, True), (1.6, False)])
+    async def test_a_loop_that_is_blocked_for_less_than_a_second_is_healthy(
+        self, seconds: float, *, healthy: bool
+    ) -> None:
+        relay = EmbeddedRelay()
+        await relay.start()
+        async with running(configured(relay.url)) as monitor:
+            await until(lambda: up(monitor) is True and exchanges(monitor, "ok") >= 1)
+            for _ in range(2):
+                time.sleep(seconds)  # noqa: ASYNC251 - that is the fault
+                await asyncio.sleep(0.5)
+            assert monitor.health.healthy is healthy
+            assert up(monitor) is True
+            assert exchanges(monitor, "failed") == 0
+        await relay.stop()
