@@ -26,7 +26,7 @@ from bench.programs import measured, relay
 from monitor.config import parse
 from monitor.daemon.app import Monitor
 from monitor.metrics import Metrics
-from monitor.relays import freeze_gc
+from monitor.relays import collections_suspended, freeze_gc
 from monitor.results import Run
 from monitor.web.server import SWITCH_INTERVAL
 from tests.counterparts import ROOT
@@ -143,7 +143,9 @@ async def measure_reload(url: str, relays: int) -> dict[str, Any]:
     """Reload a daemon to twice as many relays."""
     few, many = configuration(relays, url=url), configuration(2 * relays, url=url)
     daemon = Monitor(few, source=lambda: many)
-    await daemon.start()
+    freeze_gc()
+    with collections_suspended():  # both as in `monitor.daemon.process`
+        await daemon.start()
     wires = WireTimes(daemon, relays)
     await asyncio.sleep(PAIR_WARM_UP)
     before = await wires.collect(WINDOW)
