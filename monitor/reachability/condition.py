@@ -133,6 +133,7 @@ class RelayCondition:
         self._attempts += 1
         self._failed += 1
         self._attempted_at = now
+        self.cause = cause
         if confirmed:
             self.degradation.found(now, cause)
         self.tick(now)
@@ -147,6 +148,7 @@ class RelayCondition:
         delivers = self._persistent_sent_at >= began
         self._now = now
         self.up, self.accepting = delivers, False
+        self._accepted = self._successes = 0
         self._enter(Condition.NOT_ACCEPTING if delivers else Condition.DOWN, min(began, now))
         self._verdict()
         self.tick(now)

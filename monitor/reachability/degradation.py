@@ -87,9 +87,10 @@ class Degradation:
             self.found(now, cause)
 
     def found(self, now: float, cause: Cause | None) -> None:
-        """Note that a criterion is met now."""
+        """Note that a criterion is met now. Without a `cause` the one before it stays."""
+        if cause is not None or now >= self.until:
+            self.cause = cause
         self.until = now + self.criteria.window
-        self.cause = cause
 
     def _current(self, now: float) -> _Bin:
         if not self._bins or now - self._bins[-1].started >= BIN:

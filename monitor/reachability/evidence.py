@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from monitor.results import Cause, Disconnected, Paired, Run
-from monitor.vocabulary import Outcome, Reason
+from monitor.vocabulary import Outcome, Reason, Step
 from monitor.wire.codes import CloseCode
 
 if TYPE_CHECKING:
@@ -31,6 +31,12 @@ def cause_of(error: ProbeError | Failure, at: float) -> Cause:
 def delivered(exchange: Exchange) -> bool:
     """Return whether an exchange delivered a message; a bare connection delivers none."""
     return exchange.outcome is Outcome.OK and (exchange.round_trip is not None or exchange.recovery is not None)
+
+
+def is_missing(failure: Failure) -> bool:
+    """Return whether an exchange failed because one of its messages was accepted and did not arrive."""
+    reasons = {Reason.LOST, Reason.SILENT, Reason.UNRECOVERED}
+    return failure.step in {Step.DELIVER, Step.ANSWER} and failure.reason in reasons
 
 
 def reports_fewer(report: Run | Disconnected | Paired) -> bool:

@@ -66,16 +66,17 @@ class EndpointRotation:
         self._failures: dict[int, int] = {}  # by endpoint index: failed attempts in a row
         self._failing_since: dict[int, float] = {}
         self._delivered_at: dict[int, float] = {}
-        self._regular = True
+        self._regular = True  # the latest attempt was made in the regular order
+        self._repeated = 0
 
-    def next_endpoint(self, endpoints: Sequence[int]) -> int:
-        """Return the endpoint of the next attempt."""
+    def next_endpoint(self, endpoints: Sequence[int], *, in_round: bool) -> int:
+        """Return the endpoint of the next attempt. A round meets one after the other, so that it misses none."""
         self._failures = {index: count for index, count in self._failures.items() if index in endpoints}
-        suspects = [index for index in endpoints if index in self._failures]
-        if suspects and len(suspects) < len(endpoints) and not self._regular:
-            self._regular = True
-            return suspects[self._next % len(suspects)]
-        self._regular = False
+        failing = [index for index in endpoints if index in self._failures]
+        self._regular = in_round or not self._regular or not failing or len(failing) == len(endpoints)
+        if not self._regular:
+            self._repeated += 1
+            return failing[self._repeated % len(failing)]
         self._next += 1
         return endpoints[self._next % len(endpoints)]
 
@@ -93,7 +94,9 @@ class EndpointRotation:
     def fails_alone(self, index: int) -> bool:
         """Return whether another endpoint has delivered since this one began to fail."""
         since = self._failing_since.get(index, float("inf"))
-        return any(at > since for other, at in self._delivered_at.items() if other != index)
+        return any(
+            at > since for other, at in self._delivered_at.items() if other != index and other not in self._failures
+        )
 
 
 @dataclass(slots=True)

@@ -13,11 +13,11 @@ from monitor.clock import SYSTEM_CLOCK, Clock, utc
 from monitor.errors import LocalError
 from monitor.reachability.condition import RelayCondition
 from monitor.reachability.confirmation import Confirmation
-from monitor.reachability.evidence import cause_of, delivered, reports_fewer
+from monitor.reachability.evidence import cause_of, delivered, is_missing, reports_fewer
 from monitor.reachability.publisher import StatusPublisher
-from monitor.results import Disconnected, MessagesJudged, Paired, Run
+from monitor.results import Cause, Disconnected, MessagesJudged, Paired, Run
 from monitor.supervision import Supervision
-from monitor.vocabulary import Outcome, Reason, Verdict
+from monitor.vocabulary import Outcome, Reason, Step, Verdict
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -169,7 +169,8 @@ class RelayVerdict:
                 self._confirmation.handle_failure(context, None, "request", reduced=reports_fewer(report))
         elif isinstance(report, MessagesJudged):
             if report.verdict is Verdict.LOST:
-                self._condition.lost(self._now, report.messages)
+                cause = Cause(step=Step.DELIVER, reason=Reason.LOST, at=self._now)
+                self._condition.lost(self._now, report.messages, cause)
         else:
             return
         self._publish()
@@ -195,7 +196,7 @@ class RelayVerdict:
                 direction,
                 began=started,
                 reduced=reports_fewer(run),
-                withheld=int(failure is not None and failure.reason in {Reason.LOST, Reason.SILENT}),
+                withheld=int(failure is not None and is_missing(failure)),
             )
         elif failure is not None and failure.reason is Reason.UNREACHABLE:
             # An aborted run without a route from this host.

@@ -46,6 +46,7 @@ _CLOSES: Final[dict[int | None, Reason]] = {
 }
 _HELLO_CLOSES: Final[dict[int | None, Reason]] = _CLOSES | {
     CloseCode.INVALID_TOKEN: Reason.UNAUTHORIZED,
+    CloseCode.BAD_REQUEST: Reason.UNAUTHORIZED,  # of a well-formed hello: it lacks the token that the relay wants
     CloseCode.PERMISSION_DENIED: Reason.UNAUTHORIZED,
     CloseCode.EXPIRED: Reason.EXPIRED,
 }

@@ -175,7 +175,7 @@ COMMANDS: Final = (
         "a message is neither acknowledged nor stored", "silent:at=publish,channel=session",
         Step.PUBLISH, Reason.SILENT, AWAY,
     ),
-    plan("closed at the hello", "close:at=hello,code=3501", Step.HELLO, Reason.DISCONNECTED),
+    plan("closed at the hello", "close:at=hello,code=3501", Step.HELLO, Reason.UNAUTHORIZED),
     plan("reset at the hello", "reset:at=hello", Step.HELLO, Reason.DISCONNECTED),
     plan("closed at the subscribe", "close:at=subscribe,code=3000", Step.SUBSCRIBE, Reason.DISCONNECTED),
     plan("reset at the history", "reset:at=history", Step.HISTORY, Reason.DISCONNECTED),
