@@ -118,7 +118,7 @@ CONNECTING: Final = (
     plan("status 404", "status:code=404", Step.UPGRADE, Reason.HTTP_STATUS),
     plan("status 403", "status:code=403", Step.UPGRADE, Reason.HTTP_STATUS),
     plan("status 502", "status:code=502", Step.UPGRADE, Reason.HTTP_STATUS),
-    plan("status 503 with Retry-After", "status:code=503,by=1", Step.UPGRADE, Reason.RATE_LIMITED),
+    plan("status 503 with Retry-After", "status:code=503,by=1", Step.UPGRADE, Reason.HTTP_STATUS),
     plan("status 429 with Retry-After", "status:code=429,by=1", Step.UPGRADE, Reason.RATE_LIMITED),
 )  # fmt: skip
 
