@@ -156,6 +156,24 @@ class TestOfOneRelay:
             assert shown(monitor, "relay_probe_exchanges_total", relay="ill", probe="steady", outcome="ok") > ok
             assert shown(monitor, "relay_probe_exchanges_total", relay="ill", outcome="failed") == 0
 
+    @pytest.mark.parametrize(
+        "path",
+        ["monitor.reachability.attempt_loop:AttemptLoop._serve", "monitor.reachability.attempts:try_new_pair"],
+    )
+    async def test_a_bug_in_the_attempts_makes_the_relays_unknown_until_they_run_again(
+        self, path: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Such a bug used to end the confirmation silently, so that no outage was noticed any more."""
+        bug = inject(monkeypatch, *resolved(path), times=2 * MAX_FAILURES)  # of two relays
+        async with running() as monitor:
+            verdicts = [relay.verdict for relay in monitor.monitored_relays.relays.values()]
+            await until(lambda: not bug.remaining, 300)
+            await until(lambda: failures(monitor, "reachability") == 2 * MAX_FAILURES, 120)
+            assert {condition(verdict) for verdict in verdicts} == {Condition.UNKNOWN}
+            assert monitor.health.healthy
+            await asyncio.sleep(FAILURE_PERIOD + 60)
+            assert {condition(verdict) for verdict in verdicts} == {Condition.UP}
+
     async def test_a_bug_in_a_bounded_probe_aborts_its_run_only(self, monkeypatch: pytest.MonkeyPatch) -> None:
         inject(monkeypatch, *resolved("monitor.probes.realistic_session:RealisticSession.run"), times=1)
         async with running() as monitor:
