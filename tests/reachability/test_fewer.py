@@ -68,7 +68,7 @@ async def test_the_repair_is_found_within_twenty_seconds_and_ends_the_pause(worl
     assert world.status.up is False
     assert connects.pause_left > 0
     await asyncio.sleep(2)
-    assert world.status.up is True
+    assert world.ups[-1] == (80.1, True)
     assert connects.pause_left == 0
     await asyncio.sleep(20)
     assert (world.condition, world.status.accepting) == (Condition.UP, True)
