@@ -22,7 +22,7 @@ from monitor.pairs.idle import check_certificate
 from monitor.reachability.degradation import Criteria
 from monitor.reachability.hooks import VerdictHooks
 from monitor.reachability.local_fault import never_local
-from monitor.reachability.settings_fault import SettingsFault
+from monitor.reachability.settings_fault import PERSISTENCE, SettingsFault
 from monitor.reachability.verdict import RelayVerdict
 from monitor.session.crypto import Ecies, KeyManager, Plain
 from monitor.supervision import Supervision
@@ -233,7 +233,15 @@ class MonitoredRelays:
             return  # the relay was removed, or opened again
         if error is None:
             monitored.reached_at = self._clock.monotonic()
+        was_in_doubt = fault.in_doubt
         fault.observe(side, error)
+        if fault.in_doubt and not was_in_doubt:
+            asyncio.get_running_loop().call_later(PERSISTENCE, self._ask_again, monitored)
+
+    def _ask_again(self, monitored: MonitoredRelay) -> None:
+        """Make an attempt early, so that it is known soon whether a fault of the relay's settings lasts."""
+        if monitored.settings_fault.in_doubt and self.relays.get(monitored.config.name) is monitored:
+            monitored.verdict.request_attempt()
 
     def _settings_fault_changed(self, relay: str, error: SettingsError | None) -> None:
         if (monitored := self.relays.get(relay)) is not None:

@@ -39,6 +39,11 @@ class SettingsFault:
         self._since: dict[str, float] = {}  # side → when the first of its latest connects failed by such a fault
         self._lasting: dict[str, SettingsError] = {}  # side → its fault that has lasted
 
+    @property
+    def in_doubt(self) -> bool:
+        """True if a connect failed by such a fault, and it is not known yet whether that lasts."""
+        return bool(self._since) and not self._lasting
+
     def observe(self, side: str, error: ProbeError | None) -> None:
         """Take the end of a connect of `side` into account; None is one that the relay accepted."""
         if isinstance(error, SettingsError):

@@ -141,6 +141,10 @@ class RelayVerdict:
         self._confirmation.resume()
         self._publish()
 
+    def request_attempt(self) -> None:
+        """Make an attempt soon, although none is due."""
+        self._confirmation.request_attempt()
+
     def mark_unobserved(self, reason: str) -> None:
         """Note that a fault of this relay's own settings or task prevents a verdict; `reason` is for the operator."""
         self._condition.unobserved(self._now, reason)

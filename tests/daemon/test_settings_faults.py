@@ -111,6 +111,19 @@ class TestFiles:
             path.write_text("two")
             await until(lambda: condition(monitor, "faulty") is Condition.UP, 40)
 
+    async def test_a_file_that_goes_missing_while_all_is_well_is_noticed_at_the_next_attempt(
+        self, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "header"
+        path.write_text("one")
+        faulty = f'url: "URL", headers: {{dapp: {{X-Key: {{file: "{path}"}}}}}}, confirm: {{every: 10s}}'
+        async with watching(other='url: "URL"', faulty=faulty) as (monitor, _):
+            await until(lambda: condition(monitor, "faulty") is Condition.UP)
+            path.unlink()
+            started = time.monotonic()
+            await assert_only_faulty_is_unknown(monitor, f"the secret in {path} cannot be read")
+            assert time.monotonic() - started < 18, "without a second attempt every 10 s: that would be 20 s"
+
     async def test_a_client_key_that_does_not_fit_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "cert.pem").write_text("no certificate")
         (tmp_path / "key.pem").write_text("no key")
