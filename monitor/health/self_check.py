@@ -64,6 +64,12 @@ REFERENCE_INTERVAL: Final = 300.0
 REFERENCE_PATIENCE: Final = 30.0
 """Seconds within which a relay must be reached to show that unanswering references prove nothing."""
 
+MAX_SETTINGS_DOUBT: Final = 8.0
+"""Seconds within which it is known whether a fault of a relay's settings lasts."""
+
+SETTINGS_POLL_INTERVAL: Final = 0.1
+"""Seconds between two looks at it; nothing is timed by it."""
+
 NAME_DOUBT: Final = 15.0
 """Seconds for which the name servers are asked after a name could not be resolved in time, or none answered."""
 
@@ -205,9 +211,19 @@ class SelfCheck:
         if error is not None and (error.step, error.reason) == (Step.RESOLVE, Reason.TIMEOUT):
             self._unresolved_at = self._clock.monotonic()
             self._passed_at = float("-inf")
-        if self.healthy:
+        if isinstance(error, SettingsError):
+            await self._wait_for_settings_fault(relay)
+        elif self.healthy:
             await self._check_actively()
         return not self.healthy or isinstance(error, SettingsError)
+
+    async def _wait_for_settings_fault(self, name: str) -> None:
+        """Wait until it is known whether a fault of a relay's settings lasts: what it broke is recorded after that."""
+        relay = next((relay for relay in self._relays() if relay.config.name == name), None)
+        deadline = self._clock.monotonic() + MAX_SETTINGS_DOUBT
+        while relay is not None and relay.settings_fault.in_doubt and self._clock.monotonic() < deadline:  # noqa: ASYNC110 - no event
+            await asyncio.sleep(SETTINGS_POLL_INTERVAL)
+        self._check_shared_faults()
 
     async def _check_actively(self) -> None:
         """Run the active checks, or wait for running ones, unless they passed recently."""

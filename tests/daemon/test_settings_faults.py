@@ -60,6 +60,10 @@ def reason(monitor: Monitor, relay: str) -> str:
     return monitor.monitored_relays.relays[relay].verdict.status.reason_unknown
 
 
+def exchanged(monitor: Monitor, relay: str, outcome: str) -> float:
+    return shown(monitor, "relay_probe_exchanges_total", relay=relay, outcome=outcome)
+
+
 async def assert_only_faulty_is_unknown(monitor: Monitor, *parts: str) -> None:
     """Wait until `faulty` is unknown for a reason with these parts; `other` is up, and the monitor healthy."""
     await until(lambda: condition(monitor, "other") is Condition.UP)
@@ -144,6 +148,22 @@ class TestProxy:
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
         async with watching(other='url: "URL"', faulty='url: "ws://localhost:1/connection/websocket"') as (monitor, _):
             await assert_only_faulty_is_unknown(monitor, f"proxy 127.0.0.1:{port}: Connection refused")
+
+    async def test_what_a_dying_proxy_breaks_does_not_count(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        async with AsyncExitStack() as stack:
+            port = await stack.enter_async_context(serving(TunnelProxy()))
+            monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
+            relay = EmbeddedRelay()
+            await relay.start()
+            proxied = relay.url.replace("127.0.0.1", "localhost")
+            async with watching(other='url: "URL"', faulty=f'url: "{proxied}"') as (monitor, _):
+                await until(lambda: condition(monitor, "faulty") is Condition.UP)
+                await until(lambda: exchanged(monitor, "faulty", "ok") >= 2)
+                await stack.aclose()
+                await assert_only_faulty_is_unknown(monitor, f"proxy 127.0.0.1:{port}: Connection refused")
+                await until(lambda: exchanged(monitor, "faulty", "aborted") >= 2)
+                assert exchanged(monitor, "faulty", "failed") == 0
+            await relay.stop()
 
     @pytest.mark.parametrize("scheme", ["http", "socks5"])
     async def test_a_proxy_whose_address_is_silent_is_named(self, monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:

@@ -34,6 +34,8 @@ class FakeRelay:
     def __init__(self, error: SettingsError | None = None, *, is_local: bool = False) -> None:
         self.settings_fault = self
         self.error = error
+        self.in_doubt = False
+        self.config = SimpleNamespace(name="demo")
         self.is_local = self.is_embedded = is_local
         self.reached_at = float("-inf")
         self.verdict = SimpleNamespace(delivered_at=float("-inf"))
