@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 class Outages(Protocol):
     """The confirmed outages of one relay; `RelayVerdict` is one."""
 
-    @property
-    def outage(self) -> Outage | None:
-        """The present or the latest outage."""
+    def outage_before(self, at: float) -> Outage | None:
+        """Return the latest outage that had begun at `at`."""
 
     def covers(self, at: float) -> bool | None:
         """Return whether `at` was inside an outage; None if that is not known yet."""
@@ -37,7 +36,7 @@ def counts_bad(untried: Untried, due: float, outages: Outages) -> bool | None:
         return covered
     if untried.withheld or untried.failed_at is None:
         return False
-    outage = outages.outage
+    outage = outages.outage_before(due)
     # After the repair the cause is out of date: others have been delivered since.
     repaired = outage is not None and outage.ended_at is not None and untried.failed_at <= outage.ended_at
     return not (repaired and outage is not None and due > outage.last_failed_at)
@@ -48,7 +47,7 @@ def bad_seconds(report: PairTime, outages: Outages) -> float | None:
     since, until, untried = report.since, report.until, report.untried
     if untried is None or until <= since:
         return report.seconds
-    outage = outages.outage
+    outage = outages.outage_before(until)
     edges = () if outage is None else (outage.first_failed_at, outage.last_failed_at)
     bounds = sorted({since, until, *(edge for edge in edges if since < edge < until)})
     share = 0.0
@@ -66,7 +65,8 @@ def cause_of(run: Run, outages: Outages) -> Failure | None:
     None if no attempt is known.
     """
     own_at = run.untried.failed_at if run.untried is not None else None
-    cause = outages.outage.cause if outages.outage is not None and outages.covers(run.due) else None
+    outage = outages.outage_before(run.due)
+    cause = outage.cause if outage is not None and outages.covers(run.due) else None
     if cause is not None and (own_at is None or run.failure is None or cause.at > own_at):
         return replace(_failure(cause), detail=_with_age(cause.detail, run.due - cause.at))
     if run.failure is None or own_at is None:

@@ -37,6 +37,9 @@ MAX_PENDING_REPORTS: Final = 10_000
 MAX_HOLD: Final = 300.0
 """Seconds for which a report is held at most. An untried slot of which nothing is known by then counts for nothing."""
 
+MAX_ATTEMPT_DELAY: Final = 15.0
+"""Seconds after which it is certain that no outage covers an untried slot: an attempt under way has ended by then."""
+
 _UNOBSERVABLE: Final = frozenset({Verdict.LATE, Verdict.LOST})
 """Verdicts that an unhealthy monitor cannot observe reliably."""
 
@@ -81,8 +84,6 @@ class ResultPipeline:
             and self._maintenance().active(relay) is None
         ):
             verdict.observe(report, context)
-        if relay in self._pending:
-            self.release(relay)
         if isinstance(report, Paired) and report.retry:
             return
         if not _counts_against_relay(report):
@@ -94,18 +95,19 @@ class ResultPipeline:
                 self._decide_late(pending.popleft().report)
 
     def release(self, relay: str) -> None:
-        """Record the reports held for a relay, up to the first of which is still unknown whether it counts."""
-        pending, verdict = self._pending.get(relay), self._verdict_of(relay)
+        """Record the reports held for a relay of which it is known by now whether they count."""
+        pending, verdict = self._pending.pop(relay, None), self._verdict_of(relay)
         oldest = self._clock.monotonic() - MAX_HOLD
-        while pending:
-            item = pending[0]
-            if item.context.active():  # else its probe has been removed, or replaced by another one of its name
-                if item.at < oldest:
-                    self._decide_late(item.report)
-                elif not self._decide(item.report, verdict):
-                    return
-            pending.popleft()
-        self._pending.pop(relay, None)
+        kept: deque[_Pending] = deque()
+        for item in pending or ():
+            if not item.context.active():
+                continue  # its probe has been removed, or replaced by another one of its name
+            if item.at < oldest:
+                self._decide_late(item.report)
+            elif not self._decide(item.report, verdict):
+                kept.append(item)
+        if kept:
+            self._pending[relay] = kept
 
     def review(self) -> None:
         """Record what is held and known by now, for all relays. To be called every second or so."""
@@ -114,11 +116,10 @@ class ResultPipeline:
 
     def close(self) -> None:
         """Record what is still held: nothing more will be known."""
-        for relay, pending in self._pending.items():
-            verdict = self._verdict_of(relay)
+        self.review()
+        for pending in self._pending.values():
             for item in pending:
-                if item.context.active() and not self._decide(item.report, verdict):
-                    self._decide_late(item.report)
+                self._decide_late(item.report)
         self._pending.clear()
 
     def _decide_late(self, report: Run | Report) -> None:
@@ -140,12 +141,12 @@ class ResultPipeline:
             bad = verdict is not None and counts_bad(report.untried, report.since, verdict)
             if bad:
                 self._record(report._replace(pairing=replace(report.pairing, outcome=Outcome.FAILED)))
-            return bad is not None
+            return bad or (bad is False and self._is_certain(report.since, verdict))
         if verdict is None:
             self._record(report)
         elif isinstance(report, PairTime):
             seconds = bad_seconds(report, verdict)
-            if seconds is None:
+            if seconds is None or (seconds < report.seconds and not self._is_certain(report.until, verdict)):
                 return False
             if seconds:
                 self._record(report._replace(seconds=seconds), delayed=True)
@@ -156,7 +157,7 @@ class ResultPipeline:
     def _decide_untried(self, report: Run | Skipped, verdict: RelayVerdict | None) -> bool:
         run = report.run if isinstance(report, Skipped) else report
         bad = verdict is not None and counts_bad(run.untried or Untried(), run.due, verdict)
-        if bad is None:
+        if bad is None or not (bad or self._is_certain(run.due, verdict)):
             return False
         if bad and verdict is not None:
             proven = verdict.covers(run.due)
@@ -165,6 +166,10 @@ class ResultPipeline:
         elif not isinstance(report, Skipped):
             self._record(with_outcome(run, Outcome.ABORTED))
         return True
+
+    def _is_certain(self, due: float, verdict: RelayVerdict | None) -> bool:
+        """Return whether no attempt that is still under way can prove that `due` was inside an outage."""
+        return verdict is None or self._clock.monotonic() - due >= MAX_ATTEMPT_DELAY
 
     def _record(self, report: Run | Report, *, delayed: bool = False) -> None:
         """Record a report; `delayed`: a fault of this monitor that was found meanwhile may have caused it."""

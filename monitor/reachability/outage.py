@@ -38,6 +38,10 @@ class OutageLog:
         """The present or the latest confirmed outage."""
         return self._outages[-1] if self._outages else None
 
+    def before(self, at: float) -> Outage | None:
+        """Return the latest confirmed outage that had begun at `at`."""
+        return next((outage for outage in reversed(self._outages) if outage.first_failed_at <= at), None)
+
     @property
     def ongoing(self) -> bool:
         """True during a confirmed outage."""

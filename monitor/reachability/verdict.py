@@ -103,6 +103,10 @@ class RelayVerdict:
         """The present or the latest confirmed outage."""
         return self._confirmation.outages.latest
 
+    def outage_before(self, at: float) -> Outage | None:
+        """Return the latest confirmed outage that had begun at `at`."""
+        return self._confirmation.outages.before(at)
+
     def covers(self, at: float) -> bool | None:
         """Return whether a slot due at `at` was inside a confirmed outage; None if that is not known yet."""
         return self._confirmation.outages.covers(at)
