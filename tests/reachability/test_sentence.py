@@ -1,0 +1,74 @@
+"""Conditions in words, as the page, the status and the log say them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from monitor.reachability.sentence import describe, duration
+from monitor.results import Cause, RelayStatus
+from monitor.vocabulary import Condition, Reason, Step
+
+SINCE = datetime(2026, 1, 1, tzinfo=UTC)
+BAD_GATEWAY = Cause(step=Step.UPGRADE, reason=Reason.HTTP_STATUS, status="502")
+REFUSED = Cause(step=Step.TCP, reason=Reason.REFUSED, endpoint="n2:8000")
+
+
+def sentence(condition: Condition, up: bool | None = None, **fields: Any) -> str:
+    status = RelayStatus(relay="demo", condition=condition, since=SINCE, up=up, accepting=None, **fields)
+    return describe(status, SINCE + timedelta(seconds=125))
+
+
+@pytest.mark.parametrize(
+    ("condition", "fields", "expected"),
+    [
+        (Condition.UP, {"up": True}, "up for 2 min"),
+        (
+            Condition.DOWN,
+            {"up": False, "cause": BAD_GATEWAY, "attempts": 9, "failed": 9},
+            "down for 2 min: upgrade 502, 9 of 9 attempts failed",
+        ),
+        (
+            Condition.DOWN,
+            {"up": True, "cause": REFUSED, "attempts": 9, "failed": 8},
+            "down for 2 min: tcp refused at n2:8000, 8 of 9 attempts failed, messages cross again",
+        ),
+        (
+            Condition.NOT_ACCEPTING,
+            {"up": True, "cause": BAD_GATEWAY, "attempts": 12, "failed": 12},
+            "new connections fail (upgrade 502, 12 of 12); existing ones deliver",
+        ),
+        (
+            Condition.DEGRADED,
+            {"up": True, "cause": REFUSED, "attempts": 28, "failed": 3},
+            "degraded for 2 min: 3 of 28 exchanges failed, tcp refused at n2:8000",
+        ),
+        (
+            Condition.DEGRADED,
+            {"up": True, "attempts": 28},
+            "degraded for 2 min: too many exchanges over the latency threshold",
+        ),
+        (
+            Condition.UNKNOWN,
+            {"cause": REFUSED, "reason_unknown": "no attempt has finished yet"},
+            "unknown for 2 min: no attempt has finished yet, so far tcp refused at n2:8000",
+        ),
+        (
+            Condition.UNKNOWN,
+            {"up": True, "reason_unknown": "the monitor is unhealthy; before that: up"},
+            "unknown for 2 min: the monitor is unhealthy; before that: up",
+        ),
+    ],
+)
+def test_a_condition_in_one_sentence(condition: Condition, fields: dict[str, Any], expected: str) -> None:
+    assert sentence(condition, **fields) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(-3, "0 s"), (59.9, "59 s"), (60, "1 min"), (3599, "59 min"), (3720, "1 h 2 min"), (200_000, "2 d")],
+)
+def test_a_length_of_time(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
