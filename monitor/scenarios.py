@@ -130,6 +130,18 @@ class ScenarioSpec:
         """
         return tuple((step, reason) for step, reasons in self.failures.items() for reason in (*reasons, _R.INTERNAL))
 
+    def declares(self, step: Step, reason: Reason) -> bool:
+        """Whether a run can fail at this step for this reason."""
+        return reason in (*self.failures.get(step, ()), Reason.INTERNAL) and step in self.failures
+
+    def nearest_failure(self, step: Step, reason: Reason) -> tuple[Step, Reason]:
+        """The (step, reason) with which a run fails while attempts over new pairs fail at `step` for `reason`."""
+        if self.declares(step, reason):
+            return step, reason
+        if self.declares(Step.RECOVER, reason):
+            return Step.RECOVER, reason
+        return (Step.HOLD, Reason.DISCONNECTED) if Step.HOLD in self.failures else (Step.HANDSHAKE, Reason.SILENT)
+
     def failure_label(self, step: Step, reason: Reason) -> tuple[Step, Reason]:
         """The (step, reason) under which a failure is counted: itself, or `internal` where the table lacks it.
 
@@ -172,11 +184,14 @@ _MESSAGE: Final = (
     _R.LOST, _R.UNRECOVERED, _R.TIMEOUT, _R.SILENT, _R.REORDERED, _R.CORRUPTED, _R.MISROUTED, _R.UNDECRYPTABLE,
     _R.WRONG_PEER, _R.DISCONNECTED, _R.EXPIRED, _R.PROTOCOL, _R.TOO_LARGE, _R.RATE_LIMITED, _R.LIMIT,
 )  # fmt: skip
-_EXCHANGE: Final[dict[Step, tuple[Reason, ...]]] = {Step.DELIVER: _MESSAGE, Step.ANSWER: _MESSAGE}
+_RESUME: Final = (
+    _R.EXPIRED, _R.DISCONNECTED, _R.SILENT, _R.TIMEOUT, _R.PROTOCOL, _R.TOO_LARGE, _R.RATE_LIMITED, _R.LIMIT,
+)  # fmt: skip
+_EXCHANGE: Final[dict[Step, tuple[Reason, ...]]] = {
+    Step.DELIVER: _MESSAGE, Step.ANSWER: _MESSAGE, Step.RESUME: _RESUME,
+}  # fmt: skip
 _RECOVERY: Final[dict[Step, tuple[Reason, ...]]] = {
-    Step.RESUME: (
-        _R.EXPIRED, _R.DISCONNECTED, _R.SILENT, _R.TIMEOUT, _R.PROTOCOL, _R.TOO_LARGE, _R.RATE_LIMITED, _R.LIMIT,
-    ),
+    Step.RESUME: _RESUME,
     Step.RECOVER: (*_MESSAGE, _R.DUPLICATED, _R.EPOCH_CHANGED),
 }  # fmt: skip
 _HOLD: Final[dict[Step, tuple[Reason, ...]]] = {

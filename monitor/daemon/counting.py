@@ -12,11 +12,12 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
 from monitor.results import Failure, PairTime, Untried
+from monitor.scenarios import SPECS
 from monitor.vocabulary import Outcome
 
 if TYPE_CHECKING:
     from monitor.reachability.outage import Outage
-    from monitor.results import Cause, Run
+    from monitor.results import Run
 
 
 class Outages(Protocol):
@@ -68,7 +69,9 @@ def cause_of(run: Run, outages: Outages) -> Failure | None:
     outage = outages.outage_before(run.due)
     cause = outage.cause if outage is not None and outages.covers(run.due) else None
     if cause is not None and (own_at is None or run.failure is None or cause.at > own_at):
-        return replace(_failure(cause), detail=_with_age(cause.detail, run.due - cause.at))
+        step, reason = SPECS[run.scenario].nearest_failure(cause.step, cause.reason)
+        detail = _with_age(cause.detail, run.due - cause.at)
+        return Failure(step=step, reason=reason, detail=detail, status=cause.status, endpoint=cause.endpoint)
     if run.failure is None or own_at is None:
         return run.failure
     return replace(run.failure, detail=_with_age(run.failure.detail, run.due - own_at))
@@ -91,12 +94,6 @@ def with_outcome(run: Run, outcome: Outcome) -> Run:
     pairing = replace(run.pairing, outcome=outcome) if run.pairing is not None else None
     exchanges = tuple(exchange._replace(outcome=outcome) for exchange in run.exchanges)
     return run._replace(outcome=outcome, exchanges=exchanges, pairing=pairing)
-
-
-def _failure(cause: Cause) -> Failure:
-    return Failure(
-        step=cause.step, reason=cause.reason, detail=cause.detail, status=cause.status, endpoint=cause.endpoint
-    )
 
 
 def _with_age(detail: str, age: float) -> str:

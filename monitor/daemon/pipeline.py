@@ -91,8 +91,8 @@ class ResultPipeline:
         elif not self._decide(report, verdict):
             pending = self._pending.setdefault(relay, deque())
             pending.append(_Pending(report, context, self._clock.monotonic()))
-            if len(pending) > MAX_PENDING_REPORTS:
-                self._decide_late(pending.popleft().report)
+            if len(pending) > MAX_PENDING_REPORTS and (oldest := pending.popleft()).context.active():
+                self._decide_late(oldest.report)
 
     def release(self, relay: str) -> None:
         """Record the reports held for a relay of which it is known by now whether they count."""
@@ -118,7 +118,7 @@ class ResultPipeline:
         """Record what is still held: nothing more will be known."""
         self.review()
         for pending in self._pending.values():
-            for item in pending:
+            for item in pending:  # of active probes only, after the review
                 self._decide_late(item.report)
         self._pending.clear()
 

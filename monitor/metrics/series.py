@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import structlog
+
 from monitor.metrics.declared import DECLARED
 from monitor.metrics.exemplars import Exemplar
 from monitor.metrics.failures import COMMON_CODES, KNOWN_CODES, MAX_CODES, MAX_FAILURES, OTHER, common_failures
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from monitor.metrics.families import Families
     from monitor.metrics.relay_series import RelaySeries
     from monitor.results import Exchange, Failure, Pairing
+
+_log = structlog.get_logger(__name__)
 
 # Values of the labels that only one metric has.
 DIRECTIONS: Final = ("request", "response")
@@ -259,6 +263,10 @@ class ProbeSeries:
         if failure is None or (self._lean and failure.reason is not Reason.RATE_LIMITED):
             return
         step, reason = self._spec.failure_label(failure.step, failure.reason)
+        if not self._spec.declares(failure.step, failure.reason):
+            _log.error(
+                "failure outside the table of the scenario", step=failure.step.value, reason=failure.reason.value
+            )
         labels = (step.value, reason.value)
         if not self._has_room(FAILURES, MAX_FAILURES, *labels):
             labels = (OTHER, OTHER)
