@@ -106,9 +106,8 @@ async def test_a_proxy_has_the_routes_and_the_relay_needs_none(
     assert caught.value.shared == "proxy proxy.example:3128"
 
 
-def test_a_machine_without_any_network_shares_that_among_its_relays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_without_ipv4_routes_shares_that_among_its_relays() -> None:
     assert routes.no_route_error(Step.TCP, [address("192.0.2.1")], "any").shared == routes.NETWORK
-    monkeypatch.setattr(routes, "has_default_route", lambda: False)
-    assert routes.no_route_error(Step.TCP, [address("2001:db8::1")], "any").shared == routes.NETWORK
+    assert routes.no_route_error(Step.TCP, [address("2001:db8::1")], "any").shared == ""
     both = routes.no_route_error(Step.TCP, [address("192.0.2.1"), address("2001:db8::1")], "any")
     assert both.detail == "no IPv4 and no IPv6 route from here to 192.0.2.1:443, [2001:db8::1]:443"
