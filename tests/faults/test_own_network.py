@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import shutil
 import subprocess
 import sys
 import time
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.daemon.harness import Samples, samples, total
-from tests.faults.test_routes import INSTALL, ip, run_in
+from tests.faults.test_routes import INSTALL, failed_run, ip, namespace, run_in, start_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
+
+__all__ = ["namespace"]
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -116,6 +121,46 @@ class Link:
 def link(tmp_path: Path) -> Iterator[Link]:
     with contextlib.ExitStack() as stack:
         yield Link(stack, tmp_path)
+
+
+@pytest.fixture
+def hosts(namespace: str) -> Iterator[Callable[[str], int]]:
+    """Write the names that the namespace knows."""
+    folder = Path("/etc/netns") / namespace
+    folder.mkdir(parents=True)
+    yield partial((folder / "hosts").write_text, encoding="ascii")
+    shutil.rmtree(folder)
+
+
+BY_NAME = """
+relays: [{name: far, url: "ws://relay.test/connection/websocket", endpoints: [{dns: "relay.test:80"}]}]
+probes:
+  - {name: session, scenario: realistic-session, schedule: {every: 5m}, messages: 1, timeout: 5s, wallet_delay: 0s}
+"""
+
+
+def test_a_node_by_name_without_a_route_of_ours_is_no_node(
+    namespace: str, hosts: Callable[[str], int], tmp_path: Path
+) -> None:
+    """Before, every run in which a participant met the IPv6 address was aborted."""
+    hosts("127.0.0.1 relay.test\n2001:db8::1 relay.test\n2001:db8::2 relay.test\n")
+    with run_in(namespace, sys.executable, "-m", "monitor", "relay", "--listen", "127.0.0.1:80") as relay:
+        assert relay.stdout is not None
+        assert relay.stdout.readline()
+        for _ in range(3):
+            once = start_once(namespace, tmp_path, BY_NAME)
+            stdout, stderr = once.communicate(timeout=60)
+            assert once.returncode == 0, stderr
+            assert [run["outcome"] for run in json.loads(stdout)] == ["ok"]
+
+
+def test_a_name_with_addresses_of_another_family_only_says_what_to_do(
+    namespace: str, hosts: Callable[[str], int], tmp_path: Path
+) -> None:
+    hosts("2001:db8::1 relay.test\n")
+    run = failed_run(start_once(namespace, tmp_path, BY_NAME))
+    assert run["outcome"] == "aborted"
+    assert run["failure"]["detail"].startswith("no IPv6 route from here to [2001:db8::1]:80; set ip_protocol: ip4")
 
 
 def ups(found: Samples) -> list[float]:

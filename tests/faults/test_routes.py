@@ -97,13 +97,13 @@ class _KilledAtExit(subprocess.Popen[str]):
         self.communicate(timeout=10)
 
 
-def _start_once(namespace: str, folder: Path, config: str) -> subprocess.Popen[str]:
+def start_once(namespace: str, folder: Path, config: str) -> subprocess.Popen[str]:
     file = folder / "config.yaml"
     file.write_text(config, encoding="utf-8")
     return run_in(namespace, sys.executable, "-m", "monitor", "once", "--config", str(file), "--output", "json")
 
 
-def _failed_run(once: subprocess.Popen[str]) -> dict[str, Any]:
+def failed_run(once: subprocess.Popen[str]) -> dict[str, Any]:
     """Return the run that a failed `once` printed."""
     stdout, stderr = once.communicate(timeout=30)
     assert once.returncode == 1, stderr
@@ -143,7 +143,7 @@ def test_an_unreachable_relay_fails_the_run_and_a_missing_local_route_aborts_it(
 ) -> None:
     if route:
         assert ip("netns", "exec", namespace, "ip", "route", "add", *route)
-    run = _failed_run(_start_once(namespace, tmp_path, CONFIG))
+    run = failed_run(start_once(namespace, tmp_path, CONFIG))
     assert run["outcome"] == outcome
     if cause is not None:
         assert (run["failure"]["step"], run["failure"]["reason"]) == cause
@@ -157,7 +157,7 @@ def test_a_silent_resolver_is_a_timeout_at_the_resolve_step(namespace: str, tmp_
         with run_in(namespace, sys.executable, "-c", SILENT_RESOLVER) as resolver_process:
             assert resolver_process.stdout is not None
             assert resolver_process.stdout.readline() == "bound\n"
-            run = _failed_run(_start_once(namespace, tmp_path, CONFIG.replace("192.0.2.1", "relay.example.com")))
+            run = failed_run(start_once(namespace, tmp_path, CONFIG.replace("192.0.2.1", "relay.example.com")))
     finally:
         shutil.rmtree(resolver.parent)
     assert (run["failure"]["step"], run["failure"]["reason"]) == ("resolve", "timeout")
@@ -193,7 +193,7 @@ def test_lost_packets_delay_messages_and_lose_none(
             assert engine.stdout is not None
             assert engine.stdout.readline().startswith("listening")
             config = CONFIG.replace("messages: 1, timeout: 1s", "messages: 3, timeout: 15s, wallet_delay: 0s")
-            once = _start_once(namespace, tmp_path, config)
+            once = start_once(namespace, tmp_path, config)
             stdout, stderr = once.communicate(timeout=100)
     assert once.returncode == 0, stderr
     (run,) = json.loads(stdout)
@@ -211,9 +211,9 @@ def test_a_link_that_goes_down_during_a_session_is_reported_as_silent(
         assert engine.stdout is not None
         assert engine.stdout.readline().startswith("listening")
         config = CONFIG.replace("timeout: 1s", "timeout: 1s, settle: 3s, wallet_delay: 0s")
-        once = _start_once(namespace, tmp_path, config)
+        once = start_once(namespace, tmp_path, config)
         _wait(lambda: _connections(far) == 2)
         time.sleep(1)  # the pairing, which takes milliseconds
         assert ip("netns", "exec", far, "ip", "link", "set", "far0", "down")
-        run = _failed_run(once)
+        run = failed_run(once)
     assert (run["failure"]["step"], run["failure"]["reason"]) == ("publish", "silent")
