@@ -8,6 +8,7 @@ import os
 import select
 import sys
 import threading
+import time
 import traceback
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TextIO
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 MAX_QUEUED_BYTES: Final = 1 << 20
 """Bytes that wait for a stderr that is not read; what comes then is lost and counted."""
+
+BUG_PAUSE: Final = 0.5
+"""Seconds without writing after a bug, whose traceback may meet the same bug."""
 
 FLUSH_TIMEOUT: Final = 1.0
 """Seconds that an ending command waits for stderr to accept what is queued."""
@@ -151,6 +155,7 @@ class Stderr(Output):
             except Exception:  # noqa: BLE001 - the thread must go on
                 self.write(traceback.format_exc().encode(errors="backslashreplace"))
                 self.on_bug()
+                time.sleep(BUG_PAUSE)
             with self._changed:
                 self._is_writing = self._is_stuck = False
                 self._changed.notify_all()

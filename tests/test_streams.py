@@ -275,7 +275,7 @@ class TestClosed:
         textfile = tmp_path / "relay.prom"
         done = shell(command("once", "--config", config, "--textfile", textfile), redirections)
         assert (done.returncode, done.stderr) == (2, complaint)
-        assert "relay_probe_exchanges_total" in textfile.read_text()
+        assert "relay_once_success" in textfile.read_text()
         result = tmp_path / "result.json"
         done = shell(command(*LOAD, result), redirections)
         assert (done.returncode, done.stderr) == (2, complaint)

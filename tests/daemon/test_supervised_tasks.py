@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,7 @@ import pytest
 from monitor.clock import LoopClock
 from monitor.config import parse
 from monitor.daemon.app import Monitor
+from monitor.streams import Stderr
 from monitor.supervision import FAILURE_PERIOD, MAX_FAILURES
 from monitor.vocabulary import Condition, Outcome
 from monitor.web import WebServer, build_app
@@ -227,3 +230,24 @@ class TestWebServer:
             assert response.status_code == httpx.codes.OK
             await web.stop()
             assert failures(monitor, "web") == 2
+
+
+class TestThreads:
+    def test_a_bug_in_the_log_thread_is_counted_and_the_thread_goes_on(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It used to end the thread, after which no line was written any more."""
+        reader, writer = os.pipe()
+        stderr, bugs = Stderr(writer), list[int]()
+        stderr.on_bug = lambda: bugs.append(1)
+        stderr.start_queue(lambda _: None)
+        with monkeypatch.context() as patch:
+            patch.setattr("monitor.streams.Output.write", lambda *_: 1 / 0)
+            stderr.write(b"lost\n")
+            while not bugs:
+                time.sleep(0.001)
+        stderr.write(b"kept\n")
+        assert stderr.drain()
+        os.close(writer)
+        with open(reader, "rb") as pipe:  # noqa: PTH123 - a descriptor
+            lines = pipe.read().splitlines()
+        assert b"ZeroDivisionError: division by zero" in lines
+        assert lines[-1] == b"kept"
