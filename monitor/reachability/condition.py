@@ -74,6 +74,7 @@ class RelayCondition:
         self._attempted_at = now  # an attempt finished, or the machine began
         self._healthy_since = NEVER
         self._unhealthy_since: float | None = None
+        self._first_attempt = NO_VERDICT  # when it was, once it has failed
         self._unobserved = ""
         self._unobserved_since = now
         self._unknown_because = ""  # why the condition became unknown; it stays so until the next verdict
@@ -119,6 +120,8 @@ class RelayCondition:
         self._failed += 1
         self._attempted_at = now
         self.cause = cause
+        if self._attempts == 1 and self.up is None:
+            self._first_attempt = f"first attempt {self._wall(now - started):%H:%M:%S} UTC"
         if self._series == 0:
             self._series_began = started
         self._series += 1
@@ -247,7 +250,7 @@ class RelayCondition:
         """What is said of the relay."""
         attempts, failed, cause, why = self._attempts, self._failed, self.cause, ""
         if self._shown is Condition.UNKNOWN:
-            why = self._unobserved or self._unknown_because or NO_VERDICT
+            why = self._unobserved or self._unknown_because or self._first_attempt
             if self._before is not None:
                 why += f"; before that: {self._before.value}"
         elif self._shown is Condition.DEGRADED:

@@ -76,8 +76,9 @@ class ConditionHarness:
 def test_at_the_start_it_is_unknown_until_the_first_verdict() -> None:
     harness = ConditionHarness()
     assert (harness.shown, harness.status.up, harness.status.reason_unknown) == ("unknown", None, NO_VERDICT)
+    harness.wait(3)
     harness.fail()
-    assert harness.shown == "unknown"
+    assert (harness.shown, harness.status.reason_unknown) == ("unknown", "first attempt 00:00:03 UTC")
     harness.deliver()
     assert (harness.shown, harness.status.up, harness.status.accepting) == ("up", True, True)
 

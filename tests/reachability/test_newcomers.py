@@ -26,7 +26,7 @@ REFUSALS = {
     "publish 100": "error:at=publish,channel=handshake,code=100",
     "TLS or nothing": "silent:at=upgrade",
 }
-FAST: dict[str, Any] = PERSISTENT | {"pairs": "2"}
+FAST: dict[str, Any] = PERSISTENT | {"pairs": "2", "timeout": "3s"}
 
 
 @pytest.fixture(autouse=True)

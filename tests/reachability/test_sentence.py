@@ -52,8 +52,8 @@ def sentence(condition: Condition, up: bool | None = None, **fields: Any) -> str
         ),
         (
             Condition.UNKNOWN,
-            {"cause": REFUSED, "reason_unknown": "no attempt has finished yet"},
-            "unknown for 2 min: no attempt has finished yet, so far tcp refused at n2:8000",
+            {"cause": REFUSED, "reason_unknown": "first attempt 10:16:30 UTC"},
+            "unknown for 2 min: first attempt 10:16:30 UTC, so far tcp refused at n2:8000",
         ),
         (
             Condition.UNKNOWN,
