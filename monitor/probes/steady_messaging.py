@@ -20,7 +20,7 @@ from monitor.probes.due_pairings import DuePairings
 from monitor.probes.runner import REBUILD_BACKOFF
 from monitor.results import Untried
 from monitor.schedule.grid import Grid, GridTimer
-from monitor.vocabulary import Outcome, Reason, Step
+from monitor.vocabulary import Outcome
 from monitor.wire.backoff import Backoff
 
 if TYPE_CHECKING:
@@ -153,7 +153,10 @@ class PersistentPair:
             if pair is None or not pair.ready:
                 recorder.untried = self._untried()
             if pair is None:
-                recorder.fail(self._error or ProbeError(Step.HANDSHAKE, Reason.SILENT, "the pair is not connected yet"))
+                if self._error is None:
+                    recorder.abort()  # nothing was ever tried
+                else:
+                    recorder.fail(self._error)
             elif not pair.ready:
                 pair.recorder = recorder
                 recorder.fail(pair.error)

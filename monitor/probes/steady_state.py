@@ -121,6 +121,8 @@ class PersistentConnection:
             self._failed.clear()
             if error is None:
                 recorder.exchanges.append(Exchange(outcome=Outcome.OK))
+            elif recorder.untried is not None and recorder.untried.failed_at is None:
+                recorder.abort()  # nothing was ever tried
             else:
                 recorder.fail(error)
         except asyncio.CancelledError:

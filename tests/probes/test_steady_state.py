@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from monitor.pairs.idle import IdleConnection
 from monitor.results import Disconnected, Reconnected
 from monitor.vocabulary import Outcome, Reason, Step
 from tests.probes.harness import (
@@ -54,3 +57,41 @@ async def test_a_bug_in_a_slot_aborts_that_slot_and_no_other(
         known = len(made.runs)
         await made.until(lambda: len(made.runs) > known + 1)
         assert made.runs[-1].outcome is Outcome.OK
+
+
+async def test_a_drop_is_recorded_at_its_time_and_not_at_the_end_of_the_interval(relay: EmbeddedRelay) -> None:
+    """An interval of 40 s was recorded as failed up to 40 s after the drop."""
+    keys: dict[str, Any] = {"schedule": "continuous", "connections": "1"}
+    async with probe_at(relay.url, "steady-state", {"duration": 40.0}, **keys) as made, serving(made):
+        await made.until(lambda: made.runs, 60.0)
+        clock = made.context.clock
+        await asyncio.sleep(5.0)
+        dropped_at = clock.monotonic()
+        relay.disconnect_all(3001)
+        await made.until(lambda: len(made.runs) == 2, 60.0)
+        assert clock.monotonic() - dropped_at < 1.0
+        assert_failed(made.runs[1], Step.HOLD, Reason.DISCONNECTED)
+        assert made.runs[1].known_at - dropped_at < 1.0
+        await made.until(lambda: len(made.runs) == 3, 100.0)
+        assert made.runs[2].outcome is Outcome.OK
+
+
+async def test_a_bug_that_ends_the_connecting_is_counted_and_connects_again(
+    relay: EmbeddedRelay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection never came back, and each interval counted as the relay's failure."""
+    bugs: list[Exception] = []
+    keys: dict[str, Any] = {"schedule": "continuous", "connections": "1"}
+    async with probe_at(relay.url, "steady-state", {"duration": 0.4}, **keys) as made:
+        with monkeypatch.context() as patched:
+            patched.setattr(IdleConnection, "open", broken)
+            async with serving(made, replace(made.context, on_bug=bugs.append)):
+                await made.until(lambda: made.runs)
+                patched.undo()
+                await made.until(lambda: made.runs[-1].outcome is Outcome.OK)
+    assert [str(bug) for bug in bugs] == ["a bug"]
+    assert Outcome.FAILED not in {run.outcome for run in made.runs}
+
+
+async def broken(_: object) -> None:
+    raise RuntimeError("a bug")
