@@ -100,8 +100,8 @@ class MessageLossAlerts:
         own, matcher, window = self._own, self._matcher(slos), show_duration(self._window)
         expr = f"{unexplained(own, self._window, matcher)} > {2 * allowed + 1.5:g}\nand\n{self._no_budget(matcher)}"
         if messages:
-            # A refused connection loses no message, and a late message is not lost.
-            lost = f'probe=~"{any_of(self._senders(slos))}", verdict!~"delivered|late"'
+            # A refused connection loses no message; one that is late, or that the relay still stores, is not lost.
+            lost = f'probe=~"{any_of(self._senders(slos))}", verdict!~"delivered|late|unrecovered"'
             increase = f"increase({own('relay_probe_messages_total', lost)}[{window}])"
             by = "install, location, relay, probe"
             expr += f"\nunless on ({by})\nsum by ({by}) ({increase}) < 1.5"

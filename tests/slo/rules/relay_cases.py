@@ -190,6 +190,7 @@ CASES: Final[tuple[Case, ...]] = (
             slo("recovery", "bad", "offline-30s"): counter((0, 80), (1, 1), (0, 23), (1, 1), (0, 200)),
             LOST_MESSAGES: growing(0, 3),
             LATE_MESSAGES: counter((0, 80), (1, 1), (0, 23), (1, 1), (0, 200)),
+            LOST_MESSAGES.replace("lost", "unrecovered"): counter((0, 80), (1, 1), (0, 23), (1, 1), (0, 200)),
         },
         expect=[
             ("22m", "RelayMessagesLost", "warning", 1),
