@@ -17,6 +17,9 @@ REFERENCE_WINDOW: Final = 30 * 86_400.0
 MIN_FAILURES: Final = 3
 """Failures that a condition requires; fewer are treated as a blip."""
 
+MAX_RATIO: Final = Decimal("0.9")
+"""Ratio of failures that is enough for every condition: a large budget cannot burn as fast as its factor says."""
+
 MIN_SCRAPES: Final = 4
 """Scrapes that every window spans at least: `increase` needs two samples, and a scrape may fail."""
 
@@ -37,6 +40,10 @@ class BurnCondition:
     keep_firing_for: float
     recent_window: float = 300.0
     count_window: float | None = None
+
+    def limit(self, budget: Decimal) -> Decimal:
+        """Return the ratio of failures that must be exceeded, for the ratio that a budget allows."""
+        return min(self.factor * budget, MAX_RATIO)
 
     def half_window_failures(self, rate: float) -> float:
         """Half of the failures in a full long window at this factor, as a multiple of the error budget ratio.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from monitor.burn_rate import MIN_FAILURES, REFERENCE_WINDOW, burn_conditions
 from monitor.config.problems import listed, suggestion
 from monitor.config.slo import produces
-from monitor.config.traffic import shortest_span, within
+from monitor.config.traffic import TREND_EVENTS, shortest_span, within
 from monitor.config.units import parse_duration, show_duration, show_ratio
 from monitor.scenarios import SPECS
 from monitor.vocabulary import Sli
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from monitor.config.probe import ProbeConfig
     from monitor.config.problems import ProblemCollector
     from monitor.config.slo import OverrideConfig, SloConfig
+
+TREND_MARGIN: Final = 1.1
+"""Factor by which a probe must exceed the round trips that a trend needs: some fail, or their scrape does."""
 
 LONGEST_WINDOW: Final = parse_duration("90d")
 _MORE: Final = Context(prec=2, rounding=ROUND_CEILING)
@@ -60,6 +63,8 @@ class Objectives:
                 self._problems.add(name_path, f"{_no_events(name, probe, slo.sli)}", sli, *depends_on)
             elif slo.sli is not Sli.TREND and (probe.is_continuous or probe.is_scheduled):
                 self._often_enough(path, name_path, slo, probe_path, probe)
+            elif slo.sli is Sli.TREND and (probe.is_continuous or probe.is_scheduled):
+                self._enough_for_a_trend(name_path, probe_path, probe)
             for relay in probe.relays or self._relays:
                 watchers.setdefault(relay, []).append((probe_path, probe))
         probes = {name: self._probes[name] for name in slo.probe if name in self._probes}
@@ -134,6 +139,17 @@ class Objectives:
             if objective < 1:
                 self._reachable(where, slo, objective)
                 self._roomy(where, slo, objective, probe, depends_on)
+
+    def _enough_for_a_trend(self, name_path: KeyPath, probe_path: KeyPath, probe: ProbeConfig) -> None:
+        """Check that a P99 of an hour has enough round trips."""
+        events = within(probe, Sli.TREND, 3600.0)
+        if events <= TREND_EVENTS * TREND_MARGIN:
+            self._problems.add(
+                name_path,
+                f"{probe.name!r} makes {events:.0f} round trips an hour, and a trend needs more than {TREND_EVENTS}; "
+                "expected more pairs or messages, or shorter intervals",
+                probe_path,
+            )
 
     def _objectives(self, path: KeyPath, slo: SloConfig, probe: ProbeConfig) -> Iterator[tuple[KeyPath, Decimal]]:
         """The objectives of a probe's relays, each with its path."""

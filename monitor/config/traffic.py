@@ -26,6 +26,10 @@ UPTIME_INTERVAL: Final = 5.0
 """Seconds between two reports of connected time."""
 
 
+TREND_EVENTS: Final = 100
+"""Round trips within an hour that a trend of the P99 requires."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """A regular source of events: `count` of them at once every `period`. All times are seconds.

@@ -215,7 +215,7 @@ def _extrapolated(first: Floats, last: Floats, covered: Floats, lead: Floats, ta
 
 def _fires(rule: Rule, counters: Counters, evaluations: Evaluations) -> NDArray[np.bool_]:
     """Return whether the condition holds at each evaluation of the alerts."""
-    limit = float(rule.condition.factor * (1 - rule.objective))
+    limit = float(rule.condition.limit(1 - rule.objective))
     condition = rule.condition
     # Failures are counted when the alert is evaluated, ratios when they are recorded.
     counted = condition.count_window or condition.long_window

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from monitor.config.traffic import TREND_EVENTS
 from monitor.simulation import budgets
-from monitor.slo.rules.probes import TREND_EVENTS, TREND_PENDING, trend_factors
+from monitor.slo.rules.probes import TREND_PENDING, trend_factors
 from monitor.vocabulary import BUCKETS
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -76,3 +77,18 @@ def test_a_problem_elsewhere_in_the_probe_hides_its_frequency() -> None:
     """How often it runs is not known."""
     (problem,) = problems(every="6 hours")
     assert problem.startswith("'6 hours' is not a duration")
+
+
+def test_a_trend_of_too_few_round_trips_is_a_problem() -> None:
+    """The P99 of an hour with fewer than a hundred of them never alerts."""
+    text = """
+relays: [{{name: demo, url: embedded}}]
+probes: [{{name: slow, scenario: realistic-session, schedule: {{every: {every}}}, messages: 3}}]
+slos: [{{name: trend, probe: slow, sli: trend}}]
+"""
+    parse(text.format(every="90s"), "config.yaml", {})
+    with pytest.raises(ConfigError) as raised:
+        parse(text.format(every="5m"), "config.yaml", {})
+    (problem,) = raised.value.problems
+    assert problem.key == "slos[0].probe"
+    assert "makes 36 round trips an hour, and a trend needs more than 100" in problem.message

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from monitor.burn_rate import MIN_FAILURES, burn_conditions
+from monitor.burn_rate import MAX_RATIO, MIN_FAILURES, burn_conditions
 from monitor.config import show_duration
 from monitor.config.traffic import rate, sources_of
 from monitor.slo.rules.explained import unexplained
@@ -84,6 +84,8 @@ class ErrorBudgetAlerts:
     ) -> Alert:
         own, critical = self._own, condition.severity == "critical"
         limit = f"{condition.factor:f} * ({own('slo:error_budget:ratio', slos)} > 0)"
+        if large := self._has_large_budget(condition, budgets):
+            limit = f"clamp_max({limit}, {MAX_RATIO})"
         short = own(ratio_name(condition.short_window), slos)
         if condition.recent_window > condition.short_window:
             short = f"last_over_time({short}[{show_duration(condition.recent_window)}])"
@@ -106,6 +108,7 @@ class ErrorBudgetAlerts:
         windows = {**windows, "long_window": condition.long_window, "short_window": condition.short_window}
         labels = {name: show_duration(seconds) for name, seconds in windows.items()}
         burn_rate = f"burn rate above {condition.factor:f}× over {labels['long_window']} and {labels['short_window']}"
+        enough = f" Failures of more than {MAX_RATIO:.0%} of all events are enough." if large else ""
         return Alert(
             name="RelayErrorBudgetBurn",
             severity=condition.severity,
@@ -115,8 +118,17 @@ class ErrorBudgetAlerts:
             labels=labels,
             summary=f"Error budget of {{{{ $labels.slo }}}} on {{{{ $labels.relay }}}}: {burn_rate}",
             description="SLO {{ $labels.slo }} of {{ $labels.relay }}, probe {{ $labels.probe }}: "
-            f"{burn_rate}. At 1× the error budget lasts exactly {labels['slo_window']}.",
+            f"{burn_rate}. At 1× the error budget lasts exactly {labels['slo_window']}.{enough}",
             dashboard=RELAY_DASHBOARD,
+        )
+
+    def _has_large_budget(self, condition: BurnCondition, budgets: Sequence[tuple[SloConfig, ProbeConfig]]) -> bool:
+        """Whether a budget is so large that it cannot burn as fast as the factor says."""
+        return any(
+            condition.factor * (1 - objective) > MAX_RATIO
+            for slo, probe in budgets
+            for objective in objectives(self._config, slo, probe.relays)
+            if objective < 1
         )
 
     def _bad(self, window: float, matchers: str) -> str:

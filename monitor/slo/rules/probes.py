@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitor.burn_rate import MIN_FAILURES
 from monitor.config import show_duration
+from monitor.config.traffic import TREND_EVENTS
 from monitor.slo.rules.explained import DROPS, unexplained
 from monitor.slo.rules.rule import RELAY_DASHBOARD, Alert, any_of
 from monitor.slo.rules.timing import Timing
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from monitor.config import Config
-
-TREND_EVENTS: Final = 100
-"""Round trips that a P99 requires."""
 
 TREND_PENDING: Final = 600.0
 """Seconds for which the quantiles must exceed the baseline."""

@@ -165,7 +165,7 @@ class Oracle:
         return float(condition.factor * (1 - objective)) * persistent * condition.long_window / 2
 
     def _burns(self, keys: Sequence[Key], condition: BurnCondition, objective: Decimal, least: float) -> list[int]:
-        limit = float(condition.factor) * float(1 - objective)
+        limit = min(float(condition.factor) * float(1 - objective), 0.9)
         page = condition.severity == "critical"
         count = self.untold if page else self.bad
 

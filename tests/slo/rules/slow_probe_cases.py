@@ -110,3 +110,33 @@ CASES_SPREAD: Final = (
         expect=pages(range(390, 960, 15), 1),
     ),
 )
+
+LARGE: Final = """
+relays: [{name: demo, url: embedded}]
+probes: [{name: steady, scenario: steady-messaging}]
+slos: [{name: delivery, probe: steady, sli: availability, objective: 90%}]
+"""
+
+
+def _events(outcome: str, values: str) -> dict[str, str]:
+    labels = f'location="local", relay="demo", probe="steady", slo="delivery", outcome="{outcome}"'
+    return {f"relay_slo_events_total{{{labels}}}": values}
+
+
+CASES_LARGE: Final = (
+    Case(
+        name="RelayErrorBudgetBurn: an objective of 90 % pages within an hour if all events fail",
+        # A burn rate of 14.4 would be failures of 144 %.
+        series=_events("good", "0+3x240 720x300") | _events("bad", "0x240 0+3x300"),
+        expect=[
+            ("1h", "RelayErrorBudgetBurn", "critical", 0),
+            ("1h50m", "RelayErrorBudgetBurn", "critical", 0),
+            ("1h57m", "RelayErrorBudgetBurn", "critical", 1),
+        ],
+    ),
+    Case(
+        name="RelayErrorBudgetBurn: an objective of 90 % does not page if half of all events fail",
+        series=_events("good", "0+3x540") | _events("bad", "0+3x540"),
+        expect=[("2h", "RelayErrorBudgetBurn", "critical", 0)],
+    ),
+)

@@ -68,6 +68,7 @@ def check_and_test(folder: Path, program: str, made: bytes, asked: Sequence[Case
     [
         pytest.param(location_cases.CONFIG, location_cases.CASES, series.SCRAPE, id="several locations and shards"),
         pytest.param(slow_probe_cases.ALONE, slow_probe_cases.CASES_ALONE, slow_probe_cases.SCRAPE, id="slow probes"),
+        pytest.param(slow_probe_cases.LARGE, slow_probe_cases.CASES_LARGE, series.SCRAPE, id="large budgets"),
         pytest.param(slow_probe_cases.SLOW, slow_probe_cases.CASES_SLOW, series.SCRAPE, id="slow pairs"),
         pytest.param(
             slow_probe_cases.SPREAD,
