@@ -23,9 +23,12 @@ STOP_TIMEOUT: Final = 1.0
 """Seconds that a cancelled probe has to publish its last reports."""
 
 
-RELAY_SPACING: Final = 0.025
-"""Seconds between the first connects of one relay and of the next: the connects of 40 relays a second take half of the
-time of a processor."""
+RELAY_SPACING: Final = 0.25
+"""Seconds between the first connects of one relay and of the next.
+
+Connects and pairings of four relays with the shipped probes take a tenth of a processor's time. With 40 relays a
+second, messages of other relays waited for them.
+"""
 
 
 class ProbeSupervisor:
@@ -48,7 +51,7 @@ class ProbeSupervisor:
     async def start_all(self, probes: Iterable[tuple[str, ProbeConfig]]) -> None:
         """Start probes at monitored relays, in slices, so that the event loop is never blocked for long.
 
-        The continuous probes of the second and each further relay begin a little later than those of the one before.
+        The probes of the second and each further relay begin a little later than those of the one before.
         """
         delays: dict[str, float] = {}
         for relay, probe in probes:
@@ -56,7 +59,7 @@ class ProbeSupervisor:
             await asyncio.sleep(0)
 
     def start(self, relay: str, probe: ProbeConfig, *, delay: float = 0.0) -> None:
-        """Start a probe at a monitored relay, a continuous one after `delay` seconds.
+        """Start a probe at a monitored relay after `delay` seconds.
 
         Raises `MisuseError` after `stop_all`.
         """
@@ -86,7 +89,9 @@ class ProbeSupervisor:
         def on_skipped() -> None:
             context.publish_skipped(context.clock.monotonic())
 
-        self._schedule.add(relay=relay, probe=probe.name, schedule=probe.schedule, run=run, on_skipped=on_skipped)
+        self._schedule.add(
+            relay=relay, probe=probe.name, schedule=probe.schedule, run=run, on_skipped=on_skipped, delay=delay
+        )
 
     async def stop(self, keys: Iterable[ProbeKey]) -> None:
         """Stop probes. Their running runs are aborted and published before this returns."""

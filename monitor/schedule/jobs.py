@@ -54,6 +54,7 @@ class _Job:
     run: Callable[[datetime], Awaitable[None]]
     slots: Slots
     on_skipped: Callable[[], None] = lambda: None
+    delay: float = 0.0
     task: asyncio.Task[None] | None = None
 
     @property
@@ -128,16 +129,17 @@ class Schedule:
         schedule: Every | Cron,
         run: Callable[[datetime], Awaitable[None]],
         on_skipped: Callable[[], None] = lambda: None,
+        delay: float = 0.0,
     ) -> None:
         """Call `run` at every slot of `schedule`, with the slot's wall-clock time, from `start` on or from now.
 
-        `on_skipped` is called at each slot that is skipped.
+        `on_skipped` is called at each slot that is skipped. The slots of `every` begin `delay` seconds later.
         Raises `MisuseError` if the job exists, and `ValueError` for an invalid cron line.
         """
         key = (relay, probe)
         if key in self._jobs:
             raise MisuseError(f"probe {probe!r} on relay {relay!r} is scheduled already: remove it first")
-        job = _Job(relay, probe, schedule, run, self._slots_of(relay, probe, schedule), on_skipped)
+        job = _Job(relay, probe, schedule, run, self._slots_of(relay, probe, schedule, delay), on_skipped, delay)
         self._jobs[key] = job
         if self._watching is not None:
             self._schedule(job)
@@ -164,7 +166,7 @@ class Schedule:
         self._watching = self._supervision.watch("schedule", lambda: self._watch_clock(watch))
         self._scheduler.start()
         for job in self._jobs.values():
-            job.slots = self._slots_of(job.relay, job.probe, job.schedule)
+            job.slots = self._slots_of(job.relay, job.probe, job.schedule, job.delay)
             self._schedule(job)
 
     async def stop(self, timeout: float) -> None:
@@ -195,8 +197,8 @@ class Schedule:
             return None
         return self._upcoming(job).astimezone(UTC)
 
-    def _slots_of(self, relay: str, probe: str, schedule: Every | Cron) -> Slots:
-        return slots_of(schedule, clock=self._clock, identity=(self._seed, relay, probe))
+    def _slots_of(self, relay: str, probe: str, schedule: Every | Cron, delay: float) -> Slots:
+        return slots_of(schedule, clock=self._clock, identity=(self._seed, relay, probe), delay=delay)
 
     def _schedule(self, job: _Job) -> None:
         self._scheduler.add_job(

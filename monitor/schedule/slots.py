@@ -96,14 +96,14 @@ class CronSlots:
             self._consumed_to = wall
 
 
-def slots_of(schedule: Every | Cron, *, clock: Clock, identity: tuple[str, ...]) -> Slots:
+def slots_of(schedule: Every | Cron, *, clock: Clock, identity: tuple[str, ...], delay: float = 0.0) -> Slots:
     """The slots of a configured schedule from now on.
 
-    The first slot of `every` follows after `stagger`, so that probes that are added together do not run together and
-    each keeps its offset over restarts.
+    The first slot of `every` follows after `delay` and `stagger`, so that probes that are added together do not run
+    together and each keeps its offset over restarts.
     """
     if isinstance(schedule, Every):
-        return EverySlots(clock.monotonic() + stagger(schedule.every, identity), schedule.every)
+        return EverySlots(clock.monotonic() + delay + stagger(schedule.every, identity), schedule.every)
     return CronSlots(Crontab(schedule.cron, schedule.timezone), clock.time())
 
 
