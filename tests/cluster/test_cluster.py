@@ -25,6 +25,8 @@ async def lose_one_node_and_then_both(incident: Incident) -> None:
     incident.never("down", lambda said: said.up != 1)
     await second.kill()
     await incident.says("down", is_down, 30)
+    cause = incident.observer.now(incident.key).cause
+    incident.check("the cause is the balancer's 502", good=cause == "upgrade http_status 502", found=cause)
     await first.start()
     await incident.says("up and accepting", is_well, 60)
 

@@ -1,4 +1,4 @@
-"""A short run with a scrape and an evaluation a second; `make field` has all faults, with production intervals."""
+"""A short run with a scrape and an evaluation every two seconds; `make field` has all faults, with production intervals."""
 
 from __future__ import annotations
 
@@ -20,10 +20,14 @@ pytestmark = [
 
 
 async def test_each_fault_is_one_page_with_its_cause(tmp_path: Path) -> None:
-    settings = Settings(kinds=["killed"], interval="1s", waits="1s", tries=1, healthy=5, seconds=60, after=5)
+    kinds = ["killed", "newcomers-502"]
+    settings = Settings(kinds=kinds, interval="2s", waits="2s", tries=1, healthy=5, seconds=80, after=30)
     outcome = await run(tmp_path, settings)
     assert outcome.unexpected == []
-    (killed,) = outcome.measured
-    assert (killed.pages, killed.others, killed.early) == (1, (), False)
-    assert killed.text.startswith("Relay killed-1 is down: ")
-    assert killed.seen is not None
+    measured = {item.kind: item for item in outcome.measured}
+    assert {kind: (item.pages, item.others, item.early) for kind, item in measured.items()} == dict.fromkeys(
+        kinds, (1, (), False)
+    )
+    assert measured["killed"].text.startswith("Relay killed-1 is down: ")
+    assert measured["newcomers-502"].text == "Relay newcomers-502-1 does not accept new connections: upgrade 502"
+    assert all(item.seen is not None for item in outcome.measured)
