@@ -1,4 +1,4 @@
-"""A short run with a scrape and an evaluation every two seconds; `make field` has all faults, with production intervals."""
+"""A short run with two seconds between scrapes; `make field` has all faults, with production intervals."""
 
 from __future__ import annotations
 
