@@ -13,6 +13,7 @@ from monitor.clock import LoopClock
 from monitor.config import parse
 from monitor.daemon.app import Monitor
 from monitor.daemon.supervisor import RELAY_SPACING
+from monitor.relays import freeze_gc
 from tests.daemon.harness import until
 from tests.daemon.reloading import running
 from tests.relays import ROOT
@@ -57,7 +58,9 @@ async def test_no_step_of_a_reload_is_long(loop_watch: LoopWatch, monkeypatch: p
         if phase == "start" and info["generation"] > 0 and asyncio._get_running_loop() is not None:
             collections.append(info["generation"])
 
+    thresholds = gc.get_threshold()
     async with running(configuration(40)) as made:
+        freeze_gc()  # as the process does
         gc.callbacks.append(note)
         try:
             for relays in (80, 40):
@@ -73,6 +76,7 @@ async def test_no_step_of_a_reload_is_long(loop_watch: LoopWatch, monkeypatch: p
         finally:
             gc.callbacks.remove(note)
             gc.unfreeze()
+            gc.set_threshold(*thresholds)
         made.monitor.hurry_stop()
 
 
