@@ -57,13 +57,15 @@ class RelaySettings:
         return None if self.token_key is None else signed_token(self.token_key)
 
 
-def signed_token(key: str) -> str:
-    """Return a connect token of the anonymous user: a JWT, signed with a key by HMAC-SHA256."""
+def signed_token(key: str, **claims: int) -> str:
+    """Return a connect token of the anonymous user, with more claims: a JWT, signed with a key by HMAC-SHA256."""
 
     def encoded(part: bytes) -> str:
         return base64.urlsafe_b64encode(part).rstrip(b"=").decode()
 
-    signed = ".".join(encoded(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, {"sub": ""}))
+    signed = ".".join(
+        encoded(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, {"sub": ""} | claims)
+    )
     return f"{signed}.{encoded(hmac.digest(key.encode(), signed.encode(), 'sha256'))}"
 
 

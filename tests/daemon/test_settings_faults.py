@@ -24,6 +24,7 @@ from tests.daemon.harness import page, running, shown, until
 from tests.probes.harness import embedded
 from tests.relay.harness import serving
 from tests.relay.test_proxy import TunnelProxy
+from tests.relays import BUILD_TIMEOUT, CENTRIFUGO, RelaySettings, centrifugo_config, signed_token, start_centrifugo
 from tests.sockets import closed_port
 
 if TYPE_CHECKING:
@@ -300,3 +301,32 @@ class TestCredentials:
             assert shown(monitor, "relay_probe_token_lifetime_seconds") == pytest.approx(7200)
             if left < 0:
                 assert shown(monitor, "relay_probe_exchanges_total", outcome="failed") == 0
+
+    @pytest.mark.required_counterpart(CENTRIFUGO)
+    @pytest.mark.timeout(BUILD_TIMEOUT)
+    async def test_centrifugo_refuses_an_expired_token_until_another_one_is_in_its_file(
+        self, centrifugo_program: Path, tmp_path: Path
+    ) -> None:
+        path, key, port = tmp_path / "token", "a secret of the relay", closed_port()
+
+        def write(seconds: float) -> None:
+            now = int(time.time())
+            path.write_text(signed_token(key, exp=int(now + seconds), iat=now))
+
+        settings = centrifugo_config(RelaySettings(token_key=key), port)
+        relay = await start_centrifugo(centrifugo_program, settings, port, tmp_path)
+        write(8)
+        confirm = "confirm: {every: 5s}"
+        config = f'relays: [{{name: demo, url: "{relay.url}", token_file: "{path}", {confirm}}}]\n{PROBES}'
+        async with running(parse(config, "test", {})) as monitor:
+            await until(lambda: condition(monitor, "demo") is Condition.UP)
+            await until(lambda: "this monitor's token expired at " in reason(monitor, "demo"), 60)
+            assert condition(monitor, "demo") is Condition.UNKNOWN
+            assert shown(monitor, "relay_monitor_healthy") == 1
+            write(3600)
+            await until(lambda: condition(monitor, "demo") is Condition.UP, 30)
+            lifetime = "relay_probe_token_lifetime_seconds"
+            await until(lambda: shown(monitor, lifetime) == 3600)
+            relays = monitor.monitored_relays.relays["demo"]
+            assert relays.verdict.outage is None, "the relay was never down"
+        await relay.stop()
