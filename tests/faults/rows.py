@@ -7,10 +7,12 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from monitor.vocabulary import Step
+
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from monitor.vocabulary import Outcome, Reason, Step, Verdict
+    from monitor.vocabulary import Outcome, Reason, Verdict
     from tests.faults.certificates import Certificates
     from tests.faults.toxiproxy import Toxiproxy
     from tests.probes.harness import ProbeHarness
@@ -87,5 +89,5 @@ class Row:
 
     @property
     def is_virtual(self) -> bool:
-        """Whether the scenario can run in virtual time."""
-        return not self.real_time and self.counterpart not in FOREIGN | THREADED
+        """Whether the scenario can run in virtual time. Threads cannot, as the one that reads the TLS files."""
+        return not self.real_time and self.step is not Step.TLS and self.counterpart not in FOREIGN | THREADED
