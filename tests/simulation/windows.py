@@ -111,6 +111,11 @@ def _accepted(document: dict[str, Any]) -> Config:
     return parse(yaml.safe_dump(document | {"slos": kept}), "config.yaml", {})
 
 
+def delay_of(seed: int) -> float:
+    """Return the seconds until samples can be queried."""
+    return float(DELAYS[seed % len(DELAYS)])
+
+
 @dataclass(slots=True)
 class Exports:
     """What the monitors of one configuration export around `START`; no field set: nothing fails."""
@@ -135,9 +140,8 @@ class Exports:
         ruler = Ruler(groups(config), evaluation, lambda name, each: each * phases[name], version=version)
         begin = max(START - 2 * max(scrape, evaluation) - 60.0, self.first_scrape)
         store = self.series(begin - ruler.history, end, [scrape * rng.random() for _ in config.locations])
-        delay = float(rng.choice(DELAYS))
         for series in store.all():
-            series.delay = delay
+            series.delay = delay_of(self.seed)
         return ruler.run(store, begin, end)
 
     def series(self, begin: float, end: float, phases: Sequence[float]) -> Store:
@@ -260,7 +264,8 @@ def problems(seed: int) -> tuple[list[str], Counter[str]]:
     """Return what is wrong with one configuration, and how often each alert was checked."""
     config = draw_config(seed)
     prometheus = config.prometheus
-    where = f"seed {seed}, scrape {prometheus.scrape_interval:g} s, evaluation {prometheus.evaluation_interval:g} s"
+    where = f"seed {seed}, scrape {prometheus.scrape_interval:g} s, evaluation {prometheus.evaluation_interval:g} s, "
+    where += f"lag {delay_of(seed):g} s"
     wrong, checked = [], Counter[str]()
     for alert, exports, limit in (*faults(config, seed), *burns(config, seed)):
         checked[alert] += 1
