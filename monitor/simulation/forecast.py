@@ -19,7 +19,7 @@ from monitor.simulation.budgets import Intervals, Rule, Spread
 from monitor.simulation.trend import LATENCY_SIGMA, false_trend_alerts, trend_fires_at
 from monitor.simulation.verdict_faults import verdict_times
 from monitor.slo.alertmanager import GROUP_WAIT
-from monitor.slo.rules.message_loss import LOSS_WINDOW
+from monitor.slo.rules.message_loss import LOSS_WINDOW, allowed_events
 from monitor.slo.rules.paging import event_gap
 from monitor.vocabulary import Sli
 
@@ -171,7 +171,9 @@ class _SimulatedSlo:
         assert objective is not None
         self._slo, self._relay, self._objective = slo, relay.name, objective
         self._probes = _by_probe(of_slo)
-        self._alert = "RelayMessagesLost" if objective == 1 else "RelayErrorBudgetBurn"
+        self._messages = slo.sli is Sli.AVAILABILITY
+        self._alert = "RelayMessagesLost" if objective == 1 and self._messages else "RelayErrorBudgetBurn"
+        self._failures = required_failures(config, slo) if objective == 1 else {}
         pages = relay.max_severity == "critical"
         self._severities = ("critical", "warning") if pages else ("warning",)
         gaps = {probe.name: event_gap(probe) for probe in config.probes}
@@ -221,7 +223,7 @@ class _SimulatedSlo:
                 follow = FOLLOW_TIME[severity]
                 if strict:
                     lost = min(
-                        _loss_alert_time(each, of_probe, severity)
+                        self._strict_time(each, of_probe, severity)
                         for each, of_probe in zip(events, self._probes, strict=True)
                     )
                     delay = rng.uniform(0, intervals.scrape) + rng.uniform(0, intervals.evaluation)
@@ -235,6 +237,16 @@ class _SimulatedSlo:
         self, start: float, end: float, fails: Callable[[Floats], NDArray[np.bool_]], rng: np.random.Generator
     ) -> list[EventTimes]:
         return [budgets.simulate_events(each, start, end, fails, rng) for each in self._probes]
+
+    def _strict_time(self, events: EventTimes, of_probe: Sequence[Source], severity: str) -> float:
+        """Return when the failure that raises the alert of an objective of 100 % is known.
+
+        A page about messages also requires lost ones. A message is lost, and not late, one timeout after its failure.
+        """
+        number = self._failures[severity]
+        times = events.bad[number - 1 :][_enough(events.bad, number)]
+        unknown_for = max(each.timeout for each in of_probe) if self._messages and severity == "critical" else 0.0
+        return float(times[0]) + unknown_for if len(times) else math.inf
 
     def _with_rules(self, severity: str, events: Sequence[EventTimes]) -> list[ProbeRules]:
         return [(each, rules[severity]) for each, rules in zip(events, self._rules, strict=True)]
@@ -263,27 +275,31 @@ class _SimulatedSlo:
     def _false_pages_of_a_month(self, ratio: float, intervals: Intervals, rng: np.random.Generator) -> dict[str, int]:
         events = self._events(0.0, MONTH, lambda at: rng.random(len(at)) < ratio, rng)
         if self._objective == 1:
-            # The warning fires for a failure without another one in the LOSS_WINDOW before it; one with pages.
-            close = [np.diff(each.bad) <= LOSS_WINDOW for each in events]
-            repeated = sum(int(np.count_nonzero(each)) for each in close)
-            first = sum(len(each.bad) for each in events) - repeated
-            return {severity: first if severity == "warning" else repeated for severity in self._severities}
+            return {
+                severity: sum(_count_alerts(each.bad, self._failures[severity]) for each in events)
+                for severity in self._severities
+            }
         return {
             severity: budgets.count_pages(self._with_rules(severity, events), 0.0, MONTH, intervals, rng)
             for severity in self._severities
         }
 
 
-def _loss_alert_time(events: EventTimes, of_probe: Sequence[Source], severity: str) -> float:
-    """Return when the failure that raises `RelayMessagesLost` is known: the first warns, a second one soon after pages.
+def required_failures(config: Config, slo: SloConfig) -> dict[str, int]:
+    """Return the failures within `LOSS_WINDOW` by which an SLO of 100 % warns and pages."""
+    allowed = allowed_events(config, slo)
+    return {"warning": math.floor(allowed + 0.5) + 1, "critical": math.floor(2 * allowed + 1.5) + 1}
 
-    A page also requires lost messages. A message is lost, and not late, one timeout after its failure.
-    """
-    if severity == "warning":
-        times = events.bad
-    else:
-        times = events.bad[1:][np.diff(events.bad) <= LOSS_WINDOW] + max(each.timeout for each in of_probe)
-    return float(times[0]) if len(times) else math.inf
+
+def _enough(bad: Floats, number: int) -> NDArray[np.bool_]:
+    """Return for each failure from the `number`th on whether it is one of as many within `LOSS_WINDOW`."""
+    enough: NDArray[np.bool_] = bad[number - 1 :] - bad[: max(0, len(bad) - number + 1)] <= LOSS_WINDOW
+    return enough
+
+
+def _count_alerts(bad: Floats, number: int) -> int:
+    """Return how often enough failures come together, each time anew."""
+    return budgets.count_starts(_enough(bad, number)) if len(bad) >= number else 0
 
 
 def slow_ratio(bad: float, factor: float) -> float:

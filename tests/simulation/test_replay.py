@@ -50,7 +50,8 @@ def history(config: Config, kind: Kind) -> tuple[Clusters, Cluster]:
     rng = np.random.default_rng(3)
     names = [relay.name for relay in config.relays]
     frequent = Kind(
-        **{name: getattr(kind, name) for name in Kind.__slots__} | {"a_year": 50.0, "duration": (150.0, 300.0)}
+        **{name: getattr(kind, name) for name in Kind.__slots__}
+        | {"a_year": 50.0, "duration": (150.0, 300.0), "repeats": min(kind.repeats, 2)}
     )
     (fault, *_) = draw_faults(names, config.locations, 100 * DAY, rng, [frequent])
     (cluster,) = clusters([fault])

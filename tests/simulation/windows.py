@@ -26,7 +26,7 @@ from monitor.simulation.year.exported import Exported, Monitor
 from monitor.simulation.year.observer import Observed, Status
 from monitor.simulation.year.outcomes import Counted, budgets_of
 from monitor.slo.rules import groups
-from monitor.slo.rules.message_loss import LOSS_WINDOW
+from monitor.slo.rules.message_loss import LOSS_WINDOW, allowed_events
 from monitor.slo.rules.paging import event_gap
 from monitor.slo.rules.rule import Alert
 from monitor.vocabulary import Condition, Sli
@@ -228,8 +228,12 @@ def burns(config: Config, seed: int) -> Iterator[tuple[str, Exports, float]]:
         events = simulate_events(budget.sources, START - history, START + FOLLOWED, lambda at: at >= START, rng)
         counted = EventTimes(events.good[events.good >= START], events.bad)
         if objective == 1:
-            close = np.flatnonzero(np.diff(events.bad) <= LOSS_WINDOW / 2)
-            alert, page = "RelayMessagesLost", float(events.bad[close[0] + 1]) if len(close) else math.inf
+            number_bad = math.floor(2 * allowed_events(config, budget.slo) + 1.5) + 1
+            bad = events.bad
+            close = np.flatnonzero(bad[number_bad - 1 :] - bad[: len(bad) - number_bad + 1] <= LOSS_WINDOW / 2)
+            messages = budget.slo.sli is Sli.AVAILABILITY
+            alert = "RelayMessagesLost" if messages else "RelayErrorBudgetBurn"
+            page = float(bad[close[0] + number_bad - 1]) if len(close) else math.inf
         else:
             stability = budget.slo.sli is Sli.STABILITY
             rules = [

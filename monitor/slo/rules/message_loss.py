@@ -31,6 +31,14 @@ RECONNECT: Final = 5.0
 """Seconds that a persistent connection may be away once, such as after a deploy, before stability has failed."""
 
 
+def allowed_events(config: Config, slo: SloConfig) -> float:
+    """Return the bad events that are no failure yet: the seconds of one reconnect of every persistent connection."""
+    if slo.sli is not Sli.STABILITY:
+        return 0.0
+    named = (probe for probe in config.probes if probe.name in slo.probe)
+    return RECONNECT * max((rate(sources_of(probe, Sli.STABILITY)) for probe in named), default=0.0)
+
+
 class MessageLossAlerts:
     """The alerts of one configuration about SLOs without an error budget."""
 
@@ -46,17 +54,10 @@ class MessageLossAlerts:
             by_limit: dict[float, list[SloConfig]] = {}
             for slo in strict:
                 if messages is bool(slo.sli is Sli.AVAILABILITY and self._senders([slo])):
-                    by_limit.setdefault(self._allowed(slo), []).append(slo)
+                    by_limit.setdefault(allowed_events(self._config, slo), []).append(slo)
             for allowed, slos in sorted(by_limit.items()):
                 yield self._first_failure(slos, allowed, messages=messages)
                 yield self._second_failure(slos, allowed, messages=messages)
-
-    def _allowed(self, slo: SloConfig) -> float:
-        """Bad events that are no failure yet: the seconds of one reconnect of every persistent connection."""
-        if slo.sli is not Sli.STABILITY:
-            return 0.0
-        named = (probe for probe in self._config.probes if probe.name in slo.probe)
-        return RECONNECT * max((rate(sources_of(probe, Sli.STABILITY)) for probe in named), default=0.0)
 
     def _senders(self, slos: Sequence[SloConfig]) -> list[str]:
         """The probes of these SLOs that send messages."""
