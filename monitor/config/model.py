@@ -68,6 +68,11 @@ class PrometheusConfig(Section):
         15.0, description="evaluation interval of the rules"
     )
 
+    @property
+    def step(self) -> float:
+        """The longer of the two intervals, in seconds: within it an evaluation sees a new scrape."""
+        return max(self.scrape_interval, self.evaluation_interval)
+
 
 class AlertsConfig(Section):
     """The texts of generated alerts."""

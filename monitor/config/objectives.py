@@ -164,7 +164,8 @@ class Objectives:
     ) -> None:
         """Check that the longest window of a paging alert can contain the failures that it needs."""
         scrape, evaluation = self._config.prometheus.scrape_interval, self._config.prometheus.evaluation_interval
-        long = _longest_page(slo.window, scrape)
+        step = self._config.prometheus.step
+        long = _longest_page(slo.window, step)
         takes = shortest_span(probe, slo.sli, MIN_FAILURES)
         # A failure shows at the scrape after it, and only if the window also has a scrape before it. All failures must
         # be in the window for one evaluation, or for as long as it takes one more to be added.
@@ -173,7 +174,7 @@ class Objectives:
             return
         gap = max((long - 2 * scrape - evaluation) / (MIN_FAILURES - 1), (long - 2 * scrape) / MIN_FAILURES)
         wanted = [f"one at least every {_down(gap)}"]
-        if (window := needs * REFERENCE_WINDOW / _longest_page(REFERENCE_WINDOW, scrape)) <= LONGEST_WINDOW:
+        if (window := needs * REFERENCE_WINDOW / _longest_page(REFERENCE_WINDOW, step)) <= LONGEST_WINDOW:
             wanted.append(f"a window of at least {_up(window)}")
         self._problems.add(
             name_path,
@@ -215,9 +216,9 @@ class Objectives:
         )
 
 
-def _longest_page(window: float, scrape: float) -> float:
+def _longest_page(window: float, step: float) -> float:
     """The longest window of a paging alert, in seconds."""
-    return max(each.long_window for each in burn_conditions(window, scrape) if each.severity == "critical")
+    return max(each.long_window for each in burn_conditions(window, step) if each.severity == "critical")
 
 
 def _down(seconds: float) -> str:

@@ -180,7 +180,7 @@ class _SimulatedSlo:
         self._rules: list[dict[str, list[Rule]]] = []  # of each probe, by severity
         for each in self._probes:
             rules: dict[str, list[Rule]] = {severity: [] for severity in self._severities}
-            for condition in burn_conditions(slo.window, config.prometheus.scrape_interval, gaps[each[0].probe]):
+            for condition in burn_conditions(slo.window, config.prometheus.step, gaps[each[0].probe]):
                 stability = slo.sli is Sli.STABILITY
                 least = condition.half_window_failures(rate(each)) * float(1 - objective) if stability else 0.0
                 rule = Rule(condition=condition, objective=objective, min_failures=least)

@@ -225,7 +225,7 @@ def burns(config: Config, seed: int) -> Iterator[tuple[str, Exports, float]]:
         objective = budget.slo.objective
         assert objective is not None
         gap = event_gap(budget.probe)
-        conditions = burn_conditions(budget.slo.window, prometheus.scrape_interval, gap)
+        conditions = burn_conditions(budget.slo.window, prometheus.step, gap)
         critical = [each for each in conditions if each.severity == "critical"]
         history = max(each.long_window for each in critical)
         events = simulate_events(budget.sources, START - history, START + FOLLOWED, lambda at: at >= START, rng)

@@ -170,9 +170,7 @@ class Clusters:
         self._numbers = {id(fault): number for number, fault in enumerate(faults)}
         self._conditions = {
             slo.window: [
-                each
-                for each in burn_conditions(slo.window, config.prometheus.scrape_interval)
-                if each.severity == "critical"
+                each for each in burn_conditions(slo.window, config.prometheus.step) if each.severity == "critical"
             ]
             for slo in config.slos
         }

@@ -26,7 +26,7 @@ class ErrorBudgetAlerts:
 
     def __init__(self, config: Config, paging: Paging) -> None:
         self._config, self._paging, self._own = config, paging, paging.own
-        self._scrape = config.prometheus.scrape_interval
+        self._step = config.prometheus.step
 
     def alerts(self) -> Iterator[Alert]:
         """Yield the alerts, by SLO window and by the time between the events of their probes."""
@@ -40,11 +40,11 @@ class ErrorBudgetAlerts:
         """The probes of the SLOs of a window by their event gap; 0: too short to change the conditions."""
         by_gap: dict[float, list[ProbeConfig]] = {}
         names = {name for slo in budgeted(self._config) if slo.window == window for name in slo.probe}
-        usual = burn_conditions(window, self._scrape)
+        usual = burn_conditions(window, self._step)
         for probe in self._config.probes:
             if probe.name in names:
                 gap = event_gap(probe)
-                unchanged = burn_conditions(window, self._scrape, gap) == usual
+                unchanged = burn_conditions(window, self._step, gap) == usual
                 by_gap.setdefault(0.0 if unchanged else gap, []).append(probe)
         return by_gap
 
@@ -57,7 +57,7 @@ class ErrorBudgetAlerts:
             return
         names = any_of(dict.fromkeys(slo.name for slo, _ in budgets))
         labels = {"slo_window": window} | ({"longest_gap": gap} if gap else {})
-        conditions = burn_conditions(window, self._scrape, gap)
+        conditions = burn_conditions(window, self._step, gap)
         warned = {(each.long_window, each.short_window) for each in conditions if each.severity == "warning"}
         for condition in conditions:
             # A page of a relay with max_severity warning is a warning, unless the one over these windows covers it.

@@ -44,7 +44,7 @@ class MessageLossAlerts:
 
     def __init__(self, config: Config, paging: Paging) -> None:
         self._config, self._paging, self._own = config, paging, paging.own
-        self._window = max(LOSS_WINDOW, MIN_SCRAPES * config.prometheus.scrape_interval)
+        self._window = max(LOSS_WINDOW, MIN_SCRAPES * config.prometheus.step)
 
     def alerts(self) -> Iterator[Alert]:
         """Yield the warnings, and the pages of the relays that may page."""
@@ -128,7 +128,7 @@ class MessageLossAlerts:
 
     def _recent_window(self, slos: Sequence[SloConfig]) -> float:
         """Seconds within which the page requires a failure: the slowest probe that can fail twice runs once in it."""
-        scrape = self._config.prometheus.scrape_interval
+        scrape = self._config.prometheus.step
         names = {name for slo in slos for name in slo.probe}
         gaps = [event_gap(probe) for probe in self._config.probes if probe.name in names]
         slowest = max((gap for gap in gaps if RECENT_WINDOW < gap <= self._window / 2), default=0.0)

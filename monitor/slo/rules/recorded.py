@@ -43,7 +43,7 @@ def recorded_windows(config: Config) -> list[float]:
     of_slos = {
         window
         for slo in budgeted(config)
-        for condition in burn_conditions(slo.window, config.prometheus.scrape_interval)
+        for condition in burn_conditions(slo.window, config.prometheus.step)
         for window in (condition.long_window, condition.short_window, slo.window)
     }
     return sorted({*of_slos, *DASHBOARD_WINDOWS})
@@ -137,7 +137,7 @@ def applies_to(config: Config, slo: SloConfig, relay: str) -> bool:
 
 
 def _burn_rate(config: Config, own: Selectors) -> Record:
-    shortest = MIN_SCRAPES * config.prometheus.scrape_interval
+    shortest = MIN_SCRAPES * config.prometheus.step
     window = next(window for window in DASHBOARD_WINDOWS if window >= shortest)
     expr = f"{own(ratio_name(window))}\n/\n({own('slo:error_budget:ratio')} > 0)\n"
     return Record(name="slo:current_burn_rate:ratio", expr=expr)

@@ -124,7 +124,7 @@ class Oracle:
                 assert objective is not None
                 for probe in slo.probe:
                     gap = next(each.longest_gap for each in self.config.probes if each.name == probe)
-                    conditions = burn_conditions(slo.window, self.config.prometheus.scrape_interval, gap)
+                    conditions = burn_conditions(slo.window, self.config.prometheus.step, gap)
                     keys = [
                         key
                         for key in self.history.events

@@ -99,7 +99,7 @@ class TestNoAlertIsDead:
                 paging = {severities[key.relay], "warning"}
                 expected |= {(strict_alert(config, slo), severity, key, "") for severity in paging}
                 continue
-            for condition in burn_conditions(slo.window, config.prometheus.scrape_interval):
+            for condition in burn_conditions(slo.window, config.prometheus.step):
                 severity = severities[key.relay] if condition.severity == "critical" else "warning"
                 # Equal windows have one alert, with the smaller factor.
                 expected.add(
