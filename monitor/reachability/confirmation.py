@@ -296,7 +296,7 @@ class Confirmation:
             if await asyncio.shield(self._local_fault.start(self._clock, None)):
                 return
             await self.examinations.wait_for_round()
-            if self._fresh_started_at >= round_.began:
+            if self._fresh_started_at > round_.began or round_.delivered:
                 return
             if round_.failed < min(2, round_.size):
                 _log.warning("failure not confirmed", relay=self._relay, error="too few attempts could be made")
