@@ -9,6 +9,7 @@ counted. An outage too short to page explains nothing.
 
 | series | value |
 |---|---|
+| `slo:bad:total`, `relay:drops:total` | bad events, dropped connections, as counters |
 | `slo:bad:delta`, `relay:drops:delta` | bad events, dropped connections since the previous evaluation |
 | `slo:explained_bad:delta`, `relay:explained_drops:delta` | those of an outage that has paged |
 """
@@ -51,12 +52,13 @@ REPORT_DELAY: Final = 60.0
 class Counter:
     """A counter of failures, by the series of its growth and of the part that outages explain."""
 
+    total: str
     delta: str
     explained: str
 
 
-BAD: Final = Counter("slo:bad:delta", "slo:explained_bad:delta")
-DROPS: Final = Counter("relay:drops:delta", "relay:explained_drops:delta")
+BAD: Final = Counter("slo:bad:total", "slo:bad:delta", "slo:explained_bad:delta")
+DROPS: Final = Counter("relay:drops:total", "relay:drops:delta", "relay:explained_drops:delta")
 
 
 def records(config: Config) -> Iterator[Record]:
@@ -64,11 +66,11 @@ def records(config: Config) -> Iterator[Record]:
     own, timing = Selectors(config), Timing.of(config)
     if any(probe.is_continuous for probe in config.probes):
         dropped = ("relay_probe_disconnects_total", 'code!~"3001|2500"', f"{LOCAL_RELAY}, probe")
-        yield Record(name=DROPS.delta, expr=_delta(own, timing, *dropped))
+        yield from _counted(own, timing, DROPS, *dropped)
         yield Record(name=DROPS.explained, expr="\nor\n".join(_explained(config, own, timing, DROPS, OUTAGE)))
     if not budgeted(config):
         return
-    yield Record(name=BAD.delta, expr=_delta(own, timing, EVENTS, 'outcome="bad"', BUDGET_LABELS))
+    yield from _counted(own, timing, BAD, EVENTS, 'outcome="bad"', BUDGET_LABELS)
     explained = [*_explained(config, own, timing, BAD, OUTAGE)]
     for matcher in _new_connections(config):
         explained += _explained(config, own, timing, BAD, REFUSAL, matcher)
@@ -82,11 +84,14 @@ def unexplained(own: Selectors, window: float, matchers: str = "", counter: Coun
     return f"({all_failures}\n- (sum_over_time({own(counter.explained, matchers)}[{span}]) or 0 * {all_failures}))"
 
 
-def _delta(own: Selectors, timing: Timing, counter: str, matchers: str, by: str) -> str:
-    """The growth of a counter since the previous evaluation; a missed scrape delays it only."""
-    latest = f"last_over_time({own(counter, matchers)}[{timing.counter_range()}]"
-    before = f"{latest} offset {show_duration(timing.evaluation)})"
-    return f"sum by ({by}) (clamp_min({latest}) - {before}, 0))"
+def _counted(own: Selectors, timing: Timing, counter: Counter, name: str, matchers: str, by: str) -> Iterator[Record]:
+    """Yield a total, and its growth since the previous evaluation; a missed or late scrape delays it only.
+
+    The growth is read from the recorded total: it is exact at any interval of evaluations.
+    """
+    latest = f"last_over_time({own(name, matchers)}[{timing.counter_range()}])"
+    yield Record(name=counter.total, expr=f"sum by ({by}) ({latest})")
+    yield Record(name=counter.delta, expr=f"clamp_min({own(counter.total)} - {own(counter.total)} offset 1s, 0)")
 
 
 def _explained(
