@@ -206,10 +206,13 @@ async def monitor_restarted(incident: Incident) -> None:
 
 
 async def dead_endpoint(incident: Incident) -> None:
-    """One of two endpoints is dead: the relay is degraded, and the endpoint has a name."""
+    """One of two endpoints is dead: the relay is degraded, and the endpoint has a name.
+
+    Half of the persistent pairs' time is lost, so that budgets page.
+    """
     await incident.cluster.nodes[1].kill()
     await incident.says("degraded", is_degraded, 60)
-    await _no_verdict(incident, seconds=200)
+    await _no_verdict(incident, "RelayErrorBudgetBurn", seconds=200)
     incident.check("no message lost", good=await _lost(incident) == 0, found=await incident.booked_failures())
     endpoints = await incident.booked("relay_endpoint_failures_total", "endpoint")
     named = [endpoint for endpoint in endpoints if incident.cluster.nodes[1].address in endpoint]

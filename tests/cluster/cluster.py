@@ -97,7 +97,9 @@ class Node:
         section = config["client"]
         assert isinstance(section, dict)
         section.update(self.client)
-        config["engine"] = {"type": "redis", "redis": {"address": [f"redis://127.0.0.1:{self.link.port}"]}}
+        address = f"redis://127.0.0.1:{self.link.port}"
+        # Many programs start at the same time, so that a second may be too short.
+        config["engine"] = {"type": "redis", "redis": {"address": [address], "connect_timeout": "10s"}}
         self._process = await start_centrifugo(self._program, config, self.port, self._folder)
 
     async def stop(self) -> None:

@@ -102,7 +102,7 @@ async def test_a_wallet_that_never_resumes_fails_with_the_last_reason(relay: InM
     assert recorded.exchanges(0)[0] - recorded.dialled[2] <= 60.0
     assert len(recorded.dialled) > 2 + 2
     assert (recorded.totals.recoveries_failed, recorded.totals.reasons) == (1, {"hello/relay_error": 1})
-    assert recorded.totals.verdicts == {"lost": 1}
+    assert recorded.totals.verdicts == {"unrecovered": 1}
     assert not recorded.runner.interrupted
 
 
@@ -112,7 +112,7 @@ async def test_a_retry_after_beyond_the_timeout_fails_at_once(relay: InMemoryRel
     recorded = await run_offline(relay)
     assert recorded.exchanges(0) == pytest.approx(recorded.dialled[2:])
     assert (recorded.totals.recoveries_failed, recorded.totals.reasons) == (1, {"upgrade/rate_limited": 1})
-    assert recorded.totals.verdicts == {"lost": 1}
+    assert recorded.totals.verdicts == {"unrecovered": 1}
 
 
 async def test_no_wallet_retries_after_a_local_fault(relay: InMemoryRelay) -> None:
@@ -146,11 +146,11 @@ async def test_a_message_stored_without_an_ack_is_not_lost(relay: InMemoryRelay)
     assert recorded.totals.verdicts == {"delivered": 1}
 
 
-async def test_a_message_without_an_ack_that_no_wallet_receives_is_lost(relay: InMemoryRelay) -> None:
+async def test_a_message_without_an_ack_that_no_wallet_receives_is_unrecovered(relay: InMemoryRelay) -> None:
     relay.arm("unacked:at=publish,channel=session", "reset:at=hello,skip=2")
     recorded = await run_offline(relay)
     assert recorded.totals.reasons == {"publish/silent": 1}
-    assert recorded.totals.verdicts == {"lost": 1}
+    assert recorded.totals.verdicts == {"unrecovered": 1}
 
 
 async def test_a_recovery_has_60_s_or_20_ms_a_pair(relay: InMemoryRelay) -> None:
@@ -159,5 +159,5 @@ async def test_a_recovery_has_60_s_or_20_ms_a_pair(relay: InMemoryRelay) -> None
     resumed = recorded.dialled[2]
     assert recorded.exchanges(0)[0] - resumed == pytest.approx(60.0)
     assert (recorded.totals.recoveries_failed, recorded.totals.reasons) == (1, {"hello/silent": 1})
-    assert recorded.totals.verdicts == {"lost": 1}
+    assert recorded.totals.verdicts == {"unrecovered": 1}
     assert Plan(target=TARGET, scenario=Scenario.ASYNC_DELIVERY, connection_pairs=5000).recovery_timeout == 100.0
