@@ -139,6 +139,7 @@ class SelfCheck:
     def references(self, addresses: Sequence[str]) -> None:
         self._references = References(addresses, self._clock)
         if self._watchers:
+            self._watchers.pop().cancel()
             self._watchers.append(self._supervision.watch("references", self._watch_references))
 
     @property
@@ -156,7 +157,7 @@ class SelfCheck:
             watch("event loop lag", lag.run),
             watch("clock steps", steps.run),
             watch("self-checks", self._run_periodic_checks),
-            watch("references", self._watch_references),
+            watch("references", self._watch_references),  # the last one: a reload replaces it
         ]
 
     async def stop(self) -> None:
@@ -275,14 +276,13 @@ class SelfCheck:
             await asyncio.Event().wait()
         for why in await references.unproven(self._egress.ways()):
             _log.warning("a reference proves nothing until it answers", reference=why)
-        while references is self._references:
+        while True:
             await asyncio.sleep(REFERENCE_INTERVAL)
             asked = self._clock.monotonic()
             if self.healthy and await references.unreachable(self._egress.ways()) is not None:
                 await asyncio.sleep(REFERENCE_PATIENCE)
                 if self._reached_since(asked) and await references.unreachable(self._egress.ways()) is not None:
                     references.disregard()
-        await asyncio.Event().wait()  # other references are watched by a task of their own
 
     def _check_shared_faults(self) -> None:
         """Mark the monitor unhealthy while all relays cannot be observed for one cause that they share."""

@@ -201,6 +201,27 @@ class TestLocalFault:
         asyncio.get_running_loop().call_later(0.5, lambda: setattr(relay, "reached_at", checked.clock.monotonic()))
         assert not await checked.is_local_fault()
 
+    async def test_references_that_fall_silent_while_all_is_well_prove_nothing_any_more(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A firewall closes the way to them: a later outage must not be frozen away."""
+        disregarded: list[float] = []
+        monkeypatch.setattr(References, "unproven", lambda _asked, _ways: asyncio.sleep(0, []))
+        checked = Checked(monkeypatch, "a.example:443")
+        monkeypatch.setattr(References, "disregard", lambda _: disregarded.append(checked.clock.monotonic()))
+        relay = FakeRelay()
+        checked.relays = [relay]
+        checked.health.start()
+        await asyncio.sleep(400)
+        assert disregarded == []
+        checked.network = "no reference reachable: a:1"
+        await asyncio.sleep(210)
+        relay.reached_at = checked.clock.monotonic()
+        await asyncio.sleep(250)
+        assert len(disregarded) == 1
+        assert checked.changes == []
+        await checked.health.stop()
+
     async def test_a_relay_of_this_host_that_is_reached_shows_nothing(self, checked: Checked) -> None:
         checked.network = "no reference reachable: a:1"
         relay = FakeRelay(is_local=True)
