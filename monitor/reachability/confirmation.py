@@ -208,7 +208,7 @@ class Confirmation:
             return
         if result.error is not None:
             _log.info(
-                "attempt failed",
+                "attempt delivered without the history" if result.delivered else "attempt failed",
                 relay=self._relay,
                 run_id=result.run_id,
                 delivered=result.delivered,

@@ -38,6 +38,7 @@ class StatusPublisher:
         self._published: tuple[object, ...] = ()
         self._shown: Condition | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._due = float("nan")  # of the timer
         self._stopped = False
 
     def publish(self) -> None:
@@ -49,13 +50,19 @@ class StatusPublisher:
             self._published = key
             self._log(status)
             self._on_change(status)
+        due = self._condition.due()
+        if due == self._due or self._stopped:
+            return
+        self._due = due
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        due = self._condition.due()
-        if due < float("inf") and not self._stopped:
-            delay = max(0.001, due - now)
-            self._timer = asyncio.get_running_loop().call_later(delay, self.publish)
+        if due < float("inf"):
+            self._timer = asyncio.get_running_loop().call_later(max(0.001, due - now), self._look_again)
+
+    def _look_again(self) -> None:
+        self._timer, self._due = None, float("nan")
+        self.publish()
 
     def stop(self) -> None:
         """Publish nothing more by itself."""
