@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from monitor.clock import LoopClock
 from monitor.config import parse
 from monitor.daemon.app import Monitor
 from monitor.daemon.conditions import MAX_AGE, NAME, Conditions
@@ -17,7 +16,6 @@ from monitor.state import StateFolder
 from monitor.vocabulary import Condition, Reason, Step
 from tests.daemon.harness import shown, until
 from tests.sockets import closed_port
-from tests.virtual_time import WITH_SOCKETS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -149,7 +147,7 @@ class TestFile:
         assert read(tmp_path, relays("wss://a.example/x")) == {}
 
 
-@WITH_SOCKETS
+@pytest.mark.slow  # in real time, since a thread writes the file
 async def test_a_restart_during_an_outage_shows_it_from_the_first_moment(tmp_path: Path) -> None:
     text = f"""\
 state_dir: {tmp_path}
@@ -157,12 +155,12 @@ relays: [{{name: demo, url: "ws://127.0.0.1:{closed_port()}/x", limits: {{connec
 probes: [{{name: steady, scenario: steady-messaging, message_interval: 1s, timeout: 1s}}]
 """
     config = parse(text, "monitor.yaml", {})
-    first = Monitor(config, clock=LoopClock())
+    first = Monitor(config)
     await first.start()
     await until(lambda: first.monitored_relays.relays["demo"].verdict.status.condition is Condition.DOWN, 60)
     since = first.monitored_relays.relays["demo"].verdict.status.since
     await first.stop()
-    second = Monitor(config, clock=LoopClock())
+    second = Monitor(config)
     await second.start()
     status = second.monitored_relays.relays["demo"].verdict.status
     assert (status.condition, status.up, status.since) == (Condition.DOWN, False, since)
