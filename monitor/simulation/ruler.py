@@ -69,32 +69,24 @@ class Ruler:
         self._interval, self._phase, self.version = interval, phase, version
         self._common_labels = common_labels or {}
         self._groups = _needed(groups, wanted)
+        self._spans = _spans(self._groups)
         recorded = {rule.name for group in self._groups for rule in group.rules if not isinstance(rule, Alert)}
-        self.records, self.scraped = 0.0, 0.0
-        for group in self._groups:
-            for rule in group.rules:
-                for each in selectors(parse(rule.expr)):
-                    span = (each.window or LOOKBACK) + max(0.0, each.offset)
-                    if each.name in recorded:
-                        self.records = max(self.records, span)
-                    else:
-                        self.scraped = max(self.scraped, span)
-
-    @property
-    def history(self) -> float:
-        """How far the wanted rules look back, over recorded series too, in seconds."""
-        return self.records + self.scraped
+        self.history = max((span for name, span in self._spans.items() if name not in recorded), default=LOOKBACK)
 
     def run(self, store: Store, start: float, end: float) -> list[Firing]:
         """Return what fires from `start` to `end`, and add the recorded series to `store`. Raises `PromqlError`."""
         found: list[Firing] = []
         for group in self._groups:
             records = [rule for rule in group.rules if not isinstance(rule, Alert)]
-            if records:
-                at = self._times(group, start - self.records, end)
-                evaluator = Evaluator(store, at, version=self.version)
-                for record in records:
-                    _record(record, evaluator, store, at)
+            by_span: dict[float, tuple[Evaluator, Floats]] = {}
+            for record in records:
+                span = self._spans[record.name]
+                if span not in by_span:
+                    at = self._times(group, start - span, end)
+                    by_span[span] = Evaluator(store, at, version=self.version), at
+                _record(record, *by_span[span], store)
+                for evaluator, _ in by_span.values():
+                    evaluator.forget(record.name)
             alerts = [rule for rule in group.rules if isinstance(rule, Alert)]
             if alerts:
                 at = self._times(group, start, end)
@@ -136,7 +128,19 @@ def _needed(groups: Sequence[Group], wanted: Callable[[Alert], bool]) -> list[Gr
     return kept[::-1]
 
 
-def _record(rule: Record, evaluator: Evaluator, store: Store, at: Floats) -> None:
+def _spans(groups: Sequence[Group]) -> dict[str, float]:
+    """Return how many seconds before the first evaluation each series is read, over recorded series too."""
+    spans: dict[str, float] = {}
+    for group in reversed(groups):
+        for rule in reversed(group.rules):
+            of_rule = 0.0 if isinstance(rule, Alert) else spans.get(rule.name, 0.0)
+            for each in selectors(parse(rule.expr)):
+                span = of_rule + (each.window or LOOKBACK) + max(0.0, each.offset)
+                spans[each.name] = max(spans.get(each.name, 0.0), span)
+    return spans
+
+
+def _record(rule: Record, evaluator: Evaluator, at: Floats, store: Store) -> None:
     """Add what a rule records. A rule may read its own earlier samples: it is evaluated until nothing changes."""
     reads_itself = any(each.name == rule.name for each in selectors(parse(rule.expr)))
     before: dict[Labels, Floats] = {}
