@@ -48,8 +48,7 @@ class RelaySettings:
     ping_interval: float = 25.0
     pong_timeout: float = 8.0
     stale_timeout: float = 10.0
-    token_key: str | None = None
-    """Key of the connect token, which is `signed_token(token_key)`; None for a relay that takes no token."""
+    token_key: str | None = None  # key of the connect token; None for a relay that takes no token
 
     @property
     def token(self) -> str | None:
