@@ -110,7 +110,7 @@ cluster: $(STAMP) ## Cause incidents on real clusters, and print what the monito
 year: $(STAMP) ## Simulate a year of faults, and print precision and recall of the pages
 	$(BIN)/relay-monitor simulate --year --config $(CONFIG) $(ARGS)
 
-field: $(STAMP) ## Measure pages with real Prometheus and Alertmanager in 20 minutes (KINDS='killed 429 …')
+field: $(STAMP) ## Measure pages with real Prometheus and Alertmanager in 25 minutes (KINDS='killed 429 …')
 	$(BIN)/python -m tests.field $(KINDS)
 
 windows: $(STAMP) ## Check the alerts of NUMBER configurations (5000), and some of them with each promtool

@@ -24,12 +24,12 @@ AT: Final = LOCATIONS[0]
 SCOPES: Final = {"everywhere": "global", "here": "regional", "third": "global"}
 """The relays of a site, by their scope."""
 
-DEAD: Final = 150.0
+DEAD: Final = 120.0
 CUT: Final = 180.0
-ABSENT: Final = 400.0
+ABSENT: Final = 390.0
 """Seconds of each fault: a dead monitor is a warning after five minutes."""
 
-PAUSE: Final = 200.0
+PAUSE: Final = 185.0
 """Seconds after a repair within which it is resolved."""
 
 

@@ -30,7 +30,7 @@ OTHERS: Final = ("locations", "egress", "absent", "rolling-update", "crash-loop"
 
 TRIES: Final = 3
 RESOLVED: Final = 330.0
-"""Seconds to wait after the last repair."""
+"""Seconds between two faults of one relay."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,8 @@ class Settings:
     healthy: float = 60.0
     """Seconds without a fault before the first one."""
 
-    after: float = RESOLVED
+    after: float = 240.0
+    """Seconds after the last repair."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,8 +123,10 @@ class Field:
         """Cause the faults of one try, from a random time on."""
         chance = random.Random(f"{kind.name}-{number}")
         spread = 120.0 if kind.rounds > 1 else 60.0
-        faults = []
+        faults: list[Fault] = []
         for seconds in durations(kind, number):
+            if faults:
+                await asyncio.sleep(RESOLVED)
             await asyncio.sleep(chance.uniform(0.0, spread if self.settings.seconds is None else 1.0))
             fault = Fault(
                 kind=kind.name,
@@ -144,8 +147,6 @@ class Field:
                 await kind.repair(relay)
             fault.repaired = time.monotonic()
             faults.append(fault)
-            if kind.rounds > 1:
-                await asyncio.sleep(RESOLVED)
         return faults
 
 
