@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from monitor.probes.runner import run_slot
 from monitor.relay import rate_limit
+from monitor.results import Skipped, Untried
 from monitor.vocabulary import Outcome, Reason
 from tests.probes.harness import (
     PERSISTENT,
@@ -70,3 +72,32 @@ async def test_tries_of_a_message_hold_to_the_limit_too() -> None:
         await made.until(lambda: "skipped" in made.slots, 30)  # nothing is left of the limit
         await asyncio.sleep(2)  # in which a message that is refused would be tried again and again
         assert 5 <= len(relay.plan.injected) <= 11  # the offer was one
+
+
+async def test_a_run_that_the_relays_retry_after_forbids_is_an_untried_slot(relay: EmbeddedRelay) -> None:
+    """It waited for an hour, and the slots after it were skipped and never seen again."""
+    async with probe_at(relay.url, "realistic-session", **QUICK_SESSION) as made:
+        context = made.context
+        context.admission.connects.pause(3600.0)
+        due = context.clock.monotonic()
+        await run_slot(made.probe_object(), context)
+        (run,) = made.runs
+        assert context.clock.monotonic() - due < 1.0
+    assert (run.outcome, run.untried, run.due) == (Outcome.ABORTED, Untried(withheld=True), due)
+    assert [exchange.outcome for exchange in run.exchanges] == [Outcome.ABORTED]
+    assert run.pairing is not None
+
+
+async def test_slots_that_a_silent_relay_keeps_from_beginning_are_published_with_their_time() -> None:
+    """An outage of a silent relay cost a fifth of one whose connections are refused."""
+    async with (
+        embedded("silent:at=publish,channel=session") as relay,
+        probe_at(relay.url, "steady-messaging", **PERSISTENT) as made,
+        serving(made),
+    ):
+        await made.until(lambda: len(made.runs) == 2)
+        skipped = [report.run.due for report in made.all(Skipped)]
+        assert len(skipped) == made.slots.count("skipped") > 1
+        first, second = (run.due for run in made.runs)
+        inside = [due for due in skipped if first < due < second]
+        assert inside == pytest.approx([first + 0.2 * number for number in range(1, len(inside) + 1)])
