@@ -80,6 +80,12 @@ def _reduce(reduce: np.ufunc, series: Series, found: Ranges) -> Floats:
     return result
 
 
+def _sum(series: Series, found: Ranges) -> Floats:
+    there = found.count > 0
+    first, after = np.where(there, found.first, 0), np.where(there, found.last + 1, 0)
+    return np.where(there, series.sums[after] - series.sums[first], np.nan)
+
+
 def _of_last(series: Series, found: Ranges) -> Floats:
     values = series.samples[1]
     there = found.count > 0
@@ -113,8 +119,8 @@ RANGES: Final[dict[str, Callable[[Series, Ranges], Floats]]] = {
     "last_over_time": _of_last,
     "max_over_time": lambda series, found: _reduce(np.maximum, series, found),
     "min_over_time": lambda series, found: _reduce(np.minimum, series, found),
-    "sum_over_time": lambda series, found: _reduce(np.add, series, found),
-    "avg_over_time": lambda series, found: _reduce(np.add, series, found) / np.maximum(found.count, 1),
+    "sum_over_time": _sum,
+    "avg_over_time": lambda series, found: _sum(series, found) / np.maximum(found.count, 1),
 }
 """Functions of a range; all but `last_over_time` drop the series' name."""
 

@@ -56,6 +56,12 @@ class Series:
         return total
 
     @cached_property
+    def sums(self) -> Floats:
+        """The sum of all `samples` before each of them, and of all."""
+        sums: Floats = np.concatenate(([0.0], np.cumsum(self.samples[1])))
+        return sums
+
+    @cached_property
     def changed(self) -> Floats:
         """The number of changes up to each of `samples`."""
         values = self.samples[1]
