@@ -39,7 +39,7 @@ SECONDS: Final = (1, 2, 5, 10, 15, 20, 30, 45, 60, 120, 180, 300)
 FOLLOWED: Final = 7200.0
 """Seconds for which an error budget burns; a later page is not checked."""
 
-LAGGING_BUDGETS: Final = False
+LAGGING_BUDGETS: Final = True
 """Whether pages of error budgets work on samples that are late; they do with the query offset of the same length."""
 
 DELAYS: Final = (0, 0, 60)

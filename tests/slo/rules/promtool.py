@@ -64,12 +64,15 @@ def documents() -> dict[str, dict[str, Any]]:
     order = group_names((ROOT / "alerts" / "relay-monitor.rules.yml").read_bytes())
     tests = [_test(case, f"{SCRAPE}s") for case in CASES]
     budgets = [test for test in tests if test["name"].startswith("RelayErrorBudgetBurn")]
+    verdicts = [_test(case, f"{SCRAPE}s") for case in verdict_cases.CASES]
+    explained = [test for test in verdicts if test["name"].startswith("RelayErrorBudgetBurn")]
     topics = {
         "relay-monitor": [test for test in tests if test not in budgets],
         # Several files, because promtool runs the cases of one file one after the other.
         "relay-monitor-budgets": [*budgets, recorded],
         "relay-monitor-health": [_test(case, f"{SCRAPE}s") for case in monitor_cases.CASES],
-        "relay-monitor-verdicts": [_test(case, f"{SCRAPE}s") for case in verdict_cases.CASES],
+        "relay-monitor-verdicts": [test for test in verdicts if test not in explained],
+        "relay-monitor-explained": explained,
     }
     made = {name: _document(f"{SCRAPE}s", found, order) for name, found in topics.items()}
     made["relay-monitor-slow"] = _document("1m", [_test(case, "1m") for case in SLOW], order)
