@@ -127,8 +127,8 @@ def promtool_3() -> str:
     return str(PROMTOOL_3)
 
 
-def run(*command: str | Path, timeout: float = 280) -> str:
-    """Run promtool or amtool and return its output. The largest file takes 40 s of CPU."""
+def run(*command: str | Path, timeout: float = 560) -> str:
+    """Run promtool or amtool and return its output. The largest file takes a minute of CPU."""
     done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, env=ENVIRONMENT)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 RULES = ROOT / "alerts" / "relay-monitor.rules.yml"
 SHIPPED = (ROOT / "config.yaml").read_text("utf-8")
