@@ -62,9 +62,8 @@ def signed_token(key: str, **claims: int) -> str:
     def encoded(part: bytes) -> str:
         return base64.urlsafe_b64encode(part).rstrip(b"=").decode()
 
-    signed = ".".join(
-        encoded(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, {"sub": ""} | claims)
-    )
+    parts = {"alg": "HS256", "typ": "JWT"}, {"sub": ""} | claims
+    signed = ".".join(encoded(json.dumps(part).encode()) for part in parts)
     return f"{signed}.{encoded(hmac.digest(key.encode(), signed.encode(), 'sha256'))}"
 
 
