@@ -122,7 +122,7 @@ class Exported:
             self._add("relay_slo_events_total", good, **of, outcome="good")
             self._add("relay_slo_events_total", bad, **of, outcome="bad")
             if budget.slo.sli is Sli.AVAILABILITY:
-                lost[budget.probe.name] = bad
+                lost[budget.probe.name] = np.maximum(lost.get(budget.probe.name, 0.0), bad)
         for probe, bad in lost.items():
             self._add("relay_probe_messages_total", bad, relay=relay, probe=probe, verdict="lost")
 
