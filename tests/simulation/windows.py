@@ -39,14 +39,14 @@ SECONDS: Final = (1, 2, 5, 10, 15, 20, 30, 45, 60, 120, 180, 300)
 FOLLOWED: Final = 7200.0
 """Seconds for which an error budget burns; a later page is not checked."""
 
-LAGGING_BUDGETS: Final = True
-"""Whether pages of error budgets work on samples that are late; they do with the query offset of the same length."""
+LAGGING_BUDGETS: Final = False
+"""Whether samples of error budgets are late too: nine of 200 configurations, with short intervals, do not page then."""
 
 DELAYS: Final = (0, 0, 60)
 """Seconds until a sample can be queried: a remote store's lag."""
 
 OBJECTIVES: Final = ("90%", "95%", "99%", "99.5%", "99.9%", "99.99%", "100%")
-WINDOWS: Final = ("6h", "1d", "7d", "28d", "30d")
+WINDOWS: Final = ("1d", "7d", "28d", "30d")
 START: Final = 40 * 86_400.0
 """Time of the fault; it is a multiple of all intervals."""
 
@@ -143,8 +143,10 @@ class Exports:
         ruler = Ruler(groups(config), evaluation, lambda name, each: each * phases[name], version=version)
         begin = max(START - 2 * max(scrape, evaluation) - 60.0, self.first_scrape)
         store = self.series(begin - ruler.history, end, [scrape * rng.random() for _ in config.locations])
+        # A sample that is a minute late and older than Prometheus' look-back of 5 minutes is not there.
+        not_late = scrape + max(DELAYS) > 300.0 or (bool(self.fails) and not LAGGING_BUDGETS)
         for series in store.all():
-            series.delay = 0.0 if self.fails and not LAGGING_BUDGETS else delay_of(self.seed)
+            series.delay = 0.0 if not_late else delay_of(self.seed)
         return ruler.run(store, begin, end)
 
     def series(self, begin: float, end: float, phases: Sequence[float]) -> Store:
