@@ -41,11 +41,6 @@ def handle(*, on_stop: Callable[[], object], on_hangup: Callable[[], object]) ->
         on_hangup()
 
 
-def remember_hangup() -> None:
-    """Let the next `handle` call its `on_hangup`."""
-    _hangups.append(True)
-
-
 def ignore() -> None:
     """Ignore all of them while the process ends."""
     for number in (signal.SIGHUP, *STOP_SIGNALS):

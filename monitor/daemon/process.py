@@ -36,22 +36,26 @@ async def serve(config: Config, *, shard: tuple[int, int] = (0, 1), source: Call
     creation = asyncio.ensure_future(
         run_in_thread("creation of the monitor", partial(_create, config, shard=shard, source=source))
     )
-    signals.handle(on_stop=creation.cancel, on_hangup=signals.remember_hangup)
-    try:
-        daemon = await creation
-    except asyncio.CancelledError:
-        return
     reloads: set[asyncio.Task[None]] = set()
 
     async def reload() -> None:
         with suppress(MonitorError):  # logged and counted by the monitor
-            await daemon.reload()
+            await (await asyncio.shield(creation)).reload()
 
     def on_hangup() -> None:
         reloads.add(task := asyncio.ensure_future(reload()))
         task.add_done_callback(reloads.discard)
 
-    signals.handle(on_stop=daemon.lifecycle.request_stop, on_hangup=on_hangup)
+    def on_stop() -> None:
+        if not creation.cancel() and not creation.cancelled() and creation.exception() is None:
+            creation.result().lifecycle.request_stop()
+
+    # These handlers stay: replacing them could lose a signal that arrives at the end of the creation.
+    signals.handle(on_stop=on_stop, on_hangup=on_hangup)
+    try:
+        daemon = await creation
+    except asyncio.CancelledError:
+        return
     app, server = build_app(daemon.web_state(), daemon.auth), config.server
     web = WebServer(app, server.host, server.port, daemon.auth, daemon.supervision)
     STDERR.on_bug = partial(daemon.metrics.count_task_failure, "log")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import os
 import re
 import signal
 import socket
@@ -16,10 +18,13 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from monitor.config import Config, parse
+from monitor.daemon.process import serve
 from tests.daemon.harness import CONFIG, Daemon, samples, total
 from tests.relays import ROOT
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -104,3 +109,51 @@ class TestProcess:
         )
         assert (done.returncode, done.stdout) == (2, "")
         return done.stderr.splitlines()
+
+
+@pytest.mark.alone
+class TestSignalsAtTheEndOfTheCreation:
+    """The loop has created the daemon, and `serve` has not continued yet. Such a signal was lost."""
+
+    @pytest.fixture(autouse=True)
+    def _restored(self) -> Iterator[None]:
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+        threshold = gc.get_threshold()
+        yield
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        gc.set_threshold(*threshold)
+        gc.unfreeze()
+
+    def config(self, folder: Path) -> Config:
+        return parse(CONFIG.format(port=0).replace("state_dir: state\n", ""), str(folder / "monitor.yaml"), {})
+
+    async def send_once_created(self, number: signal.Signals) -> None:
+        """Send a signal to this process in the turn of the event loop in which the creation ends."""
+        before = asyncio.all_tasks()
+        while not (created := asyncio.all_tasks() - before):  # noqa: ASYNC110 - each turn of the loop counts
+            await asyncio.sleep(0)
+        (creation,) = created
+        while not creation.done():  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        os.kill(os.getpid(), number)
+
+    async def test_sigterm_stops(self, tmp_path: Path) -> None:
+        sending = asyncio.create_task(self.send_once_created(signal.SIGTERM))
+        await asyncio.sleep(0)
+        async with asyncio.timeout(15):
+            await serve(self.config(tmp_path))
+        await sending
+
+    async def test_sighup_reloads(self, tmp_path: Path) -> None:
+        config = self.config(tmp_path)
+
+        def read() -> Config:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return config
+
+        sending = asyncio.create_task(self.send_once_created(signal.SIGHUP))
+        await asyncio.sleep(0)
+        async with asyncio.timeout(15):
+            await serve(config, source=read)
+        await sending
