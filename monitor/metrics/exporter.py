@@ -174,7 +174,7 @@ class Metrics:
             yield
 
     def forget(self, relays: Iterable[str]) -> None:
-        """Remove what is known of these relays, which have another address now: verdicts and certificates."""
+        """Remove what is known of these relays, which have another address now: verdicts, certificates, endpoints."""
         with self._changing:
             self.flush()
             for relay in relays:
@@ -310,6 +310,7 @@ class Metrics:
     def count_task_failure(self, task: str) -> None:
         """Count a task that ended by a fault of this program."""
         with self._changing:
+            self._families.now = self._clock.monotonic()
             self._own.count("relay_monitor_task_failures_total", *self._labels, task)
 
     def observe_loop_lag(self, seconds: float) -> None:

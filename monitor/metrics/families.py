@@ -118,6 +118,10 @@ class SeriesGroup:
         """How many series of a metric it has."""
         return sum(created[0] == name for created in self._created)
 
+    def adopt(self, other: SeriesGroup, name: str) -> None:
+        """Continue the series of a metric that another group has, which must have been exported all the time."""
+        self._created |= {key for key in other._created if key[0] == name}
+
     def discard(self, name: str, *values: str) -> None:
         """Remove one series, if there is one."""
         self._created.discard((name, *values))

@@ -64,12 +64,17 @@ class RelaySeries:
             self._set_certificate(old.certificate)
         for phase in old._phases:
             self.phase(phase)
+        self._endpoints = old._endpoints
+        self._group.adopt(old._group, ENDPOINT_FAILURES)
         old._group.remove_others(self._group)
 
     def forget(self) -> None:
-        """Remove what is known of the relay's condition and of its certificate."""
+        """Remove what is known of the relay's condition, of its certificate and of its endpoints."""
         for name in (*VERDICTS, CERTIFICATE):
             self._group.discard(name, *self._labels)
+        for endpoint in (*self._endpoints, OTHER):
+            self._group.discard(ENDPOINT_FAILURES, *self._labels, endpoint)
+        self._endpoints.clear()
         self._set_cause(None)
         self._set_state(Condition.UNKNOWN)
         self.status = self.certificate = None

@@ -186,6 +186,7 @@ class ProbeSeries:
             self._show_last_success()
         if old._up is not None:
             self._update_up()
+        self._group.adopt(old._group, DISCONNECTS)
         old._group.remove_others(self._group)
 
     def _show_last_success(self) -> None:

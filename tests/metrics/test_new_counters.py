@@ -11,7 +11,19 @@ from monitor.metrics.failures import MAX_CODES, MAX_FAILURES
 from monitor.results import Disconnected, EndpointFailed
 from monitor.scenarios import SPECS, Scenario
 from monitor.vocabulary import Outcome
-from tests.metrics.sample import OPENMETRICS, RUN_ID, config, exchange, failure, of_relay, rendered, run, series, value
+from tests.metrics.sample import (
+    CONFIG,
+    OPENMETRICS,
+    RUN_ID,
+    config,
+    exchange,
+    failure,
+    of_relay,
+    rendered,
+    run,
+    series,
+    value,
+)
 
 if TYPE_CHECKING:
     from monitor.vocabulary import Reason, Step
@@ -135,6 +147,44 @@ def test_a_task_that_fails_is_counted(metrics: Metrics, clock: ManualClock) -> N
     metrics.observe_loop_lag(0.0)
     labels = frozenset({("install", "default"), ("location", "here"), ("task", "schedule")})
     assert series(metrics)["relay_monitor_task_failures_total", labels] == 3
+
+
+def test_a_task_that_fails_before_anything_else_happens_shows_0_first(metrics: Metrics, clock: ManualClock) -> None:
+    """The wait began at 0 of the clock, so that the first measurement of the loop's lag ended it."""
+    metrics.count_task_failure("journal")
+    metrics.observe_loop_lag(0.0)
+    labels = frozenset({("install", "default"), ("location", "here"), ("task", "journal")})
+    assert series(metrics)["relay_monitor_task_failures_total", labels] == 0
+    clock.now += 3 * SCRAPE
+    metrics.observe_loop_lag(0.0)
+    assert series(metrics)["relay_monitor_task_failures_total", labels] == 1
+
+
+def test_a_change_of_detail_keeps_endpoints_and_codes_with_what_waits_for_them(
+    metrics: Metrics, clock: ManualClock
+) -> None:
+    """They were removed, and what waited was lost."""
+    metrics.publish(EndpointFailed("alpha", "steady", RUN_ID, "10.0.0.1:443"))
+    metrics.publish(Disconnected("alpha", "steady", RUN_ID, 3005))
+    for text in (CONFIG + "metrics: {detail: lean}\n", CONFIG):
+        metrics.reconfigure(config(text))
+        assert of_relay(metrics, ENDPOINTS, endpoint="10.0.0.1:443") == 0
+        assert value(metrics, "relay_probe_disconnects_total", code="3005") == 0
+    clock.now += 3 * SCRAPE
+    metrics.publish(EndpointFailed("alpha", "steady", RUN_ID, "10.0.0.1:443"))
+    metrics.flush()
+    assert of_relay(metrics, ENDPOINTS, endpoint="10.0.0.1:443") == 2
+    assert value(metrics, "relay_probe_disconnects_total", code="3005") == 1
+
+
+def test_a_relay_with_another_address_has_room_for_its_own_endpoints(metrics: Metrics) -> None:
+    """Those of the address before kept the sixteen names."""
+    for number in range(20):
+        metrics.publish(EndpointFailed("alpha", "steady", RUN_ID, f"10.0.0.{number}:443"))
+    metrics.forget({"alpha"})
+    assert series(metrics, ENDPOINTS) == {}
+    metrics.publish(EndpointFailed("alpha", "steady", RUN_ID, "10.0.1.1:443"))
+    assert [dict(labels)["endpoint"] for _, labels in series(metrics, ENDPOINTS)] == ["10.0.1.1:443"]
 
 
 def test_a_removed_relay_takes_its_endpoints_with_it(metrics: Metrics) -> None:
