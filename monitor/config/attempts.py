@@ -68,10 +68,16 @@ def attempt_interval(relay: RelayConfig, probes: Iterable[ProbeConfig]) -> float
 
 
 def round_time(relay: RelayConfig, probes: Sequence[ProbeConfig]) -> float:
-    """Return the seconds from a failure to the verdict, if each attempt takes all its time."""
-    number = max(relay.confirm.attempts, min(MAX_ENDPOINTS, len(relay.endpoints)))
-    timeout = min([MAX_ATTEMPT_TIME, relay.confirm.within, *(probe.timeout for probe in probes)])
-    delay = min(CONFIRMATION_SPACING, (relay.confirm.within - timeout) / max(1, relay.confirm.attempts - 1))
+    """Return the seconds from a failure to the verdict, if each attempt takes all its time.
+
+    Attempts have the timeout of the first probe.
+    """
+    confirm = relay.confirm
+    number = max(confirm.attempts, min(MAX_ENDPOINTS, len(relay.endpoints)))
+    timeout = min([MAX_ATTEMPT_TIME, confirm.within, *(probe.timeout for probe in probes[:1])])
+    delay = CONFIRMATION_SPACING
+    if confirm.attempts > 1:
+        delay = min(delay, (confirm.within - timeout) / (confirm.attempts - 1))
     return (number - 1) * delay + timeout
 
 

@@ -60,3 +60,17 @@ def test_a_round_covers_each_endpoint_up_to_eight() -> None:
     urls = ", ".join(f"'ws://n{number}.example.com/x'" for number in range(12))
     many = CONFIG.replace("url: embedded", f"url: 'ws://n.example.com/x', endpoints: [{urls}]")
     assert cost(many).killed == pytest.approx(cost().killed + 5 * 2.0)
+
+
+def test_attempts_have_the_timeout_of_the_first_probe() -> None:
+    """That of the shortest was taken, and the time to a page was too short."""
+    more = CONFIG.replace(
+        "steady-messaging}]", "steady-messaging}, {name: quick, scenario: steady-messaging, timeout: 1s}]"
+    )
+    assert cost(more).killed == cost().killed
+
+
+def test_a_round_of_one_attempt_an_endpoint_has_the_usual_pauses() -> None:
+    urls = "['ws://n1.example.com/x', 'ws://n2.example.com/x']"
+    keys = f"url: 'ws://n.example.com/x', endpoints: {urls}, confirm: {{attempts: 1, within: 5s}}"
+    assert cost(CONFIG.replace("url: embedded", keys)).killed == 2.0 + 5.0 + 30.0 + 15.0 + 15.0 + 10.0
