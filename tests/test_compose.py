@@ -14,7 +14,8 @@ import yaml
 
 from monitor.config import Config, load
 from monitor.slo.dashboards import files
-from tests.relays import ROOT, RelaySettings, centrifugo_config
+from tests.relay_settings import RelaySettings, centrifugo_config
+from tests.relays import ROOT
 
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))
 SERVICES: dict[str, Any] = COMPOSE["services"]

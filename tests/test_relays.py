@@ -15,7 +15,8 @@ from websockets.exceptions import ConnectionClosed
 
 from monitor.embedded.session import VERSION
 from tests.counterparts import CENTRIFUGO_VERSION, ENGINE_SOURCES, go
-from tests.relays import BUILD_TIMEOUT, CENTRIFUGO, ENGINE, Engine, RelaySettings, centrifugo_config, engine_flags
+from tests.relay_settings import RelaySettings, centrifugo_config, engine_flags
+from tests.relays import BUILD_TIMEOUT, CENTRIFUGO, ENGINE, Engine
 
 if TYPE_CHECKING:
     from pathlib import Path

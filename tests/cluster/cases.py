@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from tests.balancer import http_response
 from tests.cluster.incident import Case, Incident
 from tests.e2e.observer import counters
-from tests.relays import signed_token
+from tests.relay_settings import signed_token
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -11,7 +11,8 @@ import pytest
 
 from tests.balancer import Balancer
 from tests.cluster.link import RedisLink
-from tests.relays import Process, RelaySettings, centrifugo_config, start_centrifugo
+from tests.relay_settings import RelaySettings, centrifugo_config
+from tests.relays import Process, start_centrifugo
 from tests.sockets import closed_port
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from tests.e2e.observer import Observer, Said
 from tests.e2e.programs import Program
 from tests.faults.certificates import Certificates
 from tests.faults.toxiproxy import Toxiproxy
-from tests.relays import RelaySettings, signed_token
+from tests.relay_settings import RelaySettings, signed_token
 from tests.sockets import closed_port
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from tests.conformance.driver import Client, channel
-from tests.relays import RelaySettings
+from tests.relay_settings import RelaySettings
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conformance.driver import Client, channel
-from tests.relays import RelaySettings, signed_token
+from tests.relay_settings import RelaySettings, signed_token
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

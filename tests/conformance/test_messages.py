@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conformance.driver import DEADLINE, Client, channel, stored
-from tests.relays import RelaySettings
+from tests.relay_settings import RelaySettings
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

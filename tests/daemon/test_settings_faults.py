@@ -24,7 +24,8 @@ from tests.daemon.harness import page, running, shown, until
 from tests.probes.harness import embedded
 from tests.relay.harness import serving
 from tests.relay.test_proxy import TunnelProxy
-from tests.relays import BUILD_TIMEOUT, CENTRIFUGO, RelaySettings, centrifugo_config, signed_token, start_centrifugo
+from tests.relay_settings import RelaySettings, centrifugo_config, signed_token
+from tests.relays import BUILD_TIMEOUT, CENTRIFUGO, start_centrifugo
 from tests.sockets import closed_port
 
 if TYPE_CHECKING:
