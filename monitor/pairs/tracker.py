@@ -133,13 +133,25 @@ class DeliveryTracker:
         context = self._context
         now = context.clock.monotonic()
         counts: dict[Verdict | None, int] = {}
+        since: dict[Verdict | None, float] = {}
         for message in messages:
             # The fate of a message that may still arrive remains unknown.
             undecided = message.arrived_at is None and not message.damaged and message.horizon > now
             verdict = None if undecided else message.verdict()
             counts[verdict] = counts.get(verdict, 0) + 1
+            since[verdict] = min(since.get(verdict, now), message.intended)
         for verdict, count in counts.items():
-            context.publish(MessagesJudged(context.relay, context.probe.name, self.recorder.run_id, verdict, count))
+            context.publish(
+                MessagesJudged(
+                    relay=context.relay,
+                    probe=context.probe.name,
+                    run_id=self.recorder.run_id,
+                    verdict=verdict,
+                    messages=count,
+                    since=since[verdict],
+                    until=now,
+                )
+            )
 
     # ParticipantObserver.
 

@@ -8,14 +8,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from monitor.config.relay import MAX_ATTEMPT_TIME
+from monitor.errors import LocalError
 from monitor.pairs.admission import ConnectPriority
 from monitor.reachability import attempts
+from monitor.reachability.attempts import AttemptResult
+from monitor.vocabulary import Reason, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from monitor.pairs.context import ProbeContext
-    from monitor.reachability.attempts import AttemptResult
     from monitor.reachability.rhythm import EndpointRotation, Rhythm, Round
     from monitor.relay.rate_limit import Permit
     from monitor.supervision import Supervision
@@ -133,7 +135,13 @@ class AttemptLoop:
     ) -> None:
         started = context.clock.monotonic()
         timeout = min(context.probe.timeout, MAX_ATTEMPT_TIME, context.admission.config.confirm.within)
-        result = await attempts.try_new_pair(context, timeout, recovery=recovery, endpoint_index=index, permits=permits)
+        try:
+            result = await attempts.try_new_pair(
+                context, timeout, recovery=recovery, endpoint_index=index, permits=permits
+            )
+        except Exception as bug:  # noqa: BLE001 - a fault of this program; the round must not wait for its result
+            self._supervision.record(TASK, bug, relay=self._relay)
+            result = AttemptResult(run_id="", delivered=None, error=LocalError(Step.CLOSE, Reason.INTERNAL))
         if round_ is not None:
             round_.running -= 1
         self._on_result(round_, index, started, result)

@@ -241,6 +241,11 @@ class RelayCondition:
         return self._base is not Condition.UP
 
     @property
+    def in_doubt(self) -> bool:
+        """True from an interruption of the observation until the next verdict."""
+        return bool(self._unknown_because)
+
+    @property
     def recovering(self) -> bool:
         """True from the first delivery after the relay was down until it is up."""
         return self._base is Condition.DOWN and bool(self.up)

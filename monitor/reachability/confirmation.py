@@ -76,6 +76,7 @@ class Confirmation:
         )
         self._fresh_started_at = float("-inf")  # of the latest delivery that needed new connections
         self._attempt_delivered_at = float("-inf")
+        self._failed_started_at = float("-inf")  # when the latest failed attempt started
 
     def reconfigure(self, config: RelayConfig, every: float) -> None:
         """Apply settings; `every` is the number of seconds between two attempts while nothing fails."""
@@ -128,16 +129,20 @@ class Confirmation:
             self.unresolved = False
             self._hooks.on_resolved()
 
-    def run_delivered(self, started: float, *, persistent: bool, reconnected: bool, paired: bool) -> None:
-        """Handle a run that delivered a message.
+    def run_delivered(
+        self, started: float, delivered_at: float, *, persistent: bool, reconnected: bool, paired: bool
+    ) -> None:
+        """Handle a run that delivered a message, the last one at `delivered_at`.
 
         `reconnected`: over new connections; `paired`: after a new pairing, which counts as an attempt if there is only
-        one endpoint.
+        one endpoint. What was before the latest failed attempt shows no repair.
         """
         was_down = self._condition.up is False
         if reconnected:
             self._fresh_started_at = max(self._fresh_started_at, started)
-        if paired and len(self.attempts.endpoint_indexes) == 1:
+        if delivered_at < self._failed_started_at:
+            return
+        if paired and started > self._failed_started_at and len(self.attempts.endpoint_indexes) == 1:
             self._fresh_delivered()
             self.rhythm.next_regular = max(self.rhythm.next_regular, self._now + self.rhythm.every)
             return
@@ -179,18 +184,27 @@ class Confirmation:
 
     # Rounds.
 
-    def _begin_round(self) -> Round:
-        """Begin a round: its attempts are due, and one message goes over each persistent pair."""
+    def _begin_round(self, failed: tuple[int, float] | None = None) -> Round:
+        """Begin a round: its attempts are due, and one message goes over each persistent pair.
+
+        `failed`: endpoint index and start of the failed attempt that it begins with.
+        """
         confirm, endpoints = self.config.confirm, len(self.attempts.endpoint_indexes)
         context = self.attempts.context
         if context is not None and confirm.attempts > 1:
             timeout = min(context.probe.timeout, MAX_ATTEMPT_TIME, confirm.within)
             self.rhythm.round_interval = min(ROUND_SPACING, (confirm.within - timeout) / (confirm.attempts - 1))
         round_ = self.rhythm.begin_round(self._now, max(confirm.attempts, min(endpoints, MAX_ROUND)))
+        if failed is not None:
+            index, round_.began = failed
+            # Another one would leave an endpoint out: the others follow in turn.
+            if self._rotation.is_at(index, self.attempts.endpoint_indexes):
+                round_.launched = 1
+                round_.ended.append((index, False))
         if not self.rhythm.reduced and not self._condition.failing:
             self.unresolved = True  # a relay that replies so is reachable, and so is one that was down
         if context is not None:
-            self.examinations.begin_round(context)
+            self.examinations.begin_round(context, delay=max(0.0, round_.began - self._now))
         self.attempts.changed()
         return round_
 
@@ -267,13 +281,12 @@ class Confirmation:
         if self._rotation.fails_alone(index):
             self._condition.endpoint_failed(self._now, cause, confirmed=failures > 1)
         else:
+            self._failed_started_at = max(self._failed_started_at, started)
             self._condition.attempt_failed(self._now, started, cause)
             self.outages.attempt_failed(started, cause, confirmed=self._condition.accepting is False)
-        if self.rhythm.round is None and round_ is None and (not self._condition.failing or self._condition.up):
-            round_ = self._begin_round()
-            round_.launched = 1
-            round_.began = started
-            round_.ended.append((index, False))
+        known_down = self._condition.failing and self._condition.up is False and not self._condition.in_doubt
+        if self.rhythm.round is None and round_ is None and not known_down:
+            self._begin_round((index, started))
         if self.rhythm.reduced:
             self.resolve()
         elif self.rhythm.is_urgent or self._is_check_old:

@@ -56,10 +56,10 @@ class PairExaminations:
         self._examined: set[Pair] = set()
         self._of_round: set[asyncio.Task[None]] = set()
 
-    def begin_round(self, context: ProbeContext) -> None:
-        """Send one message over each connected pair."""
+    def begin_round(self, context: ProbeContext, delay: float) -> None:
+        """Send one message over each connected pair in `delay` seconds, when the round begins."""
         for pair in self.pairs.of_round():
-            task = self._spawn(self._deliver_over(context, pair))
+            task = self._spawn(self._deliver_over(context, pair, delay))
             self._of_round.add(task)
             task.add_done_callback(self._of_round.discard)
 
@@ -81,7 +81,8 @@ class PairExaminations:
         for task in self.tasks:
             task.cancel()
 
-    async def _deliver_over(self, context: ProbeContext, pair: Pair) -> None:
+    async def _deliver_over(self, context: ProbeContext, pair: Pair, delay: float) -> None:
+        await asyncio.sleep(delay)
         sent_at = await deliver_once(context, pair, min(context.probe.timeout, MAX_ATTEMPT_TIME))
         if sent_at is not None:
             self._on_delivered(sent_at)

@@ -80,6 +80,10 @@ class EndpointRotation:
         self._next += 1
         return endpoints[self._next % len(endpoints)]
 
+    def is_at(self, index: int, endpoints: Sequence[int]) -> bool:
+        """Return whether the regular order stands at this endpoint, so that a round goes on with the one after it."""
+        return endpoints[self._next % len(endpoints)] == index
+
     def record(self, index: int, now: float, *, delivered: bool) -> int:
         """Record the result of an attempt; return how many have failed there in a row."""
         if delivered:

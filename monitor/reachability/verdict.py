@@ -188,10 +188,12 @@ class RelayVerdict:
         for exchange in run.exchanges if run.untried is None else ():
             self._observe_exchange(run, exchange, started)
         failure = run.failure
-        if any(delivered(exchange) for exchange in run.exchanges):
+        ends = [run.duration if each.ended is None else each.ended for each in run.exchanges if delivered(each)]
+        if ends:
             reconnected = run.pair is None and run.outcome is Outcome.OK
             self._confirmation.run_delivered(
                 started,
+                started + max(ends),
                 persistent=run.pair is not None,
                 reconnected=reconnected,
                 paired=reconnected and run.pairing is not None,
