@@ -129,6 +129,7 @@ class Monitor:
         self.metrics.set_config_info(config_hash(config))
         self.auth = WebAuth(read_security(config.server.web_config_file))
         self._background: list[asyncio.Task[None]] = []  # tasks that run until the monitor stops
+        self._start_began = False
         self.lifecycle = Lifecycle(self)
 
     async def start(self) -> None:
@@ -151,6 +152,7 @@ class Monitor:
 
     async def start_parts(self) -> None:
         """See `lifecycle.Parts`."""
+        self._start_began = True
         self.metrics.set_healthy(True)
         self.metrics.set_reload(at=self.clock.time(), ok=True)
         await self.monitored_relays.start(
@@ -176,7 +178,8 @@ class Monitor:
         if self.conditions is not None:
             self.conditions.write(always=True)
         await run_in_thread("end of the journal", self._close_files)
-        _log.info("monitor stopped")
+        if self._start_began:  # a port in use prevents the start
+            _log.info("monitor stopped")
 
     def _close_files(self) -> None:
         self.journal.close()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from monitor.errors import ProbeError, SettingsError
+from monitor.relay import routes
 from monitor.relay.dial import reach
 from monitor.relay.proxy import proxy_of
 from monitor.relay.resolve import look_up
@@ -52,12 +53,14 @@ class _Reachability:
 class Egress:
     """Suspects our own network while most relays are unreachable that became so together.
 
-    `relays` returns the monitored relays.
+    `relays` returns the monitored relays. `unreachable` says how many could not be reached when they were last asked,
+    if those are most of three or more, since whatever time; otherwise it is None.
     """
 
     def __init__(self, clock: Clock, relays: Callable[[], Iterable[MonitoredRelay]]) -> None:
         self._clock = clock
         self._relays = relays
+        self.unreachable: str | None = None
         self._unreachable_since: dict[str, float] = {}
         self._suspected_at: float | None = None
 
@@ -72,9 +75,8 @@ class Egress:
 
     async def suspicion(self) -> str | None:
         """Ask all relays; return why our network is suspected, or None. Never raises."""
-        relays = [relay for relay in self._relays() if not relay.is_embedded and relay.settings_fault.error is None]
-        # A relay on this host is reached without any network, unless there are no others.
-        relays = [relay for relay in relays if not relay.is_local] or relays
+        relays = self._asked()
+        self.unreachable = None
         if len(relays) < MIN_RELAYS:
             self._suspected_at = None
             return None
@@ -83,6 +85,8 @@ class Egress:
         failing = [relay for relay, result in results.items() if not result.reached]
         since = {relay.config.name: self._failing_since(relay, now) for relay in failing}
         self._unreachable_since = since
+        why = f"all relays, or our network: {len(failing)} of {len(relays)} relays cannot be reached from here"
+        self.unreachable = why if len(failing) >= MIN_SHARE * len(relays) else None
         where = frozenset().union(*(results[relay].addresses for relay in failing))
         known = self._suspected_at is not None
         recent = [began for began in since.values() if known or now - began <= MAX_SPREAD]
@@ -93,7 +97,18 @@ class Egress:
         if len(failing) < len(relays) and now - self._suspected_at >= PARTIAL_LIMIT:
             self._suspected_at = None
             return None
-        return f"all relays, or our network: {len(failing)} of {len(relays)} relays cannot be reached from here"
+        return why
+
+    def _asked(self) -> list[MonitoredRelay]:
+        """Return the relays that show whether our network works."""
+        remote = [relay for relay in self._relays() if not relay.is_embedded]
+        # Without a route to one relay, that relay says nothing; without a route to any, all are unreachable.
+        observable = [relay for relay in remote if relay.settings_fault.error is None]
+        relays = observable or [
+            relay for relay in remote if (error := relay.settings_fault.error) and error.shared == routes.NETWORK
+        ]
+        # A relay on this host is reached without any network, unless there are no others.
+        return [relay for relay in relays if not relay.is_local] or relays
 
     def _failing_since(self, relay: MonitoredRelay, now: float) -> float:
         """Return since when a relay has been unreachable: it was reached, or delivered, later than it was noted."""

@@ -245,8 +245,10 @@ class SelfCheck:
         if network is not None and self._reached_since(started):
             self._references.disregard()
             network = None
-        if network is not None or self._references.up:
-            egress = None  # the references have decided
+        if self._references.up:
+            egress = None  # the references show that our network works
+        elif network is not None:
+            egress = self._egress.unreachable  # they show that it does not, so that nothing depends on how it began
         found = {Check.LOOPBACK: loopback, Check.NETWORK: network or names, Check.ALL_RELAYS: egress}
         for check, why in found.items():
             if why is not None:

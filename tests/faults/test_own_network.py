@@ -93,11 +93,15 @@ class Link:
             run_in(self.here, sys.executable, "-m", "monitor", "run", "--config", str(file), stdout=log, stderr=log)
         )
 
-    def cut(self) -> None:
-        assert ip("netns", "exec", self.far, "ip", "link", "set", "far0", "down")
+    def cut(self, at: str = "far") -> None:
+        assert self._set_link(at, "down")
 
-    def restore(self) -> None:
-        assert ip("netns", "exec", self.far, "ip", "link", "set", "far0", "up")
+    def restore(self, at: str = "far") -> None:
+        assert self._set_link(at, "up")
+
+    def _set_link(self, at: str, state: str) -> bool:
+        namespace, link = (self.far, "far0") if at == "far" else (self.here, "near0")
+        return ip("netns", "exec", namespace, "ip", "link", "set", link, state)
 
     def page(self) -> Samples:
         done = subprocess.run(
@@ -215,14 +219,26 @@ def test_with_references_that_answer_a_common_outage_is_down_for_each(link: Link
     assert total(found, "relay_monitor_reference_up") == 1
 
 
-def test_with_references_a_cut_link_is_our_network(link: Link) -> None:
+def both(found: Samples) -> bool:
+    return failed("all_relays")(found) and failed("network")(found)
+
+
+@pytest.mark.parametrize("at", ["far", "here"], ids=["packets are lost", "no route from here"])
+def test_with_references_a_cut_link_is_both_checks_until_it_is_back(link: Link, at: str) -> None:
+    """Before, it was `network` only, so that nothing paged for 15 minutes."""
     link.start_relays()
     link.start_references()
     link.start_monitor(references=True)
     link.until(all_up)
-    link.cut()
-    link.until(failed("network"))
-    found = link.until(lambda found: total(found, "relay_monitor_reference_up") == 0)
+    link.cut(at)
+    found = link.until(lambda found: both(found) and total(found, "relay_monitor_reference_up") == 0)
     assert 0 not in ups(found)
-    link.restore()
-    link.until(all_up, 120)
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:  # neither ends before the other
+        found = link.page()
+        assert both(found)
+        assert 0 not in ups(found)
+        time.sleep(1)
+    link.restore(at)
+    found = link.until(all_up, 120)
+    assert total(found, "relay_monitor_failed_check") == 0

@@ -140,6 +140,11 @@ async def test_an_old_outage_does_not_make_a_new_one_common(world: World) -> Non
     assert await world.suspicion() is None
     stop(world.relays)
     assert await world.suspicion(after=600) is None, "only three of five failed together"
+    assert world.egress.unreachable == "all relays, or our network: 5 of 5 relays cannot be reached from here"
+    for relay in world.relays[:2]:
+        relay.start()
+    assert await world.suspicion() is None
+    assert world.egress.unreachable is None
 
 
 @pytest.mark.parametrize(
@@ -168,6 +173,16 @@ async def test_a_relay_with_a_fault_of_its_own_settings_is_not_counted(world: Wo
     world.relays[0].error = SettingsError(Step.PROXY, Reason.REFUSED)
     stop(world.relays)
     assert await world.suspicion() == "all relays, or our network: 4 of 4 relays cannot be reached from here"
+
+
+async def test_relays_without_a_route_are_unreachable_if_no_other_can_be_asked(world: World) -> None:
+    stop(world.relays)
+    for relay in world.relays[:3]:
+        relay.error = SettingsError(Step.TCP, Reason.UNREACHABLE, shared="network")
+    assert await world.suspicion() is None, "two others are too few"
+    for relay in world.relays[3:]:
+        relay.error = SettingsError(Step.TCP, Reason.UNREACHABLE, shared="network")
+    assert await world.suspicion() == "all relays, or our network: 5 of 5 relays cannot be reached from here"
 
 
 async def test_relays_behind_a_proxy_are_asked_through_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

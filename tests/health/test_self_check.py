@@ -53,6 +53,7 @@ class Checked:
         self.loopback: str | None = None
         self.network: str | None = None
         self.egress: str | None = None
+        self.unreachable: str | None = None
         self.names: str | None = None
         self.observable = False
         self.checks = 0
@@ -69,7 +70,7 @@ class Checked:
         monkeypatch.setattr(self_check, "loopback_failed", self._loop_back)
         monkeypatch.setattr(self_check, "silent_name_servers", self._ask_name_servers)
         monkeypatch.setattr(References, "unreachable", lambda asked, _ways: self._reach(asked))
-        monkeypatch.setattr(Egress, "suspicion", lambda _: self._ask_relays())
+        monkeypatch.setattr(Egress, "suspicion", self._ask_relays)
         monkeypatch.setattr(Egress, "ways", lambda _: {None})
         monkeypatch.setattr(Egress, "is_observable", lambda _, _relay: self._observe())
 
@@ -85,6 +86,7 @@ class Checked:
         return self.network
 
     async def _ask_relays(self) -> str | None:
+        self.health._egress.unreachable = self.unreachable or self.egress
         return self.egress
 
     async def _ask_name_servers(self) -> str | None:
@@ -177,17 +179,41 @@ class TestLocalFault:
         assert await checked.is_local_fault()
         assert checked.checks == 0
 
-    async def test_while_references_answer_or_are_silent_they_decide_and_not_the_relays(
+    async def test_with_references_that_answer_a_common_outage_is_each_relays_own(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A truly common outage with references that answer is down for each relay."""
         checked = Checked(monkeypatch, "a.example:443", "b.example:443")
         assert checked.health.references == ("a.example:443", "b.example:443")
         checked.egress = "all relays, or our network"
         assert not await checked.is_local_fault()
         assert checked.health.reference_up
+        assert checked.failed == []
+
+    @pytest.mark.parametrize("at_once", [True, False], ids=["at once", "some long before"])
+    async def test_silent_references_and_unreachable_relays_are_both_checks_from_beginning_to_end(
+        self, monkeypatch: pytest.MonkeyPatch, at_once: bool
+    ) -> None:
+        """Before, only the check `network` failed, which does not page within two minutes."""
+        monkeypatch.setattr(References, "unproven", lambda _asked, _ways: asyncio.sleep(0, []))
+        checked = Checked(monkeypatch, "a.example:443", "b.example:443")
+        checked.health.start()
         checked.network = "no reference reachable: a:1"
-        await asyncio.sleep(3)
+        checked.unreachable = "all relays, or our network"
+        checked.egress = checked.unreachable if at_once else None
+        assert await checked.is_local_fault()
+        assert set(checked.health.reasons) == {checked.network, checked.unreachable}
+        await asyncio.sleep(3600)
+        assert checked.changes == [False]
+        checked.network = checked.unreachable = checked.egress = None
+        await asyncio.sleep(25)
+        assert checked.health.healthy
+        assert checked.failed[-2:] == [{"all_relays", "network"}, set()], "they end together"
+        assert len(checked.failed) <= 3, "they do not flap"
+        await checked.health.stop()
+
+    async def test_silent_references_alone_are_not_all_relays(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        checked = Checked(monkeypatch, "a.example:443")
+        checked.network = "no reference reachable: a:1"
         assert await checked.is_local_fault()
         assert checked.failed == [{"network"}]
 
