@@ -29,7 +29,7 @@ from monitor.supervision import Supervision
 from monitor.vocabulary import Sli
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 
     from monitor.config import Changes, Config, ProbeConfig, ProbeKey, RelayConfig
     from monitor.errors import ProbeError, SettingsError
@@ -64,7 +64,7 @@ def collections_suspended() -> Iterator[None]:
 
 
 STARTS_PER_SECOND: Final = 4
-"""First attempts per second after a start, over all relays: each takes some milliseconds of the event loop."""
+"""First attempts per second over all relays that are opened at once: each takes some milliseconds of the event loop."""
 
 CERTIFICATE_AGE: Final = 23 * 3600.0
 """Seconds after which the expiry of a relay's certificate is checked again: at least daily."""
@@ -179,7 +179,7 @@ class MonitoredRelays:
         self._known = {}  # a relay that a reload adds has no condition yet
         self._start_attempts()
 
-    async def open(self, relays: Iterable[RelayConfig]) -> list[MonitoredRelay]:
+    async def open(self, relays: Sequence[RelayConfig]) -> list[MonitoredRelay]:
         """Return relays ready to be monitored, all or none; `apply` adds them. Raises `StartupError`."""
         opened: list[MonitoredRelay] = []
         try:
@@ -188,13 +188,14 @@ class MonitoredRelays:
                 if relay.url == "embedded":
                     embedded = EmbeddedRelay(namespaces=_namespaces(relay), clock=self._clock)
                     await embedded.start()
-                opened.append(self._monitored(relay, embedded))
+                opened.append(self._monitored(relay, embedded, len(relays) / STARTS_PER_SECOND))
         except BaseException:
             await self.close(opened)
             raise
         return opened
 
-    def _monitored(self, relay: RelayConfig, embedded: EmbeddedRelay | None) -> MonitoredRelay:
+    def _monitored(self, relay: RelayConfig, embedded: EmbeddedRelay | None, spread: float) -> MonitoredRelay:
+        """Return a relay whose first attempt is within `spread` seconds."""
         url = embedded.url if embedded is not None else relay.url
         hooks = VerdictHooks(
             on_change=self._on_status,
@@ -209,7 +210,7 @@ class MonitoredRelays:
             clock=self._clock,
             criteria=_criteria(self.config),
             supervision=self._supervision,
-            first_attempt=self._rng.uniform(0, min(relay.confirm.every, len(self.config.relays) / STARTS_PER_SECOND)),
+            first_attempt=self._rng.uniform(0, min(relay.confirm.every, spread)),
             first_endpoint=self._rng.randrange(1 << 16),
         )
         if (known := self._known.get(relay.name)) is not None:

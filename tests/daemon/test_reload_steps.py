@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import random
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from monitor.clock import LoopClock
 from monitor.config import parse
 from monitor.daemon.app import Monitor
 from monitor.daemon.supervisor import RELAY_SPACING
-from monitor.relays import freeze_gc
+from monitor.relays import STARTS_PER_SECOND, MonitoredRelays, freeze_gc
 from tests.daemon.harness import until
 from tests.daemon.reloading import running
 from tests.relays import ROOT
@@ -99,3 +100,15 @@ async def test_the_first_connects_of_many_relays_are_spread(monkeypatch: pytest.
     gaps = [following - time for time, following in pairwise(first)]
     assert gaps == pytest.approx([RELAY_SPACING] * 29, abs=0.002)
     assert all(max(times) - min(times) < RELAY_SPACING for times in begun.values())
+
+
+async def test_the_first_attempts_at_many_added_relays_are_spread() -> None:
+    """The spread was that of the relays before the reload, so that all attempts began in a quarter of a second."""
+    one, many = (parse(configuration(number), "monitor.yaml", {}) for number in (1, 80))
+    clock = LoopClock()
+    monitored = MonitoredRelays(one, clock, lambda *_: None, rng=random.Random(1))
+    opened = await monitored.open(many.relays[1:])
+    due = [relay.verdict._confirmation.rhythm.next_regular - clock.monotonic() for relay in opened]
+    within_a_second = max(sum(start <= time < start + 1 for time in due) for start in due)
+    assert within_a_second <= 3 * STARTS_PER_SECOND
+    await monitored.close(opened)
