@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from monitor.config.model import Config
     from monitor.config.probe import ProbeConfig
     from monitor.config.relay import RelayConfig
+    from monitor.scenarios import Scenario
 
 ProbeKey: TypeAlias = tuple[str, str]
 """The name of a relay and of a probe that watches it."""
@@ -55,7 +56,7 @@ def changes(old: Config, new: Config) -> Changes:
         adjusted=adjusted,
         stopped=frozenset(ran.keys() - same),
         started=tuple((relay, probe) for (relay, name), probe in runs.items() if (relay, name) not in same),
-        forgotten=frozenset(key for key in ran if key not in runs or _kind(ran[key]) != _kind(runs[key])),
+        forgotten=frozenset(key for key in ran if key not in runs or series_kind(ran[key]) != series_kind(runs[key])),
     )
 
 
@@ -86,9 +87,9 @@ def _probes_of(config: Config) -> dict[ProbeKey, ProbeConfig]:
     return {(relay, probe.name): probe for probe in config.probes for relay in probe.relays}
 
 
-def _kind(probe: ProbeConfig) -> tuple[str, bool]:
-    """What determines which series a probe has."""
-    return probe.scenario.value, probe.is_continuous
+def series_kind(probe: ProbeConfig) -> tuple[Scenario, bool]:
+    """What determines which series a probe has: if it changes, they end, and others begin at 0."""
+    return probe.scenario, probe.is_continuous
 
 
 def _same(old: ProbeConfig, new: ProbeConfig) -> bool:

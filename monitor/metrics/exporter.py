@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from monitor.clock import SYSTEM_CLOCK
+from monitor.config.changes import series_kind
 from monitor.errors import MisuseError
 from monitor.metrics.families import Families, SeriesGroup
 from monitor.metrics.page import Registry, render
@@ -57,7 +58,8 @@ class Metrics:
     """The series of one monitor.
 
     rename: returns the name under which a metric is exported, None if it is not; None: all names are as declared.
-    scrapes_at_zero: scrape intervals for which a new counter shows 0 before it is incremented.
+    scrapes_at_zero: scrape intervals, or evaluation intervals if they are longer, for which a new counter shows 0
+    before it is incremented.
 
     `render` can be called and `registry` read in any thread; all other methods belong to the event loop. They do not
     wait while another thread renders, but those that change the series wait while it applies queued reports.
@@ -85,7 +87,7 @@ class Metrics:
         self._own = SeriesGroup(self._families)  # of the monitor
         self._relays: dict[str, RelaySeries] = {}
         self._series: dict[ProbeKey, ProbeSeries] = {}
-        self._kinds: dict[ProbeKey, tuple[Scenario, bool]] = {}
+        self._kinds: dict[ProbeKey, tuple[Scenario, bool]] = {}  # by `series_kind`
         self._probe_names: tuple[str, ...] = ()
         self._objectives: set[tuple[str, ...]] = set()
         self._config_hash = ""
@@ -126,11 +128,13 @@ class Metrics:
         self.flush()
         relays = {relay.name: relay for relay in config.relays}
         probes = {(relay, probe.name): probe for probe in config.probes for relay in probe.relays}
-        kinds = {key: (probe.scenario, probe.is_continuous) for key, probe in probes.items()}
+        kinds = {key: series_kind(probe) for key, probe in probes.items()}
         yield from self._remove(relays, kinds)
         self._kinds = kinds
         self._probe_names = tuple(probe.name for probe in config.probes)
-        self._families.delay = self._scrapes_at_zero * config.prometheus.scrape_interval
+        # Rules that record totals must see the 0 too.
+        interval = max(config.prometheus.scrape_interval, config.prometheus.evaluation_interval)
+        self._families.delay = self._scrapes_at_zero * interval
         is_other = (config.metrics.detail == "lean") is not self._families.lean
         with self._changing:
             self._infos.relays = config.relays
@@ -250,12 +254,10 @@ class Metrics:
 
     def set_relay_maintenance(self, relay: str, active: bool) -> None:  # noqa: FBT001 - a state, named
         """Set whether a relay is inside a maintenance window."""
-        series = self._relays.get(relay)
-        if series is None or series.maintenance is active:  # it is set every second
-            return
-        series.set_maintenance(active)
-        for probe_series in self._probes_of(relay):
-            probe_series.set_maintenance(active)
+        if (series := self._relays.get(relay)) is not None:
+            series.set_maintenance(active)
+            for probe_series in self._probes_of(relay):
+                probe_series.set_maintenance(active)
 
     def set_credentials_expiry(self, relay: str, expiry: float | None, lifetime: float | None = None) -> None:
         """Set the Unix time at which the monitor's token expires, and for how many seconds it is valid in all."""

@@ -29,7 +29,7 @@ class SeriesCost:
 
 
 def series_cost(config: Config) -> SeriesCost:
-    """Count the series of a configuration, before its first failure."""
+    """Count the series of a configuration before its first run, which adds ten or so to each relay: its verdicts."""
     known: dict[tuple[object, ...], int] = {}  # relays that differ in nothing have the same number
     of_shard = [0] * config.shards
     own = largest = 0
@@ -65,7 +65,7 @@ def _kind(config: Config, relay: RelayConfig) -> tuple[object, ...]:
     """What determines the number of a relay's series."""
     probes = tuple(probe.name for probe in config.probes if relay.name in probe.relays)
     thresholds = tuple(slo.threshold_for(relay.name) is None for slo in config.slos)
-    return probes, thresholds, relay.url.startswith("wss:"), relay.token is None, relay.token_file is None
+    return probes, thresholds, relay.url.startswith("wss:")
 
 
 def _only(config: Config, relay: RelayConfig) -> Config:

@@ -9,7 +9,7 @@ from monitor.metrics.declared import ALL, DECLARED
 from monitor.metrics.failures import MAX_CODES, MAX_FAILURES
 from monitor.metrics.series import CONFIRMED_OVER, DIRECTIONS, ENDED, FAMILIES, RESULTS, SLO_OUTCOMES, STATES
 from monitor.scenarios import Scenario
-from monitor.vocabulary import Condition, Outcome, Phase, Reason, Step, Verdict
+from monitor.vocabulary import Check, Condition, Outcome, Phase, Reason, Step, Verdict
 
 OWN_LABELS = (
     ("relay_probe_wire_seconds", "direction", DIRECTIONS),
@@ -18,6 +18,7 @@ OWN_LABELS = (
     ("relay_probe_confirmations_total", "over", CONFIRMED_OVER),
     ("relay_probe_confirmations_total", "outcome", ENDED),
     ("relay_probe_address_failures_total", "family", FAMILIES),
+    ("relay_monitor_failed_check", "check", tuple(Check)),
     ("relay_monitor_runs_total", "result", RESULTS),
     ("relay_slo_events_total", "outcome", SLO_OUTCOMES),
 )
@@ -27,8 +28,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 
 _TEXT = f"""\
 A counter that is likely to be incremented exists at 0 from the start. Any other (a rare pair of step and reason, a rare
-close code, an endpoint) appears at 0 when it is first needed and is incremented two scrape intervals later, so that
-`rate()` and `increase()` see it. A probe has series for {MAX_FAILURES} pairs of step and reason and for {MAX_CODES}
+close code, an endpoint) appears at 0 when it is first needed and is incremented two scrape intervals later (evaluation
+intervals, if these are longer), so that `rate()`, `increase()` and recorded totals see it. A probe has series for {MAX_FAILURES} pairs of step and reason and for {MAX_CODES}
 codes at most; all others count as `other`. The series of a relay or probe are removed with it.
 
 `metrics: {{detail: lean}}` exports what the rules and the overview dashboard read: the metrics marked *lean*, of which

@@ -130,7 +130,7 @@ class ProbeSeries:
             result: self._group.series("relay_monitor_runs_total", *self._labels[:-1], result)
             for result in (RESULTS[:1] if lean else RESULTS)
         }
-        for code in COMMON_CODES:
+        for code in () if lean else COMMON_CODES:
             self._of(DISCONNECTS, code)
         for via in CONFIRMED_OVER if self._spec.paired else CONFIRMED_OVER[1:]:
             for ok in (True, False):
@@ -220,7 +220,7 @@ class ProbeSeries:
     def set_relay_up(self, up: bool | None) -> None:  # noqa: FBT001 - a state, named
         """Set the verdict on the relay; None: there is none."""
         self._relay_up = up
-        if self._ran and up is not None:
+        if self._ran:
             self._update_up()
 
     def _update_up(self) -> None:

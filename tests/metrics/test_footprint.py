@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from monitor.config import Config, parse, shard_of
 from monitor.metrics import Metrics
 from monitor.metrics.footprint import render, series_cost
-from tests.metrics.sample import config
+from tests.metrics.sample import config, exchange, run, series, status
 from tests.relays import ROOT
 
 
@@ -35,6 +37,18 @@ def test_a_relay_has_at_most_600_series_with_the_shipped_configuration() -> None
 
 def test_lean_has_at_most_100() -> None:
     assert 60 < series_cost(shipped(detail="lean")).of_relay <= 100
+
+
+@pytest.mark.parametrize(("detail", "most"), [("standard", 600), ("lean", 100)])
+def test_that_holds_for_a_relay_that_is_up(detail: str, most: int) -> None:
+    """Verdicts and the time of the last success have series only then; `lean` had 104."""
+    parsed = shipped(detail=detail)
+    metrics = Metrics(parsed, version="1")
+    metrics.set_relay_status(status("relay-0", up=True))
+    for probe in parsed.probes:
+        metrics.publish(run(exchange(), probe=probe.name, relay="relay-0"))
+    found = [labels for _, labels in series(metrics) if ("relay", "relay-0") in labels]
+    assert series_cost(parsed).of_relay < len(found) <= most
 
 
 def test_the_number_is_that_of_the_page() -> None:

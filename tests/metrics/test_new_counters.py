@@ -79,6 +79,15 @@ def test_a_rare_failure_shows_0_for_two_scrapes_and_then_every_increment(metrics
     assert seen == [0, 0, 3, 4]
 
 
+def test_it_shows_0_for_two_evaluations_if_these_are_rarer_than_scrapes(clock: ManualClock) -> None:
+    metrics = Metrics(config(CONFIG + "prometheus: {evaluation_interval: 60s}\n"), version="1", clock=clock)
+    metrics.publish(Disconnected("alpha", "steady", RUN_ID, 3005))
+    for elapsed, shown in ((0, 0), (60, 0), (60, 1)):
+        clock.now += elapsed
+        metrics.observe_loop_lag(0.0)
+        assert value(metrics, "relay_probe_disconnects_total", code="3005") == shown
+
+
 def test_the_failed_exchange_itself_is_counted_at_once(metrics: Metrics) -> None:
     fail(metrics, *infrequent()[0])
     assert value(metrics, "relay_probe_exchanges_total", outcome="failed") == 1

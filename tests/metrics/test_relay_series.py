@@ -11,7 +11,7 @@ from monitor.metrics import Metrics
 from monitor.metrics.exporter import SLICE
 from monitor.results import Cause, CertificateSeen
 from monitor.vocabulary import Condition, Reason, Step
-from tests.metrics.sample import RUN_ID, config, exporter, of_relay, series, status
+from tests.metrics.sample import RUN_ID, config, exchange, exporter, of_relay, run, series, status, value
 from tests.metrics.test_footprint import shipped
 
 if TYPE_CHECKING:
@@ -71,6 +71,16 @@ class TestCondition:
         assert of_relay(metrics, "relay_up") is None
         assert of_alpha(metrics, "relay_cause_info") == {}
         assert of_relay(metrics, "relay_probe_certificate_expiry_timestamp_seconds") is None
+
+    def test_a_probe_that_succeeded_is_up_once_its_relay_that_was_down_has_another_address(
+        self, metrics: Metrics
+    ) -> None:
+        metrics.publish(run(exchange()))
+        metrics.flush()
+        metrics.set_relay_status(status(up=False))
+        assert value(metrics, "relay_probe_up") == 0
+        metrics.forget({"alpha"})
+        assert value(metrics, "relay_probe_up") == 1
 
     def test_maintenance_is_a_flag_of_the_relay_and_of_its_probes(self, metrics: Metrics) -> None:
         metrics.set_relay_maintenance("alpha", True)  # noqa: FBT003 - a state, named
