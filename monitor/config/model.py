@@ -131,7 +131,8 @@ class Config(Section):
     )
     server: ServerConfig = Field(default_factory=ServerConfig, description="the monitor's own HTTP server")
     state_dir: PlainPath | None = Field(
-        None, description="folder of the run journal, which keeps it over restarts; null: in memory only"
+        None,
+        description="folder that keeps the last runs and the relays' conditions over restarts; null: in memory only",
     )
     references: Annotated[tuple[HostPort, ...], Field(max_length=10)] = Field(
         (),
