@@ -29,8 +29,11 @@ PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 _TEXT = f"""\
 A counter that is likely to be incremented exists at 0 from the start. Any other (a rare pair of step and reason, a rare
 close code, an endpoint) appears at 0 when it is first needed and is incremented two scrape intervals later (evaluation
-intervals, if these are longer), so that `rate()`, `increase()` and recorded totals see it. A probe has series for {MAX_FAILURES} pairs of step and reason and for {MAX_CODES}
-codes at most; all others count as `other`. The series of a relay or probe are removed with it.
+intervals, if these are longer), so that `rate()`, `increase()` and recorded totals see it. The series of a relay
+or probe are removed with it.
+
+A probe has series for {MAX_FAILURES} pairs of step and reason and for {MAX_CODES} codes at most; all others count as
+`other`.
 
 `metrics: {{detail: lean}}` exports what the rules and the overview dashboard read: the metrics marked *lean*, of which
 some have fewer series or buckets.
