@@ -201,7 +201,7 @@ class PersistentConnection:
             error_text = str(self._why_lost())
             _log.warning("connection terminated", relay=context.relay, probe=context.probe.name, error=error_text)
             failed_at = context.clock.monotonic()
-            await asyncio.sleep(REBUILD_BACKOFF.delay(self._failures, context.rng))
+            await context.admission.back_off(REBUILD_BACKOFF.delay(self._failures, context.rng))
             self._waiting = True
             await context.admission.admit_reconnect(1, failed_at)
             self._waiting = False

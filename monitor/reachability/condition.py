@@ -55,7 +55,7 @@ class RelayCondition:
         self.every = every
         self.up: bool | None = None
         self.accepting: bool | None = None
-        self.cause: Cause | None = None  # of the latest failed attempt, until the next success
+        self.cause: Cause | None = None  # of the latest failed attempt; None after a recovery
         self.degradation = Degradation(criteria or Criteria())
         self.delivered_at = NEVER  # a message crossed
         self.accepted_at = NEVER  # a new pairing delivered
@@ -127,6 +127,12 @@ class RelayCondition:
         self._series += 1
         self._accepted = self._successes = 0
         self.tick(now)
+
+    def round_delivered(self, now: float, began: float, failed: int) -> None:
+        """Handle a round that began at `began` and delivered after `failed` attempts: they count as bad exchanges."""
+        if self.cause is not None:
+            for _ in range(failed):
+                self.exchange(now, began, self.cause)
 
     def endpoint_failed(self, now: float, cause: Cause, *, confirmed: bool) -> None:
         """Handle a new pairing that failed at one endpoint of several, while another one delivers.

@@ -298,6 +298,8 @@ class Confirmation:
             return
         round_.concluded = True
         if round_.delivered:
+            if len(self.attempts.endpoint_indexes) == 1:  # several endpoints are judged one by one
+                self._condition.round_delivered(self._now, round_.began, round_.failed)
             self._drop_round()
         else:
             self._conclusion = self._supervision.spawn(TASK, self._conclude(round_), relay=self._relay)

@@ -94,3 +94,14 @@ class TestRun:
         assert (result.delivered, result.error) == (True, None)
         assert result.run is not None
         assert result.run.outcome is Outcome.OK
+
+    async def test_limits_that_forbid_the_second_half_of_an_attempt_leave_its_result_open(self) -> None:
+        """A relay that refused its history was called down if this monitor's limits left no connects to try without."""
+        limits = {"connects_per_minute": 2}
+        async with (
+            embedded("error:at=history,code=108") as relay,
+            probe_at(relay.url, "steady-messaging", None, limits, **PERSISTENT) as made,
+        ):
+            result = await try_new_pair(made.context, 5.0)
+        assert result.error is not None
+        assert (result.delivered, result.error.step) == (None, Step.HISTORY)

@@ -102,3 +102,28 @@ async def test_messages_over_persistent_pairs_wait_for_a_round_that_begins_later
     world.drop()
     await asyncio.sleep(20)
     assert world.condition == Condition.NOT_ACCEPTING
+
+
+async def test_newcomers_of_whom_some_are_refused_degrade_the_relay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind a balancer one node of two refuses: each round delivers, and the persistent pairs are well."""
+    world = World(monkeypatch)
+    await world.start(regular=True)
+    world.script = lambda _: (0.1, failed() if len(world.starts) % 2 else delivered())
+    for _ in range(60):
+        world.deliver()
+        await asyncio.sleep(5)
+    assert world.ups == [(0, True)]
+    assert world.condition == Condition.DEGRADED
+    assert world.status.cause is not None
+    await world.monitored_relays.stop()
+
+
+async def test_one_refused_attempt_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch)
+    await world.start(regular=True)
+    world.script = lambda _: (0.1, failed() if len(world.starts) in {2, 3} else delivered())
+    for _ in range(60):
+        world.deliver()
+        await asyncio.sleep(5)
+        assert world.condition == Condition.UP
+    await world.monitored_relays.stop()
