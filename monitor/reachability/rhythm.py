@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from monitor.config.attempts import MAX_ENDPOINTS
+from monitor.config.relay import CONFIRMATION_SPACING
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-ROUND_SPACING: Final = 2.0
+ROUND_SPACING: Final = CONFIRMATION_SPACING
 """Seconds between the starts of the attempts of one round."""
 
 ROUND_INTERVAL: Final = 5.0
@@ -20,7 +23,7 @@ FAILING_INTERVAL: Final = 5.0
 REDUCED_INTERVAL: Final = 20.0
 """Seconds between two attempts where the relay asks for fewer connects."""
 
-MAX_ROUND: Final = 8
+MAX_ROUND: Final = MAX_ENDPOINTS
 """Most attempts of one round; of more endpoints some wait for the next."""
 
 
