@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from monitor.daemon.app import Monitor
+from monitor.embedded import FaultPlan, parse_fault
 from monitor.results import Disconnected, Paired, Pairing, PairTime
 from monitor.vocabulary import Outcome
 from tests.daemon.harness import config, exchanged, page, running, shown, total, until
@@ -67,7 +68,10 @@ class TestSelfCheck:
     async def test_a_running_confirmation_is_cancelled_when_the_monitor_becomes_unhealthy(self) -> None:
         async with running(config()) as monitor:
             await until(lambda: exchanged(monitor, "ok") >= 1)
-            up = monitor.monitored_relays.relays["demo"].verdict
+            relay = monitor.monitored_relays.relays["demo"]
+            up = relay.verdict
+            assert relay.embedded is not None
+            relay.embedded.plan = FaultPlan([parse_fault("silent:at=hello")])  # of new connections, so attempts last
             context = monitor.monitored_relays.context("demo", monitor.config.probes[0])
             monitor.pipeline.process(Disconnected(relay="demo", probe="steady", run_id="x", code=3001), context)
             await until(lambda: up._confirmation.attempts.running)
