@@ -208,7 +208,7 @@ class MonitoredRelays:
             relay,
             hooks,
             clock=self._clock,
-            criteria=_criteria(self.config),
+            criteria=Criteria.of(self.config),
             supervision=self._supervision,
             first_attempt=self._rng.uniform(0, min(relay.confirm.every, spread)),
             first_endpoint=self._rng.randrange(1 << 16),
@@ -266,7 +266,7 @@ class MonitoredRelays:
             probes = [probe for probe in self.config.probes if name in probe.relays]
             every = attempt_interval(monitored.config, probes) if self._on_attempt is not None else inf
             monitored.admission.reconfigure(monitored.config, every)
-            monitored.verdict.reconfigure(monitored.config, every, _criteria(self.config))
+            monitored.verdict.reconfigure(monitored.config, every, Criteria.of(self.config))
             if self._on_attempt is not None:
                 monitored.verdict.start(self.context(name, probes[0]) if probes else None)
 
@@ -354,9 +354,3 @@ def _namespaces(relay: RelayConfig) -> tuple[Namespace, ...]:
         Namespace(name="handshake", size=5, ttl=300.0),
         Namespace(name="session", size=relay.history.size, ttl=relay.history.ttl),
     )
-
-
-def _criteria(config: Config) -> Criteria:
-    """Return when a relay that delivers is degraded."""
-    degraded = config.degraded
-    return Criteria(window=degraded.window, failure_ratio=float(degraded.failure_ratio), failures=degraded.failures)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from monitor.config import Config
     from monitor.results import Cause
 
 SLOW_RATIO: Final = 0.1
@@ -40,6 +41,12 @@ class Criteria:
     window: float = 300.0
     failure_ratio: float = 0.05
     failures: int = 3
+
+    @classmethod
+    def of(cls, config: Config) -> Criteria:
+        """Return those of a configuration."""
+        degraded = config.degraded
+        return cls(window=degraded.window, failure_ratio=float(degraded.failure_ratio), failures=degraded.failures)
 
 
 class Degradation:

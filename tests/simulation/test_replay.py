@@ -11,7 +11,7 @@ import yaml
 
 from monitor.config import Config, load
 from monitor.simulation.promql import Series, Store
-from monitor.simulation.year.kinds import KINDS, Kind
+from monitor.simulation.year.kinds import KINDS, Due, Kind
 from monitor.simulation.year.plan import draw_faults
 from monitor.simulation.year.simulate import Clusters, clusters
 from monitor.slo.rules import alerts, groups, rules_file
@@ -68,7 +68,7 @@ def document(simulated: Clusters, cluster: Cluster, config: Config, version: int
     store = Store(scraped)
     simulated.ruler.version = version
     firing = simulated.ruler.run(store, cluster.start, cluster.end)
-    assert firing
+    assert bool(firing) is (cluster.faults[0].kind.due is not Due.NEVER)
     interval = config.prometheus.scrape_interval
     return {
         "rule_files": ["rules.yml"],
@@ -85,7 +85,9 @@ def document(simulated: Clusters, cluster: Cluster, config: Config, version: int
                         "eval_time": f"{at - begin:.0f}s",
                         "exp_samples": [{"labels": "{}", "value": _number(firing, name, severity, at)}],
                     }
-                    for name, severity in sorted({(each.alert, each.severity) for each in firing})
+                    for name, severity in sorted(
+                        {(each.alert, each.severity) for each in firing} or {("RelayDown", "critical")}
+                    )
                     for at in _times(firing, name, severity, interval, cluster.end)
                 ],
             }
@@ -96,7 +98,7 @@ def document(simulated: Clusters, cluster: Cluster, config: Config, version: int
 def _times(firing: list[Firing], name: str, severity: str, interval: float, end: float) -> list[float]:
     """Each evaluation at which the number of these alerts changes, and the one before it."""
     of_name = [each for each in firing if (each.alert, each.severity) == (name, severity)]
-    edges = {edge for each in of_name for edge in (each.start, each.end) if edge < end}
+    edges = {edge for each in of_name for edge in (each.start, each.end) if edge < end} or {end - interval}
     return sorted({at for edge in edges for at in (edge - interval, edge)})
 
 

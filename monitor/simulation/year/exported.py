@@ -12,7 +12,7 @@ from monitor.config import show_duration
 from monitor.simulation.promql import Series, Store
 from monitor.simulation.promql.series import labels
 from monitor.simulation.year.outcomes import counters
-from monitor.vocabulary import Condition, Sli
+from monitor.vocabulary import Condition, Reason, Sli, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -103,6 +103,9 @@ class Exported:
                 **of,
                 state=condition.value,
             )
+        if any(status.limited for status in statuses):
+            limited = sampled(np.nan, lambda number: 1.0 if statuses[number].limited else np.nan)
+            self._add("relay_cause_info", limited, **of, step=Step.UPGRADE, reason=Reason.RATE_LIMITED, status="429")
         maintenance = np.zeros(len(self._at))
         for begin, stop in windows:
             maintenance[(self._at >= begin) & (self._at < stop)] = 1.0

@@ -1,4 +1,4 @@
-"""One monitor at one relay: its attempts, rounds and verdicts while faults are there.
+"""One monitor at one relay: the daemon's condition and rhythm, over a simulated network.
 
 Only the time around faults is simulated: a relay without a fault is up, and nothing changes.
 """
@@ -9,13 +9,20 @@ import heapq
 import math
 from bisect import bisect_right
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from monitor.config.attempts import MAX_ENDPOINTS, attempt_interval
-from monitor.config.relay import CONFIRMATION_SPACING, MAX_ATTEMPT_TIME
+from monitor.config.attempts import attempt_interval
+from monitor.config.relay import MAX_ATTEMPT_TIME
+from monitor.reachability.attempt_loop import MAX_CONCURRENT
+from monitor.reachability.condition import RelayCondition
+from monitor.reachability.persistent import RESEND_INTERVAL, SILENT_MESSAGES
+from monitor.reachability.rhythm import MAX_ROUND, ROUND_SPACING, EndpointRotation, Rhythm
+from monitor.results import Cause, RelayStatus
 from monitor.scenarios import SPECS
-from monitor.simulation.year.kinds import New, Persistent
-from monitor.vocabulary import Condition
+from monitor.simulation.year.kinds import New
+from monitor.simulation.year.network import CONNECT, Network
+from monitor.vocabulary import Condition, Reason, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,50 +30,38 @@ if TYPE_CHECKING:
     import numpy as np
 
     from monitor.config import ProbeConfig, RelayConfig
+    from monitor.reachability.degradation import Criteria
+    from monitor.reachability.rhythm import Round
     from monitor.simulation.year.plan import Fault
-
-RECOVERY_INTERVAL: Final = 5.0
-"""Seconds between attempts while the relay is down or accepts no new connections."""
-
-LIMITED_INTERVAL: Final = 20.0
-"""Seconds between attempts while the relay asks for less."""
-
-LIMITED_FAILURES: Final = 3
-"""Attempts that fail so and are a round."""
-
-ROUND_INTERVAL: Final = 5.0
-"""Least seconds between the starts of two rounds."""
-
-SUCCESSES: Final = 3
-"""Deliveries in a row by which a relay accepts again, and is up if they span `UP_SPAN` seconds."""
-
-UP_SPAN: Final = 15.0
-UNKNOWN_AFTER: Final = 30.0
-"""Seconds of an unhealthy monitor after which nothing is known of a relay."""
-
-ABSENT_AFTER: Final = 120.0
-"""Seconds of an unhealthy monitor after which `relay_up` 1 is withdrawn."""
-
-CONNECT: Final = 0.3
-"""Seconds that a pairing and a message take, or a refusal."""
 
 RECONNECT: Final = (1.0, 20.0)
 """Shortest and longest back-off of a persistent connection, in seconds."""
 
+LONGEST_RECOVERY: Final = 7200.0
+"""Seconds after the last fault for which a relay is simulated until it is up."""
+
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
+_CAUSES: Final = {
+    New.REFUSED: (Step.TCP, Reason.REFUSED),
+    New.SILENT: (Step.DELIVER, Reason.LOST),
+    New.LIMITED: (Step.UPGRADE, Reason.RATE_LIMITED),
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """What the monitor says of the relay from `at` on."""
+    """What the monitor says of the relay from `at` on; `limited`: the cause is that the relay asks for less."""
 
     at: float
     condition: Condition
     up: bool | None
     accepting: bool | None
+    limited: bool = False
 
 
 @dataclass(slots=True)
 class Observed:
-    """The statuses of a relay by time, when a persistent pair was found silent, and when no connection was there."""
+    """The statuses of a relay by time, and when a persistent pair was found silent."""
 
     statuses: list[Status] = field(default_factory=list)
     silent: list[float] = field(default_factory=list)
@@ -76,14 +71,11 @@ class Observed:
         index = bisect_right(self.statuses, at, key=lambda status: status.at) - 1
         return self.statuses[index] if index >= 0 else None
 
-
-@dataclass(slots=True)
-class _Round:
-    """A round: its attempts that have not ended, and whether a message over a persistent pair was delivered."""
-
-    started: float
-    open: int
-    persistent: bool = False
+    @property
+    def may_alert(self) -> bool:
+        """True if the relay was not always up, or degraded by exchanges alone."""
+        harmless = {Condition.UP, Condition.DEGRADED}
+        return bool(self.silent) or any(status.condition not in harmless or not status.up for status in self.statuses)
 
 
 class Observer:
@@ -96,265 +88,305 @@ class Observer:
         faults: Sequence[Fault],
         unhealthy: Sequence[tuple[float, float]],
         rng: np.random.Generator,
+        criteria: Criteria | None = None,
     ) -> None:
-        self._confirm = relay.confirm
+        self._relay, self._rng, self._unhealthy = relay, rng, unhealthy
         self._every = attempt_interval(relay, probes)
-        self._attempts = max(relay.confirm.attempts, min(MAX_ENDPOINTS, len(relay.endpoints)))
-        timeout = min([MAX_ATTEMPT_TIME, relay.confirm.within, *(probe.timeout for probe in probes)])
-        self._timeout = timeout
-        messaging = [probe for probe in probes if probe.is_continuous and SPECS[probe.scenario].exchanging]
+        self._timeout = min([MAX_ATTEMPT_TIME, relay.confirm.within, *(probe.timeout for probe in probes)])
+        self._pairs = [
+            probe
+            for probe in probes
+            if probe.is_continuous and SPECS[probe.scenario].exchanging
+            for _ in range(probe.pairs)
+        ]
         self._bounded = [probe for probe in probes if not probe.is_continuous]
-        self._pairs = [probe for probe in messaging for _ in range(probe.pairs)]
-        self._faults, self._unhealthy, self._rng = faults, unhealthy, rng
+        self._windows = [fault.window for fault in faults if fault.window is not None]
+        self._network = Network(faults, len(self._pairs), rng)
+        self._criteria = criteria
+        self._endpoints = list(range(max(1, len(relay.endpoints))))
+        self._rotation = EndpointRotation()
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._number = 0
         self.now = 0.0
-        self._connected = [True] * len(self._pairs)
-        self._on_bad_node = [False] * len(self._pairs)
-        self._condition = Condition.UP
-        self._up = self._accepting = True
-        self._round: _Round | None = None
-        self._last_round = -math.inf
-        self._successes: list[float] = []
-        self._limited = 0
-        self._attempt_delivered_at = -math.inf
-        self._persistent_delivered_at = -math.inf
-        self._generation = 0
+        self._suspended = False
+        self._generation = 0  # of attempts and rounds: those before a fault of the monitor are dropped
+        self._running = 0
+        self._resent_until = -math.inf  # until then it is not known whether a round's persistent messages arrive
+        self._fresh_started_at = self._attempt_delivered_at = -math.inf
+        self._examined: set[int] = set()
+        self._said: tuple[Condition, bool | None, bool | None, bool] = (Condition.UP, True, True, False)
         self.observed = Observed()
 
     def run(self, start: float, end: float) -> Observed:
         """Simulate from `start` to `end`, and longer until the relay is up again."""
-        if not math.isinf(self._every):
-            self._at(start + self._rng.uniform(0, self._every), self._scheduled)
+        self.now = start
+        self._begin(start)
         for probe in self._bounded:
             self._at(start + self._rng.uniform(0, probe.longest_gap), lambda probe=probe: self._bounded_run(probe))  # type: ignore[misc]
         for number, probe in enumerate(self._pairs):
-            interval = probe.message_interval
-            self._at(start + self._rng.uniform(0, interval), lambda number=number: self._message(number))  # type: ignore[misc]
-        for fault in self._faults:
-            for edge in fault.edges()[:-1]:
-                if fault.kind.persistent is not Persistent.OK and edge >= start:
-                    self._at(edge, lambda fault=fault: self._fault_starts(fault))  # type: ignore[misc]
+            at = start + self._rng.uniform(0, probe.message_interval)
+            self._at(at, lambda number=number: self._message(number))  # type: ignore[misc]
+        for at in self._network.closings(start):
+            self._at(at, self._connections_closed)
         for begin, stop in self._unhealthy:
-            self._at(begin + UNKNOWN_AFTER, self._say)
-            self._at(begin + ABSENT_AFTER, self._say)
-            self._at(stop, self._say)
-        while self._events and (self._events[0][0] < end or self._condition is not Condition.UP):
-            self.now, _, action = heapq.heappop(self._events)
-            if self.now > end + 7200:
-                break
-            action()
-        return self.observed
+            self._at(begin, self._health_changed)
+            self._at(stop, self._health_changed)
+        while True:
+            launch = math.inf
+            if not self._suspended and self._running < MAX_CONCURRENT:
+                launch = max(self.now, self._rhythm.due(len(self._endpoints)))
+            event = self._events[0][0] if self._events else math.inf
+            self.now = min(event, launch, self._condition.due())
+            if self.now > (end + LONGEST_RECOVERY if self._condition.failing or self._suspended else end):
+                return self.observed
+            if self.now == event:
+                heapq.heappop(self._events)[2]()
+            elif self.now == launch:
+                self._launch()
+            else:
+                self._condition.tick(self.now)
+            self._say()
+
+    def _begin(self, start: float) -> None:
+        self._condition = RelayCondition(
+            self._relay.name, now=start, every=self._every, wall=lambda _: _EPOCH, criteria=self._criteria
+        )
+        self._condition.restore(
+            RelayStatus(relay=self._relay.name, condition=Condition.UP, since=_EPOCH, up=True, accepting=True)
+        )
+        first = self._rng.uniform(0, self._every) if math.isfinite(self._every) else math.inf
+        self._rhythm = Rhythm(every=self._every, next_regular=start + first)
+        confirm = self._relay.confirm
+        if confirm.attempts > 1:
+            spacing = (confirm.within - self._timeout) / (confirm.attempts - 1)
+            self._rhythm.round_interval = min(ROUND_SPACING, spacing)
 
     def _at(self, at: float, action: Callable[[], None]) -> None:
         self._number += 1
         heapq.heappush(self._events, (at, self._number, action))
 
-    # The network.
+    # What probes report.
 
-    def _active(self) -> list[Fault]:
-        return [fault for fault in self._faults if fault.active(self.now)]
+    @property
+    def _observes(self) -> bool:
+        """False while the monitor disregards its probes: it is unhealthy, or the relay is in maintenance."""
+        return not self._suspended and not any(begin <= self.now < stop for begin, stop in self._windows)
 
-    def _new(self) -> New:
-        """Return what happens to a new connection now."""
-        worst = New.OK
-        for fault in self._active():
-            kind = fault.kind
-            hit = kind.new
-            if hit is not New.OK and kind.nodes > 1 and self._rng.random() < (1 - 1 / kind.nodes) ** 2:
-                hit = New.OK
-            if kind.loss and self._rng.random() < kind.loss:
-                hit = New.SILENT
-            worst = hit if worst is New.OK else worst
-        return worst
+    def _message(self, number: int) -> None:
+        """A message of a persistent pair is due."""
+        probe, sent_at = self._pairs[number], self.now
+        if self._network.connected[number]:
+            if self._network.delivers(number, sent_at):
+                slow = self._network.is_slow(sent_at)
+                self._at(sent_at + CONNECT, lambda: self._exchanged(sent_at, slow=slow))
+            else:
+                self._at(sent_at + probe.timeout, lambda: self._exchange_failed(number, sent_at))
+        self._at(sent_at + probe.message_interval, lambda: self._message(number))
 
-    def _delivers(self, number: int) -> bool:
-        """Return whether a message over a persistent pair would be delivered now."""
-        if not self._connected[number]:
-            return False
-        for fault in self._active():
-            kind = fault.kind
-            if kind.persistent is Persistent.SILENT and (kind.nodes == 1 or self._on_bad_node[number]):
-                return False
-            if kind.loss and self._rng.random() < kind.loss:
-                return False
-        return True
+    def _exchanged(self, sent_at: float, *, slow: bool) -> None:
+        if self._observes:
+            self._persistent_delivered(sent_at)
+            self._condition.exchange(self.now, sent_at, slow=slow)
 
-    def _fault_starts(self, fault: Fault) -> None:
-        kind = fault.kind
-        for number in range(len(self._pairs)):
-            self._on_bad_node[number] = kind.nodes == 1 or self._rng.random() > (1 - 1 / kind.nodes) ** 2
-            if not self._on_bad_node[number] or not self._connected[number]:
-                continue
-            if kind.persistent is Persistent.CLOSED:
-                self._connected[number] = False
-                self._reconnect(number, RECONNECT[0])
-        if kind.persistent is Persistent.CLOSED and self._pairs:
-            self._at(self.now + 0.01, self._failure)
+    def _exchange_failed(self, number: int, sent_at: float) -> None:
+        if self._observes:
+            self._condition.exchange(self.now, sent_at, self._cause(New.SILENT))
+            self._failure()
+            if not self._rhythm.reduced and self._condition.up is not False:
+                self._examine(number)
+
+    def _examine(self, number: int) -> None:
+        """Send more messages over a pair that failed: its node is silent if none arrives, and a new pair's does."""
+        if number in self._examined:
+            return
+        sent_at = self.now
+        for _ in range(SILENT_MESSAGES - 1):
+            if self._network.connected[number] and self._network.delivers(number, sent_at):
+                self._at(sent_at + CONNECT, lambda: self._persistent_delivered(sent_at))
+                return
+        self._examined.add(number)
+        self._at(sent_at + RESEND_INTERVAL + self._timeout / 2, lambda: self._judge_silence(number, sent_at))
+
+    def _judge_silence(self, number: int, sent_at: float) -> None:
+        self._examined.discard(number)
+        delivered = self._attempt_delivered_at >= sent_at or self._network.stores(number, sent_at)
+        if delivered and self._network.connected[number] and self._condition.up is not False and not self._suspended:
+            self.observed.silent.append(self.now)
+            self._condition.degraded(self.now, Cause(step=Step.DELIVER, reason=Reason.SILENT, at=self.now))
+
+    def _bounded_run(self, probe: ProbeConfig) -> None:
+        """A run with new connections is due."""
+        outcome, started = self._network.new(self.now), self.now
+        after = probe.timeout if outcome is New.SILENT else CONNECT
+        self._at(started + after, lambda: self._run_ended(probe, outcome, started))
+        self._at(started + probe.longest_gap, lambda: self._bounded_run(probe))
+
+    def _run_ended(self, probe: ProbeConfig, outcome: New, started: float) -> None:
+        spec = SPECS[probe.scenario]
+        if not self._observes:
+            return
+        if outcome is not New.OK:
+            self._condition.exchange(self.now, started, self._cause(outcome))
+            self._failure(reduced=outcome is New.LIMITED)
+        elif spec.exchanging or spec.offline:
+            self._condition.exchange(self.now, started, slow=self._network.is_slow(started))
+            self._fresh_started_at = max(self._fresh_started_at, started)
+            if len(self._endpoints) == 1:
+                self._fresh_delivered()
+                self._rhythm.next_regular = max(self._rhythm.next_regular, self.now + self._every)
+            else:
+                self._condition.delivered(self.now, started, persistent=False)
+                self._follow()
+
+    def _persistent_delivered(self, sent_at: float) -> None:
+        if self._suspended:
+            return
+        was_down = self._condition.up is False
+        self._condition.delivered(self.now, sent_at, persistent=True)
+        self._follow()
+        if was_down:
+            self._network.wake(self.now)
+
+    def _connections_closed(self) -> None:
+        """A fault closes persistent connections."""
+        closed = self._network.close(self.now)
+        for number in closed:
+            self._reconnect(number, RECONNECT[0])
+        if closed and self._observes:
+            self._failure()
 
     def _reconnect(self, number: int, delay: float) -> None:
         def attempt() -> None:
-            if self._new() is New.OK:
-                self._connected[number] = True
-            else:
+            if not self._network.reconnect(number, self.now):
                 self._reconnect(number, min(RECONNECT[1], 2 * delay))
 
         self._at(self.now + delay * self._rng.uniform(0.5, 1.0), attempt)
 
-    def _message(self, number: int) -> None:
-        """A message of a persistent pair is due."""
-        probe = self._pairs[number]
-        if self._connected[number]:
-            if self._delivers(number):
-                self._at(self.now + CONNECT, self._persistent_delivery)
-            else:
-                self._at(self.now + probe.timeout, self._failure)
-        self._at(self.now + probe.message_interval, lambda: self._message(number))
+    # Attempts and rounds, as `monitor.reachability.confirmation` makes them.
 
-    def _bounded_run(self, probe: ProbeConfig) -> None:
-        """A run with new connections is due."""
-        outcome = self._new()
-        if outcome not in {New.OK, New.LIMITED}:
-            self._at(self.now + (probe.timeout if outcome is New.SILENT else CONNECT), self._failure)
-        self._at(self.now + probe.longest_gap, lambda: self._bounded_run(probe))
-
-    # Attempts.
-
-    def _scheduled(self) -> None:
-        if self._condition is Condition.UP and self._round is None and not self._limited:
-            self._attempt(None, self._generation)
-        self._at(self.now + self._every, self._scheduled)
-
-    def _attempt(self, of: _Round | None, generation: int) -> None:
-        if generation != self._generation:
-            return
-        outcome = self._new()
-        after = self._timeout if outcome is New.SILENT else CONNECT
-        started = self.now
-        self._at(self.now + after, lambda: self._attempted(of, generation, outcome, started))
-
-    def _attempted(self, of: _Round | None, generation: int, outcome: New, started: float) -> None:
-        if generation != self._generation:
-            return
-        if outcome is New.OK:
-            self._limited = 0
-            self._delivered(of)
-            return
-        self._successes.clear()
-        if outcome is New.LIMITED:
-            self._limited += 1
-        if of is not None:
-            of.open -= 1
-            if of.open == 0:
-                self._round = None
-                self._verdict(of.persistent or self._persistent_delivered_at >= of.started)
-            return
-        if self._condition is Condition.UP:
-            if outcome is New.LIMITED:
-                self._limited_attempt(started)
-            else:
-                self._failure()
-        elif self._condition is Condition.NOT_ACCEPTING and self._persistent_delivered_at < started - UP_SPAN:
-            self._verdict(persistent=False)
-
-    def _limited_attempt(self, started: float) -> None:
-        """Three such failures are a round; until then an attempt every 20 s, and nothing else."""
-        if self._limited >= LIMITED_FAILURES:
-            self._verdict(self._persistent_delivered_at >= started - LIMITED_INTERVAL)
-            return
-        self._at(self.now + LIMITED_INTERVAL, lambda: self._attempt(None, self._generation))
-
-    def _failure(self) -> None:
+    def _failure(self, *, reduced: bool = False) -> None:
         """A failure starts a round, unless one is under way or the relay is down already."""
-        if self._round is not None or self._condition is not Condition.UP or self._limited:
+        self._rhythm.reduced = self._rhythm.reduced or reduced
+        if self._rhythm.round is None and self._rhythm.is_urgent:
+            self._begin_round()
+
+    def _begin_round(self) -> Round:
+        """Begin a round: its attempts are due, and one message goes over each persistent pair."""
+        size = max(self._relay.confirm.attempts, min(len(self._endpoints), MAX_ROUND))
+        sent_at = self.now
+        for number in range(min(len(self._pairs), MAX_ROUND)):
+            if not self._network.connected[number]:
+                continue
+            if self._network.delivers(number, sent_at):
+                self._at(sent_at + CONNECT, lambda: self._persistent_delivered(sent_at))
+            else:
+                self._resent_until = sent_at + self._timeout
+        return self._rhythm.begin_round(self.now, size)
+
+    def _launch(self) -> None:
+        rhythm, started, generation = self._rhythm, self.now, self._generation
+        round_ = rhythm.round if rhythm.round is not None and rhythm.round.wants_more(len(self._endpoints)) else None
+        if round_ is not None:
+            round_.launched += 1
+            round_.running += 1
+        index = self._rotation.next_endpoint(self._endpoints, in_round=round_ is not None)
+        rhythm.started(started)
+        self._running += 1
+        outcome = self._network.new(started)
+        after = self._timeout if outcome is New.SILENT else CONNECT
+        self._at(started + after, lambda: self._attempt_ended(round_, index, started, outcome, generation))
+
+    def _attempt_ended(self, round_: Round | None, index: int, started: float, outcome: New, generation: int) -> None:
+        if generation != self._generation:
             return
-        if self.now < self._last_round + ROUND_INTERVAL:
-            return
-        if self._new() is New.LIMITED:
-            self._limited = 1
-            self._limited_attempt(self.now)
-            return
-        made = self._round = _Round(self.now, self._attempts)
-        self._last_round = self.now
-        interval = min(CONFIRMATION_SPACING, (self._confirm.within - self._timeout) / max(1, self._attempts - 1))
-        for number in range(self._attempts):
-            self._at(self.now + number * interval, lambda: self._attempt(made, self._generation))
-        for number in range(len(self._pairs)):
-            if self._delivers(number):
-                made.persistent = True
-                self._at(self.now + CONNECT, self._persistent_delivery)
-            elif self._connected[number]:
-                self._at(self.now + self._timeout, lambda: self._resent(made))
+        self._running -= 1
+        if round_ is not None:
+            round_.running -= 1
+            round_.ended.append((index, outcome is New.OK))
+        if outcome is New.OK:
+            self._rotation.record(index, self.now, delivered=True)
+            self._fresh_started_at = max(self._fresh_started_at, started)
+            self._fresh_delivered()
+        else:
+            self._attempt_failed(round_, index, started, outcome)
+        if round_ is not None and not round_.concluded:
+            self._evaluate(round_)
+        self._follow()
 
-    def _resent(self, of: _Round) -> None:
-        """A message was not delivered twice over a persistent pair: its node is silent, if a new pair's was."""
-        if self._attempt_delivered_at >= of.started and self._is_healthy():
-            self.observed.silent.append(self.now)
-
-    # Verdicts.
-
-    def _persistent_delivery(self) -> None:
-        self._persistent_delivered_at = self.now
-        if not self._up and self._is_healthy():
-            self._up = True
-            self._say()
-
-    def _delivered(self, of: _Round | None) -> None:
+    def _fresh_delivered(self) -> None:
+        in_doubt = self._condition.failing or self._rhythm.reduced or self._rhythm.round is not None
+        self._rhythm.reduced = False
         self._attempt_delivered_at = self.now
-        if of is not None:
-            self._round = None
-            self._generation += 1
-        if self._condition is Condition.UP:
+        self._condition.attempt_delivered(self.now)
+        if in_doubt:
+            self._network.wake(self.now)
+        self._follow()
+
+    def _attempt_failed(self, round_: Round | None, index: int, started: float, outcome: New) -> None:
+        if started < self._attempt_delivered_at and len(self._endpoints) == 1:
+            return  # a later one delivered
+        failures = self._rotation.record(index, self.now, delivered=False)
+        cause = self._cause(outcome)
+        self._rhythm.reduced = outcome is New.LIMITED
+        if self._rotation.fails_alone(index):
+            self._condition.endpoint_failed(self.now, cause, confirmed=failures > 1)
+        else:
+            self._condition.attempt_failed(self.now, started, cause)
+        if self._rhythm.round is None and round_ is None and (not self._condition.failing or self._condition.up):
+            begun = self._begin_round()
+            begun.launched = 1
+            begun.began = started
+            begun.ended.append((index, False))
+
+    def _evaluate(self, round_: Round) -> None:
+        """Conclude a round once nothing more of it is to come."""
+        if round_.wants_more(len(self._endpoints)) or (round_.running and not round_.delivered):
             return
-        self._successes.append(self.now)
-        self._up = True
-        if len(self._successes) >= SUCCESSES:
-            self._accepting = True
-            if self._successes[-1] - self._successes[0] >= UP_SPAN or self._condition is Condition.NOT_ACCEPTING:
-                self._condition = Condition.UP
-                self._successes.clear()
-        self._say()
-
-    def _verdict(self, persistent: bool) -> None:  # noqa: FBT001 - one fact
-        """All attempts of a round failed."""
-        if not self._is_healthy():
-            self._generation += 1
-            self._round, self._limited = None, 0
+        round_.concluded = True
+        if round_.delivered:
+            self._rhythm.round = None
             return
-        was = self._condition
-        self._condition = Condition.NOT_ACCEPTING if persistent else Condition.DOWN
-        self._up, self._accepting = persistent, False
-        self._successes.clear()
-        self._say()
-        if was is Condition.UP:
-            self._generation += 1
-            self._at(self.now + self._interval(), lambda: self._recovery(self._generation))
+        generation = self._generation
+        self._at(max(self.now, self._resent_until), lambda: self._conclude(round_, generation))
 
-    def _interval(self) -> float:
-        return LIMITED_INTERVAL if self._limited else RECOVERY_INTERVAL
-
-    def _recovery(self, generation: int) -> None:
-        if self._condition is Condition.UP or generation != self._generation:
+    def _conclude(self, round_: Round, generation: int) -> None:
+        if generation != self._generation:
             return
-        self._attempt(None, generation)
-        self._at(self.now + self._interval(), lambda: self._recovery(generation))
+        contradicted = self._fresh_started_at > round_.began or round_.delivered
+        if not contradicted and round_.failed >= min(2, round_.size):
+            self._condition.round_failed(self.now, round_.began)
+        self._follow()
+        if self._rhythm.round is round_:
+            self._rhythm.round = None
 
-    def _is_healthy(self) -> bool:
-        return not any(begin <= self.now < stop for begin, stop in self._unhealthy)
+    def _follow(self) -> None:
+        self._rhythm.failing, self._rhythm.recovering = self._condition.failing, self._condition.recovering
+
+    # What is said.
+
+    def _health_changed(self) -> None:
+        unhealthy = any(begin <= self.now < stop for begin, stop in self._unhealthy)
+        if unhealthy == self._suspended:
+            return
+        self._suspended = unhealthy
+        self._condition.health(self.now, healthy=not unhealthy)
+        self._generation += 1
+        self._running = 0
+        self._rhythm.round = None
+        if not unhealthy:
+            self._rhythm.next_regular = self.now
+
+    def _cause(self, outcome: New) -> Cause:
+        step, reason = _CAUSES[outcome]
+        return Cause(step=step, reason=reason, at=self.now)
 
     def _say(self) -> None:
         """Note what is said of the relay now, if it changed."""
-        condition: Condition = self._condition
-        up: bool | None = self._up
-        accepting: bool | None = self._accepting
-        for begin, stop in self._unhealthy:
-            if begin <= self.now < stop:
-                condition = Condition.UNKNOWN if self.now >= begin + UNKNOWN_AFTER else condition
-                withdrawn = self.now >= begin + ABSENT_AFTER
-                up, accepting = (None if up and withdrawn else up), (None if accepting and withdrawn else accepting)
-        status = Status(at=self.now, condition=condition, up=up, accepting=accepting)
-        last = self.observed.statuses[-1] if self.observed.statuses else None
-        initial = (Condition.UP, True, True)
-        before = initial if last is None else (last.condition, last.up, last.accepting)
-        if before != (condition, up, accepting):
-            self.observed.statuses.append(status)
+        found = self._condition
+        limited = found.failing and found.cause is not None and found.cause.reason is Reason.RATE_LIMITED
+        said = (found.condition, found.up, found.accepting, limited)
+        if said != self._said:
+            self._said = said
+            self.observed.statuses.append(
+                Status(at=self.now, condition=said[0], up=said[1], accepting=said[2], limited=limited)
+            )

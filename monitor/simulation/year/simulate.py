@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from monitor.burn_rate import burn_conditions
+from monitor.reachability.degradation import Criteria
 from monitor.simulation.notifications import Alertmanager
 from monitor.simulation.promql import Store
 from monitor.simulation.ruler import Ruler
 from monitor.simulation.year.exported import Exported, Monitor, phase_of
 from monitor.simulation.year.kinds import KINDS, Scope
-from monitor.simulation.year.observer import Observer
+from monitor.simulation.year.observer import Observed, Observer
 from monitor.simulation.year.outcomes import budgets_of, count, may_page
 from monitor.simulation.year.plan import GROUP_SIZE, draw_faults
 from monitor.slo.alertmanager import alertmanager_file
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from monitor.config import Config
     from monitor.simulation.notifications import Notification
     from monitor.simulation.year.kinds import Kind
-    from monitor.simulation.year.observer import Observed
     from monitor.simulation.year.outcomes import Counted
     from monitor.simulation.year.plan import Fault
     from monitor.slo.rules.rule import Alert
@@ -37,6 +37,12 @@ LEAD: Final = 120.0
 
 TAIL: Final = 1500.0
 """Seconds after a fault until which alerts are evaluated: pages about it have ended by then."""
+
+BEFORE: Final = 60.0
+"""Seconds before a fault from which on attempts and exchanges are simulated; exchanges of some faults for longer."""
+
+AFTER: Final = 60.0
+"""Seconds after a fault until which they are simulated, and longer until the relay is up."""
 
 EGRESS_FOUND: Final = 10.0
 """Seconds until a monitor notices that all relays fail for it alone."""
@@ -162,6 +168,7 @@ class Clusters:
         wanted: Callable[[Alert], bool] | None = None,
     ) -> None:
         self._aligned = aligned
+        self._criteria = Criteria.of(config)
         self._config, self._seed = config, seed
         self._alertmanager = Alertmanager(alertmanager_file(config))
         self._relays = {relay.name: relay for relay in config.relays}
@@ -215,9 +222,7 @@ class Clusters:
                 observed[relay, monitor.location] = self._observe(relay, monitor, cluster)
                 counted[relay, monitor.location] = self._counted(relay, monitor, start, cluster.end)
             if any(
-                observed[relay, monitor.location].statuses
-                or observed[relay, monitor.location].silent
-                or self._may_page(relay, counted[relay, monitor.location])
+                observed[relay, monitor.location].may_alert or self._may_page(relay, counted[relay, monitor.location])
                 for monitor in monitors
             ):
                 shown.append(relay)
@@ -270,11 +275,12 @@ class Clusters:
             if relay in fault.relays and monitor.location in fault.locations and fault.kind.scope is not Scope.MONITOR
         ]
         rng = self._rng(f"{relay}/{monitor.location}/{cluster.start}")
-        observer = Observer(self._relays[relay], self._probes[relay], faults, monitor.unhealthy, rng)
         if not faults and not monitor.unhealthy:
-            return observer.observed
+            return Observed()
+        observer = Observer(self._relays[relay], self._probes[relay], faults, monitor.unhealthy, rng, self._criteria)
         spans = [(fault.start, fault.end) for fault in faults] + list(monitor.unhealthy)
-        return observer.run(min(start for start, _ in spans) - 60.0, max(end for _, end in spans) + 60.0)
+        before = self._criteria.window if any(fault.kind.loss or fault.kind.slow for fault in faults) else BEFORE
+        return observer.run(min(start for start, _ in spans) - before, max(end for _, end in spans) + AFTER)
 
     def _counted(self, relay: str, monitor: Monitor, start: float, end: float) -> dict[int, list[Counted]]:
         """Return the events of each budget that faults change, those before the cluster included."""
