@@ -277,7 +277,7 @@ class Confirmation:
             return  # a later one delivered
         failures = self._rotation.record(index, self._now, delivered=False)
         cause = cause_of(error, self._now)
-        self.rhythm.reduced = asks_for_fewer(error)
+        self.rhythm.attempt_failed(started, reduced=asks_for_fewer(error))
         if self._rotation.fails_alone(index):
             self._condition.endpoint_failed(self._now, cause, confirmed=failures > 1)
         else:

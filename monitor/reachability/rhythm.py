@@ -124,13 +124,14 @@ class Rhythm:
     reduced: bool = False
     round_interval: float = ROUND_SPACING
     started_at: float = float("-inf")  # the latest attempt, or the latest pairing that counts as one
+    limited_at: float = float("-inf")  # the latest attempt that the relay refused so, or that started since
     round: Round | None = None
     round_began: float = float("-inf")
 
     def due(self, endpoints: int) -> float:
         """Return when the next attempt may start."""
         if self.reduced:
-            soonest = self.started_at + REDUCED_INTERVAL
+            soonest = self.limited_at + REDUCED_INTERVAL
             return soonest if self.failing or self.round is not None else max(self.next_regular, soonest)
         if self.round is not None and self.round.wants_more(endpoints):
             if not self.is_urgent:
@@ -155,4 +156,12 @@ class Rhythm:
     def started(self, now: float) -> None:
         """Note that an attempt starts."""
         self.started_at = now
+        if self.reduced:
+            self.limited_at = now
         self.next_regular = now + self.every
+
+    def attempt_failed(self, started: float, *, reduced: bool) -> None:
+        """Note whether the relay asked for fewer connects by an attempt that failed."""
+        self.reduced = reduced
+        if reduced:
+            self.limited_at = max(self.limited_at, started)

@@ -38,6 +38,17 @@ async def test_three_failures_twenty_seconds_apart_are_down_whatever_pause_it_as
     assert world.status.cause.status == error.status
 
 
+async def test_the_first_attempt_after_an_exchange_that_was_refused_so_starts_at_once(world: World) -> None:
+    """Before, it started 20 s after the latest attempt, although that had delivered."""
+    world.script = lambda now: (0.1, delivered() if now < 2 else failed(TOO_MANY))
+    world.up._confirmation.request_attempt()
+    await asyncio.sleep(5)
+    assert world.starts == [0]
+    world.fail(Step.UPGRADE, Reason.RATE_LIMITED)
+    await asyncio.sleep(90)
+    assert world.starts[:5] == [0, 5, 25, 45, 65]
+
+
 async def test_a_relay_down_that_begins_to_ask_gets_an_attempt_every_twenty_seconds(world: World) -> None:
     world.script = lambda now: (0.1, failed() if now < 10 else failed(UNAVAILABLE))
     world.fail()

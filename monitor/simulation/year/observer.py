@@ -158,8 +158,8 @@ class Observer:
         self._rhythm = Rhythm(every=self._every, next_regular=start + first)
         confirm = self._relay.confirm
         if confirm.attempts > 1:
-            spacing = (confirm.within - self._timeout) / (confirm.attempts - 1)
-            self._rhythm.round_interval = min(ROUND_SPACING, spacing)
+            interval = (confirm.within - self._timeout) / (confirm.attempts - 1)
+            self._rhythm.round_interval = min(ROUND_SPACING, interval)
 
     def _at(self, at: float, action: Callable[[], None]) -> None:
         self._number += 1
@@ -327,7 +327,7 @@ class Observer:
             return  # a later one delivered
         failures = self._rotation.record(index, self.now, delivered=False)
         cause = self._cause(outcome)
-        self._rhythm.reduced = outcome is New.LIMITED
+        self._rhythm.attempt_failed(started, reduced=outcome is New.LIMITED)
         if self._rotation.fails_alone(index):
             self._condition.endpoint_failed(self.now, cause, confirmed=failures > 1)
         else:
