@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from monitor.simulation.promql import Evaluator, PromqlError, Series, parse, selectors
+from monitor.simulation.promql import Evaluator, PromqlError, Series, selectors_of
 from monitor.simulation.promql.evaluate import LOOKBACK
 from monitor.slo.rules.rule import Alert
 
@@ -68,7 +68,7 @@ class Ruler:
     ) -> None:
         self._interval, self._phase, self.version = interval, phase, version
         self._common_labels = common_labels or {}
-        self._groups = _needed(groups, wanted)
+        self._groups = needed(groups, wanted)
         self._spans = _spans(self._groups)
         recorded = {rule.name for group in self._groups for rule in group.rules if not isinstance(rule, Alert)}
         self.history = max((span for name, span in self._spans.items() if name not in recorded), default=LOOKBACK)
@@ -113,7 +113,7 @@ class Ruler:
                 yield Firing(alert=rule.name, labels=of_alert, start=start, end=end)
 
 
-def _needed(groups: Sequence[Group], wanted: Callable[[Alert], bool]) -> list[Group]:
+def needed(groups: Sequence[Group], wanted: Callable[[Alert], bool]) -> list[Group]:
     """Return the groups with the wanted alerts, and the recording rules that they need; groups without are left out."""
     names: set[str] = set()
     kept: list[Group] = []
@@ -121,7 +121,7 @@ def _needed(groups: Sequence[Group], wanted: Callable[[Alert], bool]) -> list[Gr
         rules = []
         for rule in reversed(group.rules):
             if wanted(rule) if isinstance(rule, Alert) else rule.name in names:
-                names |= {each.name for each in selectors(parse(rule.expr))}
+                names |= {each.name for each in selectors_of(rule.expr)}
                 rules.append(rule)
         if rules:
             kept.append(replace(group, rules=rules[::-1]))
@@ -134,7 +134,7 @@ def _spans(groups: Sequence[Group]) -> dict[str, float]:
     for group in reversed(groups):
         for rule in reversed(group.rules):
             of_rule = 0.0 if isinstance(rule, Alert) else spans.get(rule.name, 0.0)
-            for each in selectors(parse(rule.expr)):
+            for each in selectors_of(rule.expr):
                 span = of_rule + (each.window or LOOKBACK) + max(0.0, each.offset)
                 spans[each.name] = max(spans.get(each.name, 0.0), span)
     return spans
@@ -142,7 +142,7 @@ def _spans(groups: Sequence[Group]) -> dict[str, float]:
 
 def _record(rule: Record, evaluator: Evaluator, at: Floats, store: Store) -> None:
     """Add what a rule records. A rule may read its own earlier samples: it is evaluated until nothing changes."""
-    reads_itself = any(each.name == rule.name for each in selectors(parse(rule.expr)))
+    reads_itself = any(each.name == rule.name for each in selectors_of(rule.expr))
     before: dict[Labels, Floats] = {}
     for _ in range(MAX_PASSES if reads_itself else 1):
         made = _named(rule, evaluator.vector(rule.expr))

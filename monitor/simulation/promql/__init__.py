@@ -4,7 +4,7 @@ It has what the generated rules use, and refuses the rest. The rules are judged 
 """
 
 from monitor.simulation.promql.evaluate import Evaluator
-from monitor.simulation.promql.parse import PromqlError, parse, selectors
+from monitor.simulation.promql.parse import PromqlError, parse, selectors, selectors_of
 from monitor.simulation.promql.series import Labels, Series, Store, labels
 
-__all__ = ["Evaluator", "Labels", "PromqlError", "Series", "Store", "labels", "parse", "selectors"]
+__all__ = ["Evaluator", "Labels", "PromqlError", "Series", "Store", "labels", "parse", "selectors", "selectors_of"]

@@ -98,6 +98,12 @@ def parse(text: str) -> Node:
     return _Parser(text).expression()
 
 
+@lru_cache(maxsize=4096)
+def selectors_of(text: str) -> tuple[Selector, ...]:
+    """Return every selector of an expression. Raises `PromqlError`."""
+    return tuple(selectors(parse(text)))
+
+
 def selectors(node: Node) -> Iterator[Selector]:
     """Yield every selector of a tree."""
     if isinstance(node, Selector):

@@ -19,10 +19,10 @@ OWN: Final = 'job=~"$job", instance=~"$instance"'
 MONITOR: Final = f'install=~"$install", {OWN}, location=~"$location"'
 RELAY: Final = f'{MONITOR}, relay=~"$relay"'
 PROBE: Final = f'{RELAY}, probe=~"$probe"'
-RECORDED: Final = 'install=~"$install|", location=~"$location", relay=~"$relay"'
+RECORDED: Final = 'install=~"$install", location=~"$location", relay=~"$relay"'
 # Alerts about a monitor have no relay, and alerts with a quorum no location.
 ALERT: Final = (
-    'service="relay-monitor", install=~"$install|", alertname!="Watchdog", relay=~"$relay|", location=~"$location|"'
+    'service="relay-monitor", install=~"$install", alertname!="Watchdog", relay=~"$relay|", location=~"$location|"'
 )
 WATCHDOG: Final = 'ALERTS{service="relay-monitor", alertname="Watchdog", alertstate="firing"}'
 CONDITIONS: Final = (

@@ -81,7 +81,7 @@ def alerts(config: Config) -> list[Alert]:
 
 def rules_file(config: Config, *, operator: bool = False) -> bytes:
     """Return the rules as a file for Prometheus or, with `operator`, as a PrometheusRule for its Operator."""
-    spec = {"groups": [_group_to_dict(config, group) for group in groups(config)]}
+    spec = {"groups": [group_to_dict(config, group) for group in groups(config)]}
     if not operator:
         return dump(spec)
     # kube-prometheus-stack selects rules by the label of its own release, which is its chart's name by default.
@@ -101,10 +101,11 @@ def _resource_name(install: str) -> str:
     return "relay-monitor" if install == "default" else f"relay-monitor-{install.lower().replace('_', '-')}"
 
 
-def _group_to_dict(config: Config, group: Group) -> dict[str, Any]:
+def group_to_dict(config: Config, group: Group) -> dict[str, Any]:
+    """Return a group as a rule file has it."""
     interval = {"interval": show_duration(group.interval)} if group.interval is not None else {}
     rules = [rule.to_dict(config) if isinstance(rule, Alert) else rule.to_dict() for rule in group.rules]
     return {"name": group.name, **interval, "rules": rules}
 
 
-__all__ = ["Alert", "Group", "alerts", "groups", "rules_file"]
+__all__ = ["Alert", "Group", "alerts", "group_to_dict", "groups", "rules_file"]
