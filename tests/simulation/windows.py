@@ -34,8 +34,8 @@ def problems(seed: int) -> tuple[list[str], Counter[tuple[str, str]]]:
             wrong.append(f"{what} fires before its fault")
     for blip, exports, pages in blips(config, seed):
         checked[blip, ""] += 1
-        end = START + 900.0 + 2 * exports.slack
-        firing = exports.firing(end, pages)
+        until = START + 900.0 + 2 * exports.slack
+        firing = exports.firing(until, pages)
         wrong += [
             f"{where}: {each.alert} pages for {blip} at {each.start - START:.0f} s"
             for each in firing

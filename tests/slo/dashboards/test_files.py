@@ -203,7 +203,7 @@ slos:
     made = json.loads(files(parse(TWO + slos, "config.yaml", {}))["dashboards/relay-detail.json"])
     (table,) = (panel for panel in panels(made) if panel["title"] == "SLO status")
     parts = [
-        f'slo:sli_error:ratio_rate{window}{{install=~"$install|", location=~"$location", relay=~"$relay"}} '
+        f'slo:sli_error:ratio_rate{window}{{install=~"$install", location=~"$location", relay=~"$relay"}} '
         "and on (install, relay, slo, location) "
         'relay_slo_window_seconds{install=~"$install", job=~"$job", instance=~"$instance", location=~"$location", '
         'relay=~"$relay"} '
