@@ -128,6 +128,11 @@ def needed(groups: Sequence[Group], wanted: Callable[[Alert], bool]) -> list[Gro
     return kept[::-1]
 
 
+def at_one_interval(groups: Sequence[Group]) -> list[Group]:
+    """Return the groups without their own intervals: `promtool test rules` evaluates each group at every evaluation."""
+    return [replace(group, interval=None) for group in groups]
+
+
 def _spans(groups: Sequence[Group]) -> dict[str, float]:
     """Return how many seconds before the first evaluation each series is read, over recorded series too."""
     spans: dict[str, float] = {}

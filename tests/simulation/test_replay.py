@@ -1,4 +1,7 @@
-"""Histories of a simulated year through promtool and the generated rule file: the same alerts at the same times."""
+"""Histories of a simulated year through promtool and the generated rule file: the same alerts at the same times.
+
+promtool evaluates each group at every evaluation, whatever its own interval is: so do the simulated groups here.
+"""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from monitor.burn_rate import burn_conditions
 from monitor.reachability.degradation import Criteria
 from monitor.simulation.notifications import Alertmanager
 from monitor.simulation.promql import Store
-from monitor.simulation.ruler import Ruler
+from monitor.simulation.ruler import Ruler, at_one_interval
 from monitor.simulation.year.exported import Exported, Monitor, phase_of
 from monitor.simulation.year.kinds import KINDS, Scope
 from monitor.simulation.year.observer import Observed, Observer
@@ -155,7 +155,8 @@ def clusters(faults: Sequence[Fault]) -> Iterator[Cluster]:
 class Clusters:
     """Simulates one cluster after the other.
 
-    aligned: scrape and evaluate at multiples of the intervals, as promtool does; otherwise at drawn phases.
+    aligned: scrape and evaluate at multiples of the intervals, and each group at every evaluation, as promtool does;
+        otherwise at drawn phases, and each group at its own interval, as Prometheus does.
     """
 
     def __init__(
@@ -188,7 +189,7 @@ class Clusters:
                     self._earlier[relay].append(fault)
         interval = config.prometheus.evaluation_interval
         self.ruler = Ruler(
-            groups(config),
+            at_one_interval(groups(config)) if aligned else groups(config),
             interval,
             lambda name, each: each * self._phase(name),
             common_labels={**config.alerts.labels, "install": config.install},
