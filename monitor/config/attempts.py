@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from monitor.config.capacity import footprint_of
-from monitor.config.relay import CONFIRMATION_SPACING, MAX_ATTEMPT_TIME
+from monitor.config.relay import CONFIRMATION_SPACING, MAX_ATTEMPT_TIME, REDUCED_INTERVAL
 from monitor.config.units import show_duration
 
 if TYPE_CHECKING:
@@ -79,6 +79,11 @@ def round_time(relay: RelayConfig, probes: Sequence[ProbeConfig]) -> float:
     if confirm.attempts > 1:
         delay = min(delay, (confirm.within - timeout) / (confirm.attempts - 1))
     return (number - 1) * delay + timeout
+
+
+def slowest_verdict(relay: RelayConfig) -> float:
+    """Return the seconds from a failure to the verdict where the relay asks for fewer connects."""
+    return (relay.confirm.attempts - 1) * REDUCED_INTERVAL + min(MAX_ATTEMPT_TIME, relay.confirm.within)
 
 
 def attempt_costs(config: Config) -> list[AttemptCost]:

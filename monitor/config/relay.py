@@ -37,6 +37,9 @@ CONFIRMATION_CONNECTS: Final = 6
 CONFIRMATION_SPACING: Final = 2.0
 """Seconds between the starts of the attempts that confirm one failure."""
 
+REDUCED_INTERVAL: Final = 20.0
+"""Seconds between two attempts where the relay asks for fewer connects."""
+
 MAX_ATTEMPT_TIME: Final = 6.0
 """Seconds that one attempt may take, even if the probe's timeout is longer."""
 

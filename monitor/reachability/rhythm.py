@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from monitor.config.attempts import MAX_ENDPOINTS
-from monitor.config.relay import CONFIRMATION_SPACING
+from monitor.config.relay import CONFIRMATION_SPACING, REDUCED_INTERVAL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,9 +19,6 @@ ROUND_INTERVAL: Final = 5.0
 
 FAILING_INTERVAL: Final = 5.0
 """Seconds between two attempts while the relay is down or accepts no new connections, until it is up again."""
-
-REDUCED_INTERVAL: Final = 20.0
-"""Seconds between two attempts where the relay asks for fewer connects."""
 
 MAX_ROUND: Final = MAX_ENDPOINTS
 """Most attempts of one round; of more endpoints some wait for the next."""

@@ -18,7 +18,7 @@ from monitor.simulation import budgets
 from monitor.simulation.budgets import Intervals, Rule, Spread
 from monitor.simulation.trend import LATENCY_SIGMA, false_trend_alerts, trend_fires_at
 from monitor.simulation.verdict_faults import verdict_times
-from monitor.slo.alertmanager import GROUP_WAIT
+from monitor.slo.alertmanager import GROUP_WAIT, budget_wait
 from monitor.slo.rules.message_loss import LOSS_WINDOW, allowed_events
 from monitor.slo.rules.paging import event_gap
 from monitor.vocabulary import Sli
@@ -173,6 +173,7 @@ class _SimulatedSlo:
         self._probes = _by_probe(of_slo)
         self._messages = slo.sli is Sli.AVAILABILITY
         self._alert = "RelayMessagesLost" if objective == 1 and self._messages else "RelayErrorBudgetBurn"
+        self._waits = GROUP_WAIT | {"critical": budget_wait(config, relay)}
         self._failures = required_failures(config, slo) if objective == 1 else {}
         pages = relay.max_severity == "critical"
         self._severities = ("critical", "warning") if pages else ("warning",)
@@ -199,7 +200,7 @@ class _SimulatedSlo:
                 alert=self._alert,
                 severity=severity,
                 fault=fault,
-                spread=Spread.of(np.array(times) + GROUP_WAIT[severity]),
+                spread=Spread.of(np.array(times) + self._waits[severity]),
             )
             for fault, ratio in faults
             for severity, times in self._times(ratio, intervals, trials, rng).items()
@@ -241,11 +242,11 @@ class _SimulatedSlo:
     def _strict_time(self, events: EventTimes, of_probe: Sequence[Source], severity: str) -> float:
         """Return when the failure that raises the alert of an objective of 100 % is known.
 
-        A page about messages also requires lost ones. A message is lost, and not late, one timeout after its failure.
+        An alert about messages also requires lost ones. A message is lost, and not late, one timeout after its failure.
         """
         number = self._failures[severity]
         times = events.bad[number - 1 :][_enough(events.bad, number)]
-        unknown_for = max(each.timeout for each in of_probe) if self._messages and severity == "critical" else 0.0
+        unknown_for = max(each.timeout for each in of_probe) if self._messages else 0.0
         return float(times[0]) + unknown_for if len(times) else math.inf
 
     def _with_rules(self, severity: str, events: Sequence[EventTimes]) -> list[ProbeRules]:

@@ -1,29 +1,41 @@
 """An example Alertmanager configuration for the rules: routes, grouping and inhibition.
 
 Alerts about the verdict on a relay have a route of their own, grouped by relay, so that one outage is one page that no
-open page about an error budget delays. An alert inhibits what it explains, and no more: a group its members, a relay
-that is down its symptoms, a page the warning of the same SLO or certificate, a maintenance window everything of its
-relay. Each inhibition requires the label that it compares: labels that are missing on both sides count as equal.
+open page about an error budget delays. A budget often burns before the verdict on its relay has lasted for
+`page_after`: the route of the budgets waits for that, so that the verdict alert is there to inhibit them.
+
+An alert inhibits what it explains, and no more: a group its members, a relay that is down its symptoms and budgets, one
+that is not accepting the budgets of new connections, a page the warning of the same SLO or certificate, a maintenance
+window everything of its relay. Each inhibition requires the label that it compares: labels that are missing on both
+sides count as equal.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from monitor.burn_rate import burn_conditions
 from monitor.config import show_duration
-from monitor.slo.rules.rule import dump
+from monitor.config.attempts import slowest_verdict
+from monitor.slo.rules.explained import new_connections
+from monitor.slo.rules.recorded import budgeted
+from monitor.slo.rules.rule import any_of, dump
+from monitor.slo.rules.timing import Timing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from monitor.config import Config
+    from monitor.config import Config, RelayConfig
 
 SERVICE: Final = 'service="relay-monitor"'
 GROUP_WAIT: Final = {"critical": 10.0, "warning": 30.0}
-"""Seconds from the first alert of a group to its notification, by severity."""
+"""Seconds from the first alert of a group to its notification, by severity; pages about budgets: `budget_wait`."""
 
 VERDICT_INTERVAL: Final = 15.0
 """Seconds between two notifications of a changed group of verdict alerts."""
+
+BUDGET_INTERVAL: Final = 60.0
+"""Least seconds between two notifications of a changed group of alerts about budgets."""
 
 VERDICTS: Final = "RelayDown|RelayNotAccepting|RelayPartialFailure|RelayGroupDown"
 BUDGETS: Final = "RelayErrorBudgetBurn|RelayMessagesLost"
@@ -31,6 +43,29 @@ SYMPTOMS: Final = (
     "RelayProbeFailing|RelayPartialFailure|RelayPairsUnstable|RelayProbeRateLimited|RelayLatencyTrend|RelayUnobserved"
 )
 """Alerts about what a relay that is down does to its probes."""
+
+
+def budget_wait(config: Config, relay: RelayConfig) -> float:
+    """Return the seconds from an alert about a relay's budgets to its page.
+
+    `RelayDown` and `RelayNotAccepting` fire within this time after the first failure.
+    """
+    timing = Timing.of(config)
+    return timing.wait(relay.page_after) + slowest_verdict(relay) + timing.scrape + timing.evaluation
+
+
+def _budget_interval(config: Config) -> float:
+    """Return the seconds between two notifications about budgets.
+
+    An alert that the verdict explains fires on for `keep_firing_for`: it must not be sent when the verdict ends sooner.
+    """
+    kept = (
+        condition.keep_firing_for
+        for slo in budgeted(config)
+        for condition in burn_conditions(slo.window, config.prometheus.step)
+        if condition.severity == "critical"
+    )
+    return max([BUDGET_INTERVAL, *kept])
 
 
 def alertmanager_file(config: Config) -> bytes:
@@ -44,9 +79,9 @@ def alertmanager_file(config: Config) -> bytes:
                 "group_wait": show_duration(GROUP_WAIT["warning"]),
                 "group_interval": "5m",
                 "repeat_interval": "12h",
-                "routes": list(_routes(own, sorted({relay.owner for relay in config.relays if relay.owner}))),
+                "routes": list(_routes(config, own, sorted({relay.owner for relay in config.relays if relay.owner}))),
             },
-            "inhibit_rules": list(_inhibitions(own)),
+            "inhibit_rules": list(_inhibitions(config, own)),
             "receivers": [
                 {"name": "pages", "webhook_configs": [{"url": "http://127.0.0.1:8080/pages"}]},
                 {"name": "tickets", "webhook_configs": [{"url": "http://127.0.0.1:8080/tickets"}]},
@@ -63,7 +98,7 @@ def alertmanager_file(config: Config) -> bytes:
     )
 
 
-def _routes(own: list[str], owners: list[str]) -> Iterator[dict[str, Any]]:
+def _routes(config: Config, own: list[str], owners: list[str]) -> Iterator[dict[str, Any]]:
     yield {
         "receiver": "dead-mans-switch",
         "matchers": [*own, 'alertname="Watchdog"'],
@@ -84,16 +119,32 @@ def _routes(own: list[str], owners: list[str]) -> Iterator[dict[str, Any]]:
             "repeat_interval": "4h",
             **_by_owner(owners),
         }
-    for alerts, group_by in (
-        (BUDGETS, ["install", "relay", "slo"]),
-        (".*", ["install", "alertname", "relay", "location"]),
-    ):
+    yield from _budget_routes(config, own, owners)
+    yield {
+        "receiver": "pages",
+        "matchers": [*own, 'severity="critical"'],
+        "group_by": ["install", "alertname", "relay", "location"],
+        "group_wait": show_duration(GROUP_WAIT["critical"]),
+        "group_interval": "1m",
+        "repeat_interval": "4h",
+        **_by_owner(owners),
+    }
+
+
+def _budget_routes(config: Config, own: list[str], owners: list[str]) -> Iterator[dict[str, Any]]:
+    """Yield a route for each wait of the relays; that of the longest one takes all other relays."""
+    by_wait: dict[float, list[str]] = {}
+    for relay in config.relays:
+        by_wait.setdefault(budget_wait(config, relay), []).append(relay.name)
+    longest = max(by_wait)
+    for wait, relays in sorted(by_wait.items()):
+        named = [] if wait == longest else [f'relay=~"{any_of(relays)}"']
         yield {
             "receiver": "pages",
-            "matchers": [*own, 'severity="critical"', f'alertname=~"{alerts}"'],
-            "group_by": group_by,
-            "group_wait": show_duration(GROUP_WAIT["critical"]),
-            "group_interval": "1m",
+            "matchers": [*own, 'severity="critical"', f'alertname=~"{BUDGETS}"', *named],
+            "group_by": ["install", "relay", "slo"],
+            "group_wait": show_duration(wait),
+            "group_interval": show_duration(_budget_interval(config)),
             "repeat_interval": "4h",
             **_by_owner(owners),
         }
@@ -110,7 +161,7 @@ def _quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
-def _inhibitions(own: list[str]) -> Iterator[dict[str, Any]]:
+def _inhibitions(config: Config, own: list[str]) -> Iterator[dict[str, Any]]:
     relay, of_relay = 'relay=~".+"', ["service", "install", "relay"]
     yield _inhibit([*own, relay], ['alertname="RelayInMaintenance"'], ['alertname!="RelayInMaintenance"'], of_relay)
     grouped = [*own, 'group=~".+"']
@@ -120,12 +171,13 @@ def _inhibitions(own: list[str]) -> Iterator[dict[str, Any]]:
         [f'alertname=~"RelayDown|RelayNotAccepting|{SYMPTOMS}"'],
         ["service", "install", "group"],
     )
-    paged = ['alertname="RelayDown"', 'severity="critical"']
     yield _inhibit([*own, relay], ['alertname="RelayDown"'], [f'alertname=~"{SYMPTOMS}"'], of_relay)
     yield _inhibit([*own, relay], ['alertname="RelayNotAccepting"'], ['alertname="RelayProbeFailing"'], of_relay)
-    budgets = [f'alertname=~"{BUDGETS}"', 'severity="warning"']
-    # The warning would repeat what the page of the outage says.
-    yield _inhibit([*own, relay], paged, budgets, of_relay)
+    # They would repeat what the page of the outage says.
+    budgets, paged = f'alertname=~"{BUDGETS}"', 'severity="critical"'
+    yield _inhibit([*own, relay], ['alertname="RelayDown"', paged], [budgets], of_relay)
+    for matcher in new_connections(config):
+        yield _inhibit([*own, relay], ['alertname="RelayNotAccepting"', paged], [budgets, matcher], of_relay)
     for alert, equal in (
         (BUDGETS, [*of_relay, "alertname", "slo"]),
         ("RelayCertificateExpiring", [*of_relay, "alertname", "location"]),

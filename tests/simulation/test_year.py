@@ -43,6 +43,23 @@ def test_an_outage_of_five_minutes_pages(config: Config, name: str) -> None:
         assert (kind.must > 0, kind.missed, len(found.false)) == (True, 0, 0), (seed, found)
 
 
+@pytest.mark.parametrize("name", ["killed", "silent", "unavailable, 503", "asks for less, 429", "newcomers refused"])
+@pytest.mark.parametrize("duration", [150.0, 900.0])
+def test_an_outage_is_one_page(name: str, duration: float) -> None:
+    """Budgets burn before a slow verdict: Alertmanager waits for it, and sends nothing about them after it."""
+    config = load(ROOT / "config.yaml", {})
+    (relay,), faults = config.relays, []
+    for number in range(1, 21):
+        start = 6 * 3600.0 * number + 37.3 * number
+        met = {"relays": frozenset({relay.name}), "locations": frozenset(config.locations)}
+        faults.append(Fault(kind=BY_NAME[name], start=start, end=start + duration, **met))
+    found = simulate_faults(config, faults, seed=3, seconds=6 * DAY)
+    for fault in faults:
+        pages = [page for page in found.notifications if page.pages and 0 <= page.at - fault.start < 3 * 3600.0]
+        alerts = [sorted({each.alert for each in page.new}) for page in pages]
+        assert alerts == [["RelayNotAccepting" if name == "newcomers refused" else "RelayDown"]], fault
+
+
 def test_the_same_seed_gives_the_same_pages(config: Config) -> None:
     first, again, other = (simulate_year(config, seed=seed, seconds=3 * DAY) for seed in (5, 5, 6))
     pages = [[(page.at, page.group) for page in each.notifications] for each in (first, again, other)]

@@ -84,6 +84,27 @@ def test_verdict_alerts_have_one_route_that_budgets_do_not_share() -> None:
     assert not any("RelayErrorBudgetBurn" in matcher for matcher in verdicts["matchers"])
 
 
+def test_budgets_wait_for_the_slowest_verdict_on_their_relay() -> None:
+    """46 s where the relay asks for less, a scrape and an evaluation, and `page_after`."""
+    text = """
+relays:
+  - {name: quick, url: embedded, page_after: 0s}
+  - {name: slow, url: embedded, page_after: 2m}
+  - {name: usual.one, url: embedded}
+  - {name: usual.two, url: embedded, confirm: {attempts: 4}}
+probes: [{name: steady, scenario: steady-messaging}]
+"""
+    made = yaml.safe_load(alertmanager_file(parse(text, "config.yaml", {})))["route"]["routes"]
+    budgets = [route for route in made if any("RelayErrorBudgetBurn" in matcher for matcher in route["matchers"])]
+    found = [(route["group_wait"], *(each for each in route["matchers"] if "relay=" in each)) for route in budgets]
+    assert found == [
+        ("1m16s", 'relay=~"quick"'),
+        ("1m46s", 'relay=~"usual[.]one"'),
+        ("2m6s", 'relay=~"usual[.]two"'),
+        ("3m16s",),
+    ]
+
+
 def inhibited(source: dict[str, str], target: dict[str, str]) -> bool:
     """Whether a firing alert with the labels of `source` inhibits one with those of `target`."""
     base = {"service": "relay-monitor", "install": "default"}
@@ -113,6 +134,7 @@ def alert(name: str, severity: str, **labels: str) -> dict[str, str]:
 
 
 DOWN = alert("RelayDown", "critical")
+REFUSING = alert("RelayNotAccepting", "critical")
 
 
 @pytest.mark.parametrize(
@@ -121,6 +143,10 @@ DOWN = alert("RelayDown", "critical")
         (DOWN, alert("RelayProbeFailing", "warning", probe="steady")),
         (DOWN, alert("RelayPairsUnstable", "warning")),
         (DOWN, alert("RelayErrorBudgetBurn", "warning", slo="delivery")),
+        (DOWN, alert("RelayErrorBudgetBurn", "critical", slo="delivery")),
+        (DOWN, alert("RelayMessagesLost", "critical", slo="recovery")),
+        (REFUSING, alert("RelayErrorBudgetBurn", "critical", slo="pairing")),
+        (REFUSING, alert("RelayMessagesLost", "warning", slo="recovery", probe="offline-30s")),
         (alert("RelayErrorBudgetBurn", "critical", slo="a"), alert("RelayErrorBudgetBurn", "warning", slo="a")),
         (alert("RelayCertificateExpiring", "critical"), alert("RelayCertificateExpiring", "warning")),
         (alert("RelayGroupDown", "critical", group="eu", relay=""), DOWN | {"group": "eu"}),
@@ -135,8 +161,9 @@ def test_an_alert_inhibits_what_it_explains(source: dict[str, str], target: dict
     ("source", "target"),
     [
         (DOWN, alert("RelayNotAccepting", "critical")),
-        (DOWN, alert("RelayErrorBudgetBurn", "critical", slo="delivery")),
-        (DOWN, alert("RelayMessagesLost", "critical", slo="recovery")),
+        (DOWN, alert("RelayErrorBudgetBurn", "critical", slo="delivery", relay="other")),
+        (alert("RelayDown", "warning"), alert("RelayErrorBudgetBurn", "critical", slo="delivery")),
+        (REFUSING, alert("RelayErrorBudgetBurn", "critical", slo="delivery", probe="steady")),
         (DOWN, alert("RelayCertificateExpiring", "warning")),
         (DOWN, alert("RelayProbeFailing", "warning", relay="other")),
         (DOWN, alert("RelayProbeFailing", "warning", install="other")),

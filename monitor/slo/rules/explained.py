@@ -41,8 +41,11 @@ if TYPE_CHECKING:
 
     from monitor.config import Config
 
-CATCH_UP: Final = 60.0
-"""Seconds before an outage in which its first failures are counted: verdict and scrape follow them."""
+CATCH_UP: Final = 90.0
+"""Seconds before an outage in which its first failures are counted.
+
+The verdict follows them within 46 s, even where the relay asks for fewer connects, then a scrape and two evaluations.
+"""
 
 REPORT_DELAY: Final = 60.0
 """Seconds after an outage in which its last failures are counted: runs end, and are scraped."""
@@ -72,7 +75,7 @@ def records(config: Config) -> Iterator[Record]:
         return
     yield from _counted(own, timing, BAD, EVENTS, 'outcome="bad"', BUDGET_LABELS)
     explained = [*_explained(config, own, timing, BAD, OUTAGE)]
-    for matcher in _new_connections(config):
+    for matcher in new_connections(config):
         explained += _explained(config, own, timing, BAD, REFUSAL, matcher)
     yield Record(name=BAD.explained, expr="\nor\n".join(explained))
 
@@ -116,7 +119,7 @@ def _where(expr: str, fact: Callable[[str], str]) -> Iterator[str]:
     yield f"{expr} and on ({LOCAL_RELAY}) {fact(ONE_LOCATION)}"
 
 
-def _new_connections(config: Config) -> Iterator[str]:
+def new_connections(config: Config) -> Iterator[str]:
     """Yield matchers of the events that need a new connection, which a relay that is not accepting refuses."""
     pairing = [slo.name for slo in budgeted(config) if slo.sli is Sli.PAIRING]
     scheduled = [probe.name for probe in config.probes if not probe.is_continuous]

@@ -1,7 +1,8 @@
 """SLOs with an objective of 100 %: a first failure warns, a second one soon after it pages.
 
-Of SLOs that count exchanges the alert is `RelayMessagesLost`, and its page requires lost messages. Of the others it is
-`RelayErrorBudgetBurn` with `about="no budget"`: a slow round trip or a dropped connection loses no message.
+Of SLOs that count exchanges, failures with lost messages are `RelayMessagesLost`. Other failures are
+`RelayErrorBudgetBurn` with `about="no budget"`: a refused or dropped connection and a slow round trip lose no message.
+A second refused exchange does not page: a relay that refuses connections has alerts of its own.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 LOSS_WINDOW: Final = 900.0
 """Seconds within which a second failure pages."""
 
+SENDER: Final = "install, location, relay, probe"
+"""The labels of the messages of one probe."""
+
 RECONNECT: Final = 5.0
 """Seconds that a persistent connection may be away once, such as after a deploy, before stability has failed."""
 
@@ -50,14 +54,17 @@ class MessageLossAlerts:
         """Yield the warnings, and the pages of the relays that may page."""
         all_relays = [relay.name for relay in self._config.relays]
         strict = [slo for slo in budgeted(self._config) if 1 in objectives(self._config, slo, all_relays)]
-        for messages in (True, False):
-            by_limit: dict[float, list[SloConfig]] = {}
-            for slo in strict:
-                if messages is bool(slo.sli is Sli.AVAILABILITY and self._senders([slo])):
-                    by_limit.setdefault(allowed_events(self._config, slo), []).append(slo)
-            for allowed, slos in sorted(by_limit.items()):
-                yield self._first_failure(slos, allowed, messages=messages)
-                yield self._second_failure(slos, allowed, messages=messages)
+        counts_messages = [slo for slo in strict if slo.sli is Sli.AVAILABILITY and self._senders([slo])]
+        if counts_messages:
+            yield self._first_loss(counts_messages)
+            yield self._second_failure(counts_messages, 0.0, messages=True)
+        by_limit: dict[float, list[SloConfig]] = {}
+        for slo in strict:
+            by_limit.setdefault(allowed_events(self._config, slo), []).append(slo)
+        for allowed, slos in sorted(by_limit.items()):
+            yield self._first_failure(slos, allowed, [slo for slo in slos if slo in counts_messages])
+            if others := [slo for slo in slos if slo not in counts_messages]:
+                yield self._second_failure(others, allowed, messages=False)
 
     def _senders(self, slos: Sequence[SloConfig]) -> list[str]:
         """The probes of these SLOs that send messages."""
@@ -70,26 +77,47 @@ class MessageLossAlerts:
     def _no_budget(self, matcher: str) -> str:
         return f"({self._own('slo:error_budget:ratio', matcher)} == 0)"
 
-    def _first_failure(self, slos: Sequence[SloConfig], allowed: float, *, messages: bool) -> Alert:
-        matcher = self._matcher(slos)
-        bad = bad_events(self._own, self._window, matcher)
+    def _lost(self, slos: Sequence[SloConfig]) -> str:
+        """The messages that these SLOs' probes lost. One that is late, or that the relay still stores, is not lost."""
+        lost = f'probe=~"{any_of(self._senders(slos))}", verdict!~"delivered|late|unrecovered"'
+        increase = f"increase({self._own('relay_probe_messages_total', lost)}[{show_duration(self._window)}])"
+        return f"sum by ({SENDER}) ({increase})"
+
+    def _failed_and_lost(self, slos: Sequence[SloConfig]) -> str:
+        """The failures of SLOs whose probe lost a message."""
+        return (
+            f"{bad_events(self._own, self._window, self._matcher(slos))} > 0.5\nand on ({SENDER})\n"
+            f"{self._lost(slos)} > 0.5"
+        )
+
+    def _first_loss(self, slos: Sequence[SloConfig]) -> Alert:
         window = show_duration(self._window)
         return Alert(
-            name="RelayMessagesLost" if messages else "RelayErrorBudgetBurn",
+            name="RelayMessagesLost",
             severity="warning",
-            expr=self._own.owned(f"{bad} > {allowed + 0.5:g}\nand\n{self._no_budget(matcher)}"),
-            labels={} if messages else _no_budget_labels(allowed),
-            summary="Message lost on {{ $labels.relay }} (100 % objective)"
-            if messages
-            else "Failure of {{ $labels.slo }} on {{ $labels.relay }} (100 % objective)",
+            expr=self._own.owned(f"{self._failed_and_lost(slos)}\nand\n{self._no_budget(self._matcher(slos))}"),
+            summary="Message lost on {{ $labels.relay }} (100 % objective)",
+            description="SLO {{ $labels.slo }} of {{ $labels.relay }} has an objective of 100 %. Failures of probe "
+            f'{{{{ $labels.probe }}}} within {window}: {{{{ $value | printf "%.0f" }}}}; a message was lost. '
+            "The run's timeline shows where it was last found.",
+            dashboard=RELAY_DASHBOARD,
+        )
+
+    def _first_failure(self, slos: Sequence[SloConfig], allowed: float, messages: Sequence[SloConfig]) -> Alert:
+        """The warning of a failure that lost no message; `messages` are those of `slos` that can lose some."""
+        matcher, window = self._matcher(slos), show_duration(self._window)
+        failed = f"{bad_events(self._own, self._window, matcher)} > {allowed + 0.5:g}"
+        if messages:
+            failed += f"\nunless (\n{self._failed_and_lost(messages)}\n)"
+        return Alert(
+            name="RelayErrorBudgetBurn",
+            severity="warning",
+            expr=self._own.owned(f"{failed}\nand\n{self._no_budget(matcher)}"),
+            labels=_no_budget_labels(allowed),
+            summary="Failure of {{ $labels.slo }} on {{ $labels.relay }} (100 % objective)",
             description="SLO {{ $labels.slo }} of {{ $labels.relay }} has an objective of 100 %. Failures of probe "
             f'{{{{ $labels.probe }}}} within {window}: {{{{ $value | printf "%.0f" }}}}. '
-            + (
-                "At step recover a message was lost, and the run's timeline shows where it was last found; at an "
-                "earlier step no message was sent."
-                if messages
-                else "The runs' timelines show what failed."
-            ),
+            "The runs' timelines show what failed.",
             dashboard=RELAY_DASHBOARD,
         )
 
@@ -101,11 +129,7 @@ class MessageLossAlerts:
         own, matcher, window = self._own, self._matcher(slos), show_duration(self._window)
         expr = f"{unexplained(own, self._window, matcher)} > {2 * allowed + 1.5:g}\nand\n{self._no_budget(matcher)}"
         if messages:
-            # A refused connection loses no message; one that is late, or that the relay still stores, is not lost.
-            lost = f'probe=~"{any_of(self._senders(slos))}", verdict!~"delivered|late|unrecovered"'
-            increase = f"increase({own('relay_probe_messages_total', lost)}[{window}])"
-            by = "install, location, relay, probe"
-            expr += f"\nunless on ({by})\nsum by ({by}) ({increase}) < 1.5"
+            expr += f"\nunless on ({SENDER})\n{self._lost(slos)} < 1.5"
         voters = f"sum by ({BUDGET_LABELS}) (increase({own(EVENTS, matcher)}[{window}])) > 0"
         expr = self._paging.quorum(expr, voters) + self._paging.recent_failure(self._recent_window(slos), matcher)
         may_page = own.joined("owner, group", 'severity="critical"')

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Samples = list[tuple[int, float]]
 PAGE_AFTER: Final = 30
 REPORT_DELAY: Final = 60
-CATCH_UP: Final = 60
+CATCH_UP: Final = 90
 LOOKBACK: Final = 300_000
 
 

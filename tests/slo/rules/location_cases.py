@@ -42,6 +42,11 @@ def events(location: str, outcome: str, relay: str = "demo", slo: str = "deliver
     return f"relay_slo_events_total{{{labels}}}"
 
 
+def lost(location: str, relay: str = "demo") -> str:
+    labels = f'location="{location}", relay="{relay}", probe="steady", verdict="lost"'
+    return f"relay_probe_messages_total{{{labels}}}"
+
+
 VOTING: Final = {up(location): "1x700" for location in LOCATIONS}
 
 
@@ -285,6 +290,7 @@ CASES: Final = (
             **{events(location, "bad", slo="strict"): "0x200" for location in LOCATIONS},
             **{events(location, "good", slo="strict"): growing(1, 1) for location in LOCATIONS},
             events("there", "bad", slo="strict"): counter((0, 80), (1, 8), (0, 100)),
+            lost("there"): counter((0, 80), (1, 8), (0, 100)),
             up("there"): then("1x80", "0x40", "1x80"),
             up("here"): "1x200",
             up("third"): "1x200",
@@ -322,7 +328,10 @@ CASES: Final = (
     ),
     Case(
         name="RelayMessagesLost: the second loss of a relay with max_severity warning is the same warning",
-        series={events("here", "bad", "staging", "strict"): counter((0, 80), (1, 1), (0, 23), (1, 1), (0, 100))},
+        series={
+            events("here", "bad", "staging", "strict"): counter((0, 80), (1, 1), (0, 23), (1, 1), (0, 100)),
+            lost("here", "staging"): counter((0, 80), (1, 1), (0, 23), (1, 1), (0, 100)),
+        },
         expect=[
             ("22m", "RelayMessagesLost", "warning", 1),
             ("27m", "RelayMessagesLost", "critical", 0),

@@ -135,9 +135,12 @@ class Oracle:
                     paging = relay.max_severity
                     if objective == 1:
                         name, allowed = self._strict(slo)
+                        about_messages = name == "RelayMessagesLost"
+                        if about_messages:
+                            yield Firing(name, "warning", keys[0], None), self._each(keys, self._lost, 0.0)
                         yield (
-                            Firing(name, "warning", keys[0], None),
-                            self._each(keys, partial(self._lost, allowed), 0.0),
+                            Firing("RelayErrorBudgetBurn", "warning", keys[0], None),
+                            self._each(keys, partial(self._fails, allowed, about_messages=about_messages), 0.0),
                         )
                         if paging == "critical":
                             yield Firing(name, "critical", keys[0], None), self._lost_again(keys, slo)
@@ -229,8 +232,14 @@ class Oracle:
                 return found
         return None
 
-    def _lost(self, allowed: float, key: Key, now: int) -> bool:
-        return (self.bad(key, now, LOSS_WINDOW) or 0.0) > allowed + 0.5
+    def _lost(self, key: Key, now: int) -> bool:
+        """A failure, and a lost message."""
+        return (self.bad(key, now, LOSS_WINDOW) or 0.0) > 0.5 and (self._gone(key, now) or 0.0) > 0.5
+
+    def _fails(self, allowed: float, key: Key, now: int, *, about_messages: bool) -> bool:
+        """A failure that the alert about lost messages does not tell."""
+        told = about_messages and self._lost(key, now)
+        return (self.bad(key, now, LOSS_WINDOW) or 0.0) > allowed + 0.5 and not told
 
     def _lost_again(self, keys: Sequence[Key], slo: SloConfig) -> list[int]:
         """At a quorum of the locations with events: two failures, and two lost messages if messages are counted."""

@@ -93,7 +93,23 @@ CASES: Final[tuple[Case, ...]] = (
                 for name in ("RelayErrorBudgetBurn", "RelayMessagesLost")
             ),
             ("125m", "RelayDown", "critical", 0),
-            ("123m", "RelayMessagesLost", "warning", 1),
+            # The refused runs lost no message.
+            ("123m", "RelayMessagesLost", "warning", 0),
+        ],
+    ),
+    Case(
+        name="RelayErrorBudgetBurn: an outage whose verdict takes 41 s explains its first failures too",
+        series={
+            UP: then("1x484", "0x36", "1x80"),
+            slo("delivery", "good"): counter((3, 480), (0, 42), (3, 80)),
+            slo("delivery", "bad"): counter((0, 480), (3, 42), (0, 80)),
+        },
+        expect=[
+            # It burns before the verdict: Alertmanager waits for that, and for what keeps firing.
+            ("121m", "RelayErrorBudgetBurn", "critical", 2),
+            ("122m30s", "RelayDown", "critical", 1),
+            ("128m", "RelayErrorBudgetBurn", "critical", 0),
+            ("140m", "RelayErrorBudgetBurn", "critical", 0),
         ],
     ),
     Case(
@@ -178,6 +194,7 @@ CASES: Final[tuple[Case, ...]] = (
             ("19m", "RelayMessagesLost", "warning", 0),
             ("22m", "RelayMessagesLost", "warning", 1),
             ("22m", "RelayMessagesLost", "critical", 0),
+            ("22m", "RelayErrorBudgetBurn", "warning", 0),
             ("27m", "RelayMessagesLost", "critical", 1),
             ("34m", "RelayMessagesLost", "critical", 0),
             ("44m", "RelayMessagesLost", "warning", 0),
@@ -193,10 +210,26 @@ CASES: Final[tuple[Case, ...]] = (
             LOST_MESSAGES.replace("lost", "unrecovered"): counter((0, 80), (1, 1), (0, 23), (1, 1), (0, 200)),
         },
         expect=[
-            ("22m", "RelayMessagesLost", "warning", 1),
-            ("27m", "RelayMessagesLost", "warning", 1),
-            ("27m", "RelayMessagesLost", "critical", 0),
+            ("19m", "RelayErrorBudgetBurn", "warning", 0),
+            ("22m", "RelayErrorBudgetBurn", "warning", 1),
+            ("27m", "RelayErrorBudgetBurn", "warning", 1),
+            ("44m", "RelayErrorBudgetBurn", "warning", 0),
+            *(
+                (minute, "RelayMessagesLost", severity, 0)
+                for minute in ("22m", "27m")
+                for severity in ("critical", "warning")
+            ),
         ],
+    ),
+    Case(
+        name="RelayMessagesLost: a corrupted message is as bad as a lost one",
+        series={
+            slo("recovery", "good", "offline-30s"): growing(1, 1),
+            slo("recovery", "bad", "offline-30s"): counter((0, 80), (1, 1), (0, 100)),
+            LOST_MESSAGES: growing(0, 1),
+            LOST_MESSAGES.replace("lost", "corrupted"): counter((0, 80), (1, 1), (0, 100)),
+        },
+        expect=[("22m", "RelayMessagesLost", "warning", 1), ("22m", "RelayErrorBudgetBurn", "warning", 0)],
     ),
     Case(
         name="RelayPairsUnstable: repeated disconnects; shutdowns of a deploy are not counted",
