@@ -136,9 +136,9 @@ def _budget_routes(config: Config, own: list[str], owners: list[str]) -> Iterato
     by_wait: dict[float, list[str]] = {}
     for relay in config.relays:
         by_wait.setdefault(budget_wait(config, relay), []).append(relay.name)
-    longest = max(by_wait)
+    longest_wait = max(by_wait)
     for wait, relays in sorted(by_wait.items()):
-        named = [] if wait == longest else [f'relay=~"{any_of(relays)}"']
+        named = [] if wait == longest_wait else [f'relay=~"{any_of(relays)}"']
         yield {
             "receiver": "pages",
             "matchers": [*own, 'severity="critical"', f'alertname=~"{BUDGETS}"', *named],

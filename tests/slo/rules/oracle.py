@@ -238,8 +238,8 @@ class Oracle:
 
     def _fails(self, allowed: float, key: Key, now: int, *, about_messages: bool) -> bool:
         """A failure that the alert about lost messages does not tell."""
-        told = about_messages and self._lost(key, now)
-        return (self.bad(key, now, LOSS_WINDOW) or 0.0) > allowed + 0.5 and not told
+        covered = about_messages and self._lost(key, now)
+        return (self.bad(key, now, LOSS_WINDOW) or 0.0) > allowed + 0.5 and not covered
 
     def _lost_again(self, keys: Sequence[Key], slo: SloConfig) -> list[int]:
         """At a quorum of the locations with events: two failures, and two lost messages if messages are counted."""
