@@ -51,8 +51,8 @@ def test_an_outage_is_one_page(name: str, duration: float) -> None:
     (relay,), faults = config.relays, []
     for number in range(1, 21):
         start = 6 * 3600.0 * number + 37.3 * number
-        met = {"relays": frozenset({relay.name}), "locations": frozenset(config.locations)}
-        faults.append(Fault(kind=BY_NAME[name], start=start, end=start + duration, **met))
+        names, places = frozenset({relay.name}), frozenset(config.locations)
+        faults.append(Fault(kind=BY_NAME[name], start=start, end=start + duration, relays=names, locations=places))
     found = simulate_faults(config, faults, seed=3, seconds=6 * DAY)
     for fault in faults:
         pages = [page for page in found.notifications if page.pages and 0 <= page.at - fault.start < 3 * 3600.0]

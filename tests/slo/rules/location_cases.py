@@ -43,10 +43,10 @@ def events(location: str, outcome: str, relay: str = "demo", slo: str = "deliver
 
 
 def lost(location: str, relay: str = "demo") -> str:
-    labels = f'location="{location}", relay="{relay}", probe="steady", verdict="lost"'
-    return f"relay_probe_messages_total{{{labels}}}"
+    return f'relay_probe_messages_total{{location="{location}", relay="{relay}", probe="steady", verdict="lost"}}'
 
 
+TWO_LOSSES: Final = counter((0, 80), (1, 1), (0, 23), (1, 1), (0, 100))
 VOTING: Final = {up(location): "1x700" for location in LOCATIONS}
 
 
@@ -289,8 +289,7 @@ CASES: Final = (
         series={
             **{events(location, "bad", slo="strict"): "0x200" for location in LOCATIONS},
             **{events(location, "good", slo="strict"): growing(1, 1) for location in LOCATIONS},
-            events("there", "bad", slo="strict"): counter((0, 80), (1, 8), (0, 100)),
-            lost("there"): counter((0, 80), (1, 8), (0, 100)),
+            **dict.fromkeys((events("there", "bad", slo="strict"), lost("there")), counter((0, 80), (1, 8), (0, 100))),
             up("there"): then("1x80", "0x40", "1x80"),
             up("here"): "1x200",
             up("third"): "1x200",
@@ -328,10 +327,7 @@ CASES: Final = (
     ),
     Case(
         name="RelayMessagesLost: the second loss of a relay with max_severity warning is the same warning",
-        series={
-            events("here", "bad", "staging", "strict"): counter((0, 80), (1, 1), (0, 23), (1, 1), (0, 100)),
-            lost("here", "staging"): counter((0, 80), (1, 1), (0, 23), (1, 1), (0, 100)),
-        },
+        series=dict.fromkeys((events("here", "bad", "staging", "strict"), lost("here", "staging")), TWO_LOSSES),
         expect=[
             ("22m", "RelayMessagesLost", "warning", 1),
             ("27m", "RelayMessagesLost", "critical", 0),

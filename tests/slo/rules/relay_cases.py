@@ -214,11 +214,7 @@ CASES: Final[tuple[Case, ...]] = (
             ("22m", "RelayErrorBudgetBurn", "warning", 1),
             ("27m", "RelayErrorBudgetBurn", "warning", 1),
             ("44m", "RelayErrorBudgetBurn", "warning", 0),
-            *(
-                (minute, "RelayMessagesLost", severity, 0)
-                for minute in ("22m", "27m")
-                for severity in ("critical", "warning")
-            ),
+            *(("27m", "RelayMessagesLost", severity, 0) for severity in ("critical", "warning")),
         ],
     ),
     Case(
