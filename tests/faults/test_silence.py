@@ -32,7 +32,7 @@ STEPS = {
     "silent:at=subscribe": ("subscribe", "silent"),
     "silent:at=history": ("history", "silent"),
     "silent:at=publish": ("publish", "silent"),
-    "drop:channel=session": ("deliver", "lost"),
+    "drop:channel=session": ("deliver", "unrecovered"),
 }
 
 

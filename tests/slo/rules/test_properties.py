@@ -201,8 +201,8 @@ def exported(config: Config) -> dict[str, list[Labels]]:
             ]  # fmt: skip
     # Rules also serve probes with persistent pairs that a reload adds.
     for labels in found["relay_probe_up"]:
-        standing = labels | {"over": "standing", "outcome": "failed"}
-        found.setdefault("relay_probe_confirmations_total", []).append(standing)
+        failed = labels | {"over": "standing", "outcome": "failed"}
+        found.setdefault("relay_probe_confirmations_total", []).append(failed)
     found["relay_cause_info"] = [
         labels | {"step": "upgrade", "reason": "rate_limited", "status": "429"} for labels in found["relay_cause_info"]
     ]
