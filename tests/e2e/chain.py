@@ -67,10 +67,14 @@ class Chain:
         found = await self.query(expression)
         return float(found[0]["value"][1]) if found else None
 
-    async def alerts(self) -> dict[str, str]:
-        """Return the state (pending or firing) of Prometheus' active alerts by name."""
+    async def alerts(self, besides: str) -> dict[str, str]:
+        """Return the state (pending or firing) of Prometheus' active alerts by name, `besides` one about that."""
         response = await self.client.get(f"{self.address('prometheus')}/api/v1/alerts")
-        return {alert["labels"]["alertname"]: alert["state"] for alert in response.json()["data"]["alerts"]}
+        return {
+            alert["labels"]["alertname"]: alert["state"]
+            for alert in response.json()["data"]["alerts"]
+            if alert["labels"].get("about") != besides
+        }
 
     async def until(self, expression: str, done: Callable[[float | None], bool], seconds: float) -> float:
         """Wait until an expression's value satisfies `done`; returns the seconds waited. Raises `TimeoutError`."""

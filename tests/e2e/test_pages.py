@@ -68,17 +68,17 @@ def one_page(made: Chain, alert: str) -> None:
     assert pages[0].receiver == "pages"
 
 
+@pytest.mark.timeout(360)
 async def test_a_killed_relay_is_one_page_and_its_restart_resolves_it(tmp_path: Path, engine_program: Path) -> None:
     async with chain(tmp_path, engine_program, CONFIG, STRICT, history=True) as made:
         await made.healthy()
         # The deployed configuration scrapes the relay's metrics too.
         await made.until('up{job="centrifugo"}', lambda value: value == 1, 10)
-        async with asyncio.timeout(30):  # none stays pending: rules and monitor do not differ
-            while await made.alerts() != {"Watchdog": "firing"}:  # noqa: ASYNC110 - Prometheus tells of no change
-                await asyncio.sleep(1)
+        # None other is pending: rules and monitor do not differ, but the history has a sample a minute only.
+        assert await made.alerts(besides="scrape interval") == {"Watchdog": "firing"}
         assert made.relay is not None
         await made.relay.kill()
-        await made.paged("RelayDown", 30)
+        await made.paged("RelayDown", 75)
         await made.assert_no_page(10)
         one_page(made, "RelayDown")
         (alert,) = made.receiver.pages()[0].alerts
@@ -89,7 +89,7 @@ async def test_a_killed_relay_is_one_page_and_its_restart_resolves_it(tmp_path: 
                 item.status == "resolved" and "RelayDown" in item.names("resolved")
                 for item in made.receiver.notifications
             ),
-            60,
+            200,  # it fires for two minutes more
         )
         await made.assert_no_page(20)  # the failures of the outage are still within every window
         assert any("Watchdog" in item.names() for item in made.receiver.notifications)
