@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from monitor.supervision import Supervision
 
 MAX_CONCURRENT: Final = 10
-"""Attempts at one relay at the same time; each takes up to `MAX_ATTEMPT_TIME`."""
+"""Attempts at one relay at the same time; each lasts up to `MAX_ATTEMPT_TIME`."""
 
 TIMER_RESOLUTION: Final = 0.001
 """Seconds by which an attempt may be early: a shorter wait might not advance the clock."""

@@ -123,7 +123,7 @@ class WebServer:
         self._serving = None
 
     async def _serve(self) -> None:
-        """Run uvicorn's server until it is told to exit, then wait for the cancellation."""
+        """Run uvicorn's server until its exit is requested, then wait for the cancellation."""
         await self._server.serve(sockets=[])
         if self._server.should_exit:
             self._server.ended_event.set()
