@@ -41,7 +41,7 @@ class Supervision:
 
     on_failure: called with a task's name for each failure.
     on_repeated: called with the relay, or None for a task that all relays share, and a text for a person, when a task
-    fails again and again.
+    fails repeatedly.
     on_recovered: called with that relay when none of its tasks does so any more.
     """
 
@@ -94,7 +94,7 @@ class Supervision:
         if (timer := self._repeated.pop(key, None)) is not None:
             timer.cancel()
         self._repeated[key] = asyncio.get_running_loop().call_later(remaining, self._recover, key)
-        self._on_repeated(relay, f"task {name!r} fails again and again: {describe(error)}; see the log")
+        self._on_repeated(relay, f"task {name!r} fails repeatedly: {describe(error)}; see the log")
 
     def forget(self, relay: str) -> None:
         """Forget the failures of a relay's tasks; to be called when the relay is removed."""

@@ -1,4 +1,4 @@
-"""A task that a bug ends is logged, counted and restarted; one that fails again and again is reported."""
+"""A task that a bug ends is logged, counted and restarted; one that fails repeatedly is reported."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ async def test_three_failures_in_five_minutes_are_reported_until_fewer_count(mad
     task = made.supervision.watch("probe", made.work, relay="a")
     await asyncio.sleep(FAILURE_PERIOD + 10)
     assert [(at, relay) for at, relay, _ in made.reported] == [(3, "a")]
-    assert made.reported[0][2] == "task 'probe' fails again and again: KeyError: 'a bug'; see the log"
+    assert made.reported[0][2] == "task 'probe' fails repeatedly: KeyError: 'a bug'; see the log"
     assert made.recovered == [(FAILURE_PERIOD, "a")]
     task.cancel()
 

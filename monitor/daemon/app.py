@@ -291,7 +291,7 @@ class Monitor:
     # Health and maintenance.
 
     def _on_repeated_failure(self, relay: str | None, why: str) -> None:
-        """Say that nothing is known of a relay, or of all, while a task fails again and again."""
+        """Say that nothing is known of a relay, or of all, while a task fails repeatedly."""
         if relay is None:
             self.health.hold(Check.TASKS, why)
         elif (monitored := self.monitored_relays.relays.get(relay)) is not None:

@@ -99,5 +99,5 @@ def with_outcome(run: Run, outcome: Outcome) -> Run:
 def _with_age(detail: str, age: float) -> str:
     if abs(age) < 1:
         return detail
-    text = f"by the attempt {abs(age):.0f} s {'before' if age > 0 else 'after'}"
+    text = f"as seen by an attempt {abs(age):.0f} s {'earlier' if age > 0 else 'later'}"
     return f"{detail}; {text}" if detail else text

@@ -151,10 +151,10 @@ class TestUntriedSlots:
         cause = cause_of(world.run(1050.0, untried=NATURAL), world.verdict)
         assert cause is not None
         assert (cause.step, cause.reason, cause.status) == (Step.UPGRADE, Reason.HTTP_STATUS, "503")
-        assert cause.detail == "HTTP 503; by the attempt 50 s after"
+        assert cause.detail == "HTTP 503; as seen by an attempt 50 s later"
         own = cause_of(world.run(1001.0, untried=Untried(failed_at=995.0)), World().verdict)
         assert own is not None
-        assert own.detail == "refused; by the attempt 6 s before"
+        assert own.detail == "refused; as seen by an attempt 6 s earlier"
 
     def test_one_that_did_not_begin_is_no_run_outside_an_outage(self, world: World) -> None:
         run = world.run(1000.0, Outcome.ABORTED, untried=Untried(withheld=True))

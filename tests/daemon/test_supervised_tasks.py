@@ -159,7 +159,7 @@ class TestOfOneRelay:
             monitor.supervisor.start("ill", probe)
             await until(lambda: failures(monitor, "probe") == MAX_FAILURES, 120)
             assert condition(ill) is Condition.UNKNOWN
-            assert "task 'probe' fails again and again: AttributeError: a bug" in ill.status.reason_unknown
+            assert "task 'probe' fails repeatedly: AttributeError: a bug" in ill.status.reason_unknown
             assert condition(well) is Condition.UP
             assert monitor.health.healthy
             assert shown(monitor, "relay_up", relay="well") == 1
