@@ -28,7 +28,7 @@ def relay_status(
     probes = [probe for probe in config.probes if name in probe.relays]
     return {
         "name": name,
-        "url": relay.config.url,
+        "url": relay.config.url.partition("?")[0],  # the query may contain a token
         "up": verdict.up,
         "accepting": status.accepting,
         "condition": status.condition.value,

@@ -1,10 +1,11 @@
 """The run journal: the last runs of each probe, and more of the failed ones.
 
-`journal` stores and finds runs, `serialize` converts one to JSON and back, `file` keeps them across restarts if there
-is a `state_dir`.
+`journal` stores and finds runs, `values` are their sums, `serialize` converts a run to JSON and back, `file` keeps
+runs across restarts if there is a `state_dir`.
 """
 
 from monitor.journal.journal import Journal, StoredRun
 from monitor.journal.serialize import run_to_json
+from monitor.journal.values import Cell, Events, FailureGroup, Histogram, RunSummary
 
-__all__ = ["Journal", "StoredRun", "run_to_json"]
+__all__ = ["Cell", "Events", "FailureGroup", "Histogram", "Journal", "RunSummary", "StoredRun", "run_to_json"]

@@ -61,7 +61,7 @@ def status() -> dict[str, Any]:
         "relays": [
             {
                 "name": "demo",
-                "url": "wss://relay.example.com/connection/websocket?token=s3cr3t",
+                "url": "wss://relay.example.com/connection/websocket",
                 "up": False,
                 "condition": "down",
                 "sentence": "down for 2 min: upgrade 502, 9 of 9 attempts failed",

@@ -82,13 +82,6 @@ class TestOverview:
         async with client(journal=Journal(), status=lambda: status() | {"relays": []}) as web:
             assert "No failed runs" in text_of(await web.get("/"))
 
-    async def test_the_query_of_a_url_is_not_shown(self) -> None:
-        async with client() as web:
-            for path in ("/", "/api/v1/status"):
-                body = (await web.get(path)).text
-                assert "relay.example.com" in body
-                assert "s3cr3t" not in body
-
 
 class TestRun:
     async def test_it_shows_the_timeline_the_exchanges_and_the_messages(self) -> None:

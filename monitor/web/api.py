@@ -1,0 +1,71 @@
+"""The API, `/api/v1`: the state of the monitor and its runs as JSON."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from starlette.exceptions import HTTPException
+from starlette.responses import Response, StreamingResponse
+
+from monitor.vocabulary import Outcome
+from monitor.web.rendering import Json, encoded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from starlette.requests import Request
+
+    from monitor.journal import StoredRun
+    from monitor.web.state import WebState
+
+MAX_RUNS: Final = 500
+"""Largest number of runs in a response."""
+
+
+class Api:
+    """The endpoints."""
+
+    def __init__(self, state: WebState) -> None:
+        self._state = state
+
+    async def status(self, _: Request) -> Response:
+        """Serve the state of the monitor and its relays."""
+        return Json(self._state.status())
+
+    async def runs(self, request: Request) -> Response:
+        """Serve runs, newest first."""
+        query = request.query_params
+        known = {"relay", "probe", "outcome", "limit"}
+        if unknown := sorted(set(query) - known):
+            raise HTTPException(400, f"unknown parameter {unknown[0]!r}; expected relay, probe, outcome or limit")
+        if len(query.multi_items()) > len(query):
+            raise HTTPException(400, "a parameter is given twice")
+        outcome, limit = query.get("outcome"), query.get("limit", "50")
+        outcomes = [item.value for item in Outcome]
+        if outcome is not None and outcome not in outcomes:
+            raise HTTPException(400, f"outcome {outcome!r} is not one of {', '.join(outcomes)}")
+        if not re.fullmatch("[0-9]{1,3}", limit) or not 1 <= int(limit) <= MAX_RUNS:
+            raise HTTPException(400, f"limit {limit!r} must be 1–{MAX_RUNS}")
+        found = self._state.journal.runs(
+            relay=query.get("relay"), probe=query.get("probe"), outcome=outcome, limit=int(limit)
+        )
+        return StreamingResponse(_listed(found), media_type=Json.media_type)
+
+    async def run(self, request: Request) -> Response:
+        """Serve one run with its timeline."""
+        stored = self._state.journal.run(request.path_params["id"])
+        if stored is None:
+            raise HTTPException(404, "run not found or expired")
+        return Json(stored.to_json())
+
+
+def _listed(runs: Sequence[StoredRun]) -> Iterator[str]:
+    """Yield the runs one by one, each encoded in a thread once the previous one was sent.
+
+    Encoding holds the GIL: hundreds of large runs at once would block the event loop for most of a second.
+    """
+    yield '{"runs":['
+    for number, stored in enumerate(runs):
+        yield ("," if number else "") + encoded(stored.to_json())
+    yield "]}"

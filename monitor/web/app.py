@@ -1,0 +1,54 @@
+"""The routes of the web application."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from monitor.web.api import Api
+from monitor.web.auth import AuthMiddleware, WebAuth
+from monitor.web.headers import SecurityHeaders
+from monitor.web.management import Management
+from monitor.web.overview import Overview
+from monitor.web.rendering import Json, templates
+from monitor.web.run_page import RunPage
+from monitor.web.scrape import Scrape
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from monitor.web.state import WebState
+
+
+def build_app(state: WebState, auth: WebAuth | None = None) -> SecurityHeaders:
+    """Return the web application of a monitor, protected by `auth` if given."""
+    templates()  # compiled before the probes start
+    overview, management, api = Overview(state), Management(state), Api(state)
+    app = Starlette(
+        routes=[
+            Route("/", overview.page),
+            Route("/style.css", overview.style),
+            Route("/runs/{id}", RunPage(state).page),
+            Route("/metrics", Scrape(state.metrics).page),
+            Route("/-/healthy", management.healthy),
+            Route("/-/ready", management.ready),
+            Route("/-/reload", management.reload, methods=["POST"]),
+            Route("/api/v1/status", api.status),
+            Route("/api/v1/runs", api.runs),
+            Route("/api/v1/runs/{id}", api.run),
+        ],
+        exception_handlers={HTTPException: _error_response},
+    )
+    return SecurityHeaders(app if auth is None else AuthMiddleware(app, auth))
+
+
+async def _error_response(request: Request, error: Exception) -> Response:
+    """Return an error as JSON for the API, otherwise as text."""
+    assert isinstance(error, HTTPException)
+    if request.url.path.startswith("/api/"):
+        return Json({"error": error.detail}, error.status_code, headers=error.headers)
+    return PlainTextResponse(f"{error.detail}\n", error.status_code, headers=error.headers)
