@@ -6,6 +6,7 @@
     ├── ConfigError             invalid configuration: one `ConfigProblem` for each error
     ├── StartupError            the program cannot start or continue here: port in use, unreadable file
     ├── OutputError             results cannot be written to stdout
+    ├── RequestError            an operator's request that cannot be carried out; the message says what is allowed
     ├── MisuseError             an interface was used against its rules: a bug in this program
     ├── ProbeError              a run failed, at a step and for a reason of `vocabulary`
     │   ├── LocalError          the same, caused by this machine: the run is aborted
@@ -83,6 +84,10 @@ class OutputError(MonitorError):
     def __init__(self, error: OSError) -> None:
         self.reader_gone = isinstance(error, BrokenPipeError)
         super().__init__(f"stdout: {error.strerror}")
+
+
+class RequestError(MonitorError):
+    """An operator's request that cannot be carried out. The message is one line that says what is allowed."""
 
 
 class MisuseError(MonitorError):

@@ -16,6 +16,7 @@ from monitor.clock import SYSTEM_CLOCK, Clock, utc
 from monitor.config import changes, refusals
 from monitor.daemon.conditions import Conditions
 from monitor.daemon.lifecycle import Lifecycle
+from monitor.daemon.maintenance import MaintenanceOnDemand
 from monitor.daemon.pipeline import ResultPipeline
 from monitor.daemon.status import relay_status
 from monitor.daemon.supervisor import ProbeSupervisor
@@ -89,7 +90,11 @@ class Monitor:
         )
         self.conditions = Conditions(self.state_folder, self.clock) if self.state_folder is not None else None
         self._known = self.conditions.read(config.relays) if self.conditions is not None else {}
-        self.maintenance = Maintenance(config.maintenance, self.clock)
+        self.maintenance_on_demand = MaintenanceOnDemand(
+            self.state_folder, self.clock, lambda: self.monitored_relays.relays
+        )
+        self.maintenance_on_demand.read()
+        self.maintenance = self._maintenance(config)
         self.started_at = utc(self.clock)
         self.supervision = Supervision(
             on_failure=self.metrics.count_task_failure,
@@ -183,6 +188,7 @@ class Monitor:
 
     def _close_files(self) -> None:
         self.journal.close()
+        self.maintenance_on_demand.close(CLOSE_TIMEOUT)
         if self.conditions is not None:
             self.conditions.close(CLOSE_TIMEOUT)
         if self.state_folder is not None:
@@ -264,7 +270,7 @@ class Monitor:
         return Reload(
             config=config,
             difference=changes(self.config, config),
-            maintenance=Maintenance(config.maintenance, self.clock),
+            maintenance=self._maintenance(config),
             security=read_security(config.server.web_config_file),
             config_hash=config_hash(config),
         )
@@ -289,6 +295,9 @@ class Monitor:
         await self.supervisor.start_all(difference.started)
 
     # Health and maintenance.
+
+    def _maintenance(self, config: Config) -> Maintenance:
+        return Maintenance(config.maintenance, self.clock, self.maintenance_on_demand.windows)
 
     def _on_repeated_failure(self, relay: str | None, why: str) -> None:
         """Say that nothing is known of a relay, or of all, while a task fails repeatedly."""
@@ -330,6 +339,7 @@ class Monitor:
         while True:
             await asyncio.sleep(1)
             self.pipeline.review()
+            self.maintenance_on_demand.review()
             if self.conditions is not None:
                 self.conditions.write()
             if of_config is not self.config:  # series may be new
