@@ -70,7 +70,7 @@ def test_the_next_window_is_the_first_to_open_of_those_of_the_relay() -> None:
         window(cron="0 1 * * *", relays=("b",)),
     ]
     assert Maintenance(windows, clock).next_window("demo") == Window(
-        datetime(2024, 5, 5, 4, tzinfo=UTC), datetime(2024, 5, 5, 6, tzinfo=UTC), "backup"
+        datetime(2024, 5, 5, 4, tzinfo=UTC), datetime(2024, 5, 5, 6, tzinfo=UTC), "backup", ("demo",)
     )
     assert Maintenance([], clock).next_window("demo") is None
 
