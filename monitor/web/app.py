@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from monitor.web import static_files
 from monitor.web.api import Api
 from monitor.web.auth import AuthMiddleware, WebAuth
 from monitor.web.headers import SecurityHeaders
@@ -26,12 +27,12 @@ if TYPE_CHECKING:
 
 def build_app(state: WebState, auth: WebAuth | None = None) -> SecurityHeaders:
     """Return the web application of a monitor, protected by `auth` if given."""
-    templates()  # compiled before the probes start
+    templates(), static_files.contents()  # compiled and read before the probes start
     overview, management, api = Overview(state), Management(state), Api(state)
     app = Starlette(
         routes=[
             Route("/", overview.page),
-            Route("/style.css", overview.style),
+            Route("/static/{name}", static_files.serve),
             Route("/runs/{id}", RunPage(state).page),
             Route("/metrics", Scrape(state.metrics).page),
             Route("/-/healthy", management.healthy),

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from typing import TYPE_CHECKING, Final
-
-from starlette.responses import Response
 
 from monitor.vocabulary import Outcome
 from monitor.web.rendering import html
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+    from starlette.responses import Response
 
     from monitor.web.state import WebState
 
@@ -20,11 +18,10 @@ MAX_FAILURES: Final = 20
 
 
 class Overview:
-    """The page and its style sheet."""
+    """The page."""
 
     def __init__(self, state: WebState) -> None:
         self._state = state
-        self._style = files("monitor.web").joinpath("style.css").read_bytes()
 
     async def page(self, _: Request) -> Response:
         """Serve the on-call page."""
@@ -37,7 +34,3 @@ class Overview:
         }
         failures = journal.runs(outcome=Outcome.FAILED.value, limit=MAX_FAILURES)
         return await html("overview.html", status=status, last=last, failures=failures)
-
-    async def style(self, _: Request) -> Response:
-        """Serve the style sheet."""
-        return Response(self._style, media_type="text/css")

@@ -10,6 +10,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
+from monitor.web.formats import FILTERS
+from monitor.web.static_files import address
+
 if TYPE_CHECKING:
     from jinja2 import Template
 
@@ -20,6 +23,8 @@ def templates() -> dict[str, Template]:
     environment = Environment(
         loader=PackageLoader("monitor.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
+    environment.filters |= FILTERS
+    environment.globals["static"] = address
     return {name: environment.get_template(name) for name in environment.list_templates()}
 
 

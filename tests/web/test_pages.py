@@ -61,7 +61,7 @@ class TestOverview:
         async with client() as web:
             for path in ("/", f"/runs/{run(8).id}", f"/runs/{FULL.id}"):
                 page = (await web.get(path)).text
-                assert "<script" not in page
+                assert "<script>" not in page
                 assert "<again>" not in page
             assert EVIL in text_of(await web.get("/"))
 
@@ -69,7 +69,6 @@ class TestOverview:
         async with client() as web:
             response = await web.get("/")
         assert '<meta http-equiv="refresh" content="10">' in response.text
-        assert "javascript" not in response.text
         assert response.headers["content-type"] == "text/html; charset=utf-8"
 
     async def test_an_unhealthy_monitor_is_shown(self) -> None:
@@ -257,7 +256,7 @@ class TestAllResponses:
         assert "error 100" in response.text
 
     @pytest.mark.parametrize(
-        "path", ["/", "/metrics", "/style.css", "/-/ready", "/api/v1/runs", "/nothing", "/-/reload"]
+        "path", ["/", "/metrics", "/static/style.css", "/-/ready", "/api/v1/runs", "/nothing", "/-/reload"]
     )
     async def test_it_has_the_security_headers(self, path: str) -> None:
         async with client() as web:
@@ -267,12 +266,24 @@ class TestAllResponses:
         assert headers["referrer-policy"] == "no-referrer"
         assert headers["cache-control"] == "no-store"
 
-    async def test_a_page_loads_only_its_style_sheet(self) -> None:
+    async def test_a_page_loads_only_its_own_files(self) -> None:
         async with client() as web:
             page = (await web.get("/")).text
-            assert re.findall(r'(?:src|rel="stylesheet" href)="([^"]+)"', page) == ["/style.css"]
+            addresses = re.findall(r'(?:src|<link [^>]*href)="([^"]+)"', page)
+            assert [address.partition("?")[0] for address in addresses] == [
+                "/static/none.svg",
+                "/static/style.css",
+                "/static/page.js",
+            ]
+            for address in addresses:
+                assert "immutable" in (await web.get(address)).headers["cache-control"]
             assert " style=" not in page
             assert "<style" not in page
-            style = await web.get("/style.css")
+            style = await web.get(addresses[1])
         assert style.headers["content-type"] == "text/css; charset=utf-8"
         assert "url(" not in style.text
+
+    async def test_an_unknown_file_is_404(self) -> None:
+        async with client() as web:
+            for name in ("nothing.css", "..%2Fapp.py", "__init__.py"):
+                assert (await web.get(f"/static/{name}")).status_code == 404

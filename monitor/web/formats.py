@@ -1,0 +1,65 @@
+"""Times, durations and figures as the pages show them: the filters of the templates."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+_MINUTE: Final = 60
+_HOUR: Final = 3600
+_DAY: Final = 86_400
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time in its two largest units: "2 min 04 s". `ageText` in page.js does the same."""
+    whole_seconds = max(0, int(seconds))
+    if whole_seconds < _MINUTE:
+        return f"{whole_seconds} s"
+    if whole_seconds < _HOUR:
+        return f"{whole_seconds // _MINUTE} min {whole_seconds % _MINUTE:02} s"
+    if whole_seconds < _DAY:
+        return f"{whole_seconds // _HOUR} h {whole_seconds % _HOUR // _MINUTE:02} min"
+    return f"{whole_seconds // _DAY} d {whole_seconds % _DAY // _HOUR} h"
+
+
+def utc(time: datetime) -> str:
+    """Return a time, which is in UTC, with its date."""
+    return f"{time:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def clock(time: datetime) -> str:
+    """Return the time of day, which is in UTC."""
+    return f"{time:%H:%M:%S}"
+
+
+def milliseconds(seconds: float | None) -> str:
+    """Return a latency: "38 ms", "4.2 ms", "1.25 s"; a dash for one that is not known."""
+    if seconds is None:
+        return "–"
+    if seconds >= 1:
+        return f"{seconds:.2f} s"
+    return f"{seconds * 1000:.1f} ms" if seconds < 0.01 else f"{seconds * 1000:.0f} ms"  # noqa: PLR2004 - ten milliseconds
+
+
+def percent(ratio: float | None) -> str:
+    """Return a share; never "100 %" for one that is lower, and a dash for one that is not known."""
+    if ratio is None:
+        return "–"
+    if ratio in {0, 1}:
+        return f"{ratio * 100:.0f} %"
+    places = 1 if ratio < 0.99 else 2  # noqa: PLR2004 - nines are told apart
+    shown = min(ratio * 100, 100 - 10.0**-places) if ratio < 1 else ratio * 100
+    return f"{shown:.{places}f} %"
+
+
+FILTERS: Final[dict[str, Callable[..., Any]]] = {
+    "duration": duration,
+    "utc": utc,
+    "clock": clock,
+    "milliseconds": milliseconds,
+    "percent": percent,
+}
+"""Name in the templates → function."""

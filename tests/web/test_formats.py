@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from monitor.web.formats import clock, duration, milliseconds, percent, utc
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (-3, "0 s"),
+        (59.9, "59 s"),
+        (60, "1 min 00 s"),
+        (124, "2 min 04 s"),
+        (3_599, "59 min 59 s"),
+        (3_600, "1 h 00 min"),
+        (86_399, "23 h 59 min"),
+        (93_600, "1 d 2 h"),
+    ],
+)
+def test_a_duration_has_its_two_largest_units(seconds: float, shown: str) -> None:
+    assert duration(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(None, "–"), (0.0042, "4.2 ms"), (0.0384, "38 ms"), (0.9994, "999 ms"), (1.25, "1.25 s")]
+)
+def test_a_latency_has_the_unit_that_fits(seconds: float | None, shown: str) -> None:
+    assert milliseconds(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("ratio", "shown"),
+    [
+        (None, "–"),
+        (0, "0 %"),
+        (1, "100 %"),
+        (0.83, "83.0 %"),
+        (0.9899, "99.0 %"),
+        (0.99951, "99.95 %"),
+        (0.999999, "99.99 %"),
+        (-0.5, "-50.0 %"),
+    ],
+)
+def test_a_share_is_100_percent_only_if_nothing_is_missing(ratio: float | None, shown: str) -> None:
+    assert percent(ratio) == shown
+
+
+def test_a_time_is_shown_in_utc() -> None:
+    time = datetime(2024, 5, 1, 12, 7, 5, tzinfo=UTC)
+    assert (utc(time), clock(time)) == ("2024-05-01 12:07:05 UTC", "12:07:05")
