@@ -4,8 +4,19 @@
 runs across restarts if there is a `state_dir`.
 """
 
+from monitor.journal.interim import StoredEvent
 from monitor.journal.journal import Journal, StoredRun
 from monitor.journal.serialize import run_to_json
 from monitor.journal.values import Cell, Events, FailureGroup, Histogram, RunSummary
 
-__all__ = ["Cell", "Events", "FailureGroup", "Histogram", "Journal", "RunSummary", "StoredRun", "run_to_json"]
+__all__ = [
+    "Cell",
+    "Events",
+    "FailureGroup",
+    "Histogram",
+    "Journal",
+    "RunSummary",
+    "StoredEvent",
+    "StoredRun",
+    "run_to_json",
+]
