@@ -5,8 +5,9 @@ runs across restarts if there is a `state_dir`.
 """
 
 from monitor.journal.interim import StoredEvent
-from monitor.journal.journal import Journal, StoredRun
+from monitor.journal.journal import Journal
 from monitor.journal.serialize import run_to_json
+from monitor.journal.stored import StoredRun
 from monitor.journal.values import Cell, Events, FailureGroup, Histogram, RunSummary
 
 __all__ = [

@@ -13,7 +13,7 @@ from monitor.vocabulary import Outcome
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from monitor.journal.journal import StoredRun
+    from monitor.journal.stored import StoredRun
     from monitor.results import Run
 
 _WORST = (Outcome.FAILED, Outcome.ABORTED, Outcome.EXCLUDED, Outcome.OK)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,7 +12,8 @@ import structlog
 from monitor.journal import interim
 from monitor.journal.file import JournalFile
 from monitor.journal.interim import StoredEvent
-from monitor.journal.serialize import run_from_json, run_to_json
+from monitor.journal.serialize import run_from_json
+from monitor.journal.stored import StoredRun, truncate
 from monitor.vocabulary import Outcome, Verdict
 
 if TYPE_CHECKING:
@@ -38,24 +39,8 @@ MAX_RUNS: Final = 5_000
 MAX_AGE: Final = timedelta(days=7)
 """Largest difference in age to the newest run."""
 
-MAX_PARTS: Final = 200
-"""Largest number of exchanges, of messages and of timeline marks stored for one run; failed exchanges come first."""
-
 CLOSE_TIMEOUT: Final = 1.0
 """Seconds for writing the queued runs when the journal closes."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredRun:
-    """A run, without `omitted` of its exchanges, messages and marks."""
-
-    run: Run
-    omitted: int = 0
-    log: tuple[Any, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the run as JSON values."""
-        return run_to_json(self.run, self.omitted)
 
 
 class Journal:
@@ -84,7 +69,7 @@ class Journal:
 
     def add(self, run: Run, log: tuple[Any, ...] = ()) -> None:
         """Store a run and its log lines. Never waits for the disk."""
-        stored = replace(_truncate(run), log=log)
+        stored = replace(truncate(run), log=log)
         self._store(stored)
         if self._file is not None:
             self._file.append(stored)
@@ -291,19 +276,3 @@ class Journal:
 
 def _start(stored: StoredRun) -> tuple[datetime, str]:
     return stored.run.started_at, stored.run.id
-
-
-def _truncate(run: Run) -> StoredRun:
-    """Limit the size of a run: one of ten thousand connections would take the space of all others."""
-    omitted = sum(max(0, len(parts) - MAX_PARTS) for parts in (run.exchanges, run.messages, run.timeline))
-    if not omitted:
-        return StoredRun(run)
-    failed_first = sorted(run.exchanges, key=lambda exchange: exchange.outcome is not Outcome.FAILED)
-    return StoredRun(
-        run._replace(
-            exchanges=tuple(failed_first[:MAX_PARTS]),
-            messages=run.messages[:MAX_PARTS],
-            timeline=run.timeline[:MAX_PARTS],
-        ),
-        omitted,
-    )
