@@ -17,6 +17,7 @@ from monitor.cli.check import check
 from monitor.cli.compare import compare
 from monitor.cli.flags import LoadCommand
 from monitor.cli.generate import generate
+from monitor.cli.help import Command, Group
 from monitor.cli.load import load, load_worker
 from monitor.cli.merge import merge
 from monitor.cli.once import once
@@ -30,17 +31,24 @@ from monitor.streams import prepare
 
 app = typer.Typer(
     name="relay-monitor",
+    cls=Group,
     help="An always-on synthetic monitor for production WebSocket relays.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (run, check, once, generate, simulate, relay, schema):
-    app.command()(command)
-app.command(cls=LoadCommand)(load)
-app.command()(merge)
-app.command()(compare)
+TOPICS = {
+    "Monitor": (run, once),
+    "Configuration and alerts": (check, simulate, generate, schema),
+    "Load tests": (load, merge, compare),
+    "Tests of this program": (relay,),
+}
+"""The commands by topic, as `--help` lists them."""
+
+for topic, commands in TOPICS.items():
+    for command in commands:
+        app.command(cls=LoadCommand if command is load else Command, rich_help_panel=topic)(command)
 app.command(hidden=True)(load_worker)
 
 

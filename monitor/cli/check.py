@@ -12,6 +12,10 @@ def check(config: ConfigOption = DEFAULT_CONFIG) -> None:
 
     Print every error with its line, or what the configuration costs each relay and Prometheus, the time to a page, and
     whether the references answer.
+
+    Examples:
+    relay-monitor check
+    relay-monitor check --config prod.yaml
     """
     from monitor.config import attempts, capacity, sharding  # noqa: PLC0415
     from monitor.health import check_references  # noqa: PLC0415

@@ -16,14 +16,21 @@ def compare(
     before: Annotated[Path, typer.Argument(metavar="A.json", help="Result to compare with.")],
     after: Annotated[Path, typer.Argument(metavar="B.json", help="Result to check.")],
     ratio: Annotated[
-        float, typer.Option(min=1.0, help="Factor beyond which a grown latency or share of failures is worse.")
+        float,
+        typer.Option(
+            min=1.0, metavar="FACTOR", help="Factor beyond which a grown latency or share of failures is worse."
+        ),
     ] = 1.2,
-    output: Annotated[Output, typer.Option(help="Output format.")] = Output.TEXT,
+    output: Annotated[Output, typer.Option(metavar="FORMAT", help="Output format: text or json.")] = Output.TEXT,
 ) -> None:
     """Compare two load test results.
 
     Prints confidence intervals; exits with 1 on a regression. Results of the relay team's Node tool have no sketches,
     and so no intervals.
+
+    Examples:
+    relay-monitor compare before.json after.json
+    relay-monitor compare before.json after.json --ratio 1.1 --output json
     """
     require("load")
     from monitor.load.compare import compare as compare_results  # noqa: PLC0415

@@ -7,9 +7,9 @@ from enum import StrEnum
 from typing import Any
 
 import typer
-from typer.core import TyperCommand, TyperOption
 
-from monitor.scenarios import LOAD_FLAGS, LOAD_SCENARIOS, SPECS, Scenario
+from monitor.cli.help import Command
+from monitor.scenarios import LOAD_FLAGS, SPECS
 
 
 class Crypto(StrEnum):
@@ -19,28 +19,14 @@ class Crypto(StrEnum):
     MOCK = "mock"
 
 
-class LoadCommand(TyperCommand):
-    """The command, whose help shows options under the scenarios that use them."""
+class LoadCommand(Command):
+    """The command `load`, whose help has a section for each scenario with the flags that only some scenarios have."""
 
-    def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the common options first, then those of each scenario."""
-        common: list[Any] = []
-        own: dict[Scenario, list[Any]] = {scenario: [] for scenario in SPECS if scenario in LOAD_SCENARIOS}
-        for param in self.get_params(ctx):
-            record = param.get_help_record(ctx)
-            if record is None:
-                continue
-            if param.name not in LOAD_FLAGS or not isinstance(param, TyperOption):
-                common.append(record)
-                continue
-            for scenario, records in own.items():
-                if param.name in (SPECS[scenario].load_flags or ()):
-                    records.append(record)
-        with formatter.section("Every scenario"):
-            formatter.write_dl(common)
-        for scenario, records in own.items():
-            with formatter.section(scenario.value):
-                formatter.write_dl(records)
+    def topics(self, param: Any) -> list[str]:
+        """Return the scenarios that have a flag, or its own topic if all have it."""
+        if param.name not in LOAD_FLAGS:
+            return super().topics(param)
+        return [f"Load of {name.value}" for name, spec in SPECS.items() if param.name in (spec.load_flags or ())]
 
 
 def seconds_of(text: str) -> float:

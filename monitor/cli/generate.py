@@ -23,14 +23,23 @@ class Format(StrEnum):
 def generate(
     config: ConfigOption = DEFAULT_CONFIG,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 if a file differs.")] = False,  # noqa: FBT002 - a flag
-    output: Annotated[Path, typer.Option(help="Output directory.")] = Path(),
+    output: Annotated[Path, typer.Option(metavar="FOLDER", help="Output folder.")] = Path(),
     format: Annotated[  # noqa: A002 - what the option is called
-        Format, typer.Option(help="Format of the rules: a Prometheus rule file, or a PrometheusRule for its Operator.")
+        Format,
+        typer.Option(
+            metavar="FORMAT",
+            help="Format of the rules: prometheus, a rule file, or operator, a PrometheusRule for its Operator.",
+        ),
     ] = Format.PROMETHEUS,
 ) -> None:
     """Generate rules, dashboards and runbooks.
 
     Writes alerts/, dashboards/ and docs/runbooks/ from the configuration, or checks that they are in step with it.
+
+    Examples:
+    relay-monitor generate
+    relay-monitor generate --check
+    relay-monitor generate --config prod.yaml --output prod/ --format operator
     """
     require("generate")
     from monitor.slo.generate import differences, generated, write  # noqa: PLC0415

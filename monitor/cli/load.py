@@ -56,9 +56,15 @@ def load(  # noqa: PLR0913, PLR0917 - one parameter per flag
     slo_stability: option.StabilityLimit = None,
     slo_trend: option.TrendLimit = None,
 ) -> None:
-    """Run a load test against a relay.
+    r"""Run a load test against a relay.
 
-    Exits with 1 if an objective is missed, or nothing succeeded.
+    Exits with 1 if an objective is missed, or nothing succeeded. A flag that the scenario does not have is an error.
+
+    Examples:
+    relay-monitor load --target embedded --connections 500
+    relay-monitor load --target wss://relay.example.com/connection/websocket \
+        --scenario steady-messaging --connection-pairs 200 --duration 5m \
+        --report report.html
     """
     require("load")
     from monitor.load.plan import Plan  # noqa: PLC0415
@@ -66,7 +72,7 @@ def load(  # noqa: PLR0913, PLR0917 - one parameter per flag
     from monitor.logs import configure  # noqa: PLC0415
 
     configure("console", "error")
-    _warn_of_unused_flags(ctx, scenario)
+    _check_flags(ctx, scenario)
     check_files(output, report)
     plan = Plan(
         target=target,
@@ -110,11 +116,8 @@ def _objectives(plan: Plan, config: Config | None, path: Path | None, limits: Ma
 
     `limits` are those of flags, `path` is the file of `config`.
     """
-    from monitor.load.verdict import APPLIES, objectives  # noqa: PLC0415
+    from monitor.load.verdict import objectives  # noqa: PLC0415
 
-    for aim in limits:
-        if plan.scenario not in APPLIES[aim]:
-            _warn(f"--slo-{aim.name.lower().replace('_', '-')} is not valid for {plan.scenario.value}")
     if config is not None:
         _warn_of_unmeasured_slos(plan, config, path)
     return objectives(plan.scenario, config, limits)
@@ -199,14 +202,20 @@ def load_worker() -> None:
     run_loop(serve())
 
 
-def _warn_of_unused_flags(ctx: typer.Context, scenario: Scenario) -> None:
+def _check_flags(ctx: typer.Context, scenario: Scenario) -> None:
+    """Raise `BadParameter` for the flags given that the scenario does not have, all in one message."""
+    from monitor.load.verdict import APPLIES  # noqa: PLC0415
+
     flags = SPECS[scenario].load_flags
     if flags is None:
         raise typer.BadParameter(f"{scenario.value} cannot be a load test", param_hint="--scenario")
-    for name in sorted(LOAD_FLAGS - flags):
-        source = ctx.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE":
-            _warn(f"--{name.replace('_', '-')} is not valid for {scenario.value}")
+    unused = sorted(LOAD_FLAGS - flags)
+    unused += [f"slo_{aim.name.lower()}" for aim, scenarios in APPLIES.items() if scenario not in scenarios]
+    sources = {name: ctx.get_parameter_source(name) for name in unused}
+    given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+    if given:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise typer.BadParameter(f"not valid for --scenario {scenario.value}", param_hint=names)
 
 
 def _warn_of_unmeasured_slos(plan: Plan, config: Config, path: Path | None) -> None:

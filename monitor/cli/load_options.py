@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -18,7 +18,11 @@ from monitor.cli.flags import (
     test_id_of,
     worker_of,
 )
-from monitor.scenarios import Scenario
+from monitor.scenarios import LOAD_SCENARIOS, Scenario
+
+RESULTS: Final = "Results"
+OBJECTIVES: Final = "Objectives"
+PROCESSES: Final = "Several processes and machines"
 
 
 def _option(parser: Any, metavar: str, help: str, **settings: Any) -> Any:  # noqa: A002 - typer's name
@@ -26,36 +30,67 @@ def _option(parser: Any, metavar: str, help: str, **settings: Any) -> Any:  # no
 
 
 def _limit(parser: Any, metavar: str, help: str) -> Any:  # noqa: A002 - typer's name
-    return _option(parser, metavar, help, show_default=False)
+    return _option(parser, metavar, help, show_default=False, rich_help_panel=OBJECTIVES)
 
 
 Target = _option(target_of, "URL", "Relay URL; `embedded` starts a relay in this process.")
-LoadScenario = Annotated[Scenario, typer.Option(help="Load scenario.")]
-RampUp = _option(seconds_of, "SECONDS", "Time over which all starts are spread evenly.")
-Connections = Annotated[int, typer.Option(min=1, max=1_000_000, help="Number of bare connections.")]
-ConnectionPairs = Annotated[int, typer.Option(min=1, max=500_000, help="Number of pairs of a dApp and a wallet.")]
-Duration = _option(seconds_of, "SECONDS", "Duration after the ramp-up.")
-MessagesPerSession = Annotated[int, typer.Option(min=1, max=10_000, help="Exchanges per pair.")]
-Delay = _option(seconds_of, "SECONDS", "Time for which the wallet is offline.")
+LoadScenario = Annotated[
+    Scenario,
+    typer.Option(metavar="SCENARIO", help=f"One of {', '.join(item for item in Scenario if item in LOAD_SCENARIOS)}."),
+]
+RampUp = _option(seconds_of, "TIME", "Time over which all starts are spread evenly.")
+Connections = Annotated[int, typer.Option(metavar="N", min=1, max=1_000_000, help="Number of bare connections.")]
+ConnectionPairs = Annotated[
+    int, typer.Option(metavar="N", min=1, max=500_000, help="Number of pairs of a dApp and a wallet.")
+]
+Duration = _option(seconds_of, "TIME", "Duration after the ramp-up.")
+MessagesPerSession = Annotated[int, typer.Option(metavar="N", min=1, max=10_000, help="Exchanges per pair.")]
+Delay = _option(seconds_of, "TIME", "Time for which the wallet is offline.")
 MessageInterval = _option(
-    positive_seconds_of, "SECONDS", "Wait of the wallet before each answer, and of the dApp after it."
+    positive_seconds_of, "TIME", "Wait of the wallet before each answer, and of the dApp after it."
 )
 CryptoKind = Annotated[
-    Crypto, typer.Option(help="Encryption; `mock` is the Node tool's key manager, cheaper and without any check.")
+    Crypto,
+    typer.Option(
+        metavar="KIND", help="Encryption: real, or mock, the Node tool's key manager, cheaper and without any check."
+    ),
 ]
-Timeout = _option(positive_seconds_of, "SECONDS", "Timeout of each connect attempt, the handshake, and each exchange.")
-OutputFile = Annotated[Path, typer.Option(metavar="FILE.json", help="Write the result here.")]
-ReportFile = Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write an HTML report.")]
-Workers = Annotated[int, typer.Option(min=1, max=256, help="Number of processes on this machine, one event loop each.")]
-MetricsAddress = _option(listen_of, "HOST:PORT", "Serve /metrics on this address during the test.")
-PushGateway = _option(gateway_of, "URL", "Push the metrics to this gateway after the test.")
-Worker = _option(worker_of, "I/N", "Run part I of N; other machines run the other parts.")
-TestId = _option(
-    test_id_of, "ID", "Name of this test, the same for each of its --worker parts (default: a random one)."
+Timeout = _option(positive_seconds_of, "TIME", "Timeout of each connect attempt, the handshake, and each exchange.")
+OutputFile = Annotated[Path, typer.Option(metavar="FILE.json", help="Write the result here.", rich_help_panel=RESULTS)]
+ReportFile = Annotated[
+    Path | None, typer.Option(metavar="FILE.html", help="Write an HTML report.", rich_help_panel=RESULTS)
+]
+MetricsAddress = _option(
+    listen_of, "HOST:PORT", "Serve /metrics on this address during the test.", rich_help_panel=RESULTS
 )
-Seed = Annotated[int | None, typer.Option(help="Seed of random choices, such as back-offs.")]
+PushGateway = _option(gateway_of, "URL", "Push the metrics to this gateway after the test.", rich_help_panel=RESULTS)
+Workers = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        min=1,
+        max=256,
+        help="Number of processes on this machine, one event loop each.",
+        rich_help_panel=PROCESSES,
+    ),
+]
+Worker = _option(worker_of, "I/N", "Run part I of N; other machines run the other parts.", rich_help_panel=PROCESSES)
+TestId = _option(
+    test_id_of,
+    "ID",
+    "Name of this test, the same for each of its --worker parts (default: a random one).",
+    rich_help_panel=PROCESSES,
+)
+Seed = Annotated[int | None, typer.Option(metavar="NUMBER", help="Seed of random choices, such as back-offs.")]
 ConfigFile = Annotated[
-    Path | None, typer.Option("--config", "-c", help="Check the result against the SLOs of this configuration.")
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        metavar="FILE.yaml",
+        help="Check the result against the SLOs of this configuration.",
+        rich_help_panel=OBJECTIVES,
+    ),
 ]
 RoundTripLimit = _limit(positive_seconds_of, "TIME", "Maximum round-trip P99 (400ms).")
 SuccessLimit = _limit(share_of, "PERCENT", "Minimum share of connects that succeed (99).")
@@ -65,6 +100,9 @@ StabilityLimit = _limit(share_of, "PERCENT", "Minimum share of due time connecte
 TrendLimit = Annotated[
     float | None,
     typer.Option(
-        min=1.0, help="Maximum ratio of the last 10 s window's P99 to the first's (default: reported, not enforced)."
+        metavar="FACTOR",
+        min=1.0,
+        help="Maximum ratio of the last 10 s window's P99 to the first's (default: reported, not enforced).",
+        rich_help_panel=OBJECTIVES,
     ),
 ]

@@ -22,6 +22,10 @@ def merge(
 
     Counts and sketches are added; no percentile is averaged. Checks the objectives of the workers again; exits with 1
     if one is missed, or a worker is missing.
+
+    Examples:
+    relay-monitor merge worker-0.json worker-1.json
+    relay-monitor merge worker-*.json --output all.json --report all.html
     """
     require("load")
     from monitor.load.merge import merge as merge_results  # noqa: PLC0415

@@ -28,19 +28,25 @@ if TYPE_CHECKING:
 
 def once(
     config: ConfigOption = DEFAULT_CONFIG,
-    relay: Annotated[str | None, typer.Option(help="Run probes of this relay only.")] = None,
-    probe: Annotated[str | None, typer.Option(help="Run this probe only.")] = None,
-    output: Annotated[Output, typer.Option(help="Output format.")] = Output.TEXT,
+    relay: Annotated[str | None, typer.Option(metavar="NAME", help="Run probes of this relay only.")] = None,
+    probe: Annotated[str | None, typer.Option(metavar="NAME", help="Run this probe only.")] = None,
+    output: Annotated[Output, typer.Option(metavar="FORMAT", help="Output format: text or json.")] = Output.TEXT,
     textfile: Annotated[
         Path | None,
         typer.Option(
-            help="Write the results as relay_once_* gauges to this file, for node_exporter's textfile collector."
+            metavar="FILE.prom",
+            help="Write the results as relay_once_* gauges to this file, for node_exporter's textfile collector.",
         ),
     ] = None,
 ) -> None:
     """Run each probe once.
 
     Run the probes in parallel, and print the outcome and the timeline of each run. Exit 1 unless all succeed.
+
+    Examples:
+    relay-monitor once
+    relay-monitor once --relay demo --probe session
+    relay-monitor once --output json --textfile /var/lib/node_exporter/relay.prom
     """
     from monitor.daemon.once import run_once, timeline_lines  # noqa: PLC0415
     from monitor.journal import run_to_json  # noqa: PLC0415

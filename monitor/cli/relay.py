@@ -10,17 +10,24 @@ from monitor.cli.shared import run_loop, until_stopped
 
 
 def relay(
-    listen: Annotated[str, typer.Option(help="Listen address, as HOST:PORT.")] = "127.0.0.1:8000",
+    listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="Listen address.")] = "127.0.0.1:8000",
     fault: Annotated[
         list[str], typer.Option(metavar="SPEC", help="Fault to inject, such as drop:probability=0.1; may be repeated.")
     ] = [],  # noqa: B006 - typer requires a list
     seed: Annotated[
-        int, typer.Option(help="Seed of the faults: the same requests in the same order get the same faults.")
+        int,
+        typer.Option(
+            metavar="NUMBER", help="Seed of the faults: the same requests in the same order get the same faults."
+        ),
     ] = 0,
 ) -> None:
     """Run the embedded relay.
 
     It has the production namespaces and the given faults.
+
+    Examples:
+    relay-monitor relay
+    relay-monitor relay --listen 127.0.0.1:8000 --fault drop:probability=0.1
     """
     from monitor.config.fields import split_host_port  # noqa: PLC0415
     from monitor.embedded import EmbeddedRelay, FaultPlan, parse_fault  # noqa: PLC0415

@@ -35,14 +35,25 @@ class LogLevel(StrEnum):
 
 def run(
     config: ConfigOption = DEFAULT_CONFIG,
-    shard: Annotated[str, typer.Option(help="Monitor part I of N of the relays, as I/N; I starts at 0.")] = "0/1",
-    log_format: Annotated[LogFormat, typer.Option(help="Log format.")] = LogFormat.CONSOLE,
-    log_level: Annotated[LogLevel, typer.Option(help="Minimum log level.")] = LogLevel.INFO,
+    shard: Annotated[
+        str, typer.Option(metavar="I/N", help="Monitor part I of N of the relays, as I/N; I starts at 0.")
+    ] = "0/1",
+    log_format: Annotated[
+        LogFormat, typer.Option(metavar="FORMAT", help="Log format: console or json.")
+    ] = LogFormat.CONSOLE,
+    log_level: Annotated[
+        LogLevel, typer.Option(metavar="LEVEL", help="Minimum log level: debug, info, warning or error.")
+    ] = LogLevel.INFO,
 ) -> None:
     """Run the daemon.
 
     It runs the scheduled probes and serves /metrics and the on-call page until SIGTERM. SIGHUP reloads the
     configuration.
+
+    Examples:
+    relay-monitor run
+    relay-monitor run --config prod.yaml --log-format json
+    relay-monitor run --config prod.yaml --shard 0/3
     """
     from monitor.config import shard_of  # noqa: PLC0415
     from monitor.daemon.process import serve  # noqa: PLC0415

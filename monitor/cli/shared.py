@@ -25,7 +25,9 @@ EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 EXIT_READER_GONE = 141
 
-ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="Configuration file.", show_default=True)]
+ConfigOption = Annotated[
+    Path, typer.Option("--config", "-c", metavar="FILE.yaml", help="Configuration file.", show_default=True)
+]
 DEFAULT_CONFIG = Path("config.yaml")
 
 

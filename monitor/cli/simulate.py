@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -17,37 +17,63 @@ if TYPE_CHECKING:
     from monitor.config import Config
 
 
+YEAR: Final = "A year of faults"
+
+
 def simulate(  # noqa: PLR0913, PLR0917 - one for each option
     config: ConfigOption = DEFAULT_CONFIG,
-    output: Annotated[Output, typer.Option(help="Output format.")] = Output.TEXT,
-    plot: Annotated[Path | None, typer.Option(help="Also plot the times to page, as SVG or PNG by the suffix.")] = None,
+    output: Annotated[Output, typer.Option(metavar="FORMAT", help="Output format: text or json.")] = Output.TEXT,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also plot the times to page, as SVG or PNG by the suffix.")
+    ] = None,
     nodes: Annotated[
         int | None,
-        typer.Option(min=1, max=1000, help="Also print the probability of hitting one bad node of this many."),
+        typer.Option(
+            metavar="N", min=1, max=1000, help="Also print the probability of hitting one bad node of this many."
+        ),
     ] = None,
     noise: Annotated[
         list[float],
-        typer.Option(min=0.0, max=0.5, help="Ratio of events that fail by chance, for false pages; repeatable."),
+        typer.Option(
+            metavar="RATIO", min=0.0, max=0.5, help="Ratio of events that fail by chance, for false pages; repeatable."
+        ),
     ] = [0.0001, 0.001],  # noqa: B006 - typer's form of a repeated option's default
-    trials: Annotated[int, typer.Option(min=10, max=10_000, help="Simulated faults of each kind.")] = 50,
-    months: Annotated[int, typer.Option(min=1, max=120, help="Simulated months for false pages.")] = 3,
+    trials: Annotated[int, typer.Option(metavar="N", min=10, max=10_000, help="Simulated faults of each kind.")] = 50,
+    months: Annotated[int, typer.Option(metavar="N", min=1, max=120, help="Simulated months for false pages.")] = 3,
     year: Annotated[  # noqa: FBT002 - a flag
         bool,
-        typer.Option("--year", help="Simulate a year of faults instead, and print precision and recall of the pages."),
+        typer.Option(
+            "--year",
+            help="Simulate a year of faults instead, and print precision and recall of the pages.",
+            rich_help_panel=YEAR,
+        ),
     ] = False,
     relays: Annotated[
-        int, typer.Option(min=1, max=1000, help="With --year: relays, made from those of the configuration.")
+        int,
+        typer.Option(
+            metavar="N", min=1, max=1000, help="Relays, made from those of the configuration.", rich_help_panel=YEAR
+        ),
     ] = 50,
     locations: Annotated[
-        int, typer.Option(min=1, max=20, help="With --year: locations, made from those of the configuration.")
+        int,
+        typer.Option(
+            metavar="N", min=1, max=20, help="Locations, made from those of the configuration.", rich_help_panel=YEAR
+        ),
     ] = 3,
-    days: Annotated[int, typer.Option(min=1, max=3650, help="With --year: days to simulate.")] = 365,
-    seed: Annotated[int, typer.Option(help="Random seed; the same seed gives the same figures.")] = 1,
+    days: Annotated[
+        int, typer.Option(metavar="N", min=1, max=3650, help="Days to simulate.", rich_help_panel=YEAR)
+    ] = 365,
+    seed: Annotated[int, typer.Option(metavar="NUMBER", help="Random seed; the same seed gives the same figures.")] = 1,
 ) -> None:
     """Simulate the time to page and false pages.
 
     Prints for each SLO the time to page by kind of fault, false pages a month, and faults that never page. With --year
     it prints what a year of many relays would page: outages that were missed, pages that were false, times to page.
+
+    Examples:
+    relay-monitor simulate
+    relay-monitor simulate --nodes 3 --trials 400 --plot forecast.svg
+    relay-monitor simulate --year --days 60 --relays 20
     """
     require("simulate")
     if year:

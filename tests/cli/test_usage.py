@@ -6,8 +6,10 @@ import re
 import shlex
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from monitor.cli import app
@@ -15,6 +17,8 @@ from tests.cli.commands import command, monitor
 from tests.relays import ROOT
 
 pytestmark = pytest.mark.integration
+
+COMMANDS: Any = typer.main.get_group(app).commands
 
 
 class TestUsage:
@@ -30,8 +34,21 @@ class TestUsage:
     def test_every_command_has_a_help_text(self) -> None:
         done = monitor("--help")
         assert done.returncode == 0
-        for name in ("run", "check", "once", "relay", "schema"):
-            assert re.search(rf"^ +{name} +[A-Z]", done.stdout, re.MULTILINE), name
+        shown = re.findall(r"^  ([a-z][a-z-]*) +[A-Z]", done.stdout, re.MULTILINE)
+        assert shown == [name for name, each in COMMANDS.items() if not each.hidden]
+        assert re.findall(r"^([A-Z].*):$", done.stdout, re.MULTILINE)[:2] == ["Options", "Monitor"]
+
+    @pytest.mark.parametrize("name", [name for name, each in COMMANDS.items() if not each.hidden])
+    def test_the_help_of_a_command_ends_with_examples_that_can_be_parsed(self, name: str) -> None:
+        """Each example is parsed as its command does, and not run."""
+        text = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "80"}).stdout
+        assert max(map(len, text.splitlines())) <= 80
+        examples = text.partition("\nExamples:\n")[2].replace("\\\n", " ").splitlines()
+        assert examples
+        for line in examples:
+            words = shlex.split(line.partition(">")[0])
+            assert words[:2] == ["relay-monitor", name]
+            COMMANDS[name].make_context(name, words[2:])
 
 
 class TestOutput:
