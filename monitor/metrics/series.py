@@ -26,6 +26,7 @@ from monitor.results import (
     Skipped,
 )
 from monitor.scenarios import SPECS, Scenario
+from monitor.sli import counted_slos, slo_events
 from monitor.vocabulary import Outcome, Phase, Reason, Sli, Step, Verdict
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
     from monitor.config import ProbeConfig, RelayConfig, SloConfig
     from monitor.metrics.families import Families
     from monitor.metrics.relay_series import RelaySeries
-    from monitor.results import Exchange, Failure, Pairing
+    from monitor.results import Exchange, Failure, Pairing, Report
+    from monitor.sli import CountedSlo
 
 _log = structlog.get_logger(__name__)
 
@@ -51,18 +53,6 @@ FAILURES: Final = "relay_probe_failures_total"
 DISCONNECTS: Final = "relay_probe_disconnects_total"
 
 
-class SloEvents:
-    """The events of one SLO of one probe at one relay; `threshold` is the relay's, in seconds."""
-
-    def __init__(self, good: Any, bad: Any, threshold: float) -> None:
-        self.threshold = threshold
-        self._good, self._bad = good, bad
-
-    def count(self, *, good: bool, amount: float = 1.0) -> None:
-        """Count one event, or `amount` seconds."""
-        (self._good if good else self._bad).inc(amount)
-
-
 class ProbeSeries:
     """The series of one probe at one relay."""
 
@@ -77,8 +67,8 @@ class ProbeSeries:
         self._down = self._ran = False
         self._relay_up = None if relay_series.status is None else relay_series.status.up
         self._succeeded_at = 0.0  # Unix time of the end of the last good run
-        self._slos: dict[Sli, list[SloEvents]] = {sli: [] for sli in Sli}
-        self._slo_names: set[str] = set()
+        self._slos: tuple[CountedSlo, ...] = ()
+        self._slo_counters: dict[tuple[str, bool], Any] = {}  # by name, and whether it counts good events
         self.pending = 0
         self._of("relay_probe_messages_pending").set_function(lambda: self.pending)
         self._interval = self._of("relay_probe_interval_seconds")
@@ -159,18 +149,16 @@ class ProbeSeries:
         """Set what a reload can change; the series of removed SLOs are removed."""
         *relay_labels, probe, _ = self._labels
         relay = relay_labels[-1]
-        counted = [slo for slo in slos if slo.sli is not Sli.TREND]
-        names = {slo.name for slo in counted}
-        for name in self._slo_names - names:
+        self._slos = counted_slos(slos, probe, relay)
+        names = [slo.name for slo in self._slos]
+        for name in {name for name, _ in self._slo_counters}.difference(names):
             for outcome in SLO_OUTCOMES:
                 self._group.discard(SLO_EVENTS, *relay_labels, probe, name, outcome)
-        self._slo_names = names
-        self._slos = {sli: [] for sli in Sli}
-        for slo in counted:
-            good, bad = (
-                self._group.series(SLO_EVENTS, *relay_labels, probe, slo.name, outcome) for outcome in SLO_OUTCOMES
-            )
-            self._slos[slo.sli].append(SloEvents(good, bad, slo.threshold_for(relay) or float("inf")))
+        self._slo_counters = {
+            (name, outcome == "good"): self._group.series(SLO_EVENTS, *relay_labels, probe, name, outcome)
+            for name in names
+            for outcome in SLO_OUTCOMES
+        }
         has_trend = any(slo.sli is Sli.TREND for slo in slos)
         if not self._lean or has_trend or self._labels[-1] == Scenario.STEADY_MESSAGING:
             self._round_trip = self._of("relay_probe_round_trip_seconds")
@@ -207,6 +195,7 @@ class ProbeSeries:
             self._exchange(part, run.id, started_at + (run.duration if part.ended is None else part.ended))
         if (pairing := run.pairing) is not None:
             self._pairing(pairing, run.id, started_at + _pairing_ended(run))
+        self._count_events(run)
         if run.outcome is Outcome.OK:
             self._succeeded_at = started_at + run.duration
             self._show_last_success()
@@ -248,10 +237,6 @@ class ProbeSeries:
             self._round_trip.observe_run(exchange.round_trip, run_id, ended_at)
         if ok and exchange.recovery is not None:
             self._recovery.observe_run(exchange.recovery, run_id, ended_at)
-        for slo in self._slos[Sli.AVAILABILITY]:
-            slo.count(good=ok)
-        for slo in self._slos[Sli.LATENCY]:
-            slo.count(good=ok and exchange.round_trip is not None and exchange.round_trip <= slo.threshold)
 
     def _count_outcome(self, outcome: Outcome) -> None:
         if (counter := self._exchanges.get(outcome)) is not None:
@@ -279,6 +264,12 @@ class ProbeSeries:
 
     def _paired(self, report: Paired) -> None:
         self._pairing(report.pairing, report.run_id, report.ended_at)
+        self._count_events(report)
+
+    def _count_events(self, report: Run | Report) -> None:
+        """Count what a report is for the SLOs."""
+        for name, good, amount in slo_events(report, self._slos):
+            self._slo_counters[name, good].inc(amount)
 
     def _pairing(self, pairing: Pairing, run_id: str, ended_at: float) -> None:
         if pairing.outcome not in {Outcome.OK, Outcome.FAILED}:
@@ -287,8 +278,6 @@ class ProbeSeries:
         self._handshakes[ok].inc()
         if ok and pairing.seconds is not None:
             self._handshake.observe_run(pairing.seconds, run_id, ended_at)
-        for slo in self._slos[Sli.PAIRING]:
-            slo.count(good=ok)
 
     def _sent(self, report: MessagesSent) -> None:
         self.pending += report.messages
@@ -307,8 +296,7 @@ class ProbeSeries:
 
     def _pair_time(self, report: PairTime) -> None:
         (self._connected if report.connected else self._disconnected).inc(report.seconds)
-        for slo in self._slos[Sli.STABILITY]:
-            slo.count(good=report.connected, amount=report.seconds)
+        self._count_events(report)
 
     def _dropped(self, report: Disconnected) -> None:
         code = report.code
