@@ -1,0 +1,1 @@
+"""The monitor's pages in a real browser, over a real daemon, in each kind of trouble."""

@@ -1,0 +1,54 @@
+"""One browser and the daemons that all tests of this folder look at."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from tests.browser.many_relays import ManyRelays
+from tests.browser.relays import Relays
+from tests.browser.troubles import Troubles
+from tests.browser.views import Views
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
+
+
+@pytest.fixture(scope="session")
+def views() -> Iterator[Views]:
+    """The browser: Debian's, since Playwright's own download is not pinned by a lock."""
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium: apt-get install chromium")
+    with sync_playwright() as playwright:
+        # The tests of CI run as root, for whom Chromium has no sandbox.
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield Views(browser)
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def relays() -> Iterator[Relays]:
+    """The loop of the embedded relays."""
+    with Relays() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def many_relays(tmp_path_factory: pytest.TempPathFactory, relays: Relays) -> Iterator[ManyRelays]:
+    """Forty relays, all up."""
+    with ManyRelays.started(tmp_path_factory.mktemp("many_relays"), relays) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def troubles(tmp_path_factory: pytest.TempPathFactory, relays: Relays) -> Iterator[Troubles]:
+    """Relays in each kind of trouble, for long enough that the daemon has found it."""
+    folder = tmp_path_factory.mktemp("troubles")
+    with Troubles.started(folder, relays) as running:
+        yield running
