@@ -91,7 +91,10 @@ class Monitor:
         self.conditions = Conditions(self.state_folder, self.clock) if self.state_folder is not None else None
         self._known = self.conditions.read(config.relays) if self.conditions is not None else {}
         self.maintenance_on_demand = MaintenanceOnDemand(
-            self.state_folder, self.clock, lambda: self.monitored_relays.relays
+            self.state_folder,
+            self.clock,
+            relays=lambda: self.monitored_relays.relays,
+            configured=lambda: self.maintenance.configured(),  # noqa: PLW0108 - a reload replaces it
         )
         self.maintenance_on_demand.read()
         self.maintenance = self._maintenance(config)
@@ -206,6 +209,7 @@ class Monitor:
             journal=self.journal,
             metrics=self.metrics.render,
             ready=self.ready,
+            maintenance=self.maintenance_on_demand,
             reload=self.reload if self._source is not None else None,
         )
 

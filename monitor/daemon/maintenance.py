@@ -26,7 +26,8 @@ NAME: Final = "maintenance.json"
 class MaintenanceOnDemand:
     """Starts, ends and lists windows. To be used on the event loop; only `read` and `close` may block.
 
-    relays: returns the names of the relays that exist. on_change: called with a window and what happened to it:
+    relays: returns the names of the relays that exist. configured: returns the open windows of the configuration, to be
+    listed too. on_change: called with a window and what happened to it:
     "started", "ended" (by an operator) or "expired".
     """
 
@@ -35,16 +36,18 @@ class MaintenanceOnDemand:
         folder: StateFolder | None,
         clock: Clock,
         relays: Callable[[], Collection[str]],
+        configured: Callable[[], tuple[Window, ...]],
         on_change: Callable[[Window, str], None] = lambda _window, _what: None,
     ) -> None:
         self.windows = OnDemandWindows(clock)
         self._file = StateFile(folder, NAME) if folder is not None else None
-        self._relays = relays
+        self.relays = relays
+        self.configured = configured
         self._on_change = on_change
 
     def start(self, relays: Sequence[str] | None, seconds: float, reason: str, by: str) -> Window:
         """Open a window of some relays, None for all that exist now. Raises `RequestError`."""
-        known = self._relays()
+        known = self.relays()
         if relays is not None and (unknown := sorted(set(relays) - set(known))):
             raise RequestError(f"this monitor has no relay {unknown[0]!r}")
         window = self.windows.start(sorted(known) if relays is None else relays, seconds, reason, by)
@@ -59,7 +62,7 @@ class MaintenanceOnDemand:
         self._changed(window, "ended", by=by)
         return window
 
-    def list(self) -> list[Window]:
+    def list(self) -> tuple[Window, ...]:
         """Return the open windows on demand, the first to end first."""
         return self.windows.list()
 

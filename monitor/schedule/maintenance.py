@@ -51,6 +51,15 @@ class Maintenance:
             found.append(started)
         return max(found, key=lambda window: window.end, default=None)
 
+    def configured(self) -> tuple[Window, ...]:
+        """Return the configured windows that are open now."""
+        now = self._clock.time()
+        return tuple(
+            _configured(window, start)
+            for window, crontab in self._windows
+            if (start := crontab.after(now - window.duration)) <= now
+        )
+
     def overlaps(self, relay: str, since: float, until: float) -> bool:
         """Return whether a window of `relay` is open at any time from `since` until `until`, on the wall clock."""
         if self._on_demand is not None and self._on_demand.overlaps(relay, since, until):

@@ -80,9 +80,9 @@ class OnDemandWindows:
         current = self._current()
         return [self._close(entry, entry.end) for entry in list(self._open.values()) if entry not in current]
 
-    def list(self) -> list[Window]:
+    def list(self) -> tuple[Window, ...]:
         """Return the open windows, the first to end first."""
-        return [entry.window for entry in sorted(self._current(), key=lambda entry: entry.end)]
+        return tuple(entry.window for entry in sorted(self._current(), key=lambda entry: entry.end))
 
     def active(self, relay: str, at: float) -> Window | None:
         """Return the open window of `relay` that ends last; `at` is a time on the wall clock."""

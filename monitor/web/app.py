@@ -13,11 +13,13 @@ from monitor.web import static_files
 from monitor.web.api import Api
 from monitor.web.auth import AuthMiddleware, WebAuth
 from monitor.web.headers import SecurityHeaders
+from monitor.web.maintenance import MaintenancePages
 from monitor.web.management import Management
 from monitor.web.overview import Overview
 from monitor.web.rendering import Json, templates
 from monitor.web.run_page import RunPage
 from monitor.web.scrape import Scrape
+from monitor.web.write_guard import WriteGuard
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -29,6 +31,7 @@ def build_app(state: WebState, auth: WebAuth | None = None) -> SecurityHeaders:
     """Return the web application of a monitor, protected by `auth` if given."""
     templates(), static_files.contents()  # compiled and read before the probes start
     overview, management, api = Overview(state), Management(state), Api(state)
+    maintenance = MaintenancePages(state)
     app = Starlette(
         routes=[
             Route("/", overview.page),
@@ -38,13 +41,20 @@ def build_app(state: WebState, auth: WebAuth | None = None) -> SecurityHeaders:
             Route("/-/healthy", management.healthy),
             Route("/-/ready", management.ready),
             Route("/-/reload", management.reload, methods=["POST"]),
+            Route("/maintenance", maintenance.page),
+            Route("/maintenance", maintenance.form_start, methods=["POST"]),
+            Route("/maintenance/{id}/end", maintenance.form_end, methods=["POST"]),
+            Route("/api/v1/maintenance", maintenance.api_list),
+            Route("/api/v1/maintenance", maintenance.api_start, methods=["POST"]),
+            Route("/api/v1/maintenance/{id}", maintenance.api_end, methods=["DELETE"]),
             Route("/api/v1/status", api.status),
             Route("/api/v1/runs", api.runs),
             Route("/api/v1/runs/{id}", api.run),
         ],
         exception_handlers={HTTPException: _error_response},
     )
-    return SecurityHeaders(app if auth is None else AuthMiddleware(app, auth))
+    guarded = WriteGuard(app)
+    return SecurityHeaders(guarded if auth is None else AuthMiddleware(guarded, auth))
 
 
 async def _error_response(request: Request, error: Exception) -> Response:

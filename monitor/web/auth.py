@@ -22,6 +22,7 @@ from monitor.threads import run_in_thread
 from monitor.web.config import WebConfig, load_web
 from monitor.web.passwords import Passwords, TooManyError
 from monitor.web.tls import server_context
+from monitor.web.write_guard import READING, USER
 
 if TYPE_CHECKING:
     import ssl
@@ -136,7 +137,10 @@ def _version(path: Path) -> _Version:
 
 
 class AuthMiddleware:
-    """ASGI middleware: basic auth and rate limit before `app`, and the configured response headers."""
+    """ASGI middleware: basic auth and rate limit before `app`, and the configured response headers.
+
+    Users who may write may also read. For a change the users who only read are not accepted if there are others.
+    """
 
     def __init__(self, app: ASGIApp, auth: WebAuth) -> None:
         self._app = app
@@ -153,18 +157,22 @@ class AuthMiddleware:
                 MutableHeaders(scope=message).update(added)
             await send(message)
 
-        rejection = await self._rejection(security, Headers(scope=scope).get("authorization", ""))
+        rejection = await self._rejection(security, scope)
         await (rejection or self._app)(scope, receive, send_with_headers)
 
-    async def _rejection(self, security: ServerSecurity, authorization: str) -> PlainTextResponse | None:
+    async def _rejection(self, security: ServerSecurity, scope: Scope) -> PlainTextResponse | None:
         if not self._auth.allows_request():
             return PlainTextResponse("Too Many Requests\n", 429)
-        users = security.config.basic_auth_users
+        readers, writers = security.config.basic_auth_users, security.config.basic_auth_write_users
+        writes = scope["method"] not in READING
+        users = writers if writes and writers else {**readers, **writers} if readers else {}
         if not users:
             return None
         try:
-            user, password = _credentials(authorization)
+            user, password = _credentials(Headers(scope=scope).get("authorization", ""))
             if await self._passwords.check(users, user, password):
+                if user in writers:
+                    scope[USER] = user
                 return None
         except TooManyError:
             return PlainTextResponse("too many login attempts\n", 503, headers={"Retry-After": "1"})

@@ -7,7 +7,7 @@ Python cannot implement are errors.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping  # noqa: TC003 - pydantic reads annotations at run time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
@@ -92,21 +92,25 @@ class RateLimit(Section):
     burst: Annotated[int, Field(ge=0, le=1_000_000)] = 0
 
 
+_Users = Annotated[
+    Mapping[
+        Annotated[str, Field(max_length=200), checked(_user)],
+        Annotated[SecretStr, BeforeValidator(_hash), Kind("bcrypt hash")],
+    ],
+    Field(max_length=MAX_USERS),
+    AfterValidator(frozen),
+    THAWED,
+    Kind("user → bcrypt hash"),
+]
+
+
 class WebConfig(Section):
-    """The whole file."""
+    """The whole file. `basic_auth_write_users` is not in Prometheus' format; its users may also read."""
 
     tls_server_config: TlsServerConfig = Field(default_factory=TlsServerConfig)
     http_server_config: HttpServerConfig = Field(default_factory=HttpServerConfig)
-    basic_auth_users: Annotated[
-        Mapping[
-            Annotated[str, Field(max_length=200), checked(_user)],
-            Annotated[SecretStr, BeforeValidator(_hash), Kind("bcrypt hash")],
-        ],
-        Field(max_length=MAX_USERS),
-        AfterValidator(frozen),
-        THAWED,
-        Kind("user → bcrypt hash"),
-    ] = Field(default_factory=no_entries)
+    basic_auth_users: _Users = Field(default_factory=no_entries)
+    basic_auth_write_users: _Users = Field(default_factory=no_entries)
     rate_limit: RateLimit = Field(default_factory=RateLimit)
 
 
@@ -125,6 +129,8 @@ def _check(config: WebConfig, root: Node, unknown: set[KeyPath]) -> list[ConfigP
     def problem(message: str, *path: str) -> None:
         problems.append(ConfigProblem(locate(root, path)[1].line, show_path(path), message))
 
+    for user in sorted(config.basic_auth_users.keys() & config.basic_auth_write_users.keys()):
+        problem("is also in basic_auth_users; expected it in one of the two", "basic_auth_write_users", user)
     limit = config.rate_limit
     if limit.interval and not limit.burst and not any(path[0] == "rate_limit" for path in unknown):
         problem("has no burst and would reject all requests; expected a burst of 1 or more", "rate_limit")

@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Collection, Sequence
 
     from monitor.journal import Journal
+    from monitor.schedule import Window
+
+
+class MaintenanceControl(Protocol):
+    """Starts, ends and lists maintenance windows."""
+
+    def start(self, relays: Sequence[str] | None, seconds: float, reason: str, by: str) -> Window:
+        """Open a window of some relays, None for all. Raises `RequestError`."""
+
+    def end(self, id: str, by: str) -> Window:  # noqa: A002 - the field's name
+        """End a window. Raises `RequestError` if none of this id is open."""
+
+    def list(self) -> tuple[Window, ...]:
+        """Return the open windows on demand, the first to end first."""
+
+    def configured(self) -> tuple[Window, ...]:
+        """Return the open windows of the configuration; their id is empty."""
+
+    def relays(self) -> Collection[str]:
+        """Return the names of the relays that exist."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,4 +43,5 @@ class WebState:
     journal: Journal
     metrics: Callable[[str], tuple[bytes, str]]
     ready: Callable[[], str | None]
+    maintenance: MaintenanceControl | None = None
     reload: Callable[[], Awaitable[None]] | None = None

@@ -42,7 +42,7 @@ def test_a_window_is_open_from_its_start_until_its_length_has_passed() -> None:
     assert maintenance.active("demo") == "deploy"
     clock.advance(0.1)
     assert maintenance.active("demo") is None
-    assert windows.list() == []
+    assert windows.list() == ()
 
 
 @pytest.mark.parametrize("step", [-86_400.0, 86_400.0])
@@ -103,7 +103,7 @@ def test_a_window_that_is_not_allowed_is_refused(
     windows = OnDemandWindows(SetClock())
     with pytest.raises(RequestError, match=message):
         windows.start(relays, seconds, reason, by)
-    assert windows.list() == []
+    assert windows.list() == ()
 
 
 def test_open_and_ended_windows_are_bounded() -> None:
@@ -124,20 +124,20 @@ def test_a_restored_window_keeps_its_end_and_never_lasts_longer_than_it_was() ->
     clock.ticks = 3.0  # a new process, on a host that has just started
     windows = OnDemandWindows(clock)
     windows.restore([window])
-    assert windows.list() == [window]
+    assert windows.list() == (window,)
     assert windows.overlaps("demo", clock.time() - 100, clock.time() - 90)  # before this process began
     clock.advance(400.0)
-    assert windows.list() == []
+    assert windows.list() == ()
 
     stepped = SetClock(window.start.timestamp() - 86_400)  # the wall clock was set back between the processes
     windows = OnDemandWindows(stepped)
     windows.restore([window])
     stepped.advance(600.0)
-    assert windows.list() == []
+    assert windows.list() == ()
 
 
 def test_an_ended_window_is_not_restored() -> None:
     _, _, window = started(600.0)
     windows = OnDemandWindows(SetClock(window.end.timestamp()))
     windows.restore([window])
-    assert windows.list() == []
+    assert windows.list() == ()
