@@ -65,7 +65,7 @@ class MaintenancePages:
 
     async def form_start(self, request: Request) -> Response:
         """Start a window from the form; the answer is the page."""
-        fields = await _form(request)
+        fields = await _form_fields(request)
         asked: dict[str, Any] = {name: fields.get(name, [""])[0].strip() for name in ("for", "reason", "by")}
         relays = fields.get("relays", [])
         asked |= {"all": True} if "all" in fields else {"relays": relays}
@@ -180,7 +180,7 @@ async def _json(request: Request) -> dict[str, Any]:
     return value
 
 
-async def _form(request: Request) -> dict[str, list[str]]:
+async def _form_fields(request: Request) -> dict[str, list[str]]:
     body = await _body(request, "application/x-www-form-urlencoded")
     try:
         return parse_qs(body.decode(), max_num_fields=MAX_FIELDS)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 TLS = "tls_server_config: {cert_file: server.pem, key_file: server.key}\n"
 PASSWORD = "correct horse"
-PATHS = ("/", "/metrics", "/-/healthy", "/-/ready", "/api/v1/status", "/style.css", "/nothing")
+PATHS = ("/", "/metrics", "/-/healthy", "/-/ready", "/api/v1/status", "/static/style.css", "/nothing")
 
 
 def users(password: str = PASSWORD, name: str = "prometheus") -> str:
@@ -129,7 +129,7 @@ http_server_config:
             assert headers["strict-transport-security"] == "max-age=31536000"
             assert headers.get_list("content-security-policy") == ["default-src 'self'"]
             assert "x-xss-protection" not in headers
-            assert headers["referrer-policy"] == "no-referrer"
+            assert headers["referrer-policy"] == "same-origin"
 
 
 async def test_requests_above_the_rate_limit_are_refused(folder: Path) -> None:

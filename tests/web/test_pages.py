@@ -263,7 +263,7 @@ class TestAllResponses:
             headers = (await web.get(path)).headers
         assert "default-src 'none'" in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff"
-        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["referrer-policy"] == "same-origin"
         assert headers["cache-control"] == "no-store"
 
     async def test_a_page_loads_only_its_own_files(self) -> None:

@@ -33,7 +33,7 @@ async def web() -> AsyncIterator[WebServer]:
 
 async def test_all_routes_are_served_over_a_socket(web: WebServer) -> None:
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{web.port}") as client:
-        for path in ("/", "/metrics", "/-/healthy", "/-/ready", "/api/v1/status", "/api/v1/runs", "/style.css"):
+        for path in ("/", "/metrics", "/-/healthy", "/-/ready", "/api/v1/status", "/api/v1/runs", "/static/style.css"):
             response = await client.get(path)
             assert response.status_code == 200, path
             assert "server" not in response.headers
