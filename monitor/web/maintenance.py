@@ -64,7 +64,7 @@ class MaintenancePages:
         return await self._page(request.query_params.getlist("relay")[:MAX_FIELDS])
 
     async def form_start(self, request: Request) -> Response:
-        """Start a window from the form; the answer is the page."""
+        """Start a window from the form; the response is the page."""
         fields = await _form_fields(request)
         asked: dict[str, Any] = {name: fields.get(name, [""])[0].strip() for name in ("for", "reason", "by")}
         relays = fields.get("relays", [])
@@ -76,7 +76,7 @@ class MaintenancePages:
         return RedirectResponse("/maintenance", 303)
 
     async def form_end(self, request: Request) -> Response:
-        """End a window from its button; the answer is the page."""
+        """End a window from its button; the response is the page."""
         try:
             self._end(request)
         except HTTPException as error:

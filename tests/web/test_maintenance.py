@@ -104,8 +104,8 @@ class TestApi:
         app = build_app(state(maintenance=control()), WebAuth(read_security(path)))
         async with on_this_host(app) as web:
             for by, shown in (("", "ops"), ("ops", "ops"), ("ana", "ana (ops)")):
-                answer = await web.post("/api/v1/maintenance", json=ASKED | {"by": by}, auth=("ops", "pw"))
-                assert answer.json()["window"]["by"] == shown
+                response = await web.post("/api/v1/maintenance", json=ASKED | {"by": by}, auth=("ops", "pw"))
+                assert response.json()["window"]["by"] == shown
 
 
 class TestPage:
@@ -113,8 +113,8 @@ class TestPage:
         windows = control()
         async with client(maintenance=windows) as web:
             assert "No relay is in maintenance" in (await web.get("/maintenance")).text
-            form = {"relays": ["demo", "other"], "for": " 20m ", "reason": "deploy 1234", "by": "ana"}
-            response = await web.post("/maintenance", data=form)
+            fields = {"relays": ["demo", "other"], "for": " 20m ", "reason": "deploy 1234", "by": "ana"}
+            response = await web.post("/maintenance", data=fields)
             assert (response.status_code, response.headers["location"]) == (303, "/maintenance")
             page = (await web.get("/maintenance")).text
             assert "demo, other" in page
@@ -124,8 +124,8 @@ class TestPage:
 
     async def test_a_wrong_form_is_shown_again_with_what_was_typed(self) -> None:
         async with client(maintenance=control()) as web:
-            form = {"relays": "demo", "for": "9h", "reason": EVIL}
-            response = await web.post("/maintenance", data=form)
+            fields = {"relays": "demo", "for": "9h", "reason": EVIL}
+            response = await web.post("/maintenance", data=fields)
         assert response.status_code == 400
         assert "1s–4h" in response.text
         assert 'value="demo" checked' in response.text

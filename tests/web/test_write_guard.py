@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import bcrypt
 import httpx
@@ -34,18 +35,25 @@ async def reload() -> None:
     pass
 
 
-async def post(
-    auth: WebAuth | None = None,
+async def request(
+    method: str,
+    path: str,
+    security: WebAuth | None = None,
     *,
     peer: str = "127.0.0.1",
     host: str = "monitor.example",
     headers: Mapping[str, str] | None = None,
-    **changes: Any,
+    user: tuple[str, str] | None = None,
 ) -> httpx.Response:
-    """Ask for a reload, as a client at `peer`."""
-    transport = httpx.ASGITransport(build_app(state(reload=reload), auth), client=(peer, 40_000))
-    async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as web:
-        return await web.post("/-/reload", headers=headers, **changes)
+    """Send a request as a client at `peer`."""
+    transport = httpx.ASGITransport(build_app(state(reload=reload), security), client=(peer, 40_000))
+    basic = None if user is None else httpx.BasicAuth(*user)
+    async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}", auth=basic) as web:
+        return await web.request(method, path, headers=headers)
+
+
+post = partial(request, "POST", "/-/reload")
+read = partial(request, "GET", "/-/ready")
 
 
 class TestThisHost:
@@ -71,15 +79,15 @@ class TestThisHost:
 
     async def test_without_a_user_who_may_write_one_who_reads_writes_from_this_host_only(self, tmp_path: Path) -> None:
         auth = web_config(tmp_path, "basic_auth_users")
-        assert (await post(auth, auth=READER)).status_code == 200
-        assert (await post(auth, auth=READER, peer="10.0.0.7")).status_code == 403
+        assert (await post(auth, user=READER)).status_code == 200
+        assert (await post(auth, user=READER, peer="10.0.0.7")).status_code == 403
         assert (await post(auth)).status_code == 401
 
 
 class TestUsers:
     async def test_a_user_who_may_write_does_so_from_everywhere(self, tmp_path: Path) -> None:
         auth = web_config(tmp_path, "basic_auth_users", "basic_auth_write_users")
-        assert (await post(auth, auth=WRITER, peer="10.0.0.7")).status_code == 200
+        assert (await post(auth, user=WRITER, peer="10.0.0.7")).status_code == 200
 
     @pytest.mark.parametrize("peer", ["127.0.0.1", "10.0.0.7"])
     @pytest.mark.parametrize("user", [None, READER, ("on-call", "wrong")])
@@ -87,22 +95,18 @@ class TestUsers:
         self, tmp_path: Path, peer: str, user: tuple[str, str] | None
     ) -> None:
         auth = web_config(tmp_path, "basic_auth_users", "basic_auth_write_users")
-        response = await post(auth, peer=peer, **({"auth": user} if user else {}))
+        response = await post(auth, peer=peer, user=user)
         assert (response.status_code, response.headers["www-authenticate"]) == (401, "Basic")
 
     async def test_a_user_who_may_write_may_read(self, tmp_path: Path) -> None:
-        app = build_app(state(), web_config(tmp_path, "basic_auth_users", "basic_auth_write_users"))
-        transport = httpx.ASGITransport(app, client=("10.0.0.7", 1))
-        async with httpx.AsyncClient(transport=transport, base_url="http://monitor.example") as web:
-            for user, code in ((WRITER, 200), (READER, 200), (None, 401)):
-                assert (await web.get("/-/ready", **({"auth": user} if user else {}))).status_code == code
+        auth = web_config(tmp_path, "basic_auth_users", "basic_auth_write_users")
+        for user, code in ((WRITER, 200), (READER, 200), (None, 401)):
+            assert (await read(auth, user=user, peer="10.0.0.7")).status_code == code
 
     async def test_reading_stays_open_if_only_writing_needs_a_password(self, tmp_path: Path) -> None:
-        app = build_app(state(), web_config(tmp_path, "basic_auth_write_users"))
-        transport = httpx.ASGITransport(app, client=("10.0.0.7", 1))
-        async with httpx.AsyncClient(transport=transport, base_url="http://monitor.example") as web:
-            assert (await web.get("/-/ready")).status_code == 200
-            assert (await web.post("/-/reload")).status_code == 401
+        auth = web_config(tmp_path, "basic_auth_write_users")
+        assert (await read(auth, peer="10.0.0.7")).status_code == 200
+        assert (await post(auth, peer="10.0.0.7")).status_code == 401
 
     def test_a_user_is_in_one_of_the_two_lists(self, tmp_path: Path) -> None:
         path = tmp_path / "web.yml"
@@ -126,10 +130,10 @@ class TestOtherSites:
         self, tmp_path: Path, headers: dict[str, str]
     ) -> None:
         auth = web_config(tmp_path, "basic_auth_write_users")
-        response = await post(auth, auth=WRITER, headers=headers)
+        response = await post(auth, user=WRITER, headers=headers)
         assert (response.status_code, "cross-site" in response.text) == (403, True)
 
     async def test_a_page_of_the_monitor_may(self, tmp_path: Path) -> None:
         auth = web_config(tmp_path, "basic_auth_write_users")
         for headers in ({"Origin": "http://monitor.example"}, {"Sec-Fetch-Site": "same-origin"}):
-            assert (await post(auth, auth=WRITER, headers=headers)).status_code == 200
+            assert (await post(auth, user=WRITER, headers=headers)).status_code == 200
