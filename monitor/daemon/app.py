@@ -7,7 +7,7 @@ import hashlib
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -18,7 +18,7 @@ from monitor.daemon.conditions import Conditions
 from monitor.daemon.lifecycle import Lifecycle
 from monitor.daemon.maintenance import MaintenanceOnDemand
 from monitor.daemon.pipeline import ResultPipeline
-from monitor.daemon.status import relay_status
+from monitor.daemon.status import StatusViews
 from monitor.daemon.supervisor import ProbeSupervisor
 from monitor.errors import ConfigError, MonitorError, StartupError
 from monitor.health import SelfCheck
@@ -79,9 +79,10 @@ class Monitor:
         source: Callable[[], Config] | None = None,
     ) -> None:
         self.config = config
+        self.shard = f"{shard[0]}/{shard[1]}"
         self._source = source
         self.clock = clock or SYSTEM_CLOCK
-        self.metrics = Metrics(config, version=monitor.__version__, shard=f"{shard[0]}/{shard[1]}", clock=self.clock)
+        self.metrics = Metrics(config, version=monitor.__version__, shard=self.shard, clock=self.clock)
         self.state_folder = StateFolder(config.state_dir) if config.state_dir is not None else None
         self.journal = Journal(
             self.state_folder,
@@ -134,11 +135,13 @@ class Monitor:
         self.supervisor = ProbeSupervisor(
             self.monitored_relays, self.schedule, self.metrics.count_run, self.supervision
         )
-        self.metrics.set_config_info(config_hash(config))
+        self.reloaded_at = self.started_at
+        self._set_config_hash(config_hash(config))
         self.auth = WebAuth(read_security(config.server.web_config_file))
         self._background: list[asyncio.Task[None]] = []  # tasks that run until the monitor stops
         self._start_began = False
         self.lifecycle = Lifecycle(self)
+        self.views = StatusViews(self)
 
     async def start(self) -> None:
         """Start all parts. Raises `StartupError`."""
@@ -205,7 +208,7 @@ class Monitor:
     def web_state(self) -> WebState:
         """Return the monitor's interface to the web pages."""
         return WebState(
-            status=self.status,
+            status=self.views.view,
             journal=self.journal,
             metrics=self.metrics.render,
             ready=self.ready,
@@ -218,20 +221,6 @@ class Monitor:
         if self.lifecycle.is_ready:
             return None
         return "the monitor is stopping" if self.lifecycle.is_stopping else "the schedule has not started yet"
-
-    def status(self) -> dict[str, Any]:
-        """Return the state of the monitor and its relays as JSON values."""
-        return {
-            "version": monitor.__version__,
-            "location": self.config.location,
-            "startedAt": self.started_at.isoformat(),
-            "healthy": self.health.healthy,
-            "distrust": self.health.reasons,
-            "relays": [
-                relay_status(relay, self.config, self.clock, self.maintenance, self.schedule)
-                for relay in self.monitored_relays.relays.values()
-            ],
-        }
 
     # Reload.
 
@@ -259,8 +248,9 @@ class Monitor:
             raise StartupError(why) from error
         self.maintenance = reload.maintenance
         self.auth.apply(reload.security)
-        self.metrics.set_config_info(reload.config_hash)
+        self._set_config_hash(reload.config_hash)
         self.metrics.set_reload(at=self.clock.time(), ok=True)
+        self.reloaded_at = utc(self.clock)
         stopped, started = len(reload.difference.stopped), len(reload.difference.started)
         _log.info("configuration reloaded", stopped=stopped, started=started)
 
@@ -297,6 +287,10 @@ class Monitor:
             self.health.references = config.references
         self.config = config
         await self.supervisor.start_all(difference.started)
+
+    def _set_config_hash(self, config_hash: str) -> None:
+        self.config_hash = config_hash
+        self.metrics.set_config_info(config_hash)
 
     # Health and maintenance.
 

@@ -1,72 +1,157 @@
-"""The state of a relay as JSON values, for the pages and the API."""
+"""The view of the whole monitor: facts are collected on the event loop, and the view is built of them in a thread.
+
+With 200 relays building takes longer than the event loop may be blocked, and the journal's queries may wait for a disk.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
 
+import monitor
 from monitor.clock import utc
-from monitor.config import Cron, Every, show_duration
-from monitor.reachability.sentence import describe
+from monitor.daemon.figures import JournalFigures
+from monitor.daemon.relay_views import RelayFacts, failure_groups, relay_view, worst_first
+from monitor.threads import run_in_thread
+from monitor.web.banner import banner
+from monitor.web.model import MonitorView, WindowView
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from monitor.clock import Clock
-    from monitor.config import Config, ProbeConfig
-    from monitor.relays import MonitoredRelay
-    from monitor.results import Cause
-    from monitor.schedule import Maintenance, Schedule
+    from monitor.config import Config
+    from monitor.daemon.maintenance import MaintenanceOnDemand
+    from monitor.health import SelfCheck
+    from monitor.journal import Journal
+    from monitor.metrics import Metrics
+    from monitor.relays import MonitoredRelay, MonitoredRelays
+    from monitor.schedule import Maintenance, Schedule, Window
+
+MAX_AGE: Final = 1.0
+"""Seconds for which a view is served to all who ask."""
+
+SLICE: Final = 10
+"""Relays whose facts are collected before the event loop runs on."""
 
 
-def relay_status(
-    relay: MonitoredRelay, config: Config, clock: Clock, maintenance: Maintenance, schedule: Schedule
-) -> dict[str, Any]:
-    """Return the state of one relay and of its probes as JSON values."""
-    name, verdict = relay.config.name, relay.verdict
-    status = verdict.status
-    ago = clock.monotonic() - verdict.delivered_at
-    probes = [probe for probe in config.probes if name in probe.relays]
-    return {
-        "name": name,
-        "url": relay.config.url.partition("?")[0],  # the query may contain a token
-        "up": verdict.up,
-        "accepting": status.accepting,
-        "condition": status.condition.value,
-        "since": _iso(status.since),
-        "sentence": describe(status, utc(clock)),
-        "cause": None if status.cause is None else _cause(status.cause),
-        "lastCrossing": None if ago == float("inf") else _iso(utc(clock, ago)),
-        "maintenance": maintenance.active(name),
-        "probes": [
-            {
-                "name": probe.name,
-                "scenario": probe.scenario.value,
-                "schedule": _schedule_text(probe),
-                "nextDue": _iso(None if probe.is_continuous else schedule.next_due(name, probe.name)),
-            }
-            for probe in probes
-        ],
-    }
+class Parts(Protocol):
+    """What a view is made of: the daemon."""
+
+    config: Config
+    clock: Clock
+    journal: Journal
+    metrics: Metrics
+    maintenance: Maintenance
+    maintenance_on_demand: MaintenanceOnDemand
+    monitored_relays: MonitoredRelays
+    schedule: Schedule
+    health: SelfCheck
+    started_at: datetime
+    reloaded_at: datetime
+    config_hash: str
+    shard: str
 
 
-def _cause(cause: Cause) -> dict[str, str]:
-    return {
-        "step": cause.step.value,
-        "reason": cause.reason.value,
-        "status": cause.status,
-        "detail": cause.detail,
-        "endpoint": cause.endpoint,
-    }
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Facts:
+    """What the event loop knows, at one time."""
+
+    config: Config
+    now: datetime
+    healthy: bool
+    reasons: tuple[str, ...]
+    relays: Sequence[RelayFacts]
+    windows: Sequence[Window]
 
 
-def _iso(time: datetime | None) -> str | None:
-    return None if time is None else time.isoformat()
+class StatusViews:
+    """Builds the view of a monitor, at most once a second however many ask."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._figures = JournalFigures(parts.journal)
+        self._building: asyncio.Task[MonitorView] | None = None
+        self._built_at = float("-inf")
+
+    async def view(self) -> MonitorView:
+        """Return the present view; it may be `MAX_AGE` old."""
+        if self._building is None or (self._building.done() and self._is_old(self._building)):
+            self._built_at = self._parts.clock.monotonic()
+            self._building = asyncio.ensure_future(self._build())
+        # One who gives up must not cancel the view of the others.
+        return await asyncio.shield(self._building)
+
+    def _is_old(self, built: asyncio.Task[MonitorView]) -> bool:
+        failed = built.cancelled() or built.exception() is not None
+        return failed or self._parts.clock.monotonic() - self._built_at >= MAX_AGE
+
+    async def _build(self) -> MonitorView:
+        facts = await self._collect()
+        return await run_in_thread("status view", lambda: self._assemble(facts))
+
+    async def _collect(self) -> _Facts:
+        parts, relays = self._parts, []
+        for number, relay in enumerate(list(parts.monitored_relays.relays.values()), 1):
+            relays.append(self._relay(relay))
+            if number % SLICE == 0:
+                await asyncio.sleep(0)
+        return _Facts(
+            config=parts.config,
+            now=utc(parts.clock),
+            healthy=parts.health.healthy,
+            reasons=tuple(parts.health.reasons),
+            relays=relays,
+            windows=parts.maintenance_on_demand.list(),
+        )
+
+    def _relay(self, relay: MonitoredRelay) -> RelayFacts:
+        parts, name, verdict = self._parts, relay.config.name, relay.verdict
+        status, now = verdict.status, parts.clock.monotonic()
+        delivered = now - verdict.delivered_at
+        probes = [probe for probe in parts.config.probes if name in probe.relays and not probe.is_continuous]
+        return RelayFacts(
+            config=relay.config,
+            status=status,
+            up=verdict.up,
+            cause_age=None if status.cause is None else max(0.0, now - status.cause.at),
+            delivered_age=None if delivered == float("inf") else delivered,
+            maintenance=parts.maintenance.window(name),
+            certificate=parts.metrics.certificate_expiry(name),
+            next_due={probe.name: parts.schedule.next_due(name, probe.name) for probe in probes},
+        )
+
+    def _assemble(self, facts: _Facts) -> MonitorView:
+        parts, config = self._parts, facts.config
+        figures = self._figures.read(facts.now, {slo.name: slo.window for slo in config.slos})
+        relays = sorted((relay_view(each, config, figures, facts.now) for each in facts.relays), key=worst_first)
+        return MonitorView(
+            version=monitor.__version__,
+            install=config.install,
+            location=config.location,
+            shard=parts.shard,
+            started_at=parts.started_at,
+            now=facts.now,
+            healthy=facts.healthy,
+            reasons=facts.reasons,
+            config_hash=parts.config_hash,
+            reloaded_at=parts.reloaded_at,
+            journal_healthy=parts.journal.healthy,
+            banner=banner(relays, healthy=facts.healthy, reasons=facts.reasons),
+            relays=tuple(relays),
+            maintenance=tuple(_window(window) for window in facts.windows),
+            failures=failure_groups(figures),
+        )
 
 
-def _schedule_text(probe: ProbeConfig) -> str:
-    match probe.schedule:
-        case Every(every=period):
-            return f"every {show_duration(period)}"
-        case Cron(cron=line, timezone=timezone):
-            return f"{line} {timezone}"
-    return "continuous"
+def _window(window: Window) -> WindowView:
+    return WindowView(
+        id=window.id,
+        relays=window.relays,
+        start=window.start,
+        until=window.end,
+        reason=window.reason,
+        by=window.by,
+    )

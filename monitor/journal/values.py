@@ -3,18 +3,15 @@
 All times are aware datetimes in UTC, and all durations are seconds.
 """
 
+# ruff: noqa: TC003 - pydantic reads annotations at run time
+
 from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
 
-from monitor.vocabulary import BUCKETS
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from monitor.vocabulary import Outcome, Reason, Step
+from monitor.vocabulary import BUCKETS, Outcome, Reason, Step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -276,6 +276,11 @@ class Metrics:
         """Set a gauge of the monitor; `labels` follow install and location."""
         self._own.series(name, *self._labels, *labels).set(value)
 
+    def certificate_expiry(self, relay: str) -> float | None:
+        """Return the Unix time at which the relay's certificate chain expires, None if none was seen."""
+        series = self._relays.get(relay)
+        return None if series is None else series.certificate
+
     def set_healthy(self, healthy: bool) -> None:  # noqa: FBT001 - a state, named
         """Set whether the monitor is healthy."""
         self._set("relay_monitor_healthy", value=healthy)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 
 from monitor.vocabulary import Outcome
 from monitor.web.rendering import Json, encoded
+from monitor.web.serialization import monitor_to_json, relay_to_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,7 +33,16 @@ class Api:
 
     async def status(self, _: Request) -> Response:
         """Serve the state of the monitor and its relays."""
-        return Json(self._state.status())
+        view = await self._state.status()
+        return StreamingResponse(monitor_to_json(view), media_type=Json.media_type)
+
+    async def relay(self, request: Request) -> Response:
+        """Serve the state of one relay, with its strips."""
+        view = await self._state.status()
+        found = next((relay for relay in view.relays if relay.name == request.path_params["name"]), None)
+        if found is None:
+            raise HTTPException(404, "this monitor has no such relay")
+        return Response(await run_in_threadpool(relay_to_json, found), media_type=Json.media_type)
 
     async def runs(self, request: Request) -> Response:
         """Serve runs, newest first."""

@@ -48,6 +48,7 @@ def build_app(state: WebState, auth: WebAuth | None = None) -> SecurityHeaders:
             Route("/api/v1/maintenance", maintenance.api_start, methods=["POST"]),
             Route("/api/v1/maintenance/{id}", maintenance.api_end, methods=["DELETE"]),
             Route("/api/v1/status", api.status),
+            Route("/api/v1/relays/{name}", api.relay),
             Route("/api/v1/runs", api.runs),
             Route("/api/v1/runs/{id}", api.run),
         ],

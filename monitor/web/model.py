@@ -1,21 +1,32 @@
 """The view model: all that the pages, the API and `relay-monitor status` say, as values.
 
-`daemon/status.py` builds them; the pages render them, the API serializes them and the status command reads them back.
-Lists are tuples and are sorted as they are shown. All times are aware datetimes in UTC, all durations are seconds.
+`daemon/status.py` builds them; the pages render them, the API serializes them and the status command reads them back
+(`serialization`). Lists are tuples and are sorted as they are shown. All times are aware datetimes in UTC, all
+durations are seconds. A relay's words have no lone surrogates, which JSON cannot carry.
 """
+
+# ruff: noqa: TC001, TC003 - pydantic reads annotations at run time
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from datetime import datetime
+from pydantic import ConfigDict
 
-    from monitor.journal import Cell, FailureGroup, RunSummary
-    from monitor.scenarios import Scenario
-    from monitor.vocabulary import Condition, Reason, Step
+from monitor.journal import Cell, FailureGroup, RunSummary
+from monitor.scenarios import Scenario
+from monitor.vocabulary import Condition, Reason, Step
+
+
+def _camel(name: str) -> str:
+    head, *others = name.split("_")
+    return head + "".join(other[:1].upper() + other[1:] for other in others)
+
+
+_JSON = ConfigDict(alias_generator=_camel, serialize_by_alias=True, ser_json_inf_nan="null")
+"""How views are written as JSON; it holds for the values inside of a view too."""
 
 
 class Level(StrEnum):
@@ -155,6 +166,8 @@ class RelayView:
     observed: False for a relay of another shard, of which only `locations` is known.
     """
 
+    __pydantic_config__ = _JSON
+
     name: str
     url: str
     condition: Condition
@@ -185,6 +198,8 @@ class RelayView:
 class IncidentView:
     """An incident in a list. `closed_at` is None while it is open; `sentence` is its summary."""
 
+    __pydantic_config__ = _JSON
+
     id: str
     relay: str
     opened_at: datetime
@@ -196,6 +211,8 @@ class IncidentView:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowView:
     """A maintenance window on demand. `relays` is empty for all."""
+
+    __pydantic_config__ = _JSON
 
     id: str
     relays: tuple[str, ...]
@@ -234,6 +251,8 @@ class MonitorView:
     reasons: why the monitor is unhealthy. shard: "0/1" for the only one. relays: worst first.
     incidents: open ones and recent ones, newest first. prometheus: None if `prometheus.url` is not set.
     """
+
+    __pydantic_config__ = _JSON
 
     version: str
     install: str

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from monitor.vocabulary import Outcome
 from monitor.web.rendering import html
 
 if TYPE_CHECKING:
@@ -12,9 +11,6 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from monitor.web.state import WebState
-
-MAX_FAILURES: Final = 20
-"""Largest number of failed runs on the page."""
 
 
 class Overview:
@@ -25,12 +21,4 @@ class Overview:
 
     async def page(self, _: Request) -> Response:
         """Serve the on-call page."""
-        status = self._state.status()
-        journal = self._state.journal
-        last = {
-            (relay["name"], probe["name"]): journal.last(relay["name"], probe["name"])
-            for relay in status["relays"]
-            for probe in relay["probes"]
-        }
-        failures = journal.runs(outcome=Outcome.FAILED.value, limit=MAX_FAILURES)
-        return await html("overview.html", status=status, last=last, failures=failures)
+        return await html("overview.html", view=await self._state.status())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Sequence
 
     from monitor.journal import Journal
     from monitor.schedule import Window
+    from monitor.web.model import MonitorView
 
 
 class MaintenanceControl(Protocol):
@@ -35,11 +36,12 @@ class MaintenanceControl(Protocol):
 class WebState:
     """The monitor's interface for the pages. All but `metrics` is called on the event loop.
 
-    `ready` returns why the monitor is not ready, or None. `reload` reloads the configuration; it raises `ConfigError`
-    if that is invalid, and another `MonitorError` if it cannot be applied.
+    `status` returns the present view of everything; all who ask within a second get the same one. `ready` returns why
+    the monitor is not ready, or None. `reload` reloads the configuration; it raises `ConfigError` if that is invalid,
+    and another `MonitorError` if it cannot be applied.
     """
 
-    status: Callable[[], dict[str, Any]]
+    status: Callable[[], Awaitable[MonitorView]]
     journal: Journal
     metrics: Callable[[str], tuple[bytes, str]]
     ready: Callable[[], str | None]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,7 +31,9 @@ class TestMaintenance:
             found = page(monitor)
             assert total(found, "relay_probe_exchanges_total", outcome="ok") == 0
             assert total(found, "relay_slo_events_total") == 0
-            assert monitor.status()["relays"][0]["maintenance"] == "upgrade"
+            (relay,) = (await monitor.views.view()).relays
+            assert relay.maintenance is not None
+            assert relay.maintenance.reason == "upgrade"
             await until(lambda: shown(monitor, "relay_probe_maintenance", probe="steady") == 1)
             assert {stored.run.outcome for stored in monitor.journal.runs()} == {Outcome.EXCLUDED}
 
@@ -109,22 +109,6 @@ class TestState:
         assert monitor.ready() is None
         await monitor.stop()
         assert monitor.ready() is not None
-
-    async def test_the_status_lists_relays_and_probes_as_json(self) -> None:
-        before = datetime.now(UTC)
-        async with running(config()) as monitor:
-            await until(lambda: monitor.status()["relays"][0]["up"] is True)
-            status = json.loads(json.dumps(monitor.status()))
-            assert before - timedelta(seconds=1) < datetime.fromisoformat(status["startedAt"]) < datetime.now(UTC)
-            (relay,) = status["relays"]
-            assert [(probe["name"], probe["schedule"]) for probe in relay["probes"]] == [
-                ("steady", "continuous"),
-                ("offline", "every 2m"),
-            ]
-            since, delivered = (datetime.fromisoformat(relay[key]) for key in ("since", "lastCrossing"))
-            assert before < since < delivered + timedelta(seconds=0.1) < datetime.now(UTC) + timedelta(seconds=0.2)
-            due = datetime.fromisoformat(relay["probes"][1]["nextDue"])
-            assert before < due < before + timedelta(minutes=3)
 
     async def test_no_task_is_left_after_the_stop(self) -> None:
         before = asyncio.all_tasks()

@@ -63,7 +63,7 @@ class TestLocalFault:
             assert total(found, "relay_slo_events_total", slo="delivery") == 0
             assert total(found, "relay_slo_events_total", slo="stability") < 0.5
             assert up(monitor) is None
-            (why,) = monitor.status()["distrust"]
+            (why,) = monitor.health.reasons
             assert why == "no reference reachable: " + ", ".join(
                 sorted(f"{each}: Connection refused" for each in references)
             )
@@ -76,7 +76,7 @@ class TestLocalFault:
             await until(lambda: exchanges(monitor, "failed") >= 2)
             assert exchanges(monitor, "aborted") == 0
             assert shown(monitor, "relay_monitor_healthy") == 1
-            assert monitor.status()["distrust"] == []
+            assert monitor.health.reasons == []
 
     async def test_failures_of_relay_and_references_at_once_do_not_count(self) -> None:
         relay = EmbeddedRelay()

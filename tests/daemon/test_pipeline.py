@@ -169,16 +169,16 @@ async def main() -> None:
         pass
     monitor.monitored_relays.relays["demo"].embedded.disconnect_all(3001)  # each reconnect needs a descriptor
     await until(lambda: not monitor.health.healthy)
-    why = monitor.status()["distrust"]
+    why = monitor.health.reasons
     count = len(outcomes())
     await until(lambda: len(outcomes()) >= count + 2)
-    up = monitor.status()["relays"][0]["up"]
+    up = monitor.monitored_relays.relays["demo"].verdict.up
     for descriptor in opened:
         os.close(descriptor)
     before = outcomes().count("ok")
     await until(lambda: monitor.health.healthy)
     await until(lambda: outcomes().count("ok") > before)
-    after = monitor.status()["distrust"]
+    after = monitor.health.reasons
     await monitor.stop()
     print(json.dumps({"why": why, "up": up, "outcomes": sorted(set(outcomes())), "after": after}))
 
@@ -200,10 +200,10 @@ async def main() -> None:
     async with asyncio.timeout(30):
         while len(runs := monitor.journal.runs()) < 2 or monitor.health.healthy:
             await asyncio.sleep(0.02)
-    status = monitor.status()
+    why, up = monitor.health.reasons, [relay.verdict.up for relay in monitor.monitored_relays.relays.values()][0]
     await monitor.stop()
     outcomes = sorted({kept.run.outcome.value for kept in runs})
-    print(json.dumps({"why": status["distrust"], "up": status["relays"][0]["up"], "outcomes": outcomes}))
+    print(json.dumps({"why": why, "up": up, "outcomes": outcomes}))
 
 asyncio.run(main())
 """

@@ -77,7 +77,9 @@ class TestUnchanged:
             assert monitored.admission.messages._limit == 5000
             before = made.exchanges("one", "excluded")
             await until(lambda: made.exchanges("one", "excluded") > before)
-            assert made.monitor.status()["relays"][0]["maintenance"] == "upgrade"
+            (relay,) = (await made.monitor.views.view()).relays
+            assert relay.maintenance is not None
+            assert relay.maintenance.reason == "upgrade"
 
 
 class TestRemoved:
@@ -93,7 +95,7 @@ class TestRemoved:
             assert made.monitor.schedule.next_due("two", "away") is None
             assert embedded is not None
             await until(lambda: embedded.connections == 0)
-            assert [relay["name"] for relay in made.monitor.status()["relays"]] == ["one"]
+            assert [relay.name for relay in (await made.monitor.views.view()).relays] == ["one"]
             assert made.exchanges("one") >= count
             await made.delivers("one")
             await asyncio.sleep(0.3)  # late reports would come now

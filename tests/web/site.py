@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -9,13 +10,24 @@ import httpx
 
 from monitor.journal import Journal
 from monitor.results import Failure
-from monitor.vocabulary import Reason, Step
+from monitor.scenarios import Scenario
+from monitor.vocabulary import Condition, Reason, Step
 from monitor.web import WebState, build_app
+from monitor.web.banner import banner
+from monitor.web.model import (
+    LastRun,
+    MaintenanceView,
+    MonitorView,
+    ProbeView,
+    RelayLinks,
+    RelayView,
+    RoundTripView,
+)
 from tests.journal.sample import FULL, run
 from tests.metrics.sample import exporter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from starlette.types import ASGIApp
 
@@ -33,48 +45,89 @@ def journal() -> Journal:
     return store
 
 
-def status() -> dict[str, Any]:
-    def probe(name: str) -> dict[str, Any]:
-        return {"name": name, "scenario": "steady-messaging", "schedule": "continuous", "nextDue": None}
+NOW = datetime(2024, 5, 1, 12, 9, 5, tzinfo=UTC)
 
-    def undelivered(name: str, *, up: bool | None) -> dict[str, Any]:
-        """Return a relay that delivered no message."""
-        words = {None: "unknown", True: "up", False: "down"}
-        return {
-            "name": name,
-            "url": "embedded",
-            "up": up,
-            "condition": words[up],
-            "sentence": f"{words[up]} for 2 min: no attempt has finished yet",
-            "since": "2024-05-01T12:00:00+00:00",
-            "lastCrossing": None,
-            "maintenance": None,
-            "probes": [probe("steady")],
-        }
 
-    return {
-        "version": "1.2.3",
-        "location": EVIL,
-        "startedAt": "2024-05-01T12:00:00+00:00",
-        "healthy": True,
-        "distrust": [],
-        "relays": [
-            {
-                "name": "demo",
-                "url": "wss://relay.example.com/connection/websocket",
-                "up": False,
-                "condition": "down",
-                "sentence": "down for 2 min: upgrade 502, 9 of 9 attempts failed",
-                "since": "2024-05-01T12:07:05.250000+00:00",
-                "lastCrossing": "2024-05-01T12:06:58+00:00",
-                "maintenance": "weekly upgrade",
-                "probes": [probe("steady"), probe("idle")],
-            },
-            undelivered("other", up=True) | {"since": "2024-05-01T12:00:01+00:00"},
-            undelivered("new", up=None),
-            undelivered("fresh", up=False) | {"since": "2024-05-01T12:00:09+00:00"},
-        ],
+def probe_view(store: Journal, relay: str, name: str) -> ProbeView:
+    summary = store.last_all().get((relay, name))
+    return ProbeView(
+        name=name,
+        scenario=Scenario.STEADY_MESSAGING,
+        schedule="continuous",
+        condition="none" if summary is None else summary.outcome.value,
+        last=None if summary is None else LastRun(run=summary, age=(NOW - summary.started_at).total_seconds()),
+        last_good_age=None,
+        next_due=None,
+    )
+
+
+def relay_view(name: str, condition: Condition, **changes: Any) -> RelayView:
+    """Return a relay that delivered no message."""
+    defaults: dict[str, Any] = {
+        "name": name,
+        "url": "embedded",
+        "condition": condition,
+        "since": datetime(2024, 5, 1, 12, tzinfo=UTC),
+        "seconds": 125.0,
+        "sentence": f"{condition.value} for 2 min: no attempt has finished yet",
+        "cause": None,
+        "up": {Condition.UP: True, Condition.DOWN: False}.get(condition),
+        "accepting": None,
+        "last_delivered": None,
+        "maintenance": None,
+        "hour": (),
+        "day": (),
+        "success_ratio_1h": None,
+        "round_trip": RoundTripView(),
+        "lost_1h": 0,
+        "budgets": (),
+        "certificate_days": None,
+        "probes": (probe_view(journal(), name, "steady"),),
+        "failures": (),
+        "incident": None,
+        "links": RelayLinks(),
     }
+    return RelayView(**(defaults | changes))
+
+
+def relays() -> tuple[RelayView, ...]:
+    return (
+        relay_view(
+            "demo",
+            Condition.DOWN,
+            url="wss://relay.example.com/connection/websocket",
+            sentence="down for 2 min: upgrade 502, 9 of 9 attempts failed",
+            since=datetime(2024, 5, 1, 12, 7, 5, 250_000, tzinfo=UTC),
+            last_delivered=datetime(2024, 5, 1, 12, 6, 58, tzinfo=UTC),
+            maintenance=MaintenanceView(reason="weekly upgrade"),
+            probes=tuple(probe_view(journal(), "demo", name) for name in ("steady", "idle")),
+        ),
+        relay_view("fresh", Condition.DOWN, since=datetime(2024, 5, 1, 12, 0, 9, tzinfo=UTC)),
+        relay_view("new", Condition.UNKNOWN),
+        relay_view("other", Condition.UP, since=datetime(2024, 5, 1, 12, 0, 1, tzinfo=UTC)),
+    )
+
+
+def view(**changes: Any) -> MonitorView:
+    healthy = changes.get("healthy", True)
+    shown = changes.get("relays", relays())
+    defaults: dict[str, Any] = {
+        "version": "1.2.3",
+        "install": "default",
+        "location": EVIL,
+        "shard": "0/1",
+        "started_at": datetime(2024, 5, 1, 12, tzinfo=UTC),
+        "now": NOW,
+        "healthy": healthy,
+        "reasons": (),
+        "config_hash": "0123456789ab",
+        "reloaded_at": datetime(2024, 5, 1, 12, tzinfo=UTC),
+        "journal_healthy": True,
+        "banner": banner(shown, healthy=healthy, reasons=()),
+        "relays": shown,
+        "failures": tuple(journal().failures(NOW - timedelta(days=1), 20)),
+    }
+    return MonitorView(**(defaults | changes))
 
 
 @cache
@@ -83,9 +136,16 @@ def rendered() -> Callable[[str], tuple[bytes, str]]:
     return exporter().render
 
 
+def serving(shown: MonitorView) -> Callable[[], Awaitable[MonitorView]]:
+    async def status() -> MonitorView:
+        return shown
+
+    return status
+
+
 def state(**changes: Any) -> WebState:
     defaults: dict[str, Any] = {
-        "status": status,
+        "status": serving(view()),
         "journal": journal(),
         "metrics": rendered(),
         "ready": lambda: None,

@@ -14,7 +14,7 @@ from monitor.results import Failure
 from monitor.vocabulary import Reason, Step
 from monitor.web import build_app
 from tests.journal.sample import FULL, run
-from tests.web.site import EVIL, client, state, status
+from tests.web.site import EVIL, client, serving, state, view
 
 if TYPE_CHECKING:
     import httpx
@@ -72,13 +72,13 @@ class TestOverview:
         assert response.headers["content-type"] == "text/html; charset=utf-8"
 
     async def test_an_unhealthy_monitor_is_shown(self) -> None:
-        async with client(status=lambda: status() | {"healthy": False}) as web:
+        async with client(status=serving(view(healthy=False))) as web:
             assert "is unhealthy" in text_of(await web.get("/"))
         async with client() as web:
             assert "is unhealthy" not in text_of(await web.get("/"))
 
     async def test_a_monitor_without_relays_has_a_page(self) -> None:
-        async with client(journal=Journal(), status=lambda: status() | {"relays": []}) as web:
+        async with client(journal=Journal(), status=serving(view(relays=(), failures=()))) as web:
             assert "No failed runs" in text_of(await web.get("/"))
 
 
@@ -171,7 +171,7 @@ class TestApi:
         async with client() as web:
             body = (await web.get("/api/v1/status")).json()
         assert body["version"] == "1.2.3"
-        assert [relay["up"] for relay in body["relays"]] == [False, True, None, False]
+        assert [relay["up"] for relay in body["relays"]] == [False, False, None, True]
 
     @pytest.mark.parametrize(
         ("query", "numbers"),
@@ -250,7 +250,8 @@ class TestAllResponses:
         store = Journal()
         broken = Failure(step=Step.HELLO, reason=Reason.RELAY_ERROR, detail="error 100 \ud83d!")
         store.add(run(1, failed=True, failure=broken))
-        async with client(journal=store) as web:
+        shown = view(failures=tuple(store.failures(run(1).started_at, 1)))
+        async with client(journal=store, status=serving(shown)) as web:
             response = await web.get(path.format(run(1).id))
         assert response.status_code == 200
         assert "error 100" in response.text

@@ -1,0 +1,53 @@
+"""The view model as JSON and back, by pydantic: names in camel case, times in ISO 8601.
+
+One large JSON text would hold the GIL for tens of milliseconds, and the event loop with it; so a view is encoded relay
+by relay.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from typing import TYPE_CHECKING
+
+from pydantic import TypeAdapter
+
+from monitor.web.model import MonitorView, RelayView
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_RELAYS = b'"relays":[]'
+
+
+@cache
+def monitor_adapter() -> TypeAdapter[MonitorView]:
+    """Return the adapter of the whole view, created when it is first needed: that takes some time and memory."""
+    return TypeAdapter(MonitorView)
+
+
+@cache
+def relay_adapter() -> TypeAdapter[RelayView]:
+    """Return the adapter of one relay."""
+    return TypeAdapter(RelayView)
+
+
+def monitor_to_json(view: MonitorView) -> Iterator[bytes]:
+    """Yield a view as JSON, in pieces; without strips, which are most of it and which each relay's own JSON has."""
+    shell = monitor_adapter().dump_json(replace(view, relays=()))
+    head, found, tail = shell.partition(_RELAYS)
+    assert found
+    yield head + b'"relays":['
+    for number, relay in enumerate(view.relays):
+        yield (b"," if number else b"") + relay_to_json(replace(relay, hour=(), day=()))
+    yield b"]" + tail
+
+
+def relay_to_json(relay: RelayView) -> bytes:
+    """Return one relay as JSON."""
+    return relay_adapter().dump_json(relay)
+
+
+def monitor_from_json(text: bytes) -> MonitorView:
+    """Return the view that `monitor_to_json` encoded. Raises `ValueError` (pydantic's) for another text."""
+    return monitor_adapter().validate_json(text)

@@ -1,0 +1,84 @@
+"""The view of a monitor in this process."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from monitor.daemon.app import Monitor
+from monitor.daemon.status import MAX_AGE
+from monitor.vocabulary import Condition, Outcome
+from monitor.web.serialization import monitor_from_json, monitor_to_json
+from tests.daemon.harness import config, exchanged, running, until
+
+
+async def test_it_has_relays_and_probes_with_what_they_did() -> None:
+    before = datetime.now(UTC)
+    async with running(config()) as monitor:
+        await until(lambda: monitor.monitored_relays.relays["demo"].verdict.up is True)
+        await until(lambda: exchanged(monitor, "ok") >= 2)
+        view = await monitor.views.view()
+        after = datetime.now(UTC)
+        assert before - timedelta(seconds=1) < view.started_at < view.now < after
+        assert (view.healthy, view.reasons, view.banner.sentence) == (True, (), "The relay demo is up")
+        (relay,) = view.relays
+        assert (relay.name, relay.condition, relay.up, relay.accepting) == ("demo", Condition.UP, True, True)
+        assert relay.last_delivered is not None
+        assert before < relay.since < after
+        assert before < relay.last_delivered < after
+        assert [(probe.name, probe.schedule) for probe in relay.probes] == [
+            ("steady", "continuous"),
+            ("offline", "every 2m"),
+        ]
+        continuous, offline = relay.probes
+        assert continuous.last is not None
+        assert continuous.last.run.outcome is Outcome.OK
+        assert continuous.last.age < 20
+        assert offline.next_due is not None
+        assert before < offline.next_due < before + timedelta(minutes=3)
+        assert sum(cell.ok for cell in relay.hour) >= 2
+        assert sum(cell.ok for cell in relay.day) >= 2
+        assert relay.success_ratio_1h == 1
+        assert relay.round_trip.p50 is not None
+        assert relay.round_trip.p50 < 1
+
+
+async def test_all_who_ask_at_once_get_one_view() -> None:
+    async with running(config()) as monitor:
+        first, second = await asyncio.gather(monitor.views.view(), monitor.views.view())
+        assert first is second
+        await asyncio.sleep(MAX_AGE)
+        assert await monitor.views.view() is not first
+
+
+async def test_one_who_gives_up_does_not_cancel_the_others() -> None:
+    async with running(config()) as monitor:
+        asking = asyncio.ensure_future(monitor.views.view())
+        other = asyncio.ensure_future(monitor.views.view())
+        await asyncio.sleep(0)
+        asking.cancel()
+        assert (await other).relays
+
+
+async def test_it_is_json_and_back() -> None:
+    async with running(config()) as monitor:
+        await until(lambda: exchanged(monitor, "ok") >= 1)
+        view = await monitor.views.view()
+        read = monitor_from_json(b"".join(monitor_to_json(view)))
+        assert read.relays[0].probes == view.relays[0].probes
+        assert (read.banner, read.started_at, read.config_hash) == (view.banner, view.started_at, view.config_hash)
+        assert read.relays[0].hour == ()
+
+
+async def test_a_failed_build_is_tried_again() -> None:
+    monitor = Monitor(config())
+    figures = monitor.views._figures
+    del monitor.views._figures
+    for _ in range(2):
+        try:
+            await monitor.views.view()
+        except AttributeError:
+            continue
+        raise AssertionError("no error")
+    monitor.views._figures = figures
+    assert (await monitor.views.view()).version
