@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
@@ -62,13 +62,13 @@ class _Remembered(Generic[Value]):
 class Figures:
     """The figures of all relays. `events` are by relay and SLO."""
 
-    last: Mapping[ProbeKey, RunSummary]
-    last_good: Mapping[ProbeKey, datetime]
-    hour: Mapping[ProbeKey, Sequence[Cell]]
-    day: Mapping[ProbeKey, Sequence[Cell]]
-    latencies: Latencies
-    events: Mapping[tuple[str, str], Events]
-    failures: Sequence[FailureGroup]
+    last: Mapping[ProbeKey, RunSummary] = field(default_factory=dict)
+    last_good: Mapping[ProbeKey, datetime] = field(default_factory=dict)
+    hour: Mapping[ProbeKey, Sequence[Cell]] = field(default_factory=dict)
+    day: Mapping[ProbeKey, Sequence[Cell]] = field(default_factory=dict)
+    latencies: Latencies = field(default_factory=dict)
+    events: Mapping[tuple[str, str], Events] = field(default_factory=dict)
+    failures: Sequence[FailureGroup] = ()
 
 
 class JournalFigures:

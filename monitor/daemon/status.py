@@ -9,11 +9,14 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
+import structlog
+
 import monitor
 from monitor.clock import utc
-from monitor.daemon.figures import JournalFigures
+from monitor.daemon.figures import Figures, JournalFigures
 from monitor.daemon.relay_views import RelayFacts, failure_groups, relay_view, worst_first
-from monitor.threads import run_in_thread
+from monitor.errors import MonitorError
+from monitor.threads import BoundedCalls, run_in_thread
 from monitor.web.banner import banner
 from monitor.web.model import MonitorView, WindowView
 
@@ -29,6 +32,11 @@ if TYPE_CHECKING:
     from monitor.metrics import Metrics
     from monitor.relays import MonitoredRelay, MonitoredRelays
     from monitor.schedule import Maintenance, Schedule, Window
+
+_log = structlog.get_logger(__name__)
+
+JOURNAL_TIMEOUT: Final = 2.0
+"""Seconds for the journal's figures. Then the view has the last ones; a disk that hangs costs one thread."""
 
 MAX_AGE: Final = 1.0
 """Seconds for which a view is served to all who ask."""
@@ -72,7 +80,9 @@ class StatusViews:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._figures = JournalFigures(parts.journal)
+        self._reader = JournalFigures(parts.journal)
+        self._figures = Figures()
+        self._calls = BoundedCalls()
         self._building: asyncio.Task[MonitorView] | None = None
         self._built_at = float("-inf")
 
@@ -90,7 +100,19 @@ class StatusViews:
 
     async def _build(self) -> MonitorView:
         facts = await self._collect()
-        return await run_in_thread("status view", lambda: self._assemble(facts))
+        answered = await self._read_journal(facts)
+        return await run_in_thread("status view", lambda: self._assemble(facts, answered=answered))
+
+    async def _read_journal(self, facts: _Facts) -> bool:
+        """Read the journal's figures; return False if it did not answer in time, so that the last ones remain."""
+        windows = {slo.name: slo.window for slo in facts.config.slos}
+        try:
+            read = lambda: self._reader.read(facts.now, windows)  # noqa: E731 - a call in a thread
+            self._figures = await self._calls.call("journal figures", read, JOURNAL_TIMEOUT)
+        except (MonitorError, TimeoutError) as error:
+            _log.debug("journal not read for the status", why=str(error) or "timeout")
+            return False
+        return True
 
     async def _collect(self) -> _Facts:
         parts, relays = self._parts, []
@@ -123,9 +145,8 @@ class StatusViews:
             next_due={probe.name: parts.schedule.next_due(name, probe.name) for probe in probes},
         )
 
-    def _assemble(self, facts: _Facts) -> MonitorView:
-        parts, config = self._parts, facts.config
-        figures = self._figures.read(facts.now, {slo.name: slo.window for slo in config.slos})
+    def _assemble(self, facts: _Facts, *, answered: bool) -> MonitorView:
+        parts, config, figures = self._parts, facts.config, self._figures
         relays = sorted((relay_view(each, config, figures, facts.now) for each in facts.relays), key=worst_first)
         return MonitorView(
             version=monitor.__version__,
@@ -138,7 +159,7 @@ class StatusViews:
             reasons=facts.reasons,
             config_hash=parts.config_hash,
             reloaded_at=parts.reloaded_at,
-            journal_healthy=parts.journal.healthy,
+            journal_healthy=answered and parts.journal.healthy,
             banner=banner(relays, healthy=facts.healthy, reasons=facts.reasons),
             relays=tuple(relays),
             maintenance=tuple(_window(window) for window in facts.windows),

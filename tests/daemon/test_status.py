@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
+from monitor.daemon import status
 from monitor.daemon.app import Monitor
 from monitor.daemon.status import MAX_AGE
 from monitor.vocabulary import Condition, Outcome
@@ -70,15 +74,29 @@ async def test_it_is_json_and_back() -> None:
         assert read.relays[0].hour == ()
 
 
-async def test_a_failed_build_is_tried_again() -> None:
+async def test_a_failed_build_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monitor = Monitor(config())
-    figures = monitor.views._figures
-    del monitor.views._figures
-    for _ in range(2):
-        try:
-            await monitor.views.view()
-        except AttributeError:
-            continue
-        raise AssertionError("no error")
-    monitor.views._figures = figures
+    with monkeypatch.context() as patched:
+        patched.delattr(monitor.views, "_reader")
+        for _ in range(2):
+            with pytest.raises(AttributeError):
+                await monitor.views.view()
     assert (await monitor.views.view()).version
+
+
+async def test_while_the_journal_hangs_the_view_has_its_last_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+    async with running(config()) as monitor:
+        await until(lambda: exchanged(monitor, "ok") >= 1)
+        before = await monitor.views.view()
+        monkeypatch.setattr(status, "JOURNAL_TIMEOUT", 0.05)
+        monkeypatch.setattr(monitor.journal, "last_all", released.wait)
+        monkeypatch.setattr(status, "MAX_AGE", 0.0)
+        monkeypatch.setattr(monitor.views._reader._last, "_expires", 0.0)
+        try:
+            view = await monitor.views.view()
+            assert (before.journal_healthy, view.journal_healthy) == (True, False)
+            assert view.relays[0].probes[0].last is not None
+            assert view.now > before.now
+        finally:
+            released.set()
