@@ -1,0 +1,355 @@
+"""The incidents of one relay as a state machine without I/O.
+
+Its inputs are the relay's conditions, failures, maintenance, reloads and time; its output are changes of an incident.
+An incident opens with a bad condition outside maintenance and closes once the relay was up for `CLOSE_AFTER` seconds; a
+bad condition within `REOPEN_WITHIN` seconds of that continues it. While the condition is unknown, no time counts.
+Times are monotonic seconds; each input names the present time, which never decreases.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from monitor.incidents.incident import BAD, SEVERITY, Entry, EntryKind, Failed, Incident
+from monitor.incidents.record import add_entry, add_failure, add_messages
+from monitor.incidents.text import WORDS, length
+from monitor.vocabulary import Condition
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from monitor.incidents.incident import Value
+    from monitor.results import RelayStatus
+
+CLOSE_AFTER: Final = 300.0
+"""Seconds of being up after which an incident closes."""
+
+REOPEN_WITHIN: Final = 1800.0
+"""Seconds after its closing within which an incident is continued by another failure."""
+
+EVIDENCE_BEFORE: Final = 60.0
+"""Seconds before the beginning of a condition from which failures belong to the incident that it opens."""
+
+DEGRADATION_WINDOW: Final = 300.0
+"""The same for a degraded relay: what a degradation is found from."""
+
+MAX_RECENT: Final = 50
+"""Failures remembered while there is no incident."""
+
+NOT_WATCHED: Final = "no longer watched"
+
+
+class ChangeKind(StrEnum):
+    """What happened to an incident."""
+
+    OPENED = "opened"
+    REOPENED = "reopened"
+    CONDITION = "condition"  # another condition
+    UPDATED = "updated"  # anything else
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of an incident; `incident` is how it stands after it."""
+
+    kind: ChangeKind
+    incident: Incident
+
+
+class _Judged(NamedTuple):
+    """Messages with a bad verdict."""
+
+    at: datetime
+    verdict: str
+    number: int
+    run_id: str
+
+
+class IncidentMachine:
+    """The state machine. `wall` returns the wall clock some seconds ago, `name` the id of an incident opened then."""
+
+    def __init__(
+        self, relay: str, *, now: float, wall: Callable[[float], datetime], name: Callable[[datetime], str]
+    ) -> None:
+        self.incident: Incident | None = None  # the open one, or the latest while it may be reopened
+        self._relay = relay
+        self._wall = wall
+        self._name = name
+        self._now = now
+        self._condition = Condition.UNKNOWN
+        self._said = Condition.UNKNOWN  # the condition that the latest entry about one names
+        self._said_seconds = 0.0  # how long it has lasted
+        self._status: RelayStatus | None = None
+        self._why = ""
+        self._up_seconds = 0.0  # observed since the latest bad condition
+        self._closed = now  # when `incident` closed
+        self._maintenance: str | None = None  # the reason of the window
+        self._recent: deque[tuple[float, Failed | _Judged]] = deque(maxlen=MAX_RECENT)
+        self._awaits_delivery = False
+        self._changes: list[Change] = []
+
+    @property
+    def open(self) -> Incident | None:
+        """The open incident, or None."""
+        return self.incident if self.incident is not None and self.incident.is_open else None
+
+    # Inputs.
+
+    def restore(self, now: float, incident: Incident, seen_at: datetime) -> list[Change]:
+        """Continue with an incident of the process before this one, which observed the relay until `seen_at`."""
+        wall = self._wall(0.0)
+        self.incident = incident
+        self._advance(now)
+        if incident.closed_at is not None:
+            self._closed = now - max(0.0, (wall - incident.closed_at).total_seconds())
+            return self._taken()
+        self._said = incident.condition
+        self._awaits_delivery = incident.recovered_at is None
+        if incident.recovered_at is not None:
+            self._up_seconds = min(CLOSE_AFTER, max(0.0, (seen_at - incident.recovered_at).total_seconds()))
+        gap = max(0.0, (wall - seen_at).total_seconds())
+        self.incident = replace(incident, unobserved_seconds=incident.unobserved_seconds + gap)
+        text = f"Monitor restarted: nothing was observed for {length(gap)}, since {seen_at:%H:%M:%S} UTC."
+        self._enter(EntryKind.GAP, text, {"seconds": round(gap, 3), "since": seen_at.isoformat()})
+        return self._taken(ChangeKind.UPDATED)
+
+    def status(self, now: float, status: RelayStatus, why: str = "") -> list[Change]:
+        """Handle what is said of the relay; `why` explains it in words."""
+        self._advance(now)
+        before, self._condition = self._condition, status.condition
+        was_up = self._status.up if self._status is not None else None
+        self._status, self._why = status, why
+        if status.condition in BAD:
+            self._up_seconds = 0.0
+            if self.open is None:
+                self._open_unless_in_maintenance()
+                return self._taken()
+        if self.open is None:
+            return self._taken()
+        self._set_condition(status.condition)
+        if status.up and was_up is False:
+            self._note_delivery("")
+        return self._taken(ChangeKind.UPDATED if before is not status.condition else None)
+
+    def attempt(self, now: float, run_id: str, failed: Failed | None) -> list[Change]:
+        """Handle a fresh attempt that ended, by a failure or with its message delivered."""
+        self._advance(now)
+        if failed is None and self.open is None:
+            return self._taken()
+        if failed is not None:
+            self._evidence(failed)
+        if (incident := self.open) is not None:
+            self.incident = replace(
+                incident,
+                attempts=incident.attempts + 1,
+                failed_attempts=incident.failed_attempts + (failed is not None),
+            )
+            if failed is None:
+                self._note_delivery(run_id)
+        return self._taken(ChangeKind.UPDATED if self.open is not None else None)
+
+    def run_failed(self, now: float, failed: Failed) -> list[Change]:
+        """Handle a failed run of a probe."""
+        self._advance(now)
+        self._evidence(failed)
+        return self._taken(ChangeKind.UPDATED if self.open is not None else None)
+
+    def messages(self, now: float, verdict: str, count: int, run_id: str) -> list[Change]:
+        """Handle messages that got a bad verdict."""
+        self._advance(now)
+        self._evidence(_Judged(self._wall(0.0), verdict, count, run_id))
+        return self._taken(ChangeKind.UPDATED if self.open is not None else None)
+
+    def maintenance(self, now: float, reason: str | None) -> list[Change]:
+        """Handle the beginning of a maintenance window, for a `reason`, or its end. A relay still down then opens."""
+        self._advance(now)
+        if reason == self._maintenance:
+            return self._taken()
+        self._maintenance = reason
+        if self.open is None:
+            if reason is None and self._condition in BAD:
+                self._open_unless_in_maintenance()
+            return self._taken()
+        self._mark_maintenance()
+        return self._taken(ChangeKind.UPDATED)
+
+    def note(self, now: float, kind: EntryKind, text: str, fields: Mapping[str, Value] | None = None) -> list[Change]:
+        """Add an entry about the monitor itself, such as a reload, to an open incident."""
+        self._advance(now)
+        if self.open is None:
+            return self._taken()
+        self._enter(kind, text, fields or {})
+        return self._taken(ChangeKind.UPDATED)
+
+    def removed(self, now: float) -> list[Change]:
+        """Close the incident: the relay is not watched any more."""
+        self._advance(now)
+        if self.open is not None:
+            self._close(NOT_WATCHED, 0.0)
+        changes = self._taken()
+        self.incident = None
+        return changes
+
+    def tick(self, now: float) -> list[Change]:
+        """Let time pass."""
+        self._advance(now)
+        return self._taken()
+
+    # Rules.
+
+    def _advance(self, now: float) -> None:
+        """Account for the time since the previous input, and do what it makes due."""
+        elapsed, self._now = max(0.0, now - self._now), max(now, self._now)
+        self._said_seconds += elapsed
+        if self._condition is Condition.UP:
+            self._up_seconds += elapsed
+        incident = self.open
+        if incident is None:
+            if self.incident is not None and self._now - self._closed > REOPEN_WITHIN:
+                self.incident = None
+            return
+        over = self._up_seconds - CLOSE_AFTER if self._condition is Condition.UP else -1.0
+        counted = elapsed - max(0.0, over)
+        condition = self._condition.value
+        self.incident = replace(
+            incident,
+            seconds={**incident.seconds, condition: incident.seconds.get(condition, 0.0) + counted},
+            maintenance_seconds=incident.maintenance_seconds + counted * (self._maintenance is not None),
+        )
+        if over >= 0.0:
+            self._close(f"up for {length(CLOSE_AFTER)}", over)
+
+    def _open_unless_in_maintenance(self) -> None:
+        """Open an incident, or continue the latest, for the present condition."""
+        status, wall = self._status, self._wall(0.0)
+        if self._maintenance is not None or status is None:
+            return
+        said = f"relay is {WORDS[status.condition]}" + (f": {self._why}" if self._why else "")
+        latest = self.incident
+        if latest is None:
+            latest = Incident(
+                id=self._name(wall),
+                relay=self._relay,
+                began_at=min(status.since, wall),
+                opened_at=wall,
+                updated_at=wall,
+                condition=status.condition,
+                worst=status.condition,
+            )
+            kind, entry, text = ChangeKind.OPENED, EntryKind.OPENED, f"Opened: {said}"
+            self._awaits_delivery = False
+        else:
+            kind, entry = ChangeKind.REOPENED, EntryKind.REOPENED
+            text = f"Reopened {length(self._now - self._closed)} after it was closed: {said}"
+            latest = replace(
+                latest,
+                closed_at=None,
+                closed_because="",
+                recovered_at=None,
+                reopened=latest.reopened + 1,
+                condition=status.condition,
+            )
+        self.incident = latest
+        self._take_recent(status)
+        self._set_condition(status.condition, entry=entry, text=text)
+        self._changes[-1:] = [Change(kind, self._present())]
+
+    def _set_condition(self, condition: Condition, *, entry: EntryKind = EntryKind.CONDITION, text: str = "") -> None:
+        """Record another condition in the open incident."""
+        incident = self._present()
+        if condition is self._said and not text:
+            return
+        before, lasted = self._said, self._said_seconds
+        self._said, self._said_seconds = condition, 0.0
+        recovered = incident.recovered_at
+        if condition in BAD:
+            recovered = None
+        elif condition is Condition.UP and recovered is None:
+            recovered = self._wall(0.0)
+        if condition in {Condition.DOWN, Condition.NOT_ACCEPTING} and before not in {
+            Condition.DOWN,
+            Condition.NOT_ACCEPTING,
+        }:
+            self._awaits_delivery = True
+        worst = max(incident.worst, condition, key=SEVERITY.__getitem__)
+        self.incident = replace(incident, condition=condition, worst=worst, recovered_at=recovered)
+        if not text:
+            text = f"Relay is {WORDS[condition]} after {length(lasted)} {WORDS[before]}"
+            text += f": {self._why}" if self._why else "."
+        fields: dict[str, Value] = {"condition": condition.value, "before": before.value, "seconds": round(lasted, 3)}
+        if self._status is not None:
+            fields["since"] = self._status.since.isoformat()
+        self._enter(entry, text, fields)
+        self._changes.append(Change(ChangeKind.CONDITION, self._present()))
+
+    def _note_delivery(self, run_id: str) -> None:
+        if self._awaits_delivery:
+            self._awaits_delivery = False
+            text = f"First message delivered again, {length(self._said_seconds)} after the last change."
+            self._enter(EntryKind.DELIVERED, text, {"runId": run_id})
+
+    def _mark_maintenance(self) -> None:
+        reason = self._maintenance
+        self.incident = replace(self._present(), in_maintenance=reason is not None)
+        text = "Maintenance ended." if reason is None else f"Maintenance began: {reason}"
+        self._enter(EntryKind.MAINTENANCE, text, {"active": reason is not None, "reason": reason or ""})
+
+    def _evidence(self, item: Failed | _Judged) -> None:
+        """Add a failure to the open incident, or remember it for the one that it may lead to."""
+        if self.open is None:
+            self._recent.append((self._now, item))
+        else:
+            self._add(item)
+
+    def _take_recent(self, status: RelayStatus) -> None:
+        """Add the failures that led to the condition."""
+        since = self._now - max(0.0, (self._wall(0.0) - status.since).total_seconds()) - EVIDENCE_BEFORE
+        if status.condition is Condition.DEGRADED:
+            since = self._now - DEGRADATION_WINDOW
+        for at, item in self._recent:
+            if at >= since:
+                self._add(item)
+                if isinstance(item, Failed) and item.probe is None:
+                    incident = self._present()
+                    self.incident = replace(
+                        incident, attempts=incident.attempts + 1, failed_attempts=incident.failed_attempts + 1
+                    )
+        self._recent.clear()
+
+    def _add(self, item: Failed | _Judged) -> None:
+        incident = self._present()
+        if isinstance(item, Failed):
+            self.incident = add_failure(incident, item)
+        else:
+            self.incident = add_messages(incident, item.at, item.verdict, item.number, item.run_id)
+
+    def _close(self, because: str, ago: float) -> None:
+        """Close the open incident, which was due `ago` seconds ago."""
+        at = self._wall(ago)
+        self._closed = self._now - ago
+        self.incident = replace(self._present(), closed_at=at, closed_because=because)
+        self.incident = add_entry(self.incident, Entry(at, EntryKind.CLOSED, f"Closed: {because}."))
+        self._changes.append(Change(ChangeKind.CLOSED, self.incident))
+
+    # Common parts.
+
+    def _present(self) -> Incident:
+        assert self.incident is not None
+        return self.incident
+
+    def _enter(self, kind: EntryKind, text: str, fields: Mapping[str, Value]) -> None:
+        self.incident = add_entry(self._present(), Entry(self._wall(0.0), kind, text, fields))
+
+    def _taken(self, otherwise: ChangeKind | None = None) -> list[Change]:
+        """Return the changes since the previous input; `otherwise` if there is none but the incident is another."""
+        changes, self._changes = self._changes, []
+        if changes:
+            changes[-1] = Change(changes[-1].kind, self.incident or changes[-1].incident)
+        elif otherwise is not None and self.incident is not None:
+            changes.append(Change(otherwise, self.incident))
+        return changes

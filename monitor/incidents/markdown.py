@@ -1,0 +1,96 @@
+"""An incident as Markdown, to begin a post-mortem with."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from monitor.incidents.text import WORDS, length, summarize
+from monitor.vocabulary import Condition
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from monitor.incidents.incident import Incident
+
+_SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>#|~!$&])")
+
+
+def to_markdown(incident: Incident, *, now: datetime, place: str = "", page_url: str = "") -> str:
+    """Return the incident as Markdown. `place` is where it was seen from, `page_url` the address of its page."""
+    lines = [
+        f"# Incident {incident.id}: {escaped(incident.relay)}",
+        "",
+        f"{escaped(_capital(summarize(incident, now)))}.",
+        "",
+        *_facts(incident, place, page_url),
+    ]
+    if incident.causes:
+        lines += ["", "## Causes", "", "| cause | failures | first | last | detail |", "|---|---:|---|---|---|"]
+        lines += [
+            f"| {escaped(cause.name)} | {cause.count} | {_clock(cause.first)} | {_clock(cause.last)} "
+            f"| {escaped(cause.detail)} |"
+            for cause in sorted(incident.causes, key=lambda cause: -cause.count)
+        ]
+    for title, tallies in (("Probes", incident.probes), ("Endpoints", incident.endpoints)):
+        if tallies:
+            lines += [
+                "",
+                f"## {title}",
+                "",
+                f"| {title.lower()[:-1]} | failures | first | last |",
+                "|---|---:|---|---|",
+            ]
+            lines += [
+                f"| {escaped(each.name)} | {each.count} | {_clock(each.first)} | {_clock(each.last)} |"
+                for each in tallies
+            ]
+    lines += ["", "## Time line (UTC)", ""]
+    lines += [
+        f"- {_clock(entry.at)} {escaped(entry.text)}{_run(entry.fields.get('runId'))}" for entry in incident.entries
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def escaped(text: str) -> str:
+    """Return a text in one line without effect on the Markdown around it: a relay's words may be in it."""
+    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+
+
+def _facts(incident: Incident, place: str, page_url: str) -> list[str]:
+    closed = "open" if incident.closed_at is None else f"{_stamp(incident.closed_at)} ({incident.closed_because})"
+    lasted = ", ".join(
+        f"{WORDS[Condition(name)]} {length(seconds)}" for name, seconds in incident.seconds.items() if seconds >= 1
+    )
+    messages = ", ".join(f"{count} {verdict}" for verdict, count in incident.messages.items()) or "none lost"
+    facts = {
+        "Relay": escaped(incident.relay),
+        "Seen from": escaped(place),
+        "First failure": _stamp(incident.began_at),
+        "Opened": f"{_stamp(incident.opened_at)} ({length(incident.detection_delay)} later)",
+        "Up again": "" if incident.recovered_at is None else _stamp(incident.recovered_at),
+        "Closed": closed,
+        "Conditions": lasted,
+        "Attempts": f"{incident.failed_attempts} of {incident.attempts} failed",
+        "Messages": messages,
+        "In maintenance": length(incident.maintenance_seconds) if incident.maintenance_seconds >= 1 else "",
+        "No monitor ran": length(incident.unobserved_seconds) if incident.unobserved_seconds >= 1 else "",
+        "Page": page_url,
+    }
+    return [f"- {name}: {value}" for name, value in facts.items() if value]
+
+
+def _run(run_id: object) -> str:
+    return f" (run {run_id})" if isinstance(run_id, str) and run_id else ""
+
+
+def _stamp(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _clock(time: datetime) -> str:
+    return f"{time:%H:%M:%S}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,161 @@
+"""Add to an incident, within its limits. Each function returns a new incident."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from monitor.incidents.incident import (
+    MAX_CAUSES,
+    MAX_ENTRIES,
+    MAX_TALLIES,
+    MAX_TEXT,
+    CauseCount,
+    Entry,
+    EntryKind,
+    Failed,
+    Incident,
+    Tally,
+)
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+KEPT_FIRST: Final = 100
+"""Entries at the beginning that are always kept: how it began is needed most."""
+
+COALESCE_SECONDS: Final = 60.0
+"""Messages with the same verdict that are judged within this many seconds share an entry."""
+
+OTHERS: Final = "(others)"
+
+_Counted = TypeVar("_Counted", CauseCount, Tally)
+
+
+def shorten(text: str) -> str:
+    """Return a text of at most `MAX_TEXT` characters in one line: a relay's words are part of it."""
+    text = "".join(char if char.isprintable() else " " for char in text[: MAX_TEXT + 1])
+    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
+
+
+def add_entry(incident: Incident, entry: Entry) -> Incident:
+    """Add an entry; beyond the limit one entry in the middle stands for those that are not kept."""
+    entry = replace(entry, text=shorten(entry.text))
+    entries = (*incident.entries, entry)
+    if len(entries) > MAX_ENTRIES:
+        head, rest = entries[:KEPT_FIRST], entries[KEPT_FIRST:]
+        first = rest[0]
+        count, since = 1, first.at.isoformat()
+        if first.kind is EntryKind.OMITTED:
+            count, since = int(first.fields["count"] or 0), str(first.fields["since"])
+            first, rest = rest[1], rest[1:]
+            count += 1
+        omitted = Entry(
+            first.at,
+            EntryKind.OMITTED,
+            f"{count} entries until here are not kept.",
+            {"count": count, "since": since},
+        )
+        if count == 1:  # this entry takes the place of one more
+            omitted = replace(omitted, text="2 entries until here are not kept.", fields={"count": 2, "since": since})
+            rest = rest[1:]
+        entries = (*head, omitted, *rest[1:])
+    return replace(incident, entries=entries, updated_at=entry.at)
+
+
+def add_failure(incident: Incident, failed: Failed) -> Incident:
+    """Count a failure by cause, probe and endpoint, with an entry for the first of each."""
+    causes, new_cause = _counted_cause(incident.causes, failed)
+    probes, new_probe = incident.probes, False
+    endpoints, new_endpoint = incident.endpoints, False
+    if failed.probe is not None:
+        probes, new_probe = _tallied(probes, failed.probe, failed.at, failed.run_id)
+    if failed.endpoint:
+        endpoints, new_endpoint = _tallied(endpoints, shorten(failed.endpoint), failed.at, failed.run_id)
+    incident = replace(
+        incident,
+        causes=causes,
+        probes=probes,
+        endpoints=endpoints,
+        began_at=min(incident.began_at, failed.at) if incident.opened_at >= failed.at else incident.began_at,
+    )
+    if not (new_cause or new_probe or new_endpoint):
+        return incident
+    return add_entry(incident, _failure_entry(failed))
+
+
+def add_messages(incident: Incident, at: datetime, verdict: str, count: int, run_id: str) -> Incident:
+    """Count messages with a bad verdict, in one entry a minute."""
+    incident = replace(incident, messages={**incident.messages, verdict: incident.messages.get(verdict, 0) + count})
+    last = incident.entries[-1] if incident.entries else None
+    if (
+        last is not None
+        and last.kind is EntryKind.MESSAGES
+        and last.fields.get("verdict") == verdict
+        and 0 <= (at - last.at).total_seconds() < COALESCE_SECONDS
+    ):
+        count += int(last.fields["count"] or 0)
+        merged = replace(last, text=_messages(verdict, count), fields={**last.fields, "count": count})
+        return replace(incident, entries=(*incident.entries[:-1], merged), updated_at=at)
+    fields = {"verdict": verdict, "count": count, "runId": run_id}
+    return add_entry(incident, Entry(at, EntryKind.MESSAGES, _messages(verdict, count), fields))
+
+
+def _messages(verdict: str, count: int) -> str:
+    return f"{count} message {verdict}." if count == 1 else f"{count} messages {verdict}."
+
+
+def _failure_entry(failed: Failed) -> Entry:
+    cause = f"{failed.step} {failed.status or failed.reason}".strip()
+    where = f" at {failed.endpoint}" if failed.endpoint else ""
+    detail = f" ({failed.detail})" if failed.detail else ""
+    what = "Attempt" if failed.probe is None else f"Run of {failed.probe}"
+    fields = {
+        "step": failed.step,
+        "reason": failed.reason,
+        "status": failed.status,
+        "probe": failed.probe,
+        "endpoint": shorten(failed.endpoint),
+        "runId": failed.run_id,
+    }
+    return Entry(failed.at, EntryKind.FAILED, f"{what} failed: {cause}{where}{detail}", fields)
+
+
+def _counted_cause(causes: tuple[CauseCount, ...], failed: Failed) -> tuple[tuple[CauseCount, ...], bool]:
+    for index, known in enumerate(causes):
+        if (known.step, known.reason, known.status) == failed.cause:
+            return _with(causes, index, _increased(known, failed.at)), False
+    if len(causes) >= MAX_CAUSES:
+        last = causes[-1]
+        return _with(
+            causes, MAX_CAUSES - 1, _increased(replace(last, step=OTHERS, reason="", status=""), failed.at)
+        ), False
+    new = CauseCount(
+        step=failed.step,
+        reason=failed.reason,
+        status=shorten(failed.status),
+        detail=shorten(failed.detail),
+        count=1,
+        first=failed.at,
+        last=failed.at,
+        run_id=failed.run_id,
+    )
+    return (*causes, new), True
+
+
+def _tallied(tallies: tuple[Tally, ...], name: str, at: datetime, run_id: str) -> tuple[tuple[Tally, ...], bool]:
+    for index, known in enumerate(tallies):
+        if known.name == name:
+            return _with(tallies, index, _increased(known, at)), False
+    if len(tallies) >= MAX_TALLIES:
+        last = tallies[-1]
+        return _with(tallies, MAX_TALLIES - 1, _increased(replace(last, name=OTHERS), at)), False
+    return (*tallies, Tally(name=name, count=1, first=at, last=at, run_id=run_id)), True
+
+
+def _increased(counted: _Counted, at: datetime) -> _Counted:
+    return replace(counted, count=counted.count + 1, last=at)
+
+
+def _with(items: tuple[_Counted, ...], index: int, item: _Counted) -> tuple[_Counted, ...]:
+    return (*items[:index], item, *items[index + 1 :])

@@ -1,0 +1,61 @@
+"""Incidents in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from monitor.vocabulary import Condition
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from monitor.incidents.incident import Incident
+
+WORDS: Final = {
+    Condition.UP: "up",
+    Condition.DEGRADED: "degraded",
+    Condition.NOT_ACCEPTING: "not accepting new connections",
+    Condition.DOWN: "down",
+    Condition.UNKNOWN: "not observed",
+}
+"""What is said of a relay in each condition: "Relay is …"."""
+
+_MINUTE: Final = 60
+_HOUR: Final = 3600
+_DAY: Final = 86_400
+
+
+def length(seconds: float) -> str:
+    """Return a length of time with its two largest units: "2 min 4 s"."""
+    whole = max(0, round(seconds))
+    for unit, name, smaller, its_name in (
+        (_DAY, "d", _HOUR, "h"),
+        (_HOUR, "h", _MINUTE, "min"),
+        (_MINUTE, "min", 1, "s"),
+    ):
+        if whole >= unit:
+            rest = whole % unit // smaller
+            return f"{whole // unit} {name}" + (f" {rest} {its_name}" if rest else "")
+    return f"{whole} s"
+
+
+def main_cause(incident: Incident) -> str:
+    """Return the cause that occurred most often, in few words; empty without one."""
+    most = max(incident.causes, key=lambda cause: cause.count, default=None)
+    return "" if most is None else most.name
+
+
+def summarize(incident: Incident, now: datetime) -> str:
+    """Return one sentence of an incident: how bad, for how long, why, and what remains."""
+    bad = incident.bad_seconds
+    if incident.is_open and incident.recovered_at is None:
+        bad += max(0.0, (now - incident.updated_at).total_seconds())
+    cause = main_cause(incident)
+    parts = [f"{WORDS[incident.worst]} for {length(bad)}" + (f": {cause}" if cause else "")]
+    if incident.lost:
+        parts.append(f"{incident.lost} message{'s' * (incident.lost > 1)} lost")
+    if incident.reopened:
+        parts.append(f"reopened {incident.reopened} ×")
+    if incident.is_open and incident.recovered_at is not None:
+        parts.append(f"up again since {incident.recovered_at:%H:%M:%S} UTC")
+    return ", ".join(parts)
