@@ -21,6 +21,8 @@ from monitor.incidents.incident import (
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from monitor.incidents.incident import Value
+
 KEPT_FIRST: Final = 100
 """Entries at the beginning that are always kept: how it began is needed most."""
 
@@ -110,7 +112,7 @@ def _failure_entry(failed: Failed) -> Entry:
     where = f" at {failed.endpoint}" if failed.endpoint else ""
     detail = f" ({failed.detail})" if failed.detail else ""
     what = "Attempt" if failed.probe is None else f"Run of {failed.probe}"
-    fields = {
+    fields: dict[str, Value] = {
         "step": failed.step,
         "reason": failed.reason,
         "status": failed.status,
@@ -126,10 +128,8 @@ def _counted_cause(causes: tuple[CauseCount, ...], failed: Failed) -> tuple[tupl
         if (known.step, known.reason, known.status) == failed.cause:
             return _with(causes, index, _increased(known, failed.at)), False
     if len(causes) >= MAX_CAUSES:
-        last = causes[-1]
-        return _with(
-            causes, MAX_CAUSES - 1, _increased(replace(last, step=OTHERS, reason="", status=""), failed.at)
-        ), False
+        others = replace(causes[-1], step=OTHERS, reason="", status="", detail="", run_id="")
+        return _with(causes, MAX_CAUSES - 1, _increased(others, failed.at)), False
     new = CauseCount(
         step=failed.step,
         reason=failed.reason,
@@ -148,8 +148,8 @@ def _tallied(tallies: tuple[Tally, ...], name: str, at: datetime, run_id: str) -
         if known.name == name:
             return _with(tallies, index, _increased(known, at)), False
     if len(tallies) >= MAX_TALLIES:
-        last = tallies[-1]
-        return _with(tallies, MAX_TALLIES - 1, _increased(replace(last, name=OTHERS), at)), False
+        others = replace(tallies[-1], name=OTHERS, run_id="")
+        return _with(tallies, MAX_TALLIES - 1, _increased(others, at)), False
     return (*tallies, Tally(name=name, count=1, first=at, last=at, run_id=run_id)), True
 
 
@@ -158,4 +158,6 @@ def _increased(counted: _Counted, at: datetime) -> _Counted:
 
 
 def _with(items: tuple[_Counted, ...], index: int, item: _Counted) -> tuple[_Counted, ...]:
-    return (*items[:index], item, *items[index + 1 :])
+    changed = list(items)
+    changed[index] = item
+    return tuple(changed)

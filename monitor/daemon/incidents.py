@@ -1,0 +1,275 @@
+"""Feeds the incidents of all relays, stores them, logs them and counts them."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final, Protocol
+
+import structlog
+
+from monitor.clock import utc
+from monitor.incidents import Change, ChangeKind, EntryKind, Failed, Incident, IncidentMachine
+from monitor.incidents.identifier import incident_id
+from monitor.incidents.machine import REOPEN_WITHIN
+from monitor.incidents.text import main_cause, summarize
+from monitor.reachability.sentence import explain
+from monitor.results import MessagesJudged, Run
+from monitor.vocabulary import Condition, Outcome, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+    from monitor.clock import Clock
+    from monitor.incidents.incident import Value
+    from monitor.results import RelayStatus, Report
+    from monitor.schedule import Maintenance
+
+_log = structlog.get_logger(__name__)
+
+SAVE_INTERVAL: Final = 5.0
+"""Seconds between two writes of an open incident of which only counts changed."""
+
+MAX_LISTED: Final = 1000
+"""Largest number of incidents in a list."""
+
+_BAD_VERDICTS: Final = frozenset(Verdict) - {Verdict.DELIVERED}
+
+
+class Store(Protocol):
+    """Keeps incidents; the journal. `save_incident` never blocks, the others may."""
+
+    def save_incident(self, incident: Incident) -> None:
+        """Store an incident, in place of an earlier state of it."""
+
+    def incident(self, incident_id: str) -> Incident | None:
+        """Return an incident by its id, or None."""
+
+    def incidents(
+        self,
+        *,
+        relay: str | None = None,
+        since: datetime | None = None,
+        open: bool | None = None,
+        limit: int,  # noqa: A002
+    ) -> list[Incident]:
+        """Return incidents, newest first; None matches all. `since`: those that were open then or later."""
+
+
+class Counts(Protocol):
+    """What is exported of incidents; the metrics."""
+
+    def set_incident_open(self, relay: str, is_open: bool) -> None:  # noqa: FBT001 - a state, named
+        """Set whether a relay has an open incident."""
+
+    def count_incident(self) -> None:
+        """Count an incident that opened."""
+
+
+class IncidentRecorder:
+    """The incidents of all relays. To be used on the event loop; `load`, `get` and `list` may block, for any thread."""
+
+    def __init__(self, store: Store, counts: Counts, clock: Clock, *, install: str, location: str) -> None:
+        self._store = store
+        self._counts = counts
+        self._clock = clock
+        self._name = partial(_id_of, install, location)
+        self._machines: dict[str, IncidentMachine] = {}
+        self._unsaved: dict[str, Incident] = {}  # by id
+        self._saved_at: dict[str, float] = {}  # by id, of open incidents
+
+    # Before and after.
+
+    def load(self) -> tuple[list[Incident], datetime | None]:
+        """Return what the process before this one left, for `restore`: its incidents that may continue."""
+        recent = utc(self._clock, REOPEN_WITHIN)
+        found = self._store.incidents(open=True, limit=MAX_LISTED)
+        known = {incident.id for incident in found}
+        closed = self._store.incidents(open=False, since=recent, limit=MAX_LISTED)
+        return found + [each for each in closed if each.id not in known], None
+
+    def restore(self, found: Iterable[Incident], relays: Iterable[str], seen_at: datetime | None = None) -> None:
+        """Continue with the latest incident of each of these relays, which were observed until `seen_at`."""
+        watched, latest = set(relays), dict[str, Incident]()
+        for incident in sorted(found, key=lambda each: each.opened_at):
+            latest[incident.relay] = incident
+        for relay, incident in latest.items():
+            now = self._clock.monotonic()
+            seen = max(incident.updated_at, seen_at or incident.updated_at)
+            machine = self._machine(relay)
+            self._apply(machine.restore(now, incident, seen))
+            self._counts.set_incident_open(relay, machine.open is not None)
+            if relay not in watched:
+                self.removed(relay)
+
+    def close(self) -> None:
+        """Store what is not stored yet; the monitor stops."""
+        now = self._clock.monotonic()
+        for machine in self._machines.values():
+            self._apply(machine.tick(now))
+            if machine.open is not None:
+                self._apply(machine.note(now, EntryKind.GAP, "Monitor stopped."))
+        self._save(always=True)
+
+    # Inputs.
+
+    def status(self, status: RelayStatus, maintenance: Maintenance) -> None:
+        """Handle what is said of a relay."""
+        now = self._clock.monotonic()
+        machine = self._machine(status.relay)
+        self._apply(machine.maintenance(now, _window(maintenance, status.relay, self._clock)))
+        self._apply(machine.status(now, status, explain(status)))
+
+    def attempt(self, run: Run) -> None:
+        """Handle the run of a fresh attempt."""
+        if run.outcome in {Outcome.OK, Outcome.FAILED}:
+            failed = self._failed(run, None) if run.outcome is Outcome.FAILED else None
+            self._apply(self._machine(run.relay).attempt(self._clock.monotonic(), run.id, failed))
+
+    def recorded(self, report: Run | Report) -> None:
+        """Handle a report of a probe that is final."""
+        if isinstance(report, Run):
+            if report.outcome is Outcome.FAILED:
+                failed = self._failed(report, report.probe)
+                self._apply(self._machine(report.relay).run_failed(self._clock.monotonic(), failed))
+        elif isinstance(report, MessagesJudged) and report.verdict in _BAD_VERDICTS:
+            machine, verdict = self._machine(report.relay), report.verdict.value
+            self._apply(machine.messages(self._clock.monotonic(), verdict, report.messages, report.run_id))
+
+    def removed(self, relay: str) -> None:
+        """Handle a relay that is not watched any more."""
+        if (machine := self._machines.pop(relay, None)) is not None:
+            self._apply(machine.removed(self._clock.monotonic()))
+
+    def reloaded(self, text: str, fields: Mapping[str, Value]) -> None:
+        """Note a reload of the configuration in all open incidents."""
+        for machine in self._machines.values():
+            self._apply(machine.note(self._clock.monotonic(), EntryKind.RELOAD, text, fields))
+
+    def tick(self, relay: str, maintenance: Maintenance) -> None:
+        """Let time pass for a relay. To be called every second or so."""
+        if (machine := self._machines.get(relay)) is not None:
+            now = self._clock.monotonic()
+            self._apply(machine.maintenance(now, _window(maintenance, relay, self._clock)))
+            self._apply(machine.tick(now))
+
+    def save(self) -> None:
+        """Store incidents that changed; to be called every second or so."""
+        self._save(always=False)
+
+    # What is known.
+
+    def current(self) -> dict[str, Incident]:
+        """Return the open incident of each relay that has one."""
+        return {relay: machine.open for relay, machine in list(self._machines.items()) if machine.open is not None}
+
+    def get(self, incident_id: str) -> Incident | None:
+        """Return an incident by its id, or None. May block."""
+        for machine in list(self._machines.values()):
+            if (incident := machine.incident) is not None and incident.id == incident_id:
+                return incident
+        return self._store.incident(incident_id)
+
+    def list(
+        self,
+        *,
+        relay: str | None = None,
+        since: datetime | None = None,
+        open: bool | None = None,
+        limit: int = 50,  # noqa: A002
+    ) -> list[Incident]:
+        """Return incidents, open ones first, each newest first; None matches all. May block."""
+        stored = self._store.incidents(relay=relay, since=since, open=open, limit=limit)
+        found = {incident.id: incident for incident in stored}
+        for machine in list(self._machines.values()):
+            incident = machine.incident
+            if incident is None or relay not in {None, incident.relay}:
+                continue
+            found.pop(incident.id, None)
+            matches = open in {None, incident.is_open}
+            if matches and (since is None or incident.closed_at is None or incident.closed_at >= since):
+                found[incident.id] = incident
+        return sorted(found.values(), key=lambda each: (each.is_open, each.opened_at), reverse=True)[:limit]
+
+    # Common parts.
+
+    def _machine(self, relay: str) -> IncidentMachine:
+        machine = self._machines.get(relay)
+        if machine is None:
+            machine = self._machines[relay] = IncidentMachine(
+                relay,
+                now=self._clock.monotonic(),
+                wall=partial(utc, self._clock),
+                name=partial(self._name, relay),
+            )
+        return machine
+
+    def _failed(self, run: Run, probe: str | None) -> Failed:
+        failure = run.failure
+        ago = max(0.0, self._clock.monotonic() - run.known_at) if run.known_at else 0.0
+        if failure is None:
+            return Failed(utc(self._clock, ago), probe, "", "failed", run_id=run.id)
+        return Failed(
+            utc(self._clock, ago),
+            probe,
+            failure.step.value,
+            failure.reason.value,
+            failure.status,
+            failure.detail,
+            failure.endpoint,
+            run.id,
+        )
+
+    def _apply(self, changes: list[Change]) -> None:
+        for change in changes:
+            incident = change.incident
+            self._unsaved[incident.id] = incident
+            if change.kind is ChangeKind.UPDATED:
+                continue
+            self._log_change(change)
+            self._store_now(incident)
+            self._counts.set_incident_open(incident.relay, incident.is_open)
+            if change.kind is ChangeKind.OPENED:
+                self._counts.count_incident()
+
+    def _store_now(self, incident: Incident) -> None:
+        self._store.save_incident(incident)
+        self._unsaved.pop(incident.id, None)
+        self._saved_at[incident.id] = self._clock.monotonic()
+        if not incident.is_open:
+            self._saved_at.pop(incident.id, None)
+
+    def _save(self, *, always: bool) -> None:
+        now = self._clock.monotonic()
+        for incident in list(self._unsaved.values()):
+            if always or now - self._saved_at.get(incident.id, float("-inf")) >= SAVE_INTERVAL:
+                self._store_now(incident)
+
+    def _log_change(self, change: Change) -> None:
+        incident = change.incident
+        names = {"incident": incident.id, "relay": incident.relay}
+        last = incident.entries[-1].text if incident.entries else ""
+        match change.kind:
+            case ChangeKind.OPENED | ChangeKind.REOPENED:
+                cause = main_cause(incident)
+                _log.warning(f"incident {change.kind.value}", **names, condition=incident.condition.value, cause=cause)
+            case ChangeKind.CLOSED:
+                summary = summarize(incident, utc(self._clock))
+                _log.info("incident closed", **names, because=incident.closed_because, summary=summary)
+            case _:
+                log = _log.info if incident.condition is Condition.UP else _log.warning
+                log("incident changed", **names, condition=incident.condition.value, change=last)
+
+
+def _id_of(install: str, location: str, relay: str, opened_at: datetime) -> str:
+    return incident_id(opened_at, relay, install=install, location=location)
+
+
+def _window(maintenance: Maintenance, relay: str, clock: Clock) -> str | None:
+    """Return what is said of the maintenance window of a relay, None outside one."""
+    window = maintenance.window(relay)
+    if window is None:
+        return None
+    end = f"{window.end:%H:%M} UTC" if window.end.date() == utc(clock).date() else f"{window.end:%Y-%m-%d %H:%M} UTC"
+    by = f", by {window.by}" if window.by else ""
+    return f"{window.reason or 'no reason given'}, until {end}{by}"
