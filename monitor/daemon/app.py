@@ -15,6 +15,7 @@ import monitor
 from monitor.clock import SYSTEM_CLOCK, Clock, utc
 from monitor.config import changes, refusals
 from monitor.daemon.conditions import Conditions
+from monitor.daemon.incidents import IncidentRecorder
 from monitor.daemon.lifecycle import Lifecycle
 from monitor.daemon.maintenance import MaintenanceOnDemand
 from monitor.daemon.pipeline import ResultPipeline
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from monitor.config import Changes, Config
     from monitor.reachability.verdict import RelayVerdict
-    from monitor.results import RelayStatus
+    from monitor.results import RelayStatus, Run
     from monitor.web.auth import ServerSecurity
 
 _log = structlog.get_logger(__name__)
@@ -89,6 +90,9 @@ class Monitor:
             on_health=self.metrics.set_journal_healthy,
             on_bug=partial(self.metrics.count_task_failure, "journal"),
         )
+        self.incidents = IncidentRecorder(
+            self.journal, self.metrics, self.clock, install=config.install, location=config.location
+        )
         self.conditions = Conditions(self.state_folder, self.clock) if self.state_folder is not None else None
         self._known = self.conditions.read(config.relays) if self.conditions is not None else {}
         self.maintenance_on_demand = MaintenanceOnDemand(
@@ -124,6 +128,7 @@ class Monitor:
             maintenance=lambda: self.maintenance,
             health=self.health,
             verdict_of=self._verdict_of,
+            on_recorded=self.incidents.recorded,
         )
         self.monitored_relays = MonitoredRelays(
             config,
@@ -166,8 +171,10 @@ class Monitor:
         self._start_began = True
         self.metrics.set_healthy(True)
         self.metrics.set_reload(at=self.clock.time(), ok=True)
+        left = await run_in_thread("read of the incidents", self.incidents.load)
+        self.incidents.restore(left, [relay.name for relay in self.config.relays])
         await self.monitored_relays.start(
-            self._on_status, on_attempt=self.journal.add, known=self._known, supervision=self.supervision
+            self._on_status, on_attempt=self._on_attempt, known=self._known, supervision=self.supervision
         )
         await self.supervisor.start_all((relay, probe) for probe in self.config.probes for relay in probe.relays)
         await self.schedule.start()
@@ -185,6 +192,7 @@ class Monitor:
         await asyncio.gather(self.health.stop(), self.supervisor.stop_all(STOP_GRACE))
         await self.monitored_relays.stop()
         self.pipeline.close()
+        self.incidents.close()
         self.supervision.close()
         if self.conditions is not None:
             self.conditions.write(always=True)
@@ -253,6 +261,8 @@ class Monitor:
         self.reloaded_at = utc(self.clock)
         stopped, started = len(reload.difference.stopped), len(reload.difference.started)
         _log.info("configuration reloaded", stopped=stopped, started=started)
+        text = f"Configuration reloaded: {stopped} probes stopped, {started} started."
+        self.incidents.reloaded(text, {"configHash": reload.config_hash})
 
     def _read(self) -> Reload:
         """Read and check the configuration, its maintenance windows and the web configuration. May block."""
@@ -279,6 +289,8 @@ class Monitor:
                 self.conditions.forget(name)
         removed = [self.monitored_relays.relays[name] for name in difference.closed]
         await self.monitored_relays.close(removed)
+        for name in difference.closed - {relay.name for relay in config.relays}:
+            self.incidents.removed(name)
         # After the probes' last reports, so that these do not create the series again.
         await self.metrics.reconfigure_in_slices(config)
         self.metrics.forget(difference.closed & {relay.name for relay in config.relays})
@@ -321,8 +333,13 @@ class Monitor:
 
     def _on_status(self, status: RelayStatus) -> None:
         self.metrics.set_relay_status(status)
+        self.incidents.status(status, self.maintenance)
         if self.conditions is not None and (relay := self.monitored_relays.relays.get(status.relay)) is not None:
             self.conditions.note(relay.config, status)
+
+    def _on_attempt(self, run: Run) -> None:
+        self.journal.add(run)
+        self.incidents.attempt(run)
 
     def _relays(self) -> Iterable[MonitoredRelay]:
         return self.monitored_relays.relays.values()
@@ -344,12 +361,14 @@ class Monitor:
                 of_config, exported = self.config, {}
             for name, relay in list(self.monitored_relays.relays.items()):
                 active = self.maintenance.active(name) is not None
+                self.incidents.tick(name, self.maintenance)
                 expires, lifetime = relay.admission.credentials.life.expires, relay.admission.credentials.lifetime
                 if exported.get(name) != (active, expires, lifetime):
                     exported[name] = (active, expires, lifetime)
                     self.metrics.set_relay_maintenance(name, active)
                     self.metrics.set_credentials_expiry(name, expires, lifetime)
                     await asyncio.sleep(0)
+            self.incidents.save()
             self.metrics.set_reference_up(self.health.reference_up)
 
 

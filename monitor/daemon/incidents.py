@@ -17,7 +17,7 @@ from monitor.results import MessagesJudged, Run
 from monitor.vocabulary import Condition, Outcome, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from monitor.clock import Clock
@@ -50,8 +50,8 @@ class Store(Protocol):
         *,
         relay: str | None = None,
         since: datetime | None = None,
-        open: bool | None = None,
-        limit: int,  # noqa: A002
+        open: bool | None = None,  # noqa: A002 - what it is called
+        limit: int,
     ) -> list[Incident]:
         """Return incidents, newest first; None matches all. `since`: those that were open then or later."""
 
@@ -80,13 +80,13 @@ class IncidentRecorder:
 
     # Before and after.
 
-    def load(self) -> tuple[list[Incident], datetime | None]:
+    def load(self) -> Sequence[Incident]:
         """Return what the process before this one left, for `restore`: its incidents that may continue."""
         recent = utc(self._clock, REOPEN_WITHIN)
         found = self._store.incidents(open=True, limit=MAX_LISTED)
         known = {incident.id for incident in found}
         closed = self._store.incidents(open=False, since=recent, limit=MAX_LISTED)
-        return found + [each for each in closed if each.id not in known], None
+        return found + [each for each in closed if each.id not in known]
 
     def restore(self, found: Iterable[Incident], relays: Iterable[str], seen_at: datetime | None = None) -> None:
         """Continue with the latest incident of each of these relays, which were observed until `seen_at`."""
@@ -175,8 +175,8 @@ class IncidentRecorder:
         *,
         relay: str | None = None,
         since: datetime | None = None,
-        open: bool | None = None,
-        limit: int = 50,  # noqa: A002
+        open: bool | None = None,  # noqa: A002 - what it is called
+        limit: int = 50,
     ) -> list[Incident]:
         """Return incidents, open ones first, each newest first; None matches all. May block."""
         stored = self._store.incidents(relay=relay, since=since, open=open, limit=limit)
@@ -220,7 +220,7 @@ class IncidentRecorder:
             run.id,
         )
 
-    def _apply(self, changes: list[Change]) -> None:
+    def _apply(self, changes: Sequence[Change]) -> None:
         for change in changes:
             incident = change.incident
             self._unsaved[incident.id] = incident

@@ -53,7 +53,10 @@ class _Pending(NamedTuple):
 
 
 class ResultPipeline:
-    """Processes all reports. `verdict_of` returns the verdict of a relay by name, None for a removed one."""
+    """Processes all reports. `verdict_of` returns the verdict of a relay by name, None for a removed one.
+
+    `on_recorded` is called with each report that is final, after maintenance and health were judged.
+    """
 
     def __init__(
         self,
@@ -64,6 +67,7 @@ class ResultPipeline:
         maintenance: Callable[[], Maintenance],
         health: SelfCheck,
         verdict_of: Callable[[str], RelayVerdict | None],
+        on_recorded: Callable[[Run | Report], None] = lambda _: None,
     ) -> None:
         self._clock = clock
         self._metrics = metrics
@@ -71,6 +75,7 @@ class ResultPipeline:
         self._maintenance = maintenance
         self._health = health
         self._verdict_of = verdict_of
+        self._on_recorded = on_recorded
         self._pending: dict[str, deque[_Pending]] = {}
 
     def process(self, report: Run | Report, context: ProbeContext) -> None:
@@ -190,6 +195,7 @@ class ResultPipeline:
                 return
             if isinstance(report, MessagesJudged) and report.verdict in _UNOBSERVABLE and not healthy:
                 report = report._replace(verdict=None)
+        self._on_recorded(report)
         self._metrics.publish(report)
 
     def _circumstances(self, report: Run | Report) -> tuple[bool, bool]:

@@ -118,7 +118,8 @@ class Incident:
     """One incident of one relay, as it stands at one time.
 
     began_at: the first failure that belongs to it, or since when a relay was down that was known to be.
-    opened_at: when the condition of the relay said so; the difference is `detection_delay`.
+    opened_at: when the condition of the relay said so.
+    detection_seconds: how long that took; None if it was known before, as after maintenance or a restart.
     recovered_at: since when the relay is up; None while it is not.
     closed_because: why it was closed, in words.
     condition: the present one, or that at its end; `worst` the worst so far.
@@ -133,6 +134,7 @@ class Incident:
     began_at: datetime
     opened_at: datetime
     updated_at: datetime
+    detection_seconds: float | None = None
     recovered_at: datetime | None = None
     closed_at: datetime | None = None
     closed_because: str = ""
@@ -155,11 +157,6 @@ class Incident:
     def is_open(self) -> bool:
         """True until it is closed."""
         return self.closed_at is None
-
-    @property
-    def detection_delay(self) -> float:
-        """Seconds from the first failure until the condition of the relay changed."""
-        return max(0.0, (self.opened_at - self.began_at).total_seconds())
 
     @property
     def bad_seconds(self) -> float:

@@ -122,12 +122,13 @@ class IncidentMachine:
         """Handle what is said of the relay; `why` explains it in words."""
         self._advance(now)
         before, self._condition = self._condition, status.condition
+        known = self._status is not None
         was_up = self._status.up if self._status is not None else None
         self._status, self._why = status, why
         if status.condition in BAD:
             self._up_seconds = 0.0
             if self.open is None:
-                self._open_unless_in_maintenance()
+                self._open_unless_in_maintenance(detected=known)
                 return self._taken()
         if self.open is None:
             return self._taken()
@@ -170,12 +171,12 @@ class IncidentMachine:
         self._advance(now)
         if reason == self._maintenance:
             return self._taken()
-        self._maintenance = reason
+        before, self._maintenance = self._maintenance, reason
         if self.open is None:
             if reason is None and self._condition in BAD:
-                self._open_unless_in_maintenance()
+                self._open_unless_in_maintenance(detected=False)
             return self._taken()
-        self._mark_maintenance()
+        self._mark_maintenance(before)
         return self._taken(ChangeKind.UPDATED)
 
     def note(self, now: float, kind: EntryKind, text: str, fields: Mapping[str, Value] | None = None) -> list[Change]:
@@ -224,8 +225,11 @@ class IncidentMachine:
         if over >= 0.0:
             self._close(f"up for {length(CLOSE_AFTER)}", over)
 
-    def _open_unless_in_maintenance(self) -> None:
-        """Open an incident, or continue the latest, for the present condition."""
+    def _open_unless_in_maintenance(self, *, detected: bool) -> None:
+        """Open an incident, or continue the latest, for the present condition.
+
+        `detected`: the condition is new, and not known from before.
+        """
         status, wall = self._status, self._wall(0.0)
         if self._maintenance is not None or status is None:
             return
@@ -256,6 +260,9 @@ class IncidentMachine:
             )
         self.incident = latest
         self._take_recent(status)
+        if detected and kind is ChangeKind.OPENED:
+            delay = max(0.0, (wall - self._present().began_at).total_seconds())
+            self.incident = replace(self._present(), detection_seconds=round(delay, 3))
         self._set_condition(status.condition, entry=entry, text=text)
         self._changes[-1:] = [Change(kind, self._present())]
 
@@ -293,10 +300,12 @@ class IncidentMachine:
             text = f"First message delivered again, {length(self._said_seconds)} after the last change."
             self._enter(EntryKind.DELIVERED, text, {"runId": run_id})
 
-    def _mark_maintenance(self) -> None:
+    def _mark_maintenance(self, before: str | None) -> None:
         reason = self._maintenance
         self.incident = replace(self._present(), in_maintenance=reason is not None)
-        text = "Maintenance ended." if reason is None else f"Maintenance began: {reason}"
+        text = f"Maintenance {'began' if before is None else 'changed'}: {reason}"
+        if reason is None:
+            text = "Maintenance ended."
         self._enter(EntryKind.MAINTENANCE, text, {"active": reason is not None, "reason": reason or ""})
 
     def _evidence(self, item: Failed | _Judged) -> None:

@@ -99,7 +99,7 @@ def add_messages(incident: Incident, at: datetime, verdict: str, count: int, run
         count += int(last.fields["count"] or 0)
         merged = replace(last, text=_messages(verdict, count), fields={**last.fields, "count": count})
         return replace(incident, entries=(*incident.entries[:-1], merged), updated_at=at)
-    fields = {"verdict": verdict, "count": count, "runId": run_id}
+    fields: dict[str, Value] = {"verdict": verdict, "count": count, "runId": run_id}
     return add_entry(incident, Entry(at, EntryKind.MESSAGES, _messages(verdict, count), fields))
 
 

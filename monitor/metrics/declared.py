@@ -79,6 +79,7 @@ DECLARED: Final = (
         "relay_cause_info", "gauge", (*RELAY, "step", "reason", "status"),
         "1 while the relay is not up; has step, reason and status (HTTP status or code) of its present cause.",
     ),
+    MetricSpec("relay_incident_open", "gauge", RELAY, "1 while the relay has an open incident."),
     MetricSpec(
         "relay_endpoint_failures_total", "counter", (*RELAY, "endpoint"),
         "Failed attempts by endpoint: 16 endpoints of a relay, then other.",
@@ -215,6 +216,10 @@ DECLARED: Final = (
     ),
     MetricSpec(
         "relay_monitor_journal_healthy", "gauge", MONITOR, "0 while the run journal cannot be written.",
+    ),
+    MetricSpec(
+        "relay_monitor_incidents_total", "counter", MONITOR,
+        "Incidents that this monitor opened; one that is reopened counts once.",
     ),
     MetricSpec(
         "relay_monitor_build_info", "gauge", (*MONITOR, "version", "python"),

@@ -95,6 +95,7 @@ class Metrics:
         self._set("relay_monitor_shard_info", shard, value=1)
         self._set("relay_monitor_start_time_seconds", shard, value=clock.time())
         self.set_journal_healthy(True)
+        self._own.series("relay_monitor_incidents_total", *self._labels)
         self.set_failed_checks(())
         self.reconfigure(config)
 
@@ -259,6 +260,11 @@ class Metrics:
             for probe_series in self._probes_of(relay):
                 probe_series.set_maintenance(active)
 
+    def set_incident_open(self, relay: str, is_open: bool) -> None:  # noqa: FBT001 - a state, named
+        """Set whether a relay has an open incident."""
+        if (series := self._relays.get(relay)) is not None:
+            series.set_incident_open(is_open)
+
     def set_credentials_expiry(self, relay: str, expiry: float | None, lifetime: float | None = None) -> None:
         """Set the Unix time at which the monitor's token expires, and for how many seconds it is valid in all."""
         if (series := self._relays.get(relay)) is not None:
@@ -319,6 +325,12 @@ class Metrics:
         with self._changing:
             self._families.now = self._clock.monotonic()
             self._own.count("relay_monitor_task_failures_total", *self._labels, task)
+
+    def count_incident(self) -> None:
+        """Count an incident that opened."""
+        with self._changing:
+            self._families.now = self._clock.monotonic()
+            self._own.count("relay_monitor_incidents_total", *self._labels)
 
     def observe_loop_lag(self, seconds: float) -> None:
         """Record a measurement of the event loop's lag."""

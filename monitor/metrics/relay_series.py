@@ -25,6 +25,7 @@ ENDPOINT_FAILURES: Final = "relay_endpoint_failures_total"
 PHASE: Final = "relay_probe_phase_seconds"
 CAUSE: Final = "relay_cause_info"
 STATE: Final = "relay_state"
+INCIDENT: Final = "relay_incident_open"
 VERDICTS: Final = ("relay_up", "relay_accepting")
 CERTIFICATE: Final = "relay_probe_certificate_expiry_timestamp_seconds"
 TOKEN: Final = ("relay_probe_token_expiry_timestamp_seconds", "relay_probe_token_lifetime_seconds")
@@ -38,7 +39,7 @@ class RelaySeries:
     ) -> None:
         self.labels = self._labels = labels
         self.status: RelayStatus | None = None
-        self.maintenance = False
+        self.maintenance = self.incident_open = False
         self.credentials: tuple[float | None, float | None] = (None, None)  # expiry and lifetime of the token
         self.certificate: float | None = None  # when it expires, in Unix time
         self._group = SeriesGroup(families)
@@ -47,6 +48,7 @@ class RelaySeries:
         self._endpoints: set[str] = set()
         self._phases: dict[Phase, Any] = {}
         self._group.series("relay_maintenance", *labels)
+        self._group.series(INCIDENT, *labels)
         phases = tuple(Phase) if any(probe.scenario in PAIRED for probe in probes) else BARE_PHASES
         for phase in phases:
             # Whether there is a proxy is known at the first connect alone.
@@ -59,6 +61,7 @@ class RelaySeries:
         if old.status is not None:
             self.set_status(old.status)
         self.set_maintenance(old.maintenance)
+        self.set_incident_open(old.incident_open)
         self.set_credentials(*old.credentials)
         if old.certificate is not None:
             self._set_certificate(old.certificate)
@@ -123,6 +126,11 @@ class RelaySeries:
         """Set whether it is inside a maintenance window."""
         self.maintenance = active
         self._group.series("relay_maintenance", *self._labels).set(active)
+
+    def set_incident_open(self, is_open: bool) -> None:  # noqa: FBT001 - a state, named
+        """Set whether it has an open incident."""
+        self.incident_open = is_open
+        self._group.series(INCIDENT, *self._labels).set(is_open)
 
     def set_credentials(self, expiry: float | None, lifetime: float | None) -> None:
         """Set the Unix time at which the monitor's token expires, and the seconds for which it is valid in all."""
