@@ -10,7 +10,7 @@ import structlog
 from monitor.clock import utc
 from monitor.incidents import Change, ChangeKind, EntryKind, Failed, Incident, IncidentMachine
 from monitor.incidents.identifier import incident_id
-from monitor.incidents.machine import REOPEN_WITHIN
+from monitor.incidents.state_machine import REOPEN_WITHIN
 from monitor.incidents.text import main_cause, summarize
 from monitor.reachability.sentence import explain
 from monitor.results import MessagesJudged, Run
@@ -74,7 +74,7 @@ class IncidentRecorder:
         self._counts = counts
         self._clock = clock
         self._name = partial(_id_of, install, location)
-        self._machines: dict[str, IncidentMachine] = {}
+        self._by_relay: dict[str, IncidentMachine] = {}
         self._unsaved: dict[str, Incident] = {}  # by id
         self._saved_at: dict[str, float] = {}  # by id, of open incidents
 
@@ -90,25 +90,25 @@ class IncidentRecorder:
 
     def restore(self, found: Iterable[Incident], relays: Iterable[str], seen_at: datetime | None = None) -> None:
         """Continue with the latest incident of each of these relays, which were observed until `seen_at`."""
-        watched, latest = set(relays), dict[str, Incident]()
+        monitored, latest = set(relays), dict[str, Incident]()
         for incident in sorted(found, key=lambda each: each.opened_at):
             latest[incident.relay] = incident
         for relay, incident in latest.items():
             now = self._clock.monotonic()
             seen = max(incident.updated_at, seen_at or incident.updated_at)
-            machine = self._machine(relay)
-            self._apply(machine.restore(now, incident, seen))
-            self._counts.set_incident_open(relay, machine.open is not None)
-            if relay not in watched:
+            incidents = self._of(relay)
+            self._apply(incidents.restore(now, incident, seen))
+            self._counts.set_incident_open(relay, incidents.open is not None)
+            if relay not in monitored:
                 self.removed(relay)
 
     def close(self) -> None:
         """Store what is not stored yet; the monitor stops."""
         now = self._clock.monotonic()
-        for machine in self._machines.values():
-            self._apply(machine.tick(now))
-            if machine.open is not None:
-                self._apply(machine.note(now, EntryKind.GAP, "Monitor stopped."))
+        for incidents in self._by_relay.values():
+            self._apply(incidents.tick(now))
+            if incidents.open is not None:
+                self._apply(incidents.note(now, EntryKind.GAP, "Monitor stopped."))
         self._save(always=True)
 
     # Inputs.
@@ -116,42 +116,42 @@ class IncidentRecorder:
     def status(self, status: RelayStatus, maintenance: Maintenance) -> None:
         """Handle what is said of a relay."""
         now = self._clock.monotonic()
-        machine = self._machine(status.relay)
-        self._apply(machine.maintenance(now, _window(maintenance, status.relay, self._clock)))
-        self._apply(machine.status(now, status, explain(status)))
+        incidents = self._of(status.relay)
+        self._apply(incidents.maintenance(now, _window(maintenance, status.relay, self._clock)))
+        self._apply(incidents.status(now, status, explain(status)))
 
     def attempt(self, run: Run) -> None:
         """Handle the run of a fresh attempt."""
         if run.outcome in {Outcome.OK, Outcome.FAILED}:
             failed = self._failed(run, None) if run.outcome is Outcome.FAILED else None
-            self._apply(self._machine(run.relay).attempt(self._clock.monotonic(), run.id, failed))
+            self._apply(self._of(run.relay).attempt(self._clock.monotonic(), run.id, failed))
 
     def recorded(self, report: Run | Report) -> None:
         """Handle a report of a probe that is final."""
         if isinstance(report, Run):
             if report.outcome is Outcome.FAILED:
                 failed = self._failed(report, report.probe)
-                self._apply(self._machine(report.relay).run_failed(self._clock.monotonic(), failed))
+                self._apply(self._of(report.relay).run_failed(self._clock.monotonic(), failed))
         elif isinstance(report, MessagesJudged) and report.verdict in _BAD_VERDICTS:
-            machine, verdict = self._machine(report.relay), report.verdict.value
-            self._apply(machine.messages(self._clock.monotonic(), verdict, report.messages, report.run_id))
+            incidents, verdict = self._of(report.relay), report.verdict.value
+            self._apply(incidents.messages(self._clock.monotonic(), verdict, report.messages, report.run_id))
 
     def removed(self, relay: str) -> None:
         """Handle a relay that is not watched any more."""
-        if (machine := self._machines.pop(relay, None)) is not None:
-            self._apply(machine.removed(self._clock.monotonic()))
+        if (incidents := self._by_relay.pop(relay, None)) is not None:
+            self._apply(incidents.removed(self._clock.monotonic()))
 
     def reloaded(self, text: str, fields: Mapping[str, Value]) -> None:
         """Note a reload of the configuration in all open incidents."""
-        for machine in self._machines.values():
-            self._apply(machine.note(self._clock.monotonic(), EntryKind.RELOAD, text, fields))
+        for incidents in self._by_relay.values():
+            self._apply(incidents.note(self._clock.monotonic(), EntryKind.RELOAD, text, fields))
 
     def tick(self, relay: str, maintenance: Maintenance) -> None:
         """Let time pass for a relay. To be called every second or so."""
-        if (machine := self._machines.get(relay)) is not None:
+        if (incidents := self._by_relay.get(relay)) is not None:
             now = self._clock.monotonic()
-            self._apply(machine.maintenance(now, _window(maintenance, relay, self._clock)))
-            self._apply(machine.tick(now))
+            self._apply(incidents.maintenance(now, _window(maintenance, relay, self._clock)))
+            self._apply(incidents.tick(now))
 
     def save(self) -> None:
         """Store incidents that changed; to be called every second or so."""
@@ -161,12 +161,14 @@ class IncidentRecorder:
 
     def current(self) -> dict[str, Incident]:
         """Return the open incident of each relay that has one."""
-        return {relay: machine.open for relay, machine in list(self._machines.items()) if machine.open is not None}
+        return {
+            relay: incidents.open for relay, incidents in list(self._by_relay.items()) if incidents.open is not None
+        }
 
     def get(self, incident_id: str) -> Incident | None:
         """Return an incident by its id, or None. May block."""
-        for machine in list(self._machines.values()):
-            if (incident := machine.incident) is not None and incident.id == incident_id:
+        for incidents in list(self._by_relay.values()):
+            if (incident := incidents.incident) is not None and incident.id == incident_id:
                 return incident
         return self._store.incident(incident_id)
 
@@ -181,8 +183,8 @@ class IncidentRecorder:
         """Return incidents, open ones first, each newest first; None matches all. May block."""
         stored = self._store.incidents(relay=relay, since=since, open=open, limit=limit)
         found = {incident.id: incident for incident in stored}
-        for machine in list(self._machines.values()):
-            incident = machine.incident
+        for incidents in list(self._by_relay.values()):
+            incident = incidents.incident
             if incident is None or relay not in {None, incident.relay}:
                 continue
             found.pop(incident.id, None)
@@ -193,16 +195,16 @@ class IncidentRecorder:
 
     # Common parts.
 
-    def _machine(self, relay: str) -> IncidentMachine:
-        machine = self._machines.get(relay)
-        if machine is None:
-            machine = self._machines[relay] = IncidentMachine(
+    def _of(self, relay: str) -> IncidentMachine:
+        incidents = self._by_relay.get(relay)
+        if incidents is None:
+            incidents = self._by_relay[relay] = IncidentMachine(
                 relay,
                 now=self._clock.monotonic(),
                 wall=partial(utc, self._clock),
                 name=partial(self._name, relay),
             )
-        return machine
+        return incidents
 
     def _failed(self, run: Run, probe: str | None) -> Failed:
         failure = run.failure
@@ -270,6 +272,6 @@ def _window(maintenance: Maintenance, relay: str, clock: Clock) -> str | None:
     window = maintenance.window(relay)
     if window is None:
         return None
-    end = f"{window.end:%H:%M} UTC" if window.end.date() == utc(clock).date() else f"{window.end:%Y-%m-%d %H:%M} UTC"
+    until = f"{window.end:%H:%M} UTC" if window.end.date() == utc(clock).date() else f"{window.end:%Y-%m-%d %H:%M} UTC"
     by = f", by {window.by}" if window.by else ""
-    return f"{window.reason or 'no reason given'}, until {end}{by}"
+    return f"{window.reason or 'no reason given'}, until {until}{by}"

@@ -1,13 +1,13 @@
 """Incidents: what happened to one relay from its first failure until it was up for five minutes.
 
-`machine` decides when an incident opens, changes and closes, and collects its entries. `incident` has the values,
+`state_machine` decides when an incident opens, changes and closes, and collects its entries. `incident` has the values,
 `identifier` their ids, `serialize` their JSON form and `markdown` the text for a post-mortem. Nothing here does I/O.
 """
 
-from monitor.incidents.incident import CauseCount, Entry, EntryKind, Failed, Incident, Tally
-from monitor.incidents.machine import Change, ChangeKind, IncidentMachine
+from monitor.incidents.incident import CauseCount, Entry, EntryKind, Failed, FailureCount, Incident
 from monitor.incidents.markdown import to_markdown
 from monitor.incidents.serialize import incident_from_json, incident_to_json
+from monitor.incidents.state_machine import Change, ChangeKind, IncidentMachine
 
 __all__ = [
     "CauseCount",
@@ -16,9 +16,9 @@ __all__ = [
     "Entry",
     "EntryKind",
     "Failed",
+    "FailureCount",
     "Incident",
     "IncidentMachine",
-    "Tally",
     "incident_from_json",
     "incident_to_json",
     "to_markdown",

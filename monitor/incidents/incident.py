@@ -18,7 +18,7 @@ MAX_ENTRIES: Final = 500
 MAX_CAUSES: Final = 20
 """Causes of one incident that are counted apart; the others are one more."""
 
-MAX_TALLIES: Final = 50
+MAX_NAMES: Final = 50
 """Probes, and endpoints, of one incident that are counted apart; the others are one more."""
 
 MAX_TEXT: Final = 300
@@ -103,7 +103,7 @@ class CauseCount:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
+class FailureCount:
     """How often one probe or one endpoint failed. `run_id` is that of its first failure."""
 
     name: str
@@ -149,8 +149,8 @@ class Incident:
     seconds: Mapping[str, float] = field(default_factory=dict)
     messages: Mapping[str, int] = field(default_factory=dict)
     causes: tuple[CauseCount, ...] = ()
-    probes: tuple[Tally, ...] = ()
-    endpoints: tuple[Tally, ...] = ()
+    probes: tuple[FailureCount, ...] = ()
+    endpoints: tuple[FailureCount, ...] = ()
     entries: tuple[Entry, ...] = ()
 
     @property

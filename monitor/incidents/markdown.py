@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>#|~!$&])")
 
 
-def to_markdown(incident: Incident, *, now: datetime, place: str = "", page_url: str = "") -> str:
-    """Return the incident as Markdown. `place` is where it was seen from, `page_url` the address of its page."""
+def to_markdown(incident: Incident, *, now: datetime, seen_from: str = "", page_url: str = "") -> str:
+    """Return the incident as Markdown. `seen_from` is where it was seen from, `page_url` the address of its page."""
     lines = [
         f"# Incident {incident.id}: {escaped(incident.relay)}",
         "",
         f"{escaped(_capital(summarize(incident, now)))}.",
         "",
-        *_facts(incident, place, page_url),
+        *_facts(incident, seen_from, page_url),
     ]
     if incident.causes:
         lines += ["", "## Causes", "", "| cause | failures | first | last | detail |", "|---|---:|---|---|---|"]
@@ -32,8 +32,8 @@ def to_markdown(incident: Incident, *, now: datetime, place: str = "", page_url:
             f"| {escaped(cause.detail)} |"
             for cause in sorted(incident.causes, key=lambda cause: -cause.count)
         ]
-    for title, tallies in (("Probes", incident.probes), ("Endpoints", incident.endpoints)):
-        if tallies:
+    for title, counts in (("Probes", incident.probes), ("Endpoints", incident.endpoints)):
+        if counts:
             lines += [
                 "",
                 f"## {title}",
@@ -43,7 +43,7 @@ def to_markdown(incident: Incident, *, now: datetime, place: str = "", page_url:
             ]
             lines += [
                 f"| {escaped(each.name)} | {each.count} | {_clock(each.first)} | {_clock(each.last)} |"
-                for each in tallies
+                for each in counts
             ]
     lines += ["", "## Time line (UTC)", ""]
     lines += [
@@ -57,7 +57,7 @@ def escaped(text: str) -> str:
     return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
 
 
-def _facts(incident: Incident, place: str, page_url: str) -> list[str]:
+def _facts(incident: Incident, seen_from: str, page_url: str) -> list[str]:
     closed = "open" if incident.closed_at is None else f"{_stamp(incident.closed_at)} ({incident.closed_because})"
     lasted = ", ".join(
         f"{WORDS[Condition(name)]} {length(seconds)}" for name, seconds in incident.seconds.items() if seconds >= 1
@@ -65,7 +65,7 @@ def _facts(incident: Incident, place: str, page_url: str) -> list[str]:
     messages = ", ".join(f"{count} {verdict}" for verdict, count in incident.messages.items()) or "none lost"
     facts = {
         "Relay": escaped(incident.relay),
-        "Seen from": escaped(place),
+        "Seen from": escaped(seen_from),
         "First failure": _stamp(incident.began_at),
         "Opened": _stamp(incident.opened_at),
         "Detected after": "" if incident.detection_seconds is None else length(incident.detection_seconds),

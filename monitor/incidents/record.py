@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from monitor.incidents.incident import (
     MAX_CAUSES,
     MAX_ENTRIES,
-    MAX_TALLIES,
+    MAX_NAMES,
     MAX_TEXT,
     CauseCount,
     Entry,
     EntryKind,
     Failed,
+    FailureCount,
     Incident,
-    Tally,
 )
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ COALESCE_SECONDS: Final = 60.0
 
 OTHERS: Final = "(others)"
 
-_Counted = TypeVar("_Counted", CauseCount, Tally)
+_Counted = TypeVar("_Counted", CauseCount, FailureCount)
 
 
 def shorten(text: str) -> str:
@@ -45,24 +45,18 @@ def add_entry(incident: Incident, entry: Entry) -> Incident:
     entry = replace(entry, text=shorten(entry.text))
     entries = (*incident.entries, entry)
     if len(entries) > MAX_ENTRIES:
-        head, rest = entries[:KEPT_FIRST], entries[KEPT_FIRST:]
-        first = rest[0]
-        count, since = 1, first.at.isoformat()
-        if first.kind is EntryKind.OMITTED:
-            count, since = int(first.fields["count"] or 0), str(first.fields["since"])
-            first, rest = rest[1], rest[1:]
-            count += 1
-        omitted = Entry(
-            first.at,
-            EntryKind.OMITTED,
-            f"{count} entries until here are not kept.",
-            {"count": count, "since": since},
-        )
-        if count == 1:  # this entry takes the place of one more
-            omitted = replace(omitted, text="2 entries until here are not kept.", fields={"count": 2, "since": since})
-            rest = rest[1:]
-        entries = (*head, omitted, *rest[1:])
+        kept_from = len(entries) - (MAX_ENTRIES - KEPT_FIRST - 1)
+        omitted = _omitted(entries[KEPT_FIRST:kept_from])
+        entries = (*entries[:KEPT_FIRST], omitted, *entries[kept_from:])
     return replace(incident, entries=entries, updated_at=entry.at)
+
+
+def _omitted(entries: tuple[Entry, ...]) -> Entry:
+    """Return the entry that stands for these, the first of which may stand for others itself."""
+    count = sum(int(entry.fields["count"] or 0) if entry.kind is EntryKind.OMITTED else 1 for entry in entries)
+    since = entries[0].fields.get("since") if entries[0].kind is EntryKind.OMITTED else entries[0].at.isoformat()
+    text = f"{count} entries until here are not kept."
+    return Entry(entries[-1].at, EntryKind.OMITTED, text, {"count": count, "since": since})
 
 
 def add_failure(incident: Incident, failed: Failed) -> Incident:
@@ -71,9 +65,9 @@ def add_failure(incident: Incident, failed: Failed) -> Incident:
     probes, new_probe = incident.probes, False
     endpoints, new_endpoint = incident.endpoints, False
     if failed.probe is not None:
-        probes, new_probe = _tallied(probes, failed.probe, failed.at, failed.run_id)
+        probes, new_probe = _counted_name(probes, failed.probe, failed.at, failed.run_id)
     if failed.endpoint:
-        endpoints, new_endpoint = _tallied(endpoints, shorten(failed.endpoint), failed.at, failed.run_id)
+        endpoints, new_endpoint = _counted_name(endpoints, shorten(failed.endpoint), failed.at, failed.run_id)
     incident = replace(
         incident,
         causes=causes,
@@ -143,14 +137,16 @@ def _counted_cause(causes: tuple[CauseCount, ...], failed: Failed) -> tuple[tupl
     return (*causes, new), True
 
 
-def _tallied(tallies: tuple[Tally, ...], name: str, at: datetime, run_id: str) -> tuple[tuple[Tally, ...], bool]:
-    for index, known in enumerate(tallies):
+def _counted_name(
+    counts: tuple[FailureCount, ...], name: str, at: datetime, run_id: str
+) -> tuple[tuple[FailureCount, ...], bool]:
+    for index, known in enumerate(counts):
         if known.name == name:
-            return _with(tallies, index, _increased(known, at)), False
-    if len(tallies) >= MAX_TALLIES:
-        others = replace(tallies[-1], name=OTHERS, run_id="")
-        return _with(tallies, MAX_TALLIES - 1, _increased(others, at)), False
-    return (*tallies, Tally(name=name, count=1, first=at, last=at, run_id=run_id)), True
+            return _with(counts, index, _increased(known, at)), False
+    if len(counts) >= MAX_NAMES:
+        others = replace(counts[-1], name=OTHERS, run_id="")
+        return _with(counts, MAX_NAMES - 1, _increased(others, at)), False
+    return (*counts, FailureCount(name=name, count=1, first=at, last=at, run_id=run_id)), True
 
 
 def _increased(counted: _Counted, at: datetime) -> _Counted:

@@ -6,7 +6,7 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
-from monitor.incidents.incident import CauseCount, Entry, EntryKind, Incident, Tally
+from monitor.incidents.incident import CauseCount, Entry, EntryKind, FailureCount, Incident
 from monitor.vocabulary import Condition
 
 
@@ -47,8 +47,8 @@ def incident_to_json(incident: Incident, *, entries: bool = True) -> dict[str, A
             }
             for cause in incident.causes
         ],
-        "probes": [_tally(each) for each in incident.probes],
-        "endpoints": [_tally(each) for each in incident.endpoints],
+        "probes": [_count(each) for each in incident.probes],
+        "endpoints": [_count(each) for each in incident.endpoints],
     }
     if entries:
         data["entries"] = [
@@ -96,8 +96,8 @@ def incident_from_json(data: Any) -> Incident:
             )
             for cause in data["causes"]
         ),
-        probes=tuple(_read_tally(each) for each in data["probes"]),
-        endpoints=tuple(_read_tally(each) for each in data["endpoints"]),
+        probes=tuple(_read_count(each) for each in data["probes"]),
+        endpoints=tuple(_read_count(each) for each in data["endpoints"]),
         entries=tuple(
             Entry(_time(entry["at"]), EntryKind(entry["kind"]), _text(entry["text"]), dict(entry["fields"]))
             for entry in data["entries"]
@@ -105,18 +105,18 @@ def incident_from_json(data: Any) -> Incident:
     )
 
 
-def _tally(tally: Tally) -> dict[str, Any]:
+def _count(counted: FailureCount) -> dict[str, Any]:
     return {
-        "name": tally.name,
-        "count": tally.count,
-        "first": tally.first.isoformat(),
-        "last": tally.last.isoformat(),
-        "runId": tally.run_id,
+        "name": counted.name,
+        "count": counted.count,
+        "first": counted.first.isoformat(),
+        "last": counted.last.isoformat(),
+        "runId": counted.run_id,
     }
 
 
-def _read_tally(data: Any) -> Tally:
-    return Tally(
+def _read_count(data: Any) -> FailureCount:
+    return FailureCount(
         name=_text(data["name"]),
         count=int(_number(data["count"])),
         first=_time(data["first"]),

@@ -27,16 +27,16 @@ _DAY: Final = 86_400
 
 def length(seconds: float) -> str:
     """Return a length of time with its two largest units: "2 min 4 s"."""
-    whole = max(0, round(seconds))
+    rounded = max(0, round(seconds))
     for unit, name, smaller, its_name in (
         (_DAY, "d", _HOUR, "h"),
         (_HOUR, "h", _MINUTE, "min"),
         (_MINUTE, "min", 1, "s"),
     ):
-        if whole >= unit:
-            rest = whole % unit // smaller
-            return f"{whole // unit} {name}" + (f" {rest} {its_name}" if rest else "")
-    return f"{whole} s"
+        if rounded >= unit:
+            remaining = rounded % unit // smaller
+            return f"{rounded // unit} {name}" + (f" {remaining} {its_name}" if remaining else "")
+    return f"{rounded} s"
 
 
 def main_cause(incident: Incident) -> str:

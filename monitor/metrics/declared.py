@@ -79,7 +79,7 @@ DECLARED: Final = (
         "relay_cause_info", "gauge", (*RELAY, "step", "reason", "status"),
         "1 while the relay is not up; has step, reason and status (HTTP status or code) of its present cause.",
     ),
-    MetricSpec("relay_incident_open", "gauge", RELAY, "1 while the relay has an open incident."),
+    MetricSpec("relay_incident_open", "gauge", RELAY, "1 while the relay has an open incident.", lean=False),
     MetricSpec(
         "relay_endpoint_failures_total", "counter", (*RELAY, "endpoint"),
         "Failed attempts by endpoint: 16 endpoints of a relay, then other.",

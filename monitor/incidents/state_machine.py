@@ -214,16 +214,16 @@ class IncidentMachine:
             if self.incident is not None and self._now - self._closed > REOPEN_WITHIN:
                 self.incident = None
             return
-        over = self._up_seconds - CLOSE_AFTER if self._condition is Condition.UP else -1.0
-        counted = elapsed - max(0.0, over)
+        excess = self._up_seconds - CLOSE_AFTER if self._condition is Condition.UP else -1.0
+        counted = elapsed - max(0.0, excess)
         condition = self._condition.value
         self.incident = replace(
             incident,
             seconds={**incident.seconds, condition: incident.seconds.get(condition, 0.0) + counted},
             maintenance_seconds=incident.maintenance_seconds + counted * (self._maintenance is not None),
         )
-        if over >= 0.0:
-            self._close(f"up for {length(CLOSE_AFTER)}", over)
+        if excess >= 0.0:
+            self._close(f"up for {length(CLOSE_AFTER)}", excess)
 
     def _open_unless_in_maintenance(self, *, detected: bool) -> None:
         """Open an incident, or continue the latest, for the present condition.
