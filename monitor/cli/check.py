@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import typer
 
 from monitor.cli.shared import DEFAULT_CONFIG, ConfigOption, load_config
@@ -17,12 +19,15 @@ def check(config: ConfigOption = DEFAULT_CONFIG) -> None:
     relay-monitor check
     relay-monitor check --config prod.yaml
     """
-    from monitor.config import attempts, capacity, sharding  # noqa: PLC0415
+    from monitor.cli.check_output import lines  # noqa: PLC0415
     from monitor.health import check_references  # noqa: PLC0415
-    from monitor.metrics import footprint  # noqa: PLC0415
+    from monitor.text_table import paragraph, terminal_width  # noqa: PLC0415
 
     loaded = load_config(config)
     typer.echo(f"{config}: valid")
-    for part in (capacity, attempts, sharding, footprint, check_references):
-        for line in part.render(loaded):
-            typer.echo(line)
+    width = terminal_width(sys.stdout)
+    for line in lines(loaded, width=width):
+        typer.echo(line)
+    for text in check_references.render(loaded):
+        typer.echo("")
+        typer.echo("\n".join(paragraph(text, width=width)))

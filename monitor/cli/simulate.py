@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
 from typing import TYPE_CHECKING, Annotated, Final
@@ -12,6 +13,7 @@ import typer
 from monitor.cli.extras import require
 from monitor.cli.shared import DEFAULT_CONFIG, ConfigOption, Output, load_config
 from monitor.errors import StartupError
+from monitor.text_table import terminal_width
 
 if TYPE_CHECKING:
     from monitor.config import Config
@@ -93,7 +95,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - one for each option
     if output is Output.JSON:
         typer.echo(json.dumps(asdict(found) | {"nodes": {name: asdict(item) for name, item in odds.items()}}))
     else:
-        typer.echo("\n".join(lines(found, odds)))
+        typer.echo("\n".join(lines(found, odds, width=terminal_width(sys.stdout))))
     if plot is not None:
         try:
             draw(found, plot)
@@ -112,4 +114,4 @@ def _year(config: Config, output: Output, *, seed: int, relays: int, locations: 
         totals = {"recall": found.recall, "precision": found.precision, "false": found.false_pages_a_relay_year}
         typer.echo(json.dumps(asdict(found) | totals))
     else:
-        typer.echo("\n".join(lines(found)))
+        typer.echo("\n".join(lines(found, width=terminal_width(sys.stdout))))

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 from monitor.config.capacity import footprint_of
 from monitor.config.relay import CONFIRMATION_SPACING, MAX_ATTEMPT_TIME, REDUCED_INTERVAL
-from monitor.config.units import show_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -109,23 +108,3 @@ def attempt_costs(config: Config) -> list[AttemptCost]:
             )
         )
     return costs
-
-
-def render(config: Config) -> list[str]:
-    """Format the cost, one line for each relay."""
-    return [_line(cost) for cost in attempt_costs(config)]
-
-
-def _line(cost: AttemptCost) -> str:
-    if math.isinf(cost.every):
-        return (
-            f"{cost.relay}: its limits leave no room for attempts, so nobody is paged when only new clients are "
-            "refused; raise connects_per_minute or messages_per_minute."
-        )
-    stretched = f" (not {show_duration(cost.wanted)}, to fit its limits)" if cost.every > cost.wanted else ""
-    return (
-        f"{cost.relay}: an attempt every {show_duration(math.ceil(cost.every))}{stretched}: {cost.connects:.3g} "
-        f"connects, {cost.messages:.3g} messages and {cost.channels:.3g} channels per minute, {cost.history_keys} keys "
-        f"in the relay's history; a page at most {show_duration(math.ceil(cost.killed))} after it is killed, "
-        f"{show_duration(math.ceil(cost.refused))} after it refuses new clients only."
-    )

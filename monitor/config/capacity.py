@@ -118,31 +118,3 @@ def _continuous(probe: ProbeConfig) -> _Load:
         pairings=renewals,
         sessions=probe.pairs,
     )
-
-
-def render(config: Config) -> list[str]:
-    """Format the footprint, one line for each relay."""
-    lines = [
-        f"{each.relay}: {_counted(each.connections, 'persistent connection')}, "
-        f"{_rate(each.connects)} connects per minute (at most {_rate(each.peak_connects)}), "
-        f"{_rate(each.messages)} messages per minute (at most {_rate(each.peak_messages)}), "
-        f"{_rate(each.channels)} channels created per hour, "
-        f"{_counted(each.history_keys, 'key')} in the relay's history"
-        for each in footprint(config)
-    ]
-    lines += [
-        f"{relay.name}: with its limits it takes {minutes} minutes after a start to open all persistent connections."
-        for relay, each in zip(config.relays, footprint(config), strict=True)
-        if (minutes := math.ceil(each.connections / (relay.limits.connects_per_minute - relay.limits.reserve))) > 1
-    ]
-    if len(config.locations) > 1:
-        lines.append(f"This is the footprint of one location; {len(config.locations)} locations watch these relays.")
-    return lines
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _rate(value: float) -> str:
-    return f"{value:.1f}".removesuffix(".0")

@@ -40,13 +40,3 @@ def relays_of_shards(config: Config) -> list[list[str]]:
     for relay in config.relays:
         found[shard_number(relay.name, config.shards)].append(relay.name)
     return found
-
-
-def render(config: Config) -> list[str]:
-    """Format which relays each shard has, if there are several."""
-    if config.shards == 1:
-        return []
-    return [
-        f"shard {number}/{config.shards}: {', '.join(names) or 'no relay'}"
-        for number, names in enumerate(relays_of_shards(config))
-    ]

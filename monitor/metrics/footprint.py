@@ -47,20 +47,6 @@ def series_cost(config: Config) -> SeriesCost:
     )
 
 
-def render(config: Config) -> list[str]:
-    """Format the cost in lines."""
-    cost = series_cost(config)
-    processes = len(config.locations) * config.shards
-    own = f"{cost.of_process} active series, {cost.of_relay} of a relay at most"
-    every = f"{cost.of_all} active series and {cost.of_all / cost.interval:.0f} samples per second"
-    origin = f"{processes} process{'' if processes == 1 else 'es'}"
-    memory = f"{cost.of_all * BYTES_A_SERIES / 1e6:.0f} MB"
-    return [
-        f"This process: {own}; {cost.of_process / cost.interval:.0f} samples per second.",
-        f"Prometheus: {every} from {origin}, about {memory} of memory; recording rules add to it.",
-    ]
-
-
 def _kind(config: Config, relay: RelayConfig) -> tuple[object, ...]:
     """What determines the number of a relay's series."""
     probes = tuple(probe.name for probe in config.probes if relay.name in probe.relays)

@@ -1,51 +1,118 @@
-"""A forecast as Markdown tables and as a plot."""
+"""A forecast as tables and as a plot."""
 
 from __future__ import annotations
 
 import math
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from monitor.simulation.forecast import UP
 from monitor.simulation.show import show_time
+from monitor.text_table import Column, paragraph, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from monitor.config.attempts import AttemptCost
-    from monitor.simulation.forecast import Forecast, Row
+    from monitor.simulation.forecast import Forecast, Noise, Row
     from monitor.simulation.nodes import BadNodeOdds
 
 
-def lines(found: Forecast, bad_node: Mapping[str, BadNodeOdds]) -> Iterator[str]:
-    """Yield the forecast line by line; `bad_node` has the odds of hitting a bad node for each relay, or is empty."""
-    yield "| relay | SLO | alert | severity | fault | median time to page | 5–95 % | paged |"
-    yield "|---|---|---|---|---|---|---|---|"
-    for row in found.rows:
-        times = "never | – | 0 %"
-        if row.spread is not None:
-            spread = row.spread
-            times = (
-                f"{show_time(spread.median)} | {show_time(spread.low)} – {show_time(spread.high)} | {spread.paged:.0%}"
-            )
-        yield f"| {row.relay} | {row.slo or '–'} | {row.alert} | {row.severity} | {row.fault} | {times} |"
-    yield ""
-    yield f"*{UP}*: all events of this SLO fail while confirmation attempts succeed. If those fail too, `RelayDown`"
-    yield "pages, and error budgets and lost messages do not, during the outage and for its failures after it. An SLO"
-    yield "pages when any of its probes does."
-    yield ""
-    yield "| relay | SLO | severity | events that fail by chance | false pages a month |"
-    yield "|---|---|---|---|---|"
-    for item in found.noise:
-        yield f"| {item.relay} | {item.slo} | {item.severity} | {item.ratio:.4%} | {item.pages_a_month:.2g} |"
-    yield ""
-    yield from (_rhythm(cost) for cost in found.attempts)
-    if bad_node:
+def lines(found: Forecast, bad_node: Mapping[str, BadNodeOdds], *, width: int | None = None) -> Iterator[str]:
+    """Yield the forecast line by line, for a terminal of `width`.
+
+    `bad_node` has the odds of hitting a bad node for each relay, or is empty.
+    """
+    yield "Time from a fault to its notification: median (5–95 %)"
+    for relay in dict.fromkeys(row.relay for row in found.rows):
         yield ""
-        yield "| relay | nodes, one of them bad | probability of hitting it at once | 50 % within | 95 % within |"
-        yield "|---|---|---|---|---|"
-    for relay, odds in bad_node.items():
-        yield f"| {relay} | {odds.nodes} | {odds.at_once:.0%} | {show_time(odds.half)} | {show_time(odds.nearly)} |"
+        yield from table(_columns(relay), list(_times(found, relay)), width=width)
+    yield ""
+    yield from paragraph(
+        f"{UP}: all events of the SLO fail while confirmation attempts succeed. If those fail too, RelayDown pages, "
+        "and error budgets and lost messages do not, during the outage and for its failures after it. An SLO pages "
+        "when any of its probes does.",
+        width=width,
+    )
+    yield ""
+    yield "False notifications a month, while events fail by chance"
+    yield ""
+    yield from _false_pages(found.noise, width)
+    yield ""
+    for cost in found.attempts:
+        yield from paragraph(_rhythm(cost), width=width)
+    if bad_node:
+        columns = (
+            Column("relay"),
+            Column("nodes,\none bad", right=True),
+            Column("probability of\nhitting it at once", right=True),
+            Column("50 %\nwithin", right=True),
+            Column("95 %\nwithin", right=True),
+        )
+        odds = [
+            (relay, f"{item.nodes}", f"{item.at_once:.0%}", show_time(item.half), show_time(item.nearly))
+            for relay, item in bad_node.items()
+        ]
+        yield ""
+        yield from table(columns, odds, width=width)
+
+
+def _columns(relay: str) -> tuple[Column, ...]:
+    return Column(f"{relay}: fault"), Column("page after"), Column("warning after")
+
+
+def _times(found: Forecast, relay: str) -> Iterator[tuple[str, ...] | str]:
+    """Yield a row for each fault, with page and warning side by side, under its SLO and alert."""
+    heading = ""
+    rows = [row for row in found.rows if row.relay == relay]
+    for (slo, fault), group in groupby(sorted(rows, key=_order(rows)), lambda row: (row.slo, row.fault)):
+        by_severity = {row.severity: row for row in group}
+        alert = next(iter(by_severity.values())).alert
+        over = f"SLO {slo}: {alert}" if slo else alert.replace("–", "no alert")
+        if over != heading:
+            heading = over
+            yield heading
+        times = [_time(by_severity.get(severity)) for severity in ("critical", "warning")]
+        yield f"  {fault}", *times
+
+
+def _order(rows: Sequence[Row]) -> Callable[[Row], int]:
+    """Return the order of rows: SLOs and their faults as they are forecast, the severities of one beside each other."""
+    keys = list(dict.fromkeys((row.slo, row.fault) for row in rows))
+    return lambda row: keys.index((row.slo, row.fault))
+
+
+def _time(row: Row | None) -> str:
+    if row is None:
+        return "–"
+    if row.spread is None:
+        return "never"
+    low, high = show_time(row.spread.low), show_time(row.spread.high)
+    if low.partition(" ")[2] == high.partition(" ")[2]:
+        low = low.partition(" ")[0]
+    share = "" if row.spread.paged >= 1 else f" in {row.spread.paged:.0%}"
+    return f"{show_time(row.spread.median)} ({low}–{high}){share}"
+
+
+def _false_pages(noise: Sequence[Noise], width: int | None) -> Iterator[str]:
+    """Yield a row for each SLO, with pages and warnings of each ratio of failures."""
+    ratios = sorted({item.ratio for item in noise if item.ratio})
+    columns = [Column("relay"), Column("SLO")]
+    for ratio in ratios:
+        columns += [Column(f"{_percent(ratio)} fail:\npages", right=True), Column("\nwarnings", right=True)]
+    columns.append(Column("none fail:\nwarnings", right=True))
+    found = {(item.relay, item.slo, item.severity, item.ratio): f"{item.pages_a_month:.2g}" for item in noise}
+    wanted = [(severity, ratio) for ratio in ratios for severity in ("critical", "warning")] + [("warning", 0.0)]
+    rows = [
+        (relay, slo, *(found.get((relay, slo, *each), "–") for each in wanted))
+        for relay, slo in dict.fromkeys((item.relay, item.slo) for item in noise)
+    ]
+    yield from table(columns, rows, width=width)
+
+
+def _percent(ratio: float) -> str:
+    return f"{ratio * 100:g} %"
 
 
 def _rhythm(cost: AttemptCost) -> str:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 
 from monitor.config import parse
-from monitor.config.attempts import AttemptCost, attempt_costs, render
+from monitor.config.attempts import AttemptCost, attempt_costs
 
 CONFIG = """
 relays: [{name: demo, url: embedded, limits: {connects_per_minute: 60, messages_per_minute: 600}}]
@@ -41,19 +39,6 @@ def test_a_longer_interval_costs_less_and_pages_later() -> None:
 def test_the_interval_is_stretched_to_fit_the_limits(connects: int, messages: int, every: float) -> None:
     """4 connects a minute less one for confirmations and 0.27 for renewals leave 2.73 for two at a time."""
     assert cost(limited(connects, messages)).every == pytest.approx(every, abs=0.1)
-
-
-def test_check_says_what_time_to_page_remains() -> None:
-    (line,) = render(parse(limited(4), "config.yaml", {}))
-    assert line.startswith("demo: an attempt every 44s (not 30s, to fit its limits): 2.73 connects")
-    assert line.endswith("a page at most 1m19s after it is killed, 2m3s after it refuses new clients only.")
-
-
-def test_limits_without_room_are_told() -> None:
-    text = limited(1).replace("steady-messaging}", "steady-messaging, pairs: 7, max_age: 15m}")
-    assert math.isinf(cost(text).every) or cost(text).every > 100
-    (line,) = render(parse(text, "config.yaml", {}))
-    assert "page" in line
 
 
 def test_a_round_covers_each_endpoint_up_to_eight() -> None:

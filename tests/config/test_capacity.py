@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from monitor.config import Config, Cron, Every, HistoryConfig, ProbeConfig, RelayConfig, load, parse
-from monitor.config.capacity import RelayFootprint, footprint, footprint_of, render
+from monitor.config import Config, Cron, Every, HistoryConfig, ProbeConfig, RelayConfig
+from monitor.config.capacity import RelayFootprint, footprint, footprint_of
 from monitor.scenarios import Scenario
 
 HOURLY = Every(every=3600.0)
@@ -94,27 +93,3 @@ def test_the_footprint_on_a_relay_is_that_of_its_probes() -> None:
         ),
     ).resolved()
     assert [(each.relay, each.connections) for each in footprint(config)] == [("a", 1), ("b", 6)]
-
-
-def test_the_footprint_of_the_shipped_file_is_small_and_printed_in_a_line() -> None:
-    config = load(Path(__file__).parents[2] / "config.yaml", {})
-    (line,) = render(config)
-    assert line == (
-        "demo: 6 persistent connections, 3.7 connects per minute (at most 5.3), 25.4 messages per minute (at most 32), "
-        "42 channels created per hour, 7 keys in the relay's history"
-    )
-
-
-def test_several_locations_are_mentioned() -> None:
-    config = load(Path(__file__).parents[2] / "config.yaml", {}).model_copy(update={"locations": ("local", "far")})
-    assert render(config)[1:] == ["This is the footprint of one location; 2 locations watch these relays."]
-
-
-def test_a_start_that_takes_minutes_because_of_the_limits_is_mentioned() -> None:
-    text = """
-relays: [{name: demo, url: embedded, limits: {connects_per_minute: 60}}]
-probes: [{name: idle, scenario: steady-state, schedule: continuous, connections: CONNECTIONS}]
-"""
-    usual, many = (render(parse(text.replace("CONNECTIONS", each), "test", {})) for each in ("50", "110"))
-    assert len(usual) == 1
-    assert many[1] == "demo: with its limits it takes 3 minutes after a start to open all persistent connections."

@@ -1,0 +1,115 @@
+"""What `check` says of a good configuration: its cost to each relay and to Prometheus, and the time to a page."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+from monitor.config.attempts import AttemptCost, attempt_costs
+from monitor.config.capacity import RelayFootprint, footprint
+from monitor.config.sharding import relays_of_shards
+from monitor.config.units import show_duration
+from monitor.metrics.footprint import BYTES_A_SERIES, series_cost
+from monitor.text_table import Column, paragraph, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from monitor.config import Config, RelayConfig
+
+_LOAD: Final = (
+    Column("relay"),
+    Column("persistent\nconnections", right=True),
+    Column("connects/min\n(max, limit)", right=True),
+    Column("messages/min\n(max, limit)", right=True),
+    Column("channels\nper hour", right=True),
+    Column("history\nkeys", right=True),
+)
+_TIMES: Final = (
+    Column("relay"),
+    Column("attempt every"),
+    Column("page after\na kill", right=True),
+    Column("page after it\nrefuses new clients", right=True),
+)
+_SERIES: Final = (
+    Column("Prometheus"),
+    Column("active series", right=True),
+    Column("samples/s", right=True),
+    Column("memory", right=True),
+)
+
+
+def lines(config: Config, *, width: int | None = None) -> Iterator[str]:
+    """Yield the tables line by line, for a terminal of `width`, and what may surprise as sentences after them."""
+    costs = list(zip(config.relays, footprint(config), attempt_costs(config), strict=True))
+    yield ""
+    where = "" if len(config.locations) == 1 else f" from each of {len(config.locations)} locations"
+    yield from paragraph(f"Load on each relay{where} while nothing fails, attempts included:", width=width)
+    yield ""
+    yield from table(_LOAD, [_load(*cost) for cost in costs], width=width)
+    yield ""
+    yield from paragraph("Time to a page, at most:", width=width)
+    yield ""
+    yield from table(_TIMES, [_times(cost) for _, _, cost in costs], width=width)
+    yield ""
+    yield from table(_SERIES, list(_series(config)), width=width)
+    if config.shards > 1:
+        shards = [
+            (f"{number}/{config.shards}", ", ".join(names) or "no relay")
+            for number, names in enumerate(relays_of_shards(config))
+        ]
+        yield ""
+        yield from table((Column("shard"), Column("relays")), shards, width=width)
+    for text in (text for cost in costs for text in _notes(*cost)):
+        yield ""
+        yield from paragraph(text, width=width)
+
+
+def _load(relay: RelayConfig, probes: RelayFootprint, attempts: AttemptCost) -> tuple[str, ...]:
+    connects = probes.connects + attempts.connects, probes.peak_connects + attempts.connects
+    messages = probes.messages + attempts.messages, probes.peak_messages + attempts.messages
+    return (
+        relay.name,
+        f"{probes.connections}",
+        f"{_rate(connects[0])} ({_rate(connects[1])}, {relay.limits.connects_per_minute})",
+        f"{_rate(messages[0])} ({_rate(messages[1])}, {relay.limits.messages_per_minute})",
+        _rate(probes.channels + attempts.channels * 60),
+        f"{probes.history_keys + attempts.history_keys}",
+    )
+
+
+def _times(cost: AttemptCost) -> tuple[str, ...]:
+    if math.isinf(cost.every):
+        return cost.relay, "never: no room in limits", _duration(cost.killed), "never"
+    stretched = f" ({show_duration(cost.wanted)} exceeds its limits)" if cost.every > cost.wanted else ""
+    return cost.relay, f"{_duration(cost.every)}{stretched}", _duration(cost.killed), _duration(cost.refused)
+
+
+def _series(config: Config) -> Iterator[tuple[str, ...]]:
+    cost = series_cost(config)
+    processes = len(config.locations) * config.shards
+    memory = f"about {cost.of_all * BYTES_A_SERIES / 1e6:.0f} MB"
+    yield "a relay, at most", f"{cost.of_relay}", f"{cost.of_relay / cost.interval:.0f}", ""
+    yield "this process", f"{cost.of_process}", f"{cost.of_process / cost.interval:.0f}", ""
+    name = "all, without rules" if processes == 1 else f"all {processes} processes, without rules"
+    yield name, f"{cost.of_all}", f"{cost.of_all / cost.interval:.0f}", memory
+
+
+def _notes(relay: RelayConfig, probes: RelayFootprint, attempts: AttemptCost) -> Iterator[str]:
+    """Yield the warnings about one relay."""
+    if math.isinf(attempts.every):
+        yield (
+            f"Warning: {relay.name}: its limits leave no room for attempts, so nobody is paged when only new clients "
+            "are refused; raise connects_per_minute or messages_per_minute."
+        )
+    minutes = math.ceil(probes.connections / (relay.limits.connects_per_minute - relay.limits.reserve))
+    if minutes > 1:
+        yield f"{relay.name}: with its limits it takes {minutes} minutes after a start to open all connections."
+
+
+def _duration(seconds: float) -> str:
+    return show_duration(math.ceil(seconds))
+
+
+def _rate(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0")
