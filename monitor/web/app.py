@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from monitor.web import static_files
+from monitor.web import events, static_files
 from monitor.web.api import Api
 from monitor.web.auth import AuthMiddleware, WebAuth
 from monitor.web.headers import SecurityHeaders
@@ -35,6 +35,7 @@ def build_app(state: WebState, auth: WebAuth | None = None) -> SecurityHeaders:
     app = Starlette(
         routes=[
             Route("/", overview.page),
+            Route(events.PATH, events.EventStreams(overview).page),
             Route("/static/{name}", static_files.serve),
             Route("/runs/{id}", RunPage(state).page),
             Route("/metrics", Scrape(state.metrics).page),

@@ -22,7 +22,8 @@ def duration(seconds: float) -> str:
         return f"{whole_seconds // _MINUTE} min {whole_seconds % _MINUTE:02} s"
     if whole_seconds < _DAY:
         return f"{whole_seconds // _HOUR} h {whole_seconds % _HOUR // _MINUTE:02} min"
-    return f"{whole_seconds // _DAY} d {whole_seconds % _DAY // _HOUR} h"
+    hours = whole_seconds % _DAY // _HOUR
+    return f"{whole_seconds // _DAY} d" + (f" {hours} h" if hours else "")
 
 
 def utc(time: datetime) -> str:
@@ -55,11 +56,17 @@ def percent(ratio: float | None) -> str:
     return f"{shown:.{places}f} %"
 
 
+def count(number: float) -> str:
+    """Return a number of events, with narrow spaces between thousands."""
+    return f"{number:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
 FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "duration": duration,
     "utc": utc,
     "clock": clock,
     "milliseconds": milliseconds,
     "percent": percent,
+    "count": count,
 }
 """Name in the templates → function."""

@@ -2,23 +2,101 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+import secrets
+from collections import OrderedDict
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
-from monitor.web.rendering import html
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import HTMLResponse
+
+from monitor.web.fragments import render
+from monitor.web.relay_list import Query
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from monitor.web.fragments import Page
+    from monitor.web.model import MonitorView
     from monitor.web.state import WebState
+
+MAX_QUERIES: Final = 32
+"""Largest number of queries whose latest page is kept; all readers of one query share it."""
+
+RENDERING_SHARE: Final = 0.1
+"""Largest share of the time that is spent on rendering one query."""
+
+MAX_PAUSE: Final = 2.0
+"""Largest number of seconds between two renderings of one query that is read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The page of one query. A new version has changed fragments; `delta` holds them, as data of an event.
+
+    previous: the version to which `delta` applies. not_before: the loop's time of the next rendering.
+    """
+
+    page: Page
+    view: MonitorView
+    version: str
+    previous: str
+    delta: str
+    not_before: float
 
 
 class Overview:
-    """The page."""
+    """The page, rendered once for all who read it at the same time."""
 
     def __init__(self, state: WebState) -> None:
         self._state = state
+        self._snapshots: OrderedDict[Query, Snapshot] = OrderedDict()
+        self._lock = asyncio.Lock()
+        self._versions = 0
+        self._process = secrets.token_hex(4)  # versions of another process are others
 
-    async def page(self, _: Request) -> Response:
+    async def page(self, request: Request) -> Response:
         """Serve the on-call page."""
-        return await html("overview.html", view=await self._state.status())
+        query = Query.from_parameters(request.query_params)
+        snapshot = await self.current(query)
+        html = await run_in_threadpool(snapshot.page.html, query, snapshot.view, snapshot.version)
+        return HTMLResponse(html.encode(errors="replace"))  # a relay's texts may contain lone surrogates
+
+    async def current(self, query: Query) -> Snapshot:
+        """Return the present page of a query."""
+        loop = asyncio.get_running_loop()
+        async with self._lock:  # one rendering at a time
+            view = await self._state.status()
+            latest = self._snapshots.get(query)
+            if latest is None or (view is not latest.view and loop.time() >= latest.not_before):
+                latest = await self._render(query, view, latest)
+            self._snapshots.move_to_end(query)
+            return latest
+
+    async def _render(self, query: Query, view: MonitorView, latest: Snapshot | None) -> Snapshot:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        page = await run_in_threadpool(render, view, query)
+        version = previous = delta = ""
+        if latest is not None:
+            version, previous, delta = latest.version, latest.previous, latest.delta
+            changed = await run_in_threadpool(partial(page.event, latest.page))
+            if changed:
+                previous, delta = version, page.message(changed)
+                version = self._next_version()
+        else:
+            version = self._next_version()
+        now = loop.time()
+        pause = min(MAX_PAUSE, (now - started) / RENDERING_SHARE)
+        snapshot = Snapshot(page, view, version, previous, delta, now + pause)
+        self._snapshots[query] = snapshot
+        if len(self._snapshots) > MAX_QUERIES:
+            self._snapshots.popitem(last=False)
+        return snapshot
+
+    def _next_version(self) -> str:
+        self._versions += 1
+        return f"{self._process}-{self._versions}"

@@ -16,6 +16,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from monitor.errors import StartupError
 from monitor.supervision import Supervision
 from monitor.threads import run_in_thread
+from monitor.web import events
 from monitor.web.acceptor import Acceptor, is_allowed
 from monitor.web.auth import WebAuth, read_security
 
@@ -208,9 +209,25 @@ class _Connection(H11Protocol):
         self._cancel_timers()
         super().connection_lost(exc)
 
+    def shutdown(self) -> None:
+        """See `H11Protocol`. An event stream has no end that could be waited for."""
+        super().shutdown()
+        if self._is_event_stream:
+            self.transport.close()
+
+    @property
+    def _is_event_stream(self) -> bool:
+        return self.scope is not None and self.scope["path"] == events.PATH
+
     def _response_overdue(self) -> None:
-        """Abort a connection whose response was not read in time; a close would wait for it."""
+        """Abort a connection whose response was not read in time; a close would wait for it.
+
+        An event stream is never complete. It is aborted if it waits for a client that does not read.
+        """
         self._response_timer = None
+        if self._is_event_stream and not self.flow.write_paused:
+            self._response_timer = self.loop.call_later(RESPONSE_TIMEOUT, self._response_overdue)
+            return
         if self.transport.get_write_buffer_size() or not getattr(self.cycle, "response_complete", True):
             self.transport.abort()
 

@@ -11,7 +11,8 @@ function ageText(seconds) {
   if (s < 60) return `${s} s`;
   if (s < 3600) return `${Math.floor(s / 60)} min ${two(s % 60)} s`;
   if (s < 86400) return `${Math.floor(s / 3600)} h ${two(Math.floor((s % 3600) / 60))} min`;
-  return `${Math.floor(s / 86400)} d ${Math.floor((s % 86400) / 3600)} h`;
+  const hours = Math.floor((s % 86400) / 3600);
+  return `${Math.floor(s / 86400)} d${hours ? ` ${hours} h` : ""}`;
 }
 
 function updateAges() {
@@ -30,3 +31,91 @@ function addLocalTimes(root) {
 
 addLocalTimes(document);
 setInterval(updateAges, 1000);
+
+// Live updates: server-sent events with the HTML of changed elements, by id.
+
+const STALE_AFTER = 10_000;
+let heardAt = Date.now();
+let waiting = {}; // elements that are not replaced while text in them is selected
+
+function isSelected(element) {
+  const selection = document.getSelection();
+  return selection !== null && !selection.isCollapsed && selection.containsNode(element, true);
+}
+
+function focusKey(element) {
+  return element.id ? `#${CSS.escape(element.id)}` : element.localName === "a"
+    ? `a[href="${CSS.escape(element.getAttribute("href"))}"]` : element.localName;
+}
+
+function replaceElement(id, html) {
+  const old = document.getElementById(id);
+  const template = document.createElement("template");
+  template.innerHTML = html;
+  const replacement = template.content.firstElementChild;
+  if (old === null || replacement === null) return;
+  const openness = new Map();
+  for (const details of old.querySelectorAll("details[data-key]")) {
+    openness.set(`${details.closest("[id]").id} ${details.dataset.key}`, details.open);
+  }
+  for (const details of replacement.querySelectorAll("details[data-key]")) {
+    const open = openness.get(`${details.closest("[id]").id} ${details.dataset.key}`);
+    if (open !== undefined) details.open = open;
+  }
+  const focused = old.contains(document.activeElement) ? document.activeElement : null;
+  const within = focused?.closest("[id]");
+  const selector = focused && focusKey(focused);
+  addLocalTimes(replacement);
+  old.replaceWith(replacement);
+  if (focused) {
+    const owner = document.getElementById(within?.id) ?? replacement;
+    (owner.matches(selector) ? owner : owner.querySelector(selector))?.focus({ preventScroll: true });
+  }
+}
+
+function heard(now) {
+  heardAt = Date.now();
+  clockOffset = Date.parse(now) - heardAt;
+  showLiveness();
+}
+
+function showLiveness() {
+  const silence = Date.now() - heardAt;
+  const stale = silence > STALE_AFTER;
+  document.body.classList.toggle("stale", stale);
+  document.getElementById("live").textContent = stale ? "" : " · live";
+  const notice = document.getElementById("stale");
+  notice.hidden = !stale;
+  if (stale) notice.firstElementChild.textContent = ageText(silence / 1000);
+}
+
+function apply(message) {
+  heard(message.now);
+  if (document.title !== message.title) document.title = message.title;
+  const icon = document.getElementById("icon");
+  if (icon.getAttribute("href") !== message.icon) icon.setAttribute("href", message.icon);
+  const changed = { ...waiting, ...message.fragments };
+  waiting = {};
+  for (const [id, html] of Object.entries(changed)) {
+    const element = document.getElementById(id);
+    if (element && isSelected(element)) waiting[id] = html;
+    else replaceElement(id, html);
+  }
+  showLiveness();
+}
+
+function connect(address) {
+  const source = new EventSource(address);
+  source.onmessage = (event) => apply(JSON.parse(event.data));
+  source.addEventListener("tick", (event) => heard(JSON.parse(event.data)));
+  source.onerror = () => {
+    // The browser reconnects by itself, except after a refusal.
+    if (source.readyState === EventSource.CLOSED) setTimeout(connect, 5_000, address);
+  };
+}
+
+if (document.body.dataset.now) clockOffset = Date.parse(document.body.dataset.now) - Date.now();
+if (document.body.dataset.events) {
+  connect(document.body.dataset.events);
+  setInterval(showLiveness, 1000);
+}
