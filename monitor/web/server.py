@@ -217,7 +217,8 @@ class _Connection(H11Protocol):
 
     @property
     def _is_event_stream(self) -> bool:
-        return self.scope is not None and self.scope["path"] == events.PATH
+        cycle: Any = self.cycle  # None before the first request
+        return cycle is not None and cycle.scope["path"] == events.PATH
 
     def _response_overdue(self) -> None:
         """Abort a connection whose response was not read in time; a close would wait for it.

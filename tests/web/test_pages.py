@@ -36,27 +36,7 @@ def text_of(response: httpx.Response) -> str:
     return re.sub(r"\s+", " ", " ".join(shown))
 
 
-class TestOverview:
-    async def test_it_shows_the_status_of_relays_and_the_last_failure(self) -> None:
-        async with client() as web:
-            shown = text_of(await web.get("/"))
-        assert (
-            "demo DOWN since 2024-05-01 12:07:05 UTC wss://relay.example.com/connection/websocket "
-            "down for 2 min: upgrade 502, 9 of 9 attempts failed · in maintenance: weekly upgrade "
-            "Last message delivered: 2024-05-01 12:06:58 UTC ."
-        ) in shown
-        assert "fresh DOWN since 2024-05-01 12:00:09 UTC embedded" in shown
-        assert "No message delivered since" in shown
-        assert "other up since 2024-05-01 12:00:01 UTC embedded" in shown
-        assert "unknown for 2 min: no attempt has finished yet" in shown
-        assert "2024-05-01 12:07:00 UTC failed at deliver : lost acked, never delivered" in shown
-
-    async def test_failed_runs_are_listed_newest_first_with_links(self) -> None:
-        async with client() as web:
-            page = (await web.get("/")).text
-        listed = page[page.index("Failed runs") :]
-        assert re.findall(r"/runs/([0-9a-f-]+)", listed) == [run(8).id, FULL.id]
-
+class TestEscaping:
     async def test_all_texts_are_escaped(self) -> None:
         async with client() as web:
             for path in ("/", f"/runs/{run(8).id}", f"/runs/{FULL.id}"):
@@ -64,22 +44,6 @@ class TestOverview:
                 assert "<script>" not in page
                 assert "<again>" not in page
             assert EVIL in text_of(await web.get("/"))
-
-    async def test_it_refreshes_without_a_script(self) -> None:
-        async with client() as web:
-            response = await web.get("/")
-        assert '<meta http-equiv="refresh" content="10">' in response.text
-        assert response.headers["content-type"] == "text/html; charset=utf-8"
-
-    async def test_an_unhealthy_monitor_is_shown(self) -> None:
-        async with client(status=serving(view(healthy=False))) as web:
-            assert "is unhealthy" in text_of(await web.get("/"))
-        async with client() as web:
-            assert "is unhealthy" not in text_of(await web.get("/"))
-
-    async def test_a_monitor_without_relays_has_a_page(self) -> None:
-        async with client(journal=Journal(), status=serving(view(relays=(), failures=()))) as web:
-            assert "No failed runs" in text_of(await web.get("/"))
 
 
 class TestRun:
@@ -272,8 +236,9 @@ class TestAllResponses:
             page = (await web.get("/")).text
             addresses = re.findall(r'(?:src|<link [^>]*href)="([^"]+)"', page)
             assert [address.partition("?")[0] for address in addresses] == [
-                "/static/none.svg",
+                "/static/critical.svg",
                 "/static/style.css",
+                "/static/overview.css",
                 "/static/page.js",
             ]
             for address in addresses:

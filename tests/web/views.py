@@ -64,7 +64,12 @@ def probe(name: str, scenario: Scenario, *, ok: bool = True, age: float = 4.0, *
     outcome = Outcome.OK if ok else Outcome.FAILED
     step, reason = (None, None) if ok else (Step.TCP, Reason.REFUSED)
     summary = RunSummary(
-        id=run_id(7), started_at=NOW - timedelta(seconds=age + 2), duration=2.0, outcome=outcome, step=step, reason=reason
+        id=run_id(7),
+        started_at=NOW - timedelta(seconds=age + 2),
+        duration=2.0,
+        outcome=outcome,
+        step=step,
+        reason=reason,
     )
     defaults: dict[str, Any] = {
         "name": name,
@@ -129,7 +134,11 @@ def relay(name: str, **changes: Any) -> RelayView:
             probe("steady", Scenario.STEADY_MESSAGING),
             probe("idle", Scenario.STEADY_STATE, age=21),
             probe(
-                "offline-30s", Scenario.ASYNC_DELIVERY, age=18, schedule="every 1m", next_due=NOW + timedelta(seconds=42)
+                "offline-30s",
+                Scenario.ASYNC_DELIVERY,
+                age=18,
+                schedule="every 1m",
+                next_due=NOW + timedelta(seconds=42),
             ),
             probe(
                 "session", Scenario.REALISTIC_SESSION, age=141, schedule="every 5m", next_due=NOW + timedelta(minutes=3)
