@@ -90,10 +90,10 @@ def _shrink(widths: list[int], words: Sequence[int], width: int) -> None:
     """Make the widest columns narrower until all fit: down to their longest word, and then to `MIN_WIDTH`."""
     for least in (words, [MIN_WIDTH] * len(widths)):
         while sum(widths) + len(GAP) * (len(widths) - 1) > width:
-            spare = [size if size > floor else 0 for size, floor in zip(widths, least, strict=True)]
-            if not any(spare):
+            excess = [size if size > floor else 0 for size, floor in zip(widths, least, strict=True)]
+            if not any(excess):
                 break
-            widths[spare.index(max(spare))] -= 1
+            widths[excess.index(max(excess))] -= 1
 
 
 def _longest_word(texts: Iterable[str]) -> int:

@@ -69,9 +69,9 @@ def _times(found: Forecast, relay: str) -> Iterator[tuple[str, ...] | str]:
     for (slo, fault), group in groupby(sorted(rows, key=_order(rows)), lambda row: (row.slo, row.fault)):
         by_severity = {row.severity: row for row in group}
         alert = next(iter(by_severity.values())).alert
-        over = f"SLO {slo}: {alert}" if slo else alert.replace("–", "no alert")
-        if over != heading:
-            heading = over
+        title = f"SLO {slo}: {alert}" if slo else alert.replace("–", "no alert")
+        if title != heading:
+            heading = title
             yield heading
         times = [_time(by_severity.get(severity)) for severity in ("critical", "warning")]
         yield f"  {fault}", *times
