@@ -117,6 +117,11 @@ class ProbeError(MonitorError):
         if detail != self.detail:
             ProbeError.__init__(self, self.step, self.reason, detail, status=self.status, endpoint=self.endpoint)
 
+    def log_fields(self) -> dict[str, str]:
+        """Return what a log line says of the error; empty texts are left out."""
+        fields = {"step": self.step.value, "reason": self.reason.value, "status": self.status, "detail": self.detail}
+        return {name: text for name, text in fields.items() if text}
+
     def seen_at(self, endpoint: str) -> Self:
         """Name the endpoint, unless one is named, and return the error."""
         self.endpoint = self.endpoint or endpoint[:MAX_ENDPOINT]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from monitor.log_repetitions import Repetitions
 from monitor.streams import shows_colors
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ SECRET: Final = re.compile(
     r"token$|authorization|headers?$|cookie|password|secret|private_?key|^otp$|payload", re.IGNORECASE
 )
 """Keys whose values are masked, at any depth, in the lines of libraries too."""
+
+REPETITIONS: Final = Repetitions()
+"""The repeated failures of this process. The daemon makes it log its summaries."""
 
 MAX_DEPTH: Final = 5
 """Levels of nested values that are logged; deeper ones are replaced by an ellipsis."""
@@ -35,10 +39,13 @@ _LIBRARY_LEVELS: Final = {"apscheduler": logging.WARNING, "uvicorn": logging.ERR
 def configure(log_format: str, level: str) -> None:
     """Set up logging for this process.
 
-    `log_format` is "console" or "json"; `level` is the name of the minimum level. Raises `KeyError` for another name.
+    `log_format` is "console" or "json"; `level` is the name of the minimum level; at "debug" repeated failures are
+    logged one by one. Raises `KeyError` for another name.
     """
     number = logging.getLevelNamesMapping()[level.upper()]
+    REPETITIONS.enabled = number > logging.DEBUG
     shared: list[Processor] = [
+        REPETITIONS,
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

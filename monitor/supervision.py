@@ -83,7 +83,9 @@ class Supervision:
 
         `details` are logged.
         """
-        _log.error("task failed by a bug in this program", task=name, relay=relay, **details, exc_info=error)
+        _log.error(
+            "task failed by a bug in this program", task=name, relay=relay, **details, exc_info=error, repeats=True
+        )
         self._on_failure(name)
         key, now = (relay, name), asyncio.get_running_loop().time()
         times = self._failures.setdefault(key, deque(maxlen=MAX_FAILURES))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import structlog
 
-from monitor.logs import configure
+from monitor.logs import REPETITIONS, configure
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -115,3 +115,15 @@ def test_an_unwritable_stderr_is_ignored(monkeypatch: pytest.MonkeyPatch) -> Non
     closed.close()
     monkeypatch.setattr("sys.stderr", closed)
     structlog.get_logger().error("relay is down", relay="demo")
+
+
+@pytest.mark.parametrize(("level", "written"), [("info", 1), ("debug", 3)])
+def test_repeated_failures_are_written_once_but_at_debug(
+    level: str, written: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    REPETITIONS.forget()
+    configure("json", level)
+    for _ in range(3):
+        structlog.get_logger().warning("run failed", relay="demo", step="tcp", reason="refused", repeats=True)
+    assert [line["event"] for line in lines(capsys)] == ["run failed"] * written
+    REPETITIONS.forget()

@@ -24,13 +24,14 @@ from monitor.daemon.supervisor import ProbeSupervisor
 from monitor.errors import ConfigError, MonitorError, StartupError
 from monitor.health import SelfCheck
 from monitor.journal import Journal
+from monitor.logs import REPETITIONS
 from monitor.metrics import Metrics
 from monitor.relays import MonitoredRelay, MonitoredRelays, collections_suspended
 from monitor.schedule import Maintenance, Schedule
 from monitor.state import StateFolder
 from monitor.supervision import Supervision
 from monitor.threads import run_in_thread
-from monitor.vocabulary import Check
+from monitor.vocabulary import Check, Condition
 from monitor.web import WebAuth, WebState, read_security
 
 if TYPE_CHECKING:
@@ -197,6 +198,7 @@ class Monitor:
         if self.conditions is not None:
             self.conditions.write(always=True)
         await run_in_thread("end of the journal", self._close_files)
+        REPETITIONS.forget()
         if self._start_began:  # a port in use prevents the start
             _log.info("monitor stopped")
 
@@ -334,6 +336,8 @@ class Monitor:
     def _on_status(self, status: RelayStatus) -> None:
         self.metrics.set_relay_status(status)
         self.incidents.status(status, self.maintenance)
+        if status.condition is Condition.UP:
+            REPETITIONS.forget(status.relay)
         if self.conditions is not None and (relay := self.monitored_relays.relays.get(status.relay)) is not None:
             self.conditions.note(relay.config, status)
 
@@ -355,6 +359,7 @@ class Monitor:
             await asyncio.sleep(1)
             self.pipeline.review()
             self.maintenance_on_demand.review()
+            REPETITIONS.summarize()
             if self.conditions is not None:
                 self.conditions.write()
             if of_config is not self.config:  # series may be new

@@ -232,16 +232,11 @@ def _counts_against_relay(report: Run | Report) -> bool:
 
 
 def log_run(run: Run) -> None:
-    """Log a run that has a failure. To be called once its outcome is final."""
-    failure = run.failure
-    if failure is not None:
-        _log.warning(
-            f"run {run.outcome.value}",
-            run_id=run.id,
-            relay=run.relay,
-            probe=run.probe,
-            outcome=run.outcome.value,
-            step=failure.step.value,
-            reason=failure.reason.value,
-            detail=failure.detail,
-        )
+    """Log a run, at level debug unless it has a failure. To be called once its outcome is final."""
+    about = {"run_id": run.id, "relay": run.relay, "probe": run.probe, "outcome": run.outcome.value}
+    event, failure = f"run {run.outcome.value}", run.failure
+    if failure is None:
+        _log.debug(event, **about, duration=round(run.duration, 3))
+        return
+    fields = {"step": failure.step.value, "reason": failure.reason.value, "status": failure.status}
+    _log.warning(event, **about, **{k: v for k, v in fields.items() if v}, detail=failure.detail, repeats=True)

@@ -251,7 +251,10 @@ class ProbeSeries:
         step, reason = self._spec.failure_label(failure.step, failure.reason)
         if not self._spec.declares(failure.step, failure.reason):
             _log.error(
-                "failure outside the table of the scenario", step=failure.step.value, reason=failure.reason.value
+                "failure outside the table of the scenario",
+                step=failure.step.value,
+                reason=failure.reason.value,
+                repeats=True,
             )
         labels = (step.value, reason.value)
         if not self._has_room(FAILURES, MAX_FAILURES, *labels):

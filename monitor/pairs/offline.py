@@ -166,7 +166,7 @@ class OfflineDelivery:
             await self._pair.resume_wallet(deadline)
             leave = self._pair.retire
         except LocalError as error:
-            _log.info("stored messages not collected", error=str(error))
+            _log.info("stored messages not collected", **error.log_fields(), repeats=True)
         except ProbeError:
             leave = self._pair.retire
         finally:

@@ -76,10 +76,12 @@ async def execute(probe: Probe, context: ProbeContext) -> Run:
         raise
     except TimeoutError:
         aborted = "the run exceeded its deadlines"
-        _log.error("run aborted", error=aborted, run_id=recorder.run_id, probe=context.probe.name)
+        about = {"relay": context.relay, "probe": context.probe.name}
+        _log.error("run aborted", why=aborted, run_id=recorder.run_id, **about, repeats=True)
     except Exception as bug:  # noqa: BLE001 - a fault of this program aborts the run
         aborted = "a fault in this program"
-        _log.exception("run aborted", error=aborted, run_id=recorder.run_id, probe=context.probe.name)
+        about = {"relay": context.relay, "probe": context.probe.name}
+        _log.exception("run aborted", why=aborted, run_id=recorder.run_id, **about, repeats=True)
         context.on_bug(bug)
     finally:
         if aborted:

@@ -218,7 +218,9 @@ class PersistentPair:
                 self._pairings.attempted(recorder, pairing)
                 if pairing.outcome is Outcome.OK:
                     return
-            _log.warning("pairing failed", relay=context.relay, probe=context.probe.name, error=str(self._error))
+            if self._error is not None:
+                fields = self._error.log_fields()
+                _log.warning("pairing failed", relay=context.relay, probe=context.probe.name, **fields, repeats=True)
             await context.admission.back_off(REBUILD_BACKOFF.delay(self._failures, context.rng))
             self._waiting = True
             await context.admission.admit_reconnect(2, self._failed_at)

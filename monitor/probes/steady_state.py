@@ -198,8 +198,8 @@ class PersistentConnection:
                 connection.close()
                 raise
             connection.close()
-            error_text = str(self._why_lost())
-            _log.warning("connection terminated", relay=context.relay, probe=context.probe.name, error=error_text)
+            fields = self._why_lost().log_fields()
+            _log.warning("connection terminated", relay=context.relay, probe=context.probe.name, **fields, repeats=True)
             failed_at = context.clock.monotonic()
             await context.admission.back_off(REBUILD_BACKOFF.delay(self._failures, context.rng))
             self._waiting = True

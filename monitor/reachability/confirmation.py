@@ -227,7 +227,8 @@ class Confirmation:
                 run_id=result.run_id,
                 delivered=result.delivered,
                 endpoint=result.endpoint or None,
-                error=str(result.error),
+                **result.error.log_fields(),
+                repeats=True,
             )
         if result.run is not None and (round_ is not None or self._condition.failing or result.error is not None):
             self._hooks.on_attempt(result.run)
@@ -314,7 +315,9 @@ class Confirmation:
             if self._fresh_started_at > round_.began or round_.delivered:
                 return
             if round_.failed < min(2, round_.size):
-                _log.warning("failure not confirmed", relay=self._relay, error="too few attempts could be made")
+                _log.warning(
+                    "failure not confirmed", relay=self._relay, why="too few attempts could be made", repeats=True
+                )
                 return
             self._condition.round_failed(self._now, round_.began)
             self.outages.confirm()

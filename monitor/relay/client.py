@@ -272,7 +272,7 @@ class Client:
         try:
             hello = await self._endpoint.hello()
         except ProbeError as error:
-            _log.warning("token not refreshed", detail=error.detail)
+            _log.warning("token not refreshed", **error.log_fields(), repeats=True)
             return
         if hello.token is not None and self.connected:
             self._secrets = (hello.token, *self._secrets[:MAX_SECRETS])

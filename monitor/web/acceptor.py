@@ -60,7 +60,7 @@ class Acceptor:
             try:
                 connection, _ = await loop.sock_accept(self._listener)
             except OSError as error:
-                _log.warning("accept failed", why=error.strerror)
+                _log.warning("accept failed", why=error.strerror, repeats=True)
                 await asyncio.sleep(RETRY_DELAY)
                 continue
             if len(self._handshakes) >= MAX_HANDSHAKES:
