@@ -44,6 +44,16 @@ MAX_ENDPOINT: Final = 100
 """Largest length of an endpoint's name in characters: it is a label value."""
 
 
+def printable(text: str) -> str:
+    """Replace each character that a terminal or a browser does not show as it is by U+FFFD, and line breaks by a space.
+
+    These are control characters, invisible ones, those that change the direction of text, and lone surrogates.
+    """
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else " " if letter.isspace() else "\ufffd" for letter in text)
+
+
 class MonitorError(Exception):
     """Base class of all exceptions of this project."""
 
@@ -97,9 +107,9 @@ class MisuseError(MonitorError):
 class ProbeError(MonitorError):
     """A run failed at `step` for `reason`; `detail` explains it to people.
 
-    `detail` is shown on pages and in logs, so it must not contain a token, a header's value or a key. It is truncated
-    to `MAX_DETAIL` characters. `status` is the HTTP status, close code or Centrifugo error code, if there is one;
-    `endpoint` names the endpoint of a relay that has several.
+    `detail` is shown on pages and in logs, so it must not contain a token, a header's value or a key. It may contain a
+    relay's words: it is truncated to `MAX_DETAIL` characters, and made `printable`. `status` is the HTTP status, close
+    code or Centrifugo error code, if there is one; `endpoint` names the endpoint of a relay that has several.
     """
 
     def __init__(
@@ -107,7 +117,7 @@ class ProbeError(MonitorError):
     ) -> None:
         self.step = step
         self.reason = reason
-        self.detail = detail[:MAX_DETAIL]
+        self.detail = printable(detail[:MAX_DETAIL])
         self.status = str(status)[:MAX_STATUS]
         self.endpoint = endpoint[:MAX_ENDPOINT]
         super().__init__(f"{step}: {reason}" + (f": {self.detail}" if detail else ""))
