@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import sync_playwright
 
+from tests.browser.hostile import Hostile
 from tests.browser.many_relays import ManyRelays
 from tests.browser.relays import Relays
 from tests.browser.troubles import Troubles
@@ -43,6 +44,13 @@ def relays() -> Iterator[Relays]:
 def many_relays(tmp_path_factory: pytest.TempPathFactory, relays: Relays) -> Iterator[ManyRelays]:
     """Forty relays, all up."""
     with ManyRelays.started(tmp_path_factory.mktemp("many_relays"), relays) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def hostile(tmp_path_factory: pytest.TempPathFactory, relays: Relays) -> Iterator[Hostile]:
+    """Relays whose words are hostile, all down."""
+    with Hostile.started(tmp_path_factory.mktemp("hostile"), relays) as running:
         yield running
 
 

@@ -39,11 +39,12 @@ def relay(name: str, url: str = "embedded", **more: Any) -> JsonObject:
 class Daemon:
     """A process of `relay-monitor run`. As a context manager it is stopped at the end."""
 
-    def __init__(self, folder: Path, config: JsonObject) -> None:
+    def __init__(self, folder: Path, config: JsonObject, *, log_format: str = "json") -> None:
         folder.mkdir()
         self.port = closed_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.log = folder / "log.jsonl"
+        self.log = folder / "log"
+        self._log_format = log_format
         self._file = folder / "config.yaml"
         self._config: JsonObject = {"server": {"listen": f"127.0.0.1:{self.port}"}, **config}
         self._client = httpx.Client(base_url=self.url, timeout=5, trust_env=False)
@@ -60,7 +61,7 @@ class Daemon:
         self._file.write_text(yaml.safe_dump(self._config, sort_keys=False), encoding="utf-8")
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "monitor", "run", "--config", str(self._file), "--log-format", "json"],
+                [sys.executable, "-m", "monitor", "run", "--config", str(self._file), "--log-format", self._log_format],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import TYPE_CHECKING, Any, Self
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from monitor.embedded import EmbeddedRelay, FaultPlan, parse_fault
+from monitor.embedded.server import PATH
+from tests.relay.harness import serving
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
     from types import TracebackType
+
+    from tests.relay.harness import Script
+
+Result = TypeVar("Result")
 
 CALL_TIMEOUT = 15.0
 
@@ -53,12 +60,18 @@ class Relays:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="embedded relays", daemon=True)
         self._nodes: list[Node] = []
+        self._servers = AsyncExitStack()
 
-    def call(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Run a coroutine on the loop, and wait for its end."""
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(CALL_TIMEOUT)
+    def call(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Run a coroutine on the loop, and return its result."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(CALL_TIMEOUT)
+
+    def serve(self, script: Script) -> str:
+        """Start a server that handles each connection with a script, and return its URL for clients."""
+        return f"ws://127.0.0.1:{self.call(self._servers.enter_async_context(serving(script)))}{PATH}"
 
     async def _stop_all(self) -> None:
+        await self._servers.aclose()
         await asyncio.gather(*(node.node.stop() for node in self._nodes))
 
     def add(self) -> Node:
