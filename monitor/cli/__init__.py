@@ -10,9 +10,11 @@ so that it starts quickly and the daemon loads nothing unused.
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
+from monitor import __version__
 from monitor.cli.check import check
 from monitor.cli.compare import compare
 from monitor.cli.flags import LoadCommand
@@ -26,25 +28,43 @@ from monitor.cli.run import run
 from monitor.cli.schema import schema
 from monitor.cli.shared import EXIT_INTERRUPTED, EXIT_READER_GONE, EXIT_USAGE
 from monitor.cli.simulate import simulate
+from monitor.cli.status import status
 from monitor.errors import ConfigError, MonitorError, OutputError
 from monitor.streams import prepare
 
 app = typer.Typer(
     name="relay-monitor",
     cls=Group,
-    help="An always-on synthetic monitor for production WebSocket relays.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 TOPICS = {
-    "Monitor": (run, once),
+    "Monitor": (run, status, once),
     "Configuration and alerts": (check, simulate, generate, schema),
     "Load tests": (load, merge, compare),
     "Tests of this program": (relay,),
 }
 """The commands by topic, as `--help` lists them."""
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - called by typer
+    if wanted:
+        typer.echo(f"relay-monitor {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version and exit.", callback=_print_version, is_eager=True),
+    ] = False,
+) -> None:
+    """An always-on synthetic monitor for production WebSocket relays."""
+
 
 for topic, commands in TOPICS.items():
     for command in commands:

@@ -219,6 +219,7 @@ class Monitor:
         """Return the monitor's interface to the web pages."""
         return WebState(
             status=self.views.view,
+            incidents=self.incidents,
             journal=self.journal,
             metrics=self.metrics.render,
             ready=self.ready,

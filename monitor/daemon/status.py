@@ -6,19 +6,21 @@ With 200 relays building takes longer than the event loop may be blocked, and th
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
 import monitor
 from monitor.clock import utc
-from monitor.daemon.figures import Figures, JournalFigures
-from monitor.daemon.relay_views import RelayFacts, failure_groups, relay_view, worst_first
+from monitor.daemon.figures import DAY, Figures, JournalFigures
+from monitor.daemon.relay_views import RelayFacts, failure_groups, printable, relay_view, worst_first
 from monitor.errors import MonitorError
+from monitor.incidents.text import summarize
 from monitor.threads import BoundedCalls, run_in_thread
 from monitor.web.banner import banner
-from monitor.web.model import MonitorView, WindowView
+from monitor.web.model import IncidentView, MonitorView, WindowView
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,8 +28,10 @@ if TYPE_CHECKING:
 
     from monitor.clock import Clock
     from monitor.config import Config
+    from monitor.daemon.incidents import IncidentRecorder
     from monitor.daemon.maintenance import MaintenanceOnDemand
     from monitor.health import SelfCheck
+    from monitor.incidents import Incident
     from monitor.journal import Journal
     from monitor.metrics import Metrics
     from monitor.relays import MonitoredRelay, MonitoredRelays
@@ -41,6 +45,9 @@ JOURNAL_TIMEOUT: Final = 2.0
 MAX_AGE: Final = 1.0
 """Seconds for which a view is served to all who ask."""
 
+MAX_INCIDENTS: Final = 50
+"""Incidents of a view: the open ones, then the newest of the last 24 hours."""
+
 SLICE: Final = 10
 """Relays whose facts are collected before the event loop runs on."""
 
@@ -50,6 +57,7 @@ class Parts(Protocol):
 
     config: Config
     clock: Clock
+    incidents: IncidentRecorder
     journal: Journal
     metrics: Metrics
     maintenance: Maintenance
@@ -75,13 +83,21 @@ class _Facts:
     windows: Sequence[Window]
 
 
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """What the journal knows: figures, and the open and recent incidents."""
+
+    figures: Figures = field(default_factory=Figures)
+    incidents: Sequence[Incident] = ()
+
+
 class StatusViews:
     """Builds the view of a monitor, at most once a second however many ask."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._reader = JournalFigures(parts.journal)
-        self._figures = Figures()
+        self._past = _Past()
         self._calls = BoundedCalls()
         self._building: asyncio.Task[MonitorView] | None = None
         self._built_at = float("-inf")
@@ -104,20 +120,24 @@ class StatusViews:
         return await run_in_thread("status view", lambda: self._assemble(facts, answered=answered))
 
     async def _read_journal(self, facts: _Facts) -> bool:
-        """Read the journal's figures; return False if it did not answer in time, so that the last ones remain."""
-        windows = {slo.name: slo.window for slo in facts.config.slos}
+        """Read the journal; return False if it did not answer in time, so that what it said before remains."""
         try:
-            read = lambda: self._reader.read(facts.now, windows)  # noqa: E731 - a call in a thread
-            self._figures = await self._calls.call("journal figures", read, JOURNAL_TIMEOUT)
+            self._past = await self._calls.call("journal figures", partial(self._read_past, facts), JOURNAL_TIMEOUT)
         except (MonitorError, TimeoutError) as error:
             _log.debug("journal not read for the status", why=str(error) or "timeout")
             return False
         return True
 
+    def _read_past(self, facts: _Facts) -> _Past:
+        windows = {slo.name: slo.window for slo in facts.config.slos}
+        incidents = self._parts.incidents.list(since=facts.now - DAY, limit=MAX_INCIDENTS)
+        return _Past(self._reader.read(facts.now, windows), incidents)
+
     async def _collect(self) -> _Facts:
         parts, relays = self._parts, []
+        incidents = parts.incidents.current()
         for number, relay in enumerate(list(parts.monitored_relays.relays.values()), 1):
-            relays.append(self._relay(relay))
+            relays.append(self._relay(relay, incidents.get(relay.config.name)))
             if number % SLICE == 0:
                 await asyncio.sleep(0)
         return _Facts(
@@ -129,7 +149,7 @@ class StatusViews:
             windows=parts.maintenance_on_demand.list(),
         )
 
-    def _relay(self, relay: MonitoredRelay) -> RelayFacts:
+    def _relay(self, relay: MonitoredRelay, incident: Incident | None) -> RelayFacts:
         parts, name, verdict = self._parts, relay.config.name, relay.verdict
         status, now = verdict.status, parts.clock.monotonic()
         delivered = now - verdict.delivered_at
@@ -143,10 +163,11 @@ class StatusViews:
             maintenance=parts.maintenance.window(name),
             certificate=parts.metrics.certificate_expiry(name),
             next_due={probe.name: parts.schedule.next_due(name, probe.name) for probe in probes},
+            incident=None if incident is None else incident.id,
         )
 
     def _assemble(self, facts: _Facts, *, answered: bool) -> MonitorView:
-        parts, config, figures = self._parts, facts.config, self._figures
+        parts, config, figures = self._parts, facts.config, self._past.figures
         relays = sorted((relay_view(each, config, figures, facts.now) for each in facts.relays), key=worst_first)
         return MonitorView(
             version=monitor.__version__,
@@ -162,9 +183,21 @@ class StatusViews:
             journal_healthy=answered and parts.journal.healthy,
             banner=banner(relays, healthy=facts.healthy, reasons=facts.reasons),
             relays=tuple(relays),
+            incidents=tuple(_incident(incident, facts.now) for incident in self._past.incidents),
             maintenance=tuple(_window(window) for window in facts.windows),
             failures=failure_groups(figures),
         )
+
+
+def _incident(incident: Incident, now: datetime) -> IncidentView:
+    return IncidentView(
+        id=incident.id,
+        relay=incident.relay,
+        opened_at=incident.opened_at,
+        closed_at=incident.closed_at,
+        worst=incident.worst,
+        sentence=printable(summarize(incident, now)),
+    )
 
 
 def _window(window: Window) -> WindowView:

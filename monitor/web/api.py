@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
 from starlette.concurrency import run_in_threadpool
@@ -10,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 
 from monitor.vocabulary import Outcome
+from monitor.web.parameters import Parameters
 from monitor.web.rendering import Json, encoded
 from monitor.web.serialization import monitor_to_json, relay_to_json
 
@@ -46,20 +46,14 @@ class Api:
 
     async def runs(self, request: Request) -> Response:
         """Serve runs, newest first."""
-        query = request.query_params
-        known = {"relay", "probe", "outcome", "limit"}
-        if unknown := sorted(set(query) - known):
-            raise HTTPException(400, f"unknown parameter {unknown[0]!r}; expected relay, probe, outcome or limit")
-        if len(query.multi_items()) > len(query):
-            raise HTTPException(400, "a parameter is given twice")
-        outcome, limit = query.get("outcome"), query.get("limit", "50")
-        outcomes = [item.value for item in Outcome]
-        if outcome is not None and outcome not in outcomes:
-            raise HTTPException(400, f"outcome {outcome!r} is not one of {', '.join(outcomes)}")
-        if not re.fullmatch("[0-9]{1,3}", limit) or not 1 <= int(limit) <= MAX_RUNS:
-            raise HTTPException(400, f"limit {limit!r} must be 1–{MAX_RUNS}")
+        query = Parameters(request, "relay", "probe", "outcome", "since", "until", "limit")
         found = self._state.journal.runs(
-            relay=query.get("relay"), probe=query.get("probe"), outcome=outcome, limit=int(limit)
+            relay=query.text("relay"),
+            probe=query.text("probe"),
+            outcome=query.one_of("outcome", [item.value for item in Outcome]),
+            since=query.time("since"),
+            until=query.time("until"),
+            limit=query.number("limit", 50, MAX_RUNS),
         )
         return StreamingResponse(_listed(found), media_type=Json.media_type)
 

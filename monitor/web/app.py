@@ -13,6 +13,7 @@ from monitor.web import events, static_files
 from monitor.web.api import Api
 from monitor.web.auth import AuthMiddleware, WebAuth
 from monitor.web.headers import SecurityHeaders
+from monitor.web.incident_api import IncidentApi
 from monitor.web.maintenance import MaintenancePages
 from monitor.web.management import Management
 from monitor.web.overview import Overview
@@ -31,7 +32,7 @@ def build_app(state: WebState, auth: WebAuth | None = None) -> SecurityHeaders:
     """Return the web application of a monitor, protected by `auth` if given."""
     templates(), static_files.contents()  # compiled and read before the probes start
     overview, management, api = Overview(state), Management(state), Api(state)
-    maintenance = MaintenancePages(state)
+    maintenance, incidents = MaintenancePages(state), IncidentApi(state)
     app = Starlette(
         routes=[
             Route("/", overview.page),
@@ -50,6 +51,8 @@ def build_app(state: WebState, auth: WebAuth | None = None) -> SecurityHeaders:
             Route("/api/v1/maintenance/{id}", maintenance.api_end, methods=["DELETE"]),
             Route("/api/v1/status", api.status),
             Route("/api/v1/relays/{name}", api.relay),
+            Route("/api/v1/incidents", incidents.listed),
+            Route("/api/v1/incidents/{id}", incidents.one),
             Route("/api/v1/runs", api.runs),
             Route("/api/v1/runs/{id}", api.run),
         ],

@@ -6,18 +6,23 @@ by relay.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
-from monitor.web.model import MonitorView, RelayView
+from monitor.web.model import IncidentView, MonitorView, RelayView
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _RELAYS = b'"relays":[]'
+
+
+@dataclass(frozen=True, slots=True)
+class _Incidents:
+    incidents: tuple[IncidentView, ...]
 
 
 @cache
@@ -51,3 +56,8 @@ def relay_to_json(relay: RelayView) -> bytes:
 def monitor_from_json(text: bytes) -> MonitorView:
     """Return the view that `monitor_to_json` encoded. Raises `ValueError` (pydantic's) for another text."""
     return monitor_adapter().validate_json(text)
+
+
+def incidents_from_json(text: bytes) -> tuple[IncidentView, ...]:
+    """Return the incidents of a response of `/api/v1/incidents`. Raises `ValueError` (pydantic's) for another text."""
+    return TypeAdapter(_Incidents).validate_json(text).incidents

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Sequence
+    from datetime import datetime
 
+    from monitor.incidents import Incident
     from monitor.journal import Journal
     from monitor.schedule import Window
     from monitor.web.model import MonitorView
@@ -32,6 +34,23 @@ class MaintenanceControl(Protocol):
         """Return the names of the relays that exist."""
 
 
+class IncidentList(Protocol):
+    """The incidents. Its methods may block, and any thread may call them."""
+
+    def list(
+        self,
+        *,
+        relay: str | None = None,
+        since: datetime | None = None,
+        open: bool | None = None,  # noqa: A002 - what it is called
+        limit: int = 50,
+    ) -> list[Incident]:
+        """Return incidents, open ones first, each newest first; None matches all. `since`: open then or later."""
+
+    def get(self, incident_id: str) -> Incident | None:
+        """Return an incident by its id, or None."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebState:
     """The monitor's interface for the pages. All but `metrics` is called on the event loop.
@@ -45,5 +64,6 @@ class WebState:
     journal: Journal
     metrics: Callable[[str], tuple[bytes, str]]
     ready: Callable[[], str | None]
+    incidents: IncidentList | None = None
     maintenance: MaintenanceControl | None = None
     reload: Callable[[], Awaitable[None]] | None = None

@@ -165,7 +165,7 @@ class TestApi:
             ("limit=%D9%A3", "limit '\u0663'"),
             ("limit=" + "1" * 5_000, "must be 1–500"),
             ("outcome=bad", "outcome 'bad' is not one of ok, failed, aborted, excluded"),
-            ("relais=demo", "unknown parameter 'relais'; expected relay, probe, outcome or limit"),
+            ("relais=demo", "unknown parameter 'relais'; expected relay, probe, outcome, since, until or limit"),
             ("relay=a&relay=b", "a parameter is given twice"),
         ],
     )

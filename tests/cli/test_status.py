@@ -1,0 +1,144 @@
+"""`relay-monitor status` against a daemon in this process, and its text."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from typer.testing import CliRunner
+
+from monitor.cli import app
+from monitor.cli.status_text import is_bad, report
+from monitor.vocabulary import Condition
+from monitor.web import WebServer, build_app
+from monitor.web.model import BudgetView, IncidentView, MaintenanceView, Source, WindowView
+from tests.daemon.harness import config, exchanged, running, until
+from tests.web.site import NOW, relay_view, view
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from monitor.web.model import MonitorView
+
+EVIL = "\x1b[2J\x07 boo"
+
+
+def text(shown: MonitorView, incidents: Sequence[IncidentView] = (), *, width: int | None = None) -> str:
+    return "\n".join(report(shown, incidents, "8h", width=width))
+
+
+def incident(**changes: object) -> IncidentView:
+    shown = IncidentView(
+        id="demo-1",
+        relay="demo",
+        opened_at=NOW - timedelta(minutes=10),
+        closed_at=None,
+        worst=Condition.DOWN,
+        sentence="down for 2 min 4 s: tcp refused",
+    )
+    return replace(shown, **changes)  # type: ignore[arg-type] # fields of the class
+
+
+class TestText:
+    def test_it_begins_with_the_banner(self) -> None:
+        assert text(view()).splitlines()[0] == "2 of 4 relays are down: demo (in maintenance), fresh; 1 is not observed"
+
+    def test_a_relay_that_is_not_up_has_its_sentence(self) -> None:
+        shown = text(view(relays=(relay_view("demo", Condition.DOWN, incident="demo-1"),)))
+        assert "DOWN" in shown
+        assert "down for 2 min: no attempt has finished yet · incident demo-1" in shown
+
+    def test_maintenance_is_said_with_its_end(self) -> None:
+        window = MaintenanceView(reason="deploy 1234", until=NOW, by="ops")
+        shown = text(view(relays=(relay_view("demo", Condition.UP, maintenance=window),)))
+        assert "in maintenance until 2024-05-01 12:09:05 UTC (deploy 1234, ops)" in shown
+
+    def test_incidents_are_listed(self) -> None:
+        closed = incident(id="demo-0", closed_at=NOW)
+        shown = text(view(), (incident(), closed))
+        assert "Incidents of the last 8h (2)" in shown
+        assert "demo-1    demo   2024-05-01 11:59:05 UTC  open" in shown
+        assert "demo-0    demo   2024-05-01 11:59:05 UTC  10 min 00 s" in shown
+
+    def test_windows_are_listed(self) -> None:
+        window = WindowView(id="m1", relays=("demo",), start=NOW, until=NOW, reason="deploy", by="ops")
+        assert "m1      demo    2024-05-01 12:09:05 UTC  deploy  ops" in text(view(maintenance=(window,)))
+
+    def test_the_lowest_budgets_are_listed_with_the_time_that_they_cover(self) -> None:
+        budgets = tuple(
+            BudgetView(
+                slo=f"slo-{number}",
+                objective=0.99,
+                left=number / 20,
+                good=990,
+                bad=10,
+                span_seconds=7200,
+                window_seconds=2_592_000,
+                source=Source.JOURNAL,
+            )
+            for number in range(20)
+        )
+        shown = text(view(relays=(relay_view("demo", Condition.UP, budgets=budgets),)))
+        assert "Error budgets (the lowest 12 of 20)" in shown
+        assert "demo   slo-0     99.00 %   0 %   10  2 h 00 min of 30 d" in shown
+        assert "slo-12" not in shown
+
+    @pytest.mark.parametrize("width", [80, 120])
+    def test_it_fits_the_terminal(self, width: int) -> None:
+        long = incident(sentence="down for 2 min 4 s: tcp refused, and then some more words " * 3)
+        relay = relay_view("a-relay-with-a-long-name", Condition.NOT_ACCEPTING, sentence="new connections fail " * 9)
+        assert max(map(len, text(view(relays=(relay,)), (long,), width=width).splitlines())) <= width
+
+    def test_a_relays_words_do_not_control_the_terminal(self) -> None:
+        relay = relay_view("demo", Condition.DOWN, sentence=EVIL)
+        shown = text(view(relays=(relay,)), (incident(sentence=EVIL),))
+        assert "boo" in shown
+        assert shown.replace("\n", "").isprintable()
+
+    @pytest.mark.parametrize(
+        ("condition", "bad"),
+        [
+            (Condition.UP, False),
+            (Condition.DEGRADED, False),
+            (Condition.DOWN, True),
+            (Condition.NOT_ACCEPTING, True),
+            (Condition.UNKNOWN, True),
+        ],
+    )
+    def test_what_fails_the_command(self, condition: Condition, bad: bool) -> None:
+        assert is_bad(view(relays=(relay_view("demo", condition),))) is bad
+
+    def test_an_unhealthy_monitor_fails_the_command(self) -> None:
+        assert is_bad(view(relays=(relay_view("demo", Condition.UP),), healthy=False))
+
+
+async def test_it_asks_a_running_monitor() -> None:
+    async with running(config()) as monitor:
+        web = WebServer(build_app(monitor.web_state()), "127.0.0.1", 0)
+        await web.start()
+        try:
+            await until(lambda: monitor.monitored_relays.relays["demo"].verdict.up is True)
+            await until(lambda: exchanged(monitor, "ok") >= 1)
+            url = f"http://127.0.0.1:{web.port}"
+            shown = await asyncio.to_thread(CliRunner().invoke, app, ["status", "--url", url])
+            assert (shown.exit_code, shown.stderr) == (0, "")
+            assert shown.stdout.startswith("The relay demo is up\n")
+            as_json = await asyncio.to_thread(CliRunner().invoke, app, ["status", "--url", url, "--output", "json"])
+            assert json.loads(as_json.stdout)["relays"][0]["name"] == "demo"
+        finally:
+            await web.stop()
+
+
+def test_a_wrong_span_is_refused() -> None:
+    done = CliRunner().invoke(app, ["status", "--since", "long"])
+    assert done.exit_code == 2
+    assert "Invalid value for --since: 'long' is not a duration" in done.stderr
+
+
+def test_the_version_is_shown() -> None:
+    done = CliRunner().invoke(app, ["--version"])
+    assert (done.exit_code, done.stdout) == (0, "relay-monitor 0.1.0\n")
