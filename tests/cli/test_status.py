@@ -16,6 +16,7 @@ from monitor.cli.status_text import is_bad, report
 from monitor.vocabulary import Condition
 from monitor.web import WebServer, build_app
 from monitor.web.model import BudgetView, IncidentView, MaintenanceView, Source, WindowView
+from tests.cli.commands import monitor as command_line
 from tests.daemon.harness import config, exchanged, running, until
 from tests.web.site import NOW, relay_view, view
 
@@ -116,6 +117,7 @@ class TestText:
         assert is_bad(view(relays=(relay_view("demo", Condition.UP),), healthy=False))
 
 
+@pytest.mark.integration
 async def test_it_asks_a_running_monitor() -> None:
     async with running(config()) as monitor:
         web = WebServer(build_app(monitor.web_state()), "127.0.0.1", 0)
@@ -124,10 +126,12 @@ async def test_it_asks_a_running_monitor() -> None:
             await until(lambda: monitor.monitored_relays.relays["demo"].verdict.up is True)
             await until(lambda: exchanged(monitor, "ok") >= 1)
             url = f"http://127.0.0.1:{web.port}"
-            shown = await asyncio.to_thread(CliRunner().invoke, app, ["status", "--url", url])
-            assert (shown.exit_code, shown.stderr) == (0, "")
+            shown, as_json = await asyncio.gather(
+                asyncio.to_thread(command_line, "status", "--url", url),
+                asyncio.to_thread(command_line, "status", "--url", url, "--output", "json"),
+            )
+            assert (shown.returncode, shown.stderr) == (0, "")
             assert shown.stdout.startswith("The relay demo is up\n")
-            as_json = await asyncio.to_thread(CliRunner().invoke, app, ["status", "--url", url, "--output", "json"])
             assert json.loads(as_json.stdout)["relays"][0]["name"] == "demo"
         finally:
             await web.stop()
