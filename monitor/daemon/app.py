@@ -14,10 +14,11 @@ import structlog
 import monitor
 from monitor.clock import SYSTEM_CLOCK, Clock, utc
 from monitor.config import changes, refusals
+from monitor.config.audit import audit, reload_text, texts_of
 from monitor.daemon.conditions import Conditions
 from monitor.daemon.incidents import IncidentRecorder
 from monitor.daemon.lifecycle import Lifecycle
-from monitor.daemon.maintenance import MaintenanceOnDemand
+from monitor.daemon.maintenance import MaintenanceOnDemand, described, sentence
 from monitor.daemon.pipeline import ResultPipeline
 from monitor.daemon.status import StatusViews
 from monitor.daemon.supervisor import ProbeSupervisor
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from monitor.config import Changes, Config
     from monitor.reachability.verdict import RelayVerdict
     from monitor.results import RelayStatus, Run
+    from monitor.schedule import Window
     from monitor.web.auth import ServerSecurity
 
 _log = structlog.get_logger(__name__)
@@ -63,6 +65,7 @@ class Reload:
     maintenance: Maintenance
     security: ServerSecurity
     config_hash: str
+    changes: list[str]
 
 
 class Monitor:
@@ -101,6 +104,7 @@ class Monitor:
             self.clock,
             relays=lambda: self.monitored_relays.relays,
             configured=lambda: self.maintenance.configured(),  # noqa: PLW0108 - a reload replaces it
+            on_change=self._on_maintenance,
         )
         self.maintenance_on_demand.read()
         self.maintenance = self._maintenance(config)
@@ -263,8 +267,10 @@ class Monitor:
         self.metrics.set_reload(at=self.clock.time(), ok=True)
         self.reloaded_at = utc(self.clock)
         stopped, started = len(reload.difference.stopped), len(reload.difference.started)
-        _log.info("configuration reloaded", stopped=stopped, started=started)
-        text = f"Configuration reloaded: {stopped} probes stopped, {started} started."
+        fields = {"stopped": stopped, "started": started, "config_hash": reload.config_hash, "changes": reload.changes}
+        _log.info("configuration reloaded", **fields)
+        text = reload_text(reload.changes)
+        self.journal.save_event(self.reloaded_at, None, "reload", text, fields)
         self.incidents.reloaded(text, {"configHash": reload.config_hash})
 
     def _read(self) -> Reload:
@@ -280,6 +286,7 @@ class Monitor:
             maintenance=self._maintenance(config),
             security=read_security(config.server.web_config_file),
             config_hash=config_hash(config),
+            changes=texts_of(audit(self.config, config)),
         )
 
     async def _change(self, reload: Reload, opened: list[MonitoredRelay]) -> None:
@@ -311,6 +318,12 @@ class Monitor:
 
     def _maintenance(self, config: Config) -> Maintenance:
         return Maintenance(config.maintenance, self.clock, self.maintenance_on_demand.windows)
+
+    def _on_maintenance(self, window: Window, what: str) -> None:
+        """Store what happened to a window on demand; the incidents learn of it by their next tick."""
+        text, fields = sentence(window, what), described(window)
+        for relay in window.relays:
+            self.journal.save_event(utc(self.clock), relay, "maintenance", text, fields)
 
     def _on_repeated_failure(self, relay: str | None, why: str) -> None:
         """Say that nothing is known of a relay, or of all, while a task fails repeatedly."""

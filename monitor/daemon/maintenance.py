@@ -107,6 +107,13 @@ def described(window: Window) -> dict[str, Any]:
     }
 
 
+def sentence(window: Window, what: str) -> str:
+    """Return what happened to a window in words."""
+    if what == "started":
+        return f"Maintenance started by {window.by} until {window.end:%H:%M:%S} UTC: {window.reason}"
+    return f"Maintenance {what}: {window.reason}"
+
+
 def _entry(window: Window) -> dict[str, Any]:
     return {
         "id": window.id,
