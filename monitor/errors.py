@@ -110,7 +110,10 @@ class ProbeError(MonitorError):
     `detail` is shown on pages and in logs, so it must not contain a token, a header's value or a key. It may contain a
     relay's words: it is truncated to `MAX_DETAIL` characters, and made `printable`. `status` is the HTTP status, close
     code or Centrifugo error code, if there is one; `endpoint` names the endpoint of a relay that has several.
+    `side` is the participant that noticed it, "dapp" or "wallet", where that is known.
     """
+
+    side: str = ""
 
     def __init__(
         self, step: Step, reason: Reason, detail: str = "", *, status: str | int = "", endpoint: str = ""
@@ -137,10 +140,16 @@ class ProbeError(MonitorError):
         self.endpoint = self.endpoint or endpoint[:MAX_ENDPOINT]
         return self
 
+    def noticed_by(self, side: str) -> Self:
+        """Name the side, unless one is named, and return the error."""
+        self.side = self.side or side
+        return self
+
     def moved(self, step: Step, detail: str | None = None) -> ProbeError:
         """Return the same error at another step, with another detail if one is given."""
         text = self.detail if detail is None else detail
-        return ProbeError(step, self.reason, text, status=self.status, endpoint=self.endpoint)
+        error = ProbeError(step, self.reason, text, status=self.status, endpoint=self.endpoint)
+        return error.noticed_by(self.side)
 
 
 class LocalError(ProbeError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -65,17 +66,33 @@ class RelayStatus:
 
 
 class Mark(NamedTuple):
-    """One step in the timeline of a run; `started` and `ended` are seconds since the run began."""
+    """One step in the timeline of a run; `started` and `ended` are seconds since the run began.
+
+    The step with which an exchange or the run failed has `failed`, and a note with the reason.
+    """
 
     side: str  # "dapp", "wallet" or "pair"
     step: Step
     started: float
     ended: float
     note: str = ""
+    failed: bool = False
+
+
+class LogLine(NamedTuple):
+    """One line of the log that belongs to a run; `fields` are texts, with secrets masked."""
+
+    at: datetime
+    level: str
+    event: str
+    fields: dict[str, str]
 
 
 class MessageFate(NamedTuple):
-    """The state of one message at the end of its run. `verdict` is None before its horizon."""
+    """The state of one message at the end of its run. `verdict` is None before its horizon.
+
+    `sent` is when it was to be sent, in seconds since the run began; None if that is not known.
+    """
 
     direction: str  # "request" or "response"; "offline" for a message to an absent wallet
     sequence: int
@@ -83,12 +100,14 @@ class MessageFate(NamedTuple):
     latency: float | None = None  # intended send → receipt
     wire: float | None = None  # bytes to the socket → bytes from the other socket
     note: str = ""
+    sent: float | None = None
 
 
 class Exchange(NamedTuple):
     """One exchange, the event that SLIs count.
 
-    A latency is None if it was not measured; `ended` is in seconds since the run began, None if that was at its end.
+    A latency is None if it was not measured. `ended` is in seconds since the run began, None if that was at its end; a
+    failed one ended with the fault.
     """
 
     outcome: Outcome
@@ -144,6 +163,28 @@ class Run(NamedTuple):
     due: float = 0.0
     known_at: float = 0.0
     untried: Untried | None = None
+    log: tuple[LogLine, ...] = ()
+
+    @property
+    def failed_at(self) -> datetime | None:
+        """When the first fault of a failed run was; None if the run did not fail.
+
+        An idle connection's fault can be at the end of a run of half a minute, or shortly before its start.
+        """
+        if self.failure is None:
+            return None
+        ended = (item.ended for item in self.exchanges if item.failure is not None)
+        return self.started_at + timedelta(seconds=next((at for at in ended if at is not None), 0.0))
+
+    def with_verdict(self, message: UnjudgedMessage, verdict: Verdict | None) -> Run:
+        """Return the run with the verdict that one of its messages got after it."""
+        key = message.direction, message.sequence
+        return self._replace(
+            messages=tuple(
+                fate._replace(verdict=verdict, note=message.note) if (fate.direction, fate.sequence) == key else fate
+                for fate in self.messages
+            )
+        )
 
 
 class Skipped(NamedTuple):
@@ -196,11 +237,20 @@ class MessagesSent(NamedTuple):
     acks: tuple[float, ...] = ()
 
 
+class UnjudgedMessage(NamedTuple):
+    """A message whose run ended before its verdict; `note` explains the verdict that it got after the run."""
+
+    run_id: str
+    direction: str
+    sequence: int
+    note: str = ""
+
+
 class MessagesJudged(NamedTuple):
     """Messages were judged, at their horizon. A misrouted one is judged on arrival and was not pending.
 
     `verdict` is None if the pair was closed before, so that the fate of the messages is unknown. The first of them was
-    to be sent at `since`, and the last one was judged at `until`.
+    to be sent at `since`, and the last one was judged at `until`. `after_run` are those whose run ended before.
     """
 
     relay: str
@@ -211,6 +261,7 @@ class MessagesJudged(NamedTuple):
     pending: bool = True
     since: float = 0.0
     until: float = 0.0
+    after_run: tuple[UnjudgedMessage, ...] = ()
 
 
 class Disconnected(NamedTuple):

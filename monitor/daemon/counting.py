@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
-from monitor.results import Failure, PairTime, Untried
+from monitor.results import Failure, Mark, PairTime, Untried
 from monitor.scenarios import SPECS
 from monitor.vocabulary import Outcome
 
@@ -86,7 +86,12 @@ def as_failed(run: Run, failure: Failure | None) -> Run:
     pairing = run.pairing
     if pairing is not None and pairing.outcome is not Outcome.OK:
         pairing = replace(pairing, outcome=Outcome.FAILED, failure=failure)
-    return run._replace(outcome=Outcome.FAILED, failure=failure, exchanges=exchanges, pairing=pairing)
+    timeline = run.timeline
+    if failure is not None and not any(mark.failed for mark in timeline):
+        timeline += (Mark("pair", failure.step, 0.0, 0.0, f"{failure.reason}: {failure.detail}", failed=True),)
+    return run._replace(
+        outcome=Outcome.FAILED, failure=failure, exchanges=exchanges, pairing=pairing, timeline=timeline
+    )
 
 
 def with_outcome(run: Run, outcome: Outcome) -> Run:

@@ -40,6 +40,9 @@ MAX_HOLD: Final = 300.0
 MAX_ATTEMPT_DELAY: Final = 15.0
 """Seconds after which it is certain that no outage covers an untried slot: an attempt under way has ended by then."""
 
+UNOBSERVED: Final = "not judged: this monitor was unhealthy"
+"""Said of a message whose verdict an unhealthy monitor could not observe."""
+
 _UNOBSERVABLE: Final = frozenset({Verdict.LATE, Verdict.LOST})
 """Verdicts that an unhealthy monitor cannot observe reliably."""
 
@@ -188,15 +191,29 @@ class ResultPipeline:
             elif not healthy:
                 # Successful runs too: their latencies are unreliable.
                 report = with_outcome(report, Outcome.ABORTED)
-            self._journal.add(report)
+            self._journal.add(report, report.log)
             log_run(report)
         elif excluded or not healthy:
             if isinstance(report, PairTime | Paired):
                 return
             if isinstance(report, MessagesJudged) and report.verdict in _UNOBSERVABLE and not healthy:
-                report = report._replace(verdict=None)
+                unjudged = tuple(item._replace(note=UNOBSERVED) for item in report.after_run)
+                report = report._replace(verdict=None, after_run=unjudged)
         self._on_recorded(report)
+        if isinstance(report, MessagesJudged):
+            self._judge_after_run(report)
         self._metrics.publish(report)
+
+    def _judge_after_run(self, report: MessagesJudged) -> None:
+        """Pass on the verdicts on messages whose run ended before: to the journal, or to the run that is held here."""
+        for message in report.after_run:
+            pending = self._pending.get(report.relay, deque())
+            for number, item in enumerate(pending):
+                if isinstance(item.report, Run) and item.report.id == message.run_id:
+                    pending[number] = item._replace(report=item.report.with_verdict(message, report.verdict))
+                    break
+            else:
+                self._journal.judged(message.run_id, message.direction, message.sequence, report.verdict, message.note)
 
     def _circumstances(self, report: Run | Report) -> tuple[bool, bool]:
         """Return whether the relay was in maintenance, and whether the monitor was healthy, during a report's time."""

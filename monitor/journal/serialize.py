@@ -22,6 +22,7 @@ def run_to_json(run: Run, omitted: int = 0) -> dict[str, Any]:
         "durationSeconds": round(run.duration, 6),
         "outcome": run.outcome.value,
         "failure": _failure(run.failure),
+        "failedAt": None if run.failed_at is None else run.failed_at.isoformat(),
         "pair": run.pair,
         "pairing": None
         if run.pairing is None
@@ -38,11 +39,19 @@ def run_to_json(run: Run, omitted: int = 0) -> dict[str, Any]:
                 "wireRequestSeconds": item.wire_request,
                 "wireResponseSeconds": item.wire_response,
                 "recoverySeconds": item.recovery,
+                "endedSeconds": item.ended,
             }
             for item in run.exchanges
         ],
         "timeline": [
-            {"side": mark.side, "step": mark.step.value, "from": mark.started, "to": mark.ended, "note": mark.note}
+            {
+                "side": mark.side,
+                "step": mark.step.value,
+                "from": mark.started,
+                "to": mark.ended,
+                "note": mark.note,
+                "failed": mark.failed,
+            }
             for mark in sorted(run.timeline, key=lambda mark: (mark.started, mark.ended))
         ],
         "messages": [
@@ -53,6 +62,7 @@ def run_to_json(run: Run, omitted: int = 0) -> dict[str, Any]:
                 "legSeconds": fate.latency,
                 "wireSeconds": fate.wire,
                 "note": fate.note,
+                "sentSeconds": fate.sent,
             }
             for fate in run.messages
         ],
@@ -101,6 +111,7 @@ def run_from_json(data: Any) -> tuple[Run, int]:
                 wire_request=_number_or_none(item["wireRequestSeconds"]),
                 wire_response=_number_or_none(item["wireResponseSeconds"]),
                 recovery=_number_or_none(item["recoverySeconds"]),
+                ended=_number_or_none(item.get("endedSeconds")),
             )
             for item in data["exchanges"]
         ),
@@ -111,6 +122,7 @@ def run_from_json(data: Any) -> tuple[Run, int]:
                 started=_number(item["from"]),
                 ended=_number(item["to"]),
                 note=_text(item["note"]),
+                failed=item.get("failed") is True,
             )
             for item in data["timeline"]
         ),
@@ -122,6 +134,7 @@ def run_from_json(data: Any) -> tuple[Run, int]:
                 latency=_number_or_none(item["legSeconds"]),
                 wire=_number_or_none(item["wireSeconds"]),
                 note=_text(item["note"]),
+                sent=_number_or_none(item.get("sentSeconds")),
             )
             for item in data["messages"]
         ),

@@ -76,7 +76,7 @@ def _connect_times(recorder: RunRecorder, intended: float) -> list[float]:
     times = []
     for side, start in starts.items():
         marks = [mark for mark in recorder.marks if mark.side == side and mark.step in _CONNECT_STEPS]
-        if any(mark.step is Step.HELLO for mark in marks):
+        if any(mark.step is Step.HELLO and not mark.failed for mark in marks):
             times.append(max(mark.ended for mark in marks) - start)
     return times
 

@@ -6,16 +6,20 @@ A `ProbeContext` outlives its runs; a `RunRecorder` collects what becomes one `R
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+import structlog
 
 from monitor.clock import utc
-from monitor.errors import LocalError
+from monitor.errors import MAX_DETAIL, LocalError
 from monitor.pairs.admission import ConnectPriority
+from monitor.pairs.timeline import mark_failed, refine_reason
 from monitor.results import (
     AddressFailed,
     CertificateSeen,
     Exchange,
     Failure,
+    LogLine,
     Mark,
     MessageFate,
     Pairing,
@@ -23,6 +27,7 @@ from monitor.results import (
     Publish,
     Run,
     Skipped,
+    UnjudgedMessage,
     Untried,
     uuid7,
 )
@@ -40,9 +45,15 @@ if TYPE_CHECKING:
     from monitor.relay.endpoint import EndpointProvider
     from monitor.relay.rate_limit import Permit
     from monitor.session.crypto import KeyManager
+    from monitor.vocabulary import Verdict
 
-MAX_MARKS = 500
+_log = structlog.get_logger(__name__)
+
+MAX_MARKS: Final = 500
 """Marks kept of one run, so that a relay which drops a pair again and again does not fill the memory."""
+
+MAX_LOG_LINES: Final = 50
+"""Log lines kept of one run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +127,8 @@ class RunRecorder:
     """Collects the exchanges and the timeline of one run; also a `relay.reporter.Reporter` of its clients."""
 
     __slots__ = (
-        "context", "exchanges", "failed_at", "fates", "marks", "pair", "pairing", "run_id", "started", "untried",
+        "_finished", "context", "exchanges", "failed_at", "fates", "lines", "marks", "pair", "pairing", "run_id",
+        "started", "untried",
     )  # fmt: skip
 
     def __init__(self, context: ProbeContext, pair: int | None) -> None:
@@ -130,17 +142,37 @@ class RunRecorder:
         self.pairing: Pairing | None = None
         self.failed_at: float | None = None  # when the first exchange failed
         self.untried: Untried | None = None
+        self.lines: list[LogLine] = []
+        self._finished = False
+
+    def log(self, level: str, event: str, **fields: object) -> None:
+        """Log a line with the ids of the run, and keep it with the run, whatever the log's minimum level.
+
+        `level` is the name of a method of the logger; "exception" adds a traceback to the log.
+        """
+        context = self.context
+        if len(self.lines) < MAX_LOG_LINES:
+            texts = {key: str(value)[:MAX_DETAIL] for key, value in fields.items() if key != "repeats"}
+            self.lines.append(LogLine(utc(context.clock), "error" if level == "exception" else level, event, texts))
+        getattr(_log, level)(event, relay=context.relay, probe=context.probe.name, run_id=self.run_id, **fields)
 
     def mark(self, side: str, step: Step, started: float, ended: float, note: str = "") -> None:
         """Add one step to the timeline; `started` and `ended` are monotonic."""
         if len(self.marks) < MAX_MARKS:
             self.marks.append(Mark(side, step, started - self.started, ended - self.started, note))
 
-    def fail(self, error: ProbeError, *, times: int = 1) -> None:
-        """Record `times` exchanges as failed, or as aborted if the error is local."""
+    def fail(self, error: ProbeError, *, times: int = 1, since: float | None = None, at: float | None = None) -> None:
+        """Record `times` exchanges as failed, or as aborted if the error is local, and the failed step.
+
+        since: when the step began, on the monotonic clock; None: when the step before it ended.
+        at: when the fault was; None: now.
+        """
         outcome = Outcome.ABORTED if isinstance(error, LocalError) else Outcome.FAILED
         now = self.context.clock.monotonic()
-        self.exchanges += [Exchange(outcome=outcome, failure=failure_of(error), ended=now - self.started)] * times
+        ended = (now if at is None else at) - self.started
+        self.exchanges += [Exchange(outcome=outcome, failure=failure_of(error), ended=ended)] * times
+        begun = None if since is None else since - self.started
+        mark_failed(self.marks, error, begun, max(0.0, ended))
         if self.failed_at is None:
             self.failed_at = now
 
@@ -149,6 +181,16 @@ class RunRecorder:
         exchange = self.exchanges[-1]
         if exchange.failure is not None:
             self.exchanges[-1] = exchange._replace(failure=replace(exchange.failure, reason=reason))
+            refine_reason(self.marks, exchange.failure.reason, reason)
+
+    def judge(self, message: UnjudgedMessage, verdict: Verdict | None) -> bool:
+        """Set the verdict on a message of this run; return False if it belongs to another run, or this one is over."""
+        if self._finished or message.run_id != self.run_id:
+            return False
+        for number, fate in enumerate(self.fates):
+            if (fate.direction, fate.sequence) == (message.direction, message.sequence):
+                self.fates[number] = fate._replace(verdict=verdict, note=message.note)
+        return True
 
     def abort(self, *, times: int = 1) -> None:
         """Record `times` exchanges as aborted by this program."""
@@ -162,6 +204,7 @@ class RunRecorder:
     def address_failed(self, family: str) -> None:
         """Publish that an address could not be reached."""
         context = self.context
+        self.log("debug", "address not reached", family=family)
         context.publish(AddressFailed(relay=context.relay, probe=context.probe.name, run_id=self.run_id, family=family))
 
     def certificate(self, not_after: float) -> None:
@@ -187,6 +230,7 @@ class RunRecorder:
             self.untried, due = self.untried or Untried(withheld=True), self.failed_at or due
         now = clock.monotonic()
         duration = now - self.started
+        self._finished = True
         return Run(
             id=self.run_id,
             relay=context.relay,
@@ -204,6 +248,7 @@ class RunRecorder:
             due=due,
             known_at=now if self.failed_at is None else self.failed_at,
             untried=self.untried,
+            log=tuple(self.lines),
         )
 
 

@@ -30,6 +30,11 @@ DIAGNOSIS_INTERVAL: Final = 20.0
 """Seconds from one diagnosis with new connections at a relay to the next: they use the relay's rate limit, and the
 first says most. In between the history is read over the connection that should have delivered the message."""
 
+SKIPPED: Final = (
+    f"no other connection asked: the relay's last diagnosis began less than {DIAGNOSIS_INTERVAL:g} s before"
+)
+"""Said of a diagnosis that its interval limited to the persistent connection."""
+
 _LOSSES: Final = frozenset({Reason.LOST, Reason.UNRECOVERED, Reason.EPOCH_CHANGED, Reason.SILENT, Reason.WRONG_PEER})
 
 _STORED: Final = {Finding.STORED_NOT_PUSHED: True, Finding.NOT_STORED: False}
@@ -76,6 +81,7 @@ async def diagnose(
     if error.reason not in _LOSSES or not missing:
         return
     readings: list[Reading] = []
+    alone = False
     if any(message.arrived_at is None for message in missing):
         alone = not context.admission.start_diagnosis(DIAGNOSIS_INTERVAL)
         readings = await _read(context, receiver, endpoint_index, missing[0].key.channel, alone=alone)
@@ -84,7 +90,8 @@ async def diagnose(
         finding = find(message, readings)
         if finding in _STORED:
             message.in_history = _STORED[finding]
-        details = "; ".join(reading.describe(message) for reading in readings)
+        described = [reading.describe(message) for reading in readings] + [SKIPPED] * alone
+        details = "; ".join(described)
         note = f"{finding.value if finding is not None else 'not known'}{': ' + details if details else ''}"
         recorder.mark(receiver.side, Step.HISTORY, now, now, note)
 

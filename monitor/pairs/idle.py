@@ -72,7 +72,7 @@ class IdleConnection:
 
     def why_lost(self) -> ProbeError:
         """Return why it was lost, or why it is not connected yet."""
-        return self.error or self.client.deadline_error(self.client.step)
+        return (self.error or self.client.deadline_error(self.client.step)).noticed_by("dapp")
 
     async def open(self) -> None:
         """Connect. Raises `ProbeError`."""
@@ -88,6 +88,7 @@ class IdleConnection:
             self._on_change(None)
         elif isinstance(event, Dropped):
             self.error = self.client.error or obstacles.of_drop(Step.HOLD, event)
+            self.recorder.log("debug", "connection lost", code=event.code, error=self.error)
             self.lost.set()
             self._on_change(event)
 

@@ -43,6 +43,7 @@ class Message:
     overtaken: bool = False
     in_history: bool | None = None  # whether its channel's history had it when it was last read; None: not read
     judged: bool = False
+    unjudged_in: str = ""  # id of the run that ended before its verdict
 
     @property
     def acked(self) -> bool:

@@ -73,7 +73,7 @@ class OfflineDelivery:
             await self._resume(expected, deadline, retry)
         except ProbeError as error:
             if error.step is Step.RECOVER and error.reason is Reason.SILENT:
-                raise await self._diagnose() from None
+                raise (await self._diagnose()).noticed_by("wallet") from None
             raise
         received = pair.tracker.received_ids
         order = [name for name, _ in received if name in expected]
@@ -145,7 +145,7 @@ class OfflineDelivery:
         for message in self._messages:
             if message.deadline == inf:
                 message.deadline, message.horizon = now, now + self._context.probe.timeout
-            self._pair.recorder.fates.append(fate(message))
+            self._pair.recorder.fates.append(fate(message, self._pair.recorder))
 
     def finish(self, *, refused: bool) -> None:
         """Leave the relay without counting as lost what the relay stored; `refused`: the relay ended the run."""

@@ -243,7 +243,10 @@ class Pair:
             sent.append(self.send("response", payloads.response(identifier), respond_at, deadline))
             responded = self._complete(sent[1], await sent[1].arrived)
         except ProbeError as error:
-            recorder.fail(error)
+            if sent:
+                failed = sent[-1]
+                error.noticed_by((failed.sender if error.step is Step.PUBLISH else failed.receiver).side)
+            recorder.fail(error, since=sent[-1].intended if sent else intended)
             message = sent[-1].message if sent else None
             await self.diagnose(error, [message] if message is not None else [])
             if error.reason is Reason.UNRECOVERED and message is not None and message.in_history is False:
@@ -343,7 +346,7 @@ class Pair:
         self.tracker.publish_sent()
         for item in sent:
             if item.message is not None:
-                self.tracker.recorder.fates.append(fate(item.message))
+                self.tracker.recorder.fates.append(fate(item.message, self.tracker.recorder))
             if not item.arrived.done():
                 item.arrived.cancel()
             elif not item.arrived.cancelled():

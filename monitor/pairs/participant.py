@@ -134,7 +134,8 @@ class Participant:
             timeout = self.client.deadline_error(self.step or step)
             # Between two attempts to publish, no command is unanswered.
             refused = self.publish_error if timeout.step is Step.PUBLISH else None
-            raise (self.error or refused or timeout).seen_at(self.client.endpoint) from None
+            error = (self.error or refused or timeout).seen_at(self.client.endpoint)
+            raise error.noticed_by(self.side) from None
         finally:
             self._wait = None
 
@@ -374,12 +375,13 @@ class Participant:
             self._observer.ready_changed()
 
     def _report(self, error: ProbeError) -> None:
+        error.seen_at(self.client.endpoint).noticed_by(self.side)
         if self._wait is not None and not self._wait.future.done():
-            self._wait.future.set_exception(error.seen_at(self.client.endpoint))
+            self._wait.future.set_exception(error)
         else:
             if not self.ready and self.error is None:
                 self.error = error  # for a wait that times out at this moment
-            self._observer.on_error(self.side, error.seen_at(self.client.endpoint))
+            self._observer.on_error(self.side, error)
 
     def _arm(self) -> None:
         due = self.peer.deadline()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitor.errors import ProbeError
 from monitor.pairs.ledger import Message
-from monitor.results import Disconnected, MessageFate, MessagesJudged, MessagesSent
+from monitor.results import Disconnected, MessageFate, MessagesJudged, MessagesSent, UnjudgedMessage
 from monitor.session.notices import MessageKey, MessageReceived
 from monitor.vocabulary import Finding, Phase, Reason, Step, Verdict
 
@@ -134,12 +134,19 @@ class DeliveryTracker:
         now = context.clock.monotonic()
         counts: dict[Verdict | None, int] = {}
         since: dict[Verdict | None, float] = {}
+        after_run: dict[Verdict | None, list[UnjudgedMessage]] = {}
         for message in messages:
             # The fate of a message that may still arrive remains unknown.
             undecided = message.arrived_at is None and not message.damaged and message.horizon > now
             verdict = None if undecided else message.verdict()
             counts[verdict] = counts.get(verdict, 0) + 1
             since[verdict] = min(since.get(verdict, now), message.intended)
+            if message.unjudged_in:
+                unjudged = UnjudgedMessage(
+                    message.unjudged_in, message.direction, message.sequence, _note(message, verdict, now)
+                )
+                if not self.recorder.judge(unjudged, verdict):
+                    after_run.setdefault(verdict, []).append(unjudged)
         for verdict, count in counts.items():
             context.publish(
                 MessagesJudged(
@@ -150,6 +157,7 @@ class DeliveryTracker:
                     messages=count,
                     since=since[verdict],
                     until=now,
+                    after_run=tuple(after_run.get(verdict, ())),
                 )
             )
 
@@ -272,6 +280,7 @@ class DeliveryTracker:
 
     def on_error(self, side: str, error: ProbeError) -> None:
         """Fail the awaited message, unless the participant recovers by itself."""
+        self.recorder.log("debug", "error of a participant", side=side, error=error)
         awaited = self.awaited
         if awaited is None or awaited.arrived.done():
             return
@@ -287,6 +296,7 @@ class DeliveryTracker:
 
     def dropped(self, code: int | None) -> None:
         """Publish the loss of a persistent connection or subscription."""
+        self.recorder.log("debug", "connection or subscription lost", code=code)
         if self._persistent:
             context = self._context
             recorder = self.recorder
@@ -301,8 +311,20 @@ class DeliveryTracker:
             )
 
 
-def fate(message: Message) -> MessageFate:
+def fate(message: Message, recorder: RunRecorder) -> MessageFate:
     """Return the state of a message at the end of its run: without a verdict while it may still arrive."""
     verdict = message.verdict() if message.judged or message.arrived_at is not None else None
+    if verdict is None:
+        message.unjudged_in = recorder.run_id
     wire = message.wire if message.direction != "offline" else None  # the time in the history is not wire latency
-    return MessageFate(message.direction, message.sequence, verdict, message.latency, wire)
+    sent = message.intended - recorder.started
+    return MessageFate(message.direction, message.sequence, verdict, message.latency, wire, sent=sent)
+
+
+def _note(message: Message, verdict: Verdict | None, now: float) -> str:
+    """Say when a message arrived that arrived after its run, or why it has no verdict."""
+    if verdict is None:
+        return "not judged: the pair was closed before it had to arrive"
+    if message.latency is not None:
+        return f"arrived {message.latency:.3g} s after it was to be sent"
+    return f"judged {now - message.intended:.3g} s after it was to be sent"

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
-import structlog
-
 from monitor.errors import ProbeError
 from monitor.wire.backoff import Backoff
 
@@ -14,8 +12,6 @@ if TYPE_CHECKING:
     from monitor.pairs.context import ProbeContext, RunRecorder
     from monitor.reachability.persistent import PersistentPairs
     from monitor.results import Run
-
-_log = structlog.get_logger(__name__)
 
 RUN_MARGIN: Final = 2.0
 """Seconds beyond a run's own deadlines and diagnoses after which it is cancelled, so that no fault can make it hang."""
@@ -76,12 +72,10 @@ async def execute(probe: Probe, context: ProbeContext) -> Run:
         raise
     except TimeoutError:
         aborted = "the run exceeded its deadlines"
-        about = {"relay": context.relay, "probe": context.probe.name}
-        _log.error("run aborted", why=aborted, run_id=recorder.run_id, **about, repeats=True)
+        recorder.log("error", "run aborted", why=aborted, repeats=True)
     except Exception as bug:  # noqa: BLE001 - a fault of this program aborts the run
         aborted = "a fault in this program"
-        about = {"relay": context.relay, "probe": context.probe.name}
-        _log.exception("run aborted", why=aborted, run_id=recorder.run_id, **about, repeats=True)
+        recorder.log("exception", "run aborted", why=aborted, repeats=True)
         context.on_bug(bug)
     finally:
         if aborted:

@@ -168,7 +168,7 @@ class PersistentPair:
             raise
         except Exception as bug:  # noqa: BLE001 - a fault of this program aborts the slot, and the loop goes on
             aborted = "a fault in this program"
-            _log.exception("slot aborted", error=aborted, run_id=recorder.run_id, probe=context.probe.name)
+            recorder.log("exception", "slot aborted", why=aborted, repeats=True)
             context.on_bug(bug)
         finally:
             if aborted:

@@ -71,7 +71,7 @@ class PersistentConnection:
         self._context = context
         self._number = number
         self._connection: IdleConnection | None = None
-        self._drops: list[ProbeError] = []  # the first cause of a drop in the present interval
+        self._drop: tuple[ProbeError, float] | None = None  # the first one in the present interval, and when it was
         self._failed = asyncio.Event()  # set while there is one
         self._failed_at: float | None = None  # when the connection dropped or a connect failed
         self._waiting = False  # for the rate limit, to connect
@@ -112,25 +112,26 @@ class PersistentConnection:
                 # Slightly shorter than the period, so that the end of this slot does not skip the next one.
                 async with asyncio.timeout(period * 0.99):
                     await self._failed.wait()  # a failure is recorded at once
-            recorder.mark("dapp", Step.HOLD, started, context.clock.monotonic())
             absent = None if self._uptime.connected else self._error or self._why_lost()
-            error = next(iter(self._drops), absent)
-            if not self._drops and (self._failed_at is None or self._failed_at < started):
+            error, failed_at = self._drop or (absent, started)
+            if self._drop is None and (self._failed_at is None or self._failed_at < started):
                 recorder.untried = self._untried_now() if absent is not None else None
-            self._drops.clear()  # a drop between two slots counts for the later one
+            self._drop = None  # a drop between two slots counts for the later one
             self._failed.clear()
+            if error is None or error.step is not Step.HOLD:
+                recorder.mark("dapp", Step.HOLD, started, context.clock.monotonic())
             if error is None:
                 recorder.exchanges.append(Exchange(outcome=Outcome.OK))
             elif recorder.untried is not None and recorder.untried.failed_at is None:
                 recorder.abort()  # nothing was ever tried
             else:
-                recorder.fail(error)
+                recorder.fail(error, since=started, at=failed_at)
         except asyncio.CancelledError:
             aborted = "stopped"
             raise
         except Exception as bug:  # noqa: BLE001 - a fault of this program aborts the slot, and the loop goes on
             aborted = "a fault in this program"
-            _log.exception("slot aborted", error=aborted, run_id=recorder.run_id, probe=context.probe.name)
+            recorder.log("exception", "slot aborted", why=aborted, repeats=True)
             context.on_bug(bug)
         finally:
             if aborted:
@@ -170,8 +171,8 @@ class PersistentConnection:
     def _record_failure(self, error: ProbeError) -> None:
         self._error, self._failed_at = error, self._context.clock.monotonic()
         self._failed.set()
-        if not self._drops:
-            self._drops.append(error)  # the first cause decides
+        if self._drop is None:
+            self._drop = error, self._failed_at  # the first cause decides
         self._uptime.expect(not self._untried)
 
     def _why_lost(self) -> ProbeError:

@@ -319,7 +319,7 @@ class Client:
             self._reading = False
             self.endpoint, self._secrets = settings.target.endpoint, settings.secrets
             self._proxy, self._token_life = settings.proxy, settings.token_life
-            self._step_started = self._clock.monotonic()
+            self.step, self._step_started = Step.RESOLVE, self._clock.monotonic()
             async with asyncio.timeout(self._endpoint.timeout):
                 transport = await dial(
                     settings.target,
