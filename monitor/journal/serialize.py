@@ -139,6 +139,7 @@ def run_from_json(data: Any) -> tuple[Run, int]:
             for item in data["messages"]
         ),
     )
+    _ = run.failed_at  # raises if it is no date
     return run, _count(data["omitted"])
 
 

@@ -68,6 +68,8 @@ async def test_a_fault_is_reported_by_step_and_reason_in_time(row: Row, env: Env
         failure = run.failure
         found = (run.outcome, failure and failure.step, failure and failure.reason)
         assert found == (row.outcome, row.step, row.reason), failure
+        failed_marks = [(mark.step, Reason(mark.note.partition(":")[0])) for mark in run.timeline if mark.failed]
+        assert failed_marks[:1] == ([] if failure is None else [(failure.step, failure.reason)])
         await made.all_judged()
         assert Counter(item.verdict for item in made.judged) == Counter(row.verdicts)
 

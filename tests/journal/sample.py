@@ -36,16 +36,16 @@ FULL = run(
     pair=1,
     pairing=Pairing(outcome=Outcome.OK, seconds=0.3),
     exchanges=(
-        Exchange(outcome=Outcome.FAILED, failure=LOST, wire_request=0.01),
+        Exchange(outcome=Outcome.FAILED, failure=LOST, wire_request=0.01, ended=0.2),
         Exchange(outcome=Outcome.OK, round_trip=0.1, wire_request=0.01, wire_response=0.02, recovery=0.5),
     ),
     timeline=(
         Mark(side="dapp", step=Step.TCP, started=0.0, ended=0.01),
-        Mark(side="wallet", step=Step.PUBLISH, started=0.1, ended=0.12, note="sent <again>"),
+        Mark(side="wallet", step=Step.PUBLISH, started=0.1, ended=0.12, note="sent <again>", failed=True),
     ),
     messages=(
         MessageFate(direction="request", sequence=1, verdict=Verdict.LOST),
-        MessageFate(direction="response", sequence=2, verdict=None, latency=0.1, wire=0.05, note="late"),
+        MessageFate(direction="response", sequence=2, verdict=None, latency=0.1, wire=0.05, note="late", sent=0.1),
     ),
 )
 """A run with all fields."""

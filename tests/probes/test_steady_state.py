@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from monitor.clock import utc
 from monitor.pairs.idle import IdleConnection
 from monitor.results import Disconnected, Reconnected
 from monitor.vocabulary import Outcome, Reason, Step
@@ -72,6 +73,11 @@ async def test_a_drop_is_recorded_at_its_time_and_not_at_the_end_of_the_interval
         assert clock.monotonic() - dropped_at < 1.0
         assert_failed(made.runs[1], Step.HOLD, Reason.DISCONNECTED)
         assert made.runs[1].known_at - dropped_at < 1.0
+        failed_at = made.runs[1].failed_at
+        assert failed_at is not None
+        assert abs((failed_at - utc(clock, clock.monotonic() - dropped_at)).total_seconds()) < 0.1
+        assert (failed_at - made.runs[1].started_at).total_seconds() > 4
+        assert [(mark.step, mark.failed) for mark in made.runs[1].timeline] == [(Step.HOLD, True)]
         await made.until(lambda: len(made.runs) == 3, 100.0)
         assert made.runs[2].outcome is Outcome.OK
 
