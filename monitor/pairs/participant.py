@@ -134,8 +134,7 @@ class Participant:
             timeout = self.client.deadline_error(self.step or step)
             # Between two attempts to publish, no command is unanswered.
             refused = self.publish_error if timeout.step is Step.PUBLISH else None
-            error = (self.error or refused or timeout).seen_at(self.client.endpoint)
-            raise error.noticed_by(self.side) from None
+            raise (self.error or refused or timeout).seen_at(self.client.endpoint).noticed_by(self.side) from None
         finally:
             self._wait = None
 
@@ -385,8 +384,6 @@ class Participant:
 
     def _arm(self) -> None:
         due = self.peer.deadline()
-        if due is None and self._timer is None:
-            return
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

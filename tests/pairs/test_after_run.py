@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -32,7 +32,7 @@ pytestmark = WITH_SOCKETS
 )
 async def test_a_message_is_judged_after_its_run(spec: str, verdict: Verdict, note: str) -> None:
     """The page and the API said "pending" of it for ever."""
-    keys = {"schedule": "{every: 1h}", "timeout": "500ms", "settle": "0s", "messages": "1"}
+    keys: Any = {"schedule": "{every: 1h}", "timeout": "500ms", "settle": "0s", "messages": "1"}
     async with embedded() as relay, probe_at(relay.url, "realistic-session", **keys) as made:
         relay.plan = plan(spec)
         run = await made.run_once()
@@ -60,6 +60,7 @@ async def test_the_verdict_on_a_lost_message_gets_into_the_journal() -> None:
         virtual_monitor(parse(CONFIG.format(url=relay.url), "test", {})) as monitor,
     ):
         await until(monitor.runs)
+        assert relay.plan is not None
         relay.plan.set([parse_fault("unstored:channel=session,count=1")])
 
         def failed() -> list[Run]:
@@ -76,6 +77,7 @@ async def test_a_message_of_a_pair_that_is_closed_before_is_not_judged_and_says_
     async with embedded() as relay, probe_at(relay.url, "steady-messaging", **keys) as made:
         async with serving(made):
             await made.until(lambda: made.runs)
+            assert relay.plan is not None
             relay.plan.set([parse_fault("drop:channel=session,count=1")])
             await made.until(lambda: any(run.failure for run in made.runs), 20)
         (judged,) = [report for report in made.all(MessagesJudged) if report.after_run]
