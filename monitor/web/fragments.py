@@ -85,9 +85,11 @@ def render(view: MonitorView, query: Query) -> Page:
     """Render the fragments of the page for one query."""
     parts = templates()["overview_parts.html"].module
     shown = entries(view, query)
-    others = {name: getattr(parts, name)(view) for name in ("banner", "meta", "notices", "incidents", "failures")}
+    others = {name: getattr(parts, name)(view) for name in ("banner", "meta", "notices", "incidents")}
+    opened = [entry.relay.name for entry in shown if entry.is_open]
+    others["failures"] = parts.failures(view, opened)  # type: ignore[attr-defined] # a macro
     title = _title(view, query)
-    others["announcement"] = parts.announcement(title)  # type: ignore[attr-defined] # a macro
+    others["announcement"] = parts.announcement(title)  # type: ignore[attr-defined]
     relays: dict[str, Fragment] = {}
     for entry in shown:
         if entry.is_card:

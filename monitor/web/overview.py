@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import secrets
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +15,7 @@ from starlette.responses import HTMLResponse
 
 from monitor.web.fragments import render
 from monitor.web.relay_list import Query
+from monitor.web.scrape import GZIP_LEVEL, accepts_gzip
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -46,6 +48,15 @@ class Snapshot:
     previous: str
     delta: str
     not_before: float
+    _documents: dict[bool, bytes] = field(default_factory=dict)
+
+    def document(self, query: Query, compressed: bool) -> bytes:  # noqa: FBT001 - called by position
+        """Return the HTML document, which all who ask for this snapshot share. To be called in a thread."""
+        if compressed not in self._documents:
+            html = self.page.html(query, self.view, self.version)
+            content = html.encode(errors="replace")  # a relay's texts may contain lone surrogates
+            self._documents[compressed] = gzip.compress(content, GZIP_LEVEL, mtime=0) if compressed else content
+        return self._documents[compressed]
 
 
 class Overview:
@@ -62,8 +73,10 @@ class Overview:
         """Serve the on-call page."""
         query = Query.from_parameters(request.query_params)
         snapshot = await self.current(query)
-        html = await run_in_threadpool(snapshot.page.html, query, snapshot.view, snapshot.version)
-        return HTMLResponse(html.encode(errors="replace"))  # a relay's texts may contain lone surrogates
+        compressed = accepts_gzip(request.headers.get("accept-encoding", ""))
+        document = await run_in_threadpool(snapshot.document, query, compressed)
+        headers = {"Vary": "Accept-Encoding"} | ({"Content-Encoding": "gzip"} if compressed else {})
+        return HTMLResponse(document, headers=headers)
 
     async def current(self, query: Query) -> Snapshot:
         """Return the present page of a query."""

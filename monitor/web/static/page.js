@@ -76,6 +76,9 @@ function replaceElement(id, html) {
 function heard(now) {
   heardAt = Date.now();
   clockOffset = Date.parse(now) - heardAt;
+  const asOf = document.getElementById("as-of");
+  asOf.dateTime = now;
+  asOf.textContent = now.slice(11, 19);
   showLiveness();
 }
 
