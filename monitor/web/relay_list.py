@@ -71,9 +71,13 @@ class Query:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One relay of the page. day, chart: only on a card. budget_left: the least of its budgets, None without one."""
+    """One relay of the page. day, chart: only on a card. budget_left: the least of its budgets, None without one.
+
+    why: the relay's sentence without the condition and its age, which stand beside it.
+    """
 
     relay: RelayView
+    why: str
     is_card: bool
     is_open: bool
     hour: Strip
@@ -107,6 +111,7 @@ def _entry(relay: RelayView, *, is_card: bool, is_open: bool) -> Entry:
     left = [budget.left for budget in relay.budgets if budget.left is not None]
     return Entry(
         relay=relay,
+        why=_without_condition(relay),
         is_card=is_card,
         is_open=is_card and is_open,
         hour=strip(relay.hour, "60 minutes"),
@@ -114,3 +119,10 @@ def _entry(relay: RelayView, *, is_card: bool, is_open: bool) -> Entry:
         chart=chart(relay.round_trip) if is_card else None,
         budget_left=min(left, default=None),
     )
+
+
+def _without_condition(relay: RelayView) -> str:
+    """Return "tcp refused, 9 of 9 attempts failed" for "down for 2 min: tcp refused, …"."""
+    if not relay.sentence.startswith(f"{relay.condition.value} "):
+        return relay.sentence
+    return relay.sentence.partition(": ")[2]

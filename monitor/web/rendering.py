@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
+from monitor.web.failure_lines import failure_lines
 from monitor.web.formats import FILTERS
 from monitor.web.static_files import address
 
@@ -23,7 +24,7 @@ def templates() -> dict[str, Template]:
     environment = Environment(
         loader=PackageLoader("monitor.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.filters |= FILTERS
+    environment.filters |= FILTERS | {"failure_lines": failure_lines}
     environment.globals["static"] = address
     return {name: environment.get_template(name) for name in environment.list_templates()}
 
