@@ -21,6 +21,7 @@ from monitor.cli.flags import LoadCommand
 from monitor.cli.generate import generate
 from monitor.cli.help import Command, Group
 from monitor.cli.load import load, load_worker
+from monitor.cli.maintenance import maintenance
 from monitor.cli.merge import merge
 from monitor.cli.once import once
 from monitor.cli.relay import relay
@@ -69,6 +70,7 @@ def options(
 for topic, commands in TOPICS.items():
     for command in commands:
         app.command(cls=LoadCommand if command is load else Command, rich_help_panel=topic)(command)
+app.add_typer(maintenance, rich_help_panel="Monitor")
 app.command(hidden=True)(load_worker)
 
 

@@ -17,13 +17,25 @@ if TYPE_CHECKING:
 EXAMPLES: Final = "\n\nExamples:\n"
 
 
-class Command(TyperCommand):
-    """A command whose help has its options by topic, and its examples at the end."""
+class _Examples:
+    """A command or group whose help ends with the examples of its docstring."""
 
-    def __init__(self, name: str | None, **settings: Any) -> None:
+    def __init__(self, name: str | None = None, **settings: Any) -> None:
         text, _, examples = inspect.cleandoc(settings.get("help") or "").partition(EXAMPLES)
-        super().__init__(name, **settings | {"help": text})
+        super().__init__(name=name, **settings | {"help": text})  # type: ignore[call-arg] # of click's command
         self.examples = inspect.cleandoc(examples).splitlines()
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write the examples."""
+        super().format_epilog(ctx, formatter)  # type: ignore[misc] # likewise
+        if self.examples:
+            with formatter.section("Examples"):
+                for line in self.examples:
+                    formatter.write(f"  {line}\n" if line else "\n")
+
+
+class Command(_Examples, TyperCommand):
+    """A command whose help has its options by topic, and its examples at the end."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write arguments and options, a section for each topic."""
@@ -39,17 +51,9 @@ class Command(TyperCommand):
         default = "Arguments" if param.param_type_name == "argument" else "Options"
         return [getattr(param, "rich_help_panel", None) or default]
 
-    def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        """Write the examples."""
-        super().format_epilog(ctx, formatter)
-        if self.examples:
-            with formatter.section("Examples"):
-                for line in self.examples:
-                    formatter.write(f"  {line}\n" if line else "\n")
 
-
-class Group(TyperGroup):
-    """Commands by topic, in the order in which they were added."""
+class Group(_Examples, TyperGroup):
+    """Commands by topic, in the order in which they were added; examples at the end."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - of the base class
         """Write the commands, a section for each topic."""

@@ -41,12 +41,13 @@ class MaintenancePages:
         self._state = state
 
     async def api_list(self, _: Request) -> Response:
-        """Serve the open windows as JSON: those on demand, and those of the configuration."""
+        """Serve the open windows as JSON: those on demand, and those of the configuration; and all relays."""
         control = self._control()
         return Json(
             {
                 "windows": [window_json(window) for window in control.list()],
                 "configured": [window_json(window) for window in control.configured()],
+                "relays": sorted(control.relays()),
             }
         )
 

@@ -19,6 +19,11 @@ from tests.relays import ROOT
 pytestmark = pytest.mark.integration
 
 COMMANDS: Any = typer.main.get_group(app).commands
+SUBCOMMANDS: Any = {
+    f"{name} {sub}": each
+    for name, command in COMMANDS.items()
+    for sub, each in getattr(command, "commands", {}).items()
+}
 
 
 class TestUsage:
@@ -35,20 +40,21 @@ class TestUsage:
         done = monitor("--help")
         assert done.returncode == 0
         shown = re.findall(r"^  ([a-z][a-z-]*) +[A-Z]", done.stdout, re.MULTILINE)
-        assert shown == [name for name, each in COMMANDS.items() if not each.hidden]
+        assert sorted(shown) == sorted(name for name, each in COMMANDS.items() if not each.hidden)
         assert re.findall(r"^([A-Z].*):$", done.stdout, re.MULTILINE)[:2] == ["Options", "Monitor"]
 
-    @pytest.mark.parametrize("name", [name for name, each in COMMANDS.items() if not each.hidden])
+    @pytest.mark.parametrize("name", [*(name for name, each in COMMANDS.items() if not each.hidden), *SUBCOMMANDS])
     def test_the_help_of_a_command_ends_with_examples_that_can_be_parsed(self, name: str) -> None:
         """Each example is parsed as its command does, and not run."""
-        text = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "80"}).stdout
+        text = CliRunner().invoke(app, [*name.split(), "--help"], env={"COLUMNS": "80"}).stdout
         assert max(map(len, text.splitlines())) <= 80
         examples = text.partition("\nExamples:\n")[2].replace("\\\n", " ").splitlines()
         assert examples
         for line in examples:
             words = shlex.split(line.partition(">")[0])
-            assert words[:2] == ["relay-monitor", name]
-            COMMANDS[name].make_context(name, words[2:])
+            own = len(name.split()) + 1
+            assert words[:own] == ["relay-monitor", *name.split()]
+            (SUBCOMMANDS | COMMANDS)[name].make_context(name, words[own:])
 
 
 class TestOutput:

@@ -43,7 +43,11 @@ class TestApi:
                 "deploy 1234",
                 "ana",
             )
-            assert (await web.get("/api/v1/maintenance")).json() == {"windows": [started], "configured": []}
+            assert (await web.get("/api/v1/maintenance")).json() == {
+                "windows": [started],
+                "configured": [],
+                "relays": ["demo", "other"],
+            }
             ended = await web.delete(f"/api/v1/maintenance/{started['id']}?by=ana")
             assert (ended.status_code, ended.json()["window"]["id"]) == (200, started["id"])
             assert (await web.get("/api/v1/maintenance")).json()["windows"] == []
