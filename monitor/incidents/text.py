@@ -26,17 +26,15 @@ _DAY: Final = 86_400
 
 
 def length(seconds: float) -> str:
-    """Return a length of time with its two largest units: "2 min 4 s"."""
-    rounded = max(0, round(seconds))
-    for unit, name, smaller, its_name in (
-        (_DAY, "d", _HOUR, "h"),
-        (_HOUR, "h", _MINUTE, "min"),
-        (_MINUTE, "min", 1, "s"),
-    ):
-        if rounded >= unit:
-            remaining = rounded % unit // smaller
-            return f"{rounded // unit} {name}" + (f" {remaining} {its_name}" if remaining else "")
-    return f"{rounded} s"
+    """Return a length of time in its two largest units: "2 min 04 s". `ageText` in page.js does the same."""
+    total = max(0, int(seconds))
+    if total < _MINUTE:
+        return f"{total} s"
+    if total < _HOUR:
+        return f"{total // _MINUTE} min {total % _MINUTE:02} s"
+    if total < _DAY:
+        return f"{total // _HOUR} h {total % _HOUR // _MINUTE:02} min"
+    return f"{total // _DAY} d {total % _DAY // _HOUR} h"
 
 
 def main_cause(incident: Incident) -> str:

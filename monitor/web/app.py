@@ -14,6 +14,7 @@ from monitor.web.api import Api
 from monitor.web.auth import AuthMiddleware, WebAuth
 from monitor.web.headers import SecurityHeaders
 from monitor.web.incident_api import IncidentApi
+from monitor.web.incident_pages import IncidentPages
 from monitor.web.maintenance import MaintenancePages
 from monitor.web.management import Management
 from monitor.web.overview import Overview
@@ -33,6 +34,7 @@ def build_app(state: WebState, auth: WebAuth | None = None) -> SecurityHeaders:
     templates(), static_files.contents()  # compiled and read before the probes start
     overview, management, api = Overview(state), Management(state), Api(state)
     maintenance, incidents = MaintenancePages(state), IncidentApi(state)
+    incident_pages = IncidentPages(state)
     app = Starlette(
         routes=[
             Route("/", overview.page),
@@ -51,6 +53,9 @@ def build_app(state: WebState, auth: WebAuth | None = None) -> SecurityHeaders:
             Route("/api/v1/maintenance/{id}", maintenance.api_end, methods=["DELETE"]),
             Route("/api/v1/status", api.status),
             Route("/api/v1/relays/{name}", api.relay),
+            Route("/incidents", incident_pages.index),
+            Route("/incidents/{id}.md", incident_pages.markdown),
+            Route("/incidents/{id}", incident_pages.page),
             Route("/api/v1/incidents", incidents.listed),
             Route("/api/v1/incidents/{id}", incidents.one),
             Route("/api/v1/runs", api.runs),

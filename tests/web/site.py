@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from monitor.clock import SYSTEM_CLOCK
+from monitor.daemon.incidents import IncidentRecorder
 from monitor.journal import Journal
 from monitor.results import Failure
 from monitor.scenarios import Scenario
@@ -147,6 +149,7 @@ def state(**changes: Any) -> WebState:
     defaults: dict[str, Any] = {
         "status": serving(view()),
         "journal": journal(),
+        "incidents": IncidentRecorder(journal(), exporter(), SYSTEM_CLOCK, install="default", location="here"),
         "metrics": rendered(),
         "ready": lambda: None,
     }

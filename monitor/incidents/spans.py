@@ -1,0 +1,51 @@
+"""The conditions of an incident along time, for its chart."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from monitor.incidents.incident import EntryKind
+from monitor.vocabulary import Condition
+
+if TYPE_CHECKING:
+    from monitor.incidents.incident import Incident
+
+_CHANGES: Final = frozenset({EntryKind.OPENED, EntryKind.REOPENED, EntryKind.CONDITION})
+
+
+class Span(NamedTuple):
+    """One condition from `start` to `end`; None before the incident opened and while it was closed."""
+
+    start: datetime
+    end: datetime
+    condition: Condition | None
+
+    @property
+    def seconds(self) -> float:
+        """Its length."""
+        return (self.end - self.start).total_seconds()
+
+
+def spans(incident: Incident, now: datetime) -> list[Span]:
+    """Return the spans of an incident from its first failure until `now`, or until it was closed."""
+    found: list[Span] = []
+    start, condition = incident.began_at, None
+    for entry in incident.entries:
+        if entry.kind in _CHANGES:
+            following: Condition | None = Condition(str(entry.fields["condition"]))
+        elif entry.kind is EntryKind.CLOSED:
+            following = None
+        elif entry.kind is EntryKind.GAP and "since" in entry.fields:
+            gone = max(start, datetime.fromisoformat(str(entry.fields["since"])))
+            found.append(Span(start, gone, condition))
+            found.append(Span(gone, max(gone, entry.at), Condition.UNKNOWN))
+            start = max(gone, entry.at)
+            continue
+        else:
+            continue
+        found.append(Span(start, max(start, entry.at), condition))
+        start, condition = max(start, entry.at), following
+    if incident.is_open:
+        found.append(Span(start, max(start, now), condition))
+    return [span for span in found if span.seconds > 0]
