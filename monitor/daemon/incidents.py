@@ -30,6 +30,9 @@ _log = structlog.get_logger(__name__)
 SAVE_INTERVAL: Final = 5.0
 """Seconds between two writes of an open incident of which only counts changed."""
 
+RESAVE_INTERVAL: Final = 15.0
+"""Seconds between two writes of an open incident of which nothing changed: what was observed is known to within it."""
+
 MAX_LISTED: Final = 1000
 """Largest number of incidents in a list."""
 
@@ -152,6 +155,10 @@ class IncidentRecorder:
             now = self._clock.monotonic()
             self._apply(incidents.maintenance(now, _window(maintenance, relay, self._clock)))
             self._apply(incidents.tick(now))
+            if (incident := incidents.open) is not None and now - self._saved_at.get(
+                incident.id, now
+            ) >= RESAVE_INTERVAL:
+                self._unsaved[incident.id] = incident
 
     def save(self) -> None:
         """Store incidents that changed; to be called every second or so."""

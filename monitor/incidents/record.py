@@ -98,7 +98,8 @@ def add_messages(incident: Incident, at: datetime, verdict: str, count: int, run
 
 
 def _messages(verdict: str, count: int) -> str:
-    return f"{count} message {verdict}." if count == 1 else f"{count} messages {verdict}."
+    word = {"unrecovered": "not recovered"}.get(verdict, verdict)
+    return f"{count} message{'s' * (count > 1)} {word}."
 
 
 def _failure_entry(failed: Failed) -> Entry:

@@ -221,6 +221,7 @@ class IncidentMachine:
             incident,
             seconds={**incident.seconds, condition: incident.seconds.get(condition, 0.0) + counted},
             maintenance_seconds=incident.maintenance_seconds + counted * (self._maintenance is not None),
+            updated_at=self._wall(max(0.0, excess)),
         )
         if excess >= 0.0:
             self._close(f"up for {length(CLOSE_AFTER)}", excess)

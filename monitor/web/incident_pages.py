@@ -33,7 +33,7 @@ CHART_WIDTH: Final = 1000.0
 MIN_BAR: Final = 4.0
 """Least width of a bar in the chart."""
 
-_SHAPES: Final = {
+_STATE_OF_KIND: Final = {
     EntryKind.OPENED: "down",
     EntryKind.REOPENED: "down",
     EntryKind.CLOSED: "up",
@@ -162,7 +162,7 @@ def _lines(incident: Incident) -> list[Line]:
     lines: list[Line] = []
     day = None
     for entry in sorted(incident.entries, key=lambda entry: entry.at):
-        state = str(entry.fields.get("condition") or _SHAPES.get(entry.kind, "none"))
+        state = str(entry.fields.get("condition") or _STATE_OF_KIND.get(entry.kind, "none"))
         lines.append(Line(entry, state, entry.at.date() != day))
         day = entry.at.date()
     return lines
