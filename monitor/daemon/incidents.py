@@ -155,9 +155,8 @@ class IncidentRecorder:
             now = self._clock.monotonic()
             self._apply(incidents.maintenance(now, _window(maintenance, relay, self._clock)))
             self._apply(incidents.tick(now))
-            if (incident := incidents.open) is not None and now - self._saved_at.get(
-                incident.id, now
-            ) >= RESAVE_INTERVAL:
+            incident = incidents.open
+            if incident is not None and now - self._saved_at.get(incident.id, now) >= RESAVE_INTERVAL:
                 self._unsaved[incident.id] = incident
 
     def save(self) -> None:
@@ -215,11 +214,11 @@ class IncidentRecorder:
 
     def _failed(self, run: Run, probe: str | None) -> Failed:
         failure = run.failure
-        ago = max(0.0, self._clock.monotonic() - run.known_at) if run.known_at else 0.0
+        at = run.failed_at or utc(self._clock)
         if failure is None:
-            return Failed(utc(self._clock, ago), probe, "", "failed", run_id=run.id)
+            return Failed(at, probe, "", "failed", run_id=run.id)
         return Failed(
-            utc(self._clock, ago),
+            at,
             probe,
             failure.step.value,
             failure.reason.value,

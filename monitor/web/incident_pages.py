@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 
 from monitor.incidents import BAD, EntryKind, Incident, spans, summarize, to_markdown
 from monitor.incidents.state_machine import CLOSE_AFTER
-from monitor.threads import run_in_thread
+from monitor.threads import BoundedCalls
 from monitor.vocabulary import Condition
+from monitor.web.incident_api import TIMEOUT
 from monitor.web.rendering import html
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from starlette.requests import Request
 
     from monitor.incidents import Entry
     from monitor.web.model import MonitorView
-    from monitor.web.state import WebState
+    from monitor.web.state import IncidentList, WebState
+
+Result = TypeVar("Result")
 
 MAX_LISTED: Final = 200
 """Incidents on the page of all incidents."""
@@ -75,13 +79,13 @@ class IncidentPages:
 
     def __init__(self, state: WebState) -> None:
         self._state = state
+        self._calls = BoundedCalls()
 
     async def index(self, request: Request) -> Response:
         """Serve the list of incidents, of one relay with `?relay=NAME`."""
         view = await self._state.status()
         relay = request.query_params.get("relay") or None
-        incidents = self._state.incidents
-        found = await run_in_thread("list of incidents", lambda: incidents.list(relay=relay, limit=MAX_LISTED))
+        found = await self._read(f"incidents {relay}", lambda known: known.list(relay=relay, limit=MAX_LISTED))
         names = sorted({each.name for each in view.relays} | {each.relay for each in found})
         rows = [(incident, summarize(incident, view.now)) for incident in found]
         return await html(
@@ -119,11 +123,22 @@ class IncidentPages:
         return PlainTextResponse(_markdown(incident, view, address).encode(errors="replace"))
 
     async def _found(self, request: Request) -> tuple[Incident, MonitorView]:
-        incident_id, incidents = request.path_params["id"], self._state.incidents
-        found = await run_in_thread("incident", lambda: incidents.get(incident_id))
+        incident_id = request.path_params["id"]
+        found = await self._read(f"incident {incident_id}", lambda known: known.get(incident_id))
         if found is None:
             raise HTTPException(404, "incident not found or expired")
         return found, await self._state.status()
+
+    async def _read(self, name: str, read: Callable[[IncidentList], Result]) -> Result:
+        """Return what `read` returns in a thread. Raises `HTTPException`."""
+        incidents = self._state.incidents
+        if incidents is None:
+            raise HTTPException(501, "this monitor has no incidents")
+        try:
+            found: Result = await self._calls.call(name, lambda: read(incidents), TIMEOUT)
+        except TimeoutError:
+            raise HTTPException(503, "the journal does not answer") from None
+        return found
 
 
 def _markdown(incident: Incident, view: MonitorView, address: str) -> str:
