@@ -77,7 +77,7 @@ class _Stream(Response):
     """The response: starts, then sends events without end."""
 
     def __init__(self, streams: EventStreams, query: Query, version: str) -> None:
-        super().__init__(media_type="text/event-stream")
+        super().__init__(media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})  # nginx would buffer it
         del self.headers["content-length"]
         self._streams = streams
         self._query = query

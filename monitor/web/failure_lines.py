@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -30,10 +31,10 @@ class FailureLine:
 
     @property
     def probes_text(self) -> str:
-        """The probes, with their counts if there are several."""
+        """The probes, those with most failures first, with their counts if there are several."""
         if len(self.probes) == 1:
             return next(iter(self.probes))
-        return ", ".join(f"{name} {count}" for name, count in self.probes.items())
+        return ", ".join(f"{name} {count}" for name, count in Counter(self.probes).most_common())
 
 
 def failure_lines(groups: Iterable[FailureGroup]) -> list[FailureLine]:

@@ -136,12 +136,12 @@ async def test_a_reader_that_knows_the_version_gets_the_change_only(by_header: b
     async with serving(status) as web:
         async with stream(web) as received:
             _, version, _ = await anext(received)
-        status.view = monitor(replace(down_relay("demo"), sentence="down for 9 min"))
+        status.view = monitor(replace(down_relay("demo"), sentence="down for 9 min: tcp timeout"))
         query, headers = ("", {"Last-Event-ID": version}) if by_header else (f"?version={version}", None)
         async with stream(web, query, headers) as received:
             _, _, change = await anext(received)
         assert list(change["fragments"]) == ["relay-demo"]
-        status.view = monitor(replace(down_relay("demo"), sentence="down for 10 min"))
+        status.view = monitor(replace(down_relay("demo"), sentence="down for 10 min: tcp reset"))
         async with stream(web) as received:
             await anext(received)
         async with stream(web, query, headers) as received:  # it missed a version

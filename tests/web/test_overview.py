@@ -77,10 +77,11 @@ class TestWhatIsShown:
         assert "demo down maintenance until 03:30:20 2 min 04 s" in shown
 
     async def test_an_unhealthy_monitor_and_journal_are_said(self) -> None:
-        view = monitor(relay("demo"), healthy=False, reasons=("event loop blocked",), journal_healthy=False)
+        reason = Banner(level=Level.CRITICAL, sentence="This monitor is unhealthy: event loop blocked")
+        view = monitor(relay("demo"), healthy=False, journal_healthy=False, banner=reason)
         shown = await shown_for(view)
         assert "Monitor unhealthy · relay-monitor" in shown
-        assert "Verdicts are suspended. event loop blocked." in shown
+        assert "This monitor is unhealthy: event loop blocked" in shown
         assert "The journal is not written" in shown
         assert "The journal is not written" not in await shown_for(monitor(relay("demo")))
 

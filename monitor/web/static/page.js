@@ -16,6 +16,7 @@ function ageText(seconds) {
 }
 
 function updateAges() {
+  if (document.body.classList.contains("stale")) return; // an age that goes on would say that the state does
   for (const time of document.querySelectorAll("time.age")) {
     const text = ageText((Date.now() + clockOffset - Date.parse(time.dateTime)) / 1000);
     if (time.textContent !== text) time.textContent = text;
