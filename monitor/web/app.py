@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from monitor.web import events, static_files
+from monitor.web import events, openapi, static_files
 from monitor.web.api import Api
 from monitor.web.auth import AuthMiddleware, WebAuth
 from monitor.web.headers import SecurityHeaders
@@ -24,6 +24,8 @@ from monitor.web.scrape import Scrape
 from monitor.web.write_guard import WriteGuard
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from starlette.requests import Request
 
     from monitor.web.state import WebState
@@ -45,12 +47,11 @@ def build_app(state: WebState, auth: WebAuth | None = None) -> SecurityHeaders:
             Route("/-/healthy", management.healthy),
             Route("/-/ready", management.ready),
             Route("/-/reload", management.reload, methods=["POST"]),
-            Route("/maintenance", maintenance.page),
-            Route("/maintenance", maintenance.form_start, methods=["POST"]),
+            _route("/maintenance", GET=maintenance.page, POST=maintenance.form_start),
             Route("/maintenance/{id}/end", maintenance.form_end, methods=["POST"]),
-            Route("/api/v1/maintenance", maintenance.api_list),
-            Route("/api/v1/maintenance", maintenance.api_start, methods=["POST"]),
+            _route("/api/v1/maintenance", GET=maintenance.api_list, POST=maintenance.api_start),
             Route("/api/v1/maintenance/{id}", maintenance.api_end, methods=["DELETE"]),
+            Route(openapi.PATH, openapi.serve),
             Route("/api/v1/status", api.status),
             Route("/api/v1/relays/{name}", api.relay),
             Route("/incidents", incident_pages.index),
@@ -65,6 +66,15 @@ def build_app(state: WebState, auth: WebAuth | None = None) -> SecurityHeaders:
     )
     guarded = WriteGuard(app)
     return SecurityHeaders(guarded if auth is None else AuthMiddleware(guarded, auth))
+
+
+def _route(path: str, **endpoints: Callable[[Request], Awaitable[Response]]) -> Route:
+    """Return the route of a path that several methods have; two routes would not know each other's in `Allow`."""
+
+    async def endpoint(request: Request) -> Response:
+        return await endpoints["GET" if request.method == "HEAD" else request.method](request)
+
+    return Route(path, endpoint, methods=list(endpoints))
 
 
 async def _error_response(request: Request, error: Exception) -> Response:

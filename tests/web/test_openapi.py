@@ -1,0 +1,78 @@
+"""The API keeps to its OpenAPI document: schemathesis makes requests of it, and checks the responses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from jsonschema import Draft202012Validator
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from monitor.web import build_app
+from monitor.web.openapi import PATH, document
+from tests.journal.sample import FULL
+from tests.web.site import state
+from tests.web.test_incident_api import recorder
+from tests.web.test_maintenance import control
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+EXAMPLES = 12
+"""Requests for each operation; enough for each parameter to be wrong in several ways."""
+
+
+class Local:
+    """The application, called from this host, so that it accepts changes."""
+
+    def __init__(self) -> None:
+        self._app = build_app(state(incidents=recorder(), maintenance=control()))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope | {"client": ("127.0.0.1", 40_000)}, receive, send)
+
+
+schema = schemathesis.openapi.from_asgi(PATH, Local())
+
+
+@schema.parametrize()
+@settings(
+    max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None
+)
+def test_responses_are_as_documented(case: schemathesis.Case) -> None:
+    # Which relays exist, and that a window is at most four hours long, the document cannot say.
+    starts = case.operation.label == "POST /api/v1/maintenance"
+    case.call_and_validate(excluded_checks=[positive_data_acceptance] if starts else [])
+
+
+@pytest.mark.parametrize(
+    ("path", "parameters"),
+    [
+        ("/api/v1/relays/{name}", {"name": "demo"}),
+        ("/api/v1/runs/{id}", {"id": FULL.id}),
+        ("/api/v1/incidents/{id}", {"id": "i1"}),
+    ],
+)
+def test_what_exists_is_as_documented(path: str, parameters: dict[str, Any]) -> None:
+    case = schema[path]["GET"].Case(path_parameters=parameters)
+    assert case.call_and_validate().status_code == 200
+
+
+def test_every_schema_is_valid() -> None:
+    for each in document()["components"]["schemas"].values():
+        Draft202012Validator.check_schema(each)
+
+
+def test_every_route_of_the_api_is_documented() -> None:
+    app: Any = build_app(state())._app._app
+    served = {
+        (route.path, method)
+        for route in app.routes
+        if route.path.startswith("/api/")
+        for method in route.methods - {"HEAD"}
+    }
+    documented = {(path, method.upper()) for path, operations in document()["paths"].items() for method in operations}
+    assert served - documented == {(PATH, "GET")}
+    assert documented - served == set()
