@@ -142,10 +142,10 @@ def _started(asked: dict[str, Any]) -> tuple[Sequence[str] | None, float, str, s
     """Return relays, seconds, reason and author. Raises `HTTPException`."""
     if unknown := sorted(asked.keys() - _KEYS):
         raise HTTPException(400, f"unknown key {unknown[0][:40]!r}; expected {', '.join(sorted(_KEYS))}")
-    relays, everything = asked.get("relays"), asked.get("all", False)
-    if not isinstance(everything, bool):
-        raise HTTPException(400, "all must be true or false")
-    if everything == bool(relays):
+    relays, everything = asked.get("relays"), "all" in asked
+    if everything and asked["all"] is not True:
+        raise HTTPException(400, "all can only be true")
+    if everything == ("relays" in asked) or relays == []:
         raise HTTPException(400, "name the relays, or set all to true")
     if not everything and not (isinstance(relays, list) and all(isinstance(name, str) for name in relays)):
         raise HTTPException(400, "relays must be a list of names")

@@ -117,7 +117,7 @@ _RUN: Final = _object(
     }
 )
 
-_TALLY: Final = _object({"name": _TEXT, "count": _COUNT, "first": _TIME, "last": _TIME, "runId": _TEXT})
+_STATISTICS: Final = _object({"name": _TEXT, "count": _COUNT, "first": _TIME, "last": _TIME, "runId": _TEXT})
 
 _ENTRY: Final = _object({"at": _TIME, "kind": _TEXT, "text": _TEXT, "fields": {"type": "object"}})
 
@@ -159,8 +159,8 @@ _INCIDENT: Final = _object(
                 }
             )
         ),
-        "probes": _array(_TALLY),
-        "endpoints": _array(_TALLY),
+        "probes": _array(_STATISTICS),
+        "endpoints": _array(_STATISTICS),
     }
 )
 

@@ -31,7 +31,7 @@ class Local:
         self._app = build_app(state(incidents=recorder(), maintenance=control()))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._app(scope | {"client": ("127.0.0.1", 40_000)}, receive, send)
+        await self._app({**scope, "client": ("127.0.0.1", 40_000)}, receive, send)
 
 
 schema = schemathesis.openapi.from_asgi(PATH, Local())
@@ -41,7 +41,7 @@ schema = schemathesis.openapi.from_asgi(PATH, Local())
 @settings(
     max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None
 )
-def test_responses_are_as_documented(case: schemathesis.Case) -> None:
+def test_responses_are_as_documented(case: schemathesis.Case[Any]) -> None:
     # Which relays exist, and that a window is at most four hours long, the document cannot say.
     starts = case.operation.label == "POST /api/v1/maintenance"
     case.call_and_validate(excluded_checks=[positive_data_acceptance] if starts else [])
@@ -66,7 +66,8 @@ def test_every_schema_is_valid() -> None:
 
 
 def test_every_route_of_the_api_is_documented() -> None:
-    app: Any = build_app(state())._app._app
+    app: Any = build_app(state())
+    app = app._app._app
     served = {
         (route.path, method)
         for route in app.routes
