@@ -103,5 +103,5 @@ async def test_an_invalid_parameter_is_refused(query: str, says: str) -> None:
 
 
 async def test_a_monitor_without_incidents_says_so() -> None:
-    async with client() as web:
+    async with client(incidents=None) as web:
         assert (await web.get("/api/v1/incidents")).status_code == 501
