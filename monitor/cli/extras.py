@@ -11,7 +11,7 @@ Extra = Literal["generate", "load", "simulate"]
 
 MODULES: Final[dict[Extra, tuple[str, ...]]] = {
     "generate": ("grafana_foundation_sdk",),
-    "load": ("hdrh", "matplotlib"),
+    "load": ("hdrh",),
     "simulate": ("matplotlib", "numpy"),
 }
 """Modules of each extra in `pyproject.toml`."""

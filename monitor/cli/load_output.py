@@ -11,13 +11,13 @@ import typer
 from monitor.cli.shared import EXIT_BAD, EXIT_INTERRUPTED
 from monitor.errors import StartupError
 from monitor.streams import shows_colors
+from monitor.text_table import terminal_width
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from monitor.load.plan import Plan
-    from monitor.load.result import LoadResult
     from monitor.load.totals import FinishedTest
     from monitor.load.verdict import Judged, Objective
 
@@ -58,7 +58,9 @@ class LoadOutput:
         try:
             _write(self._output, json.dumps(result.to_json(), indent=2) + "\n")
             if self._report is not None:
-                _write(self._report, self._page(finished, result))
+                from monitor.load.report import page  # noqa: PLC0415
+
+                _write(self._report, page(plan, finished, self._judged, result))
         except StartupError as error:
             self._write_error = error
 
@@ -72,7 +74,14 @@ class LoadOutput:
         finished = self._finished
         assert finished is not None, "show after write"
         try:
-            for line in Summary(self._plan, finished, self._judged, colour=shows_colors(sys.stdout)).lines():
+            summary = Summary(
+                self._plan,
+                finished,
+                self._judged,
+                colour=shows_colors(sys.stdout),
+                width=terminal_width(sys.stdout),
+            )
+            for line in summary.lines():
                 typer.echo(line)
         finally:
             if self._write_error is not None:
@@ -83,14 +92,6 @@ class LoadOutput:
             raise typer.Exit(EXIT_INTERRUPTED)
         if not self._passed:
             raise typer.Exit(EXIT_BAD)
-
-    def _page(self, finished: FinishedTest, result: LoadResult) -> str:
-        from monitor.load.report import page  # noqa: PLC0415
-        from monitor.load.text import Summary, show  # noqa: PLC0415
-
-        text = list(Summary(self._plan, finished, self._judged).lines())
-        slos = [(item.objective.name, show(item), item.passed) for item in self._judged]
-        return page(finished.totals, result, text=text, slos=slos)
 
 
 def check_files(output: Path, report: Path | None) -> None:
