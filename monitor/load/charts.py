@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING, Final
-
-from markupsafe import Markup, escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -73,17 +72,17 @@ class Chart:
     threshold: Line | None = None
     note: str = ""
 
-    def svg(self) -> Markup:
+    def svg(self) -> str:
         """Return the SVG element."""
         drawn = [*self.lines, *([self.threshold] if self.threshold is not None else [])]
         label = escape(f"{self.title}: {', '.join(line.name for line in drawn)}")
-        parts = [Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">').format(WIDTH, HEIGHT, label)]
+        parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">']
         parts += _horizontal(self.y)
         parts += _vertical(self.x)
         for line in drawn:
             points = " ".join(f"{_x(self.x, x):.1f},{_y(self.y, y):.1f}" for x, y in line.points)
-            parts.append(Markup('<polyline class="line {}" points="{}"/>').format(line.style, points))
-        return Markup("").join([*parts, Markup("</svg>")])
+            parts.append(f'<polyline class="line {line.style}" points="{points}"/>')
+        return "".join([*parts, "</svg>"])
 
 
 def _x(axis: Axis, value: float) -> float:
@@ -94,7 +93,7 @@ def _y(axis: Axis, value: float) -> float:
     return HEIGHT - BOTTOM - axis.share(value) * (HEIGHT - TOP - BOTTOM)
 
 
-def _horizontal(axis: Axis) -> Iterator[Markup]:
+def _horizontal(axis: Axis) -> Iterator[str]:
     """Yield the lines and labels of the vertical axis, from below."""
     last = math.inf
     for tick in axis.ticks:
@@ -102,11 +101,11 @@ def _horizontal(axis: Axis) -> Iterator[Markup]:
         if last - y < MIN_Y_GAP:
             continue
         last = y
-        yield Markup('<line class="grid" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>').format(LEFT, WIDTH - RIGHT, y, y)
-        yield Markup('<text x="{}" y="{:.1f}" text-anchor="end">{}</text>').format(LEFT - 6, y + 4, tick.label)
+        yield f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        yield f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{escape(tick.label)}</text>'
 
 
-def _vertical(axis: Axis) -> Iterator[Markup]:
+def _vertical(axis: Axis) -> Iterator[str]:
     """Yield the labels of the horizontal axis, as far as they have room, and its title."""
     y = HEIGHT - BOTTOM + 15
     last = -math.inf
@@ -116,11 +115,10 @@ def _vertical(axis: Axis) -> Iterator[Markup]:
         if x - half - last < MIN_X_GAP:
             continue
         last = x + half
-        yield Markup('<text x="{:.1f}" y="{}" text-anchor="middle">{}</text>').format(x, y, tick.label)
+        yield f'<text x="{x:.1f}" y="{y}" text-anchor="middle">{escape(tick.label)}</text>'
     middle = LEFT + (WIDTH - LEFT - RIGHT) / 2
-    yield Markup('<text class="title" x="{}" y="{}" text-anchor="middle">{}</text>').format(
-        middle, HEIGHT - 4, axis.title
-    )
+    text = escape(axis.title)
+    yield f'<text class="title" x="{middle}" y="{HEIGHT - 4}" text-anchor="middle">{text}</text>'
 
 
 def linear(title: str, high: float, *, unit: Callable[[float], str] = "{:g}".format) -> Axis:

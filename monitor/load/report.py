@@ -66,12 +66,12 @@ def _duration(seconds: float) -> str:
 
 def _host(result: LoadResult) -> Iterator[tuple[str, str]]:
     """Yield what ran the test, and its cost."""
-    meta, machine = result.meta, result.meta.machine
+    meta, host = result.meta, result.meta.machine
     yield "relay-monitor", meta.version
     processes = f"{meta.workers} process{'' if meta.workers == 1 else 'es'}"
-    yield "host", ", ".join([processes, *(str(machine[key]) for key in ("system", "cpu") if machine.get(key))])
-    if "cpus" in machine:
-        yield "CPUs, Python", f"{machine['cpus']}, {machine.get('python', 'unknown')}"
+    yield "host", ", ".join([processes, *(str(host[key]) for key in ("system", "cpu") if host.get(key))])
+    if "cpus" in host:
+        yield "CPUs, Python", f"{host['cpus']}, {host.get('python', 'unknown')}"
     if "cpuSeconds" in meta.cost:
         yield (
             "cost of the test",

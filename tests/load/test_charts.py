@@ -34,7 +34,7 @@ def test_a_name_with_markup_is_text() -> None:
     made = str(Chart('<b>"', linear("<i>", 1), linear("ms", 1), [Line("&", "one", [(0, 0)])]).svg())
     assert "<b>" not in made
     assert "<i>" not in made
-    assert 'aria-label="&lt;b&gt;&#34;: &amp;"' in made
+    assert 'aria-label="&lt;b&gt;&quot;: &amp;"' in made
 
 
 @given(positive, positive, st.booleans())
