@@ -256,4 +256,5 @@ def log_run(run: Run) -> None:
         _log.debug(event, **about, duration=round(run.duration, 3))
         return
     fields = {"step": failure.step.value, "reason": failure.reason.value, "status": failure.status}
-    _log.warning(event, **about, **{k: v for k, v in fields.items() if v}, detail=failure.detail, repeats=True)
+    log = _log.info if run.outcome is Outcome.EXCLUDED else _log.warning
+    log(event, **about, **{k: v for k, v in fields.items() if v}, detail=failure.detail, repeats=True)

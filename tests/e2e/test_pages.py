@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import re
 import signal
+import sys
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +18,7 @@ import pytest
 from monitor.embedded import EmbeddedRelay, FaultPlan, parse_fault
 from tests.e2e.blips import BLIPS, blip
 from tests.e2e.chain import Chain, chain
-from tests.relays import Engine
+from tests.relays import ROOT, Engine
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -234,10 +236,37 @@ async def test_a_silent_node_is_a_partial_failure(tmp_path: Path, engine_program
             assert not any("RelayDown" in page.names() for page in made.receiver.pages())
 
 
-async def test_maintenance_does_not_page(tmp_path: Path, engine_program: Path) -> None:
-    window = '[{cron: "* * * * *", duration: 1m, reason: works}]'
-    async with chain(tmp_path, engine_program, CONFIG, DEFAULTS | {"maintenance": window}) as made:
-        await made.until("max(relay_probe_maintenance)", lambda value: value == 1, 90)
+async def test_a_deploy_in_maintenance_pages_only_if_the_relay_is_still_down_at_its_end(
+    tmp_path: Path, engine_program: Path
+) -> None:
+    """`maintenance start` mutes the relay and excludes its failures; the page names when it went down."""
+    # In a window only the regular attempts find an outage.
+    config = CONFIG.replace("within: 5s", "within: 5s, every: 5s")
+    async with chain(tmp_path, engine_program, config, DEFAULTS) as made:
+        await made.healthy()
+        assert await maintenance(made, "start", "--relay", "demo", "--for", "35s", "--reason", "deploy 1234") == 0
+        await made.until("max(relay_maintenance)", lambda value: value == 1, 10)
+        failures = 'sum(relay_probe_exchanges_total{outcome="failed"})'
+        failed = await made.value(failures)
         assert made.relay is not None
         await made.relay.kill()
-        await made.assert_no_page(15)
+        killed = datetime.now(UTC)
+        await made.until("min(relay_up)", lambda value: value == 0, 25)
+        await made.assert_no_page(5)
+        assert await made.value('sum(relay_probe_exchanges_total{outcome="excluded"}) > 2') is not None
+        assert await made.value(failures) == failed
+        assert await made.value("max(relay_maintenance)") == 1
+        assert made.receiver.pages() == []
+        await made.until("max(relay_maintenance)", lambda value: value == 0, 45)
+        await made.paged("RelayDown", 60)
+        one_page(made, "RelayDown")
+        (relay,) = (await made.client.get(f"{made.address('monitor')}/api/v1/status")).json()["relays"]
+        since = datetime.fromisoformat(relay["since"])
+        assert (relay["condition"], (since - killed).total_seconds() < 20) == ("down", True)
+
+
+async def maintenance(made: Chain, *words: str) -> int | None:
+    """Run `relay-monitor maintenance` and return its exit status."""
+    command = (sys.executable, "-m", "monitor", "maintenance", *words, "--url", made.address("monitor"))
+    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT)
+    return await asyncio.wait_for(process.wait(), 30)
