@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
 from typing import Annotated
 
@@ -10,6 +11,7 @@ import typer
 
 from monitor.cli.extras import require
 from monitor.cli.shared import EXIT_BAD, Output
+from monitor.text_table import terminal_width
 
 
 def compare(
@@ -25,7 +27,8 @@ def compare(
 ) -> None:
     """Compare two load test results.
 
-    Prints confidence intervals; exits with 1 on a regression. Results of the relay team's Node tool have no sketches,
+    Prints confidence intervals; exits with 1 on a regression. Where there is none, and too few samples to rule one out,
+    the verdict is UNDECIDED and the exit status 0. Results of the relay team's Node tool have no sketches,
     and so no intervals.
 
     Examples:
@@ -34,13 +37,13 @@ def compare(
     """
     require("load")
     from monitor.load.compare import compare as compare_results  # noqa: PLC0415
-    from monitor.load.compare import lines  # noqa: PLC0415
+    from monitor.load.compare_text import lines  # noqa: PLC0415
     from monitor.load.result_file import read  # noqa: PLC0415
 
     changes = compare_results(read(before), read(after), ratio=ratio, names=(str(before), str(after)))
     if output is Output.JSON:
         typer.echo(json.dumps([item.to_json() for item in changes], indent=2))
     else:
-        typer.echo("\n".join(lines(changes, ratio)))
+        typer.echo("\n".join(lines(changes, ratio, width=terminal_width(sys.stdout))))
     if any(item.worse for item in changes):
         raise typer.Exit(EXIT_BAD)

@@ -11,6 +11,10 @@ of stable connections is not compared then.
 
 Results of the Node tool have whole milliseconds and no interval; a change that rounding can explain is not worse.
 A figure that A has and B does not (nothing succeeded) is a regression.
+
+A figure that is not worse is undecided if its interval, for lack of samples, does not rule out a regression: that of a
+latency reaches beyond the ratio; that of a share reaches 5 percentage points below A, or its failures grew beyond the
+ratio, which may be chance.
 """
 
 from __future__ import annotations
@@ -42,6 +46,9 @@ LATENCIES: Final = {
 }
 """The latencies that are compared, and the keys of their sketches."""
 
+MIN_RESOLUTION: Final = 5.0
+"""Percentage points: a share whose interval reaches further below A has too few samples."""
+
 SHARES: Final = ("connected", "delivered", "recovered", "stable")
 """The shares that are compared."""
 
@@ -52,7 +59,7 @@ class Change:
 
     `effect` is B over A for a latency, and B minus A in percentage points for a share; `interval` is its confidence
     interval, if there is one. `after` and `effect` are None if B has no such figure. `worse`: beyond the given ratio,
-    and not by chance; or B has no such figure.
+    and not by chance; or B has no such figure. `undecided`: not worse, but too few samples to rule it out.
     """
 
     name: str
@@ -61,6 +68,7 @@ class Change:
     effect: float | None
     interval: tuple[float, float] | None
     worse: bool
+    undecided: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON; infinity, which JSON does not have, is null."""
@@ -149,6 +157,7 @@ def _latencies(before: _Figures, after: _Figures, ratio: float, rng: random.Rand
             effect = new / old if old else (1.0 if not new else inf)
             # The true values of whole milliseconds may lie closer to each other.
             grew = new - (_ROUNDING if two is None else 0.0) > ratio * (old + (_ROUNDING if one is None else 0.0))
+            worse = grew and (interval is None or interval[0] > 1.0)
             changes.append(
                 Change(
                     name=f"{name} p{percentile}",
@@ -156,7 +165,8 @@ def _latencies(before: _Figures, after: _Figures, ratio: float, rng: random.Rand
                     after=new,
                     effect=effect,
                     interval=interval,
-                    worse=grew and (interval is None or interval[0] > 1.0),
+                    worse=worse,
+                    undecided=not worse and interval is not None and interval[1] > ratio,
                 )
             )
     return changes
@@ -205,7 +215,8 @@ def _shares(before: LoadResult | NodeResult, after: LoadResult | NodeResult, rat
             continue
         rates = one[0] / one[1], two[0] / two[1]
         interval = _difference(one, two)
-        failures = 1.0 - rates[0], 1.0 - rates[1]
+        grew = 1.0 - rates[1] > (1.0 - rates[0]) * ratio
+        worse = grew and interval[1] < 0.0
         changes.append(
             Change(
                 name=name,
@@ -213,7 +224,8 @@ def _shares(before: LoadResult | NodeResult, after: LoadResult | NodeResult, rat
                 after=rates[1] * 100,
                 effect=(rates[1] - rates[0]) * 100,
                 interval=(interval[0] * 100, interval[1] * 100),
-                worse=failures[1] > failures[0] * ratio and interval[1] < 0.0,
+                worse=worse,
+                undecided=not worse and (grew or interval[0] * 100 < -MIN_RESOLUTION),
             )
         )
     return changes
@@ -263,23 +275,3 @@ def _difference(one: tuple[int, int], two: tuple[int, int]) -> tuple[float, floa
     below = sqrt(max(0.0, after - low2) ** 2 + max(0.0, high1 - before) ** 2)
     above = sqrt(max(0.0, high2 - after) ** 2 + max(0.0, before - low1) ** 2)
     return after - before - below, after - before + above
-
-
-def lines(changes: list[Change], ratio: float) -> list[str]:
-    """Return the changes as a table, and the verdict."""
-    table = [f"{'':<18}{'A':>10}{'B':>10}{'change':>10}  95 % interval"]
-    for item in changes:
-        points = item.name in SHARES
-        unit = " %" if points else ""
-        before, after, effect = f"{item.before:.2f}{unit}", "none", ""
-        interval = "none: not measured in B" if item.after is None else "none: no sketches"
-        if item.after is not None and item.effect is not None:
-            after = f"{item.after:.2f}{unit}"
-            effect = f"{item.effect:+.2f} pt" if points else f"{item.effect:.2f}×"
-        if item.interval is not None:
-            low, high = item.interval
-            interval = f"{low:+.2f} … {high:+.2f} pt" if points else f"{low:.2f} … {high:.2f}×"
-        table.append(f"{item.name:<18}{before:>10}{after:>10}{effect:>10}  {interval}{'  WORSE' if item.worse else ''}")
-    worse = sum(item.worse for item in changes)
-    verdict = f"FAIL: {worse} worse beyond {ratio:g}×" if worse else f"PASS: nothing worse beyond {ratio:g}×"
-    return [*table, "latencies in ms; intervals from order statistics, of shares by Newcombe", verdict]

@@ -9,8 +9,9 @@ from typer.testing import CliRunner
 
 from monitor.cli import app
 from monitor.errors import StartupError
-from monitor.load.compare import Change, lines
+from monitor.load.compare import Change
 from monitor.load.compare import compare as compare_results
+from monitor.load.compare_text import lines, verdict
 from monitor.load.result_file import parse
 from monitor.load.sketch import Sketch
 from monitor.load.totals import Totals
@@ -86,6 +87,31 @@ def test_a_change_by_chance_is_no_regression() -> None:
     assert not found.worse
 
 
+def test_too_few_samples_are_undecided_rather_than_passed() -> None:
+    """Of 20 exchanges no P99 is known, and 20 of 20 leaves room for 16 % of failures."""
+    few = compare(result(1.0, count=20), result(1.0, count=20, seed=2), ratio=1.2)
+    assert change(few, "round trip p99").undecided
+    assert change(few, "delivered").undecided
+    undecided = sum(item.undecided for item in few)
+    assert verdict(few, 1.2) == (
+        f"UNDECIDED: nothing proves to be worse beyond 1.2×, but {undecided} of {len(few)} figures have too few "
+        "samples to rule it out"
+    )
+    many = compare(result(1.0), result(1.0, seed=2), ratio=1.5)
+    assert not any(item.undecided for item in many)
+    assert verdict(many, 1.5) == "PASS: nothing worse beyond 1.5×"
+
+
+def test_failures_that_grew_by_chance_are_undecided() -> None:
+    before, after = nodes(10, 20, received=1), nodes(10, 20)
+    before["results"]["messages"] |= {"sent": 1000, "received": 999}
+    after["results"]["messages"] |= {"sent": 1000, "received": 997}
+    found = change(compare(before, after, ratio=1.2), "delivered")
+    assert (found.worse, found.undecided) == (False, True)
+    after["results"]["messages"] |= {"received": 1000}
+    assert not change(compare(before, after, ratio=1.2), "delivered").undecided
+
+
 @pytest.mark.slow
 def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
     covered = 0
@@ -119,7 +145,7 @@ def test_results_of_the_node_tool_are_compared_without_intervals() -> None:
     found = change(changes, "round trip p99")
     assert (found.before, found.after, found.effect, found.interval, found.worse) == (20.0, 30.0, 1.5, None, True)
     assert change(changes, "delivered").interval is not None
-    assert "none: no sketches" in "\n".join(lines(changes, 1.2))
+    assert "no sketches" in "\n".join(lines(changes, 1.2))
     mixed = compare(nodes(10, 20), result(1.0), ratio=100.0)
     assert change(mixed, "round trip p99").interval is None
 
@@ -190,8 +216,9 @@ def test_a_figure_that_is_missing_in_b_is_a_regression() -> None:
             assert found.to_json()["after"] is None
         assert not change(changes, "connected").worse
         shown = next(line for line in lines(changes, 1.2) if line.startswith("delivered"))
-        assert " ".join(shown.split()) == "delivered 100.00 % none none: not measured in B WORSE"
-        assert lines(changes, 1.2)[-1] == "FAIL: 4 worse beyond 1.2×"
+        assert " ".join(shown.split()) == "delivered 100.00 % none not measured in B WORSE"
+        names = "round trip p50, round trip p95, round trip p99, delivered"
+        assert lines(changes, 1.2)[-1] == f"FAIL: 4 worse beyond 1.2×: {names}"
         gained = compare(after, before, ratio=1.2)
         assert {item.name for item in gained} & {"delivered", "round trip p50"} == set()
 
@@ -230,13 +257,13 @@ def test_different_scenarios_are_not_compared() -> None:
         compare(nodes(1, 1), nodes(1, 1) | {"scenario": "async-delivery"}, ratio=1.2)
 
 
-@pytest.mark.parametrize(("factor", "status", "verdict"), [(1.0, 0, "PASS"), (2.0, 1, "FAIL")])
-def test_the_command_exits_by_what_it_found(tmp_path: Path, factor: float, status: int, verdict: str) -> None:
+@pytest.mark.parametrize(("factor", "status", "word"), [(1.0, 0, "PASS"), (2.0, 1, "FAIL")])
+def test_the_command_exits_by_what_it_found(tmp_path: Path, factor: float, status: int, word: str) -> None:
     files: list[Any] = [tmp_path / "a.json", tmp_path / "b.json"]
     for path, data in zip(files, (result(1.0), result(factor, seed=2)), strict=True):
         path.write_text(json.dumps(data))
-    done = CliRunner().invoke(app, ["compare", *map(str, files)])
+    done = CliRunner().invoke(app, ["compare", *map(str, files)], env={"COLUMNS": "80"})
     assert done.exit_code == status
-    assert done.stdout.splitlines()[-1].startswith(verdict)
+    assert done.stdout.splitlines()[-1].startswith(word)
     as_json = CliRunner().invoke(app, ["compare", *map(str, files), "--output", "json"])
     assert {item["name"] for item in json.loads(as_json.stdout)} >= {"round trip p99", "connected"}
