@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from monitor.vocabulary import Condition
 from monitor.web.relay_list import MAINTENANCE, Query, count_states, entries
 from monitor.web.rendering import encoded, templates
-from monitor.web.static_files import address
+from monitor.web.static_files import address, fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,7 +64,14 @@ class Page:
     def html(self, query: Query, view: MonitorView, version: str) -> str:
         """Return the HTML document."""
         parts = {name: fragment.html for name, fragment in self.others.items()}
-        values = {"page": self, "parts": parts, "query": query, "view": view, "version": version}
+        values = {
+            "page": self,
+            "parts": parts,
+            "query": query,
+            "view": view,
+            "version": version,
+            "files": fingerprint(),
+        }
         states = count_states(view.relays)
         return templates()["overview.html"].render(values, states=states, shown=len(self.relays))
 
@@ -78,7 +85,8 @@ class Page:
     def message(self, fragments: Mapping[str, str]) -> str:
         """Return the data of a server-sent event."""
         icon = address(f"{self.level}.svg")
-        return encoded({"now": self.now, "title": self.title, "icon": icon, "fragments": fragments})
+        values = {"now": self.now, "title": self.title, "icon": icon, "files": fingerprint(), "fragments": fragments}
+        return encoded(values)
 
 
 def render(view: MonitorView, query: Query) -> Page:

@@ -37,6 +37,12 @@ def address(name: str) -> str:
     return f"/static/{name}?{hashlib.sha256(contents()[name]).hexdigest()[:12]}"
 
 
+@cache
+def fingerprint() -> str:
+    """Return a hash of all files: a page of an earlier release loads itself again when it differs."""
+    return hashlib.sha256(b"".join(content for _, content in sorted(contents().items()))).hexdigest()[:12]
+
+
 async def serve(request: Request) -> Response:
     """Serve `/static/NAME`."""
     name = request.path_params["name"]

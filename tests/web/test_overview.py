@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from monitor.vocabulary import Condition
-from monitor.web.model import Banner, Level, MaintenanceView
+from monitor.web.model import Banner, Level, LocationView, MaintenanceView
 from tests.web.site import client, serving
 from tests.web.test_pages import text_of
 from tests.web.views import NOW, degraded_relay, down_relay, forty, incident, monitor, relay, run_id
@@ -171,3 +171,9 @@ async def test_the_title_carries_the_state(view: MonitorView, title: str) -> Non
 async def test_a_time_of_another_day_has_its_date() -> None:
     shown = await shown_for(monitor(relay("demo")))
     assert "3 d 4 h since 2026-02-25 23:10:20 UTC" in shown
+
+
+async def test_a_relay_of_another_shard_has_its_locations_and_no_age() -> None:
+    seen = (LocationView(location="us-1", condition=Condition.DOWN),)
+    shown = await shown_for(monitor(relay("other", condition=Condition.DOWN, observed=False, locations=seen)))
+    assert "other down observed by another shard Runbook History Locations us-1 down" in shown

@@ -94,6 +94,7 @@ function showLiveness() {
 }
 
 function apply(message) {
+  if (message.files !== document.body.dataset.files) return location.reload(); // another release of the monitor
   heard(message.now);
   if (document.title !== message.title) document.title = message.title;
   const icon = document.getElementById("icon");
