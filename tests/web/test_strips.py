@@ -68,5 +68,5 @@ class TestChart:
     def test_equal_latencies_have_a_scale(self) -> None:
         shown = chart(RoundTripView(series=(LatencyPoint(start=NOW, p50=0.1, p99=0.1),)))
         assert shown is not None
-        assert shown.p50 == "M0 40.0h0"
+        assert shown.p50 == "M0.0 40.0h0"
         assert shown.high / shown.low > 9
