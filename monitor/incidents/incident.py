@@ -120,7 +120,7 @@ class Incident:
     began_at: the first failure that belongs to it, or since when a relay was down that was known to be.
     opened_at: when the condition of the relay said so.
     detection_seconds: how long that took; None if it was known before, as after maintenance or a restart.
-    recovered_at: since when the relay is up; None while it is not.
+    recovered_at: since when the relay is up; None while it is not. up_seconds: for how long that was observed.
     closed_because: why it was closed, in words.
     condition: the present one, or that at its end; `worst` the worst so far.
     attempts, failed_attempts: fresh attempts while it was open.
@@ -136,6 +136,7 @@ class Incident:
     updated_at: datetime
     detection_seconds: float | None = None
     recovered_at: datetime | None = None
+    up_seconds: float = 0.0
     closed_at: datetime | None = None
     closed_because: str = ""
     condition: Condition

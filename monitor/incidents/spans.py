@@ -27,6 +27,11 @@ class Span(NamedTuple):
         return (self.end - self.start).total_seconds()
 
 
+def condition_since(incident: Incident) -> datetime:
+    """Return since when the incident has its present condition."""
+    return max((entry.at for entry in incident.entries if entry.kind in _CHANGES), default=incident.opened_at)
+
+
 def spans(incident: Incident, now: datetime) -> list[Span]:
     """Return the spans of an incident from its first failure until `now`, or until it was closed."""
     found: list[Span] = []

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from monitor.incidents.incident import BAD, SEVERITY, Entry, EntryKind, Failed, Incident
 from monitor.incidents.record import add_entry, add_failure, add_messages
+from monitor.incidents.spans import condition_since
 from monitor.incidents.text import WORDS, length
 from monitor.vocabulary import Condition
 
@@ -109,9 +110,9 @@ class IncidentMachine:
             self._closed = now - max(0.0, (wall - incident.closed_at).total_seconds())
             return self._taken()
         self._said = incident.condition
+        self._said_seconds = max(0.0, (wall - condition_since(incident)).total_seconds())
         self._awaits_delivery = incident.recovered_at is None
-        if incident.recovered_at is not None:
-            self._up_seconds = min(CLOSE_AFTER, max(0.0, (seen_at - incident.recovered_at).total_seconds()))
+        self._up_seconds = incident.up_seconds
         gap = max(0.0, (wall - seen_at).total_seconds())
         self.incident = replace(incident, unobserved_seconds=incident.unobserved_seconds + gap)
         text = f"Monitor restarted: nothing was observed for {length(gap)}, since {seen_at:%H:%M:%S} UTC."
@@ -132,9 +133,9 @@ class IncidentMachine:
                 return self._taken()
         if self.open is None:
             return self._taken()
+        if status.condition is self._said and status.up and was_up is False:
+            self._note_delivery("")  # over a persistent pair
         self._set_condition(status.condition)
-        if status.up and was_up is False:
-            self._note_delivery("")
         return self._taken(ChangeKind.UPDATED if before is not status.condition else None)
 
     def attempt(self, now: float, run_id: str, failed: Failed | None) -> list[Change]:
@@ -222,6 +223,7 @@ class IncidentMachine:
             seconds={**incident.seconds, condition: incident.seconds.get(condition, 0.0) + counted},
             maintenance_seconds=incident.maintenance_seconds + counted * (self._maintenance is not None),
             updated_at=self._wall(max(0.0, excess)),
+            up_seconds=min(self._up_seconds, CLOSE_AFTER),
         )
         if excess >= 0.0:
             self._close(f"up for {length(CLOSE_AFTER)}", excess)
@@ -247,7 +249,6 @@ class IncidentMachine:
                 worst=status.condition,
             )
             kind, entry, text = ChangeKind.OPENED, EntryKind.OPENED, f"Opened: {said}"
-            self._awaits_delivery = False
         else:
             kind, entry = ChangeKind.REOPENED, EntryKind.REOPENED
             text = f"Reopened {length(self._now - self._closed)} after it was closed: {said}"
@@ -279,13 +280,12 @@ class IncidentMachine:
             recovered = None
         elif condition is Condition.UP and recovered is None:
             recovered = self._wall(0.0)
-        if condition in {Condition.DOWN, Condition.NOT_ACCEPTING} and before not in {
-            Condition.DOWN,
-            Condition.NOT_ACCEPTING,
-        }:
-            self._awaits_delivery = True
+        if condition is not Condition.UNKNOWN:
+            self._awaits_delivery = condition in {Condition.DOWN, Condition.NOT_ACCEPTING}
         worst = max(incident.worst, condition, key=SEVERITY.__getitem__)
-        self.incident = replace(incident, condition=condition, worst=worst, recovered_at=recovered)
+        self.incident = replace(
+            incident, condition=condition, worst=worst, recovered_at=recovered, up_seconds=self._up_seconds
+        )
         if not text:
             text = f"Relay is {WORDS[condition]} after {length(lasted)} {WORDS[before]}"
             text += f": {self._why}" if self._why else "."
