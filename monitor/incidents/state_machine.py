@@ -83,7 +83,7 @@ class IncidentMachine:
         self._name = name
         self._now = now
         self._condition = Condition.UNKNOWN
-        self._said = Condition.UNKNOWN  # the condition that the latest entry about one names
+        self._said = Condition.UNKNOWN  # the latest condition, also that which an incident was restored with
         self._said_seconds = 0.0  # how long it has lasted
         self._status: RelayStatus | None = None
         self._why = ""
@@ -132,6 +132,7 @@ class IncidentMachine:
                 self._open_unless_in_maintenance(detected=known)
                 return self._taken()
         if self.open is None:
+            self._say(status.condition)
             return self._taken()
         if status.condition is self._said and status.up and was_up is False:
             self._note_delivery("")  # over a persistent pair
@@ -235,6 +236,7 @@ class IncidentMachine:
         """
         status, wall = self._status, self._wall(0.0)
         if self._maintenance is not None or status is None:
+            self._say(self._condition)
             return
         said = f"relay is {WORDS[status.condition]}" + (f": {self._why}" if self._why else "")
         latest = self.incident
@@ -274,7 +276,7 @@ class IncidentMachine:
         if condition is self._said and not text:
             return
         before, lasted = self._said, self._said_seconds
-        self._said, self._said_seconds = condition, 0.0
+        self._say(condition)
         recovered = incident.recovered_at
         if condition in BAD:
             recovered = None
@@ -294,6 +296,10 @@ class IncidentMachine:
             fields["since"] = self._status.since.isoformat()
         self._enter(entry, text, fields)
         self._changes.append(Change(ChangeKind.CONDITION, self._present()))
+
+    def _say(self, condition: Condition) -> None:
+        if condition is not self._said:
+            self._said, self._said_seconds = condition, 0.0
 
     def _note_delivery(self, run_id: str) -> None:
         if self._awaits_delivery:

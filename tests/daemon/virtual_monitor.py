@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from monitor.clock import LoopClock
+from monitor.daemon.incidents import IncidentRecorder
 from monitor.daemon.pipeline import ResultPipeline
 from monitor.daemon.supervisor import ProbeSupervisor
 from monitor.health import SelfCheck
@@ -15,7 +16,7 @@ from monitor.journal import Journal
 from monitor.metrics import Metrics
 from monitor.relays import MonitoredRelays
 from monitor.results import RelayStatus, Run
-from monitor.schedule import Maintenance, Schedule
+from monitor.schedule import Maintenance, OnDemandWindows, Schedule
 from monitor.supervision import Supervision
 from monitor.vocabulary import Outcome
 
@@ -39,16 +40,24 @@ class KeptMetrics(Metrics):
 
 
 class VirtualMonitor:
-    """The parts of the daemon that decide what is counted. Its self-checks find no fault but by `mark_unhealthy`."""
+    """The parts of the daemon that decide what is counted. Its self-checks find no fault but by `mark_unhealthy`.
 
-    def __init__(self, config: Config, *, seed: int = 0) -> None:
+    `before` is the monitor that ran before this one, whose journal and conditions it finds.
+    """
+
+    def __init__(self, config: Config, *, seed: int = 0, before: VirtualMonitor | None = None) -> None:
         self.config = config
         self.clock = LoopClock()
         self.metrics = KeptMetrics(config, version="0", clock=self.clock)
         self.metrics.kept, self.metrics.now = [], self.clock
-        self.maintenance = Maintenance(config.maintenance, self.clock)
+        self.windows = OnDemandWindows(self.clock)
+        self.maintenance = Maintenance(config.maintenance, self.clock, self.windows)
         self.health = SelfCheck(self.clock, on_lag=lambda _: None, on_change=self._on_health_change)
-        self.journal = Journal(None)
+        self.journal: Journal = Journal(None) if before is None else before.journal
+        self._known = {} if before is None else before.last_statuses()
+        self.incidents = IncidentRecorder(
+            self.journal, self.metrics, self.clock, install=config.install, location=config.location
+        )
         self.statuses: list[tuple[float, RelayStatus]] = []
         self.pipeline = ResultPipeline(
             clock=self.clock,
@@ -57,6 +66,7 @@ class VirtualMonitor:
             maintenance=lambda: self.maintenance,
             health=self.health,
             verdict_of=self.verdict,
+            on_recorded=self.incidents.recorded,
         )
         self.relays = MonitoredRelays(
             config, self.clock, self.pipeline.process, rng=random.Random(seed), on_resolved=self.pipeline.release
@@ -90,7 +100,8 @@ class VirtualMonitor:
         )
 
     async def start(self) -> None:
-        await self.relays.start(self._on_status, on_attempt=self.journal.add)
+        self.incidents.restore(self.incidents.load(), [relay.name for relay in self.config.relays])
+        await self.relays.start(self._on_status, on_attempt=self._on_attempt, known=self._known)
         await self.supervisor.start_all((relay, probe) for probe in self.config.probes for relay in probe.relays)
         await self.schedule.start()
         self._reviewing = asyncio.ensure_future(self._review())
@@ -102,6 +113,11 @@ class VirtualMonitor:
         await self.supervisor.stop_all(0.1)
         await self.relays.stop()
         self.pipeline.close()
+        self.incidents.close()
+
+    def last_statuses(self) -> dict[str, RelayStatus]:
+        """Return the last condition of each relay."""
+        return {status.relay: status for _, status in self.statuses}
 
     async def until_up(self, *, up: bool = True, seconds: float = 120.0) -> None:
         async with asyncio.timeout(seconds):
@@ -113,9 +129,17 @@ class VirtualMonitor:
             while True:
                 await asyncio.sleep(1)
                 self.pipeline.review()
+                for relay in self.relays.relays:
+                    self.incidents.tick(relay, self.maintenance)
+                self.incidents.save()
 
-    def _on_status(self, *status: object) -> None:
-        self.statuses += [(self.clock.monotonic(), item) for item in status if isinstance(item, RelayStatus)]
+    def _on_status(self, status: RelayStatus) -> None:
+        self.statuses.append((self.clock.monotonic(), status))
+        self.incidents.status(status, self.maintenance)
+
+    def _on_attempt(self, run: Run) -> None:
+        self.journal.add(run)
+        self.incidents.attempt(run)
 
     def _on_health_change(self, healthy: bool) -> None:
         for monitored in self.relays.relays.values():
@@ -126,8 +150,10 @@ class VirtualMonitor:
 
 
 @asynccontextmanager
-async def virtual_monitor(config: Config, *, seed: int = 0) -> AsyncIterator[VirtualMonitor]:
-    made = VirtualMonitor(config, seed=seed)
+async def virtual_monitor(
+    config: Config, *, seed: int = 0, before: VirtualMonitor | None = None
+) -> AsyncIterator[VirtualMonitor]:
+    made = VirtualMonitor(config, seed=seed, before=before)
     await made.start()
     try:
         yield made
