@@ -36,7 +36,7 @@ class PlayedRelay:
     def wall(self, ago: float = 0.0) -> datetime:
         return START + timedelta(seconds=self.now - ago)
 
-    def take(self, changes: list[Change]) -> list[ChangeKind]:
+    def keep(self, changes: list[Change]) -> list[ChangeKind]:
         self.changes += changes
         return [change.kind for change in changes]
 
@@ -48,7 +48,7 @@ class PlayedRelay:
         until = self.now + seconds
         while self.now < until:
             self.now = min(until, self.now + step)
-            kinds += self.take(self.incidents.tick(self.now))
+            kinds += self.keep(self.incidents.tick(self.now))
         return kinds
 
     def becomes(
@@ -64,23 +64,23 @@ class PlayedRelay:
             accepting=condition in {UP, DEGRADED},
             cause=Cause(step=Step.TCP, reason=Reason.REFUSED),
         )
-        return self.take(self.incidents.status(self.now, status, why))
+        return self.keep(self.incidents.status(self.now, status, why))
 
     def attempt_fails(self, reason: str = "refused", **more: str) -> None:
         failed = Failed(self.wall(), None, "tcp", reason, run_id="run-attempt", **more)
-        self.take(self.incidents.attempt(self.now, failed.run_id, failed))
+        self.keep(self.incidents.attempt(self.now, failed.run_id, failed))
 
     def attempt_delivers(self) -> None:
-        self.take(self.incidents.attempt(self.now, "run-ok", None))
+        self.keep(self.incidents.attempt(self.now, "run-ok", None))
 
     def run_fails(self, probe: str = "steady", step: str = "tcp", reason: str = "refused", **more: str) -> None:
-        self.take(self.incidents.run_failed(self.now, Failed(self.wall(), probe, step, reason, run_id="run-1", **more)))
+        self.keep(self.incidents.run_failed(self.now, Failed(self.wall(), probe, step, reason, run_id="run-1", **more)))
 
     def loses(self, number: int = 1, verdict: str = "lost") -> None:
-        self.take(self.incidents.messages(self.now, verdict, number, "run-2"))
+        self.keep(self.incidents.messages(self.now, verdict, number, "run-2"))
 
     def maintenance(self, reason: str | None) -> list[ChangeKind]:
-        return self.take(self.incidents.maintenance(self.now, reason))
+        return self.keep(self.incidents.maintenance(self.now, reason))
 
     def restart(self, gone: float) -> None:
         """Let the monitor stop now and another one start later."""
@@ -88,7 +88,7 @@ class PlayedRelay:
         self.now += gone
         self.incidents = self.machine_of(self.now)
         if left is not None:
-            self.take(self.incidents.restore(self.now, left, seen_at))
+            self.keep(self.incidents.restore(self.now, left, seen_at))
 
     # Results.
 

@@ -32,7 +32,7 @@ Down for 20 s: tcp refused, 2 messages lost.
 
 ## Probes
 
-| name | failures | first | last |
+| probe | failures | first | last |
 |---|---:|---|---|
 | steady | 1 | 10:01:40 | 10:01:40 |
 

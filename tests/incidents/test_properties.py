@@ -80,11 +80,11 @@ class AnyHistory(RuleBasedStateMachine):
     @rule(times=st.integers(1, 400))
     def it_is_reloaded_often(self, times: int) -> None:
         for _ in range(times):
-            self.played.take(self.played.incidents.note(self.played.now, EntryKind.RELOAD, "reloaded"))
+            self.played.keep(self.played.incidents.note(self.played.now, EntryKind.RELOAD, "reloaded"))
 
     @rule()
     def the_relay_is_removed(self) -> None:
-        self.played.take(self.played.incidents.removed(self.played.now))
+        self.played.keep(self.played.incidents.removed(self.played.now))
         assert self.played.incidents.incident is None
         self.begin_again()
 

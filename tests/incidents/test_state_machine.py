@@ -145,7 +145,7 @@ class TestChanges:
 
     def test_a_reload_is_an_entry_of_an_open_one(self) -> None:
         played = down_relay()
-        played.take(
+        played.keep(
             played.incidents.note(played.now, EntryKind.RELOAD, "Configuration reloaded.", {"configHash": "ab"})
         )
         assert played.texts()[-1] == "100 Configuration reloaded."
@@ -195,7 +195,7 @@ class TestClosing:
 
     def test_a_removed_relay_closes_it(self) -> None:
         played = down_relay()
-        assert played.take(played.incidents.removed(played.now)) == [CLOSED]
+        assert played.keep(played.incidents.removed(played.now)) == [CLOSED]
         assert played.changes[-1].incident.closed_because == "no longer watched"
         assert played.incidents.incident is None
 
