@@ -62,7 +62,9 @@ class MaintenanceConfig(Section):
 class PrometheusConfig(Section):
     """The Prometheus that scrapes this monitor. `simulate`, the checks and the pages use it."""
 
-    url: WebUrl | None = Field(None, description="URL for links; null: no links")
+    url: WebUrl | None = Field(
+        None, description="its URL: the pages then show all locations' conditions and budgets, and firing alerts"
+    )
     scrape_interval: Annotated[float, Duration("1s", "5m")] = Field(15.0, description="scrape interval")
     evaluation_interval: Annotated[float, Duration("1s", "5m")] = Field(
         15.0, description="evaluation interval of the rules"

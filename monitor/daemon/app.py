@@ -20,6 +20,7 @@ from monitor.daemon.incidents import IncidentRecorder
 from monitor.daemon.lifecycle import Lifecycle
 from monitor.daemon.maintenance import MaintenanceOnDemand, described, sentence
 from monitor.daemon.pipeline import ResultPipeline
+from monitor.daemon.prometheus_reading import PrometheusReader
 from monitor.daemon.status import StatusViews
 from monitor.daemon.supervisor import ProbeSupervisor
 from monitor.errors import ConfigError, MonitorError, StartupError
@@ -151,6 +152,7 @@ class Monitor:
         self._background: list[asyncio.Task[None]] = []  # tasks that run until the monitor stops
         self._start_began = False
         self.lifecycle = Lifecycle(self)
+        self.prometheus = PrometheusReader(lambda: self.config, self.clock)
         self.views = StatusViews(self)
 
     async def start(self) -> None:
@@ -187,6 +189,7 @@ class Monitor:
         self._background = [
             self.supervision.watch("certificates", self.monitored_relays.check_certificates),
             self.supervision.watch("gauges", self._export_gauges),
+            self.supervision.watch("prometheus", self.prometheus.run),
         ]
         _log.info("monitor started", relays=len(self.config.relays), probes=len(self.config.probes))
 

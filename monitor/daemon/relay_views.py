@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from monitor.config import Cron, Every, show_duration
+from monitor.daemon.budgets import budgets, slos_of
 from monitor.daemon.figures import DAY_CELL, LATENCY_CELL, MINUTE_CELL
 from monitor.daemon.strips import latencies, strip
 from monitor.reachability.sentence import describe
 from monitor.slo.dashboard_uid import dashboard_uid
 from monitor.vocabulary import Condition, Outcome, Sli
 from monitor.web.model import (
-    BudgetView,
     CauseView,
     LastRun,
     MaintenanceView,
@@ -22,17 +23,18 @@ from monitor.web.model import (
     RelayLinks,
     RelayView,
     RoundTripView,
-    Source,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
-    from monitor.config import Config, ProbeConfig, ProbeKey, RelayConfig, SloConfig
+    from monitor.config import Config, ProbeConfig, ProbeKey, RelayConfig
     from monitor.daemon.figures import Figures
-    from monitor.journal import Cell, Events, FailureGroup
+    from monitor.daemon.prometheus_reading import Reading
+    from monitor.journal import Cell, FailureGroup
     from monitor.results import Cause, RelayStatus
     from monitor.schedule import Window
+    from monitor.web.model import LocationView
 
 HOUR_CELLS: Final = 60
 DAY_CELLS: Final = 96
@@ -71,7 +73,9 @@ class RelayFacts:
     incident: str | None = None
 
 
-def relay_view(facts: RelayFacts, config: Config, figures: Figures, now: datetime) -> RelayView:
+def relay_view(
+    facts: RelayFacts, config: Config, figures: Figures, reading: Reading | None, now: datetime
+) -> RelayView:
     """Return the view of one relay."""
     name, status = facts.config.name, facts.status
     probes = [probe for probe in config.probes if name in probe.relays]
@@ -95,12 +99,54 @@ def relay_view(facts: RelayFacts, config: Config, figures: Figures, now: datetim
         success_ratio_1h=ok / (ok + failed) if ok + failed else None,
         round_trip=_round_trip(name, config, figures, now),
         lost_1h=sum(cell.lost for cell in hour),
-        budgets=tuple(_budgets(name, config, figures, now)),
+        budgets=tuple(budgets(name, config, figures, reading, now)),
         certificate_days=None if facts.certificate is None else (facts.certificate - now.timestamp()) / _DAY,
         probes=tuple(_probe(probe, facts, figures, now) for probe in probes),
         failures=failure_groups(figures, name)[:MAX_RELAY_FAILURES],
         incident=facts.incident,
         links=_links(name, status.condition, config),
+        locations=() if reading is None else reading.conditions.get(name, ()),
+    )
+
+
+def unobserved(reading: Reading, known: Collection[str], config: Config, now: datetime) -> list[RelayView]:
+    """Return the relays of other shards, of which only what the locations say is known."""
+    return [
+        _unobserved(name, locations, config, reading.at or now)
+        for name, locations in sorted(reading.conditions.items())
+        if name not in known
+    ]
+
+
+def _unobserved(name: str, locations: Sequence[LocationView], config: Config, at: datetime) -> RelayView:
+    counts = Counter(each.condition for each in locations)
+    condition = max(counts, key=lambda each: (counts[each], -_ORDER.index(each)))  # of most locations, else the worst
+    seen = ", ".join(f"{each.location} {each.condition.value.replace('_', ' ')}" for each in locations)
+    return RelayView(
+        name=name,
+        url="",
+        condition=condition,
+        since=at,
+        seconds=0.0,
+        sentence=f"observed by another shard: {seen}",
+        cause=None,
+        up=None,
+        accepting=None,
+        last_delivered=None,
+        maintenance=None,
+        hour=(),
+        day=(),
+        success_ratio_1h=None,
+        round_trip=RoundTripView(),
+        lost_1h=0,
+        budgets=(),
+        certificate_days=None,
+        probes=(),
+        failures=(),
+        incident=None,
+        links=_links(name, condition, config),
+        locations=tuple(locations),
+        observed=False,
     )
 
 
@@ -177,14 +223,9 @@ def _schedule_text(probe: ProbeConfig) -> str:
     return "continuous"
 
 
-def _slos(relay: str, config: Config) -> list[SloConfig]:
-    probes = {probe.name for probe in config.probes if relay in probe.relays}
-    return [slo for slo in config.slos if probes & set(slo.probe)]
-
-
 def _round_trip(relay: str, config: Config, figures: Figures, now: datetime) -> RoundTripView:
     """Return the round trips of the probes with a latency SLO, or of all probes without one."""
-    slos = [slo for slo in _slos(relay, config) if slo.sli is Sli.LATENCY]
+    slos = [slo for slo in slos_of(relay, config) if slo.sli is Sli.LATENCY]
     named = {probe for slo in slos for probe in slo.probe}
     probes = [probe for probe in config.probes if relay in probe.relays and (not named or probe.name in named)]
     series = [figures.latencies[relay, probe.name] for probe in probes if (relay, probe.name) in figures.latencies]
@@ -192,41 +233,6 @@ def _round_trip(relay: str, config: Config, figures: Figures, now: datetime) -> 
     return latencies(
         series, now, LATENCY_CELL, threshold=min((each for each in thresholds if each is not None), default=None)
     )
-
-
-def _budgets(relay: str, config: Config, figures: Figures, now: datetime) -> list[BudgetView]:
-    found = []
-    for slo in _slos(relay, config):
-        objective = slo.objective_for(relay)
-        if objective is None:
-            continue
-        events: Events | None = figures.events.get((relay, slo.name))
-        good, bad = (events.good, events.bad) if events is not None else (0.0, 0.0)
-        found.append(
-            BudgetView(
-                slo=slo.name,
-                objective=float(objective),
-                left=budget_left(float(objective), good, bad),
-                good=good,
-                bad=bad,
-                span_seconds=0.0 if events is None else min(slo.window, (now - events.since).total_seconds()),
-                window_seconds=slo.window,
-                source=Source.JOURNAL,
-            )
-        )
-    return found
-
-
-def budget_left(objective: float, good: float, bad: float) -> float | None:
-    """Return the share of an error budget that is left; None without events.
-
-    An objective of 100 % has no budget: without a bad event all of nothing is left (1), with one none of it (0).
-    """
-    if good + bad <= 0:
-        return None
-    if objective >= 1:
-        return 1.0 if bad == 0 else 0.0
-    return 1 - bad / (good + bad) / (1 - objective)
 
 
 def _links(relay: str, condition: Condition, config: Config) -> RelayLinks:

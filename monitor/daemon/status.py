@@ -15,12 +15,12 @@ import structlog
 import monitor
 from monitor.clock import utc
 from monitor.daemon.figures import DAY, Figures, JournalFigures
-from monitor.daemon.relay_views import RelayFacts, failure_groups, printable, relay_view, worst_first
+from monitor.daemon.relay_views import RelayFacts, failure_groups, printable, relay_view, unobserved, worst_first
 from monitor.errors import MonitorError
 from monitor.incidents.text import summarize
 from monitor.threads import BoundedCalls, run_in_thread
 from monitor.web.banner import banner
-from monitor.web.model import IncidentView, MonitorView, WindowView
+from monitor.web.model import IncidentView, MonitorView, PrometheusView, WindowView
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from monitor.config import Config
     from monitor.daemon.incidents import IncidentRecorder
     from monitor.daemon.maintenance import MaintenanceOnDemand
+    from monitor.daemon.prometheus_reading import PrometheusReader, Reading
     from monitor.health import SelfCheck
     from monitor.incidents import Incident
     from monitor.journal import Journal
@@ -41,6 +42,9 @@ _log = structlog.get_logger(__name__)
 
 JOURNAL_TIMEOUT: Final = 2.0
 """Seconds for the journal's figures. Then the view has the last ones; a disk that hangs costs one thread."""
+
+HANGING_TIMEOUT: Final = 0.1
+"""Seconds for them while the journal does not answer, so that the pages are not slow meanwhile."""
 
 MAX_AGE: Final = 1.0
 """Seconds for which a view is served to all who ask."""
@@ -63,6 +67,7 @@ class Parts(Protocol):
     maintenance: Maintenance
     maintenance_on_demand: MaintenanceOnDemand
     monitored_relays: MonitoredRelays
+    prometheus: PrometheusReader
     schedule: Schedule
     health: SelfCheck
     started_at: datetime
@@ -81,6 +86,7 @@ class _Facts:
     reasons: tuple[str, ...]
     relays: Sequence[RelayFacts]
     windows: Sequence[Window]
+    reading: Reading | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +104,7 @@ class StatusViews:
         self._parts = parts
         self._reader = JournalFigures(parts.journal)
         self._past = _Past()
+        self._answered = True  # the journal, the last time
         self._calls = BoundedCalls()
         self._building: asyncio.Task[MonitorView] | None = None
         self._built_at = float("-inf")
@@ -121,12 +128,14 @@ class StatusViews:
 
     async def _read_journal(self, facts: _Facts) -> bool:
         """Read the journal; return False if it did not answer in time, so that what it said before remains."""
+        timeout = JOURNAL_TIMEOUT if self._answered else HANGING_TIMEOUT
         try:
-            self._past = await self._calls.call("journal figures", partial(self._read_past, facts), JOURNAL_TIMEOUT)
+            self._past = await self._calls.call("journal figures", partial(self._read_past, facts), timeout)
+            self._answered = True
         except (MonitorError, TimeoutError) as error:
             _log.debug("journal not read for the status", why=str(error) or "timeout")
-            return False
-        return True
+            self._answered = False
+        return self._answered
 
     def _read_past(self, facts: _Facts) -> _Past:
         windows = {slo.name: slo.window for slo in facts.config.slos}
@@ -147,6 +156,7 @@ class StatusViews:
             reasons=tuple(parts.health.reasons),
             relays=relays,
             windows=parts.maintenance_on_demand.list(),
+            reading=parts.prometheus.reading,
         )
 
     def _relay(self, relay: MonitoredRelay, incident: Incident | None) -> RelayFacts:
@@ -168,7 +178,11 @@ class StatusViews:
 
     def _assemble(self, facts: _Facts, *, answered: bool) -> MonitorView:
         parts, config, figures = self._parts, facts.config, self._past.figures
-        relays = sorted((relay_view(each, config, figures, facts.now) for each in facts.relays), key=worst_first)
+        reading = facts.reading
+        relays = [relay_view(each, config, figures, reading, facts.now) for each in facts.relays]
+        if reading is not None:
+            relays += unobserved(reading, {relay.name for relay in relays}, config, facts.now)
+        relays.sort(key=worst_first)
         return MonitorView(
             version=monitor.__version__,
             install=config.install,
@@ -186,6 +200,7 @@ class StatusViews:
             incidents=tuple(_incident(incident, facts.now) for incident in self._past.incidents),
             maintenance=tuple(_window(window) for window in facts.windows),
             failures=failure_groups(figures),
+            prometheus=None if reading is None else _prometheus(reading),
         )
 
 
@@ -198,6 +213,10 @@ def _incident(incident: Incident, now: datetime) -> IncidentView:
         worst=incident.worst,
         sentence=printable(summarize(incident, now)),
     )
+
+
+def _prometheus(reading: Reading) -> PrometheusView:
+    return PrometheusView(url=reading.url, asked_at=reading.at, failure=reading.failure, alerts=reading.alerts)
 
 
 def _window(window: Window) -> WindowView:

@@ -33,7 +33,6 @@ def banner(relays: Sequence[RelayView], *, healthy: bool, reasons: Sequence[str]
     if not healthy:
         why = "; ".join(reasons) or "a self-check fails"
         return Banner(level=Level.CRITICAL, sentence=f"This monitor is unhealthy: {why}; verdicts are suspended")
-    relays = [relay for relay in relays if relay.observed]
     by_condition = {each: [relay for relay in relays if relay.condition is each] for each in _IS}
     parts = [(each, found) for each, found in by_condition.items() if found]
     if not parts:
@@ -81,7 +80,8 @@ def _about(relay: RelayView) -> list[str]:
     parts = [relay.name]
     if cause is not None:
         parts.append(f"{cause.step.value} {cause.status or cause.reason.value}")
-    parts.append(f"for {duration(relay.seconds)}")
+    if relay.observed:
+        parts.append(f"for {duration(relay.seconds)}")
     if relay.maintenance is not None:
         parts.append("in maintenance")
     return parts

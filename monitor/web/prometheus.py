@@ -1,0 +1,203 @@
+"""A client of the Prometheus at `prometheus.url`: firing alerts, every location's conditions, events of the SLOs.
+
+It speaks the HTTP API (https://prometheus.io/docs/prometheus/latest/querying/api/), which Thanos and Mimir have too.
+Time, size and number of its requests are bounded. All methods block: they are called in a thread.
+"""
+
+from __future__ import annotations
+
+import http.client
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import isfinite
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from monitor.config import show_duration
+from monitor.errors import MonitorError
+from monitor.vocabulary import Condition
+from monitor.web.model import AlertView, LocationView
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+SILENCE_TIMEOUT: Final = 5.0
+"""Seconds that Prometheus may be silent."""
+
+RESPONSE_TIMEOUT: Final = 10.0
+"""Seconds for a whole response."""
+
+MAX_BYTES: Final = 4 << 20
+"""Largest response."""
+
+MAX_ALERTS: Final = 200
+"""Firing alerts that are kept: critical ones first."""
+
+MAX_TEXT: Final = 300
+"""Characters of a text."""
+
+_SEVERITIES: Final = ("critical", "warning", "info", "none")
+
+
+class PrometheusError(MonitorError):
+    """Prometheus did not give an answer. The message says why, in one line."""
+
+
+class _Alert(msgspec.Struct):
+    labels: dict[str, str]
+    state: str
+    annotations: dict[str, str] = {}
+    activeAt: str = ""  # noqa: N815 - the API's name
+
+
+class _Alerts(msgspec.Struct):
+    alerts: list[_Alert]
+
+
+class _AlertsResponse(msgspec.Struct):
+    data: _Alerts
+
+
+class _Sample(msgspec.Struct):
+    metric: dict[str, str]
+    value: tuple[float, str]
+
+
+class _Vector(msgspec.Struct):
+    result: list[_Sample]
+
+
+class _VectorResponse(msgspec.Struct):
+    data: _Vector
+
+
+@dataclass(frozen=True, slots=True)
+class SloEvents:
+    """Events of one SLO at one relay, of all locations and probes, and the seconds for which there are samples."""
+
+    good: float = 0.0
+    bad: float = 0.0
+    span_seconds: float = 0.0
+
+
+class PrometheusClient:
+    """Reads the series and alerts of one install from the Prometheus at `url`."""
+
+    def __init__(self, url: str, install: str) -> None:
+        self._url = url.rstrip("/")
+        self._install = install
+        # Redirects could lead a request to any address.
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect)
+
+    def alerts(self) -> tuple[AlertView, ...]:
+        """Return the firing alerts, the most severe first. Raises `PrometheusError`."""
+        found = self._decode(self._request("/api/v1/alerts", None), _AlertsResponse).data.alerts
+        firing = [each for each in found if each.state == "firing" and each.labels.get("install") == self._install]
+        views = sorted((_alert(each) for each in firing), key=_severity)
+        return tuple(views[:MAX_ALERTS])
+
+    def conditions(self) -> dict[str, tuple[LocationView, ...]]:
+        """Return what each location says of each relay. Raises `PrometheusError`."""
+        found: dict[str, list[LocationView]] = {}
+        query = f'max by (relay, location, state) (relay_state{{install="{self._install}"}}) == 1'
+        for labels, _ in self._query(query):
+            if (state := labels.get("state")) in _CONDITIONS:
+                view = LocationView(location=_text(labels, "location"), condition=_CONDITIONS[state])
+                found.setdefault(_text(labels, "relay"), []).append(view)
+        return {relay: tuple(sorted(views, key=lambda view: view.location)) for relay, views in found.items()}
+
+    def events(self, window: float, scrape_interval: float) -> dict[tuple[str, str], SloEvents]:
+        """Return the events of a window in seconds, by relay and SLO. Raises `PrometheusError`."""
+        series = f'relay_slo_events_total{{install="{self._install}"}}[{show_duration(window)}]'
+        found: dict[tuple[str, str], dict[str, float]] = {}
+        for labels, value in self._query(f"sum by (relay, slo, outcome) (increase({series}))"):
+            found.setdefault(_key(labels), {})[labels.get("outcome", "")] = value
+        samples = self._query(f"max by (relay, slo) (count_over_time({series}))")
+        spans = {_key(labels): min(window, value * scrape_interval) for labels, value in samples}
+        return {
+            key: SloEvents(outcomes.get("good", 0.0), outcomes.get("bad", 0.0), spans.get(key, 0.0))
+            for key, outcomes in found.items()
+        }
+
+    def _query(self, expression: str) -> Iterator[tuple[dict[str, str], float]]:
+        body = urllib.parse.urlencode({"query": expression}).encode()
+        for sample in self._decode(self._request("/api/v1/query", body), _VectorResponse).data.result:
+            try:
+                value = float(sample.value[1])
+            except ValueError:
+                continue
+            if isfinite(value):
+                yield sample.metric, value
+
+    def _request(self, path: str, body: bytes | None) -> bytes:
+        request = urllib.request.Request(self._url + path, body, {"Accept": "application/json"})  # noqa: S310 - WebUrl
+        deadline = time.monotonic() + RESPONSE_TIMEOUT
+        content = b""
+        try:
+            with self._opener.open(request, timeout=SILENCE_TIMEOUT) as response:
+                while chunk := response.read1(1 << 16):
+                    content += chunk
+                    if len(content) > MAX_BYTES:
+                        raise PrometheusError(f"its response is larger than {MAX_BYTES >> 20} MB")
+                    if time.monotonic() > deadline:
+                        raise PrometheusError(f"its response took longer than {RESPONSE_TIMEOUT:.0f} s")
+        except urllib.error.HTTPError as error:
+            error.close()
+            raise PrometheusError(f"status {error.code}") from None
+        except urllib.error.URLError as error:
+            raise PrometheusError(_why(error.reason)) from None
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise PrometheusError(_why(error)) from None
+        return content
+
+    def _decode(self, content: bytes, kind: Any) -> Any:
+        try:
+            return msgspec.json.decode(content, type=kind)
+        except (msgspec.DecodeError, RecursionError):
+            raise PrometheusError("its response is not that of Prometheus") from None
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any) -> None:
+        """Follow no redirect: the response with status 3xx is the result."""
+
+
+_CONDITIONS: Final = {each.value: each for each in Condition}
+
+
+def _alert(alert: _Alert) -> AlertView:
+    labels = alert.labels
+    try:
+        since = datetime.fromisoformat(alert.activeAt).astimezone(UTC)
+    except (ValueError, OverflowError):
+        since = None
+    return AlertView(
+        name=_text(labels, "alertname"),
+        severity=_text(labels, "severity"),
+        relay=_text(labels, "relay") or None,
+        location=_text(labels, "location") or None,
+        since=since,
+        summary=_text(alert.annotations, "summary"),
+    )
+
+
+def _severity(alert: AlertView) -> tuple[int, str, str]:
+    known = alert.severity in _SEVERITIES
+    return (_SEVERITIES.index(alert.severity) if known else len(_SEVERITIES), alert.name, alert.relay or "")
+
+
+def _key(labels: Mapping[str, str]) -> tuple[str, str]:
+    return _text(labels, "relay"), _text(labels, "slo")
+
+
+def _text(labels: Mapping[str, str], name: str) -> str:
+    return labels.get(name, "")[:MAX_TEXT]
+
+
+def _why(error: object) -> str:
+    return str(getattr(error, "strerror", None) or error or type(error).__name__)[:MAX_TEXT]

@@ -1,0 +1,162 @@
+"""The client of Prometheus against a small HTTP server; `tests/e2e` has it against Prometheus."""
+
+from __future__ import annotations
+
+import json
+import threading
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+import pytest
+
+from monitor.vocabulary import Condition
+from monitor.web import prometheus
+from monitor.web.model import LocationView
+from monitor.web.prometheus import PrometheusClient, PrometheusError, SloEvents
+from tests.sockets import closed_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@contextmanager
+def serving(respond: Callable[[str, str], tuple[int, bytes]]) -> Iterator[str]:
+    """Serve what `respond` returns for a path and a query; yield the address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def handle_request(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+            status, content = respond(self.path, parse_qs(body).get("query", [""])[0])
+            self.send_response(status)
+            self.send_header("Location", "http://127.0.0.1:1/")
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = handle_request  # noqa: N815 - names of the base class
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - of the base class
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/prefix/"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def vector(*samples: tuple[dict[str, str], str]) -> bytes:
+    result = [{"metric": labels, "value": [1.0, value]} for labels, value in samples]
+    return json.dumps({"status": "success", "data": {"resultType": "vector", "result": result}}).encode()
+
+
+def alert(name: str, severity: str = "critical", **changes: Any) -> dict[str, Any]:
+    return {
+        "labels": {"alertname": name, "severity": severity, "install": "default", "relay": "demo"},
+        "annotations": {"summary": f"{name} is firing"},
+        "state": "firing",
+        "activeAt": "2024-05-01T12:00:00.123456789Z",
+        "value": "1e+00",
+    } | changes
+
+
+def alerts(*found: dict[str, Any]) -> bytes:
+    return json.dumps({"status": "success", "data": {"alerts": found}}).encode()
+
+
+def test_firing_alerts_of_the_install_are_read_the_worst_first() -> None:
+    other = alert("Other", labels={"alertname": "Other", "install": "another"})
+    pending = alert("Pending", state="pending")
+    content = alerts(alert("Slow", "warning"), other, pending, alert("RelayDown"), alert("Odd", activeAt="soon"))
+    with serving(lambda path, _: (200, content) if path == "/prefix/api/v1/alerts" else (404, b"")) as url:
+        found = PrometheusClient(url, "default").alerts()
+    assert [each.name for each in found] == ["Odd", "RelayDown", "Slow"]
+    assert found[0].since is None
+    assert found[1].since == datetime(2024, 5, 1, 12, 0, 0, 123456, tzinfo=UTC)
+    assert (found[1].relay, found[1].location, found[1].summary) == ("demo", None, "RelayDown is firing")
+
+
+def test_conditions_are_read_by_relay_and_location() -> None:
+    content = vector(
+        ({"relay": "demo", "location": "us", "state": "up"}, "1"),
+        ({"relay": "demo", "location": "eu", "state": "down"}, "1"),
+        ({"relay": "demo", "location": "ap", "state": "of the future"}, "1"),
+    )
+    asked: list[str] = []
+
+    def respond(_: str, query: str) -> tuple[int, bytes]:
+        asked.append(query)
+        return 200, content
+
+    with serving(respond) as url:
+        found = PrometheusClient(url, "mine").conditions()
+    assert found == {
+        "demo": (
+            LocationView(location="eu", condition=Condition.DOWN),
+            LocationView(location="us", condition=Condition.UP),
+        )
+    }
+    assert asked == ['max by (relay, location, state) (relay_state{install="mine"}) == 1']
+
+
+def test_events_are_summed_with_the_time_that_they_cover() -> None:
+    labels = {"relay": "demo", "slo": "delivery"}
+
+    def respond(_: str, query: str) -> tuple[int, bytes]:
+        assert query.count('relay_slo_events_total{install="default"}[30d]') == 1
+        if "count_over_time" in query:
+            return 200, vector((labels, "480"))
+        return 200, vector((labels | {"outcome": "good"}, "990.5"), (labels | {"outcome": "bad"}, "NaN"))
+
+    with serving(respond) as url:
+        found = PrometheusClient(url, "default").events(2_592_000, 15)
+    assert found == {("demo", "delivery"): SloEvents(990.5, 0.0, 7200)}
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "why"),
+    [
+        (500, b"", "status 500"),
+        (302, b"", "status 302"),
+        (200, b"<html>", "not that of Prometheus"),
+        (200, b"{}", "not that of Prometheus"),
+        (200, b'{"data": {"alerts": [{"labels": {"install": 1}}]}}', "not that of Prometheus"),
+        (200, b"[" * 100_000, "not that of Prometheus"),
+        (200, b'{"data": {"alerts": []}, "more": "' + b"x" * 5_000_000 + b'"}', "larger than 4 MB"),
+    ],
+)
+def test_what_is_no_answer_of_prometheus_is_an_error(status: int, content: bytes, why: str) -> None:
+    with serving(lambda *_: (status, content)) as url, pytest.raises(PrometheusError, match=why):
+        PrometheusClient(url, "default").alerts()
+
+
+def test_a_prometheus_that_does_not_listen_is_an_error() -> None:
+    with pytest.raises(PrometheusError, match="Connection refused"):
+        PrometheusClient(f"http://127.0.0.1:{closed_port()}", "default").conditions()
+
+
+def test_a_prometheus_that_is_silent_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prometheus, "SILENCE_TIMEOUT", 0.05)
+    released = threading.Event()
+
+    def respond(*_: str) -> tuple[int, bytes]:
+        released.wait()
+        return 200, b""
+
+    with serving(respond) as url:
+        try:
+            with pytest.raises(PrometheusError, match="timed out"):
+                PrometheusClient(url, "default").alerts()
+        finally:
+            released.set()
+
+
+def test_a_slow_response_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prometheus, "RESPONSE_TIMEOUT", -1.0)
+    with serving(lambda *_: (200, alerts())) as url, pytest.raises(PrometheusError, match="took longer"):
+        PrometheusClient(url, "default").alerts()
