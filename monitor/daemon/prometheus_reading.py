@@ -84,7 +84,7 @@ class PrometheusReader:
         now = self._clock.monotonic()
         with_events = now - self._events_at >= EVENTS_INTERVAL
         try:
-            work = partial(self._ask, config, self.reading, with_events=with_events)
+            work = partial(self._request, config, self.reading, with_events=with_events)
             self.reading = await self._calls.call("prometheus", work, TIMEOUT)
         except (PrometheusError, TimeoutError) as error:
             self._failed(str(error) or f"no answer within {TIMEOUT:.0f} s")
@@ -103,7 +103,7 @@ class PrometheusReader:
         else:
             self.reading = replace(self.reading, failure=why)
 
-    def _ask(self, config: Config, before: Reading, *, with_events: bool) -> Reading:
+    def _request(self, config: Config, before: Reading, *, with_events: bool) -> Reading:
         client = PrometheusClient(before.url, config.install)
         alerts, conditions = client.alerts(), client.conditions()
         events = before.events
