@@ -105,8 +105,9 @@ def simulate(  # noqa: PLR0913, PLR0917 - one for each option
 
 def _year(config: Config, output: Output, *, seed: int, relays: int, locations: int, days: int) -> None:
     """Simulate a year and print its score."""
+    from monitor.simulation.year.processes import simulate_year  # noqa: PLC0415
     from monitor.simulation.year.score import score  # noqa: PLC0415
-    from monitor.simulation.year.simulate import enlarged, simulate_year  # noqa: PLC0415
+    from monitor.simulation.year.simulate import enlarged  # noqa: PLC0415
     from monitor.simulation.year.text import lines  # noqa: PLC0415
 
     found = score(simulate_year(enlarged(config, relays, locations), seed=seed, seconds=days * 86_400.0))

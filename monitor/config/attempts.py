@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from monitor.config.model import Config
     from monitor.config.probe import ProbeConfig
-    from monitor.config.relay import RelayConfig
+    from monitor.config.relay import ConfirmConfig, RelayConfig
 
 CONNECTS: Final = 2
 MESSAGES: Final = 2
@@ -26,8 +26,12 @@ CHANNELS: Final = 2
 MAX_ENDPOINTS: Final = 8
 """Endpoints that one round of attempts covers."""
 
-GROUP_WAIT: Final = 10.0
-"""Seconds for which Alertmanager waits before it sends a page."""
+GROUP_WAIT: Final = 5.0
+"""Seconds from a page about the verdict on a relay to its notification.
+
+The alerts of one relay begin to fire in one evaluation, and a second Prometheus sends the same ones. With 10 seconds
+the median from a killed relay to its page is above a minute.
+"""
 
 _MINUTE: Final = 60.0
 
@@ -66,18 +70,24 @@ def attempt_interval(relay: RelayConfig, probes: Iterable[ProbeConfig]) -> float
     return max(relay.confirm.every, CONNECTS * _MINUTE / connects, MESSAGES * _MINUTE / messages)
 
 
+def attempt_spacing(confirm: ConfirmConfig, timeout: float) -> float:
+    """Return the seconds between the starts of two attempts of a round, with a probe's `timeout` in seconds."""
+    if confirm.attempts == 1:
+        return CONFIRMATION_SPACING
+    slowest = min(timeout, MAX_ATTEMPT_TIME, confirm.within)
+    return min(CONFIRMATION_SPACING, (confirm.within - slowest) / (confirm.attempts - 1))
+
+
 def round_time(relay: RelayConfig, probes: Sequence[ProbeConfig]) -> float:
     """Return the seconds from a failure to the verdict, if each attempt takes all its time.
 
-    Attempts have the timeout of the first probe.
+    Attempts have the timeout of the first probe. A round that fails meets `MAX_ENDPOINTS` endpoints and as many again
+    that are not known to fail.
     """
     confirm = relay.confirm
-    number = max(confirm.attempts, min(MAX_ENDPOINTS, len(relay.endpoints)))
+    number = max(confirm.attempts, min(2 * MAX_ENDPOINTS, len(relay.endpoints)))
     timeout = min([MAX_ATTEMPT_TIME, confirm.within, *(probe.timeout for probe in probes[:1])])
-    delay = CONFIRMATION_SPACING
-    if confirm.attempts > 1:
-        delay = min(delay, (confirm.within - timeout) / (confirm.attempts - 1))
-    return (number - 1) * delay + timeout
+    return (number - 1) * attempt_spacing(confirm, timeout) + timeout
 
 
 def slowest_verdict(relay: RelayConfig) -> float:

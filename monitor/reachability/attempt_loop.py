@@ -117,7 +117,10 @@ class AttemptLoop:
         if round_ is not None:
             round_.launched += 1
             round_.running += 1
-        index = self._rotation.next_endpoint(indexes, in_round=round_ is not None)
+        if round_ is not None and round_.remaining:
+            index = round_.remaining.pop(0)
+        else:
+            index = self._rotation.next_endpoint(indexes, in_round=round_ is not None)
         rhythm.started(now)
         work = self._attempt(context, round_, index, permits, recovery=recovery)
         task = self._supervision.spawn(TASK, work, relay=self._relay)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from monitor.config.relay import MAX_ATTEMPT_TIME
+from monitor.config.attempts import attempt_spacing
 from monitor.reachability.attempt_loop import TASK, AttemptLoop
 from monitor.reachability.attempts import asks_for_fewer
 from monitor.reachability.evidence import cause_of
@@ -15,7 +15,7 @@ from monitor.reachability.examination import PairExaminations
 from monitor.reachability.local_fault import LocalFaultCheck
 from monitor.reachability.outage import OutageLog
 from monitor.reachability.persistent import FreshAttempts
-from monitor.reachability.rhythm import MAX_ROUND, ROUND_SPACING, EndpointRotation, Rhythm
+from monitor.reachability.rhythm import MAX_ROUND, EndpointRotation, Rhythm
 from monitor.results import Confirmed, EndpointFailed
 
 if TYPE_CHECKING:
@@ -69,7 +69,9 @@ class Confirmation:
         self.rhythm = Rhythm(every=config.confirm.every, next_regular=clock.monotonic() + first_attempt)
         self._rotation = EndpointRotation(first_endpoint)
         self.attempts = AttemptLoop(config.name, self.rhythm, self._rotation, supervision, self._attempt_ended)
-        self._local_fault = LocalFaultCheck(hooks.is_local_fault, self.resolve)
+        self._local_fault = LocalFaultCheck(
+            hooks.is_local_fault, self.resolve, lambda bug: supervision.record(TASK, bug, relay=config.name)
+        )
         self._conclusion: asyncio.Task[None] | None = None  # of the latest round
         self.examinations = PairExaminations(
             config.name, self._fresh_attempts(), supervision, self._persistent_delivered, self._found_silent
@@ -191,9 +193,8 @@ class Confirmation:
         """
         confirm, endpoints = self.config.confirm, len(self.attempts.endpoint_indexes)
         context = self.attempts.context
-        if context is not None and confirm.attempts > 1:
-            timeout = min(context.probe.timeout, MAX_ATTEMPT_TIME, confirm.within)
-            self.rhythm.round_interval = min(ROUND_SPACING, (confirm.within - timeout) / (confirm.attempts - 1))
+        if context is not None:
+            self.rhythm.round_interval = attempt_spacing(confirm, context.probe.timeout)
         round_ = self.rhythm.begin_round(self._now, max(confirm.attempts, min(endpoints, MAX_ROUND)))
         if failed is not None:
             index, round_.began = failed
@@ -297,6 +298,12 @@ class Confirmation:
         """Conclude a round once nothing more of it is to come."""
         if round_.wants_more(len(self.attempts.endpoint_indexes)) or (round_.running and not round_.delivered):
             return
+        if not round_.delivered and not round_.extended:
+            # Of many endpoints, those that the round did not meet may still deliver.
+            round_.extend(self._rotation.not_failing(self.attempts.endpoint_indexes)[:MAX_ROUND])
+            if round_.remaining:
+                self.attempts.changed()
+                return
         round_.concluded = True
         if round_.delivered:
             if len(self.attempts.endpoint_indexes) == 1:  # several endpoints are judged one by one

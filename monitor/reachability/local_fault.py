@@ -20,16 +20,21 @@ async def never_local(_: ProbeError | None) -> bool:
 class LocalFaultCheck:
     """Runs `is_local_fault`, one check at a time, and calls `on_result` after each.
 
-    `cleared_at` is when a check last found no local fault, on the monotonic clock.
+    A check that ends by a bug is reported by `on_bug` and finds no local fault. `cleared_at` is when a check last found
+    none, on the monotonic clock.
     """
 
     def __init__(
-        self, is_local_fault: Callable[[ProbeError | None], Awaitable[bool]], on_result: Callable[[], None]
+        self,
+        is_local_fault: Callable[[ProbeError | None], Awaitable[bool]],
+        on_result: Callable[[], None],
+        on_bug: Callable[[Exception], None],
     ) -> None:
         self.task: asyncio.Task[bool] | None = None
         self.cleared_at = float("-inf")
         self._is_local_fault = is_local_fault
         self._on_result = on_result
+        self._on_bug = on_bug
 
     def start(self, clock: Clock, error: ProbeError | None) -> asyncio.Task[bool]:
         """Return the running check, or start one for `error`. Its result is whether the fault is local."""
@@ -38,7 +43,11 @@ class LocalFaultCheck:
         return self.task
 
     async def _check(self, clock: Clock, error: ProbeError | None) -> bool:
-        local = await self._is_local_fault(error)
+        try:
+            local = await self._is_local_fault(error)
+        except Exception as bug:  # noqa: BLE001 - a fault of this program; the round must not wait for its result
+            self._on_bug(bug)
+            local = False
         if not local:
             self.cleared_at = clock.monotonic()
         self._on_result()

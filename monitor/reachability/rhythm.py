@@ -21,7 +21,7 @@ FAILING_INTERVAL: Final = 5.0
 """Seconds between two attempts while the relay is down or accepts no new connections, until it is up again."""
 
 MAX_ROUND: Final = MAX_ENDPOINTS
-"""Most attempts of one round; of more endpoints some wait for the next."""
+"""Largest number of endpoints that one round covers; a failed one is extended by as many not known to fail."""
 
 
 @dataclass(slots=True, eq=False)
@@ -29,6 +29,7 @@ class Round:
     """The attempts that confirm one failure. `size` of them are made, fewer if one delivers and none is missed.
 
     ended: by endpoint index, the results of its attempts; None for one that says nothing.
+    remaining: the endpoints of the next attempts, once the round is extended.
     """
 
     began: float
@@ -36,7 +37,15 @@ class Round:
     launched: int = 0
     running: int = 0
     ended: list[tuple[int, bool | None]] = field(default_factory=list)
+    remaining: list[int] = field(default_factory=list)
+    extended: bool = False
     concluded: bool = False
+
+    def extend(self, endpoints: Sequence[int]) -> None:
+        """Add one attempt at each of these endpoints, once in a round."""
+        self.extended = True
+        self.remaining = list(endpoints)
+        self.size = self.launched + len(self.remaining)
 
     @property
     def delivered(self) -> bool:
@@ -94,6 +103,11 @@ class EndpointRotation:
         self._failing_since.setdefault(index, now)
         self._failures[index] = self._failures.get(index, 0) + 1
         return self._failures[index]
+
+    def not_failing(self, endpoints: Sequence[int]) -> list[int]:
+        """Return the endpoints whose latest attempt did not fail, those that delivered last first."""
+        known = [index for index in endpoints if index not in self._failures]
+        return sorted(known, key=lambda index: self._delivered_at.get(index, float("-inf")), reverse=True)
 
     def fails_alone(self, index: int) -> bool:
         """Return whether another endpoint has delivered since this one began to fail."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from monitor.burn_rate import burn_conditions
 from monitor.config import show_duration
+from monitor.config.attempts import GROUP_WAIT as VERDICT_WAIT
 from monitor.config.attempts import slowest_verdict
 from monitor.slo.rules.explained import new_connections
 from monitor.slo.rules.recorded import budgeted
@@ -29,7 +30,10 @@ if TYPE_CHECKING:
 
 SERVICE: Final = 'service="relay-monitor"'
 GROUP_WAIT: Final = {"critical": 10.0, "warning": 30.0}
-"""Seconds from the first alert of a group to its notification, by severity; pages about budgets: `budget_wait`."""
+"""Seconds from the first alert of a group to its notification, by severity.
+
+Pages about the verdict on a relay wait for `VERDICT_WAIT`, those about budgets for `budget_wait`.
+"""
 
 VERDICT_INTERVAL: Final = 15.0
 """Seconds between two notifications of a changed group of verdict alerts."""
@@ -114,7 +118,7 @@ def _routes(config: Config, own: list[str], owners: list[str]) -> Iterator[dict[
             "receiver": "pages",
             "matchers": [*own, 'severity="critical"', f'alertname=~"{alerts}"'],
             "group_by": group_by,
-            "group_wait": show_duration(GROUP_WAIT["critical"]),
+            "group_wait": show_duration(VERDICT_WAIT),
             "group_interval": show_duration(VERDICT_INTERVAL),
             "repeat_interval": "4h",
             **_by_owner(owners),
@@ -142,7 +146,7 @@ def _budget_routes(config: Config, own: list[str], owners: list[str]) -> Iterato
         yield {
             "receiver": "pages",
             "matchers": [*own, 'severity="critical"', f'alertname=~"{BUDGETS}"', *named],
-            "group_by": ["install", "relay", "slo"],
+            "group_by": ["install", "relay"],
             "group_wait": show_duration(wait),
             "group_interval": show_duration(_budget_interval(config)),
             "repeat_interval": "4h",

@@ -36,6 +36,11 @@ class Said:
     state: str = ""
     cause: str = ""  # step, reason and status
 
+    @property
+    def verdict(self) -> tuple[float | None, float | None]:
+        """Whether the relay is up, and accepts new clients."""
+        return self.up, self.accepting
+
     def __str__(self) -> str:
         shown = {None: "–", 0.0: "0", 1.0: "1"}
         return f"up {shown[self.up]} accepting {shown[self.accepting]} {self.state or '–'} {self.cause}".rstrip()

@@ -89,8 +89,8 @@ class Measured:
     """From the repair until each of the relays is said to be up and to accept."""
 
     resolved: float | None
-    was_down: bool
-    """Whether the monitor said at any time that it is not up or does not accept."""
+    verdict: float | None
+    """Until the monitor said of each of the relays that it is not up or does not accept; read every few seconds."""
 
     warned: float | None
     early: bool
@@ -137,10 +137,7 @@ def measure(fault: Fault, alerts: Sequence[Received], observer: Observer, until:
         text=due[0].text if due else "",
         seen=_seen(fault, keys, observer),
         resolved=after[0] if after else None,
-        was_down=all(
-            any(said.up == 0 or said.accepting == 0 for at, said in observer.changes[key] if fault.began <= at < until)
-            for key in keys
-        ),
+        verdict=_verdict(fault, keys, observer, until),
         warned=warned[0] - fault.began if warned else None,
         early=any(at < fault.repaired for at in resolved),
         notes=tuple(fault.notes),
@@ -155,6 +152,16 @@ def _once(alerts: Iterator[Received]) -> Iterator[Received]:
         if identity not in known:
             known.add(identity)
             yield item
+
+
+def _verdict(fault: Fault, keys: Sequence[tuple[str, str, str]], observer: Observer, until: float) -> float | None:
+    """Return the seconds from the fault until all relays were said to be down or not to accept."""
+    first = [
+        next((at for at, said in observer.changes[key] if fault.began <= at < until and 0 in said.verdict), None)
+        for key in keys
+    ]
+    known = [at for at in first if at is not None]
+    return max(known, default=fault.began) - fault.began if len(known) == len(keys) else None
 
 
 def _seen(fault: Fault, keys: Sequence[tuple[str, str, str]], observer: Observer) -> float | None:

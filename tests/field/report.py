@@ -43,8 +43,8 @@ def wrong(kind: str, measured: Sequence[Measured]) -> Iterator[str]:
     pages = [item.page for item in measured if item.page is not None]
     if kind not in NO_PAGE and pages and statistics.median(pages) > median:
         yield f"{kind}: median of the time to page {statistics.median(pages):.0f} s, not {median:g}"
-    if kind == "outage-10-25" and not all(item.was_down for item in measured):
-        yield f"{kind}: {sum(not item.was_down for item in measured)} outages were not seen"
+    if kind == "outage-10-25" and not all(item.verdict for item in measured):
+        yield f"{kind}: {sum(not item.verdict for item in measured)} outages were not seen"
 
 
 def _wrong_in_general(item: Measured, seen: float) -> Iterator[str]:
@@ -78,8 +78,12 @@ def by_kind(measured: Sequence[Measured]) -> dict[str, list[Measured]]:
 
 def table(measured: Sequence[Measured], unexpected: Sequence[Received]) -> list[str]:
     """Return the table and what is not as promised, as lines of text; times are median / worst."""
-    columns = "{:<28} {:>5} {:>5}  {:<14} {:<14} {:<14} {:<14} {}"
-    lines = [columns.format("fault", "tries", "pages", "page", "seen again", "resolved", "warning", "text of the page")]
+    columns = "{:<28} {:>5} {:>5}  {:<14} {:<14} {:<14} {:<14} {:<14} {}"
+    lines = [
+        columns.format(
+            "fault", "tries", "pages", "verdict", "page", "seen again", "resolved", "warning", "text of the page"
+        )
+    ]
     errors: list[str] = []
     for kind, items in by_kind(measured).items():
         no_page = kind in NO_PAGE
@@ -88,6 +92,7 @@ def table(measured: Sequence[Measured], unexpected: Sequence[Received]) -> list[
                 kind,
                 len(items),
                 sum(item.pages for item in items),
+                _figures([item.verdict for item in items]),
                 "" if no_page else _figures([item.page for item in items]),
                 _figures([item.seen for item in items]),
                 "" if no_page else _figures([item.resolved for item in items]),

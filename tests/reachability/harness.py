@@ -15,6 +15,7 @@ from monitor.reachability.attempts import AttemptResult
 from monitor.relays import MonitoredRelays
 from monitor.results import Confirmed, Disconnected, EndpointFailed, Exchange, Failure, MessageFate, Run
 from monitor.scenarios import Scenario
+from monitor.supervision import Supervision
 from monitor.vocabulary import Outcome, Reason, Step
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ class World:
         self.recovery: list[bool] = []
         self.asked: list[ProbeError | None] = []
         self.local = False
+        self.local_check_fails = False
+        self.task_failures: list[str] = []
         self.started: float | None = None
         self.resolved: list[float] = []
         self.script: Callable[[float], tuple[float, AttemptResult]] = lambda _: (0.1, failed())
@@ -116,7 +119,10 @@ class World:
     async def start(self, *, regular: bool = False, known: RelayStatus | None = None) -> None:
         """Start; without `regular` no attempt is made but in rounds and while the relay is down."""
         await self.monitored_relays.start(
-            self._on_status, on_attempt=self.journal.append, known={} if known is None else {"demo": known}
+            self._on_status,
+            on_attempt=self.journal.append,
+            known={} if known is None else {"demo": known},
+            supervision=Supervision(on_failure=self.task_failures.append),
         )
         self.context = self.monitored_relays.context("demo", self.config.probes[0])
         self.rhythm.next_regular = self.clock.monotonic() if regular else float("inf")
@@ -174,6 +180,9 @@ class World:
 
     async def _check_local_fault(self, error: ProbeError | None) -> bool:
         self.asked.append(error)
+        if self.local_check_fails:
+            message = "a bug"
+            raise ValueError(message)
         await asyncio.sleep(1)
         return self.local
 

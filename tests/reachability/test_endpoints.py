@@ -79,14 +79,14 @@ async def test_it_is_up_again_five_minutes_after_the_endpoint_is_repaired(monkey
 
 
 @pytest.mark.parametrize("number", [2, 3, 8, 20])
-async def test_all_endpoints_dead_are_down_after_each_was_met_or_eight(
+async def test_all_endpoints_dead_are_down_after_each_was_met_or_sixteen(
     monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     world = await cluster(monkeypatch, number, set(range(number)))
     world.deliver()
     world.fail()
-    await asyncio.sleep(20)
-    size = max(3, min(number, MAX_ROUND))
+    await asyncio.sleep(40)
+    size = max(3, min(number, 2 * MAX_ROUND))
     assert len(set(world.endpoints[:size])) == min(number, size)
     assert world.ups == [(0, True), (2 * (size - 1) + 1.1, False)]
     await world.monitored_relays.stop()
@@ -135,3 +135,34 @@ def test_a_round_meets_each_endpoint_whatever_failed_before() -> None:
         rotation.record(index, 0.0, delivered=False)
     rotation.next_endpoint([0, 1, 2], in_round=False)
     assert sorted(rotation.next_endpoint([0, 1, 2], in_round=True) for _ in range(3)) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("first", range(12))
+async def test_a_round_that_misses_the_endpoints_that_deliver_meets_them_before_it_says_down(
+    monkeypatch: pytest.MonkeyPatch, first: int
+) -> None:
+    """Nine of twelve endpoints are dead: before, a round of eight that met dead ones alone took the relay down."""
+    world = await cluster(monkeypatch, 12, {(first + number) % 12 for number in range(9)}, regular=True)
+    world.deliver()
+    await asyncio.sleep(12 * 30 * 2)
+    for _ in range(60):
+        world.fail()
+        await asyncio.sleep(7)
+    assert world.ups == [(0, True)]
+    assert world.condition == Condition.DEGRADED
+    await world.monitored_relays.stop()
+
+
+async def test_many_endpoints_that_all_die_are_down_after_sixteen_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
+    dead: set[int] = set()
+    world = await cluster(monkeypatch, 40, dead, regular=True)
+    world.deliver()
+    await asyncio.sleep(40 * 30)
+    dead.update(range(40))
+    began = world.clock.monotonic()
+    world.fail()
+    await asyncio.sleep(60)
+    (_, (went_down, up)) = world.ups
+    assert not up
+    assert went_down - began <= 2 * MAX_ROUND * 2 + 2
+    await world.monitored_relays.stop()

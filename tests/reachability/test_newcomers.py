@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from monitor.config import attempts
 from monitor.embedded import parse_fault
-from monitor.reachability import confirmation, rhythm
+from monitor.reachability import rhythm
 from monitor.vocabulary import Condition
 from tests.probes.harness import PERSISTENT, ProbeHarness, embedded, probe_at, serving
 from tests.virtual_time import WITH_SOCKETS
@@ -31,7 +32,7 @@ FAST: dict[str, Any] = PERSISTENT | {"pairs": "2", "timeout": "3s"}
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(confirmation, "ROUND_SPACING", 0.1)
+    monkeypatch.setattr(attempts, "CONFIRMATION_SPACING", 0.1)
     monkeypatch.setattr(rhythm, "FAILING_INTERVAL", 0.3)
     monkeypatch.setattr(rhythm, "REDUCED_INTERVAL", 0.5)
 

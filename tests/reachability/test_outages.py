@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from monitor.config import attempts
 from monitor.embedded import parse_fault
-from monitor.reachability import confirmation, rhythm
+from monitor.reachability import rhythm
 from monitor.vocabulary import Condition
 from tests.probes.harness import PERSISTENT, QUICK_SESSION, ProbeHarness, embedded, probe_at, serving
 from tests.virtual_time import WITH_SOCKETS
@@ -31,7 +32,7 @@ OUTAGES = {
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(confirmation, "ROUND_SPACING", 0.2)
+    monkeypatch.setattr(attempts, "CONFIRMATION_SPACING", 0.2)
     monkeypatch.setattr(rhythm, "FAILING_INTERVAL", 0.5)
     monkeypatch.setattr(rhythm, "REDUCED_INTERVAL", 2.0)
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from monitor.reachability import confirmation, rhythm
+from monitor.config import attempts
+from monitor.reachability import rhythm
 from monitor.results import Confirmed
 from monitor.vocabulary import Outcome
 from tests.probes.harness import (
@@ -44,7 +45,7 @@ async def test_a_connection_that_is_held_says_nothing_of_messages(relay: Embedde
 async def test_a_relay_is_down_once_fresh_attempts_confirm_it_and_up_again_when_it_is_back(
     relay: EmbeddedRelay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(confirmation, "ROUND_SPACING", 0.1)
+    monkeypatch.setattr(attempts, "CONFIRMATION_SPACING", 0.1)
     monkeypatch.setattr(rhythm, "FAILING_INTERVAL", 0.2)
     async with probe_at(relay.url, "steady-messaging", **PERSISTENT) as made:
         made.watch_reachability()
@@ -58,7 +59,7 @@ async def test_a_relay_is_down_once_fresh_attempts_confirm_it_and_up_again_when_
 
 
 async def test_one_blip_takes_no_relay_down(relay: EmbeddedRelay, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(confirmation, "ROUND_SPACING", 0.1)
+    monkeypatch.setattr(attempts, "CONFIRMATION_SPACING", 0.1)
     async with probe_at(relay.url, "steady-messaging", **PERSISTENT) as made:
         made.watch_reachability()
         async with serving(made):

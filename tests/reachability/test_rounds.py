@@ -127,3 +127,14 @@ async def test_one_refused_attempt_does_not(monkeypatch: pytest.MonkeyPatch) -> 
         await asyncio.sleep(5)
         assert world.condition == Condition.UP
     await world.monitored_relays.stop()
+
+
+async def test_a_bug_in_the_check_for_local_faults_does_not_keep_the_verdict_back(world: World) -> None:
+    """The round never ended before, and the relay stayed up."""
+    world.script = lambda _: (0.1, failed())
+    world.deliver()
+    world.local_check_fails = True
+    world.fail()
+    await asyncio.sleep(30)
+    assert world.condition == Condition.DOWN
+    assert world.task_failures

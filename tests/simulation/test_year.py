@@ -14,8 +14,9 @@ from monitor.cli import app
 from monitor.config import Config, load
 from monitor.simulation.year.kinds import KINDS, Due, Kind
 from monitor.simulation.year.plan import Fault, draw_faults
+from monitor.simulation.year.processes import MIN_CLUSTERS, simulate_year
 from monitor.simulation.year.score import score
-from monitor.simulation.year.simulate import Simulated, enlarged, simulate_faults, simulate_year
+from monitor.simulation.year.simulate import Simulated, enlarged, simulate_faults
 from tests.relays import ROOT
 
 BY_NAME = {kind.name: kind for kind in KINDS}
@@ -86,3 +87,11 @@ def test_the_command_prints_a_table() -> None:
     assert "false pages a relay-year" in done.output
     found = json.loads(CliRunner().invoke(app, [*command, "--output", "json"]).output)
     assert 0 <= found["precision"] <= 1
+
+
+def test_several_processes_give_the_same_pages_as_one(config: Config) -> None:
+    one_process, two = (simulate_year(config, seed=5, seconds=30 * DAY, processes=number) for number in (1, 2))
+    assert len(one_process.faults) >= MIN_CLUSTERS
+    assert [(page.at, page.group) for page in one_process.notifications] == [
+        (page.at, page.group) for page in two.notifications
+    ]

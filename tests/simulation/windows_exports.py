@@ -12,7 +12,7 @@ import numpy as np
 from monitor.simulation.promql import Series, Store, labels
 from monitor.simulation.ruler import Firing, Ruler
 from monitor.simulation.year.exported import Exported, Monitor
-from monitor.simulation.year.observer import Observed, Status
+from monitor.simulation.year.observed import Observed, Status
 from monitor.simulation.year.outcomes import Counted, budgets_of
 from monitor.slo.rules.rule import Alert
 from tests.simulation.windows_config import DELAYS, groups_of

@@ -11,7 +11,7 @@ import numpy as np
 from monitor.burn_rate import burn_conditions
 from monitor.config.units import parse_duration
 from monitor.simulation.budgets import EventTimes, Intervals, Rule, first_page, simulate_events
-from monitor.simulation.year.observer import Status
+from monitor.simulation.year.observed import Status
 from monitor.simulation.year.outcomes import budgets_of
 from monitor.slo.rules.certificate import EXPIRY
 from monitor.slo.rules.drift import INTERVAL_SCRAPES
@@ -157,7 +157,7 @@ def _of_monitors(config: Config, seed: int) -> Iterator[Fault]:
     absent = Exports(config, seed, absent=[(START, START + DAY)])
     # Without a marker that the target is gone, its last sample counts for five minutes.
     yield Fault("RelayMonitorAbsent", absent, waits["RelayMonitorAbsent", ""] + slack + 300.0)
-    apart = 1.1 * prometheus.step + 10.0
+    apart = prometheus.scrape_interval + prometheus.evaluation_interval + 10.0  # closer ones may be seen as one
     restarts = [(START + number * apart, START + number * apart) for number in range(3)]
     restarted = Exports(config, seed, absent=restarts)
     yield Fault("RelayMonitorAbsent", restarted, 2 * apart + slack, {"about": "restarts"})

@@ -79,7 +79,7 @@ def test_verdict_alerts_have_one_route_that_budgets_do_not_share() -> None:
         for name in ("RelayNotAccepting", "RelayErrorBudgetBurn")
     )
     assert verdicts["group_by"] == ["install", "relay"]
-    assert (verdicts["group_wait"], verdicts["group_interval"]) == ("10s", "15s")
+    assert (verdicts["group_wait"], verdicts["group_interval"]) == ("5s", "15s")
     assert budgets is not verdicts
     assert not any("RelayErrorBudgetBurn" in matcher for matcher in verdicts["matchers"])
 

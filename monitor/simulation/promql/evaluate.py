@@ -7,6 +7,7 @@ itself is therefore not there either; the generated rules divide by what is abov
 from __future__ import annotations
 
 import re
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
@@ -254,6 +255,7 @@ def _quantile(q: Floats, buckets: Sequence[tuple[float, Floats]]) -> Floats:
     return result
 
 
+@lru_cache(maxsize=65_536)
 def _nameless(of: Labels) -> Labels:
     return tuple(item for item in of if item[0] != "__name__")
 
@@ -262,9 +264,17 @@ def _keys(names: frozenset[str] | None, *, on: bool) -> Callable[[Labels], Label
     """Return the function that keeps the labels by which label sets are grouped or matched."""
     if names is None:
         return _nameless
-    if on:
-        return lambda of: tuple(item for item in of if item[0] in names)
-    return lambda of: tuple(item for item in of if item[0] not in names and item[0] != "__name__")
+    return partial(_kept if on else _others, names)
+
+
+@lru_cache(maxsize=65_536)
+def _kept(names: frozenset[str], of: Labels) -> Labels:
+    return tuple(item for item in of if item[0] in names)
+
+
+@lru_cache(maxsize=65_536)
+def _others(names: frozenset[str], of: Labels) -> Labels:
+    return tuple(item for item in of if item[0] not in names and item[0] != "__name__")
 
 
 def _aggregated(operator: str, values: list[Floats]) -> Floats:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from monitor.config import Config, RelayConfig
     from monitor.simulation.promql.series import Floats
-    from monitor.simulation.year.observer import Observed
+    from monitor.simulation.year.observed import Observed
     from monitor.simulation.year.outcomes import Budget, Counted
 
 STARTED: float = -30 * 86_400.0

@@ -7,21 +7,20 @@ from __future__ import annotations
 
 import heapq
 import math
-from bisect import bisect_right
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from monitor.config.attempts import attempt_interval
+from monitor.config.attempts import attempt_interval, attempt_spacing
 from monitor.config.relay import MAX_ATTEMPT_TIME
 from monitor.reachability.attempt_loop import MAX_CONCURRENT
 from monitor.reachability.condition import RelayCondition
 from monitor.reachability.persistent import RESEND_INTERVAL, SILENT_MESSAGES
-from monitor.reachability.rhythm import MAX_ROUND, ROUND_SPACING, EndpointRotation, Rhythm
+from monitor.reachability.rhythm import MAX_ROUND, EndpointRotation, Rhythm
 from monitor.results import Cause, RelayStatus
 from monitor.scenarios import SPECS
 from monitor.simulation.year.kinds import New
 from monitor.simulation.year.network import CONNECT, Network
+from monitor.simulation.year.observed import Observed, Status
 from monitor.vocabulary import Condition, Reason, Step
 
 if TYPE_CHECKING:
@@ -46,36 +45,6 @@ _CAUSES: Final = {
     New.SILENT: (Step.DELIVER, Reason.LOST),
     New.LIMITED: (Step.UPGRADE, Reason.RATE_LIMITED),
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
-    """What the monitor says of the relay from `at` on; `limited`: the cause is that the relay asks for less."""
-
-    at: float
-    condition: Condition
-    up: bool | None
-    accepting: bool | None
-    limited: bool = False
-
-
-@dataclass(slots=True)
-class Observed:
-    """The statuses of a relay by time, and when a persistent pair was found silent."""
-
-    statuses: list[Status] = field(default_factory=list)
-    silent: list[float] = field(default_factory=list)
-
-    def status(self, at: float) -> Status | None:
-        """Return the status at a time; None before the first one, when the relay is up."""
-        index = bisect_right(self.statuses, at, key=lambda status: status.at) - 1
-        return self.statuses[index] if index >= 0 else None
-
-    @property
-    def may_alert(self) -> bool:
-        """True if the relay was not always up, or degraded by exchanges alone."""
-        harmless = {Condition.UP, Condition.DEGRADED}
-        return bool(self.silent) or any(status.condition not in harmless or not status.up for status in self.statuses)
 
 
 class Observer:
@@ -156,10 +125,7 @@ class Observer:
         )
         first = self._rng.uniform(0, self._every) if math.isfinite(self._every) else math.inf
         self._rhythm = Rhythm(every=self._every, next_regular=start + first)
-        confirm = self._relay.confirm
-        if confirm.attempts > 1:
-            interval = (confirm.within - self._timeout) / (confirm.attempts - 1)
-            self._rhythm.round_interval = min(ROUND_SPACING, interval)
+        self._rhythm.round_interval = attempt_spacing(self._relay.confirm, self._timeout)
 
     def _at(self, at: float, action: Callable[[], None]) -> None:
         self._number += 1
@@ -178,10 +144,23 @@ class Observer:
         if self._network.connected[number]:
             if self._network.delivers(number, sent_at):
                 slow = self._network.is_slow(sent_at)
-                self._at(sent_at + CONNECT, lambda: self._exchanged(sent_at, slow=slow))
+                arrives = sent_at + CONNECT
+                if self._is_quiet_until(arrives):  # most messages: no event is queued
+                    self.now = arrives
+                    self._exchanged(sent_at, slow=slow)
+                else:
+                    self._at(arrives, lambda: self._exchanged(sent_at, slow=slow))
             else:
                 self._at(sent_at + probe.timeout, lambda: self._exchange_failed(number, sent_at))
         self._at(sent_at + probe.message_interval, lambda: self._message(number))
+
+    def _is_quiet_until(self, at: float) -> bool:
+        """Return whether nothing else happens until then."""
+        return (
+            (not self._events or self._events[0][0] > at)
+            and self._condition.due() > at
+            and (self._suspended or self._running >= MAX_CONCURRENT or self._rhythm.due(len(self._endpoints)) > at)
+        )
 
     def _exchanged(self, sent_at: float, *, slow: bool) -> None:
         if self._observes:
@@ -289,7 +268,10 @@ class Observer:
         if round_ is not None:
             round_.launched += 1
             round_.running += 1
-        index = self._rotation.next_endpoint(self._endpoints, in_round=round_ is not None)
+        if round_ is not None and round_.remaining:
+            index = round_.remaining.pop(0)
+        else:
+            index = self._rotation.next_endpoint(self._endpoints, in_round=round_ is not None)
         rhythm.started(started)
         self._running += 1
         outcome = self._network.new(started)
@@ -342,6 +324,10 @@ class Observer:
         """Conclude a round once nothing more of it is to come."""
         if round_.wants_more(len(self._endpoints)) or (round_.running and not round_.delivered):
             return
+        if not round_.delivered and not round_.extended:
+            round_.extend(self._rotation.not_failing(self._endpoints)[:MAX_ROUND])
+            if round_.remaining:
+                return
         round_.concluded = True
         if round_.delivered:
             self._rhythm.round = None

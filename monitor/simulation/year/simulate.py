@@ -14,19 +14,19 @@ from monitor.simulation.notifications import Alertmanager
 from monitor.simulation.promql import Store
 from monitor.simulation.ruler import Ruler, at_one_interval
 from monitor.simulation.year.exported import Exported, Monitor, phase_of
-from monitor.simulation.year.kinds import KINDS, Scope
-from monitor.simulation.year.observer import Observed, Observer
+from monitor.simulation.year.kinds import Scope
+from monitor.simulation.year.observed import Observed
+from monitor.simulation.year.observer import Observer
 from monitor.simulation.year.outcomes import budgets_of, count, may_page
-from monitor.simulation.year.plan import GROUP_SIZE, draw_faults
+from monitor.simulation.year.plan import GROUP_SIZE
 from monitor.slo.alertmanager import alertmanager_file
 from monitor.slo.rules import groups
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from monitor.config import Config
     from monitor.simulation.notifications import Notification
-    from monitor.simulation.year.kinds import Kind
     from monitor.simulation.year.outcomes import Counted
     from monitor.simulation.year.plan import Fault
     from monitor.slo.rules.rule import Alert
@@ -98,14 +98,6 @@ def enlarged(config: Config, relays: int, locations: int) -> Config:
     return config.model_copy(update={"relays": tuple(made), "probes": probes, "locations": places[:locations]})
 
 
-def simulate_year(config: Config, *, seed: int, seconds: float = YEAR, kinds: Sequence[Kind] = KINDS) -> Simulated:
-    """Simulate `seconds` of the relays and locations of a configuration; the same seed gives the same pages."""
-    rng = np.random.default_rng(seed)
-    names = [relay.name for relay in config.relays]
-    faults = draw_faults(names, config.locations, seconds, rng, kinds)
-    return simulate_faults(config, faults, seed=seed, seconds=seconds)
-
-
 def simulate_faults(
     config: Config,
     faults: Sequence[Fault],
@@ -118,8 +110,15 @@ def simulate_faults(
 
     `wanted` selects the alerts; without it, those that page and those that inhibit them.
     """
-    simulated = Clusters(config, faults, seed, wanted=wanted)
-    notifications = [each for cluster in clusters(faults) for each in simulated.notifications(cluster)]
+    simulation = Clusters(config, faults, seed, wanted=wanted)
+    found = [each for cluster in clusters(faults) for each in simulation.notifications(cluster)]
+    return simulated(config, faults, seconds, found)
+
+
+def simulated(
+    config: Config, faults: Sequence[Fault], seconds: float, notifications: Iterable[Notification]
+) -> Simulated:
+    """Return what the receivers of a configuration got of these faults."""
     return Simulated(
         relays=len(config.relays),
         locations=len(config.locations),

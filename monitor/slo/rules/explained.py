@@ -4,8 +4,8 @@
 evaluations is exact, and its sum over a window is what the counter grew.
 
 An outage that has paged explains its own failures, those before the page included: pages about error budgets and lost
-messages count the others. The explanation ends with the outage, and what failed before or between outages is still
-counted. An outage too short to page explains nothing.
+messages count the others. The explanation ends when the page does, and what failed before or between outages is still
+counted. An outage too short to page explains nothing while no page is open.
 
 | series | value |
 |---|---|
@@ -25,6 +25,7 @@ from monitor.slo.rules.rule import Record, any_of
 from monitor.slo.rules.timing import Timing
 from monitor.slo.rules.verdicts import (
     EVERYWHERE,
+    KEEP_FIRING,
     LOCAL_RELAY,
     ONE_LOCATION,
     OUTAGE,
@@ -47,8 +48,12 @@ CATCH_UP: Final = 90.0
 The verdict follows them within 46 s, even where the relay asks for fewer connects, then a scrape and two evaluations.
 """
 
-REPORT_DELAY: Final = 60.0
-"""Seconds after an outage in which its last failures are counted: runs end, and are scraped."""
+EXPLAINED_AFTER: Final = KEEP_FIRING
+"""Seconds after an outage in which failures are those that it explains.
+
+Its last ones are counted then: runs end, and are scraped. Its page is still open, so that a relay that flaps is one
+page, although some of its outages are too short to page.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +106,7 @@ def _explained(
     config: Config, own: Selectors, timing: Timing, counter: Counter, fact: str, matchers: str = ""
 ) -> Iterator[str]:
     """Yield parts: the time before a page, counted once at its start; then until the last failures are counted."""
-    tail, step = show_duration(timing.recorded(REPORT_DELAY)), show_duration(timing.evaluation)
+    tail, step = show_duration(timing.recorded(EXPLAINED_AFTER)), show_duration(timing.evaluation)
     for seconds, matcher in page_after_classes(config):
 
         def begins(where: str, matcher: str = matcher) -> str:

@@ -162,7 +162,8 @@ def _absent(config: Config, own: Selectors, timing: Timing) -> Iterator[Alert]:
 
 
 def _restarting(own: Selectors, timing: Timing) -> Alert:
-    window = show_duration(max(RESTART_WINDOW, 5 * timing.step))
+    # A restart is seen a scrape and an evaluation later at most: two that are closer may be seen as one.
+    window = show_duration(max(RESTART_WINDOW, 4 * (timing.scrape + timing.evaluation)))
     return Alert(
         name="RelayMonitorAbsent",
         severity="warning",

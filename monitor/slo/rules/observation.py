@@ -6,10 +6,18 @@ from typing import TYPE_CHECKING, Final
 
 from monitor.config import show_duration
 from monitor.slo.rules import templates
-from monitor.slo.rules.relay_status import KEEP_FIRING
 from monitor.slo.rules.rule import RELAY_DASHBOARD, Alert
 from monitor.slo.rules.timing import Timing
-from monitor.slo.rules.verdicts import ACCEPTING_RATIO, LOCAL_RELAY, MAINTENANCE, RELAY, UP_RATIO, VOTER, Selectors
+from monitor.slo.rules.verdicts import (
+    ACCEPTING_RATIO,
+    KEEP_FIRING,
+    LOCAL_RELAY,
+    MAINTENANCE,
+    RELAY,
+    UP_RATIO,
+    VOTER,
+    Selectors,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,6 +17,7 @@ from monitor.slo.rules.verdicts import (
     EVERYWHERE,
     GROUP,
     GROUP_DOWN,
+    KEEP_FIRING,
     LOCAL_RELAY,
     NOT_ACCEPTING,
     ONE_LOCATION,
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from monitor.config import Config
-
-KEEP_FIRING: Final = 120.0
-"""Seconds for which a verdict alert fires after the repair: a relay that fails again meanwhile is the same page."""
 
 PROBE_WAIT: Final = 60.0
 """Seconds for which a probe must fail while its relay is up."""

@@ -70,6 +70,9 @@ EVERYWHERE: Final = 'location=""'
 ONE_LOCATION: Final = 'location!=""'
 """Matchers of the verdict of all locations, and of that of one location about a regional relay."""
 
+KEEP_FIRING: Final = 120.0
+"""Seconds for which a verdict alert fires after the repair: a relay that fails again meanwhile is the same page."""
+
 
 class Selectors:
     """Writes selectors of the series of one install."""

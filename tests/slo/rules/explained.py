@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Samples = list[tuple[int, float]]
 PAGE_AFTER: Final = 30
-REPORT_DELAY: Final = 60
+EXPLAINED_AFTER: Final = 120
 CATCH_UP: Final = 90
 LOOKBACK: Final = 300_000
 
@@ -147,7 +147,7 @@ class Growth:
     def _explained(self, index: int, verdicts: Verdicts, history: History) -> float:
         now = index * self.step
         step = max(history.scrape, history.evaluation)
-        tail = max(REPORT_DELAY, 2 * step) * 1000
+        tail = max(EXPLAINED_AFTER, 2 * step) * 1000
         outage = [verdicts.paged[at] for at in self._within(now, tail)]
         if not any(outage):
             return 0.0
