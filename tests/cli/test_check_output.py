@@ -30,11 +30,11 @@ def row(config: Config, name: str, number: int = 0) -> list[str]:
 def test_the_load_of_probes_and_attempts_is_one_figure() -> None:
     """Probes make 3.7 connects a minute (at most 5.3) and 25.4 messages (32); attempts 4 and 4."""
     assert " ".join(row(SHIPPED, "demo")) == "6 7.7 (9.3, 60) 29.4 (36, 600) 282 27"
-    assert row(SHIPPED, "demo", 1) == ["30s", "1m19s", "1m49s"]
+    assert row(SHIPPED, "demo", 1) == ["30s", "1m14s", "1m44s"]
 
 
 def test_attempts_that_are_stretched_to_fit_the_limits_are_explained() -> None:
-    assert " ".join(row(one(connects=4), "demo", 1)) == "44s (30s exceeds its limits) 1m19s 2m3s"
+    assert " ".join(row(one(connects=4), "demo", 1)) == "44s (30s exceeds its limits) 1m14s 1m58s"
 
 
 def test_limits_without_room_for_attempts_are_a_warning() -> None:
