@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from math import inf
+from typing import TYPE_CHECKING, Final
 
 from monitor.config.crontab import Crontab
 from monitor.schedule.window import Window
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from monitor import config
     from monitor.clock import Clock
     from monitor.schedule.on_demand import OnDemandWindows
+
+
+_MINUTE: Final = 60.0
 
 
 class Maintenance:
@@ -31,7 +35,7 @@ class Maintenance:
         on_demand: OnDemandWindows | None = None,
     ) -> None:
         self._clock = clock
-        self._windows = [(window, Crontab(window.cron, window.timezone)) for window in windows]
+        self._windows = [_ConfiguredWindow(window) for window in windows]
         self._on_demand = on_demand
 
     def active(self, relay: str, at: datetime | None = None) -> str | None:
@@ -42,50 +46,82 @@ class Maintenance:
     def window(self, relay: str, at: datetime | None = None) -> Window | None:
         """Return the window of `relay` that is open `at` a time (default: now); of several the one that ends last."""
         now = self._clock.time() if at is None else at.timestamp()
-        found = [
-            _configured(window, start)
-            for window, crontab in self._windows
-            if _applies_to(window, relay) and (start := crontab.after(now - window.duration)) <= now
-        ]
-        if self._on_demand is not None and (started := self._on_demand.active(relay, now)) is not None:
-            found.append(started)
-        return max(found, key=lambda window: window.end, default=None)
+        found = [item.open_at(now) for item in self._windows if item.applies_to(relay)]
+        if self._on_demand is not None:
+            found.append(self._on_demand.active(relay, now))
+        return max((window for window in found if window is not None), key=lambda window: window.end, default=None)
 
     def configured(self) -> tuple[Window, ...]:
         """Return the configured windows that are open now."""
         now = self._clock.time()
-        return tuple(
-            _configured(window, start)
-            for window, crontab in self._windows
-            if (start := crontab.after(now - window.duration)) <= now
-        )
+        return tuple(window for item in self._windows if (window := item.open_at(now)) is not None)
 
     def overlaps(self, relay: str, since: float, until: float) -> bool:
         """Return whether a window of `relay` is open at any time from `since` until `until`, on the wall clock."""
         if self._on_demand is not None and self._on_demand.overlaps(relay, since, until):
             return True
-        return any(
-            _applies_to(window, relay) and crontab.after(since - window.duration) <= until
-            for window, crontab in self._windows
-        )
+        return any(item.applies_to(relay) and item.overlaps(since, until) for item in self._windows)
 
     def next_window(self, relay: str) -> Window | None:
         """The next configured window of `relay` to open, without one that is open now."""
         now = self._clock.time()
-        coming = (
-            _configured(window, crontab.after(now)) for window, crontab in self._windows if _applies_to(window, relay)
-        )
+        coming = (item.next_after(now) for item in self._windows if item.applies_to(relay))
         return min(coming, key=lambda window: window.start, default=None)
 
 
-def _configured(window: config.MaintenanceConfig, start: float) -> Window:
-    return Window(
-        datetime.fromtimestamp(start, UTC),
-        datetime.fromtimestamp(start + window.duration, UTC),
-        window.reason,
-        tuple(window.relays),
-    )
+class _ConfiguredWindow:
+    """A configured window, and when it opens.
 
+    The latest opening is cached until the next one: each report asks for it. The cache depends on no clock.
+    """
 
-def _applies_to(window: config.MaintenanceConfig, relay: str) -> bool:
-    return not window.relays or relay in window.relays
+    def __init__(self, config: config.MaintenanceConfig) -> None:
+        self._config = config
+        self._crontab = Crontab(config.cron, config.timezone)
+        self._cached: tuple[float, float, float | None] = (inf, inf, None)  # since, until, the opening
+
+    def applies_to(self, relay: str) -> bool:
+        """Return whether it is a window of `relay`."""
+        return not self._config.relays or relay in self._config.relays
+
+    def open_at(self, at: float) -> Window | None:
+        """Return the window that is open at a time, None if none is."""
+        opened = self._opened(at)
+        return self._window(opened) if opened is not None and at < opened + self._config.duration else None
+
+    def overlaps(self, since: float, until: float) -> bool:
+        """Return whether a window is open at any time from `since` until `until`."""
+        return self._crontab.after(since - self._config.duration) <= until
+
+    def next_after(self, at: float) -> Window:
+        """Return the next window to open."""
+        return self._window(self._crontab.after(at))
+
+    def _opened(self, at: float) -> float | None:
+        """Return when a window last opened, None if this was longer ago than its duration."""
+        since, until, opened = self._cached
+        if since <= at < until:
+            return opened
+        first = self._crontab.after(at - self._config.duration)
+        if first > at:
+            self._cached = (at, first, None)
+            return None
+        # By bisection: none opened within `without`, and one within `within`. Openings are whole minutes apart.
+        without, within = 0.0, self._config.duration
+        while within - without > _MINUTE:
+            middle = (without + within) / 2
+            if self._crontab.after(at - middle) <= at:
+                within = middle
+            else:
+                without = middle
+        opened = self._crontab.after(at - within)
+        self._cached = (opened, self._crontab.after(opened), opened)
+        return opened
+
+    def _window(self, start: float) -> Window:
+        return Window(
+            datetime.fromtimestamp(start, UTC),
+            datetime.fromtimestamp(start + self._config.duration, UTC),
+            self._config.reason,
+            tuple(self._config.relays),
+        )

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from monitor.schedule import Maintenance, Window
 
@@ -78,3 +80,38 @@ def test_the_next_window_is_the_first_to_open_of_those_of_the_relay() -> None:
 def test_a_window_longer_than_its_period_is_always_open() -> None:
     maintenance = Maintenance([window(cron="0 0 * * *", duration=90000.0)], WallClock("2024-05-05T13:00:00+02:00"))
     assert maintenance.active("demo") == "database upgrade"
+
+
+@pytest.mark.parametrize(
+    ("cron", "duration", "opened"),
+    [
+        ("* * * * *", 3600.0, "2024-05-05T12:59:00+00:00"),  # windows that overlap: the latest
+        ("*/10 * * * *", 3600.0, "2024-05-05T12:50:00+00:00"),
+        ("7 3 * * *", 86_400.0, "2024-05-05T03:07:00+00:00"),
+        ("* 0-3 5 * *", 604_800.0, "2024-05-05T03:59:00+00:00"),
+    ],
+)
+def test_an_open_window_is_the_one_that_opened_last(cron: str, duration: float, opened: str) -> None:
+    clock = WallClock("2024-05-05T12:59:30+00:00")
+    maintenance = Maintenance([window(cron=cron, duration=duration, timezone="UTC")], clock)
+    start = datetime.fromisoformat(opened)
+    expected = Window(start, start + timedelta(seconds=duration), "database upgrade", ("demo",))
+    assert maintenance.window("demo") == expected
+    assert maintenance.configured() == (expected,)
+
+
+@given(
+    st.sampled_from(["* * * * *", "*/7 * * * *", "30 2 * * *", "0 0 * * sun", "1,2,3 4 * * *"]),
+    st.sampled_from([60.0, 90.0, 3600.0, 86_400.0, 604_800.0]),
+    st.lists(st.integers(0, 30 * 86_400), min_size=1, max_size=8),
+)
+def test_the_cache_changes_nothing_in_whatever_order_the_times_are_asked(
+    cron: str, duration: float, times: list[int]
+) -> None:
+    clock = WallClock("2024-05-05T12:00:00+00:00")
+    cached = Maintenance([window(cron=cron, duration=duration)], clock)
+    for seconds in times:
+        at = datetime.fromtimestamp(clock.now + seconds, UTC)
+        fresh = Maintenance([window(cron=cron, duration=duration)], clock)
+        assert cached.window("demo", at) == fresh.window("demo", at)
+        assert (cached.window("demo", at) is not None) == cached.overlaps("demo", at.timestamp(), at.timestamp())
