@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from monitor.clock import utc
 from monitor.errors import RequestError
 from monitor.schedule import OnDemandWindows, Window
 from monitor.state import StateFile
@@ -40,6 +41,7 @@ class MaintenanceOnDemand:
         on_change: Callable[[Window, str], None] = lambda _window, _what: None,
     ) -> None:
         self.windows = OnDemandWindows(clock)
+        self._clock = clock
         self._file = StateFile(folder, NAME) if folder is not None else None
         self.relays = relays
         self.configured = configured
@@ -61,6 +63,10 @@ class MaintenanceOnDemand:
             raise RequestError(f"no maintenance window {id[:40]!r} is open")
         self._changed(window, "ended", by=by)
         return window
+
+    def now(self) -> datetime:
+        """Return the present time, in UTC."""
+        return utc(self._clock)
 
     def list(self) -> tuple[Window, ...]:
         """Return the open windows on demand, the first to end first."""

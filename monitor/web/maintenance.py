@@ -91,6 +91,7 @@ class MaintenancePages:
         return await html(
             "maintenance.html",
             status_code,
+            now=control.now(),
             windows=control.list(),
             configured=control.configured(),
             relays=sorted(control.relays()),

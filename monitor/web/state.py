@@ -30,6 +30,9 @@ class MaintenanceControl(Protocol):
     def configured(self) -> tuple[Window, ...]:
         """Return the open windows of the configuration; their id is empty."""
 
+    def now(self) -> datetime:
+        """Return the present time, in UTC."""
+
     def relays(self) -> Collection[str]:
         """Return the names of the relays that exist."""
 
