@@ -112,6 +112,6 @@ def test_the_cache_changes_nothing_in_whatever_order_the_times_are_asked(
     cached = Maintenance([window(cron=cron, duration=duration)], clock)
     for seconds in times:
         at = datetime.fromtimestamp(clock.now + seconds, UTC)
-        fresh = Maintenance([window(cron=cron, duration=duration)], clock)
-        assert cached.window("demo", at) == fresh.window("demo", at)
+        uncached = Maintenance([window(cron=cron, duration=duration)], clock)
+        assert cached.window("demo", at) == uncached.window("demo", at)
         assert (cached.window("demo", at) is not None) == cached.overlaps("demo", at.timestamp(), at.timestamp())
