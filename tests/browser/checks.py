@@ -31,6 +31,26 @@ BROKEN_WORDS: Final = r"""() => {
   return [...broken];
 }"""
 
+CLIPPED: Final = r"""() => {
+  const clipped = new Set();
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const node = walker.currentNode;
+    const text = node.data.trim();
+    if (!text || !node.parentElement.checkVisibility()) continue;
+    const range = document.createRange();
+    range.selectNodeContents(node);
+    for (let element = node.parentElement; element; element = element.parentElement) {
+      const style = getComputedStyle(element);
+      if (!["hidden", "clip"].includes(style.overflowX) || style.textOverflow === "ellipsis") continue;
+      const room = element.getBoundingClientRect();
+      // An element of a pixel is for screen readers.
+      if (room.width > 2 && [...range.getClientRects()].some((box) => box.right > room.right + 1)) clipped.add(text);
+    }
+  }
+  return [...clipped];
+}"""
+
 FOCUSED: Final = """() => {
   const element = document.activeElement;
   if (!element || element === document.body) return null;
@@ -47,9 +67,11 @@ FOCUSED: Final = """() => {
 
 
 def assert_fits(page: Page) -> None:
-    """Assert that the page does not scroll sideways and breaks no word."""
+    """Assert that the page does not scroll sideways, cuts off no text and breaks no word."""
     width, room = page.evaluate("[document.scrollingElement.scrollWidth, innerWidth]")
     assert width <= room, f"{page.url}: {width} px wide in a window of {room}"
+    clipped = page.evaluate(CLIPPED)
+    assert not clipped, f"{page.url}: text is cut off: {clipped}"
     broken = page.evaluate(BROKEN_WORDS)
     assert not broken, f"{page.url}: words break inside: {broken}"
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import httpx
@@ -126,6 +127,11 @@ class Daemon:
     def lines(self) -> list[JsonObject]:
         """Return the log."""
         return [json.loads(line) for line in self.log.read_text("utf-8").splitlines() if line.startswith("{")]
+
+    @staticmethod
+    def seconds_of(line: JsonObject) -> float:
+        """Return the time of a line of the log in seconds since the epoch."""
+        return datetime.fromisoformat(line["timestamp"]).timestamp()
 
     def __enter__(self) -> Self:
         self.start()
