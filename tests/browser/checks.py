@@ -51,6 +51,10 @@ CLIPPED: Final = r"""() => {
   return [...clipped];
 }"""
 
+WIDE: Final = """() => [...document.body.querySelectorAll("*")]
+  .filter((element) => element.getBoundingClientRect().right > innerWidth + 1)
+  .map((element) => element.outerHTML.slice(0, 120))"""
+
 FOCUSED: Final = """() => {
   const element = document.activeElement;
   if (!element || element === document.body) return null;
@@ -69,7 +73,8 @@ FOCUSED: Final = """() => {
 def assert_fits(page: Page) -> None:
     """Assert that the page does not scroll sideways, cuts off no text and breaks no word."""
     width, room = page.evaluate("[document.scrollingElement.scrollWidth, innerWidth]")
-    assert width <= room, f"{page.url}: {width} px wide in a window of {room}"
+    wide = page.evaluate(WIDE) if width > room else []
+    assert width <= room, f"{page.url}: {width} px wide in a window of {room}: {wide[-3:]}"
     clipped = page.evaluate(CLIPPED)
     assert not clipped, f"{page.url}: text is cut off: {clipped}"
     broken = page.evaluate(BROKEN_WORDS)
