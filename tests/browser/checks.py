@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 from axe_playwright_python.sync_playwright import Axe
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page
+    from collections.abc import Iterable
+
+    from playwright.sync_api import Page
 
 SERIOUS: Final = frozenset({"serious", "critical"})
 MAX_KEYS: Final = 400
@@ -111,13 +113,14 @@ def walk(page: Page) -> list[dict[str, Any]]:
     raise AssertionError(f"{page.url}: more than {MAX_KEYS} stops")
 
 
-def assert_on_first_screen(page: Page, *elements: Locator) -> None:
-    """Assert that the elements are wholly visible without scrolling."""
+def assert_on_first_screen(page: Page, ids: Iterable[str]) -> None:
+    """Assert that the elements with these ids are wholly visible without scrolling."""
     size = page.viewport_size
     assert size is not None
     assert page.evaluate("scrollY") == 0
-    for element in elements:
-        box = element.bounding_box()
-        assert box is not None, f"{element} is not shown"
-        assert box["y"] >= 0, f"{element} begins above the window: {box}"
-        assert box["y"] + box["height"] <= size["height"], f"{element} ends below the window: {box}"
+    for element in ids:
+        # In one step, since an update may replace the element at any time.
+        box = page.evaluate("(id) => document.getElementById(id).getBoundingClientRect().toJSON()", element)
+        assert box["height"] > 0, f"{element} is not shown"
+        assert box["top"] >= 0, f"{element} begins above the window: {box}"
+        assert box["bottom"] <= size["height"], f"{element} ends below the window: {box}"
