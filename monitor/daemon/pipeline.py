@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 
+from monitor.clock import utc
 from monitor.daemon.counting import as_failed, bad_seconds, cause_of, counts_bad, with_outcome
-from monitor.results import MessagesJudged, Paired, PairTime, Run, Skipped, Untried
+from monitor.results import LogLine, MessagesJudged, Paired, PairTime, Run, Skipped, Untried
 from monitor.vocabulary import Outcome, Verdict
 
 if TYPE_CHECKING:
@@ -191,8 +192,8 @@ class ResultPipeline:
             elif not healthy:
                 # Successful runs too: their latencies are unreliable.
                 report = with_outcome(report, Outcome.ABORTED)
-            self._journal.add(report, report.log)
-            log_run(report)
+            line = LogLine(utc(self._clock), "warning", f"run {report.outcome.value}", log_run(report))
+            self._journal.add(report, (*report.log, line) if line.fields else report.log)
         elif excluded or not healthy:
             if isinstance(report, PairTime | Paired):
                 return
@@ -248,13 +249,15 @@ def _counts_against_relay(report: Run | Report) -> bool:
     return isinstance(report, Skipped) or (isinstance(report, PairTime) and not report.connected)
 
 
-def log_run(run: Run) -> None:
-    """Log a run, at level debug unless it has a failure. To be called once its outcome is final."""
+def log_run(run: Run) -> dict[str, str]:
+    """Log a run, at level debug unless it has a failure, and return the fields. Its outcome must be final."""
     about = {"run_id": run.id, "relay": run.relay, "probe": run.probe, "outcome": run.outcome.value}
     event, failure = f"run {run.outcome.value}", run.failure
     if failure is None:
         _log.debug(event, **about, duration=round(run.duration, 3))
-        return
+        return {}
     fields = {"step": failure.step.value, "reason": failure.reason.value, "status": failure.status}
+    fields = {key: text for key, text in fields.items() if text} | {"detail": failure.detail}
     log = _log.info if run.outcome is Outcome.EXCLUDED else _log.warning
-    log(event, **about, **{k: v for k, v in fields.items() if v}, detail=failure.detail, repeats=True)
+    log(event, **about, **fields, repeats=True)
+    return fields

@@ -94,6 +94,7 @@ async def diagnose(
         details = "; ".join(described)
         note = f"{finding.value if finding is not None else 'not known'}{': ' + details if details else ''}"
         recorder.mark(receiver.side, Step.HISTORY, now, now, note)
+        recorder.log("debug", "diagnosis", message=f"{message.direction} {message.sequence}", finding=note)
 
 
 def find(message: Message, readings: Sequence[Reading]) -> Finding | None:

@@ -37,12 +37,14 @@ def build_app(state: WebState, auth: WebAuth | None = None) -> SecurityHeaders:
     overview, management, api = Overview(state), Management(state), Api(state)
     maintenance, incidents = MaintenancePages(state), IncidentApi(state)
     incident_pages = IncidentPages(state)
+    runs = RunPage(state)
     app = Starlette(
         routes=[
             Route("/", overview.page),
             Route(events.PATH, events.EventStreams(overview).page),
             Route("/static/{name}", static_files.serve),
-            Route("/runs/{id}", RunPage(state).page),
+            Route("/runs/{id}", runs.page),
+            Route("/faults", runs.faults),
             Route("/metrics", Scrape(state.metrics).page),
             Route("/-/healthy", management.healthy),
             Route("/-/ready", management.ready),

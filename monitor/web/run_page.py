@@ -1,29 +1,108 @@
-"""The page `/runs/ID`: one run."""
+"""The pages `/runs/ID`, one run, and `/faults`, what steps and reasons mean."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
-from starlette.exceptions import HTTPException
-
+from monitor.threads import run_in_thread
+from monitor.vocabulary import Finding, Outcome, Reason, Step
+from monitor.web import run_sentences
+from monitor.web.meanings import meanings
 from monitor.web.rendering import html
+from monitor.web.waterfall import waterfall
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from monitor.journal import Journal, StoredRun
+    from monitor.results import Run
     from monitor.web.state import WebState
+
+ATTEMPT: Final = "(attempt)"
+"""The probe's name of fresh attempts."""
+
+ATTEMPTS_AFTER: Final = timedelta(seconds=15)
+"""Time after a failure within which fresh attempts belong to its round."""
+
+MAX_ATTEMPTS: Final = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A run with what is shown beside it.
+
+    before, after: ids of the previous and the next run of the same probe. good: its last good run before this one.
+    attempts: the fresh attempts that followed, if it failed, oldest first.
+    """
+
+    stored: StoredRun
+    before: str | None
+    after: str | None
+    good: Run | None
+    attempts: tuple[Run, ...]
+
+
+def find(journal: Journal, run_id: str) -> Found | None:
+    """Read a run and what is shown beside it; None if it is not stored. Blocks for the queries."""
+    stored = journal.run(run_id)
+    if stored is None:
+        return None
+    run = stored.run
+    before, after = journal.neighbours(run_id)
+    good = journal.last_good(run.relay, run.probe, run.started_at)
+    attempts: list[StoredRun] = []
+    if run.outcome is Outcome.FAILED and run.probe != ATTEMPT:
+        at = run.failed_at or run.started_at
+        attempts = journal.runs(relay=run.relay, probe=ATTEMPT, since=at, until=at + ATTEMPTS_AFTER, limit=MAX_ATTEMPTS)
+    return Found(
+        stored=stored,
+        before=before,
+        after=after,
+        good=None if good is None else good.run,
+        attempts=tuple(item.run for item in reversed(attempts)),
+    )
 
 
 class RunPage:
-    """The page of one run."""
+    """The page of one run, and that of the faults."""
 
     def __init__(self, state: WebState) -> None:
         self._state = state
+        self._meanings = meanings()
 
     async def page(self, request: Request) -> Response:
-        """Serve the page of one run."""
-        stored = self._state.journal.run(request.path_params["id"])
-        if stored is None:
-            raise HTTPException(404, "run not found or expired")
-        return await html("run.html", run=stored.run, omitted=stored.omitted)
+        """Serve the page of one run; where it is not stored, a page with a way back."""
+        run_id = request.path_params["id"]
+        found = await run_in_thread("read of a run", partial(find, self._state.journal, run_id))
+        if found is None:
+            return await html("run_missing.html", 404, run_id=run_id)
+        run = found.stored.run
+        now = datetime.now(UTC)
+        status = await self._state.status()
+        relay = next((item for item in status.relays if item.name == run.relay), None)
+        return await html(
+            "run.html",
+            run=run,
+            found=found,
+            omitted=found.stored.omitted,
+            log=found.stored.log,
+            relay=relay,
+            now=now,
+            drawn=waterfall(run, found.good),
+            expected=run_sentences.EXPECTED,
+            came=None if run.failure is None else run_sentences.came(run.failure),
+            findings=run_sentences.findings(run),
+            attempts=run_sentences.attempts(run, found.attempts),
+            verdicts=[run_sentences.verdict(fate, run, now) for fate in run.messages],
+            meaning=None if run.failure is None else self._meanings.reasons[run.failure.reason.value],
+        )
+
+    async def faults(self, _: Request) -> Response:
+        """Serve what steps, findings and reasons mean."""
+        return await html(
+            "faults.html", known=self._meanings, steps=list(Step), findings=list(Finding), reasons=list(Reason)
+        )

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import yaml
-
 from monitor.vocabulary import Finding, Outcome, Reason, Step
+from monitor.web.meanings import meanings
 from tests.faults.table import TABLE
 from tests.relays import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from enum import StrEnum
 
     from tests.faults.rows import Row
@@ -33,8 +31,6 @@ reports exactly this step, reason and verdicts within the given time. This page 
 
 """
 
-MEANINGS: Final = Path(__file__).with_name("meanings.yaml")
-
 
 def page() -> str:
     """Return the page."""
@@ -42,30 +38,30 @@ def page() -> str:
 
 
 def _lines() -> Iterator[str]:
-    meanings = yaml.safe_load(MEANINGS.read_text("utf-8"))
+    known = meanings()
     yield "## Steps"
     yield ""
     yield "In the order of a run. The steps before a failed one have succeeded."
     yield ""
-    yield from _meanings(Step, meanings["steps"])
+    yield from _meanings(Step, known.steps)
     yield ""
     yield "## Diagnosis of a lost message"
     yield ""
     yield "The last lines of a failed run's timeline. The channel's history was read over the connection that should"
     yield "have delivered the message, over a new one, and over another endpoint if there is one."
     yield ""
-    yield from _meanings(Finding, meanings["findings"])
+    yield from _meanings(Finding, known.findings)
     yield ""
     yield "## Reasons"
     for reason in Reason:
-        meaning = meanings["reasons"][reason.value]
+        meaning = known.reasons[reason.value]
         steps = sorted({row.step.value for row in TABLE if row.reason is reason and row.step is not None}, key=_index)
         yield ""
         yield f"### {reason.value}"
         yield ""
-        yield meaning["means"]
+        yield meaning.means
         yield ""
-        yield f"Look first: {meaning['look']}"
+        yield f"Look first: {meaning.look}"
         if steps:
             yield ""
             yield f"Occurs at: {', '.join(f'`{step}`' for step in steps)}."
@@ -80,11 +76,11 @@ def _lines() -> Iterator[str]:
         yield _row(row)
 
 
-def _meanings(kind: type[StrEnum], meanings: dict[str, str]) -> Iterator[str]:
+def _meanings(kind: type[StrEnum], known: Mapping[str, str]) -> Iterator[str]:
     yield f"| {kind.__name__.lower()} | |"
     yield "|---|---|"
     for item in kind:
-        yield f"| `{item.value}` | {meanings[item.value]} |"
+        yield f"| `{item.value}` | {known[item.value]} |"
 
 
 def _row(row: Row) -> str:
