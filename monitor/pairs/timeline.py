@@ -35,7 +35,12 @@ def mark_failed(marks: list[Mark], error: ProbeError, since: float | None, ended
 
 
 def _belongs_to(mark: Mark, error: ProbeError) -> bool:
-    """Return whether a mark is of the side where an error occurred; the handshake, which encloses others, of none."""
+    """Return whether a mark is of the side where an error occurred.
+
+    The handshake, which encloses others, is of none, and neither are the findings of a diagnosis.
+    """
+    if mark.note and not mark.failed:
+        return False
     if mark.step is Step.HANDSHAKE or error.step is Step.HANDSHAKE:
         return mark.step is error.step
     return error.side in {"", mark.side}

@@ -63,8 +63,8 @@ class Axis:
     """
 
     def __init__(self, steps: Sequence[tuple[float, float]], instants: Iterable[float] = ()) -> None:
-        times = {round(max(0.0, time), 6) for time in (*chain.from_iterable(steps), *instants)} | {0.0}
-        edges = sorted(times)[:MAX_INTERVALS]
+        steps = [(_rounded(start), _rounded(end)) for start, end in steps]
+        edges = sorted({0.0, *chain.from_iterable(steps), *map(_rounded, instants)})[:MAX_INTERVALS]
         if len(edges) == 1:
             edges.append(1e-6)
         parts = list(pairwise(edges))
@@ -105,6 +105,11 @@ class Axis:
             Segment(round(a, 3), round(b - a, 3), any(fold.left <= a and b <= fold.right for fold in folds) and b > a)
             for a, b in pairwise(edges)
         )
+
+
+def _rounded(time: float) -> float:
+    """Return a time in whole microseconds, since equal times may differ by their rounding."""
+    return round(max(0.0, time), 6)
 
 
 def _folded(parts: Sequence[tuple[float, float]], steps: Sequence[tuple[float, float]]) -> list[bool]:

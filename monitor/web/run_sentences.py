@@ -91,11 +91,9 @@ def _reading(detail: str) -> str:
         return f"{connection} got it from the history" if via != "the persistent connection" else "its history has it"
     if result == "not stored":
         return f"the history read over {connection} lacks it"
-    return (
-        f"{connection} could not read it: {result}"
-        if not result.startswith("not among")
-        else f"{connection} found it {result}"
-    )
+    if result.startswith("not among"):
+        return f"{connection} found it {result} of the history"
+    return f"{connection} could not read the history: {result}"
 
 
 def attempts(run: Run, following: Sequence[Run]) -> str:

@@ -23,7 +23,7 @@ HEAD: Final = """\
 
 For engineers on call. A failed run has a *step* (where in the protocol it was) and a *reason* (what went wrong there).
 Both are on the on-call page, in `/api/v1/runs`, in the log and in `relay_probe_failures_total{step,reason}`. Look up
-the reason here, then read the run's timeline.
+the reason here, then open the page of the run. The monitor itself serves these explanations at `/faults`.
 
 The project's tests cause every fault in the last table, against the program named there, and check that the monitor
 reports exactly this step, reason and verdicts within the given time. This page is generated from those tests
@@ -47,8 +47,9 @@ def _lines() -> Iterator[str]:
     yield ""
     yield "## Diagnosis of a lost message"
     yield ""
-    yield "The last lines of a failed run's timeline. The channel's history was read over the connection that should"
-    yield "have delivered the message, over a new one, and over another endpoint if there is one."
+    yield "On the page of a failed run, and in the last entries of its timeline in the API. The channel's history was"
+    yield "read over the connection that should have delivered the message, over a new one, and over another endpoint if"
+    yield "there is one. If the relay's last diagnosis began less than 20 s before, it was read over the first alone."
     yield ""
     yield from _meanings(Finding, known.findings)
     yield ""

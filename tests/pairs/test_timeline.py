@@ -44,6 +44,12 @@ def test_a_handshake_that_is_in_the_timeline_is_marked_and_encloses_other_steps(
     assert marks[1] == handshake._replace(note="silent", failed=True)
 
 
+def test_a_finding_of_the_diagnosis_is_no_step_before_the_failed_one() -> None:
+    marks = [Mark("wallet", Step.RESUME, 0.0, 0.1), Mark("wallet", Step.HISTORY, 5.0, 5.0, "not_stored")]
+    mark_failed(marks, ProbeError(Step.RECOVER, Reason.LOST).noticed_by("wallet"), None, 5.1)
+    assert marks[-1] == Mark("wallet", Step.RECOVER, 0.1, 5.1, "lost", failed=True)
+
+
 def test_the_diagnosis_refines_the_reason_of_the_latest_failed_row() -> None:
     marks = [Mark("wallet", Step.DELIVER, 0.0, 5.0, "unrecovered: not delivered", failed=True), TCP]
     refine_reason(marks, Reason.UNRECOVERED, Reason.LOST)

@@ -46,28 +46,6 @@ class TestEscaping:
             assert EVIL in text_of(await web.get("/"))
 
 
-class TestRun:
-    async def test_it_shows_the_timeline_the_exchanges_and_the_messages(self) -> None:
-        async with client() as web:
-            shown = text_of(await web.get(f"/runs/{FULL.id}"))
-        assert "steady at demo: failed at deliver : lost" in shown
-        assert "100.0 20.0 wallet publish sent <again>" in shown
-        assert "ok 100.0 500.0" in shown
-        assert "2 response pending 100.0 50.0 late" in shown
-        assert "left out" not in shown
-
-    async def test_it_shows_how_much_is_omitted(self) -> None:
-        store = Journal()
-        store.add(run(1, exchanges=run(1).exchanges * 1_000))
-        async with client(journal=store) as web:
-            assert "800 more exchanges" in text_of(await web.get(f"/runs/{run(1).id}"))
-
-    async def test_an_unknown_run_is_404(self) -> None:
-        async with client() as web:
-            response = await web.get(f"/runs/{UNKNOWN}")
-        assert (response.status_code, response.text) == (404, "run not found or expired\n")
-
-
 class TestHealth:
     async def test_it_is_healthy_while_it_serves(self) -> None:
         async with client() as web:
