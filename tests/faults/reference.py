@@ -47,9 +47,10 @@ def _lines() -> Iterator[str]:
     yield ""
     yield "## Diagnosis of a lost message"
     yield ""
-    yield "On the page of a failed run, and in the last entries of its timeline in the API. The channel's history was"
-    yield "read over the connection that should have delivered the message, over a new one, and over another endpoint if"
-    yield "there is one. If the relay's last diagnosis began less than 20 s before, it was read over the first alone."
+    yield "On the page of a failed run, and in the last entries of its timeline in the API. The"
+    yield "channel's history was read over the connection that should have delivered the message, over a new one, and"
+    yield "over another endpoint if there is one. If the relay's last diagnosis began less than 20 s before, it was"
+    yield "read over the first alone."
     yield ""
     yield from _meanings(Finding, known.findings)
     yield ""

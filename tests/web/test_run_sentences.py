@@ -24,8 +24,8 @@ def found(*notes: str) -> list[str]:
         (
             "stored_not_pushed: the persistent connection: stored; a new connection: stored",
             (
-                "Stored by the relay, not pushed to this connection; its history has it; a fresh connection got it from "
-                "the history."
+                "Stored by the relay, not pushed to this connection; its history has it; a fresh connection got it "
+                "from the history."
             ),
         ),
         (
