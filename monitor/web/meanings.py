@@ -18,7 +18,7 @@ class ReasonMeaning:
     """What a reason means, and what to look at first."""
 
     means: str
-    look: str
+    look_first: str
 
 
 @dataclass(frozen=True, slots=True)

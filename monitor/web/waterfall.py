@@ -144,13 +144,13 @@ def _durations(good: Run | None) -> dict[tuple[str, Step], list[float]]:
 
 
 def _arrows(fates: list[MessageFate], axis: Axis) -> Iterator[Arrow]:
-    places = [axis.at(fate.sent or 0.0) for fate in fates]
+    positions = [axis.at(fate.sent or 0.0) for fate in fates]
     labelled = -100.0
-    for number, (fate, left) in enumerate(zip(fates, places, strict=True)):
+    for number, (fate, left) in enumerate(zip(fates, positions, strict=True)):
         arrived = arrival(fate)
         verdict = fate.verdict.value if fate.verdict is not None else "none"
         fits = left - labelled >= LABEL_DISTANCE
-        following = min((place for place in places[number + 1 :] if place > left), default=100.0)
+        following = min((position for position in positions[number + 1 :] if position > left), default=100.0)
         if fits:
             labelled = left
         yield Arrow(

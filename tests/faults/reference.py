@@ -63,7 +63,7 @@ def _lines() -> Iterator[str]:
         yield ""
         yield meaning.means
         yield ""
-        yield f"Look first: {meaning.look}"
+        yield f"Look first: {meaning.look_first}"
         if steps:
             yield ""
             yield f"Occurs at: {', '.join(f'`{step}`' for step in steps)}."

@@ -59,9 +59,9 @@ def test_the_axis_fills_the_width_and_keeps_the_order_of_times(
     assert axis.intervals[0].left == 0
     assert axis.intervals[-1].right == pytest.approx(100)
     times = sorted({time for step in steps for time in step} | set(instants))
-    places = [axis.at(time) for time in times]
-    assert places == sorted(places)
-    assert all(0 <= place <= 100.001 for place in places)
+    positions = [axis.at(time) for time in times]
+    assert positions == sorted(positions)
+    assert all(0 <= position <= 100.001 for position in positions)
     for start, end in steps:
         parts = axis.segments(start, end)
         assert sum(part.width for part in parts) == pytest.approx(axis.at(end) - axis.at(start), abs=0.1)

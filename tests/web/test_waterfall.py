@@ -70,7 +70,7 @@ def test_a_failed_step_is_drawn_however_many_there_are() -> None:
 
 def test_labels_of_the_axis_are_far_enough_apart() -> None:
     ticks = waterfall(FAILED, None).ticks
-    places = [place for place, _ in ticks]
-    assert (places[0], places[-1]) == (0.0, 100.0)
-    assert all(later - earlier >= 12 for earlier, later in pairwise(places))
+    positions = [position for position, _ in ticks]
+    assert (positions[0], positions[-1]) == (0.0, 100.0)
+    assert all(later - earlier >= 12 for earlier, later in pairwise(positions))
     assert waterfall(run(1), None).lanes == ()
