@@ -6,6 +6,7 @@
     ├── ConfigError             invalid configuration: one `ConfigProblem` for each error
     ├── StartupError            the program cannot start or continue here: port in use, unreadable file
     ├── OutputError             results cannot be written to stdout
+    ├── JournalUnavailableError the journal cannot be read: its disk hangs, or its file is damaged
     ├── RequestError            an operator's request that cannot be carried out; the message says what is allowed
     ├── MisuseError             an interface was used against its rules: a bug in this program
     ├── ProbeError              a run failed, at a step and for a reason of `vocabulary`
@@ -86,6 +87,10 @@ class ConfigError(MonitorError):
 
 class StartupError(MonitorError):
     """The program cannot start or continue on this machine. The message is one line for the operator."""
+
+
+class JournalUnavailableError(MonitorError):
+    """The journal cannot be read now. What it would have said is unknown; the probes go on."""
 
 
 class OutputError(MonitorError):

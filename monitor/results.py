@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from monitor.scenarios import Scenario
     from monitor.vocabulary import Condition, Outcome, Phase, Reason, Step, Verdict
 
+ATTEMPT: Final = "(attempt)"
+"""The probe's name in the runs of attempts, which belong to no probe."""
+
 _RANDOM_62_BITS: Final = (1 << 62) - 1
 
 

@@ -30,7 +30,7 @@ from pydantic import (
 )
 
 from monitor.config.selectors import check_selector
-from monitor.config.units import DURATION, RATIO, parse_duration, parse_ratio
+from monitor.config.units import DURATION, RATIO, SIZE, parse_duration, parse_ratio, parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,6 +116,33 @@ class Duration:
         if not parse_duration(self.low) <= seconds <= parse_duration(self.high):
             raise ValueError(f"is out of bounds; expected {self.low} to {self.high}")
         return seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Marks an int as bytes, written as a size from `low` to `high`."""
+
+    low: str
+    high: str
+
+    @property
+    def kind(self) -> Kind:
+        """The description of the field."""
+        return Kind("size", f"{self.low} to {self.high}")
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> Any:
+        """Called by pydantic."""
+        written = WithJsonSchema({"type": "string", "pattern": f"^{SIZE}$"})
+        return handler.generate_schema(Annotated[Any, BeforeValidator(self._validate), written])
+
+    def _validate(self, value: object) -> int:
+        if isinstance(value, str):
+            value = parse_size(value)
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise ValueError("is not a size; expected one such as 500MB or 2GB")  # noqa: TRY004 - likewise
+        if not parse_size(self.low) <= value <= parse_size(self.high):
+            raise ValueError(f"is out of bounds; expected {self.low} to {self.high}")
+        return value
 
 
 def _ratio(value: object) -> Decimal:

@@ -9,7 +9,7 @@ import types
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
-from monitor.config.fields import Duration, Kind, Section
+from monitor.config.fields import Duration, Kind, Section, Size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +60,7 @@ def kind_of(field: FieldInfo) -> Kind:
 
 def _kind(annotation: Any, metadata: tuple[Any, ...]) -> Kind:  # noqa: PLR0911 - one return for each kind
     for mark in reversed(metadata):
-        if isinstance(mark, Duration):
+        if isinstance(mark, Duration | Size):
             return mark.kind
         if isinstance(mark, Kind):
             return mark

@@ -17,6 +17,7 @@ from monitor.config.fields import (
     PlainPath,
     Ratio,
     Section,
+    Size,
     Text,
     WebUrl,
     no_entries,
@@ -102,6 +103,17 @@ class DegradedConfig(Section):
     failures: int = Field(3, ge=1, le=1000, description="bad exchanges that are needed beside that share")
 
 
+class JournalConfig(Section):
+    """What the journal keeps: runs, their sums, incidents."""
+
+    max_age: Annotated[float, Duration("1d", "1y")] = Field(
+        2_592_000.0, description="age at which everything is removed; budgets cover no longer time"
+    )
+    max_size: Annotated[int, Size("50MB", "100GB")] = Field(
+        500_000_000, description="size of its file; before that is reached, the oldest runs are removed"
+    )
+
+
 class MetricsConfig(Section):
     """What `/metrics` has."""
 
@@ -134,8 +146,9 @@ class Config(Section):
     server: ServerConfig = Field(default_factory=ServerConfig, description="the monitor's own HTTP server")
     state_dir: PlainPath | None = Field(
         None,
-        description="folder that keeps the last runs and the relays' conditions over restarts; null: in memory only",
+        description="folder that keeps the journal and the relays' conditions over restarts; null: in memory only",
     )
+    journal: JournalConfig = Field(default_factory=JournalConfig, description="what the journal keeps")
     references: Annotated[tuple[HostPort, ...], Field(max_length=10)] = Field(
         (),
         description="two or more independent hosts that are checked when a relay seems down, to rule out a local fault",

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from monitor.config.fields import Duration
+from monitor.config.fields import Duration, Size
 from monitor.config.introspection import kind_of, marks_of, models_in
 from monitor.config.model import Config
-from monitor.config.units import show_duration
+from monitor.config.units import show_duration, show_size
 from monitor.scenarios import KEYS, SPECS, users_of
 from monitor.vocabulary import Sli
 
@@ -101,14 +101,17 @@ def _default(field: FieldInfo) -> str:
             return "see meaning"
         value: Any = field.default_factory()  # type: ignore[call-arg] # the other kind is dealt with above
         return "`{}`" if isinstance(value, Mapping) else "see below"
-    return _written(field.default, is_duration=any(isinstance(mark, Duration) for mark in marks_of(field)))
+    marks = marks_of(field)
+    if any(isinstance(mark, Duration) for mark in marks) and field.default is not None:
+        return f"`{show_duration(field.default)}`"
+    if any(isinstance(mark, Size) for mark in marks):
+        return f"`{show_size(field.default)}`"
+    return _written(field.default)
 
 
-def _written(value: Any, *, is_duration: bool) -> str:
+def _written(value: Any) -> str:
     if value is None:
         return "null"
-    if is_duration:
-        return f"`{show_duration(value)}`"
     return "`[]`" if value == () else f"`{value}`"
 
 

@@ -1,4 +1,4 @@
-"""Durations and ratios as text, as in Prometheus: `500ms`, `1h30m`, `30d`; `99.9%`.
+"""Durations, ratios and sizes as text: `500ms`, `1h30m`, `30d`, as in Prometheus; `99.9%`; `500MB`.
 
 A duration is a float of seconds, a ratio a `Decimal` between 0 and 1: 99.9 % is exactly `Decimal("0.999")`.
 """
@@ -14,6 +14,11 @@ DURATION: Final = r"(\d+y)?(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?"
 
 RATIO: Final = r"\d+(\.\d+)?%"
 """The grammar of a ratio, as a regular expression."""
+
+SIZE: Final = r"\d+(MB|GB)"
+"""The grammar of a size, as a regular expression."""
+
+_SIZE_UNITS: Final = {"MB": 10**6, "GB": 10**9}
 
 # In milliseconds, so that sums are exact. A year is 365 days, as in Prometheus.
 _UNITS: Final = {
@@ -44,6 +49,19 @@ def show_duration(seconds: float) -> str:
         if number:
             parts.append(f"{number}{unit}")
     return "".join(parts) or "0s"
+
+
+def parse_size(text: str) -> int:
+    """Parse a size such as `500MB` into bytes. Raises `ValueError`."""
+    if len(text) > _MAX_LENGTH or not re.fullmatch(SIZE, text, re.ASCII):
+        raise ValueError("is not a size; expected a number with its unit: 500MB, 2GB")
+    return int(text[:-2]) * _SIZE_UNITS[text[-2:]]
+
+
+def show_size(size: int) -> str:
+    """Format bytes as a size, in the largest unit that is exact."""
+    unit = "MB" if size % _SIZE_UNITS["GB"] else "GB"
+    return f"{size // _SIZE_UNITS[unit]}{unit}"
 
 
 def parse_ratio(text: str) -> Decimal:

@@ -23,7 +23,7 @@ from monitor.daemon.pipeline import ResultPipeline
 from monitor.daemon.prometheus_reading import PrometheusReader
 from monitor.daemon.status import StatusViews
 from monitor.daemon.supervisor import ProbeSupervisor
-from monitor.errors import ConfigError, MonitorError, StartupError
+from monitor.errors import ConfigError, JournalUnavailableError, MonitorError, StartupError
 from monitor.health import SelfCheck
 from monitor.journal import Journal
 from monitor.logs import REPETITIONS
@@ -91,10 +91,9 @@ class Monitor:
         self.metrics = Metrics(config, version=monitor.__version__, shard=self.shard, clock=self.clock)
         self.state_folder = StateFolder(config.state_dir) if config.state_dir is not None else None
         self.journal = Journal(
-            self.state_folder,
-            on_health=self.metrics.set_journal_healthy,
-            on_bug=partial(self.metrics.count_task_failure, "journal"),
+            self.state_folder, clock=self.clock, on_bug=partial(self.metrics.count_task_failure, "journal")
         )
+        self.journal.configure(config)
         self.incidents = IncidentRecorder(
             self.journal, self.metrics, self.clock, install=config.install, location=config.location
         )
@@ -178,8 +177,7 @@ class Monitor:
         self._start_began = True
         self.metrics.set_healthy(True)
         self.metrics.set_reload(at=self.clock.time(), ok=True)
-        left = await run_in_thread("read of the incidents", self.incidents.load)
-        self.incidents.restore(left, [relay.name for relay in self.config.relays])
+        await self._restore_incidents()
         await self.monitored_relays.start(
             self._on_status, on_attempt=self._on_attempt, known=self._known, supervision=self.supervision
         )
@@ -192,6 +190,14 @@ class Monitor:
             self.supervision.watch("prometheus", self.prometheus.run),
         ]
         _log.info("monitor started", relays=len(self.config.relays), probes=len(self.config.probes))
+
+    async def _restore_incidents(self) -> None:
+        try:
+            left = await self.journal.read(self.incidents.load)
+        except JournalUnavailableError as error:
+            left = ()
+            _log.warning("incidents of the process before are unknown", why=str(error))
+        self.incidents.restore(left, [relay.name for relay in self.config.relays])
 
     async def stop_parts(self) -> None:
         """See `lifecycle.Parts`."""
@@ -311,6 +317,7 @@ class Monitor:
         if config.references != self.config.references:
             self.health.references = config.references
         self.config = config
+        self.journal.configure(config)
         await self.supervisor.start_all(difference.started)
 
     def _set_config_hash(self, config_hash: str) -> None:
@@ -375,6 +382,7 @@ class Monitor:
         while True:
             await asyncio.sleep(1)
             self.pipeline.review()
+            self.metrics.set_journal_healthy(self.journal.healthy)
             self.maintenance_on_demand.review()
             REPETITIONS.summarize()
             if self.conditions is not None:

@@ -200,6 +200,8 @@ class ResultPipeline:
             if isinstance(report, MessagesJudged) and report.verdict in _UNOBSERVABLE and not healthy:
                 unjudged = tuple(item._replace(note=UNOBSERVED) for item in report.after_run)
                 report = report._replace(verdict=None, after_run=unjudged)
+        if not isinstance(report, Run):
+            self._journal.report(report)
         self._on_recorded(report)
         if isinstance(report, MessagesJudged):
             self._judge_after_run(report)

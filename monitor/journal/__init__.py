@@ -1,14 +1,15 @@
-"""The run journal: the last runs of each probe, and more of the failed ones.
+"""The journal: what happened, in SQLite; in memory without a `state_dir`.
 
-`journal` stores and finds runs, `values` are their sums, `serialize` converts a run to JSON and back, `file` keeps
-runs across restarts if there is a `state_dir`.
+What is added on the event loop (`journal`) is queued for a thread (`writer`), which sorts it (`collecting`): sums are
+added to roll-ups (`increments`), failed runs and some of the others are stored whole (`store`, `packing`). Pages and
+budgets read the sums (`cells`, `queries`). The last runs of each probe are also in memory (`recent`). Old entries are
+removed (`pruning`, `retention`). `schema` has the tables, `database` the connections, `values` what queries return.
 """
 
-from monitor.journal.interim import StoredEvent
 from monitor.journal.journal import Journal
 from monitor.journal.serialize import run_to_json
 from monitor.journal.stored import StoredRun
-from monitor.journal.values import Cell, Events, FailureGroup, Histogram, RunSummary
+from monitor.journal.values import Cell, Events, FailureGroup, Histogram, RunSummary, StoredEvent
 
 __all__ = [
     "Cell",

@@ -1,78 +1,202 @@
-"""The stored runs: in memory, and in a file if there is a `state_dir`."""
+"""The journal: what happened, for the pages, the API and the budgets; in SQLite, or in memory without a `state_dir`."""
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
-from dataclasses import replace
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import structlog
-
-from monitor.journal import interim
-from monitor.journal.file import JournalFile
-from monitor.journal.interim import StoredEvent
-from monitor.journal.serialize import run_from_json
-from monitor.journal.stored import StoredRun, truncate
-from monitor.vocabulary import Outcome, Verdict
+from monitor.clock import SYSTEM_CLOCK
+from monitor.errors import JournalUnavailableError
+from monitor.journal import cells, queries
+from monitor.journal.cells import CellReader
+from monitor.journal.collecting import AddedReport, AddedRun, Collector, LastRun
+from monitor.journal.database import NAME, Database
+from monitor.journal.recent import RecentRuns
+from monitor.journal.store import Judgement, with_verdict
+from monitor.journal.stored import truncate
+from monitor.journal.values import StoredEvent
+from monitor.journal.writer import Writer
+from monitor.results import ATTEMPT, MessagesJudged, Paired, PairTime
+from monitor.sli import counted_slos
+from monitor.threads import run_in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import datetime
 
-    from monitor.journal.interim import StoredIncident
+    from monitor.clock import Clock
+    from monitor.config import Config
+    from monitor.incidents import Incident
+    from monitor.journal.stored import StoredRun
     from monitor.journal.values import Cell, Events, FailureGroup, Histogram, RunSummary
-    from monitor.results import Report, Run
+    from monitor.results import LogLine, Report, Run
+    from monitor.sli import CountedSlo
     from monitor.state import StateFolder
+    from monitor.vocabulary import Verdict
 
-_log = structlog.get_logger(__name__)
+    Key = tuple[str, str]  # relay and probe, or relay and SLO
 
-RUNS_PER_PROBE: Final = 50
-"""Runs that did not fail, stored for each probe at each relay."""
+Result = TypeVar("Result")
 
-FAILED_RUNS_PER_PROBE: Final = 50
-"""Failed runs stored for each probe at each relay, in addition; they are rarer and needed for longer."""
+MAX_BYTES: Final = 500_000_000
+"""Largest size by default."""
 
-MAX_RUNS: Final = 5_000
-"""Runs stored in all, about 10 MB."""
+MAX_MEMORY_BYTES: Final = 32_000_000
+"""Largest size of a database in memory."""
 
-MAX_AGE: Final = timedelta(days=7)
-"""Largest difference in age to the newest run."""
+OPEN_TIMEOUT: Final = 1.0
+"""Seconds that the start waits for the last runs; if the disk is slower, they are shown later."""
 
 CLOSE_TIMEOUT: Final = 1.0
-"""Seconds for writing the queued runs when the journal closes."""
+"""Seconds for writing what is queued when the journal closes."""
+
+READ_TIMEOUT: Final = 2.0
+"""Seconds that a reader waits for its turn and its result."""
+
+MAX_READERS: Final = 4
+"""Threads that read at once; more would only compete for the interpreter."""
+
+_COUNTED: Final = (MessagesJudged, Paired, PairTime)
+"""The reports that count in roll-ups."""
+
+_BEGIN: Final = datetime.fromtimestamp(0, UTC)
+_END: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 class Journal:
-    """The stored runs. To be used by one thread; the runs that it returns are frozen and may be used by any.
+    """Runs, sums, incidents and events.
 
-    The constructor reads the file in `folder`, which may block. `on_health` and `on_bug` are those of `JournalFile`.
+    What adds is called on the event loop and never blocks. What finds something raises `JournalUnavailableError` if the
+    database cannot be read, and may block: call it by `read`. `runs`, `neighbours` and `last_good` then answer from
+    memory alone; `last`, `last_all` and `last_good_all` always do.
+
+    The constructor opens the database in `folder`, for which it waits a second at most. on_bug: called for each entry
+    that a bug in this program keeps from being written.
     """
 
     def __init__(
         self,
         folder: StateFolder | None = None,
         *,
-        on_health: Callable[[bool], None] = lambda _: None,
+        clock: Clock = SYSTEM_CLOCK,
         on_bug: Callable[[], None] = lambda: None,
     ) -> None:
-        self._runs: dict[tuple[str, str, bool], deque[StoredRun]] = {}  # by relay, probe, and whether it failed
-        self._by_id: dict[str, StoredRun] = {}  # in order of arrival, like each deque
-        self.healthy = True
-        self._incidents: dict[str, StoredIncident] = {}
-        self._events: deque[StoredEvent] = deque(maxlen=1_000)
-        self._file: JournalFile | None = None
+        self._clock = clock
+        self._database = (
+            Database(folder.path / NAME, MAX_BYTES) if folder is not None else Database(None, MAX_MEMORY_BYTES)
+        )
+        self._cells = CellReader(self._database)
+        self._recent = RecentRuns()
+        self._slos: dict[Key, tuple[CountedSlo, ...]] = {}
+        self._seen: float | None = None  # the newest time at which something was added
+        self._turns: deque[asyncio.Future[None]] = deque()
+        self._reading = 0
+        self._writer = Writer(self._database, folder, collect=Collector().add, on_opened=self._load, on_bug=on_bug)
         if folder is not None:
-            self._file = JournalFile(folder, StoredRun.to_json, on_health=on_health, on_bug=on_bug)
-        if self._file is not None:
-            self._load(self._file)
+            self._writer.flush(OPEN_TIMEOUT)
 
-    def add(self, run: Run, log: tuple[Any, ...] = ()) -> None:
-        """Store a run and its log lines. Never waits for the disk."""
-        stored = replace(truncate(run), log=log)
-        self._store(stored)
-        if self._file is not None:
-            self._file.append(stored)
+    def configure(self, config: Config) -> None:
+        """Apply a configuration: the SLOs to count, and the limits of age and size."""
+        self._slos = {
+            (relay, probe.name): found
+            for probe in config.probes
+            for relay in probe.relays
+            if (found := counted_slos(config.slos, probe.name, relay))
+        }
+        self._writer.pruning.max_age = config.journal.max_age
+        most = config.journal.max_size
+        self._database.limit(most if self._database.path is not None else min(most, MAX_MEMORY_BYTES))
+
+    @property
+    def healthy(self) -> bool:
+        """Whether what was added has been written, or soon will be."""
+        return self._writer.healthy
+
+    # Adding, on the event loop.
+
+    def add(self, run: Run, log: tuple[LogLine, ...] = ()) -> None:
+        """Add a run and its lines of the log."""
+        stored = truncate(run, log)
+        self._recent.add(stored)
+        self._writer.put(AddedRun(stored, self._slos.get((run.relay, run.probe), ()), self._tick()))
+
+    def report(self, report: Report) -> None:
+        """Count what is not a run: lost messages, SLO events."""
+        if isinstance(report, _COUNTED):
+            slos = self._slos.get((report.relay, report.probe), ())
+            self._writer.put(AddedReport(report, slos, self._tick()))
+
+    def judged(self, run_id: str, direction: str, sequence: int, verdict: Verdict | None, note: str) -> None:
+        """Set the verdict on a message that came after its run was added; None sets only the note."""
+        judgement = Judgement(run_id, direction, sequence, verdict, note)
+        if (stored := self._recent.get(run_id)) is not None:
+            self._recent.replace(stored, with_verdict(stored, judgement))
+        self._writer.put(judgement)
+
+    def save_incident(self, incident: Incident) -> None:
+        """Store an incident, instead of an earlier state of it."""
+        self._writer.put(incident)
+
+    def save_event(
+        self, at: datetime, relay: str | None, kind: str, text: str, fields: Mapping[str, Any] | None = None
+    ) -> None:
+        """Store a reload, a maintenance, a start, a gap; `fields` are JSON values."""
+        self._writer.put(StoredEvent(at=at, relay=relay, kind=kind, text=text, fields=dict(fields or {})))
+
+    def _tick(self) -> float:
+        self._seen = now = self._clock.time()
+        self._writer.pruning.tick(now, self._clock.monotonic())
+        return now
+
+    # Finding, in threads.
+
+    async def read(self, query: Callable[[], Result], timeout: float = READ_TIMEOUT) -> Result:
+        """Return the result of a query that is run in a thread. Raises `JournalUnavailableError`, in time at any rate.
+
+        A query whose disk hangs cannot be stopped; it occupies one of a few turns until it ends.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                await self._turn()
+                running = asyncio.ensure_future(run_in_thread("journal query", query))
+                running.add_done_callback(self._end_turn)
+                return await asyncio.shield(running)
+        except TimeoutError:
+            raise JournalUnavailableError(f"the journal did not answer within {timeout:g} s") from None
+
+    async def _turn(self) -> None:
+        if self._reading < MAX_READERS:
+            self._reading += 1
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._turns.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._pass_turn()
+            raise
+
+    def _end_turn(self, ended: asyncio.Future[Any]) -> None:
+        if not ended.cancelled():
+            ended.exception()  # retrieved: the caller may have given up
+        self._pass_turn()
+
+    def _pass_turn(self) -> None:
+        while self._turns:
+            if not (turn := self._turns.popleft()).done():
+                turn.set_result(None)
+                return
+        self._reading -= 1
+
+    def run(self, run_id: str) -> StoredRun | None:
+        """Return a run by its id, or None if it is not stored."""
+        if (found := self._recent.get(run_id)) is not None:
+            return found
+        with self._database.reading() as connection:
+            return queries.run(connection, run_id)
 
     def runs(
         self,
@@ -84,105 +208,92 @@ class Journal:
         until: datetime | None = None,
         limit: int = 50,
     ) -> list[StoredRun]:
-        """Return the matching runs that began in [since, until), newest first; None matches all."""
-        found = [
-            stored
-            for (its_relay, its_probe, _), entries in self._runs.items()
-            if relay in {None, its_relay} and probe in {None, its_probe}
-            for stored in entries
-            if outcome in {None, stored.run.outcome.value}
-            and (since is None or stored.run.started_at >= since)
-            and (until is None or stored.run.started_at < until)
-        ]
-        found.sort(key=_start, reverse=True)
-        return found[:limit]
+        """Return the matching runs that began in [since, until), newest first; None matches all.
 
-    def run(self, run_id: str) -> StoredRun | None:
-        """Return a run by its id, or None if it is not stored."""
-        return self._by_id.get(run_id)
+        While the database cannot be read these are the runs in memory.
+        """
+        since, until = since or _BEGIN, until or self._present()
+        found: dict[str, StoredRun] = {}
+        with suppress(JournalUnavailableError), self._database.reading() as connection:
+            for each in queries.runs(
+                connection,
+                relay=relay,
+                probe=probe,
+                outcome=outcome,
+                since=since.timestamp(),
+                until=until.timestamp(),
+                limit=limit,
+            ):
+                found[each.run.id] = each
+        found |= {each.run.id: each for each in self._recent.matching(relay, probe, outcome, since, until)}
+        return sorted(found.values(), key=lambda each: (each.run.started_at, each.run.id), reverse=True)[:limit]
 
-    def last(self, relay: str, probe: str) -> StoredRun | None:
-        """Return the newest run of a probe at a relay, or None."""
-        newest = [entries[-1] for failed in (False, True) if (entries := self._runs.get((relay, probe, failed)))]
-        return max(newest, key=_start, default=None)
-
-    def report(self, report: Report) -> None:
-        """Count what is not a run: lost messages, SLO events. Never waits for the disk."""
-
-    def judged(self, run_id: str, direction: str, sequence: int, verdict: Verdict | None, note: str) -> None:
-        """Set the verdict on a message that came after its run was added; None: only the note."""
-        stored = self._by_id.get(run_id)
-        if stored is None:
-            return
-        messages = tuple(
-            fate._replace(verdict=verdict if verdict is not None else fate.verdict, note=note)
-            if (fate.direction, fate.sequence) == (direction, sequence)
-            else fate
-            for fate in stored.run.messages
-        )
-        changed = replace(stored, run=stored.run._replace(messages=messages))
-        self._by_id[run_id] = changed
-        entries = self._runs[stored.run.relay, stored.run.probe, stored.run.outcome is Outcome.FAILED]
-        entries[entries.index(stored)] = changed
+    def _present(self) -> datetime:
+        """Return the end of the time of which runs are shown: those of a clock that was ahead are not."""
+        return _END if self._seen is None else datetime.fromtimestamp(self._seen, UTC) + timedelta(hours=1)
 
     def neighbours(self, run_id: str) -> tuple[str | None, str | None]:
         """Return the ids of the stored runs of the same probe before and after a run."""
         stored = self.run(run_id)
         if stored is None:
             return None, None
-        ids = [found.run.id for found in self.runs(relay=stored.run.relay, probe=stored.run.probe, limit=MAX_RUNS)]
-        index = ids.index(run_id)
-        return ids[index + 1] if index + 1 < len(ids) else None, ids[index - 1] if index else None
+        relay, probe, started = stored.run.relay, stored.run.probe, stored.run.started_at
+        recent = [
+            (each.run.started_at, each.run.id) for each in self._recent.matching(relay, probe, None, _BEGIN, _END)
+        ]
+        with suppress(JournalUnavailableError), self._database.reading() as connection:
+            for newer in (False, True):
+                recent += queries.neighbour(connection, relay, probe, started.timestamp(), newer=newer)
+        before = max((each for each in recent if each < (started, run_id)), default=None)
+        after = min((each for each in recent if each > (started, run_id)), default=None)
+        return before[1] if before is not None else None, after[1] if after is not None else None
 
     def last_good(self, relay: str, probe: str, before: datetime) -> StoredRun | None:
         """Return the newest stored good run of a probe that began before a time, or None."""
         return next(iter(self.runs(relay=relay, probe=probe, outcome="ok", until=before, limit=1)), None)
 
-    def last_all(self) -> dict[tuple[str, str], RunSummary]:
-        """Return the newest run of each probe at each relay."""
-        found = {(relay, probe): self.last(relay, probe) for relay, probe, _ in self._runs}
-        return {key: interim.summary(stored.run) for key, stored in found.items() if stored is not None}
+    def last(self, relay: str, probe: str) -> StoredRun | None:
+        """Return the newest run of a probe at a relay, or None. Never blocks."""
+        return self._recent.last(relay, probe)
 
-    def last_good_all(self) -> dict[tuple[str, str], datetime]:
-        """Return the start of the newest good run of each probe at each relay."""
-        good: dict[tuple[str, str], datetime] = {}
-        for stored in self.runs(outcome="ok", limit=MAX_RUNS):
-            good.setdefault((stored.run.relay, stored.run.probe), stored.run.started_at)
-        return good
+    def last_all(self) -> dict[Key, RunSummary]:
+        """Return the newest run of each probe at each relay. Never blocks."""
+        return {key: stored.summary for key, stored in self._recent.last_all().items() if key[1] != ATTEMPT}
 
-    def cells(
-        self, since: datetime, until: datetime, cell: float, relay: str | None = None
-    ) -> dict[tuple[str, str], list[Cell]]:
-        """Return what happened in each span of `cell` seconds, oldest first, without empty ones."""
-        return interim.cells(self.runs(relay=relay, since=since, until=until, limit=MAX_RUNS), cell)
+    def last_good_all(self) -> dict[Key, datetime]:
+        """Return the start of the newest good run of each probe at each relay. Never blocks."""
+        found = self._recent.last_good_all().items()
+        return {key: stored.run.started_at for key, stored in found if key[1] != ATTEMPT}
 
-    def latency(self, since: datetime, until: datetime, relay: str | None = None) -> dict[tuple[str, str], Histogram]:
+    def cells(self, since: datetime, until: datetime, cell: float, relay: str | None = None) -> dict[Key, list[Cell]]:
+        """Return what happened in each span of `cell` seconds, oldest first, without empty ones.
+
+        `cell` is a whole number of minutes; there are minutes and quarters of an hour for 25 hours, then only hours.
+        """
+        return self._cells.read(since.timestamp(), until.timestamp(), int(cell), relay)
+
+    def latency(self, since: datetime, until: datetime, relay: str | None = None) -> dict[Key, Histogram]:
         """Return the round trips of the exchanges that succeeded."""
-        return interim.histograms(self.runs(relay=relay, since=since, until=until, limit=MAX_RUNS))
+        with self._database.reading() as connection:
+            found = cells.read_latencies(connection, int(since.timestamp()), int(until.timestamp()), None, relay)
+        return {key: spans[0][1] for key, spans in found.items()}
 
     def latency_cells(
         self, since: datetime, until: datetime, cell: float, relay: str | None = None
-    ) -> dict[tuple[str, str], list[tuple[datetime, Histogram]]]:
+    ) -> dict[Key, list[tuple[datetime, Histogram]]]:
         """Return the same for each span of `cell` seconds, oldest first, without empty ones."""
-        found: dict[tuple[str, str], list[tuple[datetime, Histogram]]] = {}
-        start = since
-        while start < until:
-            for key, histogram in self.latency(start, start + timedelta(seconds=cell), relay).items():
-                found.setdefault(key, []).append((start, histogram))
-            start += timedelta(seconds=cell)
-        return found
+        with self._database.reading() as connection:
+            return cells.read_latencies(connection, int(since.timestamp()), int(until.timestamp()), int(cell), relay)
 
-    def events(self, since: datetime, until: datetime) -> dict[tuple[str, str], Events]:  # noqa: ARG002 - to come
-        """Return the good and bad events of each SLO at each relay."""
-        return {}
+    def events(self, since: datetime, until: datetime) -> dict[Key, Events]:
+        """Return the good and bad events of each SLO at each relay, in whole hours."""
+        with self._database.reading() as connection:
+            return queries.events(connection, since.timestamp(), until.timestamp())
 
     def failures(self, since: datetime, limit: int, relay: str | None = None) -> list[FailureGroup]:
-        """Return the failed runs by probe and cause, the newest group first."""
-        return interim.failures(self.runs(relay=relay, outcome="failed", since=since, limit=MAX_RUNS), limit)
-
-    def save_incident(self, incident: StoredIncident) -> None:
-        """Store an incident, instead of an earlier state of it. Never waits for the disk."""
-        self._incidents[incident.id] = incident
+        """Return the failed runs by probe and cause, the group with the newest failure first."""
+        with self._database.reading() as connection:
+            return queries.failures(connection, since.timestamp(), limit, relay)
 
     def incidents(
         self,
@@ -191,27 +302,15 @@ class Journal:
         since: datetime | None = None,
         open: bool | None = None,  # noqa: A002 - what it is called
         limit: int = 50,
-    ) -> list[Any]:
+    ) -> list[Incident]:
         """Return the matching incidents, the newest first; `since`: those that were open then or later."""
-        found = [
-            incident
-            for incident in self._incidents.values()
-            if relay in {None, incident.relay}
-            and open in {None, incident.closed_at is None}
-            and (since is None or incident.closed_at is None or incident.closed_at >= since)
-        ]
-        found.sort(key=lambda incident: incident.opened_at, reverse=True)
-        return found[:limit]
+        with self._database.reading() as connection:
+            return queries.incidents(connection, relay, _timestamp(since), limit, is_open=open)
 
-    def incident(self, incident_id: str) -> Any | None:
+    def incident(self, incident_id: str) -> Incident | None:
         """Return an incident by its id, or None."""
-        return self._incidents.get(incident_id)
-
-    def save_event(
-        self, at: datetime, relay: str | None, kind: str, text: str, fields: Mapping[str, Any] | None = None
-    ) -> None:
-        """Store a reload, a maintenance, a start, a gap. Never waits for the disk."""
-        self._events.append(StoredEvent(at=at, relay=relay, kind=kind, text=text, fields=dict(fields or {})))
+        with self._database.reading() as connection:
+            return queries.incident(connection, incident_id)
 
     def events_log(
         self,
@@ -223,56 +322,28 @@ class Journal:
         limit: int = 100,
     ) -> list[StoredEvent]:
         """Return the matching events, the newest first; with `relay` also those of all relays."""
-        found = [
-            event
-            for event in reversed(self._events)
-            if (relay is None or event.relay in {None, relay})
-            and kind in {None, event.kind}
-            and (since is None or event.at >= since)
-            and (until is None or event.at < until)
-        ]
-        return found[:limit]
+        with self._database.reading() as connection:
+            return queries.events_log(connection, relay, kind, _timestamp(since), _timestamp(until), limit)
+
+    # Its life.
+
+    def flush(self, timeout: float = CLOSE_TIMEOUT) -> bool:
+        """Write what was added before, for at most `timeout` seconds. May block. Return whether all was written."""
+        return self._writer.flush(timeout)
 
     def close(self) -> None:
-        """Write the queued runs, for at most `CLOSE_TIMEOUT` seconds. May block."""
-        if self._file is not None:
-            self._file.close(CLOSE_TIMEOUT)
+        """Write what is queued and the last run of each probe, for at most `CLOSE_TIMEOUT` seconds. May block."""
+        if self._database.path is not None:
+            for stored in self._recent.lasts():
+                self._writer.put(LastRun(stored))
+        self._writer.close(CLOSE_TIMEOUT)
 
-    def _store(self, stored: StoredRun) -> None:
-        run = stored.run
-        if run.id in self._by_id:
-            return
-        failed = run.outcome is Outcome.FAILED
-        entries = self._runs.setdefault((run.relay, run.probe, failed), deque())
-        entries.append(stored)
-        self._by_id[run.id] = stored
-        if len(entries) > (FAILED_RUNS_PER_PROBE if failed else RUNS_PER_PROBE):
-            self._evict(entries[0])
-        while stored is not (oldest := next(iter(self._by_id.values()))) and (
-            len(self._by_id) > MAX_RUNS or run.started_at - oldest.run.started_at > MAX_AGE
-        ):
-            self._evict(oldest)
-
-    def _evict(self, stored: StoredRun) -> None:
-        """Remove a run, which must be the first of its deque."""
-        run = stored.run
-        key = (run.relay, run.probe, run.outcome is Outcome.FAILED)
-        entries = self._runs[key]
-        entries.popleft()
-        if not entries:
-            del self._runs[key]
-        del self._by_id[run.id]
-
-    def _load(self, file: JournalFile) -> None:
-        invalid = 0
-        for data in file.read():
-            try:
-                self._store(StoredRun(*run_from_json(data)))
-            except (ValueError, TypeError, KeyError, OverflowError):
-                invalid += 1
-        if invalid:
-            _log.warning("run journal has lines that are not runs", path=str(file.path), lines=invalid)
+    def _load(self) -> None:
+        """Load the last runs, once the database is open."""
+        with self._database.reading() as connection:
+            for stored in queries.last_runs(connection):
+                self._recent.load(stored)
 
 
-def _start(stored: StoredRun) -> tuple[datetime, str]:
-    return stored.run.started_at, stored.run.id
+def _timestamp(time: datetime | None) -> float | None:
+    return time.timestamp() if time is not None else None

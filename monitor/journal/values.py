@@ -8,15 +8,21 @@ All times are aware datetimes in UTC, and all durations are seconds.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from monitor.vocabulary import BUCKETS, Outcome, Reason, Step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSummary:
-    """One run without its parts. `step`, `reason` and `detail` are those of its failure; None and "" without one."""
+    """One run without its parts.
+
+    step, reason, detail: those of its failure; None and "" without one.
+    failed_at: when its fault was, which may be long after its start; None if it has no failure.
+    """
 
     id: str
     started_at: datetime
@@ -25,6 +31,7 @@ class RunSummary:
     step: Step | None = None
     reason: Reason | None = None
     detail: str = ""
+    failed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,3 +110,14 @@ class Histogram:
 def bucket_of(seconds: float) -> int:
     """Return the number of the bucket in which a latency is counted."""
     return bisect_left(BUCKETS, seconds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredEvent:
+    """Something that happened to the monitor, or to one relay: a reload, a maintenance, a start, a gap."""
+
+    at: datetime
+    relay: str | None
+    kind: str
+    text: str
+    fields: Mapping[str, Any]

@@ -10,7 +10,7 @@ from monitor.errors import LocalError, ProbeError, RateLimitedError
 from monitor.pairs.admission import ConnectPriority
 from monitor.pairs.pair import pair_up
 from monitor.reachability.live_delivery import delivers_live
-from monitor.results import Exchange
+from monitor.results import ATTEMPT, Exchange
 from monitor.vocabulary import Outcome, Reason, Step
 
 if TYPE_CHECKING:
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 ATTEMPT_MARGIN: Final = 1.0
 """Seconds beyond its own deadlines after which an attempt is cancelled."""
-
-PROBE: Final = "(attempt)"
-"""The probe's name in the runs of attempts, which belong to no probe."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +104,7 @@ async def try_new_pair(
         delivered=delivered,
         error=error,
         endpoint=endpoint or (error.endpoint if error is not None else ""),
-        run=recorder.finish()._replace(probe=PROBE),
+        run=recorder.finish()._replace(probe=ATTEMPT),
     )
 
 

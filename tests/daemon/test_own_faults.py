@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from monitor.daemon.app import Monitor
 from monitor.embedded import EmbeddedRelay
 from monitor.reachability import rhythm
-from monitor.reachability.attempts import PROBE
+from monitor.results import ATTEMPT
 from monitor.vocabulary import Condition, Outcome, Reason, Step
 from tests.daemon.harness import page, running, shown, total, until
 from tests.daemon.test_pipeline import configured, exchanges, up
@@ -67,7 +67,9 @@ class TestLocalFault:
             assert why == "no reference reachable: " + ", ".join(
                 sorted(f"{each}: Connection refused" for each in references)
             )
-            assert {kept.run.outcome for kept in monitor.journal.runs() if kept.run.probe != PROBE} == {Outcome.ABORTED}
+            assert {kept.run.outcome for kept in monitor.journal.runs() if kept.run.probe != ATTEMPT} == {
+                Outcome.ABORTED
+            }
 
     async def test_with_a_reachable_reference_the_relay_is_down(self, reference: str) -> None:
         url = f"ws://127.0.0.1:{closed_port()}/connection/websocket"

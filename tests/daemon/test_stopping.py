@@ -18,7 +18,7 @@ import pytest
 from monitor.config import parse
 from monitor.daemon.app import Monitor
 from monitor.embedded import EmbeddedRelay, FaultPlan, parse_fault
-from monitor.reachability.attempts import PROBE
+from monitor.results import ATTEMPT
 from monitor.vocabulary import Outcome
 from tests.daemon.harness import page, total, until
 from tests.relays import ROOT
@@ -129,7 +129,7 @@ def outcomes_by_relay(runs: list[dict[str, Any]]) -> dict[str, set[str]]:
     """Return the outcomes of runs by relay."""
     found: dict[str, set[str]] = {}
     for run in runs:
-        if run["probe"] == PROBE:
+        if run["probe"] == ATTEMPT:
             continue
         found.setdefault(run["relay"], set()).add(run["outcome"])
     return found
@@ -161,7 +161,7 @@ async def test_a_run_stopped_at_any_step_is_aborted_in_metrics_and_journal(
         released.set()
     found = page(monitor)
     for step in STEPS:
-        outcomes = {kept.run.outcome for kept in monitor.journal.runs(relay=step) if kept.run.probe != PROBE}
+        outcomes = {kept.run.outcome for kept in monitor.journal.runs(relay=step) if kept.run.probe != ATTEMPT}
         assert outcomes == {Outcome.ABORTED}, step
         assert total(found, "relay_probe_exchanges_total", relay=step, outcome="aborted") >= 1, step
         assert total(found, "relay_probe_exchanges_total", relay=step, outcome="failed") == 0, step

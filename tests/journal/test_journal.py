@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from monitor.journal import Journal, journal
+from monitor.journal import Journal
 from monitor.results import Exchange, Mark, MessageFate
 from monitor.state import StateFolder
 from monitor.vocabulary import Outcome, Step
-from tests.journal.sample import LOST, START, run
+from tests.journal.sample import LOST, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,42 +60,7 @@ class TestQueries:
             assert last.run == run(number, failed=failed)
 
 
-class TestLimits:
-    def test_failed_runs_are_kept_longer(self) -> None:
-        store = Journal()
-        store.add(run(0, failed=True))
-        for number in range(1, 200):
-            store.add(run(number))
-        assert numbers(store.runs(limit=1000)) == [*range(199, 199 - journal.RUNS_PER_PROBE, -1), 0]
-        assert store.run(run(1).id) is None
-
-    def test_failed_runs_have_their_own_limit(self) -> None:
-        store = Journal()
-        for number in range(200):
-            store.add(run(number, failed=True))
-        assert numbers(store.runs(limit=1000)) == list(range(199, 199 - journal.FAILED_RUNS_PER_PROBE, -1))
-
-    def test_all_runs_have_a_limit(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(journal, "MAX_RUNS", 10)
-        store = Journal()
-        for number in range(100):
-            store.add(run(number, probe=f"p{number % 30}", failed=number % 2 == 0))
-        assert numbers(store.runs(limit=1000)) == list(range(99, 89, -1))
-        assert [number for number in range(100) if store.run(run(number).id)] == list(range(90, 100))
-
-    def test_runs_a_week_older_than_the_newest_are_removed(self) -> None:
-        store = Journal()
-        store.add(run(1, probe="retired"))
-        store.add(run(2, failed=True))
-        store.add(run(3, started_at=START + timedelta(days=7, minutes=2)))
-        assert numbers(store.runs()) == [3, 2]
-
-    def test_no_run_is_removed_when_the_clock_is_set_back(self) -> None:
-        store = Journal()
-        store.add(run(2, started_at=START + timedelta(days=30)))
-        store.add(run(1))
-        assert numbers(store.runs()) == [2, 1]
-
+class TestRuns:
     def test_a_run_is_stored_once(self) -> None:
         store = Journal()
         store.add(run(1))
@@ -140,29 +104,6 @@ class TestRestart:
         after.add(run(10))
         after.close()
         assert numbers(Journal(folder).runs()) == list(range(10, -1, -1))
-
-    def test_the_limits_apply_to_restored_runs(self, tmp_path: Path) -> None:
-        folder = StateFolder(tmp_path)
-        before = Journal(folder)
-        for number in range(120):
-            before.add(run(number))
-        before.close()
-        assert numbers(Journal(folder).runs(limit=1000)) == list(range(119, 119 - journal.RUNS_PER_PROBE, -1))
-
-    def test_lines_that_are_not_runs_are_skipped_and_logged(
-        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        folder = StateFolder(tmp_path)
-        before = Journal(folder)
-        before.add(run(1))
-        before.close()
-        with (tmp_path / "runs.jsonl").open("ab") as file:
-            file.write(b'{"id": 1}\n[]\nnull\n\xff\xfe\n{"id": "torn')
-        after = Journal(folder)
-        after.add(run(2))
-        after.close()
-        assert numbers(Journal(folder).runs()) == [2, 1]
-        assert "run journal has lines that are not runs" in capsys.readouterr().out
 
     def test_without_a_state_dir_nothing_is_written(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)

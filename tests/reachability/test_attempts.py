@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from monitor.reachability.attempts import PROBE, try_new_pair
+from monitor.reachability.attempts import try_new_pair
+from monitor.results import ATTEMPT
 from monitor.vocabulary import Condition, Outcome, Step
 from tests.probes.harness import PERSISTENT, embedded, probe_at
 from tests.reachability.harness import CONFIG, World, delivered, failed
@@ -82,7 +83,7 @@ class TestRun:
             result = await try_new_pair(made.context, 5.0)
         assert result.delivered is False
         assert result.run is not None
-        assert (result.run.id, result.run.probe, result.run.outcome) == (result.run_id, PROBE, Outcome.FAILED)
+        assert (result.run.id, result.run.probe, result.run.outcome) == (result.run_id, ATTEMPT, Outcome.FAILED)
         assert result.run.failure is not None
         assert (result.run.failure.step, result.run.failure.status) == (Step.SUBSCRIBE, "100")
         assert result.run.timeline

@@ -1,0 +1,159 @@
+"""Reads from the roll-ups: outcomes and latencies by span of time.
+
+A page of many relays shows tens of thousands of cells, nearly all of which have not changed since the last time. So
+those that are older than `MAX_DELAY` are kept, and only newer ones are read again.
+"""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from monitor.journal.packing import unpack_id
+from monitor.journal.queries import probe_keys, probe_numbers
+from monitor.journal.schema import BUCKET_COLUMNS, HOUR, MINUTE, OUTCOMES, QUARTER, ROLLUPS
+from monitor.journal.values import Cell, Histogram
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from monitor.journal.database import Database
+
+    Key = tuple[str, str]
+    Cells = dict[Key, dict[int, Cell]]
+
+MAX_DELAY: Final = 360.0
+"""Seconds after which a run is counted at the latest: it may be held until it is known whether it counts."""
+
+MAX_CACHED_SECONDS: Final = 90_000
+"""The longest span of which cells are kept: 25 hours."""
+
+MAX_CACHED_CELLS: Final = 200
+"""The largest number of cells that are kept for one probe."""
+
+
+class CellReader:
+    """Reads cells of all relays, and keeps those that no longer change. Usable in any thread."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lock = threading.Lock()
+        self._kept: dict[int, tuple[int, int, Cells]] = {}  # by seconds: since, until, cells
+
+    def read(self, since: float, until: float, cell: int, relay: str | None) -> dict[Key, list[Cell]]:
+        """Return the cells that begin in [since, until), oldest first, without empty ones.
+
+        Raises `JournalUnavailableError`.
+        """
+        low, high = -(-int(since) // cell) * cell, int(until)
+        is_kept = relay is None and high - low <= min(MAX_CACHED_SECONDS, MAX_CACHED_CELLS * cell)
+        with self._database.reading() as connection:
+            if not is_kept:
+                found = read_cells(connection, low, high, cell, relay)
+            else:
+                with self._lock:
+                    found = self._refresh(connection, low, high, cell)
+        return {key: [spans[start] for start in sorted(spans)] for key, spans in found.items()}
+
+    def _refresh(self, connection: sqlite3.Connection, low: int, high: int, cell: int) -> Cells:
+        kept_since, kept_until, cells = self._kept.get(cell, (0, 0, {}))
+        if not kept_since <= low < kept_until or high < kept_until:
+            kept_since, kept_until, cells = low, low, {}
+        for spans in cells.values():
+            for start in [start for start in spans if start < low]:
+                del spans[start]
+        for key, spans in read_cells(connection, kept_until, high, cell, None).items():
+            cells.setdefault(key, {}).update(spans)
+        final = max(low, int(high - MAX_DELAY - cell) // cell * cell)
+        self._kept[cell] = (low, max(kept_until, final), cells)
+        return {key: {start: spans[start] for start in spans if start < high} for key, spans in cells.items() if spans}
+
+    def forget(self) -> None:
+        """Forget all cells: the database is another one."""
+        with self._lock:
+            self._kept.clear()
+
+
+def read_cells(connection: sqlite3.Connection, low: int, high: int, cell: int, relay: str | None) -> Cells:
+    """Return the cells by probe and start."""
+    keys, (condition, values) = probe_keys(connection), _of_relay(connection, relay)
+    sums: dict[tuple[int, int], tuple[int, ...]] = {}
+    found: Cells = {}
+    rows = connection.execute(
+        "SELECT start / ?1 * ?1, probe, ok, failed, aborted, excluded, lost, worst, run "  # noqa: S608 - our names
+        f"FROM {_table(cell)} WHERE start >= ?2 AND start < ?3 {condition} ORDER BY start",
+        (cell, low, high, *values),
+    )
+    for start, probe, ok, failed, aborted, excluded, lost, worst, run in rows:
+        spans = found.setdefault(keys[probe], {})
+        earlier = sums.get((start, probe))
+        if earlier is not None:  # several rows make one cell
+            before = spans[start]
+            ok, failed, aborted, excluded, lost = (  # noqa: PLW2901 - the sums
+                number + more for number, more in zip(earlier, (ok, failed, aborted, excluded, lost), strict=True)
+            )
+            if before.worst is not None and worst <= OUTCOMES.index(before.worst):
+                worst, run = OUTCOMES.index(before.worst), before.run_id  # noqa: PLW2901 - the worst of both
+        if cell != _seconds(cell):
+            sums[start, probe] = (ok, failed, aborted, excluded, lost)
+        spans[start] = Cell(
+            start=_utc(start),
+            ok=ok,
+            failed=failed,
+            aborted=aborted,
+            excluded=excluded,
+            lost=lost,
+            worst=OUTCOMES[worst] if worst >= 0 else None,
+            run_id=unpack_id(run) if run is not None else None,
+        )
+    return found
+
+
+def read_latencies(
+    connection: sqlite3.Connection, low: int, high: int, cell: int | None, relay: str | None
+) -> dict[Key, list[tuple[datetime, Histogram]]]:
+    """Return the histograms by probe, oldest first; without `cell` one for the whole time. Empty ones are left out."""
+    keys, (condition, values) = probe_keys(connection), _of_relay(connection, relay)
+    sums = ", ".join(f"sum({column})" for column in BUCKET_COLUMNS)
+    span = cell or HOUR * 1_000_000
+    table = _table(cell) if cell is not None else _table_for(high - low)
+    found: dict[Key, list[tuple[datetime, Histogram]]] = {}
+    rows = connection.execute(
+        f"SELECT start / ?1 AS span, probe, {sums} FROM {table} WHERE start >= ?2 AND start < ?3 {condition} "  # noqa: S608 - ours
+        "GROUP BY span, probe ORDER BY span",
+        (span, low, high, *values),
+    )
+    for number, probe, *counts in rows:
+        if any(counts):
+            start = number * cell if cell is not None else low
+            found.setdefault(keys[probe], []).append((_utc(start), Histogram(tuple(counts))))
+    return found
+
+
+def _of_relay(connection: sqlite3.Connection, relay: str | None) -> tuple[str, list[int]]:
+    """Return a condition on the column `probe` and its values, from the fourth parameter on."""
+    if relay is None:
+        return "", []
+    numbers = probe_numbers(connection, relay, None)
+    return f"AND probe IN ({', '.join(f'?{4 + place}' for place in range(len(numbers)))})", numbers
+
+
+def _seconds(cell: int) -> int:
+    """Return the seconds of the roll-up that the cells are made of."""
+    return next((seconds for seconds in (HOUR, QUARTER) if cell % seconds == 0), MINUTE)
+
+
+def _table(cell: int) -> str:
+    return ROLLUPS[_seconds(cell)]
+
+
+def _table_for(span: float) -> str:
+    """Return the roll-up for the sum of a span: minutes of up to three hours, hours of more than a day."""
+    return ROLLUPS[MINUTE if span <= 3 * HOUR else QUARTER if span <= 25 * HOUR else HOUR]
+
+
+@lru_cache(maxsize=1_024)
+def _utc(timestamp: int) -> datetime:
+    return datetime.fromtimestamp(timestamp, UTC)
