@@ -54,7 +54,7 @@ class Database:
         self._lock = threading.RLock()  # held while a database in memory is used
         self._idle: list[sqlite3.Connection] = []  # that read; append and pop are atomic
         self._generation = 0  # of the file: readers of one that was set aside are closed
-        self._is_open = False
+        self._identity: tuple[int, int] | None = None  # of the open file
 
     # Writing, in one thread.
 
@@ -122,7 +122,8 @@ class Database:
         except BaseException:
             connection.close()
             raise
-        self._writer, self._is_open = connection, True
+        self._writer = connection
+        self._identity = _identity(self.path) if self.path is not None else None
         return connection
 
     @staticmethod
@@ -130,6 +131,15 @@ class Database:
         return sqlite3.connect(
             name, uri=uri, timeout=LOCK_TIMEOUT, isolation_level=None, check_same_thread=False, cached_statements=64
         )
+
+    def is_gone(self) -> bool:
+        """Return whether the open file was removed or replaced: what is written into it would be lost."""
+        if self.path is None or self._identity is None:
+            return False
+        try:
+            return _identity(self.path) != self._identity
+        except OSError:
+            return True
 
     def is_newer(self) -> bool:
         """Return whether a later version of this program has written the file. Raises `sqlite3.Error`."""
@@ -158,7 +168,7 @@ class Database:
         if self._writer is not None:
             with suppress(sqlite3.Error):
                 self._writer.close()
-        self._writer, self._is_open = None, False
+        self._writer = self._identity = None
 
     # Reading, in any thread.
 
@@ -199,6 +209,11 @@ class Database:
                 yield
         else:
             yield
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
 
 
 def _uri(path: Path | None) -> str:

@@ -340,6 +340,7 @@ class Journal:
 
     def _load(self) -> None:
         """Load the last runs, once the database is open."""
+        self._cells.forget()
         with self._database.reading() as connection:
             for stored in queries.last_runs(connection):
                 self._recent.load(stored)

@@ -167,6 +167,11 @@ class Writer:
 
     def _commit(self) -> None:
         try:
+            if self._is_open and self._database.is_gone():
+                _log.warning("journal was removed: a new one is begun", path=str(self._database.path))
+                self._store.forget()
+                self._database.close()
+                self._is_open = False
             if not self._is_open:
                 self._open()
             if self.pruning.is_full:

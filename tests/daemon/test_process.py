@@ -21,6 +21,7 @@ import pytest
 from monitor.config import Config, parse
 from monitor.daemon.process import serve
 from tests.daemon.harness import CONFIG, Daemon, samples, total
+from tests.journal.files import stored_runs
 from tests.relays import ROOT
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class TestProcess:
         logged = [json.loads(line) for line in daemon.log.read_text().splitlines()]
         assert [line["event"] for line in logged if line["level"] in {"error", "critical"}] == []
         assert logged[-1]["event"] == "monitor stopped"
-        runs = [json.loads(line) for line in (daemon.state / "runs.jsonl").read_text().splitlines() if line]
+        runs = stored_runs(daemon.state)
         assert {run["outcome"] for run in runs} <= {"ok", "aborted"}
         assert [run["outcome"] for run in runs if run["probe"] == "offline"] == ["aborted"]
 

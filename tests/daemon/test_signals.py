@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from tests.daemon.harness import Daemon, samples, total
+from tests.journal.files import stored_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -170,5 +171,5 @@ class TestStop:
         stop(daemon)
         assert time.monotonic() - started < 4
         assert "running probes are aborted: the stop was requested again" in events(daemon)
-        runs = [json.loads(line) for line in (daemon.state / "runs.jsonl").read_text().splitlines() if line]
+        runs = stored_runs(daemon.state)
         assert [run["outcome"] for run in runs if run["probe"] == "offline"] == ["aborted"]

@@ -21,6 +21,7 @@ from monitor.embedded import EmbeddedRelay, FaultPlan, parse_fault
 from monitor.results import ATTEMPT
 from monitor.vocabulary import Outcome
 from tests.daemon.harness import page, total, until
+from tests.journal.files import stored_runs
 from tests.relays import ROOT
 from tests.sockets import closed_port
 
@@ -198,7 +199,7 @@ async def test_the_process_ends_within_ten_seconds_of_sigterm(tmp_path: Path) ->
     assert duration < 10
     assert logged[-1]["event"] == "monitor stopped"
     assert [line for line in logged if line["level"] in {"error", "critical"}] == []
-    runs = [json.loads(line) for line in (tmp_path / "state" / "runs.jsonl").read_text().splitlines() if line]
+    runs = stored_runs(tmp_path / "state")
     assert set(outcomes_by_relay(runs)) == set(STEPS)
     assert {step: outcomes for step, outcomes in outcomes_by_relay(runs).items() if outcomes != {"aborted"}} == {}
 
