@@ -215,7 +215,7 @@ DECLARED: Final = (
         "Tasks of the monitor that ended by a fault of its own and were started again.",
     ),
     MetricSpec(
-        "relay_monitor_journal_healthy", "gauge", MONITOR, "0 while the run journal cannot be written.",
+        "relay_monitor_journal_healthy", "gauge", MONITOR, "0 while the journal cannot be written.",
     ),
     MetricSpec(
         "relay_monitor_incidents_total", "counter", MONITOR,

@@ -21,7 +21,7 @@ def stored_runs(folder: Path) -> list[dict[str, Any]]:
 def counted(folder: Path, outcome: str, table: str = "minutes") -> int:
     """Return how many exchanges of an outcome a roll-up counts."""
     with closing(sqlite3.connect(folder / "journal.db")) as connection:
-        number: int = connection.execute(f"SELECT coalesce(sum({outcome}), 0) FROM {table}").fetchone()[0]
+        number: int = connection.execute(f"SELECT coalesce(sum({outcome}), 0) FROM {table}").fetchone()[0]  # noqa: S608 - our names
         return number
 
 
