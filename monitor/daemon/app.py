@@ -16,14 +16,14 @@ from monitor.clock import SYSTEM_CLOCK, Clock, utc
 from monitor.config import changes, refusals
 from monitor.config.audit import audit, reload_text, texts_of
 from monitor.daemon.conditions import Conditions
-from monitor.daemon.incidents import IncidentRecorder
+from monitor.daemon.incidents import IncidentRecorder, restore_incidents
 from monitor.daemon.lifecycle import Lifecycle
 from monitor.daemon.maintenance import MaintenanceOnDemand, described, sentence
 from monitor.daemon.pipeline import ResultPipeline
 from monitor.daemon.prometheus_reading import PrometheusReader
 from monitor.daemon.status import StatusViews
 from monitor.daemon.supervisor import ProbeSupervisor
-from monitor.errors import ConfigError, JournalUnavailableError, MonitorError, StartupError
+from monitor.errors import ConfigError, MonitorError, StartupError
 from monitor.health import SelfCheck
 from monitor.journal import Journal
 from monitor.logs import REPETITIONS
@@ -177,7 +177,7 @@ class Monitor:
         self._start_began = True
         self.metrics.set_healthy(True)
         self.metrics.set_reload(at=self.clock.time(), ok=True)
-        await self._restore_incidents()
+        await restore_incidents(self.incidents, self.journal, self.config)
         await self.monitored_relays.start(
             self._on_status, on_attempt=self._on_attempt, known=self._known, supervision=self.supervision
         )
@@ -190,14 +190,6 @@ class Monitor:
             self.supervision.watch("prometheus", self.prometheus.run),
         ]
         _log.info("monitor started", relays=len(self.config.relays), probes=len(self.config.probes))
-
-    async def _restore_incidents(self) -> None:
-        try:
-            left = await self.journal.read(self.incidents.load)
-        except JournalUnavailableError as error:
-            left = ()
-            _log.warning("incidents of the process before are unknown", why=str(error))
-        self.incidents.restore(left, [relay.name for relay in self.config.relays])
 
     async def stop_parts(self) -> None:
         """See `lifecycle.Parts`."""

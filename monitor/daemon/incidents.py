@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import structlog
 
 from monitor.clock import utc
+from monitor.errors import JournalUnavailableError
 from monitor.incidents import Change, ChangeKind, EntryKind, Failed, Incident, IncidentMachine
 from monitor.incidents.identifier import incident_id
 from monitor.incidents.state_machine import REOPEN_WITHIN
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from monitor.clock import Clock
+    from monitor.config import Config
     from monitor.incidents.incident import Value
+    from monitor.journal import Journal
     from monitor.results import RelayStatus, Report
     from monitor.schedule import Maintenance
 
@@ -67,6 +70,16 @@ class Counts(Protocol):
 
     def count_incident(self) -> None:
         """Count an incident that opened."""
+
+
+async def restore_incidents(recorder: IncidentRecorder, journal: Journal, config: Config) -> None:
+    """Continue with what the process before this one left, if the journal can be read."""
+    left: Sequence[Incident] = ()
+    try:
+        left = await journal.read(recorder.load)
+    except JournalUnavailableError as error:
+        _log.warning("incidents of the process before are unknown", why=str(error))
+    recorder.restore(left, [relay.name for relay in config.relays])
 
 
 class IncidentRecorder:

@@ -137,7 +137,7 @@ def _of_relay(connection: sqlite3.Connection, relay: str | None) -> tuple[str, l
     if relay is None:
         return "", []
     numbers = probe_numbers(connection, relay, None)
-    return f"AND probe IN ({', '.join(f'?{4 + place}' for place in range(len(numbers)))})", numbers
+    return f"AND probe IN ({', '.join(f'?{4 + index}' for index in range(len(numbers)))})", numbers
 
 
 def _seconds(cell: int) -> int:

@@ -64,7 +64,7 @@ class Database:
 
         Opens the database first if needed. Raises `sqlite3.Error` and `OSError`.
         """
-        with self._turn():
+        with self._exclusive():
             connection = self._open_writer()
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -77,7 +77,7 @@ class Database:
 
     def used_bytes(self) -> int:
         """Return the size of the content, without free pages. Raises `sqlite3.Error`."""
-        with self._turn():
+        with self._exclusive():
             connection = self._open_writer()
             pages, free = (
                 connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count")
@@ -93,7 +93,7 @@ class Database:
         """Change the largest size."""
         self.max_bytes = max_bytes
         if self._writer is not None:
-            with self._turn():
+            with self._exclusive():
                 self._set_limit(self._writer)
 
     def _set_limit(self, connection: sqlite3.Connection) -> None:
@@ -203,7 +203,7 @@ class Database:
             connection.close()
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
+    def _exclusive(self) -> Iterator[None]:
         if self.path is None:
             with self._lock:
                 yield

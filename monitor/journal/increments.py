@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MAX_ROWS: Final = 50_000
 """Largest number of sums that wait while nothing can be written; new ones are dropped above it."""
 
-_RANKS: Final = {outcome: rank for rank, outcome in enumerate(OUTCOMES)}
+_SEVERITIES: Final = {outcome: severity for severity, outcome in enumerate(OUTCOMES)}
 
 
 class MinuteKey(NamedTuple):
@@ -51,7 +51,7 @@ class SloKey(NamedTuple):
 
 @dataclass(slots=True)
 class Minute:
-    """What is added to one minute. `worst` is a rank of `OUTCOMES`, and `run` the id of a stored run that has it."""
+    """What is added to one minute. `worst` is an index of `OUTCOMES`, and `run` the id of a stored run with it."""
 
     counts: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))
     lost: int = 0
@@ -94,9 +94,9 @@ class Increments:
                 minute.buckets[bucket_of(exchange.round_trip)] += 1
         if not run.exchanges:
             minute.counts[run.outcome] += 1
-        rank = _RANKS[run.outcome]
-        if rank > minute.worst or (rank == minute.worst and minute.run is None):
-            minute.worst, minute.run = rank, run.id if stored else None
+        severity = _SEVERITIES[run.outcome]
+        if severity > minute.worst or (severity == minute.worst and minute.run is None):
+            minute.worst, minute.run = severity, run.id if stored else None
         if run.outcome is Outcome.FAILED:
             self._add_cause(run, at)
         self.add_events(run, slos, now)

@@ -58,11 +58,14 @@ READ_TIMEOUT: Final = 2.0
 MAX_READERS: Final = 4
 """Threads that read at once; more would only compete for the interpreter."""
 
+MAX_INCIDENTS: Final = 200
+"""Incidents that are in memory too."""
+
 _COUNTED: Final = (MessagesJudged, Paired, PairTime)
 """The reports that count in roll-ups."""
 
-_BEGIN: Final = datetime.fromtimestamp(0, UTC)
-_END: Final = datetime(9999, 1, 1, tzinfo=UTC)
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
+_FAR_FUTURE: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 class Journal:
@@ -90,8 +93,9 @@ class Journal:
         self._cells = CellReader(self._database)
         self._recent = RecentRuns()
         self._slos: dict[Key, tuple[CountedSlo, ...]] = {}
+        self._incidents: dict[str, Incident] = {}  # those that were saved last: they may not be written yet
         self._seen: float | None = None  # the newest time at which something was added
-        self._turns: deque[asyncio.Future[None]] = deque()
+        self._waiting: deque[asyncio.Future[None]] = deque()
         self._reading = 0
         self._writer = Writer(self._database, folder, collect=Collector().add, on_opened=self._load, on_bug=on_bug)
         if folder is not None:
@@ -137,6 +141,10 @@ class Journal:
 
     def save_incident(self, incident: Incident) -> None:
         """Store an incident, instead of an earlier state of it."""
+        self._incidents.pop(incident.id, None)
+        self._incidents[incident.id] = incident
+        if len(self._incidents) > MAX_INCIDENTS:
+            del self._incidents[next(iter(self._incidents))]
         self._writer.put(incident)
 
     def save_event(
@@ -159,35 +167,35 @@ class Journal:
         """
         try:
             async with asyncio.timeout(timeout):
-                await self._turn()
+                await self._acquire_reader()
                 running = asyncio.ensure_future(run_in_thread("journal query", query))
-                running.add_done_callback(self._end_turn)
+                running.add_done_callback(self._on_ended)
                 return await asyncio.shield(running)
         except TimeoutError:
             raise JournalUnavailableError(f"the journal did not answer within {timeout:g} s") from None
 
-    async def _turn(self) -> None:
+    async def _acquire_reader(self) -> None:
         if self._reading < MAX_READERS:
             self._reading += 1
             return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._turns.append(turn)
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
         try:
-            await turn
+            await waiter
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self._pass_turn()
+            if waiter.done() and not waiter.cancelled():
+                self._release_reader()
             raise
 
-    def _end_turn(self, ended: asyncio.Future[Any]) -> None:
+    def _on_ended(self, ended: asyncio.Future[Any]) -> None:
         if not ended.cancelled():
             ended.exception()  # retrieved: the caller may have given up
-        self._pass_turn()
+        self._release_reader()
 
-    def _pass_turn(self) -> None:
-        while self._turns:
-            if not (turn := self._turns.popleft()).done():
-                turn.set_result(None)
+    def _release_reader(self) -> None:
+        while self._waiting:
+            if not (waiter := self._waiting.popleft()).done():
+                waiter.set_result(None)
                 return
         self._reading -= 1
 
@@ -212,7 +220,7 @@ class Journal:
 
         While the database cannot be read these are the runs in memory.
         """
-        since, until = since or _BEGIN, until or self._present()
+        since, until = since or _EPOCH, until or self._present()
         found: dict[str, StoredRun] = {}
         with suppress(JournalUnavailableError), self._database.reading() as connection:
             for each in queries.runs(
@@ -230,7 +238,7 @@ class Journal:
 
     def _present(self) -> datetime:
         """Return the end of the time of which runs are shown: those of a clock that was ahead are not."""
-        return _END if self._seen is None else datetime.fromtimestamp(self._seen, UTC) + timedelta(hours=1)
+        return _FAR_FUTURE if self._seen is None else datetime.fromtimestamp(self._seen, UTC) + timedelta(hours=1)
 
     def neighbours(self, run_id: str) -> tuple[str | None, str | None]:
         """Return the ids of the stored runs of the same probe before and after a run."""
@@ -239,7 +247,8 @@ class Journal:
             return None, None
         relay, probe, started = stored.run.relay, stored.run.probe, stored.run.started_at
         recent = [
-            (each.run.started_at, each.run.id) for each in self._recent.matching(relay, probe, None, _BEGIN, _END)
+            (each.run.started_at, each.run.id)
+            for each in self._recent.matching(relay, probe, None, _EPOCH, _FAR_FUTURE)
         ]
         with suppress(JournalUnavailableError), self._database.reading() as connection:
             for newer in (False, True):
@@ -303,14 +312,31 @@ class Journal:
         open: bool | None = None,  # noqa: A002 - what it is called
         limit: int = 50,
     ) -> list[Incident]:
-        """Return the matching incidents, the newest first; `since`: those that were open then or later."""
-        with self._database.reading() as connection:
-            return queries.incidents(connection, relay, _timestamp(since), limit, is_open=open)
+        """Return the matching incidents, the newest first; `since`: those that were open then or later.
+
+        While the database cannot be read these are the ones in memory, as for `incident`.
+        """
+        found: dict[str, Incident] = {}
+        with suppress(JournalUnavailableError), self._database.reading() as connection:
+            for each in queries.incidents(connection, relay, _timestamp(since), limit, is_open=open):
+                found[each.id] = each
+        for each in list(self._incidents.values()):
+            found.pop(each.id, None)
+            if (
+                relay in {None, each.relay}
+                and open in {None, each.closed_at is None}
+                and (since is None or each.closed_at is None or each.closed_at >= since)
+            ):
+                found[each.id] = each
+        return sorted(found.values(), key=lambda each: (each.opened_at, each.id), reverse=True)[:limit]
 
     def incident(self, incident_id: str) -> Incident | None:
         """Return an incident by its id, or None."""
-        with self._database.reading() as connection:
+        if (found := self._incidents.get(incident_id)) is not None:
+            return found
+        with suppress(JournalUnavailableError), self._database.reading() as connection:
             return queries.incident(connection, incident_id)
+        return None
 
     def events_log(
         self,
@@ -334,7 +360,7 @@ class Journal:
     def close(self) -> None:
         """Write what is queued and the last run of each probe, for at most `CLOSE_TIMEOUT` seconds. May block."""
         if self._database.path is not None:
-            for stored in self._recent.lasts():
+            for stored in self._recent.last_runs():
                 self._writer.put(LastRun(stored))
         self._writer.close(CLOSE_TIMEOUT)
 

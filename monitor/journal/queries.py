@@ -34,7 +34,7 @@ _INVALID: Final = (ValueError, TypeError, KeyError, OverflowError)
 """What the readers of JSON values raise for other data."""
 
 
-def rank(outcome: str | Outcome) -> int:
+def severity(outcome: str | Outcome) -> int:
     """Return the number under which an outcome is stored; -1 for one that there is not."""
     try:
         return OUTCOMES.index(Outcome(outcome))
@@ -77,10 +77,10 @@ def runs(
     limit: int,
 ) -> list[StoredRun]:
     """Return the matching runs that began in [since, until), newest first; None matches all."""
-    ranks = range(len(OUTCOMES)) if outcome is None else (rank(outcome),)
+    severities = range(len(OUTCOMES)) if outcome is None else (severity(outcome),)
     newest: list[tuple[float, int]] = []
     if relay is None and probe is None:
-        for each in ranks:
+        for each in severities:
             newest += connection.execute(
                 "SELECT started, number FROM runs WHERE outcome = ? AND started >= ? AND started < ? "
                 "ORDER BY started DESC LIMIT ?",
@@ -88,7 +88,7 @@ def runs(
             ).fetchall()
     else:
         for number in probe_numbers(connection, relay, probe):
-            for each in ranks:
+            for each in severities:
                 newest += connection.execute(
                     "SELECT started, number FROM runs WHERE probe = ? AND outcome = ? AND started >= ? AND started < ? "
                     "ORDER BY started DESC LIMIT ?",
@@ -112,7 +112,7 @@ def last_runs(connection: sqlite3.Connection) -> Iterator[StoredRun]:
             ).fetchone()
             for each in range(len(OUTCOMES))
         ]
-        good = found[rank(Outcome.OK)]
+        good = found[severity(Outcome.OK)]
         newest = max((row for row in found if row is not None), default=None, key=lambda row: row[0])
         yield from _runs_of([(row[1],) for row in (newest, good) if row is not None])
 

@@ -68,8 +68,8 @@ class RecentRuns:
     def _note(self, stored: StoredRun) -> None:
         """Note a run that may be the last one of its probe, or its last good one."""
         key = (stored.run.relay, stored.run.probe)
-        lasts = (self._last, self._last_good) if stored.run.outcome is Outcome.OK else (self._last,)
-        for last in lasts:
+        known_last = (self._last, self._last_good) if stored.run.outcome is Outcome.OK else (self._last,)
+        for last in known_last:
             known = last.get(key)
             if known is None or stored.run.started_at >= known.run.started_at or _is_ahead(known, stored):
                 last.pop(key, None)
@@ -99,10 +99,10 @@ class RecentRuns:
         """Return a run by its id, or None."""
         found = self._by_id.get(run_id)
         if found is None:  # the last run of a probe stays when its others are gone
-            found = next((stored for stored in self.lasts() if stored.run.id == run_id), None)
+            found = next((stored for stored in self.last_runs() if stored.run.id == run_id), None)
         return found
 
-    def lasts(self) -> Iterator[StoredRun]:
+    def last_runs(self) -> Iterator[StoredRun]:
         """Yield the last run of each probe and the last good one, which may be the same."""
         yield from list(self._last.values())
         yield from list(self._last_good.values())

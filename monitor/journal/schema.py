@@ -25,7 +25,7 @@ ROLLUPS: Final = {MINUTE: "minutes", QUARTER: "quarters", HOUR: "hours"}
 SLO_ROLLUPS: Final = {HOUR: "slo_hours", DAY: "slo_days"}
 
 OUTCOMES: Final = (Outcome.OK, Outcome.EXCLUDED, Outcome.ABORTED, Outcome.FAILED)
-"""The outcomes from best to worst; the position of one is its rank in the column `worst`."""
+"""The outcomes from best to worst; the position of one is its severity in the column `worst`."""
 
 BUCKET_COLUMNS: Final = tuple(f"b{number}" for number in range(len(BUCKETS) + 1))
 

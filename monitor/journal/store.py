@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MAX_PENDING: Final = 2_000
 """Largest number of runs, of incidents and of events that wait while nothing can be written; older ones are dropped."""
 
-_RANKS: Final = {outcome: rank for rank, outcome in enumerate(OUTCOMES)}
+_SEVERITIES: Final = {outcome: severity for severity, outcome in enumerate(OUTCOMES)}
 _ROLLUP_UPSERTS: Final = {seconds: rollup_upsert(table) for seconds, table in ROLLUPS.items()}
 _SLO_UPSERTS: Final = {seconds: slo_upsert(table) for seconds, table in SLO_ROLLUPS.items()}
 
@@ -120,7 +120,7 @@ class Store:
                     pack_id(run_id),
                     self._probe(connection, stored.run.relay, stored.run.probe),
                     stored.run.started_at.timestamp(),
-                    _RANKS[stored.run.outcome],
+                    _SEVERITIES[stored.run.outcome],
                     pack(stored_to_json(stored)),
                 )
                 for run_id, stored in pending.runs.items()

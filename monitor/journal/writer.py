@@ -77,8 +77,8 @@ class Writer:
         """Whether all that was put in has been written, or soon will be."""
         busy_since = self._busy_since
         stalled = busy_since is not None and time.monotonic() - busy_since > STALL
-        held = self._folder is not None and self._folder.is_held_elsewhere
-        return not (stalled or held or self._failing or self._dropping)
+        is_held = self._folder is not None and self._folder.is_held_elsewhere
+        return not (stalled or is_held or self._failing or self._dropping)
 
     def start(self) -> None:
         """Start the thread, if it does not run. Never blocks for long."""
