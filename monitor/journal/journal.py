@@ -49,7 +49,7 @@ MAX_MEMORY_BYTES: Final = 32_000_000
 OPEN_TIMEOUT: Final = 1.0
 """Seconds that the start waits for the last runs; if the disk is slower, they are shown later."""
 
-CLOSE_TIMEOUT: Final = 1.0
+CLOSE_TIMEOUT: Final = 2.0
 """Seconds for writing what is queued when the journal closes."""
 
 READ_TIMEOUT: Final = 2.0

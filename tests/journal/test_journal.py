@@ -98,10 +98,12 @@ class TestRestart:
         before = Journal(folder)
         for number in range(10):
             before.add(run(number, failed=number == 5))
+        assert before.flush(30)
         before.close()
         after = Journal(folder)
         assert after.runs() == before.runs()
         after.add(run(10))
+        assert after.flush(30)
         after.close()
         assert numbers(Journal(folder).runs()) == list(range(10, -1, -1))
 
