@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,6 +21,7 @@ from monitor.cli.shared import (
     run_loop,
 )
 from monitor.errors import StartupError
+from monitor.streams import shows_colors
 
 if TYPE_CHECKING:
     from monitor.config import Config
@@ -41,13 +43,15 @@ def once(
 ) -> None:
     """Run each probe once.
 
-    Run the probes in parallel, and print the outcome and the timeline of each run. Exit 1 unless all succeed.
+    Run the probes in parallel, and print the outcome and the timeline of each run. A terminal shows the steps while
+    they happen. Exit 1 unless all succeed.
 
     Examples:
     relay-monitor once
     relay-monitor once --relay demo --probe session
     relay-monitor once --output json --textfile /var/lib/node_exporter/relay.prom
     """
+    from monitor.cli.once_steps import show_steps  # noqa: PLC0415
     from monitor.daemon.once import run_once, timeline_lines  # noqa: PLC0415
     from monitor.journal import run_to_json  # noqa: PLC0415
     from monitor.logs import configure  # noqa: PLC0415
@@ -65,7 +69,8 @@ def once(
             runs.append(report)
 
     try:
-        runs = run_loop(cancel_on_sigterm(run_once(loaded, publish)))
+        watch = show_steps if shows_colors(sys.stderr) else None
+        runs = run_loop(cancel_on_sigterm(run_once(loaded, publish, watch)))
     except KeyboardInterrupt:
         interrupted = True  # the results so far are still printed, aborted runs included
     try:

@@ -67,6 +67,7 @@ class ProbeContext:
     count: counts a slot of the schedule: "started", "missed" or "skipped".
     active: returns false once the probe is removed or replaced by another one of its name.
     on_bug: is called with an exception of this program that aborted a run or a slot.
+    on_run: is called with the recorder of each run at its beginning.
     endpoint_index: position in the rotation of the relay's endpoints for all its pairs; None: the next one for each.
     """
 
@@ -81,6 +82,7 @@ class ProbeContext:
     count: Callable[[str], None] = lambda _: None
     active: Callable[[], bool] = lambda: True
     on_bug: Callable[[Exception], None] = lambda _: None
+    on_run: Callable[[RunRecorder], None] = lambda _: None
     priority: ConnectPriority = ConnectPriority.PLANNED
     endpoint_index: int | None = None
 
@@ -101,7 +103,9 @@ class ProbeContext:
 
     def recorder(self, pair: int | None = None) -> RunRecorder:
         """Return the recorder of a new run, which begins now."""
-        return RunRecorder(self, pair)
+        recorder = RunRecorder(self, pair)
+        self.on_run(recorder)
+        return recorder
 
     def publish_untried(self, due: float) -> None:
         """Publish the run of a bounded probe that was due at `due` and that the limits did not allow."""

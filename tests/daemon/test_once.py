@@ -1,18 +1,21 @@
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from monitor.config import parse
-from monitor.daemon.once import run_once, single_run_of, timeline_lines
+from monitor.daemon.once import RunProgress, run_once, single_run_of, timeline_lines
 from monitor.results import Exchange, Failure, Mark, Pairing, Run
 from monitor.scenarios import Scenario
 from monitor.vocabulary import Outcome, Reason, Step
 from tests.probes.harness import configure
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from monitor.config import ProbeConfig
     from monitor.results import Report
 
@@ -59,6 +62,23 @@ async def test_each_probe_runs_once_at_each_relay_in_the_order_of_the_configurat
     assert {report.id for report in reports if isinstance(report, Run)} == {run.id for run in runs}
 
 
+async def test_steps_can_be_watched_while_they_happen() -> None:
+    seen: list[tuple[str, bool, int]] = []
+
+    async def watch(progress: Sequence[RunProgress]) -> None:
+        while True:
+            for each in progress:
+                steps = len(each.recorder.marks) if each.recorder is not None else 0
+                seen.append((f"{each.probe} at {each.relay}", each.run is not None, steps))
+            await asyncio.sleep(0.01)
+
+    await run_once(parse(CONFIG, "test", {}), lambda _: None, watch)
+    assert {name for name, _, _ in seen} == {"idle at two", "idle at one", "session at one", "steady at two"}
+    growing = [steps for name, done, steps in seen if name == "session at one" and not done]
+    assert growing == sorted(growing)
+    assert len(set(growing)) > 3
+
+
 SUCCESSFUL = Run(
     id="0190",
     relay="demo",
@@ -87,6 +107,12 @@ def test_steps_are_in_the_order_of_their_start() -> None:
         "    round trip 12.3 ms",
         "    recovery 500.0 ms",
     ]
+
+
+def test_the_failed_step_is_marked_and_a_relays_words_are_harmless() -> None:
+    mark = Mark(side="wallet", step=Step.DELIVER, started=0.2, ended=0.21, note="lost: \x1b[2Jgone", failed=True)
+    (row,) = list(timeline_lines(SUCCESSFUL._replace(timeline=(mark,), pairing=None, exchanges=())))[2:]
+    assert row == "         200.0      10.0  wallet  deliver  FAILED  lost: �[2Jgone"
 
 
 def test_a_failed_run_has_its_step_and_reason() -> None:
