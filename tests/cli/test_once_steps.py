@@ -81,21 +81,21 @@ def test_the_latest_steps_fit_the_terminal() -> None:
 
 @pytest.mark.integration
 def test_a_terminal_shows_the_steps_and_then_the_results(config: Path) -> None:
-    ours, its = pty.openpty()
-    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
+    terminal, stderr = pty.openpty()
+    fcntl.ioctl(stderr, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
     with subprocess.Popen(
-        command("once", "--config", config, "--probe", "offline"), stdin=its, stdout=subprocess.PIPE, stderr=its,
+        command("once", "--config", config, "--probe", "offline"), stdin=stderr, stdout=subprocess.PIPE, stderr=stderr,
         env=os.environ | {"TERM": "xterm"}, cwd=ROOT,
     ) as process:  # fmt: skip
-        os.close(its)
+        os.close(stderr)
         stdout = process.communicate(timeout=60)[0].decode()
     shown = b""
     try:
-        while chunk := os.read(ours, 65536):
+        while chunk := os.read(terminal, 65536):
             shown += chunk
     except OSError:  # the end of a terminal
         pass
-    os.close(ours)
+    os.close(terminal)
     assert process.returncode == 0
     assert b"offline at demo" in shown
     assert b" ms" in shown
