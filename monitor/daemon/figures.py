@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 COST_SHARE: Final = 20
 """A figure is read again once it is this many times older than reading it took: 5 % of one core at most."""
 
-MIN_AGE: Final = 1.0
-"""Seconds for which a figure is not read again."""
-
 HOUR: Final = timedelta(hours=1)
 DAY: Final = timedelta(days=1)
 MINUTE_CELL: Final = 60
@@ -41,9 +38,10 @@ Value = TypeVar("Value")
 
 
 class _Remembered(Generic[Value]):
-    """One figure with the time at which it was read."""
+    """One figure with the time at which it was read; it is not read again for `min_age` seconds."""
 
-    def __init__(self, read: Callable[[datetime], Value]) -> None:
+    def __init__(self, min_age: float, read: Callable[[datetime], Value]) -> None:
+        self._min_age = min_age
         self._read = read
         self._value: Value | None = None
         self._expires = float("-inf")
@@ -54,7 +52,7 @@ class _Remembered(Generic[Value]):
         if self._value is None or began >= self._expires:
             self._value = self._read(now)
             ended = time.monotonic()
-            self._expires = ended + max(MIN_AGE, COST_SHARE * (ended - began))
+            self._expires = ended + max(self._min_age, COST_SHARE * (ended - began))
         return self._value
 
 
@@ -76,12 +74,13 @@ class JournalFigures:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._last = _Remembered(lambda _: journal.last_all())
-        self._last_good = _Remembered(lambda _: journal.last_good_all())
-        self._hour = _Remembered(lambda now: journal.cells(now - HOUR, now, MINUTE_CELL))
-        self._day = _Remembered(lambda now: journal.cells(now - DAY, now, DAY_CELL))
-        self._latencies = _Remembered(lambda now: journal.latency_cells(now - HOUR, now, LATENCY_CELL))
-        self._failures = _Remembered(lambda now: journal.failures(now - HOUR, MAX_FAILURES))
+        # The least seconds for which each figure is not read again: the shorter, the sooner it shows something new.
+        self._last = _Remembered(1, lambda _: journal.last_all())
+        self._last_good = _Remembered(1, lambda _: journal.last_good_all())
+        self._hour = _Remembered(5, lambda now: journal.cells(now - HOUR, now, MINUTE_CELL))
+        self._day = _Remembered(30, lambda now: journal.cells(now - DAY, now, DAY_CELL))
+        self._latencies = _Remembered(10, lambda now: journal.latency_cells(now - HOUR, now, LATENCY_CELL))
+        self._failures = _Remembered(2, lambda now: journal.failures(now - HOUR, MAX_FAILURES))
         self._events: dict[float, _Remembered[Mapping[tuple[str, str], Events]]] = {}  # by window
 
     def read(self, now: datetime, slos: Mapping[str, float]) -> Figures:
@@ -100,7 +99,7 @@ class JournalFigures:
         found: dict[tuple[str, str], Events] = {}
         for window in sorted(set(slos.values())):
             if window not in self._events:
-                self._events[window] = _Remembered(partial(self._read_events, window))
+                self._events[window] = _Remembered(30, partial(self._read_events, window))
             events = self._events[window].get(now)
             found.update({key: value for key, value in events.items() if slos.get(key[1]) == window})
         for window in self._events.keys() - set(slos.values()):  # of an earlier configuration

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote
 
 from monitor.config import Cron, Every, show_duration
 from monitor.daemon.budgets import budgets, slos_of
 from monitor.daemon.figures import DAY_CELL, LATENCY_CELL, MINUTE_CELL
 from monitor.daemon.strips import latencies, strip
+from monitor.errors import printable
 from monitor.reachability.sentence import describe
 from monitor.slo.dashboard_uid import dashboard_uid
 from monitor.vocabulary import Condition, Outcome, Sli
@@ -26,7 +27,7 @@ from monitor.web.model import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from monitor.config import Config, ProbeConfig, ProbeKey, RelayConfig
     from monitor.daemon.figures import Figures
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from monitor.results import Cause, RelayStatus
     from monitor.schedule import Window
     from monitor.web.model import LocationView
+
+T = TypeVar("T")
 
 HOUR_CELLS: Final = 60
 DAY_CELLS: Final = 96
@@ -73,40 +76,84 @@ class RelayFacts:
     incident: str | None = None
 
 
-def relay_view(
-    facts: RelayFacts, config: Config, figures: Figures, reading: Reading | None, now: datetime
-) -> RelayView:
-    """Return the view of one relay."""
-    name, status = facts.config.name, facts.status
-    probes = [probe for probe in config.probes if name in probe.relays]
-    hour = strip(_of(figures.hour, name, probes), now, MINUTE_CELL, HOUR_CELLS)
-    failed, ok = (sum(getattr(cell, what) for cell in hour) for what in ("failed", "ok"))
-    delivered = facts.delivered_age
-    return RelayView(
-        name=name,
-        url=facts.config.url.partition("?")[0],  # the query may contain a token
-        condition=status.condition,
-        since=status.since,
-        seconds=max(0.0, (now - status.since).total_seconds()),
-        sentence=printable(describe(status, now)),
-        cause=_cause(status.cause, facts.cause_age or 0.0),
-        up=facts.up,
-        accepting=status.accepting,
-        last_delivered=None if delivered is None else now - timedelta(seconds=delivered),
-        maintenance=_maintenance(facts.maintenance),
-        hour=hour,
-        day=strip(_of(figures.day, name, probes), now, DAY_CELL, DAY_CELLS),
-        success_ratio_1h=ok / (ok + failed) if ok + failed else None,
-        round_trip=_round_trip(name, config, figures, now),
-        lost_1h=sum(cell.lost for cell in hour),
-        budgets=tuple(budgets(name, config, figures, reading, now)),
-        certificate_days=None if facts.certificate is None else (facts.certificate - now.timestamp()) / _DAY,
-        probes=tuple(_probe(probe, facts, figures, now) for probe in probes),
-        failures=failure_groups(figures, name)[:MAX_RELAY_FAILURES],
-        incident=facts.incident,
-        links=_links(name, status.condition, config),
-        locations=() if reading is None else reading.conditions.get(name, ()),
-    )
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """What the journal's figures say of one relay."""
+
+    hour: tuple[Cell, ...]
+    day: tuple[Cell, ...]
+    round_trip: RoundTripView
+    failures: tuple[FailureGroup, ...]
+
+
+class RelayViews:
+    """Builds the views of relays. To be used by one thread at a time.
+
+    What depends on a figure of the journal is kept until that is read again: with 200 relays it is most of the work.
+    """
+
+    def __init__(self) -> None:
+        self._config: Config | None = None
+        self._kept: dict[tuple[str, str], tuple[object, Any]] = {}  # by relay and part: its source, and the part
+
+    def view(
+        self, facts: RelayFacts, config: Config, figures: Figures, reading: Reading | None, now: datetime
+    ) -> RelayView:
+        """Return the view of one relay."""
+        if self._config is not config:
+            self._config, self._kept = config, {}
+        name, status = facts.config.name, facts.status
+        probes = [probe for probe in config.probes if name in probe.relays]
+        past = self._past(name, probes, config, figures, now)
+        failed, ok = sum(cell.failed for cell in past.hour), sum(cell.ok for cell in past.hour)
+        delivered = facts.delivered_age
+        return RelayView(
+            name=name,
+            url=facts.config.url.partition("?")[0],  # the query may contain a token
+            condition=status.condition,
+            since=status.since,
+            seconds=max(0.0, (now - status.since).total_seconds()),
+            sentence=printable(describe(status, now)),
+            cause=_cause(status.cause, facts.cause_age or 0.0),
+            up=facts.up,
+            accepting=status.accepting,
+            last_delivered=None if delivered is None else now - timedelta(seconds=delivered),
+            maintenance=_maintenance(facts.maintenance),
+            hour=past.hour,
+            day=past.day,
+            success_ratio_1h=ok / (ok + failed) if ok + failed else None,
+            round_trip=past.round_trip,
+            lost_1h=sum(cell.lost for cell in past.hour),
+            budgets=tuple(budgets(name, config, figures, reading, now)),
+            certificate_days=None if facts.certificate is None else (facts.certificate - now.timestamp()) / _DAY,
+            probes=tuple(_probe(probe, facts, figures, now) for probe in probes),
+            failures=past.failures,
+            incident=facts.incident,
+            links=_links(name, status.condition, config),
+            locations=() if reading is None else reading.conditions.get(name, ()),
+        )
+
+    def _past(
+        self, relay: str, probes: Sequence[ProbeConfig], config: Config, figures: Figures, now: datetime
+    ) -> _Past:
+        keys = [(relay, probe.name) for probe in probes]
+        hour, day, latencies = figures.hour, figures.day, figures.latencies
+        return _Past(
+            self._keep(relay, "hour", hour, lambda: strip(_of(hour, keys), now, MINUTE_CELL, HOUR_CELLS)),
+            self._keep(relay, "day", day, lambda: strip(_of(day, keys), now, DAY_CELL, DAY_CELLS)),
+            self._keep(relay, "round trip", latencies, lambda: _round_trip(relay, config, figures, now)),
+            self._keep(
+                relay, "failures", figures.failures, lambda: failure_groups(figures, relay)[:MAX_RELAY_FAILURES]
+            ),
+        )
+
+    def _keep(self, relay: str, part: str, source: object, make: Callable[[], T]) -> T:
+        """Return a part that was made of the same source, or a new one."""
+        known = self._kept.get((relay, part))
+        if known is None or known[0] is not source:
+            known = self._kept[relay, part] = source, make()
+        kept: T = known[1]
+        return kept
 
 
 def unobserved(reading: Reading, known: Collection[str], config: Config, now: datetime) -> list[RelayView]:
@@ -162,13 +209,8 @@ def worst_first(view: RelayView) -> tuple[bool, int]:
     return (healthy or view.maintenance is not None, _ORDER.index(view.condition))
 
 
-def printable(text: str) -> str:
-    """Return a relay's words without lone surrogates, which neither UTF-8 nor JSON can carry."""
-    return text.encode(errors="replace").decode()
-
-
-def _of(by_key: Mapping[ProbeKey, Sequence[Cell]], relay: str, probes: Sequence[ProbeConfig]) -> list[Sequence[Cell]]:
-    return [by_key[relay, probe.name] for probe in probes if (relay, probe.name) in by_key]
+def _of(by_key: Mapping[ProbeKey, Sequence[Cell]], keys: Sequence[ProbeKey]) -> list[Sequence[Cell]]:
+    return [by_key[key] for key in keys if key in by_key]
 
 
 def _cause(cause: Cause | None, age: float) -> CauseView | None:
@@ -193,7 +235,8 @@ def _maintenance(window: Window | None) -> MaintenanceView | None:
 def _probe(probe: ProbeConfig, facts: RelayFacts, figures: Figures, now: datetime) -> ProbeView:
     key = facts.config.name, probe.name
     last, good = figures.last.get(key), figures.last_good.get(key)
-    last = None if last is None else replace(last, detail=printable(last.detail))
+    if last is not None and not last.detail.isprintable():
+        last = replace(last, detail=printable(last.detail))
     condition = "none" if last is None else last.outcome.value
     outage = facts.status.condition in {Condition.DOWN, Condition.NOT_ACCEPTING}
     if last is not None and last.outcome is Outcome.OK and outage:

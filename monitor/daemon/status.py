@@ -15,8 +15,8 @@ import structlog
 import monitor
 from monitor.clock import utc
 from monitor.daemon.figures import DAY, Figures, JournalFigures
-from monitor.daemon.relay_views import RelayFacts, failure_groups, printable, relay_view, unobserved, worst_first
-from monitor.errors import MonitorError
+from monitor.daemon.relay_views import RelayFacts, RelayViews, failure_groups, unobserved, worst_first
+from monitor.errors import MonitorError, printable
 from monitor.incidents.text import summarize
 from monitor.threads import BoundedCalls, run_in_thread
 from monitor.web.banner import banner
@@ -103,6 +103,7 @@ class StatusViews:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._reader = JournalFigures(parts.journal)
+        self._relay_views = RelayViews()
         self._past = _Past()
         self._answered = True  # the journal, the last time
         self._calls = BoundedCalls()
@@ -179,7 +180,7 @@ class StatusViews:
     def _assemble(self, facts: _Facts, *, answered: bool) -> MonitorView:
         parts, config, figures = self._parts, facts.config, self._past.figures
         reading = facts.reading
-        relays = [relay_view(each, config, figures, reading, facts.now) for each in facts.relays]
+        relays = [self._relay_views.view(each, config, figures, reading, facts.now) for each in facts.relays]
         if reading is not None:
             relays += unobserved(reading, {relay.name for relay in relays}, config, facts.now)
         relays.sort(key=worst_first)

@@ -12,41 +12,53 @@ from monitor.web.model import LatencyPoint, RoundTripView
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-_ORDER: Final = (Outcome.FAILED, Outcome.EXCLUDED, Outcome.ABORTED, Outcome.OK)
-"""Worst first."""
+_ORDER: Final = {
+    each: number for number, each in enumerate((Outcome.FAILED, Outcome.ABORTED, Outcome.EXCLUDED, Outcome.OK, None))
+}
+"""Worst first, as in the journal's cells; None is a cell without a run."""
 
 LATENCY_POINTS: Final = 12
 
 
 def strip(probes: Iterable[Sequence[Cell]], now: datetime, seconds: int, number: int) -> tuple[Cell, ...]:
-    """Return the last `number` cells of all probes together, oldest first; the last one contains `now`."""
+    """Return the last `number` cells of all probes together, oldest first; the last one contains `now`.
+
+    The cells of the journal start at multiples of `seconds`.
+    """
     by_start: dict[int, list[Cell]] = {}
     for cells in probes:
         for cell in cells:
             by_start.setdefault(int(cell.start.timestamp()) // seconds, []).append(cell)
     last = int(now.timestamp()) // seconds
-    return tuple(_merged(index * seconds, by_start.get(index, ())) for index in range(last - number + 1, last + 1))
-
-
-def _merged(start: int, cells: Sequence[Cell]) -> Cell:
-    at = datetime.fromtimestamp(start, UTC)
-    if not cells:
-        return Cell(start=at)
-    worst = min((cell for cell in cells if cell.worst is not None), key=_badness, default=None)
-    return Cell(
-        start=at,
-        ok=sum(cell.ok for cell in cells),
-        failed=sum(cell.failed for cell in cells),
-        aborted=sum(cell.aborted for cell in cells),
-        excluded=sum(cell.excluded for cell in cells),
-        lost=sum(cell.lost for cell in cells),
-        worst=None if worst is None else worst.worst,
-        run_id=None if worst is None else worst.run_id,
+    return tuple(
+        _sum_of(by_start[index]) if index in by_start else Cell(start=datetime.fromtimestamp(index * seconds, UTC))
+        for index in range(last - number + 1, last + 1)
     )
 
 
-def _badness(cell: Cell) -> int:
-    return len(_ORDER) if cell.worst is None else _ORDER.index(cell.worst)
+def _sum_of(cells: Sequence[Cell]) -> Cell:
+    worst = cells[0]
+    if len(cells) == 1:
+        return worst
+    ok = failed = aborted = excluded = lost = 0
+    for cell in cells:
+        ok += cell.ok
+        failed += cell.failed
+        aborted += cell.aborted
+        excluded += cell.excluded
+        lost += cell.lost
+        if _ORDER[cell.worst] < _ORDER[worst.worst]:
+            worst = cell
+    return Cell(
+        start=worst.start,
+        ok=ok,
+        failed=failed,
+        aborted=aborted,
+        excluded=excluded,
+        lost=lost,
+        worst=worst.worst,
+        run_id=worst.run_id,
+    )
 
 
 def latencies(
@@ -59,8 +71,8 @@ def latencies(
             by_start.setdefault(int(start.timestamp()) // seconds, []).append(histogram)
     last = int(now.timestamp()) // seconds
     indexes = range(last - LATENCY_POINTS + 1, last + 1)
-    merged = {index: _sum(by_start.get(index, ())) for index in indexes}
-    total = _sum(tuple(merged.values()))
+    merged = {index: _histogram(by_start.get(index, ())) for index in indexes}
+    total = _histogram(tuple(merged.values()))
     return RoundTripView(
         p50=total.quantile(0.5),
         p99=total.quantile(0.99),
@@ -74,7 +86,7 @@ def latencies(
     )
 
 
-def _sum(histograms: Sequence[Histogram]) -> Histogram:
+def _histogram(histograms: Sequence[Histogram]) -> Histogram:
     if not histograms:
         return Histogram()
     return Histogram(tuple(map(sum, zip(*(each.counts for each in histograms), strict=True))))
