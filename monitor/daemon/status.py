@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from monitor.metrics import Metrics
     from monitor.relays import MonitoredRelay, MonitoredRelays
     from monitor.schedule import Maintenance, Schedule, Window
+    from monitor.supervision import Supervision
 
 _log = structlog.get_logger(__name__)
 
@@ -70,6 +71,7 @@ class Parts(Protocol):
     prometheus: PrometheusReader
     schedule: Schedule
     health: SelfCheck
+    supervision: Supervision
     started_at: datetime
     reloaded_at: datetime
     config_hash: str
@@ -135,6 +137,9 @@ class StatusViews:
             self._answered = True
         except (MonitorError, TimeoutError) as error:
             _log.debug("journal not read for the status", why=str(error) or "timeout")
+            self._answered = False
+        except Exception as error:  # noqa: BLE001 - a bug there must not cost the page
+            self._parts.supervision.record("status", error)
             self._answered = False
         return self._answered
 
