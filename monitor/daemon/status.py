@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from monitor.metrics import Metrics
     from monitor.relays import MonitoredRelay, MonitoredRelays
     from monitor.schedule import Maintenance, Schedule, Window
-    from monitor.supervision import Supervision
 
 _log = structlog.get_logger(__name__)
 
@@ -71,7 +70,6 @@ class Parts(Protocol):
     prometheus: PrometheusReader
     schedule: Schedule
     health: SelfCheck
-    supervision: Supervision
     started_at: datetime
     reloaded_at: datetime
     config_hash: str
@@ -139,7 +137,9 @@ class StatusViews:
             _log.debug("journal not read for the status", why=str(error) or "timeout")
             self._answered = False
         except Exception as error:  # noqa: BLE001 - a bug there must not cost the page
-            self._parts.supervision.record("status", error)
+            # Not recorded by the supervision: it would make the monitor unhealthy.
+            self._parts.metrics.count_task_failure("status")
+            _log.error("journal not read for the status, by a bug in this program", exc_info=error, repeats=True)
             self._answered = False
         return self._answered
 
