@@ -40,7 +40,7 @@ def milliseconds(seconds: float | None) -> str:
     """Return a latency: "38 ms", "4.2 ms", "1.25 s"; a dash for one that is not known."""
     if seconds is None:
         return "–"
-    if seconds >= 1:
+    if seconds >= 0.9995:  # noqa: PLR2004 - would be rounded to 1000 ms
         return f"{seconds:.2f} s"
     return f"{seconds * 1000:.1f} ms" if seconds < 0.01 else f"{seconds * 1000:.0f} ms"  # noqa: PLR2004 - ten milliseconds
 
