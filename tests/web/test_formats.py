@@ -25,7 +25,8 @@ def test_a_duration_has_its_two_largest_units(seconds: float, shown: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("seconds", "shown"), [(None, "–"), (0.0042, "4.2 ms"), (0.0384, "38 ms"), (0.9994, "999 ms"), (0.9996, "1.00 s"), (1.25, "1.25 s")]
+    ("seconds", "shown"),
+    [(None, "–"), (0.0042, "4.2 ms"), (0.0384, "38 ms"), (0.9994, "999 ms"), (0.9996, "1.00 s"), (1.25, "1.25 s")],
 )
 def test_a_latency_has_the_unit_that_fits(seconds: float | None, shown: str) -> None:
     assert milliseconds(seconds) == shown
