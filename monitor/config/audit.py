@@ -17,8 +17,6 @@ from monitor.config.units import show_duration, show_ratio
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from monitor.config.model import Config
-
 MAX_CHANGES: Final = 50
 """Largest number of changes that are shown one by one."""
 
@@ -49,8 +47,8 @@ class Change:
         return f"{self.key}: {self.before} → {self.after}"
 
 
-def audit(old: Config, new: Config) -> tuple[Change, ...]:
-    """Return what differs between two configurations, in the order of their keys."""
+def audit(old: Section, new: Section) -> tuple[Change, ...]:
+    """Return what differs between two configurations of one kind, in the order of their keys."""
     return tuple(_sections("", old, new))
 
 

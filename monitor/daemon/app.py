@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from contextlib import nullcontext
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -13,17 +11,17 @@ import structlog
 
 import monitor
 from monitor.clock import SYSTEM_CLOCK, Clock, utc
-from monitor.config import changes, refusals
-from monitor.config.audit import audit, reload_text, texts_of
+from monitor.config.audit import reload_text
 from monitor.daemon.conditions import Conditions
 from monitor.daemon.incidents import IncidentRecorder, restore_incidents
 from monitor.daemon.lifecycle import Lifecycle
 from monitor.daemon.maintenance import MaintenanceOnDemand, described, sentence
 from monitor.daemon.pipeline import ResultPipeline
 from monitor.daemon.prometheus_reading import PrometheusReader
+from monitor.daemon.reload import Reload, config_hash, read_reload
 from monitor.daemon.status import StatusViews
 from monitor.daemon.supervisor import ProbeSupervisor
-from monitor.errors import ConfigError, MonitorError, StartupError
+from monitor.errors import MonitorError, StartupError
 from monitor.health import SelfCheck
 from monitor.journal import Journal
 from monitor.logs import REPETITIONS
@@ -39,11 +37,10 @@ from monitor.web import WebAuth, WebState, read_security
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from monitor.config import Changes, Config
+    from monitor.config import Config
     from monitor.reachability.verdict import RelayVerdict
     from monitor.results import RelayStatus, Run
     from monitor.schedule import Window
-    from monitor.web.auth import ServerSecurity
 
 _log = structlog.get_logger(__name__)
 
@@ -55,18 +52,6 @@ CLOSE_TIMEOUT: Final = 1.0
 
 MANY_RELAYS: Final = 10
 """Relays opened by one reload from which on garbage collection is suspended; what it then leaves is not collected."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reload:
-    """What a reload has read, and its differences from the configuration in force."""
-
-    config: Config
-    difference: Changes
-    maintenance: Maintenance
-    security: ServerSecurity
-    config_hash: str
-    changes: list[str]
 
 
 class Monitor:
@@ -278,17 +263,7 @@ class Monitor:
         """Read and check the configuration, its maintenance windows and the web configuration. May block."""
         if self._source is None:
             raise StartupError("there is no configuration file to read")
-        config = self._source()
-        if faults := refusals(self.config, config):
-            raise ConfigError("the configuration", faults)
-        return Reload(
-            config=config,
-            difference=changes(self.config, config),
-            maintenance=self._maintenance(config),
-            security=read_security(config.server.web_config_file),
-            config_hash=config_hash(config),
-            changes=texts_of(audit(self.config, config)),
-        )
+        return read_reload(self._source, self.config, self.auth.security.config, self._maintenance)
 
     async def _change(self, reload: Reload, opened: list[MonitoredRelay]) -> None:
         """Switch to a configuration that was checked; this cannot fail."""
@@ -392,8 +367,3 @@ class Monitor:
                     await asyncio.sleep(0)
             self.incidents.save()
             self.metrics.set_reference_up(self.health.reference_up)
-
-
-def config_hash(config: Config) -> str:
-    """Return a short hash of a configuration, in which secrets have no part."""
-    return hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:12]

@@ -43,6 +43,7 @@ async def serve(config: Config, *, shard: tuple[int, int] = (0, 1), source: Call
             await (await asyncio.shield(creation)).reload()
 
     def on_hangup() -> None:
+        _log.info("configuration reload requested", by="SIGHUP")
         reloads.add(task := asyncio.ensure_future(reload()))
         task.add_done_callback(reloads.discard)
 

@@ -17,6 +17,7 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 
+from monitor.config.audit import audit, texts_of
 from monitor.errors import MonitorError, StartupError
 from monitor.threads import run_in_thread
 from monitor.web.config import WebConfig, load_web
@@ -107,8 +108,9 @@ class WebAuth:
             _log.error("web configuration reload failed", why=str(error), exc_info=unexpected)
             return
         if self.security is before:  # otherwise a reload came first
+            changes = texts_of(audit(before.config, security.config))
             self.apply(security)
-            _log.info("web configuration reloaded", file=str(path))
+            _log.info("web configuration reloaded", file=str(path), changes=changes)
 
     def allows_request(self) -> bool:
         """Return True if the rate limit, if any, allows one more request."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
 from monitor.embedded import FaultPlan, parse_fault
 from monitor.vocabulary import Outcome
@@ -80,6 +81,27 @@ class TestUnchanged:
             (relay,) = (await made.monitor.views.view()).relays
             assert relay.maintenance is not None
             assert relay.maintenance.reason == "upgrade"
+
+
+class TestAudit:
+    async def test_log_and_journal_say_what_a_reload_changed_and_no_secret(self) -> None:
+        async with running() as made:
+            with capture_logs() as lines:
+                await made.reload(
+                    ("threshold: 1500ms", "threshold: 1ms"), ("url: embedded,", "url: embedded, token: hunter2,")
+                )
+            (line,) = [line for line in lines if line["event"] == "configuration reloaded"]
+            assert line["changes"] == ["relays[one].token: null → ***", "slos[fast].threshold: 1s500ms → 1ms"]
+            hashed = shown(made.monitor, "relay_monitor_config_info", hash=line["config_hash"])
+            (event,) = made.monitor.journal.events_log(kind="reload")
+            assert (hashed, event.text) == (1, f"Configuration reloaded: {'; '.join(line['changes'])}.")
+            assert "hunter2" not in str(lines) + str(event)
+
+    async def test_a_reload_without_a_change_says_so(self) -> None:
+        async with running() as made:
+            await made.reload()
+            (event,) = made.monitor.journal.events_log(kind="reload")
+            assert event.text == "Configuration reloaded without a change."
 
 
 class TestRemoved:
