@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from monitor.cli import app
 from monitor.web import WebServer, build_app
-from tests.daemon.harness import config, running, shown, until
+from tests.daemon.harness import config, running, shown, stored_events, until
 from tests.sockets import closed_port
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ async def test_a_window_is_started_listed_and_ended() -> None:
         done = await command("end", window.id)
         assert (done.exit_code, window.id in done.stdout) == (0, True)
         assert daemon.maintenance.active(relay) is None
-        events = daemon.journal.events_log(kind="maintenance")
+        events = await stored_events(daemon, "maintenance", 2)
         assert [event.text.partition(" until")[0] for event in events] == [
             "Maintenance ended: deploy 1234",
             "Maintenance started by ana",

@@ -126,6 +126,14 @@ def exchanged(monitor: Monitor, outcome: str) -> float:
     return shown(monitor, "relay_probe_exchanges_total", probe="steady", outcome=outcome)
 
 
+async def stored_events(monitor: Monitor, kind: str, number: int) -> list[StoredEvent]:
+    """Return the events of one kind in the journal, the newest first, once there are `number` of them."""
+    async with asyncio.timeout(20):
+        while len(found := await asyncio.to_thread(monitor.journal.events_log, kind=kind)) < number:
+            await asyncio.sleep(0.05)
+    return found
+
+
 async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - there is no event for it

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from monitor.embedded import FaultPlan, parse_fault
 from monitor.vocabulary import Outcome
-from tests.daemon.harness import page, shown, total, until
+from tests.daemon.harness import page, shown, stored_events, total, until
 from tests.daemon.reloading import ONE, TWO, running
 from tests.relays import BUILD_TIMEOUT, ENGINE, Engine
 
@@ -93,14 +93,14 @@ class TestAudit:
             (line,) = [line for line in lines if line["event"] == "configuration reloaded"]
             assert line["changes"] == ["relays[one].token: null → ***", "slos[fast].threshold: 1s500ms → 1ms"]
             hashed = shown(made.monitor, "relay_monitor_config_info", hash=line["config_hash"])
-            (event,) = made.monitor.journal.events_log(kind="reload")
+            (event,) = await stored_events(made.monitor, "reload", 1)
             assert (hashed, event.text) == (1, f"Configuration reloaded: {'; '.join(line['changes'])}.")
             assert "hunter2" not in str(lines) + str(event)
 
     async def test_a_reload_without_a_change_says_so(self) -> None:
         async with running() as made:
             await made.reload()
-            (event,) = made.monitor.journal.events_log(kind="reload")
+            (event,) = await stored_events(made.monitor, "reload", 1)
             assert event.text == "Configuration reloaded without a change."
 
 
