@@ -21,6 +21,8 @@ from tests.sockets import closed_port
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from monitor.journal import StoredEvent
+
 CONFIG = """
 location: here
 server: {{listen: "127.0.0.1:{port}"}}
@@ -129,7 +131,7 @@ def exchanged(monitor: Monitor, outcome: str) -> float:
 async def stored_events(monitor: Monitor, kind: str, number: int) -> list[StoredEvent]:
     """Return the events of one kind in the journal, the newest first, once there are `number` of them."""
     async with asyncio.timeout(20):
-        while len(found := await asyncio.to_thread(monitor.journal.events_log, kind=kind)) < number:
+        while len(found := await asyncio.to_thread(monitor.journal.events_log, kind=kind)) < number:  # noqa: ASYNC110 - likewise
             await asyncio.sleep(0.05)
     return found
 
