@@ -41,6 +41,9 @@ DEGRADATION_WINDOW: Final = 300.0
 MAX_RECENT: Final = 50
 """Failures remembered while there is no incident."""
 
+_UNNAMED: Final = ""
+"""The reason of a window that the process before this one noted."""
+
 NOT_WATCHED: Final = "no longer watched"
 
 
@@ -113,6 +116,7 @@ class IncidentMachine:
         self._said_seconds = max(0.0, (wall - condition_since(incident)).total_seconds())
         self._awaits_delivery = incident.recovered_at is None
         self._up_seconds = incident.up_seconds
+        self._maintenance = _UNNAMED if incident.in_maintenance else None
         gap = max(0.0, (wall - seen_at).total_seconds())
         self.incident = replace(incident, unobserved_seconds=incident.unobserved_seconds + gap)
         text = f"Monitor restarted: nothing was observed for {length(gap)}, since {seen_at:%H:%M:%S} UTC."
@@ -174,6 +178,8 @@ class IncidentMachine:
         if reason == self._maintenance:
             return self._taken()
         before, self._maintenance = self._maintenance, reason
+        if before == _UNNAMED and reason is not None:
+            return self._taken()
         if self.open is None:
             if reason is None and self._condition in BAD:
                 self._open_unless_in_maintenance(detected=False)
@@ -260,6 +266,7 @@ class IncidentMachine:
                 closed_because="",
                 recovered_at=None,
                 reopened=latest.reopened + 1,
+                in_maintenance=False,
                 condition=status.condition,
             )
         self.incident = latest
@@ -304,7 +311,7 @@ class IncidentMachine:
     def _note_delivery(self, run_id: str) -> None:
         if self._awaits_delivery:
             self._awaits_delivery = False
-            text = f"First message delivered again, {length(self._said_seconds)} after the last change."
+            text = f"First message delivered again after {length(self._said_seconds)} {WORDS[self._said]}."
             self._enter(EntryKind.DELIVERED, text, {"runId": run_id})
 
     def _mark_maintenance(self, before: str | None) -> None:

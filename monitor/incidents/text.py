@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from monitor.incidents.incident import BAD, SEVERITY
 from monitor.vocabulary import Condition
 
 if TYPE_CHECKING:
@@ -38,18 +39,30 @@ def length(seconds: float) -> str:
 
 
 def main_cause(incident: Incident) -> str:
-    """Return the cause that occurred most often, in few words; empty without one."""
-    most = max(incident.causes, key=lambda cause: cause.count, default=None)
-    return "" if most is None else most.name
+    """Return a cause in few words: of an open incident the latest, otherwise the most frequent; empty without one."""
+    if incident.is_open:
+        found = max(incident.causes, key=lambda cause: cause.last, default=None)
+    else:
+        found = max(incident.causes, key=lambda cause: cause.count, default=None)
+    return "" if found is None else found.name
+
+
+def bad_seconds(incident: Incident, now: datetime) -> dict[Condition, float]:
+    """Return how long each bad condition lasted until `now`, the worst first."""
+    lasted = {Condition(name): seconds for name, seconds in incident.seconds.items() if Condition(name) in BAD}
+    if incident.is_open and incident.condition in BAD:  # also since it was last updated
+        since = max(0.0, (now - incident.updated_at).total_seconds())
+        lasted[incident.condition] = lasted.get(incident.condition, 0.0) + since
+    return dict(sorted(lasted.items(), key=lambda item: -SEVERITY[item[0]]))
 
 
 def summarize(incident: Incident, now: datetime) -> str:
     """Return one sentence of an incident: how bad, for how long, why, and what remains."""
-    bad = incident.bad_seconds
-    if incident.is_open and incident.recovered_at is None:
-        bad += max(0.0, (now - incident.updated_at).total_seconds())
+    lasted = bad_seconds(incident, now) or {incident.worst: 0.0}
     cause = main_cause(incident)
-    parts = [f"{WORDS[incident.worst]} for {length(bad)}" + (f": {cause}" if cause else "")]
+    parts = [f"{WORDS[condition]} for {length(seconds)}" for condition, seconds in lasted.items()]
+    if cause:
+        parts[-1] += f": {cause}"
     if incident.lost:
         parts.append(f"{incident.lost} message{'s' * (incident.lost > 1)} lost")
     if incident.reopened:

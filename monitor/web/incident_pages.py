@@ -10,7 +10,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 
 from monitor.incidents import BAD, EntryKind, Incident, spans, summarize, to_markdown
+from monitor.incidents.incident import SEVERITY
 from monitor.incidents.state_machine import CLOSE_AFTER
+from monitor.incidents.text import bad_seconds
 from monitor.threads import BoundedCalls
 from monitor.vocabulary import Condition
 from monitor.web.incident_api import TIMEOUT
@@ -93,7 +95,7 @@ class IncidentPages:
             now=view.now,
             relay=relay,
             names=names,
-            opened=[row for row in rows if row[0].is_open],
+            opened=sorted((row for row in rows if row[0].is_open), key=lambda row: -SEVERITY[row[0].condition]),
             closed=[row for row in rows if not row[0].is_open],
             truncated=len(found) == MAX_LISTED,
         )
@@ -108,6 +110,7 @@ class IncidentPages:
             incident=incident,
             level=_level(incident),
             sentence=summarize(incident, view.now),
+            bad_seconds=sum(bad_seconds(incident, view.now).values()),
             closes_at=_closes_at(incident),
             relay=relay,
             links=relay.links if relay is not None else None,
@@ -167,7 +170,7 @@ def _bars(incident: Incident, now: datetime) -> list[Bar]:
     x = 0.0
     for part in parts:
         width = part.seconds / total * CHART_WIDTH
-        state = "none" if part.condition is None else part.condition.value
+        state = part.condition.value if part.condition is not None else "none" if bars else "unconfirmed"
         bars.append(Bar(round(x, 1), round(max(MIN_BAR, width), 1), state, part.start, part.seconds))
         x += width
     return bars

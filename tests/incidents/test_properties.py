@@ -75,7 +75,8 @@ class AnyHistory(RuleBasedStateMachine):
     @rule(gone=SECONDS)
     def the_monitor_restarts(self, gone: float) -> None:
         self.played.restart(gone)
-        self.condition, self.window = UNKNOWN, False
+        self.played.maintenance("goes on" if self.window else None)  # as the recorder does at once
+        self.condition = UNKNOWN
 
     @rule(times=st.integers(1, 400))
     def it_is_reloaded_often(self, times: int) -> None:
@@ -131,6 +132,7 @@ class AnyHistory(RuleBasedStateMachine):
             return
         assert incident.began_at <= incident.opened_at <= incident.updated_at
         assert incident.worst in BAD
+        assert not incident.is_open or incident.in_maintenance == self.window
         assert SEVERITY[incident.worst] >= SEVERITY[incident.condition]
         assert len(incident.entries) <= MAX_ENTRIES
         assert len(incident.causes) <= MAX_CAUSES

@@ -134,7 +134,7 @@ class TestChanges:
         played.wait(20)
         for _ in range(3):
             played.attempt_delivers()
-        assert played.texts()[2:] == ["120 First message delivered again, 20 s after the last change."]
+        assert played.texts()[2:] == ["120 First message delivered again after 20 s down."]
         assert played.incident.entries[-1].fields == {"runId": "run-ok"}
         assert (played.incident.failed_attempts, played.incident.attempts) == (3, 6)
 
@@ -280,6 +280,14 @@ class TestRestart:
         assert len(played.ids) == 1
         assert played.incident.unobserved_seconds == 9
         assert seconds(played.incident) == {"down": 30}
+
+    def test_a_window_that_goes_on_is_noted_once(self) -> None:
+        for reason, expected in (("deploy", []), (None, ["109 Maintenance ended."])):
+            played = down_relay()
+            played.maintenance("deploy")
+            played.restart(gone=9)
+            played.maintenance(reason)
+            assert played.texts()[4:] == expected
 
     def test_the_time_of_being_up_continues(self) -> None:
         played = down_relay()
