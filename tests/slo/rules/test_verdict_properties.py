@@ -31,6 +31,8 @@ STEPS: Final = 240
 # No shrinking, which takes minutes.
 PROPERTY: Final = settings(max_examples=60, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 
+ALERTS: Final = frozenset({"RelayDown", "RelayNotAccepting", "RelayInMaintenance"})
+
 KEEP: Final = 120.0
 DISAGREEMENT: Final = 300.0
 """Seconds after which two locations that disagree page."""
@@ -67,8 +69,13 @@ prometheus: {{scrape_interval: {scrape}s, evaluation_interval: {scrape}s}}
     )
 
 
-def run(config: Config, up: Sequence[Sequence[float]], maintenance: Sequence[Sequence[float]]) -> list[Firing]:
-    """Evaluate the rules at each scrape."""
+def run(
+    config: Config,
+    up: Sequence[Sequence[float]],
+    maintenance: Sequence[Sequence[float]],
+    accepting: Sequence[Sequence[float]] | None = None,
+) -> list[Firing]:
+    """Evaluate the rules at each scrape; a relay accepts new clients while it is up, if nothing else is said."""
     step, relay = config.prometheus.scrape_interval, config.relays[0]
     times = step * np.arange(STEPS, dtype=np.float64)
     store = Store()
@@ -77,16 +84,14 @@ def run(config: Config, up: Sequence[Sequence[float]], maintenance: Sequence[Seq
         of: Labels = tuple(sorted({"install": "default", **labels}.items()))
         store.add(Series(name, of, times, np.array(values)))
 
-    for location, values, window in zip(config.locations, up, maintenance, strict=True):
+    for location, values, window, accepted in zip(config.locations, up, maintenance, accepting or up, strict=True):
         add("relay_up", values, location=location, relay="demo")
-        add("relay_accepting", values, location=location, relay="demo")
+        add("relay_accepting", accepted, location=location, relay="demo")
         add("relay_maintenance", window, location=location, relay="demo")
         page_after = f"{relay.page_after:.0f}s" if relay.page_after % 60 else f"{relay.page_after / 60:.0f}m"
         settings_of = {"max_severity": "critical", "page_after": page_after, "scope": relay.scope}
         add("relay_probe_relay_info", [1.0] * STEPS, location=location, relay="demo", **settings_of)
-    ruler = Ruler(
-        groups(config), step, lambda *_: 0.0, wanted=lambda rule: rule.name in {"RelayDown", "RelayInMaintenance"}
-    )
+    ruler = Ruler(groups(config), step, lambda *_: 0.0, wanted=lambda rule: rule.name in ALERTS)
     return ruler.run(store, 0.0, step * (STEPS - 1))
 
 
@@ -127,6 +132,40 @@ def test_pages_are_those_of_relays_that_are_down(data: st.DataObject) -> None:
         ]
         if at > DISAGREEMENT + waited + 2 * scrape and all(each <= 0.5 for each in disagreeing):
             assert fires(firings, "RelayDown", at), f"no page although half of the locations report down, at {at}"
+
+
+@st.composite
+def gauges(draw: st.DrawFn) -> tuple[list[float], list[float]]:
+    """Draw `relay_up` and `relay_accepting` of one location; what is down does not accept."""
+    kinds = {"up": (1.0, 1.0), "not accepting": (1.0, 0.0), "down": (0.0, 0.0), "absent": (np.nan, np.nan)}
+    values = [kinds["up"]] * draw(st.integers(8, 40))
+    while len(values) < STEPS:
+        kind = draw(st.sampled_from(("up", "not accepting", "not accepting", "down", "absent")))
+        values += [kinds[kind]] * draw(st.integers(1, 4) if kind == "absent" else st.integers(1, 60))
+    return [up for up, _ in values[:STEPS]], [accepting for _, accepting in values[:STEPS]]
+
+
+@pytest.mark.slow
+@PROPERTY
+@given(st.data())
+def test_pages_are_those_of_relays_that_accept_no_new_clients(data: st.DataObject) -> None:
+    scrape = data.draw(st.sampled_from((5, 15, 30, 60)))
+    page_after = data.draw(st.sampled_from((30, 120)))
+    locations = data.draw(st.integers(1, 3))
+    drawn = [data.draw(gauges()) for _ in range(locations)]
+    up, accepting = [each for each, _ in drawn], [each for _, each in drawn]
+    firings = run(config_of(scrape, page_after, locations, "global"), up, [[0.0] * STEPS] * locations, accepting)
+    waited = max(page_after, scrape + 1)
+    up_share, share = list(shares(up)), list(shares(accepting))
+    for step in range(STEPS):
+        at = float(step * scrape)
+        recent = [share[before] for before in range(step + 1) if before * scrape >= at - max(KEEP, 2 * scrape) - scrape]
+        if fires(firings, "RelayNotAccepting", at):
+            assert any(each <= 0.5 for each in recent), f"a page of a relay that accepts new clients, at {at}"
+        lasting = [before for before in range(step + 1) if before * scrape >= at - waited - scrape]
+        refuses = all(share[before] < 0.5 < up_share[before] for before in lasting)
+        if at > waited + scrape and refuses:
+            assert fires(firings, "RelayNotAccepting", at), f"no page of a relay that refuses new clients, at {at}"
 
 
 @pytest.mark.slow
