@@ -7,11 +7,11 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from monitor.load.verdict import COLOURS, Aim, Judged, aborted_too_much, measured
-from monitor.scenarios import OFFLINE, PAIRED
+from monitor.scenarios import OFFLINE, PAIRED, SPECS
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from monitor.load.plan import Plan
     from monitor.load.sketch import Sketch
@@ -163,8 +163,8 @@ def obstacles(plan: Plan, finished: FinishedTest) -> Iterator[str]:
         yield f"no result of {workers}: missing in the figures above"
 
 
-def parameters(plan: Plan, used: Sequence[str]) -> list[tuple[str, str]]:
-    """Return the flags of the test: those that every scenario has, and those `used` by this one."""
+def parameters(plan: Plan) -> list[tuple[str, str]]:
+    """Return the flags of the test that its scenario has, and their values."""
     values = {
         "connections": f"{plan.connections}",
         "connection_pairs": f"{plan.connection_pairs}",
@@ -175,7 +175,7 @@ def parameters(plan: Plan, used: Sequence[str]) -> list[tuple[str, str]]:
         "crypto": plan.crypto,
     }
     rows = [("--scenario", plan.scenario.value), ("--target", plan.target)]
-    rows += [(_flag(name), value) for name, value in values.items() if name in used]
+    rows += [(_flag(name), value) for name, value in values.items() if name in (SPECS[plan.scenario].load_flags or ())]
     rows += [("--ramp-up", f"{plan.ramp_up:g} s"), ("--timeout", f"{plan.timeout:g} s")]
     if plan.seed is not None:
         rows.append(("--seed", f"{plan.seed}"))

@@ -10,7 +10,6 @@ from jinja2 import Environment, StrictUndefined
 from monitor.load.charts import FAR, Axis, Chart, Line, Tick, highest, linear, logarithmic
 from monitor.load.facts import LATENCIES, QUANTILES, facts, latencies, obstacles, parameters, shown
 from monitor.load.verdict import Aim
-from monitor.scenarios import SPECS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -55,7 +54,7 @@ def page(plan: Plan, finished: FinishedTest, judged: Sequence[Judged], result: L
         latencies=latencies(finished),
         charts=list(charts(totals, judged)),
         reasons=[(name, count, count / counted) for name, count in totals.reasons.most_common(MAX_REASONS)],
-        parameters=parameters(plan, sorted(SPECS[plan.scenario].load_flags or ())),
+        parameters=parameters(plan),
         host=list(_host(result)),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Final
 
-from monitor.load.facts import QUANTILES, Fact, Grade, facts, heading, latencies, obstacles, shown
+from monitor.load.facts import QUANTILES, Fact, Grade, facts, heading, latencies, obstacles, parameters, shown
 from monitor.load.verdict import Judged, passed
 from monitor.text_table import Column, printable, table
 
@@ -48,6 +48,10 @@ class Summary:
         yield ""
         for fact in facts(self._plan, self._finished):
             yield from self._fact(fact)
+        settings = ", ".join(
+            f"{name} {value}" for name, value in parameters(self._plan)[2:]
+        )  # those of the heading apart
+        yield from self._fact(Fact(name="Settings", text=settings))
         if rows := latencies(self._finished):
             yield ""
             yield from table(_LATENCIES, rows, width=self._width)

@@ -193,6 +193,21 @@ def test_a_test_without_one_of_its_workers_fails() -> None:
     assert lines[-2:] == ["FAIL  no result of workers 1, 3: missing in the figures above", "FAIL"]
 
 
+def test_the_summary_has_the_settings_of_the_test() -> None:
+    lines = list(Summary(plan_of(seed=3), finished_with(Totals()), []).lines())
+    assert (
+        "Settings      --connection-pairs 100, --duration 60 s, --message-interval 5 s, --crypto real, --ramp-up 10 s, "
+        "--timeout 10 s, --seed 3"
+    ) in lines
+
+
+def test_a_terminal_of_80_columns_is_wide_enough() -> None:
+    totals = totals_of_samples([(1.0, 0.01)] * 9)
+    totals.reasons.update({f"{step}/{reason}": 10_000 for step in ("tcp", "tls") for reason in ("timeout", "reset")})
+    ended, judged = finished_with(totals), judge(SCENARIO, totals, objectives(SCENARIO, None, {}))
+    assert max(map(len, Summary(plan_of(), ended, judged, width=80).lines())) <= 80
+
+
 def test_the_summary_of_an_interrupted_test_says_so() -> None:
     ended = finished_with(totals_of_samples([(1.0, 0.01)] * 9), interrupted=True)
     assert list(Summary(plan_of(), ended, []).lines())[-1] == "PASS (interrupted; only what was measured until then)"
