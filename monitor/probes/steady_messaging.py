@@ -156,10 +156,10 @@ class PersistentPair:
                 if self._error is None:
                     recorder.abort()  # nothing was ever tried
                 else:
-                    recorder.fail(self._error)
+                    recorder.fail(self._error, since=context.clock.monotonic())
             elif not pair.ready:
                 pair.recorder = recorder
-                recorder.fail(pair.error)
+                recorder.fail(pair.error, since=context.clock.monotonic())  # of an earlier attempt
             else:
                 pair.recorder, self._busy = recorder, True
                 await pair.exchange(intended, context.probe.message_interval)

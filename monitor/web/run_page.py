@@ -84,6 +84,8 @@ class RunPage:
         now = datetime.now(UTC)
         status = await self._state.status()
         relay = next((item for item in status.relays if item.name == run.relay), None)
+        drawn = waterfall(run, found.good)
+        failed_rows = [row for lane in drawn.lanes for row in lane.rows if row.failed]
         return await html(
             "run.html",
             run=run,
@@ -92,7 +94,8 @@ class RunPage:
             log=found.stored.log,
             relay=relay,
             now=now,
-            drawn=waterfall(run, found.good),
+            drawn=drawn,
+            good_step=failed_rows[0].good if failed_rows else None,
             expected=run_sentences.EXPECTED,
             came=None if run.failure is None else run_sentences.came(run.failure),
             findings=run_sentences.findings(run),

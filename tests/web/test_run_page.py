@@ -33,7 +33,7 @@ async def test_it_shows_the_messages_and_the_exchanges() -> None:
         shown = text_of(await web.get(f"/runs/{FULL.id}"))
     assert "failed steady at demo: deliver lost" in shown
     assert "sent <again>" in shown
-    assert "2 response not judged 100 ms 50 ms late" in shown
+    assert "2 response not judged late 100 ms 50 ms late" in shown
     assert "2 ok 100 ms 500 ms" in shown
     assert "left out" not in shown
 
