@@ -96,10 +96,9 @@ class PairExaminations:
         if silent:
             receiver = pair.wallet if direction == "request" else pair.dapp
             endpoint = receiver.client.endpoint
-            _log.warning(
-                "persistent pair is silent", relay=self._relay, probe=probe, run_id=run_id, endpoint=endpoint or None
-            )
             step = Step.DELIVER if direction == "request" else Step.ANSWER
+            about = {"relay": self._relay, "probe": probe, "run_id": run_id, "endpoint": endpoint or None}
+            _log.warning("persistent pair is silent", **about, step=step.value, reason="silent", repeats=True)
             at = context.clock.monotonic()
             self._on_silent(Cause(step=step, reason=Reason.SILENT, detail=SILENT, endpoint=endpoint, at=at))
 
