@@ -18,7 +18,7 @@ from monitor.web.incident_pages import IncidentPages
 from monitor.web.maintenance import MaintenancePages
 from monitor.web.management import Management
 from monitor.web.overview import Overview
-from monitor.web.rendering import Json, templates
+from monitor.web.rendering import Json, html, templates
 from monitor.web.run_page import RunPage
 from monitor.web.scrape import Scrape
 from monitor.web.write_guard import WriteGuard
@@ -64,7 +64,7 @@ def build_app(state: WebState, auth: WebAuth | None = None) -> SecurityHeaders:
             Route("/api/v1/runs", api.runs),
             Route("/api/v1/runs/{id}", api.run),
         ],
-        exception_handlers={HTTPException: _error_response},
+        exception_handlers={HTTPException: _error_response, Exception: _bug_response},
     )
     guarded = WriteGuard(app)
     return SecurityHeaders(guarded if auth is None else AuthMiddleware(guarded, auth))
@@ -80,8 +80,15 @@ def _route(path: str, **endpoints: Callable[[Request], Awaitable[Response]]) -> 
 
 
 async def _error_response(request: Request, error: Exception) -> Response:
-    """Return an error as JSON for the API, otherwise as text."""
+    """Return an error: as JSON for the API, as a page for a browser, otherwise as text."""
     assert isinstance(error, HTTPException)
     if request.url.path.startswith("/api/"):
         return Json({"error": error.detail}, error.status_code, headers=error.headers)
+    if "text/html" in request.headers.get("accept", ""):
+        return await html("error.html", error.status_code, status=error.status_code, detail=error.detail)
     return PlainTextResponse(f"{error.detail}\n", error.status_code, headers=error.headers)
+
+
+async def _bug_response(request: Request, _: Exception) -> Response:
+    """Return what a client gets when a bug in this program broke its request; the server logs the bug."""
+    return await _error_response(request, HTTPException(500, "Internal error of this monitor; see its log"))

@@ -56,6 +56,17 @@ def percent(ratio: float | None) -> str:
     return f"{shown:.{places}f} %"
 
 
+def budget(left: float | None) -> str:
+    """Return what is left of an error budget, a share: "87 %", or by how much more than it was spent: "−12 ×"."""
+    if left is None:
+        return "–"
+    if left <= -1:
+        return f"−{count(-left)} ×"
+    places = 1 if 0 < abs(left) < 0.1 else 0  # noqa: PLR2004 - the last tenth
+    shown = min(left * 100, 99) if left < 1 else 100  # never all of it, once something was spent
+    return f"{shown:.{places}f} %".replace("-", "−")
+
+
 def count(number: float) -> str:
     """Return a number of events, with narrow spaces between thousands."""
     return f"{number:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
@@ -68,5 +79,6 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "milliseconds": milliseconds,
     "percent": percent,
     "count": count,
+    "budget": budget,
 }
 """Name in the templates → function."""

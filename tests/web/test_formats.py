@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from monitor.web.formats import clock, duration, milliseconds, percent, utc
+from monitor.web.formats import budget, clock, duration, milliseconds, percent, utc
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,22 @@ def test_a_share_is_100_percent_only_if_nothing_is_missing(ratio: float | None, 
 def test_a_time_is_shown_in_utc() -> None:
     time = datetime(2024, 5, 1, 12, 7, 5, tzinfo=UTC)
     assert (utc(time), clock(time)) == ("2024-05-01 12:07:05 UTC", "12:07:05")
+
+
+@pytest.mark.parametrize(
+    ("left", "shown"),
+    [
+        (None, "–"),
+        (1, "100 %"),
+        (0.9999, "99 %"),
+        (0.714, "71 %"),
+        (0.018, "1.8 %"),
+        (0, "0 %"),
+        (-0.12, "−12 %"),
+        (-0.04, "−4.0 %"),
+        (-1, "−1 ×"),
+        (-976.2, "−976 ×"),
+    ],
+)
+def test_a_budget_is_a_share_or_a_multiple(left: float | None, shown: str) -> None:
+    assert budget(left) == shown

@@ -43,11 +43,11 @@ class TestWhatIsShown:
         for part in (
             "staging down 2 min 04 s since 03:08:16 UTC tcp refused, 25 of 25 attempts failed",
             "connect to 192.0.2.7:443 refused",
-            "Success, 1 h 96.2 % P50 · P99 39 ms · 171 ms of 400 ms Lost, 1 h 0 Budget left -12.0 % Certificate 61 d",
+            "Success, 1 h 96.2 % P50 · P99 39 ms · 171 ms of 400 ms Lost, 1 h 0 Budget left −12 % Certificate 61 d",
             "Incident Runbook History Maintenance",
             "last message delivered 2 min 08 s ago, 03:08:12 UTC",
             "tcp refused · 73 × · 03:08:16 – 03:10:18 UTC · steady 71, offline-30s 2 · last run",
-            "delivery 99.90 % overspent by 12.0 %",
+            "delivery 99.90 % overspent 12 %",
             "in 6 d 4 h of 30 d",
             "steady steady-messaging continuous failed 2 s ago tcp refused 2 min 11 s ago",
             "offline-30s async-delivery every 1m ok 18 s ago 18 s ago 03:11:02 UTC",
