@@ -169,5 +169,10 @@ def _budget(relay: RelayView, budget: BudgetView) -> list[str]:
     span = duration(budget.span_seconds)
     if budget.span_seconds < 0.99 * budget.window_seconds:
         span += f" of {duration(budget.window_seconds)}"
-    left = "–" if budget.left is None else f"{budget.left * 100:.0f} %"
-    return [relay.name, budget.slo, percent(budget.objective), left, f"{budget.bad:g}", span]
+    return [relay.name, budget.slo, percent(budget.objective), _left(budget.left), f"{budget.bad:g}", span]
+
+
+def _left(left: float | None) -> str:
+    if left is None:
+        return "–"
+    return f"{left * 100:.0f} %" if left >= 0 else f"used {1 - left:.1f} ×"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from starlette.concurrency import run_in_threadpool
@@ -26,7 +27,7 @@ MAX_RUNS: Final = 500
 
 
 class Api:
-    """The endpoints."""
+    """The endpoints. What the journal cannot answer now raises `JournalUnavailableError`."""
 
     def __init__(self, state: WebState) -> None:
         self._state = state
@@ -47,7 +48,8 @@ class Api:
     async def runs(self, request: Request) -> Response:
         """Serve runs, newest first."""
         query = Parameters(request, "relay", "probe", "outcome", "since", "until", "limit")
-        found = self._state.journal.runs(
+        asked = partial(
+            self._state.journal.runs,
             relay=query.text("relay"),
             probe=query.text("probe"),
             outcome=query.one_of("outcome", [item.value for item in Outcome]),
@@ -55,11 +57,13 @@ class Api:
             until=query.time("until"),
             limit=query.number("limit", 50, MAX_RUNS),
         )
+        found = await self._state.journal.read(asked)
         return StreamingResponse(_listed(found), media_type=Json.media_type)
 
     async def run(self, request: Request) -> Response:
         """Serve one run with its timeline."""
-        stored = self._state.journal.run(request.path_params["id"])
+        journal, run_id = self._state.journal, request.path_params["id"]
+        stored = await journal.read(lambda: journal.run(run_id))
         if stored is None:
             raise HTTPException(404, "run not found or expired")
         return Json(stored.to_json())

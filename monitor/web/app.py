@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from monitor.errors import JournalUnavailableError
 from monitor.web import events, openapi, static_files
 from monitor.web.api import Api
 from monitor.web.auth import AuthMiddleware, WebAuth
@@ -64,7 +65,11 @@ def build_app(state: WebState, auth: WebAuth | None = None) -> SecurityHeaders:
             Route("/api/v1/runs", api.runs),
             Route("/api/v1/runs/{id}", api.run),
         ],
-        exception_handlers={HTTPException: _error_response, Exception: _bug_response},
+        exception_handlers={
+            HTTPException: _error_response,
+            JournalUnavailableError: _journal_unavailable,
+            Exception: _bug_response,
+        },
     )
     guarded = WriteGuard(app)
     return SecurityHeaders(guarded if auth is None else AuthMiddleware(guarded, auth))
@@ -92,3 +97,8 @@ async def _error_response(request: Request, error: Exception) -> Response:
 async def _bug_response(request: Request, _: Exception) -> Response:
     """Return what a client gets when a bug in this program broke its request; the server logs the bug."""
     return await _error_response(request, HTTPException(500, "Internal error of this monitor; see its log"))
+
+
+async def _journal_unavailable(request: Request, error: Exception) -> Response:
+    """Return a 503 for what only the journal knows."""
+    return await _error_response(request, HTTPException(503, str(error)))

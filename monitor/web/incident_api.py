@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from starlette.exceptions import HTTPException
 
 from monitor.clock import SYSTEM_CLOCK, utc
 from monitor.incidents import incident_to_json
 from monitor.incidents.text import summarize
-from monitor.threads import BoundedCalls
 from monitor.web.parameters import Parameters
 from monitor.web.rendering import Json
 
@@ -22,11 +21,10 @@ if TYPE_CHECKING:
     from monitor.incidents import Incident
     from monitor.web.state import IncidentList, WebState
 
+Result = TypeVar("Result")
+
 MAX_INCIDENTS: Final = 500
 """Largest number of incidents in a response."""
-
-TIMEOUT: Final = 5.0
-"""Seconds for the journal, whose disk may hang."""
 
 
 class IncidentApi:
@@ -34,7 +32,6 @@ class IncidentApi:
 
     def __init__(self, state: WebState) -> None:
         self._state = state
-        self._calls = BoundedCalls()
 
     async def listed(self, request: Request) -> Response:
         """Serve incidents without their entries: the open ones first, then the newest."""
@@ -46,7 +43,7 @@ class IncidentApi:
             found = incidents.list(relay=relay, since=since, open=is_open, limit=limit)
             return [_summary(incident) for incident in found]
 
-        return Json({"incidents": await self._read(f"incidents {request.url.query}", read)})
+        return Json({"incidents": await self._read(read)})
 
     async def one(self, request: Request) -> Response:
         """Serve one incident."""
@@ -56,19 +53,16 @@ class IncidentApi:
             found = incidents.get(incident_id)
             return None if found is None else incident_to_json(found) | {"sentence": _sentence(found)}
 
-        found = await self._read(f"incident {incident_id}", read)
+        found = await self._read(read)
         if found is None:
             raise HTTPException(404, "incident not found or expired")
         return Json(found)
 
-    async def _read(self, name: str, read: Callable[[IncidentList], Any]) -> Any:
+    async def _read(self, read: Callable[[IncidentList], Result]) -> Result:
         incidents = self._state.incidents
         if incidents is None:
             raise HTTPException(501, "this monitor has no incidents")
-        try:
-            return await self._calls.call(name, lambda: read(incidents), TIMEOUT)
-        except TimeoutError:
-            raise HTTPException(503, "the journal does not answer") from None
+        return await self._state.journal.read(lambda: read(incidents))
 
 
 def _summary(incident: Incident) -> dict[str, Any]:

@@ -13,9 +13,7 @@ from monitor.incidents import BAD, EntryKind, Incident, spans, summarize, to_mar
 from monitor.incidents.incident import SEVERITY
 from monitor.incidents.state_machine import CLOSE_AFTER
 from monitor.incidents.text import bad_seconds
-from monitor.threads import BoundedCalls
 from monitor.vocabulary import Condition
-from monitor.web.incident_api import TIMEOUT
 from monitor.web.rendering import html
 
 if TYPE_CHECKING:
@@ -81,13 +79,12 @@ class IncidentPages:
 
     def __init__(self, state: WebState) -> None:
         self._state = state
-        self._calls = BoundedCalls()
 
     async def index(self, request: Request) -> Response:
         """Serve the list of incidents, of one relay with `?relay=NAME`."""
         view = await self._state.status()
         relay = request.query_params.get("relay") or None
-        found = await self._read(f"incidents {relay}", lambda known: known.list(relay=relay, limit=MAX_LISTED))
+        found = await self._read(lambda known: known.list(relay=relay, limit=MAX_LISTED))
         names = sorted({each.name for each in view.relays} | {each.relay for each in found})
         rows = [(incident, summarize(incident, view.now)) for incident in found]
         return await html(
@@ -127,21 +124,17 @@ class IncidentPages:
 
     async def _found(self, request: Request) -> tuple[Incident, MonitorView]:
         incident_id = request.path_params["id"]
-        found = await self._read(f"incident {incident_id}", lambda known: known.get(incident_id))
+        found = await self._read(lambda known: known.get(incident_id))
         if found is None:
             raise HTTPException(404, "incident not found or expired")
         return found, await self._state.status()
 
-    async def _read(self, name: str, read: Callable[[IncidentList], Result]) -> Result:
-        """Return what `read` returns in a thread. Raises `HTTPException`."""
+    async def _read(self, read: Callable[[IncidentList], Result]) -> Result:
+        """Return what `read` returns in a thread. Raises `HTTPException`, and `JournalUnavailableError`."""
         incidents = self._state.incidents
         if incidents is None:
             raise HTTPException(501, "this monitor has no incidents")
-        try:
-            found: Result = await self._calls.call(name, lambda: read(incidents), TIMEOUT)
-        except TimeoutError:
-            raise HTTPException(503, "the journal does not answer") from None
-        return found
+        return await self._state.journal.read(lambda: read(incidents))
 
 
 def _markdown(incident: Incident, view: MonitorView, address: str) -> str:

@@ -88,6 +88,20 @@ class TestText:
         assert "demo   slo-0     99.00 %   0 %   10  2 h 00 min of 30 d" in shown
         assert "slo-12" not in shown
 
+    def test_an_overspent_budget_says_how_often_it_was_used(self) -> None:
+        budget = BudgetView(
+            slo="delivery",
+            objective=0.99,
+            left=-0.6,
+            good=984,
+            bad=16,
+            span_seconds=7200,
+            window_seconds=7200,
+            source=Source.JOURNAL,
+        )
+        shown = text(view(relays=(relay_view("demo", Condition.UP, budgets=(budget,)),)))
+        assert "used 1.6 ×   16  2 h 00 min" in shown
+
     @pytest.mark.parametrize("width", [80, 120])
     def test_it_fits_the_terminal(self, width: int) -> None:
         long = incident(sentence="down for 2 min 4 s: tcp refused, and then some more words " * 3)

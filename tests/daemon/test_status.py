@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,13 +16,26 @@ from monitor.vocabulary import Condition, Outcome
 from monitor.web.serialization import monitor_from_json, monitor_to_json
 from tests.daemon.harness import config, exchanged, running, shown, until
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from monitor.web.model import MonitorView
+
+
+async def viewed(monitor: Monitor, condition: Callable[[MonitorView], bool]) -> MonitorView:
+    """Return the first view that satisfies a condition: the journal stores runs after a second."""
+    async with asyncio.timeout(20):
+        while not condition(view := await monitor.views.view()):
+            await asyncio.sleep(0.1)
+    return view
+
 
 async def test_it_has_relays_and_probes_with_what_they_did() -> None:
     before = datetime.now(UTC)
     async with running(config()) as monitor:
         await until(lambda: monitor.monitored_relays.relays["demo"].verdict.up is True)
         await until(lambda: exchanged(monitor, "ok") >= 2)
-        view = await monitor.views.view()
+        view = await viewed(monitor, lambda view: sum(cell.ok for cell in view.relays[0].hour) >= 2)
         after = datetime.now(UTC)
         assert before - timedelta(seconds=1) < view.started_at < view.now < after
         assert (view.healthy, view.reasons, view.banner.sentence) == (True, (), "The relay demo is up")
