@@ -79,7 +79,7 @@ class JournalFigures:
         self._last_good = _Remembered(1, lambda _: journal.last_good_all())
         self._hour = _Remembered(5, lambda now: journal.cells(now - HOUR, now, MINUTE_CELL))
         self._day = _Remembered(30, lambda now: journal.cells(now - DAY, now, DAY_CELL))
-        self._latencies = _Remembered(10, lambda now: journal.latency_cells(now - HOUR, now, LATENCY_CELL))
+        self._latencies = _Remembered(5, lambda now: journal.latency_cells(now - HOUR, now, LATENCY_CELL))
         self._failures = _Remembered(2, lambda now: journal.failures(now - HOUR, MAX_FAILURES))
         self._events: dict[float, _Remembered[Mapping[tuple[str, str], Events]]] = {}  # by window
 
@@ -99,7 +99,7 @@ class JournalFigures:
         found: dict[tuple[str, str], Events] = {}
         for window in sorted(set(slos.values())):
             if window not in self._events:
-                self._events[window] = _Remembered(30, partial(self._read_events, window))
+                self._events[window] = _Remembered(10, partial(self._read_events, window))
             events = self._events[window].get(now)
             found.update({key: value for key, value in events.items() if slos.get(key[1]) == window})
         for window in self._events.keys() - set(slos.values()):  # of an earlier configuration

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from monitor.config import Cron, Every, show_duration
 from monitor.daemon.budgets import budgets, slos_of
 from monitor.daemon.figures import DAY_CELL, LATENCY_CELL, MINUTE_CELL
-from monitor.daemon.strips import latencies, strip
+from monitor.daemon.strips import latencies, strip, with_present
 from monitor.errors import printable
 from monitor.reachability.sentence import describe
 from monitor.slo.dashboard_uid import dashboard_uid
@@ -138,9 +138,11 @@ class RelayViews:
     ) -> _Past:
         keys = [(relay, probe.name) for probe in probes]
         hour, day, latencies = figures.hour, figures.day, figures.latencies
+        minutes = self._keep(relay, "hour", hour, lambda: strip(_of(hour, keys), now, MINUTE_CELL, HOUR_CELLS))
+        quarters = self._keep(relay, "day", day, lambda: strip(_of(day, keys), now, DAY_CELL, DAY_CELLS))
         return _Past(
-            self._keep(relay, "hour", hour, lambda: strip(_of(hour, keys), now, MINUTE_CELL, HOUR_CELLS)),
-            self._keep(relay, "day", day, lambda: strip(_of(day, keys), now, DAY_CELL, DAY_CELLS)),
+            minutes,
+            self._keep(relay, "present", hour, lambda: with_present(quarters, minutes, now, DAY_CELL)),
             self._keep(relay, "round trip", latencies, lambda: _round_trip(relay, config, figures, now)),
             self._keep(
                 relay, "failures", figures.failures, lambda: failure_groups(figures, relay)[:MAX_RELAY_FAILURES]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -34,6 +35,15 @@ def strip(probes: Iterable[Sequence[Cell]], now: datetime, seconds: int, number:
         _sum_of(by_start[index]) if index in by_start else Cell(start=datetime.fromtimestamp(index * seconds, UTC))
         for index in range(last - number + 1, last + 1)
     )
+
+
+def with_present(day: tuple[Cell, ...], hour: Sequence[Cell], now: datetime, seconds: int) -> tuple[Cell, ...]:
+    """Return the strip of a day with its last cell made of the strip of an hour, which was read more recently."""
+    start = datetime.fromtimestamp(int(now.timestamp()) // seconds * seconds, UTC)
+    recent = [cell for cell in hour if cell.start >= start and cell.worst is not None]
+    last = replace(_sum_of(recent), start=start) if recent else Cell(start=start)
+    before = day[:-1] if day[-1].start == start else day[1:]
+    return (*before, last)
 
 
 def _sum_of(cells: Sequence[Cell]) -> Cell:

@@ -19,15 +19,19 @@ from tests.daemon.harness import config, exchanged, running, shown, until
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from monitor.web.model import MonitorView
+    from monitor.web.model import MonitorView, RelayView
 
 
 async def viewed(monitor: Monitor, condition: Callable[[MonitorView], bool]) -> MonitorView:
     """Return the first view that satisfies a condition: the journal stores runs after a second."""
     async with asyncio.timeout(20):
-        while not condition(view := await monitor.views.view()):
+        while not condition(view := await monitor.views.view()):  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.1)
     return view
+
+
+def stored(relay: RelayView) -> bool:
+    return sum(cell.ok for cell in relay.hour) >= 2 and relay.round_trip.p50 is not None
 
 
 async def test_it_has_relays_and_probes_with_what_they_did() -> None:
@@ -35,7 +39,7 @@ async def test_it_has_relays_and_probes_with_what_they_did() -> None:
     async with running(config()) as monitor:
         await until(lambda: monitor.monitored_relays.relays["demo"].verdict.up is True)
         await until(lambda: exchanged(monitor, "ok") >= 2)
-        view = await viewed(monitor, lambda view: sum(cell.ok for cell in view.relays[0].hour) >= 2)
+        view = await viewed(monitor, lambda view: stored(view.relays[0]))
         after = datetime.now(UTC)
         assert before - timedelta(seconds=1) < view.started_at < view.now < after
         assert (view.healthy, view.reasons, view.banner.sentence) == (True, (), "The relay demo is up")

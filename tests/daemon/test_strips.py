@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from monitor.daemon.strips import LATENCY_POINTS, latencies, strip
+from monitor.daemon.strips import LATENCY_POINTS, latencies, strip, with_present
 from monitor.journal import Cell, Histogram
 from monitor.journal.values import bucket_of
 from monitor.vocabulary import BUCKETS, Outcome
@@ -37,6 +37,18 @@ def test_cells_of_several_probes_are_one_with_the_worst_outcome() -> None:
 def test_cells_before_the_strip_are_left_out() -> None:
     old = Cell(start=MINUTE - timedelta(minutes=3), ok=1, worst=Outcome.OK)
     assert not any(cell.ok for cell in strip([[old]], NOW, 60, 3))
+
+
+def test_the_last_cell_of_a_day_is_as_new_as_the_hour() -> None:
+    quarter = datetime(2024, 5, 1, 12, tzinfo=UTC)
+    bad = Cell(start=MINUTE, failed=2, worst=Outcome.FAILED, run_id="bad")
+    old = Cell(start=quarter - timedelta(minutes=1), failed=9, worst=Outcome.FAILED)
+    hour = strip([[old, bad]], NOW, 60, 60)
+    for before in (strip([], NOW, 900, 4), strip([], NOW - timedelta(minutes=15), 900, 4)):
+        day = with_present(before, hour, NOW, 900)
+        assert [cell.start for cell in day] == [quarter - timedelta(minutes=15 * number) for number in (3, 2, 1, 0)]
+        assert (day[-1].failed, day[-1].worst, day[-1].run_id) == (2, Outcome.FAILED, "bad")
+        assert with_present(before, strip([], NOW, 60, 60), NOW, 900)[-1] == Cell(start=quarter)
 
 
 def test_a_chart_has_all_points_and_the_quantiles_of_all_probes() -> None:
