@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from monitor.simulation.forecast import UP
 from monitor.simulation.show import show_time
@@ -17,6 +18,22 @@ if TYPE_CHECKING:
     from monitor.config.attempts import AttemptCost
     from monitor.simulation.forecast import Forecast, Noise, Row
     from monitor.simulation.nodes import BadNodeOdds
+
+
+@dataclass(frozen=True, slots=True)
+class _Style:
+    """How the plot shows a severity; `offset` keeps both of one fault apart."""
+
+    name: str
+    colour: str
+    marker: str
+    offset: float
+
+
+_STYLES: Final = {
+    "critical": _Style("page", "#c0392b", "o", -0.14),
+    "warning": _Style("warning", "#d68910", "s", 0.14),
+}
 
 
 def lines(found: Forecast, bad_node: Mapping[str, BadNodeOdds], *, width: int | None = None) -> Iterator[str]:
@@ -126,7 +143,7 @@ def _rhythm(cost: AttemptCost) -> str:
 
 
 def draw(found: Forecast, path: Path) -> None:
-    """Plot the times to page on a logarithmic scale, each alert and fault a line from its 5th to its 95th percentile.
+    """Plot the times to page on a logarithmic scale: a row for each fault, a line from the 5th to the 95th percentile.
 
     Raises `OSError` if the file cannot be written, and `ValueError` for a suffix that matplotlib does not know.
     """
@@ -137,23 +154,30 @@ def draw(found: Forecast, path: Path) -> None:
     from matplotlib import pyplot as plt  # noqa: PLC0415
 
     rows = [row for row in found.rows if row.spread is not None]
-    figure, axes = plt.subplots(figsize=(9, 0.8 + 0.26 * len(rows)), layout="constrained")
-    for y, row in enumerate(reversed(rows)):
-        spread = row.spread
+    relays = {row.relay for row in rows}
+    names = [_label(row, named=len(relays) > 1) for row in rows]
+    labels = list(dict.fromkeys(names))
+    figure, axes = plt.subplots(figsize=(9, 1.0 + 0.3 * len(labels)), layout="constrained")
+    for row, name in zip(rows, names, strict=True):
+        spread, style = row.spread, _STYLES[row.severity]
         assert spread is not None
-        colour = "#c0392b" if row.severity == "critical" else "#d68910"
-        axes.plot([spread.low, spread.high], [y, y], color=colour, linewidth=3, solid_capstyle="round")
-        axes.plot([spread.median], [y], "o", color=colour, markersize=5)
-    axes.set_yticks(range(len(rows)), [_label(row) for row in reversed(rows)], fontsize=8)
+        y = labels.index(name) + style.offset
+        axes.plot([spread.low, spread.high], [y, y], color=style.colour, linewidth=3, solid_capstyle="round")
+        axes.plot([spread.median], [y], style.marker, color=style.colour, markersize=5)
+    for style in _STYLES.values():
+        axes.plot([], [], f"{style.marker}-", color=style.colour, linewidth=3, markersize=5, label=style.name)
+    axes.set_yticks(range(len(labels)), labels, fontsize=8)
+    axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.set_xscale("log")
     ticks = [10.0, 60.0, 600.0, 3600.0, 21_600.0, 86_400.0, 259_200.0]
-    axes.set_xticks(ticks, [show_time(tick) for tick in ticks])
+    axes.set_xticks(ticks, ["10 s", "1 min", "10 min", "1 h", "6 h", "1 d", "3 d"])
     axes.minorticks_off()
     axes.grid(axis="x", alpha=0.3)
-    axes.set_title("Time from the fault to the notification: median, 5–95 %; red pages, amber warns", fontsize=10)
+    axes.set_title("Time from the fault to the notification: median, 5–95 %", fontsize=10)
+    axes.legend(frameon=False, fontsize=8, loc="upper right")
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
     plt.close(figure)
 
 
-def _label(row: Row) -> str:
-    return " · ".join(part for part in (row.relay, row.slo, row.fault) if part)
+def _label(row: Row, *, named: bool) -> str:
+    return " · ".join(part for part in (row.relay if named else "", row.slo, row.fault) if part)
