@@ -64,7 +64,17 @@ def options(
         typer.Option("--version", help="Show the version and exit.", callback=_print_version, is_eager=True),
     ] = False,
 ) -> None:
-    """An always-on synthetic monitor for production WebSocket relays."""
+    """An always-on synthetic monitor for production WebSocket relays.
+
+    Results go to stdout, logs to stderr. Exit status: 0 good; 1 the verdict is bad; 2 wrong usage or configuration; 130
+    interrupted.
+
+    Examples:
+    relay-monitor once                  a first look: each probe once, step by step
+    relay-monitor run                   the monitor, with its page at 127.0.0.1:9464
+    relay-monitor status                what it says, in a terminal
+    relay-monitor COMMAND --help        the options of a command, with examples
+    """
 
 
 for topic, commands in TOPICS.items():
