@@ -73,7 +73,7 @@ def options(
     relay-monitor once                  a first look: each probe once, step by step
     relay-monitor run                   the monitor, with its page at 127.0.0.1:9464
     relay-monitor status                what it says, in a terminal
-    relay-monitor COMMAND --help        the options of a command, with examples
+    relay-monitor load --help           the options of a command, with examples
     """
 
 
