@@ -26,7 +26,7 @@ SUPPORTED = import sys; sys.exit(sys.version_info < (3, 11))
 REFERENCES = $(subst /,.,$(basename $(wildcard monitor/*/reference.py tests/*/reference.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-unit test-python lint wheels docs bench truth endurance e2e cluster field year fuzz lock clean
+.PHONY: help setup run test test-unit test-python lint wheels docs bench truth endurance e2e cluster field incident year fuzz lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -112,6 +112,9 @@ year: $(STAMP) ## Simulate a year of faults, and print precision and recall of t
 
 field: $(STAMP) ## Measure pages with real Prometheus and Alertmanager in 25 minutes (KINDS='killed 429 …')
 	$(BIN)/python -m tests.field $(KINDS)
+
+incident: $(STAMP) ## Play an incident with real processes in ten minutes: one id over restarts
+	$(BIN)/python -m tests.incidents
 
 windows: $(STAMP) ## Check the alerts of NUMBER configurations (5000), and some of them with each promtool
 	$(BIN)/python -m tests.simulation.windows $(or $(NUMBER),5000)

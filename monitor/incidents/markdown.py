@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from monitor.incidents.text import WORDS, length, summarize
+from monitor.incidents.text import VERDICTS, WORDS, length, summarize
 from monitor.vocabulary import Condition
 
 if TYPE_CHECKING:
@@ -62,7 +62,10 @@ def _facts(incident: Incident, seen_from: str, page_url: str) -> list[str]:
     lasted = ", ".join(
         f"{WORDS[Condition(name)]} {length(seconds)}" for name, seconds in incident.seconds.items() if seconds >= 1
     )
-    messages = ", ".join(f"{count} {verdict}" for verdict, count in incident.messages.items()) or "none lost"
+    messages = (
+        ", ".join(f"{count} {VERDICTS.get(verdict, verdict)}" for verdict, count in incident.messages.items())
+        or "none lost"
+    )
     facts = {
         "Relay": escaped(incident.relay),
         "Seen from": escaped(seen_from),

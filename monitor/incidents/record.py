@@ -17,6 +17,7 @@ from monitor.incidents.incident import (
     FailureCount,
     Incident,
 )
+from monitor.incidents.text import VERDICTS
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -98,7 +99,7 @@ def add_messages(incident: Incident, at: datetime, verdict: str, count: int, run
 
 
 def _messages(verdict: str, count: int) -> str:
-    word = {"unrecovered": "not recovered"}.get(verdict, verdict)
+    word = VERDICTS.get(verdict, verdict)
     return f"{count} message{'s' * (count > 1)} {word}."
 
 

@@ -26,6 +26,10 @@ _HOUR: Final = 3600
 _DAY: Final = 86_400
 
 
+VERDICTS: Final = {"unrecovered": "not recovered"}
+"""Verdicts whose names are not words."""
+
+
 def length(seconds: float) -> str:
     """Return a length of time in its two largest units: "2 min 04 s". `ageText` in page.js does the same."""
     total = max(0, int(seconds))
@@ -61,8 +65,10 @@ def summarize(incident: Incident, now: datetime) -> str:
     lasted = bad_seconds(incident, now) or {incident.worst: 0.0}
     cause = main_cause(incident)
     parts = [f"{WORDS[condition]} for {length(seconds)}" for condition, seconds in lasted.items()]
-    if cause:
-        parts[-1] += f": {cause}"
+    if cause and len(parts) == 1:
+        parts[0] += f": {cause}"
+    elif cause:
+        parts.append(f"{'at last' if incident.is_open else 'most often'} {cause}")
     if incident.lost:
         parts.append(f"{incident.lost} message{'s' * (incident.lost > 1)} lost")
     if incident.reopened:
