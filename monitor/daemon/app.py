@@ -54,6 +54,10 @@ MANY_RELAYS: Final = 10
 """Relays opened by one reload from which on garbage collection is suspended; what it then leaves is not collected."""
 
 
+RELAYS_AT_ONCE: Final = 20
+"""Relays whose gauges and incidents are updated without a pause for the event loop."""
+
+
 class Monitor:
     """The daemon: runs the probes and holds their results.
 
@@ -356,7 +360,9 @@ class Monitor:
                 self.conditions.write()
             if of_config is not self.config:  # series may be new
                 of_config, exported = self.config, {}
-            for name, relay in list(self.monitored_relays.relays.items()):
+            for number, (name, relay) in enumerate(list(self.monitored_relays.relays.items())):
+                if number % RELAYS_AT_ONCE == 0:
+                    await asyncio.sleep(0)
                 active = self.maintenance.active(name) is not None
                 self.incidents.tick(name, self.maintenance)
                 expires, lifetime = relay.admission.credentials.life.expires, relay.admission.credentials.lifetime

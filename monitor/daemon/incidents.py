@@ -11,6 +11,7 @@ from monitor.clock import utc
 from monitor.errors import JournalUnavailableError
 from monitor.incidents import Change, ChangeKind, EntryKind, Failed, Incident, IncidentMachine
 from monitor.incidents.identifier import incident_id
+from monitor.incidents.incident import MAX_TEXT
 from monitor.incidents.state_machine import REOPEN_WITHIN
 from monitor.incidents.text import main_cause, summarize
 from monitor.reachability.sentence import explain
@@ -236,8 +237,8 @@ class IncidentRecorder:
             failure.step.value,
             failure.reason.value,
             failure.status,
-            failure.detail,
-            failure.endpoint,
+            failure.detail[:MAX_TEXT],
+            failure.endpoint[:MAX_TEXT],
             run.id,
         )
 
