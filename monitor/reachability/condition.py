@@ -149,7 +149,7 @@ class RelayCondition:
 
     def degraded(self, now: float, cause: Cause) -> None:
         """Handle a silent node, or a broken history beside live delivery."""
-        self.degradation.found(now, cause)
+        self.degradation.examined(now, cause)
         self.tick(now)
 
     def round_failed(self, now: float, began: float) -> None:

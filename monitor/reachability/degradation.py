@@ -50,18 +50,24 @@ class Criteria:
 
 
 class Degradation:
-    """The window of exchanges, and until when the relay counts as degraded; `cause` is the latest that made it so."""
+    """The window of exchanges, and until when the relay counts as degraded.
+
+    `cause` is the latest that made it so. One that an examination found, such as a silent node, explains the exchanges
+    that fail after it: it stays for a window.
+    """
 
     def __init__(self, criteria: Criteria) -> None:
         self.criteria = criteria
         self.until = float("-inf")
         self.cause: Cause | None = None
+        self._examined_until = float("-inf")
         self._bins: deque[_Bin] = deque()
 
     def clear(self) -> None:
         """Forget everything, as after an outage."""
         self.until = float("-inf")
         self.cause = None
+        self._examined_until = float("-inf")
         self._bins.clear()
 
     def counts(self, now: float) -> tuple[int, int]:
@@ -95,9 +101,14 @@ class Degradation:
 
     def found(self, now: float, cause: Cause | None) -> None:
         """Note that a criterion is met now. Without a `cause` the one before it stays."""
-        if cause is not None or now >= self.until:
+        if now >= self._examined_until and (cause is not None or now >= self.until):
             self.cause = cause
         self.until = now + self.criteria.window
+
+    def examined(self, now: float, cause: Cause) -> None:
+        """Note what an examination has found now."""
+        self.cause = cause
+        self.until = self._examined_until = now + self.criteria.window
 
     def _current(self, now: float) -> _Bin:
         if not self._bins or now - self._bins[-1].started >= BIN:

@@ -54,7 +54,7 @@ CLIPPED: Final = r"""() => {
 }"""
 
 WIDE: Final = """() => [...document.body.querySelectorAll("*")]
-  .filter((element) => element.getBoundingClientRect().right > innerWidth + 1)
+  .filter((element) => element.getBoundingClientRect().right > innerWidth)
   .map((element) => element.outerHTML.slice(0, 120))"""
 
 FOCUSED: Final = """() => {
@@ -62,12 +62,18 @@ FOCUSED: Final = """() => {
   if (!element || element === document.body) return null;
   const box = element.getBoundingClientRect();
   const style = getComputedStyle(element);
+  const before = window.lastFocused;
+  // An update may have removed it.
+  const forward = !before?.isConnected || Boolean(before.compareDocumentPosition(element) & 4);
+  window.lastFocused = element;
+  window.firstFocused ??= element;
   return {
     name: (element.getAttribute("aria-label") || element.textContent || element.getAttribute("name") || "").trim(),
     tag: element.tagName,
     marked: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0 || style.boxShadow !== "none",
     onScreen: box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth,
-    position: [...document.querySelectorAll("*")].indexOf(element),
+    forward,
+    again: element === window.firstFocused,
   };
 }"""
 
@@ -104,11 +110,11 @@ def walk(page: Page) -> list[dict[str, Any]]:
     while len(stops) < MAX_KEYS:
         page.keyboard.press("Tab")
         stop: dict[str, Any] | None = page.evaluate(FOCUSED)
-        if stop is None or (stops and stop["position"] == stops[0]["position"]):
+        if stop is None or (stops and stop["again"]):
             return stops
         assert stop["marked"], f"{page.url}: the focus on {stop} is not visible"
         assert stop["onScreen"], f"{page.url}: the focus on {stop} is outside the window"
-        assert not stops or stop["position"] > stops[-1]["position"], f"{page.url}: focus goes back to {stop}"
+        assert stop["forward"], f"{page.url}: the focus goes back to {stop}"
         stops.append(stop)
     raise AssertionError(f"{page.url}: more than {MAX_KEYS} stops")
 

@@ -24,7 +24,7 @@ WORDS: Final = {
     "dropping": ("degraded", "exchanges failed"),
     "refusing": ("not accepting", "new connections fail (upgrade 502", "existing ones deliver"),
     "stopped": ("down", "tcp refused"),
-    "silent-node": ("degraded", "exchanges failed"),
+    "silent-node": ("degraded", "exchanges failed", "deliver silent at 127.0.0.1"),
     "no-credentials": ("unknown", "cannot be read: No such file or directory", "before that: up"),
     "deployed": ("down", "tcp refused", "maintenance"),
     "tokyo": ("up",),
