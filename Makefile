@@ -26,7 +26,7 @@ SUPPORTED = import sys; sys.exit(sys.version_info < (3, 11))
 REFERENCES = $(subst /,.,$(basename $(wildcard monitor/*/reference.py tests/*/reference.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-unit test-python lint wheels docs bench truth endurance e2e cluster field incident year fuzz lock clean
+.PHONY: help setup run test test-unit test-python lint wheels docs screenshots bench truth endurance e2e cluster field incident year fuzz lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -91,6 +91,9 @@ wheels: $(STAMP) ## Check that the locks install from wheels on each Python and 
 docs: $(STAMP) ## Write the generated pages under docs/
 	$(foreach reference,$(REFERENCES),$(BIN)/python -m $(reference) &&) true
 	$(BIN)/python -m monitor generate
+
+screenshots: $(STAMP) ## Write the pictures of docs/img from the tests in a browser (needs Chromium)
+	SCREENSHOTS=docs/img $(BIN)/python -m pytest tests/browser $(ARGS)
 
 bench: $(STAMP) ## Measure CPU, memory and accuracy
 	$(BIN)/python -m bench $(ARGS)

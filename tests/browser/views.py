@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import urlsplit
 
@@ -21,8 +21,10 @@ PHONE: Final[ViewportSize] = {"width": 390, "height": 844}
 
 Scheme = Literal["light", "dark"]
 
-PICTURES: Final = Path(os.environ.get("PICTURES", ROOT / "build" / "pictures"))
-"""Folder of the pictures; `make screenshots` writes those of the documentation to docs/img."""
+PICTURES: Final = ROOT / "build" / "pictures"
+
+DOCUMENTED: Final = os.environ.get("SCREENSHOTS")
+"""Folder of the documentation's pictures; `make screenshots` sets it."""
 
 
 @dataclass(slots=True)
@@ -63,7 +65,9 @@ class Views:
             self.complaints.append(f"request to another host: {request.url}")
 
 
-def picture(page: Page, name: str, *, full_page: bool = False) -> None:
-    """Write a picture of what a person sees first, or of the whole page."""
+def picture(page: Page, name: str, *, full_page: bool = False, documented: str = "") -> None:
+    """Write a picture of what a person sees first, or of the whole page, and the same as one of the documentation."""
     PICTURES.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=PICTURES / f"{name}.png", full_page=full_page, animations="disabled")
+    if documented and DOCUMENTED:
+        shutil.copyfile(PICTURES / f"{name}.png", ROOT / DOCUMENTED / f"{documented}.png")
