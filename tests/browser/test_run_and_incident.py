@@ -29,7 +29,7 @@ def test_a_run_says_what_was_expected_and_what_came(troubles: Troubles, views: V
             main = page.get_by_role("main")
             for words in ("Expected", "Came", "Last good run", "stored", "dApp", "wallet"):
                 expect(main).to_contain_text(words)
-            expect(page.get_by_role("link", name="Incident")).to_be_visible()
+            expect(main.get_by_role("link", name="Incident")).to_be_visible()
             page.get_by_role("link", name="previous run").click()
             expect(page.get_by_role("heading", level=1)).to_contain_text("silent-node")
             page.get_by_role("link", name="next run").click()
