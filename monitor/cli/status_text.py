@@ -67,7 +67,7 @@ def _relays(relays: Sequence[RelayView], width: int | None) -> Iterator[str]:
             [
                 relay.name,
                 _WORDS[relay.condition],
-                duration(relay.seconds),
+                duration(relay.seconds) if relay.observed else "–",
                 percent(relay.success_ratio_1h),
                 milliseconds(trip.p50),
                 milliseconds(trip.p99),

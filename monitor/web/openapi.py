@@ -69,6 +69,7 @@ def _paths() -> dict[str, Any]:
     since = _query("since", _TIME, "only those that began then or later")
     open_since = _query("since", _TIME, "only those that were open then or later")
     windows = _object_of("windows", "configured", items="Window")
+    windows["properties"] = windows["properties"] | {"relays": {"type": "array", "items": {"type": "string"}}}
     return {
         "/api/v1/status": {"get": _get("status", "The monitor and its relays, worst first", reference("MonitorView"))},
         "/api/v1/relays/{name}": {

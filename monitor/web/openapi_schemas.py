@@ -84,6 +84,7 @@ _RUN: Final = _object(
         "durationSeconds": _NUMBER,
         "outcome": _one_of(Outcome),
         "failure": _MAYBE_FAILURE,
+        "failedAt": _maybe(_TIME) | {"description": "when its fault was, which may be long after its start"},
         "pair": _maybe(_COUNT),
         "pairing": _maybe(_object({"outcome": _one_of(Outcome), "seconds": _SECONDS, "failure": _MAYBE_FAILURE})),
         "exchanges": _array(
@@ -95,11 +96,21 @@ _RUN: Final = _object(
                     "wireRequestSeconds": _SECONDS,
                     "wireResponseSeconds": _SECONDS,
                     "recoverySeconds": _SECONDS,
+                    "endedSeconds": _SECONDS,
                 }
             )
         ),
         "timeline": _array(
-            _object({"side": _TEXT, "step": _one_of(Step), "from": _NUMBER, "to": _NUMBER, "note": _TEXT})
+            _object(
+                {
+                    "side": _TEXT,
+                    "step": _one_of(Step),
+                    "from": _NUMBER,
+                    "to": _NUMBER,
+                    "note": _TEXT,
+                    "failed": _FLAG,
+                }
+            )
         ),
         "messages": _array(
             _object(
@@ -110,6 +121,7 @@ _RUN: Final = _object(
                     "legSeconds": _SECONDS,
                     "wireSeconds": _SECONDS,
                     "note": _TEXT,
+                    "sentSeconds": _SECONDS,
                 }
             )
         ),
@@ -137,6 +149,7 @@ _INCIDENT: Final = _object(
         "closedBecause": _TEXT,
         "detectionSeconds": _SECONDS,
         "badSeconds": _NUMBER,
+        "upSeconds": _NUMBER,
         "secondsByCondition": {"type": "object", "additionalProperties": _NUMBER},
         "maintenanceSeconds": _NUMBER,
         "unobservedSeconds": _NUMBER,

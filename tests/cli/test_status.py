@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -15,7 +16,16 @@ from monitor.cli import app
 from monitor.cli.status_text import is_bad, report
 from monitor.vocabulary import Condition
 from monitor.web import WebServer, build_app
-from monitor.web.model import BudgetView, IncidentView, MaintenanceView, Source, WindowView
+from monitor.web.model import (
+    AlertView,
+    BudgetView,
+    IncidentView,
+    LocationView,
+    MaintenanceView,
+    PrometheusView,
+    Source,
+    WindowView,
+)
 from tests.cli.commands import monitor as command_line
 from tests.daemon.harness import config, exchanged, running, until
 from tests.web.site import NOW, relay_view, view
@@ -101,6 +111,27 @@ class TestText:
         )
         shown = text(view(relays=(relay_view("demo", Condition.UP, budgets=(budget,)),)))
         assert "used 1.6 ×   16  2 h 00 min" in shown
+
+    def test_what_prometheus_says_is_shown(self) -> None:
+        alert = AlertView(
+            name="RelayDown", severity="critical", relay="demo", location=None, since=NOW, summary="Relay demo is down"
+        )
+        relay = relay_view(
+            "other-shard",
+            Condition.DOWN,
+            observed=False,
+            locations=(LocationView(location="eu", condition=Condition.DOWN),),
+        )
+        of = PrometheusView(url="http://prometheus.example", asked_at=NOW, failure="status 500", alerts=(alert,))
+        shown = text(view(relays=(relay,), prometheus=of))
+        assert "Firing alerts (1)" in shown
+        assert "critical  RelayDown  2024-05-01 12:09:05 UTC  Relay demo is down" in shown
+        assert "Prometheus at http://prometheus.example was not read: status 500" in shown
+        assert "as seen from eu: DOWN" in shown
+        assert re.search(r"^other-shard +DOWN +– ", shown, re.MULTILINE)
+
+    def test_a_journal_that_does_not_answer_is_named(self) -> None:
+        assert "The journal cannot be read or written" in text(view(journal_healthy=False))
 
     @pytest.mark.parametrize("width", [80, 120])
     def test_it_fits_the_terminal(self, width: int) -> None:

@@ -60,8 +60,48 @@ def test_what_exists_is_as_documented(path: str, parameters: dict[str, Any]) -> 
     assert case.call_and_validate().status_code == 200
 
 
+SCHEMAS = document()["components"]["schemas"]
+
+
+def properties(each: dict[str, Any]) -> dict[str, Any]:
+    """Return the properties of an object's schema, with those of the schemas that it refers to."""
+    if "$ref" in each:
+        return properties(SCHEMAS[each["$ref"].rpartition("/")[2]])
+    found = dict(each.get("properties", {}))
+    for part in (*each.get("allOf", ()), *each.get("anyOf", ())):
+        found |= properties(part)
+    return found
+
+
+def undocumented(value: Any, each: dict[str, Any], where: str = "") -> list[str]:
+    """Return the keys of a JSON value that its schema does not have."""
+    if isinstance(value, list):
+        return [key for item in value for key in undocumented(item, each.get("items", {}), where)]
+    known = properties(each)
+    if not isinstance(value, dict) or not known:  # not an object, or one with any keys
+        return []
+    missing = [f"{where}.{key}" for key in value if key not in known]
+    for name in value.keys() & known.keys():
+        missing += undocumented(value[name], known[name], f"{where}.{name}")
+    return missing
+
+
+@pytest.mark.parametrize(
+    ("path", "parameters", "name"),
+    [
+        ("/api/v1/status", {}, "MonitorView"),
+        ("/api/v1/relays/{name}", {"name": "demo"}, "RelayView"),
+        ("/api/v1/runs/{id}", {"id": FULL.id}, "Run"),
+        ("/api/v1/incidents/{id}", {"id": "i1"}, "IncidentWithEntries"),
+    ],
+)
+def test_every_key_of_a_response_is_documented(path: str, parameters: dict[str, Any], name: str) -> None:
+    case = schema[path]["GET"].Case(path_parameters=parameters)
+    assert undocumented(case.call().json(), {"$ref": f"#/components/schemas/{name}"}) == []
+
+
 def test_every_schema_is_valid() -> None:
-    for each in document()["components"]["schemas"].values():
+    for each in SCHEMAS.values():
         Draft202012Validator.check_schema(each)
 
 
