@@ -54,6 +54,7 @@ class Filler:
     def fill(self, connection: sqlite3.Connection, start: float) -> None:
         """Write one hour."""
         pending = Pending()
+        pending.increments.begun = start
         unit = MINUTE if self.now - start <= 25 * HOUR else HOUR
         for relay in self.relays:
             for probe, rate in PER_MINUTE.items():

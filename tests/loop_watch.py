@@ -70,8 +70,8 @@ BLOCKING_FUNCTIONS: Final = (
 
 PROGRAM: Final = str(Path(__file__).parents[1] / "monitor") + os.sep
 TESTS: Final = str(Path(__file__).parent) + os.sep
-ALLOWED_FILES: Final = ("/proc/", "/sys/", "/dev/null", PROGRAM)
-"""Files of the kernel, which wait for no disk, and of the program itself, which are read once."""
+ALLOWED_FILES: Final = ("/proc/", "/sys/", "/dev/null", ":memory:", PROGRAM)
+"""Files of the kernel and databases in memory, which wait for no disk, and of the program itself, read once."""
 
 ALLOWED_CALLERS: Final = ("<frozen importlib", "linecache", "/rich/", "traceback.py")
 """Imports, and tracebacks of bugs."""

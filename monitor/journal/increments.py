@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -78,6 +79,7 @@ class Increments:
     minutes: dict[MinuteKey, Minute] = field(default_factory=dict)
     causes: dict[CauseKey, Cause] = field(default_factory=dict)
     slos: dict[SloKey, list[float]] = field(default_factory=lambda: defaultdict(lambda: [0.0, 0.0]))
+    begun: float = math.inf  # when the first of the SLO events was counted
     dropped: int = 0
 
     def __bool__(self) -> bool:
@@ -111,7 +113,7 @@ class Increments:
 
     def add_events(self, report: Run | Report, slos: tuple[CountedSlo, ...], now: float) -> None:
         """Add the events of a report for its SLOs, in the hour in which they are counted."""
-        start = int(now // HOUR * HOUR)
+        start, self.begun = int(now // HOUR * HOUR), min(self.begun, now)
         for event in slo_events(report, slos):
             self.slos[SloKey(start, report.relay, event.slo)][not event.good] += event.amount
 

@@ -229,20 +229,14 @@ def events(connection: sqlite3.Connection, since: float, until: float) -> dict[t
             total = sums.setdefault(number, [0.0, 0.0])
             total[0] += good
             total[1] += bad
-    begun = dict(connection.execute("SELECT slo, min(start) FROM slo_days GROUP BY slo"))
-    in_hours = dict(connection.execute("SELECT slo, min(start) FROM slo_hours GROUP BY slo"))
-    names = {number: (relay, slo) for number, relay, slo in connection.execute("SELECT id, relay, slo FROM slos")}
+    oldest = connection.execute("SELECT min(start) FROM slo_days").fetchone()[0]
+    kept = start if oldest is None else max(start, oldest)  # days before it were removed
+    found = connection.execute("SELECT id, relay, slo, begun FROM slos")
     return {
-        names[number]: Events(good=good, bad=bad, since=_utc(_covered(start, begun.get(number), in_hours.get(number))))
-        for number, (good, bad) in sums.items()
-        if number in names
+        (relay, slo): Events(good=sums[number][0], bad=sums[number][1], since=_utc(max(kept, begun)))
+        for number, relay, slo, begun in found
+        if number in sums
     }
-
-
-def _covered(since: float, day: float | None, hour: float | None) -> float:
-    """Return from when on figures since `since` are complete: the first day may have begun in the middle."""
-    begun = hour if hour is not None and (day is None or hour >= day) and hour - (day or 0.0) < DAY else day
-    return max(since, begun if begun is not None else since)
 
 
 # Incidents and events.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from monitor.incidents import incident_to_json
 from monitor.journal.increments import Increments
-from monitor.journal.packing import pack, pack_id, storable, unpack
+from monitor.journal.packing import pack, pack_id, rounded, storable, unpack
 from monitor.journal.schema import (
     OUTCOMES,
     ROLLUPS,
@@ -121,7 +121,7 @@ class Store:
                     self._probe(connection, stored.run.relay, stored.run.probe),
                     stored.run.started_at.timestamp(),
                     _SEVERITIES[stored.run.outcome],
-                    pack(stored_to_json(stored)),
+                    pack(rounded(stored_to_json(stored))),
                 )
                 for run_id, stored in pending.runs.items()
             ],
@@ -181,7 +181,12 @@ class Store:
             connection.executemany(
                 statement,
                 [
-                    (key.start // seconds * seconds, self._slo(connection, key.relay, key.slo), good, bad)
+                    (
+                        key.start // seconds * seconds,
+                        self._slo(connection, key.relay, key.slo, increments.begun),
+                        good,
+                        bad,
+                    )
                     for key, (good, bad) in increments.slos.items()
                 ],
             )
@@ -204,25 +209,18 @@ class Store:
     def _probe(self, connection: sqlite3.Connection, relay: str, probe: str) -> int:
         key = (relay, probe)
         if key not in self._probes:
-            self._probes[key] = _number(connection, "probes", "probe", key)
+            connection.execute("INSERT OR IGNORE INTO probes (relay, probe) VALUES (?, ?)", key)
+            found = connection.execute("SELECT id FROM probes WHERE relay = ? AND probe = ?", key)
+            self._probes[key] = found.fetchone()[0]
         return self._probes[key]
 
-    def _slo(self, connection: sqlite3.Connection, relay: str, slo: str) -> int:
+    def _slo(self, connection: sqlite3.Connection, relay: str, slo: str, begun: float) -> int:
         key = (relay, slo)
         if key not in self._slos:
-            self._slos[key] = _number(connection, "slos", "slo", key)
+            connection.execute("INSERT OR IGNORE INTO slos (relay, slo, begun) VALUES (?, ?, ?)", (*key, begun))
+            found = connection.execute("SELECT id FROM slos WHERE relay = ? AND slo = ?", key)
+            self._slos[key] = found.fetchone()[0]
         return self._slos[key]
-
-
-def _number(connection: sqlite3.Connection, table: str, column: str, key: tuple[str, str]) -> int:
-    """Return the number of a probe or an SLO at a relay, a new one if it has none."""
-    select = f"SELECT id FROM {table} WHERE relay = ? AND {column} = ?"  # noqa: S608 - our names
-    found = connection.execute(select, key).fetchone()
-    if found is None:
-        connection.execute(f"INSERT INTO {table} (relay, {column}) VALUES (?, ?)", key)  # noqa: S608 - our names
-        found = connection.execute(select, key).fetchone()
-    number: int = found[0]
-    return number
 
 
 def _values(minute: Minute) -> tuple[Any, ...]:
