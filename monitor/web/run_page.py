@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from starlette.exceptions import HTTPException
+
 from monitor.threads import run_in_thread
 from monitor.vocabulary import Finding, Outcome, Reason, Step
 from monitor.web import run_sentences
@@ -75,11 +77,10 @@ class RunPage:
         self._meanings = meanings()
 
     async def page(self, request: Request) -> Response:
-        """Serve the page of one run; where it is not stored, a page with a way back."""
-        run_id = request.path_params["id"]
-        found = await run_in_thread("read of a run", partial(find, self._state.journal, run_id))
+        """Serve the page of one run."""
+        found = await run_in_thread("read of a run", partial(find, self._state.journal, request.path_params["id"]))
         if found is None:
-            return await html("run_missing.html", 404, run_id=run_id)
+            raise HTTPException(404, "run not found: it expired, or another monitor or shard made it")
         run = found.stored.run
         now = datetime.now(UTC)
         status = await self._state.status()
@@ -96,6 +97,7 @@ class RunPage:
             now=now,
             drawn=drawn,
             good_step=failed_rows[0].good if failed_rows else None,
+            own=run_sentences.own_failure(run),
             expected=run_sentences.EXPECTED,
             came=None if run.failure is None else run_sentences.came(run.failure),
             findings=run_sentences.findings(run),

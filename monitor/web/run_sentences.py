@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from monitor.results import Failure, MessageFate, Run
+    from monitor.results import Failure, Mark, MessageFate, Run
 
 EXPECTED: Final[Mapping[Step, str]] = {
     Step.RESOLVE: "an address for the relay's name",
@@ -58,6 +58,14 @@ def came(failure: Failure) -> str:
     status = f" {failure.status}" if failure.status and failure.status not in failure.detail else ""
     head = failure.reason.value.replace("_", " ") + status
     return f"{head}: {failure.detail}" if failure.detail else head
+
+
+def own_failure(run: Run) -> Mark | None:
+    """Return what failed in the run itself, where an attempt at another time names the cause; otherwise None."""
+    failed = [mark for mark in run.timeline if mark.failed]
+    if run.failure is None or any(mark.step is run.failure.step for mark in failed):
+        return None
+    return next(iter(failed), None)
 
 
 def findings(run: Run) -> list[str]:

@@ -43,7 +43,7 @@ async def test_a_failure_says_what_was_expected_what_came_and_what_followed() ->
         shown = text_of(await web.get(f"/runs/{run(2).id}"))
     assert "Expected the dApp's request at the wallet Came lost: acked, never delivered" in shown
     assert "Diagnosis Acknowledged by the relay, and not in the channel's history;" in shown
-    assert "Attempts 1 fresh attempt with a new pair within 4 s: delivered. ok" in shown
+    assert "Attempts 1 fresh attempt with a new pair within 4 s: delivered. 12:02:04 ok" in shown
     assert "deliver 200 ms 4.0 ms expected the dApp's request at the wallet; came lost: acknowledged" in shown
     assert "1 request not judged" in shown
 
@@ -92,10 +92,27 @@ async def test_it_shows_how_much_is_omitted() -> None:
 
 async def test_an_unknown_run_is_404_with_a_way_back() -> None:
     async with client() as web:
-        response = await web.get(f"/runs/{UNKNOWN}")
-    assert response.status_code == 404
-    assert "<h1>Run not found</h1>" in response.text
-    assert '<a href="/">All relays</a>' in response.text
+        text = await web.get(f"/runs/{UNKNOWN}")
+        page = await web.get(f"/runs/{UNKNOWN}", headers={"Accept": "text/html,*/*;q=0.8"})
+        other = await web.get("/none", headers={"Accept": "text/html"})
+    said = "run not found: it expired, or another monitor or shard made it"
+    assert (text.status_code, text.text) == (404, f"{said}\n")
+    assert page.status_code == other.status_code == 404
+    assert "<h1>Not found</h1>" in page.text
+    assert said[1:] in page.text
+    assert '<a href="/">All relays</a>' in page.text
+    assert '<a href="/">All relays</a>' in other.text
+
+
+async def test_a_slot_in_an_outage_says_what_failed_in_it_and_what_the_attempt_found() -> None:
+    cut = Mark("dapp", Step.HOLD, 0.0, 0.0, "disconnected: close code 3001", failed=True)
+    refused = Failure(step=Step.TCP, reason=Reason.REFUSED, detail="as seen by an attempt 4 s later")
+    store = Journal()
+    store.add(run(1, failed=True, failure=refused, timeline=(cut,)))
+    async with client(journal=store) as web:
+        shown = text_of(await web.get(f"/runs/{run(1).id}"))
+    assert "In this run hold disconnected: close code 3001; the cause is that of an attempt: Expected" in shown
+    assert "Came refused: as seen by an attempt 4 s later" in shown
 
 
 async def test_the_faults_are_explained() -> None:
