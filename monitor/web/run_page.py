@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.exceptions import HTTPException
 
@@ -32,6 +33,12 @@ ATTEMPTS_AFTER: Final = timedelta(seconds=15)
 
 MAX_ATTEMPTS: Final = 8
 
+READ_TIMEOUT: Final = 5.0
+"""Seconds for reading the journal, whose disk may hang."""
+
+MAX_READS: Final = 8
+"""Largest number of threads that read the journal at once; each of them may hang."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
@@ -49,7 +56,7 @@ class Found:
 
 
 def find(journal: Journal, run_id: str) -> Found | None:
-    """Read a run and what is shown beside it; None if it is not stored. Blocks for the queries."""
+    """Read a run and what is shown beside it; None if it is not stored. May block."""
     stored = journal.run(run_id)
     if stored is None:
         return None
@@ -69,42 +76,67 @@ def find(journal: Journal, run_id: str) -> Found | None:
     )
 
 
+def values(journal: Journal, run_id: str) -> dict[str, Any] | None:
+    """Return what the page of a run shows, but for its relay; None if the run is not stored. May block."""
+    found = find(journal, run_id)
+    if found is None:
+        return None
+    run, now = found.stored.run, datetime.now(UTC)
+    drawn = waterfall(run, found.good)
+    failed_rows = [row for lane in drawn.lanes for row in lane.rows if row.failed]
+    return {
+        "run": run,
+        "found": found,
+        "omitted": found.stored.omitted,
+        "log": found.stored.log,
+        "drawn": drawn,
+        "good_step": failed_rows[0].good if failed_rows else None,
+        "own": run_sentences.own_failure(run),
+        "expected": run_sentences.EXPECTED,
+        "came": None if run.failure is None else run_sentences.came(run.failure),
+        "findings": run_sentences.findings(run),
+        "attempts": run_sentences.attempts(run, found.attempts),
+        "verdicts": [run_sentences.verdict(fate, run, now) for fate in run.messages],
+        "meaning": None if run.failure is None else meanings().reasons[run.failure.reason.value],
+    }
+
+
 class RunPage:
     """The page of one run, and that of the faults."""
 
     def __init__(self, state: WebState) -> None:
         self._state = state
         self._meanings = meanings()
+        self._reads = 0  # threads that read the journal now
 
     async def page(self, request: Request) -> Response:
         """Serve the page of one run."""
-        found = await run_in_thread("read of a run", partial(find, self._state.journal, request.path_params["id"]))
-        if found is None:
-            raise HTTPException(404, "run not found: it expired, or another monitor or shard made it")
-        run = found.stored.run
-        now = datetime.now(UTC)
+        run_id = request.path_params["id"]
+        if self._reads >= MAX_READS:
+            raise HTTPException(503, "The journal does not answer")
+        shown = await self._read(run_id)
+        if shown is None:
+            raise HTTPException(404, "Run not found: it expired, or another monitor or shard made it")
+        name = shown["run"].relay
         status = await self._state.status()
-        relay = next((item for item in status.relays if item.name == run.relay), None)
-        drawn = waterfall(run, found.good)
-        failed_rows = [row for lane in drawn.lanes for row in lane.rows if row.failed]
-        return await html(
-            "run.html",
-            run=run,
-            found=found,
-            omitted=found.stored.omitted,
-            log=found.stored.log,
-            relay=relay,
-            now=now,
-            drawn=drawn,
-            good_step=failed_rows[0].good if failed_rows else None,
-            own=run_sentences.own_failure(run),
-            expected=run_sentences.EXPECTED,
-            came=None if run.failure is None else run_sentences.came(run.failure),
-            findings=run_sentences.findings(run),
-            attempts=run_sentences.attempts(run, found.attempts),
-            verdicts=[run_sentences.verdict(fate, run, now) for fate in run.messages],
-            meaning=None if run.failure is None else self._meanings.reasons[run.failure.reason.value],
-        )
+        relay = next((item for item in status.relays if item.name == name), None)
+        return await html("run.html", relay=relay, **shown)
+
+    async def _read(self, run_id: str) -> dict[str, Any] | None:
+        """Return `values` of a run. Raises `HTTPException` if the journal does not answer; the thread then goes on."""
+        self._reads += 1
+        reading = asyncio.ensure_future(run_in_thread("read of a run", partial(values, self._state.journal, run_id)))
+        reading.add_done_callback(self._ended)
+        try:
+            async with asyncio.timeout(READ_TIMEOUT):
+                return await asyncio.shield(reading)
+        except TimeoutError:
+            raise HTTPException(503, "The journal does not answer") from None
+
+    def _ended(self, reading: asyncio.Future[dict[str, Any] | None]) -> None:
+        self._reads -= 1
+        if not reading.cancelled():
+            reading.exception()  # retrieved: the caller may have given up
 
     async def faults(self, _: Request) -> Response:
         """Serve what steps, findings and reasons mean."""

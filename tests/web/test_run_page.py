@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from monitor.journal import Journal
 from monitor.results import Failure, LogLine, Mark, MessageFate
 from monitor.vocabulary import Reason, Step
-from monitor.web.run_page import ATTEMPT
+from monitor.web.run_page import ATTEMPT, MAX_READS
 from tests.journal.sample import FULL, START, run
 from tests.web.site import EVIL, client
 from tests.web.test_pages import UNKNOWN, text_of
+
+if TYPE_CHECKING:
+    import pytest
 
 LOST = (
     Mark("dapp", Step.PUBLISH, 0.0, 0.001),
@@ -95,11 +100,10 @@ async def test_an_unknown_run_is_404_with_a_way_back() -> None:
         text = await web.get(f"/runs/{UNKNOWN}")
         page = await web.get(f"/runs/{UNKNOWN}", headers={"Accept": "text/html,*/*;q=0.8"})
         other = await web.get("/none", headers={"Accept": "text/html"})
-    said = "run not found: it expired, or another monitor or shard made it"
+    said = "Run not found: it expired, or another monitor or shard made it"
     assert (text.status_code, text.text) == (404, f"{said}\n")
     assert page.status_code == other.status_code == 404
-    assert "<h1>Not found</h1>" in page.text
-    assert said[1:] in page.text
+    assert f"<h1>{said}</h1>" in page.text
     assert '<a href="/">All relays</a>' in page.text
     assert '<a href="/">All relays</a>' in other.text
 
@@ -113,6 +117,24 @@ async def test_a_slot_in_an_outage_says_what_failed_in_it_and_what_the_attempt_f
         shown = text_of(await web.get(f"/runs/{run(1).id}"))
     assert "In this run hold disconnected: close code 3001; the cause is that of an attempt: Expected" in shown
     assert "Came refused: as seen by an attempt 4 s later" in shown
+
+
+async def test_a_journal_that_hangs_costs_a_limited_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("monitor.web.run_page.READ_TIMEOUT", 0.05)
+    store, released, reads = journal(), threading.Event(), []
+
+    def hang(run_id: str) -> None:
+        reads.append(run_id)
+        released.wait(10)
+
+    monkeypatch.setattr(store, "run", hang)
+    try:
+        async with client(journal=store) as web:
+            answers = [await web.get("/runs/1") for _ in range(MAX_READS + 2)]
+    finally:
+        released.set()
+    assert {(answer.status_code, answer.text) for answer in answers} == {(503, "The journal does not answer\n")}
+    assert len(reads) == MAX_READS
 
 
 async def test_the_faults_are_explained() -> None:
