@@ -38,7 +38,7 @@ async def test_a_deploy_that_ends_in_its_window_leaves_no_trace(kind: str) -> No
     async with embedded() as relay, virtual_monitor(configured(relay.url)) as monitor:
         await monitor.until_up()
         await asyncio.sleep(300.0)
-        end = start_window(monitor)
+        ends_at = start_window(monitor)
         await asyncio.sleep(10.0)
         await fail(relay, kind)
         await asyncio.sleep(LENGTH - 70.0)
@@ -47,7 +47,7 @@ async def test_a_deploy_that_ends_in_its_window_leaves_no_trace(kind: str) -> No
         assert len(monitor.runs([Outcome.EXCLUDED])) > 5
         assert bad(monitor) == dict.fromkeys(SLOS, 0)
         assert monitor.runs([Outcome.FAILED]) == []
-        seen = [(round(at - end), status.condition) for at, status in monitor.statuses if at > end]
+        seen = [(round(at - ends_at), status.condition) for at, status in monitor.statuses if at > ends_at]
         assert {condition for _, condition in seen} <= {Condition.UP}, seen
         assert monitor.incidents.current() == {}
 
@@ -55,11 +55,11 @@ async def test_a_deploy_that_ends_in_its_window_leaves_no_trace(kind: str) -> No
 async def test_a_relay_that_is_still_down_after_its_window_has_the_time_at_which_it_went_down() -> None:
     async with embedded() as relay, virtual_monitor(configured(relay.url)) as monitor:
         await monitor.until_up()
-        end = start_window(monitor)
+        ends_at = start_window(monitor)
         await asyncio.sleep(30.0)
         killed = monitor.clock.time()
         await fail(relay, "refused")
-        await asyncio.sleep(end - monitor.clock.monotonic() - 1)
+        await asyncio.sleep(ends_at - monitor.clock.monotonic() - 1)
         status = monitor.last_statuses()["demo"]
         assert status.condition is Condition.DOWN
         assert status.since.timestamp() - killed <= 40.0  # a regular attempt and its round
