@@ -130,10 +130,10 @@ async def test_a_journal_that_hangs_costs_a_limited_number_of_threads(monkeypatc
     monkeypatch.setattr(store, "run", hang)
     try:
         async with client(journal=store) as web:
-            answers = [await web.get("/runs/1") for _ in range(MAX_READS + 2)]
+            responses = [await web.get("/runs/1") for _ in range(MAX_READS + 2)]
     finally:
         released.set()
-    assert {(answer.status_code, answer.text) for answer in answers} == {(503, "The journal does not answer\n")}
+    assert {(response.status_code, response.text) for response in responses} == {(503, "The journal does not answer\n")}
     assert len(reads) == MAX_READS
 
 
