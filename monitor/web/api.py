@@ -61,12 +61,16 @@ class Api:
         return StreamingResponse(_listed(found), media_type=Json.media_type)
 
     async def run(self, request: Request) -> Response:
-        """Serve one run with its timeline."""
+        """Serve one run with its timeline and its lines of the log."""
         journal, run_id = self._state.journal, request.path_params["id"]
         stored = await journal.read(lambda: journal.run(run_id))
         if stored is None:
             raise HTTPException(404, "run not found or expired")
-        return Json(stored.to_json())
+        log = [
+            {"at": line.at.isoformat(), "level": line.level, "event": line.event, "fields": line.fields}
+            for line in stored.log
+        ]
+        return Json(stored.to_json() | {"log": log})
 
 
 def _listed(runs: Sequence[StoredRun]) -> Iterator[str]:

@@ -90,7 +90,13 @@ def _paths() -> dict[str, Any]:
             )
         },
         "/api/v1/runs/{id}": {
-            "get": _get("run", "One run with its timeline", reference("Run"), _path("id"), errors=("404", "503"))
+            "get": _get(
+                "run",
+                "One run with its timeline and its lines of the log",
+                reference("RunWithLog"),
+                _path("id"),
+                errors=("404", "503"),
+            )
         },
         "/api/v1/incidents": {
             "get": _get(

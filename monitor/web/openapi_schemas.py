@@ -33,6 +33,7 @@ def schemas() -> dict[str, Schema]:
             found[schema["title"]] = schema
     return found | {
         "Run": _RUN,
+        "RunWithLog": {"allOf": [reference("Run"), _object({"log": _array(_LOG_LINE)})]},
         "Failure": _FAILURE,
         "Incident": _INCIDENT,
         "IncidentWithEntries": {
@@ -128,6 +129,8 @@ _RUN: Final = _object(
         "omitted": _COUNT | {"description": "exchanges, messages and steps that were not stored"},
     }
 )
+
+_LOG_LINE: Final = _object({"at": _TIME, "level": _TEXT, "event": _TEXT, "fields": {"type": "object"}})
 
 _STATISTICS: Final = _object({"name": _TEXT, "count": _COUNT, "first": _TIME, "last": _TIME, "runId": _TEXT})
 

@@ -91,7 +91,7 @@ def undocumented(value: Any, each: dict[str, Any], where: str = "") -> list[str]
     [
         ("/api/v1/status", {}, "MonitorView"),
         ("/api/v1/relays/{name}", {"name": "demo"}, "RelayView"),
-        ("/api/v1/runs/{id}", {"id": FULL.id}, "Run"),
+        ("/api/v1/runs/{id}", {"id": FULL.id}, "RunWithLog"),
         ("/api/v1/incidents/{id}", {"id": "i1"}, "IncidentWithEntries"),
     ],
 )
