@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
-
-import pytest
+from typing import TYPE_CHECKING
 
 from monitor.config import parse
 from monitor.daemon import status
 from monitor.daemon.app import Monitor
 from monitor.web.serialization import monitor_to_json, relay_to_json
+
+if TYPE_CHECKING:
+    import pytest
 
 RELAYS = 200
 MAX_STEP = 0.005
