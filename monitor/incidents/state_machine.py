@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from monitor.incidents.incident import BAD, SEVERITY, Entry, EntryKind, Failed, Incident
-from monitor.incidents.record import add_entry, add_failure, add_messages
+from monitor.incidents.record import add_entry, add_failure, add_messages, shorten
 from monitor.incidents.spans import condition_since
 from monitor.incidents.text import WORDS, length
 from monitor.vocabulary import Condition
@@ -299,6 +299,8 @@ class IncidentMachine:
             text = f"Relay is {WORDS[condition]} after {length(lasted)} {WORDS[before]}"
             text += f": {self._why}" if self._why else "."
         fields: dict[str, Value] = {"condition": condition.value, "before": before.value, "seconds": round(lasted, 3)}
+        if self._why:
+            fields["why"] = shorten(self._why)
         if self._status is not None:
             fields["since"] = self._status.since.isoformat()
         self._enter(entry, text, fields)

@@ -43,12 +43,19 @@ def length(seconds: float) -> str:
 
 
 def main_cause(incident: Incident) -> str:
-    """Return a cause in few words: of an open incident the latest, otherwise the most frequent; empty without one."""
+    """Return a cause in few words: of an open incident the latest, otherwise the most frequent.
+
+    Where nothing failed, why the relay was in its condition; empty if that is not known.
+    """
     if incident.is_open:
         found = max(incident.causes, key=lambda cause: cause.last, default=None)
     else:
         found = max(incident.causes, key=lambda cause: cause.count, default=None)
-    return "" if found is None else found.name
+    if found is not None:
+        return found.name
+    # Round trips over their threshold are no failures.
+    whys = [str(entry.fields["why"]) for entry in incident.entries if "why" in entry.fields]
+    return whys[-1] if whys else ""
 
 
 def bad_seconds(incident: Incident, now: datetime) -> dict[Condition, float]:

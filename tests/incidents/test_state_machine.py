@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from monitor.incidents import ChangeKind, EntryKind, Incident
+from monitor.incidents import ChangeKind, EntryKind, Incident, summarize
 from tests.incidents.relay_time import (
     DEGRADED,
     DOWN,
@@ -152,6 +152,38 @@ class TestChanges:
         fine = PlayedRelay()
         fine.becomes(UP)
         assert fine.incidents.note(fine.now, EntryKind.RELOAD, "Configuration reloaded.") == []
+
+
+class TestSummary:
+    def test_one_condition_has_its_cause(self) -> None:
+        played = down_relay()
+        played.wait(65)
+        assert summarize(played.incident, played.wall()) == "down for 1 min 05 s: tcp refused"
+
+    def test_several_have_their_lengths_the_worst_first(self) -> None:
+        played = down_relay()
+        played.wait(60)
+        played.becomes(DEGRADED)
+        played.attempt_fails("timeout")
+        played.loses()
+        played.wait(30)
+        text = "down for 1 min 00 s, degraded for 30 s, at last tcp timeout, 1 message lost"
+        assert summarize(played.incident, played.wall()) == text
+        played.becomes(UP)
+        assert summarize(played.incident, played.wall()) == f"{text}, up again since 10:03:10 UTC"
+        played.wait(300)
+        assert summarize(played.incident, played.wall()) == text.replace(
+            "at last tcp timeout", "most often tcp refused"
+        )
+
+    def test_latency_has_its_explanation(self) -> None:
+        played = PlayedRelay()
+        played.becomes(UP)
+        played.becomes(DEGRADED, "too many exchanges over the latency threshold")
+        assert (
+            summarize(played.incident, played.wall())
+            == "degraded for 0 s: too many exchanges over the latency threshold"
+        )
 
 
 class TestClosing:
