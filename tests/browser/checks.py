@@ -22,7 +22,7 @@ BROKEN_WORDS: Final = r"""() => {
     const node = walker.currentNode;
     if (!node.parentElement.checkVisibility()) continue;
     // Long identifiers, paths and addresses may break.
-    for (const found of node.data.matchAll(/[A-Za-z]{2,20}/g)) {
+    for (const found of node.data.matchAll(/(?<![A-Za-z])[A-Za-z]{2,20}(?![A-Za-z])/g)) {
       const range = document.createRange();
       range.setStart(node, found.index);
       range.setEnd(node, found.index + found[0].length);

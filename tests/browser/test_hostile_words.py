@@ -80,7 +80,7 @@ def test_markdown_quotes_hostile_words(hostile: Hostile) -> None:
         text = hostile.daemon.get(f"/incidents/{incident['id']}.md").text
         assert not FORBIDDEN.search(text)
         # HTML stands in code or is escaped, so that a post-mortem shows it as text.
-        assert "<script" not in re.sub(r"`[^`\n]*`|\\\\<", "", text)
+        assert "<script" not in re.sub(r"`[^`\n]*`|\\<", "", text)
 
 
 def test_the_status_command_prints_no_control_characters(hostile: Hostile) -> None:
@@ -93,7 +93,7 @@ def test_the_status_command_prints_no_control_characters(hostile: Hostile) -> No
         cwd=ROOT,
     )
     assert done.returncode == 1, done.stderr
-    assert MARK in done.stdout
+    assert all(name in done.stdout for name in SCRIPTS)
     assert not FORBIDDEN.search(done.stdout), FORBIDDEN.search(done.stdout)
 
 

@@ -71,8 +71,8 @@ def test_maintenance_is_started_and_ended_by_hand(troubles: Troubles, views: Vie
         [window] = daemon.get("/api/v1/maintenance").json()["windows"]
         assert window["relays"] == ["tokyo"]
         with views.browser.new_context() as context:
-            page_of_another = context.new_page()
-            page_of_another.goto(f"{daemon.url}/maintenance")
-            page_of_another.get_by_role("button", name="End").click()
-            expect(page_of_another.get_by_text("a new version")).to_have_count(0)
+            second = context.new_page()
+            second.goto(f"{daemon.url}/maintenance")
+            second.get_by_role("button", name="End").click()
+            expect(second.get_by_text("a new version")).to_have_count(0)
         expect(page.locator("#relay-tokyo")).not_to_contain_text("maintenance")
