@@ -219,6 +219,7 @@ class Monitor:
             ready=self.ready,
             maintenance=self.maintenance_on_demand,
             reload=self.reload if self._source is not None else None,
+            runbooks=lambda: self.config.alerts.runbook_base_url,
         )
 
     def ready(self) -> str | None:

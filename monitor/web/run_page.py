@@ -120,7 +120,12 @@ class RunPage:
         name = shown["run"].relay
         status = await self._state.status()
         relay = next((item for item in status.relays if item.name == name), None)
-        return await html("run.html", relay=relay, **shown)
+        failure, base = shown["run"].failure, self._state.runbooks()
+        runbook = None
+        if failure is not None and base is not None:
+            alert = run_sentences.runbook(failure)
+            runbook = alert, f"{base.rstrip('/')}/{alert}"
+        return await html("run.html", relay=relay, runbook=runbook, **shown)
 
     async def _read(self, run_id: str) -> dict[str, Any] | None:
         """Return `values` of a run. Raises `HTTPException` if the journal does not answer; the thread then goes on."""

@@ -53,6 +53,24 @@ UNJUDGED_AFTER: Final = 300.0
 """Seconds after a run from which on a message without a verdict will get none: its horizon has passed long ago."""
 
 
+_RUNBOOKS: Final[Mapping[Reason, str]] = {
+    Reason.LOST: "RelayMessagesLost",
+    Reason.DUPLICATED: "RelayMessagesLost",
+    Reason.REORDERED: "RelayMessagesLost",
+    Reason.CORRUPTED: "RelayMessagesLost",
+    Reason.MISROUTED: "RelayMessagesLost",
+    Reason.TLS_EXPIRED: "RelayCertificateExpiring",
+    Reason.RATE_LIMITED: "RelayProbeRateLimited",
+}
+
+
+def runbook(failure: Failure) -> str:
+    """Return the alert whose runbook is about a failure."""
+    if failure.step is Step.HOLD:
+        return "RelayPairsUnstable"
+    return _RUNBOOKS.get(failure.reason, "RelayProbeFailing")
+
+
 def came(failure: Failure) -> str:
     """Say what came instead of what was expected: the reason, the status, the detail."""
     status = f" {failure.status}" if failure.status and failure.status not in failure.detail else ""
@@ -83,7 +101,8 @@ def _finding(note: str) -> str:
     sentence = _FINDINGS.get(finding)
     if sentence is None:
         return note
-    readings = [_reading(detail) for detail in details.split("; ") if detail]
+    implied = "the persistent connection: stored" if finding == Finding.STORED_NOT_PUSHED else ""
+    readings = [_reading(detail) for detail in details.split("; ") if detail not in {"", implied}]
     return "; ".join([sentence, *readings]) + "."
 
 
@@ -96,7 +115,7 @@ def _reading(detail: str) -> str:
     if connection is None:
         return detail
     if result == "stored":
-        return f"{connection} got it from the history" if via != "the persistent connection" else "its history has it"
+        return f"{connection} got it from the history"
     if result == "not stored":
         return f"the history read over {connection} lacks it"
     if result.startswith("not among"):

@@ -60,7 +60,7 @@ class WebState:
 
     `status` returns the present view of everything; all who ask within a second get the same one. `ready` returns why
     the monitor is not ready, or None. `reload` reloads the configuration; it raises `ConfigError` if that is invalid,
-    and another `MonitorError` if it cannot be applied.
+    and another `MonitorError` if it cannot be applied. `runbooks` returns the address of the folder of runbooks.
     """
 
     status: Callable[[], Awaitable[MonitorView]]
@@ -70,3 +70,4 @@ class WebState:
     incidents: IncidentList | None = None
     maintenance: MaintenanceControl | None = None
     reload: Callable[[], Awaitable[None]] | None = None
+    runbooks: Callable[[], str | None] = lambda: None

@@ -10,8 +10,9 @@ from monitor.pairs.diagnosis import SKIPPED
 from monitor.results import Failure, Mark, MessageFate
 from monitor.vocabulary import Finding, Outcome, Reason, Step, Verdict
 from monitor.web.meanings import meanings
-from monitor.web.run_sentences import EXPECTED, attempts, came, findings, verdict
+from monitor.web.run_sentences import EXPECTED, attempts, came, findings, runbook, verdict
 from tests.journal.sample import START, run
+from tests.relays import ROOT
 
 
 def found(*notes: str) -> list[str]:
@@ -23,10 +24,7 @@ def found(*notes: str) -> list[str]:
     [
         (
             "stored_not_pushed: the persistent connection: stored; a new connection: stored",
-            (
-                "Stored by the relay, not pushed to this connection; its history has it; a fresh connection got it "
-                "from the history."
-            ),
+            "Stored by the relay, not pushed to this connection; a fresh connection got it from the history.",
         ),
         (
             f"not_stored: the persistent connection: not stored; {SKIPPED}",
@@ -70,6 +68,13 @@ def test_what_came_has_the_status_once() -> None:
     assert came(Failure(step=Step.UPGRADE, reason=Reason.HTTP_STATUS, status="502")) == "http status 502"
     closed = Failure(step=Step.HOLD, reason=Reason.DISCONNECTED, status="3001", detail="close code 3001 shutdown")
     assert came(closed) == "disconnected: close code 3001 shutdown"
+
+
+def test_each_reason_has_a_runbook_that_exists() -> None:
+    for reason in Reason:
+        for step in (Step.DELIVER, Step.HOLD):
+            name = runbook(Failure(step=step, reason=reason))
+            assert (ROOT / "docs" / "runbooks" / f"{name}.md").exists()
 
 
 def test_the_attempts_that_followed_are_summed_up() -> None:
