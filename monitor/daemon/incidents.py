@@ -185,10 +185,15 @@ class IncidentRecorder:
             relay: incidents.open for relay, incidents in list(self._by_relay.items()) if incidents.open is not None
         }
 
+    def present(self, relay: str | None = None) -> Sequence[Incident]:
+        """Return the open incidents and those that may be reopened, of one relay or of all. Never blocks."""
+        found = [incidents.incident for incidents in list(self._by_relay.values()) if incidents.incident is not None]
+        return _sorted(incident for incident in found if relay in {None, incident.relay})
+
     def get(self, incident_id: str) -> Incident | None:
         """Return an incident by its id, or None. May block."""
-        for incidents in list(self._by_relay.values()):
-            if (incident := incidents.incident) is not None and incident.id == incident_id:
+        for incident in self.present():
+            if incident.id == incident_id:
                 return incident
         return self._store.incident(incident_id)
 
@@ -203,15 +208,12 @@ class IncidentRecorder:
         """Return incidents, open ones first, each newest first; None matches all. May block."""
         stored = self._store.incidents(relay=relay, since=since, open=open, limit=limit)
         found = {incident.id: incident for incident in stored}
-        for incidents in list(self._by_relay.values()):
-            incident = incidents.incident
-            if incident is None or relay not in {None, incident.relay}:
-                continue
+        for incident in self.present(relay):
             found.pop(incident.id, None)
             matches = open in {None, incident.is_open}
             if matches and (since is None or incident.closed_at is None or incident.closed_at >= since):
                 found[incident.id] = incident
-        return sorted(found.values(), key=lambda each: (each.is_open, each.opened_at), reverse=True)[:limit]
+        return _sorted(found.values())[:limit]
 
     # Common parts.
 
@@ -285,6 +287,11 @@ class IncidentRecorder:
 
 def _id_of(install: str, location: str, relay: str, opened_at: datetime) -> str:
     return incident_id(opened_at, relay, install=install, location=location)
+
+
+def _sorted(incidents: Iterable[Incident]) -> list[Incident]:
+    """Return the open incidents first, each the newest first."""
+    return sorted(incidents, key=lambda each: (each.is_open, each.opened_at), reverse=True)
 
 
 def _window(maintenance: Maintenance, relay: str, clock: Clock) -> str | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 
+from monitor.errors import JournalUnavailableError
 from monitor.incidents import BAD, EntryKind, Incident, spans, summarize, to_markdown
 from monitor.incidents.incident import SEVERITY
 from monitor.incidents.state_machine import CLOSE_AFTER
@@ -17,7 +18,7 @@ from monitor.vocabulary import Condition
 from monitor.web.rendering import html
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from starlette.requests import Request
@@ -84,7 +85,12 @@ class IncidentPages:
         """Serve the list of incidents, of one relay with `?relay=NAME`."""
         view = await self._state.status()
         relay = request.query_params.get("relay") or None
-        found = await self._read(lambda known: known.list(relay=relay, limit=MAX_LISTED))
+        unavailable = ""
+        found: Sequence[Incident]
+        try:
+            found = await self._read(lambda known: known.list(relay=relay, limit=MAX_LISTED))
+        except JournalUnavailableError as error:
+            found, unavailable = self._incidents().present(relay), str(error)
         names = sorted({each.name for each in view.relays} | {each.relay for each in found})
         rows = [(incident, summarize(incident, view.now)) for incident in found]
         return await html(
@@ -95,6 +101,7 @@ class IncidentPages:
             opened=sorted((row for row in rows if row[0].is_open), key=lambda row: -SEVERITY[row[0].condition]),
             closed=[row for row in rows if not row[0].is_open],
             truncated=len(found) == MAX_LISTED,
+            unavailable=unavailable,
         )
 
     async def page(self, request: Request) -> Response:
@@ -124,17 +131,23 @@ class IncidentPages:
 
     async def _found(self, request: Request) -> tuple[Incident, MonitorView]:
         incident_id = request.path_params["id"]
-        found = await self._read(lambda known: known.get(incident_id))
+        found = next((each for each in self._incidents().present() if each.id == incident_id), None)
+        if found is None:
+            found = await self._read(lambda known: known.get(incident_id))
         if found is None:
             raise HTTPException(404, "incident not found or expired")
         return found, await self._state.status()
 
     async def _read(self, read: Callable[[IncidentList], Result]) -> Result:
         """Return what `read` returns in a thread. Raises `HTTPException`, and `JournalUnavailableError`."""
+        incidents = self._incidents()
+        return await self._state.journal.read(lambda: read(incidents))
+
+    def _incidents(self) -> IncidentList:
         incidents = self._state.incidents
         if incidents is None:
             raise HTTPException(501, "this monitor has no incidents")
-        return await self._state.journal.read(lambda: read(incidents))
+        return incidents
 
 
 def _markdown(incident: Incident, view: MonitorView, address: str) -> str:

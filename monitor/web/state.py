@@ -53,6 +53,9 @@ class IncidentList(Protocol):
     def get(self, incident_id: str) -> Incident | None:
         """Return an incident by its id, or None."""
 
+    def present(self, relay: str | None = None) -> Sequence[Incident]:
+        """Return the open incidents and those that may be reopened, of one relay or of all. Never blocks."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebState:

@@ -15,6 +15,7 @@ from monitor.journal import Journal
 from tests.incidents.relay_time import DOWN, UNKNOWN, UP, PlayedRelay, down_relay
 from tests.metrics.sample import exporter
 from tests.web.site import EVIL, client, serving, view
+from tests.web.test_journal_unavailable import HangingJournal
 
 if TYPE_CHECKING:
     import httpx
@@ -137,6 +138,19 @@ class TestPage:
         response = await shown(path, down_relay())
         assert response.status_code == 404
         assert "incident not found or expired" in response.text
+
+
+async def test_open_ones_are_shown_while_the_journal_does_not_answer() -> None:
+    played = down_relay()
+    recorder = stored(played.incident)
+    recorder.restore(recorder.load(), ["demo"])
+    async with client(incidents=recorder, journal=HangingJournal()) as browser:
+        listed = await browser.get("/incidents")
+        one = await browser.get(f"/incidents/{played.incident.id}")
+        older = await browser.get("/incidents/1128-lusab-babad")
+    assert played.incident.id in listed.text
+    assert "Older incidents cannot be shown: the journal did not answer within 2 s." in listed.text
+    assert (one.status_code, older.status_code) == (200, 503)
 
 
 async def test_the_words_of_a_relay_are_harmless() -> None:
