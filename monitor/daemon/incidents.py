@@ -19,7 +19,7 @@ from monitor.results import MessagesJudged, Run
 from monitor.vocabulary import Condition, Outcome, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from monitor.clock import Clock
@@ -77,14 +77,14 @@ async def restore_incidents(recorder: IncidentRecorder, journal: Journal, config
     """Continue with what the process before this one left, if the journal can be read."""
     left: Sequence[Incident] = ()
     try:
-        left = await journal.read(recorder.load)
+        left = await journal.read(recorder.left_by_predecessor())
     except JournalUnavailableError as error:
         _log.warning("incidents of the process before are unknown", why=str(error))
     recorder.restore(left, [relay.name for relay in config.relays])
 
 
 class IncidentRecorder:
-    """The incidents of all relays. To be used on the event loop; `load`, `get` and `list` may block, for any thread."""
+    """The incidents of all relays. To be used on the event loop; `get` and `list` may block, for any thread."""
 
     def __init__(self, store: Store, counts: Counts, clock: Clock, *, install: str, location: str) -> None:
         self._store = store
@@ -97,13 +97,17 @@ class IncidentRecorder:
 
     # Before and after.
 
-    def load(self) -> Sequence[Incident]:
-        """Return what the process before this one left, for `restore`: its incidents that may continue."""
-        recent = utc(self._clock, REOPEN_WITHIN)
-        found = self._store.incidents(open=True, limit=MAX_LISTED)
-        known = {incident.id for incident in found}
-        closed = self._store.incidents(open=False, since=recent, limit=MAX_LISTED)
-        return found + [each for each in closed if each.id not in known]
+    def left_by_predecessor(self) -> Callable[[], Sequence[Incident]]:
+        """Return a query for a thread, of the incidents of the process before this one that may continue."""
+        recent = utc(self._clock, REOPEN_WITHIN)  # a thread may not read the clock
+
+        def query() -> Sequence[Incident]:
+            found = self._store.incidents(open=True, limit=MAX_LISTED)
+            known = {incident.id for incident in found}
+            closed = self._store.incidents(open=False, since=recent, limit=MAX_LISTED)
+            return found + [each for each in closed if each.id not in known]
+
+        return query
 
     def restore(self, found: Iterable[Incident], relays: Iterable[str], seen_at: datetime | None = None) -> None:
         """Continue with the latest incident of each of these relays, which were observed until `seen_at`."""

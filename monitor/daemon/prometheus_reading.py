@@ -85,7 +85,8 @@ class PrometheusReader:
         with_events = now - self._events_at >= EVENTS_INTERVAL
         try:
             work = partial(self._request, config, self.reading, with_events=with_events)
-            self.reading = await self._calls.call("prometheus", work, TIMEOUT)
+            found = await self._calls.call("prometheus", work, TIMEOUT)
+            self.reading = replace(found, at=utc(self._clock))
         except (PrometheusError, TimeoutError) as error:
             self._failed(str(error) or f"no answer within {TIMEOUT:.0f} s")
             return
@@ -113,4 +114,4 @@ class PrometheusReader:
                 names = {slo.name for slo in config.slos if slo.window == window}
                 found = client.events(window, config.prometheus.scrape_interval)
                 events |= {key: value for key, value in found.items() if key[1] in names}
-        return Reading(url=before.url, at=utc(self._clock), alerts=alerts, conditions=conditions, events=events)
+        return Reading(url=before.url, alerts=alerts, conditions=conditions, events=events)

@@ -100,7 +100,7 @@ class VirtualMonitor:
         )
 
     async def start(self) -> None:
-        self.incidents.restore(self.incidents.load(), [relay.name for relay in self.config.relays])
+        self.incidents.restore(self.incidents.left_by_predecessor()(), [relay.name for relay in self.config.relays])
         await self.relays.start(self._on_status, on_attempt=self._on_attempt, known=self._known)
         await self.supervisor.start_all((relay, probe) for probe in self.config.probes for relay in probe.relays)
         await self.schedule.start()
