@@ -143,7 +143,7 @@ class TestPage:
 async def test_open_ones_are_shown_while_the_journal_does_not_answer() -> None:
     played = down_relay()
     recorder = stored(played.incident)
-    recorder.restore(recorder.load(), ["demo"])
+    recorder.restore(recorder.left_by_predecessor()(), ["demo"])
     async with client(incidents=recorder, journal=HangingJournal()) as browser:
         listed = await browser.get("/incidents")
         one = await browser.get(f"/incidents/{played.incident.id}")
