@@ -105,7 +105,7 @@ def _over_time(totals: Totals, limit: tuple[str, float] | None) -> Chart | None:
     top = highest(lines)
     threshold, note = _threshold(limit, top, (0.0, x.high))
     y = linear("ms", max(top, limit[1]) if threshold is not None and limit is not None else top)
-    return Chart("Round trip over time, ms, windows of 10 s", x, y, lines, threshold, note)
+    return Chart("Round trip over time, ms, windows of 10\u00a0s", x, y, lines, threshold, note)
 
 
 def _percentiles(sketches: Mapping[str, Sketch], limit: tuple[str, float] | None) -> Chart | None:
