@@ -75,7 +75,7 @@ def summarize(incident: Incident, now: datetime) -> str:
     if cause and len(parts) == 1:
         parts[0] += f": {cause}"
     elif cause:
-        parts.append(f"{'at last' if incident.is_open else 'most often'} {cause}")
+        parts.append(f"{'latest' if incident.is_open else 'most frequent'} cause {cause}")
     if incident.lost:
         parts.append(f"{incident.lost} message{'s' * (incident.lost > 1)} lost")
     if incident.reopened:

@@ -167,13 +167,13 @@ class TestSummary:
         played.attempt_fails("timeout")
         played.loses()
         played.wait(30)
-        text = "down for 1 min 00 s, degraded for 30 s, at last tcp timeout, 1 message lost"
+        text = "down for 1 min 00 s, degraded for 30 s, latest cause tcp timeout, 1 message lost"
         assert summarize(played.incident, played.wall()) == text
         played.becomes(UP)
         assert summarize(played.incident, played.wall()) == f"{text}, up again since 10:03:10 UTC"
         played.wait(300)
         assert summarize(played.incident, played.wall()) == text.replace(
-            "at last tcp timeout", "most often tcp refused"
+            "latest cause tcp timeout", "most frequent cause tcp refused"
         )
 
     def test_latency_has_its_explanation(self) -> None:
