@@ -123,6 +123,10 @@ windows: $(STAMP) ## Check the alerts of NUMBER configurations (5000), and some 
 	$(BIN)/python -m tests.simulation.windows $(or $(NUMBER),5000)
 	$(BIN)/python -m tests.simulation.windows_promtool $(or $(PROMTOOL),100)
 
+journal: $(STAMP) ## Kill the journal's writer KILLS times (50), fill and freeze its disk, as root; then measure its size and queries
+	$(BIN)/python -m tests.journal.promises $(or $(KILLS),50)
+	$(BIN)/python -m bench.journal
+
 fuzz: $(STAMP) ## Fuzz each decoder for TIME seconds (60), on Linux; findings go to fuzz/findings/
 	for target in wire wallet server upgrade config fault; do $(BIN)/python -m fuzz $$target $(or $(TIME),60) || exit; done
 

@@ -221,13 +221,13 @@ def _uri(path: Path | None) -> str:
     return path.absolute().as_uri()
 
 
-def is_damaged(error: Exception) -> bool:
+def is_damaged(error: BaseException) -> bool:
     """Return whether an error says that the file is no database, or a damaged one."""
     code = getattr(error, "sqlite_errorcode", None)
     return code is not None and code & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
-def is_full(error: Exception) -> bool:
+def is_full(error: BaseException) -> bool:
     """Return whether an error says that the database has reached its largest size, or the disk is full."""
     code = getattr(error, "sqlite_errorcode", None)
     return code is not None and code & 0xFF == sqlite3.SQLITE_FULL

@@ -6,6 +6,7 @@ all runs are gone.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -33,8 +34,8 @@ FULL_SHARE: Final = 0.9
 STEP_RUNS: Final = 500
 """Runs that are removed in one step."""
 
-STEP_SECONDS: Final = HOUR
-"""Time of which roll-ups are removed in one step."""
+STEP_ROWS: Final = 5_000
+"""Rows of each roll-up that are removed in one step."""
 
 _FAILED: Final = OUTCOMES.index(Outcome.FAILED)
 
@@ -93,12 +94,14 @@ def remove_old(connection: sqlite3.Connection, now: float, max_age: float) -> bo
 
 
 def _remove_rows(connection: sqlite3.Connection, table: str, before: float) -> bool:
-    oldest: float | None = connection.execute(f"SELECT min(start) FROM {table}").fetchone()[0]  # noqa: S608 - ours
-    if oldest is None or oldest >= before:
-        return False
-    until = min(before, oldest + (DAY if table in {"slo_days", "slo_hours", "failures"} else STEP_SECONDS))
+    """Remove rows that start earlier, `STEP_ROWS` at least if there are as many. Return whether there may be more."""
+    found = connection.execute(
+        f"SELECT start FROM {table} WHERE start < ? ORDER BY start LIMIT 1 OFFSET ?",  # noqa: S608 - our names
+        (before, STEP_ROWS),
+    ).fetchone()
+    until = before if found is None else found[0] + 1
     connection.execute(f"DELETE FROM {table} WHERE start < ?", (until,))  # noqa: S608 - our names
-    return until < before
+    return found is not None
 
 
 def _remove_surplus(connection: sqlite3.Connection, table: str, key: str, order: str, most: int) -> None:
@@ -152,8 +155,7 @@ def make_room(connection: sqlite3.Connection) -> bool:
         )
         return True
     for table in ("minutes", "quarters", "failures", "hours"):
-        oldest = connection.execute(f"SELECT min(start) FROM {table}").fetchone()[0]  # noqa: S608 - our names
-        if oldest is not None:
-            connection.execute(f"DELETE FROM {table} WHERE start < ?", (oldest + STEP_SECONDS,))  # noqa: S608 - ours
+        if connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone() is not None:  # noqa: S608 - our names
+            _remove_rows(connection, table, math.inf)
             return True
     return False

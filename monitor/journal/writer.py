@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from monitor.errors import JournalUnavailableError
 from monitor.journal.database import is_damaged, is_full
 from monitor.journal.legacy import import_runs, mark_read
 from monitor.journal.pruning import Pruning
@@ -183,6 +184,8 @@ class Writer:
             self.pruning.step(self._database)
         except (sqlite3.Error, OSError) as error:
             self._fail(error)
+        except JournalUnavailableError as error:  # of the last runs, once it was open
+            self._fail(error.__cause__ or error)
         else:
             if self._failing:
                 _log.info("journal is written again")
@@ -197,10 +200,10 @@ class Writer:
                 import_runs(connection, self._store, self._folder.path)
         if self._folder is not None:
             mark_read(self._folder.path)
-        self._is_open = True
         self._on_opened()
+        self._is_open = True
 
-    def _fail(self, error: sqlite3.Error | OSError) -> None:
+    def _fail(self, error: BaseException) -> None:
         self._store.forget()
         if not self._failing:
             path = self._database.path

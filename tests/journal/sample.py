@@ -49,3 +49,10 @@ FULL = run(
     ),
 )
 """A run with all fields."""
+
+
+def failed_at(run_id: str, at: datetime, detail: str) -> Run:
+    """Return a run with one exchange that failed at this time, with this detail."""
+    failure = Failure(step=Step.DELIVER, reason=Reason.LOST, detail=detail)
+    exchange = Exchange(outcome=Outcome.FAILED, failure=failure, ended=0.0)
+    return run(0, failed=True, id=run_id, started_at=at, failure=failure, exchanges=(exchange,))
