@@ -26,7 +26,7 @@ SUPPORTED = import sys; sys.exit(sys.version_info < (3, 11))
 REFERENCES = $(subst /,.,$(basename $(wildcard monitor/*/reference.py tests/*/reference.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-unit test-python lint wheels docs screenshots bench truth endurance e2e cluster field incident year fuzz lock clean
+.PHONY: help setup run test test-unit test-python lint wheels docs screenshots bench truth endurance e2e cluster field incident year journal fuzz lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -123,7 +123,7 @@ windows: $(STAMP) ## Check the alerts of NUMBER configurations (5000), and some 
 	$(BIN)/python -m tests.simulation.windows $(or $(NUMBER),5000)
 	$(BIN)/python -m tests.simulation.windows_promtool $(or $(PROMTOOL),100)
 
-journal: $(STAMP) ## Kill the journal's writer KILLS times (50), fill and freeze its disk, as root; then measure its size and queries
+journal: $(STAMP) ## Kill the journal's writer KILLS times (50), fill and freeze its disk, as root; then measure it
 	$(BIN)/python -m tests.journal.promises $(or $(KILLS),50)
 	$(BIN)/python -m bench.journal
 

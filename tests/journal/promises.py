@@ -174,12 +174,12 @@ def frozen_disk(folder: Path) -> tuple[float, float, int, int]:
         add_failed(journal, 10)
         assert journal.flush(30)
         freeze(True)  # noqa: FBT003 - by position
-        longest, began = 0.0, time.monotonic()
+        slowest_addition, began = 0.0, time.monotonic()
         added = 10
         while journal.healthy and time.monotonic() - began < 60:
             started = time.perf_counter()
             add_failed(journal, 1)
-            longest = max(longest, time.perf_counter() - started)
+            slowest_addition = max(slowest_addition, time.perf_counter() - started)
             added += 1
             time.sleep(0.01)
         noticed = time.monotonic() - began
@@ -187,7 +187,7 @@ def frozen_disk(folder: Path) -> tuple[float, float, int, int]:
         until(lambda: journal.healthy)
         assert journal.flush(30)
         journal.close()
-        return longest, noticed, added, counted(folder, "failed", "hours")
+        return slowest_addition, noticed, added, counted(folder, "failed", "hours")
 
 
 def main(kills: int = 50) -> None:
@@ -203,8 +203,8 @@ def main(kills: int = 50) -> None:
         say(f"full disk: {counts} of {added} runs counted")
         noticed, added, counts = read_only_disk(folder / "read-only")
         say(f"read-only disk: noticed after {noticed:.2f} s, {counts} of {added} runs counted")
-        longest, noticed, added, counts = frozen_disk(folder / "frozen")
-        say(f"frozen disk: noticed after {noticed:.1f} s, an addition took {longest * 1000:.1f} ms at most")
+        slowest_addition, noticed, added, counts = frozen_disk(folder / "frozen")
+        say(f"frozen disk: noticed after {noticed:.1f} s, an addition took {slowest_addition * 1000:.1f} ms at most")
         say(f"frozen disk: {counts} of {added} runs counted")
 
 

@@ -192,11 +192,11 @@ class TestAge:
         store = opened(tmp_path, clock)
         store.add(failed_at(run(1).id, NOON, "before"))
         assert store.flush(30)
-        ahead = timedelta(days=365)
+        lead = timedelta(days=365)
         for minute in range(1, 50):
-            clock.now = (at(minute) + ahead).timestamp()
+            clock.now = (at(minute) + lead).timestamp()
             store._writer.pruning.tick(clock.now, at(minute).timestamp())
-            store._writer.put(store_entry(store, minute, ahead))
+            store._writer.put(store_entry(store, minute, lead))
             assert store.flush(30)
         clock.now = at(60).timestamp()
         store.add(failed_at(run(2).id, at(60), "after"))
@@ -221,12 +221,12 @@ class TestAge:
         assert later[-1] == 365 * DAY + 3 * HOUR + 200  # right after all
 
 
-def store_entry(store: Journal, minute: int, ahead: timedelta) -> object:
+def store_entry(store: Journal, minute: int, lead: timedelta) -> object:
     """Return a failed run, dated by a clock that is ahead, as an entry of the queue."""
     from monitor.journal.collecting import AddedRun  # noqa: PLC0415 - for this test alone
     from monitor.journal.stored import truncate  # noqa: PLC0415 - likewise
 
-    when = at(minute) + ahead
+    when = at(minute) + lead
     made = failed_at(run(minute + 100).id, when, "ahead")
     return AddedRun(truncate(made), store._slos.get(KEY, ()), when.timestamp())
 
