@@ -177,7 +177,7 @@ def _unobserved(name: str, locations: Sequence[LocationView], config: Config, at
         condition=condition,
         since=at,
         seconds=0.0,
-        sentence=f"observed by another shard: {seen}",
+        sentence=f"observed by another monitor: {seen}",
         cause=None,
         up=None,
         accepting=None,

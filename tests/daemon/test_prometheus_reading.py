@@ -159,5 +159,5 @@ class TestOtherShards:
             ("a", Condition.DOWN, False),
             ("b", Condition.DOWN, False),
         ]
-        assert found[0].sentence == "observed by another shard: eu down, us down, ap up"
+        assert found[0].sentence == "observed by another monitor: eu down, us down, ap up"
         assert banner(found[:1], healthy=True, reasons=()).sentence == "1 of 1 relay is down: a"
