@@ -69,7 +69,7 @@ class World:
 
         maintenance = SimpleNamespace(overlaps=overlaps, active=lambda _: None)
         metrics = SimpleNamespace(publish=self.counted.append)
-        journal = SimpleNamespace(add=lambda *_: None)
+        journal = SimpleNamespace(add=lambda *_: None, report=lambda _: None)
         self.pipeline = ResultPipeline(
             clock=self.clock,
             metrics=metrics,  # type: ignore[arg-type]
