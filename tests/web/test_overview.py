@@ -176,4 +176,4 @@ async def test_a_time_of_another_day_has_its_date() -> None:
 async def test_a_relay_of_another_shard_has_its_locations_and_no_age() -> None:
     seen = (LocationView(location="us-1", condition=Condition.DOWN),)
     shown = await shown_for(monitor(relay("other", condition=Condition.DOWN, observed=False, locations=seen)))
-    assert "other down observed by another shard Runbook History Locations us-1 down" in shown
+    assert "other down observed by another monitor Runbook History Locations us-1 down" in shown
