@@ -12,13 +12,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from monitor.incidents import BAD, ChangeKind, EntryKind, incident_from_json, incident_to_json, spans
 from monitor.incidents.incident import MAX_CAUSES, MAX_ENTRIES, MAX_NAMES, MAX_TEXT, SEVERITY
-from monitor.incidents.state_machine import CLOSE_AFTER, REOPEN_WITHIN
 from monitor.vocabulary import Condition
-from tests.incidents.relay_time import UNKNOWN, UP, PlayedRelay
+from tests.incidents.relay_time import DOWN, UNKNOWN, UP, PlayedRelay
 
 if TYPE_CHECKING:
     from monitor.incidents import Incident
 
+CLOSE_AFTER = 300.0
+REOPEN_WITHIN = 1800.0
 SECONDS = st.sampled_from([0.0, 0.5, 1.0, 10.0, 150.0, 299.0, 300.0, 301.0, 900.0, 1799.0, 1800.0, 1802.0, 5000.0])
 TEXTS = st.text(max_size=8) | st.sampled_from(["<b>", "\x1b[31m", "x" * 1000, "\ud800"])
 
@@ -45,12 +46,27 @@ class AnyHistory(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.pass_time(seconds)
 
-    @rule(condition=st.sampled_from(list(Condition)), since=SECONDS, why=TEXTS)
-    def the_condition_changes(self, condition: Condition, since: float, why: str) -> None:
+    @rule(condition=st.sampled_from([UP, *Condition]), since=SECONDS, why=TEXTS, duration=SECONDS)
+    def the_condition_changes(self, condition: Condition, since: float, why: str, duration: float) -> None:
         if condition in BAD:
             self.up_seconds = 0.0
         self.condition = condition
         self.played.becomes(condition, why, since=since)
+        self.changes_follow_the_rules()
+        self.pass_time(duration)
+
+    @rule(seconds=SECONDS, again=SECONDS)
+    def it_is_up_fails_and_is_up(self, seconds: float, again: float) -> None:
+        for condition, duration in ((UP, seconds), (DOWN, 1.0), (UP, again)):
+            self.the_condition_changes(condition, 0.0, "", duration)
+            self.changes_follow_the_rules()
+
+    @rule(reason=TEXTS, seconds=SECONDS)
+    def a_window_is_open_for_some_time(self, reason: str, seconds: float) -> None:
+        self.maintenance_changes(reason)
+        self.pass_time(seconds)
+        self.changes_follow_the_rules()
+        self.maintenance_changes(None)
 
     @rule(reason=TEXTS, probe=st.none() | TEXTS, endpoint=TEXTS)
     def something_fails(self, reason: str, probe: str | None, endpoint: str) -> None:

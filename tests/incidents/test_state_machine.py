@@ -296,6 +296,15 @@ class TestMaintenance:
         played.wait(60)
         assert played.maintenance(None) == [REOPENED]
 
+    def test_one_that_was_closed_in_a_window_is_reopened_without_it(self) -> None:
+        played = down_relay()
+        played.maintenance("deploy")
+        played.becomes(UP)
+        played.wait(300)
+        played.maintenance(None)
+        played.becomes(DOWN)
+        assert (played.incident.reopened, played.incident.in_maintenance) == (1, False)
+
 
 class TestRestart:
     def test_the_id_stays_and_the_gap_is_noted(self) -> None:
