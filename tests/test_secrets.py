@@ -13,9 +13,11 @@ import json
 import os
 import secrets
 import signal
+import sqlite3
 import sys
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import bcrypt
@@ -29,6 +31,7 @@ from monitor.config import load
 from monitor.daemon.once import run_once
 from monitor.embedded import EmbeddedRelay, FaultPlan, parse_fault
 from monitor.errors import ConfigError, ProbeError
+from monitor.journal.packing import unpack
 from monitor.relays import MonitoredRelays
 from monitor.results import Run
 from monitor.web.config import load_web
@@ -242,12 +245,27 @@ async def pages_of(setup: Setup, password: str) -> AsyncIterator[tuple[str, str]
         yield "a wrong password", refused.text
 
 
+def readable(path: Path) -> str:
+    """Return the content of a file; of a database, its raw bytes and its rows, with packed values unpacked."""
+    texts = [path.read_bytes().decode("latin-1")]
+    if not texts[0].startswith("SQLite format 3"):
+        return texts[0]
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            for value in chain.from_iterable(database.execute(f'SELECT * FROM "{table}"')):  # noqa: S608 - its own
+                texts.append(str(value))
+                with suppress(ValueError, TypeError):
+                    texts.append(str(unpack(value)))
+    assert any("'exchanges'" in text for text in texts[1:])  # otherwise no run is covered
+    return "\n".join(texts)
+
+
 def files_in(folder: Path) -> Iterator[tuple[str, str]]:
     """Yield the files of a folder, which only its owner may read."""
     for path in folder.rglob("*"):
         if path.is_file():
             assert path.stat().st_mode & 0o077 == 0, path
-            yield path.name, path.read_bytes().decode(errors="replace")
+            yield path.name, readable(path)
 
 
 @pytest.mark.integration

@@ -57,14 +57,13 @@ def percent(ratio: float | None) -> str:
 
 
 def budget(left: float | None) -> str:
-    """Return what is left of an error budget, a share: "87 %", or by how much more than it was spent: "−12 ×"."""
+    """Return what is left of an error budget, a share: "87 %"; never all of it once something was spent."""
     if left is None:
         return "–"
-    if left <= -1:
-        return f"−{count(-left)} ×"
-    places = 1 if 0 < abs(left) < 0.1 else 0  # noqa: PLR2004 - the last tenth
-    shown = min(left * 100, 99) if left < 1 else 100  # never all of it, once something was spent
-    return f"{shown:.{places}f} %".replace("-", "−")
+    if left <= 0:
+        return "exhausted"
+    shown = min(left * 100, 99) if left < 1 else 100
+    return f"{shown:.1f} %" if left < 0.1 else f"{shown:.0f} %"  # noqa: PLR2004 - the last tenth
 
 
 def count(number: float) -> str:

@@ -17,7 +17,7 @@ from monitor.web.strips import chart, strip
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from monitor.web.model import MonitorView, RelayView
+    from monitor.web.model import BudgetView, MonitorView, RelayView
     from monitor.web.strips import Chart, Strip
 
 MAX_CARDS: Final = 12
@@ -71,7 +71,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One relay of the page. day, chart: only on a card. budget_left: the least of its budgets, None without one.
+    """One relay of the page. day, chart: only on a card. budget: the one of which the least is left, None without any.
 
     why: the relay's sentence without the condition and its age, which stand beside it.
     """
@@ -83,7 +83,7 @@ class Entry:
     hour: Strip
     day: Strip | None
     chart: Chart | None
-    budget_left: float | None
+    budget: BudgetView | None
 
 
 def states_of(relay: RelayView) -> tuple[str, ...]:
@@ -108,7 +108,7 @@ def entries(view: MonitorView, query: Query) -> list[Entry]:
 
 
 def _entry(relay: RelayView, *, is_card: bool, is_open: bool) -> Entry:
-    left = [budget.left for budget in relay.budgets if budget.left is not None]
+    budgets = [(budget.left, number) for number, budget in enumerate(relay.budgets) if budget.left is not None]
     return Entry(
         relay=relay,
         why=_without_condition(relay),
@@ -117,7 +117,7 @@ def _entry(relay: RelayView, *, is_card: bool, is_open: bool) -> Entry:
         hour=strip(relay.hour, "60 minutes"),
         day=strip(relay.day, "24 hours") if is_card else None,
         chart=chart(relay.round_trip) if is_card else None,
-        budget_left=min(left, default=None),
+        budget=relay.budgets[min(budgets)[1]] if budgets else None,
     )
 
 

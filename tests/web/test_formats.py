@@ -62,12 +62,9 @@ def test_a_time_is_shown_in_utc() -> None:
         (0.9999, "99 %"),
         (0.714, "71 %"),
         (0.018, "1.8 %"),
-        (0, "0 %"),
-        (-0.12, "−12 %"),
-        (-0.04, "−4.0 %"),
-        (-1, "−1 ×"),
-        (-976.2, "−976 ×"),
+        (0, "exhausted"),
+        (-976.2, "exhausted"),
     ],
 )
-def test_a_budget_is_a_share_or_a_multiple(left: float | None, shown: str) -> None:
+def test_a_budget_is_a_share_until_it_is_exhausted(left: float | None, shown: str) -> None:
     assert budget(left) == shown

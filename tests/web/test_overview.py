@@ -43,11 +43,12 @@ class TestWhatIsShown:
         for part in (
             "staging down 2 min 04 s since 03:08:16 UTC tcp refused, 25 of 25 attempts failed",
             "connect to 192.0.2.7:443 refused",
-            "Success, 1 h 96.2 % P50 · P99 39 ms · 171 ms of 400 ms Lost, 1 h 0 Budget left −12 % Certificate 61 d",
+            "Success, 1 h 96.2 % P50 · P99 39 ms · 171 ms of 400 ms Lost, 1 h 0",
+            "Budget left exhausted in 6 d 4 h of data Certificate 61 d",
             "Incident Runbook History Maintenance",
             "last message delivered 2 min 08 s ago, 03:08:12 UTC",
             "tcp refused · 73 × · 03:08:16 – 03:10:18 UTC · steady 71, offline-30s 2 · last run",
-            "delivery 99.90 % overspent 12 %",
+            "delivery 99.90 % exhausted",
             "in 6 d 4 h of 30 d",
             "steady steady-messaging continuous failed 2 s ago tcp refused 2 min 11 s ago",
             "offline-30s async-delivery every 1m ok 18 s ago 18 s ago 03:11:02 UTC",
@@ -177,3 +178,9 @@ async def test_a_relay_of_another_shard_has_its_locations_and_no_age() -> None:
     seen = (LocationView(location="us-1", condition=Condition.DOWN),)
     shown = await shown_for(monitor(relay("other", condition=Condition.DOWN, observed=False, locations=seen)))
     assert "other down observed by another monitor Runbook History Locations us-1 down" in shown
+
+
+async def test_a_name_in_the_banner_is_kept_on_one_line_and_escaped() -> None:
+    reason = Banner(level=Level.CRITICAL, sentence="1 relay is down: relay-1, <b>")
+    page = await page_of(monitor(relay("demo"), banner=reason))
+    assert '<h1>1 relay is down: <span class="name">relay-1,</span> &lt;b&gt;</h1>' in page
