@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -153,11 +154,12 @@ class Windows:
 
     def __init__(self) -> None:
         self.spans: list[tuple[tuple[float, float], tuple[float, float]]] = []
+        self.shares: dict[bool, list[float]] = {False: [], True: []}
         self.page_times: list[float] = []
         self.errors: list[str] = []
         self.events = 0
 
-    async def measure(self, url: str, rounds: int, window: float) -> None:
+    async def measure(self, url: str, pid: int, rounds: int, window: float) -> None:
         """Make the rounds."""
         for number in range(rounds):
             found: dict[bool, tuple[float, float]] = {}
@@ -165,9 +167,10 @@ class Windows:
             for read in (False, True) if number % 2 else (True, False):
                 async with Readers(url) if read else nullcontext() as readers:
                     await asyncio.sleep(SKIPPED)
-                    since = time.time()
+                    since, used = time.time(), _cpu_seconds(pid)
                     await asyncio.sleep(window)
                     found[read] = since, time.time()
+                    self.shares[read].append((_cpu_seconds(pid) - used) / (time.time() - since))
                 if readers is not None:
                     self.page_times += readers.times
                     self.errors += readers.errors
@@ -180,8 +183,8 @@ async def wires(url: str, rounds: int, window: float) -> bool:
     windows = Windows()
     with tempfile.TemporaryDirectory() as folder:
         notes = Path(folder, "wires.json")
-        async with daemon(Path(folder), twenty_pairs(url), "wires", str(notes)) as (page, _):
-            await windows.measure(page, rounds, window)
+        async with daemon(Path(folder), twenty_pairs(url), "wires", str(notes)) as (page, pid):
+            await windows.measure(page, pid, rounds, window)
         noted: list[tuple[float, float]] = _read(notes)
     good = not windows.errors
     for share, goal in ((0.5, 1.2), (0.99, 2.0)):
@@ -190,6 +193,8 @@ async def wires(url: str, rounds: int, window: float) -> bool:
         value = f"{1e6 * read:.0f} / {1e6 * alone:.0f} µs: {1 / ratio:.2f}×"
         show(f"wire P{share * 100:g}, {READERS} readers / none", value, f"≤ {goal:g}×", good=1 / ratio <= goal)
         good &= 1 / ratio <= goal
+    alone, read = (100 * statistics.median(windows.shares[each]) for each in (False, True))
+    show(f"share of a core, {READERS} readers / none", f"{read:.1f} / {alone:.1f} %", "–", good=True)
     times = [f"{1e3 * percentile(windows.page_times, share):.0f}" for share in (0.5, 0.99)]
     show(f"/ for {READERS} readers, P50 and P99", f"{', '.join(times)} ms", "–", good=True)
     value = f"{len(windows.page_times)}, {len(windows.errors)}, {windows.events}"
@@ -201,6 +206,12 @@ async def wires(url: str, rounds: int, window: float) -> bool:
 
 def _read(notes: Path) -> list[tuple[float, float]]:
     return [(at, duration) for at, duration in json.loads(notes.read_text("ascii"))]
+
+
+def _cpu_seconds(pid: int) -> float:
+    """Return the CPU time of a process."""
+    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _resident(pid: int) -> float:
