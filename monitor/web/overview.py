@@ -32,14 +32,24 @@ RENDERING_SHARE: Final = 0.1
 """Largest share of the time that is spent on rendering one query."""
 
 MAX_PAUSE: Final = 2.0
-"""Largest number of seconds between two renderings of one query that is read."""
+"""Largest number of seconds between two renderings of one query that is read, if a state has changed."""
+
+FIGURES_PAUSE: Final = 3.0
+"""Seconds between two renderings of one query while no state changes: figures and ages change all the time."""
+
+
+def states(view: MonitorView) -> tuple[object, ...]:
+    """Return what is shown at once: the banner's level, the monitor's health, conditions, maintenance, incidents."""
+    relays = tuple((relay.name, relay.condition, relay.maintenance, relay.incident) for relay in view.relays)
+    return view.banner.level, view.healthy, view.reasons, view.journal_healthy, relays
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """The page of one query. A new version has changed fragments; `delta` holds them, as data of an event.
 
-    previous: the version to which `delta` applies. not_before: the loop's time of the next rendering.
+    previous: the version to which `delta` applies. not_before: the loop's time of the next rendering;
+    figures_not_before: the same while only figures change.
     """
 
     page: Page
@@ -48,7 +58,14 @@ class Snapshot:
     previous: str
     delta: str
     not_before: float
+    figures_not_before: float
     _documents: dict[bool, bytes] = field(default_factory=dict)
+
+    def is_outdated(self, view: MonitorView, now: float) -> bool:
+        """Return whether the page is to be rendered again, of `view`, at the loop's time `now`."""
+        if view is self.view or now < self.not_before:
+            return False
+        return now >= self.figures_not_before or states(view) != states(self.view)
 
     def document(self, query: Query, compressed: bool) -> bytes:  # noqa: FBT001 - called by position
         """Return the HTML document, which all who ask for this snapshot share. To be called in a thread."""
@@ -84,7 +101,7 @@ class Overview:
         async with self._lock:  # one rendering at a time
             view = await self._state.status()
             latest = self._snapshots.get(query)
-            if latest is None or (view is not latest.view and loop.time() >= latest.not_before):
+            if latest is None or latest.is_outdated(view, loop.time()):
                 latest = await self._render(query, view, latest)
             self._snapshots.move_to_end(query)
             return latest
@@ -103,8 +120,16 @@ class Overview:
         else:
             version = self._next_version()
         now = loop.time()
-        pause = min(MAX_PAUSE, (now - started) / RENDERING_SHARE)
-        snapshot = Snapshot(page, view, version, previous, delta, now + pause)
+        pause = (now - started) / RENDERING_SHARE
+        snapshot = Snapshot(
+            page,
+            view,
+            version,
+            previous,
+            delta,
+            not_before=now + min(MAX_PAUSE, pause),
+            figures_not_before=now + max(FIGURES_PAUSE, pause),
+        )
         self._snapshots[query] = snapshot
         if len(self._snapshots) > MAX_QUERIES:
             self._snapshots.popitem(last=False)

@@ -38,6 +38,8 @@ class Status:
 def checks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "CHECK_INTERVAL", 0.01)
     monkeypatch.setattr(overview, "MAX_PAUSE", 0.0)
+    monkeypatch.setattr(overview, "RENDERING_SHARE", 1e9)
+    monkeypatch.setattr(overview, "FIGURES_PAUSE", 0.0)
 
 
 @contextlib.asynccontextmanager
