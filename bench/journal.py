@@ -186,14 +186,15 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
         is_new = not (folder / NAME).exists()
-        journal = Journal(StateFolder(folder))
+        state = StateFolder(folder)
+        journal = Journal(state)
         journal.flush(30)
         if is_new:
             failed = fill(journal, options.relays, options.days, time.time() // HOUR * HOUR)
             sys.stdout.write(f"{failed} failed runs\n")
         journal.close()
         sys.stdout.write(f"{sum(path.stat().st_size for path in folder.glob(f'{NAME}*')) / 1e6:.0f} MB\n")
-        journal = Journal(StateFolder(folder))
+        journal = Journal(state)
         journal.flush(30)
         newest = journal.runs(limit=1)[0].run.started_at.timestamp()
         for name, query in queries(journal, "relay-007", datetime.fromtimestamp(-(-newest // HOUR) * HOUR, UTC)):

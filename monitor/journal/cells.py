@@ -34,6 +34,10 @@ MAX_CACHED_CELLS: Final = 200
 """The largest number of cells that are kept for one probe."""
 
 
+SLICE: Final = 12
+"""Cells of each probe that are read at once."""
+
+
 class CellReader:
     """Reads cells of all relays, and keeps those that no longer change. Usable in any thread."""
 
@@ -48,26 +52,29 @@ class CellReader:
         Raises `JournalUnavailableError`.
         """
         low, high = -(-int(since) // cell) * cell, int(until)
-        is_kept = relay is None and high - low <= min(MAX_CACHED_SECONDS, MAX_CACHED_CELLS * cell)
-        with self._database.reading() as connection:
-            if not is_kept:
+        if relay is None and high - low <= min(MAX_CACHED_SECONDS, MAX_CACHED_CELLS * cell):
+            with self._lock:
+                found = self._refresh(low, high, cell)
+        else:
+            with self._database.reading() as connection:
                 found = read_cells(connection, low, high, cell, relay)
-            else:
-                with self._lock:
-                    found = self._refresh(connection, low, high, cell)
         return {key: [spans[start] for start in sorted(spans)] for key, spans in found.items()}
 
-    def _refresh(self, connection: sqlite3.Connection, low: int, high: int, cell: int) -> Cells:
+    def _refresh(self, low: int, high: int, cell: int) -> Cells:
         kept_since, kept_until, cells = self._kept.get(cell, (0, 0, {}))
         if not kept_since <= low < kept_until or high < kept_until:
             kept_since, kept_until, cells = low, low, {}
         for spans in cells.values():
             for start in [start for start in spans if start < low]:
                 del spans[start]
-        for key, spans in read_cells(connection, kept_until, high, cell, None).items():
-            cells.setdefault(key, {}).update(spans)
-        final = max(low, int(high - MAX_DELAY - cell) // cell * cell)
-        self._kept[cell] = (low, max(kept_until, final), cells)
+        final = max(kept_until, int(high - MAX_DELAY - cell) // cell * cell)
+        # In slices, each with a deadline of its own: what has been read need not be read again if a later one fails.
+        for start in range(kept_until, high, SLICE * cell):
+            end = min(high, start + SLICE * cell)
+            with self._database.reading() as connection:
+                for key, spans in read_cells(connection, start, end, cell, None).items():
+                    cells.setdefault(key, {}).update(spans)
+            self._kept[cell] = (low, min(end, final), cells)
         return {key: {start: spans[start] for start in spans if start < high} for key, spans in cells.items() if spans}
 
     def forget(self) -> None:

@@ -37,7 +37,10 @@ QUERY_TIMEOUT: Final = 2.0
 LOCK_TIMEOUT: Final = 2.0
 """Seconds for which a write waits for another program that has locked the file, such as a backup."""
 
-MAX_IDLE_READERS: Final = 4
+READER_CACHE_KIB: Final = 512
+"""Memory for pages that a reader keeps; the system keeps the file's pages anyway."""
+
+MAX_IDLE_READERS: Final = 2
 """Largest number of connections that are kept for the next queries."""
 
 _STEPS: Final = 20_000
@@ -190,6 +193,7 @@ class Database:
             connection = self._idle.pop()
         except IndexError:
             connection = self._connect(f"{_uri(self.path)}?mode=ro", uri=True)
+            connection.execute(f"PRAGMA cache_size = -{READER_CACHE_KIB}")
         deadline = time.monotonic() + QUERY_TIMEOUT
         connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
         try:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.config import parse_duration, parse_ratio, show_duration, show_ratio
+from monitor.config.units import parse_size, show_size
 
 
 @pytest.mark.parametrize(
@@ -66,3 +67,20 @@ def test_only_percentages_are_ratios(text: str) -> None:
 def test_a_formatted_ratio_is_parsed_back(percent: Decimal) -> None:
     ratio = percent.scaleb(-2)
     assert parse_ratio(show_ratio(ratio)) == ratio
+
+
+@pytest.mark.parametrize(("text", "size"), [("1MB", 10**6), ("500MB", 5 * 10**8), ("2GB", 2 * 10**9)])
+def test_a_size(text: str, size: int) -> None:
+    assert parse_size(text) == size
+    assert show_size(size) == text
+
+
+@pytest.mark.parametrize("text", ["", "500", "500 MB", "0.5GB", "-1MB", "500mb", "1TB", "9" * 50 + "MB"])
+def test_not_a_size(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a size; expected a number with its unit: 500MB, 2GB"):
+        parse_size(text)
+
+
+@given(st.integers(1, 10**6))
+def test_a_size_is_what_is_shown(megabytes: int) -> None:
+    assert parse_size(show_size(megabytes * 10**6)) == megabytes * 10**6
