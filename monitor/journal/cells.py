@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from monitor.journal.packing import unpack_id
 from monitor.journal.queries import probe_keys, probe_numbers
@@ -18,11 +18,15 @@ from monitor.journal.values import Cell, Histogram
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Callable
 
     from monitor.journal.database import Database
 
     Key = tuple[str, str]
     Cells = dict[Key, dict[int, Cell]]
+    Read = Callable[[sqlite3.Connection, int, int, int, str | None], dict[Key, dict[int, "Value"]]]
+
+Value = TypeVar("Value")
 
 MAX_DELAY: Final = 360.0
 """Seconds after which a run is counted at the latest: it may be held until it is known whether it counts."""
@@ -38,29 +42,29 @@ SLICE: Final = 12
 """Cells of each probe that are read at once."""
 
 
-class CellReader:
-    """Reads cells of all relays, and keeps those that no longer change. Usable in any thread."""
+class CellReader(Generic[Value]):
+    """Reads cells of all relays by `read`, and keeps those that no longer change. Usable in any thread."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, read: Read[Value]) -> None:
         self._database = database
+        self._read = read
         self._lock = threading.Lock()
-        self._kept: dict[int, tuple[int, int, Cells]] = {}  # by seconds: since, until, cells
+        self._kept: dict[int, tuple[int, int, dict[Key, dict[int, Value]]]] = {}  # by seconds: since, until, cells
 
-    def read(self, since: float, until: float, cell: int, relay: str | None) -> dict[Key, list[Cell]]:
-        """Return the cells that begin in [since, until), oldest first, without empty ones.
+    def read(self, since: float, until: float, cell: int, relay: str | None) -> dict[Key, dict[int, Value]]:
+        """Return the cells by start that begin in [since, until), oldest first, without empty ones.
 
         Raises `JournalUnavailableError`.
         """
         low, high = -(-int(since) // cell) * cell, int(until)
         if relay is None and high - low <= min(MAX_CACHED_SECONDS, MAX_CACHED_CELLS * cell):
             with self._lock:
-                found = self._refresh(low, high, cell)
-        else:
-            with self._database.reading() as connection:
-                found = read_cells(connection, low, high, cell, relay)
-        return {key: [spans[start] for start in sorted(spans)] for key, spans in found.items()}
+                return self._refresh(low, high, cell)
+        with self._database.reading() as connection:
+            found = self._read(connection, low, high, cell, relay)
+        return {key: dict(sorted(spans.items())) for key, spans in found.items()}
 
-    def _refresh(self, low: int, high: int, cell: int) -> Cells:
+    def _refresh(self, low: int, high: int, cell: int) -> dict[Key, dict[int, Value]]:
         kept_since, kept_until, cells = self._kept.get(cell, (0, 0, {}))
         if not kept_since <= low < kept_until or high < kept_until:
             kept_since, kept_until, cells = low, low, {}
@@ -72,10 +76,14 @@ class CellReader:
         for start in range(kept_until, high, SLICE * cell):
             end = min(high, start + SLICE * cell)
             with self._database.reading() as connection:
-                for key, spans in read_cells(connection, start, end, cell, None).items():
+                for key, spans in self._read(connection, start, end, cell, None).items():
                     cells.setdefault(key, {}).update(spans)
             self._kept[cell] = (low, min(end, final), cells)
-        return {key: {start: spans[start] for start in spans if start < high} for key, spans in cells.items() if spans}
+        return {
+            key: {start: spans[start] for start in sorted(spans) if start < high}
+            for key, spans in cells.items()
+            if spans
+        }
 
     def forget(self) -> None:
         """Forget all cells: the database is another one."""
@@ -119,24 +127,33 @@ def read_cells(connection: sqlite3.Connection, low: int, high: int, cell: int, r
 
 
 def read_latencies(
-    connection: sqlite3.Connection, low: int, high: int, cell: int | None, relay: str | None
-) -> dict[Key, list[tuple[datetime, Histogram]]]:
-    """Return the histograms by probe, oldest first; without `cell` one for the whole time. Empty ones are left out."""
+    connection: sqlite3.Connection, low: int, high: int, cell: int, relay: str | None
+) -> dict[Key, dict[int, Histogram]]:
+    """Return the histograms by probe and start. Empty ones are left out."""
     keys, (condition, values) = probe_keys(connection), _of_relay(connection, relay)
     sums = ", ".join(f"sum({column})" for column in BUCKET_COLUMNS)
-    span = cell or HOUR * 1_000_000
-    table = _table(cell) if cell is not None else _table_for(high - low)
-    found: dict[Key, list[tuple[datetime, Histogram]]] = {}
+    found: dict[Key, dict[int, Histogram]] = {}
     rows = connection.execute(
-        f"SELECT start / ?1 AS span, probe, {sums} FROM {table} WHERE start >= ?2 AND start < ?3 {condition} "  # noqa: S608 - ours
-        "GROUP BY span, probe ORDER BY span",
-        (span, low, high, *values),
+        f"SELECT (start - ?2) / ?1 AS span, probe, {sums} FROM {_table(cell)} "  # noqa: S608 - ours
+        f"WHERE start >= ?2 AND start < ?3 {condition} GROUP BY span, probe",
+        (cell, low, high, *values),
     )
     for number, probe, *counts in rows:
         if any(counts):
-            start = number * cell if cell is not None else low
-            found.setdefault(keys[probe], []).append((_utc(start), Histogram(tuple(counts))))
+            found.setdefault(keys[probe], {})[low + number * cell] = Histogram(tuple(counts))
     return found
+
+
+def read_latency(connection: sqlite3.Connection, low: int, high: int, relay: str | None) -> dict[Key, Histogram]:
+    """Return one histogram for the whole time, of minutes of up to three hours, of hours of more than a day."""
+    keys, (condition, values) = probe_keys(connection), _of_relay(connection, relay)
+    sums = ", ".join(f"sum({column})" for column in BUCKET_COLUMNS)
+    rows = connection.execute(
+        f"SELECT probe, {sums} FROM {_table_for(high - low)} "  # noqa: S608 - ours
+        f"WHERE start >= ?2 AND start < ?3 AND ?1 {condition} GROUP BY probe",
+        (1, low, high, *values),
+    )
+    return {keys[probe]: Histogram(tuple(counts)) for probe, *counts in rows if any(counts)}
 
 
 def _of_relay(connection: sqlite3.Connection, relay: str | None) -> tuple[str, list[int]]:

@@ -90,7 +90,8 @@ class Journal:
         self._database = (
             Database(folder.path / NAME, MAX_BYTES) if folder is not None else Database(None, MAX_MEMORY_BYTES)
         )
-        self._cells = CellReader(self._database)
+        self._cells = CellReader(self._database, cells.read_cells)
+        self._latencies = CellReader(self._database, cells.read_latencies)
         self._recent = RecentRuns()
         self._slos: dict[Key, tuple[CountedSlo, ...]] = {}
         self._incidents: dict[str, Incident] = {}  # those that were saved last: they may not be written yet
@@ -279,20 +280,23 @@ class Journal:
 
         `cell` is a whole number of minutes; there are minutes and quarters of an hour for 25 hours, then only hours.
         """
-        return self._cells.read(since.timestamp(), until.timestamp(), int(cell), relay)
+        found = self._cells.read(since.timestamp(), until.timestamp(), int(cell), relay)
+        return {key: list(spans.values()) for key, spans in found.items()}
 
     def latency(self, since: datetime, until: datetime, relay: str | None = None) -> dict[Key, Histogram]:
         """Return the round trips of the exchanges that succeeded."""
         with self._database.reading() as connection:
-            found = cells.read_latencies(connection, int(since.timestamp()), int(until.timestamp()), None, relay)
-        return {key: spans[0][1] for key, spans in found.items()}
+            return cells.read_latency(connection, int(since.timestamp()), int(until.timestamp()), relay)
 
     def latency_cells(
         self, since: datetime, until: datetime, cell: float, relay: str | None = None
     ) -> dict[Key, list[tuple[datetime, Histogram]]]:
         """Return the same for each span of `cell` seconds, oldest first, without empty ones."""
-        with self._database.reading() as connection:
-            return cells.read_latencies(connection, int(since.timestamp()), int(until.timestamp()), int(cell), relay)
+        found = self._latencies.read(since.timestamp(), until.timestamp(), int(cell), relay)
+        return {
+            key: [(datetime.fromtimestamp(start, UTC), histogram) for start, histogram in spans.items()]
+            for key, spans in found.items()
+        }
 
     def events(self, since: datetime, until: datetime) -> dict[Key, Events]:
         """Return the good and bad events of each SLO at each relay, in whole hours."""
@@ -367,6 +371,7 @@ class Journal:
     def _load(self) -> None:
         """Load the last runs, once the database is open."""
         self._cells.forget()
+        self._latencies.forget()
         with self._database.reading() as connection:
             for stored in queries.last_runs(connection):
                 self._recent.load(stored)
