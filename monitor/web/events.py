@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse, Response
 
 from monitor.web.relay_list import Query
@@ -61,7 +60,7 @@ class EventStreams:
             while not disconnected.done():
                 snapshot = await self._overview.current(query)
                 if snapshot.version != version:
-                    data = await _event_since(version, snapshot)
+                    data = await self._event_since(version, snapshot)
                     version, next_tick = snapshot.version, loop.time() + TICK_INTERVAL
                     await _write(send, f"id: {version}\ndata: {data}\n\n")
                 elif loop.time() >= next_tick:
@@ -71,6 +70,11 @@ class EventStreams:
         finally:
             self._open -= 1
             disconnected.cancel()
+
+    async def _event_since(self, version: str, snapshot: Snapshot) -> str:
+        if version and version == snapshot.previous:
+            return snapshot.delta
+        return await self._overview.everything(snapshot)
 
 
 class _Stream(Response):
@@ -88,12 +92,6 @@ class _Stream(Response):
         if scope["method"] != "HEAD":
             await self._streams.run(self._query, self._version, receive, send)
         await send({"type": "http.response.body", "body": b""})
-
-
-async def _event_since(version: str, snapshot: Snapshot) -> str:
-    if version and version == snapshot.previous:
-        return snapshot.delta
-    return await run_in_threadpool(lambda: snapshot.page.message(snapshot.page.event(None)))
 
 
 async def _write(send: Send, text: str) -> None:

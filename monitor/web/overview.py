@@ -18,6 +18,8 @@ from monitor.web.relay_list import Query
 from monitor.web.scrape import GZIP_LEVEL, accepts_gzip
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.requests import Request
     from starlette.responses import Response
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from monitor.web.model import MonitorView
     from monitor.web.state import WebState
 
-MAX_QUERIES: Final = 32
+MAX_QUERIES: Final = 16
 """Largest number of queries whose latest page is kept; all readers of one query share it."""
 
 RENDERING_SHARE: Final = 0.1
@@ -59,21 +61,13 @@ class Snapshot:
     delta: str
     not_before: float
     figures_not_before: float
-    _documents: dict[bool, bytes] = field(default_factory=dict)
+    prepared: dict[str, bytes | str] = field(default_factory=dict)  # what all who ask for this snapshot share
 
     def is_outdated(self, view: MonitorView, now: float) -> bool:
         """Return whether the page is to be rendered again, of `view`, at the loop's time `now`."""
         if view is self.view or now < self.not_before:
             return False
         return now >= self.figures_not_before or states(view) != states(self.view)
-
-    def document(self, query: Query, compressed: bool) -> bytes:  # noqa: FBT001 - called by position
-        """Return the HTML document, which all who ask for this snapshot share. To be called in a thread."""
-        if compressed not in self._documents:
-            html = self.page.html(query, self.view, self.version)
-            content = html.encode(errors="replace")  # a relay's texts may contain lone surrogates
-            self._documents[compressed] = gzip.compress(content, GZIP_LEVEL, mtime=0) if compressed else content
-        return self._documents[compressed]
 
 
 class Overview:
@@ -91,9 +85,22 @@ class Overview:
         query = Query.from_parameters(request.query_params)
         snapshot = await self.current(query)
         compressed = accepts_gzip(request.headers.get("accept-encoding", ""))
-        document = await run_in_threadpool(snapshot.document, query, compressed)
+        kind = "gzip" if compressed else "html"
+        document = await self._prepared(snapshot, kind, partial(_document, snapshot, query, compressed))
         headers = {"Vary": "Accept-Encoding"} | ({"Content-Encoding": "gzip"} if compressed else {})
         return HTMLResponse(document, headers=headers)
+
+    async def everything(self, snapshot: Snapshot) -> str:
+        """Return all fragments, as data of an event: for a client that missed a version."""
+        return str(await self._prepared(snapshot, "event", lambda: snapshot.page.message(snapshot.page.event(None))))
+
+    async def _prepared(self, snapshot: Snapshot, kind: str, work: Callable[[], bytes | str]) -> bytes | str:
+        """Return what `work` prepares, once for all who wait: many threads at once would delay the probes."""
+        if kind not in snapshot.prepared:
+            async with self._lock:
+                if kind not in snapshot.prepared:
+                    snapshot.prepared[kind] = await run_in_threadpool(work)
+        return snapshot.prepared[kind]
 
     async def current(self, query: Query) -> Snapshot:
         """Return the present page of a query."""
@@ -113,9 +120,9 @@ class Overview:
         version = previous = delta = ""
         if latest is not None:
             version, previous, delta = latest.version, latest.previous, latest.delta
-            changed = await run_in_threadpool(partial(page.event, latest.page))
-            if changed:
-                previous, delta = version, page.message(changed)
+            changes = await run_in_threadpool(_changes, page, latest.page)
+            if changes:
+                previous, delta = version, changes
                 version = self._next_version()
         else:
             version = self._next_version()
@@ -138,3 +145,15 @@ class Overview:
     def _next_version(self) -> str:
         self._versions += 1
         return f"{self._process}-{self._versions}"
+
+
+def _document(snapshot: Snapshot, query: Query, compressed: bool) -> bytes:  # noqa: FBT001 - called by position
+    html = snapshot.page.html(query, snapshot.view, snapshot.version)
+    content = html.encode(errors="replace")  # a relay's texts may contain lone surrogates
+    return gzip.compress(content, GZIP_LEVEL, mtime=0) if compressed else content
+
+
+def _changes(page: Page, latest: Page) -> str:
+    """Return the data of an event with what has changed since `latest`; empty if nothing has."""
+    changed = page.event(latest)
+    return page.message(changed) if changed else ""
