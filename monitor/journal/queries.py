@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -154,49 +156,52 @@ def failures(connection: sqlite3.Connection, since: float, limit: int, relay: st
         f"WHERE start >= ? AND last >= ? {condition} ORDER BY start DESC LIMIT ?",
         (since // QUARTER * QUARTER, since, *values, MAX_CAUSE_ROWS),
     )
-    groups: list[FailureGroup] = []
-    open_groups: dict[tuple[Any, ...], int] = {}  # the oldest group of each cause so far, by its place in the list
+    groups: list[_Group] = []
+    oldest: dict[tuple[Any, ...], _Group] = {}  # of each cause so far
     for number, step, reason, status, count, first, last, run_id, detail in rows:
         cause = (number, step, reason, status)
-        index = open_groups.get(cause)
-        if index is not None and groups[index].first.timestamp() - last <= MAX_GAP:
-            groups[index] = _extended(groups[index], count, first)
-            continue
-        try:
-            group = FailureGroup(
-                relay=keys[number][0],
-                probe=keys[number][1],
-                step=Step(step),
-                reason=Reason(reason),
-                status=status,
-                detail=detail,
-                count=count,
-                first=_utc(first),
-                last=_utc(last),
-                run_id=unpack_id(run_id),
-            )
-        except _INVALID:  # of another version
-            continue
-        open_groups[cause] = len(groups)
-        groups.append(group)
+        group = oldest.get(cause)
+        if group is not None and group.first - last <= MAX_GAP:
+            group.count += count
+            group.first = min(group.first, first)
+        else:
+            group = oldest[cause] = _Group(cause, count, first, last, run_id, detail)
+            groups.append(group)
     groups.sort(key=lambda group: group.last, reverse=True)
-    return groups[:limit]
+    found = []
+    for group in groups[:limit]:
+        with suppress(ValueError):  # a step or reason of another version
+            found.append(group.of(keys))
+    return found
 
 
-def _extended(group: FailureGroup, count: int, first: float) -> FailureGroup:
-    """Return a group with older failures."""
-    return FailureGroup(
-        relay=group.relay,
-        probe=group.probe,
-        step=group.step,
-        reason=group.reason,
-        status=group.status,
-        detail=group.detail,
-        count=group.count + count,
-        first=min(group.first, _utc(first)),
-        last=group.last,
-        run_id=group.run_id,
-    )
+@dataclass(slots=True)
+class _Group:
+    """Failures of one cause: those of the newest row, and older ones that are added to it."""
+
+    cause: tuple[int, str, str, str]  # probe, step, reason, status
+    count: int
+    first: float
+    last: float
+    run: bytes | str
+    detail: str
+
+    def of(self, keys: dict[int, tuple[str, str]]) -> FailureGroup:
+        """Return it with the names of its relay and probe. Raises `ValueError`."""
+        number, step, reason, status = self.cause
+        relay, probe = keys[number]
+        return FailureGroup(
+            relay=relay,
+            probe=probe,
+            step=Step(step),
+            reason=Reason(reason),
+            status=status,
+            detail=self.detail,
+            count=self.count,
+            first=_utc(self.first),
+            last=_utc(self.last),
+            run_id=unpack_id(self.run),
+        )
 
 
 def _of_probes(connection: sqlite3.Connection, relay: str | None) -> tuple[str, list[int]]:

@@ -102,7 +102,9 @@ def freezable_disk(folder: Path) -> Iterator[Callable[[bool], None]]:
     folder.mkdir()
 
     def freeze(on: bool) -> None:
-        subprocess.run(("fsfreeze", "-f" if on else "-u", str(folder)), capture_output=True, timeout=10, check=False)
+        command = ("fsfreeze", "-f" if on else "-u", str(folder))
+        if subprocess.run(command, capture_output=True, timeout=10, check=False).returncode and on:
+            raise PermissionError("no file system can be frozen")
 
     for command in (("mkfs.ext4", "-q", str(image)), ("mount", "-o", "loop", str(image), str(folder))):
         try:
