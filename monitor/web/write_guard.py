@@ -2,12 +2,14 @@
 
 With `basic_auth_write_users` in the web configuration, one of these users; without them, a client on this host. A
 reverse proxy on this host forwards other people's requests, and a browser the requests of other sites' pages, so that
-neither counts as this host.
+neither counts as this host. Not every proxy adds a header: nginx by default speaks HTTP/1.0 to the monitor and names
+nobody, and HAProxy passes on the `Host` of the request.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -24,7 +26,9 @@ READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 USER: Final = "relay_monitor.user"
 """Key of the request's scope with the name of the user who was authenticated, if one was."""
 
-_FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+_FORWARDED: Final = re.compile("forwarded|x-forwarded.*|x-real-ip|via")
+"""Headers of a proxy."""
+
 _LOCAL_ONLY: Final = (
     "without basic_auth_write_users in the web configuration (server.web_config_file), changes are accepted from this "
     "host only"
@@ -70,15 +74,25 @@ def is_cross_site(headers: Headers) -> bool:
     if site is not None:
         return site not in {"none", "same-origin"}
     origin = headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc != headers.get("host")
+    return origin is not None and origin.partition("://")[2] != headers.get("host")
 
 
 def _is_local(scope: Scope, headers: Headers) -> bool:
     client = scope.get("client")
-    if client is None or not _is_loopback(client[0]) or any(name in headers for name in _FORWARDED):
+    if client is None or not _is_loopback(client[0]) or scope["http_version"] == "1.0":
         return False
-    # The name of a page that a browser shows may resolve to this host, although the page is not from here.
-    return "origin" not in headers or _is_loopback(urlsplit(headers["origin"]).hostname or "")
+    if any(_FORWARDED.fullmatch(name) for name in headers):
+        return False
+    # Its client, or the page that a browser shows, may have another name, although that resolves to this host.
+    addresses = [f"//{headers.get('host', '')}", *headers.getlist("origin")]
+    return all(_is_loopback(_hostname(address)) for address in addresses)
+
+
+def _hostname(address: str) -> str:
+    try:
+        return urlsplit(address).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _is_loopback(host: str) -> bool:

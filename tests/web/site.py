@@ -159,4 +159,4 @@ def state(**changes: Any) -> WebState:
 def client(app: ASGIApp | None = None, **changes: Any) -> httpx.AsyncClient:
     """Return a client that calls the application without a socket."""
     transport = httpx.ASGITransport(app or build_app(state(**changes)))
-    return httpx.AsyncClient(transport=transport, base_url="http://monitor.example")
+    return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:9464")

@@ -125,7 +125,7 @@ class TestPage:
             played.incident,
             now=played.wall(),
             seen_from="here (relay-monitor 1.2.3, install default, config 0123456789ab)",
-            page_url=f"http://monitor.example{address}",
+            page_url=f"http://127.0.0.1:9464{address}",
         )
         assert markdown.text == expected
         assert markdown.headers["content-type"] == "text/plain; charset=utf-8"

@@ -28,7 +28,7 @@ def control() -> MaintenanceOnDemand:
 
 
 def on_this_host(app: ASGIApp) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://monitor.example")
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:9464")
 
 
 class TestApi:

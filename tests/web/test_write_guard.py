@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from starlette.types import Receive, Scope, Send
+
 READER, WRITER = ("prometheus", "read it"), ("on-call", "change it")
 
 
@@ -41,12 +43,18 @@ async def request(
     security: WebAuth | None = None,
     *,
     peer: str = "127.0.0.1",
-    host: str = "monitor.example",
+    host: str = "127.0.0.1:9464",
+    version: str = "1.1",
     headers: Mapping[str, str] | None = None,
     user: tuple[str, str] | None = None,
 ) -> httpx.Response:
-    """Send a request as a client at `peer`."""
-    transport = httpx.ASGITransport(build_app(state(reload=reload), security), client=(peer, 40_000))
+    """Send a request as a client at `peer`, in a version of HTTP."""
+    built = build_app(state(reload=reload), security)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await built({**scope, "http_version": version}, receive, send)
+
+    transport = httpx.ASGITransport(app, client=(peer, 40_000))
     basic = None if user is None else httpx.BasicAuth(*user)
     async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}", auth=basic) as web:
         return await web.request(method, path, headers=headers)
@@ -67,9 +75,21 @@ class TestThisHost:
         assert response.status_code == 403
         assert "basic_auth_write_users" in response.text
 
-    @pytest.mark.parametrize("header", ["Forwarded", "X-Forwarded-For", "X-Real-IP", "Via"])
+    @pytest.mark.parametrize("header", ["Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Real-IP", "Via"])
     async def test_a_proxy_on_this_host_forwards_for_others(self, header: str) -> None:
         assert (await post(headers={header: "for=10.0.0.7"})).status_code == 403
+
+    @pytest.mark.parametrize("host", ["127.0.0.1:9464", "[::1]:9464", "localhost", "LOCALHOST:9464"])
+    async def test_this_host_has_several_names(self, host: str) -> None:
+        assert (await post(headers={"Host": host})).status_code == 200
+
+    @pytest.mark.parametrize("host", ["monitor.example", "10.0.0.1:9464", "[", ""])
+    async def test_a_proxy_without_such_a_header_passes_on_the_name_that_its_client_used(self, host: str) -> None:
+        assert (await post(headers={"Host": host})).status_code == 403
+
+    async def test_a_proxy_without_such_a_header_and_name_speaks_an_old_version(self) -> None:
+        """As `proxy_pass` of nginx does by default."""
+        assert (await post(version="1.0")).status_code == 403
 
     async def test_a_page_whose_name_resolves_to_this_host_may_not(self) -> None:
         page = {"Origin": "http://other.example:9464"}
@@ -135,5 +155,5 @@ class TestOtherSites:
 
     async def test_a_page_of_the_monitor_may(self, tmp_path: Path) -> None:
         auth = web_config(tmp_path, "basic_auth_write_users")
-        for headers in ({"Origin": "http://monitor.example"}, {"Sec-Fetch-Site": "same-origin"}):
+        for headers in ({"Origin": "http://127.0.0.1:9464"}, {"Sec-Fetch-Site": "same-origin"}):
             assert (await post(auth, user=WRITER, headers=headers)).status_code == 200
