@@ -54,6 +54,7 @@ class Database:
         self.path = path
         self.max_bytes = max_bytes
         self._writer: sqlite3.Connection | None = None
+        self._limit: int | None = None  # of the content, as the writer has been told
         self._lock = threading.RLock()  # held while a database in memory is used
         self._idle: list[sqlite3.Connection] = []  # that read; append and pop are atomic
         self._generation = 0  # of the file: readers of one that was set aside are closed
@@ -69,6 +70,7 @@ class Database:
         """
         with self._exclusive():
             connection = self._open_writer()
+            self._set_limit(connection)
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -93,14 +95,14 @@ class Database:
         return self.max_bytes - (WAL_BYTES if self.path is not None else 0)
 
     def limit(self, max_bytes: int) -> None:
-        """Change the largest size."""
+        """Change the largest size, from the next transaction on. Callable in any thread; never blocks."""
         self.max_bytes = max_bytes
-        if self._writer is not None:
-            with self._exclusive():
-                self._set_limit(self._writer)
 
     def _set_limit(self, connection: sqlite3.Connection) -> None:
-        connection.execute(f"PRAGMA max_page_count = {max(1, self.content_bytes // PAGE_BYTES)}")
+        limit = self.content_bytes
+        if limit != self._limit:
+            connection.execute(f"PRAGMA max_page_count = {max(1, limit // PAGE_BYTES)}")
+            self._limit = limit
 
     def _open_writer(self) -> sqlite3.Connection:
         if self._writer is not None:
@@ -120,6 +122,7 @@ class Database:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = NORMAL")
                 connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
+            self._limit = None  # of this connection
             self._set_limit(connection)
             migrate(connection)
         except BaseException:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import stat
+import threading
 from contextlib import closing
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ import pytest
 
 from monitor.config import parse
 from monitor.journal import Journal, run_to_json, schema
-from monitor.journal.database import NAME
+from monitor.journal.database import NAME, PAGE_BYTES, Database
 from monitor.journal.retention import TrustedClock
 from monitor.state import StateFolder
 from tests.journal.files import counted, integrity, stored_runs
@@ -232,6 +233,34 @@ def store_entry(store: Journal, minute: int, lead: timedelta) -> object:
 
 
 class TestSize:
+    def test_a_new_limit_waits_for_no_transaction(self, tmp_path: Path) -> None:
+        """A reload sets it on the event loop, while the thread may write to a disk that hangs."""
+        database, writing, end = Database(tmp_path / NAME, 10_000_000), threading.Event(), threading.Event()
+
+        def wait() -> None:
+            writing.set()
+            end.wait(30)
+
+        def write() -> None:
+            with database.writing() as connection:
+                connection.create_function("hang", 0, wait)
+                connection.execute("SELECT hang()").fetchall()
+
+        thread = threading.Thread(target=write)
+        setter = threading.Thread(target=database.limit, args=(20_000_000,), daemon=True)
+        thread.start()
+        assert writing.wait(30)
+        setter.start()
+        setter.join(5)
+        waited = setter.is_alive()
+        end.set()
+        thread.join()
+        assert not waited
+        with database.writing() as connection:
+            (pages,) = connection.execute("PRAGMA max_page_count").fetchone()
+        assert pages == database.content_bytes // PAGE_BYTES
+        database.close()
+
     def test_it_stays_below_its_limit_and_keeps_sums_and_the_newest_runs(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
