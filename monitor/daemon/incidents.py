@@ -12,6 +12,7 @@ from monitor.errors import JournalUnavailableError
 from monitor.incidents import Change, ChangeKind, EntryKind, Failed, Incident, IncidentMachine
 from monitor.incidents.identifier import incident_id
 from monitor.incidents.incident import MAX_TEXT
+from monitor.incidents.record import closed
 from monitor.incidents.state_machine import REOPEN_WITHIN
 from monitor.incidents.text import main_cause, summarize
 from monitor.reachability.sentence import explain
@@ -113,6 +114,9 @@ class IncidentRecorder:
         """Continue with the latest incident of each of these relays, which were observed until `seen_at`."""
         monitored, latest = set(relays), dict[str, Incident]()
         for incident in sorted(found, key=lambda each: each.opened_at):
+            earlier = latest.get(incident.relay)
+            if earlier is not None and earlier.is_open:  # a process could not read it, and began another one
+                self._store.save_incident(closed(earlier, earlier.updated_at, f"continued as {incident.id}"))
             latest[incident.relay] = incident
         for relay, incident in latest.items():
             now = self._clock.monotonic()
@@ -138,7 +142,7 @@ class IncidentRecorder:
         """Handle what is said of a relay."""
         now = self._clock.monotonic()
         incidents = self._of(status.relay)
-        self._apply(incidents.maintenance(now, _window(maintenance, status.relay, self._clock)))
+        self._apply(incidents.maintenance(now, _window(maintenance, status.relay)))
         self._apply(incidents.status(now, status, explain(status)))
 
     def attempt(self, run: Run) -> None:
@@ -171,7 +175,7 @@ class IncidentRecorder:
         """Let time pass for a relay. To be called every second or so."""
         if (incidents := self._by_relay.get(relay)) is not None:
             now = self._clock.monotonic()
-            self._apply(incidents.maintenance(now, _window(maintenance, relay, self._clock)))
+            self._apply(incidents.maintenance(now, _window(maintenance, relay)))
             self._apply(incidents.tick(now))
             incident = incidents.open
             if incident is not None and now - self._saved_at.get(incident.id, now) >= RESAVE_INTERVAL:
@@ -191,7 +195,10 @@ class IncidentRecorder:
 
     def present(self, relay: str | None = None) -> Sequence[Incident]:
         """Return the open incidents and those that may be reopened, of one relay or of all. Never blocks."""
-        found = [incidents.incident for incidents in list(self._by_relay.values()) if incidents.incident is not None]
+        # Read once: the event loop may forget an incident meanwhile.
+        found = [
+            incident for incidents in list(self._by_relay.values()) if (incident := incidents.incident) is not None
+        ]
         return _sorted(incident for incident in found if relay in {None, incident.relay})
 
     def get(self, incident_id: str) -> Incident | None:
@@ -298,11 +305,11 @@ def _sorted(incidents: Iterable[Incident]) -> list[Incident]:
     return sorted(incidents, key=lambda each: (each.is_open, each.opened_at), reverse=True)
 
 
-def _window(maintenance: Maintenance, relay: str, clock: Clock) -> str | None:
-    """Return what is said of the maintenance window of a relay, None outside one."""
+def _window(maintenance: Maintenance, relay: str) -> str | None:
+    """Return what is said of the maintenance window of a relay, None outside one. It does not change with the time."""
     window = maintenance.window(relay)
     if window is None:
         return None
-    until = f"{window.end:%H:%M} UTC" if window.end.date() == utc(clock).date() else f"{window.end:%Y-%m-%d %H:%M} UTC"
+    day = "" if window.end.date() == window.start.date() else f"{window.end:%Y-%m-%d} "
     by = f", by {window.by}" if window.by else ""
-    return f"{window.reason or 'no reason given'}, until {until}{by}"
+    return f"{window.reason or 'no reason given'}, until {day}{window.end:%H:%M} UTC{by}"

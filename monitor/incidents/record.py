@@ -52,6 +52,12 @@ def add_entry(incident: Incident, entry: Entry) -> Incident:
     return replace(incident, entries=entries, updated_at=entry.at)
 
 
+def closed(incident: Incident, at: datetime, because: str) -> Incident:
+    """Close an incident."""
+    entry = Entry(at, EntryKind.CLOSED, f"Closed: {because}.")
+    return add_entry(replace(incident, closed_at=at, closed_because=because), entry)
+
+
 def _omitted(entries: tuple[Entry, ...]) -> Entry:
     """Return the entry that stands for these, the first of which may stand for others itself."""
     count = sum(int(entry.fields["count"] or 0) if entry.kind is EntryKind.OMITTED else 1 for entry in entries)

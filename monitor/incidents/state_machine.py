@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from monitor.incidents.incident import BAD, SEVERITY, Entry, EntryKind, Failed, Incident
-from monitor.incidents.record import add_entry, add_failure, add_messages, shorten
+from monitor.incidents.record import add_entry, add_failure, add_messages, closed, shorten
 from monitor.incidents.spans import condition_since
 from monitor.incidents.text import WORDS, length
 from monitor.vocabulary import Condition
@@ -357,8 +357,7 @@ class IncidentMachine:
         """Close the open incident, which was due `ago` seconds ago."""
         at = self._wall(ago)
         self._closed = self._now - ago
-        self.incident = replace(self._present(), closed_at=at, closed_because=because)
-        self.incident = add_entry(self.incident, Entry(at, EntryKind.CLOSED, f"Closed: {because}."))
+        self.incident = closed(self._present(), at, because)
         self._changes.append(Change(ChangeKind.CLOSED, self.incident))
 
     # Common parts.

@@ -1,0 +1,85 @@
+"""What the recorder does with incidents of the process before, over midnight, and for readers in threads."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import cast
+
+from monitor.daemon.incidents import IncidentRecorder
+from monitor.incidents import EntryKind, Incident, IncidentMachine
+from monitor.journal import Journal
+from monitor.schedule import Maintenance, OnDemandWindows
+from monitor.vocabulary import Condition
+from tests.journal.test_sums import WallClock
+from tests.metrics.sample import exporter
+
+EVENING = datetime(2026, 11, 28, 23, 30, tzinfo=UTC)
+
+
+def clock_at(time: datetime) -> WallClock:
+    clock = WallClock()
+    clock.now = time.timestamp()
+    return clock
+
+
+def incident(name: str, ago: timedelta) -> Incident:
+    """Return an open incident."""
+    at = EVENING - ago
+    return Incident(
+        id=name,
+        relay="demo",
+        began_at=at,
+        opened_at=at,
+        updated_at=at + timedelta(minutes=1),
+        condition=Condition.DOWN,
+        worst=Condition.DOWN,
+    )
+
+
+def recorder_with(*incidents: Incident, clock: WallClock) -> IncidentRecorder:
+    journal = Journal(clock=clock)
+    for each in incidents:
+        journal.save_incident(each)
+    recorder = IncidentRecorder(journal, exporter(), clock, install="default", location="here")
+    recorder.restore(recorder.left_by_predecessor()(), ["demo"])
+    return recorder
+
+
+def test_an_open_incident_that_another_one_followed_is_closed() -> None:
+    """A process that could not read the journal at its start has begun another one."""
+    earlier, later = incident("earlier", timedelta(hours=30)), incident("later", timedelta(hours=1))
+    recorder = recorder_with(earlier, later, clock=clock_at(EVENING))
+    assert [(each.id, each.is_open) for each in recorder.list()] == [("later", True), ("earlier", False)]
+    closed = recorder.get("earlier")
+    assert closed is not None
+    assert (closed.closed_at, closed.closed_because) == (earlier.updated_at, "continued as later")
+    assert closed.entries[-1].kind is EntryKind.CLOSED
+
+
+def test_a_window_that_ends_tomorrow_is_noted_once() -> None:
+    clock = clock_at(EVENING)
+    recorder = recorder_with(incident("open", timedelta(minutes=5)), clock=clock)
+    windows = OnDemandWindows(clock)
+    maintenance = Maintenance((), clock, windows)
+    windows.start(["demo"], 3600.0, "deploy 1234", "anna")
+    for _ in range(59):
+        recorder.tick("demo", maintenance)
+        clock.now += 60.0
+    entries = [each.text for each in recorder.current()["demo"].entries if each.kind is EntryKind.MAINTENANCE]
+    assert entries == ["Maintenance began: deploy 1234, until 2026-11-29 00:30 UTC, by anna"]
+
+
+def test_an_incident_that_is_forgotten_while_a_thread_reads_is_no_error() -> None:
+    class Forgetting:
+        """Its incident is there when it is looked at first, and gone then, as between two steps of a thread."""
+
+        def __init__(self) -> None:
+            self._found: list[Incident | None] = [incident("gone", timedelta(hours=1)), None]
+
+        @property
+        def incident(self) -> Incident | None:
+            return self._found.pop(0)
+
+    recorder = recorder_with(clock=clock_at(EVENING))
+    recorder._by_relay["demo"] = cast("IncidentMachine", Forgetting())
+    assert [each.id for each in recorder.present("demo")] == ["gone"]
