@@ -44,7 +44,8 @@ MAX_AGE: Final = 120.0
 class Reading:
     """What Prometheus said. `at` is None before the first answer; `failure` is why the newest request failed.
 
-    conditions: of each relay, what the locations say. events: by relay and SLO.
+    conditions: of each relay, what the locations say. events: by relay and SLO; empty if `events_failure` says why
+    they alone are not known.
     """
 
     url: str
@@ -53,6 +54,7 @@ class Reading:
     alerts: tuple[AlertView, ...] = ()
     conditions: Mapping[str, tuple[LocationView, ...]] = field(default_factory=dict)
     events: Mapping[tuple[str, str], SloEvents] = field(default_factory=dict)
+    events_failure: str | None = None
 
 
 class PrometheusReader:
@@ -86,10 +88,12 @@ class PrometheusReader:
         try:
             work = partial(self._request, config, self.reading, with_events=with_events)
             found = await self._calls.call("prometheus", work, TIMEOUT)
-            self.reading = replace(found, at=utc(self._clock))
         except (PrometheusError, TimeoutError) as error:
             self._failed(str(error) or f"no answer within {TIMEOUT:.0f} s")
             return
+        if found.failure is not None and found.failure != self.reading.failure:
+            _log.warning("prometheus cannot be read", url=url, why=found.failure)
+        self.reading = replace(found, at=utc(self._clock))
         if with_events:
             self._events_at = now
         self._read_at = self._clock.monotonic()
@@ -107,11 +111,27 @@ class PrometheusReader:
     def _request(self, config: Config, before: Reading, *, with_events: bool) -> Reading:
         client = PrometheusClient(before.url, config.install)
         alerts, conditions = client.alerts(), client.conditions()
-        events = before.events
+        events, failure = before.events, before.events_failure
         if with_events:
-            events = {}
-            for window in sorted({slo.window for slo in config.slos if slo.objective is not None}):
-                names = {slo.name for slo in config.slos if slo.window == window}
-                found = client.events(window, config.prometheus.scrape_interval)
-                events |= {key: value for key, value in found.items() if key[1] in names}
-        return Reading(url=before.url, alerts=alerts, conditions=conditions, events=events)
+            # A query of weeks may fail each time, by the limit of samples: alerts must not depend on it.
+            try:
+                events, failure = _read_events(client, config), None
+            except PrometheusError as error:
+                events, failure = {}, f"events of the SLOs: {error}"
+        return Reading(
+            url=before.url,
+            failure=failure,
+            alerts=alerts,
+            conditions=conditions,
+            events=events,
+            events_failure=failure,
+        )
+
+
+def _read_events(client: PrometheusClient, config: Config) -> dict[tuple[str, str], SloEvents]:
+    events: dict[tuple[str, str], SloEvents] = {}
+    for window in sorted({slo.window for slo in config.slos if slo.objective is not None}):
+        names = {slo.name for slo in config.slos if slo.window == window}
+        found = client.events(window, config.prometheus.scrape_interval)
+        events |= {key: value for key, value in found.items() if key[1] in names}
+    return events

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import threading
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 import yaml
@@ -144,6 +147,45 @@ class TestWithoutPrometheus:
         reader.reading = Reading(url="http://before.example", at=datetime.now(UTC), conditions=known)
         await reader.read()
         assert reader.reading.conditions == {}
+
+
+class _Refuses(BaseHTTPRequestHandler):
+    """A Prometheus that knows alerts and conditions, and refuses to sum up the events of weeks."""
+
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        alert = {"labels": {"alertname": "RelayDown", "install": "default"}, "state": "firing"}
+        self._answer(200, {"data": {"alerts": [alert]}})
+
+    def do_POST(self) -> None:
+        query = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        self.asked.append(query)
+        self._answer(422 if "increase" in query else 200, {"data": {"result": []}})
+
+    def _answer(self, status: int, value: object) -> None:
+        content = json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+async def test_alerts_are_known_without_the_events() -> None:
+    """Prometheus limits the samples of a query: that of a window of 30 days may fail each time."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Refuses) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        reader = PrometheusReader(lambda: of(f"http://127.0.0.1:{server.server_port}"), SYSTEM_CLOCK)
+        for _ in range(3):
+            await reader.read()
+        server.shutdown()
+    assert reader.reading is not None
+    assert [alert.name for alert in reader.reading.alerts] == ["RelayDown"]
+    assert reader.reading.failure == "events of the SLOs: status 422"
+    assert sum("increase" in query for query in _Refuses.asked) == 1  # a costly one is not repeated every ten seconds
 
 
 class TestOtherShards:
