@@ -156,14 +156,14 @@ class _Refuses(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         alert = {"labels": {"alertname": "RelayDown", "install": "default"}, "state": "firing"}
-        self._answer(200, {"data": {"alerts": [alert]}})
+        self._respond(200, {"data": {"alerts": [alert]}})
 
     def do_POST(self) -> None:
         query = self.rfile.read(int(self.headers["Content-Length"])).decode()
         self.asked.append(query)
-        self._answer(422 if "increase" in query else 200, {"data": {"result": []}})
+        self._respond(422 if "increase" in query else 200, {"data": {"result": []}})
 
-    def _answer(self, status: int, value: object) -> None:
+    def _respond(self, status: int, value: object) -> None:
         content = json.dumps(value).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(content)))
