@@ -52,6 +52,11 @@ class Page:
     row_head: str
 
     @property
+    def characters(self) -> int:
+        """The size of its fragments."""
+        return sum(len(fragment.html) for each in (self.others, self.relays) for fragment in each.values())
+
+    @property
     def list_html(self) -> str:
         """The element that holds all relays."""
         elements = [fragment.html for fragment in self.relays.values()]

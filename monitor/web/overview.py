@@ -27,8 +27,14 @@ if TYPE_CHECKING:
     from monitor.web.model import MonitorView
     from monitor.web.state import WebState
 
-MAX_QUERIES: Final = 16
-"""Largest number of queries whose latest page is kept; all readers of one query share it."""
+MAX_QUERIES: Final = 128
+"""Largest number of queries whose latest page is kept; all readers of one query share it.
+
+There are fewer streams: each of their queries would be rendered again twice a second if its page was not kept.
+"""
+
+MAX_CHARACTERS: Final = 6_000_000
+"""Largest size of these pages in all: about a dozen of 200 relays, and each query's that finds a few."""
 
 RENDERING_SHARE: Final = 0.1
 """Largest share of the time that is spent on rendering one query."""
@@ -138,9 +144,14 @@ class Overview:
             figures_not_before=now + max(FIGURES_PAUSE, pause),
         )
         self._snapshots[query] = snapshot
-        if len(self._snapshots) > MAX_QUERIES:
+        self._snapshots.move_to_end(query)
+        while len(self._snapshots) > 1 and self._is_full():
             self._snapshots.popitem(last=False)
         return snapshot
+
+    def _is_full(self) -> bool:
+        kept = self._snapshots.values()
+        return len(kept) > MAX_QUERIES or sum(snapshot.page.characters for snapshot in kept) > MAX_CHARACTERS
 
     def _next_version(self) -> str:
         self._versions += 1

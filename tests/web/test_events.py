@@ -224,6 +224,24 @@ async def test_only_the_latest_queries_are_remembered(monkeypatch: pytest.Monkey
     assert (await pages.current(queries[0])).version not in versions
 
 
+async def test_the_pages_of_all_streams_are_remembered() -> None:
+    """One that is not would be rendered each time that its stream looks for changes."""
+    pages = overview.Overview(state(status=Status(forty())))
+    queries = [Query(relay=f"relay-{number}") for number in range(events.MAX_STREAMS)]
+    versions = [(await pages.current(query)).version for query in queries]
+    assert [(await pages.current(query)).version for query in queries] == versions
+
+
+async def test_remembered_pages_have_a_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = overview.Overview(state(status=Status(forty())))
+    size = (await pages.current(Query())).page.characters
+    assert size > 10_000
+    monkeypatch.setattr(overview, "MAX_CHARACTERS", 2 * size)
+    for number in range(5):
+        await pages.current(Query(text="relay"[:number]))
+    assert len(pages._snapshots) == 2
+
+
 async def test_all_readers_of_one_view_share_its_rendering() -> None:
     status = Status(monitor(relay("demo", condition=Condition.UP)))
     pages = overview.Overview(state(status=status))
