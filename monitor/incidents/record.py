@@ -55,7 +55,7 @@ def add_entry(incident: Incident, entry: Entry) -> Incident:
 def closed(incident: Incident, at: datetime, because: str) -> Incident:
     """Close an incident."""
     entry = Entry(at, EntryKind.CLOSED, f"Closed: {because}.")
-    return add_entry(replace(incident, closed_at=at, closed_because=because), entry)
+    return add_entry(replace(incident, closed_at=at, closed_because=because, in_maintenance=False), entry)
 
 
 def _omitted(entries: tuple[Entry, ...]) -> Entry:

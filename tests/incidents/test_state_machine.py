@@ -301,6 +301,7 @@ class TestMaintenance:
         played.maintenance("deploy")
         played.becomes(UP)
         played.wait(300)
+        assert not played.incident.in_maintenance
         played.maintenance(None)
         played.becomes(DOWN)
         assert (played.incident.reopened, played.incident.in_maintenance) == (1, False)
