@@ -166,7 +166,7 @@ def _closes_at(incident: Incident) -> datetime | None:
     """Return when the incident is closed if the relay stays up; None if it is not up now."""
     if not incident.is_open or incident.condition is not Condition.UP or incident.recovered_at is None:
         return None
-    return incident.recovered_at + timedelta(seconds=CLOSE_AFTER)
+    return incident.updated_at + timedelta(seconds=CLOSE_AFTER - incident.up_seconds)
 
 
 def _bars(incident: Incident, now: datetime) -> list[Bar]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from html import unescape
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from monitor.clock import SYSTEM_CLOCK
 from monitor.daemon.incidents import IncidentRecorder
 from monitor.incidents import to_markdown
 from monitor.journal import Journal
-from tests.incidents.relay_time import DOWN, UNKNOWN, UP, PlayedRelay, down_relay
+from tests.incidents.relay_time import DOWN, START, UNKNOWN, UP, PlayedRelay, down_relay
 from tests.metrics.sample import exporter
 from tests.web.site import EVIL, client, serving, view
 from tests.web.test_journal_unavailable import HangingJournal
@@ -102,6 +103,19 @@ class TestPage:
         played.wait(60)
         text = text_of((await shown(f"/incidents/{played.incident.id}", played)).text)
         assert "demo is up for 1 min 00 s ; the incident closes at 10:06:40 UTC if it stays up." in text
+
+    async def test_what_was_not_observed_delays_the_end(self) -> None:
+        played = down_relay()
+        played.becomes(UP)
+        played.wait(60)
+        played.becomes(UNKNOWN, "the monitor is unhealthy")
+        played.wait(200)
+        played.becomes(UP)
+        played.wait(10)
+        text = text_of((await shown(f"/incidents/{played.incident.id}", played)).text)
+        assert "the incident closes at 10:10:00 UTC if it stays up." in text
+        played.wait(230)
+        assert played.incident.closed_at == played.wall() == START + timedelta(minutes=10)
 
     async def test_one_whose_relay_is_not_observed(self) -> None:
         played = down_relay()
