@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from monitor.text_table import Column, paragraph, printable, table
 from monitor.vocabulary import Condition
-from monitor.web.formats import duration, milliseconds, percent, utc
+from monitor.web.formats import budget as budget_left
+from monitor.web.formats import count, duration, milliseconds, percent, utc
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -169,10 +170,10 @@ def _budget(relay: RelayView, budget: BudgetView) -> list[str]:
     span = duration(budget.span_seconds)
     if budget.span_seconds < 0.99 * budget.window_seconds:
         span += f" of {duration(budget.window_seconds)}"
-    return [relay.name, budget.slo, percent(budget.objective), _left(budget.left), f"{budget.bad:g}", span]
+    figures = [budget_left(budget.left), _plain(count(budget.bad))]
+    return [relay.name, budget.slo, percent(budget.objective), *figures, span]
 
 
-def _left(left: float | None) -> str:
-    if left is None:
-        return "–"
-    return f"{left * 100:.0f} %" if left >= 0 else f"used {1 - left:.1f} ×"
+def _plain(text: str) -> str:
+    """Return a figure with the spaces of a terminal: a narrow one counts as not printable."""
+    return text.replace("\N{NARROW NO-BREAK SPACE}", " ")

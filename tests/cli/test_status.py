@@ -95,22 +95,36 @@ class TestText:
         )
         shown = text(view(relays=(relay_view("demo", Condition.UP, budgets=budgets),)))
         assert "Error budgets (the lowest 12 of 20)" in shown
-        assert "demo   slo-0     99.00 %   0 %   10  2 h 00 min of 30 d" in shown
+        assert "demo   slo-0     99.00 %  exhausted   10  2 h 00 min of 30 d" in shown
         assert "slo-12" not in shown
 
-    def test_an_overspent_budget_says_how_often_it_was_used(self) -> None:
+    def test_an_overspent_budget_is_exhausted_as_on_the_page(self) -> None:
         budget = BudgetView(
             slo="delivery",
             objective=0.99,
-            left=-0.6,
-            good=984,
-            bad=16,
+            left=-0.6033,
+            good=983.967,
+            bad=16.033,
             span_seconds=7200,
             window_seconds=7200,
             source=Source.JOURNAL,
         )
         shown = text(view(relays=(relay_view("demo", Condition.UP, budgets=(budget,)),)))
-        assert "used 1.6 ×   16  2 h 00 min" in shown
+        assert "exhausted   16  2 h 00 min" in shown
+
+    def test_thousands_are_told_apart_by_a_space(self) -> None:
+        budget = BudgetView(
+            slo="delivery",
+            objective=0.9999,
+            left=-4999.0,
+            good=1180.2,
+            bad=1180.2,
+            span_seconds=7200,
+            window_seconds=7200,
+            source=Source.JOURNAL,
+        )
+        shown = text(view(relays=(relay_view("demo", Condition.UP, budgets=(budget,)),)))
+        assert "exhausted  1 180  2 h 00 min" in shown
 
     def test_what_prometheus_says_is_shown(self) -> None:
         alert = AlertView(
