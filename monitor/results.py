@@ -53,7 +53,9 @@ class RelayStatus:
     """What is said of one relay at one time.
 
     up, accepting: `relay_up` and `relay_accepting`; None if they are absent.
-    attempts, failed: fresh attempts since the condition began, and how many of them failed.
+    attempts, failed: fresh attempts since the condition began, and how many of them failed; of a degraded relay the
+        exchanges within the window.
+    slow: how many of these exchanges were over the latency threshold.
     reason_unknown: why nothing is known, in words a person can act on.
     """
 
@@ -65,6 +67,7 @@ class RelayStatus:
     cause: Cause | None = None
     attempts: int = 0
     failed: int = 0
+    slow: int = 0
     reason_unknown: str = ""
 
 

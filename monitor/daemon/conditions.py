@@ -95,6 +95,7 @@ class Conditions:
             "accepting": status.accepting,
             "attempts": status.attempts,
             "failed": status.failed,
+            "slow": status.slow,
             "reasonUnknown": status.reason_unknown,
             "cause": None
             if cause is None
@@ -121,6 +122,7 @@ class Conditions:
             accepting=entry["accepting"],
             attempts=int(entry["attempts"]),
             failed=int(entry["failed"]),
+            slow=int(entry.get("slow", 0)),  # earlier versions have none
             reason_unknown=str(entry["reasonUnknown"]),
             cause=None
             if cause is None

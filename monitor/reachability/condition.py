@@ -259,13 +259,13 @@ class RelayCondition:
     @property
     def status(self) -> RelayStatus:
         """What is said of the relay."""
-        attempts, failed, cause, why = self._attempts, self._failed, self.cause, ""
+        attempts, failed, slow, cause, why = self._attempts, self._failed, 0, self.cause, ""
         if self._shown is Condition.UNKNOWN:
             why = self._unobserved or self._unknown_because or self._first_attempt
             if self._before is not None:
                 why += f"; before that: {self._before.value}"
         elif self._shown is Condition.DEGRADED:
-            attempts, failed = self.degradation.counts(self._now)
+            attempts, failed, slow = self.degradation.counts(self._now)
             cause = self.degradation.cause
         elif self._shown is Condition.UP:
             cause = None
@@ -278,6 +278,7 @@ class RelayCondition:
             cause=cause,
             attempts=attempts,
             failed=failed,
+            slow=slow,
             reason_unknown=why,
         )
 

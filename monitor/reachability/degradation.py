@@ -70,10 +70,14 @@ class Degradation:
         self._examined_until = float("-inf")
         self._bins.clear()
 
-    def counts(self, now: float) -> tuple[int, int]:
-        """Return the exchanges in the window, and how many of them failed."""
+    def counts(self, now: float) -> tuple[int, int, int]:
+        """Return the exchanges in the window, how many of them failed, and how many were slow."""
         self._expire(now)
-        return sum(each.exchanges for each in self._bins), sum(each.failed for each in self._bins)
+        return (
+            sum(each.exchanges for each in self._bins),
+            sum(each.failed for each in self._bins),
+            sum(each.slow for each in self._bins),
+        )
 
     def exchange(self, now: float, cause: Cause | None = None, *, slow: bool = False) -> None:
         """Take one exchange into account: one with a `cause` failed."""
@@ -83,14 +87,12 @@ class Degradation:
         current.slow += slow
         if cause is None and not slow:
             return
-        exchanges, failed = self.counts(now)
+        exchanges, failed, all_slow = self.counts(now)
         criteria = self.criteria
         if cause is not None and failed >= max(criteria.failures, criteria.failure_ratio * exchanges):
             self.found(now, cause)
-        elif slow:
-            number = sum(each.slow for each in self._bins)
-            if number >= max(criteria.failures, SLOW_RATIO * exchanges):
-                self.found(now, None)
+        elif slow and all_slow >= max(criteria.failures, SLOW_RATIO * exchanges):
+            self.found(now, None)
 
     def lost(self, now: float, messages: int, cause: Cause | None) -> None:
         """Take lost messages into account."""

@@ -41,6 +41,8 @@ def explain(status: RelayStatus) -> str:
             parts = [f"{counts} exchanges failed"] if status.failed else []
             if cause:
                 parts.append(cause)
+            if not parts and status.slow:
+                parts.append(f"{status.slow} of {status.attempts} exchanges over the latency threshold")
             return ", ".join(parts) or "too many exchanges over the latency threshold"
         case Condition.UNKNOWN:
             so_far = f", so far {cause}" if cause and status.up is None else ""

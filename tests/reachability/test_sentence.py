@@ -47,6 +47,11 @@ def sentence(condition: Condition, up: bool | None = None, **fields: Any) -> str
         ),
         (
             Condition.DEGRADED,
+            {"up": True, "attempts": 28, "slow": 5},
+            "degraded for 2 min: 5 of 28 exchanges over the latency threshold",
+        ),
+        (
+            Condition.DEGRADED,  # the last slow exchange has left the window
             {"up": True, "attempts": 28},
             "degraded for 2 min: too many exchanges over the latency threshold",
         ),
