@@ -119,7 +119,8 @@ class Incident:
 
     began_at: the first failure that belongs to it, or since when a relay was down that was known to be.
     opened_at: when the condition of the relay said so.
-    detection_seconds: how long that took; None if it was known before, as after maintenance or a restart.
+    detection_seconds: how long that took; None if it was known before, as after maintenance or a restart, or if nothing
+        failed, as where exchanges are slow.
     recovered_at: since when the relay is up; None while it is not. up_seconds: for how long that was observed.
     closed_because: why it was closed, in words.
     condition: the present one, or that at its end; `worst` the worst so far.
@@ -158,6 +159,11 @@ class Incident:
     def is_open(self) -> bool:
         """True until it is closed."""
         return self.closed_at is None
+
+    @property
+    def has_failure(self) -> bool:
+        """True if something failed; slow exchanges alone are no failures."""
+        return bool(self.causes or self.messages) or self.began_at < self.opened_at
 
     @property
     def bad_seconds(self) -> float:

@@ -47,7 +47,8 @@ def to_markdown(incident: Incident, *, now: datetime, seen_from: str = "", page_
             ]
     lines += ["", "## Time line (UTC)", ""]
     lines += [
-        f"- {_clock(entry.at)} {escaped(entry.text)}{_run(entry.fields.get('runId'))}" for entry in incident.entries
+        f"- {_clock(entry.at)} {escaped(entry.text)}{_run(entry.fields.get('runId'))}"
+        for entry in sorted(incident.entries, key=lambda entry: entry.at)
     ]
     return "\n".join(lines) + "\n"
 
@@ -69,13 +70,13 @@ def _facts(incident: Incident, seen_from: str, page_url: str) -> list[str]:
     facts = {
         "Relay": escaped(incident.relay),
         "Seen from": escaped(seen_from),
-        "First failure": _stamp(incident.began_at),
+        "First failure": _stamp(incident.began_at) if incident.has_failure else "",
         "Opened": _stamp(incident.opened_at),
         "Detected after": "" if incident.detection_seconds is None else length(incident.detection_seconds),
         "Up again": "" if incident.recovered_at is None else _stamp(incident.recovered_at),
         "Closed": closed,
         "Conditions": lasted,
-        "Attempts": f"{incident.failed_attempts} of {incident.attempts} failed",
+        "Attempts": f"{incident.failed_attempts} of {incident.attempts} failed" if incident.attempts else "",
         "Messages": messages,
         "In maintenance": length(incident.maintenance_seconds) if incident.maintenance_seconds >= 1 else "",
         "No monitor ran": length(incident.unobserved_seconds) if incident.unobserved_seconds >= 1 else "",

@@ -158,7 +158,8 @@ def _counted_name(
 
 
 def _increased(counted: _Counted, at: datetime) -> _Counted:
-    return replace(counted, count=counted.count + 1, last=at)
+    # A failure can be reported after a later one: that of an idle connection is dated at its fault.
+    return replace(counted, count=counted.count + 1, last=max(counted.last, at))
 
 
 def _with(items: tuple[_Counted, ...], index: int, item: _Counted) -> tuple[_Counted, ...]:

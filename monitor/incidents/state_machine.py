@@ -271,7 +271,8 @@ class IncidentMachine:
             )
         self.incident = latest
         self._take_recent(status)
-        if detected and kind is ChangeKind.OPENED:
+        # Without a failure, as where all is slow, it is not known when it began.
+        if detected and kind is ChangeKind.OPENED and (self._present().causes or self._present().messages):
             delay = max(0.0, (wall - self._present().began_at).total_seconds())
             self.incident = replace(self._present(), detection_seconds=round(delay, 3))
         self._set_condition(status.condition, entry=entry, text=text)

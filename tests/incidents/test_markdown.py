@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from monitor.incidents import to_markdown
+from monitor.incidents import Failed, to_markdown
 from tests.incidents.relay_time import UP, down_relay
 
 EXPECTED = """\
@@ -56,6 +56,16 @@ def test_all_of_an_incident_is_in_it() -> None:
     played.wait(300)
     text = to_markdown(played.incident, now=played.wall(), seen_from="here", page_url="http://monitor/incidents/1")
     assert text == EXPECTED.replace("1128-{word}", played.incident.id)
+
+
+def test_its_time_line_is_in_order_of_time() -> None:
+    played = down_relay()
+    late = Failed(played.wall(60), "idle", "hold", "silent", run_id="run-3")
+    played.incidents.run_failed(played.now, late)
+    entries = to_markdown(played.incident, now=played.wall()).partition("## Time line")[2]
+    times = re.findall(r"^- (\S+)", entries, re.MULTILINE)
+    assert len(times) == 3
+    assert times == sorted(times)
 
 
 def test_the_words_of_a_relay_have_no_effect() -> None:

@@ -42,6 +42,14 @@ def test_so_are_probes_and_endpoints() -> None:
         assert (len(counts), counts[-1].name, sum(each.count for each in counts)) == (MAX_NAMES, "(others)", 100)
 
 
+def test_a_failure_that_is_reported_late_is_not_the_last() -> None:
+    incident = down_relay().incident
+    late, later = START + timedelta(seconds=130), START + timedelta(seconds=160)
+    for at in (later, late):
+        incident = add_failure(incident, Failed(at, "idle", "tcp", "refused", endpoint="n1"))
+    assert [counts[-1].last for counts in (incident.causes, incident.probes, incident.endpoints)] == [later] * 3
+
+
 def test_a_text_of_a_relay_is_one_short_line() -> None:
     words = "\x1b[31mred\r\n<script>\ud800" + "x" * 1_000_000
     incident = add_failure(

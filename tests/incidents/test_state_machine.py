@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from monitor.incidents import ChangeKind, EntryKind, Incident, summarize
+from monitor.incidents import ChangeKind, EntryKind, Incident, summarize, to_markdown
 from tests.incidents.relay_time import (
     DEGRADED,
     DOWN,
@@ -184,6 +186,15 @@ class TestSummary:
             summarize(played.incident, played.wall())
             == "degraded for 0 s: too many exchanges over the latency threshold"
         )
+
+    def test_a_slow_relay_has_neither_a_first_failure_nor_a_time_of_detection(self) -> None:
+        played = PlayedRelay()
+        played.becomes(UP)
+        played.becomes(DEGRADED, "5 of 28 exchanges over the latency threshold")
+        assert not played.incident.has_failure
+        assert played.incident.detection_seconds is None
+        text = to_markdown(played.incident, now=played.wall())
+        assert not re.search("First failure|Detected after|Attempts", text)
 
 
 class TestClosing:
