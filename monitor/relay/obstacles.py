@@ -81,7 +81,10 @@ def of_drop(step: Step, dropped: Dropped, endpoint: str = "") -> ProbeError:
         known = _HELLO_CLOSES if step is Step.HELLO else _CLOSES
         reason = known.get(dropped.code, Reason.DISCONNECTED)
     code = "no close frame" if dropped.code is None else f"close code {dropped.code}"
-    return ProbeError(step, reason, f"{code} {dropped.reason}".strip(), status=dropped.code or "", endpoint=endpoint)
+    # If this side closed the connection, as after silence, the relay had no close frame to send.
+    own = dropped.fault not in {None, Reason.RESET} and dropped.reason
+    detail = dropped.reason if own else f"{code} {dropped.reason}".strip()
+    return ProbeError(step, reason, detail, status=dropped.code or "", endpoint=endpoint)
 
 
 def of_own_token(error: ProbeError, life: TokenLife, now: float) -> ProbeError:
