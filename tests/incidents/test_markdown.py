@@ -60,8 +60,8 @@ def test_all_of_an_incident_is_in_it() -> None:
 
 def test_its_time_line_is_in_order_of_time() -> None:
     played = down_relay()
-    late = Failed(played.wall(60), "idle", "hold", "silent", run_id="run-3")
-    played.incidents.run_failed(played.now, late)
+    idle = Failed(played.wall(60), "idle", "hold", "silent", run_id="run-3")
+    played.incidents.run_failed(played.now, idle)
     entries = to_markdown(played.incident, now=played.wall()).partition("## Time line")[2]
     times = re.findall(r"^- (\S+)", entries, re.MULTILINE)
     assert len(times) == 3

@@ -44,8 +44,8 @@ def test_so_are_probes_and_endpoints() -> None:
 
 def test_a_failure_that_is_reported_late_is_not_the_last() -> None:
     incident = down_relay().incident
-    late, later = START + timedelta(seconds=130), START + timedelta(seconds=160)
-    for at in (later, late):
+    earlier, later = START + timedelta(seconds=130), START + timedelta(seconds=160)
+    for at in (later, earlier):
         incident = add_failure(incident, Failed(at, "idle", "tcp", "refused", endpoint="n1"))
     assert [counts[-1].last for counts in (incident.causes, incident.probes, incident.endpoints)] == [later] * 3
 
