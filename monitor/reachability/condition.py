@@ -94,6 +94,8 @@ class RelayCondition:
         if self.accepting is False:
             down = status.condition is Condition.DOWN or not status.up
             self._base = Condition.DOWN if down else Condition.NOT_ACCEPTING
+        if status.condition is Condition.DEGRADED:
+            self.degradation.found(self._now, status.cause)
         self._attempts, self._failed = status.attempts, status.failed
         if status.condition is Condition.UNKNOWN and self.up is not None:
             self._unknown_because = status.reason_unknown or NO_VERDICT

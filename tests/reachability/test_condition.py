@@ -281,6 +281,20 @@ def test_a_restarted_machine_begins_with_the_condition_before_it(condition: str)
     assert after.shown == "up"
 
 
+def test_a_restart_does_not_repair_a_degraded_relay() -> None:
+    before = ConditionHarness()
+    before.deliver()
+    before.condition.degradation.found(before.now, REFUSED)
+    before.wait(1)
+    after = ConditionHarness()
+    after.condition.restore(before.status)
+    assert (after.shown, after.status.since, after.status.cause) == ("degraded", before.status.since, REFUSED)
+    for _ in range(31):
+        after.deliver()
+        after.wait(10)
+    assert after.shown == "up"
+
+
 # Properties.
 
 INPUTS = st.sampled_from(
