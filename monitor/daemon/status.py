@@ -6,7 +6,7 @@ With 200 relays building takes longer than the event loop may be blocked, and th
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -182,8 +182,17 @@ class StatusViews:
             incident=None if incident is None else incident.id,
         )
 
+    def _in_memory(self) -> _Past:
+        """Return what is known while the journal does not answer: its last figures, the last runs, open incidents."""
+        parts, past = self._parts, self._past
+        figures = replace(past.figures, last=parts.journal.last_all(), last_good=parts.journal.last_good_all())
+        incidents = {each.id: each for each in (*past.incidents, *parts.incidents.present())}
+        newest = sorted(incidents.values(), key=lambda each: (each.is_open, each.opened_at), reverse=True)
+        return _Past(figures, newest[:MAX_INCIDENTS])
+
     def _assemble(self, facts: _Facts, *, answered: bool) -> MonitorView:
-        parts, config, figures = self._parts, facts.config, self._past.figures
+        past = self._past if answered else self._in_memory()
+        parts, config, figures = self._parts, facts.config, past.figures
         reading = facts.reading
         relays = [self._relay_views.view(each, config, figures, reading, facts.now) for each in facts.relays]
         if reading is not None:
@@ -203,7 +212,7 @@ class StatusViews:
             journal_healthy=answered and parts.journal.healthy,
             banner=banner(relays, healthy=facts.healthy, reasons=facts.reasons),
             relays=tuple(relays),
-            incidents=tuple(_incident(incident, facts.now) for incident in self._past.incidents),
+            incidents=tuple(_incident(incident, facts.now) for incident in past.incidents),
             maintenance=tuple(_window(window) for window in facts.windows),
             failures=failure_groups(figures),
             prometheus=None if reading is None else _prometheus(reading),
