@@ -68,9 +68,9 @@ class TestWhatIsShown:
         assert '<section id="banner" class="banner is-warning" data-level="warning"' in page
         assert 'href="/static/warning.svg' in page
 
-    async def test_an_incident_that_has_ended_is_named_at_the_top(self) -> None:
+    async def test_an_incident_that_is_closed_is_named_at_the_top(self) -> None:
         shown = await shown_for(monitor(relay("demo"), incidents=(incident("demo"),)))
-        assert "Last incident: demo , down for 2 min 04 s: tcp refused, ended 1 min 30 s ago." in shown
+        assert "Last incident: demo , down for 2 min 04 s: tcp refused, closed 1 min 30 s ago." in shown
 
     async def test_maintenance_is_beside_the_condition(self) -> None:
         window = MaintenanceView(reason="deploy", until=NOW + timedelta(minutes=20), by="ci")
