@@ -170,7 +170,7 @@ def _budget(relay: RelayView, budget: BudgetView) -> list[str]:
     span = duration(budget.span_seconds)
     if budget.span_seconds < 0.99 * budget.window_seconds:
         span += f" of {duration(budget.window_seconds)}"
-    figures = [budget_left(budget.left), _plain(count(budget.bad))]
+    figures = [budget_left(budget.left), _plain(count(budget.bad)) + " s" * budget.in_seconds]
     return [relay.name, budget.slo, percent(budget.objective), *figures, span]
 
 

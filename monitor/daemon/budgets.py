@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from monitor.vocabulary import Sli
 from monitor.web.model import BudgetView, Source
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def budgets(
             good, bad, span = own.good, own.bad, max(0.0, (now - own.since).total_seconds())
         yield BudgetView(
             slo=slo.name,
+            in_seconds=slo.sli is Sli.STABILITY,
             objective=float(objective),
             left=budget_left(float(objective), good, bad),
             good=good,

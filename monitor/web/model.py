@@ -114,10 +114,12 @@ class BudgetView:
     """The error budget of one SLO at one relay.
 
     left: share of the budget that is left, negative if it is overspent; None without an event.
+    good, bad: numbers of events, or seconds of connections where `in_seconds`.
     span_seconds: the time that the figures cover, at most the SLO's window, `window_seconds`.
     """
 
     slo: str
+    in_seconds: bool = False
     objective: float  # 0.999 for 99.9 %
     left: float | None
     good: float

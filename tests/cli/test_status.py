@@ -112,6 +112,21 @@ class TestText:
         shown = text(view(relays=(relay_view("demo", Condition.UP, budgets=(budget,)),)))
         assert "exhausted   16  2 h 00 min" in shown
 
+    def test_a_budget_of_connection_time_counts_seconds(self) -> None:
+        budget = BudgetView(
+            slo="stability",
+            in_seconds=True,
+            objective=0.99,
+            left=0.5,
+            good=995,
+            bad=5,
+            span_seconds=7200,
+            window_seconds=7200,
+            source=Source.JOURNAL,
+        )
+        shown = text(view(relays=(relay_view("demo", Condition.UP, budgets=(budget,)),)))
+        assert "50 %  5 s  2 h 00 min" in shown
+
     def test_thousands_are_told_apart_by_a_space(self) -> None:
         budget = BudgetView(
             slo="delivery",

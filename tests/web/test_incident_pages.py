@@ -97,6 +97,12 @@ class TestPage:
         assert "critical.svg" in page
         assert 'href="/runs/run-attempt"' in page
 
+    async def test_messages_that_were_not_recovered_are_told_from_lost_ones(self) -> None:
+        played = down_relay()
+        played.loses(3, "unrecovered")
+        page = (await shown(f"/incidents/{played.incident.id}", played)).text
+        assert "Messages lost 0 Not recovered 3" in text_of(page)
+
     async def test_one_that_waits_to_be_closed(self) -> None:
         played = down_relay()
         played.becomes(UP)

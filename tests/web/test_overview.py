@@ -11,7 +11,7 @@ from monitor.vocabulary import Condition
 from monitor.web.model import Banner, Level, LocationView, MaintenanceView
 from tests.web.site import client, serving
 from tests.web.test_pages import text_of
-from tests.web.views import NOW, degraded_relay, down_relay, forty, incident, monitor, relay, run_id
+from tests.web.views import NOW, budget, degraded_relay, down_relay, forty, incident, monitor, relay, run_id
 
 if TYPE_CHECKING:
     from monitor.web.model import MonitorView
@@ -54,6 +54,11 @@ class TestWhatIsShown:
             "offline-30s async-delivery every 1m ok 18 s ago 18 s ago 03:11:02 UTC",
         ):
             assert part in shown
+
+    async def test_a_budget_of_connection_time_counts_seconds(self) -> None:
+        stability = replace(budget("stability", 0.4, 0.99), in_seconds=True)
+        shown = await shown_for(monitor(replace(down_relay("demo"), budgets=(stability,))))
+        assert re.search("1.210 s bad of 202.810 s in 6 d 4 h", shown)
 
     async def test_an_ok_from_before_the_outage_is_not_called_ok_now(self) -> None:
         shown = await shown_for(monitor(down_relay("demo")))
