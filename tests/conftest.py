@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 from typing import TYPE_CHECKING
@@ -56,3 +57,12 @@ def _restore_logging() -> Iterator[None]:
     root.setLevel(level)
     for name, number in levels.items():
         logging.getLogger(name).setLevel(number)
+
+
+@pytest.fixture
+def no_older_objects() -> Iterator[None]:
+    """Hide the objects of earlier tests, which are millions, from `gc.get_objects`."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()

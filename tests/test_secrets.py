@@ -366,10 +366,10 @@ class TestErrors:
         assert canaries.seen_in(f"{caught.value} {caught.value!r} {caught.value.problems!r}") == []
 
 
+@pytest.mark.usefixtures("no_older_objects")
 async def test_no_object_shows_a_secret(canaries: Canaries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Search `repr` and `str` of all objects of the project while probes run."""
     shown: dict[str, list[str]] = {}
-
     searches = iter(range(12))  # each search takes long and blocks the event loop
 
     def search(published: object) -> None:

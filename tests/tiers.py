@@ -6,6 +6,7 @@ machine. `unit`: all others. This module adds the markers that follow from fixtu
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 STARTS_PROGRAMS = frozenset({"engine_program", "centrifugo_program", "toxiproxy_program", "node_packages"})
 """Fixtures whose users are integration tests."""
+
+LONG = ("tests/e2e/", "tests/field/", "tests/cluster/", "tests/slo/")
+"""Folders whose tests take up to minutes: each worker begins with a part of them, so that no one is the last to end."""
 
 OTHER_TIERS = ("integration", "slow", "alone")
 
@@ -43,6 +47,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             selected[(item.get_closest_marker("alone") is not None) == (phase == "only")].append(item)
         config.hook.pytest_deselected(items=selected[False])
         items[:] = selected[True]
+    if (workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))) > 1:
+        items[:] = _long_ones_first(items, workers)
+
+
+def _long_ones_first(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
+    """Return the tests in an order whose equal parts, one for each worker, begin with those of `LONG`."""
+    long = [item for item in items if item.nodeid.startswith(LONG)]
+    others = iter([item for item in items if not item.nodeid.startswith(LONG)])
+    ordered: list[pytest.Item] = []
+    for worker in range(workers):
+        ordered += long[worker::workers]
+        size = len(items) * (worker + 1) // workers - len(ordered)
+        ordered += [item for _, item in zip(range(size), others, strict=False)]
+    return ordered + list(others)
 
 
 class _Guard:

@@ -192,6 +192,7 @@ class TestAllResponses:
         store = Journal()
         broken = Failure(step=Step.HELLO, reason=Reason.RELAY_ERROR, detail="error 100 \ud83d!")
         store.add(run(1, failed=True, failure=broken))
+        assert store.flush()
         shown = view(failures=tuple(store.failures(run(1).started_at, 1)))
         async with client(journal=store, status=serving(shown)) as web:
             response = await web.get(path.format(run(1).id))
