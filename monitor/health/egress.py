@@ -102,11 +102,13 @@ class Egress:
     def _asked(self) -> list[MonitoredRelay]:
         """Return the relays that show whether our network works."""
         remote = [relay for relay in self._relays() if not relay.is_embedded]
-        # Without a route to one relay, that relay says nothing; without a route to any, all are unreachable.
+        # Without a route to one relay, that relay says nothing; without a route to any, all are unreachable. Probes find
+        # that one after the other: while the network is suspected, relays without a route still count.
         observable = [relay for relay in remote if relay.settings_fault.error is None]
-        relays = observable or [
+        unrouted = [
             relay for relay in remote if (error := relay.settings_fault.error) and error.shared == routes.NETWORK
         ]
+        relays = observable + unrouted if self._suspected_at is not None else observable or unrouted
         # A relay on this host is reached without any network, unless there are no others.
         return [relay for relay in relays if not relay.is_local] or relays
 

@@ -185,6 +185,15 @@ async def test_relays_without_a_route_are_unreachable_if_no_other_can_be_asked(w
     assert await world.suspicion() == "all relays, or our network: 5 of 5 relays cannot be reached from here"
 
 
+async def test_a_route_that_is_missed_at_one_relay_after_the_other_does_not_end_the_suspicion(world: World) -> None:
+    """Before, the check ended when the first three of five relays had found that their route is missing."""
+    stop(world.relays)
+    assert await world.suspicion() is not None
+    for relay in world.relays:
+        relay.error = SettingsError(Step.TCP, Reason.UNREACHABLE, "no route", shared="network")
+        assert await world.suspicion(after=2) is not None
+
+
 async def test_relays_behind_a_proxy_are_asked_through_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     proxy = TunnelProxy()
     async with serving(proxy) as port:
