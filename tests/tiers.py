@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 STARTS_PROGRAMS = frozenset({"engine_program", "centrifugo_program", "toxiproxy_program", "node_packages"})
 """Fixtures whose users are integration tests."""
 
-LONG = ("tests/e2e/", "tests/field/", "tests/cluster/", "tests/slo/")
-"""Folders whose tests take up to minutes: each worker begins with a part of them, so that no one is the last to end."""
+WAITING = ("tests/cluster/", "tests/e2e/", "tests/field/")
+COMPUTING = ("tests/slo/",)
+"""Folders whose tests take up to minutes, and wait most of it, or compute: half of the workers begin with each."""
 
 OTHER_TIERS = ("integration", "slow", "alone")
 
@@ -52,12 +53,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _long_ones_first(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
-    """Return the tests in an order whose equal parts, one for each worker, begin with those of `LONG`."""
-    long = [item for item in items if item.nodeid.startswith(LONG)]
-    others = iter([item for item in items if not item.nodeid.startswith(LONG)])
+    """Return the tests in an order whose equal parts, one for each worker, begin with long ones."""
+    waiting = [item for item in items if item.nodeid.startswith(WAITING)]
+    computing = [item for item in items if item.nodeid.startswith(COMPUTING)]
+    others = iter([item for item in items if not item.nodeid.startswith((*WAITING, *COMPUTING))])
     ordered: list[pytest.Item] = []
     for worker in range(workers):
-        ordered += long[worker::workers]
+        long, of_kind = (computing, workers // 2) if worker % 2 else (waiting, (workers + 1) // 2)
+        ordered += long[worker // 2 :: of_kind]
         size = len(items) * (worker + 1) // workers - len(ordered)
         ordered += [item for _, item in zip(range(size), others, strict=False)]
     return ordered + list(others)

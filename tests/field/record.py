@@ -168,12 +168,11 @@ def _seen(fault: Fault, keys: Sequence[tuple[str, str, str]], observer: Observer
     """Return the seconds from the repair until all relays were said to be up and to accept."""
     times = []
     for key in keys:
-        changes = [(at, said) for at, said in observer.changes[key] if at > fault.began]
-        well = [at for at, said in changes if at >= fault.repaired and said.up == 1 and said.accepting in {1, None}]
-        if well:
-            times.append(well[0] - fault.repaired)
-        elif any(said.up == 0 or said.accepting == 0 for _, said in changes):
+        said_since = observer.since(key, fault.repaired)  # what was said at the repair comes first, at 0
+        well = [after for after, said in said_since if said.up == 1 and said.accepting in {1, None}]
+        if not well and said_since:
             return None
+        times += well[:1]
     return max(times, default=0.0)
 
 
