@@ -102,8 +102,8 @@ class Egress:
     def _asked(self) -> list[MonitoredRelay]:
         """Return the relays that show whether our network works."""
         remote = [relay for relay in self._relays() if not relay.is_embedded]
-        # Without a route to one relay, that relay says nothing; without a route to any, all are unreachable. Probes find
-        # that one after the other: while the network is suspected, relays without a route still count.
+        # Without a route to one relay, that relay says nothing; without a route to any, all are unreachable. Probes
+        # find that one after the other: while the network is suspected, relays without a route still count.
         observable = [relay for relay in remote if relay.settings_fault.error is None]
         unrouted = [
             relay for relay in remote if (error := relay.settings_fault.error) and error.shared == routes.NETWORK
