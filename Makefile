@@ -26,7 +26,7 @@ SUPPORTED = import sys; sys.exit(sys.version_info < (3, 11))
 REFERENCES = $(subst /,.,$(basename $(wildcard monitor/*/reference.py tests/*/reference.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-unit test-python lint wheels docs screenshots bench truth endurance e2e cluster field incident year journal fuzz lock clean
+.PHONY: help setup run test test-unit test-python lint wheels docs screenshots bench truth endurance e2e cluster field incident year journal promtool windows fuzz lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -126,6 +126,9 @@ windows: $(STAMP) ## Check the alerts of NUMBER configurations (5000), and some 
 journal: $(STAMP) ## Kill the journal's writer KILLS times (50), fill and freeze its disk, as root; then measure it
 	$(BIN)/python -m tests.journal.promises $(or $(KILLS),50)
 	$(BIN)/python -m bench.journal
+
+promtool: $(STAMP) ## Run all cases of the rules with both versions of promtool
+	ALL_CASES=1 $(BIN)/python -m pytest --numprocesses $(UNIT_WORKERS) tests/slo/rules/test_promtool.py $(ARGS)
 
 fuzz: $(STAMP) ## Fuzz each decoder for TIME seconds (60), on Linux; findings go to fuzz/findings/
 	for target in wire wallet server upgrade config fault; do $(BIN)/python -m fuzz $$target $(or $(TIME),60) || exit; done

@@ -48,6 +48,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             selected[(item.get_closest_marker("alone") is not None) == (phase == "only")].append(item)
         config.hook.pytest_deselected(items=selected[False])
         items[:] = selected[True]
+    # Playwright keeps an event loop in the main thread until the session ends: tests that run their own come before.
+    items.sort(key=lambda item: item.nodeid.startswith("tests/browser/"))
     if (workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))) > 1:
         items[:] = _long_ones_first(items, workers)
 
