@@ -66,6 +66,9 @@ def collections_suspended() -> Iterator[None]:
 STARTS_PER_SECOND: Final = 4
 """First attempts per second over all relays that are opened at once: each takes some milliseconds of the event loop."""
 
+RELAYS_IN_A_STEP: Final = 10
+"""Relays whose attempts are reconfigured in one step of the event loop, which takes a millisecond or two."""
+
 CERTIFICATE_AGE: Final = 23 * 3600.0
 """Seconds after which the expiry of a relay's certificate is checked again: at least daily."""
 
@@ -177,7 +180,7 @@ class MonitoredRelays:
         for monitored in await self.open(self.config.relays):
             self.relays[monitored.config.name] = monitored
         self._known = {}  # a relay that a reload adds has no condition yet
-        self._start_attempts()
+        await self._start_attempts()
 
     async def open(self, relays: Sequence[RelayConfig]) -> list[MonitoredRelay]:
         """Return relays ready to be monitored, all or none; `apply` adds them. Raises `StartupError`."""
@@ -248,7 +251,7 @@ class MonitoredRelays:
         if (monitored := self.relays.get(relay)) is not None:
             monitored.set_unobserved("settings", "" if error is None else error.detail)
 
-    def apply(self, config: Config, difference: Changes, opened: Iterable[MonitoredRelay]) -> None:
+    async def apply(self, config: Config, difference: Changes, opened: Iterable[MonitoredRelay]) -> None:
         """Switch to another configuration; the relays that it drops are closed before."""
         for relay in difference.adjusted:
             self.relays[relay.name].config = relay
@@ -258,11 +261,13 @@ class MonitoredRelays:
         known = self.relays | {monitored.config.name: monitored for monitored in opened}
         self.config = config
         self.relays = {relay.name: known[relay.name] for relay in config.relays}
-        self._start_attempts()
+        await self._start_attempts()
 
-    def _start_attempts(self) -> None:
+    async def _start_attempts(self) -> None:
         """Make attempts at each relay, with the settings of the first probe that watches it."""
-        for name, monitored in self.relays.items():
+        for number, (name, monitored) in enumerate(list(self.relays.items())):
+            if number % RELAYS_IN_A_STEP == 0:
+                await asyncio.sleep(0)
             probes = [probe for probe in self.config.probes if name in probe.relays]
             every = attempt_interval(monitored.config, probes) if self._on_attempt is not None else inf
             monitored.admission.reconfigure(monitored.config, every)

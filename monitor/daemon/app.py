@@ -285,7 +285,7 @@ class Monitor:
         # After the probes' last reports, so that these do not create the series again.
         await self.metrics.reconfigure_in_slices(config)
         self.metrics.forget(difference.closed & {relay.name for relay in config.relays})
-        self.monitored_relays.apply(config, difference, opened)
+        await self.monitored_relays.apply(config, difference, opened)
         if config.references != self.config.references:
             self.health.references = config.references
         self.config = config
