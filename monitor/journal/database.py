@@ -54,7 +54,7 @@ class Database:
         self.path = path
         self.max_bytes = max_bytes
         self._writer: sqlite3.Connection | None = None
-        self._limit: int | None = None  # of the content, as the writer has been told
+        self._limit: int | None = None  # of the content, as set in the writer
         self._lock = threading.RLock()  # held while a database in memory is used
         self._idle: list[sqlite3.Connection] = []  # that read; append and pop are atomic
         self._generation = 0  # of the file: readers of one that was set aside are closed

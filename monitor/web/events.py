@@ -29,7 +29,7 @@ CHECK_INTERVAL: Final = 0.5
 """Seconds between two checks for changes. The view is at most a second old, so that a change is seen in two."""
 
 TICK_INTERVAL: Final = 4.0
-"""Seconds without a change after which the client is told that the stream works, and the monitor's time."""
+"""Seconds without a change after which the monitor sends its time, which shows the client that the stream works."""
 
 RETRY: Final = 1_000
 """Milliseconds after which a client reconnects."""

@@ -51,7 +51,7 @@ def percent(ratio: float | None) -> str:
         return "–"
     if ratio in {0, 1}:
         return f"{ratio * 100:.0f} %"
-    places = 1 if ratio < 0.99 else 2  # noqa: PLR2004 - nines are told apart
+    places = 1 if ratio < 0.99 else 2  # noqa: PLR2004 - 99.0 % and 99.9 % differ
     shown = min(ratio * 100, 100 - 10.0**-places) if ratio < 1 else ratio * 100
     return f"{shown:.{places}f} %"
 

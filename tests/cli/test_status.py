@@ -7,7 +7,7 @@ import json
 import re
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from typer.testing import CliRunner
@@ -52,6 +52,12 @@ def incident(**changes: object) -> IncidentView:
         sentence="down for 2 min 4 s: tcp refused",
     )
     return replace(shown, **changes)  # type: ignore[arg-type] # fields of the class
+
+
+def with_budget(**figures: Any) -> str:
+    """Return what is shown of one budget whose figures cover two hours."""
+    budget = BudgetView(slo="delivery", span_seconds=7200, window_seconds=7200, source=Source.JOURNAL, **figures)
+    return text(view(relays=(relay_view("demo", Condition.UP, budgets=(budget,)),)))
 
 
 class TestText:
@@ -99,46 +105,13 @@ class TestText:
         assert "slo-12" not in shown
 
     def test_an_overspent_budget_is_exhausted_as_on_the_page(self) -> None:
-        budget = BudgetView(
-            slo="delivery",
-            objective=0.99,
-            left=-0.6033,
-            good=983.967,
-            bad=16.033,
-            span_seconds=7200,
-            window_seconds=7200,
-            source=Source.JOURNAL,
-        )
-        shown = text(view(relays=(relay_view("demo", Condition.UP, budgets=(budget,)),)))
-        assert "exhausted   16  2 h 00 min" in shown
+        assert "exhausted   16  2 h 00 min" in with_budget(objective=0.99, left=-0.6033, good=983.967, bad=16.033)
 
     def test_a_budget_of_connection_time_counts_seconds(self) -> None:
-        budget = BudgetView(
-            slo="stability",
-            in_seconds=True,
-            objective=0.99,
-            left=0.5,
-            good=995,
-            bad=5,
-            span_seconds=7200,
-            window_seconds=7200,
-            source=Source.JOURNAL,
-        )
-        shown = text(view(relays=(relay_view("demo", Condition.UP, budgets=(budget,)),)))
-        assert "50 %  5 s  2 h 00 min" in shown
+        assert "50 %  5 s  2 h 00 min" in with_budget(in_seconds=True, objective=0.99, left=0.5, good=995, bad=5)
 
-    def test_thousands_are_told_apart_by_a_space(self) -> None:
-        budget = BudgetView(
-            slo="delivery",
-            objective=0.9999,
-            left=-4999.0,
-            good=1180.2,
-            bad=1180.2,
-            span_seconds=7200,
-            window_seconds=7200,
-            source=Source.JOURNAL,
-        )
-        shown = text(view(relays=(relay_view("demo", Condition.UP, budgets=(budget,)),)))
+    def test_thousands_are_separated_by_a_space(self) -> None:
+        shown = with_budget(objective=0.9999, left=-4999.0, good=1180.2, bad=1180.2)
         assert "exhausted  1 180  2 h 00 min" in shown
 
     def test_what_prometheus_says_is_shown(self) -> None:
