@@ -350,7 +350,7 @@ LabelText = Annotated[
 _LABELS = Kind("label → text", f"up to {_MAX_LABELS}, names as in Prometheus")
 _OF_A_RELAY: Final = frozenset(
     {"install", "location", "relay", "probe", "scenario", "slo", "job", "instance"}
-    | {"max_severity", "page_after", "scope", "owner", "group"}
+    | {"max_severity", "page_after", "scope", "owner", "group", "centrifugo_selector"}
 )
 _RELAY_LABELS: Final = _OF_A_RELAY | {"le", "severity", "service", "state", "endpoint"}
 _ALERT_LABELS: Final = (

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 MONITOR: Final = ("install", "location")
 RELAY: Final = (*MONITOR, "relay")
 PROBE: Final = (*RELAY, "probe", "scenario")
-RELAY_INFO: Final = (*RELAY, "max_severity", "page_after", "scope", "owner", "group")
+RELAY_INFO: Final = (*RELAY, "max_severity", "page_after", "scope", "owner", "group", "centrifugo_selector")
 SLO: Final = (*RELAY, "slo")
 ALL: Final = frozenset(Scenario)
 
@@ -188,7 +188,7 @@ DECLARED: Final = (
     ),
     MetricSpec(
         "relay_probe_relay_info", "gauge", RELAY_INFO,
-        "Always 1; has the configured labels of the relay and what its alerts need to know, for joins.",
+        "Always 1; has the configured labels of the relay and what its alerts and dashboards need to know, for joins.",
     ),
     MetricSpec(
         "relay_monitor_runs_total", "counter", (*RELAY, "probe", "result"),

@@ -37,6 +37,7 @@ class RelayInfo(Collector):
         family = GaugeMetricFamily(INFO, self._help, labels=[*RELAY_INFO, *own])
         for relay in relays:
             known = (relay.name, relay.max_severity, show_duration(relay.page_after), relay.scope)
-            more = (relay.owner or "", relay.group or "", *(relay.labels.get(name, "") for name in own))
+            optional = (relay.owner or "", relay.group or "", (relay.centrifugo_selector or "").strip())
+            more = (*optional, *(relay.labels.get(name, "") for name in own))
             family.add_metric([*self._labels, *known, *more], 1)
         yield family

@@ -244,7 +244,7 @@ class TestTheStart:
 
     def test_a_relay_has_its_own_labels(self, metrics: Metrics) -> None:
         common = {"install": "default", "location": "here", "page_after": "30s", "scope": "global"}
-        common |= {"owner": "", "group": ""}
+        common |= {"owner": "", "group": "", "centrifugo_selector": ""}
         assert [sample.labels for sample in families(metrics)["relay_probe_relay_info"].samples] == [
             common | {"relay": "alpha", "max_severity": "critical", "team": "wallets"},
             common | {"relay": "beta", "max_severity": "warning", "team": ""},

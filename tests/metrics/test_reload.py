@@ -92,11 +92,13 @@ class TestReconfigure:
         assert slo_events(metrics, "fast") == (1, 1)
 
     def test_all_labels_of_a_relay_can_change(self, metrics: Metrics) -> None:
-        metrics.reconfigure(config(CONFIG.replace("{team: wallets}", "{tier: gold, zone: a}")))
+        other = '{tier: gold, zone: a}, centrifugo_selector: job="centrifugo"'
+        metrics.reconfigure(config(CONFIG.replace("{team: wallets}", other)))
         labels = families(metrics)["relay_probe_relay_info"].samples[0].labels
         assert labels == {
             "install": "default", "location": "here", "relay": "alpha", "max_severity": "critical", "page_after": "30s",
-            "scope": "global", "owner": "", "group": "", "tier": "gold", "zone": "a",
+            "scope": "global", "owner": "", "group": "", "centrifugo_selector": 'job="centrifugo"', "tier": "gold",
+            "zone": "a",
         }  # fmt: skip
 
     def test_the_location_cannot_change(self, metrics: Metrics) -> None:

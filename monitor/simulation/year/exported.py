@@ -138,6 +138,7 @@ def relay_labels(relay: RelayConfig) -> dict[str, str]:
         "scope": relay.scope,
         "owner": relay.owner or "",
         "group": relay.group or "",
+        "centrifugo_selector": (relay.centrifugo_selector or "").strip(),
         **relay.labels,
     }
     return {name: value for name, value in made.items() if value}
