@@ -74,6 +74,10 @@ DECLARED: Final = (
         "1 for the present condition of the relay, 0 for all others: up, degraded, not_accepting, down, unknown. With "
         "detail: lean only conditions that it has had.",
     ),
+    MetricSpec(
+        "relay_state_since_timestamp_seconds", "gauge", RELAY,
+        "Unix time since which the relay has its present condition.", lean=False,
+    ),
     MetricSpec("relay_maintenance", "gauge", RELAY, "1 inside a maintenance window of the relay."),
     MetricSpec(
         "relay_cause_info", "gauge", (*RELAY, "step", "reason", "status"),

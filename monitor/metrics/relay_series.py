@@ -25,6 +25,7 @@ ENDPOINT_FAILURES: Final = "relay_endpoint_failures_total"
 PHASE: Final = "relay_probe_phase_seconds"
 CAUSE: Final = "relay_cause_info"
 STATE: Final = "relay_state"
+SINCE: Final = "relay_state_since_timestamp_seconds"
 INCIDENT: Final = "relay_incident_open"
 VERDICTS: Final = ("relay_up", "relay_accepting")
 CERTIFICATE: Final = "relay_probe_certificate_expiry_timestamp_seconds"
@@ -73,7 +74,7 @@ class RelaySeries:
 
     def forget(self) -> None:
         """Remove what is known of the relay's condition, of its certificate and of its endpoints."""
-        for name in (*VERDICTS, CERTIFICATE):
+        for name in (*VERDICTS, SINCE, CERTIFICATE):
             self._group.discard(name, *self._labels)
         for endpoint in (*self._endpoints, OTHER):
             self._group.discard(ENDPOINT_FAILURES, *self._labels, endpoint)
@@ -99,6 +100,7 @@ class RelaySeries:
         """Set the condition, the verdicts and the cause."""
         self.status = status
         self._set_state(status.condition)
+        self._group.series(SINCE, *self._labels).set(status.since.timestamp())
         for name, value in zip(VERDICTS, (status.up, status.accepting), strict=True):
             if value is None:
                 self._group.discard(name, *self._labels)

@@ -63,6 +63,14 @@ class TestCondition:
         metrics.set_relay_status(status(up=True))
         assert of_alpha(metrics, "relay_cause_info") == {}
 
+    def test_the_condition_has_the_time_of_its_start(self, metrics: Metrics) -> None:
+        assert of_alpha(metrics, "relay_state_since_timestamp_seconds") == {}
+        down = status(up=False)
+        metrics.set_relay_status(down)
+        assert of_relay(metrics, "relay_state_since_timestamp_seconds") == down.since.timestamp()
+        metrics.forget({"alpha"})
+        assert of_alpha(metrics, "relay_state_since_timestamp_seconds") == {}
+
     def test_a_relay_with_another_address_begins_anew(self, metrics: Metrics) -> None:
         metrics.set_relay_status(status(up=False))
         metrics.publish(CertificateSeen("alpha", "steady", RUN_ID, 1.9e9))
