@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import structlog
@@ -44,11 +45,15 @@ def run(
     log_level: Annotated[
         LogLevel, typer.Option(metavar="LEVEL", help="Minimum log level: debug, info, warning or error.")
     ] = LogLevel.INFO,
+    watch: Annotated[  # noqa: FBT002 - a flag
+        bool, typer.Option("--watch", help="Reload when the content of the configuration file changes.")
+    ] = False,
 ) -> None:
     """Run the daemon.
 
     It runs the scheduled probes and serves /metrics and the on-call page until SIGTERM. SIGHUP reloads the
-    configuration.
+    configuration. With --watch the file is compared every ten seconds; an invalid one leaves the running configuration
+    in force.
 
     Examples:
     relay-monitor run
@@ -57,11 +62,15 @@ def run(
     """
     from monitor.config import shard_of  # noqa: PLC0415
     from monitor.daemon.process import serve  # noqa: PLC0415
+    from monitor.daemon.watch import WatchedFile  # noqa: PLC0415
     from monitor.logs import configure  # noqa: PLC0415
 
     index, count = _shard(shard)
+    watched_file = WatchedFile(config, partial(load_config, config)) if watch else None
 
     def source() -> Config:
+        if watched_file is not None:
+            watched_file.mark_loaded()
         loaded = load_config(config)
         part = shard_of(loaded, index, count)
         if count != loaded.shards:
@@ -73,7 +82,7 @@ def run(
         return part
 
     configure(log_format.value, log_level.value)
-    run_loop(serve(source(), shard=(index, count), source=source))
+    run_loop(serve(source(), shard=(index, count), source=source, watched_file=watched_file))
 
 
 def _shard(text: str) -> tuple[int, int]:

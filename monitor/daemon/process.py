@@ -12,6 +12,7 @@ import structlog
 from monitor import signals
 from monitor.daemon.app import Monitor
 from monitor.daemon.lifecycle import StoppingError
+from monitor.daemon.watch import ConfigWatch
 from monitor.errors import MonitorError
 from monitor.relays import collections_suspended, freeze_gc
 from monitor.streams import STDERR
@@ -22,21 +23,29 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from monitor.config import Config
+    from monitor.daemon.watch import WatchedFile
 
 _log = structlog.get_logger(__name__)
 
 
-async def serve(config: Config, *, shard: tuple[int, int] = (0, 1), source: Callable[[], Config] | None = None) -> None:
+async def serve(
+    config: Config,
+    *,
+    shard: tuple[int, int] = (0, 1),
+    source: Callable[[], Config] | None = None,
+    watched_file: WatchedFile | None = None,
+) -> None:
     """Run the daemon until SIGTERM or SIGINT; a second one shortens the stop.
 
-    `source` reads the configuration for reloads (SIGHUP, HTTP). Raises `ConfigError` or `StartupError` if the daemon
-    cannot start.
+    `source` reads the configuration for reloads (SIGHUP, HTTP, a change of `watched_file`). Raises `ConfigError` or
+    `StartupError` if the daemon cannot start.
     """
     # In a thread, since it reads files: signals are handled meanwhile.
     creation = asyncio.ensure_future(
         run_in_thread("creation of the monitor", partial(_create, config, shard=shard, source=source))
     )
     reloads: set[asyncio.Task[None]] = set()
+    watch: asyncio.Task[None] | None = None
 
     async def reload() -> None:
         with suppress(MonitorError):  # logged and counted by the monitor
@@ -65,8 +74,12 @@ async def serve(config: Config, *, shard: tuple[int, int] = (0, 1), source: Call
         _log.info("serving", host=config.server.host, port=web.port)
         with suppress(StoppingError), collections_suspended():
             await daemon.start()
+        if watched_file is not None and source is not None:
+            watch = daemon.supervision.watch("configuration file", ConfigWatch(watched_file, daemon.reload).run)
         await daemon.lifecycle.wait_stopped()
     finally:
+        if watch is not None:
+            watch.cancel()
         await daemon.stop()
         await web.stop()
         if reloads:

@@ -56,9 +56,9 @@ def total(found: Samples, name: str, **labels: str) -> float:
 
 
 class Daemon:
-    """A process of `relay-monitor run`."""
+    """A process of `relay-monitor run`; `arguments` are added."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *arguments: str) -> None:
         port = closed_port()
         self.url = f"http://127.0.0.1:{port}"
         self.state = folder / "state"
@@ -67,7 +67,7 @@ class Daemon:
         self.log = folder / "log.jsonl"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "monitor", "run", "--config", str(path), "--log-format", "json"],
+                [sys.executable, "-m", "monitor", "run", "--config", str(path), "--log-format", "json", *arguments],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 cwd=ROOT,
