@@ -158,6 +158,11 @@ class Sli(StrEnum):
     TREND = "trend"
 
 
+def cause_name(step: str, reason: str, status: str = "") -> str:
+    """Return a cause in few words: its step, and its status if it has one, or else its reason: "upgrade 503"."""
+    return f"{step} {status or reason}".strip()
+
+
 BUCKETS: Final = (
     0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3,
     0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 30.0, 60.0,

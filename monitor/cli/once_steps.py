@@ -11,7 +11,7 @@ from rich.text import Text
 
 from monitor.clock import SYSTEM_CLOCK
 from monitor.text_table import printable
-from monitor.vocabulary import Outcome
+from monitor.vocabulary import Outcome, cause_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -52,7 +52,8 @@ def steps(progress: Sequence[RunProgress], now: float, width: int, height: int) 
 
 def _state(progress: RunProgress, now: float, width: int) -> Text:
     if (run := progress.run) is not None:
-        cause = f" {run.failure.step} {run.failure.reason}" if run.failure is not None else ""
+        failure = run.failure
+        cause = f" {cause_name(failure.step, failure.reason, failure.status)}" if failure is not None else ""
         return Text(f"{run.duration:6.1f} s  {run.outcome.value}{cause}", style=COLOURS.get(run.outcome, "yellow"))
     if progress.recorder is None:
         return Text("waiting for the relay's limits")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from monitor.durations import duration
 from monitor.text_table import Column, paragraph, printable, table
 from monitor.vocabulary import Condition
 from monitor.web.formats import budget as budget_left
-from monitor.web.formats import count, duration, milliseconds, percent, utc
+from monitor.web.formats import count, milliseconds, percent, utc
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -92,8 +93,9 @@ def _relays(relays: Sequence[RelayView], width: int | None) -> Iterator[str]:
 
 def _remarks(relay: RelayView) -> Iterator[str]:
     """Yield what is said of a relay below its row."""
-    if relay.condition is not Condition.UP:
-        yield relay.sentence + (f" · incident {relay.incident}" if relay.incident else "")
+    if relay.condition is not Condition.UP:  # its row says for how long
+        why = relay.why if relay.observed else relay.sentence
+        yield why + (f" · incident {relay.incident}" if relay.incident else "")
     if (window := relay.maintenance) is not None:
         until = f" until {utc(window.until)}" if window.until is not None else ""
         yield f"in maintenance{until} ({window.reason}{f', {window.by}' if window.by else ''})"
@@ -125,9 +127,7 @@ def _incidents(incidents: Sequence[IncidentView], since: str, width: int | None)
             incident.id,
             incident.relay,
             utc(incident.opened_at),
-            "open"
-            if incident.closed_at is None
-            else duration((incident.closed_at - incident.opened_at).total_seconds()),
+            _closed_after(incident),
             _WORDS[incident.worst],
             incident.sentence,
         ]

@@ -13,7 +13,7 @@ from monitor.daemon.budgets import budgets, slos_of
 from monitor.daemon.figures import DAY_CELL, LATENCY_CELL, MINUTE_CELL
 from monitor.daemon.strips import latencies, strip, with_present
 from monitor.errors import printable
-from monitor.reachability.sentence import describe
+from monitor.reachability.sentence import describe, explain
 from monitor.slo.dashboard_uid import dashboard_uid
 from monitor.vocabulary import Condition, Outcome, Sli
 from monitor.web.model import (
@@ -114,6 +114,7 @@ class RelayViews:
             since=status.since,
             seconds=max(0.0, (now - status.since).total_seconds()),
             sentence=printable(describe(status, now)),
+            why=printable(explain(status)),
             cause=_cause(status.cause, facts.cause_age or 0.0),
             up=facts.up,
             accepting=status.accepting,
@@ -178,6 +179,7 @@ def _unobserved(name: str, locations: Sequence[LocationView], config: Config, at
         since=at,
         seconds=0.0,
         sentence=f"observed by another monitor: {seen}",
+        why="",
         cause=None,
         up=None,
         accepting=None,
@@ -237,8 +239,8 @@ def _maintenance(window: Window | None) -> MaintenanceView | None:
 def _probe(probe: ProbeConfig, facts: RelayFacts, figures: Figures, now: datetime) -> ProbeView:
     key = facts.config.name, probe.name
     last, good = figures.last.get(key), figures.last_good.get(key)
-    if last is not None and not last.detail.isprintable():
-        last = replace(last, detail=printable(last.detail))
+    if last is not None and not (last.detail + last.status).isprintable():
+        last = replace(last, detail=printable(last.detail), status=printable(last.status))
     condition = "none" if last is None else last.outcome.value
     outage = facts.status.condition in {Condition.DOWN, Condition.NOT_ACCEPTING}
     if last is not None and last.outcome is Outcome.OK and outage:

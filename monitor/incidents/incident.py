@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from monitor.vocabulary import Condition
+from monitor.vocabulary import Condition, cause_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,8 +98,8 @@ class CauseCount:
 
     @property
     def name(self) -> str:
-        """The cause in few words, as `reachability.sentence.name_cause` has it."""
-        return f"{self.step} {self.status or self.reason}".strip()
+        """The cause in few words."""
+        return cause_name(self.step, self.reason, self.status)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from monitor.incidents.text import VERDICTS, WORDS, length, summarize
+from monitor.durations import duration
+from monitor.incidents.text import VERDICTS, WORDS, summarize
 from monitor.vocabulary import Condition
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def escaped(text: str) -> str:
 def _facts(incident: Incident, seen_from: str, page_url: str) -> list[str]:
     closed = "open" if incident.closed_at is None else f"{_stamp(incident.closed_at)} ({incident.closed_because})"
     lasted = ", ".join(
-        f"{WORDS[Condition(name)]} {length(seconds)}" for name, seconds in incident.seconds.items() if seconds >= 1
+        f"{WORDS[Condition(name)]} {duration(seconds)}" for name, seconds in incident.seconds.items() if seconds >= 1
     )
     messages = (
         ", ".join(f"{count} {VERDICTS.get(verdict, verdict)}" for verdict, count in incident.messages.items())
@@ -72,14 +73,14 @@ def _facts(incident: Incident, seen_from: str, page_url: str) -> list[str]:
         "Seen from": escaped(seen_from),
         "First failure": _stamp(incident.began_at) if incident.has_failure else "",
         "Opened": _stamp(incident.opened_at),
-        "Detected after": "" if incident.detection_seconds is None else length(incident.detection_seconds),
+        "Detected after": "" if incident.detection_seconds is None else duration(incident.detection_seconds),
         "Up again": "" if incident.recovered_at is None else _stamp(incident.recovered_at),
         "Closed": closed,
         "Conditions": lasted,
         "Attempts": f"{incident.failed_attempts} of {incident.attempts} failed" if incident.attempts else "",
         "Messages": messages,
-        "In maintenance": length(incident.maintenance_seconds) if incident.maintenance_seconds >= 1 else "",
-        "No monitor ran": length(incident.unobserved_seconds) if incident.unobserved_seconds >= 1 else "",
+        "In maintenance": duration(incident.maintenance_seconds) if incident.maintenance_seconds >= 1 else "",
+        "No monitor ran": duration(incident.unobserved_seconds) if incident.unobserved_seconds >= 1 else "",
         "Page": page_url,
     }
     return [f"- {name}: {value}" for name, value in facts.items() if value]

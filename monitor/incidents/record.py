@@ -18,6 +18,7 @@ from monitor.incidents.incident import (
     Incident,
 )
 from monitor.incidents.text import VERDICTS
+from monitor.vocabulary import cause_name
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -110,7 +111,7 @@ def _messages(verdict: str, count: int) -> str:
 
 
 def _failure_entry(failed: Failed) -> Entry:
-    cause = f"{failed.step} {failed.status or failed.reason}".strip()
+    cause = cause_name(failed.step, failed.reason, failed.status)
     where = f" at {failed.endpoint}" if failed.endpoint else ""
     detail = f" ({failed.detail})" if failed.detail else ""
     what = "Attempt" if failed.probe is None else f"Run of {failed.probe}"

@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from monitor.durations import duration
 from monitor.incidents.incident import BAD, SEVERITY, Entry, EntryKind, Failed, Incident
 from monitor.incidents.record import add_entry, add_failure, add_messages, closed, shorten
 from monitor.incidents.spans import condition_since
-from monitor.incidents.text import WORDS, length
+from monitor.incidents.text import WORDS
 from monitor.vocabulary import Condition
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ class IncidentMachine:
         self._maintenance = _UNNAMED if incident.in_maintenance else None
         gap = max(0.0, (wall - seen_at).total_seconds())
         self.incident = replace(incident, unobserved_seconds=incident.unobserved_seconds + gap)
-        text = f"Monitor restarted: nothing was observed for {length(gap)}, since {seen_at:%H:%M:%S} UTC."
+        text = f"Monitor restarted: nothing was observed for {duration(gap)}, since {seen_at:%H:%M:%S} UTC."
         self._enter(EntryKind.GAP, text, {"seconds": round(gap, 3), "since": seen_at.isoformat()})
         return self._taken(ChangeKind.UPDATED)
 
@@ -233,7 +234,7 @@ class IncidentMachine:
             up_seconds=min(self._up_seconds, CLOSE_AFTER),
         )
         if excess >= 0.0:
-            self._close(f"up for {length(CLOSE_AFTER)}", excess)
+            self._close(f"up for {duration(CLOSE_AFTER)}", excess)
 
     def _open_unless_in_maintenance(self, *, detected: bool) -> None:
         """Open an incident, or continue the latest, for the present condition.
@@ -259,7 +260,7 @@ class IncidentMachine:
             kind, entry, text = ChangeKind.OPENED, EntryKind.OPENED, f"Opened: {said}"
         else:
             kind, entry = ChangeKind.REOPENED, EntryKind.REOPENED
-            text = f"Reopened {length(self._now - self._closed)} after it was closed: {said}"
+            text = f"Reopened {duration(self._now - self._closed)} after it was closed: {said}"
             latest = replace(
                 latest,
                 closed_at=None,
@@ -297,7 +298,7 @@ class IncidentMachine:
             incident, condition=condition, worst=worst, recovered_at=recovered, up_seconds=self._up_seconds
         )
         if not text:
-            text = f"Relay is {WORDS[condition]} after {length(lasted)} {WORDS[before]}"
+            text = f"Relay is {WORDS[condition]} after {duration(lasted)} {WORDS[before]}"
             text += f": {self._why}" if self._why else "."
         fields: dict[str, Value] = {"condition": condition.value, "before": before.value, "seconds": round(lasted, 3)}
         if self._why:
@@ -314,7 +315,7 @@ class IncidentMachine:
     def _note_delivery(self, run_id: str) -> None:
         if self._awaits_delivery:
             self._awaits_delivery = False
-            text = f"First message delivered again after {length(self._said_seconds)} {WORDS[self._said]}."
+            text = f"First message delivered again after {duration(self._said_seconds)} {WORDS[self._said]}."
             self._enter(EntryKind.DELIVERED, text, {"runId": run_id})
 
     def _mark_maintenance(self, before: str | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from monitor.durations import duration
 from monitor.incidents.incident import BAD, SEVERITY
 from monitor.vocabulary import Condition
 
@@ -21,25 +22,8 @@ WORDS: Final = {
 }
 """What is said of a relay in each condition: "Relay is …"."""
 
-_MINUTE: Final = 60
-_HOUR: Final = 3600
-_DAY: Final = 86_400
-
-
 VERDICTS: Final = {"unrecovered": "not recovered"}
 """Verdicts whose names are not words."""
-
-
-def length(seconds: float) -> str:
-    """Return a length of time in its two largest units: "2 min 04 s". `ageText` in page.js does the same."""
-    total = max(0, int(seconds))
-    if total < _MINUTE:
-        return f"{total} s"
-    if total < _HOUR:
-        return f"{total // _MINUTE} min {total % _MINUTE:02} s"
-    if total < _DAY:
-        return f"{total // _HOUR} h {total % _HOUR // _MINUTE:02} min"
-    return f"{total // _DAY} d {total % _DAY // _HOUR} h"
 
 
 def main_cause(incident: Incident) -> str:
@@ -71,7 +55,7 @@ def summarize(incident: Incident, now: datetime) -> str:
     """Return one sentence of an incident: how bad, for how long, why, and what remains."""
     lasted = bad_seconds(incident, now) or {incident.worst: 0.0}
     cause = main_cause(incident)
-    parts = [f"{WORDS[condition]} for {length(seconds)}" for condition, seconds in lasted.items()]
+    parts = [f"{WORDS[condition]} for {duration(seconds)}" for condition, seconds in lasted.items()]
     if cause and len(parts) == 1:
         parts[0] += f": {cause}"
     elif cause:

@@ -49,6 +49,7 @@ class StoredRun:
             outcome=self.run.outcome,
             step=None if failure is None else failure.step,
             reason=None if failure is None else failure.reason,
+            status="" if failure is None else failure.status,
             detail="" if failure is None else failure.detail,
             failed_at=self.run.failed_at,
         )

@@ -20,7 +20,7 @@ from monitor.vocabulary import BUCKETS, Outcome, Reason, Step
 class RunSummary:
     """One run without its parts.
 
-    step, reason, detail: those of its failure; None and "" without one.
+    step, reason, status, detail: those of its failure; None and "" without one.
     failed_at: when its fault was, which may be long after its start; None if it has no failure.
     """
 
@@ -30,6 +30,7 @@ class RunSummary:
     outcome: Outcome
     step: Step | None = None
     reason: Reason | None = None
+    status: str = ""
     detail: str = ""
     failed_at: datetime | None = None
 

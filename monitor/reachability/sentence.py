@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from monitor.vocabulary import Condition
+from monitor.durations import duration
+from monitor.vocabulary import Condition, cause_name
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from monitor.results import Cause, RelayStatus
-
-_MINUTE = 60
-_HOUR = 3600
-_DAY = 86_400
 
 
 def describe(status: RelayStatus, now: datetime) -> str:
@@ -54,16 +51,4 @@ def name_cause(cause: Cause | None) -> str:
     """Return a cause in few words: its step, its status or reason, and its endpoint."""
     if cause is None:
         return ""
-    what = cause.status or cause.reason.value
-    return f"{cause.step.value} {what}" + (f" at {cause.endpoint}" if cause.endpoint else "")
-
-
-def duration(seconds: float) -> str:
-    """Return a length of time, rounded down to its largest unit."""
-    if seconds < _MINUTE:
-        return f"{max(0, int(seconds))} s"
-    if seconds < _HOUR:
-        return f"{int(seconds // _MINUTE)} min"
-    if seconds < _DAY:
-        return f"{int(seconds // _HOUR)} h {int(seconds % _HOUR // _MINUTE)} min"
-    return f"{int(seconds // _DAY)} d"
+    return cause_name(cause.step, cause.reason, cause.status) + (f" at {cause.endpoint}" if cause.endpoint else "")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from monitor.vocabulary import Condition
-from monitor.web.formats import duration
+from monitor.durations import duration
+from monitor.vocabulary import Condition, cause_name
 from monitor.web.model import Banner, Level
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _about(relay: RelayView) -> list[str]:
     cause = relay.cause
     parts = [relay.name]
     if cause is not None:
-        parts.append(f"{cause.step.value} {cause.status or cause.reason.value}")
+        parts.append(cause_name(cause.step, cause.reason, cause.status))
     if relay.observed:
         parts.append(f"for {duration(relay.seconds)}")
     if relay.maintenance is not None:

@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from monitor.vocabulary import cause_name
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
@@ -41,7 +43,7 @@ def failure_lines(groups: Iterable[FailureGroup]) -> list[FailureLine]:
     """Merge groups of one relay and cause; in the order of their first groups."""
     lines: dict[tuple[str, str], FailureLine] = {}
     for group in groups:
-        cause = f"{group.step} {group.status or group.reason}"
+        cause = cause_name(group.step, group.reason, group.status)
         line = lines.setdefault((group.relay, cause), FailureLine(group.relay, cause, group.first, group))
         line.count += group.count
         line.probes[group.probe] = line.probes.get(group.probe, 0) + group.count

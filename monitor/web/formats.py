@@ -4,26 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from monitor.durations import duration
+from monitor.vocabulary import cause_name
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
-
-_MINUTE: Final = 60
-_HOUR: Final = 3600
-_DAY: Final = 86_400
-
-
-def duration(seconds: float) -> str:
-    """Return a length of time in its two largest units: "2 min 04 s". `ageText` in page.js does the same."""
-    whole_seconds = max(0, int(seconds))
-    if whole_seconds < _MINUTE:
-        return f"{whole_seconds} s"
-    if whole_seconds < _HOUR:
-        return f"{whole_seconds // _MINUTE} min {whole_seconds % _MINUTE:02} s"
-    if whole_seconds < _DAY:
-        return f"{whole_seconds // _HOUR} h {whole_seconds % _HOUR // _MINUTE:02} min"
-    hours = whole_seconds % _DAY // _HOUR
-    return f"{whole_seconds // _DAY} d" + (f" {hours} h" if hours else "")
 
 
 def utc(time: datetime) -> str:
@@ -72,6 +58,7 @@ def count(number: float) -> str:
 
 
 FILTERS: Final[dict[str, Callable[..., Any]]] = {
+    "cause": cause_name,
     "duration": duration,
     "utc": utc,
     "clock": clock,

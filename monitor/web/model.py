@@ -161,7 +161,7 @@ class RelayView:
     """One relay.
 
     url: without its query, which may contain a token. seconds: since `since`. up, accepting: None if not observed.
-    sentence: the condition in words: "down 2 min: upgrade 502, 9 of 9 attempts".
+    sentence: the condition in words: "down for 2 min 04 s: upgrade 502, 9 of 9 attempts failed". why: only the reason.
     last_delivered: when the last message was delivered, None if none was since the start.
     hour, day: cells of a minute for 60 minutes, and of a quarter of an hour for 24 hours, oldest first, of all probes.
     success_ratio_1h: None without a run. lost_1h: lost messages. incident: the id of the open one.
@@ -176,6 +176,7 @@ class RelayView:
     since: datetime
     seconds: float
     sentence: str
+    why: str
     cause: CauseView | None
     up: bool | None
     accepting: bool | None

@@ -71,13 +71,9 @@ class Query:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One relay of the page. day, chart: only on a card. budget: the one of which the least is left, None without any.
-
-    why: the relay's sentence without the condition and its age, which stand beside it.
-    """
+    """One relay of the page. day, chart: only on a card. budget: the one with the least left, None without any."""
 
     relay: RelayView
-    why: str
     is_card: bool
     is_open: bool
     hour: Strip
@@ -111,7 +107,6 @@ def _entry(relay: RelayView, *, is_card: bool, is_open: bool) -> Entry:
     budgets = [(budget.left, number) for number, budget in enumerate(relay.budgets) if budget.left is not None]
     return Entry(
         relay=relay,
-        why=_without_condition(relay),
         is_card=is_card,
         is_open=is_card and is_open,
         hour=strip(relay.hour, "60 minutes"),
@@ -119,10 +114,3 @@ def _entry(relay: RelayView, *, is_card: bool, is_open: bool) -> Entry:
         chart=chart(relay.round_trip) if is_card else None,
         budget=relay.budgets[min(budgets)[1]] if budgets else None,
     )
-
-
-def _without_condition(relay: RelayView) -> str:
-    """Return "tcp refused, 9 of 9 attempts failed" for "down for 2 min: tcp refused, …"."""
-    if not relay.sentence.startswith(f"{relay.condition.value} "):
-        return relay.sentence
-    return relay.sentence.partition(": ")[2]

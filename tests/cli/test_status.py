@@ -64,10 +64,10 @@ class TestText:
     def test_it_begins_with_the_banner(self) -> None:
         assert text(view()).splitlines()[0] == "2 of 4 relays are down: demo (in maintenance), fresh; 1 is not observed"
 
-    def test_a_relay_that_is_not_up_has_its_sentence(self) -> None:
+    def test_a_relay_that_is_not_up_has_its_reason_and_not_its_age_again(self) -> None:
         shown = text(view(relays=(relay_view("demo", Condition.DOWN, incident="demo-1"),)))
         assert "DOWN" in shown
-        assert "down for 2 min: no attempt has finished yet · incident demo-1" in shown
+        assert "\n  no attempt has finished yet · incident demo-1\n" in shown
 
     def test_maintenance_is_said_with_its_end(self) -> None:
         window = MaintenanceView(reason="deploy 1234", until=NOW, by="ops")
@@ -138,11 +138,11 @@ class TestText:
     @pytest.mark.parametrize("width", [80, 120])
     def test_it_fits_the_terminal(self, width: int) -> None:
         long = incident(sentence="down for 2 min 4 s: tcp refused, and then some more words " * 3)
-        relay = relay_view("a-relay-with-a-long-name", Condition.NOT_ACCEPTING, sentence="new connections fail " * 9)
+        relay = relay_view("a-relay-with-a-long-name", Condition.NOT_ACCEPTING, why="new connections fail " * 9)
         assert max(map(len, text(view(relays=(relay,)), (long,), width=width).splitlines())) <= width
 
     def test_a_relays_words_do_not_control_the_terminal(self) -> None:
-        relay = relay_view("demo", Condition.DOWN, sentence=EVIL)
+        relay = relay_view("demo", Condition.DOWN, why=EVIL)
         shown = text(view(relays=(relay,)), (incident(sentence=EVIL),))
         assert "boo" in shown
         assert shown.replace("\n", "").isprintable()

@@ -67,7 +67,7 @@ def test_the_query_of_a_url_is_not_shown() -> None:
 
 def test_a_relays_words_are_printable() -> None:
     cause = Cause(step=Step.HELLO, reason=Reason.RELAY_ERROR, detail="error \ud83d \x1b[2J!")
-    last = {("demo", "steady"): summary(10, Outcome.FAILED, detail="\ud83d")}
+    last = {("demo", "steady"): summary(10, Outcome.FAILED, detail="\ud83d", status="\x07")}
     group = FailureGroup(
         relay="demo", probe="steady", step=Step.HELLO, reason=Reason.RELAY_ERROR, status="", detail="\x07\ud83d",
         count=1, first=NOW, last=NOW, run_id=None,
@@ -79,6 +79,7 @@ def test_a_relays_words_are_printable() -> None:
     assert shown.failures[0].detail.isprintable()
     assert shown.probes[0].last is not None
     assert shown.probes[0].last.run.detail.isprintable()
+    assert shown.probes[0].last.run.status.isprintable()
 
 
 @pytest.mark.parametrize(

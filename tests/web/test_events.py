@@ -88,7 +88,7 @@ async def test_a_new_reader_gets_the_whole_page_and_then_what_changes() -> None:
         assert everything["title"] == "3 down · relay-monitor"
         assert everything["icon"].startswith("/static/critical.svg")
         relays = list(status.view.relays)
-        relays[0] = replace(relays[0], sentence="down for 3 min: tcp timeout")
+        relays[0] = replace(relays[0], why="tcp timeout")
         status.view = replace(status.view, relays=tuple(relays))
         _, next_version, change = await anext(received)
         assert list(change["fragments"]) == ["relay-relay-01"]
@@ -138,12 +138,12 @@ async def test_a_reader_that_knows_the_version_gets_the_change_only(by_header: b
     async with serving(status) as web:
         async with stream(web) as received:
             _, version, _ = await anext(received)
-        status.view = monitor(replace(down_relay("demo"), sentence="down for 9 min: tcp timeout"))
+        status.view = monitor(replace(down_relay("demo"), why="tcp timeout"))
         query, headers = ("", {"Last-Event-ID": version}) if by_header else (f"?version={version}", None)
         async with stream(web, query, headers) as received:
             _, _, change = await anext(received)
         assert list(change["fragments"]) == ["relay-demo"]
-        status.view = monitor(replace(down_relay("demo"), sentence="down for 10 min: tcp reset"))
+        status.view = monitor(replace(down_relay("demo"), why="tcp reset"))
         async with stream(web) as received:
             await anext(received)
         async with stream(web, query, headers) as received:  # it missed a version

@@ -4,24 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from monitor.web.formats import budget, clock, duration, milliseconds, percent, utc
-
-
-@pytest.mark.parametrize(
-    ("seconds", "shown"),
-    [
-        (-3, "0 s"),
-        (59.9, "59 s"),
-        (60, "1 min 00 s"),
-        (124, "2 min 04 s"),
-        (3_599, "59 min 59 s"),
-        (3_600, "1 h 00 min"),
-        (86_399, "23 h 59 min"),
-        (93_600, "1 d 2 h"),
-    ],
-)
-def test_a_duration_has_its_two_largest_units(seconds: float, shown: str) -> None:
-    assert duration(seconds) == shown
+from monitor.web.formats import budget, clock, milliseconds, percent, utc
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from monitor.vocabulary import Condition
+from monitor.scenarios import Scenario
+from monitor.vocabulary import Condition, Step
 from monitor.web.model import Banner, Level, LocationView, MaintenanceView
 from tests.web.site import client, serving
 from tests.web.test_pages import text_of
-from tests.web.views import NOW, budget, degraded_relay, down_relay, forty, incident, monitor, relay, run_id
+from tests.web.views import NOW, budget, degraded_relay, down_relay, forty, incident, monitor, probe, relay, run_id
 
 if TYPE_CHECKING:
     from monitor.web.model import MonitorView
@@ -63,6 +64,11 @@ class TestWhatIsShown:
     async def test_an_ok_from_before_the_outage_is_not_called_ok_now(self) -> None:
         shown = await shown_for(monitor(down_relay("demo")))
         assert "session realistic-session every 5m ok, 3 min 21 s ago , before the outage" in shown
+
+    async def test_a_failed_probe_names_the_cause_as_everything_else_does(self) -> None:
+        failed = probe("steady", Scenario.STEADY_MESSAGING, ok=False, step=Step.UPGRADE, status="503")
+        shown = await shown_for(monitor(replace(down_relay("demo"), probes=(failed,))))
+        assert "steady steady-messaging continuous failed 4 s ago upgrade 503" in shown
 
     async def test_a_cell_links_to_its_worst_run(self) -> None:
         page = await page_of(monitor(down_relay("demo")))

@@ -60,16 +60,25 @@ def cells(seconds: int, count: int, failed: Sequence[int] = (), partial: Sequenc
     return tuple(made)
 
 
-def probe(name: str, scenario: Scenario, *, ok: bool = True, age: float = 4.0, **changes: Any) -> ProbeView:
+def probe(
+    name: str,
+    scenario: Scenario,
+    *,
+    ok: bool = True,
+    age: float = 4.0,
+    step: Step = Step.TCP,
+    status: str = "",
+    **changes: Any,
+) -> ProbeView:
     outcome = Outcome.OK if ok else Outcome.FAILED
-    step, reason = (None, None) if ok else (Step.TCP, Reason.REFUSED)
     summary = RunSummary(
         id=run_id(7),
         started_at=NOW - timedelta(seconds=age + 2),
         duration=2.0,
         outcome=outcome,
-        step=step,
-        reason=reason,
+        step=None if ok else step,
+        reason=None if ok else Reason.HTTP_STATUS if status else Reason.REFUSED,
+        status=status,
     )
     defaults: dict[str, Any] = {
         "name": name,
@@ -117,7 +126,7 @@ def relay(name: str, **changes: Any) -> RelayView:
         "condition": Condition.UP,
         "since": NOW - timedelta(days=3, hours=4),
         "seconds": 273_600.0,
-        "sentence": "up for 3 d",
+        "sentence": "up for 3 d 4 h",
         "cause": None,
         "up": True,
         "accepting": True,
@@ -148,7 +157,8 @@ def relay(name: str, **changes: Any) -> RelayView:
         "incident": None,
         "links": RelayLinks(runbook="https://docs.example.com/runbooks", incidents=f"/incidents?relay={name}"),
     }
-    return RelayView(**(defaults | changes))
+    values = defaults | changes
+    return RelayView(why=values["sentence"].partition(": ")[2], **values)
 
 
 def down_relay(name: str, seconds: float = 124.0, **changes: Any) -> RelayView:
@@ -162,7 +172,7 @@ def down_relay(name: str, seconds: float = 124.0, **changes: Any) -> RelayView:
         "condition": Condition.DOWN,
         "since": since,
         "seconds": seconds,
-        "sentence": "down for 2 min: tcp refused, 25 of 25 attempts failed",
+        "sentence": "down for 2 min 04 s: tcp refused, 25 of 25 attempts failed",
         "cause": CauseView(step=Step.TCP, reason=Reason.REFUSED, status="", detail=DETAIL, endpoint="", age=2.0),
         "up": False,
         "accepting": False,
@@ -190,7 +200,7 @@ def degraded_relay(name: str) -> RelayView:
         condition=Condition.DEGRADED,
         since=NOW - timedelta(minutes=14, seconds=9),
         seconds=849.0,
-        sentence="degraded for 14 min: 3 of 28 exchanges failed, deliver lost at n2",
+        sentence="degraded for 14 min 09 s: 3 of 28 exchanges failed, deliver lost at n2",
         hour=cells(60, 60, partial=range(0, 14, 3)),
         success_ratio_1h=0.831,
         lost_1h=4,
