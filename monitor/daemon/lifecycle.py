@@ -122,10 +122,13 @@ class Lifecycle:
 
     A reload that is requested during the start or another reload is deferred. All deferred requests are one reload,
     which reads every change made before it begins. To be used from one event loop.
+
+    on_phase: called with each new phase.
     """
 
     def __init__(self, parts: Parts) -> None:
         self.phase = Phase.NEW
+        self.on_phase: Callable[[Phase], None] = lambda _: None
         self._parts = parts
         self._work: asyncio.Task[None] | None = None  # the running start, reload or stop
         self._started: list[asyncio.Future[None]] = []  # the request for the start
@@ -179,8 +182,10 @@ class Lifecycle:
         await asyncio.shield(request)
 
     def _handle(self, event: Event) -> Action:
-        was_stopping = self.is_stopping
+        before, was_stopping = self.phase, self.is_stopping
         self.phase, action = TRANSITIONS[self.phase, event]
+        if self.phase is not before:
+            self.on_phase(self.phase)
         if self.is_stopping and not was_stopping:
             self._stop_at = asyncio.get_running_loop().time() + STOP_TIMEOUT
             _resolve(self._deferred, StoppingError())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ import structlog
 from monitor import signals
 from monitor.daemon.app import Monitor
 from monitor.daemon.lifecycle import StoppingError
+from monitor.daemon.notify import notifying
 from monitor.daemon.watch import ConfigWatch
 from monitor.errors import MonitorError
 from monitor.relays import collections_suspended, freeze_gc
@@ -72,11 +74,12 @@ async def serve(
     try:
         await web.start()
         _log.info("serving", host=config.server.host, port=web.port)
-        with suppress(StoppingError), collections_suspended():
-            await daemon.start()
-        if watched_file is not None and source is not None:
-            watch = daemon.supervision.watch("configuration file", ConfigWatch(watched_file, daemon.reload).run)
-        await daemon.lifecycle.wait_stopped()
+        async with notifying(daemon, os.environ):
+            with suppress(StoppingError), collections_suspended():
+                await daemon.start()
+            if watched_file is not None and source is not None:
+                watch = daemon.supervision.watch("configuration file", ConfigWatch(watched_file, daemon.reload).run)
+            await daemon.lifecycle.wait_stopped()
     finally:
         if watch is not None:
             watch.cancel()
