@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -9,15 +10,16 @@ from typing import Annotated
 import typer
 
 from monitor.cli.extras import require
-from monitor.cli.shared import DEFAULT_CONFIG, EXIT_BAD, ConfigOption, load_config
+from monitor.cli.shared import DEFAULT_CONFIG, EXIT_BAD, ConfigOption
 from monitor.errors import StartupError
 
 
 class Format(StrEnum):
-    """Format of the rules file."""
+    """Format of the rules."""
 
     PROMETHEUS = "prometheus"
     OPERATOR = "operator"
+    CHART = "chart"
 
 
 def generate(
@@ -28,23 +30,32 @@ def generate(
         Format,
         typer.Option(
             metavar="FORMAT",
-            help="Format of the rules: prometheus, a rule file, or operator, a PrometheusRule for its Operator.",
+            help="Format of the rules: prometheus, a rule file; operator, a PrometheusRule for its Operator; or chart: "
+            "only relay-monitor.values.yaml, the Helm chart's values with configuration, rules and dashboards.",
         ),
     ] = Format.PROMETHEUS,
 ) -> None:
     """Generate rules, dashboards and runbooks.
 
-    Writes alerts/, dashboards/ and docs/runbooks/ from the configuration, or checks that they are in step with it.
+    Writes alerts/, dashboards/ and docs/runbooks/ from the configuration, or checks that they are in step with it. The
+    files that the configuration names, such as tokens, need not exist here.
 
     Examples:
     relay-monitor generate
     relay-monitor generate --check
     relay-monitor generate --config prod.yaml --output prod/ --format operator
+    relay-monitor generate --config prod.yaml --output prod/ --format chart
     """
     require("generate")
+    from monitor.config import load, text_of  # noqa: PLC0415
+    from monitor.slo.chart import chart_files  # noqa: PLC0415
     from monitor.slo.generate import differences, generated, write  # noqa: PLC0415
 
-    files = generated(load_config(config), operator=format is Format.OPERATOR)
+    loaded = load(config, os.environ, check_files=False)
+    if format is Format.CHART:
+        files = chart_files(loaded, text_of(config), str(config))
+    else:
+        files = generated(loaded, operator=format is Format.OPERATOR)
     if check:
         if found := differences(files, output):
             typer.echo("\n".join([*found, "run: relay-monitor generate"]))
@@ -54,4 +65,4 @@ def generate(
         write(files, output)
     except OSError as error:
         raise StartupError(f"{error.filename}: cannot be written: {error.strerror}") from error
-    typer.echo(f"{len(files)} files written")
+    typer.echo(f"{len(files)} {'file' if len(files) == 1 else 'files'} written")

@@ -7,7 +7,7 @@ configurations; `schema` and `reference` describe the models; `crontab` computes
 """
 
 from monitor.config.changes import Changes, ProbeKey, changes, refusals
-from monitor.config.loading import load, parse
+from monitor.config.loading import load, parse, text_of
 from monitor.config.model import (
     AlertsConfig,
     Config,
@@ -69,4 +69,5 @@ __all__ = [
     "shard_of",
     "show_duration",
     "show_ratio",
+    "text_of",
 ]

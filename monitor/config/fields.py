@@ -288,7 +288,7 @@ def read_file(path: Path, size: int) -> bytes:
 
 
 def _existing(path: Path, info: ValidationInfo) -> Path:
-    if isinstance(info.context, dict):
+    if isinstance(info.context, dict) and info.context["check_files"]:
         try:
             read_file(path, 1)
         except OSError as error:

@@ -55,20 +55,22 @@ class FileKind(Generic[Model]):
 CONFIG: Final = FileKind(model=Config, check=check, needs="keys such as relays: and probes:")
 
 
-def load(path: Path, environ: Mapping[str, str]) -> Config:
-    """Load the configuration in a file.
+def load(path: Path, environ: Mapping[str, str], *, check_files: bool = True) -> Config:
+    """Load the configuration in a file; see `parse`.
 
     Raises `ConfigError` with every problem in it, and `StartupError` if the file cannot be read.
     """
-    return parse(text_of(path), str(path), environ)
+    return parse(text_of(path), str(path), environ, check_files=check_files)
 
 
-def parse(text: str, filename: str, environ: Mapping[str, str]) -> Config:
+def parse(text: str, filename: str, environ: Mapping[str, str], *, check_files: bool = True) -> Config:
     """Parse the configuration in `text`; relative paths in it start at the folder of `filename`.
+
+    Without `check_files`, the files that it names need not exist: it is for a monitor on another host.
 
     Raises `ConfigError` with every problem in it.
     """
-    return parse_as(CONFIG, text, filename, environ).resolved()
+    return parse_as(CONFIG, text, filename, environ, check_files=check_files).resolved()
 
 
 def text_of(path: Path) -> str:
@@ -88,7 +90,9 @@ def text_of(path: Path) -> str:
     return text
 
 
-def parse_as(kind: FileKind[Model], text: str, filename: str, environ: Mapping[str, str] | None) -> Model:
+def parse_as(
+    kind: FileKind[Model], text: str, filename: str, environ: Mapping[str, str] | None, *, check_files: bool = True
+) -> Model:
     """Parse `text` as a `kind`; see `parse`, and `document.read` for an `environ` of None."""
     try:
         read = document.read(text, environ)
@@ -100,20 +104,22 @@ def parse_as(kind: FileKind[Model], text: str, filename: str, environ: Mapping[s
     if root.entries is None:
         what = "is empty" if root.items is None and root.value is None else "is not a mapping"
         raise ConfigError(filename, [ConfigProblem(root.line, "", f"{what}; expected {kind.needs or 'a mapping'}")])
-    value, problems = _validate(kind, read, Path(filename).parent)
+    value, problems = _validate(kind, read, {"folder": Path(filename).parent, "check_files": check_files})
     if problems or value is None:
         raise ConfigError(filename, [*problems])
     return value
 
 
-def _validate(kind: FileKind[Model], read: Document, folder: Path) -> tuple[Model | None, set[ConfigProblem]]:
+def _validate(
+    kind: FileKind[Model], read: Document, context: dict[str, Any]
+) -> tuple[Model | None, set[ConfigProblem]]:
     data: Any = read.root.data()
     problems = set(read.problems)
     removed: set[KeyPath] = set()
     misspelled: set[KeyPath] = set()
     for _ in range(_MAX_ATTEMPTS):
         try:
-            value = kind.model.model_validate(data, context={"folder": folder})
+            value = kind.model.model_validate(data, context=context)
         except ValidationError as error:
             errors: list[dict[str, Any]] = [{**each} for each in error.errors(include_url=False, include_input=False)]
         else:

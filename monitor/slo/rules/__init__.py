@@ -79,9 +79,14 @@ def alerts(config: Config) -> list[Alert]:
     return [rule for group in groups(config) for rule in group.rules if isinstance(rule, Alert)]
 
 
+def rules_spec(config: Config) -> dict[str, Any]:
+    """Return the rules as plain data: the content of a rule file, and the `spec` of a PrometheusRule."""
+    return {"groups": [group_to_dict(config, group) for group in groups(config)]}
+
+
 def rules_file(config: Config, *, operator: bool = False) -> bytes:
     """Return the rules as a file for Prometheus or, with `operator`, as a PrometheusRule for its Operator."""
-    spec = {"groups": [group_to_dict(config, group) for group in groups(config)]}
+    spec = rules_spec(config)
     if not operator:
         return dump(spec)
     # kube-prometheus-stack selects rules by the label of its own release, which is its chart's name by default.
@@ -108,4 +113,4 @@ def group_to_dict(config: Config, group: Group) -> dict[str, Any]:
     return {"name": group.name, **interval, "rules": rules}
 
 
-__all__ = ["Alert", "Group", "alerts", "group_to_dict", "groups", "rules_file"]
+__all__ = ["Alert", "Group", "alerts", "group_to_dict", "groups", "rules_file", "rules_spec"]
