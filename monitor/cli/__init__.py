@@ -37,7 +37,6 @@ app = typer.Typer(
     name="relay-monitor",
     cls=Group,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
