@@ -4,4 +4,4 @@ Data flow: `config` → `schedule` → `probes` (by way of `pairs`, `relay`, `se
 `metrics` and `journal` → `web`. The layers of imports are listed in `pyproject.toml`.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

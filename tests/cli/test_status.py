@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.testing import CliRunner
 
+from monitor import __version__
 from monitor.cli import app
 from monitor.cli.status_text import is_bad, report
 from monitor.vocabulary import Condition
@@ -192,4 +193,4 @@ def test_a_wrong_span_is_refused() -> None:
 
 def test_the_version_is_shown() -> None:
     done = CliRunner().invoke(app, ["--version"])
-    assert (done.exit_code, done.stdout) == (0, "relay-monitor 0.1.0\n")
+    assert (done.exit_code, done.stdout) == (0, f"relay-monitor {__version__}\n")
