@@ -126,20 +126,15 @@ def _incidents(incidents: Sequence[IncidentView], since: str, width: int | None)
         [
             incident.id,
             incident.relay,
-            utc(incident.opened_at),
-            _closed_after(incident),
+            utc(incident.began_at),
+            "open" if incident.closed_at is None else utc(incident.recovered_at or incident.closed_at),
             _WORDS[incident.worst],
             incident.sentence,
         ]
         for incident in incidents
     ]
-    columns = [Column(title) for title in ("incident", "relay", "opened", "closed after", "worst", "summary")]
+    columns = [Column(title) for title in ("incident", "relay", "first failure", "up again", "worst", "summary")]
     yield from table(columns, rows, width=width)
-
-
-def _closed_after(incident: IncidentView) -> str:
-    closed = incident.closed_at
-    return "open" if closed is None else duration((closed - incident.opened_at).total_seconds())
 
 
 def _maintenance(windows: Sequence[WindowView], width: int | None) -> Iterator[str]:

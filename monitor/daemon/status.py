@@ -223,7 +223,9 @@ def _incident(incident: Incident, now: datetime) -> IncidentView:
     return IncidentView(
         id=incident.id,
         relay=incident.relay,
+        began_at=incident.began_at,
         opened_at=incident.opened_at,
+        recovered_at=incident.recovered_at,
         closed_at=incident.closed_at,
         worst=incident.worst,
         sentence=printable(summarize(incident, now)),

@@ -4,11 +4,21 @@
 `identifier` their ids, `serialize` their JSON form and `markdown` the text for a post-mortem. Nothing here does I/O.
 """
 
-from monitor.incidents.incident import BAD, CauseCount, Entry, EntryKind, Failed, FailureCount, Incident
+from monitor.incidents.incident import (
+    BAD,
+    CauseCount,
+    Change,
+    ChangeKind,
+    Entry,
+    EntryKind,
+    Failed,
+    FailureCount,
+    Incident,
+)
 from monitor.incidents.markdown import to_markdown
 from monitor.incidents.serialize import incident_from_json, incident_to_json
 from monitor.incidents.spans import Span, spans
-from monitor.incidents.state_machine import Change, ChangeKind, IncidentMachine
+from monitor.incidents.state_machine import IncidentMachine
 from monitor.incidents.text import summarize
 
 __all__ = [

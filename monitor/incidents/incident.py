@@ -77,11 +77,6 @@ class Failed(NamedTuple):
     endpoint: str = ""
     run_id: str = ""
 
-    @property
-    def cause(self) -> tuple[str, str, str]:
-        """What distinguishes one cause from another."""
-        return self.step, self.reason, self.status
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CauseCount:
@@ -179,3 +174,21 @@ class Incident:
     def ended_at(self) -> datetime | None:
         """Since when the relay is up; for an incident that was closed otherwise, when that was; None before."""
         return self.recovered_at or self.closed_at
+
+
+class ChangeKind(StrEnum):
+    """What happened to an incident."""
+
+    OPENED = "opened"
+    REOPENED = "reopened"
+    CONDITION = "condition"  # another condition
+    UPDATED = "updated"  # anything else
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of an incident; `incident` is how it stands after it."""
+
+    kind: ChangeKind
+    incident: Incident

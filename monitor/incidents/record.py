@@ -21,9 +21,11 @@ from monitor.incidents.text import VERDICTS
 from monitor.vocabulary import cause_name
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from monitor.incidents.incident import Value
+    from monitor.vocabulary import Condition
 
 KEPT_FIRST: Final = 100
 """Entries at the beginning that are always kept: how it began is needed most."""
@@ -32,6 +34,11 @@ COALESCE_SECONDS: Final = 60.0
 """Messages with the same verdict that are judged within this many seconds share an entry."""
 
 OTHERS: Final = "(others)"
+
+_ENDS_ATTEMPTS: Final = frozenset(
+    {EntryKind.OPENED, EntryKind.REOPENED, EntryKind.CONDITION, EntryKind.DELIVERED, EntryKind.GAP}
+)
+"""Entries after which attempts that fail have an entry of their own."""
 
 _Counted = TypeVar("_Counted", CauseCount, FailureCount)
 
@@ -67,8 +74,16 @@ def _omitted(entries: tuple[Entry, ...]) -> Entry:
     return Entry(entries[-1].at, EntryKind.OMITTED, text, {"count": count, "since": since})
 
 
+def with_seconds(seconds: Mapping[str, float], condition: Condition, more: float) -> dict[str, float]:
+    """Return how long each condition lasted, with some more seconds of one."""
+    return {**seconds, condition.value: seconds.get(condition.value, 0.0) + more}
+
+
 def add_failure(incident: Incident, failed: Failed) -> Incident:
-    """Count a failure by cause, probe and endpoint, with an entry for the first of each."""
+    """Count a failure by cause, probe and endpoint, with an entry for the first of each.
+
+    Attempts with one cause while one condition lasts share an entry.
+    """
     causes, new_cause = _counted_cause(incident.causes, failed)
     probes, new_probe = incident.probes, False
     endpoints, new_endpoint = incident.endpoints, False
@@ -83,9 +98,36 @@ def add_failure(incident: Incident, failed: Failed) -> Incident:
         endpoints=endpoints,
         began_at=min(incident.began_at, failed.at) if incident.opened_at >= failed.at else incident.began_at,
     )
-    if not (new_cause or new_probe or new_endpoint):
-        return incident
-    return add_entry(incident, _failure_entry(failed))
+    if failed.probe is None and (index := _entry_of_attempts(incident, failed)) is not None:
+        counted = _with_attempt(incident.entries[index], failed)
+        return replace(incident, entries=(*incident.entries[:index], counted, *incident.entries[index + 1 :]))
+    if failed.probe is None or new_cause or new_probe or new_endpoint:
+        return add_entry(incident, _failure_entry(failed))
+    return incident
+
+
+def _entry_of_attempts(incident: Incident, failed: Failed) -> int | None:
+    """Return the index of the entry for attempts that failed likewise since the condition changed; None without one."""
+    origin = {"probe": None, "step": failed.step, "reason": failed.reason}
+    origin |= {"status": shorten(failed.status), "endpoint": shorten(failed.endpoint)}
+    for index in range(len(incident.entries) - 1, -1, -1):
+        entry = incident.entries[index]
+        if entry.kind in _ENDS_ATTEMPTS:
+            return None
+        if entry.kind is EntryKind.FAILED and origin.items() <= entry.fields.items():
+            return index
+    return None
+
+
+def _with_attempt(entry: Entry, failed: Failed) -> Entry:
+    """Return an entry for attempts that counts one more."""
+    count = int(entry.fields.get("count") or 1) + 1
+    last = max(failed.at, entry.at)
+    what = f"{count} attempts"
+    fields = {**entry.fields, "count": count, "last": last.isoformat()}
+    return replace(
+        entry, text=shorten(_failure_text(what, fields, f"; the last at {last:%H:%M:%S} UTC")), fields=fields
+    )
 
 
 def add_messages(incident: Incident, at: datetime, verdict: str, count: int, run_id: str) -> Incident:
@@ -111,24 +153,30 @@ def _messages(verdict: str, count: int) -> str:
 
 
 def _failure_entry(failed: Failed) -> Entry:
-    cause = cause_name(failed.step, failed.reason, failed.status)
-    where = f" at {failed.endpoint}" if failed.endpoint else ""
-    detail = f" ({failed.detail})" if failed.detail else ""
-    what = "Attempt" if failed.probe is None else f"Run of {failed.probe}"
     fields: dict[str, Value] = {
         "step": failed.step,
         "reason": failed.reason,
-        "status": failed.status,
+        "status": shorten(failed.status),
         "probe": failed.probe,
         "endpoint": shorten(failed.endpoint),
+        "detail": shorten(failed.detail),
         "runId": failed.run_id,
     }
-    return Entry(failed.at, EntryKind.FAILED, f"{what} failed: {cause}{where}{detail}", fields)
+    what = "Attempt" if failed.probe is None else f"Run of {failed.probe}"
+    return Entry(failed.at, EntryKind.FAILED, _failure_text(what, fields), fields)
+
+
+def _failure_text(what: str, fields: Mapping[str, Value], last: str = "") -> str:
+    """Return the text of an entry; the relay's own words are at its end, in parentheses."""
+    cause = cause_name(str(fields["step"]), str(fields["reason"]), str(fields["status"]))
+    where = f" at {fields['endpoint']}" if fields["endpoint"] else ""
+    detail = f" ({fields['detail']})" if fields.get("detail") else ""
+    return f"{what} failed: {cause}{where}{last}{detail}"
 
 
 def _counted_cause(causes: tuple[CauseCount, ...], failed: Failed) -> tuple[tuple[CauseCount, ...], bool]:
     for index, known in enumerate(causes):
-        if (known.step, known.reason, known.status) == failed.cause:
+        if (known.step, known.reason, known.status) == (failed.step, failed.reason, shorten(failed.status)):
             return _with(causes, index, _increased(known, failed.at)), False
     if len(causes) >= MAX_CAUSES:
         others = replace(causes[-1], step=OTHERS, reason="", status="", detail="", run_id="")

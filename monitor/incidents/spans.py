@@ -9,7 +9,7 @@ from monitor.incidents.incident import EntryKind
 from monitor.vocabulary import Condition
 
 if TYPE_CHECKING:
-    from monitor.incidents.incident import Incident
+    from monitor.incidents.incident import Entry, Incident
 
 _CHANGES: Final = frozenset({EntryKind.OPENED, EntryKind.REOPENED, EntryKind.CONDITION})
 
@@ -28,8 +28,15 @@ class Span(NamedTuple):
 
 
 def condition_since(incident: Incident) -> datetime:
-    """Return since when the incident has its present condition."""
-    return max((entry.at for entry in incident.entries if entry.kind in _CHANGES), default=incident.opened_at)
+    """Return since when the incident has its present condition: the time that the relay's page says too."""
+    changes = [entry for entry in incident.entries if entry.kind in _CHANGES]
+    return _began(max(changes, key=lambda entry: entry.at)) if changes else incident.opened_at
+
+
+def _began(entry: Entry) -> datetime:
+    """Return when the condition of an entry began, which is before it was known."""
+    since = entry.fields.get("since")
+    return min(entry.at, datetime.fromisoformat(since)) if isinstance(since, str) else entry.at
 
 
 def spans(incident: Incident, now: datetime) -> list[Span]:
@@ -49,8 +56,9 @@ def spans(incident: Incident, now: datetime) -> list[Span]:
             continue
         else:
             continue
-        found.append(Span(start, max(start, entry.at), condition))
-        start, condition = max(start, entry.at), following
+        ended = max(start, _began(entry) if following is not None else entry.at)
+        found.append(Span(start, ended, condition))
+        start, condition = ended, following
     if incident.is_open:
         found.append(Span(start, max(start, now), condition))
     return [span for span in found if span.seconds > 0]

@@ -9,13 +9,12 @@ Times are monotonic seconds; each input names the present time, which never decr
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from monitor.durations import duration
-from monitor.incidents.incident import BAD, SEVERITY, Entry, EntryKind, Failed, Incident
-from monitor.incidents.record import add_entry, add_failure, add_messages, closed, shorten
+from monitor.incidents.incident import BAD, SEVERITY, Change, ChangeKind, Entry, EntryKind, Failed, Incident
+from monitor.incidents.record import add_entry, add_failure, add_messages, closed, shorten, with_seconds
 from monitor.incidents.spans import condition_since
 from monitor.incidents.text import WORDS
 from monitor.vocabulary import Condition
@@ -48,24 +47,6 @@ _UNNAMED: Final = ""
 NOT_WATCHED: Final = "no longer watched"
 
 
-class ChangeKind(StrEnum):
-    """What happened to an incident."""
-
-    OPENED = "opened"
-    REOPENED = "reopened"
-    CONDITION = "condition"  # another condition
-    UPDATED = "updated"  # anything else
-    CLOSED = "closed"
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A change of an incident; `incident` is how it stands after it."""
-
-    kind: ChangeKind
-    incident: Incident
-
-
 class _Judged(NamedTuple):
     """Messages with a bad verdict."""
 
@@ -89,6 +70,7 @@ class IncidentMachine:
         self._condition = Condition.UNKNOWN
         self._said = Condition.UNKNOWN  # the latest condition, also that which an incident was restored with
         self._said_seconds = 0.0  # how long it has lasted
+        self._counted_seconds = 0.0  # how much of that `incident` has counted since this process observes it
         self._status: RelayStatus | None = None
         self._why = ""
         self._up_seconds = 0.0  # observed since the latest bad condition
@@ -141,7 +123,8 @@ class IncidentMachine:
             return self._taken()
         if status.condition is self._said and status.up and was_up is False:
             self._note_delivery("")  # over a persistent pair
-        self._set_condition(status.condition)
+        if status.condition is not self._said:
+            self._set_condition(status.condition, self._reassign_seconds(status))
         return self._taken(ChangeKind.UPDATED if before is not status.condition else None)
 
     def attempt(self, now: float, run_id: str, failed: Failed | None) -> list[Change]:
@@ -225,10 +208,11 @@ class IncidentMachine:
             return
         excess = self._up_seconds - CLOSE_AFTER if self._condition is Condition.UP else -1.0
         counted = elapsed - max(0.0, excess)
-        condition = self._condition.value
+        if self._condition is self._said:
+            self._counted_seconds += counted
         self.incident = replace(
             incident,
-            seconds={**incident.seconds, condition: incident.seconds.get(condition, 0.0) + counted},
+            seconds=with_seconds(incident.seconds, self._condition, counted),
             maintenance_seconds=incident.maintenance_seconds + counted * (self._maintenance is not None),
             updated_at=self._wall(max(0.0, excess)),
             up_seconds=min(self._up_seconds, CLOSE_AFTER),
@@ -247,6 +231,7 @@ class IncidentMachine:
             return
         said = f"relay is {WORDS[status.condition]}" + (f": {self._why}" if self._why else "")
         latest = self.incident
+        ago = max(0.0, (wall - status.since).total_seconds())
         if latest is None:
             latest = Incident(
                 id=self._name(wall),
@@ -261,6 +246,7 @@ class IncidentMachine:
         else:
             kind, entry = ChangeKind.REOPENED, EntryKind.REOPENED
             text = f"Reopened {duration(self._now - self._closed)} after it was closed: {said}"
+            ago = min(ago, self._now - self._closed)
             latest = replace(
                 latest,
                 closed_at=None,
@@ -270,27 +256,41 @@ class IncidentMachine:
                 in_maintenance=False,
                 condition=status.condition,
             )
-        self.incident = latest
+        self.incident = replace(latest, seconds=with_seconds(latest.seconds, status.condition, ago))
         self._take_recent(status)
         # Without a failure, as where all is slow, it is not known when it began.
         if detected and kind is ChangeKind.OPENED and (self._present().causes or self._present().messages):
             delay = max(0.0, (wall - self._present().began_at).total_seconds())
             self.incident = replace(self._present(), detection_seconds=round(delay, 3))
-        self._set_condition(status.condition, entry=entry, text=text)
+        self._set_condition(status.condition, ago, entry=entry, text=text)
         self._changes[-1:] = [Change(kind, self._present())]
 
-    def _set_condition(self, condition: Condition, *, entry: EntryKind = EntryKind.CONDITION, text: str = "") -> None:
-        """Record another condition in the open incident."""
+    def _reassign_seconds(self, status: RelayStatus) -> float:
+        """Count the time since a condition began for it, and no longer for the one before; return how long that is.
+
+        A relay is down since its first failed attempt, and is known to be so seconds later. Time without observation
+        stays so.
+        """
+        if self._said is Condition.UNKNOWN:
+            return 0.0
         incident = self._present()
-        if condition is self._said and not text:
-            return
-        before, lasted = self._said, self._said_seconds
-        self._say(condition)
+        ago = min(max(0.0, (self._wall(0.0) - status.since).total_seconds()), self._counted_seconds)
+        seconds = with_seconds(with_seconds(incident.seconds, self._said, -ago), status.condition, ago)
+        self.incident = replace(incident, seconds=seconds)
+        return ago
+
+    def _set_condition(
+        self, condition: Condition, ago: float, *, entry: EntryKind = EntryKind.CONDITION, text: str = ""
+    ) -> None:
+        """Record another condition, which began `ago` seconds ago, in the open incident."""
+        incident = self._present()
+        before, lasted = self._said, max(0.0, self._said_seconds - ago)
+        self._said, self._said_seconds, self._counted_seconds = condition, ago, ago
         recovered = incident.recovered_at
         if condition in BAD:
             recovered = None
         elif condition is Condition.UP and recovered is None:
-            recovered = self._wall(0.0)
+            recovered = self._wall(ago)
         if condition is not Condition.UNKNOWN:
             self._awaits_delivery = condition in {Condition.DOWN, Condition.NOT_ACCEPTING}
         worst = max(incident.worst, condition, key=SEVERITY.__getitem__)
@@ -303,8 +303,7 @@ class IncidentMachine:
         fields: dict[str, Value] = {"condition": condition.value, "before": before.value, "seconds": round(lasted, 3)}
         if self._why:
             fields["why"] = shorten(self._why)
-        if self._status is not None:
-            fields["since"] = self._status.since.isoformat()
+        fields["since"] = self._wall(ago).isoformat()
         self._enter(entry, text, fields)
         self._changes.append(Change(ChangeKind.CONDITION, self._present()))
 

@@ -55,15 +55,23 @@ def summarize(incident: Incident, now: datetime) -> str:
     """Return one sentence of an incident: how bad, for how long, why, and what remains."""
     lasted = bad_seconds(incident, now) or {incident.worst: 0.0}
     cause = main_cause(incident)
-    parts = [f"{WORDS[condition]} for {duration(seconds)}" for condition, seconds in lasted.items()]
+    parts = [_lasted(incident, condition, seconds) for condition, seconds in lasted.items()]
     if cause and len(parts) == 1:
         parts[0] += f": {cause}"
     elif cause:
         parts.append(f"{'latest' if incident.is_open else 'most frequent'} cause {cause}")
     if incident.lost:
         parts.append(f"{incident.lost} message{'s' * (incident.lost > 1)} lost")
+    if incident.unobserved_seconds >= 1:
+        parts.append(f"no monitor for {duration(incident.unobserved_seconds)}")
     if incident.reopened:
         parts.append(f"reopened {incident.reopened} ×")
     if incident.is_open and incident.recovered_at is not None:
         parts.append(f"up again since {incident.recovered_at:%H:%M:%S} UTC")
     return ", ".join(parts)
+
+
+def _lasted(incident: Incident, condition: Condition, seconds: float) -> str:
+    """Return how long a condition lasted, and in how many periods; the page of the relay has the present one."""
+    periods = sum(entry.fields.get("condition") == condition.value for entry in incident.entries)
+    return f"{WORDS[condition]} for {duration(seconds)}" + (f" in {periods} periods" if periods > 1 else "")

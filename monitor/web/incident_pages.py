@@ -12,6 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 from monitor.errors import JournalUnavailableError
 from monitor.incidents import BAD, EntryKind, Incident, spans, summarize, to_markdown
 from monitor.incidents.incident import SEVERITY
+from monitor.incidents.spans import condition_since
 from monitor.incidents.state_machine import CLOSE_AFTER
 from monitor.incidents.text import bad_seconds
 from monitor.vocabulary import Condition
@@ -117,6 +118,8 @@ class IncidentPages:
             bad_seconds=sum(bad_seconds(incident, view.now).values()),
             closes_at=_closes_at(incident),
             relay=relay,
+            location=view.location,
+            condition_since=condition_since(incident),
             links=relay.links if relay is not None else None,
             bars=_bars(incident, view.now),
             lines=_lines(incident),

@@ -199,13 +199,19 @@ class RelayView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentView:
-    """An incident in a list. `closed_at` is None while it is open; `sentence` is its summary."""
+    """An incident in a list; `sentence` is its summary.
+
+    began_at: its first failure. opened_at: the verdict. recovered_at: since when the relay is up, None while it is not.
+    closed_at: None while it is open.
+    """
 
     __pydantic_config__ = _JSON
 
     id: str
     relay: str
+    began_at: datetime
     opened_at: datetime
+    recovered_at: datetime | None
     closed_at: datetime | None
     worst: Condition
     sentence: str

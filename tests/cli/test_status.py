@@ -47,7 +47,9 @@ def incident(**changes: object) -> IncidentView:
     shown = IncidentView(
         id="demo-1",
         relay="demo",
+        began_at=NOW - timedelta(minutes=10, seconds=6),
         opened_at=NOW - timedelta(minutes=10),
+        recovered_at=None,
         closed_at=None,
         worst=Condition.DOWN,
         sentence="down for 2 min 4 s: tcp refused",
@@ -76,11 +78,11 @@ class TestText:
         assert "in maintenance until 2024-05-01 12:09:05 UTC (deploy 1234, ops)" in shown
 
     def test_incidents_are_listed(self) -> None:
-        closed = incident(id="demo-0", closed_at=NOW)
+        closed = incident(id="demo-0", recovered_at=NOW - timedelta(minutes=5), closed_at=NOW)
         shown = text(view(), (incident(), closed))
         assert "Incidents of the last 8h (2)" in shown
-        assert "demo-1    demo   2024-05-01 11:59:05 UTC  open" in shown
-        assert "demo-0    demo   2024-05-01 11:59:05 UTC  10 min 00 s" in shown
+        assert "demo-1    demo   2024-05-01 11:58:59 UTC  open" in shown
+        assert "demo-0    demo   2024-05-01 11:58:59 UTC  2024-05-01 12:04:05 UTC" in shown
 
     def test_windows_are_listed(self) -> None:
         window = WindowView(id="m1", relays=("demo",), start=NOW, until=NOW, reason="deploy", by="ops")

@@ -105,7 +105,7 @@ async def test_a_monitor_that_restarts_amid_an_outage_keeps_the_incident() -> No
             after = only(second)
             assert second.incidents.current() == {"demo": after}
     assert after.id == before.id
-    assert kinds(after)[-2:] == ["gap", "gap"]  # stopped, restarted
+    assert kinds(after)[-3:] == ["gap", "gap", "failed"]  # stopped, restarted, attempts since then
     assert 29 <= after.unobserved_seconds <= 31
     assert after.condition is Condition.DOWN
 

@@ -155,7 +155,7 @@ class AnyHistory(RuleBasedStateMachine):
         assert max(len(incident.probes), len(incident.endpoints)) <= MAX_NAMES
         assert all(len(entry.text) <= MAX_TEXT and entry.text.isprintable() for entry in incident.entries)
         assert sum(cause.count for cause in incident.causes) >= sum(probe.count for probe in incident.probes)
-        assert sum(incident.seconds.values()) <= (self.played.wall() - incident.opened_at).total_seconds() + 1e-3
+        assert sum(incident.seconds.values()) <= (self.played.wall() - incident.began_at).total_seconds() + 1e-3
 
     @invariant()
     def it_survives_its_journal(self) -> None:

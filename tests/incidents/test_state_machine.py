@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from monitor.incidents import ChangeKind, EntryKind, Incident, summarize, to_markdown
+from monitor.incidents import ChangeKind, EntryKind, Incident, Span, spans, summarize, to_markdown
+from monitor.incidents.spans import condition_since
 from tests.incidents.relay_time import (
     DEGRADED,
     DOWN,
@@ -57,7 +58,7 @@ class TestOpening:
         assert (incident.failed_attempts, incident.attempts) == (3, 3)
         assert [(cause.name, cause.count) for cause in incident.causes] == [("tcp refused", 3)]
         assert down_relay().texts() == [
-            "98 Attempt failed: tcp refused",
+            "98 3 attempts failed: tcp refused; the last at 10:01:38 UTC",
             "100 Opened: relay is down: tcp refused, 3 of 3 attempts failed",
         ]
 
@@ -86,11 +87,11 @@ class TestChanges:
         played.wait(30)
         played.becomes(UP)
         assert played.texts()[-2:] == [
-            "160 Relay is not accepting new connections after 1 min 00 s down: new connections fail (502, 3 of 3)",
+            "160 Relay is not accepting new connections after 1 min 02 s down: new connections fail (502, 3 of 3)",
             "190 Relay is up after 30 s not accepting new connections.",
         ]
-        assert seconds(played.incident) == {"down": 60, "not_accepting": 30}
-        assert played.incident.bad_seconds == 90
+        assert seconds(played.incident) == {"down": 62, "not_accepting": 30}
+        assert played.incident.bad_seconds == 92
         assert played.incident.worst is DOWN
         assert played.incident.recovered_at == played.wall()
 
@@ -108,7 +109,10 @@ class TestChanges:
             played.run_fails()
         assert [cause.count for cause in played.incident.causes] == [203]
         assert [(probe.name, probe.count) for probe in played.incident.probes] == [("steady", 100)]
-        assert played.texts()[2:] == ["100 Run of steady failed: tcp refused"]
+        assert played.texts()[2:] == [
+            "100 100 attempts failed: tcp refused; the last at 10:01:40 UTC",
+            "100 Run of steady failed: tcp refused",
+        ]
 
     def test_another_cause_endpoint_or_probe_is_an_entry(self) -> None:
         played = down_relay()
@@ -116,7 +120,7 @@ class TestChanges:
         played.attempt_fails("timeout", endpoint="n2")
         played.run_fails("offline")
         assert played.texts()[2:] == [
-            "100 Attempt failed: tcp timeout at n2 (no answer)",
+            "100 2 attempts failed: tcp timeout at n2; the last at 10:01:40 UTC (no answer)",
             "100 Run of offline failed: tcp refused",
         ]
         assert [(each.name, each.count) for each in played.incident.endpoints] == [("n2", 2)]
@@ -136,7 +140,7 @@ class TestChanges:
         played.wait(20)
         for _ in range(3):
             played.attempt_delivers()
-        assert played.texts()[2:] == ["120 First message delivered again after 20 s down."]
+        assert played.texts()[2:] == ["120 First message delivered again after 22 s down."]
         assert played.incident.entries[-1].fields == {"runId": "run-ok"}
         assert (played.incident.failed_attempts, played.incident.attempts) == (3, 6)
 
@@ -160,7 +164,7 @@ class TestSummary:
     def test_one_condition_has_its_cause(self) -> None:
         played = down_relay()
         played.wait(65)
-        assert summarize(played.incident, played.wall()) == "down for 1 min 05 s: tcp refused"
+        assert summarize(played.incident, played.wall()) == "down for 1 min 07 s: tcp refused"
 
     def test_several_have_their_lengths_the_worst_first(self) -> None:
         played = down_relay()
@@ -169,7 +173,7 @@ class TestSummary:
         played.attempt_fails("timeout")
         played.loses()
         played.wait(30)
-        text = "down for 1 min 00 s, degraded for 30 s, latest cause tcp timeout, 1 message lost"
+        text = "down for 1 min 02 s, degraded for 30 s, latest cause tcp timeout, 1 message lost"
         assert summarize(played.incident, played.wall()) == text
         played.becomes(UP)
         assert summarize(played.incident, played.wall()) == f"{text}, up again since 10:03:10 UTC"
@@ -177,6 +181,41 @@ class TestSummary:
         assert summarize(played.incident, played.wall()) == text.replace(
             "latest cause tcp timeout", "most frequent cause tcp refused"
         )
+
+    def test_its_length_is_that_of_the_relay_since_its_first_failed_attempt(self) -> None:
+        played = down_relay()
+        since = played.wall(2)
+        played.wait(65)
+        assert condition_since(played.incident) == since
+        assert summarize(played.incident, played.wall()).startswith("down for 1 min 07 s: ")
+        assert (played.wall() - since).total_seconds() == 67
+        assert spans(played.incident, played.wall()) == [Span(since, played.wall(), DOWN)]
+
+    def test_a_condition_takes_the_time_since_it_began_from_the_one_before(self) -> None:
+        played = PlayedRelay()
+        played.becomes(UP)
+        played.becomes(DEGRADED)
+        played.wait(60)
+        played.becomes(DOWN, since=10)
+        assert played.texts()[-1] == "60 Relay is down after 50 s degraded."
+        assert seconds(played.incident) == {"degraded": 50, "down": 10}
+        assert [span.seconds for span in spans(played.incident, played.wall())] == [50, 10]
+
+    def test_several_periods_are_counted(self) -> None:
+        played = down_relay()
+        played.wait(58)
+        played.becomes(UP)
+        played.wait(100)
+        played.becomes(DOWN, since=5)
+        text = "down for 1 min 05 s in 2 periods: tcp refused"
+        assert summarize(played.incident, played.wall()) == text
+
+    def test_the_time_without_a_monitor_is_named(self) -> None:
+        played = down_relay()
+        played.restart(gone=40)
+        played.becomes(DOWN, since=42)
+        played.wait(10)
+        assert summarize(played.incident, played.wall()) == "down for 12 s: tcp refused, no monitor for 40 s"
 
     def test_latency_has_its_explanation(self) -> None:
         played = PlayedRelay()
@@ -211,7 +250,7 @@ class TestClosing:
         played.becomes(UP)
         played.wait(1000, step=1000)
         assert played.incident.closed_at == START.replace(minute=6, second=40)
-        assert seconds(played.incident) == {"up": 300}
+        assert seconds(played.incident) == {"down": 2, "up": 300}
 
     def test_a_failure_within_them_continues_it(self) -> None:
         played = down_relay()
@@ -233,7 +272,7 @@ class TestClosing:
         played.becomes(UP)
         assert played.wait(99) == []
         assert played.wait(1) == [CLOSED]
-        assert seconds(played.incident) == {"up": 300, "unknown": 1000}
+        assert seconds(played.incident) == {"down": 2, "up": 300, "unknown": 1000}
         assert "Relay is not observed after 3 min 20 s up: the monitor is unhealthy" in played.texts()[3]
 
     def test_a_removed_relay_closes_it(self) -> None:
@@ -328,11 +367,11 @@ class TestRestart:
         played.becomes(UP)
         assert played.texts()[2:] == [
             "129 Monitor restarted: nothing was observed for 9 s, since 10:02:00 UTC.",
-            "139 Relay is up after 39 s down.",
+            "139 Relay is up after 41 s down.",
         ]
         assert len(played.ids) == 1
         assert played.incident.unobserved_seconds == 9
-        assert seconds(played.incident) == {"down": 30}
+        assert seconds(played.incident) == {"down": 32}
 
     def test_a_window_that_goes_on_is_noted_once(self) -> None:
         for reason, expected in (("deploy", []), (None, ["109 Maintenance ended."])):

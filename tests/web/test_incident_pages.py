@@ -63,7 +63,7 @@ class TestList:
         played.wait(80)
         text = text_of((await shown("/incidents", played, other)).text)
         assert "Open (1)" in text
-        assert f"down demo {played.incident.id} Down for 1 min 20 s: tcp refused" in text
+        assert f"down demo {played.incident.id} Down for 1 min 22 s: tcp refused" in text
         assert text.index(played.incident.id) < text.index(other.incident.id)
         assert "other down down for 2 min 04 s: tcp refused 1128-" in text
 
@@ -88,10 +88,10 @@ class TestPage:
         played.wait(20)
         page = (await shown(f"/incidents/{played.incident.id}", played)).text
         text = text_of(page)
-        assert "<h1>demo: down for 20 s: tcp timeout</h1>" in page
-        assert "Open for 20 s . demo is down." in text
-        assert f"Id {played.incident.id} Not up for 20 s" in text
-        assert "Detected after 2 s" in text
+        assert "<h1>demo: down for 22 s: tcp timeout</h1>" in page
+        assert "Open. demo is down for 22 s , since 10:01:38 UTC." in text
+        assert f"Id {played.incident.id} Not up for 22 s" in text
+        assert "First failure 10:01:38 UTC Verdict 10:01:40 UTC, after 2 s Location " in text
         assert "Fresh attempts 4 of 4 failed" in text
         assert "10:01:40 Opened: relay is down: tcp refused, 3 of 3 attempts failed" in text
         assert "critical.svg" in page

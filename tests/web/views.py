@@ -215,7 +215,9 @@ def incident(name: str, *, closed: bool = True, worst: Condition = Condition.DOW
     return IncidentView(
         id="amber-otter-3107",
         relay=name,
+        began_at=NOW - timedelta(minutes=9, seconds=6),
         opened_at=NOW - timedelta(minutes=9),
+        recovered_at=NOW - timedelta(seconds=390) if closed else None,
         closed_at=NOW - timedelta(seconds=90) if closed else None,
         worst=worst,
         sentence="down for 2 min 04 s: tcp refused",
