@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Final
 from monitor.scenarios import Scenario
 from monitor.slo.dashboard_uid import dashboard_uid
 from monitor.slo.dashboards import shared_panels
-from monitor.slo.dashboards.model import BLUE, GREEN, RED, Annotation, Dashboard, Kind, Panel, Query, Row, State
+from monitor.slo.dashboards.model import (
+    BLUE,
+    GREEN,
+    OBJECTIVE_PREFIX,
+    RED,
+    Annotation,
+    Dashboard,
+    Kind,
+    Panel,
+    Query,
+    Row,
+    State,
+)
 from monitor.slo.dashboards.promql import (
     MONITOR,
     OWN,
@@ -290,7 +302,7 @@ def _resources() -> Row:
                     Query(expr=select("process_open_fds", OWN), legend="{{instance}}"),
                     Query(
                         expr=select("process_max_fds", OWN),
-                        legend=f"{shared_panels.OBJECTIVE_PREFIX} {{{{instance}}}}",
+                        legend=f"{OBJECTIVE_PREFIX} {{{{instance}}}}",
                     ),
                 ),
                 unit="short",

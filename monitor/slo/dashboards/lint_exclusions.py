@@ -10,37 +10,58 @@ import yaml
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from monitor.slo.dashboards.model import Dashboard
+    from monitor.slo.dashboards.model import Dashboard, Panel, Query
 
 _HEAD: Final = "# Exclusions for dashboard-linter, with reasons. Generated with the dashboards.\n"
-_METRIC: Final = re.compile(r"\b(slo:[a-z_:0-9]+|ALERTS(?:_FOR_STATE)?|centrifugo_[a-z_]+)")
+_METRIC: Final = re.compile(r"\b(slo:[a-z_:0-9]+|relay:[a-z_:]+|ALERTS(?:_FOR_STATE)?|centrifugo_[a-z_]+)")
 _REASONS: Final = {
     "slo:": "recorded over all jobs and instances of a location: the series has neither label",
+    "relay:": "recorded over all jobs, instances and locations: the series has neither label",
     "ALERTS": "written by Prometheus for rules that have neither label",
     "centrifugo_": "a series of the relay, selected by centrifugo_selector: the monitor's job does not apply",
 }
+_ONCE: Final = re.compile(r"_total\{[^}]*\} offset \$__interval")
+_ONCE_REASON: Final = (
+    "bars count each event once: the difference of the counter over one step. Rates over $__rate_interval overlap, and "
+    "add up to a multiple of the events"
+)
 
 
 def exclusions(boards: Sequence[Dashboard]) -> bytes:
     """Return the file."""
-    found = list(_found(boards))
-    rules = {rule: {"entries": found} for rule in ("target-job-rule", "target-instance-rule")}
+    elsewhere = {"entries": list(_elsewhere(boards))}
+    rules = {
+        "target-job-rule": elsewhere,
+        "target-instance-rule": elsewhere,
+        "target-counter-agg-rule": {"entries": list(_bars(boards))},
+    }
     return (_HEAD + yaml.dump({"exclusions": rules}, Dumper=_Dumper, sort_keys=False, width=120)).encode()
 
 
-def _found(boards: Sequence[Dashboard]) -> Iterator[dict[str, str]]:
+def _elsewhere(boards: Sequence[Dashboard]) -> Iterator[dict[str, str]]:
+    """Yield the queries with series that have no job and instance of a monitor."""
+    for board, panel, index, query in _queries(boards):
+        names = _METRIC.findall(query.expr)
+        reasons = [reason for prefix, reason in _REASONS.items() if any(n.startswith(prefix) for n in names)]
+        if reasons:
+            yield _entry(board, panel, index, "; ".join(reasons))
+
+
+def _bars(boards: Sequence[Dashboard]) -> Iterator[dict[str, str]]:
+    for board, panel, index, query in _queries(boards):
+        if _ONCE.search(query.expr):
+            yield _entry(board, panel, index, _ONCE_REASON)
+
+
+def _queries(boards: Sequence[Dashboard]) -> Iterator[tuple[Dashboard, Panel, int, Query]]:
     for board in boards:
         for panel in board.panels:
             for index, query in enumerate(panel.queries):
-                names = _METRIC.findall(query.expr)
-                reasons = [reason for prefix, reason in _REASONS.items() if any(n.startswith(prefix) for n in names)]
-                if reasons:
-                    yield {
-                        "dashboard": board.title,
-                        "panel": panel.title,
-                        "targetIdx": str(index),
-                        "reason": "; ".join(reasons),
-                    }
+                yield board, panel, index, query
+
+
+def _entry(board: Dashboard, panel: Panel, index: int, reason: str) -> dict[str, str]:
+    return {"dashboard": board.title, "panel": panel.title, "targetIdx": str(index), "reason": reason}
 
 
 class _Dumper(yaml.SafeDumper):

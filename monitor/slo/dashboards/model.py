@@ -7,18 +7,20 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from monitor.slo.dashboards.palette import AMBER, BLUE, GREEN, ORANGE, RED, UNKNOWN
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 WIDTH: Final = 24
 """Columns of Grafana's grid."""
 
-GREEN: Final = "green"
-AMBER: Final = "orange"
-RED: Final = "red"
-BLUE: Final = "blue"
-UNKNOWN: Final = "purple"
-"""Colour of missing data, which is never green."""
+NO_DATA: Final = "no data"
+"""Text of a panel without a result, unless that is good news."""
+
+
+OBJECTIVE_PREFIX: Final = "objective"
+"""Prefix of the legends of objectives and thresholds."""
 
 
 class Kind(StrEnum):
@@ -31,13 +33,44 @@ class Kind(StrEnum):
     TABLE = "table"
 
 
+class Legend(StrEnum):
+    """Where a graph has its legend."""
+
+    NONE = "none"
+    BOTTOM = "bottom"
+    RIGHT = "right"
+    """A list at the right, which has room for long names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """A value with its text and colour; of a column of labels the value is the label's."""
+
+    value: float | str
+    text: str
+    colour: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Between:
+    """All values from `first` to `last` with one text and colour; None is no limit."""
+
+    first: float | None = None
+    last: float | None = None
+    text: str
+    colour: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
     """One PromQL expression.
 
     `window` is the shortest `$__rate_interval` in seconds: a rate of a probe that runs once a minute needs several
-    minutes, a P99 a hundred events. `empty_reason` says why the query has no result while nothing fails; "" means that
-    it must have one. In a table, `column`, `unit` and `steps` belong to the query's value.
+    minutes, a P99 a hundred events. Bars (`promql.events`) need none. `empty_reason` says why the query has no result
+    while nothing fails; "" means that it must have one. `colour` is that of all its series.
+
+    In a table, all from `column` on belongs to the query's value: `empty_text` is shown where a row has none, `hidden`
+    values only sort, `filled` cells have the background of their colour.
     """
 
     expr: str
@@ -45,18 +78,31 @@ class Query:
     window: float = 0.0
     exemplars: bool = False
     empty_reason: str = ""
+    colour: str = ""
     column: str = ""
     unit: str = ""
+    decimals: int | None = None
     steps: tuple[tuple[float, str], ...] = ()
+    states: tuple[State | Between, ...] = ()
+    empty_text: str = NO_DATA
+    empty_colour: str = UNKNOWN
+    filled: bool = False
+    hidden: bool = False
+    width: int | None = None
+    links: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class State:
-    """A value with its text and colour."""
+class Column:
+    """A column of a table that shows a label; `states` map values of the label to texts and colours."""
 
-    value: int
-    text: str
-    colour: str
+    label: str
+    title: str = ""
+    width: int | None = None
+    states: tuple[State, ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
+    empty_text: str = ""
+    hidden: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +111,10 @@ class Panel:
 
     `steps` colour values from a number on; lower values have the colour of missing data. `threshold_lines` are drawn
     across the graph, for numbers that do not come from the configuration. Series whose legend starts with `objective`
-    are objectives and thresholds, and drawn dashed. `link` is a title and a URL with Grafana's variables; `labels` are
-    the columns of a table that show labels.
+    are objectives and thresholds, and drawn dashed in one neutral colour. `colours` gives series whose legend matches a
+    pattern their colour. `no_value` is the text of a panel without a result. `sparkline` draws the past behind a
+    number. `links` are titles and URLs with Grafana's variables; `labels` are the columns of a table that show labels,
+    `sort` the titles of the columns that sort it, the highest value first where it starts with a minus.
     """
 
     kind: Kind
@@ -76,16 +124,24 @@ class Panel:
     unit: str = "short"
     width: int = 12
     height: int = 8
-    states: tuple[State, ...] = ()
+    states: tuple[State | Between, ...] = ()
     steps: tuple[tuple[float, str], ...] = ()
     threshold_lines: tuple[tuple[float, str], ...] = ()
+    colours: tuple[tuple[str, str], ...] = ()
     stacked: bool = False
     bars: bool = False
     minimum: float | None = None
     maximum: float | None = None
+    soft_maximum: float | None = None
     decimals: int | None = None
     link: tuple[str, str] | None = None
-    labels: tuple[str, ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
+    labels: tuple[str | Column, ...] = ()
+    sort: tuple[str, ...] = ()
+    no_value: str = NO_DATA
+    sparkline: bool = False
+    named: bool = False
+    legend: Legend = Legend.BOTTOM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,3 +205,9 @@ class Dashboard:
     def panel_id(self, title: str) -> int:
         """Return the id of a panel or row. It is derived from the title, so that new panels do not change other ids."""
         return zlib.crc32(f"{self.uid}/{title}".encode()) % 1_000_000 + 1
+
+
+__all__ = [
+    "AMBER", "BLUE", "GREEN", "NO_DATA", "OBJECTIVE_PREFIX", "ORANGE", "RED", "UNKNOWN", "WIDTH", "Annotation",
+    "Between", "Column", "Dashboard", "Kind", "Legend", "Panel", "Query", "Row", "State", "Variable",
+]  # fmt: skip

@@ -10,13 +10,12 @@ from monitor.slo.dashboards import shared_panels
 from monitor.slo.dashboards.model import AMBER, GREEN, RED, Dashboard, Kind, Panel, Query, Row
 from monitor.slo.dashboards.promql import (
     RELAY,
-    increase,
+    events,
     quantile,
     rate,
     ratio_of,
     recorded,
     select,
-    sum_by,
 )
 from monitor.slo.dashboards.slo_panels import slo_row
 
@@ -162,7 +161,7 @@ def _traffic(config: Config) -> Row:
                 description="How many exchanges fail, and on which relay?",
                 queries=(
                     Query(
-                        expr=sum_by(increase(select(exchanges, RELAY, 'outcome="failed"')), ("relay",)),
+                        expr=events(select(exchanges, RELAY, 'outcome="failed"'), ("relay",)),
                         legend="{{relay}}",
                         window=window,
                     ),
@@ -180,9 +179,7 @@ def _traffic(config: Config) -> Row:
                 "maintenance window was open.",
                 queries=(
                     Query(
-                        expr=sum_by(
-                            increase(select(exchanges, RELAY, 'outcome=~"aborted|excluded"')), ("relay", "outcome")
-                        ),
+                        expr=events(select(exchanges, RELAY, 'outcome=~"aborted|excluded"'), ("relay", "outcome")),
                         legend="{{outcome}} {{relay}}",
                         window=window,
                     ),
@@ -199,7 +196,7 @@ def _traffic(config: Config) -> Row:
                 description="Are messages lost, late, corrupted, misrouted, duplicated or out of order?",
                 queries=(
                     Query(
-                        expr=sum_by(increase(select(messages, RELAY, 'verdict!="delivered"')), ("relay", "verdict")),
+                        expr=events(select(messages, RELAY, 'verdict!="delivered"'), ("relay", "verdict")),
                         legend="{{verdict}} {{relay}}",
                         window=window,
                     ),

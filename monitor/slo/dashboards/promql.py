@@ -6,6 +6,7 @@ installs and monitors. The series of Prometheus' rules, `slo:*` and `ALERTS`, ha
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from monitor.vocabulary import Condition
@@ -16,19 +17,51 @@ if TYPE_CHECKING:
 OWN: Final = 'job=~"$job", instance=~"$instance"'
 """Selects what Prometheus and the process's collector say of a monitor, which has no label of the install."""
 
-MONITOR: Final = f'install=~"$install", {OWN}, location=~"$location"'
+# Grafana does not escape the value of a variable that has one value: `=~` would take the dots of a name for patterns.
+MONITOR: Final = f'install="$install", {OWN}, location=~"$location"'
 RELAY: Final = f'{MONITOR}, relay=~"$relay"'
 PROBE: Final = f'{RELAY}, probe=~"$probe"'
-RECORDED: Final = 'install=~"$install", location=~"$location", relay=~"$relay"'
+RECORDED: Final = 'install="$install", location=~"$location", relay=~"$relay"'
+THIS_RELAY: Final = f'{MONITOR}, relay="$relay"'
+THIS_PROBE: Final = f'{THIS_RELAY}, probe=~"$probe"'
+
+_ALERTS: Final = 'service="relay-monitor", install="$install", alertname!="Watchdog"'
 # Alerts about a monitor have no relay, and alerts with a quorum no location.
-ALERT: Final = (
-    'service="relay-monitor", install=~"$install", alertname!="Watchdog", relay=~"$relay|", location=~"$location|"'
+ALERT: Final = f'{_ALERTS}, relay=~"$relay|", location=~"$location|"'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What a dashboard is about: the matchers of a relay's series, of recorded series and of alerts."""
+
+    relay: str
+    recorded: str
+    alerts: str
+
+
+SELECTED_RELAYS: Final = Subject(relay=RELAY, recorded=RECORDED, alerts=ALERT)
+"""The relays of a variable with several values, and the monitors."""
+
+ONE_RELAY: Final = Subject(
+    relay=THIS_RELAY,
+    recorded='install="$install", location=~"$location", relay="$relay"',
+    alerts=f'{_ALERTS}, relay="$relay", location=~"$location|"',
 )
+"""The relay of a variable with one value."""
+
+MONITORS: Final = Subject(
+    relay=RELAY, recorded=RECORDED, alerts=f'{_ALERTS}, alertname=~"RelayMonitor.*", location=~"$location|"'
+)
+"""The monitors themselves."""
+
 WATCHDOG: Final = 'ALERTS{service="relay-monitor", alertname="Watchdog", alertstate="firing"}'
 CONDITIONS: Final = (
     Condition.UP, Condition.DEGRADED, Condition.UNKNOWN, Condition.NOT_ACCEPTING, Condition.DOWN,
 )  # fmt: skip
 """The conditions of a relay; the position is the number that dashboards show, the worst last."""
+
+ALERT_LABELS: Final = ("alertname", "relay", "location", "slo")
+"""The labels by which a firing alert counts once, whatever its windows, probes and severities."""
 
 BUDGET_LABELS: Final = ("relay", "slo", "probe", "location")
 
@@ -46,6 +79,62 @@ def rate(series: str) -> str:
 def increase(series: str, window: str = "$__rate_interval") -> str:
     """Return the increase of a counter over a window; by default the interval of one point of the graph."""
     return f"increase({series}[{window}])"
+
+
+def events(series: str, by: Sequence[str] = (), target: str = OWN) -> str:
+    """Return the events of a counter within one interval of the graph, each counted once, for bars.
+
+    The difference of the counter at both ends of the interval: over a range the bars add up to the counter's own
+    difference, which `increase` over overlapping or extrapolated windows does not. After a reset, and of a series that
+    is new while its process was scraped before, all counts are new. `target` selects `up` of the processes.
+    """
+    before = f"{series} offset $__interval"
+    scraped = f"{select('up', target)} offset $__interval == 1"
+    return sum_by(f"{series} - ({before} <= {series} or 0 * {series} and on (job, instance) {scraped})", by)
+
+
+def events_of_most(series: str, by: Sequence[str], limit: int = 10, target: str = OWN) -> str:
+    """Return `events` of the label sets that have most of them in the selected range; none of those without any."""
+    labels = ", ".join(by)
+    most = f"topk({limit}, {sum_by(f'increase({series}[$__range] @ end())', by)} > 0)"
+    return f"{events(series, by, target)} and on ({labels}) {most}"
+
+
+def first_seen(series: str, by: Sequence[str], among: Sequence[str] = ()) -> str:
+    """Return the label sets that were not there one interval ago, at one point of time each, for annotations.
+
+    Nothing is new where there was nothing: at the start of the data, or after a gap. `among` are the labels within
+    which there must have been something.
+    """
+    labels, before = ", ".join(by), f"{series} offset $__interval"
+    seen = f"count by ({labels}) (last_over_time({series}[$__interval]))"
+    return (
+        f"{seen} unless count by ({labels}) ({before}) "
+        f"and on ({', '.join(among)}) count by ({', '.join(among)}) ({before})"
+    )
+
+
+def started(alerts: str, by: Sequence[str]) -> str:
+    """Return the alerts that started to fire within one interval, at one point of time each, for annotations."""
+    labels = ", ".join(by)
+    return (
+        f"max by ({labels}) (last_over_time({alerts}[$__interval])) "
+        f"unless max by ({labels}) ({alerts} offset $__interval)"
+    )
+
+
+def or_nothing(expr: str) -> str:
+    """Return an expression without labels, NaN where it has no value, so that a number never shows an old one."""
+    return f"({expr}) or vector(NaN)"
+
+
+def or_text(expr: str, series: str, label: str, text: str, unless_absent: str = "") -> str:
+    """Return an expression; while `series` does not exist, 0 with a text as label, for a legend or a table.
+
+    With `unless_absent`, only while these other series exist.
+    """
+    missing = f"0 * absent({series})" + (f" and on () count({unless_absent})" if unless_absent else "")
+    return f'{expr} or label_replace({missing}, "{label}", "{text}", "", "")'
 
 
 def sum_by(expr: str, by: Sequence[str] = ()) -> str:
@@ -96,20 +185,38 @@ def worst_condition(where: str, by: Sequence[str]) -> str:
     return f"max by ({labels}) ({parts}) or {gone}"
 
 
-def firing_count(*more: str) -> str:
-    """Return the number of firing alerts; 0 only while the Watchdog fires, so that the rules are evaluated."""
-    alerts = select("ALERTS", ALERT, 'alertstate="firing"', *more)
-    return f"count({alerts}) or 0 * max({WATCHDOG})"
+def in_maintenance(subject: Subject = SELECTED_RELAYS) -> str:
+    """Return the relays whose alerts are muted: all locations that vote are in a maintenance window."""
+    matchers = subject.recorded.replace('location=~"$location", ', "")  # of all locations together
+    return select("relay:maintenance", matchers)
 
 
-def burn_rate(window: str) -> str:
+def firing_count(subject: Subject = SELECTED_RELAYS, *more: str) -> str:
+    """Return the number of firing alerts outside maintenance, an alert of several windows or probes once.
+
+    0 only while the Watchdog fires, so that the rules are evaluated.
+    """
+    alerts = select("ALERTS", subject.alerts, 'alertstate="firing"', *more)
+    firing = f"max by ({', '.join(ALERT_LABELS)}) ({alerts})"
+    return f"count({firing} unless on (relay) {in_maintenance(subject)}) or 0 * max({WATCHDOG})"
+
+
+def burn_rate(window: str, subject: Subject = SELECTED_RELAYS, by: Sequence[str] = BUDGET_LABELS) -> str:
     """Return the burn rate of each error budget; objectives of 100 % have none."""
-    ratio = select(f"slo:sli_error:ratio_rate{window}", RECORDED)
-    budget = select("slo:error_budget:ratio", RECORDED)
-    labels = ", ".join(BUDGET_LABELS)
-    return f"max by ({labels}) ({ratio}) / max by ({labels}) ({budget} > 0)"
+    ratio = select(f"slo:sli_error:ratio_rate{window}", subject.recorded)
+    budget = select("slo:error_budget:ratio", subject.recorded)
+    budgets = ", ".join(BUDGET_LABELS)
+    rates = f"max by ({budgets}) ({ratio}) / max by ({budgets}) ({budget} > 0)"
+    return rates if tuple(by) == BUDGET_LABELS else f"max by ({', '.join(by)}) ({rates})"
 
 
-def recorded(name: str) -> str:
-    """Return a recorded series by the labels of an error budget."""
-    return f"max by ({', '.join(BUDGET_LABELS)}) ({select(name, RECORDED)})"
+def recorded(
+    name: str, subject: Subject = SELECTED_RELAYS, by: Sequence[str] = BUDGET_LABELS, worst: str = "max"
+) -> str:
+    """Return a recorded series by the labels of an error budget, or by some of them and the worst of the others."""
+    return f"{worst} by ({', '.join(by)}) ({select(name, subject.recorded)})"
+
+
+def remaining_budget(subject: Subject = SELECTED_RELAYS, by: Sequence[str] = BUDGET_LABELS) -> str:
+    """Return the share of each error budget that remains, −100 % at least: what was lost beyond has no meaning."""
+    return f"clamp_min({recorded('slo:period_error_budget_remaining:ratio', subject, by, 'min')}, -1)"

@@ -6,40 +6,33 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from monitor.slo.dashboard_uid import DEFAULT_INSTALL, dashboard_uid
-from monitor.slo.dashboards.model import (
-    AMBER,
-    BLUE,
-    GREEN,
-    RED,
-    UNKNOWN,
-    Annotation,
-    Kind,
-    Panel,
-    Query,
-    State,
-    Variable,
-)
+from monitor.slo.dashboards.annotations import alert_starts, maintenance
+from monitor.slo.dashboards.model import NO_DATA, OBJECTIVE_PREFIX, Column, Kind, Panel, Query, State, Variable
+from monitor.slo.dashboards.palette import AMBER, BLUE, GREEN, RED, SEVERITIES, TEXT, UNKNOWN
+from monitor.slo.dashboards.palette import CONDITIONS as CONDITION_COLOURS
 from monitor.slo.dashboards.promql import (
-    ALERT,
+    ALERT_LABELS,
     CONDITIONS,
     MONITOR,
     OWN,
-    RELAY,
+    SELECTED_RELAYS,
+    WATCHDOG,
+    Subject,
+    events_of_most,
     firing_count,
-    increase,
+    in_maintenance,
+    or_text,
     select,
-    sum_by,
     worst_condition,
     worst_state,
 )
 from monitor.vocabulary import Condition
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from monitor.config import Config
     from monitor.scenarios import Scenario
-
-OBJECTIVE_PREFIX: Final = "objective"
-"""Prefix of the legends of objectives and thresholds."""
 
 NO_DATA_STATE: Final = State(value=-1, text="no data", colour=UNKNOWN)
 UP_STATES: Final = (State(value=1, text="up", colour=GREEN), State(value=0, text="DOWN", colour=RED), NO_DATA_STATE)
@@ -53,7 +46,7 @@ DETAIL_UID: Final = "relay-monitor-relay"
 """The uid of the dashboard of one relay, of the default install."""
 
 _BUILD_INFO: Final = "relay_monitor_build_info"
-_INSTALL: Final = 'install=~"$install"'
+_INSTALL: Final = 'install="$install"'
 
 
 def monitors(config: Config) -> tuple[Variable, ...]:
@@ -71,33 +64,47 @@ def titled(config: Config, title: str) -> str:
     return title if config.install == DEFAULT_INSTALL else f"{title} ({config.install})"
 
 
+def location_label(config: Config) -> tuple[str, ...]:
+    """Return the label of the location where there are several; one location is no news in a legend."""
+    return ("location",) if len(config.locations) > 1 else ()
+
+
+def legend(*labels: str) -> str:
+    """Return the legend that shows these labels."""
+    return " · ".join(f"{{{{{label}}}}}" for label in labels)
+
+
+def page_url(config: Config) -> str:
+    """Return the on-call page of the generating monitor, without a slash at its end."""
+    url = config.alerts.external_url.rstrip("/")
+    return url.replace("{location}", config.location).replace("{shard}", "0")
+
+
 def relay_link(config: Config, relay: str = "${__field.labels.relay}") -> tuple[str, str]:
     """Return the link to the dashboard of a relay, whose name Grafana puts in."""
     uid = dashboard_uid(DETAIL_UID, config.install)
-    url = f"/d/{uid}?var-install=${{install}}&var-relay={relay}&${{datasource:queryparam}}&${{__url_time_range}}"
-    return "Relay detail", url
+    url = f"/d/{uid}?var-install=${{install}}&var-relay={relay}"
+    return "Relay detail", f"{url}&${{location:queryparam}}&${{datasource:queryparam}}&${{__url_time_range}}"
+
+
+def relay_links(config: Config, relay: str = "${__data.fields.relay}") -> tuple[tuple[str, str], ...]:
+    """Return the links of a relay: its dashboard, the on-call page at it, its incidents."""
+    page = page_url(config)
+    return (
+        relay_link(config, relay),
+        ("On-call page", f"{page}/?relay={relay}"),
+        ("Incidents", f"{page}/incidents?relay={relay}"),
+    )
 
 
 RELAYS: Final = Variable(name="relay", label="Relay", source=select("relay_monitor_runs_total", MONITOR))
+ONE_RELAY: Final = Variable(
+    name="relay", label="Relay", source=select("relay_monitor_runs_total", MONITOR), several=False
+)
 
+ALERTS: Final = alert_starts(SELECTED_RELAYS)
+MAINTENANCE: Final = maintenance(SELECTED_RELAYS)
 NO_ALERT: Final = "no alert is firing"
-
-ALERTS: Final = Annotation(
-    name="Alerts",
-    expr=select("ALERTS", ALERT, 'alertstate="firing"'),
-    title="{{alertname}}",
-    text="{{severity}} {{relay}} {{slo}} {{location}}",
-    colour=RED,
-    empty_reason=NO_ALERT,
-)
-MAINTENANCE: Final = Annotation(
-    name="Maintenance",
-    expr=f"max by (relay) ({select('relay_maintenance', RELAY)}) > 0",
-    title="Maintenance of {{relay}}",
-    text="Runs continue and are excluded from every SLO.",
-    colour=BLUE,
-    empty_reason="no maintenance window is open",
-)
 
 
 def intervals_since_success(where: str) -> str:
@@ -121,22 +128,24 @@ def window_of_100_exchanges(config: Config, *scenarios: Scenario) -> float:
     return 60.0 * math.ceil(max(waits, default=0.0) / 60)
 
 
-def alerts_firing() -> Panel:
+def alerts_firing(subject: Subject = SELECTED_RELAYS, width: int = 4) -> Panel:
     """Return the panel of the number of firing alerts."""
     return Panel(
         kind=Kind.STAT,
         title="Alerts firing",
-        description="Is anything broken? Number of firing alerts. 0 is shown only while Prometheus evaluates the "
-        "rules.",
-        queries=(Query(expr=firing_count()),),
+        description="Is anything broken? Firing alerts, each once for a relay and an SLO. None is shown only while "
+        "Prometheus evaluates the rules. Silences are known to Alertmanager alone.",
+        queries=(Query(expr=firing_count(subject)),),
         unit="none",
-        width=4,
+        width=width,
         height=4,
+        states=(State(value=0, text="none", colour=GREEN),),
         steps=((0, GREEN), (1, RED)),
+        no_value="rules are not evaluated",
     )
 
 
-def time_since_success(where: str) -> Panel:
+def time_since_success(where: str, width: int = 4) -> Panel:
     """Return the panel of the longest time since a probe's last success."""
     return Panel(
         kind=Kind.STAT,
@@ -146,7 +155,7 @@ def time_since_success(where: str) -> Panel:
         queries=(Query(expr=f"max({intervals_since_success(where)})"),),
         unit="none",
         decimals=1,
-        width=4,
+        width=width,
         height=4,
         steps=((0, GREEN), (2.5, AMBER), (4, RED)),
     )
@@ -167,125 +176,212 @@ def monitor_health(width: int = 4) -> Panel:
     )
 
 
-_CONDITION_TEXTS: Final = {
-    Condition.UP: ("up", GREEN),
-    Condition.DEGRADED: ("degraded", AMBER),
-    Condition.UNKNOWN: ("unknown", UNKNOWN),
-    Condition.NOT_ACCEPTING: ("NOT ACCEPTING", RED),
-    Condition.DOWN: ("DOWN", RED),
+CONDITION_TEXTS: Final = {
+    Condition.UP: "up",
+    Condition.DEGRADED: "degraded",
+    Condition.UNKNOWN: "unknown",
+    Condition.NOT_ACCEPTING: "NOT ACCEPTING",
+    Condition.DOWN: "DOWN",
 }
 CONDITION_STATES: Final = (
     *(
-        State(value=number, text=_CONDITION_TEXTS[condition][0], colour=_CONDITION_TEXTS[condition][1])
+        State(value=number, text=CONDITION_TEXTS[condition], colour=CONDITION_COLOURS[condition])
         for number, condition in enumerate(CONDITIONS)
     ),
     NO_DATA_STATE,
 )
 
 
-def relay_status(config: Config, width: int = 12) -> Panel:
+def relay_condition(subject: Subject, width: int = 4) -> Panel:
+    """Return the panel of the worst condition of the selected relays."""
+    return Panel(
+        kind=Kind.STAT,
+        title="Relay",
+        description="Are messages delivered, and new connections accepted? The worst condition that a location "
+        "reports.",
+        queries=(Query(expr=f"max({worst_condition(subject.relay, ('relay',))})"),),
+        unit="none",
+        width=width,
+        height=4,
+        states=CONDITION_STATES,
+    )
+
+
+def relay_status(config: Config, width: int = 12, subject: Subject = SELECTED_RELAYS, height: int = 8) -> Panel:
     """Return the panel of the condition of relays over time."""
+    labels = ("relay", *location_label(config))
     return Panel(
         kind=Kind.STATE_TIMELINE,
         title="Relay status",
         description="Which relay is down, accepts no new connections or is degraded, and since when? Unknown: nothing "
         "could be observed. Missing data is shown as no data.",
-        queries=(Query(expr=worst_condition(RELAY, ("relay", "location")), legend="{{relay}} · {{location}}"),),
+        queries=(Query(expr=worst_condition(subject.relay, labels), legend=legend(*labels)),),
         unit="none",
         width=width,
-        height=8,
+        height=height,
         states=CONDITION_STATES,
         link=relay_link(config),
     )
 
 
-def causes() -> Panel:
+def causes(subject: Subject = SELECTED_RELAYS, by: Sequence[str] = ("relay", "location"), width: int = 12) -> Panel:
     """Return the table of the present causes of relays that are not up."""
-    labels = ("relay", "location", "step", "reason", "status")
-    series = select("relay_cause_info", RELAY)
+    labels = (*by, "step", "reason", "status")
+    series = select("relay_cause_info", subject.relay)
     return Panel(
         kind=Kind.TABLE,
         title="Present causes",
         description="Why is a relay not up? Step, reason and status of the latest attempt, while it is not up.",
         queries=(
             Query(
-                expr=f"max by ({', '.join(labels)}) ({series}) == 1",
+                expr=or_text(
+                    f"max by ({', '.join(labels)}) ({series}) == 1",
+                    select("relay_state", subject.relay),
+                    by[0],
+                    NO_DATA,
+                ),
                 column="now",
                 unit="none",
                 empty_reason="every relay is up",
+                hidden=True,
             ),
         ),
         unit="none",
-        width=12,
+        width=width,
         height=8,
         labels=labels,
+        no_value="every relay is up",
     )
 
 
-def endpoint_failures(where: str) -> Panel:
+def endpoint_failures(where: str, by: Sequence[str] = ("relay", "endpoint"), width: int = 12) -> Panel:
     """Return the panel of the failures of single endpoints."""
-    failures = sum_by(increase(select("relay_endpoint_failures_total", where)), ("relay", "endpoint"))
     return Panel(
         kind=Kind.TIME_SERIES,
         title="Failures by endpoint",
-        description="Does one node fail? Attempts, connects and exchanges that failed at each endpoint of the relay.",
+        description="Does one node fail? Attempts, connects and exchanges that failed at each endpoint of the relay; "
+        "the ten endpoints with most of them.",
         queries=(
             Query(
-                expr=f"{failures} > 0", legend="{{relay}} · {{endpoint}}", empty_reason="no endpoint fails", window=60.0
+                expr=or_text(
+                    events_of_most(select("relay_endpoint_failures_total", where), by),
+                    select("relay_state", where),
+                    by[-1],
+                    NO_DATA,
+                ),
+                legend=legend(*by),
+                empty_reason="no endpoint fails",
             ),
         ),
         unit="short",
-        width=12,
+        width=width,
         height=8,
         bars=True,
         stacked=True,
         minimum=0,
+        no_value="no endpoint fails",
     )
 
 
-def probe_status(config: Config, where: str, width: int = 24) -> Panel:
+def probe_status(config: Config, where: str, width: int = 24, by: Sequence[str] = ("relay", "probe")) -> Panel:
     """Return the panel of the status of probes over time."""
-    by = ("relay", "probe", "location")
+    labels = (*by, *location_label(config))
     return Panel(
         kind=Kind.STATE_TIMELINE,
         title="Probe status",
         description="Which part is broken? A probe is down if its last two runs failed or the relay is down.",
-        queries=(Query(expr=worst_state("relay_probe_up", where, by), legend="{{relay}} · {{probe}} · {{location}}"),),
+        queries=(Query(expr=worst_state("relay_probe_up", where, labels), legend=legend(*labels)),),
         unit="none",
         width=width,
         height=8,
         states=UP_STATES,
-        link=relay_link(config),
+        link=relay_link(config) if "relay" in by else None,
     )
 
 
-def firing_alerts(config: Config, width: int = 12) -> Panel:
-    """Return the table of firing alerts with their start."""
-    labels = ("alertname", "severity", "relay", "slo", "probe", "location")
-    since = select("ALERTS_FOR_STATE", ALERT)
-    now = select("ALERTS", ALERT, 'alertstate="firing"')
+_SEVERITIES: Final = ("none", "info", "warning", "critical")
+_RULES_NOT_EVALUATED: Final = "Prometheus does not evaluate the rules"
+_UNKNOWN_SEVERITY: Final = len(_SEVERITIES) + 1
+
+
+def _severities(subject: Subject) -> str:
+    """Return a number for the severity of each firing alert; 0 in maintenance, the highest without evaluation."""
+    by, firing = ", ".join(ALERT_LABELS), 'alertstate="firing"'
+    muted = f"max by ({by}) ({select('ALERTS', subject.alerts, firing)}) and on (relay) {in_maintenance(subject)}"
+    parts = [f"0 * ({muted})"]
+    for number, severity in reversed(list(enumerate(_SEVERITIES, 1))):
+        alerts = select("ALERTS", subject.alerts, firing, f'severity="{severity}"')
+        parts.append(f"{number} * max by ({by}) ({alerts})")
+    missing = f'label_replace(absent({WATCHDOG}), "alertname", "{_RULES_NOT_EVALUATED}", "", "")'
+    return " or ".join([*parts, f"{_UNKNOWN_SEVERITY} * max by ({by}) ({missing})"])
+
+
+def firing_alerts(config: Config, width: int = 12, subject: Subject = SELECTED_RELAYS, height: int = 8) -> Panel:
+    """Return the table of firing alerts with their start, critical ones first."""
+    now = select("ALERTS", subject.alerts, 'alertstate="firing"')
+    began = f"{select('ALERTS_FOR_STATE', subject.alerts)} and ignoring (alertstate) {now}"
     runbooks = config.alerts.runbook_base_url.rstrip("/")
     return Panel(
         kind=Kind.TABLE,
         title="Firing alerts",
-        description="Which alerts fire, and since when? A row links to the runbook of its alert.",
+        description="Which alerts fire, and since when? Critical ones first; an alert of several windows is one row. "
+        "Maintenance: Alertmanager mutes it. Silences are known to Alertmanager alone: a silenced alert is listed too.",
         queries=(
             Query(
-                expr=f"1000 * max by ({', '.join(labels)}) ({since} and ignoring (alertstate) {now})",
+                expr=_severities(subject),
+                column="severity",
+                unit="none",
+                states=(
+                    State(value=_UNKNOWN_SEVERITY, text="unknown", colour=UNKNOWN),
+                    *(
+                        State(value=number, text=severity, colour=SEVERITIES[severity])
+                        for number, severity in enumerate(_SEVERITIES, 1)
+                    ),
+                    State(value=0, text="maintenance", colour=BLUE),
+                ),
+                filled=True,
+                width=110,
+                empty_reason=NO_ALERT,
+            ),
+            Query(
+                expr=f"1000 * min by ({', '.join(ALERT_LABELS)}) ({began})",
                 column="since",
                 unit="dateTimeFromNow",
+                width=130,
+                empty_text="",
+                empty_colour=TEXT,
                 empty_reason=NO_ALERT,
             ),
         ),
         unit="none",
         width=width,
-        height=8,
-        labels=labels,
-        link=("Runbook", f"{runbooks}/${{__data.fields.alertname}}"),
+        height=height,
+        labels=(
+            Column(label="severity"),
+            Column(label="alertname", title="alert", links=(("Runbook", f"{runbooks}/${{__data.fields.alertname}}"),)),
+            Column(label="relay", links=relay_links(config)),
+            Column(label="since"),
+            Column(label="slo", title="SLO", width=120),
+            Column(label="location", width=100),
+        ),
+        sort=("-severity",),
+        no_value=NO_ALERT,
     )
 
 
-def thresholds() -> Query:
-    """Return the query of the thresholds in force of latency SLOs."""
-    series = select("relay_slo_threshold_seconds", RELAY)
-    return Query(expr=f"max by (relay, slo) ({series})", legend=f"{OBJECTIVE_PREFIX} {{{{relay}}}} · {{{{slo}}}}")
+def thresholds(subject: Subject = SELECTED_RELAYS, data: str = "", by: Sequence[str] = ("relay", "slo")) -> Query:
+    """Return the query of the thresholds in force of latency SLOs.
+
+    With `data`, an expression without labels, only of those that it comes near to: a line far above would press the
+    data flat against the axis.
+    """
+    series = f"max by ({', '.join(by)}) ({select('relay_slo_threshold_seconds', subject.relay)})"
+    return Query(
+        expr=f"{series} <= {_NEAR} * scalar({data})" if data else series,
+        legend=f"{OBJECTIVE_PREFIX} {legend(*by)}",
+        empty_reason="the latency is far from its threshold" if data else "",
+    )
+
+
+_NEAR: Final = 4
+"""A threshold is shown from a quarter of it on."""

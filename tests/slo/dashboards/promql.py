@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TOKEN = re.compile(
-    r"""(?P<text>"(?:[^"\\]|\\.)*") | (?P<range>\[[^\]]*\]) | (?P<name>[a-zA-Z_:][\w:]*) | (?P<number>-?\d[\w.]*)
+    r"""(?P<text>"(?:[^"\\]|\\.)*") | (?P<variable>\$\w+) | (?P<at>@\s*(?:end|start)\(\)) | (?P<range>\[[^\]]*\])
+      | (?P<name>[a-zA-Z_:][\w:]*) | (?P<number>-?\d[\w.]*)
       | (?P<mark>[(){}]|=~|!~|!=|==|<=|>=|[-+*/%^<>=,$])""",
     re.VERBOSE,
 )

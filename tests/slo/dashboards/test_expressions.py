@@ -210,7 +210,13 @@ def _prometheus(listen: dict[str, str]) -> dict[str, Any]:
 
 def filled(expr: str, rate_interval: str = "4s") -> str:
     """Return the expression as Grafana sends it, with all values selected."""
-    values = {"__rate_interval": rate_interval, "__range": "5m", "relay": "demo"}
+    values = {
+        "__rate_interval": rate_interval,
+        "__interval": "1s",
+        "__range": "5m",
+        "install": "default",
+        "relay": "demo",
+    }
     return re.sub(r"\$(\w+)", lambda match: values.get(match.group(1), ".+"), expr)
 
 

@@ -101,7 +101,9 @@ def test_two_panels_of_one_title_are_rejected(models: tuple[Dashboard, ...]) -> 
 def test_missing_data_is_never_green(dashboard: dict[str, Any]) -> None:
     for panel in panels(dashboard):
         defaults = panel["fieldConfig"]["defaults"]
-        assert defaults["noValue"] == "no data", panel["title"]
+        # Another text is good news, or says what is missing: then the query itself says if there are no data.
+        absent = all("absent(" in target["expr"] or "Watchdog" in target["expr"] for target in panel["targets"][:1])
+        assert defaults["noValue"] == "no data" or absent, panel["title"]
         assert defaults["thresholds"]["steps"][0]["color"] in {"purple", "text"}, panel["title"]
         assert {
             "type": "special", "options": {"match": "null+nan", "result": {"text": "no data", "color": "purple"}},
@@ -138,20 +140,42 @@ def test_links_to_the_other_dashboards_the_monitor_and_the_runbooks(dashboard: d
 def test_every_linked_dashboard_exists(written: Mapping[str, bytes]) -> None:
     made = [json.loads(text) for name, text in written.items() if name.endswith(".json")]
     uids = {dashboard["uid"] for dashboard in made}
-    urls = {
-        link["url"].split("?")[0]
-        for dashboard in made
-        for panel in panels(dashboard)
-        for link in panel["fieldConfig"]["defaults"].get("links", ())
+    urls = {link["url"].split("?")[0] for dashboard in made for panel in panels(dashboard) for link in links(panel)}
+    assert urls == {
+        "/d/relay-monitor-relay",
+        "https://runbooks.example.com/relay-monitor/${__data.fields.alertname}",
+        "http://127.0.0.1:9464/",
+        "http://127.0.0.1:9464/incidents",
     }
-    assert urls == {"/d/relay-monitor-relay", "https://runbooks.example.com/relay-monitor/${__data.fields.alertname}"}
     assert "relay-monitor-relay" in uids
 
 
-def test_every_dashboard_has_alert_annotations(dashboard: dict[str, Any]) -> None:
+def links(panel: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the links of a panel and of its columns."""
+    yield from panel["fieldConfig"]["defaults"].get("links", ())
+    for override in panel["fieldConfig"]["overrides"]:
+        yield from (link for entry in override["properties"] if entry["id"] == "links" for link in entry["value"])
+
+
+def test_links_between_dashboards_keep_what_is_selected(dashboard: dict[str, Any]) -> None:
+    """Install, locations, data source and time range; the relay is that of the row or series."""
+    for panel in panels(dashboard):
+        for link in links(panel):
+            if link["url"].startswith("/d/"):
+                query = link["url"].split("?")[1].split("&")
+                assert query[0] == "var-install=${install}"
+                assert query[1].startswith("var-relay=${__")
+                assert query[2:] == ["${location:queryparam}", "${datasource:queryparam}", "${__url_time_range}"]
+
+
+def test_annotations_are_starts_of_critical_alerts(dashboard: dict[str, Any]) -> None:
+    """As regions of every alert they would fill all graphs during an incident."""
     marks = {mark["name"]: mark for mark in dashboard["annotations"]["list"]}
-    assert marks["Alerts"]["expr"] == marks["Alerts"]["target"]["expr"]
-    assert 'alertstate="firing"' in marks["Alerts"]["expr"]
+    starts = marks["Critical alerts"]["expr"]
+    assert starts == marks["Critical alerts"]["target"]["expr"]
+    assert starts.count('alertstate="firing", severity="critical"') == 2
+    assert "unless max by (alertname, relay) (ALERTS{" in starts
+    assert starts.endswith("offset $__interval)")
     assert all(mark["enable"] for mark in marks.values())
 
 
@@ -175,7 +199,7 @@ def test_each_centrifugo_has_a_collapsed_row_and_deploy_annotations() -> None:
     asked = [target["expr"] for panel in rows["Centrifugo metrics: three"]["panels"] for target in panel["targets"]]
     assert all('{job="b", cluster="x"}' in expr for expr in asked)
     assert [mark["name"] for mark in made["annotations"]["list"]] == [
-        "Alerts", "Maintenance", "Deploys of one, two", "Deploys of three",
+        "Critical alerts", "Maintenance", "Deploys of one, two", "Deploys of three",
     ]  # fmt: skip
 
 
@@ -203,14 +227,14 @@ slos:
     made = json.loads(files(parse(TWO + slos, "config.yaml", {}))["dashboards/relay-detail.json"])
     (table,) = (panel for panel in panels(made) if panel["title"] == "SLO status")
     parts = [
-        f'slo:sli_error:ratio_rate{window}{{install=~"$install", location=~"$location", relay=~"$relay"}} '
+        f'slo:sli_error:ratio_rate{window}{{install="$install", location=~"$location", relay=~"$relay"}} '
         "and on (install, relay, slo, location) "
-        'relay_slo_window_seconds{install=~"$install", job=~"$job", instance=~"$instance", location=~"$location", '
+        'relay_slo_window_seconds{install="$install", job=~"$job", instance=~"$instance", location=~"$location", '
         'relay=~"$relay"} '
         f"== {seconds}"
         for window, seconds in (("7d", 604_800), ("30d", 2_592_000))
     ]
-    assert table["targets"][1]["expr"] == f"1 - max by (relay, slo, probe, location) ({' or '.join(parts)})"
+    assert table["targets"][2]["expr"] == f"1 - max by (relay, slo, probe, location) ({' or '.join(parts)})"
 
 
 def test_colours_start_where_alerts_do(dashboard: dict[str, Any]) -> None:
@@ -236,7 +260,7 @@ def test_the_exclusions_are_yaml_without_aliases(written: Mapping[str, bytes]) -
     text = written["dashboards/.lint"].decode()
     assert "&id" not in text
     rules = yaml.safe_load(text)["exclusions"]
-    assert list(rules) == ["target-job-rule", "target-instance-rule"]
+    assert list(rules) == ["target-job-rule", "target-instance-rule", "target-counter-agg-rule"]
 
 
 def differences(written: Any, read: Any, path: str = "") -> Iterator[str]:

@@ -32,6 +32,7 @@ FOREIGN = {
     "ALERTS": OBJECTIVE | {"alertname", "alertstate", "severity", "service"},
     "ALERTS_FOR_STATE": OBJECTIVE | {"alertname", "severity", "service"},
     **dict.fromkeys(RECORDED, OBJECTIVE),
+    "relay:maintenance": {"install", "relay"},
     **{
         f"centrifugo_{name}": SCRAPED | labels
         for name, labels in {
