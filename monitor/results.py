@@ -56,6 +56,8 @@ class RelayStatus:
     attempts, failed: fresh attempts since the condition began, and how many of them failed; of a degraded relay the
         exchanges within the window.
     slow: how many of these exchanges were over the latency threshold.
+    attempts_alone: the relay is said to be down by fresh attempts alone, since this monitor restarted while new
+        connections failed: it has no persistent pair that could show whether existing ones deliver.
     reason_unknown: why nothing is known, in words a person can act on.
     """
 
@@ -68,6 +70,7 @@ class RelayStatus:
     attempts: int = 0
     failed: int = 0
     slow: int = 0
+    attempts_alone: bool = False
     reason_unknown: str = ""
 
 

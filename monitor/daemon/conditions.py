@@ -96,6 +96,7 @@ class Conditions:
             "attempts": status.attempts,
             "failed": status.failed,
             "slow": status.slow,
+            "attemptsAlone": status.attempts_alone,
             "reasonUnknown": status.reason_unknown,
             "cause": None
             if cause is None
@@ -123,6 +124,7 @@ class Conditions:
             attempts=int(entry["attempts"]),
             failed=int(entry["failed"]),
             slow=int(entry.get("slow", 0)),  # earlier versions have none
+            attempts_alone=entry.get("attemptsAlone") is True,
             reason_unknown=str(entry["reasonUnknown"]),
             cause=None
             if cause is None

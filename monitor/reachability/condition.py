@@ -63,6 +63,7 @@ class RelayCondition:
         self._wall = wall
         self._base = Condition.UP  # what is known without degradation and doubts: UP, NOT_ACCEPTING or DOWN
         self._base_since = wall(0.0)
+        self._lost_pairs = False  # by a restart while new connections failed
         self._persistent_sent_at = NEVER  # the latest persistent message that was delivered was sent then
         self._attempts = self._failed = 0  # since the base condition began
         self._series = 0  # failed attempts since the last success
@@ -94,9 +95,11 @@ class RelayCondition:
         if self.accepting is False:
             down = status.condition is Condition.DOWN or not status.up
             self._base = Condition.DOWN if down else Condition.NOT_ACCEPTING
+        self._lost_pairs = status.attempts_alone or self._base is Condition.NOT_ACCEPTING
         if status.condition is Condition.DEGRADED:
-            self.degradation.found(self._now, status.cause)
-        self._attempts, self._failed = status.attempts, status.failed
+            self.degradation.restore(self._now, status.cause, status.attempts, status.failed, status.slow)
+        else:
+            self._attempts, self._failed = status.attempts, status.failed
         if status.condition is Condition.UNKNOWN and self.up is not None:
             self._unknown_because = status.reason_unknown or NO_VERDICT
         self._shown = self._present(self._now)
@@ -168,6 +171,7 @@ class RelayCondition:
         """Handle a message that was sent at `sent_at` and delivered, over a persistent pair or by a run."""
         if persistent:
             self._persistent_sent_at = max(self._persistent_sent_at, sent_at)
+            self._lost_pairs = False
         if self.up is None:
             self._blind_since = None
         self._succeeded(now)
@@ -281,6 +285,7 @@ class RelayCondition:
             attempts=attempts,
             failed=failed,
             slow=slow,
+            attempts_alone=self._lost_pairs and self._shown is Condition.DOWN,
             reason_unknown=why,
         )
 
@@ -308,6 +313,7 @@ class RelayCondition:
             self._now = now
             self._enter(Condition.UP, now)
             self._recovered_at = now
+            self._lost_pairs = False
             self.degradation.clear()
             self.cause = None
 

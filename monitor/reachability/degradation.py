@@ -70,6 +70,11 @@ class Degradation:
         self._examined_until = float("-inf")
         self._bins.clear()
 
+    def restore(self, now: float, cause: Cause | None, exchanges: int, failed: int, slow: int) -> None:
+        """Begin with what the process before this one found; its exchanges stay for a window."""
+        self._bins.append(_Bin(now, exchanges=exchanges, failed=failed, slow=slow))
+        self.found(now, cause)
+
     def counts(self, now: float) -> tuple[int, int, int]:
         """Return the exchanges in the window, how many of them failed, and how many were slow."""
         self._expire(now)

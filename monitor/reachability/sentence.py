@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from monitor.durations import duration
 from monitor.vocabulary import Condition, cause_name
@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from monitor.results import Cause, RelayStatus
+
+ATTEMPTS_ALONE: Final = "the monitor restarted meanwhile and has no connection left to show if existing ones deliver"
+"""Why a relay that accepted no new connections is said to be down after a restart of the monitor."""
 
 
 def describe(status: RelayStatus, now: datetime) -> str:
@@ -31,7 +34,8 @@ def explain(status: RelayStatus) -> str:
     match status.condition:
         case Condition.DOWN:
             recovering = ", messages cross again" if status.up else ""
-            return f"{cause or 'no message crosses'}, {counts} attempts failed{recovering}"
+            alone = f"; {ATTEMPTS_ALONE}" if status.attempts_alone else ""
+            return f"{cause or 'no message crosses'}, {counts} attempts failed{recovering}{alone}"
         case Condition.NOT_ACCEPTING:
             return f"new connections fail ({cause}, {counts}); existing ones deliver"
         case Condition.DEGRADED:
