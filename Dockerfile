@@ -44,5 +44,5 @@ FROM base AS runtime
 COPY --from=build /opt/relay-monitor /opt/relay-monitor
 EXPOSE 9464
 HEALTHCHECK --interval=15s --timeout=10s --start-period=20s \
-    CMD ["python", "-m", "monitor.healthcheck", "127.0.0.1:9464"]
+    CMD ["python", "-m", "monitor.healthcheck", "--config", "/etc/relay-monitor/config.yaml"]
 CMD ["run", "--config", "/etc/relay-monitor/config.yaml", "--log-format", "json"]

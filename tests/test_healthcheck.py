@@ -12,7 +12,8 @@ import bcrypt
 import pytest
 import trustme
 
-from monitor.healthcheck import alive
+from monitor.config import ServerConfig
+from monitor.healthcheck import DEFAULT_LISTEN, alive, check, configured_address
 from monitor.web import WebAuth, WebServer, build_app, read_security
 from tests.web.site import state
 
@@ -33,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-async def check(folder: Path, text: str, app: ASGIApp | None = None) -> str | None:
+async def check_server(folder: Path, text: str, app: ASGIApp | None = None) -> str | None:
     """Return the result of the check against a server with this web configuration."""
     (folder / "web.yml").write_text(text)
     web_auth = WebAuth(read_security(folder / "web.yml"))
@@ -56,14 +57,62 @@ async def check(folder: Path, text: str, app: ASGIApp | None = None) -> str | No
     ids=["plain", "password", "TLS", "client certificate"],
 )
 async def test_any_response_is_healthy(folder: Path, text: str) -> None:
-    assert await check(folder, text) is None
+    assert await check_server(folder, text) is None
 
 
 async def test_an_internal_error_is_not_healthy(folder: Path) -> None:
     async def broken(scope: object, receive: object, send: object) -> None:
         raise RuntimeError("broken")
 
-    assert await check(folder, "", broken) is not None
+    assert await check_server(folder, "", broken) is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("relays: []", DEFAULT_LISTEN),
+        ("", DEFAULT_LISTEN),
+        ("server: {listen: '127.0.0.1:9000'}", "127.0.0.1:9000"),
+        ("server: {listen: '0.0.0.0:9000'}", "127.0.0.1:9000"),
+        ("server: {listen: '[::]:9000'}", "[::1]:9000"),
+        ("server:\n  listen: ${LISTEN:-127.0.0.1:9464}", "10.0.0.1:9001"),
+        ("server:\n  listen: ${OTHER:-127.0.0.1:9464}", "127.0.0.1:9464"),
+        ("server:\n  listen: 127.0.0.1:${PORT}", "127.0.0.1:9002"),
+    ],
+)
+def test_it_follows_the_configured_address(text: str, address: str) -> None:
+    assert configured_address(text, {"LISTEN": "10.0.0.1:9001", "PORT": "9002"}) == address
+
+
+def test_it_knows_the_default_address() -> None:
+    assert ServerConfig().listen == DEFAULT_LISTEN
+
+
+def test_it_finds_the_address_in_the_shipped_configuration() -> None:
+    text = (ROOT / "config.yaml").read_text(encoding="utf-8")
+    assert configured_address(text, {}) == DEFAULT_LISTEN
+    assert configured_address(text, {"RELAY_MONITOR_LISTEN": "0.0.0.0:8080"}) == "127.0.0.1:8080"
+
+
+@pytest.mark.parametrize(
+    "text", ["server: {listen: '127.0.0.1:0'}", "server: {listen: '${UNSET}:1'}", "server: {listen: here}", "a: [", "'"]
+)
+def test_a_configuration_without_a_known_address_is_not_healthy(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    why = check(["--config", str(path)])
+    assert why is not None
+    assert why.startswith(f"{path}: ")
+    assert "\n" not in why
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--config"], ["127.0.0.1:1", "127.0.0.1:2"]])
+def test_wrong_usage_is_not_healthy(arguments: list[str]) -> None:
+    assert (check(arguments) or "").startswith("usage: ")
+
+
+def test_a_missing_configuration_is_not_healthy(tmp_path: Path) -> None:
+    assert "No such file" in (check(["--config", str(tmp_path / "config.yaml")]) or "")
 
 
 @pytest.mark.integration

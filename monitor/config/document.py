@@ -7,12 +7,12 @@ limited before anything is built, aliases included.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import yaml
 
+from monitor.environment import expand
 from monitor.errors import ConfigProblem
 
 if TYPE_CHECKING:
@@ -27,9 +27,6 @@ MAX_NODES: Final = 50_000
 
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
-_VARIABLE: Final = re.compile(
-    r"\$(?:(?P<dollar>\$)|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>(?:[^}$]|\$(?!\{))*))?\}|)"
-)
 
 
 @dataclass(slots=True)
@@ -225,28 +222,13 @@ class _Builder:
 
     def _expand(self, text: str, line: int, path: KeyPath) -> str:
         """Replace `${NAME}`, `${NAME:-default}` and `$$`; a variable that is not set is a problem."""
-        environ = self.environ
-        if environ is None:
+        if self.environ is None:
             return text
-
-        def replace(match: re.Match[str]) -> str:
-            if match["dollar"]:
-                return "$"
-            if match["name"] is None:
-                message = "has a single $; write $$ for a dollar sign, ${NAME} or ${NAME:-default} for a variable"
-            elif value := environ.get(match["name"]) or match["default"]:
-                return value
-            elif match["default"] is not None:
-                return ""
-            else:
-                why = "is empty" if match["name"] in environ else "is not set"
-                name = match["name"]
-                message = f"the environment variable {name} {why}; set it, or write ${{{name}:-default}}"
-            self.problems.append(ConfigProblem(line, show_path(path), message))
+        expanded, wrong = expand(text, self.environ)
+        self.problems += [ConfigProblem(line, show_path(path), message) for message in wrong]
+        if wrong:
             self.unknown.add(path)
-            return match[0]
-
-        return _VARIABLE.sub(replace, text)
+        return expanded
 
 
 def _line(event: yaml.Event) -> int:
