@@ -171,14 +171,21 @@ def _run_on_one(
     if listen is None and gateway is None:
         run_loop(run_test(plan, clock, watch=watch, finish=finish))
         return
-    from monitor.load.serving import metrics_of  # noqa: PLC0415
+    from monitor.load.serving import export_statistics, metrics_of  # noqa: PLC0415
     from monitor.schedule import LoopLag  # noqa: PLC0415
 
     probes = {probe.name for probe in config.probes if probe.scenario is plan.scenario} if config is not None else set()
     slos = tuple(slo for slo in config.slos if probes & set(slo.probe)) if config is not None else ()
     with metrics_of(plan, slos, listen, gateway) as served:
         lag = LoopLag(clock, served.observe_loop_lag)
-        run_loop(run_test(plan, clock, watch=watch, publish=served.publish, background=lag.run, finish=finish))
+
+        def watch_and_export(runner: ScenarioRunner) -> Any:
+            export_statistics(served, plan, runner.statistics, clock)
+            return watch(runner)
+
+        run_loop(
+            run_test(plan, clock, watch=watch_and_export, publish=served.publish, background=lag.run, finish=finish)
+        )
 
 
 def _run_on_several(plan: Plan, workers: int, finish: Callable[[FinishedTest], None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -85,6 +86,12 @@ class Plan:
     def start_of(self, number: int) -> float:
         """Return the start of a pair or connection in seconds after the beginning, spread evenly over the ramp-up."""
         return self.ramp_up * number / self.total
+
+    def due(self, elapsed: float) -> int:
+        """Return how many of this worker's pairs or connections should have started after so many seconds."""
+        index, count = self.worker
+        reached = math.inf if elapsed >= self.ramp_up else elapsed * self.total / self.ramp_up
+        return len(range(index, int(min(self.total - 1, reached)) + 1, count))
 
     @property
     def scan_delay(self) -> float:

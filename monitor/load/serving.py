@@ -15,14 +15,18 @@ from prometheus_client import push_to_gateway, start_http_server
 
 import monitor
 from monitor.errors import StartupError
+from monitor.load.load_metrics import LoadCollector
+from monitor.load.plan import RELAY
 from monitor.load.scenario_runner import config_of
 from monitor.metrics import Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from monitor.clock import Clock
     from monitor.config import SloConfig
     from monitor.load.plan import Plan
+    from monitor.load.statistics import LoadStatistics
 
 _log = structlog.get_logger(__name__)
 
@@ -59,6 +63,19 @@ def metrics_of(
             thread.join()
         if gateway is not None:
             _push(gateway, plan, metrics)
+
+
+def export_statistics(metrics: Metrics, plan: Plan, statistics: LoadStatistics, clock: Clock) -> None:
+    """Export the statistics of a test too, which begins now."""
+    config = config_of(plan)
+    labels = {
+        "install": config.install,
+        "location": config.location,
+        "relay": RELAY,
+        "probe": plan.scenario.value,
+        "scenario": plan.scenario.value,
+    }
+    metrics.registry.register(LoadCollector(plan, statistics, clock, labels))
 
 
 def load_name(name: str) -> str | None:

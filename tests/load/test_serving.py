@@ -40,6 +40,9 @@ async def test_metrics_are_served_during_the_test(tmp_path: Path) -> None:
         f'relay_load_pair_seconds_total{{install="default",location="local",{labels},scenario="steady-state",state="conn',
         f'relay_load_slo_events_total{{install="default",location="local",outcome="good",{labels},slo="stability"}}',
         "relay_load_event_loop_lag_seconds_count",
+        f'relay_load_pairs{{install="default",location="local",{labels},scenario="steady-state",state="open"',
+        f'relay_load_connects_total{{install="default",location="local",outcome="immediate",{labels}',
+        f'relay_load_latency_seconds_count{{install="default",latency="connect",location="local",{labels}',
     )
     async with asyncio.timeout(60):
         while True:
