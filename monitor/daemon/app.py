@@ -13,7 +13,7 @@ import monitor
 from monitor.clock import SYSTEM_CLOCK, Clock, utc
 from monitor.config.audit import reload_text
 from monitor.daemon.conditions import Conditions
-from monitor.daemon.incidents import IncidentRecorder, restore_incidents
+from monitor.daemon.incidents import IncidentRecorder, restore_incidents, restore_incidents_later
 from monitor.daemon.lifecycle import Lifecycle
 from monitor.daemon.maintenance import MaintenanceOnDemand, described, sentence
 from monitor.daemon.pipeline import ResultPipeline
@@ -166,7 +166,7 @@ class Monitor:
         self._start_began = True
         self.metrics.set_healthy(True)
         self.metrics.set_reload(at=self.clock.time(), ok=True)
-        await restore_incidents(self.incidents, self.journal, self.config)
+        restored = await restore_incidents(self.incidents, self.journal, self._relay_names())
         await self.monitored_relays.start(
             self._on_status, on_attempt=self._on_attempt, known=self._known, supervision=self.supervision
         )
@@ -178,6 +178,9 @@ class Monitor:
             self.supervision.watch("gauges", self._export_gauges),
             self.supervision.watch("prometheus", self.prometheus.run),
         ]
+        if not restored:
+            later = restore_incidents_later(self.incidents, self.journal, self._relay_names)
+            self._background.append(self.supervision.spawn("incidents", later))
         _log.info("monitor started", relays=len(self.config.relays), probes=len(self.config.probes))
 
     async def stop_parts(self) -> None:
@@ -343,6 +346,9 @@ class Monitor:
 
     def _relays(self) -> Iterable[MonitoredRelay]:
         return self.monitored_relays.relays.values()
+
+    def _relay_names(self) -> list[str]:
+        return [relay.name for relay in self.config.relays]
 
     def _verdict_of(self, relay: str) -> RelayVerdict | None:
         monitored = self.monitored_relays.relays.get(relay)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from monitor.clock import Clock
-    from monitor.config import Config
     from monitor.incidents.incident import Value
     from monitor.journal import Journal
     from monitor.results import RelayStatus, Report
@@ -37,6 +37,9 @@ SAVE_INTERVAL: Final = 5.0
 
 RESAVE_INTERVAL: Final = 15.0
 """Seconds between two writes of an open incident of which nothing changed: what was observed is known to within it."""
+
+RESTORE_INTERVAL: Final = 10.0
+"""Seconds between two attempts to read the incidents of the process before this one."""
 
 MAX_LISTED: Final = 1000
 """Largest number of incidents in a list."""
@@ -74,14 +77,25 @@ class Counts(Protocol):
         """Count an incident that opened."""
 
 
-async def restore_incidents(recorder: IncidentRecorder, journal: Journal, config: Config) -> None:
-    """Continue with what the process before this one left, if the journal can be read."""
-    left: Sequence[Incident] = ()
+async def restore_incidents(recorder: IncidentRecorder, journal: Journal, relays: Iterable[str]) -> bool:
+    """Continue with what the process before this one left; return False if the journal cannot be read."""
     try:
         left = await journal.read(recorder.left_by_predecessor())
     except JournalUnavailableError as error:
-        _log.warning("incidents of the process before are unknown", why=str(error))
-    recorder.restore(left, [relay.name for relay in config.relays])
+        _log.warning("incidents of the process before are unknown until the journal can be read", why=str(error))
+        return False
+    recorder.restore(left, relays)
+    return True
+
+
+async def restore_incidents_later(
+    recorder: IncidentRecorder, journal: Journal, relays: Callable[[], Iterable[str]]
+) -> None:
+    """Continue with them once the journal can be read: an incident that was left open would stay so for ever."""
+    restored = False
+    while not restored:
+        await asyncio.sleep(RESTORE_INTERVAL)
+        restored = await restore_incidents(recorder, journal, relays())
 
 
 class IncidentRecorder:
@@ -111,14 +125,20 @@ class IncidentRecorder:
         return query
 
     def restore(self, found: Iterable[Incident], relays: Iterable[str], seen_at: datetime | None = None) -> None:
-        """Continue with the latest incident of each of these relays, which were observed until `seen_at`."""
-        monitored, latest = set(relays), dict[str, Incident]()
+        """Continue with the latest incident of each of these relays, which were observed until `seen_at`.
+
+        One of this process takes the place of those before it.
+        """
+        monitored, begun = set(relays), {incident.relay: incident for incident in self.present()}
+        latest: dict[str, Incident] = {}
         for incident in sorted(found, key=lambda each: each.opened_at):
-            earlier = latest.get(incident.relay)
-            if earlier is not None and earlier.is_open:  # a process could not read it, and began another one
-                self._store.save_incident(closed(earlier, earlier.updated_at, f"continued as {incident.id}"))
+            if incident.relay in latest:  # a process could not read it, and began another one
+                self._close_continued(latest[incident.relay], incident)
             latest[incident.relay] = incident
         for relay, incident in latest.items():
+            if relay in begun:
+                self._close_continued(incident, begun[relay])
+                continue
             now = self._clock.monotonic()
             seen = max(incident.updated_at, seen_at or incident.updated_at)
             incidents = self._of(relay)
@@ -126,6 +146,11 @@ class IncidentRecorder:
             self._counts.set_incident_open(relay, incidents.open is not None)
             if relay not in monitored:
                 self.removed(relay)
+
+    def _close_continued(self, incident: Incident, by: Incident) -> None:
+        """Close an incident that another one of its relay has followed."""
+        if incident.is_open and incident.id != by.id:
+            self._store.save_incident(closed(incident, incident.updated_at, f"continued as {by.id}"))
 
     def close(self) -> None:
         """Store what is not stored yet; the monitor stops."""

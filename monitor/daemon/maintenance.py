@@ -83,12 +83,14 @@ class MaintenanceOnDemand:
         if content is None:
             return
         try:
-            self.windows.restore(_window(entry) for entry in json.loads(content)["windows"])
+            expired = self.windows.restore([_window(entry) for entry in json.loads(content)["windows"]])
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
             _log.warning("maintenance windows of the last run ignored: damaged", why=repr(error)[:200])
             return
         for window in self.list():
             _log.info("maintenance continues", **described(window))
+        for window in expired:
+            self._changed(window, "expired", note="no monitor ran at its end")
 
     def close(self, timeout: float) -> None:
         """Wait until the windows are written, for at most `timeout` seconds. May block."""

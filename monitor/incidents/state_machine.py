@@ -104,7 +104,9 @@ class IncidentMachine:
         self.incident = replace(incident, unobserved_seconds=incident.unobserved_seconds + gap)
         text = f"Monitor restarted: nothing was observed for {duration(gap)}, since {seen_at:%H:%M:%S} UTC."
         self._enter(EntryKind.GAP, text, {"seconds": round(gap, 3), "since": seen_at.isoformat()})
-        return self._taken(ChangeKind.UPDATED)
+        changes = self._taken(ChangeKind.UPDATED)
+        # What is said of the relay is known already if the incident could not be read at the start.
+        return changes if self._status is None else changes + self.status(now, self._status, self._why)
 
     def status(self, now: float, status: RelayStatus, why: str = "") -> list[Change]:
         """Handle what is said of the relay; `why` explains it in words."""

@@ -100,14 +100,18 @@ class OnDemandWindows:
             for entry in (*self._open.values(), *self._ended)
         )
 
-    def restore(self, windows: Iterable[Window]) -> None:
-        """Take over the windows of an earlier process that have not ended."""
+    def restore(self, windows: Iterable[Window]) -> list[Window]:
+        """Take over the windows of an earlier process, and return those that have ended since."""
         now, wall = self._clock.monotonic(), self._clock.time()
+        expired = []
         for window in windows:
             left = min(window.end.timestamp() - wall, (window.end - window.start).total_seconds(), MAX_SECONDS)
             if left > 0 and len(self._open) < MAX_OPEN:
                 since = min(window.start.timestamp() - wall, 0.0)
                 self._open[window.id] = _Entry(window, now + since, now + left)
+            else:
+                expired.append(window)
+        return expired
 
     def _current(self) -> Sequence[_Entry]:
         now = self._clock.monotonic()

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import cast
+from typing import TYPE_CHECKING, Any, cast
 
-from monitor.daemon.incidents import IncidentRecorder
+import pytest
+
+from monitor.daemon import incidents
+from monitor.daemon.incidents import IncidentRecorder, restore_incidents, restore_incidents_later
+from monitor.errors import JournalUnavailableError
 from monitor.incidents import EntryKind, Incident, IncidentMachine
 from monitor.journal import Journal
+from monitor.results import RelayStatus
 from monitor.schedule import Maintenance, OnDemandWindows
 from monitor.vocabulary import Condition
 from tests.journal.test_sums import WallClock
 from tests.metrics.sample import exporter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 EVENING = datetime(2026, 11, 28, 23, 30, tzinfo=UTC)
 
@@ -54,6 +63,58 @@ def test_an_open_incident_that_another_one_followed_is_closed() -> None:
     assert closed is not None
     assert (closed.closed_at, closed.closed_because) == (earlier.updated_at, "continued as later")
     assert closed.entries[-1].kind is EntryKind.CLOSED
+
+
+class LockedJournal(Journal):
+    """A journal that cannot be read for some time."""
+
+    refusals = 3
+
+    async def read(self, query: Callable[[], Any], timeout: float = 5.0) -> Any:
+        if self.refusals:
+            self.refusals -= 1
+            raise JournalUnavailableError("the journal did not answer within 5 s")
+        return await super().read(query, timeout)
+
+
+async def restored_later(*left: Incident, status: RelayStatus) -> IncidentRecorder:
+    """Return the recorder of a process whose journal could be read after the relay's first status only."""
+    clock = clock_at(EVENING)
+    journal = LockedJournal(clock=clock)
+    for each in left:
+        journal.save_incident(each)
+    recorder = IncidentRecorder(journal, exporter(), clock, install="default", location="here")
+    assert not await restore_incidents(recorder, journal, ["demo"])
+    recorder.status(status, Maintenance((), clock, OnDemandWindows(clock)))
+    await asyncio.wait_for(restore_incidents_later(recorder, journal, lambda: ["demo"]), 5)
+    assert journal.refusals == 0
+    return recorder
+
+
+def status(condition: Condition) -> RelayStatus:
+    up = condition is Condition.UP
+    return RelayStatus(relay="demo", condition=condition, since=EVENING, up=up, accepting=up)
+
+
+@pytest.fixture
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(incidents, "RESTORE_INTERVAL", 0.0)
+
+
+@pytest.mark.usefixtures("_impatient")
+async def test_an_incident_that_could_be_read_late_only_goes_on() -> None:
+    recorder = await restored_later(incident("left", timedelta(minutes=5)), status=status(Condition.UP))
+    (found,) = recorder.list()
+    assert (found.id, found.is_open, found.condition) == ("left", True, Condition.UP)
+    assert [entry.kind for entry in found.entries] == [EntryKind.GAP, EntryKind.CONDITION]
+
+
+@pytest.mark.usefixtures("_impatient")
+async def test_one_that_another_has_followed_by_then_is_closed() -> None:
+    recorder = await restored_later(incident("left", timedelta(minutes=5)), status=status(Condition.DOWN))
+    new, left = recorder.list()
+    assert (new.is_open, left.id, left.is_open) == (True, "left", False)
+    assert left.closed_because == f"continued as {new.id}"
 
 
 def test_a_window_that_ends_tomorrow_is_noted_once() -> None:

@@ -53,6 +53,23 @@ def test_a_window_survives_a_restart(tmp_path: Path) -> None:
     assert Process(tmp_path).windows.list() == ()
 
 
+def test_a_window_that_ended_while_no_monitor_ran_is_logged_once(tmp_path: Path) -> None:
+    first = Process(tmp_path)
+    window = first.windows.start(["a"], 600, "deploy", "ana")
+    first.stop()
+    file = tmp_path / NAME
+    file.write_text(file.read_text().replace(window.end.isoformat(), window.start.isoformat()))
+    with capture_logs() as lines:
+        second = Process(tmp_path)
+    assert second.windows.list() == ()
+    assert second.changes == [(window.id, "expired")]
+    assert [(line["event"], line["window"], line["note"]) for line in lines] == [
+        ("maintenance expired", window.id, "no monitor ran at its end")
+    ]
+    second.stop()
+    assert Process(tmp_path).changes == []
+
+
 @pytest.mark.parametrize(
     "content",
     [
