@@ -1,33 +1,39 @@
-"""The dashboard of one relay: status, failures, latency, SLOs, connections, and its Centrifugo's metrics."""
+"""The dashboard of one relay: status, failures, latency, connections, probes, SLOs, and its Centrifugo's metrics."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from monitor.config import show_duration
-from monitor.scenarios import Scenario
 from monitor.slo.dashboard_uid import dashboard_uid
-from monitor.slo.dashboards import centrifugo, shared_panels
-from monitor.slo.dashboards.failures import failure_row
-from monitor.slo.dashboards.latency import latency_row
-from monitor.slo.dashboards.model import AMBER, GREEN, RED, Dashboard, Kind, Panel, Query, Row, Variable
+from monitor.slo.dashboards import centrifugo, palette, shared_panels, slo_panels
+from monitor.slo.dashboards.annotations import NO_MAINTENANCE, alert_starts, maintenance
+from monitor.slo.dashboards.connections import connection_row, schedule_row
+from monitor.slo.dashboards.failures import failure_row, failures_by_step
+from monitor.slo.dashboards.latency import MESSAGING, TRIPS, latency_row, thresholds
+from monitor.slo.dashboards.model import Column, Dashboard, Kind, Panel, Query, Row, State, Variable
 from monitor.slo.dashboards.promql import (
+    CONDITIONS,
     MONITOR,
-    PROBE,
-    RELAY,
+    ONE_RELAY,
+    THIS_PROBE,
+    THIS_RELAY,
     increase,
-    quantile,
     ratio_of,
+    recorded,
+    remaining_budget,
     select,
     sum_by,
+    worst_condition,
 )
-from monitor.slo.dashboards.slo_panels import slo_row
-from monitor.slo.rules.certificate import EXPIRY, MIN_VALIDITY, handshake_window
 
 if TYPE_CHECKING:
     from monitor.config import Config
 
 UID: Final = shared_panels.DETAIL_UID
+_MAINTENANCE: Final = State(value=len(CONDITIONS), text="maintenance", colour=palette.BLUE)
+_SINCE: Final = "relay_state_since_timestamp_seconds"
+_CAUSE_LABELS: Final = ("step", "reason", "status")
 
 
 def detail(config: Config) -> Dashboard:
@@ -36,181 +42,249 @@ def detail(config: Config) -> Dashboard:
         uid=dashboard_uid(UID, config.install),
         file="relay-detail.json",
         title=shared_panels.titled(config, "Relay detail"),
-        description="What fails on this relay, at which step and why? How fast is it, and which part is slow?",
+        description="Is this relay broken, since when and why? At which step does it fail, and which part is slow?",
         variables=(
             *shared_panels.monitors(config),
-            Variable(name="relay", label="Relay", source=select("relay_monitor_runs_total", MONITOR), several=False),
-            Variable(name="probe", label="Probe", source=select("relay_monitor_runs_total", RELAY)),
+            shared_panels.ONE_RELAY,
+            Variable(name="probe", label="Probe", source=select("relay_monitor_runs_total", THIS_RELAY)),
+            *centrifugo.variables(config),
         ),
-        annotations=(shared_panels.ALERTS, shared_panels.MAINTENANCE, *centrifugo.deploys(config)),
+        annotations=(
+            alert_starts(ONE_RELAY),
+            maintenance(ONE_RELAY),
+            *centrifugo.deploys(config),
+        ),
         rows=(
-            _now(config),
-            failure_row(config),
+            _status(config),
             latency_row(config),
-            slo_row(config),
-            _connections(config),
+            failure_row(),
+            connection_row(config),
+            schedule_row(),
+            replace(slo_panels.slo_row(config, ONE_RELAY), collapsed=True),
             *centrifugo.rows(config),
         ),
         scrape_interval=config.prometheus.scrape_interval,
-        external_url=config.alerts.external_url,
+        external_url=shared_panels.page_url(config),
         runbook_base_url=config.alerts.runbook_base_url,
     )
 
 
-def _now(config: Config) -> Row:
-    exchanges, messages = "relay_probe_exchanges_total", "relay_probe_messages_total"
+def _status(config: Config) -> Row:
+    """Return the first screen."""
     return Row(
-        title="Overview",
+        title="Status of $relay",
         panels=(
-            shared_panels.alerts_firing(),
-            Panel(
-                kind=Kind.STAT,
-                title="Relay",
-                description="Are messages delivered, and new connections accepted, at every location?",
-                queries=(Query(expr=f"min({select('relay_accepting', RELAY)})"),),
-                unit="none",
-                width=4,
-                height=4,
-                states=shared_panels.UP_STATES[:2],
-            ),
-            Panel(
-                kind=Kind.STAT,
-                title="Success rate",
-                description="What share of the exchanges succeeded in the selected time range?",
-                queries=(
-                    Query(
-                        expr=ratio_of(
-                            increase(select(exchanges, PROBE, 'outcome="ok"'), "$__range"),
-                            increase(select(exchanges, PROBE, 'outcome=~"ok|failed"'), "$__range"),
-                        )
-                    ),
-                ),
-                unit="percentunit",
-                decimals=3,
-                width=4,
-                height=4,
-            ),
-            Panel(
-                kind=Kind.STAT,
-                title="Messages lost",
-                description="How many messages were lost in the selected time range?",
-                queries=(Query(expr=sum_by(increase(select(messages, PROBE, 'verdict="lost"'), "$__range"))),),
-                unit="short",
-                decimals=0,
-                width=4,
-                height=4,
-                steps=((0, GREEN), (0.5, RED)),
-            ),
-            shared_panels.time_since_success(PROBE),
-            shared_panels.monitor_health(),
-            shared_panels.relay_status(config),
-            shared_panels.firing_alerts(config),
-            shared_panels.probe_status(config, PROBE),
+            *_numbers(),
+            _by_location(),
+            shared_panels.firing_alerts(config, width=10, subject=ONE_RELAY, height=6),
+            _timeline(),
+            failures_by_step(width=14, height=7),
+            _budgets(config),
         ),
     )
 
 
-def _connections(config: Config) -> Row:
-    return Row(title="Connections", panels=(*_connection_panels(), *_address_panels(config)))
-
-
-def _connection_panels() -> tuple[Panel, ...]:
-    """Return the panels of persistent connections."""
-    seconds = "relay_probe_pair_seconds_total"
+def _numbers() -> tuple[Panel, ...]:
+    """Return the line of numbers."""
+    exchanges, lost = "relay_probe_exchanges_total", select("relay_probe_messages_total", THIS_PROBE, 'verdict="lost"')
+    state = f"({worst_condition(THIS_RELAY, ('location',))})"
     return (
-        Panel(
-            kind=Kind.TIME_SERIES,
-            title="Persistent pairs connected",
-            description="Are persistent connections stable? Share of the time that they were connected, by "
-            "probe; the idle ones show idle timeouts of a load balancer.",
-            queries=(
-                Query(
-                    expr=ratio_of(
-                        increase(select(seconds, PROBE, 'state="connected"')),
-                        increase(select(seconds, PROBE)),
-                        ("probe",),
-                    ),
-                    legend="{{probe}}",
-                ),
+        _stat(
+            "State",
+            "Is it broken? The worst state of all locations.",
+            Query(expr=f"max({state})"),
+            states=shared_panels.CONDITION_STATES,
+        ),
+        _stat(
+            "In this state since",
+            "Since when? The earliest of the locations that report this state.",
+            Query(expr=f"1000 * min({_since()} and on (location) ({state} == on () group_left () max({state})))"),
+            unit="dateTimeFromNow",
+        ),
+        _stat(
+            "Success rate",
+            "What share of the exchanges succeeded in the selected time range?",
+            Query(
+                expr=ratio_of(
+                    increase(select(exchanges, THIS_PROBE, 'outcome="ok"'), "$__range"),
+                    increase(select(exchanges, THIS_PROBE, 'outcome=~"ok|failed"'), "$__range"),
+                )
             ),
             unit="percentunit",
-            width=8,
-            maximum=1,
+            decimals=3,
         ),
-        Panel(
-            kind=Kind.TIME_SERIES,
-            title="Disconnects by code",
-            description="Who closes the connections, and why? Close and unsubscribe codes of persistent "
-            "connections: 3001 is a shutdown, 2500 insufficient state, none a connection closed without a close "
-            "frame.",
-            queries=(
-                Query(
-                    expr=f"{sum_by(increase(select('relay_probe_disconnects_total', PROBE)), ('code',))} > 0",
-                    legend="{{code}}",
-                    empty_reason="no persistent connection is closed",
-                ),
-                Query(expr=sum_by(increase(select("relay_probe_disconnects_total", PROBE))), legend="all"),
-            ),
-            width=8,
-            bars=True,
-            minimum=0,
-        ),
-        Panel(
-            kind=Kind.TIME_SERIES,
-            title="Reconnect time",
-            description="How long is a persistent pair disconnected?",
-            queries=tuple(
-                Query(
-                    expr=quantile(q, "relay_probe_reconnect_seconds", PROBE, by=("probe",)),
-                    legend=f"p{round(q * 100)} {{{{probe}}}}",
-                    window=300,
-                    empty_reason="no persistent connection reconnects",
-                )
-                for q in (0.5, 0.9)
-            ),
-            unit="s",
-            width=8,
-            minimum=0,
+        _round_trip(),
+        _stat(
+            "Messages lost",
+            "How many messages were lost in the selected time range?",
+            Query(expr=f"round({sum_by(increase(lost, '$__range'))})"),
+            unit="short",
+            decimals=0,
+            steps=((0, palette.GREEN), (0.5, palette.RED)),
         ),
     )
 
 
-def _address_panels(config: Config) -> tuple[Panel, ...]:
-    """Return the panels of addresses, certificate and labels."""
-    expiry = f"min_over_time({select(EXPIRY, RELAY)}[{show_duration(handshake_window(config))}])"
-    window = shared_panels.window_of_five_runs(config, *Scenario)
-    return (
-        Panel(
-            kind=Kind.TIME_SERIES,
-            title="Connect failures by IP family",
-            description="Does one IP family fail? Failed connection attempts by family.",
-            queries=(
-                Query(
-                    expr=sum_by(increase(select("relay_probe_address_failures_total", PROBE)), ("family",)),
-                    legend="{{family}}",
-                    window=window,
-                ),
+def _stat(
+    title: str,
+    description: str,
+    query: Query,
+    *,
+    unit: str = "none",
+    decimals: int | None = None,
+    states: tuple[State, ...] = (),
+    steps: tuple[tuple[float, str], ...] = (),
+) -> Panel:
+    return Panel(
+        kind=Kind.STAT,
+        title=title,
+        description=description,
+        queries=(query,),
+        unit=unit,
+        decimals=decimals,
+        states=states,
+        steps=steps,
+        width=4,
+        height=3,
+    )
+
+
+def _round_trip() -> Panel:
+    """Return the panel of two quantiles beside the thresholds in force."""
+    trips = select(f"{TRIPS}_bucket", THIS_PROBE, MESSAGING)
+    counts = sum_by(increase(trips, "$__range"), ("le",))
+    enough = f"{sum_by(increase(select(f'{TRIPS}_count', THIS_PROBE, MESSAGING), '$__range'))} >= 100"
+    return Panel(
+        kind=Kind.STAT,
+        title="Round trip and threshold",
+        description="How fast is it? Median and P99 of the round trips of persistent pairs in the selected time range, "
+        "beside the thresholds in force. A P99 needs 100 round trips.",
+        queries=(
+            Query(expr=f"histogram_quantile(0.5, {counts})", legend="P50"),
+            Query(expr=f"histogram_quantile(0.99, {counts}) and {enough}", legend="P99"),
+            thresholds(),
+        ),
+        unit="s",
+        named=True,
+        width=8,
+        height=3,
+    )
+
+
+def _since() -> str:
+    return f"max by (location) ({select(_SINCE, THIS_RELAY)})"
+
+
+def _with_cause(expr: str) -> str:
+    """Return values by location with the labels of the location's present cause, where it has one."""
+    labels = ", ".join(_CAUSE_LABELS)
+    causes = f"max by (location, {labels}) ({select('relay_cause_info', THIS_RELAY)}) == 1"
+    # A monitor that replaces another one at a location may report another cause for a while.
+    cause = f"topk by (location) (1, {causes})"
+    return f"({expr}) * on (location) group_left ({labels}) {cause} or ({expr}) unless on (location) {cause}"
+
+
+def _by_location() -> Panel:
+    """Return the table of the relay's state at each location."""
+    healthy = f"min by (location) ({select('relay_monitor_healthy', MONITOR)})"
+    return Panel(
+        kind=Kind.TABLE,
+        title="State by location",
+        description="Which locations agree, since when, and why? The present cause is that of the latest attempt. The "
+        "verdicts of an unhealthy monitor are suspended.",
+        queries=(
+            Query(
+                expr=_with_cause(worst_condition(THIS_RELAY, ("location",))),
+                column="state",
+                unit="none",
+                states=shared_panels.CONDITION_STATES,
+                filled=True,
+                width=130,
             ),
-            width=8,
-            bars=True,
-            minimum=0,
+            Query(
+                expr=_with_cause(f"1000 * {_since()}"),
+                column="since",
+                unit="dateTimeFromNow",
+                width=130,
+            ),
+            Query(
+                expr=_with_cause(healthy), column="monitor", unit="none", states=shared_panels.HEALTH_STATES, width=110
+            ),
         ),
-        Panel(
-            kind=Kind.STAT,
-            title="TLS certificate expires in",
-            description="When does the first certificate of the relay's chain expire? The earliest expiry that "
-            "recent handshakes received; wss only.",
-            queries=(Query(expr=f"min({expiry}) - time()", empty_reason="the relay is connected without TLS"),),
-            unit="dtdurations",
-            width=8,
-            steps=((-1e9, RED), (MIN_VALIDITY["critical"], AMBER), (MIN_VALIDITY["warning"], GREEN)),
+        labels=("location", "state", "since", *_CAUSE_LABELS, "monitor"),
+        sort=("-state", "location"),
+        width=14,
+        height=6,
+    )
+
+
+def _timeline() -> Panel:
+    """Return the panel of states and maintenance over time."""
+    windows = f"{len(CONDITIONS)} * (max by (location) ({select('relay_maintenance', THIS_RELAY)}) == 1)"
+    return Panel(
+        kind=Kind.STATE_TIMELINE,
+        title="State and maintenance",
+        description="When was it down, not accepting new connections, degraded or in maintenance? Unknown: nothing "
+        "could be observed. Missing data is shown as no data.",
+        queries=(
+            Query(expr=worst_condition(THIS_RELAY, ("location",)), legend="{{location}}"),
+            Query(
+                expr=windows,
+                legend="{{location}}: maintenance",
+                empty_reason=NO_MAINTENANCE,
+            ),
         ),
-        Panel(
-            kind=Kind.TABLE,
-            title="Relay info",
-            description="Who owns the relay, and what is its highest severity? The relay's labels, as configured.",
-            queries=(Query(expr=select("relay_probe_relay_info", RELAY), column="info", unit="none"),),
-            width=8,
-            labels=(),
+        unit="none",
+        width=24,
+        height=4,
+        states=(*shared_panels.CONDITION_STATES, _MAINTENANCE),
+    )
+
+
+def _budgets(config: Config) -> Panel:
+    """Return the table of the relay's SLOs, the lowest budget first."""
+    by = ("slo",)
+    return Panel(
+        kind=Kind.TABLE,
+        title="Error budgets",
+        description="Which objective is in danger? The lowest remaining budget and the highest burn rate of all "
+        "locations and probes of each SLO; the row SLOs has them one by one. An objective of 100 % has no budget.",
+        queries=(
+            Query(
+                expr=remaining_budget(ONE_RELAY, by),
+                column="budget left",
+                unit="percentunit",
+                decimals=1,
+                steps=slo_panels.BUDGET_STEPS,
+                states=slo_panels.BUDGET_STATES,
+                empty_text=slo_panels.NO_BUDGET,
+                empty_colour=palette.NEUTRAL,
+                width=110,
+            ),
+            Query(
+                expr=recorded("slo:current_burn_rate:ratio", ONE_RELAY, by),
+                column="burn rate",
+                unit="suffix:×",
+                decimals=1,
+                steps=(
+                    (0, palette.GREEN),
+                    (slo_panels.LOW_BURN, palette.AMBER),
+                    (slo_panels.page_burn(config), palette.RED),
+                ),
+                empty_text=slo_panels.NO_BUDGET,
+                empty_colour=palette.NEUTRAL,
+                width=90,
+            ),
+            Query(
+                expr=slo_panels.or_rules_missing(recorded("slo:objective:ratio", ONE_RELAY, by), ONE_RELAY, "slo"),
+                column="objective",
+                unit="percentunit",
+                decimals=3,
+                width=100,
+            ),
         ),
+        labels=(Column(label="slo", title="SLO"), "objective", "budget left", "burn rate"),
+        sort=("budget left",),
+        width=10,
+        height=7,
     )

@@ -29,8 +29,8 @@ into Grafana 11 or later, or provision them from a folder as `compose.yaml` does
   (`--storage.tsdb.retention.time=40d`).
 - A test runs every expression on a real Prometheus that scrapes a real monitor, before and after an outage:
   `.venv/bin/python -m pytest tests/slo/dashboards/test_expressions.py` prints which have no data, and why.
-- With `centrifugo_selector` the relay detail has a row with the metrics of the relay's Centrifugo, and annotations for
-  its deploys.
+- The row of Centrifugo of the relay detail follows the selected relay: a hidden variable has its
+  `centrifugo_selector`, a label of `relay_probe_relay_info`. Relays without a selector have no data there.
 """
 
 

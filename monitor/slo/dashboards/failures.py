@@ -1,128 +1,134 @@
-"""The row of one relay's failures, exchanges and message errors."""
+"""One relay's failures: the bars of the first screen, and the row of exchanges, messages and attempts."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
-from monitor.scenarios import Scenario
-from monitor.slo.dashboards import shared_panels
-from monitor.slo.dashboards.model import Kind, Panel, Query, Row
-from monitor.slo.dashboards.promql import PROBE, RELAY, increase, select, sum_by
+from monitor.slo.dashboards import palette
+from monitor.slo.dashboards.model import NO_DATA, Kind, Legend, Panel, Query, Row
+from monitor.slo.dashboards.promql import THIS_PROBE, THIS_RELAY, events, events_of_most, or_text, select
 
 if TYPE_CHECKING:
-    from monitor.config import Config
+    from collections.abc import Mapping, Sequence
+
+NO_FAILURE: Final = "no exchange fails"
+NO_MESSAGE_ERROR: Final = "no message error"
+NO_ADDRESS_FAILURE: Final = "every address is reached"
+NO_ENDPOINT_FAILURE: Final = "no endpoint fails"
+_FAILURES: Final = select("relay_probe_failures_total", THIS_PROBE)
 
 
-def failure_row(config: Config) -> Row:
-    """Return the row of one relay's failures."""
-    return Row(
-        title="Failures",
-        panels=(
-            *_failure_panels(config),
-            *_outcome_panels(config),
-            shared_panels.causes(),
-            shared_panels.endpoint_failures(RELAY),
-        ),
+def bars(
+    title: str,
+    description: str,
+    series: str,
+    by: Sequence[str],
+    *,
+    where: str = THIS_RELAY,
+    nothing: str = "",
+    colours: Mapping[str, str] | None = None,
+) -> Panel:
+    """Return a panel of stacked bars that count each event of a counter once.
+
+    All its series are shown or, with `nothing`, the ten that count most; `nothing` is the panel's text without events.
+    The relays that `where` selects tell whether there is data.
+    """
+    return Panel(
+        kind=Kind.TIME_SERIES,
+        title=title,
+        description=description,
+        queries=(_most(series, by, nothing, where) if nothing else Query(expr=events(series, by), legend=_words(by)),),
+        colours=palette.by_word(colours or {}),
+        width=8,
+        height=7,
+        bars=True,
+        stacked=True,
+        minimum=0,
+        no_value=nothing or NO_DATA,
     )
 
 
-def _failure_panels(config: Config) -> tuple[Panel, ...]:
-    """Return the panels of failures by step and reason."""
-    failures = select("relay_probe_failures_total", PROBE)
-    window = shared_panels.window_of_five_runs(config, *Scenario)
-    return (
-        Panel(
-            kind=Kind.TIME_SERIES,
-            title="Failures by step and reason",
-            description="At which step of the protocol do exchanges fail, and why? First cause of each failed "
-            "exchange.",
-            queries=(
-                Query(
-                    expr=f"{sum_by(increase(failures), ('step', 'reason'))} > 0",
-                    legend="{{step}}: {{reason}}",
-                    window=window,
-                    exemplars=True,
-                    empty_reason="no exchange fails",
-                ),
-                Query(expr=sum_by(increase(failures)), legend="all", window=window),
-            ),
-            width=16,
-            bars=True,
-            minimum=0,
-        ),
-        Panel(
-            kind=Kind.TABLE,
-            title="Failures by probe",
-            description="Which failures are the most frequent in the selected time range?",
-            queries=(
-                Query(
-                    expr=f"round({sum_by(increase(failures, '$__range'), ('step', 'reason', 'probe'))}) > 0",
-                    column="failures",
-                    unit="short",
-                    empty_reason="no exchange fails",
-                ),
-            ),
-            width=8,
-            labels=("step", "reason", "probe"),
-        ),
+def _words(labels: Sequence[str]) -> str:
+    return " ".join(f"{{{{{label}}}}}" for label in labels)
+
+
+def _most(series: str, by: Sequence[str], nothing: str, where: str = THIS_RELAY) -> Query:
+    """Return the query of the label sets that count most events; without data one that says so."""
+    counted = or_text(events_of_most(series, by), select("relay_state", where), by[0], NO_DATA)
+    return Query(expr=counted, legend=_words(by), empty_reason=nothing)
+
+
+def failures_by_step(width: int, height: int) -> Panel:
+    """Return the panel of failures by step and reason."""
+    panel = bars(
+        "Failures by step and reason",
+        "At which step of the protocol do exchanges fail, and why? First cause of each failed exchange, counted once; "
+        "the points are single runs.",
+        _FAILURES,
+        ("step", "reason"),
+        nothing=NO_FAILURE,
     )
+    (query,) = panel.queries
+    return replace(panel, queries=(replace(query, exemplars=True),), width=width, height=height, legend=Legend.RIGHT)
 
 
-def _outcome_panels(config: Config) -> tuple[Panel, ...]:
+def failure_row() -> Row:
+    """Return the collapsed row of exchanges, messages and attempts."""
+    return Row(title="Exchanges, messages and attempts", panels=(*_outcome_panels(), _cause_panel()), collapsed=True)
+
+
+def _outcome_panels() -> tuple[Panel, ...]:
     """Return the panels of exchanges, messages and confirmation attempts."""
-    window = shared_panels.window_of_five_runs(config, *Scenario)
-    return (
-        Panel(
-            kind=Kind.TIME_SERIES,
-            title="Exchanges by outcome",
-            description="How many exchanges were attempted, and how did they end? Aborted and excluded "
-            "exchanges count for no SLO.",
-            queries=(
-                Query(
-                    expr=sum_by(increase(select("relay_probe_exchanges_total", PROBE)), ("outcome",)),
-                    legend="{{outcome}}",
-                    window=window,
-                ),
-            ),
-            width=8,
-            bars=True,
-            stacked=True,
-            minimum=0,
+    panels = (
+        bars(
+            "Exchanges by outcome",
+            "How many exchanges were attempted, and how did they end? Aborted and excluded exchanges count for no SLO.",
+            select("relay_probe_exchanges_total", THIS_PROBE),
+            ("outcome",),
+            colours=palette.OUTCOMES,
         ),
-        Panel(
-            kind=Kind.TIME_SERIES,
-            title="Message errors by verdict",
-            description="Are messages lost, late, corrupted, misrouted, duplicated or out of order?",
-            queries=(
-                Query(
-                    expr=sum_by(
-                        increase(select("relay_probe_messages_total", PROBE, 'verdict!="delivered"')), ("verdict",)
-                    ),
-                    legend="{{verdict}}",
-                    window=window,
-                ),
-            ),
-            width=8,
-            bars=True,
-            stacked=True,
-            minimum=0,
+        bars(
+            "Message errors by verdict",
+            "Are messages lost, late, corrupted, misrouted, duplicated or out of order? Each message is counted once.",
+            select("relay_probe_messages_total", THIS_PROBE, 'verdict!="delivered"'),
+            ("verdict",),
+            nothing=NO_MESSAGE_ERROR,
+            colours=palette.VERDICTS,
         ),
-        Panel(
-            kind=Kind.TIME_SERIES,
-            title="Confirmation attempts",
-            description="Is one node faulty, or all of them? Attempts to confirm a failure over the persistent "
-            "connection (standing) and over new ones (fresh). If fresh attempts succeed and the persistent "
-            "connection fails, one node is silent.",
-            queries=(
-                Query(
-                    expr=sum_by(increase(select("relay_probe_confirmations_total", PROBE)), ("over", "outcome")),
-                    legend="{{over}}: {{outcome}}",
-                    window=window,
-                ),
-            ),
-            width=8,
-            bars=True,
-            stacked=True,
-            minimum=0,
+        bars(
+            "Confirmation attempts",
+            "Is one node faulty, or all of them? Attempts to confirm a failure over the persistent connection "
+            "(standing) and over new ones (fresh). If fresh attempts succeed and the persistent connection fails, one "
+            "node is silent.",
+            select("relay_probe_confirmations_total", THIS_PROBE),
+            ("over", "outcome"),
+            colours={
+                "standing": palette.GREEN,
+                "fresh": "dark-green",
+                "standing failed": palette.DARK_RED,
+                "fresh failed": palette.RED,
+            },
         ),
+    )
+    return tuple(replace(panel, width=6) for panel in panels)
+
+
+def _cause_panel() -> Panel:
+    """Return the panel of failures by endpoint and IP family."""
+    families = events_of_most(select("relay_probe_address_failures_total", THIS_PROBE), ("family",))
+    return Panel(
+        kind=Kind.TIME_SERIES,
+        title="Failures by endpoint and IP family",
+        description="Does one node fail, or one IP family? Attempts, connects and exchanges that failed at each "
+        "endpoint of the relay, and addresses that could not be reached.",
+        queries=(
+            _most(select("relay_endpoint_failures_total", THIS_RELAY), ("endpoint",), NO_ENDPOINT_FAILURE),
+            Query(expr=families, legend="addresses {{family}}", empty_reason=NO_ADDRESS_FAILURE),
+        ),
+        width=6,
+        height=7,
+        bars=True,
+        minimum=0,
+        no_value=NO_ENDPOINT_FAILURE,
     )

@@ -41,6 +41,10 @@ def to_json(board: Dashboard) -> bytes:
     numbers = [panel["id"] for panel in _panels(value)]
     if len(numbers) != len(set(numbers)):
         raise ValueError(f"two panels of {board.title} have one id: give one of them another title")
+    for variable, written in zip(board.variables, value["templating"]["list"][1:], strict=True):
+        if variable.hidden:
+            # In an address it would stay that of one relay when another one is selected. The SDK cannot build this.
+            written["skipUrlSync"] = True
     # The SDK has only some fields of a Prometheus annotation.
     value["annotations"] = {
         "list": [_annotation(annotation, board.scrape_interval) for annotation in board.annotations]
@@ -106,17 +110,21 @@ def _variable(variable: Variable) -> build.QueryVariable:
         made.all_value(_ANY).current(dashboard.VariableOption(selected=True, text="All", value="$__all"))
     elif variable.value:
         made.current(dashboard.VariableOption(selected=True, text=variable.value, value=variable.value))
+    if variable.hidden:
+        made.hide(dashboard.VariableHide.HIDE_VARIABLE)
     return made
 
 
 def _links(board: Dashboard) -> list[Any]:
+    page, relay = board.external_url.rstrip("/"), "?relay=${relay}" if board.is_of_one_relay else ""
     return [
         build.DashboardLink("Dashboards")
         .type(dashboard.DashboardLinkType.DASHBOARDS)
         .tags([TAG])
         .include_vars(True)  # noqa: FBT003 - the SDK's signature
         .keep_time(True),  # noqa: FBT003
-        _link("On-call page", board.external_url, "The monitor's own page, with the timeline of each run"),
+        _link("On-call page", f"{page}/{relay}", "The monitor's own page, with the timeline of each run"),
+        _link("Incidents", f"{page}/incidents{relay}", "What happened, when and why, for the post-mortem"),
         _link("Runbooks", board.runbook_base_url, "Meaning and mitigation of each alert"),
     ]
 

@@ -1,18 +1,17 @@
-"""The dashboard of the monitors: health, schedule, resources."""
+"""The dashboard of the monitors: health, configuration, schedule, resources."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from monitor.scenarios import Scenario
 from monitor.slo.dashboard_uid import dashboard_uid
-from monitor.slo.dashboards import shared_panels
+from monitor.slo.dashboards import palette, shared_panels
+from monitor.slo.dashboards.annotations import alert_starts, configuration_changes, monitor_deploys
+from monitor.slo.dashboards.connections import ON_TIME
+from monitor.slo.dashboards.failures import bars
 from monitor.slo.dashboards.model import (
-    BLUE,
-    GREEN,
-    OBJECTIVE_PREFIX,
-    RED,
-    Annotation,
+    Between,
+    Column,
     Dashboard,
     Kind,
     Panel,
@@ -22,28 +21,35 @@ from monitor.slo.dashboards.model import (
 )
 from monitor.slo.dashboards.promql import (
     MONITOR,
+    MONITORS,
     OWN,
     RELAY,
     WATCHDOG,
-    buckets,
-    increase,
+    events,
+    events_of_most,
     quantile,
     rate,
     select,
-    sum_by,
     worst_state,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from monitor.config import Config
 
 UID: Final = "relay-monitor-health"
+ALL_HEALTHY: Final = "no self-check fails"
+ALL_COUNT: Final = "every exchange counts"
+NO_TASK_FAILURE: Final = "no task fails"
 _LAG: Final = "relay_monitor_event_loop_lag_seconds"
+_CHECK_FAILED: Final = State(value=2, text="check failed", colour=palette.ORANGE)
+_OVERDUE: Final = 20
+"""Probes in the table of the longest time since a success."""
 
 
 def health(config: Config) -> Dashboard:
     """Return the dashboard of the monitors."""
-    version = f"count by (version, location) ({select('relay_monitor_build_info', MONITOR)}"
     return Dashboard(
         uid=dashboard_uid(UID, config.install),
         file="monitor-health.json",
@@ -51,27 +57,38 @@ def health(config: Config) -> Dashboard:
         description="Can the monitor be trusted? Is it running, on schedule, and with enough resources?",
         variables=(*shared_panels.monitors(config), shared_panels.RELAYS),
         annotations=(
-            shared_panels.ALERTS,
-            Annotation(
-                name="Deploys of the monitor",
-                expr=f"{version}) unless {version} offset 5m)",
-                title="Monitor {{version}} at {{location}}",
-                text="First start of this version at this location.",
-                colour=BLUE,
-                empty_reason="no monitor of another version has started within five minutes",
-            ),
+            alert_starts(MONITORS),
+            monitor_deploys(),
+            configuration_changes(),
         ),
-        rows=(_now(), _schedule(config), _resources()),
+        rows=(_status(config), _schedule(), _resources(config)),
         scrape_interval=config.prometheus.scrape_interval,
-        external_url=config.alerts.external_url,
+        external_url=shared_panels.page_url(config),
         runbook_base_url=config.alerts.runbook_base_url,
     )
 
 
+def _status(config: Config) -> Row:
+    return Row(
+        title="Status",
+        panels=(
+            *_numbers(config),
+            _monitors(),
+            shared_panels.firing_alerts(config, width=9, subject=MONITORS, height=6),
+            _timeline(config),
+        ),
+    )
+
+
 def _stat(
-    title: str, description: str, expr: str, *, unit: str = "none", states: tuple[State, ...] = (), minimum: float = 0
+    title: str,
+    description: str,
+    expr: str,
+    *,
+    unit: str = "none",
+    states: tuple[State | Between, ...] = (),
+    steps: tuple[tuple[float, str], ...] = (),
 ) -> Panel:
-    """A number that is green from `minimum` on, or the text of its state."""
     return Panel(
         kind=Kind.STAT,
         title=title,
@@ -79,244 +96,286 @@ def _stat(
         queries=(Query(expr=expr),),
         unit=unit,
         width=4,
-        height=4,
+        height=3,
         states=states,
-        steps=((minimum, GREEN),),
+        steps=steps,
     )
 
 
-def _now() -> Row:
-    reload = "relay_monitor_config_last_reload_successful"
-    return Row(
-        title="Overview",
-        panels=(
-            shared_panels.monitor_health(),
-            _stat(
-                "Monitors scraped",
-                "Is there a monitor at every location? Number of monitors that Prometheus scrapes.",
-                f"count({select('up', OWN)} == 1)",
-                minimum=1,
+def _numbers(config: Config) -> tuple[Panel, ...]:
+    """Return the line of numbers."""
+    expected = len(config.locations) * config.shards
+    reload = select("relay_monitor_config_last_reload_successful", MONITOR)
+    drift = f'ALERTS{{{MONITORS.alerts}, alertname="RelayMonitorRulesDrift", alertstate="firing"}}'
+    return (
+        _stat(
+            "Health",
+            "Can the monitor be trusted? Unhealthy: it is overloaded or has lost its network; its verdicts are "
+            "suspended. No data: Prometheus does not scrape it.",
+            f"min({select('relay_monitor_healthy', MONITOR)})",
+            states=shared_panels.HEALTH_STATES[:2],
+        ),
+        _stat(
+            "Monitors scraped",
+            f"Is there a monitor of every location and shard? {expected} expected.",
+            f"count(count by (location, shard) ({select('relay_monitor_shard_info', MONITOR)}))",
+            steps=((0, palette.RED), (expected, palette.GREEN)),
+        ),
+        _stat(
+            "Rule evaluation",
+            "Does alerting work? The Watchdog fires while Prometheus evaluates the rules.",
+            f"count({WATCHDOG})",
+            states=(Between(first=1, text="evaluated", colour=palette.GREEN),),
+        ),
+        _stat(
+            "Rules and configuration",
+            "Are the rules those of the monitors' configuration? If they differ, new relays and objectives are not "
+            "guarded: run `relay-monitor generate` and deploy the rules.",
+            f"count({drift}) or 0 * max({WATCHDOG})",
+            states=(
+                State(value=0, text="agree", colour=palette.GREEN),
+                Between(first=1, text="DIFFER", colour=palette.AMBER),
             ),
-            _stat(
-                "Rule evaluation",
-                "Does alerting work? The Watchdog fires while Prometheus evaluates the rules.",
-                f"count({WATCHDOG})",
-                states=(State(value=1, text="evaluated", colour=GREEN),),
+        ),
+        _stat(
+            "Configuration reload",
+            "Did the last reload succeed? After a failed reload the monitor continues with its previous configuration.",
+            f"min({reload})",
+            states=(
+                State(value=1, text="reloaded", colour=palette.GREEN),
+                State(value=0, text="FAILED", colour=palette.AMBER),
             ),
-            _stat(
-                "Configuration reload",
-                "Did the last reload succeed? After a failed reload the monitor continues with its previous "
-                "configuration.",
-                f"min({select(reload, MONITOR)})",
-                states=(
-                    State(value=1, text="reloaded", colour=GREEN),
-                    State(value=0, text="FAILED", colour=RED),
-                ),
+        ),
+        _stat(
+            "Journal",
+            "Can runs and incidents be stored? While the journal cannot be written, they are lost at the next restart.",
+            f"min({select('relay_monitor_journal_healthy', MONITOR)})",
+            states=(
+                State(value=1, text="written", colour=palette.GREEN),
+                State(value=0, text="FAILED", colour=palette.AMBER),
             ),
-            _stat(
-                "Configuration loaded",
-                "Since when is the configuration in force?",
-                f"1000 * min({select('relay_monitor_config_last_reload_success_timestamp_seconds', MONITOR)})",
-                unit="dateTimeFromNow",
-            ),
-            shared_panels.time_since_success(RELAY),
-            Panel(
-                kind=Kind.STATE_TIMELINE,
-                title="Monitor health",
-                description="When was a monitor unhealthy? Meanwhile its verdicts are suspended and its runs "
-                "aborted. Missing data is shown as no data.",
-                queries=(
-                    Query(
-                        expr=worst_state("relay_monitor_healthy", MONITOR, ("location", "instance")),
-                        legend="{{location}} · {{instance}}",
-                    ),
-                ),
+        ),
+    )
+
+
+def _monitors() -> Panel:
+    """Return the table of monitors."""
+    labels = ("location", "shard", "instance", "version", "hash")
+    infos = " ".join(
+        (
+            select("relay_monitor_shard_info", MONITOR),
+            f"* on (job, instance) group_left (version) {select('relay_monitor_build_info', MONITOR)}",
+            f"* on (job, instance) group_left (hash) {select('relay_monitor_config_info', MONITOR)}",
+        )
+    )
+
+    def of_each(name: str) -> str:
+        return f"max by ({', '.join(labels)}) ({infos} * on (job, instance) {select(name, MONITOR)})"
+
+    started, loaded = (
+        "relay_monitor_start_time_seconds", "relay_monitor_config_last_reload_success_timestamp_seconds",
+    )  # fmt: skip
+    return Panel(
+        kind=Kind.TABLE,
+        title="Monitors",
+        description="Which version and configuration runs where, and since when? Monitors of one configuration have "
+        "the same hash.",
+        queries=(
+            Query(
+                expr=of_each("relay_monitor_healthy"),
+                column="health",
                 unit="none",
                 states=shared_panels.HEALTH_STATES,
+                width=110,
+            ),
+            Query(expr=f"1000 * {of_each(started)}", column="started", unit="dateTimeFromNow", width=130),
+            Query(expr=f"1000 * {of_each(loaded)}", column="configured", unit="dateTimeFromNow", width=130),
+        ),
+        labels=tuple(Column(label=label, title="config" if label == "hash" else label) for label in labels),
+        sort=("health", "location", "shard"),
+        width=15,
+        height=6,
+    )
+
+
+def _timeline(config: Config) -> Panel:
+    """Return the panel of health and failed self-checks over time."""
+    by = ("location",) if config.shards == 1 else ("location", "instance")
+    checks = f"max by (location, check) ({select('relay_monitor_failed_check', MONITOR)})"
+    return Panel(
+        kind=Kind.STATE_TIMELINE,
+        title="Health and failed self-checks",
+        description="When was a monitor unhealthy, and why? Meanwhile its verdicts are suspended and its runs aborted. "
+        "Self-checks are shown if they failed in the selected time range. Missing data is shown as no data.",
+        queries=(
+            Query(
+                expr=worst_state("relay_monitor_healthy", MONITOR, by),
+                legend=" · ".join(f"{{{{{label}}}}}" for label in by),
+            ),
+            Query(expr=f"2 * ({checks} == 1)", legend="{{location}}: {{check}}", empty_reason=ALL_HEALTHY),
+        ),
+        unit="none",
+        width=24,
+        height=5,
+        states=(*shared_panels.HEALTH_STATES, _CHECK_FAILED),
+    )
+
+
+def _schedule() -> Row:
+    """Return the row of runs and exchanges that do not count."""
+    overdue = f"max by (relay, probe, location) ({shared_panels.intervals_since_success(RELAY)})"
+    return Row(
+        title="Schedule",
+        panels=(
+            bars(
+                "Missed and skipped runs",
+                "Which runs did not start? Missed: the monitor was late. Skipped: the previous run had not ended, or "
+                "the relay's rate limits left no room.",
+                select("relay_monitor_runs_total", RELAY, 'result=~"missed|skipped"'),
+                ("result", "location"),
+                where=RELAY,
+                nothing=ON_TIME,
+                colours=palette.RUNS,
+            ),
+            bars(
+                "Aborted and excluded exchanges",
+                "Which exchanges count for no SLO? Aborted: the monitor stopped them. Excluded: a maintenance window "
+                "was open.",
+                select("relay_probe_exchanges_total", RELAY, 'outcome=~"aborted|excluded"'),
+                ("outcome", "location"),
+                where=RELAY,
+                nothing=ALL_COUNT,
+                colours=palette.OUTCOMES,
             ),
             Panel(
                 kind=Kind.TABLE,
-                title="Monitor versions",
-                description="Which version runs where? Version, Python version and shard of each monitor.",
+                title="Longest time since last success",
+                description=f"Which probes have not succeeded recently? The {_OVERDUE} with the longest time since "
+                "their last success, in units of their interval: 1 is on time, 3 is late.",
                 queries=(
                     Query(
-                        expr=f"{select('relay_monitor_build_info', MONITOR)} * on (job, instance, location) "
-                        f"group_left (shard) {select('relay_monitor_shard_info', MONITOR)}",
-                        column="runs",
+                        expr=f"topk({_OVERDUE}, {overdue})",
+                        column="intervals",
                         unit="none",
+                        decimals=1,
+                        steps=((0, palette.GREEN), (2.5, palette.AMBER), (4, palette.RED)),
+                        width=90,
                     ),
                 ),
-                unit="none",
-                labels=("location", "instance", "version", "python", "shard"),
+                labels=("relay", "probe", "location"),
+                sort=("-intervals",),
+                width=8,
+                height=7,
             ),
         ),
     )
 
 
-def _schedule(config: Config) -> Row:
-    return Row(title="Schedule", panels=(*_run_panels(config), *_accounting_panels(config)))
+def _resources(config: Config) -> Row:
+    return Row(title="Resources", panels=(*_load_panels(config), *_scrape_panels(config)))
 
 
-def _run_panels(config: Config) -> tuple[Panel, ...]:
-    """Return the panels of runs."""
-    runs = "relay_monitor_runs_total"
-    window = shared_panels.window_of_five_runs(config, *Scenario)
+def _process(config: Config, expr: str) -> tuple[str, str]:
+    """Return a value of a monitor's process by location and shard, which its series lack, and the legend."""
+    labels: Sequence[str] = ("location",) if config.shards == 1 else ("location", "shard")
+    info = select("relay_monitor_shard_info", MONITOR)
+    joined = f"{expr} * on (job, instance) group_left ({', '.join(labels)}) {info}"
+    return f"max by ({', '.join(labels)}) ({joined})", " ".join(f"{{{{{label}}}}}" for label in labels)
+
+
+def _graph(
+    config: Config, title: str, description: str, expr: str, unit: str, width: int, *, maximum: float | None = None
+) -> Panel:
+    """Return a graph of a value of each monitor's process."""
+    value, legend = _process(config, expr)
+    return Panel(
+        kind=Kind.TIME_SERIES,
+        title=title,
+        description=description,
+        queries=(Query(expr=value, legend=legend),),
+        unit=unit,
+        colours=_of_locations(config),
+        width=width,
+        height=6,
+        minimum=0,
+        maximum=maximum,
+    )
+
+
+def _of_locations(config: Config) -> tuple[tuple[str, str], ...]:
+    if config.shards > 1:
+        return ()
+    return tuple((f"^{name.replace('.', '[.]')}$", hue) for name, hue in palette.of_locations(config.locations).items())
+
+
+def _load_panels(config: Config) -> tuple[Panel, ...]:
+    """Return the panels of event loop, CPU and memory."""
     return (
         Panel(
             kind=Kind.TIME_SERIES,
-            title="Missed and skipped runs",
-            description="Which runs did not start? Missed: the monitor was late. Skipped: the previous run had "
-            "not ended, or the relay's rate limits left no room.",
-            queries=(
-                Query(
-                    expr=sum_by(increase(select(runs, RELAY, 'result=~"missed|skipped"')), ("result", "probe")),
-                    legend="{{result}} {{probe}}",
-                    window=window,
-                ),
-            ),
+            title="Event-loop lag",
+            description="Are latencies measured exactly? P99 of the delay of scheduled callbacks of the event loop.",
+            queries=(Query(expr=quantile(0.99, _LAG, MONITOR, by=("location",)), legend="{{location}}"),),
+            unit="s",
+            colours=_of_locations(config),
             width=8,
-            bars=True,
-            stacked=True,
+            height=6,
             minimum=0,
         ),
-        Panel(
-            kind=Kind.TIME_SERIES,
-            title="Runs started",
-            description="Do the probes run? Runs of each probe.",
-            queries=(
-                Query(
-                    expr=sum_by(increase(select(runs, RELAY, 'result="started"')), ("relay", "probe")),
-                    legend="{{relay}} · {{probe}}",
-                    window=window,
-                ),
-            ),
-            width=8,
-            bars=True,
-            stacked=True,
-            minimum=0,
+        _graph(
+            config,
+            "CPU",
+            "Is its single core overloaded?",
+            rate(select("process_cpu_seconds_total", OWN)),
+            "percentunit",
+            8,
         ),
-        Panel(
-            kind=Kind.TIME_SERIES,
-            title="Time since last success by probe",
-            description="Which probe has not succeeded recently? In units of its interval.",
-            queries=(
-                Query(
-                    expr=f"max by (relay, probe, location) ({shared_panels.intervals_since_success(RELAY)})",
-                    legend="{{relay}} · {{probe}} · {{location}}",
-                ),
-            ),
-            unit="none",
-            width=8,
-            minimum=0,
+        _graph(
+            config,
+            "Memory",
+            "Does memory grow? Resident set size.",
+            select("process_resident_memory_bytes", OWN),
+            "bytes",
+            8,
         ),
     )
 
 
-def _accounting_panels(config: Config) -> tuple[Panel, ...]:
-    """Return the panels of exchanges and messages that are not counted yet or not at all."""
-    window = shared_panels.window_of_five_runs(config, *Scenario)
+def _scrape_panels(config: Config) -> tuple[Panel, ...]:
+    """Return the panels of descriptors, scrapes, tasks and incidents."""
+    descriptors = f"({select('process_open_fds', OWN)} / {select('process_max_fds', OWN)})"
+    tasks, incidents = (select(f"relay_monitor_{name}_total", MONITOR) for name in ("task_failures", "incidents"))
     return (
+        _graph(
+            config, "File descriptors in use", "Are there enough? Share of the limit.", descriptors, "percentunit", 6
+        ),
+        _graph(
+            config, "Scrape duration", "How long does a scrape take?", select("scrape_duration_seconds", OWN), "s", 6
+        ),
+        _graph(
+            config,
+            "Series",
+            "How much does Prometheus store? Series of the last scrape.",
+            select("scrape_samples_scraped", OWN),
+            "short",
+            6,
+        ),
         Panel(
             kind=Kind.TIME_SERIES,
-            title="Aborted and excluded exchanges",
-            description="Which exchanges count for no SLO? Aborted: the monitor stopped them. Excluded: a "
-            "maintenance window was open.",
+            title="Incidents and failed tasks",
+            description="Does the monitor work without faults of its own? Incidents that it opened, and tasks that "
+            "ended by a bug and were started again.",
             queries=(
+                Query(expr=events(incidents, ("location",)), legend="incidents {{location}}"),
                 Query(
-                    expr=sum_by(
-                        increase(select("relay_probe_exchanges_total", RELAY, 'outcome=~"aborted|excluded"')),
-                        ("outcome", "location"),
-                    ),
-                    legend="{{outcome}} {{location}}",
-                    window=window,
+                    expr=events_of_most(tasks, ("task",)), legend="task {{task}} failed", empty_reason=NO_TASK_FAILURE
                 ),
             ),
+            colours=((r"^task ", palette.RED),),
+            width=6,
+            height=6,
             bars=True,
             stacked=True,
             minimum=0,
-        ),
-        Panel(
-            kind=Kind.TIME_SERIES,
-            title="Pending messages",
-            description="How many messages have no verdict yet? Sent, and neither delivered nor lost.",
-            queries=(
-                Query(
-                    expr=f"sum by (relay, location) ({select('relay_probe_messages_pending', RELAY)})",
-                    legend="{{relay}} · {{location}}",
-                ),
-            ),
-            minimum=0,
-        ),
-    )
-
-
-def _resources() -> Row:
-    memory, cpu = "process_resident_memory_bytes", "process_cpu_seconds_total"
-    return Row(
-        title="Resources",
-        panels=(
-            Panel(
-                kind=Kind.TIME_SERIES,
-                title="Event-loop lag",
-                description="Are latencies measured exactly? Delay of scheduled callbacks of the event loop.",
-                queries=tuple(
-                    Query(
-                        expr=quantile(q, _LAG, MONITOR, by=("location",)),
-                        legend=f"p{round(q * 100)} {{{{location}}}}",
-                    )
-                    for q in (0.5, 0.99)
-                ),
-                unit="s",
-                minimum=0,
-            ),
-            Panel(
-                kind=Kind.HEATMAP,
-                title="Event-loop lag distribution",
-                description="Is the event loop always late, or now and then? Number of measurements by delay.",
-                queries=(Query(expr=buckets(_LAG, MONITOR), legend="{{le}}"),),
-                unit="s",
-            ),
-            Panel(
-                kind=Kind.TIME_SERIES,
-                title="CPU",
-                description="Is its single core overloaded?",
-                queries=(Query(expr=rate(select(cpu, OWN)), legend="{{instance}}"),),
-                unit="percentunit",
-                width=6,
-                minimum=0,
-            ),
-            Panel(
-                kind=Kind.TIME_SERIES,
-                title="Memory",
-                description="Does memory grow? Resident set size.",
-                queries=(Query(expr=select(memory, OWN), legend="{{instance}}"),),
-                unit="bytes",
-                width=6,
-                minimum=0,
-            ),
-            Panel(
-                kind=Kind.TIME_SERIES,
-                title="File descriptors",
-                description="Are there enough file descriptors? Open descriptors, and their limit.",
-                queries=(
-                    Query(expr=select("process_open_fds", OWN), legend="{{instance}}"),
-                    Query(
-                        expr=select("process_max_fds", OWN),
-                        legend=f"{OBJECTIVE_PREFIX} {{{{instance}}}}",
-                    ),
-                ),
-                unit="short",
-                width=6,
-                minimum=0,
-            ),
-            Panel(
-                kind=Kind.TIME_SERIES,
-                title="Scrape duration",
-                description="How long does a scrape take?",
-                queries=(Query(expr=select("scrape_duration_seconds", OWN), legend="{{instance}}"),),
-                unit="s",
-                width=6,
-                minimum=0,
-            ),
         ),
     )

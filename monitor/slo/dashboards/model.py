@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -113,8 +113,9 @@ class Panel:
     across the graph, for numbers that do not come from the configuration. Series whose legend starts with `objective`
     are objectives and thresholds, and drawn dashed in one neutral colour. `colours` gives series whose legend matches a
     pattern their colour. `no_value` is the text of a panel without a result. `sparkline` draws the past behind a
-    number. `links` are titles and URLs with Grafana's variables; `labels` are the columns of a table that show labels,
-    `sort` the titles of the columns that sort it, the highest value first where it starts with a minus.
+    number, `named` writes its legend below it; `log` makes the axis logarithmic. `links` are titles and URLs with
+    Grafana's variables; `labels` are the columns of a table that show labels, `sort` the titles of the columns that
+    sort it, the highest value first where it starts with a minus.
     """
 
     kind: Kind
@@ -141,6 +142,7 @@ class Panel:
     no_value: str = NO_DATA
     sparkline: bool = False
     named: bool = False
+    log: bool = False
     legend: Legend = Legend.BOTTOM
 
 
@@ -155,13 +157,17 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variable:
-    """A dashboard variable: the values of the label `name` in the series `source`; `value` is the first selected."""
+    """A dashboard variable: the values of the label `name` in the series `source`; `value` is the first selected.
+
+    A `hidden` one has its first value, which follows other variables.
+    """
 
     name: str
     label: str
     source: str
     several: bool = True
     value: str = ""
+    hidden: bool = False
 
     @property
     def query(self) -> str:
@@ -183,7 +189,7 @@ class Annotation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dashboard:
-    """A dashboard."""
+    """A dashboard; the links of one about one relay lead to that relay's pages. `range` is the first time range."""
 
     uid: str
     file: str
@@ -195,7 +201,12 @@ class Dashboard:
     scrape_interval: float
     external_url: str
     runbook_base_url: str
-    range: str = field(default="now-3h")
+    range: str = "now-3h"
+
+    @property
+    def is_of_one_relay(self) -> bool:
+        """Whether the variable `relay` has one value."""
+        return any(variable.name == "relay" and not variable.several for variable in self.variables)
 
     @property
     def panels(self) -> Iterator[Panel]:
@@ -203,8 +214,12 @@ class Dashboard:
         return (panel for row in self.rows for panel in row.panels)
 
     def panel_id(self, title: str) -> int:
-        """Return the id of a panel or row. It is derived from the title, so that new panels do not change other ids."""
-        return zlib.crc32(f"{self.uid}/{title}".encode()) % 1_000_000 + 1
+        """Return the id of a panel or row.
+
+        It is derived from the title alone: new panels do not change other ids, and two titles of one id are found when
+        they are written, not with the name of some install.
+        """
+        return zlib.crc32(f"{self.file}/{title}".encode()) % 1_000_000 + 1
 
 
 __all__ = [

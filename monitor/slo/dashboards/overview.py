@@ -36,7 +36,7 @@ def overview(config: Config) -> Dashboard:
         annotations=(shared_panels.ALERTS, shared_panels.MAINTENANCE),
         rows=(_now(config), slo_row(config), _speed(config), _traffic(config)),
         scrape_interval=config.prometheus.scrape_interval,
-        external_url=config.alerts.external_url,
+        external_url=shared_panels.page_url(config),
         runbook_base_url=config.alerts.runbook_base_url,
     )
 

@@ -177,6 +177,8 @@ def _lines(panel: Panel) -> timeseries.Panel:
         drawn.stacking(options.StackingConfig().mode(common.StackingMode.NORMAL).group("A"))
     if panel.threshold_lines:
         drawn.thresholds_style(options.GraphThresholdsStyleConfig().mode(common.GraphThresholdsStyleMode.DASHED))
+    if panel.log:
+        drawn.scale_distribution(options.ScaleDistributionConfig().type(common.ScaleDistribution.LOG).log(10))
     if panel.soft_maximum is not None:
         drawn.axis_soft_max(panel.soft_maximum)
     for letter, query in zip(string.ascii_uppercase, panel.queries, strict=False):

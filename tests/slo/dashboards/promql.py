@@ -15,6 +15,9 @@ TOKEN = re.compile(
       | (?P<mark>[(){}]|=~|!~|!=|==|<=|>=|[-+*/%^<>=,$])""",
     re.VERBOSE,
 )
+VARIABLE_MATCHERS = re.compile(r"\$\{\w+:raw\}")
+"""A variable in place of matchers, as `centrifugo_x{${centrifugo_selector:raw}}`."""
+
 LISTS = {"by", "without", "on", "ignoring", "group_left", "group_right"}
 WORDS = {"and", "or", "unless", "bool", "offset"}
 
@@ -33,8 +36,8 @@ class Selector:
 
 
 def selectors(expr: str) -> Iterator[Selector]:
-    """Yield every selector of an expression, in order."""
-    tokens = [(match.lastgroup, match.group()) for match in TOKEN.finditer(expr)]
+    """Yield every selector of an expression, in order; a variable in place of matchers has no matchers."""
+    tokens = [(match.lastgroup, match.group()) for match in TOKEN.finditer(VARIABLE_MATCHERS.sub("", expr))]
     around: list[str] = []
     pending = ""
     index = 0

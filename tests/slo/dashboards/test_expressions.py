@@ -22,8 +22,9 @@ import pytest
 import yaml
 
 from monitor.config import load
-from monitor.slo.dashboards import dashboards, files
-from monitor.slo.dashboards.centrifugo import NO_REDIS
+from monitor.slo.dashboards import centrifugo, connections, dashboards, failures, files
+from monitor.slo.dashboards.annotations import NO_DEPLOY, NO_MAINTENANCE, NO_MONITOR_DEPLOY, NO_RELOAD
+from monitor.slo.dashboards.health import ALL_COUNT, ALL_HEALTHY, NO_TASK_FAILURE
 from monitor.slo.dashboards.promql import MONITOR, select, worst_state
 from tests.e2e.programs import PROMETHEUS, Program, find
 from tests.relays import BUILD_TIMEOUT, ENGINE, ROOT, Engine
@@ -60,22 +61,25 @@ prometheus: {{scrape_interval: 1s, evaluation_interval: 1s}}
 """
 
 NEVER_HERE = {
-    NO_REDIS,
-    "the relay has a single node",
-    "the server disconnects no client",
-    "no command fails",
-    "no client reconnects with a stream position",
-    "the relay is connected without TLS",
-    "no maintenance window is open",
-    "no endpoint fails",
-    "no node of another version has started within five minutes",
-    "no monitor of another version has started within five minutes",
+    centrifugo.NO_DISCONNECT,
+    centrifugo.NO_ERROR,
+    centrifugo.NO_REDIS_ERROR,
+    centrifugo.SINGLE_NODE,
+    connections.MONITORED,
+    connections.NO_EXPIRY,
+    connections.NO_TLS,
+    connections.ON_TIME,
+    failures.NO_ENDPOINT_FAILURE,
+    failures.NO_MESSAGE_ERROR,
+    ALL_HEALTHY,
+    ALL_COUNT,
+    NO_TASK_FAILURE,
+    NO_DEPLOY,
+    NO_MAINTENANCE,
+    NO_MONITOR_DEPLOY,
+    NO_RELOAD,
 }
 """Reasons that an outage of a single node without Redis does not end."""
-
-
-RECONNECTED = "no persistent connection reconnects"
-"""The reason that ends when the relay is back."""
 
 STATES = ("relay_up", "relay_probe_up", "relay_monitor_healthy")
 
@@ -217,6 +221,7 @@ def filled(expr: str, rate_interval: str = "4s") -> str:
         "install": "default",
         "relay": "demo",
     }
+    expr = expr.replace("${centrifugo_selector:raw}", 'job="centrifugo"')
     return re.sub(r"\$(\w+)", lambda match: values.get(match.group(1), ".+"), expr)
 
 
@@ -265,9 +270,13 @@ async def test_every_expression_has_data(stack: StackUnderTest, capsys: pytest.C
 
     await stack.kill_relay()
     waiting = [question for question in empty if question.empty_reason not in NEVER_HERE]
-    down = await stack.without_data([question for question in waiting if question.empty_reason != RECONNECTED])
+    down = await stack.without_data(
+        [question for question in waiting if question.empty_reason != connections.NO_RECONNECT]
+    )
     await stack.start_relay()
-    back = await stack.without_data([question for question in waiting if question.empty_reason == RECONNECTED])
+    back = await stack.without_data(
+        [question for question in waiting if question.empty_reason == connections.NO_RECONNECT]
+    )
     with capsys.disabled():
         with_data = len(waiting) - len(down) - len(back)
         print(f"{len(waiting)} of them run in an outage or after it, {with_data} with data")  # noqa: T201

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -115,8 +116,8 @@ def test_latency_graphs_have_exemplars(written: Mapping[str, bytes]) -> None:
     expected = {
         "relays-overview": {"Round-trip latency", "Offline recovery time"},
         "relay-detail": {
-            "Round-trip latency", "Round-trip latency distribution", "Round-trip latency of new sessions",
-            "Pairing time", "Offline recovery time", "Failures by step and reason",
+            "Round-trip latency", "Round-trip latency distribution", "Pairing, new sessions and offline recovery",
+            "Failures by step and reason",
         },
     }  # fmt: skip
     for name, titles in expected.items():
@@ -129,9 +130,11 @@ def test_latency_graphs_have_exemplars(written: Mapping[str, bytes]) -> None:
 
 
 def test_links_to_the_other_dashboards_the_monitor_and_the_runbooks(dashboard: dict[str, Any]) -> None:
+    relay = "?relay=${relay}" if dashboard["uid"] == "relay-monitor-relay" else ""
     assert [(link["type"], link.get("url"), link["tags"]) for link in dashboard["links"]] == [
         ("dashboards", None, ["relay-monitor"]),
-        ("link", "http://127.0.0.1:9464", []),
+        ("link", f"http://127.0.0.1:9464/{relay}", []),
+        ("link", f"http://127.0.0.1:9464/incidents{relay}", []),
         ("link", "https://runbooks.example.com/relay-monitor", []),
     ]
     assert dashboard["tags"] == ["relay-monitor"]
@@ -192,15 +195,28 @@ prometheus: {scrape_interval: 30s}
 """
 
 
-def test_each_centrifugo_has_a_collapsed_row_and_deploy_annotations() -> None:
+def test_the_row_of_centrifugo_follows_the_selected_relay() -> None:
+    """Its selectors are a hidden variable, which has the label of the selected relay and is in no address."""
     made = json.loads(files(parse(TWO, "config.yaml", {}))["dashboards/relay-detail.json"])
-    rows = {row["title"]: row for row in made["panels"] if row["type"] == "row" and row["collapsed"]}
-    assert list(rows) == ["Centrifugo metrics: one, two", "Centrifugo metrics: three"]
-    asked = [target["expr"] for panel in rows["Centrifugo metrics: three"]["panels"] for target in panel["targets"]]
-    assert all('{job="b", cluster="x"}' in expr for expr in asked)
-    assert [mark["name"] for mark in made["annotations"]["list"]] == [
-        "Critical alerts", "Maintenance", "Deploys of one, two", "Deploys of three",
-    ]  # fmt: skip
+    (row,) = (row for row in made["panels"] if row["type"] == "row" and "Centrifugo" in row["title"])
+    assert (row["title"], row["collapsed"]) == ("Centrifugo of $relay", True)
+    asked = [target["expr"] for panel in row["panels"] for target in panel["targets"]]
+    asked += [mark["expr"] for mark in made["annotations"]["list"] if "Centrifugo" in mark["name"]]
+    for expr in asked:
+        assert set(re.findall(r"centrifugo_\w+\{[^}]*\}\}", expr)) == {
+            f"{name}{{${{centrifugo_selector:raw}}}}" for name in re.findall(r"(centrifugo_\w+)\{", expr)
+        }
+        # The variable of a relay without a selector is empty, and would select every Centrifugo.
+        assert 'relay="$relay", centrifugo_selector!=""}' in expr
+    (variable,) = (each for each in made["templating"]["list"] if each["name"] == "centrifugo_selector")
+    assert (variable["hide"], variable["skipUrlSync"]) == (2, True)
+    assert variable["query"]["query"].startswith("label_values(relay_probe_relay_info{")
+    assert variable["query"]["query"].endswith('relay="$relay"}, centrifugo_selector)')
+
+
+def test_relays_without_a_selector_have_no_row_of_centrifugo() -> None:
+    made = files(parse(re.sub(r", centrifugo_selector: '[^']*'", "", TWO), "config.yaml", {}))
+    assert b"centrifugo" not in made["dashboards/relay-detail.json"].lower()
 
 
 def test_rates_span_enough_runs() -> None:
@@ -213,9 +229,9 @@ def test_rates_span_enough_runs() -> None:
         if target.get("legendFormat")
     }
     assert steps["Persistent pairs connected", "{{probe}}"] == "30s"  # the scrape interval
-    assert steps["Offline recovery time", "p50"] == "750s"  # 50 min: five runs
+    assert steps["Pairing, new sessions and offline recovery", "offline"] == "750s"  # 50 min: five runs
     # One pair makes 100 exchanges, 10.5 s each, in 1,050 s: 18 min.
-    assert steps["Round-trip latency", "p99"] == "270s"
+    assert steps["Round-trip latency", "P99"] == "270s"
 
 
 def test_the_sli_is_calculated_over_the_window_of_its_slo() -> None:
@@ -227,10 +243,10 @@ slos:
     made = json.loads(files(parse(TWO + slos, "config.yaml", {}))["dashboards/relay-detail.json"])
     (table,) = (panel for panel in panels(made) if panel["title"] == "SLO status")
     parts = [
-        f'slo:sli_error:ratio_rate{window}{{install="$install", location=~"$location", relay=~"$relay"}} '
+        f'slo:sli_error:ratio_rate{window}{{install="$install", location=~"$location", relay="$relay"}} '
         "and on (install, relay, slo, location) "
         'relay_slo_window_seconds{install="$install", job=~"$job", instance=~"$instance", location=~"$location", '
-        'relay=~"$relay"} '
+        'relay="$relay"} '
         f"== {seconds}"
         for window, seconds in (("7d", 604_800), ("30d", 2_592_000))
     ]
@@ -244,7 +260,8 @@ def test_colours_start_where_alerts_do(dashboard: dict[str, Any]) -> None:
         for panel in panels(dashboard)
     }
     assert steps.get("Success rate", []) == steps.get("Persistent pairs connected", []) == []
-    assert steps.get("TLS certificate expires in", [-1e9, 3 * 86_400, 14 * 86_400]) == [-1e9, 3 * 86_400, 14 * 86_400]
+    expiry = [-1e9, 3 * 86_400, 14 * 86_400]
+    assert steps.get("Certificate and token expire in", expiry) == expiry
 
 
 def test_the_page_lists_every_panel(models: tuple[Dashboard, ...], written: Mapping[str, bytes]) -> None:
@@ -260,7 +277,7 @@ def test_the_exclusions_are_yaml_without_aliases(written: Mapping[str, bytes]) -
     text = written["dashboards/.lint"].decode()
     assert "&id" not in text
     rules = yaml.safe_load(text)["exclusions"]
-    assert list(rules) == ["target-job-rule", "target-instance-rule", "target-counter-agg-rule"]
+    assert list(rules) == ["target-promql-rule", "target-job-rule", "target-instance-rule", "target-counter-agg-rule"]
 
 
 def differences(written: Any, read: Any, path: str = "") -> Iterator[str]:

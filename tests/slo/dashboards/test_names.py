@@ -25,7 +25,7 @@ RECORDED = (
     "slo:period_error_budget_remaining:ratio",
 )
 FOREIGN = {
-    **dict.fromkeys(("up", "scrape_duration_seconds"), SCRAPED),
+    **dict.fromkeys(("up", "scrape_duration_seconds", "scrape_samples_scraped"), SCRAPED),
     **dict.fromkeys(
         ("process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds", "process_max_fds"), SCRAPED
     ),
