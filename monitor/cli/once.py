@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,7 +21,6 @@ from monitor.cli.shared import (
     run_loop,
 )
 from monitor.errors import StartupError
-from monitor.streams import shows_colors
 
 if TYPE_CHECKING:
     from monitor.config import Config
@@ -43,15 +42,15 @@ def once(
 ) -> None:
     """Run each probe once.
 
-    Run the probes in parallel, and print the outcome and the timeline of each run. A terminal shows the steps while
-    they happen. Exit 1 unless all succeed.
+    Run the probes in parallel, and print the outcome and the timeline of each run when it ends. A terminal shows the
+    steps while they happen, and then the results. Exit 1 unless all succeed.
 
     Examples:
     relay-monitor once
     relay-monitor once --relay demo --probe session
     relay-monitor once --output json --textfile /var/lib/node_exporter/relay.prom
     """
-    from monitor.cli.once_steps import show_steps  # noqa: PLC0415
+    from monitor.cli.once_steps import RunPrinter, show_progress  # noqa: PLC0415
     from monitor.daemon.once import run_once, timeline_lines  # noqa: PLC0415
     from monitor.journal import run_to_json  # noqa: PLC0415
     from monitor.logs import configure  # noqa: PLC0415
@@ -63,21 +62,25 @@ def once(
     configure("console", "error")
     runs: list[Run] = []
     interrupted = False
+    printer = RunPrinter(lambda run: typer.echo("\n".join(timeline_lines(run))))
 
     def publish(report: Run | Report) -> None:
         if isinstance(report, Run):
             runs.append(report)
 
     try:
-        watch = show_steps if shows_colors(sys.stderr) else None
-        runs = run_loop(cancel_on_sigterm(run_once(loaded, publish, watch)))
+        runs = run_loop(
+            cancel_on_sigterm(
+                run_once(loaded, publish, partial(show_progress, printer if output is Output.TEXT else None))
+            )
+        )
     except KeyboardInterrupt:
         interrupted = True  # the results so far are still printed, aborted runs included
     try:
         if output is Output.JSON:
             typer.echo(json.dumps([run_to_json(item) for item in runs], indent=2))
         else:
-            typer.echo("\n".join(line for item in runs for line in timeline_lines(item)))
+            printer.print_others(runs)
     finally:  # also if stdout cannot be written
         if textfile is not None:
             _write(textfile, render(loaded, runs))

@@ -43,12 +43,28 @@ class TestOnce:
         done = monitor("once", "--config", config, "--relay", "demo")
         assert (done.returncode, done.stderr) == (0, "")
         verdicts = [line for line in done.stdout.splitlines() if not line.startswith(" ")]
-        assert [line.split()[:4] for line in verdicts] == [
-            ["ok", probe, "at", "demo"] for probe in ("steady", "offline", "idle")
+        assert sorted(line.split()[:4] for line in verdicts) == [
+            ["ok", probe, "at", "demo"] for probe in ("idle", "offline", "steady")
         ]
         assert re.search(r"\d +dapp +hello", done.stdout)
         assert re.search(r"round trip \d", done.stdout)
         assert re.search(r"recovery \d", done.stdout)
+
+    def test_a_pipe_gets_each_result_when_it_is_known(self, tmp_path: Path) -> None:
+        config = tmp_path / "monitor.yaml"
+        config.write_text(CONFIG.replace("delay: 100ms", "delay: 3s"))
+        with subprocess.Popen(
+            command("once", "--config", config, "--relay", "demo"), stdout=subprocess.PIPE, text=True, cwd=ROOT
+        ) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline().split()[:2] == ["ok", "steady"]
+            assert process.poll() is None  # the other one waits for three seconds
+            remainder = process.stdout.read()
+        assert process.returncode == 0
+        assert [line.split()[:2] for line in remainder.splitlines() if not line.startswith(" ")] == [
+            ["ok", "idle"],
+            ["ok", "offline"],
+        ]
 
     def test_json_output_and_textfile(self, config: Path, tmp_path: Path) -> None:
         textfile = tmp_path / "relay.prom"
