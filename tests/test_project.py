@@ -8,14 +8,11 @@ import re
 import subprocess
 import sys
 import tomllib
-import zipfile
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-
-import monitor
 
 pytestmark = pytest.mark.integration
 
@@ -143,26 +140,6 @@ def test_the_program_needs_no_development_tools() -> None:
     assert "pytest" in hidden
     run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The built wheel."""
-    folder = tmp_path_factory.mktemp("wheel")
-    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder], cwd=ROOT, check=True)
-    (built,) = folder.glob("*.whl")
-    return built
-
-
-def test_the_wheel_has_the_package_only(wheel: Path) -> None:
-    """It includes templates, style sheets and `py.typed`."""
-    inside = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    assert inside == {path.relative_to(ROOT).as_posix() for path in tracked("monitor")}
-    assert "monitor/py.typed" in inside
-
-
-def test_the_wheel_has_the_version_of_the_package(wheel: Path) -> None:
-    assert wheel.name == f"relay_monitor-{monitor.__version__}-py3-none-any.whl"
 
 
 def test_every_section_for_figures_has_some() -> None:
