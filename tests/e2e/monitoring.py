@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import yaml
@@ -86,29 +87,45 @@ class Monitor:
         await self.start()
 
 
+@dataclass(frozen=True, slots=True)
+class Unwatched:
+    """Monitors that run elsewhere: the configuration of their install, for its rules, and their addresses."""
+
+    config: JsonObject
+    targets: Sequence[str]
+
+
 class Monitoring:
     """All programs. As a context manager it starts them and stops them.
 
     Each configuration of `configs` is one monitor's; those of one install have the same rules. `interval` is that of
-    scrapes and evaluations. Without `waits`, Alertmanager waits as generated; with it, that long everywhere.
+    scrapes and evaluations. Without `waits`, Alertmanager waits as generated; with it, that long everywhere. Monitors
+    of `others` are scraped, and their installs' rules evaluated; they are not started. `jobs` are scraped too.
     """
 
     def __init__(
-        self, folder: Path, configs: Sequence[JsonObject], *, interval: str = "15s", waits: str | None = None
+        self,
+        folder: Path,
+        configs: Sequence[JsonObject],
+        *,
+        interval: str = "15s",
+        waits: str | None = None,
+        others: Sequence[Unwatched] = (),
+        jobs: Sequence[JsonObject] = (),
     ) -> None:
         self.folder = folder
         self.interval = interval
         self.waits = waits
         self.receiver = Receiver()
+        self.jobs = jobs
+        self.others = others
         self.ports = {"prometheus": closed_port(), "alertmanager": closed_port()}
-        self.monitors = [
-            Monitor(
-                folder / f"{config['install']}-{config['location']}",
-                config | {"prometheus": {"url": None, "scrape_interval": interval, "evaluation_interval": interval}},
-            )
-            for config in configs
-        ]
+        self.monitors = [self._monitor(config) for config in configs]
         self._stack = AsyncExitStack()
+
+    def _monitor(self, config: JsonObject) -> Monitor:
+        intervals = {"url": None, "scrape_interval": self.interval, "evaluation_interval": self.interval}
+        return Monitor(self.folder / f"{config['install']}-{config['location']}", config | {"prometheus": intervals})
 
     def of(self, install: str, location: str | None = None) -> Monitor:
         """Return the monitor of an install and location; the first of the install without one."""
@@ -123,9 +140,10 @@ class Monitoring:
         async with AsyncExitStack() as stack:
             await self.receiver.start()
             stack.push_async_callback(self.receiver.stop)
-            for monitor in self.monitors:
+            elsewhere = [self._monitor(other.config) for other in self.others]
+            for monitor in (*self.monitors, *elsewhere):
                 monitor.write()
-            installs = {item.install: item for item in reversed(self.monitors)}
+            installs = {item.install: item for item in reversed([*self.monitors, *elsewhere])}
             await asyncio.gather(*(asyncio.to_thread(self._generate, item) for item in installs.values()))
             await asyncio.to_thread(self._backfill)
             await stack.enter_async_context(self._alertmanager(sorted(installs)))
@@ -195,14 +213,16 @@ class Monitoring:
         ]
         config["alerting"]["alertmanagers"] = [{"static_configs": [{"targets": [self._address("alertmanager")]}]}]
         job = next(job for job in config["scrape_configs"] if job["job_name"] == "relay-monitor")
-        job["static_configs"] = [{"targets": [f"127.0.0.1:{monitor.port}" for monitor in self.monitors]}]
-        config["scrape_configs"] = [job]
+        own = [f"127.0.0.1:{monitor.port}" for monitor in self.monitors]
+        job["static_configs"] = [{"targets": [*own, *(target for other in self.others for target in other.targets)]}]
+        config["scrape_configs"] = [job, *self.jobs]
         file = self.folder / "prometheus.yml"
         file.write_text(yaml.safe_dump(config), encoding="utf-8")
         return Program(
             find(PROMETHEUS),
             *(f"--config.file={file}", f"--storage.tsdb.path={self.folder / 'prometheus'}"),
             *("--storage.tsdb.retention.time=40d", "--web.enable-lifecycle", f"--web.listen-address=127.0.0.1:{port}"),
+            "--enable-feature=exemplar-storage",
             ready=f"http://127.0.0.1:{port}/-/ready",
             log=self.folder / "prometheus.log",
         )

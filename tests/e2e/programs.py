@@ -60,6 +60,11 @@ class Program:
                 await asyncio.sleep(0.1)
 
     @property
+    def url(self) -> str:
+        """The address without a path."""
+        return str(httpx.URL(self._ready).copy_with(path="/")).rstrip("/")
+
+    @property
     def pid(self) -> int:
         """The process's id."""
         assert self._process is not None

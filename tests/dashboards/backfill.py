@@ -1,0 +1,69 @@
+"""Series of simulated monitors, written into a Prometheus before it starts: every sample is known."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING, Final
+
+from tests.e2e.programs import PROMETHEUS, PROMTOOL, Program, find
+from tests.sockets import closed_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from prometheus_client.registry import CollectorRegistry
+
+JOB: Final = "relay-monitor"
+INSTANCE: Final = "monitor:9464"
+IMPORT_TIMEOUT: Final = 60.0
+
+Series = dict[tuple[str, tuple[tuple[str, str], ...]], list[tuple[float, float]]]
+"""Times and values by the series' name and labels."""
+
+
+def scrape(series: Series, registry: CollectorRegistry, at: float, wanted: Callable[[str], bool]) -> None:
+    """Add the samples of the wanted names, as Prometheus would scrape them at a time, and `up`."""
+    own = {"job": JOB, "instance": INSTANCE}
+    series.setdefault(("up", tuple(sorted(own.items()))), []).append((at, 1.0))
+    for metric in registry.collect():
+        for sample in metric.samples if wanted(metric.name) else ():
+            labels = tuple(sorted((sample.labels | own).items()))
+            series.setdefault((sample.name, labels), []).append((at, sample.value))
+
+
+def _lines(series: Mapping[tuple[str, tuple[tuple[str, str], ...]], list[tuple[float, float]]]) -> Iterator[str]:
+    for (name, labels), samples in series.items():
+        text = ",".join(f'{label}="{_escaped(value)}"' for label, value in labels)
+        yield from (f"{name}{{{text}}} {value} {at:.3f}\n" for at, value in samples)
+    yield "# EOF\n"
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def write(series: Series, folder: Path) -> None:
+    """Write the series into the data of a Prometheus in this folder."""
+    text = folder / "series.txt"
+    with text.open("w", encoding="utf-8") as file:
+        file.writelines(_lines(series))
+    subprocess.run(
+        [find(PROMTOOL), "tsdb", "create-blocks-from", "openmetrics", text, folder / "prometheus"],
+        check=True,
+        capture_output=True,
+        timeout=IMPORT_TIMEOUT,
+    )
+
+
+def opened(folder: Path, *flags: str) -> Program:
+    """Return the Prometheus of a folder, which scrapes nothing and is not started yet."""
+    config = folder / "opened.yml"
+    config.write_text("{}\n", "utf-8")
+    listen = f"127.0.0.1:{closed_port()}"
+    return Program(
+        *(find(PROMETHEUS), f"--config.file={config}", f"--storage.tsdb.path={folder / 'prometheus'}"),
+        *("--storage.tsdb.retention.time=100y", f"--web.listen-address={listen}", *flags),
+        ready=f"http://{listen}/-/ready",
+        log=folder / "opened.log",
+    )
