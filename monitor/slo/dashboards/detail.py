@@ -21,7 +21,6 @@ from monitor.slo.dashboards.promql import (
     increase,
     ratio_of,
     recorded,
-    remaining_budget,
     select,
     sum_by,
     worst_condition,
@@ -45,7 +44,7 @@ def detail(config: Config) -> Dashboard:
         description="Is this relay broken, since when and why? At which step does it fail, and which part is slow?",
         variables=(
             *shared_panels.monitors(config),
-            shared_panels.ONE_RELAY,
+            shared_panels.THIS_RELAY,
             Variable(name="probe", label="Probe", source=select("relay_monitor_runs_total", THIS_RELAY)),
             *centrifugo.variables(config),
         ),
@@ -251,14 +250,13 @@ def _budgets(config: Config) -> Panel:
         "locations and probes of each SLO; the row SLOs has them one by one. An objective of 100 % has no budget.",
         queries=(
             Query(
-                expr=remaining_budget(ONE_RELAY, by),
+                expr=slo_panels.budget_or_none(ONE_RELAY, by),
                 column="budget left",
                 unit="percentunit",
                 decimals=1,
                 steps=slo_panels.BUDGET_STEPS,
                 states=slo_panels.BUDGET_STATES,
-                empty_text=slo_panels.NO_BUDGET,
-                empty_colour=palette.NEUTRAL,
+                empty_text=slo_panels.NONE,
                 width=110,
             ),
             Query(
@@ -266,13 +264,8 @@ def _budgets(config: Config) -> Panel:
                 column="burn rate",
                 unit="suffix:×",
                 decimals=1,
-                steps=(
-                    (0, palette.GREEN),
-                    (slo_panels.LOW_BURN, palette.AMBER),
-                    (slo_panels.page_burn(config), palette.RED),
-                ),
-                empty_text=slo_panels.NO_BUDGET,
-                empty_colour=palette.NEUTRAL,
+                steps=slo_panels.burn_steps(config),
+                empty_text=slo_panels.NONE,
                 width=90,
             ),
             Query(

@@ -53,7 +53,9 @@ def to_json(board: Dashboard) -> bytes:
 
 
 def _put(made: build.Dashboard, board: Dashboard, row: Row, y: int) -> int:
-    """Add a row at line `y` of the grid and return the first line below it."""
+    """Add a row at line `y` of the grid and return the first line below it; one without a title has no heading."""
+    if not row.title:
+        y -= 1
     header = (
         build.Row(row.title).id(board.panel_id(f"row {row.title}")).grid_pos(dashboard.GridPos(h=1, w=WIDTH, x=0, y=y))
     )
@@ -63,7 +65,8 @@ def _put(made: build.Dashboard, board: Dashboard, row: Row, y: int) -> int:
         header.collapsed(True)  # noqa: FBT003 - the SDK's signature
         for item in drawn:
             header.with_panel(item)
-    made.with_row(header)
+    if row.title:
+        made.with_row(header)
     if row.collapsed:
         return y + 1
     for item in drawn:

@@ -69,8 +69,9 @@ class Query:
     minutes, a P99 a hundred events. Bars (`promql.events`) need none. `empty_reason` says why the query has no result
     while nothing fails; "" means that it must have one. `colour` is that of all its series.
 
-    In a table, all from `column` on belongs to the query's value: `empty_text` is shown where a row has none, `hidden`
-    values only sort, `filled` cells have the background of their colour.
+    In a table, all from `column` on belongs to the query's value: `empty_text` is shown where a row has none, in the
+    colour of missing data if it is the default; `hidden` values only sort, `filled` cells have the background of their
+    colour.
     """
 
     expr: str
@@ -85,7 +86,6 @@ class Query:
     steps: tuple[tuple[float, str], ...] = ()
     states: tuple[State | Between, ...] = ()
     empty_text: str = NO_DATA
-    empty_colour: str = UNKNOWN
     filled: bool = False
     hidden: bool = False
     width: int | None = None

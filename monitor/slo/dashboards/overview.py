@@ -1,211 +1,312 @@
-"""The dashboard of all relays: status, SLOs, latency, exchanges."""
+"""The dashboard of all relays: what is broken, since when, and whether the monitor can be trusted."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from monitor.scenarios import Scenario
 from monitor.slo.dashboard_uid import dashboard_uid
+from monitor.slo.dashboards import annotations as marks
 from monitor.slo.dashboards import shared_panels
-from monitor.slo.dashboards.model import AMBER, GREEN, RED, Dashboard, Kind, Panel, Query, Row
+from monitor.slo.dashboards.model import NO_DATA, Dashboard, Kind, Legend, Panel, Query, Row, State
+from monitor.slo.dashboards.palette import AMBER, GREEN, RED, UNKNOWN, VERDICTS, by_word
 from monitor.slo.dashboards.promql import (
+    MONITOR,
     RELAY,
-    events,
+    SELECTED_RELAYS,
+    WATCHDOG,
+    condition,
+    events_of_most,
+    firing_count,
+    not_up_longest,
+    or_nothing,
+    or_text,
     quantile,
-    rate,
-    ratio_of,
-    recorded,
     select,
+    sum_by,
+    worst_condition,
 )
-from monitor.slo.dashboards.slo_panels import slo_row
+from monitor.slo.dashboards.relay_table import relay_table
+from monitor.slo.dashboards.slo_panels import (
+    BUDGET_STATES,
+    BUDGET_STEPS,
+    budget_or_reason,
+    burn_down,
+    burn_rates,
+    slo_status,
+)
 
 if TYPE_CHECKING:
     from monitor.config import Config
 
 UID: Final = "relay-monitor-overview"
+MAX_LINES: Final = 8
+"""Most relays or SLOs of a graph: the ones with the worst values."""
+
+MAX_TIMELINES: Final = 20
+MAX_DEPLOY_RELAYS: Final = 20
+"""Most relays with a `centrifugo_selector` whose deploys the overview shows: one part of a query for each."""
+
+LONG_NAME: Final = 24
+"""Characters from which on a legend stands at the right, where one name has one line."""
 
 
 def overview(config: Config) -> Dashboard:
     """Return the dashboard of all relays."""
+    selectors = marks.centrifugo_selectors(config)
+    few = sum(len(names) for names in selectors.values()) <= MAX_DEPLOY_RELAYS
     return Dashboard(
         uid=dashboard_uid(UID, config.install),
         file="relays-overview.json",
         title=shared_panels.titled(config, "Relays overview"),
         description="Is a relay down, which one, since when, and can the monitor be trusted?",
         variables=(*shared_panels.monitors(config), shared_panels.RELAYS),
-        annotations=(shared_panels.ALERTS, shared_panels.MAINTENANCE),
-        rows=(_now(config), slo_row(config), _speed(config), _traffic(config)),
+        annotations=(
+            marks.alert_starts(SELECTED_RELAYS),
+            marks.maintenance(SELECTED_RELAYS),
+            *(marks.deploys(config, SELECTED_RELAYS) if few else ()),
+            marks.monitor_deploys(),
+        ),
+        rows=(
+            Row(title="", panels=(*_numbers(), relay_table(config), shared_panels.firing_alerts(config, width=24))),
+            _history(config),
+            Row(title="SLOs", panels=_slos(config), collapsed=True),
+        ),
         scrape_interval=config.prometheus.scrape_interval,
         external_url=shared_panels.page_url(config),
         runbook_base_url=config.alerts.runbook_base_url,
     )
 
 
-def _now(config: Config) -> Row:
-    up = select("relay_up", RELAY)
-    seconds = "relay_probe_pair_seconds_total"
+def _numbers() -> tuple[Panel, ...]:
+    """Return the five numbers of the first line."""
+    worst = condition(RELAY, ("relay",))
+    return (
+        _number(
+            "Relays down",
+            "Is a relay broken? Relays that are down or accept no new connections at one location or more.",
+            (Query(expr=or_nothing(f"count({worst} >= 3) or 0 * count({worst})")),),
+            RED,
+        ),
+        _number(
+            "Relays degraded or unknown",
+            "Does a relay work in part? Relays that lose or delay messages, and relays that are not observed.",
+            (Query(expr=or_nothing(f"count({worst} > 0 < 3) or 0 * count({worst})")),),
+            AMBER,
+        ),
+        Panel(
+            kind=Kind.STAT,
+            title="Alerts firing",
+            description="Who is woken, and what waits? Firing alerts, each once for a relay and an SLO, without those "
+            "of relays in maintenance. None is shown only while Prometheus evaluates the rules. Silences are known to "
+            "Alertmanager alone.",
+            queries=tuple(
+                Query(
+                    expr=or_nothing(firing_count(SELECTED_RELAYS, f'severity="{severity}"')),
+                    legend=severity,
+                    steps=((0, GREEN), (1, colour)),
+                )
+                for severity, colour in (("critical", RED), ("warning", AMBER))
+            ),
+            unit="none",
+            width=5,
+            height=4,
+            states=(State(value=0, text="none", colour=GREEN),),
+            steps=((0, GREEN), (1, RED)),
+            sparkline=True,
+            named=True,
+        ),
+        Panel(
+            kind=Kind.STAT,
+            title="Lowest error budget",
+            description="What remains of the error budget that is closest to exhaustion? At 0 an objective is missed.",
+            queries=(Query(expr=or_nothing(budget_or_reason(SELECTED_RELAYS, (), f"max({worst})"))),),
+            unit="percentunit",
+            decimals=1,
+            width=5,
+            height=4,
+            states=BUDGET_STATES,
+            steps=BUDGET_STEPS,
+            sparkline=True,
+        ),
+        _monitor_health(),
+    )
+
+
+def _number(title: str, description: str, queries: tuple[Query, ...], colour: str) -> Panel:
+    return Panel(
+        kind=Kind.STAT,
+        title=title,
+        description=description,
+        queries=queries,
+        unit="none",
+        width=5,
+        height=4,
+        states=(State(value=0, text="none", colour=GREEN),),
+        steps=((0, GREEN), (1, colour)),
+        minimum=0,
+        sparkline=True,
+    )
+
+
+def _monitor_health() -> Panel:
+    """Return the panel of what makes the other numbers trustworthy: healthy monitors and evaluated rules."""
+    healthy = f"min({select('relay_monitor_healthy', MONITOR)})"
+    return Panel(
+        kind=Kind.STAT,
+        title="Monitor",
+        description="Can the monitor be trusted? Unhealthy: it is overloaded or has lost its network; its verdicts are "
+        "suspended. No rules: Prometheus does not evaluate the rules, so that nobody is paged. No data: Prometheus "
+        "does not scrape it.",
+        queries=(Query(expr=or_nothing(f"{healthy} and on () max({WATCHDOG}) or -1 + 0 * {healthy}")),),
+        unit="none",
+        width=4,
+        height=4,
+        states=(
+            State(value=1, text="healthy", colour=GREEN),
+            State(value=0, text="UNHEALTHY", colour=RED),
+            State(value=-1, text="no rules", colour=UNKNOWN),
+        ),
+        sparkline=True,
+    )
+
+
+def _history(config: Config) -> Row:
     return Row(
-        title="Overview",
+        title="History",
         panels=(
-            shared_panels.alerts_firing(),
-            Panel(
-                kind=Kind.STAT,
-                title="Relays down",
-                description="How many relays are down at one location or more?",
-                queries=(Query(expr=f"count(min by (relay) ({up}) == 0) or 0 * count({up})"),),
-                unit="none",
-                width=4,
-                height=4,
-                steps=((0, GREEN), (1, RED)),
+            _not_up(config),
+            burn_down(
+                ("relay", "slo"),
+                width=12,
+                only=f"and on (relay, slo) bottomk({MAX_LINES}, {_budgets_at_the_end()})",
             ),
-            Panel(
-                kind=Kind.STAT,
-                title="Persistent pairs connected",
-                description="Are persistent connections stable? Share of the time that persistent pairs and "
-                "connections were connected.",
-                queries=(
-                    Query(
-                        expr=ratio_of(rate(select(seconds, RELAY, 'state="connected"')), rate(select(seconds, RELAY))),
-                    ),
-                ),
-                unit="percentunit",
-                width=4,
-                height=4,
-            ),
-            Panel(
-                kind=Kind.STAT,
-                title="Lowest error budget",
-                description="What remains of the error budget that is closest to exhaustion? Below 0 an objective "
-                "is missed.",
-                queries=(Query(expr=f"min({recorded('slo:period_error_budget_remaining:ratio')})"),),
-                unit="percentunit",
-                width=4,
-                height=4,
-                steps=((-1e9, RED), (0, AMBER), (0.25, GREEN)),
-            ),
-            shared_panels.time_since_success(RELAY),
-            shared_panels.monitor_health(),
-            shared_panels.relay_status(config),
-            shared_panels.firing_alerts(config),
-            shared_panels.probe_status(config, RELAY),
-            shared_panels.causes(),
-            shared_panels.endpoint_failures(RELAY),
+            _latency(config),
+            *_failures(config),
         ),
     )
 
 
-def _speed(config: Config) -> Row:
-    trips = "relay_probe_round_trip_seconds"
-    messaging = 'scenario="steady-messaging"'
-    return Row(
-        title="Latency",
-        panels=(
-            Panel(
-                kind=Kind.TIME_SERIES,
-                title="Round-trip latency",
-                description="How fast are exchanges? Quantiles of the round trips of persistent pairs; the points "
-                "are single runs and link to their timelines. The P99 is calculated over the time in which 100 "
-                "round trips are made.",
-                queries=(
-                    *(
-                        Query(
-                            expr=quantile(q, trips, RELAY, messaging, by=("relay",)),
-                            legend=f"p{round(q * 100)} {{{{relay}}}}",
-                            window=window,
-                            exemplars=q == 0.9,  # noqa: PLR2004 - one quantile has exemplars
-                        )
-                        for q, window in (
-                            (0.5, 60.0),
-                            (0.9, 60.0),
-                            (0.99, shared_panels.window_of_100_exchanges(config, *_MESSAGING)),
-                        )
-                    ),
-                    shared_panels.thresholds(),
-                ),
-                unit="s",
-                minimum=0,
+def _budgets_at_the_end() -> str:
+    series = select("slo:period_error_budget_remaining:ratio", SELECTED_RELAYS.recorded)
+    return f"min by (relay, slo) ({series} @ end())"
+
+
+def _legend(config: Config) -> Legend:
+    is_long = any(len(relay.name) > LONG_NAME for relay in config.relays)
+    return Legend.RIGHT if is_long else Legend.BOTTOM
+
+
+def _not_up(config: Config) -> Panel:
+    expr = f"({worst_condition(RELAY, ('relay',))}) and on (relay) {not_up_longest(RELAY, MAX_TIMELINES)}"
+    return Panel(
+        kind=Kind.STATE_TIMELINE,
+        title="Relays that are or were not up",
+        description="Since when is a relay not up, and was it so before? Relays that are not up, or were not in the "
+        f"selected range: the {MAX_TIMELINES} that were not up for the longest time. Unknown: nothing is observed.",
+        queries=(
+            Query(
+                expr=or_text(expr, select("relay_state", RELAY), "relay", "no relay is observed", value=-1),
+                legend="{{relay}}",
+                empty_reason="every relay was up",
             ),
-            Panel(
-                kind=Kind.TIME_SERIES,
-                title="Offline recovery time",
-                description="How long does a wallet that was offline wait for the messages sent meanwhile? P90, "
-                "from reconnecting to the last message.",
-                queries=(
-                    Query(
-                        expr=quantile(0.9, "relay_probe_recovery_seconds", RELAY, by=("relay", "probe")),
-                        legend="p90 {{relay}} · {{probe}}",
-                        window=shared_panels.window_of_five_runs(config, Scenario.ASYNC_DELIVERY),
-                        exemplars=True,
-                    ),
-                ),
-                unit="s",
-                minimum=0,
+        ),
+        unit="none",
+        states=shared_panels.CONDITION_STATES,
+        link=shared_panels.relay_link(config),
+        no_value="every relay was up in the selected range",
+    )
+
+
+def _latency(config: Config) -> Panel:
+    trips, messaging = "relay_probe_round_trip_seconds", 'scenario="steady-messaging"'
+    buckets = f"increase({select(f'{trips}_bucket', RELAY, messaging)}[$__range] @ end())"
+    slowest = f"topk({MAX_LINES}, histogram_quantile(0.9, {sum_by(buckets, ('le', 'relay'))}))"
+    return Panel(
+        kind=Kind.TIME_SERIES,
+        title="Round-trip latency (P90)",
+        description=f"Which relay is slow? P90 of the round trips of persistent pairs, of the {MAX_LINES} slowest "
+        "relays of the selected range. Points are single runs and link to their timelines. A threshold is drawn if "
+        "the latency comes near to it.",
+        queries=(
+            Query(
+                expr=f"{quantile(0.9, trips, RELAY, messaging, by=('relay',))} and on (relay) {slowest}",
+                legend="{{relay}}",
+                window=60.0,
+                exemplars=True,
             ),
+            shared_panels.thresholds(data=f"max({slowest})", by=("slo",)),
+        ),
+        unit="s",
+        minimum=0,
+        legend=_legend(config),
+    )
+
+
+def _failures(config: Config) -> tuple[Panel, ...]:
+    failed = select("relay_probe_exchanges_total", RELAY, 'outcome="failed"')
+    errors = select("relay_probe_messages_total", RELAY, 'verdict!="delivered"')
+    causes = select("relay_probe_failures_total", RELAY)
+    return (
+        _bars(
+            "Failed exchanges",
+            f"How many exchanges fail, and on which relay? The {MAX_LINES} relays with most failures.",
+            failed,
+            ("relay",),
+            "no exchange failed",
+            legend=_legend(config),
+        ),
+        _bars(
+            "Failures by step and reason",
+            "At which step of the protocol do exchanges fail, and why? First cause of each failed exchange.",
+            causes,
+            ("step", "reason"),
+            "no exchange failed",
+        ),
+        _bars(
+            "Message errors by verdict",
+            "Are messages lost, late, corrupted, misrouted, duplicated or out of order?",
+            errors,
+            ("verdict",),
+            "no message error",
+            colours=by_word(VERDICTS),
         ),
     )
 
 
-_MESSAGING: Final = (Scenario.STEADY_MESSAGING,)
-
-
-def _traffic(config: Config) -> Row:
-    exchanges = "relay_probe_exchanges_total"
-    messages = "relay_probe_messages_total"
-    window = shared_panels.window_of_five_runs(config, *Scenario)
-    return Row(
-        title="Exchanges and messages",
-        panels=(
-            Panel(
-                kind=Kind.TIME_SERIES,
-                title="Failed exchanges",
-                description="How many exchanges fail, and on which relay?",
-                queries=(
-                    Query(
-                        expr=events(select(exchanges, RELAY, 'outcome="failed"'), ("relay",)),
-                        legend="{{relay}}",
-                        window=window,
-                    ),
-                ),
-                unit="short",
-                width=8,
-                bars=True,
-                stacked=True,
-                minimum=0,
-            ),
-            Panel(
-                kind=Kind.TIME_SERIES,
-                title="Aborted and excluded exchanges",
-                description="Which exchanges count for no SLO? Aborted: the monitor stopped them. Excluded: a "
-                "maintenance window was open.",
-                queries=(
-                    Query(
-                        expr=events(select(exchanges, RELAY, 'outcome=~"aborted|excluded"'), ("relay", "outcome")),
-                        legend="{{outcome}} {{relay}}",
-                        window=window,
-                    ),
-                ),
-                unit="short",
-                width=8,
-                bars=True,
-                stacked=True,
-                minimum=0,
-            ),
-            Panel(
-                kind=Kind.TIME_SERIES,
-                title="Message errors by verdict",
-                description="Are messages lost, late, corrupted, misrouted, duplicated or out of order?",
-                queries=(
-                    Query(
-                        expr=events(select(messages, RELAY, 'verdict!="delivered"'), ("relay", "verdict")),
-                        legend="{{verdict}} {{relay}}",
-                        window=window,
-                    ),
-                ),
-                unit="short",
-                width=8,
-                bars=True,
-                stacked=True,
-                minimum=0,
+def _bars(
+    title: str,
+    description: str,
+    series: str,
+    by: tuple[str, ...],
+    empty: str,
+    legend: Legend = Legend.BOTTOM,
+    colours: tuple[tuple[str, str], ...] = (),
+) -> Panel:
+    return Panel(
+        kind=Kind.TIME_SERIES,
+        title=title,
+        description=description,
+        queries=(
+            Query(
+                expr=or_text(events_of_most(series, by, MAX_LINES), select("relay_state", RELAY), by[-1], NO_DATA),
+                legend=shared_panels.legend(*by),
+                empty_reason=empty,
             ),
         ),
+        unit="short",
+        decimals=0,
+        bars=True,
+        stacked=True,
+        minimum=0,
+        colours=colours,
+        legend=legend,
+        no_value=empty,
+    )
+
+
+def _slos(config: Config) -> tuple[Panel, ...]:
+    rates = f"max by (relay, slo) ({select('slo:current_burn_rate:ratio', SELECTED_RELAYS.recorded)} @ end())"
+    return (
+        slo_status(config, height=12),
+        burn_rates(config, ("relay", "slo"), width=24, only=f"and on (relay, slo) topk({MAX_LINES}, {rates})"),
     )

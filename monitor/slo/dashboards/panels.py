@@ -138,7 +138,7 @@ def _stat(panel: Panel) -> stat.Panel:
     mode = common.BigValueColorMode.VALUE if panel.sparkline else common.BigValueColorMode.BACKGROUND
     # The last point of a graph is that of now, or NaN; the last that is not null may be hours old.
     last = "last" if panel.sparkline else "lastNotNull"
-    return (
+    drawn = (
         stat.Panel()
         .reduce_options(options.ReduceDataOptions().calcs([last]).values(False).fields(""))  # noqa: FBT003
         .color_scheme(build.FieldColor().mode(dashboard.FieldColorModeId.THRESHOLDS))
@@ -146,6 +146,15 @@ def _stat(panel: Panel) -> stat.Panel:
         .graph_mode(common.BigValueGraphMode.AREA if panel.sparkline else common.BigValueGraphMode.NONE)
         .text_mode(common.BigValueTextMode.VALUE_AND_NAME if panel.named else common.BigValueTextMode.VALUE)
     )
+    for letter, query in zip(string.ascii_uppercase, panel.queries, strict=False):
+        if query.steps:
+            drawn.override_by_query(letter, [_steps(query.steps)])
+    return drawn
+
+
+def _steps(steps: Sequence[tuple[float, str]]) -> dashboard.DynamicConfigValue:
+    value = {"mode": "absolute", "steps": _thresholds(steps).build().steps}
+    return dashboard.DynamicConfigValue(id_val="thresholds", value=value)
 
 
 def _fixed(colour: str) -> dashboard.DynamicConfigValue:
@@ -271,10 +280,9 @@ def _value_column(query: Query) -> Iterator[dashboard.DynamicConfigValue]:
     if query.decimals is not None:
         yield dashboard.DynamicConfigValue(id_val="decimals", value=query.decimals)
     if query.steps:
-        steps = _thresholds(query.steps).build().steps
-        yield dashboard.DynamicConfigValue(id_val="thresholds", value={"mode": "absolute", "steps": steps})
+        yield _steps(query.steps)
     yield from _cells(
-        [*_mappings(query.states), _empty(query.empty_text, query.empty_colour)],
+        [*_mappings(query.states), _empty(query.empty_text, UNKNOWN if query.empty_text == NO_DATA else NEUTRAL)],
         "color-background" if query.filled else "color-text" if query.steps or query.states else "",
         query.width,
         query.links,

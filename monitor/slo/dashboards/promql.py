@@ -128,12 +128,12 @@ def or_nothing(expr: str) -> str:
     return f"({expr}) or vector(NaN)"
 
 
-def or_text(expr: str, series: str, label: str, text: str, unless_absent: str = "") -> str:
-    """Return an expression; while `series` does not exist, 0 with a text as label, for a legend or a table.
+def or_text(expr: str, series: str, label: str, text: str, *, value: int = 0, unless_absent: str = "") -> str:
+    """Return an expression; while `series` does not exist, `value` with a text as label, for a legend or a table.
 
     With `unless_absent`, only while these other series exist.
     """
-    missing = f"0 * absent({series})" + (f" and on () count({unless_absent})" if unless_absent else "")
+    missing = f"{value} * absent({series})" + (f" and on () count({unless_absent})" if unless_absent else "")
     return f'{expr} or label_replace({missing}, "{label}", "{text}", "", "")'
 
 
@@ -175,14 +175,23 @@ def _of_condition(where: str, condition: Condition) -> str:
     return select("relay_state", where, f'state="{condition}"')
 
 
+def condition(where: str, by: Sequence[str]) -> str:
+    """Return the worst condition by these labels as a number, the position in `CONDITIONS`."""
+    parts = " or ".join(f"{number} * ({_of_condition(where, each)} == 1)" for number, each in enumerate(CONDITIONS))
+    return f"max by ({', '.join(by)}) ({parts})"
+
+
 def worst_condition(where: str, by: Sequence[str]) -> str:
     """Return the worst condition by these labels as a number; −1 where it has no data now but had some in the range."""
-    series, labels = select("relay_state", where), ", ".join(by)
-    parts = " or ".join(
-        f"{number} * ({_of_condition(where, condition)} == 1)" for number, condition in enumerate(CONDITIONS)
-    )
-    gone = f"0 * max by ({labels}) (last_over_time({series}[$__range])) - 1"
-    return f"max by ({labels}) ({parts}) or {gone}"
+    gone = f"0 * max by ({', '.join(by)}) (last_over_time({select('relay_state', where)}[$__range])) - 1"
+    return f"{condition(where, by)} or {gone}"
+
+
+def not_up_longest(where: str, limit: int) -> str:
+    """Return the relays that are not up now or were not in the selected range, at most so many, by label relay."""
+    other = select("relay_state", where, 'state!="up"')
+    share = f"avg_over_time({other}[$__range] @ end())"
+    return f"topk({limit}, max by (relay) ({share} + {other} @ end() or {share}) > 0)"
 
 
 def in_maintenance(subject: Subject = SELECTED_RELAYS) -> str:

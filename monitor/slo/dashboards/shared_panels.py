@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Final
 from monitor.slo.dashboard_uid import DEFAULT_INSTALL, dashboard_uid
 from monitor.slo.dashboards.annotations import alert_starts, maintenance
 from monitor.slo.dashboards.model import NO_DATA, OBJECTIVE_PREFIX, Column, Kind, Panel, Query, State, Variable
-from monitor.slo.dashboards.palette import AMBER, BLUE, GREEN, RED, SEVERITIES, TEXT, UNKNOWN
+from monitor.slo.dashboards.palette import AMBER, BLUE, GREEN, RED, SEVERITIES, UNKNOWN
 from monitor.slo.dashboards.palette import CONDITIONS as CONDITION_COLOURS
 from monitor.slo.dashboards.promql import (
     ALERT_LABELS,
     CONDITIONS,
     MONITOR,
+    ONE_RELAY,
     OWN,
     SELECTED_RELAYS,
     WATCHDOG,
@@ -98,7 +99,7 @@ def relay_links(config: Config, relay: str = "${__data.fields.relay}") -> tuple[
 
 
 RELAYS: Final = Variable(name="relay", label="Relay", source=select("relay_monitor_runs_total", MONITOR))
-ONE_RELAY: Final = Variable(
+THIS_RELAY: Final = Variable(
     name="relay", label="Relay", source=select("relay_monitor_runs_total", MONITOR), several=False
 )
 
@@ -349,7 +350,6 @@ def firing_alerts(config: Config, width: int = 12, subject: Subject = SELECTED_R
                 unit="dateTimeFromNow",
                 width=130,
                 empty_text="",
-                empty_colour=TEXT,
                 empty_reason=NO_ALERT,
             ),
         ),
@@ -359,10 +359,10 @@ def firing_alerts(config: Config, width: int = 12, subject: Subject = SELECTED_R
         labels=(
             Column(label="severity"),
             Column(label="alertname", title="alert", links=(("Runbook", f"{runbooks}/${{__data.fields.alertname}}"),)),
-            Column(label="relay", links=relay_links(config)),
+            Column(label="relay", links=relay_links(config), hidden=subject is ONE_RELAY),
             Column(label="since"),
             Column(label="slo", title="SLO", width=120),
-            Column(label="location", width=100),
+            Column(label="location", width=100, hidden=not location_label(config)),
         ),
         sort=("-severity",),
         no_value=NO_ALERT,

@@ -18,7 +18,7 @@ from monitor.slo.dashboards.promql import (
     remaining_budget,
     select,
 )
-from monitor.slo.dashboards.shared_panels import legend, relay_links
+from monitor.slo.dashboards.shared_panels import legend, location_label, relay_links
 from monitor.slo.rules.recorded import budgeted, ratio_name
 
 if TYPE_CHECKING:
@@ -26,20 +26,51 @@ if TYPE_CHECKING:
 
     from monitor.config import Config
 
-NO_BUDGET: Final = "–"
-"""Shown for an objective of 100 %, which has no error budget."""
+NONE: Final = "–"
+"""Shown instead of the error budget of an objective of 100 %, which has none."""
 
-BUDGET_STATES: Final = (Between(last=0, text="exhausted", colour=RED),)
-BUDGET_STEPS: Final = ((-1e9, RED), (0, AMBER), (0.25, GREEN))
+NO_BUDGET: Final = 2
+"""Value of a budget that does not exist, above all others, so that it is sorted last."""
+
+NO_RULES: Final = -2
+"""Value of a budget that Prometheus does not calculate, below all others."""
+
 RULES_MISSING: Final = "the recording rules are not loaded"
-LOW_BURN: Final = 1.0
-"""Burn rate above which the budget does not last for the SLO's window."""
+BUDGET_STATES: Final = (
+    State(value=NO_BUDGET, text=NONE, colour=NEUTRAL),
+    State(value=NO_RULES, text="no rules", colour=UNKNOWN),
+    Between(last=0, text="exhausted", colour=RED),
+)
+BUDGET_STEPS: Final = ((-1e9, RED), (0, AMBER), (0.25, GREEN))
 
 
-def page_burn(config: Config) -> float:
+def page_burn_rate(config: Config) -> float:
     """Return the lowest burn rate that pages."""
     conditions = burn_conditions(REFERENCE_WINDOW, config.prometheus.step)
     return min(float(condition.factor) for condition in conditions if condition.severity == "critical")
+
+
+def burn_steps(config: Config) -> tuple[tuple[float, str], ...]:
+    """Return the colours of burn rates: above 1 the budget does not last for the SLO's window."""
+    return (0, GREEN), (1, AMBER), (page_burn_rate(config), RED)
+
+
+def budget_or_none(subject: Subject, by: Sequence[str] = BUDGET_LABELS) -> str:
+    """Return the lowest remaining budget by these labels, or `NO_BUDGET` if all objectives are 100 %."""
+    return f"{remaining_budget(subject, by)} or {NO_BUDGET} + 0 * {recorded('slo:objective:ratio', subject, by)}"
+
+
+def budget_or_reason(subject: Subject, by: Sequence[str], relays: str) -> str:
+    """Return the lowest remaining budget by these labels, or one of the values that say why there is none.
+
+    `relays` is an expression of all relays by these labels.
+    """
+    missing = f"and on () absent({select('slo:objective:ratio', subject.recorded)})"
+    configured = select("relay_slo_objective_ratio", subject.relay)
+    return (
+        f"{budget_or_none(subject, by)} "
+        f"or {NO_RULES} + 0 * {relays} {missing} and on () count({configured}) or {NO_BUDGET} + 0 * {relays}"
+    )
 
 
 def or_rules_missing(expr: str, subject: Subject, label: str) -> str:
@@ -50,103 +81,96 @@ def or_rules_missing(expr: str, subject: Subject, label: str) -> str:
     )  # fmt: skip
 
 
+def _of_own_window(config: Config, parts: Sequence[str], subject: Subject) -> str:
+    """Return the union of expressions, one for each window, each of the SLOs that have it."""
+    windows = _windows(config)
+    if len(windows) == 1:
+        return parts[0]
+    own = f"on (install, relay, slo, location) {select('relay_slo_window_seconds', subject.relay)}"
+    return " or ".join(f"{part} and {own} == {window:.0f}" for part, window in zip(parts, windows, strict=True))
+
+
+def _windows(config: Config) -> list[float]:
+    return sorted({slo.window for slo in budgeted(config)}) or [REFERENCE_WINDOW]
+
+
 def sli_over_window(config: Config, subject: Subject = SELECTED_RELAYS) -> str:
     """Return the ratio of good events of each SLO over its own window."""
-    windows = sorted({slo.window for slo in budgeted(config)}) or [REFERENCE_WINDOW]
-    parts = [select(ratio_name(window), subject.recorded) for window in windows]
-    if len(windows) > 1:
-        own = f"on (install, relay, slo, location) {select('relay_slo_window_seconds', subject.relay)}"
-        parts = [f"{part} and {own} == {window:.0f}" for part, window in zip(parts, windows, strict=True)]
-    return f"1 - max by ({', '.join(BUDGET_LABELS)}) ({' or '.join(parts)})"
+    parts = [select(ratio_name(window), subject.recorded) for window in _windows(config)]
+    return f"1 - max by ({', '.join(BUDGET_LABELS)}) ({_of_own_window(config, parts, subject)})"
 
 
-def _history(config: Config, subject: Subject) -> str:
+def _is_complete(config: Config, subject: Subject) -> str:
     """Return 1 for an SLO whose recorded series reach back over its window, otherwise 0."""
-    by = ", ".join(BUDGET_LABELS)
-    series = select("slo:objective:ratio", subject.recorded)
-    windows = sorted({slo.window for slo in budgeted(config)}) or [REFERENCE_WINDOW]
-    parts = [f"{series} offset {show_duration(window)}" for window in windows]
-    if len(windows) > 1:
-        own = f"on (install, relay, slo, location) {select('relay_slo_window_seconds', subject.relay)}"
-        parts = [f"{part} and {own} == {window:.0f}" for part, window in zip(parts, windows, strict=True)]
-    return f"max by ({by}) ({' or '.join(parts)}) > bool -1 or 0 * max by ({by}) ({series})"
+    by, series = ", ".join(BUDGET_LABELS), select("slo:objective:ratio", subject.recorded)
+    parts = [f"{series} offset {show_duration(window)}" for window in _windows(config)]
+    return f"max by ({by}) ({_of_own_window(config, parts, subject)}) > bool -1 or 0 * max by ({by}) ({series})"
 
 
 def slo_status(config: Config, subject: Subject = SELECTED_RELAYS, height: int = 8) -> Panel:
     """Return the table of all SLOs, the lowest budget first."""
     objective = or_rules_missing(recorded("slo:objective:ratio", subject), subject, "slo")
+    labels = (
+        *((Column(label="relay", links=relay_links(config)),) if subject is SELECTED_RELAYS else ()),
+        Column(label="slo", title="SLO"),
+        Column(label="probe"),
+        *(Column(label=label) for label in location_label(config)),
+    )
     return Panel(
         kind=Kind.TABLE,
         title="SLO status",
-        description="Are the objectives met? Objective, SLI over the SLO's window, remaining error budget and current "
-        "burn rate. An objective of 100 % has no budget. Incomplete: Prometheus has no data of the whole window, so "
-        "that the SLI is that of a shorter time.",
+        description="Are the objectives met? Remaining error budget and current burn rate, SLI over the SLO's window, "
+        "and objective; an objective of 100 % has no budget. Incomplete: the data of Prometheus do not reach back over "
+        "the SLO's window, and its SLI and budget are those of a shorter time.",
         queries=(
             Query(
-                expr=remaining_budget(subject),
-                column="remaining budget",
-                unit="percentunit",
-                decimals=1,
-                steps=BUDGET_STEPS,
-                states=BUDGET_STATES,
-                empty_text=NO_BUDGET,
-                empty_colour=NEUTRAL,
-                width=150,
+                expr=budget_or_none(subject), column="budget left", unit="percentunit", decimals=1, steps=BUDGET_STEPS,
+                states=BUDGET_STATES, empty_text="", width=130,
             ),
             Query(
-                expr=recorded("slo:current_burn_rate:ratio", subject),
-                column="burn rate",
-                unit="suffix:×",
-                decimals=1,
-                steps=((0, GREEN), (LOW_BURN, AMBER), (page_burn(config), RED)),
-                empty_text=NO_BUDGET,
-                empty_colour=NEUTRAL,
-                width=110,
+                expr=recorded("slo:current_burn_rate:ratio", subject), column="burn rate", unit="suffix:×", decimals=1,
+                steps=burn_steps(config), empty_text=NONE, width=110,
             ),
-            Query(expr=sli_over_window(config, subject), column="SLI", unit="percentunit", decimals=3, width=110),
+            Query(
+                expr=sli_over_window(config, subject), column="SLI", unit="percentunit", decimals=3, width=110,
+                empty_text="no events", empty_reason="no event in the window",
+            ),
             Query(
                 expr=objective, column="objective", unit="percentunit", decimals=3, width=110,
                 states=(State(value=0, text="", colour=TEXT),),
             ),
             Query(
-                expr=_history(config, subject),
-                column="history",
-                unit="none",
+                expr=_is_complete(config, subject), column="history", unit="none", width=120, empty_text="",
                 states=(
                     State(value=1, text="complete", colour=NEUTRAL),
                     State(value=0, text="incomplete", colour=UNKNOWN),
                 ),
-                empty_text="",
-                empty_colour=TEXT,
-                width=120,
             ),
         ),
         width=24,
         height=height,
-        labels=(
-            Column(label="relay", links=relay_links(config)),
-            Column(label="slo", title="SLO"),
-            Column(label="probe"),
-            Column(label="location"),
-        ),
-        sort=("remaining budget",),
+        labels=labels,
+        sort=("budget left",),
     )  # fmt: skip
 
 
-def burn_down(
-    by: Sequence[str] = BUDGET_LABELS, subject: Subject = SELECTED_RELAYS, width: int = 8, only: str = ""
-) -> Panel:
-    """Return the graph of the remaining budgets; `only` is an expression that selects some of them."""
-    budget = remaining_budget(subject, by)
+def _by(config: Config, subject: Subject) -> tuple[str, ...]:
+    """Return the labels of an SLO's line, without those that have one value."""
+    relay = ("relay",) if subject is SELECTED_RELAYS else ()
+    return (*relay, "slo", "probe", *location_label(config))
+
+
+def burn_down(by: Sequence[str], subject: Subject = SELECTED_RELAYS, width: int = 8, only: str = "") -> Panel:
+    """Return the graph of the remaining budgets; `only` is the end of an expression that selects some of them."""
+    expr = f"{remaining_budget(subject, by)} {only}".strip()
     return Panel(
         kind=Kind.TIME_SERIES,
         title="Remaining error budget",
         description="How much of the error budget of the SLO's window remains? At 0 it is exhausted and the objective "
-        "missed; the graph ends at −100 %.",
+        "missed; the graph ends at −100 %. Objectives of 100 % have no budget.",
         queries=(
             Query(
-                expr=or_rules_missing(f"{budget} {only}".strip(), subject, by[0]),
-                legend=legend(*by),
+                expr=or_rules_missing(expr, subject, by[0]), legend=legend(*by), empty_reason="all objectives are 100 %"
             ),
         ),
         unit="percentunit",
@@ -154,49 +178,69 @@ def burn_down(
         threshold_lines=((0, RED),),
         minimum=-1,
         maximum=1,
+        no_value="all objectives are 100 %",
     )
 
 
-def slo_row(config: Config, subject: Subject = SELECTED_RELAYS) -> Row:
-    """Return the row of SLOs, for one relay or several."""
-    factors = sorted({float(condition.factor) for condition in burn_conditions(REFERENCE_WINDOW, 15.0)})
-    colours = (AMBER, AMBER, RED, RED)
-    by = tuple(
-        label
-        for label in BUDGET_LABELS
-        if (label != "location" or len(config.locations) > 1) and (label != "relay" or subject is SELECTED_RELAYS)
+def burn_rates(
+    config: Config, by: Sequence[str], subject: Subject = SELECTED_RELAYS, width: int = 8, only: str = ""
+) -> Panel:
+    """Return the graph of the burn rates over an hour; `only` as in `burn_down`."""
+    conditions = burn_conditions(REFERENCE_WINDOW, config.prometheus.step)
+    lines = sorted({(float(each.factor), RED if each.severity == "critical" else AMBER) for each in conditions})
+    warn, page = ([f"{factor:g}" for factor, colour in lines if colour == each] for each in (AMBER, RED))
+    expr = f"{burn_rate('1h', subject, by)} {only}".strip()
+    return Panel(
+        kind=Kind.TIME_SERIES,
+        title="Burn rate over 1 h",
+        description="How urgent is it? At a burn rate of 1 the error budget lasts exactly the SLO's window. Sustained "
+        f"burn rates above the lines warn ({', '.join(warn)}) and page ({', '.join(page)}).",
+        queries=(
+            Query(
+                expr=or_rules_missing(expr, subject, by[0]), legend=legend(*by), empty_reason="all objectives are 100 %"
+            ),
+        ),
+        unit="none",
+        width=width,
+        threshold_lines=tuple(lines),
+        minimum=0,
+        soft_maximum=2,
+        no_value="all objectives are 100 %",
     )
-    target = select("relay_slo_objective_ratio", subject.relay)
+
+
+def sli_and_objective(by: Sequence[str], subject: Subject = SELECTED_RELAYS, width: int = 8) -> Panel:
+    """Return the graph of the SLIs over an hour and of the objectives in force."""
+    objective = select("relay_slo_objective_ratio", subject.relay)
+    return Panel(
+        kind=Kind.TIME_SERIES,
+        title="SLI over 1 h and objective",
+        description="How many of the events are good, and how many must be? Ratio of good events, and the objectives "
+        "in force.",
+        queries=(
+            Query(
+                expr=or_rules_missing(f"1 - {recorded('slo:sli_error:ratio_rate1h', subject, by)}", subject, by[0]),
+                legend=legend(*by),
+            ),
+            Query(expr=f"max by (slo) ({objective})", legend=f"{OBJECTIVE_PREFIX} {{{{slo}}}}"),
+        ),
+        unit="percentunit",
+        decimals=2,
+        width=width,
+        maximum=1,
+    )
+
+
+def slo_row(config: Config, subject: Subject = SELECTED_RELAYS, *, collapsed: bool = False) -> Row:
+    """Return the row of all SLOs of one relay or several."""
+    by = _by(config, subject)
     return Row(
         title="SLOs",
         panels=(
             slo_status(config, subject),
             burn_down(by, subject),
-            Panel(
-                kind=Kind.TIME_SERIES,
-                title="Burn rate over 1 h",
-                description="How urgent is it? At a burn rate of 1 the error budget lasts exactly the SLO's window. "
-                f"Sustained burn rates above the lines warn ({factors[0]:g}, {factors[1]:g}) and page "
-                f"({factors[2]:g}, {factors[3]:g}).",
-                queries=(Query(expr=burn_rate("1h", subject, by), legend=legend(*by)),),
-                unit="none",
-                width=8,
-                threshold_lines=tuple(zip(factors, colours, strict=True)),
-                minimum=0,
-            ),
-            Panel(
-                kind=Kind.TIME_SERIES,
-                title="SLI over 1 h and objective",
-                description="How many of the events are good, and how many must be? Ratio of good events, and the "
-                "objectives in force.",
-                queries=(
-                    Query(expr=f"1 - {recorded('slo:sli_error:ratio_rate1h', subject, by)}", legend=legend(*by)),
-                    Query(expr=f"max by (slo) ({target})", legend=f"{OBJECTIVE_PREFIX} {{{{slo}}}}"),
-                ),
-                unit="percentunit",
-                decimals=2,
-                width=8,
-                maximum=1,
-            ),
+            burn_rates(config, by, subject),
+            sli_and_objective(by, subject),
         ),
+        collapsed=collapsed,
     )

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 TOKEN = re.compile(
     r"""(?P<text>"(?:[^"\\]|\\.)*") | (?P<variable>\$\w+) | (?P<at>@\s*(?:end|start)\(\)) | (?P<range>\[[^\]]*\])
-      | (?P<name>[a-zA-Z_:][\w:]*) | (?P<number>-?\d[\w.]*)
+      | (?P<constant>NaN|Inf) | (?P<name>[a-zA-Z_:][\w:]*) | (?P<number>-?\d[\w.]*)
       | (?P<mark>[(){}]|=~|!~|!=|==|<=|>=|[-+*/%^<>=,$])""",
     re.VERBOSE,
 )
