@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from monitor.slo.dashboard_uid import dashboard_uid
-from monitor.slo.dashboards import centrifugo, palette, shared_panels, slo_panels
+from monitor.slo.dashboards import alert_panels, centrifugo, palette, shared_panels, slo_panels
 from monitor.slo.dashboards.annotations import NO_MAINTENANCE, alert_starts, maintenance
 from monitor.slo.dashboards.connections import connection_row, schedule_row
 from monitor.slo.dashboards.failures import failure_row, failures_by_step
@@ -75,7 +75,7 @@ def _status(config: Config) -> Row:
         panels=(
             *_numbers(),
             _by_location(),
-            shared_panels.firing_alerts(config, width=10, subject=ONE_RELAY, height=6),
+            alert_panels.firing_alerts(config, width=10, subject=ONE_RELAY, height=6),
             _timeline(),
             failures_by_step(width=14, height=7),
             _budgets(config),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from monitor.slo.dashboard_uid import dashboard_uid
-from monitor.slo.dashboards import palette, shared_panels
+from monitor.slo.dashboards import alert_panels, palette, shared_panels
 from monitor.slo.dashboards.annotations import alert_starts, configuration_changes, monitor_deploys
 from monitor.slo.dashboards.connections import ON_TIME
 from monitor.slo.dashboards.failures import bars
@@ -74,7 +74,7 @@ def _status(config: Config) -> Row:
         panels=(
             *_numbers(config),
             _monitors(),
-            shared_panels.firing_alerts(config, width=9, subject=MONITORS, height=6),
+            alert_panels.firing_alerts(config, width=9, subject=MONITORS, height=6),
             _timeline(config),
         ),
     )

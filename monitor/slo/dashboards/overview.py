@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from monitor.slo.dashboard_uid import dashboard_uid
+from monitor.slo.dashboards import alert_panels, shared_panels
 from monitor.slo.dashboards import annotations as marks
-from monitor.slo.dashboards import shared_panels
 from monitor.slo.dashboards.model import NO_DATA, Dashboard, Kind, Legend, Panel, Query, Row, State
 from monitor.slo.dashboards.palette import AMBER, GREEN, RED, UNKNOWN, VERDICTS, by_word
 from monitor.slo.dashboards.promql import (
@@ -67,7 +67,7 @@ def overview(config: Config) -> Dashboard:
             marks.monitor_deploys(),
         ),
         rows=(
-            Row(title="", panels=(*_numbers(), relay_table(config), shared_panels.firing_alerts(config, width=24))),
+            Row(title="", panels=(*_numbers(), relay_table(config), alert_panels.firing_alerts(config, width=24))),
             _history(config),
             Row(title="SLOs", panels=_slos(config), collapsed=True),
         ),

@@ -7,21 +7,16 @@ from typing import TYPE_CHECKING, Final
 
 from monitor.slo.dashboard_uid import DEFAULT_INSTALL, dashboard_uid
 from monitor.slo.dashboards.annotations import alert_starts, maintenance
-from monitor.slo.dashboards.model import NO_DATA, OBJECTIVE_PREFIX, Column, Kind, Panel, Query, State, Variable
-from monitor.slo.dashboards.palette import AMBER, BLUE, GREEN, RED, SEVERITIES, UNKNOWN
+from monitor.slo.dashboards.model import NO_DATA, OBJECTIVE_PREFIX, Kind, Panel, Query, State, Variable
+from monitor.slo.dashboards.palette import AMBER, GREEN, RED, UNKNOWN
 from monitor.slo.dashboards.palette import CONDITIONS as CONDITION_COLOURS
 from monitor.slo.dashboards.promql import (
-    ALERT_LABELS,
     CONDITIONS,
     MONITOR,
-    ONE_RELAY,
     OWN,
     SELECTED_RELAYS,
-    WATCHDOG,
     Subject,
     events_of_most,
-    firing_count,
-    in_maintenance,
     or_text,
     select,
     worst_condition,
@@ -127,23 +122,6 @@ def window_of_100_exchanges(config: Config, *scenarios: Scenario) -> float:
         if probe.scenario in scenarios and probe.is_continuous
     ]
     return 60.0 * math.ceil(max(waits, default=0.0) / 60)
-
-
-def alerts_firing(subject: Subject = SELECTED_RELAYS, width: int = 4) -> Panel:
-    """Return the panel of the number of firing alerts."""
-    return Panel(
-        kind=Kind.STAT,
-        title="Alerts firing",
-        description="Is anything broken? Firing alerts, each once for a relay and an SLO. None is shown only while "
-        "Prometheus evaluates the rules. Silences are known to Alertmanager alone.",
-        queries=(Query(expr=firing_count(subject)),),
-        unit="none",
-        width=width,
-        height=4,
-        states=(State(value=0, text="none", colour=GREEN),),
-        steps=((0, GREEN), (1, RED)),
-        no_value="rules are not evaluated",
-    )
 
 
 def time_since_success(where: str, width: int = 4) -> Panel:
@@ -297,75 +275,6 @@ def probe_status(config: Config, where: str, width: int = 24, by: Sequence[str] 
         height=8,
         states=UP_STATES,
         link=relay_link(config) if "relay" in by else None,
-    )
-
-
-_SEVERITIES: Final = ("none", "info", "warning", "critical")
-_RULES_NOT_EVALUATED: Final = "Prometheus does not evaluate the rules"
-_UNKNOWN_SEVERITY: Final = len(_SEVERITIES) + 1
-
-
-def _severities(subject: Subject) -> str:
-    """Return a number for the severity of each firing alert; 0 in maintenance, the highest without evaluation."""
-    by, firing = ", ".join(ALERT_LABELS), 'alertstate="firing"'
-    muted = f"max by ({by}) ({select('ALERTS', subject.alerts, firing)}) and on (relay) {in_maintenance(subject)}"
-    parts = [f"0 * ({muted})"]
-    for number, severity in reversed(list(enumerate(_SEVERITIES, 1))):
-        alerts = select("ALERTS", subject.alerts, firing, f'severity="{severity}"')
-        parts.append(f"{number} * max by ({by}) ({alerts})")
-    missing = f'label_replace(absent({WATCHDOG}), "alertname", "{_RULES_NOT_EVALUATED}", "", "")'
-    return " or ".join([*parts, f"{_UNKNOWN_SEVERITY} * max by ({by}) ({missing})"])
-
-
-def firing_alerts(config: Config, width: int = 12, subject: Subject = SELECTED_RELAYS, height: int = 8) -> Panel:
-    """Return the table of firing alerts with their start, critical ones first."""
-    now = select("ALERTS", subject.alerts, 'alertstate="firing"')
-    began = f"{select('ALERTS_FOR_STATE', subject.alerts)} and ignoring (alertstate) {now}"
-    runbooks = config.alerts.runbook_base_url.rstrip("/")
-    return Panel(
-        kind=Kind.TABLE,
-        title="Firing alerts",
-        description="Which alerts fire, and since when? Critical ones first; an alert of several windows is one row. "
-        "Maintenance: Alertmanager mutes it. Silences are known to Alertmanager alone: a silenced alert is listed too.",
-        queries=(
-            Query(
-                expr=_severities(subject),
-                column="severity",
-                unit="none",
-                states=(
-                    State(value=_UNKNOWN_SEVERITY, text="unknown", colour=UNKNOWN),
-                    *(
-                        State(value=number, text=severity, colour=SEVERITIES[severity])
-                        for number, severity in enumerate(_SEVERITIES, 1)
-                    ),
-                    State(value=0, text="maintenance", colour=BLUE),
-                ),
-                filled=True,
-                width=110,
-                empty_reason=NO_ALERT,
-            ),
-            Query(
-                expr=f"1000 * min by ({', '.join(ALERT_LABELS)}) ({began})",
-                column="since",
-                unit="dateTimeFromNow",
-                width=130,
-                empty_text="",
-                empty_reason=NO_ALERT,
-            ),
-        ),
-        unit="none",
-        width=width,
-        height=height,
-        labels=(
-            Column(label="severity"),
-            Column(label="alertname", title="alert", links=(("Runbook", f"{runbooks}/${{__data.fields.alertname}}"),)),
-            Column(label="relay", links=relay_links(config), hidden=subject is ONE_RELAY),
-            Column(label="since"),
-            Column(label="slo", title="SLO", width=120),
-            Column(label="location", width=100, hidden=not location_label(config)),
-        ),
-        sort=("-severity",),
-        no_value=NO_ALERT,
     )
 
 
