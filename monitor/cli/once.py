@@ -69,11 +69,8 @@ def once(
             runs.append(report)
 
     try:
-        runs = run_loop(
-            cancel_on_sigterm(
-                run_once(loaded, publish, partial(show_progress, printer if output is Output.TEXT else None))
-            )
-        )
+        watch = partial(show_progress, printer if output is Output.TEXT else None)
+        runs = run_loop(cancel_on_sigterm(run_once(loaded, publish, watch)))
     except KeyboardInterrupt:
         interrupted = True  # the results so far are still printed, aborted runs included
     try:

@@ -41,6 +41,7 @@ def check(config: Config, root: Node, unknown: Iterable[KeyPath]) -> list[Config
         checker.probe(("probes", index), probe)
     for index, slo in enumerate(config.slos):
         objectives.slo(("slos", index), slo)
+    checker.prometheus()
     for index, window in enumerate(config.maintenance):
         checker.relay_names(("maintenance", index), window.relays, given="relays" in window.model_fields_set)
     return problems.problems
@@ -75,6 +76,21 @@ class _Checker:
         hosts = {reference.rpartition(":")[0].lower() for reference in config.references}
         if config.references and len(hosts) < _MIN_REFERENCE_HOSTS:
             self._problems.add(("references",), "has only one host; expected two or more independent hosts, or none")
+
+    def prometheus(self) -> None:
+        """Check the credentials for Prometheus against each other."""
+        config, path = self._config.prometheus, ("prometheus",)
+        if (config.username is None) != (config.password_file is None):
+            given, missing = ("username", "password_file") if config.username else ("password_file", "username")
+            self._problems.add((*path, given), f"needs {missing}; expected both or none")
+        if config.bearer_token_file is not None and config.username is not None:
+            message = "is set as well as username; expected one of the two"
+            self._problems.add((*path, "bearer_token_file"), message, (*path, "username"))
+        url = config.url or ""
+        for name in ("username", "password_file", "bearer_token_file", "ca_file"):
+            if getattr(config, name) is not None and not url.startswith("https://" if name == "ca_file" else "http"):
+                wanted = "an https:// url" if name == "ca_file" else "a url"
+                self._problems.add((*path, name), f"needs {wanted}", (*path, "url"))
 
     def names(self, section: str) -> None:
         """Check that names are unique within their section."""

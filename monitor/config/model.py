@@ -66,6 +66,12 @@ class PrometheusConfig(Section):
     url: WebUrl | None = Field(
         None, description="its URL: the pages then show all locations' conditions and budgets, and firing alerts"
     )
+    username: Text | None = Field(None, description="user for basic authentication, with `password_file`")
+    password_file: ExistingFile | None = Field(None, description="file with the password, read at each request")
+    bearer_token_file: ExistingFile | None = Field(
+        None, description="file with a bearer token, read at each request; instead of `username` and `password_file`"
+    )
+    ca_file: ExistingFile | None = Field(None, description="certificates to trust instead of the system's")
     scrape_interval: Annotated[float, Duration("1s", "5m")] = Field(15.0, description="scrape interval")
     evaluation_interval: Annotated[float, Duration("1s", "5m")] = Field(
         15.0, description="evaluation interval of the rules"

@@ -109,7 +109,7 @@ class PrometheusReader:
             self.reading = replace(self.reading, failure=why)
 
     def _request(self, config: Config, before: Reading, *, with_events: bool) -> Reading:
-        client = PrometheusClient(before.url, config.install)
+        client = PrometheusClient(before.url, config.install, config.prometheus)
         alerts, conditions = client.alerts(), client.conditions()
         events, failure = before.events, before.events_failure
         if with_events:

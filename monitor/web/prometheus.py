@@ -6,7 +6,9 @@ Time, size and number of its requests are bounded. All methods block: they are c
 
 from __future__ import annotations
 
+import base64
 import http.client
+import ssl
 import time
 import urllib.error
 import urllib.parse
@@ -18,13 +20,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from monitor.config import show_duration
-from monitor.errors import MonitorError
+from monitor.config import reveal, show_duration
+from monitor.errors import MonitorError, StartupError
 from monitor.vocabulary import Condition
 from monitor.web.model import AlertView, LocationView
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from monitor.config import PrometheusConfig
 
 SILENCE_TIMEOUT: Final = 5.0
 """Seconds that Prometheus may be silent."""
@@ -34,6 +39,8 @@ RESPONSE_TIMEOUT: Final = 10.0
 
 MAX_BYTES: Final = 4 << 20
 """Largest response."""
+
+UNAUTHORIZED: Final = 401
 
 MAX_ALERTS: Final = 200
 """Firing alerts that are kept: critical ones first."""
@@ -86,13 +93,22 @@ class SloEvents:
 
 
 class PrometheusClient:
-    """Reads the series and alerts of one install from the Prometheus at `url`."""
+    """Reads the series and alerts of one install from the Prometheus at `url`.
 
-    def __init__(self, url: str, install: str) -> None:
+    access: its credentials and certificates; their files are read now. Raises `PrometheusError` if that fails.
+    """
+
+    def __init__(self, url: str, install: str, access: PrometheusConfig | None = None) -> None:
         self._url = url.rstrip("/")
         self._install = install
-        # Redirects could lead a request to any address.
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect)
+        self._headers = {"Accept": "application/json"}
+        # Redirects could lead a request, and its credentials, to any address.
+        handlers: list[Any] = [urllib.request.ProxyHandler({}), _NoRedirect]
+        if access is not None:
+            self._headers |= _authorization(access)
+            if access.ca_file is not None:
+                handlers.append(urllib.request.HTTPSHandler(context=_trusting(access.ca_file)))
+        self._opener = urllib.request.build_opener(*handlers)
 
     def alerts(self) -> tuple[AlertView, ...]:
         """Return the firing alerts, the most severe first. Raises `PrometheusError`."""
@@ -135,7 +151,7 @@ class PrometheusClient:
                 yield sample.metric, value
 
     def _request(self, path: str, body: bytes | None) -> bytes:
-        request = urllib.request.Request(self._url + path, body, {"Accept": "application/json"})  # noqa: S310 - WebUrl
+        request = urllib.request.Request(self._url + path, body, self._headers)  # noqa: S310 - WebUrl
         deadline = time.monotonic() + RESPONSE_TIMEOUT
         content = b""
         try:
@@ -148,7 +164,8 @@ class PrometheusClient:
                         raise PrometheusError(f"its response took longer than {RESPONSE_TIMEOUT:.0f} s")
         except urllib.error.HTTPError as error:
             error.close()
-            raise PrometheusError(f"status {error.code}") from None
+            hint = "; prometheus.username or bearer_token_file names credentials" if error.code == UNAUTHORIZED else ""
+            raise PrometheusError(f"status {error.code}{hint}") from None
         except urllib.error.URLError as error:
             raise PrometheusError(_why(error.reason)) from None
         except (OSError, http.client.HTTPException, ValueError) as error:
@@ -160,6 +177,30 @@ class PrometheusClient:
             return msgspec.json.decode(content, type=kind)
         except (msgspec.DecodeError, RecursionError):
             raise PrometheusError("its response is not that of Prometheus") from None
+
+
+def _authorization(access: PrometheusConfig) -> dict[str, str]:
+    """Return the header with the credentials, if there are any. Raises `PrometheusError`."""
+    try:
+        if access.bearer_token_file is not None:
+            token = reveal(access.bearer_token_file)
+            if not token.isascii():
+                raise PrometheusError(f"the token in {access.bearer_token_file} has other characters than ASCII")
+            return {"Authorization": f"Bearer {token}"}
+        if access.username is not None and access.password_file is not None:
+            user = f"{access.username}:{reveal(access.password_file)}"
+            return {"Authorization": f"Basic {base64.b64encode(user.encode()).decode()}"}
+    except StartupError as error:
+        raise PrometheusError(str(error)) from None
+    return {}
+
+
+def _trusting(ca_file: Path) -> ssl.SSLContext:
+    """Return the settings of TLS that trust the certificates in a file only. Raises `PrometheusError`."""
+    try:
+        return ssl.create_default_context(cafile=str(ca_file))
+    except (OSError, ssl.SSLError) as error:
+        raise PrometheusError(f"the certificates in {ca_file} cannot be read: {_why(error)}") from None
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

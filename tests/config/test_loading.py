@@ -200,6 +200,7 @@ relays:
     headers: {dapp: {X-Key: {file: named}}}
     tls: {ca_file: named, cert_file: named, key_file: named}
 probes: [{name: idle, scenario: steady-state}]
+prometheus: {url: "https://p", username: u, password_file: named, ca_file: named}
 """
 
 
@@ -216,6 +217,8 @@ def test_a_pipe_is_refused_for_every_file(tmp_path: Path) -> None:
         (7, "relays[0].tls.ca_file"),
         (7, "relays[0].tls.cert_file"),
         (7, "relays[0].tls.key_file"),
+        (9, "prometheus.ca_file"),
+        (9, "prometheus.password_file"),
     ]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import ssl
 import threading
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -11,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 import pytest
+import trustme
 
+from monitor.config import PrometheusConfig
 from monitor.vocabulary import Condition
 from monitor.web import prometheus
 from monitor.web.model import LocationView
@@ -20,16 +24,23 @@ from tests.sockets import closed_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 
 @contextmanager
-def serving(respond: Callable[[str, str], tuple[int, bytes]]) -> Iterator[str]:
-    """Serve what `respond` returns for a path and a query; yield the address."""
+def serving(
+    respond: Callable[[str, str], tuple[int, bytes]],
+    authorization: str | None = None,
+    tls: ssl.SSLContext | None = None,
+) -> Iterator[str]:
+    """Serve what `respond` returns for a path and a query, to requests with this header; yield the address."""
 
     class Handler(BaseHTTPRequestHandler):
         def handle_request(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
             status, content = respond(self.path, parse_qs(body).get("query", [""])[0])
+            if authorization not in {None, self.headers.get("Authorization")}:
+                status, content = 401, b""
             self.send_response(status)
             self.send_header("Location", "http://127.0.0.1:1/")
             self.end_headers()
@@ -41,10 +52,12 @@ def serving(respond: Callable[[str, str], tuple[int, bytes]]) -> Iterator[str]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}/prefix/"
+            yield f"http{'' if tls is None else 's'}://127.0.0.1:{server.server_port}/prefix/"
         finally:
             server.shutdown()
             thread.join()
@@ -79,6 +92,62 @@ def test_firing_alerts_of_the_install_are_read_the_worst_first() -> None:
     assert found[0].since is None
     assert found[1].since == datetime(2024, 5, 1, 12, 0, 0, 123456, tzinfo=UTC)
     assert (found[1].relay, found[1].location, found[1].summary) == ("demo", None, "RelayDown is firing")
+
+
+@contextmanager
+def protected(expected: str) -> Iterator[str]:
+    """Serve no alerts to requests with this Authorization header, and status 401 to others."""
+    with serving(lambda *_: (200, alerts()), expected) as url:
+        yield url
+
+
+def settings(tmp_path: Path, **changes: Any) -> PrometheusConfig:
+    """Return the settings of credentials; `password` and `token` are the contents of their files."""
+    for name in ("password_file", "bearer_token_file", "ca_file"):
+        if name in changes:
+            path = tmp_path / name
+            path.write_text(changes[name])
+            changes[name] = path
+    return PrometheusConfig.model_construct(**changes)
+
+
+def test_basic_authentication_with_a_password_from_a_file(tmp_path: Path) -> None:
+    access = settings(tmp_path, username="ops", password_file="päss\n")
+    with protected("Basic " + base64.b64encode("ops:päss".encode()).decode()) as url:
+        assert PrometheusClient(url, "default", access).alerts() == ()
+        with pytest.raises(PrometheusError, match=r"^status 401; prometheus.username or bearer_token_file names"):
+            PrometheusClient(url, "default").alerts()
+
+
+def test_a_bearer_token_is_read_anew(tmp_path: Path) -> None:
+    access = settings(tmp_path, bearer_token_file="old")
+    with protected("Bearer new") as url:
+        with pytest.raises(PrometheusError, match="status 401"):
+            PrometheusClient(url, "default", access).alerts()
+        settings(tmp_path, bearer_token_file="new\n")
+        assert PrometheusClient(url, "default", access).alerts() == ()
+
+
+@pytest.mark.parametrize("content", ["", "hünter2", "hunter2\nhunter2"])
+def test_a_secret_that_cannot_be_sent_is_named_and_not_shown(tmp_path: Path, content: str) -> None:
+    access = settings(tmp_path, bearer_token_file=content)
+    with pytest.raises(PrometheusError, match="bearer_token_file") as raised:
+        PrometheusClient("http://127.0.0.1:1", "default", access)
+    assert "nter2" not in str(raised.value)
+
+
+def test_only_the_certificates_of_ca_file_are_trusted(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    access = settings(tmp_path, ca_file=authority.cert_pem.bytes().decode())
+    with serving(lambda *_: (200, alerts()), tls=context) as url:
+        assert PrometheusClient(url, "default", access).alerts() == ()
+        with pytest.raises(PrometheusError, match=r"(?i)certificate verify failed"):
+            PrometheusClient(url, "default").alerts()
+    broken = settings(tmp_path, ca_file="nothing")
+    with pytest.raises(PrometheusError, match=r"the certificates in .*ca_file cannot be read"):
+        PrometheusClient(url, "default", broken)
 
 
 def test_conditions_are_read_by_relay_and_location() -> None:
