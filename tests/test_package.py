@@ -30,7 +30,7 @@ UV = Path(sys.executable).with_name("uv")
 
 def build(kind: str, source: Path, folder: Path) -> Path:
     """Build a wheel or an sdist with the project's build backend."""
-    command = [sys.executable, "-m", "hatchling", "build", "-t", kind, "-d", folder]
+    command = [sys.executable, "-m", "hatchling", "build", "-t", kind, "-d", str(folder)]
     environ = os.environ | {"SOURCE_DATE_EPOCH": "1000000000"}
     subprocess.run(command, cwd=source, env=environ, check=True, capture_output=True)
     (built,) = folder.iterdir()
@@ -70,7 +70,7 @@ def test_the_sdist_makes_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
 def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A virtual environment with the locked packages of the daemon, and the wheel; returns its folder of programs."""
     folder = tmp_path_factory.mktemp("installed") / "venv"
-    packages = ["pip", "install", "--quiet", "--python", folder]
+    packages = ("pip", "install", "--quiet", "--python", str(folder))
     subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, folder], check=True)
     subprocess.run([UV, *packages, "--require-hashes", "-r", ROOT / "requirements.lock"], check=True)
     subprocess.run([UV, *packages, "--no-deps", wheel], check=True)
