@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from monitor.slo.dashboard_uid import dashboard_uid
@@ -32,7 +31,8 @@ if TYPE_CHECKING:
 UID: Final = shared_panels.DETAIL_UID
 _MAINTENANCE: Final = State(value=len(CONDITIONS), text="maintenance", colour=palette.BLUE)
 _SINCE: Final = "relay_state_since_timestamp_seconds"
-_CAUSE_LABELS: Final = ("step", "reason", "status")
+_CAUSE: Final = {"step": 90, "reason": 120, "status": 70}
+"""Labels of a cause, and the widths of their columns."""
 
 
 def detail(config: Config) -> Dashboard:
@@ -59,7 +59,7 @@ def detail(config: Config) -> Dashboard:
             failure_row(),
             connection_row(config),
             schedule_row(),
-            replace(slo_panels.slo_row(config, ONE_RELAY), collapsed=True),
+            _slo_row(config),
             *centrifugo.rows(config),
         ),
         scrape_interval=config.prometheus.scrape_interval,
@@ -71,13 +71,13 @@ def detail(config: Config) -> Dashboard:
 def _status(config: Config) -> Row:
     """Return the first screen."""
     return Row(
-        title="Status of $relay",
+        title="",
         panels=(
             *_numbers(),
             _by_location(),
             alert_panels.firing_alerts(config, width=10, subject=ONE_RELAY, height=6),
             _timeline(),
-            failures_by_step(width=14, height=7),
+            failures_by_step(width=14, height=8),
             _budgets(config),
         ),
     )
@@ -176,7 +176,7 @@ def _since() -> str:
 
 def _with_cause(expr: str) -> str:
     """Return values by location with the labels of the location's present cause, where it has one."""
-    labels = ", ".join(_CAUSE_LABELS)
+    labels = ", ".join(_CAUSE)
     causes = f"max by (location, {labels}) ({select('relay_cause_info', THIS_RELAY)}) == 1"
     # A monitor that replaces another one at a location may report another cause for a while.
     cause = f"topk by (location) (1, {causes})"
@@ -210,7 +210,13 @@ def _by_location() -> Panel:
                 expr=_with_cause(healthy), column="monitor", unit="none", states=shared_panels.HEALTH_STATES, width=110
             ),
         ),
-        labels=("location", "state", "since", *_CAUSE_LABELS, "monitor"),
+        labels=(
+            "location",
+            "state",
+            "since",
+            *(Column(label=label, width=width) for label, width in _CAUSE.items()),
+            "monitor",
+        ),
         sort=("-state", "location"),
         width=14,
         height=6,
@@ -279,5 +285,19 @@ def _budgets(config: Config) -> Panel:
         labels=(Column(label="slo", title="SLO"), "objective", "budget left", "burn rate"),
         sort=("budget left",),
         width=10,
-        height=7,
+        height=8,
+    )
+
+
+def _slo_row(config: Config) -> Row:
+    """Return the collapsed row of each SLO's budget: the table has those of each location and probe."""
+    by = ("slo",)
+    return Row(
+        title="SLOs",
+        panels=(
+            slo_panels.slo_status(config, ONE_RELAY),
+            slo_panels.burn_down(by, ONE_RELAY, width=12),
+            slo_panels.burn_rates(config, by, ONE_RELAY, width=12),
+        ),
+        collapsed=True,
     )

@@ -70,7 +70,7 @@ def health(config: Config) -> Dashboard:
 
 def _status(config: Config) -> Row:
     return Row(
-        title="Status",
+        title="",
         panels=(
             *_numbers(config),
             _monitors(),
@@ -170,7 +170,7 @@ def _monitors() -> Panel:
     )
 
     def of_each(name: str) -> str:
-        return f"max by ({', '.join(labels)}) ({infos} * on (job, instance) {select(name, MONITOR)})"
+        return f"max by ({', '.join(labels)}) ({infos} * on (job, instance) group_left () {select(name, MONITOR)})"
 
     started, loaded = (
         "relay_monitor_start_time_seconds", "relay_monitor_config_last_reload_success_timestamp_seconds",
