@@ -100,7 +100,7 @@ class OnDemandWindows:
             for entry in (*self._open.values(), *self._ended)
         )
 
-    def restore(self, windows: Iterable[Window]) -> list[Window]:
+    def restore(self, windows: Iterable[Window]) -> Sequence[Window]:
         """Take over the windows of an earlier process, and return those that have ended since."""
         now, wall = self._clock.monotonic(), self._clock.time()
         expired = []

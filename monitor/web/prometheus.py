@@ -95,19 +95,19 @@ class SloEvents:
 class PrometheusClient:
     """Reads the series and alerts of one install from the Prometheus at `url`.
 
-    access: its credentials and certificates; their files are read now. Raises `PrometheusError` if that fails.
+    settings: name its credentials and certificates, whose files are read now. Raises `PrometheusError` if that fails.
     """
 
-    def __init__(self, url: str, install: str, access: PrometheusConfig | None = None) -> None:
+    def __init__(self, url: str, install: str, settings: PrometheusConfig | None = None) -> None:
         self._url = url.rstrip("/")
         self._install = install
         self._headers = {"Accept": "application/json"}
         # Redirects could lead a request, and its credentials, to any address.
         handlers: list[Any] = [urllib.request.ProxyHandler({}), _NoRedirect]
-        if access is not None:
-            self._headers |= _authorization(access)
-            if access.ca_file is not None:
-                handlers.append(urllib.request.HTTPSHandler(context=_trusting(access.ca_file)))
+        if settings is not None:
+            self._headers |= _authorization(settings)
+            if settings.ca_file is not None:
+                handlers.append(urllib.request.HTTPSHandler(context=_trusting(settings.ca_file)))
         self._opener = urllib.request.build_opener(*handlers)
 
     def alerts(self) -> tuple[AlertView, ...]:
@@ -179,16 +179,16 @@ class PrometheusClient:
             raise PrometheusError("its response is not that of Prometheus") from None
 
 
-def _authorization(access: PrometheusConfig) -> dict[str, str]:
+def _authorization(settings: PrometheusConfig) -> dict[str, str]:
     """Return the header with the credentials, if there are any. Raises `PrometheusError`."""
     try:
-        if access.bearer_token_file is not None:
-            token = reveal(access.bearer_token_file)
+        if settings.bearer_token_file is not None:
+            token = reveal(settings.bearer_token_file)
             if not token.isascii():
-                raise PrometheusError(f"the token in {access.bearer_token_file} has other characters than ASCII")
+                raise PrometheusError(f"the token in {settings.bearer_token_file} has other characters than ASCII")
             return {"Authorization": f"Bearer {token}"}
-        if access.username is not None and access.password_file is not None:
-            user = f"{access.username}:{reveal(access.password_file)}"
+        if settings.username is not None and settings.password_file is not None:
+            user = f"{settings.username}:{reveal(settings.password_file)}"
             return {"Authorization": f"Basic {base64.b64encode(user.encode()).decode()}"}
     except StartupError as error:
         raise PrometheusError(str(error)) from None

@@ -76,7 +76,7 @@ HOSTILE = "| <script>alert(1)</script> [x](javascript:1) ![y](z) `code` ``two`` 
 
 
 def rendered(text: str) -> str:
-    return MarkdownIt("commonmark").enable("table").render(text)
+    return str(MarkdownIt("commonmark").enable("table").render(text))
 
 
 def test_the_words_of_a_relay_have_no_effect() -> None:

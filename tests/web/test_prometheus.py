@@ -101,7 +101,7 @@ def protected(expected: str) -> Iterator[str]:
         yield url
 
 
-def settings(tmp_path: Path, **changes: Any) -> PrometheusConfig:
+def config_with(tmp_path: Path, **changes: Any) -> PrometheusConfig:
     """Return the settings of credentials; `password` and `token` are the contents of their files."""
     for name in ("password_file", "bearer_token_file", "ca_file"):
         if name in changes:
@@ -112,27 +112,27 @@ def settings(tmp_path: Path, **changes: Any) -> PrometheusConfig:
 
 
 def test_basic_authentication_with_a_password_from_a_file(tmp_path: Path) -> None:
-    access = settings(tmp_path, username="ops", password_file="päss\n")
+    config = config_with(tmp_path, username="ops", password_file="päss\n")
     with protected("Basic " + base64.b64encode("ops:päss".encode()).decode()) as url:
-        assert PrometheusClient(url, "default", access).alerts() == ()
+        assert PrometheusClient(url, "default", config).alerts() == ()
         with pytest.raises(PrometheusError, match=r"^status 401; prometheus.username or bearer_token_file names"):
             PrometheusClient(url, "default").alerts()
 
 
 def test_a_bearer_token_is_read_anew(tmp_path: Path) -> None:
-    access = settings(tmp_path, bearer_token_file="old")
+    config = config_with(tmp_path, bearer_token_file="old")
     with protected("Bearer new") as url:
         with pytest.raises(PrometheusError, match="status 401"):
-            PrometheusClient(url, "default", access).alerts()
-        settings(tmp_path, bearer_token_file="new\n")
-        assert PrometheusClient(url, "default", access).alerts() == ()
+            PrometheusClient(url, "default", config).alerts()
+        config_with(tmp_path, bearer_token_file="new\n")
+        assert PrometheusClient(url, "default", config).alerts() == ()
 
 
 @pytest.mark.parametrize("content", ["", "hünter2", "hunter2\nhunter2"])
 def test_a_secret_that_cannot_be_sent_is_named_and_not_shown(tmp_path: Path, content: str) -> None:
-    access = settings(tmp_path, bearer_token_file=content)
+    config = config_with(tmp_path, bearer_token_file=content)
     with pytest.raises(PrometheusError, match="bearer_token_file") as raised:
-        PrometheusClient("http://127.0.0.1:1", "default", access)
+        PrometheusClient("http://127.0.0.1:1", "default", config)
     assert "nter2" not in str(raised.value)
 
 
@@ -140,12 +140,12 @@ def test_only_the_certificates_of_ca_file_are_trusted(tmp_path: Path) -> None:
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
-    access = settings(tmp_path, ca_file=authority.cert_pem.bytes().decode())
+    config = config_with(tmp_path, ca_file=authority.cert_pem.bytes().decode())
     with serving(lambda *_: (200, alerts()), tls=context) as url:
-        assert PrometheusClient(url, "default", access).alerts() == ()
+        assert PrometheusClient(url, "default", config).alerts() == ()
         with pytest.raises(PrometheusError, match=r"(?i)certificate verify failed"):
             PrometheusClient(url, "default").alerts()
-    broken = settings(tmp_path, ca_file="nothing")
+    broken = config_with(tmp_path, ca_file="nothing")
     with pytest.raises(PrometheusError, match=r"the certificates in .*ca_file cannot be read"):
         PrometheusClient(url, "default", broken)
 
