@@ -51,7 +51,10 @@ def increments(samples: Samples, start: float) -> float:
 
 
 def sums(panel: DrawnPanel, prometheus: Prometheus) -> Iterator[Sum]:
-    """Yield the sum of each series of bars that counts events, and of each one that should have been drawn."""
+    """Yield the sum of each series of bars that counts events, and of each one that should have been drawn.
+
+    Of bars of the label sets with most events, and of all others together, it yields the sum of all.
+    """
     for response in panel.responses:
         counters = _counters(response)
         if response.steps is None or not counters:
@@ -61,6 +64,8 @@ def sums(panel: DrawnPanel, prometheus: Prometheus) -> Iterator[Sum]:
         # A bar counts the interval that ends at its time; the sample before the first one is that of its start.
         start = steps.start - steps.step
         counted: dict[Labels, float] = defaultdict(float)
+        if "topk(" in response.expr:
+            drawn = {(): sum(drawn.values())}
         names = {name for labels in drawn for name, _ in labels}
         for selector in counters:
             for samples in prometheus.raw(selector, start - steps.step, steps.end):

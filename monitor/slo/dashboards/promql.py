@@ -94,10 +94,16 @@ def events(series: str, by: Sequence[str] = (), target: str = OWN) -> str:
 
 
 def events_of_most(series: str, by: Sequence[str], limit: int = 10, target: str = OWN) -> str:
-    """Return `events` of the label sets that have most of them in the selected range; none of those without any."""
-    labels = ", ".join(by)
+    """Return `events` of the label sets that have most of them in the selected range, and of all others together.
+
+    The others have the label values "other" and "…". Label sets without events are in neither.
+    """
+    labels, counted = ", ".join(by), events(series, by, target)
     most = f"topk({limit}, {sum_by(f'increase({series}[$__range] @ end())', by)} > 0)"
-    return f"{events(series, by, target)} and on ({labels}) {most}"
+    others = f"sum({counted} unless on ({labels}) {most}) > 0"
+    for label, text in zip(by, ("other", *["…"] * len(by)), strict=False):
+        others = f'label_replace({others}, "{label}", "{text}", "", "")'
+    return f"{counted} and on ({labels}) {most} or {others}"
 
 
 def first_seen(series: str, by: Sequence[str], among: Sequence[str] = ()) -> str:
@@ -134,7 +140,7 @@ def or_text(expr: str, series: str, label: str, text: str, *, value: int = 0, un
     With `unless_absent`, only while these other series exist.
     """
     missing = f"{value} * absent({series})" + (f" and on () count({unless_absent})" if unless_absent else "")
-    return f'{expr} or label_replace({missing}, "{label}", "{text}", "", "")'
+    return f'{expr} or max by ({label}) (label_replace({missing}, "{label}", "{text}", "", ""))'
 
 
 def sum_by(expr: str, by: Sequence[str] = ()) -> str:
