@@ -9,19 +9,19 @@ from monitor.scenarios import CONTINUOUS
 from monitor.slo.dashboards import palette, shared_panels
 from monitor.slo.dashboards.failures import bars
 from monitor.slo.dashboards.latency import without_probe
-from monitor.slo.dashboards.model import NO_DATA, Column, Kind, Panel, Query, Row
+from monitor.slo.dashboards.model import NO_DATA, Column, Kind, Panel, Query, Row, State
 from monitor.slo.dashboards.promql import THIS_PROBE, THIS_RELAY, increase, or_text, ratio_of, select, worst_state
 from monitor.slo.rules.certificate import EXPIRY, MIN_VALIDITY, handshake_window
 
 if TYPE_CHECKING:
     from monitor.config import Config
 
-MONITORED: Final = "the relay is monitored"
 ON_TIME: Final = "every run starts on time"
 NO_DROP: Final = "no persistent connection is closed"
 NO_RECONNECT: Final = "no persistent connection reconnects"
-NO_TLS: Final = "the relay is connected without TLS"
-NO_EXPIRY: Final = "the relay has no token that expires"
+_NONE: Final = -1
+"""Value of what does not expire."""
+
 _SECONDS: Final = "relay_probe_pair_seconds_total"
 _RECONNECTS: Final = "relay_probe_reconnect_seconds"
 _CREDENTIALS: Final = "relay_probe_token_expiry_timestamp_seconds"
@@ -55,6 +55,7 @@ def _persistent_panels(config: Config) -> tuple[Panel, ...]:
                 ),
             ),
             unit="percentunit",
+            colours=_of_probes(config),
             width=8,
             height=7,
             maximum=1,
@@ -83,6 +84,7 @@ def _persistent_panels(config: Config) -> tuple[Panel, ...]:
                 ),
             ),
             unit="s",
+            colours=_of_probes(config),
             width=8,
             height=7,
             minimum=0,
@@ -94,7 +96,7 @@ def _persistent_panels(config: Config) -> tuple[Panel, ...]:
 def _validity_panels(config: Config) -> tuple[Panel, ...]:
     """Return the panels of what expires and of the labels."""
     expiry = f"min_over_time({select(EXPIRY, THIS_RELAY)}[{show_duration(handshake_window(config))}])"
-    state = select("relay_state", THIS_RELAY)
+    none = f"or {_NONE} + 0 * max({select('relay_state', THIS_RELAY)})"
     owned = ("owner", "group", *sorted({name for relay in config.relays for name in relay.labels}))
     settings = ("max_severity", "page_after", "scope")
     return (
@@ -104,9 +106,8 @@ def _validity_panels(config: Config) -> tuple[Panel, ...]:
             description="When does the first certificate of the relay's chain expire, and when the monitor's own "
             "connection token? The earliest expiry that recent handshakes received; wss only.",
             queries=(
-                Query(expr=f"0 * absent({state})", legend=NO_DATA, empty_reason=MONITORED),
-                Query(expr=f"min({expiry}) - time()", legend="certificate", empty_reason=NO_TLS),
-                Query(expr=f"min({select(_CREDENTIALS, THIS_RELAY)}) - time()", legend="token", empty_reason=NO_EXPIRY),
+                Query(expr=f"min({expiry}) - time() {none}", legend="certificate"),
+                Query(expr=f"min({select(_CREDENTIALS, THIS_RELAY)}) - time() {none}", legend="token"),
             ),
             unit="dtdurations",
             named=True,
@@ -117,7 +118,7 @@ def _validity_panels(config: Config) -> tuple[Panel, ...]:
                 (MIN_VALIDITY["critical"], palette.AMBER),
                 (MIN_VALIDITY["warning"], palette.GREEN),
             ),
-            no_value="no TLS, no token",
+            states=(State(value=_NONE, text="none", colour=palette.NEUTRAL),),
         ),
         Panel(
             kind=Kind.TABLE,
@@ -138,7 +139,11 @@ def _validity_panels(config: Config) -> tuple[Panel, ...]:
     )
 
 
-def schedule_row() -> Row:
+def _of_probes(config: Config) -> tuple[tuple[str, str], ...]:
+    return palette.of_names([probe.name for probe in config.probes])
+
+
+def schedule_row(config: Config) -> Row:
     """Return the collapsed row of the relay's probes and their schedule."""
     since = f"max by (probe) ({shared_panels.intervals_since_success(THIS_PROBE)})"
     return Row(
@@ -163,6 +168,7 @@ def schedule_row() -> Row:
                 "late.",
                 queries=(Query(expr=since, legend="{{probe}}"),),
                 unit="none",
+                colours=_of_probes(config),
                 width=8,
                 height=7,
                 minimum=0,

@@ -58,7 +58,7 @@ def detail(config: Config) -> Dashboard:
             latency_row(config),
             failure_row(),
             connection_row(config),
-            schedule_row(),
+            schedule_row(config),
             _slo_row(config),
             *centrifugo.rows(config),
         ),

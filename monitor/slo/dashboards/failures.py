@@ -70,7 +70,14 @@ def failures_by_step(width: int, height: int) -> Panel:
         nothing=NO_FAILURE,
     )
     (query,) = panel.queries
-    return replace(panel, queries=(replace(query, exemplars=True),), width=width, height=height, legend=Legend.RIGHT)
+    return replace(
+        panel,
+        queries=(replace(query, exemplars=True),),
+        colours=palette.failures(),
+        width=width,
+        height=height,
+        legend=Legend.RIGHT,
+    )
 
 
 def failure_row() -> Row:

@@ -61,7 +61,7 @@ def health(config: Config) -> Dashboard:
             monitor_deploys(),
             configuration_changes(),
         ),
-        rows=(_status(config), _schedule(), _resources(config)),
+        rows=(_status(config), _schedule(config), _resources(config)),
         scrape_interval=config.prometheus.scrape_interval,
         external_url=shared_panels.page_url(config),
         runbook_base_url=config.alerts.runbook_base_url,
@@ -73,7 +73,7 @@ def _status(config: Config) -> Row:
         title="",
         panels=(
             *_numbers(config),
-            _monitors(),
+            _monitors(config),
             alert_panels.firing_alerts(config, width=9, subject=MONITORS, height=6),
             _timeline(config),
         ),
@@ -158,14 +158,13 @@ def _numbers(config: Config) -> tuple[Panel, ...]:
     )
 
 
-def _monitors() -> Panel:
+def _monitors(config: Config) -> Panel:
     """Return the table of monitors."""
-    labels = ("location", "shard", "instance", "version", "hash")
+    labels = ("location", "shard", "instance", "version")
     infos = " ".join(
         (
             select("relay_monitor_shard_info", MONITOR),
             f"* on (job, instance) group_left (version) {select('relay_monitor_build_info', MONITOR)}",
-            f"* on (job, instance) group_left (hash) {select('relay_monitor_config_info', MONITOR)}",
         )
     )
 
@@ -178,8 +177,7 @@ def _monitors() -> Panel:
     return Panel(
         kind=Kind.TABLE,
         title="Monitors",
-        description="Which version and configuration runs where, and since when? Monitors of one configuration have "
-        "the same hash.",
+        description="Which version runs where, and since when? Configured: the last successful reload.",
         queries=(
             Query(
                 expr=of_each("relay_monitor_healthy"),
@@ -191,7 +189,12 @@ def _monitors() -> Panel:
             Query(expr=f"1000 * {of_each(started)}", column="started", unit="dateTimeFromNow", width=130),
             Query(expr=f"1000 * {of_each(loaded)}", column="configured", unit="dateTimeFromNow", width=130),
         ),
-        labels=tuple(Column(label=label, title="config" if label == "hash" else label) for label in labels),
+        labels=(
+            "location",
+            Column(label="shard", width=70, hidden=config.shards == 1),
+            "instance",
+            Column(label="version", width=90),
+        ),
         sort=("health", "location", "shard"),
         width=15,
         height=6,
@@ -221,8 +224,9 @@ def _timeline(config: Config) -> Panel:
     )
 
 
-def _schedule() -> Row:
+def _schedule(config: Config) -> Row:
     """Return the row of runs and exchanges that do not count."""
+    single = len(config.locations) == 1
     overdue = f"max by (relay, probe, location) ({shared_panels.intervals_since_success(RELAY)})"
     return Row(
         title="Schedule",
@@ -259,10 +263,10 @@ def _schedule() -> Row:
                         unit="none",
                         decimals=1,
                         steps=((0, palette.GREEN), (2.5, palette.AMBER), (4, palette.RED)),
-                        width=90,
+                        width=80,
                     ),
                 ),
-                labels=("relay", "probe", "location"),
+                labels=("relay", Column(label="probe", width=120), Column(label="location", width=110, hidden=single)),
                 sort=("-intervals",),
                 width=8,
                 height=7,
@@ -303,9 +307,7 @@ def _graph(
 
 
 def _of_locations(config: Config) -> tuple[tuple[str, str], ...]:
-    if config.shards > 1:
-        return ()
-    return tuple((f"^{name.replace('.', '[.]')}$", hue) for name, hue in palette.of_locations(config.locations).items())
+    return palette.of_names(config.locations) if config.shards == 1 else ()
 
 
 def _load_panels(config: Config) -> tuple[Panel, ...]:

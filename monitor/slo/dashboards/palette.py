@@ -5,9 +5,10 @@ Names are those of Grafana, which adapts them to its light and its dark theme.
 
 from __future__ import annotations
 
+import colorsys
 from typing import TYPE_CHECKING, Final
 
-from monitor.vocabulary import Condition, Outcome, Verdict
+from monitor.vocabulary import Condition, Outcome, Reason, Step, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -77,14 +78,38 @@ QUANTILES: Final[Mapping[float, str]] = {0.5: "#7fcdbb", 0.9: "#41b6c4", 0.99: "
 
 DIRECTIONS: Final[Mapping[str, str]] = {"request": "#41b6c4", "response": "#c49c41"}
 
-_LOCATIONS: Final = (
+_NAMES: Final = (
     "#5794f2", "#e0a458", "#59b5a3", "#c377e0", "#9fb84f", "#e07a8b", "#8aa0c8", "#b58863",
 )  # fmt: skip
 
 
-def of_locations(names: Sequence[str]) -> dict[str, str]:
-    """Return the colour of each location; the order of the configuration decides, and after eight they repeat."""
-    return {name: _LOCATIONS[index % len(_LOCATIONS)] for index, name in enumerate(names)}
+def of_names(names: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Return `Panel.colours` for locations or probes, by their order in the configuration; after eight they repeat."""
+    return tuple((f"^{name.replace('.', '[.]')}$", _NAMES[index % len(_NAMES)]) for index, name in enumerate(names))
+
+
+_STEP_HUES: Final[Mapping[Step, int]] = {
+    Step.RESOLVE: 52, Step.PROXY: 40, Step.TCP: 25, Step.TLS: 335, Step.UPGRADE: 2, Step.HELLO: 312,
+    Step.SUBSCRIBE: 290, Step.HISTORY: 272, Step.PUBLISH: 248, Step.DELIVER: 218, Step.ANSWER: 198,
+    Step.HANDSHAKE: 175, Step.RESUME: 258, Step.RECOVER: 232, Step.HOLD: 18, Step.CLOSE: 45,
+}  # fmt: skip
+"""Degrees; connecting is warm, messaging is cold, and nothing is as green as success."""
+
+_LIGHTNESS: Final[Mapping[str, float]] = {"": 0.6, f" {Reason.TIMEOUT}": 0.76, f" {Reason.SILENT}": 0.42}
+
+
+def failures() -> tuple[tuple[str, str], ...]:
+    """Return `Panel.colours` for failures by step and reason: a hue for each step, darker for silence."""
+    return tuple(
+        (rf"^{step}{reason}\b", _hex(hue / 360, lightness))
+        for step, hue in _STEP_HUES.items()
+        for reason, lightness in _LIGHTNESS.items()
+    )
+
+
+def _hex(hue: float, lightness: float) -> str:
+    parts = colorsys.hls_to_rgb(hue, lightness, 0.62)
+    return "#" + "".join(f"{round(255 * part):02x}" for part in parts)
 
 
 def by_word(colours: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

@@ -35,6 +35,9 @@ NO_BUDGET: Final = 2
 NO_RULES: Final = -2
 """Value of a budget that Prometheus does not calculate, below all others."""
 
+MAX_DRAWN_BURN: Final = 20
+"""Burn rates above it are drawn at it: beside one of hundreds no line could be told from another."""
+
 RULES_MISSING: Final = "the recording rules are not loaded"
 BUDGET_STATES: Final = (
     State(value=NO_BUDGET, text=NONE, colour=NEUTRAL),
@@ -111,7 +114,7 @@ def slo_status(config: Config, subject: Subject = SELECTED_RELAYS, height: int =
     """Return the table of all SLOs, the lowest budget first."""
     objective = or_rules_missing(recorded("slo:objective:ratio", subject), subject, "slo")
     labels = (
-        *((Column(label="relay", links=relay_links(config)),) if subject is SELECTED_RELAYS else ()),
+        Column(label="relay", links=relay_links(config), hidden=subject is not SELECTED_RELAYS),
         Column(label="slo", title="SLO"),
         Column(label="probe"),
         *(Column(label=label) for label in location_label(config)),
@@ -189,12 +192,13 @@ def burn_rates(
     conditions = burn_conditions(REFERENCE_WINDOW, config.prometheus.step)
     lines = sorted({(float(each.factor), RED if each.severity == "critical" else AMBER) for each in conditions})
     warn, page = ([f"{factor:g}" for factor, colour in lines if colour == each] for each in (AMBER, RED))
-    expr = f"{burn_rate('1h', subject, by)} {only}".strip()
+    expr = f"clamp_max({burn_rate('1h', subject, by)}, {MAX_DRAWN_BURN}) {only}".strip()
     return Panel(
         kind=Kind.TIME_SERIES,
         title="Burn rate over 1 h",
         description="How urgent is it? At a burn rate of 1 the error budget lasts exactly the SLO's window. Sustained "
-        f"burn rates above the lines warn ({', '.join(warn)}) and page ({', '.join(page)}).",
+        f"burn rates above the lines warn ({', '.join(warn)}) and page ({', '.join(page)}); those above "
+        f"{MAX_DRAWN_BURN} are drawn there.",
         queries=(
             Query(
                 expr=or_rules_missing(expr, subject, by[0]), legend=legend(*by), empty_reason="all objectives are 100 %"

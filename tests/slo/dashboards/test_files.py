@@ -214,6 +214,13 @@ def test_the_row_of_centrifugo_follows_the_selected_relay() -> None:
     assert variable["query"]["query"].endswith('relay="$relay"}, centrifugo_selector)')
 
 
+def test_the_detail_selects_its_relay_exactly(written: Mapping[str, bytes]) -> None:
+    """Grafana escapes no value of a variable with one value: the dot of `=~"eu.1"` would match `eu-1` too."""
+    text = written["dashboards/relay-detail.json"].decode()
+    assert (text.count("relay=~"), text.count("install=~")) == (0, 0)
+    assert text.count('relay=\\"$relay\\"') > 50
+
+
 def test_relays_without_a_selector_have_no_row_of_centrifugo() -> None:
     made = files(parse(re.sub(r", centrifugo_selector: '[^']*'", "", TWO), "config.yaml", {}))
     assert b"centrifugo" not in made["dashboards/relay-detail.json"].lower()
