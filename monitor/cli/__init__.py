@@ -10,13 +10,14 @@ so that it starts quickly and the daemon loads nothing unused.
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from monitor import __version__
 from monitor.cli.check import check
 from monitor.cli.compare import compare
+from monitor.cli.drill import drill
 from monitor.cli.flags import LoadCommand
 from monitor.cli.generate import generate
 from monitor.cli.help import Command, Group
@@ -33,6 +34,9 @@ from monitor.cli.status import status
 from monitor.errors import ConfigError, MonitorError, OutputError
 from monitor.streams import prepare
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 app = typer.Typer(
     name="relay-monitor",
     cls=Group,
@@ -40,8 +44,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-TOPICS = {
-    "Monitor": (run, status, once),
+TOPICS: dict[str, tuple[Callable[..., None], ...]] = {
+    "Monitor": (run, status, once, drill),
     "Configuration and alerts": (check, simulate, generate, schema),
     "Load tests": (load, merge, compare),
     "Tests of this program": (relay,),

@@ -1,17 +1,19 @@
 """The configuration: one YAML file, loaded as one frozen value or rejected with every problem in it.
 
 `loading` reads a file: `document` parses the text into nodes with lines, `model` (with `probe`, `relay` and `slo`, made
-of the types in `fields`, `secrets` and `units`) validates single values, `checks` (with `objectives`, `traffic` and
-`capacity`) validates values against each other, `problems` turns what they find into messages. `changes` compares two
-configurations; `schema` and `reference` describe the models; `crontab` computes the times of a cron line.
+of the types in `fields`, `secrets` and `units`) validates single values, `checks` (with `objectives`, `traffic`,
+`drill` and `capacity`) validates values against each other, `problems` turns what they find into messages. `changes`
+compares two configurations; `schema` and `reference` describe the models; `crontab` computes the times of a cron line.
 """
 
 from monitor.config.changes import Changes, ProbeKey, changes, refusals
+from monitor.config.drill import drill_timeout, drill_webhook
 from monitor.config.loading import load, parse, text_of
 from monitor.config.model import (
     AlertsConfig,
     Config,
     DegradedConfig,
+    DrillConfig,
     MaintenanceConfig,
     MetricsConfig,
     PrometheusConfig,
@@ -42,6 +44,7 @@ __all__ = [
     "Cron",
     "DegradedConfig",
     "DnsEndpoint",
+    "DrillConfig",
     "Every",
     "HeadersConfig",
     "HistoryConfig",
@@ -59,6 +62,8 @@ __all__ = [
     "SloConfig",
     "TlsConfig",
     "changes",
+    "drill_timeout",
+    "drill_webhook",
     "load",
     "parse",
     "parse_duration",

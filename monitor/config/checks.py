@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from monitor.config.attempts import GROUP_WAIT
 from monitor.config.capacity import footprint_of
+from monitor.config.crontab import Crontab
+from monitor.config.drill import drill_timeout
 from monitor.config.objectives import Objectives
 from monitor.config.problems import ProblemCollector, listed, suggestion
 from monitor.config.units import show_duration
+from monitor.drill import RELAY as DRILL_RELAY
 from monitor.scenarios import KEYS, SPECS, users_of
 
 if TYPE_CHECKING:
@@ -44,6 +48,7 @@ def check(config: Config, root: Node, unknown: Iterable[KeyPath]) -> list[Config
     checker.prometheus()
     for index, window in enumerate(config.maintenance):
         checker.relay_names(("maintenance", index), window.relays, given="relays" in window.model_fields_set)
+    checker.drill()
     return problems.problems
 
 
@@ -105,7 +110,9 @@ class _Checker:
                 self._problems.add((section, index, "name"), message, other)
 
     def relay(self, path: KeyPath, relay: RelayConfig) -> None:
-        """Check a relay's URLs and credentials against each other, and its limits against the probes."""
+        """Check a relay's name, its URLs and credentials against each other, and its limits against the probes."""
+        if relay.name == DRILL_RELAY:
+            self._problems.add((*path, "name"), f"{DRILL_RELAY!r} is reserved for drills; expected another name")
         url = (*path, "url")
         if relay.url == "embedded" and relay.endpoints:
             self._problems.add((*path, "endpoints"), "cannot be used with the embedded relay; leave it out", url)
@@ -158,6 +165,27 @@ class _Checker:
                     *(probe_path for probe_path, _ in watching),
                     *(("probes", index, "relays") for index in range(len(self._config.probes))),
                 )
+
+    def drill(self) -> None:
+        """Check that a drill can end before its time is over, and before the next one starts."""
+        drill, prometheus = self._config.drill, self._config.prometheus
+        timeout, intervals = drill_timeout(self._config), prometheus.scrape_interval + prometheus.evaluation_interval
+        keys = (("prometheus", "scrape_interval"), ("prometheus", "evaluation_interval"))
+        if timeout <= intervals + GROUP_WAIT:
+            self._problems.add(
+                ("drill", "timeout"),
+                f"{show_duration(timeout)} is too short: a scrape, an evaluation and Alertmanager's wait take up to "
+                f"{show_duration(intervals + GROUP_WAIT)}",
+                *keys,
+            )
+        if drill.cron is not None and Crontab(drill.cron, drill.timezone).shortest_span(2) < timeout:
+            self._problems.add(
+                ("drill", "cron"),
+                f"a drill takes up to {show_duration(timeout)}, and the next one starts before; expected longer gaps",
+                ("drill", "timezone"),
+                ("drill", "timeout"),
+                *keys,
+            )
 
     def relay_names(self, path: KeyPath, names: tuple[str, ...], *, given: bool) -> None:
         """Check that `relays` of a probe or a window lists relays that exist, each once, and at least one."""

@@ -99,6 +99,20 @@ class AlertsConfig(Section):
     labels: AlertLabels = Field(default_factory=no_entries, description="labels added to every alert, for routing")
 
 
+class DrillConfig(Section):
+    """Drills of the page chain: a reserved relay is set down until its notification comes back to this monitor."""
+
+    cron: CronLine | None = Field(None, description="when drills start; null: only by `relay-monitor drill`")
+    timezone: TimeZone = Field("UTC", description="time zone of the crontab line")
+    timeout: Annotated[float, Duration("10s", "30m")] | None = Field(
+        None,
+        description="time after which a drill has failed; null: 3m, or more if the intervals of `prometheus` need it",
+    )
+    webhook_url: MonitorUrl | None = Field(
+        None, description="URL at which Alertmanager reaches this monitor; null: `alerts.external_url`"
+    )
+
+
 class DegradedConfig(Section):
     """When a relay that is up counts as degraded."""
 
@@ -175,6 +189,7 @@ class Config(Section):
         default_factory=PrometheusConfig, description="the Prometheus that scrapes this monitor"
     )
     alerts: AlertsConfig = Field(default_factory=AlertsConfig, description="texts of generated alerts")
+    drill: DrillConfig = Field(default_factory=DrillConfig, description="drills of the page chain")
 
     def resolved(self) -> Self:
         """The same configuration with all relays listed where `relays` was left out."""

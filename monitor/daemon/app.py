@@ -13,6 +13,7 @@ import monitor
 from monitor.clock import SYSTEM_CLOCK, Clock, utc
 from monitor.config.audit import reload_text
 from monitor.daemon.conditions import Conditions
+from monitor.daemon.drills import Drills
 from monitor.daemon.incidents import IncidentRecorder, restore_incidents, restore_incidents_later
 from monitor.daemon.lifecycle import Lifecycle
 from monitor.daemon.maintenance import MaintenanceOnDemand, described, sentence
@@ -106,6 +107,16 @@ class Monitor:
         self.schedule = Schedule(
             clock=self.clock, on_result=self.metrics.count_run, seed=config.location, supervision=self.supervision
         )
+        self.drills = Drills(
+            lambda: self.config,
+            shard=self.shard,
+            clock=self.clock,
+            metrics=self.metrics,
+            schedule=self.schedule,
+            supervision=self.supervision,
+            folder=self.state_folder,
+        )
+        self.drills.read()
         self.health = SelfCheck(
             self.clock,
             on_lag=self.metrics.observe_loop_lag,
@@ -171,6 +182,7 @@ class Monitor:
             self._on_status, on_attempt=self._on_attempt, known=self._known, supervision=self.supervision
         )
         await self.supervisor.start_all((relay, probe) for probe in self.config.probes for relay in probe.relays)
+        self.drills.configure(self.config)
         await self.schedule.start()
         self.health.start()
         self._background = [
@@ -187,6 +199,7 @@ class Monitor:
         """See `lifecycle.Parts`."""
         for task in self._background:
             task.cancel()
+        self.drills.stop()
         await asyncio.gather(self.health.stop(), self.supervisor.stop_all(STOP_GRACE))
         await self.monitored_relays.stop()
         self.pipeline.close()
@@ -202,6 +215,7 @@ class Monitor:
     def _close_files(self) -> None:
         self.journal.close()
         self.maintenance_on_demand.close(CLOSE_TIMEOUT)
+        self.drills.close(CLOSE_TIMEOUT)
         if self.conditions is not None:
             self.conditions.close(CLOSE_TIMEOUT)
         if self.state_folder is not None:
@@ -221,6 +235,7 @@ class Monitor:
             metrics=self.metrics.render,
             ready=self.ready,
             maintenance=self.maintenance_on_demand,
+            drills=self.drills,
             reload=self.reload if self._source is not None else None,
             runbooks=lambda: self.config.alerts.runbook_base_url,
         )
@@ -293,6 +308,7 @@ class Monitor:
             self.health.references = config.references
         self.config = config
         self.journal.configure(config)
+        self.drills.configure(config)
         await self.supervisor.start_all(difference.started)
 
     def _set_config_hash(self, config_hash: str) -> None:

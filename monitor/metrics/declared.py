@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
+from monitor.drill import LABEL, SERIES
 from monitor.scenarios import CONTINUOUS, EXCHANGING, OFFLINE, PAIRED, Scenario
 from monitor.vocabulary import BUCKETS, Phase
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from monitor.config import ProbeConfig
 
 MONITOR: Final = ("install", "location")
+SHARD: Final = (*MONITOR, "shard")
 RELAY: Final = (*MONITOR, "relay")
 PROBE: Final = (*RELAY, "probe", "scenario")
 RELAY_INFO: Final = (*RELAY, "max_severity", "page_after", "scope", "owner", "group", "centrifugo_selector")
@@ -230,11 +232,28 @@ DECLARED: Final = (
         "Always 1; has the versions of the monitor and of Python.",
     ),
     MetricSpec(
-        "relay_monitor_shard_info", "gauge", (*MONITOR, "shard"), "Always 1; has the shard of the monitor."
+        "relay_monitor_shard_info", "gauge", SHARD, "Always 1; has the shard of the monitor."
     ),
     MetricSpec(
-        "relay_monitor_start_time_seconds", "gauge", (*MONITOR, "shard"), "Unix time at which the monitor started.",
+        "relay_monitor_start_time_seconds", "gauge", SHARD, "Unix time at which the monitor started.",
     ),
+    MetricSpec(
+        SERIES, "gauge", (*SHARD, "relay", LABEL),
+        "0 during a drill of the page chain, absent otherwise; has the id of the drill. The relay is always drill.",
+    ),
+    MetricSpec(
+        "relay_monitor_drill_page_seconds", "gauge", SHARD,
+        "Time of the last successful drill from its start to the receipt of its notification; absent before the first.",
+    ),
+    MetricSpec(
+        "relay_monitor_drill_last_successful", "gauge", SHARD,
+        "Whether the notification of the last drill was received in time; absent before the first.",
+    ),
+    MetricSpec(
+        "relay_monitor_drill_last_success_timestamp_seconds", "gauge", SHARD,
+        "Unix time of the last successful drill; absent before the first.",
+    ),
+    MetricSpec("relay_monitor_drills_total", "counter", (*SHARD, "result"), "Drills that ended, by result."),
     MetricSpec(
         "relay_monitor_config_info", "gauge", (*MONITOR, "hash"),
         "Always 1; has a hash of the configuration, which is equal where the configuration is.",

@@ -21,6 +21,7 @@ import structlog
 
 from monitor.clock import SYSTEM_CLOCK
 from monitor.config.changes import series_kind
+from monitor.drill import RELAY, SERIES, Result
 from monitor.errors import MisuseError
 from monitor.metrics.families import Families, SeriesGroup
 from monitor.metrics.page import Registry, render
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from monitor.clock import Clock
     from monitor.config import Config, ProbeConfig, ProbeKey, RelayConfig
+    from monitor.drill import Drill
     from monitor.results import RelayStatus, Report, Run
     from monitor.scenarios import Scenario
 
@@ -91,6 +93,9 @@ class Metrics:
         self._probe_names: tuple[str, ...] = ()
         self._objectives: set[tuple[str, ...]] = set()
         self._config_hash = ""
+        self._shard = shard
+        for result in Result:
+            self._own.series("relay_monitor_drills_total", *self._labels, shard, result)
         self._set("relay_monitor_build_info", version, platform.python_version(), value=1)
         self._set("relay_monitor_shard_info", shard, value=1)
         self._set("relay_monitor_start_time_seconds", shard, value=clock.time())
@@ -325,6 +330,28 @@ class Metrics:
         with self._changing:
             self._families.now = self._clock.monotonic()
             self._own.count("relay_monitor_task_failures_total", *self._labels, task)
+
+    def begin_drill(self, drill: str) -> None:
+        """Set the reserved relay down for the drill with this id."""
+        with self._changing:
+            self._set(SERIES, self._shard, RELAY, drill, value=0)
+
+    def end_drill(self, drill: Drill) -> None:
+        """Remove the series of a drill that has ended, and count it."""
+        assert drill.result is not None
+        with self._changing:
+            self._own.discard(SERIES, *self._labels, self._shard, RELAY, drill.id)
+            self._own.series("relay_monitor_drills_total", *self._labels, self._shard, drill.result).inc()
+        self.set_last_drill(drill)
+
+    def set_last_drill(self, drill: Drill) -> None:
+        """Set what the last drill showed; one that was cancelled showed nothing."""
+        if drill.result is not Result.CANCELLED:
+            self._set("relay_monitor_drill_last_successful", self._shard, value=drill.result is Result.OK)
+        if drill.received is not None:
+            self._set("relay_monitor_drill_page_seconds", self._shard, value=drill.received)
+            ended_at = drill.started_at + drill.received
+            self._set("relay_monitor_drill_last_success_timestamp_seconds", self._shard, value=ended_at)
 
     def count_incident(self) -> None:
         """Count an incident that opened."""

@@ -18,6 +18,7 @@ from monitor.burn_rate import burn_conditions
 from monitor.config import show_duration
 from monitor.config.attempts import GROUP_WAIT as VERDICT_WAIT
 from monitor.config.attempts import slowest_verdict
+from monitor.slo.drill_route import drill_receivers, drill_routes
 from monitor.slo.rules.explained import new_connections
 from monitor.slo.rules.recorded import budgeted
 from monitor.slo.rules.rule import any_of, dump
@@ -87,6 +88,7 @@ def alertmanager_file(config: Config) -> bytes:
             },
             "inhibit_rules": list(_inhibitions(config, own)),
             "receivers": [
+                *drill_receivers(config),
                 {"name": "pages", "webhook_configs": [{"url": "http://127.0.0.1:8080/pages"}]},
                 {"name": "tickets", "webhook_configs": [{"url": "http://127.0.0.1:8080/tickets"}]},
                 {"name": "dead-mans-switch", "webhook_configs": [{"url": "http://127.0.0.1:8080/dead-mans-switch"}]},
@@ -103,6 +105,7 @@ def alertmanager_file(config: Config) -> bytes:
 
 
 def _routes(config: Config, own: list[str], owners: list[str]) -> Iterator[dict[str, Any]]:
+    yield from drill_routes(config, own)
     yield {
         "receiver": "dead-mans-switch",
         "matchers": [*own, 'alertname="Watchdog"'],

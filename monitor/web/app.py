@@ -9,10 +9,12 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from monitor.drill import WEBHOOK
 from monitor.errors import JournalUnavailableError
 from monitor.web import events, openapi, static_files
 from monitor.web.api import Api
 from monitor.web.auth import AuthMiddleware, WebAuth
+from monitor.web.drill import DrillEndpoints
 from monitor.web.headers import SecurityHeaders
 from monitor.web.incident_api import IncidentApi
 from monitor.web.incident_pages import IncidentPages
@@ -37,7 +39,7 @@ def build_app(state: WebState, auth: WebAuth | None = None) -> SecurityHeaders:
     templates(), static_files.contents()  # compiled and read before the probes start
     overview, management, api = Overview(state), Management(state), Api(state)
     maintenance, incidents = MaintenancePages(state), IncidentApi(state)
-    incident_pages = IncidentPages(state)
+    incident_pages, drills = IncidentPages(state), DrillEndpoints(state)
     runs = RunPage(state)
     app = Starlette(
         routes=[
@@ -46,7 +48,7 @@ def build_app(state: WebState, auth: WebAuth | None = None) -> SecurityHeaders:
             Route("/static/{name}", static_files.serve),
             Route("/runs/{id}", runs.page),
             Route("/faults", runs.faults),
-            Route("/metrics", Scrape(state.metrics).page),
+            Route("/metrics", Scrape(state.metrics, state.drills).page),
             Route("/-/healthy", management.healthy),
             Route("/-/ready", management.ready),
             Route("/-/reload", management.reload, methods=["POST"]),
@@ -54,6 +56,9 @@ def build_app(state: WebState, auth: WebAuth | None = None) -> SecurityHeaders:
             Route("/maintenance/{id}/end", maintenance.form_end, methods=["POST"]),
             _route("/api/v1/maintenance", GET=maintenance.api_list, POST=maintenance.api_start),
             Route("/api/v1/maintenance/{id}", maintenance.api_end, methods=["DELETE"]),
+            _route("/api/v1/drill", GET=drills.newest, POST=drills.start),
+            Route("/api/v1/drill/{id}", drills.end, methods=["DELETE"]),
+            Route(WEBHOOK, drills.webhook, methods=["POST"]),
             Route(openapi.PATH, openapi.serve),
             Route("/api/v1/status", api.status),
             Route("/api/v1/relays/{name}", api.relay),

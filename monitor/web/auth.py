@@ -23,7 +23,7 @@ from monitor.threads import run_in_thread
 from monitor.web.config import WebConfig, load_web
 from monitor.web.passwords import Passwords, TooManyError
 from monitor.web.tls import server_context
-from monitor.web.write_guard import READING, USER
+from monitor.web.write_guard import FOR_READERS, READING, USER
 
 if TYPE_CHECKING:
     import ssl
@@ -166,7 +166,7 @@ class AuthMiddleware:
         if not self._auth.allows_request():
             return PlainTextResponse("Too Many Requests\n", 429)
         readers, writers = security.config.basic_auth_users, security.config.basic_auth_write_users
-        writes = scope["method"] not in READING
+        writes = scope["method"] not in READING and scope["path"] not in FOR_READERS
         users = writers if writes and writers else {**readers, **writers} if readers else {}
         if not users:
             return None

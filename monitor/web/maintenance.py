@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
@@ -14,8 +13,8 @@ from starlette.responses import RedirectResponse, Response
 
 from monitor.config import parse_duration
 from monitor.errors import RequestError
+from monitor.web.bodies import author_of, json_body, read_body
 from monitor.web.rendering import Json, html
-from monitor.web.write_guard import USER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,9 +23,6 @@ if TYPE_CHECKING:
 
     from monitor.schedule import Window
     from monitor.web.state import MaintenanceControl, WebState
-
-MAX_BODY: Final = 65_536
-"""Largest request body, in bytes: the names of a thousand relays fit in."""
 
 MAX_FIELDS: Final = 1_100
 """Largest number of fields of a form: one for each relay, and the others."""
@@ -53,7 +49,7 @@ class MaintenancePages:
 
     async def api_start(self, request: Request) -> Response:
         """Start a window: `{"relays": ["a"], "for": "20m", "reason": "…", "by": "…"}`, or `"all": true` for all."""
-        window = self._start(request, _started(await _json(request)))
+        window = self._start(request, _started(await json_body(request)))
         return Json({"window": window_json(window)}, 201)
 
     async def api_end(self, request: Request) -> Response:
@@ -108,13 +104,15 @@ class MaintenancePages:
     def _start(self, request: Request, asked: tuple[Sequence[str] | None, float, str, str]) -> Window:
         relays, seconds, reason, by = asked
         try:
-            return self._control().start(relays, seconds, reason, _author(request, by))
+            return self._control().start(relays, seconds, reason, author_of(request, by))
         except RequestError as error:
             raise HTTPException(400, str(error)) from None
 
     def _end(self, request: Request) -> Window:
         try:
-            return self._control().end(request.path_params["id"], _author(request, request.query_params.get("by", "")))
+            return self._control().end(
+                request.path_params["id"], author_of(request, request.query_params.get("by", ""))
+            )
         except RequestError as error:
             raise HTTPException(404, str(error)) from None
 
@@ -129,14 +127,6 @@ def window_json(window: Window) -> dict[str, Any]:
         "reason": window.reason,
         "by": window.by,
     }
-
-
-def _author(request: Request, by: str) -> str:
-    """Return who makes a request: the authenticated user, and the name that was given."""
-    user = request.scope.get(USER, "")
-    if user and by and by != user:
-        return f"{by} ({user})"
-    return user or by or "somebody on the monitor's host"
 
 
 def _started(asked: dict[str, Any]) -> tuple[Sequence[str] | None, float, str, str]:
@@ -160,30 +150,8 @@ def _started(asked: dict[str, Any]) -> tuple[Sequence[str] | None, float, str, s
         raise HTTPException(400, f"for: {length[:40]!r} is not a duration such as 20m or 1h30m, at most 4h") from None
 
 
-async def _body(request: Request, media_type: str) -> bytes:
-    # A page of another site cannot send JSON without asking first, and a form only with an `Origin`.
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != media_type:
-        raise HTTPException(415, f"expected a body of type {media_type}")
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY:
-            raise HTTPException(413, f"the body is larger than {MAX_BODY} bytes")
-    return body
-
-
-async def _json(request: Request) -> dict[str, Any]:
-    try:
-        value = json.loads(await _body(request, "application/json"))
-    except (ValueError, RecursionError):
-        raise HTTPException(400, "the body is not JSON") from None
-    if not isinstance(value, dict):
-        raise HTTPException(400, "the body is not a JSON object")
-    return value
-
-
 async def _form_fields(request: Request) -> dict[str, list[str]]:
-    body = await _body(request, "application/x-www-form-urlencoded")
+    body = await read_body(request, "application/x-www-form-urlencoded")
     try:
         return parse_qs(body.decode(), max_num_fields=MAX_FIELDS)
     except ValueError:  # UnicodeDecodeError is one

@@ -28,6 +28,7 @@ _ERRORS: Final = {
     "401": "the credentials are missing or wrong",
     "403": "the user, or this host, may not change anything",
     "404": "not found, or expired",
+    "409": "one runs already",
     "413": "the body is too large",
     "415": "the body is not JSON",
     "501": "this monitor does not have it",
@@ -119,6 +120,25 @@ def _paths() -> dict[str, Any]:
                 errors=("404", "501", "503"),
             )
         },
+        "/api/v1/drill": {
+            "get": _get("drill", "The drill that runs, or the last one", _MAYBE_DRILL, errors=("501",)),
+            "post": {
+                "operationId": "startDrill",
+                "summary": "Start a drill of the page chain",
+                "requestBody": {"required": True, "content": _json(reference("DrillRequest"))},
+                "responses": _responses(
+                    "201", _object_of("drill", item="Drill"), ("400", "403", "409", "413", "415", "501")
+                ),
+            },
+        },
+        "/api/v1/drill/{id}": {
+            "delete": {
+                "operationId": "endDrill",
+                "summary": "End a drill",
+                "parameters": [_path("id")],
+                "responses": _responses("200", _object_of("drill", item="Drill"), ("403", "404", "501")),
+            }
+        },
         "/api/v1/maintenance": {
             "get": _get("maintenance", "Open maintenance windows", windows, errors=("501",)),
             "post": {
@@ -141,6 +161,11 @@ def _paths() -> dict[str, Any]:
     }
 
 
+_MAYBE_DRILL: Final[Schema] = {
+    "type": "object",
+    "properties": {"drill": {"anyOf": [reference("Drill"), {"type": "null"}]}},
+    "required": ["drill"],
+}
 _TIME: Final[Schema] = {"type": "string", "format": "date-time"}
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from monitor.drill import Link, Result
 from monitor.vocabulary import Condition, Outcome, Reason, Step, Verdict
 from monitor.web.serialization import monitor_adapter, relay_adapter
 
@@ -41,6 +42,8 @@ def schemas() -> dict[str, Schema]:
         },
         "Window": _WINDOW,
         "WindowRequest": _WINDOW_REQUEST,
+        "Drill": _DRILL,
+        "DrillRequest": _DRILL_REQUEST,
         "Error": _object({"error": _TEXT}),
     }
 
@@ -201,3 +204,26 @@ _WINDOW_REQUEST: Final = _object(
     },
     optional=("relays", "all", "by"),
 ) | {"additionalProperties": False, "oneOf": [{"required": ["relays"]}, {"required": ["all"]}]}
+
+_DRILL: Final = _object(
+    {
+        "id": _TEXT,
+        "by": _TEXT,
+        "startedAt": _TIME,
+        "timeoutSeconds": _NUMBER,
+        "endedAt": _maybe(_TIME),
+        "result": {"type": "string", "enum": ["running", *(result.value for result in Result)]},
+        "links": _array(_object({"link": _one_of(Link), "seconds": _SECONDS | {"description": "since the start"}})),
+        "scraper": _TEXT | {"description": "the User-Agent of who scraped first"},
+        "missing": _maybe(_one_of(Link)) | {"description": "the first link that was not seen, if the drill failed"},
+        "why": _TEXT | {"description": "what to check, if the drill failed"},
+    }
+)
+
+_DRILL_REQUEST: Final = _object(
+    {
+        "timeout": _TEXT | {"pattern": "^[0-9]{1,3}[sm]$", "description": "1s to 30m", "examples": ["3m"]},
+        "by": _TEXT,
+    },
+    optional=("timeout", "by"),
+) | {"additionalProperties": False}

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from monitor.config import reveal, show_duration
+from monitor.drill import ALERT, LABEL
 from monitor.errors import MonitorError, StartupError
 from monitor.vocabulary import Condition
 from monitor.web.model import AlertView, LocationView
@@ -113,9 +114,18 @@ class PrometheusClient:
     def alerts(self) -> tuple[AlertView, ...]:
         """Return the firing alerts, the most severe first. Raises `PrometheusError`."""
         found = self._decode(self._request("/api/v1/alerts", None), _AlertsResponse).data.alerts
-        firing = [each for each in found if each.state == "firing" and each.labels.get("install") == self._install]
+        firing = [each for each in found if each.state == "firing" and self._is_shown(each.labels)]
         views = sorted((_alert(each) for each in firing), key=_severity)
         return tuple(views[:MAX_ALERTS])
+
+    def _is_shown(self, labels: Mapping[str, str]) -> bool:
+        """Return whether an alert is one of this install, and not that of a drill, which means nothing."""
+        return labels.get("install") == self._install and labels.get("alertname") != ALERT
+
+    def drill_fires(self, drill: str) -> bool:
+        """Return whether the alert of the drill with this id fires. Raises `PrometheusError`."""
+        matchers = f'alertname="{ALERT}", alertstate="firing", install="{self._install}", {LABEL}="{drill}"'
+        return any(True for _ in self._query(f"ALERTS{{{matchers}}}"))
 
     def conditions(self) -> dict[str, tuple[LocationView, ...]]:
         """Return what each location says of each relay. Raises `PrometheusError`."""

@@ -14,17 +14,27 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from monitor.web.state import DrillControl
+
 MAX_QUEUED: Final = 10
 """Largest number of queued scrapes. One is rendered at a time."""
 
 GZIP_LEVEL: Final = 1  # compresses metrics to a twentieth
 
 
-class Scrape:
-    """The endpoint. `render` returns body and content type for an `Accept` header; it is called in a thread."""
+SCRAPE_HEADER: Final = "x-prometheus-scrape-timeout-seconds"
+"""What Prometheus, and agents that scrape as it does, send with a scrape; a person's request has none."""
 
-    def __init__(self, render: Callable[[str], tuple[bytes, str]]) -> None:
+
+class Scrape:
+    """The endpoint. `render` returns body and content type for an `Accept` header; it is called in a thread.
+
+    drills: learns of scrapes during a drill.
+    """
+
+    def __init__(self, render: Callable[[str], tuple[bytes, str]], drills: DrillControl | None = None) -> None:
         self._render = render
+        self._drills = drills
         self._lock = asyncio.Lock()
         self._pending = 0
 
@@ -34,12 +44,16 @@ class Scrape:
             return PlainTextResponse("too many scrapes at once\n", 503, headers={"Retry-After": "1"})
         accept = request.headers.get("accept", "")
         compressed = accepts_gzip(request.headers.get("accept-encoding", ""))
+        # Before the page is rendered: what begins meanwhile may not be on it.
+        drill = self._drills.newest if self._drills is not None and SCRAPE_HEADER in request.headers else None
         self._pending += 1
         try:
             async with self._lock:
                 body, content_type = await run_in_threadpool(self._page, accept, compressed)
         finally:
             self._pending -= 1
+        if drill is not None and self._drills is not None:
+            self._drills.see_scrape(drill.id, request.headers.get("user-agent", ""))
         headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
         return Response(body, headers=headers | ({"Content-Encoding": "gzip"} if compressed else {}))
 

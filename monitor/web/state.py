@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Sequence
     from datetime import datetime
 
+    from monitor.drill import Drill
     from monitor.incidents import Incident
     from monitor.journal import Journal
     from monitor.schedule import Window
@@ -35,6 +36,28 @@ class MaintenanceControl(Protocol):
 
     def relays(self) -> Collection[str]:
         """Return the names of the relays that exist."""
+
+
+class DrillControl(Protocol):
+    """Starts, follows and ends drills of the page chain."""
+
+    newest: Drill | None
+    """The drill that runs, or the last one."""
+
+    def start(self, timeout: float | None, author: str) -> Drill:
+        """Start a drill; `timeout` in seconds, None for the usual one. Raises `RequestError` if one runs."""
+
+    def cancel(self, id: str) -> Drill:  # noqa: A002 - the field's name
+        """End the drill with this id. Raises `RequestError` if it does not run."""
+
+    def see_scrape(self, id: str, scraper: str) -> None:  # noqa: A002 - the field's name
+        """Note that /metrics was scraped with the series of the drill with this id."""
+
+    def see_notification(self, id: str, fired_at: float | None) -> bool:  # noqa: A002 - the field's name
+        """Note the notification of a drill; return whether it is the one that runs.
+
+        `fired_at` is the Unix time at which its alert began to fire, None if that is not known.
+        """
 
 
 class IncidentList(Protocol):
@@ -72,5 +95,6 @@ class WebState:
     ready: Callable[[], str | None]
     incidents: IncidentList | None = None
     maintenance: MaintenanceControl | None = None
+    drills: DrillControl | None = None
     reload: Callable[[], Awaitable[None]] | None = None
     runbooks: Callable[[], str | None] = lambda: None

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 
+from monitor.drill import WEBHOOK
 from monitor.web.rendering import Json
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+FOR_READERS: Final = frozenset({WEBHOOK})
+"""Paths at which each method is open to who may read."""
+
 USER: Final = "relay_monitor.user"
 """Key of the request's scope with the name of the user who was authenticated, if one was."""
 
@@ -54,7 +58,7 @@ def _rejection(scope: Scope) -> Response | None:
     headers = Headers(scope=scope)
     if is_cross_site(headers):
         return _forbidden(scope, "cross-site requests are not allowed")
-    if USER not in scope and not _is_local(scope, headers):
+    if USER not in scope and scope["path"] not in FOR_READERS and not _is_local(scope, headers):
         return _forbidden(scope, _LOCAL_ONLY)
     return None
 

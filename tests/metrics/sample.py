@@ -9,6 +9,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from monitor.config import parse
+from monitor.drill import Drill
 from monitor.metrics import Metrics
 from monitor.results import Cause, CertificateSeen, EndpointFailed, Exchange, Failure, Pairing, RelayStatus, Run
 from monitor.scenarios import Scenario
@@ -160,4 +161,7 @@ def filled() -> Metrics:
     metrics.count_task_failure("schedule")
     metrics.set_healthy(healthy=True)
     metrics.set_reload(ok=True, at=1.7e9)
+    drill = Drill(id="k7m2", author="ana", started_at=1.7e9, timeout=180.0)
+    metrics.begin_drill("other")
+    metrics.end_drill(drill.see_notification(21.0, None))
     return metrics

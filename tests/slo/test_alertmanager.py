@@ -15,6 +15,7 @@ from tests.relays import ROOT
 from tests.slo.rules.promtool import run
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 
@@ -36,6 +37,8 @@ class TestAmtool:
             ("alertname=RelayErrorBudgetBurn severity=warning relay=demo", "tickets"),
             ("alertname=RelayMonitorAbsent severity=critical", "pages"),
             ("alertname=Watchdog severity=none", "dead-mans-switch"),
+            ("alertname=RelayMonitorDrill severity=none location=local shard=0/1 drill=k7m2", "drill"),
+            ("alertname=RelayMonitorDrillFailed severity=warning location=local shard=0/1", "tickets"),
             ("alertname=RelayInMaintenance severity=none relay=demo", "nobody"),
         ],
     )
@@ -110,14 +113,15 @@ def inhibited(source: dict[str, str], target: dict[str, str]) -> bool:
     base = {"service": "relay-monitor", "install": "default"}
     source, target = base | source, base | target
     return any(
-        _matches(rule["source_matchers"], source)
-        and _matches(rule["target_matchers"], target)
+        matches(rule["source_matchers"], source)
+        and matches(rule["target_matchers"], target)
         and all(source.get(label, "") == target.get(label, "") for label in rule["equal"])
         for rule in alertmanager()["inhibit_rules"]
     )
 
 
-def _matches(matchers: list[str], labels: dict[str, str]) -> bool:
+def matches(matchers: Iterable[str], labels: dict[str, str]) -> bool:
+    """Whether an alert with these labels has what all matchers ask for."""
     for matcher in matchers:
         found = re.fullmatch(r'(\w+)(=~|!~|!=|=)"(.*)"', matcher)
         assert found is not None, matcher

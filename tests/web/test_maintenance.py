@@ -12,7 +12,7 @@ import pytest
 from monitor.clock import SYSTEM_CLOCK
 from monitor.daemon.maintenance import MaintenanceOnDemand
 from monitor.web import WebAuth, build_app, read_security
-from monitor.web.maintenance import MAX_BODY
+from monitor.web.bodies import MAX_BODY
 from tests.web.site import EVIL, client, state
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 `rule` holds them as values and writes YAML, `timing` makes windows and waits from Prometheus' intervals. `verdicts`
 records what all locations say of a relay, `recorded` error ratios, `explained` the failures that no outage explains.
 The alerts are in `relay_status`, `observation`, `error_budget`, `message_loss` (which share `paging`), `probes`,
-`certificate`, `monitors` and `drift`; `templates` has their annotations' queries.
+`certificate`, `monitors`, `drift` and `drill`; `templates` has their annotations' queries.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from monitor.config import show_duration
 from monitor.slo.rules import (
     certificate,
     drift,
+    drill,
     explained,
     monitors,
     observation,
@@ -61,7 +62,12 @@ def groups(config: Config) -> list[Group]:
         ),
         Group(
             name="relay-monitor-alerts",
-            rules=[*monitors.records(config), *monitors.alerts(config), *drift.alerts(config)],
+            rules=[
+                *monitors.records(config),
+                *monitors.alerts(config),
+                *drift.alerts(config),
+                *drill.alerts(config),
+            ],
         ),
     ]
     return [part for group in made for part in _parts(group)]

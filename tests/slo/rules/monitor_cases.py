@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.slo.rules.series import HEALTHY, RUNS, SHARD, Case, counter, info, slo, then
+from tests.slo.rules.series import HEALTHY, RUNS, SHARD, UP, Case, counter, info, slo, then
 
 
 def window(name: str) -> str:
     return f'relay_slo_window_seconds{{location="local", relay="demo", slo="{name}"}}'
+
+
+def drilled(instance: str) -> str:
+    labels = f'location="local", shard="0/1", relay="drill", drill="k7", instance="{instance}"'
+    return f"relay_monitor_drill_relay_up{{{labels}}}"
 
 
 BUDGETED: Final = {
@@ -256,6 +261,31 @@ CASES: Final = (
             ("14m", "RelayMonitorJournalFailed", "warning", 0),
             ("16m", "RelayMonitorJournalFailed", "warning", 1),
             ("21m", "RelayMonitorJournalFailed", "warning", 0),
+        ],
+    ),
+    Case(
+        name="RelayMonitorDrill: fires at the next evaluation, once for a pair of Prometheuses, and as nothing else",
+        series={drilled(instance): then("_x40", "0x3", "stale", "_x80") for instance in ("a:9464", "b:9464")}
+        | {drilled("a:9464").replace("{", '{install="other", ', 1): "0x120", UP: "1x120"},
+        expect=[
+            ("9m45s", "RelayMonitorDrill", "none", 0),
+            ("10m", "RelayMonitorDrill", "none", 1),
+            ("10m30s", "RelayMonitorDrill", "none", 1),
+            ("10m30s", "RelayDown", "critical", 0),
+            ("10m30s", "RelayProbeFailing", "warning", 0),
+            ("11m", "RelayMonitorDrill", "none", 0),
+        ],
+    ),
+    Case(
+        name="RelayMonitorDrillFailed: warns until a drill succeeds",
+        series={
+            'relay_monitor_drill_last_successful{location="local", shard="0/1"}': then("_x20", "1x20", "0x40", "1x20")
+        },
+        expect=[
+            ("9m", "RelayMonitorDrillFailed", "warning", 0),
+            ("10m15s", "RelayMonitorDrillFailed", "warning", 1),
+            ("20m", "RelayMonitorDrillFailed", "warning", 1),
+            ("21m", "RelayMonitorDrillFailed", "warning", 0),
         ],
     ),
 )

@@ -20,7 +20,7 @@ CONTRACT = {
     "RelayMonitorCredentials", "RelayInMaintenance", "RelayErrorBudgetBurn", "RelayMessagesLost",
     "RelayLatencyTrend", "RelayPairsUnstable", "RelayProbeRateLimited", "RelayCertificateExpiring", "RelayProbeStale",
     "RelayMonitorAbsent", "RelayMonitorUnhealthy", "RelayMonitorConfigReloadFailed", "RelayMonitorRulesDrift",
-    "RelayMonitorTaskFailed", "RelayMonitorJournalFailed", "Watchdog",
+    "RelayMonitorTaskFailed", "RelayMonitorJournalFailed", "RelayMonitorDrill", "RelayMonitorDrillFailed", "Watchdog",
 }  # fmt: skip
 RELAY = "{{ $labels.relay }}"
 LOCATION = "{{ $labels.location }}"
@@ -32,6 +32,8 @@ NAMED = dict.fromkeys(CONTRACT, RELAY) | {
     "RelayMonitorTaskFailed": LOCATION,
     "RelayMonitorJournalFailed": LOCATION,
     "RelayMonitorRulesDrift": "onfigur",
+    "RelayMonitorDrill": LOCATION,
+    "RelayMonitorDrillFailed": LOCATION,
     "Watchdog": "always fires",
 }
 """What the summary of each alert names: the relay, the monitor or the cause."""

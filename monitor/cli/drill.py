@@ -1,0 +1,162 @@
+"""`relay-monitor drill`: whether a page arrives, and how long it takes."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from monitor.cli.client import (
+    DEFAULT_URL,
+    CaFileOption,
+    PasswordFileOption,
+    UrlOption,
+    UserOption,
+    read_password,
+    request,
+)
+from monitor.cli.shared import EXIT_BAD, Output
+from monitor.errors import RequestError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+POLL_INTERVAL = 0.25
+"""Seconds between two requests for the state of the drill."""
+
+MAX_FAILURES = 20
+"""Requests in a row that may fail before the command gives up; the drill goes on."""
+
+MAX_TEXT = 500
+"""Characters of a text of the monitor."""
+
+
+def drill(
+    url: UrlOption = DEFAULT_URL,
+    timeout: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="Time after which the drill has failed; by default the configuration's."),
+    ] = None,
+    by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who does it; by default the system's user.")] = "",
+    output: Annotated[Output, typer.Option(metavar="FORMAT", help="Output format: text or json.")] = Output.TEXT,
+    user: UserOption = None,
+    password_file: PasswordFileOption = None,
+    ca_file: CaFileOption = None,
+) -> None:
+    r"""Test the chain from a running monitor to a page, and measure its time.
+
+    The monitor sets a reserved relay down on its own /metrics. Prometheus scrapes it, a generated rule fires, and
+    Alertmanager notifies the monitor, not a person. Print each link with its time; exit 1 if no notification arrives,
+    with the link that is broken. Ctrl-C ends the drill.
+
+    Examples:
+    relay-monitor drill
+    relay-monitor drill --timeout 90s --url https://monitor.example.com \
+        --user ops --password-file /run/secrets/monitor
+    """
+    monitor = _Monitor(url, user, read_password(password_file), ca_file)
+    asked = {"by": by or _system_user()} | ({"timeout": timeout} if timeout is not None else {})
+    started = monitor.drill("POST", "/api/v1/drill", asked)
+    show = output is Output.TEXT
+    if show:
+        typer.echo(
+            f"Drill {_printable(started['id'])}: a page must arrive within {started['timeoutSeconds']:.0f} s. "
+            "Ctrl-C ends it."
+        )
+    try:
+        ended = _follow(monitor, started, show=show)
+    except KeyboardInterrupt:
+        monitor.drill("DELETE", f"/api/v1/drill/{started['id']}")
+        if show:
+            typer.echo("The drill is cancelled.", err=True)
+        raise
+    if not show:
+        typer.echo(json.dumps(ended))
+    if ended["result"] != "ok":
+        raise typer.Exit(EXIT_BAD)
+
+
+def _follow(monitor: _Monitor, drill: dict[str, Any], *, show: bool) -> dict[str, Any]:
+    """Wait until the drill has ended, and return it; with `show`, print each link when it is seen."""
+    printed: set[str] = set()
+    failures, id_ = 0, drill["id"]
+    while True:
+        running = drill["result"] == "running"
+        if show:
+            # The time at which the alert fired may be known only once its notification has arrived.
+            for each in drill["links"]:
+                if each["link"] not in printed and each["seconds"] is not None:
+                    printed.add(each["link"])
+                    typer.echo(f"  {each['link']:<10}{each['seconds']:6.1f} s   {_detail(drill, each['link'])}")
+            if not running:
+                typer.echo(_conclusion(drill))
+        if not running:
+            return drill
+        time.sleep(POLL_INTERVAL)
+        try:
+            found = monitor.drill("GET", "/api/v1/drill")
+            failures = 0
+        except RequestError:
+            failures += 1
+            if failures >= MAX_FAILURES:
+                raise
+            continue
+        if found is None or found["id"] != id_:
+            raise RequestError(f"{monitor.url} does not know drill {_printable(id_)} any more: it was restarted")
+        drill = found
+
+
+def _detail(drill: dict[str, Any], link: str) -> str:
+    """Return what happened at a link."""
+    return {
+        "broken": "the reserved relay is down on /metrics",
+        "scraped": f"by {_printable(drill['scraper'] or 'an unknown scraper')}",
+        "firing": "the alert RelayMonitorDrill",
+        "received": "the notification of Alertmanager",
+    }.get(link, "")
+
+
+def _conclusion(drill: dict[str, Any]) -> str:
+    if drill["result"] == "ok":
+        seconds = next(each["seconds"] for each in drill["links"] if each["link"] == "received")
+        return f"The page chain works: {seconds:.1f} s."
+    if drill["result"] == "cancelled":
+        return "The drill was cancelled."
+    missing = f"  {_printable(drill['missing'] or ''):<10}not within {drill['timeoutSeconds']:.0f} s"
+    return f"{missing}\nThe drill failed: {_printable(drill['why'])}."
+
+
+class _Monitor:
+    """The monitor that is asked, with the credentials for it."""
+
+    def __init__(self, url: str, user: str | None, password: str | None, ca_file: Path | None) -> None:
+        self.url, self._user, self._password, self._ca_file = url, user, password, ca_file
+
+    def drill(self, method: str, path: str, body: Any = None) -> Any:
+        """Send a request about drills, and return the drill of the response. Raises `RequestError`."""
+        code, value = request(
+            self.url, method, path, body, user=self._user, password=self._password, ca_file=self._ca_file
+        )
+        if not 200 <= code < 300:  # noqa: PLR2004 - success
+            why = value.get("error") if isinstance(value, dict) else None
+            hint = "; --user and --password-file name the credentials" if code in {401, 403} else ""
+            raise RequestError(f"{self.url}: {_printable(why) if isinstance(why, str) else f'status {code}'}{hint}")
+        if not isinstance(value, dict) or "drill" not in value:
+            raise RequestError(f"{self.url} is not a relay-monitor of this version")
+        return value["drill"]
+
+
+def _printable(text: str) -> str:
+    from monitor.text_table import printable  # noqa: PLC0415
+
+    return printable(text[:MAX_TEXT])
+
+
+def _system_user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # a user without a name, as in a container
+        return ""

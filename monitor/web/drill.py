@@ -1,0 +1,166 @@
+"""Drills over HTTP: `/api/v1/drill` to start, follow and end one, and the webhook for Alertmanager.
+
+`write_guard` decides who may start one. The webhook needs no right to write: the notification has the id of the running
+drill, which only those know who can read /metrics, and anything else changes nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse, Response
+
+from monitor.config import parse_duration
+from monitor.drill import ALERT, LABEL, Link
+from monitor.errors import RequestError, printable
+from monitor.web.bodies import author_of, json_body, read_body
+from monitor.web.rendering import Json
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from monitor.drill import Drill
+    from monitor.web.state import DrillControl, WebState
+
+_log = structlog.get_logger(__name__)
+
+MIN_TIMEOUT: Final = 1.0
+MAX_TIMEOUT: Final = 1800.0
+"""Bounds of the time after which a drill has failed, in seconds."""
+
+MAX_NOTIFICATIONS: Final = 30
+"""Notifications that are read at once; each second one more."""
+
+MAX_ALERTS: Final = 100
+"""Alerts of a notification that are looked at: a generated route sends one."""
+
+_KEYS: Final = frozenset({"timeout", "by"})
+
+
+class _Alert(msgspec.Struct):
+    labels: dict[str, str]
+    status: str = ""
+    startsAt: str = ""  # noqa: N815 - Alertmanager's name
+
+
+class _Notification(msgspec.Struct):
+    """What Alertmanager sends (https://prometheus.io/docs/alerting/latest/configuration/#webhook_config)."""
+
+    alerts: list[_Alert]
+
+
+class DrillEndpoints:
+    """The endpoints."""
+
+    def __init__(self, state: WebState) -> None:
+        self._state = state
+        self._tokens = float(MAX_NOTIFICATIONS)
+        self._filled_at = time.monotonic()
+
+    async def newest(self, _: Request) -> Response:
+        """Serve the drill that runs, or the last one; null if there was none."""
+        control = self._control()
+        return Json({"drill": None if control.newest is None else drill_json(control.newest)})
+
+    async def start(self, request: Request) -> Response:
+        """Start a drill: `{"timeout": "3m", "by": "…"}`, both optional."""
+        asked = await json_body(request)
+        if unknown := sorted(asked.keys() - _KEYS):
+            raise HTTPException(400, f"unknown key {unknown[0][:40]!r}; expected {', '.join(sorted(_KEYS))}")
+        timeout, by = asked.get("timeout"), asked.get("by", "")
+        if not isinstance(by, str) or not (timeout is None or isinstance(timeout, str)):
+            raise HTTPException(400, "timeout and by must be text")
+        seconds = None if timeout is None else _seconds(timeout)
+        try:
+            drill = self._control().start(seconds, author_of(request, by))
+        except RequestError as error:
+            raise HTTPException(409, str(error)) from None
+        return Json({"drill": drill_json(drill)}, 201)
+
+    async def end(self, request: Request) -> Response:
+        """End a drill."""
+        try:
+            drill = self._control().cancel(request.path_params["id"])
+        except RequestError as error:
+            raise HTTPException(404, str(error)) from None
+        return Json({"drill": drill_json(drill)})
+
+    async def webhook(self, request: Request) -> Response:
+        """Receive a notification of Alertmanager; 200 whether it is that of the running drill or not."""
+        control = self._control()
+        if not self._is_admitted():
+            return PlainTextResponse("too many notifications\n", 429, headers={"Retry-After": "1"})
+        try:
+            notification = msgspec.json.decode(await read_body(request, "application/json"), type=_Notification)
+        except (msgspec.DecodeError, RecursionError):
+            raise HTTPException(400, "the body is not a notification of Alertmanager (version 4)") from None
+        for alert in notification.alerts[:MAX_ALERTS]:
+            labels = alert.labels
+            if labels.get("alertname") != ALERT or alert.status != "firing":
+                continue
+            if control.see_notification(labels.get(LABEL, ""), _unix_time(alert.startsAt)):
+                return PlainTextResponse("received\n")
+            # One of another monitor at the same address, or one that arrives after the drill.
+            monitor = {name: printable(labels.get(name, "")[:100]) for name in ("install", "location", "shard", LABEL)}
+            _log.info("notification of another drill ignored", **monitor)
+        return PlainTextResponse("ignored: no alert of the running drill\n")
+
+    def _control(self) -> DrillControl:
+        if self._state.drills is None:
+            raise HTTPException(501, "this monitor has no drills")
+        return self._state.drills
+
+    def _is_admitted(self) -> bool:
+        now = time.monotonic()
+        self._tokens = min(float(MAX_NOTIFICATIONS), self._tokens + now - self._filled_at)
+        self._filled_at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+
+def drill_json(drill: Drill) -> dict[str, Any]:
+    """Return a drill as JSON values."""
+    seconds = {
+        Link.BROKEN: 0.0,
+        Link.SCRAPED: drill.scraped,
+        Link.FIRING: drill.firing,
+        Link.RECEIVED: drill.received,
+    }
+    started_at = datetime.fromtimestamp(drill.started_at, UTC)
+    return {
+        "id": drill.id,
+        "by": drill.author,
+        "startedAt": started_at.isoformat(),
+        "timeoutSeconds": drill.timeout,
+        "endedAt": None if drill.ended is None else (started_at + timedelta(seconds=drill.ended)).isoformat(),
+        "result": "running" if drill.result is None else drill.result.value,
+        "links": [{"link": link.value, "seconds": at} for link, at in seconds.items()],
+        "scraper": drill.scraper,
+        "missing": drill.missing.value if drill.why and drill.missing is not None else None,
+        "why": drill.why,
+    }
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = parse_duration(text)
+    except ValueError:
+        seconds = 0.0
+    if not MIN_TIMEOUT <= seconds <= MAX_TIMEOUT:
+        raise HTTPException(400, f"timeout: {text[:40]!r} is not a duration such as 90s or 3m, from 1s to 30m")
+    return seconds
+
+
+def _unix_time(text: str) -> float | None:
+    try:
+        at = datetime.fromisoformat(text)
+        return at.timestamp() if at.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,252 @@
+"""Drills over HTTP: the API, the webhook for Alertmanager, and scrapes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import bcrypt
+import httpx
+import pytest
+
+from monitor.drill import ALERT, WEBHOOK, Drill
+from monitor.errors import RequestError
+from monitor.web import WebAuth, build_app, read_security
+from monitor.web.bodies import MAX_BODY
+from monitor.web.drill import MAX_NOTIFICATIONS
+from tests.web.site import client, state
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+STARTED_AT = 1_700_000_000.0
+PROMETHEUS = {"X-Prometheus-Scrape-Timeout-Seconds": "10", "User-Agent": "Prometheus/2.42.0"}
+
+
+@dataclass
+class FakeDrills:
+    """One drill at a time, whose clock stands still at 7 s."""
+
+    newest: Drill | None = None
+    started: list[tuple[float | None, str]] = field(default_factory=list)
+
+    def state(self, *names: str) -> tuple[Any, ...]:
+        """Return these attributes of the newest drill."""
+        return tuple(getattr(self.newest, name) for name in names)
+
+    def start(self, timeout: float | None, author: str) -> Drill:
+        if self.newest is not None and self.newest.is_running:
+            raise RequestError("drill k7m2xq of ana runs")
+        self.started.append((timeout, author))
+        self.newest = Drill(id="k7m2xq", author=author, started_at=STARTED_AT, timeout=timeout or 180.0)
+        return self.newest
+
+    def cancel(self, id: str) -> Drill:  # noqa: A002 - the field's name
+        if self.newest is None or self.newest.id != id:
+            raise RequestError("no drill runs")
+        self.newest = self.newest.cancel(7.0)
+        return self.newest
+
+    def see_scrape(self, id: str, scraper: str) -> None:  # noqa: A002 - the field's name
+        if self.newest is not None and self.newest.id == id:
+            self.newest = self.newest.see_scrape(7.0, scraper)
+
+    def see_notification(self, id: str, fired_at: float | None) -> bool:  # noqa: A002 - the field's name
+        if self.newest is None or self.newest.id != id:
+            return False
+        self.newest = self.newest.see_notification(7.0, fired_at)
+        return True
+
+
+def notification(**labels: str) -> dict[str, Any]:
+    """Return what Alertmanager 0.25 sends."""
+    labels = {"alertname": ALERT, "drill": "k7m2xq", "install": "default", "severity": "none"} | labels
+    return {
+        "receiver": "drill",
+        "status": "firing",
+        "alerts": [
+            {
+                "status": "firing",
+                "labels": labels,
+                "annotations": {"summary": "A drill"},
+                "startsAt": "2023-11-14T22:13:25.391Z",
+                "endsAt": "0001-01-01T00:00:00Z",
+                "generatorURL": "http://prometheus:9090/graph",
+                "fingerprint": "0123456789abcdef",
+            }
+        ],
+        "groupLabels": {"drill": labels["drill"]},
+        "commonLabels": labels,
+        "commonAnnotations": {},
+        "externalURL": "http://alertmanager:9093",
+        "version": "4",
+        "groupKey": "{}",
+        "truncatedAlerts": 0,
+    }
+
+
+class FromElsewhere:
+    """An application that is called from another host."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app({**scope, "client": ("192.0.2.7", 40_000)}, receive, send)
+
+
+def from_elsewhere(app: ASGIApp) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(FromElsewhere(app)), base_url="http://monitor:9464")
+
+
+class TestApi:
+    async def test_a_drill_is_started_followed_and_ended(self) -> None:
+        drills = FakeDrills()
+        async with client(drills=drills) as web:
+            assert (await web.get("/api/v1/drill")).json() == {"drill": None}
+            started = await web.post("/api/v1/drill", json={"timeout": "90s", "by": "ana"})
+            assert (started.status_code, drills.started) == (201, [(90.0, "ana")])
+            assert started.json()["drill"] == {
+                "id": "k7m2xq",
+                "by": "ana",
+                "startedAt": "2023-11-14T22:13:20+00:00",
+                "timeoutSeconds": 90.0,
+                "endedAt": None,
+                "result": "running",
+                "links": [
+                    {"link": "broken", "seconds": 0.0},
+                    {"link": "scraped", "seconds": None},
+                    {"link": "firing", "seconds": None},
+                    {"link": "received", "seconds": None},
+                ],
+                "scraper": "",
+                "missing": None,
+                "why": "",
+            }
+            assert (await web.get("/api/v1/drill")).json() == started.json()
+            assert (await web.post("/api/v1/drill", json={})).status_code == 409
+            ended = await web.delete("/api/v1/drill/k7m2xq")
+            assert (ended.status_code, ended.json()["drill"]["result"]) == (200, "cancelled")
+            assert ended.json()["drill"]["endedAt"] == "2023-11-14T22:13:27+00:00"
+            assert (await web.delete("/api/v1/drill/other")).status_code == 404
+
+    @pytest.mark.parametrize(
+        ("body", "message"),
+        [
+            ({"timeout": "soon"}, "from 1s to 30m"),
+            ({"timeout": "31m"}, "from 1s to 30m"),
+            ({"timeout": "0s"}, "from 1s to 30m"),
+            ({"timeout": 90}, "must be text"),
+            ({"by": None}, "must be text"),
+            ({"relay": "demo"}, "unknown key 'relay'; expected by, timeout"),
+        ],
+    )
+    async def test_a_wrong_request_is_answered_with_what_is_allowed(self, body: dict[str, Any], message: str) -> None:
+        drills = FakeDrills()
+        async with client(drills=drills) as web:
+            response = await web.post("/api/v1/drill", json=body)
+        assert (response.status_code, drills.newest) == (400, None)
+        assert message in response.json()["error"]
+
+    async def test_another_host_may_not_start_or_end_one(self) -> None:
+        drills = FakeDrills()
+        async with from_elsewhere(build_app(state(drills=drills))) as web:
+            assert (await web.post("/api/v1/drill", json={})).status_code == 403
+            drills.start(None, "ana")
+            assert (await web.delete("/api/v1/drill/k7m2xq")).status_code == 403
+            assert (await web.get("/api/v1/drill")).json()["drill"]["result"] == "running"
+
+
+class TestScrapes:
+    async def test_a_scrape_of_prometheus_counts(self) -> None:
+        drills = FakeDrills()
+        drills.start(None, "ana")
+        async with client(drills=drills) as web:
+            await web.get("/metrics")  # by a person
+            assert drills.state("scraped", "scraper") == (None, "")
+            await web.get("/metrics", headers=PROMETHEUS)
+        assert drills.state("scraped", "scraper") == (7.0, "Prometheus/2.42.0")
+
+    async def test_a_drill_that_begins_while_the_page_is_rendered_is_not_on_it(self) -> None:
+        drills = FakeDrills()
+
+        def render(_: str) -> tuple[bytes, str]:
+            drills.start(None, "ana")
+            return b"", "text/plain"
+
+        async with client(drills=drills, metrics=render) as web:
+            await web.get("/metrics", headers=PROMETHEUS)
+        assert drills.newest is not None
+        assert drills.newest.scraped is None
+
+
+class TestWebhook:
+    async def test_the_notification_of_the_running_drill_ends_it(self) -> None:
+        drills = FakeDrills()
+        drills.start(None, "ana")
+        async with from_elsewhere(build_app(state(drills=drills))) as web:
+            response = await web.post(WEBHOOK, json=notification())
+        assert (response.status_code, response.text) == (200, "received\n")
+        assert drills.state("received", "firing") == (7.0, pytest.approx(5.391))
+
+    @pytest.mark.parametrize(
+        "changed",
+        [
+            notification(drill="other"),
+            notification(drill=""),
+            notification(alertname="RelayDown"),
+            notification() | {"alerts": []},
+            notification() | {"alerts": [notification()["alerts"][0] | {"status": "resolved"}]},
+        ],
+    )
+    async def test_another_notification_changes_nothing(self, changed: dict[str, Any]) -> None:
+        drills = FakeDrills()
+        before = drills.start(None, "ana")
+        async with client(drills=drills) as web:
+            response = await web.post(WEBHOOK, json=changed)
+        assert (response.status_code, response.text.partition(":")[0]) == (200, "ignored")
+        assert drills.newest is before
+
+    @pytest.mark.parametrize(
+        ("body", "kind", "code"),
+        [
+            (b"{", "application/json", 400),
+            (b"[]", "application/json", 400),
+            (b'{"alerts": [{"labels": {"drill": 1}}]}', "application/json", 400),
+            (b"[" * 10_000, "application/json", 400),
+            (b'{"version":"' + b"x" * MAX_BODY + b'"}', "application/json", 413),
+            (b"{}", "text/plain", 415),
+        ],
+    )
+    async def test_another_body_is_refused(self, body: bytes, kind: str, code: int) -> None:
+        async with client(drills=FakeDrills()) as web:
+            assert (await web.post(WEBHOOK, content=body, headers={"Content-Type": kind})).status_code == code
+
+    async def test_notifications_are_limited(self) -> None:
+        async with client(drills=FakeDrills()) as web:
+            codes = [(await web.post(WEBHOOK, json=notification())).status_code for _ in range(MAX_NOTIFICATIONS + 5)]
+        assert codes[:MAX_NOTIFICATIONS] == [200] * MAX_NOTIFICATIONS
+        assert codes[-1] == 429
+
+    async def test_it_needs_the_right_to_read_only(self, tmp_path: Path) -> None:
+        users = {"reader": "r", "writer": "w"}
+        hashes = {name: bcrypt.hashpw(word.encode(), bcrypt.gensalt(4)).decode() for name, word in users.items()}
+        path = tmp_path / "web.yml"
+        path.write_text(
+            f"basic_auth_users: {{reader: '{hashes['reader']}'}}\n"
+            f"basic_auth_write_users: {{writer: '{hashes['writer']}'}}\n"
+        )
+        app = build_app(state(drills=FakeDrills()), WebAuth(read_security(path)))
+        async with from_elsewhere(app) as web:
+            for user in users.items():
+                assert (await web.post(WEBHOOK, json=notification(), auth=user)).status_code == 200
+            assert (await web.post(WEBHOOK, json=notification())).status_code == 401
+            assert (await web.post("/api/v1/drill", json={}, auth=("reader", "r"))).status_code == 401
+            assert (await web.post("/api/v1/drill", json={}, auth=("writer", "w"))).status_code == 201
+
+    async def test_a_page_of_another_site_cannot_send_one(self) -> None:
+        async with client(drills=FakeDrills()) as web:
+            response = await web.post(WEBHOOK, json=notification(), headers={"Origin": "https://evil.example"})
+        assert response.status_code == 403
