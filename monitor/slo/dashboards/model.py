@@ -89,6 +89,7 @@ class Query:
     filled: bool = False
     hidden: bool = False
     width: int | None = None
+    align: str = ""
     links: tuple[tuple[str, str], ...] = ()
 
 
@@ -133,6 +134,7 @@ class Panel:
     bars: bool = False
     minimum: float | None = None
     maximum: float | None = None
+    soft_minimum: float | None = None
     soft_maximum: float | None = None
     decimals: int | None = None
     link: tuple[str, str] | None = None

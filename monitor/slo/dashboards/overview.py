@@ -8,7 +8,7 @@ from monitor.slo.dashboard_uid import dashboard_uid
 from monitor.slo.dashboards import alert_panels, shared_panels
 from monitor.slo.dashboards import annotations as marks
 from monitor.slo.dashboards.model import NO_DATA, Dashboard, Kind, Legend, Panel, Query, Row, State
-from monitor.slo.dashboards.palette import AMBER, GREEN, RED, UNKNOWN, VERDICTS, by_word
+from monitor.slo.dashboards.palette import AMBER, GREEN, RED, UNKNOWN, VERDICTS, by_word, failures, of_names
 from monitor.slo.dashboards.promql import (
     MONITOR,
     RELAY,
@@ -67,7 +67,7 @@ def overview(config: Config) -> Dashboard:
             marks.monitor_deploys(),
         ),
         rows=(
-            Row(title="", panels=(*_numbers(), relay_table(config), alert_panels.firing_alerts(config, width=24))),
+            Row(title="", panels=_first_screen(config)),
             _history(config),
             Row(title="SLOs", panels=_slos(config), collapsed=True),
         ),
@@ -75,6 +75,11 @@ def overview(config: Config) -> Dashboard:
         external_url=shared_panels.page_url(config),
         runbook_base_url=config.alerts.runbook_base_url,
     )
+
+
+def _first_screen(config: Config) -> tuple[Panel, ...]:
+    alerts = alert_panels.firing_alerts(config, width=14)
+    return (*_numbers(), relay_table(config), alerts, _not_up(config))
 
 
 def _numbers() -> tuple[Panel, ...]:
@@ -174,10 +179,10 @@ def _history(config: Config) -> Row:
     return Row(
         title="History",
         panels=(
-            _not_up(config),
             burn_down(
                 ("relay", "slo"),
                 width=12,
+                colours=_colours(config),
                 only=f"and on (relay, slo) bottomk({MAX_LINES}, {_budgets_at_the_end()})",
             ),
             _latency(config),
@@ -189,6 +194,10 @@ def _history(config: Config) -> Row:
 def _budgets_at_the_end() -> str:
     series = select("slo:period_error_budget_remaining:ratio", SELECTED_RELAYS.recorded)
     return f"min by (relay, slo) ({series} @ end())"
+
+
+def _colours(config: Config) -> tuple[tuple[str, str], ...]:
+    return of_names([relay.name for relay in config.relays])
 
 
 def _legend(config: Config) -> Legend:
@@ -211,6 +220,7 @@ def _not_up(config: Config) -> Panel:
             ),
         ),
         unit="none",
+        width=10,
         states=shared_panels.CONDITION_STATES,
         link=shared_panels.relay_link(config),
         no_value="every relay was up in the selected range",
@@ -238,6 +248,7 @@ def _latency(config: Config) -> Panel:
         ),
         unit="s",
         minimum=0,
+        colours=_colours(config),
         legend=_legend(config),
     )
 
@@ -254,6 +265,7 @@ def _failures(config: Config) -> tuple[Panel, ...]:
             ("relay",),
             "no exchange failed",
             legend=_legend(config),
+            colours=_colours(config),
         ),
         _bars(
             "Failures by step and reason",
@@ -261,6 +273,7 @@ def _failures(config: Config) -> tuple[Panel, ...]:
             causes,
             ("step", "reason"),
             "no exchange failed",
+            colours=failures(),
         ),
         _bars(
             "Message errors by verdict",
@@ -289,12 +302,12 @@ def _bars(
         queries=(
             Query(
                 expr=or_text(events_of_most(series, by, MAX_LINES), select("relay_state", RELAY), by[-1], NO_DATA),
-                legend=shared_panels.legend(*by),
+                legend=" ".join(f"{{{{{label}}}}}" for label in by),
                 empty_reason=empty,
             ),
         ),
         unit="short",
-        decimals=0,
+        width=8,
         bars=True,
         stacked=True,
         minimum=0,

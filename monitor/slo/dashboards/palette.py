@@ -78,14 +78,18 @@ QUANTILES: Final[Mapping[float, str]] = {0.5: "#7fcdbb", 0.9: "#41b6c4", 0.99: "
 
 DIRECTIONS: Final[Mapping[str, str]] = {"request": "#41b6c4", "response": "#c49c41"}
 
-_NAMES: Final = (
-    "#5794f2", "#e0a458", "#59b5a3", "#c377e0", "#9fb84f", "#e07a8b", "#8aa0c8", "#b58863",
-)  # fmt: skip
+_NAMES: Final = ("#70b7e0", "#e0a458", "#59b5a3", "#d68fd6", "#b7b84f", "#e0a0a8", "#8f9fd0", "#b58863")
+"""Colours without a meaning of their own, for relays, locations and probes."""
+
+MAX_NAMES: Final = 24
+"""Most names that have a colour of their own; Grafana derives those of more names from the names."""
 
 
 def of_names(names: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """Return `Panel.colours` for locations or probes, by their order in the configuration; after eight they repeat."""
-    return tuple((f"^{name.replace('.', '[.]')}$", _NAMES[index % len(_NAMES)]) for index, name in enumerate(names))
+    """Return `Panel.colours` for series whose legend begins with a name, by the order of the configuration."""
+    if len(names) > MAX_NAMES:
+        return ()
+    return tuple((f"^{name.replace('.', '[.]')}( |$)", _NAMES[index % len(_NAMES)]) for index, name in enumerate(names))
 
 
 _STEP_HUES: Final[Mapping[Step, int]] = {

@@ -188,8 +188,16 @@ def _lines(panel: Panel) -> timeseries.Panel:
         drawn.thresholds_style(options.GraphThresholdsStyleConfig().mode(common.GraphThresholdsStyleMode.DASHED))
     if panel.log:
         drawn.scale_distribution(options.ScaleDistributionConfig().type(common.ScaleDistribution.LOG).log(10))
+    if panel.soft_minimum is not None:
+        drawn.axis_soft_min(panel.soft_minimum)
     if panel.soft_maximum is not None:
         drawn.axis_soft_max(panel.soft_maximum)
+    _colour(drawn, panel)
+    return drawn
+
+
+def _colour(drawn: timeseries.Panel, panel: Panel) -> None:
+    """Give series the colours of their queries, their legends, and of objectives."""
     for letter, query in zip(string.ascii_uppercase, panel.queries, strict=False):
         if query.colour:
             drawn.override_by_query(letter, [_fixed(query.colour)])
@@ -205,7 +213,6 @@ def _lines(panel: Panel) -> timeseries.Panel:
                 _fixed(NEUTRAL),
             ],
         )
-    return drawn
 
 
 def _heatmap(panel: Panel) -> heatmap.Panel:
@@ -277,6 +284,8 @@ def _order(labels: Sequence[Column], values: Mapping[str, Query]) -> list[str]:
 
 def _value_column(query: Query) -> Iterator[dashboard.DynamicConfigValue]:
     yield dashboard.DynamicConfigValue(id_val="unit", value=query.unit)
+    if query.align:
+        yield dashboard.DynamicConfigValue(id_val="custom.align", value=query.align)
     if query.decimals is not None:
         yield dashboard.DynamicConfigValue(id_val="decimals", value=query.decimals)
     if query.steps:

@@ -135,11 +135,13 @@ def or_nothing(expr: str) -> str:
 
 
 def or_text(expr: str, series: str, label: str, text: str, *, value: int = 0, unless_absent: str = "") -> str:
-    """Return an expression; while `series` does not exist, `value` with a text as label, for a legend or a table.
+    """Return an expression; without `series` at the end of the range, `value` with a text as label, for a legend.
 
     With `unless_absent`, only while these other series exist.
     """
-    missing = f"{value} * absent({series})" + (f" and on () count({unless_absent})" if unless_absent else "")
+    missing = f"{value} * absent({series} @ end())" + (
+        f" and on () count({unless_absent} @ end())" if unless_absent else ""
+    )
     return f'{expr} or max by ({label}) (label_replace({missing}, "{label}", "{text}", "", ""))'
 
 

@@ -36,7 +36,7 @@ STEP: Final = 10
 GONE: Final = 2 * STEP + 1
 """Number of a relay without data that had some in the selected range; right above unknown."""
 
-MAX_ROWS: Final = 12
+MAX_ROWS: Final = 10
 """Most rows that the table shows without scrolling, so that the alerts stay on the first screen."""
 
 _ROW_PIXELS: Final = 36
@@ -132,9 +132,9 @@ def _status(config: Config) -> tuple[Query, ...]:
     up = select("relay_state", RELAY, 'state="up"')
     places = len(config.locations)
     return (
-        Query(expr=_condition(), column="state", unit="none", states=states(), filled=True, width=150),
+        Query(expr=_condition(), column="state", unit="none", states=states(), filled=True, width=150, align="center"),
         Query(
-            expr=_since(config), column="since", unit="dateTimeFromNow", width=125, empty_text="",
+            expr=_since(config), column="since", unit="dateTimeFromNow", width=150, empty_text="",
             empty_reason="no verdict yet",
         ),
         Query(expr=_cause(), column="causes", unit="none", hidden=True, empty_reason="every relay is up"),
@@ -176,7 +176,7 @@ def _numbers(config: Config) -> tuple[Query, ...]:
         ),
         Query(
             expr=budget_or_reason(SELECTED_RELAYS, BY, condition(RELAY, BY)), column="lowest budget",
-            unit="percentunit", decimals=1, steps=BUDGET_STEPS, states=BUDGET_STATES, width=110, empty_text=NONE,
+            unit="percentunit", decimals=1, steps=BUDGET_STEPS, states=BUDGET_STATES, width=125, empty_text=NONE,
         ),
         Query(
             expr=recorded("slo:current_burn_rate:ratio", SELECTED_RELAYS, BY), column="burn rate", unit="suffix:×",
@@ -188,7 +188,7 @@ def _numbers(config: Config) -> tuple[Query, ...]:
             empty_reason="the relay is connected without TLS",
         ),
         Query(
-            expr=f"1000 * max by (relay) ({success})", column="last success", unit="dateTimeFromNow", width=125,
+            expr=f"1000 * max by (relay) ({success})", column="last success", unit="dateTimeFromNow", width=150,
             empty_text="never",
         ),
     )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from monitor.burn_rate import REFERENCE_WINDOW, burn_conditions
 from monitor.config import show_duration
 from monitor.slo.dashboards.model import OBJECTIVE_PREFIX, Between, Column, Kind, Panel, Query, Row, State
-from monitor.slo.dashboards.palette import AMBER, GREEN, NEUTRAL, RED, TEXT, UNKNOWN
+from monitor.slo.dashboards.palette import AMBER, GREEN, NEUTRAL, RED, TEXT, UNKNOWN, of_names
 from monitor.slo.dashboards.promql import (
     BUDGET_LABELS,
     SELECTED_RELAYS,
@@ -117,7 +117,7 @@ def slo_status(config: Config, subject: Subject = SELECTED_RELAYS, height: int =
         Column(label="relay", links=relay_links(config), hidden=subject is not SELECTED_RELAYS),
         Column(label="slo", title="SLO"),
         Column(label="probe"),
-        *(Column(label=label) for label in location_label(config)),
+        Column(label="location", hidden=not location_label(config)),
     )
     return Panel(
         kind=Kind.TABLE,
@@ -163,7 +163,13 @@ def _by(config: Config, subject: Subject) -> tuple[str, ...]:
     return (*relay, "slo", "probe", *location_label(config))
 
 
-def burn_down(by: Sequence[str], subject: Subject = SELECTED_RELAYS, width: int = 8, only: str = "") -> Panel:
+def burn_down(
+    by: Sequence[str],
+    subject: Subject = SELECTED_RELAYS,
+    width: int = 8,
+    only: str = "",
+    colours: tuple[tuple[str, str], ...] = (),
+) -> Panel:
     """Return the graph of the remaining budgets; `only` is the end of an expression that selects some of them."""
     expr = f"{remaining_budget(subject, by)} {only}".strip()
     return Panel(
@@ -179,8 +185,9 @@ def burn_down(by: Sequence[str], subject: Subject = SELECTED_RELAYS, width: int 
         unit="percentunit",
         width=width,
         threshold_lines=((0, RED),),
-        minimum=-1,
+        soft_minimum=0,
         maximum=1,
+        colours=colours,
         no_value="all objectives are 100 %",
     )
 
@@ -209,6 +216,7 @@ def burn_rates(
         threshold_lines=tuple(lines),
         minimum=0,
         soft_maximum=2,
+        colours=of_names([relay.name for relay in config.relays]) if by[0] == "relay" else (),
         no_value="all objectives are 100 %",
     )
 

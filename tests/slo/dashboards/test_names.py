@@ -112,3 +112,20 @@ def test_every_variable_is_used(models: tuple[Dashboard, ...], name: str) -> Non
         used = [expr for expr in expressions(board) if f"${name}" in expr]
         assert bool(chosen) == bool(used), (board.title, name)
         assert all(isinstance(variable, Variable) for variable in chosen)
+
+
+@pytest.mark.parametrize("name", ["relays-overview", "relay-detail", "monitor-health"])
+def test_a_variable_with_one_value_is_matched_exactly(models: tuple[Dashboard, ...], name: str) -> None:
+    """Grafana escapes only the values of a variable with several: `=~` would take `eu.1` for a pattern of `eu-1`."""
+    (board,) = (board for board in models if board.file == f"{name}.json")
+    several = {variable.name: variable.several for variable in board.variables if not variable.hidden}
+    matchers = {
+        (value[1:], how)
+        for expr in expressions(board)
+        for selector in selectors(expr)
+        for _, how, value in selector.matchers
+        if value.startswith("$")
+    }
+    wrong = {(variable, how) for variable, how in matchers if how != ("=~" if several[variable.rstrip("|")] else "=")}
+    assert wrong == set()
+    assert ("install", "=") in matchers
