@@ -1,4 +1,4 @@
-"""Plugins, hypothesis profiles, logging, and required counterparts of all tests."""
+"""Plugins, hypothesis profiles, logging, and what tests require in CI."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 pytest_plugins = ["pytester", "tests.relays", "tests.faults.toxiproxy", "tests.loop_watch", "tests.tiers"]
 
 CI = os.environ.get("CI") == "true"
+AS_ROOT = os.geteuid() == 0
 
 # No deadline, since the machine may be busy. In CI the examples are the same each time.
 settings.register_profile("default", deadline=None)
@@ -31,9 +32,12 @@ asyncio.set_event_loop(None)
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """In CI, fail a test marked `required_counterpart` that is skipped."""
+    """In CI, fail a test marked `required_counterpart` that is skipped; as root, also one marked `required_as_root`."""
     report = yield
-    if CI and report.skipped and item.get_closest_marker("required_counterpart"):
+    required = item.get_closest_marker("required_counterpart") or (
+        AS_ROOT and item.get_closest_marker("required_as_root")
+    )
+    if CI and report.skipped and required:
         report.outcome = "failed"
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
         report.longrepr = f"{item.nodeid}: CI requires every real counterpart, but this was skipped: {reason}"

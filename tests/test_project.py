@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.metadata
+import os
 import re
 import subprocess
 import sys
@@ -158,15 +159,24 @@ def test_links_between_documents_exist() -> None:
     assert broken == []
 
 
-@pytest.mark.parametrize(("ci", "outcome"), [("true", {"failed": 1}), ("", {"skipped": 1})])
+ANYBODY = "required_counterpart('node')"
+ROOT_ONLY = "required_as_root('mounts')"
+
+
+@pytest.mark.parametrize(
+    ("marker", "ci", "outcome"),
+    [
+        (ANYBODY, "true", {"failed": 1}),
+        (ANYBODY, "", {"skipped": 1}),
+        (ROOT_ONLY, "true", {"failed" if os.geteuid() == 0 else "skipped": 1}),
+    ],
+)
 def test_a_missing_counterpart_fails_in_ci_and_is_skipped_elsewhere(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, ci: str, outcome: dict[str, int]
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, marker: str, ci: str, outcome: dict[str, int]
 ) -> None:
     pytester.makeconftest((ROOT / "tests" / "conftest.py").read_text(encoding="utf-8"))
-    pytester.makeini("[pytest]\nmarkers = required_counterpart(name)")
-    pytester.makepyfile(
-        "import pytest\n@pytest.mark.required_counterpart('node')\ndef test_it(): pytest.skip('install node')\n"
-    )
+    pytester.makeini("[pytest]\nmarkers =\n    required_counterpart(name)\n    required_as_root(name)")
+    pytester.makepyfile(f"import pytest\n@pytest.mark.{marker}\ndef test_it(): pytest.skip('install node')\n")
     monkeypatch.setenv("CI", ci)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     result = pytester.runpytest_subprocess("-ra")

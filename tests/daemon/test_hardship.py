@@ -86,6 +86,7 @@ def start(tmp_path: Path) -> Iterator[Any]:
         daemon.process.communicate()
 
 
+@pytest.mark.required_as_root("mounts")
 class TestState:
     def test_a_read_only_state_folder(self, start: Any, tmp_path: Path) -> None:
         with mounted(tmp_path / "state", "ro,size=64k"):

@@ -210,6 +210,7 @@ asyncio.run(main())
 
 
 @pytest.mark.integration
+@pytest.mark.required_as_root("network namespaces")
 class TestNoNetwork:
     def test_without_a_route_runs_are_aborted(self) -> None:
         isolated = ["unshare", "--map-root-user", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]

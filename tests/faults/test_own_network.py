@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 
 __all__ = ["namespace"]
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.slow,
+    pytest.mark.timeout(240),
+    pytest.mark.required_as_root("network namespaces"),
+]
 
 RELAYS = ("192.0.2.11", "192.0.2.12", "192.0.2.13")
 REFERENCES = ("192.0.2.21", "192.0.2.22")

@@ -18,7 +18,7 @@ from tests.relays import ROOT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.required_as_root("network namespaces")]
 
 INSTALL = "apt-get install -y iproute2, and run as root where network namespaces are allowed"
 

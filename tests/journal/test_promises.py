@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
+MOUNTS = pytest.mark.required_as_root("mounts")
+
 
 @contextmanager
 def where_disks_can_be_mounted() -> Iterator[None]:
@@ -34,18 +36,21 @@ def test_a_killed_process_loses_its_last_second_at_most(tmp_path: Path) -> None:
     assert found.runs > 0
 
 
+@MOUNTS
 def test_what_a_full_disk_refused_is_counted_once_there_is_room(tmp_path: Path) -> None:
     with where_disks_can_be_mounted():
         _, _, added, counted = promises.full_disk(tmp_path / "disk")
     assert counted == added
 
 
+@MOUNTS
 def test_what_a_read_only_disk_refused_is_counted_once_it_can_be_written(tmp_path: Path) -> None:
     with where_disks_can_be_mounted():
         _, added, counted = promises.read_only_disk(tmp_path / "disk")
     assert counted == added
 
 
+@MOUNTS
 @pytest.mark.alone
 def test_a_disk_that_hangs_delays_nothing_and_is_noticed(tmp_path: Path) -> None:
     with where_disks_can_be_mounted():
