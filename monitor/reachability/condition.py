@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from monitor.config.relay import REDUCED_INTERVAL
 from monitor.reachability.degradation import Criteria, Degradation
 from monitor.results import RelayStatus
 from monitor.vocabulary import Condition
@@ -53,6 +54,7 @@ class RelayCondition:
         criteria: Criteria | None = None,
     ) -> None:
         self.every = every
+        self.reduced = False  # the relay asks for fewer attempts
         self.up: bool | None = None
         self.accepting: bool | None = None
         self.cause: Cause | None = None  # of the latest failed attempt; None after a recovery
@@ -235,7 +237,7 @@ class RelayCondition:
 
     def due(self) -> float:
         """Return when `tick` may change the status next; infinity if only another input does."""
-        times = [self.degradation.until, self._attempted_at + MISSED_ATTEMPTS * self.every]
+        times = [self.degradation.until, self._attempted_at + self._longest_gap]
         if self._unhealthy_since is not None:
             times.append(self._unhealthy_since + UNHEALTHY_GRACE)
         if self._blind_since is not None:
@@ -269,7 +271,7 @@ class RelayCondition:
         if self._shown is Condition.UNKNOWN:
             why = self._unobserved or self._unknown_because or self._first_attempt
             if self._before is not None:
-                why += f"; before that: {self._before.value}"
+                why += f"; before that: {self._before.value.replace('_', ' ')}"
         elif self._shown is Condition.DEGRADED:
             attempts, failed, slow = self.degradation.counts(self._now)
             cause = self.degradation.cause
@@ -290,6 +292,11 @@ class RelayCondition:
         )
 
     # Rules.
+
+    @property
+    def _longest_gap(self) -> float:
+        """Seconds without a finished attempt after which the condition is unknown."""
+        return MISSED_ATTEMPTS * (max(self.every, REDUCED_INTERVAL) if self.reduced else self.every)
 
     def _present(self, now: float) -> Condition:
         if self._unknown_because or self.up is None:
@@ -331,15 +338,14 @@ class RelayCondition:
 
     def _update_unknown(self, now: float) -> None:
         """Begin to doubt if there is a reason to; only a verdict ends it."""
-        overdue = self._attempted_at + MISSED_ATTEMPTS * self.every
+        overdue = self._attempted_at + self._longest_gap
         reasons: list[tuple[str, float]] = []  # with the time since which nothing was observed
         if self._unobserved:
             reasons.append((self._unobserved, self._unobserved_since))
         if self._unhealthy_since is not None and now - self._unhealthy_since >= UNHEALTHY_GRACE:
             reasons.append((UNHEALTHY, self._unhealthy_since))
         if now >= overdue and self._unhealthy_since is None:
-            seconds = MISSED_ATTEMPTS * self.every
-            reasons.append((f"no attempt finished for {seconds:.0f} s", overdue))
+            reasons.append((f"no attempt finished for {self._longest_gap:.0f} s", overdue))
         if reasons:
             self._unknown_because = reasons[0][0]
             if self._blind_since is None:

@@ -124,6 +124,7 @@ class Confirmation:
     def follow_condition(self) -> None:
         """Adapt the rhythm to the condition."""
         self.rhythm.failing, self.rhythm.recovering = self._condition.failing, self._condition.recovering
+        self._condition.reduced = self.rhythm.reduced
 
     def resolve(self) -> None:
         """Note that the origin of the failure is known."""
@@ -171,6 +172,7 @@ class Confirmation:
             return
         now = self._now
         self.rhythm.reduced = self.rhythm.reduced or reduced or context.admission.connects.paused
+        self._condition.reduced = self.rhythm.reduced
         pair = self.examinations.pairs.find(context.probe.name, number) if number is not None else None
         if self.rhythm.reduced or self._condition.up is False:
             pair = None

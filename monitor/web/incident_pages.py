@@ -122,6 +122,7 @@ class IncidentPages:
             condition_since=condition_since(incident),
             links=relay.links if relay is not None else None,
             bars=_bars(incident, view.now),
+            shares=_shares(incident, view.now),
             lines=_lines(incident),
             markdown=_markdown(incident, view, str(request.url.replace(query=""))),
         )
@@ -183,6 +184,13 @@ def _bars(incident: Incident, now: datetime) -> list[Bar]:
         bars.append(Bar(round(x, 1), round(max(MIN_BAR, width), 1), state, part.start, part.seconds))
         x += width
     return bars
+
+
+def _shares(incident: Incident, now: datetime) -> list[tuple[str, float]]:
+    """Return how long each condition lasted until `now`, the worst first."""
+    bad = bad_seconds(incident, now)
+    others = [(name, seconds) for name, seconds in incident.seconds.items() if Condition(name) not in bad]
+    return [(condition.value, seconds) for condition, seconds in bad.items()] + others
 
 
 def _lines(incident: Incident) -> list[Line]:

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from monitor.errors import ProbeError, RateLimitedError
+from monitor.reachability.degradation import Criteria
 from monitor.results import Failure, Paired, Pairing
 from monitor.vocabulary import Condition, Outcome, Reason, Step
 from tests.reachability.harness import World, delivered, failed
@@ -66,6 +67,17 @@ async def test_it_is_not_accepting_while_persistent_pairs_deliver(world: World) 
         world.deliver()
     assert world.condition == Condition.NOT_ACCEPTING
     assert world.status.up is True
+
+
+async def test_attempts_that_are_twenty_seconds_apart_on_request_are_no_missing_ones(world: World) -> None:
+    """Before, a relay with `confirm.every: 5s` was unknown after 15 s without an attempt, in turns with its outage."""
+    world.up.reconfigure(world.config.relays[0], 5.0, Criteria())
+    world.deliver()
+    world.script = lambda _: (0.1, failed(UNAVAILABLE))
+    world.fail(Step.UPGRADE, Reason.HTTP_STATUS)
+    await asyncio.sleep(200)
+    assert world.condition == Condition.DOWN
+    assert Condition.UNKNOWN not in [status.condition for status in world.statuses[1:]]
 
 
 async def test_the_repair_is_found_within_twenty_seconds_and_ends_the_pause(world: World) -> None:
