@@ -24,6 +24,7 @@ from monitor.slo.dashboards.promql import (
     sum_by,
     worst_condition,
 )
+from monitor.vocabulary import Verdict
 
 if TYPE_CHECKING:
     from monitor.config import Config
@@ -85,7 +86,7 @@ def _status(config: Config) -> Row:
 
 def _numbers() -> tuple[Panel, ...]:
     """Return the line of numbers."""
-    exchanges, lost = "relay_probe_exchanges_total", select("relay_probe_messages_total", THIS_PROBE, 'verdict="lost"')
+    exchanges = "relay_probe_exchanges_total"
     state = f"({worst_condition(THIS_RELAY, ('location',))})"
     return (
         _stat(
@@ -113,14 +114,7 @@ def _numbers() -> tuple[Panel, ...]:
             decimals=3,
         ),
         _round_trip(),
-        _stat(
-            "Messages lost",
-            "How many messages were lost in the selected time range?",
-            Query(expr=f"round({sum_by(increase(lost, '$__range'))})"),
-            unit="short",
-            decimals=0,
-            steps=((0, palette.GREEN), (0.5, palette.RED)),
-        ),
+        _undelivered(),
     )
 
 
@@ -172,6 +166,28 @@ def _round_trip() -> Panel:
 
 def _since() -> str:
     return f"max by (location) ({select(_SINCE, THIS_RELAY)})"
+
+
+def _undelivered() -> Panel:
+    """Return the panel of messages that did not arrive."""
+
+    def number(verdict: Verdict) -> Query:
+        messages = select("relay_probe_messages_total", THIS_PROBE, f'verdict="{verdict}"')
+        return Query(expr=f"round({sum_by(increase(messages, '$__range'))})", legend=str(verdict))
+
+    return Panel(
+        kind=Kind.STAT,
+        title="Messages not delivered",
+        description="How many messages did not arrive in the selected time range? Lost: the relay does not have them. "
+        "Unrecovered: it has them, or nobody could ask it.",
+        queries=(number(Verdict.LOST), number(Verdict.UNRECOVERED)),
+        unit="short",
+        decimals=0,
+        steps=((0, palette.GREEN), (0.5, palette.RED)),
+        named=True,
+        width=4,
+        height=3,
+    )
 
 
 def _with_cause(expr: str) -> str:

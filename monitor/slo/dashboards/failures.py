@@ -131,7 +131,7 @@ def _cause_panel() -> Panel:
         "endpoint of the relay, and addresses that could not be reached.",
         queries=(
             _most(select("relay_endpoint_failures_total", THIS_RELAY), ("endpoint",), NO_ENDPOINT_FAILURE),
-            Query(expr=families, legend="addresses {{family}}", empty_reason=NO_ADDRESS_FAILURE),
+            Query(expr=families, legend="addresses {{family}}", empty_reason=NO_ADDRESS_FAILURE, colour=palette.ORANGE),
         ),
         width=6,
         height=7,

@@ -373,7 +373,7 @@ def _scrape_panels(config: Config) -> tuple[Panel, ...]:
                     expr=events_of_most(tasks, ("task",)), legend="task {{task}} failed", empty_reason=NO_TASK_FAILURE
                 ),
             ),
-            colours=((r"^task ", palette.RED),),
+            colours=(("^incidents ", palette.AMBER), ("^task ", palette.RED)),
             width=6,
             height=6,
             bars=True,

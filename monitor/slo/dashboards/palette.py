@@ -93,9 +93,9 @@ def of_names(names: Sequence[str]) -> tuple[tuple[str, str], ...]:
 
 
 _STEP_HUES: Final[Mapping[Step, int]] = {
-    Step.RESOLVE: 52, Step.PROXY: 40, Step.TCP: 25, Step.TLS: 335, Step.UPGRADE: 2, Step.HELLO: 312,
-    Step.SUBSCRIBE: 290, Step.HISTORY: 272, Step.PUBLISH: 248, Step.DELIVER: 218, Step.ANSWER: 198,
-    Step.HANDSHAKE: 175, Step.RESUME: 258, Step.RECOVER: 232, Step.HOLD: 18, Step.CLOSE: 45,
+    Step.RESOLVE: 68, Step.PROXY: 40, Step.TCP: 28, Step.TLS: 345, Step.UPGRADE: 4, Step.HELLO: 320,
+    Step.SUBSCRIBE: 295, Step.HISTORY: 52, Step.PUBLISH: 240, Step.DELIVER: 208, Step.ANSWER: 262,
+    Step.HANDSHAKE: 168, Step.RESUME: 226, Step.RECOVER: 196, Step.HOLD: 182, Step.CLOSE: 15,
 }  # fmt: skip
 """Degrees; connecting is warm, messaging is cold, and nothing is as green as success."""
 
@@ -112,7 +112,7 @@ def failures() -> tuple[tuple[str, str], ...]:
 
 
 def _hex(hue: float, lightness: float) -> str:
-    parts = colorsys.hls_to_rgb(hue, lightness, 0.62)
+    parts = colorsys.hls_to_rgb(hue, lightness, 0.7)
     return "#" + "".join(f"{round(255 * part):02x}" for part in parts)
 
 

@@ -203,6 +203,8 @@ def _colour(drawn: timeseries.Panel, panel: Panel) -> None:
             drawn.override_by_query(letter, [_fixed(query.colour)])
     for pattern, colour in panel.colours:
         drawn.override_by_regexp(f"/{pattern}/", [_fixed(colour)])
+    if any("absent(" in query.expr for query in panel.queries):
+        drawn.override_by_regexp(f"/^{NO_DATA}$/", [_fixed(UNKNOWN)])
     if any(query.legend.startswith(OBJECTIVE_PREFIX) for query in panel.queries):
         drawn.override_by_regexp(
             f"/^{OBJECTIVE_PREFIX}/",
