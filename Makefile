@@ -26,7 +26,7 @@ SUPPORTED = import sys; sys.exit(sys.version_info < (3, 11))
 REFERENCES = $(subst /,.,$(basename $(wildcard monitor/*/reference.py tests/*/reference.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-unit test-python lint wheels docs screenshots bench truth endurance e2e cluster field incident year journal promtool windows fuzz lock clean
+.PHONY: help setup run test test-unit test-python lint wheels docs screenshots bench truth endurance e2e cluster field drill incident year journal promtool windows fuzz lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -115,6 +115,9 @@ year: $(STAMP) ## Simulate a year of faults, and print precision and recall of t
 
 field: $(STAMP) ## Measure pages with real Prometheus and Alertmanager in 25 minutes (KINDS='killed 429 …')
 	$(BIN)/python -m tests.field $(KINDS)
+
+drill: $(STAMP) ## Drill with real Prometheus and Alertmanager, whole and with each link cut, in 15 minutes (CUTS='route …')
+	$(BIN)/python -m tests.drill $(CUTS)
 
 incident: $(STAMP) ## Play an incident with real processes in ten minutes: one id over restarts
 	$(BIN)/python -m tests.incidents

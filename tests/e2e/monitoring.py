@@ -49,6 +49,7 @@ class Monitor:
         self.config = config | {
             "server": {"listen": f"127.0.0.1:{self.port}"},
             "state_dir": str(folder / "state"),
+            "drill": {"webhook_url": self.url},
         }
         self.program: Program | None = None
 
@@ -100,7 +101,8 @@ class Monitoring:
 
     Each configuration of `configs` is one monitor's; those of one install have the same rules. `interval` is that of
     scrapes and evaluations. Without `waits`, Alertmanager waits as generated; with it, that long everywhere. Monitors
-    of `others` are scraped, and their installs' rules evaluated; they are not started. `jobs` are scraped too.
+    of `others` are scraped, and their installs' rules evaluated; they are not started. `jobs` are scraped too. With
+    `reads`, monitors read from Prometheus. Without `history`, Prometheus starts empty.
     """
 
     def __init__(
@@ -112,6 +114,8 @@ class Monitoring:
         waits: str | None = None,
         others: Sequence[Unwatched] = (),
         jobs: Sequence[JsonObject] = (),
+        reads: bool = False,
+        history: bool = True,
     ) -> None:
         self.folder = folder
         self.interval = interval
@@ -119,13 +123,16 @@ class Monitoring:
         self.receiver = Receiver()
         self.jobs = jobs
         self.others = others
+        self.reads = reads
+        self.history = history
         self.ports = {"prometheus": closed_port(), "alertmanager": closed_port()}
         self.monitors = [self._monitor(config) for config in configs]
         self._stack = AsyncExitStack()
 
     def _monitor(self, config: JsonObject) -> Monitor:
-        intervals = {"url": None, "scrape_interval": self.interval, "evaluation_interval": self.interval}
-        return Monitor(self.folder / f"{config['install']}-{config['location']}", config | {"prometheus": intervals})
+        url = self.prometheus_url if self.reads else None
+        settings = {"url": url, "scrape_interval": self.interval, "evaluation_interval": self.interval}
+        return Monitor(self.folder / f"{config['install']}-{config['location']}", config | {"prometheus": settings})
 
     def of(self, install: str, location: str | None = None) -> Monitor:
         """Return the monitor of an install and location; the first of the install without one."""
@@ -145,8 +152,9 @@ class Monitoring:
                 monitor.write()
             installs = {item.install: item for item in reversed([*self.monitors, *elsewhere])}
             await asyncio.gather(*(asyncio.to_thread(self._generate, item) for item in installs.values()))
-            await asyncio.to_thread(self._backfill)
-            await stack.enter_async_context(self._alertmanager(sorted(installs)))
+            if self.history:
+                await asyncio.to_thread(self._backfill)
+            self.alertmanager = await stack.enter_async_context(self._alertmanager(sorted(installs)))
             await stack.enter_async_context(self._prometheus(sorted(installs)))
             for monitor in self.monitors:
                 stack.push_async_callback(monitor.stop)
@@ -187,7 +195,7 @@ class Monitoring:
         }
         config = merge_routes(files)
         for receiver in config["receivers"]:
-            if len(receiver) > 1:
+            if len(receiver) > 1 and not receiver["name"].startswith("drill"):
                 for kind in [kind for kind in receiver if kind != "name"]:
                     del receiver[kind]
                 receiver["webhook_configs"] = [{"url": self.receiver.url(receiver["name"]), "send_resolved": True}]
