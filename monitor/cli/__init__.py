@@ -21,6 +21,7 @@ from monitor.cli.drill import drill
 from monitor.cli.flags import LoadCommand
 from monitor.cli.generate import generate
 from monitor.cli.help import Command, Group
+from monitor.cli.init import init
 from monitor.cli.load import load, load_worker
 from monitor.cli.maintenance import maintenance
 from monitor.cli.merge import merge
@@ -46,7 +47,7 @@ app = typer.Typer(
 )
 TOPICS: dict[str, tuple[Callable[..., None], ...]] = {
     "Monitor": (run, status, once, drill),
-    "Configuration and alerts": (check, simulate, generate, schema),
+    "Configuration and alerts": (init, check, simulate, generate, schema),
     "Load tests": (load, merge, compare),
     "Tests of this program": (relay,),
 }
@@ -73,6 +74,7 @@ def options(
     interrupted.
 
     Examples:
+    relay-monitor init                  a first configuration, for a relay of yours
     relay-monitor once                  a first look: each probe once, step by step
     relay-monitor run                   the monitor, with its page at 127.0.0.1:9464
     relay-monitor status                what it says, in a terminal

@@ -58,7 +58,7 @@ def once(
     from monitor.results import Run  # noqa: PLC0415
     from monitor.vocabulary import Outcome  # noqa: PLC0415
 
-    loaded = _only(load_config(config), relay, probe)
+    loaded = only(load_config(config), relay, probe)
     configure("console", "error")
     runs: list[Run] = []
     interrupted = False
@@ -87,7 +87,7 @@ def once(
         raise typer.Exit(EXIT_BAD)
 
 
-def _only(config: Config, relay: str | None, probe: str | None) -> Config:
+def only(config: Config, relay: str | None, probe: str | None) -> Config:
     """Return the part of a configuration that concerns one relay, one probe, or both. Raises `BadParameter`."""
     relays = tuple(item for item in config.relays if relay in {None, item.name})
     probes = tuple(item for item in config.probes if probe in {None, item.name})

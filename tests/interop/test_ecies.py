@@ -12,7 +12,7 @@ from tests.interop.node_program import NodeProgram
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-COUNT = 1_000
+COUNT = 250
 
 
 def texts() -> Iterator[str]:

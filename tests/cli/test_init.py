@@ -1,0 +1,67 @@
+"""The command `init`: the trial, the file, the messages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from monitor.config import load
+from tests.cli.commands import monitor
+from tests.sockets import closed_port
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.integration
+
+
+class TestInit:
+    def test_a_relay_that_works_is_written_with_the_next_steps(self, tmp_path: Path) -> None:
+        output = tmp_path / "new.yaml"
+        done = monitor("init", "--url", "embedded", "--name", "demo", "--location", "lab", "--output", output)
+        assert done.returncode == 0, done.stderr
+        assert "The relay works: paired in " in done.stdout
+        assert f"relay-monitor run --config {output}" in done.stdout
+        assert f"relay-monitor generate --config {output} --output monitoring" in done.stdout
+        config = load(output, {})
+        assert ([relay.name for relay in config.relays], config.location) == (["demo"], "lab")
+        assert monitor("check", "--config", output).returncode == 0
+
+    def test_a_relay_that_fails_is_explained_and_not_written(self, tmp_path: Path) -> None:
+        output = tmp_path / "new.yaml"
+        done = monitor("init", "--url", f"ws://127.0.0.1:{closed_port()}", "--output", output)
+        assert done.returncode == 1
+        assert "step tcp, reason refused" in done.stderr
+        assert "No program listens at that address and port." in done.stderr
+        assert done.stderr.endswith("is not written; --anyway writes it all the same.\n")
+        assert not output.exists()
+
+    def test_anyway_writes_it_all_the_same(self, tmp_path: Path) -> None:
+        output = tmp_path / "new.yaml"
+        url = f"ws://127.0.0.1:{closed_port()}"
+        done = monitor("init", "--url", url, "--output", output, "--anyway")
+        assert done.returncode == 0
+        assert load(output, {}).relays[0].url == f"{url}/connection/websocket"
+
+    def test_an_existing_file_is_replaced_only_by_force(self, tmp_path: Path) -> None:
+        output = tmp_path / "new.yaml"
+        output.write_text("mine")
+        done = monitor("init", "--url", "embedded", "--output", output)
+        assert (done.returncode, output.read_text()) == (2, "mine")
+        assert done.stderr == f"relay-monitor: {output} exists; --output names another file, --force replaces it\n"
+        assert monitor("init", "--url", "embedded", "--output", output, "--force").returncode == 0
+        assert load(output, {}).relays[0].url == "embedded"
+
+    def test_wrong_values_name_their_options(self, tmp_path: Path) -> None:
+        done = monitor(
+            "init", "--url", "ftp://a", "--name", "a b", "--token-file", "/missing", "--output", tmp_path / "new.yaml"
+        )
+        assert done.returncode == 2
+        for option in ("--url: ", "--name: ", "--token-file: "):
+            assert option in done.stderr
+
+    def test_without_a_terminal_the_url_is_required(self, tmp_path: Path) -> None:
+        done = monitor("init", "--output", tmp_path / "new.yaml")
+        assert done.returncode == 2
+        assert "stdin is not a terminal" in done.stderr
