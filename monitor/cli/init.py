@@ -70,8 +70,8 @@ def init(  # noqa: PLR0913 - each is an option
 
     Examples:
     relay-monitor init
-    relay-monitor init --url wss://relay.example.com --name eu-1 --location eu-west
-    relay-monitor init --url relay.example.com --token-file /run/secrets/relay-token --output eu-1.yaml
+    relay-monitor init --url wss://relay.example.com --name eu-1
+    relay-monitor init --url relay.example.com --token-file /run/secrets/token
     """
     from monitor.config.starter import Starter, relay_name, relay_url, starter_text  # noqa: PLC0415
 
