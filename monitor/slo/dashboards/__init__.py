@@ -1,8 +1,9 @@
 """The Grafana dashboards of a configuration.
 
-`overview`, `detail` (with `failures`, `latency`, `connections` and `centrifugo`) and `health` build the dashboards as
-values of `model`, from `shared_panels`, `slo_panels`, `annotations` and `promql`. `panels` and `grafana_json` write
-them as JSON, `lint_exclusions` writes the linter's file and `docs_page` the page of the documentation.
+`overview`, `detail` (with `failures`, `latency`, `connections` and `centrifugo`) and `health` (with `resources`) build
+the dashboards as values of `model`, from `shared_panels`, `alert_panels`, `slo_panels`, `annotations` and `promql`.
+`panels` and `grafana_json` write them as JSON, `lint_exclusions` writes the linter's file and `docs_page` the page of
+the documentation.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from monitor.slo.dashboard_uid import dashboard_uid
@@ -22,28 +23,22 @@ from monitor.slo.dashboards.model import (
 from monitor.slo.dashboards.promql import (
     MONITOR,
     MONITORS,
-    OWN,
     RELAY,
     WATCHDOG,
-    events,
-    events_of_most,
-    quantile,
-    rate,
     select,
     worst_state,
 )
+from monitor.slo.dashboards.resources import resource_row
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from monitor.config import Config
 
 UID: Final = "relay-monitor-health"
 ALL_HEALTHY: Final = "no self-check fails"
 ALL_COUNT: Final = "every exchange counts"
-NO_TASK_FAILURE: Final = "no task fails"
-_LAG: Final = "relay_monitor_event_loop_lag_seconds"
 _CHECK_FAILED: Final = State(value=2, text="check failed", colour=palette.ORANGE)
+_DRILL_FAILED: Final = -1
+_NO_DRILL: Final = -2
 _OVERDUE: Final = 20
 """Probes in the table of the longest time since a success."""
 
@@ -61,7 +56,7 @@ def health(config: Config) -> Dashboard:
             monitor_deploys(),
             configuration_changes(),
         ),
-        rows=(_status(config), _schedule(config), _resources(config)),
+        rows=(_status(config), _schedule(config), resource_row(config)),
         scrape_interval=config.prometheus.scrape_interval,
         external_url=shared_panels.page_url(config),
         runbook_base_url=config.alerts.runbook_base_url,
@@ -95,7 +90,7 @@ def _stat(
         description=description,
         queries=(Query(expr=expr),),
         unit=unit,
-        width=4,
+        width=3,
         height=3,
         states=states,
         steps=steps,
@@ -105,7 +100,6 @@ def _stat(
 def _numbers(config: Config) -> tuple[Panel, ...]:
     """Return the line of numbers."""
     expected = len(config.locations) * config.shards
-    reload = select("relay_monitor_config_last_reload_successful", MONITOR)
     drift = f'ALERTS{{{MONITORS.alerts}, alertname="RelayMonitorRulesDrift", alertstate="firing"}}'
     return (
         _stat(
@@ -127,35 +121,67 @@ def _numbers(config: Config) -> tuple[Panel, ...]:
             f"count({WATCHDOG})",
             states=(Between(first=1, text="evaluated", colour=palette.GREEN),),
         ),
-        _stat(
-            "Rules and configuration",
-            "Are the rules those of the monitors' configuration? If they differ, new relays and objectives are not "
-            "guarded: run `relay-monitor generate` and deploy the rules.",
-            f"count({drift}) or 0 * max({WATCHDOG})",
-            states=(
-                State(value=0, text="agree", colour=palette.GREEN),
-                Between(first=1, text="DIFFER", colour=palette.AMBER),
+        replace(
+            _stat(
+                "Rules and configuration",
+                "Are the rules those of the monitors' configuration? If they differ, new relays and objectives are not "
+                "guarded: run `relay-monitor generate` and deploy the rules.",
+                f"count({drift}) or 0 * max({WATCHDOG})",
+                states=(
+                    State(value=0, text="agree", colour=palette.GREEN),
+                    Between(first=1, text="DIFFER", colour=palette.AMBER),
+                ),
             ),
+            width=4,
         ),
-        _stat(
-            "Configuration reload",
-            "Did the last reload succeed? After a failed reload the monitor continues with its previous configuration.",
-            f"min({reload})",
-            states=(
-                State(value=1, text="reloaded", colour=palette.GREEN),
-                State(value=0, text="FAILED", colour=palette.AMBER),
+        replace(
+            _good_or_failed(
+                "Configuration reload",
+                "Did the last reload succeed? After a failed reload the monitor continues with its previous "
+                "configuration.",
+                "relay_monitor_config_last_reload_successful",
+                "reloaded",
             ),
+            width=4,
         ),
-        _stat(
+        _good_or_failed(
             "Journal",
             "Can runs and incidents be stored? While the journal cannot be written, they are lost at the next restart.",
-            f"min({select('relay_monitor_journal_healthy', MONITOR)})",
-            states=(
-                State(value=1, text="written", colour=palette.GREEN),
-                State(value=0, text="FAILED", colour=palette.AMBER),
-            ),
+            "relay_monitor_journal_healthy",
+            "written",
         ),
+        _drill(),
     )
+
+
+def _good_or_failed(title: str, description: str, gauge: str, good: str) -> Panel:
+    """Return the panel of a gauge that is 1 at every monitor while all is well."""
+    states = (
+        State(value=1, text=good, colour=palette.GREEN),
+        State(value=0, text="FAILED", colour=palette.AMBER),
+    )
+    return _stat(title, description, f"min({select(gauge, MONITOR)})", states=states)
+
+
+def _drill() -> Panel:
+    """Return the panel of the last drill of the page chain."""
+    failed = f"max({select('relay_monitor_drill_last_successful', MONITOR)} == 0)"
+    passed = f"max({select('relay_monitor_drill_page_seconds', MONITOR)})"
+    states = (
+        State(value=_DRILL_FAILED, text="FAILED", colour=palette.RED),
+        State(value=_NO_DRILL, text="none yet", colour=palette.NEUTRAL),
+    )
+    panel = _stat(
+        "Last page drill",
+        "Does a page arrive? Time of the last successful drill, from its start to the receipt of its notification; "
+        "`relay-monitor drill` makes one.",
+        f"{_DRILL_FAILED} + 0 * {failed} or {passed} "
+        f"or {_NO_DRILL} + 0 * max({select('relay_monitor_healthy', MONITOR)})",
+        unit="s",
+        states=states,
+        steps=((0, palette.GREEN),),
+    )
+    return replace(panel, width=4)
 
 
 def _monitors(config: Config) -> Panel:
@@ -271,113 +297,5 @@ def _schedule(config: Config) -> Row:
                 width=8,
                 height=7,
             ),
-        ),
-    )
-
-
-def _resources(config: Config) -> Row:
-    return Row(title="Resources", panels=(*_load_panels(config), *_scrape_panels(config)))
-
-
-def _process(config: Config, expr: str) -> tuple[str, str]:
-    """Return a value of a monitor's process by location and shard, which its series lack, and the legend."""
-    labels: Sequence[str] = ("location",) if config.shards == 1 else ("location", "shard")
-    info = select("relay_monitor_shard_info", MONITOR)
-    joined = f"{expr} * on (job, instance) group_left ({', '.join(labels)}) {info}"
-    return f"max by ({', '.join(labels)}) ({joined})", " ".join(f"{{{{{label}}}}}" for label in labels)
-
-
-def _graph(
-    config: Config, title: str, description: str, expr: str, unit: str, width: int, *, maximum: float | None = None
-) -> Panel:
-    """Return a graph of a value of each monitor's process."""
-    value, legend = _process(config, expr)
-    return Panel(
-        kind=Kind.TIME_SERIES,
-        title=title,
-        description=description,
-        queries=(Query(expr=value, legend=legend),),
-        unit=unit,
-        colours=_of_locations(config),
-        width=width,
-        height=6,
-        minimum=0,
-        maximum=maximum,
-    )
-
-
-def _of_locations(config: Config) -> tuple[tuple[str, str], ...]:
-    return palette.of_names(config.locations) if config.shards == 1 else ()
-
-
-def _load_panels(config: Config) -> tuple[Panel, ...]:
-    """Return the panels of event loop, CPU and memory."""
-    return (
-        Panel(
-            kind=Kind.TIME_SERIES,
-            title="Event-loop lag",
-            description="Are latencies measured exactly? P99 of the delay of scheduled callbacks of the event loop.",
-            queries=(Query(expr=quantile(0.99, _LAG, MONITOR, by=("location",)), legend="{{location}}"),),
-            unit="s",
-            colours=_of_locations(config),
-            width=8,
-            height=6,
-            minimum=0,
-        ),
-        _graph(
-            config,
-            "CPU",
-            "Is its single core overloaded?",
-            rate(select("process_cpu_seconds_total", OWN)),
-            "percentunit",
-            8,
-        ),
-        _graph(
-            config,
-            "Memory",
-            "Does memory grow? Resident set size.",
-            select("process_resident_memory_bytes", OWN),
-            "bytes",
-            8,
-        ),
-    )
-
-
-def _scrape_panels(config: Config) -> tuple[Panel, ...]:
-    """Return the panels of descriptors, scrapes, tasks and incidents."""
-    descriptors = f"({select('process_open_fds', OWN)} / {select('process_max_fds', OWN)})"
-    tasks, incidents = (select(f"relay_monitor_{name}_total", MONITOR) for name in ("task_failures", "incidents"))
-    return (
-        _graph(
-            config, "File descriptors in use", "Are there enough? Share of the limit.", descriptors, "percentunit", 6
-        ),
-        _graph(
-            config, "Scrape duration", "How long does a scrape take?", select("scrape_duration_seconds", OWN), "s", 6
-        ),
-        _graph(
-            config,
-            "Series",
-            "How much does Prometheus store? Series of the last scrape.",
-            select("scrape_samples_scraped", OWN),
-            "short",
-            6,
-        ),
-        Panel(
-            kind=Kind.TIME_SERIES,
-            title="Incidents and failed tasks",
-            description="Does the monitor work without faults of its own? Incidents that it opened, and tasks that "
-            "ended by a bug and were started again.",
-            queries=(
-                Query(expr=events(incidents, ("location",)), legend="incidents {{location}}"),
-                Query(
-                    expr=events_of_most(tasks, ("task",)), legend="task {{task}} failed", empty_reason=NO_TASK_FAILURE
-                ),
-            ),
-            colours=(("^incidents ", palette.AMBER), ("^task ", palette.RED)),
-            width=6,
-            height=6,
-            bars=True,
-            stacked=True,
-            minimum=0,
         ),
     )

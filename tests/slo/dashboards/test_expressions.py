@@ -24,8 +24,9 @@ import yaml
 from monitor.config import load
 from monitor.slo.dashboards import centrifugo, connections, dashboards, failures, files
 from monitor.slo.dashboards.annotations import NO_DEPLOY, NO_MAINTENANCE, NO_MONITOR_DEPLOY, NO_RELOAD
-from monitor.slo.dashboards.health import ALL_COUNT, ALL_HEALTHY, NO_TASK_FAILURE
+from monitor.slo.dashboards.health import ALL_COUNT, ALL_HEALTHY
 from monitor.slo.dashboards.promql import MONITOR, select, worst_state
+from monitor.slo.dashboards.resources import NO_TASK_FAILURE
 from tests.e2e.programs import PROMETHEUS, Program, find
 from tests.relays import BUILD_TIMEOUT, ENGINE, ROOT, Engine
 from tests.slo.dashboards.linter import panels
