@@ -42,7 +42,7 @@ UID: Final = "relay-monitor-overview"
 MAX_LINES: Final = 8
 """Most relays or SLOs of a graph: the ones with the worst values."""
 
-MAX_TIMELINES: Final = 20
+MAX_TIMELINES: Final = 12
 MAX_DEPLOY_RELAYS: Final = 20
 """Most relays with a `centrifugo_selector` whose deploys the overview shows: one part of a query for each."""
 

@@ -63,6 +63,12 @@ CONDITIONS: Final = (
 ALERT_LABELS: Final = ("alertname", "relay", "location", "slo")
 """The labels by which a firing alert counts once, whatever its windows, probes and severities."""
 
+_MEMORY: Final = "15m"
+"""Time within which a version that comes back is not new."""
+
+_ALERT_MEMORY: Final = "5m"
+"""Time within which an alert that fires again has not started again; a restart of Prometheus is shorter."""
+
 BUDGET_LABELS: Final = ("relay", "slo", "probe", "location")
 
 
@@ -107,17 +113,14 @@ def events_of_most(series: str, by: Sequence[str], limit: int = 10, target: str 
 
 
 def first_seen(series: str, by: Sequence[str], among: Sequence[str] = ()) -> str:
-    """Return the label sets that were not there one interval ago, at one point of time each, for annotations.
+    """Return the label sets that are new, at one point of time each, for annotations.
 
-    Nothing is new where there was nothing: at the start of the data, or after a gap. `among` are the labels within
-    which there must have been something.
+    New is what was not there within `_MEMORY` before: a failed scrape is no deploy. Nothing is new where there was
+    nothing before. `among` are the labels within which there must have been something.
     """
-    labels, before = ", ".join(by), f"{series} offset $__interval"
-    seen = f"count by ({labels}) (last_over_time({series}[$__interval]))"
-    return (
-        f"{seen} unless count by ({labels}) ({before}) "
-        f"and on ({', '.join(among)}) count by ({', '.join(among)}) ({before})"
-    )
+    before = f"last_over_time({series}[{_MEMORY}] offset $__interval)"
+    now, old = sum_by(f"last_over_time({series}[$__interval])", by), sum_by(before, by)
+    return f"{now} unless {old} and on ({', '.join(among)}) {sum_by(before, among)}"
 
 
 def started(alerts: str, by: Sequence[str]) -> str:
@@ -125,7 +128,7 @@ def started(alerts: str, by: Sequence[str]) -> str:
     labels = ", ".join(by)
     return (
         f"max by ({labels}) (last_over_time({alerts}[$__interval])) "
-        f"unless max by ({labels}) ({alerts} offset $__interval)"
+        f"unless max by ({labels}) (last_over_time({alerts}[{_ALERT_MEMORY}] offset $__interval))"
     )
 
 

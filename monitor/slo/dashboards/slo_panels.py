@@ -38,6 +38,7 @@ NO_RULES: Final = -2
 MAX_DRAWN_BURN: Final = 20
 """Burn rates above it are drawn at it: beside one of hundreds no line could be told from another."""
 
+NOTHING_TO_DRAW: Final = "no data, or no error budget: all objectives are 100 %"
 RULES_MISSING: Final = "the recording rules are not loaded"
 BUDGET_STATES: Final = (
     State(value=NO_BUDGET, text=NONE, colour=NEUTRAL),
@@ -188,7 +189,7 @@ def burn_down(
         soft_minimum=0,
         maximum=1,
         colours=colours,
-        no_value="all objectives are 100 %",
+        no_value=NOTHING_TO_DRAW,
     )
 
 
@@ -217,7 +218,7 @@ def burn_rates(
         minimum=0,
         soft_maximum=2,
         colours=of_names([relay.name for relay in config.relays]) if by[0] == "relay" else (),
-        no_value="all objectives are 100 %",
+        no_value=NOTHING_TO_DRAW,
     )
 
 

@@ -177,8 +177,8 @@ def test_annotations_are_starts_of_critical_alerts(dashboard: dict[str, Any]) ->
     starts = marks["Critical alerts"]["expr"]
     assert starts == marks["Critical alerts"]["target"]["expr"]
     assert starts.count('alertstate="firing", severity="critical"') == 2
-    assert "unless max by (alertname, relay) (ALERTS{" in starts
-    assert starts.endswith("offset $__interval)")
+    assert "unless max by (alertname, relay) (last_over_time(ALERTS{" in starts
+    assert starts.endswith("offset $__interval))")
     assert all(mark["enable"] for mark in marks.values())
 
 
