@@ -34,7 +34,7 @@ STEP: Final = 10
 """Distance of the numbers of conditions; the numbers below it are those of relays in maintenance."""
 
 GONE: Final = 2 * STEP + 1
-"""Number of a relay without data that had some in the selected range; right above unknown."""
+"""Number of a relay without data that had some in the last hour; right above unknown."""
 
 MAX_ROWS: Final = 10
 """Most rows that the table shows without scrolling, so that the alerts stay on the first screen."""
@@ -61,7 +61,7 @@ def _condition() -> str:
     """Return the number of each relay in `states`: it sorts the table."""
     worst = condition(RELAY, BY)
     maintenance = f"min by (relay) ({select('relay_maintenance', RELAY)}) == 1"
-    gone = f"{GONE} + 0 * max by (relay) (last_over_time({select('relay_state', RELAY)}[$__range]))"
+    gone = f"{GONE} + 0 * max by (relay) (last_over_time({select('relay_state', RELAY)}[{RECENT}]))"
     return f"{worst} + 1 and on (relay) {maintenance} or {STEP} * {worst} or {gone}"
 
 
