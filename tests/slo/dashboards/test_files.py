@@ -325,3 +325,14 @@ def test_dashboards_of_two_installs_are_two(install: str, uid: str) -> None:
     assert variable["current"]["value"] == install
     overview = made["dashboards/relays-overview.json"].decode()
     assert f"/d/{detail['uid']}?var-install=${{install}}" in overview
+
+
+def test_links_to_the_on_call_page_name_a_location() -> None:
+    """The address of the page may contain those of the monitor; a link of a dashboard leads to the generating one."""
+    text = "location: eu\nalerts: {external_url: 'https://monitor-{shard}.{location}.example.com/'}\n" + TWO
+    for name, made in files(parse(text, "config.yaml", {})).items():
+        if name.endswith(".json"):
+            urls = [link["url"] for link in json.loads(made)["links"] if link.get("url")]
+            assert urls[0].startswith("https://monitor-0.eu.example.com/"), name
+            assert urls[1].startswith("https://monitor-0.eu.example.com/incidents"), name
+            assert b"monitor-{shard}" not in made, name
