@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import resource
 from typing import TYPE_CHECKING, Final
 
@@ -9,10 +10,14 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.checks import assert_accessible, assert_fits
+from tests.browser.daemon import Daemon, relay
 from tests.browser.troubles import CONDITIONS
 from tests.browser.views import DESKTOP, PHONE, picture
+from tests.sockets import closed_port
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.browser.troubles import Troubles
     from tests.browser.views import Scheme, Views
 
@@ -22,6 +27,7 @@ SIZES: Final = {"desktop": DESKTOP, "phone": PHONE}
 
 WORDS: Final = {
     "dropping": ("degraded", "exchanges failed"),
+    "slow": ("degraded", "exchanges over the latency threshold"),
     "refusing": ("not accepting", "new connections fail (upgrade 502", "existing ones deliver"),
     "stopped": ("down", "tcp refused"),
     "silent-node": ("degraded", "exchanges failed", "deliver silent at 127.0.0.1"),
@@ -45,7 +51,7 @@ def test_the_page_names_each_trouble(troubles: Troubles, views: Views) -> None:
         ids = [str(item.get_attribute("id")) for item in page.locator("[data-condition]").all()]
         names = [item.removeprefix("relay-") for item in ids]
         assert names[:2] == ["stopped", "refusing"]
-        assert set(names[2:4]) == {"dropping", "silent-node"}
+        assert set(names[2:5]) == {"dropping", "slow", "silent-node"}
         assert set(names[-2:]) == {"tokyo", "dublin"}
 
 
@@ -69,6 +75,23 @@ def test_one_relay_with_all_that_is_known_of_it(troubles: Troubles, views: Views
         relay = page.locator(f"#relay-{name}")
         for words in ("steady", "idle", "session", "every 10s", "round-trip", "delivery", "stability"):
             expect(relay.get_by_text(words).first).to_be_visible()
+
+
+def test_a_relay_without_a_verdict_says_what_its_first_attempt_met(views: Views, tmp_path: Path) -> None:
+    new = relay("new", f"ws://127.0.0.1:{closed_port()}/connection/websocket")
+    new["confirm"] = {"attempts": 3, "within": "60s", "every": "60s"}  # the verdict takes half a minute
+    probes = [{"name": "steady", "scenario": "steady-messaging"}]
+    with Daemon(tmp_path / "daemon", {"relays": [new], "probes": probes}) as daemon:
+        daemon.until(daemon.status)
+        with views.open(daemon.url, PHONE) as page:
+            shown = page.locator("#relay-new")
+            expect(shown).to_contain_text(
+                re.compile(r"first attempt \d\d:\d\d:\d\d UTC, so far tcp refused"), timeout=15_000
+            )
+            expect(shown).to_have_attribute("data-condition", "unknown")
+            expect(page.locator("#banner")).to_contain_text("1 of 1 relay is not observed: new")
+            picture(page, "unknown-phone")
+            assert_fits(page)
 
 
 def test_an_unhealthy_monitor_says_so_before_anything_else(troubles: Troubles, views: Views) -> None:

@@ -43,7 +43,7 @@ def test_an_incident_is_copied_as_markdown(troubles: Troubles, views: Views) -> 
         incident = page.url.rpartition("/")[2]
         picture(page, "incident-desktop", full_page=True, documented="incident")
         main = page.get_by_role("main")
-        for words in (incident, "tcp refused", "Opened", "steady", "session"):
+        for words in (incident, "tcp refused", "Verdict", "eu-west", "attempts failed", "steady", "session"):
             expect(main).to_contain_text(words)
         page.context.grant_permissions(["clipboard-read", "clipboard-write"])
         page.get_by_role("button", name="Copy as Markdown").click()

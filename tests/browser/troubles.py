@@ -20,6 +20,7 @@ UP: Final = ("tokyo", "dublin")
 
 CONDITIONS: Final = {
     "dropping": "degraded",
+    "slow": "degraded",
     "refusing": "not_accepting",
     "stopped": "down",
     "silent-node": "degraded",
@@ -78,6 +79,7 @@ class Troubles:
     def cause(self, key: Path) -> None:
         """Cause the trouble of each relay, all of which are up."""
         self.nodes["dropping"][0].inject("drop:channel=session,probability=0.2")
+        self.nodes["slow"][0].inject("delay:channel=session,by=0.25")
         self.nodes["refusing"][0].inject("status:code=502")
         self.nodes["stopped"][0].stop()
         self.nodes["deployed"][0].stop()

@@ -104,3 +104,17 @@ def test_a_command_without_its_extra_says_which_to_install(name: str, module: st
         f"relay-monitor: this command needs {module}; install with: pip install 'relay-monitor[{extra}]'"
     )
     assert loaded == "loaded []"
+
+
+def test_the_daemon_does_not_load_rich(tmp_path: Path) -> None:
+    """structlog imports it where it is installed, for tracebacks that the daemon prints plain: 4 MB."""
+    program = (
+        "import sys\n"
+        f"sys.argv = ['relay-monitor', 'run', '--config', {str(tmp_path / 'missing.yaml')!r}]\n"
+        "from monitor.__main__ import main\n"
+        "try:\n    main()\n"
+        "finally:\n    print(sorted({'rich', 'pygments'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout == "[]\n"
+    assert "missing.yaml" in done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +15,10 @@ from tests.probes.harness import PERSISTENT, ProbeHarness, embedded, probe_at, s
 from tests.virtual_time import WITH_SOCKETS
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from monitor.embedded import EmbeddedRelay
+    from monitor.reachability.verdict import RelayVerdict
 
 pytestmark = [WITH_SOCKETS, pytest.mark.usefixtures("nothing_is_left_open")]
 
@@ -46,62 +50,58 @@ def refuse(relay: EmbeddedRelay, spec: str) -> None:
     relay.plan.set([parse_fault(spec)] if spec else [])
 
 
-@pytest.mark.parametrize("spec", REFUSALS.values(), ids=REFUSALS.keys())
-async def test_it_is_not_accepting_beside_relay_up_1_and_recovers(spec: str) -> None:
-    """Before, `relay_up` went to 0 and back half a second later, for as long as users could not connect."""
+@asynccontextmanager
+async def two_pairs() -> AsyncIterator[tuple[EmbeddedRelay, ProbeHarness, RelayVerdict]]:
+    """Run a relay that is up, and two persistent pairs at it."""
     many = {"connects_per_minute": 6000, "messages_per_minute": 60000}
     async with embedded() as relay, probe_at(relay.url, "steady-messaging", None, many, **FAST) as made:
         made.watch_reachability()
-        verdict = made.monitored_relays.relays["demo"].verdict
         async with serving(made):
             await made.until(lambda: made.ups == [True])
-            refuse(relay, spec)
-            verdict._confirmation.request_attempt()  # nothing else fails: the regular attempt finds it
-            await made.until(lambda: condition(made) == Condition.NOT_ACCEPTING, 30)
-            assert verdict.status.accepting is False
-            since = len(made.runs)
-            await made.until(lambda: len(made.runs) > since + 20, 30)
-            assert made.ups == [True]
-            assert condition(made) == Condition.NOT_ACCEPTING
-            refuse(relay, "")
-            await made.until(lambda: condition(made) == Condition.UP, 30)
-            assert verdict.status.accepting is True
+            yield relay, made, made.monitored_relays.relays["demo"].verdict
+
+
+@pytest.mark.parametrize("spec", REFUSALS.values(), ids=REFUSALS.keys())
+async def test_it_is_not_accepting_beside_relay_up_1_and_recovers(spec: str) -> None:
+    """Before, `relay_up` went to 0 and back half a second later, for as long as users could not connect."""
+    async with two_pairs() as (relay, made, verdict):
+        refuse(relay, spec)
+        verdict._confirmation.request_attempt()  # nothing else fails: the regular attempt finds it
+        await made.until(lambda: condition(made) == Condition.NOT_ACCEPTING, 30)
+        assert verdict.status.accepting is False
+        since = len(made.runs)
+        await made.until(lambda: len(made.runs) > since + 20, 30)
+        assert made.ups == [True]
+        assert condition(made) == Condition.NOT_ACCEPTING
+        refuse(relay, "")
+        await made.until(lambda: condition(made) == Condition.UP, 30)
+        assert verdict.status.accepting is True
 
 
 async def test_pairs_that_were_cut_off_come_back_at_once_when_an_attempt_delivers() -> None:
     """Before, they sat in back-offs of up to 30 s, or in the pause of a Retry-After."""
-    many = {"connects_per_minute": 6000, "messages_per_minute": 60000}
-    async with embedded() as relay, probe_at(relay.url, "steady-messaging", None, many, **FAST) as made:
-        made.watch_reachability()
-        verdict = made.monitored_relays.relays["demo"].verdict
-        async with serving(made):
-            await made.until(lambda: made.ups == [True])
-            refuse(relay, "status:code=503,by=3600")
-            relay.disconnect_all(3001)
-            await made.until(lambda: made.ups == [True, False], 60)
-            assert verdict.status.cause is not None
-            assert verdict.status.cause.status == "503"
-            refuse(relay, "")
-            await made.until(lambda: made.ups == [True, False, True], 30)
-            since = made.context.clock.monotonic()
-            await made.until(lambda: made.pair(0).ready and made.pair(1).ready, 30)
-            assert made.context.clock.monotonic() - since < 5
+    async with two_pairs() as (relay, made, verdict):
+        refuse(relay, "status:code=503,by=3600")
+        relay.disconnect_all(3001)
+        await made.until(lambda: made.ups == [True, False], 60)
+        assert verdict.status.cause is not None
+        assert verdict.status.cause.status == "503"
+        refuse(relay, "")
+        await made.until(lambda: made.ups == [True, False, True], 30)
+        since = made.context.clock.monotonic()
+        await made.until(lambda: made.pair(0).ready and made.pair(1).ready, 30)
+        assert made.context.clock.monotonic() - since < 5
 
 
 @pytest.mark.parametrize("spec", ["error:at=history,code=108", "silent:at=history"])
 async def test_a_refused_history_beside_live_delivery_is_degraded(spec: str) -> None:
     """Before, it was "no message crosses the relay"."""
-    many = {"connects_per_minute": 6000, "messages_per_minute": 60000}
-    async with embedded() as relay, probe_at(relay.url, "steady-messaging", None, many, **FAST) as made:
-        made.watch_reachability()
-        verdict = made.monitored_relays.relays["demo"].verdict
-        async with serving(made):
-            await made.until(lambda: made.ups == [True])
-            refuse(relay, spec)
-            relay.disconnect_all(3001)
-            await made.until(lambda: condition(made) == Condition.DEGRADED, 60)
-            await made.until(lambda: verdict.status.cause is not None and verdict.status.cause.step == "history", 60)
-            since = len(made.runs)
-            await made.until(lambda: len(made.runs) > since + 30, 60)
-            assert made.ups == [True]
-            assert verdict.status.accepting is True
+    async with two_pairs() as (relay, made, verdict):
+        refuse(relay, spec)
+        relay.disconnect_all(3001)
+        await made.until(lambda: condition(made) == Condition.DEGRADED, 60)
+        await made.until(lambda: verdict.status.cause is not None and verdict.status.cause.step == "history", 60)
+        since = len(made.runs)
+        await made.until(lambda: len(made.runs) > since + 30, 60)
+        assert made.ups == [True]
+        assert verdict.status.accepting is True
