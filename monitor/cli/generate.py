@@ -20,6 +20,7 @@ class Format(StrEnum):
     PROMETHEUS = "prometheus"
     OPERATOR = "operator"
     CHART = "chart"
+    OPENSLO = "openslo"
 
 
 def generate(
@@ -30,8 +31,9 @@ def generate(
         Format,
         typer.Option(
             metavar="FORMAT",
-            help="Format of the rules: prometheus, a rule file; operator, a PrometheusRule for its Operator; or chart: "
-            "only relay-monitor.values.yaml, the Helm chart's values with configuration, rules and dashboards.",
+            help="Format of the rules: prometheus, a rule file; operator, a PrometheusRule for its Operator; chart: "
+            "only relay-monitor.values.yaml, the Helm chart's values with configuration, rules and dashboards; or "
+            "openslo: only relay-monitor.openslo.yaml, the SLOs for tools that read OpenSLO.",
         ),
     ] = Format.PROMETHEUS,
 ) -> None:
@@ -45,15 +47,21 @@ def generate(
     relay-monitor generate --check
     relay-monitor generate --config prod.yaml --output prod/ --format operator
     relay-monitor generate --config prod.yaml --output prod/ --format chart
+    relay-monitor generate --config prod.yaml --format openslo
     """
     require("generate")
     from monitor.config import load, text_of  # noqa: PLC0415
     from monitor.slo.chart import chart_files  # noqa: PLC0415
     from monitor.slo.generate import differences, generated, write  # noqa: PLC0415
+    from monitor.slo.openslo import left_out, openslo_files  # noqa: PLC0415
 
     loaded = load(config, os.environ, check_files=False)
     if format is Format.CHART:
         files = chart_files(loaded, text_of(config), str(config))
+    elif format is Format.OPENSLO:
+        files = openslo_files(loaded)
+        if missing := left_out(loaded):
+            typer.echo(f"left out, since OpenSLO has no objective of 100 %: {', '.join(missing)}", err=True)
     else:
         files = generated(loaded, operator=format is Format.OPERATOR)
     if check:

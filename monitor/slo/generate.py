@@ -35,7 +35,7 @@ def differences(files: dict[str, bytes], folder: Path) -> list[str]:
         elif path.read_bytes() != content:
             found.append(f"{path}: differs from the configuration")
     runbooks = {path.rpartition("/")[2] for path in files if path.startswith("docs/runbooks/")}
-    existing = sorted((folder / "docs" / "runbooks").glob("*.md"))
+    existing = sorted((folder / "docs" / "runbooks").glob("*.md")) if runbooks else []
     return found + [f"{path}: belongs to no alert" for path in existing if path.name not in runbooks]
 
 
