@@ -43,7 +43,7 @@ class IncidentApi:
             found = incidents.list(relay=relay, since=since, open=is_open, limit=limit)
             return [_summary(incident) for incident in found]
 
-        return Json({"incidents": await self._read(read)})
+        return Json({"incidents": await read_incidents(self._state, read)})
 
     async def one(self, request: Request) -> Response:
         """Serve one incident."""
@@ -53,16 +53,23 @@ class IncidentApi:
             found = incidents.get(incident_id)
             return None if found is None else incident_to_json(found) | {"sentence": _sentence(found)}
 
-        found = await self._read(read)
+        found = await read_incidents(self._state, read)
         if found is None:
             raise HTTPException(404, "incident not found or expired")
         return Json(found)
 
-    async def _read(self, read: Callable[[IncidentList], Result]) -> Result:
-        incidents = self._state.incidents
-        if incidents is None:
-            raise HTTPException(501, "this monitor has no incidents")
-        return await self._state.journal.read(lambda: read(incidents))
+
+async def read_incidents(state: WebState, read: Callable[[IncidentList], Result]) -> Result:
+    """Return what `read` returns in a thread. Raises `HTTPException`, and `JournalUnavailableError`."""
+    incidents = incidents_of(state)
+    return await state.journal.read(lambda: read(incidents))
+
+
+def incidents_of(state: WebState) -> IncidentList:
+    """Return the incidents. Raises `HTTPException`."""
+    if state.incidents is None:
+        raise HTTPException(501, "this monitor has no incidents")
+    return state.incidents
 
 
 def _summary(incident: Incident) -> dict[str, Any]:

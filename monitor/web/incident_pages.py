@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
@@ -16,19 +16,18 @@ from monitor.incidents.spans import condition_since
 from monitor.incidents.state_machine import CLOSE_AFTER
 from monitor.incidents.text import bad_seconds
 from monitor.vocabulary import Condition
+from monitor.web.incident_api import incidents_of, read_incidents
 from monitor.web.rendering import html
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from starlette.requests import Request
 
     from monitor.incidents import Entry
     from monitor.web.model import MonitorView
-    from monitor.web.state import IncidentList, WebState
-
-Result = TypeVar("Result")
+    from monitor.web.state import WebState
 
 MAX_LISTED: Final = 200
 """Incidents on the page of all incidents."""
@@ -89,9 +88,9 @@ class IncidentPages:
         unavailable = ""
         found: Sequence[Incident]
         try:
-            found = await self._read(lambda known: known.list(relay=relay, limit=MAX_LISTED))
+            found = await read_incidents(self._state, lambda known: known.list(relay=relay, limit=MAX_LISTED))
         except JournalUnavailableError as error:
-            found, unavailable = self._incidents().present(relay), str(error)
+            found, unavailable = incidents_of(self._state).present(relay), str(error)
         names = sorted({each.name for each in view.relays} | {each.relay for each in found})
         rows = [(incident, summarize(incident, view.now)) for incident in found]
         return await html(
@@ -135,23 +134,12 @@ class IncidentPages:
 
     async def _found(self, request: Request) -> tuple[Incident, MonitorView]:
         incident_id = request.path_params["id"]
-        found = next((each for each in self._incidents().present() if each.id == incident_id), None)
+        found = next((each for each in incidents_of(self._state).present() if each.id == incident_id), None)
         if found is None:
-            found = await self._read(lambda known: known.get(incident_id))
+            found = await read_incidents(self._state, lambda known: known.get(incident_id))
         if found is None:
             raise HTTPException(404, "incident not found or expired")
         return found, await self._state.status()
-
-    async def _read(self, read: Callable[[IncidentList], Result]) -> Result:
-        """Return what `read` returns in a thread. Raises `HTTPException`, and `JournalUnavailableError`."""
-        incidents = self._incidents()
-        return await self._state.journal.read(lambda: read(incidents))
-
-    def _incidents(self) -> IncidentList:
-        incidents = self._state.incidents
-        if incidents is None:
-            raise HTTPException(501, "this monitor has no incidents")
-        return incidents
 
 
 def _markdown(incident: Incident, view: MonitorView, address: str) -> str:

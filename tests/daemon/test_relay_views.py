@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,6 +17,7 @@ from monitor.results import Cause, RelayStatus
 from monitor.schedule import Window
 from monitor.vocabulary import Condition, Outcome, Reason, Step
 from monitor.web.model import MaintenanceView, RelayView, Source
+from monitor.web.serialization import relay_to_json
 
 CONFIG = parse(
     """
@@ -96,6 +98,13 @@ def test_an_ok_older_than_the_outage_is_stale(condition: Condition, ended_ago: f
     assert [probe.condition for probe in shown.probes] == [expected, "none"]
     assert shown.probes[0].last is not None
     assert shown.probes[0].last.age == ended_ago
+
+
+def test_a_relay_that_is_not_observed_says_since_when_why_and_what_it_was_before() -> None:
+    shown = view(status(Condition.UNKNOWN, reason_unknown="the monitor is unhealthy; before that: up"))
+    assert shown.sentence == "unknown for 2 min 05 s: the monitor is unhealthy; before that: up"
+    assert shown.why == "the monitor is unhealthy; before that: up"  # on the page and in `status`, beside the age
+    assert json.loads(relay_to_json(shown))["sentence"] == shown.sentence  # in the API
 
 
 def test_a_maintenance_window_has_its_end() -> None:
