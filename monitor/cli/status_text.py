@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from monitor.web.model import BudgetView, IncidentView, MonitorView, RelayView, WindowView
+    from monitor.web.model import BudgetView, DrillView, IncidentView, MonitorView, RelayView, WindowView
 
 BAD: Final = frozenset({Condition.DOWN, Condition.NOT_ACCEPTING, Condition.UNKNOWN})
 """The conditions of a relay for which the command fails."""
@@ -45,6 +45,8 @@ def report(
     yield printable(f"{view.location}{shard} · {utc(view.now)} · up for {duration(_age(view, view.started_at))}")
     if not view.journal_healthy:
         yield "The journal cannot be read or written: figures of the past may be missing."
+    if view.drill is not None:
+        yield from paragraph(_drill(view, view.drill), width=width)
     yield ""
     yield from _relays(view.relays, width)
     if view.prometheus is not None:
@@ -55,6 +57,13 @@ def report(
     yield from _maintenance(view.maintenance, width)
     yield ""
     yield from _budgets(view.relays, width)
+
+
+def _drill(view: MonitorView, drill: DrillView) -> str:
+    ago = duration(_age(view, drill.ended_at))
+    if drill.seconds is None:
+        return f"The last drill failed {ago} ago: {drill.why}."
+    return f"The last drill, {ago} ago: a page in {drill.seconds:.1f} s."
 
 
 def _age(view: MonitorView, time: datetime) -> float:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -20,17 +21,18 @@ from monitor.errors import MonitorError, printable
 from monitor.incidents.text import summarize
 from monitor.threads import BoundedCalls, run_in_thread
 from monitor.web.banner import banner
-from monitor.web.model import IncidentView, MonitorView, PrometheusView, WindowView
+from monitor.web.model import DrillView, IncidentView, MonitorView, PrometheusView, WindowView
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from monitor.clock import Clock
     from monitor.config import Config
+    from monitor.daemon.drills import Drills
     from monitor.daemon.incidents import IncidentRecorder
     from monitor.daemon.maintenance import MaintenanceOnDemand
     from monitor.daemon.prometheus_reading import PrometheusReader, Reading
+    from monitor.drill import Drill
     from monitor.health import SelfCheck
     from monitor.incidents import Incident
     from monitor.journal import Journal
@@ -74,6 +76,7 @@ class Parts(Protocol):
     reloaded_at: datetime
     config_hash: str
     shard: str
+    drills: Drills
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +90,7 @@ class _Facts:
     relays: Sequence[RelayFacts]
     windows: Sequence[Window]
     reading: Reading | None
+    drill: Drill | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +167,7 @@ class StatusViews:
             relays=relays,
             windows=parts.maintenance_on_demand.list(),
             reading=parts.prometheus.reading,
+            drill=parts.drills.last,
         )
 
     def _relay(self, relay: MonitoredRelay, incident: Incident | None) -> RelayFacts:
@@ -216,6 +221,7 @@ class StatusViews:
             maintenance=tuple(_window(window) for window in facts.windows),
             failures=failure_groups(figures),
             prometheus=None if reading is None else _prometheus(reading),
+            drill=None if facts.drill is None else _drill(facts.drill),
         )
 
 
@@ -234,6 +240,11 @@ def _incident(incident: Incident, now: datetime) -> IncidentView:
 
 def _prometheus(reading: Reading) -> PrometheusView:
     return PrometheusView(url=reading.url, asked_at=reading.at, failure=reading.failure, alerts=reading.alerts)
+
+
+def _drill(drill: Drill) -> DrillView:
+    ended_at = datetime.fromtimestamp(drill.started_at + (drill.ended or 0.0), UTC)
+    return DrillView(ended_at=ended_at, seconds=drill.received, why=drill.why)
 
 
 def _window(window: Window) -> WindowView:

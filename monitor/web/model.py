@@ -254,11 +254,26 @@ class PrometheusView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DrillView:
+    """The last drill of the page chain.
+
+    seconds: until its notification was received, None if it was not; `why` then says what to check.
+    """
+
+    __pydantic_config__ = _JSON
+
+    ended_at: datetime
+    seconds: float | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MonitorView:
     """The whole state of one monitor.
 
     reasons: why the monitor is unhealthy. shard: "0/1" for the only one. relays: worst first.
-    incidents: open ones and recent ones, newest first. prometheus: None if `prometheus.url` is not set.
+    incidents: open ones and recent ones, newest first. prometheus: None if `prometheus.url` is not set. drill: None
+    before the first one.
     """
 
     __pydantic_config__ = _JSON
@@ -280,3 +295,4 @@ class MonitorView:
     maintenance: tuple[WindowView, ...] = ()
     failures: tuple[FailureGroup, ...] = ()
     prometheus: PrometheusView | None = None
+    drill: DrillView | None = None

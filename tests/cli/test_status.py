@@ -20,6 +20,7 @@ from monitor.web import WebServer, build_app
 from monitor.web.model import (
     AlertView,
     BudgetView,
+    DrillView,
     IncidentView,
     LocationView,
     MaintenanceView,
@@ -76,6 +77,23 @@ class TestText:
         window = MaintenanceView(reason="deploy 1234", until=NOW, by="ops")
         shown = text(view(relays=(relay_view("demo", Condition.UP, maintenance=window),)))
         assert "in maintenance until 2024-05-01 12:09:05 UTC (deploy 1234, ops)" in shown
+
+    @pytest.mark.parametrize(
+        ("drill", "line"),
+        [
+            (
+                DrillView(ended_at=NOW - timedelta(hours=3), seconds=16.93, why=""),
+                "The last drill, 3 h 00 min ago: a page in 16.9 s.",
+            ),
+            (
+                DrillView(ended_at=NOW - timedelta(hours=3), seconds=None, why=EVIL),
+                "The last drill failed 3 h 00 min ago: \ufffd[2J",
+            ),
+        ],
+    )
+    def test_the_last_drill_is_a_line(self, drill: DrillView, line: str) -> None:
+        assert line in text(view(drill=drill))
+        assert "drill" not in text(view())
 
     def test_incidents_are_listed(self) -> None:
         closed = incident(id="demo-0", recovered_at=NOW - timedelta(minutes=5), closed_at=NOW)

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from monitor.clock import SYSTEM_CLOCK, LoopClock
 from monitor.config import Config, parse
 from monitor.daemon.drills import NAME, POLL_INTERVAL, SCHEDULED, Drills
+from monitor.daemon.status import MAX_AGE
 from monitor.drill import Link, Result
 from monitor.errors import RequestError
 from monitor.metrics import Metrics
@@ -294,6 +295,18 @@ class TestRestart:
         with capture_logs() as lines:
             assert Process(folder=tmp_path, clock=SYSTEM_CLOCK).drills.last is None
         assert [line["event"] for line in lines] == ["result of the last drill ignored: damaged"]
+
+
+async def test_the_last_drill_is_in_the_view_of_the_monitor() -> None:
+    async with running(shipped()) as monitor:
+        assert (await monitor.views.view()).drill is None
+        drill = monitor.drills.start(30, "ana")
+        monitor.drills.see_notification(drill.id, None)
+        await asyncio.sleep(MAX_AGE)
+        shown = (await monitor.views.view()).drill
+        assert monitor.drills.last is not None
+        assert shown is not None
+        assert (shown.seconds, shown.why) == (monitor.drills.last.received, "")
 
 
 async def test_nothing_else_of_the_monitor_knows_of_a_drill() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import bcrypt
@@ -14,7 +16,8 @@ from monitor.errors import RequestError
 from monitor.web import WebAuth, build_app, read_security
 from monitor.web.bodies import MAX_BODY
 from monitor.web.drill import MAX_NOTIFICATIONS
-from tests.web.site import client, state
+from monitor.web.model import DrillView
+from tests.web.site import EVIL, NOW, client, serving, state, view
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -157,6 +160,21 @@ class TestApi:
             drills.start(None, "ana")
             assert (await web.delete("/api/v1/drill/k7m2xq")).status_code == 403
             assert (await web.get("/api/v1/drill")).json()["drill"]["result"] == "running"
+
+
+class TestThePage:
+    async def test_the_last_drill_is_one_of_the_facts(self) -> None:
+        last = DrillView(ended_at=NOW - timedelta(hours=3), seconds=16.93, why="")
+        async with client(status=serving(view(drill=last))) as web:
+            page = (await web.get("/")).text
+        assert re.search(r"last drill: page in 16\.9 s, <time[^>]*>3 h", page), page
+
+    async def test_one_that_failed_is_a_notice(self) -> None:
+        last = DrillView(ended_at=NOW - timedelta(hours=3), seconds=None, why=f"Prometheus {EVIL}")
+        async with client(status=serving(view(drill=last))) as web:
+            page = (await web.get("/")).text
+        assert "The last drill failed" in page
+        assert EVIL not in page
 
 
 class TestScrapes:
