@@ -131,7 +131,7 @@ journal: $(STAMP) ## Kill the journal's writer KILLS times (50), fill and freeze
 	$(BIN)/python -m bench.journal
 
 promtool: $(STAMP) ## Run all cases of the rules with both versions of promtool
-	ALL_CASES=1 $(BIN)/python -m pytest --numprocesses $(UNIT_WORKERS) tests/slo/rules/test_promtool.py $(ARGS)
+	ALL_CASES=1 $(BIN)/python -m pytest --numprocesses $(UNIT_WORKERS) tests/slo/rules/test_promtool.py tests/slo/rules/test_texts.py $(ARGS)
 
 fuzz: $(STAMP) ## Fuzz each decoder for TIME seconds (60), on Linux; findings go to fuzz/findings/
 	for target in wire wallet server upgrade config fault; do $(BIN)/python -m fuzz $$target $(or $(TIME),60) || exit; done

@@ -35,6 +35,7 @@ def check(config: Config, root: Node, unknown: Iterable[KeyPath]) -> list[Config
     problems = ProblemCollector(root, unknown)
     checker, objectives = _Checker(config, problems), Objectives(config, problems)
     checker.monitor()
+    checker.owners()
     for section in ("relays", "probes", "slos"):
         checker.names(section)
     for index, relay in enumerate(config.relays):
@@ -96,6 +97,20 @@ class _Checker:
             if getattr(config, name) is not None and not url.startswith("https://" if name == "ca_file" else "http"):
                 wanted = "an https:// url" if name == "ca_file" else "a url"
                 self._problems.add((*path, name), f"needs {wanted}", (*path, "url"))
+
+    def owners(self) -> None:
+        """Check that each owner with settings of its own owns a relay, and has some."""
+        known = {relay.owner for relay in self._config.relays if relay.owner is not None}
+        depends_on = [("relays", index, "owner") for index in range(len(self._config.relays))]
+        for owner, settings in self._config.alerts.owners.items():
+            path: KeyPath = ("alerts", "owners", owner)
+            if not known:
+                self._problems.add(path, "no relay has an owner; expected `owner` of a relay", *depends_on)
+            elif owner not in known:
+                message = f"{owner!r} is not the owner of a relay; {suggestion(owner, sorted(known))}"
+                self._problems.add(path, message, *depends_on)
+            if settings.runbook_base_url is None:
+                self._problems.add(path, "is empty; expected runbook_base_url")
 
     def names(self, section: str) -> None:
         """Check that names are unique within their section."""

@@ -1,15 +1,19 @@
 """The configuration as one frozen value. `checks` has the checks between its parts."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from monitor.config.fields import (
+    THAWED,
     AlertLabels,
     Duration,
     ExistingFile,
     HostPort,
+    Kind,
+    LabelText,
     Listen,
     MonitorUrl,
     Name,
@@ -20,6 +24,7 @@ from monitor.config.fields import (
     Size,
     Text,
     WebUrl,
+    frozen,
     no_entries,
     one_or_more,
     split_host_port,
@@ -83,12 +88,18 @@ class PrometheusConfig(Section):
         return max(self.scrape_interval, self.evaluation_interval)
 
 
+class OwnerConfig(Section):
+    """What alerts of one owner's relays have of their own."""
+
+    runbook_base_url: WebUrl | None = Field(None, description="URL of the owner's runbooks, as that of all alerts")
+
+
 class AlertsConfig(Section):
     """The texts of generated alerts."""
 
     runbook_base_url: WebUrl = Field(
         "https://runbooks.example.com/relay-monitor",
-        description="URL at which docs/runbooks/ is served, each page under its name without .md",
+        description="URL of docs/runbooks/, such as that of the folder on a Git server; an alert adds its name and .md",
     )
     grafana_url: WebUrl = Field("http://127.0.0.1:3000", description="URL of the Grafana with the generated dashboards")
     external_url: MonitorUrl = Field(
@@ -97,6 +108,19 @@ class AlertsConfig(Section):
         "those of the monitor that the alert is about",
     )
     labels: AlertLabels = Field(default_factory=no_entries, description="labels added to every alert, for routing")
+    owners: Annotated[
+        Mapping[LabelText, OwnerConfig],
+        Field(max_length=100),
+        AfterValidator(frozen),
+        THAWED,
+        Kind("owner → `{runbook_base_url}`"),
+    ] = Field(default_factory=no_entries, description="owners of relays whose alerts link to other runbooks")
+
+    def runbook_url(self, alert: str, owner: str | None = None) -> str:
+        """Return the address of an alert's runbook, that of the relay's owner if it has one."""
+        settings = self.owners.get(owner) if owner is not None else None
+        own = settings.runbook_base_url if settings is not None else None
+        return f"{(own or self.runbook_base_url).rstrip('/')}/{alert}.md"
 
 
 class DrillConfig(Section):

@@ -285,10 +285,11 @@ def _round_trip(relay: str, config: Config, figures: Figures, now: datetime) -> 
 def _links(relay: str, condition: Condition, config: Config) -> RelayLinks:
     settings = config.alerts
     runbook = RUNBOOKS.get(condition)
+    owner = next((each.owner for each in config.relays if each.name == relay), None)
     dashboard = dashboard_uid("relay-monitor-relay", config.install)
     query = f"var-install={quote(config.install)}&var-relay={quote(relay)}"
     return RelayLinks(
-        runbook=None if runbook is None else f"{settings.runbook_base_url.rstrip('/')}/{runbook}",
+        runbook=None if runbook is None else settings.runbook_url(runbook, owner),
         dashboard=f"{settings.grafana_url.rstrip('/')}/d/{dashboard}?{query}",
         incidents=f"/incidents?relay={quote(relay)}",
     )

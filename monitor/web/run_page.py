@@ -124,7 +124,7 @@ class RunPage:
         runbook = None
         if failure is not None and base is not None:
             alert = run_sentences.runbook(failure)
-            runbook = alert, f"{base.rstrip('/')}/{alert}"
+            runbook = alert, f"{base.rstrip('/')}/{alert}.md"
         return await html("run.html", relay=relay, runbook=runbook, **shown)
 
     async def _read(self, run_id: str) -> dict[str, Any] | None:

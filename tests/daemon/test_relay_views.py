@@ -154,7 +154,7 @@ def test_what_is_left_of_a_budget(objective: float, good: float, bad: float, lef
 
 def test_links_name_relay_and_install() -> None:
     links = view(status(Condition.NOT_ACCEPTING)).links
-    assert links.runbook == "https://runbooks.example.com/relay-monitor/RelayNotAccepting"
+    assert links.runbook == "https://runbooks.example.com/relay-monitor/RelayNotAccepting.md"
     assert links.dashboard is not None
     assert links.dashboard.endswith("/d/relay-monitor-relay-mine?var-install=mine&var-relay=demo")
     assert links.incidents == "/incidents?relay=demo"

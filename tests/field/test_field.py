@@ -29,5 +29,5 @@ async def test_each_fault_is_one_page_with_its_cause(tmp_path: Path) -> None:
         kinds, (1, (), False)
     )
     assert measured["killed"].text.startswith("Relay killed-1 is down: ")
-    assert measured["newcomers-502"].text == "Relay newcomers-502-1 does not accept new connections: upgrade 502"
+    assert measured["newcomers-502"].text == "New connections to newcomers-502-1 fail: upgrade 502"
     assert all(item.seen is not None for item in outcome.measured)

@@ -61,7 +61,7 @@ async def test_it_leads_to_the_runs_before_and_after_to_the_last_good_one_and_to
     assert f'rel="next" href="/runs/{run(4).id}"' in page
     assert page.count(f'href="/runs/{run(1).id}"') == 2
     assert 'href="/faults#lost"' in page
-    assert 'href="https://runbooks.example.com/RelayMessagesLost"' in page
+    assert 'href="https://runbooks.example.com/RelayMessagesLost.md"' in page
     assert 'href="/?relay=demo"' in page
     assert "no earlier run" in first
 

@@ -60,7 +60,6 @@ def firing_alerts(config: Config, width: int = 12, subject: Subject = SELECTED_R
     """Return the table of firing alerts with their start, critical ones first."""
     now = select("ALERTS", subject.alerts, 'alertstate="firing"')
     began = f"{select('ALERTS_FOR_STATE', subject.alerts)} and ignoring (alertstate) {now}"
-    runbooks = config.alerts.runbook_base_url.rstrip("/")
     return Panel(
         kind=Kind.TABLE,
         title="Firing alerts",
@@ -98,7 +97,11 @@ def firing_alerts(config: Config, width: int = 12, subject: Subject = SELECTED_R
         height=height,
         labels=(
             Column(label="severity"),
-            Column(label="alertname", title="alert", links=(("Runbook", f"{runbooks}/${{__data.fields.alertname}}"),)),
+            Column(
+                label="alertname",
+                title="alert",
+                links=(("Runbook", config.alerts.runbook_url("${__data.fields.alertname}")),),
+            ),
             Column(label="relay", links=relay_links(config), hidden=subject is ONE_RELAY),
             Column(label="since"),
             Column(label="slo", title="SLO", width=110),

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from monitor.config import show_duration
+from monitor.slo.rules import templates
 from monitor.slo.rules.rule import RELAY_DASHBOARD, Alert
 from monitor.slo.rules.timing import Timing
 from monitor.slo.rules.verdicts import LOCAL_RELAY, Selectors
@@ -20,8 +21,6 @@ EXPIRY: Final = "relay_probe_certificate_expiry_timestamp_seconds"
 
 MIN_VALIDITY: Final = {"warning": 14 * DAY, "critical": 3 * DAY}
 """Seconds of remaining validity below which an alert of this severity fires."""
-
-_SINCE: Final = '{{ $value | humanizeDuration | reReplaceAll "^-" "" }}'
 
 
 def alerts(config: Config) -> Iterator[Alert]:
@@ -38,11 +37,17 @@ def alerts(config: Config) -> Iterator[Alert]:
         severity="warning",
         expr=own.owned(page("warning")),
         pending_for=timing.wait(300.0),
-        summary="TLS certificate of {{ $labels.relay }} "
-        "{{ if lt $value 0.0 }}has expired{{ else }}expires soon{{ end }}",
-        description="The TLS certificate of {{ $labels.relay }} "
-        f"{{{{ if lt $value 0.0 }}}}expired {_SINCE} ago{{{{ else }}}}expires in "
-        "{{ $value | humanizeDuration }}{{ end }}.",
+        summary="TLS certificate of {{ $labels.relay }} " + templates.expires(),
+        description=templates.value_time("It {{ if lt $value 0.0 }}expired{{ else }}expires{{ end }} at ", ".")
+        + " From then on every new connection fails with tls_expired."
+        f"\nHow sure: read in TLS handshakes within {window}, from {{{{ $labels.location }}}}; the earliest "
+        "certificate of "
+        "the chain counts. Locations that see one expire within 14 days: "
+        + templates.each(f"{EXPIRY}{{{templates.OF_RELAY}}} - time() < {MIN_VALIDITY['warning']:.0f}", "location")
+        + "."
+        + templates.condition()
+        + "\nFailing layer: TLS (certificate)."
+        "\nFirst: check whether the renewal failed, or one node or load balancer still has the old certificate.",
         dashboard=RELAY_DASHBOARD,
     )
     yield warning

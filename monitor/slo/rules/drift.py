@@ -10,11 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from monitor.config import show_duration
+from monitor.slo.rules import templates
 from monitor.slo.rules.monitors import SHARD
+from monitor.slo.rules.names import SETTINGS
 from monitor.slo.rules.recorded import applies_to, budgeted
 from monitor.slo.rules.rule import HEALTH_DASHBOARD, Alert, any_of
 from monitor.slo.rules.timing import Timing
-from monitor.slo.rules.verdicts import LOCAL_RELAY, SETTINGS, Selectors
+from monitor.slo.rules.verdicts import LOCAL_RELAY, Selectors
 from monitor.vocabulary import Sli
 
 if TYPE_CHECKING:
@@ -78,7 +80,11 @@ def _drift(timing: Timing, about: str, expr: str, description: str) -> Alert:
         pending_for=timing.wait(DRIFT_WAIT),
         labels={"about": about},
         summary=f"The deployed rules do not match the monitor's configuration ({about})",
-        description=description + " The runbook has the expression that lists them.",
+        description=templates.at_time(
+            "max(relay_monitor_config_last_reload_success_timestamp_seconds{install=$install})",
+            "A monitor of this install loaded its configuration last at ",
+        )
+        + f" {description}\nFirst: what was deployed last, rules or configuration? The runbook lists what differs.",
         dashboard=HEALTH_DASHBOARD,
     )
 
@@ -99,7 +105,7 @@ def _interval(own: Selectors, timing: Timing) -> Alert:
         summary="Monitor {{ $labels.location }} is scraped at another interval than configured",
         description=f"Prometheus has scraped the monitor {{{{ $value }}}} times within {window}; with the configured "
         f"`prometheus.scrape_interval` of {show_duration(timing.scrape)} it would be {expected:.0f} times. The windows "
-        f"of the rules depend on it: set it to that of your Prometheus. {DEPLOY}",
+        f"of the rules depend on it.\nFirst: set it to the interval of your Prometheus. {DEPLOY}",
         dashboard=HEALTH_DASHBOARD,
     )
 

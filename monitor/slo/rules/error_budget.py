@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from monitor.burn_rate import MAX_RATIO, MIN_FAILURES, burn_conditions
 from monitor.config import show_duration
 from monitor.config.traffic import rate, sources_of
+from monitor.slo.rules import templates
+from monitor.slo.rules.budget_text import BudgetText
 from monitor.slo.rules.explained import unexplained
 from monitor.slo.rules.paging import event_gap
 from monitor.slo.rules.recorded import bad_events, budgeted, objectives, ratio_name
@@ -107,7 +109,13 @@ class ErrorBudgetAlerts:
             expr = own.owned(expr)
         windows = {**windows, "long_window": condition.long_window, "short_window": condition.short_window}
         labels = {name: show_duration(seconds) for name, seconds in windows.items()}
-        burn_rate = f"burn rate above {condition.factor:f}× over {labels['long_window']} and {labels['short_window']}"
+        where = templates.OF_RELAY if critical and self._paging.several_locations else templates.HERE
+        text = BudgetText(
+            f"{where}, probe=$probe",
+            condition,
+            labels,
+            any_of(dict.fromkeys(slo.name for slo, _ in budgets if slo.sli is Sli.LATENCY)),
+        )
         enough = f" Failures of more than {MAX_RATIO:.0%} of all events are enough." if large else ""
         return Alert(
             name="RelayErrorBudgetBurn",
@@ -116,9 +124,8 @@ class ErrorBudgetAlerts:
             expr=expr,
             keep_firing_for=condition.keep_firing_for,
             labels=labels,
-            summary=f"Error budget of {{{{ $labels.slo }}}} on {{{{ $labels.relay }}}}: {burn_rate}",
-            description="SLO {{ $labels.slo }} of {{ $labels.relay }}, probe {{ $labels.probe }}: "
-            f"{burn_rate}. At 1× the error budget lasts exactly {labels['slo_window']}.{enough}",
+            summary=text.summary(),
+            description=text.description(enough),
             dashboard=RELAY_DASHBOARD,
         )
 

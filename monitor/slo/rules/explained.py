@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from monitor.config import show_duration
+from monitor.slo.rules.names import OUTAGE, REFUSAL, SETTINGS
 from monitor.slo.rules.recorded import BUDGET_LABELS, EVENTS, budgeted
 from monitor.slo.rules.rule import Record, any_of
 from monitor.slo.rules.timing import Timing
@@ -28,10 +29,7 @@ from monitor.slo.rules.verdicts import (
     KEEP_FIRING,
     LOCAL_RELAY,
     ONE_LOCATION,
-    OUTAGE,
-    REFUSAL,
     RELAY,
-    SETTINGS,
     Selectors,
     page_after_classes,
 )

@@ -13,7 +13,8 @@ from monitor.burn_rate import MIN_SCRAPES
 from monitor.config import show_duration
 from monitor.config.traffic import rate, sources_of
 from monitor.scenarios import PAIRED
-from monitor.slo.rules.explained import unexplained
+from monitor.slo.rules import templates
+from monitor.slo.rules.explained import BAD, unexplained
 from monitor.slo.rules.paging import RECENT_WINDOW, event_gap
 from monitor.slo.rules.recorded import BUDGET_LABELS, EVENTS, bad_events, budgeted, objectives
 from monitor.slo.rules.rule import RELAY_DASHBOARD, Alert, any_of
@@ -30,6 +31,11 @@ LOSS_WINDOW: Final = 900.0
 
 SENDER: Final = "install, location, relay, probe"
 """The labels of the messages of one probe."""
+
+_DIAGNOSIS: Final = (
+    "\nThe page of the failed run says who lost it: the relay, the broker (not_stored), or the node of the receiver "
+    "(stored_not_pushed)."
+)
 
 RECONNECT: Final = 5.0
 """Seconds that a persistent connection may be away once, such as after a deploy, before stability has failed."""
@@ -96,10 +102,15 @@ class MessageLossAlerts:
             name="RelayMessagesLost",
             severity="warning",
             expr=self._own.owned(f"{self._failed_and_lost(slos)}\nand\n{self._no_budget(self._matcher(slos))}"),
-            summary="Message lost on {{ $labels.relay }} (100 % objective)",
-            description="SLO {{ $labels.slo }} of {{ $labels.relay }} has an objective of 100 %. Failures of probe "
-            f'{{{{ $labels.probe }}}} within {window}: {{{{ $value | printf "%.0f" }}}}; a message was lost. '
-            "The run's timeline shows where it was last found.",
+            summary="Message lost on {{ $labels.relay }} (100 % objective)" + self._cause(templates.HERE),
+            description=self._began(templates.HERE)
+            + f' SLO {{{{ $labels.slo }}}}, probe {{{{ $labels.probe }}}}: {{{{ $value | printf "%.0f" }}}} failures '
+            "within "
+            f"{window}."
+            + self._verdicts(templates.HERE)
+            + templates.condition()
+            + templates.layer(self._failures(templates.HERE))
+            + _DIAGNOSIS,
             dashboard=RELAY_DASHBOARD,
         )
 
@@ -114,10 +125,15 @@ class MessageLossAlerts:
             severity="warning",
             expr=self._own.owned(f"{failed}\nand\n{self._no_budget(matcher)}"),
             labels=_no_budget_labels(allowed),
-            summary="Failure of {{ $labels.slo }} on {{ $labels.relay }} (100 % objective)",
-            description="SLO {{ $labels.slo }} of {{ $labels.relay }} has an objective of 100 %. Failures of probe "
-            f'{{{{ $labels.probe }}}} within {window}: {{{{ $value | printf "%.0f" }}}}. '
-            "The runs' timelines show what failed.",
+            summary="Failure of {{ $labels.slo }} on {{ $labels.relay }} (100 % objective)"
+            + self._cause(templates.HERE),
+            description=self._began(templates.HERE)
+            + f' Probe {{{{ $labels.probe }}}} had {{{{ $value | printf "%.0f" }}}} bad events within {window}; no '
+            "message "
+            "was lost."
+            + templates.condition()
+            + templates.layer(self._failures(templates.HERE))
+            + "\nThe page of the failed run, on the on-call page, shows the step.",
             dashboard=RELAY_DASHBOARD,
         )
 
@@ -133,22 +149,49 @@ class MessageLossAlerts:
         voters = f"sum by ({BUDGET_LABELS}) (increase({own(EVENTS, matcher)}[{window}])) > 0"
         expr = self._paging.quorum(expr, voters) + self._paging.recent_failure(self._recent_window(slos), matcher)
         may_page = own.joined("owner, group", 'severity="critical"')
-        failures = f'Failures of probe {{{{ $labels.probe }}}} within {window}: {{{{ $value | printf "%.0f" }}}}.'
-        if self._paging.several_locations:
-            failures = f"Probe {{{{ $labels.probe }}}} failed more than once within {window} at most locations."
+        where = templates.OF_RELAY if self._paging.several_locations else templates.HERE
         return Alert(
             name="RelayMessagesLost" if messages else "RelayErrorBudgetBurn",
             severity="critical",
             expr=f"({expr}){may_page}",
             labels={} if messages else _no_budget_labels(allowed),
-            summary="Repeated message loss on {{ $labels.relay }} (100 % objective)"
-            if messages
-            else "Repeated failures of {{ $labels.slo }} on {{ $labels.relay }} (100 % objective)",
-            description="SLO {{ $labels.slo }} of {{ $labels.relay }} has an objective of 100 %. "
-            f"{failures} The run's timeline shows the step"
-            + (" and, of a lost message, where it was last found." if messages else "."),
+            summary=("Repeated message loss" if messages else "Repeated failures of {{ $labels.slo }}")
+            + " on {{ $labels.relay }} (100 % objective)"
+            + self._cause(where),
+            description=self._began(where)
+            + f" SLO {{{{ $labels.slo }}}}, probe {{{{ $labels.probe }}}}: more than one failure within {window}."
+            + (self._verdicts(where) if messages else "")
+            + templates.condition()
+            + templates.layer(self._failures(where))
+            + (_DIAGNOSIS if messages else "\nThe page of the failed run, on the on-call page, shows the step."),
             dashboard=RELAY_DASHBOARD,
         )
+
+    def _failures(self, where: str) -> str:
+        return templates.failures(show_duration(self._window), f"{where}, probe=$probe")
+
+    def _cause(self, where: str) -> str:
+        return templates.cause(self._failures(where))
+
+    def _began(self, where: str) -> str:
+        """The sentence that says when the first failure was counted."""
+        bad = f"min by (slo) (timestamp({BAD.delta}{{{where}, probe=$probe, slo=$slo}} > 0))"
+        step = show_duration(self._config.prometheus.evaluation_interval)
+        first = f"min_over_time({bad}[{show_duration(self._window)}:{step}])"
+        return templates.at_time(first, "First failure at ")
+
+    def _verdicts(self, where: str) -> str:
+        """The line that says what became of the messages, and where this was seen."""
+        window = show_duration(self._window)
+        lost = f'relay_probe_messages_total{{{where}, probe=$probe, verdict!~"delivered|late"}}'
+        increase = f"increase({lost}[{window}])"
+        counts = templates.rows(
+            f"sum by (verdict) ({increase}) > 0.5",
+            "verdict",
+            '{{ $each.Value | printf "%.0f" }} {{ $each.Labels.verdict }}',
+        )
+        seen = templates.each(f"sum by (location) ({increase}) > 0.5", "location")
+        return f"\nHow sure: messages within {window}: {counts}; seen from {seen}."
 
     def _recent_window(self, slos: Sequence[SloConfig]) -> float:
         """Seconds within which the page requires a failure: the slowest probe that can fail twice runs once in it."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from monitor.config import show_duration
+from monitor.slo.rules import templates
+from monitor.slo.rules.names import SETTINGS, UP_VOTE
 from monitor.slo.rules.rule import HEALTH_DASHBOARD, Alert, Record, any_of
 from monitor.slo.rules.timing import Timing
-from monitor.slo.rules.verdicts import DEFAULT_PAGE_AFTER, LOCAL_RELAY, SETTINGS, UP_VOTE, Selectors
+from monitor.slo.rules.verdicts import DEFAULT_PAGE_AFTER, LOCAL_RELAY, Selectors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +37,25 @@ FAULT_WINDOW: Final = 900.0
 """Seconds for which one failed task warns."""
 
 
+_HERE: Final = "install=$install, location=$location"
+
+_FIRST_ABSENT: Final = (
+    "\nHow sure: Prometheus has had no sample of it for minutes; the monitor is down, or Prometheus cannot reach it."
+    "\nFailing layer: the monitor or its scrape, not a relay."
+    "\nFirst: Prometheus' targets page names the scrape's error; then the monitor's process and the end of its log."
+)
+
+
+def _last_scraped(matchers: str) -> str:
+    return templates.last(f"{SHARD}{{install=$install, {matchers}}}", "Scraped last at ")
+
+
+def _others(config: Config, shard: str) -> str:
+    """The line that says how many locations are left."""
+    present = templates.number(f'count(count by (location) ({SHARD}{{install=$install, shard="{shard}"}}))', "0")
+    return f"\nMonitors that are scraped: {present} of {len(config.locations)} locations."
+
+
 def records(config: Config) -> Iterator[Record]:
     """Yield the recorded series about monitors."""
     started = Selectors(config)("relay_monitor_start_time_seconds")
@@ -55,8 +76,12 @@ def alerts(config: Config) -> Iterator[Alert]:
         expr=f"{own('relay_monitor_config_last_reload_successful')} == 0",
         pending_for=timing.wait(300.0),
         summary="Configuration reload failed on monitor {{ $labels.location }}",
-        description="The monitor at {{ $labels.location }} continues with its previous configuration, because the new "
-        "one is invalid. `relay-monitor check` lists every error with its line.",
+        description=templates.at_time(
+            f"max(relay_monitor_config_last_reload_success_timestamp_seconds{{{_HERE}}})",
+            "The monitor continues with the configuration of ",
+        )
+        + " The new one is invalid, or needs a restart; its changes have no effect."
+        "\nFirst: run `relay-monitor check` with the new file: it lists every error with its line.",
         dashboard=HEALTH_DASHBOARD,
     )
     yield from _faults(own, timing)
@@ -79,8 +104,13 @@ def _faults(own: Selectors, timing: Timing) -> Iterator[Alert]:
         severity="warning",
         expr=f"sum by (install, location, task) (increase({failures}[{window}])) > 0",
         summary="Task {{ $labels.task }} of monitor {{ $labels.location }} failed by a bug",
-        description="Task {{ $labels.task }} of the monitor at {{ $labels.location }} ended by a fault of its own and "
-        "was started again. Its log has the traceback; please report it.",
+        description='It ended {{ $value | printf "%.0f" }} times within '
+        + window
+        + " and was started again; runs of it "
+        "are missing meanwhile."
+        "\nHow sure: counted by the monitor itself; this is a bug of the monitor, not a fault of a relay."
+        "\nFirst: find the traceback in the monitor's log; if the release is new, go back to the one before, and "
+        "report it.",
         dashboard=HEALTH_DASHBOARD,
     )
     yield Alert(
@@ -89,8 +119,11 @@ def _faults(own: Selectors, timing: Timing) -> Iterator[Alert]:
         expr=f"max by (install, location) ({own('relay_monitor_journal_healthy')}) == 0",
         pending_for=timing.wait(300.0),
         summary="Monitor {{ $labels.location }} cannot write its journal",
-        description="The monitor at {{ $labels.location }} goes on without its journal: runs and incidents since then "
-        "are lost at its next restart. Check `state_dir` and its disk.",
+        description=templates.last(
+            f"max by (location) (relay_monitor_journal_healthy{{{_HERE}}}) == 1", "The journal was written last at "
+        )
+        + " Monitoring goes on; runs and incidents since then are in memory only, and lost at the next restart."
+        "\nFirst: check the disk of `state_dir`: full, read-only, not mounted, or without permission.",
         dashboard=HEALTH_DASHBOARD,
     )
 
@@ -117,8 +150,17 @@ def _stale(config: Config, own: Selectors, timing: Timing) -> Iterator[Alert]:
             pending_for=timing.wait(60.0),
             labels={"window": span},
             summary="Probe {{ $labels.probe }} on {{ $labels.relay }} has not run for " + span,
-            description="Probe {{ $labels.probe }} on {{ $labels.relay }} ({{ $labels.location }}) has not run for "
-            f"{span}; its results are out of date.",
+            description=templates.last_success("Its last good run ended at ")
+            + f" No run has started at {{{{ $labels.location }}}} for {span}; its results are out of date."
+            + templates.condition(templates.HERE)
+            + "\nSlots within the time: "
+            + templates.rows(
+                f"sum by (result) (increase(relay_monitor_runs_total{{{templates.HERE}, probe=$probe}}[{span}]))",
+                "result",
+                '{{ $each.Value | printf "%.0f" }} {{ $each.Labels.result }}',
+            )
+            + ".\nFirst: missed: the monitor's host is overloaded or its clock stepped; skipped: runs take longer than "
+            "their interval, or `limits` leave no room; neither: the probe is not in the running configuration.",
             dashboard=HEALTH_DASHBOARD,
         )
 
@@ -142,7 +184,11 @@ def _absent(config: Config, own: Selectors, timing: Timing) -> Iterator[Alert]:
                 pending_for=timing.absent(ABSENT_WAIT[severity]),
                 labels={"location": location, "shard": shard},
                 summary=f"Monitor of {monitor} is absent",
-                description=f"Prometheus scrapes no monitor of {monitor}: the monitor is down or cannot be reached.",
+                description=_last_scraped(matchers)
+                + " No relay is watched from there"
+                + (", and no other alert can fire." if single else ".")
+                + _others(config, shard)
+                + _FIRST_ABSENT,
                 dashboard=HEALTH_DASHBOARD,
             )
     for shard in () if single else shards:
@@ -155,8 +201,10 @@ def _absent(config: Config, own: Selectors, timing: Timing) -> Iterator[Alert]:
             pending_for=timing.absent(ABSENT_WAIT["critical"]),
             labels={"shard": shard},
             summary=f"Monitors of shard {shard} are absent at most locations",
-            description=f"Prometheus scrapes no monitor of shard {shard} at more than half of the locations: the "
-            "monitors are down or cannot be reached.",
+            description=_last_scraped(f'shard="{shard}"')
+            + " The relays of this shard are watched from few locations or none."
+            + _others(config, shard)
+            + _FIRST_ABSENT,
             dashboard=HEALTH_DASHBOARD,
         )
 
@@ -171,8 +219,10 @@ def _restarting(own: Selectors, timing: Timing) -> Alert:
         keep_firing_for=timing.keep(300.0),
         labels={"about": "restarts"},
         summary="Monitor {{ $labels.location }} restarts again and again",
-        description="The monitor of shard {{ $labels.shard }} at location {{ $labels.location }} has restarted "
-        f'{{{{ $value | printf "%.0f" }}}} times within {window}. Its log shows why.',
+        description=templates.at_time(f"max({STARTED}{{{_HERE}, shard=$shard}})", "It started last at ")
+        + f' It has restarted {{{{ $value | printf "%.0f" }}}} times within {window} (shard {{{{ $labels.shard }}}}).'
+        "\nFirst: read the end of its log, and why its supervisor restarts it: memory limit, liveness probe, exit "
+        "status.",
         dashboard=HEALTH_DASHBOARD,
     )
 
@@ -186,9 +236,17 @@ def _unhealthy(own: Selectors, timing: Timing) -> Iterator[Alert]:
             severity=severity,
             expr=f"avg_over_time({own('relay_monitor_healthy')}[{window}]) < 0.5",
             pending_for=timing.wait(pending_for),
-            summary="Monitor {{ $labels.location }} is unhealthy; its verdicts are suspended",
-            description="The monitor at {{ $labels.location }} aborts its runs, because of its event loop, clock, file "
-            "descriptors, memory or network. Its log and /api/v1/status show the reason.",
+            summary="Monitor {{ $labels.location }} is unhealthy; its verdicts are suspended"
+            + templates.first(f"relay_monitor_failed_check{{{_HERE}}} == 1", ": {{ .Labels.check }}"),
+            description=templates.last(f"relay_monitor_healthy{{{_HERE}}} == 1", "Healthy last at ")
+            + " It aborts its runs; an outage may not be noticed from there."
+            "\nFailed checks: "
+            + templates.each(f"max by (check) (relay_monitor_failed_check{{{_HERE}}}) == 1", "check")
+            + ". Healthy monitors of this install: "
+            + templates.number("count(max by (location) (relay_monitor_healthy{install=$install}) == 1)", "0")
+            + ".\nFailing layer: the monitor's own host or network, not a relay."
+            "\nFirst: event_loop, memory, descriptors: the host's load and limits; clock: its time service; network, "
+            "proxy: its way out; loopback, tasks: its log.",
             dashboard=HEALTH_DASHBOARD,
         )
 
@@ -209,7 +267,13 @@ def _all_relays(own: Selectors, timing: Timing) -> Alert:
         keep_firing_for=timing.keep(120.0),
         labels={"about": "all relays"},
         summary="All relays fail from {{ $labels.location }}: all relays are down, or this monitor's network",
-        description="At least 80 % of the relays became unreachable from {{ $labels.location }} at once, and no "
-        "reference answers. The monitor's verdicts are suspended.",
+        description=templates.last(
+            f'relay_monitor_failed_check{{{_HERE}, check="all_relays"}} == 0', "All was well last at "
+        )
+        + " At least 80 % of the relays became unreachable at once, and no reference answers; verdicts are suspended."
+        "\nOther locations that see a relay up: "
+        + templates.number(f"count(max by (location) ({UP_VOTE}{{install=$install}}) == 1)", "0")
+        + ".\nFailing layer: the network of this monitor, or what all relays share."
+        "\nFirst: from the monitor's host, connect to a relay and to something else; then check what all relays share.",
         dashboard=HEALTH_DASHBOARD,
     )

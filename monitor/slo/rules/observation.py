@@ -6,18 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from monitor.config import show_duration
 from monitor.slo.rules import templates
+from monitor.slo.rules.names import ACCEPTING_RATIO, MAINTENANCE, UP_RATIO, UP_VOTE
 from monitor.slo.rules.rule import RELAY_DASHBOARD, Alert
 from monitor.slo.rules.timing import Timing
-from monitor.slo.rules.verdicts import (
-    ACCEPTING_RATIO,
-    KEEP_FIRING,
-    LOCAL_RELAY,
-    MAINTENANCE,
-    RELAY,
-    UP_RATIO,
-    VOTER,
-    Selectors,
-)
+from monitor.slo.rules.verdicts import KEEP_FIRING, LOCAL_RELAY, RELAY, VOTER, Selectors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,9 +39,13 @@ def _unobserved(own: Selectors, timing: Timing) -> Alert:
         severity="warning",
         expr=own.owned(f"min by ({LOCAL_RELAY}) {healthy} == 1"),
         pending_for=timing.wait(UNOBSERVED_WAIT),
-        summary="Relay {{ $labels.relay }} is not observed from {{ $labels.location }}" + templates.CAUSE_HERE,
-        description="The monitor at {{ $labels.location }} has no verdict on {{ $labels.relay }}, because no attempt "
-        "finishes, or because of the relay's own settings. The on-call page shows the reason.",
+        summary="Relay {{ $labels.relay }} is not observed from {{ $labels.location }}"
+        + templates.cause(templates.CAUSE_HERE),
+        description=templates.since("unknown", "Unknown", templates.HERE)
+        + " An outage would not be noticed from there. Locations with a verdict: "
+        + templates.number(f"count({UP_VOTE}{{{templates.OF_RELAY}}})", "0")
+        + ".\nHow sure: the monitor is healthy; no attempt at this relay has finished."
+        "\nFirst: read the reason on the on-call page; check the relay's settings there: token file, addresses, proxy.",
         dashboard=RELAY_DASHBOARD,
     )
 
@@ -63,11 +59,14 @@ def _credentials(own: Selectors, timing: Timing) -> Alert:
         severity="warning",
         expr=own.owned(f"{left} < on ({LOCAL_RELAY}) {TOKEN_SHARE:g} * {lifetime}\nor on ({LOCAL_RELAY}) {left} < 0"),
         pending_for=timing.wait(60.0),
-        summary="The monitor's token for {{ $labels.relay }} "
-        "{{ if lt $value 0.0 }}has expired{{ else }}expires soon{{ end }} ({{ $labels.location }})",
-        description="{{ if lt $value 0.0 }}The token has expired: {{ $labels.relay }} is not observed from "
-        "{{ $labels.location }}.{{ else }}The token expires in {{ $value | humanizeDuration }}; less than a fifth of "
-        "its life is left.{{ end }} Renew it in `token_file`.",
+        summary="The monitor's token for {{ $labels.relay }} " + templates.expires() + " ({{ $labels.location }})",
+        description=templates.value_time("It {{ if lt $value 0.0 }}expired{{ else }}expires{{ end }} at ", ".")
+        + " {{ if lt $value 0.0 }}The relay is not observed from {{ $labels.location }}: an outage would not be "
+        "noticed."
+        "{{ else }}Less than a fifth of its life is left.{{ end }}"
+        + templates.condition(templates.HERE)
+        + "\nHow sure: the expiry is written in the token. The relay itself is not at fault."
+        "\nFirst: renew `token_file` at {{ $labels.location }}, and check the job that renews it.",
         dashboard=RELAY_DASHBOARD,
     )
 
@@ -84,7 +83,10 @@ def _in_maintenance(own: Selectors, timing: Timing) -> Alert:
             f"or on ({RELAY}) (last_over_time({own(MAINTENANCE)}[{after}]) and on ({RELAY}) {healed})"
         ),
         summary="{{ $labels.relay }} is in a maintenance window; its other alerts are inhibited",
-        description="Every location that votes on {{ $labels.relay }} is in a maintenance window. Runs continue and "
-        "are excluded from every SLO.",
+        description="Every location that votes on the relay is in a maintenance window: "
+        + templates.each(f"relay_maintenance{{{templates.OF_RELAY}}} == 1", "location")
+        + ". Runs continue and are excluded from every SLO."
+        + templates.condition()
+        + "\nFirst: nothing, unless nobody works on it: `relay-monitor maintenance list` says who opened the window.",
         dashboard=RELAY_DASHBOARD,
     )

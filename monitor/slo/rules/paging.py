@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 from monitor.burn_rate import MIN_FAILURES
 from monitor.slo.rules.explained import unexplained
+from monitor.slo.rules.names import UP_VOTE
 from monitor.slo.rules.recorded import BUDGET_LABELS
-from monitor.slo.rules.verdicts import LOCAL_RELAY, UP_VOTE, Selectors
+from monitor.slo.rules.verdicts import LOCAL_RELAY, Selectors
 
 if TYPE_CHECKING:
     from monitor.config import Config, ProbeConfig

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from monitor.burn_rate import MIN_FAILURES
 from monitor.config import show_duration
 from monitor.config.traffic import TREND_EVENTS
+from monitor.slo.rules import templates
 from monitor.slo.rules.explained import DROPS, unexplained
 from monitor.slo.rules.rule import RELAY_DASHBOARD, Alert, any_of
 from monitor.slo.rules.timing import Timing
@@ -47,6 +48,11 @@ def _trend(config: Config, own: Selectors) -> Iterator[Alert]:
         buckets = own("relay_probe_round_trip_seconds_bucket", matcher)
         count = own("relay_probe_round_trip_seconds_count", matcher)
         baseline = show_duration(slo.window)
+        where = f"{templates.HERE}, probe=$probe"
+        before = (
+            f"histogram_quantile(0.99, sum by (le) (rate(relay_probe_round_trip_seconds_bucket{{{where}}}"
+            f"[{baseline}] offset 1h)))"
+        )
         slower = "\nand\n".join(
             f"histogram_quantile({q:g}, sum by (le, {by}) (rate({buckets}[1h])))\n"
             f"> {factor:g} * histogram_quantile({q:g}, sum by (le, {by}) (rate({buckets}[{baseline}] offset 1h)))"
@@ -62,10 +68,18 @@ def _trend(config: Config, own: Selectors) -> Iterator[Alert]:
             ),
             pending_for=TREND_PENDING,
             labels={"slo": slo.name},
-            summary="Round-trip latency of {{ $labels.relay }} is above its baseline",
-            description="P99 of the last hour on {{ $labels.relay }}, probe {{ $labels.probe }}, is "
-            f"{{{{ $value | humanizeDuration }}}}: more than {slo.factor:g}× the P99 of the {baseline} before. "
-            "The P90 is above its baseline too.",
+            summary="Round-trip latency of {{ $labels.relay }} is above its baseline: P99 {{ $value | "
+            "humanizeDuration }}" + templates.first(before, ", was {{ .Value | humanizeDuration }}"),
+            description=f"The P99 of the last hour is more than {slo.factor:g}× that of the {baseline} before, and "
+            "the P90 "
+            "has risen too; probe {{ $labels.probe }}, from {{ $labels.location }}."
+            + templates.condition(templates.HERE)
+            + "\nHow sure: "
+            + templates.number(f"sum(increase(relay_probe_round_trip_seconds_count{{{where}}}[1h]))")
+            + " round trips within the hour."
+            "\nFirst: on the dashboard, compare the relay's own part (wire) with the round trip; then load and the "
+            "latest "
+            "deploy. If all relays are slower, check this monitor's host and network.",
             dashboard=RELAY_DASHBOARD,
         )
 
@@ -82,6 +96,8 @@ def trend_factors(factor: float) -> tuple[tuple[float, float], ...]:
 def _unstable(own: Selectors, timing: Timing) -> Alert:
     """The warning about persistent connections that drop repeatedly, apart from outages that have paged."""
     by, window = f"{LOCAL_RELAY}, probe", show_duration(timing.window(UNSTABLE_WINDOW))
+    dropped = f'relay_probe_disconnects_total{{{templates.HERE}, probe=$probe, code!~"3001|2500"}}'
+    codes = f"sum by (code) (increase({dropped}[{window}])) > 0"
     disconnected = own("relay_probe_pair_seconds_total", 'state="disconnected"')
     total = f"sum by ({by}) (increase({own('relay_probe_pair_seconds_total')}[{window}]))"
     return Alert(
@@ -93,23 +109,38 @@ def _unstable(own: Selectors, timing: Timing) -> Alert:
         ),
         pending_for=timing.wait(60.0),
         keep_firing_for=timing.keep(300.0),
-        summary="Persistent connections to {{ $labels.relay }} are unstable",
-        description="Persistent connections of probe {{ $labels.probe }} to {{ $labels.relay }} were disconnected for "
-        f"{{{{ $value | humanizePercentage }}}} of the last {window}; disconnects by shutdown (3001) and insufficient "
-        "state (2500) are not counted.",
+        summary="Persistent connections to {{ $labels.relay }} are unstable"
+        + templates.first(f"topk(1, {codes})", ": close code {{ .Labels.code }}"),
+        description="Connections of probe {{ $labels.probe }} from {{ $labels.location }} were disconnected for "
+        f"{{{{ $value | humanizePercentage }}}} of the last {window}."
+        + templates.condition(templates.HERE)
+        + "\nHow sure: "
+        + templates.number(f"sum({codes})")
+        + f" drops within {window}; those of deploys (3001, 2500) and of outages that paged are not counted."
+        "\nFailing layer: established connections."
+        "\nFirst: code none: idle timeouts and resets of load balancers; 3005, 3006: the token; 3012: pings; else "
+        "restarts.",
         dashboard=RELAY_DASHBOARD,
     )
 
 
 def _rate_limited(own: Selectors, timing: Timing) -> Alert:
     failures = own("relay_probe_failures_total", 'reason="rate_limited"')
-    increase = f"sum by ({LOCAL_RELAY}, probe) (increase({failures}[{show_duration(timing.window(900.0))}])) > 0.5"
+    window = show_duration(timing.window(900.0))
+    increase = f"sum by ({LOCAL_RELAY}, probe) (increase({failures}[{window}])) > 0.5"
+    limited = templates.failures(window, f'{templates.HERE}, probe=$probe, reason="rate_limited"')
     return Alert(
         name="RelayProbeRateLimited",
         severity="warning",
         expr=own.owned(increase),
-        summary="{{ $labels.relay }} is rate-limiting the monitor",
-        description="{{ $labels.relay }} rate-limits probe {{ $labels.probe }} ({{ $labels.location }}): the monitor "
-        "makes one attempt every 20 s, and nothing else, until it is accepted again.",
+        summary="{{ $labels.relay }} is rate-limiting the monitor" + templates.cause(limited),
+        description='{{ $value | printf "%.0f" }} runs of probe {{ $labels.probe }} were refused within '
+        f"{window}, from {{{{ $labels.location }}}}. The monitor makes one attempt every 20 s, and nothing else, "
+        "until it is "
+        "accepted again."
+        + templates.condition(templates.HERE)
+        + "\nHow sure: the relay's own answer (429, Retry-After, error 111 or close code 3013, 3504)."
+        "\nFirst: if users are refused too, the limit or the load; if only this monitor is, compare the relay's limits "
+        "with what `relay-monitor check` prints.",
         dashboard=RELAY_DASHBOARD,
     )

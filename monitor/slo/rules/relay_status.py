@@ -8,25 +8,27 @@ from typing import TYPE_CHECKING, Final
 from monitor.config import show_duration
 from monitor.scenarios import SPECS
 from monitor.slo.rules import templates
-from monitor.slo.rules.rule import OVERVIEW_DASHBOARD, RELAY_DASHBOARD, Alert
-from monitor.slo.rules.timing import Timing
-from monitor.slo.rules.verdicts import (
+from monitor.slo.rules.names import (
     ACCEPTING_VOTE,
-    DEFAULT_PAGE_AFTER,
     DOWN,
-    EVERYWHERE,
-    GROUP,
     GROUP_DOWN,
-    KEEP_FIRING,
-    LOCAL_RELAY,
     NOT_ACCEPTING,
-    ONE_LOCATION,
     OUTAGE,
     REFUSAL,
-    RELAY,
     SEEN_UP,
     UP_RATIO,
     UP_VOTE,
+)
+from monitor.slo.rules.rule import OVERVIEW_DASHBOARD, RELAY_DASHBOARD, Alert
+from monitor.slo.rules.timing import Timing
+from monitor.slo.rules.verdicts import (
+    DEFAULT_PAGE_AFTER,
+    EVERYWHERE,
+    GROUP,
+    KEEP_FIRING,
+    LOCAL_RELAY,
+    ONE_LOCATION,
+    RELAY,
     Selectors,
 )
 
@@ -88,9 +90,11 @@ class _RelayStatus:
             capped=True,
             expr=f"({own(OUTAGE)}{own.joined('severity, owner, group')})\nunless on ({GROUP}) {fallen}",
             keep_firing_for=self.timing.keep(KEEP_FIRING),
-            summary="Relay {{ $labels.relay }} is down" + templates.CAUSE,
-            description="Every confirmation attempt (a new pairing and one message) over {{ $labels.relay }} failed, "
-            "and no persistent pair delivers. Down at:" + templates.locations(UP_VOTE, 0) + ".",
+            summary="Relay {{ $labels.relay }} is down" + templates.cause(templates.RELAY_CAUSE),
+            description=templates.since("down", "Down")
+            + " Neither a new pairing nor a persistent pair delivers a message."
+            + templates.agreement(UP_VOTE)
+            + templates.layer(templates.RELAY_CAUSE),
             dashboard=RELAY_DASHBOARD,
         )
 
@@ -102,9 +106,11 @@ class _RelayStatus:
             capped=True,
             expr=f"{self.own(REFUSAL)}{self.own.joined('severity, owner, group')}",
             keep_firing_for=self.timing.keep(KEEP_FIRING),
-            summary="Relay {{ $labels.relay }} does not accept new connections" + templates.CAUSE,
-            description="Every new pairing over {{ $labels.relay }} fails; existing connections deliver messages. Not "
-            "accepting at:" + templates.locations(ACCEPTING_VOTE, 0) + ".",
+            summary="New connections to {{ $labels.relay }} fail" + templates.cause(templates.RELAY_CAUSE),
+            description=templates.since("not_accepting|down", "New connections fail")
+            + " Existing connections deliver messages: do not restart nodes, which would cut them."
+            + templates.agreement(ACCEPTING_VOTE)
+            + templates.layer(templates.RELAY_CAUSE),
             dashboard=RELAY_DASHBOARD,
         )
 
@@ -120,9 +126,13 @@ class _RelayStatus:
             summary="{{ $value }} of "
             + templates.GROUP_SIZE
             + " relays of group {{ $labels.group }} are down"
-            + templates.GROUP_CAUSE,
-            description="Relays of group {{ $labels.group }} fail together: check what they share. Alerts of the "
-            "single relays are inhibited.",
+            + templates.cause(templates.GROUP_CAUSE),
+            description=templates.GROUP_SINCE
+            + " Alerts of the single relays are inhibited.\nDown: "
+            + templates.GROUP_MEMBERS
+            + ".\nHow sure: each relay has a verdict of its own, confirmed by several attempts."
+            + templates.layer(templates.GROUP_CAUSE)
+            + "\nThey fail together: check what they share before a single relay.",
             dashboard=OVERVIEW_DASHBOARD,
         )
 
@@ -135,9 +145,12 @@ class _RelayStatus:
             expr=own.owned(f"{own(UP_RATIO)} < 0.5 unless on ({RELAY}) {own(SEEN_UP)}"),
             pending_for=self.timing.wait(DEFAULT_PAGE_AFTER),
             labels={"about": "never up"},
-            summary="Relay {{ $labels.relay }} has never been up" + templates.CAUSE,
-            description="No message has been delivered over {{ $labels.relay }} since it is monitored. Check its "
-            "settings; the alert becomes a page after 30 minutes.",
+            summary="Relay {{ $labels.relay }} has never been up" + templates.cause(templates.RELAY_CAUSE),
+            description=templates.since("down|unknown", "Not up")
+            + " No message has been delivered since it is monitored; after 30 minutes the alert pages."
+            + templates.agreement(UP_VOTE)
+            + templates.layer(templates.RELAY_CAUSE)
+            + "\nOr its settings are wrong: `url`, token, `origin` and headers in the monitor's configuration.",
             dashboard=RELAY_DASHBOARD,
         )
 
@@ -151,17 +164,25 @@ class _RelayStatus:
             for probe in config.probes
             if probe.is_continuous and SPECS[probe.scenario].exchanging
         )
-        increase = f"sum by ({LOCAL_RELAY}) (increase({failed}[{show_duration(timing.window(60.0))}])) > 0"
+        window = show_duration(timing.window(60.0))
+        increase = f"sum by ({LOCAL_RELAY}) (increase({failed}[{window}])) > 0"
+        silent = f'relay_probe_confirmations_total{{{templates.OF_RELAY}, over="standing", outcome="failed"}}'
         return Alert(
             name="RelayPartialFailure",
             severity="critical",
             capped=True,
             expr=f"({increase}){own.joined('severity, owner, group')}",
             keep_firing_for=timing.keep(max([KEEP_FIRING, *cycles])),
-            summary="Partial failure of {{ $labels.relay }}: a persistent pair fails while a new pair succeeds",
-            description="Messages over a persistent connection to {{ $labels.relay }} were not delivered, and those "
-            "of a new pair were. One node accepts messages and does not deliver them; its health endpoint may "
-            "report success. The run's timeline shows where the message was last found.",
+            summary="A node of {{ $labels.relay }} is silent: it accepts messages and does not deliver them",
+            description="Clients connected to that node receive nothing and get no error; new pairs deliver."
+            + templates.condition()
+            + "\nHow sure: three messages in a row over one persistent pair were not delivered, while each was "
+            "stored or "
+            "a new pair delivered; seen from "
+            + templates.each(f"sum by (location) (increase({silent}[{window}])) > 0", "location")
+            + ".\nFailing layer: delivery, from the broker to the subscribers of one node; its health check may be "
+            "green."
+            "\nFirst: find the node in the timeline of a failed run on the on-call page, and restart it.",
             dashboard=RELAY_DASHBOARD,
         )
 
@@ -169,14 +190,17 @@ class _RelayStatus:
         """The warning about a probe that fails while its relay is up."""
         own = self.own
         failing = f"min by ({LOCAL_RELAY}, probe) ({own('relay_probe_up')}) == 0"
+        failures = templates.failures("1h", f"{templates.HERE}, probe=$probe")
         return Alert(
             name="RelayProbeFailing",
             severity="warning",
             expr=own.owned(f"{failing} and on ({LOCAL_RELAY}) max by ({LOCAL_RELAY}) ({own('relay_up')}) == 1"),
             pending_for=self.timing.wait(PROBE_WAIT),
-            summary="Probe {{ $labels.probe }} fails while {{ $labels.relay }} is up",
-            description="The last two runs of probe {{ $labels.probe }} on {{ $labels.relay }} "
-            "({{ $labels.location }}) failed; other messages are delivered.",
+            summary="Probe {{ $labels.probe }} fails on {{ $labels.relay }}, which is up" + templates.cause(failures),
+            description=templates.last_success("Its last good run ended at ")
+            + " Its last two runs failed at {{ $labels.location }}; other messages are delivered."
+            + templates.condition(templates.HERE)
+            + templates.layer(failures),
             dashboard=RELAY_DASHBOARD,
         )
 
@@ -184,8 +208,8 @@ class _RelayStatus:
         """The warnings about a verdict of one location that does not page."""
         own = self.own
         for about, vote, verdict, what in (
-            ("location", UP_VOTE, DOWN, "is down"),
-            ("accepting", ACCEPTING_VOTE, NOT_ACCEPTING, "does not accept new connections"),
+            ("location", UP_VOTE, DOWN, "Relay {{ $labels.relay }} is down"),
+            ("accepting", ACCEPTING_VOTE, NOT_ACCEPTING, "New connections to {{ $labels.relay }} fail"),
         ):
             down = f"\nunless on ({LOCAL_RELAY}) {own(UP_VOTE)} == 0" if about == "accepting" else ""
             yield Alert(
@@ -198,9 +222,12 @@ class _RelayStatus:
                 ),
                 keep_firing_for=self.timing.keep(KEEP_FIRING),
                 labels={"about": about},
-                summary=f"{{{{ $labels.relay }}}} {what} at {{{{ $labels.location }}}}" + templates.CAUSE_HERE,
-                description=f"{{{{ $labels.relay }}}} {what} as seen from {{{{ $labels.location }}}}, which "
-                "alone does not page. Not affected:" + templates.locations(vote, 1) + ".",
+                summary=f"{what} at {{{{ $labels.location }}}}" + templates.cause(templates.CAUSE_HERE),
+                description=templates.since("not_accepting|down", "Failing there", templates.HERE)
+                + " Too few locations agree for a page."
+                + templates.agreement(vote)
+                + templates.layer(templates.CAUSE_HERE)
+                + "\nThe way from {{ $labels.location }} to the relay may be the cause: its network, DNS and proxy.",
                 dashboard=RELAY_DASHBOARD,
             )
 
@@ -216,8 +243,13 @@ class _RelayStatus:
             expr=own.owned(f"{failures}\nand on ({LOCAL_RELAY}) {own(UP_VOTE)} == 1"),
             keep_firing_for=self.timing.keep(KEEP_FIRING),
             labels={"about": "endpoint"},
-            summary="Endpoint {{ $labels.endpoint }} of {{ $labels.relay }} fails while the relay is up",
-            description="Endpoint {{ $labels.endpoint }} of {{ $labels.relay }} failed repeatedly within "
-            f"{window}, as seen from {{{{ $labels.location }}}}; the relay delivers over its other endpoints.",
+            summary="Endpoint {{ $labels.endpoint }} of {{ $labels.relay }} fails, the others deliver"
+            + templates.cause(templates.CAUSE_HERE),
+            description='{{ $value | printf "%.0f" }} attempts at this endpoint failed within '
+            f"{window}, seen from {{{{ $labels.location }}}}; the relay delivers over its other endpoints."
+            + templates.condition(templates.HERE)
+            + templates.layer(templates.CAUSE_HERE)
+            + "\nCompare this node with the others: its process, its place in the load balancer, its broker "
+            "connection.",
             dashboard=RELAY_DASHBOARD,
         )

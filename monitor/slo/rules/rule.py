@@ -10,15 +10,17 @@ import yaml
 from monitor.config import show_duration
 from monitor.config.units import parse_duration
 from monitor.slo.dashboard_uid import dashboard_uid
+from monitor.slo.rules import templates
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from monitor.config import Config
 
-RELAY_DASHBOARD: Final = "relay-monitor-relay?var-install={{ $labels.install }}&var-relay={{ $labels.relay }}"
+RELAY_DASHBOARD: Final = "relay-monitor-relay"
 HEALTH_DASHBOARD: Final = "relay-monitor-health"
 OVERVIEW_DASHBOARD: Final = "relay-monitor-overview"
+_RELAY: Final = "{{ $labels.relay | urlquery }}"
 MIN_DASHBOARD_RANGE: Final = 3600.0
 """Shortest time range, in seconds, over which an alert opens its dashboard."""
 
@@ -46,8 +48,7 @@ class Alert:
     `severity` is critical, warning, info or none. With `capped` the alert's label is the relay's `max_severity`, which
     `expr` takes from `relay:settings`, and `severity` is the highest one. `summary` names the relay or monitor and the
     cause in one line; it and `description` are Prometheus templates. `dashboard` is the uid of the dashboard that the
-    alert links to, with its query string. `pending_for` and `keep_firing_for` are Prometheus' `for` and
-    `keep_firing_for`, in seconds.
+    alert links to. `pending_for` and `keep_firing_for` are Prometheus' `for` and `keep_firing_for`, in seconds.
     """
 
     name: str
@@ -82,25 +83,53 @@ class Alert:
             "annotations": {
                 "summary": self.summary,
                 "description": self.description,
-                "runbook_url": f"{settings.runbook_base_url.rstrip('/')}/{self.name}",
-                "dashboard_url": f"{settings.grafana_url.rstrip('/')}/d/{self._dashboard(config.install)}",
-                "page_url": self._page(config),
+                **dict(self._links(config)),
             },
         }
 
-    def _page(self, config: Config) -> str:
-        """The on-call page, of the alert's own location if it has one, and of its relay."""
-        own = "{{ if $labels.location }}{{ $labels.location }}{{ else }}" + config.location + "{{ end }}"
-        url = config.alerts.external_url.rstrip("/").replace("{location}", own).replace("{shard}", "0")
-        return url + "/{{ if $labels.relay }}?relay={{ $labels.relay }}{{ end }}"
+    @property
+    def is_of_relay(self) -> bool:
+        """Whether each of its alerts is about one relay."""
+        return "$labels.relay" in self.summary
 
-    def _dashboard(self, install: str) -> str:
-        """The install's dashboard, over the window that the alert evaluates, and over an hour at least."""
+    def _links(self, config: Config) -> Iterator[tuple[str, str]]:
+        page = _page(config)
+        if self.is_of_relay:
+            yield "page_url", f"{page}/?relay={_RELAY}"
+            yield "incident_url", f"{page}/incidents?relay={_RELAY}"
+        else:
+            yield "page_url", f"{page}/"
+        yield "runbook_url", _runbook(config, self.name)
+        grafana = config.alerts.grafana_url.rstrip("/")
+        yield "dashboard_url", f"{grafana}/d/{dashboard_uid(self.dashboard, config.install)}?{self._variables()}"
+
+    def _variables(self) -> str:
+        """The query of a dashboard: its variables, and the time from before the fault until now."""
         windows = [self.labels[name] for name in ("long_window", "window") if name in self.labels]
-        seconds = max([MIN_DASHBOARD_RANGE, *(parse_duration(window) for window in windows)])
-        name, _, query = self.dashboard.partition("?")
-        more = f"{query}&" if query else ""
-        return f"{dashboard_uid(name, install)}?{more}from=now-{seconds:.0f}s&to=now"
+        before = max([MIN_DASHBOARD_RANGE, *(parse_duration(window) for window in windows)])
+        names = ("install", "relay", "location") if self.is_of_relay else ("install", "location")
+        variables = "".join(
+            f"{{{{ with $labels.{name} }}}}var-{name}={{{{ . | urlquery }}}}&{{{{ end }}}}" for name in names
+        )
+        return f"{variables}from={templates.start_ms(before, of_relay=self.is_of_relay)}&to=now"
+
+
+def _page(config: Config) -> str:
+    """The address of the pages, those of the alert's own location if it has one."""
+    own = "{{ if $labels.location }}{{ $labels.location }}{{ else }}" + config.location + "{{ end }}"
+    return config.alerts.external_url.rstrip("/").replace("{location}", own).replace("{shard}", "0")
+
+
+def _runbook(config: Config, name: str) -> str:
+    """The address of an alert's runbook, by the owner of its relay."""
+    settings = config.alerts
+    branches = [
+        f"if eq $labels.owner {templates.quoted(owner)} }}}}{settings.runbook_url(name, owner)}"
+        for owner in sorted(settings.owners)
+    ]
+    if not branches:
+        return settings.runbook_url(name)
+    return "{{ " + "{{ else ".join(branches) + "{{ else }}" + settings.runbook_url(name) + "{{ end }}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

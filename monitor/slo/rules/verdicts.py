@@ -21,6 +21,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from monitor.config import show_duration
+from monitor.slo.rules.names import (
+    ACCEPTING_RATIO,
+    ACCEPTING_VOTE,
+    DOWN,
+    GROUP_DOWN,
+    MAINTENANCE,
+    MEMBER_DOWN,
+    NOT_ACCEPTING,
+    OUTAGE,
+    REFUSAL,
+    SEEN_UP,
+    SETTINGS,
+    UP_RATIO,
+    UP_VOTE,
+)
 from monitor.slo.rules.rule import Record
 from monitor.slo.rules.timing import Timing
 
@@ -28,20 +43,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from monitor.config import Config
-
-SETTINGS: Final = "relay:settings"
-UP_VOTE: Final = "relay:up:vote"
-ACCEPTING_VOTE: Final = "relay:accepting:vote"
-UP_RATIO: Final = "relay:up:ratio"
-ACCEPTING_RATIO: Final = "relay:accepting:ratio"
-SEEN_UP: Final = "relay:seen_up"
-DOWN: Final = "relay:down"
-NOT_ACCEPTING: Final = "relay:not_accepting"
-OUTAGE: Final = "relay:outage"
-REFUSAL: Final = "relay:refusal"
-MAINTENANCE: Final = "relay:maintenance"
-MEMBER_DOWN: Final = "relay:member_down"
-GROUP_DOWN: Final = "relay:group_down"
 
 DEFAULT_PAGE_AFTER: Final = 30.0
 """Seconds that an alert waits for a relay whose `page_after` the rules do not know."""

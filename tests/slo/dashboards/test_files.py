@@ -146,7 +146,7 @@ def test_every_linked_dashboard_exists(written: Mapping[str, bytes]) -> None:
     urls = {link["url"].split("?")[0] for dashboard in made for panel in panels(dashboard) for link in links(panel)}
     assert urls == {
         "/d/relay-monitor-relay",
-        "https://runbooks.example.com/relay-monitor/${__data.fields.alertname}",
+        "https://runbooks.example.com/relay-monitor/${__data.fields.alertname}.md",
         "http://127.0.0.1:9464/",
         "http://127.0.0.1:9464/incidents",
     }

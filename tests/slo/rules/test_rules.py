@@ -68,8 +68,9 @@ def test_every_alert_has_its_labels_and_annotations() -> None:
                 assert "group_left (severity" in rule["expr"] or name == "RelayGroupDown"
             else:
                 assert rule["labels"]["severity"] in {"critical", "warning", "none"}
-            assert set(rule["annotations"]) == {"summary", "description", "runbook_url", "dashboard_url", "page_url"}
-            assert rule["annotations"]["runbook_url"].endswith(f"/{name}")
+            links = {"runbook_url", "dashboard_url", "page_url"} | ({"incident_url"} if NAMED[name] == RELAY else set())
+            assert set(rule["annotations"]) == {"summary", "description"} | links
+            assert rule["annotations"]["runbook_url"].endswith(f"/{name}.md")
             assert NAMED[name] in rule["annotations"]["summary"]
 
 
@@ -150,7 +151,7 @@ def test_the_page_url_has_location_and_relay() -> None:
     text = re.sub(r"(?m)^  external_url: .*$", '  external_url: "https://{location}.mon.example.com"', SHIPPED)
     url = rules(text)["RelayNotAccepting"][0]["annotations"]["page_url"]
     own = "{{ if $labels.location }}{{ $labels.location }}{{ else }}local{{ end }}"
-    assert url == f"https://{own}.mon.example.com/{{{{ if $labels.relay }}}}?relay={RELAY}{{{{ end }}}}"
+    assert url == f"https://{own}.mon.example.com/?relay={{{{ $labels.relay | urlquery }}}}"
 
 
 def test_pauses_of_a_cron_schedule_are_not_stale() -> None:
@@ -182,7 +183,7 @@ def test_each_shard_of_each_location_has_its_absence_alert() -> None:
         for location in location_cases.LOCATIONS
         for index in range(2)
     ]
-    assert "shard 1/2 of location third" in found[-1]["annotations"]["description"]
+    assert "shard 1/2 of location third" in found[-1]["annotations"]["summary"]
 
 
 def test_configured_labels_are_on_every_alert() -> None:
@@ -191,16 +192,26 @@ def test_configured_labels_are_on_every_alert() -> None:
     assert all(rule["labels"]["namespace"] == "wallets" for made in rules(text).values() for rule in made)
 
 
-def test_dashboard_urls_have_the_relay_and_the_evaluated_window() -> None:
+def test_dashboards_open_before_the_fault_and_by_the_evaluated_window() -> None:
     found = rules(SHIPPED)
-    detail = (
-        "http://127.0.0.1:3000/d/relay-monitor-relay?var-install={{ $labels.install }}&var-relay={{ $labels.relay }}"
-    )
-    assert found["RelayDown"][0]["annotations"]["dashboard_url"] == f"{detail}&from=now-3600s&to=now"
-    spans = {rule["annotations"]["dashboard_url"].removeprefix(detail) for rule in found["RelayErrorBudgetBurn"]}
+    assert "/d/relay-monitor-relay?" in found["RelayDown"][0]["annotations"]["dashboard_url"]
+    assert "/d/relay-monitor-health?" in found["RelayMonitorAbsent"][0]["annotations"]["dashboard_url"]
+    before = [re.findall(r" - (\d+)\)", rule["annotations"]["dashboard_url"]) for rule in found["RelayErrorBudgetBurn"]]
     # 1 h, 6 h, 1 d and 3 d.
-    assert spans == {f"&from=now-{span}s&to=now" for span in (3600, 21_600, 86_400, 259_200)}
-    assert found["RelayMonitorAbsent"][0]["annotations"]["dashboard_url"].endswith("-health?from=now-3600s&to=now")
+    assert {seconds for some in before for seconds in some} == {"3600", "21600", "86400", "259200"}
+
+
+def test_the_runbook_is_that_of_the_owner() -> None:
+    text = """
+relays: [{name: demo, url: embedded, owner: 'Team "Wallets"'}]
+probes: [{name: steady, scenario: steady-messaging}]
+alerts: {owners: {'Team "Wallets"': {runbook_base_url: "https://wallets.example.com/runbooks/"}}}
+"""
+    url = rules(text)["RelayDown"][0]["annotations"]["runbook_url"]
+    assert url == (
+        r'{{ if eq $labels.owner "Team \"Wallets\"" }}https://wallets.example.com/runbooks/RelayDown.md'
+        "{{ else }}https://runbooks.example.com/relay-monitor/RelayDown.md{{ end }}"
+    )
 
 
 def test_the_operator_format_has_the_same_rules() -> None:
