@@ -25,7 +25,6 @@ HARDENING: Final = {
     "DevicePolicy": "closed",
     "DynamicUser": "yes",
     "LockPersonality": "yes",
-    "MemoryDenyWriteExecute": "yes",
     "NoNewPrivileges": "yes",
     "PrivateDevices": "yes",
     "PrivateTmp": "yes",
