@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from monitor.slo.dashboard_uid import dashboard_uid
@@ -9,7 +10,7 @@ from monitor.slo.dashboards import alert_panels, centrifugo, palette, shared_pan
 from monitor.slo.dashboards.annotations import NO_MAINTENANCE, alert_starts, maintenance
 from monitor.slo.dashboards.connections import connection_row, schedule_row
 from monitor.slo.dashboards.failures import failure_row, failures_by_step
-from monitor.slo.dashboards.latency import MESSAGING, TRIPS, latency_row, thresholds
+from monitor.slo.dashboards.latency import MESSAGING, TRIPS, latency_row
 from monitor.slo.dashboards.model import Column, Dashboard, Kind, Panel, Query, Row, State, Variable
 from monitor.slo.dashboards.promql import (
     CONDITIONS,
@@ -30,7 +31,14 @@ if TYPE_CHECKING:
     from monitor.config import Config
 
 UID: Final = shared_panels.DETAIL_UID
+MONITOR_HEALTHY: Final = "the monitor is healthy"
 _MAINTENANCE: Final = State(value=len(CONDITIONS), text="maintenance", colour=palette.BLUE)
+_UNHEALTHY: Final = State(value=len(CONDITIONS) + 1, text="monitor unhealthy", colour=palette.UNKNOWN)
+_FEW_LOCATIONS: Final = 3
+_TEXT_SIZE: Final = 28
+_SMALL_TEXT: Final = 22
+"""Pixels of the numbers of the first line, which would fill their panels otherwise."""
+
 _SINCE: Final = "relay_state_since_timestamp_seconds"
 _CAUSE: Final = {"step": 90, "reason": 120, "status": 70}
 """Labels of a cause, and the widths of their columns."""
@@ -70,16 +78,28 @@ def detail(config: Config) -> Dashboard:
 
 
 def _status(config: Config) -> Row:
-    """Return the first screen."""
+    """Return the first screen: 21 lines of the grid at most."""
+    if len(config.locations) == 1:
+        # The line of numbers has all that a table of one location would have.
+        rows: tuple[Panel, ...] = (
+            replace(_timeline(), width=14, height=6),
+            alert_panels.firing_alerts(config, width=10, subject=ONE_RELAY, height=6),
+        )
+        failures = 9
+    else:
+        table, timeline, failures = (7, 5, 6) if len(config.locations) > _FEW_LOCATIONS else (6, 4, 8)
+        rows = (
+            replace(_by_location(), height=table),
+            alert_panels.firing_alerts(config, width=10, subject=ONE_RELAY, height=table),
+            replace(_timeline(), height=timeline),
+        )
     return Row(
         title="",
         panels=(
             *_numbers(),
-            _by_location(),
-            alert_panels.firing_alerts(config, width=10, subject=ONE_RELAY, height=6),
-            _timeline(),
-            failures_by_step(width=14, height=8),
-            _budgets(config),
+            *rows,
+            failures_by_step(width=14, height=failures),
+            replace(_budgets(config), height=failures),
         ),
     )
 
@@ -95,26 +115,58 @@ def _numbers() -> tuple[Panel, ...]:
             Query(expr=f"max({state})"),
             states=shared_panels.CONDITION_STATES,
         ),
-        _stat(
-            "In this state since",
-            "Since when? The earliest of the locations that report this state.",
-            Query(expr=f"1000 * min({_since()} and on (location) ({state} == on () group_left () max({state})))"),
-            unit="dateTimeFromNow",
-        ),
-        _stat(
-            "Success rate",
-            "What share of the exchanges succeeded in the selected time range?",
-            Query(
-                expr=ratio_of(
-                    increase(select(exchanges, THIS_PROBE, 'outcome="ok"'), "$__range"),
-                    increase(select(exchanges, THIS_PROBE, 'outcome=~"ok|failed"'), "$__range"),
-                )
+        replace(
+            _stat(
+                "In this state since",
+                "Since when? The earliest of the locations that report this state.",
+                Query(expr=f"1000 * min({_since()} and on (location) ({state} == on () group_left () max({state})))"),
+                unit="dateTimeFromNow",
             ),
-            unit="percentunit",
-            decimals=3,
+            size=_TEXT_SIZE,
+        ),
+        _cause(),
+        replace(
+            _stat(
+                "Success rate",
+                "What share of the exchanges succeeded in the selected time range?",
+                Query(
+                    expr=ratio_of(
+                        increase(select(exchanges, THIS_PROBE, 'outcome="ok"'), "$__range"),
+                        increase(select(exchanges, THIS_PROBE, 'outcome=~"ok|failed"'), "$__range"),
+                    )
+                ),
+                unit="percentunit",
+                decimals=3,
+            ),
+            size=_TEXT_SIZE,
+            width=3,
         ),
         _round_trip(),
         _undelivered(),
+    )
+
+
+def _cause() -> Panel:
+    """Return the panel of the cause that most locations report."""
+    labels = ", ".join(_CAUSE)
+    causes = f"topk(1, count by ({labels}) ({select('relay_cause_info', THIS_RELAY)} == 1))"
+    nothing = f"count({select('relay_state', THIS_RELAY)})"
+    return Panel(
+        kind=Kind.STAT,
+        title="Cause",
+        description="Why is it not up? Step, reason and status of the latest attempt; of several causes the one that "
+        "most locations report.",
+        queries=(
+            Query(
+                expr=f'{causes} or label_replace({nothing}, "reason", "none", "", "") unless on () {causes}',
+                legend="{{step}} {{reason}} {{status}}",
+            ),
+        ),
+        unit="none",
+        text=True,
+        size=_SMALL_TEXT,
+        width=5,
+        height=3,
     )
 
 
@@ -143,23 +195,24 @@ def _stat(
 
 
 def _round_trip() -> Panel:
-    """Return the panel of two quantiles beside the thresholds in force."""
+    """Return the panel of two quantiles beside the threshold in force."""
     trips = select(f"{TRIPS}_bucket", THIS_PROBE, MESSAGING)
     counts = sum_by(increase(trips, "$__range"), ("le",))
     enough = f"{sum_by(increase(select(f'{TRIPS}_count', THIS_PROBE, MESSAGING), '$__range'))} >= 100"
     return Panel(
         kind=Kind.STAT,
-        title="Round trip and threshold",
+        title="Round trip",
         description="How fast is it? Median and P99 of the round trips of persistent pairs in the selected time range, "
-        "beside the thresholds in force. A P99 needs 100 round trips.",
+        "beside the lowest threshold in force. A P99 needs 100 round trips.",
         queries=(
             Query(expr=f"histogram_quantile(0.5, {counts})", legend="P50"),
             Query(expr=f"histogram_quantile(0.99, {counts}) and {enough}", legend="P99"),
-            thresholds(),
+            Query(expr=f"min({select('relay_slo_threshold_seconds', THIS_RELAY)})", legend="threshold"),
         ),
         unit="s",
         named=True,
-        width=8,
+        size=_SMALL_TEXT,
+        width=5,
         height=3,
     )
 
@@ -177,7 +230,7 @@ def _undelivered() -> Panel:
 
     return Panel(
         kind=Kind.STAT,
-        title="Messages not delivered",
+        title="Not delivered",
         description="How many messages did not arrive in the selected time range? Lost: the relay does not have them. "
         "Unrecovered: it has them, or nobody could ask it.",
         queries=(number(Verdict.LOST), number(Verdict.UNRECOVERED)),
@@ -185,7 +238,9 @@ def _undelivered() -> Panel:
         decimals=0,
         steps=((0, palette.GREEN), (0.5, palette.RED)),
         named=True,
-        width=4,
+        quiet=True,
+        size=_SMALL_TEXT,
+        width=3,
         height=3,
     )
 
@@ -235,18 +290,18 @@ def _by_location() -> Panel:
         ),
         sort=("-state", "location"),
         width=14,
-        height=6,
     )
 
 
 def _timeline() -> Panel:
     """Return the panel of states and maintenance over time."""
+    unhealthy = f"{_UNHEALTHY.value} + 0 * (min by (location) ({select('relay_monitor_healthy', MONITOR)}) == 0)"
     windows = f"{len(CONDITIONS)} * (max by (location) ({select('relay_maintenance', THIS_RELAY)}) == 1)"
     return Panel(
         kind=Kind.STATE_TIMELINE,
         title="State and maintenance",
         description="When was it down, not accepting new connections, degraded or in maintenance? Unknown: nothing "
-        "could be observed. Missing data is shown as no data.",
+        "could be observed. While a monitor is unhealthy its verdicts are suspended. Missing data is shown as no data.",
         queries=(
             Query(expr=worst_condition(THIS_RELAY, ("location",)), legend="{{location}}"),
             Query(
@@ -254,11 +309,11 @@ def _timeline() -> Panel:
                 legend="{{location}}: maintenance",
                 empty_reason=NO_MAINTENANCE,
             ),
+            Query(expr=unhealthy, legend="{{location}}: monitor", empty_reason=MONITOR_HEALTHY),
         ),
         unit="none",
         width=24,
-        height=4,
-        states=(*shared_panels.CONDITION_STATES, _MAINTENANCE),
+        states=(*shared_panels.CONDITION_STATES, _MAINTENANCE, _UNHEALTHY),
     )
 
 
@@ -301,7 +356,6 @@ def _budgets(config: Config) -> Panel:
         labels=(Column(label="slo", title="SLO"), "objective", "budget left", "burn rate"),
         sort=("budget left",),
         width=10,
-        height=8,
     )
 
 

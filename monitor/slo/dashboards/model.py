@@ -114,7 +114,8 @@ class Panel:
     across the graph, for numbers that do not come from the configuration. Series whose legend starts with `objective`
     are objectives and thresholds, and drawn dashed in one neutral colour. `colours` gives series whose legend matches a
     pattern their colour. `no_value` is the text of a panel without a result. `sparkline` draws the past behind a
-    number, `named` writes its legend below it; `log` makes the axis logarithmic. `links` are titles and URLs with
+    number, `named` writes its legend above it, `text` shows the legend instead, `quiet` colours the number and not its
+    background, `size` is that of its text in pixels. `log` makes the axis logarithmic. `links` are titles and URLs with
     Grafana's variables; `labels` are the columns of a table that show labels, `sort` the titles of the columns that
     sort it, the highest value first where it starts with a minus.
     """
@@ -144,6 +145,9 @@ class Panel:
     no_value: str = NO_DATA
     sparkline: bool = False
     named: bool = False
+    text: bool = False
+    quiet: bool = False
+    size: int | None = None
     log: bool = False
     legend: Legend = Legend.BOTTOM
 

@@ -135,7 +135,9 @@ def _empty(text: str, colour: str) -> dashboard.SpecialValueMap:
 
 def _stat(panel: Panel) -> stat.Panel:
     coloured = panel.steps or panel.states
-    mode = common.BigValueColorMode.VALUE if panel.sparkline else common.BigValueColorMode.BACKGROUND
+    is_quiet = panel.sparkline or panel.quiet
+    mode = common.BigValueColorMode.VALUE if is_quiet else common.BigValueColorMode.BACKGROUND
+    shown = common.BigValueTextMode.VALUE_AND_NAME if panel.named else common.BigValueTextMode.VALUE
     # The last point of a graph is that of now, or NaN; the last that is not null may be hours old.
     last = "last" if panel.sparkline else "lastNotNull"
     drawn = (
@@ -144,8 +146,10 @@ def _stat(panel: Panel) -> stat.Panel:
         .color_scheme(build.FieldColor().mode(dashboard.FieldColorModeId.THRESHOLDS))
         .color_mode(mode if coloured else common.BigValueColorMode.NONE)
         .graph_mode(common.BigValueGraphMode.AREA if panel.sparkline else common.BigValueGraphMode.NONE)
-        .text_mode(common.BigValueTextMode.VALUE_AND_NAME if panel.named else common.BigValueTextMode.VALUE)
+        .text_mode(common.BigValueTextMode.NAME if panel.text else shown)
     )
+    if panel.size is not None:
+        drawn.text(options.VizTextDisplayOptions().value_size(panel.size))
     for letter, query in zip(string.ascii_uppercase, panel.queries, strict=False):
         if query.steps:
             drawn.override_by_query(letter, [_steps(query.steps)])

@@ -24,6 +24,7 @@ import yaml
 from monitor.config import load
 from monitor.slo.dashboards import centrifugo, connections, dashboards, failures, files
 from monitor.slo.dashboards.annotations import NO_DEPLOY, NO_MAINTENANCE, NO_MONITOR_DEPLOY, NO_RELOAD
+from monitor.slo.dashboards.detail import MONITOR_HEALTHY
 from monitor.slo.dashboards.health import ALL_COUNT, ALL_HEALTHY
 from monitor.slo.dashboards.promql import MONITOR, select, worst_state
 from monitor.slo.dashboards.resources import NO_TASK_FAILURE
@@ -70,12 +71,15 @@ NEVER_HERE = {
     failures.NO_ENDPOINT_FAILURE,
     failures.NO_MESSAGE_ERROR,
     ALL_HEALTHY,
+    MONITOR_HEALTHY,
     ALL_COUNT,
     NO_TASK_FAILURE,
     NO_DEPLOY,
     NO_MAINTENANCE,
     NO_MONITOR_DEPLOY,
     NO_RELOAD,
+    "the relay is connected without TLS",
+    "the latency is far from its threshold",
 }
 """Reasons that an outage of a single node without Redis does not end."""
 
