@@ -26,7 +26,7 @@ SUPPORTED = import sys; sys.exit(sys.version_info < (3, 11))
 REFERENCES = $(subst /,.,$(basename $(wildcard monitor/*/reference.py tests/*/reference.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-unit test-python lint wheels docs screenshots bench truth endurance e2e cluster field drill incident year journal promtool windows fuzz lock clean
+.PHONY: help setup run test test-unit test-python lint wheels dist docs screenshots bench truth endurance e2e cluster field drill incident year journal promtool windows fuzz lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -87,6 +87,9 @@ wheels: $(STAMP) ## Check that the locks install from wheels on each Python and 
 	@$(foreach python,$(PYTHONS),$(foreach platform,$(PLATFORMS),echo "$(python) $(platform)" && \
 		$(BIN)/uv pip install --quiet --dry-run --target build/wheels --python-version $(python) --python-platform $(platform) \
 		--only-binary :all: $(BUILT_ON_$(platform)) --require-hashes -r requirements-dev.lock &&)) true
+
+dist: $(STAMP) ## Build the wheel and the sdist into dist/, with the time of the last commit
+	SOURCE_DATE_EPOCH=$$(git log -1 --pretty=%ct) $(BIN)/python -m hatchling build --directory dist
 
 docs: $(STAMP) ## Write the generated pages under docs/
 	$(foreach reference,$(REFERENCES),$(BIN)/python -m $(reference) &&) true

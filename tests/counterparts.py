@@ -163,6 +163,7 @@ PROMTOOL_3 = _go_module(
     *("-tags", "remove_all_sd,netgo"),
     required=False,
 )
+ACTIONLINT = _go_module("actionlint", "github.com/rhysd/actionlint/cmd/actionlint@v1.7.12", required=False)
 NODE_PACKAGES = Counterpart(
     name="node_packages",
     path=NODE_PROGRAMS / "node_modules",
@@ -170,7 +171,7 @@ NODE_PACKAGES = Counterpart(
     build=_install_node_packages,
 )
 
-COUNTERPARTS = {made.name: made for made in (ENGINE, CENTRIFUGO, TOXIPROXY, NODE_PACKAGES, PROMTOOL_3)}
+COUNTERPARTS = {made.name: made for made in (ENGINE, CENTRIFUGO, TOXIPROXY, NODE_PACKAGES, PROMTOOL_3, ACTIONLINT)}
 
 
 def main(names: list[str]) -> int:
