@@ -75,12 +75,12 @@ class JournalFigures:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         # The least seconds for which each figure is not read again: the shorter, the sooner it shows something new.
-        self._last = _Remembered(1, lambda _: journal.last_all())
-        self._last_good = _Remembered(1, lambda _: journal.last_good_all())
-        self._hour = _Remembered(5, lambda now: journal.cells(now - HOUR, now, MINUTE_CELL))
+        self._last = _Remembered(0.5, lambda _: journal.last_all())
+        self._last_good = _Remembered(0.5, lambda _: journal.last_good_all())
+        self._hour = _Remembered(0.5, lambda now: journal.cells(now - HOUR, now, MINUTE_CELL))
         self._day = _Remembered(30, lambda now: journal.cells(now - DAY, now, DAY_CELL))
-        self._latencies = _Remembered(5, lambda now: journal.latency_cells(now - HOUR, now, LATENCY_CELL))
-        self._failures = _Remembered(2, lambda now: journal.failures(now - HOUR, MAX_FAILURES))
+        self._latencies = _Remembered(0.5, lambda now: journal.latency_cells(now - HOUR, now, LATENCY_CELL))
+        self._failures = _Remembered(0.5, lambda now: journal.failures(now - HOUR, MAX_FAILURES))
         self._events: dict[float, _Remembered[Mapping[tuple[str, str], Events]]] = {}  # by window
 
     def read(self, now: datetime, slos: Mapping[str, float]) -> Figures:

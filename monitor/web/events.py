@@ -40,18 +40,17 @@ class EventStreams:
 
     def __init__(self, overview: Overview) -> None:
         self._overview = overview
-        self._open = 0
 
     async def page(self, request: Request) -> Response:
         """Serve a stream for the query of the page; 503 if too many are open."""
-        if self._open >= MAX_STREAMS:
+        if self._overview.streams >= MAX_STREAMS:
             return PlainTextResponse("too many event streams\n", 503, headers={"Retry-After": "10"})
         version = request.headers.get("last-event-id") or request.query_params.get("version", "")
         return _Stream(self, Query.from_parameters(request.query_params), version)
 
     async def run(self, query: Query, version: str, receive: Receive, send: Send) -> None:
         """Send events until the client disconnects."""
-        self._open += 1
+        self._overview.streams += 1
         disconnected = asyncio.ensure_future(_until_disconnect(receive))
         try:
             loop = asyncio.get_running_loop()
@@ -68,7 +67,7 @@ class EventStreams:
                     await _write(send, f"event: tick\ndata: {encoded(snapshot.page.now)}\n\n")
                 await asyncio.wait([disconnected], timeout=CHECK_INTERVAL)
         finally:
-            self._open -= 1
+            self._overview.streams -= 1
             disconnected.cancel()
 
     async def _event_since(self, version: str, snapshot: Snapshot) -> str:

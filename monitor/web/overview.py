@@ -42,8 +42,12 @@ RENDERING_SHARE: Final = 0.1
 MAX_PAUSE: Final = 2.0
 """Largest number of seconds between two renderings of one query that is read, if a state has changed."""
 
-FIGURES_PAUSE: Final = 3.0
-"""Seconds between two renderings of one query while no state changes: figures and ages change all the time."""
+FIGURES_PAUSE: Final = 1.0
+"""Seconds between two renderings of one query while no state changes; a figure is then at most two seconds old."""
+
+PAUSE_PER_STREAM: Final = 0.06
+MAX_FIGURES_PAUSE: Final = 3.0
+"""The pause for figures grows with the streams, to each of which they are sent: with 50 of them it is three seconds."""
 
 
 def states(view: MonitorView) -> tuple[object, ...]:
@@ -76,6 +80,11 @@ class Snapshot:
         return now >= self.figures_not_before or states(view) != states(self.view)
 
 
+def figures_pause(streams: int) -> float:
+    """Return how many seconds figures are not rendered again for, with so many open streams."""
+    return max(FIGURES_PAUSE, min(MAX_FIGURES_PAUSE, PAUSE_PER_STREAM * streams))
+
+
 class Overview:
     """The page, rendered once for all who read it at the same time."""
 
@@ -84,6 +93,7 @@ class Overview:
         self._snapshots: OrderedDict[Query, Snapshot] = OrderedDict()
         self._lock = asyncio.Lock()
         self._versions = 0
+        self.streams = 0  # that are open
         self._process = secrets.token_hex(4)  # versions of another process are others
 
     async def page(self, request: Request) -> Response:
@@ -141,7 +151,7 @@ class Overview:
             previous,
             delta,
             not_before=now + min(MAX_PAUSE, pause),
-            figures_not_before=now + max(FIGURES_PAUSE, pause),
+            figures_not_before=now + max(figures_pause(self.streams), pause),
         )
         self._snapshots[query] = snapshot
         self._snapshots.move_to_end(query)

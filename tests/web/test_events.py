@@ -40,6 +40,7 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(overview, "MAX_PAUSE", 0.0)
     monkeypatch.setattr(overview, "RENDERING_SHARE", 1e9)
     monkeypatch.setattr(overview, "FIGURES_PAUSE", 0.0)
+    monkeypatch.setattr(overview, "PAUSE_PER_STREAM", 0.0)
 
 
 @contextlib.asynccontextmanager
