@@ -7,6 +7,7 @@ or a cut one does not.
 from __future__ import annotations
 
 import asyncio
+import random
 import sys
 import tempfile
 import time
@@ -34,6 +35,8 @@ async def main(cuts: tuple[str, ...]) -> int:
             await chain.until_up(180)
             good = True
             for number in range(1, DRILLS + 1):
+                # A drill that follows another one at once begins at the same place in the intervals.
+                await asyncio.sleep(random.uniform(0, 15))
                 done = await chain.drill("3m")
                 _print(f"whole chain, drill {number}", done)
                 good &= done.status == 0

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 CUTS: Final = ("scrape", "rule", "alertmanager", "route", "webhook")
 """The links that can be cut, in their order."""
 
+REPLY_TIMEOUT: Final = 60.0
+"""Seconds for a reply of a program, which reloads its rules on a busy machine."""
+
 
 @dataclass(frozen=True, slots=True)
 class Drilled:
@@ -41,7 +44,7 @@ class Chain:
         config = shipped(relays=[{"name": "demo", "url": "embedded"}])
         self.world = Monitoring(folder, [config], interval=interval, waits=waits, reads=reads, history=False)
         self.monitor = self.world.monitors[0]
-        self._client = httpx.AsyncClient(trust_env=False, timeout=10)
+        self._client = httpx.AsyncClient(trust_env=False, timeout=REPLY_TIMEOUT)
 
     async def drill(self, timeout: str) -> Drilled:
         """Run `relay-monitor drill`."""
