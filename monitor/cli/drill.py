@@ -114,6 +114,7 @@ def _detail(drill: dict[str, Any], link: str) -> str:
     return {
         "broken": "the reserved relay is down on /metrics",
         "scraped": f"by {_printable(drill['scraper'] or 'an unknown scraper')}",
+        # Prometheus is asked at intervals: only the notification says exactly since when.
         "firing": "the alert RelayMonitorDrill",
         "received": "the notification of Alertmanager",
     }.get(link, "")
@@ -121,8 +122,15 @@ def _detail(drill: dict[str, Any], link: str) -> str:
 
 def _conclusion(drill: dict[str, Any]) -> str:
     if drill["result"] == "ok":
-        seconds = next(each["seconds"] for each in drill["links"] if each["link"] == "received")
-        return f"The page chain works: {seconds:.1f} s."
+        seconds = {each["link"]: each["seconds"] for each in drill["links"]}
+        scraped, firing, received = seconds["scraped"], seconds["firing"], seconds["received"]
+        parts = ""
+        if scraped is not None and firing is not None:
+            parts = (
+                f", of which {scraped:.1f} s to the scrape, {firing - scraped:.1f} s to the alert and "
+                f"{received - firing:.1f} s to the notification"
+            )
+        return f"The page chain works: {received:.1f} s{parts}."
     if drill["result"] == "cancelled":
         return "The drill was cancelled."
     missing = f"  {_printable(drill['missing'] or ''):<10}not within {drill['timeoutSeconds']:.0f} s"

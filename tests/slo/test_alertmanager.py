@@ -126,11 +126,15 @@ def matches(matchers: Iterable[str], labels: dict[str, str]) -> bool:
         found = re.fullmatch(r'(\w+)(=~|!~|!=|=)"(.*)"', matcher)
         assert found is not None, matcher
         label, how, wanted = found.groups()
-        has = labels.get(label, "")
-        holds = re.fullmatch(wanted, has) is not None if how.endswith("~") else has == wanted
-        if holds == how.startswith("!"):
+        if not holds(how, wanted, labels.get(label, "")):
             return False
     return True
+
+
+def holds(how: str, wanted: str, value: str) -> bool:
+    """Whether a label's value is what a matcher asks for."""
+    is_it = re.fullmatch(wanted, value) is not None if how.endswith("~") else value == wanted
+    return is_it != how.startswith("!")
 
 
 def alert(name: str, severity: str, **labels: str) -> dict[str, str]:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import json
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 import yaml
 
 from monitor.config import parse
-from monitor.drill import ALERT
+from monitor.drill import ALERT, SERIES
 from monitor.slo.alertmanager import alertmanager_file
 from monitor.slo.generate import generated
 from tests.e2e.programs import AMTOOL, find
 from tests.relays import ROOT
+from tests.slo.dashboards.promql import selectors
 from tests.slo.rules.promtool import run
-from tests.slo.test_alertmanager import matches
+from tests.slo.test_alertmanager import holds, matches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -148,6 +150,33 @@ def test_each_drill_is_a_group_and_its_end_is_not_told() -> None:
     assert "drill" in file["route"]["routes"][0]["group_by"]
     (receiver,) = [each for each in file["receivers"] if each["name"] == "drill"]
     assert receiver["webhook_configs"][0]["send_resolved"] is False
+
+
+def test_no_dashboard_shows_its_alert_or_its_relay() -> None:
+    files = generated(parse(SHIPPED, "config.yaml", {}))
+    found = [
+        selector
+        for name, content in files.items()
+        if name.startswith("dashboards/") and name.endswith(".json")
+        for expression in expressions(json.loads(content))
+        for selector in selectors(expression)
+    ]
+    assert any(selector.name == "ALERTS" for selector in found)
+    for selector in found:
+        assert selector.name != SERIES
+        if selector.name.startswith("ALERTS"):
+            assert not all(
+                holds(how, wanted, ALERT) for label, how, wanted in selector.matchers if label == "alertname"
+            )
+
+
+def expressions(value: Any) -> Iterator[str]:
+    """Yield the expressions of a dashboard."""
+    for key, each in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        if key == "expr":
+            yield each
+        else:
+            yield from expressions(each)
 
 
 @pytest.mark.required_counterpart("amtool")

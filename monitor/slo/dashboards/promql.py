@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from monitor.drill import ALERT as DRILL_ALERT
 from monitor.vocabulary import Condition
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ RECORDED: Final = 'install="$install", location=~"$location", relay=~"$relay"'
 THIS_RELAY: Final = f'{MONITOR}, relay="$relay"'
 THIS_PROBE: Final = f'{THIS_RELAY}, probe=~"$probe"'
 
-_ALERTS: Final = 'service="relay-monitor", install="$install", alertname!="Watchdog"'
+_ALERTS: Final = f'service="relay-monitor", install="$install", alertname!~"Watchdog|{DRILL_ALERT}"'
 # Alerts about a monitor have no relay, and alerts with a quorum no location.
 ALERT: Final = f'{_ALERTS}, relay=~"$relay|", location=~"$location|"'
 
