@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 import sys
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -52,7 +54,9 @@ async def deliver(daemon: Monitor, url: str) -> None:
     async with httpx.AsyncClient(trust_env=False) as client:
         page = await client.get(f"{url}/metrics", headers=PROMETHEUS)
         assert f'relay_monitor_drill_relay_up{{drill="{drill.id}"' in page.text
-        (await client.post(f"{url}/-/drill", json=notification(drill=drill.id))).raise_for_status()
+        body = notification(drill=drill.id)
+        body["alerts"][0]["startsAt"] = datetime.now(UTC).isoformat()
+        (await client.post(f"{url}/-/drill", json=body)).raise_for_status()
 
 
 async def test_each_link_is_printed_with_its_time() -> None:
@@ -63,9 +67,14 @@ async def test_each_link_is_printed_with_its_time() -> None:
     first = next(index for index, line in enumerate(lines) if line.startswith("Drill "))
     shown = [line for line in lines[first:] if line.startswith(("Drill", "  ", "The page"))]
     assert "a page must arrive within 90 s" in shown[0]
-    assert [line.split()[0] for line in shown[1:4]] == ["broken", "scraped", "received"]
+    assert [line.split()[0] for line in shown[1:4]] == ["broken", "scraped", "firing"]
     assert shown[2].endswith("by Prometheus/2.42.0")
-    assert shown[4].startswith("The page chain works: ")
+    assert shown[4].startswith("  received")
+    assert re.fullmatch(
+        r"The page chain works: [\d.]+ s, of which [\d.]+ s to the scrape, [\d.]+ s to the alert and [\d.]+ s to the "
+        r"notification\.",
+        shown[5],
+    )
 
 
 async def test_a_link_that_is_missing_is_named_and_exits_with_1() -> None:
