@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from monitor.slo.dashboards.model import Column, Kind, Panel, Query, State
-from monitor.slo.dashboards.palette import BLUE, GREEN, RED, SEVERITIES, UNKNOWN
+from monitor.slo.dashboards.palette import BLUE, SEVERITIES, UNKNOWN
 from monitor.slo.dashboards.promql import (
     ALERT_LABELS,
     ONE_RELAY,
     SELECTED_RELAYS,
     WATCHDOG,
     Subject,
-    firing_count,
     in_maintenance,
     select,
 )
@@ -20,23 +19,6 @@ from monitor.slo.dashboards.shared_panels import NO_ALERT, location_label, relay
 
 if TYPE_CHECKING:
     from monitor.config import Config
-
-
-def alerts_firing(subject: Subject = SELECTED_RELAYS, width: int = 4) -> Panel:
-    """Return the panel of the number of firing alerts."""
-    return Panel(
-        kind=Kind.STAT,
-        title="Alerts firing",
-        description="Is anything broken? Firing alerts, each once for a relay and an SLO. None is shown only while "
-        "Prometheus evaluates the rules. Silences are known to Alertmanager alone.",
-        queries=(Query(expr=firing_count(subject)),),
-        unit="none",
-        width=width,
-        height=4,
-        states=(State(value=0, text="none", colour=GREEN),),
-        steps=((0, GREEN), (1, RED)),
-        no_value="rules are not evaluated",
-    )
 
 
 _SEVERITIES: Final = ("none", "info", "warning", "critical")

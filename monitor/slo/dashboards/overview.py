@@ -235,14 +235,13 @@ def _latency(config: Config) -> Panel:
         kind=Kind.TIME_SERIES,
         title="Round-trip latency (P90)",
         description=f"Which relay is slow? P90 of the round trips of persistent pairs, of the {MAX_LINES} slowest "
-        "relays of the selected range. Points are single runs and link to their timelines. A threshold is drawn if "
-        "the latency comes near to it.",
+        "relays of the selected range. A threshold is drawn if the latency comes near to it. The detail of a relay has "
+        "its single runs.",
         queries=(
             Query(
                 expr=f"{quantile(0.9, trips, RELAY, messaging, by=('relay',))} and on (relay) {slowest}",
                 legend="{{relay}}",
                 window=60.0,
-                exemplars=True,
             ),
             shared_panels.thresholds(data=f"max({slowest})", by=("slo",)),
         ),
@@ -321,5 +320,5 @@ def _slos(config: Config) -> tuple[Panel, ...]:
     rates = f"max by (relay, slo) ({select('slo:current_burn_rate:ratio', SELECTED_RELAYS.recorded)} @ end())"
     return (
         slo_status(config, height=12),
-        burn_rates(config, ("relay", "slo"), width=24, only=f"and on (relay, slo) topk({MAX_LINES}, {rates})"),
+        burn_rates(config, ("relay", "slo"), width=24, only=f"and on (relay, slo) topk({MAX_LINES}, {rates} > 0.01)"),
     )

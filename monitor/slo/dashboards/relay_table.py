@@ -36,6 +36,7 @@ STEP: Final = 10
 GONE: Final = 2 * STEP + 1
 """Number of a relay without data that had some in the last hour; right above unknown."""
 
+NO_TLS: Final = "no relay is connected with TLS"
 MAX_ROWS: Final = 10
 """Most rows that the table shows without scrolling, so that the alerts stay on the first screen."""
 
@@ -185,7 +186,7 @@ def _numbers(config: Config) -> tuple[Query, ...]:
         Query(
             expr=f"({expiry} - time()) / {DAY:.0f}", column="certificate", unit="suffix: d", decimals=0, width=90,
             steps=validity, empty_text="no TLS",
-            empty_reason="the relay is connected without TLS",
+            empty_reason=NO_TLS,
         ),
         Query(
             expr=f"1000 * max by (relay) ({success})", column="last success", unit="dateTimeFromNow", width=150,

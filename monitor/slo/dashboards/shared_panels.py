@@ -1,4 +1,4 @@
-"""Panels, annotations and variables that several dashboards have."""
+"""Variables, links, states and queries that several dashboards have."""
 
 from __future__ import annotations
 
@@ -6,21 +6,16 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from monitor.slo.dashboard_uid import DEFAULT_INSTALL, dashboard_uid
-from monitor.slo.dashboards.annotations import alert_starts, maintenance
-from monitor.slo.dashboards.model import NO_DATA, OBJECTIVE_PREFIX, Kind, Panel, Query, State, Variable
-from monitor.slo.dashboards.palette import AMBER, GREEN, RED, UNKNOWN
+from monitor.slo.dashboards.model import OBJECTIVE_PREFIX, Query, State, Variable
 from monitor.slo.dashboards.palette import CONDITIONS as CONDITION_COLOURS
+from monitor.slo.dashboards.palette import GREEN, RED, UNKNOWN
 from monitor.slo.dashboards.promql import (
     CONDITIONS,
     MONITOR,
     OWN,
     SELECTED_RELAYS,
     Subject,
-    events_of_most,
-    or_text,
     select,
-    worst_condition,
-    worst_state,
 )
 from monitor.vocabulary import Condition
 
@@ -98,8 +93,6 @@ THIS_RELAY: Final = Variable(
     name="relay", label="Relay", source=select("relay_monitor_runs_total", MONITOR), several=False
 )
 
-ALERTS: Final = alert_starts(SELECTED_RELAYS)
-MAINTENANCE: Final = maintenance(SELECTED_RELAYS)
 NO_ALERT: Final = "no alert is firing"
 
 
@@ -124,37 +117,6 @@ def window_of_100_exchanges(config: Config, *scenarios: Scenario) -> float:
     return 60.0 * math.ceil(max(waits, default=0.0) / 60)
 
 
-def time_since_success(where: str, width: int = 4) -> Panel:
-    """Return the panel of the longest time since a probe's last success."""
-    return Panel(
-        kind=Kind.STAT,
-        title="Time since last success",
-        description="Are the probes running, and do they succeed? Time since the last successful run of the probe "
-        "for which it is longest, in units of its interval: 1 is on time, 3 is late.",
-        queries=(Query(expr=f"max({intervals_since_success(where)})"),),
-        unit="none",
-        decimals=1,
-        width=width,
-        height=4,
-        steps=((0, GREEN), (2.5, AMBER), (4, RED)),
-    )
-
-
-def monitor_health(width: int = 4) -> Panel:
-    """Return the panel of the monitor's health."""
-    return Panel(
-        kind=Kind.STAT,
-        title="Monitor",
-        description="Can the monitor be trusted? Unhealthy: it is overloaded or has lost its network; its verdicts "
-        "are suspended. No data: Prometheus does not scrape it.",
-        queries=(Query(expr=f"min({select('relay_monitor_healthy', MONITOR)})"),),
-        unit="none",
-        width=width,
-        height=4,
-        states=HEALTH_STATES[:2],
-    )
-
-
 CONDITION_TEXTS: Final = {
     Condition.UP: "up",
     Condition.DEGRADED: "degraded",
@@ -171,113 +133,6 @@ CONDITION_STATES: Final = (
 )
 
 
-def relay_condition(subject: Subject, width: int = 4) -> Panel:
-    """Return the panel of the worst condition of the selected relays."""
-    return Panel(
-        kind=Kind.STAT,
-        title="Relay",
-        description="Are messages delivered, and new connections accepted? The worst condition that a location "
-        "reports.",
-        queries=(Query(expr=f"max({worst_condition(subject.relay, ('relay',))})"),),
-        unit="none",
-        width=width,
-        height=4,
-        states=CONDITION_STATES,
-    )
-
-
-def relay_status(config: Config, width: int = 12, subject: Subject = SELECTED_RELAYS, height: int = 8) -> Panel:
-    """Return the panel of the condition of relays over time."""
-    labels = ("relay", *location_label(config))
-    return Panel(
-        kind=Kind.STATE_TIMELINE,
-        title="Relay status",
-        description="Which relay is down, accepts no new connections or is degraded, and since when? Unknown: nothing "
-        "could be observed. Missing data is shown as no data.",
-        queries=(Query(expr=worst_condition(subject.relay, labels), legend=legend(*labels)),),
-        unit="none",
-        width=width,
-        height=height,
-        states=CONDITION_STATES,
-        link=relay_link(config),
-    )
-
-
-def causes(subject: Subject = SELECTED_RELAYS, by: Sequence[str] = ("relay", "location"), width: int = 12) -> Panel:
-    """Return the table of the present causes of relays that are not up."""
-    labels = (*by, "step", "reason", "status")
-    series = select("relay_cause_info", subject.relay)
-    return Panel(
-        kind=Kind.TABLE,
-        title="Present causes",
-        description="Why is a relay not up? Step, reason and status of the latest attempt, while it is not up.",
-        queries=(
-            Query(
-                expr=or_text(
-                    f"max by ({', '.join(labels)}) ({series}) == 1",
-                    select("relay_state", subject.relay),
-                    by[0],
-                    NO_DATA,
-                ),
-                column="now",
-                unit="none",
-                empty_reason="every relay is up",
-                hidden=True,
-            ),
-        ),
-        unit="none",
-        width=width,
-        height=8,
-        labels=labels,
-        no_value="every relay is up",
-    )
-
-
-def endpoint_failures(where: str, by: Sequence[str] = ("relay", "endpoint"), width: int = 12) -> Panel:
-    """Return the panel of the failures of single endpoints."""
-    return Panel(
-        kind=Kind.TIME_SERIES,
-        title="Failures by endpoint",
-        description="Does one node fail? Attempts, connects and exchanges that failed at each endpoint of the relay; "
-        "the ten endpoints with most of them.",
-        queries=(
-            Query(
-                expr=or_text(
-                    events_of_most(select("relay_endpoint_failures_total", where), by),
-                    select("relay_state", where),
-                    by[-1],
-                    NO_DATA,
-                ),
-                legend=legend(*by),
-                empty_reason="no endpoint fails",
-            ),
-        ),
-        unit="short",
-        width=width,
-        height=8,
-        bars=True,
-        stacked=True,
-        minimum=0,
-        no_value="no endpoint fails",
-    )
-
-
-def probe_status(config: Config, where: str, width: int = 24, by: Sequence[str] = ("relay", "probe")) -> Panel:
-    """Return the panel of the status of probes over time."""
-    labels = (*by, *location_label(config))
-    return Panel(
-        kind=Kind.STATE_TIMELINE,
-        title="Probe status",
-        description="Which part is broken? A probe is down if its last two runs failed or the relay is down.",
-        queries=(Query(expr=worst_state("relay_probe_up", where, labels), legend=legend(*labels)),),
-        unit="none",
-        width=width,
-        height=8,
-        states=UP_STATES,
-        link=relay_link(config) if "relay" in by else None,
-    )
-
-
 def thresholds(subject: Subject = SELECTED_RELAYS, data: str = "", by: Sequence[str] = ("relay", "slo")) -> Query:
     """Return the query of the thresholds in force of latency SLOs.
 
@@ -288,9 +143,11 @@ def thresholds(subject: Subject = SELECTED_RELAYS, data: str = "", by: Sequence[
     return Query(
         expr=f"{series} <= {_NEAR} * scalar({data})" if data else series,
         legend=f"{OBJECTIVE_PREFIX} {legend(*by)}",
-        empty_reason="the latency is far from its threshold" if data else "",
+        empty_reason=FAR_FROM_THRESHOLD if data else "",
     )
 
 
 _NEAR: Final = 4
 """A threshold is shown from a quarter of it on."""
+
+FAR_FROM_THRESHOLD: Final = "the latency is far from its threshold"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitor.burn_rate import REFERENCE_WINDOW, burn_conditions
 from monitor.config import show_duration
-from monitor.slo.dashboards.model import OBJECTIVE_PREFIX, Between, Column, Kind, Panel, Query, Row, State
+from monitor.slo.dashboards.model import OBJECTIVE_PREFIX, Between, Column, Kind, Panel, Query, State
 from monitor.slo.dashboards.palette import AMBER, GREEN, NEUTRAL, RED, TEXT, UNKNOWN, of_names
 from monitor.slo.dashboards.promql import (
     BUDGET_LABELS,
@@ -158,12 +158,6 @@ def slo_status(config: Config, subject: Subject = SELECTED_RELAYS, height: int =
     )  # fmt: skip
 
 
-def _by(config: Config, subject: Subject) -> tuple[str, ...]:
-    """Return the labels of an SLO's line, without those that have one value."""
-    relay = ("relay",) if subject is SELECTED_RELAYS else ()
-    return (*relay, "slo", "probe", *location_label(config))
-
-
 def burn_down(
     by: Sequence[str],
     subject: Subject = SELECTED_RELAYS,
@@ -241,19 +235,4 @@ def sli_and_objective(by: Sequence[str], subject: Subject = SELECTED_RELAYS, wid
         decimals=2,
         width=width,
         maximum=1,
-    )
-
-
-def slo_row(config: Config, subject: Subject = SELECTED_RELAYS, *, collapsed: bool = False) -> Row:
-    """Return the row of all SLOs of one relay or several."""
-    by = _by(config, subject)
-    return Row(
-        title="SLOs",
-        panels=(
-            slo_status(config, subject),
-            burn_down(by, subject),
-            burn_rates(config, by, subject),
-            sli_and_objective(by, subject),
-        ),
-        collapsed=collapsed,
     )
