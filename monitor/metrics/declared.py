@@ -78,7 +78,7 @@ DECLARED: Final = (
     ),
     MetricSpec(
         "relay_state_since_timestamp_seconds", "gauge", RELAY,
-        "Unix time since which the relay has its present condition.", lean=False,
+        "Unix time since which the relay has its present condition.",
     ),
     MetricSpec("relay_maintenance", "gauge", RELAY, "1 inside a maintenance window of the relay."),
     MetricSpec(
@@ -125,6 +125,7 @@ DECLARED: Final = (
     MetricSpec(
         "relay_probe_recovery_seconds", "histogram", PROBE,
         "Time from when an offline wallet resumes to the last message that was sent to it meanwhile.", OFFLINE,
+        lean=False,
     ),
     MetricSpec(
         "relay_probe_handshake_seconds", "histogram", PROBE,

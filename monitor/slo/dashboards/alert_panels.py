@@ -8,6 +8,7 @@ from monitor.slo.dashboards.model import Column, Kind, Panel, Query, State
 from monitor.slo.dashboards.palette import BLUE, SEVERITIES, UNKNOWN
 from monitor.slo.dashboards.promql import (
     ALERT_LABELS,
+    MONITORS,
     ONE_RELAY,
     SELECTED_RELAYS,
     WATCHDOG,
@@ -19,6 +20,8 @@ from monitor.slo.dashboards.shared_panels import NO_ALERT, location_label, relay
 
 if TYPE_CHECKING:
     from monitor.config import Config
+
+NO_MONITOR_ALERT: Final = "no alert about a monitor is firing"
 
 
 _SEVERITIES: Final = ("none", "info", "warning", "critical")
@@ -40,6 +43,7 @@ def _severities(subject: Subject) -> str:
 
 def firing_alerts(config: Config, width: int = 12, subject: Subject = SELECTED_RELAYS, height: int = 8) -> Panel:
     """Return the table of firing alerts with their start, critical ones first."""
+    no_alert = NO_MONITOR_ALERT if subject is MONITORS else NO_ALERT
     now = select("ALERTS", subject.alerts, 'alertstate="firing"')
     began = f"{select('ALERTS_FOR_STATE', subject.alerts)} and ignoring (alertstate) {now}"
     return Panel(
@@ -63,7 +67,7 @@ def firing_alerts(config: Config, width: int = 12, subject: Subject = SELECTED_R
                 filled=True,
                 align="center",
                 width=110,
-                empty_reason=NO_ALERT,
+                empty_reason=no_alert,
             ),
             Query(
                 expr=f"1000 * min by ({', '.join(ALERT_LABELS)}) ({began})",
@@ -71,7 +75,7 @@ def firing_alerts(config: Config, width: int = 12, subject: Subject = SELECTED_R
                 unit="dateTimeFromNow",
                 width=150,
                 empty_text="",
-                empty_reason=NO_ALERT,
+                empty_reason=no_alert,
             ),
         ),
         unit="none",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitor.slo.dashboards.model import Annotation
 from monitor.slo.dashboards.palette import BLUE, DEPLOY, RED
-from monitor.slo.dashboards.promql import MONITOR, Subject, first_seen, select, started
+from monitor.slo.dashboards.promql import MONITOR, MONITORS, Subject, first_seen, select, started
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from monitor.config import Config
 
 NO_CRITICAL_ALERT: Final = "no critical alert has started"
+NO_CRITICAL_MONITOR_ALERT: Final = "no critical alert about a monitor has started"
 NO_MAINTENANCE: Final = "no maintenance window is open"
 NO_DEPLOY: Final = "no node of another version has started"
 NO_MONITOR_DEPLOY: Final = "no monitor of another version has started"
@@ -33,7 +34,7 @@ def alert_starts(subject: Subject) -> Annotation:
         title="{{alertname}} {{relay}}",
         text="Start of a critical alert.",
         colour=RED,
-        empty_reason=NO_CRITICAL_ALERT,
+        empty_reason=NO_CRITICAL_MONITOR_ALERT if subject is MONITORS else NO_CRITICAL_ALERT,
     )
 
 

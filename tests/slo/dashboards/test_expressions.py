@@ -23,7 +23,14 @@ import yaml
 
 from monitor.config import load
 from monitor.slo.dashboards import centrifugo, connections, dashboards, failures, files
-from monitor.slo.dashboards.annotations import NO_DEPLOY, NO_MAINTENANCE, NO_MONITOR_DEPLOY, NO_RELOAD
+from monitor.slo.dashboards.alert_panels import NO_MONITOR_ALERT
+from monitor.slo.dashboards.annotations import (
+    NO_CRITICAL_MONITOR_ALERT,
+    NO_DEPLOY,
+    NO_MAINTENANCE,
+    NO_MONITOR_DEPLOY,
+    NO_RELOAD,
+)
 from monitor.slo.dashboards.detail import MONITOR_HEALTHY
 from monitor.slo.dashboards.health import ALL_COUNT, ALL_HEALTHY
 from monitor.slo.dashboards.promql import MONITOR, select, worst_state
@@ -80,8 +87,9 @@ NEVER_HERE = {
     NO_MAINTENANCE,
     NO_MONITOR_DEPLOY,
     NO_RELOAD,
-    "the relay is connected without TLS",
     NO_TLS,
+    NO_MONITOR_ALERT,
+    NO_CRITICAL_MONITOR_ALERT,
     FAR_FROM_THRESHOLD,
 }
 """Reasons that an outage of a single node without Redis does not end."""
