@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.exceptions import HTTPException
 
-from monitor.threads import run_in_thread
+from monitor.results import ATTEMPT
 from monitor.vocabulary import Finding, Outcome, Reason, Step
 from monitor.web import run_sentences
 from monitor.web.meanings import meanings
@@ -25,19 +24,10 @@ if TYPE_CHECKING:
     from monitor.results import Run
     from monitor.web.state import WebState
 
-ATTEMPT: Final = "(attempt)"
-"""The probe's name of fresh attempts."""
-
 ATTEMPTS_AFTER: Final = timedelta(seconds=15)
 """Time after a failure within which fresh attempts belong to its round."""
 
 MAX_ATTEMPTS: Final = 8
-
-READ_TIMEOUT: Final = 5.0
-"""Seconds for reading the journal, whose disk may hang."""
-
-MAX_READS: Final = 8
-"""Largest number of threads that read the journal at once; each of them may hang."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,14 +97,11 @@ class RunPage:
     def __init__(self, state: WebState) -> None:
         self._state = state
         self._meanings = meanings()
-        self._reads = 0  # threads that read the journal now
 
     async def page(self, request: Request) -> Response:
         """Serve the page of one run."""
         run_id = request.path_params["id"]
-        if self._reads >= MAX_READS:
-            raise HTTPException(503, "The journal does not answer")
-        shown = await self._read(run_id)
+        shown = await self._state.journal.read(partial(values, self._state.journal, run_id))
         if shown is None:
             raise HTTPException(404, "Run not found: it expired, or another monitor or shard made it")
         name = shown["run"].relay
@@ -126,22 +113,6 @@ class RunPage:
             alert = run_sentences.runbook(failure)
             runbook = alert, f"{base.rstrip('/')}/{alert}.md"
         return await html("run.html", relay=relay, runbook=runbook, **shown)
-
-    async def _read(self, run_id: str) -> dict[str, Any] | None:
-        """Return `values` of a run. Raises `HTTPException` if the journal does not answer; the thread then goes on."""
-        self._reads += 1
-        reading = asyncio.ensure_future(run_in_thread("read of a run", partial(values, self._state.journal, run_id)))
-        reading.add_done_callback(self._ended)
-        try:
-            async with asyncio.timeout(READ_TIMEOUT):
-                return await asyncio.shield(reading)
-        except TimeoutError:
-            raise HTTPException(503, "The journal does not answer") from None
-
-    def _ended(self, reading: asyncio.Future[dict[str, Any] | None]) -> None:
-        self._reads -= 1
-        if not reading.cancelled():
-            reading.exception()  # retrieved: the caller may have given up
 
     async def faults(self, _: Request) -> Response:
         """Serve what steps, findings and reasons mean."""

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from monitor.pairs.diagnosis import SKIPPED
-from monitor.vocabulary import Finding, Outcome, Reason, Step
+from monitor.vocabulary import Finding, Outcome, Reason, Step, cause_name
 from monitor.web.waterfall import is_finding
 
 if TYPE_CHECKING:
@@ -51,7 +51,6 @@ _CONNECTIONS: Final = {
 
 UNJUDGED_AFTER: Final = 300.0
 """Seconds after a run from which on a message without a verdict will get none: its horizon has passed long ago."""
-
 
 _RUNBOOKS: Final[Mapping[Reason, str]] = {
     Reason.LOST: "RelayMessagesLost",
@@ -134,8 +133,8 @@ def attempts(run: Run, following: Sequence[Run]) -> str:
     head = f"{len(following)} {noun} with a new pair within {max(1.0, seconds):.0f} s"
     if not failed:
         return f"{head}: delivered." if len(following) == 1 else f"{head}: all delivered."
-    causes = Counter((item.failure.step, item.failure.reason) for item in failed if item.failure is not None)
-    named = ", ".join(f"{step} {reason}" for step, reason in causes)
+    causes = [item.failure for item in failed if item.failure is not None]
+    named = ", ".join(dict.fromkeys(cause_name(each.step, each.reason, each.status) for each in causes))
     return f"{head}: {len(failed)} of {len(following)} failed ({named})."
 
 
@@ -146,8 +145,3 @@ def verdict(fate: MessageFate, run: Run, now: datetime) -> str:
     if fate.note or (now - run.started_at).total_seconds() - run.duration > UNJUDGED_AFTER:
         return "not judged"
     return "not judged yet"
-
-
-def is_loss(failure: Failure) -> bool:
-    """Return whether a failure is that of a message that did not arrive."""
-    return failure.reason in {Reason.LOST, Reason.UNRECOVERED, Reason.EPOCH_CHANGED}

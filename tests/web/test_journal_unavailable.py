@@ -30,3 +30,11 @@ async def test_the_api_says_so(path: str) -> None:
 async def test_what_does_not_need_it_is_served(path: str) -> None:
     async with client(journal=HangingJournal()) as web:
         assert (await web.get(f"/{path}")).status_code == 200
+
+
+async def test_the_page_of_a_run_says_so() -> None:
+    async with client(journal=HangingJournal()) as web:
+        response = await web.get("/runs/x", headers={"Accept": "text/html"})
+    assert response.status_code == 503
+    assert "<h1>the journal did not answer within 2 s</h1>" in response.text
+    assert '<a href="/">All relays</a>' in response.text

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from monitor.journal import Journal
-from monitor.results import Failure, LogLine, Mark, MessageFate
+from monitor.results import ATTEMPT, Failure, LogLine, Mark, MessageFate
 from monitor.vocabulary import Reason, Step
-from monitor.web.run_page import ATTEMPT, MAX_READS
 from tests.journal.sample import FULL, START, run
 from tests.web.site import EVIL, client
 from tests.web.test_pages import UNKNOWN, text_of
-
-if TYPE_CHECKING:
-    import pytest
 
 LOST = (
     Mark("dapp", Step.PUBLISH, 0.0, 0.001),
@@ -118,24 +112,6 @@ async def test_a_slot_in_an_outage_says_what_failed_in_it_and_what_the_attempt_f
         shown = text_of(await web.get(f"/runs/{run(1).id}"))
     assert "In this run hold disconnected: close code 3001; the cause is that of an attempt: Expected" in shown
     assert "Came refused: as seen by an attempt 4 s later" in shown
-
-
-async def test_a_journal_that_hangs_costs_a_limited_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("monitor.web.run_page.READ_TIMEOUT", 0.05)
-    store, released, reads = journal(), threading.Event(), []
-
-    def hang(run_id: str) -> None:
-        reads.append(run_id)
-        released.wait(10)
-
-    monkeypatch.setattr(store, "run", hang)
-    try:
-        async with client(journal=store) as web:
-            responses = [await web.get("/runs/1") for _ in range(MAX_READS + 2)]
-    finally:
-        released.set()
-    assert {(response.status_code, response.text) for response in responses} == {(503, "The journal does not answer\n")}
-    assert len(reads) == MAX_READS
 
 
 async def test_the_faults_are_explained() -> None:
