@@ -21,6 +21,7 @@ class Format(StrEnum):
     OPERATOR = "operator"
     CHART = "chart"
     OPENSLO = "openslo"
+    ROUTE = "route"
 
 
 def generate(
@@ -32,8 +33,10 @@ def generate(
         typer.Option(
             metavar="FORMAT",
             help="Format of the rules: prometheus, a rule file; operator, a PrometheusRule for its Operator; chart: "
-            "only relay-monitor.values.yaml, the Helm chart's values with configuration, rules and dashboards; or "
-            "openslo: only relay-monitor.openslo.yaml, the SLOs for tools that read OpenSLO.",
+            "only relay-monitor.values.yaml, the Helm chart's values with configuration, rules and dashboards; "
+            "openslo: only relay-monitor.openslo.yaml, the SLOs for tools that read OpenSLO; or route: writes no "
+            "file and "
+            "prints route, inhibitions and receivers, to be merged into an Alertmanager with other teams' routes.",
         ),
     ] = Format.PROMETHEUS,
 ) -> None:
@@ -48,14 +51,19 @@ def generate(
     relay-monitor generate --config prod.yaml --output prod/ --format operator
     relay-monitor generate --config prod.yaml --output prod/ --format chart
     relay-monitor generate --config prod.yaml --format openslo
+    relay-monitor generate --config prod.yaml --format route
     """
     require("generate")
     from monitor.config import load, text_of  # noqa: PLC0415
+    from monitor.slo.alertmanager import route_part  # noqa: PLC0415
     from monitor.slo.chart import chart_files  # noqa: PLC0415
     from monitor.slo.generate import differences, generated, write  # noqa: PLC0415
     from monitor.slo.openslo import left_out, openslo_files  # noqa: PLC0415
 
     loaded = load(config, os.environ, check_files=False)
+    if format is Format.ROUTE:
+        typer.echo(route_part(loaded).decode(), nl=False)
+        return
     if format is Format.CHART:
         files = chart_files(loaded, text_of(config), str(config))
     elif format is Format.OPENSLO:

@@ -19,9 +19,11 @@ from monitor.config import show_duration
 from monitor.config.attempts import GROUP_WAIT as VERDICT_WAIT
 from monitor.config.attempts import slowest_verdict
 from monitor.slo.drill_route import drill_receivers, drill_routes
+from monitor.slo.receivers import owners, receivers
 from monitor.slo.rules.explained import new_connections
 from monitor.slo.rules.recorded import budgeted
 from monitor.slo.rules.rule import any_of, dump
+from monitor.slo.rules.templates import quoted
 from monitor.slo.rules.timing import Timing
 
 if TYPE_CHECKING:
@@ -34,6 +36,13 @@ GROUP_WAIT: Final = {"critical": 10.0, "warning": 30.0}
 """Seconds from the first alert of a group to its notification, by severity.
 
 Pages about the verdict on a relay wait for `VERDICT_WAIT`, those about budgets for `budget_wait`.
+"""
+
+ROUTE_HEADER: Final = b"""\
+# Merge this into the configuration of an Alertmanager that has routes of other teams:
+# - the route into `route.routes`, before every route that could take its alerts by other labels, such as severity;
+# - the inhibitions into `inhibit_rules`: both sides of each are alerts of this install;
+# - the receivers into `receivers`, with your secrets.
 """
 
 VERDICT_INTERVAL: Final = 15.0
@@ -74,37 +83,50 @@ def _budget_interval(config: Config) -> float:
 
 
 def alertmanager_file(config: Config) -> bytes:
-    """Return the file; the receivers' URLs are placeholders."""
-    own = [SERVICE, f'install="{config.install}"']
-    return dump(
-        {
-            "route": {
-                "receiver": "tickets",
-                "group_by": ["install", "alertname", "slo", "relay"],
-                "group_wait": show_duration(GROUP_WAIT["warning"]),
-                "group_interval": "5m",
-                "repeat_interval": "12h",
-                "routes": list(_routes(config, own, sorted({relay.owner for relay in config.relays if relay.owner}))),
-            },
-            "inhibit_rules": list(_inhibitions(config, own)),
-            "receivers": [
-                *drill_receivers(config),
-                {"name": "pages", "webhook_configs": [{"url": "http://127.0.0.1:8080/pages"}]},
-                {"name": "tickets", "webhook_configs": [{"url": "http://127.0.0.1:8080/tickets"}]},
-                {"name": "dead-mans-switch", "webhook_configs": [{"url": "http://127.0.0.1:8080/dead-mans-switch"}]},
-                *(
-                    {"name": f"pages of {owner}", "webhook_configs": [{"url": f"http://127.0.0.1:8080/pages/{number}"}]}
-                    for number, owner in enumerate(
-                        sorted({relay.owner for relay in config.relays if relay.owner}), start=1
-                    )
-                ),
-                {"name": "nobody"},
-            ],
-        }
-    )
+    """Return a whole configuration of Alertmanager; secrets' files and the dead man's switch are placeholders."""
+    return dump(_configuration(config))
 
 
-def _routes(config: Config, own: list[str], owners: list[str]) -> Iterator[dict[str, Any]]:
+def route_part(config: Config) -> bytes:
+    """Return what a configuration with routes of other teams needs for the alerts of an install.
+
+    That is a route for `route.routes`, which takes the alerts of this install alone, the inhibitions and the receivers.
+    The receivers' names have a prefix, so that they equal none of other teams or installs.
+    """
+    made = _configuration(config)
+    prefix = f"relay-monitor-{config.install}-"
+    route = {"matchers": _own(config), **_renamed(made["route"], prefix)}
+    receivers = [{**receiver, "name": prefix + receiver["name"]} for receiver in made["receivers"]]
+    return ROUTE_HEADER + dump({**made, "route": route, "receivers": receivers})
+
+
+def _configuration(config: Config) -> dict[str, Any]:
+    own = _own(config)
+    return {
+        "route": {
+            "receiver": "tickets",
+            "group_by": ["install", "alertname", "slo", "relay"],
+            "group_wait": show_duration(GROUP_WAIT["warning"]),
+            "group_interval": "5m",
+            "repeat_interval": "12h",
+            "routes": list(_routes(config, own, owners(config))),
+        },
+        "inhibit_rules": list(_inhibitions(config, own)),
+        "receivers": [*drill_receivers(config), *receivers(config)],
+    }
+
+
+def _own(config: Config) -> list[str]:
+    return [SERVICE, f'install="{config.install}"']
+
+
+def _renamed(route: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """Return a route and those below it with a prefix before the names of their receivers."""
+    more = {"routes": [_renamed(each, prefix) for each in route["routes"]]} if "routes" in route else {}
+    return {**route, "receiver": prefix + route["receiver"], **more}
+
+
+def _routes(config: Config, own: list[str], names: list[str]) -> Iterator[dict[str, Any]]:
     yield from drill_routes(config, own)
     yield {
         "receiver": "dead-mans-switch",
@@ -124,9 +146,9 @@ def _routes(config: Config, own: list[str], owners: list[str]) -> Iterator[dict[
             "group_wait": show_duration(VERDICT_WAIT),
             "group_interval": show_duration(VERDICT_INTERVAL),
             "repeat_interval": "4h",
-            **_by_owner(owners),
+            **_by_owner(names),
         }
-    yield from _budget_routes(config, own, owners)
+    yield from _budget_routes(config, own, names)
     yield {
         "receiver": "pages",
         "matchers": [*own, 'severity="critical"'],
@@ -134,11 +156,12 @@ def _routes(config: Config, own: list[str], owners: list[str]) -> Iterator[dict[
         "group_wait": show_duration(GROUP_WAIT["critical"]),
         "group_interval": "1m",
         "repeat_interval": "4h",
-        **_by_owner(owners),
+        **_by_owner(names),
     }
+    yield from ({"receiver": f"tickets of {owner}", "matchers": [*own, f"owner={quoted(owner)}"]} for owner in names)
 
 
-def _budget_routes(config: Config, own: list[str], owners: list[str]) -> Iterator[dict[str, Any]]:
+def _budget_routes(config: Config, own: list[str], names: list[str]) -> Iterator[dict[str, Any]]:
     """Yield a route for each wait of the relays; that of the longest one takes all other relays."""
     by_wait: dict[float, list[str]] = {}
     for relay in config.relays:
@@ -153,19 +176,14 @@ def _budget_routes(config: Config, own: list[str], owners: list[str]) -> Iterato
             "group_wait": show_duration(wait),
             "group_interval": show_duration(_budget_interval(config)),
             "repeat_interval": "4h",
-            **_by_owner(owners),
+            **_by_owner(names),
         }
 
 
-def _by_owner(owners: list[str]) -> dict[str, Any]:
+def _by_owner(names: list[str]) -> dict[str, Any]:
     """The routes of each owner's alerts, if there are owners; all other settings are those of the parent."""
-    routes = [{"receiver": f"pages of {owner}", "matchers": [f"owner={_quoted(owner)}"]} for owner in owners]
+    routes = [{"receiver": f"pages of {owner}", "matchers": [f"owner={quoted(owner)}"]} for owner in names]
     return {"routes": routes} if routes else {}
-
-
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
 
 
 def _inhibitions(config: Config, own: list[str]) -> Iterator[dict[str, Any]]:
