@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from monitor.slo.dashboards.annotations import NO_DEPLOY
+from monitor.slo.dashboards.failures import FEW_EVENTS
 from monitor.slo.dashboards.model import NO_DATA, Annotation, Kind, Panel, Query, Row, Variable
 from monitor.slo.dashboards.palette import DEPLOY, NEUTRAL, ORANGE
 from monitor.slo.dashboards.promql import THIS_RELAY, events_of_most, first_seen, rate, select, sum_by
@@ -81,7 +82,9 @@ def _counted(name: str, by: Sequence[str]) -> str:
 
 def _no_data() -> Query:
     """Return the query that has a result only if the relay's Centrifugo is not scraped, or not known."""
-    return Query(expr=f"0 * absent({_of_relay(_series('node_num_clients'))})", legend=NO_DATA, empty_reason=SCRAPED)
+    having = select(_INFO, THIS_RELAY, f'{SELECTOR}!=""')
+    scraped = f"{_series('node_num_clients')} @ end() and on () {having} @ end()"
+    return Query(expr=f"0 * absent({scraped})", legend=NO_DATA, empty_reason=SCRAPED)
 
 
 def _graph(
@@ -111,6 +114,7 @@ def _bars(title: str, description: str, nothing: str, *queries: Query) -> Panel:
         bars=True,
         stacked=True,
         minimum=0,
+        soft_maximum=FEW_EVENTS,
         no_value=nothing,
     )
 

@@ -163,7 +163,7 @@ def schedule_row(config: Config) -> Row:
             ),
             Panel(
                 kind=Kind.TIME_SERIES,
-                title="Time since last success by probe",
+                title="Time since last success (intervals)",
                 description="Which probe has not succeeded recently? In units of its interval: 1 is on time, 3 is "
                 "late.",
                 queries=(Query(expr=since, legend="{{probe}}"),),

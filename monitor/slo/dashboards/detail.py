@@ -82,7 +82,7 @@ def _status(config: Config) -> Row:
     if len(config.locations) == 1:
         # The line of numbers has all that a table of one location would have.
         rows: tuple[Panel, ...] = (
-            replace(_timeline(), width=14, height=6),
+            replace(_timeline(config), width=14, height=6),
             alert_panels.firing_alerts(config, width=10, subject=ONE_RELAY, height=6),
         )
         failures = 9
@@ -91,7 +91,7 @@ def _status(config: Config) -> Row:
         rows = (
             replace(_by_location(), height=table),
             alert_panels.firing_alerts(config, width=10, subject=ONE_RELAY, height=table),
-            replace(_timeline(), height=timeline),
+            replace(_timeline(config), height=timeline),
         )
     return Row(
         title="",
@@ -293,8 +293,9 @@ def _by_location() -> Panel:
     )
 
 
-def _timeline() -> Panel:
+def _timeline(config: Config) -> Panel:
     """Return the panel of states and maintenance over time."""
+    where, state = ("{{location}}: ", "{{location}}") if len(config.locations) > 1 else ("", "state")
     unhealthy = f"{_UNHEALTHY.value} + 0 * (min by (location) ({select('relay_monitor_healthy', MONITOR)}) == 0)"
     windows = f"{len(CONDITIONS)} * (max by (location) ({select('relay_maintenance', THIS_RELAY)}) == 1)"
     return Panel(
@@ -303,13 +304,13 @@ def _timeline() -> Panel:
         description="When was it down, not accepting new connections, degraded or in maintenance? Unknown: nothing "
         "could be observed. While a monitor is unhealthy its verdicts are suspended. Missing data is shown as no data.",
         queries=(
-            Query(expr=worst_condition(THIS_RELAY, ("location",)), legend="{{location}}"),
+            Query(expr=worst_condition(THIS_RELAY, ("location",)), legend=state),
             Query(
                 expr=windows,
-                legend="{{location}}: maintenance",
+                legend=f"{where}maintenance",
                 empty_reason=NO_MAINTENANCE,
             ),
-            Query(expr=unhealthy, legend="{{location}}: monitor", empty_reason=MONITOR_HEALTHY),
+            Query(expr=unhealthy, legend=f"{where}monitor", empty_reason=MONITOR_HEALTHY),
         ),
         unit="none",
         width=24,

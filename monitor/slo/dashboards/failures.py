@@ -16,6 +16,9 @@ NO_FAILURE: Final = "no exchange fails"
 NO_MESSAGE_ERROR: Final = "no message error"
 NO_ADDRESS_FAILURE: Final = "every address is reached"
 NO_ENDPOINT_FAILURE: Final = "no endpoint fails"
+FEW_EVENTS: Final = 4
+"""Events up to which the axis of bars reaches at least: its marks would be fractions of one event."""
+
 _FAILURES: Final = select("relay_probe_failures_total", THIS_PROBE)
 
 
@@ -45,6 +48,7 @@ def bars(
         bars=True,
         stacked=True,
         minimum=0,
+        soft_maximum=FEW_EVENTS,
         no_value=nothing or NO_DATA,
     )
 
@@ -63,21 +67,12 @@ def failures_by_step(width: int, height: int) -> Panel:
     """Return the panel of failures by step and reason."""
     panel = bars(
         "Failures by step and reason",
-        "At which step of the protocol do exchanges fail, and why? First cause of each failed exchange, counted once; "
-        "the points are single runs.",
+        "At which step of the protocol do exchanges fail, and why? First cause of each failed exchange, counted once.",
         _FAILURES,
         ("step", "reason"),
         nothing=NO_FAILURE,
     )
-    (query,) = panel.queries
-    return replace(
-        panel,
-        queries=(replace(query, exemplars=True),),
-        colours=palette.failures(),
-        width=width,
-        height=height,
-        legend=Legend.RIGHT,
-    )
+    return replace(panel, colours=palette.failures(), width=width, height=height, legend=Legend.RIGHT)
 
 
 def failure_row() -> Row:
@@ -137,5 +132,6 @@ def _cause_panel() -> Panel:
         height=7,
         bars=True,
         minimum=0,
+        soft_maximum=FEW_EVENTS,
         no_value=NO_ENDPOINT_FAILURE,
     )

@@ -230,6 +230,7 @@ def _monitors(config: Config) -> Panel:
 def _timeline(config: Config) -> Panel:
     """Return the panel of health and failed self-checks over time."""
     by = ("location",) if config.shards == 1 else ("location", "instance")
+    is_single = len(config.locations) == 1 and config.shards == 1
     checks = f"max by (location, check) ({select('relay_monitor_failed_check', MONITOR)})"
     return Panel(
         kind=Kind.STATE_TIMELINE,
@@ -239,9 +240,13 @@ def _timeline(config: Config) -> Panel:
         queries=(
             Query(
                 expr=worst_state("relay_monitor_healthy", MONITOR, by),
-                legend=" · ".join(f"{{{{{label}}}}}" for label in by),
+                legend="health" if is_single else " · ".join(f"{{{{{label}}}}}" for label in by),
             ),
-            Query(expr=f"2 * ({checks} == 1)", legend="{{location}}: {{check}}", empty_reason=ALL_HEALTHY),
+            Query(
+                expr=f"2 * ({checks} == 1)",
+                legend="{{check}}" if is_single else "{{location}}: {{check}}",
+                empty_reason=ALL_HEALTHY,
+            ),
         ),
         unit="none",
         width=24,
@@ -279,7 +284,7 @@ def _schedule(config: Config) -> Row:
             ),
             Panel(
                 kind=Kind.TABLE,
-                title="Longest time since last success",
+                title="Time since last success (intervals)",
                 description=f"Which probes have not succeeded recently? The {_OVERDUE} with the longest time since "
                 "their last success, in units of their interval: 1 is on time, 3 is late.",
                 queries=(

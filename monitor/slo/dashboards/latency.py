@@ -19,6 +19,7 @@ HANDSHAKES: Final = "relay_probe_handshake_seconds"
 RECOVERIES: Final = "relay_probe_recovery_seconds"
 MESSAGING: Final = f'scenario="{Scenario.STEADY_MESSAGING}"'
 NEW_SESSION: Final = f'scenario="{Scenario.REALISTIC_SESSION}"'
+_MAX_THRESHOLDS: Final = 3
 _MIN_WINDOW: Final = 300.0
 """Shortest window in seconds of quantiles of what happens less often than exchanges of a persistent pair."""
 
@@ -29,9 +30,9 @@ def latency_row(config: Config) -> Row:
 
 
 def thresholds() -> Query:
-    """Return the query of the thresholds in force of the relay's latency SLOs."""
-    series = select("relay_slo_threshold_seconds", THIS_RELAY)
-    return Query(expr=f"max by (slo) ({series})", legend=f"{OBJECTIVE_PREFIX} {{{{slo}}}}")
+    """Return the query of the lowest thresholds in force of the relay's latency SLOs."""
+    series = f"max by (slo) ({select('relay_slo_threshold_seconds', THIS_RELAY)})"
+    return Query(expr=f"bottomk({_MAX_THRESHOLDS}, {series})", legend=f"{OBJECTIVE_PREFIX} {{{{slo}}}}")
 
 
 def without_probe(config: Config, *scenarios: Scenario) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from monitor.slo.dashboards import palette
+from monitor.slo.dashboards.failures import FEW_EVENTS
 from monitor.slo.dashboards.model import Kind, Panel, Query, Row
 from monitor.slo.dashboards.promql import MONITOR, OWN, events, events_of_most, quantile, rate, select
 
@@ -122,5 +123,6 @@ def _scrape_panels(config: Config) -> tuple[Panel, ...]:
             bars=True,
             stacked=True,
             minimum=0,
+            soft_maximum=FEW_EVENTS,
         ),
     )

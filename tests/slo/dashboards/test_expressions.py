@@ -83,13 +83,13 @@ NEVER_HERE = {
     MONITOR_HEALTHY,
     ALL_COUNT,
     NO_TASK_FAILURE,
+    NO_MONITOR_ALERT,
+    NO_CRITICAL_MONITOR_ALERT,
     NO_DEPLOY,
     NO_MAINTENANCE,
     NO_MONITOR_DEPLOY,
     NO_RELOAD,
     NO_TLS,
-    NO_MONITOR_ALERT,
-    NO_CRITICAL_MONITOR_ALERT,
     FAR_FROM_THRESHOLD,
 }
 """Reasons that an outage of a single node without Redis does not end."""
