@@ -26,7 +26,7 @@ SUPPORTED = import sys; sys.exit(sys.version_info < (3, 11))
 REFERENCES = $(subst /,.,$(basename $(wildcard monitor/*/reference.py tests/*/reference.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-unit test-python lint wheels dist docs screenshots bench truth endurance e2e cluster field drill incident year journal promtool windows fuzz lock clean
+.PHONY: help setup run test test-unit test-python lint wheels dist docs screenshots bench truth endurance chart e2e cluster field drill incident year journal promtool windows fuzz lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -106,6 +106,12 @@ truth: $(STAMP) ## Measure injected latency, and write docs/accuracy.md
 
 endurance: $(STAMP) ## Make 20,000 runs under random faults, and write docs/performance.md
 	$(BIN)/python -m bench.endurance --write
+
+chart: $(STAMP) ## Build helm and kubeconform, write the plain manifests, and check the Helm chart
+	$(BIN)/python -m tests.counterparts helm kubeconform
+	$(BIN)/python -m tests.chart.schemas
+	$(BIN)/python -m tests.chart.manifests
+	$(BIN)/python -m pytest --numprocesses $(UNIT_WORKERS) tests/chart $(ARGS)
 
 e2e: $(STAMP) ## Measure the time from an outage to the page, TRIES times (10)
 	$(BIN)/python -m tests.e2e $(or $(TRIES),10)

@@ -164,6 +164,9 @@ PROMTOOL_3 = _go_module(
     required=False,
 )
 ACTIONLINT = _go_module("actionlint", "github.com/rhysd/actionlint/cmd/actionlint@v1.7.12", required=False)
+# For tests/chart: built by `make chart`.
+HELM = _go_module("helm", "helm.sh/helm/v3/cmd/helm@v3.22.0", "-ldflags", "-s -w", "-tags", "netgo", required=False)
+KUBECONFORM = _go_module("kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0", required=False)
 NODE_PACKAGES = Counterpart(
     name="node_packages",
     path=NODE_PROGRAMS / "node_modules",
@@ -171,7 +174,10 @@ NODE_PACKAGES = Counterpart(
     build=_install_node_packages,
 )
 
-COUNTERPARTS = {made.name: made for made in (ENGINE, CENTRIFUGO, TOXIPROXY, NODE_PACKAGES, PROMTOOL_3, ACTIONLINT)}
+COUNTERPARTS = {
+    made.name: made
+    for made in (ENGINE, CENTRIFUGO, TOXIPROXY, NODE_PACKAGES, PROMTOOL_3, ACTIONLINT, HELM, KUBECONFORM)
+}
 
 
 def main(names: list[str]) -> int:

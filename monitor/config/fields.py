@@ -103,7 +103,8 @@ class Duration:
         handler: GetCoreSchemaHandler,
     ) -> Any:
         """Called by pydantic."""
-        written = WithJsonSchema({"type": "string", "pattern": f"^(0|(?=.){DURATION})$"})
+        # Without lookahead, which Go has not: Helm reads this schema too.
+        written = WithJsonSchema({"type": "string", "minLength": 1, "pattern": f"^(0|{DURATION})$"})
         return handler.generate_schema(Annotated[Any, BeforeValidator(self._validate), written])
 
     def _validate(self, value: object) -> float:

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 VALUES_FILE: Final = "relay-monitor.values.yaml"
 
 OWN_KEYS: Final = ("journal", "location", "server", "state_dir")
-"""Keys that no rule and no dashboard depends on: they may differ between the pods and the rules."""
+"""Keys that may differ between the pods and the rules.
+
+Of `location`, only links depend on it: alerts about no location lead to the pages of this one.
+"""
 
 
 def chart_files(config: Config, text: str, filename: str) -> dict[str, bytes]:

@@ -45,7 +45,7 @@ def test_they_have_the_configuration_its_rules_and_its_dashboards() -> None:
     "change",
     [
         ("location: local  ", "location: there  "),
-        ("locations: [local]", "locations: [local, there]\njournal: {max_age: 1d}"),
+        ("journal: {max_age: 30d", "journal: {max_age: 1d"),
         ("state_dir: null", "state_dir: /state"),
         ("listen: $", "listen: 127.0.0.1:1 # $"),
     ],
