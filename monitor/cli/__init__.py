@@ -27,6 +27,7 @@ from monitor.cli.maintenance import maintenance
 from monitor.cli.merge import merge
 from monitor.cli.once import once
 from monitor.cli.relay import relay
+from monitor.cli.report import report
 from monitor.cli.run import run
 from monitor.cli.schema import schema
 from monitor.cli.shared import EXIT_INTERRUPTED, EXIT_READER_GONE, EXIT_USAGE
@@ -46,7 +47,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 TOPICS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Monitor": (run, status, once, drill),
+    "Monitor": (run, status, once, drill, report),
     "Configuration and alerts": (init, check, simulate, generate, schema),
     "Load tests": (load, merge, compare),
     "Tests of this program": (relay,),

@@ -97,11 +97,15 @@ class PrometheusClient:
     """Reads the series and alerts of one install from the Prometheus at `url`.
 
     settings: name its credentials and certificates, whose files are read now. Raises `PrometheusError` if that fails.
+    timeout: seconds for each response, of queries that take longer than those of a page.
     """
 
-    def __init__(self, url: str, install: str, settings: PrometheusConfig | None = None) -> None:
+    def __init__(
+        self, url: str, install: str, settings: PrometheusConfig | None = None, *, timeout: float | None = None
+    ) -> None:
         self._url = url.rstrip("/")
         self._install = install
+        self._silence_timeout, self._response_timeout = timeout or SILENCE_TIMEOUT, timeout or RESPONSE_TIMEOUT
         self._headers = {"Accept": "application/json"}
         # Redirects could lead a request, and its credentials, to any address.
         handlers: list[Any] = [urllib.request.ProxyHandler({}), _NoRedirect]
@@ -125,13 +129,13 @@ class PrometheusClient:
     def drill_fires(self, drill: str) -> bool:
         """Return whether the alert of the drill with this id fires. Raises `PrometheusError`."""
         matchers = f'alertname="{ALERT}", alertstate="firing", install="{self._install}", {LABEL}="{drill}"'
-        return any(True for _ in self._query(f"ALERTS{{{matchers}}}"))
+        return any(True for _ in self.query(f"ALERTS{{{matchers}}}"))
 
     def conditions(self) -> dict[str, tuple[LocationView, ...]]:
         """Return what each location says of each relay. Raises `PrometheusError`."""
         found: dict[str, list[LocationView]] = {}
         query = f'max by (relay, location, state) (relay_state{{install="{self._install}"}}) == 1'
-        for labels, _ in self._query(query):
+        for labels, _ in self.query(query):
             if (state := labels.get("state")) in _CONDITIONS:
                 view = LocationView(location=_text(labels, "location"), condition=_CONDITIONS[state])
                 found.setdefault(_text(labels, "relay"), []).append(view)
@@ -141,17 +145,22 @@ class PrometheusClient:
         """Return the events of a window in seconds, by relay and SLO. Raises `PrometheusError`."""
         series = f'relay_slo_events_total{{install="{self._install}"}}[{show_duration(window)}]'
         found: dict[tuple[str, str], dict[str, float]] = {}
-        for labels, value in self._query(f"sum by (relay, slo, outcome) (increase({series}))"):
+        for labels, value in self.query(f"sum by (relay, slo, outcome) (increase({series}))"):
             found.setdefault(_key(labels), {})[labels.get("outcome", "")] = value
-        samples = self._query(f"max by (relay, slo) (count_over_time({series}))")
+        samples = self.query(f"max by (relay, slo) (count_over_time({series}))")
         spans = {_key(labels): min(window, value * scrape_interval) for labels, value in samples}
         return {
             key: SloEvents(outcomes.get("good", 0.0), outcomes.get("bad", 0.0), spans.get(key, 0.0))
             for key, outcomes in found.items()
         }
 
-    def _query(self, expression: str) -> Iterator[tuple[dict[str, str], float]]:
-        body = urllib.parse.urlencode({"query": expression}).encode()
+    def query(self, expression: str, at: float | None = None) -> Iterator[tuple[dict[str, str], float]]:
+        """Yield labels and value of each series of an instant query; `at` is a Unix time, None for now.
+
+        Raises `PrometheusError`.
+        """
+        parameters = {} if at is None else {"time": f"{at:.3f}"}
+        body = urllib.parse.urlencode({"query": expression, **parameters}).encode()
         for sample in self._decode(self._request("/api/v1/query", body), _VectorResponse).data.result:
             try:
                 value = float(sample.value[1])
@@ -162,16 +171,16 @@ class PrometheusClient:
 
     def _request(self, path: str, body: bytes | None) -> bytes:
         request = urllib.request.Request(self._url + path, body, self._headers)  # noqa: S310 - WebUrl
-        deadline = time.monotonic() + RESPONSE_TIMEOUT
+        deadline = time.monotonic() + self._response_timeout
         content = b""
         try:
-            with self._opener.open(request, timeout=SILENCE_TIMEOUT) as response:
+            with self._opener.open(request, timeout=self._silence_timeout) as response:
                 while chunk := response.read1(1 << 16):
                     content += chunk
                     if len(content) > MAX_BYTES:
                         raise PrometheusError(f"its response is larger than {MAX_BYTES >> 20} MB")
                     if time.monotonic() > deadline:
-                        raise PrometheusError(f"its response took longer than {RESPONSE_TIMEOUT:.0f} s")
+                        raise PrometheusError(f"its response took longer than {self._response_timeout:.0f} s")
         except urllib.error.HTTPError as error:
             error.close()
             hint = "; prometheus.username or bearer_token_file names credentials" if error.code == UNAUTHORIZED else ""

@@ -18,7 +18,9 @@ JOB: Final = "relay-monitor"
 INSTANCE: Final = "monitor:9464"
 IMPORT_TIMEOUT: Final = 60.0
 
-Series = dict[tuple[str, tuple[tuple[str, str], ...]], list[tuple[float, float]]]
+Key = tuple[str, tuple[tuple[str, str], ...]]
+Samples = list[tuple[float, float]]
+Series = dict[Key, Samples]
 """Times and values by the series' name and labels."""
 
 
@@ -32,7 +34,7 @@ def scrape(series: Series, registry: CollectorRegistry, at: float, wanted: Calla
             series.setdefault((sample.name, labels), []).append((at, sample.value))
 
 
-def _lines(series: Mapping[tuple[str, tuple[tuple[str, str], ...]], list[tuple[float, float]]]) -> Iterator[str]:
+def _lines(series: Mapping[Key, Samples]) -> Iterator[str]:
     for (name, labels), samples in series.items():
         text = ",".join(f'{label}="{_escaped(value)}"' for label, value in labels)
         yield from (f"{name}{{{text}}} {value} {at:.3f}\n" for at, value in samples)
@@ -49,7 +51,11 @@ def write(series: Series, folder: Path) -> None:
     with text.open("w", encoding="utf-8") as file:
         file.writelines(_lines(series))
     subprocess.run(
-        [find(PROMTOOL), "tsdb", "create-blocks-from", "openmetrics", text, folder / "prometheus"],
+        # One block for a month: the text is read again for each one.
+        [
+            *(find(PROMTOOL), "tsdb", "create-blocks-from", "--max-block-duration=768h"),
+            *("openmetrics", text, folder / "prometheus"),
+        ],
         check=True,
         capture_output=True,
         timeout=IMPORT_TIMEOUT,
