@@ -95,7 +95,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """A column of a table that shows a label; `states` map values of the label to texts and colours."""
+    """A column of a table that shows a label; `states` map its values to texts and colours, `wrap` wraps it."""
 
     label: str
     title: str = ""
@@ -104,6 +104,7 @@ class Column:
     links: tuple[tuple[str, str], ...] = ()
     empty_text: str = ""
     hidden: bool = False
+    wrap: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

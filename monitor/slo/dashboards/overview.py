@@ -193,7 +193,7 @@ def _history(config: Config) -> Row:
 
 def _budgets_at_the_end() -> str:
     series = select("slo:period_error_budget_remaining:ratio", SELECTED_RELAYS.recorded)
-    return f"min by (relay, slo) ({series} @ end())"
+    return f"min by (relay, slo) (last_over_time({series}[5m] @ end()))"
 
 
 def _colours(config: Config) -> tuple[tuple[str, str], ...]:
@@ -263,7 +263,6 @@ def _failures(config: Config) -> tuple[Panel, ...]:
             failed,
             ("relay",),
             "no exchange failed",
-            legend=_legend(config),
             colours=_colours(config),
         ),
         _bars(
@@ -291,7 +290,6 @@ def _bars(
     series: str,
     by: tuple[str, ...],
     empty: str,
-    legend: Legend = Legend.BOTTOM,
     colours: tuple[tuple[str, str], ...] = (),
 ) -> Panel:
     return Panel(
@@ -311,7 +309,6 @@ def _bars(
         stacked=True,
         minimum=0,
         colours=colours,
-        legend=legend,
         no_value=empty,
     )
 

@@ -308,7 +308,7 @@ def _value_column(query: Query) -> Iterator[dashboard.DynamicConfigValue]:
 def _label_column(column: Column) -> Iterator[dashboard.DynamicConfigValue]:
     return _cells(
         [*_mappings(column.states), _empty(column.empty_text, TEXT)],
-        "color-text" if column.states else "",
+        "color-text" if column.states else "auto" if column.wrap else "",
         column.width,
         column.links,
         hidden=column.hidden,
@@ -325,8 +325,8 @@ def _cells(
 ) -> Iterator[dashboard.DynamicConfigValue]:
     yield dashboard.DynamicConfigValue(id_val="mappings", value=mappings)
     if cell:
-        mode = {"mode": "basic"} if cell == "color-background" else {}
-        yield dashboard.DynamicConfigValue(id_val="custom.cellOptions", value={"type": cell, **mode})
+        more: Mapping[str, Mapping[str, Any]] = {"color-background": {"mode": "basic"}, "auto": {"wrapText": True}}
+        yield dashboard.DynamicConfigValue(id_val="custom.cellOptions", value={"type": cell, **more.get(cell, {})})
     if width is not None:
         yield dashboard.DynamicConfigValue(id_val="custom.width", value=width)
     if links:

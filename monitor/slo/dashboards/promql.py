@@ -234,8 +234,11 @@ def burn_rate(window: str, subject: Subject = SELECTED_RELAYS, by: Sequence[str]
 def recorded(
     name: str, subject: Subject = SELECTED_RELAYS, by: Sequence[str] = BUDGET_LABELS, worst: str = "max"
 ) -> str:
-    """Return a recorded series by the labels of an error budget, or by some of them and the worst of the others."""
-    return f"{worst} by ({', '.join(by)}) ({select(name, subject.recorded)})"
+    """Return a recorded series by the labels of an error budget, or by some of them and the worst of the others.
+
+    The last value of five minutes, as Prometheus takes it for scraped series: one failed scrape is no missing budget.
+    """
+    return f"{worst} by ({', '.join(by)}) (last_over_time({select(name, subject.recorded)}[5m]))"
 
 
 def remaining_budget(subject: Subject = SELECTED_RELAYS, by: Sequence[str] = BUDGET_LABELS) -> str:

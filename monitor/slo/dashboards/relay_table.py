@@ -40,6 +40,9 @@ NO_TLS: Final = "no relay is connected with TLS"
 MAX_ROWS: Final = 10
 """Most rows that the table shows without scrolling, so that the alerts stay on the first screen."""
 
+LONG_NAME: Final = 40
+"""Characters from which on names of relays are wrapped."""
+
 _ROW_PIXELS: Final = 36
 _GRID_PIXELS: Final = 38
 _FRAME_PIXELS: Final = 60
@@ -113,10 +116,14 @@ def relay_table(config: Config) -> Panel:
         width=24,
         height=_height(len(config.relays)),
         labels=(
-            Column(label="relay", links=relay_links(config)),
+            Column(
+                label="relay",
+                links=relay_links(config),
+                wrap=any(len(relay.name) > LONG_NAME for relay in config.relays),
+            ),
             Column(label="state"),
             Column(label="since"),
-            Column(label="cause", width=190),
+            Column(label="cause", width=175),
             *((Column(label="not up at"),) if location_label(config) else ()),
         ),
         sort=("-state",),
@@ -133,9 +140,9 @@ def _status(config: Config) -> tuple[Query, ...]:
     up = select("relay_state", RELAY, 'state="up"')
     places = len(config.locations)
     return (
-        Query(expr=_condition(), column="state", unit="none", states=states(), filled=True, width=150, align="center"),
+        Query(expr=_condition(), column="state", unit="none", states=states(), filled=True, width=140, align="center"),
         Query(
-            expr=_since(config), column="since", unit="dateTimeFromNow", width=150, empty_text="",
+            expr=_since(config), column="since", unit="dateTimeFromNow", width=140, empty_text="",
             empty_reason="no verdict yet",
         ),
         Query(expr=_cause(), column="causes", unit="none", hidden=True, empty_reason="every relay is up"),
@@ -160,24 +167,24 @@ def _numbers(config: Config) -> tuple[Query, ...]:
     success = select("relay_probe_last_success_timestamp_seconds", RELAY)
     return (
         Query(
-            expr=_success_rate(config), column="success 1 h", unit="percentunit", decimals=2, width=100,
+            expr=_success_rate(config), column="success 1 h", unit="percentunit", decimals=2, width=95,
             empty_text=NONE, empty_reason="no exchange in the last hour",
         ),
         Query(
-            expr=_quantile(0.5), column="P50 1 h", unit="s", width=85, empty_text=NONE,
+            expr=_quantile(0.5), column="P50 1 h", unit="s", width=78, empty_text=NONE,
             empty_reason="no steady-messaging probe",
         ),
         Query(
-            expr=_quantile(0.99), column="P99 1 h", unit="s", width=85, empty_text=NONE,
+            expr=_quantile(0.99), column="P99 1 h", unit="s", width=78, empty_text=NONE,
             empty_reason="no steady-messaging probe",
         ),
         Query(
-            expr=f"round({sum_by(lost, BY)})", column="lost 1 h", unit="none", decimals=0, width=75,
+            expr=f"round({sum_by(lost, BY)})", column="lost 1 h", unit="none", decimals=0, width=72,
             steps=((0, TEXT), (0.5, RED)), empty_text=NONE, empty_reason="no probe sends messages",
         ),
         Query(
             expr=budget_or_reason(SELECTED_RELAYS, BY, condition(RELAY, BY)), column="lowest budget",
-            unit="percentunit", decimals=1, steps=BUDGET_STEPS, states=BUDGET_STATES, width=125, empty_text=NONE,
+            unit="percentunit", decimals=1, steps=BUDGET_STEPS, states=BUDGET_STATES, width=125,
         ),
         Query(
             expr=recorded("slo:current_burn_rate:ratio", SELECTED_RELAYS, BY), column="burn rate", unit="suffix:×",
@@ -189,7 +196,7 @@ def _numbers(config: Config) -> tuple[Query, ...]:
             empty_reason=NO_TLS,
         ),
         Query(
-            expr=f"1000 * max by (relay) ({success})", column="last success", unit="dateTimeFromNow", width=150,
+            expr=f"1000 * max by (relay) ({success})", column="last success", unit="dateTimeFromNow", width=140,
             empty_text="never",
         ),
     )  # fmt: skip

@@ -61,7 +61,8 @@ def burn_steps(config: Config) -> tuple[tuple[float, str], ...]:
 
 def budget_or_none(subject: Subject, by: Sequence[str] = BUDGET_LABELS) -> str:
     """Return the lowest remaining budget by these labels, or `NO_BUDGET` if all objectives are 100 %."""
-    return f"{remaining_budget(subject, by)} or {NO_BUDGET} + 0 * {recorded('slo:objective:ratio', subject, by)}"
+    lowest = recorded("slo:objective:ratio", subject, by, "min")
+    return f"{remaining_budget(subject, by)} or {NO_BUDGET} + 0 * ({lowest} == 1)"
 
 
 def budget_or_reason(subject: Subject, by: Sequence[str], relays: str) -> str:
@@ -69,11 +70,12 @@ def budget_or_reason(subject: Subject, by: Sequence[str], relays: str) -> str:
 
     `relays` is an expression of all relays by these labels.
     """
+    labels = ", ".join(by)
     missing = f"and on () absent({select('slo:objective:ratio', subject.recorded)})"
-    configured = select("relay_slo_objective_ratio", subject.relay)
+    configured = f"count by ({labels}) ({select('relay_slo_objective_ratio', subject.relay)})"
     return (
-        f"{budget_or_none(subject, by)} "
-        f"or {NO_RULES} + 0 * {relays} {missing} and on () count({configured}) or {NO_BUDGET} + 0 * {relays}"
+        f"{budget_or_none(subject, by)} or {NO_RULES} + 0 * {relays} {missing} and on ({labels}) {configured} "
+        f"or {NO_BUDGET} + 0 * {relays} unless on ({labels}) {configured}"
     )
 
 
@@ -129,7 +131,7 @@ def slo_status(config: Config, subject: Subject = SELECTED_RELAYS, height: int =
         queries=(
             Query(
                 expr=budget_or_none(subject), column="budget left", unit="percentunit", decimals=1, steps=BUDGET_STEPS,
-                states=BUDGET_STATES, empty_text="", width=130,
+                states=BUDGET_STATES, width=130,
             ),
             Query(
                 expr=recorded("slo:current_burn_rate:ratio", subject), column="burn rate", unit="suffix:×", decimals=1,
