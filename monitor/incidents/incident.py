@@ -46,7 +46,7 @@ class EntryKind(StrEnum):
     REOPENED = "reopened"
     CONDITION = "condition"
     CLOSED = "closed"
-    FAILED = "failed"  # the first failure of a cause, a probe or an endpoint
+    FAILED = "failed"  # the first failure of a cause, probe or endpoint; of attempts all while a condition lasts
     DELIVERED = "delivered"  # the first message after failures
     MESSAGES = "messages"  # messages lost, late, damaged
     MAINTENANCE = "maintenance"
@@ -120,7 +120,8 @@ class Incident:
     closed_because: why it was closed, in words.
     condition: the present one, or that at its end; `worst` the worst so far.
     attempts, failed_attempts: fresh attempts while it was open.
-    seconds: how long each condition lasted; `maintenance_seconds` how long maintenance did meanwhile.
+    seconds: how long each condition lasted since it began, which is before it was known; `maintenance_seconds` how long
+        maintenance did meanwhile.
     unobserved_seconds: how long no monitor ran.
     messages: how many messages got each verdict that is a failure.
     """

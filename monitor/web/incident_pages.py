@@ -97,6 +97,7 @@ class IncidentPages:
             "incidents.html",
             now=view.now,
             relay=relay,
+            location=view.location,
             names=names,
             opened=sorted((row for row in rows if row[0].is_open), key=lambda row: -SEVERITY[row[0].condition]),
             closed=[row for row in rows if not row[0].is_open],
