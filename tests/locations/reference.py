@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from monitor.config import Config, parse, text_of
-from monitor.slo.alertmanager import alertmanager_file
+from monitor.slo.alertmanager import route_part
 from tests.counterparts import ROOT
 
 if TYPE_CHECKING:
@@ -23,18 +23,9 @@ CONFIG: Final = FOLDER / "config.yaml"
 COMPANY: Final = FOLDER / "alertmanager-company.yml"
 TARGET: Final = FOLDER / "alertmanager.yml"
 
-RECEIVERS: Final = {
-    "pages": "pager",
-    "pages of wallets": "wallets-pager",
-    "tickets": "chat",
-    "dead-mans-switch": "dead-mans-switch",
-    "nobody": "nobody",
-}
-"""Receiver in what `generate` makes → that of the company. All others, which drills use, stay."""
-
 HEADER: Final = """\
-# alertmanager-company.yml with the branch that `relay-monitor generate` makes for config.yaml, written by `make docs`.
-# The branch comes first: the company's own routes would take its alerts otherwise.
+# alertmanager-company.yml with what `relay-monitor generate --format route` prints for config.yaml: see `make docs`.
+# The new route comes first: the company's own routes would take its alerts otherwise.
 """
 
 
@@ -44,21 +35,13 @@ def config(location: str = "fra") -> Config:
 
 
 def merged() -> dict[str, Any]:
-    """Return the company's configuration with the branch."""
-    company = yaml.safe_load(COMPANY.read_text("utf-8"))
-    own = yaml.safe_load(alertmanager_file(config()))
-    matchers = ['service="relay-monitor"', f'install="{config().install}"']
-    company["route"]["routes"].insert(0, {"matchers": matchers, **_with_receivers(own["route"])})
-    company["inhibit_rules"] += own["inhibit_rules"]
-    company["receivers"] += [each for each in own["receivers"] if each["name"] not in RECEIVERS]
-    return dict(company)
-
-
-def _with_receivers(route: dict[str, Any]) -> dict[str, Any]:
-    """Return a route with the company's receivers in it and in all below it."""
-    below = [_with_receivers(each) for each in route.get("routes", [])]
-    receiver = RECEIVERS.get(route["receiver"], route["receiver"])
-    return route | {"receiver": receiver} | ({"routes": below} if below else {})
+    """Return the company's configuration with the branch, as the head of the route says."""
+    company: dict[str, Any] = yaml.safe_load(COMPANY.read_text("utf-8"))
+    part = yaml.safe_load(route_part(config()))
+    company["route"]["routes"].insert(0, part["route"])
+    company["inhibit_rules"] += part["inhibit_rules"]
+    company["receivers"] += part["receivers"]
+    return company
 
 
 def render() -> str:
