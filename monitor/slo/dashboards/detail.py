@@ -115,30 +115,24 @@ def _numbers() -> tuple[Panel, ...]:
             Query(expr=f"max({state})"),
             states=shared_panels.CONDITION_STATES,
         ),
-        replace(
-            _stat(
-                "In this state since",
-                "Since when? The earliest of the locations that report this state.",
-                Query(expr=f"1000 * min({_since()} and on (location) ({state} == on () group_left () max({state})))"),
-                unit="dateTimeFromNow",
-            ),
-            size=_TEXT_SIZE,
+        _stat(
+            "In this state since",
+            "Since when? The earliest of the locations that report this state.",
+            Query(expr=f"1000 * min({_since()} and on (location) ({state} == on () group_left () max({state})))"),
+            unit="dateTimeFromNow",
         ),
         _cause(),
-        replace(
-            _stat(
-                "Success rate",
-                "What share of the exchanges succeeded in the selected time range?",
-                Query(
-                    expr=ratio_of(
-                        increase(select(exchanges, THIS_PROBE, 'outcome="ok"'), "$__range"),
-                        increase(select(exchanges, THIS_PROBE, 'outcome=~"ok|failed"'), "$__range"),
-                    )
-                ),
-                unit="percentunit",
-                decimals=3,
+        _stat(
+            "Success rate",
+            "What share of the exchanges succeeded in the selected time range?",
+            Query(
+                expr=ratio_of(
+                    increase(select(exchanges, THIS_PROBE, 'outcome="ok"'), "$__range"),
+                    increase(select(exchanges, THIS_PROBE, 'outcome=~"ok|failed"'), "$__range"),
+                )
             ),
-            size=_TEXT_SIZE,
+            unit="percentunit",
+            decimals=3,
             width=3,
         ),
         _round_trip(),
@@ -178,7 +172,7 @@ def _stat(
     unit: str = "none",
     decimals: int | None = None,
     states: tuple[State, ...] = (),
-    steps: tuple[tuple[float, str], ...] = (),
+    width: int = 4,
 ) -> Panel:
     return Panel(
         kind=Kind.STAT,
@@ -188,8 +182,8 @@ def _stat(
         unit=unit,
         decimals=decimals,
         states=states,
-        steps=steps,
-        width=4,
+        size=_TEXT_SIZE,
+        width=width,
         height=3,
     )
 

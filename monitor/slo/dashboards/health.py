@@ -37,6 +37,10 @@ UID: Final = "relay-monitor-health"
 ALL_HEALTHY: Final = "no self-check fails"
 ALL_COUNT: Final = "every exchange counts"
 _CHECK_FAILED: Final = State(value=2, text="check failed", colour=palette.ORANGE)
+_TEXT_SIZE: Final = 28
+"""Pixels of the texts of the first line, which would fill their panels otherwise."""
+
+_FEW_MONITORS: Final = 4
 _DRILL_FAILED: Final = -1
 _NO_DRILL: Final = -2
 _OVERDUE: Final = 20
@@ -64,12 +68,13 @@ def health(config: Config) -> Dashboard:
 
 
 def _status(config: Config) -> Row:
+    height = 6 if len(config.locations) * config.shards <= _FEW_MONITORS else 7
     return Row(
         title="",
         panels=(
             *_numbers(config),
-            _monitors(config),
-            alert_panels.firing_alerts(config, width=9, subject=MONITORS, height=6),
+            replace(_monitors(config), height=height),
+            alert_panels.firing_alerts(config, width=9, subject=MONITORS, height=height),
             _timeline(config),
         ),
     )
@@ -92,6 +97,7 @@ def _stat(
         unit=unit,
         width=3,
         height=3,
+        size=_TEXT_SIZE,
         states=states,
         steps=steps,
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from monitor.vocabulary import Condition, Outcome, Reason, Step, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 GREEN: Final = "green"
 """Up, good, met."""
@@ -99,15 +99,22 @@ _STEP_HUES: Final[Mapping[Step, int]] = {
 }  # fmt: skip
 """Degrees; connecting is warm, messaging is cold, and nothing is as green as success."""
 
-_LIGHTNESS: Final[Mapping[str, float]] = {"": 0.6, f" {Reason.TIMEOUT}": 0.76, f" {Reason.SILENT}": 0.42}
+_SHADES: Final[Sequence[tuple[Reason | None, float, Collection[Step]]]] = (
+    (None, 0.6, tuple(Step)),
+    (Reason.TIMEOUT, 0.78, tuple(Step)),
+    (Reason.SILENT, 0.42, tuple(Step)),
+    (Reason.UNRECOVERED, 0.7, (Step.DELIVER, Step.ANSWER, Step.RECOVER)),
+    (Reason.DISCONNECTED, 0.52, (Step.DELIVER, Step.ANSWER, Step.HELLO)),
+)
+"""Lightness of a reason, None: of all others, at the steps where several reasons are common."""
 
 
 def failures() -> tuple[tuple[str, str], ...]:
-    """Return `Panel.colours` for failures by step and reason: a hue for each step, darker for silence."""
+    """Return `Panel.colours` for failures by step and reason: a hue for each step, and shades of it for reasons."""
     return tuple(
-        (rf"^{step}{reason}\b", _hex(hue / 360, lightness))
-        for step, hue in _STEP_HUES.items()
-        for reason, lightness in _LIGHTNESS.items()
+        (rf"^{step} {reason}$" if reason else rf"^{step}\b", _hex(_STEP_HUES[step] / 360, lightness))
+        for reason, lightness, steps in _SHADES
+        for step in steps
     )
 
 

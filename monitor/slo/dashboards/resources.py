@@ -112,12 +112,12 @@ def _scrape_panels(config: Config) -> tuple[Panel, ...]:
             description="Does the monitor work without faults of its own? Incidents that it opened, and tasks that "
             "ended by a bug and were started again.",
             queries=(
-                Query(expr=events(incidents, ("location",)), legend="incidents {{location}}"),
+                Query(expr=events(incidents), legend="incidents"),
                 Query(
                     expr=events_of_most(tasks, ("task",)), legend="task {{task}} failed", empty_reason=NO_TASK_FAILURE
                 ),
             ),
-            colours=(("^incidents ", palette.AMBER), ("^task ", palette.RED)),
+            colours=(("^incidents$", palette.AMBER), ("^task ", palette.RED)),
             width=6,
             height=6,
             bars=True,
