@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from monitor.drill import ALERT, LABEL, SERIES
+from monitor.slo.rules import templates
 from monitor.slo.rules.rule import HEALTH_DASHBOARD, Alert
 from monitor.slo.rules.verdicts import Selectors
 
@@ -39,7 +40,13 @@ def alerts(config: Config) -> Iterator[Alert]:
         expr=f"max by ({MONITOR}) ({own('relay_monitor_drill_last_successful')}) == 0",
         summary="The last drill of monitor {{ $labels.location }} failed: its notification did not arrive",
         description="The monitor at {{ $labels.location }} set a reserved relay down, and the notification did not "
-        "come back to it. A part of the chain from its /metrics to a page may be broken; `relay-monitor drill` shows "
-        "which.",
+        "come back to it."
+        + templates.at_time(
+            "max(relay_monitor_drill_last_success_timestamp_seconds{install=$install, location=$location})",
+            " The last drill that succeeded was at ",
+            otherwise=" No drill has succeeded yet.",
+        )
+        + " A part of the chain from its /metrics to a page may be broken."
+        "\nFirst: run `relay-monitor drill`: it names the link that is missing.",
         dashboard=HEALTH_DASHBOARD,
     )

@@ -181,5 +181,14 @@ ALONE: Final[tuple[TextCase, ...]] = (
         at="8m",
         alert="RelayMonitorUnhealthy",
     ),
+    TextCase(
+        name="a drill that failed",
+        series={
+            'relay_monitor_drill_last_successful{location="local", shard="0/1"}': then("1x20", "0x30"),
+            'relay_monitor_drill_last_success_timestamp_seconds{location="local", shard="0/1"}': "300x50",
+        },
+        at="8m",
+        alert="RelayMonitorDrillFailed",
+    ),
 )
 """With `SMALL`."""
