@@ -67,6 +67,23 @@ def test_panels_fill_the_grid_without_overlap(dashboard: dict[str, Any]) -> None
     assert set(taken) == {(x, y) for x in range(24) for y in range(height)}
 
 
+SCREEN, BAR, LINE = 900, 104, 38
+"""Pixels: of a screen, of Grafana's bars above the first panel, and of a line of the grid with its gap."""
+
+
+@pytest.mark.parametrize("locations", [1, 3, 5])
+def test_what_is_open_fits_the_screens(locations: int) -> None:
+    """The first screen answers, the detail of a relay has three and the monitor's health two; other rows are closed."""
+    names = [f"location-{number}" for number in range(locations)]
+    made = files(parse(f"location: {names[0]}\nlocations: {json.dumps(names)}\n{TWO}", "config.yaml", {}))
+    for name, first_row, screens in (("relay-detail", "Latency", 3), ("monitor-health", "Schedule", 2)):
+        board = json.loads(made[f"dashboards/{name}.json"])
+        ends = [BAR + LINE * (panel["gridPos"]["y"] + panel["gridPos"]["h"]) for panel in board["panels"]]
+        (begin,) = (panel["gridPos"]["y"] for panel in board["panels"] if panel["title"] == first_row)
+        assert BAR + LINE * begin <= SCREEN + LINE
+        assert max(ends) <= screens * SCREEN
+
+
 def test_a_panel_keeps_its_id_when_another_is_added_before_it(models: tuple[Dashboard, ...]) -> None:
     board = models[0]
     new = Row(title="New", panels=(Panel(kind=Kind.STAT, title="x", description="x?", queries=(), width=24),))
