@@ -1,7 +1,9 @@
 """Record worlds, and draw the dashboards over them.
 
-`python -m tests.dashboards record FOLDER` records; `draw FOLDER PICTURES [NAME…]` draws the dashboards of this code
-over a recording: those whose name contains one of the texts, or all.
+`python -m tests.dashboards record FOLDER` records real monitors, `record-load FOLDER` a load test, `simulate FOLDER`
+simulated monitors.
+`draw FOLDER PICTURES [NAME…]` draws the dashboards of this code over a recording: those whose name contains one of the
+texts, or all.
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.dashboards.gallery import drawn, photograph
-from tests.dashboards.recording import Recording, record
+from tests.dashboards.recording import Recording, record, record_load
+from tests.dashboards.simulation import simulate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +41,10 @@ def main() -> None:
     match sys.argv[1:]:
         case ["record", folder]:
             asyncio.run(record(Path(folder)))
+        case ["record-load", folder]:
+            asyncio.run(record_load(Path(folder)))
+        case ["simulate", folder]:
+            simulate(Path(folder))
         case ["draw", folder, pictures, *names]:
             asyncio.run(_draw(Recording.load(Path(folder)), Path(pictures), names))
         case _:

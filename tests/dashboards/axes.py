@@ -60,11 +60,13 @@ class Axis:
             return _logarithmic(values, low, high, float(scale.get("log") or 10), unit)
         count = max(2.0, (height - 26) / MARK_HEIGHT)
         found, gap = marks(low, high, count, unit)
+        least = 0.0 if digits is None or unit in {"percentunit", "s", "ms"} else 10.0**-digits
+        gap = max(gap, least)  # below, labels of two marks are equal
         if defaults.get("max") is None:
             high = math.ceil(high / gap - 1e-9) * gap
         if defaults.get("min") is None:
             low = math.floor(low / gap + 1e-9) * gap
-        found, gap = marks(low, high, count, unit)
+        found, gap = marks(low, high, min(count, (high - low) / gap), unit)
         return cls(low, high, tuple((value, tick(value, unit, gap, digits)) for value in found))
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from prometheus_client.registry import CollectorRegistry
 
 JOB: Final = "relay-monitor"
-INSTANCE: Final = "monitor:9464"
+TARGET: Final = {"job": JOB, "instance": "monitor:9464"}
 IMPORT_TIMEOUT: Final = 60.0
 
 Key = tuple[str, tuple[tuple[str, str], ...]]
@@ -24,13 +24,21 @@ Series = dict[Key, Samples]
 """Times and values by the series' name and labels."""
 
 
-def scrape(series: Series, registry: CollectorRegistry, at: float, wanted: Callable[[str], bool]) -> None:
-    """Add the samples of the wanted names, as Prometheus would scrape them at a time, and `up`."""
-    own = {"job": JOB, "instance": INSTANCE}
+def scrape(
+    series: Series,
+    registry: CollectorRegistry,
+    at: float,
+    own: Mapping[str, str] = TARGET,
+    wanted: Callable[[str], bool] = lambda _: True,
+) -> None:
+    """Add the samples of the wanted metrics, as Prometheus would scrape them at a time, and `up`.
+
+    `own` are the target's labels.
+    """
     series.setdefault(("up", tuple(sorted(own.items()))), []).append((at, 1.0))
     for metric in registry.collect():
         for sample in metric.samples if wanted(metric.name) else ():
-            labels = tuple(sorted((sample.labels | own).items()))
+            labels = tuple(sorted({**sample.labels, **own}.items()))
             series.setdefault((sample.name, labels), []).append((at, sample.value))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import statistics
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -105,7 +106,7 @@ class Source:
             )
             for samples in found
         )
-        return Response(target, expr, None if instant else steps, frames, tuple(exemplars))
+        return Response(target, expr, None if instant else steps, frames, tuple(sampled(exemplars, steps.step)))
 
     def _legend(self, target: dict[str, Any], labels: dict[str, str]) -> str:
         pattern = target.get("legendFormat")
@@ -118,6 +119,21 @@ class Source:
         remaining = ", ".join(f'{name}="{value}"' for name, value in sorted(labels.items()) if name != "__name__")
         name = labels.get("__name__", "")
         return f"{name}{{{remaining}}}" if remaining or not name else name
+
+
+def sampled(exemplars: list[tuple[float, float]], step: float) -> list[tuple[float, float]]:
+    """Return the exemplars that Grafana draws: in each step those that differ by two standard deviations."""
+    if len(exemplars) < 2:
+        return exemplars
+    apart = 2 * statistics.pstdev(value for _, value in exemplars)
+    kept: list[tuple[float, float]] = []
+    lowest: dict[float, float] = {}
+    for at, value in sorted(exemplars, key=lambda item: -item[1]):
+        bucket = at // step
+        if bucket not in lowest or lowest[bucket] - value > apart:
+            lowest[bucket] = value
+            kept.append((at, value))
+    return kept
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from monitor.config import parse
 from monitor.slo.dashboards import dashboards, files
 from tests.dashboards.page import Settings, draw
 from tests.dashboards.pictures import FIRST_SCREEN, Camera
 from tests.dashboards.prometheus import Prometheus
-from tests.dashboards.recording import SCRAPE
+from tests.dashboards.recording import LOAD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
     from tests.dashboards.page import Page
     from tests.dashboards.recording import Recorded, Recording
-
-RANGE: Final = 450.0
-"""Seconds that the pictures show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +52,13 @@ def drawn(
             config = parse(world.config, world.name, {})
             made = files(config)
             for board in dashboards(config):
-                if wanted(world.name, board.file):
+                is_of_load = board.file == "load-test.json"
+                if is_of_load is (world.name == LOAD) and wanted(world.name, board.file):
                     settings = Settings(
                         variables={"relay": world.detail} if board.file == "relay-detail.json" else {},
-                        start=f"{recording.end - RANGE}",
+                        start=f"{recording.end - recording.length}",
                         end=f"{recording.end}",
-                        scrape=SCRAPE,
+                        scrape=recording.scrape,
                     )
                     yield Picture(
                         world, board.file, draw(json.loads(made[f"dashboards/{board.file}"]), prometheus, settings)

@@ -46,7 +46,7 @@ KINDS: Final[Mapping[str, Callable[[dict[str, Any], Sequence[Response], Size, Vi
     "heatmap": draw_heatmap,
 }
 
-_FONT: Final = 'Inter,"DejaVu Sans",Helvetica,Arial,sans-serif'
+_FONT: Final = 'Inter,"DejaVu Sans Condensed","Liberation Sans",Arial,sans-serif'
 
 
 @dataclass(frozen=True, slots=True)

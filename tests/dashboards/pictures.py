@@ -23,7 +23,7 @@ FIRST_SCREEN: Final = 900
 """Pixels of height that a person sees without scrolling."""
 
 MAX_HEIGHT: Final = 8000
-COLOURS: Final = 64
+COLOURS: Final = 128
 """Colours of a picture; the pages have few."""
 
 

@@ -7,31 +7,44 @@ from __future__ import annotations
 
 import asyncio
 import json
-import multiprocessing
+import sys
 import time
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final, Self
 
-from prometheus_client import start_http_server
+import yaml
 
-from monitor.config import parse
 from tests.browser.relays import Relays
 from tests.dashboards.backfill import opened
-from tests.dashboards.simulated import Fault, SimulatedMonitor
-from tests.dashboards.worlds import BEFORE, FAULT_SECONDS, REAL, SIMULATED
-from tests.e2e.monitoring import Monitoring, Unwatched
+from tests.dashboards.worlds import BEFORE, FAULT_SECONDS, REAL
+from tests.e2e.monitoring import Monitoring
+from tests.e2e.programs import PROMETHEUS, Program, find
+from tests.relays import ROOT
 from tests.sockets import closed_port
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from tests.dashboards.worlds import SimulatedWorld, World
-    from tests.e2e.programs import Program
+    from tests.dashboards.worlds import World
 
 SCRAPE: Final = 5.0
 """Seconds between two scrapes and two evaluations."""
+
+LENGTH: Final = 450.0
+"""Seconds that pictures show."""
+
+LOAD: Final = "load"
+"""The name of the recording of a load test."""
+
+LOAD_FLAGS: Final = (
+    *("--scenario", "steady-messaging", "--connection-pairs", "40", "--ramp-up", "30", "--duration", "600"),
+    *("--message-interval", "1", "--timeout", "3"),
+)
+LOAD_FAULT: Final = "drop:channel=session,probability=0.02"
+LOAD_SCRAPE: Final = 2.0
+LOAD_SECONDS: Final = 100.0
 
 MANIFEST: Final = "recording.json"
 
@@ -48,91 +61,87 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """What was recorded, in which folder, and until when (seconds since the epoch)."""
+    """What was recorded, in which folder, and until when (seconds since the epoch).
+
+    `scrape` is the interval of scrapes, `length` the time that pictures show; both are seconds.
+    """
 
     folder: Path
     end: float
+    scrape: float
+    length: float
     worlds: tuple[Recorded, ...]
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read the recording of a folder. Raises `OSError`."""
         read = json.loads((folder / MANIFEST).read_text("utf-8"))
-        return cls(folder, read["end"], tuple(Recorded(**world) for world in read["worlds"]))
+        worlds = tuple(Recorded(**world) for world in read.pop("worlds"))
+        return cls(folder, **read, worlds=worlds)
 
     def save(self) -> None:
         """Write what was recorded into the folder."""
         worlds = [asdict(world) for world in self.worlds]
-        (self.folder / MANIFEST).write_text(json.dumps({"end": self.end, "worlds": worlds}, indent=1), "utf-8")
+        written = {"end": self.end, "scrape": self.scrape, "length": self.length, "worlds": worlds}
+        (self.folder / MANIFEST).write_text(json.dumps(written, indent=1), "utf-8")
 
     def opened(self, *, exemplars: bool = True) -> Program:
         """Return a Prometheus on the data that scrapes nothing and is not started yet."""
         return opened(self.folder, *(("--enable-feature=exemplar-storage",) if exemplars else ()))
 
 
-def _simulate(worlds: Sequence[SimulatedWorld], ports: Sequence[int], start: float) -> None:
-    """Serve the monitors of the simulated worlds, one at each port, for as long as the process lives."""
-    monitors = []
-    free = iter(ports)
-    for world in worlds:
-        faults = {name: Fault(start + BEFORE, start + 1e9, share) for name, share in world.shares}
-        for location in world.locations:
-            simulated = SimulatedMonitor(parse(json.dumps(world.config(location)), world.name, {}), start, faults)
-            start_http_server(next(free), "127.0.0.1", registry=simulated.metrics.registry)
-            monitors.append(simulated)
-    while True:
-        for simulated in monitors:
-            simulated.advance(time.time())
-        time.sleep(1)
-
-
-@contextmanager
-def simulation(worlds: Sequence[SimulatedWorld]) -> Iterator[list[Unwatched]]:
-    """Run the monitors of the simulated worlds in a process of their own, and yield their addresses."""
-    ports = [closed_port() for world in worlds for _ in world.locations]
-    process = multiprocessing.get_context("spawn").Process(
-        target=_simulate, args=(worlds, ports, time.time()), daemon=True
-    )
-    process.start()
-    free = iter(ports)
-    try:
-        yield [
-            Unwatched(world.config(world.locations[0]), [f"127.0.0.1:{next(free)}" for _ in world.locations])
-            for world in worlds
+async def record_load(folder: Path) -> Recording:
+    """Record a load test of a relay that loses messages, while it runs."""
+    await asyncio.to_thread(folder.mkdir, parents=True)
+    ports = {part: closed_port() for part in ("load", "prometheus")}
+    listen = {part: f"127.0.0.1:{port}" for part, port in ports.items()}
+    scraped = {"job_name": "load", "static_configs": [{"targets": [listen["load"]]}]}
+    config = {"global": {"scrape_interval": f"{LOAD_SCRAPE:.0f}s"}, "scrape_configs": [scraped]}
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(config), "utf-8")
+    async with AsyncExitStack() as stack:
+        node = stack.enter_context(Relays()).add()
+        programs = [
+            Program(
+                *(find(PROMETHEUS), f"--config.file={folder / 'prometheus.yml'}"),
+                *(f"--storage.tsdb.path={folder / 'prometheus'}", f"--web.listen-address={listen['prometheus']}"),
+                ready=f"http://{listen['prometheus']}/-/ready",
+                log=folder / "prometheus.log",
+            ),
+            Program(
+                *(sys.executable, "-m", "monitor", "load", "--target", node.url, *LOAD_FLAGS),
+                *("--metrics", listen["load"], "--output", folder / "results.json"),
+                ready=f"http://{listen['load']}/metrics",
+                log=folder / "load.log",
+            ),
         ]
-    finally:
-        process.terminate()
-        process.join()
+        for program in programs:
+            await stack.enter_async_context(program)
+        await asyncio.sleep(LOAD_SECONDS / 2)
+        node.inject(LOAD_FAULT)
+        await asyncio.sleep(LOAD_SECONDS / 2)
+        end = time.time()
+    text = await asyncio.to_thread((ROOT / "config.yaml").read_text, "utf-8")
+    world = Recorded(LOAD, "a load test of 40 pairs at a relay that loses some messages", "", text)
+    recording = Recording(folder, end, LOAD_SCRAPE, LOAD_SECONDS + 10, (world,))
+    recording.save()
+    return recording
 
 
-async def record(
-    folder: Path,
-    real: Sequence[World] = REAL,
-    simulated: Sequence[SimulatedWorld] = SIMULATED,
-    fault_seconds: float = FAULT_SECONDS,
-) -> Recording:
-    """Record these worlds, with so many seconds of their faults."""
+async def record(folder: Path, worlds: Sequence[World] = REAL) -> Recording:
+    """Record these worlds."""
     await asyncio.to_thread(folder.mkdir, parents=True)
     async with AsyncExitStack() as stack:
         relays = stack.enter_context(Relays())
-        nodes = {world.name: world.start(relays) for world in real}
-        others = stack.enter_context(simulation(simulated))
-        configs = {world.name: world.config(nodes[world.name]) for world in real}
-        monitoring = await stack.enter_async_context(
-            Monitoring(folder, list(configs.values()), interval=f"{SCRAPE:.0f}s", others=others)
-        )
+        nodes = {world.name: world.start(relays) for world in worlds}
+        configs = [world.config(nodes[world.name]) for world in worlds]
+        monitoring = await stack.enter_async_context(Monitoring(folder, configs, interval=f"{SCRAPE:.0f}s"))
         await asyncio.sleep(BEFORE)
-        for world in real:
+        for world in worlds:
             world.cause(nodes[world.name])
-        await asyncio.sleep(fault_seconds)
+        await asyncio.sleep(FAULT_SECONDS)
         end = time.time()
-        texts = {
-            **{monitor.install: monitor.file.read_text("utf-8") for monitor in monitoring.monitors},
-            **{str(other.config["install"]): json.dumps(other.config) for other in others},
-        }
-    described = [(world.name, world.caption, world.detail) for world in real]
-    described += [(world.name, world.caption, world.detail) for world in simulated]
-    worlds = tuple(Recorded(*item, config=texts[item[0]]) for item in described)
-    recording = Recording(folder, end, worlds)
+        texts = {monitor.install: monitor.file.read_text("utf-8") for monitor in monitoring.monitors}
+    recorded = tuple(Recorded(world.name, world.caption, world.detail, texts[world.name]) for world in worlds)
+    recording = Recording(folder, end, SCRAPE, LENGTH, recorded)
     recording.save()
     return recording

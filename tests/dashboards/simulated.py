@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 UPTIME_INTERVAL: Final = 5.0
 """Seconds between two reports of connected time."""
 
-CERTIFICATE_VALIDITY: Final = 60 * 86_400.0
+CERTIFICATE_VALIDITY: Final = 90 * 86_400.0
 DOWN: Final = Failure(step=Step.UPGRADE, reason=Reason.HTTP_STATUS, status="502")
 WITHIN_EXCHANGES: Final = (Step.DELIVER, Step.ANSWER, Step.RECOVER, Step.HOLD)
 """Steps at which an exchange fails that is not cut off."""
@@ -99,7 +99,7 @@ class SimulatedMonitor:
                 if relay.name in probe.relays:
                     self._add(relay.name, probe)
             if relay.url.startswith("wss:"):
-                expiry = start + CERTIFICATE_VALIDITY * self._rng.random()
+                expiry = start + CERTIFICATE_VALIDITY * self._rng.uniform(0.3, 1.0)
                 self.metrics.publish(CertificateSeen(relay.name, config.probes[0].name, "", expiry))
 
     def _add(self, relay: str, probe: ProbeConfig) -> None:

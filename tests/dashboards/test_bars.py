@@ -68,7 +68,7 @@ def series() -> Series:
         if number == ADDED // SCRAPE:
             monitor = SimulatedMonitor(config(with_third=True), at - 5, faults, seed=2)
         monitor.advance(at)
-        scrape(found, monitor.metrics.registry, at, _is_wanted)
+        scrape(found, monitor.metrics.registry, at, wanted=_is_wanted)
     return found
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.dashboards.frames import Frame, _regions
+from tests.dashboards.frames import Frame, _regions, sampled
 from tests.dashboards.timelines import periods
 
 
@@ -13,6 +13,11 @@ from tests.dashboards.timelines import periods
 def test_a_series_is_reduced_to_a_number(calculation: str, value: float | None) -> None:
     frame = Frame("x", {}, (0.0, 1.0, 2.0, 3.0), (1.0, 5.0, 3.0, None))
     assert frame.reduced(calculation) == value
+
+
+def test_of_exemplars_in_one_step_only_those_far_apart_are_drawn() -> None:
+    near = [(1.0, 0.10), (2.0, 0.11), (3.0, 0.12), (4.0, 0.13), (5.0, 0.9)]
+    assert sampled([*near, (12.0, 0.1)], 10.0) == [(5.0, 0.9), (4.0, 0.13), (12.0, 0.1)]
 
 
 def test_near_events_are_one_region_and_a_single_one_is_a_line() -> None:

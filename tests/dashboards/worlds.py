@@ -83,6 +83,7 @@ class World:
             location="eu-west",
             locations=["eu-west"],
             relays=[self._relay(name, nodes.get(name)) for name in self.relays],
+            metrics={"detail": "lean" if many else "standard"},
             probes=PROBES_OF_MANY if many else PROBES,
             slos=[slo for slo in SLOS if not many or slo["probe"] != "offline"],
         )
@@ -156,8 +157,10 @@ class SimulatedWorld:
             location=location,
             locations=list(self.locations),
             relays=[relay(name, "wss://relay.example.com/connection/websocket") for name in self.relays],
+            metrics={"detail": "lean" if len(self.relays) > len(NAMES) else "standard"},
             probes=PROBES_OF_MANY if len(self.relays) > len(NAMES) else PROBES,
             slos=[*SLOS[:2], *more],
+            prometheus={"url": None, "scrape_interval": "15s", "evaluation_interval": "15s"},
         )
 
 

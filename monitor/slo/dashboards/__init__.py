@@ -1,9 +1,9 @@
 """The Grafana dashboards of a configuration.
 
-`overview`, `detail` (with `failures`, `latency`, `connections` and `centrifugo`) and `health` (with `resources`) build
-the dashboards as values of `model`, from `shared_panels`, `alert_panels`, `slo_panels`, `annotations` and `promql`.
-`panels` and `grafana_json` write them as JSON, `lint_exclusions` writes the linter's file and `docs_page` the page of
-the documentation.
+`overview`, `detail` (with `failures`, `latency`, `connections`, `centrifugo`), `health` (with `resources`) and `load`
+build the dashboards as values of `model`, from `shared_panels`, `alert_panels`, `slo_panels`, `annotations` and
+`promql`. `panels` and `grafana_json` write them as JSON, `lint_exclusions` writes the linter's file and `docs_page` the
+page of the documentation.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from monitor.slo.dashboards.docs_page import docs_page
 from monitor.slo.dashboards.grafana_json import to_json
 from monitor.slo.dashboards.health import health
 from monitor.slo.dashboards.lint_exclusions import exclusions
+from monitor.slo.dashboards.load import load_test
 from monitor.slo.dashboards.overview import overview
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 def dashboards(config: Config) -> tuple[Dashboard, ...]:
     """Return the dashboards of a configuration."""
-    return overview(config), detail(config), health(config)
+    return overview(config), detail(config), health(config), load_test(config)
 
 
 def files(config: Config) -> dict[str, bytes]:

@@ -99,8 +99,9 @@ def _board(board: Dashboard) -> Iterator[str]:
             yield f"| {row.title or 'First screen'} | {panel.title} | {panel.description} | {_empty_reasons(panel)} |"
     yield ""
     names = ", ".join(annotation.name.lower() for annotation in board.annotations)
-    yield f"Annotations on every graph: {names}."
-    yield ""
+    if names:
+        yield f"Annotations on every graph: {names}."
+        yield ""
 
 
 def _empty_reasons(panel: Panel) -> str:

@@ -19,11 +19,13 @@ _REASONS: Final = {
     "relay:": "recorded over all jobs, instances and locations: the series has neither label",
     "ALERTS": "written by Prometheus for rules that have neither label",
 }
-_ONCE: Final = re.compile(r"_total\{[^}]*\} offset \$__interval")
+_ONCE: Final = re.compile(r"_total\{[^}]*\}(?:\[5m\])? offset \$__interval")
 _ONCE_REASON: Final = (
     "bars count each event once: the difference of the counter over one step. Rates over $__rate_interval overlap, and "
     "add up to a multiple of the events"
 )
+_OF_A_TEST: Final = re.compile(r"\(relay_load_[a-z_]+_total\{[^}]*\}\)")
+_OF_A_TEST_REASON: Final = "a load test counts from 0: its counters are the totals of the test, as in its report"
 _VARIABLE_MATCHERS: Final = re.compile(r"\{\$\{\w+:raw\}")
 _VARIABLE_REASON: Final = (
     "a variable stands for the matchers of the selected relay's Centrifugo, its centrifugo_selector: the linter cannot "
@@ -62,6 +64,8 @@ def _bars(boards: Sequence[Dashboard]) -> Iterator[dict[str, str]]:
     for board, panel, index, query in _parsed(boards):
         if _ONCE.search(query.expr):
             yield _entry(board, panel, index, _ONCE_REASON)
+        elif _OF_A_TEST.search(query.expr):
+            yield _entry(board, panel, index, _OF_A_TEST_REASON)
 
 
 def _parsed(boards: Sequence[Dashboard]) -> Iterator[tuple[Dashboard, Panel, int, Query]]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from monitor.metrics.declared import DECLARED
+from monitor.load.serving import load_name
+from monitor.metrics.declared import DECLARED, PROBE
 from monitor.slo.dashboards.model import Variable
 from tests.slo.dashboards.promql import listed, selectors
 
@@ -53,6 +54,18 @@ FOREIGN = {
 }
 
 
+LOAD_LABELS = {*PROBE, *SCRAPED}
+OF_A_LOAD_TEST = {
+    "relay_load_pairs": {"state"},
+    "relay_load_connects_total": {"outcome"},
+    "relay_load_errors_total": {"step", "reason"},
+    "relay_load_latency_seconds": {"latency", "quantile"},
+    "relay_load_latency_seconds_count": {"latency"},
+    "relay_load_start_time_seconds": set[str](),
+    "relay_load_planned_seconds": set[str](),
+}
+
+
 def known() -> dict[str, set[str]]:
     """Return every possible series with its labels."""
     series = dict(FOREIGN)
@@ -62,7 +75,8 @@ def known() -> dict[str, set[str]]:
             series |= {f"{item.name}_bucket": labels | {"le"}, f"{item.name}_sum": labels, f"{item.name}_count": labels}
         else:
             series[item.name] = labels
-    return series
+    load = {renamed: labels for name, labels in series.items() if (renamed := load_name(name)) is not None}
+    return series | load | {name: LOAD_LABELS | labels for name, labels in OF_A_LOAD_TEST.items()}
 
 
 def expressions(board: Dashboard) -> Iterator[str]:

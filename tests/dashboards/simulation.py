@@ -1,0 +1,109 @@
+"""A recording of simulated worlds, made in seconds: nothing is run, and every sample is written in advance.
+
+The rules are evaluated by promtool. It evaluates recording rules only, so the alerts are written as recording rules of
+the series `ALERTS`: they fire without the time that they wait for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+
+from monitor.config import parse
+from monitor.slo.generate import generated
+from tests.dashboards.backfill import JOB, Series, scrape, write
+from tests.dashboards.recording import Recorded, Recording
+from tests.dashboards.simulated import Fault, SimulatedMonitor
+from tests.dashboards.worlds import SIMULATED
+from tests.e2e.programs import PROMTOOL, find
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from tests.dashboards.worlds import JsonObject, SimulatedWorld
+
+INTERVAL: Final = 15.0
+"""Seconds between two scrapes and two evaluations."""
+
+LENGTH: Final = 1800.0
+FAULT_AT: Final = 600.0
+"""Seconds of data, and from its begin to the begin of the faults."""
+
+PASSES: Final = 5
+"""Evaluations of all rules, each of which sees what the one before has written: votes, ratios, outages, alerts."""
+
+RULES_TIMEOUT: Final = 300.0
+
+
+def simulate(folder: Path, worlds: Sequence[SimulatedWorld] = SIMULATED) -> Recording:
+    """Record these worlds."""
+    folder.mkdir(parents=True)
+    end = time.time() // INTERVAL * INTERVAL
+    start = end - LENGTH
+    series: Series = {}
+    recorded = []
+    for world in worlds:
+        for location in world.locations:
+            _scrape(series, world, location, start)
+        text = json.dumps(world.config(world.locations[0]))
+        recorded.append(Recorded(world.name, world.caption, world.detail, text))
+        rules = generated(parse(text, world.name, {}))["alerts/relay-monitor.rules.yml"]
+        (folder / f"{world.name}.rules.yml").write_text(as_recorded(rules.decode(), start + FAULT_AT), "utf-8")
+    write(series, folder)
+    recording = Recording(folder, end, INTERVAL, LENGTH - INTERVAL, tuple(recorded))
+    for _ in range(PASSES):
+        asyncio.run(_evaluate(recording, start))
+    recording.save()
+    return recording
+
+
+def _scrape(series: Series, world: SimulatedWorld, location: str, start: float) -> None:
+    config = parse(json.dumps(world.config(location)), world.name, {})
+    faults = {name: Fault(start + FAULT_AT, start + LENGTH + 1, share) for name, share in world.shares}
+    monitor = SimulatedMonitor(config, start, faults)
+    target = {"job": JOB, "instance": f"{location[:20]}:9464"}
+    for number in range(int(LENGTH / INTERVAL) + 1):
+        at = start + number * INTERVAL
+        monitor.advance(at)
+        scrape(series, monitor.metrics.registry, at, target)
+
+
+def as_recorded(rules: str, since: float) -> str:
+    """Return rules whose alerts are recorded as `ALERTS` and `ALERTS_FOR_STATE`, with one time of their begin."""
+    groups = [
+        group | {"rules": [made for rule in group["rules"] for made in _recorded(rule, since)]}
+        for group in yaml.safe_load(rules)["groups"]
+    ]
+    return yaml.safe_dump({"groups": groups}, sort_keys=False)
+
+
+def _recorded(rule: JsonObject, since: float) -> Iterator[JsonObject]:
+    if "record" in rule:
+        yield rule
+        return
+    labels: dict[str, Any] = rule["labels"] | {"alertname": rule["alert"]}
+    zero = f"0 * ({rule['expr']})"
+    yield {"record": "ALERTS", "expr": f"1 + {zero}", "labels": labels | {"alertstate": "firing"}}
+    yield {"record": "ALERTS_FOR_STATE", "expr": f"{since} + {zero}", "labels": labels}
+
+
+async def _evaluate(recording: Recording, start: float) -> None:
+    rules = sorted(recording.folder.glob("*.rules.yml"))
+    async with recording.opened() as program:
+        await asyncio.to_thread(
+            subprocess.run,
+            [
+                *(find(PROMTOOL), "tsdb", "create-blocks-from", "rules", f"--url={program.url}"),
+                *(f"--start={start:.0f}", f"--end={recording.end:.0f}", f"--eval-interval={INTERVAL:.0f}s"),
+                *(f"--output-dir={recording.folder / 'prometheus'}", *map(str, rules)),
+            ],
+            check=True,
+            capture_output=True,
+            timeout=RULES_TIMEOUT,
+        )
