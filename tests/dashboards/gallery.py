@@ -56,8 +56,8 @@ def drawn(
                 if is_of_load is (world.name == LOAD) and wanted(world.name, board.file):
                     settings = Settings(
                         variables={"relay": world.detail} if board.file == "relay-detail.json" else {},
-                        start=f"{recording.end - recording.length}",
-                        end=f"{recording.end}",
+                        start=f"{recording.until - recording.length}",
+                        end=f"{recording.until}",
                         scrape=recording.scrape,
                     )
                     yield Picture(

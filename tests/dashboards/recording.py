@@ -67,7 +67,7 @@ class Recording:
     """
 
     folder: Path
-    end: float
+    until: float
     scrape: float
     length: float
     worlds: tuple[Recorded, ...]
@@ -82,7 +82,7 @@ class Recording:
     def save(self) -> None:
         """Write what was recorded into the folder."""
         worlds = [asdict(world) for world in self.worlds]
-        written = {"end": self.end, "scrape": self.scrape, "length": self.length, "worlds": worlds}
+        written = {"until": self.until, "scrape": self.scrape, "length": self.length, "worlds": worlds}
         (self.folder / MANIFEST).write_text(json.dumps(written, indent=1), "utf-8")
 
     def opened(self, *, exemplars: bool = True) -> Program:
@@ -119,10 +119,10 @@ async def record_load(folder: Path) -> Recording:
         await asyncio.sleep(LOAD_SECONDS / 2)
         node.inject(LOAD_FAULT)
         await asyncio.sleep(LOAD_SECONDS / 2)
-        end = time.time()
+        until = time.time()
     text = await asyncio.to_thread((ROOT / "config.yaml").read_text, "utf-8")
     world = Recorded(LOAD, "a load test of 40 pairs at a relay that loses some messages", "", text)
-    recording = Recording(folder, end, LOAD_SCRAPE, LOAD_SECONDS + 10, (world,))
+    recording = Recording(folder, until, LOAD_SCRAPE, LOAD_SECONDS + 10, (world,))
     recording.save()
     return recording
 
@@ -139,9 +139,9 @@ async def record(folder: Path, worlds: Sequence[World] = REAL) -> Recording:
         for world in worlds:
             world.cause(nodes[world.name])
         await asyncio.sleep(FAULT_SECONDS)
-        end = time.time()
+        until = time.time()
         texts = {monitor.install: monitor.file.read_text("utf-8") for monitor in monitoring.monitors}
     recorded = tuple(Recorded(world.name, world.caption, world.detail, texts[world.name]) for world in worlds)
-    recording = Recording(folder, end, SCRAPE, LENGTH, recorded)
+    recording = Recording(folder, until, SCRAPE, LENGTH, recorded)
     recording.save()
     return recording

@@ -100,7 +100,7 @@ async def _evaluate(recording: Recording, start: float) -> None:
             subprocess.run,
             [
                 *(find(PROMTOOL), "tsdb", "create-blocks-from", "rules", f"--url={program.url}"),
-                *(f"--start={start:.0f}", f"--end={recording.end:.0f}", f"--eval-interval={INTERVAL:.0f}s"),
+                *(f"--start={start:.0f}", f"--end={recording.until:.0f}", f"--eval-interval={INTERVAL:.0f}s"),
                 *(f"--output-dir={recording.folder / 'prometheus'}", *map(str, rules)),
             ],
             check=True,
