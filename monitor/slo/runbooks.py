@@ -1,10 +1,11 @@
-"""One runbook for each alert, with the expressions and objectives of the configuration."""
+"""One runbook for each alert: numbered steps with their queries, and the rules and objectives of the configuration."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from importlib.resources import files
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
@@ -23,46 +24,117 @@ WITH_OBJECTIVES: Final = frozenset(
 )
 """The alerts whose runbooks list the objectives."""
 
+RELAY: Final = "RELAY"
+"""Stands for the name of the relay in queries and links."""
+
 _LABEL: Final = re.compile(r"\{\{ [$.][lL]abels\.(\w+) \}\}")
 _TEMPLATE: Final = re.compile(r"\{\{.*?\}\}")
 
 
-def runbook_files(config: Config) -> dict[str, bytes]:
-    """Return each runbook by its path."""
-    sections: Mapping[str, Mapping[str, str]] = yaml.safe_load(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step of a runbook: a text, and a query for Prometheus or a command. `empty` says when a query has no data."""
+
+    text: str
+    query: str | None = None
+    command: str | None = None
+    empty: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runbook:
+    """The runbook of an alert."""
+
+    meaning: str
+    impact: str
+    steps: Sequence[Step]
+    neighbours: str
+    escalate: str
+
+
+def runbooks(config: Config) -> dict[str, Runbook]:
+    """Return the runbook of each alert, with the install and the pages of a configuration."""
+    sections: Mapping[str, Mapping[str, Any]] = yaml.safe_load(
         files("monitor.slo").joinpath("runbooks.yaml").read_text("utf-8")
     )
+    return {
+        name: Runbook(
+            meaning=each["meaning"],
+            impact=each["impact"],
+            steps=[_step(config, step) for step in each["steps"]],
+            neighbours=each["neighbours"],
+            escalate=each["escalate"],
+        )
+        for name, each in sections.items()
+    }
+
+
+def _step(config: Config, step: str | Mapping[str, str]) -> Step:
+    install = f'install="{config.install}"'
+    if isinstance(step, str):
+        return Step(text=step.replace("PAGE/", f"{config.alerts.external_url.rstrip('/')}/"))
+    query, command = step.get("query"), step.get("command")
+    if query is not None:
+        query = query.replace("$relay", f'{install}, relay="{RELAY}"').replace("$install", install)
+    if command is not None:
+        command = command.replace("INSTALL", config.install)
+    return Step(text=step["do"], query=query, command=command, empty=step.get("empty"))
+
+
+def runbook_files(config: Config) -> dict[str, bytes]:
+    """Return each runbook by its path."""
+    known = runbooks(config)
     by_name: dict[str, list[Alert]] = {}
     for alert in alerts(config):
         by_name.setdefault(alert.name, []).append(alert)
     return {
-        f"docs/runbooks/{name}.md": ("\n".join(_runbook(config, name, rules, sections[name])) + "\n").encode()
+        f"docs/runbooks/{name}.md": re.sub(
+            r"\n{3,}", "\n\n", "\n".join(_page(config, name, rules, known[name])) + "\n"
+        ).encode()
         for name, rules in by_name.items()
     }
 
 
-def _runbook(config: Config, name: str, rules: Sequence[Alert], sections: Mapping[str, str]) -> Iterator[str]:
+def _page(config: Config, name: str, rules: Sequence[Alert], runbook: Runbook) -> Iterator[str]:
     severities = " and ".join(dict.fromkeys(alert.severity for alert in rules))
     yield f"# {name}"
     yield ""
     yield f"*{severities}.* {_without_templates(rules[0].summary)}"
-    for title in ("Meaning", "Impact", "First look", "Diagnosis", "Mitigation"):
-        yield ""
-        yield f"## {title}"
-        yield ""
-        yield sections[title.lower().replace(" ", "_")].strip()
-        if title == "First look":
-            yield ""
-            page = config.alerts.external_url.rstrip("/")
-            yield f"The on-call page: <{page}/>. The deployed rule:"
-            for alert in rules:
-                yield ""
-                yield f"```promql\n# {_settings(alert)}\n{alert.expr.strip()}\n```"
+    yield from _section("Meaning", runbook.meaning)
+    yield from _section("Impact", runbook.impact)
+    placed = any(RELAY in (step.query or "") for step in runbook.steps)
+    about = "In queries, replace RELAY by the label `relay` of the alert." if placed else ""
+    yield from _section("Steps", about)
+    for number, step in enumerate(runbook.steps, 1):
+        yield from _numbered(number, step)
+    yield from _section("What it is not", runbook.neighbours)
+    yield from _section("When to escalate, and to whom", runbook.escalate)
     if name in WITH_OBJECTIVES and (table := list(_objectives(config))):
+        yield from ("", "## Objectives", "", *table)
+    yield from ("", "## Rule")
+    for alert in rules:
         yield ""
-        yield "## Objectives"
+        yield f"```promql\n# {_settings(alert)}\n{alert.expr.strip()}\n```"
+
+
+def _section(title: str, text: str) -> Iterator[str]:
+    yield from ("", f"## {title}", "")
+    if text:
+        yield text.strip()
+
+
+def _numbered(number: int, step: Step) -> Iterator[str]:
+    """Yield a step as an item of a list, with its query or command in a block."""
+    lead = f"{number}. "
+    indent = " " * len(lead)
+    if number == 1:
         yield ""
-        yield from table
+    yield lead + step.text.strip()
+    for language, block in (("promql", step.query), ("sh", step.command)):
+        if block is not None:
+            yield from ("", f"{indent}```{language}", f"{indent}{block}", f"{indent}```", "")
+    if step.empty is not None:
+        yield from (f"{indent}No data: {step.empty}.", "")
 
 
 def _without_templates(summary: str) -> str:

@@ -1,7 +1,22 @@
 from __future__ import annotations
 
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
 from monitor.config import parse
 from monitor.slo.generate import generated
+from monitor.slo.runbooks import RELAY, runbooks
+from tests.e2e.programs import PROMTOOL, find
+from tests.relays import ROOT
+from tests.slo.rules.promtool import run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CONFIG = parse((ROOT / "config.yaml").read_text("utf-8"), "config.yaml", {})
 
 
 def test_a_runbook_has_the_objectives_of_each_relay_and_the_on_call_page() -> None:
@@ -20,9 +35,42 @@ slos:
 alerts: {external_url: "http://mon.example.com/"}
 """
     made = generated(parse(text, "config.yaml", {}))["docs/runbooks/RelayErrorBudgetBurn.md"].decode()
-    assert made[made.index("| delivery") :].splitlines() == [
+    table = made[made.index("| delivery") : made.index("## Rule")]
+    assert table.strip().splitlines() == [
         "| delivery | availability | steady | all | 99.9% | – | 30d |",
         "| round-trip | latency | steady | demo | 99% | 400ms | 7d |",
         "| round-trip | latency | steady | stage | 95% | 1s | 7d |",
     ]
-    assert "<http://mon.example.com/>" in made
+    assert "(http://mon.example.com/?relay=RELAY)" in made
+
+
+@pytest.mark.required_counterpart("promtool")
+def test_every_query_is_promql(tmp_path: Path) -> None:
+    rules = [
+        {"record": f"runbook:{name}:step{number}", "expr": step.query}
+        for name, runbook in runbooks(CONFIG).items()
+        for number, step in enumerate(runbook.steps)
+        if step.query is not None
+    ]
+    assert len(rules) > 50
+    file = tmp_path / "queries.yml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "runbooks", "rules": rules}]}), encoding="utf-8")
+    run(find(PROMTOOL), "check", "rules", file)
+
+
+def test_every_query_is_about_the_install_and_the_relay_of_the_alert() -> None:
+    for name, runbook in runbooks(CONFIG).items():
+        for query in (step.query for step in runbook.steps if step.query is not None):
+            for selector in re.findall(r"\b(?:relay|slo)[_:][\w:]+\{([^}]*)\}", query):
+                assert 'install="default"' in selector, f"{name}: {query}"
+            assert not re.search(r"\b(?:relay|slo)[_:][\w:]+(?![\w:{])", query), f"{name}: {query}"
+            assert 'relay="' not in query.replace(f'relay="{RELAY}"', ""), f"{name}: {query}"
+
+
+def test_every_runbook_has_numbered_steps_neighbours_and_who_is_next() -> None:
+    for name, runbook in runbooks(CONFIG).items():
+        page = (ROOT / "docs" / "runbooks" / f"{name}.md").read_text("utf-8")
+        assert re.findall(r"(?m)^(\d+)\. ", page) == [str(number + 1) for number in range(len(runbook.steps))]
+        assert page.index("## Steps") < page.index("## When to escalate, and to whom") < page.index("## Rule")
+        assert runbook.neighbours
+        assert runbook.escalate

@@ -154,7 +154,7 @@ def layer(expr: str) -> str:
 def since(states: str, what: str, where: str = OF_RELAY) -> str:
     """Return the sentence that says since when a relay has one of these states.
 
-    Without the series of that time, which `detail: lean` leaves out, it says when the relay was up last.
+    Without the series of that time, which older monitors do not have, it says when the relay was up last.
     """
     began = f"min({_began(where, states)})"
     return at_time(

@@ -108,7 +108,7 @@ _SECOND: Final = "0x80 1x23 2x200"
 
 ALONE: Final[tuple[TextCase, ...]] = (
     TextCase(
-        name="a relay without the series of its condition, as with detail: lean",
+        name="a relay without the series of its start, of an older monitor",
         series={UP: then("1x40", "0x400"), cause("hello", "silent"): then("_x41", FAR)},
         at="20m",
         alert="RelayDown",
