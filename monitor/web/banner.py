@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 MAX_NAMES: Final = 3
 """Relays that the sentence names."""
 
+MAX_WHY: Final = 80
+"""Characters of a reason that the sentence has; a longer one is left to the relay's card."""
+
 _IS: Final = {
     Condition.DOWN: ("is down", "are down"),
     Condition.NOT_ACCEPTING: ("accepts no new connections", "accept no new connections"),
@@ -78,7 +81,10 @@ def _named(relays: Sequence[RelayView]) -> str:
 def _about(relay: RelayView) -> list[str]:
     cause = relay.cause
     parts = [relay.name]
-    if cause is not None:
+    if relay.condition is Condition.UNKNOWN:
+        why = relay.why.partition(";")[0]  # its card says what it was before
+        parts += [why] if 0 < len(why) <= MAX_WHY else []
+    elif cause is not None:
         parts.append(cause_name(cause.step, cause.reason, cause.status))
     if relay.observed:
         parts.append(f"for {duration(relay.seconds)}")
