@@ -72,8 +72,8 @@ async def test_the_series_of_a_monitor_that_is_gone_end_with_the_next_scrapes(tm
         async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
 
             async def series() -> list[dict[str, str]]:
-                answer = await client.get(f"{central.url}/api/v1/query", params={"query": "relay_up"})
-                return [each["metric"] for each in answer.json()["data"]["result"]]
+                response = await client.get(f"{central.url}/api/v1/query", params={"query": "relay_up"})
+                return [each["metric"] for each in response.json()["data"]["result"]]
 
             async def gone() -> bool:
                 return await series() == []
