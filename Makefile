@@ -26,7 +26,7 @@ SUPPORTED = import sys; sys.exit(sys.version_info < (3, 11))
 REFERENCES = $(subst /,.,$(basename $(wildcard monitor/*/reference.py tests/*/reference.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-unit test-python lint wheels dist docs screenshots bench truth endurance chart e2e cluster field drill incident year journal promtool windows fuzz lock clean
+.PHONY: help setup run test test-unit test-python lint wheels dist image docs screenshots bench truth endurance chart e2e cluster field drill incident year journal promtool windows fuzz lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -90,6 +90,9 @@ wheels: $(STAMP) ## Check that the locks install from wheels on each Python and 
 
 dist: $(STAMP) ## Build the wheel and the sdist into dist/, with the time of the last commit
 	SOURCE_DATE_EPOCH=$$(git log -1 --pretty=%ct) $(BIN)/python -m hatchling build --directory dist
+
+image: $(STAMP) ## Build the images twice, check them, run the daemon in one: as root, with buildah and debootstrap, no Docker
+	$(BIN)/python -m tests.image $(ARGS)
 
 docs: $(STAMP) ## Write the generated pages under docs/
 	$(foreach reference,$(REFERENCES),$(BIN)/python -m $(reference) &&) true
