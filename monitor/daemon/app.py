@@ -54,7 +54,6 @@ CLOSE_TIMEOUT: Final = 1.0
 MANY_RELAYS: Final = 10
 """Relays opened by one reload from which on garbage collection is suspended; what it then leaves is not collected."""
 
-
 RELAYS_AT_ONCE: Final = 20
 """Relays whose gauges and incidents are updated without a pause for the event loop."""
 
@@ -206,6 +205,7 @@ class Monitor:
         self.incidents.close()
         self.supervision.close()
         if self.conditions is not None:
+            self.conditions.note_all((relay.config, relay.verdict.status) for relay in self._relays())
             self.conditions.write(always=True)
         await run_in_thread("end of the journal", self._close_files)
         REPETITIONS.forget()

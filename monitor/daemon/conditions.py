@@ -70,6 +70,11 @@ class Conditions:
         else:
             self._entries[relay.name] = self._entry(relay, status)
 
+    def note_all(self, statuses: Iterable[tuple[RelayConfig, RelayStatus]]) -> None:
+        """Take over what is said at the end of the process: counts have grown since the conditions changed."""
+        for relay, status in statuses:
+            self.note(relay, status)
+
     def forget(self, relay: str) -> None:
         """Forget a removed relay."""
         self._changed |= self._entries.pop(relay, None) is not None

@@ -159,11 +159,14 @@ probes: [{{name: steady, scenario: steady-messaging, message_interval: 1s, timeo
     await first.start()
     await until(lambda: first.monitored_relays.relays["demo"].verdict.status.condition is Condition.DOWN, 60)
     since = first.monitored_relays.relays["demo"].verdict.status.since
+    await until(lambda: first.monitored_relays.relays["demo"].verdict.status.attempts > 3, 60)
+    attempts = first.monitored_relays.relays["demo"].verdict.status.attempts
     await first.stop()
     second = Monitor(config)
     await second.start()
     status = second.monitored_relays.relays["demo"].verdict.status
     assert (status.condition, status.up, status.since) == (Condition.DOWN, False, since)
+    assert status.attempts >= attempts
     assert shown(second, "relay_up", relay="demo") == 0
     assert shown(second, "relay_state", relay="demo", state="down") == 1
     await second.stop()
