@@ -47,14 +47,17 @@ def image_environment() -> dict[str, str]:
 
 def write_volume(folder: Path, files: dict[str, str], *, mode: int, group: int) -> None:
     """Write a ConfigMap or Secret as the kubelet does: links to a folder that is replaced as a whole."""
-    version = folder / "..2026_01_01"
-    version.mkdir(parents=True)
-    (folder / "..data").symlink_to(version.name)
+    folder.mkdir(parents=True, exist_ok=True)
+    version = folder / f"..version_{sum(1 for _ in folder.iterdir())}"
+    version.mkdir()
     for name, text in files.items():
         (version / name).write_text(text, "utf-8")
         os.chown(version / name, 0, group)
         (version / name).chmod(mode)
-        (folder / name).symlink_to(f"..data/{name}")
+        if not (folder / name).is_symlink():
+            (folder / name).symlink_to(f"..data/{name}")
+    (folder / "..data_tmp").symlink_to(version.name)
+    (folder / "..data_tmp").rename(folder / "..data")
 
 
 class Pod:
@@ -157,6 +160,10 @@ class Pod:
         assert self.process is not None
         (child,) = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         return int(child)
+
+    def replace_config_map(self, files: dict[str, str]) -> None:
+        """Write a new version of the configuration, as the kubelet does some time after an upgrade."""
+        write_volume(self._volumes["config"], files, mode=0o644, group=self._security["fsGroup"])
 
     def about(self, file: str) -> list[str]:
         """Return the lines of a file of the program's process in /proc."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -77,6 +78,17 @@ def pod(made: list[Object], kind: str, name: str, folder: Path, index: int = 0) 
         running.stop()
 
 
+def until_logged(running: Pod, event: str) -> dict[str, object]:
+    """Wait for a log line and return it."""
+    deadline = time.monotonic() + START_TIMEOUT
+    while time.monotonic() < deadline:
+        lines = [json.loads(line) for line in running.log.read_text().splitlines()]
+        if found := [line for line in lines if line["event"] == event]:
+            return dict(found[-1])
+        time.sleep(0.1)
+    raise AssertionError(f"no {event!r} within {START_TIMEOUT} s: {running.log.read_text()}")
+
+
 def until_ready(running: Pod, port: int) -> httpx.Response:
     """Wait for the pod's readiness probe, as the kubelet does."""
     probe = running.container["readinessProbe"]["httpGet"]
@@ -110,6 +122,11 @@ def test_a_shard_runs_as_rendered_without_rights_and_on_a_read_only_root(tmp_pat
         assert options["/"] == "ro"
         assert options["/etc/relay-monitor"] == options["/run/secrets/relay-monitor/relay-credentials"] == "ro"
         assert options["/var/lib/relay-monitor"] == "rw"
+        # An upgrade with another configuration, to which the pod's template is the same.
+        after = rendered(tmp_path, port, config=CONFIG.replace("url: embedded}", "url: embedded, page_after: 1m}"))
+        assert find(after, "StatefulSet") == find(made, "StatefulSet")
+        running.replace_config_map(find(after, "ConfigMap")["data"])
+        assert until_logged(running, "configuration reloaded")["changes"] == ["relays[two].page_after: 30s → 1m"]
     state = tmp_path / "pod" / "volumes" / "state"
     assert (state / "journal.db").exists()
     log = running.log.read_text()
