@@ -25,15 +25,20 @@ NO_MONITOR_ALERT: Final = "no alert about a monitor is firing"
 
 
 _SEVERITIES: Final = ("none", "info", "warning", "critical")
+_URGENT: Final = len(_SEVERITIES) + 1
+"""Number of a critical alert that says what is broken, before those that follow from it."""
+
+_UNKNOWN_SEVERITY: Final = _URGENT + 1
+_VERDICTS: Final = 'alertname=~"RelayDown|RelayGroupDown|RelayNotAccepting|RelayPartialFailure|RelayMonitor.+"'
 _RULES_NOT_EVALUATED: Final = "Prometheus does not evaluate the rules"
-_UNKNOWN_SEVERITY: Final = len(_SEVERITIES) + 1
 
 
 def _severities(subject: Subject) -> str:
     """Return a number for the severity of each firing alert; 0 in maintenance, the highest without evaluation."""
     by, firing = ", ".join(ALERT_LABELS), 'alertstate="firing"'
     muted = f"max by ({by}) ({select('ALERTS', subject.alerts, firing)}) and on (relay) {in_maintenance(subject)}"
-    parts = [f"0 * ({muted})"]
+    verdicts = select("ALERTS", subject.alerts, firing, 'severity="critical"', _VERDICTS)
+    parts = [f"0 * ({muted})", f"{_URGENT} * max by ({by}) ({verdicts})"]
     for number, severity in reversed(list(enumerate(_SEVERITIES, 1))):
         alerts = select("ALERTS", subject.alerts, firing, f'severity="{severity}"')
         parts.append(f"{number} * max by ({by}) ({alerts})")
@@ -49,7 +54,8 @@ def firing_alerts(config: Config, width: int = 12, subject: Subject = SELECTED_R
     return Panel(
         kind=Kind.TABLE,
         title="Firing alerts",
-        description="Which alerts fire, and since when? Critical ones first; an alert of several windows is one row. "
+        description="Which alerts fire, and since when? Critical ones first, verdicts before budgets; an alert of "
+        "several windows is one row. "
         "Maintenance: Alertmanager mutes it. Silences are known to Alertmanager alone: a silenced alert is listed too.",
         queries=(
             Query(
@@ -58,6 +64,7 @@ def firing_alerts(config: Config, width: int = 12, subject: Subject = SELECTED_R
                 unit="none",
                 states=(
                     State(value=_UNKNOWN_SEVERITY, text="unknown", colour=UNKNOWN),
+                    State(value=_URGENT, text="critical", colour=SEVERITIES["critical"]),
                     *(
                         State(value=number, text=severity, colour=SEVERITIES[severity])
                         for number, severity in enumerate(_SEVERITIES, 1)
@@ -93,6 +100,6 @@ def firing_alerts(config: Config, width: int = 12, subject: Subject = SELECTED_R
             Column(label="slo", title="SLO", width=110),
             Column(label="location", width=90, hidden=not location_label(config)),
         ),
-        sort=("-severity",),
+        sort=("-severity", "since"),
         no_value=NO_ALERT,
     )

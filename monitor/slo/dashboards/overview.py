@@ -29,9 +29,9 @@ from monitor.slo.dashboards.relay_table import relay_table
 from monitor.slo.dashboards.slo_panels import (
     BUDGET_STATES,
     BUDGET_STEPS,
-    budget_or_reason,
     burn_down,
     burn_rates,
+    lowest_budget,
     slo_status,
 )
 
@@ -123,8 +123,9 @@ def _numbers() -> tuple[Panel, ...]:
         Panel(
             kind=Kind.STAT,
             title="Lowest error budget",
-            description="What remains of the error budget that is closest to exhaustion? At 0 an objective is missed.",
-            queries=(Query(expr=or_nothing(budget_or_reason(SELECTED_RELAYS, (), f"max({worst})"))),),
+            description="What remains of the error budget that is closest to exhaustion, and whose is it? At 0 an "
+            "objective is missed.",
+            queries=(Query(expr=lowest_budget(SELECTED_RELAYS, f"max({worst})"), legend="{{relay}} · {{slo}}"),),
             unit="percentunit",
             decimals=1,
             width=5,
@@ -132,6 +133,7 @@ def _numbers() -> tuple[Panel, ...]:
             states=BUDGET_STATES,
             steps=BUDGET_STEPS,
             sparkline=True,
+            named=True,
         ),
         _monitor_health(),
     )
@@ -316,6 +318,6 @@ def _bars(
 def _slos(config: Config) -> tuple[Panel, ...]:
     rates = f"max by (relay, slo) ({select('slo:current_burn_rate:ratio', SELECTED_RELAYS.recorded)} @ end())"
     return (
-        slo_status(config, height=12),
+        slo_status(config),
         burn_rates(config, ("relay", "slo"), width=24, only=f"and on (relay, slo) topk({MAX_LINES}, {rates} > 0.01)"),
     )

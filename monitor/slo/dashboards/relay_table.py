@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Final
 
 from monitor.config import show_duration
@@ -20,7 +19,7 @@ from monitor.slo.dashboards.promql import (
     select,
     sum_by,
 )
-from monitor.slo.dashboards.shared_panels import CONDITION_TEXTS, location_label, relay_links
+from monitor.slo.dashboards.shared_panels import CONDITION_TEXTS, location_label, relay_links, table_height
 from monitor.slo.dashboards.slo_panels import BUDGET_STATES, BUDGET_STEPS, NONE, budget_or_reason, burn_steps
 from monitor.slo.rules.certificate import DAY, EXPIRY, MIN_VALIDITY, handshake_window
 from monitor.vocabulary import Sli
@@ -42,10 +41,6 @@ MAX_ROWS: Final = 10
 
 LONG_NAME: Final = 40
 """Characters from which on names of relays are wrapped."""
-
-_ROW_PIXELS: Final = 36
-_GRID_PIXELS: Final = 38
-_FRAME_PIXELS: Final = 60
 
 
 def states() -> tuple[State, ...]:
@@ -109,12 +104,12 @@ def relay_table(config: Config) -> Panel:
         title="Relays",
         description="Which relay is broken, since when, and how? The worst first. Cause: step, reason and status of "
         "the latest attempt while the relay is not up. Success rate, round trips and lost messages are those of the "
-        "last hour; budget and burn rate those of the relay's worst SLO. A relay's name links to its details, to its "
+        "last hour; remaining budget and burn rate those of its worst SLO. A relay's name links to its details, to its "
         "timeline on the on-call page and to its incidents.",
         queries=(*_status(config), *_numbers(config)),
         unit="none",
         width=24,
-        height=_height(len(config.relays)),
+        height=table_height(len(config.relays), MAX_ROWS),
         labels=(
             Column(
                 label="relay",
@@ -123,17 +118,11 @@ def relay_table(config: Config) -> Panel:
             ),
             Column(label="state"),
             Column(label="since"),
-            Column(label="cause", width=175),
+            Column(label="cause", width=190),
             *((Column(label="not up at"),) if location_label(config) else ()),
         ),
         sort=("-state",),
     )
-
-
-def _height(relays: int) -> int:
-    """Return the height in lines of the grid that shows all relays, as far as they fit."""
-    rows = min(relays, MAX_ROWS) + 1
-    return math.ceil((rows * _ROW_PIXELS + _FRAME_PIXELS) / _GRID_PIXELS)
 
 
 def _status(config: Config) -> tuple[Query, ...]:
@@ -142,7 +131,7 @@ def _status(config: Config) -> tuple[Query, ...]:
     return (
         Query(expr=_condition(), column="state", unit="none", states=states(), filled=True, width=140, align="center"),
         Query(
-            expr=_since(config), column="since", unit="dateTimeFromNow", width=140, empty_text="",
+            expr=_since(config), column="since", unit="dateTimeFromNow", width=150, empty_text="",
             empty_reason="no verdict yet",
         ),
         Query(expr=_cause(), column="causes", unit="none", hidden=True, empty_reason="every relay is up"),
@@ -183,8 +172,8 @@ def _numbers(config: Config) -> tuple[Query, ...]:
             steps=((0, TEXT), (0.5, RED)), empty_text=NONE, empty_reason="no probe sends messages",
         ),
         Query(
-            expr=budget_or_reason(SELECTED_RELAYS, BY, condition(RELAY, BY)), column="lowest budget",
-            unit="percentunit", decimals=1, steps=BUDGET_STEPS, states=BUDGET_STATES, width=125,
+            expr=budget_or_reason(SELECTED_RELAYS, BY, condition(RELAY, BY)), column="budget left",
+            unit="percentunit", decimals=1, steps=BUDGET_STEPS, states=BUDGET_STATES, width=110,
         ),
         Query(
             expr=recorded("slo:current_burn_rate:ratio", SELECTED_RELAYS, BY), column="burn rate", unit="suffix:×",
@@ -196,7 +185,7 @@ def _numbers(config: Config) -> tuple[Query, ...]:
             empty_reason=NO_TLS,
         ),
         Query(
-            expr=f"1000 * max by (relay) ({success})", column="last success", unit="dateTimeFromNow", width=140,
+            expr=f"1000 * max by (relay) ({success})", column="last success", unit="dateTimeFromNow", width=150,
             empty_text="never",
         ),
     )  # fmt: skip

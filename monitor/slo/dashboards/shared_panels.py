@@ -88,6 +88,16 @@ def relay_links(config: Config, relay: str = "${__data.fields.relay}") -> tuple[
     )
 
 
+_ROW_PIXELS: Final = 36
+_GRID_PIXELS: Final = 38
+_FRAME_PIXELS: Final = 60
+
+
+def table_height(rows: int, most: int) -> int:
+    """Return the height, in lines of the grid, of a table that shows so many rows without scrolling."""
+    return math.ceil(((min(rows, most) + 1) * _ROW_PIXELS + _FRAME_PIXELS) / _GRID_PIXELS)
+
+
 RELAYS: Final = Variable(name="relay", label="Relay", source=select("relay_monitor_runs_total", MONITOR))
 THIS_RELAY: Final = Variable(
     name="relay", label="Relay", source=select("relay_monitor_runs_total", MONITOR), several=False

@@ -13,12 +13,13 @@ from monitor.slo.dashboards.promql import (
     SELECTED_RELAYS,
     Subject,
     burn_rate,
+    or_nothing,
     or_text,
     recorded,
     remaining_budget,
     select,
 )
-from monitor.slo.dashboards.shared_panels import legend, location_label, relay_links
+from monitor.slo.dashboards.shared_panels import legend, location_label, relay_links, table_height
 from monitor.slo.rules.recorded import budgeted, ratio_name
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ NO_RULES: Final = -2
 MAX_DRAWN_BURN: Final = 20
 """Burn rates above it are drawn at it: beside one of hundreds no line could be told from another."""
 
+MAX_ROWS: Final = 10
 NOTHING_TO_DRAW: Final = "no data, or no error budget: all objectives are 100 %"
 RULES_MISSING: Final = "the recording rules are not loaded"
 BUDGET_STATES: Final = (
@@ -79,6 +81,21 @@ def budget_or_reason(subject: Subject, by: Sequence[str], relays: str) -> str:
     )
 
 
+def lowest_budget(subject: Subject, relays: str) -> str:
+    """Return the remaining budget over time of the relay and SLO that have the lowest one at the end of the range.
+
+    `relays` is an expression of the number of relays; without a budget, the value that says why.
+    """
+    by = ("relay", "slo")
+    series = select("slo:period_error_budget_remaining:ratio", subject.recorded)
+    at_the_end = f"min by (relay, slo) (last_over_time({series}[5m] @ end()))"
+    reason = or_nothing(budget_or_reason(subject, (), relays))
+    return (
+        f"{remaining_budget(subject, by)} and on (relay, slo) bottomk(1, {at_the_end}) "
+        f"or ({reason}) unless on () ({at_the_end})"
+    )
+
+
 def or_rules_missing(expr: str, subject: Subject, label: str) -> str:
     """Return an expression of recorded series that says in a label if the rules are not loaded and SLOs exist."""
     return or_text(
@@ -113,7 +130,7 @@ def _is_complete(config: Config, subject: Subject) -> str:
     return f"max by ({by}) ({_of_own_window(config, parts, subject)}) > bool -1 or 0 * max by ({by}) ({series})"
 
 
-def slo_status(config: Config, subject: Subject = SELECTED_RELAYS, height: int = 8) -> Panel:
+def slo_status(config: Config, subject: Subject = SELECTED_RELAYS) -> Panel:
     """Return the table of all SLOs, the lowest budget first."""
     objective = or_rules_missing(recorded("slo:objective:ratio", subject), subject, "slo")
     labels = (
@@ -154,7 +171,7 @@ def slo_status(config: Config, subject: Subject = SELECTED_RELAYS, height: int =
             ),
         ),
         width=24,
-        height=height,
+        height=table_height(MAX_ROWS, MAX_ROWS) if subject is SELECTED_RELAYS else 8,
         labels=labels,
         sort=("budget left",),
     )  # fmt: skip
