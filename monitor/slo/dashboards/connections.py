@@ -110,7 +110,9 @@ def _validity_panels(config: Config) -> tuple[Panel, ...]:
                 Query(expr=f"min({select(_CREDENTIALS, THIS_RELAY)}) - time() {none}", legend="token"),
             ),
             unit="dtdurations",
+            decimals=1,
             named=True,
+            size=22,
             width=8,
             height=4,
             steps=(
