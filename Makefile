@@ -26,7 +26,7 @@ SUPPORTED = import sys; sys.exit(sys.version_info < (3, 11))
 REFERENCES = $(subst /,.,$(basename $(wildcard monitor/*/reference.py tests/*/reference.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-unit test-python lint wheels dist image docs screenshots bench truth endurance chart e2e cluster field drill incident year journal promtool windows fuzz lock clean
+.PHONY: help setup run test test-unit test-python lint wheels dist image docs screenshots pictures bench truth endurance chart e2e cluster field drill incident year journal promtool windows fuzz lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -100,6 +100,9 @@ docs: $(STAMP) ## Write the generated pages under docs/
 
 screenshots: $(STAMP) ## Write the pictures of docs/img from the tests in a browser (needs Chromium)
 	SCREENSHOTS=docs/img $(BIN)/python -m pytest tests/browser $(ARGS)
+
+pictures: $(STAMP) ## Record monitors for ten minutes, and write the pictures of the dashboards (needs a quiet machine)
+	$(BIN)/python -m tests.dashboards pictures docs
 
 bench: $(STAMP) ## Measure CPU, memory and accuracy
 	$(BIN)/python -m bench $(ARGS)

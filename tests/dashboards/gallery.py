@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from monitor.config import parse
 from monitor.slo.dashboards import dashboards, files
@@ -14,16 +14,43 @@ from tests.dashboards.prometheus import Prometheus
 from tests.dashboards.recording import LOAD
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from tests.dashboards.page import Page
     from tests.dashboards.recording import Recorded, Recording
 
 
+FIRST: Final = {
+    "relays-overview": (
+        *("healthy", "outage", "degraded", "not-accepting", "silent-node", "many"),
+        *(
+            "three-relays",
+            "lossy-relay",
+            "forty-relays",
+            "one-relay",
+            "hundred-relays",
+            "twelve-slos",
+            "five-locations",
+            "long-names",
+        ),
+    ),
+    "relay-detail": (
+        *("healthy", "outage", "degraded", "not-accepting", "silent-node"),
+        *("three-relays", "lossy-relay", "five-locations", "long-names"),
+    ),
+    "monitor-health": ("healthy", "outage", "three-relays", "five-locations"),
+    "load-test": (LOAD,),
+}
+"""The first screens in the documentation, by dashboard: the worlds."""
+
+COMPLETE: Final = ("relays-overview-outage", "relay-detail-outage", "monitor-health-outage")
+"""The pictures of whole pages in the documentation."""
+
+
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A drawn dashboard: its world, the name of its file, and the page."""
+    """A drawn dashboard: its world, the name of its file without its ending, and the page."""
 
     world: Recorded
     dashboard: str
@@ -32,7 +59,12 @@ class Picture:
     @property
     def name(self) -> str:
         """The name of its pictures."""
-        return f"{self.dashboard.removesuffix('.json')}-{self.world.name}"
+        return f"{self.dashboard}-{self.world.name}"
+
+    @property
+    def screens(self) -> float:
+        """How many screens long the page is."""
+        return self.page.height / FIRST_SCREEN
 
     def complaints(self) -> Iterator[str]:
         """Yield what one would complain of."""
@@ -43,26 +75,26 @@ class Picture:
                 yield f"{panel.title}: empty"
 
 
-def drawn(
-    recording: Recording, url: str, wanted: Callable[[str, str], bool] = lambda _world, _file: True
-) -> Iterator[Picture]:
-    """Draw each dashboard over each world for which `wanted` is true of their names."""
+def drawn(recording: Recording, url: str, wanted: Callable[[str], bool] = lambda _: True) -> Iterator[Picture]:
+    """Draw each dashboard over each world for which `wanted` is true of the picture's name.
+
+    The dashboard of load tests is drawn over load tests only, and nothing else is.
+    """
     with Prometheus(url) as prometheus:
         for world in recording.worlds:
             config = parse(world.config, world.name, {})
             made = files(config)
             for board in dashboards(config):
-                is_of_load = board.file == "load-test.json"
-                if is_of_load is (world.name == LOAD) and wanted(world.name, board.file):
-                    settings = Settings(
-                        variables={"relay": world.detail} if board.file == "relay-detail.json" else {},
-                        start=f"{recording.until - recording.length}",
-                        end=f"{recording.until}",
-                        scrape=recording.scrape,
-                    )
-                    yield Picture(
-                        world, board.file, draw(json.loads(made[f"dashboards/{board.file}"]), prometheus, settings)
-                    )
+                name = board.file.removesuffix(".json")
+                if (name == "load-test") is not (world.name == LOAD) or not wanted(f"{name}-{world.name}"):
+                    continue
+                settings = Settings(
+                    variables={"relay": world.detail} if name == "relay-detail" else {},
+                    start=f"{recording.until - recording.length}",
+                    end=f"{recording.until}",
+                    scrape=recording.scrape,
+                )
+                yield Picture(world, name, draw(json.loads(made[f"dashboards/{board.file}"]), prometheus, settings))
 
 
 def photograph(pictures: Iterator[Picture], folder: Path) -> list[Picture]:
@@ -75,3 +107,40 @@ def photograph(pictures: Iterator[Picture], folder: Path) -> list[Picture]:
             camera.photograph(picture.page, folder / f"{picture.name}-whole.png")
             taken.append(picture)
     return taken
+
+
+def documented(recording: Recording, url: str, folder: Path) -> Iterator[tuple[str, str]]:
+    """Write the pictures of the documentation that show worlds of this recording; yield their names and captions."""
+    names = {f"{name}-{world}" for name, worlds in FIRST.items() for world in worlds}
+    with Camera() as camera:
+        for picture in drawn(recording, url, names.__contains__):
+            file = f"dashboard-{picture.name}"
+            caption = f"{picture.world.caption.capitalize()}: {recording.source}."
+            camera.photograph(picture.page, folder / f"{file}.png", FIRST_SCREEN)
+            yield file, caption
+            if picture.name in COMPLETE:
+                camera.photograph(picture.page, folder / f"{file}-whole.png")
+                yield f"{file}-whole", "The same, with all rows open."
+
+
+def captions(pictures: Iterable[tuple[str, str]]) -> str:
+    """Return the page of the documentation that shows these pictures with their captions."""
+    lines = [
+        "# Pictures of the dashboards",
+        "",
+        "Drawn from the dashboards' queries over recorded data, not by Grafana, whose fonts and details differ. Each",
+        "is the first screen of 1600 by 900 pixels, unless it says otherwise. `make pictures` draws them again.",
+        "",
+    ]
+    for name, caption in sorted(pictures, key=lambda item: _position(item[0])):
+        lines += [f"![{name.removeprefix('dashboard-')}](img/{name}.png)", "", caption, ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _position(name: str) -> tuple[int, int, str]:
+    """Return where a picture is shown: by dashboard, then by world."""
+    for board, (dashboard, worlds) in enumerate(FIRST.items()):
+        for index, world in enumerate(worlds):
+            if name.removesuffix("-whole") == f"dashboard-{dashboard}-{world}":
+                return board, index, name
+    return len(FIRST), 0, name

@@ -46,6 +46,12 @@ LOAD_FAULT: Final = "drop:channel=session,probability=0.02"
 LOAD_SCRAPE: Final = 2.0
 LOAD_SECONDS: Final = 100.0
 
+SOURCE: Final = (
+    "real monitors on embedded relays with faults, scraped every 5 s, after 24 hours without failures that were "
+    "written in advance"
+)
+LOAD_SOURCE: Final = "a real load test of an embedded relay, scraped every 2 s"
+
 MANIFEST: Final = "recording.json"
 
 
@@ -63,13 +69,15 @@ class Recorded:
 class Recording:
     """What was recorded, in which folder, and until when (seconds since the epoch).
 
-    `scrape` is the interval of scrapes, `length` the time that pictures show; both are seconds.
+    `scrape` is the interval of scrapes, `length` the time that pictures show; both are seconds. `source` says in words
+    what was recorded.
     """
 
     folder: Path
     until: float
     scrape: float
     length: float
+    source: str
     worlds: tuple[Recorded, ...]
 
     @classmethod
@@ -82,8 +90,8 @@ class Recording:
     def save(self) -> None:
         """Write what was recorded into the folder."""
         worlds = [asdict(world) for world in self.worlds]
-        written = {"until": self.until, "scrape": self.scrape, "length": self.length, "worlds": worlds}
-        (self.folder / MANIFEST).write_text(json.dumps(written, indent=1), "utf-8")
+        written = {"until": self.until, "scrape": self.scrape, "length": self.length, "source": self.source}
+        (self.folder / MANIFEST).write_text(json.dumps(written | {"worlds": worlds}, indent=1), "utf-8")
 
     def opened(self, *, exemplars: bool = True) -> Program:
         """Return a Prometheus on the data that scrapes nothing and is not started yet."""
@@ -122,7 +130,7 @@ async def record_load(folder: Path) -> Recording:
         until = time.time()
     text = await asyncio.to_thread((ROOT / "config.yaml").read_text, "utf-8")
     world = Recorded(LOAD, "a load test of 40 pairs at a relay that loses some messages", "", text)
-    recording = Recording(folder, until, LOAD_SCRAPE, LOAD_SECONDS + 10, (world,))
+    recording = Recording(folder, until, LOAD_SCRAPE, LOAD_SECONDS + 10, LOAD_SOURCE, (world,))
     recording.save()
     return recording
 
@@ -142,6 +150,6 @@ async def record(folder: Path, worlds: Sequence[World] = REAL) -> Recording:
         until = time.time()
         texts = {monitor.install: monitor.file.read_text("utf-8") for monitor in monitoring.monitors}
     recorded = tuple(Recorded(world.name, world.caption, world.detail, texts[world.name]) for world in worlds)
-    recording = Recording(folder, until, SCRAPE, LENGTH, recorded)
+    recording = Recording(folder, until, SCRAPE, LENGTH, SOURCE, recorded)
     recording.save()
     return recording

@@ -9,10 +9,11 @@ import heapq
 import random
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from monitor.metrics import Metrics
 from monitor.results import (
+    Cause,
     CertificateSeen,
     Disconnected,
     Exchange,
@@ -26,7 +27,7 @@ from monitor.results import (
     uuid7,
 )
 from monitor.scenarios import SPECS, Scenario
-from monitor.vocabulary import Outcome, Phase, Reason, Step, Verdict
+from monitor.vocabulary import Condition, Outcome, Phase, Reason, Step, Verdict
 from tests.metrics.sample import status
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class SimulatedMonitor:
         self.metrics = Metrics(config, version="0.0.0", clock=self.clock)
         self._faults = faults or {}
         self._rng = random.Random(f"{seed} {config.location}")
-        self._up: dict[str, bool] = {}
+        self._conditions: dict[str, Condition] = {}
         self._probes = {probe.name: probe for probe in config.probes}
         self._due: list[tuple[float, str, str]] = []
         self.metrics.set_healthy(healthy=True)
@@ -123,12 +124,16 @@ class SimulatedMonitor:
         return fault if fault is not None and fault.start <= self.clock.now < fault.end else None
 
     def _set_up(self, relay: str) -> None:
+        """Set the relay's condition if it changes: down in an outage, degraded while some of its exchanges fail."""
         fault = self._fault(relay)
-        is_up = fault is None or not fault.is_outage
-        if self._up.get(relay) is not is_up:
-            self._up[relay] = is_up
-            since = datetime.fromtimestamp(self.clock.now, UTC)
-            self.metrics.set_relay_status(status(relay, up=is_up, since=since))
+        condition = Condition.UP if fault is None else Condition.DOWN if fault.is_outage else Condition.DEGRADED
+        if self._conditions.get(relay) is condition:
+            return
+        self._conditions[relay] = condition
+        fields: dict[str, Any] = {"since": datetime.fromtimestamp(self.clock.now, UTC), "condition": condition}
+        if condition is Condition.DEGRADED:
+            fields["cause"] = Cause(step=Step.DELIVER, reason=Reason.LOST)
+        self.metrics.set_relay_status(status(relay, up=condition is not Condition.DOWN, **fields))
 
     def _run(self, relay: str, probe: ProbeConfig) -> None:
         """Publish one run with all that belongs to it."""

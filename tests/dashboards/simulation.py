@@ -35,6 +35,11 @@ LENGTH: Final = 1800.0
 FAULT_AT: Final = 600.0
 """Seconds of data, and from its begin to the begin of the faults."""
 
+SOURCE: Final = (
+    "the series of simulated monitors, whose results are drawn at random, as scraped every 15 s; alerts fire without "
+    "the time that they wait for"
+)
+
 PASSES: Final = 5
 """Evaluations of all rules, each of which sees what the one before has written: votes, ratios, outages, alerts."""
 
@@ -56,7 +61,7 @@ def simulate(folder: Path, worlds: Sequence[SimulatedWorld] = SIMULATED) -> Reco
         rules = generated(parse(text, world.name, {}))["alerts/relay-monitor.rules.yml"]
         (folder / f"{world.name}.rules.yml").write_text(as_recorded(rules.decode(), start + FAULT_AT), "utf-8")
     write(series, folder)
-    recording = Recording(folder, end, INTERVAL, LENGTH - INTERVAL, tuple(recorded))
+    recording = Recording(folder, end, INTERVAL, LENGTH - INTERVAL, SOURCE, tuple(recorded))
     for _ in range(PASSES):
         asyncio.run(_evaluate(recording, start))
     recording.save()

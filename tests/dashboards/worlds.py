@@ -169,6 +169,17 @@ def _long(name: str) -> str:
 
 
 SIMULATED: Final = (
+    SimulatedWorld("three-relays", "three relays, all up", NAMES, TROUBLED),
+    SimulatedWorld(
+        "lossy-relay", "one of three relays fails a tenth of all exchanges", NAMES, TROUBLED, shares=((TROUBLED, 0.1),)
+    ),
+    SimulatedWorld(
+        "forty-relays",
+        "three of forty relays are down",
+        tuple(f"relay-{number:02}" for number in range(1, SIZE + 1)),
+        STOPPABLE[0],
+        shares=tuple((name, 1.0) for name in STOPPABLE),
+    ),
     SimulatedWorld("one-relay", "a single relay", ("tokyo",), "tokyo"),
     SimulatedWorld(
         "hundred-relays",
