@@ -98,7 +98,7 @@ def _status(config: Config) -> Row:
         panels=(
             *_numbers(),
             *rows,
-            failures_by_step(width=14, height=failures),
+            failures_by_step(config, width=14, height=failures),
             replace(_budgets(config), height=failures),
         ),
     )

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Final
 from monitor.slo.dashboards import palette
 from monitor.slo.dashboards.model import NO_DATA, Kind, Legend, Panel, Query, Row
 from monitor.slo.dashboards.promql import THIS_PROBE, THIS_RELAY, events, events_of_most, or_text, select
+from monitor.slo.dashboards.shared_panels import relay_links
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from monitor.config import Config
 
 NO_FAILURE: Final = "no exchange fails"
 NO_MESSAGE_ERROR: Final = "no message error"
@@ -63,8 +66,9 @@ def _most(series: str, by: Sequence[str], nothing: str, where: str = THIS_RELAY)
     return Query(expr=counted, legend=_words(by), empty_reason=nothing)
 
 
-def failures_by_step(width: int, height: int) -> Panel:
-    """Return the panel of failures by step and reason."""
+def failures_by_step(config: Config, width: int, height: int) -> Panel:
+    """Return the panel of failures by step and reason; its bars lead to the runs that failed and to the incidents."""
+    _, *pages = relay_links(config, "${relay}")
     panel = bars(
         "Failures by step and reason",
         "At which step of the protocol do exchanges fail, and why? First cause of each failed exchange, counted once.",
@@ -72,7 +76,9 @@ def failures_by_step(width: int, height: int) -> Panel:
         ("step", "reason"),
         nothing=NO_FAILURE,
     )
-    return replace(panel, colours=palette.failures(), width=width, height=height, legend=Legend.RIGHT)
+    return replace(
+        panel, colours=palette.failures(), links=tuple(pages), width=width, height=height, legend=Legend.RIGHT
+    )
 
 
 def failure_row() -> Row:
