@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tarfile
 from pathlib import Path
@@ -286,6 +287,19 @@ class TestMonitoring:
             assert len(text.encode()) < 1_000_000
         if name == "stack":
             assert {each["metadata"]["namespace"] for each in made} == {"grafana"}
+
+    def test_the_values_in_the_documentation_give_all_of_it(self, tmp_path: Path) -> None:
+        page = (ROOT / "docs" / "kubernetes.md").read_text("utf-8")
+        (values,) = [
+            text for text in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "cluster.values.yaml" in text
+        ]
+        (tmp_path / "cluster.values.yaml").write_text(values, "utf-8")
+        generated, *_ = values_of("stack", tmp_path)
+        made = objects(template(generated, f"--values={tmp_path / 'cluster.values.yaml'}"))
+        kinds = {each["kind"] for each in made}
+        assert {"StatefulSet", "ServiceMonitor", "PrometheusRule", "NetworkPolicy", "PodDisruptionBudget"} <= kinds
+        volumes = pod_spec(find(made, "StatefulSet"))["volumes"]
+        assert [each["secret"]["secretName"] for each in volumes if "secret" in each] == ["relay-credentials"]
 
     def test_prometheus_selects_the_pods_once_and_at_the_configured_interval(self) -> None:
         made = objects(rendered("stack"))
