@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
+    from monitor.slo.dashboards.model import Panel
     from tests.dashboards.page import Page
     from tests.dashboards.recording import Recorded, Recording
 
@@ -50,11 +51,15 @@ COMPLETE: Final = ("relays-overview-outage", "relay-detail-outage", "monitor-hea
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A drawn dashboard: its world, the name of its file without its ending, and the page."""
+    """A drawn dashboard: its world, the name of its file without its ending, and the page.
+
+    `reasons` say why a panel may be empty, by its title.
+    """
 
     world: Recorded
     dashboard: str
     page: Page
+    reasons: dict[str, str]
 
     @property
     def name(self) -> str:
@@ -72,7 +77,7 @@ class Picture:
         for panel in self.page.panels:
             yield from (f"{panel.title}: {text}" for text in panel.complaints)
             if panel.empty:
-                yield f"{panel.title}: empty"
+                yield f"{panel.title}: empty, {self.reasons.get(panel.title) or 'WITHOUT A REASON'}"
 
 
 def drawn(recording: Recording, url: str, wanted: Callable[[str], bool] = lambda _: True) -> Iterator[Picture]:
@@ -94,7 +99,14 @@ def drawn(recording: Recording, url: str, wanted: Callable[[str], bool] = lambda
                     end=f"{recording.until}",
                     scrape=recording.scrape,
                 )
-                yield Picture(world, name, draw(json.loads(made[f"dashboards/{board.file}"]), prometheus, settings))
+                page = draw(json.loads(made[f"dashboards/{board.file}"]), prometheus, settings)
+                yield Picture(world, name, page, {panel.title: _reason(panel) for panel in board.panels})
+
+
+def _reason(panel: Panel) -> str:
+    """Return why a panel may be empty: each of its queries needs a reason."""
+    reasons = [query.empty_reason for query in panel.queries]
+    return "; ".join(dict.fromkeys(reasons)) if all(reasons) else ""
 
 
 def photograph(pictures: Iterator[Picture], folder: Path) -> list[Picture]:
