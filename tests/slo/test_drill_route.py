@@ -11,7 +11,7 @@ import yaml
 
 from monitor.config import parse
 from monitor.drill import ALERT, SERIES
-from monitor.slo.alertmanager import alertmanager_file
+from monitor.slo.alertmanager import alertmanager_file, route_part
 from monitor.slo.generate import generated
 from tests.e2e.programs import AMTOOL, find
 from tests.relays import ROOT
@@ -127,6 +127,22 @@ class TestNeverToAPerson:
         assert "relay" not in rule["labels"]
         assert rule["expr"].startswith("max by (install, location, shard, drill) (")
         assert "for" not in rule
+
+
+@pytest.mark.parametrize("text", [SHIPPED, MANY], ids=["shipped", "many"])
+def test_in_the_tree_of_other_teams_it_reaches_none_of_their_people(text: str) -> None:
+    part = yaml.safe_load(route_part(parse(text, "config.yaml", {})))
+    pager = {"name": "pager", "pagerduty_configs": [{"routing_key": "x"}]}
+    file: dict[str, Any] = {
+        "route": {"receiver": "pager", "routes": [part["route"], {"matchers": ['severity="critical"']}]},
+        "receivers": [pager, *part["receivers"]],
+    }
+    reached = set()
+    for labels in drills(text):
+        for name in receivers(file["route"], labels):
+            reached |= set(addresses(file, name))
+            assert all(url.endswith("/-/drill") for url in addresses(file, name)), (labels, name)
+    assert reached
 
 
 def test_each_monitor_has_its_own_webhook() -> None:
