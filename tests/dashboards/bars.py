@@ -24,30 +24,37 @@ Labels = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """The bars of one series: their sum, and by how much the counters behind them grew in the same time."""
+    """The bars of one series: their sum, and by how much the counters behind them grew in the same time.
+
+    Of the interval in which a process restarts, a bar has what was counted after that: for each of the `resets` of its
+    counters an event may be missing, which is more than the tolerance of a rare one.
+    """
 
     panel: str
     labels: Labels
     drawn: float
     counted: float
     tolerance: float
+    resets: int = 0
 
     @property
     def is_right(self) -> bool:
         """Whether both are equal within the tolerance."""
-        return abs(self.drawn - self.counted) <= self.tolerance * self.counted + 1e-6
+        return abs(self.drawn - self.counted) <= self.tolerance * self.counted + self.resets + 1e-6
 
 
-def increments(samples: Samples, start: float) -> float:
-    """Return by how much a counter grew after `start`; it begins at 0, and after a reset again."""
-    grown, before = 0.0, None
+def increments(samples: Samples, start: float) -> tuple[float, int]:
+    """Return by how much a counter grew after `start`, and its resets; it begins at 0, and after a reset again."""
+    grown, resets, before = 0.0, 0, None
     for at, value in zip(samples.times, samples.values, strict=True):
         if value is None:
             continue
         if at > start:
-            grown += value - before if before is not None and value >= before else value
+            is_reset = before is not None and value < before
+            resets += is_reset
+            grown += value if before is None or is_reset else value - before
         before = value
-    return grown
+    return grown, resets
 
 
 def sums(panel: DrawnPanel, prometheus: Prometheus) -> Iterator[Sum]:
@@ -64,16 +71,19 @@ def sums(panel: DrawnPanel, prometheus: Prometheus) -> Iterator[Sum]:
         # A bar counts the interval that ends at its time; the sample before the first one is that of its start.
         start = steps.start - steps.step
         counted: dict[Labels, float] = defaultdict(float)
+        resets: dict[Labels, int] = defaultdict(int)
         if "topk(" in response.expr:
             drawn = {(): sum(drawn.values())}
         names = {name for labels in drawn for name, _ in labels}
         for selector in counters:
             for samples in prometheus.raw(selector, start - steps.step, steps.end):
                 labels = tuple(sorted((name, value) for name, value in samples.labels.items() if name in names))
-                counted[labels] += increments(samples, start)
+                grown, reset = increments(samples, start)
+                counted[labels] += grown
+                resets[labels] += reset
         tolerance = EXTRAPOLATED if "increase(" in response.expr and "offset" not in response.expr else EXACT
         for labels in drawn.keys() | {labels for labels, count in counted.items() if count}:
-            yield Sum(panel.title, labels, drawn.get(labels, 0.0), counted.get(labels, 0.0), tolerance)
+            yield Sum(panel.title, labels, drawn.get(labels, 0.0), counted[labels], tolerance, resets[labels])
 
 
 def _counters(response: Response) -> list[str]:

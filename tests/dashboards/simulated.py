@@ -79,15 +79,25 @@ class SimulatedClock:
 
 
 class SimulatedMonitor:
-    """The metrics of a monitor with this configuration. `faults` are by relay; times are seconds since the epoch."""
+    """The metrics of a monitor with this configuration. `faults` are by relay; times are seconds since the epoch.
+
+    `missed` is the share of its runs that it misses.
+    """
 
     def __init__(
-        self, config: Config, start: float, faults: Mapping[str, Fault] | None = None, *, seed: int = 0
+        self,
+        config: Config,
+        start: float,
+        faults: Mapping[str, Fault] | None = None,
+        *,
+        seed: int = 0,
+        missed: float = 0.0,
     ) -> None:
         self.config = config
         self.clock = SimulatedClock(start)
         self.metrics = Metrics(config, version="0.0.0", clock=self.clock)
         self._faults = faults or {}
+        self._missed = missed
         self._rng = random.Random(f"{seed} {config.location}")
         self._conditions: dict[str, Condition] = {}
         self._probes = {probe.name: probe for probe in config.probes}
@@ -138,6 +148,9 @@ class SimulatedMonitor:
     def _run(self, relay: str, probe: ProbeConfig) -> None:
         """Publish one run with all that belongs to it."""
         publish = self.metrics.publish
+        if self._rng.random() < self._missed:
+            self.metrics.count_run(relay, probe.name, "missed")
+            return
         spec = SPECS[probe.scenario]
         fault = self._fault(relay)
         failed = fault is not None and self._rng.random() < fault.share

@@ -33,6 +33,9 @@ LENGTH = 3600.0
 RESTART, ADDED = 1500.0, 2400.0
 """Seconds after the start."""
 
+MISSED = 0.02
+"""Share of the runs that are missed."""
+
 CONFIG = """
 relays:
   - {{name: tokyo, url: embedded}}
@@ -59,14 +62,14 @@ def series() -> Series:
         "dublin": Fault(START + 200, START + LENGTH, 0.1),
         "oregon": Fault(START + ADDED + 200, START + LENGTH, 0.3),
     }
-    monitor = SimulatedMonitor(config(with_third=False), START, faults)
+    monitor = SimulatedMonitor(config(with_third=False), START, faults, missed=MISSED)
     rng = random.Random(7)
     for number in range(int(LENGTH / SCRAPE)):
         at = START + number * SCRAPE + rng.uniform(0, 0.01)
         if number == RESTART // SCRAPE:
-            monitor = SimulatedMonitor(config(with_third=False), at - 5, faults, seed=1)
+            monitor = SimulatedMonitor(config(with_third=False), at - 5, faults, seed=1, missed=MISSED)
         if number == ADDED // SCRAPE:
-            monitor = SimulatedMonitor(config(with_third=True), at - 5, faults, seed=2)
+            monitor = SimulatedMonitor(config(with_third=True), at - 5, faults, seed=2, missed=MISSED)
         monitor.advance(at)
         scrape(found, monitor.metrics.registry, at, wanted=_is_wanted)
     return found
@@ -90,7 +93,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ("relays-overview.json", 3),
         ("relay-detail.json", 4),
-        ("monitor-health.json", 0),
+        ("monitor-health.json", 1),
     ],
 )
 async def test_bars_add_up_to_the_counters(written: Path, file: str, least: int) -> None:
