@@ -26,7 +26,7 @@ SUPPORTED = import sys; sys.exit(sys.version_info < (3, 11))
 REFERENCES = $(subst /,.,$(basename $(wildcard monitor/*/reference.py tests/*/reference.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-unit test-python lint wheels dist image docs screenshots pictures bench truth endurance chart e2e cluster field drill incident year journal promtool windows fuzz lock clean
+.PHONY: help setup run test test-unit test-python lint wheels dist image docs screenshots pictures bench truth endurance chart e2e cluster field texts drill incident year journal promtool windows fuzz lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -133,6 +133,9 @@ field: $(STAMP) ## Measure pages with real Prometheus and Alertmanager in 25 min
 
 drill: $(STAMP) ## Drill with real Prometheus and Alertmanager, whole and with each link cut, in 15 minutes (CUTS='route …')
 	$(BIN)/python -m tests.drill $(CUTS)
+
+texts: $(STAMP) ## Cause seven incidents in ten minutes, print the texts of their pages, check links and runbooks
+	$(BIN)/python -m tests.texts
 
 incident: $(STAMP) ## Play an incident with real processes in ten minutes: one id over restarts
 	$(BIN)/python -m tests.incidents

@@ -19,6 +19,7 @@ from monitor.embedded import EmbeddedRelay, FaultPlan, parse_fault
 from tests.e2e.blips import BLIPS, blip
 from tests.e2e.chain import Chain, chain
 from tests.relays import ROOT, Engine
+from tests.texts.incident import Incident
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -42,6 +43,7 @@ slos:
   - {{name: recovery, probe: offline, sli: availability, objective: 100%, window: {window}}}
 maintenance: {maintenance}
 prometheus: {{scrape_interval: 1s, evaluation_interval: 1s}}
+alerts: {{external_url: "http://{listen}"}}
 """
 DEFAULTS = {"threshold": "400ms", "maintenance": "[]", "window": "30d", "delivery": "99%"}
 STRICT = DEFAULTS | {"delivery": "99.9%"}
@@ -85,6 +87,9 @@ async def test_a_killed_relay_is_one_page_and_its_restart_resolves_it(tmp_path: 
         one_page(made, "RelayDown")
         (alert,) = made.receiver.pages()[0].alerts
         assert re.fullmatch(r"Relay demo is down: [a-z]+ [a-z_]+", alert["annotations"]["summary"])
+        incident = Incident(made.config, made.address("prometheus"), made.client)
+        assert [error async for error in incident.wrong_links(alert)] == []
+        assert [error async for error in incident.wrong_queries(alert)] == []
         made.relay = await Engine.start(engine_program, "-listen", f"127.0.0.1:{made.ports['relay']}")
         await made.receiver.until(
             lambda: any(
