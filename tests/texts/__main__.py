@@ -24,12 +24,12 @@ from tests.e2e.monitoring import Monitoring, shipped
 from tests.e2e.programs import ALERTMANAGER, PROMETHEUS, find
 from tests.faults.certificates import Certificates
 from tests.relays import Engine
-from tests.texts.incident import Incident, whole
+from tests.texts.incident import Incident, printed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-HEALTHY: Final = 60.0
+HEALTHY: Final = 30.0
 """Seconds without a fault at the beginning."""
 
 WAIT: Final = 420.0
@@ -87,7 +87,7 @@ class Relays:
         self.refusing.refusal = http_response(502)
         for relay, fault in (
             (self.silent, "drop:channel=session"),
-            (self.lossy, "unstored:channel=session,probability=0.3"),
+            (self.lossy, "unstored:channel=session,probability=0.4"),
             (self.slow, "delay:channel=session,by=0.5"),
         ):
             assert relay.plan is not None
@@ -95,9 +95,12 @@ class Relays:
 
 
 def configuration(relays: Relays) -> dict[str, Any]:
-    """Return the shipped configuration with these relays, and SLO windows of a day."""
+    """Return the shipped configuration with these relays, SLO windows of a day, and offline wallets every 20 s."""
     config = shipped(location="local", locations=["local"], relays=relays.entries)
     config["slos"] = [slo | {"window": "1d"} for slo in config["slos"]]
+    for probe in config["probes"]:
+        if probe["scenario"] == "async-delivery":
+            probe |= {"schedule": {"every": "20s"}, "delay": "5s"}
     return config
 
 
@@ -141,7 +144,8 @@ async def _received(monitoring: Monitoring, incident: Incident, name: str, relay
         yield f"{name} of {relay} did not arrive"
         return
     alert = texts(monitoring, name, relay)[0]
-    sys.stdout.write(whole(alert) + "\n")
+    sys.stdout.write(printed(alert) + "\n")
+    sys.stdout.flush()
     errors = [error async for error in incident.wrong_queries(alert)]
     if relay is None:
         # Its page is that of the monitor itself.

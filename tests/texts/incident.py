@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LINE: Final = "─" * 100
 
 
-def whole(alert: Mapping[str, Any]) -> str:
+def printed(alert: Mapping[str, Any]) -> str:
     """Return the text of an alert as it was received, with its links."""
     texts, labels = alert["annotations"], alert["labels"]
     links = "\n".join(f"{name}: {texts[name]}" for name in sorted(texts) if name.endswith("_url"))
