@@ -169,6 +169,8 @@ def _of_monitors(config: Config, seed: int) -> Iterator[Fault]:
         ("RelayMonitorConfigReloadFailed", "relay_monitor_config_last_reload_successful", {}, step(1, 0)),
         ("RelayMonitorJournalFailed", "relay_monitor_journal_healthy", {}, step(1, 0)),
         ("RelayMonitorTaskFailed", "relay_monitor_task_failures_total", {"task": "probe"}, step(1, 2)),
+        ("RelayMonitorDrill", "relay_monitor_drill_relay_up", {"shard": "0/1", "drill": "k7m2"}, step(1, 0)),
+        ("RelayMonitorDrillFailed", "relay_monitor_drill_last_successful", {"shard": "0/1"}, step(1, 0)),
     ):
         alert = about if about.startswith("Relay") else "RelayMonitorUnhealthy"
         labels = {} if about.startswith("Relay") else {"about": about}

@@ -13,6 +13,7 @@ import yaml
 from monitor.simulation.ruler import needed
 from monitor.slo.rules import group_to_dict
 from monitor.slo.rules.rule import dump
+from monitor.slo.rules.templates import quoted
 from tests.simulation.windows_config import alerts_of, draw_config, groups_of
 from tests.simulation.windows_exports import START
 from tests.simulation.windows_faults import blips, faults
@@ -37,7 +38,7 @@ def promtool_input(series: Series, begin: float, interval: float) -> dict[str, s
     """Return a series in promtool's notation, from a time on."""
     skipped = round((series.times[0] - begin) / interval)
     values = ["stale" if math.isnan(value) else f"{value:.15g}" for value in series.values]
-    labels = ", ".join(f'{name}="{value}"' for name, value in series.labels if name != "__name__")
+    labels = ", ".join(f"{name}={quoted(value)}" for name, value in series.labels if name != "__name__")
     return {"series": f"{series.name}{{{labels}}}", "values": " ".join([*(["_"] * skipped), *values])}
 
 
