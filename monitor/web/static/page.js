@@ -4,7 +4,7 @@
 // The clock of the monitor; that of this computer may be wrong.
 let clockOffset = 0;
 
-// As `duration` in formats.py.
+// As `duration` in monitor/durations.py.
 function ageText(seconds) {
   const s = Math.max(0, Math.floor(seconds));
   const two = (n) => String(n).padStart(2, "0");
