@@ -186,7 +186,12 @@ class SimulatedMonitor:
 
     def _failure(self, probe: ProbeConfig) -> Failure:
         table = SPECS[probe.scenario].failures
-        possible = [(step, reason) for step in WITHIN_EXCHANGES for reason in table.get(step, ())]
+        possible = [
+            (step, reason)
+            for step in WITHIN_EXCHANGES
+            for reason in table.get(step, ())
+            if reason is not Reason.RATE_LIMITED  # which has an alert of its own
+        ]
         step, reason = self._rng.choice(possible if self._rng.random() < RARE_SHARE else possible[:USUAL])
         return Failure(step=step, reason=reason)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -40,9 +41,7 @@ SOURCE: Final = (
     "the time that they wait for"
 )
 
-PASSES: Final = 5
-"""Evaluations of all rules, each of which sees what the one before has written: votes, ratios, outages, alerts."""
-
+NAME: Final = re.compile(r"[a-zA-Z_:][\w:]*")
 RULES_TIMEOUT: Final = 300.0
 
 
@@ -53,17 +52,18 @@ def simulate(folder: Path, worlds: Sequence[SimulatedWorld] = SIMULATED) -> Reco
     start = end - LENGTH
     series: Series = {}
     recorded = []
+    rules: list[JsonObject] = []
     for world in worlds:
         for location in world.locations:
             _scrape(series, world, location, start)
         text = json.dumps(world.config(world.locations[0]))
         recorded.append(Recorded(world.name, world.caption, world.detail, text))
-        rules = generated(parse(text, world.name, {}))["alerts/relay-monitor.rules.yml"]
-        (folder / f"{world.name}.rules.yml").write_text(as_recorded(rules.decode(), start + FAULT_AT), "utf-8")
+        text_of_rules = generated(parse(text, world.name, {}))["alerts/relay-monitor.rules.yml"]
+        rules += as_recorded(text_of_rules.decode(), start + FAULT_AT)
     write(series, folder)
     recording = Recording(folder, end, INTERVAL, LENGTH - INTERVAL, SOURCE, tuple(recorded))
-    for _ in range(PASSES):
-        asyncio.run(_evaluate(recording, start))
+    for level in levels(rules):
+        asyncio.run(_evaluate(recording, start, level))
     recording.save()
     return recording
 
@@ -79,13 +79,22 @@ def _scrape(series: Series, world: SimulatedWorld, location: str, start: float) 
         scrape(series, monitor.metrics.registry, at, target)
 
 
-def as_recorded(rules: str, since: float) -> str:
-    """Return rules whose alerts are recorded as `ALERTS` and `ALERTS_FOR_STATE`, with one time of their begin."""
-    groups = [
-        group | {"rules": [made for rule in group["rules"] for made in _recorded(rule, since)]}
-        for group in yaml.safe_load(rules)["groups"]
-    ]
-    return yaml.safe_dump({"groups": groups}, sort_keys=False)
+def as_recorded(rules: str, since: float) -> list[JsonObject]:
+    """Return the rules, with alerts recorded as `ALERTS` and `ALERTS_FOR_STATE`, which have one time of their begin."""
+    groups = yaml.safe_load(rules)["groups"]
+    return [made for group in groups for rule in group["rules"] for made in _recorded(rule, since)]
+
+
+def levels(rules: Sequence[JsonObject]) -> Iterator[list[JsonObject]]:
+    """Yield the rules in the order in which they can be evaluated: each level reads what those before it recorded."""
+    left = list(rules)
+    while left:
+        names = {rule["record"] for rule in left}
+        ready = [rule for rule in left if not names & set(NAME.findall(rule["expr"])) - {rule["record"]}]
+        if not ready:
+            raise ValueError(f"these rules read each other: {', '.join(sorted(names))}")
+        yield ready
+        left = [rule for rule in left if rule not in ready]
 
 
 def _recorded(rule: JsonObject, since: float) -> Iterator[JsonObject]:
@@ -98,15 +107,17 @@ def _recorded(rule: JsonObject, since: float) -> Iterator[JsonObject]:
     yield {"record": "ALERTS_FOR_STATE", "expr": f"{since} + {zero}", "labels": labels}
 
 
-async def _evaluate(recording: Recording, start: float) -> None:
-    rules = sorted(recording.folder.glob("*.rules.yml"))
+async def _evaluate(recording: Recording, start: float, rules: list[JsonObject]) -> None:
+    file = recording.folder / "rules.yml"
+    text = yaml.safe_dump({"groups": [{"name": "level", "rules": rules}]}, sort_keys=False)
+    await asyncio.to_thread(file.write_text, text, "utf-8")
     async with recording.opened() as program:
         await asyncio.to_thread(
             subprocess.run,
             [
                 *(find(PROMTOOL), "tsdb", "create-blocks-from", "rules", f"--url={program.url}"),
                 *(f"--start={start:.0f}", f"--end={recording.until:.0f}", f"--eval-interval={INTERVAL:.0f}s"),
-                *(f"--output-dir={recording.folder / 'prometheus'}", *map(str, rules)),
+                *(f"--output-dir={recording.folder / 'prometheus'}", str(file)),
             ],
             check=True,
             capture_output=True,

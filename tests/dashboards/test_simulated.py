@@ -6,7 +6,7 @@ import yaml
 
 from monitor.config import parse
 from tests.dashboards.simulated import Fault, SimulatedMonitor
-from tests.dashboards.simulation import as_recorded
+from tests.dashboards.simulation import as_recorded, levels
 from tests.metrics.sample import series
 
 CONFIG = """
@@ -57,10 +57,16 @@ def test_alerts_become_recorded_series() -> None:
     rule = {"alert": "RelayDown", "expr": "relay:outage == 1", "for": "1m", "labels": {"service": "x"}}
     recorded = {"record": "a:b", "expr": "1"}
     text = yaml.safe_dump({"groups": [{"name": "g", "rules": [recorded, rule]}]})
-    (group,) = yaml.safe_load(as_recorded(text, 5.0))["groups"]
     labels = {"service": "x", "alertname": "RelayDown"}
-    assert group["rules"] == [
+    assert as_recorded(text, 5.0) == [
         recorded,
         {"record": "ALERTS", "expr": "1 + 0 * (relay:outage == 1)", "labels": labels | {"alertstate": "firing"}},
         {"record": "ALERTS_FOR_STATE", "expr": "5.0 + 0 * (relay:outage == 1)", "labels": labels},
     ]
+
+
+def test_rules_are_evaluated_after_those_they_read() -> None:
+    alert = {"record": "ALERTS", "expr": "relay:outage and relay:vote"}
+    outage = {"record": "relay:outage", "expr": "relay:vote == 0 or relay:outage offset 1m"}
+    vote = {"record": "relay:vote", "expr": "max(relay_up)"}
+    assert list(levels([alert, outage, vote])) == [[vote], [outage], [alert]]
