@@ -5,7 +5,9 @@ set -eu
 
 environment=/opt/relay-monitor
 find "$environment" -name __pycache__ -prune -exec rm -rf {} +
-find "$environment" -name uv_cache.json -delete # has the time of the build
+# uv_cache.json has the time of the build, and RECORD its digest.
+find "$environment" -name uv_cache.json -delete
+find "$environment" -path '*.dist-info/RECORD' -exec sed -i '/\.dist-info\/uv_cache\.json,/d' {} +
 rm -f "$environment/.lock"
 "$environment/bin/python" -B -m compileall -q --invalidation-mode unchecked-hash "$environment/lib"
 
