@@ -20,6 +20,7 @@ _HEAD: Final = """\
 
 Import the files of `dashboards/` into Grafana 11 or later (**Dashboards → New → Import**), or provision them from a
 folder as `compose.yaml` does. Choose the Prometheus that scrapes the monitors as data source.
+[Pictures](dashboard-pictures.md) show them over relays in each kind of trouble.
 
 - Prometheus needs the recording rules of `alerts/`. Without them the panels of SLOs say so, and the number of firing
   alerts is not 0 but unknown.
