@@ -104,9 +104,8 @@ class MessageLossAlerts:
             expr=self._own.owned(f"{self._failed_and_lost(slos)}\nand\n{self._no_budget(self._matcher(slos))}"),
             summary="Message lost on {{ $labels.relay }} (100 % objective)" + self._cause(templates.HERE),
             description=self._began(templates.HERE)
-            + f' SLO {{{{ $labels.slo }}}}, probe {{{{ $labels.probe }}}}: {{{{ $value | printf "%.0f" }}}} failures '
-            "within "
-            f"{window}."
+            + f" SLO {{{{ $labels.slo }}}}, probe {{{{ $labels.probe }}}}; failed exchanges within {window}: "
+            '{{ $value | printf "%.0f" }}.'
             + self._verdicts(templates.HERE)
             + templates.condition()
             + templates.layer(self._failures(templates.HERE))
@@ -128,9 +127,8 @@ class MessageLossAlerts:
             summary="Failure of {{ $labels.slo }} on {{ $labels.relay }} (100 % objective)"
             + self._cause(templates.HERE),
             description=self._began(templates.HERE)
-            + f' Probe {{{{ $labels.probe }}}} had {{{{ $value | printf "%.0f" }}}} bad events within {window}; no '
-            "message "
-            "was lost."
+            + f" No message was lost. Probe {{{{ $labels.probe }}}}; bad events within {window}: "
+            '{{ $value | printf "%.0f" }}.'
             + templates.condition()
             + templates.layer(self._failures(templates.HERE))
             + "\nThe page of the failed run, on the on-call page, shows the step.",
