@@ -253,15 +253,15 @@ def _percentiles() -> Panel:
                 expr=f"sum by (latency) ({select(f'{_LATENCY}_count', OWN)}) > 0",
                 column="count",
                 unit="none",
-                width=52,
+                width=58,
             ),
             *(
-                Query(expr=_percentile(share), column=name, unit="s", empty_text="–", decimals=1, width=66)
+                Query(expr=_percentile(share), column=name, unit="s", empty_text="–", decimals=1, width=74)
                 for name, share in PERCENTILES
             ),
         ),
-        width=10,
-        labels=(Column(label="latency", width=106),),
+        width=11,
+        labels=(Column(label="latency", width=112),),
         sort=("latency",),
     )
 
@@ -278,7 +278,7 @@ def _failures() -> Panel:
                 empty_reason=NO_FAILURE,
             ),
         ),
-        width=6,
+        width=5,
         bars=True,
         stacked=True,
         minimum=0,
