@@ -27,9 +27,6 @@ WITH_OBJECTIVES: Final = frozenset(
 RELAY: Final = "RELAY"
 """Stands for the name of the relay in queries and links."""
 
-_LABEL: Final = re.compile(r"\{\{ [$.][lL]abels\.(\w+) \}\}")
-_TEMPLATE: Final = re.compile(r"\{\{.*?\}\}")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
@@ -45,6 +42,7 @@ class Step:
 class Runbook:
     """The runbook of an alert."""
 
+    headline: str
     meaning: str
     impact: str
     steps: Sequence[Step]
@@ -59,6 +57,7 @@ def runbooks(config: Config) -> dict[str, Runbook]:
     )
     return {
         name: Runbook(
+            headline=each["headline"],
             meaning=each["meaning"],
             impact=each["impact"],
             steps=[_step(config, step) for step in each["steps"]],
@@ -99,7 +98,7 @@ def _page(config: Config, name: str, rules: Sequence[Alert], runbook: Runbook) -
     severities = " and ".join(dict.fromkeys(alert.severity for alert in rules))
     yield f"# {name}"
     yield ""
-    yield f"*{severities}.* {_without_templates(rules[0].summary)}"
+    yield f"*{severities}.* {runbook.headline}"
     yield from _section("Meaning", runbook.meaning)
     yield from _section("Impact", runbook.impact)
     placed = any(RELAY in (step.query or "") for step in runbook.steps)
@@ -135,11 +134,6 @@ def _numbered(number: int, step: Step) -> Iterator[str]:
             yield from ("", f"{indent}```{language}", f"{indent}{block}", f"{indent}```", "")
     if step.empty is not None:
         yield from (f"{indent}No data: {step.empty}.", "")
-
-
-def _without_templates(summary: str) -> str:
-    """The summary with `<label>` for each templated label, and without other template actions."""
-    return _TEMPLATE.sub("", _LABEL.sub(r"`<\1>`", summary))
 
 
 def _settings(alert: Alert) -> str:

@@ -67,6 +67,15 @@ def test_every_query_is_about_the_install_and_the_relay_of_the_alert() -> None:
             assert 'relay="' not in query.replace(f'relay="{RELAY}"', ""), f"{name}: {query}"
 
 
+def test_every_runbook_begins_with_severities_and_a_plain_headline() -> None:
+    for name, runbook in runbooks(CONFIG).items():
+        title, _, line = (ROOT / "docs" / "runbooks" / f"{name}.md").read_text("utf-8").splitlines()[:3]
+        assert title == f"# {name}"
+        assert re.fullmatch(r"\*[a-z]+( and [a-z]+)?\.\* .+", line), line
+        assert line.endswith(f"* {runbook.headline}")
+        assert not re.search(r"  | [,.;:)]|\( |\s$|[{}<>]|\bago\b", line), line
+
+
 def test_every_runbook_has_numbered_steps_neighbours_and_who_is_next() -> None:
     for name, runbook in runbooks(CONFIG).items():
         page = (ROOT / "docs" / "runbooks" / f"{name}.md").read_text("utf-8")
