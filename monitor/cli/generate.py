@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -62,6 +63,10 @@ def generate(
 
     loaded = load(config, os.environ, check_files=False)
     if format is Format.ROUTE:
+        if check or output != Path():
+            raise typer.BadParameter(
+                "prints to stdout; --check and --output are not for it", param_hint="--format route"
+            )
         typer.echo(route_part(loaded).decode(), nl=False)
         return
     if format is Format.CHART:
@@ -74,7 +79,7 @@ def generate(
         files = generated(loaded, operator=format is Format.OPERATOR)
     if check:
         if found := differences(files, output):
-            typer.echo("\n".join([*found, "run: relay-monitor generate"]))
+            typer.echo("\n".join([*found, f"run: {_command(config, output, format)}"]))
             raise typer.Exit(EXIT_BAD)
         return
     try:
@@ -82,3 +87,13 @@ def generate(
     except OSError as error:
         raise StartupError(f"{error.filename}: cannot be written: {error.strerror}") from error
     typer.echo(f"{len(files)} {'file' if len(files) == 1 else 'files'} written")
+
+
+def _command(config: Path, output: Path, format: Format) -> str:  # noqa: A002 - as the option
+    """Return the command that writes the files which were checked."""
+    options = [
+        *(["--config", str(config)] if config != DEFAULT_CONFIG else []),
+        *(["--output", str(output)] if output != Path() else []),
+        *(["--format", format.value] if format is not Format.PROMETHEUS else []),
+    ]
+    return shlex.join(["relay-monitor", "generate", *options])

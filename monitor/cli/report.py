@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from monitor.report.model import ReportedIncident
     from monitor.report.month import Period
-    from monitor.web.model import IncidentView
 
 MAX_INCIDENTS = 500
 """Incidents that each monitor is asked for: as many as it returns at once."""
@@ -98,7 +98,7 @@ def report(
             source=source,
             attainments=read_attainments(client, loaded, period),
             exchanges=read_exchanges(client, loaded, period),
-            incidents=None if monitor is None else _incidents(monitor, period, user, password_file, ca_file),
+            incidents=None if monitor is None else incidents_of(monitor, period, user, password_file, ca_file),
         )
     except PrometheusError as error:
         raise RequestError(f"{source}: {error}") from None
@@ -112,13 +112,18 @@ def report(
         raise typer.Exit(EXIT_BAD)
 
 
-def _incidents(
-    monitors: Iterable[str], period: Period, user: str | None, password_file: Path | None, ca_file: Path | None
-) -> list[IncidentView]:
+def incidents_of(
+    monitors: Iterable[str],
+    period: Period,
+    user: str | None = None,
+    password_file: Path | None = None,
+    ca_file: Path | None = None,
+) -> list[ReportedIncident]:
     """Return the incidents that began in the period, oldest first. Raises `RequestError`."""
+    from monitor.report.model import ReportedIncident  # noqa: PLC0415
     from monitor.web.serialization import incidents_from_json  # noqa: PLC0415
 
-    found: list[IncidentView] = []
+    found: list[ReportedIncident] = []
     path = f"/api/v1/incidents?{urlencode({'since': period.start.isoformat(), 'limit': MAX_INCIDENTS})}"
     password = read_password(password_file)
     for url in monitors:
@@ -132,7 +137,6 @@ def _incidents(
             raise RequestError(f"{url} is not a relay-monitor of this version") from None
         if len(incidents) == MAX_INCIDENTS:
             typer.echo(f"{url}: only the newest {MAX_INCIDENTS} incidents are listed", err=True)
-        found += incidents
-    return sorted(
-        (each for each in found if period.start <= each.began_at < period.end), key=lambda each: each.began_at
-    )
+        found += [ReportedIncident(monitor=url, incident=each) for each in incidents]
+    began = [each for each in found if period.start <= each.incident.began_at < period.end]
+    return sorted(began, key=lambda each: each.incident.began_at)

@@ -41,14 +41,20 @@ def relay_url(text: str) -> str:
         return text
     if "://" not in text:
         text = f"wss://{text}"
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError:  # brackets of an IPv6 address
+        return text
     path = DEFAULT_PATH if parts.path in {"", "/"} else parts.path
     return parts._replace(scheme=_SCHEMES.get(parts.scheme, parts.scheme), path=path).geturl()
 
 
 def relay_name(url: str) -> str:
     """Return a name for the relay at `url`: the first label of its host, or `relay` for an address."""
-    host = urlsplit(url).hostname or "relay"
+    try:
+        host = urlsplit(url).hostname or "relay"
+    except ValueError:
+        return "relay"
     first = host.partition(".")[0]
     return first if _HOST_LABEL.fullmatch(first) and host != "localhost" else "relay"
 

@@ -235,6 +235,7 @@ def _incident(incident: Incident, now: datetime) -> IncidentView:
         closed_at=incident.closed_at,
         worst=incident.worst,
         sentence=printable(summarize(incident, now)),
+        detection_seconds=incident.detection_seconds,
     )
 
 

@@ -1,4 +1,4 @@
 """The report of a month: attainment of each objective, and incidents. `month` and `model` are pure.
 
-`reading` asks Prometheus, `text` and `tables` write the result as Markdown, JSON and CSV.
+`reading` asks Prometheus; `text` writes Markdown, JSON and CSV.
 """

@@ -75,15 +75,34 @@ class Exchanges:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReportedIncident:
+    """An incident, and the address of the monitor that has it: each location has incidents of its own."""
+
+    monitor: str
+    incident: IncidentView
+
+    @property
+    def repair_seconds(self) -> float | None:
+        """The time from the first failure to the repair; None while there is none."""
+        recovered = self.incident.recovered_at
+        return None if recovered is None else (recovered - self.incident.began_at).total_seconds()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MonthReport:
-    """The report. `incidents` is None if no monitor was asked for them."""
+    """The report.
+
+    exchanges: by relay; None if the monitors do not count those that succeeded (`detail: lean`). Runs that were missed
+    or skipped are not counted then either: coverage is the time that was observed.
+    incidents: None if no monitor was asked for them.
+    """
 
     install: str
     period: Period
     source: str
     attainments: Sequence[Attainment]
-    exchanges: Mapping[str, Exchanges]
-    incidents: Sequence[IncidentView] | None
+    exchanges: Mapping[str, Exchanges] | None
+    incidents: Sequence[ReportedIncident] | None
 
     @property
     def missed(self) -> bool:

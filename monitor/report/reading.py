@@ -21,6 +21,11 @@ QUERY_TIMEOUT: Final = 120.0
 RUNS: Final = "relay_monitor_runs_total"
 EXCHANGES: Final = "relay_probe_exchanges_total"
 
+SAMPLES: Final = 1000
+"""Moments of a period at which it is looked whether a probe was observed."""
+
+KEY: Final = ("relay", "probe", "location")
+
 Table = dict[tuple[str, ...], float]
 
 
@@ -44,8 +49,10 @@ def read_attainments(client: PrometheusClient, config: Config, period: Period) -
     ]
 
 
-def read_exchanges(client: PrometheusClient, config: Config, period: Period) -> Mapping[str, Exchanges]:
-    """Return the exchanges of each relay. Raises `PrometheusError`."""
+def read_exchanges(client: PrometheusClient, config: Config, period: Period) -> Mapping[str, Exchanges] | None:
+    """Return the exchanges of each relay, None if not all are counted. Raises `PrometheusError`."""
+    if config.metrics.detail == "lean":
+        return None
     found: dict[str, dict[str, float]] = {relay.name: {} for relay in config.relays}
     for (relay, outcome), count in _increase(client, config, period, EXCHANGES, ("relay", "outcome")).items():
         if relay in found:
@@ -57,16 +64,17 @@ class _Coverage:
     """The share of the runs due in a period that were made.
 
     What a monitor that ran has missed or skipped is in its counters. For the time in which none was scraped, each probe
-    is taken to have been due as in the time for which there are samples.
+    is taken to have been due as in the time for which there are samples. That time is estimated at `SAMPLES` moments.
     """
 
     def __init__(self, client: PrometheusClient, config: Config, period: Period) -> None:
         self._locations = config.locations
         self._runs = _increase(client, config, period, RUNS, ("relay", "probe", "location", "result"))
-        series = _series(config, period, RUNS)
-        samples = _table(client, period, f"max by (relay, probe, location) (count_over_time({series}))", _PROBE_LABELS)
-        seconds = config.prometheus.scrape_interval
-        self._observed = {key: min(1.0, count * seconds / period.seconds) for key, count in samples.items()}
+        step = max(config.prometheus.scrape_interval, period.seconds // SAMPLES)
+        # Whatever the target's labels were meanwhile.
+        series = f'max by (relay, probe, location) ({RUNS}{{install="{config.install}", result="started"}})'
+        samples = _table(client, period, f"count_over_time(({series})[{_length(period)}:{show_duration(step)}])", KEY)
+        self._observed = {key: min(1.0, count * step / period.seconds) for key, count in samples.items()}
 
     def of(self, relay: str, probes: list[str]) -> float:
         """Return the mean over all configured locations and these probes of the relay."""
@@ -79,15 +87,13 @@ class _Coverage:
         return self._observed.get(key, 0.0) * made / due if due > 0 else 0.0
 
 
-_PROBE_LABELS: Final = ("relay", "probe", "location")
-
-
-def _series(config: Config, period: Period, name: str) -> str:
-    return f'{name}{{install="{config.install}"}}[{show_duration(float(round(period.seconds)))}]'
+def _length(period: Period) -> str:
+    return show_duration(float(round(period.seconds)))
 
 
 def _increase(client: PrometheusClient, config: Config, period: Period, name: str, by: tuple[str, ...]) -> Table:
-    return _table(client, period, f"sum by ({', '.join(by)}) (increase({_series(config, period, name)}))", by)
+    series = f'{name}{{install="{config.install}"}}[{_length(period)}]'
+    return _table(client, period, f"sum by ({', '.join(by)}) (increase({series}))", by)
 
 
 def _table(client: PrometheusClient, period: Period, query: str, by: tuple[str, ...]) -> Table:

@@ -15,8 +15,7 @@ from monitor.report.model import MIN_COVERAGE, Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from monitor.report.model import Attainment, MonthReport
-    from monitor.web.model import IncidentView
+    from monitor.report.model import Attainment, MonthReport, ReportedIncident
 
 COLUMNS: Final = (
     "month",
@@ -61,7 +60,9 @@ def to_json(report: MonthReport) -> str:
             }
             for each in report.attainments
         ],
-        "exchanges": {
+        "exchanges": None
+        if report.exchanges is None
+        else {
             relay: {outcome: round(count) for outcome, count in sorted(exchanges.counts.items())}
             for relay, exchanges in report.exchanges.items()
         },
@@ -135,6 +136,11 @@ def _figures(each: Attainment) -> Iterator[str]:
 def _exchanges(report: MonthReport) -> Iterator[str]:
     yield "## Exchanges"
     yield ""
+    if report.exchanges is None:
+        yield "With `metrics: {detail: lean}` the monitors do not count those that succeed. Runs that were missed or"
+        yield "skipped are not counted either: coverage is the time that was observed."
+        yield ""
+        return
     yield "| relay | ok | failed | excluded by maintenance | aborted by the monitor |"
     yield "|---|---:|---:|---:|---:|"
     for relay, exchanges in report.exchanges.items():
@@ -153,38 +159,34 @@ def _incidents(report: MonthReport) -> Iterator[str]:
     if not report.incidents:
         yield "None."
         return
-    yield "| incident | relay | first failure (UTC) | detected after | repaired after | what |"
-    yield "|---|---|---|---:|---:|---|"
+    yield "| incident | seen by | relay | first failure (UTC) | detected after | repaired after | what |"
+    yield "|---|---|---|---|---:|---:|---|"
     for each in report.incidents:
-        detection, repair = _times(each)
+        incident, repair = each.incident, each.repair_seconds
+        detection = incident.detection_seconds
         cells = (
-            each.id,
-            code(each.relay, in_table=True),
-            f"{each.began_at:%Y-%m-%d %H:%M:%S}",
-            duration(detection),
+            incident.id,
+            code(each.monitor, in_table=True),
+            code(incident.relay, in_table=True),
+            f"{incident.began_at:%Y-%m-%d %H:%M:%S}",
+            "–" if detection is None else duration(detection),
             "open" if repair is None else duration(repair),
-            code(each.sentence, in_table=True),
+            code(incident.sentence, in_table=True),
         )
         yield f"| {' | '.join(cells)} |"
 
 
-def _times(incident: IncidentView) -> tuple[float, float | None]:
-    """Return the seconds from the first failure to the verdict, and to the repair."""
-    detection = (incident.opened_at - incident.began_at).total_seconds()
-    recovered = incident.recovered_at
-    return detection, None if recovered is None else (recovered - incident.began_at).total_seconds()
-
-
-def _incident(incident: IncidentView) -> dict[str, Any]:
-    detection, repair = _times(incident)
+def _incident(reported: ReportedIncident) -> dict[str, Any]:
+    incident, repair = reported.incident, reported.repair_seconds
     return {
         "id": incident.id,
+        "monitor": reported.monitor,
         "relay": incident.relay,
         "worst": incident.worst.value,
         "beganAt": incident.began_at.isoformat(),
         "openedAt": incident.opened_at.isoformat(),
         "recoveredAt": None if incident.recovered_at is None else incident.recovered_at.isoformat(),
-        "detectionSeconds": round(detection, 3),
+        "detectionSeconds": incident.detection_seconds,
         "repairSeconds": None if repair is None else round(repair, 3),
         "sentence": incident.sentence,
     }

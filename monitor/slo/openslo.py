@@ -66,7 +66,7 @@ def _slos(config: Config) -> Iterator[dict[str, Any]]:
                 "apiVersion": VERSION,
                 "kind": "SLO",
                 "metadata": {
-                    "name": object_name(f"{relay.name}-{slo.name}"),
+                    "name": object_name(f"{relay.name}/{slo.name}"),
                     "displayName": f"{slo.name} of {relay.name}",
                 },
                 "spec": {
@@ -89,7 +89,7 @@ def _description(slo: SloConfig, relay: str) -> str:
 def _indicator(config: Config, slo: SloConfig, relay: str) -> dict[str, Any]:
     selector = f'install="{config.install}", relay="{relay}", slo="{slo.name}"'
     return {
-        "metadata": {"name": object_name(f"{relay}-{slo.name}-events")},
+        "metadata": {"name": object_name(f"{relay}/{slo.name}/events")},
         "spec": {
             "ratioMetric": {
                 "counter": True,

@@ -202,7 +202,7 @@ class IncidentView:
     """An incident in a list; `sentence` is its summary.
 
     began_at: its first failure. opened_at: the verdict. recovered_at: since when the relay is up, None while it is not.
-    closed_at: None while it is open.
+    closed_at: None while it is open. detection_seconds: from the first failure to the verdict, None if it is not known.
     """
 
     __pydantic_config__ = _JSON
@@ -215,6 +215,7 @@ class IncidentView:
     closed_at: datetime | None
     worst: Condition
     sentence: str
+    detection_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,6 +61,13 @@ class TestInit:
         for option in ("--url: ", "--name: ", "--token-file: "):
             assert option in done.stderr
 
+    @pytest.mark.parametrize("url", ["wss://[::1", "wss://relay.example.com:99999", "wss://"])
+    def test_an_address_that_is_none_is_one_line(self, tmp_path: Path, url: str) -> None:
+        done = monitor("init", "--url", url, "--output", tmp_path / "new.yaml")
+        assert done.returncode == 2
+        assert done.stderr.startswith("relay-monitor: --url: ")
+        assert len(done.stderr.splitlines()) == 1
+
     def test_without_a_terminal_the_url_is_required(self, tmp_path: Path) -> None:
         done = monitor("init", "--output", tmp_path / "new.yaml")
         assert done.returncode == 2

@@ -34,13 +34,13 @@ def documents(config: Config) -> list[dict[str, Any]]:
 
 
 def test_each_relay_is_a_service_and_each_objective_an_slo(shipped: Config) -> None:
-    kinds = [(item["kind"], item["metadata"]["name"]) for item in documents(shipped)]
+    kinds = [(item["kind"], item["metadata"]["displayName"]) for item in documents(shipped)]
     assert kinds == [
         ("Service", "demo"),
-        ("SLO", "demo-round-trip"),
-        ("SLO", "demo-delivery"),
-        ("SLO", "demo-stability"),
-        ("SLO", "demo-pairing"),
+        ("SLO", "round-trip of demo"),
+        ("SLO", "delivery of demo"),
+        ("SLO", "stability of demo"),
+        ("SLO", "pairing of demo"),
     ]
     assert left_out(shipped) == ["recovery"]
 
@@ -67,7 +67,21 @@ def test_an_slo_counts_the_events_that_the_rules_count() -> None:
 
 
 def test_names_are_dns_labels_and_stay_different() -> None:
-    names = [object_name(text) for text in ("eu-1", "EU-1", "eu.1", "eu_1", "x" * 63, "x" * 64, "x" * 65, "9.")]
+    names = [
+        object_name(text)
+        for text in (
+            "eu-1",
+            "EU-1",
+            "eu.1",
+            "eu_1",
+            "x" * 63,
+            "x" * 64,
+            "x" * 65,
+            "9.",
+            "eu/fast-delivery",
+            "eu-fast/delivery",
+        )
+    ]
     assert len(set(names)) == len(names)
     assert all(DNS_LABEL.fullmatch(name) for name in names)
     assert names[0] == "eu-1"
