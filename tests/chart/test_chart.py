@@ -201,8 +201,16 @@ class TestContent:
             pods("--set=config.relays[0].page_after=1m", "--set=config.references={a.example:443,b.example:443}")
             == before
         )
-        assert pods("--set=config.location=iad") != before
-        assert pods("--set=config.shards=2") != before
+        refused = (
+            "config.install=other",
+            "config.location=iad",
+            "config.shards=2",
+            "listenAddress=127.0.0.1",
+            "port=9000",
+        )
+        mark = "relay-monitor/restart"
+        for change in refused:
+            assert pods(f"--set={change}")["metadata"]["annotations"][mark] != before["metadata"]["annotations"][mark]
 
     def test_each_shard_has_its_number_and_its_service(self) -> None:
         made = objects(rendered("shards"))
