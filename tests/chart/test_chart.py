@@ -120,6 +120,14 @@ class TestRefusals:
         assert done.returncode == 1
         assert "config.shards is ${SHARDS:-2}; it is the number of pods" in done.stderr
 
+    def test_an_interval_from_the_environment_is_none_of_a_service_monitor(self, tmp_path: Path) -> None:
+        interval = "--set-string=config.prometheus.scrape_interval=${SCRAPE:-15s}"
+        options = [*values_of("shards", tmp_path), interval]
+        assert template(*options)
+        done = helm("template", "it", CHART, *options, "--set=serviceMonitor.enabled=true")
+        assert done.returncode == 1
+        assert "config.prometheus.scrape_interval is ${SCRAPE:-15s}; it is the interval of the Service" in done.stderr
+
     def test_a_configuration_without_its_rules_is_refused(self, tmp_path: Path) -> None:
         text = (SETS / "stack" / "config.yaml").read_text("utf-8")
         (tmp_path / "own.yaml").write_text(yaml.safe_dump({"config": yaml.safe_load(text)}), "utf-8")
@@ -323,7 +331,7 @@ class TestMonitoring:
         for kind in ("ServiceMonitor", "PrometheusRule"):
             assert find(made, kind)["metadata"]["labels"]["release"] == "kube-prometheus-stack"
 
-    def test_the_intervals_of_the_stack_are_those_of_the_rules(self) -> None:
+    def test_the_interval_is_15_seconds_if_none_is_configured(self) -> None:
         assert find(objects(rendered("lean")), "ServiceMonitor")["spec"]["endpoints"][0]["interval"] == "15s"
 
 
