@@ -25,7 +25,7 @@ async def test_the_incidents_of_the_month_with_the_address_that_has_them() -> No
         await web.start()
         try:
             verdict = monitor.monitored_relays.relays[relay.name].verdict
-            await until(lambda: verdict.condition.condition is Condition.DOWN)
+            await until(lambda: verdict.up is False)
             url = f"http://127.0.0.1:{web.port}"
             now = datetime.now(UTC)
             found = await asyncio.to_thread(incidents_of, [url], period_of(f"{now:%Y-%m}", now))

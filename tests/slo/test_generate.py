@@ -34,7 +34,7 @@ def test_check_lists_each_difference(tmp_path: Path) -> None:
         f"{tmp_path}/alerts/alertmanager.yml: is missing",
         f"{tmp_path}/docs/runbooks/RelayDown.md: differs from the configuration",
         f"{tmp_path}/docs/runbooks/Forgotten.md: belongs to no alert",
-        "run: relay-monitor generate",
+        f"run: relay-monitor {' '.join(arguments)}",
     ]
 
 
