@@ -62,10 +62,9 @@ class Chain:
         return set().union(*found)
 
     async def until_up(self, seconds: float) -> None:
-        """Wait until Prometheus has scraped the monitor and its alert of the Watchdog has been received."""
-        await self.world.receiver.until(lambda: "Watchdog" in self.received("dead-mans-switch"), seconds)
+        """Wait until Prometheus has scraped the monitor, and knows Alertmanager: alerts before that are lost."""
         async with asyncio.timeout(seconds):
-            while not await self._query("relay_monitor_shard_info"):  # noqa: ASYNC110 - no notifications
+            while not await self._is_connected():  # noqa: ASYNC110 - no notifications
                 await asyncio.sleep(0.2)
 
     @asynccontextmanager
@@ -111,6 +110,11 @@ class Chain:
     async def _reload(self, program: str) -> None:
         url = f"http://127.0.0.1:{self.world.ports[program]}/-/reload"
         (await self._client.post(url)).raise_for_status()
+
+    async def _is_connected(self) -> bool:
+        response = await self._client.get(f"{self.world.prometheus_url}/api/v1/alertmanagers")
+        has_alertmanager = bool(response.json()["data"]["activeAlertmanagers"])
+        return has_alertmanager and bool(await self._query("relay_monitor_shard_info"))
 
     async def _query(self, expression: str) -> list[dict[str, Any]]:
         response = await self._client.get(f"{self.world.prometheus_url}/api/v1/query", params={"query": expression})
