@@ -80,7 +80,7 @@ lint: $(STAMP) ## Check style, types, imports, generated files, scripts and the 
 	$(BIN)/lint-imports --no-logo
 	$(foreach reference,$(REFERENCES),$(BIN)/python -m $(reference) --check &&) true
 	$(BIN)/python -m monitor generate --check
-	$(BIN)/shellcheck .ci/run tests/python.sh
+	$(BIN)/shellcheck .ci/run tests/python.sh deploy/image/finish.sh deploy/kubernetes/collect.sh
 	$(BIN)/hadolint Dockerfile
 
 wheels: $(STAMP) ## Check that the locks install from wheels on each Python and platform
