@@ -8,7 +8,7 @@ Times are monotonic seconds; each input names the present time, which never decr
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -41,9 +41,7 @@ DEGRADATION_WINDOW: Final = 300.0
 MAX_RECENT: Final = 50
 """Failures remembered while there is no incident."""
 
-_UNNAMED: Final = ""
-"""The reason of a window that the process before this one noted."""
-
+_UNNAMED: Final = ""  # the reason of a window that the process before this one noted
 NOT_WATCHED: Final = "no longer watched"
 
 
@@ -72,6 +70,10 @@ class IncidentMachine:
         self._said_seconds = 0.0  # how long it has lasted
         self._counted_seconds = 0.0  # how much of that `incident` has counted since this process observes it
         self._status: RelayStatus | None = None
+        self._observed_since: float | None = None  # when this process learned something of the relay first
+        self._unrecorded: defaultdict[Condition, float] = defaultdict(
+            float
+        )  # seconds since then that belong to no incident
         self._why = ""
         self._up_seconds = 0.0  # observed since the latest bad condition
         self._closed = now  # when `incident` closed
@@ -88,25 +90,37 @@ class IncidentMachine:
     # Inputs.
 
     def restore(self, now: float, incident: Incident, seen_at: datetime) -> list[Change]:
-        """Continue with an incident of the process before this one, which observed the relay until `seen_at`."""
-        wall = self._wall(0.0)
-        self.incident = incident
+        """Continue with an incident of the process before this one, which observed the relay until `seen_at`.
+
+        It may come late, after the first statuses: what was observed since then counts for it.
+        """
         self._advance(now)
+        self.incident, wall, condition = incident, self._wall(0.0), self._condition
         if incident.closed_at is not None:
             self._closed = now - max(0.0, (wall - incident.closed_at).total_seconds())
             return self._taken()
-        self._said = incident.condition
+        observed = now - self._observed_since if self._observed_since is not None else 0.0
+        gap = max(0.0, (self._wall(observed) - seen_at).total_seconds())
+        self._said, self._counted_seconds = incident.condition, 0.0
         self._said_seconds = max(0.0, (wall - condition_since(incident)).total_seconds())
         self._awaits_delivery = incident.recovered_at is None
-        self._up_seconds = incident.up_seconds
+        self._up_seconds = 0.0 if condition in BAD else self._up_seconds + incident.up_seconds
         self._maintenance = _UNNAMED if incident.in_maintenance else None
-        gap = max(0.0, (wall - seen_at).total_seconds())
-        self.incident = replace(incident, unobserved_seconds=incident.unobserved_seconds + gap)
+        excess = max(0.0, self._up_seconds - CLOSE_AFTER) if condition is Condition.UP else 0.0
+        self._up_seconds -= excess
+        seconds = with_seconds(incident.seconds, condition, -excess) if excess else incident.seconds
+        for each, lasted in self._unrecorded.items():
+            seconds = with_seconds(seconds, each, lasted)
+        self.incident = replace(incident, seconds=seconds, unobserved_seconds=incident.unobserved_seconds + gap)
         text = f"Monitor restarted: nothing was observed for {duration(gap)}, since {seen_at:%H:%M:%S} UTC."
-        self._enter(EntryKind.GAP, text, {"seconds": round(gap, 3), "since": seen_at.isoformat()})
-        changes = self._taken(ChangeKind.UPDATED)
-        # What is said of the relay is known already if the incident could not be read at the start.
-        return changes if self._status is None else changes + self.status(now, self._status, self._why)
+        self._enter(EntryKind.GAP, text, {"seconds": round(gap, 3), "since": seen_at.isoformat()}, ago=observed)
+        if self._status is not None:
+            self._counted_seconds = min(max(0.0, (wall - self._status.since).total_seconds()), observed)
+            if condition is not self._said:
+                self._set_condition(condition, self._counted_seconds)
+            if condition is Condition.UP and self._up_seconds >= CLOSE_AFTER:
+                self._close(f"up for {duration(CLOSE_AFTER)}", excess)
+        return self._taken(ChangeKind.UPDATED)
 
     def status(self, now: float, status: RelayStatus, why: str = "") -> list[Change]:
         """Handle what is said of the relay; `why` explains it in words."""
@@ -114,6 +128,7 @@ class IncidentMachine:
         before, self._condition = self._condition, status.condition
         known = self._status is not None
         was_up = self._status.up if self._status is not None else None
+        self._observed_since = now if self._observed_since is None else self._observed_since
         self._status, self._why = status, why
         if status.condition in BAD:
             self._up_seconds = 0.0
@@ -205,6 +220,8 @@ class IncidentMachine:
             self._up_seconds += elapsed
         incident = self.open
         if incident is None:
+            if self._status is not None:
+                self._unrecorded[self._condition] += elapsed
             if self.incident is not None and self._now - self._closed > REOPEN_WITHIN:
                 self.incident = None
             return
@@ -369,8 +386,8 @@ class IncidentMachine:
         assert self.incident is not None
         return self.incident
 
-    def _enter(self, kind: EntryKind, text: str, fields: Mapping[str, Value]) -> None:
-        self.incident = add_entry(self._present(), Entry(self._wall(0.0), kind, text, fields))
+    def _enter(self, kind: EntryKind, text: str, fields: Mapping[str, Value], ago: float = 0.0) -> None:
+        self.incident = add_entry(self._present(), Entry(self._wall(ago), kind, text, fields))
 
     def _taken(self, otherwise: ChangeKind | None = None) -> list[Change]:
         """Return the changes since the previous input; `otherwise` if there is none but the incident is another."""

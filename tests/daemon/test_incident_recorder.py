@@ -77,8 +77,8 @@ class LockedJournal(Journal):
         return await super().read(query, timeout)
 
 
-async def restored_later(*left: Incident, status: RelayStatus) -> IncidentRecorder:
-    """Return the recorder of a process whose journal could be read after the relay's first status only."""
+async def restored_later(*left: Incident, status: RelayStatus, seconds: float = 0.0) -> IncidentRecorder:
+    """Return the recorder of a process whose journal could be read only `seconds` after the relay's first status."""
     clock = clock_at(EVENING)
     journal = LockedJournal(clock=clock)
     for each in left:
@@ -86,6 +86,7 @@ async def restored_later(*left: Incident, status: RelayStatus) -> IncidentRecord
     recorder = IncidentRecorder(journal, exporter(), clock, install="default", location="here")
     assert not await restore_incidents(recorder, journal, ["demo"])
     recorder.status(status, Maintenance((), clock, OnDemandWindows(clock)))
+    clock.now += seconds
     await asyncio.wait_for(restore_incidents_later(recorder, journal, lambda: ["demo"]), 5)
     assert journal.refusals == 0
     return recorder
@@ -107,6 +108,22 @@ async def test_an_incident_that_could_be_read_late_only_goes_on() -> None:
     (found,) = recorder.list()
     assert (found.id, found.is_open, found.condition) == ("left", True, Condition.UP)
     assert [entry.kind for entry in found.entries] == [EntryKind.GAP, EntryKind.CONDITION]
+
+
+@pytest.mark.usefixtures("_impatient")
+@pytest.mark.parametrize(("seconds", "up", "is_open"), [(200, 200.0, True), (400, 300.0, False)])
+async def test_what_was_observed_before_it_could_be_read_counts(seconds: int, up: float, is_open: bool) -> None:
+    """The process before observed the relay until four minutes before the first status of this one."""
+    recorder = await restored_later(
+        incident("left", timedelta(minutes=5)), status=status(Condition.UP), seconds=float(seconds)
+    )
+    (found,) = recorder.list()
+    assert (found.is_open, found.recovered_at, found.up_seconds) == (is_open, EVENING, up)
+    assert (found.seconds, found.unobserved_seconds) == ({"up": up}, 240.0)
+    gap = found.entries[0]
+    assert (gap.kind, gap.at, gap.fields["seconds"]) == (EntryKind.GAP, EVENING, 240.0)
+    assert found.closed_at == (None if is_open else EVENING + timedelta(minutes=5))
+    assert ("demo" in recorder.current()) == is_open
 
 
 @pytest.mark.usefixtures("_impatient")
