@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from monitor.cli import TOPICS
 from monitor.cli.extras import MODULES, Extra
 
 pytestmark = pytest.mark.integration
@@ -63,6 +65,20 @@ def test_the_modules_of_each_extra_are_those_of_its_packages() -> None:
         packages = {canonicalize_name(name) for module in modules for name in providers[module]}
         assert packages == {canonicalize_name(Requirement(text).name) for text in extras.pop(extra)}
     assert extras == {}
+
+
+def test_the_documentation_says_which_commands_need_an_extra() -> None:
+    page = (ROOT / "docs" / "installation.md").read_text("utf-8")
+    section = page[page.index("### Extras") : page.index("### Completion")]
+    without, _, others = section.partition("need nothing else")
+    named = set(re.findall(r"`([a-z]+)`", without))
+    every = {each.__name__ for commands in TOPICS.values() for each in commands} | {"maintenance"}
+    assert named == every - COMMANDS.keys()
+    table = dict(re.findall(r"^\| `([a-z]+)` \| (.+) \|$", others, re.MULTILINE))
+    assert {extra: re.findall(r"`([a-z]+)`", text) for extra, text in table.items()} == {
+        extra: [name for name in ("load", "merge", "compare", "simulate", "generate") if COMMANDS[name][0] == extra]
+        for extra in MODULES
+    }
 
 
 @pytest.mark.parametrize("hidden", [[], OPTIONAL], ids=["installed", "missing"])
