@@ -19,6 +19,7 @@ from monitor.daemon.lifecycle import Lifecycle
 from monitor.daemon.maintenance import MaintenanceOnDemand, described, sentence
 from monitor.daemon.pipeline import ResultPipeline
 from monitor.daemon.prometheus_reading import PrometheusReader
+from monitor.daemon.relay_views import runbook_url
 from monitor.daemon.reload import Reload, config_hash, read_reload
 from monitor.daemon.status import StatusViews
 from monitor.daemon.supervisor import ProbeSupervisor
@@ -237,7 +238,7 @@ class Monitor:
             maintenance=self.maintenance_on_demand,
             drills=self.drills,
             reload=self.reload if self._source is not None else None,
-            runbooks=lambda: self.config.alerts.runbook_base_url,
+            runbooks=lambda alert, relay: runbook_url(self.config, alert, relay),
         )
 
     def ready(self) -> str | None:

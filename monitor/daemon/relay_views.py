@@ -282,14 +282,18 @@ def _round_trip(relay: str, config: Config, figures: Figures, now: datetime) -> 
     )
 
 
-def _links(relay: str, condition: Condition, config: Config) -> RelayLinks:
-    settings = config.alerts
-    runbook = RUNBOOKS.get(condition)
+def runbook_url(config: Config, alert: str, relay: str) -> str:
+    """Return the address of an alert's runbook for a relay: its owner may have runbooks of its own."""
     owner = next((each.owner for each in config.relays if each.name == relay), None)
+    return config.alerts.runbook_url(alert, owner)
+
+
+def _links(relay: str, condition: Condition, config: Config) -> RelayLinks:
+    runbook = RUNBOOKS.get(condition)
     dashboard = dashboard_uid("relay-monitor-relay", config.install)
     query = f"var-install={quote(config.install)}&var-relay={quote(relay)}"
     return RelayLinks(
-        runbook=None if runbook is None else settings.runbook_url(runbook, owner),
-        dashboard=f"{settings.grafana_url.rstrip('/')}/d/{dashboard}?{query}",
+        runbook=None if runbook is None else runbook_url(config, runbook, relay),
+        dashboard=f"{config.alerts.grafana_url.rstrip('/')}/d/{dashboard}?{query}",
         incidents=f"/incidents?relay={quote(relay)}",
     )

@@ -107,11 +107,11 @@ class RunPage:
         name = shown["run"].relay
         status = await self._state.status()
         relay = next((item for item in status.relays if item.name == name), None)
-        failure, base = shown["run"].failure, self._state.runbooks()
+        failure, url_of = shown["run"].failure, self._state.runbooks
         runbook = None
-        if failure is not None and base is not None:
+        if failure is not None and url_of is not None:
             alert = run_sentences.runbook(failure)
-            runbook = alert, f"{base.rstrip('/')}/{alert}.md"
+            runbook = alert, url_of(alert, name)
         return await html("run.html", relay=relay, runbook=runbook, **shown)
 
     async def faults(self, _: Request) -> Response:

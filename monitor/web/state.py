@@ -86,7 +86,8 @@ class WebState:
 
     `status` returns the present view of everything; all who ask within a second get the same one. `ready` returns why
     the monitor is not ready, or None. `reload` reloads the configuration; it raises `ConfigError` if that is invalid,
-    and another `MonitorError` if it cannot be applied. `runbooks` returns the address of the folder of runbooks.
+    and another `MonitorError` if it cannot be applied. `runbooks` returns the address of the
+    runbook of an alert for a relay.
     """
 
     status: Callable[[], Awaitable[MonitorView]]
@@ -97,4 +98,4 @@ class WebState:
     maintenance: MaintenanceControl | None = None
     drills: DrillControl | None = None
     reload: Callable[[], Awaitable[None]] | None = None
-    runbooks: Callable[[], str | None] = lambda: None
+    runbooks: Callable[[str, str], str] | None = None

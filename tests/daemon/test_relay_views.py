@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from monitor.config import parse
+from monitor.daemon.app import Monitor
 from monitor.daemon.budgets import budget_left
 from monitor.daemon.figures import Figures
 from monitor.daemon.relay_views import RelayFacts, RelayViews, worst_first
@@ -150,6 +151,25 @@ def test_budgets_name_the_time_that_they_cover() -> None:
 )
 def test_what_is_left_of_a_budget(objective: float, good: float, bad: float, left: float | None) -> None:
     assert budget_left(objective, good, bad) == (left if left is None else pytest.approx(left))
+
+
+def test_an_owner_has_runbooks_of_its_own() -> None:
+    config = parse(
+        """
+relays: [{name: theirs, url: embedded, owner: team-a}, {name: ours, url: embedded}]
+probes: [{name: steady, scenario: steady-messaging}]
+alerts:
+  runbook_base_url: "https://runbooks.example.com/all/"
+  owners: {team-a: {runbook_base_url: "https://runbooks.example.com/a"}}
+""",
+        "test",
+        {},
+    )
+    # As the page of a run asks for it.
+    url_of = Monitor(config).web_state().runbooks
+    assert url_of is not None
+    assert url_of("RelayDown", "theirs") == "https://runbooks.example.com/a/RelayDown.md"
+    assert url_of("RelayDown", "ours") == "https://runbooks.example.com/all/RelayDown.md"
 
 
 def test_links_name_relay_and_install() -> None:

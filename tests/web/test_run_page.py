@@ -48,14 +48,14 @@ async def test_a_failure_says_what_was_expected_what_came_and_what_followed() ->
 
 
 async def test_it_leads_to_the_runs_before_and_after_to_the_last_good_one_and_to_the_reason() -> None:
-    async with client(journal=journal(), runbooks=lambda: "https://runbooks.example.com/") as web:
+    async with client(journal=journal(), runbooks=lambda *of: f"https://runbooks.example.com/{'/'.join(of)}") as web:
         page = (await web.get(f"/runs/{run(2).id}")).text
         first = (await web.get(f"/runs/{run(1).id}")).text
     assert f'rel="prev" href="/runs/{run(1).id}"' in page
     assert f'rel="next" href="/runs/{run(4).id}"' in page
     assert page.count(f'href="/runs/{run(1).id}"') == 2
     assert 'href="/faults#lost"' in page
-    assert 'href="https://runbooks.example.com/RelayMessagesLost.md"' in page
+    assert 'href="https://runbooks.example.com/RelayMessagesLost/demo"' in page
     assert 'href="/?relay=demo"' in page
     assert "no earlier run" in first
 
