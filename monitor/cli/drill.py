@@ -86,11 +86,10 @@ def _follow(monitor: _Monitor, drill: dict[str, Any], *, show: bool) -> dict[str
     while True:
         running = drill["result"] == "running"
         if show:
-            # The time at which the alert fired may be known only once its notification has arrived.
             for each in drill["links"]:
                 if each["link"] not in printed and each["seconds"] is not None:
                     printed.add(each["link"])
-                    typer.echo(f"  {each['link']:<10}{each['seconds']:6.1f} s   {_detail(drill, each['link'])}")
+                    typer.echo(_line(drill, each["link"], each["seconds"]))
             if not running:
                 typer.echo(_conclusion(drill))
         if not running:
@@ -109,15 +108,18 @@ def _follow(monitor: _Monitor, drill: dict[str, Any], *, show: bool) -> dict[str
         drill = found
 
 
-def _detail(drill: dict[str, Any], link: str) -> str:
-    """Return what happened at a link."""
-    return {
+def _line(drill: dict[str, Any], link: str, seconds: float) -> str:
+    """Return a link's time, and what happened there."""
+    # Prometheus is asked at intervals: only the notification says exactly since when the alert fires.
+    at_most = link == "firing" and drill["result"] != "ok"
+    detail = {
         "broken": "the reserved relay is down on /metrics",
         "scraped": f"by {_printable(drill['scraper'] or 'an unknown scraper')}",
-        # Prometheus is asked at intervals: only the notification says exactly since when.
-        "firing": "the alert RelayMonitorDrill",
+        "firing": "the alert RelayMonitorDrill" + (", seen at Prometheus" if at_most else ""),
         "received": "the notification of Alertmanager",
     }.get(link, "")
+    time_text = f"{'≤ ' if at_most else ''}{seconds:.1f}"
+    return f"  {link:<9}{time_text:>7} s   {detail}"
 
 
 def _conclusion(drill: dict[str, Any]) -> str:

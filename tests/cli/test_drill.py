@@ -46,8 +46,11 @@ def run(url: str, *words: str) -> Run:
     return CliRunner().invoke(app, ["drill", "--url", url, "--by", "ana", *words])
 
 
-async def deliver(daemon: Monitor, url: str) -> None:
-    """Scrape and notify once a drill runs, as Prometheus and Alertmanager do."""
+async def deliver(daemon: Monitor, url: str, *, fires_seen: asyncio.Event | None = None) -> None:
+    """Scrape and notify once a drill runs, as Prometheus and Alertmanager do.
+
+    With `fires_seen`, Prometheus says 100 ms later that the alert fires, and the notification waits for the event.
+    """
     await until(lambda: daemon.drills.running is not None)
     drill = daemon.drills.running
     assert drill is not None
@@ -56,6 +59,10 @@ async def deliver(daemon: Monitor, url: str) -> None:
         assert f'relay_monitor_drill_relay_up{{drill="{drill.id}"' in page.text
         body = notification(drill=drill.id)
         body["alerts"][0]["startsAt"] = datetime.now(UTC).isoformat()
+        if fires_seen is not None and (scraped := daemon.drills.running) is not None:
+            assert scraped.scraped is not None
+            daemon.drills.newest = scraped.see_firing(scraped.scraped + 0.1)
+            await fires_seen.wait()
         (await client.post(f"{url}/-/drill", json=body)).raise_for_status()
 
 
@@ -75,6 +82,30 @@ async def test_each_link_is_printed_with_its_time() -> None:
         r"notification\.",
         shown[5],
     )
+
+
+@pytest.mark.integration
+async def test_what_prometheus_was_asked_for_is_a_limit_and_the_notification_has_the_time() -> None:
+    seen = asyncio.Event()
+    async with served() as (daemon, url):
+        command = [sys.executable, "-m", "monitor", "drill", "--url", url]
+        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+        delivered = asyncio.create_task(deliver(daemon, url, fires_seen=seen))
+        assert process.stdout is not None
+        async with asyncio.timeout(30):
+            while "firing" not in (line := (await process.stdout.readline()).decode()):
+                assert line
+            seen.set()
+            rest, _ = await process.communicate()
+        await delivered
+        assert daemon.drills.newest is not None
+    limit = re.fullmatch(r"  firing +≤ ([\d.]+) s   the alert RelayMonitorDrill, seen at Prometheus\n", line)
+    assert limit is not None
+    scraped, firing = daemon.drills.newest.scraped, daemon.drills.newest.firing
+    assert scraped is not None
+    assert firing is not None
+    assert firing < float(limit[1]) + 0.05
+    assert f"{scraped:.1f} s to the scrape, {firing - scraped:.1f} s to the alert" in rest.decode()
 
 
 async def test_a_link_that_is_missing_is_named_and_exits_with_1() -> None:
