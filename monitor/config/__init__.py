@@ -7,7 +7,7 @@ compares two configurations; `schema` and `reference` describe the models; `cron
 """
 
 from monitor.config.changes import Changes, ProbeKey, changes, refusals
-from monitor.config.drill import drill_timeout, drill_webhook
+from monitor.config.drill import drill_timeout, drill_webhook, min_drill_timeout
 from monitor.config.loading import load, parse, text_of
 from monitor.config.model import (
     AlertsConfig,
@@ -65,6 +65,7 @@ __all__ = [
     "drill_timeout",
     "drill_webhook",
     "load",
+    "min_drill_timeout",
     "parse",
     "parse_duration",
     "parse_ratio",

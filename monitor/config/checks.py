@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from monitor.config.attempts import GROUP_WAIT
 from monitor.config.capacity import footprint_of
 from monitor.config.crontab import Crontab
-from monitor.config.drill import drill_timeout
+from monitor.config.drill import drill_timeout, min_drill_timeout
 from monitor.config.objectives import Objectives
 from monitor.config.problems import ProblemCollector, listed, suggestion
 from monitor.config.units import show_duration
@@ -183,14 +182,14 @@ class _Checker:
 
     def drill(self) -> None:
         """Check that a drill can end before its time is over, and before the next one starts."""
-        drill, prometheus = self._config.drill, self._config.prometheus
-        timeout, intervals = drill_timeout(self._config), prometheus.scrape_interval + prometheus.evaluation_interval
+        drill = self._config.drill
+        timeout, least = drill_timeout(self._config), min_drill_timeout(self._config)
         keys = (("prometheus", "scrape_interval"), ("prometheus", "evaluation_interval"))
-        if timeout <= intervals + GROUP_WAIT:
+        if timeout <= least:
             self._problems.add(
                 ("drill", "timeout"),
                 f"{show_duration(timeout)} is too short: a scrape, an evaluation and Alertmanager's wait take up to "
-                f"{show_duration(intervals + GROUP_WAIT)}",
+                f"{show_duration(least)}",
                 *keys,
             )
         if drill.cron is not None and Crontab(drill.cron, drill.timezone).shortest_span(2) < timeout:

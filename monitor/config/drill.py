@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from monitor.config.attempts import GROUP_WAIT
 from monitor.drill import WEBHOOK
 
 if TYPE_CHECKING:
@@ -20,6 +21,11 @@ def drill_timeout(config: Config) -> float:
     """Return the seconds after which a drill has failed."""
     intervals = config.prometheus.scrape_interval + config.prometheus.evaluation_interval
     return config.drill.timeout or max(DEFAULT_TIMEOUT, 2 * intervals + MARGIN)
+
+
+def min_drill_timeout(config: Config) -> float:
+    """Return the seconds of a scrape, an evaluation and Alertmanager's wait: a drill needs more time than that."""
+    return config.prometheus.scrape_interval + config.prometheus.evaluation_interval + GROUP_WAIT
 
 
 def drill_webhook(config: Config, location: str, shard: int) -> str:

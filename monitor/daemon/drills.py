@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from monitor.config import Cron, drill_timeout, drill_webhook
+from monitor.config import Cron, drill_timeout, drill_webhook, min_drill_timeout
 from monitor.drill import RELAY, Drill, Result
 from monitor.errors import MonitorError, RequestError, printable
 from monitor.state import StateFile
@@ -87,6 +87,11 @@ class Drills:
     def running(self) -> Drill | None:
         """The drill that runs, None if none does."""
         return self.newest if self.newest is not None and self.newest.is_running else None
+
+    @property
+    def min_timeout(self) -> float:
+        """A drill of this many seconds or fewer cannot succeed."""
+        return min_drill_timeout(self._config())
 
     def start(self, timeout: float | None, author: str) -> Drill:
         """Start a drill; `timeout` in seconds, None for that of the configuration.

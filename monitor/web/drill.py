@@ -15,7 +15,7 @@ import structlog
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 
-from monitor.config import parse_duration
+from monitor.config import parse_duration, show_duration
 from monitor.drill import ALERT, LABEL, Link
 from monitor.errors import RequestError, printable
 from monitor.web.bodies import author_of, json_body, read_body
@@ -29,9 +29,8 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
-MIN_TIMEOUT: Final = 1.0
 MAX_TIMEOUT: Final = 1800.0
-"""Bounds of the time after which a drill has failed, in seconds."""
+"""Longest time after which a drill has failed, in seconds."""
 
 MAX_NOTIFICATIONS: Final = 30
 """Notifications that are read at once; each second one more."""
@@ -75,9 +74,10 @@ class DrillEndpoints:
         timeout, by = asked.get("timeout"), asked.get("by", "")
         if not isinstance(by, str) or not (timeout is None or isinstance(timeout, str)):
             raise HTTPException(400, "timeout and by must be text")
-        seconds = None if timeout is None else _seconds(timeout)
+        control = self._control()
+        seconds = None if timeout is None else _seconds(timeout, control.min_timeout)
         try:
-            drill = self._control().start(seconds, author_of(request, by))
+            drill = control.start(seconds, author_of(request, by))
         except RequestError as error:
             raise HTTPException(409, str(error)) from None
         return Json({"drill": drill_json(drill)}, 201)
@@ -148,13 +148,18 @@ def drill_json(drill: Drill) -> dict[str, Any]:
     }
 
 
-def _seconds(text: str) -> float:
+def _seconds(text: str, least: float) -> float:
+    """Return a duration of more than `least` seconds."""
     try:
         seconds = parse_duration(text)
     except ValueError:
         seconds = 0.0
-    if not MIN_TIMEOUT <= seconds <= MAX_TIMEOUT:
-        raise HTTPException(400, f"timeout: {text[:40]!r} is not a duration such as 90s or 3m, from 1s to 30m")
+    if not least < seconds <= MAX_TIMEOUT:
+        raise HTTPException(
+            400,
+            f"timeout: {text[:40]!r} is not a duration such as 90s or 3m, of at most {show_duration(MAX_TIMEOUT)} and "
+            f"more than {show_duration(least)}, which a scrape, an evaluation and Alertmanager's wait take",
+        )
     return seconds
 
 

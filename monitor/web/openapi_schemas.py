@@ -220,9 +220,11 @@ _DRILL: Final = _object(
     }
 )
 
+_TIMEOUT: Final = "up to 30m, and more than a scrape, an evaluation and Alertmanager's wait take"
+
 _DRILL_REQUEST: Final = _object(
     {
-        "timeout": _TEXT | {"pattern": "^[0-9]{1,3}[sm]$", "description": "1s to 30m", "examples": ["3m"]},
+        "timeout": _TEXT | {"pattern": "^[0-9]{1,3}[sm]$", "description": _TIMEOUT, "examples": ["3m"]},
         "by": _TEXT,
     },
     optional=("timeout", "by"),

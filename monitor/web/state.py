@@ -44,6 +44,10 @@ class DrillControl(Protocol):
     newest: Drill | None
     """The drill that runs, or the last one."""
 
+    @property
+    def min_timeout(self) -> float:
+        """A drill of this many seconds or fewer cannot succeed."""
+
     def start(self, timeout: float | None, author: str) -> Drill:
         """Start a drill; `timeout` in seconds, None for the usual one. Raises `RequestError` if one runs."""
 

@@ -23,7 +23,7 @@ async def test_a_drill_comes_back_and_without_its_route_it_fails(tmp_path: Path)
         assert times == sorted(times)
         assert done.drill["scraper"].startswith("Prometheus/")
         async with chain.cut("route"):
-            failed = await chain.drill("6s")
+            failed = await chain.drill("8s")
             assert (failed.status, failed.drill["missing"]) == (1, "received"), failed.text
             await chain.world.receiver.until(lambda: "RelayMonitorDrillFailed" in chain.received("tickets"), 30)
         assert chain.world.receiver.pages() == []
