@@ -96,7 +96,7 @@ async def test_what_prometheus_was_asked_for_is_a_limit_and_the_notification_has
             while "firing" not in (line := (await process.stdout.readline()).decode()):
                 assert line
             seen.set()
-            rest, _ = await process.communicate()
+            remainder, _ = await process.communicate()
         await delivered
         assert daemon.drills.newest is not None
     limit = re.fullmatch(r"  firing +≤ ([\d.]+) s   the alert RelayMonitorDrill, seen at Prometheus\n", line)
@@ -105,7 +105,7 @@ async def test_what_prometheus_was_asked_for_is_a_limit_and_the_notification_has
     assert scraped is not None
     assert firing is not None
     assert firing < float(limit[1]) + 0.05
-    assert f"{scraped:.1f} s to the scrape, {firing - scraped:.1f} s to the alert" in rest.decode()
+    assert f"{scraped:.1f} s to the scrape, {firing - scraped:.1f} s to the alert" in remainder.decode()
 
 
 async def test_a_link_that_is_missing_is_named_and_exits_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
