@@ -33,7 +33,7 @@ MAX_TIMEOUT: Final = 1800.0
 """Longest time after which a drill has failed, in seconds."""
 
 MAX_NOTIFICATIONS: Final = 30
-"""Notifications that are read at once; each second one more."""
+"""Notifications of no running drill that are accepted at once; each second one more."""
 
 MAX_ALERTS: Final = 100
 """Alerts of a notification that are looked at: a generated route sends one."""
@@ -93,20 +93,26 @@ class DrillEndpoints:
     async def webhook(self, request: Request) -> Response:
         """Receive a notification of Alertmanager; 200 whether it is that of the running drill or not."""
         control = self._control()
-        if not self._is_admitted():
-            return PlainTextResponse("too many notifications\n", 429, headers={"Retry-After": "1"})
         try:
             notification = msgspec.json.decode(await read_body(request, "application/json"), type=_Notification)
         except (msgspec.DecodeError, RecursionError):
             raise HTTPException(400, "the body is not a notification of Alertmanager (version 4)") from None
-        for alert in notification.alerts[:MAX_ALERTS]:
-            labels = alert.labels
-            if labels.get("alertname") != ALERT or alert.status != "firing":
-                continue
-            if control.see_notification(labels.get(LABEL, ""), _unix_time(alert.startsAt)):
-                return PlainTextResponse("received\n")
+        drills = [
+            alert
+            for alert in notification.alerts[:MAX_ALERTS]
+            if alert.labels.get("alertname") == ALERT and alert.status == "firing"
+        ]
+        if any(control.see_notification(each.labels.get(LABEL, ""), _unix_time(each.startsAt)) for each in drills):
+            return PlainTextResponse("received\n")
+        # That of the running drill is never too many: other ones cannot make it fail.
+        if not self._is_admitted():
+            # Alertmanager tries again after a 5xx, and drops the notification after a 429.
+            return PlainTextResponse("too many notifications\n", 503, headers={"Retry-After": "1"})
+        for each in drills:
             # One of another monitor at the same address, or one that arrives after the drill.
-            monitor = {name: printable(labels.get(name, "")[:100]) for name in ("install", "location", "shard", LABEL)}
+            monitor = {
+                name: printable(each.labels.get(name, "")[:100]) for name in ("install", "location", "shard", LABEL)
+            }
             _log.info("notification of another drill ignored", **monitor)
         return PlainTextResponse("ignored: no alert of the running drill\n")
 

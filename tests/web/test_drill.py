@@ -245,10 +245,14 @@ class TestWebhook:
             assert (await web.post(WEBHOOK, content=body, headers={"Content-Type": kind})).status_code == code
 
     async def test_notifications_are_limited(self) -> None:
-        async with client(drills=FakeDrills()) as web:
+        drills = FakeDrills()
+        async with client(drills=drills) as web:
             codes = [(await web.post(WEBHOOK, json=notification())).status_code for _ in range(MAX_NOTIFICATIONS + 5)]
+            drills.start(None, "ana")
+            running = await web.post(WEBHOOK, json=notification())
         assert codes[:MAX_NOTIFICATIONS] == [200] * MAX_NOTIFICATIONS
-        assert codes[-1] == 429
+        assert codes[-1] == 503
+        assert running.text == "received\n"
 
     async def test_it_needs_the_right_to_read_only(self, tmp_path: Path) -> None:
         users = {"reader": "r", "writer": "w"}
