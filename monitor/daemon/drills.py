@@ -47,7 +47,7 @@ POLL_TIMEOUT: Final = 10.0
 """Seconds for one of them."""
 
 MAX_TEXT: Final = 100
-"""Largest length of the name of an author or a scraper, in characters."""
+"""Largest length of a text of a request, in characters."""
 
 ID_BYTES: Final = 8
 """Length of an id: who cannot read /metrics cannot guess it."""
@@ -106,7 +106,7 @@ class Drills:
         self._began = self._clock.monotonic()
         drill = self.newest = Drill(
             id=secrets.token_hex(ID_BYTES),
-            author=printable(author[:MAX_TEXT]),
+            author=author,
             started_at=self._clock.time(),
             timeout=drill_timeout(self._config()) if timeout is None else timeout,
         )

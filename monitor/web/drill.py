@@ -32,6 +32,9 @@ _log = structlog.get_logger(__name__)
 MAX_TIMEOUT: Final = 1800.0
 """Longest time after which a drill has failed, in seconds."""
 
+MAX_AUTHOR: Final = 100
+"""Largest length of the name of who starts a drill, in characters."""
+
 MAX_NOTIFICATIONS: Final = 30
 """Notifications of no running drill that are accepted at once; each second one more."""
 
@@ -74,10 +77,13 @@ class DrillEndpoints:
         timeout, by = asked.get("timeout"), asked.get("by", "")
         if not isinstance(by, str) or not (timeout is None or isinstance(timeout, str)):
             raise HTTPException(400, "timeout and by must be text")
+        author = author_of(request, by)
+        if len(author) > MAX_AUTHOR or not author.isprintable():
+            raise HTTPException(400, f"by must be up to {MAX_AUTHOR} printable characters, with the user's name")
         control = self._control()
         seconds = None if timeout is None else _seconds(timeout, control.min_timeout)
         try:
-            drill = control.start(seconds, author_of(request, by))
+            drill = control.start(seconds, author)
         except RequestError as error:
             raise HTTPException(409, str(error)) from None
         return Json({"drill": drill_json(drill)}, 201)

@@ -225,7 +225,7 @@ _TIMEOUT: Final = "up to 30m, and more than a scrape, an evaluation and Alertman
 _DRILL_REQUEST: Final = _object(
     {
         "timeout": _TEXT | {"pattern": "^[0-9]{1,3}[sm]$", "description": _TIMEOUT, "examples": ["3m"]},
-        "by": _TEXT,
+        "by": _TEXT | {"maxLength": 100},
     },
     optional=("timeout", "by"),
 ) | {"additionalProperties": False}

@@ -145,6 +145,8 @@ class TestApi:
             ({"timeout": "35s"}, "more than 35s"),
             ({"timeout": 90}, "must be text"),
             ({"by": None}, "must be text"),
+            ({"by": "a" * 101}, "by must be up to 100"),
+            ({"by": "ana\nben"}, "by must be up to 100"),
             ({"relay": "demo"}, "unknown key 'relay'; expected by, timeout"),
         ],
     )
@@ -268,7 +270,11 @@ class TestWebhook:
                 assert (await web.post(WEBHOOK, json=notification(), auth=user)).status_code == 200
             assert (await web.post(WEBHOOK, json=notification())).status_code == 401
             assert (await web.post("/api/v1/drill", json={}, auth=("reader", "r"))).status_code == 401
-            assert (await web.post("/api/v1/drill", json={}, auth=("writer", "w"))).status_code == 201
+            # The user is part of the name in the log, and is not cut off by a longer one.
+            long = await web.post("/api/v1/drill", json={"by": "a" * 95}, auth=("writer", "w"))
+            assert (long.status_code, long.json()["error"][:5]) == (400, "by mu")
+            started = await web.post("/api/v1/drill", json={"by": "ana"}, auth=("writer", "w"))
+            assert (started.status_code, started.json()["drill"]["by"]) == (201, "ana (writer)")
 
     async def test_a_page_of_another_site_cannot_send_one(self) -> None:
         async with client(drills=FakeDrills()) as web:
