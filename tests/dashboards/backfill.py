@@ -42,6 +42,11 @@ def scrape(
             series.setdefault((sample.name, labels), []).append((at, sample.value))
 
 
+def fail(series: Series, at: float, own: Mapping[str, str] = TARGET) -> None:
+    """Add a failed scrape: `up` is 0. The text that Prometheus imports has no markers of stale series."""
+    series.setdefault(("up", tuple(sorted(own.items()))), []).append((at, 0.0))
+
+
 def _lines(series: Mapping[Key, Samples]) -> Iterator[str]:
     for (name, labels), samples in series.items():
         text = ",".join(f'{label}="{_escaped(value)}"' for label, value in labels)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.slo.dashboards.promql import selectors
@@ -19,6 +21,9 @@ EXACT: Final = 0.01
 EXTRAPOLATED: Final = 0.10
 """Shares by which the sum of bars may differ; `increase` extrapolates to the ends of its window."""
 
+SCRAPED: Final = 300.0
+"""Seconds that the last sample before a bar is old at most."""
+
 Labels = tuple[tuple[str, str], ...]
 
 
@@ -26,8 +31,7 @@ Labels = tuple[tuple[str, str], ...]
 class Sum:
     """The bars of one series: their sum, and by how much the counters behind them grew in the same time.
 
-    Of the interval in which a process restarts, a bar has what was counted after that: for each of the `resets` of its
-    counters an event may be missing, which is more than the tolerance of a rare one.
+    `unseen` is what the counters at both ends of an interval do not tell: what was counted in it before a restart.
     """
 
     panel: str
@@ -35,26 +39,39 @@ class Sum:
     drawn: float
     counted: float
     tolerance: float
-    resets: int = 0
+    unseen: float = 0.0
 
     @property
     def is_right(self) -> bool:
         """Whether both are equal within the tolerance."""
-        return abs(self.drawn - self.counted) <= self.tolerance * self.counted + self.resets + 1e-6
+        return abs(self.drawn - self.counted) <= self.tolerance * self.counted + self.unseen + 1e-6
 
 
-def increments(samples: Samples, start: float) -> tuple[float, int]:
-    """Return by how much a counter grew after `start`, and its resets; it begins at 0, and after a reset again."""
-    grown, resets, before = 0.0, 0, None
+def increments(samples: Samples, start: float, step: float) -> tuple[float, float]:
+    """Return by how much a counter grew after `start`, and how much of that the ends of the intervals do not show.
+
+    A counter begins at 0, and after a reset again.
+    """
+    before = 0.0
+    intervals: dict[int, list[float]] = defaultdict(list)
     for at, value in zip(samples.times, samples.values, strict=True):
         if value is None:
             continue
         if at > start:
-            is_reset = before is not None and value < before
-            resets += is_reset
-            grown += value if before is None or is_reset else value - before
-        before = value
-    return grown, resets
+            intervals[math.ceil((at - start) / step)].append(value)
+        else:
+            before = value
+    grown = unseen = 0.0
+    for values in intervals.values():
+        counted = sum(_growth(*both) for both in pairwise((before, *values)))
+        grown += counted
+        unseen += counted - _growth(before, values[-1])
+        before = values[-1]
+    return grown, unseen
+
+
+def _growth(before: float, value: float) -> float:
+    return value - before if value >= before else value
 
 
 def sums(panel: DrawnPanel, prometheus: Prometheus) -> Iterator[Sum]:
@@ -68,22 +85,22 @@ def sums(panel: DrawnPanel, prometheus: Prometheus) -> Iterator[Sum]:
             continue
         drawn = {tuple(sorted(frame.labels.items())): sum(frame.numbers) for frame in response.frames}
         steps = response.steps
-        # A bar counts the interval that ends at its time; the sample before the first one is that of its start.
+        # A bar counts the interval that ends at its time, from the last sample before that.
         start = steps.start - steps.step
         counted: dict[Labels, float] = defaultdict(float)
-        resets: dict[Labels, int] = defaultdict(int)
+        unseen: dict[Labels, float] = defaultdict(float)
         if "topk(" in response.expr:
             drawn = {(): sum(drawn.values())}
         names = {name for labels in drawn for name, _ in labels}
         for selector in counters:
-            for samples in prometheus.raw(selector, start - steps.step, steps.end):
+            for samples in prometheus.raw(selector, start - SCRAPED, steps.end):
                 labels = tuple(sorted((name, value) for name, value in samples.labels.items() if name in names))
-                grown, reset = increments(samples, start)
+                grown, hidden = increments(samples, start, steps.step)
                 counted[labels] += grown
-                resets[labels] += reset
+                unseen[labels] += hidden
         tolerance = EXTRAPOLATED if "increase(" in response.expr and "offset" not in response.expr else EXACT
         for labels in drawn.keys() | {labels for labels, count in counted.items() if count}:
-            yield Sum(panel.title, labels, drawn.get(labels, 0.0), counted[labels], tolerance, resets[labels])
+            yield Sum(panel.title, labels, drawn.get(labels, 0.0), counted[labels], tolerance, unseen[labels])
 
 
 def _counters(response: Response) -> list[str]:

@@ -1,8 +1,8 @@
 """The bars of every dashboard add up to what the counters counted, whatever the zoom.
 
 The series are those of a simulated monitor: one relay is down for a while and another one loses messages, the monitor
-is restarted (its counters begin at 0), a relay is added (its series are new), and rare causes get their series when
-they first occur.
+is restarted (its counters begin at 0), two scrapes fail, a relay is added (its series are new), and rare causes get
+their series when they first occur.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pytest
 
 from monitor.config import parse
 from monitor.slo.dashboards import files
-from tests.dashboards.backfill import Series, opened, scrape, write
+from tests.dashboards.backfill import Series, fail, opened, scrape, write
 from tests.dashboards.bars import is_bars, sums, wrong
 from tests.dashboards.page import Settings, draw
 from tests.dashboards.prometheus import Prometheus
@@ -32,6 +32,12 @@ SCRAPE = 15.0
 LENGTH = 3600.0
 RESTART, ADDED = 1500.0, 2400.0
 """Seconds after the start."""
+
+FAILED = (41, RESTART // SCRAPE)
+"""Numbers of the scrapes that fail: amid an outage, and at the restart."""
+
+RANGES = ((60.0, 3600.0, 1600), (300.0, 1200.0, 800), (1200.0, 3600.0, 400))
+"""Starts, ends and pixels of the graphs; bars do not know what was counted before the first scrape of all."""
 
 MISSED = 0.02
 """Share of the runs that are missed."""
@@ -71,7 +77,10 @@ def series() -> Series:
         if number == ADDED // SCRAPE:
             monitor = SimulatedMonitor(config(with_third=True), at - 5, faults, seed=2, missed=MISSED)
         monitor.advance(at)
-        scrape(found, monitor.metrics.registry, at, wanted=_is_wanted)
+        if number in FAILED:
+            fail(found, at)
+        else:
+            scrape(found, monitor.metrics.registry, at, wanted=_is_wanted)
     return found
 
 
@@ -103,7 +112,7 @@ async def test_bars_add_up_to_the_counters(written: Path, file: str, least: int)
     found = []
     async with opened(written) as program:
         with Prometheus(program.url) as prometheus:
-            for start, end, width in ((0.0, 3600.0, 1600), (300.0, 1200.0, 800), (1200.0, 3600.0, 400)):
+            for start, end, width in RANGES:
                 settings = Settings(
                     variables={"relay": "dublin"} if file == "relay-detail.json" else {},
                     start=f"{START + start}",

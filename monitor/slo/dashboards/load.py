@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from monitor.slo.dashboard_uid import dashboard_uid
 from monitor.slo.dashboards.model import Column, Dashboard, Kind, Panel, Query, Row, Variable
 from monitor.slo.dashboards.palette import AMBER, BLUE, DEPLOY, GREEN, NEUTRAL, OUTCOMES, QUANTILES, RED, by_word
-from monitor.slo.dashboards.promql import OWN, quantile, ratio_of, select, sum_by
+from monitor.slo.dashboards.promql import OWN, events, quantile, ratio_of, select
 from monitor.slo.dashboards.shared_panels import page_url, titled
 
 if TYPE_CHECKING:
@@ -69,12 +69,8 @@ def load_test(config: Config) -> Dashboard:
 
 
 def _events(series: str, by: Sequence[str]) -> str:
-    """Return the counts of one interval, for bars.
-
-    A test counts from 0, so all counts of a new series are new. A scrape that failed, as of a busy test, is no reset.
-    """
-    before = f"last_over_time({series}[5m] offset $__interval)"
-    return sum_by(f"{series} - ({before} <= {series} or 0 * {series})", by)
+    """Return the counts of one interval, for bars; a test counts from 0, so all counts of a new series are new."""
+    return events(series, by, target=None)
 
 
 def _pairs(state: str) -> str:

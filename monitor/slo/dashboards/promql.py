@@ -51,7 +51,9 @@ ONE_RELAY: Final = Subject(
 """The relay of a variable with one value."""
 
 MONITORS: Final = Subject(
-    relay=RELAY, recorded=RECORDED, alerts=f'{_ALERTS}, alertname=~"RelayMonitor.*", location=~"$location|"'
+    relay=RELAY,
+    recorded=RECORDED,
+    alerts=f'{_ALERTS}, alertname=~"RelayMonitor.*", location=~"$location|"',
 )
 """The monitors themselves."""
 
@@ -66,6 +68,9 @@ ALERT_LABELS: Final = ("alertname", "relay", "location", "slo")
 
 _MEMORY: Final = "15m"
 """Time within which a version that comes back is not new."""
+
+_SCRAPED: Final = "5m"
+"""Time that the last sample of a counter is old at most, as Prometheus takes it for scraped series."""
 
 _ALERT_MEMORY: Final = "5m"
 """Time within which an alert that fires again has not started again; a restart of Prometheus is shorter."""
@@ -88,16 +93,21 @@ def increase(series: str, window: str = "$__rate_interval") -> str:
     return f"increase({series}[{window}])"
 
 
-def events(series: str, by: Sequence[str] = (), target: str = OWN) -> str:
+def events(series: str, by: Sequence[str] = (), target: str | None = OWN) -> str:
     """Return the events of a counter within one interval of the graph, each counted once, for bars.
 
     The difference of the counter at both ends of the interval: over a range the bars add up to the counter's own
-    difference, which `increase` over overlapping or extrapolated windows does not. After a reset, and of a series that
-    is new while its process was scraped before, all counts are new. `target` selects `up` of the processes.
+    difference, which `increase` over overlapping or extrapolated windows does not. After a failed scrape a series is
+    stale: its last sample counts, and the next bar has what came meanwhile. After a reset, and of a series that is new
+    while its process was scraped before, all counts are new. `target` selects `up` of the processes; None: whose
+    counters are 0 when they are first scraped.
     """
-    before = f"{series} offset $__interval"
-    scraped = f"{select('up', target)} offset $__interval == 1"
-    return sum_by(f"{series} - ({before} <= {series} or 0 * {series} and on (job, instance) {scraped})", by)
+    now, before = f"last_over_time({series}[$__interval])", f"last_over_time({series}[{_SCRAPED}] offset $__interval)"
+    scraped = ""
+    if target is not None:
+        up = f"{select('up', target)}[{_SCRAPED}] offset $__interval"
+        scraped = f" and on (job, instance) max_over_time({up}) == 1"
+    return sum_by(f"{now} - ({before} <= {now} or 0 * {now}{scraped})", by)
 
 
 def events_of_most(series: str, by: Sequence[str], limit: int = 10, target: str = OWN) -> str:

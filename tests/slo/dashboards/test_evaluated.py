@@ -1,0 +1,79 @@
+"""The building blocks of the expressions, evaluated by promtool over series that are written out."""
+
+from __future__ import annotations
+
+from string import Template
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from monitor.slo.dashboards.promql import events
+from tests.e2e.programs import PROMTOOL, find
+from tests.slo.rules.promtool import run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+pytestmark = pytest.mark.required_counterpart("promtool")
+
+SCRAPE = 10
+"""Seconds between two samples."""
+
+COUNTER, TARGET = 'errors_total{job="a", instance="b"}', 'up{job="a", instance="b"}'
+UNTIL = 12 * SCRAPE
+"""Seconds after which the last interval of each length has ended."""
+
+
+def filled(expr: str, install: str = "default", interval: str = "10s") -> str:
+    """Return an expression as Grafana sends it, with all values selected."""
+    rest = dict.fromkeys(("job", "instance", "location", "relay"), ".+")
+    return Template(expr).substitute(rest, install=install, __interval=interval)
+
+
+def evaluate(folder: Path, series: Mapping[str, str], expected: Mapping[str, float | None]) -> None:
+    """Let promtool compare the values of expressions at `UNTIL`; None: there is no value."""
+    test: dict[str, Any] = {
+        "interval": f"{SCRAPE}s",
+        "input_series": [{"series": name, "values": values} for name, values in series.items()],
+        "promql_expr_test": [
+            {
+                "expr": expr,
+                "eval_time": f"{UNTIL}s",
+                "exp_samples": [] if value is None else [{"labels": "{}", "value": value}],
+            }
+            for expr, value in expected.items()
+        ],
+    }
+    file = folder / "expressions_test.yml"
+    file.write_text(yaml.safe_dump({"evaluation_interval": f"{SCRAPE}s", "tests": [test]}), "utf-8")
+    run(find(PROMTOOL), "test", "rules", file, timeout=30)
+
+
+@pytest.mark.parametrize(
+    ("samples", "up", "counted"),
+    [
+        ("0 10 20 30 40 60 70 80", "1 1 1 1 1 1 1 1", 80),
+        # A failed scrape, of which Prometheus writes that the series are stale.
+        ("0 10 20 30 stale 60 70 80", "1 1 1 1 0 1 1 1", 80),
+        # A restart that costs a scrape: 30 before it, 25 after it, in an old series and in a new one.
+        ("0 10 20 30 stale 5 15 25", "1 1 1 1 0 1 1 1", 55),
+        ("_ _ _ _ _ 7 9 9", "1 1 1 1 0 1 1 1", 9),
+        # A process that Prometheus did not know before: nobody knows when it counted the first 100.
+        ("_ _ _ _ _ _ 100 120", "_ _ _ _ _ _ 1 1", 20),
+    ],
+)
+def test_bars_count_each_event_once(samples: str, up: str, counted: float, tmp_path: Path) -> None:
+    """At each zoom."""
+    expected = {
+        f"sum_over_time(({filled(events(COUNTER), interval=step)})[{UNTIL}s:{step}])": counted
+        for step in ("10s", "20s", "30s")
+    }
+    last = samples.rsplit(maxsplit=1)[-1]
+    evaluate(tmp_path, {COUNTER: f"{samples} {last}x9", TARGET: f"{up} 1x19"}, expected)
+
+
+def test_a_process_that_starts_with_its_first_scrape_counts_from_0(tmp_path: Path) -> None:
+    bars = filled(events(COUNTER, target=None))
+    evaluate(tmp_path, {COUNTER: "_ _ _ _ _ 5 7 9x9"}, {f"sum_over_time(({bars})[{UNTIL}s:10s])": 9})
