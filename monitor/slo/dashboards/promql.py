@@ -23,6 +23,7 @@ MONITOR: Final = f'install="$install", {OWN}, location=~"$location"'
 RELAY: Final = f'{MONITOR}, relay=~"$relay"'
 PROBE: Final = f'{RELAY}, probe=~"$probe"'
 RECORDED: Final = 'install="$install", location=~"$location", relay=~"$relay"'
+EVERYWHERE: Final = 'install="$install", relay=~"$relay"'
 THIS_RELAY: Final = f'{MONITOR}, relay="$relay"'
 THIS_PROBE: Final = f'{THIS_RELAY}, probe=~"$probe"'
 
@@ -33,19 +34,24 @@ ALERT: Final = f'{_ALERTS}, relay=~"$relay|", location=~"$location|"'
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """What a dashboard is about: the matchers of a relay's series, of recorded series and of alerts."""
+    """What a dashboard is about: the matchers of a relay's series, of recorded series and of alerts.
+
+    `everywhere` are the matchers of series that are recorded over all locations together.
+    """
 
     relay: str
     recorded: str
+    everywhere: str
     alerts: str
 
 
-SELECTED_RELAYS: Final = Subject(relay=RELAY, recorded=RECORDED, alerts=ALERT)
+SELECTED_RELAYS: Final = Subject(relay=RELAY, recorded=RECORDED, everywhere=EVERYWHERE, alerts=ALERT)
 """The relays of a variable with several values, and the monitors."""
 
 ONE_RELAY: Final = Subject(
     relay=THIS_RELAY,
     recorded='install="$install", location=~"$location", relay="$relay"',
+    everywhere='install="$install", relay="$relay"',
     alerts=f'{_ALERTS}, relay="$relay", location=~"$location|"',
 )
 """The relay of a variable with one value."""
@@ -53,11 +59,14 @@ ONE_RELAY: Final = Subject(
 MONITORS: Final = Subject(
     relay=RELAY,
     recorded=RECORDED,
+    everywhere=EVERYWHERE,
     alerts=f'{_ALERTS}, alertname=~"RelayMonitor.*", location=~"$location|"',
 )
 """The monitors themselves."""
 
-WATCHDOG: Final = 'ALERTS{service="relay-monitor", alertname="Watchdog", alertstate="firing"}'
+WATCHDOG: Final = 'ALERTS{service="relay-monitor", install="$install", alertname="Watchdog", alertstate="firing"}'
+"""Exists while Prometheus evaluates the rules of the install; those of another install say nothing of them."""
+
 CONDITIONS: Final = (
     Condition.UP, Condition.DEGRADED, Condition.UNKNOWN, Condition.NOT_ACCEPTING, Condition.DOWN,
 )  # fmt: skip
@@ -218,8 +227,7 @@ def not_up_longest(where: str, limit: int) -> str:
 
 def in_maintenance(subject: Subject = SELECTED_RELAYS) -> str:
     """Return the relays whose alerts are muted: all locations that vote are in a maintenance window."""
-    matchers = subject.recorded.replace('location=~"$location", ', "")  # of all locations together
-    return select("relay:maintenance", matchers)
+    return select("relay:maintenance", subject.everywhere)
 
 
 def firing_count(subject: Subject = SELECTED_RELAYS, *more: str) -> str:

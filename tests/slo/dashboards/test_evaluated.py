@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from monitor.slo.dashboards.promql import events
+from monitor.slo.dashboards.promql import MONITORS, SELECTED_RELAYS, WATCHDOG, Subject, events, firing_count
 from tests.e2e.programs import PROMTOOL, find
 from tests.slo.rules.promtool import run
 
@@ -77,3 +77,15 @@ def test_bars_count_each_event_once(samples: str, up: str, counted: float, tmp_p
 def test_a_process_that_starts_with_its_first_scrape_counts_from_0(tmp_path: Path) -> None:
     bars = filled(events(COUNTER, target=None))
     evaluate(tmp_path, {COUNTER: "_ _ _ _ _ 5 7 9x9"}, {f"sum_over_time(({bars})[{UNTIL}s:10s])": 9})
+
+
+@pytest.mark.parametrize("subject", [SELECTED_RELAYS, MONITORS])
+def test_the_rules_of_another_install_vouch_for_no_alert(subject: Subject, tmp_path: Path) -> None:
+    """The Watchdog of an install fires while its own rules are evaluated: without it no number of alerts is known."""
+    watchdog = 'ALERTS{service="relay-monitor", install="other", alertname="Watchdog", alertstate="firing"}'
+    expected = {
+        filled(firing_count(subject), "other"): 0.0,
+        filled(firing_count(subject), "default"): None,
+        f"count({filled(WATCHDOG, 'default')})": None,
+    }
+    evaluate(tmp_path, {watchdog: "1x19"}, expected)
