@@ -117,11 +117,12 @@ class Drill:
             return Link.SCRAPED
         return Link.FIRING if self.firing is None else Link.RECEIVED
 
-    def explain(self, webhook_url: str, *, asks_prometheus: bool) -> str:
+    def explain(self, webhook_url: str, *, asks_prometheus: bool, prometheus_error: str = "") -> str:
         """Return what is broken if it failed, and what to check; "" otherwise.
 
         webhook_url: the address that Alertmanager has to reach. asks_prometheus: whether Prometheus was asked for the
-        alert. Without that, a rule that is not loaded and a notification that is not sent look the same.
+        alert; prometheus_error: why it did not answer. Without an answer, a rule that is not loaded and a notification
+        that is not sent look the same.
         """
         if self.result is not Result.FAILED:
             return ""
@@ -135,15 +136,13 @@ class Drill:
                     "Prometheus has not scraped this monitor: check that the monitor is a target of Prometheus and is "
                     "up there, and the scrape interval"
                 )
-            case Link.FIRING if asks_prometheus:
+            case Link.FIRING if asks_prometheus and not prometheus_error:
                 return (
                     f"the alert {ALERT} does not fire: check that Prometheus has loaded the rules of this install that "
                     "`relay-monitor generate` writes, and evaluates them"
                 )
             case Link.FIRING:
-                return (
-                    f"no notification: Prometheus has not loaded the rule {ALERT}, or {deliver}. With `prometheus.url` "
-                    "in the configuration, a drill tells which"
-                )
+                hint = prometheus_error or "With `prometheus.url` in the configuration, a drill tells which"
+                return f"no notification: Prometheus has not loaded the rule {ALERT}, or {deliver}. {hint}"
             case _:
                 return f"the alert fires, and no notification arrived: {deliver}"

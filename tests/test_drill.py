@@ -57,16 +57,17 @@ def test_a_drill_whose_time_is_over_names_the_missing_link(drill: Drill, missing
 
 
 @pytest.mark.parametrize(
-    ("drill", "asks", "texts"),
+    ("drill", "asks", "error", "texts"),
     [
-        (NEW, True, ["has not scraped", "target"]),
-        (SCRAPED, True, ["does not fire", "generate"]),
-        (SCRAPED, False, ["not loaded the rule", "http://m/-/drill", "prometheus.url"]),
-        (FIRING, True, ["fires", "route", "http://m/-/drill"]),
+        (NEW, True, "", ["has not scraped", "target"]),
+        (SCRAPED, True, "", ["does not fire", "generate"]),
+        (SCRAPED, False, "", ["not loaded the rule", "http://m/-/drill", "prometheus.url"]),
+        (SCRAPED, True, "Status 401", ["not loaded the rule", "http://m/-/drill. Status 401"]),
+        (FIRING, True, "", ["fires", "route", "http://m/-/drill"]),
     ],
 )
-def test_a_failure_says_what_to_check(drill: Drill, asks: bool, texts: list[str]) -> None:
-    text = drill.expire(180.0).explain("http://m/-/drill", asks_prometheus=asks)
+def test_a_failure_says_what_to_check(drill: Drill, asks: bool, error: str, texts: list[str]) -> None:
+    text = drill.expire(180.0).explain("http://m/-/drill", asks_prometheus=asks, prometheus_error=error)
     assert all(each in text for each in texts)
 
 

@@ -80,7 +80,7 @@ class Drills:
         self._began = 0.0  # on the monotonic clock
         self._timer: asyncio.TimerHandle | None = None
         self._polling: asyncio.Task[None] | None = None
-        self._prometheus_answered = False
+        self._prometheus_error = ""  # why it did not say whether the alert fires; "" if it did
         self._scheduled: Cron | None = None
 
     @property
@@ -110,7 +110,7 @@ class Drills:
             started_at=self._clock.time(),
             timeout=drill_timeout(self._config()) if timeout is None else timeout,
         )
-        self._prometheus_answered = False
+        self._prometheus_error = "it has not answered yet"
         self._metrics.begin_drill(drill.id)
         self._timer = asyncio.get_running_loop().call_later(drill.timeout, self._expire)
         self._polling = self._supervision.spawn("drill", self._poll())
@@ -192,11 +192,17 @@ class Drills:
         """Keep the new state of the drill; see to its end."""
         self.newest = drill
         if not drill.is_running:
-            config = self._config()
-            url = drill_webhook(config, config.location, int(self.shard.partition("/")[0]))
-            drill = self.newest = replace(drill, why=drill.explain(url, asks_prometheus=self._prometheus_answered))
+            drill = self.newest = replace(drill, why=self._explain(drill))
             self._close_drill(drill)
         return drill
+
+    def _explain(self, drill: Drill) -> str:
+        config = self._config()
+        webhook = drill_webhook(config, config.location, int(self.shard.partition("/")[0]))
+        url, error = config.prometheus.url, ""
+        if url is not None and self._prometheus_error:
+            error = f"Prometheus at {url} did not say whether the alert fires: {printable(self._prometheus_error)}"
+        return drill.explain(webhook, asks_prometheus=url is not None, prometheus_error=error)
 
     def _close_drill(self, drill: Drill) -> None:
         if self._timer is not None:
@@ -224,10 +230,13 @@ class Drills:
                 continue
             try:
                 fires = await self._calls.call(f"drill {running.id}", partial(_fires, config, running.id), POLL_TIMEOUT)
-            except (MonitorError, TimeoutError):
-                self._prometheus_answered = False
+            except MonitorError as error:
+                self._prometheus_error = str(error)
                 continue
-            self._prometheus_answered = True
+            except TimeoutError:
+                self._prometheus_error = f"no answer within {POLL_TIMEOUT:.0f} s"
+                continue
+            self._prometheus_error = ""
             if fires and (now := self.running) is not None:
                 self._apply(now.see_firing(self._now()))
 

@@ -239,19 +239,27 @@ class TestPrometheus:
         assert f'drill="{drill.id}"' in queries[0]
         assert count <= 1000
 
-    @pytest.mark.parametrize(("answers", "text"), [(True, "does not fire"), (False, "no notification")])
+    @pytest.mark.parametrize(
+        ("code", "text"),
+        [
+            (200, "the alert RelayMonitorDrill does not fire"),
+            (401, "Prometheus at {url} did not say whether the alert fires: status 401; prometheus.username"),
+            (None, "Prometheus at {url} did not say whether the alert fires: "),
+        ],
+    )
     async def test_what_is_missing_is_told_only_if_it_answers(
-        self, monkeypatch: pytest.MonkeyPatch, answers: bool, text: str
+        self, monkeypatch: pytest.MonkeyPatch, code: int | None, text: str
     ) -> None:
         monkeypatch.setattr("monitor.daemon.drills.POLL_INTERVAL", 0.01)
-        with serving(lambda *_: (200, vector())) as url:
-            address = url if answers else f"http://127.0.0.1:{closed_port()}"
+        with serving(lambda *_: (code or 500, vector())) as url:
+            address = url if code is not None else f"http://127.0.0.1:{closed_port()}"
             made = Process(f'prometheus: {{url: "{address}"}}', clock=SYSTEM_CLOCK)
             drill = made.drills.start(0.5, "ana")
             made.drills.see_scrape(drill.id, "Prometheus")
             await until(lambda: made.drills.last is not None)
         assert made.drills.last is not None
-        assert text in made.drills.last.why
+        assert text.format(url=address) in made.drills.last.why
+        assert "With `prometheus.url`" not in made.drills.last.why
 
     def test_it_is_not_asked_often(self) -> None:
         assert POLL_INTERVAL >= 1
