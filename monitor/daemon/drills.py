@@ -1,7 +1,7 @@
 """Drills of the page chain: starts them, on demand or by the schedule, and observes each link.
 
-The series of a drill is in memory only, so that it ends with the process. The result of the last drill is kept in
-`state_dir`, so that the warning about one that failed outlasts a restart.
+The series of a drill is in memory only, so that it ends with the process. The results of the last drill and of
+the last that succeeded are kept in `state_dir`, so that the warning about one that failed outlasts a restart.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import secrets
 from dataclasses import asdict, replace
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -73,6 +73,7 @@ class Drills:
         self.shard = shard
         self.newest: Drill | None = None
         self.last: Drill | None = None
+        self._last_success: Drill | None = None
         self._config = config
         self._clock, self._metrics, self._schedule, self._supervision = clock, metrics, schedule, supervision
         self._file = StateFile(folder, NAME) if folder is not None else None
@@ -158,16 +159,19 @@ class Drills:
             self._apply(running.cancel(self._now()))
 
     def read(self) -> None:
-        """Take over the result of the last process. May block."""
+        """Take over the results of the last process. May block."""
         content = self._file.read() if self._file is not None else None
         if content is None:
             return
         try:
-            self.last = self.newest = _from_json(content)
+            self.last, self._last_success = _from_json(content)
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             _log.warning("result of the last drill ignored: damaged", why=repr(error)[:200])
             return
-        self._metrics.set_last_drill(self.last)
+        self.newest = self.last
+        for drill in (self._last_success, self.last):
+            if drill is not None:
+                self._metrics.set_last_drill(drill)
 
     def close(self, timeout: float) -> None:
         """Wait until the result is written, for at most `timeout` seconds. May block."""
@@ -218,8 +222,10 @@ class Drills:
             _log.warning("drill failed", drill=drill.id, missing=drill.missing, why=drill.why)
         if drill.result is not Result.CANCELLED:
             self.last = drill
+            if drill.result is Result.OK:
+                self._last_success = drill
             if self._file is not None:
-                self._file.write(json.dumps(asdict(drill)).encode())
+                self._file.write(_to_json(drill, self._last_success))
 
     async def _poll(self) -> None:
         """Request from Prometheus whether the alert fires, until it does."""
@@ -247,9 +253,20 @@ def _fires(config: Config, drill: str) -> bool:
     return settings.url is not None and PrometheusClient(settings.url, config.install, settings).drill_fires(drill)
 
 
-def _from_json(content: bytes) -> Drill:
-    """Return the drill that a file has. Raises `ValueError`, `TypeError` or `KeyError` for another content."""
+def _to_json(last: Drill, last_success: Drill | None) -> bytes:
+    """Return the content of a file with the last drill and the last that succeeded."""
+    success = None if last_success is None else asdict(last_success)
+    return json.dumps({"last": asdict(last), "last_success": success}).encode()
+
+
+def _from_json(content: bytes) -> tuple[Drill, Drill | None]:
+    """Return the drills that a file has. Raises `ValueError`, `TypeError` or `KeyError` for another content."""
     values = json.loads(content)
+    success = values["last_success"]
+    return _drill(values["last"]), None if success is None else _drill(success)
+
+
+def _drill(values: dict[str, Any]) -> Drill:
     drill = Drill(**(values | {"result": Result(values["result"])}))
     texts = (drill.id, drill.author, drill.scraper, drill.why)
     numbers = (drill.started_at, drill.timeout, drill.ended)

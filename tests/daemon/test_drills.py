@@ -40,6 +40,11 @@ alerts: {external_url: "https://{location}.example.com"}
 SERIES = "relay_monitor_drill_relay_up"
 
 
+def damaged(**values: object) -> bytes:
+    """Return a file whose last drill has these values."""
+    return json.dumps({"last": {"author": "a", "timeout": 1, "ended": 1} | values, "last_success": None}).encode()
+
+
 class Process:
     """What one process of the monitor has to do with drills."""
 
@@ -281,6 +286,13 @@ class TestRestart:
         assert third.series("relay_monitor_drill_last_successful") == {"1/2": 0.0}
         assert third.drills.last is not None
         assert (third.drills.last.result, third.drills.last.missing) == (Result.FAILED, Link.SCRAPED)
+        # The warning says when the last one succeeded, also after another failure and another restart.
+        name = "relay_monitor_drill_last_success_timestamp_seconds"
+        third.drills.start(0.01, "ana")
+        await until(lambda: third.drills.running is None)
+        await third.stop()
+        fourth = Process(folder=tmp_path, clock=SYSTEM_CLOCK)
+        assert first.series(name) == third.series(name) == fourth.series(name) != {}
 
     @pytest.mark.parametrize(
         "content",
@@ -289,13 +301,10 @@ class TestRestart:
             b"[]",
             b"{}",
             b"[" * 100_000,
-            json.dumps(
-                {"id": "x", "author": "a", "started_at": "noon", "timeout": 1, "ended": 1, "result": "ok"}
-            ).encode(),
-            json.dumps({"id": 1, "author": "a", "started_at": 1, "timeout": 1, "ended": 1, "result": "ok"}).encode(),
-            json.dumps(
-                {"id": "x", "author": "a", "started_at": 1, "timeout": 1, "ended": 1, "result": "good"}
-            ).encode(),
+            damaged(id="x", started_at="noon", result="ok"),
+            damaged(id=1, started_at=1, result="ok"),
+            damaged(id="x", started_at=1, result="good"),
+            b'{"last": [], "last_success": null}',
         ],
     )
     def test_a_damaged_file_is_said_and_ignored(self, tmp_path: Path, content: bytes) -> None:

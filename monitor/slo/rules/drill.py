@@ -42,7 +42,8 @@ def alerts(config: Config) -> Iterator[Alert]:
         description="The monitor at {{ $labels.location }} set a reserved relay down, and the notification did not "
         "come back to it."
         + templates.at_time(
-            "max(relay_monitor_drill_last_success_timestamp_seconds{install=$install, location=$location})",
+            "max(relay_monitor_drill_last_success_timestamp_seconds"
+            "{install=$install, location=$location, shard=$shard})",
             " The last drill that succeeded was at ",
             otherwise=" No drill has succeeded yet.",
         )

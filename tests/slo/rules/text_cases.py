@@ -186,6 +186,7 @@ ALONE: Final[tuple[TextCase, ...]] = (
         series={
             'relay_monitor_drill_last_successful{location="local", shard="0/1"}': then("1x20", "0x30"),
             'relay_monitor_drill_last_success_timestamp_seconds{location="local", shard="0/1"}': "300x50",
+            'relay_monitor_drill_last_success_timestamp_seconds{location="local", shard="1/2"}': "420x50",
         },
         at="8m",
         alert="RelayMonitorDrillFailed",
