@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from monitor.config import parse
+from monitor.reachability.persistent import SILENT_MESSAGES
 from monitor.slo.generate import generated
 from monitor.slo.runbooks import RELAY, runbooks
 from tests.e2e.programs import PROMTOOL, find
@@ -83,3 +84,8 @@ def test_every_runbook_has_numbered_steps_neighbours_and_who_is_next() -> None:
         assert page.index("## Steps") < page.index("## When to escalate, and to whom") < page.index("## Rule")
         assert runbook.neighbours
         assert runbook.escalate
+
+
+def test_a_silent_node_is_found_after_as_many_messages_as_its_runbook_says() -> None:
+    assert SILENT_MESSAGES == 3
+    assert runbooks(CONFIG)["RelayPartialFailure"].meaning.startswith("Three messages in a row")

@@ -56,6 +56,7 @@ class BudgetText:
         """
         long, short, window = (self.labels[name] for name in ("long_window", "short_window", "slo_window"))
         critical = self.condition.severity == "critical"
+        most = templates.cause(self._failures, "\nMost failures: ", ".")
         return (
             templates.last(
                 f"max by (slo) ({ratio_name(RECENT)}{{{self._budget}}}) == 0",
@@ -70,12 +71,7 @@ class BudgetText:
                 " At the present rate it is used up in {{ .Value | humanizeDuration }}.",
             )
             + (templates.condition() + self._how_sure(long) if critical else "\nSeen from {{ $labels.location }}.")
-            + self._by_sli(self._slow(), "")
-            + (
-                templates.layer(self._failures)
-                if critical
-                else templates.cause(self._failures, "\nMost failures: ", ".")
-            )
+            + self._by_sli(self._slow() + most, templates.layer(self._failures) if critical else most)
         )
 
     def _how_sure(self, window: str) -> str:
@@ -88,7 +84,7 @@ class BudgetText:
             + " of "
             + templates.number(f"sum(increase({events}}}[{window}]))")
             + f" events within {window} were bad, probe {{{{ $labels.probe }}}}; seen from "
-            + templates.each(f"sum by (location) ({bad}) > 0", "location")
+            + templates.each(f"sum by (location) ({bad}) > 0", "location", "no location now")
             + "."
         )
 

@@ -187,8 +187,9 @@ class MessageLossAlerts:
             f"sum by (verdict) ({increase}) > 0.5",
             "verdict",
             '{{ $each.Value | printf "%.0f" }} {{ $each.Labels.verdict }}',
+            "none now",
         )
-        seen = templates.each(f"sum by (location) ({increase}) > 0.5", "location")
+        seen = templates.each(f"sum by (location) ({increase}) > 0.5", "location", "no location now")
         return f"\nHow sure: messages within {window}: {counts}; seen from {seen}."
 
     def _recent_window(self, slos: Sequence[SloConfig]) -> float:

@@ -158,6 +158,7 @@ def _stale(config: Config, own: Selectors, timing: Timing) -> Iterator[Alert]:
                 f"sum by (result) (increase(relay_monitor_runs_total{{{templates.HERE}, probe=$probe}}[{span}]))",
                 "result",
                 '{{ $each.Value | printf "%.0f" }} {{ $each.Labels.result }}',
+                "none now",
             )
             + ".\nFirst: missed: the monitor's host is overloaded or its clock stepped; skipped: runs take longer than "
             "their interval, or `limits` leave no room; neither: the probe is not in the running configuration.",

@@ -74,6 +74,7 @@ def _credentials(own: Selectors, timing: Timing) -> Alert:
 def _in_maintenance(own: Selectors, timing: Timing) -> Alert:
     """Fires in the window, and after it while verdict alerts of a relay that is up again still fire."""
     after = show_duration(timing.keep(KEEP_FIRING) + 2 * timing.step)
+    window = f"{MAINTENANCE}{{{templates.OF_RELAY}}}"
     healed = f"{own(UP_RATIO)} > 0.5 and on ({RELAY}) {own(ACCEPTING_RATIO)} > 0.5"
     return Alert(
         name="RelayInMaintenance",
@@ -82,11 +83,24 @@ def _in_maintenance(own: Selectors, timing: Timing) -> Alert:
             f"{own(MAINTENANCE)}\n"
             f"or on ({RELAY}) (last_over_time({own(MAINTENANCE)}[{after}]) and on ({RELAY}) {healed})"
         ),
-        summary="{{ $labels.relay }} is in a maintenance window; its other alerts are inhibited",
-        description="Every location that votes on the relay is in a maintenance window: "
-        + templates.each(f"relay_maintenance{{{templates.OF_RELAY}}} == 1", "location")
-        + ". Runs continue and are excluded from every SLO."
+        summary=templates.first(
+            window,
+            "{{ $labels.relay }} is in a maintenance window; its other alerts are inhibited",
+            "The maintenance window of {{ $labels.relay }} has ended; alerts from within it are inhibited",
+        ),
+        description=templates.first(
+            window,
+            "Every location that votes on the relay is in a maintenance window: "
+            + templates.each(f"relay_maintenance{{{templates.OF_RELAY}}} == 1", "location")
+            + ". Runs continue and are excluded from every SLO.",
+            f"The window has ended, and the relay is up. Alerts that began in the window may fire for another {after}.",
+        )
         + templates.condition()
-        + "\nFirst: nothing, unless nobody works on it: `relay-monitor maintenance list` says who opened the window.",
+        + "\nFirst: nothing."
+        + templates.first(
+            window,
+            " If nobody works on it: `relay-monitor maintenance list` says who opened the window"
+            ", `relay-monitor maintenance end` ends it.",
+        ),
         dashboard=RELAY_DASHBOARD,
     )

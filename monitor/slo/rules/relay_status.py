@@ -179,7 +179,7 @@ class _RelayStatus:
             + "\nHow sure: three messages in a row over one persistent pair were not delivered, while each was "
             "stored or "
             "a new pair delivered; seen from "
-            + templates.each(f"sum by (location) (increase({silent}[{window}])) > 0", "location")
+            + templates.each(f"sum by (location) (increase({silent}[{window}])) > 0", "location", "no location now")
             + ".\nFailing layer: delivery, from the broker to the subscribers of one node; its health check may be "
             "green."
             "\nFirst: find the node in the timeline of a failed run on the on-call page, and restart it.",

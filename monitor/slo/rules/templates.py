@@ -63,16 +63,20 @@ def number(expr: str, otherwise: str = "?") -> str:
     return first(expr, '{{ .Value | printf "%.0f" }}', otherwise)
 
 
-def rows(expr: str, label: str, text: str, most: int = 12) -> str:
-    """Return a template that lists the rows of an expression by a label, `most` of them; each is `$each` in `text`."""
+def rows(expr: str, label: str, text: str, otherwise: str, most: int = 12) -> str:
+    """Return a template that lists the rows of an expression by a label, or `otherwise` if there is none.
+
+    It lists `most` of them; each is `$each` in `text`.
+    """
     sorted_rows = f'{query(expr)} | sortByLabel "{label}"'
     item = f"{{{{ if $row }}}}, {{{{ end }}}}{text}"
-    return f"{{{{ range $row, $each := {sorted_rows} }}}}{{{{ if lt $row {most} }}}}{item}{{{{ end }}}}{{{{ end }}}}"
+    shown = f"{{{{ if lt $row {most} }}}}{item}{{{{ end }}}}"
+    return f"{{{{ range $row, $each := {sorted_rows} }}}}{shown}{{{{ else }}}}{otherwise}{{{{ end }}}}"
 
 
-def each(expr: str, label: str) -> str:
+def each(expr: str, label: str, otherwise: str = "none now") -> str:
     """Return a template that lists the values of a label in the rows of an expression, twelve at most."""
-    return rows(expr, label, f"{{{{ $each.Labels.{label} }}}}")
+    return rows(expr, label, f"{{{{ $each.Labels.{label} }}}}", otherwise)
 
 
 def at_time(expr: str, before: str, after: str = ".", otherwise: str = "") -> str:
@@ -177,8 +181,8 @@ def condition(where: str = OF_RELAY) -> str:
         "* on (install, location, relay) group_left () "
         f"max by (install, location, relay) (relay_state_since_timestamp_seconds{{{where}}})))"
     )
-    text = "\nThe relay is {{ .Labels.state }} since " + _TIME + "."
-    return first(began, text, otherwise=first(f"relay_up{{{where}}} == 1", "\nThe relay is up."))
+    text = '\nCondition of the relay: {{ .Labels.state | reReplaceAll "_" " " }} since ' + _TIME + "."
+    return first(began, text, otherwise=first(f"relay_up{{{where}}} == 1", "\nCondition of the relay: up."))
 
 
 def last(condition: str, before: str, after: str = ".", within: str = MONITORS) -> str:

@@ -104,6 +104,7 @@ LOCATIONS: Final[tuple[TextCase, ...]] = (
 
 _OFFLINE: Final = 'location="local", relay="demo", probe="offline-30s", scenario="async-delivery"'
 _BUCKET: Final = f"relay_probe_round_trip_seconds_bucket{{{PROBE}"
+_WINDOW: Final = 'relay_maintenance{location="local", relay="demo"}'
 _SECOND: Final = "0x80 1x23 2x200"
 
 ALONE: Final[tuple[TextCase, ...]] = (
@@ -152,6 +153,7 @@ ALONE: Final[tuple[TextCase, ...]] = (
             _BUCKET + ', le="0.4"}': "0+3x40 120x100",
             _BUCKET + ', le="1.0"}': "0+3x141",
             _BUCKET + ', le="+Inf"}': "0+3x141",
+            f'relay_probe_failures_total{{{PROBE}, step="deliver", reason="timeout"}}': "0x40 0+1x100",
             **state("degraded", 650, 44),
         },
         at="16m",
@@ -180,6 +182,27 @@ ALONE: Final[tuple[TextCase, ...]] = (
         },
         at="8m",
         alert="RelayMonitorUnhealthy",
+    ),
+    TextCase(
+        name="an unhealthy monitor whose check succeeds again",
+        series={
+            'relay_monitor_healthy{location="local"}': "1x20 0x16 1x100",
+            'relay_monitor_failed_check{location="local", check="clock"}': "0x20 1x16 0x100",
+        },
+        at="9m30s",
+        alert="RelayMonitorUnhealthy",
+    ),
+    TextCase(
+        name="a relay in a maintenance window",
+        series={UP: "1x80", **state("not_accepting", 590, 40), _WINDOW: "1x80"},
+        at="12m",
+        alert="RelayInMaintenance",
+    ),
+    TextCase(
+        name="a relay whose maintenance window has ended",
+        series={UP: "1x80", 'relay_accepting{location="local", relay="demo"}': "1x80", _WINDOW: "1x40 0x40"},
+        at="11m",
+        alert="RelayInMaintenance",
     ),
     TextCase(
         name="a drill that failed",
