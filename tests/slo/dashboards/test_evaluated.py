@@ -28,8 +28,8 @@ UNTIL = 12 * SCRAPE
 
 def filled(expr: str, install: str = "default", interval: str = "10s") -> str:
     """Return an expression as Grafana sends it, with all values selected."""
-    rest = dict.fromkeys(("job", "instance", "location", "relay"), ".+")
-    return Template(expr).substitute(rest, install=install, __interval=interval)
+    everything = dict.fromkeys(("job", "instance", "location", "relay"), ".+")
+    return Template(expr).substitute(everything, install=install, __interval=interval)
 
 
 def evaluate(folder: Path, series: Mapping[str, str], expected: Mapping[str, float | None]) -> None:
