@@ -14,12 +14,17 @@ import pytest
 import yaml
 
 from monitor.config import load
+from monitor.load.load_metrics import LATENCIES
 from monitor.load.verdict import COLOURS, DEFAULT_LIMITS, Aim
 from monitor.slo.dashboards import files
-from monitor.slo.dashboards.load import ROUND_TRIP, SHARES, SUCCESS
+from monitor.slo.dashboards.load import PERCENTILES, ROUND_TRIP, SHARES, SUCCESS
 from tests.dashboards.bars import sums, wrong
+from tests.dashboards.frames import Frame, Response
+from tests.dashboards.markup import View
 from tests.dashboards.page import Settings, draw
 from tests.dashboards.prometheus import Prometheus
+from tests.dashboards.tables import draw_table
+from tests.dashboards.time_range import TimeRange
 from tests.e2e.programs import PROMETHEUS, Program, find
 from tests.relays import BUILD_TIMEOUT, ENGINE, ROOT, Engine
 from tests.sockets import closed_port
@@ -34,8 +39,11 @@ FLAGS = (
 ENOUGH = 30
 """Exchanges from which on the dashboard is drawn."""
 
-EMPTY = {"Failures by step and reason"}
-"""Panels that are empty since nothing fails."""
+BEHIND = 5.0
+"""Seconds from the end of the range to now: all samples until then were scraped."""
+
+FAILURES = "Failures by step and reason"
+"""The panel that is empty if nothing fails."""
 
 
 def test_limits_are_those_of_the_report() -> None:
@@ -76,7 +84,7 @@ async def test_a_running_test_fills_every_panel(tmp_path: Path, engine_program: 
             with Prometheus(program.url) as prometheus:
                 await _exchanges(prometheus, running)
                 dashboard = json.loads(files(load(ROOT / "config.yaml", {}))["dashboards/load-test.json"])
-                settings = Settings(start="now-2m", scrape=2.0)
+                settings = Settings(start="now-2m", end=f"{time.time() - BEHIND}", scrape=2.0)
                 page = await asyncio.to_thread(draw, dashboard, prometheus, settings)
                 counted = [item for panel in page.panels for item in sums(panel, prometheus)]
         finally:
@@ -84,14 +92,35 @@ async def test_a_running_test_fills_every_panel(tmp_path: Path, engine_program: 
             await running.wait()
     complaints = [text for panel in page.panels for text in panel.complaints]
     assert (page.problems, complaints) == ([], [])
-    assert {panel.title for panel in page.panels if panel.empty} == EMPTY
     assert wrong(counted) == []
-    assert {item.panel for item in counted if item.counted} == {"Connects", "Exchanges"}
+    shown = {item.panel for item in counted if item.counted}
+    failed = shown & {FAILURES}  # exchanges of five seconds on a busy machine
+    assert {panel.title for panel in page.panels if panel.empty} == {FAILURES} - failed
+    assert shown == {"Connects", "Exchanges"} | failed
+
+
+def test_the_longest_values_fit_their_columns() -> None:
+    """Latencies of hundreds of milliseconds, and the counts of an hour."""
+    dashboard = json.loads(files(load(ROOT / "config.yaml", {}))["dashboards/load-test.json"])
+    (panel,) = (each for each in dashboard["panels"] if each["type"] == "table")
+    responses = [
+        Response(
+            target,
+            target["expr"],
+            None,
+            tuple(Frame(name, {"latency": name}, (0.0,), (value,)) for name in LATENCIES.values()),
+        )
+        for target, value in zip(panel["targets"], (999_999.0, *[0.8888] * len(PERCENTILES)), strict=True)
+    ]
+    width = Settings().width * panel["gridPos"]["w"] / 24 - 12
+    drawn = draw_table(panel, responses, (width, 400), View(TimeRange(0.0, 1.0), []))
+    assert drawn.complaints == []
 
 
 async def _exchanges(prometheus: Prometheus, running: asyncio.subprocess.Process) -> None:
-    """Wait until enough exchanges were scraped, and two times."""
-    expr = f'min_over_time(relay_load_exchanges_total{{outcome="ok"}}[9s]) >= {ENOUGH}'
+    """Wait until enough exchanges were scraped at the end of the range, and three times."""
+    scraped = f'relay_load_exchanges_total{{outcome="ok"}}[9s] offset {BEHIND:g}s'
+    expr = f"min_over_time({scraped}) >= {ENOUGH} and count_over_time({scraped}) >= 3"
     async with asyncio.timeout(90):
         while not await asyncio.to_thread(prometheus.at, expr, time.time()):
             assert running.returncode is None, "the test ended"

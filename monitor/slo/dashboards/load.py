@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from monitor.slo.dashboard_uid import dashboard_uid
-from monitor.slo.dashboards.model import Column, Dashboard, Kind, Panel, Query, Row, Variable
+from monitor.slo.dashboards.model import NO_DATA, Column, Dashboard, Kind, Panel, Query, Row, Variable
 from monitor.slo.dashboards.palette import AMBER, BLUE, DEPLOY, GREEN, NEUTRAL, OUTCOMES, QUANTILES, RED, by_word
 from monitor.slo.dashboards.promql import OWN, events, quantile, ratio_of, select
 from monitor.slo.dashboards.shared_panels import page_url, titled
@@ -40,6 +40,7 @@ _LATENCY: Final = "relay_load_latency_seconds"
 NO_EXCHANGE: Final = "the scenario makes no exchanges"
 NO_UPTIME: Final = "the scenario does not hold connections"
 NO_FAILURE: Final = "nothing fails"
+SCRAPED: Final = "the test is scraped"
 
 
 def load_test(config: Config) -> Dashboard:
@@ -273,6 +274,8 @@ def _failures() -> Panel:
                 legend="{{step}}: {{reason}}",
                 empty_reason=NO_FAILURE,
             ),
+            # Without data it is not known that nothing failed.
+            Query(expr=f"0 * absent({select(_PAIRS, OWN)} @ end())", legend=NO_DATA, empty_reason=SCRAPED),
         ),
         width=5,
         bars=True,
