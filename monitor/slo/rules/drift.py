@@ -82,10 +82,11 @@ def _drift(timing: Timing, about: str, expr: str, description: str) -> Alert:
         summary=f"The deployed rules do not match the monitor's configuration ({about})",
         description=templates.at_time(
             "max(relay_monitor_config_last_reload_success_timestamp_seconds{install=$install})",
-            "A monitor of this install loaded its configuration last at ",
+            "A monitor of this install last loaded its configuration at ",
         )
         + f" {description}\nFirst: what was deployed last, rules or configuration? The runbook lists what differs.",
         dashboard=HEALTH_DASHBOARD,
+        is_of_relay=False,
     )
 
 
@@ -107,6 +108,7 @@ def _interval(own: Selectors, timing: Timing) -> Alert:
         f"`prometheus.scrape_interval` of {show_duration(timing.scrape)} it would be {expected:.0f} times. The windows "
         f"of the rules depend on it.\nFirst: set it to the interval of your Prometheus. {DEPLOY}",
         dashboard=HEALTH_DASHBOARD,
+        is_of_relay=False,
     )
 
 

@@ -33,6 +33,7 @@ def alerts(config: Config) -> Iterator[Alert]:
         description="The monitor at {{ $labels.location }} has set a reserved relay down, to measure how long a page "
         "takes. Its notification belongs to the webhook of that monitor, and to no person.",
         dashboard=HEALTH_DASHBOARD,
+        is_of_relay=False,
     )
     yield Alert(
         name="RelayMonitorDrillFailed",
@@ -50,4 +51,5 @@ def alerts(config: Config) -> Iterator[Alert]:
         + " A part of the chain from its /metrics to a page may be broken."
         "\nFirst: run `relay-monitor drill`: it names the link that is missing.",
         dashboard=HEALTH_DASHBOARD,
+        is_of_relay=False,
     )

@@ -47,7 +47,7 @@ _FIRST_ABSENT: Final = (
 
 
 def _last_scraped(matchers: str) -> str:
-    return templates.last(f"{SHARD}{{install=$install, {matchers}}}", "Scraped last at ")
+    return templates.last(f"{SHARD}{{install=$install, {matchers}}}", "Last scraped at ")
 
 
 def _others(config: Config, shard: str) -> str:
@@ -83,6 +83,7 @@ def alerts(config: Config) -> Iterator[Alert]:
         + " The new one is invalid, or needs a restart; its changes have no effect."
         "\nFirst: run `relay-monitor check` with the new file: it lists every error with its line.",
         dashboard=HEALTH_DASHBOARD,
+        is_of_relay=False,
     )
     yield from _faults(own, timing)
     yield Alert(
@@ -92,6 +93,7 @@ def alerts(config: Config) -> Iterator[Alert]:
         summary="Alerting works: this alert always fires",
         description="Route it to a receiver that pages when the alert stops arriving.",
         dashboard=HEALTH_DASHBOARD,
+        is_of_relay=False,
     )
 
 
@@ -103,15 +105,14 @@ def _faults(own: Selectors, timing: Timing) -> Iterator[Alert]:
         name="RelayMonitorTaskFailed",
         severity="warning",
         expr=f"sum by (install, location, task) (increase({failures}[{window}])) > 0",
-        summary="Task {{ $labels.task }} of monitor {{ $labels.location }} failed by a bug",
-        description='It ended {{ $value | printf "%.0f" }} times within '
-        + window
-        + " and was started again; runs of it "
-        "are missing meanwhile."
+        summary="Task {{ $labels.task }} of monitor {{ $labels.location }} failed because of a bug",
+        description=f'Failures within {window}: {{{{ $value | printf "%.0f" }}}}. '
+        "The task was started again; until then its runs are missing."
         "\nHow sure: counted by the monitor itself; this is a bug of the monitor, not a fault of a relay."
         "\nFirst: find the traceback in the monitor's log; if the release is new, go back to the one before, and "
         "report it.",
         dashboard=HEALTH_DASHBOARD,
+        is_of_relay=False,
     )
     yield Alert(
         name="RelayMonitorJournalFailed",
@@ -120,11 +121,12 @@ def _faults(own: Selectors, timing: Timing) -> Iterator[Alert]:
         pending_for=timing.wait(300.0),
         summary="Monitor {{ $labels.location }} cannot write its journal",
         description=templates.last(
-            f"max by (location) (relay_monitor_journal_healthy{{{_HERE}}}) == 1", "The journal was written last at "
+            f"max by (location) (relay_monitor_journal_healthy{{{_HERE}}}) == 1", "The journal was last written at "
         )
         + " Monitoring goes on; runs and incidents since then are in memory only, and lost at the next restart."
         "\nFirst: check the disk of `state_dir`: full, read-only, not mounted, or without permission.",
         dashboard=HEALTH_DASHBOARD,
+        is_of_relay=False,
     )
 
 
@@ -191,6 +193,7 @@ def _absent(config: Config, own: Selectors, timing: Timing) -> Iterator[Alert]:
                 + _others(config, shard)
                 + _FIRST_ABSENT,
                 dashboard=HEALTH_DASHBOARD,
+                is_of_relay=False,
             )
     for shard in () if single else shards:
         scraped = own(SHARD, f'location=~"{any_of(config.locations)}", shard="{shard}"')
@@ -207,6 +210,7 @@ def _absent(config: Config, own: Selectors, timing: Timing) -> Iterator[Alert]:
             + _others(config, shard)
             + _FIRST_ABSENT,
             dashboard=HEALTH_DASHBOARD,
+            is_of_relay=False,
         )
 
 
@@ -220,11 +224,12 @@ def _restarting(own: Selectors, timing: Timing) -> Alert:
         keep_firing_for=timing.keep(300.0),
         labels={"about": "restarts"},
         summary="Monitor {{ $labels.location }} restarts again and again",
-        description=templates.at_time(f"max({STARTED}{{{_HERE}, shard=$shard}})", "It started last at ")
+        description=templates.at_time(f"max({STARTED}{{{_HERE}, shard=$shard}})", "It last started at ")
         + f' It has restarted {{{{ $value | printf "%.0f" }}}} times within {window} (shard {{{{ $labels.shard }}}}).'
         "\nFirst: read the end of its log, and why its supervisor restarts it: memory limit, liveness probe, exit "
         "status.",
         dashboard=HEALTH_DASHBOARD,
+        is_of_relay=False,
     )
 
 
@@ -239,7 +244,7 @@ def _unhealthy(own: Selectors, timing: Timing) -> Iterator[Alert]:
             pending_for=timing.wait(pending_for),
             summary="Monitor {{ $labels.location }} is unhealthy; its verdicts are suspended"
             + templates.first(f"relay_monitor_failed_check{{{_HERE}}} == 1", ": {{ .Labels.check }}"),
-            description=templates.last(f"relay_monitor_healthy{{{_HERE}}} == 1", "Healthy last at ")
+            description=templates.last(f"relay_monitor_healthy{{{_HERE}}} == 1", "Last healthy at ")
             + " It aborts its runs; an outage may not be noticed from there."
             "\nFailed checks: "
             + templates.each(f"max by (check) (relay_monitor_failed_check{{{_HERE}}}) == 1", "check")
@@ -249,6 +254,7 @@ def _unhealthy(own: Selectors, timing: Timing) -> Iterator[Alert]:
             "\nFirst: event_loop, memory, descriptors: the host's load and limits; clock: its time service; network, "
             "proxy: its way out; loopback, tasks: its log.",
             dashboard=HEALTH_DASHBOARD,
+            is_of_relay=False,
         )
 
 
@@ -269,7 +275,7 @@ def _all_relays(own: Selectors, timing: Timing) -> Alert:
         labels={"about": "all relays"},
         summary="All relays fail from {{ $labels.location }}: all relays are down, or this monitor's network",
         description=templates.last(
-            f'relay_monitor_failed_check{{{_HERE}, check="all_relays"}} == 0', "All was well last at "
+            f'relay_monitor_failed_check{{{_HERE}, check="all_relays"}} == 0', "This check last succeeded at "
         )
         + " At least 80 % of the relays became unreachable at once, and no reference answers; verdicts are suspended."
         "\nOther locations that see a relay up: "
@@ -277,4 +283,5 @@ def _all_relays(own: Selectors, timing: Timing) -> Alert:
         + ".\nFailing layer: the network of this monitor, or what all relays share."
         "\nFirst: from the monitor's host, connect to a relay and to something else; then check what all relays share.",
         dashboard=HEALTH_DASHBOARD,
+        is_of_relay=False,
     )

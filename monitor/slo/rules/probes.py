@@ -134,10 +134,9 @@ def _rate_limited(own: Selectors, timing: Timing) -> Alert:
         severity="warning",
         expr=own.owned(increase),
         summary="{{ $labels.relay }} is rate-limiting the monitor" + templates.cause(limited),
-        description='{{ $value | printf "%.0f" }} runs of probe {{ $labels.probe }} were refused within '
-        f"{window}, from {{{{ $labels.location }}}}. The monitor makes one attempt every 20 s, and nothing else, "
-        "until it is "
-        "accepted again."
+        description="Runs of probe {{ $labels.probe }} that were refused within "
+        f'{window}, from {{{{ $labels.location }}}}: {{{{ $value | printf "%.0f" }}}}. '
+        "The monitor makes one attempt every 20 s, and nothing else, until it is accepted again."
         + templates.condition(templates.HERE)
         + "\nHow sure: the relay's own answer (429, Retry-After, error 111 or close code 3013, 3504)."
         "\nFirst: if users are refused too, the limit or the load; if only this monitor is, compare the relay's limits "

@@ -107,7 +107,7 @@ class _RelayStatus:
             expr=f"{self.own(REFUSAL)}{self.own.joined('severity, owner, group')}",
             keep_firing_for=self.timing.keep(KEEP_FIRING),
             summary="New connections to {{ $labels.relay }} fail" + templates.cause(templates.RELAY_CAUSE),
-            description=templates.since("not_accepting|down", "New connections fail")
+            description=templates.since("not_accepting|down", "New connections have failed")
             + " Existing connections deliver messages: do not restart nodes, which would cut them."
             + templates.agreement(ACCEPTING_VOTE)
             + templates.layer(templates.RELAY_CAUSE),
@@ -134,6 +134,7 @@ class _RelayStatus:
             + templates.layer(templates.GROUP_CAUSE)
             + "\nThey fail together: check what they share before a single relay.",
             dashboard=OVERVIEW_DASHBOARD,
+            is_of_relay=False,
         )
 
     def never_up(self) -> Alert:
@@ -147,7 +148,7 @@ class _RelayStatus:
             labels={"about": "never up"},
             summary="Relay {{ $labels.relay }} has never been up" + templates.cause(templates.RELAY_CAUSE),
             description=templates.since("down|unknown", "Not up")
-            + " No message has been delivered since it is monitored; after 30 minutes the alert pages."
+            + " No message has been delivered since monitoring began; after 30 minutes the alert pages."
             + templates.agreement(UP_VOTE)
             + templates.layer(templates.RELAY_CAUSE)
             + "\nOr its settings are wrong: `url`, token, `origin` and headers in the monitor's configuration.",

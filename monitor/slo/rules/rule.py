@@ -48,7 +48,8 @@ class Alert:
     `severity` is critical, warning, info or none. With `capped` the alert's label is the relay's `max_severity`, which
     `expr` takes from `relay:settings`, and `severity` is the highest one. `summary` names the relay or monitor and the
     cause in one line; it and `description` are Prometheus templates. `dashboard` is the uid of the dashboard that the
-    alert links to. `pending_for` and `keep_firing_for` are Prometheus' `for` and `keep_firing_for`, in seconds.
+    alert links to. `is_of_relay`: whether it has a label `relay`. `pending_for` and `keep_firing_for` are Prometheus'
+    `for` and `keep_firing_for`, in seconds.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Alert:
     pending_for: float = 0.0
     keep_firing_for: float = 0.0
     capped: bool = False
+    is_of_relay: bool = True
     labels: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self, config: Config) -> dict[str, Any]:
@@ -86,11 +88,6 @@ class Alert:
                 **dict(self._links(config)),
             },
         }
-
-    @property
-    def is_of_relay(self) -> bool:
-        """Whether each of its alerts is about one relay."""
-        return "$labels.relay" in self.summary
 
     def _links(self, config: Config) -> Iterator[tuple[str, str]]:
         page = _page(config)

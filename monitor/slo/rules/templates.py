@@ -200,7 +200,7 @@ GROUP_SINCE: Final = at_time(
     "min(relay_state_since_timestamp_seconds{install=$install} and on (install, location, relay) "
     'relay_state{install=$install, state="down"} == 1 '
     f"and on (install, relay) {MEMBER_DOWN}{{install=$install, group=$group}})",
-    "The first of them is down since ",
+    "The first of them has been down since ",
 )
 """Since when a group has relays that are down."""
 

@@ -113,6 +113,18 @@ def test_every_alert_says_since_when_and_what_to_do_first(config: str) -> None:
         assert re.search(r"First: |Most failures: ", alert.description), alert.name
 
 
+@pytest.mark.parametrize("config", [CONFIG, SHIPPED, SMALL], ids=["locations", "shipped", "one location"])
+def test_every_alert_about_a_relay_has_its_label_and_every_other_has_none(config: str) -> None:
+    """Alerts about a relay keep the label in their expression; promtool finds it in the cases."""
+    found = {case.alert: "relay" in text["labels"] for case in (*LOCATIONS, *ALONE) for text in TEXTS[case.name]}
+    for alert in alerts(parse(config, "config.yaml", {})):
+        if alert.name in found:
+            assert alert.is_of_relay == found[alert.name], alert.name
+        assert alert.is_of_relay == ("$labels.relay" in alert.summary), alert.name
+        # All that is joined with the settings of a relay has its label.
+        assert alert.is_of_relay == bool(re.search(r"group_left \((severity, )?owner, group\)", alert.expr)), alert.name
+
+
 def test_every_alert_has_one_line_as_summary() -> None:
     for alert in alerts(parse(SHIPPED, "config.yaml", {})):
         assert "\n" not in alert.summary
