@@ -2,8 +2,8 @@
 
 `overview`, `detail` (with `failures`, `latency`, `connections`, `centrifugo`), `health` (with `resources`) and `load`
 build the dashboards as values of `model`, from `shared_panels`, `alert_panels`, `slo_panels`, `annotations` and
-`promql`. `panels` and `grafana_json` write them as JSON, `lint_exclusions` writes the linter's file and `docs_page` the
-page of the documentation.
+`promql`; `lean` names what is not exported. `panels` and `grafana_json` write them as JSON, `lint_exclusions` writes
+the linter's file and `docs_page` the page of the documentation.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from monitor.slo.dashboards.detail import detail
 from monitor.slo.dashboards.docs_page import docs_page
 from monitor.slo.dashboards.grafana_json import to_json
 from monitor.slo.dashboards.health import health
+from monitor.slo.dashboards.lean import explained
 from monitor.slo.dashboards.lint_exclusions import exclusions
 from monitor.slo.dashboards.load import load_test
 from monitor.slo.dashboards.overview import overview
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 
 def dashboards(config: Config) -> tuple[Dashboard, ...]:
     """Return the dashboards of a configuration."""
-    return overview(config), detail(config), health(config), load_test(config)
+    boards = overview(config), detail(config), health(config), load_test(config)
+    return tuple(explained(board) for board in boards) if config.metrics.detail == "lean" else boards
 
 
 def files(config: Config) -> dict[str, bytes]:

@@ -41,7 +41,8 @@ folder as `compose.yaml` does. Choose the Prometheus that scrapes the monitors a
 - **Firing, muted, silenced**: an alert of a relay in maintenance is listed as *maintenance* and counts for no number.
   Silences are known to Alertmanager alone: a silenced alert is listed as it fires.
 - **Missing data is never green**: panels without data say so, in purple. "none" and "no alert is firing" are shown only
-  while Prometheus evaluates the rules of the selected install.
+  while Prometheus evaluates the rules of the selected install. With `metrics: {detail: lean}` a panel whose series are
+  not exported says that.
 - **Bars count each event once.** A bar is the difference of the counter over its own interval, so that the bars of a
   range add up to what the counter counted; a restart of the monitor and new series are included, and after failed
   scrapes, of five minutes at most, the next bar has what came meanwhile. `increase` over `$__rate_interval` would count

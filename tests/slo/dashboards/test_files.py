@@ -17,6 +17,7 @@ from grafana_foundation_sdk.models import dashboard as dashboard_model
 from monitor.config import Config, load, parse
 from monitor.slo.dashboards import files
 from monitor.slo.dashboards.grafana_json import to_json
+from monitor.slo.dashboards.lean import NOT_EXPORTED
 from monitor.slo.dashboards.model import Dashboard, Kind, Panel, Query, Row
 from tests.relays import ROOT
 from tests.slo.dashboards.linter import panels
@@ -126,6 +127,29 @@ def test_missing_data_is_never_green(dashboard: dict[str, Any]) -> None:
         assert {
             "type": "special", "options": {"match": "null+nan", "result": {"text": "no data", "color": "purple"}},
         } in defaults["mappings"], panel["title"]  # fmt: skip
+
+
+def test_what_lean_does_not_export_is_named() -> None:
+    """Failures are not counted by step and runs not by result: "no exchange fails" would be said of an outage."""
+    made = files(parse(f"{TWO}metrics: {{detail: lean}}\n", "config.yaml", {}))
+    named = {
+        name: {
+            panel["title"]
+            for panel in panels(json.loads(made[f"dashboards/{name}.json"]))
+            if panel["fieldConfig"]["defaults"]["noValue"] == NOT_EXPORTED
+        }
+        for name in ("relays-overview", "relay-detail", "monitor-health")
+    }
+    assert named == {
+        "relays-overview": {"Failures by step and reason"},
+        "relay-detail": {
+            "Connection phases", "Failures by step and reason", "Mean reconnect time", "Missed and skipped runs",
+            "Relay (wire) latency",
+        },
+        "monitor-health": {"Missed and skipped runs"},
+    }  # fmt: skip
+    page = made["docs/dashboards.md"].decode()
+    assert page.count(f"| {NOT_EXPORTED} |") == sum(map(len, named.values()))
 
 
 def test_latency_graphs_have_exemplars(written: Mapping[str, bytes]) -> None:
