@@ -61,7 +61,6 @@ class BudgetText:
             templates.last(
                 f"max by (slo) ({ratio_name(RECENT)}{{{self._budget}}}) == 0",
                 f"The last {show_duration(RECENT)} without a bad event ended about ",
-                ". ",
                 within=templates.BUDGETS,
             )
             + f"Burn rate above {self._factor}× over {long} and {short}; at 1× the budget lasts exactly "

@@ -84,7 +84,7 @@ def _drift(timing: Timing, about: str, expr: str, description: str) -> Alert:
             "max(relay_monitor_config_last_reload_success_timestamp_seconds{install=$install})",
             "A monitor of this install last loaded its configuration at ",
         )
-        + f" {description}\nFirst: what was deployed last, rules or configuration? The runbook lists what differs.",
+        + f"{description}\nFirst: what was deployed last, rules or configuration? The runbook lists what differs.",
         dashboard=HEALTH_DASHBOARD,
         is_of_relay=False,
     )

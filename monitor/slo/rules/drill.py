@@ -46,6 +46,7 @@ def alerts(config: Config) -> Iterator[Alert]:
             "max(relay_monitor_drill_last_success_timestamp_seconds"
             "{install=$install, location=$location, shard=$shard})",
             " The last drill that succeeded was at ",
+            after=".",
             otherwise=" No drill has succeeded yet.",
         )
         + " A part of the chain from its /metrics to a page may be broken."

@@ -104,7 +104,7 @@ class MessageLossAlerts:
             expr=self._own.owned(f"{self._failed_and_lost(slos)}\nand\n{self._no_budget(self._matcher(slos))}"),
             summary="Message lost on {{ $labels.relay }} (100 % objective)" + self._cause(templates.HERE),
             description=self._began(templates.HERE)
-            + f" SLO {{{{ $labels.slo }}}}, probe {{{{ $labels.probe }}}}; failed exchanges within {window}: "
+            + f"SLO {{{{ $labels.slo }}}}, probe {{{{ $labels.probe }}}}; failed exchanges within {window}: "
             '{{ $value | printf "%.0f" }}.'
             + self._verdicts(templates.HERE)
             + templates.condition()
@@ -127,7 +127,7 @@ class MessageLossAlerts:
             summary="Failure of {{ $labels.slo }} on {{ $labels.relay }} (100 % objective)"
             + self._cause(templates.HERE),
             description=self._began(templates.HERE)
-            + f" No message was lost. Probe {{{{ $labels.probe }}}}; bad events within {window}: "
+            + f"No message was lost. Probe {{{{ $labels.probe }}}}; bad events within {window}: "
             '{{ $value | printf "%.0f" }}.'
             + templates.condition()
             + templates.layer(self._failures(templates.HERE))
@@ -157,7 +157,7 @@ class MessageLossAlerts:
             + " on {{ $labels.relay }} (100 % objective)"
             + self._cause(where),
             description=self._began(where)
-            + f" SLO {{{{ $labels.slo }}}}, probe {{{{ $labels.probe }}}}: more than one failure within {window}."
+            + f"SLO {{{{ $labels.slo }}}}, probe {{{{ $labels.probe }}}}: more than one failure within {window}."
             + (self._verdicts(where) if messages else "")
             + templates.condition()
             + templates.layer(self._failures(where))

@@ -80,7 +80,7 @@ def alerts(config: Config) -> Iterator[Alert]:
             f"max(relay_monitor_config_last_reload_success_timestamp_seconds{{{_HERE}}})",
             "The monitor continues with the configuration of ",
         )
-        + " The new one is invalid, or needs a restart; its changes have no effect."
+        + "The new configuration is invalid, or needs a restart; its changes have no effect."
         "\nFirst: run `relay-monitor check` with the new file: it lists every error with its line.",
         dashboard=HEALTH_DASHBOARD,
         is_of_relay=False,
@@ -123,7 +123,7 @@ def _faults(own: Selectors, timing: Timing) -> Iterator[Alert]:
         description=templates.last(
             f"max by (location) (relay_monitor_journal_healthy{{{_HERE}}}) == 1", "The journal was last written at "
         )
-        + " Monitoring goes on; runs and incidents since then are in memory only, and lost at the next restart."
+        + "Monitoring goes on; runs and incidents since then are in memory only, and lost at the next restart."
         "\nFirst: check the disk of `state_dir`: full, read-only, not mounted, or without permission.",
         dashboard=HEALTH_DASHBOARD,
         is_of_relay=False,
@@ -153,7 +153,7 @@ def _stale(config: Config, own: Selectors, timing: Timing) -> Iterator[Alert]:
             labels={"window": span},
             summary="Probe {{ $labels.probe }} on {{ $labels.relay }} has not run for " + span,
             description=templates.last_success("Its last good run ended at ")
-            + f" No run has started at {{{{ $labels.location }}}} for {span}; its results are out of date."
+            + f"No run has started at {{{{ $labels.location }}}} for {span}; its results are out of date."
             + templates.condition(templates.HERE)
             + "\nSlots within the time: "
             + templates.rows(
@@ -188,7 +188,7 @@ def _absent(config: Config, own: Selectors, timing: Timing) -> Iterator[Alert]:
                 labels={"location": location, "shard": shard},
                 summary=f"Monitor of {monitor} is absent",
                 description=_last_scraped(matchers)
-                + " No relay is watched from there"
+                + "No relay is watched from there"
                 + (", and no other alert can fire." if single else ".")
                 + _others(config, shard)
                 + _FIRST_ABSENT,
@@ -206,7 +206,7 @@ def _absent(config: Config, own: Selectors, timing: Timing) -> Iterator[Alert]:
             labels={"shard": shard},
             summary=f"Monitors of shard {shard} are absent at most locations",
             description=_last_scraped(f'shard="{shard}"')
-            + " The relays of this shard are watched from few locations or none."
+            + "The relays of this shard are watched from few locations or none."
             + _others(config, shard)
             + _FIRST_ABSENT,
             dashboard=HEALTH_DASHBOARD,
@@ -225,7 +225,7 @@ def _restarting(own: Selectors, timing: Timing) -> Alert:
         labels={"about": "restarts"},
         summary="Monitor {{ $labels.location }} restarts again and again",
         description=templates.at_time(f"max({STARTED}{{{_HERE}, shard=$shard}})", "It last started at ")
-        + f' It has restarted {{{{ $value | printf "%.0f" }}}} times within {window} (shard {{{{ $labels.shard }}}}).'
+        + f'It has restarted {{{{ $value | printf "%.0f" }}}} times within {window} (shard {{{{ $labels.shard }}}}).'
         "\nFirst: read the end of its log, and why its supervisor restarts it: memory limit, liveness probe, exit "
         "status.",
         dashboard=HEALTH_DASHBOARD,
@@ -245,7 +245,7 @@ def _unhealthy(own: Selectors, timing: Timing) -> Iterator[Alert]:
             summary="Monitor {{ $labels.location }} is unhealthy; its verdicts are suspended"
             + templates.first(f"relay_monitor_failed_check{{{_HERE}}} == 1", ": {{ .Labels.check }}"),
             description=templates.last(f"relay_monitor_healthy{{{_HERE}}} == 1", "Last healthy at ")
-            + " It aborts its runs; an outage may not be noticed from there."
+            + "It aborts its runs; an outage may not be noticed from there."
             "\nFailed checks: "
             + templates.each(f"max by (check) (relay_monitor_failed_check{{{_HERE}}}) == 1", "check")
             + ". Healthy monitors of this install: "
@@ -277,7 +277,7 @@ def _all_relays(own: Selectors, timing: Timing) -> Alert:
         description=templates.last(
             f'relay_monitor_failed_check{{{_HERE}, check="all_relays"}} == 0', "This check last succeeded at "
         )
-        + " At least 80 % of the relays became unreachable at once, and no reference answers; verdicts are suspended."
+        + "At least 80 % of the relays became unreachable at once, and no reference answers; verdicts are suspended."
         "\nOther locations that see a relay up: "
         + templates.number(f"count(max by (location) ({UP_VOTE}{{install=$install}}) == 1)", "0")
         + ".\nFailing layer: the network of this monitor, or what all relays share."

@@ -42,7 +42,7 @@ def _unobserved(own: Selectors, timing: Timing) -> Alert:
         summary="Relay {{ $labels.relay }} is not observed from {{ $labels.location }}"
         + templates.cause(templates.CAUSE_HERE),
         description=templates.since("unknown", "Unknown", templates.HERE)
-        + " An outage would not be noticed from there. Locations with a verdict: "
+        + "An outage would not be noticed from there. Locations with a verdict: "
         + templates.number(f"count({UP_VOTE}{{{templates.OF_RELAY}}})", "0")
         + ".\nHow sure: the monitor is healthy; no attempt at this relay has finished."
         "\nFirst: read the reason on the on-call page; check the relay's settings there: token file, addresses, proxy.",

@@ -92,7 +92,7 @@ class _RelayStatus:
             keep_firing_for=self.timing.keep(KEEP_FIRING),
             summary="Relay {{ $labels.relay }} is down" + templates.cause(templates.RELAY_CAUSE),
             description=templates.since("down", "Down")
-            + " Neither a new pairing nor a persistent pair delivers a message."
+            + "Neither a new pairing nor a persistent pair delivers a message."
             + templates.agreement(UP_VOTE)
             + templates.layer(templates.RELAY_CAUSE),
             dashboard=RELAY_DASHBOARD,
@@ -108,7 +108,7 @@ class _RelayStatus:
             keep_firing_for=self.timing.keep(KEEP_FIRING),
             summary="New connections to {{ $labels.relay }} fail" + templates.cause(templates.RELAY_CAUSE),
             description=templates.since("not_accepting|down", "New connections have failed")
-            + " Existing connections deliver messages: do not restart nodes, which would cut them."
+            + "Existing connections deliver messages: do not restart nodes, which would cut them."
             + templates.agreement(ACCEPTING_VOTE)
             + templates.layer(templates.RELAY_CAUSE),
             dashboard=RELAY_DASHBOARD,
@@ -128,7 +128,7 @@ class _RelayStatus:
             + " relays of group {{ $labels.group }} are down"
             + templates.cause(templates.GROUP_CAUSE),
             description=templates.GROUP_SINCE
-            + " Alerts of the single relays are inhibited.\nDown: "
+            + "Alerts of the single relays are inhibited.\nDown: "
             + templates.GROUP_MEMBERS
             + ".\nHow sure: each relay has a verdict of its own, confirmed by several attempts."
             + templates.layer(templates.GROUP_CAUSE)
@@ -148,7 +148,7 @@ class _RelayStatus:
             labels={"about": "never up"},
             summary="Relay {{ $labels.relay }} has never been up" + templates.cause(templates.RELAY_CAUSE),
             description=templates.since("down|unknown", "Not up")
-            + " No message has been delivered since monitoring began; after 30 minutes the alert pages."
+            + "No message has been delivered since monitoring began; after 30 minutes the alert pages."
             + templates.agreement(UP_VOTE)
             + templates.layer(templates.RELAY_CAUSE)
             + "\nOr its settings are wrong: `url`, token, `origin` and headers in the monitor's configuration.",
@@ -199,7 +199,7 @@ class _RelayStatus:
             pending_for=self.timing.wait(PROBE_WAIT),
             summary="Probe {{ $labels.probe }} fails on {{ $labels.relay }}, which is up" + templates.cause(failures),
             description=templates.last_success("Its last good run ended at ")
-            + " Its last two runs failed at {{ $labels.location }}; other messages are delivered."
+            + "Its last two runs failed at {{ $labels.location }}; other messages are delivered."
             + templates.condition(templates.HERE)
             + templates.layer(failures),
             dashboard=RELAY_DASHBOARD,
@@ -225,7 +225,7 @@ class _RelayStatus:
                 labels={"about": about},
                 summary=f"{what} at {{{{ $labels.location }}}}" + templates.cause(templates.CAUSE_HERE),
                 description=templates.since("not_accepting|down", "Failing there", templates.HERE)
-                + " Too few locations agree for a page."
+                + "Too few locations agree for a page."
                 + templates.agreement(vote)
                 + templates.layer(templates.CAUSE_HERE)
                 + "\nThe way from {{ $labels.location }} to the relay may be the cause: its network, DNS and proxy.",

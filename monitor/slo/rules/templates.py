@@ -79,8 +79,11 @@ def each(expr: str, label: str, otherwise: str = "none now") -> str:
     return rows(expr, label, f"{{{{ $each.Labels.{label} }}}}", otherwise)
 
 
-def at_time(expr: str, before: str, after: str = ".", otherwise: str = "") -> str:
-    """Return a template that writes the Unix time of an expression between two texts, in UTC."""
+def at_time(expr: str, before: str, after: str = ". ", otherwise: str = "") -> str:
+    """Return a template that writes the Unix time of an expression between two texts, in UTC.
+
+    It ends with a space, so that the text begins with the next sentence if the expression has no data.
+    """
     return first(expr, f"{before}{_TIME}{after}", otherwise)
 
 
@@ -185,7 +188,7 @@ def condition(where: str = OF_RELAY) -> str:
     return first(began, text, otherwise=first(f"relay_up{{{where}}} == 1", "\nCondition of the relay: up."))
 
 
-def last(condition: str, before: str, after: str = ".", within: str = MONITORS) -> str:
+def last(condition: str, before: str, after: str = ". ", within: str = MONITORS) -> str:
     """Return the sentence that says when a condition held last, within a range at a resolution."""
     return at_time(f"max(max_over_time(timestamp({condition})[{within}]))", before, after)
 
@@ -193,7 +196,7 @@ def last(condition: str, before: str, after: str = ".", within: str = MONITORS) 
 def last_success(before: str) -> str:
     """Return the sentence that says when the last good run of the alert's probe ended, at its location."""
     ended = f"max(relay_probe_last_success_timestamp_seconds{{{HERE}, probe=$probe}})"
-    return at_time(ended, before, otherwise="It has had no good run.")
+    return at_time(ended, before, otherwise="It has had no good run. ")
 
 
 GROUP_SINCE: Final = at_time(

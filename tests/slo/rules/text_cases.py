@@ -205,6 +205,12 @@ ALONE: Final[tuple[TextCase, ...]] = (
         alert="RelayInMaintenance",
     ),
     TextCase(
+        name="a failed reload, at an unknown time",
+        series={'relay_monitor_config_last_reload_successful{location="local"}': "0x40"},
+        at="8m",
+        alert="RelayMonitorConfigReloadFailed",
+    ),
+    TextCase(
         name="a drill that failed",
         series={
             'relay_monitor_drill_last_successful{location="local", shard="0/1"}': then("1x20", "0x30"),
