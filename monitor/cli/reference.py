@@ -144,7 +144,7 @@ def _meaning(param: Any) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:g}" if isinstance(value, float) else f"{value:,}"
+    return f"{value:,.10g}"
 
 
 def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
