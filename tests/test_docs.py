@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).parents[1]
 PAGES: Final = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md"))]
-MAPS: Final = ("CONTRIBUTING.md", "docs/architecture.md")
+MAPS: Final = ("CONTRIBUTING.md", "docs/architecture.md", "docs/security.md")
 """The pages that say which file does what."""
 
 CODE: Final = re.compile(r"`([^`\n]+)`")
