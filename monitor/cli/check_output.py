@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 import math
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from monitor.config.attempts import AttemptCost, attempt_costs
 from monitor.config.capacity import RelayFootprint, footprint
@@ -105,6 +107,22 @@ def _notes(relay: RelayConfig, probes: RelayFootprint, attempts: AttemptCost) ->
     minutes = math.ceil(probes.connections / (relay.limits.connects_per_minute - relay.limits.reserve))
     if minutes > 1:
         yield f"{relay.name}: with its limits it takes {minutes} minutes after a start to open all connections."
+    if _reveals_secrets(relay):
+        yield f"Warning: {relay.name}: ws:// sends its token and headers unencrypted; use wss://."
+
+
+def _reveals_secrets(relay: RelayConfig) -> bool:
+    """Return whether secrets of a relay leave this host without TLS."""
+    secrets = relay.token or relay.token_file or relay.headers.dapp or relay.headers.wallet
+    url = urlsplit(relay.url)
+    return bool(secrets) and url.scheme == "ws" and not _is_loopback(url.hostname or "")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _duration(seconds: float) -> str:

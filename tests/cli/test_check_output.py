@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import pytest
+
 from monitor.cli.check_output import lines
 from monitor.config import Config, load, parse
 from monitor.config.attempts import attempt_costs
@@ -70,3 +72,24 @@ def test_several_locations_and_shards_are_mentioned() -> None:
 
 def test_every_line_fits_a_terminal_of_80_columns() -> None:
     assert max(map(len, lines(SHIPPED, width=80))) <= 80
+
+
+@pytest.mark.parametrize(
+    ("url", "secret", "warned"),
+    [
+        ("ws://relay.example.com/ws", "token: abc", True),
+        ("ws://relay.example.com/ws", "headers: {wallet: {X-Api-Key: abc}}", True),
+        ("ws://relay.example.com/ws", "origin: https://wallet.example.com", False),
+        ("wss://relay.example.com/ws", "token: abc", False),
+        ("ws://127.0.0.1/ws", "token: abc", False),
+        ("ws://[::1]/ws", "token: abc", False),
+        ("ws://localhost/ws", "token: abc", False),
+    ],
+)
+def test_a_secret_that_leaves_the_host_unencrypted_is_a_warning(url: str, secret: str, warned: bool) -> None:
+    text = f"""
+relays: [{{name: demo, url: "{url}", {secret}}}]
+probes: [{{name: steady, scenario: steady-messaging}}]
+"""
+    said = "Warning: demo: ws:// sends its token and headers unencrypted; use wss://."
+    assert (said in lines(parse(text, "config.yaml", {}))) is warned
