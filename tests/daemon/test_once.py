@@ -76,7 +76,7 @@ async def test_steps_can_be_watched_while_they_happen() -> None:
     assert {name for name, _, _ in seen} == {"idle at two", "idle at one", "session at one", "steady at two"}
     growing = [steps for name, done, steps in seen if name == "session at one" and not done]
     assert growing == sorted(growing)
-    assert len(set(growing)) > 3
+    assert any(0 < steps < growing[-1] for steps in growing)
 
 
 SUCCESSFUL = Run(

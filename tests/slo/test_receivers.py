@@ -107,14 +107,14 @@ def test_no_alert_of_others_is_routed_or_inhibited_by_ours() -> None:
         assert own <= set(rule["target_matchers"])
 
 
-def test_the_command_prints_the_route_and_writes_nothing(tmp_path: Path) -> None:
+def test_the_command_prints_the_route_and_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(CONFIG, encoding="utf-8")
-    arguments = ["generate", "--format", "route", "--config", str(file), "--output", str(tmp_path / "made")]
-    done = CliRunner().invoke(app, arguments)
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["generate", "--format", "route", "--config", str(file)])
     assert done.exit_code == 0
     assert done.stdout.encode() == route_part(parse(CONFIG, "config.yaml", {}))
-    assert not (tmp_path / "made").exists()
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_each_owner_has_secrets_of_its_own() -> None:

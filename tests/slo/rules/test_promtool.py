@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,7 +21,6 @@ from tests.slo.rules.series import Case
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -41,8 +42,8 @@ class TestPromtool:
         run(find(PROMTOOL), "check", "rules", "--lint=all", "--lint-fatal", RULES)
 
     @pytest.mark.parametrize("name", sorted(promtool.files()))
-    def test_cases_pass(self, name: str) -> None:
-        run(find(PROMTOOL), "test", "rules", ROOT / "alerts" / "tests" / name)
+    def test_cases_pass(self, name: str, tmp_path: Path) -> None:
+        run(find(PROMTOOL), "test", "rules", shipped_cases(tmp_path, name))
 
 
 @pytest.mark.integration
@@ -51,10 +52,20 @@ class TestPrometheus3:
         run(promtool_3(), "check", "rules", "--lint=all", "--lint-fatal", RULES)
 
     @pytest.mark.parametrize("name", sorted(promtool.files()))
-    def test_cases_pass(self, name: str) -> None:
+    def test_cases_pass(self, name: str, tmp_path: Path) -> None:
         if name in LONG:
             leave_to_promtool_2()
-        run(promtool_3(), "test", "rules", ROOT / "alerts" / "tests" / name)
+        run(promtool_3(), "test", "rules", shipped_cases(tmp_path, name))
+
+
+def shipped_cases(folder: Path, name: str) -> Path:
+    """Return a committed test file: in CI a copy of it that reads the rules without their annotations."""
+    committed = ROOT / "alerts" / "tests" / name
+    if not CI or os.environ.get("ALL_CASES"):
+        return committed
+    (folder / RULES.name).write_bytes(promtool.without_annotations(RULES.read_bytes()))
+    (folder / "tests").mkdir()
+    return Path(shutil.copy(committed, folder / "tests" / name))
 
 
 def leave_to_promtool_2() -> None:
@@ -65,10 +76,11 @@ def leave_to_promtool_2() -> None:
 
 def check_and_test(folder: Path, program: str, made: bytes, asked: Sequence[Case], scrape: int = series.SCRAPE) -> None:
     """`check rules` and the cases pass."""
-    (folder / "rules.yml").write_bytes(made)
+    (folder / "rules.yml").write_bytes(promtool.without_annotations(made))
     cases = promtool.document("rules.yml", promtool.group_names(made), asked, scrape)
     (folder / "cases.yml").write_text(yaml.safe_dump(cases, width=10_000), encoding="utf-8")
-    run(program, "check", "rules", "--lint=all", "--lint-fatal", folder / "rules.yml")
+    (folder / "whole.yml").write_bytes(made)
+    run(program, "check", "rules", "--lint=all", "--lint-fatal", folder / "whole.yml")
     run(program, "test", "rules", folder / "cases.yml")
 
 

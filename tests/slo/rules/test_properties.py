@@ -26,7 +26,7 @@ from monitor.vocabulary import Sli
 from tests.e2e.programs import PROMTOOL, find
 from tests.slo.dashboards.promql import Selector, selectors
 from tests.slo.rules.oracle import Oracle
-from tests.slo.rules.promtool import promtool_3, run
+from tests.slo.rules.promtool import promtool_3, run, without_annotations
 from tests.slo.rules.series import info
 from tests.slo.rules.strategies import configs, histories, keys_of
 
@@ -295,7 +295,7 @@ def check_against_oracle(program: str, version: int, data: st.DataObject) -> Non
             last = len(history.evaluations()) - 1
             asked = data.draw(st.lists(st.integers(1, last), min_size=3, max_size=3, unique=True))
             rules = Path(folder) / f"{number}.rules.yml"
-            rules.write_bytes(rules_file(config))
+            rules.write_bytes(without_annotations(rules_file(config)))
             case = document(rules.name, config, history, sorted(asked), version)
             files.append(Path(folder) / f"{number}_test.yml")
             files[-1].write_text(json.dumps(case), encoding="utf-8")  # JSON is YAML, and faster to write
