@@ -22,11 +22,16 @@ from tests.slo.rules.series import Case
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from _pytest.mark.structures import ParameterSet
+
 pytestmark = pytest.mark.timeout(600)
 
 RULES = ROOT / "alerts" / "relay-monitor.rules.yml"
 LONG = frozenset(f"relay-monitor-{topic}_test.yml" for topic in ("explained", "health", "budgets-long", "slow"))
-"""Cases that CI runs with one version of promtool only."""
+"""Cases that take half a minute or more."""
+
+ALL_CASES = not CI or "ALL_CASES" in os.environ
+"""Whether each case runs with both versions, with the committed files; CI saves ten minutes of processor time."""
 
 SHIPPED = (ROOT / "config.yaml").read_text("utf-8")
 
@@ -36,42 +41,49 @@ def test_the_committed_cases_are_up_to_date() -> None:
         assert (ROOT / "alerts" / "tests" / name).read_text("utf-8") == text
 
 
-@pytest.mark.required_counterpart("promtool")
-class TestPromtool:
-    def test_check_rules_passes(self) -> None:
-        run(find(PROMTOOL), "check", "rules", "--lint=all", "--lint-fatal", RULES)
+def versions(*, long: bool) -> list[str]:
+    """Return the versions of promtool that run a case; of the two, version 3 is faster, and is not everywhere."""
+    if long and not ALL_CASES:
+        return ["promtool3"] if promtool.PROMTOOL_3.exists() else ["promtool"]
+    return ["promtool", "promtool3"]
 
-    @pytest.mark.parametrize("name", sorted(promtool.files()))
-    def test_cases_pass(self, name: str, tmp_path: Path) -> None:
-        run(find(PROMTOOL), "test", "rules", shipped_cases(tmp_path, name))
+
+def with_versions(case: Sequence[object], name: str, *, long: bool) -> list[ParameterSet]:
+    """Return the parameters of a case for each version that runs it."""
+    required = {"promtool": [pytest.mark.required_counterpart("promtool")]}
+    return [
+        pytest.param(*case, which, marks=required.get(which, []), id=f"{name}-{which}") for which in versions(long=long)
+    ]
+
+
+def program(which: str) -> str:
+    """Return the path of a version; without it the test skips."""
+    return find(PROMTOOL) if which == "promtool" else promtool_3()
 
 
 @pytest.mark.integration
-class TestPrometheus3:
-    def test_check_rules_passes(self) -> None:
-        run(promtool_3(), "check", "rules", "--lint=all", "--lint-fatal", RULES)
+@pytest.mark.parametrize("which", with_versions([], "rules", long=False))
+def test_check_rules_passes(which: str) -> None:
+    run(program(which), "check", "rules", "--lint=all", "--lint-fatal", RULES)
 
-    @pytest.mark.parametrize("name", sorted(promtool.files()))
-    def test_cases_pass(self, name: str, tmp_path: Path) -> None:
-        if name in LONG:
-            leave_to_promtool_2()
-        run(promtool_3(), "test", "rules", shipped_cases(tmp_path, name))
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("name", "which"),
+    [each for name in sorted(promtool.files()) for each in with_versions([name], name, long=name in LONG)],
+)
+def test_cases_pass(name: str, which: str, tmp_path: Path) -> None:
+    run(program(which), "test", "rules", shipped_cases(tmp_path, name))
 
 
 def shipped_cases(folder: Path, name: str) -> Path:
     """Return a committed test file: in CI a copy of it that reads the rules without their annotations."""
     committed = ROOT / "alerts" / "tests" / name
-    if not CI or os.environ.get("ALL_CASES"):
+    if ALL_CASES:
         return committed
     (folder / RULES.name).write_bytes(promtool.without_annotations(RULES.read_bytes()))
     (folder / "tests").mkdir()
     return Path(shutil.copy(committed, folder / "tests" / name))
-
-
-def leave_to_promtool_2() -> None:
-    """Skip in CI what takes long and is also run with promtool 2; `make promtool` runs all."""
-    if CI and not os.environ.get("ALL_CASES"):
-        pytest.skip("takes long, and promtool 2 runs it; `make promtool` runs all")
 
 
 def check_and_test(folder: Path, program: str, made: bytes, asked: Sequence[Case], scrape: int = series.SCRAPE) -> None:
@@ -84,33 +96,30 @@ def check_and_test(folder: Path, program: str, made: bytes, asked: Sequence[Case
     run(program, "test", "rules", folder / "cases.yml")
 
 
+OTHERS = {
+    "several locations and shards": (location_cases.CONFIG, location_cases.CASES, series.SCRAPE),
+    "slow probes": (slow_probe_cases.ALONE, slow_probe_cases.CASES_ALONE, slow_probe_cases.SCRAPE),
+    "large budgets": (slow_probe_cases.LARGE, slow_probe_cases.CASES_LARGE, series.SCRAPE),
+    "slow pairs": (slow_probe_cases.SLOW, slow_probe_cases.CASES_SLOW, series.SCRAPE),
+    "slow probes at several locations": (
+        slow_probe_cases.SPREAD,
+        slow_probe_cases.CASES_SPREAD,
+        slow_probe_cases.SCRAPE,
+    ),
+}
+"""Configurations with their cases and scrape intervals."""
+
+
 @pytest.mark.integration
 @pytest.mark.parametrize(
-    "which", [pytest.param("promtool", marks=pytest.mark.required_counterpart("promtool")), "promtool3"]
-)
-@pytest.mark.parametrize(
-    ("config", "about", "scrape"),
-    [
-        pytest.param(location_cases.CONFIG, location_cases.CASES, series.SCRAPE, id="several locations and shards"),
-        pytest.param(slow_probe_cases.ALONE, slow_probe_cases.CASES_ALONE, slow_probe_cases.SCRAPE, id="slow probes"),
-        pytest.param(slow_probe_cases.LARGE, slow_probe_cases.CASES_LARGE, series.SCRAPE, id="large budgets"),
-        pytest.param(slow_probe_cases.SLOW, slow_probe_cases.CASES_SLOW, series.SCRAPE, id="slow pairs"),
-        pytest.param(
-            slow_probe_cases.SPREAD,
-            slow_probe_cases.CASES_SPREAD,
-            slow_probe_cases.SCRAPE,
-            id="slow probes at several locations",
-        ),
-    ],
+    ("config", "about", "scrape", "which"),
+    [each for name, case in OTHERS.items() for each in with_versions(case, name, long=True)],
 )
 def test_cases_of_other_configurations_pass(
-    tmp_path: Path, which: str, config: str, about: Sequence[Case], scrape: int
+    tmp_path: Path, config: str, about: Sequence[Case], scrape: int, which: str
 ) -> None:
-    if which == "promtool3":
-        leave_to_promtool_2()
-    program = find(PROMTOOL) if which == "promtool" else promtool_3()
     made = generated(parse(config, "config.yaml", {}))["alerts/relay-monitor.rules.yml"]
-    check_and_test(tmp_path, program, made, about, scrape)
+    check_and_test(tmp_path, program(which), made, about, scrape)
 
 
 @pytest.mark.required_counterpart("promtool")
