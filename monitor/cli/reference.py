@@ -5,7 +5,6 @@ The page is made from the options themselves and not from `--help`, whose lines 
 
 from __future__ import annotations
 
-import argparse
 import sys
 import textwrap
 from enum import Enum
@@ -15,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 import typer.main
 
 from monitor.cli import app
+from monitor.generated_files import markdown_table, write_or_check
 from monitor.scenarios import LOAD_FLAGS, SPECS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
 TARGET: Final = Path("docs/cli.md")
 
@@ -93,7 +93,7 @@ def _section(name: str, command: Any) -> str:
         if not rows:
             continue
         lines += [f"{topic}:", ""] if topic else []
-        lines.append(_markdown(("option", "value", "default", "meaning"), rows))
+        lines.append(markdown_table(("option", "value", "default", "meaning"), rows))
     if name in FAILURES:
         lines += [f"Exit status 1: {FAILURES[name]}.", ""]
     if command.examples:
@@ -147,25 +147,9 @@ def _number(value: float) -> str:
     return f"{value:,.10g}"
 
 
-def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |\n" for line in lines)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the reference, or only compare it with `--check`. Returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m monitor.cli.reference", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if the file is outdated")
-    parser.add_argument("--output", type=Path, default=TARGET, metavar="PATH")
-    options = parser.parse_args(arguments)
-    wanted = render()
-    if not options.check:
-        options.output.write_text(wanted, encoding="utf-8")
-        return 0
-    if options.output.is_file() and options.output.read_text(encoding="utf-8") == wanted:
-        return 0
-    sys.stderr.write(f"{options.output} does not match the commands: run python -m monitor.cli.reference\n")
-    return 1
+    """Write the page, or only compare it with `--check`. Returns the exit status."""
+    return write_or_check({TARGET: render()}, arguments)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from monitor.config.fields import Duration, Size
 from monitor.config.introspection import kind_of, marks_of, models_in
 from monitor.config.model import Config
 from monitor.config.units import show_duration, show_size
+from monitor.generated_files import markdown_table, write_or_check
 from monitor.scenarios import KEYS, SPECS, users_of
 from monitor.vocabulary import Sli
 
@@ -79,7 +79,7 @@ def _first_paragraph(model: type[Section]) -> str:
 
 def _table(model: type[Section]) -> str:
     rows = [(f"`{name}`", *_row(name, field, model)) for name, field in model.model_fields.items()]
-    return _markdown(("key", "type", "default", "limits", "meaning"), rows)
+    return markdown_table(("key", "type", "default", "limits", "meaning"), rows)
 
 
 def _row(name: str, field: FieldInfo, model: type[Section]) -> tuple[str, ...]:
@@ -118,28 +118,12 @@ def _written(value: Any) -> str:
 def _produced() -> str:
     rows = [(f"`{name}`", *("yes" if sli in spec.slis else "" for sli in Sli)) for name, spec in SPECS.items()]
     intro = "What each scenario produces; `stability` also needs `schedule: continuous`:\n\n"
-    return intro + _markdown(("scenario", *(f"`{sli}`" for sli in Sli)), rows)
-
-
-def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |\n" for line in lines)
+    return intro + markdown_table(("scenario", *(f"`{sli}`" for sli in Sli)), rows)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the reference, or only compare it with `--check`. Returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m monitor.config.reference", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if the file is outdated")
-    parser.add_argument("--output", type=Path, default=TARGET, metavar="PATH")
-    options = parser.parse_args(arguments)
-    wanted = render()
-    if not options.check:
-        options.output.write_text(wanted, encoding="utf-8")
-        return 0
-    if options.output.is_file() and options.output.read_text(encoding="utf-8") == wanted:
-        return 0
-    sys.stderr.write(f"{options.output} does not match the models: run python -m monitor.config.reference\n")
-    return 1
+    """Write the page, or only compare it with `--check`. Returns the exit status."""
+    return write_or_check({TARGET: render()}, arguments)
 
 
 if __name__ == "__main__":

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from monitor.generated_files import write_or_check
 from monitor.metrics.declared import ALL, DECLARED
 from monitor.metrics.failures import MAX_CODES, MAX_FAILURES
 from monitor.metrics.series import CONFIRMED_OVER, DIRECTIONS, ENDED, FAMILIES, RESULTS, SLO_OUTCOMES, STATES
 from monitor.scenarios import Scenario
 from monitor.vocabulary import Check, Condition, Outcome, Phase, Reason, Step, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 OWN_LABELS = (
     ("relay_probe_wire_seconds", "direction", DIRECTIONS),
@@ -89,17 +94,9 @@ def render() -> str:
     return "\n".join(lines) + "\n"
 
 
-def main() -> int:
-    """Write the page, or compare it with `--check`; returns the exit status."""
-    text = render()
-    if "--check" not in sys.argv[1:]:
-        PAGE.parent.mkdir(exist_ok=True)
-        PAGE.write_text(text, "utf-8")
-        return 0
-    if PAGE.exists() and PAGE.read_text("utf-8") == text:
-        return 0
-    print(f"{PAGE.name} does not match the code: run `make docs`", file=sys.stderr)  # noqa: T201 - a command
-    return 1
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the page, or only compare it with `--check`. Returns the exit status."""
+    return write_or_check({PAGE: render()}, arguments)
 
 
 if __name__ == "__main__":

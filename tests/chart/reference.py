@@ -6,7 +6,6 @@ flow style is a default that may be replaced by any other. The comment above a k
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import sys
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from monitor.config import schema
+from monitor.generated_files import write_or_check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -152,16 +152,7 @@ def files() -> dict[Path, str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the files, or only compare them with `--check`. Returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m tests.chart.reference", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a file is outdated")
-    options = parser.parse_args(arguments)
-    outdated = [path for path, content in files().items() if not path.exists() or path.read_text("utf-8") != content]
-    for path in outdated:
-        if options.check:
-            sys.stderr.write(f"{path} does not match values.yaml or the configuration: run make docs\n")
-        else:
-            path.write_text(files()[path], "utf-8")
-    return int(options.check and bool(outdated))
+    return write_or_check(files(), arguments)
 
 
 if __name__ == "__main__":

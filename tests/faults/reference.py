@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Final
 
+from monitor.generated_files import write_or_check
 from monitor.vocabulary import Finding, Outcome, Reason, Step
 from monitor.web.meanings import meanings
 from tests.faults.table import TABLE
 from tests.relays import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from enum import StrEnum
 
     from tests.faults.rows import Row
@@ -95,16 +96,9 @@ def _index(step: str) -> int:
     return list(Step).index(Step(step))
 
 
-def main() -> int:
-    """Write the page, or check it; return the exit status."""
-    wanted = page()
-    if "--check" in sys.argv[1:]:
-        if PAGE.exists() and PAGE.read_text("utf-8") == wanted:
-            return 0
-        sys.stderr.write(f"{PAGE.relative_to(ROOT)} differs from the fault table: run `make docs`\n")
-        return 1
-    PAGE.write_text(wanted, encoding="utf-8")
-    return 0
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the page, or only compare it with `--check`. Returns the exit status."""
+    return write_or_check({PAGE: page()}, arguments)
 
 
 if __name__ == "__main__":

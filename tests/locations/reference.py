@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
 from monitor.config import Config, parse, text_of
+from monitor.generated_files import write_or_check
 from monitor.slo.alertmanager import route_part
 from tests.counterparts import ROOT
 
@@ -50,18 +50,8 @@ def render() -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the file, or only compare it with `--check`. Returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m tests.locations.reference", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if the file is outdated")
-    options = parser.parse_args(arguments)
-    wanted = render()
-    if TARGET.exists() and TARGET.read_text("utf-8") == wanted:
-        return 0
-    if options.check:
-        sys.stderr.write(f"{TARGET} does not match {CONFIG}: run make docs\n")
-        return 1
-    TARGET.write_text(wanted, "utf-8")
-    return 0
+    """Write the page, or only compare it with `--check`. Returns the exit status."""
+    return write_or_check({TARGET: render()}, arguments)
 
 
 if __name__ == "__main__":
