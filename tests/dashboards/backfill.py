@@ -58,15 +58,17 @@ def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"')
 
 
-def write(series: Series, folder: Path) -> None:
-    """Write the series into the data of a Prometheus in this folder."""
+def write(series: Series, folder: Path, block_hours: int = 2) -> None:
+    """Write the series into the data of a Prometheus in this folder.
+
+    The text is read again for each block: a month needs longer ones.
+    """
     text = folder / "series.txt"
     with text.open("w", encoding="utf-8") as file:
         file.writelines(_lines(series))
     subprocess.run(
-        # One block for a month: the text is read again for each one.
         [
-            *(find(PROMTOOL), "tsdb", "create-blocks-from", "--max-block-duration=768h"),
+            *(find(PROMTOOL), "tsdb", "create-blocks-from", f"--max-block-duration={block_hours}h"),
             *("openmetrics", text, folder / "prometheus"),
         ],
         check=True,

@@ -57,7 +57,7 @@ def month() -> Iterator[tuple[backfill.Key, backfill.Samples]]:
 async def test_a_month_of_known_events(tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
     config.write_text(CONFIG)
-    backfill.write(dict(month()), tmp_path)
+    backfill.write(dict(month()), tmp_path, block_hours=768)
     async with backfill.opened(tmp_path) as prometheus:
         arguments = ("report", "--config", config, "--month", "2026-02", "--prometheus", prometheus.url, "--format")
         table = monitor(*arguments, "csv")
