@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -18,6 +20,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LINE: Final = "─" * 100
+
+RECORDED_WITHIN: Final = 75.0
+"""Seconds within which each recorded series has a sample: some are recorded once a minute."""
+
+POLL_INTERVAL: Final = 2.0
+"""Seconds between two queries."""
 
 
 def printed(alert: Mapping[str, Any]) -> str:
@@ -67,6 +75,16 @@ class Incident:
             if step.query is None or step.empty is not None:
                 continue
             query = step.query.replace(RELAY, labels.get("relay", "")).replace("GROUP", labels.get("group", ""))
-            response = await self._client.get(f"{self._prometheus}/api/v1/query", params={"query": query})
-            if not response.json().get("data", {}).get("result"):
+            if not await self._has_data(query):
                 yield f"no data in the runbook: {query}"
+
+    async def _has_data(self, query: str) -> bool:
+        """Return whether a query has data, also if what it reads is only recorded once a minute."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(RECORDED_WITHIN):
+                while True:
+                    response = await self._client.get(f"{self._prometheus}/api/v1/query", params={"query": query})
+                    if response.json().get("data", {}).get("result"):
+                        return True
+                    await asyncio.sleep(POLL_INTERVAL)
+        return False
