@@ -46,7 +46,7 @@ def drill_routes(config: Config, own: Sequence[str]) -> Iterator[dict[str, Any]]
 
 
 def drill_receivers(config: Config) -> Iterator[dict[str, Any]]:
-    """Yield the receivers of drills: one for each address of a monitor. They are not told of the drill's end."""
+    """Yield the receivers of drills: one for each address of a monitor. The end of a drill sends nothing."""
     urls = _urls(config)
     for name, url in zip(_names(urls), urls, strict=True):
         yield {"name": name, "webhook_configs": [{"url": url, "send_resolved": False}]}

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SOURCE: Final = dashboard.DataSourceRef(type_val="prometheus", uid="${datasource}")
 MAX_BARS: Final = 120
-"""Most bars of a graph, so that each can be told from the next."""
+"""Most bars of a graph: with more, neighbouring bars merge."""
 
 MAX_POINTS: Final = 240
 """Most points of a sparkline or a state timeline, whose queries cost more than they show beyond that."""

@@ -37,7 +37,7 @@ NO_RULES: Final = -2
 """Value of a budget that Prometheus does not calculate, below all others."""
 
 MAX_DRAWN_BURN: Final = 20
-"""Burn rates above it are drawn at it: beside one of hundreds no line could be told from another."""
+"""Burn rates above it are drawn at it: on the scale of one of hundreds all other lines coincide."""
 
 MAX_ROWS: Final = 10
 NOTHING_TO_DRAW: Final = "no data, or no error budget: all objectives are 100 %"
