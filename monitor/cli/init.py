@@ -21,6 +21,8 @@ from monitor.cli.shared import (
 from monitor.errors import ConfigError, StartupError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from monitor.config import Config
     from monitor.results import Run
 
@@ -92,7 +94,8 @@ def init(  # noqa: PLR0913 - each is an option
         ca_file=None if ca_file is None else str(ca_file.absolute()),
     )
     text = starter_text(starter)
-    works = _report(_try(_checked(text, output)))
+    unreadable = _unreadable({"--token-file": token_file, "--ca-file": ca_file})
+    works = _report(_try(_checked(text, output, unreadable)))
     if not (works or anyway or (asks and typer.confirm(f"Write {output} all the same?"))):
         typer.echo(f"{output} is not written; --anyway writes it all the same.", err=True)
         raise typer.Exit(EXIT_BAD)
@@ -100,8 +103,25 @@ def init(  # noqa: PLR0913 - each is an option
     typer.echo(_next_steps(output))
 
 
-def _checked(text: str, output: Path) -> Config:
-    """Return the configuration. Raises `ConfigError`, whose problems name the options they come from."""
+def _unreadable(files: Mapping[str, Path | None]) -> dict[str, str]:
+    """Return why the file of each option cannot be read, for those that cannot."""
+    from monitor.config.fields import read_file  # noqa: PLC0415
+
+    found = {}
+    for option, file in files.items():
+        if file is not None:
+            try:
+                read_file(file, 1)
+            except OSError as error:
+                found[option] = f"{file} cannot be read: {error.strerror}"
+    return found
+
+
+def _checked(text: str, output: Path, unreadable: Mapping[str, str]) -> Config:
+    """Return the configuration. Raises `StartupError`, whose message names the options that the problems come from.
+
+    `unreadable` says for options why their files cannot be read: the message for a configuration is about its folder.
+    """
     from monitor.config import parse  # noqa: PLC0415
 
     try:
@@ -109,8 +129,9 @@ def _checked(text: str, output: Path) -> Config:
     except ConfigError as error:
         lines = []
         for problem in error.problems:
-            option = _OPTION_OF_KEY.get(problem.key)
-            lines.append(f"{option}: {problem.message}" if option else problem.show(str(output)))
+            option = _OPTION_OF_KEY.get(problem.key, "")
+            message = unreadable.get(option, problem.message)
+            lines.append(f"{option}: {message}" if option else problem.show(str(output)))
         raise StartupError("; ".join(dict.fromkeys(lines))) from error
 
 

@@ -314,7 +314,7 @@ class Client:
             self.awaiting_permit = True
             await self._endpoint.admit(self.failed_at)
             self.awaiting_permit = False
-            self.error, self._reading, self._proxy = None, True, None
+            self.error, self._reading, self._proxy, self._step_started = None, True, None, self._clock.monotonic()
             settings = await self._endpoint.read()
             self._reading = False
             self.endpoint, self._secrets = settings.target.endpoint, settings.secrets

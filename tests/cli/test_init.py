@@ -61,6 +61,15 @@ class TestInit:
         for option in ("--url: ", "--name: ", "--token-file: "):
             assert option in done.stderr
 
+    @pytest.mark.parametrize("option", ["--token-file", "--ca-file"])
+    def test_a_missing_file_is_the_options_and_not_one_of_a_configuration(self, option: str, tmp_path: Path) -> None:
+        """Before, the message spoke of relative paths and a folder of the file that is not written yet."""
+        missing = tmp_path / "missing"
+        url = ("--url", "wss://relay.example.com")
+        done = monitor("init", *url, option, missing, "--output", tmp_path / "new.yaml")
+        expected = f"relay-monitor: {option}: {missing} cannot be read: No such file or directory\n"
+        assert (done.returncode, done.stderr) == (2, expected)
+
     @pytest.mark.parametrize("url", ["wss://[::1", "wss://relay.example.com:99999", "wss://"])
     def test_an_address_that_is_none_is_one_line(self, tmp_path: Path, url: str) -> None:
         done = monitor("init", "--url", url, "--output", tmp_path / "new.yaml")

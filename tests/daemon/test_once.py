@@ -15,6 +15,7 @@ from tests.probes.harness import configure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from monitor.config import ProbeConfig
     from monitor.results import Report
@@ -60,6 +61,16 @@ async def test_each_probe_runs_once_at_each_relay_in_the_order_of_the_configurat
     ]
     assert [(run.outcome, len(run.exchanges)) for run in runs] == [(Outcome.OK, 1)] * 4
     assert {report.id for report in reports if isinstance(report, Run)} == {run.id for run in runs}
+
+
+async def test_a_secret_that_cannot_be_used_has_no_step_before_the_run(tmp_path: Path) -> None:
+    """Before, the timeline began with name resolution since the start of the host, weeks long."""
+    token = tmp_path / "token"
+    token.write_text("two\nlines\n")
+    relay = f"{{name: one, url: 'ws://127.0.0.1:1/c', token_file: {token}}}"
+    probe = "{name: session, scenario: realistic-session, schedule: {every: 1h}, messages: 1}"
+    (run,) = await run_once(parse(f"relays: [{relay}]\nprobes: [{probe}]\n", "test", {}), lambda _: None)
+    assert (run.outcome, min(mark.started for mark in run.timeline) >= 0) == (Outcome.ABORTED, True)
 
 
 async def test_steps_can_be_watched_while_they_happen() -> None:
