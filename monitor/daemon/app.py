@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -11,24 +10,24 @@ import structlog
 
 import monitor
 from monitor.clock import SYSTEM_CLOCK, Clock, utc
-from monitor.config.audit import reload_text
 from monitor.daemon.conditions import Conditions
 from monitor.daemon.drills import Drills
+from monitor.daemon.gauges import export_gauges
 from monitor.daemon.incidents import IncidentRecorder, restore_incidents, restore_incidents_later
 from monitor.daemon.lifecycle import Lifecycle
 from monitor.daemon.maintenance import MaintenanceOnDemand, described, sentence
 from monitor.daemon.pipeline import ResultPipeline
 from monitor.daemon.prometheus_reading import PrometheusReader
 from monitor.daemon.relay_views import runbook_url
-from monitor.daemon.reload import Reload, config_hash, read_reload
+from monitor.daemon.reload import Reload, config_hash, read_reload, reload_parts
 from monitor.daemon.status import StatusViews
 from monitor.daemon.supervisor import ProbeSupervisor
-from monitor.errors import MonitorError, StartupError
+from monitor.errors import StartupError
 from monitor.health import SelfCheck
 from monitor.journal import Journal
 from monitor.logs import REPETITIONS
 from monitor.metrics import Metrics
-from monitor.relays import MonitoredRelay, MonitoredRelays, collections_suspended
+from monitor.relays import MonitoredRelay, MonitoredRelays
 from monitor.schedule import Maintenance, Schedule
 from monitor.state import StateFolder
 from monitor.supervision import Supervision
@@ -51,12 +50,6 @@ STOP_GRACE: Final = 4.0
 
 CLOSE_TIMEOUT: Final = 1.0
 """Seconds for writing the last conditions."""
-
-MANY_RELAYS: Final = 10
-"""Relays opened by one reload from which on garbage collection is suspended; what it then leaves is not collected."""
-
-RELAYS_AT_ONCE: Final = 20
-"""Relays whose gauges and incidents are updated without a pause for the event loop."""
 
 
 class Monitor:
@@ -97,7 +90,7 @@ class Monitor:
             on_change=self._on_maintenance,
         )
         self.maintenance_on_demand.read()
-        self.maintenance = self._maintenance(config)
+        self.maintenance = self.maintenance_of(config)
         self.started_at = utc(self.clock)
         self.supervision = Supervision(
             on_failure=self.metrics.count_task_failure,
@@ -146,7 +139,7 @@ class Monitor:
             self.monitored_relays, self.schedule, self.metrics.count_run, self.supervision
         )
         self.reloaded_at = self.started_at
-        self._set_config_hash(config_hash(config))
+        self.set_config_hash(config_hash(config))
         self.auth = WebAuth(read_security(config.server.web_config_file))
         self._background: list[asyncio.Task[None]] = []  # tasks that run until the monitor stops
         self._start_began = False
@@ -187,7 +180,7 @@ class Monitor:
         self.health.start()
         self._background = [
             self.supervision.watch("certificates", self.monitored_relays.check_certificates),
-            self.supervision.watch("gauges", self._export_gauges),
+            self.supervision.watch("gauges", partial(export_gauges, self)),
             self.supervision.watch("prometheus", self.prometheus.run),
         ]
         if not restored:
@@ -251,74 +244,23 @@ class Monitor:
 
     async def reload_parts(self) -> None:
         """See `lifecycle.Parts`."""
-        opened: list[MonitoredRelay] = []
-        try:
-            reload = await run_in_thread("read of the configuration", self._read)
-            many = len(reload.difference.opened) >= MANY_RELAYS
-            with collections_suspended() if many else nullcontext():
-                opened = await self.monitored_relays.open(reload.difference.opened)
-                await self._change(reload, opened)
-        except MonitorError as error:
-            self.metrics.set_reload(at=self.clock.time(), ok=False)
-            _log.error("configuration reload failed", why=str(error))
-            raise
-        except asyncio.CancelledError:  # the monitor stops
-            unused = [relay for relay in opened if relay not in self.monitored_relays.relays.values()]
-            await self.monitored_relays.close(unused)
-            raise
-        except Exception as error:
-            self.metrics.set_reload(at=self.clock.time(), ok=False)
-            _log.exception("configuration reload failed by an internal error")
-            why = f"internal error, {type(error).__name__}: {error}; see the log, then restart the monitor"
-            raise StartupError(why) from error
-        self.maintenance = reload.maintenance
-        self.auth.apply(reload.security)
-        self._set_config_hash(reload.config_hash)
-        self.metrics.set_reload(at=self.clock.time(), ok=True)
-        self.reloaded_at = utc(self.clock)
-        stopped, started = len(reload.difference.stopped), len(reload.difference.started)
-        fields = {"stopped": stopped, "started": started, "config_hash": reload.config_hash, "changes": reload.changes}
-        _log.info("configuration reloaded", **fields)
-        text = reload_text(reload.changes)
-        self.journal.save_event(self.reloaded_at, None, "reload", text, fields)
-        self.incidents.reloaded(text, {"configHash": reload.config_hash})
+        await reload_parts(self)
 
-    def _read(self) -> Reload:
+    def read_reload(self) -> Reload:
         """Read and check the configuration, its maintenance windows and the web configuration. May block."""
         if self._source is None:
             raise StartupError("there is no configuration file to read")
-        return read_reload(self._source, self.config, self.auth.security.config, self._maintenance)
+        return read_reload(self._source, self.config, self.auth.security.config, self.maintenance_of)
 
-    async def _change(self, reload: Reload, opened: list[MonitoredRelay]) -> None:
-        """Switch to a configuration that was checked; this cannot fail."""
-        config, difference = reload.config, reload.difference
-        await self.supervisor.stop(difference.stopped)
-        for name in difference.closed:
-            self.supervision.forget(name)
-            if self.conditions is not None:
-                self.conditions.forget(name)
-        removed = [self.monitored_relays.relays[name] for name in difference.closed]
-        await self.monitored_relays.close(removed)
-        for name in difference.closed - {relay.name for relay in config.relays}:
-            self.incidents.removed(name)
-        # After the probes' last reports, so that these do not create the series again.
-        await self.metrics.reconfigure_in_slices(config)
-        self.metrics.forget(difference.closed & {relay.name for relay in config.relays})
-        await self.monitored_relays.apply(config, difference, opened)
-        if config.references != self.config.references:
-            self.health.references = config.references
-        self.config = config
-        self.journal.configure(config)
-        self.drills.configure(config)
-        await self.supervisor.start_all(difference.started)
-
-    def _set_config_hash(self, config_hash: str) -> None:
+    def set_config_hash(self, config_hash: str) -> None:
+        """See `reload.Parts`."""
         self.config_hash = config_hash
         self.metrics.set_config_info(config_hash)
 
     # Health and maintenance.
 
-    def _maintenance(self, config: Config) -> Maintenance:
+    def maintenance_of(self, config: Config) -> Maintenance:
+        """Return the windows of a configuration, together with those on demand."""
         return Maintenance(config.maintenance, self.clock, self.maintenance_on_demand.windows)
 
     def _on_maintenance(self, window: Window, what: str) -> None:
@@ -370,30 +312,3 @@ class Monitor:
     def _verdict_of(self, relay: str) -> RelayVerdict | None:
         monitored = self.monitored_relays.relays.get(relay)
         return monitored.verdict if monitored is not None else None
-
-    async def _export_gauges(self) -> None:
-        exported: dict[str, tuple[object, ...]] = {}
-        of_config = self.config
-        while True:
-            await asyncio.sleep(1)
-            self.pipeline.review()
-            self.metrics.set_journal_healthy(self.journal.healthy)
-            self.maintenance_on_demand.review()
-            REPETITIONS.summarize()
-            if self.conditions is not None:
-                self.conditions.write()
-            if of_config is not self.config:  # series may be new
-                of_config, exported = self.config, {}
-            for number, (name, relay) in enumerate(list(self.monitored_relays.relays.items())):
-                if number % RELAYS_AT_ONCE == 0:
-                    await asyncio.sleep(0)
-                active = self.maintenance.active(name) is not None
-                self.incidents.tick(name, self.maintenance)
-                expires, lifetime = relay.admission.credentials.life.expires, relay.admission.credentials.lifetime
-                if exported.get(name) != (active, expires, lifetime):
-                    exported[name] = (active, expires, lifetime)
-                    self.metrics.set_relay_maintenance(name, active)
-                    self.metrics.set_credentials_expiry(name, expires, lifetime)
-                    await asyncio.sleep(0)
-            self.incidents.save()
-            self.metrics.set_reference_up(self.health.reference_up)

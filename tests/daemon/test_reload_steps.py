@@ -12,6 +12,7 @@ import pytest
 
 from monitor.clock import LoopClock
 from monitor.config import parse
+from monitor.daemon import reload
 from monitor.daemon.app import Monitor
 from monitor.daemon.supervisor import RELAY_SPACING
 from monitor.relays import STARTS_PER_SECOND, MonitoredRelays, freeze_gc
@@ -45,15 +46,15 @@ def configuration(relays: int) -> str:
 async def test_no_step_of_a_reload_is_long(loop_watch: LoopWatch, monkeypatch: pytest.MonkeyPatch) -> None:
     """From 40 to 80 relays the loop used to be blocked for 464 ms."""
     collections: list[int] = []
-    change = Monitor._change
+    change = reload._change
 
-    async def noted_change(self: Monitor, *arguments: Any) -> None:
+    async def noted_change(*arguments: Any) -> None:
         collections.clear()  # of the time in which the file is read
-        await change(self, *arguments)
+        await change(*arguments)
         during.extend(collections)
 
     during: list[int] = []
-    monkeypatch.setattr(Monitor, "_change", noted_change)
+    monkeypatch.setattr(reload, "_change", noted_change)
 
     def note(phase: str, info: dict[str, int]) -> None:
         if phase == "start" and info["generation"] > 0 and asyncio._get_running_loop() is not None:
