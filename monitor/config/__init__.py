@@ -6,6 +6,7 @@ of the types in `fields`, `secrets` and `units`) validates single values, `check
 compares two configurations; `schema` and `reference` describe the models; `crontab` computes the times of a cron line.
 """
 
+from monitor.config.addresses import monitor_url
 from monitor.config.changes import Changes, ProbeKey, changes, refusals
 from monitor.config.drill import drill_timeout, drill_webhook, min_drill_timeout
 from monitor.config.loading import load, parse, text_of
@@ -66,6 +67,7 @@ __all__ = [
     "drill_webhook",
     "load",
     "min_drill_timeout",
+    "monitor_url",
     "parse",
     "parse_duration",
     "parse_ratio",

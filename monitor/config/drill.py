@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from monitor.config.addresses import monitor_url
 from monitor.config.attempts import GROUP_WAIT
 from monitor.drill import WEBHOOK
 
@@ -31,4 +32,4 @@ def min_drill_timeout(config: Config) -> float:
 def drill_webhook(config: Config, location: str, shard: int) -> str:
     """Return the URL to which Alertmanager posts the notification of a drill of one monitor."""
     base = config.drill.webhook_url or config.alerts.external_url
-    return base.rstrip("/").replace("{location}", location).replace("{shard}", str(shard)) + WEBHOOK
+    return monitor_url(base, location, shard) + WEBHOOK

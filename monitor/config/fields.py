@@ -195,6 +195,14 @@ def _remote(text: str) -> None:
         raise ValueError("has port 0; expected 1 to 65535")
 
 
+def _host_name(text: str) -> None:
+    if not _HOST.fullmatch(text.removeprefix(".")):
+        raise ValueError(
+            "is not a host name; expected one without scheme and port, such as monitor.example.com, or .example.com "
+            "for that name and all below it"
+        )
+
+
 def _listen(text: str) -> None:
     try:
         split_host_port(text)
@@ -324,6 +332,7 @@ Name = Annotated[
 ]
 Text = Annotated[str, Field(min_length=1, max_length=_MAX_TEXT), Kind("text", f"up to {_MAX_TEXT} characters")]
 Listen = Annotated[str, checked(_listen), Kind("HOST:PORT")]
+HostName = Annotated[str, Field(max_length=254), checked(_host_name), Kind("host name", "or `.DOMAIN`")]
 HostPort = Annotated[str, Field(max_length=300), checked(_remote), Kind("HOST:PORT")]
 RelayUrl = Annotated[
     str, Field(max_length=_MAX_TEXT), AfterValidator(_relay_url), Kind("URL", "`wss://…`, `ws://…` or `embedded`")

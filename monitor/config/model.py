@@ -11,6 +11,7 @@ from monitor.config.fields import (
     AlertLabels,
     Duration,
     ExistingFile,
+    HostName,
     HostPort,
     Kind,
     LabelText,
@@ -40,6 +41,13 @@ class ServerConfig(Section):
     listen: Listen = Field("127.0.0.1:9464", description="address to listen on; port 0 selects a free one")
     web_config_file: ExistingFile | None = Field(
         None, description="TLS and basic auth, in the format of Prometheus' web configuration"
+    )
+    allowed_hosts: Annotated[tuple[HostName, ...], Field(max_length=100), BeforeValidator(one_or_more), OneOrMore()] = (
+        Field(
+            (),
+            description="further names under which pages and API are served without TLS and users, beside that of "
+            "`alerts.external_url`; other names are rejected against DNS rebinding",
+        )
     )
 
     @property

@@ -34,6 +34,7 @@ from monitor.supervision import Supervision
 from monitor.threads import run_in_thread
 from monitor.vocabulary import Check, Condition
 from monitor.web import WebAuth, WebState, read_security
+from monitor.web.hosts import own_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -69,6 +70,7 @@ class Monitor:
     ) -> None:
         self.config = config
         self.shard = f"{shard[0]}/{shard[1]}"
+        self._shard_index = shard[0]
         self._source = source
         self.clock = clock or SYSTEM_CLOCK
         self.metrics = Metrics(config, version=monitor.__version__, shard=self.shard, clock=self.clock)
@@ -232,6 +234,7 @@ class Monitor:
             drills=self.drills,
             reload=self.reload if self._source is not None else None,
             runbooks=lambda alert, relay: runbook_url(self.config, alert, relay),
+            host_names=lambda: own_names(self.config, self._shard_index),
         )
 
     def ready(self) -> str | None:

@@ -16,6 +16,7 @@ from monitor.web.api import Api
 from monitor.web.auth import AuthMiddleware, WebAuth
 from monitor.web.drill import DrillEndpoints
 from monitor.web.headers import SecurityHeaders
+from monitor.web.host_guard import HostGuard
 from monitor.web.incident_api import IncidentApi
 from monitor.web.incident_pages import IncidentPages
 from monitor.web.maintenance import MaintenancePages
@@ -76,7 +77,7 @@ def build_app(state: WebState, auth: WebAuth | None = None) -> SecurityHeaders:
             Exception: _bug_response,
         },
     )
-    guarded = WriteGuard(app)
+    guarded = HostGuard(WriteGuard(app), state.host_names, auth)
     return SecurityHeaders(guarded if auth is None else AuthMiddleware(guarded, auth))
 
 

@@ -91,7 +91,7 @@ class WebState:
     `status` returns the present view of everything; all who ask within a second get the same one. `ready` returns why
     the monitor is not ready, or None. `reload` reloads the configuration; it raises `ConfigError` if that is invalid,
     and another `MonitorError` if it cannot be applied. `runbooks` returns the address of the
-    runbook of an alert for a relay.
+    runbook of an alert for a relay. `host_names` returns the names under which the monitor serves data.
     """
 
     status: Callable[[], Awaitable[MonitorView]]
@@ -103,3 +103,4 @@ class WebState:
     drills: DrillControl | None = None
     reload: Callable[[], Awaitable[None]] | None = None
     runbooks: Callable[[str, str], str] | None = None
+    host_names: Callable[[], Collection[str]] = frozenset

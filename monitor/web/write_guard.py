@@ -8,15 +8,14 @@ nobody, and HAProxy passes on the `Host` of the request.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 
 from monitor.drill import WEBHOOK
+from monitor.web.hosts import hostname, is_loopback
 from monitor.web.rendering import Json
 
 if TYPE_CHECKING:
@@ -83,28 +82,10 @@ def is_cross_site(headers: Headers) -> bool:
 
 def _is_local(scope: Scope, headers: Headers) -> bool:
     client = scope.get("client")
-    if client is None or not _is_loopback(client[0]) or scope["http_version"] == "1.0":
+    if client is None or not is_loopback(client[0]) or scope["http_version"] == "1.0":
         return False
     if any(_FORWARDED.fullmatch(name) for name in headers):
         return False
     # Its client, or the page that a browser shows, may have another name, although that resolves to this host.
-    addresses = [f"//{headers.get('host', '')}", *headers.getlist("origin")]
-    return all(_is_loopback(_hostname(address)) for address in addresses)
-
-
-def _hostname(address: str) -> str:
-    try:
-        return urlsplit(address).hostname or ""
-    except ValueError:
-        return ""
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return (mapped or address).is_loopback
+    hosts = [headers.get("host", ""), *(origin.partition("://")[2] for origin in headers.getlist("origin"))]
+    return all(is_loopback(hostname(host)) for host in hosts)

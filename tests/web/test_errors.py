@@ -27,7 +27,7 @@ async def test_a_bug_is_a_page_that_loads_again(path: str, kind: str) -> None:
         raise RuntimeError("a bug")
 
     transport = httpx.ASGITransport(build_app(state(status=status)), raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://monitor.example") as web:
+    async with httpx.AsyncClient(transport=transport, base_url="http://monitor.test") as web:
         response = await web.get(path, headers=BROWSER)
     assert ('http-equiv="refresh"' in response.text) == (kind == "text/html")
     assert response.status_code == 500

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
+from monitor.config import monitor_url
 from monitor.slo.dashboard_uid import DEFAULT_INSTALL, dashboard_uid
 from monitor.slo.dashboards.model import OBJECTIVE_PREFIX, Query, State, Variable
 from monitor.slo.dashboards.palette import CONDITIONS as CONDITION_COLOURS
@@ -67,8 +68,7 @@ def legend(*labels: str) -> str:
 
 def page_url(config: Config) -> str:
     """Return the on-call page of the generating monitor, without a slash at its end."""
-    url = config.alerts.external_url.rstrip("/")
-    return url.replace("{location}", config.location).replace("{shard}", "0")
+    return monitor_url(config.alerts.external_url, config.location)
 
 
 def relay_link(config: Config, relay: str = "${__field.labels.relay}") -> tuple[str, str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from monitor.config import show_duration
+from monitor.config import monitor_url, show_duration
 from monitor.config.units import parse_duration
 from monitor.slo.dashboard_uid import dashboard_uid
 from monitor.slo.rules import templates
@@ -114,7 +114,7 @@ class Alert:
 def _page(config: Config) -> str:
     """The address of the pages, those of the alert's own location if it has one."""
     own = "{{ if $labels.location }}{{ $labels.location }}{{ else }}" + config.location + "{{ end }}"
-    return config.alerts.external_url.rstrip("/").replace("{location}", own).replace("{shard}", "0")
+    return monitor_url(config.alerts.external_url, own)
 
 
 def _runbook(config: Config, name: str) -> str:
