@@ -7,6 +7,7 @@ import re
 import time
 from collections import defaultdict
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 import httpx
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 LINE: Final = re.compile(r"^(?P<name>relay_\w+)\{(?P<labels>[^}]*)\} (?P<value>\S+)")
 LABEL: Final = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 OF_A_RELAY: Final = ("relay_up{", "relay_accepting{", "relay_state{", "relay_cause_info{", "relay_maintenance{")
+
+MAX_INCIDENTS: Final = 200
+"""Incidents that are read of one monitor."""
 
 Key = tuple[str, str, str]
 """Install, location and relay."""
@@ -114,6 +118,20 @@ class Observer:
                 async with self._read:
                     self._read.notify_all()
                 await asyncio.sleep(max(0.0, self._interval - (time.monotonic() - began)))
+
+    async def verdicts(self) -> dict[Key, list[float]]:
+        """Return when each relay was found down or not accepting (time.monotonic), by its incidents' time lines."""
+        found: dict[Key, list[float]] = defaultdict(list)
+        offset = time.monotonic() - time.time()
+        async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+            for monitor in self._monitors:
+                api = f"{monitor.url}/api/v1/incidents"
+                for incident in (await client.get(api, params={"limit": MAX_INCIDENTS})).json()["incidents"]:
+                    for entry in (await client.get(f"{api}/{incident['id']}")).json()["entries"]:
+                        if entry["fields"].get("condition") in {"down", "not_accepting"}:
+                            at = datetime.fromisoformat(entry["at"]).timestamp() + offset
+                            found[monitor.install, monitor.location, incident["relay"]].append(at)
+        return {key: sorted(times) for key, times in found.items()}
 
     async def _read_one(self, client: httpx.AsyncClient, monitor: Monitor) -> None:
         try:

@@ -29,8 +29,9 @@ CUT: Final = 180.0
 ABSENT: Final = 390.0
 """Seconds of each fault: a dead monitor is a warning after five minutes."""
 
-PAUSE: Final = 185.0
-"""Seconds after a repair within which it is resolved."""
+PAUSE: Final = 305.0
+"""Seconds between a repair and the next fault: what comes later is not booked for the first one, and its alert may take
+as long to be resolved."""
 
 
 @dataclass(slots=True, kw_only=True)

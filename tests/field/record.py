@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from tests.e2e.observer import Observer
+    from tests.e2e.observer import Key, Observer
     from tests.e2e.receiver import Receiver
 
 PAGES: Final = "pages"
@@ -90,7 +90,7 @@ class Measured:
 
     resolved: float | None
     verdict: float | None
-    """Until the monitor said of each of the relays that it is not up or does not accept; read every few seconds."""
+    """Until the incidents of all relays say that these are down or do not accept."""
 
     warned: float | None
     early: bool
@@ -119,8 +119,14 @@ def received(receiver: Receiver) -> list[Received]:
     ]
 
 
-def measure(fault: Fault, alerts: Sequence[Received], observer: Observer, until: float) -> Measured:
-    """Measure one fault; what came after `until` belongs to a later one."""
+def measure(
+    fault: Fault,
+    alerts: Sequence[Received],
+    observer: Observer,
+    verdicts: Mapping[Key, Sequence[float]],
+    until: float,
+) -> Measured:
+    """Measure one fault; what came after `until` belongs to a later one. For `verdicts` see `Observer.verdicts`."""
     own = [item for item in alerts if fault.began <= item.at < until and fault.is_of(item.labels)]
     paging = list(_once(item for item in own if item.pages and item.name not in fault.allowed))
     due = [item for item in paging if item.name == fault.alert]
@@ -137,7 +143,7 @@ def measure(fault: Fault, alerts: Sequence[Received], observer: Observer, until:
         text=due[0].text if due else "",
         seen=_seen(fault, keys, observer),
         resolved=after[0] if after else None,
-        verdict=_verdict(fault, keys, observer, until),
+        verdict=_verdict(fault, keys, verdicts, until),
         warned=warned[0] - fault.began if warned else None,
         early=any(at < fault.repaired for at in resolved),
         notes=tuple(fault.notes),
@@ -154,17 +160,14 @@ def _once(alerts: Iterator[Received]) -> Iterator[Received]:
             yield item
 
 
-def _verdict(fault: Fault, keys: Sequence[tuple[str, str, str]], observer: Observer, until: float) -> float | None:
-    """Return the seconds from the fault until all relays were said to be down or not to accept."""
-    first = [
-        next((at for at, said in observer.changes[key] if fault.began <= at < until and 0 in said.verdict), None)
-        for key in keys
-    ]
+def _verdict(fault: Fault, keys: Sequence[Key], verdicts: Mapping[Key, Sequence[float]], until: float) -> float | None:
+    """Return the seconds from the fault until all relays were found down or not accepting."""
+    first = [next((at for at in verdicts.get(key, ()) if fault.began <= at < until), None) for key in keys]
     known = [at for at in first if at is not None]
     return max(known, default=fault.began) - fault.began if len(known) == len(keys) else None
 
 
-def _seen(fault: Fault, keys: Sequence[tuple[str, str, str]], observer: Observer) -> float | None:
+def _seen(fault: Fault, keys: Sequence[Key], observer: Observer) -> float | None:
     """Return the seconds from the repair until all relays were said to be up and to accept."""
     times = []
     for key in keys:

@@ -174,9 +174,9 @@ async def run(folder: Path, settings: Settings) -> Outcome:
         done = await asyncio.gather(*field.work(monitoring, observer))
         await asyncio.sleep(settings.after)
         faults = sorted((fault for some in done for fault in some), key=lambda fault: fault.began)
-        alerts = received(monitoring.receiver)
+        alerts, verdicts = received(monitoring.receiver), await observer.verdicts()
         return Outcome(
-            measured=[measure(fault, alerts, observer, _next(fault, faults)) for fault in faults],
+            measured=[measure(fault, alerts, observer, verdicts, _next(fault, faults)) for fault in faults],
             unexpected=unexpected(faults, alerts),
         )
 
