@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from monitor.web.connection_limits import origin_of
+
 if TYPE_CHECKING:
     import socket
     import ssl
@@ -26,6 +28,9 @@ HANDSHAKE_TIMEOUT: Final = 10.0
 
 MAX_HANDSHAKES: Final = 100
 """Largest number of concurrent handshakes."""
+
+MAX_HANDSHAKES_PER_ADDRESS: Final = 50
+"""Largest number of one address."""
 
 RETRY_DELAY: Final = 0.5
 """Seconds to wait after a failed accept, usually for want of descriptors."""
@@ -45,7 +50,7 @@ class Acceptor:
         self._listener = listener
         self._auth = auth
         self._protocol = protocol
-        self._handshakes: set[asyncio.Task[None]] = set()
+        self._handshakes: dict[asyncio.Task[None], str] = {}  # and for which address they count
         self._accepting = supervision.watch("web", self._accept_connections)
 
     def close(self) -> None:
@@ -58,17 +63,18 @@ class Acceptor:
         loop = asyncio.get_running_loop()
         while True:
             try:
-                connection, _ = await loop.sock_accept(self._listener)
+                connection, address = await loop.sock_accept(self._listener)
             except OSError as error:
                 _log.warning("accept failed", why=error.strerror, repeats=True)
                 await asyncio.sleep(RETRY_DELAY)
                 continue
-            if len(self._handshakes) >= MAX_HANDSHAKES:
+            running, origin = list(self._handshakes.values()), origin_of(address[0])
+            if len(running) >= MAX_HANDSHAKES or running.count(origin) >= MAX_HANDSHAKES_PER_ADDRESS:
                 connection.close()
                 continue
             task = asyncio.ensure_future(self._handshake(connection))
-            self._handshakes.add(task)
-            task.add_done_callback(self._handshakes.discard)
+            self._handshakes[task] = origin
+            task.add_done_callback(self._handshakes.pop)
 
     async def _handshake(self, connection: socket.socket) -> None:
         try:

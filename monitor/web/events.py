@@ -7,10 +7,12 @@ version. A client that does not read is disconnected by the server, see `server.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from starlette.responses import PlainTextResponse, Response
 
+from monitor.web.connection_limits import origin_of
 from monitor.web.relay_list import Query
 from monitor.web.rendering import encoded
 
@@ -24,6 +26,9 @@ PATH: Final = "/events"
 
 MAX_STREAMS: Final = 100
 """Largest number of open streams: half of the server's connections."""
+
+MAX_STREAMS_PER_ADDRESS: Final = 80
+"""Largest number of those of one address."""
 
 CHECK_INTERVAL: Final = 0.5
 """Seconds between two checks for changes. The view is at most a second old, so that a change is seen in two."""
@@ -40,17 +45,20 @@ class EventStreams:
 
     def __init__(self, overview: Overview) -> None:
         self._overview = overview
+        self._origins: Counter[str] = Counter()  # open streams by what they count for
 
     async def page(self, request: Request) -> Response:
         """Serve a stream for the query of the page; 503 if too many are open."""
-        if self._overview.streams >= MAX_STREAMS:
+        origin = origin_of(request.client.host if request.client is not None else "")
+        if self._overview.streams >= MAX_STREAMS or self._origins[origin] >= MAX_STREAMS_PER_ADDRESS:
             return PlainTextResponse("too many event streams\n", 503, headers={"Retry-After": "10"})
         version = request.headers.get("last-event-id") or request.query_params.get("version", "")
-        return _Stream(self, Query.from_parameters(request.query_params), version)
+        return _Stream(self, Query.from_parameters(request.query_params), version, origin)
 
-    async def run(self, query: Query, version: str, receive: Receive, send: Send) -> None:
+    async def run(self, query: Query, version: str, origin: str, receive: Receive, send: Send) -> None:
         """Send events until the client disconnects."""
         self._overview.streams += 1
+        self._origins[origin] += 1
         disconnected = asyncio.ensure_future(_until_disconnect(receive))
         try:
             loop = asyncio.get_running_loop()
@@ -68,6 +76,7 @@ class EventStreams:
                 await asyncio.wait([disconnected], timeout=CHECK_INTERVAL)
         finally:
             self._overview.streams -= 1
+            self._origins -= Counter((origin,))  # leaves no zeros
             disconnected.cancel()
 
     async def _event_since(self, version: str, snapshot: Snapshot) -> str:
@@ -79,17 +88,18 @@ class EventStreams:
 class _Stream(Response):
     """The response: starts, then sends events without end."""
 
-    def __init__(self, streams: EventStreams, query: Query, version: str) -> None:
+    def __init__(self, streams: EventStreams, query: Query, version: str, origin: str) -> None:
         super().__init__(media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})  # nginx would buffer it
         del self.headers["content-length"]
         self._streams = streams
         self._query = query
         self._version = version
+        self._origin = origin
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         if scope["method"] != "HEAD":
-            await self._streams.run(self._query, self._version, receive, send)
+            await self._streams.run(self._query, self._version, self._origin, receive, send)
         await send({"type": "http.response.body", "body": b""})
 
 

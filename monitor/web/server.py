@@ -10,6 +10,7 @@ from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import h11
+import structlog
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -19,6 +20,7 @@ from monitor.threads import run_in_thread
 from monitor.web import events
 from monitor.web.acceptor import Acceptor, is_allowed
 from monitor.web.auth import WebAuth, read_security
+from monitor.web.connection_limits import MAX_CONNECTIONS, excess, origin_of
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from monitor.web.auth import ServerSecurity
+
+_log = structlog.get_logger(__name__)
 
 START_TIMEOUT: Final = 10.0
 """Seconds within which the server must start; it takes some milliseconds."""
@@ -36,7 +40,9 @@ STOP_TIMEOUT: Final = 1.0
 BACKLOG: Final = 256
 """Backlog of the listening socket."""
 
-MAX_CONNECTIONS: Final = 200
+MAX_REQUESTS: Final = 2 * MAX_CONNECTIONS
+"""Largest number of concurrent requests, with those whose client has disconnected, which run on."""
+
 REQUEST_TIMEOUT: Final = 10.0
 """Seconds a client has to send a request. Idle clients would use up descriptors that probes need."""
 
@@ -81,7 +87,7 @@ class WebServer:
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
-                limit_concurrency=MAX_CONNECTIONS,
+                limit_concurrency=MAX_REQUESTS,
                 timeout_keep_alive=KEEP_ALIVE_TIMEOUT,
             )
         )
@@ -177,9 +183,11 @@ class _Server(uvicorn.Server):
 
 
 class _Connection(H11Protocol):
-    """uvicorn's connection, with timeouts for requests and responses."""
+    """uvicorn's connection, with limits, and timeouts for requests and responses."""
 
     security: ServerSecurity
+    origin = ""
+    active_at = 0.0  # when it was opened or last answered a request, on the event loop's clock
     _accepted = False
     _request_timer: asyncio.TimerHandle | None = None  # of the request
     _response_timer: asyncio.TimerHandle | None = None  # of the response
@@ -187,9 +195,16 @@ class _Connection(H11Protocol):
     def connection_made(self, transport: Any) -> None:
         """See `asyncio.Protocol`."""
         super().connection_made(transport)
-        self._accepted = len(self.connections) <= MAX_CONNECTIONS and is_allowed(self.security, transport)
-        if not self._accepted:
+        self.origin, self.active_at = origin_of(self.client[0] if self.client else ""), self.loop.time()
+        if not is_allowed(self.security, transport):
             transport.abort()
+            return
+        excessive = excess(self, self._others())
+        if excessive is not None:
+            _log.warning("client disconnected: too many connections", client=excessive.origin, repeats=True)
+            excessive.transport.abort()
+        self._accepted = excessive is not self
+        if not self._accepted:
             return
         self._request_timer = self.loop.call_later(REQUEST_TIMEOUT, transport.abort)
 
@@ -208,6 +223,22 @@ class _Connection(H11Protocol):
         """See `asyncio.Protocol`."""
         self._cancel_timers()
         super().connection_lost(exc)
+
+    def on_response_complete(self) -> None:
+        """See `H11Protocol`."""
+        self.active_at = self.loop.time()
+        super().on_response_complete()
+
+    @property
+    def is_idle(self) -> bool:
+        """True if no request is being answered; one that the client has not sent completely is not."""
+        cycle: Any = self.cycle  # None before the first request
+        return (cycle is None or cycle.response_complete) and not self.transport.get_write_buffer_size()
+
+    def _others(self) -> list[_Connection]:
+        """Return the other open connections."""
+        connections: Any = self.connections
+        return [each for each in connections if each is not self and not each.transport.is_closing()]
 
     def shutdown(self) -> None:
         """See `H11Protocol`. An event stream has no end that could be waited for."""

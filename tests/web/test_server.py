@@ -169,18 +169,6 @@ async def test_a_client_that_does_not_read_its_response_is_disconnected(monkeypa
     await served.stop()
 
 
-async def test_connections_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "MAX_CONNECTIONS", 2)
-    served = WebServer(build_app(state()), "127.0.0.1", 0)
-    await served.start()
-    connections = [await asyncio.open_connection("127.0.0.1", served.port) for _ in range(3)]
-    async with asyncio.timeout(5):
-        assert await connections[2][0].read() == b""
-    for _, writer in connections:
-        writer.close()
-    await served.stop()
-
-
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
 async def test_it_can_listen_on_ipv6() -> None:
     served = WebServer(build_app(state()), "::1", 0)
