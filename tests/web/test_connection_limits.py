@@ -133,7 +133,7 @@ async def site(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Site]:
 
 
 @asynccontextmanager
-async def holding(site: Site, number: int, address: str, path: str | None = None) -> AsyncIterator[None]:
+async def open_connections(site: Site, number: int, address: str, path: str | None = None) -> AsyncIterator[None]:
     """Hold some connections open, all with a request for `path` if it is given."""
     opened = [await site.open(address, path) for _ in range(number)]
     if path == "/busy":
@@ -149,30 +149,30 @@ async def holding(site: Site, number: int, address: str, path: str | None = None
 
 class TestOverSockets:
     async def test_a_client_that_holds_idle_connections_keeps_nobody_out(self, site: Site) -> None:
-        async with holding(site, 20, ONE):
+        async with open_connections(site, 20, ONE):
             assert await site.is_answered(ONE)
             assert await site.is_answered(TWO)
 
     async def test_nor_does_one_whose_requests_have_been_answered(self, site: Site) -> None:
-        async with holding(site, 20, ONE, "/"):
+        async with open_connections(site, 20, ONE, "/"):
             assert await site.is_answered(ONE)
             assert await site.is_answered(TWO)
 
     async def test_a_client_with_many_requests_keeps_no_other_out(self, site: Site) -> None:
-        async with holding(site, 6, ONE, "/busy"):
+        async with open_connections(site, 6, ONE, "/busy"):
             assert not await site.is_answered(ONE)
             assert await site.is_answered(TWO)
 
     async def test_a_request_that_is_being_answered_is_never_cut(self, site: Site) -> None:
         reader, writer = await site.open(TWO, "/busy")
         await site.entered.acquire()
-        async with holding(site, 5, ONE, "/busy"), holding(site, 20, TWO):
+        async with open_connections(site, 5, ONE, "/busy"), open_connections(site, 20, TWO):
             site.release.set()
             assert b"200 OK" in await reader.readuntil(b"answer")
         writer.close()
 
     async def test_all_connections_together_have_a_limit(self, site: Site) -> None:
-        async with holding(site, 4, ONE, "/busy"), holding(site, 4, TWO, "/busy"):
+        async with open_connections(site, 4, ONE, "/busy"), open_connections(site, 4, TWO, "/busy"):
             assert not await site.is_answered("127.0.0.3")
         site.release.set()
         while not await site.is_answered("127.0.0.3"):
