@@ -70,35 +70,51 @@ def runbooks(config: Config) -> dict[str, Runbook]:
 
 def _step(config: Config, step: str | Mapping[str, str]) -> Step:
     install = f'install="{config.install}"'
+    # Where each location has pages of its own, the links of a runbook lead to those of this one.
+    page = config.alerts.external_url.rstrip("/").replace("{location}", config.location).replace("{shard}", "0")
     if isinstance(step, str):
-        return Step(text=step.replace("PAGE/", f"{config.alerts.external_url.rstrip('/')}/"))
+        return Step(text=step.replace("PAGE/", f"{page}/"))
     query, command = step.get("query"), step.get("command")
     if query is not None:
         query = query.replace("$relay", f'{install}, relay="{RELAY}"').replace("$install", install)
     if command is not None:
         command = command.replace("INSTALL", config.install)
-    return Step(text=step["do"], query=query, command=command, empty=step.get("empty"))
+    return Step(text=step["do"].replace("PAGE/", f"{page}/"), query=query, command=command, empty=step.get("empty"))
 
 
 def runbook_files(config: Config) -> dict[str, bytes]:
-    """Return each runbook by its path."""
+    """Return each runbook, and their list, by the path."""
     known = runbooks(config)
     by_name: dict[str, list[Alert]] = {}
     for alert in alerts(config):
         by_name.setdefault(alert.name, []).append(alert)
+    pages = {name: _page(config, name, rules, known[name]) for name, rules in by_name.items()}
     return {
-        f"docs/runbooks/{name}.md": re.sub(
-            r"\n{3,}", "\n\n", "\n".join(_page(config, name, rules, known[name])) + "\n"
-        ).encode()
-        for name, rules in by_name.items()
+        f"docs/runbooks/{name}.md": re.sub(r"\n{3,}", "\n\n", "\n".join(lines) + "\n").encode()
+        for name, lines in {"README": _list(by_name, known), **pages}.items()
     }
 
 
+def _list(rules: Mapping[str, Sequence[Alert]], known: Mapping[str, Runbook]) -> Iterator[str]:
+    """Yield the page that a server of the folder shows first."""
+    yield "# Runbooks"
+    yield ""
+    yield "One page for each alert: what it means, what to do, step by step, and what it is not. Alerts link to it."
+    yield ""
+    yield "| alert | severity | what has happened |"
+    yield "|---|---|---|"
+    for name in sorted(rules):
+        yield f"| [{name}]({name}.md) | {_severities(rules[name])} | {known[name].headline} |"
+
+
+def _severities(rules: Sequence[Alert]) -> str:
+    return " and ".join(dict.fromkeys(alert.severity for alert in rules))
+
+
 def _page(config: Config, name: str, rules: Sequence[Alert], runbook: Runbook) -> Iterator[str]:
-    severities = " and ".join(dict.fromkeys(alert.severity for alert in rules))
     yield f"# {name}"
     yield ""
-    yield f"*{severities}.* {runbook.headline}"
+    yield f"*{_severities(rules)}.* {runbook.headline}"
     yield from _section("Meaning", runbook.meaning)
     yield from _section("Impact", runbook.impact)
     placed = any(RELAY in (step.query or "") for step in runbook.steps)
@@ -124,11 +140,10 @@ def _section(title: str, text: str) -> Iterator[str]:
 
 def _numbered(number: int, step: Step) -> Iterator[str]:
     """Yield a step as an item of a list, with its query or command in a block."""
-    lead = f"{number}. "
-    indent = " " * len(lead)
+    indent = " " * 4  # what renderers of all kinds take for a part of the item
     if number == 1:
         yield ""
-    yield lead + step.text.strip()
+    yield f"{number}. {step.text.strip()}"
     for language, block in (("promql", step.query), ("sh", step.command)):
         if block is not None:
             yield from ("", f"{indent}```{language}", f"{indent}{block}", f"{indent}```", "")

@@ -45,6 +45,32 @@ alerts: {external_url: "http://mon.example.com/"}
     assert "(http://mon.example.com/?relay=RELAY)" in made
 
 
+def test_runbooks_link_only_to_each_other_and_to_the_monitors_pages() -> None:
+    """So that a server of that folder alone has all that they need."""
+    text = """
+location: fra
+relays: [{name: demo, url: embedded}]
+probes: [{name: steady, scenario: steady-messaging}]
+alerts: {external_url: "https://{location}-{shard}.example.com/"}
+"""
+    files = generated(parse(text, "config.yaml", {}))
+    made = {name.rpartition("/")[2]: page.decode() for name, page in files.items() if name.startswith("docs/runbooks/")}
+    links = {link for page in made.values() for link in re.findall(r"\]\(([^)]*)\)", page)}
+    monitor = {link for link in links if link.startswith("https://fra-0.example.com/")}
+    assert {"https://fra-0.example.com/faults", "https://fra-0.example.com/?relay=RELAY"} <= monitor
+    assert {link.partition("#")[0] for link in links - monitor} <= made.keys()
+    assert "PAGE/" not in "".join(made.values())
+
+
+def test_the_list_of_runbooks_has_each_with_its_severities_and_headline() -> None:
+    rows = (ROOT / "docs" / "runbooks" / "README.md").read_text("utf-8").splitlines()
+    for name, runbook in runbooks(CONFIG).items():
+        (row,) = (row for row in rows if row.startswith(f"| [{name}]({name}.md) | "))
+        severities = (ROOT / "docs" / "runbooks" / f"{name}.md").read_text("utf-8").splitlines()[2]
+        assert f"*{row.split(' | ')[1]}.* {row.split(' | ')[2].rstrip(' |')}" == severities
+        assert row.endswith(f"| {runbook.headline} |")
+
+
 @pytest.mark.required_counterpart("promtool")
 def test_every_query_is_promql(tmp_path: Path) -> None:
     rules = [
