@@ -125,7 +125,7 @@ PRECEDENCE: Final = (
 
 
 class Condition(StrEnum):
-    """What is said of a relay; `docs/architecture.md` has the rules, section "Conditions"."""
+    """What is said of a relay; `docs/conditions.md` has the rules."""
 
     UP = "up"
     DEGRADED = "degraded"  # messages cross, and some fail or are slow

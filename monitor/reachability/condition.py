@@ -1,7 +1,7 @@
 """The condition of one relay as a state machine without I/O.
 
 Its inputs are results of attempts, confirmed rounds, deliveries, exchanges, the monitor's health and time; its output
-is a `RelayStatus`. `docs/architecture.md`, section "Conditions", has the table. All times are monotonic seconds; each
+is a `RelayStatus`. `docs/conditions.md` has the table. All times are monotonic seconds; each
 input names the present time, which never decreases.
 """
 

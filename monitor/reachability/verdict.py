@@ -2,7 +2,7 @@
 
 An attempt starts at regular times. One that fails, or a failure that a probe reports, starts a round of attempts, and
 one message over each persistent pair. `condition.RelayCondition` decides what follows from their results, after it is
-known that the fault is not this monitor's own. `docs/architecture.md`, section "Conditions", has the rules.
+known that the fault is not this monitor's own. `docs/conditions.md` has the rules.
 """
 
 from __future__ import annotations

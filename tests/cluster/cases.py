@@ -1,4 +1,4 @@
-"""The incidents, each with what docs/architecture.md (Conditions) promises for it."""
+"""The incidents, each with what docs/conditions.md promises for it."""
 
 from __future__ import annotations
 

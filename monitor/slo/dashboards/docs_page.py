@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 _HEAD: Final = """\
 # Dashboards
 
-`relay-monitor generate` writes the dashboards and this page from the configuration.
+What each panel of the four Grafana dashboards answers, how to import them, and what their colours mean. `relay-monitor
+generate` writes the dashboards and this page from the configuration.
 
 ## Import
 
