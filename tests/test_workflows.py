@@ -29,6 +29,7 @@ MAY_WRITE: Final = {
     ("release.yml", "chart"): {"packages"},
     ("release.yml", "notes"): {"contents"},
     ("dependencies.yml", "upgrade"): {"actions", "contents", "pull-requests"},
+    ("pages.yml", "deploy"): {"id-token", "pages"},
 }
 """Workflow and job → the permissions with which it may write."""
 
