@@ -95,6 +95,13 @@ def test_every_link_to_a_heading_leads_to_one() -> None:
     assert broken == []
 
 
+def test_the_readme_leads_to_every_page() -> None:
+    """Runbooks have a list of their own."""
+    linked = set(re.findall(r"\]\(([^)#\s]+\.md)", (ROOT / "README.md").read_text("utf-8")))
+    pages = {page.relative_to(ROOT).as_posix() for page in PAGES if page.name != "README.md"}
+    assert sorted(page for page in pages - linked if not page.startswith("docs/runbooks/")) == []
+
+
 def commands() -> Iterator[tuple[Path, str]]:
     """Yield each command line that a page shows, in a block or as code."""
     for page in PAGES:

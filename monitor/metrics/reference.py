@@ -61,8 +61,9 @@ def render() -> str:
     lines = [
         "# Metrics",
         "",
-        "`/metrics` serves the text format or OpenMetrics, in which the run id is an exemplar.",
-        "This page is generated from `monitor/metrics/declared.py`: `make docs`.",
+        "Every metric of the monitor: its labels, which probes have it, and what it means. `process_*` are those of",
+        "every Prometheus client. `/metrics` serves the text format or OpenMetrics, in which the id of a run is an",
+        "exemplar: its timeline is at `/runs/ID`. `make docs` writes this page from `monitor/metrics/declared.py`.",
         "",
         _TEXT,
         *(f"- {', '.join(names)}: {', '.join(f'{edge:g}' for edge in edges)} seconds" for edges, names in _buckets()),
