@@ -143,6 +143,11 @@ class DrillConfig(Section):
     webhook_url: MonitorUrl | None = Field(
         None, description="URL at which Alertmanager reaches this monitor; null: `alerts.external_url`"
     )
+    token_file: ExistingFile | None = Field(
+        None,
+        description="file with the token that Alertmanager must send with a notification, read at each one; null: the "
+        "right to read is enough",
+    )
 
 
 class DegradedConfig(Section):

@@ -25,6 +25,7 @@ from monitor.web.prometheus import PrometheusClient
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
+    from pathlib import Path
 
     from monitor.clock import Clock
     from monitor.config import Config
@@ -93,6 +94,11 @@ class Drills:
     def min_timeout(self) -> float:
         """A drill of this many seconds or fewer cannot succeed."""
         return min_drill_timeout(self._config())
+
+    @property
+    def token_file(self) -> Path | None:
+        """See `DrillControl`."""
+        return self._config().drill.token_file
 
     def start(self, timeout: float | None, author: str) -> Drill:
         """Start a drill; `timeout` in seconds, None for that of the configuration.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from monitor.config import drill_webhook, show_duration
 from monitor.config.attempts import GROUP_WAIT
 from monitor.drill import ALERT, LABEL
+from monitor.slo.receivers import SECRETS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 GROUP_INTERVAL: Final = 15.0
 """Seconds between two notifications of a drill, of which the first one ends it."""
+
+TOKEN_FILE: Final = f"{SECRETS}/drill"
+"""The file with the token of drills, as Alertmanager sees it."""
 
 NOBODY: Final = "nobody"
 """The receiver that notifies nobody, for drills of monitors that the configuration does not name."""
@@ -48,8 +52,11 @@ def drill_routes(config: Config, own: Sequence[str]) -> Iterator[dict[str, Any]]
 def drill_receivers(config: Config) -> Iterator[dict[str, Any]]:
     """Yield the receivers of drills: one for each address of a monitor. The end of a drill sends nothing."""
     urls = _urls(config)
+    token: dict[str, Any] = {}
+    if config.drill.token_file is not None:
+        token = {"http_config": {"authorization": {"credentials_file": TOKEN_FILE}}}
     for name, url in zip(_names(urls), urls, strict=True):
-        yield {"name": name, "webhook_configs": [{"url": url, "send_resolved": False}]}
+        yield {"name": name, "webhook_configs": [{"url": url, "send_resolved": False} | token]}
 
 
 def _urls(config: Config) -> dict[str, list[tuple[str, str]]]:

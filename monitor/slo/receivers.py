@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from monitor.config import Config
 
 SECRETS: Final = "/etc/alertmanager/secrets"
-"""Folder of the files with PagerDuty's routing keys and Slack's webhook URLs."""
+"""Folder of the files with PagerDuty's routing keys, Slack's webhook URLs and the token of drills."""
 
 CHANNEL: Final = "#relay-monitor"
 

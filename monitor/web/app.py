@@ -78,7 +78,7 @@ def build_app(state: WebState, auth: WebAuth | None = None) -> SecurityHeaders:
         },
     )
     guarded = HostGuard(WriteGuard(app), state.host_names, auth)
-    return SecurityHeaders(guarded if auth is None else AuthMiddleware(guarded, auth))
+    return SecurityHeaders(guarded if auth is None else AuthMiddleware(guarded, auth, drills.has_own_credential))
 
 
 def _route(path: str, **endpoints: Callable[[Request], Awaitable[Response]]) -> Route:

@@ -27,6 +27,7 @@ from monitor.web.write_guard import FOR_READERS, READING, USER
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Callable
     from pathlib import Path
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -142,11 +143,15 @@ class AuthMiddleware:
     """ASGI middleware: basic auth and rate limit before `app`, and the configured response headers.
 
     Users who may write may also read. For a change the users who only read are not accepted if there are others.
+    has_own_credential: returns True for a path whose endpoint asks for a credential of its own, and for no user.
     """
 
-    def __init__(self, app: ASGIApp, auth: WebAuth) -> None:
+    def __init__(
+        self, app: ASGIApp, auth: WebAuth, has_own_credential: Callable[[str], bool] = lambda _: False
+    ) -> None:
         self._app = app
         self._auth = auth
+        self._has_own_credential = has_own_credential
         self._passwords = Passwords()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -168,7 +173,7 @@ class AuthMiddleware:
         readers, writers = security.config.basic_auth_users, security.config.basic_auth_write_users
         writes = scope["method"] not in READING and scope["path"] not in FOR_READERS
         users = writers if writes and writers else {**readers, **writers} if readers else {}
-        if not users:
+        if not users or self._has_own_credential(scope["path"]):
             return None
         try:
             user, password = _credentials(Headers(scope=scope).get("authorization", ""))

@@ -1,13 +1,15 @@
 """Drills over HTTP: `/api/v1/drill` to start, follow and end one, and the webhook for Alertmanager.
 
-`write_guard` decides who may start one. The webhook needs no right to write: the notification has the id of the running
-drill, which only those know who can read /metrics, and anything else changes nothing.
+`write_guard` decides who may start one. The webhook needs no right to write: a notification counts if it has the id of
+the running drill, which all who can read /metrics know, and the token of `drill.token_file`, which Alertmanager has.
 """
 
 from __future__ import annotations
 
+import secrets
 import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -15,13 +17,16 @@ import structlog
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 
-from monitor.config import parse_duration, show_duration
-from monitor.drill import ALERT, LABEL, Link
-from monitor.errors import RequestError, printable
+from monitor.config import parse_duration, reveal, show_duration
+from monitor.drill import ALERT, LABEL, WEBHOOK, Link
+from monitor.errors import RequestError, StartupError, printable
+from monitor.threads import run_in_thread
 from monitor.web.bodies import author_of, json_body, read_body
 from monitor.web.rendering import Json
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from starlette.requests import Request
 
     from monitor.drill import Drill
@@ -96,9 +101,14 @@ class DrillEndpoints:
             raise HTTPException(404, str(error)) from None
         return Json({"drill": drill_json(drill)})
 
+    def has_own_credential(self, path: str) -> bool:
+        """Return True for the webhook if its notifications need a token: then they need no user."""
+        return path == WEBHOOK and self._state.drills is not None and self._state.drills.token_file is not None
+
     async def webhook(self, request: Request) -> Response:
         """Receive a notification of Alertmanager; 200 whether it is that of the running drill or not."""
         control = self._control()
+        await _check_token(request, control.token_file)
         try:
             notification = msgspec.json.decode(await read_body(request, "application/json"), type=_Notification)
         except (msgspec.DecodeError, RecursionError):
@@ -135,6 +145,22 @@ class DrillEndpoints:
             return False
         self._tokens -= 1
         return True
+
+
+async def _check_token(request: Request, token_file: Path | None) -> None:
+    """Raise `HTTPException` unless a request has the token in a file, or there is no file."""
+    if token_file is None:
+        return
+    try:
+        token = await run_in_thread("read of the token of drills", partial(reveal, token_file))
+    except StartupError as error:
+        _log.error("notification of a drill rejected", why=str(error), repeats=True)
+        raise HTTPException(503, "the token of drills cannot be read; see the log of the monitor") from None
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not secrets.compare_digest(given.strip().encode(), token.encode()):
+        why = "its token is not that in drill.token_file" if scheme else "it has no token, see drill.token_file"
+        _log.warning("notification of a drill rejected", why=why, repeats=True)
+        raise HTTPException(401, "the token of drill.token_file is required", headers={"WWW-Authenticate": "Bearer"})
 
 
 def drill_json(drill: Drill) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Sequence
     from datetime import datetime
+    from pathlib import Path
 
     from monitor.drill import Drill
     from monitor.incidents import Incident
@@ -47,6 +48,10 @@ class DrillControl(Protocol):
     @property
     def min_timeout(self) -> float:
         """A drill of this many seconds or fewer cannot succeed."""
+
+    @property
+    def token_file(self) -> Path | None:
+        """The file with the token that a notification must have; None if it needs none."""
 
     def start(self, timeout: float | None, author: str) -> Drill:
         """Start a drill; `timeout` in seconds, None for the usual one. Raises `RequestError` if one runs."""

@@ -201,6 +201,7 @@ relays:
     tls: {ca_file: named, cert_file: named, key_file: named}
 probes: [{name: idle, scenario: steady-state}]
 prometheus: {url: "https://p", username: u, password_file: named, ca_file: named}
+drill: {token_file: named}
 """
 
 
@@ -219,6 +220,7 @@ def test_a_pipe_is_refused_for_every_file(tmp_path: Path) -> None:
         (7, "relays[0].tls.key_file"),
         (9, "prometheus.ca_file"),
         (9, "prometheus.password_file"),
+        (10, "drill.token_file"),
     ]
 
 

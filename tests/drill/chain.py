@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import sys
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import httpx
 import yaml
 
 from monitor.drill import ALERT, WEBHOOK
+from monitor.slo.drill_route import TOKEN_FILE
 from tests.e2e.monitoring import Monitoring, shipped
 from tests.relays import ROOT
 from tests.sockets import closed_port
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
 CUTS: Final = ("scrape", "rule", "alertmanager", "route", "webhook")
 """The links that can be cut, in their order."""
+
+TOKEN_NAME: Final = TOKEN_FILE.rpartition("/")[2]
+"""The file that both the monitor and Alertmanager read."""
 
 REPLY_TIMEOUT: Final = 60.0
 """Seconds for a reply of a program, which reloads its rules on a busy machine."""
@@ -41,7 +46,9 @@ class Chain:
     """All programs. Scrapes and evaluations are `interval` apart; `waits` as those of `Monitoring`."""
 
     def __init__(self, folder: Path, *, interval: str, waits: str | None = None, reads: bool = True) -> None:
-        config = shipped(relays=[{"name": "demo", "url": "embedded"}])
+        token_file = folder / TOKEN_NAME
+        token_file.write_text(secrets.token_hex(16), "ascii")
+        config = shipped(relays=[{"name": "demo", "url": "embedded"}], drill={"token_file": str(token_file)})
         self.world = Monitoring(folder, [config], interval=interval, waits=waits, reads=reads, history=False)
         self.monitor = self.world.monitors[0]
         self._client = httpx.AsyncClient(trust_env=False, timeout=REPLY_TIMEOUT)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import yaml
 
+from monitor.slo.receivers import SECRETS
 from tests.e2e.history import backfill
 from tests.e2e.programs import ALERTMANAGER, PROMETHEUS, Program, find
 from tests.e2e.receiver import Receiver
@@ -202,7 +203,7 @@ class Monitoring:
         if self.waits is not None:
             _set_waits(config["route"], self.waits)
         file = self.folder / "alertmanager.yml"
-        file.write_text(yaml.safe_dump(config), encoding="utf-8")
+        file.write_text(yaml.safe_dump(config).replace(SECRETS, str(self.folder)), encoding="utf-8")
         return Program(
             find(ALERTMANAGER),
             *(f"--config.file={file}", f"--storage.path={self.folder / 'alertmanager'}", "--cluster.listen-address="),

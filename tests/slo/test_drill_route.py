@@ -168,6 +168,16 @@ def test_each_drill_is_a_group_and_its_end_is_not_told() -> None:
     assert receiver["webhook_configs"][0]["send_resolved"] is False
 
 
+def test_alertmanager_sends_the_token_if_the_monitor_asks_for_one(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("a token")
+    file = alertmanager(MANY + f"drill: {{token_file: {tmp_path / 'token'}}}\n")
+    drills = [each["webhook_configs"][0] for each in file["receivers"] if each["name"].startswith("drill")]
+    assert [each["http_config"] for each in drills] == [
+        {"authorization": {"credentials_file": "/etc/alertmanager/secrets/drill"}}
+    ] * 4
+    assert "http_config" not in json.dumps(alertmanager(MANY))
+
+
 def test_no_dashboard_shows_its_alert_or_its_relay() -> None:
     files = generated(parse(SHIPPED, "config.yaml", {}))
     found = [

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 STARTED_AT = 1_700_000_000.0
+TOKEN = {"Authorization": "Bearer a token of the drills"}
 PROMETHEUS = {"X-Prometheus-Scrape-Timeout-Seconds": "10", "User-Agent": "Prometheus/2.42.0"}
 
 
@@ -34,6 +35,7 @@ class FakeDrills:
 
     newest: Drill | None = None
     min_timeout = 35.0
+    token_file: Path | None = None
     started: list[tuple[float | None, str]] = field(default_factory=list)
 
     def state(self, *names: str) -> tuple[Any, ...]:
@@ -275,6 +277,42 @@ class TestWebhook:
             assert (long.status_code, long.json()["error"][:5]) == (400, "by mu")
             started = await web.post("/api/v1/drill", json={"by": "ana"}, auth=("writer", "w"))
             assert (started.status_code, started.json()["drill"]["by"]) == (201, "ana (writer)")
+
+    async def test_with_a_token_the_id_is_not_enough(self, tmp_path: Path) -> None:
+        (tmp_path / "token").write_text("a token of the drills\n")
+        drills = FakeDrills(token_file=tmp_path / "token")
+        drills.start(None, "ana")
+        async with from_elsewhere(build_app(state(drills=drills))) as web:
+            for given in ("", "Bearer", "Bearer another", "Basic a token of the drills", "a token of the drills"):
+                response = await web.post(WEBHOOK, json=notification(), headers={"Authorization": given})
+                assert (response.status_code, response.headers["www-authenticate"]) == (401, "Bearer")
+            response = await web.post(WEBHOOK, json=notification(), headers={b"Authorization": b"Bearer \xe9"})
+            assert response.status_code == 401
+            assert drills.state("received") == (None,)
+            response = await web.post(WEBHOOK, json=notification(), headers=TOKEN)
+            assert (response.status_code, response.text) == (200, "received\n")
+
+    async def test_the_token_stands_for_a_user_and_no_user_for_the_token(self, tmp_path: Path) -> None:
+        (tmp_path / "token").write_text("a token of the drills")
+        hashed = bcrypt.hashpw(b"r", bcrypt.gensalt(4)).decode()
+        (tmp_path / "web.yml").write_text(f"basic_auth_users: {{reader: '{hashed}'}}\n")
+        auth = WebAuth(read_security(tmp_path / "web.yml"))
+        drills = FakeDrills(token_file=tmp_path / "token")
+        async with from_elsewhere(build_app(state(drills=drills), auth)) as web:
+            assert (await web.post(WEBHOOK, json=notification(), headers=TOKEN)).status_code == 200
+            assert (await web.post(WEBHOOK, json=notification(), auth=("reader", "r"))).status_code == 401
+            assert (await web.get("/api/v1/drill", headers=TOKEN)).status_code == 401
+            drills.token_file = None
+            assert (await web.post(WEBHOOK, json=notification(), headers=TOKEN)).status_code == 401
+            assert (await web.post(WEBHOOK, json=notification(), auth=("reader", "r"))).status_code == 200
+
+    async def test_a_token_that_cannot_be_read_is_read_again_with_the_next_notification(self, tmp_path: Path) -> None:
+        drills = FakeDrills(token_file=tmp_path / "token")
+        drills.start(None, "ana")
+        async with client(drills=drills) as web:
+            assert (await web.post(WEBHOOK, json=notification(), headers=TOKEN)).status_code == 503
+            (tmp_path / "token").write_text("a token of the drills")
+            assert (await web.post(WEBHOOK, json=notification(), headers=TOKEN)).text == "received\n"
 
     async def test_a_page_of_another_site_cannot_send_one(self) -> None:
         async with client(drills=FakeDrills()) as web:
