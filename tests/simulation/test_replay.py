@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-import yaml
 
 from monitor.config import Config, load
 from monitor.simulation.promql import Series, Store
 from monitor.simulation.year.kinds import KINDS, Due, Kind
 from monitor.simulation.year.plan import draw_faults
 from monitor.simulation.year.simulate import Clusters, clusters
-from monitor.slo.rules import alerts, groups, rules_file
+from monitor.slo.rules import alerts, rules_file
 from tests.relays import ROOT
 from tests.simulation.windows_promtool import promtool_input
-from tests.slo.rules.promtool import promtool_3, run, without_annotations
+from tests.slo.rules.promtool import promtool_3, run, without_annotations, write_reduced
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,9 +73,7 @@ def document(simulated: Clusters, cluster: Cluster, config: Config, version: int
     assert bool(firing) is (cluster.faults[0].kind.due is not Due.NEVER)
     interval = config.prometheus.scrape_interval
     return {
-        "rule_files": ["rules.yml"],
         "evaluation_interval": f"{interval:.0f}s",
-        "group_eval_order": [group.name for group in groups(config)],
         "tests": [
             {
                 "interval": f"{interval:.0f}s",
@@ -125,7 +122,6 @@ def test_promtool_fires_the_same_alerts_at_the_same_times(
     if any("ALERTS" in alert.expr for alert in alerts(config)):
         pytest.skip("a rule reads ALERTS, which the simulation does not have")
     simulated, cluster = history(config, BY_NAME[name])
-    (tmp_path / "rules.yml").write_bytes(without_annotations(rules_file(config)))
-    made = document(simulated, cluster, config, version)
-    (tmp_path / "test.yml").write_text(yaml.safe_dump(made, sort_keys=False, width=1_000_000))
-    run("promtool" if version == 2 else promtool_3(), "test", "rules", tmp_path / "test.yml")
+    rules = without_annotations(rules_file(config))
+    files = write_reduced(tmp_path, rules, document(simulated, cluster, config, version))
+    run("promtool" if version == 2 else promtool_3(), "test", "rules", *files)

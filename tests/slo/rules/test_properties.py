@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from itertools import product
 from pathlib import Path
@@ -26,7 +25,7 @@ from monitor.vocabulary import Sli
 from tests.e2e.programs import PROMTOOL, find
 from tests.slo.dashboards.promql import Selector, selectors
 from tests.slo.rules.oracle import Oracle
-from tests.slo.rules.promtool import promtool_3, run, without_annotations
+from tests.slo.rules.promtool import promtool_3, run, without_annotations, write_reduced
 from tests.slo.rules.series import info
 from tests.slo.rules.strategies import configs, histories, keys_of
 
@@ -288,21 +287,20 @@ def seconds(text: str) -> float:
 def check_against_oracle(program: str, version: int, data: st.DataObject) -> None:
     """Compare promtool with the oracle, for some configurations and histories in one call."""
     with TemporaryDirectory() as folder:
-        files = []
+        files: list[Path] = []
         for number in range(BATCH):
             config = data.draw(configs(trend=False))
             history = data.draw(histories(config, most=4))
             last = len(history.evaluations()) - 1
             asked = data.draw(st.lists(st.integers(1, last), min_size=3, max_size=3, unique=True))
-            rules = Path(folder) / f"{number}.rules.yml"
-            rules.write_bytes(without_annotations(rules_file(config)))
-            case = document(rules.name, config, history, sorted(asked), version)
-            files.append(Path(folder) / f"{number}_test.yml")
-            files[-1].write_text(json.dumps(case), encoding="utf-8")  # JSON is YAML, and faster to write
+            case = document(config, history, sorted(asked), version)
+            each = Path(folder) / str(number)
+            each.mkdir()
+            files += write_reduced(each, without_annotations(rules_file(config)), case)
         run(program, "test", "rules", *files, timeout=280)
 
 
-def document(rules: str, config: Config, history: History, asked: Sequence[int], version: int) -> dict[str, Any]:
+def document(config: Config, history: History, asked: Sequence[int], version: int) -> dict[str, Any]:
     """Return a test file: a history, and the expected ratios and alerts at some evaluations."""
     oracle = Oracle(config, history, version)
     series = [
@@ -349,9 +347,7 @@ def document(rules: str, config: Config, history: History, asked: Sequence[int],
         ever = f"sum(count_over_time({firing.selector()}[1d])) or vector(0)"
         questions.append((history.duration, ever, sum(counts)))
     return {
-        "rule_files": [rules],
         "evaluation_interval": f"{history.evaluation}s",
-        "group_eval_order": [group.name for group in groups(config)],
         "tests": [
             {
                 "interval": f"{history.scrape}s",

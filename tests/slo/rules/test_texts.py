@@ -32,7 +32,7 @@ FIRST_LINE = 120
 """Characters that a pager shows of a summary."""
 
 
-def _document(cases: Sequence[TextCase], order: Sequence[str], interval: str) -> dict[str, Any]:
+def _document(cases: Sequence[TextCase], interval: str) -> dict[str, Any]:
     tests = [
         {
             "name": case.name,
@@ -57,26 +57,18 @@ def _document(cases: Sequence[TextCase], order: Sequence[str], interval: str) ->
         }
         for case in cases
     ]
-    return {
-        "rule_files": ["rules.yml"],
-        "evaluation_interval": interval,
-        "group_eval_order": list(order),
-        "tests": tests,
-    }
+    return {"evaluation_interval": interval, "tests": tests}
 
 
-def _write(folder: Path, config: str, cases: Sequence[TextCase], interval: str) -> None:
-    """Write the rules, without links, and the cases."""
-    made = yaml.safe_load(rules_file(parse(config, "config.yaml", {})))
-    for group in made["groups"]:
+def _without_links(rules: bytes) -> list[dict[str, Any]]:
+    """Return the groups of a rule file with summaries and descriptions as the only annotations."""
+    groups = promtool.loaded(rules)
+    for group in groups:
         for rule in group["rules"]:
             texts = rule.get("annotations", {})
             for link in [name for name in texts if name not in {"summary", "description"}]:
                 del texts[link]
-    rules = yaml.safe_dump(made, width=10_000)
-    (folder / "rules.yml").write_text(rules, encoding="utf-8")
-    document = _document(cases, promtool.group_names(rules.encode()), interval)
-    (folder / "cases.yml").write_text(yaml.safe_dump(document, width=10_000), encoding="utf-8")
+    return groups
 
 
 @pytest.mark.integration
@@ -94,8 +86,8 @@ def test_the_texts_are_as_written(
     if which == "promtool3" and CI and not os.environ.get("ALL_CASES"):
         pytest.skip("takes seconds, and promtool 2 runs it; `make promtool` runs all")
     program = find(PROMTOOL) if which == "promtool" else promtool.promtool_3()
-    _write(tmp_path, config, cases, interval)
-    promtool.run(program, "test", "rules", tmp_path / "cases.yml")
+    rules = _without_links(rules_file(parse(config, "config.yaml", {})))
+    promtool.run(program, "test", "rules", *promtool.write_reduced(tmp_path, rules, _document(cases, interval)))
 
 
 def test_every_text_that_is_shown_fits_a_pager() -> None:
