@@ -49,7 +49,19 @@ print("listening", flush=True)
 time.sleep(600)
 """
 
-FETCH = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:9464/metrics', timeout=5).read().decode())"
+FETCH = """
+import json, sys, urllib.request
+for _ in sys.stdin:
+    try:
+        page = urllib.request.urlopen("http://127.0.0.1:9464/metrics", timeout=5).read().decode()
+    except OSError:
+        page = ""
+    print(json.dumps(page), flush=True)
+"""
+"""Prints the page of the monitor for each line that it reads: a new process for each page would take the processor."""
+
+POLL = 0.25
+"""Seconds between two looks at the page."""
 
 
 class Link:
@@ -72,6 +84,7 @@ class Link:
                 assert ip("netns", "exec", name, "ip", "address", "add", f"{address}/24", "dev", link)
             assert ip("netns", "exec", name, "ip", "link", "set", link, "up")
         self.relays: list[subprocess.Popen[str]] = []
+        self._fetcher = stack.enter_context(run_in(self.here, sys.executable, "-c", FETCH, stdin=subprocess.PIPE))
 
     def start_relays(self) -> None:
         for host in RELAYS:
@@ -109,11 +122,11 @@ class Link:
         return ip("netns", "exec", namespace, "ip", "link", "set", link, state)
 
     def page(self) -> Samples:
-        done = subprocess.run(
-            ["ip", "netns", "exec", self.here, sys.executable, "-c", FETCH],
-            capture_output=True, text=True, timeout=20, check=False,
-        )  # fmt: skip
-        return samples(done.stdout)
+        assert self._fetcher.stdin is not None
+        assert self._fetcher.stdout is not None
+        self._fetcher.stdin.write("\n")
+        self._fetcher.stdin.flush()
+        return samples(json.loads(self._fetcher.stdout.readline()))
 
     def until(self, condition: Callable[[Samples], bool], seconds: float = 60) -> Samples:
         """Wait until a condition on the page holds, and return that page."""
@@ -123,6 +136,7 @@ class Link:
             with contextlib.suppress(AssertionError):
                 if condition(found):
                     return found
+            time.sleep(POLL)
         raise AssertionError((self._folder / "log").read_text()[-4000:])
 
 

@@ -83,11 +83,15 @@ def namespace() -> Iterator[str]:
 
 
 def run_in(
-    namespace: str, *command: str, stdout: int | IO[str] = subprocess.PIPE, stderr: int | IO[str] = subprocess.PIPE
+    namespace: str,
+    *command: str,
+    stdin: int | None = None,
+    stdout: int | IO[str] = subprocess.PIPE,
+    stderr: int | IO[str] = subprocess.PIPE,
 ) -> subprocess.Popen[str]:
     """Start a program in a namespace; as a context manager it is killed at the end."""
     return _KilledAtExit(
-        ["ip", "netns", "exec", namespace, *command], stdout=stdout, stderr=stderr, text=True, cwd=ROOT
+        ["ip", "netns", "exec", namespace, *command], stdin=stdin, stdout=stdout, stderr=stderr, text=True, cwd=ROOT
     )
 
 
