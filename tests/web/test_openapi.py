@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
-from jsonschema import Draft202012Validator
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from monitor.web import build_app
 from monitor.web.openapi import PATH, document
 from tests.journal.sample import FULL
+from tests.json_schema import validator
 from tests.web.site import state
 from tests.web.test_drill import FakeDrills
 from tests.web.test_incident_api import recorder
@@ -104,7 +104,7 @@ def test_every_key_of_a_response_is_documented(path: str, parameters: dict[str, 
 
 def test_every_schema_is_valid() -> None:
     for each in SCHEMAS.values():
-        Draft202012Validator.check_schema(each)
+        validator(each)
 
 
 def test_every_route_of_the_api_is_documented() -> None:
