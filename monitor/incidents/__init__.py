@@ -1,7 +1,8 @@
 """Incidents: what happened to one relay from its first failure until it was up for five minutes.
 
-`state_machine` decides when an incident opens, changes and closes, and collects its entries. `incident` has the values,
-`identifier` their ids, `serialize` their JSON form and `markdown` the text for a post-mortem. Nothing here does I/O.
+`state_machine` decides when an incident opens, changes and closes, and collects its entries; `recent` remembers the
+failures before it opens, and `record` adds to it, within its limits. `incident` has the values, `identifier` their ids,
+`serialize` their JSON form and `markdown` the text for a post-mortem. Nothing here does I/O.
 """
 
 from monitor.incidents.incident import (

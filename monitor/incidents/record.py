@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from monitor.durations import duration
 from monitor.incidents.incident import (
     MAX_CAUSES,
     MAX_ENTRIES,
@@ -17,7 +18,7 @@ from monitor.incidents.incident import (
     FailureCount,
     Incident,
 )
-from monitor.incidents.text import VERDICTS
+from monitor.incidents.text import VERDICTS, WORDS
 from monitor.vocabulary import cause_name
 
 if TYPE_CHECKING:
@@ -58,6 +59,37 @@ def add_entry(incident: Incident, entry: Entry) -> Incident:
         omitted = _omitted(entries[KEPT_FIRST:kept_from])
         entries = (*entries[:KEPT_FIRST], omitted, *entries[kept_from:])
     return replace(incident, entries=entries, updated_at=entry.at)
+
+
+def new_incident(id_: str, relay: str, began_at: datetime, now: datetime, condition: Condition) -> Incident:
+    """Return an incident that opens now, without entries."""
+    return Incident(
+        id=id_, relay=relay, began_at=began_at, opened_at=now, updated_at=now, condition=condition, worst=condition
+    )
+
+
+def reopened(incident: Incident, condition: Condition) -> Incident:
+    """Open a closed incident again."""
+    return replace(
+        incident,
+        closed_at=None,
+        closed_because="",
+        recovered_at=None,
+        reopened=incident.reopened + 1,
+        in_maintenance=False,
+        condition=condition,
+    )
+
+
+def condition_texts(
+    condition: Condition, before: Condition, lasted: float, why: str, *, since: datetime
+) -> tuple[str, dict[str, Value]]:
+    """Return the text and the fields of an entry about another condition; the one before lasted some seconds."""
+    text = f"Relay is {WORDS[condition]} after {duration(lasted)} {WORDS[before]}" + (f": {why}" if why else ".")
+    fields: dict[str, Value] = {"condition": condition.value, "before": before.value, "seconds": round(lasted, 3)}
+    if why:
+        fields["why"] = shorten(why)
+    return text, fields | {"since": since.isoformat()}
 
 
 def closed(incident: Incident, at: datetime, because: str) -> Incident:

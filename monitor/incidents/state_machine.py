@@ -8,13 +8,14 @@ Times are monotonic seconds; each input names the present time, which never decr
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import defaultdict
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from monitor.durations import duration
-from monitor.incidents.incident import BAD, SEVERITY, Change, ChangeKind, Entry, EntryKind, Failed, Incident
-from monitor.incidents.record import add_entry, add_failure, add_messages, closed, shorten, with_seconds
+from monitor.incidents.incident import BAD, SEVERITY, Change, ChangeKind, Entry, EntryKind
+from monitor.incidents.recent import BadMessages, RecentFailures, counted
+from monitor.incidents.record import add_entry, closed, condition_texts, new_incident, reopened, with_seconds
 from monitor.incidents.spans import condition_since
 from monitor.incidents.text import WORDS
 from monitor.vocabulary import Condition
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from monitor.incidents.incident import Value
+    from monitor.incidents.incident import Failed, Incident, Value
     from monitor.results import RelayStatus
 
 CLOSE_AFTER: Final = 300.0
@@ -32,26 +33,8 @@ CLOSE_AFTER: Final = 300.0
 REOPEN_WITHIN: Final = 1800.0
 """Seconds after its closing within which an incident is continued by another failure."""
 
-EVIDENCE_BEFORE: Final = 60.0
-"""Seconds before the beginning of a condition from which failures belong to the incident that it opens."""
-
-DEGRADATION_WINDOW: Final = 300.0
-"""The same for a degraded relay: what a degradation is found from."""
-
-MAX_RECENT: Final = 50
-"""Failures remembered while there is no incident."""
-
 _UNNAMED: Final = ""  # the reason of a window that the process before this one noted
 NOT_WATCHED: Final = "no longer watched"
-
-
-class _Judged(NamedTuple):
-    """Messages with a bad verdict."""
-
-    at: datetime
-    verdict: str
-    number: int
-    run_id: str
 
 
 class IncidentMachine:
@@ -71,14 +54,13 @@ class IncidentMachine:
         self._counted_seconds = 0.0  # how much of that `incident` has counted since this process observes it
         self._status: RelayStatus | None = None
         self._observed_since: float | None = None  # when this process learned something of the relay first
-        self._unrecorded: defaultdict[Condition, float] = defaultdict(
-            float
-        )  # seconds since then that belong to no incident
+        # Seconds since then that belong to no incident.
+        self._unrecorded: defaultdict[Condition, float] = defaultdict(float)
         self._why = ""
         self._up_seconds = 0.0  # observed since the latest bad condition
         self._closed = now  # when `incident` closed
         self._maintenance: str | None = None  # the reason of the window
-        self._recent: deque[tuple[float, Failed | _Judged]] = deque(maxlen=MAX_RECENT)
+        self._recent = RecentFailures()
         self._awaits_delivery = False
         self._changes: list[Change] = []
 
@@ -150,7 +132,7 @@ class IncidentMachine:
         if failed is None and self.open is None:
             return self._taken()
         if failed is not None:
-            self._evidence(failed)
+            self._count(failed)
         if (incident := self.open) is not None:
             self.incident = replace(
                 incident,
@@ -164,13 +146,13 @@ class IncidentMachine:
     def run_failed(self, now: float, failed: Failed) -> list[Change]:
         """Handle a failed run of a probe."""
         self._advance(now)
-        self._evidence(failed)
+        self._count(failed)
         return self._taken(ChangeKind.UPDATED if self.open is not None else None)
 
     def messages(self, now: float, verdict: str, count: int, run_id: str) -> list[Change]:
         """Handle messages that got a bad verdict."""
         self._advance(now)
-        self._evidence(_Judged(self._wall(0.0), verdict, count, run_id))
+        self._count(BadMessages(self._wall(0.0), verdict, count, run_id))
         return self._taken(ChangeKind.UPDATED if self.open is not None else None)
 
     def maintenance(self, now: float, reason: str | None) -> list[Change]:
@@ -252,31 +234,16 @@ class IncidentMachine:
         latest = self.incident
         ago = max(0.0, (wall - status.since).total_seconds())
         if latest is None:
-            latest = Incident(
-                id=self._name(wall),
-                relay=self._relay,
-                began_at=min(status.since, wall),
-                opened_at=wall,
-                updated_at=wall,
-                condition=status.condition,
-                worst=status.condition,
-            )
+            latest = new_incident(self._name(wall), self._relay, min(status.since, wall), wall, status.condition)
             kind, entry, text = ChangeKind.OPENED, EntryKind.OPENED, f"Opened: {said}"
         else:
             kind, entry = ChangeKind.REOPENED, EntryKind.REOPENED
             text = f"Reopened {duration(self._now - self._closed)} after it was closed: {said}"
             ago = min(ago, self._now - self._closed)
-            latest = replace(
-                latest,
-                closed_at=None,
-                closed_because="",
-                recovered_at=None,
-                reopened=latest.reopened + 1,
-                in_maintenance=False,
-                condition=status.condition,
-            )
+            latest = reopened(latest, status.condition)
         self.incident = replace(latest, seconds=with_seconds(latest.seconds, status.condition, ago))
-        self._take_recent(status)
+        began = self._now - max(0.0, (wall - status.since).total_seconds())
+        self.incident = self._recent.taken(self.incident, self._now, began, status.condition)
         # Without a failure, as where all is slow, it is not known when it began.
         if detected and kind is ChangeKind.OPENED and (self._present().causes or self._present().messages):
             delay = max(0.0, (wall - self._present().began_at).total_seconds())
@@ -316,14 +283,8 @@ class IncidentMachine:
         self.incident = replace(
             incident, condition=condition, worst=worst, recovered_at=recovered, up_seconds=self._up_seconds
         )
-        if not text:
-            text = f"Relay is {WORDS[condition]} after {duration(lasted)} {WORDS[before]}"
-            text += f": {self._why}" if self._why else "."
-        fields: dict[str, Value] = {"condition": condition.value, "before": before.value, "seconds": round(lasted, 3)}
-        if self._why:
-            fields["why"] = shorten(self._why)
-        fields["since"] = self._wall(ago).isoformat()
-        self._enter(entry, text, fields)
+        changed, fields = condition_texts(condition, before, lasted, self._why, since=self._wall(ago))
+        self._enter(entry, text or changed, fields)
         self._changes.append(Change(ChangeKind.CONDITION, self._present()))
 
     def _say(self, condition: Condition) -> None:
@@ -344,34 +305,12 @@ class IncidentMachine:
             text = "Maintenance ended."
         self._enter(EntryKind.MAINTENANCE, text, {"active": reason is not None, "reason": reason or ""})
 
-    def _evidence(self, item: Failed | _Judged) -> None:
+    def _count(self, failure: Failed | BadMessages) -> None:
         """Add a failure to the open incident, or remember it for the one that it may lead to."""
         if self.open is None:
-            self._recent.append((self._now, item))
+            self._recent.remember(self._now, failure)
         else:
-            self._add(item)
-
-    def _take_recent(self, status: RelayStatus) -> None:
-        """Add the failures that led to the condition."""
-        since = self._now - max(0.0, (self._wall(0.0) - status.since).total_seconds()) - EVIDENCE_BEFORE
-        if status.condition is Condition.DEGRADED:
-            since = self._now - DEGRADATION_WINDOW
-        for at, item in self._recent:
-            if at >= since:
-                self._add(item)
-                if isinstance(item, Failed) and item.probe is None:
-                    incident = self._present()
-                    self.incident = replace(
-                        incident, attempts=incident.attempts + 1, failed_attempts=incident.failed_attempts + 1
-                    )
-        self._recent.clear()
-
-    def _add(self, item: Failed | _Judged) -> None:
-        incident = self._present()
-        if isinstance(item, Failed):
-            self.incident = add_failure(incident, item)
-        else:
-            self.incident = add_messages(incident, item.at, item.verdict, item.number, item.run_id)
+            self.incident = counted(self._present(), failure)
 
     def _close(self, because: str, ago: float) -> None:
         """Close the open incident, which was due `ago` seconds ago."""
