@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import base64
+import getpass
 import http.client
 import json
 import ssl
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
 import typer
 
-from monitor.errors import RequestError
+from monitor.errors import RequestError, printable
 
 TIMEOUT: Final = 10.0
 """Seconds that the server may be silent."""
@@ -23,6 +25,9 @@ MAX_TIME: Final = 30.0
 
 MAX_BYTES: Final = 32 << 20
 """Largest response; that of 1000 relays has 4 MB."""
+
+MAX_TEXT: Final = 500
+"""Characters of a text of the monitor that are printed."""
 
 DEFAULT_URL: Final = "http://127.0.0.1:9464"
 
@@ -56,56 +61,83 @@ def read_password(path: Path | None) -> str | None:
     return None if path is None else path.read_text("utf-8").rstrip("\r\n")
 
 
-def request(
-    url: str,
-    method: str,
-    path: str,
-    body: Any = None,
-    *,
-    user: str | None = None,
-    password: str | None = None,
-    ca_file: Path | None = None,
-) -> tuple[int, Any]:
-    """Send a request to the monitor at `url`; return the status and the JSON value of the response.
+@dataclass(frozen=True, slots=True)
+class RunningMonitor:
+    """A running monitor at `url`, with the credentials for it. Its methods raise `RequestError` unless they succeed."""
 
-    `body` is sent as JSON unless it is None. Raises `RequestError` if there is no such response.
-    """
-    status, content = request_bytes(url, method, path, body, user=user, password=password, ca_file=ca_file)
+    url: str
+    user: str | None = None
+    password: str | None = None
+    ca_file: Path | None = None
+
+    def send(self, method: str, path: str, body: Any = None) -> Any:
+        """Send a request, with `body` as JSON unless it is None; return the JSON value of the response."""
+        status, content = self._request(method, path, body)
+        try:
+            return json.loads(content)
+        except (ValueError, RecursionError):
+            raise RequestError(f"{self.url} answered {status}, and not with JSON: is it a relay-monitor?") from None
+
+    def get(self, path: str) -> bytes:
+        """Return the response to a GET as it is."""
+        return self._request("GET", path, None)[1]
+
+    def _request(self, method: str, path: str, body: Any) -> tuple[int, bytes]:
+        connection, prefix = _connection(self.url, self.ca_file)
+        try:
+            connection.request(method, prefix + path, None if body is None else json.dumps(body), self._headers(body))
+            response = connection.getresponse()
+            status, content = response.status, _read(response, self.url)
+        except ssl.SSLCertVerificationError as error:
+            raise RequestError(
+                f"{self.url}: {error.verify_message}; --ca-file names the certificates to trust"
+            ) from None
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise RequestError(
+                f"{self.url} cannot be reached: {why}; --url is the address of a running monitor"
+            ) from None
+        finally:
+            connection.close()
+        if not 200 <= status < 300:  # noqa: PLR2004 - success
+            said = _error_in(content)
+            hint = "; --user and --password-file name the credentials" if status in {401, 403} else ""
+            raise RequestError(
+                f"{self.url}: {said}{hint}" if said else f"{self.url} answered {status} for {path}{hint}"
+            )
+        return status, content
+
+    def _headers(self, body: Any) -> dict[str, str]:
+        headers = {"Accept": "application/json"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        if self.user is not None:
+            credentials = base64.b64encode(f"{self.user}:{self.password or ''}".encode()).decode()
+            headers["Authorization"] = f"Basic {credentials}"
+        return headers
+
+
+def _error_in(content: bytes) -> str:
+    """Return what a monitor says of an error, empty if it says nothing."""
     try:
-        return status, json.loads(content)
+        value = json.loads(content)
     except (ValueError, RecursionError):
-        raise RequestError(f"{url} answered {status}, and not with JSON: is it a relay-monitor?") from None
+        return ""
+    why = value.get("error") if isinstance(value, dict) else None
+    return shown(why) if isinstance(why, str) else ""
 
 
-def request_bytes(
-    url: str,
-    method: str,
-    path: str,
-    body: Any = None,
-    *,
-    user: str | None = None,
-    password: str | None = None,
-    ca_file: Path | None = None,
-) -> tuple[int, bytes]:
-    """Do as `request`, and return the response as it is."""
-    connection, prefix = _connection(url, ca_file)
-    headers = {"Accept": "application/json"}
-    if body is not None:
-        headers["Content-Type"] = "application/json"
-    if user is not None:
-        credentials = base64.b64encode(f"{user}:{password or ''}".encode()).decode()
-        headers["Authorization"] = f"Basic {credentials}"
+def shown(text: str) -> str:
+    """Return a text of a monitor as it is printed."""
+    return printable(text[:MAX_TEXT])
+
+
+def system_user() -> str:
+    """Return the name of the user who runs the command, empty if there is none."""
     try:
-        connection.request(method, prefix + path, None if body is None else json.dumps(body), headers)
-        response = connection.getresponse()
-        return response.status, _read(response, url)
-    except ssl.SSLCertVerificationError as error:
-        raise RequestError(f"{url}: {error.verify_message}; --ca-file names the certificates to trust") from None
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise RequestError(f"{url} cannot be reached: {why}; --url is the address of a running monitor") from None
-    finally:
-        connection.close()
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # a user without a name, as in a container
+        return ""
 
 
 def _connection(url: str, ca_file: Path | None) -> tuple[http.client.HTTPConnection, str]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import time
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -13,25 +12,21 @@ from monitor.cli.client import (
     DEFAULT_URL,
     CaFileOption,
     PasswordFileOption,
+    RunningMonitor,
     UrlOption,
     UserOption,
     read_password,
-    request,
+    shown,
+    system_user,
 )
 from monitor.cli.shared import EXIT_BAD, Output
 from monitor.errors import RequestError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 POLL_INTERVAL = 0.25
 """Seconds between two requests for the state of the drill."""
 
 MAX_FAILURES = 20
 """Requests in a row that may fail before the command gives up; the drill goes on."""
-
-MAX_TEXT = 500
-"""Characters of a text of the monitor."""
 
 
 def drill(
@@ -57,19 +52,19 @@ def drill(
     relay-monitor drill --timeout 90s --url https://monitor.example.com \
         --user ops --password-file /run/secrets/monitor
     """
-    monitor = _Monitor(url, user, read_password(password_file), ca_file)
-    asked = {"by": by or _system_user()} | ({"timeout": timeout} if timeout is not None else {})
-    started = monitor.drill("POST", "/api/v1/drill", asked)
+    monitor = RunningMonitor(url, user, read_password(password_file), ca_file)
+    asked = {"by": by or system_user()} | ({"timeout": timeout} if timeout is not None else {})
+    started = _send(monitor, "POST", "/api/v1/drill", asked)
     show = output is Output.TEXT
     if show:
         typer.echo(
-            f"Drill {_printable(started['id'])}: a page must arrive within {started['timeoutSeconds']:.0f} s. "
+            f"Drill {shown(started['id'])}: a page must arrive within {started['timeoutSeconds']:.0f} s. "
             "Ctrl-C ends it."
         )
     try:
         ended = _follow(monitor, started, show=show)
     except KeyboardInterrupt:
-        monitor.drill("DELETE", f"/api/v1/drill/{started['id']}")
+        _send(monitor, "DELETE", f"/api/v1/drill/{started['id']}")
         if show:
             typer.echo("The drill is cancelled.", err=True)
         raise
@@ -79,7 +74,7 @@ def drill(
         raise typer.Exit(EXIT_BAD)
 
 
-def _follow(monitor: _Monitor, drill: dict[str, Any], *, show: bool) -> dict[str, Any]:
+def _follow(monitor: RunningMonitor, drill: dict[str, Any], *, show: bool) -> dict[str, Any]:
     """Wait until the drill has ended, and return it; with `show`, print each link when it is seen."""
     printed: set[str] = set()
     failures, id_ = 0, drill["id"]
@@ -96,7 +91,7 @@ def _follow(monitor: _Monitor, drill: dict[str, Any], *, show: bool) -> dict[str
             return drill
         time.sleep(POLL_INTERVAL)
         try:
-            found = monitor.drill("GET", "/api/v1/drill")
+            found = _send(monitor, "GET", "/api/v1/drill")
             failures = 0
         except RequestError:
             failures += 1
@@ -104,7 +99,7 @@ def _follow(monitor: _Monitor, drill: dict[str, Any], *, show: bool) -> dict[str
                 raise
             continue
         if found is None or found["id"] != id_:
-            raise RequestError(f"{monitor.url} does not know drill {_printable(id_)} any more: it was restarted")
+            raise RequestError(f"{monitor.url} does not know drill {shown(id_)} any more: it was restarted")
         drill = found
 
 
@@ -114,7 +109,7 @@ def _line(drill: dict[str, Any], link: str, seconds: float) -> str:
     at_most = link == "firing" and drill["result"] != "ok"
     detail = {
         "broken": "the reserved relay is down on /metrics",
-        "scraped": f"by {_printable(drill['scraper'] or 'an unknown scraper')}",
+        "scraped": f"by {shown(drill['scraper'] or 'an unknown scraper')}",
         "firing": "the alert RelayMonitorDrill" + (", seen at Prometheus" if at_most else ""),
         "received": "the notification of Alertmanager",
     }.get(link, "")
@@ -135,38 +130,13 @@ def _conclusion(drill: dict[str, Any]) -> str:
         return f"The page chain works: {received:.1f} s{parts}."
     if drill["result"] == "cancelled":
         return "The drill was cancelled."
-    missing = f"  {_printable(drill['missing'] or ''):<10}not within {drill['timeoutSeconds']:.0f} s"
-    return f"{missing}\nThe drill failed: {_printable(drill['why'])}."
+    missing = f"  {shown(drill['missing'] or ''):<10}not within {drill['timeoutSeconds']:.0f} s"
+    return f"{missing}\nThe drill failed: {shown(drill['why'])}."
 
 
-class _Monitor:
-    """The monitor that is asked, with the credentials for it."""
-
-    def __init__(self, url: str, user: str | None, password: str | None, ca_file: Path | None) -> None:
-        self.url, self._user, self._password, self._ca_file = url, user, password, ca_file
-
-    def drill(self, method: str, path: str, body: Any = None) -> Any:
-        """Send a request about drills, and return the drill of the response. Raises `RequestError`."""
-        code, value = request(
-            self.url, method, path, body, user=self._user, password=self._password, ca_file=self._ca_file
-        )
-        if not 200 <= code < 300:  # noqa: PLR2004 - success
-            why = value.get("error") if isinstance(value, dict) else None
-            hint = "; --user and --password-file name the credentials" if code in {401, 403} else ""
-            raise RequestError(f"{self.url}: {_printable(why) if isinstance(why, str) else f'status {code}'}{hint}")
-        if not isinstance(value, dict) or "drill" not in value:
-            raise RequestError(f"{self.url} is not a relay-monitor of this version")
-        return value["drill"]
-
-
-def _printable(text: str) -> str:
-    from monitor.text_table import printable  # noqa: PLC0415
-
-    return printable(text[:MAX_TEXT])
-
-
-def _system_user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError, ImportError):  # a user without a name, as in a container
-        return ""
+def _send(monitor: RunningMonitor, method: str, path: str, body: Any = None) -> Any:
+    """Send a request about drills, and return the drill of the response. Raises `RequestError`."""
+    value = monitor.send(method, path, body)
+    if not isinstance(value, dict) or "drill" not in value:
+        raise RequestError(f"{monitor.url} is not a relay-monitor of this version")
+    return value["drill"]

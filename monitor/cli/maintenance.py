@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import sys
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
@@ -17,16 +15,18 @@ from monitor.cli.client import (
     TOPIC,
     CaFileOption,
     PasswordFileOption,
+    RunningMonitor,
     UserOption,
     read_password,
-    request_bytes,
+    shown,
+    system_user,
 )
 from monitor.cli.help import Command, Group
 from monitor.cli.shared import EXIT_BAD, Output
 from monitor.errors import RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from pathlib import Path
 
 maintenance = typer.Typer(
@@ -58,37 +58,20 @@ _RelayOption = Annotated[
 _ByOption = Annotated[str, typer.Option("--by", metavar="NAME", help="Who does it; by default the system's user.")]
 
 
-@dataclass(frozen=True, slots=True)
-class _Monitors:
-    """The monitors that are asked, with the credentials for all of them."""
+def _monitors(
+    urls: Iterable[str], user: str | None, password_file: Path | None, ca_file: Path | None
+) -> list[RunningMonitor]:
+    """Return the monitors that are asked, with the credentials for all of them."""
+    password = read_password(password_file)
+    return [RunningMonitor(url, user, password, ca_file) for url in urls]
 
-    urls: tuple[str, ...]
-    user: str | None
-    password: str | None
-    ca_file: Path | None
 
-    def send(self, url: str, method: str, path: str, body: Any = None) -> Any:
-        """Send a request. Raises `RequestError` for any other response than success."""
-        code, content = request_bytes(
-            url, method, path, body, user=self.user, password=self.password, ca_file=self.ca_file
-        )
-        try:
-            value = json.loads(content)
-        except (ValueError, RecursionError):
-            value = None
-        if not 200 <= code < 300:  # noqa: PLR2004 - success
-            why = value.get("error") if isinstance(value, dict) else None
-            hint = "; --user and --password-file name the credentials" if code in {401, 403} else ""
-            raise RequestError(f"{url}: {_printable(why) if isinstance(why, str) else f'status {code}'}{hint}")
-        return value
-
-    def listed(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield each URL with what the monitor there says of maintenance."""
-        for url in self.urls:
-            value = self.send(url, "GET", "/api/v1/maintenance")
-            if not isinstance(value, dict) or not isinstance(value.get("windows"), list):
-                raise RequestError(f"{url} is not a relay-monitor of this version")
-            yield url, value
+def _listed(monitor: RunningMonitor) -> dict[str, Any]:
+    """Return what a monitor says of maintenance. Raises `RequestError`."""
+    value = monitor.send("GET", "/api/v1/maintenance")
+    if not isinstance(value, dict) or not isinstance(value.get("windows"), list):
+        raise RequestError(f"{monitor.url} is not a relay-monitor of this version")
+    return value
 
 
 @maintenance.command(cls=Command)
@@ -116,19 +99,19 @@ def start(  # noqa: PLR0913 - one for each option
     """
     if everything == bool(relay):
         raise typer.BadParameter("name the relays, or use --all", param_hint="--relay")
-    monitors = _Monitors(tuple(url), user, read_password(password_file), ca_file)
-    known = {address: _relays_of(value) for address, value in monitors.listed()}
+    monitors = _monitors(url, user, password_file, ca_file)
+    known = {monitor: _relays_of(_listed(monitor)) for monitor in monitors}
     wanted = set(relay or ()) or {name for names in known.values() for name in names}
     if unknown := sorted(wanted - {name for names in known.values() for name in names}):
-        raise RequestError(f"no relay {unknown[0]!r} at {' or '.join(monitors.urls)}")
-    asked = {"for": length, "reason": reason, "by": by or _system_user()}
-    for address, names in known.items():
+        raise RequestError(f"no relay {unknown[0]!r} at {' or '.join(monitor.url for monitor in monitors)}")
+    asked = {"for": length, "reason": reason, "by": by or system_user()}
+    for monitor, names in known.items():
         own = sorted(wanted & names)
         if not own:
-            typer.echo(f"{address}: watches none of these relays")
+            typer.echo(f"{monitor.url}: watches none of these relays")
             continue
-        window = monitors.send(address, "POST", "/api/v1/maintenance", asked | {"relays": own})["window"]
-        typer.echo(f"{address}: {_sentence(window)}")
+        window = monitor.send("POST", "/api/v1/maintenance", asked | {"relays": own})["window"]
+        typer.echo(f"{monitor.url}: {_sentence(window)}")
 
 
 @maintenance.command(cls=Command)
@@ -151,14 +134,14 @@ def end(
     """
     if (id is None) == (not relay):
         raise typer.BadParameter("name the window by its id, or its relays by --relay", param_hint="ID")
-    monitors = _Monitors(tuple(url), user, read_password(password_file), ca_file)
+    monitors = _monitors(url, user, password_file, ca_file)
     ended = 0
-    for address, value in monitors.listed():
-        for window in value["windows"]:
+    for monitor in monitors:
+        for window in _listed(monitor)["windows"]:
             if window["id"] == id or not set(relay or ()).isdisjoint(window["relays"]):
-                path = f"/api/v1/maintenance/{quote(window['id'], safe='')}?by={quote(by or _system_user())}"
-                monitors.send(address, "DELETE", path)
-                typer.echo(f"{address}: ended window {_printable(window['id'])} of {_relay_names(window)}")
+                path = f"/api/v1/maintenance/{quote(window['id'], safe='')}?by={quote(by or system_user())}"
+                monitor.send("DELETE", path)
+                typer.echo(f"{monitor.url}: ended window {shown(window['id'])} of {_relay_names(window)}")
                 ended += 1
     if not ended:
         typer.echo(f"no open window {f'{id!r}' if id is not None else 'of ' + ', '.join(relay or ())}", err=True)
@@ -180,18 +163,19 @@ def list_windows(
     relay-monitor maintenance list
     relay-monitor maintenance list --relay eu-1 --output json
     """
-    monitors = _Monitors(tuple(url), user, read_password(password_file), ca_file)
+    monitors = _monitors(url, user, password_file, ca_file)
     wanted = set(relay or ())
     found = [
-        {"monitor": address} | window
-        for address, value in monitors.listed()
+        {"monitor": monitor.url} | window
+        for monitor in monitors
+        for value in (_listed(monitor),)
         for window in (*value["windows"], *value["configured"])
         if not wanted or not window["relays"] or not wanted.isdisjoint(window["relays"])
     ]
     if output is Output.JSON:
         typer.echo(json.dumps({"windows": found}))
         return
-    for line in _table(found, show_monitor=len(monitors.urls) > 1):
+    for line in _table(found, show_monitor=len(monitors) > 1):
         typer.echo(line)
 
 
@@ -218,7 +202,7 @@ def _table(windows: list[dict[str, Any]], *, show_monitor: bool) -> Iterable[str
 
 
 def _sentence(window: dict[str, Any]) -> str:
-    return f"{_relay_names(window)} in maintenance until {_until(window)}, window {_printable(window['id'])}"
+    return f"{_relay_names(window)} in maintenance until {_until(window)}, window {shown(window['id'])}"
 
 
 def _until(window: dict[str, Any]) -> str:
@@ -228,21 +212,8 @@ def _until(window: dict[str, Any]) -> str:
 
 
 def _relay_names(window: dict[str, Any]) -> str:
-    return _printable(", ".join(window["relays"]))
+    return shown(", ".join(window["relays"]))
 
 
 def _relays_of(value: dict[str, Any]) -> set[str]:
     return {name for name in value.get("relays", ()) if isinstance(name, str)}
-
-
-def _printable(text: str) -> str:
-    from monitor.text_table import printable  # noqa: PLC0415
-
-    return printable(text[:500])
-
-
-def _system_user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError, ImportError):  # a user without a name, as in a container
-        return ""

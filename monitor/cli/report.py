@@ -13,16 +13,15 @@ from monitor.cli.client import (
     TOPIC,
     CaFileOption,
     PasswordFileOption,
+    RunningMonitor,
     UserOption,
     read_password,
-    request_bytes,
 )
 from monitor.cli.shared import DEFAULT_CONFIG, EXIT_BAD, ConfigOption, load_config
 from monitor.errors import RequestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from monitor.report.model import ReportedIncident
     from monitor.report.month import Period
@@ -84,6 +83,8 @@ def report(
         period = period_of(name, now)
     except ValueError as error:
         raise typer.BadParameter(f"{name!r} {error}", param_hint="--month") from None
+    password = read_password(password_file)
+    monitors = [RunningMonitor(url, user, password, ca_file) for url in monitor or ()]
     loaded = load_config(config)
     source = prometheus if prometheus is not None else loaded.prometheus.url
     if source is None:
@@ -98,7 +99,7 @@ def report(
             source=source,
             attainments=read_attainments(client, loaded, period),
             exchanges=read_exchanges(client, loaded, period),
-            incidents=None if monitor is None else incidents_of(monitor, period, user, password_file, ca_file),
+            incidents=None if monitor is None else incidents_of(monitors, period),
         )
     except PrometheusError as error:
         raise RequestError(f"{source}: {error}") from None
@@ -112,31 +113,20 @@ def report(
         raise typer.Exit(EXIT_BAD)
 
 
-def incidents_of(
-    monitors: Iterable[str],
-    period: Period,
-    user: str | None = None,
-    password_file: Path | None = None,
-    ca_file: Path | None = None,
-) -> list[ReportedIncident]:
+def incidents_of(monitors: Iterable[RunningMonitor], period: Period) -> list[ReportedIncident]:
     """Return the incidents that began in the period, oldest first. Raises `RequestError`."""
     from monitor.report.model import ReportedIncident  # noqa: PLC0415
     from monitor.web.serialization import incidents_from_json  # noqa: PLC0415
 
     found: list[ReportedIncident] = []
     path = f"/api/v1/incidents?{urlencode({'since': period.start.isoformat(), 'limit': MAX_INCIDENTS})}"
-    password = read_password(password_file)
-    for url in monitors:
-        code, content = request_bytes(url, "GET", path, user=user, password=password, ca_file=ca_file)
-        if code != 200:  # noqa: PLR2004 - OK
-            hint = "; --user and --password-file name the credentials" if code == 401 else ""  # noqa: PLR2004
-            raise RequestError(f"{url} answered {code} for {path}{hint}")
+    for monitor in monitors:
         try:
-            incidents = incidents_from_json(content)
+            incidents = incidents_from_json(monitor.get(path))
         except ValueError:
-            raise RequestError(f"{url} is not a relay-monitor of this version") from None
+            raise RequestError(f"{monitor.url} is not a relay-monitor of this version") from None
         if len(incidents) == MAX_INCIDENTS:
-            typer.echo(f"{url}: only the newest {MAX_INCIDENTS} incidents are listed", err=True)
-        found += [ReportedIncident(monitor=url, incident=each) for each in incidents]
+            typer.echo(f"{monitor.url}: only the newest {MAX_INCIDENTS} incidents are listed", err=True)
+        found += [ReportedIncident(monitor=monitor.url, incident=each) for each in incidents]
     began = [each for each in found if period.start <= each.incident.began_at < period.end]
     return sorted(began, key=lambda each: each.incident.began_at)

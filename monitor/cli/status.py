@@ -13,16 +13,16 @@ from monitor.cli.client import (
     DEFAULT_URL,
     CaFileOption,
     PasswordFileOption,
+    RunningMonitor,
     UrlOption,
     UserOption,
     read_password,
-    request_bytes,
 )
 from monitor.cli.shared import EXIT_BAD, Output
 from monitor.errors import RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from monitor.web.model import IncidentView
 
@@ -60,16 +60,8 @@ def status(
         seconds = parse_duration(since)
     except ValueError as error:
         raise typer.BadParameter(f"{since!r} {error}", param_hint="--since") from None
-    password = read_password(password_file)
-
-    def get(path: str) -> bytes:
-        code, content = request_bytes(url, "GET", path, user=user, password=password, ca_file=ca_file)
-        if code != 200:  # noqa: PLR2004 - OK
-            hint = "; --user and --password-file name the credentials" if code == 401 else ""  # noqa: PLR2004
-            raise RequestError(f"{url} answered {code} for {path}{hint}")
-        return content
-
-    content = get("/api/v1/status")
+    monitor = RunningMonitor(url, user, read_password(password_file), ca_file)
+    content = monitor.get("/api/v1/status")
     try:
         view = monitor_from_json(content)
     except ValueError:
@@ -77,17 +69,17 @@ def status(
     if output is Output.JSON:
         typer.echo(content.decode())
     else:
-        incidents = _incidents(get, view.now - timedelta(seconds=seconds))
+        incidents = _incidents(monitor, view.now - timedelta(seconds=seconds))
         typer.echo("\n".join(report(view, incidents, since, width=terminal_width(sys.stdout))))
     if is_bad(view):
         raise typer.Exit(EXIT_BAD)
 
 
-def _incidents(get: Callable[[str], bytes], since: datetime) -> Sequence[IncidentView]:
+def _incidents(monitor: RunningMonitor, since: datetime) -> Sequence[IncidentView]:
     from monitor.web.serialization import incidents_from_json  # noqa: PLC0415
 
     query: dict[str, Any] = {"since": since.astimezone(UTC).isoformat(), "limit": MAX_INCIDENTS}
     try:
-        return incidents_from_json(get(f"/api/v1/incidents?{urlencode(query)}"))
+        return incidents_from_json(monitor.get(f"/api/v1/incidents?{urlencode(query)}"))
     except ValueError:
         raise RequestError("the list of incidents cannot be read: another version of relay-monitor?") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -48,9 +49,10 @@ def serving(response: bytes, status: int = 200) -> Iterator[tuple[str, list[tupl
             thread.join()
 
 
-def test_it_returns_status_and_json() -> None:
+def test_it_returns_the_json_of_the_response() -> None:
     with serving(b'{"a": 1}', 201) as (url, requests):
-        assert client.request(url + "/monitor/", "GET", "/api/v1/status") == (201, {"a": 1})
+        assert client.RunningMonitor(url + "/monitor/").send("GET", "/api/v1/status") == {"a": 1}
+        assert client.RunningMonitor(url).get("/x") == b'{"a": 1}'
     assert requests[0][:3] == ("GET", "/monitor/api/v1/status", b"")
 
 
@@ -58,7 +60,7 @@ def test_body_and_credentials_are_sent(tmp_path: Path) -> None:
     path = tmp_path / "password"
     path.write_text("s3cr3t\n")
     with serving(b"{}") as (url, requests):
-        client.request(url, "POST", "/x", {"for": "20m"}, user="ops", password=client.read_password(path))
+        client.RunningMonitor(url, "ops", client.read_password(path)).send("POST", "/x", {"for": "20m"})
     _, _, body, headers = requests[0]
     assert json.loads(body) == {"for": "20m"}
     assert headers["Content-Type"] == "application/json"
@@ -68,27 +70,42 @@ def test_body_and_credentials_are_sent(tmp_path: Path) -> None:
 @pytest.mark.parametrize("url", ["ftp://x", "127.0.0.1:9464", "http://", "http://x:99999", "http://x?y=1"])
 def test_what_is_no_address_is_refused(url: str) -> None:
     with pytest.raises(RequestError, match="is not an address"):
-        client.request(url, "GET", "/")
+        client.RunningMonitor(url).send("GET", "/")
 
 
 def test_credentials_in_the_address_are_refused() -> None:
     with pytest.raises(RequestError, match="--password-file"):
-        client.request("http://ops:s3cr3t@127.0.0.1", "GET", "/")
+        client.RunningMonitor("http://ops:s3cr3t@127.0.0.1").send("GET", "/")
 
 
 def test_a_server_that_does_not_listen_is_named() -> None:
     url = f"http://127.0.0.1:{closed_port()}"
     with pytest.raises(RequestError, match=f"{url} cannot be reached: Connection refused"):
-        client.request(url, "GET", "/")
+        client.RunningMonitor(url).send("GET", "/")
 
 
 @pytest.mark.parametrize("response", [b"<html>", b"", b"[" * 100_000, b"\xff"])
 def test_what_is_not_json_is_refused(response: bytes) -> None:
     with serving(response) as (url, _), pytest.raises(RequestError, match="not with JSON"):
-        client.request(url, "GET", "/")
+        client.RunningMonitor(url).send("GET", "/")
 
 
 def test_a_response_that_is_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "MAX_BYTES", 1000)
     with serving(b"1" * 2000) as (url, _), pytest.raises(RequestError, match="too long"):
-        client.request(url, "GET", "/")
+        client.RunningMonitor(url).send("GET", "/")
+
+
+@pytest.mark.parametrize(
+    ("status", "response", "message"),
+    [
+        (421, b'{"error": "not known as \\u001b[31m x"}', ": not known as"),
+        (403, b'{"error": "from this host only"}', "from this host only; --user and --password-file"),
+        (401, b"Unauthorized\n", " answered 401 for /x; --user and --password-file"),
+        (404, b"[1]", " answered 404 for /x"),
+    ],
+)
+def test_an_error_says_what_the_monitor_says(status: int, response: bytes, message: str) -> None:
+    with serving(response, status) as (url, _), pytest.raises(RequestError, match=re.escape(message)) as raised:
+        client.RunningMonitor(url).get("/x")
+    assert str(raised.value).isprintable()

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from monitor.cli.client import RunningMonitor
 from monitor.cli.report import incidents_of
 from monitor.report.month import period_of
 from monitor.vocabulary import Condition
@@ -28,7 +29,7 @@ async def test_the_incidents_of_the_month_with_the_address_that_has_them() -> No
             await until(lambda: verdict.up is False)
             url = f"http://127.0.0.1:{web.port}"
             now = datetime.now(UTC)
-            found = await asyncio.to_thread(incidents_of, [url], period_of(f"{now:%Y-%m}", now))
+            found = await asyncio.to_thread(incidents_of, [RunningMonitor(url)], period_of(f"{now:%Y-%m}", now))
         finally:
             await web.stop()
     assert [(each.monitor, each.incident.relay, each.incident.worst) for each in found] == [
