@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from monitor.errors import ProbeError
 from monitor.wire.backoff import Backoff
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from monitor.pairs.context import ProbeContext, RunRecorder
     from monitor.reachability.persistent import PersistentPairs
     from monitor.results import Run
@@ -83,6 +86,28 @@ async def execute(probe: Probe, context: ProbeContext) -> Run:
         run = recorder.finish(aborted=aborted)
         context.publish(run)
     return run
+
+
+@contextmanager
+def published_slot(context: ProbeContext, recorder: RunRecorder) -> Iterator[None]:
+    """Publish the run of a slot of a continuous probe at the end of the block.
+
+    A fault of this program in it aborts the run, and does not leave the block: the loop over the slots goes on.
+    """
+    aborted = ""
+    try:
+        yield
+    except asyncio.CancelledError:
+        aborted = "stopped"
+        raise
+    except Exception as bug:  # noqa: BLE001 - see above
+        aborted = "a fault in this program"
+        recorder.log("exception", "slot aborted", why=aborted, repeats=True)
+        context.on_bug(bug)
+    finally:
+        if aborted:
+            recorder.abort()
+        context.publish(recorder.finish(aborted=aborted))
 
 
 def missing(context: ProbeContext, recorder: RunRecorder) -> int:

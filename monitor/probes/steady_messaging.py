@@ -17,7 +17,7 @@ from monitor.pairs.pair import Pair, pair_up
 from monitor.pairs.uptime import Uptime, UptimeMeter
 from monitor.pairs.waiting import SAME_DEADLINE_SPREAD
 from monitor.probes.due_pairings import DuePairings
-from monitor.probes.runner import REBUILD_BACKOFF
+from monitor.probes.runner import REBUILD_BACKOFF, published_slot
 from monitor.results import Untried
 from monitor.schedule.grid import Grid, GridTimer
 from monitor.vocabulary import Outcome
@@ -147,33 +147,23 @@ class PersistentPair:
         context = self._context
         recorder = context.recorder(self._number)
         recorder.started = min(recorder.started, intended)  # the delay of this program belongs to the run
-        aborted = ""
         pair = self._pair
         try:
-            if pair is None or not pair.ready:
-                recorder.untried = self._untried()
-            if pair is None:
-                if self._error is None:
-                    recorder.abort()  # nothing was ever tried
+            with published_slot(context, recorder):
+                if pair is None or not pair.ready:
+                    recorder.untried = self._untried()
+                if pair is None:
+                    if self._error is None:
+                        recorder.abort()  # nothing was ever tried
+                    else:
+                        recorder.fail(self._error, since=context.clock.monotonic())
+                elif not pair.ready:
+                    pair.recorder = recorder
+                    recorder.fail(pair.error, since=context.clock.monotonic())  # of an earlier attempt
                 else:
-                    recorder.fail(self._error, since=context.clock.monotonic())
-            elif not pair.ready:
-                pair.recorder = recorder
-                recorder.fail(pair.error, since=context.clock.monotonic())  # of an earlier attempt
-            else:
-                pair.recorder, self._busy = recorder, True
-                await pair.exchange(intended, context.probe.message_interval)
-        except asyncio.CancelledError:
-            aborted = "stopped"
-            raise
-        except Exception as bug:  # noqa: BLE001 - a fault of this program aborts the slot, and the loop goes on
-            aborted = "a fault in this program"
-            recorder.log("exception", "slot aborted", why=aborted, repeats=True)
-            context.on_bug(bug)
+                    pair.recorder, self._busy = recorder, True
+                    await pair.exchange(intended, context.probe.message_interval)
         finally:
-            if aborted:
-                recorder.abort()
-            context.publish(recorder.finish(aborted=aborted))
             self._busy = False
             self._adopt_successor()
         now = context.clock.monotonic()

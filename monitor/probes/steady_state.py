@@ -12,7 +12,7 @@ from monitor.errors import LocalError, ProbeError
 from monitor.pairs.idle import IdleConnection
 from monitor.pairs.uptime import Uptime, UptimeMeter
 from monitor.pairs.waiting import is_withheld
-from monitor.probes.runner import REBUILD_BACKOFF
+from monitor.probes.runner import REBUILD_BACKOFF, published_slot
 from monitor.results import Disconnected, Exchange, Untried
 from monitor.schedule.grid import Grid, GridTimer
 from monitor.vocabulary import Outcome, Reason, Step
@@ -102,42 +102,37 @@ class PersistentConnection:
     async def _slot(self, period: float) -> None:
         context = self._context
         recorder = context.recorder(self._number)
-        aborted = ""
         try:
-            self._meter.record()
-            if self._connection is not None:
-                self._connection.recorder = recorder
-            started = context.clock.monotonic()
-            with suppress(TimeoutError):
-                # Slightly shorter than the period, so that the end of this slot does not skip the next one.
-                async with asyncio.timeout(period * 0.99):
-                    await self._failed.wait()  # a failure is recorded at once
-            absent = None if self._uptime.connected else self._error or self._why_lost()
-            error, failed_at = self._drop or (absent, started)
-            if self._drop is None and (self._failed_at is None or self._failed_at < started):
-                recorder.untried = self._untried_now() if absent is not None else None
-            self._drop = None  # a drop between two slots counts for the later one
-            self._failed.clear()
-            if error is None or error.step is not Step.HOLD:
-                recorder.mark("dapp", Step.HOLD, started, context.clock.monotonic())
-            if error is None:
-                recorder.exchanges.append(Exchange(outcome=Outcome.OK))
-            elif recorder.untried is not None and recorder.untried.failed_at is None:
-                recorder.abort()  # nothing was ever tried
-            else:
-                recorder.fail(error, since=started, at=failed_at)
-        except asyncio.CancelledError:
-            aborted = "stopped"
-            raise
-        except Exception as bug:  # noqa: BLE001 - a fault of this program aborts the slot, and the loop goes on
-            aborted = "a fault in this program"
-            recorder.log("exception", "slot aborted", why=aborted, repeats=True)
-            context.on_bug(bug)
+            with published_slot(context, recorder):
+                self._meter.record()
+                await self._hold(recorder, period)
         finally:
-            if aborted:
-                recorder.abort()
-            context.publish(recorder.finish(aborted=aborted))
             self._meter.record()
+
+    async def _hold(self, recorder: RunRecorder, period: float) -> None:
+        """Wait for a failure until the interval ends, and record what became of the connection."""
+        context = self._context
+        if self._connection is not None:
+            self._connection.recorder = recorder
+        started = context.clock.monotonic()
+        with suppress(TimeoutError):
+            # Slightly shorter than the period, so that the end of this slot does not skip the next one.
+            async with asyncio.timeout(period * 0.99):
+                await self._failed.wait()  # a failure is recorded at once
+        absent = None if self._uptime.connected else self._error or self._why_lost()
+        error, failed_at = self._drop or (absent, started)
+        if self._drop is None and (self._failed_at is None or self._failed_at < started):
+            recorder.untried = self._untried_now() if absent is not None else None
+        self._drop = None  # a drop between two slots counts for the later one
+        self._failed.clear()
+        if error is None or error.step is not Step.HOLD:
+            recorder.mark("dapp", Step.HOLD, started, context.clock.monotonic())
+        if error is None:
+            recorder.exchanges.append(Exchange(outcome=Outcome.OK))
+        elif recorder.untried is not None and recorder.untried.failed_at is None:
+            recorder.abort()  # nothing was ever tried
+        else:
+            recorder.fail(error, since=started, at=failed_at)
 
     def _untried_now(self) -> Untried:
         """Return why nothing is tried while it is not connected."""
