@@ -53,25 +53,37 @@ def maintenance(subject: Subject) -> Annotation:
 
 def monitor_deploys() -> Annotation:
     """Return the starts of another version of a monitor."""
-    return Annotation(
-        name="Deploys of the monitor",
-        expr=first_seen(select("relay_monitor_build_info", MONITOR), ("version", "location"), ("location",)),
+    return _changes(
+        "Deploys of the monitor",
+        "relay_monitor_build_info",
+        "version",
         title="Monitor {{version}} at {{location}}",
         text="First start of this version at this location.",
-        colour=DEPLOY,
         empty_reason=NO_MONITOR_DEPLOY,
     )
 
 
 def configuration_changes() -> Annotation:
     """Return the times at which a monitor loaded another configuration."""
-    return Annotation(
-        name="Configuration changes",
-        expr=first_seen(select("relay_monitor_config_info", MONITOR), ("hash", "location"), ("location",)),
+    return _changes(
+        "Configuration changes",
+        "relay_monitor_config_info",
+        "hash",
         title="Configuration {{hash}} at {{location}}",
         text="A monitor loaded another configuration.",
-        colour=DEPLOY,
         empty_reason=NO_RELOAD,
+    )
+
+
+def _changes(name: str, series: str, label: str, *, title: str, text: str, empty_reason: str) -> Annotation:
+    """Return the times at which a location's series first had another value of a label."""
+    return Annotation(
+        name=name,
+        expr=first_seen(select(series, MONITOR), (label, "location"), ("location",)),
+        title=title,
+        text=text,
+        colour=DEPLOY,
+        empty_reason=empty_reason,
     )
 
 

@@ -11,7 +11,7 @@ from monitor.slo.dashboards.promql import OWN, events, quantile, ratio_of, selec
 from monitor.slo.dashboards.shared_panels import page_url, titled
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from monitor.config import Config
 
@@ -186,28 +186,28 @@ def _ramp_up() -> tuple[Panel, ...]:
             colours=by_word({"planned": NEUTRAL, "due": DEPLOY, "started": BLUE, "open": GREEN}),
             minimum=0,
         ),
-        Panel(
-            kind=Kind.TIME_SERIES,
-            title="Connects",
-            description="Do pairs and connections connect at once, after retries, or not at all?",
-            queries=(Query(expr=_events(select(_CONNECTS, OWN), ("outcome",)), legend="{{outcome}}"),),
-            width=8,
-            bars=True,
-            stacked=True,
-            colours=by_word({"immediate": GREEN, "recovered": AMBER, "failed": RED}),
-            minimum=0,
+        _outcomes(
+            "Connects",
+            "Do pairs and connections connect at once, after retries, or not at all?",
+            _CONNECTS,
+            {"immediate": GREEN, "recovered": AMBER, "failed": RED},
         ),
-        Panel(
-            kind=Kind.TIME_SERIES,
-            title="Exchanges",
-            description="How many exchanges are made, and how many of them fail?",
-            queries=(Query(expr=_events(select(_EXCHANGES, OWN), ("outcome",)), legend="{{outcome}}"),),
-            width=8,
-            bars=True,
-            stacked=True,
-            colours=by_word(OUTCOMES),
-            minimum=0,
-        ),
+        _outcomes("Exchanges", "How many exchanges are made, and how many of them fail?", _EXCHANGES, OUTCOMES),
+    )
+
+
+def _outcomes(title: str, description: str, counter: str, colours: Mapping[str, str]) -> Panel:
+    """Return the counts of each interval by outcome, as bars."""
+    return Panel(
+        kind=Kind.TIME_SERIES,
+        title=title,
+        description=description,
+        queries=(Query(expr=_events(select(counter, OWN), ("outcome",)), legend="{{outcome}}"),),
+        width=8,
+        bars=True,
+        stacked=True,
+        colours=by_word(colours),
+        minimum=0,
     )
 
 
