@@ -16,6 +16,7 @@ from monitor.daemon.lifecycle import StoppingError
 from monitor.daemon.notify import notifying
 from monitor.daemon.watch import ConfigWatch
 from monitor.errors import MonitorError
+from monitor.health.resources import raise_descriptor_limit
 from monitor.relays import collections_suspended, freeze_gc
 from monitor.streams import STDERR
 from monitor.threads import run_in_thread
@@ -42,6 +43,7 @@ async def serve(
     `source` reads the configuration for reloads (SIGHUP, HTTP, a change of `watched_file`). Raises `ConfigError` or
     `StartupError` if the daemon cannot start.
     """
+    raise_descriptor_limit()
     # In a thread, since it reads files: signals are handled meanwhile.
     creation = asyncio.ensure_future(
         run_in_thread("creation of the monitor", partial(_create, config, shard=shard, source=source))

@@ -23,6 +23,26 @@ MEMORY_SHARE: Final = 0.95
 _PAGE: Final = resource.getpagesize()
 
 
+def raise_descriptor_limit() -> int | None:
+    """Raise the limit of open descriptors as far as this process may; return it, or None if there is no limit.
+
+    The usual soft limit of 1024 is less than the connections of 200 relays. It protects programs that call select().
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        except (ValueError, OSError):  # macOS reports no limit and refuses such a value
+            return soft
+    return descriptor_limit()
+
+
+def descriptor_limit() -> int | None:
+    """Return the number of open descriptors that a process may raise its limit to, or None if there is no limit."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return None if hard == resource.RLIM_INFINITY else hard
+
+
 def reserved_descriptors(limit: int) -> int:
     """Return the number of descriptors that must stay free, for reconnects, scrapes and the journal."""
     return min(64, max(8, limit // 50))

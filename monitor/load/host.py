@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from monitor.errors import StartupError
+from monitor.health.resources import raise_descriptor_limit
 
 RESERVED_DESCRIPTORS: Final = 64
 """File descriptors for everything but the test's own sockets."""
@@ -17,16 +18,11 @@ RESERVED_DESCRIPTORS: Final = 64
 
 def raise_file_limit(sockets: int) -> None:
     """Raise the soft limit of open files to the hard one. Raises `StartupError` if that is too low for the test."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = sockets + RESERVED_DESCRIPTORS
-    if soft != hard:
-        try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        except (ValueError, OSError):  # macOS reports no limit and refuses such a value
-            hard = soft
-    if hard != resource.RLIM_INFINITY and needed > hard:
+    allowed, needed = raise_descriptor_limit(), sockets + RESERVED_DESCRIPTORS
+    if allowed is not None and needed > allowed:
         raise StartupError(
-            f"this test opens {sockets} sockets and needs {needed} file descriptors, and this process may have {hard}: "
+            f"this test opens {sockets} sockets and needs {needed} file descriptors, "
+            f"and this process may have {allowed}: "
             "raise the hard limit (`ulimit -Hn`, LimitNOFILE=, nofile in limits.conf), use fewer pairs, "
             "or spread them with --workers"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -32,6 +33,17 @@ def output_of(setup: str) -> str:
 @pytest.mark.parametrize(("limit", "reserved"), [(64, 8), (1024, 20), (4096, 64), (1 << 20, 64)])
 def test_the_number_of_descriptors_that_must_stay_free(limit: int, reserved: int) -> None:
     assert resources.reserved_descriptors(limit) == reserved
+
+
+def test_the_soft_limit_of_descriptors_is_raised_to_the_hard_one() -> None:
+    """Most systems begin with 1024, which are fewer than the connections of 200 relays."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, hard, 1024) - 1, hard))
+    try:
+        assert resources.raise_descriptor_limit() == (None if hard == resource.RLIM_INFINITY else hard)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.mark.integration
