@@ -24,6 +24,7 @@ from monitor.reachability.hooks import VerdictHooks
 from monitor.reachability.local_fault import never_local
 from monitor.reachability.settings_fault import PERSISTENCE, SettingsFault
 from monitor.reachability.verdict import RelayVerdict
+from monitor.schedule.spread import RESUMED_PER_SECOND, start_spacing
 from monitor.session.crypto import Ecies, KeyManager, Plain
 from monitor.supervision import Supervision
 from monitor.vocabulary import Sli
@@ -62,9 +63,6 @@ def collections_suspended() -> Iterator[None]:
         gc.freeze()
         gc.enable()
 
-
-STARTS_PER_SECOND: Final = 4
-"""First attempts per second over all relays that are opened at once: each takes some milliseconds of the event loop."""
 
 RELAYS_IN_A_STEP: Final = 10
 """Relays whose attempts are reconfigured in one step of the event loop, which takes a millisecond or two."""
@@ -186,19 +184,27 @@ class MonitoredRelays:
         """Return relays ready to be monitored, all or none; `apply` adds them. Raises `StartupError`."""
         opened: list[MonitoredRelay] = []
         try:
-            for relay in relays:
+            for index, relay in enumerate(relays):
                 embedded = None
                 if relay.url == "embedded":
                     embedded = EmbeddedRelay(namespaces=_namespaces(relay), clock=self._clock)
                     await embedded.start()
-                opened.append(self._monitored(relay, embedded, len(relays) / STARTS_PER_SECOND))
+                opened.append(self._monitored(relay, embedded, self._first_attempt(relay, index, len(relays))))
         except BaseException:
             await self.close(opened)
             raise
         return opened
 
-    def _monitored(self, relay: RelayConfig, embedded: EmbeddedRelay | None, spread: float) -> MonitoredRelay:
-        """Return a relay whose first attempt is within `spread` seconds."""
+    def _first_attempt(self, relay: RelayConfig, index: int, count: int) -> float:
+        """Return the seconds until the first attempt at a relay, number `index` of `count` that are opened together.
+
+        The relays divide the time evenly: as many attempts are made in each second as later.
+        """
+        within = min(relay.confirm.every, count * start_spacing(count))
+        return within * (index + self._rng.random()) / count
+
+    def _monitored(self, relay: RelayConfig, embedded: EmbeddedRelay | None, first_attempt: float) -> MonitoredRelay:
+        """Return a relay whose first attempt is made after `first_attempt` seconds."""
         url = embedded.url if embedded is not None else relay.url
         hooks = VerdictHooks(
             on_change=self._on_status,
@@ -213,7 +219,7 @@ class MonitoredRelays:
             clock=self._clock,
             criteria=Criteria.of(self.config),
             supervision=self._supervision,
-            first_attempt=self._rng.uniform(0, min(relay.confirm.every, spread)),
+            first_attempt=first_attempt,
             first_endpoint=self._rng.randrange(1 << 16),
         )
         if (known := self._known.get(relay.name)) is not None:
@@ -262,6 +268,18 @@ class MonitoredRelays:
         self.config = config
         self.relays = {relay.name: known[relay.name] for relay in config.relays}
         await self._start_attempts()
+
+    def set_healthy(self, healthy: bool) -> None:  # noqa: FBT001 - the only argument
+        """Suspend all verdicts while the monitor is unhealthy; then resume them one after another.
+
+        The results of attempts that run meanwhile would be unreliable. If the attempts at all relays began together,
+        their load could make the monitor unhealthy again.
+        """
+        for number, monitored in enumerate(self.relays.values()):
+            if healthy:
+                monitored.verdict.resume(after=number / RESUMED_PER_SECOND)
+            else:
+                monitored.verdict.suspend()
 
     async def _start_attempts(self) -> None:
         """Make attempts at each relay, with the settings of the first probe that watches it."""

@@ -287,12 +287,7 @@ class Monitor:
 
     def _on_health_change(self, healthy: bool) -> None:  # noqa: FBT001 - called by position
         self.metrics.set_healthy(healthy)
-        for relay in self.monitored_relays.relays.values():
-            if healthy:
-                relay.verdict.resume()
-            else:
-                # The results of running attempts would be unreliable.
-                relay.verdict.suspend()
+        self.monitored_relays.set_healthy(healthy)
 
     def _on_status(self, status: RelayStatus) -> None:
         self.metrics.set_relay_status(status)

@@ -9,6 +9,7 @@ from monitor.config import Continuous
 from monitor.errors import MisuseError
 from monitor.probes.registry import PROBES, continuous_probe
 from monitor.probes.runner import run_slot
+from monitor.schedule.spread import start_delay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -21,14 +22,6 @@ if TYPE_CHECKING:
 
 STOP_TIMEOUT: Final = 1.0
 """Seconds that a cancelled probe has to publish its last reports."""
-
-
-RELAY_SPACING: Final = 0.25
-"""Seconds between the first connects of one relay and of the next.
-
-Connects and pairings of four relays with the shipped probes take a tenth of a processor's time. With 40 relays a
-second, messages of other relays waited for them.
-"""
 
 
 class ProbeSupervisor:
@@ -53,9 +46,10 @@ class ProbeSupervisor:
 
         The probes of the second and each further relay begin a little later than those of the one before.
         """
-        delays: dict[str, float] = {}
+        probes = list(probes)
+        relays = {relay: index for index, relay in enumerate(dict.fromkeys(relay for relay, _ in probes))}
         for relay, probe in probes:
-            self.start(relay, probe, delay=delays.setdefault(relay, len(delays) * RELAY_SPACING))
+            self.start(relay, probe, delay=start_delay(relays[relay], len(relays), relay))
             await asyncio.sleep(0)
 
     def start(self, relay: str, probe: ProbeConfig, *, delay: float = 0.0) -> None:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from monitor.clock import Clock
-    from monitor.load.pacing import DisconnectPacer
     from monitor.load.plan import Plan
     from monitor.load.statistics import LoadStatistics
     from monitor.pairs.context import ProbeContext
     from monitor.pairs.uptime import UptimeMeter
+    from monitor.schedule.spread import Pacer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +23,7 @@ class LoadContext:
     probe_context: ProbeContext
     statistics: LoadStatistics
     clock: Clock
-    disconnect_pacer: DisconnectPacer
+    disconnect_pacer: Pacer
     uptime: UptimeMeter
     began: float
 

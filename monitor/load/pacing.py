@@ -6,6 +6,8 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from monitor.schedule.spread import Pacer
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -46,18 +48,7 @@ async def run_paced(plan: Plan, clock: Clock, began: float, run_one: Callable[[i
             await asyncio.wait(running)
 
 
-class DisconnectPacer:
-    """Spreads the disconnects at the end of a test, so that they are no burst."""
-
-    def __init__(self, plan: Plan, clock: Clock) -> None:
-        count = max(1, len(plan.numbers))
-        self._gap = max(min(plan.ramp_up, MAX_DISCONNECT_SPREAD) / count, 1 / MAX_DISCONNECT_RATE)
-        self._clock = clock
-        self._next = 0.0
-
-    async def wait(self) -> None:
-        """Wait until the next disconnect may happen."""
-        now = self._clock.monotonic()
-        due = max(now, self._next)
-        self._next = due + self._gap
-        await asyncio.sleep(due - now)
+def disconnect_pacer(plan: Plan, clock: Clock) -> Pacer:
+    """Return what spreads the disconnects at the end of a test, so that they are no burst."""
+    count = max(1, len(plan.numbers))
+    return Pacer(clock, max(min(plan.ramp_up, MAX_DISCONNECT_SPREAD) / count, 1 / MAX_DISCONNECT_RATE))

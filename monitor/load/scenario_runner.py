@@ -13,7 +13,7 @@ import structlog
 from monitor.config import Config
 from monitor.load.bare_connection import HoldPhase, connection_storm, steady_state
 from monitor.load.load_context import LoadContext
-from monitor.load.pacing import DisconnectPacer, run_paced
+from monitor.load.pacing import disconnect_pacer, run_paced
 from monitor.load.pair_scenarios import async_delivery, realistic_session, steady_messaging
 from monitor.load.plan import RELAY
 from monitor.load.statistics import LoadStatistics
@@ -97,7 +97,7 @@ class ScenarioRunner:
             probe_context=context,
             statistics=self.statistics,
             clock=clock,
-            disconnect_pacer=DisconnectPacer(plan, clock),
+            disconnect_pacer=disconnect_pacer(plan, clock),
             uptime=UptimeMeter(context),
             began=self.statistics.began,
         )

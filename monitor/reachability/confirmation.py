@@ -96,14 +96,14 @@ class Confirmation:
             self._conclusion.cancel()
         self._drop_round()
 
-    def resume(self) -> None:
-        """Make attempts again, the first one now."""
+    def resume(self, after: float = 0.0) -> None:
+        """Make attempts again, the first one after so many seconds."""
         self.attempts.suspended = False
-        self.request_attempt()
+        self.request_attempt(after)
 
-    def request_attempt(self) -> None:
-        """Make an attempt as soon as the rhythm allows."""
-        self.rhythm.next_regular = self._now
+    def request_attempt(self, after: float = 0.0) -> None:
+        """Make an attempt as soon as the rhythm allows, after so many seconds at the earliest."""
+        self.rhythm.next_regular = self._now + after
         self.attempts.changed()
 
     def check_local_fault(self, error: LocalError) -> None:

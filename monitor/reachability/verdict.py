@@ -139,10 +139,10 @@ class RelayVerdict:
         self._condition.health(self._now, healthy=False)
         self._publish()
 
-    def resume(self) -> None:
-        """Observe again, beginning with an attempt."""
+    def resume(self, *, after: float = 0.0) -> None:
+        """Observe again, beginning with an attempt after so many seconds."""
         self._condition.health(self._now, healthy=True)
-        self._confirmation.resume()
+        self._confirmation.resume(after)
         self._publish()
 
     def request_attempt(self) -> None:

@@ -24,14 +24,16 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 
 from monitor.clock import utc
+from monitor.config import Every
 from monitor.errors import MisuseError
 from monitor.schedule.slots import Slots, slots_of
+from monitor.schedule.spread import RUNS_PER_SECOND, Pacer
 from monitor.schedule.watch import ClockWatch
 from monitor.supervision import Supervision
 
 if TYPE_CHECKING:
     from monitor.clock import Clock
-    from monitor.config import Cron, Every
+    from monitor.config import Cron
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +43,7 @@ OnResult = Callable[[str, str, str], None]
 # Half of START_TOLERANCE: a slot that APScheduler misses after a step back can still start.
 _CHECK_SECONDS: Final = 0.5
 _MAX_DRIFT_SECONDS: Final = 0.01
+_MINUTE: Final = 60.0
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -60,6 +63,11 @@ class _Job:
     @property
     def id(self) -> str:
         return repr((self.relay, self.probe))
+
+    @property
+    def frequency(self) -> float:
+        """Runs per second, at most."""
+        return 1 / (self.schedule.every if isinstance(self.schedule, Every) else _MINUTE)
 
 
 class _ClockZone(tzinfo):
@@ -101,8 +109,9 @@ class Schedule:
 
     `on_result` is called once for each due slot: with "started"; with "skipped" if the previous run is not done; or
     with "missed" if the slot could not start within a second (a blocked event loop, a stepped clock) or a newer slot is
-    due too. So at most one run follows a stall, however long, and at most `slots.MAX_BACKLOG` slots are counted. The
-    exception of a run is recorded by `supervision` and does not affect later slots.
+    due too. So at most one run follows a stall, however long, and at most `slots.MAX_BACKLOG` slots are counted. Of
+    runs that are due together, `RUNS_PER_SECOND` begin per second. The exception of a run is recorded by `supervision`
+    and does not affect later slots.
 
     `seed` (the monitor's location) and the names determine the offset of the first slot of `every`. A schedule starts
     once and stops once. Use it from the event loop only.
@@ -115,6 +124,8 @@ class Schedule:
         self._seed = seed
         self._jobs: dict[tuple[str, str], _Job] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._pacer = Pacer(clock, 1 / RUNS_PER_SECOND)
+        self._frequency = 0.0  # runs per second of all jobs, on average
         self._watching: asyncio.Task[None] | None = None
         self._stopped = False
         # The "debug" executor calls a due job directly; the jobs here only consume slots and start tasks.
@@ -141,6 +152,7 @@ class Schedule:
             raise MisuseError(f"probe {probe!r} on relay {relay!r} is scheduled already: remove it first")
         job = _Job(relay, probe, schedule, run, self._slots_of(relay, probe, schedule, delay), on_skipped, delay)
         self._jobs[key] = job
+        self._pace(job.frequency)
         if self._watching is not None:
             self._schedule(job)
 
@@ -152,6 +164,7 @@ class Schedule:
         job = self._jobs.pop((relay, probe), None)
         if job is None:
             raise MisuseError(f"probe {probe!r} on relay {relay!r} is not scheduled")
+        self._pace(-job.frequency)
         if self._watching is not None and not self._stopped:
             self._scheduler.remove_job(job.id)
         if job.task is not None:
@@ -196,6 +209,11 @@ class Schedule:
         if job is None or self._watching is None or self._stopped:
             return None
         return self._upcoming(job).astimezone(UTC)
+
+    def _pace(self, frequency: float) -> None:
+        """Note that so many runs per second are added: all must fit, with as much room for those that are late."""
+        self._frequency += frequency
+        self._pacer.gap = 1 / max(RUNS_PER_SECOND, 2 * self._frequency)
 
     def _slots_of(self, relay: str, probe: str, schedule: Every | Cron, delay: float) -> Slots:
         return slots_of(schedule, clock=self._clock, identity=(self._seed, relay, probe), delay=delay)
@@ -243,6 +261,7 @@ class Schedule:
 
     async def _run_job(self, job: _Job, slot: datetime) -> None:
         try:
+            await self._pacer.wait()
             await job.run(slot)
         except Exception as error:  # noqa: BLE001 - recorded with its traceback
             self._supervision.record("run", error, relay=job.relay, probe=job.probe, slot=slot.isoformat())

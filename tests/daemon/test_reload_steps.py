@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,8 +13,8 @@ from monitor.clock import LoopClock
 from monitor.config import parse
 from monitor.daemon import reload
 from monitor.daemon.app import Monitor
-from monitor.daemon.supervisor import RELAY_SPACING
-from monitor.relays import STARTS_PER_SECOND, MonitoredRelays, freeze_gc
+from monitor.relays import MonitoredRelays, freeze_gc
+from monitor.schedule.spread import RELAYS_PER_SECOND, RESUMED_PER_SECOND
 from tests.daemon.harness import until
 from tests.daemon.reloading import running
 from tests.relays import ROOT
@@ -23,8 +22,11 @@ from tests.sockets import closed_port
 from tests.virtual_time import WITH_SOCKETS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from monitor.pairs.context import ProbeContext
     from monitor.reachability.persistent import PersistentPairs
+    from monitor.relays import MonitoredRelay
     from tests.loop_watch import LoopWatch
 
 MAX_STEP = 0.02
@@ -98,18 +100,40 @@ async def test_the_first_connects_of_many_relays_are_spread(monkeypatch: pytest.
     monitor.hurry_stop()
     await monitor.stop()
     first = [min(times) for times in begun.values()]
-    gaps = [following - time for time, following in pairwise(first)]
-    assert gaps == pytest.approx([RELAY_SPACING] * 29, abs=0.002)
-    assert all(max(times) - min(times) < RELAY_SPACING for times in begun.values())
+    for time in first:
+        assert sum(time <= other < time + 1 for other in first) <= RELAYS_PER_SECOND + 1
+    assert max(first) - min(first) <= 30 / RELAYS_PER_SECOND
+    assert all(max(times) - min(times) < 0.1 for times in begun.values())
 
 
-async def test_the_first_attempts_at_many_added_relays_are_spread() -> None:
-    """The spread was that of the relays before the reload, so that all attempts began in a quarter of a second."""
-    one, many = (parse(configuration(number), "monitor.yaml", {}) for number in (1, 80))
+@pytest.mark.parametrize(("relays", "per_second"), [(80, RELAYS_PER_SECOND + 2), (200, 200 / 30 + 2)])
+async def test_the_first_attempts_at_many_added_relays_are_spread(relays: int, per_second: float) -> None:
+    """The first attempt at each is within `confirm.every` (30 s); no second has more of them than the seconds later."""
+    one, many = (parse(configuration(number), "monitor.yaml", {}) for number in (1, relays))
     clock = LoopClock()
     monitored = MonitoredRelays(one, clock, lambda *_: None, rng=random.Random(1))
     opened = await monitored.open(many.relays[1:])
-    due = [relay.verdict._confirmation.rhythm.next_regular - clock.monotonic() for relay in opened]
-    within_a_second = max(sum(start <= time < start + 1 for time in due) for start in due)
-    assert within_a_second <= 3 * STARTS_PER_SECOND
+    due = next_attempts(opened)
+    assert max(due) <= 30
+    assert max(sum(start <= time < start + 1 for time in due) for start in due) <= per_second
     await monitored.close(opened)
+
+
+@WITH_SOCKETS
+async def test_attempts_at_many_relays_do_not_begin_together_once_the_monitor_is_healthy_again() -> None:
+    """The load of attempts at all relays at once could make it unhealthy again."""
+    clock = LoopClock()
+    monitored = MonitoredRelays(parse(configuration(60), "monitor.yaml", {}), clock, lambda *_: None)
+    await monitored.start(lambda _: None, on_attempt=lambda _: None)
+    monitored.set_healthy(False)
+    monitored.set_healthy(True)
+    due = next_attempts(monitored.relays.values())
+    assert max(due) <= 60 / RESUMED_PER_SECOND
+    assert max(sum(start <= time < start + 1 for time in due) for start in due) <= RESUMED_PER_SECOND + 1
+    await monitored.stop()
+
+
+def next_attempts(relays: Iterable[MonitoredRelay]) -> list[float]:
+    """Return the seconds until the next regular attempt at each relay."""
+    now = LoopClock().monotonic()
+    return [relay.verdict._confirmation.rhythm.next_regular - now for relay in relays]

@@ -142,11 +142,7 @@ class VirtualMonitor:
         self.incidents.attempt(run)
 
     def _on_health_change(self, healthy: bool) -> None:
-        for monitored in self.relays.relays.values():
-            if healthy:
-                monitored.verdict.resume()
-            else:
-                monitored.verdict.suspend()
+        self.relays.set_healthy(healthy)
 
 
 @asynccontextmanager
