@@ -1,16 +1,19 @@
-"""What `check` says of a good configuration: its cost to each relay and to Prometheus, and the time to a page."""
+"""What `check` says of a good configuration: its cost to relays, to this process and to Prometheus, and times to a page."""
 
 from __future__ import annotations
 
 import ipaddress
 import math
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from monitor.config.attempts import AttemptCost, attempt_costs
 from monitor.config.capacity import RelayFootprint, footprint
+from monitor.config.process_cost import MAX_CPU, ProcessCosts
 from monitor.config.sharding import relays_of_shards
 from monitor.config.units import show_duration
+from monitor.health.resources import descriptor_limit, memory_limit
 from monitor.metrics.footprint import BYTES_A_SERIES, series_cost
 from monitor.text_table import Column, paragraph, table
 
@@ -18,6 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from monitor.config import Config, RelayConfig
+    from monitor.config.process_cost import ProcessCost
+    from monitor.metrics.footprint import SeriesCost
+
+MAX_ROWS: Final = 20
+"""Rows of a table of relays up to which each relay has one of its own."""
 
 _LOAD: Final = (
     Column("relay"),
@@ -32,6 +40,14 @@ _TIMES: Final = (
     Column("attempt every"),
     Column("page after\na kill", right=True),
     Column("page after it\nrefuses new clients", right=True),
+)
+_PROCESS: Final = (
+    Column("process"),
+    Column("relays", right=True),
+    Column("share of\na core", right=True),
+    Column("resident\nmemory", right=True),
+    Column("persistent\nconnections", right=True),
+    Column("descriptors,\nat most", right=True),
 )
 _SERIES: Final = (
     Column("Prometheus"),
@@ -48,13 +64,17 @@ def lines(config: Config, *, width: int | None = None) -> Iterator[str]:
     where = "" if len(config.locations) == 1 else f" from each of {len(config.locations)} locations"
     yield from paragraph(f"Load on each relay{where} while nothing fails, attempts included:", width=width)
     yield ""
-    yield from table(_LOAD, [_load(*cost) for cost in costs], width=width)
+    yield from table(_LOAD, _merged([_load(*cost) for cost in costs]), width=width)
     yield ""
     yield from paragraph("Time to a page, at most:", width=width)
     yield ""
-    yield from table(_TIMES, [_times(cost) for _, _, cost in costs], width=width)
+    yield from table(_TIMES, _merged([_times(cost) for _, _, cost in costs]), width=width)
+    series = series_cost(config)
+    processes = ProcessCosts(config, series.of_relays, series.own)
     yield ""
-    yield from table(_SERIES, list(_series(config)), width=width)
+    yield from table(_PROCESS, [_process(config, processes.largest)], width=width)
+    yield ""
+    yield from table(_SERIES, list(_series(config, series)), width=width)
     if config.shards > 1:
         shards = [
             (f"{number}/{config.shards}", ", ".join(names) or "no relay")
@@ -62,9 +82,22 @@ def lines(config: Config, *, width: int | None = None) -> Iterator[str]:
         ]
         yield ""
         yield from table((Column("shard"), Column("relays")), shards, width=width)
-    for text in (text for cost in costs for text in _notes(*cost)):
+    for text in chain(_process_notes(config, processes), *(_notes(*cost) for cost in costs)):
         yield ""
         yield from paragraph(text, width=width)
+
+
+def _merged(rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Return the rows; of many relays, those that differ only in their names as one row."""
+    if len(rows) <= MAX_ROWS:
+        return rows
+    names: dict[tuple[str, ...], list[str]] = {}
+    for name, *cells in rows:
+        names.setdefault(tuple(cells), []).append(name)
+    return [
+        (each[0] if len(each) == 1 else f"{each[0]} and {len(each) - 1} others", *cells)
+        for cells, each in names.items()
+    ]
 
 
 def _load(relay: RelayConfig, probes: RelayFootprint, attempts: AttemptCost) -> tuple[str, ...]:
@@ -87,8 +120,46 @@ def _times(cost: AttemptCost) -> tuple[str, ...]:
     return cost.relay, f"{_duration(cost.every)}{stretched}", _duration(cost.killed), _duration(cost.refused)
 
 
-def _series(config: Config) -> Iterator[tuple[str, ...]]:
-    cost = series_cost(config)
+def _process(config: Config, cost: ProcessCost) -> tuple[str, ...]:
+    return (
+        "this one" if config.shards == 1 else f"the largest of {config.shards}",
+        f"{cost.relays}",
+        f"about {100 * cost.cpu:.2g} %",
+        f"about {cost.memory / 1e6:.0f} MB",
+        f"{cost.connections}",
+        f"{cost.descriptors}",
+    )
+
+
+def _process_notes(config: Config, processes: ProcessCosts) -> Iterator[str]:
+    """Yield a warning if the largest process exceeds a limit; descriptors and memory are those of this machine."""
+    cost, descriptors, memory = processes.largest, descriptor_limit(), memory_limit()
+    exceeded = []
+    if cost.cpu > MAX_CPU:
+        exceeded.append(
+            f"takes about {cost.cpu:.0%} of a core; above {MAX_CPU:.0%} it delays the messages that it measures"
+        )
+    if descriptors is not None and cost.descriptors > descriptors:
+        exceeded.append(
+            f"may need {cost.descriptors} descriptors, and the hard limit here is {descriptors} (ulimit -Hn)"
+        )
+    if memory is not None and cost.memory > memory:
+        exceeded.append(
+            f"needs about {cost.memory / 1e6:.0f} MB, and the limit of memory here is {memory / 1e6:.0f} MB"
+        )
+    if not exceeded:
+        return
+    needed = processes.shards_needed(descriptors=descriptors, memory=memory)
+    advice = (
+        f"divide the relays among {needed} processes (shards: {needed}, run --shard I/{needed})"
+        if needed is not None
+        else "make fewer runs, or raise the limit: more shards do not help"
+    )
+    process = "this process" if config.shards == 1 else f"the largest of {config.shards} processes"
+    yield f"Warning: {process} {'; it '.join(exceeded)}: {advice}."
+
+
+def _series(config: Config, cost: SeriesCost) -> Iterator[tuple[str, ...]]:
     processes = len(config.locations) * config.shards
     memory = f"about {cost.of_all * BYTES_A_SERIES / 1e6:.0f} MB"
     yield "a relay, at most", f"{cost.of_relay}", f"{cost.of_relay / cost.interval:.0f}", ""

@@ -29,6 +29,7 @@ class RelayFootprint:
     """The footprint of this monitor on one relay.
 
     connections: persistent connections.
+    run_connections: those of bounded probes, if all of them run at the same time.
     connects, messages: average connects and publishes per minute.
     peak_connects, peak_messages: the same in a minute in which every bounded probe starts a run.
     channels: channels created per hour.
@@ -37,6 +38,7 @@ class RelayFootprint:
 
     relay: str
     connections: int
+    run_connections: int
     connects: float
     peak_connects: float
     messages: float
@@ -50,6 +52,7 @@ class _Load:
     """The load of one probe on one relay. Rates are per minute; `sessions` are kept as long as the probe runs."""
 
     connections: float = 0.0
+    run_connections: float = 0.0
     connects: float = 0.0
     peak_connects: float = 0.0
     messages: float = 0.0
@@ -73,6 +76,7 @@ def footprint_of(relay: RelayConfig, probes: Iterable[ProbeConfig]) -> RelayFoot
     return RelayFootprint(
         relay=relay.name,
         connections=round(total["connections"]),
+        run_connections=round(total["run_connections"]),
         connects=total["connects"],
         peak_connects=total["peak_connects"],
         messages=total["messages"],
@@ -93,6 +97,7 @@ def _load(probe: ProbeConfig, ttl: float) -> _Load:
     reuses = probe.reuses_sessions
     pairings = volume.pairs * (min(1.0, probe.period / SESSION_REUSE) if reuses else 1.0)
     return _Load(
+        run_connections=2 * volume.pairs or connects,
         connects=connects * runs,
         peak_connects=connects * peak,
         messages=(volume.messages + pairings) * runs,

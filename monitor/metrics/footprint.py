@@ -9,6 +9,8 @@ from monitor.config.sharding import shard_number
 from monitor.metrics.exporter import Metrics
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from monitor.config import Config, RelayConfig
 
 BYTES_A_SERIES = 4000
@@ -19,9 +21,12 @@ BYTES_A_SERIES = 4000
 class SeriesCost:
     """Active series: of the largest process, of the largest relay, and of all locations and shards.
 
+    own: those of the monitor itself. of_relays: those of each relay.
     interval: seconds between two scrapes.
     """
 
+    own: int
+    of_relays: Mapping[str, int]
     of_process: int
     of_relay: int
     of_all: int
@@ -32,16 +37,18 @@ def series_cost(config: Config) -> SeriesCost:
     """Count the series of a configuration before its first run, which adds ten or so to each relay: its verdicts."""
     known: dict[tuple[object, ...], int] = {}  # relays that differ in nothing have the same number
     of_shard = [0] * config.shards
-    own = largest = 0
+    own, of_relays = 0, {}
     for relay in config.relays:
         key = _kind(config, relay)
         if key not in known:
             known[key], own = _count(_only(config, relay), relay.name)
         of_shard[shard_number(relay.name, config.shards)] += known[key]
-        largest = max(largest, known[key])
+        of_relays[relay.name] = known[key]
     return SeriesCost(
+        own=own,
+        of_relays=of_relays,
         of_process=own + max(of_shard),
-        of_relay=largest,
+        of_relay=max(of_relays.values()),
         of_all=len(config.locations) * (own * config.shards + sum(of_shard)),
         interval=config.prometheus.scrape_interval,
     )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 
+from monitor.cli import check_output
 from monitor.cli.check_output import lines
 from monitor.config import Config, load, parse
 from monitor.config.attempts import attempt_costs
+from monitor.config.process_cost import DESCRIPTORS
 from monitor.metrics.footprint import series_cost
 from tests.relays import ROOT
 
@@ -68,6 +71,59 @@ def test_several_locations_and_shards_are_mentioned() -> None:
     cost = series_cost(config)
     assert " ".join(row(config, "all")[:5]) == f"4 processes, without rules {cost.of_all}"
     assert sorted(line.split()[1] for line in shown if line.startswith(("0/2", "1/2"))) == ["demo", "no"]
+
+
+def test_the_cost_of_the_process_is_a_table() -> None:
+    """Six connections; two more for each of both bounded probes, and for an attempt."""
+    cells = row(SHIPPED, "this", 0)
+    assert cells[:2] == ["one", "1"]
+    assert cells[-2:] == ["6", str(DESCRIPTORS + 12)]
+    shown = list(lines(SHIPPED.model_copy(update={"shards": 3})))
+    assert any(line.startswith("the largest of 3 ") for line in shown)
+
+
+def many(relays: int) -> Config:
+    names = ", ".join(
+        f"{{name: relay-{number}, url: 'ws://relay/x', confirm: {{every: 5s}}}}" for number in range(relays)
+    )
+    return parse(f"relays: [{names}]\nprobes: [{{name: steady, scenario: steady-messaging}}]", "config.yaml", {})
+
+
+def test_a_process_that_needs_more_than_the_limits_is_a_warning_with_the_shards_to_use(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = many(500)
+    monkeypatch.setattr(check_output, "descriptor_limit", lambda: None)
+    monkeypatch.setattr(check_output, "memory_limit", lambda: None)
+    (warning,) = [line for line in lines(config) if line.startswith("Warning: this process")]
+    assert re.fullmatch(
+        r"Warning: this process takes about \d+% of a core; above \d+% it delays the messages that it measures: "
+        r"divide the relays among (\d) processes \(shards: \1, run --shard I/\1\)\.",
+        warning,
+    )
+    monkeypatch.setattr(check_output, "descriptor_limit", lambda: 1024)
+    monkeypatch.setattr(check_output, "memory_limit", lambda: 200_000_000)
+    (warning,) = [line for line in lines(config) if line.startswith("Warning: this process")]
+    assert "; it may need 3064 descriptors, and the hard limit here is 1024 (ulimit -Hn)" in warning
+    assert "; it needs about" in warning
+    assert "the limit of memory here is 200 MB: divide the relays among " in warning
+    assert not [line for line in lines(many(3)) if line.startswith("Warning")]
+
+
+def test_many_relays_that_differ_in_nothing_are_one_row() -> None:
+    """A table of 500 equal rows hides the one that differs."""
+    text = """
+relays:
+  - {name: slow, url: 'ws://relay/x', limits: {connects_per_minute: 4}}
+RELAYS
+probes: [{name: steady, scenario: steady-messaging}]
+"""
+    for number, names in ((5, ["slow", "relay-0", "relay-4"]), (30, ["slow", "relay-0 and 29 others"])):
+        added = "\n".join(f"  - {{name: relay-{each}, url: 'ws://relay/x'}}" for each in range(number))
+        shown = list(lines(parse(text.replace("RELAYS", added), "config.yaml", {})))
+        for name in names:
+            assert sum(line.startswith(f"{name}  ") for line in shown) == 2
+    assert not any(line.startswith("relay-4 ") for line in shown)
 
 
 def test_every_line_fits_a_terminal_of_80_columns() -> None:

@@ -1,0 +1,139 @@
+"""What a configuration costs the process that runs it: CPU, memory, connections and descriptors, while nothing fails.
+
+The constants are those that `bench.costs` measures; docs/performance.md has the machine.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from monitor.config.attempts import CONNECTS, attempt_costs
+from monitor.config.capacity import footprint
+from monitor.config.sharding import shard_number
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from monitor.config.model import Config
+
+CPU_OF_PROCESS: Final = 0.004
+"""Share of a core that a process takes without relays."""
+
+CPU_OF_RELAY: Final = 0.0001
+"""Share of a core that is needed for each relay, whatever its probes do."""
+
+CPU_OF_CONNECTION: Final = 0.00001
+"""Share of a core for each persistent connection: pings and their timers."""
+
+CPU_OF_MESSAGE: Final = 0.0009
+"""CPU seconds for each published message, with its delivery and its share of an exchange."""
+
+CPU_OF_CONNECT: Final = 0.003
+"""CPU seconds for each connect, with its share of a pairing; TLS not included."""
+
+CPU_OF_SERIES: Final = 11e-6
+"""CPU seconds for each series in each scrape, compressed."""
+
+BYTES_OF_PROCESS: Final = 75e6
+"""Resident memory of a process without relays."""
+
+BYTES_OF_RELAY: Final = 100e3
+BYTES_OF_CONNECTION: Final = 60e3
+BYTES_OF_SERIES: Final = 900.0
+"""Resident memory for each series, with its part of a page that is rendered."""
+
+BYTES_OF_JOURNAL: Final = 32e6
+"""Resident memory of the journal, at most: the database without `state_dir`, its caches with one."""
+
+DESCRIPTORS: Final = 64
+"""Descriptors of a process without relays: files, the web server with some readers, references."""
+
+_MINUTE: Final = 60.0
+
+MAX_CPU: Final = 0.4
+"""Share of a core above which a process delays the messages that it measures: another shard should take a part."""
+
+MAX_SHARDS: Final = 100
+"""Shards that `check` advises at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessCost:
+    """The cost of one process.
+
+    cpu: share of a core, scrapes included. memory: resident bytes.
+    connections: persistent ones. descriptors: at most, when all bounded probes run at the same time.
+    """
+
+    relays: int
+    cpu: float
+    memory: float
+    connections: int
+    descriptors: int
+
+
+class ProcessCosts:
+    """The costs of the processes that divide the relays of a configuration.
+
+    series: number of series of each relay. own_series: those of the monitor itself.
+    """
+
+    def __init__(self, config: Config, series: Mapping[str, int], own_series: int) -> None:
+        self._shards = config.shards
+        self._own_cpu = CPU_OF_PROCESS + CPU_OF_SERIES * own_series / config.prometheus.scrape_interval
+        self._relays = {
+            relay.name: ProcessCost(
+                relays=1,
+                cpu=CPU_OF_RELAY
+                + CPU_OF_CONNECTION * probes.connections
+                + CPU_OF_MESSAGE * (probes.messages + attempts.messages) / _MINUTE
+                + CPU_OF_CONNECT * (probes.connects + attempts.connects) / _MINUTE
+                + CPU_OF_SERIES * series[relay.name] / config.prometheus.scrape_interval,
+                memory=BYTES_OF_RELAY + BYTES_OF_CONNECTION * probes.connections + BYTES_OF_SERIES * series[relay.name],
+                connections=probes.connections,
+                descriptors=probes.connections + probes.run_connections + CONNECTS,
+            )
+            for relay, probes, attempts in zip(config.relays, footprint(config), attempt_costs(config), strict=True)
+        }
+
+    @property
+    def largest(self) -> ProcessCost:
+        """The process that takes most, of the configured number."""
+        return max(self.divided(self._shards), key=lambda process: process.cpu)
+
+    def divided(self, shards: int) -> list[ProcessCost]:
+        """Return the cost of each of so many processes."""
+        parts: list[list[ProcessCost]] = [[] for _ in range(shards)]
+        for name, cost in self._relays.items():
+            parts[shard_number(name, shards)].append(cost)
+        return [self._process(part) for part in parts]
+
+    def shards_needed(self, *, descriptors: int | None, memory: int | None) -> int | None:
+        """Return a number of shards with which each process stays within `MAX_CPU` and these limits (memory in bytes).
+
+        Returns None if there is none up to `MAX_SHARDS`: one relay may be too much for a process.
+        """
+
+        def fits(cost: ProcessCost) -> bool:
+            return (
+                cost.cpu <= MAX_CPU
+                and (descriptors is None or cost.descriptors <= descriptors)
+                and (memory is None or cost.memory <= memory)
+            )
+
+        if not all(fits(self._process([relay])) for relay in self._relays.values()):
+            return None
+        least = math.ceil(math.fsum(relay.cpu for relay in self._relays.values()) / MAX_CPU)
+        counts = range(max(self._shards, least), MAX_SHARDS + 1)
+        return next((count for count in counts if all(fits(cost) for cost in self.divided(count))), None)
+
+    def _process(self, relays: list[ProcessCost]) -> ProcessCost:
+        return ProcessCost(
+            relays=len(relays),
+            cpu=self._own_cpu + math.fsum(relay.cpu for relay in relays),
+            memory=BYTES_OF_PROCESS + BYTES_OF_JOURNAL + math.fsum(relay.memory for relay in relays),
+            connections=sum(relay.connections for relay in relays),
+            descriptors=DESCRIPTORS + sum(relay.descriptors for relay in relays),
+        )
