@@ -1,4 +1,4 @@
-"""What `check` says of a good configuration: its cost to relays, to this process and to Prometheus, and times to a page."""
+"""What `check` says of a good configuration: its cost to relays, process and Prometheus, and the times to a page."""
 
 from __future__ import annotations
 

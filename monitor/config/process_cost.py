@@ -16,7 +16,10 @@ from monitor.config.sharding import shard_number
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from monitor.config.attempts import AttemptCost
+    from monitor.config.capacity import RelayFootprint
     from monitor.config.model import Config
+    from monitor.config.relay import RelayConfig
 
 CPU_OF_PROCESS: Final = 0.004
 """Share of a core that a process takes without relays."""
@@ -31,7 +34,10 @@ CPU_OF_MESSAGE: Final = 0.0009
 """CPU seconds for each published message, with its delivery and its share of an exchange."""
 
 CPU_OF_CONNECT: Final = 0.003
-"""CPU seconds for each connect, with its share of a pairing; TLS not included."""
+"""CPU seconds for each connect, with its share of a pairing."""
+
+CPU_OF_TLS: Final = 0.002
+"""CPU seconds for each connect over TLS, in addition."""
 
 CPU_OF_SERIES: Final = 11e-6
 """CPU seconds for each series in each scrape, compressed."""
@@ -41,6 +47,9 @@ BYTES_OF_PROCESS: Final = 75e6
 
 BYTES_OF_RELAY: Final = 100e3
 BYTES_OF_CONNECTION: Final = 60e3
+BYTES_OF_TLS: Final = 60e3
+"""Resident memory for each persistent connection over TLS, in addition."""
+
 BYTES_OF_SERIES: Final = 900.0
 """Resident memory for each series, with its part of a page that is rendered."""
 
@@ -74,6 +83,30 @@ class ProcessCost:
     descriptors: int
 
 
+def _relay_cost(
+    relay: RelayConfig, probes: RelayFootprint, attempts: AttemptCost, series: int, scrape_interval: float
+) -> ProcessCost:
+    """Return what one relay adds to the cost of a process."""
+    secure = relay.url.startswith("wss:")
+    messages, connects = (
+        (probes.messages + attempts.messages) / _MINUTE,
+        (probes.connects + attempts.connects) / _MINUTE,
+    )
+    return ProcessCost(
+        relays=1,
+        cpu=CPU_OF_RELAY
+        + CPU_OF_CONNECTION * probes.connections
+        + CPU_OF_MESSAGE * messages
+        + (CPU_OF_CONNECT + CPU_OF_TLS * secure) * connects
+        + CPU_OF_SERIES * series / scrape_interval,
+        memory=BYTES_OF_RELAY
+        + (BYTES_OF_CONNECTION + BYTES_OF_TLS * secure) * probes.connections
+        + BYTES_OF_SERIES * series,
+        connections=probes.connections,
+        descriptors=probes.connections + probes.run_connections + CONNECTS,
+    )
+
+
 class ProcessCosts:
     """The costs of the processes that divide the relays of a configuration.
 
@@ -83,18 +116,9 @@ class ProcessCosts:
     def __init__(self, config: Config, series: Mapping[str, int], own_series: int) -> None:
         self._shards = config.shards
         self._own_cpu = CPU_OF_PROCESS + CPU_OF_SERIES * own_series / config.prometheus.scrape_interval
+        interval = config.prometheus.scrape_interval
         self._relays = {
-            relay.name: ProcessCost(
-                relays=1,
-                cpu=CPU_OF_RELAY
-                + CPU_OF_CONNECTION * probes.connections
-                + CPU_OF_MESSAGE * (probes.messages + attempts.messages) / _MINUTE
-                + CPU_OF_CONNECT * (probes.connects + attempts.connects) / _MINUTE
-                + CPU_OF_SERIES * series[relay.name] / config.prometheus.scrape_interval,
-                memory=BYTES_OF_RELAY + BYTES_OF_CONNECTION * probes.connections + BYTES_OF_SERIES * series[relay.name],
-                connections=probes.connections,
-                descriptors=probes.connections + probes.run_connections + CONNECTS,
-            )
+            relay.name: _relay_cost(relay, probes, attempts, series[relay.name], interval)
             for relay, probes, attempts in zip(config.relays, footprint(config), attempt_costs(config), strict=True)
         }
 
