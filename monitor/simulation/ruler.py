@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
@@ -19,11 +20,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from monitor.simulation.promql import Labels, Store
+    from monitor.simulation.promql.parse import Selector
     from monitor.simulation.promql.series import Floats
     from monitor.slo.rules.rule import Group, Record
 
-MAX_PASSES: Final = 20
-"""Evaluations of a recording rule that reads its own samples; each outage in a row needs one more."""
+Samples: TypeAlias = "tuple[Floats, Floats]"
+"""Times and values, NaN for a stale marker."""
+
+NOTHING: Final[Mapping[Labels, Samples]] = MappingProxyType({})
 
 EARLIER: Final = 1e-3
 """Seconds by which a sample is older than those of the same evaluation."""
@@ -69,7 +73,7 @@ class Ruler:
         self._interval, self._phase, self.version = interval, phase, version
         self._common_labels = common_labels or {}
         self._groups = needed(groups, wanted)
-        self._spans = _spans(self._groups)
+        self._spans = spans(self._groups)
         recorded = {rule.name for group in self._groups for rule in group.rules if not isinstance(rule, Alert)}
         self.history = max((span for name, span in self._spans.items() if name not in recorded), default=LOOKBACK)
 
@@ -77,16 +81,17 @@ class Ruler:
         """Return what fires from `start` to `end`, and add the recorded series to `store`. Raises `PromqlError`."""
         found: list[Firing] = []
         for group in self._groups:
-            records = [rule for rule in group.rules if not isinstance(rule, Alert)]
             by_span: dict[float, tuple[Evaluator, Floats]] = {}
-            for record in records:
-                span = self._spans[record.name]
+            for rule in group.rules:
+                if isinstance(rule, Alert):
+                    continue
+                span = self._spans[rule.name]
                 if span not in by_span:
                     at = self._times(group, start - span, end)
                     by_span[span] = Evaluator(store, at, version=self.version), at
-                _record(record, *by_span[span], store)
+                record(rule, *by_span[span], store)
                 for evaluator, _ in by_span.values():
-                    evaluator.forget(record.name)
+                    evaluator.forget(rule.name)
             alerts = [rule for rule in group.rules if isinstance(rule, Alert)]
             if alerts:
                 at = self._times(group, start, end)
@@ -97,20 +102,29 @@ class Ruler:
 
     def _times(self, group: Group, start: float, end: float) -> Floats:
         interval = group.interval or self._interval
-        phase = self._phase(group.name, interval)
-        first, last = math.ceil((start - phase) / interval), math.floor((end - phase) / interval)
-        times: Floats = phase + interval * np.arange(first, last + 1, dtype=np.float64)
-        return times
+        return evaluation_times(start, end, interval, self._phase(group.name, interval))
 
     def _alert(self, rule: Alert, evaluator: Evaluator, at: Floats) -> Iterator[Firing]:
-        severity = {} if rule.capped else {"severity": rule.severity}
-        static = {**self._common_labels, **rule.labels, "service": "relay-monitor", **severity}
         for of, value in evaluator.vector(rule.expr).items():
-            known = {name: text for name, text in of if name != "__name__"}
-            made = known | {name: _expanded(text, known) for name, text in static.items()}
-            of_alert = tuple(sorted((name, text) for name, text in {**made, "alertname": rule.name}.items() if text))
+            labels = alert_labels(rule, of, self._common_labels)
             for start, end in intervals(~np.isnan(value), at, rule.pending_for, rule.keep_firing_for):
-                yield Firing(alert=rule.name, labels=of_alert, start=start, end=end)
+                yield Firing(alert=rule.name, labels=labels, start=start, end=end)
+
+
+def evaluation_times(start: float, end: float, interval: float, phase: float = 0.0) -> Floats:
+    """Return the times from `start` to `end`, both included, at which a group is evaluated."""
+    first, last = math.ceil((start - phase) / interval), math.floor((end - phase) / interval)
+    times: Floats = phase + interval * np.arange(first, last + 1, dtype=np.float64)
+    return times
+
+
+def alert_labels(rule: Alert, of: Labels, common: Mapping[str, str]) -> Labels:
+    """Return the labels of the alert that a rule raises for a label set. Raises `PromqlError`."""
+    severity = {} if rule.capped else {"severity": rule.severity}
+    static = {**common, **rule.labels, "service": "relay-monitor", **severity}
+    known = {name: text for name, text in of if name != "__name__"}
+    made = known | {name: _expanded(text, known) for name, text in static.items()}
+    return tuple(sorted((name, text) for name, text in {**made, "alertname": rule.name}.items() if text))
 
 
 def needed(groups: Sequence[Group], wanted: Callable[[Alert], bool]) -> list[Group]:
@@ -133,34 +147,60 @@ def at_one_interval(groups: Sequence[Group]) -> list[Group]:
     return [replace(group, interval=None) for group in groups]
 
 
-def _spans(groups: Sequence[Group]) -> dict[str, float]:
+def spans(groups: Sequence[Group]) -> dict[str, float]:
     """Return how many seconds before the first evaluation each series is read, over recorded series too."""
-    spans: dict[str, float] = {}
+    found: dict[str, float] = {}
     for group in reversed(groups):
         for rule in reversed(group.rules):
-            of_rule = 0.0 if isinstance(rule, Alert) else spans.get(rule.name, 0.0)
+            of_rule = 0.0 if isinstance(rule, Alert) else found.get(rule.name, 0.0)
             for each in selectors_of(rule.expr):
-                span = of_rule + (each.window or LOOKBACK) + max(0.0, each.offset)
-                spans[each.name] = max(spans.get(each.name, 0.0), span)
-    return spans
+                found[each.name] = max(found.get(each.name, 0.0), of_rule + span_of(each))
+    return found
 
 
-def _record(rule: Record, evaluator: Evaluator, at: Floats, store: Store) -> None:
-    """Add what a rule records. A rule may read its own earlier samples: it is evaluated until nothing changes."""
+def span_of(selector: Selector) -> float:
+    """Return how many seconds before an evaluation a selector reads."""
+    return (selector.window or LOOKBACK) + max(0.0, selector.offset)
+
+
+def record(
+    rule: Record, evaluator: Evaluator, at: Floats, store: Store, earlier: Mapping[Labels, Samples] = NOTHING
+) -> dict[Labels, Series]:
+    """Add what a rule records at `at` to `store`, after its `earlier` samples, and return the series by their labels.
+
+    A rule may read its own earlier samples: it is evaluated until nothing changes, once for each of them at most.
+    """
     reads_itself = any(each.name == rule.name for each in selectors_of(rule.expr))
-    before: dict[Labels, Floats] = {}
-    for _ in range(MAX_PASSES if reads_itself else 1):
-        made = _named(rule, evaluator.vector(rule.expr))
-        store.remove(rule.name, before)
-        for of, value in made.items():
-            # While it is evaluated, its sample of the same time is not there yet.
-            store.add(Series(rule.name, of, at, value, delay=EARLIER if reads_itself else 0.0))
+    made: dict[Labels, Floats] = {}
+    added = _added(rule, at, made, earlier, store)
+    for _ in range(len(at) + 1 if reads_itself else 1):
         evaluator.forget(rule.name)
+        before, made = made, _named(rule, evaluator.vector(rule.expr))
+        store.remove(rule.name, added)
+        added = _added(rule, at, made, earlier, store)
         if before.keys() == made.keys() and all(np.array_equal(before[of], made[of], equal_nan=True) for of in made):
             break
-        before = made
-    for series in store.find(rule.name, ()):
+    for series in added.values():
         series.delay = 0.0
+    evaluator.forget(rule.name)
+    return added
+
+
+def _added(
+    rule: Record, at: Floats, made: Mapping[Labels, Floats], earlier: Mapping[Labels, Samples], store: Store
+) -> dict[Labels, Series]:
+    """Add the series of a rule to `store`, and return them by their labels."""
+    # While it is evaluated, its sample of the same time is not there yet.
+    added = {}
+    for of in dict.fromkeys((*earlier, *made)):
+        times, values = earlier.get(of, (at[:0], at[:0]))
+        value = made.get(of)
+        if value is None:
+            value = np.full(len(at), np.nan)
+        series = Series(rule.name, of, np.concatenate((times, at)), np.concatenate((values, value)), delay=EARLIER)
+        store.add(series)
+        added[of] = series
+    return added
 
 
 def _named(rule: Record, vector: Mapping[Labels, Floats]) -> dict[Labels, Floats]:

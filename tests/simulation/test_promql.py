@@ -88,3 +88,12 @@ def test_a_reset_counts_from_zero() -> None:
 def test_what_is_not_known_is_an_error(expr: str) -> None:
     with pytest.raises(PromqlError):
         evaluate(expr)
+
+
+@pytest.mark.parametrize(("version", "increase"), [(2, 6.5), (3, 6.0)])
+def test_a_counter_that_began_within_the_window_is_extrapolated_as_each_prometheus_does(
+    version: int, increase: float
+) -> None:
+    times, values = np.array([160.0, 220.0]), np.array([2.0, 5.0])
+    evaluator = Evaluator(Store([Series("total", (), times, values)]), np.array([300.0]), version=version)
+    assert evaluator.vector("increase(total[5m])")[()].tolist() == [increase]

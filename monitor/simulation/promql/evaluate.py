@@ -67,11 +67,12 @@ class Evaluator:
 
     def forget(self, name: str) -> None:
         """Look up the series of this name anew."""
-        for key in [key for key in self._found if key[0] == name]:
-            for series in self._found.pop(key):
-                self._instants = {each: found for each, found in self._instants.items() if each[0] != id(series)}
-                times = id(series.samples[0])
-                self._ranges = {each: found for each, found in self._ranges.items() if each[0] != times}
+        forgotten = [series for key in [*self._found] if key[0] == name for series in self._found.pop(key)]
+        if forgotten:
+            gone = {id(series) for series in forgotten}
+            self._instants = {key: found for key, found in self._instants.items() if key[0] not in gone}
+            gone = {id(series.samples[0]) for series in forgotten}
+            self._ranges = {key: found for key, found in self._ranges.items() if key[0] not in gone}
 
     def _evaluate(self, node: Node) -> Vector | Floats:
         if isinstance(node, Number):
@@ -125,9 +126,9 @@ class Evaluator:
         times = series.samples[0]
         key = (id(times), node.window, node.offset, series.delay)
         if key not in self._ranges:
-            left_open = self._version >= 3  # noqa: PLR2004 - Prometheus' major version
             seen = self._at - max(node.offset, series.delay)
-            self._ranges[key] = Ranges.of(times, self._at - node.offset, node.window, left_open=left_open, seen=seen)
+            at = self._at - node.offset
+            self._ranges[key] = Ranges.of(times, at, node.window, version=self._version, seen=seen)
         return self._ranges[key]
 
     # Functions.

@@ -20,21 +20,26 @@ NEAR: Final = 1.1
 
 @dataclass(frozen=True, slots=True)
 class Ranges:
-    """The samples of a series in a window that ends at each of `at`: those from `first` to `last`, both included."""
+    """The samples of a series in a window that ends at each of `at`: those from `first` to `last`, both included.
+
+    version: Prometheus' major version.
+    """
 
     at: Floats
     window: float
     first: NDArray[np.intp]
     last: NDArray[np.intp]
+    version: int = 3
 
     @classmethod
-    def of(cls, times: Floats, at: Floats, window: float, *, left_open: bool, seen: Floats | None = None) -> Ranges:
-        """Find the samples; Prometheus 3 leaves out one exactly at a window's start (`left_open`), 2 does not.
+    def of(cls, times: Floats, at: Floats, window: float, *, version: int, seen: Floats | None = None) -> Ranges:
+        """Find the samples; Prometheus 3 leaves out one exactly at a window's start, 2 does not.
 
         Samples later than `seen` cannot be queried yet.
         """
-        first = np.searchsorted(times, at - window, side="right" if left_open else "left")
-        return cls(at, window, first, np.searchsorted(times, at if seen is None else seen, side="right") - 1)
+        first = np.searchsorted(times, at - window, side="right" if version >= 3 else "left")  # noqa: PLR2004
+        last = np.searchsorted(times, at if seen is None else seen, side="right") - 1
+        return cls(at, window, first, last, version)
 
     @property
     def count(self) -> NDArray[np.intp]:
@@ -43,7 +48,7 @@ class Ranges:
         return count
 
 
-def increase(series: Series, found: Ranges, *, version: int = 3) -> Floats:
+def increase(series: Series, found: Ranges) -> Floats:
     """Return the increase of a counter, extrapolated as Prometheus does; NaN below two samples."""
     times, values = series.samples
     usable = found.last > found.first
@@ -55,7 +60,7 @@ def increase(series: Series, found: Ranges, *, version: int = 3) -> Floats:
     average = covered / np.maximum(last - first, 1)
     lead, tail = times[first] - (found.at - found.window), found.at - times[last]
     zero = np.where(grown > 0, covered * values[first] / np.maximum(grown, 1e-300), np.inf)
-    if version < 3:  # noqa: PLR2004 - Prometheus' major version
+    if found.version < 3:  # noqa: PLR2004 - Prometheus' major version
         lead = np.minimum(lead, zero)
         lead = np.where(lead < NEAR * average, lead, average / 2)
     else:
