@@ -36,8 +36,18 @@ class RelayInfo(Collector):
         own = sorted({name for relay in relays for name in relay.labels})
         family = GaugeMetricFamily(INFO, self._help, labels=[*RELAY_INFO, *own])
         for relay in relays:
-            known = (relay.name, relay.max_severity, show_duration(relay.page_after), relay.scope)
-            optional = (relay.owner or "", relay.group or "", (relay.centrifugo_selector or "").strip())
-            more = (*optional, *(relay.labels.get(name, "") for name in own))
-            family.add_metric([*self._labels, *known, *more], 1)
+            known = (relay.name, *settings_labels(relay).values())
+            family.add_metric([*self._labels, *known, *(relay.labels.get(name, "") for name in own)], 1)
         yield family
+
+
+def settings_labels(relay: RelayConfig) -> dict[str, str]:
+    """Return the labels of a relay's settings, in the order of `RELAY_INFO`; "" for what is not set."""
+    return {
+        "max_severity": relay.max_severity,
+        "page_after": show_duration(relay.page_after),
+        "scope": relay.scope,
+        "owner": relay.owner or "",
+        "group": relay.group or "",
+        "centrifugo_selector": (relay.centrifugo_selector or "").strip(),
+    }

@@ -42,6 +42,8 @@ MAX_BYTES: Final = 4 << 20
 """Largest response."""
 
 UNAUTHORIZED: Final = 401
+REFUSED: Final = {422, 503}
+"""Statuses of a query that reads too many samples, or takes too long."""
 
 MAX_ALERTS: Final = 200
 """Firing alerts that are kept: critical ones first."""
@@ -54,6 +56,10 @@ _SEVERITIES: Final = ("critical", "warning", "info", "none")
 
 class PrometheusError(MonitorError):
     """Prometheus did not give an answer. The message says why, in one line."""
+
+
+class TooMuchDataError(PrometheusError):
+    """The response was too large or took too long: a query of less time may succeed."""
 
 
 class _Alert(msgspec.Struct):
@@ -84,6 +90,29 @@ class _VectorResponse(msgspec.Struct):
     data: _Vector
 
 
+class SampledSeries(msgspec.Struct):
+    """The samples of a series: times in Unix seconds, and values as text."""
+
+    metric: dict[str, str]
+    values: list[tuple[float, str]] = []
+
+
+class _Matrix(msgspec.Struct):
+    result: list[SampledSeries]
+
+
+class _MatrixResponse(msgspec.Struct):
+    data: _Matrix
+
+
+class _Build(msgspec.Struct):
+    version: str = ""
+
+
+class _BuildResponse(msgspec.Struct):
+    data: _Build
+
+
 @dataclass(frozen=True, slots=True)
 class SloEvents:
     """Events of one SLO at one relay, of all locations and probes, and the seconds for which there are samples."""
@@ -98,12 +127,19 @@ class PrometheusClient:
 
     settings: name its credentials and certificates, whose files are read now. Raises `PrometheusError` if that fails.
     timeout: seconds for each response, of queries that take longer than those of a page.
+    max_bytes: largest response.
     """
 
     def __init__(
-        self, url: str, install: str, settings: PrometheusConfig | None = None, *, timeout: float | None = None
+        self,
+        url: str,
+        install: str,
+        settings: PrometheusConfig | None = None,
+        *,
+        timeout: float | None = None,
+        max_bytes: int = MAX_BYTES,
     ) -> None:
-        self._url = url.rstrip("/")
+        self._url, self._max_bytes = url.rstrip("/"), max_bytes
         self._install = install
         self._silence_timeout, self._response_timeout = timeout or SILENCE_TIMEOUT, timeout or RESPONSE_TIMEOUT
         self._headers = {"Accept": "application/json"}
@@ -169,27 +205,49 @@ class PrometheusClient:
             if isfinite(value):
                 yield sample.metric, value
 
+    def samples(self, selector: str, start: float, end: float) -> list[SampledSeries]:
+        """Return the scraped samples of a selector after `start`, up to `end`. Raises `PrometheusError`."""
+        window = f"{round((end - start) * 1000)}ms"
+        return self._matrix("/api/v1/query", {"query": f"{selector}[{window}]", "time": f"{end:.3f}"})
+
+    def evaluated(self, expression: str, start: float, end: float, step: float) -> list[SampledSeries]:
+        """Return the values of an expression at each step from `start` to `end`. Raises `PrometheusError`."""
+        span = {"start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:.3f}"}
+        return self._matrix("/api/v1/query_range", {"query": expression, **span})
+
+    def major_version(self) -> int | None:
+        """Return the first number of its version, None if it tells none. Raises `PrometheusError`."""
+        version = self._decode(self._request("/api/v1/status/buildinfo", None), _BuildResponse).data.version
+        major = version.removeprefix("v").partition(".")[0]
+        return int(major) if major.isdecimal() else None
+
+    def _matrix(self, path: str, parameters: Mapping[str, str]) -> list[SampledSeries]:
+        body = urllib.parse.urlencode(parameters).encode()
+        result: list[SampledSeries] = self._decode(self._request(path, body), _MatrixResponse).data.result
+        return result
+
     def _request(self, path: str, body: bytes | None) -> bytes:
         request = urllib.request.Request(self._url + path, body, self._headers)  # noqa: S310 - WebUrl
         deadline = time.monotonic() + self._response_timeout
-        content = b""
+        content = bytearray()
         try:
             with self._opener.open(request, timeout=self._silence_timeout) as response:
                 while chunk := response.read1(1 << 16):
                     content += chunk
-                    if len(content) > MAX_BYTES:
-                        raise PrometheusError(f"its response is larger than {MAX_BYTES >> 20} MB")
+                    if len(content) > self._max_bytes:
+                        raise TooMuchDataError(f"its response is larger than {self._max_bytes >> 20} MB")
                     if time.monotonic() > deadline:
-                        raise PrometheusError(f"its response took longer than {self._response_timeout:.0f} s")
+                        raise TooMuchDataError(f"its response took longer than {self._response_timeout:.0f} s")
         except urllib.error.HTTPError as error:
             error.close()
             hint = "; prometheus.username or bearer_token_file names credentials" if error.code == UNAUTHORIZED else ""
-            raise PrometheusError(f"status {error.code}{hint}") from None
+            kind = TooMuchDataError if error.code in REFUSED else PrometheusError
+            raise kind(f"status {error.code}{hint}") from None
         except urllib.error.URLError as error:
             raise PrometheusError(_why(error.reason)) from None
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise PrometheusError(_why(error)) from None
-        return content
+        return bytes(content)
 
     def _decode(self, content: bytes, kind: Any) -> Any:
         try:

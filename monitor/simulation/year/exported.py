@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from monitor.config import show_duration
+from monitor.metrics.relay_info import settings_labels
 from monitor.simulation.promql import Series, Store
 from monitor.simulation.promql.series import labels
 from monitor.simulation.year.outcomes import counters
@@ -132,16 +132,7 @@ class Exported:
 
 def relay_labels(relay: RelayConfig) -> dict[str, str]:
     """Return the labels of `relay_probe_relay_info` beside the relay's name."""
-    made = {
-        "max_severity": relay.max_severity,
-        "page_after": show_duration(relay.page_after),
-        "scope": relay.scope,
-        "owner": relay.owner or "",
-        "group": relay.group or "",
-        "centrifugo_selector": (relay.centrifugo_selector or "").strip(),
-        **relay.labels,
-    }
-    return {name: value for name, value in made.items() if value}
+    return {name: value for name, value in (settings_labels(relay) | dict(relay.labels)).items() if value}
 
 
 def phase_of(text: str) -> float:
