@@ -28,7 +28,7 @@ SUPPORTED = import sys; sys.exit(sys.version_info < (3, 11))
 REFERENCES = $(subst /,.,$(basename $(wildcard monitor/*/reference.py tests/*/reference.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-unit test-python lint wheels dist image docs site screenshots pictures bench truth endurance chart e2e cluster field texts drill incident year journal promtool windows fuzz lock clean
+.PHONY: help setup run test test-unit test-python lint wheels dist image docs site screenshots pictures bench truth endurance chart e2e cluster field texts drill incident year journal promtool replay windows fuzz lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -153,6 +153,9 @@ incident: $(STAMP) ## Play an incident with real processes in ten minutes: one i
 windows: $(STAMP) ## Check the alerts of NUMBER configurations (5000), and some of them with each promtool
 	$(BIN)/python -m tests.simulation.windows $(or $(NUMBER),5000)
 	$(BIN)/python -m tests.simulation.windows_promtool $(or $(PROMTOOL),100)
+
+replay: $(STAMP) ## Replay a day of recorded outages with changed rules, and NUMBER cases (10) judged by promtool
+	$(BIN)/python -m tests.simulation.replay $(or $(NUMBER),10)
 
 journal: $(STAMP) ## Kill the journal's writer KILLS times (50), fill and freeze its disk, as root; then measure it
 	$(BIN)/python -m tests.journal.promises $(or $(KILLS),50)

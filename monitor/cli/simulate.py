@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 YEAR: Final = "A year of faults"
+RECORDED: Final = "Recorded data"
 
 
 def simulate(  # noqa: PLR0913, PLR0917 - one for each option
@@ -66,18 +67,57 @@ def simulate(  # noqa: PLR0913, PLR0917 - one for each option
         int, typer.Option(metavar="N", min=1, max=3650, help="Days to simulate.", rich_help_panel=YEAR)
     ] = 365,
     seed: Annotated[int, typer.Option(metavar="NUMBER", help="Random seed; the same seed gives the same figures.")] = 1,
+    replay: Annotated[  # noqa: FBT002 - a flag
+        bool,
+        typer.Option(
+            "--replay",
+            help="Print the pages that the rules would have sent for what Prometheus has recorded.",
+            rich_help_panel=RECORDED,
+        ),
+    ] = False,
+    prometheus: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Address of Prometheus; by default `prometheus.url`.", rich_help_panel=RECORDED
+        ),
+    ] = None,
+    since: Annotated[
+        str,
+        typer.Option(
+            metavar="DURATION", help="Length of the time to replay, or when it begins.", rich_help_panel=RECORDED
+        ),
+    ] = "30d",
+    until: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="When it ends, in UTC; by default now.", rich_help_panel=RECORDED),
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OLD.yml",
+            help="Old configuration or rule file: print the pages gained, lost or moved. Exit 1 if one is lost.",
+            rich_help_panel=RECORDED,
+        ),
+    ] = None,
 ) -> None:
     """Simulate the time to page and false pages.
 
     Prints for each SLO the time to page by kind of fault, false pages a month, and faults that never page. With --year
     it prints what a year of many relays would page: outages that were missed, pages that were false, times to page.
+    With --replay it evaluates the rules on recorded data, and names each page that a change of them gains or loses.
 
     Examples:
     relay-monitor simulate
     relay-monitor simulate --nodes 3 --trials 400 --plot forecast.svg
     relay-monitor simulate --year --days 60 --relays 20
+    relay-monitor simulate --replay --prometheus http://localhost:9090 --since 7d --against old.yaml
     """
     require("simulate")
+    if replay:
+        from monitor.cli.replay import replay_recorded  # noqa: PLC0415
+
+        replay_recorded(config, output, prometheus=prometheus, since=since, until=until, against=against)
+        return
     if year:
         _year(load_config(config), output, seed=seed, relays=relays, locations=locations, days=days)
         return

@@ -1,0 +1,113 @@
+"""A replay: recorded samples through the rules of one or two sides, and through Alertmanager, to pages."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from monitor.errors import RequestError
+from monitor.simulation.promql import PromqlError
+from monitor.simulation.replay.compare import Change, Kind, Page, compare, pages
+from monitor.simulation.replay.coverage import Coverage
+from monitor.simulation.replay.recorded import Recorded
+from monitor.simulation.replay.rolling import RollingRuler
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from monitor.simulation.replay.coverage import Covered
+    from monitor.simulation.replay.rule_set import RuleSet
+    from monitor.web.prometheus import PrometheusClient
+
+PART: Final = 6 * 3600.0
+"""Seconds that are read and evaluated at once."""
+
+DEFAULT_VERSION: Final = 3
+"""Major version of a Prometheus that tells none: that of stores which speak its API."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """What a replay found, from `start` to `end` in Unix seconds.
+
+    first: time of the earliest sample, None without any. history: seconds of samples that the rules read.
+    unrecorded: times in which Prometheus was down.
+    changes: None without old rules.
+    """
+
+    start: float
+    end: float
+    new: RuleSet
+    old: RuleSet | None
+    first: float | None
+    history: float
+    samples: int
+    unrecorded: Sequence[tuple[float, float]]
+    covered: Sequence[Covered]
+    pages: Sequence[Page]
+    changes: Sequence[Change] | None
+
+    @property
+    def lost(self) -> bool:
+        """Whether a page is lost."""
+        return any(change.kind is Kind.LOST for change in self.changes or ())
+
+
+def replay(
+    client: PrometheusClient,
+    new: RuleSet,
+    old: RuleSet | None,
+    start: float,
+    end: float,
+    progress: Callable[[float], None] = lambda _: None,
+) -> Replay:
+    """Replay recorded data. `progress` is told the share that is done.
+
+    Raises `PrometheusError`, and `RequestError` for a rule that cannot be evaluated.
+    """
+    sides = [new] if old is None else [new, old]
+    history = max(side.history for side in sides)
+    scrape = max(side.config.prometheus.scrape_interval for side in sides if side.config is not None)
+    selectors = [each for side in sides for each in side.selectors()]
+    recorded = Recorded(client, selectors, interval=scrape, step=_step(sides))
+    version = client.major_version() or DEFAULT_VERSION
+    rulers = [RollingRuler(side, version=version) for side in sides]
+    coverage = Coverage(start, end, scrape)
+    begin = PART * math.floor((start - history) / PART)
+    at = begin
+    while at < end:
+        until = min(at + PART, end)
+        series = recorded.advance(at, until)
+        coverage.add(series, at)
+        for side, ruler in zip(sides, rulers, strict=True) if recorded.first < until else ():
+            try:
+                # Before the first sample nothing is known, not even that a monitor is absent.
+                since = max(at, recorded.first)
+                ruler.advance(side.exported(series, scrape), since, until, recorded.unrecorded)
+            except PromqlError as error:
+                raise RequestError(f"{side.name}: {error}") from None
+        at = until
+        progress((at - begin) / (end - begin))
+    found = [
+        pages(side.alertmanager.notifications(ruler.firing(), end)) for side, ruler in zip(sides, rulers, strict=True)
+    ]
+    return Replay(
+        start=start,
+        end=end,
+        new=new,
+        old=old,
+        first=recorded.first if math.isfinite(recorded.first) else None,
+        history=history,
+        samples=recorded.read,
+        unrecorded=[span for span in recorded.unrecorded if span[1] > start],
+        covered=coverage.of(sides),
+        pages=[page for page in found[0] if page.at >= start],
+        changes=None if old is None else compare(found[1], found[0], start),
+    )
+
+
+def _step(sides: Sequence[RuleSet]) -> float:
+    """Return the largest time of which all intervals of evaluation are multiples, in seconds."""
+    intervals = {round(1000 * (group.interval or side.interval)) for side in sides for group in side.groups}
+    return math.gcd(*intervals) / 1000

@@ -1,0 +1,100 @@
+"""Recorded outages in a real Prometheus, and changes of the rules: each page that is gained, lost or moved."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from monitor.cli.replay import replay_recorded
+from monitor.cli.shared import Output
+from monitor.errors import MonitorError
+from monitor.slo.rules import rules_file
+from tests.cli.commands import monitor
+from tests.dashboards import backfill
+from tests.simulation.replay import world
+from tests.sockets import closed_port
+
+OUTAGES = (
+    ("killed", 10 * world.MINUTE, 10 * world.MINUTE, "alpha", world.LOCATIONS),
+    ("monitor dead", 35 * world.MINUTE, 15 * world.MINUTE, "", ("us",)),
+    ("killed", 60 * world.MINUTE, 3 * world.MINUTE, "alpha", world.LOCATIONS),
+    ("path down from one location", 80 * world.MINUTE, 10 * world.MINUTE, "gamma", ("asia",)),
+)
+DOWN = (100 * world.MINUTE, 115 * world.MINUTE)
+"""Seconds of the day in which Prometheus recorded nothing."""
+
+HOURS = 2.0
+OPTIONS = ("--until", "2026-02-03T02:00", "--output", "json", "--since")
+
+
+def named(page: dict[str, Any]) -> tuple[str, str, list[str], str]:
+    """Return alert, relay, locations and the minute at which it pages."""
+    return page["alert"], page["relay"], page["locations"], page["at"][11:16]
+
+
+@pytest.mark.integration
+@pytest.mark.slow
+@pytest.mark.required_counterpart("prometheus")
+async def test_each_page_that_a_change_gains_loses_or_moves_is_named(tmp_path: Path) -> None:
+    before = world.config()
+    (tmp_path / "old.yaml").write_text(before)
+    (tmp_path / "new.yaml").write_text(world.config(alpha_page_after="5m", gamma_scope="regional"))
+    (tmp_path / "rules.yml").write_bytes(rules_file(world.load(before)))
+    store = world.recorded(world.load(before), OUTAGES, HOURS)
+    world.write(store, tmp_path, gap=DOWN)
+    async with backfill.opened(tmp_path) as prometheus:
+        new = ("simulate", "--replay", "--prometheus", prometheus.url, "--config", tmp_path / "new.yaml", *OPTIONS)
+        old = ("simulate", "--replay", "--prometheus", prometheus.url, "--config", tmp_path / "old.yaml", *OPTIONS)
+        changed = monitor(*new, "2h", "--against", tmp_path / "old.yaml")
+        equal = monitor(*old, "1d", "--against", tmp_path / "rules.yml")
+    assert (changed.returncode, changed.stderr) == (1, "")  # a page is lost
+    found = json.loads(changed.stdout)
+    changes = found["changes"]
+    (lost,) = changes["lost"]
+    assert named(lost["old"][0]) == ("RelayDown", "alpha", [], "01:00")
+    # No page explains the failures of this outage now, so they burn the error budget.
+    assert [named(each["new"][0]) for each in changes["gained"]] == [
+        ("RelayErrorBudgetBurn", "alpha", [], "01:06"),
+        ("RelayDown", "gamma", ["asia"], "01:21"),
+    ]
+    (moved,) = changes["moved"]
+    assert named(moved["old"][0]) == ("RelayDown", "alpha", [], "00:10")
+    assert named(moved["new"][0]) == ("RelayDown", "alpha", [], "00:15")
+    assert (moved["beginsLaterSeconds"], moved["endsLaterSeconds"]) == (270, 0)
+    assert changes["unchanged"] == []
+    # Nobody is paged by what Prometheus did not see, and it is said.
+    assert [(each["from"][11:16], each["to"][11:16]) for each in found["prometheusDown"]] == [("01:42", "01:55")]
+    shares = {(each["relay"], each["location"]): each["share"] for each in found["coverage"]}
+    assert shares["alpha", "eu"] == pytest.approx(0.875, abs=0.02)
+    assert shares["alpha", "us"] == pytest.approx(0.75, abs=0.02)
+
+    # The same rules, from a file, over a day of which Prometheus has the end only.
+    assert (equal.returncode, equal.stderr) == (0, "")
+    found = json.loads(equal.stdout)
+    assert {kind: len(of_kind) for kind, of_kind in found["changes"].items() if of_kind} == {"unchanged": 2}
+    assert found["dataBegin"].startswith("2026-02-02T16:0")
+    assert any(note.startswith("Data begin at 2026-02-02 16:0") for note in found["notes"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"since": "soon"}, "'soon' is no time; expected a duration such as 7d"),
+        ({"since": "2y"}, "'2y' must be a time before the end, at most a year"),
+        ({"until": "noon"}, "'noon' is no time; expected 2026-11-28T14:00"),
+        ({"prometheus": None}, "since the configuration has no prometheus.url"),
+        ({}, ": Connection refused"),
+        ({"against": Path("missing.yml")}, "missing.yml: cannot be read: No such file"),
+    ],
+)
+def test_what_cannot_be_replayed_is_said(tmp_path: Path, options: dict[str, Any], message: str) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(world.config())
+    usual = {"prometheus": f"http://127.0.0.1:{closed_port()}", "since": "30d", "until": None, "against": None}
+    with pytest.raises((typer.BadParameter, MonitorError)) as raised:
+        replay_recorded(config, Output.TEXT, **(usual | options))
+    assert message in str(raised.value)
