@@ -177,7 +177,8 @@ class AuthMiddleware:
             return None
         try:
             user, password = _credentials(Headers(scope=scope).get("authorization", ""))
-            if await self._passwords.check(users, user, password):
+            client = scope.get("client")
+            if await self._passwords.check(users, user, password, client[0] if client is not None else ""):
                 if user in writers:
                     scope[USER] = user
                 return None

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from typing import TYPE_CHECKING, Final
 
 import bcrypt
 from starlette.concurrency import run_in_threadpool
+
+from monitor.web.connection_limits import origin_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,10 +19,13 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
 CACHE_SIZE: Final = 100
-"""Number of cached results, positive and negative, as in Prometheus."""
+"""Number of cached results, as in Prometheus; positive ones, and as many negative ones."""
 
 MAX_PENDING: Final = 20
 """Largest number of pending checks."""
+
+MAX_PENDING_PER_ADDRESS: Final = 10
+"""Largest number of those of one client's address."""
 
 _SIGNIFICANT: Final = 72  # bytes of a password that bcrypt uses
 
@@ -33,34 +38,39 @@ class Passwords:
     """Checks passwords. A check takes the same time for unknown users."""
 
     def __init__(self) -> None:
-        self._cache: OrderedDict[bytes, bool] = OrderedDict()  # by digest, so that no password stays in memory
+        # By digest, so that no password stays in memory. Wrong passwords of others do not displace right ones.
+        self._cached: dict[bool, OrderedDict[bytes, None]] = {True: OrderedDict(), False: OrderedDict()}
         self._salt = secrets.token_bytes(32)
         self._lock = asyncio.Lock()
-        self._pending = 0
+        self._pending: Counter[str] = Counter()  # by what a client's address counts for
 
-    async def check(self, users: Mapping[str, SecretStr], user: str, password: bytes) -> bool:
-        """Return True if `password` is that of `user`. `users` must not be empty. Raises `TooManyError`."""
+    async def check(self, users: Mapping[str, SecretStr], user: str, password: bytes, client: str = "") -> bool:
+        """Return True if `password` is that of `user`. `users` must not be empty. Raises `TooManyError`.
+
+        client: the address of the client.
+        """
         # For an unknown user another hash is compared, for constant time.
         hashed = users.get(user, next(iter(users.values()))).get_secret_value().encode()
         key = self._digest(user.encode(errors="replace"), hashed, password)
-        matches = self._cache.get(key)
-        if matches is None:
-            matches = await self._compare(password, hashed)
-            self._cache[key] = matches
-        self._cache.move_to_end(key)
-        if len(self._cache) > CACHE_SIZE:
-            self._cache.popitem(last=False)
-        return matches and user in users
+        is_right = next((is_right for is_right, cache in self._cached.items() if key in cache), None)
+        if is_right is None:
+            is_right = await self._compare(password, hashed, origin_of(client)) and user in users
+        cache = self._cached[is_right]
+        cache[key] = None
+        cache.move_to_end(key)
+        if len(cache) > CACHE_SIZE:
+            cache.popitem(last=False)
+        return is_right
 
-    async def _compare(self, password: bytes, hashed: bytes) -> bool:
-        if self._pending >= MAX_PENDING:
+    async def _compare(self, password: bytes, hashed: bytes, origin: str) -> bool:
+        if self._pending.total() >= MAX_PENDING or self._pending[origin] >= MAX_PENDING_PER_ADDRESS:
             raise TooManyError
-        self._pending += 1
+        self._pending[origin] += 1
         try:
             async with self._lock:
                 return await run_in_threadpool(_compare, password, hashed)
         finally:
-            self._pending -= 1
+            self._pending -= Counter((origin,))  # leaves no zeros
 
     def _digest(self, *parts: bytes) -> bytes:
         digest = hashlib.blake2b(key=self._salt, digest_size=32)

@@ -340,8 +340,8 @@ class TestPasswords:
             await checker.check(hashes, "user", b"a")
             await checker.check(hashes, "user", b"wrong %d" % number)
         assert compared.count(b"a") == 1  # used entries stay
-        assert len(checker._cache) == 3
-        assert not any(b"wrong" in key or key == b"a" for key in checker._cache)
+        assert [len(cache) for cache in checker._cached.values()] == [1, 3]
+        assert not any(b"wrong" in key or key == b"a" for cache in checker._cached.values() for key in cache)
 
     async def test_too_many_pending_checks_are_refused_with_retry_after(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch
@@ -350,6 +350,26 @@ class TestPasswords:
         async with serving(folder, users()) as address, client(folder) as http:
             refused = await http.get(f"http://{address}/", auth=("prometheus", PASSWORD))
             assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+
+    async def test_wrong_passwords_of_one_client_keep_no_other_out(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Prometheus was refused while somebody guessed passwords."""
+        monkeypatch.setattr(passwords, "MAX_PENDING_PER_ADDRESS", 2)
+        monkeypatch.setattr(passwords, "CACHE_SIZE", 3)
+        checker, hashes = passwords.Passwords(), self.hashes("a")
+        assert await checker.check(hashes, "user", b"a", "192.0.2.1")
+        for number in range(5):
+            await checker.check(hashes, "user", b"wrong %d" % number, "192.0.2.9")
+        compared = self.record(monkeypatch)
+        guesses = [
+            asyncio.ensure_future(checker.check(hashes, "user", b"guess %d" % number, "192.0.2.9"))
+            for number in range(5)
+        ]
+        await asyncio.sleep(0)
+        assert await checker.check(hashes, "user", b"a", "192.0.2.1")
+        assert b"a" not in compared
+        assert not await checker.check(hashes, "user", b"b", "192.0.2.2")  # a check is made for others
+        results = await asyncio.gather(*guesses, return_exceptions=True)
+        assert [type(result) for result in results] == [bool, bool, *[passwords.TooManyError] * 3]
 
     @staticmethod
     def hashes(password: str) -> Mapping[str, SecretStr]:

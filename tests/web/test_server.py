@@ -5,11 +5,13 @@ import contextlib
 import signal
 import socket
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
@@ -69,6 +71,22 @@ async def test_the_switch_interval_is_shorter_while_it_serves() -> None:
     assert sys.getswitchinterval() <= 0.001
     await served.stop()
     assert sys.getswitchinterval() == before
+
+
+async def test_few_responses_are_rendered_at_a_time(web: WebServer) -> None:
+    """Each thread delays the probes."""
+    entered, release = threading.Semaphore(0), threading.Event()
+
+    def render() -> None:
+        entered.release()
+        release.wait(10)
+
+    renderings = [asyncio.ensure_future(run_in_threadpool(render)) for _ in range(server.RENDERING_THREADS + 5)]
+    for _ in range(server.RENDERING_THREADS):
+        assert await asyncio.to_thread(entered.acquire, timeout=10)
+    assert not await asyncio.to_thread(entered.acquire, timeout=0.05)
+    release.set()
+    await asyncio.gather(*renderings)
 
 
 async def test_running_requests_end_with_the_stop() -> None:
