@@ -28,7 +28,7 @@ SUPPORTED = import sys; sys.exit(sys.version_info < (3, 11))
 REFERENCES = $(subst /,.,$(basename $(wildcard monitor/*/reference.py tests/*/reference.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-unit test-python lint wheels dist image docs site screenshots pictures bench truth endurance chart e2e cluster field texts drill incident year journal promtool replay windows fuzz lock clean
+.PHONY: help setup run test test-unit test-python lint wheels dist image docs site screenshots pictures bench truth endurance chart e2e cluster field texts drill systemd incident year journal promtool replay windows fuzz lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -146,6 +146,9 @@ drill: $(STAMP) ## Drill with real Prometheus and Alertmanager, whole and with e
 
 texts: $(STAMP) ## Cause seven incidents in ten minutes, print the texts of their pages, check links and runbooks
 	$(BIN)/python -m tests.texts
+
+systemd: $(STAMP) ## Install the program and its unit in namespaces, and run it by a systemd of its own, as root
+	$(BIN)/python -m tests.systemd
 
 incident: $(STAMP) ## Play an incident with real processes in ten minutes: one id over restarts
 	$(BIN)/python -m tests.incidents

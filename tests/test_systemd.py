@@ -1,4 +1,4 @@
-"""The unit of systemd: how much it may do, and whether it agrees with the program. No service is started."""
+"""The unit of systemd: how much it may do, and whether it agrees with the program. `make systemd` runs it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ HARDENING: Final = {
 
 def settings() -> list[tuple[str, str]]:
     """Return the directives of the unit in their order."""
-    return re.findall(r"^(\w+)=(.*)$", UNIT.read_text("utf-8"), re.MULTILINE)
+    text = UNIT.read_text("utf-8").replace("\\\n", "")
+    return re.findall(r"^(\w+)=(.*)$", text, re.MULTILINE)
 
 
 def seconds(name: str) -> float:
@@ -79,7 +80,8 @@ def test_it_is_restarted_and_watched() -> None:
 def test_its_commands_exist_with_their_options() -> None:
     commands = [shlex.split(value) for name, value in settings() if name.startswith("Exec")]
     group = typer.main.get_command(app)
-    arguments = [words[1:] for words in commands if words[0].endswith("/relay-monitor")]
+    program = "/usr/local/bin/relay-monitor"
+    arguments = [words[words.index(program) + 1 :] for words in commands if program in words]
     assert [words[0] for words in arguments] == ["run", "check"]
     for name, *options in arguments:
         known = {option for parameter in group.commands[name].params for option in parameter.opts}  # type: ignore[attr-defined] # a group
