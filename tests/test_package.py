@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -15,13 +16,15 @@ import httpx
 import pytest
 
 import monitor
-from tests.daemon.harness import CONFIG, samples, total
+from tests.daemon.harness import samples, total
 from tests.relays import ROOT
 from tests.sockets import closed_port
 from tests.test_project import tracked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tests.relays import Engine
 
 pytestmark = pytest.mark.integration
 
@@ -78,27 +81,36 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_the_installed_program_runs_elsewhere(environment: Path, tmp_path: Path) -> None:
+@pytest.mark.required_counterpart("relay engine")
+async def test_the_installed_program_watches_a_relay_elsewhere(
+    environment: Path, engine: Engine, tmp_path: Path
+) -> None:
+    """From the wheel to the first exchange on /metrics: `init`, `check`, `run`."""
+    await asyncio.to_thread(watch, environment, engine.url, tmp_path)
+
+
+def watch(environment: Path, url: str, folder: Path) -> None:
     program, port = environment / "relay-monitor", closed_port()
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    (tmp_path / "config.yaml").write_text(CONFIG.format(port=port))
+    environ["RELAY_MONITOR_LISTEN"] = f"127.0.0.1:{port}"
 
     def run(*words: str | Path) -> str:
-        done = subprocess.run(words, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(words, cwd=folder, env=environ, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
     where = run(environment / "python", "-c", "import monitor; print(monitor.__file__)")
     assert Path(where.strip()).is_relative_to(environment.parent)
     assert run(program, "--version") == f"relay-monitor {monitor.__version__}\n"
+    assert "The relay works: paired in " in run(program, "init", "--url", url, "--name", "demo")
     assert "demo" in run(program, "check")
-    with (tmp_path / "log").open("wb") as log:
-        daemon = subprocess.Popen([program, "run"], cwd=tmp_path, env=environ, stderr=log)
+    with (folder / "log").open("wb") as log:
+        daemon = subprocess.Popen([program, "run"], cwd=folder, env=environ, stderr=log)
     try:
         wait_for(lambda: exchanged(port) > 0, daemon)
         assert monitor.__version__ in httpx.get(f"http://127.0.0.1:{port}/").text
         daemon.terminate()
-        assert daemon.wait(15) == 0, (tmp_path / "log").read_text()
+        assert daemon.wait(15) == 0, (folder / "log").read_text()
     finally:
         daemon.kill()
         daemon.wait()
