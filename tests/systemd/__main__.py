@@ -21,22 +21,28 @@ from tests.counterparts import BUILD, ENGINE, ROOT, MissingToolError
 from tests.systemd.container import SYSTEMD, Container
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 FOLDER: Final = BUILD / "systemd"
 UNIT: Final = "relay-monitor"
 TOKEN: Final = "token-of-the-test"
 WHEEL: Final = f"relay_monitor-{monitor.__version__}-py3-none-any.whl"
 
-CONFIG: Final = f"""\
-state_dir: ${{STATE_DIRECTORY:-/var/lib/relay-monitor}}
-relays:
-  - name: production
+RELAYS: Final = ("production", "second", "third")
+RELAY: Final = f"""\
+  - name: %s
     url: ws://127.0.0.1:8000/connection/websocket
     token_file: ${{CREDENTIALS_DIRECTORY:-/run/credentials/{UNIT}.service}}/token
+"""
+CONFIG: Final = f"""\
+server: {{listen: "${{RELAY_MONITOR_LISTEN:-127.0.0.1:9464}}"}}
+state_dir: ${{STATE_DIRECTORY:-/var/lib/relay-monitor}}
 probes:
   - {{name: steady, scenario: steady-messaging, pairs: 1, message_interval: 1s, settle: 0s}}
+relays:
+{"".join(RELAY % name for name in RELAYS)}\
 """
+ALL_UP: Final = f"{len(RELAYS)} of {len(RELAYS)} relays up"
 
 INSTALL: Final = f"""
 cd {ROOT}
@@ -50,6 +56,15 @@ printf '[Service]\\nExecStart=/usr/local/bin/engine -listen 127.0.0.1:8000 -toke
     > /etc/systemd/system/engine.service
 """
 """The commands of docs/installation.md, and a unit of the relay."""
+
+SHARDS: Final = f"""
+sed -e 's|run --config|run --shard %i/3 --config|' -e 's|^StateDirectory=.*|&-%i|' \\
+    -e 's|^DynamicUser=yes|&\\nEnvironment=RELAY_MONITOR_LISTEN=127.0.0.1:947%i|' \\
+    /etc/systemd/system/{UNIT}.service > /etc/systemd/system/{UNIT}@.service
+echo 'shards: 3' >> /etc/{UNIT}/config.yaml
+systemctl daemon-reload
+"""
+"""What docs/installation.md says about shards."""
 
 DYNAMIC_USERS: Final = range(61184, 65520)
 """User ids that systemd gives to services with DynamicUser."""
@@ -98,7 +113,7 @@ class Checks:
 
     def log(self) -> str:
         """Return the log of the unit."""
-        return self._container.run("journalctl", "--no-pager", "--output=cat", f"--unit={UNIT}").stdout
+        return self._container.run("journalctl", "--no-pager", "--output=cat", f"--unit={UNIT}*").stdout
 
     def all(self) -> None:
         """Check everything."""
@@ -108,13 +123,14 @@ class Checks:
         self.restart()
         self.watchdog()
         self.stop()
+        self.shards()
 
     def start(self) -> None:
         """Start it: the command returns when the schedule has started, and an exchange follows."""
         done = self.command("systemctl", "start", UNIT)
         self.show(f"  state: {self.property('ActiveState')}", good=done.returncode == 0)
         self.until("  first exchange on /metrics", self.exchanged, 20)
-        self.until("  status: 1 of 1 relay up", lambda: self.property("StatusText") == "1 of 1 relay up", 20)
+        self.until(f"  status: {ALL_UP}", lambda: self.property("StatusText") == ALL_UP, 20)
         done = self.command("relay-monitor", "status")
         self.show("  the page in a terminal", good=done.returncode == 0 and "production" in done.stdout)
         done = self.command("relay-monitor", "check", "--config", f"/etc/{UNIT}/config.yaml")
@@ -151,7 +167,7 @@ class Checks:
         self._container.run("sed", "-i", "s/scenario: steady-messaging/scenario: none/", file)
         done = self.command("systemctl", "reload", UNIT)
         self.show("  an invalid file fails the reload", good=done.returncode != 0)
-        self.show("  the journal has its error", good="config.yaml:7: probes[0].scenario" in self.log())
+        self.show("  the journal has its error", good="config.yaml:4: probes[0].scenario" in self.log())
         self.show(f"  state: {self.property('ActiveState')}", good=self.property("ActiveState") == "active")
         self._container.run("sed", "-i", "s/scenario: none/scenario: steady-messaging/; s/1s, settle/2s, settle/", file)
         done = self.command("systemctl", "reload", UNIT)
@@ -163,7 +179,7 @@ class Checks:
         before = self.property("MainPID")
         self.command("kill", "-KILL", before)
         self.until("  started again", lambda: self._is_new(before), 20)
-        self.until("  status: 1 of 1 relay up", lambda: self.property("StatusText") == "1 of 1 relay up", 20)
+        self.until(f"  status: {ALL_UP}", lambda: self.property("StatusText") == ALL_UP, 20)
         self.show(f"  restarts: {self.property('NRestarts')}", good=self.property("NRestarts") == "1")
 
     def watchdog(self) -> None:
@@ -174,7 +190,7 @@ class Checks:
         log = self.log()
         self.show("  the journal says why", good="Watchdog timeout" in log)
         self.show("  and has Python's stack", good="Fatal Python error: Aborted" in log)
-        self.until("  status: 1 of 1 relay up", lambda: self.property("StatusText") == "1 of 1 relay up", 20)
+        self.until(f"  status: {ALL_UP}", lambda: self.property("StatusText") == ALL_UP, 20)
 
     def stop(self) -> None:
         """Stop it: its state stays, its credential does not."""
@@ -185,6 +201,27 @@ class Checks:
         self.show("  the credential is gone", good=gone)
         kept = self._container.run("ls", "/var/lib/private/relay-monitor").stdout.split()
         self.show(f"  the state stays: {', '.join(kept)}", good=bool(kept))
+
+    def shards(self) -> None:
+        """Run three shards by a template of the unit."""
+        done = self._container.run("sh", "-euc", SHARDS)
+        self.show("three shards by a template", good=done.returncode == 0)
+        units = [f"{UNIT}@{index}" for index in range(3)]
+        done = self.command("systemctl", "start", *units)
+        self.show("  all start", good=done.returncode == 0)
+        self.until("  each has relays, and all are up", lambda: self._relays_up(units) == len(RELAYS), 20)
+        done = self.command("systemctl", "reload", *units)
+        self.show("  all reload", good=done.returncode == 0)
+        done = self.command("systemctl", "stop", *units)
+        self.show("  all stop", good=done.returncode == 0)
+        kept = self._container.run("sh", "-c", "ls -d /var/lib/private/*").stdout.split()
+        self.show(f"  the state of each: {', '.join(kept)}", good=len(kept) == 1 + len(units))
+
+    def _relays_up(self, units: Sequence[str]) -> int:
+        """Return the number of relays that are up in all units; 0 if one has none, or one that is not up."""
+        found = [self._container.run("systemctl", "show", "--value", "-p", "StatusText", each).stdout for each in units]
+        counts = [re.fullmatch(r"(\d+) of \1 relays? up", text.strip()) for text in found]
+        return sum(int(count[1]) for count in counts if count) if all(counts) else 0
 
     def _is_new(self, before: str) -> bool:
         return self.property("ActiveState") == "active" and self.property("MainPID") not in {"0", before}
