@@ -32,8 +32,10 @@ _WORDS: Final = {
 
 
 def is_bad(view: MonitorView) -> bool:
-    """Return whether somebody must look: a relay is bad, or the monitor is unhealthy."""
-    return not view.healthy or any(relay.condition in BAD for relay in view.relays if relay.observed)
+    """Return whether somebody must look: a relay is bad, none is observed, or the monitor is unhealthy."""
+    if not view.healthy or not view.relays:
+        return True
+    return any(relay.condition in BAD for relay in view.relays if relay.observed)
 
 
 def report(
@@ -174,7 +176,7 @@ def _budget(relay: RelayView, budget: BudgetView) -> list[str]:
     span = duration(budget.span_seconds)
     if budget.span_seconds < 0.99 * budget.window_seconds:
         span += f" of {duration(budget.window_seconds)}"
-    figures = [budget_left(budget.left), _plain(count(budget.bad)) + " s" * budget.in_seconds]
+    figures = [budget_left(budget.left), _plain(count(budget.bad)) + " connection-seconds" * budget.in_seconds]
     return [relay.name, budget.slo, percent(budget.objective), *figures, span]
 
 

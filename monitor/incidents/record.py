@@ -85,7 +85,8 @@ def condition_texts(
     condition: Condition, before: Condition, lasted: float, why: str, *, since: datetime
 ) -> tuple[str, dict[str, Value]]:
     """Return the text and the fields of an entry about another condition; the one before lasted some seconds."""
-    text = f"Relay is {WORDS[condition]} after {duration(lasted)} {WORDS[before]}" + (f": {why}" if why else ".")
+    after = f" after {duration(lasted)} {WORDS[before]}" if lasted >= 1 else ""
+    text = f"Relay is {WORDS[condition]}{after}" + (f": {why}" if why else ".")
     fields: dict[str, Value] = {"condition": condition.value, "before": before.value, "seconds": round(lasted, 3)}
     if why:
         fields["why"] = shorten(why)

@@ -56,8 +56,10 @@ def spans(incident: Incident, now: datetime) -> list[Span]:
             continue
         else:
             continue
-        ended = max(start, _began(entry) if following is not None else entry.at)
+        ended = max(incident.began_at, _began(entry)) if following is not None else max(start, entry.at)
         found.append(Span(start, ended, condition))
+        # The condition before was found later than this one began.
+        found = [span._replace(end=min(span.end, ended)) for span in found]
         start, condition = ended, following
     if incident.is_open:
         found.append(Span(start, max(start, now), condition))

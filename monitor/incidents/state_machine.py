@@ -51,7 +51,9 @@ class IncidentMachine:
         self._condition = Condition.UNKNOWN
         self._said = Condition.UNKNOWN  # the latest condition, also that which an incident was restored with
         self._said_seconds = 0.0  # how long it has lasted
-        self._counted_seconds = 0.0  # how much of that `incident` has counted since this process observes it
+        # How much of that the next condition may claim: what `incident` has counted since this process observes it, and
+        # after its first condition also the time since its first failure.
+        self._counted_seconds = 0.0
         self._status: RelayStatus | None = None
         self._observed_since: float | None = None  # when this process learned something of the relay first
         # Seconds since then that belong to no incident.
@@ -249,6 +251,8 @@ class IncidentMachine:
             delay = max(0.0, (wall - self._present().began_at).total_seconds())
             self.incident = replace(self._present(), detection_seconds=round(delay, 3))
         self._set_condition(status.condition, ago, entry=entry, text=text)
+        if kind is ChangeKind.OPENED:
+            self._counted_seconds = max(ago, (wall - self._present().began_at).total_seconds())
         self._changes[-1:] = [Change(kind, self._present())]
 
     def _reassign_seconds(self, status: RelayStatus) -> float:
@@ -261,7 +265,8 @@ class IncidentMachine:
             return 0.0
         incident = self._present()
         ago = min(max(0.0, (self._wall(0.0) - status.since).total_seconds()), self._counted_seconds)
-        seconds = with_seconds(with_seconds(incident.seconds, self._said, -ago), status.condition, ago)
+        taken = min(ago, incident.seconds.get(self._said.value, 0.0))
+        seconds = with_seconds(with_seconds(incident.seconds, self._said, -taken), status.condition, ago)
         self.incident = replace(incident, seconds=seconds)
         return ago
 

@@ -53,7 +53,8 @@ def bad_seconds(incident: Incident, now: datetime) -> dict[Condition, float]:
 
 def summarize(incident: Incident, now: datetime) -> str:
     """Return one sentence of an incident: how bad, for how long, why, and what remains."""
-    lasted = bad_seconds(incident, now) or {incident.worst: 0.0}
+    lasted = {condition: seconds for condition, seconds in bad_seconds(incident, now).items() if seconds >= 1}
+    lasted = lasted or {incident.worst: 0.0}
     cause = main_cause(incident)
     parts = [_lasted(incident, condition, seconds) for condition, seconds in lasted.items()]
     if cause and len(parts) == 1:

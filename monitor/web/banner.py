@@ -19,6 +19,8 @@ MAX_NAMES: Final = 3
 MAX_WHY: Final = 80
 """Characters of a reason that the sentence has; a longer one is left to the relay's card."""
 
+NO_RELAY: Final = "This monitor observes no relay: it is starting, or its shard has none"
+
 _IS: Final = {
     Condition.DOWN: ("is down", "are down"),
     Condition.NOT_ACCEPTING: ("accepts no new connections", "accept no new connections"),
@@ -38,6 +40,8 @@ def banner(relays: Sequence[RelayView], *, healthy: bool, reasons: Sequence[str]
         return Banner(level=Level.CRITICAL, sentence=f"This monitor is unhealthy: {why}; verdicts are suspended")
     by_condition = {each: [relay for relay in relays if relay.condition is each] for each in _IS}
     parts = [(each, found) for each, found in by_condition.items() if found]
+    if not relays:
+        return Banner(level=Level.WARNING, sentence=NO_RELAY)
     if not parts:
         return Banner(level=Level.OK, sentence=_all_up(relays))
     (worst, found), others = parts[0], parts[1:]
@@ -53,12 +57,7 @@ def banner(relays: Sequence[RelayView], *, healthy: bool, reasons: Sequence[str]
 
 
 def _all_up(relays: Sequence[RelayView]) -> str:
-    match relays:
-        case []:
-            return "This monitor observes no relay"
-        case [relay]:
-            return f"The relay {relay.name} is up"
-    return f"All {len(relays)} relays are up"
+    return f"The relay {relays[0].name} is up" if len(relays) == 1 else f"All {len(relays)} relays are up"
 
 
 def _relays(number: int) -> str:

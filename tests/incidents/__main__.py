@@ -75,7 +75,9 @@ class Processes:
         return found
 
     def condition(self) -> str:
-        return str(json.loads(self.get("/api/v1/status"))["relays"][0]["condition"])
+        """Return the relay's condition; empty while the monitor starts."""
+        relays = json.loads(self.get("/api/v1/status"))["relays"]
+        return str(relays[0]["condition"]) if relays else ""
 
     def lines(self, event: str) -> list[dict[str, Any]]:
         """Return the log lines of this event."""

@@ -201,6 +201,21 @@ class TestSummary:
         assert seconds(played.incident) == {"degraded": 50, "down": 10}
         assert [span.seconds for span in spans(played.incident, played.wall())] == [50, 10]
 
+    def test_a_relay_that_was_found_degraded_first_is_down_since_its_first_failure(self) -> None:
+        played = PlayedRelay()
+        played.becomes(UP)
+        played.attempt_fails("refused")
+        since = played.wall()
+        played.wait(3)
+        played.becomes(DEGRADED)
+        played.wait(1)
+        played.becomes(DOWN, since=4)
+        assert condition_since(played.incident) == since
+        assert seconds(played.incident) == {"down": 4}
+        assert spans(played.incident, played.wall()) == [Span(since, played.wall(), DOWN)]
+        assert summarize(played.incident, played.wall()).startswith("down for 4 s: ")
+        assert played.texts()[-1].endswith("Relay is down.")
+
     def test_several_periods_are_counted(self) -> None:
         played = down_relay()
         played.wait(58)

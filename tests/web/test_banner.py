@@ -24,7 +24,7 @@ DEPLOYED = replace(down_relay("eu"), maintenance=MaintenanceView(reason="deploy"
 @pytest.mark.parametrize(
     ("relays", "level", "sentence"),
     [
-        ([], Level.OK, "This monitor observes no relay"),
+        ([], Level.WARNING, "This monitor observes no relay: it is starting, or its shard has none"),
         ([relay("eu")], Level.OK, "The relay eu is up"),
         ([relay("eu"), relay("us")], Level.OK, "All 2 relays are up"),
         ([down_relay("eu"), relay("us")], Level.CRITICAL, "1 of 2 relays is down: eu, tcp refused, for 2 min 04 s"),

@@ -59,7 +59,7 @@ class TestWhatIsShown:
     async def test_a_budget_of_connection_time_counts_seconds(self) -> None:
         stability = replace(budget("stability", 0.4, 0.99), in_seconds=True)
         shown = await shown_for(monitor(replace(down_relay("demo"), budgets=(stability,))))
-        assert re.search("1.210 s bad of 202.810 s in 6 d 4 h", shown)
+        assert re.search("1.210 bad of 202.810 connection-seconds in 6 d 4 h", shown)
 
     async def test_an_ok_from_before_the_outage_is_not_called_ok_now(self) -> None:
         shown = await shown_for(monitor(down_relay("demo")))
