@@ -129,7 +129,8 @@ class TestText:
         assert "exhausted   16  2 h 00 min" in with_budget(objective=0.99, left=-0.6033, good=983.967, bad=16.033)
 
     def test_a_budget_of_connection_time_counts_seconds(self) -> None:
-        assert "50 %  5 connection-seconds  2 h 00 min" in with_budget(in_seconds=True, objective=0.99, left=0.5, good=995, bad=5)
+        text = with_budget(in_seconds=True, objective=0.99, left=0.5, good=995, bad=5)
+        assert "50 %  5 connection-seconds  2 h 00 min" in text
 
     def test_thousands_are_separated_by_a_space(self) -> None:
         shown = with_budget(objective=0.9999, left=-4999.0, good=1180.2, bad=1180.2)
