@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
+    from monitor.metrics import Metrics
+
 EVIL = "<script>alert(1)</script>"
 
 
@@ -45,6 +47,12 @@ def journal() -> Journal:
         run(8, failed=True, probe="idle", failure=Failure(step=Step.HOLD, reason=Reason.DISCONNECTED, detail=EVIL))
     )
     return store
+
+
+@cache
+def shown_journal() -> Journal:
+    """Return the journal of which the views are made. Each journal has a thread."""
+    return journal()
 
 
 NOW = datetime(2024, 5, 1, 12, 9, 5, tzinfo=UTC)
@@ -85,7 +93,7 @@ def relay_view(name: str, condition: Condition, **changes: Any) -> RelayView:
         "lost_1h": 0,
         "budgets": (),
         "certificate_days": None,
-        "probes": (probe_view(journal(), name, "steady"),),
+        "probes": (probe_view(shown_journal(), name, "steady"),),
         "failures": (),
         "incident": None,
         "links": RelayLinks(),
@@ -104,7 +112,7 @@ def relays() -> tuple[RelayView, ...]:
             since=datetime(2024, 5, 1, 12, 7, 5, 250_000, tzinfo=UTC),
             last_delivered=datetime(2024, 5, 1, 12, 6, 58, tzinfo=UTC),
             maintenance=MaintenanceView(reason="weekly upgrade"),
-            probes=tuple(probe_view(journal(), "demo", name) for name in ("steady", "idle")),
+            probes=tuple(probe_view(shown_journal(), "demo", name) for name in ("steady", "idle")),
         ),
         relay_view("fresh", Condition.DOWN, since=datetime(2024, 5, 1, 12, 0, 9, tzinfo=UTC)),
         relay_view("new", Condition.UNKNOWN),
@@ -129,15 +137,21 @@ def view(**changes: Any) -> MonitorView:
         "journal_healthy": True,
         "banner": banner(shown, healthy=healthy, reasons=()),
         "relays": shown,
-        "failures": tuple(journal().failures(NOW - timedelta(days=1), 20)),
+        "failures": tuple(shown_journal().failures(NOW - timedelta(days=1), 20)),
     }
     return MonitorView(**(defaults | changes))
 
 
 @cache
+def shown_metrics() -> Metrics:
+    """Return the metrics of a monitor without runs; shared by all tests, which do not change them."""
+    return exporter()
+
+
+@cache
 def rendered() -> Callable[[str], tuple[bytes, str]]:
-    """Return the renderer of a monitor without runs; shared by all tests, which do not change it."""
-    return exporter().render
+    """Return the renderer of these metrics."""
+    return shown_metrics().render
 
 
 def serving(shown: MonitorView) -> Callable[[], Awaitable[MonitorView]]:
@@ -148,10 +162,11 @@ def serving(shown: MonitorView) -> Callable[[], Awaitable[MonitorView]]:
 
 
 def state(**changes: Any) -> WebState:
+    recorder = IncidentRecorder(shown_journal(), shown_metrics(), SYSTEM_CLOCK, install="default", location="here")
     defaults: dict[str, Any] = {
         "status": serving(view()),
         "journal": journal(),
-        "incidents": IncidentRecorder(journal(), exporter(), SYSTEM_CLOCK, install="default", location="here"),
+        "incidents": recorder,
         "metrics": rendered(),
         "ready": lambda: None,
     }
