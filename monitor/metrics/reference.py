@@ -68,7 +68,7 @@ def render() -> str:
         _TEXT,
         *(f"- {', '.join(names)}: {', '.join(f'{edge:g}' for edge in edges)} seconds" for edges, names in _buckets()),
         "",
-        "| name | type | labels | probes | lean | meaning |",
+        "| name | meaning | type | labels | probes | lean |",
         "|---|---|---|---|---|---|",
     ]
     for item in DECLARED:
@@ -76,7 +76,7 @@ def render() -> str:
         scenarios = "all" if item.scenarios == ALL else ", ".join(sorted(name.value for name in item.scenarios))
         scenarios += ", continuous" if item.persistent else ""
         lines.append(
-            f"| `{item.name}` | {item.kind} | {labels} | {scenarios} | {'yes' if item.lean else ''} | {item.help} |"
+            f"| `{item.name}` | {item.help} | {item.kind} | {labels} | {scenarios} | {'yes' if item.lean else ''} |"
         )
     lines += ["", "## Label values", ""]
     for label, values in (

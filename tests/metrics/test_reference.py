@@ -31,4 +31,4 @@ def test_an_outdated_page_fails_the_check_with_what_to_do(
 
 def test_every_metric_has_a_row() -> None:
     page = reference.render()
-    assert [item.name for item in DECLARED if f"| `{item.name}` | {item.kind} |" not in page] == []
+    assert [item.name for item in DECLARED if f"| `{item.name}` | {item.help} | {item.kind} |" not in page] == []

@@ -9,18 +9,20 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import TimeoutError, sync_playwright  # noqa: A004 - the browser's
 
 from tests.browser.conftest import CHROMIUM
-from tests.browser.views import DESKTOP, PHONE, PICTURES, Views
+from tests.browser.views import DESKTOP, PHONE, PICTURES, Scheme, Views
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, ViewportSize
 
 FOLDER: Final = PICTURES / "site"
+
+VIEWS: Final[dict[str, tuple[ViewportSize, Scheme]]] = {"phone": (PHONE, "dark"), "desktop": (DESKTOP, "light")}
 
 SIDEWAYS: Final = "document.scrollingElement.scrollWidth - innerWidth"
 """By how many pixels a page is wider than the screen."""
@@ -46,7 +48,7 @@ def served(folder: Path) -> Iterator[str]:
 
 
 def faults(folder: Path, pages: Iterable[Path]) -> Iterator[str]:
-    """Open each page in four views; yield what is wrong, and leave pictures in build/pictures/site."""
+    """Open each page in two views; yield what is wrong, and leave pictures in build/pictures/site."""
     if CHROMIUM is None:
         yield "there is no Chromium: apt-get install chromium"
         return
@@ -55,22 +57,36 @@ def faults(folder: Path, pages: Iterable[Path]) -> Iterator[str]:
     with served(folder) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         views = Views(browser)
+        yield from _search(views, f"{address}/index.html")
         for path in pages:
-            yield from _faults_of(views, f"{address}/{path.as_posix()}", "-".join(path.with_suffix("").parts))
+            for name, (size, scheme) in VIEWS.items():
+                picture = f"{'-'.join(path.with_suffix('').parts)}-{name}"
+                try:
+                    with views.open(f"{address}/{path.as_posix()}", size, scheme) as page:
+                        yield from (f"{path}, {name}: {line}" for line in _seen(page, picture))
+                except AssertionError as error:  # of what the browser complains
+                    yield f"{path}, {name}: {error}"
         browser.close()
 
 
-def _faults_of(views: Views, url: str, name: str) -> Iterator[str]:
-    for size, width in ((PHONE, "phone"), (DESKTOP, "desktop")):
-        for scheme in ("light", "dark"):
-            try:
-                with views.open(url, size, scheme) as page:
-                    yield from (f"{name}, {width}: {line}" for line in _too_wide(page))
-                    page.screenshot(path=FOLDER / f"{name}-{width}-{scheme}.png")
-            except AssertionError as error:  # of what the browser complains
-                yield f"{name}, {width}, {scheme}: {error}"
-
-
-def _too_wide(page: Page) -> Iterator[str]:
+def _seen(page: Page, picture: str) -> Iterator[str]:
+    """Take pictures of what is seen first, and of the first table; yield a line if the page is too wide."""
     if (pixels := page.evaluate(SIDEWAYS)) > 0:
         yield f"is {pixels} pixels wider than the screen"
+    page.screenshot(path=FOLDER / f"{picture}.png")
+    if (table := page.locator("article table").first).count():
+        table.evaluate("table => table.scrollIntoView()")
+        page.screenshot(path=FOLDER / f"{picture}-table.png")
+
+
+def _search(views: Views, url: str) -> Iterator[str]:
+    """Search for words of one page; yield a line if it is not found."""
+    with views.open(url) as page:
+        page.locator(".md-search__button").click()
+        page.locator("input[type=text]:focus, input[type=search]:focus").wait_for()
+        page.keyboard.type("silent node")
+        try:
+            page.locator("a[href*='conditions.html']:visible", has_text="silent node").first.wait_for(timeout=10_000)
+        except TimeoutError:
+            yield "the search for 'silent node' does not find docs/conditions.html"
+        page.screenshot(path=FOLDER / "search.png")
