@@ -63,6 +63,10 @@ class Chain:
         found = (await self._client.get(f"{self.monitor.url}/api/v1/drill")).json()["drill"]
         return Drilled(text.decode(), process.returncode or 0, found)
 
+    async def forged(self) -> int:
+        """Return the status of the response to a notification that is not of Alertmanager, which has the token."""
+        return (await self._client.post(f"{self.monitor.url}{WEBHOOK}", json={"alerts": []})).status_code
+
     def received(self, receiver: str) -> set[str]:
         """Return the names of all alerts that a receiver was notified of, firing."""
         found = [each.names() for each in self.world.receiver.notifications if each.receiver == receiver]

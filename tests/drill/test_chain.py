@@ -22,6 +22,7 @@ async def test_a_drill_comes_back_and_without_its_route_it_fails(tmp_path: Path)
         times = [each["seconds"] for each in done.drill["links"]]
         assert times == sorted(times)
         assert done.drill["scraper"].startswith("Prometheus/")
+        assert await chain.forged() == 401  # it was not the right to read that let the notification in
         async with chain.cut("route"):
             failed = await chain.drill("8s")
             assert (failed.status, failed.drill["missing"]) == (1, "received"), failed.text

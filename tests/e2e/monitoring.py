@@ -50,7 +50,7 @@ class Monitor:
         self.config = config | {
             "server": {"listen": f"127.0.0.1:{self.port}"},
             "state_dir": str(folder / "state"),
-            "drill": {"webhook_url": self.url},
+            "drill": config.get("drill", {}) | {"webhook_url": self.url},
         }
         self.program: Program | None = None
 
