@@ -141,11 +141,13 @@ def captions(pictures: Iterable[tuple[str, str]]) -> str:
         "# Pictures of the dashboards",
         "",
         "Drawn from the dashboards' queries over recorded data, not by Grafana, whose fonts and details differ. Each",
-        "is the first screen of 1600 by 900 pixels, unless it says otherwise. `make pictures` draws them again.",
+        "is the first screen of 1600 by 900 pixels, unless it says otherwise; click on it for its full size.",
+        "`make pictures` draws them again.",
         "",
     ]
     for name, caption in sorted(pictures, key=lambda item: _position(item[0])):
-        lines += [f"![{name.removeprefix('dashboard-')}](img/{name}.png)", "", caption, ""]
+        # A link to the picture itself: it is wider than the page.
+        lines += [f"[![{name.removeprefix('dashboard-')}](img/{name}.png)](img/{name}.png)", "", caption, ""]
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -1,11 +1,13 @@
 """Build the documentation as a site, and check it: `python -m tests.site ZENSICAL [browser]`, with that tool's path.
 
 It exits with 1 if the build warns or a check fails, and leaves the site in build/site. With `browser`, it opens each
-page in Chromium, and leaves pictures in build/pictures/site.
+page in Chromium, and leaves pictures in build/pictures/site. The page of errors needs to know the address of the site:
+`SITE_URL` in the environment.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -31,14 +33,23 @@ def problems(folder: Path, pages: list[Path]) -> Iterator[str]:
     yield from checks.unsearchable(folder, pages)
 
 
+def published_at(url: str) -> Path:
+    """Write the settings of a site with an address, and return their path; folders in them begin at the file."""
+    path = ROOT / "build" / "zensical.toml"
+    settings = (ROOT / "zensical.toml").read_text("utf-8").replace('_dir = "build/', '_dir = "')
+    path.write_text(settings.replace("[project]\n", f'[project]\nsite_url = "{url}"\n', 1), "utf-8")
+    return path
+
+
 def main(program: str, *actions: str) -> int:
     """Build and check the site; return the exit status."""
+    file = published_at(os.environ["SITE_URL"]) if "SITE_URL" in os.environ else ROOT / "zensical.toml"
     settings = tomllib.loads((ROOT / "zensical.toml").read_text("utf-8"))["project"]
     folder = ROOT / settings["site_dir"]
     pages = copy(ROOT / settings["docs_dir"])
     if folder.exists():
         shutil.rmtree(folder)
-    built = subprocess.run([program, "build", "--strict", "--clean"], cwd=ROOT, check=False)
+    built = subprocess.run([program, "build", "--strict", "--clean", "--config-file", str(file)], cwd=ROOT, check=False)
     if built.returncode != 0:
         return 1
     found = list(problems(folder, pages))
