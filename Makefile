@@ -28,10 +28,10 @@ SUPPORTED = import sys; sys.exit(sys.version_info < (3, 11))
 REFERENCES = $(subst /,.,$(basename $(wildcard monitor/*/reference.py tests/*/reference.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-unit test-python lint wheels dist image docs site screenshots pictures bench truth endurance chart e2e cluster field texts drill systemd incident year journal promtool replay windows fuzz lock clean
+.PHONY: help setup run test test-unit test-python lint wheels dist image docs docs-commands site screenshots pictures bench truth endurance chart e2e cluster field texts drill systemd incident year journal promtool replay windows fuzz lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Install requirements-dev.lock into .venv/, if it changed
 
@@ -99,6 +99,9 @@ image: $(STAMP) ## Build the images twice, check them, run the daemon in one: as
 docs: $(STAMP) ## Write the generated pages under docs/
 	$(foreach reference,$(REFERENCES),$(BIN)/python -m $(reference) &&) true
 	$(BIN)/python -m monitor generate
+
+docs-commands: $(STAMP) ## Execute every command of the documentation as root (PAGES='README.md …')
+	$(BIN)/python -m tests.docs $(PAGES)
 
 site: $(SITE)/.from-lock ## Build the documentation as a site in build/site, and check it (ARGS=browser: in Chromium too)
 	$(BIN)/python -m tests.site $(SITE)/bin/zensical $(ARGS)

@@ -71,9 +71,9 @@ def init(  # noqa: PLR0913 - each is an option
     fails.
 
     Examples:
-    relay-monitor init
-    relay-monitor init --url wss://relay.example.com --name eu-1
-    relay-monitor init --url relay.example.com --token-file /run/secrets/token
+    relay-monitor init --output relay.yaml
+    relay-monitor init --url wss://relay.example.com --name eu-1 --output eu-1.yaml
+    relay-monitor init --url relay.example.com --token-file /run/secrets/token --output eu-2.yaml --anyway
     """
     from monitor.config.starter import Starter, relay_name, relay_url, starter_text  # noqa: PLC0415
 

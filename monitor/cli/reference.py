@@ -36,6 +36,9 @@ FAILURES: Final = {
 }
 """What exit status 1 means, of each command that has it."""
 
+_STATUSES: Final = {"maintenance end": "0, 1"}
+"""What the examples exit with, for the tests that execute them, where one is not 0: its window has ended before."""
+
 _INTRODUCTION: Final = """\
 <!-- Written by `python -m monitor.cli.reference` from the commands in monitor/cli/. Edit those. -->
 
@@ -57,6 +60,8 @@ used if the option is missing. A TIME or DURATION is written as [in the configur
 | 2 | wrong usage or configuration, no response from the monitor or Prometheus, results that cannot be written |
 | 130 | interrupted by Ctrl-C; for `once`, `init` and `load` also by SIGTERM |
 | 141 | the reader of stdout has gone |
+
+In the examples `prod.yaml` is a configuration of yours, and `k7m2xq` the id that `maintenance start` has printed.
 """
 
 
@@ -97,6 +102,7 @@ def _section(name: str, command: Any) -> str:
     if name in FAILURES:
         lines += [f"Exit status 1: {FAILURES[name]}.", ""]
     if command.examples:
+        lines += [f"<!-- exits: {_STATUSES[name]} -->"] if name in _STATUSES else []
         lines += ["```console", *map(_prompted, command.examples), "```", ""]
     return "\n".join(lines)
 

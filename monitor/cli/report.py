@@ -68,8 +68,8 @@ def report(
 
     Examples:
     relay-monitor report --prometheus http://prometheus.example.com:9090
-    relay-monitor report --month 2026-10 --format csv > october.csv
-    relay-monitor report --monitor http://eu:9464 --monitor http://us:9464
+    relay-monitor report --config prod.yaml --month 2026-10 --format csv > october.csv
+    relay-monitor report --config prod.yaml --monitor http://eu:9464 --monitor http://us:9464
     """
     from monitor.report import text  # noqa: PLC0415
     from monitor.report.model import MonthReport  # noqa: PLC0415

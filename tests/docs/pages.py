@@ -1,0 +1,35 @@
+"""Which pages a reader reads in one go."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Final
+
+from tests.docs.blocks import SHELL, pages, read_blocks
+
+if TYPE_CHECKING:
+    from tests.docs.blocks import Block
+
+
+IN_CI: Final = frozenset({
+    "README.md",
+    "docs/kubernetes.md",
+    "docs/load.md",
+    "docs/operations.md",
+    "docs/quick-start.md",
+    "docs/runbooks",
+    "docs/watch-your-relay.md",
+})  # fmt: skip
+"""The pages that CI reads: those that a new user follows, and a person on call. `make docs-commands` reads all."""
+
+
+def readings() -> dict[str, list[Block]]:
+    """Return the blocks of each page with commands. Runbooks are read together: they have few, and the same."""
+    found: dict[str, list[Block]] = {}
+    for path in pages():
+        blocks = read_blocks(path)
+        if any(block.language in SHELL for block in blocks):
+            page = PurePosixPath(blocks[0].page)
+            name = "docs/runbooks" if page.parent.name == "runbooks" else str(page)
+            found.setdefault(name, []).extend(blocks)
+    return found
