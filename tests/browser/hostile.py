@@ -42,10 +42,13 @@ def answering(message: str) -> Script:
     return script
 
 
+LONG_NAME: Final = f"html-close-{'w' * 52}"
+"""As long as a relay's name can be, and one long word: it must fit on a phone."""
+
 SCRIPTS: Final[dict[str, Script]] = {
     "html-status": responding(f"HTTP/1.1 502 {HTML}\r\nContent-Type: text/html\r\n\r\n{HTML}".encode()),
     "html-error": answering(HTML),
-    "html-close": upgrading(closing(3500, HTML[:120])),
+    LONG_NAME: upgrading(closing(3500, HTML[:120])),
     "escaped-error": answering(ESCAPES),
     "escaped-close": upgrading(closing(3501, ESCAPES[:60])),
     "escaped-status": responding(b"HTTP/1.1 503 " + ESCAPES.replace("\r\n", "").encode() + b"\r\n\r\n"),
