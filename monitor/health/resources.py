@@ -71,6 +71,9 @@ def exhausted() -> Iterator[str]:
 def descriptors_used() -> int | None:
     """Return the number of open descriptors, or None if it is unknown."""
     try:
+        # Since Linux 6.2 this is the number. To list the connections of 200 relays takes 3 ms of the event loop.
+        if number := DESCRIPTORS.stat().st_size:
+            return number
         # The listing itself uses one.
         return len(os.listdir(DESCRIPTORS)) - 1  # noqa: PTH208 - called every second, and names suffice
     except OSError as error:
