@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.registry import Collector
+
+from monitor.metrics.exemplars import EncodedFamily
+from monitor.metrics.exposition import LAST_LINE, Exposition, encode_metric
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from prometheus_client import Metric
-    from prometheus_client.registry import RestrictedRegistry
+    from prometheus_client.registry import Collector, RestrictedRegistry
 
-_LAST_LINE: Final = b"# EOF\n"
-"""The last line of OpenMetrics."""
+_OPENMETRICS: Final = "application/openmetrics-text"
 
 
 class Registry(CollectorRegistry):
@@ -23,6 +24,7 @@ class Registry(CollectorRegistry):
 
     def __init__(self, flush: Callable[[], None]) -> None:
         super().__init__(auto_describe=False)
+        self.exposition = Exposition()
         self._flush = flush
         ProcessCollector(registry=self)
 
@@ -30,6 +32,12 @@ class Registry(CollectorRegistry):
         """All metrics with their samples."""
         self._flush()
         yield from super().collect()
+
+    def collectors(self) -> list[Collector]:
+        """Return all collectors."""
+        self._flush()
+        with self._lock:
+            return list(self._collector_to_names)
 
     def restricted_registry(self, names: Iterable[str]) -> RestrictedRegistry:
         """The metrics with these names."""
@@ -43,19 +51,15 @@ def render(registry: Registry, accept: str) -> tuple[bytes, str]:
         encoder, content_type = choose_encoder(accept)
     except TypeError:  # raised for a version that is not a number
         encoder, content_type = choose_encoder("")
+    exposition, openmetrics = registry.exposition, content_type.startswith(_OPENMETRICS)
+    exposition.begin()
     # Metric by metric: to join and encode all lines at once would block all threads, the event loop's too.
-    pages = [encoder(_Single(metric)).removesuffix(_LAST_LINE) for metric in registry.collect()]
-    if content_type.startswith("application/openmetrics-text"):
-        pages.append(_LAST_LINE)
+    pages = []
+    for collector in registry.collectors():
+        if isinstance(collector, EncodedFamily):
+            pages.append(exposition.encode(collector, encoder, exemplars=openmetrics))
+        else:
+            pages += [encode_metric(metric, encoder) for metric in collector.collect()]
+    if openmetrics:
+        pages.append(LAST_LINE)
     return b"".join(pages), content_type
-
-
-class _Single(Collector):
-    """One metric, as the encoders take it."""
-
-    def __init__(self, metric: Metric) -> None:
-        self._metric = metric
-
-    def collect(self) -> Iterator[Metric]:
-        """The metric."""
-        yield self._metric
