@@ -7,7 +7,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from tests.browser.hostile import Hostile
 from tests.browser.many_relays import ManyRelays
@@ -17,6 +17,9 @@ from tests.browser.views import Views
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+EXPECT_TIMEOUT = 20_000
+"""Milliseconds in which a page must show what a test expects, on a busy machine."""
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
 
@@ -29,6 +32,7 @@ def views() -> Iterator[Views]:
     with sync_playwright() as playwright:
         # The tests of CI run as root, for whom Chromium has no sandbox.
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        expect.set_options(timeout=EXPECT_TIMEOUT)
         yield Views(browser)
         browser.close()
 
@@ -40,14 +44,14 @@ def relays() -> Iterator[Relays]:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def many_relays(tmp_path_factory: pytest.TempPathFactory, relays: Relays) -> Iterator[ManyRelays]:
     """Forty relays, all up."""
     with ManyRelays.started(tmp_path_factory.mktemp("many_relays"), relays) as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory, relays: Relays) -> Iterator[Hostile]:
     """Relays whose words are hostile, all down."""
     with Hostile.started(tmp_path_factory.mktemp("hostile"), relays) as running:

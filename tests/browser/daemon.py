@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 STOP_TIMEOUT: Final = 15.0
-POLL: Final = 0.05
+POLL: Final = 0.25
 """Seconds between two looks at the API."""
+
+WAIT: Final = 90.0
+"""Seconds to wait for a condition of its pages, on a busy machine."""
 
 LIMITS: Final = {"messages_per_minute": 6000, "connects_per_minute": 600}
 CONFIRM: Final = {"attempts": 3, "within": "10s", "every": "5s"}
@@ -97,7 +100,7 @@ class Daemon:
         """Return the condition of each relay."""
         return {item["name"]: item["condition"] for item in self.status()["relays"]}
 
-    def until(self, condition: Callable[[], object], seconds: float = 40) -> float:
+    def until(self, condition: Callable[[], object], seconds: float = WAIT) -> float:
         """Wait until a condition on its pages holds, and return the time."""
         assert self._process is not None
         deadline = time.monotonic() + seconds
@@ -111,7 +114,7 @@ class Daemon:
             time.sleep(POLL)
         raise AssertionError(f"not within {seconds} s; the log ends with:\n{self.log.read_text('utf-8')[-5000:]}")
 
-    def until_conditions(self, wanted: dict[str, str], seconds: float = 40) -> float:
+    def until_conditions(self, wanted: dict[str, str], seconds: float = WAIT) -> float:
         """Wait until these relays have these conditions, and return the time."""
         found: dict[str, str] = {}
 

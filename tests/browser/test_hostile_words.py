@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.browser.hostile import Hostile
     from tests.browser.views import Views
 
-pytestmark = [pytest.mark.required_counterpart("Chromium"), pytest.mark.alone]
+pytestmark = [pytest.mark.required_counterpart("Chromium"), pytest.mark.timeout(240)]
 
 MAX_PAGE_BYTES = 300_000
 MAX_LOG_LINE = 2000

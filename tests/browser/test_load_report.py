@@ -18,7 +18,7 @@ from tests.load.sample import finished_with, plan_of, totals_of_samples
 if TYPE_CHECKING:
     from tests.browser.views import Views
 
-pytestmark = [pytest.mark.required_counterpart("Chromium"), pytest.mark.alone]
+pytestmark = [pytest.mark.required_counterpart("Chromium"), pytest.mark.timeout(240)]
 
 LABELS = """() => [...document.querySelectorAll("svg")].map((svg) => [...svg.querySelectorAll("text")].map((label) => {
   const { left, right, top, bottom } = label.getBoundingClientRect();

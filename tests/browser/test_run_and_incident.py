@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tests.browser.troubles import Troubles
     from tests.browser.views import Views
 
-pytestmark = [pytest.mark.required_counterpart("Chromium"), pytest.mark.alone]
+pytestmark = [pytest.mark.required_counterpart("Chromium"), pytest.mark.timeout(240)]
 
 
 def test_a_run_says_what_was_expected_and_what_came(troubles: Troubles, views: Views) -> None:

@@ -6,7 +6,7 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from tests.browser.daemon import Daemon, relay
+from tests.browser.daemon import CONFIRM, Daemon, relay
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,7 @@ UP: Final = ("tokyo", "dublin")
 """Relays without a fault."""
 
 CONDITIONS: Final = {
-    "dropping": "degraded",
+    "losing": "degraded",
     "slow": "degraded",
     "refusing": "not_accepting",
     "stopped": "down",
@@ -30,13 +30,26 @@ CONDITIONS: Final = {
 }
 """Relays and the condition that each one's fault leads to."""
 
+TIMEOUT: Final = "4s"
+"""Of an exchange: on a busy machine, no exchange without a fault takes as long."""
+
+LOST: Final = 7
+"""Messages that `losing` loses, one after the other, of exchanges and of attempts.
+
+A round has one attempt more, so that one of them succeeds: if all failed, the relay would be not_accepting. Attempts
+start a second apart, and each pair goes on within half a second: at least three of these messages are of exchanges.
+"""
+
+FEW_FAILURES: Final = {"failures": 3, "failure_ratio": "0.1%"}
+"""Three failed exchanges degrade a relay, however long the start of all relays took."""
+
 PROBES: Final = [
     {
         "name": "steady",
         "scenario": "steady-messaging",
-        "message_interval": "250ms",
+        "message_interval": "500ms",
         "settle": "100ms",
-        "timeout": "1s",
+        "timeout": TIMEOUT,
         "pairs": 2,
     },
     {"name": "idle", "scenario": "steady-state", "connections": 1},
@@ -45,11 +58,11 @@ PROBES: Final = [
         "scenario": "realistic-session",
         "schedule": {"every": "10s"},
         "messages": 1,
-        "timeout": "1s",
+        "timeout": TIMEOUT,
     },
 ]
 SLOS: Final = [
-    {"name": "round-trip", "probe": "steady", "sli": "latency", "threshold": "400ms", "objective": "99%"},
+    {"name": "round-trip", "probe": "steady", "sli": "latency", "threshold": "1s", "objective": "99%"},
     {"name": "delivery", "probe": "steady", "sli": "availability", "objective": "99.9%"},
     {"name": "stability", "probe": ["steady", "idle"], "sli": "stability", "objective": "99.9%"},
 ]
@@ -78,8 +91,8 @@ class Troubles:
 
     def cause(self, key: Path) -> None:
         """Cause the trouble of each relay, all of which are up."""
-        self.nodes["dropping"][0].inject("drop:channel=session,probability=0.2")
-        self.nodes["slow"][0].inject("delay:channel=session,by=0.25")
+        self.nodes["losing"][0].inject(f"unstored:channel=session,count={LOST}")
+        self.nodes["slow"][0].inject("delay:channel=session,by=0.75")
         self.nodes["refusing"][0].inject("status:code=502")
         self.nodes["stopped"][0].stop()
         self.nodes["deployed"][0].stop()
@@ -91,6 +104,8 @@ def _config(nodes: dict[str, list[Node]], key: Path) -> JsonObject:
     urls = {name: [node.url for node in of] for name, of in nodes.items()}
     relays = [relay(name, urls[name][0]) for name in CONDITIONS]
     for item in relays:
+        if item["name"] == "losing":
+            item["confirm"] = {**CONFIRM, "attempts": LOST + 1}
         if item["name"] == "silent-node":
             item["endpoints"] = urls["silent-node"]
         if item["name"] == "no-credentials":
@@ -102,6 +117,7 @@ def _config(nodes: dict[str, list[Node]], key: Path) -> JsonObject:
         "relays": relays,
         "probes": PROBES,
         "slos": SLOS,
+        "degraded": FEW_FAILURES,
         "maintenance": [
             {
                 "relays": ["deployed"],

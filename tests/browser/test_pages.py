@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.browser.troubles import Troubles
     from tests.browser.views import Views
 
-pytestmark = [pytest.mark.required_counterpart("Chromium"), pytest.mark.alone]
+pytestmark = [pytest.mark.required_counterpart("Chromium"), pytest.mark.timeout(240)]
 
 KINDS: Final = {"/", "/?relay", "/runs/ID", "/incidents", "/incidents/ID", "/incidents?relay", "/maintenance"}
 """Kinds of pages that links must lead to from `/`."""
