@@ -83,11 +83,10 @@ lint: $(STAMP) ## Check style, types, imports, generated files, scripts and the 
 	$(BIN)/shellcheck .ci/run tests/python.sh deploy/image/finish.sh deploy/kubernetes/collect.sh
 	$(BIN)/hadolint Dockerfile
 
-wheels: $(STAMP) ## Check that the locks install from wheels on each Python and platform
-	@$(MAKE) --no-print-directory --jobs=4 $(WHEELS)
+wheels: $(WHEELS) ## Check that the locks install from wheels on each Python and platform
 
 .PHONY: $(WHEELS)
-$(WHEELS): wheels-%:
+$(WHEELS): wheels-%: $(STAMP)
 	@echo "$(subst /, on ,$*)" && $(BIN)/uv pip install --quiet --dry-run --target build/wheels \
 		--python-version $(*D) --python-platform $(*F) \
 		--only-binary :all: $(BUILT_ON_$(*F)) --require-hashes -r requirements-dev.lock
