@@ -74,6 +74,7 @@ def project(pytester: pytest.Pytester) -> pytest.Pytester:
         (("--phase", "alone"), {"test_alone", "test_alone_in_a_browser"}),
         (("--phase", "parallel", "-m", "not integration"), {"test_plain", "test_slow"}),
         (("--phase", "browser"), {"test_in_a_browser"}),
+        (("--phase", "browser", "test_each_test_is_in_its_tier.py"), set()),
     ],
 )
 def test_each_test_is_in_its_tier(project: pytest.Pytester, arguments: tuple[str, ...], selected: set[str]) -> None:

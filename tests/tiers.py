@@ -70,13 +70,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if (phase := config.getoption("phase")) is not None:
         selected: dict[bool, list[pytest.Item]] = {True: [], False: []}
         for item in items:
-            selected[(item.get_closest_marker("alone") is not None) == (phase == Phase.ALONE)].append(item)
+            selected[_phase_of(item) == phase].append(item)
         config.hook.pytest_deselected(items=selected[False])
         items[:] = selected[True]
     # Playwright keeps an event loop in the main thread until the session ends: tests that run their own come before.
     items.sort(key=lambda item: item.nodeid.startswith(f"{BROWSER}/"))
     if (workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))) > 1:
         items[:] = _long_ones_first(items, workers)
+
+
+def _phase_of(item: pytest.Item) -> Phase:
+    if item.get_closest_marker("alone") is not None:
+        return Phase.ALONE
+    return Phase.BROWSER if item.nodeid.startswith(f"{BROWSER}/") else Phase.PARALLEL
 
 
 def _long_ones_first(items: list[pytest.Item], workers: int) -> list[pytest.Item]:

@@ -116,9 +116,10 @@ def write_reduced(folder: Path, groups: Sequence[Mapping[str, Any]], document: M
         tests.setdefault(_rules_read(groups, test), []).append(test)
     written = []
     for number, (names, found) in enumerate(tests.items()):
-        reduced = [group | {"rules": [rule for rule in group["rules"] if _name(rule) in names]} for group in groups]
+        reduced = [{**group, "rules": [rule for rule in group["rules"] if _name(rule) in names]} for group in groups]
         kept = [group for group in reduced if group["rules"]]
-        part = dict(document) | {
+        part = {
+            **document,
             "rule_files": [f"{number}.rules.yml"],
             "group_eval_order": [group["name"] for group in kept],
             "tests": found,
