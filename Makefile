@@ -29,7 +29,7 @@ SUPPORTED = import sys; sys.exit(sys.version_info < (3, 11))
 REFERENCES = $(subst /,.,$(basename $(wildcard monitor/*/reference.py tests/*/reference.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-unit test-python lint wheels dist image docs docs-commands site screenshots pictures bench truth endurance chart e2e cluster field texts drill systemd incident year journal promtool replay windows fuzz lock clean
+.PHONY: help setup run test test-unit test-python lint wheels dist image docs docs-commands site screenshots pictures bench truth endurance chart e2e cluster field texts drill locations systemd incident year journal promtool replay windows fuzz lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -153,6 +153,9 @@ texts: $(STAMP) ## Cause seven incidents in ten minutes, print the texts of thei
 
 systemd: $(STAMP) ## Install the program and its unit in namespaces, and run it by a systemd of its own, as root
 	$(BIN)/python -m tests.systemd
+
+locations: $(STAMP) ## Cut off locations of the example in network namespaces, as root, in ten minutes (CASES='path-lost …')
+	$(BIN)/python -m tests.locations $(CASES)
 
 incident: $(STAMP) ## Play an incident with real processes in ten minutes: one id over restarts
 	$(BIN)/python -m tests.incidents

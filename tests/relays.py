@@ -25,7 +25,7 @@ from tests.relay_settings import RelaySettings, centrifugo_config, engine_flags
 from tests.sockets import closed_port, open_sockets
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -99,10 +99,13 @@ class Engine(Process):
     """The engine, started by `Engine.start`. As a context manager it is stopped at the end."""
 
     @classmethod
-    async def start(cls, program: Path, *flags: str) -> Self:
-        """Start the engine and wait until it listens. It exits with this process."""
+    async def start(cls, program: Path, *flags: str, inside: Sequence[str] = ()) -> Self:
+        """Start the engine and wait until it listens. It exits with this process.
+
+        `inside` are words before the command, which run it elsewhere, such as in a network namespace.
+        """
         process = await asyncio.create_subprocess_exec(
-            program, "-stdin", *flags, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+            *inside, program, "-stdin", *flags, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
         )
         assert process.stdout is not None
         async with asyncio.timeout(START_TIMEOUT):

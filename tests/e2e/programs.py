@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import ssl
 from typing import TYPE_CHECKING, Self
 
 import httpx
@@ -35,19 +36,24 @@ def find(names: tuple[str, ...]) -> str:
 
 
 class Program:
-    """One process; `ready` is the address that answers 200 once it is up. Its output goes to `log`."""
+    """One process; `ready` is the address that answers 200 once it is up. Its output goes to `log`.
 
-    def __init__(self, *command: str | Path, ready: str, log: Path) -> None:
+    `ca_file` has the authority of the address's certificate.
+    """
+
+    def __init__(self, *command: str | Path, ready: str, log: Path, ca_file: Path | None = None) -> None:
         self._command = [str(part) for part in command]
         self._ready = ready
         self._log = log
+        self._ca_file = ca_file
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
         """Start it and wait until it is ready."""
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(*self._command, stdout=log, stderr=log)
-        async with asyncio.timeout(START_TIMEOUT), httpx.AsyncClient(trust_env=False) as client:
+        verify = True if self._ca_file is None else ssl.create_default_context(cafile=self._ca_file)
+        async with asyncio.timeout(START_TIMEOUT), httpx.AsyncClient(verify=verify, trust_env=False) as client:
             while True:
                 if self._process.returncode is not None:
                     said = self._log.read_text("utf-8", errors="replace")[-2000:]
