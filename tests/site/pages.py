@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 PAGES: Final = ("*.md", "docs/**/*.md")
 """Pages by pattern, from the top of the project."""
 
-STYLES: Final = Path("docs/site.css")
+THEME: Final = (Path("docs/site.css"), Path("monitor/web/static/ok.svg"))
+"""What zensical.toml names beside pages."""
 
 LINK: Final = re.compile(r"\]\(([^)\s]+)\)|^\[[^\]]+\]: (\S+)$", re.MULTILINE)
 
@@ -50,7 +51,7 @@ def copy(folder: Path, root: Path = ROOT) -> list[Path]:
             text=True,
         ).stdout.splitlines()
     )
-    for path in {*found, STYLES, *(file for page in found for file in linked_files(page, root))}:
+    for path in {*found, *THEME, *(file for page in found for file in linked_files(page, root))}:
         if path.as_posix() in tracked:  # otherwise the link is broken, which the build reports
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(root / path, folder / path)
