@@ -17,9 +17,14 @@ MODULES: Final[dict[Extra, tuple[str, ...]]] = {
 """Modules of each extra in `pyproject.toml`."""
 
 
+def missing(extra: Extra) -> list[str]:
+    """Return the modules of an extra that are not installed, without importing one."""
+    return [name for name in MODULES[extra] if find_spec(name) is None]
+
+
 def require(extra: Extra) -> None:
-    """Check that an extra is installed, without importing it. Raises `StartupError`, which names what to install."""
-    if missing := [name for name in MODULES[extra] if find_spec(name) is None]:
+    """Check that an extra is installed. Raises `StartupError`, which names what to install."""
+    if names := missing(extra):
         raise StartupError(
-            f"this command needs {' and '.join(missing)}; install with: pip install 'relay-monitor[{extra}]'"
+            f"this command needs {' and '.join(names)}; install with: pip install 'relay-monitor[{extra}]'"
         )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from monitor.cli.extras import missing
 from monitor.cli.shared import (
     DEFAULT_CONFIG,
     EXIT_BAD,
@@ -186,13 +187,14 @@ def _write(output: Path, text: str, *, force: bool) -> None:
 def _next_steps(output: Path) -> str:
     """Return what to do next."""
     option = "" if output == DEFAULT_CONFIG else f" --config {shlex.quote(str(output))}"
+    needs = "; this needs the extra `generate`,\n   which docs/installation.md of the project says how to install"
     return f"""\
 {output} is written. Next:
 
 1. Run the monitor, and open its page at http://127.0.0.1:9464/
        relay-monitor check{option}
        relay-monitor run{option}
-2. Generate alert rules, dashboards and runbooks from the configuration
+2. Generate alert rules, dashboards and runbooks from the configuration{needs if missing("generate") else ""}
        relay-monitor generate{option} --output monitoring
 3. Add the monitor and its rules to prometheus.yml and the routes of monitoring/alerts/alertmanager.yml to
    Alertmanager, and import monitoring/dashboards into Grafana

@@ -122,6 +122,14 @@ def test_a_command_without_its_extra_says_which_to_install(name: str, module: st
     assert loaded == "loaded []"
 
 
+@pytest.mark.parametrize("hidden", [[], OPTIONAL], ids=["installed", "missing"])
+def test_the_next_steps_of_init_say_what_generate_needs(hidden: list[str], tmp_path: Path) -> None:
+    line = command("init", "--url", "embedded", hidden=hidden)
+    done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=tmp_path, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert ("needs the extra `generate`" in done.stdout) is bool(hidden)
+
+
 def test_the_daemon_does_not_load_rich(tmp_path: Path) -> None:
     """structlog imports it where it is installed, for tracebacks that the daemon prints plain: 4 MB."""
     program = (
