@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.dashboards import colours
@@ -10,7 +11,7 @@ from tests.dashboards.markup import Drawn, View, add, no_data, node, text_width
 from tests.dashboards.transformations import table_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from xml.etree.ElementTree import Element
 
     from tests.dashboards.fields import Cell
@@ -21,6 +22,9 @@ HEAD: Final = 36
 ROW_HEIGHTS: Final = {"sm": 36, "md": 42, "lg": 60}
 MIN_WIDTH: Final = 150
 """Pixels of a column whose width is not set, unless all of them fit into less."""
+
+LINE, PADDING = 19, 14
+"""Pixels of a line of wrapped text, and around all lines of a cell."""
 
 _CELL: Final = (
     f"padding:0 8px;border-bottom:1px solid {colours.BORDER};white-space:nowrap;overflow:hidden;"
@@ -55,11 +59,12 @@ def draw_table(panel: dict[str, Any], responses: Sequence[Response], size: Size,
         line = add(element, "tr", style=f"height:{row_height}px")
         for column in columns:
             text = _cell(line, fields[column], row.get(column), view, is_number=column in numeric)
-            if text_width(text, 13.5) > widths[column] - 10:
+            if text_width(text, 13.5) > widths[column] - 10 and not _is_wrapped(fields[column]):
                 cut.add(table.heading(column))
-    hidden = max(0, len(table.rows) - int((height - HEAD) // row_height))
+    heights = [_height(row, fields, widths, row_height, view) for row in table.rows]
+    hidden = sum(end > height - HEAD for end in accumulate(heights))
     if hidden:
-        _scroll_bar(body, height, (height - HEAD) / (len(table.rows) * row_height))
+        _scroll_bar(body, height, (height - HEAD) / sum(heights))
     complaints = [f"{hidden} of {len(table.rows)} rows are scrolled out"] if hidden else []
     complaints += [f"{total - width + 16:.0f} px are off screen"] if total > width - 15 else []
     complaints += [f"cells of {', '.join(sorted(cut))} are cut"] if cut else []
@@ -86,12 +91,31 @@ def _cell(line: Element, field: Field, value: Cell, view: View, *, is_number: bo
         style += f"color:{css};"
     if css is not None and options.get("type") == "color-background":
         style += f"background:{css};color:{colours.readable_on(css)};"
+    if _is_wrapped(field):
+        style += "white-space:normal;overflow-wrap:anywhere;padding:6px 8px;"
     cell = add(line, "td", style=_CELL + style)
     if field.settings.get("links"):
         add(cell, "a", text, style=f"color:inherit;text-decoration:underline;text-decoration-color:{colours.WEAK}")
     else:
         cell.text = text
     return text
+
+
+def _height(
+    row: Mapping[str, Cell], fields: Mapping[str, Field], widths: Mapping[str, float], least: float, view: View
+) -> float:
+    """Return the height of a row, which wrapped texts make larger."""
+    texts = [
+        (fields[column].text(row.get(column) or "", view.now), width)
+        for column, width in widths.items()
+        if _is_wrapped(fields[column])
+    ]
+    lines = max((-(-text_width(text, 13.5) // (width - 16)) for text, width in texts), default=1)
+    return max(least, lines * LINE + PADDING)
+
+
+def _is_wrapped(field: Field) -> bool:
+    return bool((field.custom.get("cellOptions") or {}).get("wrapText"))
 
 
 def _scroll_bar(body: Element, height: float, share: float) -> None:

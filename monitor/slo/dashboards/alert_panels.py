@@ -16,7 +16,7 @@ from monitor.slo.dashboards.promql import (
     in_maintenance,
     select,
 )
-from monitor.slo.dashboards.shared_panels import NO_ALERT, location_label, relay_links
+from monitor.slo.dashboards.shared_panels import NO_ALERT, has_long_names, location_label, relay_links
 
 if TYPE_CHECKING:
     from monitor.config import Config
@@ -48,6 +48,7 @@ def _severities(subject: Subject) -> str:
 
 def firing_alerts(config: Config, width: int = 12, subject: Subject = SELECTED_RELAYS, height: int = 8) -> Panel:
     """Return the table of firing alerts with their start, critical ones first."""
+    wrap = has_long_names(config)
     no_alert = NO_MONITOR_ALERT if subject is MONITORS else NO_ALERT
     now = select("ALERTS", subject.alerts, 'alertstate="firing"')
     began = f"{select('ALERTS_FOR_STATE', subject.alerts)} and ignoring (alertstate) {now}"
@@ -95,10 +96,10 @@ def firing_alerts(config: Config, width: int = 12, subject: Subject = SELECTED_R
                 title="alert",
                 links=(("Runbook", config.alerts.runbook_url("${__data.fields.alertname}")),),
             ),
-            Column(label="relay", links=relay_links(config), hidden=subject is ONE_RELAY),
+            Column(label="relay", links=relay_links(config), hidden=subject is ONE_RELAY, wrap=wrap),
             Column(label="since"),
-            Column(label="slo", title="SLO", width=110),
-            Column(label="location", width=90, hidden=not location_label(config)),
+            Column(label="slo", title="SLO", width=110, wrap=wrap),
+            Column(label="location", width=90, hidden=not location_label(config), wrap=wrap),
         ),
         sort=("-severity", "since"),
         no_value=NO_ALERT,

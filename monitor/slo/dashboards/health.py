@@ -192,7 +192,7 @@ def _drill() -> Panel:
 
 def _monitors(config: Config) -> Panel:
     """Return the table of monitors."""
-    labels = ("location", "shard", "instance", "version")
+    labels, wrap = ("location", "shard", "instance", "version"), shared_panels.has_long_names(config)
     infos = " ".join(
         (
             select("relay_monitor_shard_info", MONITOR),
@@ -222,9 +222,9 @@ def _monitors(config: Config) -> Panel:
             Query(expr=f"1000 * {of_each(loaded)}", column="configured", unit="dateTimeFromNow", width=130),
         ),
         labels=(
-            "location",
+            Column(label="location", wrap=wrap),
             Column(label="shard", width=70, hidden=config.shards == 1),
-            "instance",
+            Column(label="instance", wrap=wrap),
             Column(label="version", width=90),
         ),
         sort=("health", "location", "shard"),
@@ -264,6 +264,7 @@ def _timeline(config: Config) -> Panel:
 def _schedule(config: Config) -> Row:
     """Return the row of runs and exchanges that do not count."""
     single = len(config.locations) == 1
+    wrap = shared_panels.has_long_names(config)
     overdue = f"max by (relay, probe, location) ({shared_panels.intervals_since_success(RELAY)})"
     return Row(
         title="Schedule",
@@ -303,7 +304,11 @@ def _schedule(config: Config) -> Row:
                         width=80,
                     ),
                 ),
-                labels=("relay", Column(label="probe", width=120), Column(label="location", width=110, hidden=single)),
+                labels=(
+                    Column(label="relay", wrap=wrap),
+                    Column(label="probe", width=120, wrap=wrap),
+                    Column(label="location", width=110, hidden=single, wrap=wrap),
+                ),
                 sort=("-intervals",),
                 width=8,
                 height=7,

@@ -46,9 +46,6 @@ MAX_TIMELINES: Final = 12
 MAX_DEPLOY_RELAYS: Final = 20
 """Most relays with a `centrifugo_selector` whose deploys the overview shows: one part of a query for each."""
 
-LONG_NAME: Final = 24
-"""Characters from which on a legend stands at the right, where one name has one line."""
-
 
 def overview(config: Config) -> Dashboard:
     """Return the dashboard of all relays."""
@@ -79,12 +76,13 @@ def overview(config: Config) -> Dashboard:
 
 def _first_screen(config: Config) -> tuple[Panel, ...]:
     alerts = alert_panels.firing_alerts(config, width=14)
-    return (*_numbers(), relay_table(config), alerts, _not_up(config))
+    return (*_numbers(config), relay_table(config), alerts, _not_up(config))
 
 
-def _numbers() -> tuple[Panel, ...]:
+def _numbers(config: Config) -> tuple[Panel, ...]:
     """Return the five numbers of the first line."""
     worst = condition(RELAY, ("relay",))
+    budget, relay = shared_panels.short_names(config, lowest_budget(SELECTED_RELAYS, f"max({worst})"))
     return (
         _number(
             "Relays down",
@@ -125,7 +123,7 @@ def _numbers() -> tuple[Panel, ...]:
             title="Lowest error budget",
             description="What remains of the error budget that is closest to exhaustion, and whose is it? At 0 an "
             "objective is missed.",
-            queries=(Query(expr=lowest_budget(SELECTED_RELAYS, f"max({worst})"), legend="{{relay}} · {{slo}}"),),
+            queries=(Query(expr=budget, legend=f"{relay} · {{{{slo}}}}"),),
             unit="percentunit",
             decimals=1,
             width=5,
@@ -203,12 +201,14 @@ def _colours(config: Config) -> tuple[tuple[str, str], ...]:
 
 
 def _legend(config: Config) -> Legend:
-    is_long = any(len(relay.name) > LONG_NAME for relay in config.relays)
-    return Legend.RIGHT if is_long else Legend.BOTTOM
+    # At the right, one name has one line.
+    return Legend.RIGHT if shared_panels.has_long_names(config) else Legend.BOTTOM
 
 
 def _not_up(config: Config) -> Panel:
     expr = f"({worst_condition(RELAY, ('relay',))}) and on (relay) {not_up_longest(RELAY, MAX_TIMELINES)}"
+    whole = or_text(expr, select("relay_state", RELAY), "relay", "no relay is observed", value=-1)
+    named, relay = shared_panels.short_names(config, whole)
     return Panel(
         kind=Kind.STATE_TIMELINE,
         title="Relays that are or were not up",
@@ -216,8 +216,8 @@ def _not_up(config: Config) -> Panel:
         f"selected range: the {MAX_TIMELINES} that were not up for the longest time. Unknown: nothing is observed.",
         queries=(
             Query(
-                expr=or_text(expr, select("relay_state", RELAY), "relay", "no relay is observed", value=-1),
-                legend="{{relay}}",
+                expr=named,
+                legend=relay,
                 empty_reason="every relay was up",
             ),
         ),
@@ -233,6 +233,8 @@ def _latency(config: Config) -> Panel:
     trips, messaging = "relay_probe_round_trip_seconds", 'scenario="steady-messaging"'
     buckets = f"increase({select(f'{trips}_bucket', RELAY, messaging)}[$__range] @ end())"
     slowest = f"topk({MAX_LINES}, histogram_quantile(0.9, {sum_by(buckets, ('le', 'relay'))}))"
+    expr = f"{quantile(0.9, trips, RELAY, messaging, by=('relay',))} and on (relay) {slowest}"
+    named, relay = shared_panels.short_names(config, expr)
     return Panel(
         kind=Kind.TIME_SERIES,
         title="Round-trip latency (P90)",
@@ -240,16 +242,12 @@ def _latency(config: Config) -> Panel:
         "relays of the selected range. A threshold is drawn if the latency comes near to it. The detail of a relay has "
         "its single runs.",
         queries=(
-            Query(
-                expr=f"{quantile(0.9, trips, RELAY, messaging, by=('relay',))} and on (relay) {slowest}",
-                legend="{{relay}}",
-                window=60.0,
-            ),
+            Query(expr=named, legend=relay, window=60.0),
             shared_panels.thresholds(data=f"max({slowest})", by=("slo",)),
         ),
         unit="s",
         minimum=0,
-        colours=_colours(config),
+        colours=of_names([shared_panels.short_name(relay.name) for relay in config.relays]),
         legend=_legend(config),
     )
 

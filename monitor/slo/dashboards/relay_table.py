@@ -19,7 +19,12 @@ from monitor.slo.dashboards.promql import (
     select,
     sum_by,
 )
-from monitor.slo.dashboards.shared_panels import CONDITION_TEXTS, location_label, relay_links, table_height
+from monitor.slo.dashboards.shared_panels import (
+    CONDITION_TEXTS,
+    location_label,
+    relay_links,
+    table_height,
+)
 from monitor.slo.dashboards.slo_panels import BUDGET_STATES, BUDGET_STEPS, NONE, budget_or_reason, burn_steps
 from monitor.slo.rules.certificate import DAY, EXPIRY, MIN_VALIDITY, handshake_window
 from monitor.vocabulary import Sli
@@ -99,6 +104,7 @@ def _quantile(q: float) -> str:
 
 def relay_table(config: Config) -> Panel:
     """Return the table of relays."""
+    wrapped = any(len(relay.name) > LONG_NAME for relay in config.relays)
     return Panel(
         kind=Kind.TABLE,
         title="Relays",
@@ -109,12 +115,12 @@ def relay_table(config: Config) -> Panel:
         queries=(*_status(config), *_numbers(config)),
         unit="none",
         width=24,
-        height=table_height(len(config.relays), MAX_ROWS),
+        height=table_height(len(config.relays), MAX_ROWS, wrapped=wrapped),
         labels=(
             Column(
                 label="relay",
                 links=relay_links(config),
-                wrap=any(len(relay.name) > LONG_NAME for relay in config.relays),
+                wrap=wrapped,
             ),
             Column(label="state"),
             Column(label="since"),

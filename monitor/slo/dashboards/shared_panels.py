@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, Final
 
 from monitor.config import monitor_url
@@ -25,6 +26,14 @@ if TYPE_CHECKING:
 
     from monitor.config import Config
     from monitor.scenarios import Scenario
+
+LONG_NAME: Final = 24
+"""Characters of a name that a legend, a timeline or a column of usual width has room for."""
+
+_NAME: Final = "name"
+_LONG: Final = re.compile("(.{11}).{4,}(.{12})")
+_SHORT: Final = "$1…$2"
+"""The label with a short name, and how it is made of a long one."""
 
 NO_DATA_STATE: Final = State(value=-1, text="no data", colour=UNKNOWN)
 UP_STATES: Final = (State(value=1, text="up", colour=GREEN), State(value=0, text="DOWN", colour=RED), NO_DATA_STATE)
@@ -61,6 +70,30 @@ def location_label(config: Config) -> tuple[str, ...]:
     return ("location",) if len(config.locations) > 1 else ()
 
 
+def has_long_names(config: Config) -> bool:
+    """Return True if a relay, probe, SLO or location has a long name."""
+    names = [*config.locations, *(relay.name for relay in config.relays), *(probe.name for probe in config.probes)]
+    return any(len(name) > LONG_NAME for name in (*names, *(slo.name for slo in config.slos)))
+
+
+def short_names(config: Config, expr: str) -> tuple[str, str]:
+    """Return series, and the legend that names their relay, without the middle of a long name.
+
+    Where a panel cuts long names off, their beginning or their end would be missing, and one of the two often is the
+    same for all.
+    """
+    if not any(len(relay.name) > LONG_NAME for relay in config.relays):
+        return expr, legend("relay")
+    whole = f'label_replace({expr}, "{_NAME}", "$1", "relay", "(.*)")'
+    return f'label_replace({whole}, "{_NAME}", "{_SHORT}", "relay", "{_LONG.pattern}")', legend(_NAME)
+
+
+def short_name(name: str) -> str:
+    """Return a name as `short_names` shows it."""
+    found = _LONG.fullmatch(name)
+    return _SHORT.replace("$1", found[1]).replace("$2", found[2]) if found is not None else name
+
+
 def legend(*labels: str) -> str:
     """Return the legend that shows these labels."""
     return " · ".join(f"{{{{{label}}}}}" for label in labels)
@@ -89,13 +122,18 @@ def relay_links(config: Config, relay: str = "${__data.fields.relay}") -> tuple[
 
 
 _ROW_PIXELS: Final = 36
+_WRAPPED_PIXELS: Final = 64
 _GRID_PIXELS: Final = 38
 _FRAME_PIXELS: Final = 60
 
 
-def table_height(rows: int, most: int) -> int:
-    """Return the height, in lines of the grid, of a table that shows so many rows without scrolling."""
-    return math.ceil(((min(rows, most) + 1) * _ROW_PIXELS + _FRAME_PIXELS) / _GRID_PIXELS)
+def table_height(rows: int, most: int, *, wrapped: bool = False) -> int:
+    """Return the height, in lines of the grid, of a table that shows so many rows without scrolling.
+
+    wrapped: whether names have two lines or three.
+    """
+    row, most = (_WRAPPED_PIXELS, math.ceil(most * _ROW_PIXELS / _WRAPPED_PIXELS)) if wrapped else (_ROW_PIXELS, most)
+    return math.ceil((min(rows, most) * row + _ROW_PIXELS + _FRAME_PIXELS) / _GRID_PIXELS)
 
 
 RELAYS: Final = Variable(name="relay", label="Relay", source=select("relay_monitor_runs_total", MONITOR))

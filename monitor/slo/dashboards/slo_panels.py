@@ -19,7 +19,7 @@ from monitor.slo.dashboards.promql import (
     remaining_budget,
     select,
 )
-from monitor.slo.dashboards.shared_panels import legend, location_label, relay_links, table_height
+from monitor.slo.dashboards.shared_panels import has_long_names, legend, location_label, relay_links, table_height
 from monitor.slo.rules.recorded import budgeted, ratio_name
 
 if TYPE_CHECKING:
@@ -133,11 +133,12 @@ def _is_complete(config: Config, subject: Subject) -> str:
 def slo_status(config: Config, subject: Subject = SELECTED_RELAYS) -> Panel:
     """Return the table of all SLOs, the lowest budget first."""
     objective = or_rules_missing(recorded("slo:objective:ratio", subject), subject, "slo")
+    wrap = has_long_names(config)
     labels = (
-        Column(label="relay", links=relay_links(config), hidden=subject is not SELECTED_RELAYS),
-        Column(label="slo", title="SLO"),
-        Column(label="probe"),
-        Column(label="location", hidden=not location_label(config)),
+        Column(label="relay", links=relay_links(config), hidden=subject is not SELECTED_RELAYS, wrap=wrap),
+        Column(label="slo", title="SLO", wrap=wrap),
+        Column(label="probe", wrap=wrap),
+        Column(label="location", hidden=not location_label(config), wrap=wrap),
     )
     return Panel(
         kind=Kind.TABLE,

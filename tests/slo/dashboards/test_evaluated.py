@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from monitor.config import parse
 from monitor.slo.dashboards.promql import MONITORS, SELECTED_RELAYS, WATCHDOG, Subject, events, firing_count
+from monitor.slo.dashboards.shared_panels import LONG_NAME, short_name, short_names
 from tests.e2e.programs import PROMTOOL, find
 from tests.slo.rules.promtool import run
 
@@ -89,3 +91,26 @@ def test_the_rules_of_another_install_vouch_for_no_alert(subject: Subject, tmp_p
         f"count({filled(WATCHDOG, 'default')})": None,
     }
     evaluate(tmp_path, {watchdog: "1x19"}, expected)
+
+
+def test_long_names_keep_their_beginning_and_their_end(tmp_path: Path) -> None:
+    """Where a panel has room for one of the two only, names that differ in the other would look the same."""
+    long, other = f"production-{'x' * 50}-a", f"production-{'x' * 50}-b"
+    relays = ", ".join(f"{{name: {name}, url: embedded}}" for name in (long, other, "short"))
+    text = f"relays: [{relays}]\nprobes: [{{name: idle, scenario: steady-state}}]"
+    expr, legend = short_names(parse(text, "config.yaml", {}), "max by (relay) (seen)")
+    assert legend == "{{name}}"
+    series = {f'seen{{relay="{name}"}}': "1x12" for name in (long, other, "short")}
+
+    def named(name: str) -> str:
+        return f'count({expr} and on (name) label_replace(vector(1), "name", "{name}", "", ""))'
+
+    wanted = ("production-…xxxxxxxxxx-a", "production-…xxxxxxxxxx-b", "short")
+    evaluate(tmp_path, series, {named(name): 1 for name in wanted})
+    assert all(len(name) <= LONG_NAME for name in wanted)
+    assert tuple(map(short_name, (long, other, "short"))) == wanted
+
+
+def test_usual_names_are_shown_as_they_are() -> None:
+    config = parse("relays: [{name: eu-1, url: embedded}]\nprobes: [{name: idle, scenario: steady-state}]", "x", {})
+    assert short_names(config, "seen") == ("seen", "{{relay}}")
