@@ -10,6 +10,8 @@ import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TextIO
 
+from monitor.errors import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
@@ -32,11 +34,6 @@ class Column:
 def terminal_width(stream: TextIO) -> int | None:
     """Return the width of the terminal that `stream` is, or None if it is none."""
     return max(shutil.get_terminal_size().columns, 40) if stream.isatty() else None
-
-
-def printable(text: str) -> str:
-    """Return text without control characters and escape sequences, each character of which becomes `�`."""
-    return "".join(letter if letter.isprintable() else "�" for letter in text)
 
 
 def table(columns: Sequence[Column], rows: Sequence[Sequence[str] | str], *, width: int | None = None) -> Iterator[str]:

@@ -12,8 +12,8 @@ from rich.live import Live as Screen
 from rich.text import Text
 
 from monitor.clock import SYSTEM_CLOCK
+from monitor.errors import printable
 from monitor.streams import shows_colors
-from monitor.text_table import printable
 from monitor.threads import run_in_thread
 from monitor.vocabulary import Outcome, cause_name
 

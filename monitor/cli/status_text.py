@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from monitor.durations import duration
-from monitor.text_table import Column, paragraph, printable, table
+from monitor.errors import printable
+from monitor.text_table import Column, paragraph, table
 from monitor.vocabulary import Condition
 from monitor.web.formats import budget as budget_left
 from monitor.web.formats import count, milliseconds, percent, utc

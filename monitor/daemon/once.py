@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from monitor.clock import SYSTEM_CLOCK
 from monitor.daemon.pipeline import log_run
+from monitor.errors import printable
 from monitor.probes.registry import PROBES
 from monitor.probes.runner import execute, wait_for_admission
 from monitor.relays import MonitoredRelays
 from monitor.results import Run
 from monitor.scenarios import SPECS
-from monitor.text_table import printable
 from monitor.vocabulary import Outcome
 
 if TYPE_CHECKING:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Final
 
+from monitor.errors import printable
 from monitor.load.facts import QUANTILES, Fact, Grade, facts, heading, latencies, obstacles, parameters, shown
 from monitor.load.verdict import Judged, passed
-from monitor.text_table import Column, printable, table
+from monitor.text_table import Column, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
