@@ -73,8 +73,8 @@ def test_a_wrong_command_is_not_accepted(command: str, fault: str) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("$ relay-monitor check --config missing.yaml\n", "docs/page.md:2: exited with 2; expected 0"),
-        ("$ relay-monitor --version\nrelay-monitor nine\n", "did not print: relay-monitor nine"),
+        ("$ ls missing\n", "docs/page.md:2: exited with 2; expected 0"),
+        ("$ echo one\ntwo\n", "did not print: two"),
         ("$ RELAY_MONITOR_LISTEN=nowhere relay-monitor run\n", "nothing listens on 127.0.0.1:9464"),
     ],
 )
