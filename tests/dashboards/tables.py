@@ -62,7 +62,7 @@ def draw_table(panel: dict[str, Any], responses: Sequence[Response], size: Size,
             if text_width(text, 13.5) > widths[column] - 10 and not _is_wrapped(fields[column]):
                 cut.add(table.heading(column))
     heights = [_height(row, fields, widths, row_height, view) for row in table.rows]
-    hidden = sum(end > height - HEAD for end in accumulate(heights))
+    hidden = sum(bottom > height - HEAD for bottom in accumulate(heights))
     if hidden:
         _scroll_bar(body, height, (height - HEAD) / sum(heights))
     complaints = [f"{hidden} of {len(table.rows)} rows are scrolled out"] if hidden else []

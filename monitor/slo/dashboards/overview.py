@@ -207,8 +207,8 @@ def _legend(config: Config) -> Legend:
 
 def _not_up(config: Config) -> Panel:
     expr = f"({worst_condition(RELAY, ('relay',))}) and on (relay) {not_up_longest(RELAY, MAX_TIMELINES)}"
-    whole = or_text(expr, select("relay_state", RELAY), "relay", "no relay is observed", value=-1)
-    named, relay = shared_panels.short_names(config, whole)
+    conditions = or_text(expr, select("relay_state", RELAY), "relay", "no relay is observed", value=-1)
+    named, relay = shared_panels.short_names(config, conditions)
     return Panel(
         kind=Kind.STATE_TIMELINE,
         title="Relays that are or were not up",

@@ -84,8 +84,8 @@ def short_names(config: Config, expr: str) -> tuple[str, str]:
     """
     if not any(len(relay.name) > LONG_NAME for relay in config.relays):
         return expr, legend("relay")
-    whole = f'label_replace({expr}, "{_NAME}", "$1", "relay", "(.*)")'
-    return f'label_replace({whole}, "{_NAME}", "{_SHORT}", "relay", "{_LONG.pattern}")', legend(_NAME)
+    copied = f'label_replace({expr}, "{_NAME}", "$1", "relay", "(.*)")'
+    return f'label_replace({copied}, "{_NAME}", "{_SHORT}", "relay", "{_LONG.pattern}")', legend(_NAME)
 
 
 def short_name(name: str) -> str:
