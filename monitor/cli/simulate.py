@@ -110,9 +110,13 @@ def simulate(  # noqa: PLR0913, PLR0917 - one for each option
     relay-monitor simulate
     relay-monitor simulate --nodes 3 --trials 400 --plot forecast.svg
     relay-monitor simulate --year --days 60 --relays 20
-    relay-monitor simulate --replay --prometheus http://localhost:9090 --since 7d --against old.yaml
+    relay-monitor simulate --replay --since 7d --against old.yaml
     """
     require("simulate")
+    if year and replay:
+        raise typer.BadParameter("cannot be used with --year", param_hint="--replay")
+    if not replay and (prometheus, until, against) != (None, None, None):
+        raise typer.BadParameter("--prometheus, --until and --against need it", param_hint="--replay")
     if replay:
         from monitor.cli.replay import replay_recorded  # noqa: PLC0415
 

@@ -126,7 +126,7 @@ class Alertmanager:
                 key = tuple((name, labels.get(name, "")) for name in route.group_by)
                 by_group[id(route), key].append(each)
                 routes[id(route)] = route
-        inhibitors = self._inhibitors(firing)
+        inhibitors = self.inhibitors(firing)
         found = [
             notification
             for (route, key), alerts in by_group.items()
@@ -134,7 +134,7 @@ class Alertmanager:
         ]
         return sorted(found, key=lambda notification: notification.at)
 
-    def _inhibitors(self, firing: Sequence[Firing]) -> dict[Firing, list[Firing]]:
+    def inhibitors(self, firing: Sequence[Firing]) -> dict[Firing, list[Firing]]:
         """Return the alerts that inhibit each alert while they fire."""
         found: dict[Firing, list[Firing]] = defaultdict(list)
         for rule in self._inhibitions:

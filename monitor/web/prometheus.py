@@ -42,8 +42,6 @@ MAX_BYTES: Final = 4 << 20
 """Largest response."""
 
 UNAUTHORIZED: Final = 401
-REFUSED: Final = {422, 503}
-"""Statuses of a query that reads too many samples, or takes too long."""
 
 MAX_ALERTS: Final = 200
 """Firing alerts that are kept: critical ones first."""
@@ -58,8 +56,16 @@ class PrometheusError(MonitorError):
     """Prometheus did not give an answer. The message says why, in one line."""
 
 
+class NotFoundError(PrometheusError):
+    """It has no such endpoint."""
+
+
 class TooMuchDataError(PrometheusError):
     """The response was too large or took too long: a query of less time may succeed."""
+
+
+_STATUSES: Final = {404: NotFoundError, 422: TooMuchDataError, 503: TooMuchDataError}
+"""422: too many samples; 503: it takes too long."""
 
 
 class _Alert(msgspec.Struct):
@@ -91,10 +97,10 @@ class _VectorResponse(msgspec.Struct):
 
 
 class SampledSeries(msgspec.Struct):
-    """The samples of a series: times in Unix seconds, and values as text."""
+    """The samples of a series; `values` is their JSON: a list of pairs, Unix seconds and the value as text."""
 
     metric: dict[str, str]
-    values: list[tuple[float, str]] = []
+    values: msgspec.Raw = msgspec.Raw(b"[]")
 
 
 class _Matrix(msgspec.Struct):
@@ -217,7 +223,11 @@ class PrometheusClient:
 
     def major_version(self) -> int | None:
         """Return the first number of its version, None if it tells none. Raises `PrometheusError`."""
-        version = self._decode(self._request("/api/v1/status/buildinfo", None), _BuildResponse).data.version
+        try:
+            content = self._request("/api/v1/status/buildinfo", None)
+        except NotFoundError:  # other programs that speak its API
+            return None
+        version = self._decode(content, _BuildResponse).data.version
         major = version.removeprefix("v").partition(".")[0]
         return int(major) if major.isdecimal() else None
 
@@ -241,8 +251,7 @@ class PrometheusClient:
         except urllib.error.HTTPError as error:
             error.close()
             hint = "; prometheus.username or bearer_token_file names credentials" if error.code == UNAUTHORIZED else ""
-            kind = TooMuchDataError if error.code in REFUSED else PrometheusError
-            raise kind(f"status {error.code}{hint}") from None
+            raise _STATUSES.get(error.code, PrometheusError)(f"status {error.code}{hint}") from None
         except urllib.error.URLError as error:
             raise PrometheusError(_why(error.reason)) from None
         except (OSError, http.client.HTTPException, ValueError) as error:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from monitor.simulation.notifications import Notification
     from monitor.simulation.ruler import Firing
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SUBJECTS: Final = ("relay", "group", "location")
 """Labels that say what an alert is about: the first of them that it has."""
 
-Identity: TypeAlias = "tuple[str, str, str, str]"
+Identity: TypeAlias = "tuple[str, str, str, str, str]"
 
 
 class Kind(StrEnum):
@@ -46,22 +46,29 @@ class Page:
     end: float
 
     @property
+    def subject(self) -> tuple[str, str]:
+        """The relay and the group that it is about."""
+        return self.relay, self.group
+
+    @property
     def identity(self) -> Identity:
         """What pages of both sides have in common: the location only if it is about a monitor."""
-        subject = self.relay or self.group
-        return self.alert, subject, self.slo, "" if subject else " ".join(self.locations)
+        return self.alert, *self.subject, self.slo, "" if any(self.subject) else " ".join(self.locations)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """Pages of one alert about the same subject that overlap in time, on either side.
 
-    instead: pages of other alerts about the subject that the new rules send during a page that is lost.
+    Of pages that are lost: `firing` are the instances of the alert that fire by the new rules without a page,
+    `inhibited` the names of the alerts that inhibit them, `instead` the pages of other alerts about the subject.
     """
 
     kind: Kind
     old: tuple[Page, ...]
     new: tuple[Page, ...]
+    firing: tuple[Firing, ...] = ()
+    inhibited: tuple[str, ...] = ()
     instead: tuple[Page, ...] = ()
 
     @property
@@ -90,7 +97,7 @@ def pages(notifications: Iterable[Notification]) -> list[Page]:
         for firing in notification.new:
             if firing.severity != "critical":
                 continue
-            page = _page(firing, notification.at)
+            page = page_of(firing, notification.at)
             of_identity = by_identity[page.identity]
             if of_identity and of_identity[-1].end >= page.at:
                 of_identity[-1] = _union(of_identity[-1], page)
@@ -99,21 +106,30 @@ def pages(notifications: Iterable[Notification]) -> list[Page]:
     return sorted((page for found in by_identity.values() for page in found), key=lambda page: page.at)
 
 
-def compare(old: Sequence[Page], new: Sequence[Page], start: float) -> list[Change]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """What rules do: their pages, the alerts that fire, and those that inhibit each of them."""
+
+    pages: Sequence[Page]
+    firing: Sequence[Firing] = ()
+    inhibitors: Mapping[Firing, Sequence[Firing]] = field(default_factory=dict)
+
+
+def compare(old: Side, new: Side, start: float) -> list[Change]:
     """Return what changed, by time; pages before `start` only decide what later ones are.
 
     A page is lost only if no page of the same alert about the same subject overlaps it.
     """
     by_identity: dict[Identity, tuple[list[Page], list[Page]]] = defaultdict(lambda: ([], []))
     for number, side in enumerate((old, new)):
-        for page in side:
+        for page in side.pages:
             by_identity[page.identity][number].append(page)
     changes = [change for sides in by_identity.values() for change in _changes(*sides, new)]
     later = [each for each in changes if any(page.at >= start for page in (*each.old, *each.new))]
     return sorted(later, key=lambda each: each.page.at)
 
 
-def _changes(old: Sequence[Page], new: Sequence[Page], of_new: Sequence[Page]) -> Iterator[Change]:
+def _changes(old: Sequence[Page], new: Sequence[Page], of_new: Side) -> Iterator[Change]:
     """Yield a change for each time that is covered by pages of either side without a break."""
     both = sorted([*((page, 0) for page in old), *((page, 1) for page in new)], key=lambda item: item[0].at)
     overlapping: list[tuple[Page, int]] = []
@@ -128,24 +144,46 @@ def _changes(old: Sequence[Page], new: Sequence[Page], of_new: Sequence[Page]) -
         yield _change(overlapping, of_new)
 
 
-def _change(overlapping: Sequence[tuple[Page, int]], of_new: Sequence[Page]) -> Change:
+def _change(overlapping: Sequence[tuple[Page, int]], of_new: Side) -> Change:
     old, new = (tuple(page for page, side in overlapping if side == number) for number in (0, 1))
     if not new:
-        return Change(kind=Kind.LOST, old=old, new=(), instead=tuple(_instead(old, of_new)))
+        return _lost(old, of_new)
     if not old:
         return Change(kind=Kind.GAINED, old=(), new=new)
     shown = [[(page.at, page.end, page.locations) for page in side] for side in (old, new)]
     return Change(kind=Kind.UNCHANGED if shown[0] == shown[1] else Kind.MOVED, old=old, new=new)
 
 
-def _instead(lost: Sequence[Page], of_new: Sequence[Page]) -> Iterator[Page]:
-    for page in of_new:
-        same = (page.relay, page.group) == (lost[0].relay, lost[0].group) and (page.relay or page.group)
-        if same and any(page.at <= each.end and page.end >= each.at for each in lost):
-            yield page
+def _lost(old: tuple[Page, ...], of_new: Side) -> Change:
+    first, end = old[0], max(page.end for page in old)
+    firing = [
+        each
+        for each in of_new.firing
+        if each.start <= end and each.end >= first.at and page_of(each, each.start).identity == first.identity
+    ]
+    inhibited = {
+        source.alert
+        for each in firing
+        for source in of_new.inhibitors.get(each, ())
+        if source.start <= each.end and source.end >= each.start
+    }
+    instead = [
+        page
+        for page in of_new.pages
+        if page.subject == first.subject and page.at <= end and page.end >= first.at and any(first.subject)
+    ]
+    return Change(
+        kind=Kind.LOST,
+        old=old,
+        new=(),
+        firing=tuple(firing),
+        inhibited=tuple(sorted(inhibited)),
+        instead=tuple(instead),
+    )
 
 
-def _page(firing: Firing, at: float) -> Page:
+def page_of(firing: Firing, at: float) -> Page:
+    """Return the page of an alert that is sent at a time."""
     labels = dict(firing.labels)
     subject = next((name for name in SUBJECTS if labels.get(name)), "")
     location = labels.get("location", "")

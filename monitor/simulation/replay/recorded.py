@@ -11,6 +11,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import msgspec
 import numpy as np
 
 from monitor.config import show_duration
@@ -19,7 +20,7 @@ from monitor.simulation.promql import Series
 from monitor.simulation.promql.evaluate import LOOKBACK
 from monitor.simulation.ruler import span_of
 from monitor.slo.rules.templates import quoted
-from monitor.web.prometheus import TooMuchDataError
+from monitor.web.prometheus import PrometheusError, TooMuchDataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -133,31 +134,32 @@ class Recorded:
                     raise
                 query.page = max(query.page / 4, MIN_PAGE)
                 continue
-            number = sum(len(each.values) for each in found)
-            self._add(query, found)
+            number = self._add(query, found)
             suitable = (upper - start) * PAGE_SAMPLES / number if number else MAX_PAGE
             query.page = min(max(suitable, MIN_PAGE), 4 * query.page, MAX_PAGE)
             start = upper
 
-    def _add(self, query: _Query, found: Sequence[SampledSeries]) -> None:
+    def _add(self, query: _Query, found: Sequence[SampledSeries]) -> int:
+        """Keep the samples of a response, and return how many it has."""
+        read = self.read
         for each in found:
-            name = each.metric.pop("__name__", query.name)
-            times = np.fromiter((at for at, _ in each.values), np.float64, len(each.values))
-            values = np.fromiter((float(value) for _, value in each.values), np.float64, len(each.values))
-            key = name, tuple(sorted(each.metric.items()))
-            if (earlier := self._samples.get(key)) is not None:
+            times, values = samples_of(each)
+            self.read += len(times)
+            key = _key(each, query.name)
+            earlier = self._samples.get(key)
+            if earlier is not None:
                 # Pages share their edges, and selectors may share series.
                 new = times > earlier[0][-1]
                 times, values = (np.concatenate(pair) for pair in zip(earlier, (times[new], values[new]), strict=True))
             if len(times):
                 self._samples[key] = times, values
                 self._kept += len(times) - (0 if earlier is None else len(earlier[0]))
-                self.read += len(each.values)
                 self.first = min(self.first, float(times[0]))
         if self._kept > MAX_SAMPLES:
             raise RequestError(
                 f"the rules select more than {MAX_SAMPLES:,} samples of a few hours; replay the relays of one install"
             )
+        return self.read - read
 
     def _mark_stale(self, query: _Query, start: float, end: float) -> None:
         """Add a marker, NaN, at the first evaluation at which a series was not there although it had a sample before.
@@ -202,8 +204,7 @@ class Recorded:
         for part in range(0, len(numbers), MAX_POINTS):
             first, last = (self._step * numbers[part : part + MAX_POINTS][edge] for edge in (0, -1))
             for each in self._client.evaluated(expression, first, last, self._step):
-                key = each.metric.pop("__name__", name), tuple(sorted(each.metric.items()))
-                there[key] |= {round(at, 3) for at, _ in each.values}
+                there[_key(each, name)] |= set(np.round(samples_of(each)[0], 3).tolist())
         return [round(self._step * number, 3) for number in numbers], there
 
     def _gaps(self, key: Key, start: float, end: float) -> Iterator[_Gap]:
@@ -241,6 +242,31 @@ def covering(selectors: Iterable[Selector]) -> list[Selector]:
         for matchers, each in of_name.items()
         if not any(other < matchers for other in of_name)
     ]
+
+
+def samples_of(series: SampledSeries) -> tuple[Floats, Floats]:
+    """Return times and values. Raises `PrometheusError` if they are not pairs of numbers.
+
+    There are millions of them: a flat list of numbers is decoded three times as fast as pairs with a text.
+    """
+    text = bytes(series.values)
+    try:
+        if b"N" in text or b"I" in text:  # NaN, Inf: JSON has no such numbers
+            pairs = msgspec.json.decode(text, type=list[tuple[float, str]])
+            numbers = np.array([number for at, value in pairs for number in (at, float(value))])
+        else:
+            numbers = np.array(msgspec.json.decode(b"[%b]" % text.translate(None, b'[]"'), type=list[float]))
+    except ValueError:
+        numbers = np.empty(0)
+    if len(numbers) != 2 * (text.count(b"[") - 1):
+        raise PrometheusError("its response has samples that are no numbers")
+    return numbers[::2].copy(), numbers[1::2].copy()
+
+
+def _key(series: SampledSeries, name: str) -> Key:
+    """Return name and labels; `name` is that of a result without one."""
+    labels = {label: value for label, value in series.metric.items() if label != "__name__"}
+    return series.metric.get("__name__", name), tuple(sorted(labels.items()))
 
 
 def _text(selector: Selector) -> str:

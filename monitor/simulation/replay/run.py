@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitor.errors import RequestError
 from monitor.simulation.promql import PromqlError
-from monitor.simulation.replay.compare import Change, Kind, Page, compare, pages
+from monitor.simulation.replay.compare import Change, Kind, Page, Side, compare, pages
 from monitor.simulation.replay.coverage import Coverage
 from monitor.simulation.replay.recorded import Recorded
 from monitor.simulation.replay.rolling import RollingRuler
@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from monitor.web.prometheus import PrometheusClient
 
 PART: Final = 6 * 3600.0
-"""Seconds that are read and evaluated at once."""
+MIN_PART: Final = 900.0
+"""Most and least seconds that are read and evaluated at once."""
+
+MANY: Final = 2000
+"""Series of which `PART` seconds are evaluated at once; of more, fewer seconds, so that the memory stays the same."""
 
 DEFAULT_VERSION: Final = 3
 """Major version of a Prometheus that tells none: that of stores which speak its API."""
@@ -75,9 +79,9 @@ def replay(
     rulers = [RollingRuler(side, version=version) for side in sides]
     coverage = Coverage(start, end, scrape)
     begin = PART * math.floor((start - history) / PART)
-    at = begin
+    at, part = begin, MIN_PART
     while at < end:
-        until = min(at + PART, end)
+        until = min(at + part, end)
         series = recorded.advance(at, until)
         coverage.add(series, at)
         for side, ruler in zip(sides, rulers, strict=True) if recorded.first < until else ():
@@ -87,11 +91,9 @@ def replay(
                 ruler.advance(side.exported(series, scrape), since, until, recorded.unrecorded)
             except PromqlError as error:
                 raise RequestError(f"{side.name}: {error}") from None
-        at = until
+        at, part = until, max(MIN_PART, min(PART, 60.0 * (PART * MANY // (60 * max(len(series), 1)))))
         progress((at - begin) / (end - begin))
-    found = [
-        pages(side.alertmanager.notifications(ruler.firing(), end)) for side, ruler in zip(sides, rulers, strict=True)
-    ]
+    found = [_side(side, ruler, end) for side, ruler in zip(sides, rulers, strict=True)]
     return Replay(
         start=start,
         end=end,
@@ -102,9 +104,15 @@ def replay(
         samples=recorded.read,
         unrecorded=[span for span in recorded.unrecorded if span[1] > start],
         covered=coverage.of(sides),
-        pages=[page for page in found[0] if page.at >= start],
+        pages=[page for page in found[0].pages if page.at >= start],
         changes=None if old is None else compare(found[1], found[0], start),
     )
+
+
+def _side(rules: RuleSet, ruler: RollingRuler, end: float) -> Side:
+    firing = ruler.firing()
+    sent = rules.alertmanager.notifications(firing, end)
+    return Side(pages=pages(sent), firing=firing, inhibitors=rules.alertmanager.inhibitors(firing))
 
 
 def _step(sides: Sequence[RuleSet]) -> float:

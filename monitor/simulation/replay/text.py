@@ -169,8 +169,12 @@ def _what(change: Change) -> str:
         parts.append(f"location {_locations(change.old[0])} → {_locations(change.new[0])}")
     if change.old and change.new and len(change.old) != len(change.new):
         parts.append(f"{len(change.old)} → {len(change.new)} pages")
-    if change.instead:
-        parts.append("; ".join(f"{page.alert} pages at {_time(page.at)}" for page in change.instead))
+    if change.inhibited:
+        parts.append(f"fires, inhibited by {', '.join(change.inhibited)}")
+    elif change.firing:
+        warns = all(each.severity != "critical" for each in change.firing)
+        parts.append("fires as a warning" if warns else "resolves before it is sent")
+    parts += [f"{page.alert} pages at {_utc(page.at):%H:%M:%S}" for page in change.instead]
     return ", ".join(parts)
 
 
@@ -204,5 +208,7 @@ def _change(change: Change) -> dict[str, Any]:
         "new": [_page(page) for page in change.new],
         "beginsLaterSeconds": change.later,
         "endsLaterSeconds": change.ends_later,
+        "inhibitedBy": list(change.inhibited),
+        "firesAs": sorted({each.severity for each in change.firing}),
         "instead": [_page(page) for page in change.instead],
     }

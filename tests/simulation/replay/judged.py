@@ -39,8 +39,8 @@ STEP: Final = 15.0
 SPAN: Final = 45 * 60.0
 """Seconds of one case: promtool takes 10 ms for each evaluation."""
 
-PARTS: Final = (150.0, 300.0, 600.0, 900.0)
-"""Lengths of the replay's parts in seconds."""
+PARTS: Final = (150.0, 300.0, 450.0, 900.0)
+"""Lengths of the replay's parts in seconds, of which `SPAN` is a multiple."""
 
 BY: Final = ("alertname", "severity", "relay", "location", "slo", "long_window")
 

@@ -7,13 +7,14 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 import pytest
 
 from monitor.errors import RequestError
 from monitor.simulation.promql import Evaluator, Store, selectors_of
-from monitor.simulation.replay.recorded import Recorded, covering
-from monitor.web.prometheus import PrometheusClient
+from monitor.simulation.replay.recorded import Recorded, covering, samples_of
+from monitor.web.prometheus import PrometheusClient, PrometheusError, SampledSeries
 from tests.e2e.programs import PROMETHEUS, Program, find
 from tests.sockets import closed_port
 
@@ -86,7 +87,8 @@ async def test_a_series_that_ends_has_a_marker_where_prometheus_has_one(
         assert client.major_version() in {2, 3}
         at = np.arange(start, end)
         for name in ("steady", "ended"):
-            expected = {each for found in client.evaluated(name, start, end - 1, 1.0) for each, _ in found.values}
+            evaluated = client.evaluated(name, start, end - 1, 1.0)
+            expected = {each for found in evaluated for each in samples_of(found)[0].tolist()}
             (found,) = Evaluator(Store(series), at).vector(name).values()
             assert set(at[~np.isnan(found)]) == expected
     (ended,) = (each for each in series if each.name == "ended")
@@ -107,3 +109,19 @@ def test_selectors_that_others_cover_are_not_read() -> None:
 def test_a_selector_without_a_name_is_refused() -> None:
     with pytest.raises(RequestError, match="without a metric name"):
         covering(selectors_of('{a="1"}'))
+
+
+def test_samples_are_read_from_their_text() -> None:
+    text = b'[[1770076796.537,"1"],[1770076811.5,"-2.5e-3"],[1770076827,"NaN"],[1770076842,"+Inf"]]'
+    times, values = samples_of(SampledSeries({}, msgspec.Raw(text)))
+    assert times.tolist() == [1770076796.537, 1770076811.5, 1770076827.0, 1770076842.0]
+    assert values.tolist()[:2] == [1.0, -0.0025]
+    assert np.isnan(values[2])
+    assert values[3] == np.inf
+    assert [len(each) for each in samples_of(SampledSeries({}))] == [0, 0]
+
+
+@pytest.mark.parametrize("text", [b'[[1,"one"]]', b"[1]", b'{"a": 1}', b'[[1,"1"],[2]]'])
+def test_samples_that_are_no_pairs_of_numbers_are_an_error(text: bytes) -> None:
+    with pytest.raises(PrometheusError, match="samples that are no numbers"):
+        samples_of(SampledSeries({}, msgspec.Raw(text)))
