@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
 
 import numpy as np
 
-from monitor.simulation.promql.functions import COMPARE, NUMBERS, OPERATIONS, RANGES, Ranges
+from monitor.simulation.promql.functions import COMPARE, NUMBERS, OPERATIONS, RANGES, Ranges, quantile
 from monitor.simulation.promql.parse import (
     SETS,
     Aggregation,
@@ -49,15 +49,6 @@ class Evaluator:
         self._ranges: dict[tuple[int, float, float, float], Ranges] = {}
         self._found: dict[tuple[str, tuple[tuple[str, str, str], ...]], list[Series]] = {}
         self._instants: dict[tuple[int, float], Floats] = {}
-        self._functions: dict[str, Callable[[Sequence[Node]], Vector | Floats]] = {
-            "time": lambda _: self._now,
-            "vector": self._as_vector,
-            "scalar": self._scalar,
-            "absent": lambda arguments: self._absent(arguments[0], over_time=False),
-            "absent_over_time": lambda arguments: self._absent(arguments[0], over_time=True),
-            "label_replace": self._label_replace,
-            "histogram_quantile": self._histogram_quantile,
-        }
 
     def vector(self, expr: str) -> Vector:
         """Return the vector of an expression. Raises `PromqlError`."""
@@ -141,9 +132,12 @@ class Evaluator:
             others = [self._evaluate(each) for each in arguments[1:]]
             vector = self._vector(arguments[0])
             return _merged((_nameless(of), NUMBERS[name](value, *others)) for of, value in vector.items())
-        if name not in self._functions:
+        if name not in self._FUNCTIONS:
             raise PromqlError(f"function {name} is not known")
-        return self._functions[name](arguments)
+        return self._FUNCTIONS[name](self, arguments)
+
+    def _time(self, _: Sequence[Node]) -> Vector | Floats:
+        return self._now
 
     def _as_vector(self, arguments: Sequence[Node]) -> Vector:
         value = self._evaluate(arguments[0])
@@ -164,9 +158,14 @@ class Evaluator:
                 result[series.labels if name == "last_over_time" else _nameless(series.labels)] = value
         return result
 
-    def _absent(self, node: Node, *, over_time: bool) -> Vector:
+    def _is_absent(self, arguments: Sequence[Node]) -> Vector:
+        return self._absent(arguments[0], self._vector(arguments[0]))
+
+    def _is_absent_over_time(self, arguments: Sequence[Node]) -> Vector:
+        return self._absent(arguments[0], self._of_range("present_over_time", arguments[0]))
+
+    def _absent(self, node: Node, vector: Vector) -> Vector:
         there = np.zeros(len(self._at), dtype=bool)
-        vector = self._of_range("present_over_time", node) if over_time else self._vector(node)
         for value in vector.values():
             there |= ~np.isnan(value)
         matchers = node.matchers if isinstance(node, Selector) else ()
@@ -194,7 +193,7 @@ class Evaluator:
             edge = float(dict(of)["le"].replace("+Inf", "inf"))
             other = tuple(item for item in _nameless(of) if item[0] != "le")
             by_labels.setdefault(other, []).append((edge, value))
-        return {of: _quantile(q, sorted(each, key=lambda item: item[0])) for of, each in by_labels.items()}
+        return {of: quantile(q, sorted(each, key=lambda item: item[0])) for of, each in by_labels.items()}
 
     # Aggregations.
 
@@ -241,19 +240,16 @@ class Evaluator:
             results.append((_result_labels(node, of), _apply(node, *operands, value)))
         return _merged(results)
 
-
-def _quantile(q: Floats, buckets: Sequence[tuple[float, Floats]]) -> Floats:
-    counts = np.stack([value for _, value in buckets])
-    edges = np.array([edge for edge, _ in buckets])
-    target = q * counts[-1]
-    bucket = np.argmax(counts >= target, axis=0)
-    column = np.arange(counts.shape[1])
-    below = np.where(bucket > 0, counts[bucket - 1, column], 0.0)
-    low = np.where(bucket > 0, edges[bucket - 1], 0.0)
-    inside = np.maximum(counts[bucket, column] - below, 1e-300)
-    found = np.where(np.isinf(edges[bucket]), edges[-2], low + (edges[bucket] - low) * (target - below) / inside)
-    result: Floats = np.where(counts[-1] > 0, found, np.nan)
-    return result
+    # Bound methods would be a cycle: an evaluator and its arrays would stay until a collection of garbage.
+    _FUNCTIONS: ClassVar[dict[str, Callable[[Evaluator, Sequence[Node]], Vector | Floats]]] = {
+        "time": _time,
+        "vector": _as_vector,
+        "scalar": _scalar,
+        "absent": _is_absent,
+        "absent_over_time": _is_absent_over_time,
+        "label_replace": _label_replace,
+        "histogram_quantile": _histogram_quantile,
+    }
 
 
 @lru_cache(maxsize=65_536)

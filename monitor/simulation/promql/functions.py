@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -113,6 +113,21 @@ def _count(_: Series, found: Ranges) -> Floats:
 
 def _present(_: Series, found: Ranges) -> Floats:
     return np.where(found.count > 0, 1.0, np.nan)
+
+
+def quantile(q: Floats, buckets: Sequence[tuple[float, Floats]]) -> Floats:
+    """Return a quantile of a histogram: upper edges and counts of its buckets, by edge."""
+    counts = np.stack([value for _, value in buckets])
+    edges = np.array([edge for edge, _ in buckets])
+    target = q * counts[-1]
+    bucket = np.argmax(counts >= target, axis=0)
+    column = np.arange(counts.shape[1])
+    below = np.where(bucket > 0, counts[bucket - 1, column], 0.0)
+    low = np.where(bucket > 0, edges[bucket - 1], 0.0)
+    inside = np.maximum(counts[bucket, column] - below, 1e-300)
+    found = np.where(np.isinf(edges[bucket]), edges[-2], low + (edges[bucket] - low) * (target - below) / inside)
+    result: Floats = np.where(counts[-1] > 0, found, np.nan)
+    return result
 
 
 RANGES: Final[dict[str, Callable[[Series, Ranges], Floats]]] = {
