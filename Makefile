@@ -29,7 +29,7 @@ SUPPORTED = import sys; sys.exit(sys.version_info < (3, 11))
 REFERENCES = $(subst /,.,$(basename $(wildcard monitor/*/reference.py tests/*/reference.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-unit test-python lint wheels dist image docs docs-commands site screenshots pictures bench truth endurance chart e2e cluster field texts drill locations systemd incident year journal promtool replay windows fuzz lock clean
+.PHONY: help setup run test test-unit test-python lint wheels dist image docs docs-commands site screenshots pictures bench scale truth endurance chart e2e cluster field texts drill locations systemd incident year journal promtool replay windows fuzz lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -120,6 +120,9 @@ pictures: $(STAMP) ## Record monitors for ten minutes, and write the pictures of
 
 bench: $(STAMP) ## Measure CPU, memory and accuracy
 	$(BIN)/python -m bench $(ARGS)
+
+scale: $(STAMP) ## Measure 200 relays in one process, and 1,000 in 4 and 5, in 17 minutes (MINUTES=3 for less)
+	$(BIN)/python -m bench.scale --minutes $(or $(MINUTES),10) --write
 
 truth: $(STAMP) ## Measure injected latency, and write docs/accuracy.md
 	$(BIN)/python -m bench.accuracy --write

@@ -10,6 +10,7 @@ import asyncio
 import json
 import sys
 import time
+from array import array
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ NOTED_STEP = 0.001
 """Seconds from which on a step is noted."""
 
 
-def note_wires(notes: list[tuple[float, float]]) -> None:
+def note_wires(notes: array[float]) -> None:
     """Note each wire time from now on."""
     publish = Metrics.publish
 
@@ -39,12 +40,14 @@ def note_wires(notes: list[tuple[float, float]]) -> None:
         if type(report) is Run:
             at = time.time()
             for exchange in report.exchanges:
-                notes.extend((at, wire) for wire in (exchange.wire_request, exchange.wire_response) if wire is not None)
+                for wire in (exchange.wire_request, exchange.wire_response):
+                    if wire is not None:
+                        notes.extend((at, wire))
 
     Metrics.publish = noting  # type: ignore[method-assign]
 
 
-def note_steps(notes: list[tuple[float, float]]) -> None:
+def note_steps(notes: array[float]) -> None:
     """Note each long step from now on."""
     run: Callable[[asyncio.Handle], None] = asyncio.Handle._run  # noqa: SLF001
 
@@ -52,7 +55,7 @@ def note_steps(notes: list[tuple[float, float]]) -> None:
         started = time.thread_time()
         run(self)
         if (duration := time.thread_time() - started) >= NOTED_STEP:
-            notes.append((time.time(), duration))
+            notes.extend((time.time(), duration))
 
     asyncio.Handle._run = timed  # type: ignore[method-assign]  # noqa: SLF001
 
@@ -64,7 +67,7 @@ def main(file: str, what: str, output: str) -> None:
     def source() -> Config:
         return parse(text, file, {})
 
-    notes: list[tuple[float, float]] = []
+    notes = array("d")  # pairs, without the memory of a tuple for each
     configure("json", "warning")
     if what == "wires":
         note_wires(notes)
@@ -72,7 +75,7 @@ def main(file: str, what: str, output: str) -> None:
     else:
         note_steps(notes)
         asyncio.run(serve(source(), source=source))
-    Path(output).write_text(json.dumps(notes), encoding="ascii")
+    Path(output).write_text(json.dumps(list(zip(notes[::2], notes[1::2], strict=True))), encoding="ascii")
 
 
 if __name__ == "__main__":

@@ -20,10 +20,13 @@ ENVIRON = os.environ | {"PYTHONPATH": str(ROOT)}
 
 
 @contextmanager
-def relay() -> Iterator[str]:
-    """Start a relay and yield its URL: the engine, or without Go the embedded relay in a process of its own."""
+def relay(*flags: str) -> Iterator[str]:
+    """Start a relay and yield its URL: the engine, or without Go the embedded relay in a process of its own.
+
+    `flags` are further ones of the engine.
+    """
     try:
-        command = [str(ENGINE.obtain()), "-listen", "127.0.0.1:0"]
+        command = [str(ENGINE.obtain()), "-listen", "127.0.0.1:0", *flags]
     except MissingToolError:
         command = [sys.executable, "-m", "monitor", "relay", "--listen", "127.0.0.1:0"]
         print("no Go: measuring against the embedded relay instead of the engine")

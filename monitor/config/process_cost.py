@@ -21,37 +21,41 @@ if TYPE_CHECKING:
     from monitor.config.model import Config
     from monitor.config.relay import RelayConfig
 
-CPU_OF_PROCESS: Final = 0.004
+CPU_OF_PROCESS: Final = 0.003
 """Share of a core that a process takes without relays."""
 
-CPU_OF_RELAY: Final = 0.0001
+CPU_OF_RELAY: Final = 0.000035
 """Share of a core that is needed for each relay, whatever its probes do."""
 
-CPU_OF_CONNECTION: Final = 0.00001
-"""Share of a core for each persistent connection: pings and their timers."""
+CPU_OF_CONNECTION: Final = 0.00003
+"""Share of a core for each persistent connection: pings, timers, and a run of an idle connection every 30 s."""
 
-CPU_OF_MESSAGE: Final = 0.0009
+CPU_OF_MESSAGE: Final = 0.0012
 """CPU seconds for each published message, with its delivery and its share of an exchange."""
 
-CPU_OF_CONNECT: Final = 0.003
+CPU_OF_CONNECT: Final = 0.002
 """CPU seconds for each connect, with its share of a pairing."""
 
 CPU_OF_TLS: Final = 0.002
 """CPU seconds for each connect over TLS, in addition."""
 
-CPU_OF_SERIES: Final = 11e-6
+CPU_OF_SERIES: Final = 2.7e-6
 """CPU seconds for each series in each scrape, compressed."""
 
-BYTES_OF_PROCESS: Final = 75e6
+BYTES_OF_PROCESS: Final = 85e6
 """Resident memory of a process without relays."""
 
-BYTES_OF_RELAY: Final = 100e3
-BYTES_OF_CONNECTION: Final = 60e3
-BYTES_OF_TLS: Final = 60e3
+BYTES_OF_RELAY: Final = 15e3
+"""Resident memory for each relay, without its series and connections."""
+
+BYTES_OF_CONNECTION: Final = 17e3
+"""Resident memory for each persistent connection."""
+
+BYTES_OF_TLS: Final = 37e3
 """Resident memory for each persistent connection over TLS, in addition."""
 
-BYTES_OF_SERIES: Final = 900.0
-"""Resident memory for each series, with its part of a page that is rendered."""
+BYTES_OF_SERIES: Final = 1500.0
+"""Resident memory for each series, with its part of the pages that are rendered."""
 
 BYTES_OF_JOURNAL: Final = 32e6
 """Resident memory of the journal, at most: the database without `state_dir`, its caches with one."""
