@@ -8,7 +8,7 @@ import http.client
 import json
 import ssl
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
@@ -67,7 +67,7 @@ class RunningMonitor:
 
     url: str
     user: str | None = None
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
     ca_file: Path | None = None
 
     def send(self, method: str, path: str, body: Any = None) -> Any:

@@ -20,7 +20,7 @@ from starlette.responses import PlainTextResponse, Response
 from monitor.config import parse_duration, reveal, show_duration
 from monitor.drill import ALERT, LABEL, WEBHOOK, Link
 from monitor.errors import RequestError, StartupError, printable
-from monitor.threads import run_in_thread
+from monitor.threads import BoundedCalls
 from monitor.web.bodies import author_of, json_body, read_body
 from monitor.web.rendering import Json
 
@@ -39,6 +39,9 @@ MAX_TIMEOUT: Final = 1800.0
 
 MAX_AUTHOR: Final = 100
 """Largest length of the name of who starts a drill, in characters."""
+
+READ_TIMEOUT: Final = 2.0
+"""Seconds for reading the token that a notification needs."""
 
 MAX_NOTIFICATIONS: Final = 30
 """Notifications of no running drill that are accepted at once; each second one more."""
@@ -68,6 +71,7 @@ class DrillEndpoints:
         self._state = state
         self._tokens = float(MAX_NOTIFICATIONS)
         self._filled_at = time.monotonic()
+        self._calls = BoundedCalls()
 
     async def newest(self, _: Request) -> Response:
         """Serve the drill that runs, or the last one; null if there was none."""
@@ -108,7 +112,7 @@ class DrillEndpoints:
     async def webhook(self, request: Request) -> Response:
         """Receive a notification of Alertmanager; 200 whether it is that of the running drill or not."""
         control = self._control()
-        await _check_token(request, control.token_file)
+        await self._check_token(request, control.token_file)
         try:
             notification = msgspec.json.decode(await read_body(request, "application/json"), type=_Notification)
         except (msgspec.DecodeError, RecursionError):
@@ -132,6 +136,24 @@ class DrillEndpoints:
             _log.info("notification of another drill ignored", **monitor)
         return PlainTextResponse("ignored: no alert of the running drill\n")
 
+    async def _check_token(self, request: Request, token_file: Path | None) -> None:
+        """Raise `HTTPException` unless a request has the token in a file, or there is no file."""
+        if token_file is None:
+            return
+        try:
+            token = await self._calls.call(f"read of {token_file}", partial(reveal, token_file), READ_TIMEOUT)
+        except (StartupError, TimeoutError) as error:
+            why = str(error) or f"{token_file} does not answer: its mount hangs"
+            _log.error("notification of a drill rejected", why=why, repeats=True)
+            raise HTTPException(503, "the token of drills cannot be read; see the log of the monitor") from None
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not secrets.compare_digest(given.strip().encode(), token.encode()):
+            why = "its token is not that in drill.token_file" if scheme else "it has no token, see drill.token_file"
+            _log.warning("notification of a drill rejected", why=why, repeats=True)
+            raise HTTPException(
+                401, "the token of drill.token_file is required", headers={"WWW-Authenticate": "Bearer"}
+            )
+
     def _control(self) -> DrillControl:
         if self._state.drills is None:
             raise HTTPException(501, "this monitor has no drills")
@@ -145,22 +167,6 @@ class DrillEndpoints:
             return False
         self._tokens -= 1
         return True
-
-
-async def _check_token(request: Request, token_file: Path | None) -> None:
-    """Raise `HTTPException` unless a request has the token in a file, or there is no file."""
-    if token_file is None:
-        return
-    try:
-        token = await run_in_thread("read of the token of drills", partial(reveal, token_file))
-    except StartupError as error:
-        _log.error("notification of a drill rejected", why=str(error), repeats=True)
-        raise HTTPException(503, "the token of drills cannot be read; see the log of the monitor") from None
-    scheme, _, given = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not secrets.compare_digest(given.strip().encode(), token.encode()):
-        why = "its token is not that in drill.token_file" if scheme else "it has no token, see drill.token_file"
-        _log.warning("notification of a drill rejected", why=why, repeats=True)
-        raise HTTPException(401, "the token of drill.token_file is required", headers={"WWW-Authenticate": "Bearer"})
 
 
 def drill_json(drill: Drill) -> dict[str, Any]:

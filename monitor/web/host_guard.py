@@ -78,5 +78,9 @@ class HostGuard:
 
 
 def _is_from_browser(headers: Headers) -> bool:
-    """Return True if a browser sent the request: a page can change this header, and cannot leave it out."""
+    """Return True if a browser sent the request.
+
+    A page can change this header, and cannot leave it out: a browser adds it where it is absent (Fetch standard,
+    HTTP-network-or-cache fetch). Scrapers do not send it.
+    """
     return "accept-language" in headers

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 EXPECT_TIMEOUT = 20_000
 """Milliseconds in which a page must show what a test expects, on a busy machine."""
 
+REBOUND = "rebound.example"
+"""A name of another site that resolves to this host in the browser."""
+
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
 
 
@@ -31,7 +34,8 @@ def views() -> Iterator[Views]:
         pytest.skip("there is no Chromium: apt-get install chromium")
     with sync_playwright() as playwright:
         # The tests of CI run as root, for whom Chromium has no sandbox.
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        arguments = ["--no-sandbox", f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
         expect.set_options(timeout=EXPECT_TIMEOUT)
         yield Views(browser)
         browser.close()

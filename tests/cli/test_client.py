@@ -61,6 +61,7 @@ def test_body_and_credentials_are_sent(tmp_path: Path) -> None:
     path.write_text("s3cr3t\n")
     with serving(b"{}") as (url, requests):
         client.RunningMonitor(url, "ops", client.read_password(path)).send("POST", "/x", {"for": "20m"})
+    assert "s3cr3t" not in repr(client.RunningMonitor(url, "ops", "s3cr3t"))
     _, _, body, headers = requests[0]
     assert json.loads(body) == {"for": "20m"}
     assert headers["Content-Type"] == "application/json"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ import pytest
 
 from monitor.drill import ALERT, WEBHOOK, Drill
 from monitor.errors import RequestError
-from monitor.web import WebAuth, build_app, read_security
+from monitor.web import WebAuth, build_app, drill, read_security
 from monitor.web.bodies import MAX_BODY
 from monitor.web.drill import MAX_NOTIFICATIONS
 from monitor.web.model import DrillView
@@ -313,6 +314,24 @@ class TestWebhook:
             assert (await web.post(WEBHOOK, json=notification(), headers=TOKEN)).status_code == 503
             (tmp_path / "token").write_text("a token of the drills")
             assert (await web.post(WEBHOOK, json=notification(), headers=TOKEN)).text == "received\n"
+
+    async def test_a_mount_that_hangs_costs_one_thread(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Anybody can post without a token, so that threads would be many."""
+        monkeypatch.setattr(drill, "READ_TIMEOUT", 0.05)
+        reads, release = [], threading.Event()
+
+        def hang(path: Path) -> str:
+            reads.append(path)
+            release.wait(10)
+            return "a token of the drills"
+
+        monkeypatch.setattr(drill, "reveal", hang)
+        async with client(drills=FakeDrills(token_file=tmp_path / "token")) as web:
+            codes = [(await web.post(WEBHOOK, json=notification(), headers=TOKEN)).status_code for _ in range(3)]
+            assert (codes, len(reads)) == ([503] * 3, 1)
+            release.set()
+            while (await web.post(WEBHOOK, json=notification(), headers=TOKEN)).status_code != 200:
+                pass  # the read has not ended yet
 
     async def test_a_page_of_another_site_cannot_send_one(self) -> None:
         async with client(drills=FakeDrills()) as web:
