@@ -20,6 +20,11 @@ UP, DEGRADED, NOT_ACCEPTING = Condition.UP, Condition.DEGRADED, Condition.NOT_AC
 DOWN, UNKNOWN = Condition.DOWN, Condition.UNKNOWN
 
 
+def seconds(incident: Incident) -> dict[str, int]:
+    """Return how long each condition of an incident lasted, in whole seconds."""
+    return {name: round(lasted) for name, lasted in incident.seconds.items() if round(lasted)}
+
+
 class PlayedRelay:
     """`changes` has all changes of incidents, `now` is the time in seconds since `START`."""
 
