@@ -150,7 +150,8 @@ def main() -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(30))
+        quiet, stderr = structlog.make_filtering_bound_logger(30), structlog.PrintLoggerFactory(sys.stderr)
+        structlog.configure(wrapper_class=quiet, logger_factory=stderr)  # stdout is for the figures
         leave_out(sys.argv[1])
         uvloop.run(persistent_pairs.main(sys.argv[2], int(sys.argv[3]), *map(float, sys.argv[4:7])))
     else:

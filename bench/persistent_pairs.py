@@ -100,5 +100,6 @@ async def main(url: str, pairs: int, interval: float, pause: float, window: floa
 
 if __name__ == "__main__":
     # As in the daemon, which logs no run that succeeds.
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(30))
+    quiet, stderr = structlog.make_filtering_bound_logger(30), structlog.PrintLoggerFactory(sys.stderr)
+    structlog.configure(wrapper_class=quiet, logger_factory=stderr)  # stdout is for the figures
     uvloop.run(main(sys.argv[1], int(sys.argv[2]), *map(float, sys.argv[3:6])))
