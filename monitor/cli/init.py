@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import sys
 from functools import partial
-from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from monitor.config import Config
     from monitor.results import Run
 
+_NAME: Final = "relay-monitor"
 _OPTION_OF_KEY: Final = {
     "relays[0].url": "--url",
     "relays[0].name": "--name",
@@ -184,18 +186,26 @@ def _write(output: Path, text: str, *, force: bool) -> None:
         raise StartupError(f"{output}: cannot be written: {error.strerror}") from error
 
 
+def _program() -> str:
+    """Return what a shell calls this program by: as it was called here, if its name is not on PATH."""
+    called = sys.argv[0]
+    is_named = shutil.which(_NAME) is not None or Path(called).name != _NAME
+    return _NAME if is_named else shlex.quote(called)
+
+
 def _next_steps(output: Path) -> str:
     """Return what to do next."""
+    program = _program()
     option = "" if output == DEFAULT_CONFIG else f" --config {shlex.quote(str(output))}"
     needs = "; this needs the extra `generate`,\n   which docs/installation.md of the project says how to install"
     return f"""\
 {output} is written. Next:
 
 1. Run the monitor, and open its page at http://127.0.0.1:9464/
-       relay-monitor check{option}
-       relay-monitor run{option}
+       {program} check{option}
+       {program} run{option}
 2. Generate alert rules, dashboards and runbooks from the configuration{needs if missing("generate") else ""}
-       relay-monitor generate{option} --output monitoring
+       {program} generate{option} --output monitoring
 3. Add the monitor and its rules to prometheus.yml and the routes of monitoring/alerts/alertmanager.yml to
    Alertmanager, and import monitoring/dashboards into Grafana
        scrape_configs:

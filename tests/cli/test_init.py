@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from monitor.config import load
 from tests.cli.commands import monitor
 from tests.sockets import closed_port
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.integration
 
@@ -27,6 +26,15 @@ class TestInit:
         config = load(output, {})
         assert ([relay.name for relay in config.relays], config.location) == (["demo"], "lab")
         assert monitor("check", "--config", output).returncode == 0
+
+    def test_the_next_steps_call_the_program_as_it_was_called(self, tmp_path: Path) -> None:
+        """In a checkout it is not on PATH: `relay-monitor: command not found`."""
+        program = str(Path(sys.executable).with_name("relay-monitor"))
+        command = [program, "init", "--url", "embedded", "--output", tmp_path / "relay.yaml"]
+        done = subprocess.run(
+            command, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, timeout=60, check=True
+        )
+        assert f"{program} check --config {tmp_path}/relay.yaml" in " ".join(done.stdout.split())
 
     def test_a_relay_that_fails_is_explained_and_not_written(self, tmp_path: Path) -> None:
         output = tmp_path / "new.yaml"
