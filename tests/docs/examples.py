@@ -11,6 +11,7 @@ import re
 import sys
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Final
 
 import trustme
@@ -40,7 +41,7 @@ VARIABLES: Final = {
 
 PLACEHOLDERS: Final = {
     r"\bHOST\b": "relay.example.com",
-    r"\bSTATE_DIR\b": "/var/lib/relay-monitor",
+    r"\bSTATE_DIR\b": "/var/lib",
 }
 """Words that the pages tell the reader to replace."""
 
@@ -55,12 +56,12 @@ FILES: Final = {
     "/run/secrets/monitor": f"{PASSWORD}\n",
     "/run/secrets/token": "a token\n",
     "/etc/reader/web.yml": f"basic_auth_write_users:\n  ops: {PASSWORD_HASH}\n",
-    "/var/lib/relay-monitor/.keep": "",
     "/etc/alertmanager/alertmanager.yml": (ROOT / "alerts" / "alertmanager.yml").read_text("utf-8"),
     "/var/lib/node_exporter/.keep": "",
 }
 
-MONITOR: Final = "relay-monitor run --config tests/docs/given/prod.yaml"
+PROGRAM: Final = Path(sys.executable).with_name("relay-monitor")
+MONITOR: Final = f"{PROGRAM} run --config tests/docs/given/prod.yaml"
 REPOSITORY: Final = f"""
 mkdir -p /srv && git init --quiet --bare /srv/fork.git
 export GIT_DIR=/srv/clone GIT_WORK_TREE={ROOT}
@@ -90,7 +91,7 @@ def _named(names: tuple[str, ...]) -> str:
 
 
 RELAY: Final = Service(
-    "relay", re.compile(_named(RELAYS)), "relay-monitor relay --listen 127.0.0.1:18000", "127.0.0.1:18000"
+    "relay", re.compile(_named(RELAYS)), f"{PROGRAM} relay --listen 127.0.0.1:18000", "127.0.0.1:18000"
 )
 FRONT: Final = Service(
     "front",

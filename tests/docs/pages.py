@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 IN_CI: Final = frozenset({
     "README.md",
     "docs/kubernetes.md",
-    "docs/load.md",
     "docs/operations.md",
     "docs/runbooks",
     "docs/watch-your-relay.md",
@@ -23,6 +22,10 @@ IN_CI: Final = frozenset({
 
 `make docs-commands` reads all.
 """
+
+
+IN_A_CHECKOUT: Final = frozenset({"README.md", "docs/quick-start.md", "docs/watch-your-relay.md"})
+"""Pages whose reader has not installed the program, and uses that of .venv/ after a target of make has set it up."""
 
 
 def readings() -> dict[str, list[Block]]:

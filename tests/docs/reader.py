@@ -17,6 +17,7 @@ from tests.docs import examples
 from tests.docs.blocks import ROOT, SHELL, SNIPPETS, commands_of
 from tests.docs.isolated_host import POLL, IsolatedHost
 from tests.docs.outputs import difference
+from tests.docs.pages import IN_A_CHECKOUT
 from tests.docs.snippets import write_into
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from tests.docs.blocks import Block, Command
     from tests.docs.examples import Service
 
+INSTALLED: Final = "/usr/local/bin/relay-monitor"
 GIVEN: Final = Path(__file__).parent / "given"
 
 SLOW: Final = re.compile(
@@ -94,14 +96,14 @@ class Reader:
         self._services: dict[str, subprocess.Popen[bytes]] = {}
         self._servers: dict[str, tuple[Command, subprocess.Popen[bytes]]] = {}
         self._done: set[str] = set()
+        self._is_set_up = False
         self._values: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         host = self._stack.enter_context(self._host)
         for name, text in examples.files().items():
             host.write(name, text)
-        host.path("/usr/local/bin/relay-monitor").unlink(missing_ok=True)
-        host.path("/usr/local/bin/relay-monitor").symlink_to(Path(sys.executable).with_name("relay-monitor"))
+        host.path(INSTALLED).unlink(missing_ok=True)
         if not (ROOT / ".venv").exists():
             host.path(".venv").symlink_to(sys.prefix)
         return self
@@ -117,6 +119,9 @@ class Reader:
         Raises `CommandError` for the first one that fails, or prints something else than its page shows.
         """
         treated: list[Treated] = []
+        self._is_set_up = blocks[0].page not in IN_A_CHECKOUT
+        if self._is_set_up and not self._host.path(INSTALLED).is_symlink():
+            self._host.path(INSTALLED).symlink_to(examples.PROGRAM)
         for block in blocks:
             if block.language in SNIPPETS:
                 self._write(block)
@@ -145,6 +150,9 @@ class Reader:
     def _treat(self, block: Block, command: Command) -> Treated:
         treatment = treatment_of(block, command, slow=self._slow)
         started = time.monotonic()
+        self._is_set_up |= command.text.startswith("make ")
+        if ".venv/" in command.text and not self._is_set_up:
+            raise CommandError(command, "nothing on the page has made .venv/")
         if treatment is Treatment.EXECUTED:
             text = self._entered(command.text)
             if (server := SERVERS.match(text)) is not None:
@@ -161,7 +169,7 @@ class Reader:
             name = path.name.removesuffix(".sh")
             if re.search(rf"(?<![\w/.-]){re.escape(name)}(?![\w.-])", text) and not self._host.path(name).exists():
                 if path.suffix == ".sh":
-                    self._host.run(f"sh -eu {path}", QUICK).check_returncode()
+                    self._host.run(f'PATH="{examples.PROGRAM.parent}:$PATH" sh -eu {path}', QUICK).check_returncode()
                 else:
                     self._host.copy(path, name)
         return text

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 READINGS = {page: blocks for page, blocks in readings().items() if page in IN_CI}
+LEFT_OUT = {"relay-monitor drill", ".venv/bin/relay-monitor drill"}
+"""What CI does not execute of the pages that it reads: it takes half a minute."""
+
 COMMANDS = [
     command
     for path in pages()
@@ -40,7 +43,9 @@ def reader(tmp_path: Path) -> Reader:
 def test_the_commands_of_a_page_work(page: str, reader: Reader) -> None:
     with reader:
         treated = reader.read(READINGS[page])
-    assert {one.treatment for one in treated} <= set(Treatment)
+    assert Treatment.EXECUTED in {one.treatment for one in treated}
+    left_out = {one.command.text for one in treated if one.treatment is Treatment.CHECKED}
+    assert left_out <= LEFT_OUT
 
 
 def test_the_pages_that_ci_reads_exist() -> None:
