@@ -77,11 +77,12 @@ class _Gap(NamedTuple):
 
 @dataclass(slots=True)
 class _Query:
-    """A selector, and the seconds that its next query reads."""
+    """A selector, the seconds that its next query reads, and those that none may exceed."""
 
     name: str
     text: str
     page: float = FIRST_PAGE
+    max_page: float = MAX_PAGE
 
 
 class Recorded:
@@ -132,11 +133,11 @@ class Recorded:
             except TooMuchDataError:
                 if query.page <= MIN_PAGE:
                     raise
-                query.page = max(query.page / 4, MIN_PAGE)
+                query.page = query.max_page = max((upper - start) / 2, MIN_PAGE)
                 continue
             number = self._add(query, found)
             suitable = (upper - start) * PAGE_SAMPLES / number if number else MAX_PAGE
-            query.page = min(max(suitable, MIN_PAGE), 4 * query.page, MAX_PAGE)
+            query.page = min(max(suitable, MIN_PAGE), 4 * query.page, query.max_page)
             start = upper
 
     def _add(self, query: _Query, found: Sequence[SampledSeries]) -> int:

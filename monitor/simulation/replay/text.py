@@ -124,9 +124,10 @@ def _coverage(covered: Sequence[Covered], width: int | None) -> Iterator[str]:
     if rows:
         yield from table(columns, rows, width=width)
     complete = len(covered) - len(rows)
-    if complete:
-        more = "others" if rows else "relays at their locations"
-        yield f"{complete} {more} have samples of the whole time."
+    if not rows and covered:
+        yield "All relays have samples of the whole time, from each location."
+    elif complete:
+        yield f"The others ({complete}) have samples of the whole time."
 
 
 def _subject(page: Page) -> str:

@@ -19,14 +19,30 @@ from tests.simulation.replay import judged, world
 
 OPTIONS: Final = ("simulate", "--replay", "--since", "1d", "--until", "2026-02-04")
 
-CHANGES: Final[tuple[tuple[dict[str, str], set[tuple[str, str, str, str]]], ...]] = (
-    ({"alpha_page_after": "5m"}, {("lost", "RelayDown", "alpha", "05:00"), ("moved", "RelayDown", "alpha", "02:00"),
-                                  ("gained", "RelayErrorBudgetBurn", "alpha", "05:06")}),
+Named = tuple[str, str, str, str]
+"""Kind, alert, relay, and the time of a page."""
+
+CHANGES: Final[tuple[tuple[dict[str, str], set[Named]], ...]] = (
+    (
+        {"alpha_page_after": "5m", "gamma_scope": "regional"},
+        {
+            ("lost", "RelayDown", "alpha", "05:00"),
+            ("gained", "RelayErrorBudgetBurn", "alpha", "05:06"),
+            ("gained", "RelayDown", "gamma", "14:01"),
+            ("moved", "RelayDown", "alpha", "02:00"),
+        },
+    ),
     ({"objective": "99%"}, {("lost", "RelayErrorBudgetBurn", "beta", "08:08")}),
-    ({"gamma_scope": "regional"}, {("gained", "RelayDown", "gamma", "14:01")}),
+    (
+        {"beta_max_severity": "warning"},
+        {
+            ("lost", "RelayDown", "beta", "05:30"),
+            ("lost", "RelayErrorBudgetBurn", "beta", "08:08"),
+        },
+    ),
     ({}, set()),
-)  # fmt: skip
-"""Changes of the configuration, and what each does: kind, alert, relay, and the time of the page."""
+)
+"""Changes of the configuration, and what each does."""
 
 
 async def replayed(folder: Path) -> bool:
@@ -55,7 +71,7 @@ async def replayed(folder: Path) -> bool:
     return right
 
 
-def named(found: dict[str, Any]) -> set[tuple[str, str, str, str]]:
+def named(found: dict[str, Any]) -> set[Named]:
     """Return kind, alert, relay and time of each page that a change gains, loses or moves."""
     return {
         (kind, page["alert"], page["relay"], page["at"][11:16])

@@ -127,5 +127,5 @@ def test_coverage_has_the_share_and_the_longest_gap() -> None:
     assert by_key["gamma", "us"].share == 0.0
     text = "\n".join(lines(found(covered=covered)))
     assert "alpha  eu                   75.00%  15 min 00 s  2026-02-03 00:10:00" in text
-    assert "1 others have samples of the whole time." in text
+    assert "The others (1) have samples of the whole time." in text
     assert f"{datetime.fromtimestamp(START, UTC):%Y-%m-%d}" in text
