@@ -61,7 +61,8 @@ used if the option is missing. A TIME or DURATION is written as [in the configur
 | 130 | interrupted by Ctrl-C; for `once`, `init` and `load` also by SIGTERM |
 | 141 | the reader of stdout has gone |
 
-In the examples `prod.yaml` is a configuration of yours, and `k7m2xq` the id that `maintenance start` has printed.
+In the examples `prod.yaml` is a configuration of yours, `old.yaml` the one before a change, and `k7m2xq` the
+id that `maintenance start` has printed.
 """
 
 

@@ -22,7 +22,7 @@ SHOWN: Final = frozenset({"text", ""})
 
 MARKS: Final = {
     "needs": "what the commands of the block need that a test does not have: one of NEEDS; they are not executed",
-    "exits": "the exit status of each command, separated by commas; 0 without it",
+    "exits": "the exit status of each command, separated by commas, `0/1` for either; 0 without it",
     "file": "the name under which the reader saves the snippet",
     "into": "the configuration into which the reader writes the snippet's keys",
 }
@@ -55,12 +55,12 @@ class Block:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """A command of a block, what the page shows of its output, and its exit status."""
+    """A command of a block, what the page shows of its output, and the exit statuses that it may have."""
 
     where: str
     text: str
     shown: tuple[str, ...] = ()
-    status: int = 0
+    statuses: tuple[int, ...] = (0,)
 
 
 def pages() -> list[Path]:
@@ -103,12 +103,12 @@ def commands_of(block: Block) -> list[Command]:
     found = list(_after_prompts(block) if block.language == "console" else _lines(block))
     if not found:
         raise ValueError(f"{block.where}: no command; in a block `console` they follow `{PROMPT}`, others are `sh`")
-    statuses = [int(status) for status in block.names("exits")] or [0] * len(found)
+    statuses = [tuple(map(int, status.split("/"))) for status in block.names("exits")] or [(0,)] * len(found)
     if len(statuses) != len(found):
         raise ValueError(f"{block.where}: `exits` has {len(statuses)} numbers for {len(found)} commands")
     return [
-        Command(where=f"{block.page}:{block.line + line}", text=text, shown=shown, status=status)
-        for (line, text, shown), status in zip(found, statuses, strict=True)
+        Command(where=f"{block.page}:{block.line + line}", text=text, shown=shown, statuses=allowed)
+        for (line, text, shown), allowed in zip(found, statuses, strict=True)
     ]
 
 

@@ -60,6 +60,12 @@ FILES: Final = {
     "/var/lib/node_exporter/.keep": "",
 }
 
+GENERATED: Final = "/srv/generated"
+ALERTMANAGER_YML: Final = (
+    f"production/alerts/alertmanager.yml {GENERATED}/alerts/alertmanager.yml /etc/alertmanager/alertmanager.yml"
+)
+"""Where that of a page may be: the first of those that exist is used."""
+
 PROGRAM: Final = Path(sys.executable).with_name("relay-monitor")
 MONITOR: Final = f"{PROGRAM} run --config tests/docs/given/prod.yaml"
 REPOSITORY: Final = f"""
@@ -120,9 +126,10 @@ SERVICES: Final = (
     ),
     Service(
         "Prometheus",
-        re.compile(r"prometheus\.(?:internal\.)?example\.com:9090|relay-monitor drill"),
-        "prometheus --web.listen-address=:9090 --storage.tsdb.path=/var/lib/reader-prometheus "
-        '--config.file="$(ls prometheus.yml tests/docs/given/prometheus.yml 2>/dev/null | head -1)"',
+        re.compile(r"prometheus\.(?:internal\.)?example\.com:9090|relay-monitor drill|--replay"),
+        f"sh -euc 'config=prometheus.yml; if [ ! -f $config ]; then config=tests/docs/given/prometheus.yml; "
+        f"{PROGRAM} generate --config tests/docs/given/prod.yaml --output {GENERATED}; fi; exec prometheus "
+        "--web.listen-address=:9090 --storage.tsdb.path=/var/lib/reader-prometheus --config.file=$config'",
         "127.0.0.1:9090",
         ready="Server is ready",
         # The series ALERTS is missing until Prometheus has restored its alerts, which it does in the first evaluations.
@@ -133,7 +140,7 @@ SERVICES: Final = (
         re.compile(r"alertmanager\.internal\.example\.com:9093|relay-monitor drill"),
         "$(command -v prometheus-alertmanager || command -v alertmanager) --web.listen-address=:9093 "
         "--cluster.listen-address= --storage.path=/var/lib/reader-alertmanager "
-        '--config.file="$(ls production/alerts/alertmanager.yml /etc/alertmanager/alertmanager.yml | head -1)"',
+        f'--config.file="$(ls {ALERTMANAGER_YML} 2>/dev/null | head -1)"',
         "127.0.0.1:9093",
     ),
 )

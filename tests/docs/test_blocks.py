@@ -10,7 +10,7 @@ PAGE = """\
 # Page
 
 <!-- needs: docker -->
-<!-- exits: 0, 1 -->
+<!-- exits: 0, 0/1 -->
 ```sh
 # a comment
 docker build \\
@@ -33,16 +33,20 @@ docker run x   # another one
 
 def test_blocks_have_their_line_marks_and_text_without_indentation() -> None:
     first, second = blocks_of("docs/page.md", PAGE)
-    assert (first.where, first.language, first.marks) == ("docs/page.md:5", "sh", {"needs": "docker", "exits": "0, 1"})
+    assert (first.where, first.language, first.marks) == (
+        "docs/page.md:5",
+        "sh",
+        {"needs": "docker", "exits": "0, 0/1"},
+    )
     assert (second.where, second.language, second.marks) == ("docs/page.md:14", "console", {})
     assert second.text.startswith("$ relay-monitor status\n")
 
 
 def test_commands_have_their_line_continuations_and_what_is_shown_after_them() -> None:
     first, second = blocks_of("docs/page.md", PAGE)
-    assert [(command.where, command.text, command.status) for command in commands_of(first)] == [
-        ("docs/page.md:7", "docker build \\\n    --tag x .", 0),
-        ("docs/page.md:9", "docker run x   # another one", 1),
+    assert [(command.where, command.text, command.statuses) for command in commands_of(first)] == [
+        ("docs/page.md:7", "docker build \\\n    --tag x .", (0,)),
+        ("docs/page.md:9", "docker run x   # another one", (0, 1)),
     ]
     assert [(command.where, command.text, command.shown) for command in commands_of(second)] == [
         ("docs/page.md:15", "relay-monitor status", ("All 3 relays are up.", "", "eu-1  up")),
