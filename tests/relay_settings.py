@@ -85,4 +85,5 @@ def centrifugo_config(settings: RelaySettings, port: int) -> dict[str, object]:
             ]
         },
         "health": {"enabled": True},
+        "prometheus": {"enabled": True},
     }

@@ -3,7 +3,7 @@
 | command | does |
 |---|---|
 | `pictures DOCS` | records everything in build/worlds, and draws the pictures of the documentation |
-| `record FOLDER`, `record-load FOLDER` | records real monitors, or a load test |
+| `record FOLDER [WORLD…]`, `record-load FOLDER` | records real monitors, or a load test |
 | `simulate FOLDER` | writes the data of simulated monitors |
 | `document DOCS RECORDING…` | draws the pictures of the documentation over recordings that there are |
 | `draw FOLDER PICTURES [NAME…]` | draws over a recording: what has one of the texts in its name, or everything |
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 from tests.dashboards.gallery import captions, documented, drawn, photograph
 from tests.dashboards.recording import Recording, record, record_load
 from tests.dashboards.simulation import simulate
+from tests.dashboards.worlds import REAL
 from tests.relays import ROOT
 
 if TYPE_CHECKING:
@@ -62,8 +63,8 @@ def main() -> None:
     match sys.argv[1:]:
         case ["pictures", docs]:
             _pictures(Path(docs))
-        case ["record", folder]:
-            asyncio.run(record(Path(folder)))
+        case ["record", folder, *names]:
+            asyncio.run(record(Path(folder), [world for world in REAL if not names or world.name in names]))
         case ["record-load", folder]:
             asyncio.run(record_load(Path(folder)))
         case ["simulate", folder]:

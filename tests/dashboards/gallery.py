@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 FIRST: Final = {
     "relays-overview": (
-        *("healthy", "outage", "degraded", "not-accepting", "silent-node", "many"),
+        *("healthy", "outage", "degraded", "not-accepting", "silent-node", "maintenance", "many"),
         *(
             "three-relays",
             "lossy-relay",
@@ -37,7 +37,7 @@ FIRST: Final = {
         ),
     ),
     "relay-detail": (
-        *("healthy", "outage", "degraded", "not-accepting", "silent-node"),
+        *("healthy", "outage", "degraded", "not-accepting", "silent-node", "maintenance", "centrifugo"),
         *("three-relays", "lossy-relay", "five-locations", "long-names"),
     ),
     "monitor-health": ("healthy", "outage", "three-relays", "five-locations"),
@@ -45,7 +45,7 @@ FIRST: Final = {
 }
 """The first screens in the documentation, by dashboard: the worlds."""
 
-COMPLETE: Final = ("relays-overview-outage", "relay-detail-outage", "monitor-health-outage")
+COMPLETE: Final = ("relays-overview-outage", "relay-detail-outage", "relay-detail-centrifugo", "monitor-health-outage")
 """The pictures of whole pages in the documentation."""
 
 

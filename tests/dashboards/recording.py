@@ -15,11 +15,15 @@ from typing import TYPE_CHECKING, Final, Self
 
 import yaml
 
+from tests import counterparts
 from tests.browser.relays import Relays
+from tests.cluster.cluster import Cluster
+from tests.cluster.runner import toxiproxies
 from tests.dashboards.backfill import opened
-from tests.dashboards.worlds import BEFORE, FAULT_SECONDS, REAL
+from tests.dashboards.worlds import BEFORE, CENTRIFUGO, FAULT_SECONDS, REAL
 from tests.e2e.monitoring import Monitoring
 from tests.e2e.programs import PROMETHEUS, Program, find
+from tests.relay_settings import RelaySettings
 from tests.relays import ROOT
 from tests.sockets import closed_port
 
@@ -27,7 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from tests.cluster.cluster import Node
     from tests.dashboards.worlds import World
+
+OUTAGE: Final = 60.0
+"""Seconds for which a node of a cluster does not run."""
 
 SCRAPE: Final = 5.0
 """Seconds between two scrapes and two evaluations."""
@@ -135,18 +143,39 @@ async def record_load(folder: Path) -> Recording:
     return recording
 
 
+async def _cluster(folder: Path, stack: AsyncExitStack) -> Cluster:
+    """Start a cluster in a new folder."""
+    await asyncio.to_thread(folder.mkdir)
+    program = await asyncio.to_thread(counterparts.CENTRIFUGO.obtain)
+    toxiproxy = await stack.enter_async_context(toxiproxies(folder))
+    return await stack.enter_async_context(Cluster(folder, program, toxiproxy, RelaySettings()))
+
+
+async def _restart(node: Node) -> None:
+    """Kill a node, and start it again a minute later."""
+    await node.kill()
+    await asyncio.sleep(OUTAGE)
+    await node.start()
+
+
 async def record(folder: Path, worlds: Sequence[World] = REAL) -> Recording:
     """Record these worlds."""
     await asyncio.to_thread(folder.mkdir, parents=True)
     async with AsyncExitStack() as stack:
         relays = stack.enter_context(Relays())
         nodes = {world.name: world.start(relays) for world in worlds}
-        configs = [world.config(nodes[world.name]) for world in worlds]
-        monitoring = await stack.enter_async_context(Monitoring(folder, configs, interval=f"{SCRAPE:.0f}s"))
+        clusters = {world.name: await _cluster(folder / world.name, stack) for world in worlds if world.cluster}
+        configs = [world.config(nodes[world.name], clusters.get(world.name)) for world in worlds]
+        scraped = [node.address for cluster in clusters.values() for node in cluster.nodes]
+        jobs = [{"job_name": CENTRIFUGO, "static_configs": [{"targets": scraped}]}]
+        monitoring = Monitoring(folder, configs, interval=f"{SCRAPE:.0f}s", jobs=jobs)
+        await stack.enter_async_context(monitoring)
         await asyncio.sleep(BEFORE)
         for world in worlds:
             world.cause(nodes[world.name])
-        await asyncio.sleep(FAULT_SECONDS)
+        await asyncio.gather(
+            asyncio.sleep(FAULT_SECONDS), *(_restart(cluster.nodes[-1]) for cluster in clusters.values())
+        )
         until = time.time()
         texts = {monitor.install: monitor.file.read_text("utf-8") for monitor in monitoring.monitors}
     recorded = tuple(Recorded(world.name, world.caption, world.detail, texts[world.name]) for world in worlds)

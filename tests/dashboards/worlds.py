@@ -15,12 +15,22 @@ from tests.e2e.monitoring import shipped
 
 if TYPE_CHECKING:
     from tests.browser.relays import Node, Relays
+    from tests.cluster.cluster import Cluster
 
 JsonObject = dict[str, Any]
 
 NAMES: Final = ("tokyo", "dublin", "oregon")
 TROUBLED: Final = "dublin"
 """The relay that is in trouble, where there is one."""
+
+MAINTENANCE: Final[JsonObject] = {
+    "relays": [TROUBLED],
+    "cron": "* * * * *",
+    "duration": "1h",
+    "reason": "deploy 1234",
+}
+CENTRIFUGO: Final = "centrifugo"
+"""The job by which Prometheus scrapes the nodes of a cluster."""
 
 BEFORE: Final = 150.0
 """Seconds for which everything is well."""
@@ -60,6 +70,8 @@ class World:
     """A world; its name is that of its install. `detail` is the relay whose own dashboard is drawn.
 
     faults: faults of the last node of the troubled relay. nodes: its number of nodes. stopped: relays that are stopped.
+    maintenance: the troubled relay is in maintenance. cluster: it is two Centrifugos on a Redis, one of which is killed
+    and started again.
     """
 
     name: str
@@ -69,20 +81,30 @@ class World:
     faults: tuple[str, ...] = ()
     nodes: int = 1
     stopped: tuple[str, ...] = ()
+    maintenance: bool = False
+    cluster: bool = False
 
     def start(self, relays: Relays) -> dict[str, list[Node]]:
         """Start the relays that run in this process; all others are embedded in the monitor."""
         own = {*self.stopped, TROUBLED} if self.faults or self.stopped else set()
         return {name: relays.cluster(self.nodes) for name in self.relays if name in own}
 
-    def config(self, nodes: dict[str, list[Node]]) -> JsonObject:
+    def config(self, nodes: dict[str, list[Node]], cluster: Cluster | None = None) -> JsonObject:
         """Return the configuration of its monitor."""
         many = len(self.relays) > len(NAMES)
+        relays = [self._relay(name, nodes.get(name)) for name in self.relays if cluster is None or name != TROUBLED]
+        if cluster is not None:
+            of_cluster = {
+                "endpoints": [node.url for node in cluster.nodes],
+                "centrifugo_selector": f'job="{CENTRIFUGO}"',
+            }
+            relays.append(relay(TROUBLED, cluster.nodes[0].url, **of_cluster))
         return shipped(
             install=self.name,
             location="eu-west",
             locations=["eu-west"],
-            relays=[self._relay(name, nodes.get(name)) for name in self.relays],
+            relays=relays,
+            maintenance=[MAINTENANCE] if self.maintenance else [],
             metrics={"detail": "lean" if many else "standard"},
             probes=PROBES_OF_MANY if many else PROBES,
             slos=[slo for slo in SLOS if not many or slo["probe"] != "offline"],
@@ -118,6 +140,10 @@ REAL: Final = (
         faults=("drop:channel=session",),
         nodes=2,
     ),
+    World(
+        "maintenance", "one of three relays is down while it is in maintenance", stopped=(TROUBLED,), maintenance=True
+    ),
+    World("centrifugo", "one of a relay's two Centrifugos was killed and started again", cluster=True),
     World(
         "many",
         "three of forty relays are down",

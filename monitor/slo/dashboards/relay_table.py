@@ -135,7 +135,7 @@ def _status(config: Config) -> tuple[Query, ...]:
     up = select("relay_state", RELAY, 'state="up"')
     places = len(config.locations)
     return (
-        Query(expr=_condition(), column="state", unit="none", states=states(), filled=True, width=140, align="center"),
+        Query(expr=_condition(), column="state", unit="none", states=states(), filled=True, width=165, align="center"),
         Query(
             expr=_since(config), column="since", unit="dateTimeFromNow", width=150, empty_text="",
             empty_reason="no verdict yet",
@@ -192,6 +192,6 @@ def _numbers(config: Config) -> tuple[Query, ...]:
         ),
         Query(
             expr=f"1000 * max by (relay) ({success})", column="last success", unit="dateTimeFromNow", width=150,
-            empty_text="never",
+            empty_text="none counted",
         ),
     )  # fmt: skip
