@@ -12,8 +12,8 @@ from monitor.cli.shared import DEFAULT_CONFIG, ConfigOption, load_config
 def check(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Validate a configuration.
 
-    Print every error with its line, or what the configuration costs each relay and Prometheus, the time to a page, and
-    whether the references answer.
+    Print every error with its line, or what the configuration costs each relay, its process and Prometheus, the time to
+    a page, and whether the references answer.
 
     Examples:
     relay-monitor check

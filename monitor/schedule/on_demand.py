@@ -54,6 +54,11 @@ class OnDemandWindows:
         self._open: dict[str, _Entry] = {}
         self._ended: deque[_Entry] = deque(maxlen=MAX_ENDED)
 
+    @property
+    def any_open(self) -> bool:
+        """True if a window is open, or has not been closed yet after its time."""
+        return bool(self._open)
+
     def start(self, relays: Sequence[str], seconds: float, reason: str, by: str) -> Window:
         """Open a window now. Raises `RequestError` for one that is not allowed."""
         if not MIN_SECONDS <= seconds <= MAX_SECONDS:
