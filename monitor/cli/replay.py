@@ -24,6 +24,7 @@ QUERY_TIMEOUT: Final = 120.0
 MAX_BYTES: Final = 64 << 20
 """Largest response."""
 
+DEFAULT_SINCE: Final = "30d"
 MAX_SINCE: Final = 366 * 86_400.0
 """Longest time that is replayed, in seconds."""
 
@@ -32,7 +33,7 @@ PROGRESS_INTERVAL: Final = 5.0
 
 
 def replay_recorded(
-    path: Path, output: Output, *, prometheus: str | None, since: str, until: str | None, against: Path | None
+    path: Path, output: Output, *, prometheus: str | None, since: str | None, until: str | None, against: Path | None
 ) -> None:
     """Replay recorded data, and print the pages, or what a change does to them. Exit 1 if one is lost."""
     from monitor.simulation.replay.rule_set import RuleSet, load_rule_set  # noqa: PLC0415
@@ -40,7 +41,7 @@ def replay_recorded(
     from monitor.simulation.replay.text import lines, to_json  # noqa: PLC0415
     from monitor.web.prometheus import PrometheusClient, PrometheusError  # noqa: PLC0415
 
-    start, end = _times(since, until, time.time())
+    start, end = _times(since or DEFAULT_SINCE, until, time.time())
     config = load_config(path)
     source = prometheus if prometheus is not None else config.prometheus.url
     if source is None:

@@ -82,11 +82,13 @@ def simulate(  # noqa: PLR0913, PLR0917 - one for each option
         ),
     ] = None,
     since: Annotated[
-        str,
+        str | None,
         typer.Option(
-            metavar="DURATION", help="Length of the time to replay, or when it begins.", rich_help_panel=RECORDED
+            metavar="DURATION",
+            help="Length of the time to replay, or when it begins; by default 30d.",
+            rich_help_panel=RECORDED,
         ),
-    ] = "30d",
+    ] = None,
     until: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="When it ends, in UTC; by default now.", rich_help_panel=RECORDED),
@@ -115,8 +117,8 @@ def simulate(  # noqa: PLR0913, PLR0917 - one for each option
     require("simulate")
     if year and replay:
         raise typer.BadParameter("cannot be used with --year", param_hint="--replay")
-    if not replay and (prometheus, until, against) != (None, None, None):
-        raise typer.BadParameter("--prometheus, --until and --against need it", param_hint="--replay")
+    if not replay and (prometheus, since, until, against) != (None, None, None, None):
+        raise typer.BadParameter("--prometheus, --since, --until and --against need it", param_hint="--replay")
     if replay:
         from monitor.cli.replay import replay_recorded  # noqa: PLC0415
 

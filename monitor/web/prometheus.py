@@ -64,6 +64,9 @@ class TooMuchDataError(PrometheusError):
     """The response was too large or took too long: a query of less time may succeed."""
 
 
+_MAJOR_VERSIONS: Final = ("2", "3")
+"""Those of Prometheus; Thanos tells one of its own, which begins with 0."""
+
 _STATUSES: Final = {404: NotFoundError, 422: TooMuchDataError, 503: TooMuchDataError}
 """422: too many samples; 503: it takes too long."""
 
@@ -113,6 +116,7 @@ class _MatrixResponse(msgspec.Struct):
 
 class _Build(msgspec.Struct):
     version: str = ""
+    application: str = "Prometheus"  # Mimir names itself, with its own version
 
 
 class _BuildResponse(msgspec.Struct):
@@ -222,14 +226,14 @@ class PrometheusClient:
         return self._matrix("/api/v1/query_range", {"query": expression, **span})
 
     def major_version(self) -> int | None:
-        """Return the first number of its version, None if it tells none. Raises `PrometheusError`."""
+        """Return the first number of Prometheus' version, None if it tells none. Raises `PrometheusError`."""
         try:
             content = self._request("/api/v1/status/buildinfo", None)
         except NotFoundError:  # other programs that speak its API
             return None
-        version = self._decode(content, _BuildResponse).data.version
-        major = version.removeprefix("v").partition(".")[0]
-        return int(major) if major.isdecimal() else None
+        build = self._decode(content, _BuildResponse).data
+        major = build.version.removeprefix("v").partition(".")[0]
+        return int(major) if build.application == "Prometheus" and major in _MAJOR_VERSIONS else None
 
     def _matrix(self, path: str, parameters: Mapping[str, str]) -> list[SampledSeries]:
         body = urllib.parse.urlencode(parameters).encode()

@@ -229,3 +229,20 @@ def test_a_slow_response_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prometheus, "RESPONSE_TIMEOUT", -1.0)
     with serving(lambda *_: (200, alerts())) as url, pytest.raises(PrometheusError, match="took longer"):
         PrometheusClient(url, "default").alerts()
+
+
+@pytest.mark.parametrize(
+    ("build", "version"),
+    [
+        ({"version": "2.42.0"}, 2),
+        ({"version": "v3.1.0"}, 3),
+        ({"version": "2.16.0", "application": "Grafana Mimir"}, None),
+        ({"version": "0.37.2"}, None),
+        ({}, None),
+        (None, None),
+    ],
+)
+def test_the_version_is_that_of_prometheus_alone(build: dict[str, str] | None, version: int | None) -> None:
+    content = b"" if build is None else json.dumps({"status": "success", "data": build}).encode()
+    with serving(lambda *_: (404 if build is None else 200, content)) as url:
+        assert PrometheusClient(url, "default").major_version() == version

@@ -24,7 +24,7 @@ MIN_BIN: Final = 60.0
 class Covered:
     """The share of the time with samples of a relay at a location, and the longest time without one.
 
-    gap_at: when that begins, in Unix seconds. configured: whether the new configuration has the relay and the location.
+    gap_at: when that begins, in Unix seconds.
     """
 
     relay: str
@@ -32,7 +32,6 @@ class Covered:
     share: float
     gap: float
     gap_at: float
-    configured: bool
 
 
 class Coverage:
@@ -56,15 +55,16 @@ class Coverage:
 
     def of(self, sides: Sequence[RuleSet]) -> list[Covered]:
         """Return the coverage of what was read and of what the configurations of the sides have, by name."""
-        configured = [
-            {(relay.name, location) for relay in side.config.relays for location in side.config.locations}
+        configured = {
+            (relay.name, location)
             for side in sides
             if side.config is not None
-        ]
-        keys = sorted({*self._there, *(key for of_side in configured for key in of_side)})
-        return [self._covered(key, configured=key in configured[0]) for key in keys]
+            for relay in side.config.relays
+            for location in side.config.locations
+        }
+        return [self._covered(key) for key in sorted({*self._there, *configured})]
 
-    def _covered(self, key: tuple[str, str], *, configured: bool) -> Covered:
+    def _covered(self, key: tuple[str, str]) -> Covered:
         there = self._there.get(key, np.zeros(self._bins, dtype=np.bool_))
         edges = np.flatnonzero(np.diff(np.concatenate(([True], there, [True])).astype(np.int8)))
         begins, ends = edges[::2], edges[1::2]
@@ -75,5 +75,4 @@ class Coverage:
             share=float(there.mean()),
             gap=float((ends - begins)[index] * self._bin) if len(begins) else 0.0,
             gap_at=self._start + self._bin * float(begins[index]) if len(begins) else self._start,
-            configured=configured,
         )

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from monitor.durations import duration
+from monitor.simulation.replay.rolling import DEFAULT_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
 
 def notes(found: Replay) -> Iterator[str]:
     """Yield a sentence or two for each."""
-    if found.first is None:
-        yield "Prometheus has no samples of this time that the rules select: nothing was judged."
-        return
     yield from _data(found)
     new, old = found.new.config, found.old.config if found.old is not None else None
     if new is not None and old is not None:
@@ -35,7 +33,6 @@ def notes(found: Replay) -> Iterator[str]:
 
 
 def _data(found: Replay) -> Iterator[str]:
-    assert found.first is not None
     warm = found.first + found.history
     begin = datetime.fromtimestamp(found.first, UTC)
     if found.first > found.start:
@@ -45,6 +42,8 @@ def _data(found: Replay) -> Iterator[str]:
             f"Windows of the rules reach back {duration(found.history)}: until "
             f"{datetime.fromtimestamp(warm, UTC):%Y-%m-%d %H:%M} UTC they saw less than they would have."
         )
+    if found.version is None:
+        yield f"It tells no version of Prometheus: rules are evaluated as by Prometheus {DEFAULT_VERSION}."
     if found.unrecorded:
         down = sum(end - start for start, end in found.unrecorded)
         yield f"Prometheus itself recorded nothing for {duration(down)} in total: no rule is evaluated then."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from monitor.simulation.ruler import Samples
     from monitor.slo.rules.rule import Group
 
+DEFAULT_VERSION: Final = 3
+"""Major version of a Prometheus that tells none: other programs that speak its API are based on it."""
+
 RuleKey = tuple[int, int]
 """Number of a group, and of a rule in it."""
 
@@ -32,7 +35,7 @@ class RollingRuler:
     version: Prometheus' major version.
     """
 
-    def __init__(self, rules: RuleSet, *, version: int = 3) -> None:
+    def __init__(self, rules: RuleSet, *, version: int = DEFAULT_VERSION) -> None:
         self._rules, self._version = rules, version
         self._spans: dict[str, float] = defaultdict(float)
         for group in rules.groups:

@@ -15,8 +15,8 @@ class _Rule(msgspec.Struct, rename={"pending_for": "for"}):
     expr: str
     record: str = ""
     alert: str = ""
-    pending_for: str = "0"
-    keep_firing_for: str = "0"
+    pending_for: str | float = "0"
+    keep_firing_for: str | float = "0"
     labels: dict[str, str] = {}
 
 
@@ -24,6 +24,8 @@ class _Group(msgspec.Struct):
     name: str
     rules: list[_Rule]
     interval: str | None = None
+    labels: dict[str, str] = {}
+    query_offset: str | None = None
 
 
 def has_rules(document: Any) -> bool:
@@ -37,6 +39,10 @@ def groups_of(document: Any) -> list[Group]:
         groups = msgspec.convert(_spec(document)["groups"], list[_Group])
     except msgspec.ValidationError as error:
         raise ValueError(f"is no rule file: {error}") from None
+    for group in groups:
+        for key, value in (("labels", group.labels), ("query_offset", group.query_offset)):
+            if value:
+                raise ValueError(f"`{key}` of group {group.name} is not supported")
     return [
         Group(
             name=group.name,
@@ -58,7 +64,7 @@ def _rule(raw: _Rule, group: str) -> Record | Alert:
         raise ValueError(f"a rule of group {group} has neither `record` nor `alert`")
     try:
         selectors_of(raw.expr)
-        waits = parse_duration(raw.pending_for), parse_duration(raw.keep_firing_for)
+        waits = _seconds(raw.pending_for), _seconds(raw.keep_firing_for)
     except (PromqlError, ValueError) as error:
         raise ValueError(f"rule {name} of group {group}: {error}") from None
     if raw.record:
@@ -77,3 +83,8 @@ def _rule(raw: _Rule, group: str) -> Record | Alert:
         keep_firing_for=waits[1],
         labels={label: value for label, value in raw.labels.items() if label != "severity"},
     )
+
+
+def _seconds(duration: str | float) -> float:
+    """Return a duration in seconds; YAML may have made a number of `0`. Raises `ValueError`."""
+    return parse_duration(duration if isinstance(duration, str) else f"{duration:g}")

@@ -11,7 +11,7 @@ from monitor.simulation.promql import PromqlError
 from monitor.simulation.replay.compare import Change, Kind, Page, Side, compare, pages
 from monitor.simulation.replay.coverage import Coverage
 from monitor.simulation.replay.recorded import Recorded
-from monitor.simulation.replay.rolling import RollingRuler
+from monitor.simulation.replay.rolling import DEFAULT_VERSION, RollingRuler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,16 +27,13 @@ MIN_PART: Final = 900.0
 MANY: Final = 2000
 """Series of which `PART` seconds are evaluated at once; of more, fewer seconds, so that the memory stays the same."""
 
-DEFAULT_VERSION: Final = 3
-"""Major version of a Prometheus that tells none: that of stores which speak its API."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
     """What a replay found, from `start` to `end` in Unix seconds.
 
-    first: time of the earliest sample, None without any. history: seconds of samples that the rules read.
-    unrecorded: times in which Prometheus was down.
+    first: time of the earliest sample. history: seconds of samples that the rules read.
+    unrecorded: times in which Prometheus was down. version: its major version, None if it tells none.
     changes: None without old rules.
     """
 
@@ -44,9 +41,10 @@ class Replay:
     end: float
     new: RuleSet
     old: RuleSet | None
-    first: float | None
+    first: float
     history: float
     samples: int
+    version: int | None
     unrecorded: Sequence[tuple[float, float]]
     covered: Sequence[Covered]
     pages: Sequence[Page]
@@ -68,15 +66,15 @@ def replay(
 ) -> Replay:
     """Replay recorded data. `progress` is told the share that is done.
 
-    Raises `PrometheusError`, and `RequestError` for a rule that cannot be evaluated.
+    Raises `PrometheusError`, and `RequestError` if there are no samples, or for a rule that cannot be evaluated.
     """
     sides = [new] if old is None else [new, old]
     history = max(side.history for side in sides)
     scrape = max(side.config.prometheus.scrape_interval for side in sides if side.config is not None)
     selectors = [each for side in sides for each in side.selectors()]
     recorded = Recorded(client, selectors, interval=scrape, step=_step(sides))
-    version = client.major_version() or DEFAULT_VERSION
-    rulers = [RollingRuler(side, version=version) for side in sides]
+    version = client.major_version()
+    rulers = [RollingRuler(side, version=version or DEFAULT_VERSION) for side in sides]
     coverage = Coverage(start, end, scrape)
     begin = PART * math.floor((start - history) / PART)
     at, part = begin, MIN_PART
@@ -93,15 +91,21 @@ def replay(
                 raise RequestError(f"{side.name}: {error}") from None
         at, part = until, max(MIN_PART, min(PART, 60.0 * (PART * MANY // (60 * max(len(series), 1)))))
         progress((at - begin) / (end - begin))
+    if recorded.first > end:
+        raise RequestError(
+            "Prometheus has no samples of this time that the rules select: does it scrape the monitors, and is "
+            f"`install` in {new.name} theirs?"
+        )
     found = [_side(side, ruler, end) for side, ruler in zip(sides, rulers, strict=True)]
     return Replay(
         start=start,
         end=end,
         new=new,
         old=old,
-        first=recorded.first if math.isfinite(recorded.first) else None,
+        first=recorded.first,
         history=history,
         samples=recorded.read,
+        version=version,
         unrecorded=[span for span in recorded.unrecorded if span[1] > start],
         covered=coverage.of(sides),
         pages=[page for page in found[0].pages if page.at >= start],

@@ -45,10 +45,11 @@ def to_json(found: Replay) -> dict[str, Any]:
     return {
         "start": _iso(found.start),
         "end": _iso(found.end),
-        "dataBegin": None if found.first is None else _iso(found.first),
+        "dataBegin": _iso(found.first),
         "newRules": found.new.name,
         "oldRules": None if found.old is None else found.old.name,
         "samples": found.samples,
+        "prometheusVersion": found.version,
         "pages": [_page(page) for page in found.pages],
         "changes": None
         if changes is None

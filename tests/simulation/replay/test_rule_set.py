@@ -56,12 +56,19 @@ def test_a_configuration_is_known_by_its_keys(tmp_path: Path) -> None:
             "rule A reads b, which a later rule records",
         ),
         ("groups: [", "is no YAML"),
+        ("groups: [{name: g, labels: {team: a}, rules: []}]", "`labels` of group g is not supported"),
+        ("groups: [{name: g, rules: [{alert: A, expr: up, for: 30}]}]", "rule A of group g: is not a duration"),
     ],
 )
 def test_a_rule_file_that_cannot_be_replayed_says_why(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(StartupError, match=r"old\.yml: ") as raised:
         loaded(tmp_path, text)
     assert message in str(raised.value)
+
+
+def test_a_wait_may_be_the_number_zero(tmp_path: Path) -> None:
+    rules = loaded(tmp_path, "groups: [{name: g, rules: [{alert: A, expr: up, for: 0, labels: {severity: critical}}]}]")
+    assert [rule.name for group in rules.groups for rule in group.rules] == ["A"]
 
 
 def test_an_invalid_configuration_is_reported_as_by_check(tmp_path: Path) -> None:

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
+from monitor.cli import app
 from monitor.cli.replay import replay_recorded
 from monitor.cli.shared import Output
-from monitor.errors import MonitorError
+from monitor.errors import MonitorError, RequestError
 from monitor.simulation.replay.compare import Kind
 from monitor.simulation.replay.notes import notes
 from monitor.simulation.replay.rule_set import RuleSet, load_rule_set
@@ -33,7 +35,7 @@ DOWN = (100 * world.MINUTE, 115 * world.MINUTE)
 """Seconds of the day in which Prometheus recorded nothing."""
 
 HOURS = 2.0
-END = "2026-02-03T02:00"
+UNTIL = "2026-02-03T02:00"
 
 
 def named(page: dict[str, Any]) -> tuple[str, str, list[str], str]:
@@ -61,12 +63,15 @@ async def test_each_page_that_a_change_gains_loses_or_moves_is_named(tmp_path: P
             "--prometheus",
             prometheus.url,
         )
-        changed = monitor("simulate", "--replay", *options, "--since", "2h", "--until", END, "--output", "json")
+        changed = monitor("simulate", "--replay", *options, "--since", "2h", "--until", UNTIL, "--output", "json")
         # The same rules, from a file, over a day of which Prometheus has the end only.
         rules = RuleSet.of_config("old.yaml", world.load(before))
         client = PrometheusClient(prometheus.url, "default")
-        end = world.DAY + HOURS * world.HOUR
-        equal = replay(client, rules, load_rule_set(tmp_path / "rules.yml", {}, rules), end - 86_400.0, end)
+        stop = world.DAY + HOURS * world.HOUR
+        equal = replay(client, rules, load_rule_set(tmp_path / "rules.yml", {}, rules), stop - 86_400.0, stop)
+        # What judged nothing must not look like a change that loses nothing.
+        with pytest.raises(RequestError, match="no samples of this time that the rules select"):
+            replay(client, rules, rules, stop - 50 * 86_400.0, stop - 49 * 86_400.0)
     assert (changed.returncode, changed.stderr) == (1, "")  # a page is lost
     found = json.loads(changed.stdout)
     changes = found["changes"]
@@ -111,3 +116,17 @@ def test_what_cannot_be_replayed_is_said(tmp_path: Path, options: dict[str, Any]
     with pytest.raises((typer.BadParameter, MonitorError)) as raised:
         replay_recorded(config, Output.TEXT, **(usual | options))
     assert message in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--against", "old.yaml"], "--prometheus, --since, --until and --against need it"),
+        (["--since", "7d"], "--prometheus, --since, --until and --against need it"),
+        (["--replay", "--year"], "cannot be used with --year"),
+    ],
+)
+def test_options_without_the_one_that_they_need_are_refused(options: list[str], message: str) -> None:
+    done = CliRunner().invoke(app, ["simulate", *options])
+    assert done.exit_code == 2
+    assert message in done.stderr

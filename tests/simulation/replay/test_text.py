@@ -39,6 +39,7 @@ def found(**changes: Any) -> Replay:
         "first": START - 9 * HOUR,
         "history": 8 * HOUR,
         "samples": 1_000_000,
+        "version": 2,
         "unrecorded": (),
         "covered": (),
         "pages": (),
@@ -96,7 +97,7 @@ def test_json_has_times_as_text_and_open_ends_as_null() -> None:
 @pytest.mark.parametrize(
     ("changes", "note"),
     [
-        ({"first": None}, "Prometheus has no samples of this time that the rules select: nothing was judged."),
+        ({"version": None}, "It tells no version of Prometheus: rules are evaluated as by Prometheus 3."),
         ({"first": START + HOUR}, "Data begin at 2026-02-03 01:00:00 UTC: there are no pages before."),
         ({"first": START}, "until 2026-02-03 08:00 UTC they saw less than they would have."),
         ({"unrecorded": [(START, START + 600)]}, "Prometheus itself recorded nothing for 10 min 00 s in total"),
