@@ -6,6 +6,7 @@ It prints what became of the commands and snippets of each page. As root; it tak
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -50,11 +51,13 @@ def main(names: list[str]) -> int:
     if os.geteuid() != 0:
         sys.stderr.write("make docs-commands needs root, for namespaces\n")
         return 2
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started ends with this program
     failures: list[str] = []
     counts: dict[str, Counts] = {}
     for name in names or every:
-        sys.stderr.write(f"{name} …\n")
+        before = len(failures)
         counts[name] = _read(name, every[name], failures)
+        sys.stderr.write(f"{name}: {counts[name].seconds:.0f} s, {len(failures) - before} faults\n")
     if not names:
         counts["other pages"] = _snippets_elsewhere(failures)
     total = Counts()
