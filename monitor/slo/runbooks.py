@@ -101,10 +101,10 @@ def _list(rules: Mapping[str, Sequence[Alert]], known: Mapping[str, Runbook]) ->
     yield ""
     yield "One page for each alert: what it means, what to do, step by step, and what it is not. Alerts link to it."
     yield ""
-    yield "| alert | severity | what has happened |"
+    yield "| alert | what has happened | severity |"
     yield "|---|---|---|"
     for name in sorted(rules):
-        yield f"| [{name}]({name}.md) | {_severities(rules[name])} | {known[name].headline} |"
+        yield f"| [{name}]({name}.md) | {known[name].headline} | {_severities(rules[name])} |"
 
 
 def _severities(rules: Sequence[Alert]) -> str:

@@ -67,8 +67,9 @@ def test_the_list_of_runbooks_has_each_with_its_severities_and_headline() -> Non
     for name, runbook in runbooks(CONFIG).items():
         (row,) = (row for row in rows if row.startswith(f"| [{name}]({name}.md) | "))
         severities = (ROOT / "docs" / "runbooks" / f"{name}.md").read_text("utf-8").splitlines()[2]
-        assert f"*{row.split(' | ')[1]}.* {row.split(' | ')[2].rstrip(' |')}" == severities
-        assert row.endswith(f"| {runbook.headline} |")
+        _, headline, severity = row.removesuffix(" |").split(" | ")
+        assert f"*{severity}.* {headline}" == severities
+        assert headline == runbook.headline
 
 
 @pytest.mark.required_counterpart("promtool")
