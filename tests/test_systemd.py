@@ -81,7 +81,8 @@ def test_its_commands_exist_with_their_options() -> None:
     commands = [shlex.split(value) for name, value in settings() if name.startswith("Exec")]
     group = typer.main.get_command(app)
     program = "/usr/local/bin/relay-monitor"
-    arguments = [words[words.index(program) + 1 :] for words in commands if program in words]
+    texts = [" ".join(words) for words in commands]
+    arguments = [text.partition(f"{program} ")[2].split() for text in texts if program in text]
     assert [words[0] for words in arguments] == ["run", "check"]
     for name, *options in arguments:
         known = {option for parameter in group.commands[name].params for option in parameter.opts}  # type: ignore[attr-defined] # a group
