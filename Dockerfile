@@ -43,11 +43,12 @@ RUN uv build --wheel --out-dir dist --build-constraints requirements-dev.lock --
     && ./finish.sh
 
 FROM build AS build-tools
-# A C compiler: hdrhistogram has no wheel for Linux on arm64.
+# A C compiler: hdrhistogram has no wheel for Linux on arm64. It is compiled without debug information, in which the folder
+# of the build has a random name.
 # hadolint ignore=DL3008 # likewise
 RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev python3-dev && rm -rf /var/lib/apt/lists/*
 COPY requirements-tools.lock ./
-RUN uv pip install --require-hashes --only-binary :all: --no-binary hdrhistogram \
+RUN CFLAGS=-g0 uv pip install --require-hashes --only-binary :all: --no-binary hdrhistogram \
         --build-constraints requirements-dev.lock -r requirements-tools.lock \
     && ./finish.sh
 

@@ -64,7 +64,7 @@ def unlisted(root: Path) -> Iterator[str]:
     listed = {purl.partition("?")[0].lower() for purl in components(root)}
     for metadata in sorted(packages(root).glob("*.dist-info")):
         name, _, version = metadata.name.removesuffix(".dist-info").rpartition("-")
-        purl = f"pkg:pypi/{re.sub('[-_.]+', '-', name).lower()}@{version}"
+        purl = f"pkg:pypi/{re.sub('[-_.]+', '-', name).lower()}@{quote(version)}".lower()
         if purl not in listed and not name.startswith("relay_monitor"):
             yield f"{purl} is not in the list of components"
     names = {purl.partition("@")[0] for purl in listed}
