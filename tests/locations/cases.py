@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from tests.locations.measurement import page, resolved, voted, warning
 from tests.locations.network import LOCATIONS
+from tests.locations.world import DIRECT, FEDERATED, REMOTE_WRITE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -23,6 +24,9 @@ MOST_ABSENT: Final = 250.0
 PAGE: Final = 90.0
 SILENT_PAGE: Final = 120.0
 """Seconds to the page about a relay that is dead, and about one that does not answer."""
+
+LOOK_BACK: Final = 330.0
+"""Seconds for which the last sample of a series counts that is not scraped, and what comes."""
 
 WARNING: Final = 120.0
 RESOLVED: Final = 240.0
@@ -91,12 +95,7 @@ async def monitor_killed(measurement: Measurement) -> None:
     killed = measurement.begin("the monitor of fra is killed")
     await measurement.world.monitors["fra"].kill()
     await measurement.follows(killed, voted(VOTES, iad=1, sin=1))
-    change = measurement.begin("meanwhile the relay is killed")
-    await measurement.world.kill_relay()
-    await measurement.follows(change, page("RelayDown", PAGE, relay="relay"), voted(VOTES, iad=0, sin=0))
-    change = measurement.begin("the relay is back")
-    await measurement.world.revive_relay()
-    await measurement.follows(change, resolved("RelayDown", RESOLVED, relay="relay"), voted(VOTES, iad=1, sin=1))
+    await _relay_killed(measurement, fra=None)
     await measurement.follows(killed, warning("RelayMonitorAbsent", ABSENT, location="fra"))
     change = measurement.begin("the monitor is started again")
     await measurement.world.monitors["fra"].start()
@@ -119,6 +118,42 @@ async def path_lost(measurement: Measurement) -> None:
     await measurement.follows(change, resolved("RelayDown", RESOLVED, relay="relay"), voted(VOTES, **ALL))
 
 
+async def federated_cut_off(measurement: Measurement) -> None:
+    """A location with its Prometheus is gone at once for the central one, which federates it."""
+    cut = measurement.begin("fra is cut off, its Prometheus too")
+    _cut_off(measurement, "fra")
+    await measurement.follows(cut, voted(VOTES, iad=1, sin=1))
+    await _relay_killed(measurement, fra=None)
+    await measurement.follows(cut, warning("RelayMonitorAbsent", ABSENT, location="fra"))
+    change = measurement.begin("its network is back")
+    measurement.world.network.restore("fra")
+    await measurement.follows(change, voted(VOTES, **ALL))
+
+
+async def written_cut_off(measurement: Measurement) -> None:
+    """A location that stops writing keeps its last vote for five minutes; the others outvote it."""
+    cut = measurement.begin("fra is cut off, its Prometheus does not write")
+    _cut_off(measurement, "fra")
+    await _relay_killed(measurement, fra=1)
+    await measurement.follows(cut, voted(LOOK_BACK, iad=1, sin=1))
+    change = measurement.begin("its network is back")
+    measurement.world.network.restore("fra")
+    await measurement.follows(change, voted(VOTES, **ALL))
+
+
+async def _relay_killed(measurement: Measurement, *, fra: float | None) -> None:
+    """Kill the relay and start it again, while the vote of one location does not change."""
+    unchanged = {} if fra is None else {"fra": fra}
+    change = measurement.begin("meanwhile the relay is killed")
+    await measurement.world.kill_relay()
+    await measurement.follows(change, page("RelayDown", PAGE, relay="relay"), voted(VOTES, iad=0, sin=0, **unchanged))
+    change = measurement.begin("the relay is back")
+    await measurement.world.revive_relay()
+    await measurement.follows(
+        change, resolved("RelayDown", RESOLVED, relay="relay"), voted(VOTES, iad=1, sin=1, **unchanged)
+    )
+
+
 def _cut_off(measurement: Measurement, location: str) -> None:
     measurement.world.network.cut_egress(location)
     measurement.world.network.cut_scrapes(location)
@@ -126,10 +161,11 @@ def _cut_off(measurement: Measurement, location: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is done in one world, and the warnings about relays that may come besides what is due."""
+    """What is done in one world, the warnings that may come besides what is due, and the way of the series."""
 
     run: Callable[[Measurement], Awaitable[None]]
     allowed: frozenset[str] = frozenset()
+    way: str = DIRECT
 
 
 SYMPTOMS: Final = frozenset({"RelayProbeFailing", "RelayErrorBudgetBurn", "RelayPairsUnstable", "RelayMessagesLost"})
@@ -138,6 +174,8 @@ SYMPTOMS: Final = frozenset({"RelayProbeFailing", "RelayErrorBudgetBurn", "Relay
 CASES: Final = {
     "two-without-network": Case(two_without_network, SYMPTOMS),
     "monitor-killed": Case(monitor_killed, SYMPTOMS),
+    "written-cut-off": Case(written_cut_off, SYMPTOMS, REMOTE_WRITE),
+    "federated-cut-off": Case(federated_cut_off, SYMPTOMS, FEDERATED),
     "one-cut-off": Case(one_cut_off),
     "two-cut-off": Case(two_cut_off),
     "path-lost": Case(path_lost, SYMPTOMS),

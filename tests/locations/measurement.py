@@ -162,7 +162,7 @@ class Measurement:
             await asyncio.sleep(POLL)
 
     def surplus(self, allowed: frozenset[str]) -> list[str]:
-        """Return what nobody expected: pages, and warnings about relays unless they are `allowed`."""
+        """Return what nobody expected: pages, and warnings unless they are `allowed`."""
         return list(dict.fromkeys(self._surplus(allowed)))
 
     @property
@@ -176,9 +176,9 @@ class Measurement:
         for notification in self.world.receiver.notifications:
             for alert in notification.alerts:
                 labels = alert["labels"]
-                if alert["status"] != "firing" or not (labels["severity"] == "critical" or "relay" in labels):
+                if alert["status"] != "firing" or labels["severity"] not in {"critical", "warning"}:
                     continue
-                if labels["severity"] != "critical" and labels["alertname"] in allowed:
+                if labels["severity"] == "warning" and labels["alertname"] in allowed:
                     continue
                 if labels.get("slo") == LATENCY:
                     continue

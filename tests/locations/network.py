@@ -152,5 +152,8 @@ class Network:
         for location in LOCATIONS:
             central = f"10.30.{NUMBERS[location]}.1 prometheus.example.com"
             yield location, [*(f"{address} {name}" for name, address in NAMES.items()), central]
-        monitors = (f"10.30.{NUMBERS[location]}.2 monitor.{location}.example.com" for location in LOCATIONS)
-        yield CENTRAL, ["127.0.0.1 alertmanager prometheus.example.com", *monitors]
+        scraped = (
+            f"10.30.{NUMBERS[location]}.2 monitor.{location}.example.com prometheus.{location}.example.com"
+            for location in LOCATIONS
+        )
+        yield CENTRAL, ["127.0.0.1 alertmanager prometheus.example.com", *scraped]

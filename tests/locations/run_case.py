@@ -27,7 +27,7 @@ AFTER: Final = 20.0
 
 async def run(name: str, network: str, folder: Path, rules: Path, interval: str) -> dict[str, Any]:
     """Start a world, run a case in it, and return what was measured."""
-    async with World(Network(network), folder, rules, interval=interval) as world:
+    async with World(Network(network), folder, rules, way=CASES[name].way, interval=interval) as world:
         measurement = Measurement(name, world)
         await measurement.follows(measurement.begin("all programs are started"), voted(START, **ALL))
         if not measurement.rows[0].wrong:

@@ -1,5 +1,7 @@
 """The programs of the example of three locations: a monitor at each, relays, references, Prometheus and Alertmanager.
 
+The series of the monitors come to the central Prometheus in one of three ways, as in docs/locations.md.
+
 All have the files of deploy/locations, with their names and ports. What differs: Alertmanager's receivers are webhooks,
 and TLS certificates are of an authority of the test. Runs on the host `central` of its network.
 """
@@ -7,6 +9,7 @@ and TLS certificates are of an authority of the test. Runs on the host `central`
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 import sys
 from contextlib import AsyncExitStack
@@ -35,6 +38,19 @@ INTERVAL: Final = "15s"
 PROMETHEUS_URL: Final = "https://prometheus.example.com"
 RELAY_NAMES: Final = {RELAY: "relay.example.com", STAGING: "relay.staging.example.com"}
 
+DIRECT: Final = "direct"
+FEDERATED: Final = "federated"
+REMOTE_WRITE: Final = "remote-write"
+CENTRAL_FILES: Final = {
+    DIRECT: "prometheus-direct.yml",
+    FEDERATED: "prometheus-federated.yml",
+    REMOTE_WRITE: "prometheus-receiving.yml",
+}
+LOCAL_FILES: Final = {FEDERATED: "prometheus-local.yml", REMOTE_WRITE: "prometheus-remote-write.yml"}
+"""The files of Prometheus in each way: the central one, and those of the locations."""
+
+PASSWORD_FILE: Final = "/etc/prometheus/central-password"
+
 Votes = dict[str, float]
 """What each location that has a vote says of the relay."""
 
@@ -45,8 +61,10 @@ class World:
     `rules` is a folder that `generate` wrote. Scrapes and evaluations are `interval` apart.
     """
 
-    def __init__(self, network: Network, folder: Path, rules: Path, *, interval: str = INTERVAL) -> None:
-        self.network = network
+    def __init__(
+        self, network: Network, folder: Path, rules: Path, *, way: str = DIRECT, interval: str = INTERVAL
+    ) -> None:
+        self.network, self.way = network, way
         self.receiver = Receiver()
         self.relay: Engine
         self.monitors: dict[str, Program] = {}
@@ -69,6 +87,8 @@ class World:
             for monitor in self.monitors.values():
                 stack.push_async_callback(monitor.stop)
             await asyncio.gather(*(monitor.start() for monitor in self.monitors.values()))
+            for location in LOCATIONS if self.way in LOCAL_FILES else ():
+                await stack.enter_async_context(self._local_prometheus(location))
             await stack.enter_async_context(self._alertmanager())
             await stack.enter_async_context(self._prometheus())
             self._client = await stack.enter_async_context(
@@ -108,10 +128,14 @@ class World:
             issued.cert_chain_pems[0].write_to_path(files[0])
             issued.private_key_pem.write_to_path(files[1])
             self._certificates[name] = files
-        for file in (CONFIG, FOLDER / "prometheus-direct.yml"):
-            text = file.read_text("utf-8").replace(f"_interval: {INTERVAL}", f"_interval: {self._interval}")
-            (self._folder / file.name).write_text(text, "utf-8")
+        for name in (CONFIG.name, CENTRAL_FILES[self.way]):
+            (self._folder / name).write_text(self._text(name), "utf-8")
         (self._folder / "alerts").symlink_to(self._rules / "alerts")
+
+    def _text(self, name: str) -> str:
+        """Return a file of the example with the intervals of this world."""
+        text = (FOLDER / name).read_text("utf-8")
+        return text.replace(f"_interval: {INTERVAL}", f"_interval: {self._interval}")
 
     async def _start_relay(self, address: str) -> Engine:
         certificate, key = self._certificates[RELAY_NAMES[address]]
@@ -125,19 +149,32 @@ class World:
     async def _stop_relay(self) -> None:
         await self.relay.stop()
 
+    def _at(self, location: str, **variables: str) -> tuple[str, ...]:
+        """Return the words before a command at a location."""
+        trusting = {"SSL_CERT_FILE": str(self._ca_file), **variables}
+        return (*self.network.inside(location), "env", *(f"{name}={value}" for name, value in trusting.items()))
+
     def _monitor(self, location: str) -> Program:
-        variables = {
-            "LOCATION": location,
-            "STATE_DIR": str(self._folder / f"state-{location}"),
-            "SSL_CERT_FILE": str(self._ca_file),
-        }
         return Program(
-            *self.network.inside(location),
-            "env",
-            *(f"{name}={value}" for name, value in variables.items()),
+            *self._at(location, LOCATION=location, STATE_DIR=str(self._folder / f"state-{location}")),
             *(sys.executable, "-m", "monitor", "run", "--config", self._folder / CONFIG.name),
             ready=f"http://monitor.{location}.example.com:9464/-/ready",
             log=self._folder / f"monitor-{location}.log",
+        )
+
+    def _local_prometheus(self, location: str) -> Program:
+        """Return the Prometheus of a location; the example is that of Frankfurt."""
+        file, password = self._folder / f"prometheus-{location}.yml", self._folder / "password"
+        password.touch()
+        text = self._text(LOCAL_FILES[self.way]).replace(PASSWORD_FILE, str(password))
+        file.write_text(re.sub(r"\b(prometheus|username): fra\b", rf"\1: {location}", text), "utf-8")
+        return Program(
+            *self._at(location),
+            find(PROMETHEUS),
+            *(f"--config.file={file}", f"--storage.tsdb.path={self._folder / f'prometheus-{location}'}"),
+            "--web.listen-address=:9090",
+            ready=f"http://prometheus.{location}.example.com:9090/-/ready",
+            log=self._folder / f"prometheus-{location}.log",
         )
 
     def _prometheus(self) -> Program:
@@ -146,9 +183,10 @@ class World:
         web.write_text(yaml.safe_dump({"tls_server_config": {"cert_file": str(certificate), "key_file": str(key)}}))
         return Program(
             find(PROMETHEUS),
-            f"--config.file={self._folder / 'prometheus-direct.yml'}",
+            f"--config.file={self._folder / CENTRAL_FILES[self.way]}",
             f"--storage.tsdb.path={self._folder / 'prometheus'}",
             *("--storage.tsdb.retention.time=40d", "--web.listen-address=:443", f"--web.config.file={web}"),
+            *(["--web.enable-remote-write-receiver"] if self.way == REMOTE_WRITE else []),
             ready=f"{PROMETHEUS_URL}/-/ready",
             log=self._folder / "prometheus.log",
             ca_file=self._ca_file,
