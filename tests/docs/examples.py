@@ -108,7 +108,10 @@ FRONT: Final = Service(
 )
 LOCAL_MONITOR: Final = Service(
     "monitor",
-    re.compile(r"relay-monitor (?:status|drill|maintenance)(?![^#]*--url)|127\.0\.0\.1:9464|http://(?:eu|us):9464"),
+    re.compile(
+        r"relay-monitor (?:status|drill|maintenance|simulate --replay)(?![^#]*--url)"
+        r"|127\.0\.0\.1:9464|http://(?:eu|us):9464"
+    ),
     MONITOR,
     "127.0.0.1:9464",
     ready="relay is up",
