@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from monitor.text_table import Column, table
 from tests.docs.blocks import NEEDS, SHELL, SNIPPETS, commands_of, pages, read_blocks
 from tests.docs.pages import readings
-from tests.docs.reader import CommandError, Reader, Treatment, treatment_of
+from tests.docs.reader import Reader, Treatment, treatment_of
 from tests.docs.snippets import SnippetError, check, check_queries
 from tests.docs.usage import faults
 
@@ -80,12 +80,8 @@ def _read(name: str, blocks: list[Block], failures: list[str]) -> Counts:
             treatment = treatment_of(block, command, slow=True)
             counts.commands[block.marks["needs"] if treatment is Treatment.NEEDS else treatment] += 1
             failures += [f"{command.where}: {fault}" for fault in faults(command.text)]
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            with Reader(Path(folder), slow=True) as reader:
-                reader.read(blocks)
-        except CommandError as error:
-            failures.append(str(error))
+    with tempfile.TemporaryDirectory() as folder, Reader(Path(folder), slow=True) as reader:
+        reader.read(blocks, failures)
     counts.snippets = _snippets(blocks, failures)
     counts.seconds = time.monotonic() - started
     return counts

@@ -73,7 +73,6 @@ class Treated:
 
     command: Command
     treatment: Treatment
-    seconds: float = 0.0
 
 
 def treatment_of(block: Block, command: Command, *, slow: bool) -> Treatment:
@@ -98,6 +97,7 @@ class Reader:
         self._servers: dict[str, tuple[Command, subprocess.Popen[bytes]]] = {}
         self._done: set[str] = set()
         self._is_set_up = False
+        self._failures: list[str] | None = None
         self._values: dict[str, str] = {}
 
     def __enter__(self) -> Self:
@@ -114,11 +114,13 @@ class Reader:
     ) -> None:
         self._stack.close()
 
-    def read(self, blocks: list[Block]) -> list[Treated]:
+    def read(self, blocks: list[Block], failures: list[str] | None = None) -> list[Treated]:
         """Do what the blocks say, in their order, and return what became of each command.
 
-        Raises `CommandError` for the first one that fails, or prints something else than its page shows.
+        Raises `CommandError` for the first one that fails, or prints something else than its page shows. With
+        `failures` its message goes there instead, and the reader goes on.
         """
+        self._failures = failures
         treated: list[Treated] = []
         self._is_set_up = blocks[0].page not in IN_A_CHECKOUT
         if self._is_set_up and not self._host.path(INSTALLED).is_symlink():
@@ -137,9 +139,15 @@ class Reader:
         """End the commands that do not end. An example with prompts is complete in itself."""
         for command, process in self._servers.values():
             if process.poll() is not None:
-                raise CommandError(command, "ended by itself", self._log(command))
-            self._host.stop(process)
+                self._fail(CommandError(command, "ended by itself", self._log(command)))
+            else:
+                self._host.stop(process)
         self._servers.clear()
+
+    def _fail(self, error: CommandError) -> None:
+        if self._failures is None:
+            raise error
+        self._failures.append(str(error))
 
     def _write(self, block: Block) -> None:
         if (name := block.marks.get("file")) is not None:
@@ -150,17 +158,22 @@ class Reader:
 
     def _treat(self, block: Block, command: Command) -> Treated:
         treatment = treatment_of(block, command, slow=self._slow)
-        started = time.monotonic()
+        if treatment is Treatment.EXECUTED:
+            try:
+                self._enter(command)
+            except CommandError as error:
+                self._fail(error)
+        return Treated(command, treatment)
+
+    def _enter(self, command: Command) -> None:
         self._is_set_up |= command.text.startswith("make ")
         if ".venv/" in command.text and not self._is_set_up:
             raise CommandError(command, "nothing on the page has made .venv/")
-        if treatment is Treatment.EXECUTED:
-            text = self._entered(command.text)
-            if (server := SERVERS.match(text)) is not None:
-                self._start_server(command, text, server)
-            elif text not in self._done:
-                self._execute(command, text)
-        return Treated(command, treatment, time.monotonic() - started)
+        text = self._entered(command.text)
+        if (server := SERVERS.match(text)) is not None:
+            self._start_server(command, text, server)
+        elif text not in self._done:
+            self._execute(command, text)
 
     def _entered(self, text: str) -> str:
         """Return what the reader enters: with their own values, and after they have made the files of their own."""
