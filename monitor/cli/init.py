@@ -67,7 +67,7 @@ def init(  # noqa: PLR0913 - each is an option
         bool, typer.Option("--anyway", help="Write the file also if no message crosses the relay.")
     ] = False,
 ) -> None:
-    """Try a relay and write a configuration for it.
+    r"""Try a relay and write a configuration for it.
 
     One dApp and one wallet pair over the relay and exchange two messages. If that succeeds, a commented configuration
     with the usual probes and objectives is written, and the next steps are printed. Exit 1, and write nothing, if it
@@ -75,8 +75,9 @@ def init(  # noqa: PLR0913 - each is an option
 
     Examples:
     relay-monitor init --output relay.yaml
-    relay-monitor init --url wss://relay.example.com --name eu-1 --output eu-1.yaml
-    relay-monitor init --url relay.example.com --token-file /run/secrets/token --output eu-2.yaml --anyway
+    relay-monitor init --url wss://relay.example.com --name eu-1 -o eu-1.yaml
+    relay-monitor init --url relay.example.com --output eu-2.yaml \
+        --token-file /run/secrets/token --anyway
     """
     from monitor.config.starter import Starter, relay_name, relay_url, starter_text  # noqa: PLC0415
 

@@ -94,7 +94,8 @@ def start(  # noqa: PLR0913 - one for each option
 
     Examples:
     relay-monitor maintenance start --relay eu-1 --for 20m --reason "deploy 1234"
-    relay-monitor maintenance start --all --for 1h --reason "network" --user ops --password-file /run/secrets/monitor \
+    relay-monitor maintenance start --all --for 1h --reason "network" \
+        --user ops --password-file /run/secrets/monitor \
         --url https://monitor.eu.example.com --url https://monitor.us.example.com
     """
     if everything == bool(relay):

@@ -61,15 +61,16 @@ def report(
     password_file: PasswordFileOption = None,
     ca_file: CaFileOption = None,
 ) -> None:
-    """Report the service levels of a month.
+    r"""Report the service levels of a month.
 
     Read from Prometheus what share of the events of each SLO was good, how much of the month was observed, and how many
     exchanges were excluded or aborted. Exit 1 if an objective was missed.
 
     Examples:
     relay-monitor report --prometheus http://prometheus.example.com:9090
-    relay-monitor report --config prod.yaml --month 2026-10 --format csv > october.csv
-    relay-monitor report --config prod.yaml --monitor http://eu:9464 --monitor http://us:9464
+    relay-monitor report --config prod.yaml --month 2026-10 --format csv > oct.csv
+    relay-monitor report --config prod.yaml --monitor http://eu:9464 \
+        --monitor http://us:9464
     """
     from monitor.report import text  # noqa: PLC0415
     from monitor.report.model import MonthReport  # noqa: PLC0415

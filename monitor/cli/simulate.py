@@ -112,7 +112,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - one for each option
     relay-monitor simulate
     relay-monitor simulate --nodes 3 --trials 400 --plot forecast.svg
     relay-monitor simulate --year --days 60 --relays 20
-    relay-monitor simulate --replay --since 7d --config prod.yaml --against old.yaml
+    relay-monitor simulate --replay --since 7d -c prod.yaml --against old.yaml
     """
     require("simulate")
     if year and replay:
