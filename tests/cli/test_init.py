@@ -30,7 +30,7 @@ class TestInit:
     def test_the_next_steps_call_the_program_as_it_was_called(self, tmp_path: Path) -> None:
         """In a checkout it is not on PATH: `relay-monitor: command not found`."""
         program = str(Path(sys.executable).with_name("relay-monitor"))
-        command = [program, "init", "--url", "embedded", "--output", tmp_path / "relay.yaml"]
+        command = [program, "init", "--url", "embedded", "--output", str(tmp_path / "relay.yaml")]
         done = subprocess.run(
             command, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, timeout=60, check=True
         )
