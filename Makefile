@@ -29,7 +29,7 @@ SUPPORTED = import sys; sys.exit(sys.version_info < (3, 11))
 REFERENCES = $(subst /,.,$(basename $(wildcard monitor/*/reference.py tests/*/reference.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-unit test-python lint wheels dist image docs docs-commands site screenshots pictures bench scale truth endurance chart e2e cluster field texts drill locations systemd incident year journal promtool replay windows fuzz lock clean
+.PHONY: help setup run test test-unit test-python lint wheels dist image docs docs-commands site screenshots pictures bench scale truth endurance chart e2e cluster field texts drill locations systemd incident outages year journal promtool replay windows fuzz lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -141,6 +141,9 @@ e2e: $(STAMP) ## Measure the time from an outage to the page, TRIES times (10)
 
 cluster: $(STAMP) ## Cause incidents on real clusters, and print what the monitor says (CASES='both-nodes-killed …')
 	$(BIN)/python -m tests.cluster $(CASES)
+
+outages: $(STAMP) ## Let a relay fail for 5, 20 and 60 minutes in each way, and compare the budgets that this costs
+	ALL_CASES=1 $(BIN)/python -m pytest tests/daemon/test_outages.py $(ARGS)
 
 year: $(STAMP) ## Simulate a year of faults, and print precision and recall of the pages
 	$(BIN)/relay-monitor simulate --year --config $(CONFIG) $(ARGS)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 pytest_plugins = ["pytester", "tests.relays", "tests.faults.toxiproxy", "tests.loop_watch", "tests.tiers"]
 
 CI = os.environ.get("CI") == "true"
+ALL_CASES = not CI or "ALL_CASES" in os.environ
+"""Whether cases that take minutes of the processor run; CI leaves them to targets of make."""
+
 AS_ROOT = os.geteuid() == 0
 
 # No deadline, since the machine may be busy. In CI the examples are the same each time.

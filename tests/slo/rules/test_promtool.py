@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from monitor.config import parse
 from monitor.slo.generate import generated
-from tests.conftest import CI
+from tests.conftest import ALL_CASES
 from tests.e2e.programs import PROMTOOL, find
 from tests.relays import ROOT
 from tests.slo.rules import location_cases, monitor_cases, promtool, series, slow_probe_cases
@@ -29,9 +28,6 @@ RULES = ROOT / "alerts" / "relay-monitor.rules.yml"
 LONG = frozenset(f"relay-monitor-{topic}_test.yml" for topic in ("explained", "health", "budgets-long", "slow"))
 """Cases that take ten seconds or more."""
 
-ALL_CASES = not CI or "ALL_CASES" in os.environ
-"""Whether each case runs with both versions, and with all rules; CI saves ten minutes of processor time."""
-
 SHIPPED = (ROOT / "config.yaml").read_text("utf-8")
 
 
@@ -41,7 +37,10 @@ def test_the_committed_cases_are_up_to_date() -> None:
 
 
 def versions(*, long: bool) -> list[str]:
-    """Return the versions of promtool that run a case; of the two, version 3 is faster, and is not everywhere."""
+    """Return the versions of promtool that run a case; of the two, version 3 is faster, and is not everywhere.
+
+    With `make promtool`, each case runs with both versions, and with all rules.
+    """
     if long and not ALL_CASES:
         return ["promtool3"] if promtool.PROMTOOL_3.exists() else ["promtool"]
     return ["promtool", "promtool3"]

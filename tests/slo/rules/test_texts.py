@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from monitor.config import parse
 from monitor.slo.rules import alerts, rules_file
 from monitor.slo.rules.templates import LAYERS
 from monitor.vocabulary import Step
-from tests.conftest import CI
+from tests.conftest import ALL_CASES
 from tests.e2e.programs import PROMTOOL, find
 from tests.relays import ROOT
 from tests.slo.rules import promtool
@@ -83,7 +82,7 @@ def _without_links(rules: bytes) -> list[dict[str, Any]]:
 def test_the_texts_are_as_written(
     tmp_path: Path, which: str, config: str, cases: Sequence[TextCase], interval: str
 ) -> None:
-    if which == "promtool3" and CI and not os.environ.get("ALL_CASES"):
+    if which == "promtool3" and not ALL_CASES:
         pytest.skip("takes seconds, and promtool 2 runs it; `make promtool` runs all")
     program = find(PROMTOOL) if which == "promtool" else promtool.promtool_3()
     rules = _without_links(rules_file(parse(config, "config.yaml", {})))
