@@ -20,6 +20,10 @@ exec chroot --userspec="$CONTAINER_USER" --groups= "$ROOT" env -i $VARIABLES "$@
 """In mount and process namespaces of its own: files, then the command as process 1 without privileges."""
 
 
+RUN_TIMEOUT: Final = 300.0
+"""Seconds for a command: `simulate` takes most of a minute of CPU."""
+
+
 class Container:
     """A process of an image. `environ` is added to the image's own."""
 
@@ -43,9 +47,12 @@ class Container:
         )  # fmt: skip
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end."""
+        """Run a command to its end. Raises `TimeoutExpired`."""
         process = self.start(*command)
-        stdout, stderr = process.communicate(timeout=60)
+        try:
+            stdout, stderr = process.communicate(timeout=RUN_TIMEOUT)
+        finally:
+            process.kill()  # if it has not ended
         return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
 
 
