@@ -141,9 +141,9 @@ SERVICES: Final = (
     Service(
         "Alertmanager",
         re.compile(r"alertmanager\.internal\.example\.com:9093|relay-monitor drill"),
-        "$(command -v prometheus-alertmanager || command -v alertmanager) --web.listen-address=:9093 "
-        "--cluster.listen-address= --storage.path=/var/lib/reader-alertmanager "
-        f'--config.file="$(ls {ALERTMANAGER_YML} 2>/dev/null | head -1)"',
+        f"sh -euc 'for config in {ALERTMANAGER_YML}; do if [ -f $config ]; then exec $(command -v "
+        "prometheus-alertmanager || command -v alertmanager) --web.listen-address=:9093 --cluster.listen-address= "
+        "--storage.path=/var/lib/reader-alertmanager --config.file=$config; fi; done'",
         "127.0.0.1:9093",
     ),
 )
