@@ -1,6 +1,6 @@
 """Execute every command of the documentation: `python -m tests.docs [PAGE …]`; exits with 1 if one fails.
 
-It prints what became of the commands and snippets of each page. As root; it takes about half an hour.
+It prints what became of the commands and snippets of each page. As root; it takes about an hour.
 """
 
 from __future__ import annotations
