@@ -122,14 +122,18 @@ OF_RELAY: Final = "install=$install, relay=$relay"
 HERE: Final = "install=$install, location=$location, relay=$relay"
 """Matchers of the alert's relay, everywhere and at the alert's location."""
 _CAUSES: Final = "topk(1, count by (step, reason, status) ({}))"
-RELAY_CAUSE: Final = _CAUSES.format(f"relay_cause_info{{{OF_RELAY}}} == 1")
+_VOTING: Final = "unless on (install, location, instance) relay_monitor_healthy{install=$install} == 0"
+"""Without what an unhealthy monitor last saw: it has no vote."""
+
+RELAY_CAUSE: Final = _CAUSES.format(f"relay_cause_info{{{OF_RELAY}}} == 1 {_VOTING}")
 """The present cause at most locations."""
 
 CAUSE_HERE: Final = _CAUSES.format(f"relay_cause_info{{{HERE}}} == 1")
 """The present cause at the alert's location."""
 
 GROUP_CAUSE: Final = _CAUSES.format(
-    f"relay_cause_info{{install=$install}} == 1 and on (install, relay) {SETTINGS}{{install=$install, group=$group}}"
+    f"relay_cause_info{{install=$install}} == 1 {_VOTING} "
+    f"and on (install, relay) {SETTINGS}{{install=$install, group=$group}}"
 )
 """The present cause at most relays of a group."""
 

@@ -76,7 +76,25 @@ def _eu_and_us() -> dict[str, str]:
     return made
 
 
+def _without_network() -> dict[str, str]:
+    """Three locations, of which two have no network; the third sees the relay down."""
+    made: dict[str, str] = {}
+    for location, reason in (("eu", "refused"), ("us", "unreachable"), ("ap", "unreachable")):
+        where = f'location="{location}", relay="demo"'
+        made[info(location=location)] = FAR
+        made |= {f"relay_up{{{where}}}": then("1x40", "0x2000"), **state("down", 590, 40, where)}
+        made[cause("tcp", reason, where=where)] = then("_x41", FAR)
+        made[f'relay_monitor_healthy{{location="{location}"}}'] = FAR if location == "eu" else then("1x40", "0x2000")
+    return made
+
+
 LOCATIONS: Final[tuple[TextCase, ...]] = (
+    TextCase(
+        name="a relay that is down while two of three locations have no network",
+        series=_without_network(),
+        at="20m",
+        alert="RelayDown",
+    ),
     TextCase(
         name="a relay that is down for five hours, at two of three locations",
         series=_eu_and_us(),
