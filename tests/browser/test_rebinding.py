@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tests.browser.troubles import Troubles
     from tests.browser.views import Views
 
-pytestmark = [pytest.mark.required_counterpart("Chromium"), pytest.mark.alone]
+pytestmark = [pytest.mark.required_counterpart("Chromium"), pytest.mark.timeout(240)]
 
 READ = """async ([path, headers]) => {
   const response = await fetch(path, {headers, referrerPolicy: "no-referrer", credentials: "omit", cache: "no-store"});
