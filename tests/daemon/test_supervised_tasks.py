@@ -182,7 +182,7 @@ class TestOfOneRelay:
         async with running() as monitor:
             verdicts = [relay.verdict for relay in monitor.monitored_relays.relays.values()]
             await until(lambda: all("fails repeatedly" in each.status.reason_unknown for each in verdicts), 600)
-            assert failures(monitor, "reachability") >= 2 * MAX_FAILURES
+            await until(lambda: failures(monitor, "reachability") >= 2 * MAX_FAILURES, 120)
             assert {condition(verdict) for verdict in verdicts} == {Condition.UNKNOWN}
             assert monitor.health.healthy
             bug.remaining = 0
