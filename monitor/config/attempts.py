@@ -78,14 +78,21 @@ def attempt_spacing(confirm: ConfirmConfig, timeout: float) -> float:
     return min(CONFIRMATION_SPACING, (confirm.within - slowest) / (confirm.attempts - 1))
 
 
+def round_attempts(relay: RelayConfig) -> int:
+    """Return the largest number of attempts of a round.
+
+    A round that fails meets `MAX_ENDPOINTS` endpoints and as many again that are not known to fail.
+    """
+    return max(relay.confirm.attempts, min(2 * MAX_ENDPOINTS, len(relay.endpoints)))
+
+
 def round_time(relay: RelayConfig, probes: Sequence[ProbeConfig]) -> float:
     """Return the seconds from a failure to the verdict, if each attempt takes all its time.
 
-    Attempts have the timeout of the first probe. A round that fails meets `MAX_ENDPOINTS` endpoints and as many again
-    that are not known to fail.
+    Attempts have the timeout of the first probe.
     """
     confirm = relay.confirm
-    number = max(confirm.attempts, min(2 * MAX_ENDPOINTS, len(relay.endpoints)))
+    number = round_attempts(relay)
     timeout = min([MAX_ATTEMPT_TIME, confirm.within, *(probe.timeout for probe in probes[:1])])
     return (number - 1) * attempt_spacing(confirm, timeout) + timeout
 

@@ -1,4 +1,4 @@
-"""What a configuration costs the process that runs it: CPU, memory, connections and descriptors, while nothing fails.
+"""What a configuration costs the process that runs it: CPU, memory, connections, and descriptors also in an outage.
 
 The constants are those that `bench.costs` measures; docs/performance.md has the machine.
 """
@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from monitor.config.attempts import CONNECTS, attempt_costs
+from monitor.config.attempts import CONNECTS, attempt_costs, round_attempts
 from monitor.config.capacity import footprint
 from monitor.config.sharding import shard_number
 
@@ -77,7 +77,8 @@ class ProcessCost:
     """The cost of one process.
 
     cpu: share of a core, scrapes included. memory: resident bytes.
-    connections: persistent ones. descriptors: at most, when all bounded probes run at the same time.
+    connections: persistent ones. descriptors: at most, when all bounded probes run at the same time, and a round of
+    attempts to each relay waits for replies.
     """
 
     relays: int
@@ -107,7 +108,7 @@ def _relay_cost(
         + (BYTES_OF_CONNECTION + BYTES_OF_TLS * secure) * probes.connections
         + BYTES_OF_SERIES * series,
         connections=probes.connections,
-        descriptors=probes.connections + probes.run_connections + CONNECTS,
+        descriptors=probes.connections + probes.run_connections + CONNECTS * round_attempts(relay),
     )
 
 
@@ -128,8 +129,15 @@ class ProcessCosts:
 
     @property
     def largest(self) -> ProcessCost:
-        """The process that takes most, of the configured number."""
-        return max(self.divided(self._shards), key=lambda process: process.cpu)
+        """The most that one of the processes takes of each, with the configured number of them."""
+        processes = self.divided(self._shards)
+        return ProcessCost(
+            relays=max(process.relays for process in processes),
+            cpu=max(process.cpu for process in processes),
+            memory=max(process.memory for process in processes),
+            connections=max(process.connections for process in processes),
+            descriptors=max(process.descriptors for process in processes),
+        )
 
     def divided(self, shards: int) -> list[ProcessCost]:
         """Return the cost of each of so many processes."""

@@ -74,10 +74,10 @@ def test_several_locations_and_shards_are_mentioned() -> None:
 
 
 def test_the_cost_of_the_process_is_a_table() -> None:
-    """Six connections; two more for each of both bounded probes, and for an attempt."""
+    """Six connections; two more for each of both bounded probes, and for each attempt of a round."""
     cells = row(SHIPPED, "this", 0)
     assert cells[:2] == ["one", "1"]
-    assert cells[-2:] == ["6", str(DESCRIPTORS + 12)]
+    assert cells[-2:] == ["6", str(DESCRIPTORS + 16)]
     shown = list(lines(SHIPPED.model_copy(update={"shards": 3})))
     assert any(line.startswith("the largest of 3 ") for line in shown)
 
@@ -104,7 +104,7 @@ def test_a_process_that_needs_more_than_the_limits_is_a_warning_with_the_shards_
     monkeypatch.setattr(check_output, "descriptor_limit", lambda: 1024)
     monkeypatch.setattr(check_output, "memory_limit", lambda: 200_000_000)
     (warning,) = [line for line in lines(config) if line.startswith("Warning: this process")]
-    assert "; it may need 3064 descriptors, and the hard limit here is 1024 (ulimit -Hn)" in warning
+    assert "; it may need 5064 descriptors, and the hard limit here is 1024 (ulimit -Hn)" in warning
     assert "; it needs about" in warning
     assert "the limit of memory here is 200 MB: divide the relays among " in warning
     assert not [line for line in lines(many(3)) if line.startswith("Warning")]

@@ -11,9 +11,10 @@ from tests.relays import ROOT
 SERIES = 500
 
 
-def shipped(relays: int, more: str = "") -> Config:
+def shipped(relays: int, more: str = "", shards: int = 1) -> Config:
     """Return the shipped configuration with so many relays."""
-    before, _, after = (ROOT / "config.yaml").read_text("utf-8").partition("\nrelays:\n")
+    text = (ROOT / "config.yaml").read_text("utf-8").replace("\nshards: 1 ", f"\nshards: {shards} ")
+    before, _, after = text.partition("\nrelays:\n")
     probes = after.partition("\nprobes:\n")[2]
     added = "".join(f"  - {{name: relay-{number}, url: 'ws://relay/x'{more}}}\n" for number in range(relays))
     return parse(f"{before}\nrelays:\n{added}\nprobes:\n{probes}", "config.yaml", {})
@@ -24,10 +25,10 @@ def costs(config: Config) -> ProcessCosts:
 
 
 def test_a_process_holds_the_connections_of_its_relays_and_those_of_running_probes() -> None:
-    """Six persistent connections a relay; a run of each of both bounded probes and an attempt take two each."""
+    """Six persistent connections a relay; a run of each of both bounded probes and each attempt of a round take two."""
     cost = costs(shipped(10)).largest
     assert (cost.relays, cost.connections) == (10, 60)
-    assert cost.descriptors == process_cost.DESCRIPTORS + 10 * (6 + 2 + 2 + 2)
+    assert cost.descriptors == process_cost.DESCRIPTORS + 10 * (6 + 2 + 2 + 3 * 2)
 
 
 def test_each_relay_costs_the_same() -> None:
@@ -49,6 +50,14 @@ def test_shards_divide_the_cost_of_the_relays() -> None:
     assert sum(part.relays for part in parts) == 100
     assert sum(part.connections for part in parts) == undivided.connections
     assert sum(part.cpu for part in parts) > undivided.cpu > max(part.cpu for part in parts)
+
+
+def test_the_largest_has_the_most_of_each() -> None:
+    found = costs(shipped(3, shards=2))
+    parts = found.divided(2)
+    assert len({part.descriptors for part in parts}) == 2
+    assert found.largest.descriptors == max(part.descriptors for part in parts)
+    assert found.largest.cpu == max(part.cpu for part in parts)
 
 
 def test_the_shards_that_are_needed_bring_each_process_below_the_limits() -> None:
