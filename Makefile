@@ -148,7 +148,7 @@ outages: $(STAMP) ## Let a relay fail for 5, 20 and 60 minutes in each way, and 
 year: $(STAMP) ## Simulate a year of faults, and print precision and recall of the pages
 	$(BIN)/relay-monitor simulate --year --config $(CONFIG) $(ARGS)
 
-field: $(STAMP) ## Measure pages with real Prometheus and Alertmanager in 25 minutes (KINDS='killed 429 …')
+field: $(STAMP) ## Measure pages with real Prometheus and Alertmanager in half an hour (KINDS='killed 429 …')
 	$(BIN)/python -m tests.field $(KINDS)
 
 drill: $(STAMP) ## Drill with real Prometheus and Alertmanager, whole and with each link cut, in 15 minutes (CUTS='route …')
