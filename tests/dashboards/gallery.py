@@ -25,22 +25,13 @@ if TYPE_CHECKING:
 FIRST: Final = {
     "relays-overview": (
         *("healthy", "outage", "degraded", "not-accepting", "silent-node", "maintenance", "many"),
-        *(
-            "three-relays",
-            "lossy-relay",
-            "forty-relays",
-            "one-relay",
-            "hundred-relays",
-            "twelve-slos",
-            "five-locations",
-            "long-names",
-        ),
+        *("one-relay", "hundred-relays", "twelve-slos", "five-locations", "long-names"),
     ),
     "relay-detail": (
         *("healthy", "outage", "degraded", "not-accepting", "silent-node", "maintenance", "centrifugo"),
-        *("three-relays", "lossy-relay", "five-locations", "long-names"),
+        *("five-locations", "long-names"),
     ),
-    "monitor-health": ("healthy", "outage", "three-relays", "five-locations"),
+    "monitor-health": ("healthy", "outage", "five-locations"),
     "load-test": (LOAD,),
 }
 """The first screens in the documentation, by dashboard: the worlds."""
@@ -127,7 +118,7 @@ def documented(recording: Recording, url: str, folder: Path) -> Iterator[tuple[s
     with Camera() as camera:
         for picture in drawn(recording, url, names.__contains__):
             file = f"dashboard-{picture.name}"
-            caption = f"{picture.world.caption.capitalize()}: {recording.source}."
+            caption = f"{picture.world.caption[:1].upper()}{picture.world.caption[1:]}: {recording.source}."
             camera.photograph(picture.page, folder / f"{file}.png", FIRST_SCREEN)
             yield file, caption
             if picture.name in COMPLETE:

@@ -55,8 +55,8 @@ LOAD_SCRAPE: Final = 2.0
 LOAD_SECONDS: Final = 100.0
 
 SOURCE: Final = (
-    "real monitors on embedded relays with faults, scraped every 5 s, after 24 hours without failures that were "
-    "written in advance"
+    "real monitors on relays with real faults, scraped every 5 s, after 24 hours without failures that were written "
+    "in advance"
 )
 LOAD_SOURCE: Final = "a real load test of an embedded relay, scraped every 2 s"
 

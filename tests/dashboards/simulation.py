@@ -72,7 +72,7 @@ def _scrape(series: Series, world: SimulatedWorld, location: str, start: float) 
     config = parse(json.dumps(world.config(location)), world.name, {})
     faults = {name: Fault(start + FAULT_AT, start + LENGTH + 1, share) for name, share in world.shares}
     monitor = SimulatedMonitor(config, start, faults)
-    target = {"job": JOB, "instance": f"{location[:20]}:9464"}
+    target = {"job": JOB, "instance": f"{world.name}-{location[:20]}:9464"}  # each world has monitors of its own
     for number in range(int(LENGTH / INTERVAL) + 1):
         at = start + number * INTERVAL
         monitor.advance(at)
