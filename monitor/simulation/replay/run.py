@@ -64,7 +64,7 @@ def replay(
     end: float,
     progress: Callable[[float], None] = lambda _: None,
 ) -> Replay:
-    """Replay recorded data. `progress` is told the share that is done.
+    """Replay recorded data. `progress` is called with the share that is done.
 
     Raises `PrometheusError`, and `RequestError` if there are no samples, or for a rule that cannot be evaluated.
     """
