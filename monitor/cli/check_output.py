@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from monitor.config.attempts import AttemptCost, attempt_costs
 from monitor.config.capacity import RelayFootprint, footprint
-from monitor.config.process_cost import MAX_CPU, ProcessCosts
+from monitor.config.process_cost import MAX_CPU, MAX_SHARDS, ProcessCosts
 from monitor.config.sharding import relays_of_shards
 from monitor.config.units import show_duration
 from monitor.health.resources import descriptor_limit, memory_limit
@@ -150,11 +150,12 @@ def _process_notes(config: Config, processes: ProcessCosts) -> Iterator[str]:
     if not exceeded:
         return
     needed = processes.shards_needed(descriptors=descriptors, memory=memory)
-    advice = (
-        f"divide the relays among {needed} processes (shards: {needed}, run --shard I/{needed})"
-        if needed is not None
-        else "make fewer runs, or raise the limit: more shards do not help"
-    )
+    if needed is None:
+        advice = "make fewer runs, or raise the limit: one relay is too much for a process, so more shards do not help"
+    elif needed > MAX_SHARDS:
+        advice = f"make fewer runs, or raise the limit: more than {MAX_SHARDS} processes would be needed"
+    else:
+        advice = f"divide the relays among {needed} processes (shards: {needed}, run --shard I/{needed})"
     process = "this process" if config.shards == 1 else f"the largest of {config.shards} processes"
     yield f"Warning: {process} {'; it '.join(exceeded)}: {advice}."
 

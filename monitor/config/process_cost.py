@@ -149,7 +149,7 @@ class ProcessCosts:
     def shards_needed(self, *, descriptors: int | None, memory: int | None) -> int | None:
         """Return a number of shards with which each process stays within `MAX_CPU` and these limits (memory in bytes).
 
-        Returns None if there is none up to `MAX_SHARDS`: one relay may be too much for a process.
+        Returns None if one relay is too much for a process, and more than `MAX_SHARDS` if so many are too few.
         """
 
         def fits(cost: ProcessCost) -> bool:
@@ -163,7 +163,7 @@ class ProcessCosts:
             return None
         least = math.ceil(math.fsum(relay.cpu for relay in self._relays.values()) / MAX_CPU)
         counts = range(max(self._shards, least), MAX_SHARDS + 1)
-        return next((count for count in counts if all(fits(cost) for cost in self.divided(count))), None)
+        return next((count for count in counts if all(fits(cost) for cost in self.divided(count))), MAX_SHARDS + 1)
 
     def _process(self, relays: list[ProcessCost]) -> ProcessCost:
         return ProcessCost(

@@ -11,7 +11,7 @@ from monitor.cli import check_output
 from monitor.cli.check_output import lines
 from monitor.config import Config, load, parse
 from monitor.config.attempts import attempt_costs
-from monitor.config.process_cost import DESCRIPTORS
+from monitor.config.process_cost import DESCRIPTORS, ProcessCosts
 from monitor.metrics.footprint import series_cost
 from tests.relays import ROOT
 
@@ -108,6 +108,20 @@ def test_a_process_that_needs_more_than_the_limits_is_a_warning_with_the_shards_
     assert "; it needs about" in warning
     assert "the limit of memory here is 200 MB: divide the relays among " in warning
     assert not [line for line in lines(many(3)) if line.startswith("Warning")]
+
+
+def test_no_number_of_shards_is_advised_where_none_helps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One relay is too much, or more processes are needed than there can be."""
+    monkeypatch.setattr(check_output, "descriptor_limit", lambda: None)
+    one, two = (many(number) for number in (1, 2))
+    monkeypatch.setattr(check_output, "memory_limit", lambda: 1_000_000)
+    (warning,) = [line for line in lines(two) if line.startswith("Warning: this process")]
+    assert warning.endswith("raise the limit: one relay is too much for a process, so more shards do not help.")
+    costs = ((series_cost(config), config) for config in (one, two))
+    needs = [ProcessCosts(config, series.of_relays, series.own).largest.memory for series, config in costs]
+    monkeypatch.setattr(check_output, "memory_limit", lambda: round(sum(needs) / 2))
+    (warning,) = [line for line in lines(many(300)) if line.startswith("Warning: this process")]
+    assert warning.endswith(": make fewer runs, or raise the limit: more than 100 processes would be needed.")
 
 
 def test_many_relays_that_differ_in_nothing_are_one_row() -> None:

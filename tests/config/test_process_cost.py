@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from monitor.config import Config, parse, process_cost
-from monitor.config.process_cost import MAX_CPU, ProcessCosts
+from monitor.config.process_cost import MAX_CPU, MAX_SHARDS, ProcessCosts
 from tests.relays import ROOT
 
 SERIES = 500
@@ -73,3 +73,10 @@ def test_the_shards_that_are_needed_bring_each_process_below_the_limits() -> Non
 
 def test_no_number_of_shards_helps_if_one_relay_is_too_much() -> None:
     assert costs(shipped(2)).shards_needed(descriptors=None, memory=1_000_000) is None
+
+
+def test_more_shards_may_be_needed_than_there_can_be() -> None:
+    """Memory is enough for one relay and not for two: a hundred processes are too few for 200 relays."""
+    found = costs(shipped(200))
+    one, two = (costs(shipped(number)).largest.memory for number in (1, 2))
+    assert found.shards_needed(descriptors=None, memory=round((one + two) / 2)) == MAX_SHARDS + 1
