@@ -198,7 +198,7 @@ class MonitoredRelays:
     def _first_attempt(self, relay: RelayConfig, index: int, count: int) -> float:
         """Return the seconds until the first attempt at a relay, number `index` of `count` that are opened together.
 
-        The relays divide the time evenly: as many attempts are made in each second as later.
+        First attempts divide evenly the time in which the relays begin, or `confirm.every` if that is less.
         """
         within = min(relay.confirm.every, count * start_spacing(count))
         return within * (index + self._rng.random()) / count
