@@ -184,12 +184,21 @@ def _schedule(page: Page, relays: int) -> Iterator[Figure]:
     up = int(page.total("relay_up"))
     yield Figure("relays up", f"{up} of {relays}", "all", up == relays)
     yield Figure("runs started", f"{runs['started']:,}")
-    yield Figure(
-        "runs missed, skipped", f"{runs['missed']}, {runs['skipped']}", "0, 0", not runs["missed"] + runs["skipped"]
-    )
+    yield Figure("runs missed: the monitor was too late", _by_probe(page, "missed"), "0", not runs["missed"])
+    yield Figure("runs skipped: the one before had not ended", _by_probe(page, "skipped"), "0", not runs["skipped"])
     bad = exchanges["failed"] + exchanges["aborted"]
     value = f"{sum(exchanges.values()):,}: {exchanges['failed']:,}, {exchanges['aborted']:,}"
     yield Figure("exchanges: failed, aborted since the monitor had no CPU", value, "0, 0", not bad)
+
+
+def _by_probe(page: Page, result: str) -> str:
+    """Return the number of runs with this result, and of which probes they are."""
+    found = {
+        probe: int(page.total("relay_monitor_runs_total", probe=probe, result=result))
+        for probe in sorted(set(page.label("relay_monitor_runs_total", "probe")))
+    }
+    listed = ", ".join(f"{probe} {count}" for probe, count in found.items() if count)
+    return f"{sum(found.values()):,}: {listed}" if listed else "0"
 
 
 def _start(watch: Watch, started: float) -> Iterator[Figure]:
