@@ -50,6 +50,12 @@ import subprocess
 def test_that_starts_a_program(): subprocess.run(["true"], check=True)
 """
 
+ALONE_BY_IMPORT = """
+from shared_marks import REAL_TIME
+pytestmark = REAL_TIME
+def test_that_no_phase_would_find(): pass
+"""
+
 
 @pytest.fixture
 def project(pytester: pytest.Pytester) -> pytest.Pytester:
@@ -88,6 +94,13 @@ def test_a_unit_test_that_starts_a_program_fails(project: pytest.Pytester) -> No
     result = project.runpytest_inprocess("-m", "unit")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*starts a program: mark it with pytest.mark.integration*"])
+
+
+def test_a_file_that_the_phase_alone_would_leave_out_is_an_error(project: pytest.Pytester) -> None:
+    project.makepyfile(shared_marks="import pytest; REAL_TIME = pytest.mark.alone", test_imported=ALONE_BY_IMPORT)
+    result = project.runpytest_inprocess("--phase", "parallel")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*test_imported.py: has tests with the marker alone*"])
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,9 @@ WAITING = ("tests/cluster/", "tests/e2e/", "tests/field/")
 COMPUTING = ("tests/slo/",)
 """Folders whose tests take up to minutes, and wait most of it, or compute: half of the workers begin with each."""
 
+ALONE = b"mark.alone"
+"""In a file without it there is no test of the phase `alone`."""
+
 BROWSER = "tests/browser"
 """Folder of the tests in a browser."""
 
@@ -53,7 +56,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     if phase is None or collection_path.suffix != ".py":
         return None
     if phase == Phase.ALONE:
-        return b"mark.alone" not in collection_path.read_bytes() or None
+        return ALONE not in collection_path.read_bytes() or None
     is_in_browser = collection_path.is_relative_to(config.rootpath / BROWSER)
     return is_in_browser != (phase == Phase.BROWSER) or None
 
@@ -68,6 +71,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if not any(item.get_closest_marker(tier) for tier in OTHER_TIERS):
             item.add_marker("unit")
     if (phase := config.getoption("phase")) is not None:
+        _must_be_found([item for item in items if _phase_of(item) == Phase.ALONE])
         selected: dict[bool, list[pytest.Item]] = {True: [], False: []}
         for item in items:
             selected[_phase_of(item) == phase].append(item)
@@ -77,6 +81,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: item.nodeid.startswith(f"{BROWSER}/"))
     if (workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))) > 1:
         items[:] = _long_ones_first(items, workers)
+
+
+def _must_be_found(alone: list[pytest.Item]) -> None:
+    """Raise `UsageError` if the phase `alone` would leave out a file with such tests: they would run in no phase."""
+    for path in {item.path for item in alone}:
+        if ALONE not in path.read_bytes():
+            raise pytest.UsageError(f"{path}: has tests with the marker alone: write pytest.mark.alone in this file")
 
 
 def _phase_of(item: pytest.Item) -> Phase:
