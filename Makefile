@@ -122,7 +122,7 @@ bench: $(STAMP) ## Measure CPU, memory and accuracy
 	$(BIN)/python -m bench $(ARGS)
 
 scale: $(STAMP) ## Measure 200 relays in one process, and 1,000 in 4 and 5, in 17 minutes (MINUTES=3 for less)
-	$(BIN)/python -m bench.scale --minutes $(or $(MINUTES),10) --write
+	$(BIN)/python -m bench.scale --minutes $(or $(MINUTES),10) --write $(ARGS)
 
 truth: $(STAMP) ## Measure injected latency, and write docs/accuracy.md
 	$(BIN)/python -m bench.accuracy --write

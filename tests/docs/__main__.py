@@ -1,6 +1,7 @@
 """Execute every command of the documentation: `python -m tests.docs [PAGE …]`; exits with 1 if one fails.
 
-It prints what became of the commands and snippets of each page. As root; it takes about an hour.
+It prints what became of the commands and snippets of each page, and meanwhile how long the slow commands took. As root;
+it takes about half an hour.
 """
 
 from __future__ import annotations
@@ -25,7 +26,11 @@ from tests.docs.usage import faults
 if TYPE_CHECKING:
     from tests.docs.blocks import Block
 
-COLUMNS: Final = ("page", "executed", "checked only", *(f"needs {need}" for need in NEEDS), "snippets", "seconds")
+TREATMENTS: Final = ("executed", "shortened", "checked only", *(f"needs {need}" for need in NEEDS))
+COLUMNS: Final = ("page", *TREATMENTS, "snippets", "seconds")
+
+SLOW: Final = 20.0
+"""Seconds from which a command's are printed."""
 
 
 @dataclass(slots=True)
@@ -38,7 +43,7 @@ class Counts:
 
     def row(self, name: str) -> list[str]:
         """Return the page's row of the table."""
-        numbers = [self.commands[key] for key in (Treatment.EXECUTED, Treatment.CHECKED, *NEEDS)]
+        numbers = [self.commands[key] for key in (Treatment.EXECUTED, Treatment.SHORTENED, Treatment.CHECKED, *NEEDS)]
         return [name, *map(str, (*numbers, self.snippets)), f"{self.seconds:.0f}"]
 
 
@@ -80,8 +85,13 @@ def _read(name: str, blocks: list[Block], failures: list[str]) -> Counts:
             treatment = treatment_of(block, command, slow=True)
             counts.commands[block.marks["needs"] if treatment is Treatment.NEEDS else treatment] += 1
             failures += [f"{command.where}: {fault}" for fault in faults(command.text)]
-    with tempfile.TemporaryDirectory() as folder, Reader(Path(folder), slow=True) as reader:
-        reader.read(blocks, failures)
+    try:
+        with tempfile.TemporaryDirectory() as folder, Reader(Path(folder), slow=True) as reader:
+            for one in reader.read(blocks, failures):
+                if one.seconds > SLOW:
+                    sys.stderr.write(f"  {one.command.where}: {one.seconds:.0f} s\n")
+    except OSError as error:
+        failures.append(f"{name}: {error}")
     counts.snippets = _snippets(blocks, failures)
     counts.seconds = time.monotonic() - started
     return counts

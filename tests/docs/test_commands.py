@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.docs import examples
 from tests.docs.blocks import SHELL, Block, commands_of, pages, read_blocks
 from tests.docs.pages import IN_CI, readings
 from tests.docs.reader import CommandError, Reader, Treatment
@@ -55,6 +57,14 @@ def test_the_pages_that_ci_reads_exist() -> None:
 def test_every_command_is_one_that_its_program_accepts() -> None:
     assert len(COMMANDS) > 100
     assert [f"{command.where}: {fault}" for command in COMMANDS for fault in faults(command.text)] == []
+
+
+@pytest.mark.parametrize("pattern", examples.SHORTER)
+def test_a_command_that_takes_minutes_is_executed_in_a_shorter_form(pattern: str) -> None:
+    """No pattern is left of a command that the pages no longer have; what is executed is accepted, too."""
+    found = [command.text for command in COMMANDS if re.search(pattern, command.text)]
+    assert found != []
+    assert [fault for text in found for fault in faults(examples.shortened(text))] == []
 
 
 @pytest.mark.parametrize(
