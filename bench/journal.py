@@ -134,7 +134,6 @@ def queries(journal: Journal, relay: str, now: datetime) -> Iterator[tuple[str, 
     yield "strips of 24 hours, all relays", lambda: journal.cells(day, now, QUARTER)
     yield "strips of 24 hours, one relay", lambda: journal.cells(day, now, QUARTER, relay)
     yield "latencies of an hour by 5 minutes, all relays", lambda: journal.latency_cells(hour, now, 300)
-    yield "latencies of an hour, all relays", lambda: journal.latency(hour, now)
     yield "budgets of 30 days, all relays", lambda: journal.events(now - timedelta(days=30), now)
     yield "failures of an hour by cause, all relays", lambda: journal.failures(hour, 50)
     yield "failures of a day by cause, all relays", lambda: journal.failures(day, 50)

@@ -144,18 +144,6 @@ def read_latencies(
     return found
 
 
-def read_latency(connection: sqlite3.Connection, low: int, high: int, relay: str | None) -> dict[Key, Histogram]:
-    """Return one histogram for the whole time, of minutes of up to three hours, of hours of more than a day."""
-    keys, (condition, values) = probe_keys(connection), _of_relay(connection, relay)
-    sums = ", ".join(f"sum({column})" for column in BUCKET_COLUMNS)
-    rows = connection.execute(
-        f"SELECT probe, {sums} FROM {_table_for(high - low)} "  # noqa: S608 - ours
-        f"WHERE start >= ?2 AND start < ?3 AND ?1 {condition} GROUP BY probe",
-        (1, low, high, *values),
-    )
-    return {keys[probe]: Histogram(tuple(counts)) for probe, *counts in rows if any(counts)}
-
-
 def _of_relay(connection: sqlite3.Connection, relay: str | None) -> tuple[str, list[int]]:
     """Return a condition on the column `probe` and its values, from the fourth parameter on."""
     if relay is None:
@@ -171,11 +159,6 @@ def _seconds(cell: int) -> int:
 
 def _table(cell: int) -> str:
     return ROLLUPS[_seconds(cell)]
-
-
-def _table_for(span: float) -> str:
-    """Return the roll-up for the sum of a span: minutes of up to three hours, hours of more than a day."""
-    return ROLLUPS[MINUTE if span <= 3 * HOUR else QUARTER if span <= 25 * HOUR else HOUR]
 
 
 @lru_cache(maxsize=1_024)

@@ -283,15 +283,13 @@ class Journal:
         found = self._cells.read(since.timestamp(), until.timestamp(), int(cell), relay)
         return {key: list(spans.values()) for key, spans in found.items()}
 
-    def latency(self, since: datetime, until: datetime, relay: str | None = None) -> dict[Key, Histogram]:
-        """Return the round trips of the exchanges that succeeded."""
-        with self._database.reading() as connection:
-            return cells.read_latency(connection, int(since.timestamp()), int(until.timestamp()), relay)
-
     def latency_cells(
         self, since: datetime, until: datetime, cell: float, relay: str | None = None
     ) -> dict[Key, list[tuple[datetime, Histogram]]]:
-        """Return the same for each span of `cell` seconds, oldest first, without empty ones."""
+        """Return the round trips of the exchanges that succeeded in each span of `cell` seconds, oldest first.
+
+        Empty spans are left out.
+        """
         found = self._latencies.read(since.timestamp(), until.timestamp(), int(cell), relay)
         return {
             key: [(datetime.fromtimestamp(start, UTC), histogram) for start, histogram in spans.items()]
