@@ -23,8 +23,8 @@ FIRST_SCREEN: Final = 900
 """Pixels of height that a person sees without scrolling."""
 
 MAX_HEIGHT: Final = 8000
-COLOURS: Final = 128
-"""Colours of a picture; the pages have few."""
+COLOURS: Final = 256
+"""Colours of a picture."""
 
 
 class Camera:
@@ -51,4 +51,6 @@ class Camera:
         self._page.set_viewport_size({"width": page.width, "height": min(height or page.height, MAX_HEIGHT)})
         self._page.set_content(page.html)
         picture = Image.open(io.BytesIO(self._page.screenshot()))
-        picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(file, optimize=True)
+        # The method that keeps colours of few pixels as they are: those of a legend must be those of its series.
+        small = picture.convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        small.save(file, optimize=True)
