@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -90,34 +91,35 @@ class PersistentConnection:
             spread = period * self._number / max(1, context.probe.connections)
             grid = Grid(context.clock.monotonic() + spread, period)
             timer = GridTimer(context.clock, grid, context.count, self._admits, self._skipped)
+            ends = math.inf
             while True:
-                await timer.wait()
-                await self._slot(period)
+                # Ends shortly before the next slot begins, whether or not the event loop was in time for both.
+                ends = await timer.wait(busy_until=ends) + 0.99 * period
+                await self._slot(ends)
                 self._restart_keeper()
         finally:
             self._keeper.cancel()
             if self._connection is not None:
                 self._connection.close()
 
-    async def _slot(self, period: float) -> None:
+    async def _slot(self, ends: float) -> None:
         context = self._context
         recorder = context.recorder(self._number)
         try:
             with published_slot(context, recorder):
                 self._meter.record()
-                await self._hold(recorder, period)
+                await self._hold(recorder, ends)
         finally:
             self._meter.record()
 
-    async def _hold(self, recorder: RunRecorder, period: float) -> None:
-        """Wait for a failure until the interval ends, and record what became of the connection."""
+    async def _hold(self, recorder: RunRecorder, ends: float) -> None:
+        """Wait for a failure until the interval `ends`, on the monotonic clock, and record what became of it."""
         context = self._context
         if self._connection is not None:
             self._connection.recorder = recorder
         started = context.clock.monotonic()
         with suppress(TimeoutError):
-            # Slightly shorter than the period, so that the end of this slot does not skip the next one.
-            async with asyncio.timeout(period * 0.99):
+            async with asyncio.timeout(max(0.0, ends - started)):
                 await self._failed.wait()  # a failure is recorded at once
         absent = None if self._uptime.connected else self._error or self._why_lost()
         error, failed_at = self._drop or (absent, started)

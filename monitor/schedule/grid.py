@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -70,11 +71,15 @@ class GridTimer:
         self._admits = admits
         self._on_skipped = on_skipped
 
-    async def wait(self) -> float:
-        """Wait for the next slot that can start in time; returns when it begins, in seconds on the monotonic clock."""
+    async def wait(self, busy_until: float = math.inf) -> float:
+        """Wait for the next slot that can start in time; returns when it begins, in seconds on the monotonic clock.
+
+        `busy_until` is when the caller was done with its slot, if that is earlier than now: a caller that only waits
+        for a time is not busy while the event loop is blocked.
+        """
         grid = self._grid
         # The caller cannot be busy before its first slot, however late this is called.
-        busy_until = self._clock.monotonic() if grid.consumed else grid.upcoming
+        busy_until = min(self._clock.monotonic(), busy_until) if grid.consumed else grid.upcoming
         while True:
             due = grid.upcoming
             if due < busy_until:

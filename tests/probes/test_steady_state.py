@@ -17,7 +17,7 @@ from tests.probes.harness import (
     probe_at,
     serving,
 )
-from tests.virtual_time import WITH_SOCKETS
+from tests.virtual_time import EMPTY_ROUNDS, WITH_SOCKETS, block_loop
 
 if TYPE_CHECKING:
     from monitor.embedded import EmbeddedRelay
@@ -80,6 +80,24 @@ async def test_a_drop_is_recorded_at_its_time_and_not_at_the_end_of_the_interval
         assert [(mark.step, mark.failed) for mark in made.runs[1].timeline] == [(Step.HOLD, True)]
         await made.until(lambda: len(made.runs) == 3, 100.0)
         assert made.runs[2].outcome is Outcome.OK
+
+
+@pytest.mark.parametrize("at", [-0.2, 29.6])
+async def test_a_slot_that_begins_or_ends_while_the_event_loop_is_blocked_skips_no_other(
+    relay: EmbeddedRelay, at: float
+) -> None:
+    """A slot that began half a second late, or was noticed to end so, lasted until the next one had begun."""
+    keys: dict[str, Any] = {"schedule": "continuous", "connections": "1"}
+    async with probe_at(relay.url, "steady-state", {}, **keys) as made, serving(made):
+        await made.until(lambda: made.slots)
+        began = asyncio.get_running_loop().time()
+        await asyncio.sleep(30 + at)
+        block_loop(0.7, empty_rounds=EMPTY_ROUNDS)
+        await made.until(lambda: len(made.runs) == 4, 150.0)
+        ended = asyncio.get_running_loop().time() - began
+    assert made.slots == ["started"] * 4
+    assert {run.outcome for run in made.runs} == {Outcome.OK}
+    assert 4 * 30 - 1 < ended < 4 * 30
 
 
 async def test_a_bug_that_ends_the_connecting_is_counted_and_connects_again(

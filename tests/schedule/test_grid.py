@@ -92,6 +92,27 @@ async def test_a_slot_a_little_late_starts_with_its_intended_time() -> None:
 
 
 @WITHOUT_SOCKETS
+@pytest.mark.parametrize(
+    ("delay", "begins", "counted"),
+    [
+        (0.5, PERIOD, {"started": 2}),
+        (START_TOLERANCE, PERIOD, {"started": 2}),
+        (15.0, 3 * PERIOD, {"started": 2, "missed": 2}),
+    ],
+)
+async def test_a_caller_that_was_done_before_the_loop_was_blocked_is_not_busy(
+    delay: float, begins: float, counted: dict[str, int]
+) -> None:
+    """These slots were skipped, as if the run before them had not ended."""
+    slots = Slots()
+    done = await slots.timer.wait() + PERIOD - 1
+    await asyncio.sleep(PERIOD - 1)
+    block_loop(1 + delay)
+    assert await slots.timer.wait(busy_until=done) - slots.start == begins
+    assert slots.counted == counted
+
+
+@WITHOUT_SOCKETS
 async def test_a_slot_that_is_not_admitted_is_skipped() -> None:
     slots = Slots()
     await slots.wait()
