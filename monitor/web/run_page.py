@@ -83,7 +83,7 @@ def values(journal: Journal, run_id: str) -> dict[str, Any] | None:
         "good_step": failed_rows[0].good if failed_rows else None,
         "own": run_sentences.own_failure(run),
         "expected": run_sentences.EXPECTED,
-        "came": None if run.failure is None else run_sentences.came(run.failure),
+        "observed": None if run.failure is None else run_sentences.observed(run.failure),
         "findings": run_sentences.findings(run),
         "attempts": run_sentences.attempts(run, found.attempts),
         "verdicts": [run_sentences.verdict(fate, run, now) for fate in run.messages],

@@ -1,4 +1,4 @@
-"""What a failed run says, in plain sentences: what was expected, what came, what the diagnosis found."""
+"""What a failed run says, in plain sentences: what was expected, what was observed, what the diagnosis found."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ def runbook(failure: Failure) -> str:
     return _RUNBOOKS.get(failure.reason, "RelayProbeFailing")
 
 
-def came(failure: Failure) -> str:
-    """Say what came instead of what was expected: the reason, the status, the detail."""
+def observed(failure: Failure) -> str:
+    """Return what was observed instead of what was expected: the reason, the status, the detail."""
     status = f" {failure.status}" if failure.status and failure.status not in failure.detail else ""
     head = failure.reason.value.replace("_", " ") + status
     return f"{head}: {failure.detail}" if failure.detail else head

@@ -27,7 +27,7 @@ def test_a_run_says_what_was_expected_and_what_came(troubles: Troubles, views: V
             assert_fits(page)
             expect(page.get_by_role("heading", level=1)).to_contain_text("silent-node")
             main = page.get_by_role("main")
-            for words in ("Expected", "Came", "Last good run", "stored", "dApp", "wallet"):
+            for words in ("Expected", "Observed", "Last good run", "stored", "dApp", "wallet"):
                 expect(main).to_contain_text(words)
             expect(main.get_by_role("link", name="Incident")).to_be_visible()
             page.get_by_role("link", name="previous run").click()

@@ -89,7 +89,7 @@ class TestPage:
         page = (await shown(f"/incidents/{played.incident.id}", played)).text
         text = text_of(page)
         assert "<h1>demo: down for 22 s: tcp timeout</h1>" in page
-        assert "Open. demo is down since 10:01:38 UTC." in text
+        assert "Open. demo has been down since 10:01:38 UTC." in text
         assert f"Id {played.incident.id} Not up for 22 s" in text
         assert "First failure 10:01:38 UTC Verdict 10:01:40 UTC, after 2 s Location " in text
         assert "Fresh attempts 4 of 4 failed" in text

@@ -40,10 +40,10 @@ async def test_it_shows_the_messages_and_the_exchanges() -> None:
 async def test_a_failure_says_what_was_expected_what_came_and_what_followed() -> None:
     async with client(journal=journal()) as web:
         shown = text_of(await web.get(f"/runs/{run(2).id}"))
-    assert "Expected the dApp's request at the wallet Came lost: acked, never delivered" in shown
+    assert "Expected the dApp's request at the wallet Observed lost: acked, never delivered" in shown
     assert "Diagnosis Acknowledged by the relay, and not in the channel's history;" in shown
     assert "Attempts 1 fresh attempt with a new pair within 4 s: delivered. 12:02:04 ok" in shown
-    assert "deliver 200 ms 4.0 ms expected the dApp's request at the wallet; came lost: acknowledged" in shown
+    assert "deliver 200 ms 4.0 ms expected the dApp's request at the wallet; observed: lost: acknowledged" in shown
     assert "1 request not judged" in shown
 
 
@@ -111,7 +111,7 @@ async def test_a_slot_in_an_outage_says_what_failed_in_it_and_what_the_attempt_f
     async with client(journal=store) as web:
         shown = text_of(await web.get(f"/runs/{run(1).id}"))
     assert "In this run hold disconnected: close code 3001; the cause is that of an attempt: Expected" in shown
-    assert "Came refused: as seen by an attempt 4 s later" in shown
+    assert "Observed refused: as seen by an attempt 4 s later" in shown
 
 
 async def test_the_faults_are_explained() -> None:
