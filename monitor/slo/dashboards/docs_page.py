@@ -46,7 +46,7 @@ folder as `compose.yaml` does. Choose the Prometheus that scrapes the monitors a
   not exported says that.
 - **Bars count each event once.** A bar is the difference of the counter over its own interval, so that the bars of a
   range add up to what the counter counted; a restart of the monitor and new series are included, and after failed
-  scrapes, of five minutes at most, the next bar has what was counted meanwhile. `increase` over `$__rate_interval` would count
+  scrapes, of five minutes at most, the next bar has their events. `increase` over `$__rate_interval` would count
   an event in several bars.
 - **Annotations** are lines at the start of critical alerts and at deploys; only maintenance is a region.
 - **Error budgets** end at −100 %, and are *exhausted* at 0 and below. An objective of 100 % has no budget: "–".
