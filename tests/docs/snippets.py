@@ -19,6 +19,7 @@ from monitor.errors import MonitorError
 from monitor.web.config import WebConfig, load_web
 from tests.docs.blocks import ROOT
 from tests.e2e.programs import AMTOOL, PROMTOOL, find
+from tests.json_schema import validator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -162,15 +163,12 @@ def _check_file(block: Block, path: Path, *command: str) -> None:
 
 def _check_chart(block: Block, _: Path) -> None:
     """Check the snippet against the schema of the chart's values, beside the default ones."""
-    import jsonschema  # noqa: PLC0415 - takes two seconds
-
     chart = ROOT / "deploy" / "chart"
     schema = json.loads((chart / "values.schema.json").read_text("utf-8"))
     defaults = yaml.safe_load((chart / "values.yaml").read_text("utf-8"))
-    try:
-        jsonschema.validate(_merged(defaults, _mapping(block)), schema)
-    except jsonschema.ValidationError as error:
-        raise SnippetError(block, f"{error.json_path}: {error.message}") from None
+    error = next(validator(schema).iter_errors(_merged(defaults, _mapping(block))), None)
+    if error is not None:
+        raise SnippetError(block, f"{error.json_path}: {error.message}")
 
 
 def _check_grafana(block: Block, _: Path) -> None:
