@@ -38,7 +38,7 @@ class Passwords:
     """Checks passwords. A check takes the same time for unknown users."""
 
     def __init__(self) -> None:
-        # By digest, so that no password stays in memory. Wrong passwords of others do not displace right ones.
+        # Comparisons, by a digest, so that no password stays in memory. Wrong passwords do not displace right ones.
         self._cached: dict[bool, OrderedDict[bytes, None]] = {True: OrderedDict(), False: OrderedDict()}
         self._salt = secrets.token_bytes(32)
         self._lock = asyncio.Lock()
@@ -52,15 +52,15 @@ class Passwords:
         # For an unknown user another hash is compared, for constant time.
         hashed = users.get(user, next(iter(users.values()))).get_secret_value().encode()
         key = self._digest(user.encode(errors="replace"), hashed, password)
-        is_right = next((is_right for is_right, cache in self._cached.items() if key in cache), None)
-        if is_right is None:
-            is_right = await self._compare(password, hashed, origin_of(client)) and user in users
-        cache = self._cached[is_right]
+        matches = next((matches for matches, cache in self._cached.items() if key in cache), None)
+        if matches is None:
+            matches = await self._compare(password, hashed, origin_of(client))
+        cache = self._cached[matches]
         cache[key] = None
         cache.move_to_end(key)
         if len(cache) > CACHE_SIZE:
             cache.popitem(last=False)
-        return is_right
+        return matches and user in users  # `users` of the next call may be others, so that this is not cached
 
     async def _compare(self, password: bytes, hashed: bytes, origin: str) -> bool:
         if self._pending.total() >= MAX_PENDING or self._pending[origin] >= MAX_PENDING_PER_ADDRESS:

@@ -332,6 +332,16 @@ class TestPasswords:
         assert not await checker.check(self.hashes("a"), "nobody", b"a")
         assert compared == [b"a"]
 
+    @pytest.mark.parametrize("writers_first", [False, True])
+    async def test_a_cached_result_admits_nobody_who_is_not_among_the_users(self, *, writers_first: bool) -> None:
+        """Two users may have the same hash, and a request for a change is checked against the writers alone."""
+        (hashed,) = self.hashes("a").values()
+        readers, writers = {"bob": hashed}, {"alice": hashed}
+        checker = passwords.Passwords()
+        for users in (writers, readers | writers, writers) if writers_first else (readers | writers, writers):
+            assert await checker.check(users, "bob", b"a") is ("bob" in users)
+            assert await checker.check(users, "alice", b"a")
+
     async def test_the_cache_is_bounded_and_has_no_passwords(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(passwords, "CACHE_SIZE", 3)
         compared = self.record(monkeypatch)
