@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from monitor.metrics.footprint import SeriesCost
 
 MAX_ROWS: Final = 20
-"""Rows of a table of relays up to which each relay has one of its own."""
+"""Largest number of relays of which each has a row."""
 
 _LOAD: Final = (
     Column("relay"),
@@ -88,16 +88,17 @@ def lines(config: Config, *, width: int | None = None) -> Iterator[str]:
 
 
 def _merged(rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Return the rows; of many relays, those that differ only in their names as one row."""
+    """Join rows that differ in the relay's name alone, if there are more than `MAX_ROWS`."""
     if len(rows) <= MAX_ROWS:
         return rows
     names: dict[tuple[str, ...], list[str]] = {}
     for name, *cells in rows:
         names.setdefault(tuple(cells), []).append(name)
-    return [
-        (each[0] if len(each) == 1 else f"{each[0]} and {len(each) - 1} others", *cells)
-        for cells, each in names.items()
-    ]
+    return [(_abridged(*each), *cells) for cells, each in names.items()]
+
+
+def _abridged(name: str, *others: str) -> str:
+    return f"{name} and {len(others)} other{'s' * (len(others) > 1)}" if others else name
 
 
 def _load(relay: RelayConfig, probes: RelayFootprint, attempts: AttemptCost) -> tuple[str, ...]:
@@ -121,10 +122,11 @@ def _times(cost: AttemptCost) -> tuple[str, ...]:
 
 
 def _process(config: Config, cost: ProcessCost) -> tuple[str, ...]:
+    decimals = 0 if cost.cpu >= 0.1 else 1  # noqa: PLR2004 - below ten percent, one decimal
     return (
         "this one" if config.shards == 1 else f"the largest of {config.shards}",
         f"{cost.relays}",
-        f"about {100 * cost.cpu:.2g} %",
+        f"about {100 * cost.cpu:.{decimals}f} %",
         f"about {cost.memory / 1e6:.0f} MB",
         f"{cost.connections}",
         f"{cost.descriptors}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -25,6 +26,11 @@ probes: [{name: steady, scenario: steady-messaging}]
 def one(connects: int = 60, messages: int = 600) -> Config:
     text = ONE.replace("CONNECTS", str(connects)).replace("MESSAGES", str(messages))
     return parse(text, "config.yaml", {})
+
+
+def costs(config: Config) -> ProcessCosts:
+    series = series_cost(config)
+    return ProcessCosts(config, series.of_relays, series.own)
 
 
 def row(config: Config, name: str, number: int = 0) -> list[str]:
@@ -82,6 +88,14 @@ def test_the_cost_of_the_process_is_a_table() -> None:
     assert any(line.startswith("the largest of 3 ") for line in shown)
 
 
+@pytest.mark.parametrize(
+    ("cpu", "shown"), [(0.0042, "0.4 %"), (0.047, "4.7 %"), (0.31, "31 %"), (0.996, "100 %"), (1.234, "123 %")]
+)
+def test_the_share_of_a_core_has_no_exponent(monkeypatch: pytest.MonkeyPatch, cpu: float, shown: str) -> None:
+    monkeypatch.setattr(ProcessCosts, "largest", replace(costs(SHIPPED).largest, cpu=cpu))
+    assert f" about {shown} about " in " ".join(row(SHIPPED, "this"))
+
+
 def many(relays: int) -> Config:
     names = ", ".join(
         f"{{name: relay-{number}, url: 'ws://relay/x', confirm: {{every: 5s}}}}" for number in range(relays)
@@ -117,8 +131,7 @@ def test_no_number_of_shards_is_advised_where_none_helps(monkeypatch: pytest.Mon
     monkeypatch.setattr(check_output, "memory_limit", lambda: 1_000_000)
     (warning,) = [line for line in lines(two) if line.startswith("Warning: this process")]
     assert warning.endswith("raise the limit: one relay is too much for a process, so more shards do not help.")
-    costs = ((series_cost(config), config) for config in (one, two))
-    needs = [ProcessCosts(config, series.of_relays, series.own).largest.memory for series, config in costs]
+    needs = [costs(config).largest.memory for config in (one, two)]
     monkeypatch.setattr(check_output, "memory_limit", lambda: round(sum(needs) / 2))
     (warning,) = [line for line in lines(many(300)) if line.startswith("Warning: this process")]
     assert warning.endswith(": make fewer runs, or raise the limit: more than 100 processes would be needed.")
@@ -132,8 +145,15 @@ relays:
 RELAYS
 probes: [{name: steady, scenario: steady-messaging}]
 """
-    for number, names in ((5, ["slow", "relay-0", "relay-4"]), (30, ["slow", "relay-0 and 29 others"])):
+    expected = {
+        (1, 5): ["slow", "relay-0", "relay-4"],
+        (1, 30): ["slow", "relay-0 and 29 others"],
+        (2, 30): ["slow and 1 other", "relay-0 and 29 others"],
+    }
+    for (slow, number), names in expected.items():
         added = "\n".join(f"  - {{name: relay-{each}, url: 'ws://relay/x'}}" for each in range(number))
+        if slow > 1:
+            added += "\n  - {name: slower, url: 'ws://relay/x', limits: {connects_per_minute: 4}}"
         shown = list(lines(parse(text.replace("RELAYS", added), "config.yaml", {})))
         for name in names:
             assert sum(line.startswith(f"{name}  ") for line in shown) == 2
