@@ -22,7 +22,7 @@ import msgspec
 
 from monitor.config import reveal, show_duration
 from monitor.drill import ALERT, LABEL
-from monitor.errors import MonitorError, StartupError
+from monitor.errors import MonitorError, StartupError, printable
 from monitor.vocabulary import Condition
 from monitor.web.model import AlertView, LocationView
 
@@ -57,7 +57,7 @@ class PrometheusError(MonitorError):
 
 
 class NotFoundError(PrometheusError):
-    """It has no such endpoint."""
+    """The server has no such endpoint."""
 
 
 class TooMuchDataError(PrometheusError):
@@ -65,10 +65,14 @@ class TooMuchDataError(PrometheusError):
 
 
 _MAJOR_VERSIONS: Final = ("2", "3")
-"""Those of Prometheus; Thanos tells one of its own, which begins with 0."""
+"""Major versions of Prometheus. Thanos reports a version of its own, which begins with 0."""
 
-_STATUSES: Final = {404: NotFoundError, 422: TooMuchDataError, 503: TooMuchDataError}
-"""422: too many samples; 503: it takes too long."""
+_NOT_FOUND: Final = 404
+_NOT_EVALUATED: Final = 422
+_TOO_SLOW: Final = 503
+
+_TOO_MUCH: Final = ("too many samples", "exceeded")
+"""What the message of a query that was not evaluated has if a limit is the reason; Thanos and Mimir name theirs."""
 
 
 class _Alert(msgspec.Struct):
@@ -121,6 +125,10 @@ class _Build(msgspec.Struct):
 
 class _BuildResponse(msgspec.Struct):
     data: _Build
+
+
+class _ErrorResponse(msgspec.Struct):
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +234,7 @@ class PrometheusClient:
         return self._matrix("/api/v1/query_range", {"query": expression, **span})
 
     def major_version(self) -> int | None:
-        """Return the first number of Prometheus' version, None if it tells none. Raises `PrometheusError`."""
+        """Return the major version of Prometheus, None if the server does not report it. Raises `PrometheusError`."""
         try:
             content = self._request("/api/v1/status/buildinfo", None)
         except NotFoundError:  # other programs that speak its API
@@ -243,24 +251,39 @@ class PrometheusClient:
     def _request(self, path: str, body: bytes | None) -> bytes:
         request = urllib.request.Request(self._url + path, body, self._headers)  # noqa: S310 - WebUrl
         deadline = time.monotonic() + self._response_timeout
-        content = bytearray()
         try:
             with self._opener.open(request, timeout=self._silence_timeout) as response:
-                while chunk := response.read1(1 << 16):
-                    content += chunk
-                    if len(content) > self._max_bytes:
-                        raise TooMuchDataError(f"its response is larger than {self._max_bytes >> 20} MB")
-                    if time.monotonic() > deadline:
-                        raise TooMuchDataError(f"its response took longer than {self._response_timeout:.0f} s")
+                return self._content(response, deadline)
         except urllib.error.HTTPError as error:
-            error.close()
-            hint = "; prometheus.username or bearer_token_file names credentials" if error.code == UNAUTHORIZED else ""
-            raise _STATUSES.get(error.code, PrometheusError)(f"status {error.code}{hint}") from None
+            with error:
+                raise self._refused(error, deadline) from None
         except urllib.error.URLError as error:
             raise PrometheusError(_why(error.reason)) from None
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise PrometheusError(_why(error)) from None
+
+    def _content(self, response: Any, deadline: float) -> bytes:
+        content = bytearray()
+        while chunk := response.read1(1 << 16):
+            content += chunk
+            if len(content) > self._max_bytes:
+                raise TooMuchDataError(f"its response is larger than {self._max_bytes >> 20} MB")
+            if time.monotonic() > deadline:
+                raise TooMuchDataError(f"its response took longer than {self._response_timeout:.0f} s")
         return bytes(content)
+
+    def _refused(self, response: urllib.error.HTTPError, deadline: float) -> PrometheusError:
+        """Return the error of a response that is not of status 200, with Prometheus' own message if it has one."""
+        try:
+            why = msgspec.json.decode(self._content(response, deadline), type=_ErrorResponse).error
+        except (PrometheusError, msgspec.DecodeError, RecursionError, OSError, http.client.HTTPException, ValueError):
+            why = ""
+        hint = "; prometheus.username or bearer_token_file names credentials" if response.code == UNAUTHORIZED else ""
+        too_much = response.code == _TOO_SLOW or (
+            response.code == _NOT_EVALUATED and any(words in why for words in _TOO_MUCH)
+        )
+        kind = TooMuchDataError if too_much else NotFoundError if response.code == _NOT_FOUND else PrometheusError
+        return kind(f"status {response.code}" + (f": {printable(why[:MAX_TEXT])}" if why else "") + hint)
 
     def _decode(self, content: bytes, kind: Any) -> Any:
         try:

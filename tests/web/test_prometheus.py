@@ -19,7 +19,7 @@ from monitor.config import PrometheusConfig
 from monitor.vocabulary import Condition
 from monitor.web import prometheus
 from monitor.web.model import LocationView
-from monitor.web.prometheus import PrometheusClient, PrometheusError, SloEvents
+from monitor.web.prometheus import NotFoundError, PrometheusClient, PrometheusError, SloEvents, TooMuchDataError
 from tests.sockets import closed_port
 
 if TYPE_CHECKING:
@@ -202,6 +202,38 @@ def test_events_are_summed_with_the_time_that_they_cover() -> None:
 def test_what_is_no_answer_of_prometheus_is_an_error(status: int, content: bytes, why: str) -> None:
     with serving(lambda *_: (status, content)) as url, pytest.raises(PrometheusError, match=why):
         PrometheusClient(url, "default").alerts()
+
+
+def refused(error: str) -> bytes:
+    return json.dumps({"status": "error", "errorType": "execution", "error": error}).encode()
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "kind", "message"),
+    [
+        (
+            422,
+            refused("query processing would load too many samples into memory"),
+            TooMuchDataError,
+            "status 422: query",
+        ),
+        (422, refused("the query exceeded the maximum number of chunks"), TooMuchDataError, "status 422: the query"),
+        (503, refused("query timed out in query execution"), TooMuchDataError, "status 503: query timed out"),
+        (503, b"<html>", TooMuchDataError, "status 503"),
+        (404, b"", NotFoundError, "status 404"),
+        (400, refused("invalid parameter\n\x1b[1m"), PrometheusError, "status 400: invalid parameter \ufffd[1m"),
+        (422, refused("many-to-many matching not allowed"), PrometheusError, "status 422: many-to-many"),
+        (422, refused("x" * 5_000_000), PrometheusError, "status 422"),
+        (422, b"", PrometheusError, "status 422"),
+    ],
+)
+def test_a_refused_query_is_divided_only_if_a_limit_is_the_reason(
+    status: int, content: bytes, kind: type[PrometheusError], message: str
+) -> None:
+    with serving(lambda *_: (status, content)) as url, pytest.raises(PrometheusError) as raised:
+        PrometheusClient(url, "default").samples("up", 0.0, 60.0)
+    assert type(raised.value) is kind
+    assert str(raised.value).startswith(message)
 
 
 def test_a_prometheus_that_does_not_listen_is_an_error() -> None:
