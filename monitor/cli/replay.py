@@ -18,8 +18,8 @@ from monitor.text_table import terminal_width
 if TYPE_CHECKING:
     from pathlib import Path
 
-QUERY_TIMEOUT: Final = 120.0
-"""Seconds for each query."""
+QUERY_TIMEOUT: Final = 150.0
+"""Seconds for each query. Prometheus ends one after two minutes with status 503, upon which less is read at once."""
 
 MAX_BYTES: Final = 64 << 20
 """Largest response."""

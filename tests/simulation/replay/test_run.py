@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,9 @@ import typer
 from typer.testing import CliRunner
 
 from monitor.cli import app
-from monitor.cli.replay import replay_recorded
+from monitor.cli.replay import QUERY_TIMEOUT, replay_recorded
 from monitor.cli.shared import Output
+from monitor.config.units import parse_duration
 from monitor.errors import MonitorError, RequestError
 from monitor.simulation.replay.compare import Kind
 from monitor.simulation.replay.notes import notes
@@ -22,6 +25,7 @@ from monitor.slo.rules import rules_file
 from monitor.web.prometheus import PrometheusClient
 from tests.cli.commands import monitor
 from tests.dashboards import backfill
+from tests.e2e.programs import PROMETHEUS, find
 from tests.simulation.replay import world
 from tests.sockets import closed_port
 
@@ -130,3 +134,13 @@ def test_options_without_the_one_that_they_need_are_refused(options: list[str], 
     done = CliRunner().invoke(app, ["simulate", *options])
     assert done.exit_code == 2
     assert message in done.stderr
+
+
+@pytest.mark.integration
+@pytest.mark.required_counterpart("prometheus")
+def test_a_query_ends_by_itself_before_the_client_stops_waiting() -> None:
+    """The status that it ends with is what divides it."""
+    described = subprocess.run([find(PROMETHEUS), "--help"], capture_output=True, text=True, timeout=20, check=True)
+    default = re.search(r"--query\.timeout=(\w+)", described.stdout + described.stderr)
+    assert default is not None
+    assert parse_duration(default[1]) < QUERY_TIMEOUT
