@@ -22,8 +22,12 @@ if TYPE_CHECKING:
 YEAR: Final = "A year of faults"
 RECORDED: Final = "Recorded data"
 
+NOT_REPLAYED: Final = ("plot", "nodes", "noise", "trials", "months", "relays", "locations", "days", "seed")
+"""Options that are not valid for a replay: it simulates nothing."""
+
 
 def simulate(  # noqa: PLR0913, PLR0917 - one for each option
+    ctx: typer.Context,
     config: ConfigOption = DEFAULT_CONFIG,
     output: Annotated[Output, typer.Option(metavar="FORMAT", help="Output format: text or json.")] = Output.TEXT,
     plot: Annotated[
@@ -84,7 +88,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - one for each option
     since: Annotated[
         str | None,
         typer.Option(
-            metavar="DURATION",
+            metavar="DURATION or TIME",
             help="Length of the time to replay, or when it begins; by default 30d.",
             rich_help_panel=RECORDED,
         ),
@@ -120,6 +124,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - one for each option
     if not replay and (prometheus, since, until, against) != (None, None, None, None):
         raise typer.BadParameter("--prometheus, --since, --until and --against need it", param_hint="--replay")
     if replay:
+        _check_replayed(ctx)
         from monitor.cli.replay import replay_recorded  # noqa: PLC0415
 
         replay_recorded(config, output, prometheus=prometheus, since=since, until=until, against=against)
@@ -147,6 +152,14 @@ def simulate(  # noqa: PLR0913, PLR0917 - one for each option
             draw(found, plot)
         except (OSError, ValueError) as error:
             raise StartupError(f"{plot}: cannot be written: {error}") from error
+
+
+def _check_replayed(ctx: typer.Context) -> None:
+    """Raise `BadParameter` for the options given that a replay does not have, all in one message."""
+    sources = {name: ctx.get_parameter_source(name) for name in NOT_REPLAYED}
+    given = [f"--{name}" for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+    if given:
+        raise typer.BadParameter(f"cannot be used with {', '.join(given)}", param_hint="--replay")
 
 
 def _year(config: Config, output: Output, *, seed: int, relays: int, locations: int, days: int) -> None:

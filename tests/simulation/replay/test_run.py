@@ -128,9 +128,11 @@ def test_what_cannot_be_replayed_is_said(tmp_path: Path, options: dict[str, Any]
         (["--against", "old.yaml"], "--prometheus, --since, --until and --against need it"),
         (["--since", "7d"], "--prometheus, --since, --until and --against need it"),
         (["--replay", "--year"], "cannot be used with --year"),
+        (["--replay", "--seed", "1"], "cannot be used with --seed"),
+        (["--replay", "--noise", "0.01", "--nodes=3", "--days", "7"], "cannot be used with --nodes, --noise, --days"),
     ],
 )
-def test_options_without_the_one_that_they_need_are_refused(options: list[str], message: str) -> None:
+def test_options_that_need_a_replay_or_are_not_valid_for_one_are_refused(options: list[str], message: str) -> None:
     done = CliRunner().invoke(app, ["simulate", *options])
     assert done.exit_code == 2
     assert message in done.stderr
