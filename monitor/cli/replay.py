@@ -24,12 +24,15 @@ QUERY_TIMEOUT: Final = 150.0
 MAX_BYTES: Final = 64 << 20
 """Largest response."""
 
+TIME: Final = "2026-11-28T14:00"
+"""Example of a time, for messages."""
+
 DEFAULT_SINCE: Final = "30d"
 MAX_SINCE: Final = 366 * 86_400.0
 """Longest time that is replayed, in seconds."""
 
 PROGRESS_INTERVAL: Final = 5.0
-"""Seconds between two lines that tell the progress."""
+"""Seconds between two reports of the progress."""
 
 
 def replay_recorded(
@@ -67,27 +70,28 @@ def _times(since: str, until: str | None, now: float) -> tuple[float, float]:
     """Return start and end in Unix seconds. Raises `typer.BadParameter`."""
     from monitor.config.units import parse_duration  # noqa: PLC0415
 
-    end = now if until is None else min(_timestamp(until, "--until"), now)
+    end = now if until is None else min(_timestamp(until, "--until", TIME), now)
     try:
         length = parse_duration(since)
     except ValueError:
-        length = end - _timestamp(since, "--since")
+        length = end - _timestamp(since, "--since", f"a duration such as 7d, or {TIME}")
     if not 0 < length <= MAX_SINCE:
-        raise typer.BadParameter(f"{since!r} must be a time before the end, at most a year", param_hint="--since")
+        raise typer.BadParameter(
+            f"{since!r} must begin before the end of the replay, by a year at most", param_hint="--since"
+        )
     return float(int(end - length)), float(int(end))
 
 
-def _timestamp(text: str, option: str) -> float:
+def _timestamp(text: str, option: str, expected: str) -> float:
     try:
         parsed = datetime.fromisoformat(text)
     except ValueError:
-        expected = "expected a duration such as 7d, or" if option == "--since" else "expected"
-        raise typer.BadParameter(f"{text!r} is no time; {expected} 2026-11-28T14:00", param_hint=option) from None
+        raise typer.BadParameter(f"{text!r} is not a time; expected {expected}", param_hint=option) from None
     return (parsed if parsed.tzinfo is not None else parsed.replace(tzinfo=UTC)).timestamp()
 
 
 class _Progress:
-    """Tells on stderr how much is done, and how much time the rest takes, every few seconds."""
+    """Reports progress and the remaining time on stderr, every few seconds."""
 
     def __init__(self) -> None:
         self._started = self._reported = time.monotonic()

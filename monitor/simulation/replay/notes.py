@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def notes(found: Replay) -> Iterator[str]:
-    """Yield a sentence or two for each."""
+    """Yield the notes, each of a sentence or two."""
     yield from _data(found)
     new, old = found.new.config, found.old.config if found.old is not None else None
     if new is not None and old is not None:
@@ -43,7 +43,10 @@ def _data(found: Replay) -> Iterator[str]:
             f"{datetime.fromtimestamp(warm, UTC):%Y-%m-%d %H:%M} UTC they saw less than they would have."
         )
     if found.version is None:
-        yield f"It tells no version of Prometheus: rules are evaluated as by Prometheus {DEFAULT_VERSION}."
+        yield (
+            "The server does not report the version of Prometheus: rules are evaluated as Prometheus "
+            f"{DEFAULT_VERSION} does."
+        )
     if found.unrecorded:
         down = sum(end - start for start, end in found.unrecorded)
         yield f"Prometheus itself recorded nothing for {duration(down)} in total: no rule is evaluated then."

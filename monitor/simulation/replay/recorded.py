@@ -231,7 +231,10 @@ class Recorded:
 
 
 def covering(selectors: Iterable[Selector]) -> list[Selector]:
-    """Return those of the selectors that select all that any of them does. Raises `RequestError`."""
+    """Return the selectors that together select everything, without those that another one covers.
+
+    Raises `RequestError`.
+    """
     by_name: dict[str, dict[frozenset[tuple[str, str, str]], Selector]] = defaultdict(dict)
     for each in selectors:
         if not each.name:
@@ -260,7 +263,7 @@ def samples_of(series: SampledSeries) -> tuple[Floats, Floats]:
     except ValueError:
         numbers = np.empty(0)
     if len(numbers) != 2 * (text.count(b"[") - 1):
-        raise PrometheusError("its response has samples that are no numbers")
+        raise PrometheusError("its response has samples that are not numbers")
     return numbers[::2].copy(), numbers[1::2].copy()
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from monitor.slo.rules.rule import Group
 
 DEFAULT_VERSION: Final = 3
-"""Major version of a Prometheus that tells none: other programs that speak its API are based on it."""
+"""Major version that is assumed if the server reports none: other servers of this API are based on Prometheus 3."""
 
 RuleKey = tuple[int, int]
 """Number of a group, and of a rule in it."""

@@ -38,7 +38,7 @@ def groups_of(document: Any) -> list[Group]:
     try:
         groups = msgspec.convert(_spec(document)["groups"], list[_Group])
     except msgspec.ValidationError as error:
-        raise ValueError(f"is no rule file: {error}") from None
+        raise ValueError(f"is not a rule file: {error}") from None
     for group in groups:
         for key, value in (("labels", group.labels), ("query_offset", group.query_offset)):
             if value:

@@ -56,7 +56,7 @@ class RuleSet:
         common = {**config.alerts.labels, "install": config.install}
         return cls(
             name=name,
-            groups=_that_page(groups(config), alertmanager, common),
+            groups=_paging(groups(config), alertmanager, common),
             interval=config.prometheus.evaluation_interval,
             common_labels=common,
             alertmanager=alertmanager,
@@ -70,7 +70,7 @@ class RuleSet:
         _check_order(made)
         return cls(
             name=name,
-            groups=_that_page(made, beside.alertmanager, {}),
+            groups=_paging(made, beside.alertmanager, {}),
             interval=beside.interval,
             common_labels={},
             alertmanager=beside.alertmanager,
@@ -112,7 +112,7 @@ class RuleSet:
 
 
 def load_rule_set(path: Path, environ: Mapping[str, str], beside: RuleSet) -> RuleSet:
-    """Return the rules of a configuration, or of a rule file; which of them it is, its keys say.
+    """Return the rules of a configuration or of a rule file, whichever the keys of the file show it to be.
 
     Raises `ConfigError`, and `StartupError` if the file cannot be read.
     """
@@ -128,13 +128,13 @@ def load_rule_set(path: Path, environ: Mapping[str, str], beside: RuleSet) -> Ru
     except OSError as error:
         raise StartupError(f"{path}: cannot be read: {error.strerror}") from error
     except yaml.YAMLError as error:
-        raise StartupError(f"{path}: is no YAML: {str(error).splitlines()[0]}") from None
+        raise StartupError(f"{path}: is not YAML: {str(error).splitlines()[0]}") from None
     except (UnicodeDecodeError, ValueError) as error:
         raise StartupError(f"{path}: {error}") from None
     return RuleSet.of_config(str(path), parse(text, str(path), environ, check_files=False))
 
 
-def _that_page(made: Sequence[Group], alertmanager: Alertmanager, common: Mapping[str, str]) -> list[Group]:
+def _paging(made: Sequence[Group], alertmanager: Alertmanager, common: Mapping[str, str]) -> list[Group]:
     """Return the rules of critical alerts and of those that inhibit them, and what these need."""
 
     def wanted(alert: Alert) -> bool:
@@ -158,7 +158,7 @@ def _check_order(made: Sequence[Group]) -> None:
 
 
 def _merged(of: Labels, parts: Sequence[Series], interval: float) -> Series:
-    """Return series of which one goes on where another ends as one series."""
+    """Join series that follow one another into one."""
     if len(parts) == 1:
         return Series(INFO, of, parts[0].times, parts[0].values)
     sampled = np.unique(np.concatenate([part.samples[0] for part in parts]))

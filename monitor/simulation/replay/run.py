@@ -33,7 +33,7 @@ class Replay:
     """What a replay found, from `start` to `end` in Unix seconds.
 
     first: time of the earliest sample. history: seconds of samples that the rules read.
-    unrecorded: times in which Prometheus was down. version: its major version, None if it tells none.
+    unrecorded: times in which Prometheus was down. version: its major version; None if the server does not report it.
     changes: None without old rules.
     """
 

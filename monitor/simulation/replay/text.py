@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from monitor.simulation.replay.run import Replay
 
 LISTED: Final = (Kind.LOST, Kind.GAINED, Kind.MOVED)
-COVERED: Final = 0.995
+COMPLETE_SHARE: Final = 0.995
 """Share of samples below which a relay's coverage is printed."""
 
 
@@ -73,7 +73,8 @@ def _pages(found: Sequence[Page], width: int | None) -> Iterator[str]:
     if not found:
         yield "No pages."
         return
-    columns = [Column("alert"), Column("of"), Column("location"), Column("page (UTC)"), Column("lasted", right=True)]
+    names = ("alert", "subject", "location", "page (UTC)")
+    columns = [*(Column(name) for name in names), Column("lasted", right=True)]
     rows = [(each.alert, _subject(each), _locations(each), _time(each.at), _lasted(each)) for each in found]
     yield from table(columns, rows, width=width)
     yield f"{len(found)} page{'' if len(found) == 1 else 's'}."
@@ -83,7 +84,7 @@ def _changes(changes: Sequence[Change], width: int | None) -> Iterator[str]:
     columns = [
         Column("change"),
         Column("alert"),
-        Column("of"),
+        Column("subject"),
         Column("location"),
         Column("old page (UTC)"),
         Column("new page (UTC)"),
@@ -120,7 +121,7 @@ def _coverage(covered: Sequence[Covered], width: int | None) -> Iterator[str]:
     rows = [
         (each.relay, each.location, f"{each.share:.2%}", duration(each.gap), _time(each.gap_at))
         for each in covered
-        if each.share < COVERED
+        if each.share < COMPLETE_SHARE
     ]
     if rows:
         yield from table(columns, rows, width=width)
@@ -148,7 +149,7 @@ def _span(side: Sequence[Page]) -> str:
 
 
 def _end(at: float, end: float) -> str:
-    """Return when a page ends; without the date if it is that of its begin."""
+    """Return when a page ends, without the date if that is the date of its start."""
     if math.isinf(end):
         return "still fires"
     return f"{_utc(end):%H:%M:%S}" if _utc(at).date() == _utc(end).date() else _time(end)
@@ -164,9 +165,10 @@ def _what(change: Change) -> str:
         parts.append(f"begins {duration(abs(change.later))} {'later' if change.later > 0 else 'sooner'}")
     if change.later is not None and change.ends_later != 0:
         after = change.ends_later
-        parts.append(
-            "ends otherwise" if after is None else f"ends {duration(abs(after))} {'later' if after > 0 else 'sooner'}"
-        )
+        if after is None:
+            parts.append("does not end" if math.isinf(max(page.end for page in change.new)) else "ends now")
+        else:
+            parts.append(f"ends {duration(abs(after))} {'later' if after > 0 else 'sooner'}")
     if change.old and change.new and _locations(change.old[0]) != _locations(change.new[0]):
         parts.append(f"location {_locations(change.old[0])} → {_locations(change.new[0])}")
     if change.old and change.new and len(change.old) != len(change.new):

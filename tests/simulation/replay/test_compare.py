@@ -1,3 +1,5 @@
+"""Pages of two sides, and what a change of the rules does to them."""
+
 from __future__ import annotations
 
 import math

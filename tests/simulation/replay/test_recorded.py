@@ -123,5 +123,5 @@ def test_samples_are_read_from_their_text() -> None:
 
 @pytest.mark.parametrize("text", [b'[[1,"one"]]', b"[1]", b'{"a": 1}', b'[[1,"1"],[2]]'])
 def test_samples_that_are_no_pairs_of_numbers_are_an_error(text: bytes) -> None:
-    with pytest.raises(PrometheusError, match="samples that are no numbers"):
+    with pytest.raises(PrometheusError, match="samples that are not numbers"):
         samples_of(SampledSeries({}, msgspec.Raw(text)))

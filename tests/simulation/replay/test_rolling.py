@@ -1,3 +1,5 @@
+"""Rules evaluated in parts of any length, against one evaluation of all and against promtool."""
+
 from __future__ import annotations
 
 import math

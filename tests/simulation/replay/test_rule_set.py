@@ -1,3 +1,5 @@
+"""Rules from a configuration and from a rule file, and the settings of relays in recorded series."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -47,7 +49,7 @@ def test_a_configuration_is_known_by_its_keys(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("groups: [{name: g, rules: [{alert: A}]}]", "is no rule file: Object missing required field `expr`"),
+        ("groups: [{name: g, rules: [{alert: A}]}]", "is not a rule file: Object missing required field `expr`"),
         ("groups: [{name: g, rules: [{expr: up}]}]", "a rule of group g has neither `record` nor `alert`"),
         ("groups: [{name: g, rules: [{alert: A, expr: 'up ~ 1'}]}]", "rule A of group g: unexpected '~'"),
         ("groups: [{name: g, rules: [{alert: A, expr: up, for: soon}]}]", "rule A of group g: is not a duration"),
@@ -55,7 +57,7 @@ def test_a_configuration_is_known_by_its_keys(tmp_path: Path) -> None:
             "groups: [{name: g, rules: [{alert: A, expr: b, labels: {severity: critical}}, {record: b, expr: up}]}]",
             "rule A reads b, which a later rule records",
         ),
-        ("groups: [", "is no YAML"),
+        ("groups: [", "is not YAML"),
         ("groups: [{name: g, labels: {team: a}, rules: []}]", "`labels` of group g is not supported"),
         ("groups: [{name: g, rules: [{alert: A, expr: up, for: 30}]}]", "rule A of group g: is not a duration"),
     ],

@@ -105,9 +105,9 @@ async def test_each_page_that_a_change_gains_loses_or_moves_is_named(tmp_path: P
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"since": "soon"}, "'soon' is no time; expected a duration such as 7d"),
-        ({"since": "2y"}, "'2y' must be a time before the end, at most a year"),
-        ({"until": "noon"}, "'noon' is no time; expected 2026-11-28T14:00"),
+        ({"since": "soon"}, "'soon' is not a time; expected a duration such as 7d, or 2026-11-28T14:00"),
+        ({"since": "2y"}, "'2y' must begin before the end of the replay, by a year at most"),
+        ({"until": "noon"}, "'noon' is not a time; expected 2026-11-28T14:00"),
         ({"prometheus": None}, "since the configuration has no prometheus.url"),
         ({}, ": Connection refused"),
         ({"against": Path("missing.yml")}, "missing.yml: cannot be read: No such file"),

@@ -1,8 +1,9 @@
+"""A replay as tables, notes and JSON."""
+
 from __future__ import annotations
 
 import json
 import math
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -71,11 +72,19 @@ def test_changes_are_rows_the_lost_ones_first() -> None:
     ) in rows  # fmt: skip
     assert (
         "moved", "RelayDown", "alpha", "all", "2026-02-03 00:00:10 – 00:10:00", "2026-02-03 00:04:40 – still fires",
-        "begins 4 min 30 s later, ends otherwise",
+        "begins 4 min 30 s later, does not end",
     ) in rows  # fmt: skip
     assert ("Pages: 2 lost, 1 gained, 1 moved, 1 unchanged.",) in rows
     kinds = [line[0].strip() for line in text if line[0].strip() in set(Kind)]
     assert kinds == ["lost", "lost", "gained", "moved"]
+
+
+@pytest.mark.parametrize(("old", "new", "what"), [(600, math.inf, "does not end"), (math.inf, 600, "ends now")])
+def test_a_page_that_still_fires_by_the_rules_of_one_side_is_said_to_end_or_not(
+    old: float, new: float, what: str
+) -> None:
+    moved = Change(kind=Kind.MOVED, old=(page(10, old),), new=(page(10, new),))
+    assert any(line.endswith(f"  {what}") for line in lines(found(changes=(moved,))))
 
 
 def test_pages_of_one_side_are_listed() -> None:
@@ -97,7 +106,10 @@ def test_json_has_times_as_text_and_open_ends_as_null() -> None:
 @pytest.mark.parametrize(
     ("changes", "note"),
     [
-        ({"version": None}, "It tells no version of Prometheus: rules are evaluated as by Prometheus 3."),
+        (
+            {"version": None},
+            "The server does not report the version of Prometheus: rules are evaluated as Prometheus 3 does.",
+        ),
         ({"first": START + HOUR}, "Data begin at 2026-02-03 01:00:00 UTC: there are no pages before."),
         ({"first": START}, "until 2026-02-03 08:00 UTC they saw less than they would have."),
         ({"unrecorded": [(START, START + 600)]}, "Prometheus itself recorded nothing for 10 min 00 s in total"),
@@ -129,4 +141,3 @@ def test_coverage_has_the_share_and_the_longest_gap() -> None:
     text = "\n".join(lines(found(covered=covered)))
     assert "alpha  eu                   75.00%  15 min 00 s  2026-02-03 00:10:00" in text
     assert "The others (1) have samples of the whole time." in text
-    assert f"{datetime.fromtimestamp(START, UTC):%Y-%m-%d}" in text
