@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from monitor.config import show_duration, show_ratio
+from monitor.config import monitor_url, show_duration, show_ratio
 from monitor.slo.rules import alerts
 from monitor.slo.rules.recorded import applies_to
 
@@ -71,15 +71,16 @@ def runbooks(config: Config) -> dict[str, Runbook]:
 def _step(config: Config, step: str | Mapping[str, str]) -> Step:
     install = f'install="{config.install}"'
     # Where each location has pages of its own, the links of a runbook lead to those of this one.
-    page = config.alerts.external_url.rstrip("/").replace("{location}", config.location).replace("{shard}", "0")
+    page = monitor_url(config.alerts.external_url, config.location)
+    text = (step if isinstance(step, str) else step["do"]).replace("PAGE/", f"{page}/")
     if isinstance(step, str):
-        return Step(text=step.replace("PAGE/", f"{page}/"))
+        return Step(text=text)
     query, command = step.get("query"), step.get("command")
     if query is not None:
         query = query.replace("$relay", f'{install}, relay="{RELAY}"').replace("$install", install)
     if command is not None:
         command = command.replace("INSTALL", config.install)
-    return Step(text=step["do"].replace("PAGE/", f"{page}/"), query=query, command=command, empty=step.get("empty"))
+    return Step(text=text, query=query, command=command, empty=step.get("empty"))
 
 
 def runbook_files(config: Config) -> dict[str, bytes]:

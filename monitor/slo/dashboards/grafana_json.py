@@ -119,7 +119,7 @@ def _variable(variable: Variable) -> build.QueryVariable:
 
 
 def _links(board: Dashboard) -> list[Any]:
-    page, relay = board.external_url.rstrip("/"), "?relay=${relay}" if board.is_of_one_relay else ""
+    page, relay = board.external_url, "?relay=${relay}" if board.is_of_one_relay else ""
     return [
         build.DashboardLink("Dashboards")
         .type(dashboard.DashboardLinkType.DASHBOARDS)
