@@ -19,12 +19,7 @@ from monitor.slo.dashboards.promql import (
     select,
     sum_by,
 )
-from monitor.slo.dashboards.shared_panels import (
-    CONDITION_TEXTS,
-    location_label,
-    relay_links,
-    table_height,
-)
+from monitor.slo.dashboards.shared_panels import CONDITION_TEXTS, location_label, relay_links, table_height
 from monitor.slo.dashboards.slo_panels import BUDGET_STATES, BUDGET_STEPS, NONE, budget_or_reason, burn_steps
 from monitor.slo.rules.certificate import DAY, EXPIRY, MIN_VALIDITY, handshake_window
 from monitor.vocabulary import Sli
@@ -44,8 +39,8 @@ NO_TLS: Final = "no relay is connected with TLS"
 MAX_ROWS: Final = 10
 """Most rows that the table shows without scrolling, so that the alerts stay on the first screen."""
 
-LONG_NAME: Final = 40
-"""Characters from which on names of relays are wrapped."""
+UNWRAPPED_CHARACTERS: Final = 40
+"""Names of relays that have more characters are wrapped."""
 
 
 def states() -> tuple[State, ...]:
@@ -104,7 +99,7 @@ def _quantile(q: float) -> str:
 
 def relay_table(config: Config) -> Panel:
     """Return the table of relays."""
-    wrapped = any(len(relay.name) > LONG_NAME for relay in config.relays)
+    wrapped = any(len(relay.name) > UNWRAPPED_CHARACTERS for relay in config.relays)
     return Panel(
         kind=Kind.TABLE,
         title="Relays",
