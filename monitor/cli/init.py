@@ -198,7 +198,7 @@ def _next_steps(output: Path) -> str:
     """Return what to do next."""
     program = _program()
     option = "" if output == DEFAULT_CONFIG else f" --config {shlex.quote(str(output))}"
-    needs = "; this needs the extra `generate`,\n   which docs/installation.md of the project says how to install"
+    needs = "; this needs the extra `generate`:\n   see docs/installation.md of the project"
     return f"""\
 {output} is written. Next:
 

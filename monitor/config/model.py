@@ -46,7 +46,8 @@ class ServerConfig(Section):
         Field(
             (),
             description="further names under which pages and API are served without TLS and users, beside that of "
-            "`alerts.external_url`; other names are rejected against DNS rebinding",
+            "`alerts.external_url`; requests for other names are rejected, "
+            "which protects against DNS rebinding",
         )
     )
 

@@ -39,8 +39,8 @@ def _data(found: Replay) -> Iterator[str]:
         yield f"Data begin at {begin:%Y-%m-%d %H:%M:%S} UTC: there are no pages before."
     if warm > found.start + found.history / 100:
         yield (
-            f"Windows of the rules reach back {duration(found.history)}: until "
-            f"{datetime.fromtimestamp(warm, UTC):%Y-%m-%d %H:%M} UTC they saw less than they would have."
+            f"Rules read up to {duration(found.history)} of samples: until "
+            f"{datetime.fromtimestamp(warm, UTC):%Y-%m-%d %H:%M} UTC they had less."
         )
     if found.version is None:
         yield (
