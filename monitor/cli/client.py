@@ -10,12 +10,15 @@ import ssl
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 from urllib.parse import urlsplit
 
 import typer
 
 from monitor.errors import RequestError, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 TIMEOUT: Final = 10.0
 """Seconds that the server may be silent."""
@@ -115,6 +118,14 @@ class RunningMonitor:
             credentials = base64.b64encode(f"{self.user}:{self.password or ''}".encode()).decode()
             headers["Authorization"] = f"Basic {credentials}"
         return headers
+
+
+def running_monitors(
+    urls: Iterable[str], user: str | None, password_file: Path | None, ca_file: Path | None
+) -> list[RunningMonitor]:
+    """Return the monitors at these URLs, with the same credentials for all of them. Raises `OSError`."""
+    password = read_password(password_file)
+    return [RunningMonitor(url, user, password, ca_file) for url in urls]
 
 
 def _error_in(content: bytes) -> str:

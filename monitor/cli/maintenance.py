@@ -17,7 +17,7 @@ from monitor.cli.client import (
     PasswordFileOption,
     RunningMonitor,
     UserOption,
-    read_password,
+    running_monitors,
     shown,
     system_user,
 )
@@ -27,7 +27,6 @@ from monitor.errors import RequestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
 maintenance = typer.Typer(
     name="maintenance",
@@ -56,14 +55,6 @@ _RelayOption = Annotated[
     list[str] | None, typer.Option("--relay", "-r", metavar="NAME", help="Relay; may be repeated.")
 ]
 _ByOption = Annotated[str, typer.Option("--by", metavar="NAME", help="Who does it; by default the system's user.")]
-
-
-def _monitors(
-    urls: Iterable[str], user: str | None, password_file: Path | None, ca_file: Path | None
-) -> list[RunningMonitor]:
-    """Return the monitors that are asked, with the credentials for all of them."""
-    password = read_password(password_file)
-    return [RunningMonitor(url, user, password, ca_file) for url in urls]
 
 
 def _listed(monitor: RunningMonitor) -> dict[str, Any]:
@@ -100,7 +91,7 @@ def start(  # noqa: PLR0913 - one for each option
     """
     if everything == bool(relay):
         raise typer.BadParameter("name the relays, or use --all", param_hint="--relay")
-    monitors = _monitors(url, user, password_file, ca_file)
+    monitors = running_monitors(url, user, password_file, ca_file)
     known = {monitor: _relays_of(_listed(monitor)) for monitor in monitors}
     wanted = set(relay or ()) or {name for names in known.values() for name in names}
     if unknown := sorted(wanted - {name for names in known.values() for name in names}):
@@ -135,7 +126,7 @@ def end(
     """
     if (id is None) == (not relay):
         raise typer.BadParameter("name the window by its id, or its relays by --relay", param_hint="ID")
-    monitors = _monitors(url, user, password_file, ca_file)
+    monitors = running_monitors(url, user, password_file, ca_file)
     ended = 0
     for monitor in monitors:
         for window in _listed(monitor)["windows"]:
@@ -164,12 +155,11 @@ def list_windows(
     relay-monitor maintenance list
     relay-monitor maintenance list --relay eu-1 --output json
     """
-    monitors = _monitors(url, user, password_file, ca_file)
+    monitors = running_monitors(url, user, password_file, ca_file)
     wanted = set(relay or ())
     found = [
         {"monitor": monitor.url} | window
-        for monitor in monitors
-        for value in (_listed(monitor),)
+        for monitor, value in zip(monitors, map(_listed, monitors), strict=True)
         for window in (*value["windows"], *value["configured"])
         if not wanted or not window["relays"] or not wanted.isdisjoint(window["relays"])
     ]

@@ -15,7 +15,7 @@ from monitor.cli.client import (
     PasswordFileOption,
     RunningMonitor,
     UserOption,
-    read_password,
+    running_monitors,
 )
 from monitor.cli.shared import DEFAULT_CONFIG, EXIT_BAD, ConfigOption, load_config
 from monitor.errors import RequestError
@@ -84,8 +84,7 @@ def report(
         period = period_of(name, now)
     except ValueError as error:
         raise typer.BadParameter(f"{name!r} {error}", param_hint="--month") from None
-    password = read_password(password_file)
-    monitors = [RunningMonitor(url, user, password, ca_file) for url in monitor or ()]
+    monitors = running_monitors(monitor or (), user, password_file, ca_file)
     loaded = load_config(config)
     source = prometheus if prometheus is not None else loaded.prometheus.url
     if source is None:
