@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from monitor.config.attempts import AttemptCost, attempt_costs
 from monitor.config.capacity import RelayFootprint, footprint
-from monitor.config.process_cost import MAX_CPU, MAX_SHARDS, ProcessCosts
+from monitor.config.process_cost import MAX_SHARDS, Limit, ProcessCosts
 from monitor.config.sharding import relays_of_shards
 from monitor.config.units import show_duration
 from monitor.health.resources import descriptor_limit, memory_limit
@@ -136,19 +136,7 @@ def _process(config: Config, cost: ProcessCost) -> tuple[str, ...]:
 def _process_notes(config: Config, processes: ProcessCosts) -> Iterator[str]:
     """Yield a warning if the largest process exceeds a limit; descriptors and memory are those of this machine."""
     cost, descriptors, memory = processes.largest, descriptor_limit(), memory_limit()
-    exceeded = []
-    if cost.cpu > MAX_CPU:
-        exceeded.append(
-            f"takes about {cost.cpu:.0%} of a core; above {MAX_CPU:.0%} it delays the messages that it measures"
-        )
-    if descriptors is not None and cost.descriptors > descriptors:
-        exceeded.append(
-            f"may need {cost.descriptors} descriptors, and the hard limit here is {descriptors} (ulimit -Hn)"
-        )
-    if memory is not None and cost.memory > memory:
-        exceeded.append(
-            f"needs about {cost.memory / 1e6:.0f} MB, and the limit of memory here is {memory / 1e6:.0f} MB"
-        )
+    exceeded = cost.exceeded(descriptors=descriptors, memory=memory)
     if not exceeded:
         return
     needed = processes.shards_needed(descriptors=descriptors, memory=memory)
@@ -159,7 +147,19 @@ def _process_notes(config: Config, processes: ProcessCosts) -> Iterator[str]:
     else:
         advice = f"divide the relays among {needed} processes (shards: {needed}, run --shard I/{needed})"
     process = "this process" if config.shards == 1 else f"the largest of {config.shards} processes"
-    yield f"Warning: {process} {'; it '.join(exceeded)}: {advice}."
+    texts = [_exceeds(cost, limit, most) for limit, most in exceeded.items()]
+    yield f"Warning: {process} {'; it '.join(texts)}: {advice}."
+
+
+def _exceeds(cost: ProcessCost, limit: Limit, most: float) -> str:
+    """Return the part of the warning about one limit, which is `most`."""
+    match limit:
+        case Limit.CPU:
+            return f"takes about {cost.cpu:.0%} of a core; above {most:.0%} it delays the messages that it measures"
+        case Limit.DESCRIPTORS:
+            return f"may need {cost.descriptors} descriptors, and the hard limit here is {most:.0f} (ulimit -Hn)"
+        case Limit.MEMORY:
+            return f"needs about {cost.memory / 1e6:.0f} MB, and the limit of memory here is {most / 1e6:.0f} MB"
 
 
 def _series(config: Config, cost: SeriesCost) -> Iterator[tuple[str, ...]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from monitor.config.attempts import CONNECTS, attempt_costs, round_attempts
@@ -72,6 +73,14 @@ MAX_SHARDS: Final = 100
 """Shards that `check` advises at most."""
 
 
+class Limit(StrEnum):
+    """What a process may exceed: `MAX_CPU`, or a limit of the machine."""
+
+    CPU = "cpu"
+    DESCRIPTORS = "descriptors"
+    MEMORY = "memory"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessCost:
     """The cost of one process.
@@ -87,16 +96,23 @@ class ProcessCost:
     connections: int
     descriptors: int
 
+    def exceeded(self, *, descriptors: int | None, memory: int | None) -> dict[Limit, float]:
+        """Return those of `MAX_CPU` and these limits (memory in bytes, None for no limit) that the process exceeds."""
+        limits = {
+            Limit.CPU: (self.cpu, MAX_CPU),
+            Limit.DESCRIPTORS: (self.descriptors, descriptors),
+            Limit.MEMORY: (self.memory, memory),
+        }
+        return {limit: most for limit, (value, most) in limits.items() if most is not None and value > most}
+
 
 def _relay_cost(
     relay: RelayConfig, probes: RelayFootprint, attempts: AttemptCost, series: int, scrape_interval: float
 ) -> ProcessCost:
     """Return what one relay adds to the cost of a process."""
     secure = relay.url.startswith("wss:")
-    messages, connects = (
-        (probes.messages + attempts.messages) / _MINUTE,
-        (probes.connects + attempts.connects) / _MINUTE,
-    )
+    messages = (probes.messages + attempts.messages) / _MINUTE
+    connects = (probes.connects + attempts.connects) / _MINUTE
     return ProcessCost(
         relays=1,
         cpu=CPU_OF_RELAY
@@ -120,8 +136,8 @@ class ProcessCosts:
 
     def __init__(self, config: Config, series: Mapping[str, int], own_series: int) -> None:
         self._shards = config.shards
-        self._own_cpu = CPU_OF_PROCESS + CPU_OF_SERIES * own_series / config.prometheus.scrape_interval
         interval = config.prometheus.scrape_interval
+        self._own_cpu = CPU_OF_PROCESS + CPU_OF_SERIES * own_series / interval
         self._relays = {
             relay.name: _relay_cost(relay, probes, attempts, series[relay.name], interval)
             for relay, probes, attempts in zip(config.relays, footprint(config), attempt_costs(config), strict=True)
@@ -129,7 +145,7 @@ class ProcessCosts:
 
     @property
     def largest(self) -> ProcessCost:
-        """The most that one of the processes takes of each, with the configured number of them."""
+        """The largest value of each cost over all processes, with the configured number of them."""
         processes = self.divided(self._shards)
         return ProcessCost(
             relays=max(process.relays for process in processes),
@@ -153,11 +169,7 @@ class ProcessCosts:
         """
 
         def fits(cost: ProcessCost) -> bool:
-            return (
-                cost.cpu <= MAX_CPU
-                and (descriptors is None or cost.descriptors <= descriptors)
-                and (memory is None or cost.memory <= memory)
-            )
+            return not cost.exceeded(descriptors=descriptors, memory=memory)
 
         if not all(fits(self._process([relay])) for relay in self._relays.values()):
             return None
