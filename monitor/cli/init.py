@@ -190,8 +190,12 @@ def _write(output: Path, text: str, *, force: bool) -> None:
 def _program() -> str:
     """Return what a shell calls this program by: as it was called here, if its name is not on PATH."""
     called = sys.argv[0]
-    is_named = shutil.which(_NAME) is not None or Path(called).name != _NAME
-    return _NAME if is_named else shlex.quote(called)
+    if shutil.which(_NAME) is None:
+        if Path(called).name == _NAME:
+            return shlex.quote(called)
+        if Path(called).name == "__main__.py":
+            return f"{shlex.quote(sys.executable)} -m monitor"
+    return _NAME
 
 
 def _next_steps(output: Path) -> str:

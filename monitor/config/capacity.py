@@ -97,6 +97,7 @@ def _load(probe: ProbeConfig, ttl: float) -> _Load:
     reuses = probe.reuses_sessions
     pairings = volume.pairs * (min(1.0, probe.period / SESSION_REUSE) if reuses else 1.0)
     return _Load(
+        # A probe without pairs holds each of its connections until the run ends.
         run_connections=2 * volume.pairs or connects,
         connects=connects * runs,
         peak_connects=connects * peak,

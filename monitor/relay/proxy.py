@@ -97,7 +97,8 @@ def _of_environment(address: str, secure: bool, variables: tuple[str | None, ...
     """Return the URL of the environment's proxy for an address, or None.
 
     `variables` are the values of `_VARIABLES`, so that a change of one is noticed. urllib reads the whole environment
-    twice, which takes a third of a millisecond, and each connect asks twice.
+    twice, which takes a third of a millisecond, and each connect asks twice. The system's settings, which urllib also
+    reads on macOS, are those of the first time.
     """
     if proxy_bypass(address):
         return None

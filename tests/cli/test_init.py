@@ -10,6 +10,7 @@ import pytest
 
 from monitor.config import load
 from tests.cli.commands import monitor
+from tests.relays import ROOT
 from tests.sockets import closed_port
 
 pytestmark = pytest.mark.integration
@@ -21,20 +22,24 @@ class TestInit:
         done = monitor("init", "--url", "embedded", "--name", "demo", "--location", "lab", "--output", output)
         assert done.returncode == 0, done.stderr
         assert "The relay works: paired in " in done.stdout
-        assert f"relay-monitor run --config {output}" in done.stdout
-        assert f"relay-monitor generate --config {output} --output monitoring" in done.stdout
+        assert f" run --config {output}\n" in done.stdout
+        assert f" generate --config {output} --output monitoring\n" in done.stdout
         config = load(output, {})
         assert ([relay.name for relay in config.relays], config.location) == (["demo"], "lab")
         assert monitor("check", "--config", output).returncode == 0
 
-    def test_the_next_steps_call_the_program_as_it_was_called(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize(
+        "called",
+        [(str(Path(sys.executable).with_name("relay-monitor")),), (sys.executable, "-m", "monitor")],
+        ids=["script", "module"],
+    )
+    def test_the_next_steps_call_the_program_as_it_was_called(self, tmp_path: Path, called: tuple[str, ...]) -> None:
         """In a checkout it is not on PATH: `relay-monitor: command not found`."""
-        program = str(Path(sys.executable).with_name("relay-monitor"))
-        command = [program, "init", "--url", "embedded", "--output", str(tmp_path / "relay.yaml")]
+        command = [*called, "init", "--url", "embedded", "--output", str(tmp_path / "relay.yaml")]
         done = subprocess.run(
-            command, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, timeout=60, check=True
+            command, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, timeout=60, check=True, cwd=ROOT
         )
-        assert f"{program} check --config {tmp_path}/relay.yaml" in " ".join(done.stdout.split())
+        assert f"{' '.join(called)} check --config {tmp_path}/relay.yaml" in " ".join(done.stdout.split())
 
     def test_a_relay_that_fails_is_explained_and_not_written(self, tmp_path: Path) -> None:
         output = tmp_path / "new.yaml"
