@@ -10,7 +10,7 @@ from monitor.pairs.diagnosis import SKIPPED
 from monitor.results import Failure, Mark, MessageFate
 from monitor.vocabulary import Finding, Outcome, Reason, Step, Verdict
 from monitor.web.meanings import meanings
-from monitor.web.run_sentences import EXPECTED, attempts, came, findings, runbook, verdict
+from monitor.web.run_sentences import EXPECTED, attempts, findings, observed, runbook, verdict
 from tests.journal.sample import START, run
 from tests.relays import ROOT
 
@@ -65,9 +65,9 @@ def test_every_step_and_finding_has_its_words() -> None:
 
 
 def test_what_came_has_the_status_once() -> None:
-    assert came(Failure(step=Step.UPGRADE, reason=Reason.HTTP_STATUS, status="502")) == "http status 502"
+    assert observed(Failure(step=Step.UPGRADE, reason=Reason.HTTP_STATUS, status="502")) == "http status 502"
     closed = Failure(step=Step.HOLD, reason=Reason.DISCONNECTED, status="3001", detail="close code 3001 shutdown")
-    assert came(closed) == "disconnected: close code 3001 shutdown"
+    assert observed(closed) == "disconnected: close code 3001 shutdown"
 
 
 def test_each_reason_has_a_runbook_that_exists() -> None:
