@@ -30,15 +30,17 @@ if TYPE_CHECKING:
     from monitor.simulation.promql.series import Floats
     from monitor.web.prometheus import PrometheusClient, SampledSeries
 
-PAGE_SAMPLES: Final = 200_000
+QUERY_SAMPLES: Final = 200_000
 """Samples that a query should return: some 5 MB."""
 
-FIRST_PAGE: Final = 900.0
+FIRST_QUERY: Final = 900.0
 """Seconds of the first query of a selector, before it is known how many series it has."""
 
-MAX_PAGE: Final = 86_400.0
-MIN_PAGE: Final = 60.0
-"""Seconds of a query below which one that is refused is not divided."""
+MAX_QUERY: Final = 86_400.0
+"""Most seconds of a query."""
+
+MIN_QUERY: Final = 60.0
+"""Least seconds of a query: one that is refused is not divided further."""
 
 MAX_SAMPLES: Final = 100_000_000
 """Samples held at once: 1.6 GB."""
@@ -81,8 +83,8 @@ class _Query:
 
     name: str
     text: str
-    page: float = FIRST_PAGE
-    max_page: float = MAX_PAGE
+    seconds: float = FIRST_QUERY
+    max_seconds: float = MAX_QUERY
 
 
 class Recorded:
@@ -127,17 +129,17 @@ class Recorded:
 
     def _read(self, query: _Query, start: float, end: float) -> None:
         while start < end:
-            upper = min(start + query.page, end)
+            upper = min(start + query.seconds, end)
             try:
                 found = self._client.samples(query.text, start, upper)
             except TooMuchDataError:
-                if query.page <= MIN_PAGE:
+                if query.seconds <= MIN_QUERY:
                     raise
-                query.page = query.max_page = max((upper - start) / 2, MIN_PAGE)
+                query.seconds = query.max_seconds = max((upper - start) / 2, MIN_QUERY)
                 continue
             number = self._add(query, found)
-            suitable = (upper - start) * PAGE_SAMPLES / number if number else MAX_PAGE
-            query.page = min(max(suitable, MIN_PAGE), 4 * query.page, query.max_page)
+            suitable = (upper - start) * QUERY_SAMPLES / number if number else MAX_QUERY
+            query.seconds = min(max(suitable, MIN_QUERY), 4 * query.seconds, query.max_seconds)
             start = upper
 
     def _add(self, query: _Query, found: Sequence[SampledSeries]) -> int:
@@ -149,7 +151,7 @@ class Recorded:
             key = _key(each, query.name)
             earlier = self._samples.get(key)
             if earlier is not None:
-                # Pages share their edges, and selectors may share series.
+                # Successive queries share their edges, and selectors may share series.
                 new = times > earlier[0][-1]
                 times, values = (np.concatenate(pair) for pair in zip(earlier, (times[new], values[new]), strict=True))
             if len(times):
