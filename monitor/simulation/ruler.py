@@ -15,7 +15,7 @@ from monitor.simulation.promql.evaluate import LOOKBACK
 from monitor.slo.rules.rule import Alert
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -154,11 +154,19 @@ def spans(groups: Sequence[Group]) -> dict[str, float]:
         for rule in reversed(group.rules):
             of_rule = 0.0 if isinstance(rule, Alert) else found.get(rule.name, 0.0)
             for each in selectors_of(rule.expr):
-                found[each.name] = max(found.get(each.name, 0.0), of_rule + span_of(each))
+                found[each.name] = max(found.get(each.name, 0.0), of_rule + _span_of(each))
     return found
 
 
-def span_of(selector: Selector) -> float:
+def direct_spans(selectors: Iterable[Selector]) -> dict[str, float]:
+    """Return how many seconds before an evaluation the series of each name are read."""
+    found: dict[str, float] = {}
+    for each in selectors:
+        found[each.name] = max(found.get(each.name, 0.0), _span_of(each))
+    return found
+
+
+def _span_of(selector: Selector) -> float:
     """Return how many seconds before an evaluation a selector reads."""
     return (selector.window or LOOKBACK) + max(0.0, selector.offset)
 

@@ -18,7 +18,7 @@ from monitor.config import show_duration
 from monitor.errors import RequestError
 from monitor.simulation.promql import Series
 from monitor.simulation.promql.evaluate import LOOKBACK
-from monitor.simulation.ruler import span_of
+from monitor.simulation.ruler import direct_spans
 from monitor.slo.rules.templates import quoted
 from monitor.web.prometheus import PrometheusError, TooMuchDataError
 
@@ -102,9 +102,7 @@ class Recorded:
     ) -> None:
         self._client, self._interval, self._step = client, interval, step
         wanted = list(selectors)
-        self._spans: dict[str, float] = defaultdict(float)
-        for each in wanted:
-            self._spans[each.name] = max(self._spans[each.name], span_of(each))
+        self._spans = direct_spans(wanted)
         self._queries = [_Query(each.name, _text(each)) for each in covering(wanted)]
         self._samples: dict[Key, tuple[Floats, Floats]] = {}
         self._kept = 0
@@ -224,7 +222,7 @@ class Recorded:
     def _trim(self, end: float) -> None:
         self._kept = 0
         for key, (times, values) in [*self._samples.items()]:
-            kept = int(np.searchsorted(times, end - self._spans[key[0]]))
+            kept = int(np.searchsorted(times, end - self._spans.get(key[0], 0.0)))
             if kept == len(times):
                 del self._samples[key]
             else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from monitor.simulation.promql import Evaluator, PromqlError, Store, selectors_of
-from monitor.simulation.ruler import Firing, alert_labels, evaluation_times, intervals, record, span_of
+from monitor.simulation.ruler import Firing, alert_labels, direct_spans, evaluation_times, intervals, record
 from monitor.slo.rules.rule import Alert
 
 if TYPE_CHECKING:
@@ -37,11 +37,9 @@ class RollingRuler:
 
     def __init__(self, rules: RuleSet, *, version: int = DEFAULT_VERSION) -> None:
         self._rules, self._version = rules, version
-        self._spans: dict[str, float] = defaultdict(float)
-        for group in rules.groups:
-            for rule in group.rules:
-                for each in selectors_of(rule.expr):
-                    self._spans[each.name] = max(self._spans[each.name], span_of(each))
+        self._spans = direct_spans(
+            each for group in rules.groups for rule in group.rules for each in selectors_of(rule.expr)
+        )
         self._earlier: dict[RuleKey, dict[Labels, Samples]] = defaultdict(dict)
         self._times: dict[int, list[Floats]] = defaultdict(list)
         self._active: dict[RuleKey, dict[Labels, list[NDArray[np.float64]]]] = defaultdict(lambda: defaultdict(list))
@@ -67,7 +65,7 @@ class RollingRuler:
                         self._watch((number, index), rule, evaluator, at)
                     else:
                         made = record(rule, evaluator, at, store, self._earlier[number, index])
-                        self._keep((number, index), made, end - self._spans[rule.name])
+                        self._keep((number, index), made, end - self._spans.get(rule.name, 0.0))
                 except PromqlError as error:
                     raise PromqlError(f"rule {rule.name} of group {group.name}: {error}") from None
 
