@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -200,12 +200,4 @@ def page_of(firing: Firing, at: float) -> Page:
 
 def _union(page: Page, other: Page) -> Page:
     locations = {*page.locations, *other.locations} if page.locations and other.locations else set()
-    return Page(
-        alert=page.alert,
-        relay=page.relay,
-        group=page.group,
-        slo=page.slo,
-        locations=tuple(sorted(locations)),
-        at=page.at,
-        end=max(page.end, other.end),
-    )
+    return replace(page, locations=tuple(sorted(locations)), end=max(page.end, other.end))

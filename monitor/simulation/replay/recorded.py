@@ -168,18 +168,18 @@ class Recorded:
         Without one its last sample would count for `LOOKBACK`, which is right only if Prometheus itself was down.
         """
         gaps = [gap for key in self._samples if key[0] == query.name for gap in self._gaps(key, start, end)]
-        absent: dict[Key, set[float]] = defaultdict(set)
+        absent: dict[_Gap, list[float]] = defaultdict(list)
         for lower, upper in _joined(gaps):
             at, there = self._evaluated(query.text, query.name, lower, upper)
             for gap in gaps:
                 known = there.get(gap.key, set())
-                absent[gap.key] |= {time for time in at if gap.contains(time) and time not in known}
-        for gap in gaps:
-            markers = [at for at in absent[gap.key] if gap.contains(at)]
-            if markers:
+                absent[gap] += [time for time in at if gap.contains(time) and time not in known]
+        for gap, evaluations in absent.items():
+            if evaluations:
+                first = min(evaluations)
                 times, values = self._samples[gap.key]
-                index = int(np.searchsorted(times, min(markers)))
-                self._samples[gap.key] = np.insert(times, index, min(markers)), np.insert(values, index, np.nan)
+                index = int(np.searchsorted(times, first))
+                self._samples[gap.key] = np.insert(times, index, first), np.insert(values, index, np.nan)
 
     def _find_unrecorded(self, start: float, end: float) -> Iterator[Span]:
         """Yield the times without a sample of any series, nor of `up`, if that was recorded before."""

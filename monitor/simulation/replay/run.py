@@ -25,7 +25,7 @@ MIN_PART: Final = 900.0
 """Most and least seconds that are read and evaluated at once."""
 
 MANY: Final = 2000
-"""Series of which `PART` seconds are evaluated at once; of more, fewer seconds, so that the memory stays the same."""
+"""Number of series up to which a part has `PART` seconds; with more series it is shorter, so that memory is bounded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,14 +82,15 @@ def replay(
         until = min(at + part, end)
         series = recorded.advance(at, until)
         coverage.add(series, at)
-        for side, ruler in zip(sides, rulers, strict=True) if recorded.first < until else ():
-            try:
-                # Before the first sample nothing is known, not even that a monitor is absent.
-                since = max(at, recorded.first)
-                ruler.advance(side.exported(series, scrape), since, until, recorded.unrecorded)
-            except PromqlError as error:
-                raise RequestError(f"{side.name}: {error}") from None
-        at, part = until, max(MIN_PART, min(PART, 60.0 * (PART * MANY // (60 * max(len(series), 1)))))
+        # Before the first sample nothing is known, not even that a monitor is absent.
+        since = max(at, recorded.first)
+        if since < until:
+            for side, ruler in zip(sides, rulers, strict=True):
+                try:
+                    ruler.advance(side.exported(series, scrape), since, until, recorded.unrecorded)
+                except PromqlError as error:
+                    raise RequestError(f"{side.name}: {error}") from None
+        at, part = until, _part(len(series))
         progress((at - begin) / (end - begin))
     if recorded.first > end:
         raise RequestError(
@@ -111,6 +112,11 @@ def replay(
         pages=[page for page in found[0].pages if page.at >= start],
         changes=None if old is None else compare(found[1], found[0], start),
     )
+
+
+def _part(series: int) -> float:
+    """Return the seconds of the next part, a multiple of a minute."""
+    return min(max(PART * MANY / max(series, 1) // 60 * 60.0, MIN_PART), PART)
 
 
 def _side(rules: RuleSet, ruler: RollingRuler, end: float) -> Side:
