@@ -1,12 +1,18 @@
-"""Lengths of time as pages, incidents and the terminal show them."""
+"""Times and lengths of time as pages, incidents and the terminal show them."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Final
 
 _MINUTE: Final = 60
 _HOUR: Final = 3600
 _DAY: Final = 86_400
+
+
+def utc_time(at: float) -> str:
+    """Return a Unix time as date and time in UTC: "2026-11-28 14:00:00"."""
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def duration(seconds: float) -> str:

@@ -1,10 +1,10 @@
-"""Lengths of time in words."""
+"""Times, and lengths of time in words."""
 
 from __future__ import annotations
 
 import pytest
 
-from monitor.durations import duration
+from monitor.durations import duration, utc_time
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,7 @@ from monitor.durations import duration
 )
 def test_a_duration_has_its_two_largest_units(seconds: float, shown: str) -> None:
     assert duration(seconds) == shown
+
+
+def test_a_unix_time_is_shown_in_utc() -> None:
+    assert utc_time(1_770_076_799.9) == "2026-02-02 23:59:59"

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from monitor.durations import duration
+from monitor.durations import duration, utc_time
 from monitor.simulation.replay.rolling import DEFAULT_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from monitor.config import Config
+    from monitor.config import Config, SloConfig
     from monitor.simulation.replay.run import Replay
 
 
@@ -34,14 +33,10 @@ def notes(found: Replay) -> Iterator[str]:
 
 def _data(found: Replay) -> Iterator[str]:
     warm = found.first + found.history
-    begin = datetime.fromtimestamp(found.first, UTC)
     if found.first > found.start:
-        yield f"Data begin at {begin:%Y-%m-%d %H:%M:%S} UTC: there are no pages before."
+        yield f"Data begin at {utc_time(found.first)} UTC: there are no pages before."
     if warm > found.start + found.history / 100:
-        yield (
-            f"Rules read up to {duration(found.history)} of samples: until "
-            f"{datetime.fromtimestamp(warm, UTC):%Y-%m-%d %H:%M} UTC they had less."
-        )
+        yield f"Rules read up to {duration(found.history)} of samples: until {utc_time(warm)} UTC they had less."
     if found.version is None:
         yield (
             "The server does not report the version of Prometheus: rules are evaluated as Prometheus "
@@ -73,6 +68,6 @@ def _measured(old: Config, new: Config) -> Iterator[str]:
         yield f"New SLOs have no recorded events: {', '.join(added)}."
 
 
-def _judgement(slo: Any) -> tuple[Any, ...]:
+def _judgement(slo: SloConfig) -> tuple[Any, ...]:
     overrides = {relay: each.threshold for relay, each in slo.overrides.items()}
     return slo.sli, slo.threshold, tuple(slo.probe), overrides

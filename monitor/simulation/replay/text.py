@@ -6,7 +6,7 @@ import math
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from monitor.durations import duration
+from monitor.durations import duration, utc_time
 from monitor.simulation.replay.compare import Kind
 from monitor.simulation.replay.notes import notes
 from monitor.text_table import Column, paragraph, table
@@ -26,7 +26,7 @@ COMPLETE_SHARE: Final = 0.995
 def lines(found: Replay, *, width: int | None = None) -> Iterator[str]:
     """Yield the replay line by line, for a terminal of `width`."""
     length = duration(found.end - found.start)
-    yield f"Replay of {length}, {_time(found.start)} to {_time(found.end)} UTC: {found.samples:,} samples."
+    yield f"Replay of {length}, {utc_time(found.start)} to {utc_time(found.end)} UTC: {found.samples:,} samples."
     yield f"New rules: {found.new.name}" + (f"; old rules: {found.old.name}" if found.old is not None else "")
     yield ""
     if found.changes is None:
@@ -75,7 +75,7 @@ def _pages(found: Sequence[Page], width: int | None) -> Iterator[str]:
         return
     names = ("alert", "subject", "location", "page (UTC)")
     columns = [*(Column(name) for name in names), Column("lasted", right=True)]
-    rows = [(each.alert, _subject(each), _locations(each), _time(each.at), _lasted(each)) for each in found]
+    rows = [(each.alert, _subject(each), _locations(each), utc_time(each.at), _lasted(each)) for each in found]
     yield from table(columns, rows, width=width)
     yield f"{len(found)} page{'' if len(found) == 1 else 's'}."
 
@@ -119,7 +119,7 @@ def _coverage(covered: Sequence[Covered], width: int | None) -> Iterator[str]:
         Column("from (UTC)"),
     ]
     rows = [
-        (each.relay, each.location, f"{each.share:.2%}", duration(each.gap), _time(each.gap_at))
+        (each.relay, each.location, f"{each.share:.2%}", duration(each.gap), utc_time(each.gap_at))
         for each in covered
         if each.share < COMPLETE_SHARE
     ]
@@ -145,14 +145,14 @@ def _span(side: Sequence[Page]) -> str:
     if not side:
         return "–"
     end = max(page.end for page in side)
-    return f"{_time(side[0].at)} – {_end(side[0].at, end)}"
+    return f"{utc_time(side[0].at)} – {_end(side[0].at, end)}"
 
 
 def _end(at: float, end: float) -> str:
     """Return when a page ends, without the date if that is the date of its start."""
     if math.isinf(end):
         return "still fires"
-    return f"{_utc(end):%H:%M:%S}" if _utc(at).date() == _utc(end).date() else _time(end)
+    return f"{_utc(end):%H:%M:%S}" if _utc(at).date() == _utc(end).date() else utc_time(end)
 
 
 def _lasted(page: Page) -> str:
@@ -184,10 +184,6 @@ def _what(change: Change) -> str:
 
 def _utc(at: float) -> datetime:
     return datetime.fromtimestamp(at, UTC)
-
-
-def _time(at: float) -> str:
-    return f"{_utc(at):%Y-%m-%d %H:%M:%S}"
 
 
 def _iso(at: float) -> str:

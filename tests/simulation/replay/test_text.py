@@ -111,7 +111,7 @@ def test_json_has_times_as_text_and_open_ends_as_null() -> None:
             "The server does not report the version of Prometheus: rules are evaluated as Prometheus 3 does.",
         ),
         ({"first": START + HOUR}, "Data begin at 2026-02-03 01:00:00 UTC: there are no pages before."),
-        ({"first": START}, "Rules read up to 8 h 00 min of samples: until 2026-02-03 08:00 UTC they had less."),
+        ({"first": START}, "Rules read up to 8 h 00 min of samples: until 2026-02-03 08:00:00 UTC they had less."),
         ({"unrecorded": [(START, START + 600)]}, "Prometheus itself recorded nothing for 10 min 00 s in total"),
         ({"old": rules("old.yaml", alpha_confirm={"attempts": 5})}, "relays[].confirm differ too."),
     ],
