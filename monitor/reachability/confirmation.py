@@ -97,13 +97,14 @@ class Confirmation:
         self._drop_round()
 
     def resume(self, after: float = 0.0) -> None:
-        """Make attempts again, the first one after so many seconds."""
+        """Make attempts again, the first one after so many seconds, also if the relay is down."""
         self.attempts.suspended = False
-        self.request_attempt(after)
+        self.rhythm.not_before = self._now + after
+        self.request_attempt()
 
-    def request_attempt(self, after: float = 0.0) -> None:
-        """Make an attempt as soon as the rhythm allows, after so many seconds at the earliest."""
-        self.rhythm.next_regular = self._now + after
+    def request_attempt(self) -> None:
+        """Make an attempt as soon as the rhythm allows."""
+        self.rhythm.next_regular = self._now
         self.attempts.changed()
 
     def check_local_fault(self, error: LocalError) -> None:

@@ -122,6 +122,7 @@ class Rhythm:
     """When the next attempt is due.
 
     every: seconds between two attempts while nothing fails.
+    not_before: no attempt starts earlier, whatever the condition of the relay.
     failing: the relay is down or accepts no new connections.
     recovering: it was down and has delivered since.
     reduced: the relay asks for fewer connects.
@@ -130,6 +131,7 @@ class Rhythm:
 
     every: float
     next_regular: float
+    not_before: float = float("-inf")
     failing: bool = False
     recovering: bool = False
     reduced: bool = False
@@ -141,6 +143,10 @@ class Rhythm:
 
     def due(self, endpoints: int) -> float:
         """Return when the next attempt may start."""
+        return max(self._due(endpoints), self.not_before)
+
+    def _due(self, endpoints: int) -> float:
+        """Return when the next attempt is due by the condition of the relay."""
         if self.reduced:
             soonest = self.limited_at + REDUCED_INTERVAL
             return soonest if self.failing or self.round is not None else max(self.next_regular, soonest)

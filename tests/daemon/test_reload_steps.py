@@ -121,10 +121,13 @@ async def test_the_first_attempts_at_many_added_relays_are_spread(relays: int, p
 
 @WITH_SOCKETS
 async def test_attempts_at_many_relays_do_not_begin_together_once_the_monitor_is_healthy_again() -> None:
-    """The load of attempts at all relays at once could make it unhealthy again."""
+    """The load of attempts at all relays at once could make it unhealthy again. Every other relay is down."""
     clock = LoopClock()
     monitored = MonitoredRelays(parse(configuration(60), "monitor.yaml", {}), clock, lambda *_: None)
     await monitored.start(lambda _: None, on_attempt=lambda _: None)
+    for relay in list(monitored.relays.values())[::2]:
+        rhythm = relay.verdict._confirmation.rhythm
+        rhythm.failing, rhythm.started_at = True, clock.monotonic() - 60
     monitored.set_healthy(False)
     monitored.set_healthy(True)
     due = next_attempts(monitored.relays.values())
@@ -134,6 +137,6 @@ async def test_attempts_at_many_relays_do_not_begin_together_once_the_monitor_is
 
 
 def next_attempts(relays: Iterable[MonitoredRelay]) -> list[float]:
-    """Return the seconds until the next regular attempt at each relay."""
+    """Return the seconds until the next attempt at each relay may start."""
     now = LoopClock().monotonic()
-    return [relay.verdict._confirmation.rhythm.next_regular - now for relay in relays]
+    return [relay.verdict._confirmation.rhythm.due(1) - now for relay in relays]

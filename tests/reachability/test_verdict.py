@@ -199,3 +199,17 @@ class TestLocalFault:
         world.up.resume()
         await asyncio.sleep(6)
         assert since < len(world.starts) <= since + 2
+
+    async def test_once_the_monitor_is_healthy_again_the_first_attempt_waits_for_its_time(self, world: World) -> None:
+        """Attempts at many relays that are down would begin in the same moment."""
+        world.fail()
+        await asyncio.sleep(20)
+        world.up.suspend()
+        await asyncio.sleep(30)
+        assert world.condition == Condition.UNKNOWN
+        world.starts.clear()
+        world.up.resume(after=7)
+        world.fail()  # nor does a failure make it earlier
+        await asyncio.sleep(60)
+        assert world.starts[0] == 57
+        assert len(world.starts) > 5
