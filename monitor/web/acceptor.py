@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from monitor.web.connection_limits import origin_of
+from monitor.web.connection_limits import ClientCounts, origin_of
 
 if TYPE_CHECKING:
     import socket
@@ -30,7 +31,7 @@ MAX_HANDSHAKES: Final = 100
 """Largest number of concurrent handshakes."""
 
 MAX_HANDSHAKES_PER_ADDRESS: Final = 50
-"""Largest number of one address."""
+"""Largest number of concurrent handshakes of one client address."""
 
 RETRY_DELAY: Final = 0.5
 """Seconds to wait after a failed accept, usually for want of descriptors."""
@@ -50,7 +51,8 @@ class Acceptor:
         self._listener = listener
         self._auth = auth
         self._protocol = protocol
-        self._handshakes: dict[asyncio.Task[None], str] = {}  # and for which address they count
+        self._handshakes: set[asyncio.Task[None]] = set()
+        self._counts = ClientCounts()  # of handshakes
         self._accepting = supervision.watch("web", self._accept_connections)
 
     def close(self) -> None:
@@ -68,13 +70,18 @@ class Acceptor:
                 _log.warning("accept failed", why=error.strerror, repeats=True)
                 await asyncio.sleep(RETRY_DELAY)
                 continue
-            running, origin = list(self._handshakes.values()), origin_of(address[0])
-            if len(running) >= MAX_HANDSHAKES or running.count(origin) >= MAX_HANDSHAKES_PER_ADDRESS:
+            origin = origin_of(address[0])
+            if self._counts.is_full(origin, MAX_HANDSHAKES, MAX_HANDSHAKES_PER_ADDRESS):
                 connection.close()
                 continue
             task = asyncio.ensure_future(self._handshake(connection))
-            self._handshakes[task] = origin
-            task.add_done_callback(self._handshakes.pop)
+            self._handshakes.add(task)
+            self._counts.add(origin)  # now: more connections may be accepted before the task begins
+            task.add_done_callback(partial(self._handshake_ended, origin))
+
+    def _handshake_ended(self, origin: str, task: asyncio.Task[None]) -> None:
+        self._handshakes.discard(task)
+        self._counts.remove(origin)
 
     async def _handshake(self, connection: socket.socket) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Limits of one client: connections, handshakes and event streams.
+"""Limits of one client: connections, handshakes, event streams and checks of passwords.
 
 Clients count by address; those behind a proxy or a NAT have one address together. A client can have any address of its
 IPv6 network, so that such a network counts as one.
@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import ipaddress
 from collections import Counter
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
 MAX_CONNECTIONS: Final = 200
 """Largest number of open connections."""
@@ -41,6 +42,39 @@ class Connection(Protocol):
     @property
     def active_at(self) -> float:
         """When it was opened or last answered a request, on the event loop's clock."""
+
+
+class ClientCounts:
+    """Counts what clients have open, by what their addresses count for, see `origin_of`."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+
+    @property
+    def total(self) -> int:
+        """The number of all clients together."""
+        return self._counts.total()
+
+    def is_full(self, origin: str, limit: int, limit_per_address: int) -> bool:
+        """Return True if all together have reached their limit, or those of `origin` theirs."""
+        return self.total >= limit or self._counts[origin] >= limit_per_address
+
+    def add(self, origin: str) -> None:
+        """Count one more of `origin`."""
+        self._counts[origin] += 1
+
+    def remove(self, origin: str) -> None:
+        """Count one less of `origin`."""
+        self._counts -= Counter((origin,))  # leaves no zeros
+
+    @contextmanager
+    def counted(self, origin: str) -> Iterator[None]:
+        """Count one of `origin` for as long as the block lasts."""
+        self.add(origin)
+        try:
+            yield
+        finally:
+            self.remove(origin)
 
 
 Opened = TypeVar("Opened", bound=Connection)

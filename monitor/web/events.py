@@ -7,7 +7,6 @@ version. A client that does not read is disconnected by the server, see `server.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from starlette.responses import PlainTextResponse, Response
@@ -28,7 +27,7 @@ MAX_STREAMS: Final = 100
 """Largest number of open streams: half of the server's connections."""
 
 MAX_STREAMS_PER_ADDRESS: Final = 80
-"""Largest number of those of one address."""
+"""Largest number of open streams of one client address."""
 
 CHECK_INTERVAL: Final = 0.5
 """Seconds between two checks for changes. The view is at most a second old, so that a change is seen in two."""
@@ -45,39 +44,38 @@ class EventStreams:
 
     def __init__(self, overview: Overview) -> None:
         self._overview = overview
-        self._origins: Counter[str] = Counter()  # open streams by what they count for
 
     async def page(self, request: Request) -> Response:
         """Serve a stream for the query of the page; 503 if too many are open."""
         origin = origin_of(request.client.host if request.client is not None else "")
-        if self._overview.streams >= MAX_STREAMS or self._origins[origin] >= MAX_STREAMS_PER_ADDRESS:
+        if self._overview.streams.is_full(origin, MAX_STREAMS, MAX_STREAMS_PER_ADDRESS):
             return PlainTextResponse("too many event streams\n", 503, headers={"Retry-After": "10"})
         version = request.headers.get("last-event-id") or request.query_params.get("version", "")
         return _Stream(self, Query.from_parameters(request.query_params), version, origin)
 
     async def run(self, query: Query, version: str, origin: str, receive: Receive, send: Send) -> None:
         """Send events until the client disconnects."""
-        self._overview.streams += 1
-        self._origins[origin] += 1
         disconnected = asyncio.ensure_future(_until_disconnect(receive))
         try:
-            loop = asyncio.get_running_loop()
-            await _write(send, f"retry: {RETRY}\n\n")
-            next_tick = loop.time()
-            while not disconnected.done():
-                snapshot = await self._overview.current(query)
-                if snapshot.version != version:
-                    data = await self._event_since(version, snapshot)
-                    version, next_tick = snapshot.version, loop.time() + TICK_INTERVAL
-                    await _write(send, f"id: {version}\ndata: {data}\n\n")
-                elif loop.time() >= next_tick:
-                    next_tick = loop.time() + TICK_INTERVAL
-                    await _write(send, f"event: tick\ndata: {encoded(snapshot.page.now)}\n\n")
-                await asyncio.wait([disconnected], timeout=CHECK_INTERVAL)
+            with self._overview.streams.counted(origin):
+                await self._send_events(query, version, disconnected, send)
         finally:
-            self._overview.streams -= 1
-            self._origins -= Counter((origin,))  # leaves no zeros
             disconnected.cancel()
+
+    async def _send_events(self, query: Query, version: str, disconnected: asyncio.Future[None], send: Send) -> None:
+        loop = asyncio.get_running_loop()
+        await _write(send, f"retry: {RETRY}\n\n")
+        next_tick = loop.time()
+        while not disconnected.done():
+            snapshot = await self._overview.current(query)
+            if snapshot.version != version:
+                data = await self._event_since(version, snapshot)
+                version, next_tick = snapshot.version, loop.time() + TICK_INTERVAL
+                await _write(send, f"id: {version}\ndata: {data}\n\n")
+            elif loop.time() >= next_tick:
+                next_tick = loop.time() + TICK_INTERVAL
+                await _write(send, f"event: tick\ndata: {encoded(snapshot.page.now)}\n\n")
+            await asyncio.wait([disconnected], timeout=CHECK_INTERVAL)
 
     async def _event_since(self, version: str, snapshot: Snapshot) -> str:
         if version and version == snapshot.previous:

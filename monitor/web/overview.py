@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse
 
+from monitor.web.connection_limits import ClientCounts
 from monitor.web.fragments import render
 from monitor.web.relay_list import Query
 from monitor.web.scrape import GZIP_LEVEL, accepts_gzip
@@ -93,7 +94,7 @@ class Overview:
         self._snapshots: OrderedDict[Query, Snapshot] = OrderedDict()
         self._lock = asyncio.Lock()
         self._versions = 0
-        self.streams = 0  # that are open
+        self.streams = ClientCounts()  # that are open
         self._process = secrets.token_hex(4)  # versions of another process are others
 
     async def page(self, request: Request) -> Response:
@@ -151,7 +152,7 @@ class Overview:
             previous,
             delta,
             not_before=now + min(MAX_PAUSE, pause),
-            figures_not_before=now + max(figures_pause(self.streams), pause),
+            figures_not_before=now + max(figures_pause(self.streams.total), pause),
         )
         self._snapshots[query] = snapshot
         self._snapshots.move_to_end(query)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
 import bcrypt
 from starlette.concurrency import run_in_threadpool
 
-from monitor.web.connection_limits import origin_of
+from monitor.web.connection_limits import ClientCounts, origin_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +25,7 @@ MAX_PENDING: Final = 20
 """Largest number of pending checks."""
 
 MAX_PENDING_PER_ADDRESS: Final = 10
-"""Largest number of those of one client's address."""
+"""Largest number of pending checks of one client address."""
 
 _SIGNIFICANT: Final = 72  # bytes of a password that bcrypt uses
 
@@ -42,7 +42,7 @@ class Passwords:
         self._cached: dict[bool, OrderedDict[bytes, None]] = {True: OrderedDict(), False: OrderedDict()}
         self._salt = secrets.token_bytes(32)
         self._lock = asyncio.Lock()
-        self._pending: Counter[str] = Counter()  # by what a client's address counts for
+        self._pending = ClientCounts()
 
     async def check(self, users: Mapping[str, SecretStr], user: str, password: bytes, client: str = "") -> bool:
         """Return True if `password` is that of `user`. `users` must not be empty. Raises `TooManyError`.
@@ -63,14 +63,11 @@ class Passwords:
         return matches and user in users  # `users` of the next call may be others, so that this is not cached
 
     async def _compare(self, password: bytes, hashed: bytes, origin: str) -> bool:
-        if self._pending.total() >= MAX_PENDING or self._pending[origin] >= MAX_PENDING_PER_ADDRESS:
+        if self._pending.is_full(origin, MAX_PENDING, MAX_PENDING_PER_ADDRESS):
             raise TooManyError
-        self._pending[origin] += 1
-        try:
+        with self._pending.counted(origin):
             async with self._lock:
                 return await run_in_threadpool(_compare, password, hashed)
-        finally:
-            self._pending -= Counter((origin,))  # leaves no zeros
 
     def _digest(self, *parts: bytes) -> bytes:
         digest = hashlib.blake2b(key=self._salt, digest_size=32)

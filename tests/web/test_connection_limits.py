@@ -15,7 +15,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from monitor.web import WebAuth, WebServer, acceptor, build_app, connection_limits, events, read_security
-from monitor.web.connection_limits import excess, origin_of
+from monitor.web.connection_limits import ClientCounts, excess, origin_of
 from tests.web.site import state
 
 if TYPE_CHECKING:
@@ -79,6 +79,17 @@ class TestExcess:
 )
 def test_an_ipv6_network_counts_as_one_address(host: str, origin: str) -> None:
     assert origin_of(host) == origin
+
+
+def test_what_clients_have_open_is_counted_by_address_and_together() -> None:
+    counts = ClientCounts()
+    with counts.counted("a"):
+        assert (counts.is_full("a", 9, 1), counts.is_full("b", 9, 1)) == (True, False)
+        with counts.counted("b"):
+            assert counts.is_full("c", 2, 9)
+            assert not counts.is_full("c", 3, 9)
+    assert counts.total == 0
+    assert not counts._counts  # an address without any leaves no entry
 
 
 class Site:
