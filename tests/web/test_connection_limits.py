@@ -186,8 +186,9 @@ class TestOverSockets:
         async with open_connections(site, 4, ONE, "/busy"), open_connections(site, 4, TWO, "/busy"):
             assert not await site.is_answered("127.0.0.3")
         site.release.set()
-        while not await site.is_answered("127.0.0.3"):
-            pass  # the server has not seen the others close yet
+        async with asyncio.timeout(WAIT):
+            while not await site.is_answered("127.0.0.3"):
+                pass  # the server has not seen the others close yet
 
 
 async def test_handshakes_of_one_address_have_a_limit(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,6 +223,7 @@ async def test_streams_of_one_address_have_a_limit(monkeypatch: pytest.MonkeyPat
             assert open_stream.status_code == 200
             assert (await one.get("/events")).status_code == 503
             assert (await two.head("/events")).status_code == 200
-        while (await one.head("/events")).status_code != 200:
-            pass  # the server has not seen the first one close yet
+        async with asyncio.timeout(WAIT):
+            while (await one.head("/events")).status_code != 200:
+                pass  # the server has not seen the first one close yet
     await served.stop()

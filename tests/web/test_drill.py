@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import threading
 from dataclasses import dataclass, field
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 STARTED_AT = 1_700_000_000.0
 TOKEN = {"Authorization": "Bearer a token of the drills"}
 PROMETHEUS = {"X-Prometheus-Scrape-Timeout-Seconds": "10", "User-Agent": "Prometheus/2.42.0"}
+
+WAIT = 10.0
+"""Seconds after which a test fails."""
 
 
 @dataclass
@@ -330,8 +334,9 @@ class TestWebhook:
             codes = [(await web.post(WEBHOOK, json=notification(), headers=TOKEN)).status_code for _ in range(3)]
             assert (codes, len(reads)) == ([503] * 3, 1)
             release.set()
-            while (await web.post(WEBHOOK, json=notification(), headers=TOKEN)).status_code != 200:
-                pass  # the read has not ended yet
+            async with asyncio.timeout(WAIT):
+                while (await web.post(WEBHOOK, json=notification(), headers=TOKEN)).status_code != 200:
+                    pass  # the read has not ended yet
 
     async def test_a_page_of_another_site_cannot_send_one(self) -> None:
         async with client(drills=FakeDrills()) as web:

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from monitor.web.model import MonitorView
 
 
+WAIT = 10.0
+"""Seconds after which a test fails."""
+
+
 class Status:
     """The changing view of a monitor."""
 
@@ -168,8 +172,9 @@ async def test_streams_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
             await anext(received)
             refused = await client.get("/events")
             assert (refused.status_code, refused.text) == (503, "too many event streams\n")
-        while (await client.head("/events")).status_code != 200:
-            pass  # the server has not seen the first one close yet
+        async with asyncio.timeout(WAIT):
+            while (await client.head("/events")).status_code != 200:
+                pass  # the server has not seen the first one close yet
 
 
 async def test_a_stream_outlives_the_limit_of_a_response(monkeypatch: pytest.MonkeyPatch) -> None:
