@@ -45,8 +45,6 @@ class Maintenance:
 
     def window(self, relay: str, at: datetime | None = None) -> Window | None:
         """Return the window of `relay` that is open `at` a time (default: now); of several the one that ends last."""
-        if not self._windows and (self._on_demand is None or not self._on_demand.any_open):
-            return None  # as nearly always; each report and each relay asks every second
         now = self._clock.time() if at is None else at.timestamp()
         found = [item.open_at(now) for item in self._windows if item.applies_to(relay)]
         if self._on_demand is not None:

@@ -54,11 +54,6 @@ class OnDemandWindows:
         self._open: dict[str, _Entry] = {}
         self._ended: deque[_Entry] = deque(maxlen=MAX_ENDED)
 
-    @property
-    def any_open(self) -> bool:
-        """True if a window is open, or has not been closed yet after its time."""
-        return bool(self._open)
-
     def start(self, relays: Sequence[str], seconds: float, reason: str, by: str) -> Window:
         """Open a window now. Raises `RequestError` for one that is not allowed."""
         if not MIN_SECONDS <= seconds <= MAX_SECONDS:
@@ -91,6 +86,8 @@ class OnDemandWindows:
 
     def active(self, relay: str, at: float) -> Window | None:
         """Return the open window of `relay` that ends last; `at` is a time on the wall clock."""
+        if not self._open:
+            return None  # as nearly always; each report and each relay asks every second
         at = self._monotonic(at)
         found = [
             entry for entry in self._open.values() if entry.start <= at < entry.end and entry.window.includes(relay)
