@@ -13,7 +13,7 @@ from prometheus_client import Counter, Gauge, Histogram, Metric, disable_created
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.samples import Exemplar as ClientExemplar
 
-from monitor.metrics.exposition import exemplar_text, number
+from monitor.metrics.exposition import exemplar_text, joined, number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -62,10 +62,9 @@ class EncodedFamily(MetricWrapperBase):
 
     def lines(self, name: str, labels: tuple[str, str], *, exemplars: bool) -> Iterator[str]:
         """See `exposition.Series`."""
-        before, after = labels
         (sample,) = self._child_samples()
         exemplar = exemplar_text(sample.exemplar) if exemplars else ""
-        yield f"{name}{{{before + after[1:] if after else before[:-1]}}} {number(sample.value)}{exemplar}\n"
+        yield f"{name}{{{joined(labels)}}} {number(sample.value)}{exemplar}\n"
 
 
 class EncodedGauge(Gauge, EncodedFamily):
@@ -93,7 +92,7 @@ class TimedHistogram(Histogram, EncodedFamily):
             total += bucket.get()
             exemplar = exemplar_text(bucket.get_exemplar()) if exemplars else ""
             yield f'{begin}{bound}"{after}}} {number(total)}{exemplar}\n'
-        text = before + after[1:] if after else before[:-1]
+        text = joined(labels)
         yield f"{name}_count{{{text}}} {number(total)}\n"
         yield f"{name}_sum{{{text}}} {number(self._sum.get())}\n"
 

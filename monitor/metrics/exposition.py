@@ -26,6 +26,7 @@ MIN_KEPT: Final = 10_000
 """Label sets that are kept, before those of removed series are dropped."""
 
 ESCAPED: Final = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
+"""Characters of a label's value that are escaped, for `str.translate`."""
 
 
 class Series(Protocol):
@@ -92,6 +93,12 @@ def number(value: float) -> str:
     """Return a value as text, with an exponent where Go writes one."""
     text: str = floatToGoString(value)  # type: ignore[no-untyped-call] # prometheus_client types only some functions
     return text
+
+
+def joined(labels: tuple[str, str]) -> str:
+    """Return the text of all labels, of that of those before `le` and that of those after it."""
+    before, after = labels
+    return before + after[1:] if after else before[:-1]
 
 
 def exemplar_text(exemplar: Exemplar | None) -> str:
