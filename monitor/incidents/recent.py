@@ -44,8 +44,8 @@ class RecentFailures:
         """Keep a failure for the incident that it may lead to."""
         self._failures.append((now, failure))
 
-    def taken(self, incident: Incident, now: float, began: float, condition: Condition) -> Incident:
-        """Return an incident with the failures that led to its condition, which began then; forget all others."""
+    def move_to(self, incident: Incident, now: float, began: float, condition: Condition) -> Incident:
+        """Return the incident with the failures that led to its condition since `began`, and forget all failures."""
         since = now - DEGRADATION_WINDOW if condition is Condition.DEGRADED else began - SECONDS_BEFORE
         for at, failure in self._failures:
             if at >= since:

@@ -234,7 +234,7 @@ class IncidentMachine:
             return
         said = f"relay is {WORDS[status.condition]}" + (f": {self._why}" if self._why else "")
         latest = self.incident
-        ago = max(0.0, (wall - status.since).total_seconds())
+        lasted = ago = max(0.0, (wall - status.since).total_seconds())
         if latest is None:
             latest = new_incident(self._name(wall), self._relay, min(status.since, wall), wall, status.condition)
             kind, entry, text = ChangeKind.OPENED, EntryKind.OPENED, f"Opened: {said}"
@@ -244,8 +244,7 @@ class IncidentMachine:
             ago = min(ago, self._now - self._closed)
             latest = reopened(latest, status.condition)
         self.incident = replace(latest, seconds=with_seconds(latest.seconds, status.condition, ago))
-        began = self._now - max(0.0, (wall - status.since).total_seconds())
-        self.incident = self._recent.taken(self.incident, self._now, began, status.condition)
+        self.incident = self._recent.move_to(self.incident, self._now, self._now - lasted, status.condition)
         # Without a failure, as where all is slow, it is not known when it began.
         if detected and kind is ChangeKind.OPENED and (self._present().causes or self._present().messages):
             delay = max(0.0, (wall - self._present().began_at).total_seconds())
