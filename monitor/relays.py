@@ -269,7 +269,7 @@ class MonitoredRelays:
         self.relays = {relay.name: known[relay.name] for relay in config.relays}
         await self._start_attempts()
 
-    def set_healthy(self, healthy: bool) -> None:  # noqa: FBT001 - the only argument
+    def set_healthy(self, *, healthy: bool) -> None:
         """Suspend all verdicts while the monitor is unhealthy; then resume them one after another.
 
         The results of attempts that run meanwhile would be unreliable. If the attempts at all relays began together,

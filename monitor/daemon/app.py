@@ -287,7 +287,7 @@ class Monitor:
 
     def _on_health_change(self, healthy: bool) -> None:  # noqa: FBT001 - called by position
         self.metrics.set_healthy(healthy)
-        self.monitored_relays.set_healthy(healthy)
+        self.monitored_relays.set_healthy(healthy=healthy)
 
     def _on_status(self, status: RelayStatus) -> None:
         self.metrics.set_relay_status(status)

@@ -128,8 +128,8 @@ async def test_attempts_at_many_relays_do_not_begin_together_once_the_monitor_is
     for relay in list(monitored.relays.values())[::2]:
         rhythm = relay.verdict._confirmation.rhythm
         rhythm.failing, rhythm.started_at = True, clock.monotonic() - 60
-    monitored.set_healthy(False)
-    monitored.set_healthy(True)
+    monitored.set_healthy(healthy=False)
+    monitored.set_healthy(healthy=True)
     due = next_attempts(monitored.relays.values())
     assert max(due) <= 60 / RESUMED_PER_SECOND
     assert max(sum(start <= time < start + 1 for time in due) for start in due) <= RESUMED_PER_SECOND + 1

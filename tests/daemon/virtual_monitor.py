@@ -142,7 +142,7 @@ class VirtualMonitor:
         self.incidents.attempt(run)
 
     def _on_health_change(self, healthy: bool) -> None:
-        self.relays.set_healthy(healthy)
+        self.relays.set_healthy(healthy=healthy)
 
 
 @asynccontextmanager
