@@ -29,7 +29,7 @@ RELAYS_AT_ONCE: Final = 20
 
 
 class Parts(Protocol):
-    """What is looked after: the daemon."""
+    """The parts of the daemon that `export_gauges` reads and updates."""
 
     config: Config
     conditions: Conditions | None

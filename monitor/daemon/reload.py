@@ -45,7 +45,7 @@ MANY_RELAYS: Final = 10
 
 
 class Parts(Protocol):
-    """What a reload changes: the daemon."""
+    """The parts of the daemon that a reload changes."""
 
     auth: WebAuth
     clock: Clock

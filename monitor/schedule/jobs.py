@@ -125,7 +125,7 @@ class Schedule:
         self._jobs: dict[tuple[str, str], _Job] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._pacer = Pacer(clock, 1 / RUNS_PER_SECOND)
-        self._frequency = 0.0  # runs per second of all jobs, on average
+        self._frequency = 0.0  # runs per second of all jobs, at most
         self._watching: asyncio.Task[None] | None = None
         self._stopped = False
         # The "debug" executor calls a due job directly; the jobs here only consume slots and start tasks.

@@ -26,7 +26,7 @@ due in the same second.
 
 
 def start_spacing(relays: int) -> float:
-    """Return the seconds between the starts of two of so many relays that begin together."""
+    """Return the seconds between the starts of successive relays, if so many begin together."""
     return min(1 / RELAYS_PER_SECOND, MAX_START_SECONDS / max(1, relays))
 
 
@@ -41,7 +41,7 @@ def start_delay(index: int, relays: int, name: str) -> float:
 
 
 class Pacer:
-    """Lets starts follow one another `gap` seconds apart, at once where none was so shortly before."""
+    """Spaces starts by at least `gap` seconds. A start is not delayed if there was none within the gap before it."""
 
     def __init__(self, clock: Clock, gap: float) -> None:
         self.gap = gap

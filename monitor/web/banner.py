@@ -38,10 +38,10 @@ def banner(relays: Sequence[RelayView], *, healthy: bool, reasons: Sequence[str]
     if not healthy:
         why = "; ".join(reasons) or "a self-check fails"
         return Banner(level=Level.CRITICAL, sentence=f"This monitor is unhealthy: {why}; verdicts are suspended")
-    by_condition = {each: [relay for relay in relays if relay.condition is each] for each in _IS}
-    parts = [(each, found) for each, found in by_condition.items() if found]
     if not relays:
         return Banner(level=Level.WARNING, sentence=NO_RELAY)
+    by_condition = {each: [relay for relay in relays if relay.condition is each] for each in _IS}
+    parts = [(each, found) for each, found in by_condition.items() if found]
     if not parts:
         return Banner(level=Level.OK, sentence=_all_up(relays))
     (worst, found), others = parts[0], parts[1:]

@@ -44,7 +44,7 @@ def is_listed(host: str, names: Collection[str]) -> bool:
 def is_private(host: str) -> bool:
     """Return True for what no site on the Internet is called: an address, a name without a dot, one for private use.
 
-    Only clients of HTTP/1.0 name no host; browsers are none.
+    An empty host is private too: only clients of HTTP/1.0 send none, and no browser is one.
     """
     return "." not in host or host.endswith(PRIVATE_SUFFIXES) or _address(host) is not None
 
