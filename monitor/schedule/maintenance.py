@@ -46,10 +46,12 @@ class Maintenance:
     def window(self, relay: str, at: datetime | None = None) -> Window | None:
         """Return the window of `relay` that is open `at` a time (default: now); of several the one that ends last."""
         now = self._clock.time() if at is None else at.timestamp()
-        found = [item.open_at(now) for item in self._windows if item.applies_to(relay)]
-        if self._on_demand is not None:
-            found.append(self._on_demand.active(relay, now))
-        return max((window for window in found if window is not None), key=lambda window: window.end, default=None)
+        found = [
+            window for item in self._windows if item.applies_to(relay) and (window := item.open_at(now)) is not None
+        ]
+        if self._on_demand is not None and (window := self._on_demand.active(relay, now)) is not None:
+            found.append(window)
+        return max(found, key=lambda window: window.end, default=None)
 
     def configured(self) -> tuple[Window, ...]:
         """Return the configured windows that are open now."""
