@@ -1,7 +1,7 @@
 """What a relay costs the process that watches it: `python -m bench.costs [--write]`. Takes ten minutes.
 
 Each daemon has much of one thing: idle connections, messages, attempts, or relays with their series. Their differences
-to a daemon with almost nothing give the constants of `monitor.config.process_cost`, with which `check` reckons.
+to a daemon with almost nothing give the constants of `monitor.config.process_cost`, which `check` uses.
 `--write` writes them to docs/performance.md, beside those in use.
 """
 

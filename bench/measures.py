@@ -19,12 +19,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
-import structlog
 import uvloop
 
 import monitor
 from bench import persistent_pairs
-from bench.programs import measured, relay
+from bench.programs import log_warnings, measured, relay
 from monitor.config import parse
 from monitor.daemon.app import Monitor
 from monitor.deadlines import TIMER_RESOLUTION, Deadlines
@@ -150,8 +149,7 @@ def main() -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        quiet, stderr = structlog.make_filtering_bound_logger(30), structlog.PrintLoggerFactory(sys.stderr)
-        structlog.configure(wrapper_class=quiet, logger_factory=stderr)  # stdout is for the figures
+        log_warnings()
         leave_out(sys.argv[1])
         uvloop.run(persistent_pairs.main(sys.argv[2], int(sys.argv[3]), *map(float, sys.argv[4:7])))
     else:

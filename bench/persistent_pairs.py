@@ -12,10 +12,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import structlog
 import uvloop
 
 import monitor
+from bench.programs import log_warnings
 from monitor.clock import SYSTEM_CLOCK
 from monitor.config import parse
 from monitor.metrics import Metrics
@@ -99,7 +99,5 @@ async def main(url: str, pairs: int, interval: float, pause: float, window: floa
 
 
 if __name__ == "__main__":
-    # As in the daemon, which logs no run that succeeds.
-    quiet, stderr = structlog.make_filtering_bound_logger(30), structlog.PrintLoggerFactory(sys.stderr)
-    structlog.configure(wrapper_class=quiet, logger_factory=stderr)  # stdout is for the figures
+    log_warnings()
     uvloop.run(main(sys.argv[1], int(sys.argv[2]), *map(float, sys.argv[3:6])))

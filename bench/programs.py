@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import statistics
 import subprocess
@@ -10,6 +11,8 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+import structlog
 
 from tests.counterparts import ENGINE, ROOT, MissingToolError
 
@@ -48,6 +51,12 @@ def measured(program: str, *arguments: object, timeout: float = 120) -> Any:
     if result.returncode:
         raise SystemExit(f"bench.{program} failed:\n{result.stderr[-2000:]}")
     return json.loads(result.stdout.splitlines()[0])
+
+
+def log_warnings() -> None:
+    """Log warnings and errors to stderr: stdout is for figures, and the daemon logs no run that succeeds either."""
+    warnings = structlog.make_filtering_bound_logger(logging.WARNING)
+    structlog.configure(wrapper_class=warnings, logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 
 
 def side_by_side(ones: Sequence[float], others: Sequence[float]) -> tuple[float, float, float]:

@@ -236,15 +236,17 @@ def _scrapes(watch: Watch, page: Page) -> Iterator[Figure]:
 
 
 def _wires(alone: list[float], beside: list[float], many: list[float]) -> Iterator[Figure]:
-    halves = [statistics.median(each) * 1e6 for each in (alone, beside, many)]
+    medians = [statistics.median(each) * 1e6 for each in (alone, beside, many)]
     value = "{:.0f} / {:.0f} µs: {:.2f}×"
     yield Figure(
         "wire P50, 200 relays / one relay alone on the machine",
-        value.format(halves[2], halves[0], halves[2] / halves[0]),
+        value.format(medians[2], medians[0], medians[2] / medians[0]),
         "≤ 1.3×",
-        halves[2] <= 1.3 * halves[0],
+        medians[2] <= 1.3 * medians[0],
     )
-    yield Figure("wire P50, 200 relays / one relay beside", value.format(halves[2], halves[1], halves[2] / halves[1]))
+    yield Figure(
+        "wire P50, 200 relays / one relay beside", value.format(medians[2], medians[1], medians[2] / medians[1])
+    )
 
 
 def shards(relays: int) -> list[Figure]:
