@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 from contextlib import ExitStack, suppress
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -133,7 +134,7 @@ def show(measured: Sequence[dict[str, Any]]) -> bool:
     if any(each.get("busy") for each in measured):
         sys.stdout.write("the machine was busy: round trips took so long that their objective burned\n")
     sys.stdout.write(f"{len(rows)} times, {len(wrong)} wrong\n")
-    figures = {"rows": [row.to_json() for row in rows], "wrong": wrong}
+    figures = {"rows": [asdict(row) for row in rows], "wrong": wrong}
     (FOLDER / "figures.json").write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
     return not wrong
 

@@ -10,9 +10,9 @@ from tests.locations.network import LOCATIONS
 from tests.locations.world import DIRECT, FEDERATED, REMOTE_WRITE
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
-    from tests.locations.measurement import Measurement
+    from tests.locations.measurement import Measurement, Notice
 
 UNHEALTHY: Final = 270.0
 """Seconds to the warning about a monitor without a network: two minutes unhealthy, one of waiting, and what comes."""
@@ -42,9 +42,7 @@ async def one_without_network(measurement: Measurement) -> None:
     await measurement.follows(
         change, warning("RelayMonitorUnhealthy", UNHEALTHY, location="fra"), voted(VOTES, iad=1, sin=1)
     )
-    change = measurement.begin("its network is back")
-    measurement.world.network.restore("fra")
-    await measurement.follows(change, voted(VOTES, **ALL))
+    await _restored(measurement, "its network is back", ("fra",))
 
 
 async def two_without_network(measurement: Measurement) -> None:
@@ -61,11 +59,9 @@ async def two_without_network(measurement: Measurement) -> None:
     change = measurement.begin("meanwhile the relay is killed")
     await measurement.world.kill_relay()
     await measurement.follows(change, page("RelayDown", PAGE, relay="relay"), voted(VOTES, sin=0))
-    change = measurement.begin("the relay and both networks are back")
     await measurement.world.revive_relay()
-    measurement.world.network.restore("fra")
-    measurement.world.network.restore("iad")
-    await measurement.follows(change, resolved("RelayDown", RESOLVED, relay="relay"), voted(VOTES, **ALL))
+    ended = resolved("RelayDown", RESOLVED, relay="relay")
+    await _restored(measurement, "the relay and both networks are back", ("fra", "iad"), ended)
 
 
 async def one_cut_off(measurement: Measurement) -> None:
@@ -73,9 +69,7 @@ async def one_cut_off(measurement: Measurement) -> None:
     change = measurement.begin("fra is cut off, its monitor too")
     _cut_off(measurement, "fra")
     await measurement.follows(change, warning("RelayMonitorAbsent", ABSENT, location="fra"), voted(VOTES, iad=1, sin=1))
-    change = measurement.begin("its network is back")
-    measurement.world.network.restore("fra")
-    await measurement.follows(change, voted(VOTES, **ALL))
+    await _restored(measurement, "its network is back", ("fra",))
 
 
 async def two_cut_off(measurement: Measurement) -> None:
@@ -84,10 +78,8 @@ async def two_cut_off(measurement: Measurement) -> None:
     _cut_off(measurement, "fra")
     _cut_off(measurement, "iad")
     await measurement.follows(change, page("RelayMonitorAbsent", MOST_ABSENT), voted(VOTES, sin=1))
-    change = measurement.begin("their networks are back")
-    measurement.world.network.restore("fra")
-    measurement.world.network.restore("iad")
-    await measurement.follows(change, resolved("RelayMonitorAbsent", RESOLVED), voted(VOTES, **ALL))
+    ended = resolved("RelayMonitorAbsent", RESOLVED)
+    await _restored(measurement, "their networks are back", ("fra", "iad"), ended)
 
 
 async def monitor_killed(measurement: Measurement) -> None:
@@ -112,10 +104,8 @@ async def path_lost(measurement: Measurement) -> None:
     change = measurement.begin("iad does not reach it either")
     measurement.world.network.cut_path("iad")
     await measurement.follows(change, page("RelayDown", SILENT_PAGE, relay="relay"), voted(VOTES, fra=0, iad=0, sin=1))
-    change = measurement.begin("both reach it again")
-    measurement.world.network.restore("fra")
-    measurement.world.network.restore("iad")
-    await measurement.follows(change, resolved("RelayDown", RESOLVED, relay="relay"), voted(VOTES, **ALL))
+    ended = resolved("RelayDown", RESOLVED, relay="relay")
+    await _restored(measurement, "both reach it again", ("fra", "iad"), ended)
 
 
 async def federated_cut_off(measurement: Measurement) -> None:
@@ -125,9 +115,7 @@ async def federated_cut_off(measurement: Measurement) -> None:
     await measurement.follows(cut, voted(VOTES, iad=1, sin=1))
     await _relay_killed(measurement, fra=None)
     await measurement.follows(cut, warning("RelayMonitorAbsent", ABSENT, location="fra"))
-    change = measurement.begin("its network is back")
-    measurement.world.network.restore("fra")
-    await measurement.follows(change, voted(VOTES, **ALL))
+    await _restored(measurement, "its network is back", ("fra",))
 
 
 async def written_cut_off(measurement: Measurement) -> None:
@@ -136,9 +124,15 @@ async def written_cut_off(measurement: Measurement) -> None:
     _cut_off(measurement, "fra")
     await _relay_killed(measurement, fra=1)
     await measurement.follows(cut, voted(LOOK_BACK, iad=1, sin=1))
-    change = measurement.begin("its network is back")
-    measurement.world.network.restore("fra")
-    await measurement.follows(change, voted(VOTES, **ALL))
+    await _restored(measurement, "its network is back", ("fra",))
+
+
+async def _restored(measurement: Measurement, what: str, locations: Sequence[str], *due: Notice) -> None:
+    """Restore the networks of these locations; all vote again, and what else is due follows."""
+    change = measurement.begin(what)
+    for location in locations:
+        measurement.world.network.restore(location)
+    await measurement.follows(change, *due, voted(VOTES, **ALL))
 
 
 async def _relay_killed(measurement: Measurement, *, fra: float | None) -> None:
@@ -161,11 +155,11 @@ def _cut_off(measurement: Measurement, location: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is done in one world, the warnings that may come besides what is due, and the way of the series."""
+    """What is done in one world, the warnings that may come besides what is due, and the topology."""
 
     run: Callable[[Measurement], Awaitable[None]]
     allowed: frozenset[str] = frozenset()
-    way: str = DIRECT
+    topology: str = DIRECT
 
 
 SYMPTOMS: Final = frozenset({"RelayProbeFailing", "RelayErrorBudgetBurn", "RelayPairsUnstable", "RelayMessagesLost"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -46,11 +46,15 @@ class Notice:
         """Return the alert that is meant if the notification has it, and is one of its receiver."""
         receiver = PAGES if self.severity == "critical" else TICKETS
         for alert in notification.alerts if notification.receiver.startswith(receiver) else ():
-            wanted = {"alertname": self.alert, "severity": self.severity, **dict(self.labels)}
             status = "resolved" if self.resolved else "firing"
-            if alert["status"] == status and wanted.items() <= alert["labels"].items():
+            if alert["status"] == status and self.matches(alert["labels"]):
                 return alert
         return None
+
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        """Return True if an alert with these labels is meant."""
+        wanted = {"alertname": self.alert, "severity": self.severity, **dict(self.labels)}
+        return wanted.items() <= labels.items()
 
 
 def page(alert: str, limit: float, **labels: str) -> Notice:
@@ -101,10 +105,6 @@ class Row:
     def wrong(self) -> bool:
         """Whether it came too late, or never."""
         return self.seconds is None or self.seconds > self.limit
-
-    def to_json(self) -> dict[str, Any]:
-        """Return JSON."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,13 +182,8 @@ class Measurement:
                     continue
                 if labels.get("slo") == LATENCY:
                     continue
-                known = next((index for index, due in enumerate(self._due) if _is(due, labels)), None)
+                known = next((index for index, due in enumerate(self._due) if due.matches(labels)), None)
                 starts = seen.setdefault(-1 if known is None else known, set())
                 starts.add(alert["startsAt"])
                 if known is None or len(starts) > 1:
                     yield f"{self.case}: {labels['severity']} {labels['alertname']}: {alert['annotations']['summary']}"
-
-
-def _is(due: Notice, labels: Mapping[str, str]) -> bool:
-    wanted = {"alertname": due.alert, "severity": due.severity, **dict(due.labels)}
-    return wanted.items() <= labels.items()

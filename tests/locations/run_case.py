@@ -10,6 +10,7 @@ import asyncio
 import json
 import signal
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,13 +28,13 @@ AFTER: Final = 20.0
 
 async def run(name: str, network: str, folder: Path, rules: Path, interval: str) -> dict[str, Any]:
     """Start a world, run a case in it, and return what was measured."""
-    async with World(Network(network), folder, rules, way=CASES[name].way, interval=interval) as world:
+    async with World(Network(network), folder, rules, topology=CASES[name].topology, interval=interval) as world:
         measurement = Measurement(name, world)
         await measurement.follows(measurement.begin("all programs are started"), voted(START, **ALL))
         if not measurement.rows[0].wrong:
             await CASES[name].run(measurement)
             await asyncio.sleep(AFTER)
-        rows = [row.to_json() for row in measurement.rows]
+        rows = [asdict(row) for row in measurement.rows]
         surplus = measurement.surplus(CASES[name].allowed)
         return {"rows": rows, "surplus": surplus, "busy": measurement.on_busy_machine}
 

@@ -1,6 +1,6 @@
 """The programs of the example of three locations: a monitor at each, relays, references, Prometheus and Alertmanager.
 
-The series of the monitors come to the central Prometheus in one of three ways, as in docs/locations.md.
+The series of the monitors come to the central Prometheus by one of three topologies, as in docs/locations.md.
 
 All have the files of deploy/locations, with their names and ports. What differs: Alertmanager's receivers are webhooks,
 and TLS certificates are of an authority of the test. Runs on the host `central` of its network.
@@ -47,7 +47,7 @@ CENTRAL_FILES: Final = {
     REMOTE_WRITE: "prometheus-receiving.yml",
 }
 LOCAL_FILES: Final = {FEDERATED: "prometheus-local.yml", REMOTE_WRITE: "prometheus-remote-write.yml"}
-"""The files of Prometheus in each way: the central one, and those of the locations."""
+"""The files of Prometheus in each topology: the central one, and those of the locations."""
 
 PASSWORD_FILE: Final = "/etc/prometheus/central-password"
 
@@ -62,9 +62,9 @@ class World:
     """
 
     def __init__(
-        self, network: Network, folder: Path, rules: Path, *, way: str = DIRECT, interval: str = INTERVAL
+        self, network: Network, folder: Path, rules: Path, *, topology: str = DIRECT, interval: str = INTERVAL
     ) -> None:
-        self.network, self.way = network, way
+        self.network, self.topology = network, topology
         self.receiver = Receiver()
         self.relay: Engine
         self.monitors: dict[str, Program] = {}
@@ -87,7 +87,7 @@ class World:
             for monitor in self.monitors.values():
                 stack.push_async_callback(monitor.stop)
             await asyncio.gather(*(monitor.start() for monitor in self.monitors.values()))
-            for location in LOCATIONS if self.way in LOCAL_FILES else ():
+            for location in LOCATIONS if self.topology in LOCAL_FILES else ():
                 await stack.enter_async_context(self._local_prometheus(location))
             await stack.enter_async_context(self._alertmanager())
             await stack.enter_async_context(self._prometheus())
@@ -128,7 +128,7 @@ class World:
             issued.cert_chain_pems[0].write_to_path(files[0])
             issued.private_key_pem.write_to_path(files[1])
             self._certificates[name] = files
-        for name in (CONFIG.name, CENTRAL_FILES[self.way]):
+        for name in (CONFIG.name, CENTRAL_FILES[self.topology]):
             (self._folder / name).write_text(self._text(name), "utf-8")
         (self._folder / "alerts").symlink_to(self._rules / "alerts")
 
@@ -166,7 +166,7 @@ class World:
         """Return the Prometheus of a location; the example is that of Frankfurt."""
         file, password = self._folder / f"prometheus-{location}.yml", self._folder / "password"
         password.touch()
-        text = self._text(LOCAL_FILES[self.way]).replace(PASSWORD_FILE, str(password))
+        text = self._text(LOCAL_FILES[self.topology]).replace(PASSWORD_FILE, str(password))
         file.write_text(re.sub(r"\b(prometheus|username): fra\b", rf"\1: {location}", text), "utf-8")
         return Program(
             *self._at(location),
@@ -183,10 +183,10 @@ class World:
         web.write_text(yaml.safe_dump({"tls_server_config": {"cert_file": str(certificate), "key_file": str(key)}}))
         return Program(
             find(PROMETHEUS),
-            f"--config.file={self._folder / CENTRAL_FILES[self.way]}",
+            f"--config.file={self._folder / CENTRAL_FILES[self.topology]}",
             f"--storage.tsdb.path={self._folder / 'prometheus'}",
             *("--storage.tsdb.retention.time=40d", "--web.listen-address=:443", f"--web.config.file={web}"),
-            *(["--web.enable-remote-write-receiver"] if self.way == REMOTE_WRITE else []),
+            *(["--web.enable-remote-write-receiver"] if self.topology == REMOTE_WRITE else []),
             ready=f"{PROMETHEUS_URL}/-/ready",
             log=self._folder / "prometheus.log",
             ca_file=self._ca_file,
