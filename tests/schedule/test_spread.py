@@ -35,7 +35,8 @@ def test_so_many_relays_begin_per_second_and_the_last_within_a_minute(
 
 
 def test_a_relay_keeps_its_delay_over_a_restart() -> None:
-    assert delays(200) == delays(200)
+    """It is not that of `hash`, which differs by process."""
+    assert [round(delay, 6) for delay in delays(2)] == [0.206872, 0.437052]
 
 
 def test_pairs_of_many_relays_do_not_send_in_the_same_milliseconds() -> None:
