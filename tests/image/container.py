@@ -48,11 +48,11 @@ class Container:
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end. Raises `TimeoutExpired`."""
-        process = self.start(*command)
-        try:
-            stdout, stderr = process.communicate(timeout=RUN_TIMEOUT)
-        finally:
-            process.kill()  # if it has not ended
+        with self.start(*command) as process:
+            try:
+                stdout, stderr = process.communicate(timeout=RUN_TIMEOUT)
+            finally:
+                process.kill()  # if it has not ended
         return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
 
 
