@@ -185,7 +185,7 @@ class TestText:
     def test_an_unhealthy_monitor_fails_the_command(self) -> None:
         assert is_bad(view(relays=(relay_view("demo", Condition.UP),), healthy=False))
 
-    def test_so_is_a_monitor_that_observes_no_relay(self) -> None:
+    def test_so_does_a_monitor_that_observes_no_relay(self) -> None:
         assert is_bad(view(relays=()))
 
 

@@ -13,12 +13,12 @@ from contextlib import suppress
 CHUNK = 65_536
 
 
-async def main(certificate: str, ways: list[str]) -> None:
+async def main(certificate: str, routes: list[str]) -> None:
     """Serve until the process ends."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate)
-    for way in ways:
-        listen, _, target = way.partition("=")
+    for route in routes:
+        listen, _, target = route.partition("=")
 
         async def passed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: str = target) -> None:
             host, _, port = target.rpartition(":")

@@ -1,4 +1,4 @@
-"""A reader's machine: this one's files, of which no change remains, in namespaces with a network of their own.
+"""A reader's machine: namespaces with a network of their own, over this machine's files, which no command changes.
 
 Commands of the documentation run here as they are written: with the default ports, as root, in the folder of the
 project, with `relay-monitor` installed. All names of the examples lead to 127.0.0.0/8.
@@ -43,7 +43,7 @@ cd "$(cat /run/reader/folder)"
 . /run/reader/variables
 trap 'export -p > /run/reader/variables; pwd > /run/reader/folder' EXIT
 """
-"""What makes each command a line in one shell."""
+"""Makes each command continue the shell of the one before: its variables and its folder."""
 
 START_TIMEOUT: Final = 60.0
 STOP_TIMEOUT: Final = 15.0
@@ -55,7 +55,7 @@ LISTENING: Final = "0A"
 class IsolatedHost:
     """The machine, while the context lasts; `folder` is an empty one. `env` replaces the whole environment.
 
-    Raises `OSError` with what the kernel refuses, such as to who is not root.
+    Raises `OSError` with the kernel's message, for example if the caller is not root.
     """
 
     def __init__(self, folder: Path, env: dict[str, str]) -> None:

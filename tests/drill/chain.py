@@ -64,7 +64,7 @@ class Chain:
         return Drilled(text.decode(), process.returncode or 0, found)
 
     async def forged(self) -> int:
-        """Return the status of the response to a notification that is not of Alertmanager, which has the token."""
+        """Send a notification without the token, and return the status of the response."""
         return (await self._client.post(f"{self.monitor.url}{WEBHOOK}", json={"alerts": []})).status_code
 
     def received(self, receiver: str) -> set[str]:
