@@ -12,10 +12,10 @@ import monitor
 from monitor.clock import SYSTEM_CLOCK, Clock, utc
 from monitor.daemon.conditions import Conditions
 from monitor.daemon.drills import Drills
-from monitor.daemon.gauges import export_gauges
 from monitor.daemon.incidents import IncidentRecorder, restore_incidents, restore_incidents_later
 from monitor.daemon.lifecycle import Lifecycle
 from monitor.daemon.maintenance import MaintenanceOnDemand, described, sentence
+from monitor.daemon.periodic import run_periodic
 from monitor.daemon.pipeline import ResultPipeline
 from monitor.daemon.prometheus_reading import PrometheusReader
 from monitor.daemon.relay_views import runbook_url
@@ -182,7 +182,7 @@ class Monitor:
         self.health.start()
         self._background = [
             self.supervision.watch("certificates", self.monitored_relays.check_certificates),
-            self.supervision.watch("gauges", partial(export_gauges, self)),
+            self.supervision.watch("gauges", partial(run_periodic, self)),
             self.supervision.watch("prometheus", self.prometheus.run),
         ]
         if not restored:

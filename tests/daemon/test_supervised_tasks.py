@@ -109,7 +109,7 @@ def exchanged(monitor: Monitor, relay: str) -> float:
 
 SHARED = {
     "certificates": "monitor.relays:MonitoredRelays.check_certificates",
-    "gauges": "monitor.daemon.app:export_gauges",
+    "gauges": "monitor.daemon.app:run_periodic",
     "event loop lag": "monitor.schedule.watch:LoopLag.run",
     "clock steps": "monitor.schedule.watch:ClockWatch.run",
     "self-checks": "monitor.health.self_check:SelfCheck._run_periodic_checks",

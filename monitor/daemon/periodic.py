@@ -29,7 +29,7 @@ RELAYS_AT_ONCE: Final = 20
 
 
 class Parts(Protocol):
-    """The parts of the daemon that `export_gauges` reads and updates."""
+    """The parts of the daemon that `run_periodic` reads and updates."""
 
     config: Config
     conditions: Conditions | None
@@ -43,8 +43,8 @@ class Parts(Protocol):
     pipeline: ResultPipeline
 
 
-async def export_gauges(parts: Parts) -> Never:
-    """Keep gauges and incidents up to date, until it is cancelled."""
+async def run_periodic(parts: Parts) -> Never:
+    """Update gauges, incidents, windows and files once a second, until it is cancelled."""
     exported: dict[str, tuple[object, ...]] = {}
     of_config = parts.config
     while True:
