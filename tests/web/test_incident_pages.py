@@ -108,7 +108,7 @@ class TestPage:
         played.becomes(UP)
         played.wait(60)
         text = text_of((await shown(f"/incidents/{played.incident.id}", played)).text)
-        assert "demo is up for 1 min 00 s ; the incident closes at 10:06:40 UTC if it stays up." in text
+        assert "demo has been up for 1 min 00 s ; the incident closes at 10:06:40 UTC if it stays up." in text
 
     async def test_what_was_not_observed_delays_the_end(self) -> None:
         played = down_relay()
