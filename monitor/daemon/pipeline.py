@@ -259,6 +259,7 @@ def log_run(run: Run) -> dict[str, str]:
         _log.debug(event, **about, duration=round(run.duration, 3))
         return {}
     fields = {"step": failure.step.value, "reason": failure.reason.value, "status": failure.status}
+    fields["endpoint"] = failure.endpoint
     fields = {key: text for key, text in fields.items() if text} | {"detail": failure.detail}
     log = _log.info if run.outcome is Outcome.EXCLUDED else _log.warning
     log(event, **about, **fields, repeats=True)

@@ -24,9 +24,12 @@ from monitor.vocabulary import Verdict
 from tests.daemon.harness import running, shown, until
 from tests.relays import BUILD_TIMEOUT, ENGINE, Engine
 from tests.sockets import closed_port
+from tests.web.site import client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
+
+    from structlog.typing import EventDict
 
     from monitor.config import Config
 
@@ -42,6 +45,11 @@ probes:
 slos:
   - {{name: delivery, probe: steady, sli: availability, objective: 99%}}
   - {{name: stability, probe: [steady, idle], sli: stability, objective: 99%}}
+"""
+
+ENDPOINTS = """
+relays: [{{name: demo, url: "{url}", endpoints: [{endpoints}]}}]
+probes: [{{name: steady, scenario: steady-messaging, message_interval: 1s, settle: 0s, timeout: 2s}}]
 """
 
 CONFIRMATION_TIMEOUT = 10.0
@@ -270,6 +278,28 @@ class TestLog:
                 await until(lambda: exchanges(monitor, "excluded") >= 1)
         printed = {(line["event"], line["outcome"]) for line in logs if line["event"].startswith("run ")}
         assert printed == {("run excluded", "excluded")}
+
+    async def test_the_ids_and_endpoints_that_it_names_are_those_of_the_pages(self) -> None:
+        """Before, a fresh attempt was on no page, and a run's line did not say at which endpoint it failed."""
+        named = {f"127.0.0.1:{closed_port()}" for _ in range(2)}
+        urls = [f"ws://{name}/connection/websocket" for name in named]
+        text = ENDPOINTS.format(url=urls[0], endpoints=", ".join(f'"{url}"' for url in urls))
+        with capture_logs() as logs:
+            async with running(parse(text, "test", {})) as monitor:
+
+                def lines(event: str) -> list[EventDict]:
+                    return [line for line in logs if line["event"] == event]
+
+                await until(lambda: len(lines("attempt failed")) >= 2 and len(lines("run failed")) >= 1)
+                async with client(journal=monitor.journal) as web:
+                    pages = {
+                        line["run_id"]: (line["endpoint"], await web.get(f"/runs/{line['run_id']}"))
+                        for line in (*lines("attempt failed"), *lines("run failed"))
+                    }
+        assert {endpoint for endpoint, _ in pages.values()} <= named
+        for endpoint, page in pages.values():
+            assert page.status_code == 200
+            assert f"(endpoint {endpoint})" in page.text
 
 
 class TestPendingReports:
