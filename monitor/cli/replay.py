@@ -18,9 +18,6 @@ from monitor.text_table import terminal_width
 if TYPE_CHECKING:
     from pathlib import Path
 
-QUERY_TIMEOUT: Final = 150.0
-"""Seconds for each query. Prometheus ends one after two minutes with status 503, upon which less is read at once."""
-
 MAX_BYTES: Final = 64 << 20
 """Largest response."""
 
@@ -42,7 +39,7 @@ def replay_recorded(
     from monitor.simulation.replay.rule_set import RuleSet, load_rule_set  # noqa: PLC0415
     from monitor.simulation.replay.run import replay  # noqa: PLC0415
     from monitor.simulation.replay.text import lines, to_json  # noqa: PLC0415
-    from monitor.web.prometheus import PrometheusClient, PrometheusError  # noqa: PLC0415
+    from monitor.web.prometheus import QUERY_TIMEOUT, PrometheusClient, PrometheusError  # noqa: PLC0415
 
     start, end = _times(since or DEFAULT_SINCE, until, time.time())
     config = load_config(path)

@@ -75,8 +75,8 @@ def report(
     from monitor.report import text  # noqa: PLC0415
     from monitor.report.model import MonthReport  # noqa: PLC0415
     from monitor.report.month import last_month, period_of  # noqa: PLC0415
-    from monitor.report.reading import QUERY_TIMEOUT, read_attainments, read_exchanges  # noqa: PLC0415
-    from monitor.web.prometheus import PrometheusClient, PrometheusError  # noqa: PLC0415
+    from monitor.report.reading import read_attainments, read_exchanges  # noqa: PLC0415
+    from monitor.web.prometheus import QUERY_TIMEOUT, PrometheusClient, PrometheusError  # noqa: PLC0415
 
     now = datetime.now(UTC)
     name = month if month is not None else last_month(now)

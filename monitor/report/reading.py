@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from monitor.report.month import Period
     from monitor.web.prometheus import PrometheusClient
 
-QUERY_TIMEOUT: Final = 120.0
-"""Seconds for each query: those of a month read every sample of it."""
-
 RUNS: Final = "relay_monitor_runs_total"
 EXCHANGES: Final = "relay_probe_exchanges_total"
 

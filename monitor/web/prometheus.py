@@ -38,6 +38,9 @@ SILENCE_TIMEOUT: Final = 5.0
 RESPONSE_TIMEOUT: Final = 10.0
 """Seconds for a whole response."""
 
+QUERY_TIMEOUT: Final = 150.0
+"""Seconds for a query of long times. Prometheus ends one after two minutes with status 503, which says why."""
+
 MAX_BYTES: Final = 4 << 20
 """Largest response."""
 

@@ -13,7 +13,7 @@ import typer
 from typer.testing import CliRunner
 
 from monitor.cli import app
-from monitor.cli.replay import QUERY_TIMEOUT, replay_recorded
+from monitor.cli.replay import replay_recorded
 from monitor.cli.shared import Output
 from monitor.config.units import parse_duration
 from monitor.errors import MonitorError, RequestError
@@ -22,7 +22,7 @@ from monitor.simulation.replay.notes import notes
 from monitor.simulation.replay.rule_set import RuleSet, load_rule_set
 from monitor.simulation.replay.run import replay
 from monitor.slo.rules import rules_file
-from monitor.web.prometheus import PrometheusClient
+from monitor.web.prometheus import QUERY_TIMEOUT, PrometheusClient
 from tests.cli.commands import monitor
 from tests.dashboards import backfill
 from tests.e2e.programs import PROMETHEUS, find
@@ -141,7 +141,7 @@ def test_options_that_need_a_replay_or_are_not_valid_for_one_are_refused(options
 @pytest.mark.integration
 @pytest.mark.required_counterpart("prometheus")
 def test_a_query_ends_by_itself_before_the_client_stops_waiting() -> None:
-    """The status that it ends with is what divides it."""
+    """The status that it ends with is what divides it, and says why a report cannot be made."""
     described = subprocess.run([find(PROMETHEUS), "--help"], capture_output=True, text=True, timeout=20, check=True)
     default = re.search(r"--query\.timeout=(\w+)", described.stdout + described.stderr)
     assert default is not None
