@@ -13,6 +13,7 @@ from monitor.vocabulary import Condition, Reason, Step
 
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 BAD_GATEWAY = Cause(step=Step.UPGRADE, reason=Reason.HTTP_STATUS, status="502")
+UNAVAILABLE = Cause(step=Step.UPGRADE, reason=Reason.HTTP_STATUS, status="503")
 REFUSED = Cause(step=Step.TCP, reason=Reason.REFUSED, endpoint="n2:8000")
 
 
@@ -39,6 +40,11 @@ def sentence(condition: Condition, up: bool | None = None, **fields: Any) -> str
             Condition.NOT_ACCEPTING,
             {"up": True, "cause": BAD_GATEWAY, "attempts": 12, "failed": 12},
             "new connections fail (upgrade 502, 12 of 12); existing ones deliver",
+        ),
+        (
+            Condition.NOT_ACCEPTING,  # as at Centrifugo's connection limit: no word of backends
+            {"up": True, "cause": UNAVAILABLE, "attempts": 12, "failed": 12},
+            "new connections fail (upgrade 503, 12 of 12); existing ones deliver",
         ),
         (
             Condition.DEGRADED,

@@ -10,6 +10,7 @@ from monitor.config import parse
 from monitor.reachability.persistent import SILENT_MESSAGES
 from monitor.slo.generate import generated
 from monitor.slo.runbooks import RELAY, runbooks
+from monitor.web.meanings import meanings
 from tests.e2e.programs import PROMTOOL, find
 from tests.relays import ROOT
 from tests.slo.rules.promtool import run
@@ -43,6 +44,18 @@ alerts: {external_url: "http://mon.example.com/"}
         "| round-trip | latency | steady | stage | 95% | 1s | 7d |",
     ]
     assert "(http://mon.example.com/?relay=RELAY)" in made
+
+
+def test_503_is_never_only_a_load_balancer_without_backends() -> None:
+    """Centrifugo answers with it, without a body, at its own connection limit."""
+    made = generated(CONFIG)
+    pages = [made[f"docs/runbooks/{name}.md"].decode() for name in ("RelayDown", "RelayNotAccepting")]
+    said = [sentence for page in pages for sentence in re.findall(r"[^.]*\b503\b[^.]*", page)]
+    assert len(said) == 2
+    assert [sentence for sentence in said if "connection limit" not in sentence] == []
+    assert "503: the same, or a limit of the relay, such as its connection limit" in (
+        meanings().reasons["http_status"].look_first
+    )
 
 
 def test_runbooks_link_only_to_each_other_and_to_the_monitors_pages() -> None:
