@@ -99,12 +99,18 @@ class TestOnce:
     def test_a_closed_port_fails_quickly_at_tcp(self, tmp_path: Path, closed_port: int) -> None:
         config = tmp_path / "monitor.yaml"
         config.write_text(CLOSED_PORT.format(port=closed_port))
-        done = monitor("once", "--config", config, "--output", "json")
+        textfile = tmp_path / "relay.prom"
+        done = monitor("once", "--config", config, "--output", "json", "--textfile", textfile)
         assert done.returncode == 1
         (run,) = json.loads(done.stdout)
         assert run["durationSeconds"] < 5  # of the run: a busy machine may take longer to start Python
         assert (run["outcome"], run["failure"]["step"], run["failure"]["reason"]) == ("failed", "tcp", "refused")
         assert [each["outcome"] for each in run["exchanges"]] == ["failed"] * 3
+        samples = [sample for family in parse_text(textfile.read_text("utf-8")) for sample in family.samples]
+        values = {sample.name: sample.value for sample in samples}
+        assert values["relay_once_success"] == 0
+        assert "relay_once_round_trip_seconds" not in values
+        assert all(name.startswith("relay_once_") for name in values)
         done = monitor("once", "--config", config)
         assert done.stdout.startswith("FAILED  session at gone")
         assert "step tcp, reason refused" in done.stdout

@@ -23,6 +23,15 @@ slos: [{name: stability, probe: idle, sli: stability, objective: 99.9%, window: 
 """
 
 
+def foreign_names(body: bytes) -> set[str]:
+    """Return the names of samples that are not those of a load test.
+
+    There must be none: with relay_monitor_shard_info of a load test it was hidden that a monitor was absent.
+    """
+    names = {line.split("{")[0].split()[0] for line in body.decode().splitlines() if not line.startswith("#")}
+    return {name for name in names if not name.startswith(("relay_load_", "process_"))}
+
+
 @pytest.mark.integration
 async def test_metrics_are_served_during_the_test(tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
@@ -58,6 +67,7 @@ async def test_metrics_are_served_during_the_test(tmp_path: Path) -> None:
             if len(shown) == len(wanted) and all(float(part.split()[-1]) >= 3 for part in shown):
                 break
             await asyncio.sleep(0.1)
+        assert foreign_names(body.partition(b"\r\n\r\n")[2]) == set()
         process.send_signal(signal.SIGINT)
         await process.communicate()
     assert process.returncode == 130
@@ -87,9 +97,7 @@ def test_metrics_are_pushed_after_the_test(tmp_path: Path) -> None:
     ((path, body),) = pushed.items()
     assert path == "/metrics/job/relay-monitor-load/scenario/connection-storm/worker/0"
     assert b'relay="target",scenario="connection-storm"} 1.0' in body
-    # Not the series of a monitor: relay_monitor_shard_info of a finished test hid for ever that a monitor was absent.
-    names = {line.split("{")[0].split()[0] for line in body.decode().splitlines() if not line.startswith("#")}
-    assert {name for name in names if not name.startswith(("relay_load_", "process_"))} == set()
+    assert foreign_names(body) == set()
 
 
 def test_an_unreachable_gateway_loses_no_result(tmp_path: Path) -> None:

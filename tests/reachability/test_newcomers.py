@@ -28,6 +28,7 @@ REFUSALS = {
     "hello 103": "error:at=hello,code=103",
     "hello closed": "close:at=hello,code=3501",
     "subscribe 100": "error:at=subscribe,code=100",
+    "subscribe 100 on session channels": "error:at=subscribe,channel=session,code=100",
     "publish 100": "error:at=publish,channel=handshake,code=100",
     "TLS or nothing": "silent:at=upgrade",
 }

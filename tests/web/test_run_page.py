@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 from monitor.journal import Journal
+from monitor.relay.obstacles import of_drop
 from monitor.results import ATTEMPT, Failure, LogLine, Mark, MessageFate
 from monitor.vocabulary import Reason, Step
+from monitor.wire.events import Dropped
 from tests.journal.sample import FULL, START, run
 from tests.web.site import EVIL, client
 from tests.web.test_pages import UNKNOWN, text_of
@@ -45,6 +47,27 @@ async def test_a_failure_says_what_was_expected_what_came_and_what_followed() ->
     assert "Attempts 1 fresh attempt with a new pair within 4 s: delivered. 12:02:04 ok" in shown
     assert "deliver 200 ms 4.0 ms expected the dApp's request at the wallet; observed: lost: acknowledged" in shown
     assert "1 request not judged" in shown
+
+
+async def test_a_failure_names_its_endpoint() -> None:
+    store = Journal()
+    store.add(run(1, failed=True, failure=Failure(step=Step.TCP, reason=Reason.REFUSED, endpoint="n2:8000")))
+    async with client(journal=store) as web:
+        shown = text_of(await web.get(f"/runs/{run(1).id}"))
+    assert "(endpoint n2:8000)" in shown
+
+
+async def test_a_missing_token_is_not_a_lost_connection() -> None:
+    """Centrifugo closes with 3501 upon a connect command without the token that it requires."""
+    closed = of_drop(Step.HELLO, Dropped(code=3501, reason="bad request", fault=None, reconnect_at=None, at=0.0))
+    failure = Failure(step=closed.step, reason=closed.reason, detail=closed.detail, status=closed.status)
+    store = Journal()
+    store.add(run(1, failed=True, failure=failure))
+    async with client(journal=store) as web:
+        shown = text_of(await web.get(f"/runs/{run(1).id}"))
+    assert "Observed unauthorized: close code 3501 bad request" in shown
+    assert "Look first The token: missing (close code 3501)" in shown
+    assert "disconnected" not in shown
 
 
 async def test_it_leads_to_the_runs_before_and_after_to_the_last_good_one_and_to_the_reason() -> None:

@@ -74,6 +74,12 @@ def test_every_alert_has_its_labels_and_annotations() -> None:
             assert NAMED[name] in rule["annotations"]["summary"]
 
 
+def test_no_rule_reads_what_is_no_monitor() -> None:
+    """Gauges of `once --textfile` and of load tests neither page nor hide that a monitor is absent."""
+    made = rules_file(parse(SHIPPED, "config.yaml", {})).decode()
+    assert re.findall(r"relay_(?:once|load)_\w+", made) == []
+
+
 def test_every_alert_has_cases() -> None:
     cases = (*relay_cases.CASES, *relay_cases.SLOW, *monitor_cases.CASES, *verdict_cases.CASES)
     asked = {alert for case in cases for _, alert, _, firing in case.expect if firing}
