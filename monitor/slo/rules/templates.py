@@ -17,7 +17,11 @@ LAYERS: Final = (
     ("proxy", "the proxy between monitor and relay", "the proxy, which the monitor's environment names"),
     ("tcp", "TCP", "whether the load balancer or the node listens on that port, its host, and firewalls"),
     ("tls", "TLS", "the certificate and its chain on every node or load balancer"),
-    ("upgrade", "load balancer, or WebSocket upgrade", "the load balancer's healthy backends, and the latest deploy"),
+    (
+        "upgrade",
+        "load balancer, or WebSocket upgrade",
+        "the load balancer's backends, connection limits, and the latest deploy",
+    ),
     ("hello", "Centrifugo, connect and its authentication", "the node's process and log; then the token"),
     ("subscribe", "Centrifugo, subscribe", "the channel's namespace and permissions, then the broker (Redis)"),
     ("history", "history, in the broker", "the broker (Redis): memory, failover, latency"),
