@@ -141,6 +141,7 @@ class Writer:
             except Exception:  # noqa: BLE001 - the thread must go on
                 _log.exception("journal: a bug in this program")
                 self._on_bug()
+                self._store.forget()
                 self._pending, self._failing = Pending(), True
                 time.sleep(RETRY_INTERVAL)
 

@@ -16,6 +16,7 @@ from monitor.config import parse
 from monitor.journal import Journal, run_to_json, schema
 from monitor.journal.database import NAME, PAGE_BYTES, Database
 from monitor.journal.retention import TrustedClock
+from monitor.journal.values import StoredEvent
 from monitor.state import StateFolder
 from tests.journal.files import counted, integrity, stored_runs
 from tests.journal.promises import until
@@ -78,6 +79,27 @@ class TestFile:
         closed(store)
         assert (tmp_path / f"{NAME}.damaged").exists()
         assert integrity(tmp_path) == "ok"
+
+    @pytest.mark.parametrize(
+        "bad",
+        [object(), StoredEvent(at=NOON, relay=None, kind="reload", text="", fields={"changes": object()})],
+        ids=["of no known kind", "not to be serialized"],
+    )
+    def test_an_entry_that_cannot_be_written_does_not_keep_the_next_one(self, tmp_path: Path, bad: object) -> None:
+        """The thread ended. Later, it remembered the number of a probe whose row had been rolled back."""
+        bugs: list[None] = []
+        store = Journal(StateFolder(tmp_path), clock=WallClock(), on_bug=lambda: bugs.append(None))
+        store.configure(parse(CONFIG, "config.yaml", {}))
+        store.add(run(1, failed=True))
+        store._writer.put(bad)
+        until(lambda: bugs != [])
+        store.add(run(2, failed=True))
+        until(lambda: store.flush(30) and store.healthy)
+        assert len(bugs) == 1
+        closed(store)
+        store = opened(tmp_path)
+        assert run(2, failed=True) in [found.run for found in store.runs(relay="demo")]
+        closed(store)
 
     def test_a_later_version_is_kept_aside(self, tmp_path: Path) -> None:
         with closing(sqlite3.connect(tmp_path / NAME)) as later:
