@@ -89,6 +89,33 @@ def test_each_outage_pages_in_time(outages: dict[str, VerdictTimes], fault: str,
     assert least < times.min() < times.max() <= most
 
 
+@pytest.mark.parametrize(
+    ("confirm", "killed", "silent"),
+    [
+        # Three attempts begin together instead of 2 s apart, and each may take 2 s instead of 5.
+        ("within: 2s", -4.0, -7.0),
+        # Seven more attempts, 2 s apart.
+        ("attempts: 10, within: 30s", 14.0, 14.0),
+    ],
+)
+def test_a_round_with_other_settings_pages_at_another_time(
+    outages: dict[str, VerdictTimes], confirm: str, killed: float, silent: float
+) -> None:
+    """The mean of 40 trials, since scrapes and evaluations are 15 s apart."""
+    changed = parse(TEXT.replace("url: embedded", f"url: embedded, confirm: {{{confirm}}}"), "config.yaml", {})
+    times = {each.fault: each for each in verdict_times(changed, changed.relays[0], 40, np.random.default_rng(1))}
+    later = {fault: times[fault].times.mean() - outages[fault].times.mean() for fault in ("killed", "silent")}
+    assert later == pytest.approx({"killed": killed, "silent": silent}, abs=1.5)
+
+
+def test_attempts_have_the_timeout_of_the_first_probe(outages: dict[str, VerdictTimes]) -> None:
+    """That of the shortest was taken, and the time to the page of a silent relay was too short."""
+    quick = "  - {name: quick, scenario: steady-state, timeout: 1s}\nslos:"
+    changed = parse(TEXT.replace("slos:", quick), "config.yaml", {})
+    times = {each.fault: each for each in verdict_times(changed, changed.relays[0], 40, np.random.default_rng(1))}
+    assert times["silent"].times.mean() == pytest.approx(outages["silent"].times.mean(), abs=1.5)
+
+
 def test_every_slo_with_an_objective_is_forecast_for_both_severities(found: Forecast) -> None:
     found_for = {(row.slo, row.severity) for row in found.rows if row.slo not in {"", "trend"}}
     assert found_for == {

@@ -61,7 +61,7 @@ class Observer:
     ) -> None:
         self._relay, self._rng, self._unhealthy = relay, rng, unhealthy
         self._every = attempt_interval(relay, probes)
-        self._timeout = min([MAX_ATTEMPT_TIME, relay.confirm.within, *(probe.timeout for probe in probes)])
+        self._timeout = min([MAX_ATTEMPT_TIME, relay.confirm.within, *(probe.timeout for probe in probes[:1])])
         self._pairs = [
             probe
             for probe in probes
