@@ -164,3 +164,21 @@ def test_rules_without_slos_report_the_slos_of_a_monitor(tmp_path: Path) -> None
             )
         ],
     )
+
+
+@pytest.mark.required_counterpart("promtool")
+def test_a_window_with_milliseconds_differs_from_no_equal_one(tmp_path: Path) -> None:
+    """The rules had it in whole seconds."""
+    objective = "sli: availability, objective: 99.9%, window: 30d"
+    assert objective in SHIPPED
+    text = SHIPPED.replace(objective, f"{objective}1ms")
+    made = generated(parse(text, "config.yaml", {}))["alerts/relay-monitor.rules.yml"]
+    cases = [
+        Case(
+            name=f"RelayMonitorRulesDrift: a window of {seconds} s",
+            series=monitor_cases.RUNNING | {monitor_cases.window("delivery"): f"{seconds}x160"},
+            expect=[("15m", "RelayMonitorRulesDrift", "warning", differ)],
+        )
+        for seconds, differ in (("2592000.001", 0), ("2592000", 1), ("2592000.002", 1))
+    ]
+    check_and_test(tmp_path, find(PROMTOOL), made, cases)

@@ -133,6 +133,26 @@ ALONE: Final[tuple[TextCase, ...]] = (
         alert="RelayDown",
     ),
     TextCase(
+        name="a relay that asks for fewer connects",
+        series={
+            UP: "1x80",
+            f'relay_probe_failures_total{{{PROBE}, step="upgrade", reason="rate_limited"}}': "0x40 3x80",
+            **state("down", 590, 40),
+        },
+        at="12m",
+        alert="RelayProbeRateLimited",
+    ),
+    TextCase(
+        name="a relay that is down and answers 429",
+        series={
+            UP: then("1x40", "0x400"),
+            **state("down", 590, 40),
+            cause("upgrade", "rate_limited", "429"): then("_x41", FAR),
+        },
+        at="12m",
+        alert="RelayDown",
+    ),
+    TextCase(
         name="a relay that refuses new connections",
         series={
             UP: "1x80",
@@ -181,6 +201,15 @@ ALONE: Final[tuple[TextCase, ...]] = (
         name="a certificate of two days",
         series={
             'relay_probe_certificate_expiry_timestamp_seconds{location="local", relay="demo"}': f"{2 * 86400}x200",
+            UP: "1x400",
+        },
+        at="10m",
+        alert="RelayCertificateExpiring",
+    ),
+    TextCase(
+        name="a certificate that expired a day ago",
+        series={
+            'relay_probe_certificate_expiry_timestamp_seconds{location="local", relay="demo"}': "-86400x200",
             UP: "1x400",
         },
         at="10m",
