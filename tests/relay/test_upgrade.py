@@ -169,6 +169,10 @@ async def test_a_response_that_node_refuses_is_a_bad_upgrade(
         (b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 7\r\n\r\n", 7.0),
         (b"HTTP/1.1 503 Busy\r\nRetry-After:  120 \r\n\r\n", 120.0),
         (b"HTTP/1.1 503 Busy\r\nRetry-After: Fri, 31 Dec 1999 23:59:59 GMT\r\n\r\n", 60.0),
+        # The three formats of a date, in the future.
+        (b"HTTP/1.1 503 Busy\r\nRetry-After: Sun, 06 Nov 2089 08:49:37 GMT\r\n\r\n", 60.0),
+        (b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: Sunday, 06-Nov-89 08:49:37 GMT\r\n\r\n", 60.0),
+        (b"HTTP/1.1 503 Busy\r\nRetry-After: Sun Nov  6 08:49:37 2089\r\n\r\n", 60.0),
         (b"HTTP/1.1 503 Busy\r\nRetry-After: -1\r\n\r\n", 60.0),
         (b"HTTP/1.1 503 Busy\r\nRetry-After: " + b"9" * 5000 + b"\r\n\r\n", 3600.0),
     ],
