@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from monitor.clock import LoopClock
 from monitor.config import parse
+from monitor.daemon.app import Monitor
 from monitor.embedded import parse_fault
 from monitor.vocabulary import Outcome
 from tests.conftest import ALL_CASES
+from tests.daemon.harness import exchanged, until
 from tests.daemon.virtual_monitor import virtual_monitor
 from tests.probes.harness import embedded
 from tests.virtual_time import WITH_SOCKETS
@@ -138,3 +141,35 @@ async def costs_of(seconds: float) -> dict[str, Cost]:
 )
 async def test_each_kind_of_outage_costs_the_same(minutes: float, tolerance: float) -> None:
     assert_equal_costs(await costs_of(60 * minutes), tolerance)
+
+
+async def test_a_reload_keeps_the_pause_that_the_relay_asked_for_and_counts_nothing_untried() -> None:
+    """The relay refuses one attempt, with Retry-After, and serves again before the reload."""
+    kind = "503 with Retry-After 3600"
+    async with embedded() as relay:
+        texts = [CONFIG.format(url=relay.url)]
+        monitor = Monitor(parse(texts[0], "test", {}), clock=LoopClock(), source=lambda: parse(texts[-1], "test", {}))
+        await monitor.start()
+        try:
+            await asyncio.sleep(100)
+            connects = monitor.monitored_relays.relays["demo"].admission.connects
+            await fail(relay, kind)
+            await until(lambda: connects.paused)
+            await repair(relay, kind)
+            repaired, left, good = monitor.clock.monotonic(), connects.pause_left, exchanged(monitor, "ok")
+            assert left > 3590
+            # The relay has other limits, and one probe is started again.
+            limited = texts[0].replace('"}]', '", limits: {connects_per_minute: 100}}]')
+            texts.append(limited.replace("pairs: 2", "pairs: 2, timeout: 4s"))
+            await monitor.reload()
+            connects = monitor.monitored_relays.relays["demo"].admission.connects
+            await asyncio.sleep(15)
+            assert connects.pause_left == pytest.approx(left - 15, abs=1)
+            assert relay.connections == 0
+            await asyncio.sleep(85)  # in which an attempt has ended the pause
+            assert not connects.paused
+            assert exchanged(monitor, "ok") > good
+            assert [stored.run for stored in monitor.journal.runs(outcome="failed") if stored.run.due > repaired] == []
+        finally:
+            monitor.hurry_stop()
+            await monitor.stop()
