@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FOLDER: Final = BUILD / "locations"
-TIMEOUT: Final = 600.0
+TIMEOUT: Final = 900.0
 """Seconds for each case."""
 
 STAGGER: Final = 10.0
