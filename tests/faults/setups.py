@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import resource
-import socket
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,9 +156,7 @@ def restarted(once: AfterPhase) -> Setup:
 
     @asynccontextmanager
     async def setup(env: Env) -> AsyncIterator[FaultyRelay]:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = closed_port()
         old = await Engine.start(env.engine, "-listen", f"127.0.0.1:{port}")
         new: list[Engine] = []
 
