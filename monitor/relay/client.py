@@ -15,7 +15,7 @@ from monitor.errors import LocalError, ProbeError, RateLimitedError, SettingsErr
 from monitor.relay import obstacles
 from monitor.relay.dial import dial
 from monitor.relay.redaction import MAX_SECRETS, redact, redact_event
-from monitor.relay.reporter import PHASE_OF_COMMAND
+from monitor.relay.reporter import PHASE_OF_COMMAND, NullReporter
 from monitor.relay.token import TokenLife
 from monitor.vocabulary import Phase, Reason, Step
 from monitor.wire.commands import Command, Connect, Refresh
@@ -56,7 +56,7 @@ class Client:
         self.endpoint = ""  # name of the endpoint of the present or last connect, if the relay has several
         self.failed_at: float | None = None  # time of the last drop or failed reconnect
         self._endpoint = endpoint
-        self._reporter = reporter
+        self._reporter: Reporter = reporter
         self._on_event = on_event
         self._on_publication = on_publication
         self._reconnect = reconnect
@@ -172,8 +172,8 @@ class Client:
         self._shut_down(orderly=False)
 
     def _shut_down(self, *, orderly: bool) -> None:
-        self._on_event = lambda _: None
-        self._on_publication = lambda _: None
+        self._on_event, self._on_publication = (lambda _: None), (lambda _: None)
+        self._reporter = NullReporter()  # the owner refers to this: without a cycle, both need no garbage collection
         self.awaiting_permit = False
         self._connection.close(self._clock.monotonic())
         self._connection.events()

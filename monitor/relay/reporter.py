@@ -32,3 +32,19 @@ class Reporter(Protocol):
 
     def step_completed(self, step: Step, started: float, ended: float) -> None:
         """A step of the protocol took from `started` to `ended`, on the monotonic clock."""
+
+
+class NullReporter:
+    """A `Reporter` that ignores everything."""
+
+    def phase(self, phase: Phase, seconds: float) -> None:
+        """Ignore it."""
+
+    def address_failed(self, family: str) -> None:
+        """Ignore it."""
+
+    def certificate(self, not_after: float) -> None:
+        """Ignore it."""
+
+    def step_completed(self, step: Step, started: float, ended: float) -> None:
+        """Ignore it."""

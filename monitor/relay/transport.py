@@ -345,7 +345,7 @@ class Transport(asyncio.Protocol):
 
     def _drop_callbacks(self) -> None:
         self._on_closed = None
-        self._sink = _ignore
+        self._sink = self._on_text = _ignore  # their owner refers to this: without a cycle it is freed at once
 
     def _flush(self) -> None:
         socket, pieces = self._socket, self._ws.data_to_send()
