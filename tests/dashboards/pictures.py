@@ -6,7 +6,7 @@ import contextlib
 import io
 import os
 import shutil
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from PIL import Image
 from playwright.sync_api import sync_playwright
@@ -23,8 +23,11 @@ FIRST_SCREEN: Final = 900
 """Pixels of height that a person sees without scrolling."""
 
 MAX_HEIGHT: Final = 8000
-COLOURS: Final = 256
-"""Colours of a picture."""
+FREQUENT: Final = 64
+"""Colours of a picture that stay as they are: backgrounds, bars, text."""
+
+OTHERS: Final = 192
+"""Colours that stand for all others, among them those of a legend, which few pixels have."""
 
 
 class Camera:
@@ -51,6 +54,13 @@ class Camera:
         self._page.set_viewport_size({"width": page.width, "height": min(height or page.height, MAX_HEIGHT)})
         self._page.set_content(page.html)
         picture = Image.open(io.BytesIO(self._page.screenshot()))
-        # The method that keeps colours of few pixels as they are: those of a legend must be those of its series.
-        small = picture.convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-        small.save(file, optimize=True)
+        _with_few_colours(picture.convert("RGB")).save(file, optimize=True)
+
+
+def _with_few_colours(picture: Image.Image) -> Image.Image:
+    counted: list[tuple[int, Any]] = sorted(picture.getcolors(picture.width * picture.height) or [], reverse=True)
+    frequent = [part for _, colour in counted[:FREQUENT] for part in colour]
+    others = picture.quantize(OTHERS, Image.Quantize.MAXCOVERAGE).getpalette() or []
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([*frequent, *others[: 3 * OTHERS]])
+    return picture.quantize(palette=palette, dither=Image.Dither.NONE)
