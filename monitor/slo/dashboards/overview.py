@@ -104,11 +104,11 @@ def _numbers(config: Config) -> tuple[Panel, ...]:
             "Alertmanager alone.",
             queries=tuple(
                 Query(
-                    expr=or_nothing(firing_count(SELECTED_RELAYS, f'severity="{severity}"')),
+                    expr=or_nothing(firing_count(SELECTED_RELAYS, severity, *worse)),
                     legend=severity,
                     steps=((0, GREEN), (1, colour)),
                 )
-                for severity, colour in (("critical", RED), ("warning", AMBER))
+                for severity, colour, worse in (("critical", RED, ()), ("warning", AMBER, ("critical",)))
             ),
             unit="none",
             width=5,

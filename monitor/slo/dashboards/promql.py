@@ -230,14 +230,19 @@ def in_maintenance(subject: Subject = SELECTED_RELAYS) -> str:
     return select("relay:maintenance", subject.everywhere)
 
 
-def firing_count(subject: Subject = SELECTED_RELAYS, *more: str) -> str:
-    """Return the number of firing alerts outside maintenance, an alert of several windows or probes once.
+def firing_count(subject: Subject, severity: str, *worse: str) -> str:
+    """Return the number of alerts of a severity that fire outside maintenance, one of several windows or probes once.
 
-    0 only while the Watchdog fires, so that the rules are evaluated.
+    One that fires with a `worse` severity too, as that of an error budget does, is not counted. 0 only while the
+    Watchdog fires, so that the rules are evaluated.
     """
-    alerts = select("ALERTS", subject.alerts, 'alertstate="firing"', *more)
-    firing = f"max by ({', '.join(ALERT_LABELS)}) ({alerts})"
-    return f"count({firing} unless on (relay) {in_maintenance(subject)}) or 0 * max({WATCHDOG})"
+
+    def firing(severity: str) -> str:
+        alerts = select("ALERTS", subject.alerts, 'alertstate="firing"', f'severity="{severity}"')
+        return f"max by ({', '.join(ALERT_LABELS)}) ({alerts})"
+
+    counted = " unless ".join(map(firing, (severity, *worse)))
+    return f"count({counted} unless on (relay) {in_maintenance(subject)}) or 0 * max({WATCHDOG})"
 
 
 def burn_rate(window: str, subject: Subject = SELECTED_RELAYS, by: Sequence[str] = BUDGET_LABELS) -> str:

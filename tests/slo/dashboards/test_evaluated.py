@@ -86,11 +86,30 @@ def test_the_rules_of_another_install_vouch_for_no_alert(subject: Subject, tmp_p
     """The Watchdog of an install fires while its own rules are evaluated: without it no number of alerts is known."""
     watchdog = 'ALERTS{service="relay-monitor", install="other", alertname="Watchdog", alertstate="firing"}'
     expected = {
-        filled(firing_count(subject), "other"): 0.0,
-        filled(firing_count(subject), "default"): None,
+        filled(firing_count(subject, "critical"), "other"): 0.0,
+        filled(firing_count(subject, "critical"), "default"): None,
         f"count({filled(WATCHDOG, 'default')})": None,
     }
     evaluate(tmp_path, {watchdog: "1x19"}, expected)
+
+
+def test_an_alert_of_two_severities_counts_as_the_worse_one(tmp_path: Path) -> None:
+    """As it is one row of the table: a budget that burns fast also burns slowly."""
+    labels = 'service="relay-monitor", install="default", alertstate="firing"'
+    budget = f'{labels}, alertname="RelayErrorBudgetBurn", relay="one"'
+    series = {
+        f'ALERTS{{{labels}, alertname="Watchdog", severity="none"}}': "1x19",
+        f'ALERTS{{{budget}, slo="delivery", severity="critical", long_window="1h"}}': "1x19",
+        f'ALERTS{{{budget}, slo="delivery", severity="warning", long_window="1d"}}': "1x19",
+        f'ALERTS{{{budget}, slo="stability", severity="warning", long_window="1d"}}': "1x19",
+        f'ALERTS{{{budget}, slo="stability", severity="warning", long_window="3d"}}': "1x19",
+    }
+    expected = {
+        filled(firing_count(SELECTED_RELAYS, "critical")): 1.0,
+        filled(firing_count(SELECTED_RELAYS, "warning", "critical")): 1.0,
+        filled(firing_count(SELECTED_RELAYS, "warning")): 2.0,
+    }
+    evaluate(tmp_path, series, expected)
 
 
 def test_long_names_keep_their_beginning_and_their_end(tmp_path: Path) -> None:
