@@ -16,6 +16,7 @@ from monitor.embedded import EmbeddedRelay
 from monitor.reachability import rhythm
 from monitor.results import ATTEMPT
 from monitor.vocabulary import Condition, Outcome, Reason, Step
+from tests.clocks import SteppingClock
 from tests.daemon.harness import page, running, shown, total, until
 from tests.daemon.test_pipeline import configured, exchanges, up
 from tests.relay.harness import serving
@@ -153,19 +154,6 @@ class TestLocalFault:
                 await until(lambda: exchanges(monitor, "aborted") >= 2)
         printed = {(line["event"], line["outcome"]) for line in logs if line["event"].startswith("run ")}
         assert printed == {("run aborted", "aborted")}
-
-
-class SteppingClock:
-    """The system's clocks, of which the wall clock can be stepped."""
-
-    def __init__(self) -> None:
-        self.offset = 0.0
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    def time(self) -> float:
-        return time.time() + self.offset
 
 
 class TestClock:

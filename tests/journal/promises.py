@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from monitor.journal import Journal
 from monitor.results import uuid7
 from monitor.state import StateFolder
+from tests.clocks import SteppingClock
 from tests.journal.files import counted, integrity, stored_runs
 from tests.journal.sample import failed_at
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 CHOSEN = random.Random(1)
+DAY = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +168,18 @@ def read_only_disk(folder: Path) -> tuple[float, int, int]:
         return noticed, 110, counted(folder, "failed", "hours")
 
 
+def stepped_clock(folder: Path) -> tuple[int, int, int]:
+    """Step the wall clock a year ahead, a month back, and to its time again: runs added, runs stored, runs counted."""
+    clock = SteppingClock()
+    journal = Journal(StateFolder(folder), clock=clock)
+    for days in (0, 365, -30, 0):
+        clock.offset = days * DAY
+        add_failed(journal, 100, clock.time())
+        assert journal.flush(30)
+    journal.close()
+    return 400, len(stored_runs(folder)), counted(folder, "failed", "hours")
+
+
 def frozen_disk(folder: Path) -> tuple[float, float, int, int]:
     """Freeze the disk.
 
@@ -208,6 +222,8 @@ def main(kills: int = 50) -> None:
         slowest_addition, noticed, added, counts = frozen_disk(folder / "frozen")
         say(f"frozen disk: noticed after {noticed:.1f} s, an addition took {slowest_addition * 1000:.1f} ms at most")
         say(f"frozen disk: {counts} of {added} runs counted")
+        added, stored, counts = stepped_clock(folder / "stepped")
+        say(f"clock a year ahead, a month back, and right again: {stored} of {added} runs stored, {counts} counted")
 
 
 def say(line: str) -> None:

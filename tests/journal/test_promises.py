@@ -58,3 +58,7 @@ def test_a_disk_that_hangs_delays_nothing_and_is_noticed(tmp_path: Path) -> None
     assert slowest_addition < 0.05
     assert noticed < 10
     assert counted == added
+
+
+def test_a_clock_that_is_stepped_loses_no_run(tmp_path: Path) -> None:
+    assert promises.stepped_clock(tmp_path) == (400, 400, 400)
