@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.required_counterpart("Chromium"), pytest.mark.timeout(240)]
 
 
-def test_a_run_says_what_was_expected_and_what_came(troubles: Troubles, views: Views) -> None:
+def test_a_run_says_what_was_expected_and_what_was_observed(troubles: Troubles, views: Views) -> None:
     runs = troubles.daemon.get("/api/v1/runs?relay=silent-node&probe=steady&outcome=failed&limit=20").json()["runs"]
     # One of the first has no diagnosis yet.
     run = next(run for run in runs if run["failure"]["step"] == "deliver")
+    path = f"/api/v1/runs/{run['id']}"
+    troubles.daemon.until(lambda: all(each["verdict"] for each in troubles.daemon.get(path).json()["messages"]))
     for size, name in ((DESKTOP, "desktop"), (PHONE, "phone")):
         with views.open(f"{troubles.daemon.url}/runs/{run['id']}", size) as page:
             picture(page, f"run-{name}", full_page=True, documented="run" if size == DESKTOP else "")
