@@ -80,10 +80,13 @@ def of_drop(step: Step, dropped: Dropped, endpoint: str = "") -> ProbeError:
     else:
         known = _HELLO_CLOSES if step is Step.HELLO else _CLOSES
         reason = known.get(dropped.code, Reason.DISCONNECTED)
-    code = "no close frame" if dropped.code is None else f"close code {dropped.code}"
+    if dropped.code is None:
+        closed = f"no close frame: {dropped.reason}" if dropped.reason else "no close frame"
+    else:
+        closed = f"close code {dropped.code} {dropped.reason}".rstrip()
     # If this side closed the connection, as after silence, the relay had no close frame to send.
     own = dropped.fault not in {None, Reason.RESET} and dropped.reason
-    detail = dropped.reason if own else f"{code} {dropped.reason}".strip()
+    detail = dropped.reason if own else closed
     return ProbeError(step, reason, detail, status=dropped.code or "", endpoint=endpoint)
 
 

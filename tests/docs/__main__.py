@@ -16,12 +16,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import pytest
+
 from monitor.text_table import Column, table
 from tests.docs.blocks import NEEDS, SHELL, SNIPPETS, commands_of, pages, read_blocks
 from tests.docs.pages import readings
 from tests.docs.reader import Reader, Treatment, treatment_of
 from tests.docs.snippets import SnippetError, check, check_queries
 from tests.docs.usage import faults
+from tests.e2e.programs import AMTOOL, PROMTOOL, find
 
 if TYPE_CHECKING:
     from tests.docs.blocks import Block
@@ -55,6 +58,12 @@ def main(names: list[str]) -> int:
         return 2
     if os.geteuid() != 0:
         sys.stderr.write("make docs-commands needs root, for namespaces\n")
+        return 2
+    try:
+        for program in (PROMTOOL, AMTOOL):
+            find(program)
+    except pytest.skip.Exception as missing:
+        sys.stderr.write(f"{missing}\n")
         return 2
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started ends with this program
     failures: list[str] = []

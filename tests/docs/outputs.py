@@ -42,7 +42,7 @@ def pattern_of(line: str) -> re.Pattern[str]:
 
 
 def difference(shown: Sequence[str], printed: str) -> str | None:
-    """Return the first shown line that is not printed in its place, or None."""
+    """Return how the printed lines differ from the shown ones, or None."""
     wanted = [line for line in shown if line.strip()]
     lines = [line for line in printed.splitlines() if line.strip()]
     at, anywhere = 0, False
@@ -54,8 +54,8 @@ def difference(shown: Sequence[str], printed: str) -> str | None:
         candidates = range(at, len(lines) if anywhere else min(at + 1, len(lines)))
         found_at = next((i for i in candidates if expression.fullmatch(lines[i].strip())), None)
         if found_at is None:
-            return line
+            return f"did not print {line!r} in its place"
         at, anywhere = found_at + 1, False
     if at < len(lines) and wanted and not anywhere:
-        return f"nothing after {wanted[-1]!r}"
+        return f"printed more after {wanted[-1]!r}"
     return None

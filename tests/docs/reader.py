@@ -219,8 +219,8 @@ class Reader:
             raise CommandError(command, "printed a traceback", printed)
         if (window := OPENED.search(done.stdout)) is not None:
             self._values[WINDOW] = window[1]
-        if (missing := difference(command.shown, done.stdout)) is not None:
-            raise CommandError(command, f"did not print: {missing}", printed)
+        if (wrong := difference(command.shown, done.stdout)) is not None:
+            raise CommandError(command, wrong, printed)
         if not command.shown and command.statuses == (0,) and _only_reads(text):
             self._done.add(text)
 

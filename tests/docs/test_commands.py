@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 READINGS = {page: blocks for page, blocks in readings().items() if page in IN_CI}
-LEFT_OUT = {".venv/bin/relay-monitor drill", ".venv/bin/relay-monitor once"}
+LEFT_OUT = {
+    "docs/quick-start.md": {".venv/bin/relay-monitor once"},
+    "docs/watch-your-relay.md": {".venv/bin/relay-monitor drill"},
+}
 """What CI does not execute of the pages that it reads: each takes half a minute."""
 
 COMMANDS = [
@@ -47,7 +50,7 @@ def test_the_commands_of_a_page_work(page: str, reader: Reader) -> None:
         treated = reader.read(READINGS[page])
     assert Treatment.EXECUTED in {one.treatment for one in treated}
     left_out = {one.command.text for one in treated if one.treatment is Treatment.CHECKED}
-    assert left_out <= LEFT_OUT
+    assert left_out == LEFT_OUT.get(page, set())
 
 
 def test_the_pages_that_ci_reads_exist() -> None:
@@ -89,7 +92,7 @@ def test_a_wrong_command_is_not_accepted(command: str, fault: str) -> None:
     ("text", "why"),
     [
         ("$ ls missing\n", "docs/page.md:2: exited with 2; expected 0"),
-        ("$ echo one\ntwo\n", "did not print: two"),
+        ("$ echo one\ntwo\n", "did not print 'two' in its place"),
         ("$ RELAY_MONITOR_LISTEN=nowhere relay-monitor run\n", "nothing listens on 127.0.0.1:9464"),
     ],
 )

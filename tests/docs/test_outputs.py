@@ -26,10 +26,10 @@ def test_numbers_times_and_ids_may_differ() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "wrong"),
     [
-        ("firing ", "fired ", SHOWN[1]),
-        ("eu-1", "eu", SHOWN[2]),
-        ("until 23:59:59 UTC", "until tomorrow", SHOWN[2]),
-        ("abcdef\n", "abcdef\nmore\n", f"nothing after {SHOWN[2]!r}"),
+        ("firing ", "fired ", f"did not print {SHOWN[1]!r} in its place"),
+        ("eu-1", "eu", f"did not print {SHOWN[2]!r} in its place"),
+        ("until 23:59:59 UTC", "until tomorrow", f"did not print {SHOWN[2]!r} in its place"),
+        ("abcdef\n", "abcdef\nmore\n", f"printed more after {SHOWN[2]!r}"),
     ],
 )
 def test_words_may_not(old: str, new: str, wrong: str) -> None:
@@ -39,4 +39,4 @@ def test_words_may_not(old: str, new: str, wrong: str) -> None:
 def test_an_ellipsis_stands_for_anything() -> None:
     assert difference(["Drill … must arrive …", "…", "eu-1 …"], PRINTED) is None
     assert difference(["Drill …", "…"], PRINTED) is None
-    assert difference(["…", "us-1 …"], PRINTED) == "us-1 …"
+    assert difference(["…", "us-1 …"], PRINTED) == "did not print 'us-1 …' in its place"

@@ -14,7 +14,7 @@ from monitor.wire.events import Dropped
     [
         (3001, "shutdown", None, "close code 3001 shutdown"),
         (None, "", None, "no close frame"),
-        (None, "end of stream", Reason.RESET, "no close frame end of stream"),
+        (None, "end of stream", Reason.RESET, "no close frame: end of stream"),
         (None, "no reply to connect for 5 s", Reason.SILENT, "no reply to connect for 5 s"),
         (None, "", Reason.SILENT, "no close frame"),
     ],
