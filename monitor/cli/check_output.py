@@ -141,9 +141,11 @@ def _process_notes(config: Config, processes: ProcessCosts) -> Iterator[str]:
         return
     needed = processes.shards_needed(descriptors=descriptors, memory=memory)
     if needed is None:
-        advice = "make fewer runs, or raise the limit: one relay is too much for a process, so more shards do not help"
+        less = "raise the limit, or give each relay fewer probes"
+        advice = f"{less}: a process with one relay exceeds it, so more shards do not help"
     elif needed > MAX_SHARDS:
-        advice = f"make fewer runs, or raise the limit: more than {MAX_SHARDS} processes would be needed"
+        most = max(MAX_SHARDS, config.shards)
+        advice = f"make fewer runs, or raise the limit: more than {most} processes would be needed"
     else:
         advice = f"divide the relays among {needed} processes (shards: {needed}, run --shard I/{needed})"
     process = "this process" if config.shards == 1 else f"the largest of {config.shards} processes"

@@ -74,7 +74,7 @@ def _times(since: str, until: str | None, now: float) -> tuple[float, float]:
         length = end - _timestamp(since, "--since", f"a duration such as 7d, or {TIME}")
     if not 0 < length <= MAX_SINCE:
         raise typer.BadParameter(
-            f"{since!r} must begin before the end of the replay, by a year at most", param_hint="--since"
+            f"{since!r}: the replay must begin before its end, by a year at most", param_hint="--since"
         )
     return float(int(end - length)), float(int(end))
 

@@ -96,7 +96,7 @@ def number(value: float) -> str:
 
 
 def joined(labels: tuple[str, str]) -> str:
-    """Return the text of all labels, of that of those before `le` and that of those after it."""
+    """Return the text of all labels but `le`, from the texts of those before it and of those after it."""
     before, after = labels
     return before + after[1:] if after else before[:-1]
 

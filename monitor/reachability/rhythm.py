@@ -164,8 +164,8 @@ class Rhythm:
         return not self.failing or self.recovering
 
     def begin_round(self, now: float, size: int) -> Round:
-        """Begin a round, `ROUND_INTERVAL` after the one before at the earliest."""
-        began = now if not self.is_urgent else max(now, self.round_began + ROUND_INTERVAL)
+        """Begin a round, at `not_before` and `ROUND_INTERVAL` after the one before at the earliest."""
+        began = max(now, self.not_before, self.round_began + ROUND_INTERVAL if self.is_urgent else now)
         self.round = Round(began=began, size=size)
         self.round_began = began
         return self.round

@@ -130,7 +130,7 @@ def test_no_number_of_shards_is_advised_where_none_helps(monkeypatch: pytest.Mon
     one, two = (many(number) for number in (1, 2))
     monkeypatch.setattr(check_output, "memory_limit", lambda: 1_000_000)
     (warning,) = [line for line in lines(two) if line.startswith("Warning: this process")]
-    assert warning.endswith("raise the limit: one relay is too much for a process, so more shards do not help.")
+    assert warning.endswith(": a process with one relay exceeds it, so more shards do not help.")
     needs = [costs(config).largest.memory for config in (one, two)]
     monkeypatch.setattr(check_output, "memory_limit", lambda: round(sum(needs) / 2))
     (warning,) = [line for line in lines(many(300)) if line.startswith("Warning: this process")]

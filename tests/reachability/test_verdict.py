@@ -213,3 +213,17 @@ class TestLocalFault:
         await asyncio.sleep(60)
         assert world.starts[0] == 57
         assert len(world.starts) > 5
+
+    async def test_what_was_delivered_while_the_first_attempt_waited_is_no_sign_that_the_relay_is_up(
+        self, world: World
+    ) -> None:
+        """The round begins with its attempts: only what was sent since then is compared with them."""
+        world.up.suspend()
+        await asyncio.sleep(30)
+        world.up.resume(after=7)
+        world.fail()
+        await asyncio.sleep(2)
+        world.deliver()
+        await asyncio.sleep(18)
+        assert world.starts[0] == 7
+        assert world.condition == Condition.DOWN

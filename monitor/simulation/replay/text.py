@@ -166,7 +166,8 @@ def _what(change: Change) -> str:
     if change.later is not None and change.ends_later != 0:
         after = change.ends_later
         if after is None:
-            parts.append("does not end" if math.isinf(max(page.end for page in change.new)) else "ends now")
+            endless = any(math.isinf(page.end) for page in change.new)
+            parts.append("no longer ends" if endless else "ends: before, it did not")
         else:
             parts.append(f"ends {duration(abs(after))} {'later' if after > 0 else 'sooner'}")
     if change.old and change.new and _locations(change.old[0]) != _locations(change.new[0]):

@@ -106,7 +106,7 @@ async def test_each_page_that_a_change_gains_loses_or_moves_is_named(tmp_path: P
     ("options", "message"),
     [
         ({"since": "soon"}, "'soon' is not a time; expected a duration such as 7d, or 2026-11-28T14:00"),
-        ({"since": "2y"}, "'2y' must begin before the end of the replay, by a year at most"),
+        ({"since": "2y"}, "'2y': the replay must begin before its end, by a year at most"),
         ({"until": "noon"}, "'noon' is not a time; expected 2026-11-28T14:00"),
         ({"prometheus": None}, "since the configuration has no prometheus.url"),
         ({}, ": Connection refused"),

@@ -72,14 +72,16 @@ def test_changes_are_rows_the_lost_ones_first() -> None:
     ) in rows  # fmt: skip
     assert (
         "moved", "RelayDown", "alpha", "all", "2026-02-03 00:00:10 – 00:10:00", "2026-02-03 00:04:40 – still fires",
-        "begins 4 min 30 s later, does not end",
+        "begins 4 min 30 s later, no longer ends",
     ) in rows  # fmt: skip
     assert ("Pages: 2 lost, 1 gained, 1 moved, 1 unchanged.",) in rows
     kinds = [line[0].strip() for line in text if line[0].strip() in set(Kind)]
     assert kinds == ["lost", "lost", "gained", "moved"]
 
 
-@pytest.mark.parametrize(("old", "new", "what"), [(600, math.inf, "does not end"), (math.inf, 600, "ends now")])
+@pytest.mark.parametrize(
+    ("old", "new", "what"), [(600, math.inf, "no longer ends"), (math.inf, 600, "ends: before, it did not")]
+)
 def test_a_page_that_still_fires_by_the_rules_of_one_side_is_said_to_end_or_not(
     old: float, new: float, what: str
 ) -> None:
