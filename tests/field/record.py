@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
 
 PAGES: Final = "pages"
 """Alertmanager's receiver of pages."""
+
+VERDICTS: Final = frozenset({"RelayDown", "RelayNotAccepting"})
+"""Alerts that fire `page_after` the verdict on a relay."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -66,6 +71,11 @@ class Received:
         return self.labels["alertname"]
 
     @property
+    def started_at(self) -> float:
+        """When it began to fire, on the clock of `at`."""
+        return datetime.fromisoformat(self.started).timestamp() - time.time() + time.monotonic()
+
+    @property
     def pages(self) -> bool:
         """Whether it pages."""
         return self.status == "firing" and self.receiver == PAGES and self.labels.get("severity") == "critical"
@@ -95,6 +105,10 @@ class Measured:
     warned: float | None
     early: bool
     """Whether "resolved" came before the repair."""
+
+    waited: float | None = None
+    """From the verdict on a relay until its alert fired: `page_after`, and up to an interval to the scrape and one from
+    there to the evaluation."""
 
     notes: tuple[str, ...] = ()
 
@@ -134,6 +148,7 @@ def measure(
     warned = [item.at for item in own if item.name == fault.warning and item.status == "firing"]
     keys = [(fault.install, fault.location, relay) for relay in fault.relays]
     after = [at - fault.repaired for at in resolved if at >= fault.repaired]
+    verdict = _verdict(fault, keys, verdicts, until)
     return Measured(
         kind=fault.kind,
         number=fault.number,
@@ -143,9 +158,12 @@ def measure(
         text=due[0].text if due else "",
         seen=_seen(fault, keys, observer),
         resolved=after[0] if after else None,
-        verdict=_verdict(fault, keys, verdicts, until),
+        verdict=verdict,
         warned=warned[0] - fault.began if warned else None,
         early=any(at < fault.repaired for at in resolved),
+        waited=due[0].started_at - fault.began - verdict
+        if due and due[0].name in VERDICTS and verdict is not None
+        else None,
         notes=tuple(fault.notes),
     )
 
