@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Self
 
@@ -25,6 +26,14 @@ def http_response(status: int, **headers: str) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
+@dataclass(slots=True, eq=False)
+class Forwarded:
+    """An open connection: its backend, and the first bytes of its client in lower case."""
+
+    backend: str
+    request: bytes = b""
+
+
 class Balancer:
     """Forwards each connection to the next enabled backend (HOST:PORT) that accepts it.
 
@@ -42,6 +51,7 @@ class Balancer:
         self._next = 0
         self._server: asyncio.Server | None = None
         self._serving: set[asyncio.Task[None]] = set()
+        self._forwarded: list[Forwarded] = []
 
     @property
     def url(self) -> str:
@@ -64,6 +74,10 @@ class Balancer:
             self._server = None
         self.drop()
         await asyncio.gather(*self._serving, return_exceptions=True)
+
+    def backend_of(self, text: bytes) -> str:
+        """Return the backend of the oldest open connection with this text in its request, in lower case."""
+        return next(each.backend for each in self._forwarded if text in each.request)
 
     def drop(self) -> None:
         """Close all connections that exist."""
@@ -88,23 +102,28 @@ class Balancer:
         with suppress(OSError, asyncio.CancelledError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             if self.refusal is not None:
                 await _respond(reader, writer, self.refusal)
-            elif (backend := await self._connect()) is None:
+            elif (connected := await self._connect()) is None:
                 await _respond(reader, writer, http_response(502))
             else:
-                await _forward(reader, writer, *backend)
+                forwarded = Forwarded(connected[0])
+                self._forwarded.append(forwarded)
+                try:
+                    await _forward(reader, writer, *connected[1], forwarded)
+                finally:
+                    self._forwarded.remove(forwarded)
             writer.close()
             await writer.wait_closed()  # what was read from the backend is sent, such as a close frame
         writer.transport.abort()
 
-    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
-        """Connect to the next backend that accepts; None if none does."""
+    async def _connect(self) -> tuple[str, tuple[asyncio.StreamReader, asyncio.StreamWriter]] | None:
+        """Connect to the next backend that accepts, and return it with its streams; None if none does."""
         for _ in self.backends:
             backend = self.backends[self._next % len(self.backends)]
             self._next += 1
             if backend not in self.disabled:
                 host, _, port = backend.rpartition(":")
                 with suppress(OSError):
-                    return await asyncio.open_connection(host, int(port))
+                    return backend, await asyncio.open_connection(host, int(port))
         return None
 
 
@@ -121,10 +140,11 @@ async def _forward(
     writer: asyncio.StreamWriter,
     backend_reader: asyncio.StreamReader,
     backend_writer: asyncio.StreamWriter,
+    forwarded: Forwarded,
 ) -> None:
     """Copy bytes both ways until one side ends."""
     ways = [
-        asyncio.ensure_future(_copy(reader, backend_writer)),
+        asyncio.ensure_future(_copy(reader, backend_writer, forwarded)),
         asyncio.ensure_future(_copy(backend_reader, writer)),
     ]
     try:
@@ -135,9 +155,11 @@ async def _forward(
         backend_writer.transport.abort()
 
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, forwarded: Forwarded | None = None) -> None:
     with suppress(OSError):
         while chunk := await reader.read(CHUNK):
+            if forwarded is not None and not forwarded.request:
+                forwarded.request = chunk.lower()
             writer.write(chunk)
             await writer.drain()
         await writer.drain()
