@@ -247,8 +247,8 @@ async def silent_node(incident: Incident) -> None:
 
     A persistent pair whose wallet is at the other node still delivers requests.
     """
-    live = incident.cluster.balancer.backend_of(b"x-side: wallet")
-    (silent,) = [node for node in incident.cluster.nodes if node.address != live]
+    delivering = incident.cluster.balancer.backend_of(b"x-side: wallet")
+    (silent,) = [node for node in incident.cluster.nodes if node.address != delivering]
     silent.link.cut()
     await incident.says("degraded or not accepting", lambda said: is_degraded(said) or is_not_accepting(said), 120)
     await incident.pages("RelayNotAccepting", 180)

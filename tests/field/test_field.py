@@ -41,7 +41,7 @@ async def test_each_fault_is_one_page_with_its_cause(tmp_path: Path) -> None:
 
 def test_the_phase_of_one_prometheus_does_not_decide_about_a_median() -> None:
     """What the monitor, the rules and Alertmanager take does."""
-    late, slow = (
+    long_wait, slow = (
         Measured(
             kind="killed",
             number=1,
@@ -58,5 +58,5 @@ def test_the_phase_of_one_prometheus_does_not_decide_about_a_median() -> None:
         )
         for page, waited in ((66.0, 57.0), (66.0, 47.0))
     )
-    assert list(wrong("killed", [late])) == []
+    assert list(wrong("killed", [long_wait])) == []
     assert list(wrong("killed", [slow])) == ["killed: median of the time to page 64 s at the mean wait, not 60"]
