@@ -84,6 +84,9 @@ class LoopWatch:
         self.active = False
         self.found: list[str] = []
         self.longest_step = 0.0
+        self._outer: asyncio.AbstractEventLoop | None = None
+        """A loop that runs around the whole test: Playwright's runs for as long as a browser of the process is open."""
+
         self._collecting = 0.0
         self._collected = 0.0
         sys.addaudithook(self._audit)  # it cannot be removed, so there is only one
@@ -91,6 +94,7 @@ class LoopWatch:
     def watch(self, patch: MonkeyPatch) -> None:
         """Watch until `patch` is undone."""
         self.found, self.longest_step = [], 0.0
+        self._outer = asyncio._get_running_loop()
         gc.callbacks.append(self._time_collection)
         for owner, name in BLOCKING_FUNCTIONS:
             patch.setattr(owner, name, self._checked(getattr(owner, name), f"{owner.__name__}.{name}"))
@@ -114,7 +118,7 @@ class LoopWatch:
         return checked
 
     def _check(self, call: str, arguments: tuple[Any, ...]) -> None:
-        if asyncio._get_running_loop() is None or _is_test(asyncio.current_task()):
+        if asyncio._get_running_loop() in {None, self._outer} or _is_test(asyncio.current_task()):
             return
         if arguments and isinstance(arguments[0], (str, os.PathLike)):
             if os.fspath(arguments[0]).startswith(ALLOWED_FILES):
@@ -126,6 +130,9 @@ class LoopWatch:
 
     def _timed(self, run: Callable[[asyncio.Handle], None]) -> Callable[[asyncio.Handle], None]:
         def timed(handle: asyncio.Handle) -> None:
+            if getattr(handle, "_loop", None) is self._outer is not None:
+                run(handle)
+                return
             callback, collected = getattr(handle, "_callback", None), self._collected
             started = time.thread_time()
             run(handle)
